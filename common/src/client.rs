@@ -1,0 +1,282 @@
+//! The blocking client: one connection, one deadline for all of it, and a look at who answers.
+//!
+//! It runs inside login processes: it makes no thread, reads no environment, raises no SIGPIPE, and leaves no
+//! descriptor open and none below 3.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::frame::{FrameError, Inbox, Patience, outgoing, send_frame};
+use crate::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
+
+/// A connection to provisiond.
+#[derive(Debug)]
+pub struct Client {
+    socket: OwnedFd,
+    inbox: Inbox,
+    deadline: Instant,
+}
+
+/// Why a call brought no reply.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens there.
+    #[error("provisiond cannot be reached at {path}: {errno}; is it running?")]
+    Unreachable {
+        /// The socket's path.
+        path: String,
+        /// What the system said.
+        errno: Errno,
+    },
+    /// Somebody else listens there.
+    #[error("the process that answers runs as uid {found}, not {expected}: it is not asked anything")]
+    WrongServer {
+        /// The uid of the process that listens.
+        found: u32,
+        /// The uid it must have.
+        expected: u32,
+    },
+    /// The deadline passed.
+    #[error("provisiond did not answer in time")]
+    Deadline,
+    /// What came back is not the protocol.
+    #[error("provisiond's answer cannot be understood: {0}")]
+    Protocol(String),
+    /// The daemon answered with an error.
+    #[error(transparent)]
+    Refused(#[from] Error),
+}
+
+impl Client {
+    /// Connects to the daemon at `path` and makes sure that `server_uid` listens there. `timeout` covers this and
+    /// every call that follows.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn connect(path: &Path, server_uid: u32, timeout: Duration) -> Result<Self, ClientError> {
+        let unreachable = |errno| ClientError::Unreachable { path: path.display().to_string(), errno };
+        let deadline = Instant::now().checked_add(timeout).ok_or(ClientError::Deadline)?;
+        let address = UnixAddr::new(path).map_err(unreachable)?;
+        let socket = open_socket().map_err(unreachable)?;
+        connect_until(&socket, &address, deadline).map_err(|errno| match errno {
+            Errno::EAGAIN => ClientError::Deadline,
+            errno => unreachable(errno),
+        })?;
+        // The credentials are those of the process that called listen(2): unix(7), SO_PEERCRED.
+        let found = getsockopt(&socket, PeerCredentials).map_err(unreachable)?.uid();
+        if found != server_uid {
+            return Err(ClientError::WrongServer { found, expected: server_uid });
+        }
+        Ok(Self { socket, inbox: Inbox::default(), deadline })
+    }
+
+    /// Makes one call and waits for its reply.
+    ///
+    /// # Errors
+    /// [`ClientError`]; after any but `Refused` the connection is of no further use.
+    pub fn call<C: Call>(&mut self, call: &C) -> Result<C::Reply, ClientError> {
+        self.send(call, false)?;
+        let (reply, continues) = self.receive::<C>()?;
+        if continues || !self.inbox.is_empty() {
+            return Err(ClientError::Protocol("more than one reply came".into()));
+        }
+        Ok(reply)
+    }
+
+    /// Makes one call that brings several replies and hands each to `take`.
+    ///
+    /// # Errors
+    /// [`ClientError`], or what `take` returns.
+    pub fn call_more<C: Call, E: From<ClientError>>(
+        &mut self,
+        call: &C,
+        mut take: impl FnMut(C::Reply) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.send(call, true)?;
+        loop {
+            let (reply, continues) = self.receive::<C>()?;
+            take(reply)?;
+            if !continues {
+                return Ok(());
+            }
+        }
+    }
+
+    fn send<C: Call>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
+        let mut message = outgoing();
+        let request = OutgoingRequest { method: C::METHOD, parameters: call, more };
+        serde_json::to_writer(&mut *message, &request).map_err(|e| ClientError::Protocol(e.to_string()))?;
+        Ok(send_frame(&self.socket, message, self.deadline)?)
+    }
+
+    fn receive<C: Call>(&mut self) -> Result<(C::Reply, bool), ClientError> {
+        let frame = self.inbox.receive(&self.socket, Patience::until(self.deadline))?;
+        let frame = frame.ok_or_else(|| ClientError::Protocol("the connection was closed without a reply".into()))?;
+        let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
+        let reply: Reply<'_> = from_object(&frame).map_err(unreadable)?;
+        if let Some(name) = reply.error {
+            return Err(Error::from_wire(&name, reply.parameters).into());
+        }
+        let parameters = reply.parameters.map_or("{}", |p| p.get());
+        Ok((from_object(parameters.as_bytes()).map_err(unreadable)?, reply.continues))
+    }
+}
+
+impl From<FrameError> for ClientError {
+    fn from(error: FrameError) -> Self {
+        match error {
+            FrameError::TimedOut => Self::Deadline,
+            error => Self::Protocol(error.to_string()),
+        }
+    }
+}
+
+/// A socket that no child inherits. A login process may have closed its standard streams; their numbers are not taken,
+/// or a stray print would go to the daemon.
+fn open_socket() -> Result<OwnedFd, Errno> {
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    if socket.as_raw_fd() >= FIRST_FREE_FD {
+        return Ok(socket);
+    }
+    // The standard library duplicates to a close-on-exec descriptor of 3 or above.
+    socket.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EMFILE as i32)))
+}
+
+/// A blocking connect under SO_SNDTIMEO: a Unix socket's connect waits while the backlog is full, and fails with
+/// EAGAIN when the time is over (unix(7)).
+fn connect_until(socket: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Result<(), Errno> {
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(Errno::EAGAIN);
+        }
+        let micros = i64::try_from(left.as_micros()).unwrap_or(i64::MAX).max(1);
+        setsockopt(socket, SendTimeout, &TimeVal::microseconds(micros))?;
+        match connect(socket.as_fd().as_raw_fd(), address) {
+            Err(Errno::EINTR) => {}
+            other => return other,
+        }
+    }
+}
+
+const FIRST_FREE_FD: i32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::UnixListener;
+    use std::thread::JoinHandle;
+
+    use super::*;
+    use crate::protocol::{Challenge, List};
+
+    const PATIENT: Duration = Duration::from_secs(5);
+
+    /// A server that answers the first call with `reply`, whatever it was.
+    fn answering(reply: &'static [u8]) -> (tempfile::TempDir, std::path::PathBuf, JoinHandle<()>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut call = [0; 4096];
+            if stream.read(&mut call).unwrap() > 0 {
+                stream.write_all(reply).unwrap();
+            }
+        });
+        (folder, path, server)
+    }
+
+    fn uid() -> u32 {
+        nix::unistd::geteuid().as_raw()
+    }
+
+    fn challenge(reply: &'static [u8]) -> Result<crate::protocol::ChallengeReply, ClientError> {
+        let (_folder, path, server) = answering(reply);
+        let answer = Client::connect(&path, uid(), PATIENT).unwrap().call(&Challenge::default());
+        server.join().unwrap();
+        answer
+    }
+
+    #[test]
+    fn a_reply_is_read() {
+        let reply = challenge(b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"}}\0").unwrap();
+        assert_eq!((reply.conversation.as_str(), reply.enrolled), ("c", None));
+    }
+
+    #[test]
+    fn an_error_reply_is_told_as_a_sentence() {
+        let error = challenge(b"{\"error\":\"org.pamtotp.Provision.Busy\",\"parameters\":{}}\0").unwrap_err();
+        assert!(matches!(error, ClientError::Refused(Error::Busy)));
+    }
+
+    #[test]
+    fn whatever_is_not_one_reply_of_the_right_shape_is_no_reply() {
+        for reply in [
+            &b""[..],
+            b"{}\0",
+            b"{",
+            b"\0",
+            b"nonsense\0",
+            b"{\"parameters\":{\"verdict\":\"accepted\"}}\0",
+            b"[{\"ask\":\"one_code\",\"conversation\":\"c\"}]\0",
+            b"{\"parameters\":[\"one_code\",\"c\",null]}\0",
+            b"{\"parameters\":{\"ask\":\"nothing\",\"conversation\":\"c\"}}\0",
+            b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"},\"continues\":true}\0",
+            b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"}}\0{}\0",
+        ] {
+            let error = challenge(reply).unwrap_err();
+            assert!(matches!(error, ClientError::Protocol(_)), "{reply:?}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn several_replies_are_handed_over_one_by_one() {
+        let user = "{\"parameters\":{\"user\":{\"user\":\"a\",\"enrolled\":true,\"devices\":[],\"budget\":5,\"damaged\":false}}";
+        let reply = format!("{user},\"continues\":true}}\0{user}}}\0").leak();
+        let (_folder, path, server) = answering(reply.as_bytes());
+        let mut seen = 0;
+        let mut client = Client::connect(&path, uid(), PATIENT).unwrap();
+        client
+            .call_more(&List {}, |_| {
+                seen += 1;
+                Ok::<_, ClientError>(())
+            })
+            .unwrap();
+        assert_eq!(seen, 2);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_server_of_another_uid_is_not_asked() {
+        let (_folder, path, server) = answering(b"");
+        let error = Client::connect(&path, uid() + 1, PATIENT).unwrap_err();
+        assert!(matches!(error, ClientError::WrongServer { .. }));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn nobody_there_is_unreachable_and_a_full_backlog_is_a_deadline() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = Client::connect(&folder.path().join("none"), uid(), PATIENT).unwrap_err();
+        assert!(matches!(missing, ClientError::Unreachable { errno: Errno::ENOENT, .. }));
+        let path = folder.path().join("full");
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        nix::sys::socket::bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let mut waiting = Vec::new();
+        let full = loop {
+            match Client::connect(&path, uid(), Duration::from_millis(50)) {
+                Ok(client) => waiting.push(client),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(full, ClientError::Deadline), "{full:?}");
+    }
+}

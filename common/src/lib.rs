@@ -1,0 +1,19 @@
+//! What both ends of the socket agree on: names, secret types, the protocol, framing and the blocking client;
+//! behind the feature `sealing`, the formats at rest.
+//!
+//! The PAM module uses this crate without `sealing`, so that a login process never links a cipher, a store or a
+//! settings parser.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
+)]
+
+pub mod client;
+pub mod device;
+pub mod frame;
+pub mod protocol;
+pub mod secret;
+pub mod text;
+pub mod user;

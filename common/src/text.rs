@@ -1,0 +1,58 @@
+//! Text from strangers, made safe to show: nothing in it can end a line, steer a terminal or turn the reading order.
+
+/// `text` with control and format characters escaped, cut to [`MAX_BYTES`] bytes of output.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len().min(MAX_BYTES));
+    for c in text.chars() {
+        let before = shown.len();
+        if needs_escape(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+        if shown.len() > MAX_BYTES {
+            shown.truncate(before);
+            shown.push('…');
+            break;
+        }
+    }
+    shown
+}
+
+/// Control characters, the backslash of the escapes themselves, and the characters that Unicode draws as nothing or
+/// uses to reorder a line (general category Cf, as far as it is in use).
+fn needs_escape(c: char) -> bool {
+    c.is_control()
+        || c == '\\'
+        || matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// The longest text shown of one field, in bytes.
+pub const MAX_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinary_text_is_shown_as_it_is() {
+        assert_eq!(printable("jürgen@例え.example"), "jürgen@例え.example");
+    }
+
+    #[test]
+    fn nothing_can_end_a_line_or_steer_a_terminal() {
+        assert_eq!(printable("a\nb\r\u{1b}[31m\0"), "a\\nb\\r\\u{1b}[31m\\u{0}");
+        assert_eq!(printable("\u{202e}gpj"), "\\u{202e}gpj");
+        assert_eq!(printable("a\\nb"), "a\\\\nb", "an escape cannot be forged");
+    }
+
+    #[test]
+    fn long_text_is_cut_and_says_so() {
+        let shown = printable(&"é".repeat(1000));
+        assert!(shown.len() <= MAX_BYTES + '…'.len_utf8());
+        assert!(shown.ends_with('…'));
+    }
+}
