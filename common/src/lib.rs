@@ -17,3 +17,16 @@ pub mod protocol;
 pub mod secret;
 pub mod text;
 pub mod user;
+
+#[cfg(feature = "sealing")]
+pub mod config;
+#[cfg(feature = "sealing")]
+pub mod enckey;
+#[cfg(feature = "sealing")]
+pub mod lineage;
+#[cfg(feature = "sealing")]
+pub mod otpauth;
+#[cfg(feature = "sealing")]
+pub mod secrets;
+#[cfg(feature = "sealing")]
+pub mod totp;

@@ -1,0 +1,215 @@
+//! An `otpauth://totp/` URI, as passlib and the issuers that people come from write it. Writing is [`crate::otpauth`]'s.
+//!
+//! What could be read in two ways is refused: a name in another letter case, an escape that is none, a number that is
+//! not digits. A parameter that authenticators disagree on must not decide what a code looks like.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+use zeroize::Zeroizing;
+
+use crate::lineage::reading;
+use crate::lineage::record::{BadRecord, KeyRecord, MAX_TEXT, StoredKey};
+use crate::secret::Key;
+
+/// Reads a URI. White space after it is dropped.
+///
+/// # Errors
+/// [`BadRecord`], which never shows a part of the text.
+pub fn parse(text: &str) -> Result<KeyRecord, BadRecord> {
+    if text.len() > MAX_TEXT {
+        return Err(BadRecord::TooLong);
+    }
+    let text = text.trim_ascii_end();
+    if text.contains(|c: char| c.is_control() || c == '#') {
+        return Err(BadUri::Character.into());
+    }
+    let rest = text.strip_prefix(SCHEME).ok_or(BadUri::Scheme)?;
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (kind, label) = path.split_once('/').unwrap_or((path, ""));
+    if kind != "totp" {
+        return Err(BadRecord::Type);
+    }
+    let label = decode(label, false)?;
+    let (prefix, label) = label.split_once(':').unwrap_or(("", &label));
+    let label = reading::label(Some(label.trim()))?.ok_or(BadUri::NoLabel)?;
+    let query = Query::parse(query)?;
+    Ok(KeyRecord {
+        key: StoredKey::Plain(Key::from_base32(query.given("secret").ok_or(BadUri::NoSecret)?)?),
+        parameters: reading::parameters(query.whole("algorithm")?, query.number("digits")?, query.number("period")?)?,
+        issuer: reading::label(query.issuer(prefix)?)?,
+        label: Some(label),
+    })
+}
+
+/// The parameters by name.
+struct Query(BTreeMap<String, Zeroizing<String>>);
+
+impl Query {
+    fn parse(query: &str) -> Result<Self, BadUri> {
+        let mut parameters = BTreeMap::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name, true)?;
+            // `label` is taken by the path.
+            if name.as_str() == "label" || looks_like_another(&name) {
+                return Err(BadUri::Name);
+            }
+            match parameters.entry(name.to_string()) {
+                Entry::Occupied(_) => return Err(BadUri::Twice),
+                Entry::Vacant(place) => place.insert(decode(value, true)?),
+            };
+        }
+        Ok(Self(parameters))
+    }
+
+    /// A parameter that is there and not blank.
+    fn given(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// A parameter that may be missing, but not be blank: a value that was cut off is not the default.
+    fn whole(&self, name: &str) -> Result<Option<&str>, BadUri> {
+        match self.0.get(name).map(|value| value.as_str()) {
+            Some("") => Err(BadUri::Blank),
+            value => Ok(value),
+        }
+    }
+
+    fn number(&self, name: &str) -> Result<Option<u64>, BadUri> {
+        let digits_only = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
+        self.whole(name)?.map(|text| digits_only(text).ok_or(BadUri::Number)).transpose()
+    }
+
+    /// The issuer, which may stand before the label, in a parameter, or in both and the same.
+    fn issuer<'a>(&'a self, prefix: &'a str) -> Result<Option<&'a str>, BadUri> {
+        match (prefix, self.given("issuer")) {
+            ("", issuer) => Ok(issuer),
+            (prefix, Some(issuer)) if prefix != issuer => Err(BadUri::Issuers),
+            (prefix, _) => Ok(Some(prefix)),
+        }
+    }
+}
+
+/// Whether an unknown name is a known one gone wrong: in another letter case, or after `&amp;` of a web page. Passing
+/// it over would lose what it says.
+fn looks_like_another(name: &str) -> bool {
+    let known = |name: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
+    name.starts_with("amp;") || (known(name) && !KNOWN.contains(&name))
+}
+
+/// Percent-decodes; in parameters a `+` is a space. The result is UTF-8 or nothing.
+fn decode(text: &str, plus_is_space: bool) -> Result<Zeroizing<String>, BadUri> {
+    let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'%' => escape(&mut bytes).ok_or(BadUri::Escape)?,
+            b'+' if plus_is_space => b' ',
+            other => other,
+        });
+    }
+    let text = std::str::from_utf8(&decoded).map_err(|_| BadUri::Escape)?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+fn escape(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
+    let mut digit = || char::from(bytes.next()?).to_digit(16);
+    let (high, low) = (digit()?, digit()?);
+    u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()
+}
+
+/// Why a text is no URI that we take, and the next step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadUri {
+    /// Something else, or in capitals.
+    #[error("the URI does not begin with '{SCHEME}'")]
+    Scheme,
+    /// A line that was wrapped, or an end that a reader would cut off.
+    #[error("the URI holds a line end, another control character or a '#': give it in one piece, escaped")]
+    Character,
+    /// Nothing to show.
+    #[error("the URI has no label after 'otpauth://totp/'")]
+    NoLabel,
+    /// Nothing to make codes from.
+    #[error("the URI has no 'secret'")]
+    NoSecret,
+    /// Which of the two?
+    #[error("the URI gives a parameter twice: keep the right one")]
+    Twice,
+    /// Its value would be lost.
+    #[error("the URI has a parameter whose name is nearly a known one: names are in small letters, separated by '&'")]
+    Name,
+    /// Cut off.
+    #[error("the URI has a parameter without a value: give it one, or leave it out")]
+    Blank,
+    /// Signs, spaces, units.
+    #[error("the URI's 'digits' and 'period' are whole numbers in digits alone")]
+    Number,
+    /// A percent sign that escapes nothing, or bytes that are no text.
+    #[error("the URI has a '%' that no two hexadecimal digits of UTF-8 text follow")]
+    Escape,
+    /// Which of the two?
+    #[error("the URI names two issuers: the one before the label and 'issuer' must be the same")]
+    Issuers,
+}
+
+/// What a URI begins with.
+pub(super) const SCHEME: &str = "otpauth://";
+const KNOWN: [&str; 5] = ["secret", "issuer", "algorithm", "digits", "period"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::totp::{Algorithm, Parameters};
+
+    const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+
+    fn refusal(uri: &str) -> BadRecord {
+        parse(&uri.replace("SECRET", SECRET)).expect_err(uri)
+    }
+
+    #[test]
+    fn everything_that_a_uri_says_is_read() {
+        let uri = format!(
+            "otpauth://totp/Big%20Co:%20J%C3%BCrgen+x/y?secret={SECRET}&algorithm=SHA512&digits=8&period=60\
+             &issuer=Big+Co&image=x\n"
+        );
+        let record = parse(&uri).unwrap();
+        assert_eq!(record.parameters, Parameters { alg: Algorithm::Sha512, digits: 8, period: 60 });
+        assert_eq!(record.label.unwrap().as_str(), "Jürgen+x/y");
+        assert_eq!(record.issuer.unwrap().as_str(), "Big Co");
+        assert!(matches!(record.key, StoredKey::Plain(key) if key.expose() == b"12345678901234567890"));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_is_refused() {
+        for (uri, why) in [
+            ("OTPAUTH://totp/a?secret=SECRET", BadUri::Scheme),
+            ("otpauth://totp/a?secret=SECRET&digi\nts=8", BadUri::Character),
+            ("otpauth://totp/a#b?secret=SECRET", BadUri::Character),
+            ("otpauth://totp/a?secret=SECRET&Digits=8", BadUri::Name),
+            ("otpauth://totp/a?secret=SECRET&amp;digits=8", BadUri::Name),
+            ("otpauth://totp/a?secret=SECRET&label=a", BadUri::Name),
+            ("otpauth://totp/a?secret=SECRET&digits=8&digits=8", BadUri::Twice),
+            ("otpauth://totp/a?secret=SECRET&digit%73=8&digits=6", BadUri::Twice),
+            ("otpauth://totp/a?secret=SECRET&digits=", BadUri::Blank),
+            ("otpauth://totp/a?secret=SECRET&period", BadUri::Blank),
+            ("otpauth://totp/a?secret=SECRET&digits=%2B8", BadUri::Number),
+            ("otpauth://totp/a?secret=SECRET&digits=1_0", BadUri::Number),
+            ("otpauth://totp/a?secret=SECRET&period=99999999999999999999", BadUri::Number),
+            ("otpauth://totp/50%?secret=SECRET", BadUri::Escape),
+            ("otpauth://totp/a%4?secret=SECRET", BadUri::Escape),
+            ("otpauth://totp/a%+4?secret=SECRET", BadUri::Escape),
+            ("otpauth://totp/%FF?secret=SECRET", BadUri::Escape),
+            ("otpauth://totp/A:a?secret=SECRET&issuer=B", BadUri::Issuers),
+            ("otpauth://totp/a", BadUri::NoSecret),
+            ("otpauth://totp/%20?secret=SECRET", BadUri::NoLabel),
+        ] {
+            assert_eq!(refusal(uri), BadRecord::Uri(why), "{uri}");
+        }
+        assert_eq!(refusal("otpauth://hotp/a?secret=SECRET&counter=0"), BadRecord::Type);
+        assert_eq!(refusal("otpauth://totp/a:b:c?secret=SECRET"), BadRecord::Label);
+        assert_eq!(refusal(&format!("otpauth://totp/a?secret=SECRET&x={}", "y".repeat(MAX_TEXT))), BadRecord::TooLong);
+    }
+}
