@@ -1,0 +1,214 @@
+//! What is known of users, their devices' states, and the daemon itself.
+
+use common::device::DeviceName;
+use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, ShowReply, StatusReply};
+use common::secret::SecretText;
+use common::secrets::Secrets;
+use common::user::UserName;
+
+use crate::caller::Role;
+use crate::record::{Device, Record, State};
+use crate::records::{Decision, Failure};
+use crate::service::{Call, Service};
+use crate::throttle::Moment;
+use crate::verify::prove;
+
+impl Service {
+    /// `Show`: one user.
+    ///
+    /// # Errors
+    /// [`Error`]. A damaged record is shown as damaged.
+    pub fn show(&self, call: &Call<'_>) -> Result<ShowReply, Error> {
+        let settings = self.settings();
+        match self.records.look(call.user, &settings.secrets) {
+            Ok(Some(record)) => Ok(ShowReply { user: self.told(call.user, &record) }),
+            Ok(None) => Err(Error::NoSuchUser),
+            Err(Failure::Damaged(_)) => Ok(ShowReply { user: told_damaged(call.user) }),
+            Err(failure) => Err(self.failure(&failure, call)),
+        }
+    }
+
+    /// `List`: hands every user to `take`, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`], or what `take` returns.
+    pub fn list<E: From<Error>>(&self, mut take: impl FnMut(ShowReply) -> Result<(), E>) -> Result<(), E> {
+        let settings = self.settings();
+        let mut after = None;
+        loop {
+            let page = self.records.page(after.as_ref(), &settings.secrets).map_err(|_| Error::StoreUnavailable)?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = Some(last.user.clone());
+            for listed in page {
+                let user = match &listed.record {
+                    Ok(record) => self.told(&listed.user, record),
+                    Err(_) => told_damaged(&listed.user),
+                };
+                take(ShowReply { user })?;
+            }
+        }
+    }
+
+    /// `SetState`: disables a device or makes it active again.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn set_state(&self, call: &Call<'_>, wish: &SetState) -> Result<DeviceReply, Error> {
+        let state = match wish.state {
+            DeviceState::Active => State::Active,
+            DeviceState::Disabled => State::Disabled,
+            DeviceState::Pending => return Err(Error::bad("state", "a device is made active or disabled")),
+        };
+        let device =
+            self.change_device("set_state", call, wish.device.as_deref(), wish.proof.as_ref(), |record, name| {
+                if state == State::Disabled {
+                    keep_one(record, name, call.caller.role)?;
+                }
+                let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
+                if matches!(device.state, State::Pending { .. }) {
+                    return Err(Error::bad("device", "the device waits for its first code: confirm it, or revoke it"));
+                }
+                device.state = state;
+                Ok(())
+            })?;
+        let line = call.line("set_state").with("device", &device).with("state", wish.state.word());
+        self.log(call, line);
+        Ok(reply(call.user, &device))
+    }
+
+    /// `Revoke`: forgets a device and its key.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn revoke(&self, call: &Call<'_>, wish: &Revoke) -> Result<DeviceReply, Error> {
+        let (settings, moment) = (self.settings(), self.moment());
+        let device =
+            self.change_device("revoke", call, wish.device.as_deref(), wish.proof.as_ref(), |record, name| {
+                keep_one(record, name, call.caller.role)?;
+                bury(record, name, call.user, &settings.secrets, moment.now);
+                Ok(())
+            })?;
+        self.log(call, call.line("revoke").with("device", &device));
+        Ok(reply(call.user, &device))
+    }
+
+    /// `Status`: how the daemon is.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub fn status(&self) -> Result<StatusReply, Error> {
+        let health = self.records.health().map_err(|_| Error::StoreUnavailable)?;
+        Ok(StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            store: health.kind.to_owned(),
+            users: health.users,
+            generation: health.generation,
+            default_tag: self.settings().secrets.default_tag().to_string(),
+            connections: self.open_connections(),
+            audit_lost: self.audit.lost(),
+        })
+    }
+
+    /// Finds the device, asks for the proof that self-service needs, and stores what `change` makes of the record.
+    fn change_device(
+        &self,
+        event: &'static str,
+        call: &Call<'_>,
+        device: Option<&str>,
+        proof: Option<&SecretText>,
+        change: impl Fn(&mut Record, &DeviceName) -> Result<(), Error>,
+    ) -> Result<DeviceName, Error> {
+        let settings = self.settings();
+        let moment = self.moment();
+        let device = device.map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?;
+        self.may_try(call)?;
+        let changed = self.records.change(call.access(&settings), |record| {
+            let (record, name) = match find(record, device.as_ref(), &moment) {
+                Ok(found) => found,
+                Err(error) => return Decision { next: None, outcome: Err(error) },
+            };
+            prove(record, call, proof, &settings, &moment, |record| {
+                change(record, &name)?;
+                Ok(name.clone())
+            })
+        });
+        let changed = changed.map_err(|failure| self.failure(&failure, call))?;
+        changed.map_err(|error| self.refused(event, call, error))
+    }
+
+    fn told(&self, user: &UserName, record: &Record) -> protocol::User {
+        let moment = self.moment();
+        let mut record = record.clone();
+        record.expire(moment.now);
+        protocol::User {
+            user: user.as_str().to_owned(),
+            enrolled: record.enrolled,
+            budget: record.budget.left(&self.settings().policy, &moment),
+            devices: record.devices.iter().map(told_device).collect(),
+            damaged: false,
+        }
+    }
+}
+
+fn told_device(device: &Device) -> protocol::Device {
+    let expires = match device.state {
+        State::Pending { expires } => Some(expires),
+        State::Active | State::Disabled => None,
+    };
+    protocol::Device {
+        name: device.name.to_string(),
+        state: device.state.on_the_wire(),
+        alg: device.parameters.alg.to_string(),
+        digits: device.parameters.digits,
+        period: device.parameters.period,
+        created: device.created,
+        expires,
+        last_used: device.last_used,
+    }
+}
+
+/// What is said of a record that cannot be read: who was enrolled stays enrolled.
+fn told_damaged(user: &UserName) -> protocol::User {
+    protocol::User { user: user.as_str().to_owned(), enrolled: true, devices: Vec::new(), budget: 0, damaged: true }
+}
+
+fn reply(user: &UserName, device: &DeviceName) -> DeviceReply {
+    DeviceReply { user: user.as_str().to_owned(), device: device.to_string() }
+}
+
+/// The record, and the device of that name in it, or the only one.
+fn find(record: Option<&Record>, name: Option<&DeviceName>, moment: &Moment) -> Result<(Record, DeviceName), Error> {
+    let mut record = record.cloned().ok_or(Error::NoSuchUser)?;
+    record.expire(moment.now);
+    let found = match (name, record.devices.as_slice()) {
+        (Some(name), devices) => devices.iter().find(|device| device.name == *name),
+        (None, [only]) => Some(only),
+        (None, _) => None,
+    };
+    let name = found.map(|device| device.name.clone()).ok_or(Error::NoSuchDevice)?;
+    Ok((record, name))
+}
+
+/// Takes the device out. Its key is forgotten, the codes it used are not. A key that does not open any more cannot be
+/// told from another if it comes back.
+fn bury(record: &mut Record, name: &DeviceName, user: &UserName, secrets: &Secrets, now: u64) {
+    let Some(at) = record.devices.iter().position(|device| device.name == *name) else { return };
+    let device = record.devices.remove(at);
+    if let Ok(key) = device.key(user, secrets) {
+        record.tombstones.bury(user, &key, &device.spent, secrets, now);
+    }
+}
+
+/// People may not lock themselves out: an account keeps its last active device unless an administrator takes it.
+fn keep_one(record: &Record, name: &DeviceName, role: Role) -> Result<(), Error> {
+    let others = record.active().any(|device| device.name != *name);
+    let counts = record.active().any(|device| device.name == *name);
+    if role == Role::Own && counts && !others {
+        return Err(Error::bad(
+            "device",
+            "this is the account's last active device: an administrator can take it away",
+        ));
+    }
+    Ok(())
+}

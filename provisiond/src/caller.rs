@@ -1,0 +1,113 @@
+//! Who is at the other end of a socket, and what they may be: credentials become roles here and nowhere else.
+
+use std::os::fd::AsFd;
+
+use common::user::UserName;
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+
+use crate::names::Names;
+
+/// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
+/// and su it is the person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its effective uid.
+    pub uid: u32,
+    /// Its process id, for the log and to tell logins apart; never to permit anything.
+    pub pid: i32,
+}
+
+impl Peer {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// Whatever it says; the connection is of no use then.
+    pub fn of(socket: &impl AsFd) -> Result<Self, Errno> {
+        let credentials = getsockopt(&socket.as_fd(), PeerCredentials)?;
+        Ok(Self { uid: credentials.uid(), pid: credentials.pid() })
+    }
+
+    /// Whether it is root's.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.uid == ROOT
+    }
+}
+
+/// What a caller may do, in rising order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An account, for its own sake.
+    Own,
+    /// A member of the administrators' group.
+    Admin,
+    /// Uid 0.
+    Root,
+}
+
+impl Role {
+    /// The word of the audit lines.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Own => "self",
+            Self::Admin => "admin",
+            Self::Root => "root",
+        }
+    }
+}
+
+/// A caller with a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The process.
+    pub peer: Peer,
+    /// What it may do.
+    pub role: Role,
+    /// The account of its uid.
+    pub name: UserName,
+}
+
+impl Caller {
+    /// The role of `peer`, if it has one. Root is root without asking the name service, which may be down when root
+    /// is needed most. Nobody, and uids that have no account, have no role.
+    #[must_use]
+    pub fn identify(peer: Peer, admin_group: Option<&str>, names: &Names) -> Option<Self> {
+        if peer.is_root() {
+            return Some(Self { peer, role: Role::Root, name: UserName::new("root").ok()? });
+        }
+        if NOBODIES.contains(&peer.uid) {
+            return None;
+        }
+        let account = names.account(peer.uid, admin_group)?;
+        let role = if account.member { Role::Admin } else { Role::Own };
+        Some(Self { peer, role, name: account.name })
+    }
+}
+
+const ROOT: u32 = 0;
+/// The overflow uids: what a uid looks like that cannot be told (user_namespaces(7)), and "no uid" itself.
+const NOBODIES: [u32; 3] = [65534, 65535, u32::MAX];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identify(uid: u32, group: Option<&str>) -> Option<(Role, String)> {
+        let caller = Caller::identify(Peer { uid, pid: 1 }, group, &Names::start().unwrap())?;
+        Some((caller.role, caller.name.to_string()))
+    }
+
+    #[test]
+    fn roles_follow_from_the_uid() {
+        assert_eq!(identify(0, None), Some((Role::Root, "root".into())));
+        assert_eq!(identify(1, None), Some((Role::Own, "daemon".into())));
+        assert_eq!(identify(1, Some("daemon")), Some((Role::Admin, "daemon".into())));
+        assert_eq!(identify(1, Some("root")), Some((Role::Own, "daemon".into())));
+        for nobody in [65534, 65535, u32::MAX, 3_999_999_999] {
+            assert_eq!(identify(nobody, None), None, "{nobody}");
+        }
+    }
+}

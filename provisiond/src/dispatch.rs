@@ -1,0 +1,463 @@
+//! From a message to its handler: one table says which role may call which method, and it is asked before a handler
+//! sees anything.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::frame::{FrameError, outgoing, send_frame};
+use common::protocol::{self, Error, OutgoingReply, Request, from_object};
+use common::user::UserName;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use serde_json::value::RawValue;
+
+use crate::caller::{Caller, Peer, Role};
+use crate::service::{Call, Service};
+use crate::verify::not_permitted;
+
+/// Answers one message. An error of the caller's is answered; only a failing socket is an error here.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn dispatch(service: &Service, visitor: &Visitor, frame: &[u8], replies: &Replies<'_>) -> Result<(), FrameError> {
+    let request: Request<'_> = match from_object(frame) {
+        Ok(request) => request,
+        Err(why) => return replies.error(&Error::bad("message", why)),
+    };
+    let replies = Replies { silent: request.oneway, ..*replies };
+    match answer(service, visitor, &request, &replies) {
+        Ok(()) => Ok(()),
+        Err(Stop::Error(error)) => replies.error(&error),
+        Err(Stop::Varlink(error)) => replies.varlink_error(&error),
+        Err(Stop::Socket(error)) => Err(error),
+    }
+}
+
+/// Who calls: a process, and the role it turned out to have.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The process.
+    pub peer: Peer,
+    /// Its account and role, if it has one.
+    pub caller: Option<Caller>,
+}
+
+/// A method of our interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the interface file documents them")]
+pub enum Method {
+    Challenge,
+    Verify,
+    Enroll,
+    Confirm,
+    Show,
+    List,
+    SetState,
+    Revoke,
+    Import,
+    Export,
+    Status,
+    Reload,
+}
+
+/// Whose records a role may use a method on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Anybody's.
+    Any,
+    /// Its own account's.
+    Own,
+    /// Its own account's, with a current code.
+    OwnWithProof,
+    /// Nobody's.
+    Never,
+}
+
+/// The table.
+#[must_use]
+pub fn permission(method: Method, role: Role) -> Permission {
+    use Method::{Challenge, Confirm, Enroll, Export, Import, List, Reload, Revoke, SetState, Show, Status, Verify};
+    match (role, method) {
+        (Role::Root, _) => Permission::Any,
+        (Role::Admin, Import | Export) => Permission::Never,
+        (Role::Admin, _) => Permission::Any,
+        (Role::Own, Challenge | Verify | Confirm | Show) => Permission::Own,
+        (Role::Own, Enroll | SetState | Revoke) => Permission::OwnWithProof,
+        (Role::Own, List | Import | Export | Status | Reload) => Permission::Never,
+    }
+}
+
+impl Method {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::Challenge,
+        Self::Verify,
+        Self::Enroll,
+        Self::Confirm,
+        Self::Show,
+        Self::List,
+        Self::SetState,
+        Self::Revoke,
+        Self::Import,
+        Self::Export,
+        Self::Status,
+        Self::Reload,
+    ];
+
+    /// The name after the interface's.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Challenge => "Challenge",
+            Self::Verify => "Verify",
+            Self::Enroll => "Enroll",
+            Self::Confirm => "Confirm",
+            Self::Show => "Show",
+            Self::List => "List",
+            Self::SetState => "SetState",
+            Self::Revoke => "Revoke",
+            Self::Import => "Import",
+            Self::Export => "Export",
+            Self::Status => "Status",
+            Self::Reload => "Reload",
+        }
+    }
+}
+
+/// The way back to the caller.
+#[derive(Clone, Copy)]
+pub struct Replies<'a> {
+    /// The connection.
+    pub socket: BorrowedFd<'a>,
+    /// When the caller must have taken a reply.
+    pub deadline: Instant,
+    /// The caller wants none.
+    pub silent: bool,
+}
+
+impl Replies<'_> {
+    /// The same, with a deadline from now on.
+    fn extended(self) -> Self {
+        Self { deadline: Instant::now().checked_add(REPLY_TIME).unwrap_or(self.deadline), ..self }
+    }
+
+    /// Tells the caller's error.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn error(&self, error: &Error) -> Result<(), FrameError> {
+        let (error, parameters) = error.to_wire();
+        self.send(&json!({ "error": error, "parameters": parameters }))
+    }
+
+    fn varlink_error(&self, (name, field, value): &VarlinkError) -> Result<(), FrameError> {
+        self.send(&json!({ "error": format!("org.varlink.service.{name}"), "parameters": { *field: value } }))
+    }
+
+    fn reply(&self, parameters: impl Serialize, continues: bool) -> Result<(), Stop> {
+        Ok(self.send(&OutgoingReply { parameters, continues })?)
+    }
+
+    fn send(&self, message: &impl Serialize) -> Result<(), FrameError> {
+        if self.silent {
+            return Ok(());
+        }
+        let mut frame = outgoing();
+        // Our own types always serialise; a reply that does not is not sent, and the caller sees the connection end.
+        serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
+        send_frame(&self.socket, frame, self.deadline)
+    }
+}
+
+/// Why a message got no reply from a handler.
+enum Stop {
+    Error(Error),
+    Varlink(VarlinkError),
+    Socket(FrameError),
+}
+
+/// An error of `org.varlink.service`: its name, and its one parameter.
+type VarlinkError = (&'static str, &'static str, String);
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<FrameError> for Stop {
+    fn from(error: FrameError) -> Self {
+        Self::Socket(error)
+    }
+}
+
+fn answer(service: &Service, visitor: &Visitor, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
+    let (interface, name) = request.method.rsplit_once('.').unwrap_or(("", &request.method));
+    match interface {
+        protocol::NAME => {
+            let method = Method::ALL.into_iter().find(|method| method.name() == name);
+            let method = method.ok_or_else(|| unknown_method(&request.method))?;
+            handle(service, visitor, method, request, replies)
+        }
+        SERVICE => introspect(name, request, replies),
+        _ => Err(Stop::Varlink(("InterfaceNotFound", "interface", interface.to_owned()))),
+    }
+}
+
+fn handle(
+    service: &Service,
+    visitor: &Visitor,
+    method: Method,
+    request: &Request<'_>,
+    replies: &Replies<'_>,
+) -> Result<(), Stop> {
+    let subject = subject(request);
+    let done = permitted(visitor, method, subject.user.as_deref()).map_err(Stop::Error).and_then(|permitted| {
+        let (caller, user, proof) = permitted;
+        let call = Call { caller, user: &user, proof, deadline: replies.deadline };
+        run(service, &call, method, request, replies)
+    });
+    if let Err(Stop::Error(Error::PermissionDenied)) = &done {
+        service.log_for(visitor.peer, not_permitted(method.name(), subject.user.as_deref(), &visitor.peer));
+    }
+    done
+}
+
+fn run(
+    service: &Service,
+    call: &Call<'_>,
+    method: Method,
+    request: &Request<'_>,
+    replies: &Replies<'_>,
+) -> Result<(), Stop> {
+    match method {
+        Method::Challenge => replies.reply(service.challenge(call, &parameters(request)?)?, false),
+        Method::Verify => replies.reply(service.verify(call, &parameters(request)?)?, false),
+        Method::Enroll => replies.reply(service.enroll(call, &parameters(request)?)?, false),
+        Method::Confirm => replies.reply(service.confirm(call, &parameters(request)?)?, false),
+        Method::Show => {
+            let protocol::Show { .. } = parameters(request)?;
+            replies.reply(service.show(call)?, false)
+        }
+        Method::List => list(service, request, replies),
+        Method::SetState => replies.reply(service.set_state(call, &parameters(request)?)?, false),
+        Method::Revoke => replies.reply(service.revoke(call, &parameters(request)?)?, false),
+        Method::Import => replies.reply(service.import(call, &parameters(request)?)?, false),
+        Method::Export => {
+            let protocol::Export { .. } = parameters(request)?;
+            replies.reply(service.export(call)?, false)
+        }
+        Method::Status => {
+            let protocol::Status {} = parameters(request)?;
+            replies.reply(service.status()?, false)
+        }
+        Method::Reload => {
+            let protocol::Reload {} = parameters(request)?;
+            service.reload().map_err(|why| Error::bad("settings", why))?;
+            replies.reply(json!({}), false)
+        }
+    }
+}
+
+/// Whose record a call is about, read before anything else of it.
+#[derive(Default, Deserialize)]
+struct Subject {
+    user: Option<String>,
+}
+
+/// The caller, the user the call is about (the caller's own if it names nobody), and whether a proof is needed.
+fn permitted<'a>(
+    visitor: &'a Visitor,
+    method: Method,
+    user: Option<&str>,
+) -> Result<(&'a Caller, UserName, bool), Error> {
+    let caller = visitor.caller.as_ref().ok_or(Error::PermissionDenied)?;
+    let permission = permission(method, caller.role);
+    if permission == Permission::Never {
+        return Err(Error::PermissionDenied);
+    }
+    let user = match user {
+        Some(user) => UserName::new(user).map_err(|why| Error::bad("user", why))?,
+        None => caller.name.clone(),
+    };
+    if permission != Permission::Any && user != caller.name {
+        return Err(Error::PermissionDenied);
+    }
+    Ok((caller, user, permission == Permission::OwnWithProof))
+}
+
+/// Sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
+/// be a million.
+fn list(service: &Service, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
+    let protocol::List {} = parameters(request)?;
+    if !request.more {
+        return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
+    }
+    let _stream = Stream::open(&service.streams)?;
+    let mut waiting = None;
+    service.list(|user| match waiting.replace(user) {
+        Some(before) => replies.extended().reply(before, true),
+        None => Ok(()),
+    })?;
+    let last = waiting.ok_or(Error::NoSuchUser)?;
+    replies.extended().reply(last, false)
+}
+
+/// One of the few streams that may be open at once.
+struct Stream<'a>(&'a AtomicUsize);
+
+impl<'a> Stream<'a> {
+    fn open(open: &'a AtomicUsize) -> Result<Self, Error> {
+        let stream = Self(open);
+        let before = open.fetch_add(1, Ordering::Relaxed);
+        if before < MAX_STREAMS { Ok(stream) } else { Err(Error::Busy) }
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn introspect(method: &str, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
+    match method {
+        "GetInfo" => replies.reply(
+            json!({
+                "vendor": "pam-totp",
+                "product": "provisiond",
+                "version": env!("CARGO_PKG_VERSION"),
+                "url": env!("CARGO_PKG_REPOSITORY"),
+                "interfaces": [SERVICE, protocol::NAME],
+            }),
+            false,
+        ),
+        "GetInterfaceDescription" => {
+            let InterfaceName { interface } = parameters(request)?;
+            let description = match interface.as_str() {
+                protocol::NAME => protocol::INTERFACE,
+                SERVICE => SERVICE_INTERFACE,
+                _ => return Err(Stop::Varlink(("InterfaceNotFound", "interface", interface))),
+            };
+            replies.reply(json!({ "description": description }), false)
+        }
+        _ => Err(unknown_method(&request.method)),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterfaceName {
+    interface: String,
+}
+
+fn unknown_method(name: &str) -> Stop {
+    Stop::Varlink(("MethodNotFound", "method", name.to_owned()))
+}
+
+/// The parameters of a call. Absent ones are those of an empty object.
+fn parameters<T: DeserializeOwned>(request: &Request<'_>) -> Result<T, Error> {
+    let text = request.parameters.map_or("{}", RawValue::get);
+    from_object(text.as_bytes()).map_err(|why| Error::bad("parameters", why))
+}
+
+/// Whose record a call is about. What cannot be read says nobody; the handler's own reading will refuse it.
+fn subject(request: &Request<'_>) -> Subject {
+    let text = request.parameters.map_or("{}", RawValue::get);
+    from_object(text.as_bytes()).unwrap_or_default()
+}
+
+const SERVICE: &str = "org.varlink.service";
+/// How long a caller may take to read one reply of a stream.
+const REPLY_TIME: Duration = Duration::from_secs(2);
+/// Lists that may be on their way at once.
+const MAX_STREAMS: usize = 8;
+/// The interface that every Varlink service has.
+const SERVICE_INTERFACE: &str = "# Tells what a service offers.
+interface org.varlink.service
+
+# Who made it, and its interfaces.
+method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)
+
+# The text that describes an interface.
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+# There is no such interface.
+error InterfaceNotFound (interface: string)
+
+# The interface has no such method.
+error MethodNotFound (method: string)
+
+# The method is described but not there.
+error MethodNotImplemented (method: string)
+
+# A parameter cannot be read.
+error InvalidParameter (parameter: string)
+
+# The caller may not do this.
+error PermissionDenied ()
+
+# The method gives several replies: call it with 'more'.
+error ExpectedMore (method: string)
+";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn visitor(role: Role, name: &str) -> Visitor {
+        let peer = Peer { uid: if role == Role::Root { 0 } else { 1000 }, pid: 1 };
+        Visitor { peer, caller: Some(Caller { peer, role, name: UserName::new(name).unwrap() }) }
+    }
+
+    fn outcome(visitor: &Visitor, method: Method, user: Option<&str>) -> &'static str {
+        match permitted(visitor, method, user) {
+            Ok((_, _, false)) => "yes",
+            Ok((_, _, true)) => "with proof",
+            Err(Error::PermissionDenied) => "no",
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Each method: for root and admins on anybody, for an account on its own and on another's.
+    const TABLE: [(Method, &str, &str, &str, &str); 12] = [
+        (Method::Challenge, "yes", "yes", "yes", "no"),
+        (Method::Verify, "yes", "yes", "yes", "no"),
+        (Method::Enroll, "yes", "yes", "with proof", "no"),
+        (Method::Confirm, "yes", "yes", "yes", "no"),
+        (Method::Show, "yes", "yes", "yes", "no"),
+        (Method::List, "yes", "yes", "no", "no"),
+        (Method::SetState, "yes", "yes", "with proof", "no"),
+        (Method::Revoke, "yes", "yes", "with proof", "no"),
+        (Method::Import, "yes", "no", "no", "no"),
+        (Method::Export, "yes", "no", "no", "no"),
+        (Method::Status, "yes", "yes", "no", "no"),
+        (Method::Reload, "yes", "yes", "no", "no"),
+    ];
+
+    #[test]
+    fn every_cell_of_the_table_of_permissions_is_as_documented() {
+        assert_eq!(TABLE.map(|row| row.0), Method::ALL);
+        for (method, root, admin, own, other) in TABLE {
+            let alice = visitor(Role::Own, "alice");
+            assert_eq!(outcome(&visitor(Role::Root, "root"), method, Some("bob")), root, "{method:?}");
+            assert_eq!(outcome(&visitor(Role::Admin, "adam"), method, Some("bob")), admin, "{method:?}");
+            assert_eq!(outcome(&alice, method, Some("alice")), own, "{method:?}");
+            assert_eq!(outcome(&alice, method, None), own, "{method:?}");
+            assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");
+            assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
+            let nobody = Visitor { caller: None, ..alice };
+            assert_eq!(outcome(&nobody, method, Some("alice")), "no", "{method:?}");
+        }
+    }
+
+    #[test]
+    fn whose_record_it_is_cannot_be_said_twice() {
+        let twice = r#"{"method":"x","parameters":{"user":"alice","user":"root"}}"#;
+        let request: Request<'_> = serde_json::from_str(twice).unwrap();
+        assert_eq!(subject(&request).user, None);
+        assert!(parameters::<protocol::Show>(&request).is_err());
+    }
+}

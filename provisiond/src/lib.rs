@@ -1,0 +1,33 @@
+//! The daemon: it alone owns the keys and gives the verdict.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
+)]
+
+pub mod admin;
+pub mod audit;
+pub mod caller;
+pub mod clock;
+pub mod commit;
+pub mod conversation;
+pub mod dispatch;
+pub mod enroll;
+pub mod migrate;
+pub mod names;
+pub mod patience;
+pub mod policy;
+pub mod quota;
+pub mod record;
+pub mod records;
+pub mod run;
+pub mod server;
+pub mod service;
+pub mod spent;
+pub mod startup;
+pub mod store;
+pub mod throttle;
+pub mod tombstone;
+pub mod turns;
+pub mod verify;

@@ -1,0 +1,9 @@
+//! provisiond: see the library beside it.
+
+#![forbid(unsafe_code)]
+
+use clap::Parser;
+
+fn main() -> std::process::ExitCode {
+    provisiond::run::run(provisiond::run::Arguments::parse())
+}

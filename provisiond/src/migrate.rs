@@ -1,0 +1,139 @@
+//! Devices that come from passlib, and go back to it: root only, each step in the log.
+
+use common::config::Settings;
+use common::device::DeviceName;
+use common::enckey::{Binding, Enckey};
+use common::lineage::enckey::EnckeyV1;
+use common::lineage::record::{KeyRecord, StoredKey};
+use common::otpauth::Label;
+use common::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
+use common::secret::Key;
+use common::totp::Parameters;
+use common::user::UserName;
+
+use crate::enroll::{has_key, issuer, make_room};
+use crate::record::{Device, Record, SealedKey, State};
+use crate::records::Decision;
+use crate::service::{Call, Service};
+use crate::throttle::Moment;
+
+impl Service {
+    /// `Import`: an active device from a record of passlib's. Doing it again changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn import(&self, call: &Call<'_>, wish: &Import) -> Result<ImportReply, Error> {
+        let settings = self.settings();
+        let moment = self.moment();
+        let newcomer = Newcomer::read(wish, &settings)?;
+        let imported = self.records.change(call.access(&settings), |record| {
+            let mut record = record.cloned().unwrap_or_else(|| Record::new(&moment));
+            match newcomer.add_to(&mut record, call.user, &settings, &moment) {
+                Ok((name, true)) => Decision { next: Some(record), outcome: Ok((name, true)) },
+                done => Decision { next: None, outcome: done },
+            }
+        });
+        let imported = imported.map_err(|failure| self.failure(&failure, call))?;
+        let (name, imported) = imported.map_err(|error| self.refused("import", call, error))?;
+        let line = call.line("import").with("device", &name).with("imported", imported);
+        self.log(call, line);
+        Ok(ImportReply { user: call.user.as_str().to_owned(), device: name.to_string(), imported })
+    }
+
+    /// `Export`: the user's devices as passlib reads them.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn export(&self, call: &Call<'_>) -> Result<ExportReply, Error> {
+        let settings = self.settings();
+        let record = self.records.look(call.user, &settings.secrets).map_err(|failure| self.failure(&failure, call))?;
+        let record = record.ok_or(Error::NoSuchUser)?;
+        let confirmed = record.devices.iter().filter(|device| !matches!(device.state, State::Pending { .. }));
+        let records: Result<Vec<_>, _> = confirmed.map(|device| exported(device, call.user, &settings)).collect();
+        let records = records.map_err(|error| self.refused("export", call, error))?;
+        let line = call.line("export").with("devices", records.len());
+        self.log(call, line.warning());
+        Ok(ExportReply { user: call.user.as_str().to_owned(), records })
+    }
+}
+
+/// A device on its way in, its key known to open.
+struct Newcomer {
+    name: Option<DeviceName>,
+    stored: StoredKey,
+    key: Key,
+    parameters: Parameters,
+}
+
+impl Newcomer {
+    fn read(wish: &Import, settings: &Settings) -> Result<Self, Error> {
+        let name = wish.device.as_deref().map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?;
+        let record = KeyRecord::parse(wish.record.expose());
+        let record = record.map_err(|why| Error::bad("record", why))?;
+        if record.parameters.period > MAX_PERIOD {
+            return Err(Error::bad("record", format!("a period has at most {MAX_PERIOD} seconds: enrol a new device")));
+        }
+        let key = record.open(&settings.secrets).map_err(|why| Error::bad("record", why))?;
+        Ok(Self { name, stored: record.key, key, parameters: record.parameters })
+    }
+
+    /// The device's name, and whether it is new.
+    fn add_to(
+        &self,
+        record: &mut Record,
+        user: &UserName,
+        settings: &Settings,
+        moment: &Moment,
+    ) -> Result<(DeviceName, bool), Error> {
+        if let Some(device) = record.devices.iter().find(|device| has_key(device, &self.key, user, settings)) {
+            return Ok((device.name.clone(), false));
+        }
+        let name = make_room(record, self.name.as_ref(), moment.now)?;
+        let device = self.device(name.clone(), record, user, settings, moment)?;
+        record.devices.push(device);
+        record.enrolled = true;
+        Ok((name, true))
+    }
+
+    fn device(
+        &self,
+        name: DeviceName,
+        record: &Record,
+        user: &UserName,
+        settings: &Settings,
+        moment: &Moment,
+    ) -> Result<Device, Error> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| Error::StoreUnavailable)?;
+        let parameters = self.parameters;
+        let key = match &self.stored {
+            StoredKey::V1(enckey) => SealedKey::V1(enckey.clone()),
+            StoredKey::V2 { .. } | StoredKey::Plain(_) => {
+                let binding = Binding { user, device: &id, parameters };
+                let sealed = Enckey::seal(&self.key, &settings.secrets, &binding);
+                SealedKey::V2(sealed.map_err(|_| Error::StoreUnavailable)?)
+            }
+        };
+        // A code of now may have been used where the key comes from.
+        let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
+        let spent = spent.with_floor(parameters.step_at(moment.now));
+        let (state, created) = (State::Active, moment.now);
+        Ok(Device { name, id, state, parameters, key, spent, created, last_used: None })
+    }
+}
+
+fn exported(device: &Device, user: &UserName, settings: &Settings) -> Result<ExportedRecord, Error> {
+    let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
+    let enckey =
+        EnckeyV1::seal(&key, &settings.secrets, settings.encrypt_cost).map_err(|why| Error::bad("user", why))?;
+    let record = KeyRecord {
+        key: StoredKey::V1(enckey),
+        parameters: device.parameters,
+        label: Some(Label::new(user.as_str()).map_err(|why| Error::bad("user", why))?),
+        issuer: Some(issuer(None, settings)?),
+    };
+    Ok(ExportedRecord { device: device.name.to_string(), record: record.to_json() })
+}
+
+/// Seconds; longer ones are not what an authenticator shows.
+const MAX_PERIOD: u32 = 300;

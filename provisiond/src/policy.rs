@@ -1,0 +1,479 @@
+//! The verdict. Pure: a record, what was typed and the time go in; a verdict and the next record come out.
+//!
+//! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
+
+use common::config::Policy;
+use common::device::DeviceName;
+use common::protocol::{Ask, Verdict};
+use common::secret::{Answer, Code, Key};
+
+use crate::record::{Device, Record};
+use crate::throttle::Moment;
+
+/// What the person is asked for. An unknown user is asked like everyone.
+#[must_use]
+pub fn ask(record: Option<&Record>, policy: &Policy, moment: &Moment) -> Ask {
+    match record {
+        Some(record) if !affordable(cheapest_guess(record, policy), record, policy, moment) => Ask::TwoCodes,
+        _ => Ask::OneCode,
+    }
+}
+
+/// Whether `answer` may be judged at all. `Err` is the verdict if not; nothing is spent or charged then.
+///
+/// # Errors
+/// The verdict on an answer that is not looked at.
+pub fn admit<'a>(
+    record: Option<&Record>,
+    answer: Option<&'a Answer>,
+    policy: &Policy,
+    moment: &Moment,
+) -> Result<&'a Answer, Verdict> {
+    let record = record.filter(|record| record.enrolled).ok_or(Verdict::NotEnrolled)?;
+    if record.active().next().is_none() {
+        return Err(Verdict::Disabled);
+    }
+    let answer = answer.ok_or(Verdict::Malformed)?;
+    match answer {
+        _ if positions(record, answer, policy) == 0 => Err(Verdict::Malformed),
+        Answer::One(_) if !affordable(price(record, answer, policy), record, policy, moment) => {
+            Err(Verdict::TwoCodesNeeded)
+        }
+        answer => Ok(answer),
+    }
+}
+
+/// A judged answer.
+#[derive(Debug)]
+#[must_use]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The device whose code it was.
+    pub device: Option<DeviceName>,
+    /// With `already_used`: seconds until the device shows a code that is not.
+    pub retry_after: Option<u64>,
+    /// Units that a wrong code cost.
+    pub charged: u32,
+    /// The record to store before answering, if it changed.
+    pub next: Option<Record>,
+}
+
+/// Judges an admitted answer. `keys` are those of the record's active devices, in their order; all of them are
+/// searched, whatever the first one says. `refund` gives back units that this login's own typos cost.
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, policy: &Policy, moment: &Moment) -> Judged {
+    let found: Vec<Match> =
+        record.active().zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, policy, moment)).collect();
+    match found.iter().min_by_key(|found| found.standing) {
+        Some(best) if best.standing == Standing::Fresh => accept(record, best, refund, policy, moment),
+        Some(best) if best.standing == Standing::Quarantined => Judged {
+            verdict: Verdict::Refused,
+            device: Some(best.device.clone()),
+            retry_after: None,
+            charged: 0,
+            next: None,
+        },
+        Some(best) => already_used(record, best, policy, moment),
+        None => reject(record, answer, policy, moment),
+    }
+}
+
+/// A place where the answer is right: the steps it would spend, and whether it may.
+struct Match {
+    device: DeviceName,
+    steps: Vec<u64>,
+    standing: Standing,
+}
+
+/// The best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Fresh,
+    Quarantined,
+    Spent,
+}
+
+fn matches_of(device: &Device, key: &Key, answer: &Answer, policy: &Policy, moment: &Moment) -> Vec<Match> {
+    let now = device.parameters.step_at(moment.now);
+    let found: Vec<Vec<u64>> = match answer {
+        Answer::One(code) => {
+            let steps = now.saturating_sub(policy.window)..=now.saturating_add(policy.window);
+            device.parameters.find(key, code, steps).into_iter().map(|step| vec![step]).collect()
+        }
+        Answer::Two(first, second) => {
+            let steps = now.saturating_sub(PAIR_REACH)..=now.saturating_add(PAIR_REACH).saturating_sub(1);
+            let pairs = device.parameters.find_pair(key, first, second, steps);
+            pairs.into_iter().map(|step| vec![step, step.saturating_add(1)]).collect()
+        }
+    };
+    found
+        .into_iter()
+        .map(|steps| Match { standing: standing(device, &steps, policy, moment), device: device.name.clone(), steps })
+        .collect()
+}
+
+fn standing(device: &Device, steps: &[u64], policy: &Policy, moment: &Moment) -> Standing {
+    let horizon = horizon(device, policy, moment);
+    if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
+        return Standing::Spent;
+    }
+    // Codes of the time before a roll-back may have been used in the part of the past that the store has lost.
+    let doubtful = moment.rolled_back_at.map(|event| device.parameters.step_at(event).saturating_add(policy.window));
+    match doubtful {
+        Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
+        _ => Standing::Fresh,
+    }
+}
+
+/// The latest step that anyone may use now.
+fn horizon(device: &Device, policy: &Policy, moment: &Moment) -> u64 {
+    device.parameters.step_at(moment.now).saturating_add(policy.window)
+}
+
+fn accept(record: &Record, found: &Match, refund: u32, policy: &Policy, moment: &Moment) -> Judged {
+    let mut next = record.clone();
+    if let Some(device) = next.device_mut(&found.device) {
+        found.steps.iter().for_each(|step| device.spent.spend(*step));
+        device.last_used = Some(moment.now);
+    }
+    next.budget = next.budget.refunded(refund, policy, moment);
+    let (verdict, device) = (Verdict::Accepted, Some(found.device.clone()));
+    Judged { verdict, device, retry_after: None, charged: 0, next: Some(next) }
+}
+
+fn already_used(record: &Record, found: &Match, policy: &Policy, moment: &Moment) -> Judged {
+    let device = record.devices.iter().find(|device| device.name == found.device);
+    let retry_after = device.map(|device| {
+        let next = device.spent.latest(horizon(device, policy, moment)).saturating_add(1);
+        device.parameters.start_of(next).saturating_sub(moment.now).max(1)
+    });
+    let (verdict, device) = (Verdict::AlreadyUsed, Some(found.device.clone()));
+    Judged { verdict, device, retry_after, charged: 0, next: None }
+}
+
+/// A wrong single code costs its price. A wrong pair costs nothing: its odds are a millionth of a single code's.
+fn reject(record: &Record, answer: &Answer, policy: &Policy, moment: &Moment) -> Judged {
+    let charged = match answer {
+        Answer::One(_) => price(record, answer, policy),
+        Answer::Two(..) => 0,
+    };
+    let next =
+        (charged > 0).then(|| Record { budget: record.budget.charged(charged, policy, moment), ..record.clone() });
+    Judged { verdict: Verdict::Rejected, device: None, retry_after: None, charged, next }
+}
+
+/// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full
+/// pool and is paid off with time, rather than never be possible.
+fn affordable(price: u32, record: &Record, policy: &Policy, moment: &Moment) -> bool {
+    let left = record.budget.left(policy, moment);
+    price == 0 || (left > 0 && left >= price.min(policy.budget))
+}
+
+/// One unit for each three positions compared, begun or whole: with one device and the usual window, one.
+fn price(record: &Record, answer: &Answer, policy: &Policy) -> u32 {
+    u32::try_from(positions(record, answer, policy).div_ceil(POSITIONS_PER_UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Steps that a single code is compared with: those of every active device whose codes are that long.
+fn positions(record: &Record, answer: &Answer, policy: &Policy) -> u64 {
+    let (Answer::One(code) | Answer::Two(code, _)) = answer;
+    positions_of_length(record, Code::digits(code), policy)
+}
+
+fn positions_of_length(record: &Record, digits: usize, policy: &Policy) -> u64 {
+    let devices = record.active().filter(|device| usize::from(device.parameters.digits) == digits).count();
+    let each = policy.window.saturating_mul(2).saturating_add(1);
+    each.saturating_mul(devices as u64)
+}
+
+/// What the cheapest single code of this user would cost.
+fn cheapest_guess(record: &Record, policy: &Policy) -> u32 {
+    let lengths = record.active().map(|device| usize::from(device.parameters.digits));
+    let prices = lengths.map(|digits| positions_of_length(record, digits, policy).div_ceil(POSITIONS_PER_UNIT));
+    u32::try_from(prices.min().unwrap_or(0)).unwrap_or(u32::MAX)
+}
+
+/// Two consecutive codes are searched for this many steps to either side, which also finds a device whose clock is off.
+const PAIR_REACH: u64 = 10;
+const POSITIONS_PER_UNIT: u64 = 3;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use common::secret::SecretText;
+    use common::totp::{Algorithm, Parameters};
+
+    use super::*;
+    use crate::record::State;
+    use crate::record::tests::{device, secrets, user};
+    use crate::throttle::Budget;
+
+    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400) };
+    const NOW: u64 = 1_234_567_890;
+
+    /// One user's life: everything goes through the functions that the daemon calls.
+    struct Life {
+        record: Record,
+        policy: Policy,
+        moment: Moment,
+    }
+
+    impl Life {
+        fn new() -> Self {
+            let mut record = Record::new(&Moment { now: NOW, rolled_back_at: None });
+            record.enrolled = true;
+            record.devices.push(device(&user("alice"), "default", Parameters::default()));
+            Self { record, policy: POLICY, moment: Moment { now: NOW, rolled_back_at: None } }
+        }
+
+        fn keys(&self) -> Vec<Key> {
+            self.record.active().map(|device| device.key(&user("alice"), &secrets()).unwrap()).collect()
+        }
+
+        /// The right code of the first device, `steps` away from now.
+        fn code(&self, steps: i64) -> String {
+            let parameters = self.record.devices[0].parameters;
+            let step = parameters.step_at(self.moment.now).saturating_add_signed(steps);
+            parameters.code_at(&Key::new(b"12345678901234567890".to_vec()).unwrap(), step).to_string()
+        }
+
+        /// A code of the same length that is wrong all around now.
+        fn wrong(&self) -> String {
+            let near: Vec<String> = (-12..=12).map(|steps| self.code(steps)).collect();
+            (0u64..).map(|n| format!("{n:0width$}", width = near[0].len())).find(|code| !near.contains(code)).unwrap()
+        }
+
+        fn judged(&mut self, typed: &str, refund: u32) -> Judged {
+            let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]);
+            let judged = match admit(Some(&self.record), answer.as_ref(), &self.policy, &self.moment) {
+                Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.policy, &self.moment),
+                Err(verdict) => Judged { verdict, device: None, retry_after: None, charged: 0, next: None },
+            };
+            if let Some(next) = &judged.next {
+                self.record = next.clone();
+            }
+            judged
+        }
+
+        fn verdict(&mut self, typed: &str) -> Verdict {
+            self.judged(typed, 0).verdict
+        }
+
+        fn left(&self) -> u32 {
+            self.record.budget.left(&self.policy, &self.moment)
+        }
+
+        fn ask(&self) -> Ask {
+            ask(Some(&self.record), &self.policy, &self.moment)
+        }
+    }
+
+    #[test]
+    fn a_code_is_accepted_once() {
+        let mut alice = Life::new();
+        let code = alice.code(0);
+        assert_eq!(alice.verdict(&code), Verdict::Accepted);
+        for again in [code.clone(), format!(" {code}"), format!("{}-{}", &code[..3], &code[3..])] {
+            assert_eq!(alice.verdict(&again), Verdict::AlreadyUsed, "{again}");
+        }
+        assert_eq!(alice.left(), 5, "a replay costs nothing");
+        assert_eq!(alice.record.devices[0].last_used, Some(NOW));
+    }
+
+    #[test]
+    fn the_window_reaches_one_step_each_way() {
+        for (steps, verdict) in [
+            (-2, Verdict::Rejected),
+            (-1, Verdict::Accepted),
+            (0, Verdict::Accepted),
+            (1, Verdict::Accepted),
+            (2, Verdict::Rejected),
+        ] {
+            let mut alice = Life::new();
+            let code = alice.code(steps);
+            assert_eq!(alice.verdict(&code), verdict, "{steps}");
+            assert_eq!(alice.left(), if verdict == Verdict::Accepted { 5 } else { 4 });
+        }
+    }
+
+    #[test]
+    fn an_older_code_than_the_last_one_is_already_used() {
+        let mut alice = Life::new();
+        let (before, now, after) = (alice.code(-1), alice.code(0), alice.code(1));
+        assert_eq!(alice.verdict(&now), Verdict::Accepted);
+        assert_eq!(alice.verdict(&before), Verdict::AlreadyUsed);
+        assert_eq!(alice.verdict(&after), Verdict::Accepted);
+    }
+
+    #[test]
+    fn who_repeats_a_code_is_told_when_the_next_one_comes() {
+        let mut alice = Life::new();
+        alice.moment.now = NOW / 30 * 30 + 18;
+        let code = alice.code(0);
+        assert_eq!(alice.verdict(&code), Verdict::Accepted);
+        assert_eq!(alice.judged(&code, 0).retry_after, Some(12));
+    }
+
+    #[test]
+    fn a_wrong_code_costs_a_guess_and_the_sixth_is_not_judged() {
+        let mut alice = Life::new();
+        let wrong = alice.wrong();
+        for left in (0..5).rev() {
+            assert_eq!(alice.ask(), Ask::OneCode);
+            assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+            assert_eq!(alice.left(), left);
+        }
+        assert_eq!(alice.ask(), Ask::TwoCodes);
+        let right = alice.code(0);
+        for single in [&wrong, &right] {
+            assert_eq!(alice.verdict(single), Verdict::TwoCodesNeeded);
+        }
+        let pair = format!("{right} {}", alice.code(1));
+        assert_eq!(alice.verdict(&pair), Verdict::Accepted, "the right code was not spent by being refused");
+        assert_eq!(alice.left(), 0, "a login gives nothing back");
+        alice.moment.now += 86400;
+        assert_eq!(alice.ask(), Ask::OneCode);
+    }
+
+    #[test]
+    fn two_codes_must_be_consecutive_unspent_and_in_order() {
+        for (first, second, verdict) in [
+            (0, 1, Verdict::Accepted),
+            (-10, -9, Verdict::Accepted),
+            (9, 10, Verdict::Accepted),
+            (-11, -10, Verdict::Rejected),
+            (10, 11, Verdict::Rejected),
+            (1, 0, Verdict::Rejected),
+            (0, 0, Verdict::Rejected),
+            (0, 2, Verdict::Rejected),
+        ] {
+            let mut alice = Life::new();
+            let pair = alice.code(first) + &alice.code(second);
+            assert_eq!(alice.verdict(&pair), verdict, "{first} {second}");
+            assert_eq!(alice.left(), 5, "pairs cost nothing");
+            if verdict == Verdict::Accepted {
+                assert_eq!(alice.verdict(&pair), Verdict::AlreadyUsed);
+                let half = alice.code(second) + &alice.code(second + 1);
+                assert_ne!(alice.verdict(&half), Verdict::Accepted, "both halves were spent");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_learns_which_half_of_a_pair_was_wrong() {
+        let mut alice = Life::new();
+        let (right, next, wrong) = (alice.code(0), alice.code(1), alice.wrong());
+        for pair in [format!("{right}{wrong}"), format!("{wrong}{next}"), format!("{wrong}{wrong}")] {
+            let judged = alice.judged(&pair, 0);
+            assert_eq!((judged.verdict, judged.device, judged.retry_after), (Verdict::Rejected, None, None));
+            assert!(judged.next.is_none());
+        }
+    }
+
+    #[test]
+    fn what_is_no_code_of_the_users_devices_costs_nothing() {
+        let mut alice = Life::new();
+        for typed in ["", "abc", "12345", "1234567", "12345678", "1234567812345678"] {
+            assert_eq!(alice.verdict(typed), Verdict::Malformed, "{typed:?}");
+        }
+        assert_eq!(alice.left(), 5);
+    }
+
+    #[test]
+    fn only_active_devices_open_a_login() {
+        let mut alice = Life::new();
+        let code = alice.code(0);
+        for state in [State::Disabled, State::Pending { expires: u64::MAX }] {
+            alice.record.devices[0].state = state;
+            assert_eq!(alice.verdict(&code), Verdict::Disabled);
+        }
+        alice.record.devices.clear();
+        assert_eq!(alice.verdict(&code), Verdict::Disabled, "revoked is not the same as never enrolled");
+        alice.record.enrolled = false;
+        assert_eq!(alice.verdict(&code), Verdict::NotEnrolled);
+        assert_eq!(admit(None, None, &POLICY, &alice.moment).unwrap_err(), Verdict::NotEnrolled);
+        assert_eq!(ask(None, &POLICY, &alice.moment), Ask::OneCode);
+    }
+
+    #[test]
+    fn every_device_is_searched_and_each_spends_its_own() {
+        let mut alice = Life::new();
+        let eight = Parameters { alg: Algorithm::Sha1, digits: 8, period: 60 };
+        alice.record.devices.push(device(&user("alice"), "second", eight));
+        let second = eight.code_at(&alice.keys()[1], eight.step_at(NOW)).to_string();
+        let judged = alice.judged(&second, 0);
+        assert_eq!((judged.verdict, judged.device.unwrap().as_str()), (Verdict::Accepted, "second"));
+        let first = alice.code(0);
+        assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    }
+
+    #[test]
+    fn a_guess_costs_a_unit_for_each_three_positions() {
+        let mut alice = Life::new();
+        alice.record.devices.push(device(&user("alice"), "second", Parameters::default()));
+        let wrong = alice.wrong();
+        for left in [3, 1] {
+            assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+            assert_eq!(alice.left(), left);
+        }
+        assert_eq!(alice.verdict(&wrong), Verdict::TwoCodesNeeded, "one unit does not pay for two devices");
+        assert_eq!(alice.ask(), Ask::TwoCodes);
+        alice.moment.now += 86400;
+        assert_eq!(alice.left(), 2);
+        assert_eq!(alice.ask(), Ask::OneCode);
+        let mut carol = Life::new();
+        for name in ["2", "3", "4", "5", "6"] {
+            carol.record.devices.push(device(&user("alice"), name, Parameters::default()));
+        }
+        assert_eq!(carol.ask(), Ask::OneCode, "many devices do not cost their owner the single code");
+        let wrong = carol.wrong();
+        assert_eq!((carol.judged(&wrong, 0).charged, carol.left()), (6, 0));
+        carol.moment.now += 5 * 86400;
+        assert_eq!((carol.left(), carol.ask()), (4, Ask::TwoCodes), "the sixth unit is paid off");
+        carol.moment.now += 86400;
+        assert_eq!(carol.ask(), Ask::OneCode);
+        let mut bob = Life::new();
+        bob.policy.window = 2;
+        let wrong = bob.wrong();
+        assert_eq!(bob.judged(&wrong, 0).charged, 2);
+    }
+
+    #[test]
+    fn a_login_gives_back_its_own_typos() {
+        let mut alice = Life::new();
+        let (wrong, right) = (alice.wrong(), alice.code(0));
+        let cost = alice.judged(&wrong, 0).charged;
+        assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 5));
+    }
+
+    #[test]
+    fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
+        let mut alice = Life::new();
+        alice.moment.rolled_back_at = Some(NOW);
+        assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
+        let pair = alice.code(-1) + &alice.code(0);
+        assert_eq!(alice.verdict(&pair), Verdict::Refused);
+        alice.record.budget = Budget::full(&alice.moment);
+        for steps in [-1, 0, 1] {
+            let code = alice.code(steps);
+            assert_eq!(alice.verdict(&code), Verdict::Refused, "{steps}");
+        }
+        assert_eq!(alice.left(), 5);
+        alice.moment.now = NOW + 60;
+        let code = alice.code(0);
+        assert_eq!(alice.verdict(&code), Verdict::Accepted);
+    }
+
+    #[test]
+    fn the_ends_of_time_are_no_trouble() {
+        for now in [0, 29, u64::MAX] {
+            let mut alice = Life::new();
+            alice.moment.now = now;
+            let (code, pair) = (alice.code(0), alice.code(0) + &alice.code(1));
+            for typed in [code, pair] {
+                let _ = alice.verdict(&typed);
+            }
+        }
+    }
+}

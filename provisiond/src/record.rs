@@ -1,0 +1,345 @@
+//! The one stored record of a user: what it holds, how it is written, and the MAC that keeps it from being edited.
+//!
+//! ```text
+//! version (1) ‖ tag length ‖ tag ‖ body (postcard) ‖ HMAC-SHA256 (32 bytes)
+//! MAC key   HKDF-SHA256(ikm = application secret of the tag, info = "pam-totp record v1")
+//! MAC input length-prefixed: user, everything before the MAC
+//! ```
+//! The body holds the record's generation, so the MAC covers user, generation and every byte. Putting back a whole
+//! older record of the same user is not noticed here.
+
+use common::device::DeviceName;
+use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
+use common::lineage::enckey::EnckeyV1;
+use common::protocol::DeviceState;
+use common::secret::Key;
+use common::secrets::Secrets;
+use common::totp::Parameters;
+use common::user::UserName;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use crate::spent::SpentSteps;
+use crate::throttle::{Budget, Moment};
+use crate::tombstone::Tombstones;
+
+/// What is kept of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// How often the record was written.
+    pub generation: u64,
+    /// Whether any device was ever active. Never becomes false again.
+    pub enrolled: bool,
+    /// At most [`MAX_DEVICES`].
+    pub devices: Vec<Device>,
+    /// Single-code guesses.
+    pub budget: Budget,
+    /// What stays of revoked devices.
+    pub tombstones: Tombstones,
+}
+
+/// One authenticator.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// What people call it; unique in the record.
+    pub name: DeviceName,
+    /// What the sealed key is bound to. Random, never changes.
+    pub id: [u8; 16],
+    /// Where it is in its life.
+    pub state: State,
+    /// What its codes look like. Never changes.
+    pub parameters: Parameters,
+    /// Its key, sealed.
+    pub key: SealedKey,
+    /// Which of its codes have been used.
+    pub spent: SpentSteps,
+    /// When it was enrolled, in Unix seconds.
+    pub created: u64,
+    /// When it last opened a login, in Unix seconds.
+    pub last_used: Option<u64>,
+}
+
+/// A device's key at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SealedKey {
+    /// Sealed by us, bound to its user and device.
+    V2(Enckey),
+    /// As passlib sealed it, until its first accepted code.
+    V1(EnckeyV1),
+}
+
+/// Where a device is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum State {
+    /// Waits for its first code; opens nothing.
+    Pending {
+        /// When it is forgotten, in Unix seconds.
+        expires: u64,
+    },
+    /// Its codes open logins.
+    Active,
+    /// Kept, but its codes open nothing.
+    Disabled,
+}
+
+impl Record {
+    /// A record with nothing in it, for a user seen for the first time.
+    #[must_use]
+    pub fn new(moment: &Moment) -> Self {
+        let (devices, budget, tombstones) = (Vec::new(), Budget::full(moment), Tombstones::default());
+        Self { generation: 0, enrolled: false, devices, budget, tombstones }
+    }
+
+    /// The devices whose codes open logins.
+    pub fn active(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().filter(|device| device.state == State::Active)
+    }
+
+    /// The device of that name.
+    pub fn device_mut(&mut self, name: &DeviceName) -> Option<&mut Device> {
+        self.devices.iter_mut().find(|device| device.name == *name)
+    }
+
+    /// Forgets pending devices whose time is over.
+    pub fn expire(&mut self, now: u64) {
+        self.devices.retain(|device| !matches!(device.state, State::Pending { expires } if expires <= now));
+    }
+
+    /// The record's bytes, with a MAC under the default tag.
+    ///
+    /// # Errors
+    /// [`CannotWrite`], when the MAC's key cannot be derived; no input leads there.
+    pub fn to_bytes(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
+        let tag = secrets.default_tag().as_str();
+        let mut bytes = vec![VERSION, u8::try_from(tag.len()).map_err(|_| CannotWrite)?];
+        bytes.extend_from_slice(tag.as_bytes());
+        let mut bytes = postcard::to_extend(self, bytes).map_err(|_| CannotWrite)?;
+        let mac = mac(user, tag, &bytes, secrets).ok_or(CannotWrite)?.finalize().into_bytes();
+        bytes.extend_from_slice(&mac);
+        Ok(bytes)
+    }
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// [`Damaged`] for anything but what [`Record::to_bytes`] wrote for this user.
+    pub fn from_bytes(bytes: &[u8], user: &UserName, secrets: &Secrets) -> Result<Self, Damaged> {
+        let (&version, rest) = bytes.split_first().ok_or(Damaged::Altered)?;
+        if version != VERSION {
+            return Err(Damaged::Version(version));
+        }
+        let (&length, rest) = rest.split_first().ok_or(Damaged::Altered)?;
+        let (tag, rest) = rest.split_at_checked(usize::from(length)).ok_or(Damaged::Altered)?;
+        let tag = std::str::from_utf8(tag).map_err(|_| Damaged::Altered)?;
+        let (body, stored) = rest.split_last_chunk::<MAC_BYTES>().ok_or(Damaged::Altered)?;
+        let covered = bytes.get(..bytes.len().saturating_sub(MAC_BYTES)).ok_or(Damaged::Altered)?;
+        let mac = mac(user, tag, covered, secrets).ok_or_else(|| Damaged::NoSecret(tag.to_owned()))?;
+        mac.verify_slice(stored).map_err(|_| Damaged::Altered)?;
+        let (record, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| Damaged::Altered)?;
+        if rest.is_empty() { Ok(record) } else { Err(Damaged::Altered) }
+    }
+}
+
+impl Device {
+    /// The device's key.
+    ///
+    /// # Errors
+    /// [`CannotOpen`].
+    pub fn key(&self, user: &UserName, secrets: &Secrets) -> Result<Key, CannotOpen> {
+        match &self.key {
+            SealedKey::V2(enckey) => enckey.open(secrets, &self.binding(user)),
+            SealedKey::V1(enckey) => enckey.open(secrets),
+        }
+    }
+
+    /// Seals a key that came from passlib in our own form. If that fails, the old form stays.
+    pub fn reseal(&mut self, user: &UserName, key: &Key, secrets: &Secrets) {
+        if matches!(self.key, SealedKey::V1(_))
+            && let Ok(enckey) = Enckey::seal(key, secrets, &self.binding(user))
+        {
+            self.key = SealedKey::V2(enckey);
+        }
+    }
+
+    fn binding<'a>(&'a self, user: &'a UserName) -> Binding<'a> {
+        Binding { user, device: &self.id, parameters: self.parameters }
+    }
+}
+
+impl State {
+    /// The state as clients read it.
+    #[must_use]
+    pub fn on_the_wire(self) -> DeviceState {
+        match self {
+            Self::Pending { .. } => DeviceState::Pending,
+            Self::Active => DeviceState::Active,
+            Self::Disabled => DeviceState::Disabled,
+        }
+    }
+}
+
+/// The record could not be put into bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the record cannot be written")]
+pub struct CannotWrite;
+
+/// Why stored bytes are no record of this user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damaged {
+    /// Not what we wrote.
+    #[error("the record was altered")]
+    Altered,
+    /// The application secret of its MAC is not in the settings.
+    #[error("the record needs the application secret '{0}', which the settings do not have")]
+    NoSecret(String),
+    /// Written by a newer daemon.
+    #[error("the record has version {0}, which this daemon does not know")]
+    Version(u8),
+}
+
+fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<Hmac<Sha256>> {
+    let key = secrets.derive::<32>(tag, None, b"pam-totp record v1")?;
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
+    Some(mac.chain_update(length_prefixed(&[user.as_str().as_bytes(), covered])))
+}
+
+/// Devices a user may have.
+pub const MAX_DEVICES: usize = 8;
+const VERSION: u8 = 1;
+const MAC_BYTES: usize = 32;
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use common::secrets::TaggedSecrets;
+
+    use super::*;
+
+    pub(crate) fn secrets() -> Secrets {
+        Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n2: fedcba9876543210").unwrap(), None).unwrap()
+    }
+
+    pub(crate) fn user(name: &str) -> UserName {
+        UserName::new(name).unwrap()
+    }
+
+    /// An active device of `user` with the key of RFC 4226.
+    pub(crate) fn device(user: &UserName, name: &str, parameters: Parameters) -> Device {
+        let id = *name.as_bytes().first_chunk::<16>().unwrap_or(&[9; 16]);
+        let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
+        let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &Binding { user, device: &id, parameters }).unwrap());
+        let name = DeviceName::new(name).unwrap();
+        let (state, spent) = (State::Active, SpentSteps::default());
+        Device { name, id, state, parameters, key, spent, created: 0, last_used: None }
+    }
+
+    fn record() -> (UserName, Record) {
+        let alice = user("alice");
+        let device = device(&alice, "default", Parameters::default());
+        (
+            alice,
+            Record {
+                generation: 7,
+                enrolled: true,
+                devices: vec![device],
+                ..Record::new(&Moment { now: 0, rolled_back_at: None })
+            },
+        )
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let (alice, record) = record();
+        let bytes = record.to_bytes(&alice, &secrets()).unwrap();
+        assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()).unwrap(), record);
+        assert_eq!(record.devices[0].key(&alice, &secrets()).unwrap().expose(), b"12345678901234567890");
+    }
+
+    #[test]
+    fn a_flipped_bit_in_any_byte_is_noticed() {
+        let (alice, record) = record();
+        let bytes = record.to_bytes(&alice, &secrets()).unwrap();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut altered = bytes.clone();
+                altered[at] ^= 1 << bit;
+                assert!(Record::from_bytes(&altered, &alice, &secrets()).is_err(), "byte {at}, bit {bit}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_cut_or_lengthened_anywhere_is_noticed() {
+        let (alice, record) = record();
+        let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
+        for length in 0..bytes.len() {
+            assert!(Record::from_bytes(&bytes[..length], &alice, &secrets()).is_err(), "cut at {length}");
+        }
+        bytes.push(0);
+        assert!(Record::from_bytes(&bytes, &alice, &secrets()).is_err());
+    }
+
+    #[test]
+    fn a_record_is_its_users_alone() {
+        let (alice, record) = record();
+        let bytes = record.to_bytes(&alice, &secrets()).unwrap();
+        assert_eq!(Record::from_bytes(&bytes, &user("bob"), &secrets()), Err(Damaged::Altered));
+    }
+
+    #[test]
+    fn a_missing_secret_and_an_unknown_version_are_named() {
+        let (alice, record) = record();
+        let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
+        let one = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef").unwrap(), None).unwrap();
+        assert_eq!(Record::from_bytes(&bytes, &alice, &one), Err(Damaged::NoSecret("2".into())));
+        bytes[0] = 2;
+        assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()), Err(Damaged::Version(2)));
+    }
+
+    #[test]
+    fn a_full_record_stays_within_what_the_store_takes() {
+        let alice = user(&"a".repeat(256));
+        let parameters = Parameters { alg: common::totp::Algorithm::Sha512, digits: 10, period: 120 };
+        let mut record = Record::new(&Moment { now: u64::MAX, rolled_back_at: None });
+        for n in 0..MAX_DEVICES {
+            let mut device = device(&alice, &format!("{n}-{}", "x".repeat(30)), parameters);
+            let (id, key) = (device.id, Key::new(vec![1; 64]).unwrap());
+            device.key = SealedKey::V2(
+                Enckey::seal(&key, &secrets(), &Binding { user: &alice, device: &id, parameters }).unwrap(),
+            );
+            device.last_used = Some(u64::MAX);
+            // Sixty-four logins, one an hour.
+            (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));
+            if n < 4 {
+                record.tombstones.bury(&alice, &key, &device.spent, &secrets(), u64::MAX);
+            }
+            record.devices.push(device);
+        }
+        assert!(record.to_bytes(&alice, &secrets()).unwrap().len() <= 4096);
+    }
+
+    #[test]
+    fn a_key_of_passlibs_opens_as_it_came_and_is_sealed_anew() {
+        let (alice, mut record) = record();
+        let device = &mut record.devices[0];
+        let key = device.key(&alice, &secrets()).unwrap();
+        device.key = SealedKey::V1(EnckeyV1::seal(&key, &secrets(), 1).unwrap());
+        assert_eq!(device.key(&alice, &secrets()).unwrap().expose(), key.expose());
+        device.reseal(&alice, &key, &secrets());
+        assert!(matches!(device.key, SealedKey::V2(_)));
+        assert_eq!(device.key(&alice, &secrets()).unwrap().expose(), key.expose());
+        let sealed = device.clone();
+        device.reseal(&alice, &key, &secrets());
+        assert_eq!(*device, sealed, "once is enough");
+    }
+
+    #[test]
+    fn pending_devices_are_forgotten_when_their_time_is_over() {
+        let (_, mut record) = record();
+        record.devices[0].state = State::Pending { expires: 100 };
+        record.expire(99);
+        assert_eq!(record.devices.len(), 1);
+        record.expire(100);
+        assert!(record.devices.is_empty());
+    }
+}

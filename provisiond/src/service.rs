@@ -1,0 +1,212 @@
+//! What every handler has at hand: the settings in force, the records, the log.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
+
+use common::config::{ConfigError, Settings, Trust};
+use common::protocol::Error;
+use common::user::UserName;
+
+use crate::audit::{Audit, Line};
+use crate::caller::{Caller, Peer, Role};
+use crate::clock;
+use crate::conversation::Typos;
+use crate::names::Names;
+use crate::patience::Patience;
+use crate::quota::{Allowance, Quotas};
+use crate::records::{Access, Failure, Records};
+use crate::throttle::Moment;
+
+/// The daemon's state.
+pub struct Service {
+    /// Records in the store.
+    pub records: Records,
+    /// The log.
+    pub audit: Audit,
+    /// The name service.
+    pub names: Names,
+    /// Typos of logins that are going on.
+    pub typos: Typos,
+    /// Lines of the log that each uid may cause.
+    pub quotas: Quotas,
+    /// What people's own processes were wrong at for free.
+    pub patience: Patience,
+    /// Connections open now.
+    pub connections: AtomicU64,
+    /// Lists on their way now.
+    pub streams: AtomicUsize,
+    /// When the daemon started, in Unix seconds.
+    pub started: u64,
+    settings: RwLock<Arc<Settings>>,
+    source: SettingsSource,
+}
+
+/// Where the settings come from.
+#[derive(Clone, Debug)]
+pub struct SettingsSource {
+    /// The file.
+    pub path: PathBuf,
+    /// Who may own it.
+    pub trust: Trust,
+}
+
+impl SettingsSource {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(&self) -> Result<Settings, ConfigError> {
+        Settings::load(&self.path, &self.trust)
+    }
+}
+
+/// One call that is being answered.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// Whose record it is about.
+    pub user: &'a UserName,
+    /// The caller must prove to have a device of that user.
+    pub proof: bool,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+}
+
+impl Service {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(records: Records, audit: Audit, names: Names, settings: Settings, source: SettingsSource) -> Self {
+        Self {
+            records,
+            audit,
+            names,
+            typos: Typos::default(),
+            quotas: Quotas::default(),
+            patience: Patience::default(),
+            connections: AtomicU64::new(0),
+            streams: AtomicUsize::new(0),
+            started: clock::now(),
+            settings: RwLock::new(Arc::new(settings)),
+            source,
+        }
+    }
+
+    /// The settings in force; one call uses one copy to its end.
+    #[must_use]
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the settings again and puts them in force as a whole. On any error the old ones stay.
+    ///
+    /// # Errors
+    /// The sentence that says why not.
+    pub fn reload(&self) -> Result<(), String> {
+        let outcome = self.source.load().map_err(|e| e.to_string()).and_then(|settings| self.adopt(settings));
+        self.audit.write(match &outcome {
+            Ok(()) => Line::new("reloaded").with("settings", self.source.path.display()),
+            Err(why) => Line::new("reload_failed").with("reason", why).error(),
+        });
+        outcome
+    }
+
+    fn adopt(&self, settings: Settings) -> Result<(), String> {
+        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        if current.store != settings.store {
+            return Err("the store cannot change while the daemon runs: restart it".into());
+        }
+        *current = Arc::new(settings);
+        Ok(())
+    }
+
+    /// The one reading of the clock that a call is judged by.
+    #[must_use]
+    pub fn moment(&self) -> Moment {
+        Moment { now: clock::now(), rolled_back_at: self.records.rolled_back_at() }
+    }
+
+    /// How many connections are open.
+    #[must_use]
+    pub fn open_connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Writes a line about a call, and who called.
+    pub fn log(&self, call: &Call<'_>, line: Line) {
+        let (role, peer) = (call.caller.role, call.caller.peer);
+        self.log_for(peer, line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid));
+    }
+
+    /// Writes a line that `peer` has caused, within its quota.
+    pub fn log_for(&self, peer: Peer, line: Line) {
+        if peer.is_root() {
+            return self.audit.write(line);
+        }
+        if let Allowance::Write { left_out } = self.quotas.count(peer.uid) {
+            if left_out > 0 {
+                self.audit.write(Line::new("lines_left_out").with("uid", peer.uid).with("lines", left_out).warning());
+            }
+            self.audit.write(line);
+        }
+    }
+
+    /// Whether the caller may be wrong for free once more. Only people's own processes run out of it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`].
+    pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
+        let patient = call.caller.role != Role::Own || self.patience.has_any(call.caller.peer.uid);
+        if patient { Ok(()) } else { Err(Error::Busy) }
+    }
+
+    /// Remembers that the caller was wrong and the account was not charged for it.
+    pub fn was_wrong_for_free(&self, call: &Call<'_>) {
+        if call.caller.role == Role::Own {
+            self.patience.try_it(call.caller.peer.uid);
+        }
+    }
+
+    /// Logs that a change was refused, and hands the reason on.
+    pub fn refused(&self, event: &'static str, call: &Call<'_>, error: Error) -> Error {
+        if error == Error::ProofRequired {
+            self.was_wrong_for_free(call);
+        }
+        let (name, _) = error.to_wire();
+        let line = call.line(event).with("refused", name.rsplit('.').next().unwrap_or_default());
+        self.log(call, line.warning());
+        error
+    }
+
+    /// What the caller of an administrative method is told when a record cannot be read or changed; the log is told
+    /// more.
+    pub fn failure(&self, failure: &Failure, call: &Call<'_>) -> Error {
+        self.log(call, call.line("failed").with("reason", failure).error());
+        match failure {
+            Failure::Busy => Error::Busy,
+            Failure::Unavailable | Failure::Unknown => Error::StoreUnavailable,
+            Failure::Damaged(_) => Error::RecordDamaged,
+        }
+    }
+}
+
+impl<'a> Call<'a> {
+    /// Begins a line about the user.
+    #[must_use]
+    pub fn line(&self, event: &'static str) -> Line {
+        Line::new(event).with("user", self.user.as_str())
+    }
+
+    /// The way to the record that the call is about.
+    #[must_use]
+    pub fn access(&self, settings: &'a Settings) -> Access<'a> {
+        Access {
+            user: self.user,
+            root: self.caller.peer.is_root(),
+            secrets: &settings.secrets,
+            deadline: self.deadline,
+        }
+    }
+}

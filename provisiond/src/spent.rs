@@ -1,0 +1,168 @@
+//! Which steps of a device have opened a login. Pure: knows no clock and no store.
+//!
+//! A floor, and up to 64 spent steps above it. Neither a clock that jumps forward nor its correction revives a code: a
+//! step must lie above everything spent that is not in the future. A clock that ran ahead locks nobody out: what was
+//! spent in the future does not stand in the way until its time comes.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// A device's spent steps.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Packed", try_from = "Packed")]
+pub struct SpentSteps {
+    floor: u64,
+    above: BTreeSet<u64>,
+}
+
+impl SpentSteps {
+    /// Whether `step` may still open a login. `horizon` is the latest step that the clock, the drift and the window
+    /// let anyone use now; steps spent beyond it were spent by a clock that ran ahead.
+    #[must_use]
+    pub fn accepts(&self, step: u64, horizon: u64) -> bool {
+        step > self.latest(horizon) && !self.above.contains(&step)
+    }
+
+    /// The latest step spent at or before `horizon`, or the floor.
+    #[must_use]
+    pub fn latest(&self, horizon: u64) -> u64 {
+        self.above.range(..=horizon).next_back().copied().unwrap_or(0).max(self.floor)
+    }
+
+    /// Takes every step up to `step` for used.
+    #[must_use]
+    pub fn with_floor(mut self, step: u64) -> Self {
+        self.floor = self.floor.max(step);
+        self.above = self.above.split_off(&self.floor.saturating_add(1));
+        self
+    }
+
+    /// Marks `step` as used, for good.
+    pub fn spend(&mut self, step: u64) {
+        self.above.insert(step);
+        while self.above.len() > MAX_ABOVE
+            && let Some(smallest) = self.above.pop_first()
+        {
+            self.floor = self.floor.max(smallest);
+        }
+    }
+}
+
+/// The stored form: each step as the distance from the one before, which is small.
+#[derive(Serialize, Deserialize)]
+struct Packed {
+    floor: u64,
+    distances: Vec<u64>,
+}
+
+impl From<SpentSteps> for Packed {
+    fn from(spent: SpentSteps) -> Self {
+        let mut before = 0;
+        let distances = spent.above.iter().map(|step| {
+            let distance = step.saturating_sub(before);
+            before = *step;
+            distance
+        });
+        Self { floor: spent.floor, distances: distances.collect() }
+    }
+}
+
+impl TryFrom<Packed> for SpentSteps {
+    type Error = &'static str;
+
+    fn try_from(packed: Packed) -> Result<Self, Self::Error> {
+        if packed.distances.len() > MAX_ABOVE {
+            return Err("too many spent steps");
+        }
+        let mut above = BTreeSet::new();
+        let mut step = 0u64;
+        for distance in packed.distances {
+            step = step.checked_add(distance).ok_or("a spent step beyond the end of time")?;
+            above.insert(step);
+        }
+        Ok(Self { floor: packed.floor, above })
+    }
+}
+
+/// Spent steps remembered one by one.
+const MAX_ABOVE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_step_is_accepted_once() {
+        let mut spent = SpentSteps::default();
+        assert!(!spent.accepts(0, 10), "step 0 is the floor of a new device");
+        assert!(spent.accepts(10, 11));
+        spent.spend(10);
+        assert!(!spent.accepts(10, 11));
+        assert!(!spent.accepts(9, 11), "older than what was spent");
+        assert!(spent.accepts(11, 11));
+    }
+
+    #[test]
+    fn a_clock_that_jumps_and_is_corrected_revives_nothing() {
+        let mut spent = SpentSteps::default();
+        spent.spend(100);
+        spent.spend(220); // the clock was an hour ahead
+        assert!(!spent.accepts(100, 102), "spent before the jump");
+        assert!(!spent.accepts(99, 102));
+        assert!(spent.accepts(101, 102), "the owner is let in with a fresh code after the correction");
+        for step in 101..=330 {
+            if spent.accepts(step, step + 1) {
+                spent.spend(step);
+            }
+        }
+        assert!(!spent.accepts(220, 221), "spent in the future, still spent when that time has come");
+        assert!(!spent.accepts(100, 331));
+    }
+
+    #[test]
+    fn the_floor_never_falls() {
+        let mut spent = SpentSteps::default();
+        for step in (1..=500).rev() {
+            let floor = spent.floor;
+            spent.spend(step);
+            assert!(spent.floor >= floor);
+            assert!(spent.above.len() <= 64);
+        }
+        assert_eq!(spent.floor, 436);
+    }
+
+    #[test]
+    fn a_raised_floor_takes_everything_below_it_for_used() {
+        let mut spent = SpentSteps::default();
+        spent.spend(5);
+        spent.spend(20);
+        let spent = spent.with_floor(10);
+        assert_eq!(spent, SpentSteps { floor: 10, above: [20].into() });
+        assert!(!spent.accepts(10, 11) && spent.accepts(11, 12));
+        assert_eq!(spent.clone().with_floor(3), spent);
+    }
+
+    proptest! {
+        #[test]
+        fn no_step_is_accepted_after_it_was_spent(steps in prop::collection::vec((0u64..200, 0u64..200), 1..400)) {
+            let mut spent = SpentSteps::default();
+            let mut ever = BTreeSet::new();
+            for (step, horizon) in steps {
+                if spent.accepts(step, horizon) {
+                    prop_assert!(ever.insert(step), "step {step} was accepted twice");
+                    spent.spend(step);
+                }
+            }
+        }
+
+        #[test]
+        fn what_is_stored_is_read_back(floor in any::<u64>(), above in prop::collection::btree_set(any::<u64>(), 0..64)) {
+            let spent = SpentSteps { floor, above };
+            let bytes = postcard::to_stdvec(&spent).unwrap();
+            prop_assert_eq!(postcard::from_bytes::<SpentSteps>(&bytes).unwrap(), spent);
+        }
+    }
+}

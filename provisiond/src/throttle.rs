@@ -1,0 +1,137 @@
+//! How many single-code guesses a user has left. Pure: time is an argument.
+//!
+//! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
+//! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for.
+
+use common::config::Policy;
+use serde::{Deserialize, Serialize};
+
+/// A user's pool of single-code guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Units gone as of `since`. What is gone is stored, not what is left, so that other settings take effect at once.
+    used: u32,
+    /// Unix seconds.
+    since: u64,
+}
+
+impl Budget {
+    /// A full pool, for a user seen for the first time.
+    #[must_use]
+    pub fn full(moment: &Moment) -> Self {
+        let after_the_event = moment.rolled_back_at.map_or(0, |event| event.saturating_add(1));
+        Self { used: 0, since: moment.now.max(after_the_event) }
+    }
+
+    /// Units left now.
+    #[must_use]
+    pub fn left(self, policy: &Policy, moment: &Moment) -> u32 {
+        policy.budget.saturating_sub(self.settled(policy, moment).used)
+    }
+
+    /// The pool after `units` more are gone.
+    #[must_use]
+    pub fn charged(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
+        let settled = self.settled(policy, moment);
+        // The clock of the refill starts with the first unit gone.
+        let since = if settled.used == 0 { settled.since.max(moment.now) } else { settled.since };
+        Self { used: settled.used.saturating_add(units), since }
+    }
+
+    /// The pool after `units` were given back.
+    #[must_use]
+    pub fn refunded(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
+        let settled = self.settled(policy, moment);
+        Self { used: settled.used.saturating_sub(units), ..settled }
+    }
+
+    /// The pool as of now: what came back since, came back. Time that runs backwards gives nothing.
+    fn settled(self, policy: &Policy, moment: &Moment) -> Self {
+        let pool = match moment.rolled_back_at {
+            // Nobody knows what was used in the time that the store has lost.
+            Some(event) if self.since <= event => {
+                Self { used: policy.budget.max(self.used), since: event.saturating_add(1) }
+            }
+            _ => self,
+        };
+        let elapsed = moment.now.saturating_sub(pool.since);
+        let back = elapsed.checked_div(policy.refill.as_secs()).unwrap_or(0);
+        let came_back = u32::try_from(back).unwrap_or(u32::MAX);
+        Self {
+            used: pool.used.saturating_sub(came_back),
+            since: pool.since.saturating_add(back.saturating_mul(policy.refill.as_secs())),
+        }
+    }
+}
+
+/// When an attempt is judged: one reading of the clock, and what the store knows of its own past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Unix seconds.
+    pub now: u64,
+    /// When the store was last found to be older than it should be, in Unix seconds.
+    pub rolled_back_at: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const DAY: u64 = 86400;
+    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
+
+    fn at(now: u64) -> Moment {
+        Moment { now, rolled_back_at: None }
+    }
+
+    #[test]
+    fn five_guesses_and_one_more_a_day() {
+        let mut pool = Budget::full(&at(1000));
+        let mut guesses = 0;
+        for second in (0..30 * DAY).step_by(600) {
+            if pool.left(&POLICY, &at(1000 + second)) > 0 {
+                pool = pool.charged(1, &POLICY, &at(1000 + second));
+                guesses += 1;
+            }
+        }
+        assert_eq!(guesses, 5 + 29);
+    }
+
+    #[test]
+    fn a_pool_is_never_more_than_full() {
+        let pool = Budget::full(&at(1000)).charged(2, &POLICY, &at(1000));
+        assert_eq!(pool.left(&POLICY, &at(1000)), 3);
+        assert_eq!(pool.left(&POLICY, &at(1000 + DAY - 1)), 3);
+        assert_eq!(pool.left(&POLICY, &at(1000 + DAY)), 4);
+        assert_eq!(pool.left(&POLICY, &at(1000 + 900 * DAY)), 5);
+        assert_eq!(pool.refunded(9, &POLICY, &at(1000)).left(&POLICY, &at(1000)), 5);
+    }
+
+    #[test]
+    fn time_that_runs_backwards_gives_nothing() {
+        let pool = Budget::full(&at(10 * DAY)).charged(5, &POLICY, &at(10 * DAY));
+        assert_eq!(pool.left(&POLICY, &at(0)), 0);
+        let charged = pool.charged(0, &POLICY, &at(0));
+        assert_eq!(charged.left(&POLICY, &at(10 * DAY)), 0);
+        assert_eq!(charged.left(&POLICY, &at(11 * DAY)), 1);
+    }
+
+    #[test]
+    fn a_store_that_was_rolled_back_empties_the_pool_once() {
+        let moment = |now| Moment { now, rolled_back_at: Some(20 * DAY) };
+        let old = Budget::full(&at(3 * DAY));
+        assert_eq!(old.left(&POLICY, &moment(20 * DAY)), 0);
+        assert_eq!(old.left(&POLICY, &moment(22 * DAY + 1)), 2);
+        let stored = old.charged(1, &POLICY, &moment(22 * DAY + 1));
+        assert_eq!(stored.left(&POLICY, &moment(22 * DAY + 1)), 1, "emptied once, not at every look");
+        assert_eq!(Budget::full(&moment(20 * DAY)).left(&POLICY, &moment(20 * DAY)), 5, "enrolled since");
+    }
+
+    #[test]
+    fn a_pool_of_nothing_stays_empty() {
+        let none = Policy { budget: 0, ..POLICY };
+        assert_eq!(Budget::full(&at(0)).left(&none, &at(900 * DAY)), 0);
+    }
+}

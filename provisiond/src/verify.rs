@@ -1,0 +1,192 @@
+//! A login's two calls, and the proof that self-service asks for. All three judge through [`crate::policy`].
+
+use common::config::Settings;
+use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
+use common::secret::{Answer, Key, SecretText};
+use common::user::UserName;
+
+use crate::audit::Line;
+use crate::conversation::{Conversation, new_name};
+use crate::policy::{self, Judged};
+use crate::record::{Damaged, Record};
+use crate::records::{Decision, Failure};
+use crate::service::{Call, Service};
+use crate::throttle::Moment;
+
+impl Service {
+    /// `Challenge`: what to ask for.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`]. A damaged record is asked for a code like any other.
+    pub fn challenge(&self, call: &Call<'_>, _about: &Challenge) -> Result<ChallengeReply, Error> {
+        let settings = self.settings();
+        let record = match self.records.look(call.user, &settings.secrets) {
+            Ok(record) => record,
+            Err(Failure::Damaged(_)) => return Ok(self.asked(call, Ask::OneCode, true)),
+            Err(failure) => return Err(self.failure(&failure, call)),
+        };
+        let ask = policy::ask(record.as_ref(), &settings.policy, &self.moment());
+        Ok(self.asked(call, ask, record.is_some_and(|record| record.enrolled)))
+    }
+
+    fn asked(&self, call: &Call<'_>, ask: Ask, enrolled: bool) -> ChallengeReply {
+        ChallengeReply { ask, conversation: new_name(), enrolled: call.caller.peer.is_root().then_some(enrolled) }
+    }
+
+    /// `Verify`: the attempt. When this returns, what it spent or charged is durable.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub fn verify(&self, call: &Call<'_>, attempt: &Verify) -> Result<VerifyReply, Error> {
+        let settings = self.settings();
+        let moment = self.moment();
+        let answer = Answer::parse(&attempt.codes);
+        let conversation = conversation(call, attempt);
+        let refund = self.typos.refund(&conversation);
+        if matches!(answer, Some(Answer::Two(..))) && self.may_try(call).is_err() {
+            self.audit_attempt(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs"));
+            return Ok(VerifyReply { verdict: Verdict::Busy, retry_after: None, device: None });
+        }
+        let judged = self.records.change(call.access(&settings), |record| {
+            let mut judged = judge(record, call.user, answer.as_ref(), refund, &settings, &moment);
+            Decision { next: judged.0.next.take(), outcome: judged }
+        });
+        let (judged, reason) = match judged {
+            Ok(judged) => judged,
+            Err(Failure::Unavailable) => {
+                self.audit_attempt(call, attempt, "unavailable", None, Some("store"));
+                return Err(Error::StoreUnavailable);
+            }
+            Err(Failure::Busy) => (without_record(Verdict::Busy), None),
+            Err(Failure::Unknown) => (without_record(Verdict::Refused), Some("store_too_slow")),
+            Err(Failure::Damaged(damaged)) => (without_record(Verdict::Refused), Some(damage(&damaged))),
+        };
+        match judged.verdict {
+            Verdict::Accepted => self.typos.settle(&conversation),
+            Verdict::Rejected if judged.charged == 0 => self.was_wrong_for_free(call),
+            _ => self.typos.add(&conversation, judged.charged),
+        }
+        let device = judged.device.map(|device| device.to_string());
+        self.audit_attempt(call, attempt, judged.verdict.word(), device.as_deref(), reason);
+        Ok(VerifyReply { verdict: judged.verdict, retry_after: judged.retry_after, device })
+    }
+
+    fn audit_attempt(
+        &self,
+        call: &Call<'_>,
+        attempt: &Verify,
+        verdict: &str,
+        device: Option<&str>,
+        reason: Option<&str>,
+    ) {
+        // Where a login comes from is believed of root's processes only; anyone else could say anything.
+        let told = call.caller.peer.is_root();
+        let line = call
+            .line("verify")
+            .with("service", &attempt.service)
+            .with_some("source", attempt.rhost.as_deref().filter(|rhost| told && !rhost.is_empty()))
+            .with_some("tty", attempt.tty.as_deref().filter(|tty| told && !tty.is_empty()))
+            .with("verdict", verdict)
+            .with_some("device", device)
+            .with_some("reason", reason);
+        self.log(call, if verdict == Verdict::Accepted.word() { line } else { line.warning() });
+    }
+}
+
+/// An attempt, judged, with the reason for the log where the verdict alone does not say it.
+type Reasoned = (Judged, Option<&'static str>);
+
+fn judge(
+    record: Option<&Record>,
+    user: &UserName,
+    answer: Option<&Answer>,
+    refund: u32,
+    settings: &Settings,
+    moment: &Moment,
+) -> Reasoned {
+    let answer = match policy::admit(record, answer, &settings.policy, moment) {
+        Ok(answer) => answer,
+        Err(verdict) => return (without_record(verdict), None),
+    };
+    let Some(record) = record else { return (without_record(Verdict::NotEnrolled), None) };
+    let keys: Result<Vec<Key>, _> = record.active().map(|device| device.key(user, &settings.secrets)).collect();
+    let Ok(keys) = keys else { return (without_record(Verdict::Refused), Some("key_does_not_open")) };
+    let mut judged = policy::judge(record, &keys, answer, refund, &settings.policy, moment);
+    reseal(&mut judged, record, &keys, user, settings);
+    let reason = (judged.verdict == Verdict::Refused).then_some("store_rolled_back");
+    (judged, reason)
+}
+
+/// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
+fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], user: &UserName, settings: &Settings) {
+    let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
+        return;
+    };
+    let key = record.active().zip(keys).find(|(device, _)| device.name == *name).map(|(_, key)| key);
+    if let (Some(device), Some(key)) = (next.device_mut(name), key) {
+        device.reseal(user, key, &settings.secrets);
+    }
+}
+
+/// Lets `change` change the record, after a proof where the caller needs one. The proof is an attempt like any other: it
+/// is spent or charged whatever becomes of the change.
+pub(crate) fn prove<T>(
+    mut record: Record,
+    call: &Call<'_>,
+    proof: Option<&SecretText>,
+    settings: &Settings,
+    moment: &Moment,
+    change: impl FnOnce(&mut Record) -> Result<T, Error>,
+) -> Decision<Result<T, Error>> {
+    let mut spent = None;
+    if call.proof {
+        let judged = judge_proof(&record, call.user, proof, settings, moment);
+        match (judged.verdict, judged.next) {
+            (Verdict::Accepted, Some(next)) => record = spent.insert(next).clone(),
+            (_, next) => return Decision { next, outcome: Err(Error::ProofRequired) },
+        }
+    }
+    match change(&mut record) {
+        Ok(outcome) => Decision { next: Some(record), outcome: Ok(outcome) },
+        Err(error) => Decision { next: spent, outcome: Err(error) },
+    }
+}
+
+fn judge_proof(
+    record: &Record,
+    user: &UserName,
+    proof: Option<&SecretText>,
+    settings: &Settings,
+    moment: &Moment,
+) -> Judged {
+    let Some(proof) = proof else { return without_record(Verdict::Malformed) };
+    let answer = Answer::parse(std::slice::from_ref(proof));
+    judge(Some(record), user, answer.as_ref(), 0, settings, moment).0
+}
+
+fn without_record(verdict: Verdict) -> Judged {
+    Judged { verdict, device: None, retry_after: None, charged: 0, next: None }
+}
+
+fn damage(damaged: &Damaged) -> &'static str {
+    match damaged {
+        Damaged::Altered => "record_altered",
+        Damaged::NoSecret(_) => "no_application_secret",
+        Damaged::Version(_) => "unknown_record_version",
+    }
+}
+
+fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
+    let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
+    Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
+}
+
+/// A line about who was refused before anything was looked at.
+pub(crate) fn not_permitted(method: &str, user: Option<&str>, caller: &crate::caller::Peer) -> Line {
+    Line::new("not_permitted")
+        .with("method", method)
+        .with_some("user", user)
+        .with("uid", caller.uid)
+        .with("pid", caller.pid)
+        .warning()
+}
