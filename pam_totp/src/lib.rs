@@ -1,0 +1,283 @@
+//! `pam_totp.so`: asks the person for a code and lets provisiond judge it.
+//!
+//! Here are the six entry points that libpam calls. Each is fenced: a panic ends here, silently for the person, with a
+//! line in the log and `PAM_ABORT`. The module knows no key, no store and no clock, makes no thread, reads no
+//! environment and opens no file.
+
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
+)]
+
+pub mod authenticate;
+mod conversation;
+pub mod messages;
+pub mod options;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::ffi::{CStr, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Once;
+use std::time::Duration;
+
+use common::client::{Client, ClientError};
+use common::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply};
+use pamsm::{LogLvl, Pam, PamError, PamFlags};
+
+use crate::authenticate::{Application, Daemon, authenticate};
+use crate::conversation::{Transaction, log};
+use crate::options::Options;
+
+/// Asks for a code and lets in who types a right one: pam_sm_authenticate(3).
+///
+/// # Safety
+/// Called by libpam: `argv` has `argc` C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pam_sm_authenticate(pam: Pam, flags: c_int, argc: c_int, argv: *const *const c_char) -> c_int {
+    fenced(&pam, || {
+        // SAFETY: what libpam promises.
+        let arguments = unsafe { arguments(argc, argv) };
+        let mut application = Transaction::new(&pam, PamFlags::from_bits_truncate(flags).contains(PamFlags::SILENT));
+        match Options::parse(&arguments) {
+            Ok(options) => authenticate(&mut application, &mut Provisiond::new(&options), &options),
+            Err(bad) => {
+                application.log(LogLvl::ERR, &bad.to_string());
+                PamError::SERVICE_ERR
+            }
+        }
+    })
+}
+
+/// There are no credentials to set, and nothing is read: sshd authenticates in another process.
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_setcred(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
+    fenced(&pam, || PamError::SUCCESS)
+}
+
+/// Not our business: the module belongs into `auth` lines only.
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_acct_mgmt(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
+    fenced(&pam, || PamError::SERVICE_ERR)
+}
+
+/// Not our business: the module belongs into `auth` lines only.
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_open_session(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
+    fenced(&pam, || PamError::SERVICE_ERR)
+}
+
+/// Not our business: the module belongs into `auth` lines only.
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_close_session(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
+    fenced(&pam, || PamError::SERVICE_ERR)
+}
+
+/// Not our business: the module belongs into `auth` lines only.
+#[unsafe(no_mangle)]
+pub extern "C" fn pam_sm_chauthtok(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
+    fenced(&pam, || PamError::SERVICE_ERR)
+}
+
+/// Runs an entry point, and lets no panic out of it.
+fn fenced(pam: &Pam, entry: impl FnOnce() -> PamError) -> c_int {
+    let code = caught(entry).unwrap_or_else(|place| {
+        log(pam, LogLvl::CRIT, &format!("this is a bug in pam_totp: it panicked at {place}; please report it"));
+        PamError::ABORT
+    });
+    code as c_int
+}
+
+/// What `entry` returns, or where it panicked. The panic's message is not kept: it may quote what was typed.
+fn caught(entry: impl FnOnce() -> PamError) -> Result<PamError, String> {
+    static QUIET: Once = Once::new();
+    catch_unwind(AssertUnwindSafe(|| {
+        // Unit tests share the hook with the test harness, which needs its own.
+        if !cfg!(test) {
+            QUIET.call_once(panic_quietly);
+        }
+        entry()
+    }))
+    .map_err(|_| PLACE.take().unwrap_or_default())
+}
+
+/// Makes panics leave a note instead of printing, whatever RUST_BACKTRACE says. The hook belongs to the standard library
+/// that is linked into this module: neither the application nor another module has its panics there.
+fn panic_quietly() {
+    std::panic::set_hook(Box::new(|panic| PLACE.set(panic.location().map(ToString::to_string))));
+}
+
+thread_local! {
+    /// Where this thread panicked last.
+    static PLACE: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// libc's memory, or the end of the process, at once. Left to itself the standard library would first print to standard
+/// error, read RUST_BACKTRACE, which under sudo the caller sets, and open files to name what it prints.
+struct MemoryOrAbort;
+
+#[global_allocator]
+static MEMORY: MemoryOrAbort = MemoryOrAbort;
+
+// SAFETY: every call goes to `System` as it came, and every answer back, but for null, after which nothing runs.
+unsafe impl GlobalAlloc for MemoryOrAbort {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise is the one that is asked for; so below.
+        or_abort(unsafe { System.alloc(layout) })
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as above.
+        or_abort(unsafe { System.alloc_zeroed(layout) })
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as above.
+        or_abort(unsafe { System.realloc(memory, layout, size) })
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+fn or_abort(memory: *mut u8) -> *mut u8 {
+    if memory.is_null() { std::process::abort() } else { memory }
+}
+
+/// The module's arguments. In place of what is missing stands an argument that is no option.
+///
+/// # Safety
+/// `argv` is null or has `argc` pointers, each null or a C string that stays as it is for `'a`.
+unsafe fn arguments<'a>(argc: c_int, argv: *const *const c_char) -> Vec<&'a [u8]> {
+    const MISSING: &[u8] = b"";
+    let strings: &[*const c_char] = match usize::try_from(argc) {
+        Ok(0) => &[],
+        // SAFETY: as above, and not null.
+        Ok(count) if !argv.is_null() => unsafe { std::slice::from_raw_parts(argv, count) },
+        _ => return vec![MISSING],
+    };
+    let bytes = |text: &*const c_char| match text.is_null() {
+        true => MISSING,
+        // SAFETY: as above, and not null.
+        false => unsafe { CStr::from_ptr(*text) }.to_bytes(),
+    };
+    strings.iter().map(bytes).collect()
+}
+
+/// The daemon at the other end of its socket.
+struct Provisiond {
+    socket: PathBuf,
+    server_uid: u32,
+    timeout: Duration,
+}
+
+impl Provisiond {
+    fn new(options: &Options) -> Self {
+        let socket = options.socket.clone().unwrap_or_else(|| usual_socket(geteuid()).to_path_buf());
+        Self { socket, server_uid: options.server_uid, timeout: options.timeout }
+    }
+
+    fn connect(&self) -> Result<Client, ClientError> {
+        Client::connect(&self.socket, self.server_uid, self.timeout)
+    }
+}
+
+impl Daemon for Provisiond {
+    fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
+        self.connect()?.call(call)
+    }
+
+    fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError> {
+        self.connect()?.call(call)
+    }
+}
+
+/// Root has a socket to itself, so that nobody else can fill its backlog.
+fn usual_socket(euid: u32) -> &'static Path {
+    Path::new(if euid == 0 { LOGIN_SOCKET } else { OPEN_SOCKET })
+}
+
+unsafe extern "C" {
+    /// geteuid(2), which cannot fail.
+    safe fn geteuid() -> u32;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::c_void;
+    use std::ptr;
+
+    use super::*;
+
+    /// A handle that nothing may be read from.
+    fn no_handle() -> Pam {
+        // SAFETY: `Pam` is `repr(transparent)` over the handle, a `*const c_void`; libpam refuses null.
+        unsafe { std::mem::transmute::<*const c_void, Pam>(ptr::null()) }
+    }
+
+    fn authenticate_with(argv: &[*const c_char]) -> c_int {
+        let argc = argv.len().try_into().unwrap();
+        // SAFETY: every test's `argv` holds C strings and nulls.
+        unsafe { pam_sm_authenticate(no_handle(), 0, argc, argv.as_ptr()) }
+    }
+
+    #[test]
+    fn setcred_succeeds_and_reads_nothing() {
+        assert_eq!(pam_sm_setcred(no_handle(), 0, 1, ptr::null()), PamError::SUCCESS as c_int);
+    }
+
+    #[test]
+    fn account_session_and_password_are_service_errors() {
+        for entry in [pam_sm_acct_mgmt, pam_sm_open_session, pam_sm_close_session, pam_sm_chauthtok] {
+            assert_eq!(entry(no_handle(), 0, 1, ptr::null()), PamError::SERVICE_ERR as c_int);
+        }
+    }
+
+    #[test]
+    fn a_bad_option_is_a_service_error_before_anything_is_read() {
+        for argv in [&[c"nullok".as_ptr(), c"nulok".as_ptr()][..], &[c"retry=0".as_ptr()], &[ptr::null()]] {
+            assert_eq!(authenticate_with(argv), PamError::SERVICE_ERR as c_int);
+        }
+    }
+
+    #[test]
+    fn without_a_user_the_conversation_has_failed() {
+        assert_eq!(authenticate_with(&[c"debug".as_ptr()]), PamError::CONV_ERR as c_int);
+    }
+
+    #[test]
+    fn a_panic_is_abort() {
+        assert_eq!(fenced(&no_handle(), || panic!("planted")), PamError::ABORT as c_int);
+        assert_eq!(caught(|| PamError::AUTH_ERR), Ok(PamError::AUTH_ERR));
+    }
+
+    #[test]
+    fn the_arguments_are_read_as_bytes() {
+        let argv = [c"a b".as_ptr(), c"\xff".as_ptr(), ptr::null()];
+        // SAFETY: three strings, one of them missing.
+        assert_eq!(unsafe { arguments(3, argv.as_ptr()) }, [&b"a b"[..], b"\xff", b""]);
+        // SAFETY: no string is looked at, here and below.
+        assert!(unsafe { arguments(0, ptr::null()) }.is_empty());
+        for (argc, argv) in [(-1, argv.as_ptr()), (3, ptr::null())] {
+            // SAFETY: as above.
+            assert_eq!(unsafe { arguments(argc, argv) }, [b""]);
+        }
+    }
+
+    #[test]
+    fn root_has_a_socket_of_its_own() {
+        assert_eq!(usual_socket(0), Path::new("/run/pam-totp/login.sock"));
+        assert_eq!(usual_socket(1000), Path::new("/run/pam-totp/provisiond.sock"));
+    }
+
+    #[test]
+    fn a_daemon_that_is_not_there_is_unreachable() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options { socket: Some(folder.path().join("none")), ..Options::default() };
+        let error = Provisiond::new(&options).challenge(&Challenge::default()).unwrap_err();
+        assert!(matches!(error, ClientError::Unreachable { .. }));
+    }
+}
