@@ -1,0 +1,248 @@
+//! The command line of `key`: keys, records and codes offline. Every action but `new` reads a record or a URI from
+//! standard input.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{Alg, Pictures};
+use crate::qr::Form;
+
+/// What `key` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Key {
+    /// Settings with the application secrets [default:
+    /// $PAM_TOTP_SETTINGS, else /etc/pam-totp/settings.yaml]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "With every action of key", verbatim_doc_comment)]
+    pub(crate) settings: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(crate) action: KeyAction,
+}
+
+/// The actions of `key`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyAction {
+    /// Make a new key: its record, the key, the key for typing, its URI
+    #[command(after_help = NEW_EXAMPLES)]
+    New(New),
+    /// Open a record: the key, and what its codes look like
+    #[command(after_help = OPEN_EXAMPLES)]
+    Open,
+    /// Seal a key again, in this form or that
+    #[command(after_help = SEAL_EXAMPLES)]
+    Seal(Seal),
+    /// Print a key as an otpauth:// URI, for authenticators
+    #[command(after_help = "The URI holds the key: whoever sees it has the codes.")]
+    Uri(Uri),
+    /// Print a key in groups, to be typed by hand
+    Pretty(Pretty),
+    /// Print a key's code
+    Code {
+        /// At this time, in Unix seconds [default: now]
+        #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true)]
+        at: Option<i64>,
+    },
+    /// Check a code: exit code 0 if it is accepted, 1 if not
+    #[command(after_help = MATCH_EXAMPLES)]
+    Match(Match),
+}
+
+/// What `key new` takes. What is left out comes from the settings.
+#[derive(Debug, Default, Args)]
+pub(crate) struct New {
+    /// How the key is sealed: v2 or passlib [default: v2 with
+    /// --user, else passlib]
+    #[arg(long, hide_possible_values = true, verbatim_doc_comment)]
+    pub(crate) format: Option<Format>,
+    /// Account name; a key sealed as v2 is bound to it
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// The device that v2 is bound to: 32 hexadecimal digits
+    /// [default: random]
+    #[arg(long, value_name = "HEX", verbatim_doc_comment)]
+    pub(crate) device: Option<String>,
+    /// Hash of the key's codes: sha1, sha256 or sha512
+    #[arg(long, hide_possible_values = true)]
+    pub(crate) alg: Option<Alg>,
+    /// Digits in a code, 6 to 10
+    #[arg(long, value_name = "N")]
+    pub(crate) digits: Option<u8>,
+    /// Seconds that a code is shown, 1 to 86400
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) period: Option<u32>,
+    /// What the authenticator calls the account
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    /// Who the authenticator says the account is with
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) issuer: Option<String>,
+    #[command(flatten)]
+    pub(crate) pictures: Pictures,
+    /// QR code: utf8, inverse, ansi, ascii or none [default:
+    /// utf8 or ascii on a terminal, as the locale says]
+    #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
+    pub(crate) qr: Option<Form>,
+}
+
+/// How a key is sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Our own form, bound to its user, device and parameters
+    V2,
+    /// The form of passlib and Yosai, version 1
+    Passlib,
+}
+
+/// What `key seal` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Seal {
+    /// How to seal it: v2 or passlib
+    #[arg(long, hide_possible_values = true)]
+    pub(crate) format: Format,
+    /// Rounds of PBKDF2 for passlib, a power of two: 0 to 22
+    /// [default: encrypt-cost of the settings]
+    #[arg(long, value_name = "N", verbatim_doc_comment)]
+    pub(crate) cost: Option<u32>,
+    /// Account name that v2 is bound to
+    /// [default: the record's, else your own]
+    #[arg(long, value_name = "USER", verbatim_doc_comment)]
+    pub(crate) user: Option<String>,
+    /// The device that v2 is bound to: 32 hexadecimal digits
+    /// [default: the record's, else random]
+    #[arg(long, value_name = "HEX", verbatim_doc_comment)]
+    pub(crate) device: Option<String>,
+}
+
+/// What `key uri` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Uri {
+    /// What the authenticator calls the account
+    /// [default: the record's]
+    #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
+    pub(crate) label: Option<String>,
+    /// Who the authenticator says the account is with; empty
+    /// for nobody [default: the record's, else the settings']
+    #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
+    pub(crate) issuer: Option<String>,
+}
+
+/// What `key pretty` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Pretty {
+    /// In hexadecimal instead of base32
+    #[arg(long)]
+    pub(crate) hex: bool,
+    /// Between the groups; empty for one piece
+    #[arg(long, value_name = "TEXT", default_value = "-", allow_hyphen_values = true)]
+    pub(crate) sep: String,
+}
+
+/// What `key match` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Match {
+    /// The time, in Unix seconds [default: now]
+    #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true)]
+    pub(crate) at: Option<i64>,
+    /// Seconds accepted each side of it
+    #[arg(long, value_name = "N", default_value_t = 30, allow_negative_numbers = true)]
+    pub(crate) window_seconds: u64,
+    /// How far the device's clock is ahead [default: 0]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]
+    pub(crate) skew_seconds: i64,
+    /// Step of the last accepted code: none up to it counts
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) last_counter: Option<u64>,
+    /// The code, as it was typed
+    // Whatever it is: what is no text is no code.
+    #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
+    pub(crate) code: OsString,
+}
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  totpctl key new --label alice
+  totpctl key open < record.json
+  totpctl key seal --format passlib < record.json
+  totpctl key uri < record.json
+  totpctl key code < uri.txt
+  totpctl key match --code 123456 < record.json
+
+Every action but 'new' reads from standard input: a record as passlib writes
+it, a record of 'key new', or an otpauth:// URI. A sealed record needs the
+application secret of its tag, from the settings; a URI needs none, and then
+no settings are read unless they are named.
+
+Nothing here knows which codes were used: a login is the daemon's alone.
+With --json, every answer is one JSON object. Input that cannot be read is
+exit code 2.";
+
+const NEW_EXAMPLES: &str = "\
+Examples:
+  totpctl key new --format passlib --label alice
+  totpctl key new --user alice --alg sha256 --digits 8 --png alice.png
+  totpctl key new --label alice --qr ascii
+
+Prints one JSON object: record, key, pretty_key, uri. On a terminal, or with
+--qr, a page to scan instead. Without --label it is that of the settings,
+filled in with --user or your own account.
+A file of --png or --svg is made anew, for its owner only. Whoever sees it has
+the key: hand it to its user alone, and delete it once it is scanned.";
+
+const OPEN_EXAMPLES: &str = "\
+Prints one JSON object: key (base32), alg, digits, period, label, issuer, and
+changed: whether the key should be sealed again, because it is not sealed, or
+under another tag than the default, or at another cost than encrypt-cost.";
+
+const SEAL_EXAMPLES: &str = "\
+Examples:
+  totpctl key seal --format v2 --user alice < record.json
+  totpctl key seal --format passlib --cost 14 < uri.txt
+
+Prints the new record, sealed under the default application secret.";
+
+const MATCH_EXAMPLES: &str = "\
+Examples:
+  totpctl key match --code 123456 < record.json
+  totpctl key match --at 1700000000 --last-counter 56666666 --code 123456 < uri
+
+Prints one JSON object: verdict (accepted, rejected, already_used, malformed)
+and, if it is accepted, counter: the step to give as --last-counter next time.
+The code of an offline check may stand here; that of a login never should.";
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Command, parse};
+    use super::*;
+
+    fn action(words: &[&str]) -> KeyAction {
+        match parse(["totpctl", "key"].iter().chain(words).map(OsString::from)).unwrap().command {
+            Command::Key(key) => key.action,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn numbers_and_codes_may_begin_with_a_hyphen() {
+        let words = ["match", "--at", "-31", "--skew-seconds", "-30", "--code", "--123-456"];
+        let KeyAction::Match(wanted) = action(&words) else { panic!() };
+        assert_eq!((wanted.at, wanted.skew_seconds, wanted.window_seconds), (Some(-31), -30, 30));
+        assert_eq!(wanted.code, "--123-456");
+    }
+
+    #[test]
+    fn the_settings_are_named_before_or_after_the_action() {
+        for words in [["totpctl", "key", "--settings", "/s", "open"], ["totpctl", "key", "open", "--settings", "/s"]] {
+            let Command::Key(key) = parse(words.map(OsString::from)).unwrap().command else { panic!() };
+            assert_eq!(key.settings, Some(PathBuf::from("/s")));
+        }
+    }
+
+    #[test]
+    fn a_separator_may_be_anything() {
+        for separator in ["", " ", "-", "--", "·"] {
+            let KeyAction::Pretty(wanted) = action(&["pretty", "--sep", separator]) else { panic!() };
+            assert_eq!(wanted.sep, separator);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! `confirm`: makes a pending device active with the first code it shows.
+
+use common::protocol::Confirm;
+
+use super::{Context, exit_of, sent};
+use crate::cli::Target;
+use crate::exit::{Exit, Failure};
+
+/// Reads a code and confirms with it.
+pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
+    let (user, device) = target.names()?;
+    let code = context.code(PROMPT)?;
+    let call = Confirm { user: Some(user.as_str().to_owned()), device: sent(device.as_ref()), code };
+    let reply = context.daemon.call(&call)?;
+    context.screen.result(&reply)?;
+    Ok(exit_of(reply.verdict))
+}
+
+const PROMPT: &str = "Code that the device shows now: ";

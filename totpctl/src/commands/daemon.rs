@@ -1,0 +1,24 @@
+//! `status` and `reload`: the daemon itself.
+
+use common::client::ClientError;
+use common::protocol::{Error, Reload, Status};
+
+use super::Context;
+use crate::exit::{Exit, Failure};
+use crate::render::Reloaded;
+
+/// Shows how the daemon is.
+pub(super) fn status(context: &Context<'_>) -> Result<Exit, Failure> {
+    context.screen.result(&context.daemon.call(&Status {})?)?;
+    Ok(Exit::Done)
+}
+
+/// Lets the daemon read its settings again. Here a bad parameter can only be the settings themselves.
+pub(super) fn reload(context: &Context<'_>) -> Result<Exit, Failure> {
+    context.daemon.call(&Reload {}).map_err(|error| match error {
+        ClientError::Refused(Error::BadParameter { why, .. }) => Failure::BadSettings(why),
+        error => error.into(),
+    })?;
+    context.screen.result(&Reloaded { reloaded: true })?;
+    Ok(Exit::Done)
+}

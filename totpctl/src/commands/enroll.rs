@@ -1,0 +1,98 @@
+//! `enroll`: asks the daemon for a new device, shows its key, and has it confirmed by its first code.
+
+use common::device::DeviceName;
+use common::protocol::{Confirm, DeviceState, Enroll, Verdict};
+use common::secret::{Key, SecretText};
+use common::user::UserName;
+
+use super::drawing::{Pictures, on_screen};
+use super::{Context, device_name, sent};
+use crate::cli::{self, NO_SECRETS_HERE};
+use crate::exit::{Exit, Failure};
+use crate::render::{Enrolled, Render};
+use crate::sentences::confirmation;
+
+/// Enrols a new device.
+pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, Failure> {
+    let (user, device) = (UserName::new(&wanted.user)?, device_name(wanted.device.as_deref())?);
+    let key = wanted.key.as_deref().map(|from| read_key(context, from)).transpose()?;
+    warn_without_account(context, &user);
+    // Before the daemon makes the device: what cannot be written is better known now.
+    let pictures = Pictures::prepare(&wanted.pictures)?;
+    let call = |proof| context.daemon.call(&request(wanted, &user, device.as_ref(), key.as_ref(), proof));
+    let mut enrolled = Enrolled::try_from(context.with_proof(call)?)?;
+    // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
+    let asks = !wanted.yes && (context.keyboard.is_terminal() || !context.screen.is_for_programs());
+    let drawn = pictures.draw(context.screen, &enrolled.uri);
+    if asks || !context.screen.is_for_programs() {
+        context.screen.page(&enrolled.page(on_screen(context, wanted.qr, &enrolled.uri).as_ref()))?;
+    }
+    // The device is there by now, and its key is shown this one time: a picture that failed does not stop that.
+    if let Err(failure) = &drawn {
+        context.screen.note(&failure.to_string());
+    }
+    if asks {
+        let confirmed = confirm(context, &enrolled).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
+        enrolled.state = if confirmed { DeviceState::Active } else { enrolled.state };
+    }
+    context.screen.result(&enrolled)?;
+    let unconfirmed = asks && enrolled.state != DeviceState::Active;
+    Ok(if unconfirmed || drawn.is_err() { Exit::Refused } else { Exit::Done })
+}
+
+/// Reads the key that `--key -` announces, and judges it before it goes anywhere.
+fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
+    if from != "-" {
+        return Err(Failure::Usage(NO_SECRETS_HERE));
+    }
+    let text = context.keyboard.ask_hidden(KEY_PROMPT)?.ok_or(Failure::NoInput("a key"))?;
+    Ok(Key::from_base32(text.expose())?)
+}
+
+/// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
+fn warn_without_account(context: &Context<'_>, user: &UserName) {
+    if let Ok(None) = nix::unistd::User::from_name(user.as_str()) {
+        context.screen.note(&format!("warning: there is no account '{user}' on this machine"));
+    }
+}
+
+/// The call. Made anew for a second try with proof, because secrets are not copied.
+fn request(
+    wanted: &cli::Enroll,
+    user: &UserName,
+    device: Option<&DeviceName>,
+    key: Option<&Key>,
+    proof: Option<SecretText>,
+) -> Enroll {
+    Enroll {
+        user: Some(user.as_str().to_owned()),
+        device: sent(device),
+        alg: wanted.alg.map(|alg| alg.word().to_owned()),
+        digits: wanted.digits,
+        period: wanted.period,
+        label: wanted.label.clone(),
+        issuer: wanted.issuer.clone(),
+        key: key.map(Key::to_base32),
+        // Left out rather than false: only administrators may say anything here.
+        active: wanted.yes.then_some(true),
+        proof,
+    }
+}
+
+/// Asks for the device's first code until it is right, the tries are used up or nobody answers.
+fn confirm(context: &Context<'_>, enrolled: &Enrolled) -> Result<bool, Failure> {
+    for _ in 0..TRIES {
+        let Some(code) = context.keyboard.ask(CODE_PROMPT)? else { break };
+        let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
+        let reply = context.daemon.call(&Confirm { user, device, code })?;
+        if reply.verdict == Verdict::Accepted {
+            return Ok(true);
+        }
+        context.screen.note(&confirmation(&enrolled.user, &enrolled.device, reply.verdict));
+    }
+    Ok(false)
+}
+
+const KEY_PROMPT: &str = "Key, in base32 (it is not shown): ";
+const CODE_PROMPT: &str = "Code that the new device shows now: ";
+const TRIES: u32 = 3;

@@ -1,0 +1,224 @@
+//! `import passlib`: users of passlib's `totp`, a record a line. Each line is asked of the daemon by itself, so that a
+//! bad one stops no other.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use common::client::ClientError;
+use common::protocol::{Error, Import};
+use common::secret::SecretText;
+use common::user::UserName;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Context;
+use crate::exit::{Exit, Failure};
+use crate::lines::{Line, Lines, MAX_LINE};
+use crate::render::lineage::{ImportedLine, Imports, LineFailure};
+
+/// Imports the lines of a file.
+pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failure> {
+    let unreadable = |error| unreadable(path, &error);
+    let mut lines = Lines::new(open(path).map_err(unreadable)?);
+    let (mut number, mut tally) = (0_u64, Imports::default());
+    while let Some(line) = lines.next().map_err(unreadable)? {
+        number = number.saturating_add(1);
+        let entry = match read(line) {
+            Ok(None) => continue,
+            Ok(Some(entry)) => entry,
+            Err(failure) => {
+                report_failure(context, &mut tally, number, None, &failure)?;
+                continue;
+            }
+        };
+        let user = entry.user.clone();
+        match import(context, entry) {
+            Ok(imported) => report(context, &mut tally, number, imported)?,
+            Err(failure) if concerns_every_line(&failure) => return stop(context, &tally, failure),
+            Err(failure) => report_failure(context, &mut tally, number, Some(user), &failure)?,
+        }
+    }
+    summary(context, &tally)?;
+    Ok(if tally.failed > 0 { Exit::Refused } else { Exit::Done })
+}
+
+/// The file, or standard input for `-`.
+fn open(path: &Path) -> io::Result<File> {
+    if path == Path::new("-") { Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { File::open(path) }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::File { path: path.to_owned(), problem: format!("cannot be read: {error}") }
+}
+
+/// A line as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct RawEntry<'a> {
+    user: String,
+    device: Option<String>,
+    #[serde(borrow)]
+    record: &'a RawValue,
+}
+
+/// A user's record on its way to the daemon.
+#[derive(Debug)]
+struct Entry {
+    user: String,
+    device: Option<String>,
+    record: SecretText,
+}
+
+/// Reads a line. `None`: there is nothing on it. No error shows a part of the line, for it holds a key.
+fn read(line: Line) -> Result<Option<Entry>, Failure> {
+    let Line::Whole(line) = line else {
+        return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is")));
+    };
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let bad = |column: usize| Failure::BadRecord(format!("column {column}: {NO_ENTRY}"));
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err(bad(1));
+    }
+    let raw: RawEntry<'_> = serde_json::from_slice(&line).map_err(|error| bad(error.column()))?;
+    let record = match raw.record.get().as_bytes().first() {
+        Some(b'{') => SecretText::new(raw.record.get().to_owned()),
+        Some(b'"') => serde_json::from_str(raw.record.get()).map_err(|error| bad(error.column()))?,
+        _ => return Err(Failure::BadRecord("'record' is neither an object nor a text".to_owned())),
+    };
+    if record.expose().len() > MAX_RECORD {
+        return Err(Failure::BadRecord(format!("the record is longer than {MAX_RECORD} bytes: no record is")));
+    }
+    Ok(Some(Entry { user: raw.user, device: raw.device, record }))
+}
+
+/// Asks the daemon to take one over.
+fn import(context: &Context<'_>, entry: Entry) -> Result<ImportedLine, Failure> {
+    let user = UserName::new(&entry.user)?.as_str().to_owned();
+    let reply = context.daemon.call(&Import { user, device: entry.device, record: entry.record })?;
+    Ok(ImportedLine { line: 0, user: reply.user, device: reply.device, imported: reply.imported })
+}
+
+/// Whether the next line would fare no better.
+fn concerns_every_line(failure: &Failure) -> bool {
+    match failure {
+        Failure::Daemon(ClientError::Refused(error)) => {
+            matches!(error, Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_))
+        }
+        Failure::Daemon(_) => true,
+        _ => false,
+    }
+}
+
+fn report(context: &Context<'_>, tally: &mut Imports, line: u64, imported: ImportedLine) -> Result<(), Failure> {
+    let count = if imported.imported { &mut tally.imported } else { &mut tally.already_there };
+    *count = count.saturating_add(1);
+    let imported = ImportedLine { line, ..imported };
+    if context.screen.is_for_programs() {
+        return context.screen.line(&imported);
+    }
+    context.screen.note(&imported.sentence());
+    Ok(())
+}
+
+fn report_failure(
+    context: &Context<'_>,
+    tally: &mut Imports,
+    line: u64,
+    user: Option<String>,
+    failure: &Failure,
+) -> Result<(), Failure> {
+    tally.failed = tally.failed.saturating_add(1);
+    let failed = LineFailure::new(Some(line), user, failure);
+    context.screen.note(&failed.sentence());
+    if context.screen.is_for_programs() { context.screen.line(&failed) } else { Ok(()) }
+}
+
+/// What was done before stands; the failure itself is told where every failure is.
+fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit, Failure> {
+    if tally.imported > 0 || tally.already_there > 0 {
+        context.screen.note(&format!("stopped after {tally}; to go on, give the same file again"));
+    }
+    Err(failure)
+}
+
+/// The last word: to the side when a program reads the lines.
+fn summary(context: &Context<'_>, tally: &Imports) -> Result<(), Failure> {
+    context.screen.page(&format!("{tally}\n"))
+}
+
+/// The longest record, in bytes: with every byte escaped, it still fits in a message.
+const MAX_RECORD: usize = 10 * 1024;
+const NO_ENTRY: &str = "not a line of {\"user\":…,\"record\":…}; 'device' may stand there too, and nothing twice";
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+
+    const RECORD: &str = r#"{"key": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","type":"totp","v":1}"#;
+
+    fn entry(line: &str) -> Result<Option<Entry>, Failure> {
+        read(Line::Whole(Zeroizing::new(line.as_bytes().to_vec())))
+    }
+
+    #[test]
+    fn a_record_is_an_object_or_a_text_that_holds_one() {
+        let quoted = serde_json::to_string(RECORD).unwrap();
+        for record in [RECORD, &quoted] {
+            let entry = entry(&format!("{{\"user\":\"alice\",\"record\":{record}}}\r")).unwrap().unwrap();
+            assert_eq!((entry.user.as_str(), entry.record.expose()), ("alice", RECORD), "byte for byte");
+            assert!(entry.device.is_none());
+        }
+        let named = entry(&format!("{{\"record\":{RECORD},\"device\":\"phone\",\"user\":\"bob\"}}")).unwrap().unwrap();
+        assert_eq!(named.device.as_deref(), Some("phone"));
+        let uri = entry(r#"{"user":"carol","record":"otpauth://totp/carol?secret=x"}"#).unwrap().unwrap();
+        assert_eq!(uri.record.expose(), "otpauth://totp/carol?secret=x");
+    }
+
+    #[test]
+    fn empty_lines_are_nothing() {
+        for line in ["", " ", "\t\r"] {
+            assert!(entry(line).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_and_not_shown() {
+        let long = format!("{{\"user\":\"a\",\"record\":\"{}\"}}", "GEZD".repeat(3000));
+        for line in [
+            "GEZDGNBVGY3TQOJQ",
+            "[\"alice\",null,{\"key\":\"GEZDGNBVGY3TQOJQ\"}]",
+            "{\"user\":\"GEZDGNBVGY3TQOJQ\"",
+            "{\"user\":\"alice\"}",
+            "{\"record\":\"GEZDGNBVGY3TQOJQ\"}",
+            "{\"user\":\"alice\",\"record\":12345}",
+            "{\"user\":\"alice\",\"record\":\"a\",\"GEZDGNBVGY3TQOJQ\":1}",
+            "{\"user\":\"alice\",\"user\":\"GEZDGNBVGY3TQOJQ\",\"record\":\"a\"}",
+            "{\"user\":\"alice\",\"record\":\"GEZDGNBVGY3TQOJQ\"} {}",
+            "{\"user\":\"alice\",\"record\":\"\\ud800GEZDGNBVGY3TQOJQ\"}",
+            &long,
+        ] {
+            let failure = entry(line).unwrap_err();
+            assert_eq!(failure.code(), ("bad_record", Exit::BadInput), "{line}");
+            assert!(!failure.to_string().contains("GEZD") && !failure.to_string().contains("12345"), "{failure}");
+        }
+        assert!(read(Line::TooLong).unwrap_err().to_string().contains("65536"));
+    }
+
+    #[test]
+    fn only_what_concerns_every_line_stops_the_others() {
+        for error in [Error::PermissionDenied, Error::StoreUnavailable] {
+            assert!(concerns_every_line(&ClientError::from(error).into()));
+        }
+        assert!(concerns_every_line(&ClientError::Deadline.into()));
+        for error in [Error::bad("record", "no"), Error::DeviceExists, Error::RecordDamaged, Error::Busy] {
+            assert!(!concerns_every_line(&ClientError::from(error).into()));
+        }
+        assert!(!concerns_every_line(&Failure::BadParameter("no name".into())));
+    }
+}

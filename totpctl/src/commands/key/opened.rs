@@ -1,0 +1,132 @@
+//! What `key` is given: a record or a URI on standard input, and the settings with the secrets that open it.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use common::config::{DEFAULT_SETTINGS, Settings, Trust};
+use common::enckey::CannotOpen;
+use common::lineage::record::{KeyRecord, MAX_TEXT, StoredKey};
+use common::otpauth::Label;
+use common::secret::Key;
+use nix::unistd::{User, getuid};
+
+use crate::commands::Context;
+use crate::exit::Failure;
+
+/// A record and its key.
+pub(super) struct Opened {
+    pub(super) key: Key,
+    pub(super) record: KeyRecord,
+    settings: Option<Settings>,
+}
+
+impl Opened {
+    /// Reads a record or a URI and opens its key. Settings are read only if the key is sealed, or if they are named.
+    pub(super) fn read(context: &Context<'_>, file: &SettingsFile) -> Result<Self, Failure> {
+        let record = read_record(context)?;
+        let is_sealed = !matches!(record.key, StoredKey::Plain(_));
+        if is_sealed || file.named { Self::with_settings(record, file.load()?) } else { Self::without_settings(record) }
+    }
+
+    /// Opens the key with the secrets of `settings`.
+    pub(super) fn with_settings(record: KeyRecord, settings: Settings) -> Result<Self, Failure> {
+        Ok(Self { key: record.open(&settings.secrets)?, record, settings: Some(settings) })
+    }
+
+    /// Takes a key that is not sealed.
+    pub(super) fn without_settings(record: KeyRecord) -> Result<Self, Failure> {
+        let StoredKey::Plain(key) = &record.key else { return Err(CannotOpen.into()) };
+        Ok(Self { key: Key::new(key.expose().to_vec())?, record, settings: None })
+    }
+
+    /// The record's issuer, or that of the settings, which passlib leaves out of its records.
+    pub(super) fn issuer(&self) -> Option<&Label> {
+        let usual = self.settings.as_ref().and_then(|settings| settings.new_device.issuer.as_ref());
+        self.record.issuer.as_ref().or(usual)
+    }
+
+    /// Whether the key should be sealed again.
+    pub(super) fn changed(&self) -> bool {
+        let sealed_well = |settings: &Settings| !self.record.changed(&settings.secrets, settings.encrypt_cost);
+        !self.settings.as_ref().is_some_and(sealed_well)
+    }
+}
+
+/// Reads standard input, which is one record or one URI.
+pub(super) fn read_record(context: &Context<'_>) -> Result<KeyRecord, Failure> {
+    let bytes = context.keyboard.all(PROMPT, MAX_TEXT)?;
+    if bytes.is_empty() {
+        return Err(Failure::NoInput("a record or an otpauth:// URI"));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| Failure::BadRecord(NOT_TEXT.to_owned()))?;
+    Ok(KeyRecord::parse(text)?)
+}
+
+/// Which settings to read, and whether somebody named them.
+#[derive(Debug)]
+pub(super) struct SettingsFile {
+    path: PathBuf,
+    named: bool,
+}
+
+impl SettingsFile {
+    /// The file of the command line, else of the environment, else the usual one.
+    pub(super) fn of(given: Option<PathBuf>) -> Self {
+        let named = given.or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
+        match named {
+            Some(path) => Self { path, named: true },
+            None => Self { path: PathBuf::from(DEFAULT_SETTINGS), named: false },
+        }
+    }
+
+    /// Reads the settings and their secrets.
+    pub(super) fn load(&self) -> Result<Settings, Failure> {
+        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+        Ok(Settings::load(&self.path, &Trust { daemon_uid: trusted_uid(&self.path), credentials })?)
+    }
+}
+
+/// Whose files may be read beside root's: the caller's, if the settings are the caller's; else the daemon's.
+fn trusted_uid(path: &Path) -> u32 {
+    let own = getuid().as_raw();
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == own) {
+        return own;
+    }
+    let daemon = User::from_name(DAEMON_ACCOUNT).ok().flatten();
+    daemon.map_or(own, |user| user.uid.as_raw())
+}
+
+const PROMPT: &str = "Record or otpauth:// URI, on one line (it is not shown): ";
+const NOT_TEXT: &str = "standard input is not UTF-8 text: give a record in JSON, or an otpauth:// URI";
+const DAEMON_ACCOUNT: &str = "_pam-totp";
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Settings with a secret of tag 1 and the cheapest cost.
+    pub(in super::super) fn settings(context: &str) -> Settings {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("settings.yaml");
+        let secrets = "secrets: {1: 0123456789abcdef}, encrypt-cost: 0";
+        std::fs::write(&path, format!("totp: {{context: {{{secrets}{context}}}}}\n")).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, private).unwrap();
+        SettingsFile::of(Some(path)).load().unwrap()
+    }
+
+    #[test]
+    fn ones_own_files_are_trusted_and_others_only_if_they_are_the_daemons() {
+        let own = tempfile::NamedTempFile::new().unwrap();
+        assert_eq!(trusted_uid(own.path()), getuid().as_raw());
+        let daemon = User::from_name(DAEMON_ACCOUNT).unwrap().map_or(getuid(), |user| user.uid);
+        assert_eq!(trusted_uid(Path::new("/nowhere/at/all")), daemon.as_raw());
+    }
+
+    #[test]
+    fn settings_that_are_named_must_be_there() {
+        let file = SettingsFile::of(Some("/nowhere/at/all".into()));
+        assert!(file.named);
+        assert_eq!(file.load().unwrap_err().code(), ("bad_settings", crate::exit::Exit::BadSettings));
+    }
+}

@@ -1,0 +1,30 @@
+//! `verify`: a real attempt, as the PAM module would make it. What is accepted here is spent.
+
+use common::protocol::{Ask, Challenge, Verify};
+use common::user::UserName;
+
+use super::{Context, exit_of};
+use crate::cli;
+use crate::exit::{Exit, Failure};
+use crate::render::Attempt;
+
+/// Asks what to ask for, asks for it, and shows the verdict.
+pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, Failure> {
+    let user = UserName::new(&wanted.user)?.as_str().to_owned();
+    let (service, rhost) = (wanted.service.clone(), wanted.rhost.clone());
+    let challenge = Challenge { user: user.clone(), service: service.clone(), rhost: rhost.clone(), tty: None };
+    let asked = context.daemon.call(&challenge)?;
+    // Nothing is held open while the person waits for a second code: the conversation joins the two calls.
+    let prompt = match asked.ask {
+        Ask::OneCode => ONE_CODE,
+        Ask::TwoCodes => TWO_CODES,
+    };
+    let codes = vec![context.code(prompt)?];
+    let attempt = Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None };
+    let attempt = Attempt::new(&wanted.user, context.daemon.call(&attempt)?);
+    context.screen.result(&attempt)?;
+    Ok(exit_of(attempt.verdict))
+}
+
+const ONE_CODE: &str = "Verification code: ";
+const TWO_CODES: &str = "The current code and the one after it, on one line: ";

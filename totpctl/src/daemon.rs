@@ -1,0 +1,52 @@
+//! Where the daemon is, and one call to it: a new connection each, so that nothing is held open while a person types.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::client::{Client, ClientError};
+use common::protocol::{Call, LOGIN_SOCKET, OPEN_SOCKET};
+
+use crate::cli::Cli;
+
+/// The daemon's address.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    socket: PathBuf,
+    server_uid: u32,
+}
+
+impl Daemon {
+    /// The daemon that the command line means.
+    pub(crate) fn of(cli: &Cli) -> Self {
+        let is_root = nix::unistd::geteuid().is_root();
+        let usual = if is_root { LOGIN_SOCKET } else { OPEN_SOCKET };
+        Self { socket: cli.socket.clone().unwrap_or_else(|| usual.into()), server_uid: cli.server_uid }
+    }
+
+    /// Makes one call.
+    pub(crate) fn call<C: Call>(&self, call: &C) -> Result<C::Reply, ClientError> {
+        self.connect(CALL_TIMEOUT)?.call(call)
+    }
+
+    /// As [`Self::call`], for what takes the daemon a while.
+    pub(crate) fn call_slowly<C: Call>(&self, call: &C) -> Result<C::Reply, ClientError> {
+        self.connect(PATIENT_TIMEOUT)?.call(call)
+    }
+
+    /// Makes one call that brings several replies.
+    pub(crate) fn call_more<C: Call>(&self, call: &C) -> Result<Vec<C::Reply>, ClientError> {
+        let mut replies = Vec::new();
+        self.connect(PATIENT_TIMEOUT)?.call_more(call, |reply| {
+            replies.push(reply);
+            Ok::<_, ClientError>(())
+        })?;
+        Ok(replies)
+    }
+
+    fn connect(&self, timeout: Duration) -> Result<Client, ClientError> {
+        Client::connect(&self.socket, self.server_uid, timeout)
+    }
+}
+
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+const PATIENT_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,232 @@
+//! Why a command did not do what was asked, and the one table from there to exit codes and to the names in JSON.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use common::client::ClientError;
+use common::config::ConfigError;
+use common::device::BadDeviceName;
+use common::enckey::{CannotOpen, CannotSeal};
+use common::lineage::record::BadRecord;
+use common::otpauth::BadLabel;
+use common::protocol::Error;
+use common::secret::BadKey;
+use common::user::BadUserName;
+
+/// The exit codes, those above 63 as sysexits.h has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Done = 0,
+    Refused = 1,
+    BadInput = 2,
+    Unreachable = 3,
+    NotPermitted = 4,
+    NotFound = 5,
+    StoreFailed = 70,
+    BadSettings = 78,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Why a command did not do what was asked. Each is a sentence.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The daemon refused, or cannot be asked.
+    #[error(transparent)]
+    Daemon(#[from] ClientError),
+    /// The daemon cannot take its settings, which is not the fault of the command line.
+    #[error("the settings stay as they were: {0}")]
+    BadSettings(String),
+    /// Settings that cannot be read here, offline.
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    /// A record or a URI that is none, or does not open.
+    #[error("{0}")]
+    BadRecord(String),
+    /// A key cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] CannotSeal),
+    /// A file cannot be read or made.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why not, and the next step.
+        problem: String,
+    },
+    /// A name or a key that cannot be one.
+    #[error("{0}")]
+    BadParameter(String),
+    /// An option that is right for clap and not for us.
+    #[error("{0}")]
+    Usage(&'static str),
+    /// What clap found wrong, or the help that was asked for.
+    #[error("{}", first_line(.0))]
+    CommandLine(Box<clap::Error>),
+    /// Standard input ended where a line was needed.
+    #[error("standard input ended before {0} came: type it, or send it as one line")]
+    NoInput(&'static str),
+    /// Standard input cannot be read, or gave no end of line.
+    #[error("standard input cannot be read: {0}")]
+    Reading(io::Error),
+    /// Standard output cannot be written.
+    #[error("standard output cannot be written: {0}")]
+    Writing(io::Error),
+}
+
+impl Failure {
+    /// The name in JSON, and the exit code.
+    pub(crate) fn code(&self) -> (&'static str, Exit) {
+        match self {
+            Self::Daemon(ClientError::Refused(error)) => refusal(error),
+            Self::Daemon(ClientError::Unreachable { .. }) => ("unreachable", Exit::Unreachable),
+            Self::Daemon(ClientError::WrongServer { .. }) => ("wrong_server", Exit::Unreachable),
+            Self::Daemon(ClientError::Deadline) => ("deadline", Exit::Unreachable),
+            Self::Daemon(ClientError::Protocol(_)) => ("protocol", Exit::Unreachable),
+            Self::BadSettings(_) | Self::Settings(_) => ("bad_settings", Exit::BadSettings),
+            Self::Seal(CannotSeal::WeakSecret) => ("bad_settings", Exit::BadSettings),
+            Self::Seal(CannotSeal::Cost) => ("bad_parameter", Exit::BadInput),
+            Self::Seal(CannotSeal::NoRandomness | CannotSeal::Cipher) => ("cannot_seal", Exit::Refused),
+            Self::BadRecord(_) => ("bad_record", Exit::BadInput),
+            Self::File { .. } => ("file", Exit::BadInput),
+            Self::BadParameter(_) => ("bad_parameter", Exit::BadInput),
+            Self::Usage(_) => ("usage", Exit::BadInput),
+            Self::CommandLine(error) if !error.use_stderr() => ("help", Exit::Done),
+            Self::CommandLine(_) => ("usage", Exit::BadInput),
+            Self::NoInput(_) => ("no_input", Exit::BadInput),
+            Self::Reading(_) => ("input", Exit::BadInput),
+            Self::Writing(_) => ("output", Exit::Refused),
+        }
+    }
+}
+
+/// The same for what the daemon answers. Names are frozen once released; so are the numbers.
+fn refusal(error: &Error) -> (&'static str, Exit) {
+    match error {
+        Error::PermissionDenied => ("permission_denied", Exit::NotPermitted),
+        Error::NoSuchUser => ("no_such_user", Exit::NotFound),
+        Error::NoSuchDevice => ("no_such_device", Exit::NotFound),
+        Error::DeviceExists => ("device_exists", Exit::Refused),
+        Error::NotPending => ("not_pending", Exit::Refused),
+        Error::ProofRequired => ("proof_required", Exit::Refused),
+        Error::BadParameter { .. } => ("bad_parameter", Exit::BadInput),
+        Error::RecordDamaged => ("record_damaged", Exit::StoreFailed),
+        Error::StoreUnavailable => ("store_unavailable", Exit::StoreFailed),
+        Error::Busy => ("busy", Exit::Unreachable),
+        Error::TooLarge => ("too_large", Exit::BadInput),
+        Error::Varlink(_) => ("protocol", Exit::Unreachable),
+    }
+}
+
+impl From<BadUserName> for Failure {
+    fn from(bad: BadUserName) -> Self {
+        Self::BadParameter(bad.to_string())
+    }
+}
+
+impl From<BadDeviceName> for Failure {
+    fn from(bad: BadDeviceName) -> Self {
+        Self::BadParameter(bad.to_string())
+    }
+}
+
+impl From<BadKey> for Failure {
+    fn from(bad: BadKey) -> Self {
+        Self::BadParameter(bad.to_string())
+    }
+}
+
+impl From<BadLabel> for Failure {
+    fn from(bad: BadLabel) -> Self {
+        Self::BadParameter(bad.to_string())
+    }
+}
+
+impl From<BadRecord> for Failure {
+    fn from(bad: BadRecord) -> Self {
+        Self::BadRecord(bad.to_string())
+    }
+}
+
+impl From<CannotOpen> for Failure {
+    fn from(bad: CannotOpen) -> Self {
+        Self::BadRecord(bad.to_string())
+    }
+}
+
+/// What clap says first, without its word in front.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_of_the_daemon_has_a_name_and_an_exit_code() {
+        for (error, name, exit) in [
+            (Error::PermissionDenied, "permission_denied", 4),
+            (Error::NoSuchUser, "no_such_user", 5),
+            (Error::NoSuchDevice, "no_such_device", 5),
+            (Error::DeviceExists, "device_exists", 1),
+            (Error::NotPending, "not_pending", 1),
+            (Error::ProofRequired, "proof_required", 1),
+            (Error::bad("digits", "6 to 10"), "bad_parameter", 2),
+            (Error::RecordDamaged, "record_damaged", 70),
+            (Error::StoreUnavailable, "store_unavailable", 70),
+            (Error::Busy, "busy", 3),
+            (Error::TooLarge, "too_large", 2),
+            (Error::Varlink("org.varlink.service.MethodNotFound".into()), "protocol", 3),
+        ] {
+            let (found, code) = Failure::from(ClientError::from(error)).code();
+            assert_eq!((found, code as u8), (name, exit));
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_be_asked_is_exit_code_3() {
+        for error in [
+            ClientError::Unreachable { path: "/s".into(), errno: nix::errno::Errno::ENOENT },
+            ClientError::WrongServer { found: 1000, expected: 0 },
+            ClientError::Deadline,
+            ClientError::Protocol("nonsense".into()),
+        ] {
+            assert_eq!(Failure::from(error).code().1, Exit::Unreachable);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_exit_code_2_and_settings_are_78() {
+        for (failure, name, exit) in [
+            (Failure::from(BadRecord::NoKey), "bad_record", 2),
+            (Failure::from(CannotOpen), "bad_record", 2),
+            (Failure::from(BadLabel), "bad_parameter", 2),
+            (Failure::from(CannotSeal::Cost), "bad_parameter", 2),
+            (Failure::from(CannotSeal::WeakSecret), "bad_settings", 78),
+            (Failure::File { path: "/x".into(), problem: "exists".into() }, "file", 2),
+        ] {
+            let (found, code) = failure.code();
+            assert_eq!((found, code as u8), (name, exit));
+        }
+    }
+
+    #[test]
+    fn the_help_that_was_asked_for_is_no_failure() {
+        let asked = |words: &[&str]| crate::cli::parse(words.iter().map(std::ffi::OsString::from)).unwrap_err();
+        assert_eq!(asked(&["totpctl", "--help"]).code().1, Exit::Done);
+        assert_eq!(asked(&["totpctl"]).code(), ("usage", Exit::BadInput));
+        let failure = asked(&["totpctl", "lst"]);
+        assert_eq!(
+            (failure.code(), failure.to_string().as_str()),
+            (("usage", Exit::BadInput), "unrecognized subcommand 'lst'")
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! A terminal that does not echo, for as long as a key is typed. However that ends, by a signal too, the terminal is
+//! left as it was found.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::AsFd;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+
+/// Typing is not shown while this lives.
+pub(crate) struct Hidden<'a> {
+    terminal: &'a File,
+    before: Termios,
+    mask_before: SigSet,
+    signals: SignalFd,
+}
+
+impl<'a> Hidden<'a> {
+    /// Stops the echo of `terminal`, and throws away what was typed ahead.
+    pub(crate) fn begin(terminal: &'a File) -> Result<Self, Errno> {
+        let before = tcgetattr(terminal)?;
+        let ending: SigSet = ENDING.into_iter().collect();
+        let signals = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC)?;
+        let mask_before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let hidden = Self { terminal, before, mask_before, signals };
+        tcsetattr(terminal, SetArg::TCSAFLUSH, &silent(hidden.before.clone()))?;
+        Ok(hidden)
+    }
+
+    /// Reads what was typed. A signal that would end the process is an error here: it stays pending, and does its
+    /// work once this is dropped and the terminal restored.
+    pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut ready = [
+            PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN),
+        ];
+        poll(&mut ready, PollTimeout::NONE)?;
+        let [signal, _] = ready;
+        if signal.any().unwrap_or(true) {
+            return Err(io::Error::other("a signal ended it"));
+        }
+        let mut terminal = self.terminal;
+        terminal.read(buffer)
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        // The terminal first: with the mask, a signal that is waiting ends the process.
+        let _ = tcsetattr(self.terminal, SetArg::TCSANOW, &self.before);
+        let _ = self.mask_before.thread_set_mask();
+    }
+}
+
+/// No echo but that of the line's end; no stopping either, for that would hand the silent terminal to the shell.
+fn silent(mut settings: Termios) -> Termios {
+    settings.local_flags.remove(LocalFlags::ECHO);
+    settings.local_flags.insert(LocalFlags::ECHONL);
+    if let Some(stop) = settings.control_chars.get_mut(SpecialCharacterIndices::VSUSP as usize) {
+        *stop = NO_CHARACTER;
+    }
+    settings
+}
+
+const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP];
+/// `_POSIX_VDISABLE` of Linux.
+const NO_CHARACTER: u8 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keyboard side and the terminal side of a new pseudo-terminal.
+    fn terminal() -> (std::os::fd::OwnedFd, File) {
+        let pair = nix::pty::openpty(None, None).unwrap();
+        (pair.master, File::from(pair.slave))
+    }
+
+    fn echoes(terminal: &File) -> bool {
+        tcgetattr(terminal).unwrap().local_flags.contains(LocalFlags::ECHO)
+    }
+
+    #[test]
+    fn what_is_typed_is_read_and_not_shown() {
+        let (keyboard, terminal) = terminal();
+        let hidden = Hidden::begin(&terminal).unwrap();
+        assert!(!echoes(&terminal));
+        nix::unistd::write(&keyboard, b"KEY\n").unwrap();
+        let mut line = [0; 16];
+        assert_eq!(hidden.read(&mut line).unwrap(), 4);
+        drop(hidden);
+        let mut shown = [0; 16];
+        let count = nix::unistd::read(&keyboard, &mut shown).unwrap();
+        assert_eq!(&shown[..count], b"\r\n");
+        assert!(echoes(&terminal));
+    }
+
+    #[test]
+    fn a_terminal_is_left_as_it_was_even_when_the_reading_fails() {
+        let (keyboard, terminal) = terminal();
+        let hidden = Hidden::begin(&terminal).unwrap();
+        // It goes to this thread alone, and is taken off again before the mask would let it through.
+        nix::sys::signal::raise(Signal::SIGTERM).unwrap();
+        assert!(hidden.read(&mut [0; 16]).is_err());
+        hidden.signals.read_signal().unwrap();
+        drop(hidden);
+        assert!(echoes(&terminal));
+        drop(keyboard);
+    }
+}

@@ -1,0 +1,152 @@
+//! Lines from the terminal or standard input: codes and keys. Nothing is read beyond the end of a line, so that the
+//! next question finds the next line, and what is read is wiped.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::AsFd;
+
+use common::secret::SecretText;
+use zeroize::Zeroizing;
+
+use crate::exit::Failure;
+use crate::hidden::Hidden;
+
+/// Standard input.
+#[derive(Debug)]
+pub(crate) struct Keyboard(File);
+
+impl Keyboard {
+    /// The process's standard input, past the buffer that the standard library would keep.
+    pub(crate) fn open() -> Result<Self, Failure> {
+        let input = io::stdin().as_fd().try_clone_to_owned().map_err(Failure::Reading)?;
+        Ok(Self(File::from(input)))
+    }
+
+    /// Whether somebody types.
+    pub(crate) fn is_terminal(&self) -> bool {
+        self.0.is_terminal()
+    }
+
+    /// Asks for one line and reads it. `None`: standard input has ended.
+    pub(crate) fn ask(&self, prompt: &str) -> Result<Option<SecretText>, Failure> {
+        if self.is_terminal() {
+            show(prompt);
+        }
+        Ok(self.line(|byte| (&self.0).read(byte))?.map(|line| SecretText::typed(&line)))
+    }
+
+    /// As [`Self::ask`], for what nobody may read over a shoulder.
+    pub(crate) fn ask_hidden(&self, prompt: &str) -> Result<Option<SecretText>, Failure> {
+        if !self.is_terminal() {
+            return self.ask(prompt);
+        }
+        Ok(self.hidden_line(prompt)?.map(|line| SecretText::typed(&line)))
+    }
+
+    /// Everything that there is, up to `limit` bytes and one more; of a terminal, one hidden line.
+    pub(crate) fn all(&self, prompt: &str, limit: usize) -> Result<Line, Failure> {
+        if self.is_terminal() {
+            return Ok(self.hidden_line(prompt)?.unwrap_or_default());
+        }
+        let limit = limit.saturating_add(1);
+        let mut text = Zeroizing::new(Vec::with_capacity(limit));
+        (&self.0).take(limit as u64).read_to_end(&mut text).map_err(Failure::Reading)?;
+        Ok(text)
+    }
+
+    fn hidden_line(&self, prompt: &str) -> Result<Option<Line>, Failure> {
+        // First hidden, then asked: whoever sees the prompt may type.
+        let hidden = Hidden::begin(&self.0).map_err(|errno| Failure::Reading(errno.into()))?;
+        show(prompt);
+        self.line(|byte| hidden.read(byte))
+    }
+
+    /// Reads up to the end of the line. Byte by byte: what follows belongs to the next question.
+    fn line(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Option<Line>, Failure> {
+        let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
+        let mut byte = Zeroizing::new([0]);
+        loop {
+            match read(byte.as_mut()) {
+                Ok(0) if line.is_empty() => return Ok(self.nothing()),
+                Ok(0) => break,
+                Ok(_) if *byte == *b"\n" => break,
+                Ok(_) if line.len() >= MAX_LINE => return Err(Failure::Reading(io::Error::other(TOO_LONG))),
+                Ok(_) => line.extend_from_slice(byte.as_ref()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::Reading(error)),
+            }
+        }
+        if line.ends_with(b"\r") {
+            line.pop();
+        }
+        Ok(Some(line))
+    }
+
+    /// The end of the input, which on a terminal leaves the cursor behind the prompt.
+    fn nothing(&self) -> Option<Line> {
+        if self.is_terminal() {
+            show("\n");
+        }
+        None
+    }
+}
+
+/// What was read, wiped when dropped.
+pub(crate) type Line = Zeroizing<Vec<u8>>;
+
+/// Prompts go to standard error: standard output is for results. One that cannot be shown is no reason to stop.
+fn show(prompt: &str) {
+    let _ = io::stderr().write_all(prompt.as_bytes());
+}
+
+/// The longest line looked at, in bytes. A terminal gives no longer ones.
+const MAX_LINE: usize = 4096;
+const TOO_LONG: &str = "the line is longer than 4,096 bytes";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A keyboard on which `text` was typed.
+    fn typed(text: &[u8]) -> Keyboard {
+        let (there, mut here) = io::pipe().unwrap();
+        let text = text.to_vec();
+        std::thread::spawn(move || drop(here.write_all(&text)));
+        Keyboard(File::from(std::os::fd::OwnedFd::from(there)))
+    }
+
+    fn lines(text: &[u8]) -> Vec<String> {
+        let keyboard = typed(text);
+        std::iter::from_fn(|| keyboard.ask("").unwrap()).map(|line| line.expose().to_owned()).collect()
+    }
+
+    #[test]
+    fn each_question_takes_one_line() {
+        assert_eq!(lines(b"123456\n654321\n"), ["123456", "654321"]);
+        assert_eq!(lines(b"123456\r\n\n 1 "), ["123456", "", " 1 "]);
+        assert!(lines(b"").is_empty());
+    }
+
+    #[test]
+    fn a_hidden_question_reads_a_pipe_like_any_other() {
+        assert_eq!(typed(b"KEY\n").ask_hidden("").unwrap().unwrap().expose(), "KEY");
+    }
+
+    #[test]
+    fn all_of_it_is_read_up_to_the_limit_and_one_byte() {
+        assert_eq!(*typed(b"{\n}\n").all("", 100).unwrap(), b"{\n}\n");
+        assert_eq!(typed(&vec![b'x'; 200_000]).all("", 100).unwrap().len(), 101);
+        assert!(typed(b"").all("", 100).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_can_be_no_code_is_read_as_nothing() {
+        assert_eq!(lines(b"\xff\n123456\n"), ["", "123456"]);
+        assert_eq!(lines(&[b"1".repeat(600), b"\n".to_vec()].concat()), [""]);
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_given_up() {
+        assert!(matches!(typed(&vec![b'1'; 1 << 20]).ask(""), Err(Failure::Reading(_))));
+    }
+}

@@ -1,0 +1,124 @@
+//! Files that hold a key: made anew, for their owner only, and gone again if nothing came of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+
+use crate::exit::Failure;
+
+/// A file that was not there before.
+#[derive(Debug)]
+pub(crate) struct NewFile {
+    path: PathBuf,
+    folder: File,
+    file: File,
+    keep: bool,
+}
+
+impl NewFile {
+    /// Makes an empty file at `path`. An existing one stays as it is, and a symbolic link is not followed.
+    pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
+        let failed = |errno| failure(path, errno);
+        let name = path.file_name().ok_or(Errno::EISDIR).map_err(failed)?;
+        // The folder is held open, so that whoever may turn its path round cannot choose what is removed later.
+        let folder = parent(path);
+        let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(folder);
+        let folder = opened.map_err(|error| failed(Errno::try_from(error).unwrap_or(Errno::EIO)))?;
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file: OwnedFd = openat(&folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), folder, file: file.into(), keep: false })
+    }
+
+    /// Fills the file, which stays from now on. Returns where it is.
+    pub(crate) fn fill(mut self, content: &[u8]) -> Result<PathBuf, Failure> {
+        let written = self.file.write_all(content).and_then(|()| self.file.sync_all());
+        written.map_err(|error| failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO)))?;
+        self.keep = true;
+        Ok(std::mem::take(&mut self.path))
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let (false, Some(name)) = (self.keep, self.path.file_name()) {
+            let _ = unlinkat(&self.folder, name, UnlinkatFlags::NoRemoveDir);
+        }
+    }
+}
+
+/// The folder that a relative name without one lies in is the current one.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn failure(path: &Path, errno: Errno) -> Failure {
+    let problem = match errno {
+        Errno::EEXIST => "is there already and stays as it is: name a new file".to_owned(),
+        Errno::ENOENT => "cannot be made: there is no such folder".to_owned(),
+        errno => format!("cannot be made: {}", errno.desc()),
+    };
+    Failure::File { path: path.to_owned(), problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    fn refusal(path: &Path) -> String {
+        NewFile::create(path).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_new_file_is_its_owners_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.png");
+        assert_eq!(NewFile::create(&path).unwrap().fill(b"picture").unwrap(), path);
+        assert_eq!(std::fs::read(&path).unwrap(), b"picture");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+
+    #[test]
+    fn nothing_is_written_over_or_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("there"), "old").unwrap();
+        symlink(path("there"), path("link")).unwrap();
+        symlink(path("nowhere"), path("dangling")).unwrap();
+        for name in ["there", "link", "dangling"] {
+            assert!(refusal(&path(name)).contains("there already"), "{name}");
+        }
+        assert_eq!(std::fs::read(path("there")).unwrap(), b"old");
+        assert!(!path("nowhere").exists());
+        assert!(refusal(&path("no/such/folder")).contains("no such folder"));
+        assert!(refusal(Path::new("/")).contains("cannot be made"));
+        assert!(refusal(Path::new("")).contains("cannot be made"));
+    }
+
+    #[test]
+    fn what_was_not_filled_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.svg");
+        drop(NewFile::create(&path).unwrap());
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_an_error_and_leaves_nothing() {
+        let full = NewFile {
+            path: "/dev/full".into(),
+            folder: File::open(tempfile::tempdir().unwrap().path()).unwrap(),
+            file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
+            keep: false,
+        };
+        assert!(full.fill(b"picture").unwrap_err().to_string().contains("No space left"));
+    }
+}

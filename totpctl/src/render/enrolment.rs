@@ -1,0 +1,147 @@
+//! A new device with its key: the one result that holds a secret.
+
+use common::client::ClientError;
+use common::otpauth::pretty_key;
+use common::protocol::{DeviceState, EnrollReply};
+use common::secret::{Key, SecretText};
+use common::text::printable;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{ENROLMENT_BYTES, Render, codes, confirm_command};
+use crate::qr::Drawing;
+
+/// A new device, with its key. The order of the fields is the order in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct Enrolled {
+    pub(crate) user: String,
+    pub(crate) device: String,
+    pub(crate) state: DeviceState,
+    key: SecretText,
+    pretty_key: SecretText,
+    pub(crate) uri: SecretText,
+    alg: String,
+    digits: u8,
+    period: u32,
+}
+
+impl TryFrom<EnrollReply> for Enrolled {
+    type Error = ClientError;
+
+    /// Refuses a reply whose key or URI could not be shown as it stands.
+    fn try_from(reply: EnrollReply) -> Result<Self, ClientError> {
+        let key = Key::from_base32(reply.key.expose()).map_err(|bad| ClientError::Protocol(bad.to_string()))?;
+        if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(ClientError::Protocol("the URI has characters that no URI has".to_owned()));
+        }
+        let EnrollReply { user, device, state, key: base32, uri, alg, digits, period } = reply;
+        Ok(Self { user, device, state, key: base32, pretty_key: pretty_key(&key), uri, alg, digits, period })
+    }
+}
+
+impl Enrolled {
+    /// What an authenticator takes: the key, the URI and the QR code. The code comes last, so that a small window
+    /// still shows the whole of it.
+    pub(crate) fn page(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
+        let drawn = qr.map_or("", |drawing| &drawing.text);
+        let mut page = Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(drawn.len())));
+        let (user, device, codes) = (printable(&self.user), printable(&self.device), self.codes());
+        page.push_str(&format!("New device '{device}' of {user}: {codes}.\n{}\n\n", advice(qr)));
+        for part in ["Key: ", self.pretty_key.expose(), "\nURI: ", self.uri.expose(), "\n\n", drawn] {
+            page.push_str(part);
+        }
+        page
+    }
+
+    /// What an authenticator must be told where it takes no URI.
+    fn codes(&self) -> String {
+        codes(&self.alg, self.digits, self.period)
+    }
+}
+
+/// What to do with the page. A code that wraps at the window's edge cannot be scanned, and this key is not shown again.
+pub(super) fn advice(qr: Option<&Drawing>) -> String {
+    match qr.map(|drawing| drawing.columns) {
+        None => "Type this key into an authenticator. It is shown this one time.".to_owned(),
+        Some(columns) if columns > USUAL_COLUMNS => format!(
+            "Scan the QR code (in a window at least {columns} columns wide) or type the key.\n\
+             They are shown this one time."
+        ),
+        Some(_) => "Scan the QR code or type the key. They are shown this one time.".to_owned(),
+    }
+}
+
+impl Render for Enrolled {
+    fn people(&self) -> String {
+        let (user, device) = (printable(&self.user), printable(&self.device));
+        match self.state {
+            DeviceState::Active => format!("{user}'s device '{device}' is active: its codes open logins from now on\n"),
+            DeviceState::Pending | DeviceState::Disabled => format!(
+                "{user}'s device '{device}' is pending and opens nothing yet; to confirm it:\n  {}\n",
+                confirm_command(&self.user, &device)
+            ),
+        }
+    }
+}
+
+/// How wide a terminal is when nobody makes it wider.
+const USUAL_COLUMNS: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn enrolled(state: DeviceState, uri: &str) -> Result<Enrolled, ClientError> {
+        let (user, device, alg) = ("alice".to_owned(), "default".to_owned(), "sha1".to_owned());
+        let key = SecretText::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
+        let uri = SecretText::new(uri.to_owned());
+        EnrollReply { user, device, state, key, uri, alg, digits: 6, period: 30 }.try_into()
+    }
+
+    fn drawing(columns: usize) -> Drawing {
+        Drawing { text: Zeroizing::new("QR\n".to_owned()), columns }
+    }
+
+    const URI: &str = "otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo";
+
+    #[test]
+    fn the_enrolment_shows_the_key_the_uri_and_the_code_in_that_order() {
+        let page = enrolled(DeviceState::Pending, URI).unwrap().page(Some(&drawing(45)));
+        assert_eq!(
+            page.as_str(),
+            "\
+New device 'default' of alice: 6 digits, 30 s, sha1.
+Scan the QR code or type the key. They are shown this one time.
+
+Key: GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ
+URI: otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo
+
+QR
+"
+        );
+    }
+
+    #[test]
+    fn whoever_cannot_scan_the_code_is_told_so() {
+        assert!(advice(None).starts_with("Type this key"));
+        assert!(advice(Some(&drawing(90))).contains("at least 90 columns"));
+    }
+
+    #[test]
+    fn programs_read_an_enrolment_as_one_object() {
+        let text = json(&enrolled(DeviceState::Active, "otpauth://totp/x").unwrap()).unwrap();
+        assert_eq!(
+            std::str::from_utf8(&text).unwrap(),
+            "{\"user\":\"alice\",\"device\":\"default\",\"state\":\"active\",\
+             \"key\":\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\",\
+             \"pretty_key\":\"GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ\",\
+             \"uri\":\"otpauth://totp/x\",\"alg\":\"sha1\",\"digits\":6,\"period\":30}\n"
+        );
+    }
+
+    #[test]
+    fn a_uri_that_could_steer_the_terminal_is_not_shown() {
+        assert!(enrolled(DeviceState::Active, "otpauth://totp/\u{1b}[2J").is_err());
+    }
+}

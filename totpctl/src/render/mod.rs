@@ -1,0 +1,197 @@
+//! Every result, for people and for programs. What programs read is the derived JSON; people get sentences and tables,
+//! in which no name can steer the terminal.
+
+mod enrolment;
+pub(crate) mod key;
+pub(crate) mod lineage;
+mod users;
+
+use common::protocol::{ConfirmReply, StatusReply, Verdict, VerifyReply};
+use common::text::printable;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+pub(crate) use self::enrolment::Enrolled;
+pub(crate) use self::users::Users;
+use crate::exit::Failure;
+use crate::sentences::{argument, attempt, confirmation};
+use crate::table::utc;
+
+/// What came of a command.
+pub(crate) trait Render: Serialize {
+    /// Whole lines for people. Never a secret.
+    fn people(&self) -> String;
+}
+
+/// A result that holds a secret: whole lines for people, wiped like the rest.
+pub(crate) trait Reveal: Serialize {
+    /// What people see.
+    fn page(&self) -> Zeroizing<String>;
+}
+
+/// One JSON object and a line end for programs.
+pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut text = Zeroizing::new(Vec::with_capacity(ENROLMENT_BYTES));
+    serde_json::to_writer(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+impl Render for ConfirmReply {
+    fn people(&self) -> String {
+        confirmation(&self.user, &self.device, self.verdict) + "\n"
+    }
+}
+
+/// What came of an attempt.
+#[derive(Debug, Serialize)]
+pub(crate) struct Attempt {
+    /// For the sentence only; a program knows whom it asked about.
+    #[serde(skip)]
+    user: String,
+    pub(crate) verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device: Option<String>,
+}
+
+impl Attempt {
+    /// The daemon's verdict on an attempt for `user`.
+    pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
+        let VerifyReply { verdict, retry_after, device } = reply;
+        Self { user: user.to_owned(), verdict, retry_after, device }
+    }
+}
+
+impl Render for Attempt {
+    fn people(&self) -> String {
+        attempt(&self.user, self.verdict, self.device.as_deref(), self.retry_after) + "\n"
+    }
+}
+
+/// A device after `disable`, `enable` or `revoke`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Changed {
+    pub(crate) user: String,
+    pub(crate) device: String,
+    pub(crate) state: Change,
+}
+
+/// What was done to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    Disabled,
+    Active,
+    Revoked,
+}
+
+impl Render for Changed {
+    fn people(&self) -> String {
+        let (user, device) = (printable(&self.user), printable(&self.device));
+        match self.state {
+            Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
+            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is forgotten for good\n"),
+            Change::Disabled => format!(
+                "{user}'s device '{device}' is disabled: its codes open nothing; to enable it again:\n  \
+                 totpctl enable {} --device {device}\n",
+                argument(&self.user)
+            ),
+        }
+    }
+}
+
+impl Render for StatusReply {
+    fn people(&self) -> String {
+        let lines = [
+            ("running since", format!("{} UTC", utc(self.started))),
+            ("store", printable(&self.store)),
+            ("users", self.users.to_string()),
+            ("generation", self.generation.to_string()),
+            ("default tag", printable(&self.default_tag)),
+            ("connections", self.connections.to_string()),
+            ("audit lines lost", self.audit_lost.to_string()),
+        ];
+        let title = format!("provisiond {}\n", printable(&self.version));
+        lines.iter().fold(title, |text, (name, value)| text + &format!("{name:<18}{value}\n"))
+    }
+}
+
+/// The settings were read again.
+#[derive(Debug, Serialize)]
+pub(crate) struct Reloaded {
+    pub(crate) reloaded: bool,
+}
+
+impl Render for Reloaded {
+    fn people(&self) -> String {
+        "the daemon has read its settings again\n".to_owned()
+    }
+}
+
+/// What the codes of a device look like.
+fn codes(alg: &str, digits: u8, period: u32) -> String {
+    format!("{digits} digits, {period} s, {}", printable(alg))
+}
+
+/// What to type to confirm a device. `device` is printable already.
+fn confirm_command(user: &str, device: &str) -> String {
+    format!("totpctl confirm {} --device {device}", argument(user))
+}
+
+/// Room for a result without its QR code: a text that grew would leave a copy of the key behind.
+const ENROLMENT_BYTES: usize = 16 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_read_a_verdict_without_what_is_unknown() {
+        let reply = VerifyReply { verdict: Verdict::AlreadyUsed, retry_after: Some(12), device: None };
+        let text = json(&Attempt::new("alice", reply)).unwrap();
+        assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
+    }
+
+    #[test]
+    fn the_daemons_state_is_a_list_of_lines() {
+        let status = StatusReply {
+            version: "0.1.0".into(),
+            started: 1_795_468_680,
+            store: "sled".into(),
+            users: 12,
+            generation: 345,
+            default_tag: "2026-11-23".into(),
+            connections: 1,
+            audit_lost: 0,
+        };
+        assert_eq!(
+            status.people(),
+            "\
+provisiond 0.1.0
+running since     2026-11-23 21:18 UTC
+store             sled
+users             12
+generation        345
+default tag       2026-11-23
+connections       1
+audit lines lost  0
+"
+        );
+    }
+
+    #[test]
+    fn a_change_says_what_it_means() {
+        let changed = |state| Changed { user: "alice".into(), device: "phone".into(), state };
+        assert_eq!(
+            changed(Change::Disabled).people(),
+            "alice's device 'phone' is disabled: its codes open nothing; to enable it again:\n  \
+             totpctl enable alice --device phone\n"
+        );
+        assert_eq!(
+            json(&changed(Change::Revoked)).unwrap().as_slice(),
+            b"{\"user\":\"alice\",\"device\":\"phone\",\"state\":\"revoked\"}\n"
+        );
+    }
+}

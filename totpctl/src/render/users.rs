@@ -1,0 +1,166 @@
+//! What is known of one user, and of all.
+
+use common::protocol::{Device, DeviceState, User};
+use common::text::printable;
+use serde::Serialize;
+
+use super::{Render, codes, confirm_command};
+use crate::sentences::argument;
+use crate::table::{table, utc};
+
+impl Render for User {
+    fn people(&self) -> String {
+        let mut text = format!("{}: {}\n", printable(&self.user), standing(self));
+        if self.damaged {
+            return text;
+        }
+        if self.devices.is_empty() {
+            return text + &format!("no devices; to give one:\n  totpctl enroll {}\n", argument(&self.user));
+        }
+        let rows: Vec<_> = self.devices.iter().map(device_row).collect();
+        text.push_str(&table(["DEVICE", "STATE", "CODES", "ENROLLED (UTC)", "LAST USED (UTC)"], &rows));
+        for device in self.devices.iter().filter(|device| device.state == DeviceState::Pending) {
+            let until = device.expires.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
+            let name = printable(&device.name);
+            let command = confirm_command(&self.user, &name);
+            text.push_str(&format!("'{name}' waits for its first code{until}; to confirm it:\n  {command}\n"));
+        }
+        text
+    }
+}
+
+/// Where a user stands, in a few words: what the next login will be like.
+fn standing(user: &User) -> String {
+    if user.damaged {
+        return "the stored record is damaged, every login is refused; the daemon's log says why".to_owned();
+    }
+    match (user.enrolled, user.budget) {
+        (false, _) => "not enrolled yet".to_owned(),
+        (true, 0) => "enrolled; no guesses left, so two consecutive codes are asked for".to_owned(),
+        (true, 1) => "enrolled; 1 guess left".to_owned(),
+        (true, left) => format!("enrolled; {left} guesses left"),
+    }
+}
+
+/// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
+fn device_row(device: &Device) -> [String; 5] {
+    let codes = codes(&device.alg, device.digits, device.period);
+    let state = device.state.word().to_owned();
+    [printable(&device.name), state, codes, utc(device.created), last_used(device.last_used)]
+}
+
+fn last_used(time: Option<u64>) -> String {
+    time.map_or_else(|| "never".to_owned(), utc)
+}
+
+/// Every enrolled user.
+#[derive(Debug, Serialize)]
+pub(crate) struct Users {
+    pub(crate) users: Vec<User>,
+}
+
+impl Render for Users {
+    fn people(&self) -> String {
+        if self.users.is_empty() {
+            return "nobody is enrolled; to enrol somebody:\n  totpctl enroll USER\n".to_owned();
+        }
+        let rows: Vec<_> = self.users.iter().map(user_row).collect();
+        table(["USER", "DEVICES", "GUESSES LEFT", "LAST USED (UTC)"], &rows)
+    }
+}
+
+/// One line of the table of users. Of a damaged record nothing is known, so nothing is claimed.
+fn user_row(user: &User) -> [String; 4] {
+    let name = printable(&user.user);
+    if user.damaged {
+        return [name, "damaged".to_owned(), "-".to_owned(), "-".to_owned()];
+    }
+    let last = user.devices.iter().filter_map(|device| device.last_used).max();
+    [name, devices_by_state(&user.devices), user.budget.to_string(), last_used(last)]
+}
+
+/// `1 active, 1 pending`: which states there are, and how many devices in each.
+fn devices_by_state(devices: &[Device]) -> String {
+    let states = [DeviceState::Active, DeviceState::Pending, DeviceState::Disabled];
+    let counts = states.map(|state| (devices.iter().filter(|device| device.state == state).count(), state));
+    let told = counts.iter().filter(|(count, _)| *count > 0).map(|(count, state)| format!("{count} {}", state.word()));
+    let told = told.collect::<Vec<_>>().join(", ");
+    if told.is_empty() { "none".to_owned() } else { told }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(name: &str, state: DeviceState, last_used: Option<u64>) -> Device {
+        let expires = (state == DeviceState::Pending).then_some(1_795_555_080);
+        let (name, alg) = (name.to_owned(), "sha1".to_owned());
+        Device { name, state, alg, digits: 6, period: 30, created: 1_795_468_680, expires, last_used }
+    }
+
+    fn user(name: &str, devices: Vec<Device>, budget: u32) -> User {
+        User { user: name.to_owned(), enrolled: !devices.is_empty(), devices, budget, damaged: false }
+    }
+
+    #[test]
+    fn a_user_is_shown_in_a_table_of_80_columns() {
+        let devices = vec![
+            device("default", DeviceState::Active, Some(1_795_470_000)),
+            device("old-phone", DeviceState::Disabled, None),
+            device("laptop", DeviceState::Pending, None),
+        ];
+        let text = user("alice", devices, 4).people();
+        assert_eq!(
+            text,
+            "\
+alice: enrolled; 4 guesses left
+DEVICE     STATE     CODES                 ENROLLED (UTC)    LAST USED (UTC)
+default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
+old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
+laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
+'laptop' waits for its first code until 2026-11-24 21:18 UTC; to confirm it:
+  totpctl confirm alice --device laptop
+"
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn a_user_without_guesses_or_devices_is_told_what_follows() {
+        let spent = user("alice", vec![device("default", DeviceState::Active, None)], 0).people();
+        assert!(spent.starts_with("alice: enrolled; no guesses left, so two consecutive codes are asked for\n"));
+        assert_eq!(
+            user("alice", Vec::new(), 5).people(),
+            "alice: not enrolled yet\nno devices; to give one:\n  totpctl enroll alice\n"
+        );
+    }
+
+    #[test]
+    fn a_damaged_record_is_named_as_such() {
+        let damaged = || User { damaged: true, ..user("alice", Vec::new(), 0) };
+        assert_eq!(
+            damaged().people(),
+            "alice: the stored record is damaged, every login is refused; the daemon's log says why\n"
+        );
+        assert!(Users { users: vec![damaged()] }.people().contains("alice  damaged"));
+    }
+
+    #[test]
+    fn users_are_listed_in_a_table() {
+        let alice =
+            vec![device("a", DeviceState::Active, Some(1_795_470_000)), device("b", DeviceState::Pending, None)];
+        let users = Users { users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)] };
+        assert_eq!(
+            users.people(),
+            "\
+USER       DEVICES              GUESSES LEFT  LAST USED (UTC)
+alice      1 active, 1 pending  5             2026-11-23 21:40
+b\\u{1b}ob  none                 0             never
+"
+        );
+        assert_eq!(
+            Users { users: Vec::new() }.people(),
+            "nobody is enrolled; to enrol somebody:\n  totpctl enroll USER\n"
+        );
+    }
+}

@@ -1,0 +1,122 @@
+//! What a verdict means to a person, and what to do next. Each sentence begins with the verdict's own word, which is
+//! also that of the audit line, and ends with the command that helps, where there is one.
+
+use common::protocol::Verdict;
+use common::text::printable;
+
+/// What came of an attempt to log in.
+pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_after: Option<u64>) -> String {
+    let name = printable(user);
+    let meaning = match verdict {
+        Verdict::Accepted => match device {
+            Some(device) => format!("the code is right, from {name}'s device '{}'; it is spent now", printable(device)),
+            None => "the code is right; it is spent now".to_owned(),
+        },
+        Verdict::Rejected => "the code is wrong; wait for the next one, and check the clock of the phone".to_owned(),
+        Verdict::NotEnrolled => {
+            format!("{name} never had an active device; to give one: totpctl enroll {}", argument(user))
+        }
+        Verdict::Disabled => {
+            format!("{name} has no active device now; to see why: totpctl show {}", argument(user))
+        }
+        other => of_any_code(&name, other, retry_after),
+    };
+    format!("{}: {meaning}", verdict.word())
+}
+
+/// What came of a pending device's first code.
+pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String {
+    let (name, device) = (printable(user), printable(device));
+    let meaning = match verdict {
+        Verdict::Accepted => format!("{name}'s device '{device}' is active: its codes open logins from now on"),
+        Verdict::Rejected => {
+            format!("the device '{device}' does not show this code now; try the next one, and check the phone's clock")
+        }
+        other => of_any_code(&name, other, None),
+    };
+    format!("{}: {meaning}", verdict.word())
+}
+
+/// What a verdict means whatever the code was for.
+fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String {
+    match verdict {
+        Verdict::Accepted => "the code is right".to_owned(),
+        Verdict::Rejected => "the code is wrong".to_owned(),
+        Verdict::AlreadyUsed => match retry_after {
+            Some(seconds) => format!("this code has been used; the next one comes in {seconds} s"),
+            None => "this code has been used; wait for the next one".to_owned(),
+        },
+        Verdict::Malformed => "this is no code; type the digits that the device shows, and nothing else".to_owned(),
+        Verdict::TwoCodesNeeded => {
+            "after many wrong codes one is not enough; type two consecutive ones on one line".to_owned()
+        }
+        Verdict::NotEnrolled | Verdict::Disabled => format!("{name} has no active device"),
+        Verdict::Refused => "the record or the clock cannot be trusted now; the daemon's log says why".to_owned(),
+        Verdict::Busy => format!("too many attempts for {name} are waiting; try again"),
+    }
+}
+
+/// `user` as a shell takes it. A name that cannot be shown as it is, or would be taken for an option, is not spelt.
+pub(crate) fn argument(user: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
+    let shown_as_it_is = printable(&user.replace('\\', "")) == user.replace('\\', "");
+    if user.starts_with('-') || user.is_empty() || !shown_as_it_is {
+        "USER".to_owned()
+    } else if user.chars().all(plain) {
+        user.to_owned()
+    } else {
+        format!("'{}'", user.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verdict_begins_with_its_word_and_fits_a_line_or_two() {
+        for verdict in [
+            Verdict::Accepted,
+            Verdict::Rejected,
+            Verdict::AlreadyUsed,
+            Verdict::Malformed,
+            Verdict::TwoCodesNeeded,
+            Verdict::NotEnrolled,
+            Verdict::Disabled,
+            Verdict::Refused,
+            Verdict::Busy,
+        ] {
+            for sentence in [attempt("alice", verdict, None, None), confirmation("alice", "default", verdict)] {
+                assert!(sentence.starts_with(&format!("{}: ", verdict.word())), "{sentence}");
+                assert!(sentence.chars().count() <= 120, "{sentence}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_helps_is_said() {
+        assert_eq!(
+            attempt("alice", Verdict::Accepted, Some("phone"), None),
+            "accepted: the code is right, from alice's device 'phone'; it is spent now"
+        );
+        assert_eq!(
+            attempt("alice", Verdict::AlreadyUsed, Some("phone"), Some(12)),
+            "already_used: this code has been used; the next one comes in 12 s"
+        );
+        assert_eq!(
+            attempt("DOM\\al ice", Verdict::NotEnrolled, None, None),
+            "not_enrolled: DOM\\\\al ice never had an active device; to give one: totpctl enroll 'DOM\\al ice'"
+        );
+    }
+
+    #[test]
+    fn a_name_in_a_command_can_be_pasted() {
+        assert_eq!(argument("alice@example.org"), "alice@example.org");
+        assert_eq!(argument("DOMAIN\\alice smith"), "'DOMAIN\\alice smith'");
+        assert_eq!(argument("o'neil"), r"'o'\''neil'");
+        assert_eq!(argument("$(reboot)"), "'$(reboot)'");
+        for name in ["-rf", "ali\u{202e}ce", ""] {
+            assert_eq!(argument(name), "USER");
+        }
+    }
+}

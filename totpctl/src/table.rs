@@ -1,0 +1,94 @@
+//! Columns and times for people.
+
+/// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
+pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
+    let head = head.map(str::to_owned);
+    let lines: Vec<&[String; N]> = std::iter::once(&head).chain(rows).collect();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
+        cells.filter(|width| *width <= WIDEST).max().unwrap_or(WIDEST)
+    });
+    lines.into_iter().map(|line| row(line, &widths)).collect()
+}
+
+/// One line, without the blanks that the last columns leave.
+fn row(cells: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        line.push_str(&format!("{cell:<width$}  "));
+    }
+    line.truncate(line.trim_end().len());
+    line.push('\n');
+    line
+}
+
+/// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
+pub(crate) fn utc(seconds: u64) -> String {
+    if seconds > LAST_SECOND {
+        return "after 9999".to_owned();
+    }
+    let (year, month, day) = civil(seconds / DAY);
+    let (hour, minute) = (seconds % DAY / 3600, seconds % 3600 / 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+}
+
+/// The date so many days after 1970-01-01: takes years off, then months, until less than one of them is left.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let (mut year, mut left) = (1970_u64, days);
+    while let Some(rest) = left.checked_sub(if is_leap(year) { 366 } else { 365 }) {
+        (year, left) = (year.saturating_add(1), rest);
+    }
+    let february = if is_leap(year) { 29 } else { 28 };
+    let mut month = 1_u64;
+    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        let Some(rest) = left.checked_sub(length) else { break };
+        (month, left) = (month.saturating_add(1), rest);
+    }
+    (year, month, left.saturating_add(1))
+}
+
+fn is_leap(year: u64) -> bool {
+    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+}
+
+/// The widest cell that others are lined up with, in characters: a device's longest name.
+const WIDEST: usize = 32;
+const DAY: u64 = 86_400;
+/// The last second of the year 9999.
+const LAST_SECOND: u64 = 253_402_300_799;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["a".to_owned(), "1".to_owned()], ["bcdef".to_owned(), "22".to_owned()]];
+        assert_eq!(table(["X", "N"], &rows), "X      N\na      1\nbcdef  22\n");
+    }
+
+    #[test]
+    fn a_very_long_cell_pushes_its_own_row_aside_only() {
+        let long = "l".repeat(40);
+        let rows = [["a".to_owned(), "1".to_owned()], [long.clone(), "2".to_owned()]];
+        assert_eq!(table(["X", "N"], &rows), format!("X  N\na  1\n{long}  2\n"));
+    }
+
+    #[test]
+    fn times_are_shown_as_people_write_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01 00:00"),
+            (68_169_599, "1972-02-28 23:59"),
+            (68_169_600, "1972-02-29 00:00"),
+            (94_694_399, "1972-12-31 23:59"),
+            (951_827_696, "2000-02-29 12:34"),
+            (1_795_468_680, "2026-11-23 21:18"),
+            (4_107_542_399, "2100-02-28 23:59"),
+            (4_107_542_400, "2100-03-01 00:00"),
+            (253_402_300_799, "9999-12-31 23:59"),
+            (u64::MAX, "after 9999"),
+        ] {
+            assert_eq!(utc(seconds), text, "{seconds}");
+        }
+    }
+}
