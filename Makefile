@@ -1,0 +1,86 @@
+# The commands that must always work. `make` alone lists them.
+
+PREFIX ?= /usr
+SYSCONFDIR ?= /etc
+BINDIR ?= $(PREFIX)/bin
+SBINDIR ?= $(PREFIX)/sbin
+DOCDIR ?= $(PREFIX)/share/doc/pam-totp
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+# libpam looks in the folder it was built with, whatever PREFIX is.
+MULTIARCH ?= $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
+MODULEDIR ?= /usr/lib/$(MULTIARCH)/security
+SETTINGS = $(SYSCONFDIR)/pam-totp/settings.yaml
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+RELEASE := $(TARGET)/release
+
+# rustup's folder is not in the PATH of every root shell.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.PHONY: help root demo build programs check test install uninstall clean
+.NOTPARALLEL:
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' Makefile
+
+root:
+	@[ "$$(id -u)" -eq 0 ] || { echo 'This needs root. Without it there is `make check`.' >&2; exit 1; }
+
+demo: root ## enrol a user, log in through a private sshd, see the replay refused (root)
+	@packaging/need demo
+	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
+	@tests/in-private-world packaging/demo '$(abspath $(RELEASE))'
+
+build: ## build what `make install` copies
+	@packaging/need build
+	@$(MAKE) --no-print-directory programs
+
+# The module by itself: built together with the daemon it would be handed ciphers, for the linker to throw away.
+programs:
+	cargo build --locked --release -p provisiond -p totpctl
+	cargo build --locked --release -p pam_totp
+
+check: ## format, lints, docs, licences, unit tests: at most 5 minutes, no root
+	@packaging/need check
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+	cargo deny --locked check bans licenses sources
+	packaging/advisories
+	@packaging/shellcheck
+	cargo test --locked --workspace --exclude tests
+	@[ "$$(id -u)" -eq 0 ] || echo 'Not seen without root: libpam, sshd, sudo, su, power cuts (`make test`).'
+
+test: root check ## check, then everything that needs root and real servers: at most 15 minutes (root)
+	@packaging/need test
+	cargo build --locked --workspace
+	cargo build --locked -p pam_totp
+	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
+	@[ ! -e tests/mutants/run ] || tests/mutants/run
+
+install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
+	@test -e $(RELEASE)/provisiond || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }
+	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MODULEDIR)' '$(DESTDIR)$(UNITDIR)' \
+	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/pam-totp'
+	install -m 755 $(RELEASE)/totpctl '$(DESTDIR)$(BINDIR)/totpctl'
+	install -m 755 $(RELEASE)/provisiond '$(DESTDIR)$(SBINDIR)/provisiond'
+	install -m 644 $(RELEASE)/libpam_totp.so '$(DESTDIR)$(MODULEDIR)/pam_totp.so'
+	install -m 644 packaging/systemd/* '$(DESTDIR)$(UNITDIR)'
+	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' '$(DESTDIR)$(UNITDIR)/provisiond.service'
+	install -m 644 packaging/sysusers.d/pam-totp.conf '$(DESTDIR)$(SYSUSERSDIR)'
+	install -m 644 packaging/tmpfiles.d/pam-totp.conf '$(DESTDIR)$(TMPFILESDIR)'
+	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
+	@# Settings that somebody may have changed are never overwritten.
+	test -e '$(DESTDIR)$(SETTINGS)' || install -m 640 packaging/settings.yaml '$(DESTDIR)$(SETTINGS)'
+
+uninstall: ## remove what `make install` copied; settings, secrets and the store stay
+	rm -f '$(DESTDIR)$(BINDIR)/totpctl' '$(DESTDIR)$(SBINDIR)/provisiond' '$(DESTDIR)$(MODULEDIR)/pam_totp.so' \
+	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
+	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf'
+	rm -rf '$(DESTDIR)$(DOCDIR)'
+	@echo 'Still there: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Take pam_totp.so out of /etc/pam.d as well.'
+
+clean: ## remove what was built
+	cargo clean
