@@ -1,0 +1,72 @@
+//! Connections of other people. The kernel remembers who connected a socket, whoever uses it later (unix(7),
+//! SO_PEERCRED), so one process lends its uid and the tests keep the connection: see `stranger.rs`.
+//!
+//!   stranger one UID SOCKET              connects standard input, which is a socket
+//!   stranger crowd UID COUNT SOCKET      COUNT connections at once, each with one call, until standard input ends
+
+#![forbid(unsafe_code)]
+
+use std::io::{Read, Write, stdin, stdout};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::socket::{UnixAddr, connect};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use serde_json::json;
+use tests::wire;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["one", uid, socket] => one(number(uid), Path::new(socket)),
+        ["crowd", uid, count, socket] => crowd(number(uid), number(count), Path::new(socket)),
+        _ => panic!("see the source for the usage"),
+    }
+}
+
+fn one(uid: u32, socket: &Path) {
+    become_user(uid);
+    connect(stdin().as_raw_fd(), &UnixAddr::new(socket).expect("an address")).expect("a connection");
+}
+
+fn crowd(uid: u32, count: u32, socket: &Path) {
+    become_user(uid);
+    let all: Vec<UnixStream> = (0..count).map(|_| UnixStream::connect(socket).expect("a connection")).collect();
+    let call = wire::request("org.varlink.service.GetInfo", &json!({}));
+    // Whoever is turned away at the door cannot be asked anything.
+    all.iter().for_each(|mut stream| drop(stream.write_all(&call)));
+    let (mut served, mut busy, mut closed) = (0, 0, 0);
+    for stream in &all {
+        match answer(stream).as_str() {
+            "" => closed += 1,
+            text if text.contains("Busy") => busy += 1,
+            _ => served += 1,
+        }
+    }
+    let mut out = stdout().lock();
+    writeln!(out, "served {served} busy {busy} closed {closed}").and_then(|()| out.flush()).expect("the tests listen");
+    let _ = stdin().read(&mut [0]);
+}
+
+/// One message, without its NUL; nothing if the connection ends before.
+fn answer(mut stream: &UnixStream) -> String {
+    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    let (mut text, mut byte) = (Vec::new(), [0]);
+    while stream.read_exact(&mut byte).is_ok() && byte != [0] {
+        text.extend(byte);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+fn become_user(uid: u32) {
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    setgroups(&[]).expect("setgroups");
+    setresgid(group, group, group).expect("setresgid");
+    setresuid(user, user, user).expect("setresuid");
+}
+
+fn number(text: &str) -> u32 {
+    text.parse().expect("a number")
+}

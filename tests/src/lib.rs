@@ -1,0 +1,25 @@
+//! Drives the real module through the real libpam, sshd, sudo and su, against the real daemon and totpctl.
+//!
+//! Everything here runs in the world that `tests/in-private-world` makes; outside it [`world::enter`] says so and
+//! fails. The programs under test are those beside the test binary, so build the whole workspace first; `make test`
+//! does both. Nothing here sleeps to wait: [`lines::Lines`] waits for what a program says.
+
+#![deny(unsafe_code)]
+
+pub mod connection;
+pub mod daemon;
+pub mod disk;
+pub mod lines;
+pub mod oathtool;
+pub mod python;
+pub mod race;
+pub mod sshd;
+pub mod stack;
+pub mod strace;
+pub mod stranger;
+pub mod wire;
+pub mod worker;
+pub mod world;
+
+#[expect(unsafe_code, reason = "libpam is C, and nobody's safe wrapper starts a stack from a folder")]
+pub mod libpam;

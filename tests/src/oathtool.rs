@@ -1,0 +1,73 @@
+//! Authenticators that nobody here wrote: every code comes from `oathtool`.
+
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A device in somebody's pocket.
+#[derive(Clone, Debug)]
+pub struct Authenticator {
+    /// Its key, in base32.
+    pub key: String,
+    /// `sha1`, `sha256` or `sha512`.
+    pub alg: String,
+    /// Digits in a code.
+    pub digits: u8,
+    /// Seconds a code is shown.
+    pub period: u32,
+}
+
+impl Authenticator {
+    /// The usual kind: SHA-1, six digits, 30 seconds.
+    #[must_use]
+    pub fn new(key: &str) -> Self {
+        Self { key: key.to_owned(), alg: "sha1".into(), digits: 6, period: 30 }
+    }
+
+    /// What it shows now.
+    #[must_use]
+    pub fn code(&self) -> String {
+        self.code_at(0)
+    }
+
+    /// What it shows `steps` from now. Those of now and of the next step stay good when the test is slow; that of the
+    /// step before may just have run out.
+    #[must_use]
+    pub fn code_at(&self, steps: i64) -> String {
+        self.run(self.seconds_at(steps), 0).remove(0)
+    }
+
+    /// The codes of this step and the next, for a daemon that wants two.
+    #[must_use]
+    pub fn pair(&self) -> [String; 2] {
+        self.run(now(), 1).try_into().expect("two codes")
+    }
+
+    /// A code that is nobody's for a long while.
+    #[must_use]
+    pub fn wrong(&self) -> String {
+        let near = self.run(self.seconds_at(-25), 50);
+        let width = usize::from(self.digits);
+        (0u32..).map(|n| format!("{n:0width$}")).find(|code| !near.contains(code)).expect("a wrong code")
+    }
+
+    fn seconds_at(&self, steps: i64) -> i64 {
+        now() + steps * i64::from(self.period)
+    }
+
+    fn run(&self, seconds: i64, further: u32) -> Vec<String> {
+        let output = Command::new("oathtool")
+            .arg(format!("--totp={}", self.alg))
+            .args(["--base32", &self.key, "--digits", &self.digits.to_string()])
+            .args(["--time-step-size", &format!("{}s", self.period), "--window", &further.to_string()])
+            .args(["--now", &format!("@{seconds}")])
+            .output()
+            .expect("oathtool, of the package of that name");
+        assert!(output.status.success(), "oathtool: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("digits").lines().map(str::to_owned).collect()
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
+    i64::try_from(since.as_secs()).expect("a clock of our age")
+}

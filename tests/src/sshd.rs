@@ -1,0 +1,212 @@
+//! The machine's own services: the real sshd, sudo, su and pamtester over the world's /etc, and the daemon where the
+//! packages put it.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::daemon::{Daemon, Setup, with_input};
+use crate::lines::Lines;
+use crate::stack::module;
+use crate::world;
+
+/// The machine for one test: nobody else changes its service files or runs the daemon at its usual place meanwhile.
+pub struct System {
+    /// The daemon at its usual place.
+    pub daemon: Daemon,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl System {
+    /// Starts the daemon, with everybody's services as Debian installs them.
+    #[must_use]
+    pub fn start() -> Self {
+        static ALONE: Mutex<()> = Mutex::new(());
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        Self { daemon: Setup::packaged().start(), _alone: alone }
+    }
+
+    /// Sets a service's authentication: these lines, with `TOTP` standing for our module. Accounts and sessions are
+    /// permitted.
+    pub fn service(&self, name: &str, auth: &str) {
+        let auth = auth.replace("TOTP", module().to_str().expect("a path in UTF-8"));
+        let rest = "account required pam_permit.so\nsession required pam_permit.so\n";
+        fs::write(Path::new("/etc/pam.d").join(name), format!("{auth}\n{rest}")).expect("a service file");
+    }
+
+    /// Lets a user become anybody through sudo.
+    pub fn allow_sudo(&self, user: &str) {
+        let rule = Path::new("/etc/sudoers.d").join(user);
+        fs::write(&rule, format!("{user} ALL=(ALL) ALL\n")).expect("a rule");
+        fs::set_permissions(&rule, Permissions::from_mode(0o440)).expect("its mode");
+    }
+}
+
+/// Runs a command as a user, with this on its standard input.
+pub fn as_user(user: &str, command: &[&str], input: &str) -> Output {
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args([
+        "--reuid",
+        user,
+        "--regid",
+        user,
+        "--clear-groups",
+        "--",
+        "env",
+        "-i",
+        "HOME=/",
+        "PATH=/usr/bin:/bin",
+    ]);
+    setpriv.arg(format!("USER={user}")).arg(format!("LOGNAME={user}")).args(command).current_dir("/");
+    with_input(setpriv, input)
+}
+
+/// A running sshd on a port of its own.
+pub struct Sshd {
+    /// Its log.
+    pub log: Lines,
+    child: Child,
+    folder: PathBuf,
+    port: u16,
+}
+
+impl Sshd {
+    /// Starts one; `methods` is what it demands of everybody (AuthenticationMethods).
+    #[must_use]
+    pub fn start(methods: &str) -> Self {
+        let folder = world::scratch_folder("sshd");
+        fs::create_dir(folder.join("keys")).expect("a folder for keys");
+        keygen(&folder.join("host-key"));
+        let port = free_port();
+        let config = folder.join("config");
+        let there = folder.display();
+        fs::write(
+            &config,
+            format!(
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {there}/host-key\nPidFile none\nUsePAM yes\n\
+                 KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {methods}\n\
+                 AuthorizedKeysFile {there}/keys/%u\nUseDNS no\nLogLevel VERBOSE\n"
+            ),
+        )
+        .expect("a configuration");
+        let mut sshd = Command::new("/usr/sbin/sshd");
+        sshd.args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stderr(Stdio::piped());
+        let mut child = sshd.spawn().expect("sshd, of the package openssh-server");
+        let log = Lines::default();
+        log.follow(child.stderr.take().expect("its log"));
+        log.wait_for(&["Server listening on 127.0.0.1"]);
+        Self { log, child, folder, port }
+    }
+
+    /// Makes a key that opens this user's account, as far as keys do.
+    #[must_use]
+    pub fn authorize(&self, user: &str) -> PathBuf {
+        let key = self.folder.join(format!("key-of-{user}"));
+        keygen(&key);
+        fs::copy(key.with_extension("pub"), self.folder.join("keys").join(user)).expect("the authorized key");
+        key
+    }
+
+    /// Logs in with the real client and runs `id -un`.
+    pub fn login(&self, client: &Client<'_>) -> Session {
+        let folder = self.folder.join(format!("client-{}", world::next_number()));
+        fs::create_dir(&folder).expect("a folder for the client");
+        let askpass = folder.join("askpass");
+        fs::write(&askpass, ASKPASS).expect("askpass");
+        fs::set_permissions(&askpass, Permissions::from_mode(0o755)).expect("its mode");
+        fs::write(folder.join("password"), client.password).expect("the password");
+        fs::write(folder.join("codes"), client.codes.join("\n") + "\n").expect("the codes");
+        fs::write(folder.join("prompts"), "").expect("no prompts yet");
+        let output = self.ssh(client, &askpass).output().expect("ssh, of the package openssh-client");
+        let prompts = fs::read_to_string(folder.join("prompts")).expect("the prompts");
+        Session {
+            accepted: output.status.success(),
+            output: String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+            errors: String::from_utf8_lossy(&output.stderr).into_owned(),
+            prompts: prompts.split_terminator('\0').map(str::to_owned).collect(),
+        }
+    }
+
+    fn ssh(&self, client: &Client<'_>, askpass: &Path) -> Command {
+        let mut ssh = Command::new("ssh");
+        ssh.args(["-F", "none", "-p", &self.port.to_string()]);
+        for option in CLIENT_OPTIONS {
+            ssh.args(["-o", option]);
+        }
+        match client.key {
+            Some(key) => ssh.arg("-i").arg(key),
+            None => ssh.args(["-o", "PubkeyAuthentication=no"]),
+        };
+        ssh.arg(format!("{}@127.0.0.1", client.user)).args(["id", "-un"]);
+        ssh.env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force").env_remove("SSH_AUTH_SOCK");
+        ssh.stdin(Stdio::null());
+        ssh
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- sshd said:\n{}\n---", self.log.text());
+        }
+    }
+}
+
+/// Who logs in, and what they answer.
+#[derive(Default)]
+pub struct Client<'a> {
+    /// The account.
+    pub user: &'a str,
+    /// A key file, if there is one.
+    pub key: Option<&'a Path>,
+    /// Answers every prompt that asks for a password.
+    pub password: &'a str,
+    /// Answer the other prompts in turn.
+    pub codes: &'a [&'a str],
+}
+
+/// How it went.
+#[derive(Debug)]
+pub struct Session {
+    /// Whether the client got in.
+    pub accepted: bool,
+    /// What the command printed there.
+    pub output: String,
+    /// What the client complained about.
+    pub errors: String,
+    /// Every prompt the person saw.
+    pub prompts: Vec<String>,
+}
+
+fn keygen(path: &Path) {
+    world::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", path.to_str().expect("a path in UTF-8")]);
+}
+
+fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// ssh runs it for each prompt; it remembers the prompt, which may have several lines, and prints the answer.
+const ASKPASS: &str = r#"#!/bin/sh
+here=$(dirname "$0")
+printf '%s\0' "$1" >> "$here/prompts"
+case $1 in
+*assword*) cat "$here/password" ;;
+*) head -n 1 "$here/codes" && sed -i 1d "$here/codes" ;;
+esac
+"#;
+
+const CLIENT_OPTIONS: [&str; 7] = [
+    "StrictHostKeyChecking=no",
+    "UserKnownHostsFile=/dev/null",
+    "LogLevel=ERROR",
+    "NumberOfPasswordPrompts=1",
+    "PreferredAuthentications=publickey,keyboard-interactive",
+    "KexAlgorithms=curve25519-sha256",
+    "IdentitiesOnly=yes",
+];

@@ -1,0 +1,212 @@
+//! The world that `tests/in-private-world` made: makes sure that we are inside, and brings its people and its log.
+//!
+//! Knows no daemon. Whatever is changed here vanishes with the world.
+
+use std::fs::{self, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::User;
+
+use crate::lines::Lines;
+
+/// Comes in, among other tests. Keep what is returned until the test ends.
+///
+/// # Panics
+/// Outside the private world, with a sentence that says what to do.
+pub fn enter() -> Shared {
+    prepare();
+    OCCUPIED.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Comes in alone: for a test that takes the whole machine, and would make the others' deadlines pass.
+///
+/// # Panics
+/// As [`enter`].
+pub fn enter_alone() -> Alone {
+    prepare();
+    OCCUPIED.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A place in the world, among others.
+pub type Shared = RwLockReadGuard<'static, ()>;
+/// The world for one test.
+pub type Alone = RwLockWriteGuard<'static, ()>;
+
+/// A program or library under test.
+///
+/// # Panics
+/// When it was not built.
+#[must_use]
+pub fn built(name: &str) -> PathBuf {
+    let here = std::env::current_exe().expect("our own path");
+    let profile = here.ancestors().find(|folder| folder.join(".fingerprint").is_dir()).expect("cargo's target folder");
+    let path = profile.join(name);
+    assert!(path.exists(), "{} is not built: 'make test' builds everything first", path.display());
+    path
+}
+
+/// The same program where every user may run it, whatever the permissions of the folders it was built in.
+#[must_use]
+pub fn for_everyone(name: &str) -> PathBuf {
+    static COPYING: RwLock<()> = RwLock::new(());
+    let copy = scratch().join(name);
+    let _one_at_a_time = COPYING.write().unwrap_or_else(PoisonError::into_inner);
+    if !copy.exists() {
+        fs::copy(built(name), &copy).expect("a copy of the program");
+        fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("its mode");
+    }
+    copy
+}
+
+/// The tests' own folder on the private /run, which everyone may pass.
+#[must_use]
+pub fn scratch() -> PathBuf {
+    prepare();
+    PathBuf::from(SCRATCH)
+}
+
+/// A new folder in there. The name only helps who looks.
+#[must_use]
+pub fn scratch_folder(name: &str) -> PathBuf {
+    let path = scratch().join(format!("{name}-{}", next_number()));
+    make_folder(&path, 0o755);
+    path
+}
+
+/// A new folder that the daemon's user owns, for a store.
+#[must_use]
+pub fn state_folder() -> PathBuf {
+    let path = scratch().join(format!("state-{}", next_number()));
+    give_to_daemon(&path);
+    path
+}
+
+/// Makes `path` a folder of the daemon's user, 0700.
+pub fn give_to_daemon(path: &Path) {
+    make_folder(path, 0o700);
+    chown(path, Some(user(DAEMON).uid.as_raw()), Some(user(DAEMON).gid.as_raw())).expect("chown");
+}
+
+/// Makes a folder of the world, and empties it if it was there: for what needs a clean start at its usual place.
+pub(crate) fn empty(path: &Path) {
+    // Outside the world this must not remove anything.
+    prepare();
+    make_folder(path, 0o755);
+    for entry in fs::read_dir(path).expect("a folder").map_while(Result::ok) {
+        let kind = entry.file_type().expect("its kind");
+        let removed = if kind.is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        removed.expect("an empty folder");
+    }
+}
+
+/// Writes a file that root owns and the daemon's group may read, as the packages do for secrets.
+pub fn write_for_daemon(path: &Path, text: &str) {
+    fs::write(path, text).expect("a settings file");
+    chown(path, Some(0), Some(user(DAEMON).gid.as_raw())).expect("chown");
+    fs::set_permissions(path, Permissions::from_mode(0o640)).expect("chmod");
+}
+
+/// An account of the world.
+#[must_use]
+pub fn user(name: &str) -> User {
+    User::from_name(name).expect("the account database").unwrap_or_else(|| panic!("no account {name}"))
+}
+
+/// Makes a group, if need be, and puts people into it.
+pub fn group(name: &str, members: &[&str]) {
+    run("groupadd", &["--force", name]);
+    for member in members {
+        run("usermod", &["--append", "--groups", name, member]);
+    }
+}
+
+/// Gives an account a password.
+pub fn set_password(user: &str, password: &str) {
+    // With a method named, chpasswd(8) leaves PAM alone.
+    let mut chpasswd = Command::new("chpasswd").args(["-c", "SHA256"]).stdin(Stdio::piped()).spawn().expect("chpasswd");
+    writeln!(chpasswd.stdin.take().expect("its input"), "{user}:{password}").expect("a line");
+    assert!(chpasswd.wait().expect("its end").success(), "chpasswd {user}");
+}
+
+/// Runs a command that must succeed.
+pub fn run(program: &str, arguments: &[&str]) -> Output {
+    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    output
+}
+
+/// Every line that reached /dev/log since the first test.
+pub fn syslog() -> &'static Lines {
+    static LINES: OnceLock<Lines> = OnceLock::new();
+    LINES.get_or_init(|| {
+        // A symbolic link to the journal's socket is replaced too; /dev is ours.
+        let _ = fs::remove_file(DEV_LOG);
+        let socket = UnixDatagram::bind(DEV_LOG).expect("/dev/log");
+        fs::set_permissions(DEV_LOG, Permissions::from_mode(0o666)).expect("chmod /dev/log");
+        let lines = Lines::default();
+        let taken = lines.clone();
+        std::thread::spawn(move || {
+            let mut line = [0; 65536];
+            while let Ok(count) = socket.recv(&mut line) {
+                taken.push(&String::from_utf8_lossy(&line[..count]));
+            }
+        });
+        lines
+    })
+}
+
+/// A number for names, never the same twice.
+pub fn next_number() -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+fn prepare() {
+    static READY: OnceLock<()> = OnceLock::new();
+    READY.get_or_init(|| {
+        let private = Path::new(MARK).is_dir() && nix::unistd::geteuid().is_root();
+        assert!(private, "these tests mount, make accounts and run sshd: start them with 'make test', as root");
+        make_folder(Path::new(SCRATCH), 0o755);
+        make_people();
+        syslog();
+        allow_many_files();
+    });
+}
+
+fn make_people() {
+    let exists = |name| User::from_name(name).expect("the account database").is_some();
+    if !exists(DAEMON) {
+        run("useradd", &["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", DAEMON]);
+    }
+    for name in PEOPLE.into_iter().filter(|name| !exists(name)) {
+        // '*' is no password, but unlike '!' does not lock the account.
+        run("useradd", &["--no-create-home", "--shell", "/bin/sh", "--password", "*", name]);
+    }
+}
+
+/// Hundreds of connections at once are some of the tests.
+fn allow_many_files() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("getrlimit");
+    setrlimit(Resource::RLIMIT_NOFILE, most.min(65536), most).expect("setrlimit");
+}
+
+fn make_folder(path: &Path, mode: u32) {
+    fs::create_dir_all(path).expect("a folder");
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("its mode");
+}
+
+static OCCUPIED: RwLock<()> = RwLock::new(());
+
+/// The daemon's account.
+pub const DAEMON: &str = "_pam-totp";
+const PEOPLE: [&str; 3] = ["alice", "bob", "carol"];
+const MARK: &str = "/run/private-world";
+const SCRATCH: &str = "/run/pam-totp-tests";
+const DEV_LOG: &str = "/dev/log";

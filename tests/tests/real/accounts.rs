@@ -1,0 +1,186 @@
+//! Who has a device, who had one, and who never did.
+
+use tests::daemon::{Daemon, Setup, authenticator};
+use tests::libpam::{PamCode, Reply};
+use tests::stack::Stack;
+use tests::wire::Who;
+use tests::world;
+
+#[test]
+fn who_is_not_enrolled_sees_what_everybody_sees_and_is_refused() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong();
+    let stack = Stack::of(&daemon, "strangers", "");
+    let enrolled = stack.login("alice", &[&wrong, &wrong, &wrong]);
+    let stranger = stack.login("bob", &[&wrong, &wrong, &wrong]);
+    let nobody = stack.login("no-such-account", &[&wrong, &wrong, &wrong]);
+    assert_eq!((enrolled.code, enrolled.prompts().len()), (PamCode::MAXTRIES, 3));
+    for other in [stranger, nobody] {
+        assert_eq!((other.code, &other.said), (enrolled.code, &enrolled.said));
+    }
+    daemon.audited("bob", "not_enrolled");
+    daemon.audited("no-such-account", "not_enrolled");
+}
+
+#[test]
+fn nullok_ignores_who_never_was_enrolled_without_a_prompt() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let ignored = Stack::expecting_ignore(&daemon, "nullok", "nullok").login("bob", &[]);
+    assert_eq!((ignored.code, ignored.said.len()), (PamCode::SUCCESS, 0));
+    let alone = Stack::of(&daemon, "nullok-alone", "nullok").login("bob", &[]);
+    assert_eq!(alone.code, PamCode::PERM_DENIED, "a stack in which only IGNORE comes back denies");
+}
+
+#[test]
+fn nullok_still_asks_who_is_enrolled_and_who_once_was() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "nullok-enrolled", "nullok retry=1");
+    assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    daemon.totpctl_json(&["revoke", "alice"], "");
+    let asked = stack.login("alice", &[&alice.code_at(1)]);
+    assert_eq!((asked.code, asked.prompts().len()), (PamCode::AUTH_ERR, 1));
+}
+
+#[test]
+fn nullok_ignores_whose_device_is_only_pending() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let pending = daemon.call("Enroll", &serde_json::json!({ "user": "alice" })).expect("a pending device");
+    let ignored = Stack::expecting_ignore(&daemon, "nullok-pending", "nullok").login("alice", &[]);
+    assert_eq!(ignored.code, PamCode::SUCCESS, "what was never confirmed gates nothing");
+    let code = authenticator(&pending).code();
+    daemon.call("Confirm", &serde_json::json!({ "user": "alice", "code": code })).expect("a confirmed device");
+    let asked = Stack::expecting_ignore(&daemon, "nullok-confirmed", "nullok retry=1").login("alice", &[&code]);
+    assert_eq!((asked.code, asked.prompts().len()), (PamCode::AUTH_ERR, 1));
+}
+
+#[test]
+fn user_unknown_tells_the_stack_after_the_prompt() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "unknown", "user_unknown retry=1");
+    let stranger = stack.login("bob", &["123456"]);
+    assert_eq!((stranger.code, stranger.prompts().len()), (PamCode::USER_UNKNOWN, 1));
+    assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_pending_device_opens_nothing_until_its_first_code_is_confirmed() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "pending", "retry=1");
+    let device = authenticator(&daemon.call("Enroll", &serde_json::json!({ "user": "alice" })).expect("a device"));
+    let [current, next] = device.pair();
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
+    let confirmed = daemon.totpctl(&["confirm", "alice"], &format!("{current}\n"));
+    assert!(confirmed.status.success(), "{confirmed:?}");
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR, "the first code is spent by confirming");
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn enrolling_with_totpctl_asks_for_the_first_code() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let refused = daemon.totpctl(&["enroll", "alice"], "000\n");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let state = daemon.call("Show", &serde_json::json!({ "user": "alice" })).expect("the user");
+    assert_eq!(state["user"]["devices"][0]["state"], "pending");
+    assert_eq!(state["user"]["enrolled"], false);
+}
+
+#[test]
+fn a_disabled_device_opens_nothing_and_opens_again_when_it_is_enabled() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let [current, next] = daemon.enroll("alice").pair();
+    let stack = Stack::of(&daemon, "disabled", "retry=1");
+    daemon.totpctl_json(&["disable", "alice"], "");
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "disabled");
+    daemon.totpctl_json(&["enable", "alice"], "");
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::AUTH_ERR);
+}
+
+#[test]
+fn a_device_revoked_while_its_owner_types_opens_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let old = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "revoked", "retry=1");
+    let mut new = None;
+    let login = stack.converse("alice", |_| {
+        daemon.totpctl_json(&["revoke", "alice"], "");
+        new = Some(daemon.enroll("alice"));
+        Reply::text(&old.code())
+    });
+    assert_eq!(login.code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&new.expect("a new device").code()]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&old.code_at(1)]).code, PamCode::AUTH_ERR, "the old one never again");
+}
+
+#[test]
+fn the_same_key_enrolled_again_does_not_revive_a_code() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let current = alice.code();
+    let stack = Stack::of(&daemon, "revived", "retry=1");
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS);
+    daemon.totpctl_json(&["revoke", "alice"], "");
+    let again = daemon.totpctl(&["enroll", "alice", "--key", "-", "--yes"], &format!("{}\n", alice.key));
+    assert!(again.status.success(), "{again:?}");
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&alice.code_at(1)]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn each_of_two_devices_opens_and_revoking_one_leaves_the_other() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (phone, token) = (daemon.enroll("alice"), daemon.enroll("alice"));
+    let stack = Stack::of(&daemon, "devices", "retry=1");
+    assert_eq!(stack.login("alice", &[&phone.code()]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&token.code()]).code, PamCode::SUCCESS, "a step is spent for one device");
+    daemon.totpctl_json(&["revoke", "alice", "--device", "default"], "");
+    assert_eq!(stack.login("alice", &[&phone.code_at(1)]).code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&token.code_at(1)]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn people_see_their_own_devices_and_nobody_elses() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    daemon.enroll("alice");
+    let own = daemon.totpctl_as("alice", &["--json", "show"], "");
+    let told: serde_json::Value = serde_json::from_slice(&own.stdout).unwrap_or_else(|e| panic!("{e}: {own:?}"));
+    assert!(told.to_string().contains("\"alice\"") && !told.to_string().contains("key"), "{told}");
+    assert_eq!(daemon.totpctl_as("bob", &["show", "alice"], "").status.code(), Some(4));
+    let alice = serde_json::json!({ "user": "alice" });
+    assert!(daemon.call_as(&Who::user("alice"), "Show", &alice).is_ok());
+    for stranger in [Who::user("bob"), Who::number(54321)] {
+        let error = daemon.call_as(&stranger, "Show", &alice).expect_err("an error");
+        assert_eq!(error.0, "PermissionDenied", "{stranger:?}");
+    }
+}
+
+#[test]
+fn an_administrator_without_root_enrols_others() {
+    let _place = world::enter();
+    world::group("totpadmins", &["carol"]);
+    let daemon = Setup::new().with("  admin-group: totpadmins\n").start();
+    let enrolled = daemon.totpctl_as("carol", &["--json", "enroll", "alice", "--yes"], "");
+    assert!(enrolled.status.success(), "{enrolled:?}");
+    let told: serde_json::Value = serde_json::from_slice(&enrolled.stdout).expect("JSON");
+    let code = authenticator(&told).code();
+    assert_eq!(Stack::of(&daemon, "admin", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(daemon.totpctl_as("bob", &["enroll", "alice", "--yes"], "").status.code(), Some(4));
+}

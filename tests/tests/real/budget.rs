@@ -1,0 +1,114 @@
+//! Guessing: five single codes, then two consecutive ones, never a locked door.
+
+use tests::daemon::Daemon;
+use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
+use tests::stack::Stack;
+use tests::world;
+
+#[test]
+fn after_five_wrong_guesses_one_code_is_not_judged_and_two_consecutive_ones_let_in() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "two-codes", "retry=1");
+    let ordinary = guess(&daemon, &stack, "alice", &alice);
+    let [current, next] = alice.pair();
+    let single = stack.login("alice", &[&current]);
+    assert_eq!(single.code, PamCode::AUTH_ERR);
+    assert_ne!(single.prompts(), [ordinary.as_str()], "the prompt asks for two codes");
+    daemon.audited("alice", "two_codes_needed");
+    let pair = stack.login("alice", &[&format!("{current} {next}")]);
+    assert_eq!(pair.code, PamCode::SUCCESS, "the single code was not spent: {pair:?}");
+    for spent in [current, next] {
+        assert_eq!(stack.login("alice", &[&spent]).code, PamCode::AUTH_ERR, "both are spent");
+    }
+}
+
+#[test]
+fn the_two_codes_are_asked_for_in_the_same_conversation_too() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    guess(&daemon, &Stack::of(&daemon, "rounds", "retry=1"), "alice", &alice);
+    let [current, next] = alice.pair();
+    let login = Stack::of(&daemon, "rounds", "").login("alice", &[&current, &format!("{current}{next}")]);
+    assert_eq!(login.code, PamCode::SUCCESS, "{login:?}");
+}
+
+#[test]
+fn two_codes_must_be_consecutive_unspent_and_both_right_and_nobody_hears_which_was_not() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "pairs", "retry=1");
+    guess(&daemon, &stack, "alice", &alice);
+    let ([current, next], wrong) = (alice.pair(), alice.wrong());
+    let attempt = |pair: &str| stack.login("alice", &[pair]);
+    let first_wrong = attempt(&format!("{wrong} {next}"));
+    let second_wrong = attempt(&format!("{current} {wrong}"));
+    assert_eq!(first_wrong.code, PamCode::AUTH_ERR);
+    assert_eq!((second_wrong.code, &second_wrong.said), (first_wrong.code, &first_wrong.said));
+    for pair in [format!("{next} {current}"), format!("{current} {current}"), format!("{current} {}", alice.code_at(2))]
+    {
+        let login = attempt(&pair);
+        assert_eq!((login.code, &login.said), (first_wrong.code, &first_wrong.said), "{pair}");
+    }
+    assert_eq!(attempt(&format!("{current} {next}")).code, PamCode::SUCCESS);
+    assert_eq!(attempt(&format!("{current} {next}")).code, PamCode::AUTH_ERR, "a pair is good for one login");
+    assert_eq!(attempt(&format!("{next} {}", alice.code_at(2))).code, PamCode::AUTH_ERR, "half of it is spent");
+}
+
+#[test]
+fn a_login_with_two_codes_gives_no_guess_back() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "no-refill", "retry=1");
+    guess(&daemon, &stack, "alice", &alice);
+    assert_eq!(stack.login("alice", &[&alice.pair().concat()]).code, PamCode::SUCCESS);
+    assert_eq!(daemon.budget("alice"), 0);
+    assert_eq!(stack.login("alice", &[&alice.code_at(2)]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "two_codes_needed");
+}
+
+#[test]
+fn a_restart_gives_no_guess_back() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "restart", "retry=1");
+    guess(&daemon, &stack, "alice", &alice);
+    assert!(daemon.terminate().success());
+    daemon.start_again();
+    assert_eq!(daemon.budget("alice"), 0);
+    daemon.kill();
+    daemon.start_again();
+    assert_eq!(daemon.budget("alice"), 0);
+    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "two_codes_needed");
+}
+
+#[test]
+fn one_users_guesses_are_nobody_elses() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (alice, bob) = (daemon.enroll("alice"), daemon.enroll("bob"));
+    let stack = Stack::of(&daemon, "others", "retry=1");
+    guess(&daemon, &stack, "alice", &alice);
+    assert_eq!(daemon.budget("bob"), 5);
+    assert_eq!(stack.login("bob", &[&bob.code()]).code, PamCode::SUCCESS);
+}
+
+/// Guesses until nothing is left; returns the prompt of those guesses.
+fn guess(daemon: &Daemon, stack: &Stack, user: &str, device: &Authenticator) -> String {
+    let wrong = device.wrong();
+    let mut prompt = String::new();
+    for left in (0..5).rev() {
+        let login = stack.login(user, &[&wrong]);
+        assert_eq!(login.code, PamCode::AUTH_ERR);
+        assert_eq!(daemon.budget(user), left);
+        prompt = login.prompts().concat();
+    }
+    prompt
+}

@@ -1,0 +1,178 @@
+//! What opens, how often, and what never does.
+
+use tests::daemon::{Daemon, authenticator};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::world;
+
+#[test]
+fn a_code_is_accepted_once_and_its_replay_is_audited_as_already_used() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "once", "retry=1");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    let replay = stack.login("alice", &[&code]);
+    assert_eq!(replay.code, PamCode::AUTH_ERR);
+    let line = daemon.audited("alice", "already_used");
+    for field in [" service=once ", " role=root ", " uid=0 ", " device=default"] {
+        assert!(line.contains(field), "{field:?} is not in {line}");
+    }
+    assert_eq!(daemon.log.with(&["user=alice", "verdict=accepted"]).len(), 1);
+    assert_eq!(daemon.budget("alice"), 5, "a replay is no guess");
+}
+
+#[test]
+fn the_code_after_a_used_one_is_accepted_and_the_one_before_it_is_not() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "order", "retry=1");
+    let [current, next] = alice.pair();
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR, "a step below a spent one");
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::AUTH_ERR);
+    let bob = daemon.enroll("bob");
+    let [current, next] = bob.pair();
+    assert_eq!(stack.login("bob", &[&current]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("bob", &[&next]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_wrong_code_costs_one_guess() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "wrong", "retry=1");
+    assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "rejected");
+    assert_eq!(daemon.budget("alice"), 4);
+    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(daemon.budget("alice"), 4, "a login gives nothing back");
+}
+
+#[test]
+fn a_typo_in_the_conversation_that_succeeds_is_given_back() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let login = Stack::of(&daemon, "typo", "").login("alice", &[&alice.wrong(), &alice.wrong(), &alice.code()]);
+    assert_eq!(login.code, PamCode::SUCCESS);
+    daemon.log.wait_for_many(2, &["user=alice", "verdict=rejected"]);
+    assert_eq!(daemon.budget("alice"), 5);
+}
+
+#[test]
+fn codes_of_another_time_are_wrong() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "time", "retry=1");
+    for steps in [-20, -3, 3, 20] {
+        assert_eq!(stack.login("alice", &[&alice.code_at(steps)]).code, PamCode::AUTH_ERR, "{steps} steps away");
+    }
+    daemon.log.wait_for_many(4, &["user=alice", "verdict=rejected"]);
+    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_code_is_read_as_people_type_it() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "typed", "retry=1");
+    for (n, variant) in VARIANTS.into_iter().enumerate() {
+        let user = format!("typist-{n}");
+        let code = daemon.enroll(&user).code();
+        assert_eq!(stack.login(&user, &[&variant(&code)]).code, PamCode::SUCCESS, "{:?}", variant(&code));
+    }
+}
+
+#[test]
+fn a_used_code_stays_used_however_it_is_typed() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "variants", "retry=1");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    for variant in VARIANTS {
+        assert_eq!(stack.login("alice", &[&variant(&code)]).code, PamCode::AUTH_ERR, "{:?}", variant(&code));
+    }
+    daemon.log.wait_for_many(VARIANTS.len(), &["user=alice", "verdict=already_used"]);
+    assert_eq!(daemon.budget("alice"), 5);
+}
+
+#[test]
+fn what_is_no_code_is_malformed_and_costs_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "malformed", "retry=1");
+    let code = alice.code();
+    let never = never_codes(&code);
+    for typed in &never {
+        assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR, "{typed:?}");
+    }
+    daemon.log.wait_for_many(never.len(), &["user=alice", "verdict=malformed"]);
+    assert_eq!(daemon.budget("alice"), 5);
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS, "none of them spent it");
+}
+
+#[test]
+fn every_kind_of_device_works_with_an_authenticator_that_nobody_here_wrote() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "kinds", "retry=1");
+    for (n, (alg, digits, period)) in
+        [("sha1", 8, 30), ("sha256", 6, 60), ("sha512", 8, 30), ("sha1", 7, 15), ("sha512", 6, 120)]
+            .into_iter()
+            .enumerate()
+    {
+        let user = format!("kind-{n}");
+        let (digits, period) = (digits.to_string(), period.to_string());
+        let told = daemon
+            .totpctl_json(&["enroll", &user, "--alg", alg, "--digits", &digits, "--period", &period, "--yes"], "");
+        let code = authenticator(&told).code();
+        assert_eq!(stack.login(&user, &[&code]).code, PamCode::SUCCESS, "{alg} {digits} {period}");
+        assert_eq!(stack.login(&user, &[&code]).code, PamCode::AUTH_ERR, "{alg} {digits} {period}");
+    }
+}
+
+#[test]
+fn a_code_of_another_length_opens_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "length", "retry=1");
+    let mut eight = authenticator(&daemon.totpctl_json(&["enroll", "alice", "--digits", "8", "--yes"], ""));
+    let code = eight.code();
+    eight.digits = 6;
+    assert_eq!(stack.login("alice", &[&eight.code()]).code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&code[2..]]).code, PamCode::AUTH_ERR);
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+/// The ways in which people type a code of six digits.
+const VARIANTS: [fn(&str) -> String; 4] = [
+    |code| format!("{} {}", &code[..3], &code[3..]),
+    |code| format!(" {code}"),
+    |code| format!("{}-{}", &code[..3], &code[3..]),
+    |code| format!("{code} "),
+];
+
+/// What looks like the code and is none.
+fn never_codes(code: &str) -> Vec<String> {
+    let other_digits =
+        |zero: u32| -> String { code.chars().filter_map(|c| char::from_u32(zero + c.to_digit(10)?)).collect() };
+    vec![
+        String::new(),
+        format!("{code}\n"),
+        format!("\t{code}"),
+        format!("+{code}"),
+        format!("-{}-{}", &code[..3], &code[3..]),
+        code[1..].to_owned(),
+        format!("0x{code}"),
+        format!("{code},{code}"),
+        other_digits(0xff10),
+        other_digits(0x660),
+        "\u{8}\n\r\u{7f}INCORRECT".into(),
+    ]
+}

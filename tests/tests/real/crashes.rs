@@ -1,0 +1,136 @@
+//! SIGKILL, between logins and in the middle of them. The ledger of what was acknowledged is kept here, outside.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use tests::daemon::Daemon;
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::worker::{Gate, Outcome, Worker};
+use tests::world;
+
+use crate::count;
+
+#[test]
+fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
+    let _place = world::enter_alone();
+    let mut daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "crash", "retry=1");
+    let gate = Gate::new();
+    let mut workers: Vec<Worker> = (0..8).map(|_| Worker::start(&stack, &gate)).collect();
+    let kills = count("PAM_TOTP_KILLS", 25);
+    let (mut in_the_middle, mut acknowledged) = (0, 0);
+    for kill in 0..kills {
+        let users: Vec<String> = (0..workers.len()).map(|n| format!("crash-{kill:04}-{n}")).collect();
+        let codes: Vec<String> = daemon.enroll_many(&users).iter().map(|device| device.code()).collect();
+        let held = gate.hold();
+        for ((worker, user), code) in workers.iter_mut().zip(&users).zip(&codes) {
+            worker.begin(user);
+            worker.type_code(code);
+        }
+        drop(held);
+        // Another instant in each round: from before the first call to after the last.
+        wait_exactly(Duration::from_micros(u64::try_from(kill % 25).expect("a small number") * 400));
+        daemon.kill();
+        let outcomes: Vec<Outcome> = workers.iter().map(Worker::finish).collect();
+        daemon.start_again();
+        let accepted = outcomes.iter().filter(|o| o.code == PamCode::SUCCESS).count();
+        acknowledged += accepted;
+        in_the_middle += usize::from(accepted > 0 && accepted < workers.len());
+        for ((outcome, user), code) in outcomes.iter().zip(&users).zip(&codes) {
+            let again = stack.login(user, &[code]).code;
+            if outcome.code == PamCode::SUCCESS {
+                assert_eq!(again, PamCode::AUTH_ERR, "kill {kill}: {user} got in twice");
+                daemon.audited(user, "already_used");
+            } else {
+                assert_eq!(outcome.code, PamCode::AUTHINFO_UNAVAIL, "kill {kill}: {user}");
+                assert!([PamCode::SUCCESS, PamCode::AUTH_ERR].contains(&again), "kill {kill}: {user}: {again:?}");
+            }
+            assert_eq!(stack.login(user, &[code]).code, PamCode::AUTH_ERR, "kill {kill}: {user} got in too often");
+        }
+    }
+    println!(
+        "{kills} kills, {in_the_middle} of them between acknowledged and lost logins; {acknowledged} acknowledged"
+    );
+}
+
+#[test]
+fn a_daemon_killed_between_logins_forgets_nothing_it_has_acknowledged() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "between", "retry=1");
+    for kill in 0..5 {
+        let user = format!("between-{kill}");
+        let device = daemon.enroll(&user);
+        let [current, next] = device.pair();
+        assert_eq!(stack.login(&user, &[&device.wrong()]).code, PamCode::AUTH_ERR);
+        assert_eq!(stack.login(&user, &[&current]).code, PamCode::SUCCESS);
+        daemon.kill();
+        daemon.start_again();
+        assert_eq!(daemon.budget(&user), 4, "the charge");
+        assert_eq!(stack.login(&user, &[&current]).code, PamCode::AUTH_ERR, "the spend");
+        daemon.audited(&user, "already_used");
+        assert_eq!(stack.login(&user, &[&next]).code, PamCode::SUCCESS, "and all the rest works");
+    }
+}
+
+#[test]
+fn a_daemon_killed_after_an_administrators_work_remembers_it() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "work", "retry=1");
+    let codes = ["disabled", "revoked", "kept"].map(|user| daemon.enroll(user).code());
+    daemon.totpctl_json(&["disable", "disabled"], "");
+    daemon.totpctl_json(&["revoke", "revoked"], "");
+    daemon.kill();
+    daemon.start_again();
+    let login = |user: &str, code: &str| stack.login(user, &[code]).code;
+    assert_eq!(login("disabled", &codes[0]), PamCode::AUTH_ERR);
+    assert_eq!(login("revoked", &codes[1]), PamCode::AUTH_ERR);
+    assert_eq!(login("kept", &codes[2]), PamCode::SUCCESS);
+}
+
+#[test]
+fn a_second_daemon_on_the_same_store_gives_up_and_leaves_the_first_alone() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let second = tests::daemon::Setup::in_state(&daemon.setup.state).try_start();
+    let (status, log) = second.err().expect("no second daemon");
+    assert_eq!(status.code(), Some(70), "{}", log.text());
+    assert_eq!(Stack::of(&daemon, "second", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_store_put_back_to_an_earlier_state_takes_no_code_of_before() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let [current, next] = daemon.enroll("alice").pair();
+    assert!(daemon.terminate().success());
+    let (state, backup) = (daemon.setup.state.clone(), world::scratch_folder("backup").join("state"));
+    let copy = |from: &Path, to: &Path| {
+        let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+        world::run("rm", &["-rf", &text(to)]);
+        world::run("cp", &["--archive", &text(from), &text(to)]);
+    };
+    copy(&state, &backup);
+    daemon.start_again();
+    let stack = Stack::of(&daemon, "rolled-back", "retry=1");
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS);
+    assert!(daemon.terminate().success());
+    copy(&backup, &state);
+    daemon.start_again();
+    daemon.log.wait_for(&["event=store_rolled_back"]);
+    for typed in [current.clone(), format!("{current} {next}")] {
+        assert_eq!(stack.login("alice", &[&typed]).code, PamCode::AUTH_ERR, "{typed}");
+    }
+    assert_eq!(daemon.budget("alice"), 0);
+}
+
+/// Spins: a sleep would be late by more than the instants differ.
+fn wait_exactly(duration: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() < duration {
+        std::hint::spin_loop();
+    }
+}

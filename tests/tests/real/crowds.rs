@@ -1,0 +1,221 @@
+//! Clients that say nothing, never read, or come by the thousand: each is let go in time, and people log in all the
+//! while.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tests::connection::{after, ask, errors, open, rest, wait_for_answer};
+use tests::daemon::Daemon;
+use tests::libpam::PamCode;
+use tests::lines::PATIENCE;
+use tests::stack::Stack;
+use tests::stranger::{Crowd, Outcome, connect_as};
+use tests::wire::{Who, exchange, request};
+use tests::world;
+
+use crate::meanwhile::{IDLE, MESSAGE, PAUSE, SLACK, wait_until, while_people_log_in};
+use crate::roles::{daemon_with_admins, list_call};
+
+#[test]
+fn who_says_nothing_is_let_go_after_two_seconds_but_root_is_not() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let bob = Who::user("bob").uid;
+    while_people_log_in(&daemon, || {
+        let roots = open(&daemon.login_socket());
+        let begun = Instant::now();
+        let silent: Vec<UnixStream> = (0..16).map(|_| connect_as(bob, &daemon.open_socket())).collect();
+        for stream in silent {
+            assert_eq!(rest(&stream), b"");
+        }
+        assert!(begun.elapsed() > IDLE && begun.elapsed() < IDLE + SLACK, "{:?}", begun.elapsed());
+        // After a call the two seconds begin again.
+        let stream = connect_as(bob, &daemon.open_socket());
+        let _ = ask(&stream, "Show", &json!({}));
+        let begun = Instant::now();
+        assert_eq!(rest(&stream), b"");
+        assert!(begun.elapsed() > IDLE - SLACK / 4 && begun.elapsed() < IDLE + SLACK, "{:?}", begun.elapsed());
+        assert_eq!(told(&roots, "Status"), "", "root's is still open");
+    });
+}
+
+#[test]
+fn who_sends_a_byte_now_and_then_is_let_go_after_two_seconds() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let bob = Who::user("bob").uid;
+    let call = request("Show", &json!({ "user": "a".repeat(200) }));
+    while_people_log_in(&daemon, || {
+        let root = open(&daemon.login_socket());
+        let slow = [root, connect_as(bob, &daemon.open_socket()), connect_as(bob, &daemon.open_socket())];
+        std::thread::scope(|scope| {
+            for stream in slow {
+                scope.spawn(|| {
+                    let lasted = drip(stream, &call);
+                    assert!(lasted > MESSAGE - SLACK / 4 && lasted < MESSAGE + SLACK, "{lasted:?}");
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn who_never_reads_is_let_go_and_keeps_nobody_waiting() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    let (bob, carol) = (Who::user("bob").uid, Who::user("carol").uid);
+    let users: Vec<String> = (0..700).map(|n| format!("listed-{n:03}")).collect();
+    daemon.enroll_many(&users);
+    while_people_log_in(&daemon, || {
+        let begun = Instant::now();
+        let lists: Vec<UnixStream> =
+            (0..8).map(|_| after(connect_as(carol, &daemon.open_socket()), &list_call())).collect();
+        // A list that has begun cannot end: nobody reads it.
+        lists.iter().for_each(wait_for_answer);
+        assert_eq!(errors(&exchange(connect_as(carol, &daemon.open_socket()), &list_call())), ["Busy"], "the ninth");
+        // Everybody else's calls, pipelined without end.
+        for flood in [request("Show", &json!({})), b"\0".to_vec()] {
+            let mut stream = connect_as(bob, &daemon.open_socket());
+            let sent = stream.write_all(&flood.repeat(2_000_000 / flood.len()));
+            assert!(sent.is_err(), "all of it was taken");
+        }
+        wait_until(|| connections(&daemon) <= 3, "only those who log in");
+        assert!(begun.elapsed() < 4 * SLACK, "{:?}", begun.elapsed());
+        for list in lists {
+            let replies = errors(&rest(&list)).len();
+            assert!(replies > 0 && replies < users.len(), "{replies} replies fit into the socket");
+        }
+        let list = exchange(connect_as(carol, &daemon.open_socket()), &list_call());
+        assert!(errors(&list).len() >= users.len(), "who reads gets all of it");
+    });
+}
+
+#[test]
+fn of_a_thousand_connections_of_one_user_sixteen_are_served() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    let bob = Who::user("bob").uid;
+    while_people_log_in(&daemon, || {
+        let crowd = Crowd::gather(bob, 1000, &daemon.open_socket());
+        assert_eq!(crowd.outcome(), Outcome { served: 16, busy: 984, closed: 0 });
+        let other = connect_as(Who::user("carol").uid, &daemon.open_socket());
+        assert_eq!(told(&other, "Show"), "NoSuchUser", "another user is served meanwhile");
+        crowd.leave();
+        wait_until(|| connections(&daemon) <= 4, "the crowd to be forgotten");
+        let again = connect_as(bob, &daemon.open_socket());
+        assert_eq!(told(&again, "Show"), "NoSuchUser", "the places are given back");
+    });
+}
+
+#[test]
+fn of_a_thousand_connections_of_many_users_root_keeps_half_of_the_places() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    while_people_log_in(&daemon, || {
+        let users = (0..20).map(|n| 4_200_000 + n);
+        let crowds: Vec<Crowd> = users.map(|uid| Crowd::gather(uid, 50, &daemon.open_socket())).collect();
+        let outcomes: Vec<Outcome> = crowds.iter().map(Crowd::outcome).collect();
+        let served: usize = outcomes.iter().map(|outcome| outcome.served).sum();
+        assert!(outcomes.iter().all(|outcome| outcome.served <= 16), "{outcomes:?}");
+        assert!(outcomes.iter().all(|outcome| outcome.served + outcome.busy == 50), "{outcomes:?}");
+        assert!((100..=128).contains(&served), "{served} were served");
+        let roots = open(&daemon.open_socket());
+        assert_eq!(told(&roots, "Status"), "", "root is served there too");
+        crowds.into_iter().for_each(Crowd::leave);
+    });
+}
+
+#[test]
+fn a_users_own_calls_do_not_keep_that_user_from_logging_in() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    let devices: Vec<_> = (0..5).map(|_| daemon.enroll("alice")).collect();
+    let alice = Who::user("alice").uid;
+    let stack = Stack::of(&daemon, "own-crowd", "retry=1");
+    let attempt = json!({ "user": "alice", "codes": ["no code"], "service": "own-crowd" });
+    let logins = hammer(&daemon, alice, ("Verify", &attempt), || {
+        let codes = devices.iter().flat_map(|device| device.pair());
+        codes.map(|code| stack.login("alice", &[&code]).code).collect::<Vec<_>>()
+    });
+    assert_eq!(logins, vec![PamCode::SUCCESS; 10]);
+}
+
+#[test]
+fn one_users_challenges_do_not_cost_others_their_typos() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let flood = request("Challenge", &json!({ "user": "bob", "service": "flood" })).repeat(100);
+    for _ in 0..50 {
+        let answer = exchange(connect_as(Who::user("bob").uid, &daemon.open_socket()), &flood);
+        assert_eq!(errors(&answer).len(), 100);
+    }
+    let login = Stack::of(&daemon, "typo", "").login("alice", &[&alice.wrong(), &alice.code()]);
+    assert_eq!((login.code, daemon.budget("alice")), (PamCode::SUCCESS, 5), "her typo is given back");
+}
+
+#[test]
+fn a_flood_of_refused_calls_hides_no_login_from_the_log() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    let bob = Who::user("bob").uid;
+    let users: Vec<String> = (0..30).map(|n| format!("seen-{n:02}")).collect();
+    let devices = daemon.enroll_many(&users);
+    let stack = Stack::of(&daemon, "seen", "retry=1");
+    hammer(&daemon, bob, ("Show", &json!({ "user": "alice" })), || {
+        for (user, device) in users.iter().zip(&devices) {
+            assert_eq!(stack.login(user, &[&device.code()]).code, PamCode::SUCCESS);
+        }
+    });
+    users.iter().for_each(|user| drop(daemon.audited(user, "accepted")));
+    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["audit_lost"], 0);
+}
+
+/// Sixteen connections of one user make the same call again and again, as fast as they are answered, during `work`.
+fn hammer<T>(daemon: &Daemon, uid: u32, (method, parameters): (&str, &Value), work: impl FnOnce() -> T) -> T {
+    let over = AtomicBool::new(false);
+    let done = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let stream = connect_as(uid, &daemon.open_socket());
+                while !over.load(Ordering::Relaxed) {
+                    let _ = ask(&stream, method, parameters);
+                    done.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        wait_until(|| done.load(Ordering::Relaxed) > 100, "the hammers to fall");
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        over.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+/// Sends one byte at a time, never stopping for long; returns how long it took the other side to close.
+fn drip(mut stream: UnixStream, bytes: &[u8]) -> Duration {
+    let begun = Instant::now();
+    stream.set_read_timeout(Some(PAUSE)).expect("a timeout");
+    for byte in bytes.iter().cycle().filter(|byte| **byte != 0) {
+        // The other side may have closed just now.
+        let _ = stream.write_all(&[*byte]);
+        match stream.read(&mut [0]) {
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            _ => break,
+        }
+        assert!(begun.elapsed() < PATIENCE, "it is still open");
+    }
+    begun.elapsed()
+}
+
+fn connections(daemon: &Daemon) -> u64 {
+    daemon.call("Status", &json!({})).expect("a status")["connections"].as_u64().expect("a number")
+}
+
+/// The error of a call on a connection that stays open, or nothing.
+fn told(stream: &UnixStream, method: &str) -> String {
+    ask(stream, method, &json!({})).map_or_else(|(error, _)| error, |_| String::new())
+}

@@ -1,0 +1,153 @@
+//! The machine's own programs: sshd, sudo, su and pamtester, with the daemon and its sockets where packages put them.
+
+use tests::libpam::PamCode;
+use tests::sshd::{Client, Sshd, System, as_user};
+use tests::stack::Stack;
+use tests::world;
+
+#[test]
+fn ssh_with_a_key_and_a_code_lets_in_once() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let code = system.daemon.enroll("alice").code();
+    let sshd = Sshd::start("publickey,keyboard-interactive");
+    let key = sshd.authorize("alice");
+    let alice = Client { user: "alice", key: Some(&key), codes: &[&code], ..Client::default() };
+    let first = sshd.login(&alice);
+    assert!(first.accepted, "{first:?}");
+    assert_eq!((first.output.as_str(), first.prompts.len()), ("alice", 1));
+    assert!(first.prompts[0].contains("Verification code: "), "{first:?}");
+    sshd.log.wait_for(&["Postponed publickey for alice"]);
+    sshd.log.wait_for(&["Accepted keyboard-interactive/pam for alice"]);
+    system.daemon.log.wait_for(&["user=alice", "service=sshd", "source=127.0.0.1", "verdict=accepted"]);
+    let replay = sshd.login(&alice);
+    assert!(!replay.accepted, "{replay:?}");
+    sshd.log.wait_for(&["PAM: Authentication failure for alice"]);
+    sshd.log.wait_for(&["Failed keyboard-interactive/pam for alice"]);
+    system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=already_used"]);
+}
+
+#[test]
+fn ssh_with_a_code_and_without_the_key_does_not_even_ask() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP");
+    let code = system.daemon.enroll("alice").code();
+    let sshd = Sshd::start("publickey,keyboard-interactive");
+    let stranger = sshd.authorize("bob");
+    for key in [None, Some(stranger.as_path())] {
+        let session = sshd.login(&Client { user: "alice", key, codes: &[&code], ..Client::default() });
+        assert!(!session.accepted && session.prompts.is_empty(), "{session:?}");
+    }
+    assert!(system.daemon.log.with(&["event=verify"]).is_empty());
+}
+
+#[test]
+fn ssh_with_a_password_and_a_code_asks_for_the_code_only_after_the_right_password() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth requisite pam_unix.so nodelay\nauth required TOTP");
+    world::set_password("alice", "correct horse");
+    let code = system.daemon.enroll("alice").code();
+    let sshd = Sshd::start("keyboard-interactive");
+    let wrong = sshd.login(&Client { user: "alice", password: "wrong", codes: &[&code], ..Client::default() });
+    assert!(!wrong.accepted && wrong.prompts.len() == 1, "{wrong:?}");
+    assert_eq!(system.daemon.budget("alice"), 5, "who has no password cannot guess codes");
+    let right = Client { user: "alice", password: "correct horse", codes: &[&code], ..Client::default() };
+    let session = sshd.login(&right);
+    assert!(session.accepted && session.prompts.len() == 2, "the code was not spent before: {session:?}");
+    sshd.log.wait_for(&["Accepted keyboard-interactive/pam for alice"]);
+    let replay = sshd.login(&right);
+    assert!(!replay.accepted, "{replay:?}");
+    system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=already_used"]);
+}
+
+#[test]
+fn ssh_gives_three_tries_in_one_conversation_and_shows_why() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start("keyboard-interactive");
+    let codes = [alice.wrong(), String::new(), alice.code()];
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    let session = sshd.login(&Client { user: "alice", codes: &codes, ..Client::default() });
+    assert!(session.accepted && session.prompts.len() == 3, "{session:?}");
+    assert!(session.prompts[1].contains("not accepted") && session.prompts[1].ends_with("Verification code: "));
+}
+
+#[test]
+fn ssh_refuses_when_the_daemon_is_gone() {
+    let _place = world::enter();
+    let mut system = System::start();
+    system.service("sshd", "auth required TOTP");
+    let code = system.daemon.enroll("alice").code();
+    let sshd = Sshd::start("keyboard-interactive");
+    system.daemon.kill();
+    let alice = Client { user: "alice", codes: &[&code], ..Client::default() };
+    assert!(!sshd.login(&alice).accepted);
+    system.daemon.start_again();
+    let session = sshd.login(&alice);
+    assert!(session.accepted, "{session:?}");
+}
+
+#[test]
+fn sudo_asks_its_user_for_a_code_and_takes_it_once() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sudo", "auth required TOTP retry=1");
+    system.allow_sudo("alice");
+    let code = system.daemon.enroll("alice").code();
+    let sudo = |input: &str| as_user("alice", &["sudo", "-S", "-k", "id", "-un"], input);
+    let first = sudo(&format!("{code}\n"));
+    assert_eq!((first.status.code(), first.stdout.as_slice()), (Some(0), &b"root\n"[..]), "{first:?}");
+    system.daemon.log.wait_for(&["user=alice", "service=sudo", "verdict=accepted"]);
+    let replay = sudo(&format!("{code}\n"));
+    assert_eq!((replay.status.code(), replay.stdout.len()), (Some(1), 0), "{replay:?}");
+    system.daemon.log.wait_for(&["user=alice", "service=sudo", "verdict=already_used"]);
+}
+
+#[test]
+fn su_asks_for_a_code_of_the_account_that_is_entered() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("su", "auth required TOTP retry=1");
+    let (alice, bob) = (system.daemon.enroll("alice").code(), system.daemon.enroll("bob").code());
+    let su = |code: &str| as_user("alice", &["su", "bob", "-c", "id -un"], &format!("{code}\n"));
+    let own = su(&alice);
+    assert_eq!((own.status.code(), own.stdout.len()), (Some(1), 0), "{own:?}");
+    let right = su(&bob);
+    assert_eq!((right.status.code(), right.stdout.as_slice()), (Some(0), &b"bob\n"[..]), "{right:?}");
+    assert_eq!(su(&bob).status.code(), Some(1));
+    system.daemon.log.wait_for(&["user=bob", "service=su ", "verdict=already_used"]);
+}
+
+#[test]
+fn pamtester_agrees() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("totp-tester", "auth required TOTP retry=1");
+    let code = system.daemon.enroll("alice").code();
+    let pamtester = |input: &str| {
+        let mut command = std::process::Command::new("pamtester");
+        command.args(["-I", "rhost=192.0.2.7", "totp-tester", "alice", "authenticate", "setcred", "acct_mgmt"]);
+        tests::daemon::with_input(command, input).status.code()
+    };
+    assert_eq!(pamtester(&format!("{code}\n")), Some(0));
+    system.daemon.log.wait_for(&["user=alice", "source=192.0.2.7", "verdict=accepted"]);
+    assert_eq!(pamtester(&format!("{code}\n")), Some(1));
+}
+
+#[test]
+fn one_code_opens_one_of_all_services() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sudo", "auth required TOTP retry=1");
+    system.allow_sudo("alice");
+    let code = system.daemon.enroll("alice").code();
+    let here = Stack::of(&system.daemon, "elsewhere", "retry=1");
+    assert_eq!(here.login("alice", &[&code]).code, PamCode::SUCCESS);
+    let sudo = as_user("alice", &["sudo", "-S", "-k", "id", "-un"], &format!("{code}\n"));
+    assert_eq!(sudo.status.code(), Some(1), "{sudo:?}");
+}

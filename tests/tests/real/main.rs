@@ -1,0 +1,35 @@
+//! The scenarios. Each is played with the real module, libpam, daemon and totpctl, and with codes of oathtool.
+//!
+//! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in the environment:
+//! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS.
+
+#![forbid(unsafe_code)]
+
+mod accounts;
+mod budget;
+mod codes;
+mod crashes;
+mod crowds;
+mod lineage;
+mod machine;
+mod meanwhile;
+mod module;
+mod names;
+mod own;
+mod power_cuts;
+mod races;
+mod records;
+mod roles;
+mod servers;
+mod settings;
+mod socket;
+mod symbols;
+mod unavailable;
+
+/// A count from the environment, for runs that are longer or shorter than usual.
+fn count(variable: &str, usual: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => usual,
+    }
+}

@@ -1,0 +1,202 @@
+//! What the module owes to libpam and to the application: its options, its codes, its conversation.
+
+use tests::daemon::Daemon;
+use tests::libpam::{Call, Item, PamCode, Reply, Style};
+use tests::stack::{Stack, auth_line};
+use tests::world;
+
+#[test]
+fn a_bad_option_denies_without_a_prompt_and_the_log_names_it() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    for (n, (option, name)) in [
+        ("nulok", "nulok"),
+        ("retry=many", "retry"),
+        ("retry=0", "retry"),
+        ("timeout=-1", "timeout"),
+        ("server_uid=root", "server_uid"),
+        ("nullok nullok", "nullok"),
+        ("debug=1", "debug"),
+        ("alwaysok", "alwaysok"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let service = format!("bad-option-{n}");
+        let login = Stack::of(&daemon, &service, option).login("alice", &[&alice.code()]);
+        assert_eq!((login.code, login.prompts().len()), (PamCode::SERVICE_ERR, 0), "{option}");
+        world::syslog().wait_for(&[&format!("({service}:auth)"), &format!("'{name}'")]);
+    }
+}
+
+#[test]
+fn the_module_denies_everything_but_authentication() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let line = auth_line(&daemon, "");
+    let every = ["auth", "account", "session", "password"].map(|kind| line.replacen("auth", kind, 1)).concat();
+    let stack = Stack::new("everything", &every);
+    let after = |calls: &[Call]| stack.attempt("alice").calls(calls).run(|_| Reply::text(&code)).code;
+    assert_eq!(after(&[Call::SetCred]), PamCode::SUCCESS, "there are no credentials to set");
+    for call in [Call::Account, Call::OpenSession, Call::CloseSession, Call::ChangeAuthtok] {
+        assert_eq!(after(&[call]), PamCode::SERVICE_ERR, "{call:?}");
+    }
+    assert_eq!(after(&[Call::Authenticate, Call::SetCred]), PamCode::SUCCESS);
+}
+
+#[test]
+fn a_person_has_three_tries_or_as_many_as_the_option_says() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for (option, tries, code) in
+        [("", 3, PamCode::MAXTRIES), ("retry=2", 2, PamCode::MAXTRIES), ("retry=1", 1, PamCode::AUTH_ERR)]
+    {
+        let login = Stack::of(&daemon, "tries", option).converse("bob", |_| Reply::text("123456"));
+        assert_eq!((login.code, login.prompts().len(), login.told().len()), (code, tries, tries - 1), "{option:?}");
+    }
+}
+
+#[test]
+fn the_last_of_the_tries_still_counts() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let login = Stack::of(&daemon, "last", "").login("alice", &["", &alice.wrong(), &alice.code()]);
+    assert_eq!((login.code, login.prompts().len()), (PamCode::SUCCESS, 3));
+}
+
+#[test]
+fn the_person_is_told_that_a_code_was_used_and_when_the_next_one_comes() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "told", "");
+    let code = alice.code();
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    let second = stack.login("alice", &[&code, &alice.code_at(1)]);
+    assert_eq!(second.code, PamCode::SUCCESS);
+    let told = second.told().concat();
+    assert!(told.contains("used already") && told.contains("second"), "{told:?}");
+}
+
+#[test]
+fn silence_is_kept_when_the_application_wants_it_and_the_prompts_stay() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "silent", "");
+    let login = stack.attempt("bob").silent().run(|_| Reply::text("123456"));
+    assert_eq!((login.code, login.prompts().len(), login.told().len()), (PamCode::MAXTRIES, 3, 0));
+}
+
+#[test]
+fn the_prompt_is_hidden_and_worded_as_the_options_say() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = |options: &str| Stack::of(&daemon, "prompt", options).login("bob", &["1", "2", "3"]).said.remove(0);
+    assert_eq!(code(""), (Style::Hidden, "Verification code: ".into()));
+    assert_eq!(code("[prompt=Code of your phone: ]"), (Style::Hidden, "Code of your phone: ".into()));
+    assert_eq!(code("echo_verification_code"), (Style::Echoed, "Verification code: ".into()));
+}
+
+#[test]
+fn a_conversation_that_fails_is_a_conversation_error_and_costs_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "failing", "");
+    for reply in [Reply::Fail(PamCode::CONV_ERR), Reply::Fail(PamCode::ABORT), Reply::Missing] {
+        let login = stack.replies("alice", [reply.clone(), Reply::text(&code)]);
+        assert_eq!((login.code, login.prompts().len()), (PamCode::CONV_ERR, 1), "{reply:?}");
+    }
+    assert_eq!(daemon.budget("alice"), 5);
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS, "none of them spent it");
+}
+
+#[test]
+fn strange_replies_are_refused_and_cost_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "strange", "retry=1");
+    let mut padded = " ".repeat(513).into_bytes();
+    padded.extend_from_slice(code.as_bytes());
+    for reply in [
+        Reply::Null,
+        Reply::text(""),
+        Reply::Bytes(vec![b'1'; 1 << 20]),
+        Reply::Bytes(vec![b'1'; 513]),
+        Reply::Bytes(padded),
+        Reply::Bytes(b"\xff\xfe123456".to_vec()),
+    ] {
+        assert_eq!(stack.replies("alice", [reply]).code, PamCode::AUTH_ERR);
+    }
+    daemon.log.wait_for_many(6, &["user=alice", "verdict=malformed"]);
+    assert_eq!(daemon.budget("alice"), 5);
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_user_name_that_changes_at_the_prompt_is_a_refusal() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (alice, bob) = (daemon.enroll("alice").code(), daemon.enroll("bob").code());
+    let stack = Stack::of(&daemon, "changing", "retry=1");
+    for code in [&alice, &bob] {
+        let login = stack.converse("alice", |prompt| {
+            prompt.set_item(Item::User, "bob");
+            Reply::text(code)
+        });
+        assert_eq!(login.code, PamCode::AUTH_ERR);
+    }
+    assert_eq!(stack.login("alice", &[&alice]).code, PamCode::SUCCESS, "no code was spent");
+    assert_eq!(stack.login("bob", &[&bob]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn names_that_no_account_has_are_refused() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "names", "retry=1");
+    let long = "a".repeat(300);
+    for name in ["../../etc/passwd", "a/b", "a\nb", "\u{1b}[2J", long.as_str(), "%s%n", " ", "root "] {
+        let login = stack.converse(name, |_| Reply::text("123456"));
+        assert_eq!(login.code, PamCode::AUTH_ERR, "{name:?}");
+    }
+    for line in daemon.log.text().lines().chain(world::syslog().with(&["(names:auth)"]).iter().map(String::as_str)) {
+        assert!(!line.contains('\u{1b}'), "{line:?}");
+    }
+}
+
+#[test]
+fn the_audit_line_says_where_the_login_came_from_and_cannot_be_forged() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "origin", "retry=1");
+    let attempt = |rhost: &str| {
+        let login = stack.attempt("bob").item(Item::Rhost, rhost).item(Item::Tty, "ssh");
+        assert_eq!(login.run(|_| Reply::text("123456")).code, PamCode::AUTH_ERR);
+    };
+    attempt("192.0.2.1");
+    daemon.log.wait_for(&["event=verify", "user=bob", "service=origin", "source=192.0.2.1", "tty=ssh"]);
+    attempt("x\nevent=verify user=root verdict=accepted");
+    daemon.log.wait_for_many(2, &["event=verify", "user=bob"]);
+    assert!(daemon.log.text().lines().all(|line| !line.starts_with("event=verify user=root")));
+}
+
+#[test]
+fn no_code_and_no_key_is_ever_logged() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let (code, wrong) = (alice.code(), alice.wrong());
+    let typed = ["never-to-be-logged", &wrong, &code];
+    assert_eq!(Stack::of(&daemon, "secrecy", "debug").login("alice", &typed).code, PamCode::SUCCESS);
+    assert_eq!(Stack::of(&daemon, "secrecy", "debug retry=1").login("alice", &[&code]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "already_used");
+    let everything = daemon.log.text() + &world::syslog().with(&["(secrecy:auth)"]).join("\n");
+    for secret in [typed[0], &format!(" {code} "), &format!("={code}"), &alice.key] {
+        assert!(!everything.contains(secret), "{secret} in:\n{everything}");
+    }
+}

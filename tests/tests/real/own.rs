@@ -1,0 +1,207 @@
+//! What people may do with their own devices: with a proof, within bounds, and never so that they lock themselves out.
+
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, authenticator};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::wire::Who;
+use tests::world;
+
+use crate::roles::{DENIED, and, daemon_with_admins, everything, refusal, uid_of};
+
+#[test]
+fn with_a_code_people_manage_their_own_devices() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let first = daemon.enroll("alice");
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let [current, next] = first.pair();
+    let told = alice("Enroll", json!({ "device": "second", "proof": current })).expect("a pending device");
+    assert_eq!((&told["user"], &told["state"]), (&json!("alice"), &json!("pending")));
+    let second = authenticator(&told);
+    let device = |daemon: &Daemon, n: usize| shown(daemon, "alice")["devices"][n].clone();
+    let pending = device(&daemon, 1);
+    assert_eq!(pending["expires"].as_u64().expect("an end") - pending["created"].as_u64().expect("a time"), 15 * 60);
+    assert_eq!(alice("Confirm", json!({ "code": second.code() })).expect("a verdict")["verdict"], "accepted");
+    alice("SetState", json!({ "device": "second", "state": "disabled", "proof": next })).expect("a change");
+    assert_eq!(device(&daemon, 1)["state"], "disabled");
+    assert_eq!(shown(&daemon, "alice")["budget"], 5);
+    // A disabled device proves nothing.
+    let refused = alice("SetState", json!({ "device": "second", "state": "active", "proof": second.code_at(1) }));
+    assert_eq!(refusal(refused), "ProofRequired");
+}
+
+#[test]
+fn a_wrong_proof_is_charged_like_a_guess_and_changes_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let first = daemon.enroll("alice");
+    daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
+    let before = shown(&daemon, "alice")["devices"].clone();
+    let alice = |method: &str, parameters: &Value| daemon.call_as(&Who::user("alice"), method, parameters);
+    let calls = [
+        ("Enroll", json!({})),
+        ("SetState", json!({ "device": "default", "state": "disabled" })),
+        ("Revoke", json!({ "device": "waiting" })),
+    ];
+    let mut left = 5;
+    for (method, parameters) in &calls {
+        for (proof, charged) in [(Value::Null, 0), (json!(""), 0), (json!("no code"), 0), (json!(first.wrong()), 1)] {
+            assert_eq!(refusal(alice(method, &and(parameters, "proof", &proof))), "ProofRequired", "{method} {proof}");
+            left -= charged;
+            assert_eq!(daemon.budget("alice"), left, "{method} {proof}");
+        }
+    }
+    assert_eq!(shown(&daemon, "alice")["devices"], before);
+    let line = daemon.log.wait_for(&["event=revoke", " user=alice ", " refused=ProofRequired "]);
+    assert!(line.contains(" role=self ") && line.contains(&uid_of("alice")), "{line}");
+}
+
+#[test]
+fn when_no_guesses_are_left_a_proof_is_two_codes() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let first = daemon.enroll("alice");
+    let alice = |proof: &str| daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "proof": proof }));
+    (0..5).for_each(|_| assert_eq!(refusal(alice(&first.wrong())), "ProofRequired"));
+    let [current, next] = first.pair();
+    assert_eq!(refusal(alice(&current)), "ProofRequired", "a single code is not judged");
+    assert!(alice(&format!("{current} {next}")).is_ok(), "and was not spent");
+    assert_eq!(refusal(alice(&format!("{current} {next}"))), "ProofRequired", "the pair was");
+}
+
+#[test]
+fn a_proof_is_spent_whatever_becomes_of_the_change() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let alice =
+        |device: &str| daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "device": device, "proof": code }));
+    assert_eq!(refusal(alice("default")), "DeviceExists");
+    assert_eq!(refusal(alice("another")), "ProofRequired", "it is spent");
+    let stack = Stack::of(&daemon, "spent-proof", "retry=1");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "already_used");
+    assert_eq!(daemon.budget("alice"), 5, "a replay is no guess");
+}
+
+#[test]
+fn people_cannot_take_their_last_active_device_away() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    let [current, next] = daemon.enroll("alice").pair();
+    daemon.call("Enroll", &json!({ "user": "alice", "device": "pending" })).expect("a pending device");
+    let disable = json!({ "device": "default", "state": "disabled" });
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let refused = alice("SetState", and(&disable, "proof", &json!(current))).unwrap_err();
+    assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("device")), "{refused:?}");
+    let refused = alice("Revoke", json!({ "device": "default", "proof": next })).unwrap_err();
+    assert!(refused.1["why"].as_str().expect("a sentence").contains("last active device"), "{refused:?}");
+    assert_eq!(shown(&daemon, "alice")["devices"][0]["state"], "active");
+    let admin = |method: &str, parameters: Value| daemon.call_as(&Who::user("carol"), method, &parameters);
+    assert!(admin("SetState", and(&disable, "user", &json!("alice"))).is_ok(), "an administrator can");
+    assert!(admin("Revoke", json!({ "user": "alice", "device": "default" })).is_ok());
+}
+
+#[test]
+fn two_devices_cannot_be_taken_away_at_once() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let mut revoked = 0;
+    for round in 0..10 {
+        for device in ["left", "right"] {
+            let _ = daemon.call("Revoke", &json!({ "user": "alice", "device": device }));
+        }
+        let [left, right] = ["left", "right"].map(|device| {
+            let told = daemon.call("Enroll", &json!({ "user": "alice", "device": device, "active": true }));
+            authenticator(&told.expect("a device")).code()
+        });
+        let revoke = |device: &str, proof: &str| {
+            let parameters = json!({ "device": device, "proof": proof });
+            daemon.call_as(&Who::user("alice"), "Revoke", &parameters).is_ok()
+        };
+        let gone = std::thread::scope(|scope| {
+            // Each with a code of the other one, so that both are proven.
+            let first = scope.spawn(|| revoke("left", &right));
+            let second = scope.spawn(|| revoke("right", &left));
+            [first, second].map(|thread| usize::from(thread.join().expect("an answer"))).iter().sum::<usize>()
+        });
+        assert!(gone <= 1, "round {round}");
+        revoked += gone;
+        let devices = shown(&daemon, "alice")["devices"].clone();
+        assert_eq!(devices.as_array().map(Vec::len), Some(2 - gone), "round {round}: {devices}");
+    }
+    assert!(revoked > 0, "nobody ever got through");
+}
+
+#[test]
+fn what_is_for_administrators_people_cannot_choose_for_themselves() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let first = daemon.enroll("alice");
+    let code = first.code();
+    let before = everything(&daemon);
+    for (field, value) in [
+        ("key", json!("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")),
+        ("active", json!(true)),
+        ("active", json!(false)),
+        ("alg", json!("sha1")),
+        ("alg", json!("sha512")),
+        ("digits", json!(6)),
+        ("digits", json!(10)),
+        ("period", json!(30)),
+        ("period", json!(120)),
+    ] {
+        let refused = daemon.log.with(&["event=not_permitted"]).len();
+        let parameters = and(&json!({ "user": "alice", "device": "own", "proof": code }), field, &value);
+        assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "Enroll", &parameters)), DENIED, "{field} {value}");
+        assert_eq!(everything(&daemon), before, "{field} {value}");
+        let audited = ["event=not_permitted", " method=Enroll ", " user=alice ", &uid_of("alice")];
+        daemon.log.wait_for_many(refused + 1, &audited);
+    }
+    let told =
+        daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "proof": code, "label": "mine", "issuer": "me" }));
+    let uri = told.expect("the proof was not spent")["uri"].as_str().expect("a URI").to_owned();
+    assert!(uri.contains("mine") && uri.contains("issuer=me"), "the words on the screen are their own: {uri}");
+}
+
+#[test]
+fn who_has_no_device_cannot_enrol_one_and_leaves_no_trace() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    daemon.enroll("alice");
+    let before = everything(&daemon);
+    for parameters in [json!({}), json!({ "proof": "123456" }), json!({ "proof": "123456 654321" })] {
+        assert_eq!(refusal(daemon.call_as(&Who::user("bob"), "Enroll", &parameters)), "ProofRequired");
+    }
+    let verdict =
+        daemon.call_as(&Who::user("bob"), "Verify", &json!({ "user": "bob", "codes": ["1"], "service": "x" }));
+    assert_eq!(verdict.expect("a verdict")["verdict"], "not_enrolled");
+    for method in ["Show", "Revoke"] {
+        assert_eq!(refusal(daemon.call_as(&Who::user("bob"), method, &json!({}))), "NoSuchUser", "{method}");
+    }
+    assert_eq!(everything(&daemon), before);
+}
+
+fn shown(daemon: &Daemon, user: &str) -> Value {
+    daemon.call("Show", &json!({ "user": user })).expect("what is known of the user")["user"].clone()
+}
+
+#[test]
+fn a_process_of_ones_own_has_twenty_wrong_pairs_and_then_waits_while_logins_go_on() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let [current, next] = daemon.enroll("alice").pair();
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let pair = |codes: &str| alice("Verify", json!({ "user": "alice", "codes": [codes], "service": "own" }));
+    for n in 0..20 {
+        assert_eq!(pair("000000 000000").expect("a verdict")["verdict"], "rejected", "pair {n}");
+    }
+    let right = format!("{current} {next}");
+    assert_eq!(pair(&right).expect("a verdict")["verdict"], "busy", "not even the right one is judged");
+    assert_eq!(refusal(alice("Revoke", json!({ "device": "default", "proof": right }))), "Busy");
+    assert_eq!(refusal(alice("Confirm", json!({ "code": "000000" }))), "Busy");
+    let stack = Stack::of(&daemon, "own-pairs", "retry=1");
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS, "root's logins are not counted");
+    assert_eq!(daemon.budget("alice"), 5);
+}

@@ -1,0 +1,155 @@
+//! The daemon is not there, stands still, is overrun, or is somebody else: nobody gets in and nobody hangs.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
+use tests::daemon::Daemon;
+use tests::libpam::{PamCode, Reply};
+use tests::stack::{Login, Stack, module};
+use tests::wire::Who;
+use tests::worker::Worker;
+use tests::world;
+
+#[test]
+fn without_a_daemon_nobody_is_asked_and_nobody_gets_in() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    daemon.kill();
+    for options in ["", "nullok", "user_unknown", "nullok user_unknown"] {
+        let stack = Stack::of(&daemon, "absent", options);
+        for user in ["alice", "bob"] {
+            let login = in_time(|| stack.login(user, &[&code]));
+            assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0), "{user} {options}");
+        }
+        let ignore = Stack::expecting_ignore(&daemon, "absent-ignore", options);
+        assert_eq!(ignore.login("bob", &[&code]).code, PamCode::AUTHINFO_UNAVAIL, "never IGNORE");
+    }
+    daemon.start_again();
+    assert_eq!(Stack::of(&daemon, "absent", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_daemon_that_stands_still_is_given_up_at_the_deadline() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    daemon.freeze();
+    let login = in_time(|| Stack::of(&daemon, "frozen", "").login("alice", &[&code]));
+    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0));
+    daemon.thaw();
+    assert_eq!(Stack::of(&daemon, "frozen", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_daemon_that_stops_while_the_person_types_lets_nobody_in() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "freezing", "timeout=1");
+    let login = in_time(|| {
+        stack.converse("alice", |_| {
+            daemon.freeze();
+            Reply::text(&code)
+        })
+    });
+    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 1));
+    daemon.thaw();
+    // The call was under way: whether it was judged after all is the daemon's to say, but never twice.
+    let again = stack.login("alice", &[&code, &code, &code]).code;
+    let accepted = daemon.log.with(&["user=alice", "verdict=accepted"]).len();
+    assert!(accepted <= 1, "{accepted} accepted, then {again:?}\n{}", daemon.log.text());
+}
+
+#[test]
+fn a_daemon_killed_while_the_person_types_lets_nobody_in() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "killed", "");
+    let login = in_time(|| {
+        stack.converse("alice", |_| {
+            daemon.kill();
+            Reply::text(&code)
+        })
+    });
+    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 1));
+}
+
+#[test]
+fn a_daemon_restarted_while_the_person_types_judges_the_code() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "restarted", "retry=1");
+    let login = stack.converse("alice", |_| {
+        daemon.kill();
+        daemon.start_again();
+        Reply::text(&code)
+    });
+    assert_eq!(login.code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR);
+}
+
+#[test]
+fn a_full_backlog_is_given_up_at_the_deadline_and_forgotten_when_the_daemon_goes_on() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    daemon.freeze();
+    let waiting = fill_backlog(&daemon);
+    assert!(!waiting.is_empty());
+    let login = in_time(|| Stack::of(&daemon, "backlog", "").login("alice", &[&code]));
+    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0));
+    drop(waiting);
+    daemon.thaw();
+    assert_eq!(Stack::of(&daemon, "backlog", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_server_under_another_uid_is_not_believed() {
+    let _place = world::enter();
+    let bob = Who::user("bob").uid;
+    let folder = world::scratch_folder("impostor");
+    std::os::unix::fs::chown(&folder, Some(bob), None).expect("a folder of his own");
+    let socket = folder.join("socket");
+    let impostor = Worker::impostor(bob, &socket);
+    let stack = |service: &str, options: &str| {
+        let line = format!("auth required {} socket={} {options}\n", module().display(), socket.display());
+        Stack::new(service, &line)
+    };
+    for options in ["", "nullok", "user_unknown"] {
+        let login = stack("impostor", options).login("alice", &["123456"]);
+        assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0), "{options}");
+    }
+    world::syslog().wait_for(&["(impostor:auth)", &format!("uid {bob}")]);
+    assert!(impostor.has_said_nothing(), "it was not asked anything");
+    // The same server opens the door to whoever is told to trust it: it is the check that keeps it shut.
+    let trusting = stack("trusting", &format!("server_uid={bob}")).login("alice", &["123456"]);
+    assert_eq!(trusting.code, PamCode::SUCCESS);
+}
+
+/// Connects until nobody more can wait.
+fn fill_backlog(daemon: &Daemon) -> Vec<OwnedFd> {
+    let address = UnixAddr::new(&daemon.login_socket()).expect("an address");
+    let mut waiting = Vec::new();
+    loop {
+        let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).expect("a socket");
+        match connect(socket.as_raw_fd(), &address) {
+            Ok(()) => waiting.push(socket),
+            Err(Errno::EAGAIN) => return waiting,
+            Err(errno) => panic!("{} connected, then {errno}", waiting.len()),
+        }
+    }
+}
+
+/// A login must end within its deadline (three seconds for each call), with room for a slow machine.
+fn in_time(login: impl FnOnce() -> Login) -> Login {
+    let begun = Instant::now();
+    let login = login();
+    assert!(begun.elapsed() < Duration::from_secs(6), "after {:?}: {login:?}", begun.elapsed());
+    login
+}
