@@ -1,0 +1,62 @@
+//! Fills `corpus/` with what is known to be interesting: every text of the vectors, and the settings as they are shipped.
+
+#![forbid(unsafe_code)]
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let fuzz = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let vectors = fs::read_to_string(fuzz.join("../common/tests/data/passlib_public.json"))?;
+    let vectors: Value = serde_json::from_str(&vectors)?;
+    let corpus = fuzz.join("corpus");
+    for (section, member, target) in [
+        ("records", "json", "record"),
+        ("records", "plain_json", "record"),
+        ("load", "json", "record"),
+        ("from_uri", "uri", "uri"),
+        ("to_uri", "uri", "uri"),
+        ("secrets", "source", "secrets"),
+    ] {
+        for case in vectors[section].as_array().ok_or("a list of cases")? {
+            let text = case[member].as_str().map_or_else(|| case[member].to_string(), str::to_owned);
+            let id = case["id"].as_str().ok_or("an id")?;
+            seed(&corpus, target, &format!("{id}-{member}"), &text)?;
+        }
+    }
+    let shipped = fs::read_to_string(fuzz.join("../packaging/settings.yaml"))?;
+    seed(&corpus, "settings", "shipped", &shipped)?;
+    seed(&corpus, "settings", "everything", &shipped.replace("    # ", "    ").replace("  # ", "  "))?;
+    seed(&corpus, "settings", "lineage", LINEAGE)?;
+    seed(&corpus, "frame", "calls", CALLS)
+}
+
+fn seed(corpus: &Path, target: &str, name: &str, text: &str) -> Outcome {
+    fs::create_dir_all(corpus.join(target))?;
+    Ok(fs::write(corpus.join(target).join(name), text)?)
+}
+
+const LINEAGE: &str = "AUTHC_CONFIG:
+    totp:
+        mfa_dispatcher: yosai_totp_sms.SMSDispatcher
+        allow_weak_secrets: true
+        context:
+            digits: 6
+            alg: sha1
+            period: 30
+            label: token_label_123
+            issuer: my_application_name
+            default_tag: 1479568656
+            encrypt_cost: 14
+            secrets:
+                1479568656:  9xEF7DRojqkJLUENWmOoF3ZCWz3kFHylDCES92dSvYV
+policy: {window: 0, budget: 7, refill: 2h}
+provisiond: {admin_group: wheel, store: {sled: {path: /srv/store, cache_mib: 8}}}
+";
+const CALLS: &str =
+    "{\"method\":\"org.pamtotp.Provision.Status\",\"parameters\":{}}\0{\"method\":\"a.b\",\"more\":true}\0{";

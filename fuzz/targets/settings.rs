@@ -1,0 +1,40 @@
+//! Settings files, by way of a file as always: what is taken is within its bounds.
+
+#![no_main]
+#![forbid(unsafe_code)]
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::PathBuf;
+use std::sync::LazyLock;
+
+use common::config::{Settings, Trust};
+use libfuzzer_sys::fuzz_target;
+
+/// A folder of this process, in memory where there is such a place.
+static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+    let memory = PathBuf::from("/dev/shm");
+    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let folder = parent.join(format!("fuzz-settings-{}", std::process::id()));
+    fs::create_dir_all(&folder).expect("a folder");
+    for (name, text) in [("settings.yaml", ""), ("secrets", "1: 0123456789abcdef\n")] {
+        fs::write(folder.join(name), text).expect("a file");
+        fs::set_permissions(folder.join(name), Permissions::from_mode(0o600)).expect("a mode");
+    }
+    folder
+});
+
+fuzz_target!(|text: &[u8]| {
+    let file = FOLDER.join("settings.yaml");
+    fs::write(&file, text).expect("a file");
+    let daemon_uid = fs::metadata(&file).expect("a file").uid();
+    let trust = Trust { daemon_uid, credentials: Some(FOLDER.clone()) };
+    let Ok(settings) = Settings::load(&file, &trust) else { return };
+    assert!(settings.encrypt_cost <= 22);
+    assert!((6..=10).contains(&settings.new_device.parameters.digits));
+    assert!((15..=120).contains(&settings.new_device.parameters.period));
+    assert!(settings.policy.window <= 10 && settings.policy.budget <= 1000);
+    assert!(settings.store.path.is_absolute());
+    let default = settings.secrets.default_tag().as_str();
+    assert_eq!(settings.secrets.derive::<32>(default, None, b"").is_some(), settings.secrets.sealing_tag().is_ok());
+});
