@@ -131,6 +131,8 @@ pub struct ChallengeReply {
     pub conversation: String,
     /// Whether the user ever had an active device; told to root only.
     pub enrolled: Option<bool>,
+    /// The lengths of the user's codes, each once; told to root only.
+    pub digits: Option<Vec<u8>>,
 }
 
 /// What the person is asked for.
@@ -141,6 +143,8 @@ pub enum Ask {
     OneCode,
     /// The current code and the one after it.
     TwoCodes,
+    /// The current code and the two after it.
+    ThreeCodes,
 }
 
 /// `Verify`: the attempt.
@@ -166,6 +170,8 @@ pub struct Verify {
 pub struct VerifyReply {
     /// The verdict.
     pub verdict: Verdict,
+    /// What the person has to be asked for next.
+    pub ask: Ask,
     /// With `already_used`: seconds until the device shows the next code.
     pub retry_after: Option<u64>,
     /// The device whose code it was.

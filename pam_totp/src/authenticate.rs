@@ -130,7 +130,7 @@ struct Login<'a, A, D> {
 
 impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
-        let ChallengeReply { mut ask, conversation, enrolled } = self.challenge()?;
+        let ChallengeReply { mut ask, conversation, enrolled, digits: _ } = self.challenge()?;
         if self.options.nullok && enrolled == Some(false) {
             return Err(Stop::NeedsNoCode);
         }
@@ -142,10 +142,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             if rounds == 0 || self.is_final(reply.verdict) {
                 return Ok(reply.verdict);
             }
-            self.application.tell(&messages::try_again(&reply));
-            if reply.verdict == Verdict::TwoCodesNeeded {
-                ask = Ask::TwoCodes;
-            }
+            self.application.tell(&messages::try_again(ask, &reply));
+            ask = reply.ask;
         }
     }
 
@@ -316,15 +314,19 @@ mod tests {
     }
 
     fn begins(ask: Ask, enrolled: Option<bool>) -> Vec<Line> {
-        vec![User(Some(b"alice")), Challenged(Ok(ChallengeReply { ask, conversation: "c0ffee".into(), enrolled }))]
+        vec![User(Some(b"alice")), Challenged(Ok(challenge(ask, "c0ffee".into(), enrolled)))]
+    }
+
+    fn challenge(ask: Ask, conversation: String, enrolled: Option<bool>) -> ChallengeReply {
+        ChallengeReply { ask, conversation, enrolled, digits: enrolled.map(|_| vec![6]) }
     }
 
     fn begins_as_usual() -> Vec<Line> {
         begins(Ask::OneCode, Some(true))
     }
 
-    fn reply(verdict: Verdict) -> Result<VerifyReply, ClientError> {
-        Ok(VerifyReply { verdict, retry_after: Some(12), device: None })
+    fn reply(verdict: Verdict, ask: Ask) -> Result<VerifyReply, ClientError> {
+        Ok(VerifyReply { verdict, ask, retry_after: Some(12), device: None })
     }
 
     fn asks(prompt: &'static str, typed: &'static str) -> Vec<Line> {
@@ -332,7 +334,8 @@ mod tests {
     }
 
     fn round(prompt: &'static str, typed: &'static str, verdict: Verdict) -> Vec<Line> {
-        [asks(prompt, typed), vec![Judged(typed, reply(verdict))]].into_iter().flatten().collect()
+        let ask = if prompt == BOTH || verdict == Verdict::TwoCodesNeeded { Ask::TwoCodes } else { Ask::OneCode };
+        [asks(prompt, typed), vec![Judged(typed, reply(verdict, ask))]].into_iter().flatten().collect()
     }
 
     fn retrying(retry: u32) -> Options {
@@ -478,7 +481,7 @@ mod tests {
     #[test]
     fn an_absurdly_long_conversation_name_is_not_sent_back() {
         let conversation = "c".repeat(MAX_CONVERSATION + 1);
-        let reply = ChallengeReply { ask: Ask::OneCode, conversation, enrolled: None };
+        let reply = challenge(Ask::OneCode, conversation, None);
         let line = "user 'alice' refused: provisiond's answer cannot be understood";
         let lines = vec![User(Some(b"alice")), Challenged(Ok(reply)), Logged(line), Told(messages::UNAVAILABLE)];
         assert_eq!(play(&Options::default(), [lines]), PamError::AUTHINFO_UNAVAIL);

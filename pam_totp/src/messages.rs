@@ -14,22 +14,19 @@ pub fn prompt(ask: Ask, options: &Options) -> &str {
     match ask {
         Ask::OneCode => options.prompt.as_deref().unwrap_or(ONE_CODE),
         Ask::TwoCodes => TWO_CODES,
+        Ask::ThreeCodes => THREE_CODES,
     }
 }
 
-/// What is said between two prompts: why there is another one, and what to type now.
+/// What is said between two prompts, of which the first was `asked`: why there is another one, and what to type now.
 #[must_use]
-pub fn try_again(reply: &VerifyReply) -> String {
-    match reply.verdict {
-        Verdict::AlreadyUsed => already_used(reply.retry_after),
-        Verdict::TwoCodesNeeded => TWO_CODES_NEEDED.to_owned(),
-        Verdict::Rejected
-        | Verdict::Malformed
-        | Verdict::NotEnrolled
-        | Verdict::Disabled
-        | Verdict::Refused
-        | Verdict::Accepted
-        | Verdict::Busy => NOT_ACCEPTED.to_owned(),
+pub fn try_again(asked: Ask, reply: &VerifyReply) -> String {
+    match (reply.ask, reply.verdict) {
+        // Whether or not anybody lives behind the name, the next prompt asks for more, so this says what.
+        (Ask::TwoCodes, _) if asked != Ask::TwoCodes => TWO_CODES_NEEDED.to_owned(),
+        (Ask::ThreeCodes, _) if asked != Ask::ThreeCodes => THREE_CODES_NEEDED.to_owned(),
+        (_, Verdict::AlreadyUsed) => already_used(reply.retry_after),
+        _ => NOT_ACCEPTED.to_owned(),
     }
 }
 
@@ -47,9 +44,12 @@ pub const UNAVAILABLE: &str = "The code cannot be checked now. Try again later, 
 
 const ONE_CODE: &str = "Verification code: ";
 const TWO_CODES: &str = "Two verification codes, the current one and the next: ";
+const THREE_CODES: &str = "Three verification codes, the current one and the next two: ";
 const NOT_ACCEPTED: &str = "That was not accepted. Type what your device shows now.";
 const TWO_CODES_NEEDED: &str =
     "Two codes in a row are needed now. Type the current one, wait for the next, and type that after it.";
+const THREE_CODES_NEEDED: &str =
+    "Three codes in a row are needed now. Type the current one, and each of the next two after it.";
 /// An hour, in seconds: no authenticator shows a code for longer.
 const LONGEST_WAIT: u64 = 3600;
 
@@ -58,7 +58,11 @@ mod tests {
     use super::*;
 
     fn said(verdict: Verdict, retry_after: Option<u64>) -> String {
-        try_again(&VerifyReply { verdict, retry_after, device: Some("phone".into()) })
+        said_next(verdict, retry_after, Ask::OneCode, Ask::OneCode)
+    }
+
+    fn said_next(verdict: Verdict, retry_after: Option<u64>, asked: Ask, ask: Ask) -> String {
+        try_again(asked, &VerifyReply { verdict, ask, retry_after, device: Some("phone".into()) })
     }
 
     #[test]
@@ -66,6 +70,16 @@ mod tests {
         for verdict in [Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused] {
             assert_eq!(said(verdict, Some(12)), said(Verdict::Rejected, None), "{verdict:?}");
         }
+    }
+
+    #[test]
+    fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
+        for verdict in [Verdict::Rejected, Verdict::NotEnrolled, Verdict::TwoCodesNeeded, Verdict::AlreadyUsed] {
+            assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), TWO_CODES_NEEDED);
+            assert_eq!(said_next(verdict, None, Ask::TwoCodes, Ask::ThreeCodes), THREE_CODES_NEEDED);
+        }
+        assert_eq!(said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::TwoCodes), NOT_ACCEPTED);
+        assert_eq!(said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::OneCode), NOT_ACCEPTED);
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! The body holds the record's generation, so the MAC covers user, generation and every byte. Putting back a whole
 //! older record of the same user is not noticed here.
 
+use std::collections::BTreeSet;
+
 use common::device::DeviceName;
 use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
 use common::lineage::enckey::EnckeyV1;
@@ -94,6 +96,13 @@ impl Record {
     /// The devices whose codes open logins.
     pub fn active(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(|device| device.state == State::Active)
+    }
+
+    /// How long the codes of the active devices are, each length once.
+    #[must_use]
+    pub fn lengths_of_codes(&self) -> Vec<u8> {
+        let lengths: BTreeSet<u8> = self.active().map(|device| device.parameters.digits).collect();
+        lengths.into_iter().collect()
     }
 
     /// The device of that name.

@@ -22,15 +22,13 @@ impl Service {
         let settings = self.settings();
         let record = match self.records.look(call.user, &settings.secrets) {
             Ok(record) => record,
-            Err(Failure::Damaged(_)) => return Ok(self.asked(call, Ask::OneCode, true)),
+            Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new(), &settings)),
             Err(failure) => return Err(self.failure(&failure, call)),
         };
         let ask = policy::ask(record.as_ref(), &settings.policy, &self.moment());
-        Ok(self.asked(call, ask, record.is_some_and(|record| record.enrolled)))
-    }
-
-    fn asked(&self, call: &Call<'_>, ask: Ask, enrolled: bool) -> ChallengeReply {
-        ChallengeReply { ask, conversation: new_name(), enrolled: call.caller.peer.is_root().then_some(enrolled) }
+        let enrolled = record.as_ref().is_some_and(|record| record.enrolled);
+        let digits = record.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
+        Ok(asked(call, ask, enrolled, digits, &settings))
     }
 
     /// `Verify`: the attempt. When this returns, what it spent or charged is durable.
@@ -45,11 +43,14 @@ impl Service {
         let refund = self.typos.refund(&conversation);
         if matches!(answer, Some(Answer::Two(..))) && self.may_try(call).is_err() {
             self.audit_attempt(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs"));
-            return Ok(VerifyReply { verdict: Verdict::Busy, retry_after: None, device: None });
+            return Ok(VerifyReply { verdict: Verdict::Busy, ask: Ask::TwoCodes, retry_after: None, device: None });
         }
+        let mut ask = Ask::OneCode;
         let judged = self.records.change(call.access(&settings), |record| {
             let mut judged = judge(record, call.user, answer.as_ref(), refund, &settings, &moment);
-            Decision { next: judged.0.next.take(), outcome: judged }
+            let next = judged.0.next.take();
+            ask = policy::ask(next.as_ref().or(record), &settings.policy, &moment);
+            Decision { next, outcome: judged }
         });
         let (judged, reason) = match judged {
             Ok(judged) => judged,
@@ -68,7 +69,7 @@ impl Service {
         }
         let device = judged.device.map(|device| device.to_string());
         self.audit_attempt(call, attempt, judged.verdict.word(), device.as_deref(), reason);
-        Ok(VerifyReply { verdict: judged.verdict, retry_after: judged.retry_after, device })
+        Ok(VerifyReply { verdict: judged.verdict, ask, retry_after: judged.retry_after, device })
     }
 
     fn audit_attempt(
@@ -91,6 +92,16 @@ impl Service {
             .with_some("reason", reason);
         self.log(call, if verdict == Verdict::Accepted.word() { line } else { line.warning() });
     }
+}
+
+/// Root's processes are told what others could learn from: who is enrolled, and how long their codes are. Of who has no
+/// device, as long as a new device's.
+fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, settings: &Settings) -> ChallengeReply {
+    let root = call.caller.peer.is_root();
+    if digits.is_empty() {
+        digits.push(settings.new_device.parameters.digits);
+    }
+    ChallengeReply { ask, conversation: new_name(), enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
 }
 
 /// An attempt, judged, with the reason for the log where the verdict alone does not say it.

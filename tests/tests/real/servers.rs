@@ -27,7 +27,8 @@ fn a_server_of_the_right_uid_that_makes_no_sense_lets_nobody_in() {
             assert_eq!(login.prompts().len(), usize::from(first == asks()), "{case}");
         }
     }
-    let sensible = Fake::answering(vec![asks().into_bytes(), reply(&json!({ "verdict": "accepted" }))]);
+    let sensible =
+        Fake::answering(vec![asks().into_bytes(), reply(&json!({ "ask": "one_code", "verdict": "accepted" }))]);
     assert_eq!(sensible.login("fake", "").code, PamCode::SUCCESS, "the same server, with sense, opens the door");
 }
 
@@ -42,7 +43,9 @@ fn totpctl_believes_no_other_server_either() {
     assert_eq!(told.0, Some(3), "{told:?}");
     assert!(told.1.contains("\"wrong_server\"") && told.1.contains(&format!("uid {bob}")), "{told:?}");
     assert!(impostor.has_said_nothing(), "it was not asked anything");
-    for answer in [reply(&json!({ "verdict": "accepted" })).repeat(2), b"nonsense\0".to_vec(), Vec::new()] {
+    for answer in
+        [reply(&json!({ "ask": "one_code", "verdict": "accepted" })).repeat(2), b"nonsense\0".to_vec(), Vec::new()]
+    {
         let server = Fake::answering(vec![asks().into_bytes(), answer]);
         let told = totpctl(&server.socket, &["--json", "verify", "alice"], "123456\n");
         assert_eq!(told.0, Some(3), "{told:?}");
@@ -67,7 +70,7 @@ fn totpctl_gives_a_daemon_that_stands_still_up() {
 
 /// What a fake server says to the two calls of a login. None of it is an answer.
 fn nonsense() -> Vec<(Vec<u8>, Vec<u8>)> {
-    let accepted = reply(&json!({ "verdict": "accepted" }));
+    let accepted = reply(&json!({ "ask": "one_code", "verdict": "accepted" }));
     let after_a_good_start = [
         vec![],
         b"nonsense\0".to_vec(),
@@ -79,26 +82,29 @@ fn nonsense() -> Vec<(Vec<u8>, Vec<u8>)> {
         [b"\0", &accepted[..]].concat(),
         [&vec![b' '; 65_537][..], &accepted].concat(),
         vec![b'x'; 10 << 20],
-        b"{\"parameters\":{\"verdict\":\"accepted\"},\"continues\":true}\0".to_vec(),
-        b"{\"parameters\":{\"verdict\":\"rejected\",\"verdict\":\"accepted\"}}\0".to_vec(),
-        b"{\"parameters\":{\"verdict\":\"rejected\"},\"parameters\":{\"verdict\":\"accepted\"}}\0".to_vec(),
-        b"{\"error\":\"org.pamtotp.Provision.Busy\",\"parameters\":{\"verdict\":\"accepted\"}}\0".to_vec(),
-        b"{\"error\":\"\",\"parameters\":{\"verdict\":\"accepted\"}}\0".to_vec(),
+        b"{\"parameters\":{\"ask\":\"one_code\",\"verdict\":\"accepted\"},\"continues\":true}\0".to_vec(),
+        b"{\"parameters\":{\"ask\":\"one_code\",\"verdict\":\"rejected\",\"verdict\":\"accepted\"}}\0".to_vec(),
+        b"{\"parameters\":{\"ask\":\"one_code\",\"verdict\":\"rejected\"},\"parameters\":{\"ask\":\"one_code\",\"verdict\":\"accepted\"}}\0".to_vec(),
+        b"{\"error\":\"org.pamtotp.Provision.Busy\",\"parameters\":{\"ask\":\"one_code\",\"verdict\":\"accepted\"}}\0".to_vec(),
+        b"{\"error\":\"\",\"parameters\":{\"ask\":\"one_code\",\"verdict\":\"accepted\"}}\0".to_vec(),
         b"{\"error\":\"accepted\"}\0".to_vec(),
-        b"[{\"verdict\":\"accepted\"}]\0".to_vec(),
-        b"[{\"verdict\":\"accepted\"},null,false]\0".to_vec(),
-        b"{\"parameters\":[\"accepted\",null,null]}\0".to_vec(),
-        b"{\"verdict\":\"accepted\"}\0".to_vec(),
+        b"[{\"ask\":\"one_code\",\"verdict\":\"accepted\"}]\0".to_vec(),
+        b"[{\"ask\":\"one_code\",\"verdict\":\"accepted\"},null,false]\0".to_vec(),
+        b"{\"parameters\":[\"accepted\",\"one_code\",null,null]}\0".to_vec(),
+        b"{\"ask\":\"one_code\",\"verdict\":\"accepted\"}\0".to_vec(),
         b"\"accepted\"\0".to_vec(),
-        reply(&json!({ "verdict": "Accepted" })),
-        reply(&json!({ "verdict": "accepted " })),
-        reply(&json!({ "verdict": "exempt" })),
-        reply(&json!({ "verdict": true })),
-        reply(&json!({ "verdict": 0 })),
-        reply(&json!({ "verdict": null })),
-        reply(&json!({ "verdict": ["accepted"] })),
-        reply(&json!({ "verdict": "accepted", "retry_after": -1 })),
-        reply(&json!({ "verdict": "accepted", "device": 5 })),
+        reply(&json!({ "ask": "one_code", "verdict": "Accepted" })),
+        reply(&json!({ "ask": "one_code", "verdict": "accepted " })),
+        reply(&json!({ "ask": "one_code", "verdict": "exempt" })),
+        reply(&json!({ "ask": "one_code", "verdict": true })),
+        reply(&json!({ "ask": "one_code", "verdict": 0 })),
+        reply(&json!({ "ask": "one_code", "verdict": null })),
+        reply(&json!({ "ask": "one_code", "verdict": ["accepted"] })),
+        reply(&json!({ "ask": "one_code", "verdict": "accepted", "retry_after": -1 })),
+        reply(&json!({ "ask": "one_code", "verdict": "accepted", "device": 5 })),
+        reply(&json!({ "verdict": "accepted" })),
+        reply(&json!({ "ask": "nothing", "verdict": "accepted" })),
+        reply(&json!({ "ask": ["one_code"], "verdict": "accepted" })),
         asks().into_bytes(),
     ];
     let bad_starts = [

@@ -18,6 +18,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
     let prompt = match asked.ask {
         Ask::OneCode => ONE_CODE,
         Ask::TwoCodes => TWO_CODES,
+        Ask::ThreeCodes => THREE_CODES,
     };
     let codes = vec![context.code(prompt)?];
     let attempt = Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None };
@@ -28,3 +29,4 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
 
 const ONE_CODE: &str = "Verification code: ";
 const TWO_CODES: &str = "The current code and the one after it, on one line: ";
+const THREE_CODES: &str = "The current code and the two after it, on one line: ";

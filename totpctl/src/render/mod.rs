@@ -59,7 +59,7 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
-        let VerifyReply { verdict, retry_after, device } = reply;
+        let VerifyReply { verdict, ask: _, retry_after, device } = reply;
         Self { user: user.to_owned(), verdict, retry_after, device }
     }
 }
@@ -145,11 +145,14 @@ const ENROLMENT_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use common::protocol::Ask;
+
     use super::*;
 
     #[test]
     fn programs_read_a_verdict_without_what_is_unknown() {
-        let reply = VerifyReply { verdict: Verdict::AlreadyUsed, retry_after: Some(12), device: None };
+        let reply =
+            VerifyReply { verdict: Verdict::AlreadyUsed, ask: Ask::OneCode, retry_after: Some(12), device: None };
         let text = json(&Attempt::new("alice", reply)).unwrap();
         assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
     }
