@@ -336,7 +336,9 @@ pub struct User {
     pub enrolled: bool,
     /// The devices, in the order of their enrolment.
     pub devices: Vec<Device>,
-    /// Single-code guesses left.
+    /// Single-code guesses left to those who come from where the user has logged in lately.
+    pub known_budget: u32,
+    /// The same for everybody else.
     pub budget: u32,
     /// The stored record was altered or does not open: every login of this user is refused.
     pub damaged: bool,

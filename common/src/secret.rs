@@ -125,6 +125,11 @@ impl Code {
         self.0.len()
     }
 
+    fn of_length(bytes: &[u8], digits: usize) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Self::new(text).filter(|code| code.digits() == digits)
+    }
+
     pub(crate) fn new(digits: &str) -> Option<Self> {
         let ordinary = CODE_DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         ordinary.then(|| Self(Zeroizing::new(digits.to_owned())))
@@ -137,46 +142,64 @@ impl fmt::Debug for Code {
     }
 }
 
-/// What a person answered to the prompt, once it is known to be codes at all.
-#[derive(Debug)]
-pub enum Answer {
-    /// One code.
-    One(Code),
-    /// Two codes of one device, the earlier first.
-    Two(Code, Code),
+/// What a person answered to the prompt, once it is known to be one to three codes at all. Where one code ends and the
+/// next begins only the device knows: eighteen digits are three codes of six or two of nine.
+pub struct Answer(Vec<Field>);
+
+/// The digits of one field, and how many hyphens stood between them.
+struct Field {
+    digits: Zeroizing<String>,
+    hyphens: usize,
 }
 
 impl Answer {
-    /// Reads what was typed: one field holding a code or two, or two fields of one code each. ASCII spaces are
-    /// dropped, and one `-` in each code; then only `0` to `9` remain, or it is malformed (`None`).
+    /// Reads what was typed: one field holding all codes, or one field for each. ASCII spaces are dropped, and one `-`
+    /// in each code; then only `0` to `9` remain, or it is malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
-        match typed {
-            [both] => Self::from_field(both.expose()),
-            [first, second] => match (Self::from_field(first.expose())?, Self::from_field(second.expose())?) {
-                (Self::One(first), Self::One(second)) => Some(Self::Two(first, second)),
-                _ => None,
-            },
-            _ => None,
-        }
+        let fields: Option<Vec<Field>> = typed.iter().map(|field| Field::read(field.expose())).collect();
+        let answer = Self(fields?);
+        let mut lengths = CODE_DIGITS.filter_map(|digits| u8::try_from(digits).ok());
+        lengths.any(|digits| answer.codes(digits).is_some()).then_some(answer)
     }
 
-    fn from_field(field: &str) -> Option<Self> {
-        if field.len() > MAX_TYPED {
+    /// The codes in their order, if they are codes of a device that shows `digits` digits.
+    #[must_use]
+    pub fn codes(&self, digits: u8) -> Option<Vec<Code>> {
+        let at_most = if self.0.len() == 1 { MAX_CODES } else { 1 };
+        let fields: Option<Vec<Vec<Code>>> = self.0.iter().map(|field| field.codes(digits.into(), at_most)).collect();
+        let codes: Vec<Code> = fields?.into_iter().flatten().collect();
+        (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
+    }
+
+    /// Whether it can be several codes. One code is never as long.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        self.0.len() > 1 || self.0.iter().any(|field| field.digits.len() > *CODE_DIGITS.end())
+    }
+}
+
+impl Field {
+    fn read(text: &str) -> Option<Self> {
+        if text.len() > MAX_TYPED {
             return None;
         }
-        let mut digits = Zeroizing::new(String::with_capacity(field.len()));
-        digits.extend(field.chars().filter(|c| !matches!(c, ' ' | '-')));
-        let hyphens = field.bytes().filter(|b| *b == b'-').count();
-        if hyphens <= 1
-            && let Some(code) = Code::new(&digits)
-        {
-            return Some(Self::One(code));
-        }
-        // Two codes of one device are equally long, and twice six is more than ten: no text can be read both ways.
-        let (first, second) = digits.split_at_checked(digits.len() / 2)?;
-        let fair = hyphens <= 2 && first.len() == second.len();
-        fair.then_some(Self::Two(Code::new(first)?, Code::new(second)?))
+        let mut digits = Zeroizing::new(String::with_capacity(text.len()));
+        digits.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
+        let hyphens = text.bytes().filter(|b| *b == b'-').count();
+        digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self { digits, hyphens })
+    }
+
+    fn codes(&self, digits: usize, at_most: usize) -> Option<Vec<Code>> {
+        let codes: Option<Vec<Code>> =
+            self.digits.as_bytes().chunks(digits.max(1)).map(|code| Code::of_length(code, digits)).collect();
+        codes.filter(|codes| (1..=at_most).contains(&codes.len()) && self.hyphens <= codes.len())
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(…)")
     }
 }
 
@@ -184,6 +207,8 @@ impl Answer {
 pub const MAX_TYPED: usize = 512;
 /// Digits in a code: RFC 4226 section 5.3 asks for at least six; ten is all that 31 bits can fill.
 pub const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
+/// Codes that are asked for at once, at most.
+pub const MAX_CODES: usize = 3;
 /// Bytes in a key: from the shortest in the wild (80 bits) to the block of the widest hash.
 pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
 
@@ -191,13 +216,15 @@ pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
 mod tests {
     use super::*;
 
+    /// The codes as every device reads them that can: one reading after the other.
     fn parse(fields: &[&str]) -> String {
         let typed: Vec<SecretText> = fields.iter().map(|f| SecretText::typed(f.as_bytes())).collect();
-        match Answer::parse(&typed) {
-            None => "malformed".to_owned(),
-            Some(Answer::One(code)) => code.expose().to_owned(),
-            Some(Answer::Two(first, second)) => format!("{} {}", first.expose(), second.expose()),
-        }
+        let Some(answer) = Answer::parse(&typed) else { return "malformed".to_owned() };
+        let readings = (0..=u8::MAX).filter_map(|digits| answer.codes(digits)).map(|codes| {
+            assert_eq!(answer.is_several(), codes.len() > 1);
+            codes.iter().map(Code::expose).collect::<Vec<_>>().join(" ")
+        });
+        readings.collect::<Vec<_>>().join(" or ")
     }
 
     #[test]
@@ -214,6 +241,15 @@ mod tests {
             assert_eq!(parse(fields), "123456 654321", "{fields:?}");
         }
         assert_eq!(parse(&["01234567890123456789"]), "0123456789 0123456789");
+    }
+
+    #[test]
+    fn three_codes_are_read_from_one_field_or_from_three() {
+        for fields in [&["123456 654321 111111"][..], &["123-456 654-321 111-111"], &["123456", "654321", "111111"]] {
+            assert!(parse(fields).starts_with("123456 654321 111111"), "{fields:?}");
+        }
+        assert_eq!(parse(&["123456654321111111"]), "123456 654321 111111 or 123456654 321111111");
+        assert_eq!(parse(&["012345678901234567890123456789"]), "0123456789 0123456789 0123456789");
     }
 
     #[test]
@@ -237,13 +273,18 @@ mod tests {
             "1.2345",
             "123456\0",
             "123456,654321",
+            "12345678901234567",
+            "123456789012345678901234567890123456",
+            "1-2-3456-654321",
             &long,
             "\u{8}\n\r\u{7f}INCORRECT",
         ] {
             assert_eq!(parse(&[typed]), "malformed", "{typed:?}");
         }
         assert_eq!(parse(&[]), "malformed");
-        assert_eq!(parse(&["123456", "654321", "111111"]), "malformed");
+        assert_eq!(parse(&["123456", "654321", "111111", "222222"]), "malformed");
+        assert_eq!(parse(&["123456", "65432100"]), "malformed");
+        assert_eq!(parse(&["", "123456"]), "malformed");
         assert_eq!(parse(&["123456654321", "111111"]), "malformed");
     }
 
@@ -288,6 +329,6 @@ mod tests {
             key,
             Answer::parse(&[SecretText::new("123456".into())])
         );
-        assert_eq!(shown, "SecretText(…) Key(…) Some(One(Code(…)))");
+        assert_eq!(shown, "SecretText(…) Key(…) Some(Answer(…))");
     }
 }

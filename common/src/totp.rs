@@ -112,22 +112,19 @@ impl Parameters {
         step.saturating_mul(u64::from(self.period))
     }
 
-    /// The steps of `steps` at which `code` is the key's code: usually none or one. Every step is computed and
-    /// compared, in the same time whatever it holds.
+    /// The steps of `steps` at which the key shows the first of `codes`, and the others in the steps that follow: usually
+    /// none or one. Every step is computed and every code compared, so that the time tells nothing of which one was
+    /// wrong. No codes at all are found nowhere.
     #[must_use]
-    pub fn find(&self, key: &Key, code: &Code, steps: RangeInclusive<u64>) -> Vec<u64> {
-        let equal: Vec<(u64, Choice)> = steps.map(|step| (step, self.equals(key, code, step))).collect();
-        equal.into_iter().filter(|(_, equal)| bool::from(*equal)).map(|(step, _)| step).collect()
+    pub fn find(&self, key: &Key, codes: &[Code], steps: RangeInclusive<u64>) -> Vec<u64> {
+        let shown: Vec<(u64, Choice)> = steps.map(|step| (step, self.shows(key, codes, step))).collect();
+        shown.into_iter().filter(|(_, shown)| bool::from(*shown)).map(|(step, _)| step).collect()
     }
 
-    /// The steps of `steps` at which `first` is the key's code and `second` that of the following step. Every step is
-    /// computed and both codes are compared, so that the time tells nothing of which one was wrong.
-    #[must_use]
-    pub fn find_pair(&self, key: &Key, first: &Code, second: &Code, steps: RangeInclusive<u64>) -> Vec<u64> {
-        let equal: Vec<(u64, Choice)> = steps
-            .map(|step| (step, self.equals(key, first, step) & self.equals(key, second, step.saturating_add(1))))
-            .collect();
-        equal.into_iter().filter(|(_, equal)| bool::from(*equal)).map(|(step, _)| step).collect()
+    fn shows(&self, key: &Key, codes: &[Code], step: u64) -> Choice {
+        let some = Choice::from(u8::from(!codes.is_empty()));
+        let equal = (0..).zip(codes).map(|(later, code)| self.equals(key, code, step.saturating_add(later)));
+        equal.fold(some, |all, one| all & one)
     }
 
     fn equals(&self, key: &Key, code: &Code, step: u64) -> Choice {
@@ -184,8 +181,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::secret::{Answer, SecretText};
-
     /// RFC 6238, Appendix B: time, then the eight-digit codes of the three hashes.
     const APPENDIX_B: [(u64, &str, &str, &str); 6] = [
         (59, "94287082", "46119246", "90693936"),
@@ -200,11 +195,8 @@ mod tests {
         Key::new(b"1234567890".iter().copied().cycle().take(length).collect()).unwrap()
     }
 
-    fn code(text: &str) -> Code {
-        match Answer::parse(&[SecretText::typed(text.as_bytes())]) {
-            Some(Answer::One(code)) => code,
-            other => panic!("{text}: {other:?}"),
-        }
+    fn codes(text: &str) -> Vec<Code> {
+        text.split(' ').map(|code| Code::new(code).unwrap()).collect()
     }
 
     #[test]
@@ -237,14 +229,15 @@ mod tests {
             assert_eq!(parameters.code_at(&key(20), parameters.step_at(time)).len(), 6);
         }
         assert_eq!(parameters.start_of(u64::MAX), u64::MAX);
-        assert!(parameters.find_pair(&key(20), &code("123456"), &code("123456"), u64::MAX..=u64::MAX).is_empty());
+        assert!(parameters.find(&key(20), &codes("123456 123456"), u64::MAX..=u64::MAX).is_empty());
     }
 
     #[test]
     fn a_code_of_another_length_is_never_found() {
         let parameters = Parameters { digits: 8, ..Parameters::default() };
-        assert_eq!(parameters.find(&key(20), &code("94287082"), 0..=3), [1]);
-        assert!(parameters.find(&key(20), &code("287082"), 0..=3).is_empty());
+        assert_eq!(parameters.find(&key(20), &codes("94287082"), 0..=3), [1]);
+        assert!(parameters.find(&key(20), &codes("287082"), 0..=3).is_empty());
+        assert!(parameters.find(&key(20), &[], 0..=3).is_empty());
     }
 
     proptest! {
@@ -252,9 +245,10 @@ mod tests {
         fn a_code_is_found_at_its_step(step in 5u64..1 << 40, digits in 6u8..=10, bytes in prop::collection::vec(any::<u8>(), 10..64)) {
             let parameters = Parameters { digits, ..Parameters::default() };
             let key = Key::new(bytes).unwrap();
-            let (now, next) = (code(&parameters.code_at(&key, step)), code(&parameters.code_at(&key, step + 1)));
-            prop_assert!(parameters.find(&key, &now, step - 1..=step + 1).contains(&step));
-            prop_assert!(parameters.find_pair(&key, &now, &next, step - 5..=step + 5).contains(&step));
+            let shown: Vec<Code> = (step..step + 3).map(|at| Code::new(&parameters.code_at(&key, at)).unwrap()).collect();
+            for count in 1..=3 {
+                prop_assert!(parameters.find(&key, &shown[..count], step - 5..=step + 5).contains(&step));
+            }
         }
     }
 

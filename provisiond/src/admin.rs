@@ -141,10 +141,12 @@ impl Service {
         let moment = self.moment();
         let mut record = record.clone();
         record.expire(moment.now);
+        let policy = self.settings().policy;
         protocol::User {
             user: user.as_str().to_owned(),
             enrolled: record.enrolled,
-            budget: record.budget.left(&self.settings().policy, &moment),
+            known_budget: record.known.budget.left(&policy, &moment),
+            budget: record.unknown.budget.left(&policy, &moment),
             devices: record.devices.iter().map(told_device).collect(),
             damaged: false,
         }
@@ -170,7 +172,14 @@ fn told_device(device: &Device) -> protocol::Device {
 
 /// What is said of a record that cannot be read: who was enrolled stays enrolled.
 fn told_damaged(user: &UserName) -> protocol::User {
-    protocol::User { user: user.as_str().to_owned(), enrolled: true, devices: Vec::new(), budget: 0, damaged: true }
+    protocol::User {
+        user: user.as_str().to_owned(),
+        enrolled: true,
+        devices: Vec::new(),
+        known_budget: 0,
+        budget: 0,
+        damaged: true,
+    }
 }
 
 fn reply(user: &UserName, device: &DeviceName) -> DeviceReply {

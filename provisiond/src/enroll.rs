@@ -232,7 +232,9 @@ fn confirm(
     record.expire(moment.now);
     let name = pending_name(&record, name)?;
     let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
-    let Some(Answer::One(code)) = Answer::parse(std::slice::from_ref(&wish.code)) else {
+    let typed = Answer::parse(std::slice::from_ref(&wish.code));
+    let codes = typed.and_then(|answer| answer.codes(device.parameters.digits));
+    let Some(code) = codes.filter(|codes| codes.len() == 1) else {
         return Ok((None, name, Verdict::Malformed));
     };
     let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
@@ -260,7 +262,7 @@ fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName
     }
 }
 
-fn first_code(device: &mut Device, key: &Key, code: &Code, settings: &Settings, moment: &Moment) -> Verdict {
+fn first_code(device: &mut Device, key: &Key, code: &[Code], settings: &Settings, moment: &Moment) -> Verdict {
     let now = device.parameters.step_at(moment.now);
     let (first, last) = (now.saturating_sub(settings.policy.window), now.saturating_add(settings.policy.window));
     let found = device.parameters.find(key, code, first..=last);

@@ -24,6 +24,7 @@ pub mod records;
 pub mod run;
 pub mod server;
 pub mod service;
+pub mod source;
 pub mod spent;
 pub mod startup;
 pub mod store;

@@ -5,16 +5,28 @@
 use common::config::Policy;
 use common::device::DeviceName;
 use common::protocol::{Ask, Verdict};
-use common::secret::{Answer, Code, Key};
+use common::secret::{Answer, Key};
 
 use crate::record::{Device, Record};
+use crate::source::Source;
 use crate::throttle::Moment;
+
+/// What an attempt is judged by, besides the record and what was typed.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The time.
+    pub moment: Moment,
+    /// Where the login comes from.
+    pub source: Source,
+}
 
 /// What the person is asked for. An unknown user is asked like everyone.
 #[must_use]
-pub fn ask(record: Option<&Record>, policy: &Policy, moment: &Moment) -> Ask {
+pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     match record {
-        Some(record) if !affordable(cheapest_guess(record, policy), record, policy, moment) => Ask::TwoCodes,
+        Some(record) if !affordable(cheapest_guess(record, now), record, now) => series(record, now),
         _ => Ask::OneCode,
     }
 }
@@ -26,21 +38,17 @@ pub fn ask(record: Option<&Record>, policy: &Policy, moment: &Moment) -> Ask {
 pub fn admit<'a>(
     record: Option<&Record>,
     answer: Option<&'a Answer>,
-    policy: &Policy,
-    moment: &Moment,
+    now: &Circumstances<'_>,
 ) -> Result<&'a Answer, Verdict> {
     let record = record.filter(|record| record.enrolled).ok_or(Verdict::NotEnrolled)?;
     if record.active().next().is_none() {
         return Err(Verdict::Disabled);
     }
     let answer = answer.ok_or(Verdict::Malformed)?;
-    match answer {
-        _ if positions(record, answer, policy) == 0 => Err(Verdict::Malformed),
-        Answer::One(_) if !affordable(price(record, answer, policy), record, policy, moment) => {
-            Err(Verdict::TwoCodesNeeded)
-        }
-        answer => Ok(answer),
-    }
+    let lengths = record.active().filter_map(|device| answer.codes(device.parameters.digits)).map(|codes| codes.len());
+    let longest = lengths.max().ok_or(Verdict::Malformed)?;
+    let affordable = answer.is_several() || affordable(price(record, answer, now), record, now);
+    if affordable && longest >= codes_needed(record, answer, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
 /// A judged answer.
@@ -61,11 +69,12 @@ pub struct Judged {
 
 /// Judges an admitted answer. `keys` are those of the record's active devices, in their order; all of them are
 /// searched, whatever the first one says. `refund` gives back units that this login's own typos cost.
-pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, policy: &Policy, moment: &Moment) -> Judged {
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &Circumstances<'_>) -> Judged {
+    let needed = codes_needed(record, answer, now);
     let found: Vec<Match> =
-        record.active().zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, policy, moment)).collect();
+        record.active().zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
     match found.iter().min_by_key(|found| found.standing) {
-        Some(best) if best.standing == Standing::Fresh => accept(record, best, refund, policy, moment),
+        Some(best) if best.standing == Standing::Fresh => accept(record, best, refund, now),
         Some(best) if best.standing == Standing::Quarantined => Judged {
             verdict: Verdict::Refused,
             device: Some(best.device.clone()),
@@ -73,8 +82,8 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, policy
             charged: 0,
             next: None,
         },
-        Some(best) => already_used(record, best, policy, moment),
-        None => reject(record, answer, policy, moment),
+        Some(best) => already_used(record, best, now),
+        None => reject(record, answer, now),
     }
 }
 
@@ -93,32 +102,30 @@ enum Standing {
     Spent,
 }
 
-fn matches_of(device: &Device, key: &Key, answer: &Answer, policy: &Policy, moment: &Moment) -> Vec<Match> {
-    let now = device.parameters.step_at(moment.now);
-    let found: Vec<Vec<u64>> = match answer {
-        Answer::One(code) => {
-            let steps = now.saturating_sub(policy.window)..=now.saturating_add(policy.window);
-            device.parameters.find(key, code, steps).into_iter().map(|step| vec![step]).collect()
-        }
-        Answer::Two(first, second) => {
-            let steps = now.saturating_sub(PAIR_REACH)..=now.saturating_add(PAIR_REACH).saturating_sub(1);
-            let pairs = device.parameters.find_pair(key, first, second, steps);
-            pairs.into_iter().map(|step| vec![step, step.saturating_add(1)]).collect()
-        }
-    };
+/// Codes that the device cannot have shown, or that are too few, are found nowhere, in the same time.
+fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Vec<Match> {
+    let codes = answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed).unwrap_or_default();
+    let step = device.parameters.step_at(now.moment.now);
+    let reach = if answer.is_several() { SERIES_REACH } else { now.policy.window };
+    let later = (codes.len() as u64).saturating_sub(1);
+    let steps = step.saturating_sub(reach)..=step.saturating_add(reach).saturating_sub(later);
+    let found = device.parameters.find(key, &codes, steps).into_iter();
     found
-        .into_iter()
-        .map(|steps| Match { standing: standing(device, &steps, policy, moment), device: device.name.clone(), steps })
+        .map(|first| {
+            let steps: Vec<u64> = (first..=first.saturating_add(later)).collect();
+            Match { standing: standing(device, &steps, now), device: device.name.clone(), steps }
+        })
         .collect()
 }
 
-fn standing(device: &Device, steps: &[u64], policy: &Policy, moment: &Moment) -> Standing {
-    let horizon = horizon(device, policy, moment);
+fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing {
+    let horizon = horizon(device, now);
     if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
         return Standing::Spent;
     }
     // Codes of the time before a roll-back may have been used in the part of the past that the store has lost.
-    let doubtful = moment.rolled_back_at.map(|event| device.parameters.step_at(event).saturating_add(policy.window));
+    let event = now.moment.rolled_back_at;
+    let doubtful = event.map(|event| device.parameters.step_at(event).saturating_add(now.policy.window));
     match doubtful {
         Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
         _ => Standing::Fresh,
@@ -126,76 +133,93 @@ fn standing(device: &Device, steps: &[u64], policy: &Policy, moment: &Moment) ->
 }
 
 /// The latest step that anyone may use now.
-fn horizon(device: &Device, policy: &Policy, moment: &Moment) -> u64 {
-    device.parameters.step_at(moment.now).saturating_add(policy.window)
+fn horizon(device: &Device, now: &Circumstances<'_>) -> u64 {
+    device.parameters.step_at(now.moment.now).saturating_add(now.policy.window)
 }
 
-fn accept(record: &Record, found: &Match, refund: u32, policy: &Policy, moment: &Moment) -> Judged {
+fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&found.device) {
         found.steps.iter().for_each(|step| device.spent.spend(*step));
-        device.last_used = Some(moment.now);
+        device.last_used = Some(now.moment.now);
     }
-    next.budget = next.budget.refunded(refund, policy, moment);
+    let pool = next.pool_mut(now.source, now.moment.now);
+    pool.budget = pool.budget.refunded(refund, now.policy, &now.moment);
+    next.sources.learn(now.source, now.moment.now);
     let (verdict, device) = (Verdict::Accepted, Some(found.device.clone()));
     Judged { verdict, device, retry_after: None, charged: 0, next: Some(next) }
 }
 
-fn already_used(record: &Record, found: &Match, policy: &Policy, moment: &Moment) -> Judged {
+fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
     let device = record.devices.iter().find(|device| device.name == found.device);
     let retry_after = device.map(|device| {
-        let next = device.spent.latest(horizon(device, policy, moment)).saturating_add(1);
-        device.parameters.start_of(next).saturating_sub(moment.now).max(1)
+        let next = device.spent.latest(horizon(device, now)).saturating_add(1);
+        device.parameters.start_of(next).saturating_sub(now.moment.now).max(1)
     });
     let (verdict, device) = (Verdict::AlreadyUsed, Some(found.device.clone()));
     Judged { verdict, device, retry_after, charged: 0, next: None }
 }
 
-/// A wrong single code costs its price. A wrong pair costs nothing: its odds are a millionth of a single code's.
-fn reject(record: &Record, answer: &Answer, policy: &Policy, moment: &Moment) -> Judged {
-    let charged = match answer {
-        Answer::One(_) => price(record, answer, policy),
-        Answer::Two(..) => 0,
-    };
-    let next =
-        (charged > 0).then(|| Record { budget: record.budget.charged(charged, policy, moment), ..record.clone() });
-    Judged { verdict: Verdict::Rejected, device: None, retry_after: None, charged, next }
+/// A wrong single code costs its price. Several at once cost nothing, because the odds of two are a millionth of a single
+/// code's; they are counted.
+fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
+    let charged = if answer.is_several() { 0 } else { price(record, answer, now) };
+    let mut next = record.clone();
+    let pool = next.pool_mut(now.source, now.moment.now);
+    if answer.is_several() {
+        pool.series = pool.series.one_more(&now.moment);
+    } else {
+        pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
+    }
+    Judged { verdict: Verdict::Rejected, device: None, retry_after: None, charged, next: Some(next) }
 }
 
 /// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full
 /// pool and is paid off with time, rather than never be possible.
-fn affordable(price: u32, record: &Record, policy: &Policy, moment: &Moment) -> bool {
-    let left = record.budget.left(policy, moment);
-    price == 0 || (left > 0 && left >= price.min(policy.budget))
+fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -> bool {
+    let left = record.pool(now.source, now.moment.now).budget.left(now.policy, &now.moment);
+    price == 0 || (left > 0 && left >= price.min(now.policy.budget))
+}
+
+/// What is asked for when a single code will not do. Three codes only where all of them are soon there.
+fn series(record: &Record, now: &Circumstances<'_>) -> Ask {
+    let quick = record.active().all(|device| device.parameters.period <= QUICK_PERIOD);
+    let pool = record.pool(now.source, now.moment.now);
+    if quick && pool.series.are_too_many(&now.moment) { Ask::ThreeCodes } else { Ask::TwoCodes }
+}
+
+/// How many codes an answer of this kind must hold. What makes a pair too few does so while single codes are judged, too:
+/// whoever guesses pairs would otherwise leave one unit in the pool.
+fn codes_needed(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> usize {
+    match (answer.is_several(), series(record, now)) {
+        (false, _) => 1,
+        (true, Ask::ThreeCodes) => 3,
+        (true, Ask::OneCode | Ask::TwoCodes) => 2,
+    }
 }
 
 /// One unit for each three positions compared, begun or whole: with one device and the usual window, one.
-fn price(record: &Record, answer: &Answer, policy: &Policy) -> u32 {
-    u32::try_from(positions(record, answer, policy).div_ceil(POSITIONS_PER_UNIT)).unwrap_or(u32::MAX)
-}
-
-/// Steps that a single code is compared with: those of every active device whose codes are that long.
-fn positions(record: &Record, answer: &Answer, policy: &Policy) -> u64 {
-    let (Answer::One(code) | Answer::Two(code, _)) = answer;
-    positions_of_length(record, Code::digits(code), policy)
-}
-
-fn positions_of_length(record: &Record, digits: usize, policy: &Policy) -> u64 {
-    let devices = record.active().filter(|device| usize::from(device.parameters.digits) == digits).count();
-    let each = policy.window.saturating_mul(2).saturating_add(1);
-    each.saturating_mul(devices as u64)
+fn price(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> u32 {
+    units(record, |digits| answer.codes(digits).is_some(), now)
 }
 
 /// What the cheapest single code of this user would cost.
-fn cheapest_guess(record: &Record, policy: &Policy) -> u32 {
-    let lengths = record.active().map(|device| usize::from(device.parameters.digits));
-    let prices = lengths.map(|digits| positions_of_length(record, digits, policy).div_ceil(POSITIONS_PER_UNIT));
-    u32::try_from(prices.min().unwrap_or(0)).unwrap_or(u32::MAX)
+fn cheapest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
+    record.lengths_of_codes().into_iter().map(|length| units(record, |digits| digits == length, now)).min().unwrap_or(0)
 }
 
-/// Two consecutive codes are searched for this many steps to either side, which also finds a device whose clock is off.
-const PAIR_REACH: u64 = 10;
+/// What it costs to compare a single code with every active device whose codes are as long.
+fn units(record: &Record, fits: impl Fn(u8) -> bool, now: &Circumstances<'_>) -> u32 {
+    let devices = record.active().filter(|device| fits(device.parameters.digits)).count() as u64;
+    let positions = now.policy.window.saturating_mul(2).saturating_add(1).saturating_mul(devices);
+    u32::try_from(positions.div_ceil(POSITIONS_PER_UNIT)).unwrap_or(u32::MAX)
+}
+
+/// Consecutive codes are searched for this many steps to either side, which also finds a device whose clock is off.
+const SERIES_REACH: u64 = 10;
 const POSITIONS_PER_UNIT: u64 = 3;
+/// Seconds. Three codes of a slower device take longer than a login may.
+const QUICK_PERIOD: u32 = 30;
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +231,7 @@ mod tests {
     use super::*;
     use crate::record::State;
     use crate::record::tests::{device, secrets, user};
-    use crate::throttle::Budget;
+    use crate::throttle::Pool;
 
     const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400) };
     const NOW: u64 = 1_234_567_890;
@@ -217,6 +241,7 @@ mod tests {
         record: Record,
         policy: Policy,
         moment: Moment,
+        source: Source,
     }
 
     impl Life {
@@ -224,7 +249,15 @@ mod tests {
             let mut record = Record::new(&Moment { now: NOW, rolled_back_at: None });
             record.enrolled = true;
             record.devices.push(device(&user("alice"), "default", Parameters::default()));
-            Self { record, policy: POLICY, moment: Moment { now: NOW, rolled_back_at: None } }
+            Self { record, policy: POLICY, moment: Moment { now: NOW, rolled_back_at: None }, source: Source::Untold }
+        }
+
+        fn now(&self) -> Circumstances<'_> {
+            Circumstances { policy: &self.policy, moment: self.moment, source: self.source }
+        }
+
+        fn comes_from(&mut self, address: &str) {
+            self.source = Source::told(Some(address), None);
         }
 
         fn keys(&self) -> Vec<Key> {
@@ -246,8 +279,8 @@ mod tests {
 
         fn judged(&mut self, typed: &str, refund: u32) -> Judged {
             let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]);
-            let judged = match admit(Some(&self.record), answer.as_ref(), &self.policy, &self.moment) {
-                Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.policy, &self.moment),
+            let judged = match admit(Some(&self.record), answer.as_ref(), &self.now()) {
+                Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.now()),
                 Err(verdict) => Judged { verdict, device: None, retry_after: None, charged: 0, next: None },
             };
             if let Some(next) = &judged.next {
@@ -261,11 +294,11 @@ mod tests {
         }
 
         fn left(&self) -> u32 {
-            self.record.budget.left(&self.policy, &self.moment)
+            self.record.pool(self.source, self.moment.now).budget.left(&self.policy, &self.moment)
         }
 
         fn ask(&self) -> Ask {
-            ask(Some(&self.record), &self.policy, &self.moment)
+            ask(Some(&self.record), &self.now())
         }
     }
 
@@ -367,7 +400,7 @@ mod tests {
         for pair in [format!("{right}{wrong}"), format!("{wrong}{next}"), format!("{wrong}{wrong}")] {
             let judged = alice.judged(&pair, 0);
             assert_eq!((judged.verdict, judged.device, judged.retry_after), (Verdict::Rejected, None, None));
-            assert!(judged.next.is_none());
+            assert!(judged.next.is_some_and(|next| next.devices == alice.record.devices), "counted, and nothing spent");
         }
     }
 
@@ -392,8 +425,8 @@ mod tests {
         assert_eq!(alice.verdict(&code), Verdict::Disabled, "revoked is not the same as never enrolled");
         alice.record.enrolled = false;
         assert_eq!(alice.verdict(&code), Verdict::NotEnrolled);
-        assert_eq!(admit(None, None, &POLICY, &alice.moment).unwrap_err(), Verdict::NotEnrolled);
-        assert_eq!(ask(None, &POLICY, &alice.moment), Ask::OneCode);
+        assert_eq!(admit(None, None, &alice.now()).unwrap_err(), Verdict::NotEnrolled);
+        assert_eq!(ask(None, &alice.now()), Ask::OneCode);
     }
 
     #[test]
@@ -448,13 +481,86 @@ mod tests {
     }
 
     #[test]
+    fn strangers_do_not_use_up_the_guesses_of_whom_the_owner_logs_in_from() {
+        let mut alice = Life::new();
+        alice.comes_from("192.0.2.1");
+        let (first, wrong) = (alice.code(0), alice.wrong());
+        assert_eq!(alice.verdict(&first), Verdict::Accepted);
+        alice.comes_from("203.0.113.9");
+        for _ in 0..6 {
+            let _ = alice.verdict(&wrong);
+        }
+        assert_eq!((alice.left(), alice.ask()), (0, Ask::TwoCodes));
+        alice.comes_from("192.0.2.1");
+        let next = alice.code(1);
+        assert_eq!((alice.left(), alice.ask(), alice.verdict(&next)), (5, Ask::OneCode, Verdict::Accepted));
+        assert_eq!((alice.verdict(&wrong), alice.left()), (Verdict::Rejected, 4), "each pool pays for its own");
+        alice.moment.now += 31 * 86400;
+        assert_eq!(alice.left(), 5, "after a month the address is like any other, and the stranger's guesses are back");
+        alice.source = Source::Untold;
+        assert_eq!(alice.left(), 5);
+    }
+
+    #[test]
+    fn after_a_thousand_wrong_pairs_three_codes_are_asked_for() {
+        let mut alice = Life::new();
+        let wrong = alice.wrong();
+        let (pair, three) = (wrong.clone() + &wrong, wrong.clone() + &wrong + &wrong);
+        for _ in 0..999 {
+            assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+        }
+        assert_eq!(alice.verdict(&three), Verdict::Rejected);
+        let pair = alice.code(0) + &alice.code(1);
+        assert_eq!(alice.verdict(&pair), Verdict::TwoCodesNeeded, "even the right pair");
+        assert_eq!(alice.ask(), Ask::OneCode, "single codes are paid for by themselves");
+        for _ in 0..5 {
+            let _ = alice.verdict(&wrong);
+        }
+        assert_eq!(alice.ask(), Ask::ThreeCodes);
+        let disorder = alice.code(0) + &alice.code(2) + &alice.code(1);
+        assert_eq!(alice.verdict(&disorder), Verdict::Rejected);
+        let three = alice.code(0) + &alice.code(1) + &alice.code(2);
+        assert_eq!(alice.verdict(&three), Verdict::Accepted);
+        assert_eq!(alice.verdict(&three), Verdict::AlreadyUsed);
+        alice.moment.now += 2 * 86400;
+        let pair = alice.code(3) + &alice.code(4);
+        assert_eq!(alice.verdict(&pair), Verdict::Accepted, "half of them are forgotten each day");
+    }
+
+    #[test]
+    fn slow_devices_are_not_asked_for_three_codes() {
+        let mut alice = Life::new();
+        let slow = Parameters { period: 60, ..Parameters::default() };
+        alice.record.devices = vec![device(&user("alice"), "default", slow)];
+        alice.policy.budget = 0;
+        let pair = alice.wrong() + &alice.wrong();
+        for _ in 0..1001 {
+            assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+        }
+        assert_eq!(alice.ask(), Ask::TwoCodes);
+        let pair = alice.code(0) + &alice.code(1);
+        assert_eq!(alice.verdict(&pair), Verdict::Accepted);
+    }
+
+    #[test]
+    fn more_codes_than_are_needed_are_as_good() {
+        let mut alice = Life::new();
+        let three = alice.code(-1) + &alice.code(0) + &alice.code(1);
+        assert_eq!(alice.verdict(&three), Verdict::Accepted);
+        for steps in -1..=1 {
+            let code = alice.code(steps);
+            assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed, "{steps}");
+        }
+    }
+
+    #[test]
     fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
         let mut alice = Life::new();
         alice.moment.rolled_back_at = Some(NOW);
         assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
         let pair = alice.code(-1) + &alice.code(0);
         assert_eq!(alice.verdict(&pair), Verdict::Refused);
-        alice.record.budget = Budget::full(&alice.moment);
+        alice.record.unknown = Pool::full(&alice.moment);
         for steps in [-1, 0, 1] {
             let code = alice.code(steps);
             assert_eq!(alice.verdict(&code), Verdict::Refused, "{steps}");

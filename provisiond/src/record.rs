@@ -22,8 +22,9 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::source::{KnownSources, Source};
 use crate::spent::SpentSteps;
-use crate::throttle::{Budget, Moment};
+use crate::throttle::{Moment, Pool};
 use crate::tombstone::Tombstones;
 
 /// What is kept of one user.
@@ -35,8 +36,12 @@ pub struct Record {
     pub enrolled: bool,
     /// At most [`MAX_DEVICES`].
     pub devices: Vec<Device>,
-    /// Single-code guesses.
-    pub budget: Budget,
+    /// What was guessed from known sources.
+    pub known: Pool,
+    /// What was guessed from all others.
+    pub unknown: Pool,
+    /// Where logins were accepted from.
+    pub sources: KnownSources,
     /// What stays of revoked devices.
     pub tombstones: Tombstones,
 }
@@ -89,13 +94,32 @@ impl Record {
     /// A record with nothing in it, for a user seen for the first time.
     #[must_use]
     pub fn new(moment: &Moment) -> Self {
-        let (devices, budget, tombstones) = (Vec::new(), Budget::full(moment), Tombstones::default());
-        Self { generation: 0, enrolled: false, devices, budget, tombstones }
+        let pool = Pool::full(moment);
+        Self {
+            generation: 0,
+            enrolled: false,
+            devices: Vec::new(),
+            known: pool,
+            unknown: pool,
+            sources: KnownSources::default(),
+            tombstones: Tombstones::default(),
+        }
     }
 
     /// The devices whose codes open logins.
     pub fn active(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(|device| device.state == State::Active)
+    }
+
+    /// The pool that logins from `source` draw on. `now` is Unix seconds.
+    #[must_use]
+    pub fn pool(&self, source: Source, now: u64) -> &Pool {
+        if self.sources.know(source, now) { &self.known } else { &self.unknown }
+    }
+
+    /// The same, to be changed.
+    pub fn pool_mut(&mut self, source: Source, now: u64) -> &mut Pool {
+        if self.sources.know(source, now) { &mut self.known } else { &mut self.unknown }
     }
 
     /// How long the codes of the active devices are, each length once.
@@ -202,7 +226,7 @@ pub enum Damaged {
     /// The application secret of its MAC is not in the settings.
     #[error("the record needs the application secret '{0}', which the settings do not have")]
     NoSecret(String),
-    /// Written by a newer daemon.
+    /// Written by a newer daemon, or by one from before the first release.
     #[error("the record has version {0}, which this daemon does not know")]
     Version(u8),
 }
@@ -215,7 +239,7 @@ fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<
 
 /// Devices a user may have.
 pub const MAX_DEVICES: usize = 8;
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const MAC_BYTES: usize = 32;
 
 #[cfg(test)]
@@ -301,8 +325,10 @@ pub(crate) mod tests {
         let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
         let one = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef").unwrap(), None).unwrap();
         assert_eq!(Record::from_bytes(&bytes, &alice, &one), Err(Damaged::NoSecret("2".into())));
-        bytes[0] = 2;
-        assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()), Err(Damaged::Version(2)));
+        for version in [VERSION - 1, VERSION + 1] {
+            bytes[0] = version;
+            assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()), Err(Damaged::Version(version)));
+        }
     }
 
     #[test]
@@ -323,6 +349,9 @@ pub(crate) mod tests {
                 record.tombstones.bury(&alice, &key, &device.spent, &secrets(), u64::MAX);
             }
             record.devices.push(device);
+        }
+        for network in 0..16 {
+            record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), 1 << 34);
         }
         assert!(record.to_bytes(&alice, &secrets()).unwrap().len() <= 4096);
     }

@@ -1,12 +1,60 @@
-//! How many single-code guesses a user has left. Pure: time is an argument.
+//! How many guesses a user has left. Pure: time is an argument.
 //!
 //! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
-//! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for.
+//! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for, and after
+//! very many wrong pairs three.
 
 use common::config::Policy;
 use serde::{Deserialize, Serialize};
 
-/// A user's pool of single-code guesses.
+/// What those who come from one kind of source have guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Single codes.
+    pub budget: Budget,
+    /// Several codes at once.
+    pub series: WrongSeries,
+}
+
+impl Pool {
+    /// Nothing guessed, for a user seen for the first time.
+    #[must_use]
+    pub fn full(moment: &Moment) -> Self {
+        Self { budget: Budget::full(moment), series: WrongSeries { times: 0, since: moment.now } }
+    }
+}
+
+/// How often several codes at once were wrong; halved daily. A pair is so much harder to guess than a code that it costs
+/// nothing, but who has all year for it is asked for three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrongSeries {
+    times: u32,
+    since: u64,
+}
+
+impl WrongSeries {
+    /// After one more.
+    #[must_use]
+    pub fn one_more(self, moment: &Moment) -> Self {
+        let settled = self.settled(moment);
+        Self { times: settled.times.saturating_add(1), ..settled }
+    }
+
+    /// Whether two codes are not enough any more.
+    #[must_use]
+    pub fn are_too_many(self, moment: &Moment) -> bool {
+        self.settled(moment).times >= MAX_WRONG_SERIES
+    }
+
+    fn settled(self, moment: &Moment) -> Self {
+        let days = moment.now.saturating_sub(self.since).checked_div(DAY).unwrap_or(0);
+        let halvings = u32::try_from(days).unwrap_or(u32::MAX);
+        let times = self.times.checked_shr(halvings).unwrap_or(0);
+        Self { times, since: self.since.saturating_add(days.saturating_mul(DAY)) }
+    }
+}
+
+/// A pool of single-code guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Units gone as of `since`. What is gone is stored, not what is left, so that other settings take effect at once.
@@ -73,13 +121,15 @@ pub struct Moment {
     pub rolled_back_at: Option<u64>,
 }
 
+const DAY: u64 = 86400;
+const MAX_WRONG_SERIES: u32 = 1000;
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
 
-    const DAY: u64 = 86400;
     const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
 
     fn at(now: u64) -> Moment {
@@ -127,6 +177,22 @@ mod tests {
         let stored = old.charged(1, &POLICY, &moment(22 * DAY + 1));
         assert_eq!(stored.left(&POLICY, &moment(22 * DAY + 1)), 1, "emptied once, not at every look");
         assert_eq!(Budget::full(&moment(20 * DAY)).left(&POLICY, &moment(20 * DAY)), 5, "enrolled since");
+    }
+
+    #[test]
+    fn a_thousand_wrong_series_are_too_many_and_half_of_them_are_forgotten_each_day() {
+        let mut series = Pool::full(&at(5)).series;
+        for _ in 0..999 {
+            series = series.one_more(&at(10));
+        }
+        assert!(!series.are_too_many(&at(10)));
+        series = series.one_more(&at(10)).one_more(&at(0));
+        assert!(series.are_too_many(&at(10)) && series.are_too_many(&at(4 + DAY)));
+        assert!(!series.are_too_many(&at(5 + DAY)));
+        assert_eq!(series.settled(&at(5 + 2 * DAY)).times, 250);
+        assert_eq!(series.settled(&at(u64::MAX)).times, 0);
+        let later = series.one_more(&at(5 + 2 * DAY));
+        assert_eq!(later.settled(&at(5 + 3 * DAY)).times, 125, "each day once");
     }
 
     #[test]

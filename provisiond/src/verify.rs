@@ -7,10 +7,11 @@ use common::user::UserName;
 
 use crate::audit::Line;
 use crate::conversation::{Conversation, new_name};
-use crate::policy::{self, Judged};
+use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::{Call, Service};
+use crate::source::Source;
 use crate::throttle::Moment;
 
 impl Service {
@@ -18,14 +19,16 @@ impl Service {
     ///
     /// # Errors
     /// [`Error::StoreUnavailable`]. A damaged record is asked for a code like any other.
-    pub fn challenge(&self, call: &Call<'_>, _about: &Challenge) -> Result<ChallengeReply, Error> {
+    pub fn challenge(&self, call: &Call<'_>, about: &Challenge) -> Result<ChallengeReply, Error> {
         let settings = self.settings();
         let record = match self.records.look(call.user, &settings.secrets) {
             Ok(record) => record,
             Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new(), &settings)),
             Err(failure) => return Err(self.failure(&failure, call)),
         };
-        let ask = policy::ask(record.as_ref(), &settings.policy, &self.moment());
+        let source = source(call, about.rhost.as_deref(), about.tty.as_deref());
+        let now = Circumstances { policy: &settings.policy, moment: self.moment(), source };
+        let ask = policy::ask(record.as_ref(), &now);
         let enrolled = record.as_ref().is_some_and(|record| record.enrolled);
         let digits = record.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
@@ -37,19 +40,20 @@ impl Service {
     /// [`Error::StoreUnavailable`].
     pub fn verify(&self, call: &Call<'_>, attempt: &Verify) -> Result<VerifyReply, Error> {
         let settings = self.settings();
-        let moment = self.moment();
+        let source = source(call, attempt.rhost.as_deref(), attempt.tty.as_deref());
+        let now = Circumstances { policy: &settings.policy, moment: self.moment(), source };
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
-        if matches!(answer, Some(Answer::Two(..))) && self.may_try(call).is_err() {
+        if answer.as_ref().is_some_and(Answer::is_several) && self.may_try(call).is_err() {
             self.audit_attempt(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs"));
             return Ok(VerifyReply { verdict: Verdict::Busy, ask: Ask::TwoCodes, retry_after: None, device: None });
         }
         let mut ask = Ask::OneCode;
         let judged = self.records.change(call.access(&settings), |record| {
-            let mut judged = judge(record, call.user, answer.as_ref(), refund, &settings, &moment);
+            let mut judged = judge(record, call.user, answer.as_ref(), refund, &settings, &now);
             let next = judged.0.next.take();
-            ask = policy::ask(next.as_ref().or(record), &settings.policy, &moment);
+            ask = policy::ask(next.as_ref().or(record), &now);
             Decision { next, outcome: judged }
         });
         let (judged, reason) = match judged {
@@ -80,7 +84,6 @@ impl Service {
         device: Option<&str>,
         reason: Option<&str>,
     ) {
-        // Where a login comes from is believed of root's processes only; anyone else could say anything.
         let told = call.caller.peer.is_root();
         let line = call
             .line("verify")
@@ -113,16 +116,16 @@ fn judge(
     answer: Option<&Answer>,
     refund: u32,
     settings: &Settings,
-    moment: &Moment,
+    now: &Circumstances<'_>,
 ) -> Reasoned {
-    let answer = match policy::admit(record, answer, &settings.policy, moment) {
+    let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
         Err(verdict) => return (without_record(verdict), None),
     };
     let Some(record) = record else { return (without_record(Verdict::NotEnrolled), None) };
     let keys: Result<Vec<Key>, _> = record.active().map(|device| device.key(user, &settings.secrets)).collect();
     let Ok(keys) = keys else { return (without_record(Verdict::Refused), Some("key_does_not_open")) };
-    let mut judged = policy::judge(record, &keys, answer, refund, &settings.policy, moment);
+    let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, user, settings);
     let reason = (judged.verdict == Verdict::Refused).then_some("store_rolled_back");
     (judged, reason)
@@ -172,7 +175,13 @@ fn judge_proof(
 ) -> Judged {
     let Some(proof) = proof else { return without_record(Verdict::Malformed) };
     let answer = Answer::parse(std::slice::from_ref(proof));
-    judge(Some(record), user, answer.as_ref(), 0, settings, moment).0
+    let now = Circumstances { policy: &settings.policy, moment: *moment, source: Source::Untold };
+    judge(Some(record), user, answer.as_ref(), 0, settings, &now).0
+}
+
+/// Where a login comes from is believed of root's processes only; anyone else could say anything.
+fn source(call: &Call<'_>, rhost: Option<&str>, tty: Option<&str>) -> Source {
+    if call.caller.peer.is_root() { Source::told(rhost, tty) } else { Source::Untold }
 }
 
 fn without_record(verdict: Verdict) -> Judged {

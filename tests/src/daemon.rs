@@ -271,11 +271,21 @@ impl Daemon {
         users.iter().map(|user| authenticator(&enroll(user))).collect()
     }
 
-    /// Single-code guesses that a user has left.
+    /// Single-code guesses that a user has left where nothing is known of the source.
     #[must_use]
     pub fn budget(&self, user: &str) -> u64 {
+        self.number_of(user, "budget")
+    }
+
+    /// The same where the user has logged in from there before.
+    #[must_use]
+    pub fn known_budget(&self, user: &str) -> u64 {
+        self.number_of(user, "known_budget")
+    }
+
+    fn number_of(&self, user: &str, what: &str) -> u64 {
         let shown = self.call("Show", &json!({ "user": user })).expect("what is known of the user");
-        shown["user"]["budget"].as_u64().expect("a number")
+        shown["user"][what].as_u64().expect("a number")
     }
 
     /// Waits for the audit line of an attempt of `user` that came to `verdict`.

@@ -74,7 +74,7 @@ pub fn find(key: &Key, parameters: Parameters, typed: &str, search: Search) -> R
         return Err(NoMatch::TooWide);
     }
     let code = clean(typed, parameters.digits)?;
-    let found = steps.map(|steps| parameters.find(key, &code, steps)).unwrap_or_default();
+    let found = steps.map(|steps| parameters.find(key, std::slice::from_ref(&code), steps)).unwrap_or_default();
     let counter = found.into_iter().min().ok_or(NoMatch::Rejected)?;
     let expire_time = parameters.start_of(counter.saturating_add(1));
     if Some(counter) == search.last_counter {

@@ -1,9 +1,11 @@
 //! Guessing: five single codes, then two consecutive ones, never a locked door.
 
+use serde_json::{Value, json};
 use tests::daemon::Daemon;
-use tests::libpam::PamCode;
+use tests::libpam::{Item, PamCode, Reply};
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
+use tests::wire::Who;
 use tests::world;
 
 #[test]
@@ -98,6 +100,53 @@ fn one_users_guesses_are_nobody_elses() {
     guess(&daemon, &stack, "alice", &alice);
     assert_eq!(daemon.budget("bob"), 5);
     assert_eq!(stack.login("bob", &[&bob.code()]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn strangers_do_not_use_up_the_guesses_of_where_the_owner_logs_in_from() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "sources", "retry=1");
+    let from = |rhost: &str, typed: &str| {
+        let login = stack.attempt("alice").item(Item::Rhost, rhost).item(Item::Tty, "ssh");
+        login.run(|_| Reply::text(typed)).code
+    };
+    let [current, next] = alice.pair();
+    assert_eq!(from("2001:db8::7", &current), PamCode::SUCCESS);
+    for _ in 0..6 {
+        assert_eq!(from("203.0.113.9", &alice.wrong()), PamCode::AUTH_ERR);
+        assert_eq!(from("home.example.org", &alice.wrong()), PamCode::AUTH_ERR);
+    }
+    assert_eq!((daemon.budget("alice"), daemon.known_budget("alice")), (0, 5));
+    assert_eq!(from("home.example.org", &next), PamCode::AUTH_ERR, "a host name is no known source");
+    assert_eq!(from("2001:db8::8", &next), PamCode::SUCCESS, "from the same network as before");
+    let own = json!({ "user": "alice", "codes": [alice.wrong()], "service": "own", "rhost": "2001:db8::7" });
+    let told = daemon.call_as(&Who::user("alice"), "Verify", &own).expect("a verdict");
+    assert_eq!(told["verdict"], "two_codes_needed", "a process of one's own is not believed: {told}");
+    assert_eq!(from("2001:db8::9", &alice.wrong()), PamCode::AUTH_ERR);
+    assert_eq!(daemon.known_budget("alice"), 4);
+}
+
+#[test]
+fn after_a_thousand_wrong_pairs_three_codes_let_in_and_two_do_not() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "three-codes", "retry=1");
+    let two = guess(&daemon, &stack, "alice", &alice);
+    let pair = json!({ "user": "alice", "codes": [alice.wrong(), alice.wrong()], "service": "pairs" });
+    let ask = |told: Value| told["ask"].as_str().map(str::to_owned).expect("what to ask for");
+    for _ in 0..999 {
+        assert_eq!(ask(daemon.call("Verify", &pair).expect("a verdict")), "two_codes");
+    }
+    assert_eq!(ask(daemon.call("Verify", &pair).expect("a verdict")), "three_codes");
+    let right = stack.login("alice", &[&alice.pair().concat()]);
+    assert_eq!(right.code, PamCode::AUTH_ERR, "two right ones are not enough");
+    assert!(right.prompts().concat().contains("Three") && right.prompts() != [two.as_str()], "{right:?}");
+    let three = [alice.code_at(-1), alice.code(), alice.code_at(1)].join(" ");
+    assert_eq!(stack.login("alice", &[&three]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&three]).code, PamCode::AUTH_ERR, "all three are spent");
 }
 
 /// Guesses until nothing is left; returns the prompt of those guesses.

@@ -122,7 +122,7 @@ fn what_is_no_code_is_malformed_on_the_socket_and_costs_nothing() {
         json!([digits(0x966)]),
         json!([long]),
         json!(["1".repeat(60_000)]),
-        json!([code, code, code]),
+        json!([code, code, code, code]),
         json!([format!("{code}{code}"), code]),
         json!(["", code]),
         json!(vec![code.as_str(); 5_000]),

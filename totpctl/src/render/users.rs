@@ -34,12 +34,11 @@ fn standing(user: &User) -> String {
     if user.damaged {
         return "the stored record is damaged, every login is refused; the daemon's log says why".to_owned();
     }
-    match (user.enrolled, user.budget) {
-        (false, _) => "not enrolled yet".to_owned(),
-        (true, 0) => "enrolled; no guesses left, so two consecutive codes are asked for".to_owned(),
-        (true, 1) => "enrolled; 1 guess left".to_owned(),
-        (true, left) => format!("enrolled; {left} guesses left"),
+    if !user.enrolled {
+        return "not enrolled yet".to_owned();
     }
+    let hint = if user.known_budget.min(user.budget) > 0 { "" } else { "\n  with 0, consecutive codes are asked for" };
+    format!("enrolled; guesses left: {} from known addresses, {} from others{hint}", user.known_budget, user.budget)
 }
 
 /// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
@@ -76,7 +75,8 @@ fn user_row(user: &User) -> [String; 4] {
         return [name, "damaged".to_owned(), "-".to_owned(), "-".to_owned()];
     }
     let last = user.devices.iter().filter_map(|device| device.last_used).max();
-    [name, devices_by_state(&user.devices), user.budget.to_string(), last_used(last)]
+    let guesses = format!("{} known, {} other", user.known_budget, user.budget);
+    [name, devices_by_state(&user.devices), guesses, last_used(last)]
 }
 
 /// `1 active, 1 pending`: which states there are, and how many devices in each.
@@ -99,7 +99,8 @@ mod tests {
     }
 
     fn user(name: &str, devices: Vec<Device>, budget: u32) -> User {
-        User { user: name.to_owned(), enrolled: !devices.is_empty(), devices, budget, damaged: false }
+        let (user, enrolled) = (name.to_owned(), !devices.is_empty());
+        User { user, enrolled, devices, known_budget: 5, budget, damaged: false }
     }
 
     #[test]
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(
             text,
             "\
-alice: enrolled; 4 guesses left
+alice: enrolled; guesses left: 5 from known addresses, 4 from others
 DEVICE     STATE     CODES                 ENROLLED (UTC)    LAST USED (UTC)
 default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
 old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
@@ -128,7 +129,8 @@ laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
     #[test]
     fn a_user_without_guesses_or_devices_is_told_what_follows() {
         let spent = user("alice", vec![device("default", DeviceState::Active, None)], 0).people();
-        assert!(spent.starts_with("alice: enrolled; no guesses left, so two consecutive codes are asked for\n"));
+        let told = "5 from known addresses, 0 from others\n  with 0, consecutive codes are asked for\n";
+        assert!(spent.starts_with("alice: enrolled; guesses left: ") && spent.contains(told), "{spent}");
         assert_eq!(
             user("alice", Vec::new(), 5).people(),
             "alice: not enrolled yet\nno devices; to give one:\n  totpctl enroll alice\n"
@@ -153,9 +155,9 @@ laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
         assert_eq!(
             users.people(),
             "\
-USER       DEVICES              GUESSES LEFT  LAST USED (UTC)
-alice      1 active, 1 pending  5             2026-11-23 21:40
-b\\u{1b}ob  none                 0             never
+USER       DEVICES              GUESSES LEFT      LAST USED (UTC)
+alice      1 active, 1 pending  5 known, 5 other  2026-11-23 21:40
+b\\u{1b}ob  none                 5 known, 0 other  never
 "
         );
         assert_eq!(
