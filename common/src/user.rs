@@ -30,6 +30,18 @@ impl UserName {
         Err(bad)
     }
 
+    /// A name that no account can have, and that [`UserName::new`] never makes: for records of the daemon's own.
+    #[must_use]
+    pub fn reserved(number: u16) -> Self {
+        Self(format!("{RESERVED}{number}"))
+    }
+
+    /// Whether it is one of those.
+    #[must_use]
+    pub fn is_reserved(&self) -> bool {
+        self.0.starts_with(RESERVED)
+    }
+
     /// The name, byte for byte.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -61,6 +73,8 @@ pub enum BadUserName {
     Space,
 }
 
+/// What no account's name can contain.
+const RESERVED: char = ':';
 /// The longest name taken, in bytes (`LOGIN_NAME_MAX` of Linux).
 pub const MAX_BYTES: usize = 256;
 
@@ -94,6 +108,14 @@ mod tests {
             assert_eq!(UserName::new(name), Err(why), "{name:?}");
         }
         assert!(UserName::new(&"a".repeat(256)).is_ok());
+    }
+
+    #[test]
+    fn reserved_names_are_nobodys() {
+        let reserved = UserName::reserved(7);
+        assert!(reserved.is_reserved() && reserved != UserName::reserved(8));
+        assert_eq!(UserName::new(reserved.as_str()), Err(BadUserName::Character));
+        assert!(!UserName::new("7").unwrap().is_reserved());
     }
 
     #[test]

@@ -2,7 +2,6 @@
 
 use common::config::Settings;
 use common::device::DeviceName;
-use common::enckey::{Binding, Enckey};
 use common::otpauth::{self, Label};
 use common::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
 use common::secret::{Answer, Code, Key};
@@ -12,10 +11,9 @@ use nix::unistd::gethostname;
 use subtle::ConstantTimeEq;
 
 use crate::caller::Role;
-use crate::record::{Device, MAX_DEVICES, Record, SealedKey, State};
+use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
-use crate::spent::SpentSteps;
 use crate::throttle::Moment;
 use crate::verify::prove;
 
@@ -116,19 +114,11 @@ impl NewDevice {
             return Err(Error::DeviceExists);
         }
         let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
-        record.devices.push(Device { spent, ..self.seal(name.clone(), user, settings, moment)? });
+        let key = (&self.key, self.parameters);
+        let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment.now);
+        record.devices.push(Device { spent, ..device.map_err(|_| Error::StoreUnavailable)? });
         record.enrolled |= self.state == State::Active;
         Ok(name)
-    }
-
-    fn seal(&self, name: DeviceName, user: &UserName, settings: &Settings, moment: &Moment) -> Result<Device, Error> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|_| Error::StoreUnavailable)?;
-        let binding = Binding { user, device: &id, parameters: self.parameters };
-        let enckey = Enckey::seal(&self.key, &settings.secrets, &binding).map_err(|_| Error::StoreUnavailable)?;
-        let (parameters, state) = (self.parameters, self.state);
-        let (spent, created) = (SpentSteps::default(), moment.now);
-        Ok(Device { name, id, state, parameters, key: SealedKey::V2(enckey), spent, created, last_used: None })
     }
 
     fn reply(&self, user: &UserName, name: &DeviceName) -> Result<EnrollReply, Error> {
@@ -164,7 +154,8 @@ fn key(wish: &Enroll, parameters: Parameters) -> Result<Key, Error> {
     Ok(key)
 }
 
-fn random_key(bytes: usize) -> Result<Key, Error> {
+/// A key straight from the system's random numbers.
+pub(crate) fn random_key(bytes: usize) -> Result<Key, Error> {
     let mut random = vec![0; bytes];
     getrandom::fill(&mut random).map_err(|_| Error::StoreUnavailable)?;
     Key::new(random).map_err(|why| Error::bad("key", why))

@@ -12,6 +12,7 @@ pub mod caller;
 pub mod clock;
 pub mod commit;
 pub mod conversation;
+pub mod decoy;
 pub mod dispatch;
 pub mod enroll;
 pub mod migrate;

@@ -2,7 +2,6 @@
 
 use common::config::Settings;
 use common::device::DeviceName;
-use common::enckey::{Binding, Enckey};
 use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
 use common::otpauth::Label;
@@ -103,22 +102,15 @@ impl Newcomer {
         settings: &Settings,
         moment: &Moment,
     ) -> Result<Device, Error> {
-        let mut id = [0; 16];
-        getrandom::fill(&mut id).map_err(|_| Error::StoreUnavailable)?;
-        let parameters = self.parameters;
-        let key = match &self.stored {
-            StoredKey::V1(enckey) => SealedKey::V1(enckey.clone()),
-            StoredKey::V2 { .. } | StoredKey::Plain(_) => {
-                let binding = Binding { user, device: &id, parameters };
-                let sealed = Enckey::seal(&self.key, &settings.secrets, &binding);
-                SealedKey::V2(sealed.map_err(|_| Error::StoreUnavailable)?)
-            }
-        };
+        let key = (&self.key, self.parameters);
+        let device = Device::new(user, name, State::Active, key, &settings.secrets, moment.now);
+        let mut device = device.map_err(|_| Error::StoreUnavailable)?;
+        if let StoredKey::V1(enckey) = &self.stored {
+            device.key = SealedKey::V1(enckey.clone());
+        }
         // A code of now may have been used where the key comes from.
         let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
-        let spent = spent.with_floor(parameters.step_at(moment.now));
-        let (state, created) = (State::Active, moment.now);
-        Ok(Device { name, id, state, parameters, key, spent, created, last_used: None })
+        Ok(Device { spent: spent.with_floor(self.parameters.step_at(moment.now)), ..device })
     }
 }
 

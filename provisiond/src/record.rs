@@ -111,6 +111,12 @@ impl Record {
         self.devices.iter().filter(|device| device.state == State::Active)
     }
 
+    /// Whether any device's codes open logins.
+    #[must_use]
+    pub fn has_active(&self) -> bool {
+        self.active().next().is_some()
+    }
+
     /// The pool that logins from `source` draw on. `now` is Unix seconds.
     #[must_use]
     pub fn pool(&self, source: Source, now: u64) -> &Pool {
@@ -175,6 +181,25 @@ impl Record {
 }
 
 impl Device {
+    /// A new device with that key, sealed under an id of its own.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn new(
+        user: &UserName,
+        name: DeviceName,
+        state: State,
+        (key, parameters): (&Key, Parameters),
+        secrets: &Secrets,
+        now: u64,
+    ) -> Result<Self, CannotMake> {
+        let mut id = [0; 16];
+        getrandom::fill(&mut id).map_err(|_| CannotMake)?;
+        let sealed = Enckey::seal(key, secrets, &Binding { user, device: &id, parameters }).map_err(|_| CannotMake)?;
+        let (key, spent) = (SealedKey::V2(sealed), SpentSteps::default());
+        Ok(Self { name, id, state, parameters, key, spent, created: now, last_used: None })
+    }
+
     /// The device's key.
     ///
     /// # Errors
@@ -211,6 +236,11 @@ impl State {
         }
     }
 }
+
+/// The system gave no random bytes, or no application secret is fit to seal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the device cannot be made now")]
+pub struct CannotMake;
 
 /// The record could not be put into bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

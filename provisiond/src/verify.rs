@@ -7,9 +7,10 @@ use common::user::UserName;
 
 use crate::audit::Line;
 use crate::conversation::{Conversation, new_name};
+use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Damaged, Record};
-use crate::records::{Decision, Failure};
+use crate::records::{Access, Decision, Failure};
 use crate::service::{Call, Service};
 use crate::source::Source;
 use crate::throttle::Moment;
@@ -28,10 +29,17 @@ impl Service {
         };
         let source = source(call, about.rhost.as_deref(), about.tty.as_deref());
         let now = Circumstances { policy: &settings.policy, moment: self.moment(), source };
-        let ask = policy::ask(record.as_ref(), &now);
         let enrolled = record.as_ref().is_some_and(|record| record.enrolled);
-        let digits = record.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
+        let active = record.filter(Record::has_active).or_else(|| self.decoy_of(call.user, &settings));
+        let ask = policy::ask(active.as_ref(), &now);
+        let digits = active.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
+    }
+
+    /// The decoy that stands for a name, if it was ever guessed at.
+    fn decoy_of(&self, user: &UserName, settings: &Settings) -> Option<Record> {
+        let name = decoy::name_for(user, &settings.secrets)?;
+        self.records.look(&name, &settings.secrets).ok().flatten()
     }
 
     /// `Verify`: the attempt. When this returns, what it spent or charged is durable.
@@ -49,31 +57,65 @@ impl Service {
             self.audit_attempt(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs"));
             return Ok(VerifyReply { verdict: Verdict::Busy, ask: Ask::TwoCodes, retry_after: None, device: None });
         }
-        let mut ask = Ask::OneCode;
-        let judged = self.records.change(call.access(&settings), |record| {
-            let mut judged = judge(record, call.user, answer.as_ref(), refund, &settings, &now);
-            let next = judged.0.next.take();
-            ask = policy::ask(next.as_ref().or(record), &now);
-            Decision { next, outcome: judged }
-        });
-        let (judged, reason) = match judged {
-            Ok(judged) => judged,
+        let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
+        let Outcome { judged, reason, ask } = match outcome {
+            Ok(outcome) => outcome,
             Err(Failure::Unavailable) => {
                 self.audit_attempt(call, attempt, "unavailable", None, Some("store"));
                 return Err(Error::StoreUnavailable);
             }
-            Err(Failure::Busy) => (without_record(Verdict::Busy), None),
-            Err(Failure::Unknown) => (without_record(Verdict::Refused), Some("store_too_slow")),
-            Err(Failure::Damaged(damaged)) => (without_record(Verdict::Refused), Some(damage(&damaged))),
+            Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
+            Err(Failure::Unknown) => Outcome::without_record(Verdict::Refused, Some("store_too_slow")),
+            Err(Failure::Damaged(damaged)) => Outcome::without_record(Verdict::Refused, Some(damage(&damaged))),
         };
         match judged.verdict {
             Verdict::Accepted => self.typos.settle(&conversation),
-            Verdict::Rejected if judged.charged == 0 => self.was_wrong_for_free(call),
-            _ => self.typos.add(&conversation, judged.charged),
+            _ if judged.charged > 0 => self.typos.add(&conversation, judged.charged),
+            Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => self.was_wrong_for_free(call),
+            _ => {}
         }
         let device = judged.device.map(|device| device.to_string());
         self.audit_attempt(call, attempt, judged.verdict.word(), device.as_deref(), reason);
         Ok(VerifyReply { verdict: judged.verdict, ask, retry_after: judged.retry_after, device })
+    }
+
+    /// Judges by the user's record, or, where there is no active device, by a decoy: the same work, the same charge, and
+    /// never a success.
+    fn judge_durably(
+        &self,
+        call: &Call<'_>,
+        answer: Option<&Answer>,
+        refund: u32,
+        settings: &Settings,
+        now: &Circumstances<'_>,
+    ) -> Result<Outcome, Failure> {
+        let access = call.access(settings);
+        let by_record = self.records.change(access, |record| match record.filter(|record| record.has_active()) {
+            Some(record) => {
+                let decision = Outcome::of(record, call.user, answer, refund, settings, now);
+                Decision { next: decision.next, outcome: Ok(decision.outcome) }
+            }
+            None => Decision { next: None, outcome: Err(policy::nobody(record)) },
+        })?;
+        let verdict = match by_record {
+            Ok(outcome) => return Ok(outcome),
+            Err(verdict) => verdict,
+        };
+        let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
+            return Ok(Outcome::without_record(verdict, None));
+        };
+        let by_decoy = self.records.change(Access { user: &name, ..access }, |record| {
+            let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
+                return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
+            };
+            let Decision { next, outcome } = Outcome::of(&decoy, &name, answer, 0, settings, now);
+            Decision { next, outcome: outcome.of_nobody(verdict) }
+        });
+        match by_decoy {
+            // It was sealed under a secret that is gone: nobody loses anything.
+            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, None)),
+            outcome => outcome,
+        }
     }
 
     fn audit_attempt(
@@ -107,11 +149,46 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
     ChallengeReply { ask, conversation: new_name(), enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
 }
 
+/// What became of an attempt.
+struct Outcome {
+    judged: Judged,
+    /// For the log, where the verdict alone does not say it.
+    reason: Option<&'static str>,
+    /// What to ask for next.
+    ask: Ask,
+}
+
+impl Outcome {
+    fn of(
+        record: &Record,
+        user: &UserName,
+        answer: Option<&Answer>,
+        refund: u32,
+        settings: &Settings,
+        now: &Circumstances<'_>,
+    ) -> Decision<Self> {
+        let (mut judged, reason) = judge(record, user, answer, refund, settings, now);
+        let next = judged.next.take();
+        let ask = policy::ask(next.as_ref().or(Some(record)), now);
+        Decision { next, outcome: Self { judged, reason, ask } }
+    }
+
+    fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
+        Self { judged: without_record(verdict), reason, ask: Ask::OneCode }
+    }
+
+    /// A decoy's outcome, told as that of a name behind which there is nobody.
+    fn of_nobody(self, verdict: Verdict) -> Self {
+        let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
+        Self { judged, reason: None, ask: self.ask }
+    }
+}
+
 /// An attempt, judged, with the reason for the log where the verdict alone does not say it.
 type Reasoned = (Judged, Option<&'static str>);
 
 fn judge(
-    record: Option<&Record>,
+    record: &Record,
     user: &UserName,
     answer: Option<&Answer>,
     refund: u32,
@@ -122,7 +199,6 @@ fn judge(
         Ok(answer) => answer,
         Err(verdict) => return (without_record(verdict), None),
     };
-    let Some(record) = record else { return (without_record(Verdict::NotEnrolled), None) };
     let keys: Result<Vec<Key>, _> = record.active().map(|device| device.key(user, &settings.secrets)).collect();
     let Ok(keys) = keys else { return (without_record(Verdict::Refused), Some("key_does_not_open")) };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
@@ -176,7 +252,7 @@ fn judge_proof(
     let Some(proof) = proof else { return without_record(Verdict::Malformed) };
     let answer = Answer::parse(std::slice::from_ref(proof));
     let now = Circumstances { policy: &settings.policy, moment: *moment, source: Source::Untold };
-    judge(Some(record), user, answer.as_ref(), 0, settings, &now).0
+    judge(record, user, answer.as_ref(), 0, settings, &now).0
 }
 
 /// Where a login comes from is believed of root's processes only; anyone else could say anything.

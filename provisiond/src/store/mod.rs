@@ -150,6 +150,7 @@ mod tests {
             an_update_from_anything_but_the_present_version_is_a_conflict
             a_version_never_repeats
             users_are_listed_page_by_page_in_the_order_of_their_names
+            records_of_nobody_are_kept_and_neither_listed_nor_counted
             of_many_who_replace_one_version_exactly_one_succeeds
             many_users_are_served_at_once
             a_closed_store_is_unavailable
@@ -252,6 +253,23 @@ mod tests {
         assert_eq!(names(&*store, Some("azure"), 1), ["b"]);
         assert!(names(&*store, None, 0).is_empty());
         assert!(store.list(None, 99).unwrap().iter().all(|(user, row)| user.as_str().as_bytes() == row.bytes));
+    }
+
+    fn records_of_nobody_are_kept_and_neither_listed_nor_counted(backend: &impl Backend) {
+        let store = backend.open();
+        let nobody = UserName::reserved(5);
+        let first = done(store.insert_new(&nobody, vec![1], soon()));
+        assert_eq!(store.health().unwrap().users, 0);
+        drop(store);
+        let store = backend.open();
+        assert_eq!(store.rolled_back_at(), None);
+        let second = done(store.replace(&nobody, first, vec![2], soon()));
+        _ = done(store.insert_new(&user("alice"), vec![3], soon()));
+        let stored = store.load(&nobody).unwrap().unwrap();
+        assert_eq!((stored.bytes, stored.version), (vec![2], second));
+        assert_eq!((names(&*store, None, 9), store.health().unwrap().users), (vec!["alice".to_owned()], 1));
+        drop(store);
+        assert_eq!(backend.open().rolled_back_at(), None);
     }
 
     fn of_many_who_replace_one_version_exactly_one_succeeds(backend: &impl Backend) {

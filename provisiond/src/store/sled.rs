@@ -387,6 +387,10 @@ impl Summary {
 
     /// Makes it what it is after a user's record has gone from one version, or none, to another, or none.
     fn follow(&mut self, key: &[u8], from: Option<Version>, to: Option<Version>) {
+        // What is no user's is not counted: losing its last updates does no harm.
+        if !key.starts_with(RECORDS) {
+            return;
+        }
         if let Some(version) = from {
             self.users = self.users.saturating_sub(1);
             self.imprint = self.imprint.wrapping_sub(imprint(key, version));
@@ -493,7 +497,8 @@ fn imprint(key: &[u8], version: Version) -> u64 {
 }
 
 fn key(user: &UserName) -> Vec<u8> {
-    [RECORDS, user.as_str().as_bytes()].concat()
+    let prefix = if user.is_reserved() { RESERVED } else { RECORDS };
+    [prefix, user.as_str().as_bytes()].concat()
 }
 
 fn user_of(key: &[u8]) -> Option<UserName> {
@@ -530,6 +535,8 @@ fn lost(store: &Path, marker: &Marker) -> OpenError {
 /// A record's key is this and the user's name; its value is the version and the record.
 const RECORDS: &[u8] = b"r";
 const AFTER_RECORDS: &[u8] = b"s";
+/// The same for records that are no user's.
+const RESERVED: &[u8] = b"d";
 /// The key of the [`Summary`].
 const SUMMARY: &[u8] = b"m";
 /// The first byte of the summary: how this store is laid out.

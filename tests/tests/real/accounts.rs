@@ -1,5 +1,6 @@
 //! Who has a device, who had one, and who never did.
 
+use serde_json::json;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{PamCode, Reply};
 use tests::stack::Stack;
@@ -21,6 +22,73 @@ fn who_is_not_enrolled_sees_what_everybody_sees_and_is_refused() {
     }
     daemon.audited("bob", "not_enrolled");
     daemon.audited("no-such-account", "not_enrolled");
+}
+
+#[test]
+fn guessing_on_tells_nobody_who_has_a_device() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong();
+    let stack = Stack::of(&daemon, "guesses", "retry=1");
+    let guesses = |user: &str| -> Vec<_> {
+        (0..7).map(|_| stack.login(user, &[&wrong])).map(|login| (login.code, login.said)).collect()
+    };
+    let enrolled = guesses("alice");
+    assert_ne!(enrolled.first(), enrolled.last(), "after five guesses another prompt comes");
+    let disable = |user: &str| drop(daemon.totpctl_json(&["disable", user], ""));
+    let revoke = |user: &str| drop(daemon.totpctl_json(&["revoke", user], ""));
+    let mut played = Vec::new();
+    for (kind, verdict) in
+        [("nobody", "not_enrolled"), ("pending", "not_enrolled"), ("off", "disabled"), ("gone", "disabled")]
+    {
+        // Names share a thousand budgets: by chance one of them may be used up already.
+        let fresh = (0..).map(|n| format!("{kind}-{n}")).find(|user| {
+            match kind {
+                "nobody" => {}
+                "pending" => drop(daemon.call("Enroll", &json!({ "user": user })).expect("a pending device")),
+                _ => drop(daemon.enroll(user)),
+            }
+            match kind {
+                "off" => disable(user),
+                "gone" => revoke(user),
+                _ => {}
+            }
+            asked(&daemon, user) == "one_code"
+        });
+        let user = fresh.expect("a name");
+        assert_eq!(guesses(&user), enrolled, "{kind}");
+        daemon.audited(&user, verdict);
+        played.push(user);
+    }
+    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["users"], users(&daemon));
+    daemon.kill();
+    daemon.start_again();
+    for user in played {
+        assert_eq!(asked(&daemon, &user), "two_codes", "a restart tells nothing either");
+    }
+}
+
+#[test]
+fn a_list_of_names_makes_no_users() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for n in 0..3000 {
+        let guess = json!({ "user": format!("name-{n}"), "codes": ["123456"], "service": "names" });
+        assert_eq!(daemon.call("Verify", &guess).expect("a verdict")["verdict"], "not_enrolled");
+    }
+    let status = daemon.call("Status", &json!({})).expect("a status");
+    assert_eq!((&status["users"], users(&daemon)), (&json!(0), 0));
+}
+
+/// What a person of that name is asked for.
+fn asked(daemon: &Daemon, user: &str) -> String {
+    let told = daemon.call("Challenge", &json!({ "user": user, "service": "asked" })).expect("a challenge");
+    assert_eq!(told["digits"], json!([6]), "{told}");
+    told["ask"].as_str().expect("what to ask for").to_owned()
+}
+
+fn users(daemon: &Daemon) -> usize {
+    daemon.totpctl_json(&["list"], "")["users"].as_array().expect("a list").len()
 }
 
 #[test]
