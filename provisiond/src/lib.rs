@@ -14,6 +14,7 @@ pub mod commit;
 pub mod conversation;
 pub mod decoy;
 pub mod dispatch;
+pub mod drift;
 pub mod enroll;
 pub mod migrate;
 pub mod names;

@@ -7,6 +7,7 @@ use common::device::DeviceName;
 use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key};
 
+use crate::drift::Drift;
 use crate::record::{Device, Record};
 use crate::source::Source;
 use crate::throttle::Moment;
@@ -105,7 +106,7 @@ enum Standing {
 /// Codes that the device cannot have shown, or that are too few, are found nowhere, in the same time.
 fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Vec<Match> {
     let codes = answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed).unwrap_or_default();
-    let step = device.parameters.step_at(now.moment.now);
+    let step = shown(device, now.moment.now);
     let reach = if answer.is_several() { SERIES_REACH } else { now.policy.window };
     let later = (codes.len() as u64).saturating_sub(1);
     let steps = step.saturating_sub(reach)..=step.saturating_add(reach).saturating_sub(later);
@@ -125,7 +126,7 @@ fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing
     }
     // Codes of the time before a roll-back may have been used in the part of the past that the store has lost.
     let event = now.moment.rolled_back_at;
-    let doubtful = event.map(|event| device.parameters.step_at(event).saturating_add(now.policy.window));
+    let doubtful = event.map(|event| shown(device, event).saturating_add(now.policy.window));
     match doubtful {
         Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
         _ => Standing::Fresh,
@@ -134,12 +135,18 @@ fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing
 
 /// The latest step that anyone may use now.
 fn horizon(device: &Device, now: &Circumstances<'_>) -> u64 {
-    device.parameters.step_at(now.moment.now).saturating_add(now.policy.window)
+    shown(device, now.moment.now).saturating_add(now.policy.window)
+}
+
+/// The step that the device shows at `time`, as far as its clock is known: the middle of the window.
+fn shown(device: &Device, time: u64) -> u64 {
+    device.drift.shown_at(device.parameters.step_at(time))
 }
 
 fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&found.device) {
+        device.drift = learned(device, &found.steps, now);
         found.steps.iter().for_each(|step| device.spent.spend(*step));
         device.last_used = Some(now.moment.now);
     }
@@ -150,11 +157,28 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
     Judged { verdict, device, retry_after: None, charged: 0, next: Some(next) }
 }
 
+/// Where the clock may be wrong, it is no measure of the device's.
+fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
+    let ours = device.parameters.step_at(now.moment.now);
+    match found {
+        _ if now
+            .moment
+            .rolled_back_at
+            .is_some_and(|event| ours <= device.parameters.step_at(event).saturating_add(UNSURE)) =>
+        {
+            device.drift
+        }
+        [only] => device.drift.after_a_code(*only, ours),
+        [.., last] => device.drift.after_a_series(*last, ours, now.policy.window),
+        [] => device.drift,
+    }
+}
+
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
     let device = record.devices.iter().find(|device| device.name == found.device);
     let retry_after = device.map(|device| {
         let next = device.spent.latest(horizon(device, now)).saturating_add(1);
-        device.parameters.start_of(next).saturating_sub(now.moment.now).max(1)
+        device.parameters.start_of(device.drift.ours_at(next)).saturating_sub(now.moment.now).max(1)
     });
     let (verdict, device) = (Verdict::AlreadyUsed, Some(found.device.clone()));
     Judged { verdict, device, retry_after, charged: 0, next: None }
@@ -218,6 +242,8 @@ fn units(record: &Record, fits: impl Fn(u8) -> bool, now: &Circumstances<'_>) ->
 /// Consecutive codes are searched for this many steps to either side, which also finds a device whose clock is off.
 const SERIES_REACH: u64 = 10;
 const POSITIONS_PER_UNIT: u64 = 3;
+/// Steps after a clock or store event in which nothing is learned of a device's clock.
+const UNSURE: u64 = 2;
 /// Seconds. Three codes of a slower device take longer than a login may.
 const QUICK_PERIOD: u32 = 30;
 
@@ -550,6 +576,37 @@ mod tests {
             let code = alice.code(steps);
             assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed, "{steps}");
         }
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_every_time_is_followed_and_the_window_gets_no_wider() {
+        let mut alice = Life::new();
+        for login in 0..6u64 {
+            alice.moment.now = NOW + login * 300;
+            let ahead = alice.code(1 + i64::try_from(login.saturating_sub(1).min(4)).unwrap());
+            assert_eq!(alice.verdict(&ahead), Verdict::Accepted, "login {login}");
+        }
+        alice.moment.now = NOW + 3000;
+        for (steps, verdict) in [(6, Verdict::Rejected), (2, Verdict::Rejected), (3, Verdict::Accepted)] {
+            let code = alice.code(steps);
+            assert_eq!(alice.verdict(&code), verdict, "{steps} ahead");
+        }
+        let mut late = Life::new();
+        let pair = late.code(-7) + &late.code(-6);
+        assert_eq!(late.verdict(&pair), Verdict::Accepted);
+        late.moment.now = NOW + 3000;
+        let code = late.code(-5);
+        assert_eq!(late.verdict(&code), Verdict::Accepted, "two minutes is as far as it goes, and the window");
+    }
+
+    #[test]
+    fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
+        let mut alice = Life::new();
+        let pair = alice.code(2) + &alice.code(3);
+        assert_eq!(alice.verdict(&pair), Verdict::Accepted);
+        alice.moment.now = NOW / 30 * 30 + 18;
+        let code = alice.code(3);
+        assert_eq!(alice.judged(&code, 0).retry_after, Some(12));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::drift::Drift;
 use crate::source::{KnownSources, Source};
 use crate::spent::SpentSteps;
 use crate::throttle::{Moment, Pool};
@@ -61,6 +62,8 @@ pub struct Device {
     pub key: SealedKey,
     /// Which of its codes have been used.
     pub spent: SpentSteps,
+    /// How far its clock is from ours.
+    pub drift: Drift,
     /// When it was enrolled, in Unix seconds.
     pub created: u64,
     /// When it last opened a login, in Unix seconds.
@@ -196,8 +199,8 @@ impl Device {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| CannotMake)?;
         let sealed = Enckey::seal(key, secrets, &Binding { user, device: &id, parameters }).map_err(|_| CannotMake)?;
-        let (key, spent) = (SealedKey::V2(sealed), SpentSteps::default());
-        Ok(Self { name, id, state, parameters, key, spent, created: now, last_used: None })
+        let (key, spent, drift) = (SealedKey::V2(sealed), SpentSteps::default(), Drift::default());
+        Ok(Self { name, id, state, parameters, key, spent, drift, created: now, last_used: None })
     }
 
     /// The device's key.
@@ -293,7 +296,7 @@ pub(crate) mod tests {
         let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &Binding { user, device: &id, parameters }).unwrap());
         let name = DeviceName::new(name).unwrap();
         let (state, spent) = (State::Active, SpentSteps::default());
-        Device { name, id, state, parameters, key, spent, created: 0, last_used: None }
+        Device { name, id, state, parameters, key, spent, drift: Drift::default(), created: 0, last_used: None }
     }
 
     fn record() -> (UserName, Record) {

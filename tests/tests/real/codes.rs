@@ -6,6 +6,20 @@ use tests::stack::Stack;
 use tests::world;
 
 #[test]
+fn a_device_whose_clock_is_wrong_needs_two_codes_once_and_then_one() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "ahead", "retry=1");
+    // Read at once: read again in the next step they would be other codes.
+    let [now, third, fourth, fifth] = [0, 3, 4, 5].map(|steps| alice.code_at(steps));
+    assert_eq!(stack.login("alice", &[&fifth]).code, PamCode::AUTH_ERR, "two and a half minutes ahead");
+    assert_eq!(stack.login("alice", &[&format!("{third} {fourth}")]).code, PamCode::SUCCESS);
+    assert_eq!(stack.login("alice", &[&fifth]).code, PamCode::SUCCESS, "its clock is known now");
+    assert_eq!(stack.login("alice", &[&now]).code, PamCode::AUTH_ERR, "and the window is no wider");
+}
+
+#[test]
 fn a_code_is_accepted_once_and_its_replay_is_audited_as_already_used() {
     let _place = world::enter();
     let daemon = Daemon::start();
