@@ -15,6 +15,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
+use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
 use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
@@ -35,6 +36,8 @@ pub struct Settings {
     pub admin_group: Option<String>,
     /// How attempts are judged.
     pub policy: Policy,
+    /// What a source may try.
+    pub limits: Limits,
 }
 
 /// What a new device gets when nobody says otherwise.
@@ -98,6 +101,7 @@ impl Settings {
             store: raw.provisiond.store.check().at(path)?,
             admin_group: raw.provisiond.admin_group,
             policy: raw.policy.check().at(path)?,
+            limits: raw.limits.check().map_err(|why| bad("limits.trusted-sources", why)).at(path)?,
         })
     }
 }
@@ -225,6 +229,7 @@ struct RawSettings {
     allow_weak_secrets: bool,
     provisiond: RawProvisiond,
     policy: RawPolicy,
+    limits: RawLimits,
 }
 
 impl RawSettings {
@@ -237,6 +242,7 @@ impl RawSettings {
             allow_weak_secrets: totp.allow_weak_secrets.unwrap_or(false),
             provisiond: file.provisiond.unwrap_or_default(),
             policy: file.policy.unwrap_or_default(),
+            limits: file.limits.unwrap_or_default(),
         })
     }
 }
@@ -253,6 +259,7 @@ struct RawFile {
     context: Option<RawContext>,
     provisiond: Option<RawProvisiond>,
     policy: Option<RawPolicy>,
+    limits: Option<RawLimits>,
 }
 
 impl RawFile {
@@ -493,6 +500,7 @@ mod tests {
             assert_eq!(settings.store, SledSettings { path: DEFAULT_STORE.into(), cache_mib: 32 });
             assert_eq!((settings.admin_group, settings.new_device.issuer), (None, None));
             assert_eq!(settings.encrypt_cost, 14);
+            assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
         }
     }
 
@@ -502,7 +510,8 @@ mod tests {
         let text = format!(
             "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
              provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n\
-             policy: {{window: 0, budget: 0, refill: 2h}}\n",
+             policy: {{window: 0, budget: 0, refill: 2h}}\n\
+             limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n",
             folder.path("secrets").display()
         );
         let settings = folder.load(&text).unwrap();
@@ -511,6 +520,7 @@ mod tests {
         assert_eq!(settings.store, SledSettings { path: "/srv/store".into(), cache_mib: 8 });
         assert_eq!(settings.admin_group.as_deref(), Some("wheel"));
         assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200) });
+        assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
     }
 
     #[test]
@@ -575,6 +585,10 @@ mod tests {
             ("policy: {refill: 1s}\n", "policy.refill"),
             ("policy: {refill: 99999999999999999999d}\n", "24h"),
             ("policy: {budget: 1, budget: 2}\n", "duplicate"),
+            ("limits: {per-source: -1}\n", "line 1"),
+            ("limits: {per-user: 1}\n", "per-user"),
+            ("limits: {trusted-sources: [192.0.2.1/24]}\n", "limits.trusted-sources"),
+            ("limits: {trusted-sources: all}\n", "line 1"),
             ("provisiond: {store: {etcd: {}}}\n", "etcd"),
             ("provisiond: {store: sled}\n", "line 1"),
             ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),

@@ -23,6 +23,8 @@ pub mod config;
 #[cfg(feature = "sealing")]
 pub mod enckey;
 #[cfg(feature = "sealing")]
+pub mod limits;
+#[cfg(feature = "sealing")]
 pub mod lineage;
 #[cfg(feature = "sealing")]
 pub mod otpauth;

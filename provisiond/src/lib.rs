@@ -28,6 +28,7 @@ pub mod server;
 pub mod service;
 pub mod source;
 pub mod spent;
+pub mod spray;
 pub mod startup;
 pub mod store;
 pub mod throttle;

@@ -21,6 +21,8 @@ pub struct Circumstances<'a> {
     pub moment: Moment,
     /// Where the login comes from.
     pub source: Source,
+    /// Too many wrong codes have come from there: a single one is not judged.
+    pub suspect: bool,
 }
 
 /// What the person is asked for. An unknown user is asked like everyone.
@@ -28,6 +30,7 @@ pub struct Circumstances<'a> {
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     match record {
         Some(record) if !affordable(cheapest_guess(record, now), record, now) => series(record, now),
+        None if now.suspect => Ask::TwoCodes,
         _ => Ask::OneCode,
     }
 }
@@ -201,6 +204,9 @@ fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
 /// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full
 /// pool and is paid off with time, rather than never be possible.
 fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -> bool {
+    if now.suspect {
+        return false;
+    }
     let left = record.pool(now.source, now.moment.now).budget.left(now.policy, &now.moment);
     price == 0 || (left > 0 && left >= price.min(now.policy.budget))
 }
@@ -268,6 +274,7 @@ mod tests {
         policy: Policy,
         moment: Moment,
         source: Source,
+        suspect: bool,
     }
 
     impl Life {
@@ -275,11 +282,17 @@ mod tests {
             let mut record = Record::new(&Moment { now: NOW, rolled_back_at: None });
             record.enrolled = true;
             record.devices.push(device(&user("alice"), "default", Parameters::default()));
-            Self { record, policy: POLICY, moment: Moment { now: NOW, rolled_back_at: None }, source: Source::Untold }
+            Self {
+                record,
+                policy: POLICY,
+                moment: Moment { now: NOW, rolled_back_at: None },
+                source: Source::Untold,
+                suspect: false,
+            }
         }
 
         fn now(&self) -> Circumstances<'_> {
-            Circumstances { policy: &self.policy, moment: self.moment, source: self.source }
+            Circumstances { policy: &self.policy, moment: self.moment, source: self.source, suspect: self.suspect }
         }
 
         fn comes_from(&mut self, address: &str) {
@@ -524,6 +537,19 @@ mod tests {
         assert_eq!(alice.left(), 5, "after a month the address is like any other, and the stranger's guesses are back");
         alice.source = Source::Untold;
         assert_eq!(alice.left(), 5);
+    }
+
+    #[test]
+    fn a_suspect_source_is_asked_for_two_codes_and_charged_nothing() {
+        let mut alice = Life::new();
+        alice.suspect = true;
+        let (wrong, right) = (alice.wrong(), alice.code(0));
+        assert_eq!((alice.ask(), ask(None, &alice.now())), (Ask::TwoCodes, Ask::TwoCodes));
+        for single in [&wrong, &right] {
+            assert_eq!(alice.verdict(single), Verdict::TwoCodesNeeded);
+        }
+        assert_eq!(alice.left(), 5);
+        assert_eq!(alice.verdict(&format!("{right}{}", alice.code(1))), Verdict::Accepted, "never refused");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::names::Names;
 use crate::patience::Patience;
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
+use crate::spray::Sprays;
 use crate::throttle::Moment;
 
 /// The daemon's state.
@@ -29,6 +30,8 @@ pub struct Service {
     pub names: Names,
     /// Typos of logins that are going on.
     pub typos: Typos,
+    /// Wrong codes of each network.
+    pub sprays: Sprays,
     /// Lines of the log that each uid may cause.
     pub quotas: Quotas,
     /// What people's own processes were wrong at for free.
@@ -84,6 +87,7 @@ impl Service {
             audit,
             names,
             typos: Typos::default(),
+            sprays: Sprays::default(),
             quotas: Quotas::default(),
             patience: Patience::default(),
             connections: AtomicU64::new(0),

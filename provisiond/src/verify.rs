@@ -1,6 +1,7 @@
 //! A login's two calls, and the proof that self-service asks for. All three judge through [`crate::policy`].
 
 use common::config::Settings;
+use common::limits::Limits;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 use common::secret::{Answer, Key, SecretText};
 use common::user::UserName;
@@ -27,8 +28,7 @@ impl Service {
             Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new(), &settings)),
             Err(failure) => return Err(self.failure(&failure, call)),
         };
-        let source = source(call, about.rhost.as_deref(), about.tty.as_deref());
-        let now = Circumstances { policy: &settings.policy, moment: self.moment(), source };
+        let now = self.circumstances(call, about.rhost.as_deref(), about.tty.as_deref(), &settings);
         let enrolled = record.as_ref().is_some_and(|record| record.enrolled);
         let active = record.filter(Record::has_active).or_else(|| self.decoy_of(call.user, &settings));
         let ask = policy::ask(active.as_ref(), &now);
@@ -48,8 +48,7 @@ impl Service {
     /// [`Error::StoreUnavailable`].
     pub fn verify(&self, call: &Call<'_>, attempt: &Verify) -> Result<VerifyReply, Error> {
         let settings = self.settings();
-        let source = source(call, attempt.rhost.as_deref(), attempt.tty.as_deref());
-        let now = Circumstances { policy: &settings.policy, moment: self.moment(), source };
+        let now = self.circumstances(call, attempt.rhost.as_deref(), attempt.tty.as_deref(), &settings);
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
@@ -74,9 +73,33 @@ impl Service {
             Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => self.was_wrong_for_free(call),
             _ => {}
         }
+        self.count_for_the_source(&now, attempt, judged.verdict, &settings.limits);
         let device = judged.device.map(|device| device.to_string());
         self.audit_attempt(call, attempt, judged.verdict.word(), device.as_deref(), reason);
         Ok(VerifyReply { verdict: judged.verdict, ask, retry_after: judged.retry_after, device })
+    }
+
+    fn circumstances<'a>(
+        &self,
+        call: &Call<'_>,
+        rhost: Option<&str>,
+        tty: Option<&str>,
+        settings: &'a Settings,
+    ) -> Circumstances<'a> {
+        let source = source(call, rhost, tty);
+        let suspect = !trusted(rhost, &settings.limits) && self.sprays.are_from(source, settings.limits.per_source);
+        Circumstances { policy: &settings.policy, moment: self.moment(), source, suspect }
+    }
+
+    /// A wrong code counts for where it came from, also if there is no account that it could cost anything.
+    fn count_for_the_source(&self, now: &Circumstances<'_>, attempt: &Verify, verdict: Verdict, limits: &Limits) {
+        let wrong =
+            matches!(verdict, Verdict::Rejected | Verdict::Malformed | Verdict::NotEnrolled | Verdict::Disabled);
+        let rhost = attempt.rhost.as_deref();
+        if wrong && !trusted(rhost, limits) && self.sprays.count(now.source, limits.per_source) {
+            let line = Line::new("spray").with_some("source", rhost).with("wrong_codes", limits.per_source);
+            self.audit.write(line.warning());
+        }
     }
 
     /// Judges by the user's record, or, where there is no active device, by a decoy: the same work, the same charge, and
@@ -251,8 +274,14 @@ fn judge_proof(
 ) -> Judged {
     let Some(proof) = proof else { return without_record(Verdict::Malformed) };
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let now = Circumstances { policy: &settings.policy, moment: *moment, source: Source::Untold };
+    let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
+    let now = Circumstances { policy, moment, source, suspect: false };
     judge(record, user, answer.as_ref(), 0, settings, &now).0
+}
+
+/// Whether the wrong codes from there are not counted.
+fn trusted(rhost: Option<&str>, limits: &Limits) -> bool {
+    rhost.and_then(|rhost| rhost.parse().ok()).is_some_and(|address| limits.trust(address))
 }
 
 /// Where a login comes from is believed of root's processes only; anyone else could say anything.

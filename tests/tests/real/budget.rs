@@ -1,10 +1,10 @@
 //! Guessing: five single codes, then two consecutive ones, never a locked door.
 
 use serde_json::{Value, json};
-use tests::daemon::Daemon;
+use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::oathtool::Authenticator;
-use tests::stack::Stack;
+use tests::stack::{Login, Stack};
 use tests::wire::Who;
 use tests::world;
 
@@ -108,10 +108,7 @@ fn strangers_do_not_use_up_the_guesses_of_where_the_owner_logs_in_from() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "sources", "retry=1");
-    let from = |rhost: &str, typed: &str| {
-        let login = stack.attempt("alice").item(Item::Rhost, rhost).item(Item::Tty, "ssh");
-        login.run(|_| Reply::text(typed)).code
-    };
+    let from = |rhost: &str, typed: &str| login_from(&stack, "alice", rhost, typed).code;
     let [current, next] = alice.pair();
     assert_eq!(from("2001:db8::7", &current), PamCode::SUCCESS);
     for _ in 0..6 {
@@ -126,6 +123,39 @@ fn strangers_do_not_use_up_the_guesses_of_where_the_owner_logs_in_from() {
     assert_eq!(told["verdict"], "two_codes_needed", "a process of one's own is not believed: {told}");
     assert_eq!(from("2001:db8::9", &alice.wrong()), PamCode::AUTH_ERR);
     assert_eq!(daemon.known_budget("alice"), 4);
+}
+
+#[test]
+fn who_tries_a_few_guesses_on_each_of_many_accounts_is_asked_for_two_codes_by_all_of_them() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("limits: {per-source: 12, trusted-sources: [198.51.100.0/24]}\n").start();
+    let (alice, bob) = (daemon.enroll("alice"), daemon.enroll("bob"));
+    let stack = Stack::of(&daemon, "spray", "retry=1");
+    let from = |user: &str, rhost: &str, typed: &str| login_from(&stack, user, rhost, typed);
+    for source in ["203.0.113.9", "198.51.100.7"] {
+        for n in 0..4 {
+            for typed in ["123456", "no code", "654321"] {
+                assert_eq!(from(&format!("guessed-{n}"), source, typed).code, PamCode::AUTH_ERR);
+            }
+        }
+    }
+    let told = daemon.log.wait_for(&["event=spray ", "source=203.0.113.9", "wrong_codes=12"]);
+    assert_eq!(daemon.log.with(&["event=spray "]), [told], "told once, and of no trusted source");
+    let single = from("alice", "203.0.113.9", &alice.code());
+    assert_eq!(single.code, PamCode::AUTH_ERR);
+    let nobody = from("no-such-account", "203.0.113.9", "123456");
+    assert_eq!((nobody.code, &nobody.said), (single.code, &single.said));
+    assert_eq!(daemon.budget("alice"), 5, "a code that is not judged costs nothing");
+    assert_eq!(from("bob", "203.0.113.9", &bob.pair().join(" ")).code, PamCode::SUCCESS, "nobody is locked out");
+    for (source, typed) in [("203.0.113.10", alice.code()), ("198.51.100.7", alice.code_at(1))] {
+        assert_eq!(from("alice", source, &typed).code, PamCode::SUCCESS, "{source}");
+    }
+}
+
+/// A login from a remote host, as sshd tells it.
+fn login_from(stack: &Stack, user: &str, rhost: &str, typed: &str) -> Login {
+    let login = stack.attempt(user).item(Item::Rhost, rhost).item(Item::Tty, "ssh");
+    login.run(|_| Reply::text(typed))
 }
 
 #[test]

@@ -1,0 +1,141 @@
+//! Limits for those who try: how many wrong codes a source has, and which sources are not counted.
+
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+/// The section `limits` of the settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Wrong codes an hour from one source, for all accounts together, until it is asked for two codes.
+    pub per_source: u32,
+    /// Sources that many people share: a bastion, a terminal server.
+    pub trusted_sources: Vec<Block>,
+}
+
+impl Limits {
+    /// Whether the address is one whose wrong codes are not counted.
+    #[must_use]
+    pub fn trust(&self, address: IpAddr) -> bool {
+        self.trusted_sources.iter().any(|block| block.holds(address))
+    }
+}
+
+/// A block of addresses: `192.0.2.0/24`, `2001:db8::/32`, or one address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Block {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Block {
+    /// Reads a block in CIDR notation (RFC 4632 section 3.1). All bits after the prefix are 0: who writes
+    /// `192.0.2.7/24` meant something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().ok()?;
+        let digits_only = |bits: &&str| bits.bytes().all(|b| b.is_ascii_digit());
+        let width = width(address);
+        let bits = bits.map_or(Some(width), |bits| Some(bits).filter(digits_only)?.parse().ok())?;
+        let block = Self { address, bits };
+        (bits <= width && prefix(address, bits) == number(address)).then_some(block)
+    }
+
+    /// Whether the address lies in the block. An IPv4 address in IPv6's clothes counts as IPv4.
+    #[must_use]
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let (address, own) = (address.to_canonical(), self.address);
+        address.is_ipv4() == own.is_ipv4() && prefix(address, self.bits) == number(own)
+    }
+}
+
+fn width(address: IpAddr) -> u32 {
+    if address.is_ipv4() { 32 } else { 128 }
+}
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_bits().into(),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+/// The address with everything after its first `bits` bits set to 0.
+fn prefix(address: IpAddr, bits: u32) -> u128 {
+    let rest = width(address).saturating_sub(bits);
+    number(address).checked_shr(rest).and_then(|kept| kept.checked_shl(rest)).unwrap_or(0)
+}
+
+/// The section as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(crate) struct RawLimits {
+    #[serde(rename = "per-source", alias = "per_source")]
+    per_source: Option<u32>,
+    #[serde(rename = "trusted-sources", alias = "trusted_sources")]
+    trusted_sources: Vec<String>,
+}
+
+impl RawLimits {
+    /// The limits, or the first block that is none.
+    pub(crate) fn check(self) -> Result<Limits, String> {
+        let blocks = self.trusted_sources.iter().map(|text| Block::parse(text).ok_or_else(|| not_a_block(text)));
+        Ok(Limits {
+            per_source: self.per_source.unwrap_or(PER_SOURCE),
+            trusted_sources: blocks.collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn not_a_block(text: &str) -> String {
+    format!(
+        "'{}' is no block of addresses: write it as '192.0.2.0/24', with zeros after the prefix",
+        crate::text::printable(text)
+    )
+}
+
+const PER_SOURCE: u32 = 60;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_holds_the_addresses_with_its_prefix() {
+        for (block, inside, outside) in [
+            ("192.0.2.0/24", "192.0.2.255", "192.0.3.0"),
+            ("192.0.2.7", "192.0.2.7", "192.0.2.8"),
+            ("192.0.2.128/25", "192.0.2.128", "192.0.2.127"),
+            ("0.0.0.0/0", "203.0.113.1", "::1"),
+            ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
+            ("::/0", "2001:db8::1", "192.0.2.1"),
+            ("192.0.2.0/24", "::ffff:192.0.2.1", "::192.0.2.1"),
+        ] {
+            let holds = |address: &str| Block::parse(block).unwrap().holds(address.parse().unwrap());
+            assert!(holds(inside) && !holds(outside), "{block}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_block_is_refused() {
+        for text in [
+            "",
+            "/",
+            "192.0.2.0/33",
+            "192.0.2.0/-1",
+            "192.0.2.0/+8",
+            "192.0.2.0/",
+            "192.0.2.7/24",
+            "::1/64",
+            "example.org",
+            "192.0.2",
+            " 192.0.2.1",
+            "::/129",
+            "192.0.2.0/24/8",
+            "192.0.2.0/99999999999",
+        ] {
+            assert_eq!(Block::parse(text), None, "{text:?}");
+        }
+    }
+}
