@@ -1,0 +1,176 @@
+//! A year under attack, judged by the shipped policy: somebody who has the first factor guesses all the time, and the owner
+//! logs in fifty times a day, with typos. Seeded: every run is the same year.
+//!
+//! What the attacker is not let judge costs no time, so a burst of guesses stands for the thousands of that moment.
+
+#![expect(
+    clippy::arithmetic_side_effects,
+    clippy::unwrap_used,
+    reason = "a test that overflows or panics fails, which is what it should do"
+)]
+
+use std::time::Duration;
+
+use common::config::Policy;
+use common::device::DeviceName;
+use common::protocol::{Ask, Verdict};
+use common::secret::{Answer, Key, SecretText};
+use common::secrets::{Secrets, TaggedSecrets};
+use common::totp::Parameters;
+use common::user::UserName;
+use provisiond::policy::{Circumstances, admit, ask, judge};
+use provisiond::record::{Device, Record, State};
+use provisiond::source::Source;
+use provisiond::throttle::Moment;
+
+#[test]
+fn who_guesses_from_elsewhere_has_370_guesses_in_a_year_and_the_owner_notices_nothing() {
+    let mut year = Year::new();
+    let told = year.pass("203.0.113.9");
+    assert!((365..=5 + 365).contains(&told.judged), "{told:?}");
+    assert_eq!((told.logins, told.let_in_with_one_code), (365 * LOGINS, 365 * LOGINS), "{told:?}");
+}
+
+#[test]
+fn who_guesses_from_the_owners_own_network_has_no_more_and_the_owner_is_in_within_three_periods() {
+    let mut year = Year::new();
+    let told = year.pass(HOME);
+    assert!(told.judged <= 5 + 365, "{told:?}");
+    assert_eq!(told.logins, 365 * LOGINS, "every login succeeded: {told:?}");
+    assert!(told.longest <= 3 * PERIOD, "{told:?}");
+    assert!(told.with_three_codes > 0, "thousands of pairs were tried: {told:?}");
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+struct Told {
+    /// The attacker's single codes that were compared with anything.
+    judged: u64,
+    logins: u64,
+    let_in_with_one_code: u64,
+    with_three_codes: u64,
+    /// Seconds that the owner's slowest login took.
+    longest: u64,
+}
+
+struct Year {
+    record: Record,
+    key: Key,
+    random: u64,
+}
+
+impl Year {
+    fn new() -> Self {
+        let secrets = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n").unwrap(), None).unwrap();
+        let (user, key) = (UserName::new("alice").unwrap(), Key::new(b"12345678901234567890".to_vec()).unwrap());
+        let parameters = (&key, Parameters::default());
+        let device = Device::new(&user, DeviceName::nth(1), State::Active, parameters, &secrets, START).unwrap();
+        let record = Record::new(&Moment { now: START, rolled_back_at: None });
+        Self { record: Record { enrolled: true, devices: vec![device], ..record }, key, random: 42 }
+    }
+
+    fn pass(&mut self, attackers: &str) -> Told {
+        let mut told = Told::default();
+        // The first login makes the network a known one.
+        self.owner_logs_in(START, &mut Told::default());
+        for day in 1..=365 {
+            for moment in 0..LOGINS {
+                let now = START + day * DAY + moment * (DAY / LOGINS);
+                told.judged += self.guess(attackers, now, if day <= 40 { 30 } else { 1 });
+                self.owner_logs_in(now + 60, &mut told);
+            }
+        }
+        told
+    }
+
+    /// A burst of single codes, until no more are judged, and a number of pairs or triples. Returns how many single codes
+    /// were compared.
+    fn guess(&mut self, from: &str, now: u64, series: usize) -> u64 {
+        let mut judged = 0;
+        for _ in 0..8 {
+            let code = self.guessed();
+            let (verdict, _) = self.attempt(from, now, &code, 0);
+            assert_ne!(verdict, Verdict::Accepted, "the seed was lucky: take another");
+            judged += u64::from(verdict == Verdict::Rejected);
+        }
+        for _ in 0..series {
+            let typed = match self.asked(from, now) {
+                Ask::ThreeCodes => [self.guessed(), self.guessed(), self.guessed()].concat(),
+                Ask::OneCode | Ask::TwoCodes => [self.guessed(), self.guessed()].concat(),
+            };
+            assert_ne!(self.attempt(from, now, &typed, 0).0, Verdict::Accepted);
+        }
+        judged
+    }
+
+    /// Types what is asked for, now and then wrongly at first, and waits for the codes that it takes. What the typo cost is
+    /// given back with the success that follows it in the same conversation.
+    fn owner_logs_in(&mut self, begun: u64, told: &mut Told) {
+        let (mut now, mut typos) = (begun, 0);
+        if self.next_random().is_multiple_of(10) {
+            let typo = self.guessed();
+            typos = self.attempt(HOME, now, &typo, 0).1;
+        }
+        let asked = self.asked(HOME, now);
+        let codes = match asked {
+            Ask::OneCode => 1,
+            Ask::TwoCodes => 2,
+            Ask::ThreeCodes => 3,
+        };
+        let first = Parameters::default().step_at(now);
+        let typed: String = (first..first + codes).map(|step| self.shown(step)).collect();
+        // The last code is there when its step begins.
+        now = now.max(Parameters::default().start_of(first + codes - 1));
+        assert_eq!(self.attempt(HOME, now, &typed, typos).0, Verdict::Accepted, "{asked:?} at {now}");
+        told.logins += 1;
+        told.let_in_with_one_code += u64::from(codes == 1);
+        told.with_three_codes += u64::from(codes == 3);
+        told.longest = told.longest.max(now - begun);
+    }
+
+    fn asked(&self, from: &str, now: u64) -> Ask {
+        ask(Some(&self.record), &circumstances(from, now))
+    }
+
+    /// The verdict, and the units that it cost.
+    fn attempt(&mut self, from: &str, now: u64, typed: &str, refund: u32) -> (Verdict, u32) {
+        let answer = Answer::parse(&[SecretText::new(typed.to_owned())]);
+        let now = circumstances(from, now);
+        match admit(&self.record, answer.as_ref(), &now) {
+            Ok(answer) => {
+                let judged = judge(&self.record, std::slice::from_ref(&self.key), answer, refund, &now);
+                self.record = judged.next.unwrap_or_else(|| self.record.clone());
+                (judged.verdict, judged.charged)
+            }
+            Err(verdict) => (verdict, 0),
+        }
+    }
+
+    fn shown(&self, step: u64) -> String {
+        Parameters::default().code_at(&self.key, step).to_string()
+    }
+
+    fn guessed(&mut self) -> String {
+        format!("{:06}", self.next_random() % 1_000_000)
+    }
+
+    /// SplitMix64.
+    fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+fn circumstances(from: &str, now: u64) -> Circumstances<'static> {
+    let (source, moment) = (Source::told(Some(from), Some("ssh")), Moment { now, rolled_back_at: None });
+    Circumstances { policy: &POLICY, moment, source, suspect: false }
+}
+
+const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
+const START: u64 = 1_800_000_000;
+const DAY: u64 = 86_400;
+const PERIOD: u64 = 30;
+const LOGINS: u64 = 50;
+const HOME: &str = "192.0.2.1";
