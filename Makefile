@@ -5,6 +5,7 @@ SYSCONFDIR ?= /etc
 BINDIR ?= $(PREFIX)/bin
 SBINDIR ?= $(PREFIX)/sbin
 DOCDIR ?= $(PREFIX)/share/doc/pam-totp
+MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
@@ -63,7 +64,8 @@ test: root check ## check, then everything that needs root and real servers: at 
 install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
 	@test -e $(RELEASE)/provisiond || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MODULEDIR)' '$(DESTDIR)$(UNITDIR)' \
-	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(SYSCONFDIR)/pam-totp'
+	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(MANDIR)/man8' \
+	    '$(DESTDIR)$(SYSCONFDIR)/pam-totp'
 	install -m 755 $(RELEASE)/totpctl '$(DESTDIR)$(BINDIR)/totpctl'
 	install -m 755 $(RELEASE)/provisiond '$(DESTDIR)$(SBINDIR)/provisiond'
 	install -m 644 $(RELEASE)/libpam_totp.so '$(DESTDIR)$(MODULEDIR)/pam_totp.so'
@@ -72,13 +74,15 @@ install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the to
 	install -m 644 packaging/sysusers.d/pam-totp.conf '$(DESTDIR)$(SYSUSERSDIR)'
 	install -m 644 packaging/tmpfiles.d/pam-totp.conf '$(DESTDIR)$(TMPFILESDIR)'
 	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
+	install -m 644 docs/pam_totp.8 '$(DESTDIR)$(MANDIR)/man8'
 	@# Settings that somebody may have changed are never overwritten.
 	test -e '$(DESTDIR)$(SETTINGS)' || install -m 640 packaging/settings.yaml '$(DESTDIR)$(SETTINGS)'
 
 uninstall: ## remove what `make install` copied; settings, secrets and the store stay
 	rm -f '$(DESTDIR)$(BINDIR)/totpctl' '$(DESTDIR)$(SBINDIR)/provisiond' '$(DESTDIR)$(MODULEDIR)/pam_totp.so' \
 	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
-	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf'
+	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf' \
+	    '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 	@echo 'Still there: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Take pam_totp.so out of /etc/pam.d as well.'
 

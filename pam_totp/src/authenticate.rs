@@ -132,6 +132,9 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
         let ChallengeReply { mut ask, conversation, enrolled, digits: _ } = self.challenge()?;
         if self.options.nullok && enrolled == Some(false) {
+            if self.options.always_prompt {
+                self.ask(ask)?;
+            }
             return Err(Stop::NeedsNoCode);
         }
         let mut rounds = self.options.retry;
@@ -200,7 +203,9 @@ fn reason_after_a_code(error: &ClientError) -> String {
 /// Provisiond keeps the account of verdicts. Here stands what it cannot know, and with `debug` why PAM got its code.
 fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
     Some(match end {
-        Err(Stop::NeedsNoCode) => (LogLvl::NOTICE, format!("user '{user}' was never enrolled: no code asked (nullok)")),
+        Err(Stop::NeedsNoCode) => {
+            (LogLvl::NOTICE, format!("user '{user}' was never enrolled: no code needed (nullok)"))
+        }
         Err(Stop::BadName(why)) => (LogLvl::NOTICE, format!("user '{user}' refused: {why}")),
         Err(Stop::UserChanged) => (LogLvl::WARNING, format!("user '{user}' refused: the name changed at the prompt")),
         Err(Stop::Unavailable(why)) => (LogLvl::ERR, format!("user '{user}' refused: {why}")),
@@ -424,7 +429,7 @@ mod tests {
     #[test]
     fn nullok_lets_through_only_who_was_never_enrolled() {
         let options = Options { nullok: true, ..retrying(1) };
-        let logged = vec![Logged("user 'alice' was never enrolled: no code asked (nullok)")];
+        let logged = vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
         assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), logged]), PamError::IGNORE);
         for enrolled in [None, Some(true)] {
             for verdict in [Verdict::NotEnrolled, Verdict::Disabled] {
@@ -432,6 +437,19 @@ mod tests {
                 assert_eq!(code, PamError::AUTH_ERR, "{enrolled:?} {verdict:?}");
             }
         }
+    }
+
+    #[test]
+    fn with_always_prompt_who_was_never_enrolled_is_asked_once_and_nothing_is_judged() {
+        let options = Options { nullok: true, always_prompt: true, ..Options::default() };
+        let logged = vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
+        let code = play(&options, [begins(Ask::OneCode, Some(false)), asks(PROMPT, "123456"), logged]);
+        assert_eq!(code, PamError::IGNORE);
+        let code = play(&options, [begins(Ask::OneCode, Some(false)), vec![Asked(PROMPT, None)]]);
+        assert_eq!(code, PamError::CONV_ERR);
+        let options = Options { nullok: false, ..retrying(1) };
+        let judged = round(PROMPT, "123456", Verdict::NotEnrolled);
+        assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), judged]), PamError::AUTH_ERR);
     }
 
     #[test]

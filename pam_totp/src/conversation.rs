@@ -19,7 +19,7 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// `silent` is the application's `PAM_SILENT`: nothing is said, but what must be asked is asked.
+    /// `silent`: nothing is said, but what must be asked is asked.
     pub(crate) fn new(pam: &'a Pam, silent: bool) -> Self {
         Self { pam, silent }
     }

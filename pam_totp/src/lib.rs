@@ -26,7 +26,7 @@ use common::client::{Client, ClientError};
 use common::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply};
 use pamsm::{LogLvl, Pam, PamError, PamFlags};
 
-use crate::authenticate::{Application, Daemon, authenticate};
+use crate::authenticate::{Daemon, authenticate};
 use crate::conversation::{Transaction, log};
 use crate::options::Options;
 
@@ -39,11 +39,14 @@ pub unsafe extern "C" fn pam_sm_authenticate(pam: Pam, flags: c_int, argc: c_int
     fenced(&pam, || {
         // SAFETY: what libpam promises.
         let arguments = unsafe { arguments(argc, argv) };
-        let mut application = Transaction::new(&pam, PamFlags::from_bits_truncate(flags).contains(PamFlags::SILENT));
         match Options::parse(&arguments) {
-            Ok(options) => authenticate(&mut application, &mut Provisiond::new(&options), &options),
+            Ok(options) => {
+                let silent = PamFlags::from_bits_truncate(flags).contains(PamFlags::SILENT);
+                let mut application = Transaction::new(&pam, silent || options.quiet);
+                authenticate(&mut application, &mut Provisiond::new(&options), &options)
+            }
             Err(bad) => {
-                application.log(LogLvl::ERR, &bad.to_string());
+                log(&pam, LogLvl::ERR, &bad.to_string());
                 PamError::SERVICE_ERR
             }
         }

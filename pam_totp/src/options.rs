@@ -5,6 +5,8 @@
 
 #![forbid(unsafe_code)]
 
+mod elsewhere;
+
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -21,16 +23,20 @@ pub struct Options {
     pub server_uid: u32,
     /// `timeout=`: how long one call to provisiond may take, in whole seconds.
     pub timeout: Duration,
-    /// `prompt=`: what asks for one code; our own words if absent.
+    /// `prompt=` or `authtok_prompt=`: what asks for one code; our own words if absent.
     pub prompt: Option<String>,
     /// `retry=`: how many times the person may try.
     pub retry: u32,
-    /// `nullok`: who was never enrolled needs no code.
+    /// `nullok` or `nouserok`: who was never enrolled needs no code.
     pub nullok: bool,
+    /// `always_prompt`: who needs no code is asked all the same.
+    pub always_prompt: bool,
     /// `user_unknown`: who was never enrolled is unknown to us, rather than refused.
     pub user_unknown: bool,
-    /// `echo_verification_code`: the code is seen while it is typed.
+    /// `echo_verification_code` or `echo-verification-code`: the code is seen while it is typed.
     pub echo_verification_code: bool,
+    /// `quiet` or `no_warn`: the person is asked, and told nothing besides.
+    pub quiet: bool,
     /// `debug`: refusals are logged here too, and not by provisiond alone.
     pub debug: bool,
 }
@@ -45,31 +51,48 @@ impl Options {
         let mut seen = Vec::new();
         for argument in arguments {
             let (name, value) = split(argument)?;
-            if seen.contains(&name) {
-                return Err(BadOption::new(name, "is given twice"));
+            let bad = |why| BadOption::new(name, why);
+            if let Some(why) = elsewhere::why_not(name) {
+                return Err(bad(why));
             }
-            options.set(name, value).map_err(|why| BadOption::new(name, why))?;
-            seen.push(name);
+            let own_name = own_name(name);
+            if seen.contains(&own_name) {
+                return Err(bad("is given twice"));
+            }
+            options.set(own_name, value).map_err(bad)?;
+            seen.push(own_name);
         }
         Ok(options)
     }
 
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), &'static str> {
-        match (name, value) {
-            ("socket", Some(path)) => self.socket = Some(socket(path)?),
-            ("server_uid", Some(uid)) => self.server_uid = number(uid, 0..=u32::MAX).ok_or("takes a user id")?,
-            ("timeout", Some(seconds)) => self.timeout = timeout(seconds)?,
-            ("prompt", Some(text)) => self.prompt = Some(prompt(text)?),
-            ("retry", Some(times)) => self.retry = number(times, RETRY).ok_or("takes a number from 1 to 10")?,
-            ("socket" | "server_uid" | "timeout" | "prompt" | "retry", None) => return Err("needs a value after '='"),
-            ("nullok", None) => self.nullok = true,
-            ("user_unknown", None) => self.user_unknown = true,
-            ("echo_verification_code", None) => self.echo_verification_code = true,
-            ("debug", None) => self.debug = true,
-            ("nullok" | "user_unknown" | "echo_verification_code" | "debug", Some(_)) => return Err("takes no value"),
+        if let Some(flag) = self.flag(name) {
+            *flag = true;
+            return if value.is_none() { Ok(()) } else { Err("takes no value") };
+        }
+        let value = || value.ok_or("needs a value after '='");
+        match name {
+            "socket" => self.socket = Some(socket(value()?)?),
+            "server_uid" => self.server_uid = number(value()?, 0..=u32::MAX).ok_or("takes a user id")?,
+            "timeout" => self.timeout = timeout(value()?)?,
+            "prompt" => self.prompt = Some(prompt(value()?)?),
+            "retry" => self.retry = number(value()?, RETRY).ok_or("takes a number from 1 to 10")?,
             _ => return Err("is not known"),
         }
         Ok(())
+    }
+
+    /// The options that are there or not.
+    fn flag(&mut self, name: &str) -> Option<&mut bool> {
+        Some(match name {
+            "nullok" => &mut self.nullok,
+            "always_prompt" => &mut self.always_prompt,
+            "user_unknown" => &mut self.user_unknown,
+            "echo_verification_code" => &mut self.echo_verification_code,
+            "quiet" => &mut self.quiet,
+            "debug" => &mut self.debug,
+            _ => return None,
+        })
     }
 }
 
@@ -82,8 +105,10 @@ impl Default for Options {
             prompt: None,
             retry: 3,
             nullok: false,
+            always_prompt: false,
             user_unknown: false,
             echo_verification_code: false,
+            quiet: false,
             debug: false,
         }
     }
@@ -118,6 +143,17 @@ fn split(argument: &[u8]) -> Result<(&str, Option<&str>), BadOption> {
     }
     let text = std::str::from_utf8(argument).map_err(|_| bad("is not UTF-8"))?;
     Ok(text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value))))
+}
+
+/// Our name of an option that has another one elsewhere. One option is given once, whatever it is called.
+fn own_name(name: &str) -> &str {
+    match name {
+        "nouserok" => "nullok",
+        "echo-verification-code" => "echo_verification_code",
+        "authtok_prompt" => "prompt",
+        "no_warn" => "quiet",
+        own => own,
+    }
 }
 
 fn socket(path: &str) -> Result<PathBuf, &'static str> {
@@ -177,8 +213,10 @@ mod tests {
             "prompt=Code = ? ",
             "retry=10",
             "nullok",
+            "always_prompt",
             "user_unknown",
             "echo_verification_code",
+            "quiet",
             "debug",
         ];
         let expected = Options {
@@ -188,16 +226,32 @@ mod tests {
             prompt: Some("Code = ? ".into()),
             retry: 10,
             nullok: true,
+            always_prompt: true,
             user_unknown: true,
             echo_verification_code: true,
+            quiet: true,
             debug: true,
         };
         assert_eq!(parse(&all).unwrap(), expected);
     }
 
     #[test]
+    fn the_names_of_other_modules_mean_the_same() {
+        for (other, own) in [
+            ("nouserok", "nullok"),
+            ("echo-verification-code", "echo_verification_code"),
+            ("authtok_prompt=Token: ", "prompt=Token: "),
+            ("no_warn", "quiet"),
+        ] {
+            assert_eq!(parse(&[other]).unwrap(), parse(&[own]).unwrap());
+            let name = other.split('=').next().unwrap();
+            assert!(parse(&[own, other]).unwrap_err().contains(&format!("'{name}' is given twice")), "{other}");
+        }
+    }
+
+    #[test]
     fn an_unknown_option_is_refused_by_its_name_and_without_its_value() {
-        for argument in ["nullOK", "no", "", "=", "Debug", " debug", "secret=hunter2", "alwaysok", "code:"] {
+        for argument in ["nullOK", "no", "", "=", "Debug", " debug", "secrets=hunter2", "no-warn", "code:"] {
             let name = argument.split('=').next().unwrap();
             let said = refused(argument);
             assert!(said.contains(&format!("'{name}' is not known")) && !said.contains("hunter2"), "{said}");
@@ -216,7 +270,7 @@ mod tests {
         for argument in ["socket", "server_uid", "timeout", "prompt", "retry"] {
             assert!(refused(argument).contains(&format!("'{argument}' needs a value")));
         }
-        for name in ["nullok", "user_unknown", "echo_verification_code", "debug"] {
+        for name in ["nullok", "always_prompt", "user_unknown", "echo_verification_code", "no_warn", "debug"] {
             for argument in [format!("{name}="), format!("{name}=1"), format!("{name}=no")] {
                 assert!(refused(&argument).contains(&format!("'{name}' takes no value")));
             }

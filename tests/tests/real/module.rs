@@ -19,6 +19,8 @@ fn a_bad_option_denies_without_a_prompt_and_the_log_names_it() {
         ("nullok nullok", "nullok"),
         ("debug=1", "debug"),
         ("alwaysok", "alwaysok"),
+        ("window=3", "window"),
+        ("prompt=Code: authtok_prompt=Code:", "authtok_prompt"),
     ]
     .into_iter()
     .enumerate()
@@ -27,6 +29,38 @@ fn a_bad_option_denies_without_a_prompt_and_the_log_names_it() {
         let login = Stack::of(&daemon, &service, option).login("alice", &[&alice.code()]);
         assert_eq!((login.code, login.prompts().len()), (PamCode::SERVICE_ERR, 0), "{option}");
         world::syslog().wait_for(&[&format!("({service}:auth)"), &format!("'{name}'")]);
+    }
+}
+
+#[test]
+fn what_is_set_elsewhere_is_refused_with_the_place_and_without_the_value() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    for (n, (option, place)) in [
+        ("secret=/home/hunter2", "provisiond alone keeps the keys"),
+        ("user=hunter2", "a user of its own"),
+        ("no_strict_owner", "provisiond's store"),
+        ("allowed_perm=hunter2", "provisiond's store"),
+        ("allow_readonly", "provisiond's store"),
+        ("usersfile=/etc/hunter2", "provisiond's store"),
+        ("window=hunter2", "'policy.window'"),
+        ("alwaysok", "is never taken"),
+        ("failmode=hunter2", "is never taken"),
+        ("grace_period=hunter2", "does not exist yet"),
+        ("noskewadj", "does not exist yet"),
+        ("no_increment_hotp", "does not exist yet"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let service = format!("elsewhere-{n}");
+        let login = Stack::of(&daemon, &service, option).login("alice", &[&alice.code()]);
+        assert_eq!((login.code, login.said.len()), (PamCode::SERVICE_ERR, 0), "{option}");
+        let heading = format!("({service}:auth)");
+        world::syslog().wait_for(&[&heading, place]);
+        let value = option.split_once('=').map_or("no value", |(_, value)| value);
+        assert!(world::syslog().with(&[&heading, value]).is_empty(), "{option}");
     }
 }
 
@@ -91,13 +125,41 @@ fn silence_is_kept_when_the_application_wants_it_and_the_prompts_stay() {
 }
 
 #[test]
+fn quiet_and_no_warn_keep_silence_too() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for option in ["quiet", "no_warn"] {
+        let login = Stack::of(&daemon, "quiet", option).converse("bob", |_| Reply::text("123456"));
+        assert_eq!((login.code, login.prompts().len(), login.told().len()), (PamCode::MAXTRIES, 3, 0), "{option}");
+    }
+}
+
+#[test]
+fn with_always_prompt_who_was_never_enrolled_is_asked_and_let_through() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    for option in ["nullok always_prompt retry=1", "nouserok always_prompt retry=1"] {
+        let stack = Stack::expecting_ignore(&daemon, "always", option);
+        let bob = stack.login("bob", &["123456"]);
+        assert_eq!((bob.code, bob.prompts()), (PamCode::SUCCESS, vec!["Verification code: "]), "{option}");
+        assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR, "{option}");
+    }
+    assert!(daemon.log.with(&["event=verify", "user=bob"]).is_empty());
+    let asked = Stack::of(&daemon, "always-asked", "always_prompt retry=1").login("bob", &["123456"]);
+    assert_eq!(asked.code, PamCode::AUTH_ERR);
+}
+
+#[test]
 fn the_prompt_is_hidden_and_worded_as_the_options_say() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let code = |options: &str| Stack::of(&daemon, "prompt", options).login("bob", &["1", "2", "3"]).said.remove(0);
     assert_eq!(code(""), (Style::Hidden, "Verification code: ".into()));
     assert_eq!(code("[prompt=Code of your phone: ]"), (Style::Hidden, "Code of your phone: ".into()));
+    assert_eq!(code("[authtok_prompt=Token: ]"), (Style::Hidden, "Token: ".into()));
     assert_eq!(code("echo_verification_code"), (Style::Echoed, "Verification code: ".into()));
+    assert_eq!(code("echo-verification-code"), (Style::Echoed, "Verification code: ".into()));
 }
 
 #[test]

@@ -1,0 +1,66 @@
+//! The options of google-authenticator and pam_oath that are no options here: each is refused with the sentence that
+//! says where the setting lives now.
+
+/// Why an option of another module's is not taken, for whoever reads the log with the old line in hand.
+pub(super) fn why_not(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "secret" => "is not taken: provisiond alone keeps the keys, and 'totpctl enroll' makes them",
+        "usersfile" => "is not taken: provisiond's store has the users, and 'totpctl enroll' adds them",
+        "user" => "is not taken: nothing is read here as anybody, provisiond has a user of its own",
+        "no_strict_owner" | "allowed_perm" | "allow_readonly" => {
+            "is not taken: no file of the user's is read or written, everything is in provisiond's store"
+        }
+        "window" => {
+            "is not taken: the setting is 'policy.window' in provisiond's settings, in steps each side \
+             (google-authenticator counts the total, so its 3 is 1 there; pam_oath counts each side too)"
+        }
+        "alwaysok" => "is never taken: it would let everybody in",
+        "failmode" => "is never taken: while provisiond cannot be asked, nobody is let in",
+        "grace_period" | "noskewadj" | "no_increment_hotp" => "does not exist yet in this version",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::options::Options;
+
+    fn refused(argument: &str) -> String {
+        Options::parse(&[argument.as_bytes()]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_option_whose_setting_is_elsewhere_is_refused_with_the_place() {
+        for (argument, place) in [
+            ("secret=/var/keys/${USER}", "'totpctl enroll'"),
+            ("usersfile=/etc/users.oath", "'totpctl enroll'"),
+            ("user=root", "a user of its own"),
+            ("no_strict_owner", "provisiond's store"),
+            ("allowed_perm=0640", "provisiond's store"),
+            ("allow_readonly", "provisiond's store"),
+            ("window=20", "'policy.window'"),
+            ("grace_period=3600", "does not exist yet in this version"),
+            ("noskewadj", "does not exist yet in this version"),
+            ("no_increment_hotp", "does not exist yet in this version"),
+        ] {
+            let said = refused(argument);
+            let (name, value) = argument.split_once('=').unwrap_or((argument, "no value"));
+            assert!(said.contains(&format!("'{name}' ")) && said.contains(place), "{said}");
+            assert!(!said.contains(value), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_window_says_how_each_of_the_others_counts() {
+        let said = refused("window=3");
+        assert!(said.contains("google-authenticator counts the total") && said.contains("pam_oath counts each side"));
+        assert!(said.contains("in steps each side"), "{said}");
+    }
+
+    #[test]
+    fn nothing_opens_for_everybody() {
+        for argument in ["alwaysok", "alwaysok=no", "failmode=open", "failmode=safe", "failmode"] {
+            assert!(refused(argument).contains("is never taken"), "{argument}");
+        }
+    }
+}
