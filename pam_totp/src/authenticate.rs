@@ -71,7 +71,7 @@ pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon
     }
     let code = pam_code(&end, options);
     if code == PamError::AUTHINFO_UNAVAIL {
-        application.tell(messages::UNAVAILABLE);
+        application.tell(messages::unavailable(options));
     }
     code
 }
@@ -145,7 +145,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             if rounds == 0 || self.is_final(reply.verdict) {
                 return Ok(reply.verdict);
             }
-            self.application.tell(&messages::try_again(ask, &reply));
+            self.application.tell(&messages::try_again(ask, &reply, self.options));
             ask = reply.ask;
         }
     }
@@ -350,6 +350,7 @@ mod tests {
     const PROMPT: &str = "Verification code: ";
     const BOTH: &str = "Two verification codes, the current one and the next: ";
     const AGAIN: &str = "That was not accepted. Type what your device shows now.";
+    const UNAVAILABLE: &str = "The code cannot be checked now. Try again later, or ask an administrator.";
     const LOOK_ALIKES: [Verdict; 5] =
         [Verdict::Rejected, Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused];
 
@@ -463,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_busy_daemon_is_no_verdict() {
-        let end = vec![Logged("user 'alice' refused: provisiond has too much to do"), Told(messages::UNAVAILABLE)];
+        let end = vec![Logged("user 'alice' refused: provisiond has too much to do"), Told(UNAVAILABLE)];
         let code = play(&Options::default(), [begins_as_usual(), round(PROMPT, "111111", Verdict::Busy), end]);
         assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
     }
@@ -474,7 +475,7 @@ mod tests {
         {
             let line = format!("user 'alice' refused: {error}").leak();
             let options = Options { nullok: true, user_unknown: true, ..Options::default() };
-            let end = vec![Logged(line), Told(messages::UNAVAILABLE)];
+            let end = vec![Logged(line), Told(UNAVAILABLE)];
             let code = play(&options, [vec![User(Some(b"alice")), Challenged(Err(error))], end]);
             assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
         }
@@ -490,7 +491,7 @@ mod tests {
             (ClientError::Deadline, "provisiond did not answer in time"),
         ] {
             let line = format!("user 'alice' refused: {line}").leak();
-            let end = vec![Judged("123456", Err(error)), Logged(line), Told(messages::UNAVAILABLE)];
+            let end = vec![Judged("123456", Err(error)), Logged(line), Told(UNAVAILABLE)];
             let code = play(&Options::default(), [begins_as_usual(), asks(PROMPT, "123456"), end]);
             assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
         }
@@ -501,7 +502,7 @@ mod tests {
         let conversation = "c".repeat(MAX_CONVERSATION + 1);
         let reply = challenge(Ask::OneCode, conversation, None);
         let line = "user 'alice' refused: provisiond's answer cannot be understood";
-        let lines = vec![User(Some(b"alice")), Challenged(Ok(reply)), Logged(line), Told(messages::UNAVAILABLE)];
+        let lines = vec![User(Some(b"alice")), Challenged(Ok(reply)), Logged(line), Told(UNAVAILABLE)];
         assert_eq!(play(&Options::default(), [lines]), PamError::AUTHINFO_UNAVAIL);
     }
 

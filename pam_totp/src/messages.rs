@@ -6,50 +6,100 @@
 
 use common::protocol::{Ask, Verdict, VerifyReply};
 
-use crate::options::Options;
+use crate::options::{Language, Options};
 
 /// What the person is asked.
 #[must_use]
 pub fn prompt(ask: Ask, options: &Options) -> &str {
+    let words = words(options.lang);
     match ask {
-        Ask::OneCode => options.prompt.as_deref().unwrap_or(ONE_CODE),
-        Ask::TwoCodes => TWO_CODES,
-        Ask::ThreeCodes => THREE_CODES,
+        Ask::OneCode => options.prompt.as_deref().unwrap_or(words.one_code),
+        Ask::TwoCodes => words.two_codes,
+        Ask::ThreeCodes => words.three_codes,
     }
 }
 
 /// What is said between two prompts, of which the first was `asked`: why there is another one, and what to type now.
 #[must_use]
-pub fn try_again(asked: Ask, reply: &VerifyReply) -> String {
+pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
+    let words = words(options.lang);
     match (reply.ask, reply.verdict) {
         // Whether or not anybody lives behind the name, the next prompt asks for more, so this says what.
-        (Ask::TwoCodes, _) if asked != Ask::TwoCodes => TWO_CODES_NEEDED.to_owned(),
-        (Ask::ThreeCodes, _) if asked != Ask::ThreeCodes => THREE_CODES_NEEDED.to_owned(),
-        (_, Verdict::AlreadyUsed) => already_used(reply.retry_after),
-        _ => NOT_ACCEPTED.to_owned(),
-    }
-}
-
-/// The number comes from the daemon and is capped, so that whatever it is, the sentence stays one.
-fn already_used(retry_after: Option<u64>) -> String {
-    match retry_after.map(|seconds| seconds.min(LONGEST_WAIT)) {
-        None | Some(0) => "That code was used already. Wait for the next one.".to_owned(),
-        Some(1) => "That code was used already. The next one comes in 1 second.".to_owned(),
-        Some(seconds) => format!("That code was used already. The next one comes in {seconds} seconds."),
+        (Ask::TwoCodes, _) if asked != Ask::TwoCodes => words.two_codes_needed.to_owned(),
+        (Ask::ThreeCodes, _) if asked != Ask::ThreeCodes => words.three_codes_needed.to_owned(),
+        (_, Verdict::AlreadyUsed) => already_used(reply.retry_after, words),
+        _ => words.not_accepted.to_owned(),
     }
 }
 
 /// The last word when nothing can be judged.
-pub const UNAVAILABLE: &str = "The code cannot be checked now. Try again later, or ask an administrator.";
+#[must_use]
+pub fn unavailable(options: &Options) -> &'static str {
+    words(options.lang).unavailable
+}
 
-const ONE_CODE: &str = "Verification code: ";
-const TWO_CODES: &str = "Two verification codes, the current one and the next: ";
-const THREE_CODES: &str = "Three verification codes, the current one and the next two: ";
-const NOT_ACCEPTED: &str = "That was not accepted. Type what your device shows now.";
-const TWO_CODES_NEEDED: &str =
-    "Two codes in a row are needed now. Type the current one, wait for the next, and type that after it.";
-const THREE_CODES_NEEDED: &str =
-    "Three codes in a row are needed now. Type the current one, and each of the next two after it.";
+/// The number comes from the daemon and is capped, so that whatever it is, the sentence stays one.
+fn already_used(retry_after: Option<u64>, words: &Words) -> String {
+    match retry_after.map(|seconds| seconds.min(LONGEST_WAIT)) {
+        None | Some(0) => words.used.to_owned(),
+        Some(1) => words.used_one_second.to_owned(),
+        Some(seconds) => words.used_some_seconds.replace("{}", &seconds.to_string()),
+    }
+}
+
+fn words(language: Language) -> &'static Words {
+    match language {
+        Language::English => &ENGLISH,
+        Language::German => &GERMAN,
+    }
+}
+
+/// One language: the prompts, and what is said between them.
+struct Words {
+    one_code: &'static str,
+    two_codes: &'static str,
+    three_codes: &'static str,
+    not_accepted: &'static str,
+    two_codes_needed: &'static str,
+    three_codes_needed: &'static str,
+    used: &'static str,
+    used_one_second: &'static str,
+    /// `{}` is the number of seconds.
+    used_some_seconds: &'static str,
+    unavailable: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    one_code: "Verification code: ",
+    two_codes: "Two verification codes, the current one and the next: ",
+    three_codes: "Three verification codes, the current one and the next two: ",
+    not_accepted: "That was not accepted. Type what your device shows now.",
+    two_codes_needed: "Two codes in a row are needed now. \
+                       Type the current one, wait for the next, and type that after it.",
+    three_codes_needed: "Three codes in a row are needed now. \
+                         Type the current one, and each of the next two after it.",
+    used: "That code was used already. Wait for the next one.",
+    used_one_second: "That code was used already. The next one comes in 1 second.",
+    used_some_seconds: "That code was used already. The next one comes in {} seconds.",
+    unavailable: "The code cannot be checked now. Try again later, or ask an administrator.",
+};
+
+const GERMAN: Words = Words {
+    one_code: "Bestätigungscode: ",
+    two_codes: "Zwei Bestätigungscodes, den aktuellen und den nächsten: ",
+    three_codes: "Drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
+    not_accepted: "Das wurde nicht angenommen. Geben Sie ein, was Ihr Gerät jetzt zeigt.",
+    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig. \
+                       Geben Sie den aktuellen ein, warten Sie auf den nächsten, und hängen Sie ihn an.",
+    three_codes_needed: "Jetzt sind drei Codes hintereinander nötig. \
+                         Geben Sie den aktuellen ein, und hängen Sie die beiden nächsten an.",
+    used: "Dieser Code wurde schon benutzt. Warten Sie auf den nächsten.",
+    used_one_second: "Dieser Code wurde schon benutzt. Der nächste kommt in 1 Sekunde.",
+    used_some_seconds: "Dieser Code wurde schon benutzt. Der nächste kommt in {} Sekunden.",
+    unavailable: "Der Code lässt sich gerade nicht prüfen. \
+                  Versuchen Sie es später noch einmal, oder fragen Sie in der Administration nach.",
+};
+
 /// An hour, in seconds: no authenticator shows a code for longer.
 const LONGEST_WAIT: u64 = 3600;
 
@@ -62,7 +112,8 @@ mod tests {
     }
 
     fn said_next(verdict: Verdict, retry_after: Option<u64>, asked: Ask, ask: Ask) -> String {
-        try_again(asked, &VerifyReply { verdict, ask, retry_after, device: Some("phone".into()) })
+        let reply = VerifyReply { verdict, ask, retry_after, device: Some("phone".into()) };
+        try_again(asked, &reply, &Options::default())
     }
 
     #[test]
@@ -75,11 +126,11 @@ mod tests {
     #[test]
     fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
         for verdict in [Verdict::Rejected, Verdict::NotEnrolled, Verdict::TwoCodesNeeded, Verdict::AlreadyUsed] {
-            assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), TWO_CODES_NEEDED);
-            assert_eq!(said_next(verdict, None, Ask::TwoCodes, Ask::ThreeCodes), THREE_CODES_NEEDED);
+            assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), ENGLISH.two_codes_needed);
+            assert_eq!(said_next(verdict, None, Ask::TwoCodes, Ask::ThreeCodes), ENGLISH.three_codes_needed);
         }
-        assert_eq!(said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::TwoCodes), NOT_ACCEPTED);
-        assert_eq!(said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::OneCode), NOT_ACCEPTED);
+        assert_eq!(said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::TwoCodes), ENGLISH.not_accepted);
+        assert_eq!(said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::OneCode), ENGLISH.not_accepted);
     }
 
     #[test]
@@ -102,6 +153,26 @@ mod tests {
         let own = Options { prompt: Some("Token? ".into()), ..Options::default() };
         assert_eq!(prompt(Ask::OneCode, &plain), "Verification code: ");
         assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
-        assert_eq!(prompt(Ask::TwoCodes, &own), TWO_CODES);
+        assert_eq!(prompt(Ask::TwoCodes, &own), ENGLISH.two_codes);
+    }
+    #[test]
+    fn in_german_everything_is_german() {
+        let german = Options { lang: Language::German, ..Options::default() };
+        let asks = [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes];
+        let mut said: Vec<String> = asks.iter().map(|ask| prompt(*ask, &german).to_owned()).collect();
+        for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
+            for (ask, retry_after) in asks.into_iter().flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s))) {
+                let reply = VerifyReply { verdict, ask, retry_after, device: None };
+                said.push(try_again(Ask::OneCode, &reply, &german));
+            }
+        }
+        said.push(unavailable(&german).to_owned());
+        for sentence in said {
+            assert!(!sentence.contains("code ") && !sentence.contains(" one"), "{sentence}");
+            assert!(!sentence.contains("{}") && !sentence.contains("  "), "{sentence}");
+        }
+        assert_eq!(prompt(Ask::OneCode, &german), "Bestätigungscode: ");
+        let own = Options { prompt: Some("Token? ".into()), ..german };
+        assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
     }
 }

@@ -25,6 +25,8 @@ pub struct Options {
     pub timeout: Duration,
     /// `prompt=` or `authtok_prompt=`: what asks for one code; our own words if absent.
     pub prompt: Option<String>,
+    /// `lang=`: the language of what is asked and said.
+    pub lang: Language,
     /// `retry=`: how many times the person may try.
     pub retry: u32,
     /// `nullok` or `nouserok`: who was never enrolled needs no code.
@@ -76,6 +78,7 @@ impl Options {
             "server_uid" => self.server_uid = number(value()?, 0..=u32::MAX).ok_or("takes a user id")?,
             "timeout" => self.timeout = timeout(value()?)?,
             "prompt" => self.prompt = Some(prompt(value()?)?),
+            "lang" => self.lang = language(value()?)?,
             "retry" => self.retry = number(value()?, RETRY).ok_or("takes a number from 1 to 10")?,
             _ => return Err("is not known"),
         }
@@ -103,6 +106,7 @@ impl Default for Options {
             server_uid: 0,
             timeout: Duration::from_secs(3),
             prompt: None,
+            lang: Language::English,
             retry: 3,
             nullok: false,
             always_prompt: false,
@@ -112,6 +116,14 @@ impl Default for Options {
             debug: false,
         }
     }
+}
+
+/// A language that the module speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the name of a language says it")]
+pub enum Language {
+    English,
+    German,
 }
 
 /// An option that cannot be taken. Its value is not told: people paste secrets into the wrong place.
@@ -170,6 +182,14 @@ fn prompt(text: &str) -> Result<String, &'static str> {
     PROMPT_BYTES.contains(&text.len()).then(|| text.to_owned()).ok_or("takes 1 to 256 bytes")
 }
 
+fn language(name: &str) -> Result<Language, &'static str> {
+    match name {
+        "en" => Ok(Language::English),
+        "de" => Ok(Language::German),
+        _ => Err("takes 'en' or 'de'"),
+    }
+}
+
 /// Digits and nothing else: `parse` alone would take a sign.
 fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -211,6 +231,7 @@ mod tests {
             "server_uid=4294967295",
             "timeout=30",
             "prompt=Code = ? ",
+            "lang=de",
             "retry=10",
             "nullok",
             "always_prompt",
@@ -224,6 +245,7 @@ mod tests {
             server_uid: u32::MAX,
             timeout: Duration::from_secs(30),
             prompt: Some("Code = ? ".into()),
+            lang: Language::German,
             retry: 10,
             nullok: true,
             always_prompt: true,
@@ -267,7 +289,7 @@ mod tests {
 
     #[test]
     fn a_value_is_given_where_one_belongs_and_nowhere_else() {
-        for argument in ["socket", "server_uid", "timeout", "prompt", "retry"] {
+        for argument in ["socket", "server_uid", "timeout", "prompt", "lang", "retry"] {
             assert!(refused(argument).contains(&format!("'{argument}' needs a value")));
         }
         for name in ["nullok", "always_prompt", "user_unknown", "echo_verification_code", "no_warn", "debug"] {
@@ -287,6 +309,9 @@ mod tests {
         }
         for value in ["", "-1", "+0", "4294967296", "root"] {
             assert!(refused(&format!("server_uid={value}")).contains("'server_uid' takes a user id"), "{value:?}");
+        }
+        for value in ["", "EN", "fr", "de_DE.UTF-8"] {
+            assert!(refused(&format!("lang={value}")).contains("'lang' takes 'en' or 'de'"), "{value:?}");
         }
         assert_eq!(parse(&["retry=1", "timeout=1"]).unwrap().retry, 1);
     }

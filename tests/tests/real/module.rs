@@ -163,6 +163,17 @@ fn the_prompt_is_hidden_and_worded_as_the_options_say() {
 }
 
 #[test]
+fn the_module_speaks_german_when_the_option_says_so() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let login = Stack::of(&daemon, "german", "lang=de retry=2").login("bob", &["1", "2"]);
+    assert_eq!(login.prompts(), ["Bestätigungscode: "; 2]);
+    assert_eq!(login.told(), ["Das wurde nicht angenommen. Geben Sie ein, was Ihr Gerät jetzt zeigt."]);
+    let refused = Stack::of(&daemon, "german-no", "lang=fr").login("bob", &["1"]);
+    assert_eq!((refused.code, refused.said.len()), (PamCode::SERVICE_ERR, 0));
+}
+
+#[test]
 fn a_conversation_that_fails_is_a_conversation_error_and_costs_nothing() {
     let _place = world::enter();
     let daemon = Daemon::start();
