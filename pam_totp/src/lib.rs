@@ -13,6 +13,7 @@ pub mod authenticate;
 mod conversation;
 pub mod messages;
 pub mod options;
+mod transaction;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -27,8 +28,8 @@ use common::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Ver
 use pamsm::{LogLvl, Pam, PamError, PamFlags};
 
 use crate::authenticate::{Daemon, authenticate};
-use crate::conversation::{Transaction, log};
 use crate::options::Options;
+use crate::transaction::{Transaction, log};
 
 /// Asks for a code and lets in who types a right one: pam_sm_authenticate(3).
 ///

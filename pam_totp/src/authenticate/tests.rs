@@ -1,0 +1,229 @@
+//! The flow with a code of its own prompt.
+
+use super::transcript::*;
+use super::*;
+
+#[test]
+fn an_accepted_code_lets_in_at_once() {
+    let code = play(&Options::default(), [begins_as_usual(), round(PROMPT, "123456", Verdict::Accepted)]);
+    assert_eq!(code, PamError::SUCCESS);
+}
+
+#[test]
+fn nobody_can_tell_a_wrong_code_from_an_account_without_a_device() {
+    for verdict in LOOK_ALIKES {
+        for enrolled in [None, Some(false), Some(true)] {
+            let code = play(
+                &retrying(3),
+                [
+                    begins(Ask::OneCode, enrolled),
+                    round(PROMPT, "111111", verdict),
+                    vec![Told(AGAIN)],
+                    round(PROMPT, "", verdict),
+                    vec![Told(AGAIN)],
+                    round(PROMPT, "333333", verdict),
+                ],
+            );
+            assert_eq!(code, PamError::MAXTRIES, "{verdict:?} {enrolled:?}");
+        }
+    }
+}
+
+#[test]
+fn with_one_try_a_refusal_is_an_authentication_error() {
+    for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
+        let code = play(&retrying(1), [begins_as_usual(), round(PROMPT, "111111", verdict)]);
+        assert_eq!(code, PamError::AUTH_ERR, "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_later_try_can_be_accepted() {
+    for verdict in LOOK_ALIKES {
+        let first = round(PROMPT, "111111", verdict);
+        let second = round(PROMPT, "222222", Verdict::Accepted);
+        let code = play(&retrying(2), [begins_as_usual(), first, vec![Told(AGAIN)], second]);
+        assert_eq!(code, PamError::SUCCESS, "{verdict:?}");
+    }
+}
+
+#[test]
+fn who_types_a_used_code_is_told_when_the_next_one_comes() {
+    let told = vec![Told("That code was used already. The next one comes in 12 seconds.")];
+    let rounds = [
+        begins_as_usual(),
+        round(PROMPT, "123456", Verdict::AlreadyUsed),
+        told,
+        round(PROMPT, "654321", Verdict::Accepted),
+    ];
+    assert_eq!(play(&Options::default(), rounds), PamError::SUCCESS);
+}
+
+#[test]
+fn two_codes_are_asked_for_as_soon_as_the_daemon_wants_them_and_until_the_end() {
+    let needed = "Two codes in a row are needed now. Type the current one, wait for the next, and type that after it.";
+    let later = [
+        begins_as_usual(),
+        round(PROMPT, "111111", Verdict::TwoCodesNeeded),
+        vec![Told(needed)],
+        round(BOTH, "111111222222", Verdict::Rejected),
+        vec![Told(AGAIN)],
+        round(BOTH, "222222333333", Verdict::Accepted),
+    ];
+    assert_eq!(play(&Options::default(), later), PamError::SUCCESS);
+    let at_once = [begins(Ask::TwoCodes, None), round(BOTH, "111111222222", Verdict::Accepted)];
+    assert_eq!(play(&Options::default(), at_once), PamError::SUCCESS);
+}
+
+#[test]
+fn nullok_lets_through_only_who_was_never_enrolled() {
+    let options = Options { nullok: true, ..retrying(1) };
+    let logged = vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
+    assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), logged]), PamError::IGNORE);
+    for enrolled in [None, Some(true)] {
+        for verdict in [Verdict::NotEnrolled, Verdict::Disabled] {
+            let code = play(&options, [begins(Ask::OneCode, enrolled), round(PROMPT, "111111", verdict)]);
+            assert_eq!(code, PamError::AUTH_ERR, "{enrolled:?} {verdict:?}");
+        }
+    }
+}
+
+#[test]
+fn with_always_prompt_who_was_never_enrolled_is_asked_once_and_nothing_is_judged() {
+    let options = Options { nullok: true, always_prompt: true, ..Options::default() };
+    let logged = vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
+    let code = play(&options, [begins(Ask::OneCode, Some(false)), asks(PROMPT, "123456"), logged]);
+    assert_eq!(code, PamError::IGNORE);
+    let code = play(&options, [begins(Ask::OneCode, Some(false)), vec![Asked(PROMPT, None)]]);
+    assert_eq!(code, PamError::CONV_ERR);
+    let options = Options { nullok: false, ..retrying(1) };
+    let judged = round(PROMPT, "123456", Verdict::NotEnrolled);
+    assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), judged]), PamError::AUTH_ERR);
+}
+
+#[test]
+fn with_user_unknown_who_was_never_enrolled_is_unknown_after_the_first_prompt() {
+    let options = Options { user_unknown: true, ..Options::default() };
+    let unknown = [begins(Ask::OneCode, Some(false)), round(PROMPT, "111111", Verdict::NotEnrolled)];
+    assert_eq!(play(&options, unknown), PamError::USER_UNKNOWN);
+    let disabled = [begins_as_usual(), round(PROMPT, "111111", Verdict::Disabled)];
+    assert_eq!(play(&Options { retry: 1, ..options }, disabled), PamError::AUTH_ERR);
+}
+
+#[test]
+fn a_busy_daemon_is_no_verdict() {
+    let end = vec![Logged("user 'alice' refused: provisiond has too much to do"), Told(UNAVAILABLE)];
+    let code = play(&Options::default(), [begins_as_usual(), round(PROMPT, "111111", Verdict::Busy), end]);
+    assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
+}
+
+#[test]
+fn a_daemon_that_cannot_be_used_lets_nobody_in_with_any_options() {
+    for error in [ClientError::Deadline, ClientError::WrongServer { found: 1000, expected: 0 }, Error::Busy.into()] {
+        let line = format!("user 'alice' refused: {error}").leak();
+        let options = Options { nullok: true, user_unknown: true, ..Options::default() };
+        let end = vec![Logged(line), Told(UNAVAILABLE)];
+        let code = play(&options, [vec![User(Some(b"alice")), Challenged(Err(error))], end]);
+        assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
+    }
+}
+
+#[test]
+fn what_comes_back_after_a_code_is_not_repeated_in_the_log() {
+    for (error, line) in [
+        (ClientError::Protocol("no verdict '123456'".into()), "provisiond's answer cannot be understood"),
+        (Error::bad("codes", "'123456' is odd").into(), "provisiond refused the call"),
+        (Error::Varlink("123456".into()).into(), "provisiond refused the call"),
+        (Error::StoreUnavailable.into(), "the store does not work now: the daemon's log says why"),
+        (ClientError::Deadline, "provisiond did not answer in time"),
+    ] {
+        let line = format!("user 'alice' refused: {line}").leak();
+        let end = vec![Judged("123456", Err(error)), Logged(line), Told(UNAVAILABLE)];
+        let code = play(&Options::default(), [begins_as_usual(), asks(PROMPT, "123456"), end]);
+        assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
+    }
+}
+
+#[test]
+fn an_absurdly_long_conversation_name_is_not_sent_back() {
+    let conversation = "c".repeat(MAX_CONVERSATION + 1);
+    let reply = challenge(Ask::OneCode, conversation, None);
+    let line = "user 'alice' refused: provisiond's answer cannot be understood";
+    let lines = vec![User(Some(b"alice")), Challenged(Ok(reply)), Logged(line), Told(UNAVAILABLE)];
+    assert_eq!(play(&Options::default(), [lines]), PamError::AUTHINFO_UNAVAIL);
+}
+
+#[test]
+fn a_failed_conversation_is_never_judged() {
+    let options = Options::default();
+    assert_eq!(play(&options, [vec![User(None)]]), PamError::CONV_ERR);
+    assert_eq!(play(&options, [begins_as_usual(), vec![Asked(PROMPT, None)]]), PamError::CONV_ERR);
+    let second = vec![Told(AGAIN), Asked(PROMPT, None)];
+    let rounds = [begins_as_usual(), round(PROMPT, "111111", Verdict::Rejected), second];
+    assert_eq!(play(&options, rounds), PamError::CONV_ERR);
+}
+
+#[test]
+fn a_name_that_changes_at_the_prompt_is_refused_before_the_code_is_sent() {
+    for now in [Some(&b"root"[..]), Some(b"alice "), Some(b""), None] {
+        let end = vec![
+            Asked(PROMPT, Some("123456")),
+            UserNow(now),
+            Logged("user 'alice' refused: the name changed at the prompt"),
+        ];
+        assert_eq!(play(&Options::default(), [begins_as_usual(), end]), PamError::AUTH_ERR, "{now:?}");
+    }
+}
+
+#[test]
+fn a_name_that_no_account_has_is_refused_without_asking_anybody() {
+    for (name, line) in [
+        (&b""[..], "user '' refused: a user name cannot be empty"),
+        (b"../x\n", "user '../x\\n' refused: a user name cannot contain control characters, '/' or ':'"),
+        (b"root ", "user 'root ' refused: a user name cannot begin or end with a space"),
+        (b"al\xffice", "user 'al\u{fffd}ice' refused: a user name is UTF-8"),
+    ] {
+        let lines = || [vec![User(Some(name)), Logged(line)]];
+        assert_eq!(play(&Options::default(), lines()), PamError::AUTH_ERR, "{name:?}");
+        let options = Options { user_unknown: true, nullok: true, ..Options::default() };
+        assert_eq!(play(&options, lines()), PamError::USER_UNKNOWN, "{name:?}");
+    }
+    let long = "a".repeat(65_536).leak();
+    let line = format!("user '{}…' refused: a user name has at most 256 bytes", "a".repeat(256)).leak();
+    let lines = vec![User(Some(long.as_bytes())), Logged(line)];
+    assert_eq!(play(&Options::default(), [lines]), PamError::AUTH_ERR);
+}
+
+#[test]
+fn the_prompt_and_its_echo_are_the_administrators_choice() {
+    let options = Options { prompt: Some("Token? ".into()), echo_verification_code: true, ..Options::default() };
+    let rounds = [begins_as_usual(), round("Token? (seen)", "123456", Verdict::Accepted)];
+    assert_eq!(play(&options, rounds), PamError::SUCCESS);
+}
+
+#[test]
+fn with_debug_a_refusal_is_logged_with_its_verdict_and_without_the_code() {
+    let options = Options { debug: true, ..retrying(1) };
+    let end = vec![Logged("user 'alice' refused: not_enrolled")];
+    let code = play(&options, [begins_as_usual(), round(PROMPT, "111111", Verdict::NotEnrolled), end]);
+    assert_eq!(code, PamError::AUTH_ERR);
+    let end = vec![User(None), Logged("user '' refused: the conversation failed")];
+    assert_eq!(play(&options, [end]), PamError::CONV_ERR);
+    let code = play(&options, [begins_as_usual(), round(PROMPT, "123456", Verdict::Accepted)]);
+    assert_eq!(code, PamError::SUCCESS);
+}
+
+#[test]
+fn nothing_but_accepted_is_success_and_nothing_but_nullok_is_ignore() {
+    let verdicts = LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded, Verdict::Busy]);
+    let stops =
+        [Stop::BadName(String::new()), Stop::UserChanged, Stop::Unavailable(String::new()), Stop::ConversationFailed];
+    for end in verdicts.map(Ok).chain(stops.map(Err)) {
+        for options in [retrying(1), Options { nullok: true, user_unknown: true, debug: true, ..retrying(3) }] {
+            let code = pam_code(&end, &options);
+            assert!(!matches!(code, PamError::SUCCESS | PamError::IGNORE), "{end:?}");
+        }
+    }
+    assert_eq!(pam_code(&Ok(Verdict::Accepted), &retrying(1)), PamError::SUCCESS);
+    assert_eq!(pam_code(&Err(Stop::NeedsNoCode), &retrying(1)), PamError::IGNORE);
+}

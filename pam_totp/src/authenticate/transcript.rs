@@ -1,0 +1,127 @@
+//! A login as a transcript: both sides of the flow are played from one list of lines, which must be used up in its turn.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+
+use super::*;
+
+/// One thing that happens in a login, and what is answered.
+#[derive(Debug)]
+pub(super) enum Line {
+    User(Option<&'static [u8]>),
+    Challenged(Result<ChallengeReply, ClientError>),
+    Asked(&'static str, Option<&'static str>),
+    UserNow(Option<&'static [u8]>),
+    Judged(&'static str, Result<VerifyReply, ClientError>),
+    Told(&'static str),
+    Logged(&'static str),
+}
+pub(super) use Line::*;
+
+/// A transcript, played by both sides of the flow; every line must come, in its turn.
+struct Transcript(RefCell<VecDeque<Line>>);
+
+impl Transcript {
+    fn next(&self, what: impl std::fmt::Debug) -> Line {
+        self.0.borrow_mut().pop_front().unwrap_or_else(|| panic!("the transcript has ended: {what:?}"))
+    }
+}
+
+fn origin() -> Origin {
+    Origin { service: "sshd".into(), rhost: Some("192.0.2.1".into()), tty: Some("ssh".into()) }
+}
+
+impl Application for &Transcript {
+    fn user(&mut self) -> Option<Vec<u8>> {
+        let User(name) = self.next("user") else { panic!("the user's name was not wanted now") };
+        name.map(<[u8]>::to_vec)
+    }
+
+    fn user_now(&self) -> Option<Vec<u8>> {
+        let UserNow(name) = self.next("user now") else { panic!("the user's name was not wanted now") };
+        name.map(<[u8]>::to_vec)
+    }
+
+    fn origin(&self) -> Origin {
+        origin()
+    }
+
+    fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText> {
+        let Asked(expected, typed) = self.next(prompt) else { panic!("nobody was to be asked {prompt:?}") };
+        let shown = format!("{prompt}{}", if echo { "(seen)" } else { "" });
+        assert_eq!(shown, expected);
+        typed.map(|text| SecretText::typed(text.as_bytes()))
+    }
+
+    fn tell(&mut self, sentence: &str) {
+        let Told(expected) = self.next(sentence) else { panic!("nobody was to be told {sentence:?}") };
+        assert_eq!(sentence, expected);
+    }
+
+    fn log(&self, _level: LogLvl, line: &str) {
+        let Logged(expected) = self.next(line) else { panic!("not to be logged: {line:?}") };
+        assert_eq!(line, expected);
+    }
+}
+
+impl Daemon for &Transcript {
+    fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
+        let Challenged(reply) = self.next(call) else { panic!("no challenge now") };
+        let Challenge { user, service, rhost, tty } = call;
+        assert_eq!((user.as_str(), service, rhost, tty), ("alice", &origin().service, &origin().rhost, &origin().tty));
+        reply
+    }
+
+    fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError> {
+        let Judged(code, reply) = self.next(call) else { panic!("no verify now") };
+        let Verify { user, conversation, codes, service, rhost, tty } = call;
+        assert_eq!((user.as_str(), service, rhost, tty), ("alice", &origin().service, &origin().rhost, &origin().tty));
+        assert_eq!(conversation.as_deref(), Some("c0ffee"));
+        assert_eq!(codes.iter().map(SecretText::expose).collect::<Vec<_>>(), [code]);
+        reply
+    }
+}
+
+pub(super) fn play(options: &Options, parts: impl IntoIterator<Item = Vec<Line>>) -> PamError {
+    let transcript = Transcript(RefCell::new(parts.into_iter().flatten().collect()));
+    let code = authenticate(&mut &transcript, &mut &transcript, options);
+    let rest = transcript.0.into_inner();
+    assert!(rest.is_empty(), "did not happen: {rest:?}");
+    code
+}
+
+pub(super) fn begins(ask: Ask, enrolled: Option<bool>) -> Vec<Line> {
+    vec![User(Some(b"alice")), Challenged(Ok(challenge(ask, "c0ffee".into(), enrolled)))]
+}
+
+pub(super) fn challenge(ask: Ask, conversation: String, enrolled: Option<bool>) -> ChallengeReply {
+    ChallengeReply { ask, conversation, enrolled, digits: enrolled.map(|_| vec![6]) }
+}
+
+pub(super) fn begins_as_usual() -> Vec<Line> {
+    begins(Ask::OneCode, Some(true))
+}
+
+pub(super) fn reply(verdict: Verdict, ask: Ask) -> Result<VerifyReply, ClientError> {
+    Ok(VerifyReply { verdict, ask, retry_after: Some(12), device: None })
+}
+
+pub(super) fn asks(prompt: &'static str, typed: &'static str) -> Vec<Line> {
+    vec![Asked(prompt, Some(typed)), UserNow(Some(b"alice"))]
+}
+
+pub(super) fn round(prompt: &'static str, typed: &'static str, verdict: Verdict) -> Vec<Line> {
+    let ask = if prompt == BOTH || verdict == Verdict::TwoCodesNeeded { Ask::TwoCodes } else { Ask::OneCode };
+    [asks(prompt, typed), vec![Judged(typed, reply(verdict, ask))]].into_iter().flatten().collect()
+}
+
+pub(super) fn retrying(retry: u32) -> Options {
+    Options { retry, ..Options::default() }
+}
+
+pub(super) const PROMPT: &str = "Verification code: ";
+pub(super) const BOTH: &str = "Two verification codes, the current one and the next: ";
+pub(super) const AGAIN: &str = "That was not accepted. Type what your device shows now.";
+pub(super) const UNAVAILABLE: &str = "The code cannot be checked now. Try again later, or ask an administrator.";
+pub(super) const LOOK_ALIKES: [Verdict; 5] =
+    [Verdict::Rejected, Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused];
