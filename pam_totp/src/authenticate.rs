@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod joined_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod transcript;
@@ -17,6 +19,7 @@ use common::text::printable;
 use common::user::UserName;
 use pamsm::{LogLvl, PamError};
 
+use crate::joined::{self, Joined};
 use crate::messages;
 use crate::options::Options;
 
@@ -31,6 +34,10 @@ pub trait Application {
     fn origin(&self) -> Origin;
     /// Asks the person, and shows what is typed if `echo`. `None`: the conversation failed.
     fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText>;
+    /// The password that a module before us or the application left (`PAM_AUTHTOK`), if there is one.
+    fn password(&self) -> Option<SecretText>;
+    /// Leaves a password for the modules after us. `None`: it could not be left.
+    fn leave_password(&mut self, password: &SecretText) -> Option<()>;
     /// Says something to the person, unless the application wants silence.
     fn tell(&mut self, sentence: &str);
     /// Writes a line to the system's log.
@@ -89,7 +96,7 @@ fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
         Ok(Verdict::Busy) | Err(Stop::Unavailable(_)) => PamError::AUTHINFO_UNAVAIL,
         Err(Stop::ConversationFailed) => PamError::CONV_ERR,
         Ok(Verdict::NotEnrolled) | Err(Stop::BadName(_)) if options.user_unknown => PamError::USER_UNKNOWN,
-        Err(Stop::BadName(_) | Stop::UserChanged) => PamError::AUTH_ERR,
+        Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword) => PamError::AUTH_ERR,
         Ok(
             Verdict::Rejected
             | Verdict::AlreadyUsed
@@ -100,6 +107,7 @@ fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
             | Verdict::Refused,
         ) => match options.retry {
             1 => PamError::AUTH_ERR,
+            _ if options.use_first_pass => PamError::AUTH_ERR,
             _ => PamError::MAXTRIES,
         },
     }
@@ -114,6 +122,8 @@ enum Stop {
     BadName(String),
     /// The application changed the name while the person was typing.
     UserChanged,
+    /// `use_first_pass`, and there is no password with a code at its end.
+    NoCodeWithPassword,
     /// Provisiond cannot be used; why.
     Unavailable(String),
     /// The person cannot be asked.
@@ -123,6 +133,14 @@ enum Stop {
 fn user_name(name: &[u8]) -> Result<UserName, Stop> {
     let text = std::str::from_utf8(name).map_err(|_| Stop::BadName("a user name is UTF-8".to_owned()))?;
     UserName::new(text).map_err(|bad| Stop::BadName(bad.to_string()))
+}
+
+/// What holds for all tries of one login.
+struct Terms {
+    /// The daemon's name for them together.
+    conversation: String,
+    /// The lengths that a code at the end of a password may have, longest first.
+    lengths: Vec<usize>,
 }
 
 struct Login<'a, A, D> {
@@ -135,24 +153,70 @@ struct Login<'a, A, D> {
 
 impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
-        let ChallengeReply { mut ask, conversation, enrolled, digits: _ } = self.challenge()?;
-        if self.options.nullok && enrolled == Some(false) {
-            if self.options.always_prompt {
-                self.ask(ask)?;
-            }
-            return Err(Stop::NeedsNoCode);
+        let challenge = self.challenge()?;
+        if self.options.nullok && challenge.enrolled == Some(false) {
+            return self.without_code(challenge.ask);
         }
+        let lengths = joined::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
+        let terms = Terms { conversation: challenge.conversation, lengths };
+        let ask = match self.try_first_pass(challenge.ask, &terms)? {
+            Some(reply) if self.options.use_first_pass || self.is_final(reply.verdict) => return Ok(reply.verdict),
+            Some(reply) => self.next_ask(challenge.ask, &reply),
+            None if self.options.use_first_pass => return Err(Stop::NoCodeWithPassword),
+            None => challenge.ask,
+        };
+        self.ask_and_try(ask, &terms)
+    }
+
+    /// Ends the login of someone who needs no code, with or without a prompt. What is typed is password all through.
+    fn without_code(&mut self, ask: Ask) -> Result<Verdict, Stop> {
+        if self.options.always_prompt {
+            let password = self.ask(ask)?;
+            self.forward(&password)?;
+        }
+        Err(Stop::NeedsNoCode)
+    }
+
+    /// One try with the password that is there already. `None`: not wanted, or no code stands at its end.
+    fn try_first_pass(&mut self, ask: Ask, terms: &Terms) -> Result<Option<VerifyReply>, Stop> {
+        let wanted = self.options.try_first_pass || self.options.use_first_pass;
+        let password = if wanted { self.application.password() } else { None };
+        match password.and_then(|password| joined::cut(&password, ask, &terms.lengths)) {
+            Some(joined) => self.verify(joined, terms).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// As many tries as the options allow.
+    fn ask_and_try(&mut self, mut ask: Ask, terms: &Terms) -> Result<Verdict, Stop> {
         let mut rounds = self.options.retry;
         loop {
             let typed = self.ask(ask)?;
-            let reply = self.verify(typed, &conversation)?;
+            let reply = self.try_typed(typed, ask, terms)?;
             rounds = rounds.saturating_sub(1);
             if rounds == 0 || self.is_final(reply.verdict) {
                 return Ok(reply.verdict);
             }
-            self.application.tell(&messages::try_again(ask, &reply, self.options));
-            ask = reply.ask;
+            ask = self.next_ask(ask, &reply);
         }
+    }
+
+    /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
+    fn try_typed(&mut self, typed: SecretText, ask: Ask, terms: &Terms) -> Result<VerifyReply, Stop> {
+        if joined::is_dummy(&typed) {
+            return Ok(VerifyReply { verdict: Verdict::Malformed, ask, retry_after: None, device: None });
+        }
+        let joined = match self.options.forward_pass {
+            true => joined::cut(&typed, ask, &terms.lengths).unwrap_or_default(),
+            false => Joined { password: SecretText::default(), codes: typed },
+        };
+        self.verify(joined, terms)
+    }
+
+    /// Says why there is another prompt, and returns what it asks for.
+    fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
+        self.application.tell(&messages::try_again(asked, reply, self.options));
+        reply.ask
     }
 
     fn challenge(&mut self) -> Result<ChallengeReply, Stop> {
@@ -168,19 +232,33 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     fn ask(&mut self, ask: Ask) -> Result<SecretText, Stop> {
         let prompt = messages::prompt(ask, self.options);
-        let typed = self.application.ask(prompt, self.options.echo_verification_code);
-        let typed = typed.ok_or(Stop::ConversationFailed)?;
+        // A password is never shown.
+        let echo = self.options.echo_verification_code && !self.options.forward_pass;
+        let typed = self.application.ask(prompt, echo).ok_or(Stop::ConversationFailed)?;
         // A verdict on one account must never open another.
         let same = self.application.user_now().is_some_and(|now| now == self.user.as_str().as_bytes());
         same.then_some(typed).ok_or(Stop::UserChanged)
     }
 
-    fn verify(&mut self, typed: SecretText, conversation: &str) -> Result<VerifyReply, Stop> {
+    fn verify(&mut self, Joined { password, codes }: Joined, terms: &Terms) -> Result<VerifyReply, Stop> {
         let Origin { service, rhost, tty } = self.origin.clone();
         let user = self.user.as_str().to_owned();
-        let codes = vec![typed];
-        let call = Verify { user, conversation: Some(conversation.to_owned()), codes, service, rhost, tty };
-        self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
+        let call =
+            Verify { user, conversation: Some(terms.conversation.clone()), codes: vec![codes], service, rhost, tty };
+        let reply = self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))?;
+        // Only now: whose code is wrong does not get as far as guessing passwords.
+        if reply.verdict == Verdict::Accepted {
+            self.forward(&password)?;
+        }
+        Ok(reply)
+    }
+
+    /// With `forward_pass`, leaves the password for the modules after us.
+    fn forward(&mut self, password: &SecretText) -> Result<(), Stop> {
+        match self.options.forward_pass {
+            true => self.application.leave_password(password).ok_or(Stop::ConversationFailed),
+            false => Ok(()),
+        }
     }
 
     /// Whether another try is pointless. All other verdicts lead to the next prompt, so that from the prompt nobody
@@ -213,6 +291,9 @@ fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Optio
         }
         Err(Stop::BadName(why)) => (LogLvl::NOTICE, format!("user '{user}' refused: {why}")),
         Err(Stop::UserChanged) => (LogLvl::WARNING, format!("user '{user}' refused: the name changed at the prompt")),
+        Err(Stop::NoCodeWithPassword) => {
+            (LogLvl::NOTICE, format!("user '{user}' refused: no code came with the password (use_first_pass)"))
+        }
         Err(Stop::Unavailable(why)) => (LogLvl::ERR, format!("user '{user}' refused: {why}")),
         Ok(Verdict::Busy) => (LogLvl::ERR, format!("user '{user}' refused: provisiond has too much to do")),
         Ok(Verdict::Accepted) => return None,

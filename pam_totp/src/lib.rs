@@ -11,6 +11,7 @@
 
 pub mod authenticate;
 mod conversation;
+pub mod joined;
 pub mod messages;
 pub mod options;
 mod transaction;

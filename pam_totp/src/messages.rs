@@ -12,10 +12,11 @@ use crate::options::{Language, Options};
 #[must_use]
 pub fn prompt(ask: Ask, options: &Options) -> &str {
     let words = words(options.lang);
+    let [one, two, three] = if options.forward_pass { words.password_and_codes } else { words.codes };
     match ask {
-        Ask::OneCode => options.prompt.as_deref().unwrap_or(words.one_code),
-        Ask::TwoCodes => words.two_codes,
-        Ask::ThreeCodes => words.three_codes,
+        Ask::OneCode => options.prompt.as_deref().unwrap_or(one),
+        Ask::TwoCodes => two,
+        Ask::ThreeCodes => three,
     }
 }
 
@@ -28,6 +29,7 @@ pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
         (Ask::TwoCodes, _) if asked != Ask::TwoCodes => words.two_codes_needed.to_owned(),
         (Ask::ThreeCodes, _) if asked != Ask::ThreeCodes => words.three_codes_needed.to_owned(),
         (_, Verdict::AlreadyUsed) => already_used(reply.retry_after, words),
+        _ if options.forward_pass => words.password_and_code_not_accepted.to_owned(),
         _ => words.not_accepted.to_owned(),
     }
 }
@@ -56,10 +58,11 @@ fn words(language: Language) -> &'static Words {
 
 /// One language: the prompts, and what is said between them.
 struct Words {
-    one_code: &'static str,
-    two_codes: &'static str,
-    three_codes: &'static str,
+    /// What asks for one, for two and for three.
+    codes: [&'static str; 3],
+    password_and_codes: [&'static str; 3],
     not_accepted: &'static str,
+    password_and_code_not_accepted: &'static str,
     two_codes_needed: &'static str,
     three_codes_needed: &'static str,
     used: &'static str,
@@ -70,10 +73,19 @@ struct Words {
 }
 
 const ENGLISH: Words = Words {
-    one_code: "Verification code: ",
-    two_codes: "Two verification codes, the current one and the next: ",
-    three_codes: "Three verification codes, the current one and the next two: ",
+    codes: [
+        "Verification code: ",
+        "Two verification codes, the current one and the next: ",
+        "Three verification codes, the current one and the next two: ",
+    ],
+    password_and_codes: [
+        "Password & verification code: ",
+        "Password & two verification codes, the current one and the next: ",
+        "Password & three verification codes, the current one and the next two: ",
+    ],
     not_accepted: "That was not accepted. Type what your device shows now.",
+    password_and_code_not_accepted: "That was not accepted. \
+                                     Type your password, and right after it what your device shows now.",
     two_codes_needed: "Two codes in a row are needed now. \
                        Type the current one, wait for the next, and type that after it.",
     three_codes_needed: "Three codes in a row are needed now. \
@@ -85,10 +97,19 @@ const ENGLISH: Words = Words {
 };
 
 const GERMAN: Words = Words {
-    one_code: "Bestätigungscode: ",
-    two_codes: "Zwei Bestätigungscodes, den aktuellen und den nächsten: ",
-    three_codes: "Drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
+    codes: [
+        "Bestätigungscode: ",
+        "Zwei Bestätigungscodes, den aktuellen und den nächsten: ",
+        "Drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
+    ],
+    password_and_codes: [
+        "Passwort und Bestätigungscode: ",
+        "Passwort und zwei Bestätigungscodes, den aktuellen und den nächsten: ",
+        "Passwort und drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
+    ],
     not_accepted: "Das wurde nicht angenommen. Geben Sie ein, was Ihr Gerät jetzt zeigt.",
+    password_and_code_not_accepted: "Das wurde nicht angenommen. \
+                                     Geben Sie Ihr Passwort ein und direkt dahinter, was Ihr Gerät jetzt zeigt.",
     two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig. \
                        Geben Sie den aktuellen ein, warten Sie auf den nächsten, und hängen Sie ihn an.",
     three_codes_needed: "Jetzt sind drei Codes hintereinander nötig. \
@@ -153,17 +174,30 @@ mod tests {
         let own = Options { prompt: Some("Token? ".into()), ..Options::default() };
         assert_eq!(prompt(Ask::OneCode, &plain), "Verification code: ");
         assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
-        assert_eq!(prompt(Ask::TwoCodes, &own), ENGLISH.two_codes);
+        assert_eq!(prompt(Ask::TwoCodes, &own), ENGLISH.codes[1]);
     }
     #[test]
+    fn who_types_the_password_too_is_asked_for_both() {
+        let joined = Options { forward_pass: true, ..Options::default() };
+        assert_eq!(prompt(Ask::OneCode, &joined), "Password & verification code: ");
+        assert_eq!(prompt(Ask::ThreeCodes, &joined), ENGLISH.password_and_codes[2]);
+        let own = Options { prompt: Some("Both: ".into()), ..joined };
+        assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
+        let reply = VerifyReply { verdict: Verdict::Rejected, ask: Ask::OneCode, retry_after: None, device: None };
+        assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, and right after it"));
+    }
+
+    #[test]
     fn in_german_everything_is_german() {
-        let german = Options { lang: Language::German, ..Options::default() };
+        let german = |forward_pass| Options { lang: Language::German, forward_pass, ..Options::default() };
+        let (german, joined) = (german(false), german(true));
         let asks = [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes];
-        let mut said: Vec<String> = asks.iter().map(|ask| prompt(*ask, &german).to_owned()).collect();
+        let mut said: Vec<String> =
+            asks.iter().flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned())).collect();
         for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
             for (ask, retry_after) in asks.into_iter().flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s))) {
                 let reply = VerifyReply { verdict, ask, retry_after, device: None };
-                said.push(try_again(Ask::OneCode, &reply, &german));
+                said.extend([&german, &joined].map(|options| try_again(Ask::OneCode, &reply, options)));
             }
         }
         said.push(unavailable(&german).to_owned());

@@ -6,12 +6,15 @@
 #![forbid(unsafe_code)]
 
 mod elsewhere;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::secret::CODE_DIGITS;
 use common::text::printable;
 
 /// What the administrator chose in the service file.
@@ -35,6 +38,14 @@ pub struct Options {
     pub always_prompt: bool,
     /// `user_unknown`: who was never enrolled is unknown to us, rather than refused.
     pub user_unknown: bool,
+    /// `try_first_pass`: a code at the end of the password that is known already is tried before anybody is asked.
+    pub try_first_pass: bool,
+    /// `use_first_pass`: the same, and nobody is asked.
+    pub use_first_pass: bool,
+    /// `forward_pass`: the password is asked for together with the code, and left for the modules after us.
+    pub forward_pass: bool,
+    /// `digits=`: how long the code at the end of a password is; as the daemon says if absent.
+    pub digits: Option<usize>,
     /// `echo_verification_code` or `echo-verification-code`: the code is seen while it is typed.
     pub echo_verification_code: bool,
     /// `quiet` or `no_warn`: the person is asked, and told nothing besides.
@@ -64,7 +75,7 @@ impl Options {
             options.set(own_name, value).map_err(bad)?;
             seen.push(own_name);
         }
-        Ok(options)
+        options.contradiction().map_or(Ok(options), Err)
     }
 
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), &'static str> {
@@ -78,11 +89,23 @@ impl Options {
             "server_uid" => self.server_uid = number(value()?, 0..=u32::MAX).ok_or("takes a user id")?,
             "timeout" => self.timeout = timeout(value()?)?,
             "prompt" => self.prompt = Some(prompt(value()?)?),
+            "digits" => self.digits = Some(digits(value()?)?),
             "lang" => self.lang = language(value()?)?,
             "retry" => self.retry = number(value()?, RETRY).ok_or("takes a number from 1 to 10")?,
             _ => return Err("is not known"),
         }
         Ok(())
+    }
+
+    /// `use_first_pass` never asks, so what asks cannot stand beside it.
+    fn contradiction(&self) -> Option<BadOption> {
+        let why = match self {
+            Self { use_first_pass: false, .. } => return None,
+            Self { try_first_pass: true, .. } => "cannot stand beside 'try_first_pass'",
+            Self { always_prompt: true, .. } => "cannot stand beside 'always_prompt'",
+            _ => return None,
+        };
+        Some(BadOption::new("use_first_pass", why))
     }
 
     /// The options that are there or not.
@@ -91,6 +114,9 @@ impl Options {
             "nullok" => &mut self.nullok,
             "always_prompt" => &mut self.always_prompt,
             "user_unknown" => &mut self.user_unknown,
+            "try_first_pass" => &mut self.try_first_pass,
+            "use_first_pass" => &mut self.use_first_pass,
+            "forward_pass" => &mut self.forward_pass,
             "echo_verification_code" => &mut self.echo_verification_code,
             "quiet" => &mut self.quiet,
             "debug" => &mut self.debug,
@@ -111,6 +137,10 @@ impl Default for Options {
             nullok: false,
             always_prompt: false,
             user_unknown: false,
+            try_first_pass: false,
+            use_first_pass: false,
+            forward_pass: false,
+            digits: None,
             echo_verification_code: false,
             quiet: false,
             debug: false,
@@ -190,6 +220,11 @@ fn language(name: &str) -> Result<Language, &'static str> {
     }
 }
 
+fn digits(text: &str) -> Result<usize, &'static str> {
+    let length = number(text, 0..=u32::MAX).and_then(|number| usize::try_from(number).ok());
+    length.filter(|length| CODE_DIGITS.contains(length)).ok_or("takes a number from 6 to 10")
+}
+
 /// Digits and nothing else: `parse` alone would take a sign.
 fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
@@ -203,158 +238,3 @@ const PROMPT_BYTES: RangeInclusive<usize> = 1..=256;
 const RETRY: RangeInclusive<u32> = 1..=10;
 /// A login program gives up by itself after a minute or two.
 const TIMEOUT: RangeInclusive<u32> = 1..=30;
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn parse(arguments: &[&str]) -> Result<Options, String> {
-        let bytes: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
-        Options::parse(&bytes).map_err(|bad| bad.to_string())
-    }
-
-    fn refused(argument: &str) -> String {
-        parse(&[argument]).unwrap_err()
-    }
-
-    #[test]
-    fn no_arguments_are_the_defaults() {
-        assert_eq!(parse(&[]).unwrap(), Options::default());
-    }
-
-    #[test]
-    fn every_option_is_taken() {
-        let all = [
-            "socket=/run/x/login.sock",
-            "server_uid=4294967295",
-            "timeout=30",
-            "prompt=Code = ? ",
-            "lang=de",
-            "retry=10",
-            "nullok",
-            "always_prompt",
-            "user_unknown",
-            "echo_verification_code",
-            "quiet",
-            "debug",
-        ];
-        let expected = Options {
-            socket: Some("/run/x/login.sock".into()),
-            server_uid: u32::MAX,
-            timeout: Duration::from_secs(30),
-            prompt: Some("Code = ? ".into()),
-            lang: Language::German,
-            retry: 10,
-            nullok: true,
-            always_prompt: true,
-            user_unknown: true,
-            echo_verification_code: true,
-            quiet: true,
-            debug: true,
-        };
-        assert_eq!(parse(&all).unwrap(), expected);
-    }
-
-    #[test]
-    fn the_names_of_other_modules_mean_the_same() {
-        for (other, own) in [
-            ("nouserok", "nullok"),
-            ("echo-verification-code", "echo_verification_code"),
-            ("authtok_prompt=Token: ", "prompt=Token: "),
-            ("no_warn", "quiet"),
-        ] {
-            assert_eq!(parse(&[other]).unwrap(), parse(&[own]).unwrap());
-            let name = other.split('=').next().unwrap();
-            assert!(parse(&[own, other]).unwrap_err().contains(&format!("'{name}' is given twice")), "{other}");
-        }
-    }
-
-    #[test]
-    fn an_unknown_option_is_refused_by_its_name_and_without_its_value() {
-        for argument in ["nullOK", "no", "", "=", "Debug", " debug", "secrets=hunter2", "no-warn", "code:"] {
-            let name = argument.split('=').next().unwrap();
-            let said = refused(argument);
-            assert!(said.contains(&format!("'{name}' is not known")) && !said.contains("hunter2"), "{said}");
-        }
-    }
-
-    #[test]
-    fn an_option_given_twice_is_refused() {
-        for twice in [["debug", "debug"], ["retry=1", "retry=1"], ["prompt=a", "prompt=b"], ["nullok", "nullok"]] {
-            assert!(parse(&twice).unwrap_err().contains("is given twice"), "{twice:?}");
-        }
-    }
-
-    #[test]
-    fn a_value_is_given_where_one_belongs_and_nowhere_else() {
-        for argument in ["socket", "server_uid", "timeout", "prompt", "lang", "retry"] {
-            assert!(refused(argument).contains(&format!("'{argument}' needs a value")));
-        }
-        for name in ["nullok", "always_prompt", "user_unknown", "echo_verification_code", "no_warn", "debug"] {
-            for argument in [format!("{name}="), format!("{name}=1"), format!("{name}=no")] {
-                assert!(refused(&argument).contains(&format!("'{name}' takes no value")));
-            }
-        }
-    }
-
-    #[test]
-    fn numbers_are_digits_within_their_limits() {
-        for value in ["", "0", "31", "-1", "+3", " 3", "3s", "3.0", "0x3", "٣", "99999999999999999999"] {
-            assert!(refused(&format!("timeout={value}")).contains("'timeout' takes 1 to 30 seconds"), "{value:?}");
-        }
-        for value in ["", "0", "11", "-1", "+3", "three"] {
-            assert!(refused(&format!("retry={value}")).contains("'retry' takes a number from 1 to 10"), "{value:?}");
-        }
-        for value in ["", "-1", "+0", "4294967296", "root"] {
-            assert!(refused(&format!("server_uid={value}")).contains("'server_uid' takes a user id"), "{value:?}");
-        }
-        for value in ["", "EN", "fr", "de_DE.UTF-8"] {
-            assert!(refused(&format!("lang={value}")).contains("'lang' takes 'en' or 'de'"), "{value:?}");
-        }
-        assert_eq!(parse(&["retry=1", "timeout=1"]).unwrap().retry, 1);
-    }
-
-    #[test]
-    fn texts_are_within_their_limits() {
-        let path = |bytes: usize| format!("socket=/{}", "x".repeat(bytes - 1));
-        assert!(parse(&[&path(107)]).is_ok());
-        for argument in [&path(108), "socket=", "socket=run/x", "socket=~/x"] {
-            assert!(refused(argument).contains("'socket' takes an absolute path"), "{argument}");
-        }
-        assert!(parse(&[&format!("prompt={}", "x".repeat(256))]).is_ok());
-        for text in ["", &"x".repeat(257)] {
-            assert!(refused(&format!("prompt={text}")).contains("'prompt' takes 1 to 256 bytes"));
-        }
-    }
-
-    #[test]
-    fn what_is_too_long_or_no_text_is_refused_by_its_name() {
-        assert!(refused(&format!("prompt={}", "x".repeat(4096))).contains("'prompt' is longer than 4096 bytes"));
-        assert!(refused(&"x".repeat(1 << 20)).len() < 400);
-        let said = Options::parse(&[b"prompt=\xff"]).unwrap_err().to_string();
-        assert!(said.contains("'prompt' is not UTF-8"));
-        assert!(Options::parse(&[b"\xff\n"]).unwrap_err().to_string().contains("'\u{fffd}\\n' is not UTF-8"));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_arguments_are_only_what_is_within_the_limits_is_taken(
-            arguments in prop::collection::vec(prop_oneof![
-                prop::collection::vec(any::<u8>(), 0..40),
-                "(socket|server_uid|timeout|prompt|retry|nullok|debug)(=/?[0-9a-z]{0,12})?".prop_map(String::into_bytes),
-            ], 0..6)
-        ) {
-            let bytes: Vec<&[u8]> = arguments.iter().map(Vec::as_slice).collect();
-            match Options::parse(&bytes) {
-                Ok(options) => {
-                    prop_assert!((1..=10).contains(&options.retry) && (1..=30).contains(&options.timeout.as_secs()));
-                    prop_assert!(options.socket.is_none_or(|path| path.is_absolute()));
-                    prop_assert!(options.prompt.is_none_or(|text| !text.is_empty()));
-                }
-                Err(bad) => prop_assert!(!bad.to_string().chars().any(char::is_control)),
-            }
-        }
-    }
-}

@@ -7,6 +7,7 @@ use std::ptr::{self, NonNull};
 
 use common::secret::SecretText;
 use pamsm::{LogLvl, Pam, PamError, PamLibExt, PamMsgStyle};
+use zeroize::Zeroizing;
 
 use crate::authenticate::{Application, Origin};
 use crate::conversation::Conversation;
@@ -54,6 +55,23 @@ impl Application for Transaction<'_> {
 
     fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText> {
         self.converse(if echo { PamMsgStyle::PROMPT_ECHO_ON } else { PamMsgStyle::PROMPT_ECHO_OFF }, prompt)
+    }
+
+    fn password(&self) -> Option<SecretText> {
+        let text = item(self.pam, PAM_AUTHTOK)?;
+        // SAFETY: pam_get_item(3): the item PAM_AUTHTOK is a C string, which stays as it is until somebody sets the item.
+        let text = unsafe { CStr::from_ptr(text.as_ptr().cast()) };
+        Some(SecretText::typed(text.to_bytes()))
+    }
+
+    fn leave_password(&mut self, password: &SecretText) -> Option<()> {
+        let mut text = Zeroizing::new(Vec::with_capacity(password.expose().len().saturating_add(1)));
+        text.extend_from_slice(password.expose().as_bytes());
+        text.push(0);
+        let text = CStr::from_bytes_with_nul(&text).ok()?;
+        // SAFETY: pam_set_item(3) copies the C string; its copy is libpam's to wipe. It checks the handle.
+        let code = unsafe { pam_set_item(handle(self.pam), PAM_AUTHTOK, text.as_ptr().cast()) };
+        (code == PamError::SUCCESS as c_int).then_some(())
     }
 
     fn tell(&mut self, sentence: &str) {
@@ -105,11 +123,13 @@ fn handle(pam: &Pam) -> *const c_void {
 #[link(name = "pam")]
 unsafe extern "C" {
     fn pam_get_item(pam: *const c_void, kind: c_int, item: *mut *const c_void) -> c_int;
+    fn pam_set_item(pam: *const c_void, kind: c_int, item: *const c_void) -> c_int;
     fn pam_syslog(pam: *const c_void, priority: c_int, format: *const c_char, ...);
 }
 
 const PAM_TTY: c_int = 3;
 const PAM_CONV: c_int = 5;
+const PAM_AUTHTOK: c_int = 6;
 /// The longest text of an item that goes to the daemon.
 const MAX_BYTES: usize = 256;
 
@@ -142,7 +162,6 @@ mod tests {
             folder: *const c_char,
             pam: *mut *const c_void,
         ) -> c_int;
-        fn pam_set_item(pam: *const c_void, kind: c_int, item: *const c_void) -> c_int;
         fn pam_end(pam: *const c_void, status: c_int) -> c_int;
     }
 
@@ -218,5 +237,16 @@ mod tests {
         }
         let seen: Vec<_> = script.seen.iter().map(|(style, text)| (*style, text.as_str())).collect();
         assert_eq!(seen, [(3, "Sorry."), (1, "Code: "), (2, "Code: ")]);
+    }
+
+    #[test]
+    fn libpam_shows_and_takes_passwords_in_modules_only() {
+        let mut script = Script { code: 0, reply: None, seen: Vec::new() };
+        let real = Real::start(&mut script);
+        let pam = real.pam();
+        let mut transaction = Transaction::new(&pam, false);
+        assert!(transaction.leave_password(&SecretText::new("correct horse".into())).is_none());
+        assert!(transaction.leave_password(&SecretText::new("cor\0rect".into())).is_none());
+        assert!(transaction.password().is_none());
     }
 }

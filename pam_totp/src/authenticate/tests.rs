@@ -216,8 +216,13 @@ fn with_debug_a_refusal_is_logged_with_its_verdict_and_without_the_code() {
 #[test]
 fn nothing_but_accepted_is_success_and_nothing_but_nullok_is_ignore() {
     let verdicts = LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded, Verdict::Busy]);
-    let stops =
-        [Stop::BadName(String::new()), Stop::UserChanged, Stop::Unavailable(String::new()), Stop::ConversationFailed];
+    let stops = [
+        Stop::BadName(String::new()),
+        Stop::UserChanged,
+        Stop::NoCodeWithPassword,
+        Stop::Unavailable(String::new()),
+        Stop::ConversationFailed,
+    ];
     for end in verdicts.map(Ok).chain(stops.map(Err)) {
         for options in [retrying(1), Options { nullok: true, user_unknown: true, debug: true, ..retrying(3) }] {
             let code = pam_code(&end, &options);

@@ -13,6 +13,10 @@ pub(super) enum Line {
     Asked(&'static str, Option<&'static str>),
     UserNow(Option<&'static [u8]>),
     Judged(&'static str, Result<VerifyReply, ClientError>),
+    /// What was left before us.
+    Password(Option<&'static str>),
+    /// What is left by us, and whether libpam takes it.
+    Left(&'static str, bool),
     Told(&'static str),
     Logged(&'static str),
 }
@@ -51,6 +55,17 @@ impl Application for &Transcript {
         let shown = format!("{prompt}{}", if echo { "(seen)" } else { "" });
         assert_eq!(shown, expected);
         typed.map(|text| SecretText::typed(text.as_bytes()))
+    }
+
+    fn password(&self) -> Option<SecretText> {
+        let Password(text) = self.next("password") else { panic!("the password was not wanted now") };
+        text.map(|text| SecretText::typed(text.as_bytes()))
+    }
+
+    fn leave_password(&mut self, password: &SecretText) -> Option<()> {
+        let Left(expected, taken) = self.next(password) else { panic!("no password was to be left now") };
+        assert_eq!(password.expose(), expected);
+        taken.then_some(())
     }
 
     fn tell(&mut self, sentence: &str) {

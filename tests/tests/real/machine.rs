@@ -64,6 +64,38 @@ fn ssh_with_a_password_and_a_code_asks_for_the_code_only_after_the_right_passwor
 }
 
 #[test]
+fn ssh_with_both_in_one_field_asks_once_and_takes_the_code_once() {
+    let _place = world::enter();
+    let system = System::start();
+    let stack = "auth required TOTP forward_pass retry=1\nauth required pam_unix.so use_first_pass nodelay";
+    system.service("sshd", stack);
+    world::set_password("alice", "correct horse");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start("keyboard-interactive");
+    let login = |typed: &str| sshd.login(&Client { user: "alice", password: typed, ..Client::default() });
+    assert!(!login(&format!("wrong{}", alice.code())).accepted);
+    let typed = format!("correct horse{}", alice.code_at(1));
+    let session = login(&typed);
+    assert!(session.accepted && session.prompts.len() == 1, "{session:?}");
+    assert!(session.prompts[0].ends_with("Password & verification code: "), "{session:?}");
+    let replay = login(&typed);
+    assert!(!replay.accepted, "{replay:?}");
+    system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=already_used"]);
+}
+
+#[test]
+fn what_ssh_sends_for_someone_it_refuses_anyway_is_never_judged() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP forward_pass retry=1");
+    let sshd = Sshd::start("keyboard-interactive");
+    let session = sshd.login(&Client { user: "no-such-account", password: "horse123456", ..Client::default() });
+    assert!(!session.accepted && session.prompts.len() == 1, "{session:?}");
+    sshd.log.wait_for(&["Failed keyboard-interactive/pam for invalid user no-such-account"]);
+    assert!(system.daemon.log.with(&["event=verify"]).is_empty(), "{}", system.daemon.log.text());
+}
+
+#[test]
 fn ssh_gives_three_tries_in_one_conversation_and_shows_why() {
     let _place = world::enter();
     let system = System::start();

@@ -10,6 +10,7 @@ mod budget;
 mod codes;
 mod crashes;
 mod crowds;
+mod joined;
 mod lineage;
 mod machine;
 mod meanwhile;
@@ -23,6 +24,7 @@ mod roles;
 mod servers;
 mod settings;
 mod socket;
+mod stacks;
 mod symbols;
 mod unavailable;
 

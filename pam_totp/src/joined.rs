@@ -1,0 +1,172 @@
+//! A password and codes in one field: where the one ends and the others begin.
+//!
+//! One text is cut at one place, before anybody judges anything: a second guess at the place would be a second guess at
+//! the code.
+
+#![forbid(unsafe_code)]
+
+use common::protocol::Ask;
+use common::secret::{CODE_DIGITS, SecretText};
+
+/// What was typed into one field. Empty codes are what the daemon calls malformed.
+#[derive(Debug, Default)]
+pub struct Joined {
+    /// What stands before the codes.
+    pub password: SecretText,
+    /// The codes, with the spaces between them.
+    pub codes: SecretText,
+}
+
+/// The lengths that a code may have, longest first: the administrator's (`digits=`), or else those that the daemon told,
+/// or else six.
+#[must_use]
+pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
+    let mut lengths: Vec<usize> = match option {
+        Some(length) => vec![length],
+        None => told.iter().map(|length| usize::from(*length)).filter(|length| CODE_DIGITS.contains(length)).collect(),
+    };
+    if lengths.is_empty() {
+        lengths.push(*CODE_DIGITS.start());
+    }
+    lengths.sort_unstable_by(|a, b| b.cmp(a));
+    lengths
+}
+
+/// Cuts as many codes as are asked for off the end, all of the longest length for which digits stand there. Spaces may
+/// stand between two codes, and nowhere else; a space before the first is the password's. `None`: no codes stand there.
+///
+/// The longest, because the last six of eight digits are digits too: who has devices of both lengths could otherwise
+/// never use the longer.
+#[must_use]
+pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
+    let text = typed.expose();
+    let password = lengths.iter().find_map(|length| before_codes(text, count(ask), *length))?;
+    let (password, codes) = text.split_at_checked(password.len())?;
+    Some(Joined { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
+}
+
+fn count(ask: Ask) -> usize {
+    match ask {
+        Ask::OneCode => 1,
+        Ask::TwoCodes => 2,
+        Ask::ThreeCodes => 3,
+    }
+}
+
+fn before_codes(text: &str, count: usize, length: usize) -> Option<&str> {
+    let last = before_code(text, length)?;
+    (1..count).try_fold(last, |before, _| before_code(before.trim_end_matches(' '), length))
+}
+
+fn before_code(text: &str, length: usize) -> Option<&str> {
+    let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
+    code.bytes().all(|byte| byte.is_ascii_digit()).then_some(before)
+}
+
+/// Whether this is what sshd puts in the place of a password when it will refuse whatever comes of it: these bytes over
+/// and over, as many as the person typed.
+#[must_use]
+pub fn is_dummy(typed: &SecretText) -> bool {
+    let bytes = typed.expose().as_bytes();
+    !bytes.is_empty() && bytes.iter().zip(DUMMY.iter().cycle()).all(|(byte, dummy)| byte == dummy)
+}
+
+const DUMMY: &[u8] = b"\x08\n\r\x7fINCORRECT";
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn cut_text(text: &str, ask: Ask, lengths: &[usize]) -> Option<(String, String)> {
+        let Joined { password, codes } = cut(&SecretText::new(text.to_owned()), ask, lengths)?;
+        Some((password.expose().to_owned(), codes.expose().to_owned()))
+    }
+
+    fn one(text: &str, lengths: &[usize]) -> Option<(String, String)> {
+        cut_text(text, Ask::OneCode, lengths)
+    }
+
+    fn parts(password: &str, codes: &str) -> Option<(String, String)> {
+        Some((password.to_owned(), codes.to_owned()))
+    }
+
+    #[test]
+    fn the_code_is_the_end_and_the_password_the_rest() {
+        for password in ["correct horse", "", " ", "p ", "ends in 2024", "1", "grün", "\u{1f600}", "123456"] {
+            assert_eq!(one(&format!("{password}123456"), &[6]), parts(password, "123456"));
+            assert_eq!(one(&format!("{password}0123456789"), &[10]), parts(password, "0123456789"));
+        }
+    }
+
+    #[test]
+    fn where_no_code_stands_nothing_is_cut() {
+        for text in ["", "password", "12345", "pass12345", "pass123 456", "pass123-456", "pass123456 ", "１２３４５６"]
+        {
+            assert_eq!(one(text, &[6]), None, "{text:?}");
+        }
+        assert_eq!(one("passwo\u{e9}\u{e9}\u{e9}", &[6, 7, 8, 9, 10]), None);
+    }
+
+    #[test]
+    fn of_several_lengths_it_is_the_longest_for_which_digits_stand_there() {
+        assert_eq!(one("pass12345678", &[8, 6]), parts("pass", "12345678"));
+        assert_eq!(one("pass123456", &[8, 6]), parts("pass", "123456"));
+        assert_eq!(one("pass9123456", &[8, 6]), parts("pass9", "123456"));
+        assert_eq!(one("pass99123456", &[8, 6]), parts("pass", "99123456"), "one place, although it is the wrong one");
+        assert_eq!(cut_text("pw123456654321", Ask::TwoCodes, &[8, 6]), parts("pw", "123456654321"));
+    }
+
+    #[test]
+    fn two_and_three_codes_may_have_spaces_between_them() {
+        for codes in ["123456654321", "123456 654321", "123456   654321"] {
+            assert_eq!(cut_text(&format!("pass {codes}"), Ask::TwoCodes, &[6]), parts("pass ", codes));
+        }
+        for codes in ["111111222222333333", "111111 222222 333333", "111111222222 333333"] {
+            assert_eq!(cut_text(&format!("pass{codes}"), Ask::ThreeCodes, &[6]), parts("pass", codes));
+            assert_eq!(cut_text(codes, Ask::ThreeCodes, &[6]), parts("", codes));
+        }
+        for text in ["pass123456", "pass23456 654321", "pass123456x654321", "pass123456\t654321"] {
+            assert_eq!(cut_text(text, Ask::TwoCodes, &[6]), None, "{text:?}");
+        }
+        assert_eq!(cut_text("123456654321", Ask::ThreeCodes, &[6]), None);
+    }
+
+    #[test]
+    fn the_length_is_the_options_or_else_the_daemons_or_else_six() {
+        assert_eq!(lengths(Some(7), &[6, 8]), [7]);
+        assert_eq!(lengths(None, &[6, 10, 8]), [10, 8, 6]);
+        assert_eq!(lengths(None, &[8]), [8]);
+        for nonsense in [&[][..], &[0], &[5, 11, 255]] {
+            assert_eq!(lengths(None, nonsense), [6], "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn what_sshd_puts_in_the_place_of_a_password_is_known_at_every_length() {
+        for text in
+            ["\u{8}", "\u{8}\n\r\u{7f}INC", "\u{8}\n\r\u{7f}INCORRECT", "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}I"]
+        {
+            assert!(is_dummy(&SecretText::new(text.to_owned())), "{text:?}");
+        }
+        for text in ["", "INCORRECT", "\n", "\u{8}\n\r\u{7f}CORRECT", "\u{8}\n\r\u{7f}INCORRECT123456"] {
+            assert!(!is_dummy(&SecretText::new(text.to_owned())), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_parts_are_the_whole(text in "\\PC{0,12}[0-9 ]{0,30}", told in prop::collection::vec(0_u8..12, 0..4)) {
+            let lengths = lengths(None, &told);
+            for ask in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes] {
+                if let Some((password, codes)) = cut_text(&text, ask, &lengths) {
+                    prop_assert_eq!(format!("{password}{codes}"), &*text);
+                    let digits = codes.bytes().filter(u8::is_ascii_digit).count();
+                    prop_assert!(lengths.iter().any(|length| length * count(ask) == digits));
+                    prop_assert!(codes.bytes().all(|byte| byte == b' ' || byte.is_ascii_digit()));
+                }
+            }
+        }
+    }
+}

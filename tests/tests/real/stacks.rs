@@ -1,0 +1,92 @@
+//! The module's answers in the stacks that people write around it.
+
+use tests::daemon::Daemon;
+use tests::libpam::{PamCode, Reply};
+use tests::stack::{Login, Stack, module};
+use tests::world;
+
+/// A stack whose lines have `TOTP` in the place of our module with its options.
+struct Kind {
+    name: &'static str,
+    lines: &'static str,
+    /// What is in the file `INNER`.
+    inner: &'static str,
+    /// A refusal comes from pam_deny, whatever our module's was.
+    denies: bool,
+}
+
+const KINDS: [Kind; 6] = [
+    Kind { name: "required", lines: "auth required TOTP", inner: "", denies: false },
+    Kind { name: "requisite", lines: "auth requisite TOTP", inner: "", denies: false },
+    Kind { name: "sufficient", lines: "auth sufficient TOTP\nauth required pam_deny.so", inner: "", denies: true },
+    Kind {
+        name: "jump",
+        lines: "auth [success=1 default=ignore] TOTP\nauth requisite pam_deny.so\nauth required pam_permit.so",
+        inner: "",
+        denies: true,
+    },
+    Kind { name: "substack", lines: "auth substack INNER", inner: "auth required TOTP", denies: false },
+    Kind { name: "include", lines: "auth include INNER", inner: "auth required TOTP", denies: false },
+];
+
+impl Kind {
+    fn stack(&self, daemon: &Daemon, options: &str) -> Stack {
+        self.stack_with(&format!("socket={} {options}", daemon.login_socket().display()), "")
+    }
+
+    /// With these lines after it.
+    fn stack_with(&self, arguments: &str, after: &str) -> Stack {
+        let line = format!("{} {arguments}", module().display());
+        let text = |lines: &str| lines.replace("TOTP", &line) + "\n";
+        // In a folder of service files libpam finds what is included by its whole path only.
+        let inner = world::scratch_folder("inner").join("auth");
+        std::fs::write(&inner, text(self.inner)).expect("the included file");
+        Stack::new(self.name, &(text(self.lines).replace("INNER", &inner.display().to_string()) + after))
+    }
+
+    fn refusal(&self, own: PamCode) -> PamCode {
+        if self.denies { PamCode::AUTH_ERR } else { own }
+    }
+
+    fn expect_refusal(&self, login: &Login, own: PamCode) {
+        assert_eq!(login.code, self.refusal(own), "{}", self.name);
+    }
+}
+
+#[test]
+fn in_every_stack_a_code_opens_once_and_every_refusal_refuses() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for kind in &KINDS {
+        let user = format!("in-{}", kind.name);
+        let device = daemon.enroll(&user);
+        let code = device.code();
+        let once = kind.stack(&daemon, "retry=1");
+        assert_eq!(once.login(&user, &[&code]).code, PamCode::SUCCESS, "{}", kind.name);
+        kind.expect_refusal(&once.login(&user, &[&code]), PamCode::AUTH_ERR);
+        kind.expect_refusal(&once.login(&user, &[&device.wrong()]), PamCode::AUTH_ERR);
+        kind.expect_refusal(&once.login(&user, &["no code"]), PamCode::AUTH_ERR);
+        kind.expect_refusal(&once.login("bob", &["123456"]), PamCode::AUTH_ERR);
+        kind.expect_refusal(&once.replies(&user, [Reply::Fail(PamCode::CONV_ERR)]), PamCode::CONV_ERR);
+        kind.expect_refusal(&kind.stack(&daemon, "retry=2").login("bob", &["1", "2"]), PamCode::MAXTRIES);
+        kind.expect_refusal(&kind.stack(&daemon, "user_unknown").login("bob", &["1"]), PamCode::USER_UNKNOWN);
+        kind.expect_refusal(&kind.stack(&daemon, "nulok").login(&user, &[&code]), PamCode::SERVICE_ERR);
+        kind.expect_refusal(&kind.stack(&daemon, "use_first_pass").login(&user, &[]), PamCode::AUTH_ERR);
+        let absent = kind.stack_with("socket=/run/nobody-listens-here", "");
+        kind.expect_refusal(&absent.login(&user, &[&code]), PamCode::AUTHINFO_UNAVAIL);
+    }
+}
+
+#[test]
+fn in_every_stack_who_needs_no_code_gets_in_only_by_another_line() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for kind in &KINDS {
+        let alone = kind.stack(&daemon, "nullok").login("bob", &[]);
+        assert_eq!((alone.code, alone.said.len()), (kind.refusal(PamCode::PERM_DENIED), 0), "{}", kind.name);
+        let options = format!("socket={} nullok", daemon.login_socket().display());
+        let permitted = kind.stack_with(&options, "auth required pam_permit.so\n").login("bob", &[]);
+        let expected = if kind.denies { PamCode::AUTH_ERR } else { PamCode::SUCCESS };
+        assert_eq!((permitted.code, permitted.said.len()), (expected, 0), "{}", kind.name);
+    }
+}
