@@ -203,9 +203,6 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
     fn try_typed(&mut self, typed: SecretText, ask: Ask, terms: &Terms) -> Result<VerifyReply, Stop> {
-        if joined::is_dummy(&typed) {
-            return Ok(VerifyReply { verdict: Verdict::Malformed, ask, retry_after: None, device: None });
-        }
         let joined = match self.options.forward_pass {
             true => joined::cut(&typed, ask, &terms.lengths).unwrap_or_default(),
             false => Joined { password: SecretText::default(), codes: typed },
