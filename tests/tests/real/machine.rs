@@ -110,6 +110,29 @@ fn ssh_gives_three_tries_in_one_conversation_and_shows_why() {
 }
 
 #[test]
+fn ssh_as_the_readme_has_it_asks_for_nothing_that_cannot_work() {
+    let _place = world::enter();
+    let system = System::start();
+    // The first with a password, the second with a key in its place.
+    for (user, methods, auth, prompts) in [
+        ("alice", "keyboard-interactive", recipe(), &["Password: ", "Verification code: "][..]),
+        ("bob", "publickey,keyboard-interactive", without_password(&recipe()), &["Verification code: "]),
+    ] {
+        system.service("sshd", &auth);
+        world::set_password(user, "correct horse");
+        let wrong = system.daemon.enroll(user).wrong();
+        let sshd = Sshd::start(methods);
+        let key = methods.starts_with("publickey").then(|| sshd.authorize(user));
+        let codes = [wrong.as_str(); 12];
+        let client = Client { user, key: key.as_deref(), password: "correct horse", codes: &codes, by_default: true };
+        let session = sshd.login(&client);
+        assert!(!session.accepted && session.errors.contains("Permission denied"), "{session:?}");
+        let round = prompts.iter().map(|prompt| format!("({user}@127.0.0.1) {prompt}"));
+        assert_eq!(session.prompts, round.cycle().take(3 * prompts.len()).collect::<Vec<_>>(), "{session:?}");
+    }
+}
+
+#[test]
 fn ssh_refuses_when_the_daemon_is_gone() {
     let _place = world::enter();
     let mut system = System::start();
@@ -182,4 +205,17 @@ fn one_code_opens_one_of_all_services() {
     assert_eq!(here.login("alice", &[&code]).code, PamCode::SUCCESS);
     let sudo = as_user("alice", &["sudo", "-S", "-k", "id", "-un"], &format!("{code}\n"));
     assert_eq!(sudo.status.code(), Some(1), "{sudo:?}");
+}
+
+/// The lines for /etc/pam.d/sshd in the README's instructions.
+fn recipe() -> String {
+    let lines = include_str!("../../../README.md").lines().map(str::trim).filter(|line| line.starts_with("auth "));
+    let recipe = lines.collect::<Vec<_>>().join("\n");
+    assert_eq!(recipe.matches("pam_totp.so").count(), 1, "{recipe}");
+    // Without the pause after a refusal.
+    recipe.replace("pam_totp.so", "TOTP").replace("pam_unix.so", "pam_unix.so nodelay")
+}
+
+fn without_password(recipe: &str) -> String {
+    recipe.lines().filter(|line| !line.contains("pam_unix.so")).collect()
 }
