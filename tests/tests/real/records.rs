@@ -32,12 +32,14 @@ fn a_record_with_a_flipped_bit_is_refused_and_nobody_else_notices() {
     let _place = world::enter();
     let mut daemon = Daemon::start();
     let length = length_of_a_record(&mut daemon);
-    let people = People::enroll(&daemon, "flip", 200);
+    let people = People::enroll(&daemon, "bit", length);
     let mut chance = Chance(20_261_123);
     edit(&mut daemon, |db| {
-        for user in &people.users {
-            let (at, bit) = (chance.below(length), chance.below(8));
-            change(db, user, |record| record[at] ^= 1 << bit);
+        for (at, user) in people.users.iter().enumerate() {
+            change(db, user, |record| {
+                assert_eq!(record.len(), length, "{user}: some byte is left out");
+                record[at] ^= 1 << chance.below(8);
+            });
         }
     });
     // A flip in the first bytes makes another version, or names another application secret.
@@ -306,7 +308,7 @@ fn record(db: &Db, user: &str) -> Vec<u8> {
     db.get(row(user)).expect("the store").expect("a record")[NUMBER..].to_vec()
 }
 
-/// How long the record of a new user is whose name has nine bytes or less.
+/// How long the record of a new user is whose name has eight bytes.
 fn length_of_a_record(daemon: &mut Daemon) -> usize {
     daemon.enroll("cut-xxxx");
     let mut length = 0;
