@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
 use tests::stack::Stack;
 use tests::worker::{Gate, Outcome, Worker};
 use tests::world;
@@ -18,19 +19,21 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
     let stack = Stack::of(&daemon, "crash", "retry=1");
     let gate = Gate::new();
     let mut workers: Vec<Worker> = (0..8).map(|_| Worker::start(&stack, &gate)).collect();
-    let kills = count("PAM_TOTP_KILLS", 25);
+    // Two rounds in which nobody is killed: the second shows how long one takes.
+    let [_, whole] = ["warm", "whole"].map(|name| {
+        let (users, codes) = enroll_one_each(&daemon, &workers, name);
+        let begun = release(&mut workers, &gate, &users, &codes);
+        assert!(workers.iter().all(|worker| worker.finish().code == PamCode::SUCCESS), "nobody was killed");
+        begun.elapsed()
+    });
+    // Fewer would not cover a round.
+    let kills = count("PAM_TOTP_KILLS", INSTANTS).max(INSTANTS);
     let (mut in_the_middle, mut acknowledged) = (0, 0);
     for kill in 0..kills {
-        let users: Vec<String> = (0..workers.len()).map(|n| format!("crash-{kill:04}-{n}")).collect();
-        let codes: Vec<String> = daemon.enroll_many(&users).iter().map(|device| device.code()).collect();
-        let held = gate.hold();
-        for ((worker, user), code) in workers.iter_mut().zip(&users).zip(&codes) {
-            worker.begin(user);
-            worker.type_code(code);
-        }
-        drop(held);
+        let (users, codes) = enroll_one_each(&daemon, &workers, &format!("crash-{kill:04}"));
+        let begun = release(&mut workers, &gate, &users, &codes);
         // Another instant in each round: from before the first call to after the last.
-        wait_exactly(Duration::from_micros(u64::try_from(kill % 25).expect("a small number") * 400));
+        wait_exactly(begun, whole * u32::try_from(kill % INSTANTS).expect("a small number") / 20);
         daemon.kill();
         let outcomes: Vec<Outcome> = workers.iter().map(Worker::finish).collect();
         daemon.start_again();
@@ -51,6 +54,11 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
     }
     println!(
         "{kills} kills, {in_the_middle} of them between acknowledged and lost logins; {acknowledged} acknowledged"
+    );
+    let logins = kills * workers.len();
+    assert!(
+        0 < acknowledged && acknowledged < logins,
+        "{acknowledged} of {logins}: every kill came too early or too late"
     );
 }
 
@@ -127,10 +135,31 @@ fn a_store_put_back_to_an_earlier_state_takes_no_code_of_before() {
     assert_eq!(daemon.budget("alice"), 0);
 }
 
+/// A new user for each worker, and a code of each.
+fn enroll_one_each(daemon: &Daemon, workers: &[Worker], name: &str) -> (Vec<String>, Vec<String>) {
+    let users: Vec<String> = (0..workers.len()).map(|n| format!("{name}-{n}")).collect();
+    let codes = daemon.enroll_many(&users).iter().map(Authenticator::code).collect();
+    (users, codes)
+}
+
+/// Lets every worker send its code at once; returns when that was.
+fn release(workers: &mut [Worker], gate: &Gate, users: &[String], codes: &[String]) -> Instant {
+    let held = gate.hold();
+    for ((worker, user), code) in workers.iter_mut().zip(users).zip(codes) {
+        worker.begin(user);
+        worker.type_code(code);
+    }
+    let now = Instant::now();
+    drop(held);
+    now
+}
+
 /// Spins: a sleep would be late by more than the instants differ.
-fn wait_exactly(duration: Duration) {
-    let begun = Instant::now();
+fn wait_exactly(begun: Instant, duration: Duration) {
     while begun.elapsed() < duration {
         std::hint::spin_loop();
     }
 }
+
+/// Kills that are spread over a round, the last fifth of them after it.
+const INSTANTS: usize = 25;
