@@ -70,12 +70,15 @@ fn who_never_reads_is_let_go_and_keeps_nobody_waiting() {
     let users: Vec<String> = (0..700).map(|n| format!("listed-{n:03}")).collect();
     daemon.enroll_many(&users);
     while_people_log_in(&daemon, || {
-        let begun = Instant::now();
-        let lists: Vec<UnixStream> =
-            (0..8).map(|_| after(connect_as(carol, &daemon.open_socket()), &list_call())).collect();
-        // A list that has begun cannot end: nobody reads it.
-        lists.iter().for_each(wait_for_answer);
-        assert_eq!(errors(&exchange(connect_as(carol, &daemon.open_socket()), &list_call())), ["Busy"], "the ninth");
+        let begin_list = || after(connect_as(carol, &daemon.open_socket()), &list_call());
+        // Within the time that who does not read is given.
+        let (begun, (lists, ninth)) = in_time(&daemon, MESSAGE, || {
+            let lists: Vec<UnixStream> = (0..8).map(|_| begin_list()).collect();
+            // A list that has begun cannot end: nobody reads it.
+            lists.iter().for_each(wait_for_answer);
+            (lists, errors(&exchange(connect_as(carol, &daemon.open_socket()), &list_call())))
+        });
+        assert_eq!(ninth, ["Busy"], "the ninth");
         // Everybody else's calls, pipelined without end.
         for flood in [request("Show", &json!({})), b"\0".to_vec()] {
             let mut stream = connect_as(bob, &daemon.open_socket());
@@ -99,12 +102,16 @@ fn of_a_thousand_connections_of_one_user_sixteen_are_served() {
     let daemon = Daemon::start();
     let bob = Who::user("bob").uid;
     while_people_log_in(&daemon, || {
-        let crowd = Crowd::gather(bob, 1000, &daemon.open_socket());
-        assert_eq!(crowd.outcome(), Outcome { served: 16, busy: 984, closed: 0 });
+        let (_, (crowd, outcome)) = in_time(&daemon, IDLE, || {
+            let crowd = Crowd::gather(bob, 1000, &daemon.open_socket());
+            let outcome = crowd.outcome();
+            (crowd, outcome)
+        });
+        assert_eq!(outcome, Outcome { served: 16, busy: 984, closed: 0 });
         let other = connect_as(Who::user("carol").uid, &daemon.open_socket());
         assert_eq!(told(&other, "Show"), "NoSuchUser", "another user is served meanwhile");
         crowd.leave();
-        wait_until(|| connections(&daemon) <= 4, "the crowd to be forgotten");
+        wait_until(|| connections(&daemon) <= CALM, "the crowd to be forgotten");
         let again = connect_as(bob, &daemon.open_socket());
         assert_eq!(told(&again, "Show"), "NoSuchUser", "the places are given back");
     });
@@ -115,9 +122,12 @@ fn of_a_thousand_connections_of_many_users_root_keeps_half_of_the_places() {
     let _place = world::enter_alone();
     let daemon = Daemon::start();
     while_people_log_in(&daemon, || {
-        let users = (0..20).map(|n| 4_200_000 + n);
-        let crowds: Vec<Crowd> = users.map(|uid| Crowd::gather(uid, 50, &daemon.open_socket())).collect();
-        let outcomes: Vec<Outcome> = crowds.iter().map(Crowd::outcome).collect();
+        let (_, (crowds, outcomes)) = in_time(&daemon, IDLE, || {
+            let users = (0..20).map(|n| 4_200_000 + n);
+            let crowds: Vec<Crowd> = users.map(|uid| Crowd::gather(uid, 50, &daemon.open_socket())).collect();
+            let outcomes: Vec<Outcome> = crowds.iter().map(Crowd::outcome).collect();
+            (crowds, outcomes)
+        });
         let served: usize = outcomes.iter().map(|outcome| outcome.served).sum();
         assert!(outcomes.iter().all(|outcome| outcome.served <= 16), "{outcomes:?}");
         assert!(outcomes.iter().all(|outcome| outcome.served + outcome.busy == 50), "{outcomes:?}");
@@ -211,6 +221,21 @@ fn drip(mut stream: UnixStream, bytes: &[u8]) -> Duration {
     begun.elapsed()
 }
 
+/// Plays `work` again, at most three times, until it took no longer than `limit`, after which the daemon lets go who was
+/// there first. Returns when it began, too. What an earlier try leaves is closed.
+fn in_time<T>(daemon: &Daemon, limit: Duration, work: impl Fn() -> T) -> (Instant, T) {
+    for _ in 0..3 {
+        let begun = Instant::now();
+        let outcome = work();
+        if begun.elapsed() < limit {
+            return (begun, outcome);
+        }
+        drop(outcome);
+        wait_until(|| connections(daemon) <= CALM, "an earlier try to be forgotten");
+    }
+    panic!("this machine is too slow: three times it took longer than {limit:?}");
+}
+
 fn connections(daemon: &Daemon) -> u64 {
     daemon.call("Status", &json!({})).expect("a status")["connections"].as_u64().expect("a number")
 }
@@ -219,3 +244,6 @@ fn connections(daemon: &Daemon) -> u64 {
 fn told(stream: &UnixStream, method: &str) -> String {
     ask(stream, method, &json!({})).map_or_else(|(error, _)| error, |_| String::new())
 }
+
+/// No more connections than while only the people of `while_people_log_in` are there, and who asks.
+const CALM: u64 = 4;
