@@ -315,6 +315,9 @@ impl RawContext {
             (Some(_), Some(_)) => Err(Problem::SecretsTwice),
             (Some(_), None) if mode & OTHERS_READ != 0 => Err(Problem::Readable),
             (Some(inline), None) => Ok(Source::Inline(inline)),
+            (None, Some(file)) if !file.is_absolute() => {
+                Err(bad("totp.context.secrets-path", "the secrets file is given by its whole path"))
+            }
             (None, Some(file)) => Ok(Source::File(file)),
             (None, None) => Ok(Source::File(match &trust.credentials {
                 Some(credentials) => credentials.join("secrets"),
@@ -337,6 +340,10 @@ impl RawContext {
         let parameters = Parameters::for_new_device(alg, digits, period).map_err(|why| bad("totp.context", why))?;
         let label = self.label.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
         Label::new(&label).map_err(|why| bad("totp.context.label", why))?;
+        // What is left of braces would be shown on every phone as it stands.
+        if label.replace("{user}", "").replace("{host}", "").contains(['{', '}']) {
+            return Err(bad("totp.context.label", "only {user} and {host} are filled in: a label has no other braces"));
+        }
         let issuer = self.issuer.map(|text| Label::new(&text)).transpose();
         Ok(NewDevice { parameters, label, issuer: issuer.map_err(|why| bad("totp.context.issuer", why))? })
     }
@@ -597,6 +604,15 @@ mod tests {
             ("totp: {context: {alg: md5}}\n", "sha1"),
             ("totp: {context: {period: 1}}\n", "15 to 120"),
             ("totp: {context: {issuer: 'a:b'}}\n", "without ':'"),
+            ("totp: {context: {label: '{foo}'}}\n", "only {user} and {host}"),
+            ("totp: {context: {label: '{user}@{Host}'}}\n", "only {user} and {host}"),
+            ("totp: {context: {label: '{user'}}\n", "only {user} and {host}"),
+            ("totp: {context: {label: '{{user}}'}}\n", "only {user} and {host}"),
+            (
+                "totp: {context: {secrets-path: 5}}\n",
+                "'totp.context.secrets-path': the secrets file is given by its whole path",
+            ),
+            ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "whole path"),
             ("totp: {context: {secrets: {1: short}}}\n", "fewer than 16"),
             ("totp: {context: {secrets: {}}}\n", "--new-secret"),
             ("totp: {context: {default-tag: 9}}\n", "default tag"),
