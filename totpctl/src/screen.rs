@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use clap::error::ErrorKind;
 use common::text::printable;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
 use crate::render::{self, Render, Reveal};
@@ -81,6 +81,8 @@ impl Screen {
         match failure {
             // Whoever read along has seen enough.
             Failure::Writing(error) if error.kind() == io::ErrorKind::BrokenPipe => return exit,
+            // What a program asked for is the result, whatever clap calls it.
+            Failure::CommandLine(asked) if self.json && exit == Exit::Done => drop(self.line(&answer(asked))),
             // Clap knows how to show its errors, and the help that was asked for; a bad number needs no more than a line.
             Failure::CommandLine(error) if error.kind() != ErrorKind::ValueValidation => drop(error.print()),
             failure => self.note(&one_line(&failure.to_string())),
@@ -90,6 +92,14 @@ impl Screen {
             let _ = write(io::stdout().as_fd(), format!("{error}\n").as_bytes());
         }
         exit
+    }
+}
+
+/// The help or the version that was asked for, for programs.
+fn answer(asked: &clap::Error) -> Value {
+    match asked.kind() {
+        ErrorKind::DisplayVersion => json!({"version": env!("CARGO_PKG_VERSION")}),
+        _ => json!({"help": asked.render().to_string()}),
     }
 }
 

@@ -207,6 +207,22 @@ mod offline {
     }
 
     #[test]
+    fn help_and_version_are_json_where_json_was_asked_for() {
+        let told = |arguments: &[&str]| {
+            let output = Command::new(env!("CARGO_BIN_EXE_totpctl")).args(arguments).output().unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+            text(&output.stdout).to_owned()
+        };
+        assert_eq!(object(&told(&["--json", "--version"])), json!({"version": env!("CARGO_PKG_VERSION")}));
+        assert_eq!(told(&["--version"]), format!("totpctl {}\n", env!("CARGO_PKG_VERSION")));
+        for arguments in [&["--help"][..], &["-h"], &["enroll", "--help"]] {
+            let json = told(&[arguments, &["--json"]].concat());
+            assert_eq!(json.lines().count(), 1, "{json}");
+            assert_eq!(object(&json), json!({"help": told(arguments)}));
+        }
+    }
+
+    #[test]
     fn a_weak_default_secret_opens_and_does_not_seal() {
         let world = World::new();
         fs::write(
