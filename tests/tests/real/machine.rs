@@ -1,5 +1,6 @@
 //! The machine's own programs: sshd, sudo, su and pamtester, with the daemon and its sockets where packages put them.
 
+use serde_json::json;
 use tests::libpam::PamCode;
 use tests::sshd::{Client, Sshd, System, as_user};
 use tests::stack::Stack;
@@ -84,7 +85,7 @@ fn ssh_with_both_in_one_field_asks_once_and_takes_the_code_once() {
 }
 
 #[test]
-fn what_ssh_sends_for_someone_it_refuses_anyway_is_never_judged() {
+fn what_ssh_sends_for_someone_it_refuses_anyway_is_no_guess() {
     let _place = world::enter();
     let system = System::start();
     system.service("sshd", "auth required TOTP forward_pass retry=1");
@@ -92,7 +93,15 @@ fn what_ssh_sends_for_someone_it_refuses_anyway_is_never_judged() {
     let session = sshd.login(&Client { user: "no-such-account", password: "horse123456", ..Client::default() });
     assert!(!session.accepted && session.prompts.len() == 1, "{session:?}");
     sshd.log.wait_for(&["Failed keyboard-interactive/pam for invalid user no-such-account"]);
-    assert!(system.daemon.log.with(&["event=verify"]).is_empty(), "{}", system.daemon.log.text());
+    system.daemon.log.wait_for(&["user=no-such-account", "service=sshd", "verdict=not_enrolled"]);
+    let asked = json!({ "user": "no-such-account", "service": "sshd" });
+    for _ in 0..6 {
+        assert!(
+            !sshd.login(&Client { user: "no-such-account", password: "horse123456", ..Client::default() }).accepted
+        );
+    }
+    let told = system.daemon.call("Challenge", &asked).expect("a challenge");
+    assert_eq!(told["ask"], "one_code", "what is no code costs nothing");
 }
 
 #[test]
