@@ -1,8 +1,8 @@
 //! How a record in JSON is read: every member known, of its type, there once; numbers are numbers.
 
 use data_encoding::{BASE32, BASE32_NOPAD, HEXLOWER};
-use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::enckey::Enckey;
@@ -25,14 +25,15 @@ fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BadRecord> {
     from_object(text.as_bytes()).map_err(bad)
 }
 
-/// The object as it is written. `null` is absence.
+/// The object as it is written. `null` is absence, except of a key and a place: passlib refuses it there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRecord<'a> {
     r#type: String,
     v: u64,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "there")]
     enckey: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "there")]
     key: Option<SecretText>,
     alg: Option<String>,
     digits: Option<u64>,
@@ -42,8 +43,15 @@ struct RawRecord<'a> {
     /// Written by a beta of passlib. Whoever imports a key starts at the present step anyway.
     #[serde(rename = "last_counter")]
     _last_counter: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "there")]
     user: Option<String>,
+    #[serde(default, deserialize_with = "there")]
     device: Option<String>,
+}
+
+/// A member that is left out or has a value.
+fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
 }
 
 impl RawRecord<'_> {

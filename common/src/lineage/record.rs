@@ -278,6 +278,21 @@ mod tests {
     }
 
     #[test]
+    fn null_is_no_key_and_no_place() {
+        let sealed = sealed_for("alice").to_json();
+        for json in [
+            r#"{"type":"totp","v":1,"key":"KEY","enckey":null}"#.to_owned(),
+            r#"{"type":"totp","v":1,"key":"KEY","user":null,"device":null}"#.to_owned(),
+            r#"{"type":"totp","v":1,"key":"KEY","user":null}"#.to_owned(),
+            sealed.expose().replace("\"type\"", "\"key\":null,\"type\""),
+        ] {
+            assert!(matches!(refusal(&json), BadRecord::Json { .. } | BadRecord::TwoKeys), "{json}");
+        }
+        let nothing = r#""alg":null,"digits":null,"period":null,"label":null,"issuer":null"#;
+        assert!(KeyRecord::parse(&format!(r#"{{"type":"totp","v":1,"key":"{KEY}",{nothing}}}"#)).is_ok());
+    }
+
+    #[test]
     fn refusals_say_what_to_do() {
         let enckey = |inner: &str| format!(r#"{{"type":"totp","v":1,"enckey":{{{inner}}}}}"#);
         for (json, why) in [
