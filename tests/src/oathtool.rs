@@ -42,6 +42,20 @@ impl Authenticator {
         self.run(now(), 1).try_into().expect("two codes")
     }
 
+    /// Does something for one after the other, until no new step began meanwhile: for whom that was, and what was shown
+    /// then and comes next.
+    ///
+    /// # Panics
+    /// When every time takes longer than a step.
+    pub fn within_a_step<T>(&self, candidates: impl IntoIterator<Item = T>, act: impl Fn(&T)) -> (T, [String; 2]) {
+        let once = |candidate| {
+            let shown = self.pair();
+            act(&candidate);
+            (self.pair() == shown).then_some((candidate, shown))
+        };
+        candidates.into_iter().find_map(once).expect("a step that lasts long enough")
+    }
+
     /// A code that is nobody's for a long while.
     #[must_use]
     pub fn wrong(&self) -> String {

@@ -32,18 +32,18 @@ fn importing_again_changes_nothing_and_a_code_of_before_is_not_taken() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let user = passlib_users(1, 2).remove(0);
-    let device = authenticator(&user);
     let stack = Stack::of(&daemon, "imported", "retry=1");
-    let name = user["user"].as_str().expect("a name");
-    let import = json!({ "user": name, "record": user["record"].to_string() });
-    let told = daemon.call("Import", &import).expect("an import");
-    assert_eq!((&told["device"], &told["imported"]), (&json!("default"), &json!(true)));
-    assert_eq!(stack.login(name, &[&device.code_at(-1)]).code, PamCode::AUTH_ERR, "it may have been used there");
+    let import = |name: &str| {
+        daemon.call("Import", &json!({ "user": name, "record": user["record"].to_string() })).expect("an import")
+    };
+    let (name, [present, next]) = authenticator(&user).within_a_step(["alice", "bob"], |name| {
+        assert_eq!(import(name), json!({ "user": name, "device": "default", "imported": true }));
+    });
+    assert_eq!(stack.login(name, &[&present]).code, PamCode::AUTH_ERR, "it may have been used there");
     daemon.audited(name, "already_used");
-    assert_eq!(stack.login(name, &[&device.code_at(1)]).code, PamCode::SUCCESS);
-    let told = daemon.call("Import", &import).expect("an import");
-    assert_eq!((&told["device"], &told["imported"]), (&json!("default"), &json!(false)));
-    assert_eq!(stack.login(name, &[&device.code_at(1)]).code, PamCode::AUTH_ERR, "importing revives nothing");
+    assert_eq!(stack.login(name, &[&next]).code, PamCode::SUCCESS);
+    assert_eq!(import(name), json!({ "user": name, "device": "default", "imported": false }));
+    assert_eq!(stack.login(name, &[&next]).code, PamCode::AUTH_ERR, "importing revives nothing");
 }
 
 #[test]
