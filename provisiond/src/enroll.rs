@@ -14,6 +14,7 @@ use crate::caller::Role;
 use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
+use crate::spent::SpentSteps;
 use crate::throttle::Moment;
 use crate::verify::prove;
 
@@ -76,6 +77,8 @@ struct NewDevice {
     label: Label,
     issuer: Label,
     state: State,
+    /// The key was in use elsewhere.
+    taken_over: bool,
 }
 
 impl NewDevice {
@@ -98,6 +101,7 @@ impl NewDevice {
             label: label(wish, call.user, settings)?,
             issuer: issuer(wish.issuer.as_deref(), settings)?,
             state: if wish.active == Some(true) { State::Active } else { State::Pending { expires } },
+            taken_over: wish.key.is_some(),
         })
     }
 
@@ -113,12 +117,18 @@ impl NewDevice {
         if record.devices.iter().any(|device| has_key(device, &self.key, user, settings)) {
             return Err(Error::DeviceExists);
         }
-        let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
+        let spent = self.spent(record, user, settings, moment);
         let key = (&self.key, self.parameters);
         let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment.now);
         record.devices.push(Device { spent, ..device.map_err(|_| Error::StoreUnavailable)? });
         record.enrolled |= self.state == State::Active;
         Ok(name)
+    }
+
+    /// What the key has used: what a device that was revoked had, and where it was taken over, a code of now as well.
+    fn spent(&self, record: &Record, user: &UserName, settings: &Settings, moment: &Moment) -> SpentSteps {
+        let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
+        if self.taken_over { spent.with_floor(self.parameters.step_at(moment.now)) } else { spent }
     }
 
     fn reply(&self, user: &UserName, name: &DeviceName) -> Result<EnrollReply, Error> {

@@ -32,6 +32,9 @@ pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String
         Verdict::Rejected => {
             format!("the device '{device}' does not show this code now; try the next one, and check the phone's clock")
         }
+        Verdict::AlreadyUsed => {
+            "this code has been used, or may have been where the key comes from; type the next one".to_owned()
+        }
         other => of_any_code(&name, other, None),
     };
     format!("{}: {meaning}", verdict.word())

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{PamCode, Reply};
+use tests::oathtool::Authenticator;
 use tests::stack::Stack;
 use tests::wire::Who;
 use tests::world;
@@ -118,11 +119,11 @@ fn nullok_still_asks_who_is_enrolled_and_who_once_was() {
 fn nullok_ignores_whose_device_is_only_pending() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let pending = daemon.call("Enroll", &serde_json::json!({ "user": "alice" })).expect("a pending device");
+    let pending = daemon.call("Enroll", &json!({ "user": "alice" })).expect("a pending device");
     let ignored = Stack::expecting_ignore(&daemon, "nullok-pending", "nullok").login("alice", &[]);
     assert_eq!(ignored.code, PamCode::SUCCESS, "what was never confirmed gates nothing");
     let code = authenticator(&pending).code();
-    daemon.call("Confirm", &serde_json::json!({ "user": "alice", "code": code })).expect("a confirmed device");
+    daemon.call("Confirm", &json!({ "user": "alice", "code": code })).expect("a confirmed device");
     let asked = Stack::expecting_ignore(&daemon, "nullok-confirmed", "nullok retry=1").login("alice", &[&code]);
     assert_eq!((asked.code, asked.prompts().len()), (PamCode::AUTH_ERR, 1));
 }
@@ -144,7 +145,7 @@ fn a_pending_device_opens_nothing_until_its_first_code_is_confirmed() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let stack = Stack::of(&daemon, "pending", "retry=1");
-    let device = authenticator(&daemon.call("Enroll", &serde_json::json!({ "user": "alice" })).expect("a device"));
+    let device = authenticator(&daemon.call("Enroll", &json!({ "user": "alice" })).expect("a device"));
     let [current, next] = device.pair();
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
     let confirmed = daemon.totpctl(&["confirm", "alice"], &format!("{current}\n"));
@@ -159,7 +160,7 @@ fn enrolling_with_totpctl_asks_for_the_first_code() {
     let daemon = Daemon::start();
     let refused = daemon.totpctl(&["enroll", "alice"], "000\n");
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let state = daemon.call("Show", &serde_json::json!({ "user": "alice" })).expect("the user");
+    let state = daemon.call("Show", &json!({ "user": "alice" })).expect("the user");
     assert_eq!(state["user"]["devices"][0]["state"], "pending");
     assert_eq!(state["user"]["enrolled"], false);
 }
@@ -211,6 +212,31 @@ fn the_same_key_enrolled_again_does_not_revive_a_code() {
 }
 
 #[test]
+fn a_code_of_the_moment_in_which_a_key_is_taken_over_does_not_count() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "taken-over", "retry=1");
+    let device = Authenticator::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+    let (active, [present, next]) = device.within_a_step(["alice", "bob"], |user| {
+        let taken = daemon.totpctl(&["enroll", user, "--key", "-", "--yes"], &format!("{}\n", device.key));
+        assert!(taken.status.success(), "{taken:?}");
+    });
+    assert_eq!(stack.login(active, &[&present]).code, PamCode::AUTH_ERR, "it may have been used there");
+    daemon.audited(active, "already_used");
+    assert_eq!(stack.login(active, &[&next]).code, PamCode::SUCCESS);
+    let (pending, [present, next]) = device.within_a_step(["carol", "dave"], |user| {
+        let key = json!({ "user": user, "key": device.key });
+        assert_eq!(daemon.call("Enroll", &key).expect("a device")["state"], "pending");
+    });
+    let said = daemon.totpctl(&["confirm", pending], &format!("{present}\n"));
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let (said, advice) =
+        (String::from_utf8_lossy(&said.stdout), "already_used: this code has been used, or may have been");
+    assert!(said.starts_with(advice) && said.ends_with("type the next one\n"), "{said}");
+    assert!(daemon.totpctl(&["confirm", pending], &format!("{next}\n")).status.success());
+}
+
+#[test]
 fn each_of_two_devices_opens_and_revoking_one_leaves_the_other() {
     let _place = world::enter();
     let daemon = Daemon::start();
@@ -232,7 +258,7 @@ fn people_see_their_own_devices_and_nobody_elses() {
     let told: serde_json::Value = serde_json::from_slice(&own.stdout).unwrap_or_else(|e| panic!("{e}: {own:?}"));
     assert!(told.to_string().contains("\"alice\"") && !told.to_string().contains("key"), "{told}");
     assert_eq!(daemon.totpctl_as("bob", &["show", "alice"], "").status.code(), Some(4));
-    let alice = serde_json::json!({ "user": "alice" });
+    let alice = json!({ "user": "alice" });
     assert!(daemon.call_as(&Who::user("alice"), "Show", &alice).is_ok());
     for stranger in [Who::user("bob"), Who::number(54321)] {
         let error = daemon.call_as(&stranger, "Show", &alice).expect_err("an error");

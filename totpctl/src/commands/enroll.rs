@@ -32,7 +32,9 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, F
         context.screen.note(&failure.to_string());
     }
     if asks {
-        let confirmed = confirm(context, &enrolled).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
+        let prompt = if key.is_some() { NEXT_CODE_PROMPT } else { CODE_PROMPT };
+        let confirmed =
+            confirm(context, &enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
         enrolled.state = if confirmed { DeviceState::Active } else { enrolled.state };
     }
     context.screen.result(&enrolled)?;
@@ -80,9 +82,9 @@ fn request(
 }
 
 /// Asks for the device's first code until it is right, the tries are used up or nobody answers.
-fn confirm(context: &Context<'_>, enrolled: &Enrolled) -> Result<bool, Failure> {
+fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<bool, Failure> {
     for _ in 0..TRIES {
-        let Some(code) = context.keyboard.ask(CODE_PROMPT)? else { break };
+        let Some(code) = context.keyboard.ask(prompt)? else { break };
         let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
         let reply = context.daemon.call(&Confirm { user, device, code })?;
         if reply.verdict == Verdict::Accepted {
@@ -95,4 +97,6 @@ fn confirm(context: &Context<'_>, enrolled: &Enrolled) -> Result<bool, Failure> 
 
 const KEY_PROMPT: &str = "Key, in base32 (it is not shown): ";
 const CODE_PROMPT: &str = "Code that the new device shows now: ";
+/// With a key that is taken over: the code of now may have been used where it comes from, and does not count.
+const NEXT_CODE_PROMPT: &str = "Code that the device shows next (not the one of now): ";
 const TRIES: u32 = 3;
