@@ -11,6 +11,8 @@ use tests::stack::Stack;
 use tests::worker::{Gate, Worker};
 use tests::world;
 
+use crate::count;
+
 const SECRETS: &str = r#"{"1": "an application secret of the tests"}"#;
 
 #[test]
@@ -66,6 +68,15 @@ fn records_that_cannot_be_taken_are_refused_and_leave_no_trace() {
     }
     let (error, _) = daemon.call("Show", &json!({ "user": "bad" })).expect_err("nobody");
     assert_eq!(error, "NoSuchUser");
+}
+
+#[test]
+fn passlib_agrees_on_random_keys_labels_times_and_windows() {
+    let _place = world::enter();
+    let (totpctl, folder) = (world::built("totpctl"), world::scratch_folder("agreement"));
+    let seed = count("PAM_TOTP_SEED", usize::try_from(std::process::id()).expect("a number"));
+    let arguments = [totpctl.to_str().expect("a path"), folder.to_str().expect("a path"), &seed.to_string(), "100"];
+    assert_eq!(python::run("passlib_agrees.py", &arguments, "").trim(), "100");
 }
 
 #[test]
