@@ -18,6 +18,7 @@ for n in range(count):
         "digits": dice.choice([6, 7, 8]),
         "period": dice.choice([15, 30, 30, 60, 120]),
     }
-    totp = factory.new(label=f"old-{n:04}", issuer=dice.choice(["Example", "Café & Co.", None]), **parameters)
+    label = dice.choice([f"old-{n:04}@example.org", f"Käthe N° {n}", None])
+    totp = factory.new(label=label, issuer=dice.choice(["Example", "Café & Co.", None]), **parameters)
     line = {"user": f"old-{n:04}", "record": json.loads(totp.to_json()), "key": totp.base32_key, **parameters}
     print(json.dumps(line))

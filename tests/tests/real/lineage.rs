@@ -1,9 +1,11 @@
 //! People who come from passlib, and go back to it; and a client of the socket that nobody here wrote.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
-use tests::daemon::{Daemon, authenticator};
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::python;
@@ -14,19 +16,28 @@ use tests::world;
 use crate::count;
 
 const SECRETS: &str = r#"{"1": "an application secret of the tests"}"#;
+const NEWER_SECRET: &str = "2: another application secret of the tests\n";
 
 #[test]
 fn a_thousand_users_of_passlib_come_with_their_old_authenticators_and_go_back() {
     let _place = world::enter_alone();
-    let daemon = Daemon::start();
+    let mut daemon = daemon_with_a_newer_secret();
     let users = passlib_users(1000, 1);
-    for user in &users {
-        let told = daemon.call("Import", &json!({ "user": user["user"], "record": user["record"].to_string() }));
-        assert_eq!(told.expect("an import")["imported"], true, "{user}");
-    }
-    log_in_at_once(&daemon, &users);
-    let lines: Vec<String> = users.iter().map(|user| exported(&daemon, user)).collect();
-    assert_eq!(python::run("passlib_reads.py", &[SECRETS], &lines.join("\n")).trim(), "1000");
+    import(&daemon, &users);
+    let (stayed_away, came) = users.split_last().expect("users");
+    log_in_at_once(&daemon, came);
+    // Whoever came is sealed under the newer secret by now.
+    daemon.terminate();
+    daemon.setup.secrets = NEWER_SECRET.into();
+    daemon.start_again();
+    let (status, mut lines) = totpctl_lines(&daemon, &["export", "passlib"]);
+    let failed = lines.iter().position(|line| line["error"].is_object()).expect("a failure");
+    let failed = lines.remove(failed);
+    assert_eq!((&failed["user"], &failed["error"]["code"]), (&stayed_away["user"], &json!("record_damaged")));
+    assert_eq!((status, lines.len()), (Some(70), came.len()));
+    let secrets = json!({ "2": secret_of(NEWER_SECRET) }).to_string();
+    let found = python::run("passlib_reads.py", &[&secrets], &with_what_is_expected(&lines, came));
+    assert_eq!(found.trim(), came.len().to_string());
 }
 
 #[test]
@@ -97,6 +108,36 @@ fn a_foreign_client_reads_the_interface_and_drives_the_daemon() {
     assert_eq!(lines, expected);
 }
 
+/// Reads what was sealed under the tests' usual secret, and seals under a newer one.
+fn daemon_with_a_newer_secret() -> Daemon {
+    let mut setup = Setup::new();
+    setup.secrets.push_str(NEWER_SECRET);
+    // A thousand exports would else take a minute.
+    setup.settings = setup.settings.replace("    issuer:", "    encrypt-cost: 4\n    issuer:");
+    setup.start()
+}
+
+fn secret_of(line: &str) -> &str {
+    line.split_once(": ").expect("a tag").1.trim_end()
+}
+
+/// Imports all of them with totpctl.
+fn import(daemon: &Daemon, users: &[Value]) {
+    let file = daemon.setup.folder.join("users.jsonl");
+    let lines = users.iter().map(|user| json!({ "user": user["user"], "record": user["record"] }).to_string() + "\n");
+    fs::write(&file, lines.collect::<String>()).expect("a file");
+    let (status, lines) = totpctl_lines(daemon, &["import", "passlib", file.to_str().expect("a path")]);
+    assert!(lines.iter().all(|line| line["imported"] == true), "{lines:?}");
+    assert_eq!((status, lines.len()), (Some(0), users.len()));
+}
+
+/// Totpctl's exit code, and the objects that it prints, one a line.
+fn totpctl_lines(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
+    let output = daemon.totpctl(&[&["--json"], arguments].concat(), "");
+    let lines = String::from_utf8(output.stdout).expect("text");
+    (output.status.code(), lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect())
+}
+
 fn passlib_users(count: usize, seed: usize) -> Vec<Value> {
     let told = python::run("passlib_users.py", &[SECRETS, &count.to_string(), &seed.to_string()], "");
     let users: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("a user")).collect();
@@ -130,10 +171,14 @@ fn log_in_at_once(daemon: &Daemon, users: &[Value]) {
     assert!(refused.is_empty(), "{} were refused: {refused:?}", refused.len());
 }
 
-/// What passlib is to find in the user's exported record.
-fn exported(daemon: &Daemon, user: &Value) -> String {
-    let told = daemon.call("Export", &json!({ "user": user["user"] })).expect("an export");
-    let mut expected = user.clone();
-    expected["record"] = told["records"][0]["record"].clone();
-    expected.to_string()
+/// Each exported record with what passlib is to find in it, a line each.
+fn with_what_is_expected(lines: &[Value], users: &[Value]) -> String {
+    let exported = lines.iter().map(|line| (line["user"].as_str().expect("a name"), &line["record"]));
+    let exported: BTreeMap<&str, &Value> = exported.collect();
+    let expected = users.iter().map(|user| {
+        let mut expected = user.clone();
+        expected["record"] = exported[user["user"].as_str().expect("a name")].clone();
+        expected.to_string()
+    });
+    expected.collect::<Vec<_>>().join("\n")
 }
