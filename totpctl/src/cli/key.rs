@@ -66,10 +66,10 @@ pub(crate) struct New {
     #[arg(long, hide_possible_values = true)]
     pub(crate) alg: Option<Alg>,
     /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) digits: Option<u8>,
     /// Seconds that a code is shown, 1 to 86400
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) period: Option<u32>,
     /// What the authenticator calls the account
     #[arg(long, value_name = "TEXT")]
@@ -102,7 +102,7 @@ pub(crate) struct Seal {
     pub(crate) format: Format,
     /// Rounds of PBKDF2 for passlib, a power of two: 0 to 22
     /// [default: encrypt-cost of the settings]
-    #[arg(long, value_name = "N", verbatim_doc_comment)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, verbatim_doc_comment)]
     pub(crate) cost: Option<u32>,
     /// Account name that v2 is bound to
     /// [default: the record's, else your own]
@@ -228,6 +228,22 @@ mod tests {
         let KeyAction::Match(wanted) = action(&words) else { panic!() };
         assert_eq!((wanted.at, wanted.skew_seconds, wanted.window_seconds), (Some(-31), -30, 30));
         assert_eq!(wanted.code, "--123-456");
+    }
+
+    #[test]
+    fn a_negative_number_is_said_to_be_out_of_range() {
+        for words in [
+            &["key", "new", "--digits", "-6"][..],
+            &["key", "new", "--period", "-1"],
+            &["key", "seal", "--format", "passlib", "--cost", "-1"],
+            &["key", "match", "--window-seconds", "-1", "--code", "1"],
+            &["enroll", "alice", "--digits", "-6"],
+            &["enroll", "alice", "--period", "-1"],
+        ] {
+            let words = ["totpctl"].iter().chain(words).map(OsString::from);
+            let said = parse(words).unwrap_err().to_string();
+            assert!(said.starts_with("invalid value '-"), "{said}");
+        }
     }
 
     #[test]

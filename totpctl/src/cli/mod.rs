@@ -97,10 +97,10 @@ pub(crate) struct Enroll {
     #[arg(long, hide_possible_values = true)]
     pub(crate) alg: Option<Alg>,
     /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) digits: Option<u8>,
     /// Seconds that a code is shown
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) period: Option<u32>,
     /// Who the authenticator says the account is with
     #[arg(long, value_name = "TEXT")]
