@@ -159,11 +159,14 @@ impl From<CannotOpen> for Failure {
     }
 }
 
-/// What clap says first, without its word in front.
+/// What clap says first, without its word in front. What it lists below belongs to it.
 fn first_line(error: &clap::Error) -> String {
     let text = error.render().to_string();
-    let line = text.lines().next().unwrap_or_default();
-    line.strip_prefix("error: ").unwrap_or(line).to_owned()
+    let mut lines = text.lines();
+    let line = lines.next().unwrap_or_default();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let listed: Vec<&str> = lines.take_while(|line| line.starts_with("  ")).map(str::trim).collect();
+    if line.ends_with(':') { format!("{line} {}", listed.join(", ")) } else { line.to_owned() }
 }
 
 #[cfg(test)]
@@ -228,5 +231,14 @@ mod tests {
             (failure.code(), failure.to_string().as_str()),
             (("usage", Exit::BadInput), "unrecognized subcommand 'lst'")
         );
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let missing =
+            |words: &[&str]| crate::cli::parse(words.iter().map(std::ffi::OsString::from)).unwrap_err().to_string();
+        let said = "the following required arguments were not provided: ";
+        assert_eq!(missing(&["totpctl", "key", "match"]), format!("{said}--code <CODE>"));
+        assert_eq!(missing(&["totpctl", "import", "passlib"]), format!("{said}<FILE>"));
     }
 }
