@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::enckey::CannotSeal;
 
-/// The tag of an application secret: 1 to 32 letters, digits, `.`, `_`, `-`, beginning with a letter or a digit.
+/// The tag of an application secret: 1 to 64 letters, digits, `.`, `_`, `-`, beginning with a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
@@ -72,14 +72,15 @@ impl TaggedSecrets {
         let mut secrets = Self::default();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
+            // Before a comment is passed over: behind one of these a secret would be lost without a word.
+            if line.contains(|c: char| ends_a_line(c)) {
+                return Err(BadSecrets::Line(number));
+            }
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
             let (tag, value) = line.split_once(':').ok_or(BadSecrets::Line(number))?;
             let value = value.trim();
-            if value.contains(|c: char| ends_a_line(c)) {
-                return Err(BadSecrets::Line(number));
-            }
             secrets.add(tag.trim().to_owned(), Zeroizing::new(value.to_owned()))?;
         }
         Ok(secrets)
@@ -295,7 +296,7 @@ pub enum BadSecrets {
     NoSuchDefault,
 }
 
-const MAX_TAG: usize = 32;
+const MAX_TAG: usize = 64;
 /// Bytes in an application secret at least, after white space at its ends is taken off.
 pub const MIN_SECRET: usize = 16;
 
@@ -374,8 +375,9 @@ mod tests {
         assert!(TaggedSecrets::from_whole_text(&format!("1: {LONG}\n2: {LONG}")).is_ok());
         assert!(TaggedSecrets::from_whole_text(&format!("{{\"1\": \"{LONG}\"}}")).is_ok());
         for split in ["\u{b}", "\u{85}", "\u{2028}", "\r", "\0"] {
-            let text = format!("1: {LONG}{split}2: {LONG}\n");
-            assert_eq!(TaggedSecrets::from_text(&text).err(), Some(BadSecrets::Line(1)), "{split:?}");
+            for text in [format!("1: {LONG}{split}2: {LONG}\n"), format!("# a comment{split}2: {LONG}\n1: {LONG}\n")] {
+                assert_eq!(TaggedSecrets::from_text(&text).err(), Some(BadSecrets::Line(1)), "{text:?}");
+            }
         }
     }
 
