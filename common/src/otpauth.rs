@@ -3,13 +3,15 @@
 use std::fmt::Write;
 
 use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
 
 use crate::secret::{Key, SecretText};
 use crate::totp::Parameters;
 
 /// What an authenticator shows of an account or of us: 1 to 400 bytes without a colon or a control character, because
 /// a colon separates the two in a URI.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Label(String);
 
 impl Label {
@@ -36,6 +38,20 @@ impl Label {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
+impl TryFrom<String> for Label {
+    type Error = BadLabel;
+
+    fn try_from(text: String) -> Result<Self, BadLabel> {
+        Self::as_shared(&text)
     }
 }
 

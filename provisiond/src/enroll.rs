@@ -178,7 +178,7 @@ fn label(wish: &Enroll, user: &UserName, settings: &Settings) -> Result<Label, E
 }
 
 /// What the authenticator shows of us: as wished, as set, or this host's name.
-pub(crate) fn issuer(wished: Option<&str>, settings: &Settings) -> Result<Label, Error> {
+fn issuer(wished: Option<&str>, settings: &Settings) -> Result<Label, Error> {
     match (wished, &settings.new_device.issuer) {
         (Some(wished), _) => Label::new(wished).map_err(|why| Error::bad("issuer", why)),
         (None, Some(issuer)) => Ok(issuer.clone()),

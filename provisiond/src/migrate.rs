@@ -10,7 +10,7 @@ use common::secret::Key;
 use common::totp::Parameters;
 use common::user::UserName;
 
-use crate::enroll::{has_key, issuer, make_room};
+use crate::enroll::{has_key, make_room};
 use crate::record::{Device, Record, SealedKey, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
@@ -62,6 +62,8 @@ struct Newcomer {
     stored: StoredKey,
     key: Key,
     parameters: Parameters,
+    label: Option<Label>,
+    issuer: Option<Label>,
 }
 
 impl Newcomer {
@@ -73,7 +75,8 @@ impl Newcomer {
             return Err(Error::bad("record", format!("a period has at most {MAX_PERIOD} seconds: enrol a new device")));
         }
         let key = record.open(&settings.secrets).map_err(|why| Error::bad("record", why))?;
-        Ok(Self { name, stored: record.key, key, parameters: record.parameters })
+        let KeyRecord { key: stored, parameters, label, issuer } = record;
+        Ok(Self { name, stored, key, parameters, label, issuer })
     }
 
     /// The device's name, and whether it is new.
@@ -110,7 +113,8 @@ impl Newcomer {
         }
         // A code of now may have been used where the key comes from.
         let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
-        Ok(Device { spent: spent.with_floor(self.parameters.step_at(moment.now)), ..device })
+        let device = Device { spent: spent.with_floor(self.parameters.step_at(moment.now)), ..device };
+        Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }
 }
 
@@ -118,12 +122,11 @@ fn exported(device: &Device, user: &UserName, settings: &Settings) -> Result<Exp
     let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
     let enckey =
         EnckeyV1::seal(&key, &settings.secrets, settings.encrypt_cost).map_err(|why| Error::bad("user", why))?;
-    let record = KeyRecord {
-        key: StoredKey::V1(enckey),
-        parameters: device.parameters,
-        label: Some(Label::new(user.as_str()).map_err(|why| Error::bad("user", why))?),
-        issuer: Some(issuer(None, settings)?),
-    };
+    let label = device.label.clone().map_or_else(|| Label::new(user.as_str()), Ok);
+    let label = Some(label.map_err(|why| Error::bad("user", why))?);
+    // passlib leaves out the issuer of its settings, and takes it from there again.
+    let issuer = device.issuer.clone().filter(|issuer| settings.new_device.issuer.as_ref() != Some(issuer));
+    let record = KeyRecord { key: StoredKey::V1(enckey), parameters: device.parameters, label, issuer };
     Ok(ExportedRecord { device: device.name.to_string(), record: record.to_json() })
 }
 

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use common::device::DeviceName;
 use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
 use common::lineage::enckey::EnckeyV1;
+use common::otpauth::Label;
 use common::protocol::DeviceState;
 use common::secret::Key;
 use common::secrets::Secrets;
@@ -68,6 +69,10 @@ pub struct Device {
     pub created: u64,
     /// When it last opened a login, in Unix seconds.
     pub last_used: Option<u64>,
+    /// What the record that it was imported from calls it, for the way back.
+    pub label: Option<Label>,
+    /// And whom it is with.
+    pub issuer: Option<Label>,
 }
 
 /// A device's key at rest.
@@ -148,6 +153,20 @@ impl Record {
         self.devices.retain(|device| !matches!(device.state, State::Pending { expires } if expires <= now));
     }
 
+    /// A device as it was imported, with the label and the issuer that its record had, as far as there is room: a record
+    /// must fit into what the store takes, and authenticators need neither.
+    #[must_use]
+    pub fn labelled(&self, device: Device, label: Option<&Label>, issuer: Option<&Label>) -> Device {
+        let kept = self.devices.iter().flat_map(|device| [&device.label, &device.issuer]).flatten();
+        let mut room = kept.fold(MAX_LABELS, |room, label| room.saturating_sub(label.as_str().len()));
+        let mut keep = |label: Option<&Label>| {
+            let label = label.filter(|label| label.as_str().len() <= room.min(MAX_LABEL));
+            room = room.saturating_sub(label.map_or(0, |label| label.as_str().len()));
+            label.cloned()
+        };
+        Device { label: keep(label), issuer: keep(issuer), ..device }
+    }
+
     /// The record's bytes, with a MAC under the default tag.
     ///
     /// # Errors
@@ -200,7 +219,8 @@ impl Device {
         getrandom::fill(&mut id).map_err(|_| CannotMake)?;
         let sealed = Enckey::seal(key, secrets, &Binding { user, device: &id, parameters }).map_err(|_| CannotMake)?;
         let (key, spent, drift) = (SealedKey::V2(sealed), SpentSteps::default(), Drift::default());
-        Ok(Self { name, id, state, parameters, key, spent, drift, created: now, last_used: None })
+        let (created, last_used, label, issuer) = (now, None, None, None);
+        Ok(Self { name, id, state, parameters, key, spent, drift, created, last_used, label, issuer })
     }
 
     /// The device's key.
@@ -272,6 +292,10 @@ fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<
 
 /// Devices a user may have.
 pub const MAX_DEVICES: usize = 8;
+/// Bytes in a label or an issuer that is kept.
+const MAX_LABEL: usize = 64;
+/// Bytes in all of them.
+const MAX_LABELS: usize = 256;
 const VERSION: u8 = 2;
 const MAC_BYTES: usize = 32;
 
@@ -296,7 +320,8 @@ pub(crate) mod tests {
         let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &Binding { user, device: &id, parameters }).unwrap());
         let name = DeviceName::new(name).unwrap();
         let (state, spent) = (State::Active, SpentSteps::default());
-        Device { name, id, state, parameters, key, spent, drift: Drift::default(), created: 0, last_used: None }
+        let (drift, created, last_used, label, issuer) = (Drift::default(), 0, None, None, None);
+        Device { name, id, state, parameters, key, spent, drift, created, last_used, label, issuer }
     }
 
     fn record() -> (UserName, Record) {
@@ -364,29 +389,52 @@ pub(crate) mod tests {
         }
     }
 
+    /// With a tag that is as long as tags may be.
+    fn secrets_of_a_long_tag() -> Secrets {
+        let text = format!("{}: 0123456789abcdef", "t".repeat(64));
+        Secrets::new(TaggedSecrets::from_text(&text).unwrap(), None).unwrap()
+    }
+
     #[test]
     fn a_full_record_stays_within_what_the_store_takes() {
-        let alice = user(&"a".repeat(256));
+        let (alice, secrets) = (user(&"a".repeat(256)), secrets_of_a_long_tag());
+        let label = Label::new(&"l".repeat(MAX_LABEL)).unwrap();
         let parameters = Parameters { alg: common::totp::Algorithm::Sha512, digits: 10, period: 120 };
         let mut record = Record::new(&Moment { now: u64::MAX, rolled_back_at: None });
         for n in 0..MAX_DEVICES {
             let mut device = device(&alice, &format!("{n}-{}", "x".repeat(30)), parameters);
             let (id, key) = (device.id, Key::new(vec![1; 64]).unwrap());
             device.key = SealedKey::V2(
-                Enckey::seal(&key, &secrets(), &Binding { user: &alice, device: &id, parameters }).unwrap(),
+                Enckey::seal(&key, &secrets, &Binding { user: &alice, device: &id, parameters }).unwrap(),
             );
             device.last_used = Some(u64::MAX);
             // Sixty-four logins, one an hour.
             (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));
             if n < 4 {
-                record.tombstones.bury(&alice, &key, &device.spent, &secrets(), u64::MAX);
+                record.tombstones.bury(&alice, &key, &device.spent, &secrets, u64::MAX);
             }
-            record.devices.push(device);
+            record.devices.push(record.labelled(device, Some(&label), Some(&label)));
         }
         for network in 0..16 {
             record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), 1 << 34);
         }
-        assert!(record.to_bytes(&alice, &secrets()).unwrap().len() <= 4096);
+        assert!(record.to_bytes(&alice, &secrets).unwrap().len() <= 4096);
+    }
+
+    #[test]
+    fn labels_are_kept_as_far_as_there_is_room() {
+        let (_, mut record) = record();
+        let label = |length| Some(Label::new(&"l".repeat(length)).unwrap());
+        let labelled = |record: &Record, of: usize, with: usize| {
+            let device = record.labelled(record.devices[0].clone(), label(of).as_ref(), label(with).as_ref());
+            (device.label == label(of), device.issuer == label(with), device)
+        };
+        assert!(matches!(labelled(&record, 64, 64), (true, true, _)));
+        assert!(matches!(labelled(&record, 65, 1), (false, true, _)));
+        for _ in 0..3 {
+            record.devices.push(labelled(&record, 64, 16).2);
+        }
+        assert!(matches!(labelled(&record, 16, 1), (true, false, _)));
     }
 
     #[test]

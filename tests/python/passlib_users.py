@@ -21,4 +21,5 @@ for n in range(count):
     label = dice.choice([f"old-{n:04}@example.org", f"Käthe N° {n}", None])
     totp = factory.new(label=label, issuer=dice.choice(["Example", "Café & Co.", None]), **parameters)
     line = {"user": f"old-{n:04}", "record": json.loads(totp.to_json()), "key": totp.base32_key, **parameters}
+    line |= {"label": totp.label, "issuer": totp.issuer}
     print(json.dumps(line))
