@@ -21,7 +21,7 @@ settings = folder / "settings.yaml"
 
 
 def text():
-    """Not all blank: passlib takes a URI's blank label for none, and we refuse it."""
+    """Not all blank: a URI has no such label."""
     letters = [*dice.choices(LETTERS, k=dice.randint(0, 20)), dice.choice("aé日")]
     return "".join(dice.sample(letters, len(letters)))
 
