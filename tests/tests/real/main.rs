@@ -17,6 +17,7 @@ mod meanwhile;
 mod module;
 mod names;
 mod own;
+mod pictures;
 mod power_cuts;
 mod races;
 mod records;
