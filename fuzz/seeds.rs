@@ -33,6 +33,9 @@ fn main() -> Outcome {
     seed(&corpus, "settings", "shipped", &shipped)?;
     seed(&corpus, "settings", "everything", &shipped.replace("    # ", "    ").replace("  # ", "  "))?;
     seed(&corpus, "settings", "lineage", LINEAGE)?;
+    for (name, typed) in [("one", "123 456"), ("two", "123-456 654-321"), ("three", "123456\n654321\n111111")] {
+        seed(&corpus, "typed", name, typed)?;
+    }
     seed(&corpus, "frame", "calls", CALLS)
 }
 

@@ -107,7 +107,7 @@ impl Inbox {
                     self.append(chunk.get(..count).unwrap_or_default());
                     return Ok(count);
                 }
-                Err(Errno::EINTR) => {}
+                Err(Errno::EINTR) => _ = left_until(deadline)?,
                 Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN, deadline)?,
                 Err(Errno::ECONNRESET) => return Ok(0),
                 Err(errno) => return Err(errno.into()),
@@ -140,7 +140,7 @@ pub fn send_frame(socket: &impl AsFd, mut message: Frame, deadline: Instant) -> 
     while !rest.is_empty() {
         match send(socket.as_fd().as_raw_fd(), rest, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
-            Err(Errno::EINTR) => {}
+            Err(Errno::EINTR) => _ = left_until(deadline)?,
             Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLOUT, deadline)?,
             Err(errno) => return Err(errno.into()),
         }
@@ -155,11 +155,14 @@ pub fn outgoing() -> Frame {
     Zeroizing::new(Vec::with_capacity(OUTGOING_BUFFER))
 }
 
-fn wait(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> Result<(), FrameError> {
+/// However often a signal interrupts, the deadline is one.
+fn left_until(deadline: Instant) -> Result<Duration, FrameError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() {
-        return Err(FrameError::TimedOut);
-    }
+    if left.is_zero() { Err(FrameError::TimedOut) } else { Ok(left) }
+}
+
+fn wait(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> Result<(), FrameError> {
+    let left = left_until(deadline)?;
     // Rounded up to a whole millisecond: rounding down would spin through the last one.
     let millis = left.as_millis().saturating_add(1).min(i32::MAX as u128);
     let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);

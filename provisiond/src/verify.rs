@@ -7,6 +7,7 @@ use common::secret::{Answer, Key, SecretText};
 use common::user::UserName;
 
 use crate::audit::Line;
+use crate::clock;
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
@@ -218,6 +219,9 @@ fn judge(
     settings: &Settings,
     now: &Circumstances<'_>,
 ) -> Reasoned {
+    if !clock::can_be(now.moment.now) {
+        return (without_record(Verdict::Refused), Some("clock_before_build"));
+    }
     let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
         Err(verdict) => return (without_record(verdict), None),

@@ -1,0 +1,23 @@
+//! What a person typed, a field a line: whatever it is, a device reads one to three codes of its own length, or nothing.
+
+#![no_main]
+#![forbid(unsafe_code)]
+
+use common::secret::{Answer, CODE_DIGITS, Code, MAX_CODES, SecretText};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let fields: Vec<SecretText> = data.split(|byte| *byte == b'\n').map(SecretText::typed).collect();
+    let Some(answer) = Answer::parse(&fields) else { return };
+    let digits: String = fields.iter().flat_map(|field| field.expose().chars()).filter(char::is_ascii_digit).collect();
+    let mut readings = 0;
+    for length in 0..=u8::MAX {
+        let Some(codes) = answer.codes(length) else { continue };
+        readings += 1;
+        assert!(CODE_DIGITS.contains(&usize::from(length)) && (1..=MAX_CODES).contains(&codes.len()));
+        assert!(codes.iter().all(|code| code.digits() == usize::from(length)));
+        assert_eq!(codes.iter().map(Code::expose).collect::<String>(), digits);
+        assert_eq!(answer.is_several(), codes.len() > 1);
+    }
+    assert!(readings > 0);
+});
