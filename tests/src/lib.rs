@@ -17,6 +17,7 @@ pub mod sshd;
 pub mod stack;
 pub mod strace;
 pub mod stranger;
+pub mod tracee;
 pub mod wire;
 pub mod worker;
 pub mod world;

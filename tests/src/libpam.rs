@@ -23,6 +23,17 @@ pub struct Application<'a> {
     pub calls: &'a [Call],
     /// Flags of every call.
     pub flags: i32,
+    /// Is told when the calls begin and when they have ended: what libpam does to start and to end lies outside.
+    pub notice: &'a dyn Fn(Moment),
+}
+
+/// What [`Application::notice`] is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// The first call comes next.
+    Begin,
+    /// The last call has returned.
+    End,
 }
 
 /// Plays the application and returns the last call's code. `converse` answers every message of the conversation.
@@ -53,7 +64,9 @@ pub fn transact(application: &Application<'_>, converse: &mut dyn FnMut(&Message
     for (item, value) in application.items {
         set_item(handle, *item as c_int, text(value).as_ptr().cast());
     }
+    (application.notice)(Moment::Begin);
     let code = run(handle, application);
+    (application.notice)(Moment::End);
     // SAFETY: pam_end(3): the handle is live and is not used after this.
     unsafe { pam_end(handle, code.0) };
     if let Some(panic) = state.panicked.take() {

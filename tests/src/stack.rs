@@ -113,6 +113,7 @@ impl Attempt<'_> {
             items: &self.items,
             calls: &self.calls,
             flags: self.flags,
+            notice: &|_| {},
         };
         let mut said = Vec::new();
         let code = transact(&application, &mut |message| {

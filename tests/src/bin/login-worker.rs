@@ -2,6 +2,8 @@
 //! with other credentials, a server that is not the daemon.
 //!
 //!   login-worker login CONFDIR SERVICE GATE    one login for each user name on standard input: see `worker.rs`
+//!   login-worker once CONFDIR SERVICE USER CODE
+//!                                              one login, which says nothing while libpam is at work: see `tracee.rs`
 //!   login-worker call UID GID GROUPS SOCKET    standard input to the socket and back, under these credentials
 //!   login-worker impostor UID SOCKET           says yes to everybody, as UID
 
@@ -14,15 +16,17 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use serde_json::{Value, json};
-use tests::libpam::{Application, Call, Reply, transact};
+use tests::libpam::{Application, Call, Moment, Reply, transact};
 use tests::wire;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["login", confdir, service, gate] => log_in(Path::new(confdir), service, Path::new(gate)),
+        ["once", confdir, service, user, code] => log_in_once(Path::new(confdir), service, user, code),
         ["call", uid, gid, groups, socket] => call(number(uid), number(gid), groups, Path::new(socket)),
         ["impostor", uid, socket] => impersonate(number(uid), Path::new(socket)),
         _ => panic!("see the source for the usage"),
@@ -32,8 +36,7 @@ fn main() {
 fn log_in(confdir: &Path, service: &str, gate: &Path) {
     while let Some(user) = line() {
         let mut released = now();
-        let application =
-            Application { service, user: Some(&user), confdir, items: &[], calls: &[Call::Authenticate], flags: 0 };
+        let application = authenticating(&user, confdir, service, &|_| {});
         let code = transact(&application, &mut |message| {
             if !message.is_prompt() {
                 return Reply::Null;
@@ -47,6 +50,27 @@ fn log_in(confdir: &Path, service: &str, gate: &Path) {
         });
         say(&json!({ "event": "done", "code": code.0, "released": released, "returned": now() }));
     }
+}
+
+/// Between the two moments nothing here makes a system call: those are libpam's and the module's.
+fn log_in_once(confdir: &Path, service: &str, user: &str, code: &str) {
+    // Many of these are aborted.
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("setrlimit");
+    let notice = |moment| say(&json!({ "event": format!("{moment:?}") }));
+    let code = transact(&authenticating(user, confdir, service, &notice), &mut |message| match message.is_prompt() {
+        true => Reply::text(code),
+        false => Reply::Null,
+    });
+    say(&json!({ "event": "done", "code": code.0 }));
+}
+
+fn authenticating<'a>(
+    user: &'a str,
+    confdir: &'a Path,
+    service: &'a str,
+    notice: &'a dyn Fn(Moment),
+) -> Application<'a> {
+    Application { service, user: Some(user), confdir, items: &[], calls: &[Call::Authenticate], flags: 0, notice }
 }
 
 /// The next line that the tests send, if there is one.

@@ -2,6 +2,7 @@
 //!
 //! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in the environment:
 //! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come again.
+//! PAM_TOTP_SWEEP=long plays every fault of the sweeps in every way.
 
 #![forbid(unsafe_code)]
 
@@ -26,6 +27,7 @@ mod servers;
 mod settings;
 mod socket;
 mod stacks;
+mod sweeps;
 mod symbols;
 mod unavailable;
 
