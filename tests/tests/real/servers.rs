@@ -56,6 +56,20 @@ fn totpctl_believes_no_other_server_either() {
 }
 
 #[test]
+fn an_endless_row_of_signals_does_not_outlast_the_deadline() {
+    let _place = world::enter();
+    let socket = world::scratch_folder("silent").join("socket");
+    let _nobody_answers = UnixListener::bind(&socket).expect("a socket");
+    let mut interrupted = std::process::Command::new("timeout");
+    interrupted.args(["20", "strace", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=recvfrom"]);
+    interrupted.args(["-e", "inject=recvfrom:error=EINTR:when=1+"]).arg(world::built("totpctl"));
+    interrupted.arg("--socket").arg(&socket).args(["--json", "status"]);
+    let output = with_input(interrupted, "");
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(3) && told.contains("\"deadline\""), "{output:?}");
+}
+
+#[test]
 fn totpctl_gives_a_daemon_that_stands_still_up() {
     let _place = world::enter();
     let daemon = Daemon::start();
