@@ -7,11 +7,11 @@ use common::secrets::Secrets;
 use common::user::UserName;
 
 use crate::caller::Role;
+use crate::proof::prove;
 use crate::record::{Device, Record, State};
 use crate::records::{Decision, Failure};
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
-use crate::verify::prove;
 
 impl Service {
     /// `Show`: one user.

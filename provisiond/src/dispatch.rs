@@ -44,22 +44,28 @@ pub struct Visitor {
     pub caller: Option<Caller>,
 }
 
-/// A method of our interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the interface file documents them")]
-pub enum Method {
-    Challenge,
-    Verify,
-    Enroll,
-    Confirm,
-    Show,
-    List,
-    SetState,
-    Revoke,
-    Import,
-    Export,
-    Status,
-    Reload,
+macro_rules! methods {
+    ($($method:ident),* $(,)?) => {
+        /// A method of our interface.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the interface file documents them")]
+        pub enum Method { $($method),* }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$method),*];
+
+            /// The name after the interface's.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$method => stringify!($method)),* }
+            }
+        }
+    };
+}
+
+methods! {
+    Challenge, Verify, Enroll, Confirm, Show, List, SetState, Revoke, Import, Export, Status, Reload,
 }
 
 /// Whose records a role may use a method on.
@@ -86,43 +92,6 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Own, Challenge | Verify | Confirm | Show) => Permission::Own,
         (Role::Own, Enroll | SetState | Revoke) => Permission::OwnWithProof,
         (Role::Own, List | Import | Export | Status | Reload) => Permission::Never,
-    }
-}
-
-impl Method {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Challenge,
-        Self::Verify,
-        Self::Enroll,
-        Self::Confirm,
-        Self::Show,
-        Self::List,
-        Self::SetState,
-        Self::Revoke,
-        Self::Import,
-        Self::Export,
-        Self::Status,
-        Self::Reload,
-    ];
-
-    /// The name after the interface's.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Challenge => "Challenge",
-            Self::Verify => "Verify",
-            Self::Enroll => "Enroll",
-            Self::Confirm => "Confirm",
-            Self::Show => "Show",
-            Self::List => "List",
-            Self::SetState => "SetState",
-            Self::Revoke => "Revoke",
-            Self::Import => "Import",
-            Self::Export => "Export",
-            Self::Status => "Status",
-            Self::Reload => "Reload",
-        }
     }
 }
 
@@ -197,7 +166,7 @@ fn answer(service: &Service, visitor: &Visitor, request: &Request<'_>, replies: 
     let (interface, name) = request.method.rsplit_once('.').unwrap_or(("", &request.method));
     match interface {
         protocol::NAME => {
-            let method = Method::ALL.into_iter().find(|method| method.name() == name);
+            let method = Method::ALL.iter().copied().find(|method| method.name() == name);
             let method = method.ok_or_else(|| unknown_method(&request.method))?;
             handle(service, visitor, method, request, replies)
         }
@@ -422,7 +391,7 @@ mod tests {
     }
 
     /// Each method: for root and admins on anybody, for an account on its own and on another's.
-    const TABLE: [(Method, &str, &str, &str, &str); 12] = [
+    const TABLE: &[(Method, &str, &str, &str, &str)] = &[
         (Method::Challenge, "yes", "yes", "yes", "no"),
         (Method::Verify, "yes", "yes", "yes", "no"),
         (Method::Enroll, "yes", "yes", "with proof", "no"),
@@ -439,8 +408,8 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
-        assert_eq!(TABLE.map(|row| row.0), Method::ALL);
-        for (method, root, admin, own, other) in TABLE {
+        assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
+        for &(method, root, admin, own, other) in TABLE {
             let alice = visitor(Role::Own, "alice");
             assert_eq!(outcome(&visitor(Role::Root, "root"), method, Some("bob")), root, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Admin, "adam"), method, Some("bob")), admin, "{method:?}");

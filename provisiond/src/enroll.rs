@@ -11,12 +11,12 @@ use nix::unistd::gethostname;
 use subtle::ConstantTimeEq;
 
 use crate::caller::Role;
+use crate::proof::prove;
 use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
 use crate::spent::SpentSteps;
 use crate::throttle::Moment;
-use crate::verify::prove;
 
 impl Service {
     /// `Enroll`: a new device, pending unless an administrator asks for an active one. The key is told only when it is

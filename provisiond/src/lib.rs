@@ -20,6 +20,7 @@ pub mod migrate;
 pub mod names;
 pub mod patience;
 pub mod policy;
+pub mod proof;
 pub mod quota;
 pub mod record;
 pub mod records;

@@ -1,9 +1,9 @@
-//! A login's two calls, and the proof that self-service asks for. All three judge through [`crate::policy`].
+//! A login's two calls. They judge through [`crate::policy`].
 
 use common::config::Settings;
 use common::limits::Limits;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
-use common::secret::{Answer, Key, SecretText};
+use common::secret::{Answer, Key};
 use common::user::UserName;
 
 use crate::audit::Line;
@@ -15,7 +15,6 @@ use crate::record::{Damaged, Record};
 use crate::records::{Access, Decision, Failure};
 use crate::service::{Call, Service};
 use crate::source::Source;
-use crate::throttle::Moment;
 
 impl Service {
     /// `Challenge`: what to ask for.
@@ -198,7 +197,7 @@ impl Outcome {
     }
 
     fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
-        Self { judged: without_record(verdict), reason, ask: Ask::OneCode }
+        Self { judged: Judged::unlooked(verdict), reason, ask: Ask::OneCode }
     }
 
     /// A decoy's outcome, told as that of a name behind which there is nobody.
@@ -209,9 +208,9 @@ impl Outcome {
 }
 
 /// An attempt, judged, with the reason for the log where the verdict alone does not say it.
-type Reasoned = (Judged, Option<&'static str>);
+pub(crate) type Reasoned = (Judged, Option<&'static str>);
 
-fn judge(
+pub(crate) fn judge(
     record: &Record,
     user: &UserName,
     answer: Option<&Answer>,
@@ -220,14 +219,14 @@ fn judge(
     now: &Circumstances<'_>,
 ) -> Reasoned {
     if !clock::can_be(now.moment.now) {
-        return (without_record(Verdict::Refused), Some("clock_before_build"));
+        return (Judged::unlooked(Verdict::Refused), Some("clock_before_build"));
     }
     let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
-        Err(verdict) => return (without_record(verdict), None),
+        Err(verdict) => return (Judged::unlooked(verdict), None),
     };
     let keys: Result<Vec<Key>, _> = record.active().map(|device| device.key(user, &settings.secrets)).collect();
-    let Ok(keys) = keys else { return (without_record(Verdict::Refused), Some("key_does_not_open")) };
+    let Ok(keys) = keys else { return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open")) };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, user, settings);
     let reason = (judged.verdict == Verdict::Refused).then_some("store_rolled_back");
@@ -245,44 +244,6 @@ fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], user: &UserName, s
     }
 }
 
-/// Lets `change` change the record, after a proof where the caller needs one. The proof is an attempt like any other: it
-/// is spent or charged whatever becomes of the change.
-pub(crate) fn prove<T>(
-    mut record: Record,
-    call: &Call<'_>,
-    proof: Option<&SecretText>,
-    settings: &Settings,
-    moment: &Moment,
-    change: impl FnOnce(&mut Record) -> Result<T, Error>,
-) -> Decision<Result<T, Error>> {
-    let mut spent = None;
-    if call.proof {
-        let judged = judge_proof(&record, call.user, proof, settings, moment);
-        match (judged.verdict, judged.next) {
-            (Verdict::Accepted, Some(next)) => record = spent.insert(next).clone(),
-            (_, next) => return Decision { next, outcome: Err(Error::ProofRequired) },
-        }
-    }
-    match change(&mut record) {
-        Ok(outcome) => Decision { next: Some(record), outcome: Ok(outcome) },
-        Err(error) => Decision { next: spent, outcome: Err(error) },
-    }
-}
-
-fn judge_proof(
-    record: &Record,
-    user: &UserName,
-    proof: Option<&SecretText>,
-    settings: &Settings,
-    moment: &Moment,
-) -> Judged {
-    let Some(proof) = proof else { return without_record(Verdict::Malformed) };
-    let answer = Answer::parse(std::slice::from_ref(proof));
-    let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
-    let now = Circumstances { policy, moment, source, suspect: false };
-    judge(record, user, answer.as_ref(), 0, settings, &now).0
-}
-
 /// Whether the wrong codes from there are not counted.
 fn trusted(rhost: Option<&str>, limits: &Limits) -> bool {
     rhost.and_then(|rhost| rhost.parse().ok()).is_some_and(|address| limits.trust(address))
@@ -291,10 +252,6 @@ fn trusted(rhost: Option<&str>, limits: &Limits) -> bool {
 /// Where a login comes from is believed of root's processes only; anyone else could say anything.
 fn source(call: &Call<'_>, rhost: Option<&str>, tty: Option<&str>) -> Source {
     if call.caller.peer.is_root() { Source::told(rhost, tty) } else { Source::Untold }
-}
-
-fn without_record(verdict: Verdict) -> Judged {
-    Judged { verdict, device: None, retry_after: None, charged: 0, next: None }
 }
 
 fn damage(damaged: &Damaged) -> &'static str {

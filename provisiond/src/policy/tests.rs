@@ -1,0 +1,409 @@
+use std::time::Duration;
+
+use common::secret::SecretText;
+use common::totp::{Algorithm, Parameters};
+
+use super::*;
+use crate::record::State;
+use crate::record::tests::{device, secrets, user};
+use crate::throttle::Pool;
+
+const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400) };
+const NOW: u64 = 1_234_567_890;
+
+/// One user's life: everything goes through the functions that the daemon calls.
+struct Life {
+    record: Record,
+    policy: Policy,
+    moment: Moment,
+    source: Source,
+    suspect: bool,
+}
+
+impl Life {
+    fn new() -> Self {
+        let mut record = Record::new(&Moment { now: NOW, rolled_back_at: None });
+        record.enrolled = true;
+        record.devices.push(device(&user("alice"), "default", Parameters::default()));
+        Self {
+            record,
+            policy: POLICY,
+            moment: Moment { now: NOW, rolled_back_at: None },
+            source: Source::Untold,
+            suspect: false,
+        }
+    }
+
+    fn now(&self) -> Circumstances<'_> {
+        Circumstances { policy: &self.policy, moment: self.moment, source: self.source, suspect: self.suspect }
+    }
+
+    fn comes_from(&mut self, address: &str) {
+        self.source = Source::told(Some(address), None);
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.record.active().map(|device| device.key(&user("alice"), &secrets()).unwrap()).collect()
+    }
+
+    /// The right code of the first device, `steps` away from now.
+    fn code(&self, steps: i64) -> String {
+        let parameters = self.record.devices[0].parameters;
+        let step = parameters.step_at(self.moment.now).saturating_add_signed(steps);
+        parameters.code_at(&Key::new(b"12345678901234567890".to_vec()).unwrap(), step).to_string()
+    }
+
+    /// A code of the same length that is wrong all around now.
+    fn wrong(&self) -> String {
+        let near: Vec<String> = (-12..=12).map(|steps| self.code(steps)).collect();
+        (0u64..).map(|n| format!("{n:0width$}", width = near[0].len())).find(|code| !near.contains(code)).unwrap()
+    }
+
+    fn judged(&mut self, typed: &str, refund: u32) -> Judged {
+        let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]);
+        let judged = match admit(&self.record, answer.as_ref(), &self.now()) {
+            Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.now()),
+            Err(verdict) => Judged::unlooked(verdict),
+        };
+        if let Some(next) = &judged.next {
+            self.record = next.clone();
+        }
+        judged
+    }
+
+    fn verdict(&mut self, typed: &str) -> Verdict {
+        self.judged(typed, 0).verdict
+    }
+
+    fn left(&self) -> u32 {
+        self.record.pool(self.source, self.moment.now).budget.left(&self.policy, &self.moment)
+    }
+
+    fn ask(&self) -> Ask {
+        ask(Some(&self.record), &self.now())
+    }
+}
+
+#[test]
+fn a_code_is_accepted_once() {
+    let mut alice = Life::new();
+    let code = alice.code(0);
+    assert_eq!(alice.verdict(&code), Verdict::Accepted);
+    for again in [code.clone(), format!(" {code}"), format!("{}-{}", &code[..3], &code[3..])] {
+        assert_eq!(alice.verdict(&again), Verdict::AlreadyUsed, "{again}");
+    }
+    assert_eq!(alice.left(), 5, "a replay costs nothing");
+    assert_eq!(alice.record.devices[0].last_used, Some(NOW));
+}
+
+#[test]
+fn the_window_reaches_one_step_each_way() {
+    for (steps, verdict) in [
+        (-2, Verdict::Rejected),
+        (-1, Verdict::Accepted),
+        (0, Verdict::Accepted),
+        (1, Verdict::Accepted),
+        (2, Verdict::Rejected),
+    ] {
+        let mut alice = Life::new();
+        let code = alice.code(steps);
+        assert_eq!(alice.verdict(&code), verdict, "{steps}");
+        assert_eq!(alice.left(), if verdict == Verdict::Accepted { 5 } else { 4 });
+    }
+}
+
+#[test]
+fn an_older_code_than_the_last_one_is_already_used() {
+    let mut alice = Life::new();
+    let (before, now, after) = (alice.code(-1), alice.code(0), alice.code(1));
+    assert_eq!(alice.verdict(&now), Verdict::Accepted);
+    assert_eq!(alice.verdict(&before), Verdict::AlreadyUsed);
+    assert_eq!(alice.verdict(&after), Verdict::Accepted);
+}
+
+#[test]
+fn who_repeats_a_code_is_told_when_the_next_one_comes() {
+    let mut alice = Life::new();
+    alice.moment.now = NOW / 30 * 30 + 18;
+    let code = alice.code(0);
+    assert_eq!(alice.verdict(&code), Verdict::Accepted);
+    assert_eq!(alice.judged(&code, 0).retry_after, Some(12));
+}
+
+#[test]
+fn a_wrong_code_costs_a_guess_and_the_sixth_is_not_judged() {
+    let mut alice = Life::new();
+    let wrong = alice.wrong();
+    for left in (0..5).rev() {
+        assert_eq!(alice.ask(), Ask::OneCode);
+        assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+        assert_eq!(alice.left(), left);
+    }
+    assert_eq!(alice.ask(), Ask::TwoCodes);
+    let right = alice.code(0);
+    for single in [&wrong, &right] {
+        assert_eq!(alice.verdict(single), Verdict::TwoCodesNeeded);
+    }
+    let pair = format!("{right} {}", alice.code(1));
+    assert_eq!(alice.verdict(&pair), Verdict::Accepted, "the right code was not spent by being refused");
+    assert_eq!(alice.left(), 0, "a login gives nothing back");
+    alice.moment.now += 86400;
+    assert_eq!(alice.ask(), Ask::OneCode);
+}
+
+#[test]
+fn two_codes_must_be_consecutive_unspent_and_in_order() {
+    for (first, second, verdict) in [
+        (0, 1, Verdict::Accepted),
+        (-10, -9, Verdict::Accepted),
+        (9, 10, Verdict::Accepted),
+        (-11, -10, Verdict::Rejected),
+        (10, 11, Verdict::Rejected),
+        (1, 0, Verdict::Rejected),
+        (0, 0, Verdict::Rejected),
+        (0, 2, Verdict::Rejected),
+    ] {
+        let mut alice = Life::new();
+        let pair = alice.code(first) + &alice.code(second);
+        assert_eq!(alice.verdict(&pair), verdict, "{first} {second}");
+        assert_eq!(alice.left(), 5, "pairs cost nothing");
+        if verdict == Verdict::Accepted {
+            assert_eq!(alice.verdict(&pair), Verdict::AlreadyUsed);
+            let half = alice.code(second) + &alice.code(second + 1);
+            assert_ne!(alice.verdict(&half), Verdict::Accepted, "both halves were spent");
+        }
+    }
+}
+
+#[test]
+fn nobody_learns_which_half_of_a_pair_was_wrong() {
+    let mut alice = Life::new();
+    let (right, next, wrong) = (alice.code(0), alice.code(1), alice.wrong());
+    for pair in [format!("{right}{wrong}"), format!("{wrong}{next}"), format!("{wrong}{wrong}")] {
+        let judged = alice.judged(&pair, 0);
+        assert_eq!((judged.verdict, judged.device, judged.retry_after), (Verdict::Rejected, None, None));
+        assert!(judged.next.is_some_and(|next| next.devices == alice.record.devices), "counted, and nothing spent");
+    }
+}
+
+#[test]
+fn what_is_no_code_of_the_users_devices_costs_nothing() {
+    let mut alice = Life::new();
+    for typed in ["", "abc", "12345", "1234567", "12345678", "1234567812345678"] {
+        assert_eq!(alice.verdict(typed), Verdict::Malformed, "{typed:?}");
+    }
+    assert_eq!(alice.left(), 5);
+}
+
+#[test]
+fn only_active_devices_open_a_login() {
+    let mut alice = Life::new();
+    let code = alice.code(0);
+    for state in [State::Disabled, State::Pending { expires: u64::MAX }] {
+        alice.record.devices[0].state = state;
+        assert_eq!(alice.verdict(&code), Verdict::Disabled);
+    }
+    alice.record.devices.clear();
+    assert_eq!(alice.verdict(&code), Verdict::Disabled, "revoked is not the same as never enrolled");
+    alice.record.enrolled = false;
+    assert_eq!(alice.verdict(&code), Verdict::NotEnrolled);
+    assert_eq!(ask(None, &alice.now()), Ask::OneCode);
+}
+
+#[test]
+fn every_device_is_searched_and_each_spends_its_own() {
+    let mut alice = Life::new();
+    let eight = Parameters { alg: Algorithm::Sha1, digits: 8, period: 60 };
+    alice.record.devices.push(device(&user("alice"), "second", eight));
+    let second = eight.code_at(&alice.keys()[1], eight.step_at(NOW)).to_string();
+    let judged = alice.judged(&second, 0);
+    assert_eq!((judged.verdict, judged.device.unwrap().as_str()), (Verdict::Accepted, "second"));
+    let first = alice.code(0);
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+}
+
+#[test]
+fn a_guess_costs_a_unit_for_each_three_positions() {
+    let mut alice = Life::new();
+    alice.record.devices.push(device(&user("alice"), "second", Parameters::default()));
+    let wrong = alice.wrong();
+    for left in [3, 1] {
+        assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+        assert_eq!(alice.left(), left);
+    }
+    assert_eq!(alice.verdict(&wrong), Verdict::TwoCodesNeeded, "one unit does not pay for two devices");
+    assert_eq!(alice.ask(), Ask::TwoCodes);
+    alice.moment.now += 86400;
+    assert_eq!(alice.left(), 2);
+    assert_eq!(alice.ask(), Ask::OneCode);
+    let mut carol = Life::new();
+    for name in ["2", "3", "4", "5", "6"] {
+        carol.record.devices.push(device(&user("alice"), name, Parameters::default()));
+    }
+    assert_eq!(carol.ask(), Ask::OneCode, "many devices do not cost their owner the single code");
+    let wrong = carol.wrong();
+    assert_eq!((carol.judged(&wrong, 0).charged, carol.left()), (6, 0));
+    carol.moment.now += 5 * 86400;
+    assert_eq!((carol.left(), carol.ask()), (4, Ask::TwoCodes), "the sixth unit is paid off");
+    carol.moment.now += 86400;
+    assert_eq!(carol.ask(), Ask::OneCode);
+    let mut bob = Life::new();
+    bob.policy.window = 2;
+    let wrong = bob.wrong();
+    assert_eq!(bob.judged(&wrong, 0).charged, 2);
+}
+
+#[test]
+fn a_login_gives_back_its_own_typos() {
+    let mut alice = Life::new();
+    let (wrong, right) = (alice.wrong(), alice.code(0));
+    let cost = alice.judged(&wrong, 0).charged;
+    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 5));
+}
+
+#[test]
+fn strangers_do_not_use_up_the_guesses_of_whom_the_owner_logs_in_from() {
+    let mut alice = Life::new();
+    alice.comes_from("192.0.2.1");
+    let (first, wrong) = (alice.code(0), alice.wrong());
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    alice.comes_from("203.0.113.9");
+    for _ in 0..6 {
+        let _ = alice.verdict(&wrong);
+    }
+    assert_eq!((alice.left(), alice.ask()), (0, Ask::TwoCodes));
+    alice.comes_from("192.0.2.1");
+    let next = alice.code(1);
+    assert_eq!((alice.left(), alice.ask(), alice.verdict(&next)), (5, Ask::OneCode, Verdict::Accepted));
+    assert_eq!((alice.verdict(&wrong), alice.left()), (Verdict::Rejected, 4), "each pool pays for its own");
+    alice.moment.now += 31 * 86400;
+    assert_eq!(alice.left(), 5, "after a month the address is like any other, and the stranger's guesses are back");
+    alice.source = Source::Untold;
+    assert_eq!(alice.left(), 5);
+}
+
+#[test]
+fn a_suspect_source_is_asked_for_two_codes_and_charged_nothing() {
+    let mut alice = Life::new();
+    alice.suspect = true;
+    let (wrong, right) = (alice.wrong(), alice.code(0));
+    assert_eq!((alice.ask(), ask(None, &alice.now())), (Ask::TwoCodes, Ask::TwoCodes));
+    for single in [&wrong, &right] {
+        assert_eq!(alice.verdict(single), Verdict::TwoCodesNeeded);
+    }
+    assert_eq!(alice.left(), 5);
+    assert_eq!(alice.verdict(&format!("{right}{}", alice.code(1))), Verdict::Accepted, "never refused");
+}
+
+#[test]
+fn after_a_thousand_wrong_pairs_three_codes_are_asked_for() {
+    let mut alice = Life::new();
+    let wrong = alice.wrong();
+    let (pair, three) = (wrong.clone() + &wrong, wrong.clone() + &wrong + &wrong);
+    for _ in 0..999 {
+        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+    }
+    assert_eq!(alice.verdict(&three), Verdict::Rejected);
+    let pair = alice.code(0) + &alice.code(1);
+    assert_eq!(alice.verdict(&pair), Verdict::TwoCodesNeeded, "even the right pair");
+    assert_eq!(alice.ask(), Ask::OneCode, "single codes are paid for by themselves");
+    for _ in 0..5 {
+        let _ = alice.verdict(&wrong);
+    }
+    assert_eq!(alice.ask(), Ask::ThreeCodes);
+    let disorder = alice.code(0) + &alice.code(2) + &alice.code(1);
+    assert_eq!(alice.verdict(&disorder), Verdict::Rejected);
+    let three = alice.code(0) + &alice.code(1) + &alice.code(2);
+    assert_eq!(alice.verdict(&three), Verdict::Accepted);
+    assert_eq!(alice.verdict(&three), Verdict::AlreadyUsed);
+    alice.moment.now += 2 * 86400;
+    let pair = alice.code(3) + &alice.code(4);
+    assert_eq!(alice.verdict(&pair), Verdict::Accepted, "half of them are forgotten each day");
+}
+
+#[test]
+fn slow_devices_are_not_asked_for_three_codes() {
+    let mut alice = Life::new();
+    let slow = Parameters { period: 60, ..Parameters::default() };
+    alice.record.devices = vec![device(&user("alice"), "default", slow)];
+    alice.policy.budget = 0;
+    let pair = alice.wrong() + &alice.wrong();
+    for _ in 0..1001 {
+        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+    }
+    assert_eq!(alice.ask(), Ask::TwoCodes);
+    let pair = alice.code(0) + &alice.code(1);
+    assert_eq!(alice.verdict(&pair), Verdict::Accepted);
+}
+
+#[test]
+fn more_codes_than_are_needed_are_as_good() {
+    let mut alice = Life::new();
+    let three = alice.code(-1) + &alice.code(0) + &alice.code(1);
+    assert_eq!(alice.verdict(&three), Verdict::Accepted);
+    for steps in -1..=1 {
+        let code = alice.code(steps);
+        assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed, "{steps}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_every_time_is_followed_and_the_window_gets_no_wider() {
+    let mut alice = Life::new();
+    for login in 0..6u64 {
+        alice.moment.now = NOW + login * 300;
+        let ahead = alice.code(1 + i64::try_from(login.saturating_sub(1).min(4)).unwrap());
+        assert_eq!(alice.verdict(&ahead), Verdict::Accepted, "login {login}");
+    }
+    alice.moment.now = NOW + 3000;
+    for (steps, verdict) in [(6, Verdict::Rejected), (2, Verdict::Rejected), (3, Verdict::Accepted)] {
+        let code = alice.code(steps);
+        assert_eq!(alice.verdict(&code), verdict, "{steps} ahead");
+    }
+    let mut late = Life::new();
+    let pair = late.code(-7) + &late.code(-6);
+    assert_eq!(late.verdict(&pair), Verdict::Accepted);
+    late.moment.now = NOW + 3000;
+    let code = late.code(-5);
+    assert_eq!(late.verdict(&code), Verdict::Accepted, "two minutes is as far as it goes, and the window");
+}
+
+#[test]
+fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
+    let mut alice = Life::new();
+    let pair = alice.code(2) + &alice.code(3);
+    assert_eq!(alice.verdict(&pair), Verdict::Accepted);
+    alice.moment.now = NOW / 30 * 30 + 18;
+    let code = alice.code(3);
+    assert_eq!(alice.judged(&code, 0).retry_after, Some(12));
+}
+
+#[test]
+fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
+    let mut alice = Life::new();
+    alice.moment.rolled_back_at = Some(NOW);
+    assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
+    let pair = alice.code(-1) + &alice.code(0);
+    assert_eq!(alice.verdict(&pair), Verdict::Refused);
+    alice.record.unknown = Pool::full(&alice.moment);
+    for steps in [-1, 0, 1] {
+        let code = alice.code(steps);
+        assert_eq!(alice.verdict(&code), Verdict::Refused, "{steps}");
+    }
+    assert_eq!(alice.left(), 5);
+    alice.moment.now = NOW + 60;
+    let code = alice.code(0);
+    assert_eq!(alice.verdict(&code), Verdict::Accepted);
+}
+
+#[test]
+fn the_ends_of_time_are_no_trouble() {
+    for now in [0, 29, u64::MAX] {
+        let mut alice = Life::new();
+        alice.moment.now = now;
+        let (code, pair) = (alice.code(0), alice.code(0) + &alice.code(1));
+        for typed in [code, pair] {
+            let _ = alice.verdict(&typed);
+        }
+    }
+}
