@@ -76,6 +76,14 @@ impl Sshd {
     /// Starts one; `methods` is what it demands of everybody (AuthenticationMethods).
     #[must_use]
     pub fn start(methods: &str) -> Self {
+        Self::configured(&format!(
+            "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {methods}\n"
+        ))
+    }
+
+    /// Starts one with these lines in its configuration.
+    #[must_use]
+    pub fn configured(lines: &str) -> Self {
         let folder = world::scratch_folder("sshd");
         fs::create_dir(folder.join("keys")).expect("a folder for keys");
         keygen(&folder.join("host-key"));
@@ -85,9 +93,8 @@ impl Sshd {
         fs::write(
             &config,
             format!(
-                "Port {port}\nListenAddress 127.0.0.1\nHostKey {there}/host-key\nPidFile none\nUsePAM yes\n\
-                 KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {methods}\n\
-                 AuthorizedKeysFile {there}/keys/%u\nUseDNS no\nLogLevel VERBOSE\n"
+                "Port {port}\nListenAddress 127.0.0.1\nHostKey {there}/host-key\nPidFile none\n\
+                 AuthorizedKeysFile {there}/keys/%u\nUseDNS no\nLogLevel VERBOSE\n{lines}"
             ),
         )
         .expect("a configuration");
@@ -104,7 +111,9 @@ impl Sshd {
     #[must_use]
     pub fn authorize(&self, user: &str) -> PathBuf {
         let key = self.folder.join(format!("key-of-{user}"));
-        keygen(&key);
+        if !key.exists() {
+            keygen(&key);
+        }
         fs::copy(key.with_extension("pub"), self.folder.join("keys").join(user)).expect("the authorized key");
         key
     }

@@ -11,6 +11,7 @@ mod budget;
 mod codes;
 mod crashes;
 mod crowds;
+mod guide;
 mod joined;
 mod lineage;
 mod machine;
