@@ -34,6 +34,8 @@ pub struct Binding<'a> {
     pub user: &'a UserName,
     /// The device's random identity. Its name is left out, so that renaming is free.
     pub device: &'a [u8; 16],
+    /// What the key is for: the word of the device's [`Kind`](crate::totp::Kind).
+    pub kind: &'a str,
     /// What its codes look like.
     pub parameters: Parameters,
 }
@@ -144,7 +146,7 @@ fn additional_data(tag: &str, binding: &Binding<'_>) -> Vec<u8> {
         tag.as_bytes(),
         binding.user.as_str().as_bytes(),
         binding.device,
-        b"totp",
+        binding.kind.as_bytes(),
         alg.word().as_bytes(),
         &[digits],
         &period.to_be_bytes(),
@@ -191,7 +193,7 @@ mod tests {
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
         for length in [10, 20, 32, 64] {
             let key = Key::new(vec![7; length]).unwrap();
-            let binding = Binding { user: &alice, device: &[1; 16], parameters: Parameters::default() };
+            let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
             let sealed = Enckey::seal(&key, &secrets, &binding).unwrap();
             assert_eq!(sealed.tag(), "2");
             assert_eq!(sealed.open(&secrets, &binding).unwrap().expose(), key.expose());
@@ -202,11 +204,12 @@ mod tests {
     fn a_sealed_key_opens_nowhere_else() {
         let (alice, bob, both) = (user("alice"), user("bob"), secrets(SECRETS));
         let parameters = Parameters::default();
-        let here = Binding { user: &alice, device: &[1; 16], parameters };
+        let here = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters };
         let sealed = Enckey::seal(&Key::new(KEY.to_vec()).unwrap(), &both, &here).unwrap();
         for elsewhere in [
             Binding { user: &bob, ..here },
             Binding { device: &[2; 16], ..here },
+            Binding { kind: "hotp", ..here },
             Binding { parameters: Parameters { alg: Algorithm::Sha256, ..parameters }, ..here },
             Binding { parameters: Parameters { digits: 7, ..parameters }, ..here },
             Binding { parameters: Parameters { period: 60, ..parameters }, ..here },
@@ -222,7 +225,7 @@ mod tests {
     #[test]
     fn every_altered_byte_is_noticed() {
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
-        let binding = Binding { user: &alice, device: &[1; 16], parameters: Parameters::default() };
+        let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
         let sealed = Enckey::seal(&Key::new(KEY.to_vec()).unwrap(), &secrets, &binding).unwrap();
         for at in 0..sealed.sealed.len() {
             let mut altered = sealed.clone();
@@ -241,7 +244,7 @@ mod tests {
     #[test]
     fn every_seal_has_a_salt_of_its_own() {
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
-        let binding = Binding { user: &alice, device: &[1; 16], parameters: Parameters::default() };
+        let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
         let key = Key::new(KEY.to_vec()).unwrap();
         let salts: HashSet<[u8; 32]> =
             (0..1000).map(|_| Enckey::seal(&key, &secrets, &binding).unwrap().salt).collect();
@@ -252,7 +255,7 @@ mod tests {
     fn the_form_of_version_2_is_fixed() {
         // Computed with another HKDF and another AES-GCM: those of Python's `cryptography` package.
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
-        let binding = Binding { user: &alice, device: &[1; 16], parameters: Parameters::default() };
+        let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
         let sealed = Enckey::seal_with([3; 32], &Key::new(KEY.to_vec()).unwrap(), &secrets, &binding).unwrap();
         assert_eq!(HEXLOWER.encode(&sealed.sealed), KNOWN_ANSWER);
     }

@@ -10,6 +10,7 @@
 use common::config::Settings;
 use common::device::DeviceName;
 use common::secrets::Secrets;
+use common::totp::Kind;
 use common::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -35,7 +36,7 @@ pub fn name_for(user: &UserName, secrets: &Secrets) -> Option<UserName> {
 pub fn make(name: &UserName, settings: &Settings, moment: &Moment) -> Result<Record, CannotMake> {
     let parameters = settings.new_device.parameters;
     let key = random_key(parameters.alg.key_bytes()).map_err(|_| CannotMake)?;
-    let key = (&key, parameters);
+    let key = (&key, Kind::Totp, parameters);
     let device = Device::new(name, DeviceName::nth(1), State::Active, key, &settings.secrets, moment.now)?;
     Ok(Record { enrolled: true, devices: vec![device], ..Record::new(moment) })
 }

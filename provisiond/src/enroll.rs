@@ -5,7 +5,7 @@ use common::device::DeviceName;
 use common::otpauth::{self, Label};
 use common::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
 use common::secret::{Answer, Code, Key};
-use common::totp::Parameters;
+use common::totp::{Kind, Parameters};
 use common::user::UserName;
 use nix::unistd::gethostname;
 use subtle::ConstantTimeEq;
@@ -118,7 +118,7 @@ impl NewDevice {
             return Err(Error::DeviceExists);
         }
         let spent = self.spent(record, user, settings, moment);
-        let key = (&self.key, self.parameters);
+        let key = (&self.key, Kind::Totp, self.parameters);
         let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment.now);
         record.devices.push(Device { spent, ..device.map_err(|_| Error::StoreUnavailable)? });
         record.enrolled |= self.state == State::Active;

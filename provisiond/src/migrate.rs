@@ -7,7 +7,7 @@ use common::lineage::record::{KeyRecord, StoredKey};
 use common::otpauth::Label;
 use common::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
 use common::secret::Key;
-use common::totp::Parameters;
+use common::totp::{Kind, Parameters};
 use common::user::UserName;
 
 use crate::enroll::{has_key, make_room};
@@ -105,7 +105,7 @@ impl Newcomer {
         settings: &Settings,
         moment: &Moment,
     ) -> Result<Device, Error> {
-        let key = (&self.key, self.parameters);
+        let key = (&self.key, Kind::Totp, self.parameters);
         let device = Device::new(user, name, State::Active, key, &settings.secrets, moment.now);
         let mut device = device.map_err(|_| Error::StoreUnavailable)?;
         if let StoredKey::V1(enckey) = &self.stored {

@@ -17,7 +17,7 @@ use common::otpauth::Label;
 use common::protocol::DeviceState;
 use common::secret::Key;
 use common::secrets::Secrets;
-use common::totp::Parameters;
+use common::totp::{Kind, Parameters};
 use common::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub struct Device {
     pub id: [u8; 16],
     /// Where it is in its life.
     pub state: State,
+    /// What moves it from one code to the next. Never changes.
+    pub kind: Kind,
     /// What its codes look like. Never changes.
     pub parameters: Parameters,
     /// Its key, sealed.
@@ -211,16 +213,17 @@ impl Device {
         user: &UserName,
         name: DeviceName,
         state: State,
-        (key, parameters): (&Key, Parameters),
+        (key, kind, parameters): (&Key, Kind, Parameters),
         secrets: &Secrets,
         now: u64,
     ) -> Result<Self, CannotMake> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| CannotMake)?;
-        let sealed = Enckey::seal(key, secrets, &Binding { user, device: &id, parameters }).map_err(|_| CannotMake)?;
+        let binding = Binding { user, device: &id, kind: kind.word(), parameters };
+        let sealed = Enckey::seal(key, secrets, &binding).map_err(|_| CannotMake)?;
         let (key, spent, drift) = (SealedKey::V2(sealed), SpentSteps::default(), Drift::default());
         let (created, last_used, label, issuer) = (now, None, None, None);
-        Ok(Self { name, id, state, parameters, key, spent, drift, created, last_used, label, issuer })
+        Ok(Self { name, id, state, kind, parameters, key, spent, drift, created, last_used, label, issuer })
     }
 
     /// The device's key.
@@ -244,7 +247,7 @@ impl Device {
     }
 
     fn binding<'a>(&'a self, user: &'a UserName) -> Binding<'a> {
-        Binding { user, device: &self.id, parameters: self.parameters }
+        Binding { user, device: &self.id, kind: self.kind.word(), parameters: self.parameters }
     }
 }
 
@@ -296,7 +299,7 @@ pub const MAX_DEVICES: usize = 8;
 const MAX_LABEL: usize = 64;
 /// Bytes in all of them.
 const MAX_LABELS: usize = 256;
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const MAC_BYTES: usize = 32;
 
 #[cfg(test)]
@@ -317,11 +320,13 @@ pub(crate) mod tests {
     pub(crate) fn device(user: &UserName, name: &str, parameters: Parameters) -> Device {
         let id = *name.as_bytes().first_chunk::<16>().unwrap_or(&[9; 16]);
         let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
-        let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &Binding { user, device: &id, parameters }).unwrap());
+        let kind = Kind::Totp;
+        let binding = Binding { user, device: &id, kind: kind.word(), parameters };
+        let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &binding).unwrap());
         let name = DeviceName::new(name).unwrap();
         let (state, spent) = (State::Active, SpentSteps::default());
         let (drift, created, last_used, label, issuer) = (Drift::default(), 0, None, None, None);
-        Device { name, id, state, parameters, key, spent, drift, created, last_used, label, issuer }
+        Device { name, id, state, kind, parameters, key, spent, drift, created, last_used, label, issuer }
     }
 
     fn record() -> (UserName, Record) {
@@ -403,10 +408,8 @@ pub(crate) mod tests {
         let mut record = Record::new(&Moment { now: u64::MAX, rolled_back_at: None });
         for n in 0..MAX_DEVICES {
             let mut device = device(&alice, &format!("{n}-{}", "x".repeat(30)), parameters);
-            let (id, key) = (device.id, Key::new(vec![1; 64]).unwrap());
-            device.key = SealedKey::V2(
-                Enckey::seal(&key, &secrets, &Binding { user: &alice, device: &id, parameters }).unwrap(),
-            );
+            let key = Key::new(vec![1; 64]).unwrap();
+            device.key = SealedKey::V2(Enckey::seal(&key, &secrets, &device.binding(&alice)).unwrap());
             device.last_used = Some(u64::MAX);
             // Sixty-four logins, one an hour.
             (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));

@@ -16,7 +16,7 @@ use common::device::DeviceName;
 use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key, SecretText};
 use common::secrets::{Secrets, TaggedSecrets};
-use common::totp::Parameters;
+use common::totp::{Kind, Parameters};
 use common::user::UserName;
 use provisiond::policy::{Circumstances, admit, ask, judge};
 use provisiond::record::{Device, Record, State};
@@ -63,7 +63,7 @@ impl Year {
     fn new() -> Self {
         let secrets = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n").unwrap(), None).unwrap();
         let (user, key) = (UserName::new("alice").unwrap(), Key::new(b"12345678901234567890".to_vec()).unwrap());
-        let parameters = (&key, Parameters::default());
+        let parameters = (&key, Kind::Totp, Parameters::default());
         let device = Device::new(&user, DeviceName::nth(1), State::Active, parameters, &secrets, START).unwrap();
         let record = Record::new(&Moment { now: START, rolled_back_at: None });
         Self { record: Record { enrolled: true, devices: vec![device], ..record }, key, random: 42 }

@@ -13,7 +13,7 @@ use crate::lineage::{reading, uri};
 use crate::otpauth::Label;
 use crate::secret::{BadKey, Key, SecretText};
 use crate::secrets::Secrets;
-use crate::totp::Parameters;
+use crate::totp::{Kind, Parameters};
 use crate::user::UserName;
 
 /// A key and what its codes look like, as stored.
@@ -98,7 +98,7 @@ impl KeyRecord {
         match &self.key {
             StoredKey::V1(enckey) => enckey.open(secrets),
             StoredKey::V2 { enckey, user, device } => {
-                enckey.open(secrets, &Binding { user, device, parameters: self.parameters })
+                enckey.open(secrets, &Binding { user, device, kind: Kind::Totp.word(), parameters: self.parameters })
             }
             StoredKey::Plain(key) => Key::new(key.expose().to_vec()).map_err(|_| CannotOpen),
         }
@@ -219,7 +219,7 @@ mod tests {
 
     fn sealed_for(user: &str) -> KeyRecord {
         let (user, parameters) = (UserName::new(user).unwrap(), Parameters { period: 60, ..Parameters::default() });
-        let binding = Binding { user: &user, device: &DEVICE, parameters };
+        let binding = Binding { user: &user, device: &DEVICE, kind: Kind::Totp.word(), parameters };
         let enckey = Enckey::seal(&Key::from_base32(KEY).unwrap(), &secrets(), &binding).unwrap();
         let key = StoredKey::V2 { enckey, user, device: DEVICE };
         KeyRecord { key, parameters, label: Some(Label::new("a").unwrap()), issuer: None }

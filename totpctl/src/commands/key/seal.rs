@@ -6,7 +6,7 @@ use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
 use common::otpauth::Label;
 use common::secret::Key;
-use common::totp::Parameters;
+use common::totp::{Kind, Parameters};
 use common::user::UserName;
 use nix::unistd::{User, getuid};
 
@@ -67,7 +67,7 @@ impl Place {
 
     /// Sealed as version 2, in this place.
     pub(super) fn v2(self, key: &Key, settings: &Settings, parameters: Parameters) -> Result<StoredKey, Failure> {
-        let binding = Binding { user: &self.user, device: &self.device, parameters };
+        let binding = Binding { user: &self.user, device: &self.device, kind: Kind::Totp.word(), parameters };
         let enckey = Enckey::seal(key, &settings.secrets, &binding)?;
         Ok(StoredKey::V2 { enckey, user: self.user, device: self.device })
     }
