@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
-use crate::names::Names;
+use crate::names::Asking;
 
 /// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
 /// and su it is the person's.
@@ -74,15 +74,16 @@ impl Caller {
     /// The role of `peer`, if it has one. Root is root without asking the name service, which may be down when root
     /// is needed most. Nobody, and uids that have no account, have no role.
     #[must_use]
-    pub fn identify(peer: Peer, admin_group: Option<&str>, names: &Names) -> Option<Self> {
+    pub fn identify(peer: Peer, admin_group: Option<&str>, names: Asking<'_>) -> Option<Self> {
         if peer.is_root() {
             return Some(Self { peer, role: Role::Root, name: UserName::new("root").ok()? });
         }
         if NOBODIES.contains(&peer.uid) {
             return None;
         }
-        let account = names.account(peer.uid, admin_group)?;
-        let role = if account.member { Role::Admin } else { Role::Own };
+        let account = names.by_uid(peer.uid).ok().flatten()?;
+        let is_admin = admin_group.map_or(Ok(false), |group| names.is_member(&account, group)).ok()?;
+        let role = if is_admin { Role::Admin } else { Role::Own };
         Some(Self { peer, role, name: account.name })
     }
 }
@@ -94,9 +95,11 @@ const NOBODIES: [u32; 3] = [65534, 65535, u32::MAX];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::Names;
 
     fn identify(uid: u32, group: Option<&str>) -> Option<(Role, String)> {
-        let caller = Caller::identify(Peer { uid, pid: 1 }, group, &Names::start().unwrap())?;
+        let names = Names::start().unwrap();
+        let caller = Caller::identify(Peer { uid, pid: 1 }, group, names.asking())?;
         Some((caller.role, caller.name.to_string()))
     }
 

@@ -1,39 +1,45 @@
-//! What the system's name service says of a uid: its name, and whether it is in the administrators' group.
+//! What the system's name service says of accounts and groups.
 //!
-//! A name service may hang (it may be a directory server far away), so it is asked by a few threads of its own, with a
-//! deadline; a look-up that fails or is late means no role. Answers are kept for half a minute.
+//! A name service may hang (it may be a directory server far away), so it is asked by a few threads of its own, and a call
+//! waits for all of its questions together no longer than a second. What was found is kept for half a minute. That there
+//! is no such account or group is one answer, that there was none in time is another: from [`NoAnswer`] nothing follows.
 
 use std::collections::HashMap;
 use std::ffi::CString;
+use std::fmt;
+use std::hash::Hash;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::user::UserName;
-use nix::unistd::{Group, Uid, User, getgrouplist};
+use nix::unistd::{Gid, Uid, User, getgrouplist};
 
-/// What the name service says of a uid.
+/// An account of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The account's name.
+    /// Its name, as the name service spells it (`pw_name`).
     pub name: UserName,
-    /// Whether it is in the group that was asked for.
-    pub member: bool,
+    /// Its number.
+    pub uid: u32,
+    /// The group it has without being listed there.
+    pub gid: u32,
 }
 
-/// Asks the name service.
-#[derive(Debug)]
+/// The name service failed, or was late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer;
+
+/// What was found; `None` if the name service says that there is no such thing.
+pub type Found<T> = Result<Option<T>, NoAnswer>;
+
+/// The name service, and what it has said lately.
 pub struct Names {
-    questions: SyncSender<Question>,
-    known: Mutex<HashMap<Key, (Instant, Account)>>,
-}
-
-/// A uid, and the group it may be in.
-type Key = (u32, Option<String>);
-
-struct Question {
-    key: Key,
-    answer: SyncSender<Option<Account>>,
+    jobs: SyncSender<Job>,
+    by_uid: Known<u32, Account>,
+    by_name: Known<UserName, Account>,
+    groups: Known<String, Group>,
+    groups_of: Known<(UserName, u32), Vec<u32>>,
 }
 
 impl Names {
@@ -42,63 +48,166 @@ impl Names {
     /// # Errors
     /// The system has no thread to give.
     pub fn start() -> std::io::Result<Self> {
-        let (questions, queue) = sync_channel::<Question>(QUEUE);
+        let (jobs, queue) = sync_channel(QUEUE);
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..THREADS {
             let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name("names".into()).spawn(move || answer_all(&queue))?;
+            std::thread::Builder::new().name("names".into()).spawn(move || work(&queue))?;
         }
-        Ok(Self { questions, known: Mutex::default() })
+        let (by_uid, by_name) = (Known::default(), Known::default());
+        Ok(Self { jobs, by_uid, by_name, groups: Known::default(), groups_of: Known::default() })
     }
 
-    /// The account of `uid`, and whether it is a member of `group`. `None` when the name service does not know, fails
-    /// or is late.
+    /// Begins the questions of one call. They share one second.
     #[must_use]
-    pub fn account(&self, uid: u32, group: Option<&str>) -> Option<Account> {
-        let key = (uid, group.map(str::to_owned));
-        if let Some(account) = self.remembered(&key) {
-            return Some(account);
+    pub fn asking(&self) -> Asking<'_> {
+        let now = Instant::now();
+        Asking { names: self, until: now.checked_add(PATIENCE).unwrap_or(now) }
+    }
+}
+
+impl fmt::Debug for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Names").finish_non_exhaustive()
+    }
+}
+
+/// The questions of one call.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    names: &'a Names,
+    until: Instant,
+}
+
+impl Asking<'_> {
+    /// The account with that number.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn by_uid(&self, uid: u32) -> Found<Account> {
+        self.ask(&self.names.by_uid, uid, |uid| account(User::from_uid(Uid::from_raw(*uid))))
+    }
+
+    /// The account that goes by that name. The name service may know it by several spellings; its own is in the answer.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn by_name(&self, name: &UserName) -> Found<Account> {
+        self.ask(&self.names.by_name, name.clone(), |name| account(User::from_name(name.as_str())))
+    }
+
+    /// Whether `account` is in `group`, by any of the ways to be: its own group, its list of groups, the group's list of
+    /// members. The C library leaves out of the second what failed, so `false` rests on the third as well. A group that
+    /// does not exist has no members.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn is_member(&self, account: &Account, group: &str) -> Result<bool, NoAnswer> {
+        let Some(group) = self.group(group)? else { return Ok(false) };
+        if account.gid == group.gid || group.members.iter().any(|member| member == account.name.as_str()) {
+            return Ok(true);
+        }
+        let key = (account.name.clone(), account.gid);
+        let groups = self.ask(&self.names.groups_of, key, |(name, gid)| groups_of(name, *gid))?;
+        Ok(groups.unwrap_or_default().contains(&group.gid))
+    }
+
+    fn group(&self, name: &str) -> Found<Group> {
+        self.ask(&self.names.groups, name.to_owned(), |name| {
+            let found = nix::unistd::Group::from_name(name).map_err(|_| NoAnswer)?;
+            Ok(found.map(|group| Group { gid: group.gid.as_raw(), members: group.mem.into() }))
+        })
+    }
+
+    /// Answers from memory, or has a thread ask. An answer that comes too late for this call is there for the next.
+    fn ask<K, V>(&self, known: &Known<K, V>, key: K, look_up: fn(&K) -> Found<V>) -> Found<V>
+    where
+        K: Eq + Hash + Send + 'static,
+        V: Clone + Send + 'static,
+    {
+        if let Some(found) = known.recall(&key) {
+            return Ok(Some(found));
         }
         let (answer, answered) = sync_channel(1);
-        self.questions.try_send(Question { key: key.clone(), answer }).ok()?;
-        let account = answered.recv_timeout(PATIENCE).ok().flatten()?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MAX_KNOWN {
-            known.clear();
-        }
-        known.insert(key, (Instant::now(), account.clone()));
-        Some(account)
-    }
-
-    fn remembered(&self, key: &Key) -> Option<Account> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.get(key).filter(|(asked, _)| asked.elapsed() < LIFETIME).map(|(_, account)| account.clone())
+        let (known, until) = (known.clone(), self.until);
+        let job = move || {
+            // Whoever asked has given up long ago: others are waiting.
+            if Instant::now() >= until {
+                return;
+            }
+            let found = look_up(&key);
+            if let Ok(Some(found)) = &found {
+                known.keep(key, found.clone());
+            }
+            let _ = answer.try_send(found);
+        };
+        self.names.jobs.try_send(Box::new(job)).map_err(|_| NoAnswer)?;
+        let left = self.until.saturating_duration_since(Instant::now());
+        answered.recv_timeout(left).unwrap_or(Err(NoAnswer))
     }
 }
 
-fn answer_all(queue: &Mutex<Receiver<Question>>) {
+type Job = Box<dyn FnOnce() + Send>;
+
+fn work(queue: &Mutex<Receiver<Job>>) {
     loop {
-        let question = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Question { key: (uid, group), answer }) = question else { return };
-        // Nobody may be waiting any more.
-        let _ = answer.try_send(look_up(uid, group.as_deref()));
+        let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        job();
     }
 }
 
-fn look_up(uid: u32, group: Option<&str>) -> Option<Account> {
-    let user = User::from_uid(Uid::from_raw(uid)).ok().flatten()?;
-    let member = match group {
-        Some(group) => is_member(&user, group)?,
-        None => false,
-    };
-    Some(Account { name: UserName::new(&user.name).ok()?, member })
+#[derive(Clone)]
+struct Group {
+    gid: u32,
+    members: Arc<[String]>,
 }
 
-/// `None` when that cannot be told. A group that does not exist has no members.
-fn is_member(user: &User, group: &str) -> Option<bool> {
-    let Some(group) = Group::from_name(group).ok()? else { return Some(false) };
-    let name = CString::new(user.name.as_bytes()).ok()?;
-    Some(getgrouplist(&name, user.gid).ok()?.contains(&group.gid))
+/// What was found, and when.
+struct Known<K, V>(Arc<Mutex<HashMap<K, (Instant, V)>>>);
+
+impl<K: Eq + Hash, V: Clone> Known<K, V> {
+    fn recall(&self, key: &K) -> Option<V> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(key).filter(|(found, _)| found.elapsed() < LIFETIME).map(|(_, value)| value.clone())
+    }
+
+    fn keep(&self, key: K, value: V) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MAX_KNOWN {
+            all.clear();
+        }
+        all.insert(key, (Instant::now(), value));
+    }
+}
+
+impl<K, V> Default for Known<K, V> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K, V> Clone for Known<K, V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// An account whose name is no name to us is none that could be told from others: bytes that are no UTF-8 have become
+/// replacement characters.
+fn account(found: nix::Result<Option<User>>) -> Found<Account> {
+    let Some(user) = found.map_err(|_| NoAnswer)? else { return Ok(None) };
+    if user.name.contains(char::REPLACEMENT_CHARACTER) {
+        return Err(NoAnswer);
+    }
+    let name = UserName::new(&user.name).map_err(|_| NoAnswer)?;
+    Ok(Some(Account { name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+}
+
+fn groups_of(name: &UserName, gid: u32) -> Found<Vec<u32>> {
+    let name = CString::new(name.as_str()).map_err(|_| NoAnswer)?;
+    let groups = getgrouplist(&name, Gid::from_raw(gid)).map_err(|_| NoAnswer)?;
+    Ok(Some(groups.into_iter().map(Gid::as_raw).collect()))
 }
 
 const THREADS: usize = 4;
@@ -108,17 +217,4 @@ const LIFETIME: Duration = Duration::from_secs(30);
 const MAX_KNOWN: usize = 1024;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn accounts_are_found_by_uid_with_their_groups() {
-        let names = Names::start().unwrap();
-        let root = |group| names.account(0, group).unwrap();
-        assert_eq!(root(None), Account { name: UserName::new("root").unwrap(), member: false });
-        assert!(root(Some("root")).member);
-        assert!(!root(Some("nogroup")).member);
-        assert!(!root(Some("no such group")).member);
-        assert_eq!(names.account(3_999_999_999, None), None);
-    }
-}
+mod tests;

@@ -137,7 +137,7 @@ fn next_message(
 
 fn identify(shared: &Shared, peer: Peer) -> Visitor {
     let settings = shared.service.settings();
-    Visitor { peer, caller: Caller::identify(peer, settings.admin_group.as_deref(), &shared.service.names) }
+    Visitor { peer, caller: Caller::identify(peer, settings.admin_group.as_deref(), shared.service.names.asking()) }
 }
 
 fn after(time: Duration) -> Instant {
