@@ -332,15 +332,7 @@ pub(crate) mod tests {
     fn record() -> (UserName, Record) {
         let alice = user("alice");
         let device = device(&alice, "default", Parameters::default());
-        (
-            alice,
-            Record {
-                generation: 7,
-                enrolled: true,
-                devices: vec![device],
-                ..Record::new(&Moment { now: 0, rolled_back_at: None })
-            },
-        )
+        (alice, Record { generation: 7, enrolled: true, devices: vec![device], ..Record::new(&Moment::ordinary(0)) })
     }
 
     #[test]
@@ -405,7 +397,7 @@ pub(crate) mod tests {
         let (alice, secrets) = (user(&"a".repeat(256)), secrets_of_a_long_tag());
         let label = Label::new(&"l".repeat(MAX_LABEL)).unwrap();
         let parameters = Parameters { alg: common::totp::Algorithm::Sha512, digits: 10, period: 120 };
-        let mut record = Record::new(&Moment { now: u64::MAX, rolled_back_at: None });
+        let mut record = Record::new(&Moment::ordinary(u64::MAX));
         for n in 0..MAX_DEVICES {
             let mut device = device(&alice, &format!("{n}-{}", "x".repeat(30)), parameters);
             let key = Key::new(vec![1; 64]).unwrap();

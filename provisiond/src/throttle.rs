@@ -121,6 +121,14 @@ pub struct Moment {
     pub rolled_back_at: Option<u64>,
 }
 
+impl Moment {
+    /// A moment like most: nothing is in doubt.
+    #[must_use]
+    pub fn ordinary(now: u64) -> Self {
+        Self { now, rolled_back_at: None }
+    }
+}
+
 const DAY: u64 = 86400;
 const MAX_WRONG_SERIES: u32 = 1000;
 
@@ -133,7 +141,7 @@ mod tests {
     const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
 
     fn at(now: u64) -> Moment {
-        Moment { now, rolled_back_at: None }
+        Moment::ordinary(now)
     }
 
     #[test]

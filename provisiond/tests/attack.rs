@@ -65,7 +65,7 @@ impl Year {
         let (user, key) = (UserName::new("alice").unwrap(), Key::new(b"12345678901234567890".to_vec()).unwrap());
         let parameters = (&key, Kind::Totp, Parameters::default());
         let device = Device::new(&user, DeviceName::nth(1), State::Active, parameters, &secrets, START).unwrap();
-        let record = Record::new(&Moment { now: START, rolled_back_at: None });
+        let record = Record::new(&Moment::ordinary(START));
         Self { record: Record { enrolled: true, devices: vec![device], ..record }, key, random: 42 }
     }
 
@@ -164,7 +164,7 @@ impl Year {
 }
 
 fn circumstances(from: &str, now: u64) -> Circumstances<'static> {
-    let (source, moment) = (Source::told(Some(from), Some("ssh")), Moment { now, rolled_back_at: None });
+    let (source, moment) = (Source::told(Some(from), Some("ssh")), Moment::ordinary(now));
     Circumstances { policy: &POLICY, moment, source, suspect: false }
 }
 

@@ -22,16 +22,10 @@ struct Life {
 
 impl Life {
     fn new() -> Self {
-        let mut record = Record::new(&Moment { now: NOW, rolled_back_at: None });
+        let mut record = Record::new(&Moment::ordinary(NOW));
         record.enrolled = true;
         record.devices.push(device(&user("alice"), "default", Parameters::default()));
-        Self {
-            record,
-            policy: POLICY,
-            moment: Moment { now: NOW, rolled_back_at: None },
-            source: Source::Untold,
-            suspect: false,
-        }
+        Self { record, policy: POLICY, moment: Moment::ordinary(NOW), source: Source::Untold, suspect: false }
     }
 
     fn now(&self) -> Circumstances<'_> {
