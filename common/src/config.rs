@@ -15,6 +15,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
+use crate::audit::{AuditSettings, RawAudit};
 use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
@@ -38,6 +39,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What a source may try.
     pub limits: Limits,
+    /// How the log is kept.
+    pub audit: AuditSettings,
 }
 
 /// What a new device gets when nobody says otherwise.
@@ -102,6 +105,7 @@ impl Settings {
             admin_group: raw.provisiond.admin_group,
             policy: raw.policy.check().at(path)?,
             limits: raw.limits.check().map_err(|why| bad("limits.trusted-sources", why)).at(path)?,
+            audit: raw.audit.0,
         })
     }
 }
@@ -230,6 +234,7 @@ struct RawSettings {
     provisiond: RawProvisiond,
     policy: RawPolicy,
     limits: RawLimits,
+    audit: RawAudit,
 }
 
 impl RawSettings {
@@ -243,6 +248,7 @@ impl RawSettings {
             provisiond: file.provisiond.unwrap_or_default(),
             policy: file.policy.unwrap_or_default(),
             limits: file.limits.unwrap_or_default(),
+            audit: file.audit.unwrap_or_default(),
         })
     }
 }
@@ -260,6 +266,7 @@ struct RawFile {
     provisiond: Option<RawProvisiond>,
     policy: Option<RawPolicy>,
     limits: Option<RawLimits>,
+    audit: Option<RawAudit>,
 }
 
 impl RawFile {
@@ -461,6 +468,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::audit::{Delivery, Format};
 
     const SECRETS: &str = "1: 0123456789abcdef\n";
 
@@ -508,6 +516,7 @@ mod tests {
             assert_eq!((settings.admin_group, settings.new_device.issuer), (None, None));
             assert_eq!(settings.encrypt_cost, 14);
             assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
+            assert_eq!(settings.audit, AuditSettings::default());
         }
     }
 
@@ -518,7 +527,8 @@ mod tests {
             "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
              provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n\
              policy: {{window: 0, budget: 0, refill: 2h}}\n\
-             limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n",
+             limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
+             audit: {{delivery: required, format: json}}\n",
             folder.path("secrets").display()
         );
         let settings = folder.load(&text).unwrap();
@@ -528,6 +538,15 @@ mod tests {
         assert_eq!(settings.admin_group.as_deref(), Some("wheel"));
         assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200) });
         assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
+        assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
+    }
+
+    #[test]
+    fn one_word_says_what_becomes_of_a_login_whose_line_is_lost() {
+        for (word, delivery) in [("best-effort", Delivery::BestEffort), ("required", Delivery::Required)] {
+            let settings = Folder::new().load(&format!("audit: {word}\n")).unwrap();
+            assert_eq!(settings.audit, AuditSettings { delivery, format: Format::Text });
+        }
     }
 
     #[test]
@@ -596,6 +615,10 @@ mod tests {
             ("limits: {per-user: 1}\n", "per-user"),
             ("limits: {trusted-sources: [192.0.2.1/24]}\n", "limits.trusted-sources"),
             ("limits: {trusted-sources: all}\n", "line 1"),
+            ("\naudit: always\n", "line 2"),
+            ("audit: {delivery: sometimes}\n", "`best-effort`"),
+            ("audit: {queue: 5}\n", "queue"),
+            ("audit: [required]\n", "'best-effort', 'required', or"),
             ("provisiond: {store: {etcd: {}}}\n", "etcd"),
             ("provisiond: {store: sled}\n", "line 1"),
             ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),

@@ -19,6 +19,8 @@ pub mod text;
 pub mod user;
 
 #[cfg(feature = "sealing")]
+pub mod audit;
+#[cfg(feature = "sealing")]
 pub mod config;
 #[cfg(feature = "sealing")]
 pub mod enckey;

@@ -20,6 +20,17 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// `text`, if it has at most [`MAX_BYTES`] bytes; else its beginning, and a sign that there was more.
+#[must_use]
+pub fn cut(mut text: String) -> String {
+    if text.len() > MAX_BYTES {
+        let end = (0..=MAX_BYTES).rev().find(|end| text.is_char_boundary(*end));
+        text.truncate(end.unwrap_or(0));
+        text.push('…');
+    }
+    text
+}
+
 /// Control characters, the backslash of the escapes themselves, and the characters that Unicode draws as nothing or
 /// uses to reorder a line (general category Cf, as far as it is in use).
 fn needs_escape(c: char) -> bool {

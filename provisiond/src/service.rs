@@ -9,7 +9,7 @@ use common::config::{ConfigError, Settings, Trust};
 use common::protocol::Error;
 use common::user::UserName;
 
-use crate::audit::{Audit, Line};
+use crate::audit::{Audit, Line, Unwritten};
 use crate::caller::{Caller, Peer, Role};
 use crate::clock;
 use crate::conversation::Typos;
@@ -82,6 +82,7 @@ impl Service {
     /// Puts the parts together.
     #[must_use]
     pub fn new(records: Records, audit: Audit, names: Names, settings: Settings, source: SettingsSource) -> Self {
+        audit.obey(settings.audit);
         Self {
             records,
             audit,
@@ -122,6 +123,7 @@ impl Service {
         if current.store != settings.store {
             return Err("the store cannot change while the daemon runs: restart it".into());
         }
+        self.audit.obey(settings.audit);
         *current = Arc::new(settings);
         Ok(())
     }
@@ -140,20 +142,35 @@ impl Service {
 
     /// Writes a line about a call, and who called.
     pub fn log(&self, call: &Call<'_>, line: Line) {
+        // What it is about has happened.
+        let _ = self.log_before(call, line);
+    }
+
+    /// Writes a line without which the caller does not get what it says.
+    ///
+    /// # Errors
+    /// [`Unwritten`], where the settings require the line.
+    pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
         let (role, peer) = (call.caller.role, call.caller.peer);
-        self.log_for(peer, line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid));
+        self.require(peer, line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid))
     }
 
     /// Writes a line that `peer` has caused, within its quota.
     pub fn log_for(&self, peer: Peer, line: Line) {
+        let _ = self.require(peer, line);
+    }
+
+    fn require(&self, peer: Peer, line: Line) -> Result<(), Unwritten> {
         if peer.is_root() {
-            return self.audit.write(line);
+            return self.audit.require(line);
         }
-        if let Allowance::Write { left_out } = self.quotas.count(peer.uid) {
-            if left_out > 0 {
+        match self.quotas.count(peer.uid) {
+            Allowance::Write { left_out: 0 } => self.audit.require(line),
+            Allowance::Write { left_out } => {
                 self.audit.write(Line::new("lines_left_out").with("uid", peer.uid).with("lines", left_out).warning());
+                self.audit.require(line)
             }
-            self.audit.write(line);
+            Allowance::LeaveOut => self.audit.left_out(),
         }
     }
 

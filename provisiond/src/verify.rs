@@ -53,14 +53,14 @@ impl Service {
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
         if answer.as_ref().is_some_and(Answer::is_several) && self.may_try(call).is_err() {
-            self.audit_attempt(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs"));
+            self.log(call, attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs")));
             return Ok(VerifyReply { verdict: Verdict::Busy, ask: Ask::TwoCodes, retry_after: None, device: None });
         }
         let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
         let Outcome { judged, reason, ask } = match outcome {
             Ok(outcome) => outcome,
             Err(Failure::Unavailable) => {
-                self.audit_attempt(call, attempt, "unavailable", None, Some("store"));
+                self.log(call, attempt_line(call, attempt, "unavailable", None, Some("store")));
                 return Err(Error::StoreUnavailable);
             }
             Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
@@ -75,7 +75,11 @@ impl Service {
         }
         self.count_for_the_source(&now, attempt, judged.verdict, &settings.limits);
         let device = judged.device.map(|device| device.to_string());
-        self.audit_attempt(call, attempt, judged.verdict.word(), device.as_deref(), reason);
+        let line = attempt_line(call, attempt, judged.verdict.word(), device.as_deref(), reason);
+        if self.log_before(call, line).is_err() && judged.verdict == Verdict::Accepted {
+            // The code is spent. Who gets in without a line is what the settings rule out.
+            return Ok(VerifyReply { verdict: Verdict::Refused, ask, retry_after: None, device: None });
+        }
         Ok(VerifyReply { verdict: judged.verdict, ask, retry_after: judged.retry_after, device })
     }
 
@@ -139,26 +143,6 @@ impl Service {
             Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, None)),
             outcome => outcome,
         }
-    }
-
-    fn audit_attempt(
-        &self,
-        call: &Call<'_>,
-        attempt: &Verify,
-        verdict: &str,
-        device: Option<&str>,
-        reason: Option<&str>,
-    ) {
-        let told = call.caller.peer.is_root();
-        let line = call
-            .line("verify")
-            .with("service", &attempt.service)
-            .with_some("source", attempt.rhost.as_deref().filter(|rhost| told && !rhost.is_empty()))
-            .with_some("tty", attempt.tty.as_deref().filter(|tty| told && !tty.is_empty()))
-            .with("verdict", verdict)
-            .with_some("device", device)
-            .with_some("reason", reason);
-        self.log(call, if verdict == Verdict::Accepted.word() { line } else { line.warning() });
     }
 }
 
@@ -265,6 +249,20 @@ fn damage(damaged: &Damaged) -> &'static str {
 fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
     let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
     Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
+}
+
+/// The line about an attempt. Where it comes from is believed of root's processes only.
+fn attempt_line(call: &Call<'_>, attempt: &Verify, verdict: &str, device: Option<&str>, reason: Option<&str>) -> Line {
+    let told = call.caller.peer.is_root();
+    let line = call
+        .line("verify")
+        .with("service", &attempt.service)
+        .with_some("source", attempt.rhost.as_deref().filter(|rhost| told && !rhost.is_empty()))
+        .with_some("tty", attempt.tty.as_deref().filter(|tty| told && !tty.is_empty()))
+        .with("verdict", verdict)
+        .with_some("device", device)
+        .with_some("reason", reason);
+    if verdict == Verdict::Accepted.word() { line } else { line.warning() }
 }
 
 /// A line about who was refused before anything was looked at.

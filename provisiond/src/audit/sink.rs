@@ -1,0 +1,78 @@
+//! The end of the queue: the system's log, or standard error.
+
+use std::io::Write as _;
+
+use common::audit::Format;
+use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
+
+use super::line::{Entry, Severity};
+
+/// Where lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The system's log, facility authpriv; standard error while there is none.
+    Syslog,
+    /// Standard error.
+    Stderr,
+}
+
+pub(super) enum Sink {
+    Syslog(Box<Logger<LoggerBackend, Formatter3164>>),
+    /// Syslog is wanted and not there.
+    Fallback,
+    Stderr,
+}
+
+impl Sink {
+    pub(super) fn new(target: Target) -> Self {
+        match target {
+            Target::Stderr => Self::Stderr,
+            Target::Syslog => Self::connect(),
+        }
+    }
+
+    fn connect() -> Self {
+        let formatter = Formatter3164 {
+            facility: Facility::LOG_AUTHPRIV,
+            hostname: None,
+            process: "provisiond".into(),
+            pid: std::process::id(),
+        };
+        syslog::unix(formatter).map_or(Self::Fallback, |logger| Self::Syslog(Box::new(logger)))
+    }
+
+    /// Writes to the system's log, which may have been restarted since; what it does not take goes to standard error.
+    pub(super) fn write(&mut self, entry: &Entry, format: Format) {
+        let (text, severity) = (rendered(entry, format), entry.line.severity());
+        if matches!(self, Self::Fallback) {
+            *self = Self::connect();
+        }
+        if let Self::Syslog(logger) = self {
+            if send(logger, &text, severity).is_ok() {
+                return;
+            }
+            *self = Self::connect();
+            if let Self::Syslog(logger) = self
+                && send(logger, &text, severity).is_ok()
+            {
+                return;
+            }
+        }
+        // In one piece, or somebody who reads along sees half a line.
+        let _ = std::io::stderr().write_all(format!("provisiond: {text}\n").as_bytes());
+    }
+}
+
+/// The line as it is written.
+fn rendered(entry: &Entry, format: Format) -> String {
+    let json = (format == Format::Json).then(|| serde_json::to_string(entry).ok()).flatten();
+    json.unwrap_or_else(|| entry.line.text())
+}
+
+fn send(logger: &mut Logger<LoggerBackend, Formatter3164>, text: &str, severity: Severity) -> syslog::Result<()> {
+    match severity {
+        Severity::Info => logger.info(text),
+        Severity::Warning => logger.warning(text),
+        Severity::Error => logger.err(text),
+    }
+}
