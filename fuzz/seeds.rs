@@ -33,7 +33,13 @@ fn main() -> Outcome {
     seed(&corpus, "settings", "shipped", &shipped)?;
     seed(&corpus, "settings", "everything", &shipped.replace("    # ", "    ").replace("  # ", "  "))?;
     seed(&corpus, "settings", "lineage", LINEAGE)?;
-    for (name, typed) in [("one", "123 456"), ("two", "123-456 654-321"), ("three", "123456\n654321\n111111")] {
+    for (name, typed) in [
+        ("one", "123 456"),
+        ("two", "123-456 654-321"),
+        ("three", "123456\n654321\n111111"),
+        ("spare", "abcd-efgh-1jkl-mn0p"),
+        ("short-spare", "ABCD 2345"),
+    ] {
         seed(&corpus, "typed", name, typed)?;
     }
     seed(&corpus, "frame", "calls", CALLS)

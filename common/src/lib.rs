@@ -15,6 +15,7 @@ pub mod device;
 pub mod frame;
 pub mod protocol;
 pub mod secret;
+pub mod spare;
 pub mod text;
 pub mod user;
 

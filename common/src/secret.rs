@@ -6,6 +6,8 @@ use data_encoding::{BASE32, BASE32_NOPAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use crate::spare::SpareCode;
+
 /// A secret text on its way: what a person typed, a key in base32, an `otpauth://` URI.
 #[derive(Default)]
 pub struct SecretText(Zeroizing<String>);
@@ -144,7 +146,14 @@ impl fmt::Debug for Code {
 
 /// What a person answered to the prompt, once it is known to be one to three codes at all. Where one code ends and the
 /// next begins only the device knows: eighteen digits are three codes of six or two of nine.
-pub struct Answer(Vec<Field>);
+pub struct Answer(Typed);
+
+enum Typed {
+    /// Codes that a device shows.
+    Shown(Vec<Field>),
+    /// One that no device shows.
+    Spare(SpareCode),
+}
 
 /// The digits of one field, and how many hyphens stood between them.
 struct Field {
@@ -154,11 +163,18 @@ struct Field {
 
 impl Answer {
     /// Reads what was typed: one field holding all codes, or one field for each. ASCII spaces are dropped, and one `-`
-    /// in each code; then only `0` to `9` remain, or it is malformed (`None`).
+    /// in each code; then only `0` to `9` remain, or it is a [`SpareCode`], or malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
+        Self::shown(typed).or_else(|| match typed {
+            [only] => SpareCode::parse(only.expose()).map(|code| Self(Typed::Spare(code))),
+            _ => None,
+        })
+    }
+
+    fn shown(typed: &[SecretText]) -> Option<Self> {
         let fields: Option<Vec<Field>> = typed.iter().map(|field| Field::read(field.expose())).collect();
-        let answer = Self(fields?);
+        let answer = Self(Typed::Shown(fields?));
         let mut lengths = CODE_DIGITS.filter_map(|digits| u8::try_from(digits).ok());
         lengths.any(|digits| answer.codes(digits).is_some()).then_some(answer)
     }
@@ -166,16 +182,27 @@ impl Answer {
     /// The codes in their order, if they are codes of a device that shows `digits` digits.
     #[must_use]
     pub fn codes(&self, digits: u8) -> Option<Vec<Code>> {
-        let at_most = if self.0.len() == 1 { MAX_CODES } else { 1 };
-        let fields: Option<Vec<Vec<Code>>> = self.0.iter().map(|field| field.codes(digits.into(), at_most)).collect();
+        let Typed::Shown(fields) = &self.0 else { return None };
+        let at_most = if fields.len() == 1 { MAX_CODES } else { 1 };
+        let fields: Option<Vec<Vec<Code>>> = fields.iter().map(|field| field.codes(digits.into(), at_most)).collect();
         let codes: Vec<Code> = fields?.into_iter().flatten().collect();
         (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
+    }
+
+    /// The code, if it is one that no device shows.
+    #[must_use]
+    pub fn spare(&self) -> Option<&SpareCode> {
+        match &self.0 {
+            Typed::Spare(code) => Some(code),
+            Typed::Shown(_) => None,
+        }
     }
 
     /// Whether it can be several codes. One code is never as long.
     #[must_use]
     pub fn is_several(&self) -> bool {
-        self.0.len() > 1 || self.0.iter().any(|field| field.digits.len() > *CODE_DIGITS.end())
+        let Typed::Shown(fields) = &self.0 else { return false };
+        fields.len() > 1 || fields.iter().any(|field| field.digits.len() > *CODE_DIGITS.end())
     }
 }
 
@@ -220,6 +247,10 @@ mod tests {
     fn parse(fields: &[&str]) -> String {
         let typed: Vec<SecretText> = fields.iter().map(|f| SecretText::typed(f.as_bytes())).collect();
         let Some(answer) = Answer::parse(&typed) else { return "malformed".to_owned() };
+        if let Some(code) = answer.spare() {
+            assert!(!answer.is_several() && (0..=u8::MAX).all(|digits| answer.codes(digits).is_none()));
+            return code.expose().to_owned();
+        }
         let readings = (0..=u8::MAX).filter_map(|digits| answer.codes(digits)).map(|codes| {
             assert_eq!(answer.is_several(), codes.len() > 1);
             codes.iter().map(Code::expose).collect::<Vec<_>>().join(" ")
@@ -250,6 +281,16 @@ mod tests {
         }
         assert_eq!(parse(&["123456654321111111"]), "123456 654321 111111 or 123456654 321111111");
         assert_eq!(parse(&["012345678901234567890123456789"]), "0123456789 0123456789 0123456789");
+    }
+
+    #[test]
+    fn what_no_device_shows_is_a_code_of_one_field_if_it_is_not_digits_all_through() {
+        assert_eq!(parse(&["abcd-efgh"]), "ABCDEFGH");
+        assert_eq!(parse(&["abcd-efgh-ijkl-mnop"]), "ABCDEFGHIJKLMNOP");
+        assert_eq!(parse(&["abcd-efgh", "ijkl-mnop"]), "malformed");
+        assert_eq!(parse(&["2345-6723"]), "23456723");
+        assert_eq!(parse(&["2345 6723 4567 2345"]), "23456723 45672345");
+        assert_eq!(parse(&["2345-6723-4567-2345"]), "malformed", "digits with too many hyphens");
     }
 
     #[test]

@@ -1,14 +1,22 @@
-//! What a person typed, a field a line: whatever it is, a device reads one to three codes of its own length, or nothing.
+//! What a person typed, a field a line: whatever it is, a device reads one to three codes of its own length, or nothing,
+//! or it is one code that no device shows, which is read the same when it is written out again.
 
 #![no_main]
 #![forbid(unsafe_code)]
 
 use common::secret::{Answer, CODE_DIGITS, Code, MAX_CODES, SecretText};
+use common::spare::SpareCode;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let fields: Vec<SecretText> = data.split(|byte| *byte == b'\n').map(SecretText::typed).collect();
     let Some(answer) = Answer::parse(&fields) else { return };
+    if let Some(code) = answer.spare() {
+        assert!((0..=u8::MAX).all(|length| answer.codes(length).is_none()) && !answer.is_several());
+        let again = SpareCode::parse(code.shown().expose());
+        assert!(again.is_some_and(|again| again.expose() == code.expose()));
+        return;
+    }
     let digits: String = fields.iter().flat_map(|field| field.expose().chars()).filter(char::is_ascii_digit).collect();
     let mut readings = 0;
     for length in 0..=u8::MAX {

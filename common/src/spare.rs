@@ -1,0 +1,166 @@
+//! Codes that no device shows: recovery codes, bypasses and tickets. How they are written, and how people type them.
+//!
+//! They are base32 in groups of four, in small letters: `abcd-efgh-ijkl-mnop`. Base32 has no 0, 1, 8 and 9, so whoever
+//! types one of these has misread the letter that looks like it.
+
+use std::fmt;
+
+use data_encoding::BASE32_NOPAD;
+use zeroize::Zeroizing;
+
+use crate::secret::{MAX_TYPED, SecretText};
+
+/// A code that no device shows, in its one spelling: 8 or 16 base32 characters, at least one of them no digit.
+pub struct SpareCode(Zeroizing<String>);
+
+impl SpareCode {
+    /// Reads what was typed: ASCII spaces and hyphens are dropped, small letters are large ones, and digits that base32
+    /// does not have are the letters that they look like. What is digits all through is a device's code, not one of these.
+    #[must_use]
+    pub fn parse(typed: &str) -> Option<Self> {
+        if typed.len() > MAX_TYPED {
+            return None;
+        }
+        let kept = || typed.chars().filter(|c| !matches!(c, ' ' | '-'));
+        let mut text = Zeroizing::new(String::with_capacity(typed.len()));
+        text.extend(kept().map(meant));
+        let fits = LENGTHS.contains(&text.len()) && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
+        (fits && kept().any(|c| !c.is_ascii_digit())).then_some(Self(text))
+    }
+
+    /// The code that these random bytes make: 5 or 10 of them. `None`: other bytes are needed, because this one could be
+    /// misread as nothing but digits.
+    #[must_use]
+    pub fn from_random(bytes: &[u8]) -> Option<Self> {
+        let text = Zeroizing::new(BASE32_NOPAD.encode(bytes));
+        let plain = |c: char| c.is_ascii_uppercase() && !LOOK_ALIKES.iter().any(|(_, letter)| *letter == c);
+        (LENGTHS.contains(&text.len()) && text.contains(plain)).then_some(Self(text))
+    }
+
+    /// The code as people see it.
+    #[must_use]
+    pub fn shown(&self) -> SecretText {
+        let mut shown = String::with_capacity(MAX_SHOWN);
+        for (position, c) in self.0.chars().enumerate() {
+            if position > 0 && position % GROUP == 0 {
+                shown.push('-');
+            }
+            shown.push(c.to_ascii_lowercase());
+        }
+        SecretText::new(shown)
+    }
+
+    /// Whether it is one of the short ones, which are good for few tries.
+    #[must_use]
+    pub fn is_short(&self) -> bool {
+        self.0.len() == SHORT
+    }
+
+    /// The code itself, large letters without hyphens. Whoever calls this answers for where it goes.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SpareCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpareCode(…)")
+    }
+}
+
+fn meant(typed: char) -> char {
+    let look_alike = LOOK_ALIKES.iter().find(|(digit, _)| *digit == typed);
+    look_alike.map_or(typed.to_ascii_uppercase(), |(_, letter)| *letter)
+}
+
+/// In small letters, as they are shown, `l` is what a 1 looks like, and not `i`.
+const LOOK_ALIKES: [(char, char); 4] = [('0', 'O'), ('1', 'L'), ('8', 'B'), ('9', 'G')];
+/// Characters of a bypass: forty bits.
+const SHORT: usize = 8;
+/// Characters of a bypass, and of recovery codes and tickets: eighty bits.
+const LENGTHS: [usize; 2] = [SHORT, 16];
+/// Characters between two hyphens.
+const GROUP: usize = 4;
+/// Bytes of the longest with its hyphens: a text that grew would leave a copy behind.
+const MAX_SHOWN: usize = 19;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parse(typed: &str) -> Option<String> {
+        SpareCode::parse(typed).map(|code| code.expose().to_owned())
+    }
+
+    #[test]
+    fn a_code_is_read_as_people_type_it() {
+        for typed in [
+            "abcd-efgh-ijkl-mnop",
+            "ABCDEFGHIJKLMNOP",
+            " abcd efgh ijkl mnop ",
+            "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p",
+            "a8cd-ef9h-ijk1-mn0p",
+        ] {
+            assert_eq!(parse(typed).as_deref(), Some("ABCDEFGHIJKLMNOP"), "{typed:?}");
+        }
+        assert_eq!(parse("z234-5670").as_deref(), Some("Z234567O"));
+    }
+
+    #[test]
+    fn nothing_else_is_one() {
+        for typed in [
+            "",
+            "abcd-efg",
+            "abcd-efghi",
+            "abcd-efgh-ijkl",
+            "abcd-efgh-ijkl-mnopq",
+            "abcd-efgh\n",
+            "abcd\tefgh",
+            "abcd_efgh",
+            "äbcd-efg",
+            "ａbcdefgh",
+            "23456723",
+            "2345 6723",
+            "2345-6723-4567-2345",
+            "01890189",
+            &" ".repeat(513),
+            &format!("{}abcdefgh", " ".repeat(505)),
+            "\u{8}\n\r\u{7f}INCORRECT",
+        ] {
+            assert_eq!(parse(typed), None, "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_code_cannot_be_misread_as_digits() {
+        let code = SpareCode::from_random(b"random 10.").unwrap();
+        assert_eq!(code.shown().expose(), "ojqw-4zdp-nuqd-cmbo");
+        assert!(!code.is_short() && SpareCode::from_random(&[0; 5]).unwrap().is_short());
+        let digits_and_look_alikes = BASE32_NOPAD.decode(b"2OL3B4G5").unwrap();
+        assert!(SpareCode::from_random(&digits_and_look_alikes).is_none());
+        for length in [0, 4, 6, 9, 11] {
+            assert!(SpareCode::from_random(&vec![0; length]).is_none(), "{length}");
+        }
+    }
+
+    #[test]
+    fn no_code_prints_itself() {
+        assert_eq!(format!("{:?}", SpareCode::parse("abcd-efgh")), "Some(SpareCode(…))");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_shown_is_read_back(long in any::<bool>(), bytes in prop::array::uniform10(any::<u8>())) {
+            let Some(code) = SpareCode::from_random(&bytes[..if long { 10 } else { 5 }]) else { return Ok(()) };
+            let shown = code.shown();
+            prop_assert_eq!(shown.expose().len(), if long { 19 } else { 9 });
+            let misread = shown.expose().replace('o', "0").replace('l', "1").replace('b', "8").replace('g', "9");
+            for typed in [shown.expose(), &shown.expose().to_uppercase(), &misread] {
+                prop_assert_eq!(&parse(typed).unwrap(), code.expose());
+            }
+        }
+    }
+}
