@@ -59,9 +59,15 @@ impl Authenticator {
     /// A code that is nobody's for a long while.
     #[must_use]
     pub fn wrong(&self) -> String {
+        self.wrong_codes(1).remove(0)
+    }
+
+    /// Several of them.
+    #[must_use]
+    pub fn wrong_codes(&self, count: usize) -> Vec<String> {
         let near = self.run(self.seconds_at(-25), 50);
         let width = usize::from(self.digits);
-        (0u32..).map(|n| format!("{n:0width$}")).find(|code| !near.contains(code)).expect("a wrong code")
+        (0u32..).map(|n| format!("{n:0width$}")).filter(|code| !near.contains(code)).take(count).collect()
     }
 
     fn seconds_at(&self, steps: i64) -> i64 {

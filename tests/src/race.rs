@@ -14,17 +14,30 @@ impl Race {
     /// Starts `count` of them.
     #[must_use]
     pub fn new(stack: &Stack, count: usize) -> Self {
+        Self::through(std::slice::from_ref(stack), count)
+    }
+
+    /// The same through several services, `each` of them for every one.
+    #[must_use]
+    pub fn through(stacks: &[Stack], each: usize) -> Self {
         let gate = Gate::new();
-        Self { workers: (0..count).map(|_| Worker::start(stack, &gate)).collect(), gate }
+        let start = |stack| (0..each).map(|_| Worker::start(stack, &gate)).collect::<Vec<_>>();
+        let workers = stacks.iter().flat_map(start).collect();
+        Self { workers, gate }
     }
 
     /// One round: everybody logs in as `user`, types `code`, and is let go at once.
     pub fn round(&mut self, user: &str, code: &str) -> Vec<Outcome> {
+        self.round_of(user, &vec![code; self.workers.len()])
+    }
+
+    /// One round in which everybody types a code of their own.
+    pub fn round_of(&mut self, user: &str, codes: &[&str]) -> Vec<Outcome> {
         let held = self.gate.hold();
         for worker in &mut self.workers {
             worker.begin(user);
         }
-        for worker in &mut self.workers {
+        for (worker, code) in self.workers.iter_mut().zip(codes) {
             worker.type_code(code);
         }
         drop(held);

@@ -1,7 +1,7 @@
 //! The scenarios. Each is played with the real module, libpam, daemon and totpctl, and with codes of oathtool.
 //!
 //! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in the environment:
-//! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come again.
+//! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come again.
 //! PAM_TOTP_SWEEP=long plays every fault of the sweeps in every way.
 
 #![forbid(unsafe_code)]

@@ -3,11 +3,14 @@
 use std::sync::Mutex;
 use std::time::Instant;
 
+use serde_json::json;
+use tests::connection::{after, open};
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
 use tests::race::{Race, overlap, successes};
 use tests::stack::Stack;
+use tests::wire::request;
 use tests::worker::{Gate, Outcome, Worker};
 use tests::world;
 
@@ -31,6 +34,70 @@ fn of_32_processes_with_one_code_released_together_exactly_one_gets_in() {
     }
     println!("{overlapped} of {rounds} rounds had Verify calls that overlapped");
     assert!(overlapped * 2 > rounds, "only {overlapped} of {rounds} rounds were races");
+}
+
+#[test]
+fn one_code_at_four_services_at_once_opens_one_of_them() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    let stacks = ["sshd", "sudo", "su", "screen-lock"].map(|service| Stack::of(&daemon, service, "retry=1"));
+    let mut race = Race::through(&stacks, 4);
+    let users: Vec<String> =
+        (0..count("PAM_TOTP_RACE_ROUNDS", 200).div_ceil(10)).map(|n| format!("at-{n:05}")).collect();
+    for (user, device) in users.iter().zip(daemon.enroll_many(&users)) {
+        let outcomes = race.round(user, &device.code());
+        assert_eq!(successes(&outcomes), 1, "{user}: {outcomes:?}");
+    }
+}
+
+/// Whether the right code is among those that are judged is chance: one in twenty.
+#[test]
+fn of_99_wrong_codes_and_the_right_one_released_together_five_are_judged() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "guesses", "retry=1");
+    let mut race = Race::new(&stack, GUESSERS);
+    let rounds = count("PAM_TOTP_GUESSING_ROUNDS", 5);
+    let users: Vec<String> = (0..rounds).map(|n| format!("guessed-{n:05}")).collect();
+    let mut accepted = 0;
+    for (n, (user, device)) in users.iter().zip(daemon.enroll_many(&users)).enumerate() {
+        let (wrong, right) = (device.wrong_codes(GUESSERS), device.code());
+        let mut codes: Vec<&str> = wrong.iter().map(String::as_str).collect();
+        codes[n * PRIME % GUESSERS] = &right;
+        let outcomes = race.round_of(user, &codes);
+        let lines = daemon.log.wait_for_many(GUESSERS, &["event=verify ", &format!(" user={user} ")]);
+        let told = |verdict: &str| lines.iter().filter(|line| line.contains(&format!(" verdict={verdict}"))).count();
+        assert_eq!((told("rejected"), daemon.budget(user)), (5, 0), "{user}");
+        assert_eq!(told("accepted"), successes(&outcomes), "{user}");
+        assert_eq!(told("two_codes_needed") + told("busy") + told("accepted"), GUESSERS - 5, "{user}");
+        accepted += told("accepted");
+    }
+    println!("the right code was among those judged in {accepted} of {rounds} rounds");
+    // One in twenty, and three standard deviations.
+    let (expected, rounds) = (rounds as f64 / 20.0, rounds as f64);
+    assert!(rounds < 100.0 || accepted as f64 <= expected + 3.0 * (expected * 0.95).sqrt(), "{accepted} of {rounds}");
+}
+
+#[test]
+fn a_login_that_dies_with_its_verdict_leaves_the_code_spent() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "dies", "retry=1");
+    let users = ["after-the-verdict", "before-it"];
+    let codes = users.map(|user| daemon.enroll(user).code());
+    let mut worker = Worker::start(&stack, &Gate::new());
+    assert_eq!(worker.login(users[0], &codes[0]).code, PamCode::SUCCESS);
+    drop(worker);
+    // Who has sent its call and is gone is judged all the same.
+    daemon.freeze();
+    let call = request("Verify", &json!({ "user": users[1], "codes": [codes[1]], "service": "dies" }));
+    drop(after(open(&daemon.login_socket()), &call));
+    daemon.thaw();
+    daemon.audited(users[1], "accepted");
+    for (user, code) in users.iter().zip(&codes) {
+        assert_eq!(stack.login(user, &[code]).code, PamCode::AUTH_ERR, "{user}");
+        daemon.audited(user, "already_used");
+    }
 }
 
 #[test]
@@ -99,5 +166,8 @@ fn sockets(daemon: &Daemon) -> usize {
 }
 
 const PROCESSES: usize = 32;
+const GUESSERS: usize = 100;
+/// Puts the right code among the others in another place each round.
+const PRIME: usize = 37;
 /// What the others of a race may be told: used already, or that too many wait.
 const REFUSALS: [PamCode; 2] = [PamCode::AUTH_ERR, PamCode::AUTHINFO_UNAVAIL];
