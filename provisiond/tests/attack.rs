@@ -1,7 +1,11 @@
 //! A year under attack, judged by the shipped policy: somebody who has the first factor guesses all the time, and the owner
 //! logs in fifty times a day, with typos. Seeded: every run is the same year.
 //!
-//! What the attacker is not let judge costs no time, so a burst of guesses stands for the thousands of that moment.
+//! What the attacker is not let judge costs no time, so a burst of guesses stands for the thousands of that moment. Each day
+//! the daemon is killed and reads the record back.
+//!
+//! Beside it stands what the default rules of the two common modules come to under the same attack. That is *computed* from
+//! their rules; nothing of theirs runs here. `cargo test --test attack -- --nocapture` prints the table.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -41,6 +45,26 @@ fn who_guesses_from_the_owners_own_network_has_no_more_and_the_owner_is_in_withi
     assert!(told.with_three_codes > 0, "thousands of pairs were tried: {told:?}");
 }
 
+#[test]
+fn the_default_rules_of_others_do_not_last_the_year() {
+    let ours = 2.0 * f64::from(5 + 365);
+    println!("odds of falling within a year, six digits, ten guesses a second      single codes judged    odds");
+    for (rule, judged, positions) in [
+        ("pam-totp: both pools of one account (simulated above)", ours, 3.0),
+        ("google-authenticator: RATE_LIMIT 3 30, WINDOW_SIZE 3 (computed)", YEAR / 30.0 * 3.0, 3.0),
+        ("pam_oath: no limit, window=1 (computed)", YEAR * 10.0, 3.0),
+    ] {
+        let odds = odds(judged, positions);
+        println!("{rule:<68} {judged:>18.0} {:>9.4} %", odds * 100.0);
+        assert!(if rule.starts_with("pam-totp") { odds / 2.0 <= 0.0012 } else { odds > 0.999 }, "{rule}: {odds}");
+    }
+}
+
+/// The odds that at least one of so many guesses is right, each compared with so many of the million codes.
+fn odds(guesses: f64, positions: f64) -> f64 {
+    -f64::exp_m1(guesses * f64::ln_1p(-positions / 1e6))
+}
+
 /// What came of it.
 #[derive(Debug, Default)]
 struct Told {
@@ -54,6 +78,8 @@ struct Told {
 }
 
 struct Year {
+    user: UserName,
+    secrets: Secrets,
     record: Record,
     key: Key,
     random: u64,
@@ -66,7 +92,7 @@ impl Year {
         let parameters = (&key, Kind::Totp, Parameters::default());
         let device = Device::new(&user, DeviceName::nth(1), State::Active, parameters, &secrets, START).unwrap();
         let record = Record::new(&Moment::ordinary(START));
-        Self { record: Record { enrolled: true, devices: vec![device], ..record }, key, random: 42 }
+        Self { record: Record { enrolled: true, devices: vec![device], ..record }, key, random: 42, user, secrets }
     }
 
     fn pass(&mut self, attackers: &str) -> Told {
@@ -74,6 +100,7 @@ impl Year {
         // The first login makes the network a known one.
         self.owner_logs_in(START, &mut Told::default());
         for day in 1..=365 {
+            self.restart();
             for moment in 0..LOGINS {
                 let now = START + day * DAY + moment * (DAY / LOGINS);
                 told.judged += self.guess(attackers, now, if day <= 40 { 30 } else { 1 });
@@ -81,6 +108,12 @@ impl Year {
             }
         }
         told
+    }
+
+    /// What a daemon that was killed knows when it is back.
+    fn restart(&mut self) {
+        let bytes = self.record.to_bytes(&self.user, &self.secrets).unwrap();
+        self.record = Record::from_bytes(&bytes, &self.user, &self.secrets).unwrap();
     }
 
     /// A burst of single codes, until no more are judged, and a number of pairs or triples. Returns how many single codes
@@ -171,6 +204,8 @@ fn circumstances(from: &str, now: u64) -> Circumstances<'static> {
 const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
 const START: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
+/// Seconds.
+const YEAR: f64 = 365.0 * 86_400.0;
 const PERIOD: u64 = 30;
 const LOGINS: u64 = 50;
 const HOME: &str = "192.0.2.1";
