@@ -22,6 +22,8 @@ pub mod user;
 #[cfg(feature = "sealing")]
 pub mod audit;
 #[cfg(feature = "sealing")]
+pub mod calendar;
+#[cfg(feature = "sealing")]
 pub mod config;
 #[cfg(feature = "sealing")]
 pub mod enckey;
