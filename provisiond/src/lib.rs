@@ -16,6 +16,7 @@ pub mod decoy;
 pub mod dispatch;
 pub mod drift;
 pub mod enroll;
+pub mod memory;
 pub mod migrate;
 pub mod names;
 pub mod patience;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{Audit, Line, Target};
 use crate::clock;
+use crate::memory;
 use crate::names::Names;
 use crate::records::Records;
 use crate::server::Server;
@@ -123,6 +124,8 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     // Signals are waited for by this thread alone, so every thread to come must have them blocked.
     let signals = block_signals()?;
     startup::harden()?;
+    // Before the first secret is read.
+    let locked = memory::lock();
     let account = startup::daemon_account()?;
     let source = source(arguments, account);
     // Before anything is touched that another daemon may be using.
@@ -137,6 +140,12 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
         Log::Syslog => Target::Syslog,
         Log::Stderr => Target::Stderr,
     })?;
+    if let Err(errno) = locked {
+        let line = Line::new("memory_not_locked").with("error", errno);
+        audit.write(
+            line.with("reason", "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area").warning(),
+        );
+    }
     let store = open_store(&settings, mirror, &audit)?;
     let service = Arc::new(Service::new(Records::new(Box::new(store)), audit, Names::start()?, settings, source));
     let server = Server::start(Arc::clone(&service), sockets)?;

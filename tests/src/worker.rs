@@ -79,6 +79,12 @@ impl Worker {
         self.finish()
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// What an impostor was asked so far: nothing.
     #[must_use]
     pub fn has_said_nothing(&self) -> bool {

@@ -16,6 +16,7 @@ mod joined;
 mod lineage;
 mod machine;
 mod meanwhile;
+mod memory;
 mod module;
 mod names;
 mod own;
