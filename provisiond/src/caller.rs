@@ -7,7 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
-use crate::names::Asking;
+use crate::names::{Account, Asking};
 
 /// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
 /// and su it is the person's.
@@ -67,7 +67,7 @@ pub struct Caller {
     /// What it may do.
     pub role: Role,
     /// The account of its uid.
-    pub name: UserName,
+    pub account: Account,
 }
 
 impl Caller {
@@ -76,7 +76,8 @@ impl Caller {
     #[must_use]
     pub fn identify(peer: Peer, admin_group: Option<&str>, names: Asking<'_>) -> Option<Self> {
         if peer.is_root() {
-            return Some(Self { peer, role: Role::Root, name: UserName::new("root").ok()? });
+            let account = Account { name: UserName::new("root").ok()?, uid: ROOT, gid: ROOT };
+            return Some(Self { peer, role: Role::Root, account });
         }
         if NOBODIES.contains(&peer.uid) {
             return None;
@@ -84,7 +85,7 @@ impl Caller {
         let account = names.by_uid(peer.uid).ok().flatten()?;
         let is_admin = admin_group.map_or(Ok(false), |group| names.is_member(&account, group)).ok()?;
         let role = if is_admin { Role::Admin } else { Role::Own };
-        Some(Self { peer, role, name: account.name })
+        Some(Self { peer, role, account })
     }
 }
 
@@ -100,7 +101,7 @@ mod tests {
     fn identify(uid: u32, group: Option<&str>) -> Option<(Role, String)> {
         let names = Names::start().unwrap();
         let caller = Caller::identify(Peer { uid, pid: 1 }, group, names.asking())?;
-        Some((caller.role, caller.name.to_string()))
+        Some((caller.role, caller.account.name.to_string()))
     }
 
     #[test]

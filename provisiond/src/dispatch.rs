@@ -14,6 +14,8 @@ use serde_json::json;
 use serde_json::value::RawValue;
 
 use crate::caller::{Caller, Peer, Role};
+use crate::named::Named;
+use crate::names::Asking;
 use crate::service::{Call, Service};
 use crate::verify::not_permitted;
 
@@ -21,7 +23,12 @@ use crate::verify::not_permitted;
 ///
 /// # Errors
 /// [`FrameError`].
-pub fn dispatch(service: &Service, visitor: &Visitor, frame: &[u8], replies: &Replies<'_>) -> Result<(), FrameError> {
+pub fn dispatch(
+    service: &Service,
+    visitor: &Visitor<'_>,
+    frame: &[u8],
+    replies: &Replies<'_>,
+) -> Result<(), FrameError> {
     let request: Request<'_> = match from_object(frame) {
         Ok(request) => request,
         Err(why) => return replies.error(&Error::bad("message", why)),
@@ -37,11 +44,13 @@ pub fn dispatch(service: &Service, visitor: &Visitor, frame: &[u8], replies: &Re
 
 /// Who calls: a process, and the role it turned out to have.
 #[derive(Clone, Debug)]
-pub struct Visitor {
+pub struct Visitor<'a> {
     /// The process.
     pub peer: Peer,
     /// Its account and role, if it has one.
     pub caller: Option<Caller>,
+    /// The questions that this call may put to the name service.
+    pub names: Asking<'a>,
 }
 
 macro_rules! methods {
@@ -162,7 +171,7 @@ impl From<FrameError> for Stop {
     }
 }
 
-fn answer(service: &Service, visitor: &Visitor, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
+fn answer(service: &Service, visitor: &Visitor<'_>, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
     let (interface, name) = request.method.rsplit_once('.').unwrap_or(("", &request.method));
     match interface {
         protocol::NAME => {
@@ -177,15 +186,15 @@ fn answer(service: &Service, visitor: &Visitor, request: &Request<'_>, replies: 
 
 fn handle(
     service: &Service,
-    visitor: &Visitor,
+    visitor: &Visitor<'_>,
     method: Method,
     request: &Request<'_>,
     replies: &Replies<'_>,
 ) -> Result<(), Stop> {
     let subject = subject(request);
     let done = permitted(visitor, method, subject.user.as_deref()).map_err(Stop::Error).and_then(|permitted| {
-        let (caller, user, proof) = permitted;
-        let call = Call { caller, user: &user, proof, deadline: replies.deadline };
+        let Permitted { caller, ref named, proof } = permitted;
+        let call = Call { caller, user: named.user(), named, names: visitor.names, proof, deadline: replies.deadline };
         run(service, &call, method, request, replies)
     });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
@@ -236,25 +245,29 @@ struct Subject {
     user: Option<String>,
 }
 
-/// The caller, the user the call is about (the caller's own if it names nobody), and whether a proof is needed.
-fn permitted<'a>(
-    visitor: &'a Visitor,
-    method: Method,
-    user: Option<&str>,
-) -> Result<(&'a Caller, UserName, bool), Error> {
+/// A call that the table permits.
+struct Permitted<'a> {
+    caller: &'a Caller,
+    named: Named,
+    /// Whether a proof is needed.
+    proof: bool,
+}
+
+/// Asks the table, and who the user is that the call names: the caller's own if it names nobody.
+fn permitted<'a>(visitor: &'a Visitor<'_>, method: Method, user: Option<&str>) -> Result<Permitted<'a>, Error> {
     let caller = visitor.caller.as_ref().ok_or(Error::PermissionDenied)?;
     let permission = permission(method, caller.role);
     if permission == Permission::Never {
         return Err(Error::PermissionDenied);
     }
-    let user = match user {
-        Some(user) => UserName::new(user).map_err(|why| Error::bad("user", why))?,
-        None => caller.name.clone(),
+    let user = user.map(UserName::new).transpose().map_err(|why| Error::bad("user", why))?;
+    let named = match user.filter(|user| *user != caller.account.name) {
+        None => Named::own(&caller.account),
+        // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
+        Some(_) if permission != Permission::Any => return Err(Error::PermissionDenied),
+        Some(user) => Named::of(user, visitor.names),
     };
-    if permission != Permission::Any && user != caller.name {
-        return Err(Error::PermissionDenied);
-    }
-    Ok((caller, user, permission == Permission::OwnWithProof))
+    Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
 }
 
 /// Sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
@@ -375,16 +388,18 @@ error ExpectedMore (method: string)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::names::{Account, Names};
 
-    fn visitor(role: Role, name: &str) -> Visitor {
+    fn visitor<'a>(role: Role, name: &str, names: &'a Names) -> Visitor<'a> {
         let peer = Peer { uid: if role == Role::Root { 0 } else { 1000 }, pid: 1 };
-        Visitor { peer, caller: Some(Caller { peer, role, name: UserName::new(name).unwrap() }) }
+        let account = Account { name: UserName::new(name).unwrap(), uid: peer.uid, gid: peer.uid };
+        Visitor { peer, caller: Some(Caller { peer, role, account }), names: names.asking() }
     }
 
-    fn outcome(visitor: &Visitor, method: Method, user: Option<&str>) -> &'static str {
+    fn outcome(visitor: &Visitor<'_>, method: Method, user: Option<&str>) -> &'static str {
         match permitted(visitor, method, user) {
-            Ok((_, _, false)) => "yes",
-            Ok((_, _, true)) => "with proof",
+            Ok(Permitted { proof: false, .. }) => "yes",
+            Ok(Permitted { proof: true, .. }) => "with proof",
             Err(Error::PermissionDenied) => "no",
             Err(error) => panic!("{error}"),
         }
@@ -409,10 +424,11 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
         assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
+        let names = Names::start().unwrap();
         for &(method, root, admin, own, other) in TABLE {
-            let alice = visitor(Role::Own, "alice");
-            assert_eq!(outcome(&visitor(Role::Root, "root"), method, Some("bob")), root, "{method:?}");
-            assert_eq!(outcome(&visitor(Role::Admin, "adam"), method, Some("bob")), admin, "{method:?}");
+            let alice = visitor(Role::Own, "alice", &names);
+            assert_eq!(outcome(&visitor(Role::Root, "root", &names), method, Some("bob")), root, "{method:?}");
+            assert_eq!(outcome(&visitor(Role::Admin, "adam", &names), method, Some("bob")), admin, "{method:?}");
             assert_eq!(outcome(&alice, method, Some("alice")), own, "{method:?}");
             assert_eq!(outcome(&alice, method, None), own, "{method:?}");
             assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");

@@ -18,6 +18,7 @@ pub mod drift;
 pub mod enroll;
 pub mod memory;
 pub mod migrate;
+pub mod named;
 pub mod names;
 pub mod patience;
 pub mod policy;

@@ -111,8 +111,8 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream) {
             return;
         }
         // Anew for each call: who is no administrator any more is none on an open connection either.
-        let visitor = identify(shared, peer);
         let replies = Replies { socket: stream.as_fd(), deadline: after(CALL_TIME), silent: false };
+        let visitor = identify(shared, peer);
         if dispatch(&shared.service, &visitor, &frame, &replies).is_err() {
             return;
         }
@@ -135,9 +135,10 @@ fn next_message(
     received
 }
 
-fn identify(shared: &Shared, peer: Peer) -> Visitor {
+fn identify(shared: &Shared, peer: Peer) -> Visitor<'_> {
     let settings = shared.service.settings();
-    Visitor { peer, caller: Caller::identify(peer, settings.admin_group.as_deref(), shared.service.names.asking()) }
+    let names = shared.service.names.asking();
+    Visitor { peer, caller: Caller::identify(peer, settings.admin_group.as_deref(), names), names }
 }
 
 fn after(time: Duration) -> Instant {

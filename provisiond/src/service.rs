@@ -13,7 +13,8 @@ use crate::audit::{Audit, Line, Unwritten};
 use crate::caller::{Caller, Peer, Role};
 use crate::clock;
 use crate::conversation::Typos;
-use crate::names::Names;
+use crate::named::Named;
+use crate::names::{Asking, Names};
 use crate::patience::Patience;
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
@@ -72,6 +73,10 @@ pub struct Call<'a> {
     pub caller: &'a Caller,
     /// Whose record it is about.
     pub user: &'a UserName,
+    /// What the name service says of that user.
+    pub named: &'a Named,
+    /// The questions that the call may put to the name service besides. They share its second.
+    pub names: Asking<'a>,
     /// The caller must prove to have a device of that user.
     pub proof: bool,
     /// When the caller stops waiting.
@@ -217,7 +222,7 @@ impl<'a> Call<'a> {
     /// Begins a line about the user.
     #[must_use]
     pub fn line(&self, event: &'static str) -> Line {
-        Line::new(event).with("user", self.user.as_str())
+        Line::new(event).with("user", self.user.as_str()).with_some("spelt", self.named.other_spelling())
     }
 
     /// The way to the record that the call is about.

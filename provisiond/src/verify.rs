@@ -29,7 +29,8 @@ impl Service {
             Err(failure) => return Err(self.failure(&failure, call)),
         };
         let now = self.circumstances(call, about.rhost.as_deref(), about.tty.as_deref(), &settings);
-        let enrolled = record.as_ref().is_some_and(|record| record.enrolled);
+        // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
+        let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(|record| record.enrolled);
         let active = record.filter(Record::has_active).or_else(|| self.decoy_of(call.user, &settings));
         let ask = policy::ask(active.as_ref(), &now);
         let digits = active.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
@@ -122,14 +123,14 @@ impl Service {
                 let decision = Outcome::of(record, call.user, answer, refund, settings, now);
                 Decision { next: decision.next, outcome: Ok(decision.outcome) }
             }
-            None => Decision { next: None, outcome: Err(policy::nobody(record)) },
+            None => Decision { next: None, outcome: Err(nobody(record, call)) },
         })?;
         let verdict = match by_record {
             Ok(outcome) => return Ok(outcome),
             Err(verdict) => verdict,
         };
         let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
-            return Ok(Outcome::without_record(verdict, None));
+            return Ok(Outcome::without_record(verdict, reason_of_nobody(verdict)));
         };
         let by_decoy = self.records.change(Access { user: &name, ..access }, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
@@ -140,7 +141,7 @@ impl Service {
         });
         match by_decoy {
             // It was sealed under a secret that is gone: nobody loses anything.
-            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, None)),
+            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, reason_of_nobody(verdict))),
             outcome => outcome,
         }
     }
@@ -154,6 +155,19 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
         digits.push(settings.new_device.parameters.digits);
     }
     ChallengeReply { ask, conversation: new_name(), enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
+}
+
+/// The verdict on who has no active device. Stacks let by who is not enrolled, so nobody is called that whose record may
+/// be under another spelling, while the name service does not answer.
+fn nobody(record: Option<&Record>, call: &Call<'_>) -> Verdict {
+    match policy::nobody(record) {
+        Verdict::NotEnrolled if call.named.is_unknown() => Verdict::Refused,
+        verdict => verdict,
+    }
+}
+
+fn reason_of_nobody(verdict: Verdict) -> Option<&'static str> {
+    (verdict == Verdict::Refused).then_some("no_answer_from_name_service")
 }
 
 /// What became of an attempt.
@@ -187,7 +201,7 @@ impl Outcome {
     /// A decoy's outcome, told as that of a name behind which there is nobody.
     fn of_nobody(self, verdict: Verdict) -> Self {
         let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
-        Self { judged, reason: None, ask: self.ask }
+        Self { judged, reason: reason_of_nobody(verdict), ask: self.ask }
     }
 }
 

@@ -31,6 +31,8 @@ pub struct Setup {
     pub runtime: PathBuf,
     /// Where the store is.
     pub state: PathBuf,
+    /// Variables of its environment, besides the tests' own.
+    pub environment: Vec<(&'static str, PathBuf)>,
     /// The paths are the built-in ones: the daemon is told none.
     packaged: bool,
 }
@@ -52,6 +54,7 @@ impl Setup {
             runtime: folder.join("run"),
             state: state.to_owned(),
             folder,
+            environment: Vec::new(),
             packaged: false,
         }
     }
@@ -70,7 +73,7 @@ impl Setup {
         let state = place("/var/lib/pam-totp");
         world::give_to_daemon(&state);
         let settings = settings(&folder.join("secrets"), &state);
-        Self { folder, settings, secrets: SECRETS.into(), runtime, state, packaged: true }
+        Self { folder, settings, secrets: SECRETS.into(), runtime, state, environment: Vec::new(), packaged: true }
     }
 
     /// Adds lines to the settings, whose last section is `provisiond`: `"  admin-group: totpadmins\n"` goes on there,
@@ -113,6 +116,7 @@ impl Setup {
     pub fn command(&self) -> Command {
         let mut command = Command::new(world::built("provisiond"));
         command.env_remove("NOTIFY_SOCKET").env_remove("PAM_TOTP_SETTINGS").args(["--log", "stderr"]);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if !self.packaged {
             command.arg("--settings").arg(self.folder.join("settings.yaml"));
             command.arg("--runtime-dir").arg(&self.runtime);

@@ -11,6 +11,7 @@ pub mod daemon;
 pub mod disk;
 pub mod lines;
 pub mod oathtool;
+pub mod odd_names;
 pub mod python;
 pub mod race;
 pub mod sshd;

@@ -79,11 +79,11 @@ pub fn before_and_during(said: &str) -> (Vec<SystemCall<'_>>, Vec<SystemCall<'_>
     (calls, during)
 }
 
-/// Compiles a C source into a library that can be preloaded.
+/// Compiles a C source into a library that can be preloaded, or is a module of the name service.
 #[must_use]
 pub fn library(name: &str, source: &str) -> PathBuf {
     let folder = world::scratch_folder(name);
-    let (text, library) = (folder.join("source.c"), folder.join("library.so"));
+    let (text, library) = (folder.join("source.c"), folder.join(format!("{name}.so.2")));
     std::fs::write(&text, source).expect("a source");
     let path = |path: &PathBuf| path.to_str().expect("a path in UTF-8").to_owned();
     world::run("cc", &["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", &path(&library), &path(&text)]);

@@ -28,6 +28,7 @@ mod roles;
 mod servers;
 mod settings;
 mod socket;
+mod spellings;
 mod stacks;
 mod sweeps;
 mod symbols;
