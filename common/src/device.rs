@@ -1,6 +1,7 @@
-//! The name of one authenticator of a user, chosen by whoever enrols it.
+//! One authenticator of a user: its name, chosen by whoever enrols it, and its kind.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,41 @@ impl fmt::Display for DeviceName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a device name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-', and begins with a letter or a digit")]
 pub struct BadDeviceName;
+
+/// What moves a device from one code to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The time (RFC 6238).
+    #[default]
+    Totp,
+    /// A counter: each press of its button (RFC 4226).
+    Hotp,
+}
+
+impl Kind {
+    /// `totp` or `hotp`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Hotp => "hotp",
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = BadKind;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        [Self::Totp, Self::Hotp].into_iter().find(|kind| kind.word() == text).ok_or(BadKind)
+    }
+}
+
+/// There is no such kind of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the kind of a device is totp or hotp")]
+pub struct BadKind;
 
 /// The longest device name, in bytes: eight of them must fit in one stored record.
 pub const MAX_BYTES: usize = 32;

@@ -34,7 +34,7 @@ pub struct Binding<'a> {
     pub user: &'a UserName,
     /// The device's random identity. Its name is left out, so that renaming is free.
     pub device: &'a [u8; 16],
-    /// What the key is for: the word of the device's [`Kind`](crate::totp::Kind).
+    /// What the key is for: the word of the device's [`Kind`](crate::device::Kind).
     pub kind: &'a str,
     /// What its codes look like.
     pub parameters: Parameters,

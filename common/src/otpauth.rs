@@ -5,6 +5,7 @@ use std::fmt::Write;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
+use crate::device::Kind;
 use crate::secret::{Key, SecretText};
 use crate::totp::Parameters;
 
@@ -64,8 +65,32 @@ pub struct BadLabel;
 /// equals the defaults (SHA-1, 6 digits, 30 seconds) is left out.
 #[must_use]
 pub fn uri(key: &Key, parameters: Parameters, label: &Label, issuer: Option<&Label>) -> SecretText {
+    written(key, parameters, None, label, issuer)
+}
+
+/// The same for a device that counts (HOTP): with the counter of its next code, and without a period.
+#[must_use]
+pub fn counted_uri(
+    key: &Key,
+    parameters: Parameters,
+    counter: u64,
+    label: &Label,
+    issuer: Option<&Label>,
+) -> SecretText {
+    written(key, parameters, Some(counter), label, issuer)
+}
+
+fn written(
+    key: &Key,
+    parameters: Parameters,
+    counter: Option<u64>,
+    label: &Label,
+    issuer: Option<&Label>,
+) -> SecretText {
     let mut uri = String::with_capacity(URI_BYTES);
-    uri.push_str("otpauth://totp/");
+    let kind = if counter.is_some() { Kind::Hotp } else { Kind::Totp };
+    // Writing to a String cannot fail.
+    let _ = write!(uri, "otpauth://{}/", kind.word());
     if let Some(issuer) = issuer {
         push_encoded(&mut uri, issuer.as_str(), b"@");
         uri.push(':');
@@ -78,12 +103,10 @@ pub fn uri(key: &Key, parameters: Parameters, label: &Label, issuer: Option<&Lab
         uri.push_str("&algorithm=");
         uri.push_str(&parameters.alg.word().to_ascii_uppercase());
     }
-    for (name, value, default) in [
-        ("digits", u32::from(parameters.digits), u32::from(defaults.digits)),
-        ("period", parameters.period, defaults.period),
-    ] {
-        if value != default {
-            // Writing to a String cannot fail.
+    let period = (kind == Kind::Totp && parameters.period != defaults.period).then_some(parameters.period.into());
+    let digits = (parameters.digits != defaults.digits).then_some(parameters.digits.into());
+    for (name, value) in [("digits", digits), ("period", period), ("counter", counter)] {
+        if let Some(value) = value {
             let _ = write!(uri, "&{name}={value}");
         }
     }
@@ -183,6 +206,17 @@ mod tests {
             unusual.expose(),
             "otpauth://totp/a@b.example:o%27neil?secret=H5MXP5HTJPWRX4Q7GU&algorithm=SHA256&digits=10&period=60&issuer=a%40b.example"
         );
+    }
+
+    #[test]
+    fn a_device_that_counts_is_told_where_it_begins() {
+        let label = Label::new("alice").unwrap();
+        let uri =
+            |parameters, counter| counted_uri(&key("H5MXP5HTJPWRX4Q7GU"), parameters, counter, &label, Some(&label));
+        let start = "otpauth://hotp/alice:alice?secret=H5MXP5HTJPWRX4Q7GU";
+        assert_eq!(uri(Parameters::default(), 0).expose(), format!("{start}&counter=0&issuer=alice"));
+        let unusual = Parameters { digits: 8, period: 60, ..Parameters::default() };
+        assert_eq!(uri(unusual, 57).expose(), format!("{start}&digits=8&counter=57&issuer=alice"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::device::Kind;
 use crate::secret::SecretText;
 
 /// The interface as its clients read it: every method, type and error.
@@ -221,12 +222,16 @@ pub struct Enroll {
     pub user: Option<String>,
     /// The new device's name; the next free one if absent.
     pub device: Option<String>,
+    /// `totp` or `hotp`.
+    pub kind: Option<String>,
     /// `sha1`, `sha256` or `sha512`.
     pub alg: Option<String>,
     /// Digits in a code.
     pub digits: Option<u8>,
     /// Seconds a code is shown.
     pub period: Option<u32>,
+    /// With `hotp`: the counter of the next code.
+    pub counter: Option<u64>,
     /// What the authenticator shows of the account.
     pub label: Option<String>,
     /// What the authenticator shows of us.
@@ -252,12 +257,16 @@ pub struct EnrollReply {
     pub key: SecretText,
     /// The key as an `otpauth://` URI.
     pub uri: SecretText,
+    /// What moves it from one code to the next.
+    pub kind: Kind,
     /// `sha1`, `sha256` or `sha512`.
     pub alg: String,
     /// Digits in a code.
     pub digits: u8,
-    /// Seconds a code is shown.
-    pub period: u32,
+    /// Seconds a code is shown, with `totp`.
+    pub period: Option<u32>,
+    /// The counter of its first code, with `hotp`.
+    pub counter: Option<u64>,
 }
 
 /// Where a device is in its life.
@@ -351,12 +360,14 @@ pub struct Device {
     pub name: String,
     /// Where it is in its life.
     pub state: DeviceState,
+    /// What moves it from one code to the next.
+    pub kind: Kind,
     /// `sha1`, `sha256` or `sha512`.
     pub alg: String,
     /// Digits in a code.
     pub digits: u8,
-    /// Seconds a code is shown.
-    pub period: u32,
+    /// Seconds a code is shown, with `totp`.
+    pub period: Option<u32>,
     /// When it was enrolled, in Unix seconds.
     pub created: u64,
     /// When a pending device is forgotten, in Unix seconds.
@@ -438,6 +449,8 @@ pub struct ExportReply {
     pub user: String,
     /// The devices that are not pending, in the order of their enrolment.
     pub records: Vec<ExportedRecord>,
+    /// Those of a kind that passlib does not know.
+    pub left_out: Vec<String>,
 }
 
 /// A device in passlib's form.

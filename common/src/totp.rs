@@ -67,36 +67,6 @@ impl FromStr for Algorithm {
     }
 }
 
-/// What moves a device from one code to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The time (RFC 6238).
-    #[default]
-    Totp,
-    /// A counter: each press of its button (RFC 4226).
-    Hotp,
-}
-
-impl Kind {
-    /// `totp` or `hotp`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Totp => "totp",
-            Self::Hotp => "hotp",
-        }
-    }
-}
-
-impl FromStr for Kind {
-    type Err = BadParameters;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Totp, Self::Hotp].into_iter().find(|kind| kind.word() == text).ok_or(BadParameters::Kind)
-    }
-}
-
 /// What a key's codes look like. Fixed for the life of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
@@ -174,9 +144,6 @@ impl Parameters {
 /// Why parameters cannot be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadParameters {
-    /// No such kind of device.
-    #[error("the kind of a device is totp or hotp")]
-    Kind,
     /// No such hash.
     #[error("the algorithm is sha1, sha256 or sha512")]
     Algorithm,

@@ -1,6 +1,6 @@
 //! What is known of users, their devices' states, and the daemon itself.
 
-use common::device::DeviceName;
+use common::device::{DeviceName, Kind};
 use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, ShowReply, StatusReply};
 use common::secret::SecretText;
 use common::secrets::Secrets;
@@ -161,9 +161,10 @@ fn told_device(device: &Device) -> protocol::Device {
     protocol::Device {
         name: device.name.to_string(),
         state: device.state.on_the_wire(),
+        kind: device.kind,
         alg: device.parameters.alg.to_string(),
         digits: device.parameters.digits,
-        period: device.parameters.period,
+        period: (device.kind == Kind::Totp).then_some(device.parameters.period),
         created: device.created,
         expires,
         last_used: device.last_used,
@@ -205,7 +206,7 @@ fn bury(record: &mut Record, name: &DeviceName, user: &UserName, secrets: &Secre
     let Some(at) = record.devices.iter().position(|device| device.name == *name) else { return };
     let device = record.devices.remove(at);
     if let Ok(key) = device.key(user, secrets) {
-        record.tombstones.bury(user, &key, &device.spent, secrets, now);
+        record.tombstones.bury(&device, &key, secrets, now);
     }
 }
 

@@ -1,21 +1,18 @@
 //! Enrolment: a key is made or taken, sealed under a pending device, shown once, and confirmed with its first code.
 
 use common::config::Settings;
-use common::device::DeviceName;
-use common::otpauth::{self, Label};
+use common::device::{DeviceName, Kind};
 use common::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
 use common::secret::{Answer, Code, Key};
-use common::totp::{Kind, Parameters};
 use common::user::UserName;
-use nix::unistd::gethostname;
 use subtle::ConstantTimeEq;
 
-use crate::caller::Role;
+use crate::counter::{self, LOOK_AHEAD};
+use crate::new_device::NewDevice;
 use crate::proof::prove;
 use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
-use crate::spent::SpentSteps;
 use crate::throttle::Moment;
 
 impl Service {
@@ -69,126 +66,11 @@ impl Service {
     }
 }
 
-/// A device that is being enrolled, checked but not yet in a record.
-struct NewDevice {
-    name: Option<DeviceName>,
-    key: Key,
-    parameters: Parameters,
-    label: Label,
-    issuer: Label,
-    state: State,
-    /// The key was in use elsewhere.
-    taken_over: bool,
-}
-
-impl NewDevice {
-    fn plan(call: &Call<'_>, wish: &Enroll, settings: &Settings, moment: &Moment) -> Result<Self, Error> {
-        let for_admins = wish.key.is_some()
-            || wish.active.is_some()
-            || wish.alg.is_some()
-            || wish.digits.is_some()
-            || wish.period.is_some();
-        if for_admins && call.caller.role == Role::Own {
-            return Err(Error::PermissionDenied);
-        }
-        let parameters = parameters(wish, settings)?;
-        let lifetime = if call.caller.role == Role::Own { PENDING_OWN } else { PENDING };
-        let expires = moment.now.saturating_add(lifetime);
-        Ok(Self {
-            name: wish.device.as_deref().map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?,
-            key: key(wish, parameters)?,
-            parameters,
-            label: label(wish, call.user, settings)?,
-            issuer: issuer(wish.issuer.as_deref(), settings)?,
-            state: if wish.active == Some(true) { State::Active } else { State::Pending { expires } },
-            taken_over: wish.key.is_some(),
-        })
-    }
-
-    /// Adds the device to the record.
-    fn add_to(
-        &self,
-        record: &mut Record,
-        user: &UserName,
-        settings: &Settings,
-        moment: &Moment,
-    ) -> Result<DeviceName, Error> {
-        let name = make_room(record, self.name.as_ref(), moment.now)?;
-        if record.devices.iter().any(|device| has_key(device, &self.key, user, settings)) {
-            return Err(Error::DeviceExists);
-        }
-        let spent = self.spent(record, user, settings, moment);
-        let key = (&self.key, Kind::Totp, self.parameters);
-        let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment.now);
-        record.devices.push(Device { spent, ..device.map_err(|_| Error::StoreUnavailable)? });
-        record.enrolled |= self.state == State::Active;
-        Ok(name)
-    }
-
-    /// What the key has used: what a device that was revoked had, and where it was taken over, a code of now as well.
-    fn spent(&self, record: &Record, user: &UserName, settings: &Settings, moment: &Moment) -> SpentSteps {
-        let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
-        if self.taken_over { spent.with_floor(self.parameters.step_at(moment.now)) } else { spent }
-    }
-
-    fn reply(&self, user: &UserName, name: &DeviceName) -> Result<EnrollReply, Error> {
-        Ok(EnrollReply {
-            user: user.as_str().to_owned(),
-            device: name.to_string(),
-            state: self.state.on_the_wire(),
-            key: self.key.to_base32(),
-            uri: otpauth::uri(&self.key, self.parameters, &self.label, Some(&self.issuer)),
-            alg: self.parameters.alg.to_string(),
-            digits: self.parameters.digits,
-            period: self.parameters.period,
-        })
-    }
-}
-
-fn parameters(wish: &Enroll, settings: &Settings) -> Result<Parameters, Error> {
-    let defaults = settings.new_device.parameters;
-    let alg = wish.alg.as_deref().map_or(Ok(defaults.alg), str::parse).map_err(|why| Error::bad("alg", why))?;
-    let (digits, period) = (wish.digits.unwrap_or(defaults.digits), wish.period.unwrap_or(defaults.period));
-    let field = if period == defaults.period { "digits" } else { "period" };
-    Parameters::for_new_device(alg, digits, period).map_err(|why| Error::bad(field, why))
-}
-
-fn key(wish: &Enroll, parameters: Parameters) -> Result<Key, Error> {
-    let key = match &wish.key {
-        Some(text) => Key::from_base32(text.expose()).map_err(|why| Error::bad("key", why))?,
-        None => random_key(parameters.alg.key_bytes())?,
-    };
-    if key.expose().len() < MIN_KEY {
-        return Err(Error::bad("key", format!("a key has at least {MIN_KEY} bytes (RFC 4226, R6): make a longer one")));
-    }
-    Ok(key)
-}
-
 /// A key straight from the system's random numbers.
 pub(crate) fn random_key(bytes: usize) -> Result<Key, Error> {
     let mut random = vec![0; bytes];
     getrandom::fill(&mut random).map_err(|_| Error::StoreUnavailable)?;
     Key::new(random).map_err(|why| Error::bad("key", why))
-}
-
-fn label(wish: &Enroll, user: &UserName, settings: &Settings) -> Result<Label, Error> {
-    let template = wish.label.as_deref().unwrap_or(&settings.new_device.label);
-    let label = template.replace("{host}", &host_name()).replace("{user}", user.as_str());
-    Label::new(&label).map_err(|why| Error::bad("label", why))
-}
-
-/// What the authenticator shows of us: as wished, as set, or this host's name.
-fn issuer(wished: Option<&str>, settings: &Settings) -> Result<Label, Error> {
-    match (wished, &settings.new_device.issuer) {
-        (Some(wished), _) => Label::new(wished).map_err(|why| Error::bad("issuer", why)),
-        (None, Some(issuer)) => Ok(issuer.clone()),
-        (None, None) => Label::new(&host_name()).map_err(|why| Error::bad("issuer", why)),
-    }
-}
-
-fn host_name() -> String {
-    let name = gethostname().ok().and_then(|name| name.into_string().ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The name of a device to come, the wished one or the next free one, with room for it in the record. A pending device of
@@ -264,6 +146,9 @@ fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName
 }
 
 fn first_code(device: &mut Device, key: &Key, code: &[Code], settings: &Settings, moment: &Moment) -> Verdict {
+    if device.kind == Kind::Hotp {
+        return first_counted(device, key, code);
+    }
     let now = device.parameters.step_at(moment.now);
     let (first, last) = (now.saturating_sub(settings.policy.window), now.saturating_add(settings.policy.window));
     let found = device.parameters.find(key, code, first..=last);
@@ -277,9 +162,15 @@ fn first_code(device: &mut Device, key: &Key, code: &[Code], settings: &Settings
     }
 }
 
-/// Seconds that a pending device waits for its first code.
-const PENDING: u64 = 24 * 3600;
-/// The same, when the person enrolled it themselves.
-const PENDING_OWN: u64 = 15 * 60;
-/// Bytes in a key that we take over: 128 bits (RFC 4226 section 4, R6).
-const MIN_KEY: usize = 16;
+/// The person may have pressed the button a few times before.
+fn first_counted(device: &mut Device, key: &Key, code: &[Code]) -> Verdict {
+    let found = device.parameters.find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
+    match found.iter().find(|counter| counter::accepts(&device.spent, **counter)) {
+        Some(counter) => {
+            device.spend(&[*counter]);
+            Verdict::Accepted
+        }
+        None if found.is_empty() => Verdict::Rejected,
+        None => Verdict::AlreadyUsed,
+    }
+}

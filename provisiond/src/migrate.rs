@@ -1,13 +1,13 @@
 //! Devices that come from passlib, and go back to it: root only, each step in the log.
 
 use common::config::Settings;
-use common::device::DeviceName;
+use common::device::{DeviceName, Kind};
 use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
 use common::otpauth::Label;
 use common::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
 use common::secret::Key;
-use common::totp::{Kind, Parameters};
+use common::totp::Parameters;
 use common::user::UserName;
 
 use crate::enroll::{has_key, make_room};
@@ -48,11 +48,13 @@ impl Service {
         let record = self.records.look(call.user, &settings.secrets).map_err(|failure| self.failure(&failure, call))?;
         let record = record.ok_or(Error::NoSuchUser)?;
         let confirmed = record.devices.iter().filter(|device| !matches!(device.state, State::Pending { .. }));
-        let records: Result<Vec<_>, _> = confirmed.map(|device| exported(device, call.user, &settings)).collect();
-        let records = records.map_err(|error| self.refused("export", call, error))?;
+        let (known, unknown): (Vec<_>, Vec<_>) = confirmed.partition(|device| device.kind == Kind::Totp);
+        let records = known.into_iter().map(|device| exported(device, call.user, &settings));
+        let records: Vec<_> = records.collect::<Result<_, _>>().map_err(|error| self.refused("export", call, error))?;
         let line = call.line("export").with("devices", records.len());
         self.log(call, line.warning());
-        Ok(ExportReply { user: call.user.as_str().to_owned(), records })
+        let left_out = unknown.into_iter().map(|device| device.name.to_string()).collect();
+        Ok(ExportReply { user: call.user.as_str().to_owned(), records, left_out })
     }
 }
 
@@ -112,7 +114,7 @@ impl Newcomer {
             device.key = SealedKey::V1(enckey.clone());
         }
         // A code of now may have been used where the key comes from.
-        let spent = record.tombstones.spent_with(user, &self.key, &settings.secrets);
+        let spent = record.tombstones.spent_with(Kind::Totp, &self.key, &settings.secrets);
         let device = Device { spent: spent.with_floor(self.parameters.step_at(moment.now)), ..device };
         Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }

@@ -2,11 +2,14 @@
 //!
 //! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
 
+use std::ops::RangeInclusive;
+
 use common::config::Policy;
-use common::device::DeviceName;
+use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key};
 
+use crate::counter;
 use crate::drift::Drift;
 use crate::record::{Device, Record};
 use crate::source::Source;
@@ -63,7 +66,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The device whose code it was.
     pub device: Option<DeviceName>,
-    /// With `already_used`: seconds until the device shows a code that is not.
+    /// With `already_used`: seconds until the device shows a code that is not. Of a device that counts, its owner's button
+    /// decides.
     pub retry_after: Option<u64>,
     /// Units that a wrong code cost.
     pub charged: u32,
@@ -98,7 +102,7 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &
     }
 }
 
-/// A place where the answer is right: the steps it would spend, and whether it may.
+/// A place where the answer is right: the steps, or counters, that it would spend, and whether it may.
 struct Match {
     device: DeviceName,
     steps: Vec<u64>,
@@ -116,11 +120,8 @@ enum Standing {
 /// Codes that the device cannot have shown, or that are too few, are found nowhere, in the same time.
 fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Vec<Match> {
     let codes = answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed).unwrap_or_default();
-    let step = shown(device, now.moment.now);
-    let reach = if answer.is_several() { SERIES_REACH } else { now.policy.window };
     let later = (codes.len() as u64).saturating_sub(1);
-    let steps = step.saturating_sub(reach)..=step.saturating_add(reach).saturating_sub(later);
-    let found = device.parameters.find(key, &codes, steps).into_iter();
+    let found = device.parameters.find(key, &codes, searched(device, answer.is_several(), later, now)).into_iter();
     found
         .map(|first| {
             let steps: Vec<u64> = (first..=first.saturating_add(later)).collect();
@@ -129,7 +130,25 @@ fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &
         .collect()
 }
 
+/// Where the first code may stand, when `later` ones follow it.
+fn searched(device: &Device, several: bool, later: u64, now: &Circumstances<'_>) -> RangeInclusive<u64> {
+    let reach = if several { SERIES_REACH } else { now.policy.window };
+    match device.kind {
+        Kind::Totp => {
+            let step = shown(device, now.moment.now);
+            step.saturating_sub(reach)..=step.saturating_add(reach).saturating_sub(later)
+        }
+        // As many positions as of a clock's: a guess has the same odds, and the same price.
+        Kind::Hotp => {
+            counter::searched(&device.spent, later.saturating_add(1), reach.saturating_mul(2).saturating_add(1))
+        }
+    }
+}
+
 fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing {
+    if device.kind == Kind::Hotp {
+        return standing_of_counters(device, steps, now);
+    }
     let horizon = horizon(device, now);
     if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
         return Standing::Spent;
@@ -140,6 +159,17 @@ fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing
     match doubtful {
         Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
         _ => Standing::Fresh,
+    }
+}
+
+/// Nobody knows how far a device had counted in the part of the past that the store has lost.
+fn standing_of_counters(device: &Device, counters: &[u64], now: &Circumstances<'_>) -> Standing {
+    if !counters.iter().all(|counter| counter::accepts(&device.spent, *counter)) {
+        Standing::Spent
+    } else if now.moment.rolled_back_at.is_some_and(|event| device.created <= event) {
+        Standing::Quarantined
+    } else {
+        Standing::Fresh
     }
 }
 
@@ -157,7 +187,7 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&found.device) {
         device.drift = learned(device, &found.steps, now);
-        found.steps.iter().for_each(|step| device.spent.spend(*step));
+        device.spend(&found.steps);
         device.last_used = Some(now.moment.now);
     }
     let pool = next.pool_mut(now.source, now.moment.now);
@@ -171,6 +201,7 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
 fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
     let ours = device.parameters.step_at(now.moment.now);
     match found {
+        _ if device.kind == Kind::Hotp => device.drift,
         _ if now
             .moment
             .rolled_back_at
@@ -186,7 +217,7 @@ fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
 
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
     let device = record.devices.iter().find(|device| device.name == found.device);
-    let retry_after = device.map(|device| {
+    let retry_after = device.filter(|device| device.kind == Kind::Totp).map(|device| {
         let next = device.spent.latest(horizon(device, now)).saturating_add(1);
         device.parameters.start_of(device.drift.ours_at(next)).saturating_sub(now.moment.now).max(1)
     });

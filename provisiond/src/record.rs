@@ -10,19 +10,20 @@
 
 use std::collections::BTreeSet;
 
-use common::device::DeviceName;
+use common::device::{DeviceName, Kind};
 use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
 use common::lineage::enckey::EnckeyV1;
 use common::otpauth::Label;
 use common::protocol::DeviceState;
 use common::secret::Key;
 use common::secrets::Secrets;
-use common::totp::{Kind, Parameters};
+use common::totp::Parameters;
 use common::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::counter;
 use crate::drift::Drift;
 use crate::source::{KnownSources, Source};
 use crate::spent::SpentSteps;
@@ -246,6 +247,16 @@ impl Device {
         }
     }
 
+    /// Uses up the codes of these steps, or counters, for good.
+    pub fn spend(&mut self, places: &[u64]) {
+        for place in places {
+            match self.kind {
+                Kind::Totp => self.spent.spend(*place),
+                Kind::Hotp => self.spent = counter::spend(std::mem::take(&mut self.spent), *place),
+            }
+        }
+    }
+
     fn binding<'a>(&'a self, user: &'a UserName) -> Binding<'a> {
         Binding { user, device: &self.id, kind: self.kind.word(), parameters: self.parameters }
     }
@@ -318,9 +329,12 @@ pub(crate) mod tests {
 
     /// An active device of `user` with the key of RFC 4226.
     pub(crate) fn device(user: &UserName, name: &str, parameters: Parameters) -> Device {
+        device_of(Kind::Totp, user, name, parameters)
+    }
+
+    pub(crate) fn device_of(kind: Kind, user: &UserName, name: &str, parameters: Parameters) -> Device {
         let id = *name.as_bytes().first_chunk::<16>().unwrap_or(&[9; 16]);
         let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
-        let kind = Kind::Totp;
         let binding = Binding { user, device: &id, kind: kind.word(), parameters };
         let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &binding).unwrap());
         let name = DeviceName::new(name).unwrap();
@@ -406,7 +420,7 @@ pub(crate) mod tests {
             // Sixty-four logins, one an hour.
             (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));
             if n < 4 {
-                record.tombstones.bury(&alice, &key, &device.spent, &secrets, u64::MAX);
+                record.tombstones.bury(&device, &key, &secrets, u64::MAX);
             }
             record.devices.push(record.labelled(device, Some(&label), Some(&label)));
         }
@@ -445,6 +459,14 @@ pub(crate) mod tests {
         let sealed = device.clone();
         device.reseal(&alice, &key, &secrets());
         assert_eq!(*device, sealed, "once is enough");
+    }
+
+    #[test]
+    fn a_key_does_not_open_for_a_device_of_another_kind() {
+        let alice = user("alice");
+        let device = device(&alice, "default", Parameters::default());
+        assert!(device.key(&alice, &secrets()).is_ok());
+        assert!(Device { kind: Kind::Hotp, ..device }.key(&alice, &secrets()).is_err());
     }
 
     #[test]

@@ -30,6 +30,12 @@ impl SpentSteps {
         self.above.range(..=horizon).next_back().copied().unwrap_or(0).max(self.floor)
     }
 
+    /// Every step up to here is used.
+    #[must_use]
+    pub fn floor(&self) -> u64 {
+        self.floor
+    }
+
     /// Takes every step up to `step` for used.
     #[must_use]
     pub fn with_floor(mut self, step: u64) -> Self {

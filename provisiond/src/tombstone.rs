@@ -3,23 +3,27 @@
 //!
 //! ```text
 //! fingerprint   HMAC-SHA256(HKDF-SHA256(application secret, info = "pam-totp fingerprint v1"),
-//!                           length-prefixed: user, key), its first 16 bytes
+//!                           length-prefixed: the revoked device's id, kind, key), its first 16 bytes
 //! ```
+//! The id makes two fingerprints of one key differ. The kind is in it because steps and counters are no measure of each
+//! other. The user is not: the record is the user's, whatever the user's name becomes.
 
+use common::device::Kind;
 use common::enckey::length_prefixed;
 use common::secret::Key;
 use common::secrets::Secrets;
-use common::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 
+use crate::record::Device;
 use crate::spent::SpentSteps;
 
 /// What stays of a revoked device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
+    device: [u8; 16],
     tag: String,
     fingerprint: [u8; 16],
     spent: SpentSteps,
@@ -31,22 +35,23 @@ pub struct Tombstone {
 pub struct Tombstones(Vec<Tombstone>);
 
 impl Tombstones {
-    /// Remembers what a device with that key has used. `now` is Unix seconds.
-    pub fn bury(&mut self, user: &UserName, key: &Key, spent: &SpentSteps, secrets: &Secrets, now: u64) {
-        let tag = secrets.default_tag().to_string();
-        let Some(fingerprint) = fingerprint(user, key, &tag, secrets) else { return };
+    /// Remembers what the device with that key has used. `now` is Unix seconds.
+    pub fn bury(&mut self, device: &Device, key: &Key, secrets: &Secrets, now: u64) {
+        let (tag, spent) = (secrets.default_tag().to_string(), device.spent.clone());
+        let Some(fingerprint) = fingerprint(&device.id, device.kind, key, &tag, secrets) else { return };
         self.0.retain(|tombstone| tombstone.until > now);
         while self.0.len() >= MAX_TOMBSTONES {
             self.0.remove(0);
         }
-        self.0.push(Tombstone { tag, fingerprint, spent: spent.clone(), until: now.saturating_add(LIFETIME) });
+        let until = now.saturating_add(LIFETIME);
+        self.0.push(Tombstone { device: device.id, tag, fingerprint, spent, until });
     }
 
-    /// What a device with that key has used before; nothing, usually.
+    /// What a device of that kind with that key has used before; nothing, usually.
     #[must_use]
-    pub fn spent_with(&self, user: &UserName, key: &Key, secrets: &Secrets) -> SpentSteps {
+    pub fn spent_with(&self, kind: Kind, key: &Key, secrets: &Secrets) -> SpentSteps {
         let same = |tombstone: &&Tombstone| {
-            let fingerprint = fingerprint(user, key, &tombstone.tag, secrets);
+            let fingerprint = fingerprint(&tombstone.device, kind, key, &tombstone.tag, secrets);
             fingerprint.is_some_and(|fingerprint| fingerprint.ct_eq(&tombstone.fingerprint).into())
         };
         // The last one knows what those before it knew.
@@ -54,10 +59,11 @@ impl Tombstones {
     }
 }
 
-fn fingerprint(user: &UserName, key: &Key, tag: &str, secrets: &Secrets) -> Option<[u8; 16]> {
+fn fingerprint(device: &[u8; 16], kind: Kind, key: &Key, tag: &str, secrets: &Secrets) -> Option<[u8; 16]> {
     let derived = secrets.derive::<32>(tag, None, b"pam-totp fingerprint v1")?;
     let mac = Hmac::<Sha256>::new_from_slice(derived.as_ref()).ok()?;
-    let mac = mac.chain_update(length_prefixed(&[user.as_str().as_bytes(), key.expose()])).finalize().into_bytes();
+    let mac =
+        mac.chain_update(length_prefixed(&[device, kind.word().as_bytes(), key.expose()])).finalize().into_bytes();
     mac.first_chunk().copied()
 }
 
@@ -67,8 +73,10 @@ const MAX_TOMBSTONES: usize = 4;
 
 #[cfg(test)]
 mod tests {
+    use common::totp::Parameters;
+
     use super::*;
-    use crate::record::tests::{secrets, user};
+    use crate::record::tests::{device, secrets, user};
 
     fn key(byte: u8) -> Key {
         Key::new(vec![byte; 20]).unwrap()
@@ -80,27 +88,41 @@ mod tests {
         spent
     }
 
+    /// A device that has used the code of `step`.
+    fn used(step: u64) -> Device {
+        Device { spent: spent(step), ..device(&user("alice"), "phone", Parameters::default()) }
+    }
+
     #[test]
     fn a_key_that_comes_back_has_used_what_it_had_used() {
-        let (alice, secrets) = (user("alice"), secrets());
+        let secrets = secrets();
         let mut tombstones = Tombstones::default();
-        tombstones.bury(&alice, &key(1), &spent(100), &secrets, 0);
-        tombstones.bury(&alice, &key(1), &spent(200), &secrets, 0);
-        assert_eq!(tombstones.spent_with(&alice, &key(1), &secrets), spent(200));
-        assert_eq!(tombstones.spent_with(&alice, &key(2), &secrets), SpentSteps::default());
-        assert_eq!(tombstones.spent_with(&user("bob"), &key(1), &secrets), SpentSteps::default());
+        tombstones.bury(&used(100), &key(1), &secrets, 0);
+        tombstones.bury(&used(200), &key(1), &secrets, 0);
+        assert_eq!(tombstones.spent_with(Kind::Totp, &key(1), &secrets), spent(200));
+        assert_eq!(tombstones.spent_with(Kind::Totp, &key(2), &secrets), SpentSteps::default());
+        assert_eq!(tombstones.spent_with(Kind::Hotp, &key(1), &secrets), SpentSteps::default());
+    }
+
+    #[test]
+    fn nobody_sees_that_two_fingerprints_are_of_one_key() {
+        let mut tombstones = Tombstones::default();
+        for id in [[1; 16], [2; 16]] {
+            tombstones.bury(&Device { id, ..used(100) }, &key(1), &secrets(), 0);
+        }
+        assert_ne!(tombstones.0[0].fingerprint, tombstones.0[1].fingerprint);
     }
 
     #[test]
     fn tombstones_are_few_and_fall_after_thirty_days() {
-        let (alice, secrets) = (user("alice"), secrets());
+        let secrets = secrets();
         let mut tombstones = Tombstones::default();
         for byte in 1..=5 {
-            tombstones.bury(&alice, &key(byte), &spent(100), &secrets, 0);
+            tombstones.bury(&used(100), &key(byte), &secrets, 0);
         }
         assert_eq!(tombstones.0.len(), 4);
-        assert_eq!(tombstones.spent_with(&alice, &key(5), &secrets), spent(100));
-        tombstones.bury(&alice, &key(6), &spent(100), &secrets, LIFETIME);
+        assert_eq!(tombstones.spent_with(Kind::Totp, &key(5), &secrets), spent(100));
+        tombstones.bury(&used(100), &key(6), &secrets, LIFETIME);
         assert_eq!(tombstones.0.len(), 1);
     }
 }

@@ -16,11 +16,11 @@
 use std::time::Duration;
 
 use common::config::Policy;
-use common::device::DeviceName;
+use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key, SecretText};
 use common::secrets::{Secrets, TaggedSecrets};
-use common::totp::{Kind, Parameters};
+use common::totp::Parameters;
 use common::user::UserName;
 use provisiond::policy::{Circumstances, admit, ask, judge};
 use provisiond::record::{Device, Record, State};

@@ -315,7 +315,7 @@ pub fn authenticator(told: &Value) -> Authenticator {
         key: told["key"].as_str().expect("a key").to_owned(),
         alg: told["alg"].as_str().expect("an algorithm").to_owned(),
         digits: u8::try_from(number("digits")).expect("digits"),
-        period: u32::try_from(number("period")).expect("a period"),
+        period: u32::try_from(told["period"].as_u64().unwrap_or(30)).expect("a period"),
     }
 }
 

@@ -74,14 +74,25 @@ impl Authenticator {
         now() + steps * i64::from(self.period)
     }
 
+    /// What a device that counts shows at `counter`, and after each of `further` presses of its button.
+    #[must_use]
+    pub fn counted(&self, counter: u64, further: u32) -> Vec<String> {
+        let mut oathtool = Command::new("oathtool");
+        oathtool.args(["--hotp", "--counter", &counter.to_string()]);
+        self.codes(oathtool, further)
+    }
+
     fn run(&self, seconds: i64, further: u32) -> Vec<String> {
-        let output = Command::new("oathtool")
-            .arg(format!("--totp={}", self.alg))
-            .args(["--base32", &self.key, "--digits", &self.digits.to_string()])
-            .args(["--time-step-size", &format!("{}s", self.period), "--window", &further.to_string()])
-            .args(["--now", &format!("@{seconds}")])
-            .output()
-            .expect("oathtool, of the package of that name");
+        let mut oathtool = Command::new("oathtool");
+        oathtool.arg(format!("--totp={}", self.alg)).args(["--time-step-size", &format!("{}s", self.period)]);
+        oathtool.args(["--now", &format!("@{seconds}")]);
+        self.codes(oathtool, further)
+    }
+
+    fn codes(&self, mut oathtool: Command, further: u32) -> Vec<String> {
+        oathtool.args(["--base32", &self.key, "--digits", &self.digits.to_string()]);
+        oathtool.args(["--window", &further.to_string()]);
+        let output = oathtool.output().expect("oathtool, of the package of that name");
         assert!(output.status.success(), "oathtool: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("digits").lines().map(str::to_owned).collect()
     }

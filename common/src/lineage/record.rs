@@ -5,6 +5,7 @@
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
+use crate::device::Kind;
 use crate::enckey::{Binding, CannotOpen, Enckey};
 use crate::lineage::enckey::{EnckeyV1, MAX_COST};
 use crate::lineage::json::Object;
@@ -13,7 +14,7 @@ use crate::lineage::{reading, uri};
 use crate::otpauth::Label;
 use crate::secret::{BadKey, Key, SecretText};
 use crate::secrets::Secrets;
-use crate::totp::{Kind, Parameters};
+use crate::totp::Parameters;
 use crate::user::UserName;
 
 /// A key and what its codes look like, as stored.

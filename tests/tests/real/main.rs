@@ -9,6 +9,7 @@
 mod accounts;
 mod budget;
 mod codes;
+mod counted;
 mod crashes;
 mod crowds;
 mod guide;

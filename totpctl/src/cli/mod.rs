@@ -93,6 +93,9 @@ pub(crate) struct Enroll {
     /// The new device's name [default: default or device-N]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+    /// totp, by the time (default), or hotp, by a counter
+    #[arg(long, hide_possible_values = true)]
+    pub(crate) kind: Option<Kind>,
     /// Hash of the new device's codes: sha1, sha256 or sha512
     #[arg(long, hide_possible_values = true)]
     pub(crate) alg: Option<Alg>,
@@ -102,6 +105,9 @@ pub(crate) struct Enroll {
     /// Seconds that a code is shown
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) period: Option<u32>,
+    /// With hotp: number of the next code
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) counter: Option<u64>,
     /// Who the authenticator says the account is with
     #[arg(long, value_name = "TEXT")]
     pub(crate) issuer: Option<String>,
@@ -132,6 +138,23 @@ pub(crate) struct Pictures {
     /// Draw the QR code in a new SVG file; it holds the key
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// What moves a device from one code to the next.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Kind {
+    Totp,
+    Hotp,
+}
+
+impl Kind {
+    /// The word of the wire.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Totp => "totp",
+            Self::Hotp => "hotp",
+        }
+    }
 }
 
 /// The hashes of RFC 6238.
@@ -211,6 +234,7 @@ Examples:
   totpctl enroll alice
   totpctl enroll alice --device phone --issuer 'Example Ltd'
   totpctl enroll alice --key - < key.txt
+  totpctl enroll alice --device token --kind hotp --counter 7 --key - < key.txt
   totpctl enroll alice --yes --json
   totpctl enroll alice --png alice.png
 

@@ -1,6 +1,6 @@
 //! `enroll`: asks the daemon for a new device, shows its key, and has it confirmed by its first code.
 
-use common::device::DeviceName;
+use common::device::{DeviceName, Kind};
 use common::protocol::{Confirm, DeviceState, Enroll, Verdict};
 use common::secret::{Key, SecretText};
 use common::user::UserName;
@@ -32,7 +32,8 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, F
         context.screen.note(&failure.to_string());
     }
     if asks {
-        let prompt = if key.is_some() { NEXT_CODE_PROMPT } else { CODE_PROMPT };
+        let later = key.is_some() && enrolled.kind == Kind::Totp;
+        let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
         let confirmed =
             confirm(context, &enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
         enrolled.state = if confirmed { DeviceState::Active } else { enrolled.state };
@@ -69,9 +70,11 @@ fn request(
     Enroll {
         user: Some(user.as_str().to_owned()),
         device: sent(device),
+        kind: wanted.kind.map(|kind| kind.word().to_owned()),
         alg: wanted.alg.map(|alg| alg.word().to_owned()),
         digits: wanted.digits,
         period: wanted.period,
+        counter: wanted.counter,
         label: wanted.label.clone(),
         issuer: wanted.issuer.clone(),
         key: key.map(Key::to_base32),

@@ -2,6 +2,7 @@
 
 use common::client::ClientError;
 use common::protocol::{Error, Export, List};
+use common::text::printable;
 use common::user::UserName;
 
 use super::Context;
@@ -46,6 +47,10 @@ fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
     let reply = context.daemon.call_slowly(&Export { user: user.to_owned() })?;
     for exported in &reply.records {
         context.screen.line(&ExportedLine::new(&reply.user, exported))?;
+    }
+    for device in &reply.left_out {
+        let (user, device) = (printable(&reply.user), printable(device));
+        context.screen.note(&format!("{user}: '{device}' is left out: passlib knows no device of the kind hotp"));
     }
     Ok(reply.records.len())
 }

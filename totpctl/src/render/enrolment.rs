@@ -1,6 +1,7 @@
 //! A new device with its key: the one result that holds a secret.
 
 use common::client::ClientError;
+use common::device::Kind;
 use common::otpauth::pretty_key;
 use common::protocol::{DeviceState, EnrollReply};
 use common::secret::{Key, SecretText};
@@ -20,9 +21,13 @@ pub(crate) struct Enrolled {
     key: SecretText,
     pretty_key: SecretText,
     pub(crate) uri: SecretText,
+    pub(crate) kind: Kind,
     alg: String,
     digits: u8,
-    period: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    period: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counter: Option<u64>,
 }
 
 impl TryFrom<EnrollReply> for Enrolled {
@@ -34,8 +39,9 @@ impl TryFrom<EnrollReply> for Enrolled {
         if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ClientError::Protocol("the URI has characters that no URI has".to_owned()));
         }
-        let EnrollReply { user, device, state, key: base32, uri, alg, digits, period } = reply;
-        Ok(Self { user, device, state, key: base32, pretty_key: pretty_key(&key), uri, alg, digits, period })
+        let EnrollReply { user, device, state, key: base32, uri, kind, alg, digits, period, counter } = reply;
+        let pretty_key = pretty_key(&key);
+        Ok(Self { user, device, state, key: base32, pretty_key, uri, kind, alg, digits, period, counter })
     }
 }
 
@@ -55,7 +61,8 @@ impl Enrolled {
 
     /// What an authenticator must be told where it takes no URI.
     fn codes(&self) -> String {
-        codes(&self.alg, self.digits, self.period)
+        let codes = codes(&self.alg, self.digits, self.period);
+        self.counter.map_or_else(|| codes.clone(), |counter| format!("{codes}, counter {counter}"))
     }
 }
 
@@ -96,7 +103,16 @@ mod tests {
         let (user, device, alg) = ("alice".to_owned(), "default".to_owned(), "sha1".to_owned());
         let key = SecretText::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
         let uri = SecretText::new(uri.to_owned());
-        EnrollReply { user, device, state, key, uri, alg, digits: 6, period: 30 }.try_into()
+        let (kind, period, counter) = (Kind::Totp, Some(30), None);
+        EnrollReply { user, device, state, key, uri, kind, alg, digits: 6, period, counter }.try_into()
+    }
+
+    #[test]
+    fn a_device_that_counts_is_shown_with_its_counter() {
+        let told = enrolled(DeviceState::Pending, URI).unwrap();
+        let counts = Enrolled { kind: Kind::Hotp, period: None, counter: Some(57), ..told };
+        assert!(counts.page(None).starts_with("New device 'default' of alice: 6 digits, hotp, sha1, counter 57.\n"));
+        assert!(json(&counts).unwrap().ends_with(b"\"kind\":\"hotp\",\"alg\":\"sha1\",\"digits\":6,\"counter\":57}\n"));
     }
 
     fn drawing(columns: usize) -> Drawing {
@@ -136,7 +152,7 @@ QR
             "{\"user\":\"alice\",\"device\":\"default\",\"state\":\"active\",\
              \"key\":\"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\",\
              \"pretty_key\":\"GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ\",\
-             \"uri\":\"otpauth://totp/x\",\"alg\":\"sha1\",\"digits\":6,\"period\":30}\n"
+             \"uri\":\"otpauth://totp/x\",\"kind\":\"totp\",\"alg\":\"sha1\",\"digits\":6,\"period\":30}\n"
         );
     }
 

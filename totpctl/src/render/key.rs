@@ -30,7 +30,7 @@ impl NewKey {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut sheet = blank(drawn.len());
         let Parameters { alg, digits, period } = self.parameters;
-        sheet.push_str(&format!("New key: {}.\n{}\n\n", codes(alg.word(), digits, period), advice(qr)));
+        sheet.push_str(&format!("New key: {}.\n{}\n\n", codes(alg.word(), digits, Some(period)), advice(qr)));
         for (name, text) in [("Key", &self.pretty_key), ("URI", &self.uri), ("Record", &self.record)] {
             push_all(&mut sheet, &[name, ": ", text.expose(), "\n"]);
         }
@@ -65,7 +65,7 @@ impl Reveal for OpenedKey {
         let text = |label: &Option<String>| label.as_deref().map_or_else(|| "none".to_owned(), printable);
         let state = if self.changed { "to be sealed again: totpctl key seal" } else { "sealed as the settings say" };
         push_all(&mut page, &["key     ", self.key.expose(), "\n"]);
-        push_all(&mut page, &["codes   ", &codes(self.alg, self.digits, self.period), "\n"]);
+        push_all(&mut page, &["codes   ", &codes(self.alg, self.digits, Some(self.period)), "\n"]);
         push_all(&mut page, &["label   ", &text(&self.label), "\n"]);
         push_all(&mut page, &["issuer  ", &text(&self.issuer), "\n"]);
         push_all(&mut page, &["state   ", state, "\n"]);

@@ -6,6 +6,7 @@ pub(crate) mod key;
 pub(crate) mod lineage;
 mod users;
 
+use common::device::Kind;
 use common::protocol::{ConfirmReply, StatusReply, Verdict, VerifyReply};
 use common::text::printable;
 use serde::Serialize;
@@ -130,9 +131,10 @@ impl Render for Reloaded {
     }
 }
 
-/// What the codes of a device look like.
-fn codes(alg: &str, digits: u8, period: u32) -> String {
-    format!("{digits} digits, {period} s, {}", printable(alg))
+/// What the codes of a device look like. Without a period, it counts them.
+fn codes(alg: &str, digits: u8, period: Option<u32>) -> String {
+    let lasting = period.map_or_else(|| Kind::Hotp.word().to_owned(), |period| format!("{period} s"));
+    format!("{digits} digits, {lasting}, {}", printable(alg))
 }
 
 /// What to type to confirm a device. `device` is printable already.

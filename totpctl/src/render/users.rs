@@ -90,12 +90,14 @@ fn devices_by_state(devices: &[Device]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use common::device::Kind;
+
     use super::*;
 
     fn device(name: &str, state: DeviceState, last_used: Option<u64>) -> Device {
         let expires = (state == DeviceState::Pending).then_some(1_795_555_080);
-        let (name, alg) = (name.to_owned(), "sha1".to_owned());
-        Device { name, state, alg, digits: 6, period: 30, created: 1_795_468_680, expires, last_used }
+        let (name, kind, alg) = (name.to_owned(), Kind::Totp, "sha1".to_owned());
+        Device { name, state, kind, alg, digits: 6, period: Some(30), created: 1_795_468_680, expires, last_used }
     }
 
     fn user(name: &str, devices: Vec<Device>, budget: u32) -> User {
@@ -109,6 +111,7 @@ mod tests {
             device("default", DeviceState::Active, Some(1_795_470_000)),
             device("old-phone", DeviceState::Disabled, None),
             device("laptop", DeviceState::Pending, None),
+            Device { kind: Kind::Hotp, period: None, ..device("token", DeviceState::Active, None) },
         ];
         let text = user("alice", devices, 4).people();
         assert_eq!(
@@ -119,6 +122,7 @@ DEVICE     STATE     CODES                 ENROLLED (UTC)    LAST USED (UTC)
 default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
 old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
 laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
+token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
 'laptop' waits for its first code until 2026-11-24 21:18 UTC; to confirm it:
   totpctl confirm alice --device laptop
 "
