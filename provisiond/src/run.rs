@@ -133,7 +133,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let sockets = startup::sockets(&arguments.runtime_dir)?;
     let mirror = startup::generation_mirror(&arguments.runtime_dir, account)?;
     startup::drop_privileges(account)?;
-    // Changing the uid made the process dumpable again.
+    // Changing the uid has set back who may debug the process (prctl(2), PR_SET_DUMPABLE).
     startup::harden()?;
     let settings = source.load()?;
     let audit = Audit::start(match arguments.log {
