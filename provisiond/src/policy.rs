@@ -9,6 +9,7 @@ use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key};
 
+use crate::clock::mark::Doubt;
 use crate::counter;
 use crate::drift::Drift;
 use crate::record::{Device, Record};
@@ -153,9 +154,9 @@ fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing
     if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
         return Standing::Spent;
     }
-    // Codes of the time before a roll-back may have been used in the part of the past that the store has lost.
-    let event = now.moment.rolled_back_at;
-    let doubtful = event.map(|event| shown(device, event).saturating_add(now.policy.window));
+    // Codes of before may have been used in a time that the clock hides, or that the store has lost.
+    let doubt = now.moment.doubt;
+    let doubtful = doubt.map(|doubt| shown(device, doubt.at).saturating_add(now.policy.window));
     match doubtful {
         Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
         _ => Standing::Fresh,
@@ -197,18 +198,13 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
     Judged { verdict, device, retry_after: None, charged: 0, next: Some(next) }
 }
 
-/// Where the clock may be wrong, it is no measure of the device's.
+/// Where our clock may be wrong, it is no measure of the device's.
 fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
     let ours = device.parameters.step_at(now.moment.now);
+    let sure = |event: Doubt| ours > device.parameters.step_at(event.at).saturating_add(UNSURE);
     match found {
         _ if device.kind == Kind::Hotp => device.drift,
-        _ if now
-            .moment
-            .rolled_back_at
-            .is_some_and(|event| ours <= device.parameters.step_at(event).saturating_add(UNSURE)) =>
-        {
-            device.drift
-        }
+        _ if !now.moment.synchronised || !now.moment.doubt.is_none_or(sure) => device.drift,
         [only] => device.drift.after_a_code(*only, ours),
         [.., last] => device.drift.after_a_series(*last, ours, now.policy.window),
         [] => device.drift,

@@ -126,7 +126,7 @@ impl Records {
         self.store.health()
     }
 
-    /// When the store was last found to be older than it should be, in Unix seconds.
+    /// When the store was last found to be older than it should be, in trusted seconds.
     #[must_use]
     pub fn rolled_back_at(&self) -> Option<u64> {
         self.store.rolled_back_at()

@@ -13,7 +13,8 @@ use sd_notify::NotifyState;
 use zeroize::Zeroizing;
 
 use crate::audit::{Audit, Line, Target};
-use crate::clock;
+use crate::clock::mark::Reason;
+use crate::clock::{self, Clock, noticing};
 use crate::memory;
 use crate::names::Names;
 use crate::records::Records;
@@ -146,8 +147,11 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
             line.with("reason", "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area").warning(),
         );
     }
-    let store = open_store(&settings, mirror, &audit)?;
-    let service = Arc::new(Service::new(Records::new(Box::new(store)), audit, Names::start()?, settings, source));
+    let clock = watched_clock(&audit);
+    let store = open_store(&settings, mirror, &clock, &audit)?;
+    noticing::start(Arc::clone(&clock))?;
+    let records = Records::new(Box::new(store));
+    let service = Arc::new(Service::new(records, clock, audit, Names::start()?, settings, source));
     let server = Server::start(Arc::clone(&service), sockets)?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
@@ -170,11 +174,24 @@ fn source(arguments: &Arguments, account: startup::Account) -> SettingsSource {
     }
 }
 
-fn open_store(settings: &Settings, mirror: PathBuf, audit: &Audit) -> Result<SledStore, OpenError> {
+/// Every event of the clock is one line.
+fn watched_clock(audit: &Audit) -> Arc<Clock> {
+    let log = audit.clone();
+    Clock::of_this_machine(move |event| {
+        let line = match event.reason {
+            Reason::StoreRolledBack => Line::new("store_rolled_back")
+                .with("reason", "the store is older than it was; codes from before are refused"),
+            reason => Line::new("clock_event").with("reason", reason.word()).with("seconds", event.seconds),
+        };
+        log.write(line.with("at", event.at).warning());
+    })
+}
+
+fn open_store(settings: &Settings, mirror: PathBuf, clock: &Arc<Clock>, audit: &Audit) -> Result<SledStore, OpenError> {
     let place = Place { path: settings.store.path.clone(), cache_mib: settings.store.cache_mib, mirror: Some(mirror) };
     let log = audit.clone();
     // After a failure nobody can say what is on the disk; a fresh start reads what is.
-    SledStore::open(&place, clock::now(), move |why| {
+    SledStore::open(&place, Arc::clone(clock), move |why| {
         log.write(Line::new("store_failed").with("reason", why).error());
         log.flush();
         eprintln!("provisiond: {why}");
@@ -186,12 +203,6 @@ fn tell_started(service: &Service) {
     let users = service.records.health().map(|health| health.users).ok();
     let line = Line::new("started").with("version", env!("CARGO_PKG_VERSION")).with("store", "sled");
     service.audit.write(line.with_some("users", users));
-    if let Some(event) = service.records.rolled_back_at() {
-        let line = Line::new("store_rolled_back").with("at", event);
-        service
-            .audit
-            .write(line.with("reason", "the store is older than it was; codes from before are refused").warning());
-    }
 }
 
 fn block_signals() -> Result<SigSet, End> {

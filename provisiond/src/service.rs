@@ -11,7 +11,7 @@ use common::user::UserName;
 
 use crate::audit::{Audit, Line, Unwritten};
 use crate::caller::{Caller, Peer, Role};
-use crate::clock;
+use crate::clock::{self, Clock, Look};
 use crate::conversation::Typos;
 use crate::named::Named;
 use crate::names::{Asking, Names};
@@ -25,6 +25,8 @@ use crate::throttle::Moment;
 pub struct Service {
     /// Records in the store.
     pub records: Records,
+    /// The time.
+    pub clock: Arc<Clock>,
     /// The log.
     pub audit: Audit,
     /// The name service.
@@ -86,10 +88,18 @@ pub struct Call<'a> {
 impl Service {
     /// Puts the parts together.
     #[must_use]
-    pub fn new(records: Records, audit: Audit, names: Names, settings: Settings, source: SettingsSource) -> Self {
+    pub fn new(
+        records: Records,
+        clock: Arc<Clock>,
+        audit: Audit,
+        names: Names,
+        settings: Settings,
+        source: SettingsSource,
+    ) -> Self {
         audit.obey(settings.audit);
         Self {
             records,
+            clock,
             audit,
             names,
             typos: Typos::default(),
@@ -136,7 +146,8 @@ impl Service {
     /// The one reading of the clock that a call is judged by.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        Moment { now: clock::now(), rolled_back_at: self.records.rolled_back_at() }
+        let Look { now, tick, doubt } = self.clock.look();
+        Moment { now, tick, doubt, rolled_back_at: self.records.rolled_back_at(), synchronised: true }
     }
 
     /// How many connections are open.

@@ -1,11 +1,16 @@
 //! How many guesses a user has left. Pure: time is an argument.
 //!
+//! All of it goes by trusted seconds, which count on only while this machine is seen running: a clock that is set forward
+//! gives nothing back, and one that is set back takes nothing away.
+//!
 //! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
 //! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for, and after
 //! very many wrong pairs three.
 
 use common::config::Policy;
 use serde::{Deserialize, Serialize};
+
+use crate::clock::mark::Doubt;
 
 /// What those who come from one kind of source have guessed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,7 +25,7 @@ impl Pool {
     /// Nothing guessed, for a user seen for the first time.
     #[must_use]
     pub fn full(moment: &Moment) -> Self {
-        Self { budget: Budget::full(moment), series: WrongSeries { times: 0, since: moment.now } }
+        Self { budget: Budget::full(moment), series: WrongSeries { times: 0, since: moment.tick } }
     }
 }
 
@@ -29,6 +34,7 @@ impl Pool {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongSeries {
     times: u32,
+    /// Trusted seconds.
     since: u64,
 }
 
@@ -47,7 +53,7 @@ impl WrongSeries {
     }
 
     fn settled(self, moment: &Moment) -> Self {
-        let days = moment.now.saturating_sub(self.since).checked_div(DAY).unwrap_or(0);
+        let days = moment.tick.saturating_sub(self.since).checked_div(DAY).unwrap_or(0);
         let halvings = u32::try_from(days).unwrap_or(u32::MAX);
         let times = self.times.checked_shr(halvings).unwrap_or(0);
         Self { times, since: self.since.saturating_add(days.saturating_mul(DAY)) }
@@ -59,7 +65,7 @@ impl WrongSeries {
 pub struct Budget {
     /// Units gone as of `since`. What is gone is stored, not what is left, so that other settings take effect at once.
     used: u32,
-    /// Unix seconds.
+    /// Trusted seconds.
     since: u64,
 }
 
@@ -68,7 +74,7 @@ impl Budget {
     #[must_use]
     pub fn full(moment: &Moment) -> Self {
         let after_the_event = moment.rolled_back_at.map_or(0, |event| event.saturating_add(1));
-        Self { used: 0, since: moment.now.max(after_the_event) }
+        Self { used: 0, since: moment.tick.max(after_the_event) }
     }
 
     /// Units left now.
@@ -82,7 +88,7 @@ impl Budget {
     pub fn charged(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
         let settled = self.settled(policy, moment);
         // The clock of the refill starts with the first unit gone.
-        let since = if settled.used == 0 { settled.since.max(moment.now) } else { settled.since };
+        let since = if settled.used == 0 { settled.since.max(moment.tick) } else { settled.since };
         Self { used: settled.used.saturating_add(units), since }
     }
 
@@ -93,7 +99,8 @@ impl Budget {
         Self { used: settled.used.saturating_sub(units), ..settled }
     }
 
-    /// The pool as of now: what came back since, came back. Time that runs backwards gives nothing.
+    /// The pool as of now: what came back since, came back. A store that was put back may say a later time than now's, which
+    /// gives nothing.
     fn settled(self, policy: &Policy, moment: &Moment) -> Self {
         let pool = match moment.rolled_back_at {
             // Nobody knows what was used in the time that the store has lost.
@@ -102,7 +109,7 @@ impl Budget {
             }
             _ => self,
         };
-        let elapsed = moment.now.saturating_sub(pool.since);
+        let elapsed = moment.tick.saturating_sub(pool.since);
         let back = elapsed.checked_div(policy.refill.as_secs()).unwrap_or(0);
         let came_back = u32::try_from(back).unwrap_or(u32::MAX);
         Self {
@@ -117,15 +124,21 @@ impl Budget {
 pub struct Moment {
     /// Unix seconds.
     pub now: u64,
-    /// When the store was last found to be older than it should be, in Unix seconds.
+    /// Trusted seconds: those in which this machine was seen running.
+    pub tick: u64,
+    /// The trusted second in which the store was last found to be older than it should be.
     pub rolled_back_at: Option<u64>,
+    /// What makes codes of before it doubtful.
+    pub doubt: Option<Doubt>,
+    /// Whether our own clock is fit to measure a device's by.
+    pub synchronised: bool,
 }
 
 impl Moment {
-    /// A moment like most: nothing is in doubt.
+    /// A moment like most: nothing is in doubt, and all time can be trusted.
     #[must_use]
     pub fn ordinary(now: u64) -> Self {
-        Self { now, rolled_back_at: None }
+        Self { now, tick: now, rolled_back_at: None, doubt: None, synchronised: true }
     }
 }
 
@@ -178,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_store_that_was_rolled_back_empties_the_pool_once() {
-        let moment = |now| Moment { now, rolled_back_at: Some(20 * DAY) };
+        let moment = |now| Moment { rolled_back_at: Some(20 * DAY), ..at(now) };
         let old = Budget::full(&at(3 * DAY));
         assert_eq!(old.left(&POLICY, &moment(20 * DAY)), 0);
         assert_eq!(old.left(&POLICY, &moment(22 * DAY + 1)), 2);

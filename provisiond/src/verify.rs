@@ -8,6 +8,7 @@ use common::user::UserName;
 
 use crate::audit::Line;
 use crate::clock;
+use crate::clock::mark::{Doubt, Doubted};
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
@@ -227,7 +228,11 @@ pub(crate) fn judge(
     let Ok(keys) = keys else { return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open")) };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, user, settings);
-    let reason = (judged.verdict == Verdict::Refused).then_some("store_rolled_back");
+    let doubted = |doubt: Doubt| match doubt.of {
+        Doubted::Clock => "clock_event",
+        Doubted::Store => "store_rolled_back",
+    };
+    let reason = now.moment.doubt.filter(|_| judged.verdict == Verdict::Refused).map(doubted);
     (judged, reason)
 }
 

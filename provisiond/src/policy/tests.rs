@@ -2,8 +2,10 @@ use std::time::Duration;
 
 use common::secret::SecretText;
 use common::totp::{Algorithm, Parameters};
+use proptest::prelude::*;
 
 use super::*;
+use crate::clock::mark::Doubted;
 use crate::record::State;
 use crate::record::tests::{device, device_of, secrets, user};
 use crate::spent::SpentSteps;
@@ -31,6 +33,12 @@ impl Life {
 
     fn now(&self) -> Circumstances<'_> {
         Circumstances { policy: &self.policy, moment: self.moment, source: self.source, suspect: self.suspect }
+    }
+
+    /// Time passes on every clock.
+    fn pass(&mut self, seconds: u64) {
+        self.moment.now += seconds;
+        self.moment.tick += seconds;
     }
 
     fn comes_from(&mut self, address: &str) {
@@ -142,7 +150,7 @@ fn a_wrong_code_costs_a_guess_and_the_sixth_is_not_judged() {
     let pair = format!("{right} {}", alice.code(1));
     assert_eq!(alice.verdict(&pair), Verdict::Accepted, "the right code was not spent by being refused");
     assert_eq!(alice.left(), 0, "a login gives nothing back");
-    alice.moment.now += 86400;
+    alice.pass(86400);
     assert_eq!(alice.ask(), Ask::OneCode);
 }
 
@@ -228,7 +236,7 @@ fn a_guess_costs_a_unit_for_each_three_positions() {
     }
     assert_eq!(alice.verdict(&wrong), Verdict::TwoCodesNeeded, "one unit does not pay for two devices");
     assert_eq!(alice.ask(), Ask::TwoCodes);
-    alice.moment.now += 86400;
+    alice.pass(86400);
     assert_eq!(alice.left(), 2);
     assert_eq!(alice.ask(), Ask::OneCode);
     let mut carol = Life::new();
@@ -238,9 +246,9 @@ fn a_guess_costs_a_unit_for_each_three_positions() {
     assert_eq!(carol.ask(), Ask::OneCode, "many devices do not cost their owner the single code");
     let wrong = carol.wrong();
     assert_eq!((carol.judged(&wrong, 0).charged, carol.left()), (6, 0));
-    carol.moment.now += 5 * 86400;
+    carol.pass(5 * 86400);
     assert_eq!((carol.left(), carol.ask()), (4, Ask::TwoCodes), "the sixth unit is paid off");
-    carol.moment.now += 86400;
+    carol.pass(86400);
     assert_eq!(carol.ask(), Ask::OneCode);
     let mut bob = Life::new();
     bob.policy.window = 2;
@@ -271,7 +279,7 @@ fn strangers_do_not_use_up_the_guesses_of_whom_the_owner_logs_in_from() {
     let next = alice.code(1);
     assert_eq!((alice.left(), alice.ask(), alice.verdict(&next)), (5, Ask::OneCode, Verdict::Accepted));
     assert_eq!((alice.verdict(&wrong), alice.left()), (Verdict::Rejected, 4), "each pool pays for its own");
-    alice.moment.now += 31 * 86400;
+    alice.pass(31 * 86400);
     assert_eq!(alice.left(), 5, "after a month the address is like any other, and the stranger's guesses are back");
     alice.source = Source::Untold;
     assert_eq!(alice.left(), 5);
@@ -311,7 +319,7 @@ fn after_a_thousand_wrong_pairs_three_codes_are_asked_for() {
     let three = alice.code(0) + &alice.code(1) + &alice.code(2);
     assert_eq!(alice.verdict(&three), Verdict::Accepted);
     assert_eq!(alice.verdict(&three), Verdict::AlreadyUsed);
-    alice.moment.now += 2 * 86400;
+    alice.pass(2 * 86400);
     let pair = alice.code(3) + &alice.code(4);
     assert_eq!(alice.verdict(&pair), Verdict::Accepted, "half of them are forgotten each day");
 }
@@ -377,6 +385,7 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
     alice.moment.rolled_back_at = Some(NOW);
+    alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store });
     assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
     let pair = alice.code(-1) + &alice.code(0);
     assert_eq!(alice.verdict(&pair), Verdict::Refused);
@@ -458,6 +467,103 @@ fn a_counter_from_before_a_roll_back_opens_nothing() {
 /// RFC 4226, Appendix D: the codes of the counters 0 to 9.
 const APPENDIX_D: [&str; 10] =
     ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+
+#[test]
+fn after_a_clock_event_older_codes_are_refused_no_guess_is_lost_and_the_owner_is_in_within_two_periods() {
+    let mut alice = Life::new();
+    alice.pass(10);
+    alice.moment.doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock });
+    assert_eq!((alice.ask(), alice.left()), (Ask::OneCode, 5));
+    let old: Vec<String> = (-1..=1).map(|steps| alice.code(steps)).collect();
+    for typed in old.iter().chain([&(old[0].clone() + &old[1])]) {
+        assert_eq!(alice.verdict(typed), Verdict::Refused, "{typed}");
+    }
+    alice.pass(50);
+    let code = alice.code(0);
+    assert_eq!(alice.verdict(&code), Verdict::Accepted);
+    assert_eq!(alice.left(), 5);
+    for typed in old {
+        assert_ne!(alice.verdict(&typed), Verdict::Accepted);
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_gives_no_guess_back_and_takes_none() {
+    let mut alice = Life::new();
+    let wrong = alice.wrong();
+    for _ in 0..3 {
+        assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+    }
+    for (now, left) in [(NOW + 864_000, 2), (NOW - 864_000, 2), (0, 2), (NOW, 2)] {
+        alice.moment.now = now;
+        assert_eq!(alice.left(), left, "{now}");
+    }
+    alice.moment.tick += 86400;
+    assert_eq!(alice.left(), 3);
+}
+
+#[test]
+fn after_a_login_an_hour_ahead_and_the_correction_its_code_opens_nothing_for_ever() {
+    let mut alice = Life::new();
+    // Outside the window a replay is a wrong code like any other.
+    alice.policy.budget = 1000;
+    alice.moment.now = NOW + 3600;
+    let ahead = alice.code(0);
+    assert_eq!(alice.verdict(&ahead), Verdict::Accepted);
+    alice.moment.now = NOW;
+    let mut logins = 0;
+    for _ in 0..202 {
+        let code = alice.code(0);
+        logins += u32::from(alice.verdict(&code) == Verdict::Accepted);
+        assert_ne!(alice.verdict(&ahead), Verdict::Accepted);
+        alice.pass(30);
+    }
+    assert_eq!(logins, 200, "all but the code that was used ahead and the one before it");
+    alice.moment.now = NOW + 3600;
+    assert_eq!(alice.verdict(&ahead), Verdict::AlreadyUsed);
+}
+
+#[test]
+fn nothing_is_learned_of_a_device_while_our_own_clock_is_not_synchronised() {
+    for (synchronised, verdict) in [(false, Verdict::Rejected), (true, Verdict::Accepted)] {
+        let mut alice = Life::new();
+        alice.moment.synchronised = synchronised;
+        let pair = alice.code(3) + &alice.code(4);
+        assert_eq!(alice.verdict(&pair), Verdict::Accepted, "it lets in all the same");
+        alice.pass(300);
+        let code = alice.code(4);
+        assert_eq!(alice.verdict(&code), verdict);
+    }
+}
+
+proptest! {
+    /// Whatever the clock does, and whether it is noticed or not.
+    #[test]
+    fn no_step_opens_two_logins(moves in prop::collection::vec((-5000i64..5000, -10i64..=10, any::<bool>()), 1..150)) {
+        let mut alice = Life::new();
+        // So long that no two codes are the same.
+        let ten = Parameters { digits: 10, ..Parameters::default() };
+        alice.record.devices = vec![device(&user("alice"), "default", ten)];
+        let mut opened = Vec::new();
+        for (seconds, steps, noticed) in moves {
+            alice.moment.now = alice.moment.now.saturating_add_signed(seconds);
+            if noticed {
+                alice.moment.doubt = Some(Doubt { at: alice.moment.now, of: Doubted::Clock });
+            }
+            let first = ten.step_at(alice.moment.now).saturating_add_signed(steps);
+            for typed in [alice.code(steps), alice.code(steps) + &alice.code(steps + 1)] {
+                let codes = typed.len() as u64 / 10;
+                if alice.verdict(&typed) == Verdict::Accepted {
+                    opened.extend(first..first + codes);
+                }
+            }
+        }
+        let count = opened.len();
+        opened.sort_unstable();
+        opened.dedup();
+        prop_assert_eq!(opened.len(), count);
+    }
+}
 
 #[test]
 fn the_ends_of_time_are_no_trouble() {

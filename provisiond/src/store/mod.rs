@@ -56,7 +56,8 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn health(&self) -> Result<Health, Unavailable>;
 
-    /// When this store was last found to be older than it had been, in Unix seconds. The store itself remembers it.
+    /// When this store was last found to be older than it had been, in trusted seconds ([`crate::clock`]). The store itself
+    /// remembers it, and, with every update, the mark of the clock.
     fn rolled_back_at(&self) -> Option<u64>;
 
     /// Makes what is queued durable and stops. Every later call is [`Unavailable`].
@@ -113,6 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::clock::Clock;
 
     /// A place for a store that can be opened again and again, by one at a time.
     trait Backend {
@@ -130,7 +132,7 @@ mod tests {
         fn open(&self) -> Box<dyn Store> {
             let path = self.0.path().join("store");
             let place = sled::Place { path, cache_mib: 1, mirror: Some(self.0.path().join("generation")) };
-            Box::new(sled::SledStore::open(&place, 0, |why| panic!("{why}")).unwrap())
+            Box::new(sled::SledStore::open(&place, Clock::of_this_machine(|_| ()), |why| panic!("{why}")).unwrap())
         }
     }
 

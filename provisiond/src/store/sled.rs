@@ -19,6 +19,8 @@ use sha2::{Digest, Sha256};
 
 use super::marker::{Mark, Marker, Mirror, beside, lock, prepare_folder, settle_folder};
 use super::{Health, Outcome, Store, Stored, Unavailable, Version};
+use crate::clock::Clock;
+use crate::clock::mark::{Mark as ClockMark, NUMBERS};
 use crate::commit::{Answer, Apply, Committer};
 
 /// Where the store lies, and what it may use.
@@ -80,20 +82,25 @@ pub enum OpenError {
 }
 
 impl SledStore {
-    /// Opens the store, or creates it. `now` is Unix time in seconds, remembered if the store turns out to be older
-    /// than it has been. `fatal` is called at most once, with a sentence, when the store has failed for good: nothing
-    /// works after that, and the process should end, so that a fresh one finds out what is on the disk.
+    /// Opens the store, or creates it. The clock is told what was last seen of it, and whether the store turns out to be
+    /// older than it has been; every update stores its mark. `fatal` is called at most once, with a sentence, when the
+    /// store has failed for good: nothing works after that, and the process should end, so that a fresh one finds out what
+    /// is on the disk.
     ///
     /// # Errors
     /// [`OpenError`].
-    pub fn open(place: &Place, now: u64, fatal: impl Fn(&str) + Send + Sync + 'static) -> Result<Self, OpenError> {
-        Self::open_with(Surroundings { patience: LOCK_PATIENCE, sync: Box::new(File::sync_data) }, place, now, fatal)
+    pub fn open(
+        place: &Place,
+        clock: Arc<Clock>,
+        fatal: impl Fn(&str) + Send + Sync + 'static,
+    ) -> Result<Self, OpenError> {
+        Self::open_with(Surroundings { patience: LOCK_PATIENCE, sync: Box::new(File::sync_data) }, place, clock, fatal)
     }
 
     fn open_with(
         around: Surroundings,
         place: &Place,
-        now: u64,
+        clock: Arc<Clock>,
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = place.path.as_path();
@@ -106,9 +113,14 @@ impl SledStore {
         let (mirror, mirrored) = Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
         let log = prepare(path, &marker, deadline)?;
         let db = open_sled(path, place.cache_mib)?;
-        let found = guarded(path, || read_summary(&db, path))?;
+        let (found, seen) = guarded(path, || read_summary(&db, path))?;
         let counted = guarded(path, || Ok(count(&db, &found)))?;
-        let summary = judge_age(found, counted, &marker, mirrored, now).ok_or_else(|| lost(path, &marker))?;
+        clock.resume(seen);
+        let tick = clock.look().tick;
+        let summary = judge_age(found, counted, &marker, mirrored, tick).ok_or_else(|| lost(path, &marker))?;
+        if summary.rolled_back_at != found.rolled_back_at || summary.generation != found.generation {
+            clock.doubt_the_store();
+        }
         let shared = Arc::new(Mutex::new(summary));
         let mut writer = Writer {
             path: path.to_owned(),
@@ -118,10 +130,11 @@ impl SledStore {
             marker,
             marker_due: None,
             mirror,
+            clock,
             summary,
             shared: Arc::clone(&shared),
         };
-        writer.settle(found).map_err(at(path))?;
+        writer.settle().map_err(at(path))?;
         let watched = db.clone();
         // sled's I/O threads leave an error here, and can forget to wake the one who waits for the write.
         let broken = move || watched.context.global_error().is_err();
@@ -228,6 +241,7 @@ struct Update {
 struct Summary {
     generation: u64,
     users: u64,
+    /// In trusted seconds.
     rolled_back_at: Option<u64>,
     /// The sum of [`imprint`] over all records.
     imprint: u64,
@@ -252,6 +266,7 @@ struct Writer {
     marker: Marker,
     marker_due: Option<Instant>,
     mirror: Mirror,
+    clock: Arc<Clock>,
     summary: Summary,
     shared: Arc<Mutex<Summary>>,
 }
@@ -286,24 +301,25 @@ impl Apply for Writer {
     }
 
     fn chore(&mut self) -> Result<(), String> {
+        self.make_durable(Batch::default(), self.summary).map_err(|error| self.failed(&error))?;
         self.write_marker().map_err(|error| self.failed(&error))
     }
 }
 
 impl Writer {
     /// Makes what opening has found and changed durable.
-    fn settle(&mut self, found: Summary) -> io::Result<()> {
+    fn settle(&mut self) -> io::Result<()> {
         let summary = self.summary;
-        if summary == found {
-            self.sync_log()?;
-        } else {
-            self.make_durable(Batch::default(), summary)?;
-        }
+        self.make_durable(Batch::default(), summary)?;
         settle_folder(&self.path)?;
         self.mirror.write(summary.generation);
         let mark = Mark { users: summary.users, generation: summary.generation };
         let is_new = summary == Summary::default() && self.marker.mark().is_none();
-        if is_new || self.marker.mark() == Some(mark) { Ok(()) } else { self.write_marker() }
+        if !is_new && self.marker.mark() != Some(mark) {
+            self.write_marker()?;
+        }
+        self.marker_due = Instant::now().checked_add(IDLE_INTERVAL);
+        Ok(())
     }
 
     fn judge(&self, plan: &mut Plan, update: Update) -> Answer {
@@ -333,7 +349,7 @@ impl Writer {
     }
 
     fn make_durable(&mut self, mut batch: Batch, summary: Summary) -> io::Result<()> {
-        batch.insert(SUMMARY, summary.to_bytes());
+        batch.insert(SUMMARY, summary.to_bytes(self.clock.mark()));
         self.db.apply_batch(batch)?;
         self.sync_log()
     }
@@ -356,12 +372,13 @@ impl Writer {
         if summary.users > 0 && !self.marker.says_users() {
             return self.write_marker();
         }
-        self.marker_due = self.marker_due.or_else(|| Instant::now().checked_add(MARKER_INTERVAL));
+        let soon = Instant::now().checked_add(MARKER_INTERVAL);
+        self.marker_due = self.marker_due.min(soon).or(soon);
         Ok(())
     }
 
     fn write_marker(&mut self) -> io::Result<()> {
-        self.marker_due = None;
+        self.marker_due = Instant::now().checked_add(IDLE_INTERVAL);
         self.marker.write(Mark { users: self.summary.users, generation: self.summary.generation })
     }
 
@@ -371,18 +388,20 @@ impl Writer {
 }
 
 impl Summary {
-    fn to_bytes(self) -> Vec<u8> {
-        let numbers = [self.generation, self.users, self.rolled_back_at.unwrap_or(0), self.imprint];
-        let numbers = numbers.into_iter().flat_map(u64::to_be_bytes);
+    fn to_bytes(self, clock: ClockMark) -> Vec<u8> {
+        let rolled_back = self.rolled_back_at.map_or(0, |tick| tick.saturating_add(1));
+        let numbers = [self.generation, self.users, rolled_back, self.imprint];
+        let numbers = numbers.into_iter().chain(clock.to_numbers()).flat_map(u64::to_be_bytes);
         std::iter::once(FORMAT).chain(numbers).collect()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Self> {
+    fn from_bytes(bytes: &[u8]) -> Option<(Self, ClockMark)> {
         let (numbers, []) = bytes.as_chunks() else { return None };
-        let &[generation, users, rolled_back_at, imprint] = numbers else { return None };
-        let [generation, users, rolled_back_at, imprint] =
-            [generation, users, rolled_back_at, imprint].map(u64::from_be_bytes);
-        Some(Self { generation, users, rolled_back_at: (rolled_back_at != 0).then_some(rolled_back_at), imprint })
+        let (own, clock) = numbers.split_first_chunk()?;
+        let [generation, users, rolled_back, imprint] = own.map(u64::from_be_bytes);
+        let clock = <[[u8; 8]; NUMBERS]>::try_from(clock).ok()?.map(u64::from_be_bytes);
+        let summary = Self { generation, users, rolled_back_at: rolled_back.checked_sub(1), imprint };
+        Some((summary, ClockMark::from_numbers(clock)))
     }
 
     /// Makes it what it is after a user's record has gone from one version, or none, to another, or none.
@@ -432,18 +451,23 @@ fn guarded<T>(store: &Path, work: impl FnOnce() -> Result<T, OpenError>) -> Resu
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
 
-fn read_summary(db: &Db, store: &Path) -> Result<Summary, OpenError> {
+fn read_summary(db: &Db, store: &Path) -> Result<(Summary, Option<ClockMark>), OpenError> {
     let failed = |error| unusable(store, error);
     let records = db.scan_prefix(RECORDS).next().transpose().map_err(failed)?.is_some();
-    let summary = match db.get(SUMMARY).map_err(failed)?.as_deref() {
-        None => Summary::default(),
+    let (summary, clock) = match db.get(SUMMARY).map_err(failed)?.as_deref() {
+        None => (Summary::default(), None),
         Some([FORMAT, rest @ ..]) => {
-            let summary = Summary::from_bytes(rest).filter(|summary| summary.generation < ABSURD);
-            summary.ok_or_else(|| damaged(store, "its summary cannot be read"))?
+            let summary = Summary::from_bytes(rest).filter(|(summary, _)| summary.generation < ABSURD);
+            let (summary, clock) = summary.ok_or_else(|| damaged(store, "its summary cannot be read"))?;
+            (summary, Some(clock))
         }
         Some(_) => return Err(OpenError::Newer(store.to_owned())),
     };
-    if records == (summary.users > 0) { Ok(summary) } else { Err(damaged(store, "its records and its summary differ")) }
+    if records == (summary.users > 0) {
+        Ok((summary, clock))
+    } else {
+        Err(damaged(store, "its records and its summary differ"))
+    }
 }
 
 /// What the summary should say of the records that are there. A damaged log can lose the last updates of some users
@@ -471,7 +495,7 @@ fn judge_age(
     counted: Option<Summary>,
     marker: &Marker,
     mirrored: Option<u64>,
-    now: u64,
+    tick: u64,
 ) -> Option<Summary> {
     let counted = counted.unwrap_or(found);
     let marked = marker.mark().map_or(0, |mark| believed(mark.generation));
@@ -482,7 +506,7 @@ fn judge_age(
     if found.generation >= known && counted == found {
         return Some(found);
     }
-    Some(Summary { generation: known.saturating_add(LEAP), rolled_back_at: Some(now), ..counted })
+    Some(Summary { generation: known.saturating_add(LEAP), rolled_back_at: Some(tick), ..counted })
 }
 
 /// A generation as it is told, unless nobody can have counted that far.
@@ -540,14 +564,16 @@ const RESERVED: &[u8] = b"d";
 /// The key of the [`Summary`].
 const SUMMARY: &[u8] = b"m";
 /// The first byte of the summary: how this store is laid out.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 /// More than can be written in the minute that the marker may be behind.
 const LEAP: u64 = 1 << 32;
 /// A generation that no store reaches by counting: who says so is damaged, and not believed.
 const ABSURD: u64 = 1 << 62;
 /// Up to this many users, all records are counted at open; it takes a fraction of a second.
 const COUNTED: u64 = 20_000;
+/// How far marks may be behind while something is written, and while nothing is.
 const MARKER_INTERVAL: Duration = Duration::from_secs(60);
+const IDLE_INTERVAL: Duration = Duration::from_secs(600);
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -562,7 +588,9 @@ mod tests {
 
     use super::*;
 
-    const NOW: u64 = 1_800_000_000;
+    fn clock() -> Arc<Clock> {
+        Clock::of_this_machine(|_| ())
+    }
 
     /// A folder for a store, its witnesses and copies of it.
     struct Home(TempDir);
@@ -586,12 +614,12 @@ mod tests {
         }
 
         fn try_open(&self, mirror: bool) -> Result<SledStore, OpenError> {
-            SledStore::open(&self.place(mirror), NOW, |why| panic!("{why}"))
+            SledStore::open(&self.place(mirror), clock(), |why| panic!("{why}"))
         }
 
         fn open_at_once(&self) -> Result<SledStore, OpenError> {
             let around = Surroundings { patience: Duration::ZERO, sync: Box::new(File::sync_data) };
-            SledStore::open_with(around, &self.place(true), NOW, |why| panic!("{why}"))
+            SledStore::open_with(around, &self.place(true), clock(), |why| panic!("{why}"))
         }
 
         /// Has sled alone open the store, once it is closed.
@@ -687,6 +715,7 @@ mod tests {
             marker: Marker::read(&home.path("store")).unwrap(),
             marker_due: None,
             mirror: Mirror::open(None).unwrap().0,
+            clock: clock(),
             summary: Summary::default(),
             shared: Arc::clone(&store.summary),
         };
@@ -712,13 +741,13 @@ mod tests {
             copy(&home.path("yesterday"), &home.path("store"));
             home.remove(if mirror_alone { "store.marker" } else { "generation" });
             let store = home.open();
-            assert_eq!(store.rolled_back_at(), Some(NOW));
+            assert_eq!(store.rolled_back_at(), Some(0));
             assert!(generation(&store) > before);
             put(&store, "user-2", 11);
             let after = generation(&store);
             drop(store);
             let store = home.open();
-            assert_eq!((store.rolled_back_at(), generation(&store)), (Some(NOW), after), "noticed twice");
+            assert_eq!((store.rolled_back_at(), generation(&store)), (Some(0), after), "noticed twice");
         }
     }
 
@@ -824,7 +853,7 @@ mod tests {
         put(&store, "alice", 0);
         let waiting = std::thread::spawn({
             let place = home.place(true);
-            move || SledStore::open(&place, NOW, |_| {}).map(|store| store.health().unwrap().users)
+            move || SledStore::open(&place, clock(), |_| {}).map(|store| store.health().unwrap().users)
         });
         put(&store, "bob", 1);
         drop(store);
@@ -873,7 +902,7 @@ mod tests {
         let fatal = Mutex::new(fatal);
         let around = Surroundings { patience: Duration::ZERO, sync: Box::new(sync) };
         let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
-        let store = SledStore::open_with(around, &home.place(true), NOW, tell).unwrap();
+        let store = SledStore::open_with(around, &home.place(true), clock(), tell).unwrap();
         (store, fails, syncs, heard)
     }
 
@@ -975,7 +1004,7 @@ mod tests {
             let home = Home::filled(10);
             home.tamper(loss);
             let store = home.open();
-            assert_eq!(store.rolled_back_at(), Some(NOW));
+            assert_eq!(store.rolled_back_at(), Some(0));
             let (users, before) = (store.list(None, 99).unwrap().len(), generation(&store));
             assert!(store.health().unwrap().users == users as u64 && before > LEAP);
             put(&store, "user-1", 11);

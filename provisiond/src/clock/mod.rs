@@ -1,0 +1,163 @@
+//! The time: read once a request, and held against what was seen of it before.
+//!
+//! Codes are made of the time, so who moves the clock chooses which codes are good. A clock that has moved by itself is
+//! believed, but codes that may have been used in the time it hides are not taken: see [`mark`].
+
+pub mod mark;
+pub mod noticing;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+
+use crate::clock::mark::{BootId, Doubt, Event, Mark, Reading, Reason};
+
+/// Unix seconds; 0 for any time before 1970.
+#[must_use]
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Whether it can be that time: not if it is earlier than this program. A machine that has lost its clock begins somewhere
+/// in the past, where codes may be known that have never been used.
+#[must_use]
+pub fn can_be(now: u64) -> bool {
+    now >= EARLIEST
+}
+
+/// The clock of this machine, and what was seen of it.
+pub struct Clock {
+    read: Box<dyn Fn() -> Reading + Send + Sync>,
+    tell: Box<dyn Fn(Event) + Send + Sync>,
+    mark: Mutex<Option<Mark>>,
+}
+
+/// The time of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Unix seconds.
+    pub now: u64,
+    /// Trusted seconds: those in which this machine was seen running. They never jump.
+    pub tick: u64,
+    /// What makes codes of before it doubtful.
+    pub doubt: Option<Doubt>,
+}
+
+impl Clock {
+    /// The machine's own. `tell` hears every event, once.
+    #[must_use]
+    pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
+        let boot = BootId::of_this_machine();
+        Self::new(move || read(boot), tell)
+    }
+
+    /// One that reads what it is told to.
+    #[must_use]
+    pub fn new(
+        read: impl Fn() -> Reading + Send + Sync + 'static,
+        tell: impl Fn(Event) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { read: Box::new(read), tell: Box::new(tell), mark: Mutex::new(None) })
+    }
+
+    /// Goes on from the mark that an earlier process has left in the store.
+    pub fn resume(&self, found: Option<Mark>) {
+        *self.lock() = found;
+        self.update(|_, mark| (mark, ()));
+    }
+
+    /// The one reading that a request is judged by.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        self.update(|seen, mark| {
+            let look = Look { now: seconds(seen.wall), tick: mark.tick_at(seen), doubt: mark.doubt() };
+            (mark, look)
+        })
+    }
+
+    /// What the store is to remember of the clock.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        self.update(|_, mark| (mark, mark))
+    }
+
+    /// The store was found to be older than it had been: what was used before now may be in the part that it has lost.
+    pub fn doubt_the_store(&self) {
+        let at = self.update(|seen, mark| {
+            let at = seconds(seen.wall);
+            (mark.with_lost_past(at), at)
+        });
+        (self.tell)(Event { reason: Reason::StoreRolledBack, at, seconds: 0 });
+    }
+
+    /// Takes the word of somebody who knows that the clock was moved for a good reason. What the store has lost stays in
+    /// doubt. Says whether there was anything to accept.
+    #[must_use]
+    pub fn accept(&self) -> bool {
+        self.update(|_, mark| mark.accepted())
+    }
+
+    /// Reads under the lock, so that no reading is held against a later one.
+    fn update<T>(&self, change: impl FnOnce(&Reading, Mark) -> (Mark, T)) -> T {
+        let (event, told) = {
+            let mut kept = self.lock();
+            let seen = (self.read)();
+            let (mark, event) = kept.map_or((Mark::new(&seen), None), |mark| mark.after(&seen));
+            let (mark, told) = change(&seen, mark);
+            *kept = Some(mark);
+            (event, told)
+        };
+        event.into_iter().for_each(|event| (self.tell)(event));
+        told
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Mark>> {
+        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The two clocks as of the same moment: a process that was held up between them would see a jump where there is none.
+fn read(boot: BootId) -> Reading {
+    let mut before = micros(ClockId::CLOCK_BOOTTIME);
+    let mut seen = Reading { boot, wall: micros(ClockId::CLOCK_REALTIME), running: before };
+    for _ in 0..READ_TRIES {
+        let after = micros(ClockId::CLOCK_BOOTTIME);
+        if after.saturating_sub(before) < ONE_MOMENT {
+            break;
+        }
+        before = after;
+        seen = Reading { boot, wall: micros(ClockId::CLOCK_REALTIME), running: before };
+    }
+    seen
+}
+
+/// A clock that does not answer stands at 0, which is before this program was built.
+fn micros(clock: ClockId) -> i64 {
+    clock_gettime(clock).map_or(0, |time| {
+        time.tv_sec().saturating_mul(SECOND).saturating_add(time.tv_nsec().checked_div(1000).unwrap_or(0))
+    })
+}
+
+fn seconds(micros: i64) -> u64 {
+    u64::try_from(micros.div_euclid(SECOND)).unwrap_or(0)
+}
+
+/// Microseconds.
+const SECOND: i64 = 1_000_000;
+const ONE_MOMENT: i64 = SECOND / 10;
+const READ_TRIES: u32 = 8;
+/// When this was built, if the builder says so (`SOURCE_DATE_EPOCH`, reproducible-builds.org), else when this version was
+/// begun. Unix seconds.
+const EARLIEST: u64 = match option_env!("SOURCE_DATE_EPOCH") {
+    Some(text) => match u64::from_str_radix(text, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => BEGUN,
+    },
+    None => BEGUN,
+};
+/// 26 October 2026.
+const BEGUN: u64 = 1_793_000_000;
+
+#[cfg(test)]
+mod tests;
