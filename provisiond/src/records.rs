@@ -128,8 +128,8 @@ impl Records {
 
     /// When the store was last found to be older than it should be, in trusted seconds.
     #[must_use]
-    pub fn rolled_back_at(&self) -> Option<u64> {
-        self.store.rolled_back_at()
+    pub fn rolled_back_tick(&self) -> Option<u64> {
+        self.store.rolled_back_tick()
     }
 
     /// Makes everything durable and takes nothing more.

@@ -146,8 +146,9 @@ impl Service {
     /// The one reading of the clock that a call is judged by.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let Look { now, tick, doubt } = self.clock.look();
-        Moment { now, tick, doubt, rolled_back_at: self.records.rolled_back_at(), synchronised: true }
+        let Look { now, tick, doubt, rolled_back_at } = self.clock.look();
+        let rolled_back_tick = self.records.rolled_back_tick();
+        Moment { now, tick, rolled_back_at, rolled_back_tick, doubt, synchronised: true }
     }
 
     /// How many connections are open.

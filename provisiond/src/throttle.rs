@@ -73,7 +73,7 @@ impl Budget {
     /// A full pool, for a user seen for the first time.
     #[must_use]
     pub fn full(moment: &Moment) -> Self {
-        let after_the_event = moment.rolled_back_at.map_or(0, |event| event.saturating_add(1));
+        let after_the_event = moment.rolled_back_tick.map_or(0, |event| event.saturating_add(1));
         Self { used: 0, since: moment.tick.max(after_the_event) }
     }
 
@@ -102,7 +102,7 @@ impl Budget {
     /// The pool as of now: what came back since, came back. A store that was put back may say a later time than now's, which
     /// gives nothing.
     fn settled(self, policy: &Policy, moment: &Moment) -> Self {
-        let pool = match moment.rolled_back_at {
+        let pool = match moment.rolled_back_tick {
             // Nobody knows what was used in the time that the store has lost.
             Some(event) if self.since <= event => {
                 Self { used: policy.budget.max(self.used), since: event.saturating_add(1) }
@@ -126,8 +126,10 @@ pub struct Moment {
     pub now: u64,
     /// Trusted seconds: those in which this machine was seen running.
     pub tick: u64,
-    /// The trusted second in which the store was last found to be older than it should be.
+    /// When the store was last found to be older than it should be, in Unix seconds.
     pub rolled_back_at: Option<u64>,
+    /// The same in trusted seconds.
+    pub rolled_back_tick: Option<u64>,
     /// What makes codes of before it doubtful.
     pub doubt: Option<Doubt>,
     /// Whether our own clock is fit to measure a device's by.
@@ -138,7 +140,7 @@ impl Moment {
     /// A moment like most: nothing is in doubt, and all time can be trusted.
     #[must_use]
     pub fn ordinary(now: u64) -> Self {
-        Self { now, tick: now, rolled_back_at: None, doubt: None, synchronised: true }
+        Self { now, tick: now, rolled_back_at: None, rolled_back_tick: None, doubt: None, synchronised: true }
     }
 }
 
@@ -191,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_store_that_was_rolled_back_empties_the_pool_once() {
-        let moment = |now| Moment { rolled_back_at: Some(20 * DAY), ..at(now) };
+        let moment = |now| Moment { rolled_back_tick: Some(20 * DAY), ..at(now) };
         let old = Budget::full(&at(3 * DAY));
         assert_eq!(old.left(&POLICY, &moment(20 * DAY)), 0);
         assert_eq!(old.left(&POLICY, &moment(22 * DAY + 1)), 2);

@@ -384,7 +384,7 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 #[test]
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
-    alice.moment.rolled_back_at = Some(NOW);
+    (alice.moment.rolled_back_at, alice.moment.rolled_back_tick) = (Some(NOW), Some(NOW));
     alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store });
     assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
     let pair = alice.code(-1) + &alice.code(0);

@@ -58,7 +58,7 @@ pub trait Store: Send + Sync {
 
     /// When this store was last found to be older than it had been, in trusted seconds ([`crate::clock`]). The store itself
     /// remembers it, and, with every update, the mark of the clock.
-    fn rolled_back_at(&self) -> Option<u64>;
+    fn rolled_back_tick(&self) -> Option<u64>;
 
     /// Makes what is queued durable and stops. Every later call is [`Unavailable`].
     fn close(&self);
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(loaded(&*store, "bob"), Some((Vec::new(), second)));
         assert_eq!(loaded(&*store, "alic"), None);
         assert_eq!((before.users, store.health().unwrap()), (2, before));
-        assert_eq!(store.rolled_back_at(), None);
+        assert_eq!(store.rolled_back_tick(), None);
     }
 
     fn an_update_from_anything_but_the_present_version_is_a_conflict(backend: &impl Backend) {
@@ -264,14 +264,14 @@ mod tests {
         assert_eq!(store.health().unwrap().users, 0);
         drop(store);
         let store = backend.open();
-        assert_eq!(store.rolled_back_at(), None);
+        assert_eq!(store.rolled_back_tick(), None);
         let second = done(store.replace(&nobody, first, vec![2], soon()));
         _ = done(store.insert_new(&user("alice"), vec![3], soon()));
         let stored = store.load(&nobody).unwrap().unwrap();
         assert_eq!((stored.bytes, stored.version), (vec![2], second));
         assert_eq!((names(&*store, None, 9), store.health().unwrap().users), (vec!["alice".to_owned()], 1));
         drop(store);
-        assert_eq!(backend.open().rolled_back_at(), None);
+        assert_eq!(backend.open().rolled_back_tick(), None);
     }
 
     fn of_many_who_replace_one_version_exactly_one_succeeds(backend: &impl Backend) {
@@ -418,7 +418,7 @@ mod tests {
                     store = backend.open();
                 }
                 model.take(step, &*store);
-                prop_assert_eq!(store.rolled_back_at(), None);
+                prop_assert_eq!(store.rolled_back_tick(), None);
             }
         });
     }

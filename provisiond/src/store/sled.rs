@@ -118,7 +118,7 @@ impl SledStore {
         clock.resume(seen);
         let tick = clock.look().tick;
         let summary = judge_age(found, counted, &marker, mirrored, tick).ok_or_else(|| lost(path, &marker))?;
-        if summary.rolled_back_at != found.rolled_back_at || summary.generation != found.generation {
+        if summary.rolled_back_tick != found.rolled_back_tick || summary.generation != found.generation {
             clock.doubt_the_store();
         }
         let shared = Arc::new(Mutex::new(summary));
@@ -207,8 +207,8 @@ impl Store for SledStore {
         self.committer.works().then_some(health).ok_or(Unavailable)
     }
 
-    fn rolled_back_at(&self) -> Option<u64> {
-        self.summary.lock().unwrap_or_else(PoisonError::into_inner).rolled_back_at
+    fn rolled_back_tick(&self) -> Option<u64> {
+        self.summary.lock().unwrap_or_else(PoisonError::into_inner).rolled_back_tick
     }
 
     fn close(&self) {
@@ -242,7 +242,7 @@ struct Summary {
     generation: u64,
     users: u64,
     /// In trusted seconds.
-    rolled_back_at: Option<u64>,
+    rolled_back_tick: Option<u64>,
     /// The sum of [`imprint`] over all records.
     imprint: u64,
 }
@@ -389,7 +389,7 @@ impl Writer {
 
 impl Summary {
     fn to_bytes(self, clock: ClockMark) -> Vec<u8> {
-        let rolled_back = self.rolled_back_at.map_or(0, |tick| tick.saturating_add(1));
+        let rolled_back = self.rolled_back_tick.map_or(0, |tick| tick.saturating_add(1));
         let numbers = [self.generation, self.users, rolled_back, self.imprint];
         let numbers = numbers.into_iter().chain(clock.to_numbers()).flat_map(u64::to_be_bytes);
         std::iter::once(FORMAT).chain(numbers).collect()
@@ -400,7 +400,7 @@ impl Summary {
         let (own, clock) = numbers.split_first_chunk()?;
         let [generation, users, rolled_back, imprint] = own.map(u64::from_be_bytes);
         let clock = <[[u8; 8]; NUMBERS]>::try_from(clock).ok()?.map(u64::from_be_bytes);
-        let summary = Self { generation, users, rolled_back_at: rolled_back.checked_sub(1), imprint };
+        let summary = Self { generation, users, rolled_back_tick: rolled_back.checked_sub(1), imprint };
         Some((summary, ClockMark::from_numbers(clock)))
     }
 
@@ -506,7 +506,7 @@ fn judge_age(
     if found.generation >= known && counted == found {
         return Some(found);
     }
-    Some(Summary { generation: known.saturating_add(LEAP), rolled_back_at: Some(tick), ..counted })
+    Some(Summary { generation: known.saturating_add(LEAP), rolled_back_tick: Some(tick), ..counted })
 }
 
 /// A generation as it is told, unless nobody can have counted that far.
@@ -741,13 +741,13 @@ mod tests {
             copy(&home.path("yesterday"), &home.path("store"));
             home.remove(if mirror_alone { "store.marker" } else { "generation" });
             let store = home.open();
-            assert_eq!(store.rolled_back_at(), Some(0));
+            assert_eq!(store.rolled_back_tick(), Some(0));
             assert!(generation(&store) > before);
             put(&store, "user-2", 11);
             let after = generation(&store);
             drop(store);
             let store = home.open();
-            assert_eq!((store.rolled_back_at(), generation(&store)), (Some(0), after), "noticed twice");
+            assert_eq!((store.rolled_back_tick(), generation(&store)), (Some(0), after), "noticed twice");
         }
     }
 
@@ -756,11 +756,11 @@ mod tests {
         let home = Home::filled(10);
         for mirror in [true, false, true] {
             let store = home.try_open(mirror).unwrap();
-            assert_eq!(store.rolled_back_at(), None);
+            assert_eq!(store.rolled_back_tick(), None);
             put(&store, "user-1", 11);
         }
         std::fs::write(home.path("generation"), "nonsense").unwrap();
-        assert_eq!(home.open().rolled_back_at(), None);
+        assert_eq!(home.open().rolled_back_tick(), None);
         assert_eq!(std::fs::read_to_string(home.path("generation")).unwrap().trim(), "00000000000000000013");
     }
 
@@ -805,7 +805,7 @@ mod tests {
                 Marker::read(&home.path("store")).unwrap().write(before.unwrap()).unwrap();
             }
             let store = home.open();
-            assert_eq!((store.health().unwrap().users, store.rolled_back_at()), (0, None));
+            assert_eq!((store.health().unwrap().users, store.rolled_back_tick()), (0, None));
         }
     }
 
@@ -1004,7 +1004,7 @@ mod tests {
             let home = Home::filled(10);
             home.tamper(loss);
             let store = home.open();
-            assert_eq!(store.rolled_back_at(), Some(0));
+            assert_eq!(store.rolled_back_tick(), Some(0));
             let (users, before) = (store.list(None, 99).unwrap().len(), generation(&store));
             assert!(store.health().unwrap().users == users as u64 && before > LEAP);
             put(&store, "user-1", 11);
@@ -1034,7 +1034,7 @@ mod tests {
         let last = *found.iter().max().unwrap_or_else(|| panic!("{what}: empty"));
         let expected: Vec<_> = (0..5).filter_map(|user| (0..=last).rev().find(|update| update % 5 == user)).collect();
         assert_eq!(found, expected, "{what}: of different times");
-        assert_eq!(store.rolled_back_at().is_some(), last + 1 < updates, "{what}: {last} of {updates}");
+        assert_eq!(store.rolled_back_tick().is_some(), last + 1 < updates, "{what}: {last} of {updates}");
     }
 
     fn damage_everywhere(snapshot: bool, mut damage: impl FnMut(&mut Vec<u8>, usize)) {
