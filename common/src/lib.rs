@@ -12,6 +12,7 @@
 
 pub mod client;
 pub mod device;
+pub mod event;
 pub mod frame;
 pub mod protocol;
 pub mod secret;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::device::Kind;
+use crate::event::Event;
 use crate::secret::SecretText;
 
 /// The interface as its clients read it: every method, type and error.
@@ -105,7 +106,7 @@ macro_rules! calls {
 
 calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
-    Show => ShowReply, List => ShowReply, SetState => DeviceReply, Revoke => DeviceReply,
+    Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => DeviceReply, Revoke => DeviceReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
 }
 
@@ -336,6 +337,27 @@ pub struct ShowReply {
     pub user: User,
 }
 
+/// `Events`: what the log remembers.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Events {
+    /// Only those about this account.
+    pub user: Option<String>,
+    /// Only those since then, in Unix seconds.
+    pub since: Option<u64>,
+    /// Only the latest, so many at most.
+    pub limit: Option<u32>,
+    /// After them, new ones as they happen.
+    pub follow: Option<bool>,
+}
+
+/// Each reply to [`Events`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventsReply {
+    /// An event; none in the last reply.
+    pub event: Option<Event>,
+}
+
 /// A user and what is known of the user's devices.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct User {
@@ -486,6 +508,8 @@ pub struct StatusReply {
     pub connections: u64,
     /// Audit lines lost since the start because nobody took them.
     pub audit_lost: u64,
+    /// Events that are not remembered, since the start.
+    pub events_lost: u64,
 }
 
 /// `Reload`: read the settings again.
@@ -629,6 +653,7 @@ mod tests {
             "Confirm",
             "Show",
             "List",
+            "Events",
             "SetState",
             "Revoke",
             "Import",

@@ -107,6 +107,7 @@ impl Service {
             default_tag: self.settings().secrets.default_tag().to_string(),
             connections: self.open_connections(),
             audit_lost: self.audit.lost(),
+            events_lost: self.audit.events_lost(),
         })
     }
 

@@ -5,9 +5,11 @@ use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use common::event::Event;
 use common::frame::{FrameError, outgoing, send_frame};
 use common::protocol::{self, Error, OutgoingReply, Request, from_object};
 use common::user::UserName;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -74,7 +76,7 @@ macro_rules! methods {
 }
 
 methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, SetState, Revoke, Import, Export, Status, Reload,
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, Import, Export, Status, Reload,
 }
 
 /// Whose records a role may use a method on.
@@ -93,14 +95,16 @@ pub enum Permission {
 /// The table.
 #[must_use]
 pub fn permission(method: Method, role: Role) -> Permission {
-    use Method::{Challenge, Confirm, Enroll, Export, Import, List, Reload, Revoke, SetState, Show, Status, Verify};
+    use Method::{
+        Challenge, Confirm, Enroll, Events, Export, Import, List, Reload, Revoke, SetState, Show, Status, Verify,
+    };
     match (role, method) {
         (Role::Root, _) => Permission::Any,
         (Role::Admin, Import | Export) => Permission::Never,
         (Role::Admin, _) => Permission::Any,
         (Role::Own, Challenge | Verify | Confirm | Show) => Permission::Own,
         (Role::Own, Enroll | SetState | Revoke) => Permission::OwnWithProof,
-        (Role::Own, List | Import | Export | Status | Reload) => Permission::Never,
+        (Role::Own, List | Events | Import | Export | Status | Reload) => Permission::Never,
     }
 }
 
@@ -220,6 +224,7 @@ fn run(
             replies.reply(service.show(call)?, false)
         }
         Method::List => list(service, request, replies),
+        Method::Events => events(service, call, request, replies),
         Method::SetState => replies.reply(service.set_state(call, &parameters(request)?)?, false),
         Method::Revoke => replies.reply(service.revoke(call, &parameters(request)?)?, false),
         Method::Import => replies.reply(service.import(call, &parameters(request)?)?, false),
@@ -274,10 +279,7 @@ fn permitted<'a>(visitor: &'a Visitor<'_>, method: Method, user: Option<&str>) -
 /// be a million.
 fn list(service: &Service, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
     let protocol::List {} = parameters(request)?;
-    if !request.more {
-        return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
-    }
-    let _stream = Stream::open(&service.streams)?;
+    let _stream = Stream::open(service, request)?;
     let mut waiting = None;
     service.list(|user| match waiting.replace(user) {
         Some(before) => replies.extended().reply(before, true),
@@ -287,14 +289,39 @@ fn list(service: &Service, request: &Request<'_>, replies: &Replies<'_>) -> Resu
     replies.extended().reply(last, false)
 }
 
+/// Sends one event a reply, and a last one without. Who follows is sent new ones until somebody ends it.
+fn events(service: &Service, call: &Call<'_>, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
+    let asked = parameters(request)?;
+    let _stream = Stream::open(service, request)?;
+    let tell = |event: &Event| replies.extended().reply(json!({ "event": event }), true);
+    let stays = || !has_left(&replies.socket) && is_still_permitted(service, call, Method::Events);
+    service.events(call, &asked, tell, stays)?;
+    replies.extended().reply(protocol::EventsReply { event: None }, false)
+}
+
+/// Whether the other side is gone. One that only says nothing more may still read.
+fn has_left(socket: &BorrowedFd<'_>) -> bool {
+    let mut looked_at = [PollFd::new(*socket, PollFlags::empty())];
+    !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
+}
+
+/// Whether the caller of something that takes long would be permitted to begin it now.
+fn is_still_permitted(service: &Service, call: &Call<'_>, method: Method) -> bool {
+    let caller = service.identify(call.caller.peer, service.names.asking());
+    caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never)
+}
+
 /// One of the few streams that may be open at once.
 struct Stream<'a>(&'a AtomicUsize);
 
 impl<'a> Stream<'a> {
-    fn open(open: &'a AtomicUsize) -> Result<Self, Error> {
-        let stream = Self(open);
-        let before = open.fetch_add(1, Ordering::Relaxed);
-        if before < MAX_STREAMS { Ok(stream) } else { Err(Error::Busy) }
+    fn open(service: &'a Service, request: &Request<'_>) -> Result<Self, Stop> {
+        if !request.more {
+            return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
+        }
+        let stream = Self(&service.streams);
+        let before = service.streams.fetch_add(1, Ordering::Relaxed);
+        if before < MAX_STREAMS { Ok(stream) } else { Err(Stop::Error(Error::Busy)) }
     }
 }
 
@@ -413,6 +440,7 @@ mod tests {
         (Method::Confirm, "yes", "yes", "yes", "no"),
         (Method::Show, "yes", "yes", "yes", "no"),
         (Method::List, "yes", "yes", "no", "no"),
+        (Method::Events, "yes", "yes", "no", "no"),
         (Method::SetState, "yes", "yes", "with proof", "no"),
         (Method::Revoke, "yes", "yes", "with proof", "no"),
         (Method::Import, "yes", "no", "no", "no"),

@@ -17,6 +17,7 @@ pub mod decoy;
 pub mod dispatch;
 pub mod drift;
 pub mod enroll;
+pub mod events;
 pub mod memory;
 pub mod migrate;
 pub mod named;

@@ -149,6 +149,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     }
     let clock = watched_clock(&audit);
     let store = open_store(&settings, mirror, &clock, &audit)?;
+    audit.remember(&settings.store.path)?;
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(Box::new(store));
     let service = Arc::new(Service::new(records, clock, audit, Names::start()?, settings, source));
@@ -157,6 +158,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     notify(&[NotifyState::Ready]);
     wait_for_the_end(&signals, &service);
     notify(&[NotifyState::Stopping]);
+    service.audit.end_following();
     let deadline = Instant::now().checked_add(DRAIN_TIME).unwrap_or_else(Instant::now);
     server.drain(deadline);
     service.records.close();

@@ -16,7 +16,7 @@ use common::protocol::Error;
 use nix::fcntl::Flock;
 
 use crate::audit::Line;
-use crate::caller::{Caller, Peer};
+use crate::caller::Peer;
 use crate::dispatch::{Replies, Visitor, dispatch};
 use crate::service::Service;
 
@@ -136,9 +136,8 @@ fn next_message(
 }
 
 fn identify(shared: &Shared, peer: Peer) -> Visitor<'_> {
-    let settings = shared.service.settings();
     let names = shared.service.names.asking();
-    Visitor { peer, caller: Caller::identify(peer, settings.admin_group.as_deref(), names), names }
+    Visitor { peer, caller: shared.service.identify(peer, names), names }
 }
 
 fn after(time: Duration) -> Instant {

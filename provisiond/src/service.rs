@@ -143,6 +143,12 @@ impl Service {
         Ok(())
     }
 
+    /// Who a process is, by the settings and the account database of now.
+    #[must_use]
+    pub fn identify(&self, peer: Peer, names: Asking<'_>) -> Option<Caller> {
+        Caller::identify(peer, self.settings().admin_group.as_deref(), names)
+    }
+
     /// The one reading of the clock that a call is judged by.
     #[must_use]
     pub fn moment(&self) -> Moment {

@@ -80,6 +80,10 @@ impl Service {
         let line = attempt_line(call, attempt, judged.verdict.word(), device.as_deref(), reason);
         if self.log_before(call, line).is_err() && judged.verdict == Verdict::Accepted {
             // The code is spent. Who gets in without a line is what the settings rule out.
+            self.log(
+                call,
+                attempt_line(call, attempt, Verdict::Refused.word(), device.as_deref(), Some("log_is_stuck")),
+            );
             return Ok(VerifyReply { verdict: Verdict::Refused, ask, retry_after: None, device: None });
         }
         Ok(VerifyReply { verdict: judged.verdict, ask, retry_after: judged.retry_after, device })

@@ -60,6 +60,14 @@ pub fn request(method: &str, parameters: &Value) -> Vec<u8> {
     bytes
 }
 
+/// A call that wants several replies.
+#[must_use]
+pub fn request_more(method: &str, parameters: &Value) -> Vec<u8> {
+    let mut call = request(method, parameters);
+    call.splice(1..1, *b"\"more\":true,");
+    call
+}
+
 /// Reads one reply.
 ///
 /// # Errors

@@ -1,21 +1,27 @@
-//! One line for each decision, to syslog (authpriv) or to standard error.
+//! One line for each decision, to syslog (authpriv) or to standard error, and to those who ask for events.
 //!
 //! Lines go through a bounded queue and a thread of their own, so that a stuck log holds up no login. What does not
 //! fit is counted, and the count is told as soon as lines flow again.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::audit::{AuditSettings, Delivery, Format};
+use common::event::Event;
 
 use crate::clock;
 
+mod events;
+mod kept;
 mod line;
 mod sink;
 
-pub use line::{Entry, Line, Severity};
+use events::Events;
+pub use kept::Wanted;
+pub use line::Line;
 use sink::Sink;
 pub use sink::Target;
 
@@ -33,12 +39,14 @@ struct Shared {
 
 struct Queue {
     lines: SyncSender<Message>,
+    /// Once there is a place for them.
+    events: Option<Events>,
     /// The number of the last line.
     number: u64,
 }
 
 enum Message {
-    Entry(Entry),
+    Line(Arc<Event>),
     Flush(SyncSender<()>),
 }
 
@@ -61,10 +69,22 @@ impl Audit {
 
     fn queued() -> (Self, Receiver<Message>) {
         let (lines, messages) = sync_channel(QUEUE);
-        let queue = Mutex::new(Queue { lines, number: 0 });
+        let queue = Mutex::new(Queue { lines, events: None, number: 0 });
         let shared =
             Shared { queue, lost: AtomicU64::new(0), required: AtomicBool::new(false), json: AtomicBool::new(false) };
         (Self(Arc::new(shared)), messages)
+    }
+
+    /// From now on lines are events, too, which are remembered in files beside the store at `store`.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn remember(&self, store: &Path) -> std::io::Result<()> {
+        let events = Events::start(store)?;
+        let mut queue = self.0.lock();
+        queue.number = queue.number.max(events.last_number());
+        queue.events = Some(events);
+        Ok(())
     }
 
     /// Puts settings in force.
@@ -105,30 +125,74 @@ impl Audit {
         self.0.lost.load(Ordering::Relaxed)
     }
 
-    /// Waits until what is queued is written, for a second at most: the process is about to end.
+    /// Events that are not remembered, since the start.
+    #[must_use]
+    pub fn events_lost(&self) -> u64 {
+        self.0.events().map_or(0, |events| events.lost())
+    }
+
+    /// The wanted events, up to what happened before this call.
+    #[must_use]
+    pub fn events(&self, wanted: &Wanted) -> Vec<Event> {
+        self.0.events().map(|events| events.read(wanted)).unwrap_or_default()
+    }
+
+    /// Events from now on. The queue ends when they are not taken in time, and when the process does.
+    #[must_use]
+    pub fn follow(&self) -> Receiver<Arc<Event>> {
+        self.0.events().map_or_else(|| sync_channel(0).1, |events| events.follow())
+    }
+
+    /// Ends what is followed: the process is about to end.
+    pub fn end_following(&self) {
+        if let Some(events) = self.0.events() {
+            events.end_following();
+        }
+    }
+
+    /// Waits until what is queued is written, for a second or two at most: the process is about to end.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         let lines = self.0.lock().lines.clone();
         if lines.try_send(Message::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(Duration::from_secs(1));
+            let _ = written.recv_timeout(FLUSH_TIME);
+        }
+        if let Some(events) = self.0.events() {
+            events.flush();
         }
     }
 
-    /// Numbers and places are given together, so that lines stand in the order of their numbers.
     fn queue(&self, line: Line) -> Result<(), TrySendError<Message>> {
-        let time = clock::now();
-        let mut queue = self.0.lock();
-        let number = queue.number.saturating_add(1);
-        queue.lines.try_send(Message::Entry(Entry { time, number, line }))?;
-        queue.number = number;
-        Ok(())
+        self.0.lock().take(line)
+    }
+}
+
+impl Queue {
+    /// Numbers and places are given together, so that lines stand in the order of their numbers.
+    fn take(&mut self, line: Line) -> Result<(), TrySendError<Message>> {
+        let event = self.number(line);
+        self.lines.try_send(Message::Line(event))
+    }
+
+    /// Makes a line an event, and tells who remembers them. It is one even if the log has no place for it.
+    fn number(&mut self, line: Line) -> Arc<Event> {
+        self.number = self.number.saturating_add(1);
+        let event = Arc::new(line.at(clock::now(), self.number));
+        if let Some(events) = &self.events {
+            events.tell(Arc::clone(&event));
+        }
+        event
     }
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         // A panic while the lock is held cannot leave it half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn events(&self) -> Option<Events> {
+        self.lock().events.clone()
     }
 
     fn format(&self) -> Format {
@@ -137,27 +201,41 @@ impl Shared {
 }
 
 fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
-    let mut told = 0;
+    let mut troubles = Troubles::default();
     while let Ok(message) = messages.recv() {
         match message {
-            Message::Entry(entry) => sink.write(&entry, shared.format()),
+            Message::Line(event) => sink.write(&event, shared.format()),
             Message::Flush(done) => drop(done.try_send(())),
         }
-        let lost = shared.lost.load(Ordering::Relaxed);
-        if lost > told {
-            let line = Line::new("audit_lost").with("lines", lost.saturating_sub(told)).error();
-            told = lost;
-            let mut queue = shared.lock();
-            queue.number = queue.number.saturating_add(1);
-            let entry = Entry { time: clock::now(), number: queue.number, line };
-            drop(queue);
-            sink.write(&entry, shared.format());
+        for line in troubles.since_last_time(shared) {
+            let event = shared.lock().number(line);
+            sink.write(&event, shared.format());
         }
+    }
+}
+
+/// What was told of the log's own troubles.
+#[derive(Default)]
+struct Troubles {
+    lines_lost: u64,
+    events_fail: bool,
+}
+
+impl Troubles {
+    /// Lines about what has come since: lines that found no place, and the first of the events that cannot be written.
+    fn since_last_time(&mut self, shared: &Shared) -> Vec<Line> {
+        let lost = shared.lost.load(Ordering::Relaxed);
+        let lines = lost.saturating_sub(std::mem::replace(&mut self.lines_lost, lost));
+        let fail = shared.events().is_some_and(|events| events.are_failing());
+        let begins = !std::mem::replace(&mut self.events_fail, fail) && fail;
+        let lost = (lines > 0).then(|| Line::new("audit_lost").with("lines", lines).error());
+        lost.into_iter().chain(begins.then(|| Line::new("events_failed").error())).collect()
     }
 }
 
 /// Lines that may wait. A line has well under a kilobyte.
 const QUEUE: usize = 1024;
+const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -191,13 +269,36 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_numbered_without_a_gap() {
+    fn lines_are_events_also_while_the_log_is_stuck_and_numbers_go_on_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = folder.path().join("store");
+        for run in 0..2 {
+            let (audit, _stuck) = Audit::queued();
+            audit.remember(&store).unwrap();
+            for _ in 0..10 {
+                audit.write(Line::new("verify"));
+            }
+            let numbers: Vec<u64> =
+                audit.events(&Wanted { limit: 99, ..Wanted::default() }).iter().map(|e| e.number).collect();
+            assert_eq!(numbers, (1..=10 * (run + 1)).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn troubles_are_told_once() {
+        let folder = tempfile::tempdir().unwrap();
         let (audit, messages) = Audit::queued();
-        (0..QUEUE + 3).for_each(|_| audit.write(Line::new("verify")));
-        let numbers = messages.try_iter().filter_map(|message| match message {
-            Message::Entry(entry) => Some(entry.number),
-            Message::Flush(_) => None,
-        });
-        assert!(numbers.eq(1..=QUEUE as u64));
+        audit.remember(&folder.path().join("store")).unwrap();
+        drop((folder, messages));
+        let mut troubles = Troubles::default();
+        let mut told = |audit: &Audit| {
+            let lines = troubles.since_last_time(&audit.0);
+            lines.into_iter().map(|line| line.at(0, 0).text()).collect::<Vec<_>>()
+        };
+        assert!(told(&audit).is_empty());
+        (0..3).for_each(|_| audit.write(Line::new("verify")));
+        audit.flush();
+        assert_eq!(told(&audit), ["event=audit_lost lines=3", "event=events_failed"]);
+        assert!(told(&audit).is_empty());
     }
 }

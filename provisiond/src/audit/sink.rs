@@ -3,9 +3,8 @@
 use std::io::Write as _;
 
 use common::audit::Format;
+use common::event::{Event, Severity};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
-
-use super::line::{Entry, Severity};
 
 /// Where lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +41,8 @@ impl Sink {
     }
 
     /// Writes to the system's log, which may have been restarted since; what it does not take goes to standard error.
-    pub(super) fn write(&mut self, entry: &Entry, format: Format) {
-        let (text, severity) = (rendered(entry, format), entry.line.severity());
+    pub(super) fn write(&mut self, event: &Event, format: Format) {
+        let (text, severity) = (rendered(event, format), event.severity);
         if matches!(self, Self::Fallback) {
             *self = Self::connect();
         }
@@ -64,9 +63,9 @@ impl Sink {
 }
 
 /// The line as it is written.
-fn rendered(entry: &Entry, format: Format) -> String {
-    let json = (format == Format::Json).then(|| serde_json::to_string(entry).ok()).flatten();
-    json.unwrap_or_else(|| entry.line.text())
+fn rendered(event: &Event, format: Format) -> String {
+    let json = (format == Format::Json).then(|| serde_json::to_string(event).ok()).flatten();
+    json.unwrap_or_else(|| event.text())
 }
 
 fn send(logger: &mut Logger<LoggerBackend, Formatter3164>, text: &str, severity: Severity) -> syslog::Result<()> {

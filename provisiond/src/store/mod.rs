@@ -5,6 +5,8 @@
 pub mod marker;
 pub mod sled;
 
+pub(crate) use marker::beside;
+
 use std::time::Instant;
 
 use common::user::UserName;

@@ -12,6 +12,7 @@ mod codes;
 mod counted;
 mod crashes;
 mod crowds;
+mod events;
 mod guide;
 mod joined;
 mod lineage;

@@ -113,6 +113,7 @@ impl Render for StatusReply {
             ("default tag", printable(&self.default_tag)),
             ("connections", self.connections.to_string()),
             ("audit lines lost", self.audit_lost.to_string()),
+            ("events lost", self.events_lost.to_string()),
         ];
         let title = format!("provisiond {}\n", printable(&self.version));
         lines.iter().fold(title, |text, (name, value)| text + &format!("{name:<18}{value}\n"))
@@ -170,6 +171,7 @@ mod tests {
             default_tag: "2026-11-23".into(),
             connections: 1,
             audit_lost: 0,
+            events_lost: 0,
         };
         assert_eq!(
             status.people(),
@@ -182,6 +184,7 @@ generation        345
 default tag       2026-11-23
 connections       1
 audit lines lost  0
+events lost       0
 "
         );
     }

@@ -1,0 +1,222 @@
+//! The files that remember events: the latest few megabytes, one JSON object a line, for their owner only.
+//!
+//! They lie beside the store and are no part of it: nothing waits for them, and no verdict depends on them. When the
+//! file is full it takes the place of the one before.
+
+use std::collections::VecDeque;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use common::event::Event;
+use nix::fcntl::OFlag;
+
+/// The files, and the newer one of them while it can be written.
+#[derive(Debug)]
+pub(super) struct Kept {
+    files: Files,
+    open: Option<(File, u64)>,
+}
+
+/// Where they lie.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    newer: PathBuf,
+    older: PathBuf,
+}
+
+/// Which events somebody wants to see.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Those about a user.
+    pub user: Option<String>,
+    /// Those since then, in Unix seconds.
+    pub since: Option<u64>,
+    /// The latest of them, at most so many.
+    pub limit: usize,
+}
+
+impl Wanted {
+    /// Whether an event is one of them.
+    #[must_use]
+    pub fn take(&self, event: &Event) -> bool {
+        let user = self.user.as_deref();
+        self.since.is_none_or(|since| event.time >= since) && (user.is_none() || event.fields.value("user") == user)
+    }
+}
+
+impl Kept {
+    /// Nothing is opened yet: that the disk does not work now is found out when something is to be written.
+    pub(super) fn new(files: Files) -> Self {
+        Self { files, open: None }
+    }
+
+    /// Adds an event. After an error the file is opened anew for the next one.
+    pub(super) fn append(&mut self, event: &Event) -> io::Result<()> {
+        let mut line = serde_json::to_vec(event)?;
+        line.push(b'\n');
+        let (mut file, size) = match self.open.take() {
+            Some(open) => open,
+            None => self.files.open()?,
+        };
+        // In one piece, or somebody who reads along sees half a line.
+        file.write_all(&line)?;
+        let size = size.saturating_add(line.len() as u64);
+        if size < FULL {
+            self.open = Some((file, size));
+            return Ok(());
+        }
+        fs::rename(&self.files.newer, &self.files.older)
+    }
+}
+
+impl Files {
+    /// Those of the store at `store`.
+    pub(super) fn beside(store: &Path) -> Self {
+        let beside = |ending| crate::store::beside(store, ending);
+        Self { newer: beside(".events"), older: beside(".events.old") }
+    }
+
+    /// The newer file, ready for a whole line.
+    fn open(&self) -> io::Result<(File, u64)> {
+        let mut options = OpenOptions::new();
+        options.read(true).append(true).create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        let mut file = options.open(&self.newer)?;
+        let size = file.metadata()?.len();
+        let mut last = [b'\n'];
+        if size > 0 {
+            file.seek(SeekFrom::End(-1))?;
+            file.read_exact(&mut last)?;
+        }
+        // What a crash has cut short stays a line of its own.
+        if last != [b'\n'] {
+            file.write_all(b"\n")?;
+        }
+        Ok((file, size))
+    }
+
+    /// The number of the latest event; 0 if there is none.
+    pub(super) fn last_number(&self) -> u64 {
+        let wanted = Wanted { limit: 1, ..Wanted::default() };
+        self.read(&wanted).last().map_or(0, |event| event.number)
+    }
+
+    /// The wanted events, in their order. What cannot be read is passed over: half a line, a file that is not there.
+    pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
+        // The newer one is opened first: if it takes the older one's place in between, it is there twice, not never.
+        let [newer, older] = [&self.newer, &self.older].map(|path| File::open(path).ok());
+        let mut latest = VecDeque::new();
+        let mut number = 0;
+        for file in [older, newer].into_iter().flatten() {
+            for line in BufReader::new(file.take(FULL.saturating_mul(2))).split(b'\n').map_while(Result::ok) {
+                let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
+                if event.number <= number || !wanted.take(&event) {
+                    continue;
+                }
+                number = event.number;
+                latest.push_back(event);
+                if latest.len() > wanted.limit {
+                    latest.pop_front();
+                }
+            }
+        }
+        latest.into()
+    }
+}
+
+/// Bytes: ten to twenty thousand events. Twice as many are kept at most.
+const FULL: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+    use crate::audit::Line;
+
+    struct World {
+        _folder: tempfile::TempDir,
+        files: Files,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            Self { files: Files::beside(&folder.path().join("store")), _folder: folder }
+        }
+
+        fn numbers(&self, wanted: &Wanted) -> Vec<u64> {
+            self.files.read(wanted).iter().map(|event| event.number).collect()
+        }
+    }
+
+    fn event(number: u64) -> Event {
+        let user = if number.is_multiple_of(2) { "alice" } else { "bob" };
+        Line::new("verify").with("user", user).at(1000 + number, number)
+    }
+
+    fn latest(limit: usize) -> Wanted {
+        Wanted { limit, ..Wanted::default() }
+    }
+
+    #[test]
+    fn events_are_read_as_they_were_written_and_the_latest_are_given() {
+        let world = World::new();
+        assert_eq!((world.files.last_number(), world.files.read(&latest(9)).len()), (0, 0));
+        for _ in 0..2 {
+            let mut kept = Kept::new(world.files.clone());
+            let next = world.files.last_number() + 1;
+            (next..next + 5).for_each(|n| kept.append(&event(n)).unwrap());
+        }
+        assert_eq!(world.files.read(&latest(99)), (1..=10).map(event).collect::<Vec<_>>());
+        assert_eq!(world.numbers(&latest(3)), [8, 9, 10]);
+        assert_eq!(world.numbers(&latest(0)), [0_u64; 0]);
+        assert_eq!(world.numbers(&Wanted { user: Some("alice".into()), ..latest(3) }), [6, 8, 10]);
+        assert_eq!(world.numbers(&Wanted { since: Some(1009), ..latest(9) }), [9, 10]);
+        let mode = fs::metadata(&world.files.newer).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_a_crash_has_cut_short_is_passed_over() {
+        let world = World::new();
+        Kept::new(world.files.clone()).append(&event(1)).unwrap();
+        let whole = fs::read(&world.files.newer).unwrap();
+        for end in 0..whole.len() {
+            fs::write(&world.files.newer, [&whole[..], &whole[..end]].concat()).unwrap();
+            Kept::new(world.files.clone()).append(&event(2)).unwrap();
+            assert_eq!(world.numbers(&latest(9)), [1, 2], "{end}");
+        }
+        fs::write(&world.files.newer, [0xff; 4096]).unwrap();
+        assert_eq!(world.numbers(&latest(9)), [0_u64; 0]);
+    }
+
+    #[test]
+    fn two_files_of_a_fixed_size_are_kept() {
+        let world = World::new();
+        let mut kept = Kept::new(world.files.clone());
+        let long = |number| Line::new("x").with("user", "y".repeat(256)).with("z", "z".repeat(256)).at(1, number);
+        (1..=30_000).for_each(|n| kept.append(&long(n)).unwrap());
+        let size = |path| fs::metadata(path).unwrap().len();
+        let (newer, older) = (size(&world.files.newer), size(&world.files.older));
+        assert!(newer < FULL && (FULL..FULL + 1024).contains(&older), "{newer} {older}");
+        let numbers = world.numbers(&latest(usize::MAX));
+        assert!(numbers.is_sorted() && numbers.last() == Some(&30_000) && numbers.len() > 6000);
+    }
+
+    #[test]
+    fn a_file_that_is_written_again_after_an_error_goes_on() {
+        let world = World::new();
+        let mut kept = Kept::new(world.files.clone());
+        fs::create_dir(&world.files.newer).unwrap();
+        assert!(kept.append(&event(1)).is_err());
+        fs::remove_dir(&world.files.newer).unwrap();
+        kept.append(&event(2)).unwrap();
+        assert_eq!(world.numbers(&latest(9)), [2]);
+        let target = world.files.older.with_extension("target");
+        fs::rename(&world.files.newer, &target).unwrap();
+        std::os::unix::fs::symlink(&target, &world.files.newer).unwrap();
+        assert!(Kept::new(world.files.clone()).append(&event(3)).is_err(), "not through a link");
+    }
+}

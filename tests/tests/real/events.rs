@@ -1,0 +1,195 @@
+//! What the log remembers, and for whom: in order, over restarts, and never in anybody's way.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::process::{Child, Stdio};
+
+use nix::fcntl::{FcntlArg, fcntl};
+use serde_json::{Value, json};
+use tests::connection::{after, answer, ask, open};
+use tests::daemon::{Daemon, Setup, authenticator};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::wire::{exchange, parse, request_more};
+use tests::world;
+
+#[test]
+fn what_happened_is_told_in_its_order_also_after_a_crash() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let (right, wrong) = (alice.code_at(0), alice.wrong());
+    let stack = Stack::of(&daemon, "told", "retry=1");
+    for (code, outcome) in [(&wrong, PamCode::AUTH_ERR), (&right, PamCode::SUCCESS), (&right, PamCode::AUTH_ERR)] {
+        assert_eq!(stack.login("alice", &[code]).code, outcome);
+    }
+    stack.login("bob", &[&wrong]);
+    let verdicts = ["rejected", "accepted", "already_used"];
+    assert_eq!(verdicts_of(&daemon, &json!({ "user": "alice" })), verdicts);
+    assert_eq!(verdicts_of(&daemon, &json!({ "user": "alice", "limit": 2 })), verdicts[1..]);
+    assert_eq!(verdicts_of(&daemon, &json!({})), [&verdicts[..], &["not_enrolled"]].concat());
+    assert!(verdicts_of(&daemon, &json!({ "since": u32::MAX })).is_empty());
+    daemon.kill();
+    let file = daemon.setup.state.join("store.events");
+    assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
+    let whole = fs::read(&file).expect("the file");
+    fs::write(&file, [&whole, &br#"{"time":1,"numb"#[..]].concat()).expect("half a line");
+    daemon.start_again();
+    assert_eq!(verdicts_of(&daemon, &json!({ "user": "alice" })), verdicts);
+    let numbers: Vec<u64> =
+        events(&daemon, &json!({})).iter().map(|event| event["number"].as_u64().expect("a number")).collect();
+    assert!(numbers.is_sorted_by(|one, next| one + 1 == *next), "{numbers:?}");
+    assert!(numbers.len() >= 7, "the start is one, too: {numbers:?}");
+}
+
+#[test]
+fn who_follows_is_told_at_once_and_the_daemon_does_not_wait_for_them_at_its_end() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong();
+    let followed = following(&daemon, &json!({ "user": "alice", "follow": true }));
+    assert_eq!(event(&followed)["event"], "enroll", "what was before");
+    let stack = Stack::of(&daemon, "followed", "retry=1");
+    stack.login("bob", &[&wrong]);
+    stack.login("alice", &[&wrong]);
+    let next = event(&followed);
+    assert_eq!((&next["fields"]["user"], &next["fields"]["verdict"]), (&json!("alice"), &json!("rejected")));
+    assert!(daemon.terminate().success());
+    assert_eq!(parse(&answer(&followed)).unwrap_err().0, "Busy");
+    assert!(!daemon.log.text().contains("audit_lost"));
+}
+
+#[test]
+fn eight_may_read_at_once_and_who_leaves_makes_room() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let parameters = json!({ "follow": true });
+    let mut followers: Vec<UnixStream> = (0..8).map(|_| following(&daemon, &parameters)).collect();
+    // Each has begun, or one of them could come too late.
+    followers.iter().for_each(|follower| drop(event(follower)));
+    let one_more = || parse(&answer(&following(&daemon, &parameters)));
+    assert_eq!(one_more().unwrap_err().0, "Busy");
+    followers.pop();
+    // The daemon looks for those who have left now and then.
+    while one_more().is_err() {}
+}
+
+#[test]
+fn who_asks_for_too_much_or_for_one_reply_is_refused() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let refusal = |parameters| parse(&answer(&following(&daemon, &parameters))).unwrap_err().0;
+    assert_eq!(refusal(json!({ "limit": 10_001 })), "BadParameter");
+    assert_eq!(refusal(json!({ "limit": -1 })), "BadParameter");
+    assert_eq!(refusal(json!({ "user": "a/b" })), "BadParameter");
+    assert_eq!(daemon.call("Events", &json!({})).unwrap_err().0, "ExpectedMore");
+}
+
+#[test]
+fn events_that_cannot_be_written_are_counted_and_stop_no_login() {
+    let _place = world::enter();
+    let setup = Setup::new();
+    fs::create_dir(setup.state.join("store.events")).expect("something in the way");
+    let daemon = setup.start();
+    let code = daemon.enroll("alice").code();
+    assert_eq!(Stack::of(&daemon, "unwritten", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert!(events(&daemon, &json!({})).is_empty());
+    daemon.log.wait_for(&["event=events_failed"]);
+    let status = daemon.call("Status", &json!({})).expect("a status");
+    assert!(status["events_lost"].as_u64() > Some(2) && status["audit_lost"] == 0, "{status}");
+    fs::remove_dir(daemon.setup.state.join("store.events")).expect("out of the way");
+    daemon.call("Reload", &json!({})).expect("good settings");
+    assert_eq!(events(&daemon, &json!({})).last().expect("an event")["event"], "reloaded", "without a hand");
+}
+
+#[test]
+fn nobody_gets_in_without_a_line_where_lines_are_required() {
+    let _place = world::enter();
+    let setup = Setup::new().with("audit: required\n");
+    let mut stuck = Stuck::start(&setup);
+    let socket = open(&setup.runtime.join("login.sock"));
+    let told = ask(&socket, "Enroll", &json!({ "user": "alice", "active": true })).expect("a device");
+    let alice = authenticator(&told);
+    let (first, second) = (alice.code_at(0), alice.code_at(1));
+    let verdict = |code: &str| {
+        let attempt = json!({ "user": "alice", "codes": [code], "service": "required" });
+        ask(&socket, "Verify", &attempt).expect("a verdict")["verdict"].clone()
+    };
+    // Each is a line, until the log takes no more.
+    let lost = || ask(&socket, "Status", &json!({})).expect("a status")["audit_lost"].as_u64().expect("a number");
+    for n in 0.. {
+        let attempt = json!({ "user": format!("user-{n}"), "codes": [""], "service": "required" });
+        ask(&socket, "Verify", &attempt).expect("a verdict");
+        if n % 100 == 0 && lost() > 0 {
+            break;
+        }
+    }
+    assert_eq!(verdict(&first), "refused");
+    let log = stuck.flow();
+    log.wait_for(&["event=audit_lost"]);
+    assert_eq!(verdict(&first), "already_used", "it was right, and is spent");
+    assert_eq!(verdict(&second), "accepted");
+    log.wait_for(&["user=alice", "verdict=accepted"]);
+}
+
+/// A daemon whose standard error nobody reads.
+struct Stuck(Child);
+
+impl Stuck {
+    fn start(setup: &Setup) -> Self {
+        setup.write();
+        let mut child = setup.command().stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("provisiond");
+        let mut said = child.stderr.take().expect("its standard error");
+        fcntl(said.as_fd(), FcntlArg::F_SETPIPE_SZ(4096)).expect("a short pipe");
+        // Byte by byte: what comes after this line stays in the pipe.
+        let mut begun = Vec::new();
+        while !(begun.ends_with(b"\n") && String::from_utf8_lossy(&begun).contains("event=started")) {
+            let mut byte = [0];
+            said.read_exact(&mut byte).expect("a line of the start");
+            begun.extend(byte);
+        }
+        child.stderr = Some(said);
+        Self(child)
+    }
+
+    /// From now on somebody does.
+    fn flow(&mut self) -> tests::lines::Lines {
+        let log = tests::lines::Lines::default();
+        log.follow(self.0.stderr.take().expect("its standard error"));
+        log
+    }
+}
+
+impl Drop for Stuck {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A connection on which events were asked for.
+fn following(daemon: &Daemon, parameters: &Value) -> UnixStream {
+    after(open(&daemon.login_socket()), &request_more("Events", parameters))
+}
+
+fn event(stream: &UnixStream) -> Value {
+    parse(&answer(stream)).expect("a reply")["event"].clone()
+}
+
+/// The events that are remembered.
+fn events(daemon: &Daemon, parameters: &Value) -> Vec<Value> {
+    let told = exchange(open(&daemon.login_socket()), &request_more("Events", parameters));
+    let replies = BufReader::new(&told[..]).split(0).map(|reply| parse(&reply.expect("a reply")).expect("a reply"));
+    let mut events: Vec<Value> = replies.map(|reply| reply["event"].clone()).collect();
+    assert_eq!(events.pop(), Some(Value::Null), "the last one holds none");
+    events
+}
+
+/// The verdicts among them.
+fn verdicts_of(daemon: &Daemon, parameters: &Value) -> Vec<String> {
+    let verdict = |event: Value| event["fields"]["verdict"].as_str().map(str::to_owned);
+    events(daemon, parameters).into_iter().filter_map(verdict).collect()
+}
