@@ -108,6 +108,7 @@ calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
     Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => DeviceReply, Revoke => DeviceReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
+    ClockAccept => ClockAcceptReply,
 }
 
 /// `Challenge`: what to ask the person for.
@@ -510,6 +511,36 @@ pub struct StatusReply {
     pub audit_lost: u64,
     /// Events that are not remembered, since the start.
     pub events_lost: u64,
+    /// How the machine's clock is.
+    pub clock: ClockState,
+    /// When a new device shows the first code that counts again, in Unix seconds.
+    pub quarantine_until: Option<u64>,
+}
+
+/// How the machine's clock is, the worst first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockState {
+    /// It says a time before the daemon was built: nobody gets in.
+    BeforeBuild,
+    /// It was moved, or the store was put back: codes of before are refused.
+    Quarantine,
+    /// The kernel does not hold it for right: nothing is learned of devices' clocks.
+    Unsynchronised,
+    /// Nothing is known against it.
+    Ok,
+}
+
+/// `ClockAccept`: the clock was moved for a good reason.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClockAccept {}
+
+/// Reply to [`ClockAccept`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ClockAcceptReply {
+    /// Whether there was anything to accept.
+    pub accepted: bool,
 }
 
 /// `Reload`: read the settings again.
@@ -660,6 +691,7 @@ mod tests {
             "Export",
             "Status",
             "Reload",
+            "ClockAccept",
         ] {
             assert!(INTERFACE.contains(&format!("\nmethod {method}(")), "{method}");
         }

@@ -1,7 +1,7 @@
-//! What is known of users, their devices' states, and the daemon itself.
+//! What is known of users, and their devices' states.
 
 use common::device::{DeviceName, Kind};
-use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, ShowReply, StatusReply};
+use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, ShowReply};
 use common::secret::SecretText;
 use common::secrets::Secrets;
 use common::user::UserName;
@@ -90,25 +90,6 @@ impl Service {
             })?;
         self.log(call, call.line("revoke").with("device", &device));
         Ok(reply(call.user, &device))
-    }
-
-    /// `Status`: how the daemon is.
-    ///
-    /// # Errors
-    /// [`Error::StoreUnavailable`].
-    pub fn status(&self) -> Result<StatusReply, Error> {
-        let health = self.records.health().map_err(|_| Error::StoreUnavailable)?;
-        Ok(StatusReply {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started,
-            store: health.kind.to_owned(),
-            users: health.users,
-            generation: health.generation,
-            default_tag: self.settings().secrets.default_tag().to_string(),
-            connections: self.open_connections(),
-            audit_lost: self.audit.lost(),
-            events_lost: self.audit.events_lost(),
-        })
     }
 
     /// Finds the device, asks for the proof that self-service needs, and stores what `change` makes of the record.

@@ -76,7 +76,7 @@ macro_rules! methods {
 }
 
 methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, Import, Export, Status, Reload,
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, Import, Export, Status, Reload, ClockAccept,
 }
 
 /// Whose records a role may use a method on.
@@ -96,7 +96,8 @@ pub enum Permission {
 #[must_use]
 pub fn permission(method: Method, role: Role) -> Permission {
     use Method::{
-        Challenge, Confirm, Enroll, Events, Export, Import, List, Reload, Revoke, SetState, Show, Status, Verify,
+        Challenge, ClockAccept, Confirm, Enroll, Events, Export, Import, List, Reload, Revoke, SetState, Show, Status,
+        Verify,
     };
     match (role, method) {
         (Role::Root, _) => Permission::Any,
@@ -104,7 +105,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Admin, _) => Permission::Any,
         (Role::Own, Challenge | Verify | Confirm | Show) => Permission::Own,
         (Role::Own, Enroll | SetState | Revoke) => Permission::OwnWithProof,
-        (Role::Own, List | Events | Import | Export | Status | Reload) => Permission::Never,
+        (Role::Own, List | Events | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
     }
 }
 
@@ -235,6 +236,10 @@ fn run(
         Method::Status => {
             let protocol::Status {} = parameters(request)?;
             replies.reply(service.status()?, false)
+        }
+        Method::ClockAccept => {
+            let protocol::ClockAccept {} = parameters(request)?;
+            replies.reply(service.clock_accept(call), false)
         }
         Method::Reload => {
             let protocol::Reload {} = parameters(request)?;
@@ -447,6 +452,7 @@ mod tests {
         (Method::Export, "yes", "no", "no", "no"),
         (Method::Status, "yes", "yes", "no", "no"),
         (Method::Reload, "yes", "yes", "no", "no"),
+        (Method::ClockAccept, "yes", "yes", "no", "no"),
     ];
 
     #[test]

@@ -7,6 +7,7 @@ use common::secret::{Answer, Code, Key};
 use common::user::UserName;
 use subtle::ConstantTimeEq;
 
+use crate::clock;
 use crate::counter::{self, LOOK_AHEAD};
 use crate::new_device::NewDevice;
 use crate::proof::prove;
@@ -14,6 +15,7 @@ use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
+use crate::verify::CLOCK_BEFORE_BUILD;
 
 impl Service {
     /// `Enroll`: a new device, pending unless an administrator asks for an active one. The key is told only when it is
@@ -60,8 +62,9 @@ impl Service {
             self.was_wrong_for_free(call);
         }
         let (name, verdict) = confirmed.map_err(|error| self.refused("confirm", call, error))?;
+        let reason = (verdict == Verdict::Refused).then_some(CLOCK_BEFORE_BUILD);
         let line = call.line("confirm").with("device", &name).with("verdict", verdict.word());
-        self.log(call, line);
+        self.log(call, line.with_some("reason", reason));
         Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict })
     }
 }
@@ -114,6 +117,9 @@ fn confirm(
     let mut record = record.cloned().ok_or(Error::NoSuchUser)?;
     record.expire(moment.now);
     let name = pending_name(&record, name)?;
+    if !clock::can_be(moment.now) {
+        return Ok((None, name, Verdict::Refused));
+    }
     let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
     let typed = Answer::parse(std::slice::from_ref(&wish.code));
     let codes = typed.and_then(|answer| answer.codes(device.parameters.digits));

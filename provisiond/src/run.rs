@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::audit::{Audit, Line, Target};
 use crate::clock::mark::Reason;
 use crate::clock::{self, Clock, noticing};
+use crate::kernel;
 use crate::memory;
 use crate::names::Names;
 use crate::records::Records;
@@ -205,6 +206,11 @@ fn tell_started(service: &Service) {
     let users = service.records.health().map(|health| health.users).ok();
     let line = Line::new("started").with("version", env!("CARGO_PKG_VERSION")).with("store", "sled");
     service.audit.write(line.with_some("users", users));
+    if kernel::synchronised().is_none() {
+        let line =
+            Line::new("clock_not_told").with("reason", "the kernel does not say whether its clock is synchronised");
+        service.audit.write(line);
+    }
 }
 
 fn block_signals() -> Result<SigSet, End> {

@@ -13,6 +13,7 @@ use crate::audit::{Audit, Line, Unwritten};
 use crate::caller::{Caller, Peer, Role};
 use crate::clock::{self, Clock, Look};
 use crate::conversation::Typos;
+use crate::kernel;
 use crate::named::Named;
 use crate::names::{Asking, Names};
 use crate::patience::Patience;
@@ -154,7 +155,14 @@ impl Service {
     pub fn moment(&self) -> Moment {
         let Look { now, tick, doubt, rolled_back_at } = self.clock.look();
         let rolled_back_tick = self.records.rolled_back_tick();
-        Moment { now, tick, rolled_back_at, rolled_back_tick, doubt, synchronised: true }
+        Moment {
+            now,
+            tick,
+            rolled_back_at,
+            rolled_back_tick,
+            doubt,
+            synchronised: kernel::synchronised().unwrap_or(true),
+        }
     }
 
     /// How many connections are open.

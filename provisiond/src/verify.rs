@@ -222,7 +222,7 @@ pub(crate) fn judge(
     now: &Circumstances<'_>,
 ) -> Reasoned {
     if !clock::can_be(now.moment.now) {
-        return (Judged::unlooked(Verdict::Refused), Some("clock_before_build"));
+        return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
     }
     let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
@@ -287,6 +287,9 @@ fn attempt_line(call: &Call<'_>, attempt: &Verify, verdict: &str, device: Option
         .with_some("reason", reason);
     if verdict == Verdict::Accepted.word() { line } else { line.warning() }
 }
+
+/// Why nothing is judged on a machine that has lost its clock.
+pub(crate) const CLOCK_BEFORE_BUILD: &str = "clock_before_build";
 
 /// A line about who was refused before anything was looked at.
 pub(crate) fn not_permitted(method: &str, user: Option<&str>, caller: &crate::caller::Peer) -> Line {

@@ -6,6 +6,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod clocks;
 pub mod connection;
 pub mod daemon;
 pub mod disk;

@@ -36,6 +36,12 @@ impl Authenticator {
         self.run(self.seconds_at(steps), 0).remove(0)
     }
 
+    /// What it shows at a time, in Unix seconds.
+    #[must_use]
+    pub fn code_when(&self, seconds: i64) -> String {
+        self.run(seconds, 0).remove(0)
+    }
+
     /// The codes of this step and the next, for a daemon that wants two.
     #[must_use]
     pub fn pair(&self) -> [String; 2] {
@@ -98,7 +104,8 @@ impl Authenticator {
     }
 }
 
-fn now() -> i64 {
+/// Unix seconds.
+pub(crate) fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     i64::try_from(since.as_secs()).expect("a clock of our age")
 }

@@ -1,6 +1,7 @@
 //! What opens, how often, and what never does.
 
-use tests::daemon::{Daemon, authenticator};
+use tests::clocks::Clocks;
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::world;
@@ -8,11 +9,11 @@ use tests::world;
 #[test]
 fn a_device_whose_clock_is_wrong_needs_two_codes_once_and_then_one() {
     let _place = world::enter();
-    let daemon = Daemon::start();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new()).start();
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "ahead", "retry=1");
-    // Read at once: read again in the next step they would be other codes.
-    let [now, third, fourth, fifth] = [0, 3, 4, 5].map(|steps| alice.code_at(steps));
+    let [now, third, fourth, fifth] = [0, 3, 4, 5].map(|steps| alice.code_when(clocks.now() + steps * 30));
     assert_eq!(stack.login("alice", &[&fifth]).code, PamCode::AUTH_ERR, "two and a half minutes ahead");
     assert_eq!(stack.login("alice", &[&format!("{third} {fourth}")]).code, PamCode::SUCCESS);
     assert_eq!(stack.login("alice", &[&fifth]).code, PamCode::SUCCESS, "its clock is known now");

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod budget;
+mod clock;
 mod codes;
 mod counted;
 mod crashes;

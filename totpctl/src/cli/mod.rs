@@ -68,6 +68,9 @@ pub(crate) enum Command {
     Status,
     /// Let the daemon read its settings again
     Reload,
+    /// Tell the daemon that the clock was moved for a good reason
+    #[command(after_help = CLOCK_HELP)]
+    ClockAccept,
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
     Key(Key),
@@ -251,6 +254,12 @@ const CODE_EXAMPLES: &str = "\
 Examples:
   totpctl confirm alice --device phone
   totpctl confirm alice < code.txt";
+
+const CLOCK_HELP: &str = "\
+After the machine's clock was set, codes that devices may have shown before
+are refused for two periods. This ends that at once. Codes that were used
+stay used, and no guess comes back. Do not use it after a virtual machine was
+put back to a snapshot: the daemon cannot know which codes were used since.";
 
 const VERIFY_EXAMPLES: &str = "\
 Examples:

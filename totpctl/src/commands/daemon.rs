@@ -1,7 +1,7 @@
-//! `status` and `reload`: the daemon itself.
+//! `status`, `reload` and `clock-accept`: the daemon itself.
 
 use common::client::ClientError;
-use common::protocol::{Error, Reload, Status};
+use common::protocol::{ClockAccept, Error, Reload, Status};
 
 use super::Context;
 use crate::exit::{Exit, Failure};
@@ -20,5 +20,11 @@ pub(super) fn reload(context: &Context<'_>) -> Result<Exit, Failure> {
         error => error.into(),
     })?;
     context.screen.result(&Reloaded { reloaded: true })?;
+    Ok(Exit::Done)
+}
+
+/// Tells the daemon that the clock is right as it is now.
+pub(super) fn clock_accept(context: &Context<'_>) -> Result<Exit, Failure> {
+    context.screen.result(&context.daemon.call(&ClockAccept {})?)?;
     Ok(Exit::Done)
 }

@@ -48,6 +48,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Key(wanted) => key::run(&context, wanted),
         Command::Status => daemon::status(&context),
         Command::Reload => daemon::reload(&context),
+        Command::ClockAccept => daemon::clock_accept(&context),
     }
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod lineage;
 mod users;
 
 use common::device::Kind;
-use common::protocol::{ConfirmReply, StatusReply, Verdict, VerifyReply};
+use common::protocol::{ClockAcceptReply, ClockState, ConfirmReply, StatusReply, Verdict, VerifyReply};
 use common::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -114,9 +114,31 @@ impl Render for StatusReply {
             ("connections", self.connections.to_string()),
             ("audit lines lost", self.audit_lost.to_string()),
             ("events lost", self.events_lost.to_string()),
+            ("clock", clock(self)),
         ];
         let title = format!("provisiond {}\n", printable(&self.version));
         lines.iter().fold(title, |text, (name, value)| text + &format!("{name:<18}{value}\n"))
+    }
+}
+
+fn clock(status: &StatusReply) -> String {
+    match status.clock {
+        ClockState::Ok => "ok".to_owned(),
+        ClockState::Unsynchronised => "not synchronised; devices' clocks are not followed".to_owned(),
+        ClockState::BeforeBuild => "before the daemon was built; nobody gets in: set it".to_owned(),
+        ClockState::Quarantine => {
+            let until = status.quarantine_until.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
+            format!("in quarantine{until}; codes of before are refused")
+        }
+    }
+}
+
+impl Render for ClockAcceptReply {
+    fn people(&self) -> String {
+        match self.accepted {
+            true => "the clock is taken as it is: codes of before are no longer refused\n".to_owned(),
+            false => "nothing was held against the clock\n".to_owned(),
+        }
     }
 }
 
@@ -172,6 +194,8 @@ mod tests {
             connections: 1,
             audit_lost: 0,
             events_lost: 0,
+            clock: ClockState::Quarantine,
+            quarantine_until: Some(1_795_468_740),
         };
         assert_eq!(
             status.people(),
@@ -185,6 +209,7 @@ default tag       2026-11-23
 connections       1
 audit lines lost  0
 events lost       0
+clock             in quarantine until 2026-11-23 21:19 UTC; codes of before are refused
 "
         );
     }

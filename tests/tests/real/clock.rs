@@ -1,0 +1,289 @@
+//! What the clock does, and what comes of it: no code opens two logins, no guess comes back, and the owner is in within two
+//! periods.
+
+use serde_json::{Value, json};
+use tests::clocks::Clocks;
+use tests::daemon::{Daemon, Setup, authenticator};
+use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
+use tests::stack::Stack;
+use tests::wire::Who;
+use tests::world;
+
+/// A daemon, its clocks, and alice, who is enrolled there.
+struct Scene {
+    clocks: Clocks,
+    daemon: Daemon,
+    alice: Authenticator,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let clocks = Clocks::new();
+        let daemon = clocks.of(Setup::new()).start();
+        let alice = daemon.enroll("alice");
+        Self { clocks, daemon, alice }
+    }
+
+    /// What her device shows so many seconds from now.
+    fn code(&self, seconds: i64) -> String {
+        self.alice.code_when(self.clocks.now() + seconds)
+    }
+
+    fn login(&self, typed: &str) -> PamCode {
+        Stack::of(&self.daemon, "clock", "retry=1").login("alice", &[typed]).code
+    }
+
+    fn status(&self, field: &str) -> Value {
+        self.daemon.call("Status", &json!({})).expect("a status")[field].clone()
+    }
+
+    /// In quarantine: nothing that may have been shown counts, no guess is lost, and the second code from now lets in.
+    fn is_in_quarantine_for_two_periods(&self) {
+        let budget = self.daemon.budget("alice");
+        assert_eq!(self.status("clock"), "quarantine");
+        for seconds in [-30, 0, 30] {
+            assert_eq!(self.login(&self.code(seconds)), PamCode::AUTH_ERR, "{seconds}");
+        }
+        let line = self.daemon.audited("alice", "refused");
+        assert!(line.contains(" reason=clock_event"), "{line}");
+        self.clocks.pass(60);
+        assert_eq!(self.status("clock"), "ok");
+        assert_eq!(self.login(&self.code(0)), PamCode::SUCCESS);
+        assert_eq!(self.daemon.budget("alice"), budget);
+    }
+
+    /// The line about an event, which came without a login.
+    fn told(&self, reason: &str) -> String {
+        self.daemon.log.wait_for(&["event=clock_event", &format!(" reason={reason} ")])
+    }
+
+    fn events(&self) -> usize {
+        self.daemon.log.with(&["event=clock_event"]).len()
+    }
+}
+
+#[test]
+fn after_a_login_an_hour_ahead_and_the_correction_its_code_opens_nothing_any_more() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
+    scene.clocks.set_by(3600);
+    assert!(scene.told("jumped").contains(" seconds=3600 "));
+    scene.clocks.pass(60);
+    let ahead = scene.code(0);
+    assert_eq!(scene.login(&ahead), PamCode::SUCCESS);
+    scene.clocks.set_by(-3600);
+    scene.daemon.log.wait_for(&["event=clock_event", " seconds=-3600 "]);
+    assert_eq!(scene.login(&ahead), PamCode::AUTH_ERR);
+    scene.clocks.pass(60);
+    assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
+    assert_eq!(scene.login(&ahead), PamCode::AUTH_ERR);
+    scene.clocks.pass(3540);
+    assert_eq!(scene.login(&ahead), PamCode::AUTH_ERR);
+    scene.daemon.log.wait_for(&["verdict=already_used"]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_ten_seconds_is_in_quarantine_for_two_periods() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    scene.clocks.set_by(-10);
+    scene.told("jumped");
+    scene.is_in_quarantine_for_two_periods();
+    assert_eq!(scene.events(), 1, "once");
+}
+
+#[test]
+fn a_second_back_and_a_slow_slew_deny_no_fresh_code() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    let login = |what| assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS, "{what}");
+    scene.clocks.pass(15);
+    scene.clocks.set_by(-1);
+    login("a second back");
+    for _ in 0..20 {
+        // Five ten-thousandths: as fast as the kernel slews.
+        scene.clocks.pass(1000);
+        scene.clocks.move_by(-500);
+        login("slewed");
+    }
+    assert_eq!((scene.events(), scene.status("clock")), (0, json!("ok")));
+}
+
+#[test]
+fn a_machine_that_was_stopped_for_a_month_is_noticed_by_the_first_login() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    let old = scene.code(0);
+    scene.clocks.move_by(30 * 86_400_000);
+    assert_eq!(scene.login(&old), PamCode::AUTH_ERR);
+    assert!(scene.told("jumped").contains(" seconds=2592000 "));
+    scene.is_in_quarantine_for_two_periods();
+}
+
+#[test]
+fn a_clock_that_was_set_while_the_daemon_was_away_is_noticed_when_it_comes_back() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
+    scene.daemon.kill();
+    scene.clocks.move_by(-600_000);
+    scene.daemon.start_again();
+    scene.told("jumped");
+    // Killed again in the middle of it.
+    scene.daemon.kill();
+    scene.daemon.start_again();
+    scene.is_in_quarantine_for_two_periods();
+}
+
+#[test]
+fn a_new_boot_is_an_event_if_it_is_soon_or_its_clock_is_behind() {
+    let _place = world::enter();
+    for (seconds, reason) in [(20, Some("new_boot")), (-3600, Some("behind_mark")), (3600, None)] {
+        let mut scene = Scene::new();
+        assert!(scene.daemon.terminate().success());
+        scene.clocks.boot_after(seconds);
+        scene.daemon.start_again();
+        match reason {
+            Some(reason) => {
+                assert!(scene.told(reason).contains(&format!(" seconds={seconds} ")));
+                scene.is_in_quarantine_for_two_periods();
+            }
+            None => assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS),
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_ten_days_forward_gives_no_guess_back() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    let wrong = scene.alice.wrong();
+    for _ in 0..3 {
+        assert_eq!(scene.login(&wrong), PamCode::AUTH_ERR);
+    }
+    scene.clocks.set_by(864_000);
+    assert_eq!(scene.daemon.budget("alice"), 2);
+    scene.daemon.kill();
+    scene.clocks.boot_after(864_000);
+    scene.daemon.start_again();
+    assert_eq!(scene.daemon.budget("alice"), 2, "nobody saw how long the machine was off");
+    scene.clocks.pass(86_400);
+    assert_eq!(scene.daemon.budget("alice"), 3);
+    scene.clocks.set_by(-2_000_000);
+    assert_eq!(scene.daemon.budget("alice"), 3);
+}
+
+#[test]
+fn an_administrator_who_accepts_the_clock_ends_the_quarantine_and_revives_nothing() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    scene.clocks.pass(15);
+    let (used, wrong) = (scene.code(0), scene.alice.wrong());
+    assert_eq!(scene.login(&used), PamCode::SUCCESS);
+    assert_eq!(scene.login(&wrong), PamCode::AUTH_ERR);
+    scene.clocks.set_by(-10);
+    scene.told("jumped");
+    let told = scene.daemon.totpctl(&["status"], "");
+    assert!(String::from_utf8_lossy(&told.stdout).contains("in quarantine until "), "{told:?}");
+    for accepted in [true, false] {
+        assert_eq!(scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"], accepted);
+        scene.daemon.log.wait_for(&["event=clock_accept", &format!(" accepted={accepted} "), " role=root "]);
+    }
+    assert_eq!(scene.status("clock"), "ok");
+    assert_eq!((scene.login(&used), scene.daemon.budget("alice")), (PamCode::AUTH_ERR, 4));
+    assert_eq!(scene.login(&scene.code(30)), PamCode::SUCCESS);
+}
+
+#[test]
+fn accepting_the_clock_does_not_accept_a_store_that_was_put_back() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    assert!(scene.daemon.terminate().success());
+    let (store, backup) = (scene.daemon.setup.state.clone(), world::scratch_folder("yesterday").join("state"));
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        let text = |path: &std::path::Path| path.to_str().expect("a path in UTF-8").to_owned();
+        world::run("rm", &["-rf", &text(to)]);
+        world::run("cp", &["--archive", &text(from), &text(to)]);
+    };
+    copy(&store, &backup);
+    scene.clocks.pass(86_400);
+    scene.daemon.start_again();
+    let used = scene.code(0);
+    assert_eq!(scene.login(&used), PamCode::SUCCESS);
+    scene.daemon.kill();
+    copy(&backup, &store);
+    scene.daemon.start_again();
+    scene.daemon.log.wait_for(&["event=store_rolled_back"]);
+    assert_eq!((scene.status("clock"), scene.daemon.budget("alice")), (json!("quarantine"), 0));
+    assert_eq!(scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"], false);
+    assert_eq!(scene.login(&format!("{used} {}", scene.code(30))), PamCode::AUTH_ERR);
+    scene.daemon.audited("alice", "refused");
+    scene.clocks.pass(60);
+    let pair = scene.code(0) + &scene.code(30);
+    assert_eq!(scene.login(&pair), PamCode::SUCCESS, "in within two periods, with two codes");
+}
+
+#[test]
+fn a_machine_that_has_lost_its_clock_judges_nothing() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    let bob = authenticator(&scene.daemon.call("Enroll", &json!({ "user": "bob" })).expect("a pending device"));
+    let lost = 946_684_800 - scene.clocks.now();
+    scene.clocks.set_by(lost);
+    assert_eq!(scene.status("clock"), "before_build");
+    assert_eq!(scene.login(&scene.code(0)), PamCode::AUTH_ERR);
+    let line = scene.daemon.audited("alice", "refused");
+    assert!(line.contains(" reason=clock_before_build"), "{line}");
+    let first = json!({ "user": "bob", "code": bob.code_when(scene.clocks.now()) });
+    assert_eq!(scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"], "refused");
+    scene.daemon.log.wait_for(&["event=confirm", " user=bob ", " verdict=refused ", " reason=clock_before_build"]);
+    let proof = json!({ "device": "second", "proof": scene.code(90) });
+    let enrolled = scene.daemon.call_as(&Who::user("alice"), "Enroll", &proof);
+    assert_eq!(enrolled.expect_err("no proof").0, "ProofRequired");
+    scene.clocks.set_by(-lost);
+    let first = json!({ "user": "bob", "code": bob.code_when(scene.clocks.now()) });
+    assert_eq!(scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"], "accepted");
+    assert_eq!(scene.daemon.budget("alice"), 5);
+}
+
+#[test]
+fn a_device_that_is_off_by_half_a_minute_always_works_and_one_by_ten_minutes_never() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    scene.clocks.pass(15);
+    for (seconds, code) in [(25, PamCode::SUCCESS), (-25, PamCode::SUCCESS), (600, PamCode::AUTH_ERR)] {
+        scene.clocks.pass(120);
+        assert_eq!(scene.login(&scene.code(seconds)), code, "{seconds}");
+    }
+    let pair = scene.code(600) + &scene.code(630);
+    assert_eq!(scene.login(&pair), PamCode::AUTH_ERR);
+}
+
+#[test]
+fn a_device_that_is_45_seconds_behind_gets_in_with_two_codes_and_from_then_on_with_one() {
+    let _place = world::enter();
+    for synchronised in [true, false] {
+        let scene = Scene::new();
+        scene.clocks.pass(10);
+        scene.clocks.synchronised(Some(synchronised));
+        assert_eq!(scene.status("clock"), if synchronised { "ok" } else { "unsynchronised" });
+        assert_eq!(scene.login(&scene.code(-45)), PamCode::AUTH_ERR);
+        assert_eq!(scene.login(&(scene.code(-75) + &scene.code(-45))), PamCode::SUCCESS);
+        scene.clocks.pass(300);
+        let known = scene.login(&scene.code(-45));
+        assert_eq!(known == PamCode::SUCCESS, synchronised, "a clock that may be wrong itself measures none");
+    }
+}
+
+#[test]
+fn a_kernel_that_does_not_say_whether_its_clock_is_right_is_believed_and_it_is_said_once() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    clocks.synchronised(None);
+    let daemon = clocks.of(Setup::new()).start();
+    daemon.log.wait_for(&["event=clock_not_told"]);
+    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["clock"], "ok");
+    assert_eq!(daemon.log.with(&["event=clock_not_told"]).len(), 1);
+}
