@@ -108,6 +108,14 @@ impl Client {
         }
     }
 
+    /// From now on waits for `timeout`, as when it had just connected.
+    ///
+    /// # Errors
+    /// [`ClientError::Deadline`]: there is no such time.
+    pub fn waiting(self, timeout: Duration) -> Result<Self, ClientError> {
+        Ok(Self { deadline: Instant::now().checked_add(timeout).ok_or(ClientError::Deadline)?, ..self })
+    }
+
     fn send<C: Call>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
         let mut message = outgoing();
         let request = OutgoingRequest { method: C::METHOD, parameters: call, more };

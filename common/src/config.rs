@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
+use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
 use crate::audit::{AuditSettings, RawAudit};
@@ -20,6 +20,7 @@ use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
 use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
+use crate::span::Span;
 use crate::totp::{Algorithm, Parameters};
 
 /// All settings in force, checked.
@@ -411,26 +412,6 @@ impl RawPolicy {
     }
 }
 
-/// A span of time: `90s`, `15m`, `24h`, `7d`, or whole seconds.
-struct Span(Duration);
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
-        let seconds = match unit {
-            "" | "s" => 1,
-            "m" => 60,
-            "h" => 3600,
-            "d" => 86400,
-            _ => return Err(de::Error::custom(SPAN_FORM)),
-        };
-        let number = text.strip_suffix(unit).and_then(|digits| digits.parse::<u64>().ok());
-        let span = number.and_then(|number| number.checked_mul(seconds)).map(Duration::from_secs);
-        span.map(Self).ok_or_else(|| de::Error::custom(SPAN_FORM))
-    }
-}
-
 fn within<N: PartialOrd + std::fmt::Display>(key: &'static str, value: N, low: N, high: N) -> Result<(), Problem> {
     if value < low || value > high {
         return Err(bad(key, format!("{value} is not between {low} and {high}")));
@@ -461,7 +442,6 @@ const MAX_BUDGET: u32 = 1000;
 const MAX_BYTES: usize = 64 * 1024;
 const OTHERS_WRITE: u32 = 0o022;
 const OTHERS_READ: u32 = 0o007;
-const SPAN_FORM: &str = "a span of time is a number with s, m, h or d: '24h'";
 
 #[cfg(test)]
 mod tests {

@@ -142,6 +142,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
         Log::Syslog => Target::Syslog,
         Log::Stderr => Target::Stderr,
     })?;
+    audit.remember(&settings.store.path)?;
     if let Err(errno) = locked {
         let line = Line::new("memory_not_locked").with("error", errno);
         audit.write(
@@ -150,7 +151,6 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     }
     let clock = watched_clock(&audit);
     let store = open_store(&settings, mirror, &clock, &audit)?;
-    audit.remember(&settings.store.path)?;
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(Box::new(store));
     let service = Arc::new(Service::new(records, clock, audit, Names::start()?, settings, source));

@@ -7,6 +7,7 @@ use common::client::{Client, ClientError};
 use common::protocol::{Call, LOGIN_SOCKET, OPEN_SOCKET};
 
 use crate::cli::Cli;
+use crate::exit::Failure;
 
 /// The daemon's address.
 #[derive(Debug)]
@@ -43,6 +44,15 @@ impl Daemon {
         Ok(replies)
     }
 
+    /// Makes one call that brings replies without an end, and hands each to `take` as it comes.
+    pub(crate) fn follow<C: Call>(
+        &self,
+        call: &C,
+        take: impl FnMut(C::Reply) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        self.connect(CALL_TIMEOUT)?.waiting(FOR_EVER)?.call_more(call, take)
+    }
+
     fn connect(&self, timeout: Duration) -> Result<Client, ClientError> {
         Client::connect(&self.socket, self.server_uid, timeout)
     }
@@ -50,3 +60,5 @@ impl Daemon {
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A hundred years.
+const FOR_EVER: Duration = Duration::from_secs(36_525 * 86_400);

@@ -1,5 +1,7 @@
 //! Columns and times for people.
 
+use common::calendar::LocalTime;
+
 /// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_owned);
@@ -20,6 +22,29 @@ fn row(cells: &[String], widths: &[usize]) -> String {
     line.truncate(line.trim_end().len());
     line.push('\n');
     line
+}
+
+/// A sentence in lines of at most 80 characters, each after `indent`. A very long word has a line of its own.
+pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
+    let mut lines = String::new();
+    let mut line = indent.to_owned();
+    for word in sentence.split(' ') {
+        let is_begun = line.len() > indent.len();
+        if is_begun && line.chars().count().saturating_add(word.chars().count()) >= WIDTH {
+            lines.push_str(&line);
+            lines.push('\n');
+            line = format!("{indent}{word}");
+        } else {
+            line.push_str(if is_begun { " " } else { "" });
+            line.push_str(word);
+        }
+    }
+    lines + &line + "\n"
+}
+
+/// A time in Unix seconds as `2026-11-23 21:18:04`, by this machine's time zone; where that cannot be told, in UTC.
+pub(crate) fn local(seconds: u64) -> String {
+    LocalTime::of(seconds).map_or_else(|| format!("{} UTC", utc(seconds)), |time| time.to_string())
 }
 
 /// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
@@ -53,6 +78,8 @@ fn is_leap(year: u64) -> bool {
 
 /// The widest cell that others are lined up with, in characters: a device's longest name.
 const WIDEST: usize = 32;
+/// Columns of a terminal.
+const WIDTH: usize = 80;
 const DAY: u64 = 86_400;
 /// The last second of the year 9999.
 const LAST_SECOND: u64 = 253_402_300_799;
@@ -72,6 +99,16 @@ mod tests {
         let long = "l".repeat(40);
         let rows = [["a".to_owned(), "1".to_owned()], [long.clone(), "2".to_owned()]];
         assert_eq!(table(["X", "N"], &rows), format!("X  N\na  1\n{long}  2\n"));
+    }
+
+    #[test]
+    fn sentences_are_broken_between_words() {
+        assert_eq!(wrapped("one two", "  "), "  one two\n");
+        let text = wrapped(&"word ".repeat(40), "  ");
+        assert!(text.lines().all(|line| line.starts_with("  word") && line.len() <= 80));
+        assert_eq!(text.split_whitespace().count(), 40);
+        let long = "x".repeat(100);
+        assert_eq!(wrapped(&format!("a {long} b"), " "), format!(" a\n {long}\n b\n"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line: one subcommand for each action, and what it takes. Names are judged later, by `commands`.
 
 mod key;
+mod log;
 mod passlib;
 
 use std::ffi::OsString;
@@ -10,6 +11,7 @@ use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use self::key::{Format, Key, KeyAction, Match, New, Pretty, Seal, Uri};
+pub(crate) use self::log::{Log, Why};
 pub(crate) use self::passlib::{Export, Import};
 use crate::exit::Failure;
 use crate::qr::Form;
@@ -52,6 +54,12 @@ pub(crate) enum Command {
     },
     /// List every enrolled user
     List,
+    /// Say why a user was refused, and what helps
+    #[command(after_help = log::WHY_EXAMPLES)]
+    Why(Why),
+    /// Show what happened: every verdict, every change
+    #[command(after_help = log::LOG_EXAMPLES)]
+    Log(Log),
     /// Disable a device: it is kept, but its codes open nothing
     Disable(Target),
     /// Make a disabled device active again
@@ -222,6 +230,7 @@ Examples:
   totpctl enroll alice              show a QR code, ask for its first code
   totpctl show alice                what alice has, and when it was used
   totpctl verify alice              try a code
+  totpctl why alice                 why alice was refused
   totpctl revoke alice --device old
   totpctl --json list
   totpctl import passlib users.jsonl

@@ -8,6 +8,7 @@ mod enroll;
 mod export;
 mod import;
 mod key;
+mod log;
 mod show;
 mod verify;
 
@@ -40,6 +41,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Verify(wanted) => verify::run(&context, wanted),
         Command::Show { user } => show::one(&context, user.as_deref()),
         Command::List => show::all(&context),
+        Command::Why(wanted) => log::why(&context, wanted),
+        Command::Log(wanted) => log::log(&context, wanted),
         Command::Disable(target) => devices::change(&context, target, Change::Disabled),
         Command::Enable(target) => devices::change(&context, target, Change::Active),
         Command::Revoke(target) => devices::change(&context, target, Change::Revoked),

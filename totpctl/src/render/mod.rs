@@ -1,7 +1,9 @@
 //! Every result, for people and for programs. What programs read is the derived JSON; people get sentences and tables,
 //! in which no name can steer the terminal.
 
+mod attempts;
 mod enrolment;
+mod event;
 pub(crate) mod key;
 pub(crate) mod lineage;
 mod users;
@@ -12,6 +14,7 @@ use common::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+pub(crate) use self::attempts::Attempts;
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;

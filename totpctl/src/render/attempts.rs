@@ -1,0 +1,156 @@
+//! The attempts of a user to log in: when, where from, what became of each, and why.
+
+mod reasons;
+
+use common::event::Event;
+use common::text::printable;
+use serde::Serialize;
+
+use super::Render;
+use crate::sentences::argument;
+use crate::table::{local, table, wrapped};
+
+/// The last attempts of a user.
+#[derive(Debug, Serialize)]
+pub(crate) struct Attempts {
+    user: String,
+    attempts: Vec<Attempt>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+struct Attempt {
+    /// Unix seconds.
+    time: u64,
+    service: Option<String>,
+    /// The address that the login came from, or the terminal.
+    source: Option<String>,
+    device: Option<String>,
+    verdict: String,
+    /// The log's word, where the verdict does not say it.
+    reason: Option<String>,
+    /// How far the device's clock is ahead of the daemon's, in seconds, where the code was right for another time.
+    skew: Option<i64>,
+    /// The reason as a sentence, with what helps; none if there was nothing to help.
+    meaning: Option<String>,
+}
+
+impl Attempts {
+    /// Those among the events, the latest so many.
+    pub(crate) fn among(events: &[Event], user: &str, most: usize) -> Self {
+        let mut attempts: Vec<Attempt> = events.iter().filter_map(|event| Attempt::told_by(event, user)).collect();
+        attempts.drain(..attempts.len().saturating_sub(most));
+        Self { user: user.to_owned(), attempts }
+    }
+}
+
+impl Attempt {
+    fn told_by(event: &Event, user: &str) -> Option<Self> {
+        let told = |key: &str| event.fields.value(key).map(str::to_owned);
+        let verdict = told("verdict").filter(|_| event.event == "verify")?;
+        let mut attempt = Self {
+            time: event.time,
+            service: told("service"),
+            source: told("source").or_else(|| told("tty")),
+            device: told("device"),
+            verdict,
+            reason: told("reason"),
+            skew: told("skew").and_then(|skew| skew.parse().ok()),
+            meaning: None,
+        };
+        attempt.meaning = reasons::meaning(&attempt, user);
+        Some(attempt)
+    }
+
+    fn row(&self) -> [String; 5] {
+        let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), printable);
+        let verdict = printable(&self.verdict);
+        [local(self.time), shown(&self.service), shown(&self.source), shown(&self.device), verdict]
+    }
+}
+
+impl Render for Attempts {
+    fn people(&self) -> String {
+        if self.attempts.is_empty() {
+            let (name, command) = (printable(&self.user), argument(&self.user));
+            let never =
+                format!("no attempt of {name} to log in is remembered; did the name and PAM's service file match?");
+            return format!("{never}\nwhat {name} has:\n  totpctl show {command}\n");
+        }
+        let rows: Vec<_> = self.attempts.iter().map(Attempt::row).collect();
+        let text = table(["TIME", "SERVICE", "SOURCE", "DEVICE", "VERDICT"], &rows);
+        let meanings = std::iter::once(None).chain(self.attempts.iter().map(|attempt| attempt.meaning.as_deref()));
+        let told = |(line, meaning): (&str, Option<&str>)| {
+            let meaning = meaning.map(|meaning| wrapped(meaning, "  ")).unwrap_or_default();
+            format!("{line}\n{meaning}")
+        };
+        text.lines().zip(meanings).map(told).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::event::{Fields, Severity};
+
+    use super::*;
+
+    fn event(time: u64, event: &str, fields: &[(&str, &str)]) -> Event {
+        let fields = [&[("user", "alice")], fields].concat();
+        let fields = Fields(fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect());
+        Event { time, number: time, event: event.into(), severity: Severity::Info, fields }
+    }
+
+    fn events() -> Vec<Event> {
+        let ssh = [("service", "sshd"), ("source", "192.0.2.1"), ("tty", "ssh")];
+        vec![
+            event(1_795_468_680, "verify", &[&ssh[..], &[("verdict", "accepted"), ("device", "default")]].concat()),
+            event(1_795_468_690, "enroll", &[("device", "phone")]),
+            event(1_795_468_700, "verify", &[&ssh[..], &[("verdict", "rejected"), ("skew", "-630")]].concat()),
+            event(1_795_468_760, "verify", &[("service", "su"), ("tty", "pts/0"), ("verdict", "malformed")]),
+        ]
+    }
+
+    #[test]
+    fn attempts_are_a_table_and_under_each_stands_why() {
+        let text = Attempts::among(&events(), "alice", 10).people();
+        let [first, second, third] = [1_795_468_680, 1_795_468_700, 1_795_468_760].map(local);
+        assert_eq!(
+            text,
+            format!(
+                "\
+TIME                 SERVICE  SOURCE     DEVICE   VERDICT
+{first}  sshd     192.0.2.1  default  accepted
+{second}  sshd     192.0.2.1  -        rejected
+  the code was right 10 min 30 s ago: the clock of the phone is slow; set it to
+  automatic time
+{third}  su       pts/0      -        malformed
+  what was typed is no code; it is the digits that the device shows, and nothing
+  else
+"
+            )
+        );
+        assert!(text.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn the_latest_are_shown() {
+        let attempts = Attempts::among(&events(), "alice", 1);
+        assert_eq!(attempts.attempts.iter().map(|attempt| attempt.time).collect::<Vec<_>>(), [1_795_468_760]);
+        assert!(Attempts::among(&[], "alice", 9).people().ends_with("totpctl show alice\n"));
+    }
+
+    #[test]
+    fn programs_read_what_is_known() {
+        let json = serde_json::to_value(Attempts::among(&events(), "alice", 2)).unwrap();
+        assert_eq!((&json["user"], &json["attempts"][0]["skew"]), (&"alice".into(), &(-630).into()));
+        assert_eq!(json["attempts"][1]["source"], "pts/0");
+    }
+
+    #[test]
+    fn nothing_in_it_steers_the_terminal() {
+        let hostile = [("service", "a\u{1b}[2J"), ("source", "x\n"), ("verdict", "\u{202e}"), ("reason", "\r\u{7}")];
+        let text = Attempts::among(&[event(0, "verify", &hostile)], "alice", 1).people();
+        assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'), "{text:?}");
+        assert_eq!(text.lines().count(), 3);
+    }
+}

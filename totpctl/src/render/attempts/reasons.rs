@@ -1,0 +1,155 @@
+//! Why an attempt was refused, and what helps: from the log's words to sentences.
+
+use common::text::printable;
+
+use super::Attempt;
+use crate::sentences::argument;
+
+/// The reason as a sentence, with the next step. None for who got in.
+pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
+    let told = |sentence: &str| Some(sentence.to_owned());
+    match (attempt.verdict.as_str(), attempt.reason.as_deref(), attempt.skew) {
+        ("accepted", ..) => None,
+        ("rejected", _, Some(skew)) => Some(another_time(skew)),
+        (_, Some(reason), _) => Some(of_reason(reason).map_or_else(|| of_unknown(reason), str::to_owned)),
+        ("rejected", ..) => told(
+            "no device of this user shows that code at about this time: it was mistyped, or belongs to another account",
+        ),
+        ("already_used", ..) => told("the code has opened a login before; each opens one: wait for the next code"),
+        ("malformed", ..) => {
+            told("what was typed is no code; it is the digits that the device shows, and nothing else")
+        }
+        ("two_codes_needed", ..) => told(
+            "after many wrong codes a single one is not looked at; two codes that the device shows one after the other, \
+             typed in one line, let in",
+        ),
+        ("not_enrolled", ..) => {
+            Some(format!("the user never had an active device; to give one: totpctl enroll {}", argument(user)))
+        }
+        ("disabled", ..) => {
+            Some(format!("the user has no active device now; to see which there are: totpctl show {}", argument(user)))
+        }
+        ("busy", ..) => told("too many attempts for this user were waiting; somebody may be guessing: totpctl log"),
+        _ => None,
+    }
+}
+
+/// A code that was right for another time. `skew` is how far the phone's clock is ahead.
+fn another_time(skew: i64) -> String {
+    let span = span(skew.unsigned_abs());
+    let (when, wrong) = if skew < 0 { (format!("{span} ago"), "slow") } else { (format!("in {span}"), "fast") };
+    let was = if skew < 0 { "was" } else { "will be" };
+    let late = if (-LATE..0).contains(&skew) { "it was typed late, or " } else { "" };
+    let pair = if skew.abs() <= PAIR_REACH {
+        "; until then two codes in a row, typed in one line, let in, and the difference is remembered"
+    } else {
+        ""
+    };
+    format!("the code {was} right {when}: {late}the clock of the phone is {wrong}; set it to automatic time{pair}")
+}
+
+/// `45 s`, `10 min 30 s`, `1 h 5 min`.
+fn span(seconds: u64) -> String {
+    let parts = match seconds {
+        0..3600 => [(seconds / 60, "min"), (seconds % 60, "s")],
+        _ => [(seconds / 3600, "h"), (seconds % 3600 / 60, "min")],
+    };
+    let told = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}"));
+    told.collect::<Vec<_>>().join(" ")
+}
+
+/// What the log's word means, if it is known here.
+fn of_reason(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "clock_before_build" => "this machine's clock says a time before the program was built: set the clock",
+        "clock_event" => {
+            "this machine's clock was set, or may be wrong after a boot: codes from before are refused, for a minute or \
+             two; wait for the next codes"
+        }
+        "store_rolled_back" => {
+            "the store is older than it was: codes from before that was noticed are refused, for a minute or two; wait \
+             for the next codes"
+        }
+        "store" | "store_too_slow" => {
+            "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
+        }
+        "log_is_stuck" => {
+            "the code was right, but the log took no line, and the settings ('audit: required') let nobody in without: \
+             look at the system's log"
+        }
+        "key_does_not_open" | "record_altered" => {
+            "what is stored about this user was altered or is damaged: restore a backup, or enrol the user anew"
+        }
+        "no_application_secret" => {
+            "the application secret that this user's record needs is missing: put it back into the secrets file"
+        }
+        "unknown_record_version" => "a newer provisiond has written this user's record: install that version again",
+        "no_answer_from_name_service" => {
+            "the name service did not answer, so the name may be another spelling of a user's: see to it, then try again"
+        }
+        "too_many_wrong_pairs" => "that process was wrong too often within an hour: wait",
+        _ => return None,
+    })
+}
+
+fn of_unknown(reason: &str) -> String {
+    format!("the daemon's word for the reason: {}", printable(reason))
+}
+
+/// Seconds that somebody may take to type a code.
+const LATE: i64 = 120;
+/// Seconds to either side in which a pair of codes is searched for: ten steps of thirty seconds.
+const PAIR_REACH: i64 = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(verdict: &str, reason: Option<&str>, skew: Option<i64>) -> Attempt {
+        let (verdict, reason) = (verdict.to_owned(), reason.map(str::to_owned));
+        Attempt { time: 0, service: None, source: None, device: None, verdict, reason, skew, meaning: None }
+    }
+
+    #[test]
+    fn every_verdict_that_lets_nobody_in_is_explained() {
+        use common::protocol::Verdict;
+        for verdict in [
+            Verdict::Rejected,
+            Verdict::AlreadyUsed,
+            Verdict::Malformed,
+            Verdict::TwoCodesNeeded,
+            Verdict::NotEnrolled,
+            Verdict::Disabled,
+            Verdict::Busy,
+        ] {
+            assert!(meaning(&attempt(verdict.word(), None, None), "alice").is_some(), "{verdict:?}");
+        }
+        let refused = meaning(&attempt("refused", Some("clock_before_build"), None), "alice").unwrap();
+        assert!(refused.ends_with("set the clock"));
+        assert!(meaning(&attempt("refused", Some("of\u{1b}new"), None), "a").unwrap().ends_with("of\\u{1b}new"));
+        assert_eq!(meaning(&attempt("accepted", None, None), "alice"), None);
+    }
+
+    #[test]
+    fn how_far_the_clock_is_off_is_said() {
+        let told = |skew| meaning(&attempt("rejected", None, Some(skew)), "alice").unwrap();
+        assert_eq!(
+            told(-630),
+            "the code was right 10 min 30 s ago: the clock of the phone is slow; set it to automatic time"
+        );
+        assert_eq!(
+            told(3900),
+            "the code will be right in 1 h 5 min: the clock of the phone is fast; set it to automatic time"
+        );
+        assert!(told(-60).starts_with("the code was right 1 min ago: it was typed late, or the clock"));
+        assert!(told(240).contains("in 4 min: the clock") && told(240).contains("two codes in a row"));
+    }
+
+    #[test]
+    fn spans_are_told_as_people_say_them() {
+        for (seconds, text) in [(45, "45 s"), (60, "1 min"), (630, "10 min 30 s"), (3600, "1 h"), (7199, "1 h 59 min")]
+        {
+            assert_eq!(span(seconds), text);
+        }
+    }
+}
