@@ -2,13 +2,19 @@
 //! packages put it.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use nix::fcntl::OFlag;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::daemon::{Daemon, Setup, with_input};
-use crate::lines::Lines;
+use crate::lines::{Lines, PATIENCE};
 use crate::stack::module;
 use crate::world;
 
@@ -76,8 +82,14 @@ impl Sshd {
     /// Starts one; `methods` is what it demands of everybody (AuthenticationMethods).
     #[must_use]
     pub fn start(methods: &str) -> Self {
+        Self::start_with(methods, "")
+    }
+
+    /// The same with more lines in its configuration.
+    #[must_use]
+    pub fn start_with(methods: &str, lines: &str) -> Self {
         Self::configured(&format!(
-            "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {methods}\n"
+            "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods {methods}\n{lines}"
         ))
     }
 
@@ -120,15 +132,9 @@ impl Sshd {
 
     /// Logs in with the real client and runs `id -un`.
     pub fn login(&self, client: &Client<'_>) -> Session {
-        let folder = self.folder.join(format!("client-{}", world::next_number()));
-        fs::create_dir(&folder).expect("a folder for the client");
-        let askpass = folder.join("askpass");
-        fs::write(&askpass, ASKPASS).expect("askpass");
-        fs::set_permissions(&askpass, Permissions::from_mode(0o755)).expect("its mode");
-        fs::write(folder.join("password"), client.password).expect("the password");
+        let folder = self.folder_for(client);
         fs::write(folder.join("codes"), client.codes.join("\n") + "\n").expect("the codes");
-        fs::write(folder.join("prompts"), "").expect("no prompts yet");
-        let output = self.ssh(client, &askpass).output().expect("ssh, of the package openssh-client");
+        let output = self.ssh(client, &folder.join("askpass")).output().expect("ssh, of the package openssh-client");
         let prompts = fs::read_to_string(folder.join("prompts")).expect("the prompts");
         Session {
             accepted: output.status.success(),
@@ -138,9 +144,52 @@ impl Sshd {
         }
     }
 
+    /// Begins to log in and waits until the person is asked, who does not answer yet.
+    #[must_use]
+    pub fn begin(&self, client: &Client<'_>) -> Asked {
+        let folder = self.folder_for(client);
+        let codes = folder.join("codes");
+        mkfifo(&codes, Mode::S_IRWXU).expect("a pipe for the code");
+        let ssh = self.ssh(client, &folder.join("askpass")).spawn().expect("ssh, of the package openssh-client");
+        let begun = Instant::now();
+        loop {
+            // Nobody reads before the prompt.
+            match fs::File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&codes) {
+                Ok(input) => return Asked { ssh, input: Some(input) },
+                Err(_) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
+                Err(e) => panic!("nobody was asked: {e}\n{}", self.log.text()),
+            }
+        }
+    }
+
+    /// Waits until no process of it is left that serves a connection.
+    pub fn wait_until_idle(&self) {
+        let children = format!("/proc/{0}/task/{0}/children", self.child.id());
+        let begun = Instant::now();
+        while fs::read_to_string(&children).is_ok_and(|children| !children.trim().is_empty()) {
+            assert!(begun.elapsed() < PATIENCE, "sshd still serves somebody");
+            std::thread::yield_now();
+        }
+    }
+
+    fn folder_for(&self, client: &Client<'_>) -> PathBuf {
+        let folder = self.folder.join(format!("client-{}", world::next_number()));
+        fs::create_dir(&folder).expect("a folder for the client");
+        let askpass = folder.join("askpass");
+        fs::write(&askpass, ASKPASS).expect("askpass");
+        fs::set_permissions(&askpass, Permissions::from_mode(0o755)).expect("its mode");
+        fs::write(folder.join("password"), client.password).expect("the password");
+        fs::write(folder.join("prompts"), "").expect("no prompts yet");
+        folder
+    }
+
     fn ssh(&self, client: &Client<'_>, askpass: &Path) -> Command {
         let mut ssh = Command::new("ssh");
         ssh.args(["-F", "none", "-p", &self.port.to_string()]);
+        // Of an option that is given twice, ssh takes the first.
+        for option in client.options {
+            ssh.args(["-o", option]);
+        }
         let few_methods: &[&str] = if client.by_default { &[] } else { &FEW_METHODS };
         for option in CLIENT_OPTIONS.iter().chain(few_methods) {
             ssh.args(["-o", option]);
@@ -180,6 +229,44 @@ pub struct Client<'a> {
     /// Goes on with whatever method the server and the client's defaults leave, as people's clients do. Otherwise it
     /// gives up after one round of keyboard-interactive.
     pub by_default: bool,
+    /// Further options of the client (`ssh -o`).
+    pub options: &'a [&'a str],
+}
+
+/// A login whose person is being asked. The client is killed when it is dropped.
+pub struct Asked {
+    ssh: Child,
+    input: Option<fs::File>,
+}
+
+impl Asked {
+    /// Answers the prompt.
+    pub fn answer(&mut self, code: &str) {
+        let mut input = self.input.take().expect("an unanswered prompt");
+        input.write_all(format!("{code}\n").as_bytes()).expect("the code");
+    }
+
+    /// Waits until the client has ended, and says whether it got in.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub fn got_in(&mut self) -> bool {
+        let begun = Instant::now();
+        loop {
+            match self.ssh.try_wait().expect("its status") {
+                Some(status) => return status.success(),
+                None => assert!(begun.elapsed() < PATIENCE, "ssh did not end"),
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        let _ = self.ssh.kill();
+        let _ = self.ssh.wait();
+    }
 }
 
 /// How it went.
@@ -210,7 +297,7 @@ here=$(dirname "$0")
 printf '%s\0' "$1" >> "$here/prompts"
 case $1 in
 *assword*) cat "$here/password" ;;
-*) head -n 1 "$here/codes" && sed -i 1d "$here/codes" ;;
+*) head -n 1 "$here/codes" && [ -p "$here/codes" ] || sed -i 1d "$here/codes" ;;
 esac
 "#;
 

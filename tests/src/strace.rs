@@ -33,6 +33,11 @@ impl Strace {
         lines.wait_for(&["attached"]);
         Self { lines, child }
     }
+
+    /// Kills strace itself. It waits for a daemon that it has killed, and would wait for ever.
+    pub fn abandon(mut self) {
+        let _ = self.child.kill();
+    }
 }
 
 impl Drop for Strace {

@@ -30,7 +30,7 @@ pub fn traced(arguments: &[&str], stack: &Stack, user: &str, code: &str) -> Ende
     let mut strace = Command::new("strace");
     strace.args(["--follow-forks", "--quiet=all", "--string-limit=256"]).args(arguments);
     strace.arg(world::built("login-worker"));
-    log_in(strace, stack, user, code)
+    logged_in(strace, stack, user, code)
 }
 
 /// Logs in with `library` preloaded, which finds `fail` in its environment.
@@ -38,10 +38,17 @@ pub fn traced(arguments: &[&str], stack: &Stack, user: &str, code: &str) -> Ende
 pub fn short_of_memory(library: &Path, fail: &str, stack: &Stack, user: &str, code: &str) -> Ended {
     let mut worker = Command::new(world::built("login-worker"));
     worker.env("LD_PRELOAD", library).env("FAIL_ALLOCATION", fail);
-    log_in(worker, stack, user, code)
+    logged_in(worker, stack, user, code)
 }
 
-fn log_in(mut command: Command, stack: &Stack, user: &str, code: &str) -> Ended {
+/// Logs in by a program that runs another, such as `prlimit`, with its own arguments.
+#[must_use]
+pub fn wrapped(mut command: Command, stack: &Stack, user: &str, code: &str) -> Ended {
+    command.arg(world::built("login-worker"));
+    logged_in(command, stack, user, code)
+}
+
+fn logged_in(mut command: Command, stack: &Stack, user: &str, code: &str) -> Ended {
     let begun = Instant::now();
     command.arg("once").arg(stack.confdir()).args([stack.service(), user, code]);
     let Output { status, stdout, stderr } = command.output().expect("a login");
@@ -82,10 +89,22 @@ pub fn before_and_during(said: &str) -> (Vec<SystemCall<'_>>, Vec<SystemCall<'_>
 /// Compiles a C source into a library that can be preloaded, or is a module of the name service.
 #[must_use]
 pub fn library(name: &str, source: &str) -> PathBuf {
-    let folder = world::scratch_folder(name);
-    let (text, library) = (folder.join("source.c"), folder.join(format!("{name}.so.2")));
+    let library = format!("{name}.so.2");
+    compiled(name, &library, source, &["-shared", "-fPIC"], &[])
+}
+
+/// Compiles a C source into a program that uses libpam.
+#[must_use]
+pub fn program(name: &str, source: &str) -> PathBuf {
+    compiled(name, name, source, &["-g", "-pthread"], &["-lpam"])
+}
+
+fn compiled(folder: &str, name: &str, source: &str, options: &[&str], libraries: &[&str]) -> PathBuf {
+    let folder = world::scratch_folder(folder);
+    let (text, made) = (folder.join("source.c"), folder.join(name));
     std::fs::write(&text, source).expect("a source");
-    let path = |path: &PathBuf| path.to_str().expect("a path in UTF-8").to_owned();
-    world::run("cc", &["-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", &path(&library), &path(&text)]);
-    library
+    let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+    let (text, to) = (path(&text), path(&made));
+    world::run("cc", &[&["-O1", "-Wall", "-Werror"], options, &["-o", &to, &text], libraries].concat());
+    made
 }

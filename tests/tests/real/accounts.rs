@@ -197,6 +197,21 @@ fn a_device_revoked_while_its_owner_types_opens_nothing() {
 }
 
 #[test]
+fn a_device_disabled_while_its_owner_types_opens_nothing() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let [current, next] = daemon.enroll("alice").pair();
+    let stack = Stack::of(&daemon, "disabled-meanwhile", "retry=1");
+    let login = stack.converse("alice", |_| {
+        daemon.totpctl_json(&["disable", "alice"], "");
+        Reply::text(&current)
+    });
+    assert_eq!(login.code, PamCode::AUTH_ERR);
+    daemon.totpctl_json(&["enable", "alice"], "");
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
+}
+
+#[test]
 fn the_same_key_enrolled_again_does_not_revive_a_code() {
     let _place = world::enter();
     let daemon = Daemon::start();

@@ -1,12 +1,15 @@
 //! SIGKILL, between logins and in the middle of them. The ledger of what was acknowledged is kept here, outside.
 
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
 use tests::daemon::Daemon;
-use tests::libpam::PamCode;
+use tests::libpam::{PamCode, Reply};
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
+use tests::strace::Strace;
 use tests::worker::{Gate, Outcome, Worker};
 use tests::world;
 
@@ -60,6 +63,28 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
         0 < acknowledged && acknowledged < logins,
         "{acknowledged} of {logins}: every kill came too early or too late"
     );
+}
+
+#[test]
+fn a_daemon_killed_between_the_spend_and_the_answer_lets_nobody_in_and_the_code_is_gone() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "unanswered", "retry=1");
+    let alice = daemon.enroll("alice");
+    let [current, next] = alice.pair();
+    let mut killer = None;
+    let login = stack.converse("alice", |_| {
+        // The next thing that the daemon sends is the verdict.
+        killer = Some(Strace::attach(&daemon, "sendto:signal=SIGKILL"));
+        Reply::text(&current)
+    });
+    assert_eq!(login.code, PamCode::AUTHINFO_UNAVAIL);
+    killer.expect("a prompt").abandon();
+    assert_eq!(daemon.wait().signal(), Some(Signal::SIGKILL as i32));
+    daemon.start_again();
+    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
+    daemon.audited("alice", "already_used");
+    assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
 }
 
 #[test]

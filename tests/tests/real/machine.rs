@@ -133,7 +133,14 @@ fn ssh_as_the_readme_has_it_asks_for_nothing_that_cannot_work() {
         let sshd = Sshd::start(methods);
         let key = methods.starts_with("publickey").then(|| sshd.authorize(user));
         let codes = [wrong.as_str(); 12];
-        let client = Client { user, key: key.as_deref(), password: "correct horse", codes: &codes, by_default: true };
+        let client = Client {
+            user,
+            key: key.as_deref(),
+            password: "correct horse",
+            codes: &codes,
+            by_default: true,
+            options: &[],
+        };
         let session = sshd.login(&client);
         assert!(!session.accepted && session.errors.contains("Permission denied"), "{session:?}");
         let round = prompts.iter().map(|prompt| format!("({user}@127.0.0.1) {prompt}"));

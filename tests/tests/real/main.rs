@@ -1,12 +1,14 @@
 //! The scenarios. Each is played with the real module, libpam, daemon and totpctl, and with codes of oathtool.
 //!
 //! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in the environment:
-//! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come again.
-//! PAM_TOTP_SWEEP=long plays every fault of the sweeps in every way.
+//! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_SSH_ROUNDS, PAM_TOTP_NAMES, PAM_TOTP_KILLS,
+//! PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come again. PAM_TOTP_SWEEP=long plays every fault of the
+//! sweeps in every way.
 
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod applications;
 mod budget;
 mod clock;
 mod codes;
@@ -14,6 +16,7 @@ mod counted;
 mod crashes;
 mod crowds;
 mod events;
+mod guessing;
 mod guide;
 mod joined;
 mod lineage;
@@ -32,6 +35,7 @@ mod servers;
 mod settings;
 mod socket;
 mod spellings;
+mod ssh;
 mod stacks;
 mod sweeps;
 mod symbols;

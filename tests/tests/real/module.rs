@@ -33,6 +33,28 @@ fn a_bad_option_denies_without_a_prompt_and_the_log_names_it() {
 }
 
 #[test]
+fn options_that_are_long_or_no_text_deny_without_a_prompt() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    // libpam gives the line up, or hands it to the module, which has no such option: either way nobody is asked.
+    for (n, option) in [&b"x"[..], b"prompt=\xff\xfe", b"\xc3\x28", b"nullok\xa0"].into_iter().enumerate() {
+        for length in [1, 300, 4096, 1 << 16] {
+            let service = format!("long-{n}-{length}");
+            let stack = Stack::of(&daemon, &service, "OPTION");
+            let file = stack.confdir().join(&service);
+            let line = auth_line(&daemon, "").into_bytes();
+            let option = [option, &b"y".repeat(length)].concat();
+            std::fs::write(file, [line.trim_ascii_end(), b" ", &option, b"\n"].concat()).expect("a service file");
+            let login = stack.login("alice", &[&code]);
+            let allowed = [PamCode::SUCCESS, PamCode::IGNORE, PamCode::USER_UNKNOWN].contains(&login.code);
+            assert!(!allowed && login.said.is_empty(), "{service}: {login:?}");
+        }
+    }
+    assert_eq!(Stack::of(&daemon, "short", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
 fn what_is_set_elsewhere_is_refused_with_the_place_and_without_the_value() {
     let _place = world::enter();
     let daemon = Daemon::start();

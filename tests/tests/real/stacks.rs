@@ -1,8 +1,11 @@
 //! The module's answers in the stacks that people write around it.
 
+use std::process::Command;
+
 use tests::daemon::Daemon;
 use tests::libpam::{PamCode, Reply};
-use tests::stack::{Login, Stack, module};
+use tests::stack::{Login, Stack, auth_line, module};
+use tests::tracee::wrapped;
 use tests::world;
 
 /// A stack whose lines have `TOTP` in the place of our module with its options.
@@ -89,4 +92,59 @@ fn in_every_stack_who_needs_no_code_gets_in_only_by_another_line() {
         let expected = if kind.denies { PamCode::AUTH_ERR } else { PamCode::SUCCESS };
         assert_eq!((permitted.code, permitted.said.len()), (expected, 0), "{}", kind.name);
     }
+}
+
+#[test]
+fn what_a_module_before_it_said_does_not_cover_a_refusal() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let line = auth_line(&daemon, "retry=1");
+    // pam_faillock succeeds where nobody is locked.
+    let folder = world::scratch_folder("faillock");
+    let before = format!("auth required pam_faillock.so preauth dir={} deny=100\n", folder.display());
+    for control in ["required", "requisite", "[success=ok default=bad]", "[success=ok default=die]"] {
+        let stack = Stack::new("before", &(before.clone() + &line.replacen("required", control, 1)));
+        for (typed, code) in [(&alice.wrong(), PamCode::AUTH_ERR), (&String::new(), PamCode::AUTH_ERR)] {
+            assert_eq!(stack.login("alice", &[typed]).code, code, "{control}");
+        }
+        let failed = stack.replies("alice", [Reply::Fail(PamCode::CONV_ERR)]);
+        assert_eq!(failed.code, PamCode::CONV_ERR, "{control}");
+    }
+    let stack = Stack::new("before", &(before + &line));
+    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_module_that_cannot_be_loaded_refuses_everybody() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let folder = world::scratch_folder("unloadable");
+    let whole = std::fs::read(module()).expect("the module");
+    let broken = |name: &str, bytes: &[u8]| {
+        std::fs::write(folder.join(name), bytes).expect("a file");
+        folder.join(name)
+    };
+    let mut foreign = whole.clone();
+    // The ELF header's machine: one that this is not.
+    foreign[18..20].copy_from_slice(&[0xff, 0xff]);
+    for file in [
+        folder.join("absent.so"),
+        folder.clone(),
+        broken("empty.so", b""),
+        broken("cut.so", &whole[..4096]),
+        broken("text.so", b"no module"),
+        broken("foreign.so", &foreign),
+    ] {
+        for control in ["required", "requisite", "sufficient", "[success=ok default=bad]"] {
+            let socket = daemon.login_socket();
+            let line = format!("auth {control} {} socket={}\n", file.display(), socket.display());
+            // In a process of its own: one that loads half a file may be ended for it.
+            let ended = wrapped(Command::new("env"), &Stack::new("unloadable", &line), "alice", &code);
+            let allowed = [PamCode::SUCCESS, PamCode::IGNORE, PamCode::USER_UNKNOWN];
+            assert!(ended.code.is_none_or(|code| !allowed.contains(&code)), "{file:?} {control}: {ended:?}");
+        }
+    }
+    assert_eq!(Stack::of(&daemon, "loadable", "").login("alice", &[&code]).code, PamCode::SUCCESS);
 }

@@ -1,0 +1,115 @@
+//! Guessing on and on: at one account from anywhere, and at names that nobody has. And what it tells: nothing.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::json;
+use tests::daemon::Daemon;
+use tests::libpam::PamCode;
+use tests::sshd::{Client, Sshd, System};
+use tests::stack::Stack;
+use tests::world;
+
+use crate::count;
+
+#[test]
+fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_has_its_line() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let wrong = alice.wrong();
+    let mut verdicts = Vec::new();
+    for n in 0..GUESSES {
+        let source = format!("198.18.{}.{}", n / 250, n % 250 + 1);
+        let guess = json!({ "user": "alice", "codes": [wrong], "service": "guesses", "rhost": source, "tty": "ssh" });
+        verdicts.push(daemon.call("Verify", &guess).expect("a verdict")["verdict"].clone());
+    }
+    let (judged, others) = verdicts.split_at(5);
+    assert!(judged.iter().all(|verdict| verdict == "rejected"), "{judged:?}");
+    assert!(others.iter().all(|verdict| verdict == "two_codes_needed"), "{others:?}");
+    let lines = daemon.log.wait_for_many(GUESSES, &["event=verify ", "user=alice"]);
+    assert_eq!(lines.len(), GUESSES, "each try once");
+    let two = json!({ "user": "alice", "codes": alice.pair(), "service": "guesses", "rhost": "192.0.2.1" });
+    assert_eq!(daemon.call("Verify", &two).expect("a verdict")["verdict"], "accepted", "and the owner gets in");
+}
+
+#[test]
+fn thousands_of_names_that_nobody_has_leave_memory_and_store_as_they_were() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let guess_at = |name: String| {
+        let guess = json!({ "user": name, "codes": ["123456"], "service": "names" });
+        assert_eq!(daemon.call("Verify", &guess).expect("a verdict")["verdict"], "not_enrolled");
+    };
+    let names = count("PAM_TOTP_NAMES", 5000);
+    // Until every decoy is there, and what the daemon keeps ready has grown to its size.
+    (0..names).for_each(|n| guess_at(format!("first-{n}")));
+    let (memory, disk) = (resident(daemon.pid()), size(&daemon.setup.state));
+    (0..names).for_each(|n| guess_at(format!("second-{n}")));
+    let (more_memory, more_disk) = (resident(daemon.pid()), size(&daemon.setup.state));
+    println!("{names} names: memory {memory} to {more_memory} KiB, store {disk} to {more_disk} bytes");
+    assert!(more_memory < memory + 8 * 1024, "{memory} to {more_memory} KiB");
+    assert!(more_disk < 64 << 20, "{disk} to {more_disk} bytes");
+    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["users"], 0);
+}
+
+/// What a stranger sees of everybody, as a table: through libpam, and through sshd.
+#[test]
+fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let sshd = Sshd::start("keyboard-interactive");
+    let stack = Stack::of(&system.daemon, "table", "retry=1");
+    let wrong = system.daemon.enroll("alice").wrong();
+    system.daemon.enroll("carol");
+    system.daemon.totpctl_json(&["disable", "carol"], "");
+    let mut table = Vec::new();
+    for (user, kind) in
+        [("alice", "enrolled"), ("bob", "never enrolled"), ("carol", "disabled"), ("no-such-account", "unknown")]
+    {
+        let mut seen = Vec::new();
+        // What sshd sends for an account that it does not know is no code, so that this is typed for all. Five guesses
+        // use the budget up; the last two attempts find it empty.
+        for (n, typed) in ["no code", &wrong, &wrong, &wrong, &wrong, &wrong, &wrong, "no code"].iter().enumerate() {
+            let (way, prompts, outcome) = if n == 0 || n == 7 {
+                let session = sshd.login(&Client { user, codes: &[typed], ..Client::default() });
+                let complaint = session.errors.replace(user, "USER").replace(['\r', '\n'], "");
+                ("sshd", session.prompts.concat().replace(user, "USER"), format!("{} {complaint}", session.accepted))
+            } else {
+                let login = stack.login(user, &[typed]);
+                ("libpam", format!("{:?}", login.said), format!("{:?}", login.code))
+            };
+            println!("{kind:15} {way:7} {prompts} {outcome}");
+            seen.push((way, prompts, outcome));
+        }
+        table.push(seen);
+    }
+    assert_ne!(table[0][1].1, table[0][6].1, "with an empty budget the prompt is another");
+    assert!(table[0][1].2 == format!("{:?}", PamCode::AUTH_ERR), "{table:?}");
+    for others in &table[1..] {
+        assert_eq!(others, &table[0]);
+    }
+}
+
+/// KiB of memory that a process has for itself.
+fn resident(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a size");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+/// Bytes in the files of a folder.
+fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).expect("a folder").map_while(Result::ok);
+    entries
+        .map(|entry| match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size(&entry.path()),
+            Ok(metadata) => metadata.len(),
+            // Gone in between.
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+const GUESSES: usize = 1000;

@@ -1,0 +1,148 @@
+//! sshd's own limits around the module, and people who go away: nothing is left behind, nobody is charged, and the owner
+//! gets in.
+
+use std::fmt::Write;
+use std::process::Command;
+
+use tests::oathtool::Authenticator;
+use tests::sshd::{Client, Sshd, System, as_user};
+use tests::world;
+
+use crate::count;
+
+#[test]
+fn hundreds_of_rounds_on_one_connection_are_no_more_guesses_than_on_many() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let alice = system.daemon.enroll("alice");
+    let rounds = count("PAM_TOTP_SSH_ROUNDS", 60);
+    let sshd = Sshd::start_with("keyboard-interactive", "MaxAuthTries 1000000\nLoginGraceTime 0\n");
+    let (wrong, tries) = (alice.wrong(), format!("NumberOfPasswordPrompts={rounds}"));
+    let client =
+        Client { user: "alice", codes: &vec![wrong.as_str(); rounds], options: &[&tries], ..Client::default() };
+    let session = sshd.login(&client);
+    assert!(!session.accepted && session.prompts.len() == rounds, "{} prompts", session.prompts.len());
+    let log = &system.daemon.log;
+    log.wait_for_many(rounds, &["event=verify ", "user=alice"]);
+    assert_eq!(log.with(&["user=alice", "verdict=rejected"]).len(), 5);
+    assert_eq!(log.with(&["user=alice", "verdict=two_codes_needed"]).len(), rounds - 5);
+    let two = sshd.login(&Client { codes: &[&alice.pair().join(" ")], options: &[], ..client });
+    assert!(two.accepted, "{two:?}");
+}
+
+#[test]
+fn guesses_from_many_addresses_are_taken_from_one_budget() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start("keyboard-interactive");
+    let wrong = alice.wrong();
+    for n in 1..=8 {
+        let from = format!("BindAddress=127.0.{n}.1");
+        let client = Client { user: "alice", codes: &[&wrong], options: &[&from], ..Client::default() };
+        assert!(!sshd.login(&client).accepted);
+        let verdict = if n <= 5 { "rejected" } else { "two_codes_needed" };
+        let source = format!("source=127.0.{n}.1");
+        system.daemon.log.wait_for(&["user=alice", &source, &format!("verdict={verdict}")]);
+    }
+}
+
+/// With the penalties of newer versions of sshd for who fails, where they exist.
+#[test]
+fn however_few_tries_sshd_gives_whoever_is_asked_for_two_codes_gets_in() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=2");
+    let alice = system.daemon.enroll("alice");
+    let mut lines = "MaxAuthTries 1\n".to_owned();
+    if knows_penalties() {
+        writeln!(lines, "PerSourcePenalties authfail:600 min:1").expect("a text");
+    }
+    println!("penalties: {}", knows_penalties());
+    let sshd = Sshd::start_with("publickey,keyboard-interactive", &lines);
+    let key = sshd.authorize("alice");
+    empty_the_budget(&system, &alice);
+    let login = |codes: &[&str]| sshd.login(&Client { user: "alice", key: Some(&key), codes, ..Client::default() });
+    // Typed like every day, and then as the next prompt says: in one conversation, which is one try.
+    let [current, next] = alice.pair();
+    let session = login(&[&current, &format!("{current} {next}")]);
+    assert!(session.accepted && session.prompts.len() == 2, "{session:?}");
+    assert!(session.prompts[0].contains("Two verification codes"), "{session:?}");
+    // A refusal is the last try of its connection.
+    let wrong = alice.wrong();
+    let refused = login(&[&wrong, &wrong, &wrong, &wrong]);
+    assert!(!refused.accepted && refused.prompts.len() == 2, "{refused:?}");
+    sshd.log.wait_for(&["maximum authentication attempts exceeded for alice"]);
+}
+
+#[test]
+fn who_goes_away_at_the_prompt_leaves_nothing_behind_and_is_charged_nothing() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP");
+    let code = system.daemon.enroll("alice").code();
+    let sshd = Sshd::start("keyboard-interactive");
+    let alice = Client { user: "alice", codes: &[&code], ..Client::default() };
+    drop(sshd.begin(&alice));
+    sshd.wait_until_idle();
+    assert!(system.daemon.log.with(&["event=verify"]).is_empty(), "nothing was typed");
+    assert!(sshd.login(&alice).accepted);
+}
+
+#[test]
+fn who_does_not_answer_until_sshd_gives_up_leaves_nothing_behind_and_is_charged_nothing() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP");
+    let code = system.daemon.enroll("alice").code();
+    let sshd = Sshd::start_with("keyboard-interactive", "LoginGraceTime 2\n");
+    let alice = Client { user: "alice", codes: &[&code], ..Client::default() };
+    let mut silent = sshd.begin(&alice);
+    // Not every version writes a line about it.
+    sshd.wait_until_idle();
+    silent.answer(&code);
+    assert!(!silent.got_in());
+    // The same while the daemon is asked, which stands still.
+    let mut answered = sshd.begin(&alice);
+    system.daemon.freeze();
+    answered.answer("123456");
+    assert!(!answered.got_in());
+    sshd.wait_until_idle();
+    system.daemon.thaw();
+    assert!(sshd.login(&alice).accepted, "the code was not spent");
+}
+
+#[test]
+fn who_cannot_be_asked_is_refused_at_once() {
+    let _place = world::enter();
+    let system = System::start();
+    for service in ["sshd", "sudo"] {
+        system.service(service, "auth required TOTP");
+    }
+    system.allow_sudo("alice");
+    system.daemon.enroll("alice");
+    let sudo = as_user("alice", &["sudo", "-n", "-k", "id"], "");
+    assert_eq!((sudo.status.code(), sudo.stdout.len()), (Some(1), 0), "{sudo:?}");
+    let sshd = Sshd::start("keyboard-interactive");
+    for options in [&["BatchMode=yes"][..], &["KbdInteractiveAuthentication=no"]] {
+        let session = sshd.login(&Client { user: "alice", codes: &["123456"], options, ..Client::default() });
+        assert!(!session.accepted && session.prompts.is_empty(), "{session:?}");
+    }
+    assert!(system.daemon.log.with(&["event=verify"]).is_empty());
+}
+
+fn empty_the_budget(system: &System, device: &Authenticator) {
+    let stack = tests::stack::Stack::of(&system.daemon, "guesses", "retry=1");
+    for _ in 0..5 {
+        stack.login("alice", &[&device.wrong()]);
+    }
+    assert_eq!(system.daemon.budget("alice"), 0);
+}
+
+/// OpenSSH 9.8 and later.
+fn knows_penalties() -> bool {
+    let told = Command::new("/usr/sbin/sshd").args(["-T", "-f", "/dev/null"]).output().expect("sshd");
+    String::from_utf8_lossy(&told.stdout).contains("persourcepenalties")
+}
