@@ -298,10 +298,16 @@ fn list(service: &Service, request: &Request<'_>, replies: &Replies<'_>) -> Resu
 fn events(service: &Service, call: &Call<'_>, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
     let asked = parameters(request)?;
     let _stream = Stream::open(service, request)?;
-    let tell = |event: &Event| replies.extended().reply(json!({ "event": event }), true);
+    let tell = |event: &Event| replies.extended().reply(ToldEvent { event }, true);
     let stays = || !has_left(&replies.socket) && is_still_permitted(service, call, Method::Events);
     service.events(call, &asked, tell, stays)?;
     replies.extended().reply(protocol::EventsReply { event: None }, false)
+}
+
+/// [`protocol::EventsReply`] on its way out.
+#[derive(Serialize)]
+struct ToldEvent<'a> {
+    event: &'a Event,
 }
 
 /// Whether the other side is gone. One that only says nothing more may still read.

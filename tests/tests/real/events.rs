@@ -5,13 +5,13 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::{Value, json};
 use tests::connection::{after, answer, ask, open};
 use tests::daemon::{Daemon, Setup, authenticator};
-use tests::libpam::PamCode;
+use tests::libpam::{Item, PamCode, Reply};
 use tests::stack::Stack;
 use tests::wire::{exchange, parse, request_more};
 use tests::world;
@@ -133,6 +133,63 @@ fn nobody_gets_in_without_a_line_where_lines_are_required() {
     assert_eq!(verdict(&first), "already_used", "it was right, and is spent");
     assert_eq!(verdict(&second), "accepted");
     log.wait_for(&["user=alice", "verdict=accepted"]);
+}
+
+#[test]
+fn totpctl_says_why_somebody_was_refused() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let (right, wrong) = (alice.code_at(0), alice.wrong());
+    let stack = Stack::of(&daemon, "whys", "retry=1");
+    for code in [&wrong, &right, &right] {
+        let login = stack.attempt("alice").item(Item::Rhost, "192.0.2.7");
+        login.run(|_| Reply::text(code));
+    }
+    let told = daemon.totpctl_json(&["why", "alice"], "");
+    let verdicts: Vec<&str> =
+        told["attempts"].as_array().expect("attempts").iter().map(|told| told["verdict"].as_str().unwrap()).collect();
+    assert_eq!(verdicts, ["rejected", "accepted", "already_used"]);
+    assert_eq!((&told["attempts"][1]["device"], &told["attempts"][1]["meaning"]), (&json!("default"), &Value::Null));
+    assert_eq!(
+        (&told["attempts"][2]["source"], &told["attempts"][2]["service"]),
+        (&json!("192.0.2.7"), &json!("whys"))
+    );
+    let text = said(&daemon.totpctl(&["why", "alice", "-n", "1"], ""));
+    assert!(
+        text.contains("already_used\n  the code has opened a login before") && !text.contains("rejected"),
+        "{text}"
+    );
+    assert!(said(&daemon.totpctl(&["why", "bob"], "")).starts_with("no attempt of bob"));
+    assert_eq!(daemon.totpctl_as("alice", &["why", "alice"], "").status.code(), Some(4));
+}
+
+#[test]
+fn totpctl_shows_what_happened_and_what_happens() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong();
+    let told = said(&daemon.totpctl(&["log", "alice"], ""));
+    assert!(told.ends_with("  enroll  alice  device=default  state=active\n"), "{told}");
+    let since = said(&daemon.totpctl(&["log", "--since", "1h"], ""));
+    assert!(since.contains("  started  version="), "{since}");
+    assert!(said(&daemon.totpctl(&["log", "alice", "--lines", "0"], "")).is_empty());
+    assert_eq!(daemon.totpctl(&["log", "--since", "yesterday"], "").status.code(), Some(2));
+    let mut follow = std::process::Command::new(world::built("totpctl"));
+    follow.args(["--json", "--socket"]).arg(daemon.login_socket()).args(["log", "--follow", "alice"]);
+    let mut child = follow.stdout(Stdio::piped()).spawn().expect("totpctl");
+    let followed = tests::lines::Lines::default();
+    followed.follow(child.stdout.take().expect("its output"));
+    followed.wait_for(&[r#""event":"enroll""#]);
+    Stack::of(&daemon, "shown", "retry=1").login("alice", &[&wrong]);
+    followed.wait_for(&[r#""verdict":"rejected""#]);
+    drop(daemon);
+    assert_eq!(child.wait().expect("its end").code(), Some(3), "the daemon is gone");
+}
+
+fn said(output: &Output) -> String {
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout.clone()).expect("text")
 }
 
 /// A daemon whose standard error nobody reads.

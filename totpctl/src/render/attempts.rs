@@ -73,9 +73,10 @@ impl Render for Attempts {
     fn people(&self) -> String {
         if self.attempts.is_empty() {
             let (name, command) = (printable(&self.user), argument(&self.user));
-            let never =
-                format!("no attempt of {name} to log in is remembered; did the name and PAM's service file match?");
-            return format!("{never}\nwhat {name} has:\n  totpctl show {command}\n");
+            return format!(
+                "no attempt of {name} to log in is remembered: is pam_totp.so in the service's file?\n\
+                 what {name} has:\n  totpctl show {command}\n"
+            );
         }
         let rows: Vec<_> = self.attempts.iter().map(Attempt::row).collect();
         let text = table(["TIME", "SERVICE", "SOURCE", "DEVICE", "VERDICT"], &rows);
