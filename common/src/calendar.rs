@@ -36,7 +36,7 @@ impl fmt::Display for Date {
 }
 
 /// Digits and nothing else, so many.
-fn number(text: &str, digits: usize) -> Option<u16> {
+pub(crate) fn number(text: &str, digits: usize) -> Option<u16> {
     let plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
     plain.then(|| text.parse().ok()).flatten()
 }

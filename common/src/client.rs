@@ -235,7 +235,7 @@ mod tests {
             b"{\"parameters\":{\"verdict\":\"accepted\"}}\0",
             b"[{\"ask\":\"one_code\",\"conversation\":\"c\"}]\0",
             b"{\"parameters\":[\"one_code\",\"c\",null]}\0",
-            b"{\"parameters\":{\"ask\":\"nothing\",\"conversation\":\"c\"}}\0",
+            b"{\"parameters\":{\"ask\":\"anything\",\"conversation\":\"c\"}}\0",
             b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"},\"continues\":true}\0",
             b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"}}\0{}\0",
         ] {

@@ -16,9 +16,12 @@ use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use crate::audit::{AuditSettings, RawAudit};
+use crate::exemptions::{Exemptions, RawExemptions};
 use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
+use crate::roll_out::{RawRollOut, UnknownUsers};
+use crate::rules::RawRule;
 use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
 use crate::span::Span;
 use crate::totp::{Algorithm, Parameters};
@@ -42,6 +45,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How the log is kept.
     pub audit: AuditSettings,
+    /// Who needs no code.
+    pub exemptions: Exemptions,
 }
 
 /// What a new device gets when nobody says otherwise.
@@ -107,6 +112,7 @@ impl Settings {
             policy: raw.policy.check().at(path)?,
             limits: raw.limits.check().map_err(|why| bad("limits.trusted-sources", why)).at(path)?,
             audit: raw.audit.0,
+            exemptions: raw.exemptions.check().map_err(|(section, why)| bad(section, why)).at(path)?,
         })
     }
 }
@@ -236,13 +242,14 @@ struct RawSettings {
     policy: RawPolicy,
     limits: RawLimits,
     audit: RawAudit,
+    exemptions: RawExemptions,
 }
 
 impl RawSettings {
     fn parse(text: &str) -> Result<Self, Problem> {
         let file: Option<RawFile> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
         let mut file = file.unwrap_or_default();
-        let totp = file.totp()?;
+        let (totp, exemptions) = (file.totp()?, file.exemptions());
         Ok(Self {
             context: totp.context.unwrap_or_default(),
             allow_weak_secrets: totp.allow_weak_secrets.unwrap_or(false),
@@ -250,6 +257,7 @@ impl RawSettings {
             policy: file.policy.unwrap_or_default(),
             limits: file.limits.unwrap_or_default(),
             audit: file.audit.unwrap_or_default(),
+            exemptions,
         })
     }
 }
@@ -268,9 +276,22 @@ struct RawFile {
     policy: Option<RawPolicy>,
     limits: Option<RawLimits>,
     audit: Option<RawAudit>,
+    rules: Option<Vec<RawRule>>,
+    #[serde(rename = "roll-out", alias = "roll_out")]
+    roll_out: Option<RawRollOut>,
+    #[serde(rename = "unknown-users", alias = "unknown_users")]
+    unknown_users: Option<UnknownUsers>,
 }
 
 impl RawFile {
+    fn exemptions(&mut self) -> RawExemptions {
+        RawExemptions {
+            rules: self.rules.take().unwrap_or_default(),
+            roll_out: self.roll_out.take().unwrap_or_default(),
+            unknown_users: self.unknown_users.take().unwrap_or_default(),
+        }
+    }
+
     fn totp(&mut self) -> Result<RawTotp, Problem> {
         let theirs = self.authc_config.take().and_then(|section| section.totp);
         let excerpt = self.context.take().map(|context| RawTotp { context: Some(context), ..RawTotp::default() });
@@ -497,6 +518,7 @@ mod tests {
             assert_eq!(settings.encrypt_cost, 14);
             assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
             assert_eq!(settings.audit, AuditSettings::default());
+            assert_eq!(settings.exemptions, Exemptions::default());
         }
     }
 
@@ -508,7 +530,8 @@ mod tests {
              provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n\
              policy: {{window: 0, budget: 0, refill: 2h}}\n\
              limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
-             audit: {{delivery: required, format: json}}\n",
+             audit: {{delivery: required, format: json}}\n\
+             rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n",
             folder.path("secrets").display()
         );
         let settings = folder.load(&text).unwrap();
@@ -519,6 +542,8 @@ mod tests {
         assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200) });
         assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
         assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
+        let Exemptions { rules, roll_out, unknown_users } = settings.exemptions;
+        assert_eq!((rules[0].name.as_str(), roll_out.observe, unknown_users), ("lan", true, UnknownUsers::Deny));
     }
 
     #[test]
@@ -599,6 +624,11 @@ mod tests {
             ("audit: {delivery: sometimes}\n", "`best-effort`"),
             ("audit: {queue: 5}\n", "queue"),
             ("audit: [required]\n", "'best-effort', 'required', or"),
+            ("rules:\n- name: lan\n  form: [192.0.2.0/24]\n", "line 3"),
+            ("rules: [{name: lan}]\n", "'rules': rule 'lan': it has no condition"),
+            ("rules: {lan: {}}\n", "line 1"),
+            ("roll-out: {enforce-after: {staff: soon}}\n", "'roll-out': 'staff'"),
+            ("unknown-users: allow\n", "line 1"),
             ("provisiond: {store: {etcd: {}}}\n", "etcd"),
             ("provisiond: {store: sled}\n", "line 1"),
             ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),

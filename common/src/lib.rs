@@ -30,11 +30,17 @@ pub mod config;
 #[cfg(feature = "sealing")]
 pub mod enckey;
 #[cfg(feature = "sealing")]
+pub mod exemptions;
+#[cfg(feature = "sealing")]
 pub mod limits;
 #[cfg(feature = "sealing")]
 pub mod lineage;
 #[cfg(feature = "sealing")]
 pub mod otpauth;
+#[cfg(feature = "sealing")]
+pub mod roll_out;
+#[cfg(feature = "sealing")]
+pub mod rules;
 #[cfg(feature = "sealing")]
 pub mod secrets;
 #[cfg(feature = "sealing")]

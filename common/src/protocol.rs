@@ -148,6 +148,8 @@ pub enum Ask {
     TwoCodes,
     /// The current code and the two after it.
     ThreeCodes,
+    /// No code. The attempt is made all the same, without any.
+    Nothing,
 }
 
 /// `Verify`: the attempt.
@@ -179,6 +181,8 @@ pub struct VerifyReply {
     pub retry_after: Option<u64>,
     /// The device whose code it was.
     pub device: Option<String>,
+    /// With `exempt`: the name of the rule.
+    pub rule: Option<String>,
 }
 
 /// What became of an attempt. The interface file says what each means.
@@ -188,6 +192,7 @@ pub struct VerifyReply {
 #[expect(missing_docs, reason = "documented where clients read it, in the interface file")]
 pub enum Verdict {
     Accepted,
+    Exempt,
     Rejected,
     AlreadyUsed,
     Malformed,
@@ -204,6 +209,7 @@ impl Verdict {
     pub fn word(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Exempt => "exempt",
             Self::Rejected => "rejected",
             Self::AlreadyUsed => "already_used",
             Self::Malformed => "malformed",

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 #[cfg(test)]
+mod exempt_tests;
+#[cfg(test)]
 mod joined_tests;
 #[cfg(test)]
 mod tests;
@@ -92,11 +94,15 @@ pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon
 fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
     match end {
         Ok(Verdict::Accepted) => PamError::SUCCESS,
-        Err(Stop::NeedsNoCode) => PamError::IGNORE,
-        Ok(Verdict::Busy) | Err(Stop::Unavailable(_)) => PamError::AUTHINFO_UNAVAIL,
+        Ok(Verdict::Exempt) | Err(Stop::NeedsNoCode) => PamError::IGNORE,
+        Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy) | Stop::Unavailable(_)) => PamError::AUTHINFO_UNAVAIL,
         Err(Stop::ConversationFailed) => PamError::CONV_ERR,
-        Ok(Verdict::NotEnrolled) | Err(Stop::BadName(_)) if options.user_unknown => PamError::USER_UNKNOWN,
-        Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword) => PamError::AUTH_ERR,
+        Ok(Verdict::NotEnrolled) | Err(Stop::NotExempt(Verdict::NotEnrolled) | Stop::BadName(_))
+            if options.user_unknown =>
+        {
+            PamError::USER_UNKNOWN
+        }
+        Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword | Stop::NotExempt(_)) => PamError::AUTH_ERR,
         Ok(
             Verdict::Rejected
             | Verdict::AlreadyUsed
@@ -118,6 +124,8 @@ fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
 enum Stop {
     /// Never enrolled, and `nullok` stands in the service file.
     NeedsNoCode,
+    /// No code was to be asked for, and without one they are not let by: any verdict but `exempt`, even a success.
+    NotExempt(Verdict),
     /// No account can have this name; why.
     BadName(String),
     /// The application changed the name while the person was typing.
@@ -154,11 +162,14 @@ struct Login<'a, A, D> {
 impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
         let challenge = self.challenge()?;
+        let lengths = joined::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
+        let terms = Terms { conversation: challenge.conversation, lengths };
+        if challenge.ask == Ask::Nothing {
+            return self.try_nothing(&terms);
+        }
         if self.options.nullok && challenge.enrolled == Some(false) {
             return self.without_code(challenge.ask);
         }
-        let lengths = joined::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
-        let terms = Terms { conversation: challenge.conversation, lengths };
         let ask = match self.try_first_pass(challenge.ask, &terms)? {
             Some(reply) if self.options.use_first_pass || self.is_final(reply.verdict) => return Ok(reply.verdict),
             Some(reply) => self.next_ask(challenge.ask, &reply),
@@ -177,12 +188,37 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         Err(Stop::NeedsNoCode)
     }
 
+    /// One attempt without a code, by which provisiond decides. Who would have typed a password together with the code is
+    /// asked for the password, and all of it is left for the modules after us.
+    fn try_nothing(&mut self, terms: &Terms) -> Result<Verdict, Stop> {
+        let typed = self.password_alone()?;
+        match self.verify(Vec::new(), terms)?.verdict {
+            Verdict::Exempt => typed.map_or(Ok(()), |password| self.forward(&password)).map(|()| Verdict::Exempt),
+            other => Err(Stop::NotExempt(other)),
+        }
+    }
+
+    /// What the person types where no code is needed. `None`: nobody is asked.
+    fn password_alone(&mut self) -> Result<Option<SecretText>, Stop> {
+        let Options { forward_pass, always_prompt, try_first_pass, use_first_pass, .. } = self.options;
+        let is_there = *try_first_pass && self.application.password().is_some();
+        if *use_first_pass || is_there || !(*forward_pass || *always_prompt) {
+            return Ok(None);
+        }
+        let prompt = if *forward_pass {
+            messages::password_prompt(self.options)
+        } else {
+            messages::prompt(Ask::Nothing, self.options)
+        };
+        self.ask_for(prompt).map(Some)
+    }
+
     /// One try with the password that is there already. `None`: not wanted, or no code stands at its end.
     fn try_first_pass(&mut self, ask: Ask, terms: &Terms) -> Result<Option<VerifyReply>, Stop> {
         let wanted = self.options.try_first_pass || self.options.use_first_pass;
         let password = if wanted { self.application.password() } else { None };
         match password.and_then(|password| joined::cut(&password, ask, &terms.lengths)) {
-            Some(joined) => self.verify(joined, terms).map(Some),
+            Some(joined) => self.verify_joined(joined, terms).map(Some),
             None => Ok(None),
         }
     }
@@ -204,10 +240,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
     fn try_typed(&mut self, typed: SecretText, ask: Ask, terms: &Terms) -> Result<VerifyReply, Stop> {
         let joined = match self.options.forward_pass {
-            true => joined::cut(&typed, ask, &terms.lengths).unwrap_or_default(),
+            true => joined::cut(&typed, ask, &terms.lengths).unwrap_or_else(|| Joined::password_alone(typed)),
             false => Joined { password: SecretText::default(), codes: typed },
         };
-        self.verify(joined, terms)
+        self.verify_joined(joined, terms)
     }
 
     /// Says why there is another prompt, and returns what it asks for.
@@ -228,7 +264,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 
     fn ask(&mut self, ask: Ask) -> Result<SecretText, Stop> {
-        let prompt = messages::prompt(ask, self.options);
+        self.ask_for(messages::prompt(ask, self.options))
+    }
+
+    fn ask_for(&mut self, prompt: &str) -> Result<SecretText, Stop> {
         // A password is never shown.
         let echo = self.options.echo_verification_code && !self.options.forward_pass;
         let typed = self.application.ask(prompt, echo).ok_or(Stop::ConversationFailed)?;
@@ -237,17 +276,20 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         same.then_some(typed).ok_or(Stop::UserChanged)
     }
 
-    fn verify(&mut self, Joined { password, codes }: Joined, terms: &Terms) -> Result<VerifyReply, Stop> {
-        let Origin { service, rhost, tty } = self.origin.clone();
-        let user = self.user.as_str().to_owned();
-        let call =
-            Verify { user, conversation: Some(terms.conversation.clone()), codes: vec![codes], service, rhost, tty };
-        let reply = self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))?;
+    fn verify_joined(&mut self, Joined { password, codes }: Joined, terms: &Terms) -> Result<VerifyReply, Stop> {
+        let reply = self.verify(vec![codes], terms)?;
         // Only now: whose code is wrong does not get as far as guessing passwords.
-        if reply.verdict == Verdict::Accepted {
+        if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
         }
         Ok(reply)
+    }
+
+    fn verify(&mut self, codes: Vec<SecretText>, terms: &Terms) -> Result<VerifyReply, Stop> {
+        let Origin { service, rhost, tty } = self.origin.clone();
+        let user = self.user.as_str().to_owned();
+        let call = Verify { user, conversation: Some(terms.conversation.clone()), codes, service, rhost, tty };
+        self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
     }
 
     /// With `forward_pass`, leaves the password for the modules after us.
@@ -262,7 +304,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     /// can tell a wrong code from an account without a device.
     fn is_final(&self, verdict: Verdict) -> bool {
         match verdict {
-            Verdict::Accepted | Verdict::Busy => true,
+            Verdict::Accepted | Verdict::Exempt | Verdict::Busy => true,
             Verdict::NotEnrolled => self.options.user_unknown,
             _ => false,
         }
@@ -292,11 +334,15 @@ fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Optio
             (LogLvl::NOTICE, format!("user '{user}' refused: no code came with the password (use_first_pass)"))
         }
         Err(Stop::Unavailable(why)) => (LogLvl::ERR, format!("user '{user}' refused: {why}")),
-        Ok(Verdict::Busy) => (LogLvl::ERR, format!("user '{user}' refused: provisiond has too much to do")),
-        Ok(Verdict::Accepted) => return None,
+        Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy)) => {
+            (LogLvl::ERR, format!("user '{user}' refused: provisiond has too much to do"))
+        }
+        Ok(Verdict::Accepted | Verdict::Exempt) => return None,
         _ if !options.debug => return None,
         Err(Stop::ConversationFailed) => (LogLvl::DEBUG, format!("user '{user}' refused: the conversation failed")),
-        Ok(verdict) => (LogLvl::DEBUG, format!("user '{user}' refused: {}", verdict.word())),
+        Ok(verdict) | Err(Stop::NotExempt(verdict)) => {
+            (LogLvl::DEBUG, format!("user '{user}' refused: {}", verdict.word()))
+        }
     })
 }
 

@@ -9,12 +9,20 @@ use common::protocol::Ask;
 use common::secret::{CODE_DIGITS, SecretText};
 
 /// What was typed into one field. Empty codes are what the daemon calls malformed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Joined {
     /// What stands before the codes.
     pub password: SecretText,
     /// The codes, with the spaces between them.
     pub codes: SecretText,
+}
+
+impl Joined {
+    /// A text without a code is password all through.
+    #[must_use]
+    pub fn password_alone(typed: SecretText) -> Self {
+        Self { password: typed, codes: SecretText::default() }
+    }
 }
 
 /// The lengths that a code may have, longest first: the administrator's (`digits=`), or else those that the daemon told,
@@ -47,7 +55,7 @@ pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
 
 fn count(ask: Ask) -> usize {
     match ask {
-        Ask::OneCode => 1,
+        Ask::OneCode | Ask::Nothing => 1,
         Ask::TwoCodes => 2,
         Ask::ThreeCodes => 3,
     }

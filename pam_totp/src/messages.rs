@@ -14,10 +14,16 @@ pub fn prompt(ask: Ask, options: &Options) -> &str {
     let words = words(options.lang);
     let [one, two, three] = if options.forward_pass { words.password_and_codes } else { words.codes };
     match ask {
-        Ask::OneCode => options.prompt.as_deref().unwrap_or(one),
+        Ask::OneCode | Ask::Nothing => options.prompt.as_deref().unwrap_or(one),
         Ask::TwoCodes => two,
         Ask::ThreeCodes => three,
     }
+}
+
+/// What asks for the password alone, where no code is needed. `prompt=` is about a code.
+#[must_use]
+pub fn password_prompt(options: &Options) -> &'static str {
+    words(options.lang).password
 }
 
 /// What is said between two prompts, of which the first was `asked`: why there is another one, and what to type now.
@@ -61,6 +67,7 @@ struct Words {
     /// What asks for one, for two and for three.
     codes: [&'static str; 3],
     password_and_codes: [&'static str; 3],
+    password: &'static str,
     not_accepted: &'static str,
     password_and_code_not_accepted: &'static str,
     two_codes_needed: &'static str,
@@ -83,6 +90,7 @@ const ENGLISH: Words = Words {
         "Password & two verification codes, the current one and the next: ",
         "Password & three verification codes, the current one and the next two: ",
     ],
+    password: "Password: ",
     not_accepted: "That was not accepted. Type what your device shows now.",
     password_and_code_not_accepted: "That was not accepted. \
                                      Type your password, and right after it what your device shows now.",
@@ -107,6 +115,7 @@ const GERMAN: Words = Words {
         "Passwort und zwei Bestätigungscodes, den aktuellen und den nächsten: ",
         "Passwort und drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
     ],
+    password: "Passwort: ",
     not_accepted: "Das wurde nicht angenommen. Geben Sie ein, was Ihr Gerät jetzt zeigt.",
     password_and_code_not_accepted: "Das wurde nicht angenommen. \
                                      Geben Sie Ihr Passwort ein und direkt dahinter, was Ihr Gerät jetzt zeigt.",
@@ -133,7 +142,7 @@ mod tests {
     }
 
     fn said_next(verdict: Verdict, retry_after: Option<u64>, asked: Ask, ask: Ask) -> String {
-        let reply = VerifyReply { verdict, ask, retry_after, device: Some("phone".into()) };
+        let reply = VerifyReply { verdict, ask, retry_after, device: Some("phone".into()), rule: None };
         try_again(asked, &reply, &Options::default())
     }
 
@@ -183,7 +192,8 @@ mod tests {
         assert_eq!(prompt(Ask::ThreeCodes, &joined), ENGLISH.password_and_codes[2]);
         let own = Options { prompt: Some("Both: ".into()), ..joined };
         assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
-        let reply = VerifyReply { verdict: Verdict::Rejected, ask: Ask::OneCode, retry_after: None, device: None };
+        let reply =
+            VerifyReply { verdict: Verdict::Rejected, ask: Ask::OneCode, retry_after: None, device: None, rule: None };
         assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, and right after it"));
     }
 
@@ -196,11 +206,11 @@ mod tests {
             asks.iter().flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned())).collect();
         for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
             for (ask, retry_after) in asks.into_iter().flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s))) {
-                let reply = VerifyReply { verdict, ask, retry_after, device: None };
+                let reply = VerifyReply { verdict, ask, retry_after, device: None, rule: None };
                 said.extend([&german, &joined].map(|options| try_again(Ask::OneCode, &reply, options)));
             }
         }
-        said.push(unavailable(&german).to_owned());
+        said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
         for sentence in said {
             assert!(!sentence.contains("code ") && !sentence.contains(" one"), "{sentence}");
             assert!(!sentence.contains("{}") && !sentence.contains("  "), "{sentence}");

@@ -18,6 +18,7 @@ pub mod dispatch;
 pub mod drift;
 pub mod enroll;
 pub mod events;
+pub mod exemption;
 #[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]
 pub mod kernel;
 pub mod memory;
@@ -31,6 +32,7 @@ pub mod proof;
 pub mod quota;
 pub mod record;
 pub mod records;
+pub mod rules;
 pub mod run;
 pub mod server;
 pub mod service;

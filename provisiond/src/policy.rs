@@ -258,7 +258,7 @@ fn codes_needed(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> us
     match (answer.is_several(), series(record, now)) {
         (false, _) => 1,
         (true, Ask::ThreeCodes) => 3,
-        (true, Ask::OneCode | Ask::TwoCodes) => 2,
+        (true, Ask::OneCode | Ask::TwoCodes | Ask::Nothing) => 2,
     }
 }
 

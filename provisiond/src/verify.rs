@@ -14,6 +14,7 @@ use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Damaged, Record};
 use crate::records::{Access, Decision, Failure};
+use crate::rules::Demand;
 use crate::service::{Call, Service};
 use crate::source::Source;
 
@@ -30,10 +31,11 @@ impl Service {
             Err(failure) => return Err(self.failure(&failure, call)),
         };
         let now = self.circumstances(call, about.rhost.as_deref(), about.tty.as_deref(), &settings);
+        let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
         let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(|record| record.enrolled);
         let active = record.filter(Record::has_active).or_else(|| self.decoy_of(call.user, &settings));
-        let ask = policy::ask(active.as_ref(), &now);
+        let ask = if demand == Demand::Code { policy::ask(active.as_ref(), &now) } else { Ask::Nothing };
         let digits = active.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
     }
@@ -50,13 +52,18 @@ impl Service {
     /// [`Error::StoreUnavailable`].
     pub fn verify(&self, call: &Call<'_>, attempt: &Verify) -> Result<VerifyReply, Error> {
         let settings = self.settings();
+        if attempt.codes.is_empty()
+            && let Some(reply) = self.exempted(call, attempt, &settings)
+        {
+            return Ok(reply);
+        }
         let now = self.circumstances(call, attempt.rhost.as_deref(), attempt.tty.as_deref(), &settings);
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
         if answer.as_ref().is_some_and(Answer::is_several) && self.may_try(call).is_err() {
             self.log(call, attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs")));
-            return Ok(VerifyReply { verdict: Verdict::Busy, ask: Ask::TwoCodes, retry_after: None, device: None });
+            return Ok(reply(Verdict::Busy, Ask::TwoCodes));
         }
         let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
         let Outcome { judged, reason, ask } = match outcome {
@@ -77,6 +84,9 @@ impl Service {
         }
         self.count_for_the_source(&now, attempt, judged.verdict, &settings.limits);
         let device = judged.device.map(|device| device.to_string());
+        if settings.exemptions.roll_out.observe && judged.verdict != Verdict::Accepted {
+            return Ok(self.observed(call, attempt, judged.verdict, reason));
+        }
         let line = attempt_line(call, attempt, judged.verdict.word(), device.as_deref(), reason);
         if self.log_before(call, line).is_err() && judged.verdict == Verdict::Accepted {
             // The code is spent. Who gets in without a line is what the settings rule out.
@@ -84,9 +94,9 @@ impl Service {
                 call,
                 attempt_line(call, attempt, Verdict::Refused.word(), device.as_deref(), Some("log_is_stuck")),
             );
-            return Ok(VerifyReply { verdict: Verdict::Refused, ask, retry_after: None, device: None });
+            return Ok(reply(Verdict::Refused, ask));
         }
-        Ok(VerifyReply { verdict: judged.verdict, ask, retry_after: judged.retry_after, device })
+        Ok(VerifyReply { retry_after: judged.retry_after, device, ..reply(judged.verdict, ask) })
     }
 
     fn circumstances<'a>(
@@ -173,6 +183,11 @@ fn nobody(record: Option<&Record>, call: &Call<'_>) -> Verdict {
 
 fn reason_of_nobody(verdict: Verdict) -> Option<&'static str> {
     (verdict == Verdict::Refused).then_some("no_answer_from_name_service")
+}
+
+/// A verdict with nothing besides.
+pub(crate) fn reply(verdict: Verdict, ask: Ask) -> VerifyReply {
+    VerifyReply { verdict, ask, retry_after: None, device: None, rule: None }
 }
 
 /// What became of an attempt.
@@ -275,7 +290,13 @@ fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
 }
 
 /// The line about an attempt. Where it comes from is believed of root's processes only.
-fn attempt_line(call: &Call<'_>, attempt: &Verify, verdict: &str, device: Option<&str>, reason: Option<&str>) -> Line {
+pub(crate) fn attempt_line(
+    call: &Call<'_>,
+    attempt: &Verify,
+    verdict: &str,
+    device: Option<&str>,
+    reason: Option<&str>,
+) -> Line {
     let told = call.caller.peer.is_root();
     let line = call
         .line("verify")
@@ -285,7 +306,8 @@ fn attempt_line(call: &Call<'_>, attempt: &Verify, verdict: &str, device: Option
         .with("verdict", verdict)
         .with_some("device", device)
         .with_some("reason", reason);
-    if verdict == Verdict::Accepted.word() { line } else { line.warning() }
+    let as_it_should_be = [Verdict::Accepted, Verdict::Exempt].map(Verdict::word).contains(&verdict);
+    if as_it_should_be { line } else { line.warning() }
 }
 
 /// Why nothing is judged on a machine that has lost its clock.

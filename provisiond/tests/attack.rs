@@ -129,7 +129,7 @@ impl Year {
         for _ in 0..series {
             let typed = match self.asked(from, now) {
                 Ask::ThreeCodes => [self.guessed(), self.guessed(), self.guessed()].concat(),
-                Ask::OneCode | Ask::TwoCodes => [self.guessed(), self.guessed()].concat(),
+                Ask::OneCode | Ask::TwoCodes | Ask::Nothing => [self.guessed(), self.guessed()].concat(),
             };
             assert_ne!(self.attempt(from, now, &typed, 0).0, Verdict::Accepted);
         }
@@ -146,6 +146,7 @@ impl Year {
         }
         let asked = self.asked(HOME, now);
         let codes = match asked {
+            Ask::Nothing => 0,
             Ask::OneCode => 1,
             Ask::TwoCodes => 2,
             Ask::ThreeCodes => 3,

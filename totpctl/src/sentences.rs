@@ -24,6 +24,12 @@ pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_
     format!("{}: {meaning}", verdict.word())
 }
 
+/// What an attempt came to where the settings let by.
+pub(crate) fn exempt(rule: &str) -> String {
+    let word = Verdict::Exempt.word();
+    format!("{word}: no code decides here, because of '{}' in the daemon's settings", printable(rule))
+}
+
 /// What came of a pending device's first code.
 pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String {
     let (name, device) = (printable(user), printable(device));
@@ -44,6 +50,7 @@ pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String
 fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String {
     match verdict {
         Verdict::Accepted => "the code is right".to_owned(),
+        Verdict::Exempt => "no code decides here".to_owned(),
         Verdict::Rejected => "the code is wrong".to_owned(),
         Verdict::AlreadyUsed => match retry_after {
             Some(seconds) => format!("this code has been used; the next one comes in {seconds} s"),
@@ -80,6 +87,7 @@ mod tests {
     fn every_verdict_begins_with_its_word_and_fits_a_line_or_two() {
         for verdict in [
             Verdict::Accepted,
+            Verdict::Exempt,
             Verdict::Rejected,
             Verdict::AlreadyUsed,
             Verdict::Malformed,

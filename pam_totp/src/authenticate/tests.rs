@@ -214,12 +214,15 @@ fn with_debug_a_refusal_is_logged_with_its_verdict_and_without_the_code() {
 }
 
 #[test]
-fn nothing_but_accepted_is_success_and_nothing_but_nullok_is_ignore() {
+fn nothing_but_accepted_is_success_and_nothing_but_exempt_and_nullok_is_ignore() {
     let verdicts = LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded, Verdict::Busy]);
     let stops = [
         Stop::BadName(String::new()),
         Stop::UserChanged,
         Stop::NoCodeWithPassword,
+        Stop::NotExempt(Verdict::Accepted),
+        Stop::NotExempt(Verdict::Exempt),
+        Stop::NotExempt(Verdict::NotEnrolled),
         Stop::Unavailable(String::new()),
         Stop::ConversationFailed,
     ];
@@ -230,5 +233,7 @@ fn nothing_but_accepted_is_success_and_nothing_but_nullok_is_ignore() {
         }
     }
     assert_eq!(pam_code(&Ok(Verdict::Accepted), &retrying(1)), PamError::SUCCESS);
-    assert_eq!(pam_code(&Err(Stop::NeedsNoCode), &retrying(1)), PamError::IGNORE);
+    for ignored in [Ok(Verdict::Exempt), Err(Stop::NeedsNoCode)] {
+        assert_eq!(pam_code(&ignored, &retrying(1)), PamError::IGNORE);
+    }
 }

@@ -16,6 +16,7 @@ mod counted;
 mod crashes;
 mod crowds;
 mod events;
+mod exemptions;
 mod guessing;
 mod guide;
 mod joined;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use tests::daemon::Daemon;
+use tests::daemon::{Daemon, Setup};
 use tests::libpam::{PamCode, Reply};
 use tests::stack::{Login, Stack, auth_line, module};
 use tests::tracee::wrapped;
@@ -83,14 +83,30 @@ fn in_every_stack_a_code_opens_once_and_every_refusal_refuses() {
 #[test]
 fn in_every_stack_who_needs_no_code_gets_in_only_by_another_line() {
     let _place = world::enter();
-    let daemon = Daemon::start();
-    for kind in &KINDS {
-        let alone = kind.stack(&daemon, "nullok").login("bob", &[]);
-        assert_eq!((alone.code, alone.said.len()), (kind.refusal(PamCode::PERM_DENIED), 0), "{}", kind.name);
-        let options = format!("socket={} nullok", daemon.login_socket().display());
-        let permitted = kind.stack_with(&options, "auth required pam_permit.so\n").login("bob", &[]);
+    let daemon = Setup::new().with("rules: [{name: carol, users: [carol]}]\n").start();
+    daemon.enroll("carol");
+    for (kind, (user, options)) in
+        KINDS.iter().flat_map(|kind| [("bob", "nullok"), ("carol", "")].map(|who| (kind, who)))
+    {
+        let alone = kind.stack(&daemon, options).login(user, &[]);
+        assert_eq!((alone.code, alone.said.len()), (kind.refusal(PamCode::PERM_DENIED), 0), "{} {user}", kind.name);
+        let options = format!("socket={} {options}", daemon.login_socket().display());
+        let permitted = kind.stack_with(&options, "auth required pam_permit.so\n").login(user, &[]);
         let expected = if kind.denies { PamCode::AUTH_ERR } else { PamCode::SUCCESS };
-        assert_eq!((permitted.code, permitted.said.len()), (expected, 0), "{}", kind.name);
+        assert_eq!((permitted.code, permitted.said.len()), (expected, 0), "{} {user}", kind.name);
+    }
+}
+
+#[test]
+fn in_every_stack_who_is_refused_unasked_is_refused() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("unknown-users: deny\n").start();
+    for kind in &KINDS {
+        for (options, own) in [("", PamCode::AUTH_ERR), ("user_unknown", PamCode::USER_UNKNOWN)] {
+            let refused = kind.stack(&daemon, options).login("bob", &[]);
+            kind.expect_refusal(&refused, own);
+            assert!(refused.said.is_empty(), "{}: {refused:?}", kind.name);
+        }
     }
 }
 

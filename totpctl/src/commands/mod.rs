@@ -92,9 +92,9 @@ fn sent(name: Option<&DeviceName>) -> Option<String> {
     name.map(|name| name.as_str().to_owned())
 }
 
-/// Only one verdict is a success.
+/// Only where nobody would be refused is it a success.
 fn exit_of(verdict: Verdict) -> Exit {
-    if verdict == Verdict::Accepted { Exit::Done } else { Exit::Refused }
+    if matches!(verdict, Verdict::Accepted | Verdict::Exempt) { Exit::Done } else { Exit::Refused }
 }
 
 const PROOF_PROMPT: &str = "This needs a code of a device that is active already: ";

@@ -18,7 +18,7 @@ pub(crate) use self::attempts::Attempts;
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::sentences::{argument, attempt, confirmation};
+use crate::sentences::{argument, attempt, confirmation, exempt};
 use crate::table::utc;
 
 /// What came of a command.
@@ -58,19 +58,25 @@ pub(crate) struct Attempt {
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     device: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rule: Option<String>,
 }
 
 impl Attempt {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
-        let VerifyReply { verdict, ask: _, retry_after, device } = reply;
-        Self { user: user.to_owned(), verdict, retry_after, device }
+        let VerifyReply { verdict, ask: _, retry_after, device, rule } = reply;
+        Self { user: user.to_owned(), verdict, retry_after, device, rule }
     }
 }
 
 impl Render for Attempt {
     fn people(&self) -> String {
-        attempt(&self.user, self.verdict, self.device.as_deref(), self.retry_after) + "\n"
+        let sentence = match &self.rule {
+            Some(rule) => exempt(rule),
+            None => attempt(&self.user, self.verdict, self.device.as_deref(), self.retry_after),
+        };
+        sentence + "\n"
     }
 }
 
@@ -179,10 +185,18 @@ mod tests {
 
     #[test]
     fn programs_read_a_verdict_without_what_is_unknown() {
-        let reply =
-            VerifyReply { verdict: Verdict::AlreadyUsed, ask: Ask::OneCode, retry_after: Some(12), device: None };
+        let (verdict, ask) = (Verdict::AlreadyUsed, Ask::OneCode);
+        let reply = VerifyReply { verdict, ask, retry_after: Some(12), device: None, rule: None };
         let text = json(&Attempt::new("alice", reply)).unwrap();
         assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
+    }
+
+    #[test]
+    fn who_is_exempt_hears_by_what() {
+        let (verdict, ask, rule) = (Verdict::Exempt, Ask::Nothing, Some("lan".to_owned()));
+        let told = Attempt::new("alice", VerifyReply { verdict, ask, retry_after: None, device: None, rule });
+        assert_eq!(told.people(), "exempt: no code decides here, because of 'lan' in the daemon's settings\n");
+        assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
     }
 
     #[test]

@@ -1,0 +1,154 @@
+//! How the second factor comes to people who do not have one yet: the sections `roll-out` and `unknown-users`.
+
+use std::fmt;
+
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::calendar::Date;
+use crate::rules::group;
+use crate::text::printable;
+
+/// The section `roll-out`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RollOut {
+    /// Verdicts are logged, and nobody is denied.
+    pub observe: bool,
+    /// Who is meant, and the first day on which they need a device. Until then those who never had one are let by.
+    pub enforce_after: Vec<(Whom, Date)>,
+}
+
+/// Who has until a day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// All accounts.
+    Everybody,
+    /// The members of a group.
+    Group(String),
+}
+
+/// `unknown-users`: what becomes of who was never enrolled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase", expecting = "'ask', 'skip' or 'deny'")]
+pub enum UnknownUsers {
+    /// They are asked like everybody, and refused.
+    #[default]
+    Ask,
+    /// They are let by.
+    Skip,
+    /// They are refused and not even asked.
+    Deny,
+}
+
+/// The section as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(crate) struct RawRollOut {
+    observe: bool,
+    #[serde(rename = "enforce-after", alias = "enforce_after")]
+    enforce_after: Days,
+}
+
+/// Groups and days in their order. Of a group that stands twice the reader would silently take the last.
+#[derive(Default)]
+struct Days(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Days {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Days {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("groups, each with a day")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((whom, day)) = map.next_entry::<String, String>()? {
+            if self.0.iter().any(|(known, _)| *known == whom) {
+                return Err(A::Error::custom(format!("'{}' stands twice", printable(&whom))));
+            }
+            self.0.push((whom, day));
+        }
+        Ok(self)
+    }
+}
+
+impl RawRollOut {
+    /// The roll-out, or the first line of it that cannot be taken.
+    pub(crate) fn check(self) -> Result<RollOut, String> {
+        let Days(days) = self.enforce_after;
+        if days.len() > MAX_GROUPS {
+            return Err(format!("there are dates for at most {MAX_GROUPS} groups"));
+        }
+        let dated = days.into_iter().map(|(whom, date)| {
+            let taken = Whom::parse(&whom).and_then(|whom| Ok((whom, day(&date)?)));
+            taken.map_err(|why| format!("'{}': {why}", printable(&whom)))
+        });
+        Ok(RollOut { observe: self.observe, enforce_after: dated.collect::<Result<_, _>>()? })
+    }
+}
+
+impl Whom {
+    fn parse(text: &str) -> Result<Self, String> {
+        if text == EVERYBODY { Ok(Self::Everybody) } else { group(text).map(Self::Group) }
+    }
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    Date::parse(text).ok_or_else(|| format!("'{}' is no day: write it as '2026-12-01'", printable(text)))
+}
+
+const EVERYBODY: &str = "everybody";
+const MAX_GROUPS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<RollOut, String> {
+        serde_yaml::from_str::<RawRollOut>(text).map_err(|error| error.to_string())?.check()
+    }
+
+    #[test]
+    fn a_roll_out_has_days_for_groups_and_for_everybody() {
+        let told = parse("{enforce_after: {staff: 2026-12-01, everybody: 2027-01-15}}").unwrap();
+        let day = |text| Date::parse(text).unwrap();
+        let expected =
+            [(Whom::Group("staff".into()), day("2026-12-01")), (Whom::Everybody, day("2027-01-15"))].to_vec();
+        assert_eq!(told, RollOut { observe: false, enforce_after: expected });
+        assert!(parse("{observe: true}").unwrap().observe);
+        assert_eq!(parse("{}").unwrap(), RollOut::default());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_with_the_group() {
+        for (text, why) in [
+            ("{enforce-after: {staff: soon}}", "'staff': 'soon' is no day"),
+            ("{enforce-after: {staff: 2026-02-30}}", "'2026-02-30' is no day"),
+            ("{enforce-after: {'a/b': 2026-12-01}}", "'a/b': no group"),
+            ("{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}", "'staff' stands twice"),
+            ("{enforce-after: 2026-12-01}", "groups, each with a day"),
+            ("{observe: perhaps}", "boolean"),
+            ("{observed: true}", "observed"),
+        ] {
+            let said = parse(text).unwrap_err();
+            assert!(said.contains(why), "{text}: {said}");
+        }
+        let many: String = (0..65).map(|n| format!("  g{n}: 2026-12-01\n")).collect();
+        assert!(parse(&format!("enforce-after:\n{many}")).unwrap_err().contains("at most 64"));
+    }
+
+    #[test]
+    fn unknown_users_are_asked_skipped_or_denied() {
+        let parse = serde_yaml::from_str::<UnknownUsers>;
+        assert_eq!(
+            ["ask", "skip", "deny"].map(|word| parse(word).unwrap()),
+            [UnknownUsers::Ask, UnknownUsers::Skip, UnknownUsers::Deny]
+        );
+        assert!(parse("allow").is_err());
+    }
+}

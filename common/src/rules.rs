@@ -1,0 +1,181 @@
+//! Who needs no code, and when: the section `rules` of the settings.
+//!
+//! Read and bounded here; provisiond judges. Within a rule every condition that is given must hold, and of a list any one.
+
+mod hours;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+
+use crate::limits::Block;
+use crate::text::printable;
+use crate::user::UserName;
+pub use hours::Hours;
+
+/// An exemption.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What the log and the answer call it.
+    pub name: String,
+    /// Accounts.
+    pub users: Vec<UserName>,
+    /// Groups of the account.
+    pub groups: Vec<String>,
+    /// Where the login comes from.
+    pub from: Vec<Place>,
+    /// PAM services.
+    pub services: Vec<String>,
+    /// Times of the week.
+    pub hours: Vec<Hours>,
+}
+
+/// Where a login may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A terminal of this machine.
+    Local,
+    /// An address of this block.
+    Block(Block),
+}
+
+/// A rule as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a rule")]
+pub(crate) struct RawRule {
+    name: String,
+    #[serde(default)]
+    users: Several,
+    #[serde(default)]
+    groups: Several,
+    #[serde(default)]
+    from: Several,
+    #[serde(default)]
+    services: Several,
+    #[serde(default)]
+    hours: Several,
+}
+
+/// One, or a list.
+#[derive(Default, Deserialize)]
+#[serde(untagged, expecting = "a text or a list of texts")]
+pub(crate) enum Several {
+    /// No such condition.
+    #[default]
+    None,
+    One(String),
+    List(Vec<String>),
+}
+
+impl Several {
+    /// Takes each of them. An empty list is no condition that anybody can have meant.
+    pub(crate) fn check<T>(self, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+        let texts = match self {
+            Self::None => return Ok(Vec::new()),
+            Self::One(text) => vec![text],
+            Self::List(texts) => texts,
+        };
+        if texts.is_empty() || texts.len() > MAX_LIST {
+            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave it out if it does not matter"));
+        }
+        let wrong = |text: &str, why| format!("'{what}': '{}': {why}", printable(text));
+        texts.iter().map(|text| take(text).map_err(|why| wrong(text, why))).collect()
+    }
+}
+
+/// The rules, or what is wrong with the first one that cannot be taken.
+pub(crate) fn check(raw: Vec<RawRule>) -> Result<Vec<Rule>, String> {
+    if raw.len() > MAX_RULES {
+        return Err(format!("there are at most {MAX_RULES} rules"));
+    }
+    let rules: Vec<Rule> = raw.into_iter().map(RawRule::check).collect::<Result<_, _>>()?;
+    let mut names = HashSet::new();
+    match rules.iter().find(|rule| !names.insert(rule.name.as_str())) {
+        Some(rule) => Err(format!("two rules are called '{}': the log could not tell them apart", rule.name)),
+        None => Ok(rules),
+    }
+}
+
+impl RawRule {
+    fn check(self) -> Result<Rule, String> {
+        let name = rule_name(&self.name)?;
+        let blame = |why: String| format!("rule '{name}': {why}");
+        let rule = Rule {
+            users: self.users.check("users", user).map_err(blame)?,
+            groups: self.groups.check("groups", group).map_err(blame)?,
+            from: self.from.check("from", place).map_err(blame)?,
+            services: self.services.check("services", service).map_err(blame)?,
+            hours: self.hours.check("hours", Hours::parse).map_err(blame)?,
+            name: name.clone(),
+        };
+        if rule.is_without_condition() { Err(blame(FOR_EVERYBODY.to_owned())) } else { Ok(rule) }
+    }
+}
+
+impl Rule {
+    /// Whether it would hold for everybody.
+    #[must_use]
+    pub fn is_without_condition(&self) -> bool {
+        let Self { name: _, users, groups, from, services, hours } = self;
+        users.is_empty() && groups.is_empty() && from.is_empty() && services.is_empty() && hours.is_empty()
+    }
+}
+
+fn rule_name(name: &str) -> Result<String, String> {
+    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !plain || !(1..=MAX_NAME).contains(&name.len()) {
+        let name = printable(name);
+        return Err(format!("'{name}' is no name of a rule: it has 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"));
+    }
+    if OUR_OWN.contains(&name) {
+        return Err(format!("a rule cannot be called '{name}': the log has another meaning for it"));
+    }
+    Ok(name.to_owned())
+}
+
+fn user(text: &str) -> Result<UserName, String> {
+    UserName::new(text).map_err(|bad| bad.to_string())
+}
+
+/// A group's name, by the same rules as an account's.
+pub(crate) fn group(text: &str) -> Result<String, String> {
+    user(text).map(|_| text.to_owned()).map_err(|_| "no group can have that name".to_owned())
+}
+
+/// A PAM service's name. libpam spells it in small letters, whatever the application says.
+pub(crate) fn service(text: &str) -> Result<String, String> {
+    let possible = !text.is_empty()
+        && text.len() <= MAX_SERVICE
+        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && !byte.is_ascii_uppercase());
+    possible.then(|| text.to_owned()).ok_or_else(|| {
+        format!("a service is a file's name in /etc/pam.d, in small letters, of at most {MAX_SERVICE} bytes")
+    })
+}
+
+fn place(text: &str) -> Result<Place, String> {
+    let block = || Block::parse(text).map(Place::Block);
+    if text == LOCAL { Some(Place::Local) } else { block() }.ok_or_else(|| {
+        "write a block of addresses as '192.0.2.0/24', with zeros after the prefix, or 'local' for this machine's \
+         terminals; a host's name proves nothing"
+            .to_owned()
+    })
+}
+
+/// What stands in the place of a rule's name where the settings have another reason.
+pub const OUR_OWN: [&str; 3] = [OBSERVE, ENFORCE_AFTER, UNKNOWN_USERS];
+/// `roll-out.observe`: nobody is denied.
+pub const OBSERVE: &str = "observe";
+/// `roll-out.enforce-after`: there is time left to enrol.
+pub const ENFORCE_AFTER: &str = "enforce-after";
+/// `unknown-users: skip`: never enrolled.
+pub const UNKNOWN_USERS: &str = "unknown-users";
+
+const LOCAL: &str = "local";
+const FOR_EVERYBODY: &str = "it has no condition and would exempt everybody: give it 'users', 'groups', 'from', \
+                             'services' or 'hours', or take it out";
+const MAX_RULES: usize = 64;
+const MAX_LIST: usize = 64;
+const MAX_NAME: usize = 32;
+const MAX_SERVICE: usize = 64;

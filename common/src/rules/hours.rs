@@ -1,0 +1,77 @@
+//! Times of the week, as the clock on the wall shows them: `mon-fri 08:00-18:00`.
+
+use crate::calendar::{LocalTime, number};
+
+/// Some hours of some days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hours {
+    /// One for each day of the week, Monday first.
+    days: [bool; DAYS.len()],
+    /// Minutes since midnight.
+    from: u16,
+    /// The first minute that is not meant any more.
+    until: u16,
+}
+
+impl Hours {
+    /// Reads `mon-fri 08:00-18:00`, `sat,sun`, or `22:00-24:00` of every day.
+    ///
+    /// # Errors
+    /// The sentence that says how hours are written.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(' ').collect();
+        match parts.as_slice() {
+            [one] => Self::of(one, WHOLE_DAY).or_else(|| Self::of(EVERY_DAY, one)),
+            [days, span] => Self::of(days, span),
+            _ => None,
+        }
+        .ok_or_else(|| FORM.to_owned())
+    }
+
+    fn of(days: &str, span: &str) -> Option<Self> {
+        let (from, until) = span.split_once('-')?;
+        let (from, until) = (minute(from)?, minute(until)?);
+        Some(Self { days: week(days)?, from, until }).filter(|_| from < until)
+    }
+
+    /// Whether `time` is one of them.
+    #[must_use]
+    pub fn hold(&self, time: LocalTime) -> bool {
+        let today = self.days.get(usize::from(time.weekday)).is_some_and(|meant| *meant);
+        today && (self.from..self.until).contains(&time.minute)
+    }
+}
+
+/// `mon-wed,sat`. A row may go over the end of the week.
+fn week(text: &str) -> Option<[bool; DAYS.len()]> {
+    let mut days = [false; DAYS.len()];
+    for part in text.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let (first, last) = (day(first)?, day(last)?);
+        let row = (0..DAYS.len()).cycle().skip(first).take(DAYS.len());
+        let length = row.clone().position(|day| day == last)?;
+        for day in row.take(length.saturating_add(1)) {
+            *days.get_mut(day)? = true;
+        }
+    }
+    Some(days)
+}
+
+fn day(text: &str) -> Option<usize> {
+    DAYS.iter().position(|name| *name == text)
+}
+
+/// `08:30` in minutes; `24:00` is the end of the day.
+fn minute(text: &str) -> Option<u16> {
+    let (hours, minutes) = text.split_once(':')?;
+    let (hours, minutes) = (number(hours, 2)?, number(minutes, 2).filter(|minutes| *minutes < 60)?);
+    hours.checked_mul(60)?.checked_add(minutes).filter(|minute| *minute <= DAY)
+}
+
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const EVERY_DAY: &str = "mon-sun";
+const WHOLE_DAY: &str = "00:00-24:00";
+/// Minutes of a day.
+const DAY: u16 = 24 * 60;
+const FORM: &str = "hours are written as 'mon-fri 08:00-18:00', 'sat,sun' or '06:00-22:00'; over midnight they are two: \
+                    '22:00-24:00' and '00:00-06:00'";

@@ -1,0 +1,122 @@
+//! Whether a login needs a code. Pure: what is proven about it goes in, and what is demanded comes out.
+//!
+//! A rule matches what is proven and nothing else. What failed, is late, was said by a stranger or cannot be read is not
+//! in the facts, and so no condition on it holds.
+
+use std::net::IpAddr;
+
+use common::calendar::LocalTime;
+use common::exemptions::Exemptions;
+use common::roll_out::{RollOut, UnknownUsers, Whom};
+use common::rules::{ENFORCE_AFTER, OBSERVE, Place, Rule, UNKNOWN_USERS};
+use common::user::UserName;
+
+/// What is proven about a login.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The account.
+    pub user: &'a UserName,
+    /// Whether it is in a group, by a look-up that was answered in time.
+    pub is_member: &'a dyn Fn(&str) -> bool,
+    /// Where the login comes from.
+    pub origin: Option<&'a Origin>,
+    /// The PAM service.
+    pub service: Option<&'a str>,
+    /// What time it is, if the clock is not in doubt.
+    pub time: &'a dyn Fn() -> Option<LocalTime>,
+    /// Whether the user ever had an active device.
+    pub ever_enrolled: bool,
+}
+
+/// Where a login comes from, exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An address, by its number. A host's name is whatever its owner's name server says.
+    Address(IpAddr),
+    /// A terminal of this machine, by its name.
+    Terminal(String),
+}
+
+impl Origin {
+    /// The origin by PAM's items. Remote services set `rhost`; a terminal without it is one of this machine.
+    #[must_use]
+    pub fn told(rhost: Option<&str>, tty: Option<&str>) -> Option<Self> {
+        match (rhost.filter(|rhost| !rhost.is_empty()), tty.filter(|tty| !tty.is_empty())) {
+            (Some(rhost), _) => rhost.parse().ok().map(|address: IpAddr| Self::Address(address.to_canonical())),
+            (None, Some(tty)) => Some(Self::Terminal(tty.to_owned())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// What is demanded of a login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Demand<'r> {
+    /// A code.
+    Code,
+    /// None, by the rule of that name.
+    Nothing(&'r str),
+    /// Nothing helps, so nothing is asked for.
+    Refusal,
+}
+
+/// What the settings demand. Whoever once had a device is never let by as one who has none yet.
+pub fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
+    let exemption = settings.rules.iter().find(|rule| holds(rule, facts)).map(|rule| rule.name.as_str());
+    let by = exemption.or_else(|| if facts.ever_enrolled { None } else { not_yet(settings, facts) });
+    match by {
+        Some(rule) => Demand::Nothing(rule),
+        None if !facts.ever_enrolled && settings.unknown_users == UnknownUsers::Deny => Demand::Refusal,
+        None => Demand::Code,
+    }
+}
+
+/// Of a rule every condition must hold that it has. Groups come last: another condition may spare the look-up.
+fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
+    !rule.is_without_condition()
+        && meets(&rule.users, |user| user == facts.user)
+        && meets(&rule.services, |service| facts.service == Some(service))
+        && meets(&rule.from, |place| facts.origin.is_some_and(|origin| lies_in(origin, place)))
+        && meets(&rule.hours, |hours| (facts.time)().is_some_and(|time| hours.hold(time)))
+        && meets(&rule.groups, |group| (facts.is_member)(group))
+}
+
+/// Whether a condition holds: it is not there, or one of its list does.
+fn meets<T>(list: &[T], holds: impl Fn(&T) -> bool) -> bool {
+    list.is_empty() || list.iter().any(holds)
+}
+
+fn lies_in(origin: &Origin, place: &Place) -> bool {
+    match (origin, place) {
+        (Origin::Address(address), Place::Block(block)) => block.holds(*address),
+        (Origin::Terminal(_), Place::Local) => true,
+        (Origin::Address(_), Place::Local) | (Origin::Terminal(_), Place::Block(_)) => false,
+    }
+}
+
+/// Why somebody who never had a device is let by.
+fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
+    if settings.roll_out.observe {
+        Some(OBSERVE)
+    } else if has_time_left(&settings.roll_out, facts) {
+        Some(ENFORCE_AFTER)
+    } else {
+        (settings.unknown_users == UnknownUsers::Skip).then_some(UNKNOWN_USERS)
+    }
+}
+
+fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
+    let before = |day| (facts.time)().is_some_and(|time| time.date < day);
+    roll_out.enforce_after.iter().any(|(whom, day)| before(*day) && is_meant(whom, facts))
+}
+
+fn is_meant(whom: &Whom, facts: &Facts<'_>) -> bool {
+    match whom {
+        Whom::Everybody => true,
+        Whom::Group(group) => (facts.is_member)(group),
+    }
+}
+
+#[cfg(test)]
+mod tests;

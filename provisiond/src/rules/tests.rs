@@ -1,0 +1,165 @@
+use common::calendar::Date;
+use common::limits::Block;
+use common::rules::Hours;
+use proptest::prelude::*;
+
+use super::*;
+
+/// What can be proven about the login of the test, one by one.
+#[derive(Clone, Copy, Debug)]
+struct Proven {
+    user: bool,
+    group: bool,
+    place: bool,
+    service: bool,
+    time: bool,
+}
+
+const ALL: Proven = Proven { user: true, group: true, place: true, service: true, time: true };
+
+/// A rule with these conditions, each of which the login of the test meets if it is proven.
+fn rule(conditions: Proven) -> Rule {
+    let user = || UserName::new("backup").unwrap();
+    let some = |given: bool, text: &str| if given { vec!["other".to_owned(), text.to_owned()] } else { Vec::new() };
+    let blocks = ["2001:db8::/32", "192.0.2.0/24"].map(|text| Place::Block(Block::parse(text).unwrap()));
+    Rule {
+        name: "the-rule".into(),
+        users: if conditions.user { vec![UserName::new("other").unwrap(), user()] } else { Vec::new() },
+        groups: some(conditions.group, "ansible"),
+        from: if conditions.place { blocks.to_vec() } else { Vec::new() },
+        services: some(conditions.service, "sshd"),
+        hours: if conditions.time { vec![Hours::parse("wed 08:00-18:00").unwrap()] } else { Vec::new() },
+    }
+}
+
+/// The demand on a login of which so much is proven.
+fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand<'_> {
+    let user = UserName::new(if proven.user { "backup" } else { "mallory" }).unwrap();
+    let origin = Origin::told(Some(if proven.place { "192.0.2.7" } else { "backup.example.org" }), None);
+    let facts = Facts {
+        user: &user,
+        is_member: &|group| proven.group && group == "ansible",
+        origin: origin.as_ref(),
+        service: proven.service.then_some("sshd"),
+        time: &|| proven.time.then(noon),
+        ever_enrolled,
+    };
+    demand(exemptions, &facts)
+}
+
+fn noon() -> LocalTime {
+    LocalTime { date: Date::parse("2026-11-25").unwrap(), weekday: 2, minute: 12 * 60, second: 0 }
+}
+
+fn only(rule: Rule) -> Exemptions {
+    Exemptions { rules: vec![rule], ..Exemptions::default() }
+}
+
+fn proven() -> impl Strategy<Value = Proven> {
+    any::<[bool; 5]>().prop_map(|[user, group, place, service, time]| Proven { user, group, place, service, time })
+}
+
+proptest! {
+    /// Every condition that a rule has must be proven, whatever else is.
+    #[test]
+    fn no_combination_of_what_is_not_proven_matches(conditions in proven(), proven in proven(), enrolled: bool) {
+        let met = |given: bool, proven: bool| !given || proven;
+        let all_met = met(conditions.user, proven.user)
+            && met(conditions.group, proven.group)
+            && met(conditions.place, proven.place)
+            && met(conditions.service, proven.service)
+            && met(conditions.time, proven.time);
+        let exemptions = only(rule(conditions));
+        let matches = all_met && !exemptions.rules[0].is_without_condition();
+        let expected = if matches { Demand::Nothing("the-rule") } else { Demand::Code };
+        prop_assert_eq!(judge(&exemptions, proven, enrolled), expected);
+    }
+
+    #[test]
+    fn a_host_that_has_only_a_name_is_nowhere(name in "[a-z0-9.:%/-]{1,40}") {
+        prop_assume!(name.parse::<IpAddr>().is_err());
+        prop_assert_eq!(Origin::told(Some(&name), Some("pts/1")), None);
+    }
+}
+
+#[test]
+fn a_rule_without_conditions_matches_nobody() {
+    let none = Proven { user: false, group: false, place: false, service: false, time: false };
+    assert_eq!(judge(&only(rule(none)), ALL, true), Demand::Code);
+}
+
+#[test]
+fn the_first_rule_that_holds_is_named() {
+    let named = |name: &str, conditions| Rule { name: name.into(), ..rule(conditions) };
+    let service_and_time = Proven { user: false, group: false, place: false, ..ALL };
+    let rules = vec![named("first", ALL), named("second", service_and_time), named("third", service_and_time)];
+    let exemptions = Exemptions { rules, ..Exemptions::default() };
+    assert_eq!(judge(&exemptions, ALL, true), Demand::Nothing("first"));
+    assert_eq!(judge(&exemptions, Proven { user: false, ..ALL }, true), Demand::Nothing("second"));
+    assert_eq!(judge(&exemptions, Proven { time: false, ..ALL }, true), Demand::Code);
+}
+
+#[test]
+fn only_the_terminals_of_this_machine_are_local() {
+    let local = only(Rule { from: vec![Place::Local], ..rule(Proven { place: false, ..ALL }) });
+    for (rhost, tty, expected) in [
+        (None, Some("/dev/tty1"), Demand::Nothing("the-rule")),
+        (Some(""), Some("pts/3"), Demand::Nothing("the-rule")),
+        (Some("127.0.0.1"), Some("ssh"), Demand::Code),
+        (Some("localhost"), Some("pts/3"), Demand::Code),
+        (None, None, Demand::Code),
+        (Some(""), Some(""), Demand::Code),
+    ] {
+        let (user, origin) = (UserName::new("backup").unwrap(), Origin::told(rhost, tty));
+        let facts = Facts {
+            user: &user,
+            is_member: &|_| true,
+            origin: origin.as_ref(),
+            service: Some("sshd"),
+            time: &|| Some(noon()),
+            ever_enrolled: true,
+        };
+        assert_eq!(demand(&local, &facts), expected, "{rhost:?} {tty:?}");
+    }
+}
+
+#[test]
+fn an_address_has_many_spellings() {
+    assert_eq!(Origin::told(Some("::ffff:192.0.2.7"), None), Origin::told(Some("192.0.2.7"), Some("ssh")));
+    for nothing in ["192.0.2.7 ", "192.0.2.07", "3221225991", "0xc0000207", "192.0.2", "fe80::1%eth0", "[::1]"] {
+        assert_eq!(Origin::told(Some(nothing), Some("tty1")), None, "{nothing}");
+    }
+}
+
+/// What becomes of who has no device, by the sections that are about them: never enrolled, and enrolled once.
+#[test]
+fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_never() {
+    let day = |text| Date::parse(text).unwrap();
+    let until = |whom, text| RollOut { observe: false, enforce_after: vec![(whom, day(text))] };
+    let (staff, ansible) = (|| Whom::Group("staff".into()), || Whom::Group("ansible".into()));
+    let observe = RollOut { observe: true, ..RollOut::default() };
+    for (roll_out, unknown_users, expected) in [
+        (RollOut::default(), UnknownUsers::Ask, Demand::Code),
+        (RollOut::default(), UnknownUsers::Skip, Demand::Nothing(UNKNOWN_USERS)),
+        (RollOut::default(), UnknownUsers::Deny, Demand::Refusal),
+        (until(Whom::Everybody, "2026-11-26"), UnknownUsers::Ask, Demand::Nothing(ENFORCE_AFTER)),
+        (until(Whom::Everybody, "2026-11-25"), UnknownUsers::Ask, Demand::Code),
+        (until(ansible(), "2026-11-26"), UnknownUsers::Deny, Demand::Nothing(ENFORCE_AFTER)),
+        (until(staff(), "2027-11-26"), UnknownUsers::Deny, Demand::Refusal),
+        (observe, UnknownUsers::Deny, Demand::Nothing(OBSERVE)),
+    ] {
+        let exemptions = Exemptions { roll_out, unknown_users, ..Exemptions::default() };
+        assert_eq!(judge(&exemptions, ALL, false), expected, "{exemptions:?}");
+        assert_eq!(judge(&exemptions, ALL, true), Demand::Code, "{exemptions:?}");
+    }
+}
+
+#[test]
+fn without_a_clock_or_a_group_nobody_has_time_left() {
+    let enforce_after = vec![(Whom::Group("ansible".into()), Date::parse("2026-12-01").unwrap())];
+    let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
+    assert_eq!(judge(&exemptions, ALL, false), Demand::Nothing(ENFORCE_AFTER));
+    for missing in [Proven { time: false, ..ALL }, Proven { group: false, ..ALL }] {
+        assert_eq!(judge(&exemptions, missing, false), Demand::Code);
+    }
+}
