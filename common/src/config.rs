@@ -20,6 +20,7 @@ use crate::exemptions::{Exemptions, RawExemptions};
 use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
+use crate::roles::{RawRoles, RawVerifiers, Roles};
 use crate::roll_out::{RawRollOut, UnknownUsers};
 use crate::rules::RawRule;
 use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
@@ -37,8 +38,8 @@ pub struct Settings {
     pub encrypt_cost: u32,
     /// Where records are kept.
     pub store: SledSettings,
-    /// The group whose members are administrators; nobody if unset.
-    pub admin_group: Option<String>,
+    /// Who may do more than others.
+    pub roles: Roles,
     /// How attempts are judged.
     pub policy: Policy,
     /// What a source may try.
@@ -107,8 +108,8 @@ impl Settings {
             encrypt_cost: raw.context.encrypt_cost().at(path)?,
             new_device: raw.context.new_device().at(path)?,
             secrets,
-            store: raw.provisiond.store.check().at(path)?,
-            admin_group: raw.provisiond.admin_group,
+            store: raw.store.check().at(path)?,
+            roles: raw.roles.check().map_err(|(key, why)| bad(key, why)).at(path)?,
             policy: raw.policy.check().at(path)?,
             limits: raw.limits.check().map_err(|why| bad("limits.trusted-sources", why)).at(path)?,
             audit: raw.audit.0,
@@ -238,7 +239,8 @@ enum Source {
 struct RawSettings {
     context: RawContext,
     allow_weak_secrets: bool,
-    provisiond: RawProvisiond,
+    store: RawStore,
+    roles: RawRoles,
     policy: RawPolicy,
     limits: RawLimits,
     audit: RawAudit,
@@ -250,10 +252,12 @@ impl RawSettings {
         let file: Option<RawFile> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
         let mut file = file.unwrap_or_default();
         let (totp, exemptions) = (file.totp()?, file.exemptions());
+        let (store, roles) = file.provisiond.unwrap_or_default().parts();
         Ok(Self {
             context: totp.context.unwrap_or_default(),
             allow_weak_secrets: totp.allow_weak_secrets.unwrap_or(false),
-            provisiond: file.provisiond.unwrap_or_default(),
+            store,
+            roles,
             policy: file.policy.unwrap_or_default(),
             limits: file.limits.unwrap_or_default(),
             audit: file.audit.unwrap_or_default(),
@@ -384,6 +388,16 @@ struct RawProvisiond {
     store: RawStore,
     #[serde(rename = "admin-group", alias = "admin_group")]
     admin_group: Option<String>,
+    #[serde(rename = "helpdesk-group", alias = "helpdesk_group")]
+    helpdesk_group: Option<String>,
+    verifiers: RawVerifiers,
+}
+
+impl RawProvisiond {
+    fn parts(self) -> (RawStore, RawRoles) {
+        let Self { store, admin_group, helpdesk_group, verifiers } = self;
+        (store, RawRoles { admin_group, helpdesk_group, verifiers })
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -514,7 +528,7 @@ mod tests {
             assert_eq!(settings.new_device.label, "{user}@{host}");
             assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: DEFAULT_REFILL });
             assert_eq!(settings.store, SledSettings { path: DEFAULT_STORE.into(), cache_mib: 32 });
-            assert_eq!((settings.admin_group, settings.new_device.issuer), (None, None));
+            assert_eq!((settings.roles, settings.new_device.issuer), (Roles::default(), None));
             assert_eq!(settings.encrypt_cost, 14);
             assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
             assert_eq!(settings.audit, AuditSettings::default());
@@ -527,7 +541,8 @@ mod tests {
         let folder = Folder::new();
         let text = format!(
             "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
-             provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n\
+             provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n  helpdesk_group: help\n\
+             \x20 verifiers: {{vpn: {{user: openvpn, services: [openvpn], users_group: vpn}}}}\n\
              policy: {{window: 0, budget: 0, refill: 2h}}\n\
              limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
              audit: {{delivery: required, format: json}}\n\
@@ -538,7 +553,9 @@ mod tests {
         assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
         assert_eq!(settings.new_device.issuer.unwrap().as_str(), "x y");
         assert_eq!(settings.store, SledSettings { path: "/srv/store".into(), cache_mib: 8 });
-        assert_eq!(settings.admin_group.as_deref(), Some("wheel"));
+        assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
+        assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));
+        assert_eq!(settings.roles.verifiers.len(), 1);
         assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200) });
         assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
         assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
@@ -630,6 +647,10 @@ mod tests {
             ("roll-out: {enforce-after: {staff: soon}}\n", "'roll-out': 'staff'"),
             ("unknown-users: allow\n", "line 1"),
             ("provisiond: {store: {etcd: {}}}\n", "etcd"),
+            ("provisiond: {admin-group: ''}\n", "provisiond.admin-group"),
+            ("provisiond: {helpdesk-group: [a]}\n", "line 1"),
+            ("provisiond: {verifiers: {a: {user: root, services: [s], users-group: g}}}\n", "provisiond.verifiers"),
+            ("provisiond: {verifiers: {a: {}}}\n", "line 1"),
             ("provisiond: {store: sled}\n", "line 1"),
             ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),
             ("totp: {context: {digits: 5}}\n", "6 to 10"),

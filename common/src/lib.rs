@@ -38,6 +38,8 @@ pub mod lineage;
 #[cfg(feature = "sealing")]
 pub mod otpauth;
 #[cfg(feature = "sealing")]
+pub mod roles;
+#[cfg(feature = "sealing")]
 pub mod roll_out;
 #[cfg(feature = "sealing")]
 pub mod rules;

@@ -69,7 +69,7 @@ fn keys(value: &Value, path: &str) -> Vec<String> {
 }
 
 /// Mappings whose keys are tags, names or groups.
-const CHOSEN: [&str; 2] = ["totp.context.secrets", "roll-out.enforce-after"];
+const CHOSEN: [&str; 3] = ["totp.context.secrets", "roll-out.enforce-after", "provisiond.verifiers"];
 
 fn load(text: &str) -> Result<Settings, ConfigError> {
     let folder = tempfile::tempdir().unwrap();

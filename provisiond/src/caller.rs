@@ -2,12 +2,13 @@
 
 use std::os::fd::AsFd;
 
+use common::roles::Roles;
 use common::user::UserName;
 use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
-use crate::names::{Account, Asking};
+use crate::names::{Account, Asking, NoAnswer};
 
 /// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
 /// and su it is the person's.
@@ -36,11 +37,13 @@ impl Peer {
     }
 }
 
-/// What a caller may do, in rising order.
+/// What a caller may do, in rising order. Each may also do what an account may for its own sake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// An account, for its own sake.
     Own,
+    /// A member of the helpdesk's group.
+    Helpdesk,
     /// A member of the administrators' group.
     Admin,
     /// Uid 0.
@@ -53,6 +56,7 @@ impl Role {
     pub fn word(self) -> &'static str {
         match self {
             Self::Own => "self",
+            Self::Helpdesk => "helpdesk",
             Self::Admin => "admin",
             Self::Root => "root",
         }
@@ -74,7 +78,7 @@ impl Caller {
     /// The role of `peer`, if it has one. Root is root without asking the name service, which may be down when root
     /// is needed most. Nobody, and uids that have no account, have no role.
     #[must_use]
-    pub fn identify(peer: Peer, admin_group: Option<&str>, names: Asking<'_>) -> Option<Self> {
+    pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Option<Self> {
         if peer.is_root() {
             let account = Account { name: UserName::new("root").ok()?, uid: ROOT, gid: ROOT };
             return Some(Self { peer, role: Role::Root, account });
@@ -83,13 +87,24 @@ impl Caller {
             return None;
         }
         let account = names.by_uid(peer.uid).ok().flatten()?;
-        let is_admin = admin_group.map_or(Ok(false), |group| names.is_member(&account, group)).ok()?;
-        let role = if is_admin { Role::Admin } else { Role::Own };
+        let role = role_of(&account, roles, names).ok()?;
         Some(Self { peer, role, account })
     }
 }
 
-const ROOT: u32 = 0;
+fn role_of(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<Role, NoAnswer> {
+    let is_in = |group: &Option<String>| group.as_deref().map_or(Ok(false), |group| names.is_member(account, group));
+    Ok(if is_in(&roles.admin_group)? {
+        Role::Admin
+    } else if is_in(&roles.helpdesk_group)? {
+        Role::Helpdesk
+    } else {
+        Role::Own
+    })
+}
+
+/// Root's uid, by whatever names it goes.
+pub const ROOT: u32 = 0;
 /// The overflow uids: what a uid looks like that cannot be told (user_namespaces(7)), and "no uid" itself.
 const NOBODIES: [u32; 3] = [65534, 65535, u32::MAX];
 
@@ -98,20 +113,25 @@ mod tests {
     use super::*;
     use crate::names::Names;
 
-    fn identify(uid: u32, group: Option<&str>) -> Option<(Role, String)> {
+    fn identify(uid: u32, admins: Option<&str>, helpdesk: Option<&str>) -> Option<(Role, String)> {
         let names = Names::start().unwrap();
-        let caller = Caller::identify(Peer { uid, pid: 1 }, group, names.asking())?;
+        let [admin_group, helpdesk_group] = [admins, helpdesk].map(|group| group.map(str::to_owned));
+        let roles = Roles { admin_group, helpdesk_group, ..Roles::default() };
+        let caller = Caller::identify(Peer { uid, pid: 1 }, &roles, names.asking())?;
         Some((caller.role, caller.account.name.to_string()))
     }
 
     #[test]
     fn roles_follow_from_the_uid() {
-        assert_eq!(identify(0, None), Some((Role::Root, "root".into())));
-        assert_eq!(identify(1, None), Some((Role::Own, "daemon".into())));
-        assert_eq!(identify(1, Some("daemon")), Some((Role::Admin, "daemon".into())));
-        assert_eq!(identify(1, Some("root")), Some((Role::Own, "daemon".into())));
+        assert_eq!(identify(0, None, None), Some((Role::Root, "root".into())));
+        let daemon = |role| Some((role, "daemon".into()));
+        assert_eq!(identify(1, None, None), daemon(Role::Own));
+        assert_eq!(identify(1, Some("daemon"), None), daemon(Role::Admin));
+        assert_eq!(identify(1, Some("root"), Some("daemon")), daemon(Role::Helpdesk));
+        assert_eq!(identify(1, Some("daemon"), Some("daemon")), daemon(Role::Admin));
+        assert_eq!(identify(1, Some("root"), Some("root")), daemon(Role::Own));
         for nobody in [65534, 65535, u32::MAX, 3_999_999_999] {
-            assert_eq!(identify(nobody, None), None, "{nobody}");
+            assert_eq!(identify(nobody, None, None), None, "{nobody}");
         }
     }
 }

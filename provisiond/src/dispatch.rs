@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use common::event::Event;
 use common::frame::{FrameError, outgoing, send_frame};
 use common::protocol::{self, Error, OutgoingReply, Request, from_object};
+use common::roles::Roles;
 use common::user::UserName;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ use crate::caller::{Caller, Peer, Role};
 use crate::named::Named;
 use crate::names::Asking;
 use crate::service::{Call, Service};
+use crate::target;
 use crate::verify::not_permitted;
 
 /// Answers one message. An error of the caller's is answered; only a failing socket is an error here.
@@ -84,6 +86,8 @@ methods! {
 pub enum Permission {
     /// Anybody's.
     Any,
+    /// Those of ordinary people: see [`target::ordinary`].
+    Ordinary,
     /// Its own account's.
     Own,
     /// Its own account's, with a current code.
@@ -102,10 +106,10 @@ pub fn permission(method: Method, role: Role) -> Permission {
     match (role, method) {
         (Role::Root, _) => Permission::Any,
         (Role::Admin, Import | Export) => Permission::Never,
-        (Role::Admin, _) => Permission::Any,
-        (Role::Own, Challenge | Verify | Confirm | Show) => Permission::Own,
-        (Role::Own, Enroll | SetState | Revoke) => Permission::OwnWithProof,
-        (Role::Own, List | Events | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
+        (Role::Admin, _) | (Role::Helpdesk, Show | List | Events) => Permission::Any,
+        (_, Challenge | Verify | Confirm | Show) => Permission::Own,
+        (_, Enroll | SetState | Revoke) => Permission::OwnWithProof,
+        (_, List | Events | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
     }
 }
 
@@ -197,13 +201,19 @@ fn handle(
     replies: &Replies<'_>,
 ) -> Result<(), Stop> {
     let subject = subject(request);
-    let done = permitted(visitor, method, subject.user.as_deref()).map_err(Stop::Error).and_then(|permitted| {
-        let Permitted { caller, ref named, proof } = permitted;
+    let roles = &service.settings().roles;
+    let permitted = permitted(visitor, method, subject.user.as_deref(), roles);
+    let reason = permitted.as_ref().err().and_then(|refusal| refusal.reason);
+    let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
+        let Permitted { ref caller, ref named, proof } = permitted;
         let call = Call { caller, user: named.user(), named, names: visitor.names, proof, deadline: replies.deadline };
         run(service, &call, method, request, replies)
     });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
-        service.log_for(visitor.peer, not_permitted(method.name(), subject.user.as_deref(), &visitor.peer));
+        service.log_for(
+            visitor.peer,
+            not_permitted(method.name(), subject.user.as_deref(), &visitor.peer).with_some("reason", reason),
+        );
     }
     done
 }
@@ -256,27 +266,46 @@ struct Subject {
 }
 
 /// A call that the table permits.
-struct Permitted<'a> {
-    caller: &'a Caller,
+struct Permitted {
+    /// In the role that permits it: who acts for their own sake is themselves, whatever else they are.
+    caller: Caller,
     named: Named,
     /// Whether a proof is needed.
     proof: bool,
 }
 
+/// A call that it does not.
+struct Refusal {
+    error: Error,
+    /// For the log.
+    reason: Option<&'static str>,
+}
+
+impl Refusal {
+    const DENIED: Self = Self { error: Error::PermissionDenied, reason: None };
+}
+
 /// Asks the table, and who the user is that the call names: the caller's own if it names nobody.
-fn permitted<'a>(visitor: &'a Visitor<'_>, method: Method, user: Option<&str>) -> Result<Permitted<'a>, Error> {
-    let caller = visitor.caller.as_ref().ok_or(Error::PermissionDenied)?;
+fn permitted(visitor: &Visitor<'_>, method: Method, user: Option<&str>, roles: &Roles) -> Result<Permitted, Refusal> {
+    let caller = visitor.caller.as_ref().ok_or(Refusal::DENIED)?;
     let permission = permission(method, caller.role);
     if permission == Permission::Never {
-        return Err(Error::PermissionDenied);
+        return Err(Refusal::DENIED);
     }
-    let user = user.map(UserName::new).transpose().map_err(|why| Error::bad("user", why))?;
-    let named = match user.filter(|user| *user != caller.account.name) {
-        None => Named::own(&caller.account),
+    let user = user.map(UserName::new).transpose();
+    let user = user.map_err(|why| Refusal { error: Error::bad("user", why), reason: None })?;
+    let named = match (user.filter(|user| *user != caller.account.name), permission) {
+        (None, _) => Named::own(&caller.account),
+        (Some(user), Permission::Any | Permission::Ordinary) => Named::of(user, visitor.names),
         // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
-        Some(_) if permission != Permission::Any => return Err(Error::PermissionDenied),
-        Some(user) => Named::of(user, visitor.names),
+        (Some(_), _) => return Err(Refusal::DENIED),
     };
+    if permission == Permission::Ordinary {
+        let permitted = target::ordinary(&named, caller.peer.uid, roles, visitor.names);
+        permitted.map_err(|reason| Refusal { reason: Some(reason), ..Refusal::DENIED })?;
+    }
+    let own = matches!(permission, Permission::Own | Permission::OwnWithProof);
+    let caller = Caller { role: if own { Role::Own } else { caller.role }, ..caller.clone() };
     Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
 }
 
@@ -435,7 +464,7 @@ mod tests {
     }
 
     fn outcome(visitor: &Visitor<'_>, method: Method, user: Option<&str>) -> &'static str {
-        match permitted(visitor, method, user) {
+        match permitted(visitor, method, user, &Roles::default()).map_err(|refusal| refusal.error) {
             Ok(Permitted { proof: false, .. }) => "yes",
             Ok(Permitted { proof: true, .. }) => "with proof",
             Err(Error::PermissionDenied) => "no",
@@ -443,30 +472,33 @@ mod tests {
         }
     }
 
-    /// Each method: for root and admins on anybody, for an account on its own and on another's.
-    const TABLE: &[(Method, &str, &str, &str, &str)] = &[
-        (Method::Challenge, "yes", "yes", "yes", "no"),
-        (Method::Verify, "yes", "yes", "yes", "no"),
-        (Method::Enroll, "yes", "yes", "with proof", "no"),
-        (Method::Confirm, "yes", "yes", "yes", "no"),
-        (Method::Show, "yes", "yes", "yes", "no"),
-        (Method::List, "yes", "yes", "no", "no"),
-        (Method::Events, "yes", "yes", "no", "no"),
-        (Method::SetState, "yes", "yes", "with proof", "no"),
-        (Method::Revoke, "yes", "yes", "with proof", "no"),
-        (Method::Import, "yes", "no", "no", "no"),
-        (Method::Export, "yes", "no", "no", "no"),
-        (Method::Status, "yes", "yes", "no", "no"),
-        (Method::Reload, "yes", "yes", "no", "no"),
-        (Method::ClockAccept, "yes", "yes", "no", "no"),
+    /// Each method: for root, admins and the helpdesk on anybody, for an account on its own and on another's.
+    const TABLE: &[(Method, &str, &str, &str, &str, &str)] = &[
+        (Method::Challenge, "yes", "yes", "no", "yes", "no"),
+        (Method::Verify, "yes", "yes", "no", "yes", "no"),
+        (Method::Enroll, "yes", "yes", "no", "with proof", "no"),
+        (Method::Confirm, "yes", "yes", "no", "yes", "no"),
+        (Method::Show, "yes", "yes", "yes", "yes", "no"),
+        (Method::List, "yes", "yes", "yes", "no", "no"),
+        (Method::Events, "yes", "yes", "yes", "no", "no"),
+        (Method::SetState, "yes", "yes", "no", "with proof", "no"),
+        (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
+        (Method::Import, "yes", "no", "no", "no", "no"),
+        (Method::Export, "yes", "no", "no", "no", "no"),
+        (Method::Status, "yes", "yes", "no", "no", "no"),
+        (Method::Reload, "yes", "yes", "no", "no", "no"),
+        (Method::ClockAccept, "yes", "yes", "no", "no", "no"),
     ];
 
     #[test]
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
         assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
         let names = Names::start().unwrap();
-        for &(method, root, admin, own, other) in TABLE {
+        for &(method, root, admin, helpdesk, own, other) in TABLE {
             let alice = visitor(Role::Own, "alice", &names);
+            let helga = visitor(Role::Helpdesk, "helga", &names);
+            assert_eq!(outcome(&helga, method, Some("bob")), helpdesk, "{method:?}");
+            assert_eq!(outcome(&helga, method, None), if helpdesk == "yes" { "yes" } else { own }, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Root, "root", &names), method, Some("bob")), root, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Admin, "adam", &names), method, Some("bob")), admin, "{method:?}");
             assert_eq!(outcome(&alice, method, Some("alice")), own, "{method:?}");

@@ -42,6 +42,7 @@ pub mod spray;
 pub mod startup;
 pub mod status;
 pub mod store;
+pub mod target;
 pub mod throttle;
 pub mod tombstone;
 pub mod turns;

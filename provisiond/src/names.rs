@@ -62,7 +62,13 @@ impl Names {
     #[must_use]
     pub fn asking(&self) -> Asking<'_> {
         let now = Instant::now();
-        Asking { names: self, until: now.checked_add(PATIENCE).unwrap_or(now) }
+        self.asking_until(now.checked_add(PATIENCE).unwrap_or(now))
+    }
+
+    /// The same, with a deadline of its own.
+    #[must_use]
+    pub fn asking_until(&self, until: Instant) -> Asking<'_> {
+        Asking { names: self, until }
     }
 }
 

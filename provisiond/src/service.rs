@@ -147,7 +147,7 @@ impl Service {
     /// Who a process is, by the settings and the account database of now.
     #[must_use]
     pub fn identify(&self, peer: Peer, names: Asking<'_>) -> Option<Caller> {
-        Caller::identify(peer, self.settings().admin_group.as_deref(), names)
+        Caller::identify(peer, &self.settings().roles, names)
     }
 
     /// The one reading of the clock that a call is judged by.

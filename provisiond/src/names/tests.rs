@@ -38,7 +38,7 @@ fn a_late_answer_is_no_answer_for_this_call_and_an_answer_for_the_next() {
     let known = Known::<u8, u8>::default();
     let (release, released) = sync_channel::<()>(0);
     *RELEASED.lock().unwrap() = Some(released);
-    let asking = Asking { names: &names, until: Instant::now() + Duration::from_millis(100) };
+    let asking = names.asking_until(Instant::now() + Duration::from_millis(100));
     let wait_then_answer: fn(&u8) -> Found<u8> = |_| {
         let released = RELEASED.lock().unwrap().take();
         let _ = released.map(|released| released.recv());
@@ -59,7 +59,7 @@ static RELEASED: Mutex<Option<Receiver<()>>> = Mutex::new(None);
 fn a_name_service_that_hangs_costs_a_call_one_second_at_most_and_others_nothing_more_than_that() {
     let names = Names::start().unwrap();
     let known = Known::<usize, ()>::default();
-    let asking = Asking { names: &names, until: Instant::now() + Duration::from_millis(50) };
+    let asking = names.asking_until(Instant::now() + Duration::from_millis(50));
     for number in 0..THREADS + QUEUE + 2 {
         let hang: fn(&usize) -> Found<()> = |_| {
             std::thread::park();

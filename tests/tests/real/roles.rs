@@ -199,17 +199,19 @@ struct Caller {
 enum Role {
     Root,
     Admin,
+    Helpdesk,
     Own,
     None,
 }
 
 /// Everybody. Bob's record is somebody else's to all of them but himself.
-fn callers() -> [Caller; 7] {
+fn callers() -> [Caller; 8] {
     let named = |name: &'static str, role| Caller { name, who: Who::user(name), account: Some(name), role };
     let number = |name, uid| Caller { name, who: Who::number(uid), account: None, role: Role::None };
     [
         named("root", Role::Root),
         named("carol", Role::Admin),
+        named("dave", Role::Helpdesk),
         named("alice", Role::Own),
         named("bob", Role::Own),
         named(world::DAEMON, Role::Own),
@@ -260,8 +262,12 @@ impl Cell {
         match caller.role {
             Role::Root if says("root") => Permission::Yes,
             Role::Admin if says("admin") => Permission::Yes,
-            Role::Own if own && says("self") => Permission::Yes,
-            Role::Own if own && says("self with proof") => Permission::WithProof,
+            Role::Helpdesk if says("helpdesk") => Permission::Yes,
+            // Whom we ask about besides themselves is one.
+            Role::Helpdesk if !own && says("helpdesk for ordinary accounts") => Permission::Yes,
+            Role::None => Permission::No,
+            _ if own && says("self") => Permission::Yes,
+            _ if own && says("self with proof") => Permission::WithProof,
             _ => Permission::No,
         }
     }
@@ -343,15 +349,18 @@ pub(crate) fn uid_of(user: &str) -> String {
     format!(" uid={} ", world::user(user).uid)
 }
 
-/// A daemon whose administrators are carol.
+/// A daemon whose administrators are carol, and whose helpdesk is dave.
 pub(crate) fn daemon_with_admins() -> Daemon {
-    Setup::new().with(&format!("  admin-group: {}\n", admins())).start()
+    Setup::new().with(&format!("  admin-group: {}\n  helpdesk-group: totp-help\n", admins())).start()
 }
 
-/// The administrators' group. Two programs cannot change the account database at once.
+/// The administrators' group; the helpdesk's is made with it. Two programs cannot change the account database at once.
 fn admins() -> &'static str {
-    static GROUP: OnceLock<()> = OnceLock::new();
-    GROUP.get_or_init(|| world::group("totp-admins", &["carol"]));
+    static GROUPS: OnceLock<()> = OnceLock::new();
+    GROUPS.get_or_init(|| {
+        world::group("totp-admins", &["carol"]);
+        world::group("totp-help", &["dave"]);
+    });
     "totp-admins"
 }
 

@@ -1,0 +1,211 @@
+//! The settings that say who may do what: groups of people, and daemons that ask for others.
+
+use std::fmt;
+
+use serde::de::{self, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::text::printable;
+use crate::user::UserName;
+
+/// Who may do more than others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Roles {
+    /// The group whose members are administrators; nobody if unset.
+    pub admin_group: Option<String>,
+    /// The group whose members help people to log in; nobody if unset.
+    pub helpdesk_group: Option<String>,
+    /// Daemons that ask for others.
+    pub verifiers: Vec<Verifier>,
+}
+
+impl Roles {
+    /// What the account `user` may ask for others, if anything.
+    #[must_use]
+    pub fn verifier(&self, user: &UserName) -> Option<&Verifier> {
+        self.verifiers.iter().find(|verifier| verifier.user == *user)
+    }
+}
+
+/// A daemon that asks for others without being root.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verifier {
+    /// What the settings call it.
+    pub name: String,
+    /// The account that it runs as.
+    pub user: UserName,
+    /// The services that it may ask for.
+    pub services: Vec<String>,
+    /// The group whose members it may ask for.
+    pub users_group: String,
+    /// Whether the address it names is believed to be where a login comes from.
+    pub trusted_rhost: bool,
+}
+
+/// The keys of the section `provisiond` that this file owns, as they are written.
+#[derive(Default)]
+pub(crate) struct RawRoles {
+    pub(crate) admin_group: Option<String>,
+    pub(crate) helpdesk_group: Option<String>,
+    pub(crate) verifiers: RawVerifiers,
+}
+
+impl RawRoles {
+    /// The roles, or the key that cannot be used and why.
+    pub(crate) fn check(self) -> Result<Roles, (&'static str, String)> {
+        let group = |key, group: Option<String>| group.map(group_name).transpose().map_err(|why| (key, why));
+        Ok(Roles {
+            admin_group: group("provisiond.admin-group", self.admin_group)?,
+            helpdesk_group: group("provisiond.helpdesk-group", self.helpdesk_group)?,
+            verifiers: self.verifiers.check().map_err(|why| ("provisiond.verifiers", why))?,
+        })
+    }
+}
+
+/// Names and their entries, in the order of the file.
+#[derive(Default)]
+pub(crate) struct RawVerifiers(Vec<(String, RawVerifier)>);
+
+impl RawVerifiers {
+    fn check(self) -> Result<Vec<Verifier>, String> {
+        let mut verifiers: Vec<Verifier> = Vec::new();
+        for (name, raw) in self.0 {
+            let shown = printable(&name);
+            let verifier = raw.check(name).map_err(|why| format!("'{shown}': {why}"))?;
+            if let Some(other) = verifiers.iter().find(|other| other.user == verifier.user) {
+                return Err(format!("'{}' and '{shown}' are both '{}': make one of them", other.name, other.user));
+            }
+            verifiers.push(verifier);
+        }
+        Ok(verifiers)
+    }
+}
+
+impl<'de> Deserialize<'de> for RawVerifiers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(VerifiersVisitor)
+    }
+}
+
+/// Reads a map that says nothing twice: the last one would otherwise win in silence.
+struct VerifiersVisitor;
+
+impl<'de> Visitor<'de> for VerifiersVisitor {
+    type Value = RawVerifiers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("names of verifiers, each with 'user', 'services' and 'users-group'")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut verifiers: Vec<(String, RawVerifier)> = Vec::new();
+        while let Some((name, verifier)) = map.next_entry::<String, RawVerifier>()? {
+            if verifiers.iter().any(|(known, _)| *known == name) {
+                return Err(de::Error::custom(format!("'{}' is repeated", printable(&name))));
+            }
+            if verifiers.len() >= MAX_VERIFIERS {
+                return Err(de::Error::custom(format!("there can be {MAX_VERIFIERS} verifiers at most")));
+            }
+            verifiers.push((name, verifier));
+        }
+        Ok(RawVerifiers(verifiers))
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a verifier's 'user', 'services' and 'users-group'")]
+struct RawVerifier {
+    user: String,
+    services: Vec<String>,
+    #[serde(rename = "users-group", alias = "users_group")]
+    users_group: String,
+    #[serde(rename = "trusted-rhost", alias = "trusted_rhost", default)]
+    trusted_rhost: bool,
+}
+
+impl RawVerifier {
+    fn check(self, name: String) -> Result<Verifier, String> {
+        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(format!("a verifier's name has 1 to {MAX_NAME} letters, digits and '-'"));
+        }
+        let user = UserName::new(&self.user).map_err(|why| why.to_string())?;
+        if user.as_str() == "root" {
+            return Err("root asks for everybody as it is: name the account that the daemon runs as".to_owned());
+        }
+        if self.services.is_empty() || self.services.len() > MAX_SERVICES {
+            return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
+        }
+        if let Some(odd) = self.services.iter().find(|service| !is_name(service)) {
+            return Err(format!("'{}' is no name of a PAM service", printable(odd)));
+        }
+        let users_group = group_name(self.users_group)?;
+        Ok(Verifier { name, user, services: self.services, users_group, trusted_rhost: self.trusted_rhost })
+    }
+}
+
+fn group_name(group: String) -> Result<String, String> {
+    if is_name(&group) { Ok(group) } else { Err(format!("'{}' is no name of a group", printable(&group))) }
+}
+
+fn is_name(text: &str) -> bool {
+    let odd = |c: char| c.is_control() || matches!(c, '/' | ':' | ',');
+    !text.is_empty() && text.len() <= MAX_BYTES && text.trim() == text && !text.contains(odd)
+}
+
+const MAX_VERIFIERS: usize = 16;
+const MAX_NAME: usize = 32;
+const MAX_SERVICES: usize = 16;
+/// Of the name of a service or a group.
+const MAX_BYTES: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verifiers(text: &str) -> Result<Vec<Verifier>, String> {
+        let raw: RawVerifiers = serde_yaml::from_str(text).map_err(|e| e.to_string())?;
+        raw.check()
+    }
+
+    #[test]
+    fn a_verifier_has_an_account_services_and_a_group_of_users() {
+        let text = "openvpn: {user: _openvpn, services: [openvpn, vpn-admin], users_group: vpn}\n\
+                    lock: {user: kiosk, services: [lock], users-group: staff, trusted-rhost: true}\n";
+        let roles = Roles { verifiers: verifiers(text).unwrap(), ..Roles::default() };
+        let of = |user| roles.verifier(&UserName::new(user).unwrap());
+        let openvpn = of("_openvpn").unwrap();
+        assert_eq!((openvpn.name.as_str(), openvpn.users_group.as_str()), ("openvpn", "vpn"));
+        assert_eq!((openvpn.services.len(), openvpn.trusted_rhost), (2, false));
+        assert!(of("kiosk").unwrap().trusted_rhost);
+        assert_eq!(of("openvpn"), None, "it is the account that counts, not the name");
+    }
+
+    #[test]
+    fn a_verifier_that_cannot_be_meant_is_refused_with_a_sentence() {
+        let one = |name: &str, user: &str, services: &str, group: &str| {
+            verifiers(&format!("{name}: {{user: {user}, services: {services}, users-group: {group}}}"))
+        };
+        let many: String = (0..17).map(|n| format!("v{n}: {{user: u{n}, services: [s], users-group: g}}\n")).collect();
+        for (refused, part) in [
+            (one("a b", "u", "[s]", "g"), "letters, digits"),
+            (one(&"a".repeat(33), "u", "[s]", "g"), "1 to 32"),
+            (one("a", "u:v", "[s]", "g"), "a user name cannot contain"),
+            (one("a", "root", "[s]", "g"), "root asks for everybody"),
+            (one("a", "u", "[]", "g"), "1 to 16 services"),
+            (one("a", "u", "[a/b]", "g"), "no name of a PAM service"),
+            (one("a", "u", "[s]", "''"), "no name of a group"),
+            (verifiers("a: {user: u, services: [s]}"), "users-group"),
+            (verifiers("a: {user: u, services: [s], users-group: g, service: x}"), "service"),
+            (verifiers("a: {user: u, services: [s], users-group: g, trusted-rhost: maybe}"), "trusted-rhost"),
+            (verifiers("[a]"), "names of verifiers"),
+            (verifiers(&format!("a: {ONE}\na: {ONE}\n")), "repeated"),
+            (verifiers(&format!("a: {ONE}\nb: {ONE}\n")), "'a' and 'b' are both 'u'"),
+            (verifiers(&many), "16 verifiers at most"),
+        ] {
+            let sentence = refused.unwrap_err();
+            assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+
+    const ONE: &str = "{user: u, services: [s], users-group: g}";
+}
