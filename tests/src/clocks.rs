@@ -52,9 +52,14 @@ impl Clocks {
     /// Gives the daemon-to-be these clocks.
     #[must_use]
     pub fn of(&self, mut setup: Setup) -> Setup {
-        let preload = ("LD_PRELOAD", preloaded());
-        setup.environment.extend([preload, ("CLOCKS", self.path.clone()), ("CLOCKS_BELL", self.bell.clone())]);
+        setup.environment.extend(self.environment());
         setup
+    }
+
+    /// What a program is started with that goes by these clocks.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
+        [("LD_PRELOAD", preloaded()), ("CLOCKS", self.path.clone()), ("CLOCKS_BELL", self.bell.clone())]
     }
 
     /// Unix seconds.

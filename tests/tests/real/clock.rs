@@ -1,12 +1,15 @@
 //! What the clock does, and what comes of it: no code opens two logins, no guess comes back, and the owner is in within two
 //! periods.
 
+use std::process::Command;
+
 use serde_json::{Value, json};
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
+use tests::tracee::wrapped;
 use tests::wire::Who;
 use tests::world;
 
@@ -274,6 +277,22 @@ fn a_device_that_is_45_seconds_behind_gets_in_with_two_codes_and_from_then_on_wi
         scene.clocks.pass(300);
         let known = scene.login(&scene.code(-45));
         assert_eq!(known == PamCode::SUCCESS, synchronised, "a clock that may be wrong itself measures none");
+    }
+}
+
+#[test]
+fn the_time_is_the_daemons_whatever_the_application_takes_it_for() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "own-time", "retry=1");
+    let clocks = Clocks::new();
+    clocks.move_by(3_600_000);
+    let theirs = alice.code_when(clocks.now());
+    for (typed, code) in [(theirs, PamCode::AUTH_ERR), (alice.code(), PamCode::SUCCESS)] {
+        let mut application = Command::new("env");
+        application.envs(clocks.environment());
+        assert_eq!(wrapped(application, &stack, "alice", &typed).code, Some(code));
     }
 }
 
