@@ -29,6 +29,15 @@ impl Date {
     }
 }
 
+impl Date {
+    /// Its first second, in Unix seconds, where the clocks show UTC. `None` before 1970.
+    #[must_use]
+    pub fn start(self) -> Option<u64> {
+        let midnight = tz::UtcDateTime::new(self.year, self.month, self.day, 0, 0, 0, 0).ok()?;
+        u64::try_from(midnight.unix_time()).ok()
+    }
+}
+
 impl fmt::Display for Date {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
@@ -122,6 +131,13 @@ mod tests {
         ] {
             assert_eq!(Date::parse(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight() {
+        let start = |day| Date::parse(day).unwrap().start();
+        assert_eq!((start("1970-01-01"), start("2027-01-01")), (Some(0), Some(1_798_761_600)));
+        assert_eq!(start("1969-12-31"), None);
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod event;
 pub mod frame;
 pub mod protocol;
 pub mod secret;
+pub mod service;
 pub mod span;
 pub mod spare;
 pub mod text;

@@ -107,6 +107,7 @@ macro_rules! calls {
 calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
     Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => DeviceReply, Revoke => DeviceReply,
+    RenameDevice => DeviceReply, Restrict => DeviceReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
     ClockAccept => ClockAcceptReply,
 }
@@ -248,6 +249,12 @@ pub struct Enroll {
     pub key: Option<SecretText>,
     /// Active at once, without a first code.
     pub active: Option<bool>,
+    /// From when on its codes count, in Unix seconds.
+    pub valid_from: Option<u64>,
+    /// From when on they do not count any more.
+    pub valid_until: Option<u64>,
+    /// The PAM services that it is for; all, if there are none.
+    pub services: Option<Vec<String>>,
     /// A current code of an active device.
     pub proof: Option<SecretText>,
 }
@@ -403,6 +410,12 @@ pub struct Device {
     pub expires: Option<u64>,
     /// When a login with it was last accepted, in Unix seconds.
     pub last_used: Option<u64>,
+    /// From when on its codes count, in Unix seconds.
+    pub valid_from: Option<u64>,
+    /// From when on they do not count any more.
+    pub valid_until: Option<u64>,
+    /// The PAM services that it is for; all, if there are none.
+    pub services: Vec<String>,
 }
 
 /// `SetState`: disable a device, or make a disabled one active again.
@@ -431,7 +444,37 @@ pub struct Revoke {
     pub proof: Option<SecretText>,
 }
 
-/// Reply to [`SetState`] and [`Revoke`].
+/// `RenameDevice`: call a device something else.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameDevice {
+    /// Account name; the caller's own if absent.
+    pub user: Option<String>,
+    /// The device; the only one if absent.
+    pub device: Option<String>,
+    /// What it is called from now on.
+    pub name: String,
+    /// A current code of an active device.
+    pub proof: Option<SecretText>,
+}
+
+/// `Restrict`: say when, and for which services, a device's codes count.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Restrict {
+    /// Account name; the caller's own if absent.
+    pub user: Option<String>,
+    /// The device; the only one if absent.
+    pub device: Option<String>,
+    /// From when on, in Unix seconds.
+    pub valid_from: Option<u64>,
+    /// Until when.
+    pub valid_until: Option<u64>,
+    /// The PAM services; all, if there are none.
+    pub services: Vec<String>,
+}
+
+/// Reply to [`SetState`], [`Revoke`], [`RenameDevice`] and [`Restrict`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeviceReply {
     /// Account name.
@@ -693,6 +736,8 @@ mod tests {
             "Events",
             "SetState",
             "Revoke",
+            "RenameDevice",
+            "Restrict",
             "Import",
             "Export",
             "Status",

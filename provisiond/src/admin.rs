@@ -59,10 +59,11 @@ impl Service {
             DeviceState::Disabled => State::Disabled,
             DeviceState::Pending => return Err(Error::bad("state", "a device is made active or disabled")),
         };
+        let moment = self.moment();
         let device =
             self.change_device("set_state", call, wish.device.as_deref(), wish.proof.as_ref(), |record, name| {
                 if state == State::Disabled {
-                    keep_one(record, name, call.caller.role)?;
+                    keep_one(record, name, call.caller.role, moment.now)?;
                 }
                 let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
                 if matches!(device.state, State::Pending { .. }) {
@@ -84,7 +85,7 @@ impl Service {
         let (settings, moment) = (self.settings(), self.moment());
         let device =
             self.change_device("revoke", call, wish.device.as_deref(), wish.proof.as_ref(), |record, name| {
-                keep_one(record, name, call.caller.role)?;
+                keep_one(record, name, call.caller.role, moment.now)?;
                 bury(record, name, call.user, &settings.secrets, moment.now);
                 Ok(())
             })?;
@@ -93,7 +94,7 @@ impl Service {
     }
 
     /// Finds the device, asks for the proof that self-service needs, and stores what `change` makes of the record.
-    fn change_device(
+    pub(crate) fn change_device(
         &self,
         event: &'static str,
         call: &Call<'_>,
@@ -150,6 +151,9 @@ fn told_device(device: &Device) -> protocol::Device {
         created: device.created,
         expires,
         last_used: device.last_used,
+        valid_from: device.restriction.from(),
+        valid_until: device.restriction.until(),
+        services: device.restriction.services().iter().map(ToString::to_string).collect(),
     }
 }
 
@@ -165,7 +169,7 @@ fn told_damaged(user: &UserName) -> protocol::User {
     }
 }
 
-fn reply(user: &UserName, device: &DeviceName) -> DeviceReply {
+pub(crate) fn reply(user: &UserName, device: &DeviceName) -> DeviceReply {
     DeviceReply { user: user.as_str().to_owned(), device: device.to_string() }
 }
 
@@ -192,9 +196,10 @@ fn bury(record: &mut Record, name: &DeviceName, user: &UserName, secrets: &Secre
     }
 }
 
-/// People may not lock themselves out: an account keeps its last active device unless an administrator takes it.
-fn keep_one(record: &Record, name: &DeviceName, role: Role) -> Result<(), Error> {
-    let others = record.active().any(|device| device.name != *name);
+/// People may not lock themselves out: an account keeps its last device that opens everything unless an administrator
+/// takes it.
+fn keep_one(record: &Record, name: &DeviceName, role: Role, now: u64) -> Result<(), Error> {
+    let others = record.active().any(|device| device.name != *name && device.restriction.admits_everything(now));
     let counts = record.active().any(|device| device.name == *name);
     if role == Role::Own && counts && !others {
         return Err(Error::bad(

@@ -78,7 +78,8 @@ macro_rules! methods {
 }
 
 methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, Import, Export, Status, Reload, ClockAccept,
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, Import, Export,
+    Status, Reload, ClockAccept,
 }
 
 /// Whose records a role may use a method on.
@@ -100,16 +101,16 @@ pub enum Permission {
 #[must_use]
 pub fn permission(method: Method, role: Role) -> Permission {
     use Method::{
-        Challenge, ClockAccept, Confirm, Enroll, Events, Export, Import, List, Reload, Revoke, SetState, Show, Status,
-        Verify,
+        Challenge, ClockAccept, Confirm, Enroll, Events, Export, Import, List, Reload, RenameDevice, Restrict, Revoke,
+        SetState, Show, Status, Verify,
     };
     match (role, method) {
         (Role::Root, _) => Permission::Any,
         (Role::Admin, Import | Export) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events) => Permission::Any,
         (_, Challenge | Verify | Confirm | Show) => Permission::Own,
-        (_, Enroll | SetState | Revoke) => Permission::OwnWithProof,
-        (_, List | Events | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
+        (_, Enroll | SetState | Revoke | RenameDevice) => Permission::OwnWithProof,
+        (_, List | Events | Restrict | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
     }
 }
 
@@ -238,6 +239,8 @@ fn run(
         Method::Events => events(service, call, request, replies),
         Method::SetState => replies.reply(service.set_state(call, &parameters(request)?)?, false),
         Method::Revoke => replies.reply(service.revoke(call, &parameters(request)?)?, false),
+        Method::RenameDevice => replies.reply(service.rename_device(call, &parameters(request)?)?, false),
+        Method::Restrict => replies.reply(service.restrict(call, &parameters(request)?)?, false),
         Method::Import => replies.reply(service.import(call, &parameters(request)?)?, false),
         Method::Export => {
             let protocol::Export { .. } = parameters(request)?;
@@ -483,6 +486,8 @@ mod tests {
         (Method::Events, "yes", "yes", "yes", "no", "no"),
         (Method::SetState, "yes", "yes", "no", "with proof", "no"),
         (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
+        (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
+        (Method::Restrict, "yes", "yes", "no", "no", "no"),
         (Method::Import, "yes", "no", "no", "no", "no"),
         (Method::Export, "yes", "no", "no", "no", "no"),
         (Method::Status, "yes", "yes", "no", "no", "no"),

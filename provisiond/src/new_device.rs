@@ -13,6 +13,7 @@ use crate::caller::Role;
 use crate::counter::MAX_START;
 use crate::enroll::{has_key, make_room, random_key};
 use crate::record::{Device, Record, State};
+use crate::restriction::Restriction;
 use crate::service::Call;
 use crate::spent::SpentSteps;
 use crate::throttle::Moment;
@@ -28,6 +29,7 @@ pub(crate) struct NewDevice {
     label: Label,
     issuer: Label,
     pub(crate) state: State,
+    restriction: Restriction,
     /// The key was in use elsewhere.
     taken_over: bool,
 }
@@ -37,6 +39,9 @@ impl NewDevice {
     pub(crate) fn plan(call: &Call<'_>, wish: &Enroll, settings: &Settings, moment: &Moment) -> Result<Self, Error> {
         let for_admins = wish.key.is_some()
             || wish.active.is_some()
+            || wish.valid_from.is_some()
+            || wish.valid_until.is_some()
+            || wish.services.is_some()
             || wish.kind.is_some()
             || wish.alg.is_some()
             || wish.digits.is_some()
@@ -58,6 +63,11 @@ impl NewDevice {
             label: label(wish, call.user, settings)?,
             issuer: issuer(wish.issuer.as_deref(), settings)?,
             state: if wish.active == Some(true) { State::Active } else { State::Pending { expires } },
+            restriction: Restriction::new(
+                wish.valid_from,
+                wish.valid_until,
+                wish.services.as_deref().unwrap_or_default(),
+            )?,
             taken_over: wish.key.is_some(),
         })
     }
@@ -74,10 +84,11 @@ impl NewDevice {
         if record.devices.iter().any(|device| has_key(device, &self.key, user, settings)) {
             return Err(Error::DeviceExists);
         }
-        let spent = self.spent(record, settings, moment);
+        self.restriction.fits_beside(record.devices.iter().map(|device| &device.restriction))?;
+        let (spent, restriction) = (self.spent(record, settings, moment), self.restriction.clone());
         let key = (&self.key, self.kind, self.parameters);
         let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment.now);
-        record.devices.push(Device { spent, ..device.map_err(|_| Error::StoreUnavailable)? });
+        record.devices.push(Device { spent, restriction, ..device.map_err(|_| Error::StoreUnavailable)? });
         record.enrolled |= self.state == State::Active;
         Ok(name)
     }

@@ -25,6 +25,8 @@ pub struct Circumstances<'a> {
     pub moment: Moment,
     /// Where the login comes from.
     pub source: Source,
+    /// The PAM service.
+    pub service: &'a str,
     /// Too many wrong codes have come from there: a single one is not judged.
     pub suspect: bool,
 }
@@ -44,17 +46,23 @@ pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
 /// # Errors
 /// The verdict on an answer that is not looked at.
 pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstances<'_>) -> Result<&'a Answer, Verdict> {
-    if !record.has_active() {
+    if !record.has_usable(now.moment.now, now.service) {
         return Err(nobody(Some(record)));
     }
     let answer = answer.ok_or(Verdict::Malformed)?;
-    let lengths = record.active().filter_map(|device| answer.codes(device.parameters.digits)).map(|codes| codes.len());
+    let lengths =
+        usable(record, now).filter_map(|device| answer.codes(device.parameters.digits)).map(|codes| codes.len());
     let longest = lengths.max().ok_or(Verdict::Malformed)?;
     let affordable = answer.is_several() || affordable(price(record, answer, now), record, now);
     if affordable && longest >= codes_needed(record, answer, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
-/// The verdict on who has no active device.
+/// The devices whose codes count for this login.
+fn usable<'a>(record: &'a Record, now: &'a Circumstances<'_>) -> impl Iterator<Item = &'a Device> {
+    record.usable(now.moment.now, now.service)
+}
+
+/// The verdict on who has no device for this login.
 pub fn nobody(record: Option<&Record>) -> Verdict {
     if record.is_some_and(|record| record.enrolled) { Verdict::Disabled } else { Verdict::NotEnrolled }
 }
@@ -83,12 +91,12 @@ impl Judged {
     }
 }
 
-/// Judges an admitted answer. `keys` are those of the record's active devices, in their order; all of them are
+/// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
 /// searched, whatever the first one says. `refund` gives back units that this login's own typos cost.
 pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &Circumstances<'_>) -> Judged {
     let needed = codes_needed(record, answer, now);
     let found: Vec<Match> =
-        record.active().zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
+        usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
     match found.iter().min_by_key(|found| found.standing) {
         Some(best) if best.standing == Standing::Fresh => accept(record, best, refund, now),
         Some(best) if best.standing == Standing::Quarantined => Judged {
@@ -247,7 +255,7 @@ fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -> bool {
 
 /// What is asked for when a single code will not do. Three codes only where all of them are soon there.
 fn series(record: &Record, now: &Circumstances<'_>) -> Ask {
-    let quick = record.active().all(|device| device.parameters.period <= QUICK_PERIOD);
+    let quick = usable(record, now).all(|device| device.parameters.period <= QUICK_PERIOD);
     let pool = record.pool(now.source, now.moment.now);
     if quick && pool.series.are_too_many(&now.moment) { Ask::ThreeCodes } else { Ask::TwoCodes }
 }
@@ -269,12 +277,17 @@ fn price(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> u32 {
 
 /// What the cheapest single code of this user would cost.
 fn cheapest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
-    record.lengths_of_codes().into_iter().map(|length| units(record, |digits| digits == length, now)).min().unwrap_or(0)
+    record
+        .lengths_of_codes(now.moment.now, now.service)
+        .into_iter()
+        .map(|length| units(record, |digits| digits == length, now))
+        .min()
+        .unwrap_or(0)
 }
 
-/// What it costs to compare a single code with every active device whose codes are as long.
+/// What it costs to compare a single code with every usable device whose codes are as long.
 fn units(record: &Record, fits: impl Fn(u8) -> bool, now: &Circumstances<'_>) -> u32 {
-    let devices = record.active().filter(|device| fits(device.parameters.digits)).count() as u64;
+    let devices = usable(record, now).filter(|device| fits(device.parameters.digits)).count() as u64;
     let positions = now.policy.window.saturating_mul(2).saturating_add(1).saturating_mul(devices);
     u32::try_from(positions.div_ceil(POSITIONS_PER_UNIT)).unwrap_or(u32::MAX)
 }

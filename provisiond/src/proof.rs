@@ -47,6 +47,7 @@ fn judge_proof(
     let Some(proof) = proof else { return Judged::unlooked(Verdict::Malformed) };
     let answer = Answer::parse(std::slice::from_ref(proof));
     let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
-    let now = Circumstances { policy, moment, source, suspect: false };
+    // Only what opens every service proves who somebody is.
+    let now = Circumstances { policy, moment, source, service: "", suspect: false };
     judge(record, user, answer.as_ref(), 0, settings, &now).0
 }

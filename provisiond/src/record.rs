@@ -25,6 +25,7 @@ use sha2::Sha256;
 
 use crate::counter;
 use crate::drift::Drift;
+use crate::restriction::{Restriction, Unfit};
 use crate::source::{KnownSources, Source};
 use crate::spent::SpentSteps;
 use crate::throttle::{Moment, Pool};
@@ -76,6 +77,8 @@ pub struct Device {
     pub label: Option<Label>,
     /// And whom it is with.
     pub issuer: Option<Label>,
+    /// When, and for which services, it counts.
+    pub restriction: Restriction,
 }
 
 /// A device's key at rest.
@@ -117,15 +120,26 @@ impl Record {
         }
     }
 
-    /// The devices whose codes open logins.
+    /// The devices that are not pending or disabled.
     pub fn active(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().filter(|device| device.state == State::Active)
     }
 
-    /// Whether any device's codes open logins.
+    /// The devices whose codes open a login with `service` at `now`, in Unix seconds.
+    pub fn usable(&self, now: u64, service: &str) -> impl Iterator<Item = &Device> {
+        self.active().filter(move |device| device.restriction.admit(now, service).is_ok())
+    }
+
+    /// Whether any device's codes do.
     #[must_use]
-    pub fn has_active(&self) -> bool {
-        self.active().next().is_some()
+    pub fn has_usable(&self, now: u64, service: &str) -> bool {
+        self.usable(now, service).next().is_some()
+    }
+
+    /// Why the first active device does not count.
+    #[must_use]
+    pub fn unfit(&self, now: u64, service: &str) -> Option<Unfit> {
+        self.active().find_map(|device| device.restriction.admit(now, service).err())
     }
 
     /// The pool that logins from `source` draw on. `now` is Unix seconds.
@@ -139,10 +153,10 @@ impl Record {
         if self.sources.know(source, now) { &mut self.known } else { &mut self.unknown }
     }
 
-    /// How long the codes of the active devices are, each length once.
+    /// How long the codes are that open a login with `service` at `now`, each length once.
     #[must_use]
-    pub fn lengths_of_codes(&self) -> Vec<u8> {
-        let lengths: BTreeSet<u8> = self.active().map(|device| device.parameters.digits).collect();
+    pub fn lengths_of_codes(&self, now: u64, service: &str) -> Vec<u8> {
+        let lengths: BTreeSet<u8> = self.usable(now, service).map(|device| device.parameters.digits).collect();
         lengths.into_iter().collect()
     }
 
@@ -223,8 +237,23 @@ impl Device {
         let binding = Binding { user, device: &id, kind: kind.word(), parameters };
         let sealed = Enckey::seal(key, secrets, &binding).map_err(|_| CannotMake)?;
         let (key, spent, drift) = (SealedKey::V2(sealed), SpentSteps::default(), Drift::default());
-        let (created, last_used, label, issuer) = (now, None, None, None);
-        Ok(Self { name, id, state, kind, parameters, key, spent, drift, created, last_used, label, issuer })
+        let (created, restriction) = (now, Restriction::default());
+        let (last_used, label, issuer) = (None, None, None);
+        Ok(Self {
+            name,
+            id,
+            state,
+            kind,
+            parameters,
+            key,
+            spent,
+            drift,
+            created,
+            last_used,
+            label,
+            issuer,
+            restriction,
+        })
     }
 
     /// The device's key.
@@ -340,7 +369,8 @@ pub(crate) mod tests {
         let name = DeviceName::new(name).unwrap();
         let (state, spent) = (State::Active, SpentSteps::default());
         let (drift, created, last_used, label, issuer) = (Drift::default(), 0, None, None, None);
-        Device { name, id, state, kind, parameters, key, spent, drift, created, last_used, label, issuer }
+        let restriction = Restriction::default();
+        Device { name, id, state, kind, parameters, key, spent, drift, created, last_used, label, issuer, restriction }
     }
 
     fn record() -> (UserName, Record) {
@@ -417,6 +447,8 @@ pub(crate) mod tests {
             let key = Key::new(vec![1; 64]).unwrap();
             device.key = SealedKey::V2(Enckey::seal(&key, &secrets, &device.binding(&alice)).unwrap());
             device.last_used = Some(u64::MAX);
+            let services = [format!("{n:032}")];
+            device.restriction = Restriction::new(Some(1), Some(32_503_680_000), &services).unwrap();
             // Sixty-four logins, one an hour.
             (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));
             if n < 4 {

@@ -44,6 +44,18 @@ impl SpentSteps {
         self
     }
 
+    /// What is kept when nobody uses the device any more: in few bytes, and on the safe side. Up to `horizon` all is used.
+    #[must_use]
+    pub fn at_rest(&self, horizon: u64) -> Self {
+        let mut rest = self.clone().with_floor(self.latest(horizon));
+        while rest.above.len() > MAX_AT_REST
+            && let Some(smallest) = rest.above.pop_first()
+        {
+            rest.floor = rest.floor.max(smallest);
+        }
+        rest
+    }
+
     /// Marks `step` as used, for good.
     pub fn spend(&mut self, step: u64) {
         self.above.insert(step);
@@ -93,6 +105,8 @@ impl TryFrom<Packed> for SpentSteps {
 
 /// Spent steps remembered one by one.
 const MAX_ABOVE: usize = 64;
+/// The same of a device that is gone: only a clock that ran ahead leaves any.
+const MAX_AT_REST: usize = 4;
 
 #[cfg(test)]
 mod tests {
@@ -149,6 +163,17 @@ mod tests {
         assert_eq!(spent, SpentSteps { floor: 10, above: [20].into() });
         assert!(!spent.accepts(10, 11) && spent.accepts(11, 12));
         assert_eq!(spent.clone().with_floor(3), spent);
+    }
+
+    #[test]
+    fn at_rest_few_bytes_say_at_least_as_much() {
+        let mut spent = SpentSteps::default();
+        (100..130).chain([500, 600]).for_each(|step| spent.spend(step));
+        let rest = spent.at_rest(131);
+        assert_eq!(rest, SpentSteps { floor: 129, above: [500, 600].into() });
+        assert!((1..=700).all(|step| spent.accepts(step, 700) || !rest.accepts(step, 700)));
+        let ahead = spent.at_rest(50);
+        assert_eq!(ahead, SpentSteps { floor: 127, above: [128, 129, 500, 600].into() });
     }
 
     proptest! {

@@ -14,6 +14,7 @@ use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Damaged, Record};
 use crate::records::{Access, Decision, Failure};
+use crate::restriction::Unfit;
 use crate::rules::Demand;
 use crate::service::{Call, Service};
 use crate::source::Source;
@@ -30,13 +31,14 @@ impl Service {
             Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new(), &settings)),
             Err(failure) => return Err(self.failure(&failure, call)),
         };
-        let now = self.circumstances(call, about.rhost.as_deref(), about.tty.as_deref(), &settings);
+        let now = self.circumstances(call, &about.service, about.rhost.as_deref(), about.tty.as_deref(), &settings);
         let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
         let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(|record| record.enrolled);
-        let active = record.filter(Record::has_active).or_else(|| self.decoy_of(call.user, &settings));
-        let ask = if demand == Demand::Code { policy::ask(active.as_ref(), &now) } else { Ask::Nothing };
-        let digits = active.as_ref().map(Record::lengths_of_codes).unwrap_or_default();
+        let usable = record.filter(|record| record.has_usable(now.moment.now, now.service));
+        let judged_by = usable.or_else(|| self.decoy_of(call.user, &settings));
+        let ask = if demand == Demand::Code { policy::ask(judged_by.as_ref(), &now) } else { Ask::Nothing };
+        let digits = judged_by.map(|record| record.lengths_of_codes(now.moment.now, now.service)).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
     }
 
@@ -57,7 +59,8 @@ impl Service {
         {
             return Ok(reply);
         }
-        let now = self.circumstances(call, attempt.rhost.as_deref(), attempt.tty.as_deref(), &settings);
+        let now =
+            self.circumstances(call, &attempt.service, attempt.rhost.as_deref(), attempt.tty.as_deref(), &settings);
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
@@ -102,13 +105,14 @@ impl Service {
     fn circumstances<'a>(
         &self,
         call: &Call<'_>,
+        service: &'a str,
         rhost: Option<&str>,
         tty: Option<&str>,
         settings: &'a Settings,
     ) -> Circumstances<'a> {
         let source = source(call, rhost, tty);
         let suspect = !trusted(rhost, &settings.limits) && self.sprays.are_from(source, settings.limits.per_source);
-        Circumstances { policy: &settings.policy, moment: self.moment(), source, suspect }
+        Circumstances { policy: &settings.policy, moment: self.moment(), source, service, suspect }
     }
 
     /// A wrong code counts for where it came from, also if there is no account that it could cost anything.
@@ -122,7 +126,7 @@ impl Service {
         }
     }
 
-    /// Judges by the user's record, or, where there is no active device, by a decoy: the same work, the same charge, and
+    /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
     /// never a success.
     fn judge_durably(
         &self,
@@ -133,30 +137,31 @@ impl Service {
         now: &Circumstances<'_>,
     ) -> Result<Outcome, Failure> {
         let access = call.access(settings);
-        let by_record = self.records.change(access, |record| match record.filter(|record| record.has_active()) {
+        let usable = |record: &&Record| record.has_usable(now.moment.now, now.service);
+        let by_record = self.records.change(access, |record| match record.filter(usable) {
             Some(record) => {
                 let decision = Outcome::of(record, call.user, answer, refund, settings, now);
                 Decision { next: decision.next, outcome: Ok(decision.outcome) }
             }
-            None => Decision { next: None, outcome: Err(nobody(record, call)) },
+            None => Decision { next: None, outcome: Err(nobody(record, call, now)) },
         })?;
-        let verdict = match by_record {
+        let (verdict, reason) = match by_record {
             Ok(outcome) => return Ok(outcome),
-            Err(verdict) => verdict,
+            Err(nobody) => nobody,
         };
         let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
-            return Ok(Outcome::without_record(verdict, reason_of_nobody(verdict)));
+            return Ok(Outcome::without_record(verdict, reason));
         };
         let by_decoy = self.records.change(Access { user: &name, ..access }, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
             };
             let Decision { next, outcome } = Outcome::of(&decoy, &name, answer, 0, settings, now);
-            Decision { next, outcome: outcome.of_nobody(verdict) }
+            Decision { next, outcome: outcome.of_nobody(verdict, reason) }
         });
         match by_decoy {
             // It was sealed under a secret that is gone: nobody loses anything.
-            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, reason_of_nobody(verdict))),
+            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, reason)),
             outcome => outcome,
         }
     }
@@ -172,17 +177,13 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
     ChallengeReply { ask, conversation: new_name(), enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
 }
 
-/// The verdict on who has no active device. Stacks let by who is not enrolled, so nobody is called that whose record may
-/// be under another spelling, while the name service does not answer.
-fn nobody(record: Option<&Record>, call: &Call<'_>) -> Verdict {
+/// The verdict on who has no device for this login, and the reason for the log. Stacks let by who is not enrolled, so nobody
+/// is called that whose record may be under another spelling, while the name service does not answer.
+fn nobody(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> (Verdict, Option<&'static str>) {
     match policy::nobody(record) {
-        Verdict::NotEnrolled if call.named.is_unknown() => Verdict::Refused,
-        verdict => verdict,
+        Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
+        verdict => (verdict, record.and_then(|record| record.unfit(now.moment.now, now.service)).map(Unfit::word)),
     }
-}
-
-fn reason_of_nobody(verdict: Verdict) -> Option<&'static str> {
-    (verdict == Verdict::Refused).then_some("no_answer_from_name_service")
 }
 
 /// A verdict with nothing besides.
@@ -219,9 +220,9 @@ impl Outcome {
     }
 
     /// A decoy's outcome, told as that of a name behind which there is nobody.
-    fn of_nobody(self, verdict: Verdict) -> Self {
+    fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
-        Self { judged, reason: reason_of_nobody(verdict), ask: self.ask }
+        Self { judged, reason, ask: self.ask }
     }
 }
 
@@ -243,24 +244,34 @@ pub(crate) fn judge(
         Ok(answer) => answer,
         Err(verdict) => return (Judged::unlooked(verdict), None),
     };
-    let keys: Result<Vec<Key>, _> = record.active().map(|device| device.key(user, &settings.secrets)).collect();
+    let usable = record.usable(now.moment.now, now.service);
+    let keys: Result<Vec<Key>, _> = usable.map(|device| device.key(user, &settings.secrets)).collect();
     let Ok(keys) = keys else { return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open")) };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
-    reseal(&mut judged, record, &keys, user, settings);
+    reseal(&mut judged, record, &keys, user, settings, now);
     let doubted = |doubt: Doubt| match doubt.of {
         Doubted::Clock => "clock_event",
         Doubted::Store => "store_rolled_back",
     };
-    let reason = now.moment.doubt.filter(|_| judged.verdict == Verdict::Refused).map(doubted);
+    let reason = || now.moment.doubt.map_or("store_rolled_back", doubted);
+    let reason = (judged.verdict == Verdict::Refused).then(reason);
     (judged, reason)
 }
 
 /// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
-fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], user: &UserName, settings: &Settings) {
+fn reseal(
+    judged: &mut Judged,
+    record: &Record,
+    keys: &[Key],
+    user: &UserName,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) {
     let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
         return;
     };
-    let key = record.active().zip(keys).find(|(device, _)| device.name == *name).map(|(_, key)| key);
+    let usable = record.usable(now.moment.now, now.service);
+    let key = usable.zip(keys).find(|(device, _)| device.name == *name).map(|(_, key)| key);
     if let (Some(device), Some(key)) = (next.device_mut(name), key) {
         device.reseal(user, key, &settings.secrets);
     }

@@ -199,7 +199,7 @@ impl Year {
 
 fn circumstances(from: &str, now: u64) -> Circumstances<'static> {
     let (source, moment) = (Source::told(Some(from), Some("ssh")), Moment::ordinary(now));
-    Circumstances { policy: &POLICY, moment, source, suspect: false }
+    Circumstances { policy: &POLICY, moment, source, service: "sshd", suspect: false }
 }
 
 const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };

@@ -20,6 +20,7 @@ struct Life {
     policy: Policy,
     moment: Moment,
     source: Source,
+    service: &'static str,
     suspect: bool,
 }
 
@@ -28,11 +29,13 @@ impl Life {
         let mut record = Record::new(&Moment::ordinary(NOW));
         record.enrolled = true;
         record.devices.push(device(&user("alice"), "default", Parameters::default()));
-        Self { record, policy: POLICY, moment: Moment::ordinary(NOW), source: Source::Untold, suspect: false }
+        let (policy, moment, source) = (POLICY, Moment::ordinary(NOW), Source::Untold);
+        Self { record, policy, moment, source, service: "sshd", suspect: false }
     }
 
     fn now(&self) -> Circumstances<'_> {
-        Circumstances { policy: &self.policy, moment: self.moment, source: self.source, suspect: self.suspect }
+        let Self { moment, source, service, suspect, .. } = *self;
+        Circumstances { policy: &self.policy, moment, source, service, suspect }
     }
 
     /// Time passes on every clock.
@@ -46,7 +49,10 @@ impl Life {
     }
 
     fn keys(&self) -> Vec<Key> {
-        self.record.active().map(|device| device.key(&user("alice"), &secrets()).unwrap()).collect()
+        self.record
+            .usable(self.moment.now, self.service)
+            .map(|device| device.key(&user("alice"), &secrets()).unwrap())
+            .collect()
     }
 
     /// The right code of the first device, `steps` away from now.

@@ -151,6 +151,11 @@ fn what_is_for_administrators_people_cannot_choose_for_themselves() {
         ("digits", json!(10)),
         ("period", json!(30)),
         ("period", json!(120)),
+        ("kind", json!("totp")),
+        ("counter", json!(0)),
+        ("valid_from", json!(0)),
+        ("valid_until", json!(4_000_000_000_u64)),
+        ("services", json!([])),
     ] {
         let refused = daemon.log.with(&["event=not_permitted"]).len();
         let parameters = and(&json!({ "user": "alice", "device": "own", "proof": code }), field, &value);

@@ -172,6 +172,8 @@ impl Play<'_> {
             "Confirm" => json!({ "device": "waiting", "code": self.devices.waiting.code() }),
             "SetState" => json!({ "device": "spare", "state": "disabled" }),
             "Revoke" => json!({ "device": "spare" }),
+            "RenameDevice" => json!({ "device": "spare", "name": "other" }),
+            "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),
             "Export" | "Show" | "List" | "Events" | "Status" | "Reload" | "ClockAccept" => json!({}),
             other => panic!("{other} has no call here: add one"),
@@ -179,7 +181,7 @@ impl Play<'_> {
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
             parameters = and(&parameters, "user", &json!(user));
         }
-        if let (Some(proof), "Enroll" | "SetState" | "Revoke") = (proof, self.method) {
+        if let (Some(proof), "Enroll" | "SetState" | "Revoke" | "RenameDevice") = (proof, self.method) {
             parameters = and(&parameters, "proof", &json!(proof));
         }
         self.daemon.call_as(&self.caller.who, self.method, &parameters)
@@ -296,7 +298,7 @@ struct Devices {
 }
 
 fn furnish(daemon: &Daemon, user: &str) -> Devices {
-    for device in ["main", "spare", "waiting", "new"] {
+    for device in ["main", "spare", "other", "waiting", "new"] {
         let _ = daemon.call("Revoke", &json!({ "user": user, "device": device }));
     }
     let enroll = |device: &str, active: bool| {

@@ -66,6 +66,11 @@ pub(crate) enum Command {
     Enable(Target),
     /// Forget a device and its key for good
     Revoke(Target),
+    /// Call a device something else
+    RenameDevice(RenameDevice),
+    /// Say when and for which services a device's codes count
+    #[command(after_help = RESTRICT_EXAMPLES)]
+    Restrict(Restrict),
     /// Take over users from another system
     #[command(subcommand)]
     Import(Import),
@@ -93,6 +98,46 @@ pub(crate) struct Target {
     /// The device, when the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+/// What `rename-device` takes.
+#[derive(Debug, Args)]
+pub(crate) struct RenameDevice {
+    /// Account name
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
+    /// What the device is called from now on
+    #[arg(value_name = "NEW")]
+    pub(crate) name: String,
+    /// The device, when the user has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
+}
+
+/// What `restrict` takes.
+#[derive(Debug, Args)]
+pub(crate) struct Restrict {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
+    /// Take all bounds away
+    #[arg(long, conflicts_with_all = ["from", "until", "services"])]
+    pub(crate) lift: bool,
+}
+
+/// When, and for which services, a device counts.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Bounds {
+    /// First day on which its codes count (UTC): 2026-12-01
+    #[arg(long, value_name = "DAY")]
+    pub(crate) from: Option<String>,
+    /// Last day on which they count (UTC)
+    #[arg(long, value_name = "DAY")]
+    pub(crate) until: Option<String>,
+    /// PAM services that the device is for: sudo,su
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub(crate) services: Vec<String>,
 }
 
 /// What `enroll` takes. What is left out is the daemon's choice, by its settings.
@@ -129,6 +174,8 @@ pub(crate) struct Enroll {
     // A text, so that a key given here by mistake is not repeated in an error message.
     #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,
+    #[command(flatten)]
+    pub(crate) bounds: Bounds,
     /// Active at once, without asking for a first code
     #[arg(long)]
     pub(crate) yes: bool,
@@ -258,6 +305,15 @@ QR codes: 'utf8' and 'inverse' are half blocks, 'inverse' for dark ink on a
 light page; 'ansi' is made of coloured spaces; 'ascii' of plain characters.
 A file of --png or --svg is made anew, for its owner only. Whoever sees it has
 the key: hand it to its user alone, and delete it once it is scanned.";
+
+const RESTRICT_EXAMPLES: &str = "\
+Examples:
+  totpctl restrict alice --device loan --until 2027-01-31
+  totpctl restrict alice --device token --services sudo,su
+  totpctl restrict alice --device loan --lift
+
+What is said here takes the place of what was said before. Where a device does
+not count, it is as if the user did not have it.";
 
 const CODE_EXAMPLES: &str = "\
 Examples:

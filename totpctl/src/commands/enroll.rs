@@ -6,6 +6,7 @@ use common::secret::{Key, SecretText};
 use common::user::UserName;
 
 use super::drawing::{Pictures, on_screen};
+use super::restrict::times_and_services;
 use super::{Context, device_name, sent};
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
@@ -19,7 +20,13 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, F
     warn_without_account(context, &user);
     // Before the daemon makes the device: what cannot be written is better known now.
     let pictures = Pictures::prepare(&wanted.pictures)?;
-    let call = |proof| context.daemon.call(&request(wanted, &user, device.as_ref(), key.as_ref(), proof));
+    let bounds = times_and_services(&wanted.bounds)?;
+    let call = |proof| {
+        let (valid_from, valid_until, services) = bounds.clone();
+        let services = Some(services).filter(|services| !services.is_empty());
+        let call = request(wanted, &user, device.as_ref(), key.as_ref(), proof);
+        context.daemon.call(&Enroll { valid_from, valid_until, services, ..call })
+    };
     let mut enrolled = Enrolled::try_from(context.with_proof(call)?)?;
     // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
     let asks = !wanted.yes && (context.keyboard.is_terminal() || !context.screen.is_for_programs());
@@ -81,6 +88,7 @@ fn request(
         // Left out rather than false: only administrators may say anything here.
         active: wanted.yes.then_some(true),
         proof,
+        ..Enroll::default()
     }
 }
 

@@ -9,6 +9,8 @@ mod export;
 mod import;
 mod key;
 mod log;
+mod rename;
+mod restrict;
 mod show;
 mod verify;
 
@@ -46,6 +48,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Disable(target) => devices::change(&context, target, Change::Disabled),
         Command::Enable(target) => devices::change(&context, target, Change::Active),
         Command::Revoke(target) => devices::change(&context, target, Change::Revoked),
+        Command::RenameDevice(wanted) => rename::device(&context, wanted),
+        Command::Restrict(wanted) => restrict::run(&context, wanted),
         Command::Import(Import::Passlib { file }) => import::passlib(&context, file),
         Command::Export(Export::Passlib { users }) => export::passlib(&context, users),
         Command::Key(wanted) => key::run(&context, wanted),

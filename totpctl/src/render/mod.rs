@@ -2,6 +2,7 @@
 //! in which no name can steer the terminal.
 
 mod attempts;
+mod bounds;
 mod enrolment;
 mod event;
 pub(crate) mod key;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
+pub(crate) use self::bounds::{RenamedDevice, Restricted};
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;

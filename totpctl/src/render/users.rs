@@ -4,6 +4,7 @@ use common::protocol::{Device, DeviceState, User};
 use common::text::printable;
 use serde::Serialize;
 
+use super::bounds::bounds;
 use super::{Render, codes, confirm_command};
 use crate::sentences::argument;
 use crate::table::{table, utc};
@@ -19,6 +20,11 @@ impl Render for User {
         }
         let rows: Vec<_> = self.devices.iter().map(device_row).collect();
         text.push_str(&table(["DEVICE", "STATE", "CODES", "ENROLLED (UTC)", "LAST USED (UTC)"], &rows));
+        for device in &self.devices {
+            if let Some(bounds) = bounds(device.valid_from, device.valid_until, &device.services) {
+                text.push_str(&format!("'{}' counts {bounds}\n", printable(&device.name)));
+            }
+        }
         for device in self.devices.iter().filter(|device| device.state == DeviceState::Pending) {
             let until = device.expires.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
             let name = printable(&device.name);
@@ -97,7 +103,20 @@ mod tests {
     fn device(name: &str, state: DeviceState, last_used: Option<u64>) -> Device {
         let expires = (state == DeviceState::Pending).then_some(1_795_555_080);
         let (name, kind, alg) = (name.to_owned(), Kind::Totp, "sha1".to_owned());
-        Device { name, state, kind, alg, digits: 6, period: Some(30), created: 1_795_468_680, expires, last_used }
+        Device {
+            name,
+            state,
+            kind,
+            alg,
+            digits: 6,
+            period: Some(30),
+            created: 1_795_468_680,
+            expires,
+            last_used,
+            valid_from: None,
+            valid_until: None,
+            services: Vec::new(),
+        }
     }
 
     fn user(name: &str, devices: Vec<Device>, budget: u32) -> User {
@@ -111,7 +130,12 @@ mod tests {
             device("default", DeviceState::Active, Some(1_795_470_000)),
             device("old-phone", DeviceState::Disabled, None),
             device("laptop", DeviceState::Pending, None),
-            Device { kind: Kind::Hotp, period: None, ..device("token", DeviceState::Active, None) },
+            Device {
+                kind: Kind::Hotp,
+                period: None,
+                services: vec!["sudo".to_owned()],
+                ..device("token", DeviceState::Active, None)
+            },
         ];
         let text = user("alice", devices, 4).people();
         assert_eq!(
@@ -123,6 +147,7 @@ default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
 old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
 laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
 token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
+'token' counts for sudo only
 'laptop' waits for its first code until 2026-11-24 21:18 UTC; to confirm it:
   totpctl confirm alice --device laptop
 "

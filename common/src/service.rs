@@ -1,0 +1,80 @@
+//! The name of a PAM service, as far as settings and devices name it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A service's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a digit. libpam makes
+/// capital letters small, and so does this.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ServiceName(String);
+
+impl ServiceName {
+    /// Takes a name from the socket or the command line.
+    ///
+    /// # Errors
+    /// [`BadServiceName`], whose sentence says what a name is.
+    pub fn new(name: &str) -> Result<Self, BadServiceName> {
+        let ordinary = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+        let taken = ordinary && begins_well && name.len() <= MAX_BYTES;
+        if taken { Ok(Self(name.to_ascii_lowercase())) } else { Err(BadServiceName) }
+    }
+
+    /// Whether a process that calls itself `service` is this one.
+    #[must_use]
+    pub fn is(&self, service: &str) -> bool {
+        self.0.eq_ignore_ascii_case(service)
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ServiceName {
+    type Error = BadServiceName;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        Self::new(&name)
+    }
+}
+
+impl From<ServiceName> for String {
+    fn from(name: ServiceName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The text is no name of a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the name of a service has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': that of its file in /etc/pam.d")]
+pub struct BadServiceName;
+
+/// The longest name, in bytes.
+pub const MAX_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_named_like_their_files() {
+        for name in ["sshd", "sudo-i", "gdm-password", "cockpit", "su.1", "SU"] {
+            assert!(ServiceName::new(name).unwrap().is(&name.to_lowercase()), "{name}");
+        }
+        for name in ["", "-x", "a b", "a/b", "../etc", "ssh,sudo", "é", &"s".repeat(33)] {
+            assert_eq!(ServiceName::new(name), Err(BadServiceName), "{name:?}");
+        }
+        assert!(!ServiceName::new("sudo").unwrap().is("sudo-i"));
+    }
+}

@@ -1,0 +1,139 @@
+//! Devices that count at some times and for some services only, and what they are called.
+
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, authenticator};
+use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
+use tests::stack::Stack;
+use tests::wire::Who;
+use tests::world;
+
+use crate::roles::refusal;
+
+#[test]
+fn a_device_for_one_service_is_nothing_at_another() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (here, elsewhere) =
+        (Stack::of(&daemon, "bounds-here", "retry=1"), Stack::of(&daemon, "bounds-there", "retry=1"));
+    let told = daemon.totpctl_json(&["enroll", "alice", "--services", "bounds-here,other", "--yes"], "");
+    let code = authenticator(&told).code();
+    let refused = elsewhere.login("alice", &[&code]);
+    let unknown = elsewhere.login("nobody-of-that-name", &[&code]);
+    assert_eq!((refused.code, &refused.said), (unknown.code, &unknown.said), "nobody sees the difference");
+    assert_eq!(refused.code, PamCode::AUTH_ERR);
+    let line = daemon.audited("alice", "disabled");
+    assert!(line.contains(" reason=not_for_this_service") && line.contains(" service=bounds-there "), "{line}");
+    assert_eq!(daemon.budget("alice"), 5, "it is not alice's guess");
+    assert_eq!(here.login("alice", &[&code]).code, PamCode::SUCCESS, "and it was not spent");
+}
+
+#[test]
+fn of_several_devices_those_count_that_are_for_the_service() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (ssh, sudo) = (Stack::of(&daemon, "bounds-ssh", "retry=1"), Stack::of(&daemon, "bounds-sudo", "retry=1"));
+    let phone = enroll(&daemon, &["--device", "phone", "--services", "bounds-ssh"]);
+    let token = enroll(&daemon, &["--device", "token", "--services", "bounds-sudo"]);
+    let (phone, token) = (phone.code(), token.code());
+    for (stack, wrong, right) in [(&ssh, &token, &phone), (&sudo, &phone, &token)] {
+        assert_eq!(stack.login("alice", &[wrong]).code, PamCode::AUTH_ERR);
+        assert_eq!(stack.login("alice", &[right]).code, PamCode::SUCCESS);
+    }
+    assert_eq!(daemon.budget("alice"), 3, "one device at a time is compared, a unit each");
+}
+
+#[test]
+fn a_device_counts_between_its_days() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "bounds-days", "retry=1");
+    let code = enroll(&daemon, &["--until", "2999-12-30"]).code();
+    for (bounds, reason) in [(["--from", "2999-01-01"], "not_yet_valid"), (["--until", "2020-01-01"], "expired")] {
+        let told = daemon.totpctl_json(&[&["restrict", "alice"][..], &bounds].concat(), "");
+        assert_eq!(told["services"], json!([]), "{told}");
+        assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "{reason}");
+        daemon.log.wait_for(&["user=alice", " verdict=disabled ", &format!(" reason={reason}")]);
+    }
+    let shown = String::from_utf8(daemon.totpctl(&["show", "alice"], "").stdout).expect("text");
+    assert!(shown.contains("'default' counts until 2020-01-02 00:00 UTC"), "{shown}");
+    daemon.totpctl_json(&["restrict", "alice", "--lift"], "");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert!(daemon.log.with(&["event=restrict ", " user=alice "]).len() >= 3);
+}
+
+#[test]
+fn who_was_enrolled_is_not_let_by_when_the_last_device_has_run_out() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "bounds-nullok", "nullok retry=1");
+    let code = enroll(&daemon, &["--until", "2020-01-01"]).code();
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR);
+}
+
+#[test]
+fn bounds_that_make_no_sense_are_refused_with_a_sentence() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    enroll(&daemon, &[]);
+    let long: Vec<String> = (0..8).map(|n| format!("{n:032}")).collect();
+    for (bounds, field) in [
+        (json!({ "valid_from": 2000, "valid_until": 1000, "services": [] }), "valid_until"),
+        (json!({ "valid_from": 99_999_999_999_u64, "services": [] }), "valid_from"),
+        (json!({ "services": ["/etc/passwd"] }), "services"),
+        (json!({ "services": ["a", "b", "c", "d", "e", "f", "g", "h", "i"] }), "services"),
+        (json!({ "valid_until": -1, "services": [] }), "parameters"),
+    ] {
+        let wish = crate::roles::and(&bounds, "user", &json!("alice"));
+        let (error, told) = daemon.call("Restrict", &wish).expect_err("a refusal");
+        assert_eq!((error.as_str(), &told["field"]), ("BadParameter", &json!(field)), "{bounds}: {told}");
+    }
+    daemon.call("Restrict", &json!({ "user": "alice", "services": long })).expect("as many as there may be");
+    let wish = json!({ "user": "alice", "services": ["one-more"], "active": true });
+    assert_eq!(refusal(daemon.call("Enroll", &wish)), "BadParameter", "one record has room for so much");
+    let output = daemon.totpctl(&["restrict", "alice"], "");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn a_renamed_device_is_the_same_device() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "renamed", "retry=1");
+    let phone = enroll(&daemon, &["--device", "phone"]);
+    enroll(&daemon, &["--device", "tablet"]);
+    let [code, next] = phone.pair();
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    let rename = |old: &str, new: &str| json!({ "user": "alice", "device": old, "name": new });
+    assert_eq!(refusal(daemon.call("RenameDevice", &rename("phone", "tablet"))), "DeviceExists");
+    assert_eq!(refusal(daemon.call("RenameDevice", &rename("phone", "my phone"))), "BadParameter");
+    assert_eq!(refusal(daemon.call("RenameDevice", &rename("phon", "x"))), "NoSuchDevice");
+    let told = daemon.totpctl_json(&["rename-device", "alice", "old-phone", "--device", "phone"], "");
+    assert_eq!(told["device"], "old-phone");
+    daemon.log.wait_for(&["event=rename_device ", " user=alice ", " device=phone ", " name=old-phone"]);
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "still used");
+    let line = daemon.audited("alice", "already_used");
+    assert!(line.contains(" device=old-phone"), "{line}");
+    // People rename their own with a code.
+    let own = |proof: &Value| json!({ "device": "old-phone", "name": "mine", "proof": proof });
+    let alice = Who::user("alice");
+    assert_eq!(refusal(daemon.call_as(&alice, "RenameDevice", &own(&Value::Null))), "ProofRequired");
+    assert_eq!(daemon.call_as(&alice, "RenameDevice", &own(&json!(next))).expect("a proof")["device"], "mine");
+}
+
+#[test]
+fn people_keep_a_device_that_opens_everything() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let phone = enroll(&daemon, &["--device", "phone"]);
+    let token = enroll(&daemon, &["--device", "token", "--services", "sudo"]);
+    let (alice, code) = (Who::user("alice"), phone.code());
+    let revoke = |proof: &str| daemon.call_as(&alice, "Revoke", &json!({ "device": "phone", "proof": proof }));
+    assert_eq!(refusal(revoke(&token.code())), "ProofRequired", "it proves to sudo only who somebody is");
+    assert_eq!(refusal(revoke(&code)), "BadParameter", "only a device for sudo would be left");
+}
+
+/// A device of alice's, active at once.
+fn enroll(daemon: &Daemon, options: &[&str]) -> Authenticator {
+    authenticator(&daemon.totpctl_json(&[&["enroll", "alice", "--yes"], options].concat(), ""))
+}

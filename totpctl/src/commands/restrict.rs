@@ -1,0 +1,66 @@
+//! `restrict`: when, and for which services, a device's codes count.
+
+use common::calendar::Date;
+use common::protocol::Restrict;
+
+use super::{Context, sent};
+use crate::cli;
+use crate::exit::{Exit, Failure};
+use crate::render::Restricted;
+
+/// Sets a device's bounds, or takes them away.
+pub(super) fn run(context: &Context<'_>, wanted: &cli::Restrict) -> Result<Exit, Failure> {
+    let (user, device) = wanted.target.names()?;
+    let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
+    if !wanted.lift && (valid_from, valid_until, services.is_empty()) == (None, None, true) {
+        return Err(Failure::Usage(NO_BOUNDS));
+    }
+    let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
+    let call = Restrict { user, device, valid_from, valid_until, services: services.clone() };
+    let reply = context.daemon.call(&call)?;
+    let (user, device) = (reply.user, reply.device);
+    context.screen.result(&Restricted { user, device, valid_from, valid_until, services })?;
+    Ok(Exit::Done)
+}
+
+/// From the first second of a day, and until the first that comes after a day; for these services.
+pub(super) fn times_and_services(bounds: &cli::Bounds) -> Result<Span, Failure> {
+    let from = bounds.from.as_deref().map(first_second).transpose()?;
+    let until = bounds.until.as_deref().map(first_second).transpose()?.map(|start| start.saturating_add(DAY));
+    Ok((from, until, bounds.services.clone()))
+}
+
+/// The first second, the one after the last, and the services.
+type Span = (Option<u64>, Option<u64>, Vec<String>);
+
+fn first_second(day: &str) -> Result<u64, Failure> {
+    Date::parse(day).and_then(Date::start).ok_or_else(|| Failure::BadParameter(NO_DAY.into()))
+}
+
+const DAY: u64 = 86400;
+const NO_DAY: &str = "a day is written like this: 2026-12-01";
+const NO_BOUNDS: &str = "say what to restrict to: --from, --until, --services; or --lift, which takes all bounds away";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(from: Option<&str>, until: Option<&str>) -> Result<Span, Failure> {
+        let own = |day: Option<&str>| day.map(str::to_owned);
+        times_and_services(&cli::Bounds { from: own(from), until: own(until), services: vec!["sudo".into()] })
+    }
+
+    #[test]
+    fn the_last_day_counts_to_its_end() {
+        let whole_day = bounds(Some("2026-12-01"), Some("2026-12-01")).unwrap();
+        assert_eq!(whole_day, (Some(1_796_083_200), Some(1_796_169_600), vec!["sudo".to_owned()]));
+        assert_eq!(bounds(None, None).unwrap().0, None);
+    }
+
+    #[test]
+    fn what_is_no_day_is_refused() {
+        for day in ["2026-02-30", "tomorrow", "1.12.2026", "1969-12-31", ""] {
+            assert_eq!(bounds(Some(day), None).unwrap_err().code(), ("bad_parameter", Exit::BadInput), "{day}");
+        }
+    }
+}

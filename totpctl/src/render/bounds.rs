@@ -1,0 +1,72 @@
+//! When, and for which services, a device counts; and what it is called.
+
+use common::text::printable;
+use serde::Serialize;
+
+use super::Render;
+use crate::table::utc;
+
+/// A device after `restrict`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Restricted {
+    pub(crate) user: String,
+    pub(crate) device: String,
+    pub(crate) valid_from: Option<u64>,
+    pub(crate) valid_until: Option<u64>,
+    pub(crate) services: Vec<String>,
+}
+
+impl Render for Restricted {
+    fn people(&self) -> String {
+        let (user, device) = (printable(&self.user), printable(&self.device));
+        match bounds(self.valid_from, self.valid_until, &self.services) {
+            Some(bounds) => format!("{user}'s device '{device}' counts {bounds}\n"),
+            None => format!("{user}'s device '{device}' counts always and for every service\n"),
+        }
+    }
+}
+
+/// A device after `rename-device`.
+#[derive(Debug, Serialize)]
+pub(crate) struct RenamedDevice {
+    pub(crate) user: String,
+    pub(crate) device: String,
+}
+
+impl Render for RenamedDevice {
+    fn people(&self) -> String {
+        format!("{}'s device is called '{}' now\n", printable(&self.user), printable(&self.device))
+    }
+}
+
+/// `from … until … UTC, for sudo and su only`; nothing if there are no bounds.
+pub(super) fn bounds(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
+    let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
+    let parts = [
+        from.map(|from| format!("from {} UTC", utc(from))),
+        until.map(|until| format!("until {} UTC", utc(until))),
+        Some(services.join(", "))
+            .filter(|services| !services.is_empty())
+            .map(|services| format!("for {services} only")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    Some(parts.join(", ")).filter(|bounds| !bounds.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_said_as_far_as_there_are_any() {
+        let restricted = |valid_from, valid_until, services: &[&str]| {
+            let services = services.iter().map(|name| (*name).to_owned()).collect();
+            Restricted { user: "alice".into(), device: "token".into(), valid_from, valid_until, services }.people()
+        };
+        assert_eq!(restricted(None, None, &[]), "alice's device 'token' counts always and for every service\n");
+        assert_eq!(
+            restricted(Some(1_796_083_200), Some(1_796_169_600), &["sudo", "su"]),
+            "alice's device 'token' counts from 2026-12-01 00:00 UTC, until 2026-12-02 00:00 UTC, for sudo, su only\n"
+        );
+    }
+}
