@@ -20,6 +20,7 @@ use crate::exemptions::{Exemptions, RawExemptions};
 use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
+use crate::recovery::{RawRecovery, Recovery};
 use crate::roles::{RawRoles, RawVerifiers, Roles};
 use crate::roll_out::{RawRollOut, UnknownUsers};
 use crate::rules::RawRule;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What a source may try.
     pub limits: Limits,
+    /// Which recovery codes users get.
+    pub recovery: Recovery,
     /// How the log is kept.
     pub audit: AuditSettings,
     /// Who needs no code.
@@ -112,6 +115,7 @@ impl Settings {
             roles: raw.roles.check().map_err(|(key, why)| bad(key, why)).at(path)?,
             policy: raw.policy.check().at(path)?,
             limits: raw.limits.check().map_err(|why| bad("limits.trusted-sources", why)).at(path)?,
+            recovery: raw.recovery.check().map_err(|(key, why)| bad(key, why)).at(path)?,
             audit: raw.audit.0,
             exemptions: raw.exemptions.check().map_err(|(section, why)| bad(section, why)).at(path)?,
         })
@@ -243,6 +247,7 @@ struct RawSettings {
     roles: RawRoles,
     policy: RawPolicy,
     limits: RawLimits,
+    recovery: RawRecovery,
     audit: RawAudit,
     exemptions: RawExemptions,
 }
@@ -260,6 +265,7 @@ impl RawSettings {
             roles,
             policy: file.policy.unwrap_or_default(),
             limits: file.limits.unwrap_or_default(),
+            recovery: file.recovery.unwrap_or_default(),
             audit: file.audit.unwrap_or_default(),
             exemptions,
         })
@@ -279,6 +285,7 @@ struct RawFile {
     provisiond: Option<RawProvisiond>,
     policy: Option<RawPolicy>,
     limits: Option<RawLimits>,
+    recovery: Option<RawRecovery>,
     audit: Option<RawAudit>,
     rules: Option<Vec<RawRule>>,
     #[serde(rename = "roll-out", alias = "roll_out")]
@@ -533,6 +540,7 @@ mod tests {
             assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
             assert_eq!(settings.audit, AuditSettings::default());
             assert_eq!(settings.exemptions, Exemptions::default());
+            assert_eq!(settings.recovery, Recovery { codes: 10, expire: None });
         }
     }
 
@@ -545,7 +553,7 @@ mod tests {
              \x20 verifiers: {{vpn: {{user: openvpn, services: [openvpn], users_group: vpn}}}}\n\
              policy: {{window: 0, budget: 0, refill: 2h}}\n\
              limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
-             audit: {{delivery: required, format: json}}\n\
+             audit: {{delivery: required, format: json}}\nrecovery: {{codes: 3, expire: 365d}}\n\
              rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n",
             folder.path("secrets").display()
         );
@@ -561,6 +569,7 @@ mod tests {
         assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
         let Exemptions { rules, roll_out, unknown_users } = settings.exemptions;
         assert_eq!((rules[0].name.as_str(), roll_out.observe, unknown_users), ("lan", true, UnknownUsers::Deny));
+        assert_eq!(settings.recovery, Recovery { codes: 3, expire: Some(Duration::from_secs(365 * 86400)) });
     }
 
     #[test]
@@ -637,6 +646,11 @@ mod tests {
             ("limits: {per-user: 1}\n", "per-user"),
             ("limits: {trusted-sources: [192.0.2.1/24]}\n", "limits.trusted-sources"),
             ("limits: {trusted-sources: all}\n", "line 1"),
+            ("recovery: {codes: 11}\n", "recovery.codes"),
+            ("recovery: {codes: -1}\n", "line 1"),
+            ("recovery: {expire: 1h}\n", "recovery.expire"),
+            ("recovery: {expire: nie}\n", "'never'"),
+            ("recovery: {uses: 1}\n", "uses"),
             ("\naudit: always\n", "line 2"),
             ("audit: {delivery: sometimes}\n", "`best-effort`"),
             ("audit: {queue: 5}\n", "queue"),

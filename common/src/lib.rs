@@ -39,6 +39,8 @@ pub mod lineage;
 #[cfg(feature = "sealing")]
 pub mod otpauth;
 #[cfg(feature = "sealing")]
+pub mod recovery;
+#[cfg(feature = "sealing")]
 pub mod roles;
 #[cfg(feature = "sealing")]
 pub mod roll_out;

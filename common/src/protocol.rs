@@ -108,6 +108,7 @@ calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
     Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => DeviceReply, Revoke => DeviceReply,
     RenameDevice => DeviceReply, Restrict => DeviceReply,
+    NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
     ClockAccept => ClockAcceptReply,
 }
@@ -184,6 +185,16 @@ pub struct VerifyReply {
     pub device: Option<String>,
     /// With `exempt`: the name of the rule.
     pub rule: Option<String>,
+    /// After a recovery code was used: how many are left; told to root only.
+    pub recovery_codes_left: Option<usize>,
+}
+
+impl VerifyReply {
+    /// A verdict, and nothing more to say.
+    #[must_use]
+    pub fn bare(verdict: Verdict, ask: Ask) -> Self {
+        Self { verdict, ask, retry_after: None, device: None, rule: None, recovery_codes_left: None }
+    }
 }
 
 /// What became of an attempt. The interface file says what each means.
@@ -255,7 +266,7 @@ pub struct Enroll {
     pub valid_until: Option<u64>,
     /// The PAM services that it is for; all, if there are none.
     pub services: Option<Vec<String>>,
-    /// A current code of an active device.
+    /// A current code of an active device, a recovery code, or for the first device a ticket.
     pub proof: Option<SecretText>,
 }
 
@@ -282,6 +293,8 @@ pub struct EnrollReply {
     pub period: Option<u32>,
     /// The counter of its first code, with `hotp`.
     pub counter: Option<u64>,
+    /// New recovery codes, if the device is active at once and the user had none.
+    pub recovery_codes: Vec<SecretText>,
 }
 
 /// Where a device is in its life.
@@ -329,6 +342,75 @@ pub struct ConfirmReply {
     pub device: String,
     /// `accepted`: it is active now.
     pub verdict: Verdict,
+    /// New recovery codes, if it is active now and the user had none.
+    pub recovery_codes: Vec<SecretText>,
+}
+
+/// `NewRecoveryCodes`: all recovery codes anew.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewRecoveryCodes {
+    /// Account name; the caller's own if absent.
+    pub user: Option<String>,
+    /// A current code of an active device, or a recovery code.
+    pub proof: Option<SecretText>,
+}
+
+/// Reply to [`NewRecoveryCodes`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RecoveryCodesReply {
+    /// Account name.
+    pub user: String,
+    /// The codes, each good for one login.
+    pub recovery_codes: Vec<SecretText>,
+}
+
+/// `Bypass`: a code that lets in for a while.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bypass {
+    /// Account name.
+    pub user: String,
+    /// Seconds.
+    pub valid_for: Option<u64>,
+    /// How many logins it opens.
+    pub uses: Option<u8>,
+}
+
+/// `Ticket`: the permission to enrol a first device oneself.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ticket {
+    /// Account name.
+    pub user: String,
+    /// Seconds.
+    pub valid_for: Option<u64>,
+}
+
+/// Reply to [`Bypass`] and [`Ticket`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TimedCodeReply {
+    /// Account name.
+    pub user: String,
+    /// The code.
+    pub code: SecretText,
+    /// When it is over, in Unix seconds.
+    pub until: u64,
+}
+
+/// `Unlock`: give back all guesses.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unlock {
+    /// Account name.
+    pub user: String,
+}
+
+/// Reply to [`Unlock`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct UnlockReply {
+    /// Account name.
+    pub user: String,
 }
 
 /// `Show`: what is known of one user.
@@ -385,6 +467,12 @@ pub struct User {
     pub known_budget: u32,
     /// The same for everybody else.
     pub budget: u32,
+    /// Recovery codes that would be accepted now.
+    pub recovery_codes_left: usize,
+    /// Until when there is a bypass, in Unix seconds.
+    pub bypass_until: Option<u64>,
+    /// Until when there is a ticket, in Unix seconds.
+    pub ticket_until: Option<u64>,
     /// The stored record was altered or does not open: every login of this user is refused.
     pub damaged: bool,
 }
@@ -428,7 +516,7 @@ pub struct SetState {
     pub device: Option<String>,
     /// `active` or `disabled`.
     pub state: DeviceState,
-    /// A current code of an active device.
+    /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
 }
 
@@ -440,7 +528,7 @@ pub struct Revoke {
     pub user: Option<String>,
     /// The device; the only one if absent.
     pub device: Option<String>,
-    /// A current code of an active device.
+    /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
 }
 
@@ -454,7 +542,7 @@ pub struct RenameDevice {
     pub device: Option<String>,
     /// What it is called from now on.
     pub name: String,
-    /// A current code of an active device.
+    /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
 }
 
@@ -620,7 +708,10 @@ pub enum Error {
     #[error("the device is not waiting to be confirmed: 'totpctl show' tells its state")]
     NotPending,
     /// A current code of an active device is needed.
-    #[error("a current, unused code of an active device is needed: type the next one, or ask an administrator")]
+    #[error(
+        "a current, unused code of an active device is needed, or a recovery code: type the next one, or ask an \
+         administrator"
+    )]
     ProofRequired,
     /// A parameter cannot be taken.
     #[error("{why} (parameter '{field}')")]
@@ -738,6 +829,10 @@ mod tests {
             "Revoke",
             "RenameDevice",
             "Restrict",
+            "NewRecoveryCodes",
+            "Bypass",
+            "Ticket",
+            "Unlock",
             "Import",
             "Export",
             "Status",

@@ -281,6 +281,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         // Only now: whose code is wrong does not get as far as guessing passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
+            let few = reply.recovery_codes_left.and_then(|left| messages::recovery_codes_left(left, self.options));
+            few.iter().for_each(|sentence| self.application.tell(sentence));
         }
         Ok(reply)
     }

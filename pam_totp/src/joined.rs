@@ -7,6 +7,7 @@
 
 use common::protocol::Ask;
 use common::secret::{CODE_DIGITS, SecretText};
+use common::spare::SpareCode;
 
 /// What was typed into one field. Empty codes are what the daemon calls malformed.
 #[derive(Debug)]
@@ -45,10 +46,13 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
 ///
 /// The longest, because the last six of eight digits are digits too: who has devices of both lengths could otherwise
 /// never use the longer.
+///
+/// Where no such codes stand, one that no device shows may: it needs its hyphens here, which tell it from a password.
 #[must_use]
 pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
     let text = typed.expose();
-    let password = lengths.iter().find_map(|length| before_codes(text, count(ask), *length))?;
+    let shown = lengths.iter().find_map(|length| before_codes(text, count(ask), *length));
+    let password = shown.or_else(|| SPARE_BYTES.iter().find_map(|length| before_spare(text, *length)))?;
     let (password, codes) = text.split_at_checked(password.len())?;
     Some(Joined { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
 }
@@ -70,6 +74,15 @@ fn before_code(text: &str, length: usize) -> Option<&str> {
     let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
     code.bytes().all(|byte| byte.is_ascii_digit()).then_some(before)
 }
+
+fn before_spare(text: &str, length: usize) -> Option<&str> {
+    let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
+    let in_groups = code.bytes().enumerate().all(|(position, byte)| (position % 5 == 4) == (byte == b'-'));
+    (in_groups && SpareCode::parse(code).is_some()).then_some(before)
+}
+
+/// Bytes of `abcd-efgh-ijkl-mnop` and of `abcd-efgh`, the longer first.
+const SPARE_BYTES: [usize; 2] = [19, 9];
 
 #[cfg(test)]
 mod tests {
@@ -129,6 +142,20 @@ mod tests {
             assert_eq!(cut_text(text, Ask::TwoCodes, &[6]), None, "{text:?}");
         }
         assert_eq!(cut_text("123456654321", Ask::ThreeCodes, &[6]), None);
+    }
+
+    #[test]
+    fn a_code_that_no_device_shows_is_cut_off_with_its_hyphens_whatever_is_asked_for() {
+        for ask in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes] {
+            for code in ["abcd-efgh-ijkl-mnop", "ABCD-EFGH-2345-2345", "abcd-efgh", "z234-567o"] {
+                for password in ["correct horse", "", "grün", "ends-in-", "p 123456 "] {
+                    assert_eq!(cut_text(&format!("{password}{code}"), ask, &[8, 6]), parts(password, code), "{code}");
+                }
+            }
+        }
+        for text in ["abcdefghijklmnop", "abcd efgh ijkl mnop", "abcd-efgh-", "2345-6723", "blue-moon!", "once-moré"] {
+            assert_eq!(one(text, &[6]), None, "{text:?}");
+        }
     }
 
     #[test]

@@ -40,6 +40,18 @@ pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     }
 }
 
+/// What is said when a recovery code let in and few are left. `None`: there are enough.
+#[must_use]
+pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
+    let words = words(options.lang);
+    match left {
+        0 => Some(words.no_recovery_code_left.to_owned()),
+        1 => Some(words.one_recovery_code_left.to_owned()),
+        2..=FEW => Some(words.few_recovery_codes_left.replace("{}", &left.to_string())),
+        _ => None,
+    }
+}
+
 /// The last word when nothing can be judged.
 #[must_use]
 pub fn unavailable(options: &Options) -> &'static str {
@@ -76,6 +88,10 @@ struct Words {
     used_one_second: &'static str,
     /// `{}` is the number of seconds.
     used_some_seconds: &'static str,
+    no_recovery_code_left: &'static str,
+    one_recovery_code_left: &'static str,
+    /// `{}` is the number of codes.
+    few_recovery_codes_left: &'static str,
     unavailable: &'static str,
 }
 
@@ -101,6 +117,9 @@ const ENGLISH: Words = Words {
     used: "That code was used already. Wait for the next one.",
     used_one_second: "That code was used already. The next one comes in 1 second.",
     used_some_seconds: "That code was used already. The next one comes in {} seconds.",
+    no_recovery_code_left: "That was your last recovery code. Get new ones with 'totpctl recovery-codes'.",
+    one_recovery_code_left: "1 recovery code left. Get new ones with 'totpctl recovery-codes'.",
+    few_recovery_codes_left: "{} recovery codes left. Get new ones with 'totpctl recovery-codes'.",
     unavailable: "The code cannot be checked now. Try again later, or ask an administrator.",
 };
 
@@ -126,12 +145,17 @@ const GERMAN: Words = Words {
     used: "Dieser Code wurde schon benutzt. Warten Sie auf den nächsten.",
     used_one_second: "Dieser Code wurde schon benutzt. Der nächste kommt in 1 Sekunde.",
     used_some_seconds: "Dieser Code wurde schon benutzt. Der nächste kommt in {} Sekunden.",
+    no_recovery_code_left: "Das war Ihr letzter Wiederherstellungscode. Neue gibt es mit 'totpctl recovery-codes'.",
+    one_recovery_code_left: "Noch 1 Wiederherstellungscode. Neue gibt es mit 'totpctl recovery-codes'.",
+    few_recovery_codes_left: "Noch {} Wiederherstellungscodes. Neue gibt es mit 'totpctl recovery-codes'.",
     unavailable: "Der Code lässt sich gerade nicht prüfen. \
                   Versuchen Sie es später noch einmal, oder fragen Sie in der Administration nach.",
 };
 
 /// An hour, in seconds: no authenticator shows a code for longer.
 const LONGEST_WAIT: u64 = 3600;
+/// Recovery codes of which it is time to get new ones.
+const FEW: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -142,7 +166,7 @@ mod tests {
     }
 
     fn said_next(verdict: Verdict, retry_after: Option<u64>, asked: Ask, ask: Ask) -> String {
-        let reply = VerifyReply { verdict, ask, retry_after, device: Some("phone".into()), rule: None };
+        let reply = VerifyReply { retry_after, device: Some("phone".into()), ..VerifyReply::bare(verdict, ask) };
         try_again(asked, &reply, &Options::default())
     }
 
@@ -192,9 +216,18 @@ mod tests {
         assert_eq!(prompt(Ask::ThreeCodes, &joined), ENGLISH.password_and_codes[2]);
         let own = Options { prompt: Some("Both: ".into()), ..joined };
         assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
-        let reply =
-            VerifyReply { verdict: Verdict::Rejected, ask: Ask::OneCode, retry_after: None, device: None, rule: None };
+        let reply = VerifyReply::bare(Verdict::Rejected, Ask::OneCode);
         assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, and right after it"));
+    }
+
+    #[test]
+    fn it_is_said_when_few_recovery_codes_are_left() {
+        let said = [0, 1, 3, 4, usize::MAX].map(|left| recovery_codes_left(left, &Options::default()));
+        assert_eq!(said[0].as_deref(), Some(ENGLISH.no_recovery_code_left));
+        assert_eq!(said[1].as_deref(), Some(ENGLISH.one_recovery_code_left));
+        let three = "3 recovery codes left. Get new ones with 'totpctl recovery-codes'.";
+        assert_eq!(said[2].as_deref(), Some(three));
+        assert_eq!(said[3..], [None, None]);
     }
 
     #[test]
@@ -206,13 +239,14 @@ mod tests {
             asks.iter().flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned())).collect();
         for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
             for (ask, retry_after) in asks.into_iter().flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s))) {
-                let reply = VerifyReply { verdict, ask, retry_after, device: None, rule: None };
+                let reply = VerifyReply { retry_after, ..VerifyReply::bare(verdict, ask) };
                 said.extend([&german, &joined].map(|options| try_again(Ask::OneCode, &reply, options)));
             }
         }
         said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
+        said.extend((0..=3).filter_map(|left| recovery_codes_left(left, &german)));
         for sentence in said {
-            assert!(!sentence.contains("code ") && !sentence.contains(" one"), "{sentence}");
+            assert!(!sentence.contains(" code ") && !sentence.contains(" one"), "{sentence}");
             assert!(!sentence.contains("{}") && !sentence.contains("  "), "{sentence}");
         }
         assert_eq!(prompt(Ask::OneCode, &german), "Bestätigungscode: ");

@@ -7,7 +7,7 @@ use common::secrets::Secrets;
 use common::user::UserName;
 
 use crate::caller::Role;
-use crate::proof::prove;
+use crate::proof::{Proven, prove};
 use crate::record::{Device, Record, State};
 use crate::records::{Decision, Failure};
 use crate::service::{Call, Service};
@@ -109,7 +109,7 @@ impl Service {
         let changed = self.records.change(call.access(&settings), |record| {
             let (record, name) = match find(record, device.as_ref(), &moment) {
                 Ok(found) => found,
-                Err(error) => return Decision { next: None, outcome: Err(error) },
+                Err(error) => return Decision { next: None, outcome: Proven::refused(error) },
             };
             prove(record, call, proof, &settings, &moment, |record| {
                 change(record, &name)?;
@@ -117,7 +117,7 @@ impl Service {
             })
         });
         let changed = changed.map_err(|failure| self.failure(&failure, call))?;
-        changed.map_err(|error| self.refused(event, call, error))
+        self.proven(event, call, changed)
     }
 
     fn told(&self, user: &UserName, record: &Record) -> protocol::User {
@@ -125,11 +125,15 @@ impl Service {
         let mut record = record.clone();
         record.expire(moment.now);
         let policy = self.settings().policy;
+        let codes = record.codes.as_ref();
         protocol::User {
             user: user.as_str().to_owned(),
             enrolled: record.enrolled,
             known_budget: record.known.budget.left(&policy, &moment),
             budget: record.unknown.budget.left(&policy, &moment),
+            recovery_codes_left: record.recovery_codes_left(&moment),
+            bypass_until: codes.and_then(|codes| codes.bypass_until(&moment)),
+            ticket_until: codes.filter(|_| !record.enrolled).and_then(|codes| codes.ticket_until(&moment)),
             devices: record.devices.iter().map(told_device).collect(),
             damaged: false,
         }
@@ -165,6 +169,9 @@ fn told_damaged(user: &UserName) -> protocol::User {
         devices: Vec::new(),
         known_budget: 0,
         budget: 0,
+        recovery_codes_left: 0,
+        bypass_until: None,
+        ticket_until: None,
         damaged: true,
     }
 }

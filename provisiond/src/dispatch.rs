@@ -78,8 +78,8 @@ macro_rules! methods {
 }
 
 methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, Import, Export,
-    Status, Reload, ClockAccept,
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, NewRecoveryCodes,
+    Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept,
 }
 
 /// Whose records a role may use a method on.
@@ -100,17 +100,15 @@ pub enum Permission {
 /// The table.
 #[must_use]
 pub fn permission(method: Method, role: Role) -> Permission {
-    use Method::{
-        Challenge, ClockAccept, Confirm, Enroll, Events, Export, Import, List, Reload, RenameDevice, Restrict, Revoke,
-        SetState, Show, Status, Verify,
-    };
+    use Method::*;
     match (role, method) {
         (Role::Root, _) => Permission::Any,
         (Role::Admin, Import | Export) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events) => Permission::Any,
         (_, Challenge | Verify | Confirm | Show) => Permission::Own,
-        (_, Enroll | SetState | Revoke | RenameDevice) => Permission::OwnWithProof,
-        (_, List | Events | Restrict | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
+        (_, Enroll | SetState | Revoke | RenameDevice | NewRecoveryCodes) => Permission::OwnWithProof,
+        (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
+        (_, Import | Export | Status | Reload | ClockAccept) => Permission::Never,
     }
 }
 
@@ -241,6 +239,13 @@ fn run(
         Method::Revoke => replies.reply(service.revoke(call, &parameters(request)?)?, false),
         Method::RenameDevice => replies.reply(service.rename_device(call, &parameters(request)?)?, false),
         Method::Restrict => replies.reply(service.restrict(call, &parameters(request)?)?, false),
+        Method::NewRecoveryCodes => replies.reply(service.new_recovery_codes(call, &parameters(request)?)?, false),
+        Method::Bypass => replies.reply(service.bypass(call, &parameters(request)?)?, false),
+        Method::Ticket => replies.reply(service.ticket(call, &parameters(request)?)?, false),
+        Method::Unlock => {
+            let protocol::Unlock { .. } = parameters(request)?;
+            replies.reply(service.unlock(call)?, false)
+        }
         Method::Import => replies.reply(service.import(call, &parameters(request)?)?, false),
         Method::Export => {
             let protocol::Export { .. } = parameters(request)?;
@@ -488,6 +493,10 @@ mod tests {
         (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
         (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
         (Method::Restrict, "yes", "yes", "no", "no", "no"),
+        (Method::NewRecoveryCodes, "yes", "yes", "no", "with proof", "no"),
+        (Method::Bypass, "yes", "yes", "no", "no", "no"),
+        (Method::Ticket, "yes", "yes", "no", "no", "no"),
+        (Method::Unlock, "yes", "yes", "no", "no", "no"),
         (Method::Import, "yes", "no", "no", "no", "no"),
         (Method::Export, "yes", "no", "no", "no", "no"),
         (Method::Status, "yes", "yes", "no", "no", "no"),

@@ -3,7 +3,7 @@
 use common::config::Settings;
 use common::device::{DeviceName, Kind};
 use common::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
-use common::secret::{Answer, Code, Key};
+use common::secret::{Answer, Code, Key, SecretText};
 use common::user::UserName;
 use subtle::ConstantTimeEq;
 
@@ -13,6 +13,7 @@ use crate::new_device::NewDevice;
 use crate::proof::prove;
 use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
+use crate::recovery::first_codes;
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
 use crate::verify::CLOCK_BEFORE_BUILD;
@@ -31,14 +32,17 @@ impl Service {
         let enrolled = self.records.change(call.access(&settings), |record| {
             let record = record.cloned().unwrap_or_else(|| Record::new(&moment));
             prove(record, call, wish.proof.as_ref(), &settings, &moment, |record| {
-                new.add_to(record, call.user, &settings, &moment)
+                let name = new.add_to(record, call.user, &settings, &moment)?;
+                let active = new.state == State::Active;
+                let codes = if active { first_codes(record, call.user, &settings, &moment)? } else { Vec::new() };
+                Ok((name, codes))
             })
         });
         let enrolled = enrolled.map_err(|failure| self.failure(&failure, call))?;
-        let name = enrolled.map_err(|error| self.refused("enroll", call, error))?;
+        let (name, recovery_codes) = self.proven("enroll", call, enrolled)?;
         let line = call.line("enroll").with("device", &name).with("state", new.state.on_the_wire().word());
         self.log(call, line);
-        new.reply(call.user, &name)
+        new.reply(call.user, &name, recovery_codes)
     }
 
     /// `Confirm`: a pending device's first code makes it active.
@@ -53,19 +57,21 @@ impl Service {
         let confirmed = self.records.change(call.access(&settings), |record| {
             let confirmed = confirm(record, call.user, name.as_ref(), wish, &settings, &moment);
             match confirmed {
-                Ok((next, name, verdict)) => Decision { next, outcome: Ok((name, verdict)) },
+                Ok(Confirmed { next, name, verdict, recovery_codes }) => {
+                    Decision { next, outcome: Ok((name, verdict, recovery_codes)) }
+                }
                 Err(error) => Decision { next: None, outcome: Err(error) },
             }
         });
         let confirmed = confirmed.map_err(|failure| self.failure(&failure, call))?;
-        if matches!(confirmed, Ok((_, Verdict::Rejected))) {
+        if matches!(confirmed, Ok((_, Verdict::Rejected, _))) {
             self.was_wrong_for_free(call);
         }
-        let (name, verdict) = confirmed.map_err(|error| self.refused("confirm", call, error))?;
+        let (name, verdict, recovery_codes) = confirmed.map_err(|error| self.refused("confirm", call, error))?;
         let reason = (verdict == Verdict::Refused).then_some(CLOCK_BEFORE_BUILD);
         let line = call.line("confirm").with("device", &name).with("verdict", verdict.word());
         self.log(call, line.with_some("reason", reason));
-        Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict })
+        Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict, recovery_codes })
     }
 }
 
@@ -104,7 +110,19 @@ fn free_name(record: &Record) -> DeviceName {
     (1..=MAX_DEVICES).map(DeviceName::nth).find(|name| !taken(name)).unwrap_or_else(|| DeviceName::nth(MAX_DEVICES))
 }
 
-type Confirmed = (Option<Record>, DeviceName, Verdict);
+/// What a first code came to.
+struct Confirmed {
+    next: Option<Record>,
+    name: DeviceName,
+    verdict: Verdict,
+    recovery_codes: Vec<SecretText>,
+}
+
+impl Confirmed {
+    fn not(name: DeviceName, verdict: Verdict) -> Self {
+        Self { next: None, name, verdict, recovery_codes: Vec::new() }
+    }
+}
 
 fn confirm(
     record: Option<&Record>,
@@ -118,22 +136,23 @@ fn confirm(
     record.expire(moment.now);
     let name = pending_name(&record, name)?;
     if !clock::can_be(moment.now) {
-        return Ok((None, name, Verdict::Refused));
+        return Ok(Confirmed::not(name, Verdict::Refused));
     }
     let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
     let typed = Answer::parse(std::slice::from_ref(&wish.code));
     let codes = typed.and_then(|answer| answer.codes(device.parameters.digits));
     let Some(code) = codes.filter(|codes| codes.len() == 1) else {
-        return Ok((None, name, Verdict::Malformed));
+        return Ok(Confirmed::not(name, Verdict::Malformed));
     };
     let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
     let verdict = first_code(device, &key, &code, settings, moment);
     if verdict != Verdict::Accepted {
-        return Ok((None, name, verdict));
+        return Ok(Confirmed::not(name, verdict));
     }
     device.state = State::Active;
     record.enrolled = true;
-    Ok((Some(record), name, verdict))
+    let recovery_codes = first_codes(&mut record, user, settings, moment)?;
+    Ok(Confirmed { next: Some(record), name, verdict, recovery_codes })
 }
 
 /// The pending device of that name, or the only pending one.

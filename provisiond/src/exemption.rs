@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::rules::{self, Demand, Facts, Origin};
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
-use crate::verify::{attempt_line, reply};
+use crate::verify::attempt_line;
 
 /// What the caller says of a login.
 #[derive(Clone, Copy)]
@@ -87,9 +87,9 @@ impl Service {
         if self.log_before(call, line).is_err() {
             let refused = Verdict::Refused;
             self.log(call, attempt_line(call, attempt, refused.word(), None, Some("log_is_stuck")));
-            return reply(refused, Ask::Nothing);
+            return VerifyReply::bare(refused, Ask::Nothing);
         }
-        VerifyReply { rule: Some(rule.to_owned()), ..reply(Verdict::Exempt, Ask::Nothing) }
+        VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
     }
 }
 

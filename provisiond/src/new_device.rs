@@ -103,8 +103,13 @@ impl NewDevice {
         }
     }
 
-    /// Tells the key, this one time.
-    pub(crate) fn reply(&self, user: &UserName, name: &DeviceName) -> Result<EnrollReply, Error> {
+    /// Tells the key, and new recovery codes, this one time.
+    pub(crate) fn reply(
+        &self,
+        user: &UserName,
+        name: &DeviceName,
+        recovery_codes: Vec<SecretText>,
+    ) -> Result<EnrollReply, Error> {
         Ok(EnrollReply {
             user: user.as_str().to_owned(),
             device: name.to_string(),
@@ -116,6 +121,7 @@ impl NewDevice {
             digits: self.parameters.digits,
             period: (self.kind == Kind::Totp).then_some(self.parameters.period),
             counter: (self.kind == Kind::Hotp).then_some(self.counter),
+            recovery_codes,
         })
     }
 

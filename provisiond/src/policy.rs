@@ -2,6 +2,8 @@
 //!
 //! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
 
+pub mod spare;
+
 use std::ops::RangeInclusive;
 
 use common::config::Policy;
@@ -10,6 +12,7 @@ use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key};
 
 use crate::clock::mark::Doubt;
+use crate::codes::Finding;
 use crate::counter;
 use crate::drift::Drift;
 use crate::record::{Device, Record};
@@ -78,6 +81,8 @@ pub struct Judged {
     /// With `already_used`: seconds until the device shows a code that is not. Of a device that counts, its owner's button
     /// decides.
     pub retry_after: Option<u64>,
+    /// What a code turned out to be that no device shows.
+    pub finding: Option<Finding>,
     /// Units that a wrong code cost.
     pub charged: u32,
     /// The record to store before answering, if it changed.
@@ -87,7 +92,7 @@ pub struct Judged {
 impl Judged {
     /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
     pub fn unlooked(verdict: Verdict) -> Self {
-        Self { verdict, device: None, retry_after: None, charged: 0, next: None }
+        Self { verdict, device: None, retry_after: None, finding: None, charged: 0, next: None }
     }
 }
 
@@ -99,13 +104,9 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
     match found.iter().min_by_key(|found| found.standing) {
         Some(best) if best.standing == Standing::Fresh => accept(record, best, refund, now),
-        Some(best) if best.standing == Standing::Quarantined => Judged {
-            verdict: Verdict::Refused,
-            device: Some(best.device.clone()),
-            retry_after: None,
-            charged: 0,
-            next: None,
-        },
+        Some(best) if best.standing == Standing::Quarantined => {
+            Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
+        }
         Some(best) => already_used(record, best, now),
         None => reject(record, answer, now),
     }
@@ -199,11 +200,15 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
         device.spend(&found.steps);
         device.last_used = Some(now.moment.now);
     }
+    welcome(&mut next, refund, now);
+    Judged { device: Some(found.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
+}
+
+/// What an accepted login brings whatever opened it: its own typos back, and a source that is known from now on.
+fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
     let pool = next.pool_mut(now.source, now.moment.now);
     pool.budget = pool.budget.refunded(refund, now.policy, &now.moment);
     next.sources.learn(now.source, now.moment.now);
-    let (verdict, device) = (Verdict::Accepted, Some(found.device.clone()));
-    Judged { verdict, device, retry_after: None, charged: 0, next: Some(next) }
 }
 
 /// Where our clock may be wrong, it is no measure of the device's.
@@ -225,8 +230,7 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
         let next = device.spent.latest(horizon(device, now)).saturating_add(1);
         device.parameters.start_of(device.drift.ours_at(next)).saturating_sub(now.moment.now).max(1)
     });
-    let (verdict, device) = (Verdict::AlreadyUsed, Some(found.device.clone()));
-    Judged { verdict, device, retry_after, charged: 0, next: None }
+    Judged { device: Some(found.device.clone()), retry_after, ..Judged::unlooked(Verdict::AlreadyUsed) }
 }
 
 /// A wrong single code costs its price. Several at once cost nothing, because the odds of two are a millionth of a single
@@ -240,7 +244,7 @@ fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
     } else {
         pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
     }
-    Judged { verdict: Verdict::Rejected, device: None, retry_after: None, charged, next: Some(next) }
+    Judged { charged, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
 
 /// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full

@@ -23,6 +23,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
+use crate::codes::Codes;
 use crate::counter;
 use crate::drift::Drift;
 use crate::restriction::{Restriction, Unfit};
@@ -48,6 +49,10 @@ pub struct Record {
     pub sources: KnownSources,
     /// What stays of revoked devices.
     pub tombstones: Tombstones,
+    /// Recovery codes, a bypass, a ticket.
+    pub codes: Option<Codes>,
+    /// When the guesses were last given back by hand, in Unix seconds.
+    pub unlocked: Option<u64>,
 }
 
 /// One authenticator.
@@ -117,6 +122,8 @@ impl Record {
             unknown: pool,
             sources: KnownSources::default(),
             tombstones: Tombstones::default(),
+            codes: None,
+            unlocked: None,
         }
     }
 
@@ -165,8 +172,17 @@ impl Record {
         self.devices.iter_mut().find(|device| device.name == *name)
     }
 
-    /// Forgets pending devices whose time is over.
+    /// Recovery codes that would be accepted now.
+    #[must_use]
+    pub fn recovery_codes_left(&self, moment: &Moment) -> usize {
+        self.codes.as_ref().map_or(0, |codes| codes.recovery_codes_left(moment))
+    }
+
+    /// Forgets pending devices and codes whose time is over.
     pub fn expire(&mut self, now: u64) {
+        if let Some(codes) = &mut self.codes {
+            codes.expire(now);
+        }
         self.devices.retain(|device| !matches!(device.state, State::Pending { expires } if expires <= now));
     }
 
@@ -344,6 +360,9 @@ const MAC_BYTES: usize = 32;
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::time::Duration;
+
+    use common::recovery::Recovery;
     use common::secrets::TaggedSecrets;
 
     use super::*;
@@ -459,7 +478,16 @@ pub(crate) mod tests {
         for network in 0..16 {
             record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), 1 << 34);
         }
-        assert!(record.to_bytes(&alice, &secrets).unwrap().len() <= 4096);
+        let (mut codes, key) = Codes::opened(None, &alice, &secrets).unwrap();
+        let all = Recovery { codes: 10, expire: Some(Duration::from_secs(86400)) };
+        let latest = Moment::ordinary(u64::MAX);
+        codes.renew(&key, &all, &latest).unwrap();
+        codes.give_bypass(&key, 3, Duration::from_secs(86400), &latest).unwrap();
+        codes.give_ticket(&key, Duration::from_secs(86400), &latest).unwrap();
+        record.codes = Some(codes);
+        record.unlocked = Some(u64::MAX);
+        let length = record.to_bytes(&alice, &secrets).unwrap().len();
+        assert!(length <= 4096, "{length} bytes");
     }
 
     #[test]

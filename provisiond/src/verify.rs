@@ -9,6 +9,7 @@ use common::user::UserName;
 use crate::audit::Line;
 use crate::clock;
 use crate::clock::mark::{Doubt, Doubted};
+use crate::codes::{Finding, Purpose};
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
@@ -18,6 +19,7 @@ use crate::restriction::Unfit;
 use crate::rules::Demand;
 use crate::service::{Call, Service};
 use crate::source::Source;
+use crate::spare;
 
 impl Service {
     /// `Challenge`: what to ask for.
@@ -64,9 +66,9 @@ impl Service {
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
-        if answer.as_ref().is_some_and(Answer::is_several) && self.may_try(call).is_err() {
+        if answer.as_ref().is_some_and(is_free) && self.may_try(call).is_err() {
             self.log(call, attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs")));
-            return Ok(reply(Verdict::Busy, Ask::TwoCodes));
+            return Ok(VerifyReply::bare(Verdict::Busy, Ask::TwoCodes));
         }
         let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
         let Outcome { judged, reason, ask } = match outcome {
@@ -86,6 +88,7 @@ impl Service {
             _ => {}
         }
         self.count_for_the_source(&now, attempt, judged.verdict, &settings.limits);
+        self.log_finding(call, judged.finding, &attempt.service);
         let device = judged.device.map(|device| device.to_string());
         if settings.exemptions.roll_out.observe && judged.verdict != Verdict::Accepted {
             return Ok(self.observed(call, attempt, judged.verdict, reason));
@@ -97,9 +100,14 @@ impl Service {
                 call,
                 attempt_line(call, attempt, Verdict::Refused.word(), device.as_deref(), Some("log_is_stuck")),
             );
-            return Ok(reply(Verdict::Refused, ask));
+            return Ok(VerifyReply::bare(Verdict::Refused, ask));
         }
-        Ok(VerifyReply { retry_after: judged.retry_after, device, ..reply(judged.verdict, ask) })
+        let recovery_codes_left = match judged.finding {
+            Some(Finding::RecoveryCode(left)) if call.caller.peer.is_root() => Some(left),
+            _ => None,
+        };
+        let bare = VerifyReply::bare(judged.verdict, ask);
+        Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, ..bare })
     }
 
     fn circumstances<'a>(
@@ -143,16 +151,34 @@ impl Service {
                 let decision = Outcome::of(record, call.user, answer, refund, settings, now);
                 Decision { next: decision.next, outcome: Ok(decision.outcome) }
             }
-            None => Decision { next: None, outcome: Err(nobody(record, call, now)) },
+            None => {
+                let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
+                let outcome = outcome.map(|judged| Outcome { judged, reason: None, ask: Ask::OneCode });
+                Decision { next, outcome: outcome.map_err(|finding| (nobody(record, call, now), finding)) }
+            }
         })?;
-        let (verdict, reason) = match by_record {
+        let (nobody, finding) = match by_record {
             Ok(outcome) => return Ok(outcome),
-            Err(nobody) => nobody,
+            Err(refused) => refused,
         };
+        let outcome = self.judge_by_decoy(call, nobody, answer, settings, now)?;
+        let reason = finding.and_then(spare::reason).or(outcome.reason);
+        Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ..outcome })
+    }
+
+    fn judge_by_decoy(
+        &self,
+        call: &Call<'_>,
+        (verdict, reason): Nobody,
+        answer: Option<&Answer>,
+        settings: &Settings,
+        now: &Circumstances<'_>,
+    ) -> Result<Outcome, Failure> {
         let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
             return Ok(Outcome::without_record(verdict, reason));
         };
-        let by_decoy = self.records.change(Access { user: &name, ..access }, |record| {
+        let access = Access { user: &name, ..call.access(settings) };
+        let by_decoy = self.records.change(access, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
             };
@@ -179,17 +205,15 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
 
 /// The verdict on who has no device for this login, and the reason for the log. Stacks let by who is not enrolled, so nobody
 /// is called that whose record may be under another spelling, while the name service does not answer.
-fn nobody(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> (Verdict, Option<&'static str>) {
+fn nobody(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Nobody {
     match policy::nobody(record) {
         Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
         verdict => (verdict, record.and_then(|record| record.unfit(now.moment.now, now.service)).map(Unfit::word)),
     }
 }
 
-/// A verdict with nothing besides.
-pub(crate) fn reply(verdict: Verdict, ask: Ask) -> VerifyReply {
-    VerifyReply { verdict, ask, retry_after: None, device: None, rule: None }
-}
+/// What is said of who has no device for this login, and the reason for the log.
+type Nobody = (Verdict, Option<&'static str>);
 
 /// What became of an attempt.
 struct Outcome {
@@ -237,6 +261,9 @@ pub(crate) fn judge(
     settings: &Settings,
     now: &Circumstances<'_>,
 ) -> Reasoned {
+    if let Some(code) = answer.and_then(Answer::spare) {
+        return spare::judge(record, user, (code, Purpose::Login), refund, settings, now);
+    }
     if !clock::can_be(now.moment.now) {
         return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
     }
@@ -275,6 +302,11 @@ fn reseal(
     if let (Some(device), Some(key)) = (next.device_mut(name), key) {
         device.reseal(user, key, &settings.secrets);
     }
+}
+
+/// Whether being wrong costs the account nothing.
+fn is_free(answer: &Answer) -> bool {
+    answer.is_several() || answer.spare().is_some()
 }
 
 /// Whether the wrong codes from there are not counted.

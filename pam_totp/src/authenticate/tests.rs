@@ -237,3 +237,19 @@ fn nothing_but_accepted_is_success_and_nothing_but_exempt_and_nullok_is_ignore()
         assert_eq!(pam_code(&ignored, &retrying(1)), PamError::IGNORE);
     }
 }
+
+#[test]
+fn whoever_is_let_in_by_one_of_the_last_recovery_codes_is_told_to_get_new_ones() {
+    for (left, told) in [
+        (Some(3), Some("3 recovery codes left. Get new ones with 'totpctl recovery-codes'.")),
+        (Some(0), Some("That was your last recovery code. Get new ones with 'totpctl recovery-codes'.")),
+        (Some(4), None),
+        (None, None),
+    ] {
+        let reply = VerifyReply { recovery_codes_left: left, ..VerifyReply::bare(Verdict::Accepted, Ask::OneCode) };
+        let mut lines = asks(PROMPT, "abcd-efgh-ijkl-mnop");
+        lines.push(Judged("abcd-efgh-ijkl-mnop", Ok(reply)));
+        lines.extend(told.map(Told));
+        assert_eq!(play(&Options::default(), [begins_as_usual(), lines]), PamError::SUCCESS, "{left:?}");
+    }
+}

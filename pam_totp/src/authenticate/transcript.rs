@@ -124,7 +124,7 @@ pub(super) fn begins_as_usual() -> Vec<Line> {
 }
 
 pub(super) fn reply(verdict: Verdict, ask: Ask) -> Result<VerifyReply, ClientError> {
-    Ok(VerifyReply { verdict, ask, retry_after: Some(12), device: None, rule: None })
+    Ok(VerifyReply { retry_after: Some(12), ..VerifyReply::bare(verdict, ask) })
 }
 
 pub(super) fn asks(prompt: &'static str, typed: &'static str) -> Vec<Line> {

@@ -184,7 +184,7 @@ fn never_codes(code: &str) -> Vec<String> {
         format!("+{code}"),
         format!("-{}-{}", &code[..3], &code[3..]),
         code[1..].to_owned(),
-        format!("0x{code}"),
+        format!("0x{code}0"),
         format!("{code},{code}"),
         other_digits(0xff10),
         other_digits(0x660),

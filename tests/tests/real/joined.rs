@@ -131,6 +131,7 @@ fn after_pam_unix_a_password_without_a_code_leads_to_the_prompt() {
     let stack = after_unix(&daemon, "try-first", "requisite", "try_first_pass");
     let login = stack.login("alice", &[PASSWORD, &code]);
     assert_eq!((login.code, login.prompts()), (PamCode::SUCCESS, vec!["Password: ", CODE]));
+    daemon.audited("alice", "accepted");
     assert_eq!(daemon.log.with(&["event=verify"]).len(), 1, "a password is no code");
     let wrong = stack.login("alice", &["wrong horse"]);
     assert_eq!((wrong.code, wrong.prompts().len()), (PamCode::AUTH_ERR, 1));

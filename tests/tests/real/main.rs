@@ -32,6 +32,7 @@ mod pictures;
 mod power_cuts;
 mod races;
 mod records;
+mod recovery;
 mod roles;
 mod servers;
 mod settings;

@@ -188,7 +188,7 @@ fn who_has_no_device_cannot_enrol_one_and_leaves_no_trace() {
     assert_eq!(everything(&daemon), before);
 }
 
-fn shown(daemon: &Daemon, user: &str) -> Value {
+pub(crate) fn shown(daemon: &Daemon, user: &str) -> Value {
     daemon.call("Show", &json!({ "user": user })).expect("what is known of the user")["user"].clone()
 }
 

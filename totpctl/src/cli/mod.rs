@@ -3,6 +3,7 @@
 mod key;
 mod log;
 mod passlib;
+mod recovery;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(crate) use self::key::{Format, Key, KeyAction, Match, New, Pretty, Seal, Uri};
 pub(crate) use self::log::{Log, Why};
 pub(crate) use self::passlib::{Export, Import};
+pub(crate) use self::recovery::{Bypass, Ticket};
 use crate::exit::Failure;
 use crate::qr::Form;
 
@@ -71,6 +73,25 @@ pub(crate) enum Command {
     /// Say when and for which services a device's codes count
     #[command(after_help = RESTRICT_EXAMPLES)]
     Restrict(Restrict),
+    /// Make new recovery codes; all earlier ones end
+    #[command(after_help = recovery::CODES_EXAMPLES)]
+    RecoveryCodes {
+        /// Account name [default: your own]
+        #[arg(value_name = "USER")]
+        user: Option<String>,
+    },
+    /// Let an enrolled user in for a while, with a code from here
+    #[command(after_help = recovery::BYPASS_EXAMPLES)]
+    Bypass(Bypass),
+    /// Let a user enrol a first device, with a code from here
+    #[command(after_help = recovery::TICKET_EXAMPLES)]
+    Ticket(Ticket),
+    /// Give a user all guesses back
+    Unlock {
+        /// Account name
+        #[arg(value_name = "USER")]
+        user: String,
+    },
     /// Take over users from another system
     #[command(subcommand)]
     Import(Import),

@@ -5,6 +5,7 @@ use common::protocol::Confirm;
 use super::{Context, exit_of, sent};
 use crate::cli::Target;
 use crate::exit::{Exit, Failure};
+use crate::render::recovery_codes;
 
 /// Reads a code and confirms with it.
 pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
@@ -13,6 +14,9 @@ pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failur
     let call = Confirm { user: Some(user.as_str().to_owned()), device: sent(device.as_ref()), code };
     let reply = context.daemon.call(&call)?;
     context.screen.result(&reply)?;
+    if !context.screen.is_for_programs() {
+        context.screen.page(&recovery_codes(&reply.user, &reply.recovery_codes))?;
+    }
     Ok(exit_of(reply.verdict))
 }
 

@@ -10,7 +10,7 @@ use super::restrict::times_and_services;
 use super::{Context, device_name, sent};
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
-use crate::render::{Enrolled, Render};
+use crate::render::{Enrolled, Render, recovery_codes};
 use crate::sentences::confirmation;
 
 /// Enrols a new device.
@@ -43,9 +43,14 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, F
         let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
         let confirmed =
             confirm(context, &enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
-        enrolled.state = if confirmed { DeviceState::Active } else { enrolled.state };
+        if let Some(recovery_codes) = confirmed {
+            (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
+        }
     }
     context.screen.result(&enrolled)?;
+    if !context.screen.is_for_programs() {
+        context.screen.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
+    }
     let unconfirmed = asks && enrolled.state != DeviceState::Active;
     Ok(if unconfirmed || drawn.is_err() { Exit::Refused } else { Exit::Done })
 }
@@ -92,18 +97,19 @@ fn request(
     }
 }
 
-/// Asks for the device's first code until it is right, the tries are used up or nobody answers.
-fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<bool, Failure> {
+/// Asks for the device's first code until it is right, the tries are used up or nobody answers. If it was right, there may
+/// be recovery codes.
+fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<Option<Vec<SecretText>>, Failure> {
     for _ in 0..TRIES {
         let Some(code) = context.keyboard.ask(prompt)? else { break };
         let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
         let reply = context.daemon.call(&Confirm { user, device, code })?;
         if reply.verdict == Verdict::Accepted {
-            return Ok(true);
+            return Ok(Some(reply.recovery_codes));
         }
         context.screen.note(&confirmation(&enrolled.user, &enrolled.device, reply.verdict));
     }
-    Ok(false)
+    Ok(None)
 }
 
 const KEY_PROMPT: &str = "Key, in base32 (it is not shown): ";

@@ -9,6 +9,7 @@ mod export;
 mod import;
 mod key;
 mod log;
+mod recovery;
 mod rename;
 mod restrict;
 mod show;
@@ -50,6 +51,10 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Revoke(target) => devices::change(&context, target, Change::Revoked),
         Command::RenameDevice(wanted) => rename::device(&context, wanted),
         Command::Restrict(wanted) => restrict::run(&context, wanted),
+        Command::RecoveryCodes { user } => recovery::recovery_codes(&context, user.as_deref()),
+        Command::Bypass(wanted) => recovery::bypass(&context, wanted),
+        Command::Ticket(wanted) => recovery::ticket(&context, wanted),
+        Command::Unlock { user } => recovery::unlock(&context, user),
         Command::Import(Import::Passlib { file }) => import::passlib(&context, file),
         Command::Export(Export::Passlib { users }) => export::passlib(&context, users),
         Command::Key(wanted) => key::run(&context, wanted),
@@ -60,7 +65,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
 }
 
 impl Context<'_> {
-    /// Makes a call for which the daemon may want a current code first. It is asked for only then: administrators need
+    /// Makes a call for which the daemon may want a proof first. It is asked for only then: administrators need
     /// none, and which caller is one is the daemon's knowledge.
     fn with_proof<R>(&self, call: impl Fn(Option<SecretText>) -> Result<R, ClientError>) -> Result<R, Failure> {
         match call(None) {
@@ -101,7 +106,7 @@ fn exit_of(verdict: Verdict) -> Exit {
     if matches!(verdict, Verdict::Accepted | Verdict::Exempt) { Exit::Done } else { Exit::Refused }
 }
 
-const PROOF_PROMPT: &str = "This needs a code of a device that is active already: ";
+const PROOF_PROMPT: &str = "This needs a code of an active device, a recovery code, or a ticket: ";
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,8 @@ pub(crate) struct Enrolled {
     period: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counter: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) recovery_codes: Vec<SecretText>,
 }
 
 impl TryFrom<EnrollReply> for Enrolled {
@@ -39,9 +41,23 @@ impl TryFrom<EnrollReply> for Enrolled {
         if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ClientError::Protocol("the URI has characters that no URI has".to_owned()));
         }
-        let EnrollReply { user, device, state, key: base32, uri, kind, alg, digits, period, counter } = reply;
+        let EnrollReply { user, device, state, key: base32, uri, kind, alg, digits, period, counter, recovery_codes } =
+            reply;
         let pretty_key = pretty_key(&key);
-        Ok(Self { user, device, state, key: base32, pretty_key, uri, kind, alg, digits, period, counter })
+        Ok(Self {
+            user,
+            device,
+            state,
+            key: base32,
+            pretty_key,
+            uri,
+            kind,
+            alg,
+            digits,
+            period,
+            counter,
+            recovery_codes,
+        })
     }
 }
 
@@ -103,8 +119,8 @@ mod tests {
         let (user, device, alg) = ("alice".to_owned(), "default".to_owned(), "sha1".to_owned());
         let key = SecretText::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
         let uri = SecretText::new(uri.to_owned());
-        let (kind, period, counter) = (Kind::Totp, Some(30), None);
-        EnrollReply { user, device, state, key, uri, kind, alg, digits: 6, period, counter }.try_into()
+        let (kind, period, counter, recovery_codes) = (Kind::Totp, Some(30), None, Vec::new());
+        EnrollReply { user, device, state, key, uri, kind, alg, digits: 6, period, counter, recovery_codes }.try_into()
     }
 
     #[test]

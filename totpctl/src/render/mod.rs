@@ -3,6 +3,7 @@
 
 mod attempts;
 mod bounds;
+mod codes;
 mod enrolment;
 mod event;
 pub(crate) mod key;
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
 pub(crate) use self::bounds::{RenamedDevice, Restricted};
+pub(crate) use self::codes::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
@@ -62,13 +64,15 @@ pub(crate) struct Attempt {
     device: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recovery_codes_left: Option<usize>,
 }
 
 impl Attempt {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
-        let VerifyReply { verdict, ask: _, retry_after, device, rule } = reply;
-        Self { user: user.to_owned(), verdict, retry_after, device, rule }
+        let VerifyReply { verdict, ask: _, retry_after, device, rule, recovery_codes_left } = reply;
+        Self { user: user.to_owned(), verdict, retry_after, device, rule, recovery_codes_left }
     }
 }
 
@@ -78,7 +82,8 @@ impl Render for Attempt {
             Some(rule) => exempt(rule),
             None => attempt(&self.user, self.verdict, self.device.as_deref(), self.retry_after),
         };
-        sentence + "\n"
+        let left = self.recovery_codes_left.map(|left| format!("; recovery codes left: {left}")).unwrap_or_default();
+        format!("{sentence}{left}\n")
     }
 }
 
@@ -187,8 +192,7 @@ mod tests {
 
     #[test]
     fn programs_read_a_verdict_without_what_is_unknown() {
-        let (verdict, ask) = (Verdict::AlreadyUsed, Ask::OneCode);
-        let reply = VerifyReply { verdict, ask, retry_after: Some(12), device: None, rule: None };
+        let reply = VerifyReply { retry_after: Some(12), ..VerifyReply::bare(Verdict::AlreadyUsed, Ask::OneCode) };
         let text = json(&Attempt::new("alice", reply)).unwrap();
         assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
     }
@@ -196,7 +200,7 @@ mod tests {
     #[test]
     fn who_is_exempt_hears_by_what() {
         let (verdict, ask, rule) = (Verdict::Exempt, Ask::Nothing, Some("lan".to_owned()));
-        let told = Attempt::new("alice", VerifyReply { verdict, ask, retry_after: None, device: None, rule });
+        let told = Attempt::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
         assert_eq!(told.people(), "exempt: no code decides here, because of 'lan' in the daemon's settings\n");
         assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
     }

@@ -15,6 +15,7 @@ impl Render for User {
         if self.damaged {
             return text;
         }
+        text.push_str(&without_device(self));
         if self.devices.is_empty() {
             return text + &format!("no devices; to give one:\n  totpctl enroll {}\n", argument(&self.user));
         }
@@ -45,6 +46,14 @@ fn standing(user: &User) -> String {
     }
     let hint = if user.known_budget.min(user.budget) > 0 { "" } else { "\n  with 0, consecutive codes are asked for" };
     format!("enrolled; guesses left: {} from known addresses, {} from others{hint}", user.known_budget, user.budget)
+}
+
+/// What opens a login, or lets enrol, without a device.
+fn without_device(user: &User) -> String {
+    let recovery = user.enrolled.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
+    let timed = [("bypass", user.bypass_until), ("ticket", user.ticket_until)];
+    let timed = timed.into_iter().filter_map(|(what, until)| Some(format!("{what} until {} UTC\n", utc(until?))));
+    recovery.into_iter().chain(timed).collect()
 }
 
 /// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
@@ -121,7 +130,18 @@ mod tests {
 
     fn user(name: &str, devices: Vec<Device>, budget: u32) -> User {
         let (user, enrolled) = (name.to_owned(), !devices.is_empty());
-        User { user, enrolled, devices, known_budget: 5, budget, damaged: false }
+        let (known_budget, recovery_codes_left, bypass_until, ticket_until) = (5, 7, None, None);
+        User {
+            user,
+            enrolled,
+            devices,
+            known_budget,
+            budget,
+            recovery_codes_left,
+            bypass_until,
+            ticket_until,
+            damaged: false,
+        }
     }
 
     #[test]
@@ -142,6 +162,7 @@ mod tests {
             text,
             "\
 alice: enrolled; guesses left: 5 from known addresses, 4 from others
+recovery codes left: 7
 DEVICE     STATE     CODES                 ENROLLED (UTC)    LAST USED (UTC)
 default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
 old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
@@ -164,6 +185,18 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             user("alice", Vec::new(), 5).people(),
             "alice: not enrolled yet\nno devices; to give one:\n  totpctl enroll alice\n"
         );
+    }
+
+    #[test]
+    fn a_bypass_and_a_ticket_are_shown_with_their_end() {
+        let bypassed = User {
+            bypass_until: Some(1_795_470_000),
+            ..user("alice", vec![device("a", DeviceState::Active, None)], 5)
+        };
+        assert!(bypassed.people().contains("recovery codes left: 7\nbypass until 2026-11-23 21:40 UTC\nDEVICE"));
+        let invited = User { ticket_until: Some(1_795_470_000), ..user("alice", Vec::new(), 5) };
+        let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to give one:\n";
+        assert!(invited.people().starts_with(text), "{}", invited.people());
     }
 
     #[test]

@@ -1,0 +1,62 @@
+//! Recovery codes, as the settings want them: how many a user gets, and for how long they are good.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer};
+
+use crate::span::{BadSpan, Span};
+
+/// The section `recovery` of the settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many recovery codes a user gets. With 0 there are none.
+    pub codes: u8,
+    /// For how long they are good; for ever if unset.
+    pub expire: Option<Duration>,
+}
+
+/// The section as it is written.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(crate) struct RawRecovery {
+    codes: Option<u8>,
+    expire: Option<Expire>,
+}
+
+impl RawRecovery {
+    /// The settings, or the key that cannot be and why.
+    pub(crate) fn check(self) -> Result<Recovery, (&'static str, String)> {
+        let codes = self.codes.unwrap_or(MAX_CODES);
+        if codes > MAX_CODES {
+            return Err(("recovery.codes", format!("{codes} is not between 0 and {MAX_CODES}")));
+        }
+        let expire = self.expire.and_then(|expire| expire.0);
+        if expire.is_some_and(|span| !(MIN_EXPIRE..=MAX_EXPIRE).contains(&span)) {
+            return Err((
+                "recovery.expire",
+                "recovery codes are good for one day to ten years, or 'never' expire".into(),
+            ));
+        }
+        Ok(Recovery { codes, expire })
+    }
+}
+
+/// A span of time, or the word `never`.
+struct Expire(Option<Duration>);
+
+impl<'de> Deserialize<'de> for Expire {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "never" => Ok(Self(None)),
+            text => text.parse().map(|Span(span)| Self(Some(span))).map_err(|BadSpan| de::Error::custom(EXPIRE_FORM)),
+        }
+    }
+}
+
+const EXPIRE_FORM: &str = "recovery codes expire 'never', or after a span of time: a number with s, m, h or d ('365d')";
+/// As many as a stored record has room for.
+const MAX_CODES: u8 = 10;
+const MIN_EXPIRE: Duration = Duration::from_secs(86400);
+const MAX_EXPIRE: Duration = Duration::from_secs(3660 * 86400);

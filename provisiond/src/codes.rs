@@ -1,0 +1,346 @@
+//! Recovery codes, bypasses and tickets as they are kept: hashes, under a key of the record's own. Pure: time is an
+//! argument.
+//!
+//! ```text
+//! code key   32 random bytes, sealed like a device's key, of the kind "codes"
+//! hash       HMAC-SHA256(code key, length-prefixed: purpose, code), its first 16 bytes
+//! ```
+//! Who reads the store without the application secrets has no code key, and nothing to try codes against; so a bypass of
+//! forty bits is safe there as well. Sixteen bytes are enough: nobody chooses codes, so two that share a hash are of no
+//! use, and a wrong code meets one of ten hashes with odds of 1 in 2^124, far below those of a right guess. The purpose
+//! keeps a ticket from being a recovery code.
+
+use std::time::Duration;
+
+use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
+use common::recovery::Recovery;
+use common::secret::{Key, SecretText};
+use common::secrets::Secrets;
+use common::spare::SpareCode;
+use common::totp::{Algorithm, Parameters};
+use common::user::UserName;
+use hmac::{Hmac, KeyInit, Mac};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
+
+use crate::record::CannotMake;
+use crate::throttle::Moment;
+
+/// The spare codes of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codes {
+    key: Enckey,
+    recovery: RecoveryCodes,
+    bypass: Option<Bypass>,
+    ticket: Option<Timed>,
+}
+
+/// Those that are left of one printed sheet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct RecoveryCodes {
+    hashes: Vec<Hash>,
+    from: u64,
+    until: Option<u64>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Bypass {
+    code: Timed,
+    uses: u8,
+    /// Wrong ones that it still bears.
+    tries: u8,
+}
+
+/// A code that is good from one Unix second until before another, and no longer by trusted seconds either.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Timed {
+    hash: Hash,
+    from: u64,
+    until: u64,
+    until_tick: u64,
+}
+
+type Hash = [u8; 16];
+
+/// What a code is tried for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To log in: a recovery code or a bypass.
+    Login,
+    /// To log in where none of the user's active devices counts: a bypass. What bounds them bounds the recovery codes.
+    LoginOutOfBounds,
+    /// To change one's own devices: a recovery code. Whoever has a bypass is let in for a while, and no more.
+    Proof,
+    /// To enrol the first device: a ticket.
+    FirstDevice,
+    /// For nothing.
+    Nothing,
+}
+
+/// What is found out about a code that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A recovery code, gone now; so many are left.
+    RecoveryCode(usize),
+    /// A bypass, which can be used so many times more.
+    Bypass(u8),
+    /// A ticket, gone now.
+    Ticket,
+    /// A wrong one, with which the bypass has borne as many as it does, and is gone.
+    BypassGone,
+    /// It is too late for it.
+    Expired,
+    /// It may have been used in the time that the store has lost.
+    Doubtful,
+}
+
+impl Codes {
+    /// The codes that a record has, or none under a new key, and the key. Either takes as long.
+    ///
+    /// # Errors
+    /// [`CannotOpen`]; also where a new key cannot be made.
+    pub fn opened(codes: Option<&Self>, user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotOpen> {
+        match codes {
+            Some(codes) => Ok((codes.clone(), codes.key.open(secrets, &binding(user))?)),
+            None => Self::none(user, secrets).map_err(|CannotMake| CannotOpen),
+        }
+    }
+
+    /// The same, to give new ones. With a key that does not open any more every code is lost already.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn to_extend(codes: Option<&Self>, user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotMake> {
+        Self::opened(codes, user, secrets).or_else(|CannotOpen| Self::none(user, secrets))
+    }
+
+    fn none(user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotMake> {
+        let key = Key::new(random::<CODE_KEY>()?.to_vec()).map_err(|_| CannotMake)?;
+        let sealed = Enckey::seal(&key, secrets, &binding(user)).map_err(|_| CannotMake)?;
+        Ok((Self { key: sealed, recovery: RecoveryCodes::default(), bypass: None, ticket: None }, key))
+    }
+
+    /// The same codes for a user who is called `to` from now on.
+    ///
+    /// # Errors
+    /// [`CannotMake`]: the key does not open, or cannot be sealed.
+    pub fn renamed(&self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
+        let key = self.key.open(secrets, &binding(from)).map_err(|CannotOpen| CannotMake)?;
+        let key = Enckey::seal(&key, secrets, &binding(to)).map_err(|_| CannotMake)?;
+        Ok(Self { key, ..self.clone() })
+    }
+
+    /// New recovery codes in the place of all that there are.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn renew(&mut self, key: &Key, settings: &Recovery, moment: &Moment) -> Result<Vec<SecretText>, CannotMake> {
+        let codes = (0..settings.codes.min(MAX_CODES)).map(|_| draw::<LONG>()).collect::<Result<Vec<_>, _>>()?;
+        let hashes = codes.iter().map(|code| hash(key, RECOVERY, code)).collect::<Option<Vec<_>>>();
+        let until = settings.expire.map(|span| after(moment.now, span));
+        self.recovery = RecoveryCodes { hashes: hashes.ok_or(CannotMake)?, from: given_at(moment), until };
+        Ok(codes.iter().map(SpareCode::shown).collect())
+    }
+
+    /// A bypass, in the place of the one that there is.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn give_bypass(
+        &mut self,
+        key: &Key,
+        uses: u8,
+        valid_for: Duration,
+        moment: &Moment,
+    ) -> Result<SecretText, CannotMake> {
+        let code = draw::<SHORT>()?;
+        let timed = Timed::new(hash(key, BYPASS, &code), valid_for, moment)?;
+        self.bypass = Some(Bypass { code: timed, uses, tries: BYPASS_TRIES });
+        Ok(code.shown())
+    }
+
+    /// A ticket, in the place of the one that there is.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn give_ticket(&mut self, key: &Key, valid_for: Duration, moment: &Moment) -> Result<SecretText, CannotMake> {
+        let code = draw::<LONG>()?;
+        self.ticket = Some(Timed::new(hash(key, TICKET, &code), valid_for, moment)?);
+        Ok(code.shown())
+    }
+
+    /// Tries a code, and uses it up if it is right. `None`: it is wrong. What there is to compare is always compared with
+    /// all there can be, so that neither how many codes there are nor which it was takes another time.
+    #[must_use]
+    pub fn try_code(&mut self, key: &Key, code: &SpareCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
+        let [recovery, bypass, ticket] = [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
+        let recovery = self.recovery.find(&recovery?);
+        let bypass = is(self.bypass.as_ref().map(|bypass| &bypass.code), &bypass?);
+        let ticket = is(self.ticket.as_ref(), &ticket?);
+        match purpose {
+            Purpose::Login | Purpose::LoginOutOfBounds if bypass => self.use_bypass(moment),
+            Purpose::Login | Purpose::Proof if recovery.is_some() => self.recovery.take(recovery?, moment),
+            Purpose::Login | Purpose::LoginOutOfBounds if code.is_short() => self.wrong_bypass(),
+            Purpose::FirstDevice if ticket => self.use_ticket(moment),
+            _ => None,
+        }
+    }
+
+    fn use_bypass(&mut self, moment: &Moment) -> Option<Finding> {
+        let bypass = self.bypass.as_mut()?;
+        if let Some(why_not) = bypass.code.why_not(moment) {
+            return Some(why_not);
+        }
+        bypass.uses = bypass.uses.saturating_sub(1);
+        let left = bypass.uses;
+        self.bypass.take_if(|bypass| bypass.uses == 0);
+        Some(Finding::Bypass(left))
+    }
+
+    fn wrong_bypass(&mut self) -> Option<Finding> {
+        let bypass = self.bypass.as_mut()?;
+        bypass.tries = bypass.tries.saturating_sub(1);
+        self.bypass.take_if(|bypass| bypass.tries == 0).map(|_| Finding::BypassGone)
+    }
+
+    fn use_ticket(&mut self, moment: &Moment) -> Option<Finding> {
+        let why_not = self.ticket.as_ref()?.why_not(moment);
+        Some(why_not.unwrap_or_else(|| {
+            self.ticket = None;
+            Finding::Ticket
+        }))
+    }
+
+    /// Recovery codes that would be accepted now.
+    #[must_use]
+    pub fn recovery_codes_left(&self, moment: &Moment) -> usize {
+        if self.recovery.why_not(moment).is_some() { 0 } else { self.recovery.hashes.len() }
+    }
+
+    /// Until when there is a bypass, in Unix seconds.
+    #[must_use]
+    pub fn bypass_until(&self, moment: &Moment) -> Option<u64> {
+        self.bypass.as_ref().and_then(|bypass| bypass.code.good_until(moment))
+    }
+
+    /// Until when there is a ticket, in Unix seconds.
+    #[must_use]
+    pub fn ticket_until(&self, moment: &Moment) -> Option<u64> {
+        self.ticket.as_ref().and_then(|ticket| ticket.good_until(moment))
+    }
+
+    /// Forgets what its time is over for.
+    pub fn expire(&mut self, now: u64) {
+        self.bypass.take_if(|bypass| bypass.code.until <= now);
+        self.ticket.take_if(|ticket| ticket.until <= now);
+    }
+}
+
+impl RecoveryCodes {
+    /// Where the code is.
+    fn find(&self, wanted: &Hash) -> Option<usize> {
+        let look = |found, slot| if is_hash(self.hashes.get(slot), wanted) { Some(slot) } else { found };
+        (0..usize::from(MAX_CODES)).fold(None, look)
+    }
+
+    fn take(&mut self, at: usize, moment: &Moment) -> Option<Finding> {
+        if let Some(why_not) = self.why_not(moment) {
+            return Some(why_not);
+        }
+        self.hashes.remove(at);
+        Some(Finding::RecoveryCode(self.hashes.len()))
+    }
+
+    /// They are good while the clock is before their end, wherever it was when they were given.
+    fn why_not(&self, moment: &Moment) -> Option<Finding> {
+        why_not(self.from, self.until.is_none_or(|until| moment.now < until), moment)
+    }
+}
+
+impl Timed {
+    fn new(hash: Option<Hash>, valid_for: Duration, moment: &Moment) -> Result<Self, CannotMake> {
+        let (until, until_tick) = (after(moment.now, valid_for), after(moment.tick, valid_for));
+        Ok(Self { hash: hash.ok_or(CannotMake)?, from: given_at(moment), until, until_tick })
+    }
+
+    /// A clock that is set back revives nothing: trusted seconds go on, and before the beginning there is nothing.
+    fn why_not(&self, moment: &Moment) -> Option<Finding> {
+        let in_time = (self.from..self.until).contains(&moment.now) && moment.tick < self.until_tick;
+        why_not(self.from, in_time, moment)
+    }
+
+    fn good_until(&self, moment: &Moment) -> Option<u64> {
+        self.why_not(moment).is_none().then_some(self.until)
+    }
+}
+
+/// Whatever is given now is given after the last roll-back, if only by a moment.
+fn given_at(moment: &Moment) -> u64 {
+    moment.now.max(moment.rolled_back_at.map_or(0, |event| event.saturating_add(1)))
+}
+
+/// Whatever was given before a roll-back of the store may have been used in the part of the past that the store has lost.
+fn why_not(from: u64, in_time: bool, moment: &Moment) -> Option<Finding> {
+    match moment.rolled_back_at {
+        Some(event) if from <= event => Some(Finding::Doubtful),
+        _ => (!in_time).then_some(Finding::Expired),
+    }
+}
+
+fn is(timed: Option<&Timed>, wanted: &Hash) -> bool {
+    is_hash(timed.map(|timed| &timed.hash), wanted)
+}
+
+/// Compares with something even where there is nothing.
+fn is_hash(stored: Option<&Hash>, wanted: &Hash) -> bool {
+    let same: bool = stored.unwrap_or(&[0; 16]).ct_eq(wanted).into();
+    same & stored.is_some()
+}
+
+fn hash(key: &Key, purpose: &[u8], code: &SpareCode) -> Option<Hash> {
+    let mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
+    let mac = mac.chain_update(length_prefixed(&[purpose, code.expose().as_bytes()])).finalize().into_bytes();
+    mac.first_chunk().copied()
+}
+
+/// A code of so many random bytes. One in ten thousand short ones could be misread as digits.
+fn draw<const BYTES: usize>() -> Result<SpareCode, CannotMake> {
+    let drawn = (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| SpareCode::from_random(&*bytes)).transpose());
+    drawn.unwrap_or(Err(CannotMake))
+}
+
+fn random<const BYTES: usize>() -> Result<Zeroizing<[u8; BYTES]>, CannotMake> {
+    let mut bytes = Zeroizing::new([0; BYTES]);
+    getrandom::fill(&mut *bytes).map_err(|_| CannotMake)?;
+    Ok(bytes)
+}
+
+fn after(now: u64, span: Duration) -> u64 {
+    now.saturating_add(span.as_secs())
+}
+
+/// The code key's place: it belongs to the user, and to no device.
+fn binding(user: &UserName) -> Binding<'_> {
+    let parameters = Parameters { alg: Algorithm::Sha256, digits: 0, period: 0 };
+    Binding { user, device: &[0; 16], kind: "codes", parameters }
+}
+
+const RECOVERY: &[u8] = b"recovery";
+const BYPASS: &[u8] = b"bypass";
+const TICKET: &[u8] = b"ticket";
+/// Bytes of the code key.
+const CODE_KEY: usize = 32;
+/// Random bytes of a recovery code and of a ticket: eighty bits, which nobody guesses.
+const LONG: usize = 10;
+/// Random bytes of a bypass: forty bits, with few tries.
+const SHORT: usize = 5;
+const MAX_DRAWS: u32 = 100;
+/// Recovery codes that a user may have.
+const MAX_CODES: u8 = 10;
+/// Wrong codes that a bypass bears.
+const BYPASS_TRIES: u8 = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,151 @@
+//! Codes that no device shows, on their way to the person who keeps them: shown this one time.
+
+use common::protocol::{RecoveryCodesReply, TimedCodeReply, UnlockReply};
+use common::secret::SecretText;
+use common::text::printable;
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::{Render, Reveal};
+use crate::table::utc;
+
+impl Reveal for RecoveryCodesReply {
+    fn page(&self) -> Zeroizing<String> {
+        recovery_codes(&self.user, &self.recovery_codes)
+    }
+}
+
+/// The sheet to print, or nothing where there are no codes.
+pub(crate) fn recovery_codes(user: &str, codes: &[SecretText]) -> Zeroizing<String> {
+    let mut page = Zeroizing::new(String::with_capacity(PAGE_BYTES));
+    if codes.is_empty() {
+        return page;
+    }
+    page.push_str(&format!("\nRecovery codes of {}:\n\n", printable(user)));
+    for row in codes.chunks(COLUMNS) {
+        for code in row {
+            page.push_str("   ");
+            page.push_str(printable_code(code));
+        }
+        page.push('\n');
+    }
+    page.push_str(ADVICE);
+    page
+}
+
+/// What the daemon sends is shown only if it cannot steer the terminal.
+fn printable_code(code: &SecretText) -> &str {
+    let code = code.expose();
+    if code.len() <= MAX_CODE && code.bytes().all(|b| b.is_ascii_graphic()) { code } else { "(cannot be shown)" }
+}
+
+/// A bypass or a ticket. The order of the fields is the order in JSON.
+#[derive(Debug, Serialize)]
+pub(crate) struct TimedCode {
+    #[serde(flatten)]
+    reply: TimedCodeReply,
+    #[serde(skip)]
+    purpose: Purpose,
+}
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Purpose {
+    /// Lets in so many times.
+    Bypass(u8),
+    /// Lets enrol.
+    Ticket,
+}
+
+impl TimedCode {
+    pub(crate) fn new(reply: TimedCodeReply, purpose: Purpose) -> Self {
+        Self { reply, purpose }
+    }
+}
+
+impl Reveal for TimedCode {
+    fn page(&self) -> Zeroizing<String> {
+        let (user, until) = (printable(&self.reply.user), utc(self.reply.until));
+        let [what, advice] = match self.purpose {
+            Purpose::Bypass(1) => ["Bypass", "It opens one login in the place of a code. Five wrong tries end it."],
+            Purpose::Bypass(2) => ["Bypass", "It opens two logins in the place of a code. Five wrong tries end it."],
+            Purpose::Bypass(_) => ["Bypass", "It opens three logins in the place of a code. Five wrong tries end it."],
+            Purpose::Ticket => {
+                ["Ticket", "'totpctl enroll' asks for it, once, and gives the account its first device."]
+            }
+        };
+        let mut page = Zeroizing::new(String::with_capacity(PAGE_BYTES));
+        page.push_str(&format!("{what} of {user}, until {until} UTC:\n\n   "));
+        page.push_str(printable_code(&self.reply.code));
+        page.push_str(&format!("\n\n{advice}\n"));
+        page
+    }
+}
+
+impl Render for UnlockReply {
+    fn people(&self) -> String {
+        format!("{}'s guesses are given back: one code is asked for again\n", printable(&self.user))
+    }
+}
+
+const ADVICE: &str = "
+Each opens one login when no device is at hand. They are shown this one time:
+print them or write them down, and keep them apart from the device.
+";
+const COLUMNS: usize = 2;
+/// The longest code, in bytes.
+const MAX_CODE: usize = 32;
+/// Room for a page: a text that grew would leave a copy of the codes behind.
+const PAGE_BYTES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn codes(count: usize) -> Vec<SecretText> {
+        let letters = ('a'..='z').map(|c| c.to_string().repeat(4)).take(count);
+        letters.map(|group| SecretText::new([group.as_str(); 4].join("-"))).collect()
+    }
+
+    #[test]
+    fn recovery_codes_are_a_sheet_to_print() {
+        let page = RecoveryCodesReply { user: "alice".into(), recovery_codes: codes(3) }.page();
+        assert_eq!(
+            page.as_str(),
+            "
+Recovery codes of alice:
+
+   aaaa-aaaa-aaaa-aaaa   bbbb-bbbb-bbbb-bbbb
+   cccc-cccc-cccc-cccc
+
+Each opens one login when no device is at hand. They are shown this one time:
+print them or write them down, and keep them apart from the device.
+"
+        );
+        assert!(recovery_codes("alice", &[]).is_empty());
+        let hostile = [SecretText::new("\u{1b}[2J".into()), SecretText::new("a".repeat(33))];
+        assert_eq!(recovery_codes("alice", &hostile).matches("(cannot be shown)").count(), 2);
+    }
+
+    #[test]
+    fn a_bypass_and_a_ticket_say_what_they_are_for() {
+        let timed = |kind| {
+            let (user, code) = ("alice".to_owned(), SecretText::new("abcd-efgh".into()));
+            TimedCode::new(TimedCodeReply { user, code, until: 1_795_468_680 }, kind)
+        };
+        assert_eq!(
+            timed(Purpose::Bypass(2)).page().as_str(),
+            "\
+Bypass of alice, until 2026-11-23 21:18 UTC:
+
+   abcd-efgh
+
+It opens two logins in the place of a code. Five wrong tries end it.
+"
+        );
+        assert!(timed(Purpose::Ticket).page().starts_with("Ticket of alice, until 2026-11-23 21:18 UTC:\n"));
+        let told = json(&timed(Purpose::Ticket)).unwrap();
+        assert_eq!(told.as_slice(), b"{\"user\":\"alice\",\"code\":\"abcd-efgh\",\"until\":1795468680}\n");
+    }
+}
