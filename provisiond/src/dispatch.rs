@@ -105,6 +105,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Root, _) => Permission::Any,
         (Role::Admin, Import | Export) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events) => Permission::Any,
+        (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (_, Challenge | Verify | Confirm | Show) => Permission::Own,
         (_, Enroll | SetState | Revoke | RenameDevice | NewRecoveryCodes) => Permission::OwnWithProof,
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
@@ -480,7 +481,8 @@ mod tests {
         }
     }
 
-    /// Each method: for root, admins and the helpdesk on anybody, for an account on its own and on another's.
+    /// Each method: for root, admins and the helpdesk on anybody (`others`: on ordinary accounts but its own), for an account
+    /// on its own and on another's.
     const TABLE: &[(Method, &str, &str, &str, &str, &str)] = &[
         (Method::Challenge, "yes", "yes", "no", "yes", "no"),
         (Method::Verify, "yes", "yes", "no", "yes", "no"),
@@ -494,9 +496,9 @@ mod tests {
         (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
         (Method::Restrict, "yes", "yes", "no", "no", "no"),
         (Method::NewRecoveryCodes, "yes", "yes", "no", "with proof", "no"),
-        (Method::Bypass, "yes", "yes", "no", "no", "no"),
-        (Method::Ticket, "yes", "yes", "no", "no", "no"),
-        (Method::Unlock, "yes", "yes", "no", "no", "no"),
+        (Method::Bypass, "yes", "yes", "others", "no", "no"),
+        (Method::Ticket, "yes", "yes", "others", "no", "no"),
+        (Method::Unlock, "yes", "yes", "others", "no", "no"),
         (Method::Import, "yes", "no", "no", "no", "no"),
         (Method::Export, "yes", "no", "no", "no", "no"),
         (Method::Status, "yes", "yes", "no", "no", "no"),
@@ -511,7 +513,9 @@ mod tests {
         for &(method, root, admin, helpdesk, own, other) in TABLE {
             let alice = visitor(Role::Own, "alice", &names);
             let helga = visitor(Role::Helpdesk, "helga", &names);
-            assert_eq!(outcome(&helga, method, Some("bob")), helpdesk, "{method:?}");
+            // An ordinary account that there is on every machine.
+            let on_others = outcome(&helga, method, Some("daemon"));
+            assert_eq!(on_others, if helpdesk == "others" { "yes" } else { helpdesk }, "{method:?}");
             assert_eq!(outcome(&helga, method, None), if helpdesk == "yes" { "yes" } else { own }, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Root, "root", &names), method, Some("bob")), root, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Admin, "adam", &names), method, Some("bob")), admin, "{method:?}");

@@ -51,7 +51,7 @@ pub struct Record {
     pub tombstones: Tombstones,
     /// Recovery codes, a bypass, a ticket.
     pub codes: Option<Codes>,
-    /// When the guesses were last given back by hand, in Unix seconds.
+    /// When the helpdesk last gave the guesses back, in trusted seconds.
     pub unlocked: Option<u64>,
 }
 

@@ -75,7 +75,7 @@ pub(crate) fn reason(finding: Finding) -> Option<&'static str> {
         Finding::RecoveryCode(_) | Finding::Bypass(_) | Finding::Ticket => None,
         Finding::BypassGone => Some("bypass_gone"),
         Finding::Expired => Some("expired"),
-        Finding::Doubtful => Some("store_rolled_back"),
+        Finding::Doubtful => Some("given_before_roll_back"),
     }
 }
 

@@ -12,7 +12,7 @@ use tests::world;
 
 use crate::count;
 use crate::own::shown;
-use crate::roles::refusal;
+use crate::roles::{DENIED, daemon_with_admins, refusal, uid_of};
 
 #[test]
 fn a_recovery_code_opens_one_login_however_it_is_typed() {
@@ -260,7 +260,32 @@ fn unlocking_gives_all_guesses_back_and_says_who_did_it() {
 }
 
 #[test]
-fn sshd_takes_a_recovery_code_and_says_when_few_are_left() {
+fn the_helpdesk_helps_ordinary_people_and_gives_guesses_back_once_a_day() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    let dave = |method: &str, user: &str| daemon.call_as(&Who::user("dave"), method, &json!({ "user": user }));
+    for user in ["alice", "carol", "dave", "root"] {
+        daemon.enroll(user);
+    }
+    let bypass = dave("Bypass", "alice").expect("a bypass")["code"].as_str().expect("a code").to_owned();
+    assert_eq!(Stack::of(&daemon, "helped", "retry=1").login("alice", &[&bypass]).code, PamCode::SUCCESS);
+    assert!(dave("Ticket", "bob").is_ok(), "bob was never enrolled");
+    assert_eq!(refusal(dave("Ticket", "alice")), "BadParameter", "alice was");
+    for method in ["Bypass", "Ticket", "Unlock"] {
+        for protected in ["carol", "dave", "root", "no-such-account"] {
+            assert_eq!(refusal(dave(method, protected)), DENIED, "{method} {protected}");
+        }
+    }
+    assert!(dave("Unlock", "alice").is_ok());
+    assert_eq!(refusal(dave("Unlock", "alice")), "BadParameter", "within a day");
+    let carol = || daemon.call_as(&Who::user("carol"), "Unlock", &json!({ "user": "alice" }));
+    assert!(carol().is_ok() && carol().is_ok(), "administrators as often as they like");
+    let line = daemon.log.wait_for(&["event=bypass ", " user=alice "]);
+    assert!(line.contains(" role=helpdesk ") && line.contains(&uid_of("dave")), "{line}");
+}
+
+#[test]
+fn sshd_takes_a_recovery_code_once() {
     let _place = world::enter();
     let system = System::start();
     system.service("sshd", "auth required TOTP");
@@ -309,7 +334,7 @@ fn a_store_of_yesterday_brings_no_used_recovery_code_back() {
         assert_eq!(stack.login("alice", &[code]).code, PamCode::AUTH_ERR, "used or not, nobody can tell");
     }
     let line = daemon.audited("alice", "refused");
-    assert!(line.contains(" reason=store_rolled_back"), "{line}");
+    assert!(line.contains(" reason=given_before_roll_back"), "{line}");
     let new = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("new codes");
     assert_eq!(stack.login("alice", &[&texts(&new["recovery_codes"])[0]]).code, PamCode::SUCCESS);
 }

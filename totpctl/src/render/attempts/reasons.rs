@@ -70,6 +70,12 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "the store is older than it was: codes from before that was noticed are refused, for a minute or two; wait \
              for the next codes"
         }
+        "given_before_roll_back" => {
+            "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
+             ones: totpctl recovery-codes"
+        }
+        "expired" => "the code is too old; to get new ones: totpctl recovery-codes, or totpctl bypass",
+        "bypass_gone" => "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass",
         "store" | "store_too_slow" => {
             "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
         }
