@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use common::roles::Roles;
+use common::roles::{Roles, Verifier};
 use common::user::UserName;
 use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
@@ -42,6 +42,8 @@ impl Peer {
 pub enum Role {
     /// An account, for its own sake.
     Own,
+    /// A daemon that the settings let ask for others.
+    Verifier,
     /// A member of the helpdesk's group.
     Helpdesk,
     /// A member of the administrators' group.
@@ -56,6 +58,7 @@ impl Role {
     pub fn word(self) -> &'static str {
         match self {
             Self::Own => "self",
+            Self::Verifier => "verifier",
             Self::Helpdesk => "helpdesk",
             Self::Admin => "admin",
             Self::Root => "root",
@@ -72,6 +75,8 @@ pub struct Caller {
     pub role: Role,
     /// The account of its uid.
     pub account: Account,
+    /// What the settings let it ask for others.
+    pub verifier: Option<Verifier>,
 }
 
 impl Caller {
@@ -81,14 +86,29 @@ impl Caller {
     pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Option<Self> {
         if peer.is_root() {
             let account = Account { name: UserName::new("root").ok()?, uid: ROOT, gid: ROOT };
-            return Some(Self { peer, role: Role::Root, account });
+            return Some(Self { peer, role: Role::Root, account, verifier: None });
         }
         if NOBODIES.contains(&peer.uid) {
             return None;
         }
         let account = names.by_uid(peer.uid).ok().flatten()?;
-        let role = role_of(&account, roles, names).ok()?;
-        Some(Self { peer, role, account })
+        let verifier = roles.verifier(&account.name).cloned();
+        let role = match role_of(&account, roles, names).ok()? {
+            Role::Own if verifier.is_some() => Role::Verifier,
+            role => role,
+        };
+        Some(Self { peer, role, account, verifier })
+    }
+
+    /// What it says of where a login comes from, as far as it is believed: root's processes whole, a verifier of which the
+    /// settings say so in the address, and nobody else.
+    #[must_use]
+    pub fn believed<'a>(&self, rhost: Option<&'a str>, tty: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
+        match (self.role, &self.verifier) {
+            (Role::Root, _) => (rhost, tty),
+            (Role::Verifier, Some(verifier)) if verifier.trusted_rhost => (rhost, None),
+            _ => (None, None),
+        }
     }
 }
 

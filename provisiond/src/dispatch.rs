@@ -89,6 +89,8 @@ pub enum Permission {
     Any,
     /// Those of ordinary people: see [`target::ordinary`].
     Ordinary,
+    /// Those that it is there for, and its own account's: see [`target::served`].
+    Served,
     /// Its own account's.
     Own,
     /// Its own account's, with a current code.
@@ -106,6 +108,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Admin, Import | Export) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events) => Permission::Any,
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
+        (Role::Verifier, Challenge | Verify) => Permission::Served,
         (_, Challenge | Verify | Confirm | Show) => Permission::Own,
         (_, Enroll | SetState | Revoke | RenameDevice | NewRecoveryCodes) => Permission::OwnWithProof,
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
@@ -202,7 +205,7 @@ fn handle(
 ) -> Result<(), Stop> {
     let subject = subject(request);
     let roles = &service.settings().roles;
-    let permitted = permitted(visitor, method, subject.user.as_deref(), roles);
+    let permitted = permitted(visitor, method, &subject, roles);
     let reason = permitted.as_ref().err().and_then(|refusal| refusal.reason);
     let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
         let Permitted { ref caller, ref named, proof } = permitted;
@@ -268,10 +271,11 @@ fn run(
     }
 }
 
-/// Whose record a call is about, read before anything else of it.
+/// Whose record a call is about, and for which service, read before anything else of it.
 #[derive(Default, Deserialize)]
 struct Subject {
     user: Option<String>,
+    service: Option<String>,
 }
 
 /// A call that the table permits.
@@ -295,26 +299,34 @@ impl Refusal {
 }
 
 /// Asks the table, and who the user is that the call names: the caller's own if it names nobody.
-fn permitted(visitor: &Visitor<'_>, method: Method, user: Option<&str>, roles: &Roles) -> Result<Permitted, Refusal> {
+fn permitted(visitor: &Visitor<'_>, method: Method, subject: &Subject, roles: &Roles) -> Result<Permitted, Refusal> {
     let caller = visitor.caller.as_ref().ok_or(Refusal::DENIED)?;
     let permission = permission(method, caller.role);
     if permission == Permission::Never {
         return Err(Refusal::DENIED);
     }
-    let user = user.map(UserName::new).transpose();
+    let user = subject.user.as_deref().map(UserName::new).transpose();
     let user = user.map_err(|why| Refusal { error: Error::bad("user", why), reason: None })?;
-    let named = match (user.filter(|user| *user != caller.account.name), permission) {
-        (None, _) => Named::own(&caller.account),
-        (Some(user), Permission::Any | Permission::Ordinary) => Named::of(user, visitor.names),
-        // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
-        (Some(_), _) => return Err(Refusal::DENIED),
+    let other = user.filter(|user| *user != caller.account.name);
+    let for_own_sake = match permission {
+        Permission::Served => other.is_none(),
+        permission => matches!(permission, Permission::Own | Permission::OwnWithProof),
     };
-    if permission == Permission::Ordinary {
-        let permitted = target::ordinary(&named, caller.peer.uid, roles, visitor.names);
-        permitted.map_err(|reason| Refusal { reason: Some(reason), ..Refusal::DENIED })?;
-    }
-    let own = matches!(permission, Permission::Own | Permission::OwnWithProof);
-    let caller = Caller { role: if own { Role::Own } else { caller.role }, ..caller.clone() };
+    let named = match other {
+        None => Named::own(&caller.account),
+        // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
+        Some(_) if for_own_sake => return Err(Refusal::DENIED),
+        Some(user) => Named::of(user, visitor.names),
+    };
+    let allowed = match permission {
+        Permission::Ordinary => target::ordinary(&named, caller.peer.uid, roles, visitor.names),
+        Permission::Served if !for_own_sake => {
+            target::served(&named, caller, subject.service.as_deref(), roles, visitor.names)
+        }
+        _ => Ok(()),
+    };
+    allowed.map_err(|reason| Refusal { reason: Some(reason), ..Refusal::DENIED })?;
+    let caller = Caller { role: if for_own_sake { Role::Own } else { caller.role }, ..caller.clone() };
     Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
 }
 
@@ -465,15 +477,25 @@ error ExpectedMore (method: string)
 mod tests {
     use super::*;
     use crate::names::{Account, Names};
+    use common::roles::Verifier;
 
     fn visitor<'a>(role: Role, name: &str, names: &'a Names) -> Visitor<'a> {
         let peer = Peer { uid: if role == Role::Root { 0 } else { 1000 }, pid: 1 };
         let account = Account { name: UserName::new(name).unwrap(), uid: peer.uid, gid: peer.uid };
-        Visitor { peer, caller: Some(Caller { peer, role, account }), names: names.asking() }
+        let verifier = (role == Role::Verifier).then(verifier);
+        Visitor { peer, caller: Some(Caller { peer, role, account, verifier }), names: names.asking() }
+    }
+
+    /// It may ask for the account `daemon` and the service `door`.
+    fn verifier() -> Verifier {
+        let (user, group) = (UserName::new("veronica").unwrap(), "daemon".into());
+        let services = vec!["door".into()];
+        Verifier { name: "v".into(), user, services, users_group: group, trusted_rhost: false }
     }
 
     fn outcome(visitor: &Visitor<'_>, method: Method, user: Option<&str>) -> &'static str {
-        match permitted(visitor, method, user, &Roles::default()).map_err(|refusal| refusal.error) {
+        let subject = Subject { user: user.map(str::to_owned), service: Some("door".into()) };
+        match permitted(visitor, method, &subject, &Roles::default()).map_err(|refusal| refusal.error) {
             Ok(Permitted { proof: false, .. }) => "yes",
             Ok(Permitted { proof: true, .. }) => "with proof",
             Err(Error::PermissionDenied) => "no",
@@ -516,6 +538,11 @@ mod tests {
             // An ordinary account that there is on every machine.
             let on_others = outcome(&helga, method, Some("daemon"));
             assert_eq!(on_others, if helpdesk == "others" { "yes" } else { helpdesk }, "{method:?}");
+            let veronica = visitor(Role::Verifier, "veronica", &names);
+            let served = if matches!(method, Method::Challenge | Method::Verify) { "yes" } else { other };
+            assert_eq!(outcome(&veronica, method, Some("daemon")), served, "{method:?}");
+            assert_eq!(outcome(&veronica, method, Some("bin")), other, "{method:?}");
+            assert_eq!(outcome(&veronica, method, None), own, "{method:?}");
             assert_eq!(outcome(&helga, method, None), if helpdesk == "yes" { "yes" } else { own }, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Root, "root", &names), method, Some("bob")), root, "{method:?}");
             assert_eq!(outcome(&visitor(Role::Admin, "adam", &names), method, Some("bob")), admin, "{method:?}");

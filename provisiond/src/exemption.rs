@@ -7,6 +7,7 @@ use common::protocol::{Ask, Challenge, Verdict, Verify, VerifyReply};
 use common::rules::OBSERVE;
 
 use crate::audit::Line;
+use crate::caller::Role;
 use crate::clock;
 use crate::record::Record;
 use crate::rules::{self, Demand, Facts, Origin};
@@ -35,8 +36,8 @@ impl<'a> From<&'a Verify> for Told<'a> {
 }
 
 impl Service {
-    /// What is demanded of a login to the account with `record`. What the caller says is believed of root's processes only,
-    /// and nobody is let by while the name service does not answer: the record may be under another spelling.
+    /// What is demanded of a login to the account with `record`. What the caller says counts as far as it is
+    /// believed, and nobody is let by while the name service does not answer: the record may be under another spelling.
     pub(crate) fn demand<'s>(
         &self,
         call: &Call<'_>,
@@ -47,14 +48,16 @@ impl Service {
         if call.named.is_unknown() {
             return Demand::Code;
         }
-        let believed = call.caller.peer.is_root();
-        let origin = Origin::told(told.rhost, told.tty).filter(|_| believed);
+        let (rhost, tty) = call.caller.believed(told.rhost, told.tty);
+        let origin = Origin::told(rhost, tty);
+        // A verifier may name its own services only.
+        let by_a_service = matches!(call.caller.role, Role::Root | Role::Verifier);
         let moment = self.moment();
         let facts = Facts {
             user: call.user,
             is_member: &|group| is_member(call, group),
             origin: origin.as_ref(),
-            service: Some(told.service).filter(|_| believed),
+            service: Some(told.service).filter(|_| by_a_service),
             time: &|| local_time(&moment),
             ever_enrolled: record.is_some_and(|record| record.enrolled),
         };

@@ -51,4 +51,5 @@ pub mod target;
 pub mod throttle;
 pub mod tombstone;
 pub mod turns;
+pub mod unknown_names;
 pub mod verify;

@@ -118,6 +118,14 @@ impl Asking<'_> {
         Ok(groups.unwrap_or_default().contains(&group.gid))
     }
 
+    /// Whether there is a group of that name.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn has_group(&self, name: &str) -> Result<bool, NoAnswer> {
+        Ok(self.group(name)?.is_some())
+    }
+
     fn group(&self, name: &str) -> Found<Group> {
         self.ask(&self.names.groups, name.to_owned(), |name| {
             let found = nix::unistd::Group::from_name(name).map_err(|_| NoAnswer)?;

@@ -2,15 +2,42 @@
 //! codes of a pending device. Root's logins are slowed down by what stands before them; a process on this machine can ask
 //! twenty thousand times a second.
 //!
-//! Kept in memory, by uid. It holds up nobody but the uid that was wrong, and only for what was free.
+//! Kept in memory, by uid. It holds up nobody but the uid that was wrong, and only for what was free. A verifier's tries
+//! are many people's: they are counted for each user, and slowed down to a pace that the odds allow for ever, because
+//! whoever used up an hour's tries through it would else keep the user out.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Wrong tries of each uid.
+use common::user::UserName;
+
+/// Wrong tries.
 #[derive(Debug, Default)]
-pub struct Patience(Mutex<HashMap<u32, Wrong>>);
+pub struct Patience(Mutex<HashMap<Tries, Wrong>>);
+
+/// Whose tries count together.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Tries {
+    /// Those of a uid for its own sake.
+    Own(u32),
+    /// Those of a verifier's uid for one user.
+    For(u32, UserName),
+}
+
+impl Tries {
+    /// How many may be wrong, in which time.
+    fn allowed(&self) -> (u32, Duration) {
+        match self {
+            Self::Own(_) => (OWN_TRIES, OWN_SPAN),
+            Self::For(..) => (TRIES_FOR_OTHERS, SPAN_FOR_OTHERS),
+        }
+    }
+
+    fn is_over(&self, since: Instant) -> bool {
+        since.elapsed() >= self.allowed().1
+    }
+}
 
 #[derive(Debug)]
 struct Wrong {
@@ -19,38 +46,42 @@ struct Wrong {
 }
 
 impl Patience {
-    /// Whether `uid` may try again.
+    /// Whether there may be one more.
     #[must_use]
-    pub fn has_any(&self, uid: u32) -> bool {
+    pub fn has_any(&self, tries: &Tries) -> bool {
         let all = self.lock();
-        all.get(&uid).is_none_or(|wrong| wrong.times < WRONG_TRIES || wrong.since.elapsed() >= SPAN)
+        all.get(tries).is_none_or(|wrong| wrong.times < tries.allowed().0 || tries.is_over(wrong.since))
     }
 
-    /// Remembers that `uid` was wrong for free.
-    pub fn try_it(&self, uid: u32) {
+    /// Remembers one that was wrong for free.
+    pub fn try_it(&self, tries: Tries) {
         let mut all = self.lock();
-        if all.len() >= MAX_UIDS {
-            all.retain(|_, wrong| wrong.since.elapsed() < SPAN);
+        if all.len() >= MAX_KNOWN {
+            all.retain(|tries, wrong| !tries.is_over(wrong.since));
         }
         let fresh = || Wrong { since: Instant::now(), times: 0 };
-        let wrong = all.entry(uid).or_insert_with(fresh);
-        if wrong.since.elapsed() >= SPAN {
+        let is_over = all.get(&tries).is_some_and(|wrong| tries.is_over(wrong.since));
+        let wrong = all.entry(tries).or_insert_with(fresh);
+        if is_over {
             *wrong = fresh();
         }
         wrong.times = wrong.times.saturating_add(1);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Wrong>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Tries, Wrong>> {
         // A panic while the lock is held cannot leave an entry half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year.
-const WRONG_TRIES: u32 = 20;
-const SPAN: Duration = Duration::from_secs(3600);
-/// After this many, those whose hour is over are forgotten. There are never more than there are accounts.
-const MAX_UIDS: usize = 4096;
+const OWN_TRIES: u32 = 20;
+const OWN_SPAN: Duration = Duration::from_secs(3600);
+/// Ten a second for a year are what pairs of codes are reckoned to withstand, whoever asks.
+const TRIES_FOR_OTHERS: u32 = 10;
+const SPAN_FOR_OTHERS: Duration = Duration::from_secs(1);
+/// After this many, those whose time is over are forgotten. There are never more than accounts, for each verifier.
+const MAX_KNOWN: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -59,16 +90,29 @@ mod tests {
     #[test]
     fn twenty_wrong_tries_an_hour_and_others_are_not_concerned() {
         let patience = Patience::default();
-        for _ in 0..WRONG_TRIES {
-            assert!(patience.has_any(1000));
-            patience.try_it(1000);
+        let tried = Tries::Own(1000);
+        for _ in 0..OWN_TRIES {
+            assert!(patience.has_any(&tried));
+            patience.try_it(tried.clone());
         }
-        assert!(!patience.has_any(1000));
-        assert!(patience.has_any(1001));
-        let past = Instant::now().checked_sub(SPAN).expect("a time an hour ago");
+        assert!(!patience.has_any(&tried));
+        assert!(patience.has_any(&Tries::Own(1001)));
+        let past = Instant::now().checked_sub(OWN_SPAN).expect("a time an hour ago");
         patience.lock().values_mut().for_each(|wrong| wrong.since = past);
-        assert!(patience.has_any(1000));
-        patience.try_it(1000);
-        assert_eq!(patience.lock()[&1000].times, 1);
+        assert!(patience.has_any(&tried));
+        patience.try_it(tried.clone());
+        assert_eq!(patience.lock()[&tried].times, 1);
+    }
+
+    #[test]
+    fn a_verifier_is_slowed_down_for_the_user_that_it_is_wrong_about() {
+        let patience = Patience::default();
+        let about = |name: &str| Tries::For(1000, UserName::new(name).unwrap());
+        (0..TRIES_FOR_OTHERS).for_each(|_| patience.try_it(about("alice")));
+        assert!(!patience.has_any(&about("alice")));
+        assert!(patience.has_any(&about("bob")) && patience.has_any(&Tries::Own(1000)));
+        let past = Instant::now().checked_sub(SPAN_FOR_OTHERS).expect("a time a second ago");
+        patience.lock().values_mut().for_each(|wrong| wrong.since = past);
+        assert!(patience.has_any(&about("alice")));
     }
 }

@@ -157,6 +157,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let server = Server::start(Arc::clone(&service), sockets)?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
+    service.warn_of_unknown_names();
     wait_for_the_end(&signals, &service);
     notify(&[NotifyState::Stopping]);
     service.audit.end_following();

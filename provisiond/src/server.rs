@@ -3,7 +3,7 @@
 //! Two sockets, one dispatch. Root's logins come through a socket of their own, so that no crowd at the other one can
 //! keep them waiting; and capacity is kept for root's processes wherever they come in.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -16,7 +16,7 @@ use common::protocol::Error;
 use nix::fcntl::Flock;
 
 use crate::audit::Line;
-use crate::caller::Peer;
+use crate::caller::{Peer, Role};
 use crate::dispatch::{Replies, Visitor, dispatch};
 use crate::service::Service;
 
@@ -137,7 +137,10 @@ fn next_message(
 
 fn identify(shared: &Shared, peer: Peer) -> Visitor<'_> {
     let names = shared.service.names.asking();
-    Visitor { peer, caller: shared.service.identify(peer, names), names }
+    let caller = shared.service.identify(peer, names);
+    let serves_many = caller.as_ref().is_some_and(|caller| caller.role == Role::Verifier);
+    shared.permits.note(peer, serves_many);
+    Visitor { peer, caller, names }
 }
 
 fn after(time: Duration) -> Instant {
@@ -172,6 +175,8 @@ struct Permits {
 struct Held {
     root: usize,
     others: HashMap<u32, usize>,
+    /// Those that turned out to be a verifier's.
+    verifiers: HashSet<u32>,
 }
 
 impl Held {
@@ -202,13 +207,24 @@ impl Permits {
             held.root = held.root.saturating_add(1);
         } else {
             let own = held.others.get(&peer.uid).copied().unwrap_or(0);
-            if own >= MAX_PER_UID || held.others_total() >= MAX_OTHERS {
+            let most = if held.verifiers.contains(&peer.uid) { MAX_PER_VERIFIER } else { MAX_PER_UID };
+            if own >= most || held.others_total() >= MAX_OTHERS {
                 return None;
             }
             held.others.insert(peer.uid, own.saturating_add(1));
         }
         shared.service.connections.fetch_add(1, Ordering::Relaxed);
         Some(Permit { shared: Arc::clone(shared), peer })
+    }
+
+    /// Remembers whether a uid is a verifier's, which a first call of it tells: the thread that accepts asks nobody.
+    fn note(&self, peer: Peer, is_verifier: bool) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_verifier {
+            held.verifiers.insert(peer.uid);
+        } else {
+            held.verifiers.remove(&peer.uid);
+        }
     }
 }
 
@@ -235,6 +251,8 @@ const MAX_CONNECTIONS: usize = 256;
 const MAX_OTHERS: usize = 128;
 /// A person has a few terminals, not dozens.
 const MAX_PER_UID: usize = 16;
+/// A verifier serves many people.
+const MAX_PER_VERIFIER: usize = 64;
 /// How long a connection may say nothing.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_ROOT: Duration = Duration::from_secs(30);

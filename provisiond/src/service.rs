@@ -16,7 +16,7 @@ use crate::conversation::Typos;
 use crate::kernel;
 use crate::named::Named;
 use crate::names::{Asking, Names};
-use crate::patience::Patience;
+use crate::patience::{Patience, Tries};
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
 use crate::spray::Sprays;
@@ -131,6 +131,9 @@ impl Service {
             Ok(()) => Line::new("reloaded").with("settings", self.source.path.display()),
             Err(why) => Line::new("reload_failed").with("reason", why).error(),
         });
+        if outcome.is_ok() {
+            self.warn_of_unknown_names();
+        }
         outcome
     }
 
@@ -205,19 +208,19 @@ impl Service {
         }
     }
 
-    /// Whether the caller may be wrong for free once more. Only people's own processes run out of it.
+    /// Whether the caller may be wrong for free once more. Root's and administrators' processes do not run out of it.
     ///
     /// # Errors
     /// [`Error::Busy`].
     pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
-        let patient = call.caller.role != Role::Own || self.patience.has_any(call.caller.peer.uid);
+        let patient = call.tries().is_none_or(|tries| self.patience.has_any(&tries));
         if patient { Ok(()) } else { Err(Error::Busy) }
     }
 
     /// Remembers that the caller was wrong and the account was not charged for it.
     pub fn was_wrong_for_free(&self, call: &Call<'_>) {
-        if call.caller.role == Role::Own {
-            self.patience.try_it(call.caller.peer.uid);
+        if let Some(tries) = call.tries() {
+            self.patience.try_it(tries);
         }
     }
 
@@ -249,6 +252,15 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn line(&self, event: &'static str) -> Line {
         Line::new(event).with("user", self.user.as_str()).with_some("spelt", self.named.other_spelling())
+    }
+
+    fn tries(&self) -> Option<Tries> {
+        let uid = self.caller.peer.uid;
+        match self.caller.role {
+            Role::Own => Some(Tries::Own(uid)),
+            Role::Verifier => Some(Tries::For(uid, self.user.clone())),
+            Role::Helpdesk | Role::Admin | Role::Root => None,
+        }
     }
 
     /// The way to the record that the call is about.

@@ -3,7 +3,7 @@
 
 use common::roles::Roles;
 
-use crate::caller::ROOT;
+use crate::caller::{Caller, ROOT};
 use crate::named::Named;
 use crate::names::{Account, Asking, NoAnswer};
 
@@ -16,6 +16,30 @@ pub fn ordinary(named: &Named, own_uid: u32, roles: &Roles, names: Asking<'_>) -
     let account = named.account().ok_or(if named.is_unknown() { SILENT } else { "no_such_account" })?;
     let protected = account.uid == own_uid || has_a_say(account, roles, names).map_err(|NoAnswer| SILENT)?;
     if protected { Err("protected_account") } else { Ok(()) }
+}
+
+/// Permits a verifier to ask for what it is there for: its services, and of the ordinary accounts those of its users.
+///
+/// # Errors
+/// The reason for the log.
+pub fn served(
+    named: &Named,
+    caller: &Caller,
+    service: Option<&str>,
+    roles: &Roles,
+    names: Asking<'_>,
+) -> Result<(), &'static str> {
+    let verifier = caller.verifier.as_ref().ok_or("no_verifier")?;
+    if !service.is_some_and(|service| verifier.services.iter().any(|own| own == service)) {
+        return Err("service_not_its_own");
+    }
+    ordinary(named, caller.peer.uid, roles, names)?;
+    let account = named.account().ok_or(SILENT)?;
+    match names.is_member(account, &verifier.users_group) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not_in_users_group"),
+        Err(NoAnswer) => Err(SILENT),
+    }
 }
 
 /// Whether the account is root's, an administrator's or the helpdesk's. Several accounts may share a uid, and processes

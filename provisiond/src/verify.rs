@@ -33,7 +33,8 @@ impl Service {
             Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new(), &settings)),
             Err(failure) => return Err(self.failure(&failure, call)),
         };
-        let now = self.circumstances(call, &about.service, about.rhost.as_deref(), about.tty.as_deref(), &settings);
+        let told = call.caller.believed(about.rhost.as_deref(), about.tty.as_deref());
+        let now = self.circumstances(&about.service, told, &settings);
         let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
         let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(|record| record.enrolled);
@@ -61,8 +62,8 @@ impl Service {
         {
             return Ok(reply);
         }
-        let now =
-            self.circumstances(call, &attempt.service, attempt.rhost.as_deref(), attempt.tty.as_deref(), &settings);
+        let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
+        let now = self.circumstances(&attempt.service, (rhost, tty), &settings);
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
@@ -87,7 +88,7 @@ impl Service {
             Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => self.was_wrong_for_free(call),
             _ => {}
         }
-        self.count_for_the_source(&now, attempt, judged.verdict, &settings.limits);
+        self.count_for_the_source(&now, rhost, judged.verdict, &settings.limits);
         self.log_finding(call, judged.finding, &attempt.service);
         let device = judged.device.map(|device| device.to_string());
         if settings.exemptions.roll_out.observe && judged.verdict != Verdict::Accepted {
@@ -112,22 +113,19 @@ impl Service {
 
     fn circumstances<'a>(
         &self,
-        call: &Call<'_>,
         service: &'a str,
-        rhost: Option<&str>,
-        tty: Option<&str>,
+        (rhost, tty): (Option<&str>, Option<&str>),
         settings: &'a Settings,
     ) -> Circumstances<'a> {
-        let source = source(call, rhost, tty);
+        let source = Source::told(rhost, tty);
         let suspect = !trusted(rhost, &settings.limits) && self.sprays.are_from(source, settings.limits.per_source);
         Circumstances { policy: &settings.policy, moment: self.moment(), source, service, suspect }
     }
 
     /// A wrong code counts for where it came from, also if there is no account that it could cost anything.
-    fn count_for_the_source(&self, now: &Circumstances<'_>, attempt: &Verify, verdict: Verdict, limits: &Limits) {
+    fn count_for_the_source(&self, now: &Circumstances<'_>, rhost: Option<&str>, verdict: Verdict, limits: &Limits) {
         let wrong =
             matches!(verdict, Verdict::Rejected | Verdict::Malformed | Verdict::NotEnrolled | Verdict::Disabled);
-        let rhost = attempt.rhost.as_deref();
         if wrong && !trusted(rhost, limits) && self.sprays.count(now.source, limits.per_source) {
             let line = Line::new("spray").with_some("source", rhost).with("wrong_codes", limits.per_source);
             self.audit.write(line.warning());
@@ -314,11 +312,6 @@ fn trusted(rhost: Option<&str>, limits: &Limits) -> bool {
     rhost.and_then(|rhost| rhost.parse().ok()).is_some_and(|address| limits.trust(address))
 }
 
-/// Where a login comes from is believed of root's processes only; anyone else could say anything.
-fn source(call: &Call<'_>, rhost: Option<&str>, tty: Option<&str>) -> Source {
-    if call.caller.peer.is_root() { Source::told(rhost, tty) } else { Source::Untold }
-}
-
 fn damage(damaged: &Damaged) -> &'static str {
     match damaged {
         Damaged::Altered => "record_altered",
@@ -332,7 +325,7 @@ fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
     Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
 }
 
-/// The line about an attempt. Where it comes from is believed of root's processes only.
+/// The line about an attempt.
 pub(crate) fn attempt_line(
     call: &Call<'_>,
     attempt: &Verify,
@@ -340,12 +333,12 @@ pub(crate) fn attempt_line(
     device: Option<&str>,
     reason: Option<&str>,
 ) -> Line {
-    let told = call.caller.peer.is_root();
+    let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
     let line = call
         .line("verify")
         .with("service", &attempt.service)
-        .with_some("source", attempt.rhost.as_deref().filter(|rhost| told && !rhost.is_empty()))
-        .with_some("tty", attempt.tty.as_deref().filter(|tty| told && !tty.is_empty()))
+        .with_some("source", rhost.filter(|rhost| !rhost.is_empty()))
+        .with_some("tty", tty.filter(|tty| !tty.is_empty()))
         .with("verdict", verdict)
         .with_some("device", device)
         .with_some("reason", reason);

@@ -206,7 +206,7 @@ static OCCUPIED: RwLock<()> = RwLock::new(());
 
 /// The daemon's account.
 pub const DAEMON: &str = "_pam-totp";
-const PEOPLE: [&str; 4] = ["alice", "bob", "carol", "dave"];
+const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "vera"];
 const MARK: &str = "/run/private-world";
 const SCRATCH: &str = "/run/pam-totp-tests";
 const DEV_LOG: &str = "/dev/log";

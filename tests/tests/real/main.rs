@@ -43,6 +43,7 @@ mod stacks;
 mod sweeps;
 mod symbols;
 mod unavailable;
+mod verifiers;
 
 /// A count from the environment, for runs that are longer or shorter than usual.
 fn count(variable: &str, usual: usize) -> usize {

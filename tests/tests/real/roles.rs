@@ -207,18 +207,20 @@ enum Role {
     Root,
     Admin,
     Helpdesk,
+    Verifier,
     Own,
     None,
 }
 
 /// Everybody. Bob's record is somebody else's to all of them but himself.
-fn callers() -> [Caller; 8] {
+fn callers() -> [Caller; 9] {
     let named = |name: &'static str, role| Caller { name, who: Who::user(name), account: Some(name), role };
     let number = |name, uid| Caller { name, who: Who::number(uid), account: None, role: Role::None };
     [
         named("root", Role::Root),
         named("carol", Role::Admin),
         named("dave", Role::Helpdesk),
+        named("vera", Role::Verifier),
         named("alice", Role::Own),
         named("bob", Role::Own),
         named(world::DAEMON, Role::Own),
@@ -273,6 +275,8 @@ impl Cell {
             Role::Helpdesk if says("helpdesk") => Permission::Yes,
             // Whom we ask about besides themselves is one.
             Role::Helpdesk if !own && says("helpdesk for ordinary accounts") => Permission::Yes,
+            // Bob is one of its users.
+            Role::Verifier if !own && says("verifier") => Permission::Yes,
             Role::None => Permission::No,
             _ if own && says("self") => Permission::Yes,
             _ if own && says("self with proof") => Permission::WithProof,
@@ -357,17 +361,26 @@ pub(crate) fn uid_of(user: &str) -> String {
     format!(" uid={} ", world::user(user).uid)
 }
 
-/// A daemon whose administrators are carol, and whose helpdesk is dave.
+/// A daemon whose administrators are carol, whose helpdesk is dave, and that lets vera ask for bob.
 pub(crate) fn daemon_with_admins() -> Daemon {
-    Setup::new().with(&format!("  admin-group: {}\n  helpdesk-group: totp-help\n", admins())).start()
+    with_roles(Setup::new()).start()
 }
 
-/// The administrators' group; the helpdesk's is made with it. Two programs cannot change the account database at once.
+/// Those settings, and one last line about the verifier may be added.
+pub(crate) fn with_roles(setup: Setup) -> Setup {
+    let groups = format!("  admin-group: {}\n  helpdesk-group: totp-help\n", admins());
+    let verifier =
+        "  verifiers:\n    vpn:\n      user: vera\n      services: [table, tunnel]\n      users-group: totp-users\n";
+    setup.with(&groups).with(verifier)
+}
+
+/// The administrators' group; the others are made with it. Two programs cannot change the account database at once.
 fn admins() -> &'static str {
     static GROUPS: OnceLock<()> = OnceLock::new();
     GROUPS.get_or_init(|| {
         world::group("totp-admins", &["carol"]);
         world::group("totp-help", &["dave"]);
+        world::group("totp-users", &["bob", "carol", "dave", "root", "vera"]);
     });
     "totp-admins"
 }
