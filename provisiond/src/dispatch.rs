@@ -538,6 +538,9 @@ mod tests {
             // An ordinary account that there is on every machine.
             let on_others = outcome(&helga, method, Some("daemon"));
             assert_eq!(on_others, if helpdesk == "others" { "yes" } else { helpdesk }, "{method:?}");
+            // Root's, and who is unknown, are none.
+            let on_others = ["root", "bob"].map(|user| outcome(&helga, method, Some(user)));
+            assert_eq!(on_others, [if helpdesk == "others" { "no" } else { helpdesk }; 2], "{method:?}");
             let veronica = visitor(Role::Verifier, "veronica", &names);
             let served = if matches!(method, Method::Challenge | Method::Verify) { "yes" } else { other };
             assert_eq!(outcome(&veronica, method, Some("daemon")), served, "{method:?}");

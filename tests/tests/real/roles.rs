@@ -112,6 +112,28 @@ fn only_root_is_told_who_is_enrolled() {
 }
 
 #[test]
+fn the_helpdesk_helps_nobody_who_has_as_much_to_say_as_it() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    for user in ["root", "carol", "dave", "alice"] {
+        daemon.enroll(user);
+    }
+    let before = everything(&daemon);
+    let protected = ["root", "carol", "dave"].map(|user| (user, "protected_account"));
+    for (user, reason) in protected.into_iter().chain([("no-account", "no_such_account")]) {
+        for method in ["Bypass", "Ticket", "Unlock"] {
+            let told = daemon.call_as(&Who::user("dave"), method, &json!({ "user": user }));
+            assert_eq!(refusal(told), DENIED, "{method} {user}");
+            let line = [&format!(" method={method} user={user} "), "event=not_permitted", &uid_of("dave"), reason];
+            daemon.log.wait_for(&line);
+        }
+    }
+    assert_eq!(everything(&daemon), before);
+    daemon.call_as(&Who::user("dave"), "Bypass", &json!({ "user": "alice" })).expect("a bypass");
+    daemon.log.wait_for(&["event=bypass user=alice ", " role=helpdesk ", uid_of("dave").trim_end()]);
+}
+
+#[test]
 fn where_a_login_comes_from_is_believed_of_root_alone() {
     let _place = world::enter();
     let daemon = Daemon::start();
