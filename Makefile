@@ -64,7 +64,7 @@ test: root check ## check, then everything that needs root and real servers: at 
 install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
 	@test -e $(RELEASE)/provisiond || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MODULEDIR)' '$(DESTDIR)$(UNITDIR)' \
-	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(MANDIR)/man5' \
+	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' \
 	    '$(DESTDIR)$(MANDIR)/man8' \
 	    '$(DESTDIR)$(SYSCONFDIR)/pam-totp'
 	install -m 755 $(RELEASE)/totpctl '$(DESTDIR)$(BINDIR)/totpctl'
@@ -75,6 +75,7 @@ install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the to
 	install -m 644 packaging/sysusers.d/pam-totp.conf '$(DESTDIR)$(SYSUSERSDIR)'
 	install -m 644 packaging/tmpfiles.d/pam-totp.conf '$(DESTDIR)$(TMPFILESDIR)'
 	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
+	install -m 644 docs/totpctl.1 '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 docs/pam-totp-settings.5 '$(DESTDIR)$(MANDIR)/man5'
 	install -m 644 docs/pam_totp.8 '$(DESTDIR)$(MANDIR)/man8'
 	@# Settings that somebody may have changed are never overwritten.
@@ -84,7 +85,7 @@ uninstall: ## remove what `make install` copied; settings, secrets and the store
 	rm -f '$(DESTDIR)$(BINDIR)/totpctl' '$(DESTDIR)$(SBINDIR)/provisiond' '$(DESTDIR)$(MODULEDIR)/pam_totp.so' \
 	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
 	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf' \
-	    '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
+	    '$(DESTDIR)$(MANDIR)/man1/totpctl.1' '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 	@echo 'Still there: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Take pam_totp.so out of /etc/pam.d as well.'
 

@@ -2,6 +2,8 @@
 
 mod key;
 mod log;
+#[cfg(test)]
+mod manual;
 mod passlib;
 mod recovery;
 
