@@ -106,7 +106,7 @@ macro_rules! calls {
 
 calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
-    Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => DeviceReply, Revoke => DeviceReply,
+    Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => SetStateReply, Revoke => DeviceReply,
     RenameDevice => DeviceReply, Restrict => DeviceReply,
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
@@ -461,6 +461,8 @@ pub struct User {
     pub user: String,
     /// Whether any device was ever active.
     pub enrolled: bool,
+    /// An administrator has shut the account: nothing opens a login.
+    pub disabled: bool,
     /// The devices, in the order of their enrolment.
     pub devices: Vec<Device>,
     /// Single-code guesses left to those who come from where the user has logged in lately.
@@ -514,6 +516,8 @@ pub struct SetState {
     pub user: Option<String>,
     /// The device; the only one if absent.
     pub device: Option<String>,
+    /// The whole account, in the place of one device.
+    pub all: Option<bool>,
     /// `active` or `disabled`.
     pub state: DeviceState,
     /// A current code of an active device, or a recovery code.
@@ -562,7 +566,16 @@ pub struct Restrict {
     pub services: Vec<String>,
 }
 
-/// Reply to [`SetState`], [`Revoke`], [`RenameDevice`] and [`Restrict`].
+/// Reply to [`SetState`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SetStateReply {
+    /// Account name.
+    pub user: String,
+    /// The device's name, unless it was the account.
+    pub device: Option<String>,
+}
+
+/// Reply to [`Revoke`], [`RenameDevice`] and [`Restrict`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct DeviceReply {
     /// Account name.

@@ -1,7 +1,7 @@
 //! What is known of users, and their devices' states.
 
 use common::device::{DeviceName, Kind};
-use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, ShowReply};
+use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, SetStateReply, ShowReply};
 use common::secret::SecretText;
 use common::secrets::Secrets;
 use common::user::UserName;
@@ -53,7 +53,10 @@ impl Service {
     ///
     /// # Errors
     /// [`Error`].
-    pub fn set_state(&self, call: &Call<'_>, wish: &SetState) -> Result<DeviceReply, Error> {
+    pub fn set_state(&self, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+        if wish.all == Some(true) {
+            return self.set_account(call, wish);
+        }
         let state = match wish.state {
             DeviceState::Active => State::Active,
             DeviceState::Disabled => State::Disabled,
@@ -74,7 +77,7 @@ impl Service {
             })?;
         let line = call.line("set_state").with("device", &device).with("state", wish.state.word());
         self.log(call, line);
-        Ok(reply(call.user, &device))
+        Ok(SetStateReply { user: call.user.as_str().to_owned(), device: Some(device.to_string()) })
     }
 
     /// `Revoke`: forgets a device and its key.
@@ -129,6 +132,7 @@ impl Service {
         protocol::User {
             user: user.as_str().to_owned(),
             enrolled: record.enrolled,
+            disabled: record.disabled,
             known_budget: record.known.budget.left(&policy, &moment),
             budget: record.unknown.budget.left(&policy, &moment),
             recovery_codes_left: record.recovery_codes_left(&moment),
@@ -166,6 +170,7 @@ fn told_damaged(user: &UserName) -> protocol::User {
     protocol::User {
         user: user.as_str().to_owned(),
         enrolled: true,
+        disabled: false,
         devices: Vec::new(),
         known_budget: 0,
         budget: 0,

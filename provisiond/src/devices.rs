@@ -1,9 +1,13 @@
-//! What is changed about a device besides its state: its name, and when and for which services it counts.
+//! What is changed about devices besides the state of one: its name, when and for which services it counts, and whether
+//! any of them opens anything.
 
 use common::device::DeviceName;
-use common::protocol::{DeviceReply, Error, RenameDevice, Restrict};
+use common::protocol::{DeviceReply, DeviceState, Error, RenameDevice, Restrict, SetState, SetStateReply};
 
 use crate::admin::reply;
+use crate::caller::Role;
+use crate::record::Record;
+use crate::records::Decision;
 use crate::restriction::Restriction;
 use crate::service::{Call, Service};
 
@@ -25,6 +29,28 @@ impl Service {
             })?;
         self.log(call, call.line("rename_device").with("device", &old).with("name", &new));
         Ok(reply(call.user, &new))
+    }
+
+    /// `SetState` with `all`: shuts the whole account, or opens it again. Its devices keep their states.
+    pub(crate) fn set_account(&self, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+        if call.caller.role == Role::Own {
+            return Err(Error::PermissionDenied);
+        }
+        let disabled = match (wish.state, &wish.device) {
+            (_, Some(_)) => return Err(Error::bad("all", "either one device or all that there is")),
+            (DeviceState::Active, None) => false,
+            (DeviceState::Disabled, None) => true,
+            (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
+        };
+        let settings = self.settings();
+        let changed = self.records.change(call.access(&settings), |record| match record {
+            Some(record) => Decision { next: Some(Record { disabled, ..record.clone() }), outcome: Ok(()) },
+            None => Decision { next: None, outcome: Err(Error::NoSuchUser) },
+        });
+        let changed = changed.map_err(|failure| self.failure(&failure, call))?;
+        changed.map_err(|error| self.refused("set_state", call, error))?;
+        self.log(call, call.line("set_state").with("all", true).with("state", wish.state.word()));
+        Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })
     }
 
     /// `Restrict`: bounds for a device, in the place of those that it had.

@@ -45,7 +45,8 @@ impl Service {
         record: Option<&Record>,
         settings: &'s Settings,
     ) -> Demand<'s> {
-        if call.named.is_unknown() {
+        // Who was shut out is not let by as somebody who needs no code here.
+        if call.named.is_unknown() || record.is_some_and(|record| record.disabled) {
             return Demand::Code;
         }
         let (rhost, tty) = call.caller.believed(told.rhost, told.tty);

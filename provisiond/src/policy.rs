@@ -67,7 +67,7 @@ fn usable<'a>(record: &'a Record, now: &'a Circumstances<'_>) -> impl Iterator<I
 
 /// The verdict on who has no device for this login.
 pub fn nobody(record: Option<&Record>) -> Verdict {
-    if record.is_some_and(|record| record.enrolled) { Verdict::Disabled } else { Verdict::NotEnrolled }
+    if record.is_some_and(Record::is_somebodys) { Verdict::Disabled } else { Verdict::NotEnrolled }
 }
 
 /// A judged answer.

@@ -39,6 +39,8 @@ pub struct Record {
     pub generation: u64,
     /// Whether any device was ever active. Never becomes false again.
     pub enrolled: bool,
+    /// An administrator has shut the account: nothing that is stored here opens a login, recovery codes neither.
+    pub disabled: bool,
     /// At most [`MAX_DEVICES`].
     pub devices: Vec<Device>,
     /// What was guessed from known sources.
@@ -117,6 +119,7 @@ impl Record {
         Self {
             generation: 0,
             enrolled: false,
+            disabled: false,
             devices: Vec::new(),
             known: pool,
             unknown: pool,
@@ -134,7 +137,7 @@ impl Record {
 
     /// The devices whose codes open a login with `service` at `now`, in Unix seconds.
     pub fn usable(&self, now: u64, service: &str) -> impl Iterator<Item = &Device> {
-        self.active().filter(move |device| device.restriction.admit(now, service).is_ok())
+        self.active().filter(move |device| !self.disabled && device.restriction.admit(now, service).is_ok())
     }
 
     /// Whether any device's codes do.
@@ -143,10 +146,19 @@ impl Record {
         self.usable(now, service).next().is_some()
     }
 
-    /// Why the first active device does not count.
+    /// Why the active devices do not count, in a word for the log.
     #[must_use]
-    pub fn unfit(&self, now: u64, service: &str) -> Option<Unfit> {
-        self.active().find_map(|device| device.restriction.admit(now, service).err())
+    pub fn why_unusable(&self, now: u64, service: &str) -> Option<&'static str> {
+        if self.disabled {
+            return Some("account_disabled");
+        }
+        self.active().find_map(|device| device.restriction.admit(now, service).err()).map(Unfit::word)
+    }
+
+    /// Whether the user is more than somebody who has not come to enrol yet.
+    #[must_use]
+    pub fn is_somebodys(&self) -> bool {
+        self.enrolled || self.disabled
     }
 
     /// The pool that logins from `source` draw on. `now` is Unix seconds.

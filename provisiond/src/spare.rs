@@ -30,6 +30,7 @@ pub(crate) fn judge(
     let Ok(codes) = Codes::opened(record.codes.as_ref(), user, &settings.secrets) else {
         return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
     };
+    let purpose = if record.disabled { Purpose::Nothing } else { purpose };
     let judged = policy::spare::judge(record, codes, code, purpose, refund, now);
     let reason = judged.finding.and_then(reason);
     (judged, reason)

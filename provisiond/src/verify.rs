@@ -15,7 +15,6 @@ use crate::decoy;
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Damaged, Record};
 use crate::records::{Access, Decision, Failure};
-use crate::restriction::Unfit;
 use crate::rules::Demand;
 use crate::service::{Call, Service};
 use crate::source::Source;
@@ -37,7 +36,7 @@ impl Service {
         let now = self.circumstances(&about.service, told, &settings);
         let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
-        let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(|record| record.enrolled);
+        let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
         let usable = record.filter(|record| record.has_usable(now.moment.now, now.service));
         let judged_by = usable.or_else(|| self.decoy_of(call.user, &settings));
         let ask = if demand == Demand::Code { policy::ask(judged_by.as_ref(), &now) } else { Ask::Nothing };
@@ -206,7 +205,7 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
 fn nobody(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Nobody {
     match policy::nobody(record) {
         Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
-        verdict => (verdict, record.and_then(|record| record.unfit(now.moment.now, now.service)).map(Unfit::word)),
+        verdict => (verdict, record.and_then(|record| record.why_unusable(now.moment.now, now.service))),
     }
 }
 

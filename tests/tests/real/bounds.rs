@@ -1,7 +1,7 @@
 //! Devices that count at some times and for some services only, and what they are called.
 
 use serde_json::{Value, json};
-use tests::daemon::{Daemon, authenticator};
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
@@ -93,6 +93,65 @@ fn bounds_that_make_no_sense_are_refused_with_a_sentence() {
     assert_eq!(refusal(daemon.call("Enroll", &wish)), "BadParameter", "one record has room for so much");
     let output = daemon.totpctl(&["restrict", "alice"], "");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
+}
+
+#[test]
+fn nothing_opens_a_disabled_account_and_it_looks_like_anybodys() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "shut", "nullok retry=1");
+    let code = enroll(&daemon, &[]).code();
+    let codes = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
+    let recovery = codes["recovery_codes"][0].as_str().expect("a code");
+    let told = daemon.totpctl_json(&["disable", "alice", "--all"], "");
+    assert_eq!(told, json!({ "user": "alice", "state": "disabled" }));
+    let strict = Stack::of(&daemon, "shut-too", "retry=1");
+    let (shut, unknown) = (strict.login("alice", &[&code]), strict.login("nobody-of-that-name", &[&code]));
+    assert_eq!((shut.code, &shut.said), (unknown.code, &unknown.said), "nobody sees the difference");
+    assert_eq!(strict.login("alice", &[recovery]).code, PamCode::AUTH_ERR, "neither does a recovery code");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "nullok is for who has not come yet");
+    let line = daemon.audited("alice", "disabled");
+    assert!(line.contains(" reason=account_disabled"), "{line}");
+    let own = json!({ "name": "mine", "proof": code });
+    assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "RenameDevice", &own)), "ProofRequired");
+    assert_eq!(daemon.budget("alice"), 5);
+    let shown = daemon.call("Show", &json!({ "user": "alice" })).expect("alice");
+    assert_eq!((&shown["user"]["disabled"], &shown["user"]["devices"][0]["state"]), (&json!(true), &json!("active")));
+    daemon.totpctl_json(&["enable", "alice", "--all"], "");
+    for code in [&code, recovery] {
+        assert_eq!(stack.login("alice", &[code]).code, PamCode::SUCCESS);
+    }
+}
+
+#[test]
+fn who_was_shut_out_is_let_by_by_no_rule_and_not_as_somebody_new() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("rules: [{name: everybody, users: [alice, bob]}]\n").start();
+    let exempt = Stack::expecting_ignore(&daemon, "shut-rule", "nullok retry=1");
+    assert_eq!(exempt.login("bob", &[]).code, PamCode::SUCCESS);
+    daemon.call("Enroll", &json!({ "user": "bob" })).expect("a pending device");
+    for (all, outcome) in [("disabled", PamCode::AUTH_ERR), ("active", PamCode::SUCCESS)] {
+        daemon.call("SetState", &json!({ "user": "bob", "all": true, "state": all })).expect("a change");
+        assert_eq!(exempt.login("bob", &["123456"]).code, outcome, "{all}");
+    }
+}
+
+#[test]
+fn an_account_is_shut_by_administrators_and_as_a_whole() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = enroll(&daemon, &[]).code();
+    let all = |state: &str| json!({ "user": "alice", "all": true, "state": state, "proof": code });
+    for state in ["disabled", "active"] {
+        assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "SetState", &all(state))), "PermissionDenied");
+    }
+    assert_eq!(refusal(daemon.call("SetState", &all("pending"))), "BadParameter");
+    let one = json!({ "user": "alice", "device": "default", "all": true, "state": "disabled" });
+    assert_eq!(refusal(daemon.call("SetState", &one)), "BadParameter");
+    assert_eq!(
+        refusal(daemon.call("SetState", &json!({ "user": "bob", "all": true, "state": "disabled" }))),
+        "NoSuchUser"
+    );
 }
 
 #[test]

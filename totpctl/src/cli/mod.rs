@@ -64,10 +64,10 @@ pub(crate) enum Command {
     /// Show what happened: every verdict, every change
     #[command(after_help = log::LOG_EXAMPLES)]
     Log(Log),
-    /// Disable a device: it is kept, but its codes open nothing
-    Disable(Target),
-    /// Make a disabled device active again
-    Enable(Target),
+    /// Disable a device, or all: kept, but their codes open nothing
+    Disable(Part),
+    /// Make a disabled device, or account, active again
+    Enable(Part),
     /// Forget a device and its key for good
     Revoke(Target),
     /// Call a device something else
@@ -121,6 +121,16 @@ pub(crate) struct Target {
     /// The device, when the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+/// A user's device, or all that the user has.
+#[derive(Debug, Args)]
+pub(crate) struct Part {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// The whole account: recovery codes open nothing either
+    #[arg(long, conflicts_with = "device")]
+    pub(crate) all: bool,
 }
 
 /// What `rename-device` takes.

@@ -1,35 +1,32 @@
-//! `disable`, `enable` and `revoke`: what becomes of a device.
+//! `disable`, `enable` and `revoke`: what becomes of a device, or of all of a user's.
 
-use common::client::ClientError;
-use common::protocol::{DeviceReply, DeviceState, Revoke, SetState};
-use common::secret::SecretText;
+use common::protocol::{DeviceState, Revoke, SetState};
 
 use super::{Context, sent};
-use crate::cli::Target;
-use crate::daemon::Daemon;
+use crate::cli::{Part, Target};
 use crate::exit::{Exit, Failure};
 use crate::render::{Change, Changed};
 
-/// Changes a device and says which it was.
-pub(super) fn change(context: &Context<'_>, target: &Target, change: Change) -> Result<Exit, Failure> {
-    let (user, device) = target.names()?;
-    let names = || (Some(user.as_str().to_owned()), sent(device.as_ref()));
-    let reply = context.with_proof(|proof| ask(&context.daemon, change, names(), proof))?;
-    context.screen.result(&Changed { user: reply.user, device: reply.device, state: change })?;
+/// Disables or enables, and says what.
+pub(super) fn set(context: &Context<'_>, part: &Part, state: DeviceState) -> Result<Exit, Failure> {
+    let (user, device) = part.target.names()?;
+    let reply = context.with_proof(|proof| {
+        let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
+        // Left out rather than false: only administrators may say anything here.
+        context.daemon.call(&SetState { user, device, all: part.all.then_some(true), state, proof })
+    })?;
+    let state = if state == DeviceState::Active { Change::Active } else { Change::Disabled };
+    context.screen.result(&Changed { user: reply.user, device: reply.device, state })?;
     Ok(Exit::Done)
 }
 
-/// The call that brings the change about.
-fn ask(
-    daemon: &Daemon,
-    change: Change,
-    (user, device): (Option<String>, Option<String>),
-    proof: Option<SecretText>,
-) -> Result<DeviceReply, ClientError> {
-    let state = match change {
-        Change::Active => DeviceState::Active,
-        Change::Disabled => DeviceState::Disabled,
-        Change::Revoked => return daemon.call(&Revoke { user, device, proof }),
-    };
-    daemon.call(&SetState { user, device, state, proof })
+/// Revokes a device and says which it was.
+pub(super) fn revoke(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
+    let (user, device) = target.names()?;
+    let reply = context.with_proof(|proof| {
+        let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
+        context.daemon.call(&Revoke { user, device, proof })
+    })?;
+    context.screen.result(&Changed { user: reply.user, device: Some(reply.device), state: Change::Revoked })?;
+    Ok(Exit::Done)
 }

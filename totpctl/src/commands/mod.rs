@@ -17,7 +17,7 @@ mod verify;
 
 use common::client::ClientError;
 use common::device::DeviceName;
-use common::protocol::{Error, Verdict};
+use common::protocol::{DeviceState, Error, Verdict};
 use common::secret::SecretText;
 use common::user::UserName;
 
@@ -25,7 +25,6 @@ use crate::cli::{Cli, Command, Export, Import, Target};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::keyboard::Keyboard;
-use crate::render::Change;
 use crate::screen::Screen;
 
 /// What every action works with.
@@ -46,9 +45,9 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::List => show::all(&context),
         Command::Why(wanted) => log::why(&context, wanted),
         Command::Log(wanted) => log::log(&context, wanted),
-        Command::Disable(target) => devices::change(&context, target, Change::Disabled),
-        Command::Enable(target) => devices::change(&context, target, Change::Active),
-        Command::Revoke(target) => devices::change(&context, target, Change::Revoked),
+        Command::Disable(part) => devices::set(&context, part, DeviceState::Disabled),
+        Command::Enable(part) => devices::set(&context, part, DeviceState::Active),
+        Command::Revoke(target) => devices::revoke(&context, target),
         Command::RenameDevice(wanted) => rename::device(&context, wanted),
         Command::Restrict(wanted) => restrict::run(&context, wanted),
         Command::RecoveryCodes { user } => recovery::recovery_codes(&context, user.as_deref()),

@@ -87,11 +87,12 @@ impl Render for Attempt {
     }
 }
 
-/// A device after `disable`, `enable` or `revoke`.
+/// A device, or without one the account, after `disable`, `enable` or `revoke`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Changed {
     pub(crate) user: String,
-    pub(crate) device: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
     pub(crate) state: Change,
 }
 
@@ -106,7 +107,8 @@ pub(crate) enum Change {
 
 impl Render for Changed {
     fn people(&self) -> String {
-        let (user, device) = (printable(&self.user), printable(&self.device));
+        let user = printable(&self.user);
+        let Some(device) = self.device.as_deref().map(printable) else { return self.account(&user) };
         match self.state {
             Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
             Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is forgotten for good\n"),
@@ -116,6 +118,18 @@ impl Render for Changed {
                 argument(&self.user)
             ),
         }
+    }
+}
+
+impl Changed {
+    fn account(&self, user: &str) -> String {
+        if self.state == Change::Active {
+            return format!("{user}'s account is open again: its active devices open logins\n");
+        }
+        let enable = argument(&self.user);
+        format!(
+            "{user}'s account is disabled: nothing opens it; to enable it again:\n  totpctl enable {enable} --all\n"
+        )
     }
 }
 
@@ -239,7 +253,9 @@ clock             in quarantine until 2026-11-23 21:19 UTC; codes of before are 
 
     #[test]
     fn a_change_says_what_it_means() {
-        let changed = |state| Changed { user: "alice".into(), device: "phone".into(), state };
+        let changed = |state| Changed { user: "alice".into(), device: Some("phone".into()), state };
+        let account = Changed { device: None, ..changed(Change::Disabled) };
+        assert!(account.people().ends_with("to enable it again:\n  totpctl enable alice --all\n"));
         assert_eq!(
             changed(Change::Disabled).people(),
             "alice's device 'phone' is disabled: its codes open nothing; to enable it again:\n  \

@@ -41,6 +41,12 @@ fn standing(user: &User) -> String {
     if user.damaged {
         return "the stored record is damaged, every login is refused; the daemon's log says why".to_owned();
     }
+    if user.disabled {
+        return format!(
+            "the account is disabled, nothing opens it; to enable it again:\n  totpctl enable {} --all",
+            argument(&user.user)
+        );
+    }
     if !user.enrolled {
         return "not enrolled yet".to_owned();
     }
@@ -91,7 +97,8 @@ fn user_row(user: &User) -> [String; 4] {
     }
     let last = user.devices.iter().filter_map(|device| device.last_used).max();
     let guesses = format!("{} known, {} other", user.known_budget, user.budget);
-    [name, devices_by_state(&user.devices), guesses, last_used(last)]
+    let devices = if user.disabled { "account disabled".to_owned() } else { devices_by_state(&user.devices) };
+    [name, devices, guesses, last_used(last)]
 }
 
 /// `1 active, 1 pending`: which states there are, and how many devices in each.
@@ -134,6 +141,7 @@ mod tests {
         User {
             user,
             enrolled,
+            disabled: false,
             devices,
             known_budget,
             budget,
@@ -207,6 +215,15 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             "alice: the stored record is damaged, every login is refused; the daemon's log says why\n"
         );
         assert!(Users { users: vec![damaged()] }.people().contains("alice  damaged"));
+    }
+
+    #[test]
+    fn a_disabled_account_is_named_as_such() {
+        let shut = || User { disabled: true, ..user("alice", vec![device("default", DeviceState::Active, None)], 5) };
+        assert!(shut().people().starts_with(
+            "alice: the account is disabled, nothing opens it; to enable it again:\n  totpctl enable alice --all\nDEVICE "
+        ));
+        assert!(Users { users: vec![shut()] }.people().contains("alice  account disabled  "));
     }
 
     #[test]
