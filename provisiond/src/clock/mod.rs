@@ -162,4 +162,4 @@ const EARLIEST: u64 = match option_env!("SOURCE_DATE_EPOCH") {
 const BEGUN: u64 = 1_793_000_000;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,19 +11,44 @@ fn it_cannot_be_earlier_than_this_program() {
     }
 }
 
-/// A clock in somebody's hand, and what it told.
-fn clock() -> (Arc<Mutex<Reading>>, Arc<Clock>, Receiver<Event>) {
-    let boot = BootId::of_this_machine();
-    let hands = Arc::new(Mutex::new(Reading { boot, wall: 1_800_000_000 * SECOND, running: 100 * SECOND }));
-    let (theirs, (told, heard)) = (Arc::clone(&hands), channel());
-    let told = Mutex::new(told);
-    let clock = Clock::new(move || *theirs.lock().unwrap(), move |event| told.lock().unwrap().send(event).unwrap());
-    (hands, clock, heard)
+/// The hands of a clock.
+#[derive(Clone)]
+pub(crate) struct Hands(Arc<Mutex<Reading>>);
+
+impl Hands {
+    pub(crate) fn new() -> Self {
+        let (boot, wall, running) = (BootId::of_this_machine(), 1_800_000_000 * SECOND, 100 * SECOND);
+        Self(Arc::new(Mutex::new(Reading { boot, wall, running })))
+    }
+
+    /// One that goes by them.
+    pub(crate) fn clock(&self) -> Arc<Clock> {
+        self.telling(|_| ())
+    }
+
+    fn telling(&self, tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Clock> {
+        let hands = self.clone();
+        Clock::new(move || *hands.0.lock().unwrap(), tell)
+    }
+
+    /// Unix seconds.
+    pub(crate) fn now(&self) -> u64 {
+        seconds(self.0.lock().unwrap().wall)
+    }
+
+    /// So many seconds on each of the two clocks.
+    pub(crate) fn pass(&self, wall: i64, running: i64) {
+        let mut hands = self.0.lock().unwrap();
+        (hands.wall, hands.running) = (hands.wall + wall * SECOND, hands.running + running * SECOND);
+    }
 }
 
-fn pass(hands: &Mutex<Reading>, wall: i64, running: i64) {
-    let mut hands = hands.lock().unwrap();
-    (hands.wall, hands.running) = (hands.wall + wall * SECOND, hands.running + running * SECOND);
+/// A clock, its hands, and what it told.
+fn clock() -> (Hands, Arc<Clock>, Receiver<Event>) {
+    let (hands, (told, heard)) = (Hands::new(), channel());
+    let told = Mutex::new(told);
+    let clock = hands.telling(move |event| told.lock().unwrap().send(event).unwrap());
+    (hands, clock, heard)
 }
 
 #[test]
@@ -31,14 +56,14 @@ fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     let (hands, clock, heard) = clock();
     clock.resume(None);
     assert_eq!(clock.look(), Look { now: 1_800_000_000, tick: 0, doubt: None, rolled_back_at: None });
-    pass(&hands, 3610, 10);
+    hands.pass(3610, 10);
     for _ in 0..3 {
         let doubt = Some(Doubt { at: 1_800_003_610, of: Doubted::Clock });
         assert_eq!(clock.look(), Look { now: 1_800_003_610, tick: 10, doubt, rolled_back_at: None });
     }
     assert_eq!(heard.try_iter().count(), 1);
     let mark = clock.mark();
-    pass(&hands, 20, 20);
+    hands.pass(20, 20);
     clock.resume(Some(mark));
     assert_eq!((clock.look().tick, clock.look().doubt.map(|doubt| doubt.at)), (30, Some(1_800_003_610)));
     assert_eq!(heard.try_iter().count(), 0);
@@ -50,7 +75,7 @@ fn a_jump_while_nobody_looked_is_noticed_by_the_next_process() {
     let (hands, clock, heard) = clock();
     clock.resume(None);
     let mark = clock.mark();
-    pass(&hands, -600, 40);
+    hands.pass(-600, 40);
     clock.resume(Some(mark));
     let event = heard.try_recv().unwrap();
     assert_eq!((event.reason, event.seconds), (Reason::Jumped, -640));

@@ -110,18 +110,23 @@ pub struct Health {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
-    use std::sync::Barrier;
+    use std::sync::{Arc, Barrier};
     use std::time::Duration;
 
     use proptest::prelude::*;
 
     use super::*;
     use crate::clock::Clock;
+    use crate::clock::tests::Hands;
 
     /// A place for a store that can be opened again and again, by one at a time.
     trait Backend {
         fn new() -> Self;
-        fn open(&self) -> Box<dyn Store>;
+        fn open_with(&self, clock: Arc<Clock>) -> Box<dyn Store>;
+
+        fn open(&self) -> Box<dyn Store> {
+            self.open_with(Clock::of_this_machine(|_| ()))
+        }
     }
 
     struct OnSled(tempfile::TempDir);
@@ -131,10 +136,10 @@ mod tests {
             Self(tempfile::tempdir().unwrap())
         }
 
-        fn open(&self) -> Box<dyn Store> {
+        fn open_with(&self, clock: Arc<Clock>) -> Box<dyn Store> {
             let path = self.0.path().join("store");
             let place = sled::Place { path, cache_mib: 1, mirror: Some(self.0.path().join("generation")) };
-            Box::new(sled::SledStore::open(&place, Clock::of_this_machine(|_| ()), |why| panic!("{why}")).unwrap())
+            Box::new(sled::SledStore::open(&place, clock, |why| panic!("{why}")).unwrap())
         }
     }
 
@@ -158,6 +163,7 @@ mod tests {
             of_many_who_replace_one_version_exactly_one_succeeds
             many_users_are_served_at_once
             a_closed_store_is_unavailable
+            what_was_seen_of_the_clock_is_remembered
             it_behaves_like_a_map
         }
     }
@@ -316,6 +322,25 @@ mod tests {
         let store = backend.open();
         assert_eq!(store.health().unwrap().users, 64);
         assert!(store.list(None, 99).unwrap().iter().all(|(_, row)| row.bytes == [20]));
+    }
+
+    fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
+        let hands = Hands::new();
+        let store = backend.open_with(hands.clock());
+        _ = done(store.insert_new(&user("alice"), vec![1], soon()));
+        hands.pass(60, 60);
+        _ = done(store.insert_new(&user("bob"), vec![1], soon()));
+        drop(store);
+        hands.pass(30, 30);
+        let clock = hands.clock();
+        drop(backend.open_with(Arc::clone(&clock)));
+        assert_eq!((clock.look().tick, clock.look().doubt), (90, None));
+        hands.pass(-600, 10);
+        for _ in 0..2 {
+            let clock = hands.clock();
+            drop(backend.open_with(Arc::clone(&clock)));
+            assert_eq!((clock.look().tick, clock.look().doubt.map(|doubt| doubt.at)), (100, Some(hands.now())));
+        }
     }
 
     fn a_closed_store_is_unavailable(backend: &impl Backend) {

@@ -2,6 +2,7 @@
 //! periods.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 use tests::clocks::Clocks;
@@ -95,6 +96,40 @@ fn a_clock_that_is_set_back_ten_seconds_is_in_quarantine_for_two_periods() {
     scene.told("jumped");
     scene.is_in_quarantine_for_two_periods();
     assert_eq!(scene.events(), 1, "once");
+}
+
+#[test]
+fn a_clock_that_is_set_back_while_many_log_in_lets_no_code_in_twice() {
+    let _place = world::enter();
+    let scene = Scene::new();
+    let users: Vec<String> = (0..40).map(|n| format!("busy-{n}")).collect();
+    scene.clocks.pass(5);
+    let devices = scene.daemon.enroll_many(&users);
+    let codes: Vec<String> = devices.iter().map(|device| device.code_when(scene.clocks.now())).collect();
+    let stack = Stack::of(&scene.daemon, "busy", "retry=1");
+    let accepted = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for part in 0..4 {
+            let (users, codes, stack, accepted) = (&users, &codes, &stack, &accepted);
+            scope.spawn(move || {
+                for n in (part..users.len()).step_by(4) {
+                    let login = stack.login(&users[n], &[&codes[n]]).code;
+                    accepted.fetch_add(usize::from(login == PamCode::SUCCESS), Ordering::Relaxed);
+                }
+            });
+        }
+        scene.daemon.log.wait_for_many(10, &["verdict=accepted"]);
+        scene.clocks.set_by(-10);
+    });
+    scene.told("jumped");
+    assert!(accepted.into_inner() >= 10);
+    for (user, code) in users.iter().zip(&codes) {
+        assert_eq!(stack.login(user, &[code]).code, PamCode::AUTH_ERR, "{user}");
+    }
+    scene.clocks.pass(60);
+    for (user, device) in users.iter().zip(&devices) {
+        assert_eq!(stack.login(user, &[&device.code_when(scene.clocks.now())]).code, PamCode::SUCCESS, "{user}");
+    }
 }
 
 #[test]
