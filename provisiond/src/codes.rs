@@ -37,11 +37,11 @@ pub struct Codes {
     ticket: Option<Timed>,
 }
 
-/// Those that are left of one printed sheet.
+/// Those that are left of one printed sheet. Of these and all others it is known since a trusted second what was used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct RecoveryCodes {
     hashes: Vec<Hash>,
-    from: u64,
+    known_since: u64,
     until: Option<u64>,
 }
 
@@ -57,6 +57,7 @@ struct Bypass {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Timed {
     hash: Hash,
+    known_since: u64,
     from: u64,
     until: u64,
     until_tick: u64,
@@ -140,7 +141,7 @@ impl Codes {
         let codes = (0..settings.codes.min(MAX_CODES)).map(|_| draw::<LONG>()).collect::<Result<Vec<_>, _>>()?;
         let hashes = codes.iter().map(|code| hash(key, RECOVERY, code)).collect::<Option<Vec<_>>>();
         let until = settings.expire.map(|span| after(moment.now, span));
-        self.recovery = RecoveryCodes { hashes: hashes.ok_or(CannotMake)?, from: given_at(moment), until };
+        self.recovery = RecoveryCodes { hashes: hashes.ok_or(CannotMake)?, known_since: moment.stamp(), until };
         Ok(codes.iter().map(SpareCode::shown).collect())
     }
 
@@ -255,20 +256,21 @@ impl RecoveryCodes {
 
     /// They are good while the clock is before their end, wherever it was when they were given.
     fn why_not(&self, moment: &Moment) -> Option<Finding> {
-        why_not(self.from, self.until.is_none_or(|until| moment.now < until), moment)
+        why_not(self.known_since, self.until.is_none_or(|until| moment.now < until), moment)
     }
 }
 
 impl Timed {
     fn new(hash: Option<Hash>, valid_for: Duration, moment: &Moment) -> Result<Self, CannotMake> {
         let (until, until_tick) = (after(moment.now, valid_for), after(moment.tick, valid_for));
-        Ok(Self { hash: hash.ok_or(CannotMake)?, from: given_at(moment), until, until_tick })
+        let (hash, known_since, from) = (hash.ok_or(CannotMake)?, moment.stamp(), moment.now);
+        Ok(Self { hash, known_since, from, until, until_tick })
     }
 
     /// A clock that is set back revives nothing: trusted seconds go on, and before the beginning there is nothing.
     fn why_not(&self, moment: &Moment) -> Option<Finding> {
         let in_time = (self.from..self.until).contains(&moment.now) && moment.tick < self.until_tick;
-        why_not(self.from, in_time, moment)
+        why_not(self.known_since, in_time, moment)
     }
 
     fn good_until(&self, moment: &Moment) -> Option<u64> {
@@ -276,17 +278,9 @@ impl Timed {
     }
 }
 
-/// Whatever is given now is given after the last roll-back, if only by a moment.
-fn given_at(moment: &Moment) -> u64 {
-    moment.now.max(moment.rolled_back_at.map_or(0, |event| event.saturating_add(1)))
-}
-
 /// Whatever was given before a roll-back of the store may have been used in the part of the past that the store has lost.
-fn why_not(from: u64, in_time: bool, moment: &Moment) -> Option<Finding> {
-    match moment.rolled_back_at {
-        Some(event) if from <= event => Some(Finding::Doubtful),
-        _ => (!in_time).then_some(Finding::Expired),
-    }
+fn why_not(known_since: u64, in_time: bool, moment: &Moment) -> Option<Finding> {
+    if moment.has_lost(known_since) { Some(Finding::Doubtful) } else { (!in_time).then_some(Finding::Expired) }
 }
 
 fn is(timed: Option<&Timed>, wanted: &Hash) -> bool {

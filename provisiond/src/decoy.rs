@@ -36,7 +36,7 @@ pub fn make(name: &UserName, settings: &Settings, moment: &Moment) -> Result<Rec
     let parameters = settings.new_device.parameters;
     let key = random_key(parameters.alg.key_bytes()).map_err(|_| CannotMake)?;
     let key = (&key, Kind::Totp, parameters);
-    let device = Device::new(name, DeviceName::nth(1), State::Active, key, &settings.secrets, moment.now)?;
+    let device = Device::new(name, DeviceName::nth(1), State::Active, key, &settings.secrets, moment)?;
     Ok(Record { enrolled: true, devices: vec![device], ..Record::new(moment) })
 }
 

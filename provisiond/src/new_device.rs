@@ -87,7 +87,7 @@ impl NewDevice {
         self.restriction.fits_beside(record.devices.iter().map(|device| &device.restriction))?;
         let (spent, restriction) = (self.spent(record, settings, moment), self.restriction.clone());
         let key = (&self.key, self.kind, self.parameters);
-        let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment.now);
+        let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment);
         record.devices.push(Device { spent, restriction, ..device.map_err(|_| Error::StoreUnavailable)? });
         record.enrolled |= self.state == State::Active;
         Ok(name)

@@ -176,7 +176,7 @@ fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing
 fn standing_of_counters(device: &Device, counters: &[u64], now: &Circumstances<'_>) -> Standing {
     if !counters.iter().all(|counter| counter::accepts(&device.spent, *counter)) {
         Standing::Spent
-    } else if now.moment.rolled_back_at.is_some_and(|event| device.created <= event) {
+    } else if now.moment.has_lost(device.known_since) {
         Standing::Quarantined
     } else {
         Standing::Fresh

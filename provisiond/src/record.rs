@@ -78,6 +78,8 @@ pub struct Device {
     pub drift: Drift,
     /// When it was enrolled, in Unix seconds.
     pub created: u64,
+    /// Since when all is known that it has used, in trusted seconds.
+    pub known_since: u64,
     /// When it last opened a login, in Unix seconds.
     pub last_used: Option<u64>,
     /// What the record that it was imported from calls it, for the way back.
@@ -258,14 +260,15 @@ impl Device {
         state: State,
         (key, kind, parameters): (&Key, Kind, Parameters),
         secrets: &Secrets,
-        now: u64,
+        moment: &Moment,
     ) -> Result<Self, CannotMake> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| CannotMake)?;
         let binding = Binding { user, device: &id, kind: kind.word(), parameters };
         let sealed = Enckey::seal(key, secrets, &binding).map_err(|_| CannotMake)?;
         let (key, spent, drift) = (SealedKey::V2(sealed), SpentSteps::default(), Drift::default());
-        let (created, restriction) = (now, Restriction::default());
+        let (created, known_since) = (moment.now, moment.stamp());
+        let restriction = Restriction::default();
         let (last_used, label, issuer) = (None, None, None);
         Ok(Self {
             name,
@@ -277,6 +280,7 @@ impl Device {
             spent,
             drift,
             created,
+            known_since,
             last_used,
             label,
             issuer,
@@ -400,8 +404,23 @@ pub(crate) mod tests {
         let name = DeviceName::new(name).unwrap();
         let (state, spent) = (State::Active, SpentSteps::default());
         let (drift, created, last_used, label, issuer) = (Drift::default(), 0, None, None, None);
-        let restriction = Restriction::default();
-        Device { name, id, state, kind, parameters, key, spent, drift, created, last_used, label, issuer, restriction }
+        let (known_since, restriction) = (0, Restriction::default());
+        Device {
+            name,
+            id,
+            state,
+            kind,
+            parameters,
+            key,
+            spent,
+            drift,
+            created,
+            known_since,
+            last_used,
+            label,
+            issuer,
+            restriction,
+        }
     }
 
     fn record() -> (UserName, Record) {

@@ -156,16 +156,9 @@ impl Service {
     /// The one reading of the clock that a call is judged by.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let Look { now, tick, doubt, rolled_back_at } = self.clock.look();
+        let Look { now, tick, doubt } = self.clock.look();
         let rolled_back_tick = self.records.rolled_back_tick();
-        Moment {
-            now,
-            tick,
-            rolled_back_at,
-            rolled_back_tick,
-            doubt,
-            synchronised: kernel::synchronised().unwrap_or(true),
-        }
+        Moment { now, tick, rolled_back_tick, doubt, synchronised: kernel::synchronised().unwrap_or(true) }
     }
 
     /// How many connections are open.

@@ -73,8 +73,7 @@ impl Budget {
     /// A full pool, for a user seen for the first time.
     #[must_use]
     pub fn full(moment: &Moment) -> Self {
-        let after_the_event = moment.rolled_back_tick.map_or(0, |event| event.saturating_add(1));
-        Self { used: 0, since: moment.tick.max(after_the_event) }
+        Self { used: 0, since: moment.stamp() }
     }
 
     /// Units left now.
@@ -126,9 +125,7 @@ pub struct Moment {
     pub now: u64,
     /// Trusted seconds: those in which this machine was seen running.
     pub tick: u64,
-    /// When the store was last found to be older than it should be, in Unix seconds.
-    pub rolled_back_at: Option<u64>,
-    /// The same in trusted seconds.
+    /// The trusted second in which the store was last found to be older than it should be.
     pub rolled_back_tick: Option<u64>,
     /// What makes codes of before it doubtful.
     pub doubt: Option<Doubt>,
@@ -140,7 +137,20 @@ impl Moment {
     /// A moment like most: nothing is in doubt, and all time can be trusted.
     #[must_use]
     pub fn ordinary(now: u64) -> Self {
-        Self { now, tick: now, rolled_back_at: None, rolled_back_tick: None, doubt: None, synchronised: true }
+        Self { now, tick: now, rolled_back_tick: None, doubt: None, synchronised: true }
+    }
+
+    /// The trusted second of what is made now: after the last roll-back of the store, if only by a moment.
+    #[must_use]
+    pub fn stamp(&self) -> u64 {
+        self.tick.max(self.rolled_back_tick.map_or(0, |event| event.saturating_add(1)))
+    }
+
+    /// Whether the store was rolled back since then: what was used in the meantime may be forgotten. By trusted seconds,
+    /// because the clock may have been wrong then or now.
+    #[must_use]
+    pub fn has_lost(&self, stamp: u64) -> bool {
+        self.rolled_back_tick.is_some_and(|event| stamp <= event)
     }
 }
 

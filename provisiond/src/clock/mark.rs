@@ -140,12 +140,6 @@ impl Mark {
         clock.into_iter().chain(store).max_by_key(|doubt| doubt.at)
     }
 
-    /// When the store was last found to be older than it had been, in Unix seconds.
-    #[must_use]
-    pub fn rolled_back_at(&self) -> Option<u64> {
-        self.store_rolled_back_at
-    }
-
     /// What was used before `at` may have been forgotten.
     #[must_use]
     pub fn with_lost_past(self, at: u64) -> Self {

@@ -42,8 +42,6 @@ pub struct Look {
     pub tick: u64,
     /// What makes codes of before it doubtful.
     pub doubt: Option<Doubt>,
-    /// When the store was last found to be older than it had been, in Unix seconds.
-    pub rolled_back_at: Option<u64>,
 }
 
 impl Clock {
@@ -73,8 +71,8 @@ impl Clock {
     #[must_use]
     pub fn look(&self) -> Look {
         self.update(|seen, mark| {
-            let (now, tick) = (seconds(seen.wall), mark.tick_at(seen));
-            (mark, Look { now, tick, doubt: mark.doubt(), rolled_back_at: mark.rolled_back_at() })
+            let look = Look { now: seconds(seen.wall), tick: mark.tick_at(seen), doubt: mark.doubt() };
+            (mark, look)
         })
     }
 

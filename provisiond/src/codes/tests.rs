@@ -157,7 +157,7 @@ fn what_was_given_before_a_roll_back_of_the_store_is_doubtful_until_it_is_given_
     let (mut codes, key, all) = ten();
     let bypass = typed(&codes.give_bypass(&key, 1, Duration::from_secs(7200), &at(NOW)).unwrap());
     let ticket = typed(&codes.give_ticket(&key, Duration::from_secs(7200), &at(NOW)).unwrap());
-    let after = Moment { rolled_back_at: Some(NOW), ..at(NOW) };
+    let after = Moment { rolled_back_tick: Some(NOW), ..at(NOW) };
     let mut try_it = |code: &SpareCode, purpose| codes.try_code(&key, code, purpose, &after);
     assert_eq!(try_it(&all[0], Purpose::Login), Some(Finding::Doubtful));
     assert_eq!(try_it(&bypass, Purpose::Login), Some(Finding::Doubtful));

@@ -390,7 +390,7 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 #[test]
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
-    (alice.moment.rolled_back_at, alice.moment.rolled_back_tick) = (Some(NOW), Some(NOW));
+    alice.moment.rolled_back_tick = Some(NOW);
     alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store });
     assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
     let pair = alice.code(-1) + &alice.code(0);
@@ -463,10 +463,10 @@ fn a_wrong_code_does_not_move_a_counter_and_no_clock_does() {
 #[test]
 fn a_counter_from_before_a_roll_back_opens_nothing() {
     let mut alice = counting(3);
-    alice.moment.rolled_back_at = Some(NOW - 86400 * 9);
+    alice.moment.rolled_back_tick = Some(NOW - 86400 * 9);
     alice.record.unknown = Pool::full(&alice.moment);
     assert_eq!(alice.verdict(APPENDIX_D[4]), Verdict::Refused);
-    alice.record.devices[0].created = NOW - 86400;
+    alice.record.devices[0].known_since = NOW - 86400;
     assert_eq!(alice.verdict(APPENDIX_D[4]), Verdict::Accepted, "enrolled since");
 }
 
