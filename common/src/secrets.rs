@@ -216,6 +216,11 @@ impl Secrets {
         if strong { Ok(&self.default_tag) } else { Err(CannotSeal::WeakSecret) }
     }
 
+    /// Every tag.
+    pub fn tags(&self) -> impl Iterator<Item = &Tag> {
+        self.secrets.keys()
+    }
+
     /// `N` bytes derived from the secret of `tag`, without white space at its ends, by HKDF-SHA256 (RFC 5869) with
     /// `salt` and `info`; `None` when there is no such tag, or its secret is a weak one. `info` separates the purposes:
     /// each has its own.

@@ -370,7 +370,7 @@ pub const MAX_DEVICES: usize = 8;
 /// Bytes in a label or an issuer that is kept.
 const MAX_LABEL: usize = 64;
 /// Bytes in all of them.
-const MAX_LABELS: usize = 256;
+const MAX_LABELS: usize = 224;
 const VERSION: u8 = 3;
 const MAC_BYTES: usize = 32;
 
@@ -488,35 +488,36 @@ pub(crate) mod tests {
 
     #[test]
     fn a_full_record_stays_within_what_the_store_takes() {
+        // The year 2514.
+        let latest = Moment::ordinary(1 << 34);
         let (alice, secrets) = (user(&"a".repeat(256)), secrets_of_a_long_tag());
         let label = Label::new(&"l".repeat(MAX_LABEL)).unwrap();
         let parameters = Parameters { alg: common::totp::Algorithm::Sha512, digits: 10, period: 120 };
-        let mut record = Record::new(&Moment::ordinary(u64::MAX));
+        let mut record = Record::new(&latest);
         for n in 0..MAX_DEVICES {
             let mut device = device(&alice, &format!("{n}-{}", "x".repeat(30)), parameters);
             let key = Key::new(vec![1; 64]).unwrap();
             device.key = SealedKey::V2(Enckey::seal(&key, &secrets, &device.binding(&alice)).unwrap());
-            device.last_used = Some(u64::MAX);
+            (device.created, device.known_since, device.last_used) = (latest.now, latest.tick, Some(latest.now));
             let services = [format!("{n:032}")];
             device.restriction = Restriction::new(Some(1), Some(32_503_680_000), &services).unwrap();
             // Sixty-four logins, one an hour.
             (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));
             if n < 4 {
-                record.tombstones.bury(&device, &key, &secrets, u64::MAX);
+                record.tombstones.bury(&device, &key, &secrets, latest.now);
             }
             record.devices.push(record.labelled(device, Some(&label), Some(&label)));
         }
         for network in 0..16 {
-            record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), 1 << 34);
+            record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), latest.now);
         }
         let (mut codes, key) = Codes::opened(None, &alice, &secrets).unwrap();
         let all = Recovery { codes: 10, expire: Some(Duration::from_secs(86400)) };
-        let latest = Moment::ordinary(u64::MAX);
         codes.renew(&key, &all, &latest).unwrap();
         codes.give_bypass(&key, 3, Duration::from_secs(86400), &latest).unwrap();
         codes.give_ticket(&key, Duration::from_secs(86400), &latest).unwrap();
         record.codes = Some(codes);
-        record.unlocked = Some(u64::MAX);
+        record.unlocked = Some(latest.tick);
         let length = record.to_bytes(&alice, &secrets).unwrap().len();
         assert!(length <= 4096, "{length} bytes");
     }
@@ -531,10 +532,10 @@ pub(crate) mod tests {
         };
         assert!(matches!(labelled(&record, 64, 64), (true, true, _)));
         assert!(matches!(labelled(&record, 65, 1), (false, true, _)));
-        for _ in 0..3 {
+        for _ in 0..2 {
             record.devices.push(labelled(&record, 64, 16).2);
         }
-        assert!(matches!(labelled(&record, 16, 1), (true, false, _)));
+        assert!(matches!(labelled(&record, 64, 1), (true, false, _)));
     }
 
     #[test]

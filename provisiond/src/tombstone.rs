@@ -6,7 +6,8 @@
 //!                           length-prefixed: the revoked device's id, kind, key), its first 16 bytes
 //! ```
 //! The id makes two fingerprints of one key differ. The kind is in it because steps and counters are no measure of each
-//! other. The user is not: the record is the user's, whatever the user's name becomes.
+//! other. The user is not: the record is the user's, whatever the user's name becomes. Which application secret it was is not
+//! kept, for want of room: there are few, and all of them are tried.
 
 use common::device::Kind;
 use common::enckey::length_prefixed;
@@ -24,7 +25,6 @@ use crate::spent::SpentSteps;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     device: [u8; 16],
-    tag: String,
     fingerprint: [u8; 16],
     spent: SpentSteps,
     until: u64,
@@ -38,22 +38,23 @@ impl Tombstones {
     /// Remembers what the device with that key has used. `now` is Unix seconds.
     pub fn bury(&mut self, device: &Device, key: &Key, secrets: &Secrets, now: u64) {
         let horizon = device.drift.shown_at(device.parameters.step_at(now)).saturating_add(AHEAD);
-        let (tag, spent) = (secrets.default_tag().to_string(), device.spent.at_rest(horizon));
-        let Some(fingerprint) = fingerprint(&device.id, device.kind, key, &tag, secrets) else { return };
+        let (tag, spent) = (secrets.default_tag().as_str(), device.spent.at_rest(horizon));
+        let Some(fingerprint) = fingerprint(&device.id, device.kind, key, tag, secrets) else { return };
         self.0.retain(|tombstone| tombstone.until > now);
         while self.0.len() >= MAX_TOMBSTONES {
             self.0.remove(0);
         }
         let until = now.saturating_add(LIFETIME);
-        self.0.push(Tombstone { device: device.id, tag, fingerprint, spent, until });
+        self.0.push(Tombstone { device: device.id, fingerprint, spent, until });
     }
 
     /// What a device of that kind with that key has used before; nothing, usually.
     #[must_use]
     pub fn spent_with(&self, kind: Kind, key: &Key, secrets: &Secrets) -> SpentSteps {
         let same = |tombstone: &&Tombstone| {
-            let fingerprint = fingerprint(&tombstone.device, kind, key, &tombstone.tag, secrets);
-            fingerprint.is_some_and(|fingerprint| fingerprint.ct_eq(&tombstone.fingerprint).into())
+            let mut all =
+                secrets.tags().filter_map(|tag| fingerprint(&tombstone.device, kind, key, tag.as_str(), secrets));
+            all.any(|fingerprint| fingerprint.ct_eq(&tombstone.fingerprint).into())
         };
         // The last one knows what those before it knew.
         self.0.iter().rev().find(same).map(|tombstone| tombstone.spent.clone()).unwrap_or_default()
