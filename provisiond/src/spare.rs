@@ -36,8 +36,8 @@ pub(crate) fn judge(
     (judged, reason)
 }
 
-/// An attempt of somebody who has no device for this login: only such a code opens anything, if there is one. Everybody else of
-/// whom there is nothing to judge takes as long.
+/// An attempt of somebody who has no device for this login: only such a code opens anything, if there is one. `None`:
+/// there is nothing to judge it by, and the decoy, which judges in that case, takes as long.
 pub(crate) fn judge_alone(
     record: Option<&Record>,
     user: &UserName,
@@ -45,18 +45,17 @@ pub(crate) fn judge_alone(
     refund: u32,
     settings: &Settings,
     now: &Circumstances<'_>,
-) -> Decision<Result<Judged, Option<Finding>>> {
-    let Some(code) = answer.and_then(Answer::spare) else { return Decision { next: None, outcome: Err(None) } };
-    let nothing = Record::new(&now.moment);
-    let known = record.unwrap_or(&nothing);
-    let purpose = if known.active().next().is_some() { Purpose::LoginOutOfBounds } else { Purpose::Login };
-    let (mut judged, _) = judge(known, user, (code, purpose), refund, settings, now);
+) -> Decision<Option<Judged>> {
+    let record = record.filter(|record| record.codes.is_some());
+    let (Some(record), Some(code)) = (record, answer.and_then(Answer::spare)) else {
+        return Decision { next: None, outcome: None };
+    };
+    let purpose = if record.active().next().is_some() { Purpose::LoginOutOfBounds } else { Purpose::Login };
+    let (mut judged, _) = judge(record, user, (code, purpose), refund, settings, now);
     let next = judged.next.take();
-    match judged.verdict {
-        Verdict::Accepted => Decision { next, outcome: Ok(judged) },
-        // Wrong ones are counted by the decoy, except those that a bypass has borne.
-        _ => Decision { next: next.filter(|next| next.codes != known.codes), outcome: Err(judged.finding) },
-    }
+    // Wrong ones are counted by the decoy, except those that a bypass has borne.
+    let next = next.filter(|next| judged.verdict == Verdict::Accepted || next.codes != record.codes);
+    Decision { next, outcome: Some(judged) }
 }
 
 /// What a code can be a proof of. Devices that do not count for everything, or not now, prove nothing, and so does what stands

@@ -150,24 +150,32 @@ impl Service {
             }
             None => {
                 let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
-                let outcome = outcome.map(|judged| Outcome { judged, reason: None, ask: Ask::OneCode });
-                Decision { next, outcome: outcome.map_err(|finding| (nobody(record, call, now), finding)) }
+                let outcome = match outcome {
+                    Some(judged) if judged.verdict == Verdict::Accepted => {
+                        Ok(Outcome { judged, reason: None, ask: Ask::OneCode })
+                    }
+                    refused => Err((nobody(record, call, now), refused)),
+                };
+                Decision { next, outcome }
             }
         })?;
-        let (nobody, finding) = match by_record {
+        let (nobody, alone) = match by_record {
             Ok(outcome) => return Ok(outcome),
             Err(refused) => refused,
         };
-        let outcome = self.judge_by_decoy(call, nobody, answer, settings, now)?;
+        let outcome = self.judge_by_decoy(call, nobody, answer, alone.is_some(), settings, now)?;
+        let finding = alone.and_then(|judged| judged.finding);
         let reason = finding.and_then(spare::reason).or(outcome.reason);
         Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ..outcome })
     }
 
+    /// `wrong`: the answer has been judged already, so it has only to be counted.
     fn judge_by_decoy(
         &self,
         call: &Call<'_>,
         (verdict, reason): Nobody,
         answer: Option<&Answer>,
+        wrong: bool,
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Result<Outcome, Failure> {
@@ -179,7 +187,10 @@ impl Service {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
             };
-            let Decision { next, outcome } = Outcome::of(&decoy, &name, answer, 0, settings, now);
+            let Decision { next, outcome } = match wrong {
+                true => Outcome::judged(&decoy, (policy::spare::wrong(decoy.clone(), now), None), now),
+                false => Outcome::of(&decoy, &name, answer, 0, settings, now),
+            };
             Decision { next, outcome: outcome.of_nobody(verdict, reason) }
         });
         match by_decoy {
@@ -230,7 +241,10 @@ impl Outcome {
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Decision<Self> {
-        let (mut judged, reason) = judge(record, user, answer, refund, settings, now);
+        Self::judged(record, judge(record, user, answer, refund, settings, now), now)
+    }
+
+    fn judged(record: &Record, (mut judged, reason): Reasoned, now: &Circumstances<'_>) -> Decision<Self> {
         let next = judged.next.take();
         let ask = policy::ask(next.as_ref().or(Some(record)), now);
         Decision { next, outcome: Self { judged, reason, ask } }
