@@ -21,7 +21,7 @@ use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
 use crate::recovery::{RawRecovery, Recovery};
-use crate::roles::{RawRoles, RawVerifiers, Roles};
+use crate::roles::{RawRoles, RawVerifiers, Roles, SelfService};
 use crate::roll_out::{RawRollOut, UnknownUsers};
 use crate::rules::RawRule;
 use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
@@ -41,6 +41,10 @@ pub struct Settings {
     pub store: SledSettings,
     /// Who may do more than others.
     pub roles: Roles,
+    /// What people may do with their own devices.
+    pub self_service: SelfService,
+    /// Whether a record is good only for the uid that its account had when a device was confirmed.
+    pub bind_uid: bool,
     /// How attempts are judged.
     pub policy: Policy,
     /// What a source may try.
@@ -112,6 +116,8 @@ impl Settings {
             new_device: raw.context.new_device().at(path)?,
             secrets,
             store: raw.store.check().at(path)?,
+            bind_uid: raw.policy.bind_uid.unwrap_or(true),
+            self_service: raw.policy.self_service,
             roles: raw.roles.check().map_err(|(key, why)| bad(key, why)).at(path)?,
             policy: raw.policy.check().at(path)?,
             limits: raw.limits.check().map_err(|why| bad("limits.trusted-sources", why)).at(path)?,
@@ -439,6 +445,10 @@ struct RawPolicy {
     window: Option<u64>,
     budget: Option<u32>,
     refill: Option<Span>,
+    #[serde(rename = "self-service", alias = "self_service")]
+    self_service: SelfService,
+    #[serde(rename = "bind-uid", alias = "bind_uid")]
+    bind_uid: Option<bool>,
 }
 
 impl RawPolicy {
@@ -535,6 +545,7 @@ mod tests {
             assert_eq!(settings.new_device.label, "{user}@{host}");
             assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: DEFAULT_REFILL });
             assert_eq!(settings.store, SledSettings { path: DEFAULT_STORE.into(), cache_mib: 32 });
+            assert_eq!((settings.self_service, settings.bind_uid), (SelfService::WithProof, true));
             assert_eq!((settings.roles, settings.new_device.issuer), (Roles::default(), None));
             assert_eq!(settings.encrypt_cost, 14);
             assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
@@ -551,7 +562,7 @@ mod tests {
             "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
              provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n  helpdesk_group: help\n\
              \x20 verifiers: {{vpn: {{user: openvpn, services: [openvpn], users_group: vpn}}}}\n\
-             policy: {{window: 0, budget: 0, refill: 2h}}\n\
+             policy: {{window: 0, budget: 0, refill: 2h, self_service: off, bind-uid: false}}\n\
              limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
              audit: {{delivery: required, format: json}}\nrecovery: {{codes: 3, expire: 365d}}\n\
              rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n",
@@ -561,6 +572,7 @@ mod tests {
         assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
         assert_eq!(settings.new_device.issuer.unwrap().as_str(), "x y");
         assert_eq!(settings.store, SledSettings { path: "/srv/store".into(), cache_mib: 8 });
+        assert_eq!((settings.self_service, settings.bind_uid), (SelfService::Off, false));
         assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
         assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));
         assert_eq!(settings.roles.verifiers.len(), 1);
@@ -639,6 +651,8 @@ mod tests {
             ("policy: {window: 11}\n", "policy.window"),
             ("policy: {budget: 1001}\n", "policy.budget"),
             ("policy: {refill: soon}\n", "24h"),
+            ("policy: {self-service: free}\n", "with-proof"),
+            ("policy: {bind-uid: 1000}\n", "line 1"),
             ("policy: {refill: 1s}\n", "policy.refill"),
             ("policy: {refill: 99999999999999999999d}\n", "24h"),
             ("policy: {budget: 1, budget: 2}\n", "duplicate"),

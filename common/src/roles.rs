@@ -27,6 +27,17 @@ impl Roles {
     }
 }
 
+/// What people may do with their own devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelfService {
+    /// Enrol, confirm, rename, disable and revoke, with a current code.
+    #[default]
+    WithProof,
+    /// Look at them and log in.
+    Off,
+}
+
 /// A daemon that asks for others without being root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verifier {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::event::Event;
 use common::frame::{FrameError, outgoing, send_frame};
 use common::protocol::{self, Error, OutgoingReply, Request, from_object};
-use common::roles::Roles;
+use common::roles::{Roles, SelfService};
 use common::user::UserName;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::de::DeserializeOwned;
@@ -204,8 +204,9 @@ fn handle(
     replies: &Replies<'_>,
 ) -> Result<(), Stop> {
     let subject = subject(request);
-    let roles = &service.settings().roles;
-    let permitted = permitted(visitor, method, &subject, roles);
+    let settings = service.settings();
+    let permitted = permitted(visitor, method, &subject, &settings.roles)
+        .and_then(|permitted| within_self_service(permitted, method, settings.self_service));
     let reason = permitted.as_ref().err().and_then(|refusal| refusal.reason);
     let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
         let Permitted { ref caller, ref named, proof } = permitted;
@@ -328,6 +329,15 @@ fn permitted(visitor: &Visitor<'_>, method: Method, subject: &Subject, roles: &R
     allowed.map_err(|reason| Refusal { reason: Some(reason), ..Refusal::DENIED })?;
     let caller = Caller { role: if for_own_sake { Role::Own } else { caller.role }, ..caller.clone() };
     Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
+}
+
+/// What people may do for their own sake, as far as the settings leave it to them.
+fn within_self_service(permitted: Permitted, method: Method, settings: SelfService) -> Result<Permitted, Refusal> {
+    let looks_on = matches!(method, Method::Challenge | Method::Verify | Method::Show);
+    if permitted.caller.role == Role::Own && settings == SelfService::Off && !looks_on {
+        return Err(Refusal { reason: Some("self_service_off"), ..Refusal::DENIED });
+    }
+    Ok(permitted)
 }
 
 /// Sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
@@ -555,6 +565,24 @@ mod tests {
             assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
             let nobody = Visitor { caller: None, ..alice };
             assert_eq!(outcome(&nobody, method, Some("alice")), "no", "{method:?}");
+        }
+    }
+
+    #[test]
+    fn without_self_service_people_log_in_and_look_on() {
+        let names = Names::start().unwrap();
+        let alice = visitor(Role::Own, "alice", &names);
+        for &method in Method::ALL {
+            let subject = Subject { user: None, service: None };
+            let own = permitted(&alice, method, &subject, &Roles::default());
+            let Ok(own) = own else { continue };
+            let left = within_self_service(own, method, SelfService::Off).is_ok();
+            assert_eq!(left, ["Challenge", "Verify", "Show"].contains(&method.name()), "{method:?}");
+            for role in [Role::Admin, Role::Root] {
+                let others = permitted(&visitor(role, "adam", &names), method, &subject, &Roles::default());
+                let left = others.and_then(|others| within_self_service(others, method, SelfService::Off));
+                assert_eq!(left.is_ok(), permission(method, role) != Permission::Never, "{method:?}");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use common::secret::{Answer, Code, Key, SecretText};
 use common::user::UserName;
 use subtle::ConstantTimeEq;
 
+use crate::bound::{bind, is_anothers_own};
 use crate::clock;
 use crate::counter::{self, LOOK_AHEAD};
 use crate::new_device::NewDevice;
@@ -35,6 +36,9 @@ impl Service {
                 let name = new.add_to(record, call.user, &settings, &moment)?;
                 let active = new.state == State::Active;
                 let codes = if active { first_codes(record, call.user, &settings, &moment)? } else { Vec::new() };
+                if active {
+                    bind(record, call);
+                }
                 Ok((name, codes))
             })
         });
@@ -55,9 +59,13 @@ impl Service {
         let moment = self.moment();
         let name = wish.device.as_deref().map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?;
         let confirmed = self.records.change(call.access(&settings), |record| {
+            if record.is_some_and(|record| is_anothers_own(record, call, &settings)) {
+                return Decision { next: None, outcome: Err(Error::PermissionDenied) };
+            }
             let confirmed = confirm(record, call.user, name.as_ref(), wish, &settings, &moment);
             match confirmed {
-                Ok(Confirmed { next, name, verdict, recovery_codes }) => {
+                Ok(Confirmed { mut next, name, verdict, recovery_codes }) => {
+                    next.iter_mut().for_each(|record| bind(record, call));
                     Decision { next, outcome: Ok((name, verdict, recovery_codes)) }
                 }
                 Err(error) => Decision { next: None, outcome: Err(error) },

@@ -8,6 +8,7 @@
 
 pub mod admin;
 pub mod audit;
+mod bound;
 pub mod caller;
 pub mod clock;
 pub mod codes;

@@ -10,6 +10,7 @@ use common::secret::Key;
 use common::totp::Parameters;
 use common::user::UserName;
 
+use crate::bound::bind;
 use crate::enroll::{has_key, make_room};
 use crate::record::{Device, Record, SealedKey, State};
 use crate::records::Decision;
@@ -28,7 +29,10 @@ impl Service {
         let imported = self.records.change(call.access(&settings), |record| {
             let mut record = record.cloned().unwrap_or_else(|| Record::new(&moment));
             match newcomer.add_to(&mut record, call.user, &settings, &moment) {
-                Ok((name, true)) => Decision { next: Some(record), outcome: Ok((name, true)) },
+                Ok((name, true)) => {
+                    bind(&mut record, call);
+                    Decision { next: Some(record), outcome: Ok((name, true)) }
+                }
                 done => Decision { next: None, outcome: done },
             }
         });

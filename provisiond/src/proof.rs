@@ -5,6 +5,7 @@ use common::protocol::{Error, Verdict};
 use common::secret::{Answer, SecretText};
 use common::user::UserName;
 
+use crate::bound::is_anothers_own;
 use crate::codes::Finding;
 use crate::policy::{Circumstances, Judged};
 use crate::record::Record;
@@ -49,6 +50,9 @@ pub(crate) fn prove<T>(
     change: impl FnOnce(&mut Record) -> Result<T, Error>,
 ) -> Decision<Proven<T>> {
     let (mut spent, mut finding) = (None, None);
+    if is_anothers_own(&record, call, settings) {
+        return Decision { next: None, outcome: Proven::refused(Error::PermissionDenied) };
+    }
     if call.proof {
         let judged = judge_proof(&record, call.user, proof, settings, moment);
         finding = judged.finding;

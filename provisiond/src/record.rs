@@ -55,6 +55,8 @@ pub struct Record {
     pub codes: Option<Codes>,
     /// When the helpdesk last gave the guesses back, in trusted seconds.
     pub unlocked: Option<u64>,
+    /// The account's uid when a device was last made active, if the name service told it.
+    pub uid: Option<u32>,
 }
 
 /// One authenticator.
@@ -129,6 +131,7 @@ impl Record {
             tombstones: Tombstones::default(),
             codes: None,
             unlocked: None,
+            uid: None,
         }
     }
 
@@ -518,6 +521,7 @@ pub(crate) mod tests {
         codes.give_ticket(&key, Duration::from_secs(86400), &latest).unwrap();
         record.codes = Some(codes);
         record.unlocked = Some(latest.tick);
+        record.uid = Some(u32::MAX);
         let length = record.to_bytes(&alice, &secrets).unwrap().len();
         assert!(length <= 4096, "{length} bytes");
     }

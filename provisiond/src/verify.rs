@@ -7,6 +7,7 @@ use common::secret::{Answer, Key};
 use common::user::UserName;
 
 use crate::audit::Line;
+use crate::bound::{UID_CHANGED, is_anothers};
 use crate::clock;
 use crate::clock::mark::{Doubt, Doubted};
 use crate::codes::{Finding, Purpose};
@@ -144,6 +145,10 @@ impl Service {
         let access = call.access(settings);
         let usable = |record: &&Record| record.has_usable(now.moment.now, now.service);
         let by_record = self.records.change(access, |record| match record.filter(usable) {
+            // Nothing of the record counts, spare codes neither.
+            _ if record.is_some_and(|record| is_anothers(record, call, settings)) => {
+                Decision { next: None, outcome: Err(((Verdict::Refused, Some(UID_CHANGED)), None)) }
+            }
             Some(record) => {
                 let decision = Outcome::of(record, call.user, answer, refund, settings, now);
                 Decision { next: decision.next, outcome: Ok(decision.outcome) }

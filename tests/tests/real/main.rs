@@ -42,6 +42,7 @@ mod ssh;
 mod stacks;
 mod sweeps;
 mod symbols;
+mod uids;
 mod unavailable;
 mod verifiers;
 

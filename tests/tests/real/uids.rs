@@ -1,0 +1,77 @@
+//! Accounts that get another uid: devices of whoever had the name before open nothing.
+
+use serde_json::json;
+use tests::daemon::{Daemon, Setup};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::wire::Who;
+use tests::world;
+
+use crate::roles::{DENIED, everything, refusal};
+
+#[test]
+fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so() {
+    let _place = world::enter_alone();
+    world::run("useradd", &["--no-create-home", "--password", "*", "--uid", "4711", "phoenix"]);
+    let mut daemon = Setup::new().start();
+    let told = daemon.totpctl_json(&["enroll", "phoenix", "--yes"], "");
+    let device = tests::daemon::authenticator(&told);
+    let recovery_code = told["recovery_codes"][0].as_str().expect("a recovery code").to_owned();
+    daemon.call("Enroll", &json!({ "user": "phoenix", "device": "waiting" })).expect("a pending device");
+    assert_eq!(log_in(&daemon, &device.code()), PamCode::SUCCESS);
+    another_uid(&mut daemon, "4712");
+    let before = daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known");
+    for typed in [&device.code_at(1), &recovery_code] {
+        assert_eq!(log_in(&daemon, typed), PamCode::AUTH_ERR, "{typed}");
+    }
+    daemon.log.wait_for_many(2, &["event=verify user=phoenix ", " verdict=refused ", " reason=uid_changed"]);
+    let phoenix = Who::user("phoenix");
+    for (method, about) in [("Enroll", json!({ "proof": device.code_at(1) })), ("Confirm", json!({ "code": "123456" }))]
+    {
+        assert_eq!(refusal(daemon.call_as(&phoenix, method, &about)), DENIED, "{method}");
+    }
+    assert_eq!(daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known"), before);
+    daemon.call("Enroll", &json!({ "user": "phoenix", "device": "new", "active": true })).expect("a device");
+    assert_eq!(log_in(&daemon, &device.code_at(1)), PamCode::SUCCESS, "the record is bound to the uid of now");
+    another_uid(&mut daemon, "4713");
+    assert_eq!(log_in(&daemon, &recovery_code), PamCode::AUTH_ERR);
+    daemon.setup.settings.push_str("policy: {bind-uid: false}\n");
+    daemon.kill();
+    daemon.start_again();
+    assert_eq!(log_in(&daemon, &recovery_code), PamCode::SUCCESS, "where the settings do not bind to it");
+}
+
+#[test]
+fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("policy: {self-service: off}\n").start();
+    let alice = daemon.enroll("alice");
+    daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
+    let as_alice = |method: &str, about| daemon.call_as(&Who::user("alice"), method, &about);
+    let before = everything(&daemon);
+    for (method, about) in [
+        ("Enroll", json!({ "device": "new", "proof": alice.code() })),
+        ("Confirm", json!({ "code": "123456" })),
+        ("Revoke", json!({ "device": "waiting", "proof": alice.code() })),
+        ("NewRecoveryCodes", json!({ "proof": alice.code() })),
+    ] {
+        assert_eq!(refusal(as_alice(method, about)), DENIED, "{method}");
+        let method = format!(" method={method} ");
+        daemon.log.wait_for(&["event=not_permitted", &method, " reason=self_service_off"]);
+    }
+    assert_eq!(everything(&daemon), before);
+    assert!(as_alice("Show", json!({})).is_ok());
+    let verified = as_alice("Verify", json!({ "user": "alice", "service": "own", "codes": [alice.code()] }));
+    assert_eq!(verified.expect("a verdict")["verdict"], "accepted");
+}
+
+/// The daemon remembers who is who for a while; a new one asks.
+fn another_uid(daemon: &mut Daemon, uid: &str) {
+    world::run("usermod", &["--uid", uid, "phoenix"]);
+    daemon.kill();
+    daemon.start_again();
+}
+
+fn log_in(daemon: &Daemon, code: &str) -> PamCode {
+    Stack::of(daemon, "reborn", "retry=1").login("phoenix", &[code]).code
+}
