@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::audit::{AuditSettings, RawAudit};
 use crate::exemptions::{Exemptions, RawExemptions};
+use crate::grace::RawGrace;
 use crate::limits::{Limits, RawLimits};
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
@@ -298,6 +299,7 @@ struct RawFile {
     roll_out: Option<RawRollOut>,
     #[serde(rename = "unknown-users", alias = "unknown_users")]
     unknown_users: Option<UnknownUsers>,
+    grace: Option<RawGrace>,
 }
 
 impl RawFile {
@@ -306,6 +308,7 @@ impl RawFile {
             rules: self.rules.take().unwrap_or_default(),
             roll_out: self.roll_out.take().unwrap_or_default(),
             unknown_users: self.unknown_users.take().unwrap_or_default(),
+            grace: self.grace.take().unwrap_or_default(),
         }
     }
 
@@ -565,7 +568,8 @@ mod tests {
              policy: {{window: 0, budget: 0, refill: 2h, self_service: off, bind-uid: false}}\n\
              limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
              audit: {{delivery: required, format: json}}\nrecovery: {{codes: 3, expire: 365d}}\n\
-             rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n",
+             rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n\
+             grace: {{same_host: {{for: 5m, services: [sudo]}}}}\n",
             folder.path("secrets").display()
         );
         let settings = folder.load(&text).unwrap();
@@ -579,7 +583,8 @@ mod tests {
         assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200) });
         assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
         assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
-        let Exemptions { rules, roll_out, unknown_users } = settings.exemptions;
+        let Exemptions { rules, roll_out, unknown_users, grace } = settings.exemptions;
+        assert!(grace.same_host.is_some() && grace.same_source.is_none());
         assert_eq!((rules[0].name.as_str(), roll_out.observe, unknown_users), ("lan", true, UnknownUsers::Deny));
         assert_eq!(settings.recovery, Recovery { codes: 3, expire: Some(Duration::from_secs(365 * 86400)) });
     }
@@ -674,6 +679,7 @@ mod tests {
             ("rules: {lan: {}}\n", "line 1"),
             ("roll-out: {enforce-after: {staff: soon}}\n", "'roll-out': 'staff'"),
             ("unknown-users: allow\n", "line 1"),
+            ("grace: {same-host: {for: 5m, services: []}}\n", "'grace': 'same-host'"),
             ("provisiond: {store: {etcd: {}}}\n", "etcd"),
             ("provisiond: {admin-group: ''}\n", "provisiond.admin-group"),
             ("provisiond: {helpdesk-group: [a]}\n", "line 1"),

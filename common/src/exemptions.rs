@@ -1,5 +1,6 @@
 //! Who needs no code, by all the sections of the settings that say so.
 
+use crate::grace::{Grace, RawGrace};
 use crate::roll_out::{RawRollOut, RollOut, UnknownUsers};
 use crate::rules::{self, RawRule, Rule};
 
@@ -12,6 +13,8 @@ pub struct Exemptions {
     pub roll_out: RollOut,
     /// `unknown-users`: what becomes of who was never enrolled.
     pub unknown_users: UnknownUsers,
+    /// `grace`: how long an accepted code goes on to count.
+    pub grace: Grace,
 }
 
 /// The sections as they are written.
@@ -20,6 +23,7 @@ pub(crate) struct RawExemptions {
     pub(crate) rules: Vec<RawRule>,
     pub(crate) roll_out: RawRollOut,
     pub(crate) unknown_users: UnknownUsers,
+    pub(crate) grace: RawGrace,
 }
 
 impl RawExemptions {
@@ -29,6 +33,7 @@ impl RawExemptions {
             rules: rules::check(self.rules).map_err(|why| ("rules", why))?,
             roll_out: self.roll_out.check().map_err(|why| ("roll-out", why))?,
             unknown_users: self.unknown_users,
+            grace: self.grace.check().map_err(|why| ("grace", why))?,
         })
     }
 }

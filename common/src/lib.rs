@@ -33,6 +33,8 @@ pub mod enckey;
 #[cfg(feature = "sealing")]
 pub mod exemptions;
 #[cfg(feature = "sealing")]
+pub mod grace;
+#[cfg(feature = "sealing")]
 pub mod limits;
 #[cfg(feature = "sealing")]
 pub mod lineage;

@@ -110,7 +110,7 @@ calls! {
     RenameDevice => DeviceReply, Restrict => DeviceReply,
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
-    ClockAccept => ClockAcceptReply,
+    ClockAccept => ClockAcceptReply, RevokeGrace => RevokeGraceReply,
 }
 
 /// `Challenge`: what to ask the person for.
@@ -125,6 +125,18 @@ pub struct Challenge {
     pub rhost: Option<String>,
     /// The terminal, as PAM knows it.
     pub tty: Option<String>,
+    /// What the service file says.
+    pub options: Option<LoginOptions>,
+}
+
+/// What the service file says of its service, besides what concerns the module alone. Taken from root's processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginOptions {
+    /// Seconds in which an accepted code of this service goes on to count, from the very same source.
+    pub grace_period: Option<u32>,
+    /// True: nothing is learned of the device's clock.
+    pub noskewadj: Option<bool>,
 }
 
 /// Reply to [`Challenge`].
@@ -170,6 +182,8 @@ pub struct Verify {
     pub rhost: Option<String>,
     /// The terminal, as PAM knows it.
     pub tty: Option<String>,
+    /// What the service file says.
+    pub options: Option<LoginOptions>,
 }
 
 /// Reply to [`Verify`].
@@ -693,6 +707,23 @@ pub struct ClockAcceptReply {
     pub accepted: bool,
 }
 
+/// `RevokeGrace`: let no accepted code of before count any more.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeGrace {
+    /// Account name; the caller's own if absent.
+    pub user: Option<String>,
+}
+
+/// Reply to [`RevokeGrace`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RevokeGraceReply {
+    /// Account name.
+    pub user: String,
+    /// Whether there was any code that could have counted.
+    pub revoked: bool,
+}
+
 /// `Reload`: read the settings again.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -850,6 +881,7 @@ mod tests {
             "Export",
             "Status",
             "Reload",
+            "RevokeGrace",
             "ClockAccept",
         ] {
             assert!(INTERFACE.contains(&format!("\nmethod {method}(")), "{method}");

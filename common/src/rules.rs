@@ -164,13 +164,19 @@ fn place(text: &str) -> Result<Place, String> {
 }
 
 /// What stands in the place of a rule's name where the settings have another reason.
-pub const OUR_OWN: [&str; 3] = [OBSERVE, ENFORCE_AFTER, UNKNOWN_USERS];
+pub const OUR_OWN: [&str; 6] = [OBSERVE, ENFORCE_AFTER, UNKNOWN_USERS, SAME_SOURCE, SAME_HOST, GRACE_PERIOD];
 /// `roll-out.observe`: nobody is denied.
 pub const OBSERVE: &str = "observe";
 /// `roll-out.enforce-after`: there is time left to enrol.
 pub const ENFORCE_AFTER: &str = "enforce-after";
 /// `unknown-users: skip`: never enrolled.
 pub const UNKNOWN_USERS: &str = "unknown-users";
+/// `grace.same-source`: accepted from there a while ago.
+pub const SAME_SOURCE: &str = "same-source";
+/// `grace.same-host`: accepted on this machine a while ago.
+pub const SAME_HOST: &str = "same-host";
+/// The module's option `grace_period=`: the same as `same-source`.
+pub const GRACE_PERIOD: &str = "grace-period";
 
 const LOCAL: &str = "local";
 const FOR_EVERYBODY: &str = "it has no condition and would exempt everybody: give it 'users', 'groups', 'from', \

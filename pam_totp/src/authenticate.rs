@@ -15,7 +15,7 @@ mod tests;
 mod transcript;
 
 use common::client::ClientError;
-use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
+use common::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions, Verdict, Verify, VerifyReply};
 use common::secret::SecretText;
 use common::text::printable;
 use common::user::UserName;
@@ -254,7 +254,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     fn challenge(&mut self) -> Result<ChallengeReply, Stop> {
         let Origin { service, rhost, tty } = self.origin.clone();
-        let call = Challenge { user: self.user.as_str().to_owned(), service, rhost, tty };
+        let call =
+            Challenge { user: self.user.as_str().to_owned(), service, rhost, tty, options: self.for_the_daemon() };
         let reply = self.daemon.challenge(&call).map_err(|error| Stop::Unavailable(printable(&error.to_string())))?;
         // It goes back with the code, in a buffer of a fixed size that must not grow.
         if reply.conversation.len() > MAX_CONVERSATION {
@@ -290,8 +291,16 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn verify(&mut self, codes: Vec<SecretText>, terms: &Terms) -> Result<VerifyReply, Stop> {
         let Origin { service, rhost, tty } = self.origin.clone();
         let user = self.user.as_str().to_owned();
-        let call = Verify { user, conversation: Some(terms.conversation.clone()), codes, service, rhost, tty };
+        let (conversation, options) = (Some(terms.conversation.clone()), self.for_the_daemon());
+        let call = Verify { user, conversation, codes, service, rhost, tty, options };
         self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
+    }
+
+    /// What of the options is provisiond's business.
+    fn for_the_daemon(&self) -> Option<LoginOptions> {
+        let &Options { grace_period, noskewadj, .. } = self.options;
+        let told = LoginOptions { grace_period, noskewadj: noskewadj.then_some(true) };
+        (told != LoginOptions::default()).then_some(told)
     }
 
     /// With `forward_pass`, leaves the password for the modules after us.

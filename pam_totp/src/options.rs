@@ -46,6 +46,12 @@ pub struct Options {
     pub forward_pass: bool,
     /// `digits=`: how long the code at the end of a password is; as the daemon says if absent.
     pub digits: Option<usize>,
+    /// `grace_period=`: seconds in which a code that was accepted goes on to count, from the very same source.
+    pub grace_period: Option<u32>,
+    /// `noskewadj`: nothing is learned of the device's clock.
+    pub noskewadj: bool,
+    /// `no_increment_hotp`: a failed attempt moves no counter. None ever does.
+    pub no_increment_hotp: bool,
     /// `echo_verification_code` or `echo-verification-code`: the code is seen while it is typed.
     pub echo_verification_code: bool,
     /// `quiet` or `no_warn`: the person is asked, and told nothing besides.
@@ -90,6 +96,7 @@ impl Options {
             "timeout" => self.timeout = timeout(value()?)?,
             "prompt" => self.prompt = Some(prompt(value()?)?),
             "digits" => self.digits = Some(digits(value()?)?),
+            "grace_period" => self.grace_period = Some(number(value()?, GRACE).ok_or("takes 0 to 2592000 seconds")?),
             "lang" => self.lang = language(value()?)?,
             "retry" => self.retry = number(value()?, RETRY).ok_or("takes a number from 1 to 10")?,
             _ => return Err("is not known"),
@@ -117,6 +124,8 @@ impl Options {
             "try_first_pass" => &mut self.try_first_pass,
             "use_first_pass" => &mut self.use_first_pass,
             "forward_pass" => &mut self.forward_pass,
+            "noskewadj" => &mut self.noskewadj,
+            "no_increment_hotp" => &mut self.no_increment_hotp,
             "echo_verification_code" => &mut self.echo_verification_code,
             "quiet" => &mut self.quiet,
             "debug" => &mut self.debug,
@@ -141,6 +150,9 @@ impl Default for Options {
             use_first_pass: false,
             forward_pass: false,
             digits: None,
+            grace_period: None,
+            noskewadj: false,
+            no_increment_hotp: false,
             echo_verification_code: false,
             quiet: false,
             debug: false,
@@ -236,5 +248,7 @@ const MAX_BYTES: usize = 4096;
 const MAX_SOCKET_BYTES: usize = 107;
 const PROMPT_BYTES: RangeInclusive<usize> = 1..=256;
 const RETRY: RangeInclusive<u32> = 1..=10;
+/// Thirty days at most.
+const GRACE: RangeInclusive<u32> = 0..=2_592_000;
 /// A login program gives up by itself after a minute or two.
 const TIMEOUT: RangeInclusive<u32> = 1..=30;

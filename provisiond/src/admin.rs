@@ -120,7 +120,10 @@ impl Service {
             })
         });
         let changed = changed.map_err(|failure| self.failure(&failure, call))?;
-        self.proven(event, call, changed)
+        let name = self.proven(event, call, changed)?;
+        // A code that was accepted before does not outlive the device that showed it.
+        self.graces.end(call.user);
+        Ok(name)
     }
 
     fn told(&self, user: &UserName, record: &Record) -> protocol::User {

@@ -49,6 +49,7 @@ impl Service {
         });
         let changed = changed.map_err(|failure| self.failure(&failure, call))?;
         changed.map_err(|error| self.refused("set_state", call, error))?;
+        self.graces.end(call.user);
         self.log(call, call.line("set_state").with("all", true).with("state", wish.state.word()));
         Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })
     }

@@ -79,7 +79,7 @@ macro_rules! methods {
 
 methods! {
     Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, NewRecoveryCodes,
-    Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept,
+    Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
 }
 
 /// Whose records a role may use a method on.
@@ -106,10 +106,10 @@ pub fn permission(method: Method, role: Role) -> Permission {
     match (role, method) {
         (Role::Root, _) => Permission::Any,
         (Role::Admin, Import | Export) => Permission::Never,
-        (Role::Admin, _) | (Role::Helpdesk, Show | List | Events) => Permission::Any,
+        (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
-        (_, Challenge | Verify | Confirm | Show) => Permission::Own,
+        (_, Challenge | Verify | Confirm | Show | RevokeGrace) => Permission::Own,
         (_, Enroll | SetState | Revoke | RenameDevice | NewRecoveryCodes) => Permission::OwnWithProof,
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
         (_, Import | Export | Status | Reload | ClockAccept) => Permission::Never,
@@ -263,6 +263,10 @@ fn run(
         Method::ClockAccept => {
             let protocol::ClockAccept {} = parameters(request)?;
             replies.reply(service.clock_accept(call), false)
+        }
+        Method::RevokeGrace => {
+            let protocol::RevokeGrace { .. } = parameters(request)?;
+            replies.reply(service.revoke_grace(call), false)
         }
         Method::Reload => {
             let protocol::Reload {} = parameters(request)?;
@@ -536,6 +540,7 @@ mod tests {
         (Method::Status, "yes", "yes", "no", "no", "no"),
         (Method::Reload, "yes", "yes", "no", "no", "no"),
         (Method::ClockAccept, "yes", "yes", "no", "no", "no"),
+        (Method::RevokeGrace, "yes", "yes", "yes", "yes", "no"),
     ];
 
     #[test]

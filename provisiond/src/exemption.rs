@@ -1,15 +1,19 @@
 //! Who is let by without a code: gathers what is proven about a login for [`crate::rules`], and answers and logs what
 //! comes of it.
 
+use std::time::Duration;
+
 use common::calendar::LocalTime;
 use common::config::Settings;
-use common::protocol::{Ask, Challenge, Verdict, Verify, VerifyReply};
+use common::grace::LONGEST;
+use common::protocol::{Ask, Challenge, LoginOptions, RevokeGraceReply, Verdict, Verify, VerifyReply};
 use common::rules::OBSERVE;
 
 use crate::audit::Line;
-use crate::caller::Role;
+use crate::caller::{Caller, Role};
 use crate::clock;
-use crate::record::Record;
+use crate::grace::Holder;
+use crate::record::{ACCOUNT_DISABLED, Record};
 use crate::rules::{self, Demand, Facts, Origin};
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
@@ -18,26 +22,59 @@ use crate::verify::attempt_line;
 /// What the caller says of a login.
 #[derive(Clone, Copy)]
 pub(crate) struct Told<'a> {
-    service: &'a str,
-    rhost: Option<&'a str>,
-    tty: Option<&'a str>,
+    pub(crate) service: &'a str,
+    pub(crate) rhost: Option<&'a str>,
+    pub(crate) tty: Option<&'a str>,
+    options: Option<&'a LoginOptions>,
 }
 
 impl<'a> From<&'a Challenge> for Told<'a> {
-    fn from(about: &'a Challenge) -> Self {
-        Self { service: &about.service, rhost: about.rhost.as_deref(), tty: about.tty.as_deref() }
+    fn from(Challenge { user: _, service, rhost, tty, options }: &'a Challenge) -> Self {
+        Self { service, rhost: rhost.as_deref(), tty: tty.as_deref(), options: options.as_ref() }
     }
 }
 
 impl<'a> From<&'a Verify> for Told<'a> {
-    fn from(attempt: &'a Verify) -> Self {
-        Self { service: &attempt.service, rhost: attempt.rhost.as_deref(), tty: attempt.tty.as_deref() }
+    fn from(Verify { service, rhost, tty, options, .. }: &'a Verify) -> Self {
+        Self { service, rhost: rhost.as_deref(), tty: tty.as_deref(), options: options.as_ref() }
+    }
+}
+
+impl<'a> Told<'a> {
+    /// What of it counts: what root's processes say, and a verifier of its own services. Where the login comes from is the
+    /// caller's role to say.
+    fn believed(self, caller: &Caller) -> Believed<'a> {
+        let (rhost, tty) = caller.believed(self.rhost, self.tty);
+        Believed {
+            service: Some(self.service).filter(|_| matches!(caller.role, Role::Root | Role::Verifier)),
+            origin: Origin::told(rhost, tty),
+            options: self.options.filter(|_| caller.role == Role::Root),
+        }
+    }
+
+    /// Whether nothing is to be learned of the device's clock.
+    pub(crate) fn keeps_drift(self, caller: &Caller) -> bool {
+        self.believed(caller).options.is_some_and(|options| options.noskewadj == Some(true))
+    }
+}
+
+/// What counts of what the caller says.
+struct Believed<'a> {
+    service: Option<&'a str>,
+    origin: Option<Origin>,
+    options: Option<&'a LoginOptions>,
+}
+
+impl Believed<'_> {
+    fn grace_period(&self) -> Option<Duration> {
+        let seconds = self.options?.grace_period?;
+        Some(Duration::from_secs(seconds.into()).min(LONGEST))
     }
 }
 
 impl Service {
-    /// What is demanded of a login to the account with `record`. What the caller says counts as far as it is
-    /// believed, and nobody is let by while the name service does not answer: the record may be under another spelling.
+    /// What is demanded of a login to the account with `record`. Nobody is let by while the name service does not answer: the
+    /// record may be under another spelling.
     pub(crate) fn demand<'s>(
         &self,
         call: &Call<'_>,
@@ -49,20 +86,38 @@ impl Service {
         if call.named.is_unknown() || record.is_some_and(|record| record.disabled) {
             return Demand::Code;
         }
-        let (rhost, tty) = call.caller.believed(told.rhost, told.tty);
-        let origin = Origin::told(rhost, tty);
-        // A verifier may name its own services only.
-        let by_a_service = matches!(call.caller.role, Role::Root | Role::Verifier);
-        let moment = self.moment();
+        let (moment, believed) = (self.moment(), told.believed(call.caller));
+        let (service, origin) = (believed.service, believed.origin.as_ref());
+        let since = self.graces.since(&holder(call), service.unwrap_or_default(), origin, clock::since_boot());
         let facts = Facts {
             user: call.user,
             is_member: &|group| is_member(call, group),
-            origin: origin.as_ref(),
-            service: Some(told.service).filter(|_| by_a_service),
+            origin,
+            service,
             time: &|| local_time(&moment),
-            ever_enrolled: record.is_some_and(|record| record.enrolled),
+            ever_enrolled: record.is_some_and(Record::is_somebodys),
+            has_device: record.is_some_and(|record| record.has_usable(moment.now, told.service)),
+            since,
+            grace_period: believed.grace_period(),
         };
         rules::demand(&settings.exemptions, &facts)
+    }
+
+    /// Remembers an accepted code, for those who have set a time in which no other is asked for. A verifier's counts where
+    /// it is believed to come from.
+    pub(crate) fn begin_grace(&self, call: &Call<'_>, attempt: &Verify) {
+        let Believed { service, origin, .. } = Told::from(attempt).believed(call.caller);
+        let counts = call.caller.role == Role::Root || origin.is_some();
+        if let Some(service) = service.filter(|_| counts) {
+            self.graces.begin(&holder(call), service, origin, clock::since_boot());
+        }
+    }
+
+    /// `RevokeGrace`: lets no code that was accepted before count any more.
+    pub fn revoke_grace(&self, call: &Call<'_>) -> RevokeGraceReply {
+        let revoked = self.graces.end(call.user);
+        self.log(call, call.line("revoke_grace").with("revoked", revoked));
+        RevokeGraceReply { user: call.user.as_str().to_owned(), revoked }
     }
 
     /// The answer to an attempt without a code, if none is demanded now. Otherwise it is one that holds no code.
@@ -95,6 +150,16 @@ impl Service {
         }
         VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
     }
+}
+
+/// Whether a refusal only goes on record. Who was shut out is refused all the same.
+pub(crate) fn is_only_observed(verdict: Verdict, reason: Option<&str>, settings: &Settings) -> bool {
+    settings.exemptions.roll_out.observe && verdict != Verdict::Accepted && reason != Some(ACCOUNT_DISABLED)
+}
+
+/// Whose codes they are. Where the name service knows no account, records go by the name alone.
+fn holder(call: &Call<'_>) -> Holder {
+    Holder { user: call.user.clone(), uid: call.named.account().map(|account| account.uid) }
 }
 
 /// Whether the account is in the group, as the name service has said in time.

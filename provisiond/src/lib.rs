@@ -22,6 +22,7 @@ pub mod drift;
 pub mod enroll;
 pub mod events;
 pub mod exemption;
+pub mod grace;
 #[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]
 pub mod kernel;
 pub mod memory;

@@ -155,7 +155,7 @@ impl Record {
     #[must_use]
     pub fn why_unusable(&self, now: u64, service: &str) -> Option<&'static str> {
         if self.disabled {
-            return Some("account_disabled");
+            return Some(ACCOUNT_DISABLED);
         }
         self.active().find_map(|device| device.restriction.admit(now, service).err()).map(Unfit::word)
     }
@@ -370,6 +370,8 @@ fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<
 
 /// Devices a user may have.
 pub const MAX_DEVICES: usize = 8;
+/// Why nothing of a shut account counts, in a word for the log.
+pub const ACCOUNT_DISABLED: &str = "account_disabled";
 /// Bytes in a label or an issuer that is kept.
 const MAX_LABEL: usize = 64;
 /// Bytes in all of them.

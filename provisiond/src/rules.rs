@@ -4,12 +4,16 @@
 //! in the facts, and so no condition on it holds.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use common::calendar::LocalTime;
 use common::exemptions::Exemptions;
+use common::grace::{Grace, Period};
 use common::roll_out::{RollOut, UnknownUsers, Whom};
-use common::rules::{ENFORCE_AFTER, OBSERVE, Place, Rule, UNKNOWN_USERS};
+use common::rules::{ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS};
 use common::user::UserName;
+
+use crate::grace::Since;
 
 /// What is proven about a login.
 #[derive(Clone, Copy)]
@@ -26,6 +30,12 @@ pub struct Facts<'a> {
     pub time: &'a dyn Fn() -> Option<LocalTime>,
     /// Whether the user ever had an active device.
     pub ever_enrolled: bool,
+    /// Whether the user has one now.
+    pub has_device: bool,
+    /// How long ago a code of the user was accepted.
+    pub since: Since,
+    /// How long the service file lets a code of this service count.
+    pub grace_period: Option<Duration>,
 }
 
 /// Where a login comes from, exactly.
@@ -64,8 +74,8 @@ pub enum Demand<'r> {
 /// What the settings demand. Whoever once had a device is never let by as one who has none yet.
 pub fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
     let exemption = settings.rules.iter().find(|rule| holds(rule, facts)).map(|rule| rule.name.as_str());
-    let by = exemption.or_else(|| if facts.ever_enrolled { None } else { not_yet(settings, facts) });
-    match by {
+    let by_state = || if facts.ever_enrolled { in_grace(&settings.grace, facts) } else { not_yet(settings, facts) };
+    match exemption.or_else(by_state) {
         Some(rule) => Demand::Nothing(rule),
         None if !facts.ever_enrolled && settings.unknown_users == UnknownUsers::Deny => Demand::Refusal,
         None => Demand::Code,
@@ -104,6 +114,24 @@ fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
     } else {
         (settings.unknown_users == UnknownUsers::Skip).then_some(UNKNOWN_USERS)
     }
+}
+
+/// By what a code that was accepted a while ago still counts. Who has no device left has no code either.
+fn in_grace(grace: &Grace, facts: &Facts<'_>) -> Option<&'static str> {
+    let service = facts.service.filter(|_| facts.has_device)?;
+    let Since { there, here } = facts.since;
+    let within = |span: Option<Duration>, ago: Option<Duration>| span.zip(ago).is_some_and(|(span, ago)| ago < span);
+    if within(span_for(&grace.same_source, service), there) {
+        Some(SAME_SOURCE)
+    } else if within(facts.grace_period, there) {
+        Some(GRACE_PERIOD)
+    } else {
+        within(span_for(&grace.same_host, service), here).then_some(SAME_HOST)
+    }
+}
+
+fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
+    period.as_ref().filter(|period| period.services.iter().any(|meant| meant == service)).map(|period| period.span)
 }
 
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {

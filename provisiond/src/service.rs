@@ -13,6 +13,7 @@ use crate::audit::{Audit, Line, Unwritten};
 use crate::caller::{Caller, Peer, Role};
 use crate::clock::{self, Clock, Look};
 use crate::conversation::Typos;
+use crate::grace::Graces;
 use crate::kernel;
 use crate::named::Named;
 use crate::names::{Asking, Names};
@@ -38,6 +39,8 @@ pub struct Service {
     pub sprays: Sprays,
     /// Lines of the log that each uid may cause.
     pub quotas: Quotas,
+    /// Codes that were accepted lately.
+    pub graces: Graces,
     /// What people's own processes were wrong at for free.
     pub patience: Patience,
     /// Connections open now.
@@ -106,6 +109,7 @@ impl Service {
             typos: Typos::default(),
             sprays: Sprays::default(),
             quotas: Quotas::default(),
+            graces: Graces::default(),
             patience: Patience::default(),
             connections: AtomicU64::new(0),
             streams: AtomicUsize::new(0),

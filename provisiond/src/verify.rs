@@ -13,6 +13,7 @@ use crate::clock::mark::{Doubt, Doubted};
 use crate::codes::{Finding, Purpose};
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
+use crate::exemption::{Told, is_only_observed};
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Damaged, Record};
 use crate::records::{Access, Decision, Failure};
@@ -33,8 +34,7 @@ impl Service {
             Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new(), &settings)),
             Err(failure) => return Err(self.failure(&failure, call)),
         };
-        let told = call.caller.believed(about.rhost.as_deref(), about.tty.as_deref());
-        let now = self.circumstances(&about.service, told, &settings);
+        let now = self.circumstances(call, about.into(), &settings);
         let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
         let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
@@ -62,8 +62,7 @@ impl Service {
         {
             return Ok(reply);
         }
-        let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
-        let now = self.circumstances(&attempt.service, (rhost, tty), &settings);
+        let now = self.circumstances(call, attempt.into(), &settings);
         let answer = Answer::parse(&attempt.codes);
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
@@ -88,10 +87,11 @@ impl Service {
             Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => self.was_wrong_for_free(call),
             _ => {}
         }
+        let (rhost, _) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
         self.count_for_the_source(&now, rhost, judged.verdict, &settings.limits);
         self.log_finding(call, judged.finding, &attempt.service);
         let device = judged.device.map(|device| device.to_string());
-        if settings.exemptions.roll_out.observe && judged.verdict != Verdict::Accepted {
+        if is_only_observed(judged.verdict, reason, &settings) {
             return Ok(self.observed(call, attempt, judged.verdict, reason));
         }
         let line = attempt_line(call, attempt, judged.verdict.word(), device.as_deref(), reason);
@@ -103,6 +103,9 @@ impl Service {
             );
             return Ok(VerifyReply::bare(Verdict::Refused, ask));
         }
+        if judged.verdict == Verdict::Accepted {
+            self.begin_grace(call, attempt);
+        }
         let recovery_codes_left = match judged.finding {
             Some(Finding::RecoveryCode(left)) if call.caller.peer.is_root() => Some(left),
             _ => None,
@@ -111,15 +114,15 @@ impl Service {
         Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, ..bare })
     }
 
-    fn circumstances<'a>(
-        &self,
-        service: &'a str,
-        (rhost, tty): (Option<&str>, Option<&str>),
-        settings: &'a Settings,
-    ) -> Circumstances<'a> {
+    fn circumstances<'a>(&self, call: &Call<'_>, told: Told<'a>, settings: &'a Settings) -> Circumstances<'a> {
+        let service = told.service;
+        let (rhost, tty) = call.caller.believed(told.rhost, told.tty);
         let source = Source::told(rhost, tty);
         let suspect = !trusted(rhost, &settings.limits) && self.sprays.are_from(source, settings.limits.per_source);
-        Circumstances { policy: &settings.policy, moment: self.moment(), source, service, suspect }
+        let mut moment = self.moment();
+        // A clock that is no measure of the device's teaches nothing of it.
+        moment.synchronised &= !told.keeps_drift(call.caller);
+        Circumstances { policy: &settings.policy, moment, source, service, suspect }
     }
 
     /// A wrong code counts for where it came from, also if there is no account that it could cost anything.

@@ -84,7 +84,7 @@ impl Application for &Transcript {
 impl Daemon for &Transcript {
     fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
         let Challenged(reply) = self.next(call) else { panic!("no challenge now") };
-        let Challenge { user, service, rhost, tty } = call;
+        let Challenge { user, service, rhost, tty, options: _ } = call;
         assert_eq!((user.as_str(), service, rhost, tty), ("alice", &origin().service, &origin().rhost, &origin().tty));
         reply
     }
@@ -95,7 +95,7 @@ impl Daemon for &Transcript {
             NothingJudged(reply) => (Vec::new(), reply),
             _ => panic!("no verify now"),
         };
-        let Verify { user, conversation, codes, service, rhost, tty } = call;
+        let Verify { user, conversation, codes, service, rhost, tty, options: _ } = call;
         assert_eq!((user.as_str(), service, rhost, tty), ("alice", &origin().service, &origin().rhost, &origin().tty));
         assert_eq!(conversation.as_deref(), Some("c0ffee"));
         assert_eq!(codes.iter().map(SecretText::expose).collect::<Vec<_>>(), expected);

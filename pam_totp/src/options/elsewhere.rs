@@ -16,7 +16,6 @@ pub(super) fn why_not(name: &str) -> Option<&'static str> {
         }
         "alwaysok" => "is never taken: it would let everybody in",
         "failmode" => "is never taken: while provisiond cannot be asked, nobody is let in",
-        "grace_period" | "noskewadj" | "no_increment_hotp" => "does not exist yet in this version",
         _ => return None,
     })
 }
@@ -39,9 +38,6 @@ mod tests {
             ("allowed_perm=0640", "provisiond's store"),
             ("allow_readonly", "provisiond's store"),
             ("window=20", "'policy.window'"),
-            ("grace_period=3600", "does not exist yet in this version"),
-            ("noskewadj", "does not exist yet in this version"),
-            ("no_increment_hotp", "does not exist yet in this version"),
         ] {
             let said = refused(argument);
             let (name, value) = argument.split_once('=').unwrap_or((argument, "no value"));

@@ -7,7 +7,7 @@ pub mod mark;
 pub mod noticing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
@@ -17,6 +17,12 @@ use crate::clock::mark::{BootId, Doubt, Event, Mark, Reading, Reason};
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Since the machine was started, suspended or not; nobody can set it.
+#[must_use]
+pub fn since_boot() -> Duration {
+    Duration::from_micros(micros(ClockId::CLOCK_BOOTTIME).unsigned_abs())
 }
 
 /// Whether it can be that time: not if it is earlier than this program. A machine that has lost its clock begins somewhere

@@ -43,6 +43,9 @@ fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand
         service: proven.service.then_some("sshd"),
         time: &|| proven.time.then(noon),
         ever_enrolled,
+        has_device: ever_enrolled,
+        since: Since::default(),
+        grace_period: None,
     };
     demand(exemptions, &facts)
 }
@@ -118,6 +121,9 @@ fn only_the_terminals_of_this_machine_are_local() {
             service: Some("sshd"),
             time: &|| Some(noon()),
             ever_enrolled: true,
+            has_device: true,
+            since: Since::default(),
+            grace_period: None,
         };
         assert_eq!(demand(&local, &facts), expected, "{rhost:?} {tty:?}");
     }
@@ -161,5 +167,43 @@ fn without_a_clock_or_a_group_nobody_has_time_left() {
     assert_eq!(judge(&exemptions, ALL, false), Demand::Nothing(ENFORCE_AFTER));
     for missing in [Proven { time: false, ..ALL }, Proven { group: false, ..ALL }] {
         assert_eq!(judge(&exemptions, missing, false), Demand::Code);
+    }
+}
+
+#[test]
+fn an_accepted_code_counts_for_its_time_and_its_services_and_only_for_who_has_a_device() {
+    let seconds = Duration::from_secs;
+    let period = |span, service: &str| Some(Period { span: seconds(span), services: vec![service.into()] });
+    let grace = Grace { same_source: period(100, "sshd"), same_host: period(10, "sudo") };
+    let exemptions = Exemptions { grace, unknown_users: UnknownUsers::Skip, ..Exemptions::default() };
+    let user = UserName::new("alice").unwrap();
+    let judged = |service, there: Option<u64>, here: Option<u64>, option: Option<u64>, has_device| {
+        let facts = Facts {
+            user: &user,
+            is_member: &|_| true,
+            origin: None,
+            service,
+            time: &|| Some(noon()),
+            ever_enrolled: true,
+            has_device,
+            since: Since { there: there.map(seconds), here: here.map(seconds) },
+            grace_period: option.map(seconds),
+        };
+        demand(&exemptions, &facts)
+    };
+    for (service, there, here, option, expected) in [
+        (Some("sshd"), Some(99), Some(99), None, Demand::Nothing(SAME_SOURCE)),
+        (Some("sshd"), Some(100), Some(0), None, Demand::Code),
+        (Some("sshd"), None, Some(0), Some(100), Demand::Code),
+        (Some("login"), Some(0), Some(0), None, Demand::Code),
+        (Some("login"), Some(49), None, Some(50), Demand::Nothing(GRACE_PERIOD)),
+        (Some("login"), Some(50), None, Some(50), Demand::Code),
+        (Some("login"), Some(0), None, Some(0), Demand::Code),
+        (Some("sudo"), None, Some(9), None, Demand::Nothing(SAME_HOST)),
+        (Some("sudo"), None, Some(10), None, Demand::Code),
+        (None, Some(0), Some(0), Some(100), Demand::Code),
+    ] {
+        assert_eq!(judged(service, there, here, option, true), expected, "{service:?} {there:?} {here:?} {option:?}");
+        assert_eq!(judged(service, there, here, option, false), Demand::Code, "no device left");
     }
 }

@@ -1,12 +1,12 @@
 //! Who is let by without a code: rules, the roll-out and those who were never enrolled.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
+use tests::odd_names::with_odd_names;
 use tests::sshd::{Client, Sshd, System};
 use tests::stack::{Login, Stack};
 use tests::wire::Who;
@@ -70,18 +70,16 @@ fn the_members_of_an_exempt_group_are_asked_nothing() {
 }
 
 #[test]
-fn while_the_groups_cannot_be_read_nobody_is_exempt_by_one() {
-    // Everybody's look-ups fail meanwhile.
-    let _place = world::enter_alone();
+fn a_group_of_which_nobody_tells_exempts_nobody() {
+    let _place = world::enter();
     world::group("robots-2", &["bob"]);
-    let daemon = with_rules("- {name: robots, groups: [robots-2]}");
-    daemon.enroll("bob");
-    let stack = Stack::of(&daemon, "no-groups", "retry=1");
-    fs::set_permissions("/etc/group", Permissions::from_mode(0o600)).expect("a group file for root alone");
-    let meanwhile = login(&stack, "bob", &[]);
-    fs::set_permissions("/etc/group", Permissions::from_mode(0o644)).expect("its usual mode");
-    is_asked(&meanwhile, "no groups");
-    let_by(&login(&Stack::expecting_ignore(&daemon, "groups-again", ""), "bob", &[]));
+    for untold in ["odd-broken-robots", "odd-hung-robots"] {
+        let rules = format!("rules:\n- {{name: robots, groups: [robots-2, {untold}]}}\n");
+        let daemon = with_odd_names(Setup::new().with(&rules)).start();
+        daemon.enroll("carol");
+        is_asked(&login(&Stack::of(&daemon, "untold", "retry=1"), "carol", &[]), untold);
+        let_by(&login(&Stack::expecting_ignore(&daemon, "told", ""), "bob", &[]));
+    }
 }
 
 #[test]
@@ -105,6 +103,26 @@ fn every_condition_of_a_rule_must_hold() {
     is_asked(&login(&named, "bob", &[tty]), "another user, and another day");
     is_asked(&login(&named, "alice", &[tty, (Item::Rhost, "192.0.2.1")]), "another place");
     is_asked(&login(&named, "alice", &[]), "no place");
+}
+
+#[test]
+fn hours_are_those_of_a_clock_that_is_not_in_doubt() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let today = by_date(&["-d", &format!("@{}", clocks.now())]);
+    let daemon = clocks.of(Setup::new().with(&format!("rules: [{{name: today, hours: '{today}'}}]\n"))).start();
+    daemon.enroll("alice");
+    let asked = || {
+        let told = daemon.call("Challenge", &json!({ "user": "alice", "service": "hours" })).expect("a challenge");
+        told["ask"].as_str().expect("what to ask for").to_owned()
+    };
+    assert_eq!(asked(), "nothing");
+    clocks.pass(86_400);
+    assert_eq!(asked(), "one_code", "another day");
+    clocks.set_by(6 * 86_400);
+    assert_eq!(asked(), "one_code", "the same day of another week, says a clock that was set just now");
+    clocks.pass(240);
+    assert_eq!(asked(), "nothing");
 }
 
 #[test]
@@ -189,6 +207,9 @@ fn while_it_is_only_observed_verdicts_are_logged_and_nobody_is_denied() {
     daemon.log.wait_for(&["user=bob", "verdict=exempt", "rule=observe"]);
     daemon.totpctl_json(&["revoke", "alice"], "");
     assert_eq!(stack.login("alice", &["123456"]).prompts().len(), 1, "who once was enrolled is asked");
+    daemon.totpctl_json(&["disable", "alice", "--all"], "");
+    let once = Stack::expecting_ignore(&daemon, "observed-shut", "retry=1");
+    is_asked(&login(&once, "alice", &[]), "a shut account is shut");
 }
 
 #[test]
@@ -257,6 +278,11 @@ fn is_asked(login: &Login, why: &str) {
 
 /// The day of the week so many days from now.
 fn today(later: u32) -> String {
-    let date = Command::new("date").args(["+%a", "-d", &format!("+{later} days")]).env("LC_ALL", "C").output();
+    by_date(&["-d", &format!("+{later} days")])
+}
+
+/// What date(1) calls a day of the week.
+fn by_date(when: &[&str]) -> String {
+    let date = Command::new("date").arg("+%a").args(when).env("LC_ALL", "C").output();
     String::from_utf8(date.expect("date").stdout).expect("a day").trim().to_lowercase()
 }

@@ -18,6 +18,7 @@ mod crashes;
 mod crowds;
 mod events;
 mod exemptions;
+mod grace;
 mod guessing;
 mod guide;
 mod joined;

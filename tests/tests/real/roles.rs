@@ -200,7 +200,7 @@ impl Play<'_> {
             "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),
             "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
-            "Export" | "Show" | "List" | "Events" | "Status" | "Reload" | "ClockAccept" => json!({}),
+            "Export" | "Show" | "List" | "Events" | "Status" | "Reload" | "ClockAccept" | "RevokeGrace" => json!({}),
             other => panic!("{other} has no call here: add one"),
         };
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {

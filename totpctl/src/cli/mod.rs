@@ -88,6 +88,12 @@ pub(crate) enum Command {
     /// Let a user enrol a first device, with a code from here
     #[command(after_help = recovery::TICKET_EXAMPLES)]
     Ticket(Ticket),
+    /// Let no code of before count: the next login asks for one
+    RevokeGrace {
+        /// Account name [default: your own]
+        #[arg(value_name = "USER")]
+        user: Option<String>,
+    },
     /// Give a user all guesses back
     Unlock {
         /// Account name

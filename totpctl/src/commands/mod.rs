@@ -6,6 +6,7 @@ mod devices;
 mod drawing;
 mod enroll;
 mod export;
+mod grace;
 mod import;
 mod key;
 mod log;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::RecoveryCodes { user } => recovery::recovery_codes(&context, user.as_deref()),
         Command::Bypass(wanted) => recovery::bypass(&context, wanted),
         Command::Ticket(wanted) => recovery::ticket(&context, wanted),
+        Command::RevokeGrace { user } => grace::revoke(&context, user.as_deref()),
         Command::Unlock { user } => recovery::unlock(&context, user),
         Command::Import(Import::Passlib { file }) => import::passlib(&context, file),
         Command::Export(Export::Passlib { users }) => export::passlib(&context, users),

@@ -12,7 +12,8 @@ use crate::render::Attempt;
 pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, Failure> {
     let user = UserName::new(&wanted.user)?.as_str().to_owned();
     let (service, rhost) = (wanted.service.clone(), wanted.rhost.clone());
-    let challenge = Challenge { user: user.clone(), service: service.clone(), rhost: rhost.clone(), tty: None };
+    let challenge =
+        Challenge { user: user.clone(), service: service.clone(), rhost: rhost.clone(), tty: None, options: None };
     let asked = context.daemon.call(&challenge)?;
     // Nothing is held open while the person waits for a second code: the conversation joins the two calls.
     let codes = match asked.ask {
@@ -21,7 +22,8 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
         Ask::TwoCodes => vec![context.code(TWO_CODES)?],
         Ask::ThreeCodes => vec![context.code(THREE_CODES)?],
     };
-    let attempt = Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None };
+    let attempt =
+        Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None, options: None };
     let attempt = Attempt::new(&wanted.user, context.daemon.call(&attempt)?);
     context.screen.result(&attempt)?;
     Ok(exit_of(attempt.verdict))

@@ -11,7 +11,9 @@ pub(crate) mod lineage;
 mod users;
 
 use common::device::Kind;
-use common::protocol::{ClockAcceptReply, ClockState, ConfirmReply, StatusReply, Verdict, VerifyReply};
+use common::protocol::{
+    ClockAcceptReply, ClockState, ConfirmReply, RevokeGraceReply, StatusReply, Verdict, VerifyReply,
+};
 use common::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -172,6 +174,16 @@ impl Render for ClockAcceptReply {
     }
 }
 
+impl Render for RevokeGraceReply {
+    fn people(&self) -> String {
+        let user = printable(&self.user);
+        match self.revoked {
+            true => format!("no code that {user} has used counts any more: the next login asks for one\n"),
+            false => format!("no code that {user} has used would have counted\n"),
+        }
+    }
+}
+
 /// The settings were read again.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reloaded {
@@ -209,6 +221,13 @@ mod tests {
         let reply = VerifyReply { retry_after: Some(12), ..VerifyReply::bare(Verdict::AlreadyUsed, Ask::OneCode) };
         let text = json(&Attempt::new("alice", reply)).unwrap();
         assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
+    }
+
+    #[test]
+    fn a_revoked_grace_says_what_comes() {
+        let told = |revoked| RevokeGraceReply { user: "alice".into(), revoked }.people();
+        assert_eq!(told(true), "no code that alice has used counts any more: the next login asks for one\n");
+        assert_eq!(told(false), "no code that alice has used would have counted\n");
     }
 
     #[test]
