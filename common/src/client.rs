@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn several_replies_are_handed_over_one_by_one() {
-        let user = "{\"parameters\":{\"user\":{\"user\":\"a\",\"enrolled\":true,\"devices\":[],\"known_budget\":5,\"budget\":5,\"recovery_codes_left\":0,\"damaged\":false}}";
+        let user = "{\"parameters\":{\"user\":{\"user\":\"a\",\"enrolled\":true,\"disabled\":false,\"devices\":[],\"known_budget\":5,\"budget\":5,\"recovery_codes_left\":0,\"damaged\":false}}";
         let reply = format!("{user},\"continues\":true}}\0{user}}}\0").leak();
         let (_folder, path, server) = answering(reply.as_bytes());
         let mut seen = 0;

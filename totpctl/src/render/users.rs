@@ -56,7 +56,8 @@ fn standing(user: &User) -> String {
 
 /// What opens a login, or lets enrol, without a device.
 fn without_device(user: &User) -> String {
-    let recovery = user.enrolled.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
+    let opens = user.enrolled && !user.disabled;
+    let recovery = opens.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
     let timed = [("bypass", user.bypass_until), ("ticket", user.ticket_until)];
     let timed = timed.into_iter().filter_map(|(what, until)| Some(format!("{what} until {} UTC\n", utc(until?))));
     recovery.into_iter().chain(timed).collect()
