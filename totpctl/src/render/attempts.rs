@@ -29,6 +29,10 @@ struct Attempt {
     verdict: String,
     /// The log's word, where the verdict does not say it.
     reason: Option<String>,
+    /// With `exempt`: the rule.
+    rule: Option<String>,
+    /// With `exempt`, while nobody is denied: the verdict that it would have been.
+    would: Option<String>,
     /// How far the device's clock is ahead of the daemon's, in seconds, where the code was right for another time.
     skew: Option<i64>,
     /// The reason as a sentence, with what helps; none if there was nothing to help.
@@ -55,6 +59,8 @@ impl Attempt {
             device: told("device"),
             verdict,
             reason: told("reason"),
+            rule: told("rule"),
+            would: told("would"),
             skew: told("skew").and_then(|skew| skew.parse().ok()),
             meaning: None,
         };

@@ -10,6 +10,7 @@ pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
     let told = |sentence: &str| Some(sentence.to_owned());
     match (attempt.verdict.as_str(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
+        ("exempt", ..) => Some(exempt(attempt)),
         ("rejected", _, Some(skew)) => Some(another_time(skew)),
         (_, Some(reason), _) => Some(of_reason(reason).map_or_else(|| of_unknown(reason), str::to_owned)),
         ("rejected", ..) => told(
@@ -31,6 +32,15 @@ pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
         }
         ("busy", ..) => told("too many attempts for this user were waiting; somebody may be guessing: totpctl log"),
         _ => None,
+    }
+}
+
+/// Who got in without a code, or with a wrong one while nobody is denied.
+fn exempt(attempt: &Attempt) -> String {
+    let rule = printable(attempt.rule.as_deref().unwrap_or("?"));
+    match &attempt.would {
+        Some(would) => format!("it would have been {}, but 'roll-out.observe' denies nobody", printable(would)),
+        None => format!("no code was asked for, because of '{rule}' in the daemon's settings"),
     }
 }
 
@@ -113,7 +123,27 @@ mod tests {
 
     fn attempt(verdict: &str, reason: Option<&str>, skew: Option<i64>) -> Attempt {
         let (verdict, reason) = (verdict.to_owned(), reason.map(str::to_owned));
-        Attempt { time: 0, service: None, source: None, device: None, verdict, reason, skew, meaning: None }
+        Attempt {
+            time: 0,
+            service: None,
+            source: None,
+            device: None,
+            verdict,
+            reason,
+            rule: None,
+            would: None,
+            skew,
+            meaning: None,
+        }
+    }
+
+    #[test]
+    fn who_got_in_without_a_code_is_told_by_what() {
+        let lan = Attempt { rule: Some("lan".into()), ..attempt("exempt", None, None) };
+        assert_eq!(exempt(&lan), "no code was asked for, because of 'lan' in the daemon's settings");
+        let observed = Attempt { would: Some("rejected".into()), ..attempt("exempt", Some("anything"), None) };
+        let told = meaning(&observed, "alice").unwrap();
+        assert_eq!(told, "it would have been rejected, but 'roll-out.observe' denies nobody");
     }
 
     #[test]
