@@ -252,7 +252,7 @@ mod tests {
         let mut seen = 0;
         let mut client = Client::connect(&path, uid(), PATIENT).unwrap();
         client
-            .call_more(&List {}, |_| {
+            .call_more(&List::default(), |_| {
                 seen += 1;
                 Ok::<_, ClientError>(())
             })

@@ -438,7 +438,12 @@ pub struct Show {
 /// `List`: every user.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct List {}
+pub struct List {
+    /// Those only who have no active device.
+    pub not_enrolled: Option<bool>,
+    /// Those only who are in this group, also if they have no record.
+    pub group: Option<String>,
+}
 
 /// Reply to [`Show`], and each reply to [`List`].
 #[derive(Debug, Serialize, Deserialize)]

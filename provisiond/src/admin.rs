@@ -28,27 +28,6 @@ impl Service {
         }
     }
 
-    /// `List`: hands every user to `take`, in the order of their names.
-    ///
-    /// # Errors
-    /// [`Error::StoreUnavailable`], or what `take` returns.
-    pub fn list<E: From<Error>>(&self, mut take: impl FnMut(ShowReply) -> Result<(), E>) -> Result<(), E> {
-        let settings = self.settings();
-        let mut after = None;
-        loop {
-            let page = self.records.page(after.as_ref(), &settings.secrets).map_err(|_| Error::StoreUnavailable)?;
-            let Some(last) = page.last() else { return Ok(()) };
-            after = Some(last.user.clone());
-            for listed in page {
-                let user = match &listed.record {
-                    Ok(record) => self.told(&listed.user, record),
-                    Err(_) => told_damaged(&listed.user),
-                };
-                take(ShowReply { user })?;
-            }
-        }
-    }
-
     /// `SetState`: disables a device or makes it active again.
     ///
     /// # Errors
@@ -126,7 +105,7 @@ impl Service {
         Ok(name)
     }
 
-    fn told(&self, user: &UserName, record: &Record) -> protocol::User {
+    pub(crate) fn told(&self, user: &UserName, record: &Record) -> protocol::User {
         let moment = self.moment();
         let mut record = record.clone();
         record.expire(moment.now);
@@ -169,7 +148,7 @@ fn told_device(device: &Device) -> protocol::Device {
 }
 
 /// What is said of a record that cannot be read: who was enrolled stays enrolled.
-fn told_damaged(user: &UserName) -> protocol::User {
+pub(crate) fn told_damaged(user: &UserName) -> protocol::User {
     protocol::User {
         user: user.as_str().to_owned(),
         enrolled: true,

@@ -347,10 +347,10 @@ fn within_self_service(permitted: Permitted, method: Method, settings: SelfServi
 /// Sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
 /// be a million.
 fn list(service: &Service, request: &Request<'_>, replies: &Replies<'_>) -> Result<(), Stop> {
-    let protocol::List {} = parameters(request)?;
+    let wish: protocol::List = parameters(request)?;
     let _stream = Stream::open(service, request)?;
     let mut waiting = None;
-    service.list(|user| match waiting.replace(user) {
+    service.list(&wish, |user| match waiting.replace(user) {
         Some(before) => replies.extended().reply(before, true),
         None => Ok(()),
     })?;

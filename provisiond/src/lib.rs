@@ -25,6 +25,7 @@ pub mod exemption;
 pub mod grace;
 #[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]
 pub mod kernel;
+mod listing;
 pub mod memory;
 pub mod migrate;
 pub mod named;

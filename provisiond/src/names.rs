@@ -4,7 +4,7 @@
 //! waits for all of its questions together no longer than a second. What was found is kept for half a minute. That there
 //! is no such account or group is one answer, that there was none in time is another: from [`NoAnswer`] nothing follows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
 use std::fmt;
 use std::hash::Hash;
@@ -124,6 +124,14 @@ impl Asking<'_> {
     /// [`NoAnswer`].
     pub fn has_group(&self, name: &str) -> Result<bool, NoAnswer> {
         Ok(self.group(name)?.is_some())
+    }
+
+    /// Those whom a group of that name lists as its members.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn members(&self, group: &str) -> Found<BTreeSet<String>> {
+        Ok(self.group(group)?.map(|group| group.members.iter().cloned().collect()))
     }
 
     fn group(&self, name: &str) -> Found<Group> {

@@ -23,6 +23,7 @@ mod guessing;
 mod guide;
 mod joined;
 mod lineage;
+mod listing;
 mod machine;
 mod meanwhile;
 mod memory;

@@ -38,6 +38,21 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
+/// Whom to list.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only members of this group
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// Only who has no active device
+    #[arg(long)]
+    pub(crate) not_enrolled: bool,
+}
+
+const LIST_EXAMPLES: &str = "\
+Who is not enrolled yet can be told of a group only, by its list of members:
+  totpctl list --not-enrolled --group staff";
+
 /// The actions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -56,8 +71,9 @@ pub(crate) enum Command {
         #[arg(value_name = "USER")]
         user: Option<String>,
     },
-    /// List every enrolled user
-    List,
+    /// List every enrolled user, or who is not enrolled yet
+    #[command(after_help = LIST_EXAMPLES)]
+    List(List),
     /// Say why a user was refused, and what helps
     #[command(after_help = log::WHY_EXAMPLES)]
     Why(Why),

@@ -30,7 +30,7 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
 
 /// Every name, before anything is printed: a list that is cut off must not look whole.
 fn everybody(context: &Context<'_>) -> Result<Vec<String>, Failure> {
-    let replies = match context.daemon.call_more(&List {}) {
+    let replies = match context.daemon.call_more(&List::default()) {
         // A call has at least one reply, so a list of nobody can only come as an error.
         Err(ClientError::Refused(Error::NoSuchUser)) => Vec::new(),
         answer => answer?,

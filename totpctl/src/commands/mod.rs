@@ -43,7 +43,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Confirm(target) => confirm::run(&context, target),
         Command::Verify(wanted) => verify::run(&context, wanted),
         Command::Show { user } => show::one(&context, user.as_deref()),
-        Command::List => show::all(&context),
+        Command::List(list) => show::all(&context, list),
         Command::Why(wanted) => log::why(&context, wanted),
         Command::Log(wanted) => log::log(&context, wanted),
         Command::Disable(part) => devices::set(&context, part, DeviceState::Disabled),

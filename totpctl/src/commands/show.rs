@@ -5,6 +5,7 @@ use common::protocol::{Error, List, Show};
 use common::user::UserName;
 
 use super::Context;
+use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::Users;
 
@@ -17,9 +18,10 @@ pub(super) fn one(context: &Context<'_>, user: Option<&str>) -> Result<Exit, Fai
 }
 
 /// Lists every enrolled user, once all of them are known: half a list would look like a whole one.
-pub(super) fn all(context: &Context<'_>) -> Result<Exit, Failure> {
+pub(super) fn all(context: &Context<'_>, wish: &cli::List) -> Result<Exit, Failure> {
+    let wish = List { not_enrolled: wish.not_enrolled.then_some(true), group: wish.group.clone() };
     // A call has at least one reply, so a list of nobody can only come as an error.
-    let replies = match context.daemon.call_more(&List {}) {
+    let replies = match context.daemon.call_more(&wish) {
         Err(ClientError::Refused(Error::NoSuchUser)) => Vec::new(),
         answer => answer?,
     };
