@@ -20,7 +20,7 @@ RELEASE := $(TARGET)/release
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test install uninstall clean
+.PHONY: help root demo build programs check test soak install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -60,6 +60,9 @@ test: root check ## check, then everything that needs root and real servers: at 
 	cargo build --locked -p pam_totp
 	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
 	@[ ! -e tests/mutants/run ] || tests/mutants/run
+
+soak: root ## the long forms of the suites, and what takes how long: hours (root)
+	@packaging/soak
 
 install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
 	@test -e $(RELEASE)/provisiond || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }

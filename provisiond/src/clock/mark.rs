@@ -104,6 +104,13 @@ pub enum Doubted {
     Store,
 }
 
+impl From<u128> for BootId {
+    /// The boot with that number; 0 is none.
+    fn from(number: u128) -> Self {
+        Self((number != 0).then_some(number))
+    }
+}
+
 impl Mark {
     /// The first one.
     #[must_use]
@@ -167,8 +174,7 @@ impl Mark {
     #[must_use]
     pub fn from_numbers([high, low, wall, running, trusted, clock, store]: [u64; NUMBERS]) -> Self {
         let boot = (u128::from(high) << 64) | u128::from(low);
-        let boot = BootId((boot != 0).then_some(boot));
-        let seen = Reading { boot, wall: wall.cast_signed(), running: running.cast_signed() };
+        let seen = Reading { boot: BootId::from(boot), wall: wall.cast_signed(), running: running.cast_signed() };
         let [clock_moved_at, store_rolled_back_at] = [clock, store].map(|at| (at != 0).then_some(at));
         Self { seen, trusted, clock_moved_at, store_rolled_back_at }
     }

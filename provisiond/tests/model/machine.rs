@@ -1,0 +1,157 @@
+//! The shipped daemon, from a message to its reply, on a clock and with a store that the test moves. In one thread: who
+//! races is another test's.
+
+use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use common::config::{Settings, Trust};
+use provisiond::audit::{Audit, Target};
+use provisiond::caller::Peer;
+use provisiond::clock::Clock;
+use provisiond::clock::mark::{BootId, Reading};
+use provisiond::dispatch::{Replies, Visitor, dispatch};
+use provisiond::names::Names;
+use provisiond::records::Records;
+use provisiond::service::{Service, SettingsSource};
+use provisiond::store::sled::{Place, SledStore};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// The daemon, its clocks and its files.
+pub(crate) struct Machine {
+    folder: TempDir,
+    clocks: Arc<Mutex<Clocks>>,
+    audit: Audit,
+    service: Option<Service>,
+}
+
+/// Seconds.
+#[derive(Clone, Copy)]
+pub(crate) struct Clocks {
+    pub(crate) boot: u128,
+    pub(crate) wall: u64,
+    pub(crate) running: u64,
+}
+
+impl Machine {
+    pub(crate) fn start(wall: u64) -> Self {
+        let place = Path::new("/dev/shm");
+        let folder = if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() };
+        let clocks = Arc::new(Mutex::new(Clocks { boot: 1, wall, running: 1000 }));
+        let audit = Audit::start(Target::Stderr).expect("a thread");
+        let mut machine = Self { folder: folder.expect("a folder"), clocks, audit, service: None };
+        let settings = machine.path("settings.yaml");
+        fs::write(&settings, SETTINGS).expect("settings");
+        fs::set_permissions(&settings, Permissions::from_mode(0o600)).expect("their mode");
+        machine.run();
+        machine
+    }
+
+    pub(crate) fn clocks(&self) -> Clocks {
+        *self.clocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn change_clocks(&self, change: impl FnOnce(&mut Clocks)) {
+        change(&mut self.clocks.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// The reply's parameters, or the error's short name.
+    pub(crate) fn call(&self, pid: i32, method: &str, parameters: &Value) -> Result<Value, String> {
+        let service = self.service.as_ref().expect("a running daemon");
+        let names = service.names.asking();
+        let peer = Peer { uid: 0, pid };
+        let visitor = Visitor { peer, caller: service.identify(peer, names), names };
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let replies = Replies { socket: theirs.as_fd(), deadline, silent: false };
+        let call = json!({ "method": format!("{}.{method}", common::protocol::NAME), "parameters": parameters });
+        dispatch(service, &visitor, call.to_string().as_bytes(), &replies).expect("a reply");
+        drop(theirs);
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut &ours, &mut bytes).expect("a reply");
+        let reply: Value = serde_json::from_slice(bytes.strip_suffix(b"\0").expect("a whole reply")).expect("JSON");
+        match reply["error"].as_str() {
+            Some(error) => Err(error.rsplit('.').next().unwrap_or(error).to_owned()),
+            None => Ok(reply["parameters"].clone()),
+        }
+    }
+
+    /// Ends the daemon and starts it again on the same files.
+    pub(crate) fn restart(&mut self) {
+        self.stop();
+        self.run();
+    }
+
+    /// The same with another boot of the machine in between, which lasts `seconds` by the clock.
+    pub(crate) fn boot(&mut self, seconds: i64) {
+        self.stop();
+        self.change_clocks(|clocks| {
+            let wall = clocks.wall.saturating_add_signed(seconds);
+            *clocks = Clocks { boot: clocks.boot + 1, wall, running: 10 };
+        });
+        // It is on a tmpfs.
+        fs::remove_file(self.path("mirror")).expect("a mirror");
+        self.run();
+    }
+
+    /// Keeps a copy of the store as it is now.
+    pub(crate) fn keep_a_copy(&mut self) {
+        self.stop();
+        copy(&self.path("store"), &self.path("copy"));
+        self.run();
+    }
+
+    /// Puts the store back as it was when the copy was made.
+    pub(crate) fn restore_the_copy(&mut self) {
+        self.stop();
+        copy(&self.path("copy"), &self.path("store"));
+        self.run();
+    }
+
+    fn stop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.records.close();
+        }
+    }
+
+    fn run(&mut self) {
+        let trust = Trust { daemon_uid: nix::unistd::Uid::effective().as_raw(), credentials: None };
+        let source = SettingsSource { path: self.path("settings.yaml"), trust };
+        let settings: Settings = source.load().expect("settings");
+        let clocks = Arc::clone(&self.clocks);
+        let read = move || {
+            let Clocks { boot, wall, running } = *clocks.lock().unwrap_or_else(PoisonError::into_inner);
+            let micros = |seconds: u64| i64::try_from(seconds * 1_000_000).expect("a time");
+            Reading { boot: BootId::from(boot), wall: micros(wall), running: micros(running) }
+        };
+        let clock = Clock::new(read, |_| ());
+        let place = Place { path: self.path("store"), cache_mib: 1, mirror: Some(self.path("mirror")) };
+        let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
+        let names = Names::start().expect("threads");
+        let records = Records::new(Box::new(store));
+        self.service = Some(Service::new(records, clock, self.audit.clone(), names, settings, source));
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    let _ = fs::remove_dir_all(to);
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").map_while(Result::ok) {
+        match entry.file_type().expect("its kind").is_dir() {
+            true => copy(&entry.path(), &to.join(entry.file_name())),
+            false => drop(fs::copy(entry.path(), to.join(entry.file_name())).expect("a copy")),
+        }
+    }
+}
+
+const SETTINGS: &str = "totp: {context: {secrets: {1: a secret of the model's test}}}\n\
+                        limits: {trusted-sources: [192.0.2.0/24]}\n";

@@ -1,0 +1,33 @@
+//! The table of faults names tests that exist.
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_test_that_the_table_of_faults_names_exists() {
+    let sources = sources(Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace"));
+    let named: Vec<&str> = TABLE.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    assert!(named.len() > 50, "{} names were found", named.len());
+    for name in named {
+        let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
+        let exists = |text: &String| text.contains(&function);
+        assert!(sources.iter().any(exists), "docs/faults.md names {name}");
+    }
+}
+
+/// The text of every source file of the project.
+fn sources(folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder").map_while(Result::ok) {
+        let path = entry.path();
+        if path.is_dir() && !SKIPPED.iter().any(|name| path.ends_with(name)) {
+            texts.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(fs::read_to_string(&path).expect("a source"));
+        }
+    }
+    texts
+}
+
+const TABLE: &str = include_str!("../../../docs/faults.md");
+const SKIPPED: [&str; 2] = ["target", ".git"];

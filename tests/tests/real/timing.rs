@@ -1,0 +1,105 @@
+//! How long a refusal takes, for whom: it tells nobody who has a device. Measured on the socket, where there is least noise.
+//!
+//! PAM_TOTP_ATTEMPTS is how many attempts; from ten thousand on the times are judged. Run it with `--release`, alone.
+
+use std::time::Instant;
+
+use serde_json::json;
+use tests::connection::{after, answer, open, wait_for_answer};
+use tests::daemon::{Daemon, Setup};
+use tests::wire::request;
+use tests::world;
+
+use crate::count;
+
+#[test]
+fn a_refusal_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
+    let _place = world::enter_alone();
+    let settings = format!("policy: {{budget: {BUDGET}}}\nlimits: {{trusted-sources: [192.0.2.0/24]}}\n");
+    let daemon = Setup::new().with(&settings).start();
+    let attempts = count("PAM_TOTP_ATTEMPTS", 500);
+    let names = attempts.div_ceil(KINDS.len() * ATTEMPTS_EACH);
+    let everybody = KINDS.map(|kind| people(&daemon, kind, names));
+    let mut times = KINDS.map(|_| Vec::new());
+    let mut stream = open(&daemon.login_socket());
+    for attempt in 0..attempts {
+        let kind = shuffled(attempt);
+        let user = &everybody[kind][attempt / KINDS.len() % names];
+        let call = request("Verify", &guess(user));
+        let begun = Instant::now();
+        stream = after(stream, &call);
+        wait_for_answer(&stream);
+        times[kind].push(begun.elapsed().as_nanos());
+        let told = String::from_utf8(answer(&stream)).expect("a text");
+        assert!(told.contains(&format!("\"{}\"", VERDICTS[kind])), "{}: {told}", KINDS[kind]);
+    }
+    for (kind, measured) in KINDS.iter().zip(&times) {
+        let told_apart = odds_of_telling(&times[0], measured);
+        println!("{kind:15} median {:6} µs  AUC {told_apart:.3}", median(measured) / 1000);
+        assert!(attempts < MANY || (told_apart - 0.5).abs() < 0.05, "{kind} can be told from the enrolled");
+    }
+}
+
+/// Users of a kind, who all have guesses left, but for the last kind.
+fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
+    let names: Vec<String> = (0..count).map(|n| format!("{}-{n}", kind.replace(' ', "-"))).collect();
+    match kind {
+        "enrolled" => drop(daemon.enroll_many(&names)),
+        "pending" => names.iter().for_each(|user| drop(daemon.call("Enroll", &json!({ "user": user })))),
+        "disabled" => {
+            daemon.enroll_many(&names);
+            let disable = |user| daemon.call("SetState", &json!({ "user": user, "state": "disabled" }));
+            names.iter().for_each(|user| drop(disable(user).expect("a disabled device")));
+        }
+        "budget empty" => {
+            let few = &names[..count.min(FEW)];
+            daemon.enroll_many(few);
+            for user in few {
+                (0..BUDGET).for_each(|_| drop(daemon.call("Verify", &guess(user)).expect("a verdict")));
+            }
+            return few.iter().cycle().take(count).cloned().collect();
+        }
+        _ => {}
+    }
+    names
+}
+
+/// A code that is nobody's, but for three chances in a million.
+fn guess(user: &str) -> serde_json::Value {
+    json!({ "user": user, "codes": ["918273"], "service": "timing", "rhost": "192.0.2.1", "tty": "ssh" })
+}
+
+/// Which kind comes next: each once in a row, in an order that changes.
+fn shuffled(attempt: usize) -> usize {
+    let (round, place) = (attempt / KINDS.len(), attempt % KINDS.len());
+    (place * (round % (KINDS.len() - 1) + 1) + round / KINDS.len()) % KINDS.len()
+}
+
+/// The odds that of two times, one of each, the second is the longer one (the area under the curve, Mann-Whitney).
+fn odds_of_telling(first: &[u128], second: &[u128]) -> f64 {
+    let mut all: Vec<(u128, bool)> = first.iter().map(|time| (*time, false)).collect();
+    all.extend(second.iter().map(|time| (*time, true)));
+    all.sort_unstable();
+    let (mut before, mut won) = (0.0, 0.0);
+    for together in all.chunk_by(|a, b| a.0 == b.0) {
+        let ours = together.iter().filter(|(_, second)| *second).count() as f64;
+        let theirs = together.len() as f64 - ours;
+        won += ours * (before + theirs / 2.0);
+        before += theirs;
+    }
+    won / (first.len() as f64 * second.len() as f64)
+}
+
+fn median(times: &[u128]) -> u128 {
+    let mut times = times.to_vec();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+const KINDS: [&str; 5] = ["enrolled", "unknown", "pending", "disabled", "budget empty"];
+const VERDICTS: [&str; 5] = ["rejected", "not_enrolled", "not_enrolled", "disabled", "two_codes_needed"];
+/// Enough that names which share a decoy do not use it up.
+const BUDGET: usize = 200;
+const ATTEMPTS_EACH: usize = 20;
+const FEW: usize = 10;
+const MANY: usize = 10_000;
