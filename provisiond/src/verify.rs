@@ -1,6 +1,9 @@
 //! A login's two calls. They judge through [`crate::policy`].
 
+use std::hint::black_box;
+
 use common::config::Settings;
+use common::enckey::CannotOpen;
 use common::limits::Limits;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 use common::secret::{Answer, Key};
@@ -288,11 +291,12 @@ pub(crate) fn judge(
     }
     let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
+        Err(Verdict::TwoCodesNeeded) => return (unjudged(record, user, answer, settings, now), None),
         Err(verdict) => return (Judged::unlooked(verdict), None),
     };
-    let usable = record.usable(now.moment.now, now.service);
-    let keys: Result<Vec<Key>, _> = usable.map(|device| device.key(user, &settings.secrets)).collect();
-    let Ok(keys) = keys else { return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open")) };
+    let Ok(keys) = usable_keys(record, user, settings, now) else {
+        return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
+    };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, user, settings, now);
     let doubted = |doubt: Doubt| match doubt.of {
@@ -302,6 +306,30 @@ pub(crate) fn judge(
     let reason = || now.moment.doubt.map_or("store_rolled_back", doubted);
     let reason = (judged.verdict == Verdict::Refused).then(reason);
     (judged, reason)
+}
+
+/// A single code that is not judged takes as long as one that is: the keys are opened and the code is compared, and what
+/// comes of it is thrown away; the record is written as it was.
+fn unjudged(
+    record: &Record,
+    user: &UserName,
+    answer: Option<&Answer>,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) -> Judged {
+    if let (Ok(keys), Some(answer)) = (usable_keys(record, user, settings, now), answer) {
+        drop(black_box(policy::judge(record, &keys, answer, 0, now)));
+    }
+    Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
+}
+
+fn usable_keys(
+    record: &Record,
+    user: &UserName,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) -> Result<Vec<Key>, CannotOpen> {
+    record.usable(now.moment.now, now.service).map(|device| device.key(user, &settings.secrets)).collect()
 }
 
 /// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
