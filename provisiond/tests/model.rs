@@ -35,7 +35,7 @@ fn no_code_opens_twice_no_budget_is_exceeded_and_every_refusal_has_a_reason() {
     let nothing = std::fs::File::options().write(true).open("/dev/null").unwrap();
     nix::unistd::dup2_stderr(&nothing).unwrap();
     let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
-    let seed = number("PAM_TOTP_SEED").unwrap_or_else(|| u64::from(std::process::id()));
+    let seed = number("PAM_TOTP_SEED").unwrap_or(1);
     let steps = number("PAM_TOTP_MODEL_STEPS").unwrap_or(20_000);
     println!("PAM_TOTP_SEED={seed} PAM_TOTP_MODEL_STEPS={steps}");
     let mut world = World::new(seed);
@@ -220,7 +220,8 @@ impl World {
                 (self.keys.len() - 1, 0, 0)
             }
         };
-        let (exact, created) = (self.below(2) == 0, self.time.now);
+        let (exact, after) = (self.below(2) == 0, self.time.restored_tick.map_or(0, |at| at + 1));
+        let created = after.max(self.time.tick);
         let name = told["device"].as_str().unwrap().to_owned();
         let person = &mut self.people[who];
         if !person.ever_enrolled {
@@ -313,6 +314,7 @@ impl World {
         self.time.moved = Some(self.time.now);
         if lost {
             self.time.restored = Some(self.time.now);
+            self.time.restored_tick = Some(self.time.tick);
             self.truth.lost(&self.time);
             self.people = people;
             self.people.iter_mut().for_each(|person| person.forget_the_budget(self.time.tick));

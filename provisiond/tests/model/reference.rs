@@ -44,6 +44,7 @@ pub(crate) struct Device {
     pub(crate) floor: u64,
     /// Codes before this one may be taken for used: what stays of a device that was taken away is not exact.
     pub(crate) rest: u64,
+    /// In trusted seconds.
     pub(crate) created: u64,
     /// Its owner types what it shows now, and nothing else: its clock is never found to be off.
     pub(crate) exact: bool,
@@ -177,7 +178,7 @@ impl Truth {
         let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(device.floor).max(device.rest);
         let latest = if device.counts { u64::MAX } else { time.step() + WINDOW + device.slack() };
         let used = |step: &u64| *step < floor || (*step <= latest && spent.range(step..=&latest).next().is_some());
-        let lost = device.counts && time.restored.is_some_and(|at| device.created <= at);
+        let lost = device.counts && time.restored_tick.is_some_and(|at| device.created <= at);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
         let doubtful = lost || doubt.is_some_and(|doubt| first <= doubt / PERIOD + WINDOW + device.slack());
         let pays =

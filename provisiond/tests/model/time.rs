@@ -19,6 +19,8 @@ pub(crate) struct Time {
     pub(crate) surely_moved: Option<u64>,
     /// The store was put back to an earlier state.
     pub(crate) restored: Option<u64>,
+    /// The same in trusted seconds.
+    pub(crate) restored_tick: Option<u64>,
 }
 
 impl Time {
