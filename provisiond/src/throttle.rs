@@ -213,6 +213,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_after_a_roll_back_is_younger_than_it_whatever_the_clock_says() {
+        let before = Moment { now: 900 * DAY, ..at(20 * DAY) };
+        let after = Moment { now: DAY, rolled_back_tick: Some(20 * DAY), ..at(20 * DAY) };
+        assert!(!before.has_lost(before.stamp()) && after.has_lost(before.stamp()));
+        assert!(!after.has_lost(after.stamp()));
+    }
+
+    #[test]
     fn a_thousand_wrong_series_are_too_many_and_half_of_them_are_forgotten_each_day() {
         let mut series = Pool::full(&at(5)).series;
         for _ in 0..999 {
