@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use common::config::Settings;
 use common::protocol::{Bypass, Error, NewRecoveryCodes, RecoveryCodesReply, Ticket, TimedCodeReply, UnlockReply};
+use common::roles::SelfService;
 use common::secret::{Key, SecretText};
 use common::user::UserName;
 
@@ -52,6 +53,12 @@ impl Service {
             return Err(Error::bad("uses", format!("a bypass opens 1 to {MAX_USES} logins")));
         }
         let reply = self.give("bypass", call, valid_for, |record, codes, key, moment| {
+            if record.disabled {
+                return Err(Error::bad(
+                    "user",
+                    "the account is disabled, and nothing opens it: 'totpctl enable --all' does first",
+                ));
+            }
             if !record.enrolled {
                 return Err(Error::bad(
                     "user",
@@ -70,6 +77,9 @@ impl Service {
     /// [`Error`].
     pub fn ticket(&self, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
         let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
+        if self.settings().self_service == SelfService::Off {
+            return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
+        }
         let reply = self.give("ticket", call, valid_for, |record, codes, key, moment| {
             if record.enrolled {
                 return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));

@@ -106,7 +106,8 @@ impl Service {
             );
             return Ok(VerifyReply::bare(Verdict::Refused, ask));
         }
-        if judged.verdict == Verdict::Accepted {
+        // A bypass opens as many logins as it was given for, and lets nobody in after them.
+        if judged.verdict == Verdict::Accepted && !matches!(judged.finding, Some(Finding::Bypass(_))) {
             self.begin_grace(call, attempt);
         }
         let recovery_codes_left = match judged.finding {

@@ -12,7 +12,7 @@ use tests::world;
 
 use crate::count;
 use crate::own::shown;
-use crate::roles::{DENIED, daemon_with_admins, refusal, uid_of};
+use crate::roles::{DENIED, and, daemon_with_admins, refusal, uid_of};
 
 #[test]
 fn a_recovery_code_opens_one_login_however_it_is_typed() {
@@ -194,10 +194,39 @@ fn a_bypass_opens_as_many_logins_as_it_says_and_gives_no_hold_on_the_account() {
     for (asked, field) in
         [(json!({ "valid_for": 86401 }), "valid_for"), (json!({ "uses": 4 }), "uses"), (json!({ "uses": 0 }), "uses")]
     {
-        let parameters = crate::roles::and(&asked, "user", &json!("alice"));
+        let parameters = and(&asked, "user", &json!("alice"));
         assert_eq!(daemon.call("Bypass", &parameters).unwrap_err().1["field"], field);
     }
     assert_eq!(refusal(daemon.call("Bypass", &json!({ "user": "never-enrolled" }))), "BadParameter");
+}
+
+#[test]
+fn a_bypass_lets_nobody_in_after_its_last_use_and_a_recovery_code_is_a_login_like_others() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("grace: {same-source: {for: 12h, services: [grace-after]}}\n").start();
+    let codes = enroll_with_codes(&daemon, "alice");
+    let told = daemon.call("Bypass", &json!({ "user": "alice" })).expect("a bypass");
+    let ask_after = |code: &str| {
+        let origin = json!({ "user": "alice", "service": "grace-after", "rhost": "192.0.2.1" });
+        let verdict =
+            daemon.call("Verify", &and(&origin, "codes", &json!([code]))).expect("a verdict")["verdict"].clone();
+        assert_eq!(verdict, "accepted");
+        daemon.call("Challenge", &origin).expect("a challenge")["ask"].clone()
+    };
+    assert_eq!(ask_after(told["code"].as_str().expect("a code")), "one_code");
+    assert_eq!(ask_after(&codes[0]), "nothing");
+}
+
+#[test]
+fn codes_that_could_not_be_used_are_not_given() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("policy: {self-service: off}\n").start();
+    daemon.enroll("alice");
+    daemon.totpctl_json(&["disable", "alice", "--all"], "");
+    for (method, user, part) in [("Bypass", "alice", "disabled"), ("Ticket", "bob", "policy.self-service")] {
+        let refused = daemon.call(method, &json!({ "user": user })).unwrap_err();
+        assert!(refused.1["why"].as_str().expect("a sentence").contains(part), "{refused:?}");
+    }
 }
 
 #[test]
