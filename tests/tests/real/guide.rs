@@ -4,6 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use tests::daemon::Daemon;
 use tests::sshd::{Client, Sshd, System, as_user};
 use tests::world;
 
@@ -87,6 +88,39 @@ fn codes_for_sudo_only() {
 }
 
 #[test]
+fn the_office_without_a_code() {
+    let _place = world::enter();
+    let mut scene = Scene::of("The office without a code");
+    let code = scene.system.daemon.enroll("alice").code();
+    assert_eq!(scene.with_key("alice", &code), asked(true, &[]));
+    scene.system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=exempt", "rule=office"]);
+    assert!(!scene.with_password("alice", &code).0, "the first factor is still one");
+    let elsewhere = scene.system.daemon.setup.settings.replace("127.0.0.0/8", "192.0.2.0/24");
+    scene.system.daemon.setup.settings = elsewhere;
+    scene.system.daemon.setup.write();
+    assert!(scene.system.daemon.totpctl(&["reload"], "").status.success());
+    assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]), "from elsewhere");
+}
+
+#[test]
+fn sudo_after_ssh_without_a_second_code() {
+    let _place = world::enter();
+    let scene = Scene::of("sudo after ssh, without a second code");
+    scene.system.allow_sudo("alice");
+    let alice = scene.system.daemon.enroll("alice");
+    let sudo = || as_user("alice", &["sudo", "-S", "-k", "id", "-un"], &format!("{PASSWORD}\n")).status.code();
+    assert_eq!(sudo(), Some(1), "without an accepted code it is asked for");
+    scene.system.service("sshd", "auth required TOTP retry=1");
+    let sshd = Sshd::start("publickey,keyboard-interactive");
+    let (key, code) = (sshd.authorize("alice"), alice.code());
+    let client = Client { user: "alice", key: Some(&key), codes: &[&code], ..Client::default() };
+    assert!(sshd.login(&client).accepted);
+    assert_eq!(sudo(), Some(0));
+    assert!(scene.system.daemon.totpctl(&["revoke-grace", "alice"], "").status.success());
+    assert_eq!(sudo(), Some(1), "it was taken back");
+}
+
+#[test]
 fn machines_and_whoever_breaks_the_glass_come_in_by_key_alone_and_without_the_daemon() {
     let _place = world::enter();
     for (recipe, group) in [("Machines, service accounts, Ansible", "machines"), ("Break-glass", "breakglass")] {
@@ -133,12 +167,13 @@ struct Scene {
 
 impl Scene {
     fn of(recipe: &str) -> Self {
-        let system = System::start();
+        let mut system = System::start();
         let mut sshd = String::new();
         for File { path, text } in files(recipe) {
             match path.strip_prefix("/etc/pam.d/") {
                 Some(service) => system.service(service, &for_a_test(&text)),
                 None if path.starts_with("/etc/ssh/") => sshd = text,
+                None if path.ends_with("/settings.yaml") => settle(&mut system.daemon, &text),
                 None => install(Path::new(&path), &text),
             }
         }
@@ -196,6 +231,13 @@ fn for_a_test(lines: &str) -> String {
         .replace("pam_totp.so", "TOTP")
         .replace("pam_unix.so", "pam_unix.so nodelay")
         .replace("authfail", "authfail nodelay")
+}
+
+/// Adds a recipe's settings to the daemon's. The tests come from another network than the guide's people.
+fn settle(daemon: &mut Daemon, lines: &str) {
+    daemon.setup.settings.push_str(&lines.replace("192.0.2.0/24", "127.0.0.0/8"));
+    daemon.setup.write();
+    assert!(daemon.totpctl(&["reload"], "").status.success(), "{lines}");
 }
 
 fn install(path: &Path, text: &str) {
