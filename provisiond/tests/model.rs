@@ -62,7 +62,7 @@ struct World {
     /// What was true when the store was last copied.
     copy: Option<(Vec<Person>, u128, u64, u64)>,
     /// The last key that was taken away from each person, and codes that have been typed.
-    buried: Vec<Option<(reference::Key, bool, u64, u64)>>,
+    buried: Vec<Option<(reference::Key, bool, u64)>>,
     typed: Vec<(usize, String, Device, u64)>,
     random: u64,
     step: u64,
@@ -123,16 +123,8 @@ impl World {
     /// The code that a device shows now, or a little later or earlier; of one that counts, the next one.
     fn log_in(&mut self, who: usize) {
         let Some(device) = self.some_device(who) else {
-            let nobody = Device {
-                name: String::new(),
-                key: 0,
-                active: false,
-                counts: false,
-                floor: 0,
-                rest: 0,
-                created: 0,
-                exact: true,
-            };
+            let nobody =
+                Device { name: String::new(), key: 0, active: false, counts: false, floor: 0, created: 0, exact: true };
             return self.attempt(who, &nobody, &[self.time.step()], "123456", "fresh", &mut Vec::new());
         };
         let step = self.next_step(&device);
@@ -211,13 +203,13 @@ impl World {
             }
         }
         let told = self.machine.call(1, "Enroll", &wish).unwrap_or_else(|error| panic!("{error} to {wish}"));
-        let (key, floor, rest) = match again {
-            Some((key, true, floor, rest)) => (key, wish["counter"].as_u64().unwrap().max(floor), rest),
-            Some((key, false, floor, rest)) => (key, floor.max(self.time.step() + 1), rest),
+        let (key, floor) = match again {
+            Some((key, true, floor)) => (key, wish["counter"].as_u64().unwrap().max(floor)),
+            Some((key, false, floor)) => (key, floor.max(self.time.step() + 1)),
             None => {
                 self.keys.push(Secret::from_base32(told["key"].as_str().unwrap()).unwrap());
                 self.presses.push(0);
-                (self.keys.len() - 1, 0, 0)
+                (self.keys.len() - 1, 0)
             }
         };
         let (exact, after) = (self.below(2) == 0, self.time.restored_tick.map_or(0, |at| at + 1));
@@ -227,7 +219,7 @@ impl World {
         if !person.ever_enrolled {
             self.truth.begun(who, person);
         }
-        person.devices.push(Device { name, key, active: true, counts, floor, rest, created, exact });
+        person.devices.push(Device { name, key, active: true, counts, floor, created, exact });
         person.ever_enrolled = true;
     }
 
@@ -238,8 +230,7 @@ impl World {
         let at = self.below(self.people[who].devices.len() as u64) as usize;
         let device = self.people[who].devices.remove(at);
         self.machine.call(1, "Revoke", &json!({ "user": name(who), "device": device.name })).unwrap();
-        let rest = self.truth.rest(device.key, &self.time).max(device.rest);
-        self.buried[who] = Some((device.key, device.counts, device.floor, rest));
+        self.buried[who] = Some((device.key, device.counts, device.floor));
         self.ask_whether_enrolled(who);
     }
 

@@ -19,6 +19,8 @@ pub(crate) type Key = usize;
 pub(crate) struct Truth {
     /// Codes that have opened a login, of each key.
     pub(crate) spent: BTreeMap<Key, BTreeSet<u64>>,
+    /// Those of them that a store which was put back cannot know.
+    forgiven: BTreeSet<(Key, u64)>,
     /// Guesses that were judged, for each person and kind of source.
     guesses: BTreeMap<(usize, bool), Bucket>,
 }
@@ -42,8 +44,6 @@ pub(crate) struct Device {
     pub(crate) counts: bool,
     /// The first code that counts, where the key came from elsewhere.
     pub(crate) floor: u64,
-    /// Codes before this one may be taken for used: what stays of a device that was taken away is not exact.
-    pub(crate) rest: u64,
     /// In trusted seconds.
     pub(crate) created: u64,
     /// Its owner types what it shows now, and nothing else: its clock is never found to be off.
@@ -120,7 +120,8 @@ impl Truth {
         assert!(found.active, "the device is not active");
         for step in steps {
             let spent = self.spent.entry(found.key).or_default();
-            assert!(spent.insert(*step), "code {step} of key {} was accepted twice", found.key);
+            let again = !spent.insert(*step) && !self.forgiven.remove(&(found.key, *step));
+            assert!(!again, "code {step} of key {} was accepted twice", found.key);
             assert!(*step >= found.floor, "code {step} is below the floor {}", found.floor);
             if found.counts {
                 assert!(spent.range(step + 1..).next().is_none(), "a counter went back to {step}");
@@ -141,16 +142,13 @@ impl Truth {
         person.buckets = [Bucket::default(); 2];
     }
 
-    /// Where the codes end that may be taken for used when a device is taken away: a little ahead, and all but four.
-    pub(crate) fn rest(&self, key: Key, time: &Time) -> u64 {
-        let Some(spent) = self.spent.get(&key) else { return 0 };
-        let ahead = spent.range(..=time.step() + 10 + DRIFT).next_back();
-        ahead.into_iter().chain(spent.iter().nth_back(4)).max().map_or(0, |step| step + 1)
-    }
-
-    /// The store was put back. What a clock that was ahead of the present one took cannot be in doubt: a limit.
+    /// The store was put back. Two limits: what a clock that was ahead of the present one took cannot be in doubt, and how
+    /// far off a device was known to be may be forgotten, too.
     pub(crate) fn lost(&mut self, time: &Time) {
-        self.spent.values_mut().for_each(|spent| spent.retain(|step| *step <= time.step() + WINDOW));
+        let may_come_again = |step: &u64| step + DRIFT > time.step() + WINDOW;
+        for (key, spent) in &self.spent {
+            self.forgiven.extend(spent.iter().filter(|step| may_come_again(step)).map(|step| (*key, *step)));
+        }
     }
 
     /// What this login's own typos cost is given back.
@@ -175,8 +173,9 @@ impl Truth {
         let none = BTreeSet::new();
         let (first, several, spent) = (steps[0], steps.len() > 1, self.spent.get(&device.key).unwrap_or(&none));
         // Of sixty-five, the earliest becomes the floor.
-        let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(device.floor).max(device.rest);
-        let latest = if device.counts { u64::MAX } else { time.step() + WINDOW + device.slack() };
+        let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(device.floor);
+        // What stays of a device that was taken away is not exact.
+        let latest = if device.counts || device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
         let used = |step: &u64| *step < floor || (*step <= latest && spent.range(step..=&latest).next().is_some());
         let lost = device.counts && time.restored_tick.is_some_and(|at| device.created <= at);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
