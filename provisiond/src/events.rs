@@ -26,6 +26,8 @@ impl Service {
         let wanted = wanted(call, asked)?;
         // Before the past is read, so that nothing falls between the two.
         let followed = (asked.follow == Some(true)).then(|| self.audit.follow());
+        // What happened before the call is to be among it.
+        self.skews.flush();
         let mut number = 0;
         for event in self.audit.events(&wanted) {
             tell(&event)?;

@@ -43,6 +43,7 @@ pub mod rules;
 pub mod run;
 pub mod server;
 pub mod service;
+pub mod skew;
 pub mod source;
 pub mod spare;
 pub mod spent;

@@ -172,6 +172,12 @@ impl Record {
         if self.sources.know(source, now) { &self.known } else { &self.unknown }
     }
 
+    /// The log's word for that pool.
+    #[must_use]
+    pub fn pool_word(&self, source: Source, now: u64) -> &'static str {
+        if self.sources.know(source, now) { "known" } else { "unknown" }
+    }
+
     /// The same, to be changed.
     pub fn pool_mut(&mut self, source: Source, now: u64) -> &mut Pool {
         if self.sources.know(source, now) { &mut self.known } else { &mut self.unknown }

@@ -21,6 +21,7 @@ use crate::names::Names;
 use crate::records::Records;
 use crate::server::Server;
 use crate::service::{Service, SettingsSource};
+use crate::skew::Skews;
 use crate::startup::{self, CannotStart};
 use crate::store::sled::{OpenError, Place, SledStore};
 
@@ -153,7 +154,8 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let store = open_store(&settings, mirror, &clock, &audit)?;
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(Box::new(store));
-    let service = Arc::new(Service::new(records, clock, audit, Names::start()?, settings, source));
+    let skews = Skews::start(audit.clone())?;
+    let service = Arc::new(Service::new(records, clock, audit, skews, Names::start()?, settings, source));
     let server = Server::start(Arc::clone(&service), sockets)?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
@@ -165,6 +167,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     server.drain(deadline);
     service.records.close();
     service.audit.write(Line::new("stopped"));
+    service.skews.flush();
     service.audit.flush();
     Ok(())
 }

@@ -20,6 +20,7 @@ use crate::names::{Asking, Names};
 use crate::patience::{Patience, Tries};
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
+use crate::skew::Skews;
 use crate::spray::Sprays;
 use crate::throttle::Moment;
 
@@ -31,6 +32,8 @@ pub struct Service {
     pub clock: Arc<Clock>,
     /// The log.
     pub audit: Audit,
+    /// How far people's clocks are off.
+    pub skews: Skews,
     /// The name service.
     pub names: Names,
     /// Typos of logins that are going on.
@@ -38,7 +41,9 @@ pub struct Service {
     /// Wrong codes of each network.
     pub sprays: Sprays,
     /// Lines of the log that each uid may cause.
-    pub quotas: Quotas,
+    pub quotas: Quotas<u32>,
+    /// Refused attempts of each user that the log tells one by one.
+    pub refusals: Quotas<UserName>,
     /// Codes that were accepted lately.
     pub graces: Graces,
     /// What people's own processes were wrong at for free.
@@ -96,6 +101,7 @@ impl Service {
         records: Records,
         clock: Arc<Clock>,
         audit: Audit,
+        skews: Skews,
         names: Names,
         settings: Settings,
         source: SettingsSource,
@@ -105,10 +111,12 @@ impl Service {
             records,
             clock,
             audit,
+            skews,
             names,
             typos: Typos::default(),
             sprays: Sprays::default(),
-            quotas: Quotas::default(),
+            quotas: Quotas::of_processes(),
+            refusals: Quotas::of_refusals(),
             graces: Graces::default(),
             patience: Patience::default(),
             connections: AtomicU64::new(0),
@@ -182,8 +190,14 @@ impl Service {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
+        self.require(call.caller.peer, self.signed(call, line))
+    }
+
+    /// A line about a call, with who called.
+    #[must_use]
+    pub fn signed(&self, call: &Call<'_>, line: Line) -> Line {
         let (role, peer) = (call.caller.role, call.caller.peer);
-        self.require(peer, line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid))
+        line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid)
     }
 
     /// Writes a line that `peer` has caused, within its quota.

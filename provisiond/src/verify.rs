@@ -1,6 +1,7 @@
 //! A login's two calls. They judge through [`crate::policy`].
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use common::config::Settings;
 use common::enckey::CannotOpen;
@@ -18,10 +19,12 @@ use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::exemption::{Told, is_only_observed};
 use crate::policy::{self, Circumstances, Judged};
+use crate::quota::Allowance;
 use crate::record::{Damaged, Record};
 use crate::records::{Access, Decision, Failure};
 use crate::rules::Demand;
 use crate::service::{Call, Service};
+use crate::skew::{self, Missed};
 use crate::source::Source;
 use crate::spare;
 
@@ -70,20 +73,26 @@ impl Service {
         let conversation = conversation(call, attempt);
         let refund = self.typos.refund(&conversation);
         if answer.as_ref().is_some_and(is_free) && self.may_try(call).is_err() {
-            self.log(call, attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs")));
+            self.log_refusal(
+                call,
+                attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs")),
+            );
             return Ok(VerifyReply::bare(Verdict::Busy, Ask::TwoCodes));
         }
         let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
-        let Outcome { judged, reason, ask } = match outcome {
+        let Outcome { judged, reason, ask, missed, emptied } = match outcome {
             Ok(outcome) => outcome,
             Err(Failure::Unavailable) => {
-                self.log(call, attempt_line(call, attempt, "unavailable", None, Some("store")));
+                self.log_refusal(call, attempt_line(call, attempt, "unavailable", None, Some("store")));
                 return Err(Error::StoreUnavailable);
             }
             Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
             Err(Failure::Unknown) => Outcome::without_record(Verdict::Refused, Some("store_too_slow")),
             Err(Failure::Damaged(damaged)) => Outcome::without_record(Verdict::Refused, Some(damage(&damaged))),
         };
+        if judged.verdict == Verdict::Accepted {
+            self.log_left_out(call, self.refusals.settle(call.user));
+        }
         match judged.verdict {
             Verdict::Accepted => self.typos.settle(&conversation),
             _ if judged.charged > 0 => self.typos.add(&conversation, judged.charged),
@@ -95,10 +104,15 @@ impl Service {
         self.log_finding(call, judged.finding, &attempt.service);
         let device = judged.device.map(|device| device.to_string());
         if is_only_observed(judged.verdict, reason, &settings) {
-            return Ok(self.observed(call, attempt, judged.verdict, reason));
+            let reply = self.observed(call, attempt, judged.verdict, reason);
+            self.measure_skew(call, missed, answer, &settings, now.moment.now);
+            return Ok(reply);
         }
         let line = attempt_line(call, attempt, judged.verdict.word(), device.as_deref(), reason);
-        if self.log_before(call, line).is_err() && judged.verdict == Verdict::Accepted {
+        if judged.verdict != Verdict::Accepted {
+            self.log_refusal(call, line);
+            self.log_emptied(call, attempt, emptied);
+        } else if self.log_before(call, line).is_err() {
             // The code is spent. Who gets in without a line is what the settings rule out.
             self.log(
                 call,
@@ -110,12 +124,58 @@ impl Service {
         if judged.verdict == Verdict::Accepted && !matches!(judged.finding, Some(Finding::Bypass(_))) {
             self.begin_grace(call, attempt);
         }
+        self.measure_skew(call, missed, answer, &settings, now.moment.now);
         let recovery_codes_left = match judged.finding {
             Some(Finding::RecoveryCode(left)) if call.caller.peer.is_root() => Some(left),
             _ => None,
         };
         let bare = VerifyReply::bare(judged.verdict, ask);
         Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, ..bare })
+    }
+
+    /// Writes the line of a refused attempt. Of somebody who is refused all the time only some are told, and how many there
+    /// were.
+    fn log_refusal(&self, call: &Call<'_>, line: Line) {
+        let allowance = self.refusals.count(call.user.clone());
+        if let Allowance::Write { left_out } = allowance {
+            self.log_left_out(call, left_out);
+            self.log(call, line);
+        }
+    }
+
+    fn log_left_out(&self, call: &Call<'_>, lines: u32) {
+        if lines > 0 {
+            self.log(call, call.line("lines_left_out").with("lines", lines).warning());
+        }
+    }
+
+    /// Tells once that a pool of guesses is used up.
+    fn log_emptied(&self, call: &Call<'_>, attempt: &Verify, pool: Option<&'static str>) {
+        if let Some(pool) = pool {
+            let (source, _) = call.caller.believed(attempt.rhost.as_deref(), None);
+            self.log(
+                call,
+                call.line("budget_empty")
+                    .with("pool", pool)
+                    .with_some("source", source.filter(|source| !source.is_empty()))
+                    .warning(),
+            );
+        }
+    }
+
+    /// Lets it be found out whether the answer was right for another time, when everything else is done.
+    fn measure_skew(
+        &self,
+        call: &Call<'_>,
+        missed: Option<Missed>,
+        answer: Option<Answer>,
+        settings: &Arc<Settings>,
+        now: u64,
+    ) {
+        if let (Some(missed), Some(answer)) = (missed, answer) {
+            let (settings, line) = (Arc::clone(settings), self.signed(call, call.line("skew")));
+            self.skews.measure(skew::Attempt { missed, answer, settings, now, line });
+        }
     }
 
     fn circumstances<'a>(&self, call: &Call<'_>, told: Told<'a>, settings: &'a Settings) -> Circumstances<'a> {
@@ -164,7 +224,7 @@ impl Service {
                 let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
                 let outcome = match outcome {
                     Some(judged) if judged.verdict == Verdict::Accepted => {
-                        Ok(Outcome { judged, reason: None, ask: Ask::OneCode })
+                        Ok(Outcome { judged, reason: None, ask: Ask::OneCode, missed: None, emptied: None })
                     }
                     refused => Err((nobody(record, call, now), refused)),
                 };
@@ -200,7 +260,7 @@ impl Service {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
             };
             let Decision { next, outcome } = match wrong {
-                true => Outcome::judged(&decoy, (policy::spare::wrong(decoy.clone(), now), None), now),
+                true => Outcome::judged(&decoy, &name, (policy::spare::wrong(decoy.clone(), now), None), now),
                 false => Outcome::of(&decoy, &name, answer, 0, settings, now),
             };
             Decision { next, outcome: outcome.of_nobody(verdict, reason) }
@@ -242,6 +302,10 @@ struct Outcome {
     reason: Option<&'static str>,
     /// What to ask for next.
     ask: Ask,
+    /// The devices that do not show what was typed.
+    missed: Option<Missed>,
+    /// The pool whose last guess it took.
+    emptied: Option<&'static str>,
 }
 
 impl Outcome {
@@ -253,23 +317,31 @@ impl Outcome {
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Decision<Self> {
-        Self::judged(record, judge(record, user, answer, refund, settings, now), now)
+        Self::judged(record, user, judge(record, user, answer, refund, settings, now), now)
     }
 
-    fn judged(record: &Record, (mut judged, reason): Reasoned, now: &Circumstances<'_>) -> Decision<Self> {
+    fn judged(
+        record: &Record,
+        user: &UserName,
+        (mut judged, reason): Reasoned,
+        now: &Circumstances<'_>,
+    ) -> Decision<Self> {
         let next = judged.next.take();
         let ask = policy::ask(next.as_ref().or(Some(record)), now);
-        Decision { next, outcome: Self { judged, reason, ask } }
+        let missed = (judged.verdict == Verdict::Rejected).then(|| Missed::of(record, user, now));
+        let emptied = (judged.charged > 0 && ask != Ask::OneCode).then(|| record.pool_word(now.source, now.moment.now));
+        Decision { next, outcome: Self { judged, reason, ask, missed, emptied } }
     }
 
     fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
-        Self { judged: Judged::unlooked(verdict), reason, ask: Ask::OneCode }
+        Self { judged: Judged::unlooked(verdict), reason, ask: Ask::OneCode, missed: None, emptied: None }
     }
 
     /// A decoy's outcome, told as that of a name behind which there is nobody.
     fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
-        Self { judged, reason, ask: self.ask }
+        let missed = self.missed.map(Missed::by_a_decoy);
+        Self { judged, reason, ask: self.ask, missed, emptied: None }
     }
 }
 

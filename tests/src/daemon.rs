@@ -292,6 +292,20 @@ impl Daemon {
         shown["user"][what].as_u64().expect("a number")
     }
 
+    /// How many refused attempts of `user` the log tells of: one by one, and summed up. What was left out is told with
+    /// the next accepted login at the latest.
+    #[must_use]
+    pub fn refusals_told(&self, user: &str) -> usize {
+        let user = format!(" user={user} ");
+        let lines = self.log.with(&["event=verify ", &user]);
+        let refused = lines.iter().filter(|line| !line.contains(" verdict=accepted")).count();
+        let summed = self.log.with(&["event=lines_left_out ", &user]).into_iter().map(|line| {
+            let lines = line.split(' ').find_map(|field| field.strip_prefix("lines="));
+            lines.and_then(|lines| lines.parse::<usize>().ok()).expect("a number of lines")
+        });
+        refused + summed.sum::<usize>()
+    }
+
     /// Waits for the audit line of an attempt of `user` that came to `verdict`.
     pub fn audited(&self, user: &str, verdict: &str) -> String {
         self.log.wait_for(&["event=verify ", &format!(" user={user} "), &format!(" verdict={verdict}")])

@@ -187,6 +187,27 @@ fn totpctl_shows_what_happened_and_what_happens() {
     assert_eq!(child.wait().expect("its end").code(), Some(3), "the daemon is gone");
 }
 
+#[test]
+fn a_phone_whose_clock_is_off_is_named_in_the_log_and_nowhere_else() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "skewed", "retry=1");
+    let (late, wrong) = (alice.code_at(-21), alice.wrong());
+    let [of_another_time, never] = [&late, &wrong].map(|code| stack.login("alice", &[code]));
+    assert_eq!((of_another_time.code, of_another_time.said), (never.code, never.said), "the person is told nothing");
+    let line = daemon.log.wait_for(&["event=skew", " user=alice ", " device=default "]);
+    // A step may have begun in between.
+    assert!(line.ends_with(" skew=-630") || line.ends_with(" skew=-660"), "{line}");
+    let told = daemon.totpctl_json(&["why", "alice"], "");
+    let skews: Vec<bool> = (0..2).map(|n| told["attempts"][n]["skew"].is_i64()).collect();
+    assert_eq!(skews, [true, false], "{told}");
+    assert!(said(&daemon.totpctl(&["why", "alice"], "")).contains(" ago: the clock of the phone is slow"));
+    daemon.totpctl_json(&["disable", "alice"], "");
+    stack.login("alice", &[&late]);
+    assert_eq!(daemon.totpctl_json(&["why", "alice", "-n", "1"], "")["attempts"][0]["skew"], Value::Null);
+}
+
 fn said(output: &Output) -> String {
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout.clone()).expect("text")

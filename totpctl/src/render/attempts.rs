@@ -18,7 +18,7 @@ pub(crate) struct Attempts {
 }
 
 /// One of them.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Attempt {
     /// Unix seconds.
     time: u64,
@@ -37,22 +37,35 @@ struct Attempt {
     skew: Option<i64>,
     /// The reason as a sentence, with what helps; none if there was nothing to help.
     meaning: Option<String>,
+    /// The process that asked, by which what was found out later is told apart.
+    #[serde(skip)]
+    pid: Option<String>,
 }
 
 impl Attempts {
     /// Those among the events, the latest so many.
     pub(crate) fn among(events: &[Event], user: &str, most: usize) -> Self {
-        let mut attempts: Vec<Attempt> = events.iter().filter_map(|event| Attempt::told_by(event, user)).collect();
+        let mut attempts: Vec<Attempt> = Vec::new();
+        for event in events {
+            attempts.extend(Attempt::told_by(event));
+            if event.event == "skew" {
+                let pid = event.fields.value("pid");
+                let of_it = |attempt: &&mut Attempt| attempt.judged() == "rejected" && attempt.pid.as_deref() == pid;
+                let attempt = attempts.iter_mut().rfind(of_it);
+                attempt.into_iter().for_each(|attempt| attempt.learn(event));
+            }
+        }
+        attempts.iter_mut().for_each(|attempt| attempt.meaning = reasons::meaning(attempt, user));
         attempts.drain(..attempts.len().saturating_sub(most));
         Self { user: user.to_owned(), attempts }
     }
 }
 
 impl Attempt {
-    fn told_by(event: &Event, user: &str) -> Option<Self> {
+    fn told_by(event: &Event) -> Option<Self> {
         let told = |key: &str| event.fields.value(key).map(str::to_owned);
         let verdict = told("verdict").filter(|_| event.event == "verify")?;
-        let mut attempt = Self {
+        Some(Self {
             time: event.time,
             service: told("service"),
             source: told("source").or_else(|| told("tty")),
@@ -61,11 +74,21 @@ impl Attempt {
             reason: told("reason"),
             rule: told("rule"),
             would: told("would"),
-            skew: told("skew").and_then(|skew| skew.parse().ok()),
+            skew: None,
             meaning: None,
-        };
-        attempt.meaning = reasons::meaning(&attempt, user);
-        Some(attempt)
+            pid: told("pid"),
+        })
+    }
+
+    /// The verdict on what was typed, whoever was let in all the same.
+    fn judged(&self) -> &str {
+        self.would.as_deref().unwrap_or(&self.verdict)
+    }
+
+    /// The daemon has found out that the code was right for another time.
+    fn learn(&mut self, event: &Event) {
+        self.device = event.fields.value("device").map(str::to_owned);
+        self.skew = event.fields.value("skew").and_then(|skew| skew.parse().ok());
     }
 
     fn row(&self) -> [String; 5] {
@@ -112,7 +135,8 @@ mod tests {
         vec![
             event(1_795_468_680, "verify", &[&ssh[..], &[("verdict", "accepted"), ("device", "default")]].concat()),
             event(1_795_468_690, "enroll", &[("device", "phone")]),
-            event(1_795_468_700, "verify", &[&ssh[..], &[("verdict", "rejected"), ("skew", "-630")]].concat()),
+            event(1_795_468_700, "verify", &[&ssh[..], &[("verdict", "rejected"), ("pid", "9")]].concat()),
+            event(1_795_468_701, "skew", &[("pid", "9"), ("device", "default"), ("skew", "-630")]),
             event(1_795_468_760, "verify", &[("service", "su"), ("tty", "pts/0"), ("verdict", "malformed")]),
         ]
     }
@@ -127,7 +151,7 @@ mod tests {
                 "\
 TIME                 SERVICE  SOURCE     DEVICE   VERDICT
 {first}  sshd     192.0.2.1  default  accepted
-{second}  sshd     192.0.2.1  -        rejected
+{second}  sshd     192.0.2.1  default  rejected
   the code was right 10 min 30 s ago: the clock of the phone is slow; set it to
   automatic time
 {third}  su       pts/0      -        malformed
@@ -137,6 +161,18 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
             )
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn how_far_a_clock_is_off_is_told_of_the_attempt_of_the_same_login() {
+        let attempt = |time, pid| event(time, "verify", &[("verdict", "rejected"), ("pid", pid)]);
+        let skew = event(9, "skew", &[("pid", "5"), ("device", "phone"), ("skew", "-630")]);
+        let events = [attempt(1, "5"), attempt(2, "5"), attempt(3, "6"), skew];
+        let json = serde_json::to_value(Attempts::among(&events, "alice", 9)).unwrap();
+        let skews: Vec<_> = (0..3).map(|n| json["attempts"][n]["skew"].as_i64()).collect();
+        assert_eq!(skews, [None, Some(-630), None]);
+        assert_eq!(json["attempts"][1]["device"], "phone");
+        assert!(json["attempts"][1]["meaning"].as_str().unwrap().contains("10 min 30 s ago"));
     }
 
     #[test]

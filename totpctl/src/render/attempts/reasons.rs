@@ -5,12 +5,22 @@ use common::text::printable;
 use super::Attempt;
 use crate::sentences::argument;
 
-/// The reason as a sentence, with the next step. None for who got in.
+/// The reason as a sentence, with the next step. None for who got in by a code.
 pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
+    match (attempt.verdict.as_str(), &attempt.would) {
+        ("exempt", Some(_)) => {
+            let meaning = of_verdict(attempt, user).map(|meaning| format!("; {meaning}")).unwrap_or_default();
+            Some(exempt(attempt) + &meaning)
+        }
+        ("exempt", None) => Some(exempt(attempt)),
+        _ => of_verdict(attempt, user),
+    }
+}
+
+fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
     let told = |sentence: &str| Some(sentence.to_owned());
-    match (attempt.verdict.as_str(), attempt.reason.as_deref(), attempt.skew) {
+    match (attempt.judged(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
-        ("exempt", ..) => Some(exempt(attempt)),
         ("rejected", _, Some(skew)) => Some(another_time(skew)),
         (_, Some(reason), _) => Some(of_reason(reason).map_or_else(|| of_unknown(reason), str::to_owned)),
         ("rejected", ..) => told(
@@ -84,7 +94,10 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
              ones: totpctl recovery-codes"
         }
-        "expired" => "the code is too old; to get new ones: totpctl recovery-codes, or totpctl bypass",
+        "expired" => {
+            "the code, or the user's device, is past its last day; to see which: totpctl show; for new codes: totpctl \
+             recovery-codes, or totpctl bypass"
+        }
         "bypass_gone" => "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass",
         "store" | "store_too_slow" => {
             "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
@@ -100,6 +113,8 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "the application secret that this user's record needs is missing: put it back into the secrets file"
         }
         "unknown_record_version" => "a newer provisiond has written this user's record: install that version again",
+        "not_yet_valid" => "the device does not count yet: look at its dates with 'totpctl show'",
+        "not_for_this_service" => "the device is for other services only: look at it with 'totpctl show'",
         "no_answer_from_name_service" => {
             "the name service did not answer, so the name may be another spelling of a user's: see to it, then try again"
         }
@@ -123,27 +138,20 @@ mod tests {
 
     fn attempt(verdict: &str, reason: Option<&str>, skew: Option<i64>) -> Attempt {
         let (verdict, reason) = (verdict.to_owned(), reason.map(str::to_owned));
-        Attempt {
-            time: 0,
-            service: None,
-            source: None,
-            device: None,
-            verdict,
-            reason,
-            rule: None,
-            would: None,
-            skew,
-            meaning: None,
-        }
+        Attempt { verdict, reason, skew, ..Attempt::default() }
     }
 
     #[test]
     fn who_got_in_without_a_code_is_told_by_what() {
         let lan = Attempt { rule: Some("lan".into()), ..attempt("exempt", None, None) };
-        assert_eq!(exempt(&lan), "no code was asked for, because of 'lan' in the daemon's settings");
-        let observed = Attempt { would: Some("rejected".into()), ..attempt("exempt", Some("anything"), None) };
+        let told = meaning(&lan, "alice").unwrap();
+        assert_eq!(told, "no code was asked for, because of 'lan' in the daemon's settings");
+        let observed = Attempt { would: Some("malformed".into()), ..attempt("exempt", None, None) };
         let told = meaning(&observed, "alice").unwrap();
-        assert_eq!(told, "it would have been rejected, but 'roll-out.observe' denies nobody");
+        assert!(
+            told.starts_with("it would have been malformed, but 'roll-out.observe' denies nobody; what was"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -1,0 +1,208 @@
+//! How far somebody's clock is off: a code that was refused may have been right for another time. The log says so, and
+//! nobody else is told.
+//!
+//! It is found out by a thread of its own, from a copy of the sealed keys, when the verdict is durable and on its way: an
+//! answer takes as long whoever has how many devices, and whatever is found. Names without a device cost the same.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use common::config::Settings;
+use common::device::{DeviceName, Kind};
+use common::secret::Answer;
+use common::secrets::Secrets;
+use common::user::UserName;
+
+use crate::audit::{Audit, Line};
+use crate::policy::Circumstances;
+use crate::record::{Device, Record};
+
+/// The way to the thread.
+#[derive(Debug)]
+pub struct Skews(SyncSender<Message>);
+
+/// The devices that an answer was not right for.
+#[derive(Debug)]
+pub struct Missed {
+    devices: Vec<Device>,
+    /// Whose they are.
+    owner: UserName,
+    /// A decoy's devices are nobody's: what is found of them is not told.
+    is_decoy: bool,
+}
+
+/// An answer that may have been right for another time.
+pub struct Attempt {
+    /// The devices.
+    pub missed: Missed,
+    /// What was typed.
+    pub answer: Answer,
+    /// What the keys are sealed under.
+    pub settings: Arc<Settings>,
+    /// When it was judged, in Unix seconds.
+    pub now: u64,
+    /// The line that tells of it, but for what is found.
+    pub line: Line,
+}
+
+enum Message {
+    Attempt(Box<Attempt>),
+    Flush(SyncSender<()>),
+}
+
+impl Missed {
+    /// The devices of a record that could have let in.
+    #[must_use]
+    pub fn of(record: &Record, owner: &UserName, now: &Circumstances<'_>) -> Self {
+        let devices = record.usable(now.moment.now, now.service).cloned().collect();
+        Self { devices, owner: owner.clone(), is_decoy: false }
+    }
+
+    /// The same, of a decoy.
+    #[must_use]
+    pub fn by_a_decoy(self) -> Self {
+        Self { is_decoy: true, ..self }
+    }
+}
+
+impl Skews {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn start(audit: Audit) -> std::io::Result<Self> {
+        let (queue, messages) = sync_channel(QUEUE);
+        std::thread::Builder::new().name("skew".into()).spawn(move || measure_all(&messages, &audit))?;
+        Ok(Self(queue))
+    }
+
+    /// Queues an attempt; never waits. What finds no place is not measured.
+    pub fn measure(&self, attempt: Attempt) {
+        let _ = self.0.try_send(Message::Attempt(Box::new(attempt)));
+    }
+
+    /// Waits until what is queued is told, for a second at most.
+    pub fn flush(&self) {
+        let (done, told) = sync_channel(1);
+        if self.0.try_send(Message::Flush(done)).is_ok() {
+            let _ = told.recv_timeout(FLUSH_TIME);
+        }
+    }
+}
+
+fn measure_all(messages: &Receiver<Message>, audit: &Audit) {
+    let mut share = Share::default();
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Attempt(attempt) => share.spend(Instant::now(), || measure(*attempt, audit)),
+            Message::Flush(done) => drop(done.try_send(())),
+        }
+    }
+}
+
+fn measure(attempt: Attempt, audit: &Audit) {
+    let Attempt { missed, answer, settings, now, line } = attempt;
+    let found = missed.devices.iter().filter_map(|device| {
+        let skew = skew(device, &missed.owner, &answer, &settings.secrets, now)?;
+        Some((&device.name, skew))
+    });
+    let nearest: Option<(&DeviceName, i64)> = found.min_by_key(|(_, skew)| skew.unsigned_abs());
+    if let Some((device, skew)) = nearest.filter(|_| !missed.is_decoy) {
+        audit.write(line.with("device", device).with("skew", skew));
+    }
+}
+
+/// How far the device's clock is ahead of ours, in seconds, if it shows the answer at any time near now.
+fn skew(device: &Device, owner: &UserName, answer: &Answer, secrets: &Secrets, now: u64) -> Option<i64> {
+    if device.kind != Kind::Totp {
+        return None;
+    }
+    let key = device.key(owner, secrets).ok()?;
+    let codes = answer.codes(device.parameters.digits)?;
+    let ours = device.parameters.step_at(now);
+    let found = device.parameters.find(&key, &codes, ours.saturating_sub(REACH)..=ours.saturating_add(REACH));
+    let nearest = found.into_iter().min_by_key(|step| step.abs_diff(ours))?;
+    let steps = i64::try_from(nearest.abs_diff(ours)).ok()?;
+    let seconds = steps.checked_mul(device.parameters.period.into())?;
+    Some(if nearest < ours { seconds.saturating_neg() } else { seconds })
+}
+
+/// The thread's share of a processor: a twentieth, and a second of it at once. Whoever guesses without an end gets no
+/// more.
+#[derive(Debug, Default)]
+struct Share {
+    /// When all that was done would be done, had it taken its share only.
+    paid: Option<Instant>,
+}
+
+impl Share {
+    /// Does the work, unless too much was done already.
+    fn spend(&mut self, now: Instant, work: impl FnOnce()) {
+        let paid = self.paid.map_or(now, |paid| paid.max(now));
+        if paid.saturating_duration_since(now) > AT_ONCE {
+            return;
+        }
+        work();
+        self.paid = paid.checked_add(now.elapsed().saturating_mul(SHARE));
+    }
+}
+
+/// Steps to either side of now: two hours of thirty seconds each. Somebody who forgets about summer time is found.
+const REACH: u64 = 240;
+const QUEUE: usize = 16;
+const SHARE: u32 = 20;
+/// A second of work.
+const AT_ONCE: Duration = Duration::from_secs(20);
+const FLUSH_TIME: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use common::secret::{Key, SecretText};
+    use common::totp::Parameters;
+
+    use super::*;
+    use crate::record::tests::{device, secrets, user};
+
+    const NOW: u64 = 1_234_567_890;
+
+    /// What is found of a code that the device shows `steps` from now, or of those that begin there.
+    fn found(device: &Device, steps: i64, codes: i64) -> Option<i64> {
+        let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
+        let step = |later| device.parameters.step_at(NOW).saturating_add_signed(steps + later);
+        let shown = |later| SecretText::new(device.parameters.code_at(&key, step(later)).to_string());
+        let answer = Answer::parse(&(0..codes).map(shown).collect::<Vec<_>>()).unwrap();
+        skew(device, &user("alice"), &answer, &secrets(), NOW)
+    }
+
+    #[test]
+    fn a_code_of_another_time_tells_how_far_the_clock_is_off() {
+        let slow = Parameters { period: 60, ..Parameters::default() };
+        let [usual, slow] = [Parameters::default(), slow].map(|it| device(&user("alice"), "default", it));
+        for (steps, seconds) in [(-21, -630), (10, 300), (-240, -7200), (240, 7200)] {
+            assert_eq!(found(&usual, steps, 1), Some(seconds));
+            assert_eq!(found(&slow, steps, 1), Some(2 * seconds));
+        }
+        assert_eq!((found(&usual, -241, 1), found(&usual, 241, 1)), (None, None));
+        assert_eq!(found(&usual, 100, 2), Some(3000), "two in a row, by the first");
+    }
+
+    #[test]
+    fn of_a_device_that_counts_there_is_no_time() {
+        let counting = Device { kind: Kind::Hotp, ..device(&user("alice"), "default", Parameters::default()) };
+        assert_eq!(found(&counting, -21, 1), None);
+    }
+
+    #[test]
+    fn the_share_of_a_processor_is_bounded() {
+        let mut share = Share::default();
+        let begun = Instant::now();
+        let mut done = 0;
+        for _ in 0..10_000 {
+            // As if it began twenty milliseconds ago, and so took as long.
+            let now = begun.checked_sub(Duration::from_millis(20)).unwrap();
+            share.spend(now, || done += 1);
+        }
+        assert!((1..=60).contains(&done), "{done}");
+    }
+}
