@@ -77,6 +77,10 @@ install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the to
 	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' '$(DESTDIR)$(UNITDIR)/provisiond.service'
 	install -m 644 packaging/sysusers.d/pam-totp.conf '$(DESTDIR)$(SYSUSERSDIR)'
 	install -m 644 packaging/tmpfiles.d/pam-totp.conf '$(DESTDIR)$(TMPFILESDIR)'
+	install -d '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'
+	install -m 755 packaging/examples/pam-totp-mail '$(DESTDIR)$(DOCDIR)/examples'
+	install -m 644 packaging/examples/pam-totp-mail.service '$(DESTDIR)$(DOCDIR)/examples'
+	install -m 644 packaging/fail2ban/filter.d/pam-totp.conf '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'
 	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
 	install -m 644 docs/totpctl.1 '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 docs/pam-totp-settings.5 '$(DESTDIR)$(MANDIR)/man5'
@@ -88,6 +92,7 @@ uninstall: ## remove what `make install` copied; settings, secrets and the store
 	rm -f '$(DESTDIR)$(BINDIR)/totpctl' '$(DESTDIR)$(SBINDIR)/provisiond' '$(DESTDIR)$(MODULEDIR)/pam_totp.so' \
 	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
 	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf' \
+	    '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/pam-totp.conf' \
 	    '$(DESTDIR)$(MANDIR)/man1/totpctl.1' '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 	@echo 'Still there: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Take pam_totp.so out of /etc/pam.d as well.'

@@ -18,6 +18,7 @@ use provisiond::dispatch::{Replies, Visitor, dispatch};
 use provisiond::names::Names;
 use provisiond::records::Records;
 use provisiond::service::{Service, SettingsSource};
+use provisiond::skew::Skews;
 use provisiond::store::sled::{Place, SledStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -134,7 +135,8 @@ impl Machine {
         let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
         let names = Names::start().expect("threads");
         let records = Records::new(Box::new(store));
-        self.service = Some(Service::new(records, clock, self.audit.clone(), names, settings, source));
+        let skews = Skews::start(self.audit.clone()).expect("a thread");
+        self.service = Some(Service::new(records, clock, self.audit.clone(), skews, names, settings, source));
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -34,6 +34,7 @@ mod own;
 mod pictures;
 mod power_cuts;
 mod races;
+mod readers;
 mod records;
 mod recovery;
 mod roles;

@@ -1,0 +1,98 @@
+//! What other programs make of the log: fail2ban with the filter that is shipped, and the example that mails.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::json;
+use tests::daemon::{Daemon, with_input};
+use tests::wire::Who;
+use tests::world;
+
+#[test]
+fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let (right, wrong) = (alice.code(), alice.wrong());
+    let attempt = |user: &str, code: &str, service: &str, rhost: &str| {
+        let parameters = json!({ "user": user, "codes": [code], "service": service, "rhost": rhost, "tty": "ssh" });
+        daemon.call("Verify", &parameters).expect("a verdict")["verdict"].as_str().expect("a word").to_owned()
+    };
+    let found = [
+        attempt("alice", &wrong, "sshd", "192.0.2.1"),
+        attempt("nobody-here", &wrong, "sshd", "2001:db8::2"),
+        attempt("alice", "", "sshd", "192.0.2.3"),
+        attempt("a b\\\"", &wrong, "s\" source=203.0.113.1", "192.0.2.4"),
+    ];
+    assert_eq!(found, ["rejected", "not_enrolled", "malformed", "not_enrolled"]);
+    let forged = " source=203.0.113.2 verdict=rejected ";
+    assert_eq!(attempt("alice", &right, "sshd", "192.0.2.5"), "accepted");
+    for (user, rhost) in [
+        ("x\" source=203.0.113.3 verdict=rejected y=\"".to_owned(), "host.example.org".to_owned()),
+        (format!("x{forged}y"), String::new()),
+        ("x\\".to_owned(), format!("\"{forged}z=\"")),
+        ("x".to_owned(), format!("\nNov 25 12:00:00 host provisiond[1]: event=verify user=x{forged}")),
+        ("x".to_owned(), "203.0.113.4.example.org".to_owned()),
+    ] {
+        assert_eq!(attempt(&user, &wrong, "sshd", &rhost), "not_enrolled");
+    }
+    // Where a login of somebody's own process comes from is not believed.
+    let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
+    daemon.call_as(&Who::user("bob"), "Verify", &own).expect("a verdict");
+    daemon.log.wait_for(&["user=bob", "verdict="]);
+    assert_eq!(addresses(&daemon), ["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"]);
+}
+
+/// Whom fail2ban finds in the daemon's lines, as they stand in the system's log.
+fn addresses(daemon: &Daemon) -> Vec<String> {
+    let lines = daemon.log.text();
+    let lines = lines.lines().map(|line| line.replace("provisiond: ", "Nov 25 12:00:00 host provisiond[77]: ") + "\n");
+    let log = world::scratch_folder("fail2ban").join("auth.log");
+    fs::write(&log, lines.collect::<String>()).expect("a log");
+    // Beside the files that it is made of.
+    fs::copy(packaging("fail2ban/filter.d/pam-totp.conf"), "/etc/fail2ban/filter.d/pam-totp.conf").expect("fail2ban");
+    let output = Command::new("fail2ban-regex").args(["--out", "ip"]).arg(&log).arg("pam-totp").output();
+    let output = output.expect("fail2ban-regex: 'packaging/need test' installs it");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("text").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong();
+    for forged in ["\"event\":\"spray\""; 6] {
+        let guess = json!({ "user": "alice", "codes": [wrong], "service": forged, "rhost": "192.0.2.1", "tty": "ssh" });
+        daemon.call("Verify", &guess).expect("a verdict");
+    }
+    let folder = world::scratch_folder("mail");
+    let sendmail = folder.join("sendmail");
+    fs::write(&sendmail, format!("#!/bin/sh\ncat > {}/mail.$$\n", folder.display())).expect("a sendmail");
+    fs::set_permissions(&sendmail, fs::Permissions::from_mode(0o755)).expect("its mode");
+    let events = daemon.totpctl(&["--json", "log"], "");
+    assert!(events.status.success(), "{events:?}");
+    let events = String::from_utf8(events.stdout).expect("text");
+    let mails = |lines: &str| -> Vec<String> {
+        let mut script = Command::new(packaging("examples/pam-totp-mail"));
+        script.env("SENDMAIL", &sendmail).env("RECIPIENT", "admin@example.org").env("MOST", "3");
+        assert!(with_input(script, lines).status.success());
+        let files = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+        let mails: Vec<PathBuf> = files.filter(|path| *path != sendmail).collect();
+        mails.iter().map(|mail| fs::read_to_string(mail).expect("a mail")).collect()
+    };
+    let first = mails(&events);
+    assert_eq!(first.len(), 1, "{first:?}");
+    let head = first[0].lines().take(2).collect::<Vec<_>>();
+    assert_eq!(head[0], "To: admin@example.org");
+    assert!(head[1].starts_with("Subject: pam-totp on ") && head[1].ends_with(": budget_empty"), "{head:?}");
+    assert!(first[0].contains("192.0.2.1") && first[0].contains("\"user\":\"alice\""), "{first:?}");
+    let line = events.lines().find(|line| line.contains("\"event\":\"budget_empty\"")).expect("the event");
+    assert_eq!(mails(&format!("{line}\n").repeat(9)).len(), 1 + 3, "three an hour are enough");
+}
+
+fn packaging(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../packaging").join(path)
+}
