@@ -108,6 +108,7 @@ calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
     Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => SetStateReply, Revoke => DeviceReply,
     RenameDevice => DeviceReply, Restrict => DeviceReply,
+    RenameUser => RenameUserReply, Forget => ForgetReply,
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
     ClockAccept => ClockAcceptReply, RevokeGrace => RevokeGraceReply,
@@ -569,6 +570,38 @@ pub struct RenameDevice {
     pub proof: Option<SecretText>,
 }
 
+/// `RenameUser`: the account has another name.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenameUser {
+    /// The name that the record goes by.
+    pub user: String,
+    /// The name that it goes by from now on.
+    pub new: String,
+}
+
+/// Reply to [`RenameUser`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RenameUserReply {
+    /// The name that the record goes by now.
+    pub user: String,
+}
+
+/// `Forget`: remove all that is known of a user.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Forget {
+    /// Account name.
+    pub user: String,
+}
+
+/// Reply to [`Forget`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ForgetReply {
+    /// Account name.
+    pub user: String,
+}
+
 /// `Restrict`: say when, and for which services, a device's codes count.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -747,6 +780,9 @@ pub enum Error {
     /// Nobody of that name has a record.
     #[error("nobody of that name is enrolled: 'totpctl enroll' does it")]
     NoSuchUser,
+    /// Somebody of that name has a record already.
+    #[error("somebody of that name has a record already: 'totpctl show' tells of it, 'totpctl forget' removes it")]
+    UserExists,
     /// No such device, or several and none was named.
     #[error("no such device, or several and none was named: 'totpctl show' lists them, --device names one")]
     NoSuchDevice,
@@ -795,6 +831,7 @@ impl Error {
         match self {
             Self::PermissionDenied => own("PermissionDenied"),
             Self::NoSuchUser => own("NoSuchUser"),
+            Self::UserExists => own("UserExists"),
             Self::NoSuchDevice => own("NoSuchDevice"),
             Self::DeviceExists => own("DeviceExists"),
             Self::NotPending => own("NotPending"),
@@ -816,6 +853,7 @@ impl Error {
         let known = [
             Self::PermissionDenied,
             Self::NoSuchUser,
+            Self::UserExists,
             Self::NoSuchDevice,
             Self::DeviceExists,
             Self::NotPending,
@@ -878,6 +916,8 @@ mod tests {
             "Revoke",
             "RenameDevice",
             "Restrict",
+            "RenameUser",
+            "Forget",
             "NewRecoveryCodes",
             "Bypass",
             "Ticket",
@@ -894,6 +934,7 @@ mod tests {
         for error in [
             "PermissionDenied",
             "NoSuchUser",
+            "UserExists",
             "NoSuchDevice",
             "DeviceExists",
             "NotPending",

@@ -78,8 +78,8 @@ macro_rules! methods {
 }
 
 methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, NewRecoveryCodes,
-    Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, RenameUser, Forget,
+    NewRecoveryCodes, Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
 }
 
 /// Whose records a role may use a method on.
@@ -105,14 +105,14 @@ pub fn permission(method: Method, role: Role) -> Permission {
     use Method::*;
     match (role, method) {
         (Role::Root, _) => Permission::Any,
-        (Role::Admin, Import | Export) => Permission::Never,
+        (Role::Admin, RenameUser | Forget | Import | Export) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
         (_, Challenge | Verify | Confirm | Show | RevokeGrace) => Permission::Own,
         (_, Enroll | SetState | Revoke | RenameDevice | NewRecoveryCodes) => Permission::OwnWithProof,
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
-        (_, Import | Export | Status | Reload | ClockAccept) => Permission::Never,
+        (_, RenameUser | Forget | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
     }
 }
 
@@ -243,6 +243,11 @@ fn run(
         Method::SetState => replies.reply(service.set_state(call, &parameters(request)?)?, false),
         Method::Revoke => replies.reply(service.revoke(call, &parameters(request)?)?, false),
         Method::RenameDevice => replies.reply(service.rename_device(call, &parameters(request)?)?, false),
+        Method::RenameUser => replies.reply(service.rename_user(call, &parameters(request)?)?, false),
+        Method::Forget => {
+            let protocol::Forget { .. } = parameters(request)?;
+            replies.reply(service.forget(call)?, false)
+        }
         Method::Restrict => replies.reply(service.restrict(call, &parameters(request)?)?, false),
         Method::NewRecoveryCodes => replies.reply(service.new_recovery_codes(call, &parameters(request)?)?, false),
         Method::Bypass => replies.reply(service.bypass(call, &parameters(request)?)?, false),
@@ -531,6 +536,8 @@ mod tests {
         (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
         (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
         (Method::Restrict, "yes", "yes", "no", "no", "no"),
+        (Method::RenameUser, "yes", "no", "no", "no", "no"),
+        (Method::Forget, "yes", "no", "no", "no", "no"),
         (Method::NewRecoveryCodes, "yes", "yes", "no", "with proof", "no"),
         (Method::Bypass, "yes", "yes", "others", "no", "no"),
         (Method::Ticket, "yes", "yes", "others", "no", "no"),

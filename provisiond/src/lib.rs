@@ -6,6 +6,7 @@
     allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
 )]
 
+pub mod accounts;
 pub mod admin;
 pub mod audit;
 mod bound;

@@ -223,6 +223,16 @@ impl Record {
         Device { label: keep(label), issuer: keep(issuer), ..device }
     }
 
+    /// The same record for a user who is called `to` from now on: what is sealed for a user is sealed anew.
+    ///
+    /// # Errors
+    /// [`CannotMake`]: something does not open, or cannot be sealed.
+    pub fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
+        let codes = self.codes.as_ref().map(|codes| codes.renamed(from, to, secrets)).transpose()?;
+        let devices = self.devices.into_iter().map(|device| device.renamed(from, to, secrets));
+        Ok(Self { devices: devices.collect::<Result<_, _>>()?, codes, ..self })
+    }
+
     /// The record's bytes, with a MAC under the default tag.
     ///
     /// # Errors
@@ -306,6 +316,14 @@ impl Device {
             SealedKey::V2(enckey) => enckey.open(secrets, &self.binding(user)),
             SealedKey::V1(enckey) => enckey.open(secrets),
         }
+    }
+
+    /// passlib's seal names no user, and stays.
+    fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
+        let SealedKey::V2(_) = &self.key else { return Ok(self) };
+        let key = self.key(from, secrets).map_err(|CannotOpen| CannotMake)?;
+        let sealed = Enckey::seal(&key, secrets, &self.binding(to)).map_err(|_| CannotMake)?;
+        Ok(Self { key: SealedKey::V2(sealed), ..self })
     }
 
     /// Seals a key that came from passlib in our own form. If that fails, the old form stays.

@@ -105,6 +105,56 @@ impl Records {
         Err(Failure::Busy)
     }
 
+    /// Removes the user's record, whatever is in it. Says whether there was one.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn remove(&self, access: Access<'_>) -> Result<bool, Failure> {
+        let _turn = self.turns.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        while Instant::now() < access.deadline {
+            let Some(stored) = self.store.load(access.user)? else { return Ok(false) };
+            match self.store.remove(access.user, stored.version, access.deadline)? {
+                Outcome::Done(_) => return Ok(true),
+                Outcome::Conflict => {}
+                Outcome::Unknown => return Err(Failure::Unknown),
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    /// Moves the user's record to another user, who must have none, as what `remake` makes of it. It hears of the record that
+    /// there is, and whether there is one where it is to go.
+    ///
+    /// # Errors
+    /// [`Failure`]; inside, what `remake` returns.
+    pub fn rename<E>(
+        &self,
+        access: Access<'_>,
+        to: &UserName,
+        mut remake: impl FnMut(Option<Record>, bool) -> Result<Record, E>,
+    ) -> Result<Result<(), E>, Failure> {
+        // Always in the same order, so that two of these do not wait for each other.
+        let turn = |user| self.turns.take(user, access.root, access.deadline).ok_or(Failure::Busy);
+        let _first = turn(access.user.min(to))?;
+        let _second = if access.user == to { None } else { Some(turn(access.user.max(to))?) };
+        while Instant::now() < access.deadline {
+            let (stored, taken) = (self.store.load(access.user)?, self.store.load(to)?.is_some());
+            let next = match remake(read(stored.as_ref(), &access)?, taken) {
+                Ok(next) => next,
+                Err(error) => return Ok(Err(error)),
+            };
+            let next = Record { generation: next.generation.saturating_add(1), ..next };
+            let bytes = next.to_bytes(to, access.secrets).map_err(|_| Failure::Unavailable)?;
+            let Some(Stored { version, .. }) = stored else { return Err(Failure::Unavailable) };
+            match self.store.rename(access.user, version, to, bytes, access.deadline)? {
+                Outcome::Done(_) => return Ok(Ok(())),
+                Outcome::Conflict => {}
+                Outcome::Unknown => return Err(Failure::Unknown),
+            }
+        }
+        Err(Failure::Busy)
+    }
+
     /// Every user with what [`Records::look`] would say, in the order of their names, one page at a time.
     ///
     /// # Errors

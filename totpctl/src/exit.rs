@@ -110,6 +110,7 @@ fn refusal(error: &Error) -> (&'static str, Exit) {
     match error {
         Error::PermissionDenied => ("permission_denied", Exit::NotPermitted),
         Error::NoSuchUser => ("no_such_user", Exit::NotFound),
+        Error::UserExists => ("user_exists", Exit::Refused),
         Error::NoSuchDevice => ("no_such_device", Exit::NotFound),
         Error::DeviceExists => ("device_exists", Exit::Refused),
         Error::NotPending => ("not_pending", Exit::Refused),

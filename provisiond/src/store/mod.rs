@@ -46,6 +46,20 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn remove(&self, user: &UserName, expected: Version, deadline: Instant) -> Result<Outcome, Unavailable>;
 
+    /// Moves a user's record of version `expected` to a user who has none, as `record`, in one step: whatever happens, one of
+    /// the two has it. [`Outcome::Conflict`] if either is not as expected.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn rename(
+        &self,
+        user: &UserName,
+        expected: Version,
+        to: &UserName,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable>;
+
     /// At most `limit` records of the users whose names come after `after`, in the order of the names' bytes.
     ///
     /// # Errors
@@ -158,6 +172,7 @@ mod tests {
             a_record_is_read_as_it_was_stored_also_after_a_restart
             an_update_from_anything_but_the_present_version_is_a_conflict
             a_version_never_repeats
+            a_record_that_is_moved_is_in_one_place
             users_are_listed_page_by_page_in_the_order_of_their_names
             records_of_nobody_are_kept_and_neither_listed_nor_counted
             of_many_who_replace_one_version_exactly_one_succeeds
@@ -240,6 +255,25 @@ mod tests {
                 seen.push(version);
             }
         }
+    }
+
+    fn a_record_that_is_moved_is_in_one_place(backend: &impl Backend) {
+        let store = backend.open();
+        let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
+        let old = done(store.insert_new(&alice, vec![1], soon()));
+        let others = done(store.insert_new(&bob, vec![2], soon()));
+        assert_eq!(store.rename(&alice, old, &bob, vec![3], soon()), Ok(Outcome::Conflict), "bob has a record");
+        assert_eq!(store.rename(&alice, others, &carol, vec![3], soon()), Ok(Outcome::Conflict), "not that version");
+        assert_eq!(store.rename(&carol, old, &alice, vec![3], soon()), Ok(Outcome::Conflict), "carol has none");
+        assert_eq!(store.rename(&alice, old, &alice, vec![3], soon()), Ok(Outcome::Conflict), "to where it is");
+        assert_eq!((loaded(&*store, "alice"), loaded(&*store, "bob")), (Some((vec![1], old)), Some((vec![2], others))));
+        let new = done(store.rename(&alice, old, &carol, vec![3], soon()));
+        assert!(new != old && new != others);
+        assert_eq!(store.replace(&alice, old, vec![4], soon()), Ok(Outcome::Conflict));
+        drop(store);
+        let store = backend.open();
+        assert_eq!((loaded(&*store, "alice"), loaded(&*store, "carol")), (None, Some((vec![3], new))));
+        assert_eq!((store.health().unwrap().users, store.rolled_back_tick()), (2, None));
     }
 
     fn users_are_listed_page_by_page_in_the_order_of_their_names(backend: &impl Backend) {
@@ -352,6 +386,7 @@ mod tests {
         assert_eq!(store.insert_new(&user("bob"), vec![1], soon()), Err(Unavailable));
         assert_eq!(store.replace(&user("alice"), version, vec![1], soon()), Err(Unavailable));
         assert_eq!(store.remove(&user("alice"), version, soon()), Err(Unavailable));
+        assert_eq!(store.rename(&user("alice"), version, &user("bob"), vec![1], soon()), Err(Unavailable));
         assert_eq!(store.list(None, 1).unwrap_err(), Unavailable);
         assert_eq!(store.health(), Err(Unavailable));
     }
@@ -361,6 +396,7 @@ mod tests {
         Insert(&'static str, Vec<u8>),
         Replace(&'static str, Vec<u8>, bool),
         Remove(&'static str, bool),
+        Rename(&'static str, &'static str, Vec<u8>, bool),
         List(Option<&'static str>, usize),
         Reopen,
     }
@@ -372,6 +408,7 @@ mod tests {
             3 => (name(), record()).prop_map(|(name, record)| Step::Insert(name, record)),
             4 => (name(), record(), any::<bool>()).prop_map(|(name, record, stale)| Step::Replace(name, record, stale)),
             2 => (name(), any::<bool>()).prop_map(|(name, stale)| Step::Remove(name, stale)),
+            1 => (name(), name(), record(), any::<bool>()).prop_map(|(name, to, record, stale)| Step::Rename(name, to, record, stale)),
             1 => (prop::option::of(name()), 0..8usize).prop_map(|(after, limit)| Step::List(after, limit)),
             1 => Just(Step::Reopen),
         ];
@@ -420,6 +457,15 @@ mod tests {
                     let Some(expected) = self.expect(name, stale) else { return };
                     let answer = store.remove(&user(name), expected, soon()).unwrap();
                     self.updated(name, None, !stale, answer);
+                }
+                Step::Rename(name, to, row, stale) => {
+                    let Some(expected) = self.expect(name, stale) else { return };
+                    let answer = store.rename(&user(name), expected, &user(to), row.clone(), soon()).unwrap();
+                    let right = !stale && !self.rows.contains_key(to);
+                    self.updated(to, Some(row), right, answer);
+                    if right {
+                        self.rows.remove(name);
+                    }
                 }
                 Step::List(after, limit) => {
                     let rows = self.rows.keys().filter(|name| after.is_none_or(|after| **name > after));

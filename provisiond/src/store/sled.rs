@@ -149,7 +149,7 @@ impl SledStore {
         record: Option<Vec<u8>>,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
-        self.committer.submit(Update { user: user.clone(), expected, record }, deadline)
+        self.committer.submit(vec![Change { user: user.clone(), expected, record }], deadline)
     }
 
     /// An error while reading is that reader's alone; a panic leaves sled in a state that nobody knows.
@@ -186,6 +186,20 @@ impl Store for SledStore {
 
     fn remove(&self, user: &UserName, expected: Version, deadline: Instant) -> Result<Outcome, Unavailable> {
         self.submit(user, Some(expected), None, deadline)
+    }
+
+    fn rename(
+        &self,
+        user: &UserName,
+        expected: Version,
+        to: &UserName,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
+        let from = Change { user: user.clone(), expected: Some(expected), record: None };
+        let to = Change { user: to.clone(), expected: None, record: Some(record) };
+        // The version that comes last is the record's.
+        self.committer.submit(vec![from, to], deadline)
     }
 
     fn list(&self, after: Option<&UserName>, limit: usize) -> Result<Vec<(UserName, Stored)>, Unavailable> {
@@ -229,8 +243,11 @@ impl Drop for SledStore {
     }
 }
 
+/// What one caller wants: all of it, or nothing.
+type Update = Vec<Change>;
+
 /// A change of one user's record: from `expected`, or nothing, to `record`, or nothing.
-struct Update {
+struct Change {
     user: UserName,
     expected: Option<Version>,
     record: Option<Vec<u8>>,
@@ -279,11 +296,27 @@ struct Plan {
     versions: HashMap<UserName, Option<Version>>,
 }
 
+impl Plan {
+    /// A change that was found to be right.
+    fn add(&mut self, change: Change) {
+        let generation = self.summary.generation.saturating_add(1);
+        let made = change.record.as_ref().map(|_| Version(generation));
+        let key = key(&change.user);
+        self.summary.generation = generation;
+        self.summary.follow(&key, change.expected, made);
+        match change.record {
+            Some(record) => self.batch.insert(key, [&generation.to_be_bytes(), record.as_slice()].concat()),
+            None => self.batch.remove(key),
+        }
+        self.versions.insert(change.user, made);
+    }
+}
+
 impl Apply for Writer {
     type Update = Update;
 
     fn bytes(update: &Update) -> usize {
-        update.record.as_ref().map_or(0, Vec::len)
+        update.iter().filter_map(|change| change.record.as_ref()).map(Vec::len).fold(0, usize::saturating_add)
     }
 
     fn apply(&mut self, group: Vec<Update>) -> Result<Vec<Answer>, String> {
@@ -323,24 +356,20 @@ impl Writer {
     }
 
     fn judge(&self, plan: &mut Plan, update: Update) -> Answer {
-        let current = match plan.versions.get(&update.user) {
-            Some(version) => *version,
-            None => self.version_of(&update.user)?,
-        };
-        if current != update.expected {
-            return Ok(Outcome::Conflict);
+        for change in &update {
+            let current = match plan.versions.get(&change.user) {
+                Some(version) => *version,
+                None => self.version_of(&change.user)?,
+            };
+            if current != change.expected {
+                return Ok(Outcome::Conflict);
+            }
         }
-        let generation = plan.summary.generation.checked_add(1).ok_or(Unavailable)?;
-        let made = update.record.as_ref().map(|_| Version(generation));
-        let key = key(&update.user);
-        plan.summary.generation = generation;
-        plan.summary.follow(&key, current, made);
-        match update.record {
-            Some(record) => plan.batch.insert(key, [&generation.to_be_bytes(), record.as_slice()].concat()),
-            None => plan.batch.remove(key),
+        if plan.summary.generation >= ABSURD {
+            return Err(Unavailable);
         }
-        plan.versions.insert(update.user, made);
-        Ok(Outcome::Done(Version(generation)))
+        update.into_iter().for_each(|change| plan.add(change));
+        Ok(Outcome::Done(Version(plan.summary.generation)))
     }
 
     fn version_of(&self, user: &UserName) -> Result<Option<Version>, Unavailable> {
@@ -692,10 +721,9 @@ mod tests {
     fn updates_of_one_group_are_judged_one_after_the_other() {
         let home = Home::new();
         let store = home.open();
-        let update = |expected: Option<u64>, record: Option<u8>| Update {
-            user: user("alice"),
-            expected: expected.map(Version),
-            record: record.map(|byte| vec![byte]),
+        let update = |expected: Option<u64>, record: Option<u8>| {
+            let (expected, record) = (expected.map(Version), record.map(|byte| vec![byte]));
+            vec![Change { user: user("alice"), expected, record }]
         };
         let group = vec![
             update(None, Some(1)),

@@ -29,6 +29,7 @@ mod machine;
 mod meanwhile;
 mod memory;
 mod module;
+mod moved;
 mod names;
 mod own;
 mod pictures;

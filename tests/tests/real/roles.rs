@@ -197,10 +197,12 @@ impl Play<'_> {
             "SetState" => json!({ "device": "spare", "state": "disabled" }),
             "Revoke" => json!({ "device": "spare" }),
             "RenameDevice" => json!({ "device": "spare", "name": "other" }),
+            "RenameUser" => json!({ "new": "somebody-else" }),
             "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),
             "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
-            "Export" | "Show" | "List" | "Events" | "Status" | "Reload" | "ClockAccept" | "RevokeGrace" => json!({}),
+            "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Reload" => json!({}),
+            "ClockAccept" | "RevokeGrace" => json!({}),
             other => panic!("{other} has no call here: add one"),
         };
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
@@ -267,7 +269,8 @@ fn subjects(caller: &Caller, method: &str) -> Vec<Subject> {
     if caller.account.is_some() {
         subjects.push(Subject { user: caller.account, named: true });
     }
-    let always_named = ["Challenge", "Verify", "Bypass", "Ticket", "Unlock", "Import", "Export"];
+    let always_named =
+        ["Challenge", "Verify", "Bypass", "Ticket", "Unlock", "RenameUser", "Forget", "Import", "Export"];
     if !always_named.contains(&method) {
         subjects.push(Subject { user: caller.account, named: false });
     }
@@ -330,6 +333,7 @@ struct Devices {
 }
 
 fn furnish(daemon: &Daemon, user: &str) -> Devices {
+    let _ = daemon.call("Forget", &json!({ "user": "somebody-else" }));
     for device in ["main", "spare", "other", "waiting", "new"] {
         let _ = daemon.call("Revoke", &json!({ "user": user, "device": device }));
     }

@@ -116,6 +116,25 @@ pub(crate) enum Command {
         #[arg(value_name = "USER")]
         user: String,
     },
+    /// Let a user's devices follow when the account is renamed
+    RenameUser {
+        /// What the account was called
+        #[arg(value_name = "OLD")]
+        user: String,
+        /// What it is called now
+        #[arg(value_name = "NEW")]
+        new: String,
+    },
+    /// Remove all that is known of a user
+    #[command(after_help = FORGET)]
+    Forget {
+        /// Account name
+        #[arg(value_name = "USER")]
+        user: String,
+        /// Do not ask whether that is meant
+        #[arg(long)]
+        yes: bool,
+    },
     /// Take over users from another system
     #[command(subcommand)]
     Import(Import),
@@ -360,6 +379,10 @@ QR codes: 'utf8' and 'inverse' are half blocks, 'inverse' for dark ink on a
 light page; 'ansi' is made of coloured spaces; 'ascii' of plain characters.
 A file of --png or --svg is made anew, for its owner only. Whoever sees it has
 the key: hand it to its user alone, and delete it once it is scanned.";
+
+const FORGET: &str = "\
+The user becomes one who never had a device: where 'nullok' stands, the next
+login needs no code. To keep somebody out: totpctl disable USER --all.";
 
 const RESTRICT_EXAMPLES: &str = "\
 Examples:

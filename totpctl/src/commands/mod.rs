@@ -6,6 +6,7 @@ mod devices;
 mod drawing;
 mod enroll;
 mod export;
+mod forget;
 mod grace;
 mod import;
 mod key;
@@ -50,6 +51,8 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Enable(part) => devices::set(&context, part, DeviceState::Active),
         Command::Revoke(target) => devices::revoke(&context, target),
         Command::RenameDevice(wanted) => rename::device(&context, wanted),
+        Command::RenameUser { user, new } => rename::user(&context, user, new),
+        Command::Forget { user, yes } => forget::run(&context, user, *yes),
         Command::Restrict(wanted) => restrict::run(&context, wanted),
         Command::RecoveryCodes { user } => recovery::recovery_codes(&context, user.as_deref()),
         Command::Bypass(wanted) => recovery::bypass(&context, wanted),

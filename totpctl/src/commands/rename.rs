@@ -1,13 +1,13 @@
-//! `rename-device`: another name for the same thing.
+//! `rename-device` and `rename-user`: another name for the same thing.
 
 use common::device::DeviceName;
-use common::protocol::RenameDevice;
+use common::protocol::{RenameDevice, RenameUser};
 use common::user::UserName;
 
 use super::{Context, device_name, sent};
 use crate::cli;
 use crate::exit::{Exit, Failure};
-use crate::render::RenamedDevice;
+use crate::render::{RenamedDevice, RenamedUser};
 
 /// Calls a device something else.
 pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDevice) -> Result<Exit, Failure> {
@@ -19,5 +19,13 @@ pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDevice) -> Resul
     };
     let reply = context.with_proof(call)?;
     context.screen.result(&RenamedDevice { user: reply.user, device: reply.device })?;
+    Ok(Exit::Done)
+}
+
+/// Lets the devices follow an account that is called something else.
+pub(super) fn user(context: &Context<'_>, user: &str, new: &str) -> Result<Exit, Failure> {
+    let (user, new) = (UserName::new(user)?.as_str().to_owned(), UserName::new(new)?.as_str().to_owned());
+    let reply = context.daemon.call(&RenameUser { user: user.clone(), new })?;
+    context.screen.result(&RenamedUser { was: user, user: reply.user })?;
     Ok(Exit::Done)
 }

@@ -1,4 +1,4 @@
-//! When, and for which services, a device counts; and what it is called.
+//! When, and for which services, a device counts; and what devices and users are called.
 
 use common::text::printable;
 use serde::Serialize;
@@ -36,6 +36,36 @@ pub(crate) struct RenamedDevice {
 impl Render for RenamedDevice {
     fn people(&self) -> String {
         format!("{}'s device is called '{}' now\n", printable(&self.user), printable(&self.device))
+    }
+}
+
+/// A user after `rename-user`.
+#[derive(Debug, Serialize)]
+pub(crate) struct RenamedUser {
+    pub(crate) was: String,
+    pub(crate) user: String,
+}
+
+impl Render for RenamedUser {
+    fn people(&self) -> String {
+        format!(
+            "{0}'s devices are {1}'s now, and open nothing for {0} any more\n",
+            printable(&self.was),
+            printable(&self.user)
+        )
+    }
+}
+
+/// A user after `forget`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Forgotten {
+    pub(crate) user: String,
+    pub(crate) forgotten: bool,
+}
+
+impl Render for Forgotten {
+    fn people(&self) -> String {
+        format!("all that was known of {} is removed\n", printable(&self.user))
     }
 }
 

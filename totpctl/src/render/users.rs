@@ -222,7 +222,7 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
     fn a_disabled_account_is_named_as_such() {
         let shut = || User { disabled: true, ..user("alice", vec![device("default", DeviceState::Active, None)], 5) };
         assert!(shut().people().starts_with(
-            "alice: the account is disabled, nothing opens it; to enable it again:\n  totpctl enable alice --all\nDEVICE "
+            "alice: the account is disabled, nothing opens it; to enable it again:\n  totpctl enable alice --all\n"
         ));
         assert!(Users { users: vec![shut()] }.people().contains("alice  account disabled  "));
     }
