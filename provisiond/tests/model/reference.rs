@@ -133,6 +133,7 @@ impl Truth {
         // From here on its clock may be known to be off.
         let on_time = steps.last().is_some_and(|last| last - (steps.len() as u64 - 1) == time.step());
         person.devices[device].exact &= found.counts || on_time;
+        person.accepted = person.accepted.map(|at| at.filter(|at| time.now < at + 30 * DAY));
         person.accepted[usize::from(home)] = Some(time.now);
     }
 
