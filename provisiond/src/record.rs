@@ -233,11 +233,30 @@ impl Record {
         Ok(Self { devices: devices.collect::<Result<_, _>>()?, codes, ..self })
     }
 
-    /// The record's bytes, with a MAC under the default tag.
+    /// The record's bytes, with a MAC under the default tag: as many as the store likes. A record that would have more
+    /// remembers fewer spent steps one by one, which revives none: whatever is forgotten is below the floor.
     ///
     /// # Errors
     /// [`CannotWrite`], when the MAC's key cannot be derived; no input leads there.
     pub fn to_bytes(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
+        let mut bytes = self.written(user, secrets)?;
+        for most in FEWER_STEPS {
+            if bytes.len() <= MAX_BYTES {
+                break;
+            }
+            bytes = self.remembering(most).written(user, secrets)?;
+        }
+        Ok(bytes)
+    }
+
+    fn remembering(&self, most: usize) -> Self {
+        let mut fewer = self.clone();
+        fewer.devices.iter_mut().for_each(|device| device.spent.remember(most));
+        fewer.tombstones.remember(most);
+        fewer
+    }
+
+    fn written(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
         let tag = secrets.default_tag().as_str();
         let mut bytes = vec![VERSION, u8::try_from(tag.len()).map_err(|_| CannotWrite)?];
         bytes.extend_from_slice(tag.as_bytes());
@@ -402,6 +421,11 @@ const MAX_LABEL: usize = 64;
 const MAX_LABELS: usize = 224;
 const VERSION: u8 = 3;
 const MAC_BYTES: usize = 32;
+/// Bytes. sled cuts what is longer.
+const MAX_BYTES: usize = 4096;
+/// How many steps of a device are remembered one by one in a record that is too long: eight devices that are used every
+/// day, and have been for months.
+const FEWER_STEPS: [usize; 3] = [32, 16, 8];
 
 #[cfg(test)]
 pub(crate) mod tests {
@@ -530,8 +554,8 @@ pub(crate) mod tests {
             (device.created, device.known_since, device.last_used) = (latest.now, latest.tick, Some(latest.now));
             let services = [format!("{n:032}")];
             device.restriction = Restriction::new(Some(1), Some(32_503_680_000), &services).unwrap();
-            // Sixty-four logins, one an hour.
-            (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 120));
+            // Sixty-four logins, two days apart: in steps of two minutes a distance of two bytes.
+            (0..65).for_each(|login| device.spent.spend(60_000_000 + login * 1440));
             if n < 4 {
                 record.tombstones.bury(&device, &key, &secrets, latest.now);
             }
@@ -548,8 +572,14 @@ pub(crate) mod tests {
         record.codes = Some(codes);
         record.unlocked = Some(latest.tick);
         record.uid = Some(u32::MAX);
-        let length = record.to_bytes(&alice, &secrets).unwrap().len();
-        assert!(length <= 4096, "{length} bytes");
+        let bytes = record.to_bytes(&alice, &secrets).unwrap();
+        assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
+        let read = Record::from_bytes(&bytes, &alice, &secrets).unwrap();
+        for (device, before) in read.devices.iter().zip(&record.devices) {
+            let spent = (0..65).map(|login| 60_000_000 + login * 1440);
+            assert!(spent.into_iter().all(|step| !device.spent.accepts(step, step)), "nothing is revived");
+            assert_eq!(device.spent.latest(u64::MAX), before.spent.latest(u64::MAX));
+        }
     }
 
     #[test]

@@ -48,22 +48,23 @@ impl SpentSteps {
     #[must_use]
     pub fn at_rest(&self, horizon: u64) -> Self {
         let mut rest = self.clone().with_floor(self.latest(horizon));
-        while rest.above.len() > MAX_AT_REST
-            && let Some(smallest) = rest.above.pop_first()
-        {
-            rest.floor = rest.floor.max(smallest);
-        }
+        rest.remember(MAX_AT_REST);
         rest
+    }
+
+    /// Remembers only the latest so many one by one; the floor rises to the last of the others.
+    pub fn remember(&mut self, most: usize) {
+        while self.above.len() > most
+            && let Some(smallest) = self.above.pop_first()
+        {
+            self.floor = self.floor.max(smallest);
+        }
     }
 
     /// Marks `step` as used, for good.
     pub fn spend(&mut self, step: u64) {
         self.above.insert(step);
-        while self.above.len() > MAX_ABOVE
-            && let Some(smallest) = self.above.pop_first()
-        {
-            self.floor = self.floor.max(smallest);
-        }
+        self.remember(MAX_ABOVE);
     }
 }
 

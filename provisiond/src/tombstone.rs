@@ -48,6 +48,11 @@ impl Tombstones {
         self.0.push(Tombstone { device: device.id, fingerprint, spent, until });
     }
 
+    /// Remembers only the latest so many steps of each one by one.
+    pub fn remember(&mut self, most: usize) {
+        self.0.iter_mut().for_each(|tombstone| tombstone.spent.remember(most));
+    }
+
     /// What a device of that kind with that key has used before; nothing, usually.
     #[must_use]
     pub fn spent_with(&self, kind: Kind, key: &Key, secrets: &Secrets) -> SpentSteps {
