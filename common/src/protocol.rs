@@ -107,7 +107,7 @@ macro_rules! calls {
 calls! {
     Challenge => ChallengeReply, Verify => VerifyReply, Enroll => EnrollReply, Confirm => ConfirmReply,
     Show => ShowReply, List => ShowReply, Events => EventsReply, SetState => SetStateReply, Revoke => DeviceReply,
-    RenameDevice => DeviceReply, Restrict => DeviceReply,
+    RenameDevice => DeviceReply, Resync => ResyncReply, Restrict => DeviceReply,
     RenameUser => RenameUserReply, Forget => ForgetReply,
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
@@ -570,6 +570,34 @@ pub struct RenameDevice {
     pub proof: Option<SecretText>,
 }
 
+/// `Resync`: two codes in a row, to learn where a device is.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Resync {
+    /// Account name; the caller's own if absent.
+    pub user: Option<String>,
+    /// The active device; the only one if absent.
+    pub device: Option<String>,
+    /// What the person typed: both codes in one field, or one in each of two.
+    pub codes: Vec<SecretText>,
+    /// A current code of an active device, or a recovery code.
+    pub proof: Option<SecretText>,
+}
+
+/// Reply to [`Resync`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ResyncReply {
+    /// Account name.
+    pub user: String,
+    /// The device's name.
+    pub device: String,
+    /// `accepted`: from now on one code will do.
+    pub verdict: Verdict,
+    /// With a right pair: how far the device's clock is ahead of the daemon's, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<i64>,
+}
+
 /// `RenameUser`: the account has another name.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -915,6 +943,7 @@ mod tests {
             "SetState",
             "Revoke",
             "RenameDevice",
+            "Resync",
             "Restrict",
             "RenameUser",
             "Forget",

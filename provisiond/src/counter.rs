@@ -16,6 +16,13 @@ pub fn searched(spent: &SpentSteps, length: u64, ahead: u64) -> RangeInclusive<u
     next.saturating_sub(1)..=end.saturating_sub(length.max(1))
 }
 
+/// The same for two codes in a row that open no login, and so may be much farther ahead.
+#[must_use]
+pub fn searched_far(spent: &SpentSteps, length: u64) -> RangeInclusive<u64> {
+    let next = spent.floor();
+    next.saturating_sub(1)..=next.saturating_add(FAR_AHEAD).saturating_sub(length.max(1))
+}
+
 /// Whether the code of that counter may still open a login.
 #[must_use]
 pub fn accepts(spent: &SpentSteps, counter: u64) -> bool {
@@ -30,6 +37,8 @@ pub fn spend(spent: SpentSteps, counter: u64) -> SpentSteps {
 
 /// How many codes may have been shown and not typed (RFC 4226 section 7.4).
 pub const LOOK_AHEAD: u64 = 10;
+/// How many of a device that is to be found again.
+const FAR_AHEAD: u64 = 100;
 /// The highest counter that a device may begin with. Nobody presses a button so often, and a clock left the steps of
 /// these numbers behind in the last century: a key that was a TOTP device's revives no code as a HOTP device's.
 pub const MAX_START: u64 = 5_000_000;

@@ -78,8 +78,8 @@ macro_rules! methods {
 }
 
 methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Restrict, RenameUser, Forget,
-    NewRecoveryCodes, Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Resync, Restrict, RenameUser,
+    Forget, NewRecoveryCodes, Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
 }
 
 /// Whose records a role may use a method on.
@@ -110,7 +110,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
         (_, Challenge | Verify | Confirm | Show | RevokeGrace) => Permission::Own,
-        (_, Enroll | SetState | Revoke | RenameDevice | NewRecoveryCodes) => Permission::OwnWithProof,
+        (_, Enroll | SetState | Revoke | RenameDevice | Resync | NewRecoveryCodes) => Permission::OwnWithProof,
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
         (_, RenameUser | Forget | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
     }
@@ -243,6 +243,7 @@ fn run(
         Method::SetState => replies.reply(service.set_state(call, &parameters(request)?)?, false),
         Method::Revoke => replies.reply(service.revoke(call, &parameters(request)?)?, false),
         Method::RenameDevice => replies.reply(service.rename_device(call, &parameters(request)?)?, false),
+        Method::Resync => replies.reply(service.resync(call, &parameters(request)?)?, false),
         Method::RenameUser => replies.reply(service.rename_user(call, &parameters(request)?)?, false),
         Method::Forget => {
             let protocol::Forget { .. } = parameters(request)?;
@@ -535,6 +536,7 @@ mod tests {
         (Method::SetState, "yes", "yes", "no", "with proof", "no"),
         (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
         (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
+        (Method::Resync, "yes", "yes", "no", "with proof", "no"),
         (Method::Restrict, "yes", "yes", "no", "no", "no"),
         (Method::RenameUser, "yes", "no", "no", "no", "no"),
         (Method::Forget, "yes", "no", "no", "no", "no"),

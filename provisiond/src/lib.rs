@@ -40,6 +40,7 @@ pub mod record;
 pub mod records;
 pub mod recovery;
 pub mod restriction;
+pub mod resync;
 pub mod rules;
 pub mod run;
 pub mod server;

@@ -2,6 +2,7 @@
 //!
 //! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
 
+pub mod resync;
 pub mod spare;
 
 use std::ops::RangeInclusive;
@@ -11,7 +12,7 @@ use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
 use common::secret::{Answer, Key};
 
-use crate::clock::mark::Doubt;
+use crate::clock::mark::{Doubt, Doubted};
 use crate::codes::Finding;
 use crate::counter;
 use crate::drift::Drift;
@@ -211,17 +212,26 @@ fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
     next.sources.learn(now.source, now.moment.now);
 }
 
-/// Where our clock may be wrong, it is no measure of the device's.
 fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
     let ours = device.parameters.step_at(now.moment.now);
-    let sure = |event: Doubt| ours > device.parameters.step_at(event.at).saturating_add(UNSURE);
     match found {
-        _ if device.kind == Kind::Hotp => device.drift,
-        _ if !now.moment.synchronised || !now.moment.doubt.is_none_or(sure) => device.drift,
+        _ if device.kind == Kind::Hotp || !is_a_measure(device, now) => device.drift,
         [only] => device.drift.after_a_code(*only, ours),
         [.., last] => device.drift.after_a_series(*last, ours, now.policy.window),
         [] => device.drift,
     }
+}
+
+/// Where our clock may be wrong, it is no measure of the device's.
+fn is_a_measure(device: &Device, now: &Circumstances<'_>) -> bool {
+    let ours = device.parameters.step_at(now.moment.now);
+    let sure = |event: Doubt| ours > device.parameters.step_at(event.at).saturating_add(UNSURE);
+    now.moment.synchronised && now.moment.doubt.is_none_or(sure)
+}
+
+/// What makes codes doubtful now.
+pub fn doubted(now: &Circumstances<'_>) -> Option<Doubted> {
+    now.moment.doubt.map(|doubt| doubt.of)
 }
 
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {

@@ -13,7 +13,7 @@ use common::user::UserName;
 use crate::audit::Line;
 use crate::bound::{UID_CHANGED, is_anothers};
 use crate::clock;
-use crate::clock::mark::{Doubt, Doubted};
+use crate::clock::mark::Doubted;
 use crate::codes::{Finding, Purpose};
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
@@ -372,11 +372,7 @@ pub(crate) fn judge(
     };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, user, settings, now);
-    let doubted = |doubt: Doubt| match doubt.of {
-        Doubted::Clock => "clock_event",
-        Doubted::Store => "store_rolled_back",
-    };
-    let reason = || now.moment.doubt.map_or("store_rolled_back", doubted);
+    let reason = || policy::doubted(now).unwrap_or(Doubted::Store).word();
     let reason = (judged.verdict == Verdict::Refused).then(reason);
     (judged, reason)
 }

@@ -46,6 +46,38 @@ pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String
     format!("{}: {meaning}", verdict.word())
 }
 
+/// What came of two codes that tell where a device is. `seconds`: how far its clock is ahead.
+pub(crate) fn resynced(user: &str, device: &str, verdict: Verdict, seconds: Option<i64>) -> String {
+    let (name, device) = (printable(user), printable(device));
+    let off = seconds
+        .filter(|seconds| *seconds != 0)
+        .map(|seconds| format!("{} {}", span(seconds.unsigned_abs()), if seconds < 0 { "slow" } else { "fast" }));
+    let meaning = match (verdict, off) {
+        (Verdict::Accepted, Some(off)) => {
+            format!("the clock of {name}'s device '{device}' is {off}, which is remembered: one code will do again")
+        }
+        (Verdict::Accepted, None) => format!("{name}'s device '{device}' is found again: one code will do"),
+        (Verdict::Refused, Some(off)) => {
+            format!("the clock of {name}'s device '{device}' is {off}, which is too much: set it to automatic time")
+        }
+        (Verdict::Rejected, _) => "these are no two codes in a row of this device near now".to_owned(),
+        (Verdict::AlreadyUsed, _) => "one of the codes, or a later one, has been used; type the next two".to_owned(),
+        (Verdict::Malformed, _) => "type two codes that the device shows one after the other, on one line".to_owned(),
+        (other, _) => of_any_code(&name, other, None),
+    };
+    format!("{}: {meaning}", verdict.word())
+}
+
+/// `45 s`, `10 min 30 s`, `1 h 5 min`.
+pub(crate) fn span(seconds: u64) -> String {
+    let parts = match seconds {
+        0..3600 => [(seconds / 60, "min"), (seconds % 60, "s")],
+        _ => [(seconds / 3600, "h"), (seconds % 3600 / 60, "min")],
+    };
+    let told = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}"));
+    told.collect::<Vec<_>>().join(" ")
+}
+
 /// What a verdict means whatever the code was for.
 fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String {
     match verdict {
@@ -97,7 +129,12 @@ mod tests {
             Verdict::Refused,
             Verdict::Busy,
         ] {
-            for sentence in [attempt("alice", verdict, None, None), confirmation("alice", "default", verdict)] {
+            for sentence in [
+                attempt("alice", verdict, None, None),
+                confirmation("alice", "default", verdict),
+                resynced("alice", "default", verdict, None),
+                resynced("alice", "default", verdict, Some(-570)),
+            ] {
                 assert!(sentence.starts_with(&format!("{}: ", verdict.word())), "{sentence}");
                 assert!(sentence.chars().count() <= 120, "{sentence}");
             }
@@ -118,6 +155,25 @@ mod tests {
             attempt("DOM\\al ice", Verdict::NotEnrolled, None, None),
             "not_enrolled: DOM\\\\al ice never had an active device; to give one: totpctl enroll 'DOM\\al ice'"
         );
+    }
+
+    #[test]
+    fn how_far_a_clock_is_off_is_said() {
+        let told = |verdict, seconds| resynced("alice", "phone", verdict, seconds);
+        assert_eq!(
+            told(Verdict::Refused, Some(-570)),
+            "refused: the clock of alice's device 'phone' is 9 min 30 s slow, which is too much: set it to automatic time"
+        );
+        assert_eq!(
+            told(Verdict::Accepted, Some(60)),
+            "accepted: the clock of alice's device 'phone' is 1 min fast, which is remembered: one code will do again"
+        );
+        assert_eq!(
+            told(Verdict::Accepted, Some(0)),
+            "accepted: alice's device 'phone' is found again: one code will do"
+        );
+        assert_eq!(told(Verdict::Accepted, None), told(Verdict::Accepted, Some(0)));
+        assert!(told(Verdict::Refused, None).ends_with("the daemon's log says why"));
     }
 
     #[test]

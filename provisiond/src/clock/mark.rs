@@ -104,6 +104,17 @@ pub enum Doubted {
     Store,
 }
 
+impl Doubted {
+    /// The log's word for why a code of before is not taken.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Clock => "clock_event",
+            Self::Store => "store_rolled_back",
+        }
+    }
+}
+
 impl From<u128> for BootId {
     /// The boot with that number; 0 is none.
     fn from(number: u128) -> Self {

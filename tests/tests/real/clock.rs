@@ -1,6 +1,7 @@
 //! What the clock does, and what comes of it: no code opens two logins, no guess comes back, and the owner is in within two
 //! periods.
 
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -240,11 +241,6 @@ fn accepting_the_clock_does_not_accept_a_store_that_was_put_back() {
     let mut scene = Scene::new();
     assert!(scene.daemon.terminate().success());
     let (store, backup) = (scene.daemon.setup.state.clone(), world::scratch_folder("yesterday").join("state"));
-    let copy = |from: &std::path::Path, to: &std::path::Path| {
-        let text = |path: &std::path::Path| path.to_str().expect("a path in UTF-8").to_owned();
-        world::run("rm", &["-rf", &text(to)]);
-        world::run("cp", &["--archive", &text(from), &text(to)]);
-    };
     copy(&store, &backup);
     scene.clocks.pass(86_400);
     scene.daemon.start_again();
@@ -340,4 +336,11 @@ fn a_kernel_that_does_not_say_whether_its_clock_is_right_is_believed_and_it_is_s
     daemon.log.wait_for(&["event=clock_not_told"]);
     assert_eq!(daemon.call("Status", &json!({})).expect("a status")["clock"], "ok");
     assert_eq!(daemon.log.with(&["event=clock_not_told"]).len(), 1);
+}
+
+/// Puts a whole folder in the place of another.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    let [from, to] = [from, to].map(|path| path.to_str().expect("a path in UTF-8"));
+    world::run("rm", &["-rf", to]);
+    world::run("cp", &["--archive", from, to]);
 }

@@ -38,6 +38,7 @@ mod races;
 mod readers;
 mod records;
 mod recovery;
+mod resync;
 mod roles;
 mod servers;
 mod settings;

@@ -197,6 +197,7 @@ impl Play<'_> {
             "SetState" => json!({ "device": "spare", "state": "disabled" }),
             "Revoke" => json!({ "device": "spare" }),
             "RenameDevice" => json!({ "device": "spare", "name": "other" }),
+            "Resync" => json!({ "device": "main", "codes": [self.devices.main.code(), self.devices.main.code_at(1)] }),
             "RenameUser" => json!({ "new": "somebody-else" }),
             "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),
@@ -208,7 +209,7 @@ impl Play<'_> {
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
             parameters = and(&parameters, "user", &json!(user));
         }
-        if let (Some(proof), "Enroll" | "SetState" | "Revoke" | "RenameDevice" | "NewRecoveryCodes") =
+        if let (Some(proof), "Enroll" | "SetState" | "Revoke" | "RenameDevice" | "Resync" | "NewRecoveryCodes") =
             (proof, self.method)
         {
             parameters = and(&parameters, "proof", &json!(proof));

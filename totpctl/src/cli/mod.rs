@@ -88,6 +88,9 @@ pub(crate) enum Command {
     Revoke(Target),
     /// Call a device something else
     RenameDevice(RenameDevice),
+    /// Learn where a device is whose clock or counter is off
+    #[command(after_help = RESYNC_EXAMPLES)]
+    Resync(Target),
     /// Say when and for which services a device's codes count
     #[command(after_help = RESTRICT_EXAMPLES)]
     Restrict(Restrict),
@@ -383,6 +386,16 @@ the key: hand it to its user alone, and delete it once it is scanned.";
 const FORGET: &str = "\
 The user becomes one who never had a device: where 'nullok' stands, the next
 login needs no code. To keep somebody out: totpctl disable USER --all.";
+
+const RESYNC_EXAMPLES: &str = "\
+Examples:
+  totpctl resync alice
+  totpctl resync alice --device token < codes.txt
+
+Two codes in a row, on one line: the one that the device shows and the one
+after it. They are used up and open nothing. They are searched for ten minutes
+around now, and among the next hundred of a device that counts. A clock that is
+off by more than two minutes or so has to be set.";
 
 const RESTRICT_EXAMPLES: &str = "\
 Examples:

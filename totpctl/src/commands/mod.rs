@@ -14,6 +14,7 @@ mod log;
 mod recovery;
 mod rename;
 mod restrict;
+mod resync;
 mod show;
 mod verify;
 
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::RenameDevice(wanted) => rename::device(&context, wanted),
         Command::RenameUser { user, new } => rename::user(&context, user, new),
         Command::Forget { user, yes } => forget::run(&context, user, *yes),
+        Command::Resync(target) => resync::run(&context, target),
         Command::Restrict(wanted) => restrict::run(&context, wanted),
         Command::RecoveryCodes { user } => recovery::recovery_codes(&context, user.as_deref()),
         Command::Bypass(wanted) => recovery::bypass(&context, wanted),

@@ -30,5 +30,5 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
 }
 
 const ONE_CODE: &str = "Verification code: ";
-const TWO_CODES: &str = "The current code and the one after it, on one line: ";
+pub(super) const TWO_CODES: &str = "The current code and the one after it, on one line: ";
 const THREE_CODES: &str = "The current code and the two after it, on one line: ";

@@ -12,7 +12,7 @@ mod users;
 
 use common::device::Kind;
 use common::protocol::{
-    ClockAcceptReply, ClockState, ConfirmReply, RevokeGraceReply, StatusReply, Verdict, VerifyReply,
+    ClockAcceptReply, ClockState, ConfirmReply, ResyncReply, RevokeGraceReply, StatusReply, Verdict, VerifyReply,
 };
 use common::text::printable;
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub(crate) use self::codes::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::sentences::{argument, attempt, confirmation, exempt};
+use crate::sentences::{argument, attempt, confirmation, exempt, resynced};
 use crate::table::utc;
 
 /// What came of a command.
@@ -50,6 +50,12 @@ pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failur
 impl Render for ConfirmReply {
     fn people(&self) -> String {
         confirmation(&self.user, &self.device, self.verdict) + "\n"
+    }
+}
+
+impl Render for ResyncReply {
+    fn people(&self) -> String {
+        resynced(&self.user, &self.device, self.verdict, self.seconds) + "\n"
     }
 }
 

@@ -3,7 +3,7 @@
 use common::text::printable;
 
 use super::Attempt;
-use crate::sentences::argument;
+use crate::sentences::{argument, span};
 
 /// The reason as a sentence, with the next step. None for who got in by a code.
 pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
@@ -68,16 +68,6 @@ fn another_time(skew: i64) -> String {
     format!("the code {was} right {when}: {late}the clock of the phone is {wrong}; set it to automatic time{pair}")
 }
 
-/// `45 s`, `10 min 30 s`, `1 h 5 min`.
-fn span(seconds: u64) -> String {
-    let parts = match seconds {
-        0..3600 => [(seconds / 60, "min"), (seconds % 60, "s")],
-        _ => [(seconds / 3600, "h"), (seconds % 3600 / 60, "min")],
-    };
-    let told = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}"));
-    told.collect::<Vec<_>>().join(" ")
-}
-
 /// What the log's word means, if it is known here.
 fn of_reason(reason: &str) -> Option<&'static str> {
     Some(match reason {
@@ -88,7 +78,7 @@ fn of_reason(reason: &str) -> Option<&'static str> {
         }
         "store_rolled_back" => {
             "the store is older than it was: codes from before that was noticed are refused, for a minute or two; wait \
-             for the next codes"
+             for the next codes; for a device that counts: totpctl resync"
         }
         "given_before_roll_back" => {
             "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
