@@ -64,7 +64,7 @@ const LINEAGE: &str = "AUTHC_CONFIG:
             encrypt_cost: 14
             secrets:
                 1479568656:  9xEF7DRojqkJLUENWmOoF3ZCWz3kFHylDCES92dSvYV
-policy: {window: 0, budget: 7, refill: 2h}
+policy: {window: 0, budget: 7, refill: 2h, strict: true}
 provisiond: {admin_group: wheel, store: {sled: {path: /srv/store, cache_mib: 8}}}
 ";
 const CALLS: &str =

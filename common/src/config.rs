@@ -87,6 +87,8 @@ pub struct Policy {
     pub budget: u32,
     /// How long until one comes back.
     pub refill: Duration,
+    /// Whether a hundred wrong answers in a row disable a device.
+    pub strict: bool,
 }
 
 /// Who may own the files, and where to look for secrets when the settings do not say.
@@ -448,6 +450,7 @@ struct RawPolicy {
     window: Option<u64>,
     budget: Option<u32>,
     refill: Option<Span>,
+    strict: Option<bool>,
     #[serde(rename = "self-service", alias = "self_service")]
     self_service: SelfService,
     #[serde(rename = "bind-uid", alias = "bind_uid")]
@@ -463,7 +466,7 @@ impl RawPolicy {
         if !(MIN_REFILL..=MAX_REFILL).contains(&refill) {
             return Err(bad("policy.refill", "a guess comes back after one minute to 366 days"));
         }
-        Ok(Policy { window, budget, refill })
+        Ok(Policy { window, budget, refill, strict: self.strict.unwrap_or(false) })
     }
 }
 
@@ -546,7 +549,7 @@ mod tests {
             let settings = Folder::new().load(text).unwrap();
             assert_eq!(settings.new_device.parameters, Parameters::default());
             assert_eq!(settings.new_device.label, "{user}@{host}");
-            assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: DEFAULT_REFILL });
+            assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: DEFAULT_REFILL, strict: false });
             assert_eq!(settings.store, SledSettings { path: DEFAULT_STORE.into(), cache_mib: 32 });
             assert_eq!((settings.self_service, settings.bind_uid), (SelfService::WithProof, true));
             assert_eq!((settings.roles, settings.new_device.issuer), (Roles::default(), None));
@@ -565,7 +568,7 @@ mod tests {
             "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
              provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n  helpdesk_group: help\n\
              \x20 verifiers: {{vpn: {{user: openvpn, services: [openvpn], users_group: vpn}}}}\n\
-             policy: {{window: 0, budget: 0, refill: 2h, self_service: off, bind-uid: false}}\n\
+             policy: {{window: 0, budget: 0, refill: 2h, strict: true, self_service: off, bind-uid: false}}\n\
              limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
              audit: {{delivery: required, format: json}}\nrecovery: {{codes: 3, expire: 365d}}\n\
              rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n\
@@ -580,7 +583,7 @@ mod tests {
         assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
         assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));
         assert_eq!(settings.roles.verifiers.len(), 1);
-        assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200) });
+        assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200), strict: true });
         assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
         assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
         let Exemptions { rules, roll_out, unknown_users, grace } = settings.exemptions;
@@ -658,6 +661,7 @@ mod tests {
             ("policy: {refill: soon}\n", "24h"),
             ("policy: {self-service: free}\n", "with-proof"),
             ("policy: {bind-uid: 1000}\n", "line 1"),
+            ("policy: {strict: 100}\n", "line 1"),
             ("policy: {refill: 1s}\n", "policy.refill"),
             ("policy: {refill: 99999999999999999999d}\n", "24h"),
             ("policy: {budget: 1, budget: 2}\n", "duplicate"),

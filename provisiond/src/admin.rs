@@ -11,6 +11,7 @@ use crate::proof::{Proven, prove};
 use crate::record::{Device, Record, State};
 use crate::records::{Decision, Failure};
 use crate::service::{Call, Service};
+use crate::strict::Failures;
 use crate::throttle::Moment;
 
 impl Service {
@@ -51,7 +52,7 @@ impl Service {
                 if matches!(device.state, State::Pending { .. }) {
                     return Err(Error::bad("device", "the device waits for its first code: confirm it, or revoke it"));
                 }
-                device.state = state;
+                (device.state, device.failures) = (state, Failures::default());
                 Ok(())
             })?;
         let line = call.line("set_state").with("device", &device).with("state", wish.state.word());

@@ -53,6 +53,7 @@ pub mod spray;
 pub mod startup;
 pub mod status;
 pub mod store;
+pub mod strict;
 pub mod target;
 pub mod throttle;
 pub mod tombstone;

@@ -10,7 +10,7 @@ use std::ops::RangeInclusive;
 use common::config::Policy;
 use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
-use common::secret::{Answer, Key};
+use common::secret::{Answer, Code, Key};
 
 use crate::clock::mark::{Doubt, Doubted};
 use crate::codes::Finding;
@@ -18,6 +18,7 @@ use crate::counter;
 use crate::drift::Drift;
 use crate::record::{Device, Record};
 use crate::source::Source;
+use crate::strict::{self, Failures};
 use crate::throttle::Moment;
 
 /// What an attempt is judged by, besides the record and what was typed.
@@ -84,6 +85,8 @@ pub struct Judged {
     pub retry_after: Option<u64>,
     /// What a code turned out to be that no device shows.
     pub finding: Option<Finding>,
+    /// The devices that a wrong answer has disabled.
+    pub disabled: Vec<DeviceName>,
     /// Units that a wrong code cost.
     pub charged: u32,
     /// The record to store before answering, if it changed.
@@ -93,7 +96,7 @@ pub struct Judged {
 impl Judged {
     /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
     pub fn unlooked(verdict: Verdict) -> Self {
-        Self { verdict, device: None, retry_after: None, finding: None, charged: 0, next: None }
+        Self { verdict, device: None, retry_after: None, finding: None, disabled: Vec::new(), charged: 0, next: None }
     }
 }
 
@@ -109,7 +112,7 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &
             Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
         }
         Some(best) => already_used(record, best, now),
-        None => reject(record, answer, now),
+        None => reject(record, answer, needed, now),
     }
 }
 
@@ -130,7 +133,7 @@ enum Standing {
 
 /// Codes that the device cannot have shown, or that are too few, are found nowhere, in the same time.
 fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Vec<Match> {
-    let codes = answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed).unwrap_or_default();
+    let codes = comparable(device, answer, needed).unwrap_or_default();
     let later = (codes.len() as u64).saturating_sub(1);
     let found = device.parameters.find(key, &codes, searched(device, answer.is_several(), later, now)).into_iter();
     found
@@ -139,6 +142,11 @@ fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &
             Match { standing: standing(device, &steps, now), device: device.name.clone(), steps }
         })
         .collect()
+}
+
+/// The codes of the answer, if the device can have shown them and they are enough.
+fn comparable(device: &Device, answer: &Answer, needed: usize) -> Option<Vec<Code>> {
+    answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed)
 }
 
 /// Where the first code may stand, when `later` ones follow it.
@@ -200,6 +208,7 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
         device.drift = learned(device, &found.steps, now);
         device.spend(&found.steps);
         device.last_used = Some(now.moment.now);
+        device.failures = Failures::default();
     }
     welcome(&mut next, refund, now);
     Judged { device: Some(found.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
@@ -245,7 +254,7 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
 
 /// A wrong single code costs its price. Several at once cost nothing, because the odds of two are a millionth of a single
 /// code's; they are counted.
-fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
+fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Judged {
     let charged = if answer.is_several() { 0 } else { price(record, answer, now) };
     let mut next = record.clone();
     let pool = next.pool_mut(now.source, now.moment.now);
@@ -254,7 +263,10 @@ fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
     } else {
         pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
     }
-    Judged { charged, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
+    let compared = usable(record, now).filter(|device| comparable(device, answer, needed).is_some());
+    let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
+    let disabled = strict::count(&mut next, &compared, now.policy);
+    Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
 
 /// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full

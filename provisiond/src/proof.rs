@@ -1,6 +1,7 @@
 //! The proof that self-service asks for: an attempt like a login's, in front of a change.
 
 use common::config::Settings;
+use common::device::DeviceName;
 use common::protocol::{Error, Verdict};
 use common::secret::{Answer, SecretText};
 use common::user::UserName;
@@ -21,20 +22,23 @@ use crate::verify::judge;
 pub(crate) struct Proven<T> {
     /// What the proof was, if it was a code that no device shows.
     finding: Option<Finding>,
+    /// The devices that a wrong proof has disabled.
+    disabled: Vec<DeviceName>,
     outcome: Result<T, Error>,
 }
 
 impl<T> Proven<T> {
     /// Refused, without a look at the proof.
     pub(crate) fn refused(error: Error) -> Self {
-        Self { finding: None, outcome: Err(error) }
+        Self { finding: None, disabled: Vec::new(), outcome: Err(error) }
     }
 }
 
 impl Service {
-    /// Logs what the proof was, and that the change was refused if it was.
+    /// Logs what the proof was and did, and that the change was refused if it was.
     pub(crate) fn proven<T>(&self, event: &'static str, call: &Call<'_>, proven: Proven<T>) -> Result<T, Error> {
         self.log_finding(call, proven.finding, event);
+        self.log_disabled(call, &proven.disabled);
         proven.outcome.map_err(|error| self.refused(event, call, error))
     }
 }
@@ -49,26 +53,26 @@ pub(crate) fn prove<T>(
     moment: &Moment,
     change: impl FnOnce(&mut Record) -> Result<T, Error>,
 ) -> Decision<Proven<T>> {
-    let (mut spent, mut finding) = (None, None);
+    let (mut spent, mut finding, mut disabled) = (None, None, Vec::new());
     if is_anothers_own(&record, call, settings) {
         return Decision { next: None, outcome: Proven::refused(Error::PermissionDenied) };
     }
     if call.proof {
         let judged = judge_proof(&record, call.user, proof, settings, moment);
-        finding = judged.finding;
+        (finding, disabled) = (judged.finding, judged.disabled);
         match (judged.verdict, judged.next) {
             (Verdict::Accepted, Some(next)) => record = spent.insert(next).clone(),
             (_, next) => {
                 let outcome = Err(Error::ProofRequired);
                 // Who was never enrolled leaves no trace.
                 let next = next.filter(|next| next.enrolled);
-                return Decision { next, outcome: Proven { finding, outcome } };
+                return Decision { next, outcome: Proven { finding, disabled, outcome } };
             }
         }
     }
     match change(&mut record) {
-        Ok(outcome) => Decision { next: Some(record), outcome: Proven { finding, outcome: Ok(outcome) } },
-        Err(error) => Decision { next: spent, outcome: Proven { finding, outcome: Err(error) } },
+        Ok(outcome) => Decision { next: Some(record), outcome: Proven { finding, disabled, outcome: Ok(outcome) } },
+        Err(error) => Decision { next: spent, outcome: Proven { finding, disabled, outcome: Err(error) } },
     }
 }
 

@@ -29,6 +29,7 @@ use crate::drift::Drift;
 use crate::restriction::{Restriction, Unfit};
 use crate::source::{KnownSources, Source};
 use crate::spent::SpentSteps;
+use crate::strict::{Failures, STRICT_DISABLED};
 use crate::throttle::{Moment, Pool};
 use crate::tombstone::Tombstones;
 
@@ -90,6 +91,8 @@ pub struct Device {
     pub issuer: Option<Label>,
     /// When, and for which services, it counts.
     pub restriction: Restriction,
+    /// What was wrong since it was last right.
+    pub failures: Failures,
 }
 
 /// A device's key at rest.
@@ -151,13 +154,15 @@ impl Record {
         self.usable(now, service).next().is_some()
     }
 
-    /// Why the active devices do not count, in a word for the log.
+    /// Why the user's devices do not count, in a word for the log.
     #[must_use]
     pub fn why_unusable(&self, now: u64, service: &str) -> Option<&'static str> {
         if self.disabled {
             return Some(ACCOUNT_DISABLED);
         }
-        self.active().find_map(|device| device.restriction.admit(now, service).err()).map(Unfit::word)
+        let unfit = self.active().find_map(|device| device.restriction.admit(now, service).err()).map(Unfit::word);
+        let mut failures = self.devices.iter().map(|device| device.failures);
+        unfit.or_else(|| failures.any(Failures::are_too_many).then_some(STRICT_DISABLED))
     }
 
     /// Whether the user is more than somebody who has not come to enrol yet.
@@ -306,7 +311,7 @@ impl Device {
         let sealed = Enckey::seal(key, secrets, &binding).map_err(|_| CannotMake)?;
         let (key, spent, drift) = (SealedKey::V2(sealed), SpentSteps::default(), Drift::default());
         let (created, known_since) = (moment.now, moment.stamp());
-        let restriction = Restriction::default();
+        let (restriction, failures) = (Restriction::default(), Failures::default());
         let (last_used, label, issuer) = (None, None, None);
         Ok(Self {
             name,
@@ -323,6 +328,7 @@ impl Device {
             label,
             issuer,
             restriction,
+            failures,
         })
     }
 
@@ -457,7 +463,7 @@ pub(crate) mod tests {
         let name = DeviceName::new(name).unwrap();
         let (state, spent) = (State::Active, SpentSteps::default());
         let (drift, created, last_used, label, issuer) = (Drift::default(), 0, None, None, None);
-        let (known_since, restriction) = (0, Restriction::default());
+        let (known_since, restriction, failures) = (0, Restriction::default(), Failures::default());
         Device {
             name,
             id,
@@ -473,6 +479,7 @@ pub(crate) mod tests {
             label,
             issuer,
             restriction,
+            failures,
         }
     }
 

@@ -163,7 +163,7 @@ mod tests {
 
     use super::*;
 
-    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
+    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY), strict: false };
 
     fn at(now: u64) -> Moment {
         Moment::ordinary(now)

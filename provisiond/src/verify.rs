@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use common::config::Settings;
+use common::config::{Policy, Settings};
 use common::enckey::CannotOpen;
 use common::limits::Limits;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
@@ -102,6 +102,7 @@ impl Service {
         let (rhost, _) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
         self.count_for_the_source(&now, rhost, judged.verdict, &settings.limits);
         self.log_finding(call, judged.finding, &attempt.service);
+        self.log_disabled(call, &judged.disabled);
         let device = judged.device.map(|device| device.to_string());
         if is_only_observed(judged.verdict, reason, &settings) {
             let reply = self.observed(call, attempt, judged.verdict, reason);
@@ -255,6 +256,9 @@ impl Service {
             return Ok(Outcome::without_record(verdict, reason));
         };
         let access = Access { user: &name, ..call.access(settings) };
+        // Behind a decoy that is disabled nobody would be judged any more.
+        let policy = Policy { strict: false, ..*now.policy };
+        let now = &Circumstances { policy: &policy, ..*now };
         let by_decoy = self.records.change(access, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, None) };

@@ -204,7 +204,7 @@ fn circumstances(from: &str, now: u64) -> Circumstances<'static> {
     Circumstances { policy: &POLICY, moment, source, service: "sshd", suspect: false }
 }
 
-const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY) };
+const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY), strict: false };
 const START: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
 /// Seconds.

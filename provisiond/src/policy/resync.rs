@@ -122,7 +122,8 @@ mod tests {
     use crate::throttle::Moment;
 
     const NOW: u64 = 1_234_567_890;
-    const POLICY: Policy = Policy { window: 1, budget: 5, refill: std::time::Duration::from_secs(86400) };
+    const POLICY: Policy =
+        Policy { window: 1, budget: 5, refill: std::time::Duration::from_secs(86400), strict: false };
 
     struct Life {
         record: Record,

@@ -56,7 +56,7 @@ mod tests {
     use crate::source::Source;
     use crate::throttle::Moment;
 
-    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400) };
+    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false };
     const NOW: u64 = 1_234_567_890;
 
     fn now() -> Circumstances<'static> {

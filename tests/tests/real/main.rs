@@ -46,6 +46,7 @@ mod socket;
 mod spellings;
 mod ssh;
 mod stacks;
+mod strict;
 mod sweeps;
 mod symbols;
 mod timing;

@@ -108,6 +108,10 @@ fn of_reason(reason: &str) -> Option<&'static str> {
         "no_answer_from_name_service" => {
             "the name service did not answer, so the name may be another spelling of a user's: see to it, then try again"
         }
+        "strict_disabled" => {
+            "a hundred wrong answers in a row have disabled the user's device ('policy.strict'): somebody may be guessing \
+             (totpctl log); a recovery code lets in, and 'totpctl enable' makes the device active again"
+        }
         "too_many_wrong_pairs" => "that process was wrong too often within an hour: wait",
         _ => return None,
     })
@@ -160,6 +164,8 @@ mod tests {
         }
         let refused = meaning(&attempt("refused", Some("clock_before_build"), None), "alice").unwrap();
         assert!(refused.ends_with("set the clock"));
+        let strict = meaning(&attempt("disabled", Some("strict_disabled"), None), "alice").unwrap();
+        assert!(strict.starts_with("a hundred wrong answers"), "{strict}");
         assert!(meaning(&attempt("refused", Some("of\u{1b}new"), None), "a").unwrap().ends_with("of\\u{1b}new"));
         assert_eq!(meaning(&attempt("accepted", None, None), "alice"), None);
     }
