@@ -28,8 +28,8 @@ pub struct Missed {
     devices: Vec<Device>,
     /// Whose they are.
     owner: UserName,
-    /// A decoy's devices are nobody's: what is found of them is not told.
-    is_decoy: bool,
+    /// It is measured for the time that it takes alone: what is found is not told.
+    is_untold: bool,
 }
 
 /// An answer that may have been right for another time.
@@ -56,13 +56,13 @@ impl Missed {
     #[must_use]
     pub fn of(record: &Record, owner: &UserName, now: &Circumstances<'_>) -> Self {
         let devices = record.usable(now.moment.now, now.service).cloned().collect();
-        Self { devices, owner: owner.clone(), is_decoy: false }
+        Self { devices, owner: owner.clone(), is_untold: false }
     }
 
-    /// The same, of a decoy.
+    /// The same, of which nothing is told: a decoy's devices are nobody's, and a code that was not judged is nobody's business.
     #[must_use]
-    pub fn by_a_decoy(self) -> Self {
-        Self { is_decoy: true, ..self }
+    pub fn untold(self) -> Self {
+        Self { is_untold: true, ..self }
     }
 }
 
@@ -108,7 +108,7 @@ fn measure(attempt: Attempt, audit: &Audit) {
         Some((&device.name, skew))
     });
     let nearest: Option<(&DeviceName, i64)> = found.min_by_key(|(_, skew)| skew.unsigned_abs());
-    if let Some((device, skew)) = nearest.filter(|_| !missed.is_decoy) {
+    if let Some((device, skew)) = nearest.filter(|_| !missed.is_untold) {
         audit.write(line.with("device", device).with("skew", skew));
     }
 }

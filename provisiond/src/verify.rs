@@ -332,7 +332,11 @@ impl Outcome {
     ) -> Decision<Self> {
         let next = judged.next.take();
         let ask = policy::ask(next.as_ref().or(Some(record)), now);
-        let missed = (judged.verdict == Verdict::Rejected).then(|| Missed::of(record, user, now));
+        let missed = match judged.verdict {
+            Verdict::Rejected => Some(Missed::of(record, user, now)),
+            Verdict::TwoCodesNeeded => Some(Missed::of(record, user, now).untold()),
+            _ => None,
+        };
         let emptied = (judged.charged > 0 && ask != Ask::OneCode).then(|| record.pool_word(now.source, now.moment.now));
         Decision { next, outcome: Self { judged, reason, ask, missed, emptied } }
     }
@@ -344,7 +348,7 @@ impl Outcome {
     /// A decoy's outcome, told as that of a name behind which there is nobody.
     fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
-        let missed = self.missed.map(Missed::by_a_decoy);
+        let missed = self.missed.map(Missed::untold);
         Self { judged, reason, ask: self.ask, missed, emptied: None }
     }
 }
