@@ -10,6 +10,7 @@ use subtle::ConstantTimeEq;
 use crate::bound::{bind, is_anothers_own};
 use crate::clock;
 use crate::counter::{self, LOOK_AHEAD};
+use crate::judging::CLOCK_BEFORE_BUILD;
 use crate::new_device::NewDevice;
 use crate::proof::prove;
 use crate::record::{Device, MAX_DEVICES, Record, State};
@@ -17,7 +18,6 @@ use crate::records::Decision;
 use crate::recovery::first_codes;
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
-use crate::verify::CLOCK_BEFORE_BUILD;
 
 impl Service {
     /// `Enroll`: a new device, pending unless an administrator asks for an active one. The key is told only when it is

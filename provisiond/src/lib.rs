@@ -24,6 +24,7 @@ pub mod enroll;
 pub mod events;
 pub mod exemption;
 pub mod grace;
+pub mod judging;
 #[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]
 pub mod kernel;
 mod listing;

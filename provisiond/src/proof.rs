@@ -8,6 +8,7 @@ use common::user::UserName;
 
 use crate::bound::is_anothers_own;
 use crate::codes::Finding;
+use crate::judging::judge;
 use crate::policy::{Circumstances, Judged};
 use crate::record::Record;
 use crate::records::Decision;
@@ -15,7 +16,6 @@ use crate::service::{Call, Service};
 use crate::source::Source;
 use crate::spare;
 use crate::throttle::Moment;
-use crate::verify::judge;
 
 /// What came of a change behind a proof.
 #[must_use]

@@ -7,6 +7,7 @@ use common::secret::Answer;
 
 use crate::caller::Role;
 use crate::clock;
+use crate::judging::CLOCK_BEFORE_BUILD;
 use crate::policy::Circumstances;
 use crate::policy::resync::{self, Resynced};
 use crate::proof::{Proven, prove};
@@ -15,7 +16,6 @@ use crate::records::Decision;
 use crate::service::{Call, Service};
 use crate::source::Source;
 use crate::throttle::Moment;
-use crate::verify::CLOCK_BEFORE_BUILD;
 
 impl Service {
     /// `Resync`: the codes are used up, and open nothing. Who acts for their own sake proves first who they are.

@@ -9,11 +9,11 @@ use common::user::UserName;
 
 use crate::clock;
 use crate::codes::{Codes, Finding, Purpose};
+use crate::judging::{CLOCK_BEFORE_BUILD, Reasoned};
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::Record;
 use crate::records::Decision;
 use crate::service::{Call, Service};
-use crate::verify::{CLOCK_BEFORE_BUILD, Reasoned};
 
 /// Judges a code that no device shows. Who has none is judged by none, in the same time.
 pub(crate) fn judge(

@@ -1,0 +1,244 @@
+//! From an attempt to its outcome: which record judges, the user's or a decoy's, what that takes besides the policy (keys,
+//! the clock), and the record that has to be durable first.
+
+use std::hint::black_box;
+
+use common::config::{Policy, Settings};
+use common::enckey::CannotOpen;
+use common::protocol::{Ask, Verdict};
+use common::secret::{Answer, Key};
+use common::user::UserName;
+
+use crate::bound::{UID_CHANGED, is_anothers};
+use crate::clock;
+use crate::clock::mark::Doubted;
+use crate::codes::Purpose;
+use crate::decoy;
+use crate::policy::{self, Circumstances, Judged};
+use crate::record::Record;
+use crate::records::{Access, Decision, Failure};
+use crate::service::{Call, Service};
+use crate::skew::Missed;
+use crate::spare;
+
+impl Service {
+    /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
+    /// never a success.
+    pub(crate) fn judge_durably(
+        &self,
+        call: &Call<'_>,
+        answer: Option<&Answer>,
+        refund: u32,
+        settings: &Settings,
+        now: &Circumstances<'_>,
+    ) -> Result<Outcome, Failure> {
+        let access = call.access(settings);
+        let usable = |record: &&Record| record.has_usable(now.moment.now, now.service);
+        let by_record = self.records.change(access, |record| match record.filter(usable) {
+            // Nothing of the record counts, spare codes neither.
+            _ if record.is_some_and(|record| is_anothers(record, call, settings)) => {
+                Decision { next: None, outcome: Err(((Verdict::Refused, Some(UID_CHANGED)), None)) }
+            }
+            Some(record) => {
+                let decision = Outcome::of(record, call.user, answer, refund, settings, now);
+                Decision { next: decision.next, outcome: Ok(decision.outcome) }
+            }
+            None => {
+                let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
+                let outcome = match outcome {
+                    Some(judged) if judged.verdict == Verdict::Accepted => {
+                        Ok(Outcome { judged, reason: None, ask: Ask::OneCode, missed: None, emptied: None })
+                    }
+                    refused => Err((nobody(record, call, now), refused)),
+                };
+                Decision { next, outcome }
+            }
+        })?;
+        let (nobody, alone) = match by_record {
+            Ok(outcome) => return Ok(outcome),
+            Err(refused) => refused,
+        };
+        let outcome = self.judge_by_decoy(call, nobody, answer, alone.is_some(), settings, now)?;
+        let finding = alone.and_then(|judged| judged.finding);
+        let reason = finding.and_then(spare::reason).or(outcome.reason);
+        Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ..outcome })
+    }
+
+    /// `wrong`: the answer has been judged already, so it has only to be counted.
+    fn judge_by_decoy(
+        &self,
+        call: &Call<'_>,
+        (verdict, reason): Nobody,
+        answer: Option<&Answer>,
+        wrong: bool,
+        settings: &Settings,
+        now: &Circumstances<'_>,
+    ) -> Result<Outcome, Failure> {
+        let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
+            return Ok(Outcome::without_record(verdict, reason));
+        };
+        let access = Access { user: &name, ..call.access(settings) };
+        // Behind a decoy that is disabled nobody would be judged any more.
+        let policy = Policy { strict: false, ..*now.policy };
+        let now = &Circumstances { policy: &policy, ..*now };
+        let by_decoy = self.records.change(access, |record| {
+            let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
+                return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
+            };
+            let Decision { next, outcome } = match wrong {
+                true => Outcome::judged(&decoy, &name, (policy::spare::wrong(decoy.clone(), now), None), now),
+                false => Outcome::of(&decoy, &name, answer, 0, settings, now),
+            };
+            Decision { next, outcome: outcome.of_nobody(verdict, reason) }
+        });
+        match by_decoy {
+            // It was sealed under a secret that is gone: nobody loses anything.
+            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, reason)),
+            outcome => outcome,
+        }
+    }
+}
+
+/// The verdict on who has no device for this login, and the reason for the log. Stacks let by who is not enrolled, so nobody
+/// is called that whose record may be under another spelling, while the name service does not answer.
+fn nobody(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Nobody {
+    match policy::nobody(record) {
+        Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
+        verdict => (verdict, record.and_then(|record| record.why_unusable(now.moment.now, now.service))),
+    }
+}
+
+/// What is said of who has no device for this login, and the reason for the log.
+pub(crate) type Nobody = (Verdict, Option<&'static str>);
+
+/// What became of an attempt.
+pub(crate) struct Outcome {
+    pub(crate) judged: Judged,
+    /// For the log, where the verdict alone does not say it.
+    pub(crate) reason: Option<&'static str>,
+    /// What to ask for next.
+    pub(crate) ask: Ask,
+    /// The devices that do not show what was typed.
+    pub(crate) missed: Option<Missed>,
+    /// The pool whose last guess it took.
+    pub(crate) emptied: Option<&'static str>,
+}
+
+impl Outcome {
+    fn of(
+        record: &Record,
+        user: &UserName,
+        answer: Option<&Answer>,
+        refund: u32,
+        settings: &Settings,
+        now: &Circumstances<'_>,
+    ) -> Decision<Self> {
+        Self::judged(record, user, judge(record, user, answer, refund, settings, now), now)
+    }
+
+    fn judged(
+        record: &Record,
+        user: &UserName,
+        (mut judged, reason): Reasoned,
+        now: &Circumstances<'_>,
+    ) -> Decision<Self> {
+        let next = judged.next.take();
+        let ask = policy::ask(next.as_ref().or(Some(record)), now);
+        let missed = match judged.verdict {
+            Verdict::Rejected => Some(Missed::of(record, user, now)),
+            Verdict::TwoCodesNeeded => Some(Missed::of(record, user, now).untold()),
+            _ => None,
+        };
+        let emptied = (judged.charged > 0 && ask != Ask::OneCode).then(|| record.pool_word(now.source, now.moment.now));
+        Decision { next, outcome: Self { judged, reason, ask, missed, emptied } }
+    }
+
+    pub(crate) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
+        Self { judged: Judged::unlooked(verdict), reason, ask: Ask::OneCode, missed: None, emptied: None }
+    }
+
+    /// A decoy's outcome, told as that of a name behind which there is nobody.
+    fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
+        let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
+        let missed = self.missed.map(Missed::untold);
+        Self { judged, reason, ask: self.ask, missed, emptied: None }
+    }
+}
+
+/// An attempt, judged, with the reason for the log where the verdict alone does not say it.
+pub(crate) type Reasoned = (Judged, Option<&'static str>);
+
+pub(crate) fn judge(
+    record: &Record,
+    user: &UserName,
+    answer: Option<&Answer>,
+    refund: u32,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) -> Reasoned {
+    if let Some(code) = answer.and_then(Answer::spare) {
+        return spare::judge(record, user, (code, Purpose::Login), refund, settings, now);
+    }
+    if !clock::can_be(now.moment.now) {
+        return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
+    }
+    let answer = match policy::admit(record, answer, now) {
+        Ok(answer) => answer,
+        Err(Verdict::TwoCodesNeeded) => return (unjudged(record, user, answer, settings, now), None),
+        Err(verdict) => return (Judged::unlooked(verdict), None),
+    };
+    let Ok(keys) = usable_keys(record, user, settings, now) else {
+        return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
+    };
+    let mut judged = policy::judge(record, &keys, answer, refund, now);
+    reseal(&mut judged, record, &keys, user, settings, now);
+    let reason = || policy::doubted(now).unwrap_or(Doubted::Store).word();
+    let reason = (judged.verdict == Verdict::Refused).then(reason);
+    (judged, reason)
+}
+
+/// A single code that is not judged takes as long as one that is: the keys are opened and the code is compared, and what
+/// comes of it is thrown away; the record is written as it was.
+fn unjudged(
+    record: &Record,
+    user: &UserName,
+    answer: Option<&Answer>,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) -> Judged {
+    if let (Ok(keys), Some(answer)) = (usable_keys(record, user, settings, now), answer) {
+        drop(black_box(policy::judge(record, &keys, answer, 0, now)));
+    }
+    Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
+}
+
+fn usable_keys(
+    record: &Record,
+    user: &UserName,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) -> Result<Vec<Key>, CannotOpen> {
+    record.usable(now.moment.now, now.service).map(|device| device.key(user, &settings.secrets)).collect()
+}
+
+/// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
+fn reseal(
+    judged: &mut Judged,
+    record: &Record,
+    keys: &[Key],
+    user: &UserName,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) {
+    let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
+        return;
+    };
+    let usable = record.usable(now.moment.now, now.service);
+    let key = usable.zip(keys).find(|(device, _)| device.name == *name).map(|(_, key)| key);
+    if let (Some(device), Some(key)) = (next.device_mut(name), key) {
+        device.reseal(user, key, &settings.secrets);
+    }
+}
+
+/// Why nothing is judged on a machine that has lost its clock.
+pub(crate) const CLOCK_BEFORE_BUILD: &str = "clock_before_build";
