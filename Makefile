@@ -54,7 +54,7 @@ check: ## format, lints, docs, licences, unit tests: at most 5 minutes, no root
 	cargo test --locked --workspace --exclude tests
 	@[ "$$(id -u)" -eq 0 ] || echo 'Not seen without root: libpam, sshd, sudo, su, power cuts (`make test`).'
 
-test: root check ## check, then everything that needs root and real servers: at most 15 minutes (root)
+test: root check ## check, then everything that needs root and real servers: at most 25 minutes (root)
 	@packaging/need test
 	cargo build --locked --workspace
 	cargo build --locked -p pam_totp
