@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::rules::{group, service};
 use crate::text::printable;
 use crate::user::UserName;
 
@@ -64,7 +65,7 @@ pub(crate) struct RawRoles {
 impl RawRoles {
     /// The roles, or the key that cannot be used and why.
     pub(crate) fn check(self) -> Result<Roles, (&'static str, String)> {
-        let group = |key, group: Option<String>| group.map(group_name).transpose().map_err(|why| (key, why));
+        let group = |key, text: Option<String>| text.as_deref().map(named_group).transpose().map_err(|why| (key, why));
         Ok(Roles {
             admin_group: group("provisiond.admin-group", self.admin_group)?,
             helpdesk_group: group("provisiond.helpdesk-group", self.helpdesk_group)?,
@@ -146,28 +147,26 @@ impl RawVerifier {
         if self.services.is_empty() || self.services.len() > MAX_SERVICES {
             return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
         }
-        if let Some(odd) = self.services.iter().find(|service| !is_name(service)) {
-            return Err(format!("'{}' is no name of a PAM service", printable(odd)));
-        }
-        let users_group = group_name(self.users_group)?;
-        Ok(Verifier { name, user, services: self.services, users_group, trusted_rhost: self.trusted_rhost })
+        let wrong = |text: &str, why| format!("'{}': {why}", printable(text));
+        let services = self.services.iter().map(|text| service(text).map_err(|why| wrong(text, why)));
+        let services = services.collect::<Result<_, _>>()?;
+        Ok(Verifier {
+            name,
+            user,
+            services,
+            users_group: named_group(&self.users_group)?,
+            trusted_rhost: self.trusted_rhost,
+        })
     }
 }
 
-fn group_name(group: String) -> Result<String, String> {
-    if is_name(&group) { Ok(group) } else { Err(format!("'{}' is no name of a group", printable(&group))) }
-}
-
-fn is_name(text: &str) -> bool {
-    let odd = |c: char| c.is_control() || matches!(c, '/' | ':' | ',');
-    !text.is_empty() && text.len() <= MAX_BYTES && text.trim() == text && !text.contains(odd)
+fn named_group(text: &str) -> Result<String, String> {
+    group(text).map_err(|why| format!("'{}': {why}", printable(text)))
 }
 
 const MAX_VERIFIERS: usize = 16;
 const MAX_NAME: usize = 32;
 const MAX_SERVICES: usize = 16;
-/// Of the name of a service or a group.
-const MAX_BYTES: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -203,8 +202,9 @@ mod tests {
             (one("a", "u:v", "[s]", "g"), "a user name cannot contain"),
             (one("a", "root", "[s]", "g"), "root asks for everybody"),
             (one("a", "u", "[]", "g"), "1 to 16 services"),
-            (one("a", "u", "[a/b]", "g"), "no name of a PAM service"),
-            (one("a", "u", "[s]", "''"), "no name of a group"),
+            (one("a", "u", "[a/b]", "g"), "a file's name in /etc/pam.d"),
+            (one("a", "u", "[Login]", "g"), "in small letters"),
+            (one("a", "u", "[s]", "''"), "no group can have that name"),
             (verifiers("a: {user: u, services: [s]}"), "users-group"),
             (verifiers("a: {user: u, services: [s], users-group: g, service: x}"), "service"),
             (verifiers("a: {user: u, services: [s], users-group: g, trusted-rhost: maybe}"), "trusted-rhost"),

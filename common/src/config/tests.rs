@@ -1,0 +1,272 @@
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use super::*;
+use crate::audit::{Delivery, Format};
+
+const SECRETS: &str = "1: 0123456789abcdef\n";
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        folder.write("secrets", SECRETS, 0o640);
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str, mode: u32) {
+        std::fs::write(self.path(name), text).unwrap();
+        std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn trust(&self) -> Trust {
+        let daemon_uid = nix::unistd::geteuid().as_raw();
+        Trust { daemon_uid, credentials: Some(self.0.path().to_owned()) }
+    }
+
+    fn load(&self, text: &str) -> Result<Settings, ConfigError> {
+        self.write("settings.yaml", text, 0o640);
+        Settings::load(&self.path("settings.yaml"), &self.trust())
+    }
+
+    fn refusal(&self, text: &str) -> String {
+        self.load(text).map(|settings| panic!("taken: {settings:?}")).unwrap_err().to_string()
+    }
+}
+
+#[test]
+fn an_empty_file_means_the_defaults() {
+    for text in ["", "# nothing\n", "totp:\n", "totp: {context: }\npolicy:\n", "other: {a: 1}\n"] {
+        let settings = Folder::new().load(text).unwrap();
+        assert_eq!(settings.new_device.parameters, Parameters::default());
+        assert_eq!(settings.new_device.label, "{user}@{host}");
+        assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: DEFAULT_REFILL, strict: false });
+        assert_eq!(settings.store, SledSettings { path: DEFAULT_STORE.into(), cache_mib: 32 });
+        assert_eq!((settings.self_service, settings.bind_uid), (SelfService::WithProof, true));
+        assert_eq!((settings.roles, settings.new_device.issuer), (Roles::default(), None));
+        assert_eq!(settings.encrypt_cost, 14);
+        assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
+        assert_eq!(settings.audit, AuditSettings::default());
+        assert_eq!(settings.exemptions, Exemptions::default());
+        assert_eq!(settings.recovery, Recovery { codes: 10, expire: None });
+    }
+}
+
+#[test]
+fn everything_can_be_set() {
+    let folder = Folder::new();
+    let text = format!(
+        "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
+         provisiond:\n  store: {{sled: {{path: /srv/store, cache_mib: 8}}}}\n  admin_group: wheel\n  helpdesk_group: help\n\
+         \x20 verifiers: {{vpn: {{user: openvpn, services: [openvpn], users_group: vpn}}}}\n\
+         policy: {{window: 0, budget: 0, refill: 2h, strict: true, self_service: off, bind-uid: false}}\n\
+         limits: {{per_source: 9, trusted-sources: [192.0.2.0/24, '::1']}}\n\
+         audit: {{delivery: required, format: json}}\nrecovery: {{codes: 3, expire: 365d}}\n\
+         rules: [{{name: lan, from: [192.0.2.0/24]}}]\nroll_out: {{observe: true}}\nunknown_users: deny\n\
+         grace: {{same_host: {{for: 5m, services: [sudo]}}}}\n",
+        folder.path("secrets").display()
+    );
+    let settings = folder.load(&text).unwrap();
+    assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
+    assert_eq!(settings.new_device.issuer.unwrap().as_str(), "x y");
+    assert_eq!(settings.store, SledSettings { path: "/srv/store".into(), cache_mib: 8 });
+    assert_eq!((settings.self_service, settings.bind_uid), (SelfService::Off, false));
+    assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
+    assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));
+    assert_eq!(settings.roles.verifiers.len(), 1);
+    assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200), strict: true });
+    assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
+    assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
+    let Exemptions { rules, roll_out, unknown_users, grace } = settings.exemptions;
+    assert!(grace.same_host.is_some() && grace.same_source.is_none());
+    assert_eq!((rules[0].name.as_str(), roll_out.observe, unknown_users), ("lan", true, UnknownUsers::Deny));
+    assert_eq!(settings.recovery, Recovery { codes: 3, expire: Some(Duration::from_secs(365 * 86400)) });
+}
+
+#[test]
+fn one_word_says_what_becomes_of_a_login_whose_line_is_lost() {
+    for (word, delivery) in [("best-effort", Delivery::BestEffort), ("required", Delivery::Required)] {
+        let settings = Folder::new().load(&format!("audit: {word}\n")).unwrap();
+        assert_eq!(settings.audit, AuditSettings { delivery, format: Format::Text });
+    }
+}
+
+#[test]
+fn secrets_may_stand_in_the_settings_with_integer_tags_and_all_digit_values() {
+    let text = "totp:\n  context:\n    secrets: {1: 1234567890123456, 2016: abcdefghijklmnop}\n";
+    assert_eq!(Folder::new().load(text).unwrap().secrets.default_tag().as_str(), "2016");
+    let text = "totp:\n  context:\n    secrets: |\n      1: 1234567890123456\n";
+    assert_eq!(Folder::new().load(text).unwrap().secrets.default_tag().as_str(), "1");
+}
+
+#[test]
+fn a_settings_file_of_the_lineage_loads_as_it_stands() {
+    let context = "context:\n  digits: 8\n  alg: sha256\n  period: 60\n  label: token_label_123\n  \
+         issuer: my_application_name\n  default_tag: 1479568656\n  encrypt_cost: 12\n  secrets:\n    \
+         1479568656:  9xEF7DRojqkJLUENWmOoF3ZCWz3kFHylDCES92dSvYV\n    7: 12345678901234567890\n";
+    let indented = |by: &str| context.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
+    for text in [
+        context.to_owned(),
+        format!("totp:\n{}", indented("    ")),
+        format!(
+            "AUTHC_CONFIG:\n    account_lock_threshold: 3\n    totp:\n        \
+             mfa_dispatcher: yosai_totp_sms.SMSDispatcher\n{}SESSION_CONFIG: {{a: 1}}\n",
+            indented("        ")
+        ),
+    ] {
+        let settings = Folder::new().load(&text).unwrap();
+        assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
+        assert_eq!(settings.new_device.label, "token_label_123");
+        assert_eq!(settings.new_device.issuer.unwrap().as_str(), "my_application_name");
+        assert_eq!((settings.secrets.default_tag().as_str(), settings.encrypt_cost), ("1479568656", 12));
+        assert_eq!(settings.secrets.secret("7"), Some(&b"12345678901234567890"[..]));
+    }
+}
+
+#[test]
+fn weak_secrets_are_taken_where_the_settings_say_so() {
+    let secrets = "context: {secrets: {1: 0123456789abcdef, 2: weak}, default-tag: 1}";
+    let folder = Folder::new();
+    assert!(folder.refusal(&format!("totp: {{{secrets}}}")).contains("'2' has fewer than 16"));
+    for key in ["allow-weak-secrets", "allow_weak_secrets"] {
+        let settings = folder.load(&format!("totp: {{{key}: true, {secrets}}}")).unwrap();
+        assert_eq!(settings.secrets.secret("2"), Some(&b"weak"[..]));
+    }
+    assert!(folder.refusal(&format!("totp: {{allow-weak-secrets: false, {secrets}}}")).contains("'2'"));
+    for nothing in ["", "null", "~", "''"] {
+        let text = format!("totp: {{allow-weak-secrets: true, context: {{secrets: {{1: {nothing}}}}}}}");
+        assert!(folder.refusal(&text).contains("'1'"), "{nothing:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_a_sentence() {
+    let folder = Folder::new();
+    for (text, part) in [
+        ("totp:\n  context:\n    digts: 6\n", "line 3"),
+        ("totp: {contxt: {}}\n", "contxt"),
+        ("policy:\n  window: wide\n", "line 2"),
+        ("policy: {window: -1}\n", "line 1"),
+        ("policy: {window: 11}\n", "policy.window"),
+        ("policy: {budget: 1001}\n", "policy.budget"),
+        ("policy: {refill: soon}\n", "24h"),
+        ("policy: {self-service: free}\n", "with-proof"),
+        ("policy: {bind-uid: 1000}\n", "line 1"),
+        ("policy: {strict: 100}\n", "line 1"),
+        ("policy: {refill: 1s}\n", "policy.refill"),
+        ("policy: {refill: 99999999999999999999d}\n", "24h"),
+        ("policy: {budget: 1, budget: 2}\n", "duplicate"),
+        ("limits: {per-source: -1}\n", "line 1"),
+        ("limits: {per-user: 1}\n", "per-user"),
+        ("limits: {trusted-sources: [192.0.2.1/24]}\n", "limits.trusted-sources"),
+        ("limits: {trusted-sources: all}\n", "line 1"),
+        ("recovery: {codes: 11}\n", "recovery.codes"),
+        ("recovery: {codes: -1}\n", "line 1"),
+        ("recovery: {expire: 1h}\n", "recovery.expire"),
+        ("recovery: {expire: nie}\n", "'never'"),
+        ("recovery: {uses: 1}\n", "uses"),
+        ("\naudit: always\n", "line 2"),
+        ("audit: {delivery: sometimes}\n", "`best-effort`"),
+        ("audit: {queue: 5}\n", "queue"),
+        ("audit: [required]\n", "'best-effort', 'required', or"),
+        ("rules:\n- name: lan\n  form: [192.0.2.0/24]\n", "line 3"),
+        ("rules: [{name: lan}]\n", "'rules': rule 'lan': it has no condition"),
+        ("rules: {lan: {}}\n", "line 1"),
+        ("roll-out: {enforce-after: {staff: soon}}\n", "'roll-out': 'staff'"),
+        ("unknown-users: allow\n", "line 1"),
+        ("grace: {same-host: {for: 5m, services: []}}\n", "'grace': 'same-host'"),
+        ("provisiond: {store: {etcd: {}}}\n", "etcd"),
+        ("provisiond: {admin-group: ''}\n", "provisiond.admin-group"),
+        ("provisiond: {helpdesk-group: [a]}\n", "line 1"),
+        ("provisiond: {verifiers: {a: {user: root, services: [s], users-group: g}}}\n", "provisiond.verifiers"),
+        ("provisiond: {verifiers: {a: {}}}\n", "line 1"),
+        ("provisiond: {store: sled}\n", "line 1"),
+        ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),
+        ("totp: {context: {digits: 5}}\n", "6 to 10"),
+        ("totp: {context: {digits: 256}}\n", "line 1"),
+        ("totp: {context: {alg: md5}}\n", "sha1"),
+        ("totp: {context: {period: 1}}\n", "15 to 120"),
+        ("totp: {context: {issuer: 'a:b'}}\n", "without ':'"),
+        ("totp: {context: {label: '{foo}'}}\n", "only {user} and {host}"),
+        ("totp: {context: {label: '{user}@{Host}'}}\n", "only {user} and {host}"),
+        ("totp: {context: {label: '{user'}}\n", "only {user} and {host}"),
+        ("totp: {context: {label: '{{user}}'}}\n", "only {user} and {host}"),
+        (
+            "totp: {context: {secrets-path: 5}}\n",
+            "'totp.context.secrets-path': the secrets file is given by its whole path",
+        ),
+        ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "whole path"),
+        ("totp: {context: {secrets: {1: short}}}\n", "fewer than 16"),
+        ("totp: {context: {secrets: {}}}\n", "--new-secret"),
+        ("totp: {context: {default-tag: 9}}\n", "default tag"),
+        ("totp: {context: {secrets: {1: 0123456789abcdef, 1: 0123456789abcdeg}}}\n", "repeated"),
+        ("totp: {context: {secrets: {1: 0123456789abcdef}, secrets-path: /x}}\n", "keep one"),
+        ("totp: {context: {secrets: '1: 0123456789abcdef'}}\n", "no line end"),
+        ("totp: {context: {secrets: [1, 2]}}\n", "line 1"),
+        ("totp: {context: {encrypt-cost: 23}}\n", "between 0 and 22"),
+        ("totp: {context: {encrypt-cost: -1}}\n", "line 1"),
+        ("totp: {allow-weak-secrets: sometimes}\n", "line 1"),
+        ("totp: {}\nAUTHC_CONFIG: {totp: {}}\n", "more than one place"),
+        ("totp: {}\ncontext: {}\n", "more than one place"),
+        ("AUTHC_CONFIG: {totp: {contxt: {}}}\n", "contxt"),
+        ("- a list\n", "expected sections"),
+        ("a: [\n", "line"),
+        ("&a [*a]\n", "expected sections"),
+    ] {
+        let sentence = folder.refusal(text);
+        assert!(sentence.contains(part), "{text:?}: {sentence}");
+        assert!(!sentence.contains("0123456789"), "a secret is shown: {sentence}");
+    }
+}
+
+#[test]
+fn too_much_is_not_even_parsed() {
+    let folder = Folder::new();
+    assert!(folder.refusal(&format!("# {}\n", "x".repeat(100 * 1024))).contains("larger than 65536"));
+    assert!(folder.load(&format!("# {}\n", "x".repeat(MAX_BYTES - 3))).is_ok());
+    assert!(folder.refusal(&"{a: ".repeat(16_000)).contains("settings.yaml"));
+}
+
+#[test]
+fn files_that_others_could_have_written_are_refused() {
+    let folder = Folder::new();
+    let load = |name: &str| Settings::load(&folder.path(name), &folder.trust()).map(drop).unwrap_err().to_string();
+    for mode in [0o660, 0o602, 0o666] {
+        folder.write("settings.yaml", "", mode);
+        assert!(load("settings.yaml").contains("chmod go-w"), "{mode:o}");
+    }
+    folder.write("settings.yaml", "totp: {context: {secrets: {1: 0123456789abcdef}}}", 0o644);
+    assert!(load("settings.yaml").contains("chmod o="));
+    folder.write("settings.yaml", "", 0o644);
+    assert!(Settings::load(&folder.path("settings.yaml"), &folder.trust()).is_ok());
+    folder.write("secrets", SECRETS, 0o644);
+    assert!(load("settings.yaml").contains("secrets: holds secrets"));
+    std::fs::remove_file(folder.path("secrets")).unwrap();
+    assert!(load("settings.yaml").contains("secrets: cannot be read"));
+    symlink(folder.path("settings.yaml"), folder.path("link")).unwrap();
+    assert!(load("link").contains("symbolic link"));
+    assert!(load(".").contains("not an ordinary file"));
+    nix::unistd::mkfifo(&folder.path("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    assert!(load("pipe").contains("not an ordinary file"));
+    std::fs::write(folder.path("binary"), b"\xff\xfe").unwrap();
+    assert!(load("binary").contains("UTF-8"));
+    assert!(load("missing").contains("cannot be read"));
+}
+
+#[test]
+fn files_of_strangers_are_refused() {
+    let folder = Folder::new();
+    folder.write("settings.yaml", "", 0o640);
+    let ours = nix::unistd::geteuid();
+    if ours.is_root() {
+        std::os::unix::fs::chown(folder.path("settings.yaml"), Some(12345), None).unwrap();
+    }
+    let trust = Trust { daemon_uid: 4_000_000_000, credentials: None };
+    let sentence = Settings::load(&folder.path("settings.yaml"), &trust).unwrap_err().to_string();
+    let owner = if ours.is_root() { 12345 } else { ours.as_raw() };
+    assert!(sentence.contains(&format!("belongs to uid {owner}")), "{sentence}");
+}

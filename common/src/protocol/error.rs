@@ -1,0 +1,122 @@
+//! What a call is answered with when there is no reply.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{NAME, from_object};
+
+/// An error reply: the caller's fault, not allowed, or ours.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The caller's role does not allow this.
+    #[error("not permitted: run this as root or as a member of the administrators' group")]
+    PermissionDenied,
+    /// Nobody of that name has a record.
+    #[error("nobody of that name is enrolled: 'totpctl enroll' does it")]
+    NoSuchUser,
+    /// Somebody of that name has a record already.
+    #[error("somebody of that name has a record already: 'totpctl show' tells of it, 'totpctl forget' removes it")]
+    UserExists,
+    /// No such device, or several and none was named.
+    #[error("no such device, or several and none was named: 'totpctl show' lists them, --device names one")]
+    NoSuchDevice,
+    /// A device of that name or with that key exists.
+    #[error("the user has a device of that name or with that key: choose another name, or revoke it first")]
+    DeviceExists,
+    /// The device is not waiting for its first code.
+    #[error("the device is not waiting to be confirmed: 'totpctl show' tells its state")]
+    NotPending,
+    /// A current code of an active device is needed.
+    #[error(
+        "a current, unused code of an active device is needed, or a recovery code: type the next one, or ask an \
+         administrator"
+    )]
+    ProofRequired,
+    /// A parameter cannot be taken.
+    #[error("{why} (parameter '{field}')")]
+    BadParameter {
+        /// Which one.
+        field: String,
+        /// Why, in a sentence.
+        why: String,
+    },
+    /// The user's record cannot be trusted.
+    #[error("the user's stored record was altered, or its application secret is missing: restore one or the other")]
+    RecordDamaged,
+    /// The store does not work now.
+    #[error("the store does not work now: the daemon's log says why")]
+    StoreUnavailable,
+    /// Too many callers.
+    #[error("the daemon has too much to do: try again")]
+    Busy,
+    /// The message was too long.
+    #[error("the message was longer than 65,536 bytes")]
+    TooLarge,
+    /// One of `org.varlink.service`'s own errors: an unknown interface or method.
+    #[error("the daemon does not know this call ({0}): are totpctl and provisiond of one version?")]
+    Varlink(String),
+}
+
+impl Error {
+    /// The qualified name and the parameters, as they travel.
+    #[must_use]
+    pub fn to_wire(&self) -> (String, serde_json::Value) {
+        let own = |name: &str| (format!("{NAME}.{name}"), serde_json::json!({}));
+        match self {
+            Self::PermissionDenied => own("PermissionDenied"),
+            Self::NoSuchUser => own("NoSuchUser"),
+            Self::UserExists => own("UserExists"),
+            Self::NoSuchDevice => own("NoSuchDevice"),
+            Self::DeviceExists => own("DeviceExists"),
+            Self::NotPending => own("NotPending"),
+            Self::ProofRequired => own("ProofRequired"),
+            Self::BadParameter { field, why } => {
+                (format!("{NAME}.BadParameter"), serde_json::json!({ "field": field, "why": why }))
+            }
+            Self::RecordDamaged => own("RecordDamaged"),
+            Self::StoreUnavailable => own("StoreUnavailable"),
+            Self::Busy => own("Busy"),
+            Self::TooLarge => own("TooLarge"),
+            Self::Varlink(name) => (name.clone(), serde_json::json!({})),
+        }
+    }
+
+    /// Reads an error reply; an unknown name is kept as [`Error::Varlink`].
+    #[must_use]
+    pub fn from_wire(name: &str, parameters: Option<&RawValue>) -> Self {
+        let known = [
+            Self::PermissionDenied,
+            Self::NoSuchUser,
+            Self::UserExists,
+            Self::NoSuchDevice,
+            Self::DeviceExists,
+            Self::NotPending,
+            Self::ProofRequired,
+            Self::RecordDamaged,
+            Self::StoreUnavailable,
+            Self::Busy,
+            Self::TooLarge,
+        ];
+        if let Some(error) = known.into_iter().find(|e| e.to_wire().0 == name) {
+            return error;
+        }
+        if name.strip_prefix(NAME) == Some(".BadParameter") {
+            let told =
+                parameters.and_then(|p| from_object::<BadParameter>(p.get().as_bytes()).ok()).unwrap_or_default();
+            return Self::BadParameter { field: told.field, why: told.why };
+        }
+        Self::Varlink(name.to_owned())
+    }
+
+    /// A parameter that cannot be taken, and why.
+    #[must_use]
+    pub fn bad(field: &str, why: impl std::fmt::Display) -> Self {
+        Self::BadParameter { field: field.to_owned(), why: why.to_string() }
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct BadParameter {
+    field: String,
+    why: String,
+}

@@ -1,0 +1,140 @@
+//! The two calls of a login.
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::SecretText;
+
+/// `Challenge`: what to ask the person for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Challenge {
+    /// Account name.
+    pub user: String,
+    /// PAM service.
+    pub service: String,
+    /// Where the login comes from, as PAM knows it.
+    pub rhost: Option<String>,
+    /// The terminal, as PAM knows it.
+    pub tty: Option<String>,
+    /// What the service file says.
+    pub options: Option<LoginOptions>,
+}
+
+/// What the service file says of its service, besides what concerns the module alone. Taken from root's processes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginOptions {
+    /// Seconds in which an accepted code of this service goes on to count, from the very same source.
+    pub grace_period: Option<u32>,
+    /// True: nothing is learned of the device's clock.
+    pub noskewadj: Option<bool>,
+}
+
+/// Reply to [`Challenge`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ChallengeReply {
+    /// What to ask for.
+    pub ask: Ask,
+    /// Joins the tries of one login.
+    pub conversation: String,
+    /// Whether the user ever had an active device; told to root only.
+    pub enrolled: Option<bool>,
+    /// The lengths of the user's codes, each once; told to root only.
+    pub digits: Option<Vec<u8>>,
+}
+
+/// What the person is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ask {
+    /// The current code.
+    OneCode,
+    /// The current code and the one after it.
+    TwoCodes,
+    /// The current code and the two after it.
+    ThreeCodes,
+    /// No code. The attempt is made all the same, without any.
+    Nothing,
+}
+
+/// `Verify`: the attempt.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// Account name.
+    pub user: String,
+    /// From [`ChallengeReply`], if there was one.
+    pub conversation: Option<String>,
+    /// What the person typed.
+    pub codes: Vec<SecretText>,
+    /// PAM service.
+    pub service: String,
+    /// Where the login comes from, as PAM knows it.
+    pub rhost: Option<String>,
+    /// The terminal, as PAM knows it.
+    pub tty: Option<String>,
+    /// What the service file says.
+    pub options: Option<LoginOptions>,
+}
+
+/// Reply to [`Verify`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct VerifyReply {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What the person has to be asked for next.
+    pub ask: Ask,
+    /// With `already_used`: seconds until the device shows the next code.
+    pub retry_after: Option<u64>,
+    /// The device whose code it was.
+    pub device: Option<String>,
+    /// With `exempt`: the name of the rule.
+    pub rule: Option<String>,
+    /// After a recovery code was used: how many are left; told to root only.
+    pub recovery_codes_left: Option<usize>,
+}
+
+impl VerifyReply {
+    /// A verdict, and nothing more to say.
+    #[must_use]
+    pub fn bare(verdict: Verdict, ask: Ask) -> Self {
+        Self { verdict, ask, retry_after: None, device: None, rule: None, recovery_codes_left: None }
+    }
+}
+
+/// What became of an attempt. The interface file says what each means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[must_use]
+#[expect(missing_docs, reason = "documented where clients read it, in the interface file")]
+pub enum Verdict {
+    Accepted,
+    Exempt,
+    Rejected,
+    AlreadyUsed,
+    Malformed,
+    TwoCodesNeeded,
+    NotEnrolled,
+    Disabled,
+    Refused,
+    Busy,
+}
+
+impl Verdict {
+    /// The word of the wire and of the audit lines.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Exempt => "exempt",
+            Self::Rejected => "rejected",
+            Self::AlreadyUsed => "already_used",
+            Self::Malformed => "malformed",
+            Self::TwoCodesNeeded => "two_codes_needed",
+            Self::NotEnrolled => "not_enrolled",
+            Self::Disabled => "disabled",
+            Self::Refused => "refused",
+            Self::Busy => "busy",
+        }
+    }
+}

@@ -1,0 +1,487 @@
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+
+use tempfile::TempDir;
+
+use super::*;
+
+fn clock() -> Arc<Clock> {
+    Clock::of_this_machine(|_| ())
+}
+
+/// A folder for a store, its witnesses and copies of it.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn place(&self, mirror: bool) -> Place {
+        let mirror = mirror.then(|| self.path("generation"));
+        Place { path: self.path("store"), cache_mib: 1, mirror }
+    }
+
+    fn open(&self) -> SledStore {
+        self.try_open(true).unwrap()
+    }
+
+    fn try_open(&self, mirror: bool) -> Result<SledStore, OpenError> {
+        SledStore::open(&self.place(mirror), clock(), |why| panic!("{why}"))
+    }
+
+    fn open_at_once(&self) -> Result<SledStore, OpenError> {
+        let around = Surroundings { patience: Duration::ZERO, sync: Box::new(File::sync_data) };
+        SledStore::open_with(around, &self.place(true), clock(), |why| panic!("{why}"))
+    }
+
+    /// Has sled alone open the store, once it is closed.
+    fn tamper(&self, tamper: impl FnOnce(&Db)) {
+        drop(lock(&self.path("store/db"), soon()).unwrap());
+        tamper(&::sled::Config::new().path(self.path("store")).open().unwrap());
+    }
+
+    /// A store of `updates` updates of five users, closed.
+    fn filled(updates: u64) -> Self {
+        let home = Self::new();
+        let store = home.open();
+        (0..updates).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
+        drop(store);
+        home
+    }
+
+    fn refusal(&self) -> String {
+        self.try_open(true).err().expect("it was opened").to_string()
+    }
+
+    fn remove(&self, name: &str) {
+        let path = self.path(name);
+        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    if from.is_file() {
+        std::fs::copy(from, to).unwrap();
+        return;
+    }
+    std::fs::create_dir_all(to).unwrap();
+    for entry in from.read_dir().unwrap() {
+        let entry = entry.unwrap();
+        copy(&entry.path(), &to.join(entry.file_name()));
+    }
+}
+
+fn user(name: &str) -> UserName {
+    UserName::new(name).unwrap()
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(60)
+}
+
+/// A record that says which update wrote it, and is long enough to be hit.
+fn record(update: u64) -> Vec<u8> {
+    update.to_be_bytes().repeat(20)
+}
+
+fn put(store: &SledStore, name: &str, update: u64) {
+    let answer = match store.load(&user(name)).unwrap() {
+        Some(stored) => store.replace(&user(name), stored.version, record(update), soon()),
+        None => store.insert_new(&user(name), record(update), soon()),
+    };
+    assert!(matches!(answer, Ok(Outcome::Done(_))), "{answer:?}");
+}
+
+fn mark(home: &Home) -> Option<Mark> {
+    Marker::read(&home.path("store")).unwrap().mark()
+}
+
+fn generation(store: &SledStore) -> u64 {
+    store.health().unwrap().generation
+}
+
+#[test]
+fn updates_of_one_group_are_judged_one_after_the_other() {
+    let home = Home::new();
+    let store = home.open();
+    let update = |expected: Option<u64>, record: Option<u8>| {
+        let (expected, record) = (expected.map(Version), record.map(|byte| vec![byte]));
+        vec![Change { user: user("alice"), expected, record }]
+    };
+    let group = vec![
+        update(None, Some(1)),
+        update(None, Some(2)),
+        update(Some(1), Some(3)),
+        update(Some(1), Some(4)),
+        update(Some(2), None),
+        update(Some(2), Some(5)),
+        update(None, Some(6)),
+    ];
+    let (db, log) = (store.db.clone().unwrap(), File::open(home.path("store/db")).unwrap());
+    let mut writer = Writer {
+        path: home.path("store"),
+        db,
+        log,
+        sync: Box::new(File::sync_data),
+        marker: Marker::read(&home.path("store")).unwrap(),
+        marker_due: None,
+        mirror: Mirror::open(None).unwrap().0,
+        clock: clock(),
+        summary: Summary::default(),
+        shared: Arc::clone(&store.summary),
+    };
+    let answers: Vec<_> = writer.apply(group).unwrap().into_iter().map(Result::unwrap).collect();
+    let done = |version| Outcome::Done(Version(version));
+    let conflict = Outcome::Conflict;
+    assert_eq!(answers, [done(1), conflict, done(2), conflict, done(3), conflict, done(4)]);
+    let stored = store.load(&user("alice")).unwrap().unwrap();
+    assert_eq!((stored.bytes, stored.version), (vec![6], Version(4)));
+    assert_eq!(store.health().unwrap(), Health { kind: "sled", users: 1, generation: 4 });
+}
+
+#[test]
+fn a_store_that_was_put_back_is_noticed_once_and_remembered() {
+    for mirror_alone in [false, true] {
+        let home = Home::filled(10);
+        copy(&home.path("store"), &home.path("yesterday"));
+        let store = home.open();
+        put(&store, "user-1", 10);
+        let before = generation(&store);
+        drop(store);
+        home.remove("store");
+        copy(&home.path("yesterday"), &home.path("store"));
+        home.remove(if mirror_alone { "store.marker" } else { "generation" });
+        let store = home.open();
+        assert_eq!(store.rolled_back_tick(), Some(0));
+        assert!(generation(&store) > before);
+        put(&store, "user-2", 11);
+        let after = generation(&store);
+        drop(store);
+        let store = home.open();
+        assert_eq!((store.rolled_back_tick(), generation(&store)), (Some(0), after), "noticed twice");
+    }
+}
+
+#[test]
+fn a_store_that_nobody_touched_is_not_suspected() {
+    let home = Home::filled(10);
+    for mirror in [true, false, true] {
+        let store = home.try_open(mirror).unwrap();
+        assert_eq!(store.rolled_back_tick(), None);
+        put(&store, "user-1", 11);
+    }
+    std::fs::write(home.path("generation"), "nonsense").unwrap();
+    assert_eq!(home.open().rolled_back_tick(), None);
+    assert_eq!(std::fs::read_to_string(home.path("generation")).unwrap().trim(), "00000000000000000013");
+}
+
+#[test]
+fn a_store_that_lost_everything_is_refused_until_its_marker_is_removed() {
+    for loss in ["folder", "log", "emptied log", "another, empty store"] {
+        let home = Home::filled(10);
+        home.remove("generation");
+        match loss {
+            "folder" => home.remove("store"),
+            "log" => home.remove("store/db"),
+            "emptied log" => std::fs::write(home.path("store/db"), "").unwrap(),
+            _ => {
+                let other = Home::filled(0);
+                home.remove("store");
+                copy(&other.path("store"), &home.path("store"));
+            }
+        }
+        for _ in 0..2 {
+            let refusal = home.refusal();
+            assert!(refusal.contains("is empty") && refusal.contains("restore a backup"), "{loss}: {refusal}");
+        }
+        assert!(loss != "folder" || !home.path("store").exists(), "nothing is made before it is refused");
+        home.remove("store.marker");
+        if loss != "log" && loss != "emptied log" {
+            assert_eq!(home.open().health().unwrap().users, 0);
+        }
+    }
+}
+
+#[test]
+fn the_last_user_can_be_removed() {
+    for clean in [true, false] {
+        let home = Home::filled(1);
+        let store = home.open();
+        let version = store.load(&user("user-0")).unwrap().unwrap().version;
+        assert!(matches!(store.remove(&user("user-0"), version, soon()), Ok(Outcome::Done(_))));
+        let before = mark(&home);
+        drop(store);
+        if !clean {
+            // As if it had been killed, with the marker still saying that there is a user.
+            Marker::read(&home.path("store")).unwrap().write(before.unwrap()).unwrap();
+        }
+        let store = home.open();
+        assert_eq!((store.health().unwrap().users, store.rolled_back_tick()), (0, None));
+    }
+}
+
+#[test]
+fn the_marker_speaks_of_the_first_user_at_once_and_of_the_others_in_time() {
+    let home = Home::new();
+    let store = home.open();
+    assert_eq!(mark(&home), None);
+    put(&store, "alice", 0);
+    assert_eq!(mark(&home), Some(Mark { users: 1, generation: 1 }));
+    put(&store, "bob", 1);
+    assert_eq!(mark(&home), Some(Mark { users: 1, generation: 1 }));
+    store.close();
+    assert_eq!(mark(&home), Some(Mark { users: 2, generation: 2 }));
+}
+
+#[test]
+fn drafts_of_snapshots_are_removed_and_snapshots_are_kept() {
+    let home = Home::filled(30);
+    drop(home.open());
+    let snapshots = || -> BTreeSet<_> {
+        let entries = home.path("store").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
+        entries.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with("snap.")).collect()
+    };
+    let before = snapshots();
+    assert_eq!(before.len(), 1);
+    for draft in ["store/snap.00000000000FFFFF.generating", "store/snap..generating"] {
+        std::fs::write(home.path(draft), "torn").unwrap();
+    }
+    std::fs::write(home.path("store/other.generating"), "not ours").unwrap();
+    prepare_folder(&home.path("store")).unwrap();
+    assert_eq!(snapshots(), before);
+    assert!(home.path("store/other.generating").exists());
+    std::fs::write(home.path("store/snap.00000000000FFFFF.generating"), "torn").unwrap();
+    assert_eq!(home.open().health().unwrap().users, 5);
+    assert!(snapshots().iter().all(|name| !name.ends_with(".generating")));
+}
+
+#[test]
+fn a_second_process_is_told_and_the_first_goes_on() {
+    let home = Home::new();
+    let store = home.open();
+    let refusal = home.open_at_once().err().unwrap().to_string();
+    assert!(refusal.contains("in use by another process"), "{refusal}");
+    put(&store, "alice", 0);
+    let waiting = std::thread::spawn({
+        let place = home.place(true);
+        move || SledStore::open(&place, clock(), |_| {}).map(|store| store.health().unwrap().users)
+    });
+    put(&store, "bob", 1);
+    drop(store);
+    assert_eq!(waiting.join().unwrap().unwrap(), 2);
+}
+
+#[test]
+fn a_lock_that_sled_still_holds_is_waited_for_as_well() {
+    let home = Home::filled(1);
+    home.tamper(|_| assert!(matches!(home.open_at_once().err(), Some(OpenError::InUse(_)))));
+    assert_eq!(home.open().health().unwrap().users, 1);
+}
+
+#[test]
+fn every_file_is_private_whatever_was_before() {
+    let home = Home::filled(10);
+    for (name, mode) in [("store", 0o755), ("store/db", 0o644), ("store/blobs", 0o777)] {
+        std::fs::set_permissions(home.path(name), Permissions::from_mode(mode)).unwrap();
+    }
+    put(&home.open(), "alice", 10);
+    let mut folders = vec![home.0.path().to_owned()];
+    let mut seen = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in folder.read_dir().unwrap() {
+            let (path, found) = (entry.as_ref().unwrap().path(), entry.unwrap().metadata().unwrap());
+            let expected = if found.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(found.permissions().mode() & 0o7777, expected, "{}", path.display());
+            seen += 1;
+            if found.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    assert!(seen >= 8, "store, its db, conf, blobs and snapshot; lock, marker, mirror; not {seen}");
+}
+
+/// A store whose disk fails when the switch is thrown, the count of syncs, and what `fatal` heard.
+fn failing(home: &Home) -> (SledStore, Arc<AtomicBool>, Arc<AtomicUsize>, Receiver<String>) {
+    let (fails, syncs) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (switch, counter) = (Arc::clone(&fails), Arc::clone(&syncs));
+    let sync = move |log: &File| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        if switch.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { log.sync_data() }
+    };
+    let (fatal, heard) = channel();
+    let fatal = Mutex::new(fatal);
+    let around = Surroundings { patience: Duration::ZERO, sync: Box::new(sync) };
+    let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
+    let store = SledStore::open_with(around, &home.place(true), clock(), tell).unwrap();
+    (store, fails, syncs, heard)
+}
+
+#[test]
+fn an_update_is_synced_before_it_is_acknowledged_and_a_conflict_needs_none() {
+    let home = Home::new();
+    let (store, _, syncs, _heard) = failing(&home);
+    for update in 0..3 {
+        let before = syncs.load(Ordering::SeqCst);
+        put(&store, "alice", update);
+        assert_eq!(syncs.load(Ordering::SeqCst), before + 1);
+    }
+    let before = syncs.load(Ordering::SeqCst);
+    assert_eq!(store.insert_new(&user("alice"), vec![], soon()), Ok(Outcome::Conflict));
+    assert_eq!(syncs.load(Ordering::SeqCst), before);
+}
+
+#[test]
+fn a_failed_sync_ends_the_store_at_once_and_for_ever() {
+    let home = Home::new();
+    let (store, fails, syncs, heard) = failing(&home);
+    put(&store, "alice", 0);
+    let version = store.load(&user("alice")).unwrap().unwrap().version;
+    fails.store(true, Ordering::SeqCst);
+    assert_eq!(store.replace(&user("alice"), version, record(1), soon()), Err(Unavailable));
+    let sentence = heard.recv().unwrap();
+    assert!(sentence.contains("failed: Input/output error") && sentence.ends_with("check the disk"), "{sentence}");
+    fails.store(false, Ordering::SeqCst);
+    let before = syncs.load(Ordering::SeqCst);
+    assert_eq!(store.replace(&user("alice"), version, record(2), soon()), Err(Unavailable));
+    assert_eq!(store.insert_new(&user("bob"), record(2), soon()), Err(Unavailable));
+    assert_eq!(store.load(&user("alice")).unwrap_err(), Unavailable);
+    assert_eq!(store.list(None, 1).unwrap_err(), Unavailable);
+    assert_eq!(store.health(), Err(Unavailable));
+    drop(store);
+    assert_eq!(syncs.load(Ordering::SeqCst), before, "no sync is tried again");
+    assert_eq!(heard.iter().count(), 0, "it is said once");
+}
+
+#[test]
+fn a_panic_while_reading_ends_the_store() {
+    let home = Home::new();
+    let (store, _, _, heard) = failing(&home);
+    put(&store, "alice", 0);
+    assert_eq!(store.read(|_| -> ::sled::Result<()> { panic!("as ordered") }), Err(Unavailable));
+    assert!(heard.recv().unwrap().contains("its library panicked"));
+    assert_eq!(store.load(&user("alice")).unwrap_err(), Unavailable);
+}
+
+#[test]
+fn a_marker_that_cannot_be_written_fails_the_first_enrolment() {
+    let home = Home::new();
+    let (store, _, _, heard) = failing(&home);
+    std::fs::create_dir(home.path("store.marker.new")).unwrap();
+    assert_eq!(store.insert_new(&user("alice"), vec![], soon()), Err(Unavailable));
+    assert_eq!(heard.iter().take(1).count(), 1);
+}
+
+#[test]
+fn a_store_of_another_make_is_refused() {
+    let tampered = |tamper: fn(&Db)| {
+        let home = Home::filled(10);
+        home.tamper(tamper);
+        home.refusal()
+    };
+    let newer = tampered(|db| _ = db.insert(SUMMARY, &[FORMAT + 1]).unwrap());
+    assert!(newer.contains("newer version"), "{newer}");
+    for tamper in [
+        (|db| _ = db.remove(SUMMARY).unwrap()) as fn(&Db),
+        |db| _ = db.insert(SUMMARY, &[FORMAT, 0]).unwrap(),
+        |db| (0..5).for_each(|n| _ = db.remove(format!("ruser-{n}")).unwrap()),
+    ] {
+        let refusal = tampered(tamper);
+        assert!(refusal.contains("is damaged") && refusal.ends_with("restore a backup"), "{refusal}");
+    }
+}
+
+#[test]
+fn one_damaged_record_is_one_users_trouble_and_no_version_is_given_twice() {
+    let home = Home::filled(10);
+    home.tamper(|db| {
+        db.insert(key(&user("user-1")), b"short").unwrap();
+        db.insert(key(&user("user-2")), &[9; 9]).unwrap();
+    });
+    let store = home.open();
+    assert!(store.load(&user("user-1")).unwrap().unwrap().bytes.is_empty(), "damage is for the reader to notice");
+    assert_eq!(store.insert_new(&user("user-1"), vec![], soon()), Ok(Outcome::Conflict));
+    put(&store, "user-2", 11);
+    let version = store.load(&user("user-2")).unwrap().unwrap().version;
+    assert_ne!(version.0, u64::from_be_bytes([9; 8]));
+    put(&store, "user-3", 12);
+    assert!(store.load(&user("user-3")).unwrap().unwrap().version.0 > version.0);
+}
+
+#[test]
+fn a_store_in_which_one_user_is_older_than_the_others_is_noticed() {
+    for loss in [|db: &Db| _ = db.insert("ruser-1", &[0; 9]).unwrap(), |db: &Db| _ = db.remove("ruser-1").unwrap()] {
+        let home = Home::filled(10);
+        home.tamper(loss);
+        let store = home.open();
+        assert_eq!(store.rolled_back_tick(), Some(0));
+        let (users, before) = (store.list(None, 99).unwrap().len(), generation(&store));
+        assert!(store.health().unwrap().users == users as u64 && before > LEAP);
+        put(&store, "user-1", 11);
+        drop(store);
+        let store = home.open();
+        assert_eq!(generation(&store), before + 1, "noticed twice");
+    }
+}
+
+/// Opens a damaged store. Either it is refused, or what it holds is what it held after some earlier update, and it
+/// knows that it is older.
+fn survives(home: &Home, updates: u64, what: &str) {
+    let store = match home.try_open(true) {
+        Ok(store) => store,
+        Err(OpenError::Damaged { .. } | OpenError::Lost { .. } | OpenError::Io { .. }) => return,
+        Err(other) => panic!("{what}: {other}"),
+    };
+    let update_of = |number: u64| {
+        let stored = store.load(&user(&format!("user-{number}"))).ok()?;
+        stored.map(|stored| {
+            let update = u64::from_be_bytes(*stored.bytes.first_chunk().unwrap());
+            assert!(stored.bytes == record(update) && update % 5 == number, "{what}: never stored");
+            update
+        })
+    };
+    let found: Vec<_> = (0..5).filter_map(update_of).collect();
+    let last = *found.iter().max().unwrap_or_else(|| panic!("{what}: empty"));
+    let expected: Vec<_> = (0..5).filter_map(|user| (0..=last).rev().find(|update| update % 5 == user)).collect();
+    assert_eq!(found, expected, "{what}: of different times");
+    assert_eq!(store.rolled_back_tick().is_some(), last + 1 < updates, "{what}: {last} of {updates}");
+}
+
+fn damage_everywhere(snapshot: bool, mut damage: impl FnMut(&mut Vec<u8>, usize)) {
+    const UPDATES: u64 = 60;
+    let home = Home::filled(UPDATES);
+    if snapshot {
+        drop(home.open());
+    }
+    let whole = std::fs::read(home.path("store/db")).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let stride = used / 80 + 1;
+    for offset in (0..used).step_by(stride) {
+        let copied = Home::new();
+        copy(home.0.path(), copied.0.path());
+        let mut bytes = whole.clone();
+        damage(&mut bytes, offset);
+        std::fs::write(copied.path("store/db"), bytes).unwrap();
+        survives(&copied, UPDATES, &format!("offset {offset}"));
+    }
+}
+
+#[test]
+fn a_truncated_store_is_refused_or_knows_that_it_is_older() {
+    damage_everywhere(false, |bytes, offset| bytes.truncate(offset));
+    damage_everywhere(true, |bytes, offset| bytes.truncate(offset));
+}
+
+#[test]
+fn a_store_with_a_flipped_bit_is_refused_or_knows_that_it_is_older() {
+    damage_everywhere(false, |bytes, offset| bytes[offset] ^= 1 << (offset % 8));
+    damage_everywhere(true, |bytes, offset| bytes[offset] ^= 1 << (offset % 8));
+}
