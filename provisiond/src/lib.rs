@@ -34,6 +34,7 @@ pub mod named;
 pub mod names;
 pub mod new_device;
 pub mod patience;
+pub mod permission;
 pub mod policy;
 pub mod proof;
 pub mod quota;

@@ -17,7 +17,8 @@ use nix::fcntl::Flock;
 
 use crate::audit::Line;
 use crate::caller::{Peer, Role};
-use crate::dispatch::{Replies, Visitor, dispatch};
+use crate::dispatch::{Replies, dispatch};
+use crate::permission::Visitor;
 use crate::service::Service;
 
 /// The two sockets, listening.

@@ -19,31 +19,9 @@ pub(crate) fn device(user: &UserName, name: &str, parameters: Parameters) -> Dev
 }
 
 pub(crate) fn device_of(kind: Kind, user: &UserName, name: &str, parameters: Parameters) -> Device {
-    let id = *name.as_bytes().first_chunk::<16>().unwrap_or(&[9; 16]);
     let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
-    let binding = Binding { user, device: &id, kind: kind.word(), parameters };
-    let key = SealedKey::V2(Enckey::seal(&key, &secrets(), &binding).unwrap());
     let name = DeviceName::new(name).unwrap();
-    let (state, spent) = (State::Active, SpentSteps::default());
-    let (drift, created, last_used, label, issuer) = (Drift::default(), 0, None, None, None);
-    let (known_since, restriction, failures) = (0, Restriction::default(), Failures::default());
-    Device {
-        name,
-        id,
-        state,
-        kind,
-        parameters,
-        key,
-        spent,
-        drift,
-        created,
-        known_since,
-        last_used,
-        label,
-        issuer,
-        restriction,
-        failures,
-    }
+    Device::new(user, name, State::Active, (&key, kind, parameters), &secrets(), &Moment::ordinary(0)).unwrap()
 }
 
 fn record() -> (UserName, Record) {
