@@ -42,6 +42,8 @@ fn main() -> Outcome {
     ] {
         seed(&corpus, "typed", name, typed)?;
     }
+    let event = r#"{"time":1795472164,"number":7,"event":"verify","severity":"warning","fields":{"user":"alice","verdict":"rejected"}}"#;
+    seed(&corpus, "event", "verify", event)?;
     seed(&corpus, "frame", "calls", CALLS)
 }
 
