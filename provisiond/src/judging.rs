@@ -149,7 +149,8 @@ impl Outcome {
             Verdict::TwoCodesNeeded => Some(Missed::of(record, user, now).untold()),
             _ => None,
         };
-        let emptied = (judged.charged > 0 && ask != Ask::OneCode).then(|| record.pool_word(now.source, now.moment.now));
+        let took_the_last = judged.charged > 0 && ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
+        let emptied = took_the_last.then(|| record.pool_word(now.source, now.moment.now));
         Decision { next, outcome: Self { judged, reason, ask, missed, emptied } }
     }
 

@@ -40,7 +40,7 @@ pub struct Circumstances<'a> {
 #[must_use]
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     match record {
-        Some(record) if !affordable(cheapest_guess(record, now), record, now) => series(record, now),
+        Some(record) if !affordable(dearest_guess(record, now), record, now) => series(record, now),
         None if now.suspect => Ask::TwoCodes,
         _ => Ask::OneCode,
     }
@@ -301,13 +301,14 @@ fn price(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> u32 {
     units(record, |digits| answer.codes(digits).is_some(), now)
 }
 
-/// What the cheapest single code of this user would cost.
-fn cheapest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
+/// What the dearest single code of this user would cost. Nobody knows which device the person has at hand: whoever is asked
+/// for one code must not be told afterwards that it takes two.
+fn dearest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
     record
         .lengths_of_codes(now.moment.now, now.service)
         .into_iter()
         .map(|length| units(record, |digits| digits == length, now))
-        .min()
+        .max()
         .unwrap_or(0)
 }
 

@@ -17,7 +17,7 @@ pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_
             format!("{name} never had an active device; to give one: totpctl enroll {}", argument(user))
         }
         Verdict::Disabled => {
-            format!("{name} has no active device now; to see why: totpctl show {}", argument(user))
+            format!("{name} has no active device now; to see why: totpctl why {}", argument(user))
         }
         other => of_any_code(&name, other, retry_after),
     };
@@ -93,8 +93,13 @@ fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String
             "after many wrong codes one is not enough; type two consecutive ones on one line".to_owned()
         }
         Verdict::NotEnrolled | Verdict::Disabled => format!("{name} has no active device"),
-        Verdict::Refused => "the record or the clock cannot be trusted now; the daemon's log says why".to_owned(),
-        Verdict::Busy => format!("too many attempts for {name} are waiting; try again"),
+        Verdict::Refused => {
+            "the record, or this machine's clock, cannot be trusted now; 'totpctl status' and the daemon's log say why"
+                .to_owned()
+        }
+        Verdict::Busy => format!(
+            "too many attempts for {name}: try again in a moment, or after twenty wrong ones of your own within an hour"
+        ),
     }
 }
 
@@ -173,7 +178,7 @@ mod tests {
             "accepted: alice's device 'phone' is found again: one code will do"
         );
         assert_eq!(told(Verdict::Accepted, None), told(Verdict::Accepted, Some(0)));
-        assert!(told(Verdict::Refused, None).ends_with("the daemon's log says why"));
+        assert!(told(Verdict::Refused, None).ends_with("the daemon's log say why"));
     }
 
     #[test]

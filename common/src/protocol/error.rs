@@ -9,7 +9,9 @@ use super::{NAME, from_object};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The caller's role does not allow this.
-    #[error("not permitted: run this as root or as a member of the administrators' group")]
+    #[error(
+        "not permitted for you, or not for that user: some commands are for administrators, and some for root alone"
+    )]
     PermissionDenied,
     /// Nobody of that name has a record.
     #[error("nobody of that name is enrolled: 'totpctl enroll' does it")]
@@ -28,8 +30,8 @@ pub enum Error {
     NotPending,
     /// A current code of an active device is needed.
     #[error(
-        "a current, unused code of an active device is needed, or a recovery code: type the next one, or ask an \
-         administrator"
+        "a current, unused code of an active device is needed, or a recovery code, or for the first device a ticket: type the \
+         next one, or ask an administrator"
     )]
     ProofRequired,
     /// A parameter cannot be taken.

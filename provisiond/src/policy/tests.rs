@@ -263,6 +263,22 @@ fn a_guess_costs_a_unit_for_each_three_positions() {
 }
 
 #[test]
+fn who_has_devices_of_several_lengths_is_asked_for_what_is_enough_of_any() {
+    let mut alice = Life::new();
+    let eight = Parameters { digits: 8, ..Parameters::default() };
+    for (name, parameters) in [("second", Parameters::default()), ("long", eight)] {
+        alice.record.devices.push(device(&user("alice"), name, parameters));
+    }
+    let wrong = alice.wrong();
+    for _ in 0..2 {
+        assert_eq!((alice.ask(), alice.verdict(&wrong)), (Ask::OneCode, Verdict::Rejected));
+    }
+    assert_eq!((alice.left(), alice.ask()), (1, Ask::TwoCodes), "one unit does not pay for a code of six digits");
+    let long = eight.code_at(&alice.keys()[2], eight.step_at(NOW)).to_string();
+    assert_eq!(alice.verdict(&long), Verdict::Accepted, "for one of eight it does");
+}
+
+#[test]
 fn a_login_gives_back_its_own_typos() {
     let mut alice = Life::new();
     let (wrong, right) = (alice.wrong(), alice.code(0));

@@ -172,7 +172,7 @@ pub(crate) struct Target {
 pub(crate) struct Part {
     #[command(flatten)]
     pub(crate) target: Target,
-    /// The whole account: recovery codes open nothing either
+    /// The whole account, recovery codes and all
     #[arg(long, conflicts_with = "device")]
     pub(crate) all: bool,
 }

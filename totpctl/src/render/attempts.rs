@@ -155,8 +155,9 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
   the code was right 10 min 30 s ago: the clock of the phone is slow; set it to
   automatic time
 {third}  su       pts/0      -        malformed
-  what was typed is no code; it is the digits that the device shows, and nothing
-  else
+  there was no code in what was typed, or not where it has to stand: nothing but
+  the digits that the device shows, or behind the password where both are asked
+  for at once
 "
             )
         );

@@ -27,9 +27,10 @@ fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
             "no device of this user shows that code at about this time: it was mistyped, or belongs to another account",
         ),
         ("already_used", ..) => told("the code has opened a login before; each opens one: wait for the next code"),
-        ("malformed", ..) => {
-            told("what was typed is no code; it is the digits that the device shows, and nothing else")
-        }
+        ("malformed", ..) => told(
+            "there was no code in what was typed, or not where it has to stand: nothing but the digits that the device shows, \
+             or behind the password where both are asked for at once",
+        ),
         ("two_codes_needed", ..) => told(
             "after many wrong codes a single one is not looked at; two codes that the device shows one after the other, \
              typed in one line, let in",
@@ -112,6 +113,11 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "a hundred wrong answers in a row have disabled the user's device ('policy.strict'): somebody may be guessing \
              (totpctl log); a recovery code lets in, and 'totpctl enable' makes the device active again"
         }
+        "account_disabled" => "the account was shut as a whole; to open it again: totpctl enable --all",
+        "uid_changed" => {
+            "the account has another uid than when its device became active. If it is another person's now: totpctl \
+             forget; if it is the same person's: enrol a device as an administrator"
+        }
         "too_many_wrong_pairs" => "that process was wrong too often within an hour: wait",
         _ => return None,
     })
@@ -143,7 +149,7 @@ mod tests {
         let observed = Attempt { would: Some("malformed".into()), ..attempt("exempt", None, None) };
         let told = meaning(&observed, "alice").unwrap();
         assert!(
-            told.starts_with("it would have been malformed, but 'roll-out.observe' denies nobody; what was"),
+            told.starts_with("it would have been malformed, but 'roll-out.observe' denies nobody; there was no code"),
             "{told}"
         );
     }
