@@ -15,7 +15,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::enroll::random_key;
-use crate::record::{CannotMake, Device, Record, State};
+use crate::record::{CannotMake, Device, Record};
 use crate::throttle::Moment;
 
 /// Under which name the decoy of `user` is stored. `None`: the default application secret is not fit for it.
@@ -36,7 +36,7 @@ pub fn make(name: &UserName, settings: &Settings, moment: &Moment) -> Result<Rec
     let parameters = settings.new_device.parameters;
     let key = random_key(parameters.alg.key_bytes()).map_err(|_| CannotMake)?;
     let key = (&key, Kind::Totp, parameters);
-    let device = Device::new(name, DeviceName::nth(1), State::Active, key, &settings.secrets, moment)?;
+    let device = Device::active(name, DeviceName::nth(1), key, &settings.secrets, moment)?;
     Ok(Record { enrolled: true, devices: vec![device], ..Record::new(moment) })
 }
 

@@ -112,7 +112,7 @@ impl Newcomer {
         moment: &Moment,
     ) -> Result<Device, Error> {
         let key = (&self.key, Kind::Totp, self.parameters);
-        let device = Device::new(user, name, State::Active, key, &settings.secrets, moment);
+        let device = Device::active(user, name, key, &settings.secrets, moment);
         let mut device = device.map_err(|_| Error::StoreUnavailable)?;
         if let StoredKey::V1(enckey) = &self.stored {
             device.key = SealedKey::V1(enckey.clone());

@@ -87,8 +87,13 @@ impl NewDevice {
         self.restriction.fits_beside(record.devices.iter().map(|device| &device.restriction))?;
         let (spent, restriction) = (self.spent(record, settings, moment), self.restriction.clone());
         let key = (&self.key, self.kind, self.parameters);
-        let device = Device::new(user, name.clone(), self.state, key, &settings.secrets, moment);
-        record.devices.push(Device { spent, restriction, ..device.map_err(|_| Error::StoreUnavailable)? });
+        let device = Device::active(user, name.clone(), key, &settings.secrets, moment);
+        record.devices.push(Device {
+            state: self.state,
+            spent,
+            restriction,
+            ..device.map_err(|_| Error::StoreUnavailable)?
+        });
         record.enrolled |= self.state == State::Active;
         Ok(name)
     }

@@ -23,7 +23,7 @@ use common::secrets::{Secrets, TaggedSecrets};
 use common::totp::Parameters;
 use common::user::UserName;
 use provisiond::policy::{Circumstances, admit, ask, judge};
-use provisiond::record::{Device, Record, State};
+use provisiond::record::{Device, Record};
 use provisiond::source::Source;
 use provisiond::throttle::Moment;
 
@@ -90,9 +90,7 @@ impl Year {
         let secrets = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n").unwrap(), None).unwrap();
         let (user, key) = (UserName::new("alice").unwrap(), Key::new(b"12345678901234567890".to_vec()).unwrap());
         let parameters = (&key, Kind::Totp, Parameters::default());
-        let device =
-            Device::new(&user, DeviceName::nth(1), State::Active, parameters, &secrets, &Moment::ordinary(START))
-                .unwrap();
+        let device = Device::active(&user, DeviceName::nth(1), parameters, &secrets, &Moment::ordinary(START)).unwrap();
         let record = Record::new(&Moment::ordinary(START));
         Self { record: Record { enrolled: true, devices: vec![device], ..record }, key, random: 42, user, secrets }
     }

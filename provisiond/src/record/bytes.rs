@@ -1,0 +1,108 @@
+//! How a record is written, and the MAC that keeps it from being edited.
+//!
+//! ```text
+//! version (1) ‖ tag length ‖ tag ‖ body (postcard) ‖ HMAC-SHA256 (32 bytes)
+//! MAC key   HKDF-SHA256(ikm = application secret of the tag, info = "pam-totp record v1")
+//! MAC input length-prefixed: user, everything before the MAC
+//! ```
+//! The body holds the record's generation, so the MAC covers user, generation and every byte. Putting back a whole
+//! older record of the same user is not noticed here.
+
+use common::enckey::length_prefixed;
+use common::secrets::Secrets;
+use common::user::UserName;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use super::Record;
+
+impl Record {
+    /// The record's bytes, with a MAC under the default tag: as many as the store likes. A record that would have more
+    /// remembers fewer spent steps one by one, which revives none: whatever is forgotten is below the floor.
+    ///
+    /// # Errors
+    /// [`CannotWrite`], when the MAC's key cannot be derived; no input leads there.
+    pub fn to_bytes(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
+        let mut bytes = self.written(user, secrets)?;
+        for most in FEWER_STEPS {
+            if bytes.len() <= MAX_BYTES {
+                break;
+            }
+            bytes = self.remembering(most).written(user, secrets)?;
+        }
+        Ok(bytes)
+    }
+
+    fn remembering(&self, most: usize) -> Self {
+        let mut fewer = self.clone();
+        fewer.devices.iter_mut().for_each(|device| device.spent.remember(most));
+        fewer.tombstones.remember(most);
+        fewer
+    }
+
+    fn written(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
+        let tag = secrets.default_tag().as_str();
+        let mut bytes = vec![VERSION, u8::try_from(tag.len()).map_err(|_| CannotWrite)?];
+        bytes.extend_from_slice(tag.as_bytes());
+        let mut bytes = postcard::to_extend(self, bytes).map_err(|_| CannotWrite)?;
+        let mac = mac(user, tag, &bytes, secrets).ok_or(CannotWrite)?.finalize().into_bytes();
+        bytes.extend_from_slice(&mac);
+        Ok(bytes)
+    }
+
+    /// Reads a record back.
+    ///
+    /// # Errors
+    /// [`Damaged`] for anything but what [`Record::to_bytes`] wrote for this user.
+    pub fn from_bytes(bytes: &[u8], user: &UserName, secrets: &Secrets) -> Result<Self, Damaged> {
+        let (&version, rest) = bytes.split_first().ok_or(Damaged::Altered)?;
+        if version != VERSION {
+            return Err(Damaged::Version(version));
+        }
+        let (&length, rest) = rest.split_first().ok_or(Damaged::Altered)?;
+        let (tag, rest) = rest.split_at_checked(usize::from(length)).ok_or(Damaged::Altered)?;
+        let tag = std::str::from_utf8(tag).map_err(|_| Damaged::Altered)?;
+        let (body, stored) = rest.split_last_chunk::<MAC_BYTES>().ok_or(Damaged::Altered)?;
+        let covered = bytes.get(..bytes.len().saturating_sub(MAC_BYTES)).ok_or(Damaged::Altered)?;
+        let mac = mac(user, tag, covered, secrets).ok_or_else(|| Damaged::NoSecret(tag.to_owned()))?;
+        mac.verify_slice(stored).map_err(|_| Damaged::Altered)?;
+        let (record, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| Damaged::Altered)?;
+        if rest.is_empty() { Ok(record) } else { Err(Damaged::Altered) }
+    }
+}
+
+/// The record could not be put into bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the record cannot be written")]
+pub struct CannotWrite;
+
+/// Why stored bytes are no record of this user.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Damaged {
+    /// Not what we wrote.
+    #[error("the record was altered")]
+    Altered,
+    /// The application secret of its MAC is not in the settings.
+    #[error("the record needs the application secret '{0}', which the settings do not have")]
+    NoSecret(String),
+    /// Written by a newer daemon, or by one from before the first release.
+    #[error("the record has version {0}, which this daemon does not know")]
+    Version(u8),
+}
+
+fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<Hmac<Sha256>> {
+    let key = secrets.derive::<32>(tag, None, b"pam-totp record v1")?;
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
+    Some(mac.chain_update(length_prefixed(&[user.as_str().as_bytes(), covered])))
+}
+
+const VERSION: u8 = 3;
+const MAC_BYTES: usize = 32;
+/// Bytes. sled cuts what is longer.
+const MAX_BYTES: usize = 4096;
+/// How many steps of a device are remembered one by one in a record that is too long: eight devices that are used every
+/// day, and have been for months.
+const FEWER_STEPS: [usize; 3] = [32, 16, 8];
+
+#[cfg(test)]
+mod tests;
