@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::text::printable;
+
 /// The section `limits` of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -78,8 +80,8 @@ pub(crate) struct RawLimits {
 }
 
 impl RawLimits {
-    /// The limits, or the first block that is none.
-    pub(crate) fn check(self) -> Result<Limits, String> {
+    /// The limits, or the key that cannot be used and why.
+    pub(crate) fn check(self) -> Result<Limits, (&'static str, String)> {
         let blocks = self.trusted_sources.iter().map(|text| Block::parse(text).ok_or_else(|| not_a_block(text)));
         Ok(Limits {
             per_source: self.per_source.unwrap_or(PER_SOURCE),
@@ -88,11 +90,10 @@ impl RawLimits {
     }
 }
 
-fn not_a_block(text: &str) -> String {
-    format!(
-        "'{}' is no block of addresses: write it as '192.0.2.0/24', with zeros after the prefix",
-        crate::text::printable(text)
-    )
+fn not_a_block(text: &str) -> (&'static str, String) {
+    let shown = printable(text);
+    let why = format!("'{shown}' is no block of addresses: write it as '192.0.2.0/24', with zeros after the prefix");
+    ("limits.trusted-sources", why)
 }
 
 const PER_SOURCE: u32 = 60;

@@ -1,7 +1,11 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
 
+use super::file::MAX_BYTES;
 use super::*;
 use crate::audit::{Delivery, Format};
+use crate::roll_out::UnknownUsers;
+use crate::totp::{Algorithm, Parameters};
 
 const SECRETS: &str = "1: 0123456789abcdef\n";
 
@@ -44,8 +48,8 @@ fn an_empty_file_means_the_defaults() {
         let settings = Folder::new().load(text).unwrap();
         assert_eq!(settings.new_device.parameters, Parameters::default());
         assert_eq!(settings.new_device.label, "{user}@{host}");
-        assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: DEFAULT_REFILL, strict: false });
-        assert_eq!(settings.store, SledSettings { path: DEFAULT_STORE.into(), cache_mib: 32 });
+        assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false });
+        assert_eq!(settings.store, SledSettings { path: "/var/lib/pam-totp/store".into(), cache_mib: 32 });
         assert_eq!((settings.self_service, settings.bind_uid), (SelfService::WithProof, true));
         assert_eq!((settings.roles, settings.new_device.issuer), (Roles::default(), None));
         assert_eq!(settings.encrypt_cost, 14);

@@ -1,0 +1,80 @@
+//! Settings and secrets as files: read only if nobody but root and the daemon can have written them, and secrets only if
+//! not everybody can read them. What stands in them is not looked at here.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use zeroize::Zeroizing;
+
+use super::problem::Problem;
+
+/// Who may own the files, and where to look for secrets when the settings do not say.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    /// The uid of the daemon. Files belong to it or to root.
+    pub daemon_uid: u32,
+    /// The service manager's credentials (`$CREDENTIALS_DIRECTORY`), if it gave any.
+    pub credentials: Option<PathBuf>,
+}
+
+/// A file that nobody but root and the daemon can have written.
+pub(super) struct TrustedFile {
+    text: Zeroizing<String>,
+    mode: u32,
+}
+
+impl TrustedFile {
+    /// Reads it whole.
+    pub(super) fn read(path: &Path, trust: &Trust) -> Result<Self, Problem> {
+        let file = open(path)?;
+        let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            return Err(Problem::NotAFile);
+        }
+        if ![0, trust.daemon_uid].contains(&metadata.uid()) {
+            return Err(Problem::Owner { found: metadata.uid() });
+        }
+        if metadata.mode() & OTHERS_WRITE != 0 {
+            return Err(Problem::Writable);
+        }
+        Ok(Self { text: text_of(file)?, mode: metadata.mode() })
+    }
+
+    /// What stands in it.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// It may hold secrets: not everybody can read it.
+    pub(super) fn is_for_few(&self) -> Result<(), Problem> {
+        if self.mode & OTHERS_READ != 0 { Err(Problem::Readable) } else { Ok(()) }
+    }
+}
+
+/// Not through a symbolic link, and not waiting for the other end of a pipe.
+fn open(path: &Path) -> Result<File, Problem> {
+    let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
+        Some(code) if code == Errno::ELOOP as i32 => Problem::Link,
+        _ => Problem::Unreadable(error),
+    })
+}
+
+fn text_of(file: File) -> Result<Zeroizing<String>, Problem> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES.saturating_add(1)));
+    let read = file.take(MAX_BYTES.saturating_add(1) as u64).read_to_end(&mut bytes)?;
+    if read > MAX_BYTES {
+        return Err(Problem::TooLarge);
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| Problem::NotText)?;
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Nested flow maps parse in quadratic time: this size takes a second at worst.
+pub(super) const MAX_BYTES: usize = 64 * 1024;
+const OTHERS_WRITE: u32 = 0o022;
+const OTHERS_READ: u32 = 0o007;

@@ -1,0 +1,66 @@
+//! The section `policy`: how attempts are judged, and what people may do with their own devices.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::problem::{Problem, bad, within};
+use crate::roles::SelfService;
+use crate::span::Span;
+
+/// How attempts are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// Steps accepted each side of now.
+    pub window: u64,
+    /// Single-code guesses a user has.
+    pub budget: u32,
+    /// How long until one comes back.
+    pub refill: Duration,
+    /// Whether a hundred wrong answers in a row disable a device.
+    pub strict: bool,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(super) struct RawPolicy {
+    window: Option<u64>,
+    budget: Option<u32>,
+    refill: Option<Span>,
+    strict: Option<bool>,
+    #[serde(rename = "self-service", alias = "self_service")]
+    self_service: SelfService,
+    #[serde(rename = "bind-uid", alias = "bind_uid")]
+    bind_uid: Option<bool>,
+}
+
+impl RawPolicy {
+    pub(super) fn self_service(&self) -> SelfService {
+        self.self_service
+    }
+
+    pub(super) fn bind_uid(&self) -> bool {
+        self.bind_uid.unwrap_or(true)
+    }
+
+    pub(super) fn check(self) -> Result<Policy, Problem> {
+        let refill = self.refill.map_or(DEFAULT_REFILL, |span| span.0);
+        if !(MIN_REFILL..=MAX_REFILL).contains(&refill) {
+            return Err(bad("policy.refill", "a guess comes back after one minute to 366 days"));
+        }
+        Ok(Policy {
+            window: within("policy.window", self.window.unwrap_or(1), 0, MAX_WINDOW)?,
+            budget: within("policy.budget", self.budget.unwrap_or(5), 0, MAX_BUDGET)?,
+            refill,
+            strict: self.strict.unwrap_or(false),
+        })
+    }
+}
+
+const DEFAULT_REFILL: Duration = Duration::from_secs(86400);
+const MIN_REFILL: Duration = Duration::from_secs(60);
+const MAX_REFILL: Duration = Duration::from_secs(366 * 86400);
+/// A pair of codes is searched for within ten steps; a single one never further.
+const MAX_WINDOW: u64 = 10;
+/// At six digits, a thousand guesses of three positions are 0.3 %: more is no protection.
+const MAX_BUDGET: u32 = 1000;

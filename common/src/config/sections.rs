@@ -1,0 +1,122 @@
+//! Which sections the settings file has, and where each of them stands in it.
+//!
+//! Every key is optional; unknown ones inside our sections are errors that name the line; other sections are left alone.
+//! Keys may be spelt with `_` or `-`. What the values may be, and what they are when they are left out, each section
+//! says for itself.
+
+use serde::Deserialize;
+
+use super::policy::RawPolicy;
+use super::problem::Problem;
+use super::store::RawStore;
+use super::totp::{RawContext, RawTotp};
+use crate::audit::RawAudit;
+use crate::exemptions::RawExemptions;
+use crate::grace::RawGrace;
+use crate::limits::RawLimits;
+use crate::recovery::RawRecovery;
+use crate::roles::{RawRoles, RawVerifiers};
+use crate::roll_out::{RawRollOut, UnknownUsers};
+use crate::rules::RawRule;
+
+/// The settings as they are written, each section for its own room to check.
+pub(super) struct RawSettings {
+    pub(super) context: RawContext,
+    pub(super) allow_weak_secrets: bool,
+    pub(super) store: RawStore,
+    pub(super) roles: RawRoles,
+    pub(super) policy: RawPolicy,
+    pub(super) limits: RawLimits,
+    pub(super) recovery: RawRecovery,
+    pub(super) audit: RawAudit,
+    pub(super) exemptions: RawExemptions,
+}
+
+impl RawSettings {
+    pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let file: Option<RawFile> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
+        let mut file = file.unwrap_or_default();
+        let (totp, exemptions) = (file.totp()?, file.exemptions());
+        let (store, roles) = file.provisiond.unwrap_or_default().parts();
+        Ok(Self {
+            context: totp.context.unwrap_or_default(),
+            allow_weak_secrets: totp.allow_weak_secrets.unwrap_or(false),
+            store,
+            roles,
+            policy: file.policy.unwrap_or_default(),
+            limits: file.limits.unwrap_or_default(),
+            recovery: file.recovery.unwrap_or_default(),
+            audit: file.audit.unwrap_or_default(),
+            exemptions,
+        })
+    }
+}
+
+/// Other top-level sections are other programs'.
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "sections of settings")]
+struct RawFile {
+    totp: Option<RawTotp>,
+    /// Where Yosai's settings have their `totp`.
+    #[serde(rename = "AUTHC_CONFIG")]
+    authc_config: Option<RawAuthcConfig>,
+    /// What its manual shows of them.
+    context: Option<RawContext>,
+    provisiond: Option<RawProvisiond>,
+    policy: Option<RawPolicy>,
+    limits: Option<RawLimits>,
+    recovery: Option<RawRecovery>,
+    audit: Option<RawAudit>,
+    rules: Option<Vec<RawRule>>,
+    #[serde(rename = "roll-out", alias = "roll_out")]
+    roll_out: Option<RawRollOut>,
+    #[serde(rename = "unknown-users", alias = "unknown_users")]
+    unknown_users: Option<UnknownUsers>,
+    grace: Option<RawGrace>,
+}
+
+impl RawFile {
+    fn exemptions(&mut self) -> RawExemptions {
+        RawExemptions {
+            rules: self.rules.take().unwrap_or_default(),
+            roll_out: self.roll_out.take().unwrap_or_default(),
+            unknown_users: self.unknown_users.take().unwrap_or_default(),
+            grace: self.grace.take().unwrap_or_default(),
+        }
+    }
+
+    fn totp(&mut self) -> Result<RawTotp, Problem> {
+        let theirs = self.authc_config.take().and_then(|section| section.totp);
+        let excerpt = self.context.take().map(RawTotp::of_context);
+        let mut found = [self.totp.take(), theirs, excerpt].into_iter().flatten();
+        match (found.next(), found.next()) {
+            (_, Some(_)) => Err(Problem::TotpTwice),
+            (totp, None) => Ok(totp.unwrap_or_default()),
+        }
+    }
+}
+
+/// The rest of it is Yosai's.
+#[derive(Default, Deserialize)]
+#[serde(default, expecting = "a section of settings")]
+struct RawAuthcConfig {
+    totp: Option<RawTotp>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+struct RawProvisiond {
+    store: RawStore,
+    #[serde(rename = "admin-group", alias = "admin_group")]
+    admin_group: Option<String>,
+    #[serde(rename = "helpdesk-group", alias = "helpdesk_group")]
+    helpdesk_group: Option<String>,
+    verifiers: RawVerifiers,
+}
+
+impl RawProvisiond {
+    fn parts(self) -> (RawStore, RawRoles) {
+        let Self { store, admin_group, helpdesk_group, verifiers } = self;
+        (store, RawRoles { admin_group, helpdesk_group, verifiers })
+    }
+}

@@ -1,0 +1,45 @@
+//! The key `provisiond.store`: where records are kept.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::problem::{Problem, bad, within};
+
+/// The embedded store's settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SledSettings {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Its cache, in MiB. Memory used is several times that.
+    pub cache_mib: u32,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(super) struct RawStore {
+    sled: RawSled,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+struct RawSled {
+    path: Option<PathBuf>,
+    #[serde(rename = "cache-mib", alias = "cache_mib")]
+    cache_mib: Option<u32>,
+}
+
+impl RawStore {
+    pub(super) fn check(self) -> Result<SledSettings, Problem> {
+        let path = self.sled.path.unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+        if !path.is_absolute() || path.file_name().is_none() {
+            return Err(bad("provisiond.store.sled.path", "the store's folder is given by its whole path"));
+        }
+        let cache_mib = self.sled.cache_mib.unwrap_or(DEFAULT_CACHE_MIB);
+        let cache_mib = within("provisiond.store.sled.cache-mib", cache_mib, 1, 4096)?;
+        Ok(SledSettings { path, cache_mib })
+    }
+}
+
+const DEFAULT_STORE: &str = "/var/lib/pam-totp/store";
+const DEFAULT_CACHE_MIB: u32 = 32;

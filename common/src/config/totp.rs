@@ -1,0 +1,117 @@
+//! The section `totp`: what new devices look like, and what keys are sealed under. It has the names of the lineage's.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::file::Trust;
+use super::problem::{Problem, bad, within};
+use crate::lineage::enckey::MAX_COST;
+use crate::otpauth::Label;
+use crate::secrets::TaggedSecrets;
+use crate::totp::{Algorithm, Parameters};
+
+/// What a new device gets when nobody says otherwise.
+#[derive(Clone, Debug)]
+pub struct NewDevice {
+    /// Hash, digits, period.
+    pub parameters: Parameters,
+    /// `{user}` and `{host}` stand for the account and this host.
+    pub label: String,
+    /// What the authenticator shows of us; the host's name if unset.
+    pub issuer: Option<Label>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(super) struct RawTotp {
+    pub(super) context: Option<RawContext>,
+    #[serde(rename = "allow-weak-secrets", alias = "allow_weak_secrets")]
+    pub(super) allow_weak_secrets: Option<bool>,
+    /// Yosai's: what sends codes to people. Here they come from an authenticator.
+    #[serde(rename = "mfa-dispatcher", alias = "mfa_dispatcher")]
+    _mfa_dispatcher: Option<IgnoredAny>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields, expecting = "a section of settings")]
+pub(super) struct RawContext {
+    digits: Option<u8>,
+    alg: Option<String>,
+    period: Option<u32>,
+    label: Option<String>,
+    issuer: Option<String>,
+    secrets: Option<TaggedSecrets>,
+    #[serde(rename = "secrets-path", alias = "secrets_path")]
+    secrets_path: Option<PathBuf>,
+    #[serde(rename = "default-tag", alias = "default_tag")]
+    default_tag: Option<String>,
+    #[serde(rename = "encrypt-cost", alias = "encrypt_cost")]
+    encrypt_cost: Option<u32>,
+}
+
+impl RawTotp {
+    pub(super) fn of_context(context: RawContext) -> Self {
+        Self { context: Some(context), ..Self::default() }
+    }
+}
+
+impl RawContext {
+    pub(super) fn secrets_source(&mut self, trust: &Trust) -> Result<Source, Problem> {
+        match (self.secrets.take(), self.secrets_path.take()) {
+            (Some(_), Some(_)) => Err(Problem::SecretsTwice),
+            (Some(inline), None) => Ok(Source::Inline(inline)),
+            (None, Some(file)) if !file.is_absolute() => {
+                Err(bad("totp.context.secrets-path", "the secrets file is given by its whole path"))
+            }
+            (None, Some(file)) => Ok(Source::File(file)),
+            (None, None) => Ok(Source::File(match &trust.credentials {
+                Some(credentials) => credentials.join("secrets"),
+                None => PathBuf::from(DEFAULT_SECRETS),
+            })),
+        }
+    }
+
+    pub(super) fn default_tag(&self) -> Option<&str> {
+        self.default_tag.as_deref()
+    }
+
+    pub(super) fn encrypt_cost(&self) -> Result<u32, Problem> {
+        within("totp.context.encrypt-cost", self.encrypt_cost.unwrap_or(DEFAULT_COST), 0, MAX_COST)
+    }
+
+    pub(super) fn new_device(self) -> Result<NewDevice, Problem> {
+        let defaults = Parameters::default();
+        let alg = self.alg.map_or(Ok(defaults.alg), |word| word.parse::<Algorithm>());
+        let alg = alg.map_err(|why| bad("totp.context.alg", why))?;
+        let (digits, period) = (self.digits.unwrap_or(defaults.digits), self.period.unwrap_or(defaults.period));
+        let parameters = Parameters::for_new_device(alg, digits, period).map_err(|why| bad("totp.context", why))?;
+        let label = template(self.label)?;
+        let issuer = self.issuer.map(|text| Label::new(&text)).transpose();
+        Ok(NewDevice { parameters, label, issuer: issuer.map_err(|why| bad("totp.context.issuer", why))? })
+    }
+}
+
+fn template(label: Option<String>) -> Result<String, Problem> {
+    let label = label.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
+    Label::new(&label).map_err(|why| bad("totp.context.label", why))?;
+    // What is left of braces would be shown on every phone as it stands.
+    if label.replace("{user}", "").replace("{host}", "").contains(['{', '}']) {
+        return Err(bad("totp.context.label", "only {user} and {host} are filled in: a label has no other braces"));
+    }
+    Ok(label)
+}
+
+/// Where application secrets stand.
+pub(super) enum Source {
+    /// In the settings themselves.
+    Inline(TaggedSecrets),
+    /// In a file of their own.
+    File(PathBuf),
+}
+
+const DEFAULT_SECRETS: &str = "/etc/pam-totp/secrets";
+const DEFAULT_LABEL: &str = "{user}@{host}";
+/// passlib's own.
+const DEFAULT_COST: u32 = 14;
