@@ -14,7 +14,6 @@ use crate::caller::{Caller, Peer, Role};
 use crate::clock::{self, Clock, Look};
 use crate::conversation::Typos;
 use crate::grace::Graces;
-use crate::kernel;
 use crate::named::Named;
 use crate::names::{Asking, Names};
 use crate::patience::{Patience, Tries};
@@ -168,9 +167,9 @@ impl Service {
     /// The one reading of the clock that a call is judged by.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let Look { now, tick, doubt } = self.clock.look();
+        let Look { now, tick, doubt, synchronised } = self.clock.look();
         let rolled_back_tick = self.records.rolled_back_tick();
-        Moment { now, tick, rolled_back_tick, doubt, synchronised: kernel::synchronised().unwrap_or(true) }
+        Moment { now, tick, rolled_back_tick, doubt, synchronised }
     }
 
     /// How many connections are open.

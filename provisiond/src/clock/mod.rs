@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::clock::mark::{BootId, Doubt, Event, Mark, Reading, Reason};
+use crate::kernel;
 
 /// Unix seconds; 0 for any time before 1970.
 #[must_use]
@@ -35,6 +36,7 @@ pub fn can_be(now: u64) -> bool {
 /// The clock of this machine, and what was seen of it.
 pub struct Clock {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
+    synchronised: Box<dyn Fn() -> bool + Send + Sync>,
     tell: Box<dyn Fn(Event) + Send + Sync>,
     mark: Mutex<Option<Mark>>,
 }
@@ -48,6 +50,8 @@ pub struct Look {
     pub tick: u64,
     /// What makes codes of before it doubtful.
     pub doubt: Option<Doubt>,
+    /// Whether the kernel holds it for right, or does not say.
+    pub synchronised: bool,
 }
 
 impl Clock {
@@ -55,16 +59,18 @@ impl Clock {
     #[must_use]
     pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
         let boot = BootId::of_this_machine();
-        Self::new(move || read(boot), tell)
+        Self::new(move || read(boot), || kernel::synchronised().unwrap_or(true), tell)
     }
 
     /// One that reads what it is told to.
     #[must_use]
     pub fn new(
         read: impl Fn() -> Reading + Send + Sync + 'static,
+        synchronised: impl Fn() -> bool + Send + Sync + 'static,
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { read: Box::new(read), tell: Box::new(tell), mark: Mutex::new(None) })
+        let (read, synchronised, tell) = (Box::new(read), Box::new(synchronised), Box::new(tell));
+        Arc::new(Self { read, synchronised, tell, mark: Mutex::new(None) })
     }
 
     /// Goes on from the mark that an earlier process has left in the store.
@@ -76,9 +82,10 @@ impl Clock {
     /// The one reading that a request is judged by.
     #[must_use]
     pub fn look(&self) -> Look {
+        let synchronised = (self.synchronised)();
         self.update(|seen, mark| {
-            let look = Look { now: seconds(seen.wall), tick: mark.tick_at(seen), doubt: mark.doubt() };
-            (mark, look)
+            let (now, tick, doubt) = (seconds(seen.wall), mark.tick_at(seen), mark.doubt());
+            (mark, Look { now, tick, doubt, synchronised })
         })
     }
 

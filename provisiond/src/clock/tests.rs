@@ -28,7 +28,7 @@ impl Hands {
 
     fn telling(&self, tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Clock> {
         let hands = self.clone();
-        Clock::new(move || *hands.0.lock().unwrap(), tell)
+        Clock::new(move || *hands.0.lock().unwrap(), || true, tell)
     }
 
     /// Unix seconds.
@@ -55,11 +55,11 @@ fn clock() -> (Hands, Arc<Clock>, Receiver<Event>) {
 fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     let (hands, clock, heard) = clock();
     clock.resume(None);
-    assert_eq!(clock.look(), Look { now: 1_800_000_000, tick: 0, doubt: None });
+    assert_eq!(clock.look(), Look { now: 1_800_000_000, tick: 0, doubt: None, synchronised: true });
     hands.pass(3610, 10);
     for _ in 0..3 {
         let doubt = Some(Doubt { at: 1_800_003_610, of: Doubted::Clock });
-        assert_eq!(clock.look(), Look { now: 1_800_003_610, tick: 10, doubt });
+        assert_eq!(clock.look(), Look { now: 1_800_003_610, tick: 10, doubt, synchronised: true });
     }
     assert_eq!(heard.try_iter().count(), 1);
     let mark = clock.mark();

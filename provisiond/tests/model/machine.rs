@@ -131,7 +131,7 @@ impl Machine {
             let micros = |seconds: u64| i64::try_from(seconds * 1_000_000).expect("a time");
             Reading { boot: BootId::from(boot), wall: micros(wall), running: micros(running) }
         };
-        let clock = Clock::new(read, |_| ());
+        let clock = Clock::new(read, || true, |_| ());
         let place = Place { path: self.path("store"), cache_mib: 1, mirror: Some(self.path("mirror")) };
         let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
         let names = Names::start().expect("threads");
