@@ -3,7 +3,6 @@
 //! Its standard error is kept in [`Daemon::log`]; restarts go on in the same log.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::lines::{Lines, PATIENCE};
 use crate::oathtool::Authenticator;
+use crate::program::with_input;
 use crate::wire::{self, Who};
 use crate::world;
 
@@ -331,15 +331,6 @@ pub fn authenticator(told: &Value) -> Authenticator {
         digits: u8::try_from(number("digits")).expect("digits"),
         period: u32::try_from(told["period"].as_u64().unwrap_or(30)).expect("a period"),
     }
-}
-
-/// Runs a program with a text on its standard input.
-pub fn with_input(mut command: Command, input: &str) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    // A program that has refused already does not read it.
-    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
-    child.wait_with_output().expect("its end")
 }
 
 fn spawn(setup: &Setup, log: &Lines) -> Result<Child, (ExitStatus, Lines)> {

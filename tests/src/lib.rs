@@ -13,6 +13,7 @@ pub mod disk;
 pub mod lines;
 pub mod oathtool;
 pub mod odd_names;
+pub mod program;
 pub mod python;
 pub mod race;
 pub mod sshd;

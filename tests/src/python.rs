@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::daemon::with_input;
+use crate::program::with_input;
 
 /// Runs one of our scripts (`tests/python/NAME`) and returns what it printed.
 #[must_use]

@@ -13,8 +13,9 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::daemon::{Daemon, Setup, with_input};
+use crate::daemon::{Daemon, Setup};
 use crate::lines::{Lines, PATIENCE};
+use crate::program::{self, with_input};
 use crate::stack::module;
 use crate::world;
 
@@ -176,8 +177,7 @@ impl Sshd {
         let folder = self.folder.join(format!("client-{}", world::next_number()));
         fs::create_dir(&folder).expect("a folder for the client");
         let askpass = folder.join("askpass");
-        fs::write(&askpass, ASKPASS).expect("askpass");
-        fs::set_permissions(&askpass, Permissions::from_mode(0o755)).expect("its mode");
+        program::write(&askpass, ASKPASS);
         fs::write(folder.join("password"), client.password).expect("the password");
         fs::write(folder.join("prompts"), "").expect("no prompts yet");
         folder

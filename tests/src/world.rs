@@ -15,6 +15,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::User;
 
 use crate::lines::Lines;
+use crate::program;
 
 /// Comes in, among other tests. Keep what is returned until the test ends.
 ///
@@ -59,8 +60,7 @@ pub fn for_everyone(name: &str) -> PathBuf {
     let copy = scratch().join(name);
     let _one_at_a_time = COPYING.write().unwrap_or_else(PoisonError::into_inner);
     if !copy.exists() {
-        fs::copy(built(name), &copy).expect("a copy of the program");
-        fs::set_permissions(&copy, Permissions::from_mode(0o755)).expect("its mode");
+        program::copy(&built(name), &copy);
     }
     copy
 }

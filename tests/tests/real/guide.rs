@@ -1,10 +1,9 @@
 //! The recipes of the administrator's guide, as they stand there, on the real sshd and sudo.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use tests::daemon::Daemon;
+use tests::program;
 use tests::sshd::{Client, Sshd, System, as_user};
 use tests::world;
 
@@ -230,6 +229,7 @@ fn for_a_test(lines: &str) -> String {
     lines
         .replace("pam_totp.so", "TOTP")
         .replace("pam_unix.so", "pam_unix.so nodelay")
+        .replace("preauth", "preauth nodelay")
         .replace("authfail", "authfail nodelay")
 }
 
@@ -241,6 +241,5 @@ fn settle(daemon: &mut Daemon, lines: &str) {
 }
 
 fn install(path: &Path, text: &str) {
-    fs::write(path, text).expect("a file of the recipe");
-    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("its mode");
+    program::write(path, text);
 }

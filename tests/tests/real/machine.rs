@@ -203,7 +203,7 @@ fn pamtester_agrees() {
     let pamtester = |input: &str| {
         let mut command = std::process::Command::new("pamtester");
         command.args(["-I", "rhost=192.0.2.7", "totp-tester", "alice", "authenticate", "setcred", "acct_mgmt"]);
-        tests::daemon::with_input(command, input).status.code()
+        tests::program::with_input(command, input).status.code()
     };
     assert_eq!(pamtester(&format!("{code}\n")), Some(0));
     system.daemon.log.wait_for(&["user=alice", "source=192.0.2.7", "verdict=accepted"]);

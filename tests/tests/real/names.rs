@@ -6,8 +6,9 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 use tests::connection::open;
-use tests::daemon::{Daemon, with_input};
+use tests::daemon::Daemon;
 use tests::libpam::PamCode;
+use tests::program::with_input;
 use tests::sshd::System;
 use tests::stack::Stack;
 use tests::wire::exchange;

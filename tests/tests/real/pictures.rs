@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use tests::daemon::{Setup, with_input};
+use tests::daemon::Setup;
+use tests::program::with_input;
 use tests::world;
 
 #[test]

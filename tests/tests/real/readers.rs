@@ -1,12 +1,12 @@
 //! What other programs make of the log: fail2ban with the filter that is shipped, and the example that mails.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::json;
-use tests::daemon::{Daemon, with_input};
+use tests::daemon::Daemon;
+use tests::program::{self, with_input};
 use tests::wire::Who;
 use tests::world;
 
@@ -70,8 +70,7 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
     }
     let folder = world::scratch_folder("mail");
     let sendmail = folder.join("sendmail");
-    fs::write(&sendmail, format!("#!/bin/sh\ncat > {}/mail.$$\n", folder.display())).expect("a sendmail");
-    fs::set_permissions(&sendmail, fs::Permissions::from_mode(0o755)).expect("its mode");
+    program::write(&sendmail, &format!("#!/bin/sh\ncat > {}/mail.$$\n", folder.display()));
     let events = daemon.totpctl(&["--json", "log"], "");
     assert!(events.status.success(), "{events:?}");
     let events = String::from_utf8(events.stdout).expect("text");

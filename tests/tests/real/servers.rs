@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::connection::patient;
-use tests::daemon::{Daemon, with_input};
+use tests::daemon::Daemon;
 use tests::libpam::PamCode;
+use tests::program::with_input;
 use tests::stack::{Login, Stack, module};
 use tests::wire::Who;
 use tests::worker::Worker;
