@@ -69,18 +69,6 @@ fn guessing_on_tells_nobody_who_has_a_device() {
     }
 }
 
-#[test]
-fn a_list_of_names_makes_no_users() {
-    let _place = world::enter();
-    let daemon = Daemon::start();
-    for n in 0..3000 {
-        let guess = json!({ "user": format!("name-{n}"), "codes": ["123456"], "service": "names" });
-        assert_eq!(daemon.call("Verify", &guess).expect("a verdict")["verdict"], "not_enrolled");
-    }
-    let status = daemon.call("Status", &json!({})).expect("a status");
-    assert_eq!((&status["users"], users(&daemon)), (&json!(0), 0));
-}
-
 /// What a person of that name is asked for.
 fn asked(daemon: &Daemon, user: &str) -> String {
     let told = daemon.call("Challenge", &json!({ "user": user, "service": "asked" })).expect("a challenge");

@@ -1,6 +1,6 @@
 /* Applications that are not written like ours: what they do with signals, threads and processes around a login.
  *
- *   application SITUATION CONFDIR SERVICE USER CODE [USER CODE]
+ *   application SITUATION CONFDIR SERVICE USER CODE [USER CODE]...
  *
  * Each login prints a line "USER: NUMBER", libpam's return code; what else a situation has to say comes after it. */
 
@@ -14,6 +14,8 @@
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#define MOST_LOGINS 4
 
 struct login {
     const char *confdir, *service, *user, *code;
@@ -138,13 +140,16 @@ int main(int count, char **arguments) {
     if (count < 6)
         return 2;
     const char *situation = arguments[1], *confdir = arguments[2], *service = arguments[3];
-    struct login logins[2] = {{confdir, service, arguments[4], arguments[5], NULL}};
-    if (count > 7)
-        logins[1] = (struct login){confdir, service, arguments[6], arguments[7], NULL};
+    struct login logins[MOST_LOGINS];
+    int number = 0;
+    for (char **argument = arguments + 4; number < MOST_LOGINS && argument + 1 < arguments + count; argument += 2)
+        logins[number++] = (struct login){confdir, service, argument[0], argument[1], NULL};
     if (strcmp(situation, "plain") == 0) {
-        start(logins, answer);
-        authenticate(logins);
-        end(logins);
+        for (int n = 0; n < number; n++) {
+            start(&logins[n], answer);
+            authenticate(&logins[n]);
+            end(&logins[n]);
+        }
     } else if (strcmp(situation, "no-conversation") == 0) {
         start(logins, NULL);
         authenticate(logins);

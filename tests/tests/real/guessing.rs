@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::json;
+use tests::connection::{ask, open};
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::sshd::{Client, Sshd, System};
@@ -41,20 +42,32 @@ fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_ha
 fn thousands_of_names_that_nobody_has_leave_memory_and_store_as_they_were() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let guess_at = |name: String| {
-        let guess = json!({ "user": name, "codes": ["123456"], "service": "names" });
-        assert_eq!(daemon.call("Verify", &guess).expect("a verdict")["verdict"], "not_enrolled");
-    };
     let names = count("PAM_TOTP_NAMES", 5000);
     // Until every decoy is there, and what the daemon keeps ready has grown to its size.
-    (0..names).for_each(|n| guess_at(format!("first-{n}")));
+    guess_at_many(&daemon, "first", names);
     let (memory, disk) = (resident(daemon.pid()), size(&daemon.setup.state));
-    (0..names).for_each(|n| guess_at(format!("second-{n}")));
+    guess_at_many(&daemon, "second", names);
     let (more_memory, more_disk) = (resident(daemon.pid()), size(&daemon.setup.state));
     println!("{names} names: memory {memory} to {more_memory} KiB, store {disk} to {more_disk} bytes");
     assert!(more_memory < memory + 8 * 1024, "{memory} to {more_memory} KiB");
     assert!(more_disk < 64 << 20, "{disk} to {more_disk} bytes");
     assert_eq!(daemon.call("Status", &json!({})).expect("a status")["users"], 0);
+    assert_eq!(daemon.totpctl_json(&["list"], "")["users"], json!([]));
+}
+
+/// A guess at each of so many names, several at a time: those waiting for the disk wait together.
+fn guess_at_many(daemon: &Daemon, name: &str, names: usize) {
+    std::thread::scope(|scope| {
+        for first in 0..GUESSERS {
+            scope.spawn(move || {
+                let connection = open(&daemon.login_socket());
+                for n in (first..names).step_by(GUESSERS) {
+                    let guess = json!({ "user": format!("{name}-{n}"), "codes": ["123456"], "service": "names" });
+                    assert_eq!(ask(&connection, "Verify", &guess).expect("a verdict")["verdict"], "not_enrolled");
+                }
+            });
+        }
+    });
 }
 
 /// What a stranger sees of everybody, as a table: through libpam, and through sshd.
@@ -117,3 +130,4 @@ fn size(folder: &Path) -> u64 {
 }
 
 const GUESSES: usize = 1000;
+const GUESSERS: usize = 16;
