@@ -12,7 +12,7 @@ use common::rules::OBSERVE;
 use crate::audit::Line;
 use crate::caller::{Caller, Role};
 use crate::clock;
-use crate::grace::Holder;
+use crate::grace::{Ends, Holder};
 use crate::record::{ACCOUNT_DISABLED, Record};
 use crate::rules::{self, Demand, Facts, Origin};
 use crate::service::{Call, Service};
@@ -104,12 +104,12 @@ impl Service {
     }
 
     /// Remembers an accepted code, for those who have set a time in which no other is asked for. A verifier's counts where
-    /// it is believed to come from.
-    pub(crate) fn begin_grace(&self, call: &Call<'_>, attempt: &Verify) {
+    /// it is believed to come from. `before` was read before the code was judged.
+    pub(crate) fn begin_grace(&self, call: &Call<'_>, attempt: &Verify, before: Ends) {
         let Believed { service, origin, .. } = Told::from(attempt).believed(call.caller);
         let counts = call.caller.role == Role::Root || origin.is_some();
         if let Some(service) = service.filter(|_| counts) {
-            self.graces.begin(&holder(call), service, origin, clock::since_boot());
+            self.graces.begin(&holder(call), service, origin, clock::since_boot(), before);
         }
     }
 

@@ -4,6 +4,7 @@
 //! CLOCK_BOOTTIME, which nobody can set and which goes on while the machine sleeps.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +15,18 @@ use crate::rules::Origin;
 
 /// The latest accepted code of each user on this machine, and of each service and origin.
 #[derive(Debug, Default)]
-pub struct Graces(Mutex<HashMap<Accepted, Duration>>);
+pub struct Graces {
+    kept: Mutex<Kept>,
+    hash: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    accepted: HashMap<Accepted, Duration>,
+    /// How often it ended for the users whose names hash to that number. So there is a bound; whoever shares the number with
+    /// somebody else is asked once more at worst.
+    ends: HashMap<u16, Ends>,
+}
 
 /// Whose code was accepted, and for what.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -42,36 +54,64 @@ pub struct Since {
     pub here: Option<Duration>,
 }
 
+/// How often it had ended for a user when a code of theirs was about to be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends(u64);
+
 impl Graces {
-    /// Remembers an accepted code. `now` is the time since the machine was started.
-    pub fn begin(&self, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
-        let mut all = self.lock();
+    /// To be read before a code is judged, and handed to [`Graces::begin`].
+    #[must_use]
+    pub fn ends(&self, user: &UserName) -> Ends {
+        self.lock().ends(self.number(user))
+    }
+
+    /// Remembers an accepted code, unless all were forgotten since `before`: what took the device away may have come between
+    /// the verdict and this. `now` is the time since the machine was started.
+    pub fn begin(&self, account: &Holder, service: &str, origin: Option<Origin>, now: Duration, before: Ends) {
+        let mut kept = self.lock();
+        if kept.ends(self.number(&account.user)) != before {
+            return;
+        }
         let there = origin.map(|origin| Some((service.to_owned(), origin)));
         for at in [Some(None), there].into_iter().flatten() {
-            make_room(&mut all, now);
-            all.insert(Accepted { account: account.clone(), at }, now);
+            make_room(&mut kept.accepted, now);
+            kept.accepted.insert(Accepted { account: account.clone(), at }, now);
         }
     }
 
     /// How long ago a code of the account was accepted.
     #[must_use]
     pub fn since(&self, account: &Holder, service: &str, origin: Option<&Origin>, now: Duration) -> Since {
-        let all = self.lock();
+        let all = &self.lock().accepted;
         let ago = |at| all.get(&Accepted { account: account.clone(), at }).and_then(|then| now.checked_sub(*then));
         Since { there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))), here: ago(None) }
     }
 
     /// Forgets all codes of a user, and says whether there was any.
     pub fn end(&self, user: &UserName) -> bool {
-        let mut all = self.lock();
-        let before = all.len();
-        all.retain(|accepted, _| accepted.account.user != *user);
-        all.len() < before
+        let mut kept = self.lock();
+        let ends = kept.ends.entry(self.number(user)).or_default();
+        *ends = Ends(ends.0.wrapping_add(1));
+        let before = kept.accepted.len();
+        kept.accepted.retain(|accepted, _| accepted.account.user != *user);
+        kept.accepted.len() < before
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Accepted, Duration>> {
+    /// Nobody can say which names share one.
+    fn number(&self, user: &UserName) -> u16 {
+        let [low, high, ..] = self.hash.hash_one(user).to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         // A panic while the lock is held cannot leave an entry half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn ends(&self, number: u16) -> Ends {
+        self.ends.get(&number).copied().unwrap_or_default()
     }
 }
 
@@ -101,6 +141,11 @@ mod tests {
         Origin::told(Some(text), None)
     }
 
+    /// An accepted code, and nothing in between.
+    fn begin(graces: &Graces, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
+        graces.begin(account, service, origin, now, graces.ends(&account.user));
+    }
+
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -108,7 +153,7 @@ mod tests {
     #[test]
     fn a_code_counts_for_its_service_and_its_very_origin_and_on_the_machine_for_all() {
         let graces = Graces::default();
-        graces.begin(&holder("alice"), "sshd", origin("192.0.2.1"), at(100));
+        begin(&graces, &holder("alice"), "sshd", origin("192.0.2.1"), at(100));
         let since = |name, service, from: &str| graces.since(&holder(name), service, origin(from).as_ref(), at(103));
         let (both, here) = (Since { there: Some(at(3)), here: Some(at(3)) }, Since { there: None, here: Some(at(3)) });
         assert_eq!(since("alice", "sshd", "::ffff:192.0.2.1"), both);
@@ -123,16 +168,16 @@ mod tests {
     #[test]
     fn from_no_origin_it_counts_on_the_machine_alone() {
         let graces = Graces::default();
-        graces.begin(&holder("alice"), "sudo", None, at(100));
+        begin(&graces, &holder("alice"), "sudo", None, at(100));
         assert_eq!(graces.since(&holder("alice"), "sudo", None, at(100)), Since { there: None, here: Some(at(0)) });
-        assert_eq!(graces.lock().len(), 1);
+        assert_eq!(graces.lock().accepted.len(), 1);
     }
 
     #[test]
     fn the_latest_code_counts_and_a_clock_that_says_nothing_gives_no_grace() {
         let graces = Graces::default();
         for when in [100, 200] {
-            graces.begin(&holder("alice"), "sshd", None, at(when));
+            begin(&graces, &holder("alice"), "sshd", None, at(when));
         }
         assert_eq!(graces.since(&holder("alice"), "sshd", None, at(205)).here, Some(at(5)));
         assert_eq!(graces.since(&holder("alice"), "sshd", None, at(0)), Since::default());
@@ -142,7 +187,7 @@ mod tests {
     fn it_ends_for_one_user_at_once() {
         let graces = Graces::default();
         for name in ["alice", "bob"] {
-            graces.begin(&holder(name), "sshd", origin("192.0.2.1"), at(100));
+            begin(&graces, &holder(name), "sshd", origin("192.0.2.1"), at(100));
         }
         let alice = UserName::new("alice").unwrap();
         assert_eq!((graces.end(&alice), graces.end(&alice)), (true, false));
@@ -151,16 +196,41 @@ mod tests {
     }
 
     #[test]
+    fn none_begins_that_was_ended_while_its_code_was_judged() {
+        let graces = Graces::default();
+        let (alice, bob) = (holder("alice"), holder("bob"));
+        let [before, other] = [&alice, &bob].map(|account| graces.ends(&account.user));
+        graces.end(&alice.user);
+        graces.begin(&alice, "sshd", None, at(100), before);
+        assert_eq!(graces.since(&alice, "sshd", None, at(101)), Since::default());
+        begin(&graces, &alice, "sshd", None, at(102));
+        assert!(graces.since(&alice, "sshd", None, at(103)).here.is_some(), "the next login's does");
+        if graces.number(&alice.user) != graces.number(&bob.user) {
+            graces.begin(&bob, "sshd", None, at(100), other);
+            assert!(graces.since(&bob, "sshd", None, at(101)).here.is_some(), "others are not concerned");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_ends_has_a_bound() {
+        let graces = Graces::default();
+        for n in 0..200_000 {
+            graces.end(&UserName::new(&format!("u{n}")).unwrap());
+        }
+        assert!(graces.lock().ends.len() <= 1 << 16);
+    }
+
+    #[test]
     fn a_crowd_pushes_the_oldest_out() {
         let graces = Graces::default();
         for n in 0..=MAX_ACCEPTED as u64 {
-            graces.begin(&holder(&format!("u{n}")), "sshd", None, at(n));
+            begin(&graces, &holder(&format!("u{n}")), "sshd", None, at(n));
         }
         let now = at(MAX_ACCEPTED as u64);
-        assert_eq!(graces.lock().len(), MAX_ACCEPTED);
+        assert_eq!(graces.lock().accepted.len(), MAX_ACCEPTED);
         assert!(graces.since(&holder("u0"), "sshd", None, now).here.is_none());
         assert!(graces.since(&holder("u1"), "sshd", None, now).here.is_some());
-        graces.begin(&holder("late"), "sshd", None, LONGEST + now);
-        assert_eq!(graces.lock().len(), 1, "what is too old goes first");
+        begin(&graces, &holder("late"), "sshd", None, LONGEST + now);
+        assert_eq!(graces.lock().accepted.len(), 1, "what is too old goes first");
     }
 }

@@ -38,6 +38,8 @@ impl Service {
         });
         let renewed = renewed.map_err(|failure| self.failure(&failure, call))?;
         let recovery_codes = self.proven("new_recovery_codes", call, renewed)?;
+        // A code that was accepted before does not outlive the sheet that it stood on.
+        self.graces.end(call.user);
         self.log(call, call.line("new_recovery_codes").with("codes", recovery_codes.len()).warning());
         Ok(RecoveryCodesReply { user: call.user.as_str().to_owned(), recovery_codes })
     }

@@ -248,6 +248,10 @@ impl Service {
     /// What the caller of an administrative method is told when a record cannot be read or changed; the log is told
     /// more.
     pub fn failure(&self, failure: &Failure, call: &Call<'_>) -> Error {
+        if matches!(failure, Failure::Unknown) {
+            // A change that may be durable may have taken a device away.
+            self.graces.end(call.user);
+        }
         self.log(call, call.line("failed").with("reason", failure).error());
         match failure {
             Failure::Busy => Error::Busy,

@@ -74,6 +74,7 @@ impl Service {
             );
             return Ok(VerifyReply::bare(Verdict::Busy, Ask::TwoCodes));
         }
+        let ends = self.graces.ends(call.user);
         let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
         let Outcome { judged, reason, ask, missed, emptied } = match outcome {
             Ok(outcome) => outcome,
@@ -82,7 +83,11 @@ impl Service {
                 return Err(Error::StoreUnavailable);
             }
             Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
-            Err(Failure::Unknown) => Outcome::without_record(Verdict::Refused, Some("store_too_slow")),
+            Err(Failure::Unknown) => {
+                // It may have disabled a device, where the settings are strict.
+                self.graces.end(call.user);
+                Outcome::without_record(Verdict::Refused, Some("store_too_slow"))
+            }
             Err(Failure::Damaged(damaged)) => Outcome::without_record(Verdict::Refused, Some(damage(&damaged))),
         };
         self.keep_account(call, attempt, &conversation, &judged, &now, &settings.limits);
@@ -106,7 +111,7 @@ impl Service {
         }
         // A bypass opens as many logins as it was given for, and lets nobody in after them.
         if judged.verdict == Verdict::Accepted && !matches!(judged.finding, Some(Finding::Bypass(_))) {
-            self.begin_grace(call, attempt);
+            self.begin_grace(call, attempt, ends);
         }
         self.measure_skew(call, missed, answer, &settings, now.moment.now);
         let recovery_codes_left = match judged.finding {

@@ -15,6 +15,8 @@
 
 #[path = "model/machine.rs"]
 mod machine;
+#[path = "model/meanwhile.rs"]
+mod meanwhile;
 #[path = "model/reference.rs"]
 mod reference;
 #[path = "model/time.rs"]

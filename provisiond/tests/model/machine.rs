@@ -1,5 +1,5 @@
-//! The shipped daemon, from a message to its reply, on a clock and with a store that the test moves. In one thread: who
-//! races is another test's.
+//! The shipped daemon, from a message to its reply, on a clock and with a store that the test moves. In one thread, unless a test
+//! makes others.
 
 use std::fs::{self, Permissions};
 use std::os::fd::AsFd;
@@ -20,6 +20,7 @@ use provisiond::permission::Visitor;
 use provisiond::records::Records;
 use provisiond::service::{Service, SettingsSource};
 use provisiond::skew::Skews;
+use provisiond::store::Store;
 use provisiond::store::sled::{Place, SledStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -29,8 +30,12 @@ pub(crate) struct Machine {
     folder: TempDir,
     clocks: Arc<Mutex<Clocks>>,
     audit: Audit,
+    around: Around,
     service: Option<Service>,
 }
+
+/// What stands between the daemon and its store.
+pub(crate) type Around = Box<dyn Fn(SledStore) -> Box<dyn Store> + Send + Sync>;
 
 /// Seconds.
 #[derive(Clone, Copy)]
@@ -42,13 +47,18 @@ pub(crate) struct Clocks {
 
 impl Machine {
     pub(crate) fn start(wall: u64) -> Self {
+        Self::start_with(wall, "", Box::new(|store| Box::new(store)))
+    }
+
+    /// With more lines of settings, and a store in the test's hand.
+    pub(crate) fn start_with(wall: u64, more: &str, around: Around) -> Self {
         let place = Path::new("/dev/shm");
         let folder = if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() };
         let clocks = Arc::new(Mutex::new(Clocks { boot: 1, wall, running: 1000 }));
         let audit = Audit::start(Target::Stderr).expect("a thread");
-        let mut machine = Self { folder: folder.expect("a folder"), clocks, audit, service: None };
+        let mut machine = Self { folder: folder.expect("a folder"), clocks, audit, around, service: None };
         let settings = machine.path("settings.yaml");
-        fs::write(&settings, SETTINGS).expect("settings");
+        fs::write(&settings, format!("{SETTINGS}{more}")).expect("settings");
         fs::set_permissions(&settings, Permissions::from_mode(0o600)).expect("their mode");
         machine.run();
         machine
@@ -135,13 +145,20 @@ impl Machine {
         let place = Place { path: self.path("store"), cache_mib: 1, mirror: Some(self.path("mirror")) };
         let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
         let names = Names::start().expect("threads");
-        let records = Records::new(Box::new(store));
+        let records = Records::new((self.around)(store));
         let skews = Skews::start(self.audit.clone()).expect("a thread");
         self.service = Some(Service::new(records, clock, self.audit.clone(), skews, names, settings, source));
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+}
+
+impl Drop for Machine {
+    /// Before its folder goes.
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -65,6 +65,19 @@ fn grace_ends_with_a_restart_by_hand_and_when_a_device_is_taken_away() {
 }
 
 #[test]
+fn a_grace_that_a_recovery_code_has_begun_ends_with_new_ones() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("grace: {same-source: {for: 12h, services: [sheet]}}\n").start();
+    let told = daemon.call("Enroll", &json!({ "user": "alice", "active": true })).expect("an enrolment");
+    let found = told["recovery_codes"][0].as_str().expect("a code");
+    let stack = Stack::of(&daemon, "sheet", "retry=1");
+    assert_eq!(from_with(&stack, "alice", "192.0.2.1", found).code, PamCode::SUCCESS);
+    assert_eq!(asked_of(&daemon, "sheet", "192.0.2.1"), "nothing");
+    daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("new codes");
+    assert_eq!(asked_of(&daemon, "sheet", "192.0.2.1"), "one_code");
+}
+
+#[test]
 fn only_an_accepted_code_begins_a_grace() {
     let _place = world::enter();
     let rules = "rules: [{name: lan, from: [192.0.2.0/24]}]\n";
