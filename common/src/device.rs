@@ -71,6 +71,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Totp, Self::Hotp];
+
     /// `totp` or `hotp`.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -85,7 +88,7 @@ impl FromStr for Kind {
     type Err = BadKind;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        [Self::Totp, Self::Hotp].into_iter().find(|kind| kind.word() == text).ok_or(BadKind)
+        Self::ALL.into_iter().find(|kind| kind.word() == text).ok_or(BadKind)
     }
 }
 

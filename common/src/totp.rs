@@ -25,6 +25,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
+
     /// `sha1`, `sha256` or `sha512`.
     #[must_use]
     pub fn word(self) -> &'static str {

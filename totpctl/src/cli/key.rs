@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
+use common::totp::Algorithm;
 
-use super::{Alg, Pictures};
-use crate::qr::Form;
+use super::Pictures;
+use super::words::algorithms;
 
 /// What `key` takes.
 #[derive(Debug, Args)]
@@ -63,8 +64,8 @@ pub(crate) struct New {
     #[arg(long, value_name = "HEX", verbatim_doc_comment)]
     pub(crate) device: Option<String>,
     /// Hash of the key's codes: sha1, sha256 or sha512
-    #[arg(long, hide_possible_values = true)]
-    pub(crate) alg: Option<Alg>,
+    #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
+    pub(crate) alg: Option<Algorithm>,
     /// Digits in a code, 6 to 10
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) digits: Option<u8>,
@@ -79,10 +80,6 @@ pub(crate) struct New {
     pub(crate) issuer: Option<String>,
     #[command(flatten)]
     pub(crate) pictures: Pictures,
-    /// QR code: utf8, inverse, ansi, ascii or none [default:
-    /// utf8 or ascii on a terminal, as the locale says]
-    #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
-    pub(crate) qr: Option<Form>,
 }
 
 /// How a key is sealed.

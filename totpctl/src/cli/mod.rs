@@ -1,24 +1,34 @@
 //! The command line: one subcommand for each action, and what it takes. Names are judged later, by `commands`.
 
+mod codes;
+mod devices;
+mod enroll;
 mod key;
 mod log;
 #[cfg(test)]
 mod manual;
 mod passlib;
+mod pictures;
 mod recovery;
+mod users;
+mod words;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
+pub(crate) use self::codes::Verify;
+pub(crate) use self::devices::{Bounds, Part, RenameDevice, Restrict};
+pub(crate) use self::enroll::Enroll;
 pub(crate) use self::key::{Format, Key, KeyAction, Match, New, Pretty, Seal, Uri};
 pub(crate) use self::log::{Log, Why};
 pub(crate) use self::passlib::{Export, Import};
+pub(crate) use self::pictures::Pictures;
 pub(crate) use self::recovery::{Bypass, Ticket};
+pub(crate) use self::users::{Forget, List, RenameUser};
 use crate::exit::Failure;
-use crate::qr::Form;
 
 /// Enrols authenticators for logins, and shows and changes what is enrolled.
 #[derive(Debug, Parser)]
@@ -38,41 +48,22 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// Whom to list.
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Only members of this group
-    #[arg(long, value_name = "GROUP")]
-    pub(crate) group: Option<String>,
-    /// Only who has no active device
-    #[arg(long)]
-    pub(crate) not_enrolled: bool,
-}
-
-const LIST_EXAMPLES: &str = "\
-Who is not enrolled yet can be told of a group only, by its list of members:
-  totpctl list --not-enrolled --group staff";
-
 /// The actions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Give a user a new device: shows its QR code and confirms it
-    #[command(after_help = ENROLL_EXAMPLES)]
+    #[command(after_help = enroll::EXAMPLES)]
     Enroll(Enroll),
     /// Make a pending device active with the first code it shows
-    #[command(after_help = CODE_EXAMPLES)]
+    #[command(after_help = codes::CONFIRM_EXAMPLES)]
     Confirm(Target),
     /// Try a code: a real attempt, which spends the code
-    #[command(after_help = VERIFY_EXAMPLES)]
+    #[command(after_help = codes::VERIFY_EXAMPLES)]
     Verify(Verify),
     /// Show a user's devices
-    Show {
-        /// Account name [default: your own]
-        #[arg(value_name = "USER")]
-        user: Option<String>,
-    },
+    Show(Own),
     /// List every enrolled user, or who is not enrolled yet
-    #[command(after_help = LIST_EXAMPLES)]
+    #[command(after_help = users::LIST_EXAMPLES)]
     List(List),
     /// Say why a user was refused, and what helps
     #[command(after_help = log::WHY_EXAMPLES)]
@@ -89,18 +80,14 @@ pub(crate) enum Command {
     /// Call a device something else
     RenameDevice(RenameDevice),
     /// Learn where a device is whose clock or counter is off
-    #[command(after_help = RESYNC_EXAMPLES)]
+    #[command(after_help = codes::RESYNC_EXAMPLES)]
     Resync(Target),
     /// Say when and for which services a device's codes count
-    #[command(after_help = RESTRICT_EXAMPLES)]
+    #[command(after_help = devices::RESTRICT_EXAMPLES)]
     Restrict(Restrict),
     /// Make new recovery codes; all earlier ones end
     #[command(after_help = recovery::CODES_EXAMPLES)]
-    RecoveryCodes {
-        /// Account name [default: your own]
-        #[arg(value_name = "USER")]
-        user: Option<String>,
-    },
+    RecoveryCodes(Own),
     /// Let an enrolled user in for a while, with a code from here
     #[command(after_help = recovery::BYPASS_EXAMPLES)]
     Bypass(Bypass),
@@ -108,11 +95,7 @@ pub(crate) enum Command {
     #[command(after_help = recovery::TICKET_EXAMPLES)]
     Ticket(Ticket),
     /// Let no code of before count: the next login asks for one
-    RevokeGrace {
-        /// Account name [default: your own]
-        #[arg(value_name = "USER")]
-        user: Option<String>,
-    },
+    RevokeGrace(Own),
     /// Give a user all guesses back
     Unlock {
         /// Account name
@@ -120,24 +103,10 @@ pub(crate) enum Command {
         user: String,
     },
     /// Let a user's devices follow when the account is renamed
-    RenameUser {
-        /// What the account was called
-        #[arg(value_name = "OLD")]
-        user: String,
-        /// What it is called now
-        #[arg(value_name = "NEW")]
-        new: String,
-    },
+    RenameUser(RenameUser),
     /// Remove all that is known of a user
-    #[command(after_help = FORGET)]
-    Forget {
-        /// Account name
-        #[arg(value_name = "USER")]
-        user: String,
-        /// Do not ask whether that is meant
-        #[arg(long)]
-        yes: bool,
-    },
+    #[command(after_help = users::FORGET)]
+    Forget(Forget),
     /// Take over users from another system
     #[command(subcommand)]
     Import(Import),
@@ -156,6 +125,14 @@ pub(crate) enum Command {
     Key(Key),
 }
 
+/// A user, or whoever runs this.
+#[derive(Debug, Args)]
+pub(crate) struct Own {
+    /// Account name [default: your own]
+    #[arg(value_name = "USER")]
+    pub(crate) user: Option<String>,
+}
+
 /// A user's device.
 #[derive(Debug, Args)]
 pub(crate) struct Target {
@@ -165,164 +142,6 @@ pub(crate) struct Target {
     /// The device, when the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
-}
-
-/// A user's device, or all that the user has.
-#[derive(Debug, Args)]
-pub(crate) struct Part {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    /// The whole account, recovery codes and all
-    #[arg(long, conflicts_with = "device")]
-    pub(crate) all: bool,
-}
-
-/// What `rename-device` takes.
-#[derive(Debug, Args)]
-pub(crate) struct RenameDevice {
-    /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
-    /// What the device is called from now on
-    #[arg(value_name = "NEW")]
-    pub(crate) name: String,
-    /// The device, when the user has several
-    #[arg(long, value_name = "NAME")]
-    pub(crate) device: Option<String>,
-}
-
-/// What `restrict` takes.
-#[derive(Debug, Args)]
-pub(crate) struct Restrict {
-    #[command(flatten)]
-    pub(crate) target: Target,
-    #[command(flatten)]
-    pub(crate) bounds: Bounds,
-    /// Take all bounds away
-    #[arg(long, conflicts_with_all = ["from", "until", "services"])]
-    pub(crate) lift: bool,
-}
-
-/// When, and for which services, a device counts.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Bounds {
-    /// First day on which its codes count (UTC): 2026-12-01
-    #[arg(long, value_name = "DAY")]
-    pub(crate) from: Option<String>,
-    /// Last day on which they count (UTC)
-    #[arg(long, value_name = "DAY")]
-    pub(crate) until: Option<String>,
-    /// PAM services that the device is for: sudo,su
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    pub(crate) services: Vec<String>,
-}
-
-/// What `enroll` takes. What is left out is the daemon's choice, by its settings.
-#[derive(Debug, Args)]
-pub(crate) struct Enroll {
-    /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
-    /// The new device's name [default: default or device-N]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) device: Option<String>,
-    /// totp, by the time (default), or hotp, by a counter
-    #[arg(long, hide_possible_values = true)]
-    pub(crate) kind: Option<Kind>,
-    /// Hash of the new device's codes: sha1, sha256 or sha512
-    #[arg(long, hide_possible_values = true)]
-    pub(crate) alg: Option<Alg>,
-    /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) digits: Option<u8>,
-    /// Seconds that a code is shown
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
-    pub(crate) period: Option<u32>,
-    /// With hotp: number of the next code
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) counter: Option<u64>,
-    /// Who the authenticator says the account is with
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) issuer: Option<String>,
-    /// What the authenticator calls the account
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) label: Option<String>,
-    /// Take over a base32 key from standard input: '--key -'
-    // A text, so that a key given here by mistake is not repeated in an error message.
-    #[arg(long, value_name = "-")]
-    pub(crate) key: Option<String>,
-    #[command(flatten)]
-    pub(crate) bounds: Bounds,
-    /// Active at once, without asking for a first code
-    #[arg(long)]
-    pub(crate) yes: bool,
-    /// QR code: utf8, inverse, ansi, ascii or none [default:
-    /// utf8 or ascii on a terminal, as the locale says]
-    #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
-    pub(crate) qr: Option<Form>,
-    #[command(flatten)]
-    pub(crate) pictures: Pictures,
-}
-
-/// Files to draw the QR code in.
-#[derive(Debug, Default, Args)]
-pub(crate) struct Pictures {
-    /// Draw the QR code in a new PNG file; it holds the key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) png: Option<PathBuf>,
-    /// Draw the QR code in a new SVG file; it holds the key
-    #[arg(long, value_name = "FILE")]
-    pub(crate) svg: Option<PathBuf>,
-}
-
-/// What moves a device from one code to the next.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Kind {
-    Totp,
-    Hotp,
-}
-
-impl Kind {
-    /// The word of the wire.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Totp => "totp",
-            Self::Hotp => "hotp",
-        }
-    }
-}
-
-/// The hashes of RFC 6238.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Alg {
-    Sha1,
-    Sha256,
-    Sha512,
-}
-
-impl Alg {
-    /// The word of the wire.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Sha1 => "sha1",
-            Self::Sha256 => "sha256",
-            Self::Sha512 => "sha512",
-        }
-    }
-}
-
-/// What `verify` takes.
-#[derive(Debug, Args)]
-pub(crate) struct Verify {
-    /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
-    /// The PAM service to try as
-    #[arg(long, default_value = "totpctl")]
-    pub(crate) service: String,
-    /// The remote host to try as
-    #[arg(long, value_name = "HOST")]
-    pub(crate) rhost: Option<String>,
 }
 
 /// Reads the command line.
@@ -365,66 +184,11 @@ arguments ('key match --code' excepted).
 Exit codes: 0 done, 1 refused or rejected, 2 bad usage or input, 3 daemon
 unreachable, 4 not permitted, 5 not found, 70 store failed, 78 bad settings.";
 
-const ENROLL_EXAMPLES: &str = "\
-Examples:
-  totpctl enroll alice
-  totpctl enroll alice --device phone --issuer 'Example Ltd'
-  totpctl enroll alice --key - < key.txt
-  totpctl enroll alice --device token --kind hotp --counter 7 --key - < key.txt
-  totpctl enroll alice --yes --json
-  totpctl enroll alice --png alice.png
-
-Without --yes the device stays pending, and opens nothing, until a code of it
-is typed here or given to 'totpctl confirm'. The key is shown this one time.
-With --json, a question is only asked when standard input is a terminal.
-
-QR codes: 'utf8' and 'inverse' are half blocks, 'inverse' for dark ink on a
-light page; 'ansi' is made of coloured spaces; 'ascii' of plain characters.
-A file of --png or --svg is made anew, for its owner only. Whoever sees it has
-the key: hand it to its user alone, and delete it once it is scanned.";
-
-const FORGET: &str = "\
-The user becomes one who never had a device: where 'nullok' stands, the next
-login needs no code. To keep somebody out: totpctl disable USER --all.";
-
-const RESYNC_EXAMPLES: &str = "\
-Examples:
-  totpctl resync alice
-  totpctl resync alice --device token < codes.txt
-
-Two codes in a row, on one line: the one that the device shows and the one
-after it. They are used up and open nothing. They are searched for ten minutes
-around now, and among the next hundred of a device that counts. A clock that is
-off by more than two minutes or so has to be set.";
-
-const RESTRICT_EXAMPLES: &str = "\
-Examples:
-  totpctl restrict alice --device loan --until 2027-01-31
-  totpctl restrict alice --device token --services sudo,su
-  totpctl restrict alice --device loan --lift
-
-What is said here takes the place of what was said before. Where a device does
-not count, it is as if the user did not have it.";
-
-const CODE_EXAMPLES: &str = "\
-Examples:
-  totpctl confirm alice --device phone
-  totpctl confirm alice < code.txt";
-
 const CLOCK_HELP: &str = "\
 After the machine's clock was set, codes that devices may have shown before
 are refused for two periods. This ends that at once. Codes that were used
 stay used, and no guess comes back. Do not use it after a virtual machine was
 put back to a snapshot: the daemon cannot know which codes were used since.";
-
-const VERIFY_EXAMPLES: &str = "\
-Examples:
-  totpctl verify alice
-  totpctl verify alice --service sshd --rhost 192.0.2.1
-  totpctl --json verify alice < code.txt
-
-The code is one line; where two consecutive codes are asked for, both stand on
-it. Exit code 0 if accepted, 1 if not. A wrong code costs a guess.";
 
 #[cfg(test)]
 mod tests {

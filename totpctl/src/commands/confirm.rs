@@ -2,7 +2,7 @@
 
 use common::protocol::Confirm;
 
-use super::{Context, exit_of, sent};
+use super::{Context, exit_of};
 use crate::cli::Target;
 use crate::exit::{Exit, Failure};
 use crate::render::recovery_codes;
@@ -11,8 +11,7 @@ use crate::render::recovery_codes;
 pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
     let (user, device) = target.names()?;
     let code = context.code(PROMPT)?;
-    let call = Confirm { user: Some(user.as_str().to_owned()), device: sent(device.as_ref()), code };
-    let reply = context.daemon.call(&call)?;
+    let reply = context.daemon.call(&Confirm { user, device, code })?;
     context.screen.result(&reply)?;
     if !context.screen.is_for_programs() {
         context.screen.page(&recovery_codes(&reply.user, &reply.recovery_codes))?;

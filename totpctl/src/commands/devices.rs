@@ -2,16 +2,16 @@
 
 use common::protocol::{DeviceState, Revoke, SetState};
 
-use super::{Context, sent};
+use super::Context;
 use crate::cli::{Part, Target};
 use crate::exit::{Exit, Failure};
 use crate::render::{Change, Changed};
 
 /// Disables or enables, and says what.
 pub(super) fn set(context: &Context<'_>, part: &Part, state: DeviceState) -> Result<Exit, Failure> {
-    let (user, device) = part.target.names()?;
+    let names = part.target.names()?;
     let reply = context.with_proof(|proof| {
-        let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
+        let (user, device) = names.clone();
         // Left out rather than false: only administrators may say anything here.
         context.daemon.call(&SetState { user, device, all: part.all.then_some(true), state, proof })
     })?;
@@ -22,9 +22,9 @@ pub(super) fn set(context: &Context<'_>, part: &Part, state: DeviceState) -> Res
 
 /// Revokes a device and says which it was.
 pub(super) fn revoke(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
-    let (user, device) = target.names()?;
+    let names = target.names()?;
     let reply = context.with_proof(|proof| {
-        let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
+        let (user, device) = names.clone();
         context.daemon.call(&Revoke { user, device, proof })
     })?;
     context.screen.result(&Changed { user: reply.user, device: Some(reply.device), state: Change::Revoked })?;

@@ -1,13 +1,14 @@
 //! `enroll`: asks the daemon for a new device, shows its key, and has it confirmed by its first code.
 
-use common::device::{DeviceName, Kind};
+use common::device::Kind;
 use common::protocol::{Confirm, DeviceState, Enroll, Verdict};
 use common::secret::{Key, SecretText};
 use common::user::UserName;
 
+use super::Context;
 use super::drawing::{Pictures, on_screen};
+use super::names::{self, Names};
 use super::restrict::times_and_services;
-use super::{Context, device_name, sent};
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
 use crate::render::{Enrolled, Render, recovery_codes};
@@ -15,44 +16,25 @@ use crate::sentences::confirmation;
 
 /// Enrols a new device.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, Failure> {
-    let (user, device) = (UserName::new(&wanted.user)?, device_name(wanted.device.as_deref())?);
+    let user = UserName::new(&wanted.user)?;
+    let names = (Some(user.as_str().to_owned()), names::device(wanted.device.as_deref())?);
     let key = wanted.key.as_deref().map(|from| read_key(context, from)).transpose()?;
     warn_without_account(context, &user);
     // Before the daemon makes the device: what cannot be written is better known now.
     let pictures = Pictures::prepare(&wanted.pictures)?;
-    let bounds = times_and_services(&wanted.bounds)?;
-    let call = |proof| {
-        let (valid_from, valid_until, services) = bounds.clone();
-        let services = Some(services).filter(|services| !services.is_empty());
-        let call = request(wanted, &user, device.as_ref(), key.as_ref(), proof);
-        context.daemon.call(&Enroll { valid_from, valid_until, services, ..call })
-    };
-    let mut enrolled = Enrolled::try_from(context.with_proof(call)?)?;
+    let mut enrolled = ask_for_it(context, wanted, &names, key.as_ref())?;
     // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
     let asks = !wanted.yes && (context.keyboard.is_terminal() || !context.screen.is_for_programs());
-    let drawn = pictures.draw(context.screen, &enrolled.uri);
-    if asks || !context.screen.is_for_programs() {
-        context.screen.page(&enrolled.page(on_screen(context, wanted.qr, &enrolled.uri).as_ref()))?;
-    }
-    // The device is there by now, and its key is shown this one time: a picture that failed does not stop that.
-    if let Err(failure) = &drawn {
-        context.screen.note(&failure.to_string());
-    }
+    let drawn = show(context, wanted, pictures, &enrolled, asks)?;
     if asks {
-        let later = key.is_some() && enrolled.kind == Kind::Totp;
-        let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
-        let confirmed =
-            confirm(context, &enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
-        if let Some(recovery_codes) = confirmed {
-            (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
-        }
+        have_confirmed(context, &mut enrolled, key.is_some())?;
     }
     context.screen.result(&enrolled)?;
     if !context.screen.is_for_programs() {
         context.screen.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
     }
     let unconfirmed = asks && enrolled.state != DeviceState::Active;
-    Ok(if unconfirmed || drawn.is_err() { Exit::Refused } else { Exit::Done })
+    Ok(if unconfirmed || !drawn { Exit::Refused } else { Exit::Done })
 }
 
 /// Reads the key that `--key -` announces, and judges it before it goes anywhere.
@@ -71,17 +53,28 @@ fn warn_without_account(context: &Context<'_>, user: &UserName) {
     }
 }
 
-/// The call. Made anew for a second try with proof, because secrets are not copied.
-fn request(
+/// Makes the call, a second time with proof where the daemon wants one.
+fn ask_for_it(
+    context: &Context<'_>,
     wanted: &cli::Enroll,
-    user: &UserName,
-    device: Option<&DeviceName>,
+    names: &Names,
     key: Option<&Key>,
-    proof: Option<SecretText>,
-) -> Enroll {
+) -> Result<Enrolled, Failure> {
+    let bounds = times_and_services(&wanted.bounds)?;
+    let reply = context.with_proof(|proof| {
+        let (valid_from, valid_until, services) = bounds.clone();
+        let services = Some(services).filter(|services| !services.is_empty());
+        let call = request(wanted, names.clone(), key, proof);
+        context.daemon.call(&Enroll { valid_from, valid_until, services, ..call })
+    })?;
+    Ok(Enrolled::try_from(reply)?)
+}
+
+/// The call. Made anew for a second try with proof, because secrets are not copied.
+fn request(wanted: &cli::Enroll, (user, device): Names, key: Option<&Key>, proof: Option<SecretText>) -> Enroll {
     Enroll {
-        user: Some(user.as_str().to_owned()),
-        device: sent(device),
+        user,
+        device,
         kind: wanted.kind.map(|kind| kind.word().to_owned()),
         alg: wanted.alg.map(|alg| alg.word().to_owned()),
         digits: wanted.digits,
@@ -95,6 +88,37 @@ fn request(
         proof,
         ..Enroll::default()
     }
+}
+
+/// Shows the key, on the screen and in the files that were asked for. Says whether all of these are drawn: the device is
+/// there by now, and its key is shown this one time, so one that failed stops nothing.
+fn show(
+    context: &Context<'_>,
+    wanted: &cli::Enroll,
+    pictures: Pictures,
+    enrolled: &Enrolled,
+    asks: bool,
+) -> Result<bool, Failure> {
+    let drawn = pictures.draw(context.screen, &enrolled.uri);
+    if asks || !context.screen.is_for_programs() {
+        context.screen.page(&enrolled.page(on_screen(context, wanted.pictures.qr, &enrolled.uri).as_ref()))?;
+    }
+    if let Err(failure) = &drawn {
+        context.screen.note(&failure.to_string());
+    }
+    Ok(drawn.is_ok())
+}
+
+/// Has the device confirmed. Where nobody can be asked, what is there of it is shown all the same.
+fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bool) -> Result<(), Failure> {
+    let later = taken_over && enrolled.kind == Kind::Totp;
+    let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
+    let confirmed =
+        confirm(context, enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
+    if let Some(recovery_codes) = confirmed {
+        (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
+    }
+    Ok(())
 }
 
 /// Asks for the device's first code until it is right, the tries are used up or nobody answers. If it was right, there may

@@ -1,11 +1,10 @@
 //! `export passlib`: the devices of some users or all, a record a line, as `import passlib` takes them.
 
-use common::client::ClientError;
-use common::protocol::{Error, Export, List};
+use common::protocol::{Export, List};
 use common::text::printable;
-use common::user::UserName;
 
-use super::Context;
+use super::show::users;
+use super::{Context, concerns_all, names};
 use crate::exit::{Exit, Failure};
 use crate::render::lineage::{ExportedLine, LineFailure};
 
@@ -16,9 +15,9 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
     for user in &users {
         match export(context, user) {
             Ok(count) => records = records.saturating_add(count),
-            Err(failure) if !concerns_this_user(&failure) => return Err(failure),
+            Err(failure) if concerns_all(&failure) => return Err(failure),
             Err(failure) => {
-                report(context, user, &failure)?;
+                context.report(&LineFailure::new(None, Some(user.clone()), &failure))?;
                 failed = failed.saturating_add(1);
                 exit = if exit == Exit::Done { failure.code().1 } else { exit };
             }
@@ -30,16 +29,11 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
 
 /// Every name, before anything is printed: a list that is cut off must not look whole.
 fn everybody(context: &Context<'_>) -> Result<Vec<String>, Failure> {
-    let replies = match context.daemon.call_more(&List::default()) {
-        // A call has at least one reply, so a list of nobody can only come as an error.
-        Err(ClientError::Refused(Error::NoSuchUser)) => Vec::new(),
-        answer => answer?,
-    };
-    Ok(replies.into_iter().map(|reply| reply.user.user).collect())
+    Ok(users(context, &List::default())?.into_iter().map(|user| user.user).collect())
 }
 
 fn checked(users: &[String]) -> Result<Vec<String>, Failure> {
-    users.iter().map(|user| Ok(UserName::new(user)?.as_str().to_owned())).collect()
+    users.iter().map(|user| names::user(user)).collect()
 }
 
 /// Prints a user's records. Returns how many there are.
@@ -55,29 +49,9 @@ fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
     Ok(reply.records.len())
 }
 
-fn concerns_this_user(failure: &Failure) -> bool {
-    let Failure::Daemon(ClientError::Refused(error)) = failure else { return false };
-    !matches!(error, Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_))
-}
-
-fn report(context: &Context<'_>, user: &str, failure: &Failure) -> Result<(), Failure> {
-    let failed = LineFailure::new(None, Some(user.to_owned()), failure);
-    context.screen.note(&failed.sentence());
-    if context.screen.is_for_programs() { context.screen.line(&failed) } else { Ok(()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_user_who_cannot_be_exported_stops_no_other() {
-        for error in [Error::NoSuchUser, Error::RecordDamaged, Error::Busy] {
-            assert!(concerns_this_user(&ClientError::from(error).into()));
-        }
-        assert!(!concerns_this_user(&ClientError::from(Error::PermissionDenied).into()));
-        assert!(!concerns_this_user(&ClientError::Deadline.into()));
-    }
 
     #[test]
     fn names_are_judged_before_anything_is_printed() {

@@ -6,14 +6,12 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use common::client::ClientError;
-use common::protocol::{Error, Import};
+use common::protocol::Import;
 use common::secret::SecretText;
-use common::user::UserName;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::Context;
+use super::{Context, concerns_all, names};
 use crate::exit::{Exit, Failure};
 use crate::lines::{Line, Lines, MAX_LINE};
 use crate::render::lineage::{ImportedLine, Imports, LineFailure};
@@ -36,7 +34,7 @@ pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failur
         let user = entry.user.clone();
         match import(context, entry) {
             Ok(imported) => report(context, &mut tally, number, imported)?,
-            Err(failure) if concerns_every_line(&failure) => return stop(context, &tally, failure),
+            Err(failure) if concerns_all(&failure) => return stop(context, &tally, failure),
             Err(failure) => report_failure(context, &mut tally, number, Some(user), &failure)?,
         }
     }
@@ -97,20 +95,9 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
 
 /// Asks the daemon to take one over.
 fn import(context: &Context<'_>, entry: Entry) -> Result<ImportedLine, Failure> {
-    let user = UserName::new(&entry.user)?.as_str().to_owned();
+    let user = names::user(&entry.user)?;
     let reply = context.daemon.call(&Import { user, device: entry.device, record: entry.record })?;
     Ok(ImportedLine { line: 0, user: reply.user, device: reply.device, imported: reply.imported })
-}
-
-/// Whether the next line would fare no better.
-fn concerns_every_line(failure: &Failure) -> bool {
-    match failure {
-        Failure::Daemon(ClientError::Refused(error)) => {
-            matches!(error, Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_))
-        }
-        Failure::Daemon(_) => true,
-        _ => false,
-    }
 }
 
 fn report(context: &Context<'_>, tally: &mut Imports, line: u64, imported: ImportedLine) -> Result<(), Failure> {
@@ -132,9 +119,7 @@ fn report_failure(
     failure: &Failure,
 ) -> Result<(), Failure> {
     tally.failed = tally.failed.saturating_add(1);
-    let failed = LineFailure::new(Some(line), user, failure);
-    context.screen.note(&failed.sentence());
-    if context.screen.is_for_programs() { context.screen.line(&failed) } else { Ok(()) }
+    context.report(&LineFailure::new(Some(line), user, failure))
 }
 
 /// What was done before stands; the failure itself is told where every failure is.
@@ -208,17 +193,5 @@ mod tests {
             assert!(!failure.to_string().contains("GEZD") && !failure.to_string().contains("12345"), "{failure}");
         }
         assert!(read(Line::TooLong).unwrap_err().to_string().contains("65536"));
-    }
-
-    #[test]
-    fn only_what_concerns_every_line_stops_the_others() {
-        for error in [Error::PermissionDenied, Error::StoreUnavailable] {
-            assert!(concerns_every_line(&ClientError::from(error).into()));
-        }
-        assert!(concerns_every_line(&ClientError::Deadline.into()));
-        for error in [Error::bad("record", "no"), Error::DeviceExists, Error::RecordDamaged, Error::Busy] {
-            assert!(!concerns_every_line(&ClientError::from(error).into()));
-        }
-        assert!(!concerns_every_line(&Failure::BadParameter("no name".into())));
     }
 }

@@ -5,16 +5,15 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use common::event::Event;
 use common::protocol::{Events, EventsReply};
 use common::span::Span;
-use common::user::UserName;
 
-use super::Context;
+use super::{Context, names};
 use crate::cli::{Log, Why};
 use crate::exit::{Exit, Failure};
 use crate::render::{Attempts, Render};
 
 /// Shows events, one a line, as they come.
 pub(super) fn log(context: &Context<'_>, wanted: &Log) -> Result<Exit, Failure> {
-    let user = wanted.user.as_deref().map(named).transpose()?;
+    let user = wanted.user.as_deref().map(names::user).transpose()?;
     let since = wanted.since.map(ago);
     let call = Events { user, since, limit: wanted.lines, follow: wanted.follow.then_some(true) };
     let show = |reply: EventsReply| match reply.event {
@@ -32,16 +31,12 @@ pub(super) fn log(context: &Context<'_>, wanted: &Log) -> Result<Exit, Failure> 
 
 /// Shows the last attempts of a user, and why they were refused.
 pub(super) fn why(context: &Context<'_>, wanted: &Why) -> Result<Exit, Failure> {
-    let user = named(&wanted.user)?;
+    let user = names::user(&wanted.user)?;
     let replies = context.daemon.call_more(&Events { user: Some(user.clone()), ..Events::default() })?;
     let events: Vec<Event> = replies.into_iter().filter_map(|reply| reply.event).collect();
     let most = usize::try_from(wanted.lines).unwrap_or(usize::MAX);
     context.screen.result(&Attempts::among(&events, &user, most))?;
     Ok(Exit::Done)
-}
-
-fn named(user: &str) -> Result<String, Failure> {
-    Ok(UserName::new(user)?.as_str().to_owned())
 }
 
 /// So long ago, in Unix seconds.

@@ -11,6 +11,7 @@ mod grace;
 mod import;
 mod key;
 mod log;
+mod names;
 mod recovery;
 mod rename;
 mod restrict;
@@ -19,15 +20,14 @@ mod show;
 mod verify;
 
 use common::client::ClientError;
-use common::device::DeviceName;
 use common::protocol::{DeviceState, Error, Verdict};
 use common::secret::SecretText;
-use common::user::UserName;
 
-use crate::cli::{Cli, Command, Export, Import, Target};
+use crate::cli::{Cli, Command, Export, Import};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::keyboard::Keyboard;
+use crate::render::lineage::LineFailure;
 use crate::screen::Screen;
 
 /// What every action works with.
@@ -44,7 +44,7 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Enroll(wanted) => enroll::run(&context, wanted),
         Command::Confirm(target) => confirm::run(&context, target),
         Command::Verify(wanted) => verify::run(&context, wanted),
-        Command::Show { user } => show::one(&context, user.as_deref()),
+        Command::Show(whom) => show::one(&context, whom),
         Command::List(list) => show::all(&context, list),
         Command::Why(wanted) => log::why(&context, wanted),
         Command::Log(wanted) => log::log(&context, wanted),
@@ -52,14 +52,14 @@ pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
         Command::Enable(part) => devices::set(&context, part, DeviceState::Active),
         Command::Revoke(target) => devices::revoke(&context, target),
         Command::RenameDevice(wanted) => rename::device(&context, wanted),
-        Command::RenameUser { user, new } => rename::user(&context, user, new),
-        Command::Forget { user, yes } => forget::run(&context, user, *yes),
+        Command::RenameUser(wanted) => rename::user(&context, wanted),
+        Command::Forget(wanted) => forget::run(&context, wanted),
         Command::Resync(target) => resync::run(&context, target),
         Command::Restrict(wanted) => restrict::run(&context, wanted),
-        Command::RecoveryCodes { user } => recovery::recovery_codes(&context, user.as_deref()),
+        Command::RecoveryCodes(whom) => recovery::recovery_codes(&context, whom),
         Command::Bypass(wanted) => recovery::bypass(&context, wanted),
         Command::Ticket(wanted) => recovery::ticket(&context, wanted),
-        Command::RevokeGrace { user } => grace::revoke(&context, user.as_deref()),
+        Command::RevokeGrace(whom) => grace::revoke(&context, whom),
         Command::Unlock { user } => recovery::unlock(&context, user),
         Command::Import(Import::Passlib { file }) => import::passlib(&context, file),
         Command::Export(Export::Passlib { users }) => export::passlib(&context, users),
@@ -88,23 +88,23 @@ impl Context<'_> {
     fn code(&self, prompt: &str) -> Result<SecretText, Failure> {
         self.keyboard.ask(prompt)?.ok_or(Failure::NoInput("a code"))
     }
-}
 
-impl Target {
-    /// The names, if they can be names at all.
-    fn names(&self) -> Result<(UserName, Option<DeviceName>), Failure> {
-        Ok((UserName::new(&self.user)?, device_name(self.device.as_deref())?))
+    /// Says that one of many could not be done: to people, and to a program among the others.
+    fn report(&self, failed: &LineFailure) -> Result<(), Failure> {
+        self.screen.note(&failed.sentence());
+        if self.screen.is_for_programs() { self.screen.line(failed) } else { Ok(()) }
     }
 }
 
-/// A device's name, if one was given and can be one.
-fn device_name(given: Option<&str>) -> Result<Option<DeviceName>, Failure> {
-    Ok(given.map(DeviceName::new).transpose()?)
-}
-
-/// A name as it is sent.
-fn sent(name: Option<&DeviceName>) -> Option<String> {
-    name.map(|name| name.as_str().to_owned())
+/// Whether a failure of one of many concerns them all, so that the next would fare no better.
+fn concerns_all(failure: &Failure) -> bool {
+    match failure {
+        Failure::Daemon(ClientError::Refused(error)) => {
+            matches!(error, Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_))
+        }
+        Failure::BadParameter(_) | Failure::BadRecord(_) => false,
+        _ => true,
+    }
 }
 
 /// Only where nobody would be refused is it a success.
@@ -119,12 +119,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_judged_before_anything_is_sent() {
-        let target = |user: &str, device: Option<&str>| Target { user: user.into(), device: device.map(Into::into) };
-        assert!(target("alice", Some("phone")).names().is_ok());
-        for (user, device) in [("a/b", None), ("", None), ("alice", Some("my phone"))] {
-            let failure = target(user, device).names().unwrap_err();
-            assert_eq!(failure.code(), ("bad_parameter", Exit::BadInput));
+    fn only_what_concerns_all_stops_the_others() {
+        for error in [Error::PermissionDenied, Error::StoreUnavailable] {
+            assert!(concerns_all(&ClientError::from(error).into()));
         }
+        assert!(concerns_all(&ClientError::Deadline.into()));
+        for error in
+            [Error::bad("record", "no"), Error::NoSuchUser, Error::DeviceExists, Error::RecordDamaged, Error::Busy]
+        {
+            assert!(!concerns_all(&ClientError::from(error).into()));
+        }
+        assert!(!concerns_all(&Failure::BadParameter("no name".into())));
     }
 }

@@ -3,7 +3,7 @@
 use common::calendar::Date;
 use common::protocol::Restrict;
 
-use super::{Context, sent};
+use super::Context;
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::Restricted;
@@ -15,7 +15,6 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Restrict) -> Result<Exit,
     if !wanted.lift && (valid_from, valid_until, services.is_empty()) == (None, None, true) {
         return Err(Failure::Usage(NO_BOUNDS));
     }
-    let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
     let call = Restrict { user, device, valid_from, valid_until, services: services.clone() };
     let reply = context.daemon.call(&call)?;
     let (user, device) = (reply.user, reply.device);

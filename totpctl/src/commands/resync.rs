@@ -4,16 +4,16 @@ use common::protocol::Resync;
 use common::secret::SecretText;
 
 use super::verify::TWO_CODES;
-use super::{Context, exit_of, sent};
+use super::{Context, exit_of};
 use crate::cli::Target;
 use crate::exit::{Exit, Failure};
 
 /// Reads the codes, and tells what came of them.
 pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
-    let (user, device) = target.names()?;
+    let names = target.names()?;
     let typed = context.code(TWO_CODES)?;
     let reply = context.with_proof(|proof| {
-        let (user, device) = (Some(user.as_str().to_owned()), sent(device.as_ref()));
+        let (user, device) = names.clone();
         let codes = vec![SecretText::typed(typed.expose().as_bytes())];
         context.daemon.call(&Resync { user, device, codes, proof })
     })?;

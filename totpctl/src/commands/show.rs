@@ -1,18 +1,16 @@
 //! `show` and `list`: what is known of one user, and of all.
 
 use common::client::ClientError;
-use common::protocol::{Error, List, Show};
-use common::user::UserName;
+use common::protocol::{Error, List, Show, User};
 
 use super::Context;
-use crate::cli;
+use crate::cli::{self, Own};
 use crate::exit::{Exit, Failure};
 use crate::render::Users;
 
 /// Shows one user: the caller, if none is named.
-pub(super) fn one(context: &Context<'_>, user: Option<&str>) -> Result<Exit, Failure> {
-    let user = user.map(UserName::new).transpose()?.map(|user| user.as_str().to_owned());
-    let reply = context.daemon.call(&Show { user })?;
+pub(super) fn one(context: &Context<'_>, whom: &Own) -> Result<Exit, Failure> {
+    let reply = context.daemon.call(&Show { user: whom.name()? })?;
     context.screen.result(&reply.user)?;
     Ok(Exit::Done)
 }
@@ -26,11 +24,14 @@ pub(super) fn all(context: &Context<'_>, wish: &cli::List) -> Result<Exit, Failu
         (true, Some(_)) => "nobody in this group is without an active device",
     };
     let wish = List { not_enrolled: wish.not_enrolled.then_some(true), group: wish.group.clone() };
-    // A call has at least one reply, so a list of nobody can only come as an error.
-    let replies = match context.daemon.call_more(&wish) {
-        Err(ClientError::Refused(Error::NoSuchUser)) => Vec::new(),
-        answer => answer?,
-    };
-    context.screen.result(&Users { users: replies.into_iter().map(|reply| reply.user).collect(), nobody })?;
+    context.screen.result(&Users { users: users(context, &wish)?, nobody })?;
     Ok(Exit::Done)
+}
+
+/// Those whom the daemon lists. A call has at least one reply, so a list of nobody can only come as an error.
+pub(super) fn users(context: &Context<'_>, wish: &List) -> Result<Vec<User>, Failure> {
+    match context.daemon.call_more(wish) {
+        Err(ClientError::Refused(Error::NoSuchUser)) => Ok(Vec::new()),
+        answer => Ok(answer?.into_iter().map(|reply| reply.user).collect()),
+    }
 }

@@ -1,16 +1,15 @@
 //! `verify`: a real attempt, as the PAM module would make it. What is accepted here is spent.
 
 use common::protocol::{Ask, Challenge, Verify};
-use common::user::UserName;
 
-use super::{Context, exit_of};
+use super::{Context, exit_of, names};
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::Attempt;
 
 /// Asks what to ask for, asks for it, and shows the verdict.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, Failure> {
-    let user = UserName::new(&wanted.user)?.as_str().to_owned();
+    let user = names::user(&wanted.user)?;
     let (service, rhost) = (wanted.service.clone(), wanted.rhost.clone());
     let challenge =
         Challenge { user: user.clone(), service: service.clone(), rhost: rhost.clone(), tty: None, options: None };

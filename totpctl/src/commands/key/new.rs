@@ -22,9 +22,9 @@ use crate::render::key::NewKey;
 pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::New) -> Result<Exit, Failure> {
     let made = make(wanted, &file.load()?)?;
     Pictures::prepare(&wanted.pictures)?.draw(context.screen, &made.uri)?;
-    let asked_for_a_page = wanted.qr.is_some_and(|form| form != Form::None);
+    let asked_for_a_page = wanted.pictures.qr.is_some_and(|form| form != Form::None);
     if asked_for_a_page || context.screen.is_for_a_person() {
-        context.screen.page(&made.sheet(on_screen(context, wanted.qr, &made.uri).as_ref()))?;
+        context.screen.page(&made.sheet(on_screen(context, wanted.pictures.qr, &made.uri).as_ref()))?;
     }
     if context.screen.is_for_programs() || !(asked_for_a_page || context.screen.is_for_a_person()) {
         context.screen.object(&made)?;
@@ -55,9 +55,8 @@ fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
 /// What the codes of a new key look like. Offline, every period that is read can be written.
 fn parameters(wanted: &cli::New, settings: &Settings) -> Result<Parameters, Failure> {
     let usual = settings.new_device.parameters;
-    let alg = wanted.alg.map_or(Ok(usual.alg), |alg| alg.word().parse::<Algorithm>());
     let parameters = Parameters {
-        alg: alg.map_err(|bad| Failure::BadParameter(bad.to_string()))?,
+        alg: wanted.alg.unwrap_or(usual.alg),
         digits: wanted.digits.unwrap_or(usual.digits),
         period: wanted.period.unwrap_or(usual.period),
     };
@@ -115,7 +114,7 @@ mod tests {
         let passlib = "{\"alg\":\"sha256\",\"digits\":8,\"enckey\":{\"c\":0,";
         let ours = "{\"alg\":\"sha256\",\"device\":\"";
         for (user, begins) in [(None, passlib), (Some("alice".to_owned()), ours)] {
-            let wanted = cli::New { alg: Some(cli::Alg::Sha256), digits: Some(8), user, ..wanted() };
+            let wanted = cli::New { alg: Some(Algorithm::Sha256), digits: Some(8), user, ..wanted() };
             let made = make(&wanted, &settings("")).unwrap();
             assert!(made.record.expose().starts_with(begins), "{}", made.record.expose());
             let from_record = opened(made.record.expose(), settings(""));

@@ -1,0 +1,22 @@
+//! What every action takes that draws a QR code.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::qr::Form;
+
+/// Where the QR code of a new key is drawn: on the terminal, in files.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Pictures {
+    /// QR code: utf8, inverse, ansi, ascii or none [default:
+    /// utf8 or ascii on a terminal, as the locale says]
+    #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
+    pub(crate) qr: Option<Form>,
+    /// Draw the QR code in a new PNG file; it holds the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) png: Option<PathBuf>,
+    /// Draw the QR code in a new SVG file; it holds the key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+}

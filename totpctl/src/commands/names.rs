@@ -1,0 +1,52 @@
+//! Names as they were typed, judged before anything is sent.
+
+use common::device::DeviceName;
+use common::user::UserName;
+
+use crate::cli::{Own, Target};
+use crate::exit::Failure;
+
+/// A user and, if one was named, a device, as they are sent.
+pub(super) type Names = (Option<String>, Option<String>);
+
+impl Target {
+    /// The names, if they can be names at all.
+    pub(super) fn names(&self) -> Result<Names, Failure> {
+        Ok((Some(user(&self.user)?), device(self.device.as_deref())?))
+    }
+}
+
+impl Own {
+    /// The name, if there is one: without it the daemon takes the caller's.
+    pub(super) fn name(&self) -> Result<Option<String>, Failure> {
+        self.user.as_deref().map(user).transpose()
+    }
+}
+
+/// A user's name, if it can be one.
+pub(super) fn user(typed: &str) -> Result<String, Failure> {
+    Ok(UserName::new(typed)?.as_str().to_owned())
+}
+
+/// A device's name, if one was given and can be one.
+pub(super) fn device(typed: Option<&str>) -> Result<Option<String>, Failure> {
+    Ok(typed.map(DeviceName::new).transpose()?.map(String::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::Exit;
+
+    #[test]
+    fn names_are_judged_before_anything_is_sent() {
+        let target = |user: &str, device: Option<&str>| Target { user: user.into(), device: device.map(Into::into) };
+        let names = target("alice", Some("phone")).names().unwrap();
+        assert_eq!(names, (Some("alice".to_owned()), Some("phone".to_owned())));
+        assert_eq!(Own { user: None }.name().unwrap(), None);
+        for (user, device) in [("a/b", None), ("", None), ("alice", Some("my phone"))] {
+            let failure = target(user, device).names().unwrap_err();
+            assert_eq!(failure.code(), ("bad_parameter", Exit::BadInput));
+        }
+    }
+}
