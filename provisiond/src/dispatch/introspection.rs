@@ -1,0 +1,69 @@
+//! `org.varlink.service`, which every Varlink service has: who made it, and the text of its interfaces.
+
+use common::protocol;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::message::Message;
+use super::replies::Stop;
+
+/// Answers a method of that interface.
+pub(super) fn answer(method: &str, message: &Message<'_>) -> Result<(), Stop> {
+    match method {
+        "GetInfo" => message.replies.reply(
+            json!({
+                "vendor": "pam-totp",
+                "product": "provisiond",
+                "version": env!("CARGO_PKG_VERSION"),
+                "url": env!("CARGO_PKG_REPOSITORY"),
+                "interfaces": [NAME, protocol::NAME],
+            }),
+            false,
+        ),
+        "GetInterfaceDescription" => {
+            let InterfaceName { interface } = message.parameters()?;
+            let description = match interface.as_str() {
+                protocol::NAME => protocol::INTERFACE,
+                NAME => INTERFACE,
+                _ => return Err(Stop::Varlink(("InterfaceNotFound", "interface", interface))),
+            };
+            message.replies.reply(json!({ "description": description }), false)
+        }
+        _ => Err(message.unknown_method()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InterfaceName {
+    interface: String,
+}
+
+pub(super) const NAME: &str = "org.varlink.service";
+const INTERFACE: &str = "# Tells what a service offers.
+interface org.varlink.service
+
+# Who made it, and its interfaces.
+method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)
+
+# The text that describes an interface.
+method GetInterfaceDescription(interface: string) -> (description: string)
+
+# There is no such interface.
+error InterfaceNotFound (interface: string)
+
+# The interface has no such method.
+error MethodNotFound (method: string)
+
+# The method is described but not there.
+error MethodNotImplemented (method: string)
+
+# A parameter cannot be read.
+error InvalidParameter (parameter: string)
+
+# The caller may not do this.
+error PermissionDenied ()
+
+# The method gives several replies: call it with 'more'.
+error ExpectedMore (method: string)
+";

@@ -1,0 +1,88 @@
+//! The way back to a caller: replies, and why there is none.
+
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
+
+use common::frame::{FrameError, outgoing, send_frame};
+use common::protocol::{Error, OutgoingReply};
+use serde::Serialize;
+use serde_json::json;
+
+/// The way back to the caller.
+#[derive(Clone, Copy)]
+pub struct Replies<'a> {
+    /// The connection.
+    pub socket: BorrowedFd<'a>,
+    /// When the caller must have taken a reply.
+    pub deadline: Instant,
+    /// The caller wants none.
+    pub silent: bool,
+}
+
+impl Replies<'_> {
+    /// The same, with a deadline from now on.
+    pub(super) fn extended(self) -> Self {
+        Self { deadline: Instant::now().checked_add(REPLY_TIME).unwrap_or(self.deadline), ..self }
+    }
+
+    /// Tells the caller's error.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn error(&self, error: &Error) -> Result<(), FrameError> {
+        let (error, parameters) = error.to_wire();
+        self.send(&json!({ "error": error, "parameters": parameters }))
+    }
+
+    /// Tells why there is no reply. Only a socket that fails is an error here.
+    pub(super) fn stop(&self, stop: Stop) -> Result<(), FrameError> {
+        match stop {
+            Stop::Error(error) => self.error(&error),
+            Stop::Varlink(error) => self.varlink_error(&error),
+            Stop::Socket(error) => Err(error),
+        }
+    }
+
+    fn varlink_error(&self, (name, field, value): &VarlinkError) -> Result<(), FrameError> {
+        self.send(&json!({ "error": format!("org.varlink.service.{name}"), "parameters": { *field: value } }))
+    }
+
+    pub(super) fn reply(&self, parameters: impl Serialize, continues: bool) -> Result<(), Stop> {
+        Ok(self.send(&OutgoingReply { parameters, continues })?)
+    }
+
+    fn send(&self, message: &impl Serialize) -> Result<(), FrameError> {
+        if self.silent {
+            return Ok(());
+        }
+        let mut frame = outgoing();
+        // Our own types always serialise; a reply that does not is not sent, and the caller sees the connection end.
+        serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
+        send_frame(&self.socket, frame, self.deadline)
+    }
+}
+
+/// Why a message got no reply from a handler.
+pub(super) enum Stop {
+    Error(Error),
+    Varlink(VarlinkError),
+    Socket(FrameError),
+}
+
+/// An error of `org.varlink.service`: its name, and its one parameter.
+pub(super) type VarlinkError = (&'static str, &'static str, String);
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<FrameError> for Stop {
+    fn from(error: FrameError) -> Self {
+        Self::Socket(error)
+    }
+}
+
+/// How long a caller may take to read one reply of a stream.
+const REPLY_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,81 @@
+//! The methods with several replies: few at once, and each reply with a deadline of its own, because there may be a
+//! million.
+
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::event::Event;
+use common::protocol::{self, Error, Request};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::Serialize;
+
+use super::message::Message;
+use super::replies::Stop;
+use crate::permission::{Method, Permission, permission};
+use crate::service::{Call, Service};
+
+/// `List`: sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
+/// be a million.
+pub(super) fn list(service: &Service, message: &Message<'_>) -> Result<(), Stop> {
+    let wish: protocol::List = message.parameters()?;
+    let _stream = Stream::open(service, &message.request)?;
+    let mut waiting = None;
+    service.list(&wish, |user| match waiting.replace(user) {
+        Some(before) => message.replies.extended().reply(before, true),
+        None => Ok(()),
+    })?;
+    let last = waiting.ok_or(Error::NoSuchUser)?;
+    message.replies.extended().reply(last, false)
+}
+
+/// `Events`: sends one event a reply, and a last one without. Who follows is sent new ones until somebody ends it.
+pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
+    let asked = message.parameters()?;
+    let _stream = Stream::open(service, &message.request)?;
+    let replies = &message.replies;
+    let tell = |event: &Event| replies.extended().reply(ToldEvent { event }, true);
+    let stays = || !has_left(&replies.socket) && is_still_permitted(service, call, Method::Events);
+    service.events(call, &asked, tell, stays)?;
+    replies.extended().reply(protocol::EventsReply { event: None }, false)
+}
+
+/// [`protocol::EventsReply`] on its way out.
+#[derive(Serialize)]
+struct ToldEvent<'a> {
+    event: &'a Event,
+}
+
+/// Whether the other side is gone. One that only says nothing more may still read.
+fn has_left(socket: &BorrowedFd<'_>) -> bool {
+    let mut looked_at = [PollFd::new(*socket, PollFlags::empty())];
+    !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
+}
+
+/// Whether the caller of something that takes long would be permitted to begin it now.
+fn is_still_permitted(service: &Service, call: &Call<'_>, method: Method) -> bool {
+    let caller = service.identify(call.caller.peer, service.names.asking());
+    caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never)
+}
+
+/// One of the few streams that may be open at once.
+struct Stream<'a>(&'a AtomicUsize);
+
+impl<'a> Stream<'a> {
+    fn open(service: &'a Service, request: &Request<'_>) -> Result<Self, Stop> {
+        if !request.more {
+            return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
+        }
+        let stream = Self(&service.streams);
+        let before = service.streams.fetch_add(1, Ordering::Relaxed);
+        if before < MAX_STREAMS { Ok(stream) } else { Err(Stop::Error(Error::Busy)) }
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Streams that may be on their way at once.
+const MAX_STREAMS: usize = 8;
