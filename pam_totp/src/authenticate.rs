@@ -5,10 +5,12 @@
 
 #![forbid(unsafe_code)]
 
+mod end;
 #[cfg(test)]
 mod exempt_tests;
 #[cfg(test)]
 mod joined_tests;
+mod sides;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -19,57 +21,13 @@ use common::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions, Verd
 use common::secret::SecretText;
 use common::text::printable;
 use common::user::UserName;
-use pamsm::{LogLvl, PamError};
+use pamsm::PamError;
 
+use self::end::{Stop, log_line, pam_code};
+pub use self::sides::{Application, Daemon, Origin};
 use crate::joined::{self, Joined};
 use crate::messages;
 use crate::options::Options;
-
-/// The application that runs the login, as PAM shows it to a module.
-pub trait Application {
-    /// The name of the account, byte for byte; libpam asks for it if the application left it open. `None`: it could
-    /// not be had.
-    fn user(&mut self) -> Option<Vec<u8>>;
-    /// The name as it stands now. Nobody is asked.
-    fn user_now(&self) -> Option<Vec<u8>>;
-    /// Where the login comes from. All of it is strangers' text, already cut to a decent length.
-    fn origin(&self) -> Origin;
-    /// Asks the person, and shows what is typed if `echo`. `None`: the conversation failed.
-    fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText>;
-    /// The password that a module before us or the application left (`PAM_AUTHTOK`), if there is one.
-    fn password(&self) -> Option<SecretText>;
-    /// Leaves a password for the modules after us. `None`: it could not be left.
-    fn leave_password(&mut self, password: &SecretText) -> Option<()>;
-    /// Says something to the person, unless the application wants silence.
-    fn tell(&mut self, sentence: &str);
-    /// Writes a line to the system's log.
-    fn log(&self, level: LogLvl, line: &str);
-}
-
-/// The daemon. Each call is a connection of its own with its own deadline.
-pub trait Daemon {
-    /// What to ask the person for.
-    ///
-    /// # Errors
-    /// Why there is no reply.
-    fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError>;
-    /// The attempt.
-    ///
-    /// # Errors
-    /// Why there is no reply.
-    fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError>;
-}
-
-/// Where a login comes from, as PAM's items tell it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origin {
-    /// `PAM_SERVICE`.
-    pub service: String,
-    /// `PAM_RHOST`.
-    pub rhost: Option<String>,
-    /// `PAM_TTY`.
-    pub tty: Option<String>,
-}
 
 /// Authenticates the user of `application` and answers with PAM's code for what came of it.
 pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon, options: &Options) -> PamError {
@@ -88,54 +46,6 @@ pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon
         application.tell(messages::unavailable(options));
     }
     code
-}
-
-/// The one table from what happened to PAM's codes.
-fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
-    match end {
-        Ok(Verdict::Accepted) => PamError::SUCCESS,
-        Ok(Verdict::Exempt) | Err(Stop::NeedsNoCode) => PamError::IGNORE,
-        Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy) | Stop::Unavailable(_)) => PamError::AUTHINFO_UNAVAIL,
-        Err(Stop::ConversationFailed) => PamError::CONV_ERR,
-        Ok(Verdict::NotEnrolled) | Err(Stop::NotExempt(Verdict::NotEnrolled) | Stop::BadName(_))
-            if options.user_unknown =>
-        {
-            PamError::USER_UNKNOWN
-        }
-        Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword | Stop::NotExempt(_)) => PamError::AUTH_ERR,
-        Ok(
-            Verdict::Rejected
-            | Verdict::AlreadyUsed
-            | Verdict::Malformed
-            | Verdict::TwoCodesNeeded
-            | Verdict::NotEnrolled
-            | Verdict::Disabled
-            | Verdict::Refused,
-        ) => match options.retry {
-            1 => PamError::AUTH_ERR,
-            _ if options.use_first_pass => PamError::AUTH_ERR,
-            _ => PamError::MAXTRIES,
-        },
-    }
-}
-
-/// What ends a login before a last verdict.
-#[derive(Debug)]
-enum Stop {
-    /// Never enrolled, and `nullok` stands in the service file.
-    NeedsNoCode,
-    /// No code was to be asked for, and without one they are not let by: any verdict but `exempt`, even a success.
-    NotExempt(Verdict),
-    /// No account can have this name; why.
-    BadName(String),
-    /// The application changed the name while the person was typing.
-    UserChanged,
-    /// `use_first_pass`, and there is no password with a code at its end.
-    NoCodeWithPassword,
-    /// Provisiond cannot be used; why.
-    Unavailable(String),
-    /// The person cannot be asked.
-    ConversationFailed,
 }
 
 fn user_name(name: &[u8]) -> Result<UserName, Stop> {
@@ -331,30 +241,6 @@ fn reason_after_a_code(error: &ClientError) -> String {
         }
         error => printable(&error.to_string()),
     }
-}
-
-/// Provisiond keeps the account of verdicts. Here stands what it cannot know, and with `debug` why PAM got its code.
-fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
-    Some(match end {
-        Err(Stop::NeedsNoCode) => {
-            (LogLvl::NOTICE, format!("user '{user}' was never enrolled: no code needed (nullok)"))
-        }
-        Err(Stop::BadName(why)) => (LogLvl::NOTICE, format!("user '{user}' refused: {why}")),
-        Err(Stop::UserChanged) => (LogLvl::WARNING, format!("user '{user}' refused: the name changed at the prompt")),
-        Err(Stop::NoCodeWithPassword) => {
-            (LogLvl::NOTICE, format!("user '{user}' refused: no code came with the password (use_first_pass)"))
-        }
-        Err(Stop::Unavailable(why)) => (LogLvl::ERR, format!("user '{user}' refused: {why}")),
-        Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy)) => {
-            (LogLvl::ERR, format!("user '{user}' refused: provisiond has too much to do"))
-        }
-        Ok(Verdict::Accepted | Verdict::Exempt) => return None,
-        _ if !options.debug => return None,
-        Err(Stop::ConversationFailed) => (LogLvl::DEBUG, format!("user '{user}' refused: the conversation failed")),
-        Ok(verdict) | Err(Stop::NotExempt(verdict)) => {
-            (LogLvl::DEBUG, format!("user '{user}' refused: {}", verdict.word()))
-        }
-    })
 }
 
 /// Many times what provisiond sends (32 characters), in bytes.

@@ -12,24 +12,22 @@
 pub mod authenticate;
 mod conversation;
 pub mod joined;
+mod memory;
 pub mod messages;
 pub mod options;
+mod provisiond;
 mod transaction;
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::sync::Once;
-use std::time::Duration;
 
-use common::client::{Client, ClientError};
-use common::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply};
 use pamsm::{LogLvl, Pam, PamError, PamFlags};
 
-use crate::authenticate::{Daemon, authenticate};
+use crate::authenticate::authenticate;
 use crate::options::Options;
+use crate::provisiond::Provisiond;
 use crate::transaction::{Transaction, log};
 
 /// Asks for a code and lets in who types a right one: pam_sm_authenticate(3).
@@ -118,40 +116,6 @@ thread_local! {
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// libc's memory, or the end of the process, at once. Left to itself the standard library would first print to standard
-/// error, read RUST_BACKTRACE, which under sudo the caller sets, and open files to name what it prints.
-struct MemoryOrAbort;
-
-#[global_allocator]
-static MEMORY: MemoryOrAbort = MemoryOrAbort;
-
-// SAFETY: every call goes to `System` as it came, and every answer back, but for null, after which nothing runs.
-unsafe impl GlobalAlloc for MemoryOrAbort {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the one that is asked for; so below.
-        or_abort(unsafe { System.alloc(layout) })
-    }
-
-    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as above.
-        or_abort(unsafe { System.alloc_zeroed(layout) })
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as above.
-        or_abort(unsafe { System.realloc(memory, layout, size) })
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-fn or_abort(memory: *mut u8) -> *mut u8 {
-    if memory.is_null() { std::process::abort() } else { memory }
-}
-
 /// The module's arguments. In place of what is missing stands an argument that is no option.
 ///
 /// # Safety
@@ -170,44 +134,6 @@ unsafe fn arguments<'a>(argc: c_int, argv: *const *const c_char) -> Vec<&'a [u8]
         false => unsafe { CStr::from_ptr(*text) }.to_bytes(),
     };
     strings.iter().map(bytes).collect()
-}
-
-/// The daemon at the other end of its socket.
-struct Provisiond {
-    socket: PathBuf,
-    server_uid: u32,
-    timeout: Duration,
-}
-
-impl Provisiond {
-    fn new(options: &Options) -> Self {
-        let socket = options.socket.clone().unwrap_or_else(|| usual_socket(geteuid()).to_path_buf());
-        Self { socket, server_uid: options.server_uid, timeout: options.timeout }
-    }
-
-    fn connect(&self) -> Result<Client, ClientError> {
-        Client::connect(&self.socket, self.server_uid, self.timeout)
-    }
-}
-
-impl Daemon for Provisiond {
-    fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
-        self.connect()?.call(call)
-    }
-
-    fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError> {
-        self.connect()?.call(call)
-    }
-}
-
-/// Root has a socket to itself, so that nobody else can fill its backlog.
-fn usual_socket(euid: u32) -> &'static Path {
-    Path::new(if euid == 0 { LOGIN_SOCKET } else { OPEN_SOCKET })
-}
-
-unsafe extern "C" {
-    /// geteuid(2), which cannot fail.
-    safe fn geteuid() -> u32;
 }
 
 #[cfg(test)]
@@ -270,19 +196,5 @@ mod tests {
             // SAFETY: as above.
             assert_eq!(unsafe { arguments(argc, argv) }, [b""]);
         }
-    }
-
-    #[test]
-    fn root_has_a_socket_of_its_own() {
-        assert_eq!(usual_socket(0), Path::new("/run/pam-totp/login.sock"));
-        assert_eq!(usual_socket(1000), Path::new("/run/pam-totp/provisiond.sock"));
-    }
-
-    #[test]
-    fn a_daemon_that_is_not_there_is_unreachable() {
-        let folder = tempfile::tempdir().unwrap();
-        let options = Options { socket: Some(folder.path().join("none")), ..Options::default() };
-        let error = Provisiond::new(&options).challenge(&Challenge::default()).unwrap_err();
-        assert!(matches!(error, ClientError::Unreachable { .. }));
     }
 }

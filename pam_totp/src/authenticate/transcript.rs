@@ -3,6 +3,8 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 
+use pamsm::LogLvl;
+
 use super::*;
 
 /// One thing that happens in a login, and what is answered.

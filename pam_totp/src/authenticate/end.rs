@@ -1,0 +1,80 @@
+//! How a login ends: PAM's code for it, and its line in the log.
+
+#![forbid(unsafe_code)]
+
+use common::protocol::Verdict;
+use pamsm::{LogLvl, PamError};
+
+use crate::options::Options;
+
+/// What ends a login before a last verdict.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// Never enrolled, and `nullok` stands in the service file.
+    NeedsNoCode,
+    /// No code was to be asked for, and without one they are not let by: any verdict but `exempt`, even a success.
+    NotExempt(Verdict),
+    /// No account can have this name; why.
+    BadName(String),
+    /// The application changed the name while the person was typing.
+    UserChanged,
+    /// `use_first_pass`, and there is no password with a code at its end.
+    NoCodeWithPassword,
+    /// Provisiond cannot be used; why.
+    Unavailable(String),
+    /// The person cannot be asked.
+    ConversationFailed,
+}
+
+/// The one table from what happened to PAM's codes.
+pub(super) fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
+    match end {
+        Ok(Verdict::Accepted) => PamError::SUCCESS,
+        Ok(Verdict::Exempt) | Err(Stop::NeedsNoCode) => PamError::IGNORE,
+        Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy) | Stop::Unavailable(_)) => PamError::AUTHINFO_UNAVAIL,
+        Err(Stop::ConversationFailed) => PamError::CONV_ERR,
+        Ok(Verdict::NotEnrolled) | Err(Stop::NotExempt(Verdict::NotEnrolled) | Stop::BadName(_))
+            if options.user_unknown =>
+        {
+            PamError::USER_UNKNOWN
+        }
+        Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword | Stop::NotExempt(_)) => PamError::AUTH_ERR,
+        Ok(
+            Verdict::Rejected
+            | Verdict::AlreadyUsed
+            | Verdict::Malformed
+            | Verdict::TwoCodesNeeded
+            | Verdict::NotEnrolled
+            | Verdict::Disabled
+            | Verdict::Refused,
+        ) => match options.retry {
+            1 => PamError::AUTH_ERR,
+            _ if options.use_first_pass => PamError::AUTH_ERR,
+            _ => PamError::MAXTRIES,
+        },
+    }
+}
+
+/// Provisiond keeps the account of verdicts. Here stands what it cannot know, and with `debug` why PAM got its code.
+pub(super) fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
+    Some(match end {
+        Err(Stop::NeedsNoCode) => {
+            (LogLvl::NOTICE, format!("user '{user}' was never enrolled: no code needed (nullok)"))
+        }
+        Err(Stop::BadName(why)) => (LogLvl::NOTICE, format!("user '{user}' refused: {why}")),
+        Err(Stop::UserChanged) => (LogLvl::WARNING, format!("user '{user}' refused: the name changed at the prompt")),
+        Err(Stop::NoCodeWithPassword) => {
+            (LogLvl::NOTICE, format!("user '{user}' refused: no code came with the password (use_first_pass)"))
+        }
+        Err(Stop::Unavailable(why)) => (LogLvl::ERR, format!("user '{user}' refused: {why}")),
+        Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy)) => {
+            (LogLvl::ERR, format!("user '{user}' refused: provisiond has too much to do"))
+        }
+        Ok(Verdict::Accepted | Verdict::Exempt) => return None,
+        _ if !options.debug => return None,
+        Err(Stop::ConversationFailed) => (LogLvl::DEBUG, format!("user '{user}' refused: the conversation failed")),
+        Ok(verdict) | Err(Stop::NotExempt(verdict)) => {
+            (LogLvl::DEBUG, format!("user '{user}' refused: {}", verdict.word()))
+        }
+    })
+}
