@@ -27,7 +27,7 @@ impl Service {
             record.renamed(old, new, &settings.secrets).map_err(|_| Error::RecordDamaged)
         });
         let renamed = renamed.map_err(|failure| self.failure(&failure, call))?;
-        renamed.map_err(|error| self.refused("rename_user", call, error))?;
+        renamed.inspect_err(|error| self.log_refused("rename_user", call, error))?;
         self.graces.end(old);
         self.log(call, call.line("rename_user").with("new", new.as_str()).warning());
         Ok(RenameUserReply { user: new.as_str().to_owned() })
@@ -41,7 +41,8 @@ impl Service {
         let settings = self.settings();
         let removed = self.records.remove(call.access(&settings)).map_err(|failure| self.failure(&failure, call))?;
         if !removed {
-            return Err(self.refused("forget", call, Error::NoSuchUser));
+            self.log_refused("forget", call, &Error::NoSuchUser);
+            return Err(Error::NoSuchUser);
         }
         self.graces.end(call.user);
         self.log(call, call.line("forget").warning());

@@ -48,7 +48,7 @@ impl Service {
             None => Decision { next: None, outcome: Err(Error::NoSuchUser) },
         });
         let changed = changed.map_err(|failure| self.failure(&failure, call))?;
-        changed.map_err(|error| self.refused("set_state", call, error))?;
+        changed.inspect_err(|error| self.log_refused("set_state", call, error))?;
         self.graces.end(call.user);
         self.log(call, call.line("set_state").with("all", true).with("state", wish.state.word()));
         Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })

@@ -75,7 +75,8 @@ impl Service {
         if matches!(confirmed, Ok((_, Verdict::Rejected, _))) {
             self.was_wrong_for_free(call);
         }
-        let (name, verdict, recovery_codes) = confirmed.map_err(|error| self.refused("confirm", call, error))?;
+        let (name, verdict, recovery_codes) =
+            confirmed.inspect_err(|error| self.log_refused("confirm", call, error))?;
         let reason = (verdict == Verdict::Refused).then_some(CLOCK_BEFORE_BUILD);
         let line = call.line("confirm").with("device", &name).with("verdict", verdict.word());
         self.log(call, line.with_some("reason", reason));

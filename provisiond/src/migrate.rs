@@ -37,7 +37,7 @@ impl Service {
             }
         });
         let imported = imported.map_err(|failure| self.failure(&failure, call))?;
-        let (name, imported) = imported.map_err(|error| self.refused("import", call, error))?;
+        let (name, imported) = imported.inspect_err(|error| self.log_refused("import", call, error))?;
         let line = call.line("import").with("device", &name).with("imported", imported);
         self.log(call, line);
         Ok(ImportReply { user: call.user.as_str().to_owned(), device: name.to_string(), imported })
@@ -54,7 +54,8 @@ impl Service {
         let confirmed = record.devices.iter().filter(|device| !matches!(device.state, State::Pending { .. }));
         let (known, unknown): (Vec<_>, Vec<_>) = confirmed.partition(|device| device.kind == Kind::Totp);
         let records = known.into_iter().map(|device| exported(device, call.user, &settings));
-        let records: Vec<_> = records.collect::<Result<_, _>>().map_err(|error| self.refused("export", call, error))?;
+        let records: Vec<_> =
+            records.collect::<Result<_, _>>().inspect_err(|error| self.log_refused("export", call, error))?;
         let line = call.line("export").with("devices", records.len());
         self.log(call, line.warning());
         let left_out = unknown.into_iter().map(|device| device.name.to_string()).collect();

@@ -20,72 +20,98 @@ use crate::throttle::Moment;
 /// What came of a change behind a proof.
 #[must_use]
 pub(crate) struct Proven<T> {
-    /// What the proof was, if it was a code that no device shows.
-    finding: Option<Finding>,
-    /// The devices that a wrong proof has disabled.
-    disabled: Vec<DeviceName>,
+    /// What the proof was; `None`: there was none, and it is asked for.
+    proof: Option<Proof>,
     outcome: Result<T, Error>,
+}
+
+/// What a proof turned out to be. By default what none was needed for.
+#[derive(Default)]
+struct Proof {
+    /// A code that no device shows.
+    finding: Option<Finding>,
+    /// The devices that it has disabled, because it was wrong.
+    disabled: Vec<DeviceName>,
+    /// It was wrong, and the account was not charged for it.
+    wrong_for_free: bool,
 }
 
 impl<T> Proven<T> {
     /// Refused, without a look at the proof.
     pub(crate) fn refused(error: Error) -> Self {
-        Self { finding: None, disabled: Vec::new(), outcome: Err(error) }
+        Self { proof: Some(Proof::default()), outcome: Err(error) }
+    }
+
+    fn asked_for() -> Self {
+        Self { proof: None, outcome: Err(Error::ProofRequired) }
+    }
+}
+
+impl From<&Judged> for Proof {
+    fn from(judged: &Judged) -> Self {
+        let wrong_for_free = judged.verdict == Verdict::Rejected && judged.charged == 0;
+        Self { finding: judged.finding, disabled: judged.disabled.clone(), wrong_for_free }
     }
 }
 
 impl Service {
-    /// Logs what the proof was and did, and that the change was refused if it was.
+    /// Logs what the proof was and did, and that the change was refused if it was. Who only asks whether a proof is needed has
+    /// done nothing that is worth a line.
     pub(crate) fn proven<T>(&self, event: &'static str, call: &Call<'_>, proven: Proven<T>) -> Result<T, Error> {
-        self.log_finding(call, proven.finding, event);
-        self.log_disabled(call, &proven.disabled);
-        proven.outcome.map_err(|error| self.refused(event, call, error))
+        let Some(proof) = proven.proof else { return proven.outcome };
+        if proof.wrong_for_free {
+            self.was_wrong_for_free(call);
+        }
+        self.log_finding(call, proof.finding, event);
+        self.log_disabled(call, &proof.disabled);
+        proven.outcome.inspect_err(|error| self.log_refused(event, call, error))
     }
 }
 
 /// Lets `change` change the record, after a proof where the caller needs one. The proof is an attempt like any other: it
-/// is spent or charged whatever becomes of the change.
+/// is spent or charged whatever becomes of the change. Without one, nothing is.
 pub(crate) fn prove<T>(
-    mut record: Record,
+    record: Record,
     call: &Call<'_>,
     proof: Option<&SecretText>,
     settings: &Settings,
     moment: &Moment,
     change: impl FnOnce(&mut Record) -> Result<T, Error>,
 ) -> Decision<Proven<T>> {
-    let (mut spent, mut finding, mut disabled) = (None, None, Vec::new());
     if is_anothers_own(&record, call, settings) {
         return Decision { next: None, outcome: Proven::refused(Error::PermissionDenied) };
     }
-    if call.proof {
-        let judged = judge_proof(&record, call.user, proof, settings, moment);
-        (finding, disabled) = (judged.finding, judged.disabled);
-        match (judged.verdict, judged.next) {
-            (Verdict::Accepted, Some(next)) => record = spent.insert(next).clone(),
-            (_, next) => {
-                let outcome = Err(Error::ProofRequired);
-                // Who was never enrolled leaves no trace.
-                let next = next.filter(|next| next.enrolled);
-                return Decision { next, outcome: Proven { finding, disabled, outcome } };
-            }
+    if !call.proof {
+        return changed(record, Proof::default(), None, change);
+    }
+    let Some(proof) = proof else { return Decision { next: None, outcome: Proven::asked_for() } };
+    let judged = judge_proof(&record, call.user, proof, settings, moment);
+    let proof = Proof::from(&judged);
+    match (judged.verdict, judged.next) {
+        (Verdict::Accepted, Some(next)) => changed(next.clone(), proof, Some(next), change),
+        (_, next) => {
+            let outcome = Proven { proof: Some(proof), outcome: Err(Error::ProofRequired) };
+            // Who was never enrolled leaves no trace.
+            Decision { next: next.filter(|next| next.enrolled), outcome }
         }
     }
-    match change(&mut record) {
-        Ok(outcome) => Decision { next: Some(record), outcome: Proven { finding, disabled, outcome: Ok(outcome) } },
-        Err(error) => Decision { next: spent, outcome: Proven { finding, disabled, outcome: Err(error) } },
-    }
+}
+
+/// What `change` makes of the record; `otherwise` is the record if it makes nothing of it.
+fn changed<T>(
+    mut record: Record,
+    proof: Proof,
+    otherwise: Option<Record>,
+    change: impl FnOnce(&mut Record) -> Result<T, Error>,
+) -> Decision<Proven<T>> {
+    let outcome = change(&mut record);
+    let next = if outcome.is_ok() { Some(record) } else { otherwise };
+    Decision { next, outcome: Proven { proof: Some(proof), outcome } }
 }
 
 /// A code of a device, a recovery code, or before the first device a ticket. A bypass proves nothing: it lets in, and
 /// whoever gave it has not given away the account.
-fn judge_proof(
-    record: &Record,
-    user: &UserName,
-    proof: Option<&SecretText>,
-    settings: &Settings,
-    moment: &Moment,
-) -> Judged {
-    let Some(proof) = proof else { return Judged::unlooked(Verdict::Malformed) };
+fn judge_proof(record: &Record, user: &UserName, proof: &SecretText, settings: &Settings, moment: &Moment) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
     let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
     // Only what opens every service proves who somebody is.

@@ -103,7 +103,7 @@ impl Service {
             Err(error) => Decision { next: None, outcome: Err(error) },
         });
         let unlocked = unlocked.map_err(|failure| self.failure(&failure, call))?;
-        unlocked.map_err(|error| self.refused("unlock", call, error))?;
+        unlocked.inspect_err(|error| self.log_refused("unlock", call, error))?;
         self.log(call, call.line("unlock").warning());
         Ok(UnlockReply { user: call.user.as_str().to_owned() })
     }
@@ -124,7 +124,7 @@ impl Service {
             Decision { next: given.is_ok().then_some(record), outcome: given }
         });
         let given = given.map_err(|failure| self.failure(&failure, call))?;
-        let code = given.map_err(|error| self.refused(event, call, error))?;
+        let code = given.inspect_err(|error| self.log_refused(event, call, error))?;
         let until = moment.now.saturating_add(valid_for.as_secs());
         Ok(TimedCodeReply { user: call.user.as_str().to_owned(), code, until })
     }

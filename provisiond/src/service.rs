@@ -234,15 +234,11 @@ impl Service {
         }
     }
 
-    /// Logs that a change was refused, and hands the reason on.
-    pub fn refused(&self, event: &'static str, call: &Call<'_>, error: Error) -> Error {
-        if error == Error::ProofRequired {
-            self.was_wrong_for_free(call);
-        }
+    /// Logs that a change was refused, and why.
+    pub fn log_refused(&self, event: &'static str, call: &Call<'_>, error: &Error) {
         let (name, _) = error.to_wire();
         let line = call.line(event).with("refused", name.rsplit('.').next().unwrap_or_default());
         self.log(call, line.warning());
-        error
     }
 
     /// What the caller of an administrative method is told when a record cannot be read or changed; the log is told

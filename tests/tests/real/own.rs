@@ -58,6 +58,28 @@ fn a_wrong_proof_is_charged_like_a_guess_and_changes_nothing() {
 }
 
 #[test]
+fn to_be_asked_for_a_proof_costs_nothing_and_is_in_no_log() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let [current, next] = daemon.enroll("alice").pair();
+    let before = everything(&daemon);
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    for _ in 0..10 {
+        for (method, parameters) in
+            [("Enroll", json!({})), ("Revoke", json!({ "device": "default" })), ("NewRecoveryCodes", json!({}))]
+        {
+            assert_eq!(refusal(alice(method, parameters)), "ProofRequired", "{method}");
+        }
+    }
+    assert_eq!(everything(&daemon), before);
+    let pair =
+        json!({ "user": "alice", "codes": [format!("{current} {next}")], "service": "locker", "rhost": "", "tty": "" });
+    assert_eq!(alice("Verify", pair).expect("a verdict")["verdict"], "accepted", "a pair is judged all the same");
+    daemon.audited("alice", "accepted");
+    assert!(daemon.log.with(&["refused="]).is_empty());
+}
+
+#[test]
 fn when_no_guesses_are_left_a_proof_is_two_codes() {
     let _place = world::enter();
     let daemon = Daemon::start();
