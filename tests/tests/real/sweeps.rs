@@ -1,5 +1,5 @@
 //! Every system call and every allocation of a login fails once, or again and again: nobody gets in by it, and the stack is
-//! never told that the module has no opinion.
+//! told that the module has no opinion only of who is exempt, and after the daemon has said so.
 //!
 //! PAM_TOTP_SWEEP=long plays more errors, and lets calls fail again and again in every situation.
 
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tests::daemon::Daemon;
+use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::{Stack, module};
@@ -21,7 +21,7 @@ use tests::world;
 #[test]
 fn whichever_system_call_fails_nobody_gets_in_by_it() {
     let _place = world::enter();
-    let daemon = Daemon::start();
+    let daemon = with_exemption();
     let mut faults = Vec::new();
     for situation in &SITUATIONS {
         let more = if situation.again_and_again || is_long() { &[0, MANY][..] } else { &[0] };
@@ -41,13 +41,14 @@ fn whichever_system_call_fails_nobody_gets_in_by_it() {
     });
     // How often the module has to look for a reply depends on how soon it comes.
     let (hits, all) = (hits.into_inner(), faults.len());
+    println!("{hits} of {all} faults were hit");
     assert!(hits * 10 > all * 8, "{hits} of {all} faults were hit");
 }
 
 #[test]
 fn whichever_allocation_fails_nobody_gets_in_by_it_and_a_process_that_ends_is_aborted() {
     let _place = world::enter();
-    let daemon = Daemon::start();
+    let daemon = with_exemption();
     let library = library("short-of-memory", include_str!("short_of_memory.c"));
     let mut faults = Vec::new();
     for situation in &SITUATIONS {
@@ -125,10 +126,17 @@ enum Person {
     Owner,
     Guesser,
     Stranger,
+    /// Enrolled, and needs no code for the service that a rule exempts.
+    Exempt,
+}
+
+/// A daemon with a service that needs no code.
+fn with_exemption() -> Daemon {
+    Setup::new().with(&format!("rules: [{{name: sweep, services: [{EXEMPT}]}}]\n")).start()
 }
 
 impl Situation {
-    /// A stack that succeeds if our module does, fails with SERVICE_ERR if it says IGNORE (the second line has an option
+    /// A stack that succeeds if our module does, fails with SERVICE_ERR (`IGNORED`) if it says IGNORE (the second line has an option
     /// that does not exist), and with the module's own code otherwise.
     fn stack(&self, daemon: &Daemon) -> Stack {
         let (module, socket, options) = (module(), daemon.login_socket(), self.options);
@@ -136,7 +144,7 @@ impl Situation {
         let first = format!("auth [success=1 ignore=ignore default=die] {module} socket={socket} {options}");
         let lines =
             format!("{first} timeout=1 retry=1\nauth requisite {module} ignored\nauth required pam_permit.so\n");
-        Stack::new("sweep", &lines)
+        Stack::new(if self.who == Person::Exempt { EXEMPT } else { "sweep" }, &lines)
     }
 
     /// Somebody new, and what they will type.
@@ -144,18 +152,19 @@ impl Situation {
         let user = format!("sweep-{}-{number}", world::next_number());
         let code = match self.who {
             Person::Owner => enroll(daemon, &user).code(),
-            Person::Guesser => enroll(daemon, &user).wrong(),
+            Person::Guesser | Person::Exempt => enroll(daemon, &user).wrong(),
             Person::Stranger => "123456".to_owned(),
         };
-        (user, code)
+        let password = if self.options.contains("forward_pass") { "hunter2" } else { "" };
+        (user, format!("{password}{code}"))
     }
 
-    /// Whether this may come out, whatever fails.
-    fn allows(&self, code: PamCode) -> bool {
+    /// Whether this may come out for `user`, whatever fails.
+    fn allows(&self, code: PamCode, daemon: &Daemon, user: &str) -> bool {
         match code {
             PamCode::SUCCESS => self.who == Person::Owner,
-            // The stack's word for IGNORE.
-            PamCode::SERVICE_ERR | PamCode::IGNORE => false,
+            IGNORED if self.who == Person::Exempt => daemon.audited(user, "exempt").contains(" rule=sweep"),
+            IGNORED | PamCode::IGNORE => false,
             PamCode::USER_UNKNOWN => self.who == Person::Stranger && self.options.contains("user_unknown"),
             _ => true,
         }
@@ -165,6 +174,7 @@ impl Situation {
     fn usual(&self) -> PamCode {
         match self.who {
             Person::Owner => PamCode::SUCCESS,
+            Person::Exempt => IGNORED,
             Person::Stranger if self.options.contains("user_unknown") => PamCode::USER_UNKNOWN,
             _ => PamCode::AUTH_ERR,
         }
@@ -217,7 +227,7 @@ fn play(daemon: &Daemon, faults: &[(&Situation, String)], login: impl Fn(&Stack,
             let stack = SITUATIONS.iter().position(|other| std::ptr::eq(other, *situation));
             let (user, code) = situation.person(daemon, n);
             let ended = login(&stacks[stack.expect("one of them")], fault, &user, &code);
-            let allowed = ended.code.is_none_or(|code| situation.allows(code));
+            let allowed = ended.code.is_none_or(|code| situation.allows(code, daemon, &user));
             assert!(allowed, "{fault}, {:?}, options '{}': {ended:?}", situation.who, situation.options);
         }
     };
@@ -232,7 +242,7 @@ fn is_long() -> bool {
     std::env::var("PAM_TOTP_SWEEP").is_ok_and(|form| form == "long")
 }
 
-static SITUATIONS: [Situation; 8] = [
+static SITUATIONS: [Situation; 11] = [
     Situation { options: "", who: Person::Owner, again_and_again: false },
     Situation { options: "", who: Person::Guesser, again_and_again: true },
     Situation { options: "nullok", who: Person::Owner, again_and_again: false },
@@ -241,7 +251,14 @@ static SITUATIONS: [Situation; 8] = [
     Situation { options: "user_unknown", who: Person::Guesser, again_and_again: false },
     Situation { options: "user_unknown", who: Person::Stranger, again_and_again: false },
     Situation { options: "debug", who: Person::Guesser, again_and_again: false },
+    Situation { options: "forward_pass", who: Person::Owner, again_and_again: false },
+    Situation { options: "forward_pass", who: Person::Guesser, again_and_again: false },
+    Situation { options: "nullok", who: Person::Exempt, again_and_again: false },
 ];
+/// The service that a rule exempts.
+const EXEMPT: &str = "sweep-exempt";
+/// The stack's word for IGNORE.
+const IGNORED: PamCode = PamCode::SERVICE_ERR;
 const ALL_ERRNOS: [&str; 9] = ["EIO", "ENOMEM", "EINTR", "EAGAIN", "ECONNRESET", "ENOSPC", "EMFILE", "EPIPE", "EACCES"];
 /// Two calls of the daemon with a second each, and room for a slow machine.
 const DEADLINE: Duration = Duration::from_secs(6);
