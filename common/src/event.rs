@@ -6,7 +6,7 @@ use std::fmt::{self, Write as _};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::text::{MAX_BYTES, printable};
+use crate::text::{printable, quoted};
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -59,16 +59,6 @@ impl Event {
             let _ = write!(text, " {}={}", printable(key), quoted(value));
         }
         text
-    }
-}
-
-/// A value as it stands in a line, with quotation marks where it needs them.
-fn quoted(value: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:@/+-".contains(&b);
-    if !value.is_empty() && value.len() <= MAX_BYTES && value.bytes().all(plain) {
-        value.to_owned()
-    } else {
-        format!("\"{}\"", printable(value).replace('"', "\\\""))
     }
 }
 

@@ -20,6 +20,18 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// `text` as one value among others in a line: with quotation marks, unless it is a word of letters, digits and signs that
+/// separate nothing. What is inside them can neither end them nor look like another value.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:@/+-".contains(&b);
+    if !text.is_empty() && text.len() <= MAX_BYTES && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("\"{}\"", printable(text).replace('"', "\\\""))
+    }
+}
+
 /// `text`, if it has at most [`MAX_BYTES`] bytes; else its beginning, and a sign that there was more.
 #[must_use]
 pub fn cut(mut text: String) -> String {
@@ -58,6 +70,22 @@ mod tests {
         assert_eq!(printable("a\nb\r\u{1b}[31m\0"), "a\\nb\\r\\u{1b}[31m\\u{0}");
         assert_eq!(printable("\u{202e}gpj"), "\\u{202e}gpj");
         assert_eq!(printable("a\\nb"), "a\\\\nb", "an escape cannot be forged");
+    }
+
+    #[test]
+    fn a_value_among_others_is_one_word_or_stands_in_quotation_marks() {
+        for plain in ["alice", "2001:db8::1", "root@host.example", "pts/0", "-630"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for (text, shown) in [
+            ("", "\"\""),
+            ("alice  accepted", "\"alice  accepted\""),
+            ("a=b", "\"a=b\""),
+            ("a\" b", "\"a\\\" b\""),
+            ("jürgen", "\"jürgen\""),
+        ] {
+            assert_eq!(quoted(text), shown);
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod reasons;
 
 use common::event::Event;
-use common::text::printable;
+use common::text::{printable, quoted};
 use serde::Serialize;
 
 use super::Render;
@@ -91,9 +91,10 @@ impl Attempt {
         self.skew = event.fields.value("skew").and_then(|skew| skew.parse().ok());
     }
 
+    /// A stranger's text stays in its column.
     fn row(&self) -> [String; 5] {
-        let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), printable);
-        let verdict = printable(&self.verdict);
+        let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), quoted);
+        let verdict = quoted(&self.verdict);
         [local(self.time), shown(&self.service), shown(&self.source), shown(&self.device), verdict]
     }
 }
@@ -196,5 +197,12 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
         let text = Attempts::among(&[event(0, "verify", &hostile)], "alice", 1).people();
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'), "{text:?}");
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn no_text_of_a_strangers_reaches_into_the_next_column() {
+        let forged = [("service", "sshd"), ("source", "10.0.0.1  phone  accepted"), ("verdict", "rejected")];
+        let text = Attempts::among(&[event(0, "verify", &forged)], "alice", 1).people();
+        assert!(text.contains("  sshd     \"10.0.0.1  phone  accepted\"  -       rejected\n"), "{text}");
     }
 }

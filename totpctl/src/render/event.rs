@@ -1,23 +1,23 @@
 //! An event of the log, for people: one line.
 
 use common::event::Event;
-use common::text::printable;
+use common::text::{printable, quoted};
 
 use super::Render;
 use crate::table::local;
 
 impl Render for Event {
     /// When, what, about whom, with which outcome; then the rest of what is known, but for what root's processes are
-    /// known by.
+    /// known by. A stranger's text is one value and looks like it, or a name could say that it was accepted.
     fn people(&self) -> String {
-        let told = |key: &str| self.fields.value(key).map(printable);
-        let head = [Some(printable(&self.event)), told("user"), told("verdict")];
+        let told = |key: &str| self.fields.value(key).map(quoted);
+        let head = [Some(quoted(&self.event)), told("user"), told("verdict")];
         let mut line = local(self.time);
         head.into_iter().flatten().for_each(|word| line.push_str(&format!("  {word}")));
         let by_root = self.fields.value("role") == Some("root");
         let known = |key: &str| ["user", "verdict", "pid"].contains(&key) || by_root && ["role", "uid"].contains(&key);
         for (key, value) in self.fields.0.iter().filter(|(key, _)| !known(key)) {
-            line.push_str(&format!("  {}={}", printable(key), printable(value)));
+            line.push_str(&format!("  {}={}", printable(key), quoted(value)));
         }
         line.push('\n');
         line
@@ -54,6 +54,15 @@ mod tests {
     #[test]
     fn nothing_in_it_steers_the_terminal_or_ends_the_line() {
         let told = line(&[("user", "al\u{1b}[2Jice\n"), ("source", "a\u{202e}b")]);
-        assert_eq!(told, "  verify  al\\u{1b}[2Jice\\n  source=a\\u{202e}b\n");
+        assert_eq!(told, "  verify  \"al\\u{1b}[2Jice\\n\"  source=\"a\\u{202e}b\"\n");
+    }
+
+    #[test]
+    fn no_text_of_a_strangers_looks_like_another_value() {
+        let forged = "alice  accepted  service=sshd  source=10.0.0.1";
+        let told = line(&[("user", forged), ("source", "192.0.2.1\"  verdict=accepted"), ("verdict", "rejected")]);
+        let expected = format!("  verify  \"{forged}\"  rejected  source=\"192.0.2.1\\\"  verdict=accepted\"\n");
+        assert_eq!(told, expected);
+        assert!(line(&[("user", ""), ("verdict", "rejected")]).starts_with("  verify  \"\"  rejected"));
     }
 }
