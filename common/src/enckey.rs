@@ -90,7 +90,7 @@ impl Enckey {
     }
 
     fn seal_with(salt: [u8; 32], key: &Key, secrets: &Secrets, binding: &Binding<'_>) -> Result<Self, CannotSeal> {
-        let tag = secrets.sealing_tag()?.to_string();
+        let tag = secrets.sealing_tag().ok_or(CannotSeal::WeakSecret)?.to_string();
         let material = derive(secrets, &tag, &salt).ok_or(CannotSeal::WeakSecret)?;
         let (cipher, nonce) = cipher(&material).ok_or(CannotSeal::Cipher)?;
         // Encrypted where it lies, with room for the GCM tag: no plaintext stays behind.

@@ -10,6 +10,7 @@
     allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
 )]
 
+pub mod answer;
 pub mod client;
 pub mod device;
 pub mod event;

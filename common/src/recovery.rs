@@ -56,7 +56,7 @@ impl<'de> Deserialize<'de> for Expire {
 }
 
 const EXPIRE_FORM: &str = "recovery codes expire 'never', or after a span of time: a number with s, m, h or d ('365d')";
-/// As many as a stored record has room for.
-const MAX_CODES: u8 = 10;
+/// Recovery codes that a user may have: as many as a stored record has room for.
+pub const MAX_CODES: u8 = 10;
 const MIN_EXPIRE: Duration = Duration::from_secs(86400);
 const MAX_EXPIRE: Duration = Duration::from_secs(3660 * 86400);

@@ -1,12 +1,11 @@
-//! Secrets as types: no `Clone`, no `Debug` that prints, one loud accessor, wiped on drop.
+//! Secrets as types: no `Clone`, no `Debug` that prints, one loud accessor, wiped on drop. What a person types at the
+//! prompt is read in [`crate::answer`].
 
 use std::fmt;
 
 use data_encoding::{BASE32, BASE32_NOPAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
-
-use crate::spare::SpareCode;
 
 /// A secret text on its way: what a person typed, a key in base32, an `otpauth://` URI.
 #[derive(Default)]
@@ -111,223 +110,14 @@ pub enum BadKey {
     Length,
 }
 
-/// One code: 6 to 10 ASCII digits.
-pub struct Code(Zeroizing<String>);
-
-impl Code {
-    /// The code's digits. Whoever calls this answers for where they go.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// How many digits it has, 6 to 10.
-    #[must_use]
-    pub fn digits(&self) -> usize {
-        self.0.len()
-    }
-
-    fn of_length(bytes: &[u8], digits: usize) -> Option<Self> {
-        let text = std::str::from_utf8(bytes).ok()?;
-        Self::new(text).filter(|code| code.digits() == digits)
-    }
-
-    pub(crate) fn new(digits: &str) -> Option<Self> {
-        let ordinary = CODE_DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        ordinary.then(|| Self(Zeroizing::new(digits.to_owned())))
-    }
-}
-
-impl fmt::Debug for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Code(…)")
-    }
-}
-
-/// What a person answered to the prompt, once it is known to be one to three codes at all. Where one code ends and the
-/// next begins only the device knows: eighteen digits are three codes of six or two of nine.
-pub struct Answer(Typed);
-
-enum Typed {
-    /// Codes that a device shows.
-    Shown(Vec<Field>),
-    /// One that no device shows.
-    Spare(SpareCode),
-}
-
-/// The digits of one field, and how many hyphens stood between them.
-struct Field {
-    digits: Zeroizing<String>,
-    hyphens: usize,
-}
-
-impl Answer {
-    /// Reads what was typed: one field holding all codes, or one field for each. ASCII spaces are dropped, and one `-`
-    /// in each code; then only `0` to `9` remain, or it is a [`SpareCode`], or malformed (`None`).
-    #[must_use]
-    pub fn parse(typed: &[SecretText]) -> Option<Self> {
-        Self::shown(typed).or_else(|| match typed {
-            [only] => SpareCode::parse(only.expose()).map(|code| Self(Typed::Spare(code))),
-            _ => None,
-        })
-    }
-
-    fn shown(typed: &[SecretText]) -> Option<Self> {
-        let fields: Option<Vec<Field>> = typed.iter().map(|field| Field::read(field.expose())).collect();
-        let answer = Self(Typed::Shown(fields?));
-        let mut lengths = CODE_DIGITS.filter_map(|digits| u8::try_from(digits).ok());
-        lengths.any(|digits| answer.codes(digits).is_some()).then_some(answer)
-    }
-
-    /// The codes in their order, if they are codes of a device that shows `digits` digits.
-    #[must_use]
-    pub fn codes(&self, digits: u8) -> Option<Vec<Code>> {
-        let Typed::Shown(fields) = &self.0 else { return None };
-        let at_most = if fields.len() == 1 { MAX_CODES } else { 1 };
-        let fields: Option<Vec<Vec<Code>>> = fields.iter().map(|field| field.codes(digits.into(), at_most)).collect();
-        let codes: Vec<Code> = fields?.into_iter().flatten().collect();
-        (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
-    }
-
-    /// The code, if it is one that no device shows.
-    #[must_use]
-    pub fn spare(&self) -> Option<&SpareCode> {
-        match &self.0 {
-            Typed::Spare(code) => Some(code),
-            Typed::Shown(_) => None,
-        }
-    }
-
-    /// Whether it can be several codes. One code is never as long.
-    #[must_use]
-    pub fn is_several(&self) -> bool {
-        let Typed::Shown(fields) = &self.0 else { return false };
-        fields.len() > 1 || fields.iter().any(|field| field.digits.len() > *CODE_DIGITS.end())
-    }
-}
-
-impl Field {
-    fn read(text: &str) -> Option<Self> {
-        if text.len() > MAX_TYPED {
-            return None;
-        }
-        let mut digits = Zeroizing::new(String::with_capacity(text.len()));
-        digits.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
-        let hyphens = text.bytes().filter(|b| *b == b'-').count();
-        digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self { digits, hyphens })
-    }
-
-    fn codes(&self, digits: usize, at_most: usize) -> Option<Vec<Code>> {
-        let codes: Option<Vec<Code>> =
-            self.digits.as_bytes().chunks(digits.max(1)).map(|code| Code::of_length(code, digits)).collect();
-        codes.filter(|codes| (1..=at_most).contains(&codes.len()) && self.hyphens <= codes.len())
-    }
-}
-
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Answer(…)")
-    }
-}
-
 /// The longest typed text that is looked at, in bytes (`PAM_MAX_RESP_SIZE`).
 pub const MAX_TYPED: usize = 512;
-/// Digits in a code: RFC 4226 section 5.3 asks for at least six; ten is all that 31 bits can fill.
-pub const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
-/// Codes that are asked for at once, at most.
-pub const MAX_CODES: usize = 3;
 /// Bytes in a key: from the shortest in the wild (80 bits) to the block of the widest hash.
 pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The codes as every device reads them that can: one reading after the other.
-    fn parse(fields: &[&str]) -> String {
-        let typed: Vec<SecretText> = fields.iter().map(|f| SecretText::typed(f.as_bytes())).collect();
-        let Some(answer) = Answer::parse(&typed) else { return "malformed".to_owned() };
-        if let Some(code) = answer.spare() {
-            assert!(!answer.is_several() && (0..=u8::MAX).all(|digits| answer.codes(digits).is_none()));
-            return code.expose().to_owned();
-        }
-        let readings = (0..=u8::MAX).filter_map(|digits| answer.codes(digits)).map(|codes| {
-            assert_eq!(answer.is_several(), codes.len() > 1);
-            codes.iter().map(Code::expose).collect::<Vec<_>>().join(" ")
-        });
-        readings.collect::<Vec<_>>().join(" or ")
-    }
-
-    #[test]
-    fn a_code_is_read_as_people_type_it() {
-        for typed in ["123456", "123 456", " 123456 ", "123-456", "1 2 3 4 5 6"] {
-            assert_eq!(parse(&[typed]), "123456", "{typed:?}");
-        }
-        assert_eq!(parse(&["0123456789"]), "0123456789");
-    }
-
-    #[test]
-    fn two_codes_are_read_from_one_field_or_from_two() {
-        for fields in [&["123456654321"][..], &["123456 654321"], &["123-456 654-321"], &["123456", " 654321"]] {
-            assert_eq!(parse(fields), "123456 654321", "{fields:?}");
-        }
-        assert_eq!(parse(&["01234567890123456789"]), "0123456789 0123456789");
-    }
-
-    #[test]
-    fn three_codes_are_read_from_one_field_or_from_three() {
-        for fields in [&["123456 654321 111111"][..], &["123-456 654-321 111-111"], &["123456", "654321", "111111"]] {
-            assert!(parse(fields).starts_with("123456 654321 111111"), "{fields:?}");
-        }
-        assert_eq!(parse(&["123456654321111111"]), "123456 654321 111111 or 123456654 321111111");
-        assert_eq!(parse(&["012345678901234567890123456789"]), "0123456789 0123456789 0123456789");
-    }
-
-    #[test]
-    fn what_no_device_shows_is_a_code_of_one_field_if_it_is_not_digits_all_through() {
-        assert_eq!(parse(&["abcd-efgh"]), "ABCDEFGH");
-        assert_eq!(parse(&["abcd-efgh-ijkl-mnop"]), "ABCDEFGHIJKLMNOP");
-        assert_eq!(parse(&["abcd-efgh", "ijkl-mnop"]), "malformed");
-        assert_eq!(parse(&["2345-6723"]), "23456723");
-        assert_eq!(parse(&["2345 6723 4567 2345"]), "23456723 45672345");
-        assert_eq!(parse(&["2345-6723-4567-2345"]), "malformed", "digits with too many hyphens");
-    }
-
-    #[test]
-    fn nothing_else_is_a_code() {
-        let long = format!("{}123456", " ".repeat(510));
-        for typed in [
-            "",
-            " ",
-            "-",
-            "12345",
-            "12345678901",
-            "123456\n",
-            "\t123456",
-            "+123456",
-            "-1-23456",
-            "1234567890123",
-            "１２３４５６",
-            "١٢٣٤٥٦",
-            "12345a",
-            "0x1234",
-            "1.2345",
-            "123456\0",
-            "123456,654321",
-            "12345678901234567",
-            "123456789012345678901234567890123456",
-            "1-2-3456-654321",
-            &long,
-            "\u{8}\n\r\u{7f}INCORRECT",
-        ] {
-            assert_eq!(parse(&[typed]), "malformed", "{typed:?}");
-        }
-        assert_eq!(parse(&[]), "malformed");
-        assert_eq!(parse(&["123456", "654321", "111111", "222222"]), "malformed");
-        assert_eq!(parse(&["123456", "65432100"]), "malformed");
-        assert_eq!(parse(&["", "123456"]), "malformed");
-        assert_eq!(parse(&["123456654321", "111111"]), "malformed");
-    }
 
     #[test]
     fn what_cannot_be_text_is_typed_as_nothing() {
@@ -364,12 +154,6 @@ mod tests {
     #[test]
     fn no_secret_prints_itself() {
         let key = Key::new(vec![0x41; 20]).unwrap();
-        let shown = format!(
-            "{:?} {:?} {:?}",
-            SecretText::new("hunter2".into()),
-            key,
-            Answer::parse(&[SecretText::new("123456".into())])
-        );
-        assert_eq!(shown, "SecretText(…) Key(…) Some(Answer(…))");
+        assert_eq!(format!("{:?} {key:?}", SecretText::new("hunter2".into())), "SecretText(…) Key(…)");
     }
 }

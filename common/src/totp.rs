@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::secret::{CODE_DIGITS, Code, Key};
+use crate::answer::{CODE_DIGITS, Code};
+use crate::secret::Key;
 
 /// The hash under HMAC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

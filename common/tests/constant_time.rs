@@ -9,7 +9,8 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use common::secret::{Answer, Code, Key, SecretText};
+use common::answer::{Answer, Code};
+use common::secret::{Key, SecretText};
 use common::totp::Parameters;
 
 #[test]

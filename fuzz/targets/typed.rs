@@ -4,7 +4,8 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
-use common::secret::{Answer, CODE_DIGITS, Code, MAX_CODES, SecretText};
+use common::answer::{Answer, CODE_DIGITS, Code, MAX_CODES};
+use common::secret::SecretText;
 use common::spare::SpareCode;
 use libfuzzer_sys::fuzz_target;
 

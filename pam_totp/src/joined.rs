@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
+use common::answer::CODE_DIGITS;
 use common::protocol::Ask;
-use common::secret::{CODE_DIGITS, SecretText};
+use common::secret::SecretText;
 use common::spare::SpareCode;
 
 /// What was typed into one field. Empty codes are what the daemon calls malformed.

@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::secret::CODE_DIGITS;
+use common::answer::CODE_DIGITS;
 use common::text::printable;
 
 /// What the administrator chose in the service file.

@@ -13,7 +13,7 @@
 use std::time::Duration;
 
 use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
-use common::recovery::Recovery;
+use common::recovery::{MAX_CODES, Recovery};
 use common::secret::{Key, SecretText};
 use common::secrets::Secrets;
 use common::spare::SpareCode;
@@ -331,8 +331,6 @@ const LONG: usize = 10;
 /// Random bytes of a bypass: forty bits, with few tries.
 const SHORT: usize = 5;
 const MAX_DRAWS: u32 = 100;
-/// Recovery codes that a user may have.
-const MAX_CODES: u8 = 10;
 /// Wrong codes that a bypass bears.
 const BYPASS_TRIES: u8 = 5;
 

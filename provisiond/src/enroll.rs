@@ -1,9 +1,10 @@
 //! Enrolment: a key is made or taken, sealed under a pending device, shown once, and confirmed with its first code.
 
+use common::answer::{Answer, Code};
 use common::config::Settings;
 use common::device::{DeviceName, Kind};
 use common::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
-use common::secret::{Answer, Code, Key, SecretText};
+use common::secret::{Key, SecretText};
 use common::user::UserName;
 use subtle::ConstantTimeEq;
 

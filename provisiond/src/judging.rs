@@ -3,10 +3,11 @@
 
 use std::hint::black_box;
 
+use common::answer::Answer;
 use common::config::{Policy, Settings};
 use common::enckey::CannotOpen;
 use common::protocol::{Ask, Verdict};
-use common::secret::{Answer, Key};
+use common::secret::Key;
 use common::user::UserName;
 
 use crate::bound::{UID_CHANGED, is_anothers};

@@ -7,10 +7,11 @@ pub mod spare;
 
 use std::ops::RangeInclusive;
 
+use common::answer::{Answer, Code};
 use common::config::Policy;
 use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
-use common::secret::{Answer, Code, Key};
+use common::secret::Key;
 
 use crate::clock::mark::{Doubt, Doubted};
 use crate::codes::Finding;

@@ -1,9 +1,10 @@
 //! The proof that self-service asks for: an attempt like a login's, in front of a change.
 
+use common::answer::Answer;
 use common::config::Settings;
 use common::device::DeviceName;
 use common::protocol::{Error, Verdict};
-use common::secret::{Answer, SecretText};
+use common::secret::SecretText;
 use common::user::UserName;
 
 use crate::bound::is_anothers_own;

@@ -1,9 +1,9 @@
 //! `Resync`: lets two codes in a row tell where a device is whose clock, or counter, is too far off for a login.
 
+use common::answer::Answer;
 use common::config::Settings;
 use common::device::DeviceName;
 use common::protocol::{Error, Resync, ResyncReply, Verdict};
-use common::secret::Answer;
 
 use crate::caller::Role;
 use crate::clock;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use common::answer::Answer;
 use common::config::Settings;
 use common::device::{DeviceName, Kind};
-use common::secret::Answer;
 use common::secrets::Secrets;
 use common::user::UserName;
 

@@ -1,9 +1,9 @@
 //! Codes that no device shows, as an attempt and as a proof: their key is opened here, and what they turned out to be is
 //! logged.
 
+use common::answer::Answer;
 use common::config::Settings;
 use common::protocol::Verdict;
-use common::secret::Answer;
 use common::spare::SpareCode;
 use common::user::UserName;
 

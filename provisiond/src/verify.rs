@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use common::answer::Answer;
 use common::config::Settings;
 use common::limits::Limits;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
-use common::secret::Answer;
 use common::user::UserName;
 
 use crate::audit::Line;

@@ -15,10 +15,11 @@
 
 use std::time::Duration;
 
+use common::answer::Answer;
 use common::config::Policy;
 use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
-use common::secret::{Answer, Key, SecretText};
+use common::secret::{Key, SecretText};
 use common::secrets::{Secrets, TaggedSecrets};
 use common::totp::Parameters;
 use common::user::UserName;

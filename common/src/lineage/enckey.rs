@@ -36,7 +36,7 @@ impl EnckeyV1 {
     /// # Errors
     /// [`CannotSeal`]: the default secret is a weak one, `cost` is above [`MAX_COST`], or the system has no randomness.
     pub fn seal(key: &Key, secrets: &Secrets, cost: u32) -> Result<Self, CannotSeal> {
-        let tag = secrets.sealing_tag()?.to_string();
+        let tag = secrets.sealing_tag().ok_or(CannotSeal::WeakSecret)?.to_string();
         let mut salt = vec![0; NEW_SALT];
         getrandom::fill(&mut salt).map_err(|_| CannotSeal::NoRandomness)?;
         let mut sealed = key.expose().to_vec();

@@ -5,12 +5,13 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::answer::CODE_DIGITS;
 use crate::enckey::Enckey;
 use crate::lineage::enckey::{EnckeyV1, MAX_COST, SALT_BYTES};
 use crate::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD, StoredKey};
 use crate::otpauth::Label;
 use crate::protocol::from_object;
-use crate::secret::{CODE_DIGITS, KEY_BYTES, Key, SecretText};
+use crate::secret::{KEY_BYTES, Key, SecretText};
 use crate::secrets::Tag;
 use crate::totp::{Algorithm, Parameters};
 use crate::user::UserName;

@@ -2,7 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use crate::secret::{Code, MAX_TYPED};
+use crate::answer::Code;
+use crate::secret::MAX_TYPED;
 
 /// The code in `typed`: white space, `-` and `=` are dropped wherever they stand; what is left must be `digits` ASCII
 /// digits. Other scripts' digits look alike and are refused.

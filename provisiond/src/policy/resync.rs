@@ -5,9 +5,10 @@
 
 use std::ops::RangeInclusive;
 
+use common::answer::Answer;
 use common::device::{DeviceName, Kind};
 use common::protocol::Verdict;
-use common::secret::{Answer, Key};
+use common::secret::Key;
 
 use super::{Circumstances, Standing, doubted, is_a_measure, standing};
 use crate::clock::mark::Doubted;

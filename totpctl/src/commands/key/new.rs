@@ -1,10 +1,11 @@
 //! `key new`: a key made, and everything that it is shared and stored as.
 
+use common::answer::CODE_DIGITS;
 use common::config::Settings;
 use common::enckey::CannotSeal;
 use common::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD};
 use common::otpauth::{Label, pretty_key, uri};
-use common::secret::{CODE_DIGITS, Key};
+use common::secret::Key;
 use common::totp::{Algorithm, BadParameters, Parameters};
 use common::user::UserName;
 use nix::unistd::gethostname;

@@ -1,0 +1,137 @@
+//! What a person answers to the prompt: one to three codes of a device, or one that no device shows.
+//!
+//! Knows no device: how long its codes are it is told.
+
+use std::fmt;
+
+use zeroize::Zeroizing;
+
+use crate::secret::{MAX_TYPED, SecretText};
+use crate::spare::SpareCode;
+
+/// What a person answered to the prompt, once it is known to be one to three codes at all. Where one code ends and the
+/// next begins only the device knows: eighteen digits are three codes of six or two of nine.
+pub struct Answer(Typed);
+
+enum Typed {
+    /// Codes that a device shows.
+    Shown(Vec<Field>),
+    /// One that no device shows.
+    Spare(SpareCode),
+}
+
+/// The digits of one field, and how many hyphens stood between them.
+struct Field {
+    digits: Zeroizing<String>,
+    hyphens: usize,
+}
+
+impl Answer {
+    /// Reads what was typed: one field holding all codes, or one field for each. ASCII spaces are dropped, and one `-`
+    /// in each code; then only `0` to `9` remain, or it is a [`SpareCode`], or malformed (`None`).
+    #[must_use]
+    pub fn parse(typed: &[SecretText]) -> Option<Self> {
+        Self::shown(typed).or_else(|| match typed {
+            [only] => SpareCode::parse(only.expose()).map(|code| Self(Typed::Spare(code))),
+            _ => None,
+        })
+    }
+
+    fn shown(typed: &[SecretText]) -> Option<Self> {
+        let fields: Option<Vec<Field>> = typed.iter().map(|field| Field::read(field.expose())).collect();
+        let answer = Self(Typed::Shown(fields?));
+        let mut lengths = CODE_DIGITS.filter_map(|digits| u8::try_from(digits).ok());
+        lengths.any(|digits| answer.codes(digits).is_some()).then_some(answer)
+    }
+
+    /// The codes in their order, if they are codes of a device that shows `digits` digits.
+    #[must_use]
+    pub fn codes(&self, digits: u8) -> Option<Vec<Code>> {
+        let Typed::Shown(fields) = &self.0 else { return None };
+        let at_most = if fields.len() == 1 { MAX_CODES } else { 1 };
+        let fields: Option<Vec<Vec<Code>>> = fields.iter().map(|field| field.codes(digits.into(), at_most)).collect();
+        let codes: Vec<Code> = fields?.into_iter().flatten().collect();
+        (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
+    }
+
+    /// The code, if it is one that no device shows.
+    #[must_use]
+    pub fn spare(&self) -> Option<&SpareCode> {
+        match &self.0 {
+            Typed::Spare(code) => Some(code),
+            Typed::Shown(_) => None,
+        }
+    }
+
+    /// Whether it can be several codes. One code is never as long.
+    #[must_use]
+    pub fn is_several(&self) -> bool {
+        let Typed::Shown(fields) = &self.0 else { return false };
+        fields.len() > 1 || fields.iter().any(|field| field.digits.len() > *CODE_DIGITS.end())
+    }
+}
+
+impl Field {
+    fn read(text: &str) -> Option<Self> {
+        if text.len() > MAX_TYPED {
+            return None;
+        }
+        let mut digits = Zeroizing::new(String::with_capacity(text.len()));
+        digits.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
+        let hyphens = text.bytes().filter(|b| *b == b'-').count();
+        digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self { digits, hyphens })
+    }
+
+    fn codes(&self, digits: usize, at_most: usize) -> Option<Vec<Code>> {
+        let codes: Option<Vec<Code>> =
+            self.digits.as_bytes().chunks(digits.max(1)).map(|code| Code::of_length(code, digits)).collect();
+        codes.filter(|codes| (1..=at_most).contains(&codes.len()) && self.hyphens <= codes.len())
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer(…)")
+    }
+}
+
+/// One code: 6 to 10 ASCII digits.
+pub struct Code(Zeroizing<String>);
+
+impl Code {
+    /// The code's digits. Whoever calls this answers for where they go.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// How many digits it has, 6 to 10.
+    #[must_use]
+    pub fn digits(&self) -> usize {
+        self.0.len()
+    }
+
+    fn of_length(bytes: &[u8], digits: usize) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        Self::new(text).filter(|code| code.digits() == digits)
+    }
+
+    pub(crate) fn new(digits: &str) -> Option<Self> {
+        let ordinary = CODE_DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        ordinary.then(|| Self(Zeroizing::new(digits.to_owned())))
+    }
+}
+
+impl fmt::Debug for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Code(…)")
+    }
+}
+
+/// Digits in a code: RFC 4226 section 5.3 asks for at least six; ten is all that 31 bits can fill.
+pub const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
+/// Codes that are asked for at once, at most.
+pub const MAX_CODES: usize = 3;
+
+#[cfg(test)]
+mod tests;

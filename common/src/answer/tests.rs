@@ -1,0 +1,93 @@
+use super::*;
+
+#[test]
+fn a_code_is_read_as_people_type_it() {
+    for typed in ["123456", "123 456", " 123456 ", "123-456", "1 2 3 4 5 6"] {
+        assert_eq!(parse(&[typed]), "123456", "{typed:?}");
+    }
+    assert_eq!(parse(&["0123456789"]), "0123456789");
+}
+
+#[test]
+fn two_codes_are_read_from_one_field_or_from_two() {
+    for fields in [&["123456654321"][..], &["123456 654321"], &["123-456 654-321"], &["123456", " 654321"]] {
+        assert_eq!(parse(fields), "123456 654321", "{fields:?}");
+    }
+    assert_eq!(parse(&["01234567890123456789"]), "0123456789 0123456789");
+}
+
+#[test]
+fn three_codes_are_read_from_one_field_or_from_three() {
+    for fields in [&["123456 654321 111111"][..], &["123-456 654-321 111-111"], &["123456", "654321", "111111"]] {
+        assert!(parse(fields).starts_with("123456 654321 111111"), "{fields:?}");
+    }
+    assert_eq!(parse(&["123456654321111111"]), "123456 654321 111111 or 123456654 321111111");
+    assert_eq!(parse(&["012345678901234567890123456789"]), "0123456789 0123456789 0123456789");
+}
+
+#[test]
+fn what_no_device_shows_is_a_code_of_one_field_if_it_is_not_digits_all_through() {
+    assert_eq!(parse(&["abcd-efgh"]), "ABCDEFGH");
+    assert_eq!(parse(&["abcd-efgh-ijkl-mnop"]), "ABCDEFGHIJKLMNOP");
+    assert_eq!(parse(&["abcd-efgh", "ijkl-mnop"]), "malformed");
+    assert_eq!(parse(&["2345-6723"]), "23456723");
+    assert_eq!(parse(&["2345 6723 4567 2345"]), "23456723 45672345");
+    assert_eq!(parse(&["2345-6723-4567-2345"]), "malformed", "digits with too many hyphens");
+}
+
+#[test]
+fn nothing_else_is_a_code() {
+    let long = format!("{}123456", " ".repeat(510));
+    for typed in [
+        "",
+        " ",
+        "-",
+        "12345",
+        "12345678901",
+        "123456\n",
+        "\t123456",
+        "+123456",
+        "-1-23456",
+        "1234567890123",
+        "１２３４５６",
+        "١٢٣٤٥٦",
+        "12345a",
+        "0x1234",
+        "1.2345",
+        "123456\0",
+        "123456,654321",
+        "12345678901234567",
+        "123456789012345678901234567890123456",
+        "1-2-3456-654321",
+        &long,
+        "\u{8}\n\r\u{7f}INCORRECT",
+    ] {
+        assert_eq!(parse(&[typed]), "malformed", "{typed:?}");
+    }
+    assert_eq!(parse(&[]), "malformed");
+    assert_eq!(parse(&["123456", "654321", "111111", "222222"]), "malformed");
+    assert_eq!(parse(&["123456", "65432100"]), "malformed");
+    assert_eq!(parse(&["", "123456"]), "malformed");
+    assert_eq!(parse(&["123456654321", "111111"]), "malformed");
+}
+
+#[test]
+fn no_code_prints_itself() {
+    let answer = Answer::parse(&[SecretText::new("123456".into())]).unwrap();
+    assert_eq!(format!("{answer:?} {:?}", answer.codes(6)), "Answer(…) Some([Code(…)])");
+}
+
+/// The codes as every device reads them that can: one reading after the other.
+fn parse(fields: &[&str]) -> String {
+    let typed: Vec<SecretText> = fields.iter().map(|f| SecretText::typed(f.as_bytes())).collect();
+    let Some(answer) = Answer::parse(&typed) else { return "malformed".to_owned() };
+    if let Some(code) = answer.spare() {
+        assert!(!answer.is_several() && (0..=u8::MAX).all(|digits| answer.codes(digits).is_none()));
+        return code.expose().to_owned();
+    }
+    let readings = (0..=u8::MAX).filter_map(|digits| answer.codes(digits)).map(|codes| {
+        assert_eq!(answer.is_several(), codes.len() > 1);
+        codes.iter().map(Code::expose).collect::<Vec<_>>().join(" ")
+    });
+    readings.collect::<Vec<_>>().join(" or ")
+}
