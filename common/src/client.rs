@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn an_error_reply_is_told_as_a_sentence() {
         let error = challenge(b"{\"error\":\"org.pamtotp.Provision.Busy\",\"parameters\":{}}\0").unwrap_err();
-        assert!(matches!(error, ClientError::Refused(Error::Busy)));
+        assert!(matches!(error, ClientError::Refused(Error::Busy { why }) if why.ends_with("try again in a moment")));
     }
 
     #[test]

@@ -78,7 +78,7 @@ fn run(service: &Service, call: &Call<'_>, method: Method, message: &Message<'_>
         Method::Enroll => message.answer(|wish| service.enroll(call, wish)),
         Method::Confirm => message.answer(|wish| service.confirm(call, wish)),
         Method::Show => message.answer(|protocol::Show { .. }| service.show(call)),
-        Method::List => streams::list(service, message),
+        Method::List => streams::list(service, call, message),
         Method::Events => streams::events(service, call, message),
         Method::SetState => message.answer(|wish| service.set_state(call, wish)),
         Method::Revoke => message.answer(|wish| service.revoke(call, wish)),

@@ -45,7 +45,7 @@ impl Service {
             match followed.recv_timeout(LOOK) {
                 Ok(event) if event.number > number && wanted.take(&event) => tell(&event)?,
                 Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::Busy.into()),
+                Err(RecvTimeoutError::Disconnected) => return Err(Error::busy(LEFT_BEHIND).into()),
             }
         }
     }
@@ -63,5 +63,6 @@ fn wanted(call: &Call<'_>, asked: &Events) -> Result<Wanted, Error> {
 
 /// Events that one call brings at most.
 const MOST: u32 = 10_000;
+const LEFT_BEHIND: &str = "events were not read in time, or the daemon ends: ask again from where they stop";
 /// How often somebody who follows is looked at.
 const LOOK: Duration = Duration::from_secs(1);

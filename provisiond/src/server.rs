@@ -3,7 +3,7 @@
 //! Two sockets, one dispatch. Root's logins come through a socket of their own, so that no crowd at the other one can
 //! keep them waiting; and capacity is kept for root's processes wherever they come in.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -19,6 +19,7 @@ use crate::audit::Line;
 use crate::caller::{Peer, Role};
 use crate::dispatch::{Replies, dispatch};
 use crate::permission::Visitor;
+use crate::places::Places;
 use crate::service::Service;
 
 /// The two sockets, listening.
@@ -100,7 +101,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
 /// Says why, if the socket takes it at once.
 fn refuse(stream: &UnixStream) {
     let replies = Replies { socket: stream.as_fd(), deadline: Instant::now(), silent: false };
-    let _ = replies.error(&Error::Busy);
+    let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
 
 fn serve(permit: &Permit, peer: Peer, stream: &UnixStream) {
@@ -174,20 +175,9 @@ struct Permits {
 
 #[derive(Default)]
 struct Held {
-    root: usize,
-    others: HashMap<u32, usize>,
-    /// Those that turned out to be a verifier's.
+    places: Places,
+    /// Uids that turned out to be a verifier's.
     verifiers: HashSet<u32>,
-}
-
-impl Held {
-    fn others_total(&self) -> usize {
-        self.others.values().sum()
-    }
-
-    fn total(&self) -> usize {
-        self.root.saturating_add(self.others_total())
-    }
 }
 
 /// One connection's place, given back when it is dropped.
@@ -202,18 +192,16 @@ impl Permits {
         let permits = &shared.permits;
         let mut held = permits.held.lock().unwrap_or_else(PoisonError::into_inner);
         if peer.is_root() {
-            while held.total() >= MAX_CONNECTIONS {
+            while held.places.all() >= MAX_CONNECTIONS {
                 held = permits.returned.wait(held).unwrap_or_else(PoisonError::into_inner);
             }
-            held.root = held.root.saturating_add(1);
         } else {
-            let own = held.others.get(&peer.uid).copied().unwrap_or(0);
             let most = if held.verifiers.contains(&peer.uid) { MAX_PER_VERIFIER } else { MAX_PER_UID };
-            if own >= most || held.others_total() >= MAX_OTHERS {
+            if held.places.of(peer) >= most || held.places.of_others() >= MAX_OTHERS {
                 return None;
             }
-            held.others.insert(peer.uid, own.saturating_add(1));
         }
+        held.places.take(peer);
         shared.service.connections.fetch_add(1, Ordering::Relaxed);
         Some(Permit { shared: Arc::clone(shared), peer })
     }
@@ -232,15 +220,7 @@ impl Permits {
 impl Drop for Permit {
     fn drop(&mut self) {
         let permits = &self.shared.permits;
-        let mut held = permits.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.peer.is_root() {
-            held.root = held.root.saturating_sub(1);
-        } else if let Some(own) = held.others.get_mut(&self.peer.uid) {
-            *own = own.saturating_sub(1);
-            if *own == 0 {
-                held.others.remove(&self.peer.uid);
-            }
-        }
+        permits.held.lock().unwrap_or_else(PoisonError::into_inner).places.give_back(self.peer);
         self.shared.service.connections.fetch_sub(1, Ordering::Relaxed);
         permits.returned.notify_one();
     }
@@ -261,5 +241,8 @@ const IDLE_ROOT: Duration = Duration::from_secs(30);
 const MESSAGE_TIME: Duration = Duration::from_secs(2);
 /// How long a call may take: the module gives up after three seconds, and should hear of it before.
 const CALL_TIME: Duration = Duration::from_millis(2500);
+/// What is told at the door.
+const MANY_CONNECTIONS: &str =
+    "too many connections are open with the daemon: end some of yours, or try again in a moment";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

@@ -1,7 +1,7 @@
 //! What every handler has at hand: the settings in force, the records, the log.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
@@ -21,6 +21,7 @@ use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
 use crate::skew::Skews;
 use crate::spray::Sprays;
+use crate::streams::Streams;
 use crate::throttle::Moment;
 
 /// The daemon's state.
@@ -49,8 +50,8 @@ pub struct Service {
     pub patience: Patience,
     /// Connections open now.
     pub connections: AtomicU64,
-    /// Lists on their way now.
-    pub streams: AtomicUsize,
+    /// Lists and events on their way now.
+    pub streams: Streams,
     /// When the daemon started, in Unix seconds.
     pub started: u64,
     settings: RwLock<Arc<Settings>>,
@@ -119,7 +120,7 @@ impl Service {
             graces: Graces::default(),
             patience: Patience::default(),
             connections: AtomicU64::new(0),
-            streams: AtomicUsize::new(0),
+            streams: Streams::default(),
             started: clock::now(),
             settings: RwLock::new(Arc::new(settings)),
             source,
@@ -224,7 +225,7 @@ impl Service {
     /// [`Error::Busy`].
     pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
         let patient = call.tries().is_none_or(|tries| self.patience.has_any(&tries));
-        if patient { Ok(()) } else { Err(Error::Busy) }
+        if patient { Ok(()) } else { Err(Error::busy(TOO_OFTEN)) }
     }
 
     /// Remembers that the caller was wrong and the account was not charged for it.
@@ -250,7 +251,7 @@ impl Service {
         }
         self.log(call, call.line("failed").with("reason", failure).error());
         match failure {
-            Failure::Busy => Error::Busy,
+            Failure::Busy => Error::busy(MANY_WAIT),
             Failure::Unavailable | Failure::Unknown => Error::StoreUnavailable,
             Failure::Damaged(_) => Error::RecordDamaged,
         }
@@ -284,3 +285,7 @@ impl<'a> Call<'a> {
         }
     }
 }
+
+const MANY_WAIT: &str = "too many attempts of this user wait to be judged: try again in a moment";
+const TOO_OFTEN: &str = "twenty wrong codes within an hour are as many as your own processes may try: wait a few minutes, or ask \
+                         an administrator";

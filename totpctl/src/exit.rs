@@ -118,7 +118,7 @@ fn refusal(error: &Error) -> (&'static str, Exit) {
         Error::BadParameter { .. } => ("bad_parameter", Exit::BadInput),
         Error::RecordDamaged => ("record_damaged", Exit::StoreFailed),
         Error::StoreUnavailable => ("store_unavailable", Exit::StoreFailed),
-        Error::Busy => ("busy", Exit::Unreachable),
+        Error::Busy { .. } => ("busy", Exit::Unreachable),
         Error::TooLarge => ("too_large", Exit::BadInput),
         Error::Varlink(_) => ("protocol", Exit::Unreachable),
     }
@@ -186,7 +186,7 @@ mod tests {
             (Error::bad("digits", "6 to 10"), "bad_parameter", 2),
             (Error::RecordDamaged, "record_damaged", 70),
             (Error::StoreUnavailable, "store_unavailable", 70),
-            (Error::Busy, "busy", 3),
+            (Error::busy("wait"), "busy", 3),
             (Error::TooLarge, "too_large", 2),
             (Error::Varlink("org.varlink.service.MethodNotFound".into()), "protocol", 3),
         ] {

@@ -1,6 +1,7 @@
 //! What a call is answered with when there is no reply.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{NAME, from_object};
@@ -49,8 +50,11 @@ pub enum Error {
     #[error("the store does not work now: the daemon's log says why")]
     StoreUnavailable,
     /// Too many callers.
-    #[error("the daemon has too much to do: try again")]
-    Busy,
+    #[error("{why}")]
+    Busy {
+        /// Of what, and the next step.
+        why: String,
+    },
     /// The message was too long.
     #[error("the message was longer than 65,536 bytes")]
     TooLarge,
@@ -77,7 +81,7 @@ impl Error {
             }
             Self::RecordDamaged => own("RecordDamaged"),
             Self::StoreUnavailable => own("StoreUnavailable"),
-            Self::Busy => own("Busy"),
+            Self::Busy { why } => (format!("{NAME}.Busy"), serde_json::json!({ "why": why })),
             Self::TooLarge => own("TooLarge"),
             Self::Varlink(name) => (name.clone(), serde_json::json!({})),
         }
@@ -96,24 +100,48 @@ impl Error {
             Self::ProofRequired,
             Self::RecordDamaged,
             Self::StoreUnavailable,
-            Self::Busy,
             Self::TooLarge,
         ];
         if let Some(error) = known.into_iter().find(|e| e.to_wire().0 == name) {
             return error;
         }
-        if name.strip_prefix(NAME) == Some(".BadParameter") {
-            let told =
-                parameters.and_then(|p| from_object::<BadParameter>(p.get().as_bytes()).ok()).unwrap_or_default();
-            return Self::BadParameter { field: told.field, why: told.why };
+        match name.strip_prefix(NAME) {
+            Some(".BadParameter") => {
+                let BadParameter { field, why } = told(parameters);
+                Self::BadParameter { field, why }
+            }
+            Some(".Busy") => Self::busy(told::<Busy>(parameters).why),
+            _ => Self::Varlink(name.to_owned()),
         }
-        Self::Varlink(name.to_owned())
+    }
+
+    /// Too many of something, and the next step.
+    #[must_use]
+    pub fn busy(why: impl Into<String>) -> Self {
+        Self::Busy { why: why.into() }
     }
 
     /// A parameter that cannot be taken, and why.
     #[must_use]
     pub fn bad(field: &str, why: impl std::fmt::Display) -> Self {
         Self::BadParameter { field: field.to_owned(), why: why.to_string() }
+    }
+}
+
+/// What an error says besides its name, as far as it can be read.
+fn told<T: DeserializeOwned + Default>(parameters: Option<&RawValue>) -> T {
+    parameters.and_then(|p| from_object(p.get().as_bytes()).ok()).unwrap_or_default()
+}
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct Busy {
+    why: String,
+}
+
+impl Default for Busy {
+    fn default() -> Self {
+        Self { why: "the daemon has too much to do: try again in a moment".to_owned() }
     }
 }
 

@@ -119,7 +119,9 @@ fn a_busy_daemon_is_no_verdict() {
 
 #[test]
 fn a_daemon_that_cannot_be_used_lets_nobody_in_with_any_options() {
-    for error in [ClientError::Deadline, ClientError::WrongServer { found: 1000, expected: 0 }, Error::Busy.into()] {
+    for error in
+        [ClientError::Deadline, ClientError::WrongServer { found: 1000, expected: 0 }, Error::busy("wait").into()]
+    {
         let line = format!("user 'alice' refused: {error}").leak();
         let options = Options { nullok: true, user_unknown: true, ..Options::default() };
         let end = vec![Logged(line), Told(UNAVAILABLE)];

@@ -2,7 +2,6 @@
 //! million.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::event::Event;
 use common::protocol::{self, Error, Request};
@@ -13,12 +12,13 @@ use super::message::Message;
 use super::replies::Stop;
 use crate::permission::{Method, Permission, permission};
 use crate::service::{Call, Service};
+use crate::streams::Stream;
 
 /// `List`: sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
 /// be a million.
-pub(super) fn list(service: &Service, message: &Message<'_>) -> Result<(), Stop> {
+pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
     let wish: protocol::List = message.parameters()?;
-    let _stream = Stream::open(service, &message.request)?;
+    let _stream = begin(service, call, &message.request)?;
     let mut waiting = None;
     service.list(&wish, |user| match waiting.replace(user) {
         Some(before) => message.replies.extended().reply(before, true),
@@ -31,7 +31,7 @@ pub(super) fn list(service: &Service, message: &Message<'_>) -> Result<(), Stop>
 /// `Events`: sends one event a reply, and a last one without. Who follows is sent new ones until somebody ends it.
 pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
     let asked = message.parameters()?;
-    let _stream = Stream::open(service, &message.request)?;
+    let _stream = begin(service, call, &message.request)?;
     let replies = &message.replies;
     let tell = |event: &Event| replies.extended().reply(ToldEvent { event }, true);
     let stays = || !has_left(&replies.socket) && is_still_permitted(service, call, Method::Events);
@@ -57,25 +57,10 @@ fn is_still_permitted(service: &Service, call: &Call<'_>, method: Method) -> boo
     caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never)
 }
 
-/// One of the few streams that may be open at once.
-struct Stream<'a>(&'a AtomicUsize);
-
-impl<'a> Stream<'a> {
-    fn open(service: &'a Service, request: &Request<'_>) -> Result<Self, Stop> {
-        if !request.more {
-            return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
-        }
-        let stream = Self(&service.streams);
-        let before = service.streams.fetch_add(1, Ordering::Relaxed);
-        if before < MAX_STREAMS { Ok(stream) } else { Err(Stop::Error(Error::Busy)) }
+/// Begins one. A caller that does not say that it wants many replies gets none.
+fn begin<'a>(service: &'a Service, call: &Call<'_>, request: &Request<'_>) -> Result<Stream<'a>, Stop> {
+    if !request.more {
+        return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
     }
+    Ok(service.streams.open(call.caller.peer)?)
 }
-
-impl Drop for Stream<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Streams that may be on their way at once.
-const MAX_STREAMS: usize = 8;

@@ -13,8 +13,11 @@ use tests::connection::{after, answer, ask, open};
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::stack::Stack;
-use tests::wire::{exchange, parse, request_more};
+use tests::stranger::connect_as;
+use tests::wire::{Who, exchange, parse, request_more};
 use tests::world;
+
+use crate::roles::daemon_with_admins;
 
 #[test]
 fn what_happened_is_told_in_its_order_also_after_a_crash() {
@@ -63,18 +66,40 @@ fn who_follows_is_told_at_once_and_the_daemon_does_not_wait_for_them_at_its_end(
 }
 
 #[test]
-fn eight_may_read_at_once_and_who_leaves_makes_room() {
+fn whoever_of_the_helpdesk_reads_on_and_on_keeps_nobody_else_from_reading() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    let follow = |user: &str| {
+        let socket = connect_as(Who::user(user).uid, &daemon.open_socket());
+        after(socket, &request_more("Events", &json!({ "follow": true })))
+    };
+    let mut daves: Vec<UnixStream> = (0..2).map(|_| follow("dave")).collect();
+    // Each has begun, or the next one could come before it.
+    daves.iter().for_each(|stream| drop(event(stream)));
+    let (error, told) = parse(&answer(&follow("dave"))).unwrap_err();
+    assert_eq!(error, "Busy");
+    assert!(told["why"].as_str().is_some_and(|why| why.ends_with("and try again")), "{told}");
+    for command in [&["list"][..], &["log"], &["why", "alice"]] {
+        let refused = daemon.totpctl_as("dave", command, "");
+        assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("end one, "), "{refused:?}");
+        for others in [daemon.totpctl_as("carol", command, ""), daemon.totpctl(command, "")] {
+            assert!(others.status.success(), "{others:?}");
+        }
+    }
+    daves.pop();
+    // The daemon looks for those who have left now and then.
+    while !daemon.totpctl_as("dave", &["log"], "").status.success() {}
+}
+
+#[test]
+fn root_may_read_eight_at_once() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let parameters = json!({ "follow": true });
-    let mut followers: Vec<UnixStream> = (0..8).map(|_| following(&daemon, &parameters)).collect();
-    // Each has begun, or one of them could come too late.
+    let followers: Vec<UnixStream> = (0..8).map(|_| following(&daemon, &parameters)).collect();
     followers.iter().for_each(|follower| drop(event(follower)));
-    let one_more = || parse(&answer(&following(&daemon, &parameters)));
-    assert_eq!(one_more().unwrap_err().0, "Busy");
-    followers.pop();
-    // The daemon looks for those who have left now and then.
-    while one_more().is_err() {}
+    assert_eq!(parse(&answer(&following(&daemon, &parameters))).unwrap_err().0, "Busy");
 }
 
 #[test]

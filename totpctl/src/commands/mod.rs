@@ -124,9 +124,13 @@ mod tests {
             assert!(concerns_all(&ClientError::from(error).into()));
         }
         assert!(concerns_all(&ClientError::Deadline.into()));
-        for error in
-            [Error::bad("record", "no"), Error::NoSuchUser, Error::DeviceExists, Error::RecordDamaged, Error::Busy]
-        {
+        for error in [
+            Error::bad("record", "no"),
+            Error::NoSuchUser,
+            Error::DeviceExists,
+            Error::RecordDamaged,
+            Error::busy("wait"),
+        ] {
             assert!(!concerns_all(&ClientError::from(error).into()));
         }
         assert!(!concerns_all(&Failure::BadParameter("no name".into())));
