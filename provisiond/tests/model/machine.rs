@@ -43,6 +43,8 @@ pub(crate) struct Clocks {
     pub(crate) boot: u128,
     pub(crate) wall: u64,
     pub(crate) running: u64,
+    /// The kernel holds its clock for right.
+    pub(crate) synchronised: bool,
 }
 
 impl Machine {
@@ -54,7 +56,7 @@ impl Machine {
     pub(crate) fn start_with(wall: u64, more: &str, around: Around) -> Self {
         let place = Path::new("/dev/shm");
         let folder = if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() };
-        let clocks = Arc::new(Mutex::new(Clocks { boot: 1, wall, running: 1000 }));
+        let clocks = Arc::new(Mutex::new(Clocks { boot: 1, wall, running: 1000, synchronised: true }));
         let audit = Audit::start(Target::Stderr).expect("a thread");
         let mut machine = Self { folder: folder.expect("a folder"), clocks, audit, around, service: None };
         let settings = machine.path("settings.yaml");
@@ -72,14 +74,18 @@ impl Machine {
         change(&mut self.clocks.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The reply's parameters, or the error's short name.
+    /// What a process of root's is told: the reply's parameters, or the error's short name.
     pub(crate) fn call(&self, pid: i32, method: &str, parameters: &Value) -> Result<Value, String> {
+        self.call_by(Peer { uid: 0, pid }, method, parameters)
+    }
+
+    /// The same of any process. A name service and a store that have other things to do are waited for.
+    pub(crate) fn call_by(&self, peer: Peer, method: &str, parameters: &Value) -> Result<Value, String> {
         let service = self.service.as_ref().expect("a running daemon");
-        let names = service.names.asking();
-        let peer = Peer { uid: 0, pid };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let names = service.names.asking_until(deadline);
         let visitor = Visitor { peer, caller: service.identify(peer, names), names };
         let (ours, theirs) = UnixStream::pair().expect("sockets");
-        let deadline = Instant::now() + Duration::from_secs(20);
         let replies = Replies { socket: theirs.as_fd(), deadline, silent: false };
         let call = json!({ "method": format!("{}.{method}", common::protocol::NAME), "parameters": parameters });
         dispatch(service, &visitor, call.to_string().as_bytes(), &replies).expect("a reply");
@@ -104,7 +110,7 @@ impl Machine {
         self.stop();
         self.change_clocks(|clocks| {
             let wall = clocks.wall.saturating_add_signed(seconds);
-            *clocks = Clocks { boot: clocks.boot + 1, wall, running: 10 };
+            *clocks = Clocks { boot: clocks.boot + 1, wall, running: 10, ..*clocks };
         });
         // It is on a tmpfs.
         fs::remove_file(self.path("mirror")).expect("a mirror");
@@ -137,11 +143,13 @@ impl Machine {
         let settings: Settings = source.load().expect("settings");
         let clocks = Arc::clone(&self.clocks);
         let read = move || {
-            let Clocks { boot, wall, running } = *clocks.lock().unwrap_or_else(PoisonError::into_inner);
+            let Clocks { boot, wall, running, .. } = *clocks.lock().unwrap_or_else(PoisonError::into_inner);
             let micros = |seconds: u64| i64::try_from(seconds * 1_000_000).expect("a time");
             Reading { boot: BootId::from(boot), wall: micros(wall), running: micros(running) }
         };
-        let clock = Clock::new(read, || true, |_| ());
+        let clocks = Arc::clone(&self.clocks);
+        let synchronised = move || clocks.lock().unwrap_or_else(PoisonError::into_inner).synchronised;
+        let clock = Clock::new(read, synchronised, |_| ());
         let place = Place { path: self.path("store"), cache_mib: 1, mirror: Some(self.path("mirror")) };
         let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
         let names = Names::start().expect("threads");
@@ -174,4 +182,6 @@ fn copy(from: &Path, to: &Path) {
 }
 
 const SETTINGS: &str = "totp: {context: {secrets: {1: a secret of the model's test}}}\n\
-                        limits: {trusted-sources: [192.0.2.0/24]}\n";
+                        provisiond: {helpdesk-group: games}\n\
+                        limits: {trusted-sources: [192.0.2.0/24]}\n\
+                        rules: [{name: guest, users: [bin], services: [door], from: [192.0.2.1]}]\n";

@@ -1,199 +1,200 @@
-//! What the daemon promises, in numbers: who has what, which codes have been used, how many guesses are left, and which
-//! codes are in doubt. It says of each verdict whether it may be.
+//! What the daemon promises, in numbers: which codes have been used, how many guesses are left, and which codes are in
+//! doubt. It says of each verdict whether it may be.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::people::{DAY, DRIFT, Device, Key, Login, Person, Typed};
 use crate::time::{PERIOD, Time, UNNOTICED};
 
-const DAY: u64 = 86_400;
-/// Steps that a code may be early or late, and that a device's clock may be known to be off.
+/// Steps that a code may be early or late.
 const WINDOW: u64 = 1;
-const DRIFT: u64 = 4;
 const BUDGET: u64 = 5;
 
-/// The key of a device, by number. A key that is taken over again keeps its number.
-pub(crate) type Key = usize;
+/// A word for why something may be as it is; `None` if it may not.
+type Reason = Option<&'static str>;
 
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
 #[derive(Default)]
 pub(crate) struct Truth {
-    /// Codes that have opened a login, of each key.
+    /// Codes of each key that are used up.
     pub(crate) spent: BTreeMap<Key, BTreeSet<u64>>,
     /// Those of them that a store which was put back cannot know.
     forgiven: BTreeSet<(Key, u64)>,
     /// Guesses that were judged, for each person and kind of source.
     guesses: BTreeMap<(usize, bool), Bucket>,
-}
-
-/// What an administrator sees of a person. A store that is put back puts it back.
-#[derive(Clone, Default)]
-pub(crate) struct Person {
-    pub(crate) devices: Vec<Device>,
-    pub(crate) ever_enrolled: bool,
-    /// When a login was last accepted from elsewhere, and from home.
-    accepted: [Option<u64>; 2],
-    /// Guesses that the daemon remembers, from where they have logged in before and from elsewhere.
-    buckets: [Bucket; 2],
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Device {
-    pub(crate) name: String,
-    pub(crate) key: Key,
-    pub(crate) active: bool,
-    pub(crate) counts: bool,
-    /// The first code that counts, where the key came from elsewhere.
-    pub(crate) floor: u64,
-    /// In trusted seconds.
-    pub(crate) created: u64,
-    /// Its owner types what it shows now, and nothing else: its clock is never found to be off.
-    pub(crate) exact: bool,
-}
-
-impl Device {
-    /// Steps by which its clock may be known to be off.
-    fn slack(&self) -> u64 {
-        if self.exact { 0 } else { DRIFT }
-    }
+    /// How often a code that no device shows may still open something.
+    pub(crate) good_for: BTreeMap<String, u8>,
 }
 
 /// Five units, and one more a day.
 #[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
+pub(crate) struct Bucket {
     used: u64,
     since: u64,
 }
 
 impl Bucket {
-    fn settled(self, tick: u64) -> Self {
+    pub(crate) fn left(mut self, tick: u64) -> u64 {
+        BUDGET.saturating_sub(*self.used(tick))
+    }
+
+    /// What is gone, to be changed. The day begins with the first unit.
+    fn used(&mut self, tick: u64) -> &mut u64 {
         let days = tick.saturating_sub(self.since) / DAY;
-        Self { used: self.used.saturating_sub(days), since: self.since + days * DAY }
-    }
-
-    /// Three positions are compared for each device, which is a unit.
-    fn pays(self, units: u64, tick: u64) -> bool {
-        units + self.settled(tick).used <= BUDGET
-    }
-
-    fn charged(self, units: u64, tick: u64) -> Self {
-        let settled = self.settled(tick);
-        let since = if settled.used == 0 { settled.since.max(tick) } else { settled.since };
-        Self { used: settled.used + units, since }
-    }
-
-    fn refunded(self, units: u64, tick: u64) -> Self {
-        let settled = self.settled(tick);
-        Self { used: settled.used.saturating_sub(units), ..settled }
-    }
-}
-
-impl Person {
-    pub(crate) fn active(&self) -> impl Iterator<Item = &Device> {
-        self.devices.iter().filter(|device| device.active)
-    }
-
-    fn knows(&self, home: bool, time: &Time) -> bool {
-        self.accepted[usize::from(home)].is_some_and(|at| time.now < at + 30 * DAY)
-    }
-
-    /// Nobody knows what was used in the part of the past that the store has lost.
-    pub(crate) fn forget_the_budget(&mut self, tick: u64) {
-        self.buckets = [Bucket { used: BUDGET, since: tick + 1 }; 2];
+        self.used = self.used.saturating_sub(days);
+        self.since = if self.used == 0 { self.since.max(tick) } else { self.since + days * DAY };
+        &mut self.used
     }
 }
 
 impl Truth {
-    /// A single code was judged and wrong. Fails if there were no units left for it.
-    pub(crate) fn judged(&mut self, who: usize, person: &mut Person, home: bool, time: &Time) -> u64 {
-        let (known, units) = (person.knows(home, time), person.active().count() as u64);
-        let bucket = self.guesses.entry((who, known)).or_default();
-        assert!(bucket.pays(units, time.ran), "{bucket:?} does not pay for a guess, and it was judged");
-        *bucket = bucket.charged(units, time.ran);
-        let believed = &mut person.buckets[usize::from(known)];
-        *believed = believed.charged(units, time.tick);
+    /// A single code was judged and wrong. Fails if there were no units left for it: three positions are compared for each
+    /// device, which is one.
+    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) -> u64 {
+        let (known, units) = (person.knows(login), person.usable(login).count() as u64);
+        let guesses = self.guesses.entry((login.who, known)).or_default();
+        assert!(guesses.left(login.time.ran) >= units, "{guesses:?} does not pay for a guess, and it was judged");
+        *guesses.used(login.time.ran) += units;
+        *person.buckets[usize::from(known)].used(login.time.tick) += units;
         units
     }
 
-    /// A login was accepted. Fails if a code of it was used before, or is in doubt.
-    pub(crate) fn accepted(&mut self, person: &mut Person, device: usize, steps: &[u64], home: bool, time: &Time) {
-        let found = person.devices[device].clone();
-        assert!(found.active, "the device is not active");
-        for step in steps {
-            let spent = self.spent.entry(found.key).or_default();
-            let again = !spent.insert(*step) && !self.forgiven.remove(&(found.key, *step));
-            assert!(!again, "code {step} of key {} was accepted twice", found.key);
-            assert!(*step >= found.floor, "code {step} is below the floor {}", found.floor);
-            if found.counts {
-                assert!(spent.range(step + 1..).next().is_none(), "a counter went back to {step}");
-            } else if let Some(doubt) = time.doubt(time.surely_moved) {
-                let doubtful = doubt.saturating_sub(UNNOTICED) / PERIOD + WINDOW;
-                assert!(*step + found.slack() > doubtful, "code {step} is in doubt since {doubt}");
-            }
-        }
-        // From here on its clock may be known to be off.
-        let on_time = steps.last().is_some_and(|last| last - (steps.len() as u64 - 1) == time.step());
-        person.devices[device].exact &= found.counts || on_time;
-        person.accepted = person.accepted.map(|at| at.filter(|at| time.now < at + 30 * DAY));
-        person.accepted[usize::from(home)] = Some(time.now);
+    /// A device's codes opened a login. Fails if they cannot have. Its own typos cost `back`.
+    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, back: u64, login: &Login) {
+        assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
+        let device = person.device(typed.device.key);
+        assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
+        self.spend(device, &typed.steps, &login.time);
+        self.welcome(person, back, login);
     }
 
-    /// A person whom the store does not know is enrolled: with a new record, and all its guesses.
-    pub(crate) fn begun(&mut self, who: usize, person: &mut Person) {
+    /// What an accepted login brings, whatever opened it.
+    fn welcome(&mut self, person: &mut Person, back: u64, login: &Login) {
+        let (known, Time { now, tick, ran, .. }) = (person.knows(login), login.time);
+        let guesses = self.guesses.entry((login.who, known)).or_default().used(ran);
+        let believed = person.buckets[usize::from(known)].used(tick);
+        [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(back));
+        person.accepted.retain(|_, at| now < *at + 30 * DAY);
+        person.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
+    }
+
+    /// Codes are used up. Fails if one was before, or is in doubt. From here on, the device's clock may be known to be off.
+    fn spend(&mut self, device: &mut Device, steps: &[u64], time: &Time) {
+        let doubt = time.doubt(time.surely_moved).filter(|_| !device.counts);
+        let doubtful = doubt.map(|doubt| doubt.saturating_sub(UNNOTICED) / PERIOD + WINDOW);
+        for step in steps {
+            let spent = self.spent.entry(device.key).or_default();
+            let again = !spent.insert(*step) && !self.forgiven.remove(&(device.key, *step));
+            assert!(!again, "code {step} was accepted twice: {device:?}");
+            assert!(*step >= device.floor, "code {step} is below the floor: {device:?}");
+            assert!(!device.counts || spent.last() == Some(step), "counted back to {step}: {device:?}");
+            assert!(doubtful.is_none_or(|doubt| *step + device.slack() > doubt), "{step} is in doubt: {device:?}");
+        }
+        device.exact &= device.counts || steps[0] == time.step();
+    }
+
+    /// All guesses are given back, or a person whom the store does not know is enrolled.
+    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize) {
         self.guesses.retain(|(other, _), _| *other != who);
         person.buckets = [Bucket::default(); 2];
     }
 
-    /// The store was put back. Two limits: what a clock that was ahead of the present one took cannot be in doubt, and how
-    /// far off a device was known to be may be forgotten, too.
-    pub(crate) fn lost(&mut self, time: &Time) {
+    /// The store was put back, and nobody knows what was guessed. Two limits: what a clock that was ahead of the present one
+    /// took cannot be in doubt, and how far off a device was known to be may be forgotten, too.
+    pub(crate) fn lost(&mut self, people: &mut [Person], time: &Time) {
+        people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.tick + 1 }; 2]);
         let may_come_again = |step: &u64| step + DRIFT > time.step() + WINDOW;
         for (key, spent) in &self.spent {
             self.forgiven.extend(spent.iter().filter(|step| may_come_again(step)).map(|step| (*key, *step)));
         }
     }
 
-    /// What this login's own typos cost is given back.
-    pub(crate) fn refunded(&mut self, who: usize, person: &mut Person, units: u64, home: bool, time: &Time) {
-        let known = person.knows(home, time);
-        let bucket = self.guesses.entry((who, known)).or_default();
-        *bucket = bucket.refunded(units, time.ran);
-        let believed = &mut person.buckets[usize::from(known)];
-        *believed = believed.refunded(units, time.tick);
+    /// What becomes of a code that no device shows. A bypass proves nothing.
+    pub(crate) fn spare(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
+        let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
+        let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };
+        let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [nobody; 2] };
+        let in_bounds = usable || person.active().next().is_none();
+        let found = match &person.bypass {
+            _ if person.shut => None,
+            Some(bypass) if bypass.code == code && !proof => Some((bypass.made, bypass.is_good(time))),
+            _ if in_bounds && person.sheet.codes.iter().any(|left| left == code) => Some((person.sheet.made, true)),
+            _ => None,
+        };
+        match found {
+            Some((made, _)) if time.has_lost(made) => return doubtful,
+            Some((_, false)) => return wrong,
+            Some((_, true)) => {}
+            None if proof || person.shut => return wrong,
+            None => {
+                person.miss(code);
+                return wrong;
+            }
+        }
+        let good_for = self.good_for.get_mut(code).filter(|times| **times > 0).expect("a code that is not used up");
+        *good_for -= 1;
+        person.use_up(code);
+        self.welcome(person, 0, login);
+        "accepted"
     }
 
-    /// Why codes that the owner's device shows were refused; `None` if there is no reason.
-    pub(crate) fn reason(
-        &self,
-        verdict: &str,
-        person: &Person,
-        device: &Device,
-        steps: &[u64],
-        home: bool,
-        time: &Time,
-    ) -> Option<&'static str> {
-        let none = BTreeSet::new();
-        let (first, several, spent) = (steps[0], steps.len() > 1, self.spent.get(&device.key).unwrap_or(&none));
+    /// Why two codes in a row told an administrator that of their device. They are used up if anything was `measured`.
+    pub(crate) fn resynced(&mut self, verdict: &str, measured: bool, typed: &mut Typed, time: &Time) -> Reason {
+        let (device, steps, first, ours) = (&mut typed.device, &typed.steps, typed.steps[0], time.step());
+        let (doubt, next) = (time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD), self.next(device));
+        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + WINDOW + device.slack();
+        let reached = if device.counts { next.saturating_sub(1)..next + 99 } else { ours - 20..ours + 20 };
+        let near = device.counts || steps[1].abs_diff(ours) <= DRIFT + WINDOW;
+        let lost = device.counts && time.has_lost(device.known_since);
+        let reason = match verdict {
+            "accepted" if near => Some("resynchronised"),
+            "refused" if measured && !near => Some("too far off"),
+            "refused" if unsure && !device.counts => Some("unsure where it is"),
+            "already_used" if self.used(device, steps, time) => Some("used"),
+            "rejected" if lost || !reached.contains(&first) => Some("out of reach"),
+            _ => None,
+        };
+        if verdict == "accepted" || measured {
+            self.spend(device, steps, time);
+            device.known_since = if device.counts { time.stamp() } else { device.known_since };
+        }
+        reason
+    }
+
+    /// Why codes that the owner's device shows were refused.
+    pub(crate) fn reason(&self, verdict: &str, person: &Person, typed: &Typed, login: &Login) -> Reason {
+        let (device, steps, first, time) = (&typed.device, &typed.steps, typed.steps[0], &login.time);
+        let (single, next, units) = (steps.len() == 1, self.next(device), person.usable(login).count() as u64);
+        let lost = device.counts && time.has_lost(device.known_since);
+        let doubt = time.doubt(time.moved).filter(|_| !device.counts);
+        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + WINDOW + device.slack());
+        let left = person.buckets[usize::from(person.knows(login))].left(time.tick);
+        let counts = person.usable(login).any(|usable| usable.key == device.key);
+        match verdict {
+            "not_enrolled" if !person.enrolled => Some("never enrolled"),
+            "disabled" if person.enrolled && units == 0 => Some("no device that counts"),
+            "already_used" if self.used(device, steps, time) => Some("used"),
+            "refused" if lost || doubtful => Some("in doubt"),
+            "two_codes_needed" if single && left < units => Some("budget"),
+            "rejected" if !counts => Some("does not count here or now"),
+            "rejected" if device.counts && (lost || first >= next + 3 || first + 1 < next) => Some("counted elsewhere"),
+            "rejected" if !device.counts && single && (first != time.step() || !device.exact) => Some("another time's"),
+            _ => None,
+        }
+    }
+
+    fn used(&self, device: &Device, steps: &[u64], time: &Time) -> bool {
+        let Some(spent) = self.spent.get(&device.key) else { return steps[0] < device.floor };
         // Of sixty-five, the earliest becomes the floor.
         let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(device.floor);
         // What stays of a device that was taken away is not exact.
-        let latest = if device.counts || device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
-        let used = |step: &u64| *step < floor || (*step <= latest && spent.range(step..=&latest).next().is_some());
-        let lost = device.counts && time.restored_tick.is_some_and(|at| device.created <= at);
-        let doubt = time.doubt(time.moved).filter(|_| !device.counts);
-        let doubtful = lost || doubt.is_some_and(|doubt| first <= doubt / PERIOD + WINDOW + device.slack());
-        let pays =
-            person.buckets[usize::from(person.knows(home, time))].pays(person.active().count() as u64, time.tick);
-        let away = first != time.step() || !device.exact;
-        let next = spent.last().map_or(floor, |last| floor.max(last + 1));
-        match verdict {
-            "not_enrolled" if !person.ever_enrolled => Some("never enrolled"),
-            "disabled" if person.ever_enrolled && person.active().next().is_none() => Some("no active device"),
-            "already_used" if steps.iter().any(used) => Some("used"),
-            "refused" if doubtful => Some("in doubt"),
-            "two_codes_needed" if !several && !pays => Some("budget"),
-            "rejected" if device.counts && (lost || first >= next + 3 || first + 1 < next) => Some("counted elsewhere"),
-            "rejected" if !device.counts && !several && away => Some("another time's code"),
-            _ => None,
-        }
+        let latest = if device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
+        let before = |step| step <= latest && spent.range(step..=latest).next().is_some();
+        steps.iter().any(|step| *step < floor || spent.contains(step) || before(*step))
+    }
+
+    /// The next code of a device that counts.
+    fn next(&self, device: &Device) -> u64 {
+        self.spent.get(&device.key).and_then(BTreeSet::last).map_or(0, |last| last + 1).max(device.floor)
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Time {
     pub(crate) restored: Option<u64>,
     /// The same in trusted seconds.
     pub(crate) restored_tick: Option<u64>,
+    /// The kernel does not hold the clock for right.
+    pub(crate) unsynchronised: bool,
 }
 
 impl Time {
@@ -32,5 +34,15 @@ impl Time {
     /// The latest time of which codes are in doubt.
     pub(crate) fn doubt(&self, moved: Option<u64>) -> Option<u64> {
         moved.into_iter().chain(self.restored).max()
+    }
+
+    /// The trusted second of what is made now: after the store was last put back.
+    pub(crate) fn stamp(&self) -> u64 {
+        self.tick.max(self.restored_tick.map_or(0, |at| at + 1))
+    }
+
+    /// Whether what was made then may have been used in a part of the past that the store has lost.
+    pub(crate) fn has_lost(&self, made: u64) -> bool {
+        self.restored_tick.is_some_and(|at| made <= at)
     }
 }

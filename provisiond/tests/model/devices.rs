@@ -1,0 +1,169 @@
+//! What administrators do to devices, and people to their own.
+
+use common::secret::Key as Secret;
+use serde_json::{Value, json};
+
+use crate::people::{Device, Key};
+use crate::world::{Buried, DOOR, World};
+
+impl World {
+    /// A new device, or one with a key that was taken away before.
+    pub(crate) fn enroll(&mut self, who: usize) {
+        let again = if self.one_in(2) { self.buried[who] } else { None };
+        let known = |key| self.people[who].devices.iter().any(|device| device.key == key);
+        if !self.has_room(who) || again.is_some_and(|again| known(again.key)) {
+            return;
+        }
+        let counts = match again {
+            Some(again) => again.counts,
+            None => self.one_in(4),
+        };
+        let mut wish = json!({ "user": self.name(who), "active": true, "kind": if counts { "hotp" } else { "totp" } });
+        let floor = again.map_or(0, |again| self.wish_for_it_again(&mut wish, again));
+        let told = self.call("Enroll", &wish).unwrap_or_else(|error| panic!("{error} to {wish}"));
+        let key = again.map(|again| again.key).unwrap_or_else(|| self.new_key(&told));
+        let exact = self.one_in(2);
+        let name = told["device"].as_str().unwrap().to_owned();
+        let known_since = self.time.stamp();
+        let (service, days, active) = (None, 0..u64::MAX, true);
+        self.add(who, Device { name, key, active, counts, service, days, floor, known_since, exact }, &told);
+    }
+
+    /// Two active devices cost one guess each, and eight is all that anybody may have.
+    pub(crate) fn has_room(&self, who: usize) -> bool {
+        self.people[who].active().count() < 2 && self.people[who].devices.len() < 6
+    }
+
+    /// Of a key that is taken over, the codes of now and before are used. An administrator says how far a device that counts
+    /// has counted, if not exactly: what it has used is known, unless the store has lost it.
+    fn wish_for_it_again(&mut self, wish: &mut Value, Buried { key, counts, floor, doubtful }: Buried) -> u64 {
+        wish["key"] = json!(self.keys[key].to_base32().expose());
+        if !counts {
+            return floor.max(self.time.step() + 1);
+        }
+        let next = self.presses[key] + 1;
+        let counter = if doubtful { next } else { self.below(next) };
+        wish["counter"] = json!(counter);
+        floor.max(counter)
+    }
+
+    pub(crate) fn new_key(&mut self, told: &Value) -> Key {
+        self.keys.push(Secret::from_base32(told["key"].as_str().unwrap()).unwrap());
+        self.presses.push(0);
+        self.keys.len() - 1
+    }
+
+    /// Somebody has a new active device, and a sheet of recovery codes if they had none.
+    pub(crate) fn add(&mut self, who: usize, device: Device, told: &Value) {
+        let person = &mut self.people[who];
+        person.expire(self.time.now);
+        if !person.enrolled {
+            self.truth.unlocked(person, who);
+        }
+        person.devices.push(device);
+        person.enrolled = true;
+        let has_none = self.recovery_codes_left(who) == 0;
+        assert_eq!(told["recovery_codes"] != json!([]), has_none, "{}: {told}", self.name(who));
+        if has_none {
+            self.takes_a_sheet(who, told);
+        }
+    }
+
+    pub(crate) fn revoke(&mut self, who: usize) {
+        let Some(at) = self.any_device(who) else { return };
+        self.change_device(who, at, "Revoke", json!({}));
+        let Device { key, counts, floor, known_since, .. } = self.people[who].devices.remove(at);
+        let doubtful = self.time.has_lost(known_since);
+        self.buried[who] = Some(Buried { key, counts, floor, doubtful });
+        self.look(who);
+    }
+
+    /// Few are, and not for long.
+    pub(crate) fn disable_or_enable(&mut self, who: usize) {
+        let Some(at) = self.any_device(who) else { return };
+        let active = !self.people[who].devices[at].active;
+        if if active { !self.has_room(who) } else { !self.one_in(3) } {
+            return;
+        }
+        self.change_device(who, at, "SetState", json!({ "state": if active { "active" } else { "disabled" } }));
+        self.people[who].devices[at].active = active;
+    }
+
+    /// For one service only, or some days, or without bounds.
+    pub(crate) fn restrict(&mut self, who: usize) {
+        let Some(at) = self.any_device(who) else { return };
+        let service = if self.one_in(5) { Some(DOOR) } else { None };
+        let (now, some_days) = (self.time.now, self.below(4 * 86_400));
+        let days = match self.below(10) {
+            0 => now + some_days..u64::MAX,
+            1 => 0..now + some_days,
+            _ => 0..u64::MAX,
+        };
+        let (from, until) = (Some(days.start).filter(|at| *at > 0), Some(days.end).filter(|at| *at < u64::MAX));
+        let services: Vec<&str> = service.into_iter().collect();
+        self.change_device(
+            who,
+            at,
+            "Restrict",
+            json!({ "services": services, "valid_from": from, "valid_until": until }),
+        );
+        let device = &mut self.people[who].devices[at];
+        (device.service, device.days) = (service, days);
+    }
+
+    /// Its codes are its own whatever it is called. A name that another device has is refused.
+    pub(crate) fn rename_a_device(&mut self, who: usize) {
+        let Some(at) = self.any_device(who) else { return };
+        let (other, new) = (self.any_device(who).unwrap_or(at), format!("device-{}", self.below(1000)));
+        let device = self.people[who].devices[at].name.clone();
+        let wish = |name: &str| json!({ "user": self.name(who), "device": device, "name": name });
+        if other != at {
+            let taken = self.call("RenameDevice", &wish(&self.people[who].devices[other].name));
+            assert_eq!(taken.unwrap_err(), "DeviceExists");
+        }
+        if self.people[who].devices.iter().all(|device| device.name != new) {
+            self.call("RenameDevice", &wish(&new)).unwrap();
+            self.people[who].devices[at].name = new;
+            self.people[who].expire(self.time.now);
+        }
+    }
+
+    fn change_device(&mut self, who: usize, at: usize, method: &str, mut wish: Value) {
+        wish["user"] = json!(self.name(who));
+        wish["device"] = json!(self.people[who].devices[at].name);
+        self.call(method, &wish).unwrap_or_else(|error| panic!("{error} to {method} {wish}"));
+        self.people[who].expire(self.time.now);
+    }
+
+    fn any_device(&mut self, who: usize) -> Option<usize> {
+        let count = self.people[who].devices.len() as u64;
+        (count > 0).then(|| self.below(count) as usize)
+    }
+
+    /// An administrator is read two codes in a row: of a clock that may be far off, or after a button was played with.
+    pub(crate) fn resync(&mut self, who: usize) {
+        let Some(device) = self.some_device(who) else { return };
+        let first = if device.counts { self.play_with(&device) } else { self.time.step() - 25 + self.near_or_far() };
+        let mut typed = self.typed(&device, &[first, first + 1]);
+        let codes: Vec<&str> = typed.text.split(' ').collect();
+        let wish = json!({ "user": self.name(who), "device": device.name, "codes": codes });
+        let told = self.call("Resync", &wish).unwrap();
+        let (verdict, measured) = (told["verdict"].as_str().unwrap(), !told["seconds"].is_null());
+        let reason = self.truth.resynced(verdict, measured, &mut typed, &self.time);
+        let reason = reason.unwrap_or_else(|| panic!("step {}: {told} to {typed:?}, {:?}", self.step, self.time));
+        *self.people[who].device(device.key) = typed.device;
+        self.count(reason);
+    }
+
+    /// Up to twice as often as a button may be pressed in vain, and two codes more.
+    fn play_with(&mut self, device: &Device) -> u64 {
+        self.presses[device.key] += if self.one_in(4) { self.below(200) } else { self.below(20) };
+        self.press(device.key);
+        self.press(device.key) - 1
+    }
+
+    /// Of fifty steps, the middle ones most often.
+    fn near_or_far(&mut self) -> u64 {
+        if self.one_in(2) { 22 + self.below(6) } else { self.below(50) }
+    }
+}

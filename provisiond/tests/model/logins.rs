@@ -1,0 +1,230 @@
+//! Logins with what devices show, right and wrong.
+
+use common::totp::Parameters;
+use serde_json::{Value, json};
+
+use crate::people::{Device, Key, Login, Typed};
+use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
+
+impl World {
+    /// The code that a device shows now, or a little later or earlier; of one that counts, the next one. Some people do what
+    /// they are asked to.
+    pub(crate) fn log_in(&mut self, who: usize) {
+        let login = self.login_from_home(who);
+        let asked = self.ask(&login);
+        let typed =
+            if asked["ask"] == "two_codes" && self.one_in(2) { self.some_pair(who) } else { self.some_code(who) };
+        match typed {
+            Some(typed) => self.attempt_in(asked["conversation"].as_str().unwrap(), &login, typed, &mut Vec::new()),
+            None => self.come_with_nothing(&login),
+        }
+    }
+
+    /// Who is without a device is without a code.
+    fn come_with_nothing(&mut self, login: &Login) {
+        let conversation = self.challenge(login);
+        let told = self.verify(login, &conversation, &["123456"]);
+        let enrolled = self.people[login.who].enrolled;
+        assert_eq!(told["verdict"], if enrolled { "disabled" } else { "not_enrolled" }, "{login:?}");
+        self.count(if enrolled { "no device that counts" } else { "never enrolled" });
+    }
+
+    pub(crate) fn log_in_with_typos(&mut self, who: usize) {
+        let Some(typed) = self.some_code(who) else { return };
+        let (login, mut charged) = (self.login_from_home(who), Vec::new());
+        let conversation = self.challenge(&login);
+        for _ in 0..=self.below(3) {
+            self.wrong(&login, &conversation, 1, &mut charged);
+        }
+        self.attempt_in(&conversation, &login, typed, &mut charged);
+    }
+
+    pub(crate) fn log_in_with_a_pair(&mut self, who: usize) {
+        let login = self.login_from_home(who);
+        if let Some(typed) = self.some_pair(who) {
+            self.attempt(&login, typed, &mut Vec::new());
+        }
+    }
+
+    /// Some code that was typed before, whatever came of it.
+    pub(crate) fn replay(&mut self) {
+        if self.typed.is_empty() {
+            return;
+        }
+        let back = self.below(self.typed.len().min(200) as u64) as usize;
+        let (who, Typed { device, steps, .. }) = self.typed[self.typed.len() - 1 - back].clone();
+        let Some(device) = self.people[who].active().find(|found| found.key == device.key).cloned() else { return };
+        let login = self.login_from_anywhere(who);
+        self.attempt(&login, self.typed(&device, &steps), &mut Vec::new());
+    }
+
+    pub(crate) fn guess(&mut self, who: usize) {
+        for _ in 0..=self.below(4) {
+            self.pid += 1;
+            let login = self.login_from_anywhere(who);
+            let conversation = self.challenge(&login);
+            let codes = if self.one_in(4) { 2 } else { 1 };
+            self.wrong(&login, &conversation, codes, &mut Vec::new());
+        }
+    }
+
+    pub(crate) fn press_in_vain(&mut self, who: usize) {
+        let often = self.below(6);
+        if let Some(device) = self.people[who].active().find(|device| device.counts) {
+            self.presses[device.key] += often;
+        }
+    }
+
+    /// One person needs no code, at one door and from one place. Nobody else ever.
+    pub(crate) fn come_without_a_code(&mut self, who: usize) {
+        let login = self.login_from_anywhere(who);
+        let guest = self.name(who) == GUEST && (login.service, login.from) == (DOOR, HOME);
+        let exempt = guest && !self.people[who].shut;
+        let told = self.ask(&login);
+        assert_eq!(told["ask"] == "nothing", exempt, "{login:?}: {told}");
+        let told = self.verify(&login, told["conversation"].as_str().unwrap(), &[]);
+        assert_eq!(told["verdict"] == "exempt", exempt, "{login:?}: {told}");
+        assert_ne!(told["verdict"], "accepted");
+        self.count(if exempt { "exempt" } else { "not exempt" });
+    }
+
+    pub(crate) fn attempt(&mut self, login: &Login, typed: Typed, charged: &mut Vec<u64>) {
+        let conversation = self.challenge(login);
+        self.attempt_in(&conversation, login, typed, charged);
+    }
+
+    fn attempt_in(&mut self, conversation: &str, login: &Login, typed: Typed, charged: &mut Vec<u64>) {
+        if self.may_be_mistaken(login.who, &typed) {
+            return;
+        }
+        let told = self.verify(login, conversation, &[&typed.text]);
+        let verdict = told["verdict"].as_str().unwrap();
+        let outcome = if verdict == "accepted" {
+            assert_eq!(told["device"], typed.device.name, "{login:?}: {typed:?}");
+            self.came_in(login, &typed, charged);
+            verdict
+        } else {
+            self.was_refused(login, &typed, verdict, charged)
+        };
+        self.count(outcome);
+        if typed.steps.len() == 1 {
+            self.typed.push((login.who, typed));
+        }
+    }
+
+    fn came_in(&mut self, login: &Login, typed: &Typed, charged: &mut Vec<u64>) {
+        let back = charged.drain(..).take(2).sum();
+        self.truth.accepted(&mut self.people[login.who], typed, back, login);
+        if typed.device.counts {
+            let presses = &mut self.presses[typed.device.key];
+            *presses = typed.steps.iter().copied().fold(*presses, u64::max);
+        }
+    }
+
+    fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str, charged: &mut Vec<u64>) -> &'static str {
+        let person = &mut self.people[login.who];
+        let reason = self.truth.reason(verdict, person, typed, login);
+        if verdict == "rejected" && typed.steps.len() == 1 {
+            charged.push(self.truth.judged(person, login));
+        }
+        reason.unwrap_or_else(|| {
+            let spent =
+                self.truth.spent.get(&typed.device.key).map(|spent| spent.iter().rev().take(5).collect::<Vec<_>>());
+            panic!("step {}, now {}: {verdict} to {login:?}: {typed:?}, spent {spent:?}", self.step, self.time.step())
+        })
+    }
+
+    /// Codes that are nobody's now.
+    fn wrong(&mut self, login: &Login, conversation: &str, codes: usize, charged: &mut Vec<u64>) {
+        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
+        let told = self.verify(login, conversation, &typed.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_ne!(told["verdict"], "accepted", "{login:?}");
+        if told["verdict"] == "rejected" && codes == 1 {
+            charged.push(self.truth.judged(&mut self.people[login.who], login));
+        }
+    }
+
+    fn wrong_code(&mut self, who: usize) -> String {
+        loop {
+            let code = format!("{:06}", self.below(1_000_000));
+            if !self.people[who].active().any(|device| self.shows(device, &code, 20).next().is_some()) {
+                return code;
+            }
+        }
+    }
+
+    /// Whether, by chance, a single code is one of another device, or of another time, as well. Nobody types that.
+    fn may_be_mistaken(&self, who: usize, typed: &Typed) -> bool {
+        let [step] = typed.steps[..] else { return false };
+        let also =
+            |device: &Device| self.shows(device, &typed.text, 6).any(|at| device.key != typed.device.key || at != step);
+        self.people[who].active().any(also)
+    }
+
+    /// When a device shows a code, so many steps to either side of now.
+    fn shows<'a>(&'a self, device: &Device, code: &'a str, reach: u64) -> impl Iterator<Item = u64> + use<'a> {
+        let (key, middle) = (device.key, if device.counts { self.presses[device.key] } else { self.time.step() });
+        (middle.saturating_sub(reach)..=middle + reach).filter(move |step| self.code(key, *step) == code)
+    }
+
+    fn ask(&self, login: &Login) -> Value {
+        let about =
+            json!({ "user": self.name(login.who), "service": login.service, "rhost": login.from, "tty": "ssh" });
+        self.call("Challenge", &about).unwrap()
+    }
+
+    fn challenge(&self, login: &Login) -> String {
+        self.ask(login)["conversation"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) fn verify(&self, login: &Login, conversation: &str, codes: &[&str]) -> Value {
+        let attempt = json!({
+            "user": self.name(login.who), "conversation": conversation, "codes": codes, "service": login.service,
+            "rhost": login.from, "tty": "ssh",
+        });
+        self.call("Verify", &attempt).unwrap()
+    }
+
+    pub(crate) fn login_from_anywhere(&mut self, who: usize) -> Login {
+        let service = if self.one_in(2) { DOOR } else { SHELL };
+        let from = if self.one_in(2) { ELSEWHERE } else { HOME };
+        self.login(who, service, from)
+    }
+
+    fn some_code(&mut self, who: usize) -> Option<Typed> {
+        let device = self.some_device(who)?;
+        let off = if device.exact { 0 } else { self.below(5) as i64 - 2 };
+        let step = if device.counts { self.press(device.key) } else { self.time.step().saturating_add_signed(off) };
+        Some(self.typed(&device, &[step]))
+    }
+
+    fn some_pair(&mut self, who: usize) -> Option<Typed> {
+        let device = self.some_device(who)?;
+        let first = if device.counts { self.press(device.key) } else { self.time.step() };
+        if device.counts {
+            self.press(device.key);
+        }
+        Some(self.typed(&device, &[first, first + 1]))
+    }
+
+    pub(crate) fn some_device(&mut self, who: usize) -> Option<Device> {
+        let count = self.people[who].active().count() as u64;
+        let at = if count == 0 { 0 } else { self.below(count) as usize };
+        self.people[who].active().nth(at).cloned()
+    }
+
+    /// Presses a device's button, and says which code it shows.
+    pub(crate) fn press(&mut self, key: Key) -> u64 {
+        self.presses[key] += 1;
+        self.presses[key]
+    }
+
+    pub(crate) fn typed(&self, device: &Device, steps: &[u64]) -> Typed {
+        let codes: Vec<String> = steps.iter().map(|step| self.code(device.key, *step)).collect();
+        Typed { device: device.clone(), steps: steps.to_vec(), text: codes.join(" ") }
+    }
+
+    fn code(&self, key: Key, step: u64) -> String {
+        Parameters::default().code_at(&self.keys[key], step).to_string()
+    }
+}
