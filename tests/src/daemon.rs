@@ -1,135 +1,22 @@
-//! A daemon for one test: its own settings, secrets, sockets and store, and a hand on its process.
+//! A daemon for one test: a hand on its process, and what can be asked of it.
 //!
 //! Its standard error is kept in [`Daemon::log`]; restarts go on in the same log.
 
-use std::fs;
-use std::os::unix::net::UnixDatagram;
-use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
+mod setup;
+
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Output};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+pub use self::setup::Setup;
 use crate::lines::{Lines, PATIENCE};
 use crate::oathtool::Authenticator;
 use crate::program::with_input;
 use crate::wire::{self, Who};
 use crate::world;
-
-/// What a daemon is started with. Change the fields as the test needs before [`Setup::start`].
-pub struct Setup {
-    /// Holds the settings, the secrets and the folder of the sockets.
-    pub folder: PathBuf,
-    /// The settings file's text.
-    pub settings: String,
-    /// The secrets file's text.
-    pub secrets: String,
-    /// Where the sockets are.
-    pub runtime: PathBuf,
-    /// Where the store is.
-    pub state: PathBuf,
-    /// Variables of its environment, besides the tests' own.
-    pub environment: Vec<(&'static str, PathBuf)>,
-    /// The paths are the built-in ones: the daemon is told none.
-    packaged: bool,
-}
-
-impl Setup {
-    /// A daemon of its own, with default policy.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::in_state(&world::state_folder())
-    }
-
-    /// The same, with its store in an existing folder of the daemon's user.
-    #[must_use]
-    pub fn in_state(state: &Path) -> Self {
-        let folder = world::scratch_folder("daemon");
-        Self {
-            settings: settings(&folder.join("secrets"), state),
-            secrets: SECRETS.into(),
-            runtime: folder.join("run"),
-            state: state.to_owned(),
-            folder,
-            environment: Vec::new(),
-            packaged: false,
-        }
-    }
-
-    /// The daemon where the packages put it, found by modules and by totpctl without being told. One at a time:
-    /// see `sshd::System`.
-    #[must_use]
-    pub(crate) fn packaged() -> Self {
-        let place = |path: &str| {
-            let path = PathBuf::from(path);
-            world::empty(&path);
-            path
-        };
-        // The sockets' folder too: it remembers the generation of the store that an earlier test left.
-        let (folder, runtime) = (place("/etc/pam-totp"), place("/run/pam-totp"));
-        let state = place("/var/lib/pam-totp");
-        world::give_to_daemon(&state);
-        let settings = settings(&folder.join("secrets"), &state);
-        Self { folder, settings, secrets: SECRETS.into(), runtime, state, environment: Vec::new(), packaged: true }
-    }
-
-    /// Adds lines to the settings, whose last section is `provisiond`: `"  admin-group: totpadmins\n"` goes on there,
-    /// and `"policy: {window: 2}\n"` begins another.
-    #[must_use]
-    pub fn with(mut self, lines: &str) -> Self {
-        self.settings.push_str(lines);
-        self
-    }
-
-    /// Starts the daemon and waits until it serves.
-    ///
-    /// # Panics
-    /// When it ends instead, or is not ready in time.
-    #[must_use]
-    pub fn start(self) -> Daemon {
-        self.try_start().unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text()))
-    }
-
-    /// Starts the daemon and waits until it serves or ends.
-    ///
-    /// # Errors
-    /// How it ended, and what it said.
-    pub fn try_start(self) -> Result<Daemon, (ExitStatus, Lines)> {
-        self.write();
-        let log = Lines::default();
-        let child = spawn(&self, &log)?;
-        Ok(Daemon { setup: self, child: Some(child), log })
-    }
-
-    /// Writes the files without starting anything.
-    pub fn write(&self) {
-        fs::create_dir_all(&self.runtime).expect("the sockets' folder");
-        world::write_for_daemon(&self.folder.join("settings.yaml"), &self.settings);
-        world::write_for_daemon(&self.folder.join("secrets"), &self.secrets);
-    }
-
-    /// The daemon's command line, for this setup.
-    #[must_use]
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(world::built("provisiond"));
-        command.env_remove("NOTIFY_SOCKET").env_remove("PAM_TOTP_SETTINGS").args(["--log", "stderr"]);
-        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
-        if !self.packaged {
-            command.arg("--settings").arg(self.folder.join("settings.yaml"));
-            command.arg("--runtime-dir").arg(&self.runtime);
-        }
-        command
-    }
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self::new()
-    }
-}
 
 /// A daemon that serves. It is killed when dropped.
 pub struct Daemon {
@@ -220,7 +107,7 @@ impl Daemon {
     pub fn start_again(&mut self) {
         assert!(self.child.is_none(), "it still runs");
         self.setup.write();
-        let started = spawn(&self.setup, &self.log);
+        let started = self.setup.spawn(&self.log);
         self.child = Some(started.unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text())));
     }
 
@@ -333,59 +220,6 @@ pub fn authenticator(told: &Value) -> Authenticator {
     }
 }
 
-fn spawn(setup: &Setup, log: &Lines) -> Result<Child, (ExitStatus, Lines)> {
-    let notified = world::scratch().join(format!("notify-{}", world::next_number()));
-    let notify = UnixDatagram::bind(&notified).expect("a socket to be notified on");
-    fs::set_permissions(&notified, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("its mode");
-    let mut child = setup
-        .command()
-        .env("NOTIFY_SOCKET", &notified)
-        .stdin(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("provisiond");
-    log.follow(child.stderr.take().expect("its standard error"));
-    let ready = wait_until_ready(&mut child, &notify, log);
-    let _ = fs::remove_file(&notified);
-    ready.map_or(Ok(child), |status| Err((status, log.clone())))
-}
-
-/// `None` when it serves, its status when it ended.
-fn wait_until_ready(child: &mut Child, notify: &UnixDatagram, log: &Lines) -> Option<ExitStatus> {
-    notify.set_read_timeout(Some(GLANCE)).expect("a timeout");
-    let begun = Instant::now();
-    let mut message = [0; 4096];
-    loop {
-        match notify.recv(&mut message) {
-            Ok(count) if String::from_utf8_lossy(&message[..count]).lines().any(|line| line == "READY=1") => {
-                return None;
-            }
-            Ok(_) => {}
-            // Nothing yet: does it still live?
-            Err(_) => match child.try_wait().expect("its status") {
-                Some(status) => return Some(status),
-                None if begun.elapsed() > PATIENCE => {
-                    let _ = child.kill();
-                    let _ = child.wait();
-                    log.push("(the harness lost patience)");
-                    return Some(ExitStatus::from_raw(Signal::SIGKILL as i32));
-                }
-                None => {}
-            },
-        }
-    }
-}
-
-fn settings(secrets: &Path, state: &Path) -> String {
-    let (secrets, store) = (secrets.display(), state.join("store"));
-    let context = format!("totp:\n  context:\n    issuer: tests\n    secrets-path: {secrets}\n");
-    format!("{context}provisiond:\n  store: {{sled: {{path: {}}}}}\n", store.display())
-}
-
 fn pid_of(id: u32) -> Pid {
     Pid::from_raw(i32::try_from(id).expect("a pid"))
 }
-
-const SECRETS: &str = "1: an application secret of the tests\n";
-/// How often a daemon that is not ready is looked at.
-const GLANCE: Duration = Duration::from_millis(20);

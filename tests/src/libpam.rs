@@ -1,13 +1,21 @@
 //! The real libpam, as a safe function: [`transact`] plays one application, from `pam_start_confdir` to `pam_end`.
 //!
-//! The only unsafe code of the tests. It knows nothing of our module; stacks and their folders are `stack.rs`.
+//! The only unsafe code of the tests, with its two rooms. It knows nothing of our module; stacks and their folders are `stack.rs`.
 
-use std::any::Any;
+mod c;
+mod conversation;
+
 use std::cell::{Cell, RefCell};
-use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ffi::{CStr, CString, c_int, c_uint, c_void};
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::ptr::{null, null_mut};
+
+use self::c::{
+    PamConv, PamHandle, pam_acct_mgmt, pam_authenticate, pam_chauthtok, pam_close_session, pam_end, pam_open_session,
+    pam_set_item, pam_setcred, pam_start_confdir, pam_strerror,
+};
+use self::conversation::{State, converse_from_c};
 
 /// What an application asks of libpam, in its order.
 pub struct Application<'a> {
@@ -211,133 +219,9 @@ impl std::fmt::Debug for PamCode {
     }
 }
 
-/// What libpam hands back to us as `data`. Only ever borrowed shared.
-struct State<'a> {
-    converse: RefCell<&'a mut dyn FnMut(&Message<'_>) -> Reply>,
-    handle: Cell<*mut PamHandle>,
-    panicked: Cell<Option<Box<dyn Any + Send>>>,
-}
-
-/// libpam calls this. A panic waits until libpam has ended.
-extern "C" fn converse_from_c(
-    count: c_int,
-    messages: *mut *const PamMessage,
-    responses: *mut *mut PamResponse,
-    data: *mut c_void,
-) -> c_int {
-    // SAFETY: `data` is the `State` that `transact` registered; libpam calls from within `transact` only, and on its
-    // thread.
-    let state = unsafe { &*data.cast::<State<'_>>() };
-    // SAFETY: libpam hands over `count` messages and a place for the responses.
-    let told = catch_unwind(AssertUnwindSafe(|| unsafe { answer_all(state, count, messages, responses) }));
-    told.unwrap_or_else(|panic| {
-        state.panicked.set(Some(panic));
-        PamCode::CONV_ERR
-    })
-    .0
-}
-
-/// # Safety
-/// As pam_conv(3): `messages` points to `count` pointers to messages, `responses` may be written.
-unsafe fn answer_all(
-    state: &State<'_>,
-    count: c_int,
-    messages: *mut *const PamMessage,
-    responses: *mut *mut PamResponse,
-) -> PamCode {
-    let count = usize::try_from(count).expect("a count");
-    // SAFETY: calloc of a small size; the module frees it.
-    let array = unsafe { calloc(count, size_of::<PamResponse>()) }.cast::<PamResponse>();
-    assert!(!array.is_null(), "out of memory");
-    for n in 0..count {
-        // SAFETY: `n` is below `count`.
-        let message = unsafe { *messages.add(n) };
-        // SAFETY: libpam's pointer to a live message.
-        let message = unsafe { &*message };
-        // SAFETY: its text ends in NUL.
-        let text = unsafe { CStr::from_ptr(message.text) }.to_string_lossy();
-        let shown = Message { style: style(message.style), text: &text, handle: state.handle.get() };
-        match (state.converse.borrow_mut())(&shown) {
-            // SAFETY: `n` is below the array's length.
-            Reply::Bytes(bytes) => unsafe { (*array.add(n)).text = to_c(&bytes) },
-            Reply::Null => {}
-            Reply::Missing => return PamCode::SUCCESS,
-            Reply::Fail(code) => return code,
-        }
-    }
-    // SAFETY: libpam gave the place; the array is now the module's.
-    unsafe { *responses = array };
-    PamCode::SUCCESS
-}
-
-fn style(number: c_int) -> Style {
-    match number {
-        1 => Style::Hidden,
-        2 => Style::Echoed,
-        3 => Style::Error,
-        4 => Style::Info,
-        other => Style::Unknown(other),
-    }
-}
-
-/// A text that the module frees with free(3).
-fn to_c(bytes: &[u8]) -> *mut c_char {
-    assert!(!bytes.contains(&0), "libpam's replies end at NUL");
-    // SAFETY: one byte more than the text, zeroed.
-    let copy = unsafe { calloc(bytes.len() + 1, 1) }.cast::<u8>();
-    assert!(!copy.is_null(), "out of memory");
-    // SAFETY: the copy is that long, and new.
-    unsafe { copy.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    copy.cast()
-}
-
 /// Refusals would sleep; ours do not.
 extern "C" fn no_delay(_status: c_int, _microseconds: c_uint, _data: *mut c_void) {}
 
 /// PAM_SILENT: no information, prompts only.
 pub const SILENT: i32 = 0x8000;
 const FAIL_DELAY: c_int = 10;
-
-#[repr(C)]
-struct PamHandle {
-    _opaque: [u8; 0],
-}
-
-#[repr(C)]
-struct PamMessage {
-    style: c_int,
-    text: *const c_char,
-}
-
-#[repr(C)]
-struct PamResponse {
-    text: *mut c_char,
-    code: c_int,
-}
-
-#[repr(C)]
-struct PamConv {
-    converse: Option<extern "C" fn(c_int, *mut *const PamMessage, *mut *mut PamResponse, *mut c_void) -> c_int>,
-    data: *mut c_void,
-}
-
-#[link(name = "pam")]
-unsafe extern "C" {
-    fn pam_start_confdir(
-        service: *const c_char,
-        user: *const c_char,
-        conversation: *const PamConv,
-        confdir: *const c_char,
-        handle: *mut *mut PamHandle,
-    ) -> c_int;
-    fn pam_end(handle: *mut PamHandle, status: c_int) -> c_int;
-    fn pam_set_item(handle: *mut PamHandle, item: c_int, value: *const c_void) -> c_int;
-    fn pam_strerror(handle: *mut PamHandle, code: c_int) -> *const c_char;
-    fn pam_authenticate(handle: *mut PamHandle, flags: c_int) -> c_int;
-    fn pam_setcred(handle: *mut PamHandle, flags: c_int) -> c_int;
-    fn pam_acct_mgmt(handle: *mut PamHandle, flags: c_int) -> c_int;
-    fn pam_open_session(handle: *mut PamHandle, flags: c_int) -> c_int;
-    fn pam_close_session(handle: *mut PamHandle, flags: c_int) -> c_int;
-    fn pam_chauthtok(handle: *mut PamHandle, flags: c_int) -> c_int;
-    fn calloc(count: usize, size: usize) -> *mut c_void;
-}
