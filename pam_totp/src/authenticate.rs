@@ -81,9 +81,12 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             return self.without_code(challenge.ask);
         }
         let ask = match self.try_first_pass(challenge.ask, &terms)? {
-            Some(reply) if self.options.use_first_pass || self.is_final(reply.verdict) => return Ok(reply.verdict),
+            Some(reply) if self.options.use_first_pass || self.is_final(reply.verdict) => {
+                self.last_word(challenge.ask, &reply);
+                return Ok(reply.verdict);
+            }
             Some(reply) => self.next_ask(challenge.ask, &reply),
-            None if self.options.use_first_pass => return Err(Stop::NoCodeWithPassword),
+            None if self.options.use_first_pass => return Err(self.no_code_with_password(challenge.ask)),
             None => challenge.ask,
         };
         self.ask_and_try(ask, &terms)
@@ -141,6 +144,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             let reply = self.try_typed(typed, ask, terms)?;
             rounds = rounds.saturating_sub(1);
             if rounds == 0 || self.is_final(reply.verdict) {
+                self.last_word(ask, &reply);
                 return Ok(reply.verdict);
             }
             ask = self.next_ask(ask, &reply);
@@ -160,6 +164,21 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
         self.application.tell(&messages::try_again(asked, reply, self.options));
         reply.ask
+    }
+
+    /// Says why nobody is let in, where no other prompt follows. Nobody is told less than others, whatever PAM is told of
+    /// them.
+    fn last_word(&mut self, asked: Ask, reply: &VerifyReply) {
+        // Who is let in needs no word, and that nothing can be judged has one of its own.
+        if !matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt | Verdict::Busy) {
+            self.application.tell(&messages::refused(asked, reply, self.options));
+        }
+    }
+
+    /// Where a password was cut depends on the devices that the user has, so a text without a code is told like a wrong one.
+    fn no_code_with_password(&mut self, asked: Ask) -> Stop {
+        self.last_word(asked, &VerifyReply::bare(Verdict::Malformed, asked));
+        Stop::NoCodeWithPassword
     }
 
     fn challenge(&mut self) -> Result<ChallengeReply, Stop> {

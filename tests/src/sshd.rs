@@ -45,9 +45,14 @@ impl System {
 
     /// Lets a user become anybody through sudo.
     pub fn allow_sudo(&self, user: &str) {
-        let rule = Path::new("/etc/sudoers.d").join(user);
-        fs::write(&rule, format!("{user} ALL=(ALL) ALL\n")).expect("a rule");
-        fs::set_permissions(&rule, Permissions::from_mode(0o440)).expect("its mode");
+        self.sudoers(user, &format!("{user} ALL=(ALL) ALL\n"));
+    }
+
+    /// Gives sudo a file of its settings.
+    pub fn sudoers(&self, name: &str, lines: &str) {
+        let file = Path::new("/etc/sudoers.d").join(name);
+        fs::write(&file, lines).expect("a rule");
+        fs::set_permissions(&file, Permissions::from_mode(0o440)).expect("its mode");
     }
 }
 

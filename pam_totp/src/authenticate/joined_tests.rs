@@ -6,6 +6,8 @@ use super::*;
 const JOINED: &str = "Password & verification code: ";
 const JOINED_BOTH: &str = "Password & two verification codes, the current one and the next: ";
 const JOINED_AGAIN: &str = "That was not accepted. Type your password, and right after it what your device shows now.";
+const JOINED_LAST: &str =
+    "That was not accepted. Try again with your password, and right after it what your device shows then.";
 const DUMMY: &str = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}I";
 
 fn forward() -> Options {
@@ -18,6 +20,18 @@ fn try_first() -> Options {
 
 fn use_first() -> Options {
     Options { use_first_pass: true, ..Options::default() }
+}
+
+/// What is told after the last prompt, or of a password that came with a code.
+fn last_word(verdict: Verdict) -> Line {
+    Told(match verdict {
+        Verdict::AlreadyUsed => "That code was used already. The next one comes in 12 seconds.",
+        Verdict::TwoCodesNeeded => {
+            "Two codes in a row are needed now. \
+             Try again with your password, right after it the current code, and the next one after that."
+        }
+        _ => JOINED_LAST,
+    })
 }
 
 fn judged(codes: &'static str, verdict: Verdict) -> Line {
@@ -43,7 +57,7 @@ fn the_code_is_cut_off_and_the_rest_is_left_for_the_next_module() {
 fn a_password_is_left_only_after_an_accepted_code() {
     for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
         let options = Options { retry: 1, ..forward() };
-        let end = vec![judged("123456", verdict)];
+        let end = vec![judged("123456", verdict), last_word(verdict)];
         let code = play(&options, [begins_as_usual(), asks(JOINED, "horse123456"), end]);
         assert_eq!(code, PamError::AUTH_ERR, "{verdict:?}");
     }
@@ -59,7 +73,7 @@ fn a_password_that_cannot_be_left_lets_nobody_in() {
 #[test]
 fn the_prompt_for_both_is_never_echoed() {
     let options = Options { echo_verification_code: true, retry: 1, ..forward() };
-    let end = vec![judged("123456", Verdict::Rejected)];
+    let end = vec![judged("123456", Verdict::Rejected), Told(JOINED_LAST)];
     assert_eq!(play(&options, [begins_as_usual(), asks(JOINED, "horse123456"), end]), PamError::AUTH_ERR);
 }
 
@@ -67,7 +81,7 @@ fn the_prompt_for_both_is_never_echoed() {
 fn where_no_code_stands_the_daemon_sees_nothing_of_the_password() {
     let options = Options { retry: 2, ..forward() };
     let first = vec![judged("", Verdict::Malformed), Told(JOINED_AGAIN)];
-    let second = vec![judged("", Verdict::Malformed)];
+    let second = vec![judged("", Verdict::Malformed), Told(JOINED_LAST)];
     let code =
         play(&options, [begins_as_usual(), asks(JOINED, "horse12345"), first, asks(JOINED, "correct horse"), second]);
     assert_eq!(code, PamError::MAXTRIES);
@@ -83,7 +97,7 @@ fn one_try_is_one_attempt_whatever_the_lengths() {
         (&[6, 8], "2024345678", "24345678"),
     ] {
         let options = Options { retry: 1, ..forward() };
-        let end = vec![judged(cut, Verdict::Rejected)];
+        let end = vec![judged(cut, Verdict::Rejected), Told(JOINED_LAST)];
         let code = play(&options, [begins_with_lengths(Ask::OneCode, digits), asks(JOINED, typed), end]);
         assert_eq!(code, PamError::AUTH_ERR, "{digits:?} {typed}");
     }
@@ -102,7 +116,8 @@ fn who_is_told_no_lengths_cuts_six() {
 
 #[test]
 fn two_and_three_codes_are_cut_where_they_are_asked_for() {
-    let needed = "Two codes in a row are needed now. Type the current one, wait for the next, and type that after it.";
+    let needed = "Two codes in a row are needed now. Type your password, right after it the current code, \
+                  wait for the next, and type that after it.";
     let rounds = [
         begins_as_usual(),
         asks(JOINED, "horse111111"),
@@ -119,13 +134,17 @@ fn two_and_three_codes_are_cut_where_they_are_asked_for() {
 
 #[test]
 fn what_sshd_sends_in_the_place_of_a_password_is_no_code_and_takes_as_long_as_any() {
-    for (options, prompt, sent) in [(forward(), JOINED, ""), (Options::default(), PROMPT, DUMMY)] {
+    let plain = transcript::last_word(Verdict::Malformed).remove(0);
+    for (options, prompt, sent, told) in
+        [(forward(), JOINED, "", Told(JOINED_LAST)), (Options::default(), PROMPT, DUMMY, plain)]
+    {
         let once = Options { retry: 1, ..options };
-        let round = [begins_as_usual(), asks(prompt, DUMMY), vec![judged(sent, Verdict::Malformed)]];
+        let round = [begins_as_usual(), asks(prompt, DUMMY), vec![judged(sent, Verdict::Malformed), told]];
         assert_eq!(play(&once, round), PamError::AUTH_ERR);
     }
     let logged = Logged("user 'alice' refused: no code came with the password (use_first_pass)");
-    assert_eq!(play(&use_first(), [begins_as_usual(), vec![Password(Some(DUMMY)), logged]]), PamError::AUTH_ERR);
+    let end = vec![Password(Some(DUMMY)), Told(JOINED_LAST), logged];
+    assert_eq!(play(&use_first(), [begins_as_usual(), end]), PamError::AUTH_ERR);
 }
 
 #[test]
@@ -160,7 +179,8 @@ fn with_try_first_pass_who_left_no_code_or_a_wrong_one_is_asked() {
     let rounds = [begins_as_usual(), first(), round(PROMPT, "123456", Verdict::Accepted)];
     assert_eq!(play(&try_first(), rounds), PamError::SUCCESS);
     let once = Options { retry: 1, ..try_first() };
-    let rounds = [begins_as_usual(), first(), round(PROMPT, "222222", Verdict::Rejected)];
+    let last = transcript::last_word(Verdict::Rejected);
+    let rounds = [begins_as_usual(), first(), round(PROMPT, "222222", Verdict::Rejected), last];
     assert_eq!(play(&once, rounds), PamError::AUTH_ERR, "retry= counts the prompts");
 }
 
@@ -189,11 +209,11 @@ fn the_first_password_is_cut_for_as_many_codes_as_are_asked_for() {
 fn with_use_first_pass_nobody_is_ever_asked() {
     for first in [None, Some(""), Some("horse"), Some("horse12345")] {
         let logged = Logged("user 'alice' refused: no code came with the password (use_first_pass)");
-        let code = play(&use_first(), [begins_as_usual(), vec![Password(first), logged]]);
+        let code = play(&use_first(), [begins_as_usual(), vec![Password(first), Told(JOINED_LAST), logged]]);
         assert_eq!(code, PamError::AUTH_ERR, "{first:?}");
     }
     for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
-        let end = vec![Password(Some("horse111111")), judged("111111", verdict)];
+        let end = vec![Password(Some("horse111111")), judged("111111", verdict), last_word(verdict)];
         assert_eq!(play(&use_first(), [begins_as_usual(), end]), PamError::AUTH_ERR, "{verdict:?}");
     }
 }

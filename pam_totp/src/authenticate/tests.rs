@@ -22,6 +22,7 @@ fn nobody_can_tell_a_wrong_code_from_an_account_without_a_device() {
                     round(PROMPT, "", verdict),
                     vec![Told(AGAIN)],
                     round(PROMPT, "333333", verdict),
+                    last_word(verdict),
                 ],
             );
             assert_eq!(code, PamError::MAXTRIES, "{verdict:?} {enrolled:?}");
@@ -30,9 +31,9 @@ fn nobody_can_tell_a_wrong_code_from_an_account_without_a_device() {
 }
 
 #[test]
-fn with_one_try_a_refusal_is_an_authentication_error() {
+fn with_one_try_a_refusal_is_an_authentication_error_and_says_why() {
     for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
-        let code = play(&retrying(1), [begins_as_usual(), round(PROMPT, "111111", verdict)]);
+        let code = play(&retrying(1), [begins_as_usual(), round(PROMPT, "111111", verdict), last_word(verdict)]);
         assert_eq!(code, PamError::AUTH_ERR, "{verdict:?}");
     }
 }
@@ -61,13 +62,14 @@ fn who_types_a_used_code_is_told_when_the_next_one_comes() {
 
 #[test]
 fn two_codes_are_asked_for_as_soon_as_the_daemon_wants_them_and_until_the_end() {
-    let needed = "Two codes in a row are needed now. Type the current one, wait for the next, and type that after it.";
+    let needed = "Two codes in a row are needed now. Type the current code, wait for the next, and type that after it.";
+    let again = "That was not accepted. Type the current code, wait for the next, and type that after it.";
     let later = [
         begins_as_usual(),
         round(PROMPT, "111111", Verdict::TwoCodesNeeded),
         vec![Told(needed)],
         round(BOTH, "111111222222", Verdict::Rejected),
-        vec![Told(AGAIN)],
+        vec![Told(again)],
         round(BOTH, "222222333333", Verdict::Accepted),
     ];
     assert_eq!(play(&Options::default(), later), PamError::SUCCESS);
@@ -82,7 +84,8 @@ fn nullok_lets_through_only_who_was_never_enrolled() {
     assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), logged]), PamError::IGNORE);
     for enrolled in [None, Some(true)] {
         for verdict in [Verdict::NotEnrolled, Verdict::Disabled] {
-            let code = play(&options, [begins(Ask::OneCode, enrolled), round(PROMPT, "111111", verdict)]);
+            let refused = round(PROMPT, "111111", verdict);
+            let code = play(&options, [begins(Ask::OneCode, enrolled), refused, last_word(verdict)]);
             assert_eq!(code, PamError::AUTH_ERR, "{enrolled:?} {verdict:?}");
         }
     }
@@ -97,16 +100,18 @@ fn with_always_prompt_who_was_never_enrolled_is_asked_once_and_nothing_is_judged
     let code = play(&options, [begins(Ask::OneCode, Some(false)), vec![Asked(PROMPT, None)]]);
     assert_eq!(code, PamError::CONV_ERR);
     let options = Options { nullok: false, ..retrying(1) };
-    let judged = round(PROMPT, "123456", Verdict::NotEnrolled);
-    assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), judged]), PamError::AUTH_ERR);
+    let judged = [begins(Ask::OneCode, Some(false)), round(PROMPT, "123456", Verdict::NotEnrolled)];
+    let told = last_word(Verdict::NotEnrolled);
+    assert_eq!(play(&options, judged.into_iter().chain([told])), PamError::AUTH_ERR);
 }
 
 #[test]
 fn with_user_unknown_who_was_never_enrolled_is_unknown_after_the_first_prompt() {
     let options = Options { user_unknown: true, ..Options::default() };
-    let unknown = [begins(Ask::OneCode, Some(false)), round(PROMPT, "111111", Verdict::NotEnrolled)];
+    let told = || last_word(Verdict::NotEnrolled);
+    let unknown = [begins(Ask::OneCode, Some(false)), round(PROMPT, "111111", Verdict::NotEnrolled), told()];
     assert_eq!(play(&options, unknown), PamError::USER_UNKNOWN);
-    let disabled = [begins_as_usual(), round(PROMPT, "111111", Verdict::Disabled)];
+    let disabled = [begins_as_usual(), round(PROMPT, "111111", Verdict::Disabled), told()];
     assert_eq!(play(&Options { retry: 1, ..options }, disabled), PamError::AUTH_ERR);
 }
 
@@ -207,7 +212,8 @@ fn the_prompt_and_its_echo_are_the_administrators_choice() {
 fn with_debug_a_refusal_is_logged_with_its_verdict_and_without_the_code() {
     let options = Options { debug: true, ..retrying(1) };
     let end = vec![Logged("user 'alice' refused: not_enrolled")];
-    let code = play(&options, [begins_as_usual(), round(PROMPT, "111111", Verdict::NotEnrolled), end]);
+    let refused = round(PROMPT, "111111", Verdict::NotEnrolled);
+    let code = play(&options, [begins_as_usual(), refused, last_word(Verdict::NotEnrolled), end]);
     assert_eq!(code, PamError::AUTH_ERR);
     let end = vec![User(None), Logged("user '' refused: the conversation failed")];
     assert_eq!(play(&options, [end]), PamError::CONV_ERR);

@@ -138,6 +138,17 @@ pub(super) fn round(prompt: &'static str, typed: &'static str, verdict: Verdict)
     [asks(prompt, typed), vec![Judged(typed, reply(verdict, ask))]].into_iter().flatten().collect()
 }
 
+/// What is told after the last prompt, where one code was asked for.
+pub(super) fn last_word(verdict: Verdict) -> Vec<Line> {
+    vec![Told(match verdict {
+        Verdict::AlreadyUsed => "That code was used already. The next one comes in 12 seconds.",
+        Verdict::TwoCodesNeeded => {
+            "Two codes in a row are needed now. Try again with the current code, and the next one after it."
+        }
+        _ => "That was not accepted. Try again with what your device shows then.",
+    })]
+}
+
 pub(super) fn retrying(retry: u32) -> Options {
     Options { retry, ..Options::default() }
 }

@@ -84,6 +84,17 @@ fn codes_for_sudo_only() {
     assert_eq!(sudo(&format!("wrong\n{code}\n")), Some(1), "the code is not asked for");
     assert_eq!(sudo(&format!("{PASSWORD}\n{code}\n")), Some(0));
     assert_eq!(as_user("alice", &["sudo", "-n", "-k", "id"], "").status.code(), Some(1), "a script is told at once");
+    let sudo_says = || {
+        let output =
+            as_user("alice", &["sudo", "-S", "-k", "id"], &format!("{PASSWORD}\n{code}\n{PASSWORD}\n{code}\n"));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let used = "That code was used already.";
+    assert!(!sudo_says().contains(used), "sudo wants silence");
+    scene.system.sudoers("speaking", "Defaults !pam_silent\n");
+    let told = sudo_says();
+    let is_old = told.contains("unknown defaults entry \"pam_silent\"");
+    assert_eq!(told.contains(used), !is_old, "{told}");
 }
 
 #[test]

@@ -190,12 +190,13 @@ fn with_use_first_pass_nobody_is_asked() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let nothing = Stack::of(&daemon, "never-asks", "use_first_pass").login("alice", &[&alice.code()]);
-    assert_eq!((nothing.code, nothing.said.len()), (PamCode::AUTH_ERR, 0));
+    let told = "That was not accepted. Try again with your password, and right after it what your device shows then.";
+    assert_eq!((nothing.code, nothing.prompts().len(), nothing.told()), (PamCode::AUTH_ERR, 0, vec![told]));
     world::syslog().wait_for(&["(never-asks:auth)", "no code came with the password"]);
     let stack = after_unix(&daemon, "never-asks-either", "optional", "use_first_pass");
     for typed in [PASSWORD.to_owned(), format!("{PASSWORD}{}", alice.wrong())] {
         let login = stack.login("alice", &[&typed]);
-        assert_eq!((login.code, login.said.len()), (PamCode::AUTH_ERR, 1), "{typed}");
+        assert_eq!((login.code, login.prompts().len(), login.told()), (PamCode::AUTH_ERR, 1, vec![told]), "{typed}");
     }
 }
 

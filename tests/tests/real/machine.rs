@@ -24,7 +24,6 @@ fn ssh_with_a_key_and_a_code_lets_in_once() {
     system.daemon.log.wait_for(&["user=alice", "service=sshd", "source=127.0.0.1", "verdict=accepted"]);
     let replay = sshd.login(&alice);
     assert!(!replay.accepted, "{replay:?}");
-    sshd.log.wait_for(&["PAM: Authentication failure for alice"]);
     sshd.log.wait_for(&["Failed keyboard-interactive/pam for alice"]);
     system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=already_used"]);
 }
@@ -116,6 +115,28 @@ fn ssh_gives_three_tries_in_one_conversation_and_shows_why() {
     let session = sshd.login(&Client { user: "alice", codes: &codes, ..Client::default() });
     assert!(session.accepted && session.prompts.len() == 3, "{session:?}");
     assert!(session.prompts[1].contains("not accepted") && session.prompts[1].ends_with("Verification code: "));
+}
+
+#[test]
+fn with_one_try_sshs_client_shows_why_and_the_same_to_whoever_has_no_device() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start("keyboard-interactive");
+    let shown = |user: &str, code: &str| {
+        let session = sshd.login(&Client { user, codes: &[code], options: &["LogLevel=INFO"], ..Client::default() });
+        assert_eq!(session.prompts, [format!("({user}@127.0.0.1) Verification code: ")], "{session:?}");
+        session.errors.replace(user, "USER")
+    };
+    let wrong = shown("alice", &alice.wrong());
+    assert!(wrong.contains("That was not accepted. Try again with what your device shows then."), "{wrong}");
+    assert_eq!(shown("bob", "123456"), wrong, "who was never enrolled");
+    assert_eq!(shown("no-such-account", "123456"), wrong, "who does not exist");
+    let code = alice.code();
+    assert!(!shown("alice", &code).contains("accepted"));
+    let used = shown("alice", &code);
+    assert!(used.contains("That code was used already. The next one comes in"), "{used}");
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! The sentences.
+
+use super::words::ENGLISH;
+use super::*;
+use crate::options::Language;
+
+fn said(verdict: Verdict, retry_after: Option<u64>) -> String {
+    said_next(verdict, retry_after, Ask::OneCode, Ask::OneCode)
+}
+
+fn said_next(verdict: Verdict, retry_after: Option<u64>, asked: Ask, ask: Ask) -> String {
+    let reply = VerifyReply { retry_after, device: Some("phone".into()), ..VerifyReply::bare(verdict, ask) };
+    try_again(asked, &reply, &Options::default())
+}
+
+#[test]
+fn what_must_not_be_told_apart_is_said_in_the_same_words() {
+    for verdict in [Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused] {
+        assert_eq!(said(verdict, Some(12)), said(Verdict::Rejected, None), "{verdict:?}");
+    }
+}
+
+#[test]
+fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
+    for verdict in [Verdict::Rejected, Verdict::NotEnrolled, Verdict::TwoCodesNeeded, Verdict::AlreadyUsed] {
+        let needed =
+            "Two codes in a row are needed now. Type the current code, wait for the next, and type that after it.";
+        assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), needed);
+        let needed = "Three codes in a row are needed now. Type the current code, and each of the next two after it.";
+        assert_eq!(said_next(verdict, None, Ask::TwoCodes, Ask::ThreeCodes), needed);
+    }
+}
+
+#[test]
+fn what_to_type_is_what_the_next_prompt_asks_for() {
+    for (language, needles) in [
+        (Language::English, ["what your device shows now.", "current code, wait for the next", "each of the next two"]),
+        (
+            Language::German,
+            ["was Ihr Gerät jetzt zeigt.", "den aktuellen Code ein, warten Sie", "die beiden nächsten an"],
+        ),
+    ] {
+        let options = Options { lang: language, ..Options::default() };
+        for (ask, needle) in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes].into_iter().zip(needles) {
+            let said = try_again(ask, &VerifyReply::bare(Verdict::Rejected, ask), &options);
+            assert!(said.starts_with(words(language).not_accepted) && said.contains(needle), "{said}");
+        }
+    }
+    let sooner = said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::OneCode);
+    assert_eq!(sooner, "That was not accepted. Type what your device shows now.");
+}
+
+#[test]
+fn of_several_codes_of_which_one_was_used_the_next_is_the_first() {
+    let said = said_next(Verdict::AlreadyUsed, Some(12), Ask::TwoCodes, Ask::TwoCodes);
+    assert_eq!(said, "That code was used already. The next one comes in 12 seconds. Begin with that one.");
+}
+
+#[test]
+fn after_the_last_prompt_nobody_is_told_to_type_something_now() {
+    for language in [Language::English, Language::German] {
+        for [forward_pass, use_first_pass] in [[false, false], [true, false], [false, true]] {
+            let options = Options { lang: language, forward_pass, use_first_pass, ..Options::default() };
+            for verdict in [Verdict::Rejected, Verdict::AlreadyUsed, Verdict::TwoCodesNeeded] {
+                for ask in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes] {
+                    let said = refused(Ask::OneCode, &VerifyReply::bare(verdict, ask), &options);
+                    assert!(!said.contains("Type") && !said.contains("Geben Sie"), "{said}");
+                    assert!(!said.contains("shows now") && !said.contains("jetzt zeigt"), "{said}");
+                    let both = said.contains("password") || said.contains("Passwort");
+                    let told_how = verdict != Verdict::AlreadyUsed || ask != Ask::OneCode;
+                    assert_eq!(both, told_how && (forward_pass || use_first_pass), "{said}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn after_the_last_prompt_what_must_not_be_told_apart_is_said_in_the_same_words() {
+    let said = |verdict| refused(Ask::OneCode, &VerifyReply::bare(verdict, Ask::OneCode), &Options::default());
+    assert_eq!(said(Verdict::Rejected), "That was not accepted. Try again with what your device shows then.");
+    for verdict in [Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused] {
+        assert_eq!(said(verdict), said(Verdict::Rejected), "{verdict:?}");
+    }
+}
+
+#[test]
+fn a_used_code_comes_with_the_time_until_the_next() {
+    assert!(said(Verdict::AlreadyUsed, Some(12)).ends_with("in 12 seconds."));
+    assert!(said(Verdict::AlreadyUsed, Some(1)).ends_with("in 1 second."));
+    for unknown in [None, Some(0)] {
+        assert!(said(Verdict::AlreadyUsed, unknown).ends_with("Wait for the next one."));
+    }
+}
+
+#[test]
+fn an_absurd_time_is_capped() {
+    assert!(said(Verdict::AlreadyUsed, Some(u64::MAX)).ends_with("in 3600 seconds."));
+}
+
+#[test]
+fn the_prompt_is_the_option_or_ours() {
+    let plain = Options::default();
+    let own = Options { prompt: Some("Token? ".into()), ..Options::default() };
+    assert_eq!(prompt(Ask::OneCode, &plain), "Verification code: ");
+    assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
+    assert_eq!(prompt(Ask::TwoCodes, &own), ENGLISH.codes[1]);
+}
+
+#[test]
+fn who_types_the_password_too_is_asked_for_both() {
+    let joined = Options { forward_pass: true, ..Options::default() };
+    assert_eq!(prompt(Ask::OneCode, &joined), "Password & verification code: ");
+    assert_eq!(prompt(Ask::ThreeCodes, &joined), ENGLISH.password_and_codes[2]);
+    let own = Options { prompt: Some("Both: ".into()), ..joined };
+    assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
+    let reply = VerifyReply::bare(Verdict::Rejected, Ask::OneCode);
+    assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, and right after it"));
+}
+
+#[test]
+fn it_is_said_when_few_recovery_codes_are_left() {
+    let said = [0, 1, 3, 4, usize::MAX].map(|left| recovery_codes_left(left, &Options::default()));
+    assert_eq!(said[0].as_deref(), Some(ENGLISH.no_recovery_code_left));
+    assert_eq!(said[1].as_deref(), Some(ENGLISH.one_recovery_code_left));
+    let three = "3 recovery codes left. Get new ones with 'totpctl recovery-codes'.";
+    assert_eq!(said[2].as_deref(), Some(three));
+    assert_eq!(said[3..], [None, None]);
+}
+
+#[test]
+fn in_german_everything_is_german() {
+    let german = |forward_pass| Options { lang: Language::German, forward_pass, ..Options::default() };
+    let (german, joined) = (german(false), german(true));
+    let asks = [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes];
+    let mut said: Vec<String> =
+        asks.iter().flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned())).collect();
+    for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
+        for (ask, retry_after) in asks.into_iter().flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s))) {
+            let reply = VerifyReply { retry_after, ..VerifyReply::bare(verdict, ask) };
+            for asked in asks {
+                said.extend([&german, &joined].map(|options| try_again(asked, &reply, options)));
+                said.extend([&german, &joined].map(|options| refused(asked, &reply, options)));
+            }
+        }
+    }
+    said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
+    said.extend((0..=3).filter_map(|left| recovery_codes_left(left, &german)));
+    for sentence in said {
+        assert!(!sentence.contains(" code ") && !sentence.contains(" one"), "{sentence}");
+        assert!(!sentence.contains("{}") && !sentence.contains("  "), "{sentence}");
+    }
+    assert_eq!(prompt(Ask::OneCode, &german), "Bestätigungscode: ");
+    let own = Options { prompt: Some("Token? ".into()), ..german };
+    assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
+}
