@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use common::user::UserName;
 use data_encoding::HEXLOWER;
 
+use crate::throttle::Units;
+
 /// One login: a random name, and whose it is. Nobody else's tries can borrow the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Conversation {
@@ -34,42 +36,59 @@ pub fn new_name() -> String {
 #[derive(Debug, Default)]
 pub struct Typos(Mutex<HashMap<Conversation, Charged>>);
 
-#[derive(Debug)]
-struct Charged {
-    first: Instant,
-    units: Vec<u32>,
+/// The typos of one login that may be given back.
+#[derive(Debug, Default)]
+pub struct Charged {
+    first: Option<Instant>,
+    costs: Vec<Units>,
+}
+
+impl Charged {
+    /// What a success would give back now.
+    #[must_use]
+    pub fn refund(&self) -> Units {
+        if self.is_over() { Units::default() } else { self.costs.iter().copied().fold(Units::default(), Units::and) }
+    }
+
+    /// With what one more has cost: the first two count.
+    #[must_use]
+    pub fn and(mut self, cost: Units) -> Self {
+        if !cost.are_none() && self.costs.len() < MAX_TYPOS {
+            self.first.get_or_insert_with(Instant::now);
+            self.costs.push(cost);
+        }
+        self
+    }
+
+    fn is_over(&self) -> bool {
+        self.first.is_none_or(|first| first.elapsed() >= LIFETIME)
+    }
 }
 
 impl Typos {
-    /// Units that a success in this conversation would give back now.
+    /// Takes out what there is of a conversation: of two of its tries at once, one gives it back.
     #[must_use]
-    pub fn refund(&self, conversation: &Conversation) -> u32 {
-        let all = self.lock();
-        let charged = all.get(conversation).filter(|charged| charged.first.elapsed() < LIFETIME);
-        charged.map_or(0, |charged| charged.units.iter().fold(0, |sum, units| sum.saturating_add(*units)))
+    pub fn take(&self, conversation: &Conversation) -> Charged {
+        self.lock().remove(conversation).unwrap_or_default()
     }
 
-    /// Remembers what a typo cost, for the first two of them.
-    pub fn add(&self, conversation: &Conversation, units: u32) {
-        if units == 0 || conversation.name.len() != NAME_BYTES.saturating_mul(2) {
+    /// Keeps it for the next try.
+    pub fn keep(&self, conversation: Conversation, charged: Charged) {
+        if charged.is_over() || conversation.name.len() != NAME_BYTES.saturating_mul(2) {
             return;
         }
         let mut all = self.lock();
         if all.len() >= MAX_CONVERSATIONS {
-            all.retain(|_, charged| charged.first.elapsed() < LIFETIME);
+            all.retain(|_, charged| !charged.is_over());
         }
-        if all.len() < MAX_CONVERSATIONS || all.contains_key(conversation) {
-            let fresh = || Charged { first: Instant::now(), units: Vec::new() };
-            let charged = all.entry(conversation.clone()).or_insert_with(fresh);
-            if charged.units.len() < MAX_TYPOS {
-                charged.units.push(units);
-            }
+        if all.len() < MAX_CONVERSATIONS || all.contains_key(&conversation) {
+            all.insert(conversation, charged);
         }
     }
 
-    /// Forgets them: they were given back.
-    pub fn settle(&self, conversation: &Conversation) {
-        self.lock().remove(conversation);
+    /// Forgets those of a user: they were given back otherwise.
+    pub fn forget(&self, user: &UserName) {
+        self.lock().retain(|conversation, _| conversation.user != *user);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Conversation, Charged>> {
@@ -92,25 +111,51 @@ mod tests {
         Conversation { name: name.into(), user: UserName::new("alice").unwrap(), uid: 0, pid }
     }
 
+    fn cost(unknown: u32) -> Units {
+        Units { known: 0, unknown }
+    }
+
+    /// A try that costs something, without success.
+    fn try_it(typos: &Typos, conversation: &Conversation, units: Units) {
+        typos.keep(conversation.clone(), typos.take(conversation).and(units));
+    }
+
     #[test]
     fn two_typos_are_given_back_once_and_to_their_own_login_only() {
         let (typos, name) = (Typos::default(), new_name());
         let (own, other) = (conversation(&name, 1), conversation(&name, 2));
         for units in [1, 0, 2, 4] {
-            typos.add(&own, units);
+            try_it(&typos, &own, cost(units));
         }
-        assert_eq!((typos.refund(&own), typos.refund(&other)), (3, 0));
-        typos.settle(&other);
-        assert_eq!(typos.refund(&own), 3);
-        typos.settle(&own);
-        assert_eq!(typos.refund(&own), 0);
+        assert_eq!(typos.take(&other).refund(), Units::default());
+        assert_eq!(typos.take(&own).refund(), cost(3));
+        assert_eq!(typos.take(&own).refund(), Units::default(), "another try at the same moment gives nothing back");
+    }
+
+    #[test]
+    fn each_pool_gets_back_what_it_has_paid() {
+        let (typos, own) = (Typos::default(), conversation(&new_name(), 1));
+        try_it(&typos, &own, Units { known: 1, unknown: 0 });
+        try_it(&typos, &own, cost(2));
+        assert_eq!(typos.take(&own).refund(), Units { known: 1, unknown: 2 });
+    }
+
+    #[test]
+    fn who_got_the_guesses_back_otherwise_gets_none_for_typos() {
+        let (typos, name) = (Typos::default(), new_name());
+        let alice = conversation(&name, 1);
+        let bob = Conversation { user: UserName::new("bob").unwrap(), ..alice.clone() };
+        try_it(&typos, &alice, cost(1));
+        try_it(&typos, &bob, cost(1));
+        typos.forget(&alice.user);
+        assert_eq!([&alice, &bob].map(|own| typos.take(own).refund()), [cost(0), cost(1)]);
     }
 
     #[test]
     fn a_name_that_we_did_not_make_is_not_remembered() {
         let typos = Typos::default();
         for name in ["", "short", &"x".repeat(1 << 16)] {
-            typos.add(&conversation(name, 1), 1);
+            try_it(&typos, &conversation(name, 1), cost(1));
         }
         assert!(typos.lock().is_empty());
         assert_ne!(new_name(), new_name());
@@ -120,13 +165,15 @@ mod tests {
     fn typos_are_few_and_forgotten_after_five_minutes() {
         let (typos, name) = (Typos::default(), new_name());
         for pid in 0..=MAX_CONVERSATIONS as i32 {
-            typos.add(&conversation(&name, pid), 1);
+            try_it(&typos, &conversation(&name, pid), cost(1));
         }
         assert_eq!(typos.lock().len(), MAX_CONVERSATIONS);
         let past = Instant::now().checked_sub(LIFETIME).expect("a machine that has been up for five minutes");
-        typos.lock().values_mut().for_each(|charged| charged.first = past);
-        assert_eq!(typos.refund(&conversation(&name, 1)), 0);
-        typos.add(&conversation(&name, -1), 1);
-        assert_eq!(typos.lock().len(), 1);
+        typos.lock().values_mut().for_each(|charged| charged.first = Some(past));
+        assert_eq!(typos.take(&conversation(&name, 1)).refund(), Units::default());
+        for pid in [-1, -2] {
+            try_it(&typos, &conversation(&name, pid), cost(1));
+        }
+        assert_eq!(typos.lock().len(), 2);
     }
 }

@@ -13,9 +13,9 @@ use common::protocol::{self, Error, from_object};
 use self::message::Message;
 pub use self::replies::Replies;
 use self::replies::Stop;
+use crate::aftermath::not_permitted;
 use crate::permission::{Method, Permitted, Visitor, permitted, within_self_service};
 use crate::service::{Call, Service};
-use crate::verify::not_permitted;
 
 /// Answers one message. An error of the caller's is answered; only a failing socket is an error here.
 ///

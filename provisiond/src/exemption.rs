@@ -9,6 +9,7 @@ use common::grace::LONGEST;
 use common::protocol::{Ask, Challenge, LoginOptions, RevokeGraceReply, Verdict, Verify, VerifyReply};
 use common::rules::OBSERVE;
 
+use crate::aftermath::attempt_line;
 use crate::audit::Line;
 use crate::caller::{Caller, Role};
 use crate::clock;
@@ -17,7 +18,6 @@ use crate::record::{ACCOUNT_DISABLED, Record};
 use crate::rules::{self, Demand, Facts, Origin};
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
-use crate::verify::attempt_line;
 
 /// What the caller says of a login.
 #[derive(Clone, Copy)]

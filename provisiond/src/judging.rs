@@ -21,6 +21,7 @@ use crate::records::{Access, Decision, Failure};
 use crate::service::{Call, Service};
 use crate::skew::Missed;
 use crate::spare;
+use crate::throttle::Units;
 
 impl Service {
     /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
@@ -29,7 +30,7 @@ impl Service {
         &self,
         call: &Call<'_>,
         answer: Option<&Answer>,
-        refund: u32,
+        refund: Units,
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Result<Outcome, Failure> {
@@ -47,9 +48,11 @@ impl Service {
             None => {
                 let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
                 let outcome = match outcome {
-                    Some(judged) if judged.verdict == Verdict::Accepted => {
-                        Ok(Outcome { judged, reason: None, ask: Ask::OneCode, missed: None, emptied: None })
-                    }
+                    Some(judged) if judged.verdict == Verdict::Accepted => Ok(Outcome {
+                        plain: judged.verdict,
+                        judged,
+                        ..Outcome::without_record(Verdict::Accepted, None)
+                    }),
                     refused => Err((nobody(record, call, now), refused)),
                 };
                 Decision { next, outcome }
@@ -88,7 +91,7 @@ impl Service {
             };
             let Decision { next, outcome } = match wrong {
                 true => Outcome::judged(&decoy, &name, (policy::spare::wrong(decoy.clone(), now), None), now),
-                false => Outcome::of(&decoy, &name, answer, 0, settings, now),
+                false => Outcome::of(&decoy, &name, answer, Units::default(), settings, now),
             };
             Decision { next, outcome: outcome.of_nobody(verdict, reason) }
         });
@@ -123,6 +126,33 @@ pub(crate) struct Outcome {
     pub(crate) missed: Option<Missed>,
     /// The pool whose last guess it took.
     pub(crate) emptied: Option<&'static str>,
+    /// What it counts for besides, as its judge has said: of a name behind which there is nobody, a decoy, so that it counts
+    /// for as much.
+    pub(crate) wrong: Option<Wrong>,
+    /// The verdict for those who are not told behind which name there is nobody.
+    pub(crate) plain: Verdict,
+}
+
+/// How an answer was wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    /// It could not have been right.
+    Malformed,
+    /// It has cost a guess.
+    Charged,
+    /// It has cost nothing.
+    ForFree,
+}
+
+impl Wrong {
+    fn of(judged: &Judged) -> Option<Self> {
+        match judged.verdict {
+            Verdict::Malformed => Some(Self::Malformed),
+            Verdict::Rejected if !judged.charged.are_none() => Some(Self::Charged),
+            Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => Some(Self::ForFree),
+            _ => None,
+        }
+    }
 }
 
 impl Outcome {
@@ -130,7 +160,7 @@ impl Outcome {
         record: &Record,
         user: &UserName,
         answer: Option<&Answer>,
-        refund: u32,
+        refund: Units,
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Decision<Self> {
@@ -150,20 +180,34 @@ impl Outcome {
             Verdict::TwoCodesNeeded => Some(Missed::of(record, user, now).untold()),
             _ => None,
         };
-        let took_the_last = judged.charged > 0 && ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
-        let emptied = took_the_last.then(|| record.pool_word(now.source, now.moment.now));
-        Decision { next, outcome: Self { judged, reason, ask, missed, emptied } }
+        let took_the_last = ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
+        let emptied = took_the_last && !judged.charged.are_none();
+        let emptied = emptied.then(|| record.pool_word(now.source, now.moment.now));
+        let (wrong, plain) = (Wrong::of(&judged), judged.verdict);
+        Decision { next, outcome: Self { judged, reason, ask, missed, emptied, wrong, plain } }
     }
 
     pub(crate) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
-        Self { judged: Judged::unlooked(verdict), reason, ask: Ask::OneCode, missed: None, emptied: None }
+        let judged = Judged::unlooked(verdict);
+        let (wrong, plain) = (Wrong::of(&judged), nobodys(verdict));
+        Self { judged, reason, ask: Ask::OneCode, missed: None, emptied: None, wrong, plain }
     }
 
-    /// A decoy's outcome, told as that of a name behind which there is nobody.
+    /// A decoy's outcome, told as that of a name behind which there is nobody. What the decoy has paid is not theirs to get
+    /// back.
     fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
-        let judged = Judged { verdict, device: None, retry_after: None, ..self.judged };
+        let charged = Units::default();
+        let judged = Judged { verdict, device: None, retry_after: None, charged, ..self.judged };
         let missed = self.missed.map(Missed::untold);
-        Self { judged, reason, ask: self.ask, missed, emptied: None }
+        Self { judged, reason, missed, emptied: None, plain: nobodys(self.plain), ..self }
+    }
+}
+
+/// The verdict on who has no device, told as that on somebody who has: a decoy's, of which no code is right.
+fn nobodys(verdict: Verdict) -> Verdict {
+    match verdict {
+        Verdict::Accepted | Verdict::AlreadyUsed | Verdict::NotEnrolled | Verdict::Disabled => Verdict::Rejected,
+        verdict => verdict,
     }
 }
 
@@ -174,7 +218,7 @@ pub(crate) fn judge(
     record: &Record,
     user: &UserName,
     answer: Option<&Answer>,
-    refund: u32,
+    refund: Units,
     settings: &Settings,
     now: &Circumstances<'_>,
 ) -> Reasoned {
@@ -209,7 +253,7 @@ fn unjudged(
     now: &Circumstances<'_>,
 ) -> Judged {
     if let (Ok(keys), Some(answer)) = (usable_keys(record, user, settings, now), answer) {
-        drop(black_box(policy::judge(record, &keys, answer, 0, now)));
+        drop(black_box(policy::judge(record, &keys, answer, Units::default(), now)));
     }
     Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
 }

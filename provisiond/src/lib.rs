@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod admin;
+pub mod aftermath;
 pub mod audit;
 mod bound;
 pub mod caller;

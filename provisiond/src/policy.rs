@@ -20,7 +20,7 @@ use crate::drift::Drift;
 use crate::record::{Device, Record};
 use crate::source::Source;
 use crate::strict::{self, Failures};
-use crate::throttle::Moment;
+use crate::throttle::{Moment, Units};
 
 /// What an attempt is judged by, besides the record and what was typed.
 #[derive(Clone, Copy, Debug)]
@@ -88,8 +88,8 @@ pub struct Judged {
     pub finding: Option<Finding>,
     /// The devices that a wrong answer has disabled.
     pub disabled: Vec<DeviceName>,
-    /// Units that a wrong code cost.
-    pub charged: u32,
+    /// What a wrong code cost.
+    pub charged: Units,
     /// The record to store before answering, if it changed.
     pub next: Option<Record>,
 }
@@ -97,13 +97,14 @@ pub struct Judged {
 impl Judged {
     /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
     pub fn unlooked(verdict: Verdict) -> Self {
-        Self { verdict, device: None, retry_after: None, finding: None, disabled: Vec::new(), charged: 0, next: None }
+        let charged = Units::default();
+        Self { verdict, device: None, retry_after: None, finding: None, disabled: Vec::new(), charged, next: None }
     }
 }
 
 /// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
-/// searched, whatever the first one says. `refund` gives back units that this login's own typos cost.
-pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &Circumstances<'_>) -> Judged {
+/// searched, whatever the first one says. `refund` gives back what this login's own typos cost.
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now: &Circumstances<'_>) -> Judged {
     let needed = codes_needed(record, answer, now);
     let found: Vec<Match> =
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
@@ -203,7 +204,7 @@ fn shown(device: &Device, time: u64) -> u64 {
     device.drift.shown_at(device.parameters.step_at(time))
 }
 
-fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) -> Judged {
+fn accept(record: &Record, found: &Match, refund: Units, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&found.device) {
         device.drift = learned(device, &found.steps, now);
@@ -215,10 +216,12 @@ fn accept(record: &Record, found: &Match, refund: u32, now: &Circumstances<'_>) 
     Judged { device: Some(found.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
 }
 
-/// What an accepted login brings whatever opened it: its own typos back, and a source that is known from now on.
-fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
-    let pool = next.pool_mut(now.source, now.moment.now);
-    pool.budget = pool.budget.refunded(refund, now.policy, &now.moment);
+/// What an accepted login brings whatever opened it: its own typos back, to the pools that paid for them, and a source that is
+/// known from now on.
+fn welcome(next: &mut Record, refund: Units, now: &Circumstances<'_>) {
+    for (pool, units) in [(&mut next.known, refund.known), (&mut next.unknown, refund.unknown)] {
+        pool.budget = pool.budget.refunded(units, now.policy, &now.moment);
+    }
     next.sources.learn(now.source, now.moment.now);
 }
 
@@ -267,6 +270,7 @@ fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'
     let compared = usable(record, now).filter(|device| comparable(device, answer, needed).is_some());
     let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
     let disabled = strict::count(&mut next, &compared, now.policy);
+    let charged = record.units(charged, now.source, now.moment.now);
     Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
 

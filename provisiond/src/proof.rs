@@ -16,7 +16,7 @@ use crate::records::Decision;
 use crate::service::{Call, Service};
 use crate::source::Source;
 use crate::spare;
-use crate::throttle::Moment;
+use crate::throttle::{Moment, Units};
 
 /// What came of a change behind a proof.
 #[must_use]
@@ -50,7 +50,7 @@ impl<T> Proven<T> {
 
 impl From<&Judged> for Proof {
     fn from(judged: &Judged) -> Self {
-        let wrong_for_free = judged.verdict == Verdict::Rejected && judged.charged == 0;
+        let wrong_for_free = judged.verdict == Verdict::Rejected && judged.charged.are_none();
         Self { finding: judged.finding, disabled: judged.disabled.clone(), wrong_for_free }
     }
 }
@@ -118,8 +118,10 @@ fn judge_proof(record: &Record, user: &UserName, proof: &SecretText, settings: &
     // Only what opens every service proves who somebody is.
     let now = Circumstances { policy, moment, source, service: "", suspect: false };
     let (judged, _) = match answer.as_ref().and_then(Answer::spare) {
-        Some(code) => spare::judge(record, user, (code, spare::of_a_proof(record, &now)), 0, settings, &now),
-        None => judge(record, user, answer.as_ref(), 0, settings, &now),
+        Some(code) => {
+            spare::judge(record, user, (code, spare::of_a_proof(record, &now)), Units::default(), settings, &now)
+        }
+        None => judge(record, user, answer.as_ref(), Units::default(), settings, &now),
     };
     judged
 }

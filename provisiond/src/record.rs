@@ -16,7 +16,7 @@ use crate::codes::Codes;
 use crate::restriction::Unfit;
 use crate::source::{KnownSources, Source};
 use crate::strict::{Failures, STRICT_DISABLED};
-use crate::throttle::{Moment, Pool};
+use crate::throttle::{Moment, Pool, Units};
 use crate::tombstone::Tombstones;
 
 mod bytes;
@@ -106,6 +106,13 @@ impl Record {
     #[must_use]
     pub fn pool(&self, source: Source, now: u64) -> &Pool {
         if self.sources.know(source, now) { &self.known } else { &self.unknown }
+    }
+
+    /// Units of that pool.
+    #[must_use]
+    pub fn units(&self, units: u32, source: Source, now: u64) -> Units {
+        let none = Units::default();
+        if self.sources.know(source, now) { Units { known: units, ..none } } else { Units { unknown: units, ..none } }
     }
 
     /// The log's word for that pool.

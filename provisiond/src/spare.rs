@@ -14,13 +14,14 @@ use crate::policy::{self, Circumstances, Judged};
 use crate::record::Record;
 use crate::records::Decision;
 use crate::service::{Call, Service};
+use crate::throttle::Units;
 
 /// Judges a code that no device shows. Who has none is judged by none, in the same time.
 pub(crate) fn judge(
     record: &Record,
     user: &UserName,
     (code, purpose): (&SpareCode, Purpose),
-    refund: u32,
+    refund: Units,
     settings: &Settings,
     now: &Circumstances<'_>,
 ) -> Reasoned {
@@ -42,7 +43,7 @@ pub(crate) fn judge_alone(
     record: Option<&Record>,
     user: &UserName,
     answer: Option<&Answer>,
-    refund: u32,
+    refund: Units,
     settings: &Settings,
     now: &Circumstances<'_>,
 ) -> Decision<Option<Judged>> {

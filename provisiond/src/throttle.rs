@@ -29,6 +29,30 @@ impl Pool {
     }
 }
 
+/// Units of a record's two pools: what a wrong code cost, and which pool has paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Of those who come from known sources.
+    pub known: u32,
+    /// Of all others.
+    pub unknown: u32,
+}
+
+impl Units {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = |one: u32, more| one.saturating_add(more);
+        Self { known: sum(self.known, other.known), unknown: sum(self.unknown, other.unknown) }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn are_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
 /// How often several codes at once were wrong; halved daily. A pair is so much harder to guess than a code that it costs
 /// nothing, but who has all year for it is asked for three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

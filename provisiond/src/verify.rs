@@ -1,26 +1,23 @@
 //! A login's two calls. They judge through [`crate::policy`].
 
-use std::sync::Arc;
-
 use common::answer::Answer;
 use common::config::Settings;
-use common::limits::Limits;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 use common::user::UserName;
 
-use crate::audit::Line;
+use crate::aftermath::{attempt_line, trusted};
+use crate::bound::is_anothers;
+use crate::caller::Role;
 use crate::codes::Finding;
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::exemption::{Told, is_only_observed};
 use crate::judging::Outcome;
-use crate::policy::{self, Circumstances, Judged};
-use crate::quota::Allowance;
+use crate::policy::{self, Circumstances};
 use crate::record::{Damaged, Record};
 use crate::records::Failure;
 use crate::rules::Demand;
 use crate::service::{Call, Service};
-use crate::skew::{self, Missed};
 use crate::source::Source;
 
 impl Service {
@@ -39,8 +36,9 @@ impl Service {
         let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
         let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
-        let usable = record.filter(|record| record.has_usable(now.moment.now, now.service));
-        let judged_by = usable.or_else(|| self.decoy_of(call.user, &settings));
+        let usable =
+            |record: &Record| record.has_usable(now.moment.now, now.service) && !is_anothers(record, call, &settings);
+        let judged_by = record.filter(usable).or_else(|| self.decoy_of(call.user, &settings));
         let ask = if demand == Demand::Code { policy::ask(judged_by.as_ref(), &now) } else { Ask::Nothing };
         let digits = judged_by.map(|record| record.lengths_of_codes(now.moment.now, now.service)).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
@@ -65,32 +63,16 @@ impl Service {
         }
         let now = self.circumstances(call, attempt.into(), &settings);
         let answer = Answer::parse(&attempt.codes);
-        let conversation = conversation(call, attempt);
-        let refund = self.typos.refund(&conversation);
         if answer.as_ref().is_some_and(is_free) && self.may_try(call).is_err() {
-            self.log_refusal(
-                call,
-                attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs")),
-            );
+            let line = attempt_line(call, attempt, Verdict::Busy.word(), None, Some("too_many_wrong_pairs"));
+            self.log_refusal(call, line);
             return Ok(VerifyReply::bare(Verdict::Busy, Ask::TwoCodes));
         }
         let ends = self.graces.ends(call.user);
-        let outcome = self.judge_durably(call, answer.as_ref(), refund, &settings, &now);
-        let Outcome { judged, reason, ask, missed, emptied } = match outcome {
-            Ok(outcome) => outcome,
-            Err(Failure::Unavailable) => {
-                self.log_refusal(call, attempt_line(call, attempt, "unavailable", None, Some("store")));
-                return Err(Error::StoreUnavailable);
-            }
-            Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
-            Err(Failure::Unknown) => {
-                // It may have disabled a device, where the settings are strict.
-                self.graces.end(call.user);
-                Outcome::without_record(Verdict::Refused, Some("store_too_slow"))
-            }
-            Err(Failure::Damaged(damaged)) => Outcome::without_record(Verdict::Refused, Some(damage(&damaged))),
-        };
-        self.keep_account(call, attempt, &conversation, &judged, &now, &settings.limits);
+        let outcome = self.judge_in_conversation(call, attempt, answer.as_ref(), &settings, &now)?;
+        self.keep_account(call, attempt, &outcome, &now, &settings.limits);
+        let told = if call.caller.role == Role::Verifier { outcome.plain } else { outcome.judged.verdict };
+        let Outcome { judged, reason, ask, missed, emptied, .. } = outcome;
         let device = judged.device.map(|device| device.to_string());
         if is_only_observed(judged.verdict, reason, &settings) {
             let reply = self.observed(call, attempt, judged.verdict, reason);
@@ -118,78 +100,39 @@ impl Service {
             Some(Finding::RecoveryCode(left)) if call.caller.peer.is_root() => Some(left),
             _ => None,
         };
-        let bare = VerifyReply::bare(judged.verdict, ask);
+        let bare = VerifyReply::bare(told, ask);
         Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, ..bare })
     }
 
-    /// What an attempt leaves behind besides its record: typos that may be given back, what its source is up to, patience.
-    fn keep_account(
+    /// Judges the answer. With a success its conversation gets back what its typos cost; else they are kept for its next try.
+    fn judge_in_conversation(
         &self,
         call: &Call<'_>,
         attempt: &Verify,
-        conversation: &Conversation,
-        judged: &Judged,
+        answer: Option<&Answer>,
+        settings: &Settings,
         now: &Circumstances<'_>,
-        limits: &Limits,
-    ) {
-        if judged.verdict == Verdict::Accepted {
-            self.log_left_out(call, self.refusals.settle(call.user));
+    ) -> Result<Outcome, Error> {
+        let conversation = conversation(call, attempt);
+        let typos = self.typos.take(&conversation);
+        let outcome = match self.judge_durably(call, answer, typos.refund(), settings, now) {
+            Ok(outcome) => outcome,
+            Err(Failure::Unavailable) => {
+                self.log_refusal(call, attempt_line(call, attempt, "unavailable", None, Some("store")));
+                return Err(Error::StoreUnavailable);
+            }
+            Err(Failure::Unknown) => {
+                // It may have disabled a device, or given the typos back.
+                self.graces.end(call.user);
+                return Ok(Outcome::without_record(Verdict::Refused, Some("store_too_slow")));
+            }
+            Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
+            Err(Failure::Damaged(damaged)) => Outcome::without_record(Verdict::Refused, Some(damage(&damaged))),
+        };
+        if outcome.judged.verdict != Verdict::Accepted {
+            self.typos.keep(conversation, typos.and(outcome.judged.charged));
         }
-        match judged.verdict {
-            Verdict::Accepted => self.typos.settle(conversation),
-            _ if judged.charged > 0 => self.typos.add(conversation, judged.charged),
-            Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => self.was_wrong_for_free(call),
-            _ => {}
-        }
-        let (rhost, _) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
-        self.count_for_the_source(now, rhost, judged.verdict, limits);
-        self.log_finding(call, judged.finding, &attempt.service);
-        self.log_disabled(call, &judged.disabled);
-    }
-
-    /// Writes the line of a refused attempt. Of somebody who is refused all the time only some are told, and how many there
-    /// were.
-    fn log_refusal(&self, call: &Call<'_>, line: Line) {
-        let allowance = self.refusals.count(call.user.clone());
-        if let Allowance::Write { left_out } = allowance {
-            self.log_left_out(call, left_out);
-            self.log(call, line);
-        }
-    }
-
-    fn log_left_out(&self, call: &Call<'_>, lines: u32) {
-        if lines > 0 {
-            self.log(call, call.line("lines_left_out").with("lines", lines).warning());
-        }
-    }
-
-    /// Tells once that a pool of guesses is used up.
-    fn log_emptied(&self, call: &Call<'_>, attempt: &Verify, pool: Option<&'static str>) {
-        if let Some(pool) = pool {
-            let (source, _) = call.caller.believed(attempt.rhost.as_deref(), None);
-            self.log(
-                call,
-                call.line("budget_empty")
-                    .with("pool", pool)
-                    .with_some("source", source.filter(|source| !source.is_empty()))
-                    .warning(),
-            );
-        }
-    }
-
-    /// Lets it be found out whether the answer was right for another time, when everything else is done.
-    fn measure_skew(
-        &self,
-        call: &Call<'_>,
-        missed: Option<Missed>,
-        answer: Option<Answer>,
-        settings: &Arc<Settings>,
-        now: u64,
-    ) {
-        if let (Some(missed), Some(answer)) = (missed, answer) {
-            let (settings, line) = (Arc::clone(settings), self.signed(call, call.line("skew")));
-            self.skews.measure(skew::Attempt { missed, answer, settings, now, line });
-        }
+        Ok(outcome)
     }
 
     fn circumstances<'a>(&self, call: &Call<'_>, told: Told<'a>, settings: &'a Settings) -> Circumstances<'a> {
@@ -201,16 +144,6 @@ impl Service {
         // A clock that is no measure of the device's teaches nothing of it.
         moment.synchronised &= !told.keeps_drift(call.caller);
         Circumstances { policy: &settings.policy, moment, source, service, suspect }
-    }
-
-    /// A wrong code counts for where it came from, also if there is no account that it could cost anything.
-    fn count_for_the_source(&self, now: &Circumstances<'_>, rhost: Option<&str>, verdict: Verdict, limits: &Limits) {
-        let wrong =
-            matches!(verdict, Verdict::Rejected | Verdict::Malformed | Verdict::NotEnrolled | Verdict::Disabled);
-        if wrong && !trusted(rhost, limits) && self.sprays.count(now.source, limits.per_source) {
-            let line = Line::new("spray").with_some("source", rhost).with("wrong_codes", limits.per_source);
-            self.audit.write(line.warning());
-        }
     }
 }
 
@@ -229,11 +162,6 @@ fn is_free(answer: &Answer) -> bool {
     answer.is_several() || answer.spare().is_some()
 }
 
-/// Whether the wrong codes from there are not counted.
-fn trusted(rhost: Option<&str>, limits: &Limits) -> bool {
-    rhost.and_then(|rhost| rhost.parse().ok()).is_some_and(|address| limits.trust(address))
-}
-
 fn damage(damaged: &Damaged) -> &'static str {
     match damaged {
         Damaged::Altered => "record_altered",
@@ -245,35 +173,4 @@ fn damage(damaged: &Damaged) -> &'static str {
 fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
     let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
     Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
-}
-
-/// The line about an attempt.
-pub(crate) fn attempt_line(
-    call: &Call<'_>,
-    attempt: &Verify,
-    verdict: &str,
-    device: Option<&str>,
-    reason: Option<&str>,
-) -> Line {
-    let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
-    let line = call
-        .line("verify")
-        .with("service", &attempt.service)
-        .with_some("source", rhost.filter(|rhost| !rhost.is_empty()))
-        .with_some("tty", tty.filter(|tty| !tty.is_empty()))
-        .with("verdict", verdict)
-        .with_some("device", device)
-        .with_some("reason", reason);
-    let as_it_should_be = [Verdict::Accepted, Verdict::Exempt].map(Verdict::word).contains(&verdict);
-    if as_it_should_be { line } else { line.warning() }
-}
-
-/// A line about who was refused before anything was looked at.
-pub(crate) fn not_permitted(method: &str, user: Option<&str>, caller: &crate::caller::Peer) -> Line {
-    Line::new("not_permitted")
-        .with("method", method)
-        .with_some("user", user)
-        .with("uid", caller.uid)
-        .with("pid", caller.pid)
-        .warning()
 }

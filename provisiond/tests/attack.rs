@@ -26,7 +26,7 @@ use common::user::UserName;
 use provisiond::policy::{Circumstances, admit, ask, judge};
 use provisiond::record::{Device, Record};
 use provisiond::source::Source;
-use provisiond::throttle::Moment;
+use provisiond::throttle::{Moment, Units};
 
 #[test]
 fn who_guesses_from_elsewhere_has_370_guesses_in_a_year_and_the_owner_notices_nothing() {
@@ -123,7 +123,7 @@ impl Year {
         let mut judged = 0;
         for _ in 0..8 {
             let code = self.guessed();
-            let (verdict, _) = self.attempt(from, now, &code, 0);
+            let (verdict, _) = self.attempt(from, now, &code, Units::default());
             assert_ne!(verdict, Verdict::Accepted, "the seed was lucky: take another");
             judged += u64::from(verdict == Verdict::Rejected);
         }
@@ -132,7 +132,7 @@ impl Year {
                 Ask::ThreeCodes => [self.guessed(), self.guessed(), self.guessed()].concat(),
                 Ask::OneCode | Ask::TwoCodes | Ask::Nothing => [self.guessed(), self.guessed()].concat(),
             };
-            assert_ne!(self.attempt(from, now, &typed, 0).0, Verdict::Accepted);
+            assert_ne!(self.attempt(from, now, &typed, Units::default()).0, Verdict::Accepted);
         }
         judged
     }
@@ -140,10 +140,10 @@ impl Year {
     /// Types what is asked for, now and then wrongly at first, and waits for the codes that it takes. What the typo cost is
     /// given back with the success that follows it in the same conversation.
     fn owner_logs_in(&mut self, begun: u64, told: &mut Told) {
-        let (mut now, mut typos) = (begun, 0);
+        let (mut now, mut typos) = (begun, Units::default());
         if self.next_random().is_multiple_of(10) {
             let typo = self.guessed();
-            typos = self.attempt(HOME, now, &typo, 0).1;
+            typos = self.attempt(HOME, now, &typo, Units::default()).1;
         }
         let asked = self.asked(HOME, now);
         let codes = match asked {
@@ -168,7 +168,7 @@ impl Year {
     }
 
     /// The verdict, and the units that it cost.
-    fn attempt(&mut self, from: &str, now: u64, typed: &str, refund: u32) -> (Verdict, u32) {
+    fn attempt(&mut self, from: &str, now: u64, typed: &str, refund: Units) -> (Verdict, Units) {
         let answer = Answer::parse(&[SecretText::new(typed.to_owned())]);
         let now = circumstances(from, now);
         match admit(&self.record, answer.as_ref(), &now) {
@@ -177,7 +177,7 @@ impl Year {
                 self.record = judged.next.unwrap_or_else(|| self.record.clone());
                 (judged.verdict, judged.charged)
             }
-            Err(verdict) => (verdict, 0),
+            Err(verdict) => (verdict, Units::default()),
         }
     }
 

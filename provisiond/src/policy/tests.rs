@@ -13,6 +13,7 @@ use crate::throttle::Pool;
 
 const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false };
 const NOW: u64 = 1_234_567_890;
+const NONE: Units = Units { known: 0, unknown: 0 };
 
 /// One user's life: everything goes through the functions that the daemon calls.
 struct Life {
@@ -68,7 +69,7 @@ impl Life {
         (0u64..).map(|n| format!("{n:0width$}", width = near[0].len())).find(|code| !near.contains(code)).unwrap()
     }
 
-    fn judged(&mut self, typed: &str, refund: u32) -> Judged {
+    fn judged(&mut self, typed: &str, refund: Units) -> Judged {
         let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]);
         let judged = match admit(&self.record, answer.as_ref(), &self.now()) {
             Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.now()),
@@ -81,7 +82,7 @@ impl Life {
     }
 
     fn verdict(&mut self, typed: &str) -> Verdict {
-        self.judged(typed, 0).verdict
+        self.judged(typed, NONE).verdict
     }
 
     fn left(&self) -> u32 {
@@ -136,7 +137,7 @@ fn who_repeats_a_code_is_told_when_the_next_one_comes() {
     alice.moment.now = NOW / 30 * 30 + 18;
     let code = alice.code(0);
     assert_eq!(alice.verdict(&code), Verdict::Accepted);
-    assert_eq!(alice.judged(&code, 0).retry_after, Some(12));
+    assert_eq!(alice.judged(&code, NONE).retry_after, Some(12));
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn nobody_learns_which_half_of_a_pair_was_wrong() {
     let mut alice = Life::new();
     let (right, next, wrong) = (alice.code(0), alice.code(1), alice.wrong());
     for pair in [format!("{right}{wrong}"), format!("{wrong}{next}"), format!("{wrong}{wrong}")] {
-        let judged = alice.judged(&pair, 0);
+        let judged = alice.judged(&pair, NONE);
         assert_eq!((judged.verdict, judged.device, judged.retry_after), (Verdict::Rejected, None, None));
         assert!(judged.next.is_some_and(|next| next.devices == alice.record.devices), "counted, and nothing spent");
     }
@@ -225,7 +226,7 @@ fn every_device_is_searched_and_each_spends_its_own() {
     let eight = Parameters { alg: Algorithm::Sha1, digits: 8, period: 60 };
     alice.record.devices.push(device(&user("alice"), "second", eight));
     let second = eight.code_at(&alice.keys()[1], eight.step_at(NOW)).to_string();
-    let judged = alice.judged(&second, 0);
+    let judged = alice.judged(&second, NONE);
     assert_eq!((judged.verdict, judged.device.unwrap().as_str()), (Verdict::Accepted, "second"));
     let first = alice.code(0);
     assert_eq!(alice.verdict(&first), Verdict::Accepted);
@@ -251,7 +252,7 @@ fn a_guess_costs_a_unit_for_each_three_positions() {
     }
     assert_eq!(carol.ask(), Ask::OneCode, "many devices do not cost their owner the single code");
     let wrong = carol.wrong();
-    assert_eq!((carol.judged(&wrong, 0).charged, carol.left()), (6, 0));
+    assert_eq!((carol.judged(&wrong, NONE).charged.unknown, carol.left()), (6, 0));
     carol.pass(5 * 86400);
     assert_eq!((carol.left(), carol.ask()), (4, Ask::TwoCodes), "the sixth unit is paid off");
     carol.pass(86400);
@@ -259,7 +260,7 @@ fn a_guess_costs_a_unit_for_each_three_positions() {
     let mut bob = Life::new();
     bob.policy.window = 2;
     let wrong = bob.wrong();
-    assert_eq!(bob.judged(&wrong, 0).charged, 2);
+    assert_eq!(bob.judged(&wrong, NONE).charged.unknown, 2);
 }
 
 #[test]
@@ -282,8 +283,30 @@ fn who_has_devices_of_several_lengths_is_asked_for_what_is_enough_of_any() {
 fn a_login_gives_back_its_own_typos() {
     let mut alice = Life::new();
     let (wrong, right) = (alice.wrong(), alice.code(0));
-    let cost = alice.judged(&wrong, 0).charged;
+    let cost = alice.judged(&wrong, NONE).charged;
     assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 5));
+}
+
+#[test]
+fn typos_come_back_to_the_pool_that_paid_for_them_wherever_the_login_comes_from() {
+    let mut alice = Life::new();
+    let (first, wrong) = (alice.code(-1), alice.wrong());
+    alice.comes_from("192.0.2.1");
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    for _ in 0..3 {
+        let _ = alice.verdict(&wrong);
+    }
+    alice.comes_from("203.0.113.9");
+    for _ in 0..2 {
+        let _ = alice.verdict(&wrong);
+    }
+    let cost = alice.judged(&wrong, NONE).charged;
+    assert_eq!((cost, alice.left()), (Units { known: 0, unknown: 1 }, 2));
+    alice.comes_from("192.0.2.1");
+    let right = alice.code(0);
+    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 2), "it had not paid");
+    alice.source = Source::Untold;
+    assert_eq!(alice.left(), 3);
 }
 
 #[test]
@@ -400,7 +423,7 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
     assert_eq!(alice.verdict(&pair), Verdict::Accepted);
     alice.moment.now = NOW / 30 * 30 + 18;
     let code = alice.code(3);
-    assert_eq!(alice.judged(&code, 0).retry_after, Some(12));
+    assert_eq!(alice.judged(&code, NONE).retry_after, Some(12));
 }
 
 #[test]
@@ -435,7 +458,7 @@ fn codes_that_are_counted_are_those_of_rfc_4226_and_each_opens_one_login() {
     let mut alice = counting(0);
     for code in APPENDIX_D {
         assert_eq!(alice.verdict(code), Verdict::Accepted, "{code}");
-        let judged = alice.judged(code, 0);
+        let judged = alice.judged(code, NONE);
         assert_eq!((judged.verdict, judged.retry_after), (Verdict::AlreadyUsed, None), "{code}");
     }
     assert_eq!(alice.left(), 5);
@@ -611,14 +634,14 @@ fn where_the_settings_are_strict_the_hundredth_wrong_answer_in_a_row_disables_th
     let pair = format!("{wrong} {wrong}");
     assert_eq!(alice.verdict(&right), Verdict::Accepted);
     for typed in std::iter::repeat_n(&wrong, 50).chain(std::iter::repeat_n(&pair, 49)) {
-        let judged = alice.judged(typed, 0);
+        let judged = alice.judged(typed, NONE);
         assert_eq!((judged.verdict, judged.disabled), (Verdict::Rejected, Vec::new()));
     }
     for (typed, verdict) in [(right.as_str(), Verdict::AlreadyUsed), ("none", Verdict::Malformed)] {
         assert_eq!(alice.verdict(typed), verdict, "which is no failure");
     }
     assert_eq!(alice.record.devices[0].state, State::Active);
-    let judged = alice.judged(&wrong, 0);
+    let judged = alice.judged(&wrong, NONE);
     assert_eq!((judged.verdict, judged.disabled), (Verdict::Rejected, vec![DeviceName::new("default").unwrap()]));
     assert_eq!(alice.record.devices[0].state, State::Disabled);
     assert_eq!(alice.record.why_unusable(NOW, "sshd"), Some("strict_disabled"));
@@ -632,16 +655,17 @@ fn a_success_begins_the_count_anew_and_typos_that_are_given_back_stay_failures()
     alice.record.devices.push(device(&user("alice"), "spare", Parameters::default()));
     alice.record.devices[1].state = State::Disabled;
     let wrong = alice.wrong();
-    let guess = |alice: &mut Life, times| (0..times).for_each(|_| drop(alice.judged(&wrong, 0)));
+    let plenty = Units { known: 99, unknown: 99 };
+    let guess = |alice: &mut Life, times| (0..times).for_each(|_| drop(alice.judged(&wrong, NONE)));
     guess(&mut alice, 99);
-    assert_eq!(alice.judged(&alice.code(0), 99).verdict, Verdict::Accepted);
+    assert_eq!(alice.judged(&alice.code(0), plenty).verdict, Verdict::Accepted);
     assert_eq!(alice.left(), 1000);
     alice.record.devices[1].state = State::Active;
     guess(&mut alice, 99);
     assert_eq!(alice.record.active().count(), 2, "neither the first ninety-nine nor a disabled device's count");
     let used = alice.code(1);
-    assert_eq!(alice.judged(&used, 99).device, Some(DeviceName::new("default").unwrap()));
-    let judged = alice.judged(&wrong, 0);
+    assert_eq!(alice.judged(&used, plenty).device, Some(DeviceName::new("default").unwrap()));
+    let judged = alice.judged(&wrong, NONE);
     assert_eq!(judged.disabled, [DeviceName::new("spare").unwrap()], "the other one has opened nothing");
     assert_eq!(alice.record.active().count(), 1);
 }
@@ -651,7 +675,7 @@ fn only_devices_whose_codes_are_as_long_are_disabled() {
     let mut alice = strictly();
     alice.record.devices.push(device(&user("alice"), "long", Parameters { digits: 8, ..Parameters::default() }));
     let wrong = alice.wrong();
-    let disabled: Vec<DeviceName> = (0..100).flat_map(|_| alice.judged(&wrong, 0).disabled).collect();
+    let disabled: Vec<DeviceName> = (0..100).flat_map(|_| alice.judged(&wrong, NONE).disabled).collect();
     assert_eq!(disabled, [DeviceName::new("default").unwrap()]);
     assert_eq!(alice.verdict(&wrong), Verdict::Malformed, "the long one is asked for a long code");
 }
@@ -660,12 +684,12 @@ fn only_devices_whose_codes_are_as_long_are_disabled() {
 fn where_they_are_not_nothing_is_counted_so_that_switching_it_on_disables_nobody_at_once() {
     let mut alice = Life { policy: Policy { strict: false, ..strictly().policy }, ..Life::new() };
     let wrong = alice.wrong();
-    assert!((0..500).all(|_| alice.judged(&wrong, 0).disabled.is_empty()));
+    assert!((0..500).all(|_| alice.judged(&wrong, NONE).disabled.is_empty()));
     alice.policy.strict = true;
-    assert!((0..99).all(|_| alice.judged(&wrong, 0).disabled.is_empty()));
+    assert!((0..99).all(|_| alice.judged(&wrong, NONE).disabled.is_empty()));
     alice.policy.strict = false;
-    assert!(alice.judged(&wrong, 0).disabled.is_empty());
+    assert!(alice.judged(&wrong, NONE).disabled.is_empty());
     alice.policy.strict = true;
-    assert!(alice.judged(&wrong, 0).disabled.is_empty(), "switched off in between");
+    assert!(alice.judged(&wrong, NONE).disabled.is_empty(), "switched off in between");
     assert_eq!(alice.record.active().count(), 1);
 }

@@ -152,6 +152,21 @@ fn who_tries_a_few_guesses_on_each_of_many_accounts_is_asked_for_two_codes_by_al
     }
 }
 
+#[test]
+fn codes_that_are_not_judged_tell_nobody_behind_which_name_there_is_a_device() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("limits: {per-source: 12}\n").start();
+    let wrong = daemon.enroll("alice").wrong();
+    let stack = Stack::of(&daemon, "unjudged", "retry=1");
+    for (source, user) in [("203.0.113.9", "alice"), ("203.0.113.10", "no-such-account")] {
+        for _ in 0..20 {
+            assert_eq!(login_from(&stack, user, source, &wrong).code, PamCode::AUTH_ERR);
+        }
+        let about = json!({ "user": "somebody-else", "service": "unjudged", "rhost": source });
+        assert_eq!(daemon.call("Challenge", &about).expect("a challenge")["ask"], "one_code", "{user}");
+    }
+}
+
 /// A login from a remote host, as sshd tells it.
 fn login_from(stack: &Stack, user: &str, rhost: &str, typed: &str) -> Login {
     let login = stack.attempt(user).item(Item::Rhost, rhost).item(Item::Tty, "ssh");

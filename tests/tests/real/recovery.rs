@@ -177,6 +177,20 @@ fn where_the_settings_give_no_recovery_codes_there_are_none() {
 }
 
 #[test]
+fn what_a_decoy_has_paid_for_typos_is_not_given_back_to_whom_a_bypass_lets_in() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong();
+    let stack = Stack::of(&daemon, "refund", "");
+    assert_eq!(stack.login("alice", &[&wrong, &wrong, &wrong]).code, PamCode::MAXTRIES);
+    daemon.totpctl_json(&["disable", "alice"], "");
+    let bypass = daemon.totpctl_json(&["bypass", "alice"], "");
+    let bypass = bypass["code"].as_str().expect("a code");
+    assert_eq!(stack.login("alice", &[&wrong, &wrong, bypass]).code, PamCode::SUCCESS);
+    assert_eq!(daemon.budget("alice"), 2);
+}
+
+#[test]
 fn a_bypass_opens_as_many_logins_as_it_says_and_gives_no_hold_on_the_account() {
     let _place = world::enter();
     let daemon = Daemon::start();

@@ -30,6 +30,22 @@ fn a_verifier_asks_for_its_own_users_and_services() {
 }
 
 #[test]
+fn what_a_verifier_is_told_is_the_same_whether_its_user_has_a_device_or_not() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    let told = |typed: &str| as_vera(&daemon, "Verify", "bob", "tunnel", typed).expect("a verdict");
+    let typed = [vec!["123", "000000", "111111"], vec!["222222"; 15], vec!["123456 654321"]].concat();
+    let attempts = || -> Vec<Value> { typed.iter().map(|code| told(code)).collect() };
+    let nobody = attempts();
+    let verdicts: Vec<&Value> = nobody.iter().map(|told| &told["verdict"]).collect();
+    assert_eq!(verdicts[..2], ["malformed", "rejected"]);
+    assert_eq!((verdicts[17], verdicts[18]), (&json!("two_codes_needed"), &json!("rejected")));
+    daemon.enroll("bob");
+    assert_eq!(attempts(), nobody);
+    daemon.audited("bob", "not_enrolled");
+}
+
+#[test]
 fn a_verifier_asks_for_nobody_else_and_for_no_other_service() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
