@@ -1,6 +1,11 @@
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{JoinHandle, yield_now};
+use std::time::Duration;
 
+use super::queue::{GROUP, GROUP_BYTES, QUEUE, STUCK, take_group};
 use super::*;
 
 const WORD: Outcome = Outcome::Conflict;
