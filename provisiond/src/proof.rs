@@ -3,14 +3,14 @@
 use common::answer::Answer;
 use common::config::Settings;
 use common::device::DeviceName;
-use common::protocol::{Error, Verdict};
+use common::protocol::{Ask, Error, Verdict};
 use common::secret::SecretText;
 use common::user::UserName;
 
 use crate::bound::is_anothers_own;
 use crate::codes::Finding;
 use crate::judging::judge;
-use crate::policy::{Circumstances, Judged};
+use crate::policy::{self, Circumstances, Judged};
 use crate::record::Record;
 use crate::records::Decision;
 use crate::service::{Call, Service};
@@ -43,8 +43,8 @@ impl<T> Proven<T> {
         Self { proof: Some(Proof::default()), outcome: Err(error) }
     }
 
-    fn asked_for() -> Self {
-        Self { proof: None, outcome: Err(Error::ProofRequired) }
+    fn asked_for(ask: Ask) -> Self {
+        Self { proof: None, outcome: Err(Error::ProofRequired { ask }) }
     }
 }
 
@@ -85,13 +85,17 @@ pub(crate) fn prove<T>(
     if !call.proof {
         return changed(record, Proof::default(), None, change);
     }
-    let Some(proof) = proof else { return Decision { next: None, outcome: Proven::asked_for() } };
-    let judged = judge_proof(&record, call.user, proof, settings, moment);
+    let now = circumstances(settings, moment);
+    let Some(proof) = proof else {
+        return Decision { next: None, outcome: Proven::asked_for(policy::ask(Some(&record), &now)) };
+    };
+    let judged = judge_proof(&record, call.user, proof, settings, &now);
     let proof = Proof::from(&judged);
     match (judged.verdict, judged.next) {
         (Verdict::Accepted, Some(next)) => changed(next.clone(), proof, Some(next), change),
         (_, next) => {
-            let outcome = Proven { proof: Some(proof), outcome: Err(Error::ProofRequired) };
+            let ask = policy::ask(next.as_ref().or(Some(&record)), &now);
+            let outcome = Proven { proof: Some(proof), outcome: Err(Error::ProofRequired { ask }) };
             // Who was never enrolled leaves no trace.
             Decision { next: next.filter(|next| next.enrolled), outcome }
         }
@@ -110,18 +114,27 @@ fn changed<T>(
     Decision { next, outcome: Proven { proof: Some(proof), outcome } }
 }
 
+/// What a proof is judged by: only what opens every service proves who somebody is, and where they are nobody knows.
+fn circumstances<'a>(settings: &'a Settings, moment: &Moment) -> Circumstances<'a> {
+    let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
+    Circumstances { policy, moment, source, service: "", suspect: false }
+}
+
 /// A code of a device, a recovery code, or before the first device a ticket. A bypass proves nothing: it lets in, and
 /// whoever gave it has not given away the account.
-fn judge_proof(record: &Record, user: &UserName, proof: &SecretText, settings: &Settings, moment: &Moment) -> Judged {
+fn judge_proof(
+    record: &Record,
+    user: &UserName,
+    proof: &SecretText,
+    settings: &Settings,
+    now: &Circumstances<'_>,
+) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
-    // Only what opens every service proves who somebody is.
-    let now = Circumstances { policy, moment, source, service: "", suspect: false };
     let (judged, _) = match answer.as_ref().and_then(Answer::spare) {
         Some(code) => {
-            spare::judge(record, user, (code, spare::of_a_proof(record, &now)), Units::default(), settings, &now)
+            spare::judge(record, user, (code, spare::of_a_proof(record, now)), Units::default(), settings, now)
         }
-        None => judge(record, user, answer.as_ref(), Units::default(), settings, &now),
+        None => judge(record, user, answer.as_ref(), Units::default(), settings, now),
     };
     judged
 }

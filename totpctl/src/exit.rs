@@ -114,7 +114,7 @@ fn refusal(error: &Error) -> (&'static str, Exit) {
         Error::NoSuchDevice => ("no_such_device", Exit::NotFound),
         Error::DeviceExists => ("device_exists", Exit::Refused),
         Error::NotPending => ("not_pending", Exit::Refused),
-        Error::ProofRequired => ("proof_required", Exit::Refused),
+        Error::ProofRequired { .. } => ("proof_required", Exit::Refused),
         Error::BadParameter { .. } => ("bad_parameter", Exit::BadInput),
         Error::RecordDamaged => ("record_damaged", Exit::StoreFailed),
         Error::StoreUnavailable => ("store_unavailable", Exit::StoreFailed),
@@ -172,6 +172,8 @@ fn first_line(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use common::protocol::Ask;
+
     use super::*;
 
     #[test]
@@ -182,7 +184,7 @@ mod tests {
             (Error::NoSuchDevice, "no_such_device", 5),
             (Error::DeviceExists, "device_exists", 1),
             (Error::NotPending, "not_pending", 1),
-            (Error::ProofRequired, "proof_required", 1),
+            (Error::ProofRequired { ask: Ask::OneCode }, "proof_required", 1),
             (Error::bad("digits", "6 to 10"), "bad_parameter", 2),
             (Error::RecordDamaged, "record_damaged", 70),
             (Error::StoreUnavailable, "store_unavailable", 70),

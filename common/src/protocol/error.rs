@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{NAME, from_object};
+use super::{Ask, NAME, from_object};
 
 /// An error reply: the caller's fault, not allowed, or ours.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,12 +29,12 @@ pub enum Error {
     /// The device is not waiting for its first code.
     #[error("the device is not waiting to be confirmed: 'totpctl show' tells its state")]
     NotPending,
-    /// A current code of an active device is needed.
-    #[error(
-        "a current, unused code of an active device is needed, or a recovery code, or for the first device a ticket: type the \
-         next one, or ask an administrator"
-    )]
-    ProofRequired,
+    /// A current code of an active device is needed, or several.
+    #[error("{}", proof_required(*ask))]
+    ProofRequired {
+        /// How many codes of a device it takes.
+        ask: Ask,
+    },
     /// A parameter cannot be taken.
     #[error("{why} (parameter '{field}')")]
     BadParameter {
@@ -75,7 +75,7 @@ impl Error {
             Self::NoSuchDevice => own("NoSuchDevice"),
             Self::DeviceExists => own("DeviceExists"),
             Self::NotPending => own("NotPending"),
-            Self::ProofRequired => own("ProofRequired"),
+            Self::ProofRequired { ask } => (format!("{NAME}.ProofRequired"), serde_json::json!({ "ask": ask })),
             Self::BadParameter { field, why } => {
                 (format!("{NAME}.BadParameter"), serde_json::json!({ "field": field, "why": why }))
             }
@@ -97,7 +97,6 @@ impl Error {
             Self::NoSuchDevice,
             Self::DeviceExists,
             Self::NotPending,
-            Self::ProofRequired,
             Self::RecordDamaged,
             Self::StoreUnavailable,
             Self::TooLarge,
@@ -110,6 +109,7 @@ impl Error {
                 let BadParameter { field, why } = told(parameters);
                 Self::BadParameter { field, why }
             }
+            Some(".ProofRequired") => Self::ProofRequired { ask: told::<ProofRequired>(parameters).ask },
             Some(".Busy") => Self::busy(told::<Busy>(parameters).why),
             _ => Self::Varlink(name.to_owned()),
         }
@@ -149,4 +149,34 @@ impl Default for Busy {
 struct BadParameter {
     field: String,
     why: String,
+}
+
+#[derive(Deserialize)]
+struct ProofRequired {
+    ask: Ask,
+}
+
+impl Default for ProofRequired {
+    fn default() -> Self {
+        Self { ask: Ask::OneCode }
+    }
+}
+
+/// What proves who somebody is, and the next step.
+fn proof_required(ask: Ask) -> String {
+    let several = |number| {
+        format!(
+            "after many wrong codes one is not enough: {number} unused codes in a row of an active device are needed, or a \
+             recovery code; type the next {number} on one line, or ask an administrator"
+        )
+    };
+    match ask {
+        Ask::OneCode | Ask::Nothing => {
+            "a current, unused code of an active device is needed, or a recovery code, or for the \
+                                        first device a ticket: type the next one, or ask an administrator"
+                .to_owned()
+        }
+        Ask::TwoCodes => several("two"),
+        Ask::ThreeCodes => several("three"),
+    }
 }

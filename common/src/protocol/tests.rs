@@ -2,9 +2,13 @@ use super::*;
 
 #[test]
 fn every_error_survives_the_wire() {
-    for error in
-        [Error::busy("wait"), Error::ProofRequired, Error::bad("digits", "6 to 10"), Error::Varlink("a.b.C".into())]
-    {
+    for error in [
+        Error::busy("wait"),
+        Error::ProofRequired { ask: Ask::OneCode },
+        Error::ProofRequired { ask: Ask::ThreeCodes },
+        Error::bad("digits", "6 to 10"),
+        Error::Varlink("a.b.C".into()),
+    ] {
         let (name, parameters) = error.to_wire();
         let raw = serde_json::value::to_raw_value(&parameters).unwrap();
         assert_eq!(Error::from_wire(&name, Some(&raw)), error);

@@ -85,11 +85,18 @@ fn when_no_guesses_are_left_a_proof_is_two_codes() {
     let daemon = Daemon::start();
     let first = daemon.enroll("alice");
     let alice = |proof: &str| daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "proof": proof }));
-    (0..5).for_each(|_| assert_eq!(refusal(alice(&first.wrong())), "ProofRequired"));
+    let asked = |proof: &str| alice(proof).expect_err("no proof").1["ask"].clone();
+    (0..4).for_each(|_| assert_eq!(asked(&first.wrong()), "one_code"));
+    assert_eq!(asked(&first.wrong()), "two_codes");
     let [current, next] = first.pair();
-    assert_eq!(refusal(alice(&current)), "ProofRequired", "a single code is not judged");
-    assert!(alice(&format!("{current} {next}")).is_ok(), "and was not spent");
-    assert_eq!(refusal(alice(&format!("{current} {next}"))), "ProofRequired", "the pair was");
+    assert_eq!(asked(&current), "two_codes", "a single code is not judged");
+    let told = daemon.totpctl_as("alice", &["recovery-codes"], &format!("{current}\n"));
+    let told = String::from_utf8(told.stderr).expect("text");
+    assert!(told.contains("type the next two on one line"), "{told}");
+    let pair = format!("{current} {next}");
+    let told = daemon.totpctl_as("alice", &["recovery-codes"], &format!("{pair}\n"));
+    assert!(told.status.success(), "it was not spent: {told:?}");
+    assert_eq!(refusal(alice(&pair)), "ProofRequired", "the pair was");
 }
 
 #[test]

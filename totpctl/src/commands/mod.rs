@@ -20,7 +20,7 @@ mod show;
 mod verify;
 
 use common::client::ClientError;
-use common::protocol::{DeviceState, Error, Verdict};
+use common::protocol::{Ask, DeviceState, Error, Verdict};
 use common::secret::SecretText;
 
 use crate::cli::{Cli, Command, Export, Import};
@@ -74,13 +74,13 @@ impl Context<'_> {
     /// Makes a call for which the daemon may want a proof first. It is asked for only then: administrators need
     /// none, and which caller is one is the daemon's knowledge.
     fn with_proof<R>(&self, call: impl Fn(Option<SecretText>) -> Result<R, ClientError>) -> Result<R, Failure> {
-        match call(None) {
-            Err(ClientError::Refused(Error::ProofRequired)) => {}
+        let ask = match call(None) {
+            Err(ClientError::Refused(Error::ProofRequired { ask })) => ask,
             answer => return Ok(answer?),
-        }
-        match self.keyboard.ask(PROOF_PROMPT)? {
+        };
+        match self.keyboard.ask(proof_prompt(ask))? {
             Some(proof) => Ok(call(Some(proof))?),
-            None => Err(ClientError::Refused(Error::ProofRequired).into()),
+            None => Err(ClientError::Refused(Error::ProofRequired { ask }).into()),
         }
     }
 
@@ -112,7 +112,13 @@ fn exit_of(verdict: Verdict) -> Exit {
     if matches!(verdict, Verdict::Accepted | Verdict::Exempt) { Exit::Done } else { Exit::Refused }
 }
 
-const PROOF_PROMPT: &str = "This needs a code of an active device, a recovery code, or a ticket: ";
+fn proof_prompt(ask: Ask) -> &'static str {
+    match ask {
+        Ask::OneCode | Ask::Nothing => "This needs a code of an active device, a recovery code, or a ticket: ",
+        Ask::TwoCodes => "This needs two codes in a row of an active device, on one line, or a recovery code: ",
+        Ask::ThreeCodes => "This needs three codes in a row of an active device, on one line, or a recovery code: ",
+    }
+}
 
 #[cfg(test)]
 mod tests {
