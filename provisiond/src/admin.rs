@@ -94,7 +94,7 @@ impl Service {
                 Ok(found) => found,
                 Err(error) => return Decision { next: None, outcome: Proven::refused(error) },
             };
-            prove(record, call, proof, &settings, &moment, |record| {
+            prove(record, call, proof, &settings, &moment, |record, _| {
                 change(record, &name)?;
                 Ok(name.clone())
             })

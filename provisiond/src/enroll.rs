@@ -33,7 +33,7 @@ impl Service {
         self.may_try(call)?;
         let enrolled = self.records.change(call.access(&settings), |record| {
             let record = record.cloned().unwrap_or_else(|| Record::new(&moment));
-            prove(record, call, wish.proof.as_ref(), &settings, &moment, |record| {
+            prove(record, call, wish.proof.as_ref(), &settings, &moment, |record, _| {
                 let name = new.add_to(record, call.user, &settings, &moment)?;
                 let active = new.state == State::Active;
                 let codes = if active { first_codes(record, call.user, &settings, &moment)? } else { Vec::new() };

@@ -3,7 +3,7 @@
 use common::answer::Answer;
 use common::config::Settings;
 use common::device::DeviceName;
-use common::protocol::{Ask, Error, Verdict};
+use common::protocol::{Error, Verdict};
 use common::secret::SecretText;
 use common::user::UserName;
 
@@ -21,7 +21,7 @@ use crate::throttle::{Moment, Units};
 /// What came of a change behind a proof.
 #[must_use]
 pub(crate) struct Proven<T> {
-    /// What the proof was; `None`: there was none, and it is asked for.
+    /// What the proof was; `None`: none was looked at, and the caller is asked for what is missing.
     proof: Option<Proof>,
     outcome: Result<T, Error>,
 }
@@ -43,8 +43,9 @@ impl<T> Proven<T> {
         Self { proof: Some(Proof::default()), outcome: Err(error) }
     }
 
-    fn asked_for(ask: Ask) -> Self {
-        Self { proof: None, outcome: Err(Error::ProofRequired { ask }) }
+    /// Something is needed first, as the error says.
+    pub(crate) fn asked_for(what: Error) -> Self {
+        Self { proof: None, outcome: Err(what) }
     }
 }
 
@@ -56,8 +57,8 @@ impl From<&Judged> for Proof {
 }
 
 impl Service {
-    /// Logs what the proof was and did, and that the change was refused if it was. Who only asks whether a proof is needed has
-    /// done nothing that is worth a line.
+    /// Logs what the proof was and did, and that the change was refused if it was. Who only asks what is needed has done
+    /// nothing that is worth a line.
     pub(crate) fn proven<T>(&self, event: &'static str, call: &Call<'_>, proven: Proven<T>) -> Result<T, Error> {
         let Some(proof) = proven.proof else { return proven.outcome };
         if proof.wrong_for_free {
@@ -70,29 +71,32 @@ impl Service {
 }
 
 /// Lets `change` change the record, after a proof where the caller needs one. The proof is an attempt like any other: it
-/// is spent or charged whatever becomes of the change. Without one, nothing is.
+/// is spent or charged whatever becomes of the change. Without one, nothing is. `change` hears which device proved it.
 pub(crate) fn prove<T>(
     record: Record,
     call: &Call<'_>,
     proof: Option<&SecretText>,
     settings: &Settings,
     moment: &Moment,
-    change: impl FnOnce(&mut Record) -> Result<T, Error>,
+    change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Decision<Proven<T>> {
     if is_anothers_own(&record, call, settings) {
         return Decision { next: None, outcome: Proven::refused(Error::PermissionDenied) };
     }
     if !call.proof {
-        return changed(record, Proof::default(), None, change);
+        return changed(record, Proof::default(), None, |record| change(record, None));
     }
     let now = circumstances(settings, moment);
     let Some(proof) = proof else {
-        return Decision { next: None, outcome: Proven::asked_for(policy::ask(Some(&record), &now)) };
+        let ask = policy::ask(Some(&record), &now);
+        return Decision { next: None, outcome: Proven::asked_for(Error::ProofRequired { ask }) };
     };
     let judged = judge_proof(&record, call.user, proof, settings, &now);
     let proof = Proof::from(&judged);
     match (judged.verdict, judged.next) {
-        (Verdict::Accepted, Some(next)) => changed(next.clone(), proof, Some(next), change),
+        (Verdict::Accepted, Some(next)) => {
+            changed(next.clone(), proof, Some(next), |record| change(record, judged.device.as_ref()))
+        }
         (_, next) => {
             let ask = policy::ask(next.as_ref().or(Some(&record)), &now);
             let outcome = Proven { proof: Some(proof), outcome: Err(Error::ProofRequired { ask }) };

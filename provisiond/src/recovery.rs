@@ -32,7 +32,7 @@ impl Service {
             let Some(record) = record.filter(|record| record.enrolled) else {
                 return Decision { next: None, outcome: Proven::refused(Error::NoSuchUser) };
             };
-            prove(record.clone(), call, wish.proof.as_ref(), &settings, &moment, |record| {
+            prove(record.clone(), call, wish.proof.as_ref(), &settings, &moment, |record, _| {
                 renew(record, call.user, &settings, &moment)
             })
         });

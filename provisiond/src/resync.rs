@@ -18,7 +18,8 @@ use crate::source::Source;
 use crate::throttle::Moment;
 
 impl Service {
-    /// `Resync`: the codes are used up, and open nothing. Who acts for their own sake proves first who they are.
+    /// `Resync`: the codes are used up, and open nothing. Who acts for their own sake proves first who they are, by anything
+    /// but the device itself: its codes lie before the two, or use them up. Without codes it says what is needed.
     ///
     /// # Errors
     /// [`Error`].
@@ -27,11 +28,22 @@ impl Service {
         let name = wish.device.as_deref().map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?;
         let answer = Answer::parse(&wish.codes);
         self.may_try(call)?;
-        let proven = self.records.change(call.access(&settings), |record| match record {
-            Some(record) => prove(record.clone(), call, wish.proof.as_ref(), &settings, &moment, |record| {
-                resynced(record, name.as_ref(), answer.as_ref(), call, &settings, moment)
-            }),
-            None => Decision { next: None, outcome: Proven::refused(Error::NoSuchUser) },
+        let proven = self.records.change(call.access(&settings), |record| {
+            let found =
+                record.ok_or(Error::NoSuchUser).and_then(|record| Ok((record, active_device(record, name.as_ref())?)));
+            let (record, name) = match found {
+                Ok(found) => found,
+                Err(error) => return Decision { next: None, outcome: Proven::refused(error) },
+            };
+            if wish.codes.is_empty() && (wish.proof.is_some() || !call.proof) {
+                return Decision { next: None, outcome: Proven::asked_for(Error::bad("codes", NO_CODES)) };
+            }
+            prove(record.clone(), call, wish.proof.as_ref(), &settings, &moment, |record, by| {
+                if by == Some(&name) {
+                    return Err(Error::bad("proof", ITS_OWN_CODE));
+                }
+                resynced(record, &name, answer.as_ref(), call, &settings, moment)
+            })
         });
         let proven = proven.map_err(|failure| self.failure(&failure, call))?;
         let (device, resynced) = self.proven("resync", call, proven)?;
@@ -57,21 +69,20 @@ impl Service {
 
 fn resynced(
     record: &mut Record,
-    name: Option<&DeviceName>,
+    name: &DeviceName,
     answer: Option<&Answer>,
     call: &Call<'_>,
     settings: &Settings,
     moment: Moment,
 ) -> Result<(DeviceName, Resynced), Error> {
-    let name = active_device(record, name)?;
     if !clock::can_be(moment.now) {
-        return Ok((name, Resynced::unlearned(Verdict::Refused, Some(CLOCK_BEFORE_BUILD))));
+        return Ok((name.clone(), Resynced::unlearned(Verdict::Refused, Some(CLOCK_BEFORE_BUILD))));
     }
-    let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
+    let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
     let key = device.key(call.user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
     let now = Circumstances { policy: &settings.policy, moment, source: Source::Untold, service: "", suspect: false };
-    let resynced = resync::judge(record, &name, &key, answer, call.caller.role != Role::Own, &now);
-    Ok((name, resynced))
+    let resynced = resync::judge(record, name, &key, answer, call.caller.role != Role::Own, &now);
+    Ok((name.clone(), resynced))
 }
 
 /// The active device of that name, or the only active one.
@@ -87,3 +98,7 @@ fn active_device(record: &Record, name: Option<&DeviceName>) -> Result<DeviceNam
         _ => Err(Error::NoSuchDevice),
     }
 }
+
+const NO_CODES: &str = "type two codes that the device shows one after the other";
+const ITS_OWN_CODE: &str = "a code of the device itself proves nothing here: type a recovery code, or a code of another device; without \
+                            either, log in with two codes in a row, which finds it again as far as ten codes away";

@@ -179,6 +179,38 @@ fn people_prove_who_they_are_and_run_out_of_tries() {
 }
 
 #[test]
+fn a_code_of_the_device_itself_proves_nothing_and_what_does_is_said() {
+    let _place = world::enter();
+    let scene = Scene::slow_by(0);
+    let daemon = &scene.daemon;
+    let fresh = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
+    let found = fresh["recovery_codes"][0].as_str().expect("a code");
+    let [before, current, next] = [-30, 0, 30].map(|seconds| scene.code(seconds));
+    let wish = json!({ "codes": [current, next], "proof": before });
+    let refused = daemon.call_as(&Who::user("alice"), "Resync", &wish).unwrap_err();
+    assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("proof")), "{refused:?}");
+    assert!(refused.1["why"].as_str().expect("a sentence").contains("a recovery code"), "{refused:?}");
+    daemon.log.wait_for(&["event=resync", " user=alice ", " refused=BadParameter "]);
+    let again = daemon.totpctl_as("alice", &["--json", "resync", "alice"], &format!("{current} {next}\n{found}\n"));
+    assert!(again.status.success(), "{again:?}");
+    assert_eq!(daemon.log.with(&["event=resync"]).len(), 2, "what is only asked is in no log");
+}
+
+#[test]
+fn nobody_types_for_a_device_that_is_not_there() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    daemon.enroll("alice");
+    let asked = ["resync", "alice", "--device", "lost"];
+    for output in [daemon.totpctl(&asked, ""), daemon.totpctl_as("alice", &asked, "")] {
+        assert_eq!(output.status.code(), Some(5), "{output:?}");
+    }
+    let asked = daemon.totpctl(&["resync", "alice"], "");
+    assert_eq!(asked.status.code(), Some(2), "the codes did not come: {asked:?}");
+    assert!(daemon.log.with(&["event=resync", " verdict="]).is_empty());
+}
+
+#[test]
 fn which_device_it_is_has_to_be_clear() {
     let _place = world::enter();
     let daemon = Daemon::start();

@@ -197,7 +197,7 @@ impl Play<'_> {
             "SetState" => json!({ "device": "spare", "state": "disabled" }),
             "Revoke" => json!({ "device": "spare" }),
             "RenameDevice" => json!({ "device": "spare", "name": "other" }),
-            "Resync" => json!({ "device": "main", "codes": [self.devices.main.code(), self.devices.main.code_at(1)] }),
+            "Resync" => json!({ "device": "spare", "codes": [self.devices.main.code(), self.devices.main.code_at(1)] }),
             "RenameUser" => json!({ "new": "somebody-else" }),
             "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),

@@ -78,10 +78,12 @@ impl Context<'_> {
             Err(ClientError::Refused(Error::ProofRequired { ask })) => ask,
             answer => return Ok(answer?),
         };
-        match self.keyboard.ask(proof_prompt(ask))? {
-            Some(proof) => Ok(call(Some(proof))?),
-            None => Err(ClientError::Refused(Error::ProofRequired { ask }).into()),
-        }
+        Ok(call(Some(self.proof(proof_prompt(ask), ask)?))?)
+    }
+
+    /// Asks for a proof, which must come.
+    fn proof(&self, prompt: &str, ask: Ask) -> Result<SecretText, Failure> {
+        self.keyboard.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
     }
 
     /// Asks for a code, which must come.

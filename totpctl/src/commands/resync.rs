@@ -1,7 +1,7 @@
 //! `resync`: two codes in a row tell where a device is whose clock, or counter, is too far off for a login.
 
-use common::protocol::Resync;
-use common::secret::SecretText;
+use common::client::ClientError;
+use common::protocol::{Ask, Error, Resync, ResyncReply};
 
 use super::verify::TWO_CODES;
 use super::{Context, exit_of};
@@ -10,13 +10,34 @@ use crate::exit::{Exit, Failure};
 
 /// Reads the codes, and tells what came of them.
 pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
-    let names = target.names()?;
-    let typed = context.code(TWO_CODES)?;
-    let reply = context.with_proof(|proof| {
-        let (user, device) = names.clone();
-        let codes = vec![SecretText::typed(typed.expose().as_bytes())];
-        context.daemon.call(&Resync { user, device, codes, proof })
-    })?;
-    context.screen.result(&reply)?;
+    let (user, device) = target.names()?;
+    let call = |codes, proof| context.daemon.call(&Resync { user: user.clone(), device: device.clone(), codes, proof });
+    // Before anybody types: whether there is such a device, and whether it takes a proof.
+    let (codes, proof) = match call(Vec::new(), None) {
+        Err(ClientError::Refused(Error::BadParameter { field, .. })) if field == "codes" => {
+            (context.code(TWO_CODES)?, None)
+        }
+        Err(ClientError::Refused(Error::ProofRequired { ask })) => {
+            (context.code(TWO_CODES_FIRST)?, Some(context.proof(proof_prompt(ask), ask)?))
+        }
+        answer => return shown(context, &answer?),
+    };
+    shown(context, &call(vec![codes], proof)?)
+}
+
+fn shown(context: &Context<'_>, reply: &ResyncReply) -> Result<Exit, Failure> {
+    context.screen.result(reply)?;
     Ok(exit_of(reply.verdict))
 }
+
+fn proof_prompt(ask: Ask) -> &'static str {
+    match ask {
+        Ask::OneCode | Ask::Nothing => "A recovery code, or a code of another active device: ",
+        Ask::TwoCodes => "A recovery code, or two codes in a row of another active device, on one line: ",
+        Ask::ThreeCodes => "A recovery code, or three codes in a row of another active device, on one line: ",
+    }
+}
+
+/// The proof's code would run out while two others are typed. Who has none is told before typing anything.
+const TWO_CODES_FIRST: &str = "Besides two codes this needs a recovery code, or a code of another active device.
+The device's current code and the one after it, on one line: ";
