@@ -1,30 +1,23 @@
-//! Recovery codes, bypasses and tickets as they are kept: hashes, under a key of the record's own. Pure: time is an
-//! argument.
+//! Recovery codes, bypasses and tickets: given, tried, used up. Pure: time is an argument.
 //!
-//! ```text
-//! code key   32 random bytes, sealed like a device's key, of the kind "codes"
-//! hash       HMAC-SHA256(code key, length-prefixed: purpose, code), its first 16 bytes
-//! ```
-//! Who reads the store without the application secrets has no code key, and nothing to try codes against; so a bypass of
-//! forty bits is safe there as well. Sixteen bytes are enough: nobody chooses codes, so two that share a hash are of no
-//! use, and a wrong code meets one of ten hashes with odds of 1 in 2^124, far below those of a right guess. The purpose
-//! keeps a ticket from being a recovery code.
+//! They are kept as hashes, under a key of the record's own: see [`hashed`].
+
+mod hashed;
+mod kept;
 
 use std::time::Duration;
 
-use common::enckey::{Binding, CannotOpen, Enckey, length_prefixed};
+use common::enckey::{Binding, CannotOpen, Enckey};
 use common::recovery::{MAX_CODES, Recovery};
 use common::secret::{Key, SecretText};
 use common::secrets::Secrets;
 use common::spare::SpareCode;
 use common::totp::{Algorithm, Parameters};
 use common::user::UserName;
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
+use self::hashed::{BYPASS, RECOVERY, TICKET, draw, hash, random};
+use self::kept::{Bypass, RecoveryCodes, Timed, after};
 use crate::record::CannotMake;
 use crate::throttle::Moment;
 
@@ -36,34 +29,6 @@ pub struct Codes {
     bypass: Option<Bypass>,
     ticket: Option<Timed>,
 }
-
-/// Those that are left of one printed sheet. Of these and all others it is known since a trusted second what was used.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct RecoveryCodes {
-    hashes: Vec<Hash>,
-    known_since: u64,
-    until: Option<u64>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Bypass {
-    code: Timed,
-    uses: u8,
-    /// Wrong ones that it still bears.
-    tries: u8,
-}
-
-/// A code that is good from one Unix second until before another, and no longer by trusted seconds either.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Timed {
-    hash: Hash,
-    known_since: u64,
-    from: u64,
-    until: u64,
-    until_tick: u64,
-}
-
-type Hash = [u8; 16];
 
 /// What a code is tried for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,8 +143,8 @@ impl Codes {
     pub fn try_code(&mut self, key: &Key, code: &SpareCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
         let [recovery, bypass, ticket] = [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
         let recovery = self.recovery.find(&recovery?);
-        let bypass = is(self.bypass.as_ref().map(|bypass| &bypass.code), &bypass?);
-        let ticket = is(self.ticket.as_ref(), &ticket?);
+        let bypass = Timed::is(self.bypass.as_ref().map(|bypass| &bypass.code), &bypass?);
+        let ticket = Timed::is(self.ticket.as_ref(), &ticket?);
         match purpose {
             Purpose::Login | Purpose::LoginOutOfBounds if bypass => self.use_bypass(moment),
             Purpose::Login | Purpose::Proof if recovery.is_some() => self.recovery.take(recovery?, moment),
@@ -239,98 +204,18 @@ impl Codes {
     }
 }
 
-impl RecoveryCodes {
-    /// Where the code is.
-    fn find(&self, wanted: &Hash) -> Option<usize> {
-        let look = |found, slot| if is_hash(self.hashes.get(slot), wanted) { Some(slot) } else { found };
-        (0..usize::from(MAX_CODES)).fold(None, look)
-    }
-
-    fn take(&mut self, at: usize, moment: &Moment) -> Option<Finding> {
-        if let Some(why_not) = self.why_not(moment) {
-            return Some(why_not);
-        }
-        self.hashes.remove(at);
-        Some(Finding::RecoveryCode(self.hashes.len()))
-    }
-
-    /// They are good while the clock is before their end, wherever it was when they were given.
-    fn why_not(&self, moment: &Moment) -> Option<Finding> {
-        why_not(self.known_since, self.until.is_none_or(|until| moment.now < until), moment)
-    }
-}
-
-impl Timed {
-    fn new(hash: Option<Hash>, valid_for: Duration, moment: &Moment) -> Result<Self, CannotMake> {
-        let (until, until_tick) = (after(moment.now, valid_for), after(moment.tick, valid_for));
-        let (hash, known_since, from) = (hash.ok_or(CannotMake)?, moment.stamp(), moment.now);
-        Ok(Self { hash, known_since, from, until, until_tick })
-    }
-
-    /// A clock that is set back revives nothing: trusted seconds go on, and before the beginning there is nothing.
-    fn why_not(&self, moment: &Moment) -> Option<Finding> {
-        let in_time = (self.from..self.until).contains(&moment.now) && moment.tick < self.until_tick;
-        why_not(self.known_since, in_time, moment)
-    }
-
-    fn good_until(&self, moment: &Moment) -> Option<u64> {
-        self.why_not(moment).is_none().then_some(self.until)
-    }
-}
-
-/// Whatever was given before a roll-back of the store may have been used in the part of the past that the store has lost.
-fn why_not(known_since: u64, in_time: bool, moment: &Moment) -> Option<Finding> {
-    if moment.has_lost(known_since) { Some(Finding::Doubtful) } else { (!in_time).then_some(Finding::Expired) }
-}
-
-fn is(timed: Option<&Timed>, wanted: &Hash) -> bool {
-    is_hash(timed.map(|timed| &timed.hash), wanted)
-}
-
-/// Compares with something even where there is nothing.
-fn is_hash(stored: Option<&Hash>, wanted: &Hash) -> bool {
-    let same: bool = stored.unwrap_or(&[0; 16]).ct_eq(wanted).into();
-    same & stored.is_some()
-}
-
-fn hash(key: &Key, purpose: &[u8], code: &SpareCode) -> Option<Hash> {
-    let mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
-    let mac = mac.chain_update(length_prefixed(&[purpose, code.expose().as_bytes()])).finalize().into_bytes();
-    mac.first_chunk().copied()
-}
-
-/// A code of so many random bytes. One in ten thousand short ones could be misread as digits.
-fn draw<const BYTES: usize>() -> Result<SpareCode, CannotMake> {
-    let drawn = (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| SpareCode::from_random(&*bytes)).transpose());
-    drawn.unwrap_or(Err(CannotMake))
-}
-
-fn random<const BYTES: usize>() -> Result<Zeroizing<[u8; BYTES]>, CannotMake> {
-    let mut bytes = Zeroizing::new([0; BYTES]);
-    getrandom::fill(&mut *bytes).map_err(|_| CannotMake)?;
-    Ok(bytes)
-}
-
-fn after(now: u64, span: Duration) -> u64 {
-    now.saturating_add(span.as_secs())
-}
-
 /// The code key's place: it belongs to the user, and to no device.
 fn binding(user: &UserName) -> Binding<'_> {
     let parameters = Parameters { alg: Algorithm::Sha256, digits: 0, period: 0 };
     Binding { user, device: &[0; 16], kind: "codes", parameters }
 }
 
-const RECOVERY: &[u8] = b"recovery";
-const BYPASS: &[u8] = b"bypass";
-const TICKET: &[u8] = b"ticket";
 /// Bytes of the code key.
 const CODE_KEY: usize = 32;
 /// Random bytes of a recovery code and of a ticket: eighty bits, which nobody guesses.
 const LONG: usize = 10;
 /// Random bytes of a bypass: forty bits, with few tries.
 const SHORT: usize = 5;
-const MAX_DRAWS: u32 = 100;
 /// Wrong codes that a bypass bears.
 const BYPASS_TRIES: u8 = 5;
 

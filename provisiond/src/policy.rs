@@ -2,20 +2,21 @@
 //!
 //! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
 
+mod matching;
+mod price;
 pub mod resync;
 pub mod spare;
 
-use std::ops::RangeInclusive;
-
-use common::answer::{Answer, Code};
+use common::answer::Answer;
 use common::config::Policy;
 use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
 use common::secret::Key;
 
+use self::matching::{Match, Standing, comparable, horizon, matches_of};
+use self::price::{affordable, codes_needed, dearest_guess, price, series};
 use crate::clock::mark::{Doubt, Doubted};
 use crate::codes::Finding;
-use crate::counter;
 use crate::drift::Drift;
 use crate::record::{Device, Record};
 use crate::source::Source;
@@ -118,92 +119,6 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now:
     }
 }
 
-/// A place where the answer is right: the steps, or counters, that it would spend, and whether it may.
-struct Match {
-    device: DeviceName,
-    steps: Vec<u64>,
-    standing: Standing,
-}
-
-/// The best first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    Fresh,
-    Quarantined,
-    Spent,
-}
-
-/// Codes that the device cannot have shown, or that are too few, are found nowhere, in the same time.
-fn matches_of(device: &Device, key: &Key, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Vec<Match> {
-    let codes = comparable(device, answer, needed).unwrap_or_default();
-    let later = (codes.len() as u64).saturating_sub(1);
-    let found = device.parameters.find(key, &codes, searched(device, answer.is_several(), later, now)).into_iter();
-    found
-        .map(|first| {
-            let steps: Vec<u64> = (first..=first.saturating_add(later)).collect();
-            Match { standing: standing(device, &steps, now), device: device.name.clone(), steps }
-        })
-        .collect()
-}
-
-/// The codes of the answer, if the device can have shown them and they are enough.
-fn comparable(device: &Device, answer: &Answer, needed: usize) -> Option<Vec<Code>> {
-    answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed)
-}
-
-/// Where the first code may stand, when `later` ones follow it.
-fn searched(device: &Device, several: bool, later: u64, now: &Circumstances<'_>) -> RangeInclusive<u64> {
-    let reach = if several { SERIES_REACH } else { now.policy.window };
-    match device.kind {
-        Kind::Totp => {
-            let step = shown(device, now.moment.now);
-            step.saturating_sub(reach)..=step.saturating_add(reach).saturating_sub(later)
-        }
-        // As many positions as of a clock's: a guess has the same odds, and the same price.
-        Kind::Hotp => {
-            counter::searched(&device.spent, later.saturating_add(1), reach.saturating_mul(2).saturating_add(1))
-        }
-    }
-}
-
-fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) -> Standing {
-    if device.kind == Kind::Hotp {
-        return standing_of_counters(device, steps, now);
-    }
-    let horizon = horizon(device, now);
-    if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
-        return Standing::Spent;
-    }
-    // Codes of before may have been used in a time that the clock hides, or that the store has lost.
-    let doubt = now.moment.doubt;
-    let doubtful = doubt.map(|doubt| shown(device, doubt.at).saturating_add(now.policy.window));
-    match doubtful {
-        Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
-        _ => Standing::Fresh,
-    }
-}
-
-/// Nobody knows how far a device had counted in the part of the past that the store has lost.
-fn standing_of_counters(device: &Device, counters: &[u64], now: &Circumstances<'_>) -> Standing {
-    if !counters.iter().all(|counter| counter::accepts(&device.spent, *counter)) {
-        Standing::Spent
-    } else if now.moment.has_lost(device.known_since) {
-        Standing::Quarantined
-    } else {
-        Standing::Fresh
-    }
-}
-
-/// The latest step that anyone may use now.
-fn horizon(device: &Device, now: &Circumstances<'_>) -> u64 {
-    shown(device, now.moment.now).saturating_add(now.policy.window)
-}
-
-/// The step that the device shows at `time`, as far as its clock is known: the middle of the window.
-fn shown(device: &Device, time: u64) -> u64 {
-    device.drift.shown_at(device.parameters.step_at(time))
-}
-
 fn accept(record: &Record, found: &Match, refund: Units, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&found.device) {
@@ -274,63 +189,8 @@ fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'
     Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
 
-/// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full
-/// pool and is paid off with time, rather than never be possible.
-fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -> bool {
-    if now.suspect {
-        return false;
-    }
-    let left = record.pool(now.source, now.moment.now).budget.left(now.policy, &now.moment);
-    price == 0 || (left > 0 && left >= price.min(now.policy.budget))
-}
-
-/// What is asked for when a single code will not do. Three codes only where all of them are soon there.
-fn series(record: &Record, now: &Circumstances<'_>) -> Ask {
-    let quick = usable(record, now).all(|device| device.parameters.period <= QUICK_PERIOD);
-    let pool = record.pool(now.source, now.moment.now);
-    if quick && pool.series.are_too_many(&now.moment) { Ask::ThreeCodes } else { Ask::TwoCodes }
-}
-
-/// How many codes an answer of this kind must hold. What makes a pair too few does so while single codes are judged, too:
-/// whoever guesses pairs would otherwise leave one unit in the pool.
-fn codes_needed(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> usize {
-    match (answer.is_several(), series(record, now)) {
-        (false, _) => 1,
-        (true, Ask::ThreeCodes) => 3,
-        (true, Ask::OneCode | Ask::TwoCodes | Ask::Nothing) => 2,
-    }
-}
-
-/// One unit for each three positions compared, begun or whole: with one device and the usual window, one.
-fn price(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> u32 {
-    units(record, |digits| answer.codes(digits).is_some(), now)
-}
-
-/// What the dearest single code of this user would cost. Nobody knows which device the person has at hand: whoever is asked
-/// for one code must not be told afterwards that it takes two.
-fn dearest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
-    record
-        .lengths_of_codes(now.moment.now, now.service)
-        .into_iter()
-        .map(|length| units(record, |digits| digits == length, now))
-        .max()
-        .unwrap_or(0)
-}
-
-/// What it costs to compare a single code with every usable device whose codes are as long.
-fn units(record: &Record, fits: impl Fn(u8) -> bool, now: &Circumstances<'_>) -> u32 {
-    let devices = usable(record, now).filter(|device| fits(device.parameters.digits)).count() as u64;
-    let positions = now.policy.window.saturating_mul(2).saturating_add(1).saturating_mul(devices);
-    u32::try_from(positions.div_ceil(POSITIONS_PER_UNIT)).unwrap_or(u32::MAX)
-}
-
-/// Consecutive codes are searched for this many steps to either side, which also finds a device whose clock is off.
-const SERIES_REACH: u64 = 10;
-const POSITIONS_PER_UNIT: u64 = 3;
 /// Steps after a clock or store event in which nothing is learned of a device's clock.
 const UNSURE: u64 = 2;
-/// Seconds. Three codes of a slower device take longer than a login may.
-const QUICK_PERIOD: u32 = 30;
 
 #[cfg(test)]
 mod tests;

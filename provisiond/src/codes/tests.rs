@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 
+use super::hashed::Hash;
 use super::*;
 use crate::record::tests::{secrets, user};
 

@@ -10,7 +10,8 @@ use common::device::{DeviceName, Kind};
 use common::protocol::Verdict;
 use common::secret::Key;
 
-use super::{Circumstances, Standing, doubted, is_a_measure, standing};
+use super::matching::{Standing, standing};
+use super::{Circumstances, doubted, is_a_measure};
 use crate::clock::mark::Doubted;
 use crate::counter;
 use crate::record::{Device, Record};
