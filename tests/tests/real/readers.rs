@@ -45,6 +45,18 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
     assert_eq!(addresses(&daemon), ["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"]);
 }
 
+#[test]
+fn fail2ban_believes_the_journal_and_not_the_writer_about_who_wrote_a_line() {
+    let filter = fs::read_to_string(packaging("fail2ban/filter.d/pam-totp.conf")).expect("the filter");
+    let matches = filter.lines().find_map(|line| line.strip_prefix("journalmatch = ")).expect("a match");
+    // One of those that `+` stands between is enough, so each must hold what nobody else can write.
+    for one in matches.split(" + ") {
+        let unit =
+            one.split(' ').find_map(|field| field.strip_prefix("_SYSTEMD_UNIT=")).expect("the journal's own word");
+        assert!(packaging("systemd").join(unit).exists(), "{unit}");
+    }
+}
+
 /// Whom fail2ban finds in the daemon's lines, as they stand in the system's log.
 fn addresses(daemon: &Daemon) -> Vec<String> {
     let lines = daemon.log.text();
