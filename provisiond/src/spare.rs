@@ -75,7 +75,7 @@ pub(crate) fn reason(finding: Finding) -> Option<&'static str> {
     match finding {
         Finding::RecoveryCode(_) | Finding::Bypass(_) | Finding::Ticket => None,
         Finding::BypassGone => Some("bypass_gone"),
-        Finding::Expired => Some("expired"),
+        Finding::Expired => Some("bypass_expired"),
         Finding::Doubtful => Some("given_before_roll_back"),
     }
 }

@@ -97,9 +97,9 @@ fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String
             "the record, or this machine's clock, cannot be trusted now; 'totpctl status' and the daemon's log say why"
                 .to_owned()
         }
-        Verdict::Busy => format!(
-            "too many attempts for {name}: try again in a moment, or after twenty wrong ones of your own within an hour"
-        ),
+        Verdict::Busy => {
+            format!("too many attempts for {name}: try again in a moment; if twenty of your own were wrong, in an hour")
+        }
     }
 }
 

@@ -63,6 +63,27 @@ fn a_device_counts_between_its_days() {
 }
 
 #[test]
+fn what_is_advised_about_a_device_past_its_last_day_helps_and_nothing_else_does() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let stack = Stack::of(&daemon, "bounds-advice", "retry=1");
+    let code = enroll(&daemon, &["--until", "2020-01-01"]).code();
+    let codes = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
+    let recovery = codes["recovery_codes"][0].as_str().expect("a code");
+    for refused in [&code, recovery] {
+        assert_eq!(stack.login("alice", &[refused]).code, PamCode::AUTH_ERR);
+    }
+    let why = String::from_utf8(daemon.totpctl(&["why", "alice"], "").stdout).expect("text");
+    for advised in ["past its last day", "totpctl restrict", "--lift", "totpctl bypass"] {
+        assert!(why.contains(advised), "{why}");
+    }
+    let bypass = daemon.call("Bypass", &json!({ "user": "alice" })).expect("a bypass");
+    assert_eq!(stack.login("alice", &[bypass["code"].as_str().expect("a code")]).code, PamCode::SUCCESS);
+    daemon.totpctl_json(&["restrict", "alice", "--lift"], "");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
 fn who_was_enrolled_is_not_let_by_when_the_last_device_has_run_out() {
     let _place = world::enter();
     let daemon = Daemon::start();

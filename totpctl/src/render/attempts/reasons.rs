@@ -22,7 +22,7 @@ fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
     match (attempt.judged(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
         ("rejected", _, Some(skew)) => Some(another_time(skew)),
-        (_, Some(reason), _) => Some(of_reason(reason).map_or_else(|| of_unknown(reason), str::to_owned)),
+        (_, Some(reason), _) => Some(of_reason(reason)),
         ("rejected", ..) => told(
             "no device of this user shows that code at about this time: it was mistyped, or belongs to another account",
         ),
@@ -61,16 +61,28 @@ fn another_time(skew: i64) -> String {
     let (when, wrong) = if skew < 0 { (format!("{span} ago"), "slow") } else { (format!("in {span}"), "fast") };
     let was = if skew < 0 { "was" } else { "will be" };
     let late = if (-LATE..0).contains(&skew) { "it was typed late, or " } else { "" };
-    let pair = if skew.abs() <= PAIR_REACH {
-        "; until then two codes in a row, typed in one line, let in, and the difference is remembered"
-    } else {
-        ""
+    let pair = match skew.unsigned_abs() {
+        off if off <= REMEMBERED => {
+            "; until then two codes in a row, typed in one line, let in, and the difference is remembered"
+        }
+        off if off <= PAIR_REACH => "; until then two codes in a row, typed in one line, let in each time",
+        _ => "",
     };
     format!("the code {was} right {when}: {late}the clock of the phone is {wrong}; set it to automatic time{pair}")
 }
 
-/// What the log's word means, if it is known here.
-fn of_reason(reason: &str) -> Option<&'static str> {
+/// What the log's word means.
+fn of_reason(reason: &str) -> String {
+    let unfit = match reason {
+        "not_yet_valid" => "the first day of the user's device has not come",
+        "expired" => "the user's device is past its last day",
+        "not_for_this_service" => "the user's device is for other services",
+        reason => return of_known(reason).map_or_else(|| of_unknown(reason), str::to_owned),
+    };
+    format!("{unfit}, {OUT_OF_BOUNDS}")
+}
+
+fn of_known(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "clock_before_build" => "this machine's clock says a time before the program was built: set the clock",
         "clock_event" => {
@@ -85,10 +97,7 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
              ones: totpctl recovery-codes"
         }
-        "expired" => {
-            "the code, or the user's device, is past its last day; to see which: totpctl show; for new codes: totpctl \
-             recovery-codes, or totpctl bypass"
-        }
+        "bypass_expired" => "it was a bypass whose time is over; to give another: totpctl bypass",
         "bypass_gone" => "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass",
         "store" | "store_too_slow" => {
             "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
@@ -104,8 +113,6 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "the application secret that this user's record needs is missing: put it back into the secrets file"
         }
         "unknown_record_version" => "a newer provisiond has written this user's record: install that version again",
-        "not_yet_valid" => "the device does not count yet: look at its dates with 'totpctl show'",
-        "not_for_this_service" => "the device is for other services only: look at it with 'totpctl show'",
         "no_answer_from_name_service" => {
             "the name service did not answer, so the name may be another spelling of a user's: see to it, then try again"
         }
@@ -118,7 +125,10 @@ fn of_reason(reason: &str) -> Option<&'static str> {
             "the account has another uid than when its device became active. If it is another person's now: totpctl \
              forget; if it is the same person's: enrol a device as an administrator"
         }
-        "too_many_wrong_pairs" => "that process was wrong too often within an hour: wait",
+        "too_many_wrong_pairs" => {
+            "what asked was wrong too often: twenty times within an hour, or, if it is a verifier, ten times within a second; \
+             it has to wait as long"
+        }
         _ => return None,
     })
 }
@@ -129,8 +139,14 @@ fn of_unknown(reason: &str) -> String {
 
 /// Seconds that somebody may take to type a code.
 const LATE: i64 = 120;
+/// Seconds that the daemon remembers a device's clock to be off by, at most: four steps of thirty.
+const REMEMBERED: u64 = 120;
 /// Seconds to either side in which a pair of codes is searched for: ten steps of thirty seconds.
-const PAIR_REACH: i64 = 300;
+const PAIR_REACH: u64 = 300;
+
+/// What helps whose devices do not count.
+const OUT_OF_BOUNDS: &str = "and while none counts, recovery codes do not either; to let it count: totpctl restrict --lift; to \
+                             let in once: totpctl bypass";
 
 #[cfg(test)]
 mod tests {
@@ -177,6 +193,20 @@ mod tests {
     }
 
     #[test]
+    fn whose_device_does_not_count_is_told_what_helps() {
+        for (reason, what) in [
+            ("expired", "the user's device is past its last day"),
+            ("not_yet_valid", "the first day of the user's device has not come"),
+            ("not_for_this_service", "the user's device is for other services"),
+        ] {
+            let told = meaning(&attempt("disabled", Some(reason), None), "alice").unwrap();
+            assert_eq!(told, format!("{what}, {OUT_OF_BOUNDS}"));
+        }
+        let bypass = meaning(&attempt("rejected", Some("bypass_expired"), None), "alice").unwrap();
+        assert!(bypass.ends_with("to give another: totpctl bypass"), "{bypass}");
+    }
+
+    #[test]
     fn how_far_the_clock_is_off_is_said() {
         let told = |skew| meaning(&attempt("rejected", None, Some(skew)), "alice").unwrap();
         assert_eq!(
@@ -188,7 +218,10 @@ mod tests {
             "the code will be right in 1 h 5 min: the clock of the phone is fast; set it to automatic time"
         );
         assert!(told(-60).starts_with("the code was right 1 min ago: it was typed late, or the clock"));
-        assert!(told(240).contains("in 4 min: the clock") && told(240).contains("two codes in a row"));
+        assert!(told(120).contains("in 2 min: the clock") && told(120).ends_with("and the difference is remembered"));
+        assert!(
+            told(240).ends_with("automatic time; until then two codes in a row, typed in one line, let in each time")
+        );
     }
 
     #[test]
