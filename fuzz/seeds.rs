@@ -33,6 +33,7 @@ fn main() -> Outcome {
     seed(&corpus, "settings", "shipped", &shipped)?;
     seed(&corpus, "settings", "everything", &shipped.replace("    # ", "    ").replace("  # ", "  "))?;
     seed(&corpus, "settings", "lineage", LINEAGE)?;
+    seed(&corpus, "settings", "rules", RULES)?;
     for (name, typed) in [
         ("one", "123 456"),
         ("two", "123-456 654-321"),
@@ -68,6 +69,19 @@ const LINEAGE: &str = "AUTHC_CONFIG:
                 1479568656:  9xEF7DRojqkJLUENWmOoF3ZCWz3kFHylDCES92dSvYV
 policy: {window: 0, budget: 7, refill: 2h, strict: true}
 provisiond: {admin_group: wheel, store: {sled: {path: /srv/store, cache_mib: 8}}}
+";
+const RULES: &str = "rules:
+- name: lan
+  from: [192.0.2.0/24, '2001:db8::/32', local]
+  services: sshd
+  hours: ['mon-fri 08:00-18:00', sat]
+- {name: backup, users: [backup], groups: robots}
+- name: nothing
+  users:
+  from: ~
+roll-out: {observe: true, enforce-after: {staff: 2026-12-01, everybody: 2027-01-15}}
+grace: {same-source: {for: 12h, services: [sshd]}, same-host: {for: 5m, services: sudo}}
+unknown-users: skip
 ";
 const CALLS: &str =
     "{\"method\":\"org.pamtotp.Provision.Status\",\"parameters\":{}}\0{\"method\":\"a.b\",\"more\":true}\0{";

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::rules::{Several, service};
+use crate::given::Several;
+use crate::rules::service;
 use crate::span::Span;
 
 /// The section `grace`.
@@ -62,8 +63,7 @@ impl RawPeriod {
         if span.is_zero() || span > LONGEST {
             return Err("an accepted code counts for 1 second to 30 days".to_owned());
         }
-        let services = services.check("services", service)?;
-        if services.is_empty() { Err("name its 'services'".to_owned()) } else { Ok(Period { span, services }) }
+        Ok(Period { span, services: services.check("services", service)? })
     }
 }
 
@@ -99,7 +99,7 @@ mod tests {
             ("{same-host: {for: 31d, services: [sudo]}}", "'same-host': an accepted code counts for"),
             ("{same-host: {for: 5m}}", "services"),
             ("{same-host: {for: 5m, services: []}}", "1 to 64 entries"),
-            ("{same-host: {for: 5m, services: ~}}", "name its 'services'"),
+            ("{same-host: {for: 5m, services: ~}}", "nothing stands here"),
             ("{same-host: {services: [sudo]}}", "for"),
             ("{same-place: {for: 5m, services: [sudo]}}", "same-place"),
         ] {

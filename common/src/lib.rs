@@ -34,6 +34,8 @@ pub mod enckey;
 #[cfg(feature = "sealing")]
 pub mod exemptions;
 #[cfg(feature = "sealing")]
+mod given;
+#[cfg(feature = "sealing")]
 pub mod grace;
 #[cfg(feature = "sealing")]
 pub mod limits;

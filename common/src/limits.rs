@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::given::given;
 use crate::text::printable;
 
 /// The section `limits` of the settings.
@@ -73,7 +74,7 @@ fn prefix(address: IpAddr, bits: u32) -> u128 {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(crate) struct RawLimits {
-    #[serde(rename = "per-source", alias = "per_source")]
+    #[serde(rename = "per-source", alias = "per_source", deserialize_with = "given")]
     per_source: Option<u32>,
     #[serde(rename = "trusted-sources", alias = "trusted_sources")]
     trusted_sources: Vec<String>,

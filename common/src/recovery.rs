@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use crate::given::given;
 use crate::span::{BadSpan, Span};
 
 /// The section `recovery` of the settings.
@@ -20,7 +21,9 @@ pub struct Recovery {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(crate) struct RawRecovery {
+    #[serde(deserialize_with = "given")]
     codes: Option<u8>,
+    #[serde(deserialize_with = "given")]
     expire: Option<Expire>,
 }
 

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::given::Text;
 use crate::rules::{group, service};
 use crate::text::printable;
 use crate::user::UserName;
@@ -57,15 +58,16 @@ pub struct Verifier {
 /// The keys of the section `provisiond` that this file owns, as they are written.
 #[derive(Default)]
 pub(crate) struct RawRoles {
-    pub(crate) admin_group: Option<String>,
-    pub(crate) helpdesk_group: Option<String>,
+    pub(crate) admin_group: Option<Text>,
+    pub(crate) helpdesk_group: Option<Text>,
     pub(crate) verifiers: RawVerifiers,
 }
 
 impl RawRoles {
     /// The roles, or the key that cannot be used and why.
     pub(crate) fn check(self) -> Result<Roles, (&'static str, String)> {
-        let group = |key, text: Option<String>| text.as_deref().map(named_group).transpose().map_err(|why| (key, why));
+        let group =
+            |key, text: Option<Text>| text.map(|Text(text)| named_group(&text)).transpose().map_err(|why| (key, why));
         Ok(Roles {
             admin_group: group("provisiond.admin-group", self.admin_group)?,
             helpdesk_group: group("provisiond.helpdesk-group", self.helpdesk_group)?,
@@ -127,10 +129,10 @@ impl<'de> Visitor<'de> for VerifiersVisitor {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a verifier's 'user', 'services' and 'users-group'")]
 struct RawVerifier {
-    user: String,
-    services: Vec<String>,
+    user: Text,
+    services: Vec<Text>,
     #[serde(rename = "users-group", alias = "users_group")]
-    users_group: String,
+    users_group: Text,
     #[serde(rename = "trusted-rhost", alias = "trusted_rhost", default)]
     trusted_rhost: bool,
 }
@@ -140,7 +142,7 @@ impl RawVerifier {
         if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
             return Err(format!("a verifier's name has 1 to {MAX_NAME} letters, digits and '-'"));
         }
-        let user = UserName::new(&self.user).map_err(|why| why.to_string())?;
+        let user = UserName::new(&self.user.0).map_err(|why| why.to_string())?;
         if user.as_str() == "root" {
             return Err("root asks for everybody as it is: name the account that the daemon runs as".to_owned());
         }
@@ -148,13 +150,13 @@ impl RawVerifier {
             return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
         }
         let wrong = |text: &str, why| format!("'{}': {why}", printable(text));
-        let services = self.services.iter().map(|text| service(text).map_err(|why| wrong(text, why)));
+        let services = self.services.iter().map(|Text(text)| service(text).map_err(|why| wrong(text, why)));
         let services = services.collect::<Result<_, _>>()?;
         Ok(Verifier {
             name,
             user,
             services,
-            users_group: named_group(&self.users_group)?,
+            users_group: named_group(&self.users_group.0)?,
             trusted_rhost: self.trusted_rhost,
         })
     }

@@ -6,6 +6,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::calendar::Date;
+use crate::given::Text;
 use crate::rules::group;
 use crate::text::printable;
 
@@ -67,7 +68,7 @@ impl<'de> Visitor<'de> for Days {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some((whom, day)) = map.next_entry::<String, String>()? {
+        while let Some((Text(whom), Text(day))) = map.next_entry()? {
             if self.0.iter().any(|(known, _)| *known == whom) {
                 return Err(A::Error::custom(format!("'{}' stands twice", printable(&whom))));
             }

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
+use crate::given::{Several, given};
 use crate::limits::Block;
 use crate::text::printable;
 use crate::user::UserName;
@@ -46,43 +47,16 @@ pub enum Place {
 #[serde(deny_unknown_fields, expecting = "a rule")]
 pub(crate) struct RawRule {
     name: String,
-    #[serde(default)]
-    users: Several,
-    #[serde(default)]
-    groups: Several,
-    #[serde(default)]
-    from: Several,
-    #[serde(default)]
-    services: Several,
-    #[serde(default)]
-    hours: Several,
-}
-
-/// One, or a list.
-#[derive(Default, Deserialize)]
-#[serde(untagged, expecting = "a text or a list of texts")]
-pub(crate) enum Several {
-    /// No such condition.
-    #[default]
-    None,
-    One(String),
-    List(Vec<String>),
-}
-
-impl Several {
-    /// Takes each of them. An empty list is no condition that anybody can have meant.
-    pub(crate) fn check<T>(self, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
-        let texts = match self {
-            Self::None => return Ok(Vec::new()),
-            Self::One(text) => vec![text],
-            Self::List(texts) => texts,
-        };
-        if texts.is_empty() || texts.len() > MAX_LIST {
-            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave it out if it does not matter"));
-        }
-        let wrong = |text: &str, why| format!("'{what}': '{}': {why}", printable(text));
-        texts.iter().map(|text| take(text).map_err(|why| wrong(text, why))).collect()
-    }
+    #[serde(default, deserialize_with = "given")]
+    users: Option<Several>,
+    #[serde(default, deserialize_with = "given")]
+    groups: Option<Several>,
+    #[serde(default, deserialize_with = "given")]
+    from: Option<Several>,
+    #[serde(default, deserialize_with = "given")]
+    services: Option<Several>,
+    #[serde(default, deserialize_with = "given")]
+    hours: Option<Several>,
 }
 
 /// The rules, or what is wrong with the first one that cannot be taken.
@@ -103,15 +77,20 @@ impl RawRule {
         let name = rule_name(&self.name)?;
         let blame = |why: String| format!("rule '{name}': {why}");
         let rule = Rule {
-            users: self.users.check("users", user).map_err(blame)?,
-            groups: self.groups.check("groups", group).map_err(blame)?,
-            from: self.from.check("from", place).map_err(blame)?,
-            services: self.services.check("services", service).map_err(blame)?,
-            hours: self.hours.check("hours", Hours::parse).map_err(blame)?,
+            users: condition(self.users, "users", user).map_err(blame)?,
+            groups: condition(self.groups, "groups", group).map_err(blame)?,
+            from: condition(self.from, "from", place).map_err(blame)?,
+            services: condition(self.services, "services", service).map_err(blame)?,
+            hours: condition(self.hours, "hours", Hours::parse).map_err(blame)?,
             name: name.clone(),
         };
         if rule.is_without_condition() { Err(blame(FOR_EVERYBODY.to_owned())) } else { Ok(rule) }
     }
+}
+
+/// A condition that is not there has nothing in its list.
+fn condition<T>(raw: Option<Several>, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    raw.map_or(Ok(Vec::new()), |several| several.check(what, take))
 }
 
 impl Rule {
@@ -182,6 +161,5 @@ const LOCAL: &str = "local";
 const FOR_EVERYBODY: &str = "it has no condition and would exempt everybody: give it 'users', 'groups', 'from', \
                              'services' or 'hours', or take it out";
 const MAX_RULES: usize = 64;
-const MAX_LIST: usize = 64;
 const MAX_NAME: usize = 32;
 const MAX_SERVICE: usize = 64;

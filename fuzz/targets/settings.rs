@@ -1,4 +1,5 @@
-//! Settings files, by way of a file as always: what is taken is within its bounds.
+//! Settings files, by way of a file as always: what is taken is within its bounds, and of a rule every condition that is
+//! written is in force.
 
 #![no_main]
 #![forbid(unsafe_code)]
@@ -9,7 +10,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use common::config::{Settings, Trust};
+use common::rules::Rule;
 use libfuzzer_sys::fuzz_target;
+use serde_yaml::Value;
 
 /// A folder of this process, in memory where there is such a place.
 static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
@@ -37,4 +40,15 @@ fuzz_target!(|text: &[u8]| {
     assert!(settings.store.path.is_absolute());
     let default = settings.secrets.default_tag().as_str();
     assert_eq!(settings.secrets.derive::<32>(default, None, b"").is_some(), settings.secrets.sealing_tag().is_some());
+    let written: Option<Value> = serde_yaml::from_slice(text).ok();
+    let rules = written.as_ref().and_then(|written| written.get("rules")).and_then(Value::as_sequence);
+    for (rule, written) in settings.exemptions.rules.iter().zip(rules.into_iter().flatten()) {
+        // The name is the one key besides.
+        assert_eq!(written.as_mapping().map(|keys| keys.len()), Some(conditions(rule) + 1));
+    }
 });
+
+fn conditions(Rule { name: _, users, groups, from, services, hours }: &Rule) -> usize {
+    let empty = [users.is_empty(), groups.is_empty(), from.is_empty(), services.is_empty(), hours.is_empty()];
+    empty.into_iter().filter(|empty| !empty).count()
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::problem::{Problem, bad, within};
+use crate::given::given;
 use crate::roles::SelfService;
 use crate::span::Span;
 
@@ -24,13 +25,17 @@ pub struct Policy {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(super) struct RawPolicy {
+    #[serde(deserialize_with = "given")]
     window: Option<u64>,
+    #[serde(deserialize_with = "given")]
     budget: Option<u32>,
+    #[serde(deserialize_with = "given")]
     refill: Option<Span>,
+    #[serde(deserialize_with = "given")]
     strict: Option<bool>,
     #[serde(rename = "self-service", alias = "self_service")]
     self_service: SelfService,
-    #[serde(rename = "bind-uid", alias = "bind_uid")]
+    #[serde(rename = "bind-uid", alias = "bind_uid", deserialize_with = "given")]
     bind_uid: Option<bool>,
 }
 

@@ -12,6 +12,7 @@ use super::store::RawStore;
 use super::totp::{RawContext, RawTotp};
 use crate::audit::RawAudit;
 use crate::exemptions::RawExemptions;
+use crate::given::{Text, given};
 use crate::grace::RawGrace;
 use crate::limits::RawLimits;
 use crate::recovery::RawRecovery;
@@ -70,7 +71,7 @@ struct RawFile {
     rules: Option<Vec<RawRule>>,
     #[serde(rename = "roll-out", alias = "roll_out")]
     roll_out: Option<RawRollOut>,
-    #[serde(rename = "unknown-users", alias = "unknown_users")]
+    #[serde(rename = "unknown-users", alias = "unknown_users", deserialize_with = "given")]
     unknown_users: Option<UnknownUsers>,
     grace: Option<RawGrace>,
 }
@@ -107,10 +108,10 @@ struct RawAuthcConfig {
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 struct RawProvisiond {
     store: RawStore,
-    #[serde(rename = "admin-group", alias = "admin_group")]
-    admin_group: Option<String>,
-    #[serde(rename = "helpdesk-group", alias = "helpdesk_group")]
-    helpdesk_group: Option<String>,
+    #[serde(rename = "admin-group", alias = "admin_group", deserialize_with = "given")]
+    admin_group: Option<Text>,
+    #[serde(rename = "helpdesk-group", alias = "helpdesk_group", deserialize_with = "given")]
+    helpdesk_group: Option<Text>,
     verifiers: RawVerifiers,
 }
 

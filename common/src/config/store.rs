@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::{Problem, bad, within};
+use crate::given::given;
 
 /// The embedded store's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +25,9 @@ pub(super) struct RawStore {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 struct RawSled {
+    #[serde(deserialize_with = "given")]
     path: Option<PathBuf>,
-    #[serde(rename = "cache-mib", alias = "cache_mib")]
+    #[serde(rename = "cache-mib", alias = "cache_mib", deserialize_with = "given")]
     cache_mib: Option<u32>,
 }
 

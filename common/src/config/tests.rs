@@ -227,6 +227,50 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
     }
 }
 
+/// A section may be empty. A key that is there says something, or the default would be taken for what was meant.
+#[test]
+fn a_key_with_nothing_behind_it_is_refused() {
+    let folder = Folder::new();
+    for key in [
+        "policy: {window: @}",
+        "policy: {budget: @}",
+        "policy: {refill: @}",
+        "policy: {strict: @}",
+        "policy: {self-service: @}",
+        "policy: {bind-uid: @}",
+        "limits: {per-source: @}",
+        "limits: {trusted-sources: [@]}",
+        "recovery: {codes: @}",
+        "recovery: {expire: @}",
+        "audit: {delivery: @}",
+        "rules: [{name: lan, services: [sshd], from: @}]",
+        "roll-out: {observe: @}",
+        "roll-out: {enforce-after: {staff: @}}",
+        "roll-out: {enforce-after: {? @ : 2026-12-01}}",
+        "unknown-users: @",
+        "grace: {same-source: {for: @, services: [sshd]}}",
+        "grace: {same-source: {for: 1h, services: @}}",
+        "grace: {same-source: {for: 1h, services: [@]}}",
+        "provisiond: {admin-group: @}",
+        "provisiond: {helpdesk-group: @}",
+        "provisiond: {verifiers: {vpn: {user: @, services: [vpn], users-group: vpn}}}",
+        "provisiond: {verifiers: {vpn: {user: vpn, services: @, users-group: vpn}}}",
+        "provisiond: {verifiers: {vpn: {user: vpn, services: [@], users-group: vpn}}}",
+        "provisiond: {verifiers: {vpn: {user: vpn, services: [vpn], users-group: @}}}",
+        "provisiond: {verifiers: {vpn: {user: vpn, services: [vpn], users-group: vpn, trusted-rhost: @}}}",
+        "provisiond: {store: {sled: {path: @}}}",
+        "provisiond: {store: {sled: {cache-mib: @}}}",
+    ] {
+        // Nothing at all in square brackets is an empty list.
+        let nothings = if key.contains("[@]") { &["~", "null"][..] } else { &["", "~", "null"] };
+        for nothing in nothings {
+            let said = folder.refusal(&format!("{}\n", key.replace('@', nothing)));
+            let section = key.split(':').next().unwrap();
+            assert!(said.contains(section), "{key} {nothing:?}: {said}");
+        }
+    }
+}
+
 #[test]
 fn too_much_is_not_even_parsed() {
     let folder = Folder::new();

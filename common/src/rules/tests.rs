@@ -43,6 +43,31 @@ fn what_is_wrong_with_a_rule_is_said_with_its_name() {
     assert!(rule(&format!("users: [{many}]")).unwrap_err().contains("1 to 64 entries"));
 }
 
+/// YAML has a value for nothing, and it is what is left of a line whose end was taken away. Without that condition the
+/// rule would exempt more people than before.
+#[test]
+fn a_condition_with_nothing_behind_it_is_refused_and_not_left_out() {
+    for (key, other) in [
+        ("users", "hours: sat"),
+        ("groups", "hours: sat"),
+        ("from", "hours: sat"),
+        ("services", "hours: sat"),
+        ("hours", "users: [a]"),
+    ] {
+        let with = |value: &str| parse(&format!("- name: some-rule\n  {other}\n  {key}: {value}\n"));
+        for nothing in ["''", "[]", "['']", "[~]", "[null]", "{}", "!!null ''"] {
+            let said = with(nothing).unwrap_err();
+            assert!(said.contains(key), "{key}: {nothing}: {said}");
+        }
+        for nothing in ["", "~", "null", "Null", "# 192.0.2.0/24"] {
+            let said = with(nothing).unwrap_err();
+            assert!(said.contains(key) && said.contains("leave the key out"), "{key}: {nothing}: {said}");
+        }
+        let said = with("~").unwrap_err();
+        assert!(said.contains("line 3"), "{said}");
+    }
+}
+
 #[test]
 fn rules_are_few_and_each_has_a_name_of_its_own() {
     let named = |name: &str| parse(&format!("[{{name: '{name}', users: [a]}}]"));

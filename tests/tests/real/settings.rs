@@ -23,6 +23,7 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
         ("policy: {budget: 1, budget: 2}\n", "duplicate"),
         ("policy: {refill: soon}\n", "24h"),
         ("policy: {window: 11}\n", "between 0 and 10"),
+        ("rules:\n- name: lan\n  services: [sshd]\n  from:\n", "rules[0].from: nothing stands here"),
         ("nonsense\n", "line"),
         ("a: [\n", "line"),
         ("a: &a [*a]\npolicy: *a\n", "line"),
