@@ -162,9 +162,9 @@ fn holder(call: &Call<'_>) -> Holder {
     Holder { user: call.user.clone(), uid: call.named.account().map(|account| account.uid) }
 }
 
-/// Whether the account is in the group, as the name service has said in time.
-fn is_member(call: &Call<'_>, group: &str) -> bool {
-    call.named.account().is_some_and(|account| call.names.is_member(account, group).unwrap_or(false))
+/// Whether the account is in the group, as far as the name service has said in time. Whom it does not know is in none.
+fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
+    call.named.account().map_or(Some(false), |account| call.names.is_member(account, group).ok())
 }
 
 /// What time it is here, if the clock can be believed.

@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use common::calendar::LocalTime;
+use common::calendar::{Date, LocalTime};
 use common::exemptions::Exemptions;
 use common::grace::{Grace, Period};
 use common::roll_out::{RollOut, UnknownUsers, Whom};
@@ -20,8 +20,8 @@ use crate::grace::Since;
 pub struct Facts<'a> {
     /// The account.
     pub user: &'a UserName,
-    /// Whether it is in a group, by a look-up that was answered in time.
-    pub is_member: &'a dyn Fn(&str) -> bool,
+    /// Whether it is in a group; `None` if that was not answered, or not in time.
+    pub is_member: &'a dyn Fn(&str) -> Option<bool>,
     /// Where the login comes from.
     pub origin: Option<&'a Origin>,
     /// The PAM service.
@@ -89,7 +89,7 @@ fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
         && meets(&rule.services, |service| facts.service == Some(service))
         && meets(&rule.from, |place| facts.origin.is_some_and(|origin| lies_in(origin, place)))
         && meets(&rule.hours, |hours| (facts.time)().is_some_and(|time| hours.hold(time)))
-        && meets(&rule.groups, |group| (facts.is_member)(group))
+        && meets(&rule.groups, |group| (facts.is_member)(group) == Some(true))
 }
 
 /// Whether a condition holds: it is not there, or one of its list does.
@@ -135,15 +135,26 @@ fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
 }
 
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
-    let before = |day| (facts.time)().is_some_and(|time| time.date < day);
-    roll_out.enforce_after.iter().any(|(whom, day)| before(*day) && is_meant(whom, facts))
+    let Some(time) = (facts.time)() else { return false };
+    let is_before = |day: Date| time.date < day;
+    // Where all days are over, no group need be looked up.
+    roll_out.enforce_after.iter().any(|(_, day)| is_before(*day)) && first_day(roll_out, facts).is_some_and(is_before)
 }
 
-fn is_meant(whom: &Whom, facts: &Facts<'_>) -> bool {
-    match whom {
-        Whom::Everybody => true,
-        Whom::Group(group) => (facts.is_member)(group),
+/// The day from which on the account needs a device: the first one of its groups', else everybody's. `None`: there is none,
+/// or a group of which nobody tells may have an earlier one.
+fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
+    let (mut own, mut everybodys) = (None, None);
+    for (whom, day) in &roll_out.enforce_after {
+        match whom {
+            Whom::Everybody => everybodys = Some(*day),
+            Whom::Group(group) if (facts.is_member)(group)? => {
+                own = Some(own.map_or(*day, |first: Date| first.min(*day)))
+            }
+            Whom::Group(_) => {}
+        }
     }
+    own.or(everybodys)
 }
 
 #[cfg(test)]

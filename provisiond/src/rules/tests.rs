@@ -38,7 +38,7 @@ fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand
     let origin = Origin::told(Some(if proven.place { "192.0.2.7" } else { "backup.example.org" }), None);
     let facts = Facts {
         user: &user,
-        is_member: &|group| proven.group && group == "ansible",
+        is_member: &|group| proven.group.then_some(group == "ansible"),
         origin: origin.as_ref(),
         service: proven.service.then_some("sshd"),
         time: &|| proven.time.then(noon),
@@ -48,6 +48,21 @@ fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand
         grace_period: None,
     };
     demand(exemptions, &facts)
+}
+
+/// A login at noon of which nothing else is proven, of somebody who never had a device.
+fn bare(user: &UserName) -> Facts<'_> {
+    Facts {
+        user,
+        is_member: &|_| None,
+        origin: None,
+        service: None,
+        time: &|| Some(noon()),
+        ever_enrolled: false,
+        has_device: false,
+        since: Since::default(),
+        grace_period: None,
+    }
 }
 
 fn noon() -> LocalTime {
@@ -114,17 +129,7 @@ fn only_the_terminals_of_this_machine_are_local() {
         (Some(""), Some(""), Demand::Code),
     ] {
         let (user, origin) = (UserName::new("backup").unwrap(), Origin::told(rhost, tty));
-        let facts = Facts {
-            user: &user,
-            is_member: &|_| true,
-            origin: origin.as_ref(),
-            service: Some("sshd"),
-            time: &|| Some(noon()),
-            ever_enrolled: true,
-            has_device: true,
-            since: Since::default(),
-            grace_period: None,
-        };
+        let facts = Facts { is_member: &|_| Some(true), origin: origin.as_ref(), service: Some("sshd"), ..bare(&user) };
         assert_eq!(demand(&local, &facts), expected, "{rhost:?} {tty:?}");
     }
 }
@@ -171,6 +176,37 @@ fn without_a_clock_or_a_group_nobody_has_time_left() {
 }
 
 #[test]
+fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first() {
+    let day = |text| Date::parse(text).unwrap();
+    let (over, today, later) = (day("2026-11-24"), day("2026-11-25"), day("2026-11-26"));
+    let (staff, both) = (&[("staff", Some(true))][..], &[("staff", Some(true)), ("pilots", Some(true))][..]);
+    let (untold, none) = (&[("staff", Some(true)), ("pilots", None)][..], &[][..]);
+    for (days, groups, is_let_by) in [
+        (&[("staff", today), ("everybody", later)][..], staff, false),
+        (&[("staff", today), ("everybody", later)], none, true),
+        (&[("staff", later), ("everybody", over)], staff, true),
+        (&[("staff", later), ("everybody", over)], none, false),
+        (&[("pilots", over), ("everybody", later)], staff, true),
+        (&[("pilots", later)], staff, false),
+        (&[("staff", later), ("pilots", over)], both, false),
+        (&[("pilots", over), ("staff", later), ("everybody", later)], both, false),
+        (&[("pilots", later), ("staff", later)], both, true),
+        (&[("staff", later)], untold, true),
+        (&[("staff", later), ("pilots", later)], untold, false),
+        (&[("pilots", over), ("everybody", later)], untold, false),
+    ] {
+        let whom = |name: &str| if name == "everybody" { Whom::Everybody } else { Whom::Group(name.into()) };
+        let enforce_after = days.iter().map(|(name, day)| (whom(name), *day)).collect();
+        let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
+        let told = |group: &str| groups.iter().find(|(name, _)| *name == group).map_or(Some(false), |(_, told)| *told);
+        let user = UserName::new("alice").unwrap();
+        let demanded = demand(&exemptions, &Facts { is_member: &told, ..bare(&user) });
+        let expected = if is_let_by { Demand::Nothing(ENFORCE_AFTER) } else { Demand::Code };
+        assert_eq!(demanded, expected, "{days:?} {groups:?}");
+    }
+}
+
+#[test]
 fn an_accepted_code_counts_for_its_time_and_its_services_and_only_for_who_has_a_device() {
     let seconds = Duration::from_secs;
     let period = |span, service: &str| Some(Period { span: seconds(span), services: vec![service.into()] });
@@ -178,17 +214,9 @@ fn an_accepted_code_counts_for_its_time_and_its_services_and_only_for_who_has_a_
     let exemptions = Exemptions { grace, unknown_users: UnknownUsers::Skip, ..Exemptions::default() };
     let user = UserName::new("alice").unwrap();
     let judged = |service, there: Option<u64>, here: Option<u64>, option: Option<u64>, has_device| {
-        let facts = Facts {
-            user: &user,
-            is_member: &|_| true,
-            origin: None,
-            service,
-            time: &|| Some(noon()),
-            ever_enrolled: true,
-            has_device,
-            since: Since { there: there.map(seconds), here: here.map(seconds) },
-            grace_period: option.map(seconds),
-        };
+        let since = Since { there: there.map(seconds), here: here.map(seconds) };
+        let grace_period = option.map(seconds);
+        let facts = Facts { service, ever_enrolled: true, has_device, since, grace_period, ..bare(&user) };
         demand(&exemptions, &facts)
     };
     for (service, there, here, option, expected) in [

@@ -156,6 +156,11 @@ fn until_their_day_the_never_enrolled_of_a_group_are_let_by() {
     let_by(&login(&stack, "alice", &[]));
     daemon.log.wait_for(&["user=alice", "verdict=exempt", "rule=enforce-after"]);
     is_asked(&login(&stack, "bob", &[]), "everybody's day is over");
+    let days = "roll-out: {enforce-after: {staff-of-tests: 2026-01-01, everybody: 2999-12-31}}\n";
+    let sooner = Setup::new().with(days).start();
+    let stack_of_sooner = Stack::expecting_ignore(&sooner, "roll-out-sooner", "retry=1");
+    is_asked(&login(&stack_of_sooner, "alice", &[]), "her group's day is over, and not everybody's");
+    let_by(&login(&stack_of_sooner, "bob", &[]));
     daemon.call("Enroll", &json!({ "user": "carol" })).expect("a pending device");
     let_by(&login(&stack, "carol", &[]));
     let device = daemon.enroll("alice");
