@@ -4,6 +4,7 @@ use common::protocol::{Error, ForgetReply, RenameUser, RenameUserReply};
 use common::user::UserName;
 
 use crate::named::Named;
+use crate::records::Access;
 use crate::service::{Call, Service};
 
 impl Service {
@@ -18,8 +19,9 @@ impl Service {
         if named.is_unknown() {
             return Err(Error::bad("new", "the name service did not say how this name is spelt: try again"));
         }
-        let (old, new) = (call.user, named.user());
-        let renamed = self.records.rename(call.access(&settings), new, |record, taken| {
+        let (old, new) = (self.stored_name(call, &settings), named.user());
+        let access = Access { user: old, ..call.access(&settings) };
+        let renamed = self.records.rename(access, new, |record, taken| {
             let record = record.ok_or(Error::NoSuchUser)?;
             if taken {
                 return Err(Error::UserExists);
@@ -39,7 +41,8 @@ impl Service {
     /// [`Error`].
     pub fn forget(&self, call: &Call<'_>) -> Result<ForgetReply, Error> {
         let settings = self.settings();
-        let removed = self.records.remove(call.access(&settings)).map_err(|failure| self.failure(&failure, call))?;
+        let access = Access { user: self.stored_name(call, &settings), ..call.access(&settings) };
+        let removed = self.records.remove(access).map_err(|failure| self.failure(&failure, call))?;
         if !removed {
             self.log_refused("forget", call, &Error::NoSuchUser);
             return Err(Error::NoSuchUser);

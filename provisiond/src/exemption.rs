@@ -11,12 +11,14 @@ use common::rules::OBSERVE;
 
 use crate::aftermath::attempt_line;
 use crate::audit::Line;
+use crate::bound::is_anothers;
 use crate::caller::{Caller, Role};
 use crate::clock;
 use crate::grace::{Ends, Holder};
-use crate::record::{ACCOUNT_DISABLED, Record};
+use crate::record::Record;
 use crate::rules::{self, Demand, Facts, Origin};
 use crate::service::{Call, Service};
+use crate::spellings::Elsewhere;
 use crate::throttle::Moment;
 
 /// What the caller says of a login.
@@ -79,11 +81,12 @@ impl Service {
         &self,
         call: &Call<'_>,
         told: Told<'_>,
-        record: Option<&Record>,
+        (record, elsewhere): (Option<&Record>, Elsewhere),
         settings: &'s Settings,
     ) -> Demand<'s> {
-        // Who was shut out is not let by as somebody who needs no code here.
-        if call.named.is_unknown() || record.is_some_and(|record| record.disabled) {
+        // Who was shut out, or has a name that was somebody else's, is not let by as somebody who needs no code here.
+        let no_longer = |record: &Record| record.disabled || is_anothers(record, call, settings);
+        if call.named.is_unknown() || elsewhere.shut || record.is_some_and(no_longer) {
             return Demand::Code;
         }
         let (moment, believed) = (self.moment(), told.believed(call.caller));
@@ -95,7 +98,7 @@ impl Service {
             origin,
             service,
             time: &|| local_time(&moment),
-            ever_enrolled: record.is_some_and(Record::is_somebodys),
+            ever_enrolled: elsewhere.somebodys || record.is_some_and(Record::is_somebodys),
             has_device: record.is_some_and(|record| record.has_usable(moment.now, told.service)),
             since,
             grace_period: believed.grace_period(),
@@ -124,9 +127,24 @@ impl Service {
     pub(crate) fn exempted(&self, call: &Call<'_>, attempt: &Verify, settings: &Settings) -> Option<VerifyReply> {
         // Where the record cannot be read, nobody knows whose login it is.
         let record = self.records.look(call.user, &settings.secrets).ok()?;
-        let Demand::Nothing(rule) = self.demand(call, attempt.into(), record.as_ref(), settings) else { return None };
+        let known = (record.as_ref(), self.elsewhere(call, record.as_ref(), settings));
+        let Demand::Nothing(rule) = self.demand(call, attempt.into(), known, settings) else { return None };
         let line = attempt_line(call, attempt, Verdict::Exempt.word(), None, None).with("rule", rule);
         Some(self.let_by(call, attempt, line, rule))
+    }
+
+    /// Whether a verdict only goes on record, while nobody is denied.
+    pub(crate) fn is_only_observed(&self, call: &Call<'_>, verdict: Verdict, settings: &Settings) -> bool {
+        let observed = settings.exemptions.roll_out.observe && verdict != Verdict::Accepted;
+        observed && !self.may_be_shut(call, settings)
+    }
+
+    /// Whether the account is shut, or nobody can tell. What an attempt was refused for says nothing of it: there may have been
+    /// another reason to come before.
+    fn may_be_shut(&self, call: &Call<'_>, settings: &Settings) -> bool {
+        let Ok(record) = self.records.look(call.user, &settings.secrets) else { return true };
+        let elsewhere = || self.elsewhere(call, record.as_ref(), settings);
+        call.named.is_unknown() || record.as_ref().is_some_and(|record| record.disabled) || elsewhere().shut
     }
 
     /// The answer to an attempt that would have been refused, while nobody is denied.
@@ -150,11 +168,6 @@ impl Service {
         }
         VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
     }
-}
-
-/// Whether a refusal only goes on record. Who was shut out is refused all the same.
-pub(crate) fn is_only_observed(verdict: Verdict, reason: Option<&str>, settings: &Settings) -> bool {
-    settings.exemptions.roll_out.observe && verdict != Verdict::Accepted && reason != Some(ACCOUNT_DISABLED)
 }
 
 /// Whose codes they are. Where the name service knows no account, records go by the name alone.

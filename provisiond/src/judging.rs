@@ -21,6 +21,7 @@ use crate::records::{Access, Decision, Failure};
 use crate::service::{Call, Service};
 use crate::skew::Missed;
 use crate::spare;
+use crate::spellings::OTHER_SPELLING;
 use crate::throttle::Units;
 
 impl Service {
@@ -62,10 +63,17 @@ impl Service {
             Ok(outcome) => return Ok(outcome),
             Err(refused) => refused,
         };
+        let nobody = self.known_elsewhere(call, nobody, settings);
         let outcome = self.judge_by_decoy(call, nobody, answer, alone.is_some(), settings, now)?;
         let finding = alone.and_then(|judged| judged.finding);
         let reason = finding.and_then(spare::reason).or(outcome.reason);
         Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ..outcome })
+    }
+
+    /// Nobody is called not enrolled who was enrolled by another spelling: stacks let by who is not.
+    fn known_elsewhere(&self, call: &Call<'_>, nobody: Nobody, settings: &Settings) -> Nobody {
+        let known = nobody.0 == Verdict::NotEnrolled && self.elsewhere(call, None, settings).somebodys;
+        if known { (Verdict::Refused, Some(OTHER_SPELLING)) } else { nobody }
     }
 
     /// `wrong`: the answer has been judged already, so it has only to be counted.
@@ -87,7 +95,7 @@ impl Service {
         let now = &Circumstances { policy: &policy, ..*now };
         let by_decoy = self.records.change(access, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
-                return Decision { next: None, outcome: Outcome::without_record(verdict, None) };
+                return Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
             };
             let Decision { next, outcome } = match wrong {
                 true => Outcome::judged(&decoy, &name, (policy::spare::wrong(decoy.clone(), now), None), now),
@@ -131,6 +139,8 @@ pub(crate) struct Outcome {
     pub(crate) wrong: Option<Wrong>,
     /// The verdict for those who are not told behind which name there is nobody.
     pub(crate) plain: Verdict,
+    /// Whether it was judged, or kept from that by a crowd or the store.
+    pub(crate) is_verdict: bool,
 }
 
 /// How an answer was wrong.
@@ -184,13 +194,18 @@ impl Outcome {
         let emptied = took_the_last && !judged.charged.are_none();
         let emptied = emptied.then(|| record.pool_word(now.source, now.moment.now));
         let (wrong, plain) = (Wrong::of(&judged), judged.verdict);
-        Decision { next, outcome: Self { judged, reason, ask, missed, emptied, wrong, plain } }
+        Decision { next, outcome: Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true } }
+    }
+
+    /// An attempt that could not be judged.
+    pub(crate) fn unjudged(verdict: Verdict, reason: Option<&'static str>) -> Self {
+        Self { is_verdict: false, ..Self::without_record(verdict, reason) }
     }
 
     pub(crate) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
         let judged = Judged::unlooked(verdict);
         let (wrong, plain) = (Wrong::of(&judged), nobodys(verdict));
-        Self { judged, reason, ask: Ask::OneCode, missed: None, emptied: None, wrong, plain }
+        Self { judged, reason, ask: Ask::OneCode, missed: None, emptied: None, wrong, plain, is_verdict: true }
     }
 
     /// A decoy's outcome, told as that of a name behind which there is nobody. What the decoy has paid is not theirs to get

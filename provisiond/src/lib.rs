@@ -52,6 +52,7 @@ pub mod service;
 pub mod skew;
 pub mod source;
 pub mod spare;
+mod spellings;
 pub mod spent;
 pub mod spray;
 pub mod startup;

@@ -3,6 +3,8 @@
 //!
 //! Names that the name service does not know are taken byte for byte; so are all of them while it does not answer.
 
+use std::collections::BTreeSet;
+
 use common::user::UserName;
 
 use crate::names::{Account, Asking, Found, NoAnswer};
@@ -47,6 +49,21 @@ impl Named {
         self.account == Err(NoAnswer)
     }
 
+    /// The name as it was said.
+    #[must_use]
+    pub fn said(&self) -> &UserName {
+        &self.said
+    }
+
+    /// The other names that a record of the account may have, from when the name service spelt it otherwise: as it was said,
+    /// and in small letters, which is how directories that do not tell them apart spell most.
+    #[must_use]
+    pub fn other_names(&self) -> BTreeSet<UserName> {
+        let small = |name: &UserName| UserName::new(&name.as_str().to_lowercase()).ok();
+        let names = [Some(self.said.clone()), small(&self.said), small(self.user())];
+        names.into_iter().flatten().filter(|name| name != self.user()).collect()
+    }
+
     /// The name as it was said, if records go by another.
     #[must_use]
     pub fn other_spelling(&self) -> Option<&str> {
@@ -76,5 +93,19 @@ mod tests {
         let own = Named::own(&alice);
         assert_eq!((own.user(), own.account(), own.other_spelling()), (&alice.name, Some(&alice), None));
         assert!(!known.is_unknown() && !own.is_unknown());
+    }
+
+    #[test]
+    fn a_record_may_have_the_name_that_was_said_or_one_in_small_letters() {
+        let named = |said: &str, spelt: &str| {
+            let named = Named { said: name(said), account: Ok(Some(Account { name: name(spelt), uid: 1, gid: 1 })) };
+            named.other_names().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert!(named("alice", "alice").is_empty());
+        assert_eq!(named("ALICE", "alice"), ["ALICE"]);
+        assert_eq!(named("Alice", "Alice"), ["alice"]);
+        assert_eq!(named("ALICE", "Alice@EXAMPLE"), ["ALICE", "alice", "alice@example"]);
+        let nobodys = Named { said: name("Alice"), account: Ok(None) };
+        assert_eq!(nobodys.other_names(), [name("alice")].into());
     }
 }

@@ -82,8 +82,9 @@ impl Service {
         if self.settings().self_service == SelfService::Off {
             return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
         }
+        let elsewhere = self.elsewhere(call, None, &self.settings());
         let reply = self.give("ticket", call, valid_for, |record, codes, key, moment| {
-            if record.enrolled {
+            if record.enrolled || elsewhere.somebodys {
                 return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
             }
             codes.give_ticket(key, valid_for, moment).map_err(|CannotMake| Error::StoreUnavailable)

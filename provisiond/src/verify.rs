@@ -11,7 +11,7 @@ use crate::caller::Role;
 use crate::codes::Finding;
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
-use crate::exemption::{Told, is_only_observed};
+use crate::exemption::Told;
 use crate::judging::Outcome;
 use crate::policy::{self, Circumstances};
 use crate::record::{Damaged, Record};
@@ -33,9 +33,11 @@ impl Service {
             Err(failure) => return Err(self.failure(&failure, call)),
         };
         let now = self.circumstances(call, about.into(), &settings);
-        let demand = self.demand(call, about.into(), record.as_ref(), &settings);
+        let elsewhere = self.elsewhere(call, record.as_ref(), &settings);
+        let demand = self.demand(call, about.into(), (record.as_ref(), elsewhere), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
-        let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
+        let enrolled =
+            call.named.is_unknown() || elsewhere.somebodys || record.as_ref().is_some_and(Record::is_somebodys);
         let usable =
             |record: &Record| record.has_usable(now.moment.now, now.service) && !is_anothers(record, call, &settings);
         let judged_by = record.filter(usable).or_else(|| self.decoy_of(call.user, &settings));
@@ -72,9 +74,9 @@ impl Service {
         let outcome = self.judge_in_conversation(call, attempt, answer.as_ref(), &settings, &now)?;
         self.keep_account(call, attempt, &outcome, &now, &settings.limits);
         let told = if call.caller.role == Role::Verifier { outcome.plain } else { outcome.judged.verdict };
-        let Outcome { judged, reason, ask, missed, emptied, .. } = outcome;
+        let Outcome { judged, reason, ask, missed, emptied, is_verdict, .. } = outcome;
         let device = judged.device.map(|device| device.to_string());
-        if is_only_observed(judged.verdict, reason, &settings) {
+        if is_verdict && self.is_only_observed(call, judged.verdict, &settings) {
             let reply = self.observed(call, attempt, judged.verdict, reason);
             self.measure_skew(call, missed, answer, &settings, now.moment.now);
             return Ok(reply);
@@ -124,10 +126,10 @@ impl Service {
             Err(Failure::Unknown) => {
                 // It may have disabled a device, or given the typos back.
                 self.graces.end(call.user);
-                return Ok(Outcome::without_record(Verdict::Refused, Some("store_too_slow")));
+                return Ok(Outcome::unjudged(Verdict::Refused, Some("store_too_slow")));
             }
-            Err(Failure::Busy) => Outcome::without_record(Verdict::Busy, None),
-            Err(Failure::Damaged(damaged)) => Outcome::without_record(Verdict::Refused, Some(damage(&damaged))),
+            Err(Failure::Busy) => Outcome::unjudged(Verdict::Busy, None),
+            Err(Failure::Damaged(damaged)) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
         };
         if outcome.judged.verdict != Verdict::Accepted {
             self.typos.keep(conversation, typos.and(outcome.judged.charged));

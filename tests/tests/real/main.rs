@@ -31,6 +31,7 @@ mod memory;
 mod module;
 mod moved;
 mod names;
+mod observed;
 mod own;
 mod pictures;
 mod power_cuts;

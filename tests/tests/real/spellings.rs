@@ -58,6 +58,48 @@ fn a_name_service_that_hangs_keeps_nobody_from_logging_in() {
     assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
 }
 
+/// Records go by the name service's spelling, which may become another.
+#[test]
+fn who_was_enrolled_by_an_earlier_spelling_is_not_somebody_new() {
+    let _place = world::enter_alone();
+    let mut daemon = with_odd_names(Setup::new().with("unknown-users: skip\n")).start();
+    // Accounts that do not exist: each name stands for itself.
+    let zoe = daemon.enroll("odd-Zoe");
+    daemon.enroll_many(&["carla".into(), "dora".into()]);
+    daemon.kill();
+    for account in ["zoe", "Carla", "dora", "Dora"] {
+        world::run("useradd", &["--badname", "--no-create-home", "--password", "*", account]);
+    }
+    daemon.start_again();
+    let log_in =
+        |user: &str| Stack::expecting_ignore(&daemon, "respelt", "nullok user_unknown retry=1").login(user, &["1"]);
+    for (user, now) in [("odd-Zoe", "zoe"), ("Carla", "Carla"), ("odd-CARLA", "Carla")] {
+        let login = log_in(user);
+        assert_eq!((login.code, login.prompts().len()), (PamCode::AUTH_ERR, 1), "{user}");
+        let line = daemon.log.wait_for(&["event=verify ", &format!(" user={now} "), " reason=other_spelling"]);
+        assert!(line.contains(" verdict=refused "), "{line}");
+        assert!(daemon.call("Ticket", &json!({ "user": user })).is_err(), "{user} has no first device before them");
+    }
+    assert_eq!(log_in("Dora").code, PamCode::SUCCESS, "the name service knows another by the small letters");
+    daemon.totpctl_json(&["rename-user", "odd-Zoe", "zoe"], "");
+    assert_eq!(Stack::of(&daemon, "respelt", "").login("odd-Zoe", &[&zoe.code()]).code, PamCode::SUCCESS);
+    daemon.totpctl_json(&["forget", "odd-zoe", "--yes"], "");
+    assert_eq!(log_in("odd-Zoe").code, PamCode::SUCCESS);
+}
+
+#[test]
+fn who_was_shut_out_by_an_earlier_spelling_is_not_let_by() {
+    let _place = world::enter_alone();
+    let mut daemon = with_odd_names(Setup::new().with("roll-out: {observe: true}\n")).start();
+    daemon.enroll("odd-Yan");
+    daemon.totpctl_json(&["disable", "odd-Yan", "--all"], "");
+    daemon.kill();
+    world::run("useradd", &["--no-create-home", "--password", "*", "yan"]);
+    daemon.start_again();
+    let stack = Stack::expecting_ignore(&daemon, "shut-respelt", "nullok retry=1");
+    assert_eq!(stack.login("odd-Yan", &["123456"]).code, PamCode::AUTH_ERR);
+}
+
 fn daemon() -> Daemon {
     with_odd_names(Setup::new()).start()
 }

@@ -19,7 +19,7 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
     let recovery_code = told["recovery_codes"][0].as_str().expect("a recovery code").to_owned();
     daemon.call("Enroll", &json!({ "user": "phoenix", "device": "waiting" })).expect("a pending device");
     assert_eq!(log_in(&daemon, &device.code()), PamCode::SUCCESS);
-    another_uid(&mut daemon, "4712");
+    another_uid(&mut daemon, "phoenix", "4712");
     let before = daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known");
     for typed in [&device.code_at(1), &recovery_code] {
         assert_eq!(log_in(&daemon, typed), PamCode::AUTH_ERR, "{typed}");
@@ -38,12 +38,35 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
     assert_eq!(daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known"), before);
     daemon.call("Enroll", &json!({ "user": "phoenix", "device": "new", "active": true })).expect("a device");
     assert_eq!(log_in(&daemon, &device.code_at(1)), PamCode::SUCCESS, "the record is bound to the uid of now");
-    another_uid(&mut daemon, "4713");
+    another_uid(&mut daemon, "phoenix", "4713");
     assert_eq!(log_in(&daemon, &recovery_code), PamCode::AUTH_ERR);
     daemon.setup.settings.push_str("policy: {bind-uid: false}\n");
     daemon.kill();
     daemon.start_again();
     assert_eq!(log_in(&daemon, &recovery_code), PamCode::SUCCESS, "where the settings do not bind to it");
+}
+
+#[test]
+fn no_rule_lets_by_who_may_be_somebody_else_by_now() {
+    let _place = world::enter_alone();
+    world::run("useradd", &["--no-create-home", "--password", "*", "--uid", "4721", "reborn"]);
+    let mut daemon = Setup::new().with("rules: [{name: by-name, users: [reborn]}]\n").start();
+    daemon.enroll("reborn");
+    let is_let_by = |daemon: &Daemon| {
+        let stack = Stack::expecting_ignore(daemon, "reborn-rule", "retry=1 nullok");
+        stack.login("reborn", &["123456"]).code == PamCode::SUCCESS
+    };
+    assert!(is_let_by(&daemon));
+    another_uid(&mut daemon, "reborn", "4722");
+    assert!(!is_let_by(&daemon));
+    daemon.log.wait_for(&["event=verify user=reborn ", " verdict=refused ", " reason=uid_changed"]);
+    daemon.kill();
+    daemon.setup.settings.push_str("roll-out: {observe: true}\n");
+    daemon.start_again();
+    assert!(is_let_by(&daemon), "it is only observed");
+    daemon.log.wait_for(&["event=verify user=reborn ", " rule=observe would=refused"]);
+    daemon.totpctl_json(&["disable", "reborn", "--all"], "");
+    assert!(!is_let_by(&daemon), "a shut account is shut, whatever its uid");
 }
 
 #[test]
@@ -71,8 +94,8 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
 }
 
 /// The daemon remembers who is who for a while; a new one asks.
-fn another_uid(daemon: &mut Daemon, uid: &str) {
-    world::run("usermod", &["--uid", uid, "phoenix"]);
+fn another_uid(daemon: &mut Daemon, user: &str, uid: &str) {
+    world::run("usermod", &["--uid", uid, user]);
     daemon.kill();
     daemon.start_again();
 }

@@ -116,6 +116,10 @@ fn of_known(reason: &str) -> Option<&'static str> {
         "no_answer_from_name_service" => {
             "the name service did not answer, so the name may be another spelling of a user's: see to it, then try again"
         }
+        "other_spelling" => {
+            "the user was enrolled when the name service spelt the name otherwise; 'totpctl list' shows how, and as root: \
+             totpctl rename-user"
+        }
         "strict_disabled" => {
             "a hundred wrong answers in a row have disabled the user's device ('policy.strict'): somebody may be guessing \
              (totpctl log); a recovery code lets in, and 'totpctl enable' makes the device active again"
