@@ -20,6 +20,7 @@ pub mod sshd;
 pub mod stack;
 pub mod strace;
 pub mod stranger;
+pub mod terminal;
 pub mod tracee;
 pub mod wire;
 pub mod worker;

@@ -12,7 +12,10 @@ use common::lineage::record::BadRecord;
 use common::otpauth::BadLabel;
 use common::protocol::Error;
 use common::secret::BadKey;
+use common::text::printable;
 use common::user::BadUserName;
+
+use crate::render::confirm_command;
 
 /// The exit codes, those above 63 as sysexits.h has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +74,17 @@ pub(crate) enum Failure {
     /// Standard input ended where a line was needed.
     #[error("standard input ended before {0} came: type it, or send it as one line")]
     NoInput(&'static str),
+    /// Standard input ended where a first code was asked for.
+    #[error(
+        "standard input ended before the first code came: {}'s device '{}' stays pending, and opens nothing; to be asked again: {}",
+        printable(user), printable(device), confirm_command(user, &printable(device))
+    )]
+    Unconfirmed {
+        /// Whose device it is.
+        user: String,
+        /// What it is called.
+        device: String,
+    },
     /// Standard input cannot be read, or gave no end of line.
     #[error("standard input cannot be read: {0}")]
     Reading(io::Error),
@@ -98,7 +112,7 @@ impl Failure {
             Self::Usage(_) => ("usage", Exit::BadInput),
             Self::CommandLine(error) if !error.use_stderr() => ("help", Exit::Done),
             Self::CommandLine(_) => ("usage", Exit::BadInput),
-            Self::NoInput(_) => ("no_input", Exit::BadInput),
+            Self::NoInput(_) | Self::Unconfirmed { .. } => ("no_input", Exit::BadInput),
             Self::Reading(_) => ("input", Exit::BadInput),
             Self::Writing(_) => ("output", Exit::Refused),
         }
@@ -207,6 +221,17 @@ mod tests {
         ] {
             assert_eq!(Failure::from(error).code().1, Exit::Unreachable);
         }
+    }
+
+    #[test]
+    fn who_was_not_confirmed_hears_how_it_goes_on() {
+        let failure = Failure::Unconfirmed { user: "al ice".into(), device: "phone".into() };
+        assert_eq!(failure.code(), ("no_input", Exit::BadInput));
+        assert_eq!(
+            failure.to_string(),
+            "standard input ended before the first code came: al ice's device 'phone' stays pending, and opens nothing; \
+             to be asked again: totpctl confirm 'al ice' --device phone"
+        );
     }
 
     #[test]

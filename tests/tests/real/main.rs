@@ -50,6 +50,7 @@ mod stacks;
 mod strict;
 mod sweeps;
 mod symbols;
+mod terminal;
 mod timing;
 mod uids;
 mod unavailable;

@@ -1,17 +1,21 @@
 //! `confirm`: makes a pending device active with the first code it shows.
 
-use common::protocol::Confirm;
+use common::protocol::{Confirm, Device, DeviceState, Error, Show, User};
+use common::text::printable;
 
 use super::{Context, exit_of};
 use crate::cli::Target;
 use crate::exit::{Exit, Failure};
 use crate::render::recovery_codes;
 
-/// Reads a code and confirms with it.
+/// Looks which device is meant, reads a code and confirms with it.
 pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
     let (user, device) = target.names()?;
-    let code = context.code(PROMPT)?;
-    let reply = context.daemon.call(&Confirm { user, device, code })?;
+    let known = context.daemon.call(&Show { user })?.user;
+    let device = waiting(&known, device.as_deref())?.name.clone();
+    let code = context.keyboard.ask(&prompt(&known.user, &device))?;
+    let code = code.ok_or_else(|| Failure::Unconfirmed { user: known.user.clone(), device: device.clone() })?;
+    let reply = context.daemon.call(&Confirm { user: Some(known.user), device: Some(device), code })?;
     context.screen.result(&reply)?;
     if !context.screen.is_for_programs() {
         context.screen.page(&recovery_codes(&reply.user, &reply.recovery_codes))?;
@@ -19,4 +23,29 @@ pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failur
     Ok(exit_of(reply.verdict))
 }
 
-const PROMPT: &str = "Code that the device shows now: ";
+/// The device that waits for its first code, as the daemon will find it. Nobody types a code for one that does not.
+fn waiting<'a>(user: &'a User, named: Option<&str>) -> Result<&'a Device, Failure> {
+    if user.damaged {
+        return Err(refused(Error::RecordDamaged));
+    }
+    let waits = |device: &&Device| device.state == DeviceState::Pending;
+    if let Some(name) = named {
+        let device = user.devices.iter().find(|device| device.name == name);
+        let device = device.ok_or_else(|| refused(Error::NoSuchDevice))?;
+        return Some(device).filter(waits).ok_or_else(|| refused(Error::NotPending));
+    }
+    let mut all = user.devices.iter().filter(waits);
+    match (all.next(), all.next()) {
+        (Some(only), None) => Ok(only),
+        (Some(_), Some(_)) => Err(refused(Error::NoSuchDevice)),
+        (None, _) => Err(refused(Error::NotPending)),
+    }
+}
+
+fn refused(error: Error) -> Failure {
+    Failure::Daemon(error.into())
+}
+
+fn prompt(user: &str, device: &str) -> String {
+    format!("Code that {}'s device '{}' shows now: ", printable(user), printable(device))
+}

@@ -26,15 +26,12 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, F
     // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
     let asks = !wanted.yes && (context.keyboard.is_terminal() || !context.screen.is_for_programs());
     let drawn = show(context, wanted, pictures, &enrolled, asks)?;
-    if asks {
-        have_confirmed(context, &mut enrolled, key.is_some())?;
-    }
+    let confirmed = if asks { have_confirmed(context, &mut enrolled, key.is_some())? } else { Exit::Done };
     context.screen.result(&enrolled)?;
     if !context.screen.is_for_programs() {
         context.screen.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
     }
-    let unconfirmed = asks && enrolled.state != DeviceState::Active;
-    Ok(if unconfirmed || !drawn { Exit::Refused } else { Exit::Done })
+    Ok(if confirmed == Exit::Done && !drawn { Exit::Refused } else { confirmed })
 }
 
 /// Reads the key that `--key -` announces, and judges it before it goes anywhere.
@@ -109,31 +106,55 @@ fn show(
     Ok(drawn.is_ok())
 }
 
-/// Has the device confirmed. Where nobody can be asked, what is there of it is shown all the same.
-fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bool) -> Result<(), Failure> {
+/// Has the device confirmed. Where the daemon cannot be asked, what is there of it is shown all the same.
+fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bool) -> Result<Exit, Failure> {
     let later = taken_over && enrolled.kind == Kind::Totp;
     let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
-    let confirmed =
-        confirm(context, enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
-    if let Some(recovery_codes) = confirmed {
-        (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
+    let first = confirm(context, enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
+    match first {
+        First::Right(recovery_codes) => {
+            (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
+            Ok(Exit::Done)
+        }
+        First::Wrong => Ok(Exit::Refused),
+        First::Missing => nobody_answers(context, enrolled),
     }
-    Ok(())
 }
 
-/// Asks for the device's first code until it is right, the tries are used up or nobody answers. If it was right, there may
-/// be recovery codes.
-fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<Option<Vec<SecretText>>, Failure> {
+/// A program is given the device all the same, for its key is shown this one time; people have seen it.
+fn nobody_answers(context: &Context<'_>, enrolled: &Enrolled) -> Result<Exit, Failure> {
+    let failure = Failure::Unconfirmed { user: enrolled.user.clone(), device: enrolled.device.clone() };
+    if !context.screen.is_for_programs() {
+        return Err(failure);
+    }
+    context.screen.note(&failure.to_string());
+    Ok(failure.code().1)
+}
+
+/// What became of a device's first code.
+enum First {
+    /// It was right, and there may be recovery codes.
+    Right(Vec<SecretText>),
+    /// Whatever was typed was wrong.
+    Wrong,
+    /// Nothing was typed.
+    Missing,
+}
+
+/// Asks for the device's first code until it is right, the tries are used up or nobody answers.
+fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<First, Failure> {
+    let mut outcome = First::Missing;
     for _ in 0..TRIES {
         let Some(code) = context.keyboard.ask(prompt)? else { break };
+        outcome = First::Wrong;
         let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
         let reply = context.daemon.call(&Confirm { user, device, code })?;
         if reply.verdict == Verdict::Accepted {
-            return Ok(Some(reply.recovery_codes));
+            return Ok(First::Right(reply.recovery_codes));
         }
         context.screen.note(&confirmation(&enrolled.user, &enrolled.device, reply.verdict));
     }
-    Ok(None)
+    Ok(outcome)
 }
 
 const KEY_PROMPT: &str = "Key, in base32 (it is not shown): ";

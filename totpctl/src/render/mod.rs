@@ -209,7 +209,7 @@ fn codes(alg: &str, digits: u8, period: Option<u32>) -> String {
 }
 
 /// What to type to confirm a device. `device` is printable already.
-fn confirm_command(user: &str, device: &str) -> String {
+pub(crate) fn confirm_command(user: &str, device: &str) -> String {
     format!("totpctl confirm {} --device {device}", argument(user))
 }
 

@@ -1,0 +1,107 @@
+//! A terminal with a program on it, and somebody who types.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use nix::pty::{Winsize, openpty};
+use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
+
+use crate::lines::PATIENCE;
+
+/// The terminal, and the program that began it.
+pub struct Terminal {
+    keyboard: File,
+    /// Keeps it open, so that its settings can be looked at after the program's end.
+    screen: OwnedFd,
+    shown: Arc<Shown>,
+    program: Child,
+}
+
+#[derive(Default)]
+struct Shown {
+    text: Mutex<String>,
+    more: Condvar,
+}
+
+impl Terminal {
+    /// Starts a program on a new terminal of so many columns, which is its own: what stops and ends programs there does so
+    /// with this one.
+    #[must_use]
+    pub fn start(command: &Command, columns: u16) -> Self {
+        let size = Winsize { ws_row: 60, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let pair = openpty(Some(&size), None).expect("a terminal");
+        let (keyboard, screen) = (File::from(pair.master), pair.slave);
+        let mut leader = Command::new("setsid");
+        leader.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        leader.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let end = || Stdio::from(screen.try_clone().expect("another handle"));
+        let program = leader.stdin(end()).stdout(end()).stderr(end()).spawn().expect("setsid, of util-linux");
+        // The command holds handles of the terminal until it is dropped.
+        drop(leader);
+        let shown = Arc::new(Shown::default());
+        let (told, reader) = (Arc::clone(&shown), keyboard.try_clone().expect("another handle"));
+        std::thread::spawn(move || told.follow(reader));
+        Self { keyboard, screen, shown, program }
+    }
+
+    /// Waits until this text is shown.
+    ///
+    /// # Panics
+    /// When it is not in time; the message shows what is.
+    pub fn wait_for(&self, text: &str) {
+        let shown = self.shown.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let missing = |shown: &mut String| !shown.contains(text);
+        let (shown, wait) = self.shown.more.wait_timeout_while(shown, PATIENCE, missing).expect("no panic in between");
+        assert!(!wait.timed_out(), "no {text:?} on the terminal; there is:\n{}", *shown);
+    }
+
+    /// Types.
+    pub fn type_keys(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).expect("keys");
+    }
+
+    /// Waits until the program has ended, and says how, and what the terminal shows then.
+    pub fn end(&mut self) -> (ExitStatus, String) {
+        let status = self.program.wait().expect("its end");
+        // What it has written last comes before this.
+        const MARK: &str = "\u{7}end\u{7}";
+        File::from(self.screen.try_clone().expect("another handle")).write_all(MARK.as_bytes()).expect("a mark");
+        self.wait_for(MARK);
+        let shown = self.shown.text.lock().unwrap_or_else(PoisonError::into_inner);
+        (status, shown.replace(MARK, "").replace('\r', ""))
+    }
+
+    /// How the terminal is set: what the next program on it finds.
+    #[must_use]
+    pub fn settings(&self) -> Termios {
+        tcgetattr(&self.screen).expect("its settings")
+    }
+
+    /// Whether what is typed is shown.
+    #[must_use]
+    pub fn echoes(&self) -> bool {
+        self.settings().local_flags.contains(LocalFlags::ECHO)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+impl Shown {
+    fn follow(&self, mut terminal: File) {
+        let mut chunk = [0; 4096];
+        // Without any program on it, reading from a terminal is an error.
+        while let Ok(count @ 1..) = terminal.read(&mut chunk) {
+            let mut text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+            text.push_str(&String::from_utf8_lossy(&chunk[..count]));
+            self.more.notify_all();
+        }
+    }
+}
