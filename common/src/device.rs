@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
+
 /// A device's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -59,28 +61,15 @@ impl fmt::Display for DeviceName {
 #[error("a device name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-', and begins with a letter or a digit")]
 pub struct BadDeviceName;
 
-/// What moves a device from one code to the next.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    /// The time (RFC 6238).
-    #[default]
-    Totp,
-    /// A counter: each press of its button (RFC 4226).
-    Hotp,
-}
-
-impl Kind {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::Totp, Self::Hotp];
-
-    /// `totp` or `hotp`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Totp => "totp",
-            Self::Hotp => "hotp",
-        }
+words! {
+    /// What moves a device from one code to the next.
+    #[derive(Default)]
+    pub enum Kind {
+        /// The time (RFC 6238).
+        #[default]
+        Totp = "totp",
+        /// A counter: each press of its button (RFC 4226).
+        Hotp = "hotp",
     }
 }
 
@@ -88,7 +77,7 @@ impl FromStr for Kind {
     type Err = BadKind;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.word() == text).ok_or(BadKind)
+        Self::ALL.iter().copied().find(|kind| kind.word() == text).ok_or(BadKind)
     }
 }
 

@@ -22,6 +22,7 @@ pub mod span;
 pub mod spare;
 pub mod text;
 pub mod user;
+mod words;
 
 #[cfg(feature = "sealing")]
 pub mod audit;

@@ -109,6 +109,9 @@ pub fn from_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_js
 
 macro_rules! calls {
     ($($call:ident => $reply:ty),* $(,)?) => {
+        /// The names of all methods.
+        pub const METHODS: &[&str] = &[$(stringify!($call)),*];
+
         $(impl Call for $call {
             const METHOD: &'static str = concat!("org.pamtotp.Provision.", stringify!($call));
             type Reply = $reply;

@@ -12,33 +12,23 @@ use zeroize::Zeroizing;
 
 use crate::answer::{CODE_DIGITS, Code};
 use crate::secret::Key;
+use crate::words::words;
 
-/// The hash under HMAC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Algorithm {
-    /// HMAC-SHA-1, which every authenticator knows.
-    #[default]
-    Sha1,
-    /// HMAC-SHA-256.
-    Sha256,
-    /// HMAC-SHA-512.
-    Sha512,
+words! {
+    /// The hash under HMAC.
+    #[derive(Default)]
+    pub enum Algorithm {
+        /// HMAC-SHA-1, which every authenticator knows.
+        #[default]
+        Sha1 = "sha1",
+        /// HMAC-SHA-256.
+        Sha256 = "sha256",
+        /// HMAC-SHA-512.
+        Sha512 = "sha512",
+    }
 }
 
 impl Algorithm {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Sha1, Self::Sha256, Self::Sha512];
-
-    /// `sha1`, `sha256` or `sha512`.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Sha1 => "sha1",
-            Self::Sha256 => "sha256",
-            Self::Sha512 => "sha512",
-        }
-    }
-
     /// Bytes in a new key: as many as the hash gives (RFC 6238 section 5.1).
     #[must_use]
     pub fn key_bytes(self) -> usize {

@@ -159,9 +159,13 @@ pub(crate) fn within_self_service(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
+    use common::protocol::METHODS;
+    use common::roles::Verifier;
+
     use super::*;
     use crate::names::{Account, Names};
-    use common::roles::Verifier;
 
     fn visitor<'a>(role: Role, name: &str, names: &'a Names) -> Visitor<'a> {
         let peer = Peer { uid: if role == Role::Root { 0 } else { 1000 }, pid: 1 };
@@ -219,6 +223,8 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
         assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
+        let names: BTreeSet<&str> = Method::ALL.iter().map(|method| method.name()).collect();
+        assert_eq!(names, METHODS.iter().copied().collect(), "those of the protocol");
         let names = Names::start().unwrap();
         for &(method, root, admin, helpdesk, own, other) in TABLE {
             let alice = visitor(Role::Own, "alice", &names);

@@ -122,18 +122,7 @@ mod tests {
 
     #[test]
     fn every_verdict_begins_with_its_word_and_fits_a_line_or_two() {
-        for verdict in [
-            Verdict::Accepted,
-            Verdict::Exempt,
-            Verdict::Rejected,
-            Verdict::AlreadyUsed,
-            Verdict::Malformed,
-            Verdict::TwoCodesNeeded,
-            Verdict::NotEnrolled,
-            Verdict::Disabled,
-            Verdict::Refused,
-            Verdict::Busy,
-        ] {
+        for &verdict in Verdict::ALL {
             for sentence in [
                 attempt("alice", verdict, None, None),
                 confirmation("alice", "default", verdict),

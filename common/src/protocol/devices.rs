@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::login::Verdict;
 use crate::device::Kind;
 use crate::secret::SecretText;
+use crate::words::words;
 
 /// `Enroll`: make or take a key.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -69,27 +70,15 @@ pub struct EnrollReply {
     pub recovery_codes: Vec<SecretText>,
 }
 
-/// Where a device is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceState {
-    /// Waits for its first code; opens nothing.
-    Pending,
-    /// Its codes open logins.
-    Active,
-    /// Kept, but its codes open nothing.
-    Disabled,
-}
-
-impl DeviceState {
-    /// The word of the wire and of the audit lines.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Active => "active",
-            Self::Disabled => "disabled",
-        }
+words! {
+    /// Where a device is in its life. The words are those of the audit lines, too.
+    pub enum DeviceState {
+        /// Waits for its first code; opens nothing.
+        Pending = "pending",
+        /// Its codes open logins.
+        Active = "active",
+        /// Kept, but its codes open nothing.
+        Disabled = "disabled",
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretText;
+use crate::words::words;
 
 /// `Challenge`: what to ask the person for.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -102,39 +103,20 @@ impl VerifyReply {
     }
 }
 
-/// What became of an attempt. The interface file says what each means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[must_use]
-#[expect(missing_docs, reason = "documented where clients read it, in the interface file")]
-pub enum Verdict {
-    Accepted,
-    Exempt,
-    Rejected,
-    AlreadyUsed,
-    Malformed,
-    TwoCodesNeeded,
-    NotEnrolled,
-    Disabled,
-    Refused,
-    Busy,
-}
-
-impl Verdict {
-    /// The word of the wire and of the audit lines.
+words! {
+    /// What became of an attempt. The interface file says what each means. The words are those of the audit lines, too.
     #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Exempt => "exempt",
-            Self::Rejected => "rejected",
-            Self::AlreadyUsed => "already_used",
-            Self::Malformed => "malformed",
-            Self::TwoCodesNeeded => "two_codes_needed",
-            Self::NotEnrolled => "not_enrolled",
-            Self::Disabled => "disabled",
-            Self::Refused => "refused",
-            Self::Busy => "busy",
-        }
+    #[expect(missing_docs, reason = "documented where clients read it, in the interface file")]
+    pub enum Verdict {
+        Accepted = "accepted",
+        Exempt = "exempt",
+        Rejected = "rejected",
+        AlreadyUsed = "already_used",
+        Malformed = "malformed",
+        TwoCodesNeeded = "two_codes_needed",
+        NotEnrolled = "not_enrolled",
+        Disabled = "disabled",
+        Refused = "refused",
+        Busy = "busy",
     }
 }

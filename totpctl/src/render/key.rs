@@ -1,6 +1,7 @@
 //! The results of `key`: most of them hold a secret, so what people see of them is wiped too.
 
 use common::lineage::matching::NoMatch;
+use common::protocol::Verdict;
 use common::secret::SecretText;
 use common::text::printable;
 use common::totp::Parameters;
@@ -109,7 +110,7 @@ impl Reveal for CurrentCode {
 /// Whether a code fits.
 #[derive(Debug, Serialize)]
 pub(crate) struct Matched {
-    pub(crate) verdict: &'static str,
+    pub(crate) verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counter: Option<u64>,
     /// For the sentence only.
@@ -124,7 +125,7 @@ impl Reveal for Matched {
             (None, Some(why)) => why.to_string(),
             (None, None) => "the code does not fit".to_owned(),
         };
-        Zeroizing::new(format!("{}: {meaning}\n", self.verdict))
+        Zeroizing::new(format!("{}: {meaning}\n", self.verdict.word()))
     }
 }
 
@@ -231,10 +232,10 @@ state   sealed as the settings say
 
     #[test]
     fn a_match_is_a_verdict_and_a_counter() {
-        let accepted = Matched { verdict: "accepted", counter: Some(1), why: None };
+        let accepted = Matched { verdict: Verdict::Accepted, counter: Some(1), why: None };
         assert_eq!(object(&accepted), "{\"verdict\":\"accepted\",\"counter\":1}\n");
         assert_eq!(accepted.page().as_str(), "accepted: the code is right; its step is 1, which is over from now on\n");
-        let rejected = Matched { verdict: "rejected", counter: None, why: Some(NoMatch::Rejected) };
+        let rejected = Matched { verdict: Verdict::Rejected, counter: None, why: Some(NoMatch::Rejected) };
         assert_eq!(object(&rejected), "{\"verdict\":\"rejected\"}\n");
         assert!(rejected.page().starts_with("rejected: the code does not fit"));
     }

@@ -8,6 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::lineage::matching::{NoMatch, Search, find};
 use common::otpauth::{self, Label};
+use common::protocol::Verdict;
 use common::secret::{Key, SecretText};
 use common::totp::Parameters;
 
@@ -92,17 +93,17 @@ fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::Match) -> Resul
 
 fn judge(key: &Key, parameters: Parameters, typed: &str, search: Search) -> Result<Matched, Failure> {
     match find(key, parameters, typed, search) {
-        Ok(found) => Ok(Matched { verdict: "accepted", counter: Some(found.counter), why: None }),
+        Ok(found) => Ok(Matched { verdict: Verdict::Accepted, counter: Some(found.counter), why: None }),
         Err(wide @ NoMatch::TooWide) => Err(Failure::BadParameter(wide.to_string())),
-        Err(why) => Ok(Matched { verdict: word(why), counter: None, why: Some(why) }),
+        Err(why) => Ok(Matched { verdict: verdict(why), counter: None, why: Some(why) }),
     }
 }
 
-fn word(why: NoMatch) -> &'static str {
+fn verdict(why: NoMatch) -> Verdict {
     match why {
-        NoMatch::AlreadyUsed { .. } => "already_used",
-        NoMatch::Malformed(_) => "malformed",
-        NoMatch::Rejected | NoMatch::TooWide => "rejected",
+        NoMatch::AlreadyUsed { .. } => Verdict::AlreadyUsed,
+        NoMatch::Malformed(_) => Verdict::Malformed,
+        NoMatch::Rejected | NoMatch::TooWide => Verdict::Rejected,
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
 
     fn judged(typed: &str, search: Search) -> (&'static str, Option<u64>) {
         let matched = judge(&opened("").key, Parameters::default(), typed, search).unwrap();
-        (matched.verdict, matched.counter)
+        (matched.verdict.word(), matched.counter)
     }
 
     #[test]
