@@ -199,7 +199,10 @@ mod tests {
         let (at, of) = (clock::now(), Doubted::Clock);
         let told = |now, doubt| local_time(&Moment { doubt, ..Moment::ordinary(now) });
         assert!(told(at, None).is_some() && told(0, None).is_none());
-        assert!(told(at + 239, Some(Doubt { at, of })).is_none() && told(at + 240, Some(Doubt { at, of })).is_some());
-        assert!(told(at, Some(Doubt { at: u64::MAX, of })).is_none());
+        assert!(
+            told(at + 239, Some(Doubt { at, of, lost: 0 })).is_none()
+                && told(at + 240, Some(Doubt { at, of, lost: 0 })).is_some()
+        );
+        assert!(told(at, Some(Doubt { at: u64::MAX, of, lost: 0 })).is_none());
     }
 }

@@ -144,6 +144,12 @@ impl Record {
         self.codes.as_ref().map_or(0, |codes| codes.recovery_codes_left(moment))
     }
 
+    /// When the latest step of a device begins that has been spent, in Unix seconds; 0 if none was.
+    #[must_use]
+    pub fn latest_spent(&self) -> u64 {
+        self.devices.iter().filter_map(Device::latest_spent).max().unwrap_or(0)
+    }
+
     /// Forgets pending devices and codes whose time is over.
     pub fn expire(&mut self, now: u64) {
         if let Some(codes) = &mut self.codes {

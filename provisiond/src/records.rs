@@ -3,11 +3,13 @@
 //! The only way to change a record: take the user's turn, read, decide, `replace` what was read, and start again if
 //! somebody else was faster. Nothing is told to anyone before the change is durable.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::secrets::Secrets;
 use common::user::UserName;
 
+use crate::clock::Clock;
 use crate::record::{Damaged, Record};
 use crate::store::{Health, Outcome, Store, Stored, Unavailable};
 use crate::turns::Turns;
@@ -15,6 +17,7 @@ use crate::turns::Turns;
 /// The records of all users.
 pub struct Records {
     store: Box<dyn Store>,
+    clock: Arc<Clock>,
     turns: Turns,
 }
 
@@ -65,10 +68,10 @@ impl From<Unavailable> for Failure {
 }
 
 impl Records {
-    /// Takes the store over.
+    /// Takes the store over. The clock is the one whose mark it keeps.
     #[must_use]
-    pub fn new(store: Box<dyn Store>) -> Self {
-        Self { store, turns: Turns::default() }
+    pub fn new(store: Box<dyn Store>, clock: Arc<Clock>) -> Self {
+        Self { store, clock, turns: Turns::default() }
     }
 
     /// The user's record as it is now.
@@ -190,6 +193,8 @@ impl Records {
     fn write(&self, next: Record, stored: Option<&Stored>, access: &Access<'_>) -> Result<Outcome, Failure> {
         let next = Record { generation: next.generation.saturating_add(1), ..next };
         let bytes = next.to_bytes(access.user, access.secrets).map_err(|_| Failure::Unavailable)?;
+        // Before it is stored: the mark goes into the store, and to its witnesses, with this update.
+        self.clock.will_spend(next.latest_spent());
         Ok(match stored {
             Some(stored) => self.store.replace(access.user, stored.version, bytes, access.deadline)?,
             None => self.store.insert_new(access.user, bytes, access.deadline)?,

@@ -153,7 +153,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let clock = watched_clock(&audit);
     let store = open_store(&settings, mirror, &clock, &audit)?;
     noticing::start(Arc::clone(&clock))?;
-    let records = Records::new(Box::new(store));
+    let records = Records::new(Box::new(store), Arc::clone(&clock));
     let skews = Skews::start(audit.clone())?;
     let service = Arc::new(Service::new(records, clock, audit, skews, Names::start()?, settings, source));
     let server = Server::start(Arc::clone(&service), sockets)?;

@@ -30,6 +30,12 @@ impl SpentSteps {
         self.above.range(..=horizon).next_back().copied().unwrap_or(0).max(self.floor)
     }
 
+    /// The latest step of those that are remembered one by one: it is never forgotten before the others.
+    #[must_use]
+    pub fn last(&self) -> Option<u64> {
+        self.above.last().copied()
+    }
+
     /// Every step up to here is used.
     #[must_use]
     pub fn floor(&self) -> u64 {

@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_quarantine_is_over_when_a_device_shows_a_code_that_it_had_not_shown() {
-        let doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock });
+        let doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock, lost: 0 });
         let until = |now| quarantine_until(&Moment { doubt, ..Moment::ordinary(now) }, Parameters::default(), 1);
         assert_eq!((until(NOW + 10), until(NOW + 59), until(NOW + 60)), (Some(NOW + 60), Some(NOW + 60), None));
         assert_eq!(quarantine_until(&Moment::ordinary(NOW), Parameters::default(), 1), None);

@@ -47,6 +47,10 @@ pub struct Mark {
     trusted: u64,
     clock_moved_at: Option<u64>,
     store_rolled_back_at: Option<u64>,
+    /// When the latest step begins that was ever spent, in Unix seconds.
+    spent: u64,
+    /// The same as of when the store was rolled back: what is spent since then is not forgotten.
+    lost: u64,
 }
 
 /// Something after which codes of before are not taken.
@@ -93,6 +97,9 @@ pub struct Doubt {
     pub at: u64,
     /// What is in doubt.
     pub of: Doubted,
+    /// When the latest step begins, in Unix seconds, that was spent and that a store may have forgotten; 0 if it was never put
+    /// back. It is later than `at` where a device, or this machine's clock, was ahead.
+    pub lost: u64,
 }
 
 /// What can be in doubt.
@@ -126,7 +133,7 @@ impl Mark {
     /// The first one.
     #[must_use]
     pub fn new(seen: &Reading) -> Self {
-        Self { seen: *seen, trusted: 0, clock_moved_at: None, store_rolled_back_at: None }
+        Self { seen: *seen, trusted: 0, clock_moved_at: None, store_rolled_back_at: None, spent: 0, lost: 0 }
     }
 
     /// The mark after a reading, and the event, if it was one.
@@ -153,15 +160,35 @@ impl Mark {
     /// The latest time of which codes are in doubt.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
-        let clock = self.clock_moved_at.map(|at| Doubt { at, of: Doubted::Clock });
-        let store = self.store_rolled_back_at.map(|at| Doubt { at, of: Doubted::Store });
+        let clock = self.clock_moved_at.map(|at| Doubt { at, of: Doubted::Clock, lost: self.lost });
+        let store = self.store_rolled_back_at.map(|at| Doubt { at, of: Doubted::Store, lost: self.lost });
         clock.into_iter().chain(store).max_by_key(|doubt| doubt.at)
     }
 
-    /// What was used before `at` may have been forgotten.
+    /// What was used before `at` may have been forgotten, and of what begins later the steps up to the one that others than
+    /// the store know to be spent.
     #[must_use]
-    pub fn with_lost_past(self, at: u64) -> Self {
-        Self { store_rolled_back_at: Some(at), ..self }
+    pub fn with_lost_past(self, at: u64, known: u64) -> Self {
+        let spent = self.spent.max(known);
+        Self { store_rolled_back_at: Some(at), spent, lost: spent, ..self }
+    }
+
+    /// After a step was spent that begins then.
+    #[must_use]
+    pub fn with_spent(self, begins: u64) -> Self {
+        Self { spent: self.spent.max(begins), ..self }
+    }
+
+    /// When the latest step begins that was ever spent, in Unix seconds.
+    #[must_use]
+    pub fn spent(&self) -> u64 {
+        self.spent
+    }
+
+    /// Whether its time had not come when the clock was last looked at.
+    #[must_use]
+    pub fn spent_ahead(&self) -> bool {
+        self.spent > super::seconds(self.seen.wall)
     }
 
     /// Without doubt in the clock; and whether there was any.
@@ -178,16 +205,16 @@ impl Mark {
         let half = |half| u64::try_from(half).unwrap_or(0);
         let (wall, running) = (self.seen.wall.cast_unsigned(), self.seen.running.cast_unsigned());
         let [clock, store] = [self.clock_moved_at, self.store_rolled_back_at].map(Option::unwrap_or_default);
-        [half(high), half(low), wall, running, self.trusted, clock, store]
+        [half(high), half(low), wall, running, self.trusted, clock, store, self.spent, self.lost]
     }
 
     /// The other way round.
     #[must_use]
-    pub fn from_numbers([high, low, wall, running, trusted, clock, store]: [u64; NUMBERS]) -> Self {
+    pub fn from_numbers([high, low, wall, running, trusted, clock, store, spent, lost]: [u64; NUMBERS]) -> Self {
         let boot = (u128::from(high) << 64) | u128::from(low);
         let seen = Reading { boot: BootId::from(boot), wall: wall.cast_signed(), running: running.cast_signed() };
         let [clock_moved_at, store_rolled_back_at] = [clock, store].map(|at| (at != 0).then_some(at));
-        Self { seen, trusted, clock_moved_at, store_rolled_back_at }
+        Self { seen, trusted, clock_moved_at, store_rolled_back_at, spent, lost }
     }
 
     fn event(&self, seen: &Reading) -> Option<Event> {
@@ -236,7 +263,7 @@ impl Mark {
 }
 
 /// How many numbers a mark is.
-pub const NUMBERS: usize = 7;
+pub const NUMBERS: usize = 9;
 /// Microseconds, like all that follow.
 const SECOND: i64 = super::SECOND;
 /// A clock that is further away than this was set.

@@ -95,11 +95,17 @@ impl Clock {
         self.update(|_, mark| (mark, mark))
     }
 
-    /// The store was found to be older than it had been: what was used before now may be in the part that it has lost.
-    pub fn doubt_the_store(&self) {
+    /// A step is about to be spent that begins then, in Unix seconds.
+    pub fn will_spend(&self, begins: u64) {
+        self.update(|_, mark| (mark.with_spent(begins), ()));
+    }
+
+    /// The store was found to be older than it had been: what was used before now may be in the part that it has lost, and so
+    /// may steps to come, up to the latest of which its witnesses `know` that it was spent.
+    pub fn doubt_the_store(&self, known: u64) {
         let at = self.update(|seen, mark| {
             let at = seconds(seen.wall);
-            (mark.with_lost_past(at), at)
+            (mark.with_lost_past(at, known), at)
         });
         (self.tell)(Event { reason: Reason::StoreRolledBack, at, seconds: 0 });
     }

@@ -58,7 +58,7 @@ fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     assert_eq!(clock.look(), Look { now: 1_800_000_000, tick: 0, doubt: None, synchronised: true });
     hands.pass(3610, 10);
     for _ in 0..3 {
-        let doubt = Some(Doubt { at: 1_800_003_610, of: Doubted::Clock });
+        let doubt = Some(Doubt { at: 1_800_003_610, of: Doubted::Clock, lost: 0 });
         assert_eq!(clock.look(), Look { now: 1_800_003_610, tick: 10, doubt, synchronised: true });
     }
     assert_eq!(heard.try_iter().count(), 1);
@@ -83,11 +83,15 @@ fn a_jump_while_nobody_looked_is_noticed_by_the_next_process() {
 
 #[test]
 fn what_the_store_has_lost_cannot_be_accepted_away() {
-    let (_, clock, heard) = clock();
-    clock.doubt_the_store();
+    let (hands, clock, heard) = clock();
+    clock.will_spend(hands.now() + 60);
+    clock.will_spend(hands.now());
+    clock.doubt_the_store(hands.now() + 30);
     assert_eq!(heard.try_recv().unwrap().reason, Reason::StoreRolledBack);
     assert!(!clock.accept());
-    assert_eq!(clock.look().doubt, Some(Doubt { at: 1_800_000_000, of: Doubted::Store }));
+    clock.will_spend(hands.now() + 90);
+    let doubt = Doubt { at: 1_800_000_000, of: Doubted::Store, lost: 1_800_000_060 };
+    assert_eq!(clock.look().doubt, Some(doubt), "what is spent from now on is not lost");
 }
 
 #[test]

@@ -252,12 +252,12 @@ mod tests {
             told.reason
         };
         let ordinary = Moment::ordinary(NOW);
-        let doubt = |of| Some(Doubt { at: NOW - 60, of });
+        let doubt = |of| Some(Doubt { at: NOW - 60, of, lost: 0 });
         assert_eq!(refused(Moment { synchronised: false, ..ordinary }), Some("clock_unsynchronised"));
         assert_eq!(refused(Moment { doubt: doubt(Doubted::Clock), ..ordinary }), Some("clock_event"));
         assert_eq!(refused(Moment { doubt: doubt(Doubted::Store), ..ordinary }), Some("store_rolled_back"));
         let mut alice = Life::new(Kind::Totp);
-        alice.moment.doubt = Some(Doubt { at: NOW - 90, of: Doubted::Clock });
+        alice.moment.doubt = Some(Doubt { at: NOW - 90, of: Doubted::Clock, lost: 0 });
         assert_eq!(alice.pair_at(-3).verdict, Verdict::Refused, "codes of before");
         assert_eq!(alice.pair_at(-1).verdict, Verdict::Accepted);
     }

@@ -430,7 +430,7 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
     alice.moment.rolled_back_tick = Some(NOW);
-    alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store });
+    alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: 0 });
     assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
     let pair = alice.code(-1) + &alice.code(0);
     assert_eq!(alice.verdict(&pair), Verdict::Refused);
@@ -517,7 +517,7 @@ const APPENDIX_D: [&str; 10] =
 fn after_a_clock_event_older_codes_are_refused_no_guess_is_lost_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
     alice.pass(10);
-    alice.moment.doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock });
+    alice.moment.doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock, lost: 0 });
     assert_eq!((alice.ask(), alice.left()), (Ask::OneCode, 5));
     let old: Vec<String> = (-1..=1).map(|steps| alice.code(steps)).collect();
     for typed in old.iter().chain([&(old[0].clone() + &old[1])]) {
@@ -593,7 +593,7 @@ proptest! {
         for (seconds, steps, noticed) in moves {
             alice.moment.now = alice.moment.now.saturating_add_signed(seconds);
             if noticed {
-                alice.moment.doubt = Some(Doubt { at: alice.moment.now, of: Doubted::Clock });
+                alice.moment.doubt = Some(Doubt { at: alice.moment.now, of: Doubted::Clock, lost: 0 });
             }
             let first = ten.step_at(alice.moment.now).saturating_add_signed(steps);
             for typed in [alice.code(steps), alice.code(steps) + &alice.code(steps + 1)] {

@@ -144,6 +144,12 @@ impl Device {
         }
     }
 
+    /// When the latest step begins that it has spent, in Unix seconds. Counters are no times.
+    pub(super) fn latest_spent(&self) -> Option<u64> {
+        let last = self.spent.last().filter(|_| self.kind == Kind::Totp);
+        last.map(|step| self.parameters.start_of(step))
+    }
+
     /// The same device of a user who is called `to` from now on. passlib's seal names no user, and stays.
     pub(super) fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
         let SealedKey::V2(_) = &self.key else { return Ok(self) };

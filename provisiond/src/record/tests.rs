@@ -55,3 +55,17 @@ fn pending_devices_are_forgotten_when_their_time_is_over() {
     record.expire(100);
     assert!(record.devices.is_empty());
 }
+
+#[test]
+fn the_latest_step_that_was_spent_is_told_by_when_it_begins_whatever_the_periods_are() {
+    let (alice, mut record) = record();
+    assert_eq!(record.latest_spent(), 0);
+    let slow = device(&alice, "slow", Parameters { period: 60, ..Parameters::default() });
+    record.devices.extend([slow, device_of(Kind::Hotp, &alice, "token", Parameters::default())]);
+    record.devices[2].spend(&[5000]);
+    assert_eq!(record.latest_spent(), 0, "counters are no times");
+    record.devices[0].spend(&[100, 99]);
+    assert_eq!(record.latest_spent(), 3000);
+    record.devices[1].spend(&[51]);
+    assert_eq!(record.latest_spent(), 3060);
+}

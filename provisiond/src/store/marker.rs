@@ -1,5 +1,5 @@
 //! What is seen of a store from outside: its lock, the files of its folder, and two witnesses of what it held: the
-//! marker, which survives a power cut, and the mirror of its generation, which survives anything else.
+//! marker, which survives a power cut, and the mirror of its age, which survives anything else.
 //!
 //! They know numbers, never records. What it means when the store says otherwise is judged in [`super::sled`].
 
@@ -14,13 +14,22 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
+/// How old a store is, in numbers that only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Age {
+    /// How many updates it has seen.
+    pub(crate) generation: u64,
+    /// When the latest step begins that was spent in it, in Unix seconds.
+    pub(crate) spent: u64,
+}
+
 /// What a store held when its marker was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
     /// How many users.
     pub(crate) users: u64,
-    /// Its generation.
-    pub(crate) generation: u64,
+    /// How old it was.
+    pub(crate) age: Age,
 }
 
 /// A small file beside the store that says whether it is empty: a store that lost everything cannot say so itself.
@@ -57,11 +66,17 @@ impl Marker {
         self.mark.is_some_and(|mark| mark.users > 0)
     }
 
+    /// When the latest step begins that it knows to be spent, in Unix seconds.
+    pub(crate) fn spent(&self) -> u64 {
+        self.mark.map_or(0, |mark| mark.age.spent)
+    }
+
     /// Writes it anew: it is durable on return, and at every moment there is a whole one.
     pub(crate) fn write(&mut self, mark: Mark) -> io::Result<()> {
         let draft = beside(&self.path, ".new");
         let mut file = private().truncate(true).open(&draft)?;
-        write!(file, "{TITLE}\nusers {}\ngeneration {}\n{ADVICE}\n", mark.users, mark.generation)?;
+        let Mark { users, age: Age { generation, spent } } = mark;
+        write!(file, "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\n{ADVICE}\n")?;
         file.sync_all()?;
         std::fs::rename(&draft, &self.path)?;
         sync_folder_of(&self.path)?;
@@ -70,26 +85,26 @@ impl Marker {
     }
 }
 
-/// The generation, once more, in a file that lives as long as the machine is up: a store that was put back while the
-/// machine ran is behind it.
+/// The age, once more, in a file that lives as long as the machine is up: a store that was put back while the machine ran is
+/// behind it.
 #[derive(Debug)]
 pub(crate) struct Mirror(Option<File>);
 
 impl Mirror {
-    /// Opens or creates the mirror, if there is to be one, and reads it. A text that is no generation says nothing.
-    pub(crate) fn open(path: Option<&Path>) -> io::Result<(Self, Option<u64>)> {
+    /// Opens or creates the mirror, if there is to be one, and reads it. A text that is no age says nothing.
+    pub(crate) fn open(path: Option<&Path>) -> io::Result<(Self, Option<Age>)> {
         let Some(path) = path else { return Ok((Self(None), None)) };
         let file = private().custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
         let mut text = Vec::new();
         (&file).take(MIRROR_BYTES).read_to_end(&mut text)?;
-        Ok((Self(Some(file)), number(text.trim_ascii_end())))
+        Ok((Self(Some(file)), parse_age(text.trim_ascii_end())))
     }
 
-    /// Writes the generation over the former one. Nothing is synced and no failure is told: a mirror that stays behind
-    /// raises no alarm, it only sees less.
-    pub(crate) fn write(&self, generation: u64) {
+    /// Writes the age over the former one. Nothing is synced and no failure is told: a mirror that stays behind raises no
+    /// alarm, it only sees less.
+    pub(crate) fn write(&self, age: Age) {
         if let Some(file) = &self.0 {
-            _ = file.write_all_at(format!("{generation:020}\n").as_bytes(), 0);
+            _ = file.write_all_at(format!("{:020} {:020}\n", age.generation, age.spent).as_bytes(), 0);
         }
     }
 }
@@ -169,7 +184,14 @@ fn parse(text: &[u8]) -> Option<Mark> {
     (lines.next()? == TITLE.as_bytes()).then_some(())?;
     let users = number(lines.next()?.strip_prefix(b"users ")?)?;
     let generation = number(lines.next()?.strip_prefix(b"generation ")?)?;
-    Some(Mark { users, generation })
+    let spent = number(lines.next()?.strip_prefix(b"spent ")?)?;
+    Some(Mark { users, age: Age { generation, spent } })
+}
+
+fn parse_age(text: &[u8]) -> Option<Age> {
+    let mut numbers = text.split(|byte| *byte == b' ').map(number);
+    let age = Age { generation: numbers.next()??, spent: numbers.next()?? };
+    numbers.next().is_none().then_some(age)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -178,7 +200,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// What a marker says that cannot be read: there were users once, and nothing else is known.
-const UNREADABLE: Mark = Mark { users: 1, generation: 0 };
+const UNREADABLE: Mark = Mark { users: 1, age: Age { generation: 0, spent: 0 } };
 const TITLE: &str = "pam-totp store marker 1";
 const ADVICE: &str = "Remove this file only if the store beside it is meant to start empty.";
 const MIRROR_BYTES: u64 = 64;
@@ -192,7 +214,7 @@ mod tests {
 
     use super::*;
 
-    const MARK: Mark = Mark { users: 3, generation: u64::MAX };
+    const MARK: Mark = Mark { users: 3, age: Age { generation: u64::MAX, spent: 1_800_000_000 } };
 
     #[test]
     fn a_marker_is_read_as_it_was_written() {
@@ -200,7 +222,7 @@ mod tests {
         let store = folder.path().join("store");
         let mut marker = Marker::read(&store).unwrap();
         assert_eq!((marker.mark(), marker.says_users()), (None, false));
-        marker.write(Mark { users: 0, generation: 9 }).unwrap();
+        marker.write(Mark { users: 0, ..MARK }).unwrap();
         assert!(!Marker::read(&store).unwrap().says_users());
         marker.write(MARK).unwrap();
         assert_eq!((marker.mark(), Marker::read(&store).unwrap().mark()), (Some(MARK), Some(MARK)));
@@ -228,18 +250,19 @@ mod tests {
     }
 
     #[test]
-    fn a_mirror_tells_the_last_generation_and_nothing_else() {
+    fn a_mirror_tells_the_last_age_and_nothing_else() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("generation");
         let (mirror, before) = Mirror::open(Some(&path)).unwrap();
         assert_eq!(before, None);
-        mirror.write(123_456);
-        mirror.write(7);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "00000000000000000007\n");
-        assert_eq!(Mirror::open(Some(&path)).unwrap().1, Some(7));
-        mirror.write(u64::MAX);
-        assert_eq!(Mirror::open(Some(&path)).unwrap().1, Some(u64::MAX));
-        for text in ["", "x", "-1", "+1", "99999999999999999999", " 1", "1 2", "\u{663}"] {
+        mirror.write(Age { generation: 123_456, spent: 98_765 });
+        mirror.write(Age { generation: 7, spent: 30 });
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "00000000000000000007 00000000000000000030\n");
+        for age in [Age { generation: 7, spent: 30 }, Age { generation: u64::MAX, spent: u64::MAX }] {
+            mirror.write(age);
+            assert_eq!(Mirror::open(Some(&path)).unwrap().1, Some(age));
+        }
+        for text in ["", "x", "1", "1 ", " 1", "-1 1", "+1 1", "1  2", "1 2 3", "99999999999999999999 1", "\u{663} 1"] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(Mirror::open(Some(&path)).unwrap().1, None, "{text:?}");
         }

@@ -17,10 +17,10 @@ use common::user::UserName;
 use nix::fcntl::Flock;
 use sha2::{Digest, Sha256};
 
-use super::marker::{Mark, Marker, Mirror, beside, lock, prepare_folder, settle_folder};
+use super::marker::{Age, Mark, Marker, Mirror, beside, lock, prepare_folder, settle_folder};
 use super::{Health, Outcome, Store, Stored, Unavailable, Version};
-use crate::clock::Clock;
 use crate::clock::mark::{Mark as ClockMark, NUMBERS};
+use crate::clock::{Clock, Look};
 use crate::commit::{Answer, Apply, Committer};
 
 /// Where the store lies, and what it may use.
@@ -30,7 +30,7 @@ pub struct Place {
     pub path: PathBuf,
     /// What sled may keep in memory, in MiB. It takes several times as much.
     pub cache_mib: u32,
-    /// A file on a tmpfs that mirrors the generation.
+    /// A file on a tmpfs that mirrors the store's age.
     pub mirror: Option<PathBuf>,
 }
 
@@ -116,10 +116,10 @@ impl SledStore {
         let (found, seen) = guarded(path, || read_summary(&db, path))?;
         let counted = guarded(path, || Ok(count(&db, &found)))?;
         clock.resume(seen);
-        let tick = clock.look().tick;
+        let Look { now, tick, .. } = clock.look();
         let summary = judge_age(found, counted, &marker, mirrored, tick).ok_or_else(|| lost(path, &marker))?;
         if summary.rolled_back_tick != found.rolled_back_tick || summary.generation != found.generation {
-            clock.doubt_the_store();
+            clock.doubt_the_store(known_to_be_spent(&marker, mirrored, now));
         }
         let shared = Arc::new(Mutex::new(summary));
         let mut writer = Writer {
@@ -345,8 +345,8 @@ impl Writer {
         let summary = self.summary;
         self.make_durable(Batch::default(), summary)?;
         settle_folder(&self.path)?;
-        self.mirror.write(summary.generation);
-        let mark = Mark { users: summary.users, generation: summary.generation };
+        let mark = self.mark();
+        self.mirror.write(mark.age);
         let is_new = summary == Summary::default() && self.marker.mark().is_none();
         if !is_new && self.marker.mark() != Some(mark) {
             self.write_marker()?;
@@ -393,12 +393,15 @@ impl Writer {
         synced
     }
 
-    /// What has become durable is told to the readers, the mirror and, the first user at once, the marker.
+    /// What has become durable is told to the readers, the mirror and, the first user at once, the marker. It hears at once, too,
+    /// of a step that was spent ahead of its time: nothing else will know of it after a boot.
     fn bear_witness(&mut self, summary: Summary) -> io::Result<()> {
         self.summary = summary;
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = summary;
-        self.mirror.write(summary.generation);
-        if summary.users > 0 && !self.marker.says_users() {
+        let mark = self.mark();
+        self.mirror.write(mark.age);
+        let ahead = self.clock.mark().spent_ahead() && self.marker.spent() < mark.age.spent;
+        if ahead || summary.users > 0 && !self.marker.says_users() {
             return self.write_marker();
         }
         let soon = Instant::now().checked_add(MARKER_INTERVAL);
@@ -408,7 +411,13 @@ impl Writer {
 
     fn write_marker(&mut self) -> io::Result<()> {
         self.marker_due = Instant::now().checked_add(IDLE_INTERVAL);
-        self.marker.write(Mark { users: self.summary.users, generation: self.summary.generation })
+        self.marker.write(self.mark())
+    }
+
+    /// What the witnesses are to know.
+    fn mark(&self) -> Mark {
+        let Summary { users, generation, .. } = self.summary;
+        Mark { users, age: Age { generation, spent: self.clock.mark().spent() } }
     }
 
     fn failed(&self, error: &io::Error) -> String {
@@ -523,19 +532,25 @@ fn judge_age(
     found: Summary,
     counted: Option<Summary>,
     marker: &Marker,
-    mirrored: Option<u64>,
+    mirrored: Option<Age>,
     tick: u64,
 ) -> Option<Summary> {
     let counted = counted.unwrap_or(found);
-    let marked = marker.mark().map_or(0, |mark| believed(mark.generation));
+    let marked = marker.mark().map_or(0, |mark| believed(mark.age.generation));
     if found.users == 0 && marker.says_users() && found.generation <= marked {
         return None;
     }
-    let known = marked.max(believed(mirrored.unwrap_or(0))).max(counted.generation);
+    let known = marked.max(mirrored.map_or(0, |age| believed(age.generation))).max(counted.generation);
     if found.generation >= known && counted == found {
         return Some(found);
     }
     Some(Summary { generation: known.saturating_add(LEAP), rolled_back_tick: Some(tick), ..counted })
+}
+
+/// When the latest step begins that the witnesses know to be spent. The marker hears at once only of steps that are spent ahead
+/// of their time: where it is alone, every step up to now may be.
+fn known_to_be_spent(marker: &Marker, mirrored: Option<Age>, now: u64) -> u64 {
+    marker.spent().max(mirrored.map_or(now, |age| age.spent))
 }
 
 /// A generation as it is told, unless nobody can have counted that far.
@@ -593,7 +608,7 @@ const RESERVED: &[u8] = b"d";
 /// The key of the [`Summary`].
 const SUMMARY: &[u8] = b"m";
 /// The first byte of the summary: how this store is laid out.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 /// More than can be written in the minute that the marker may be behind.
 const LEAP: u64 = 1 << 32;
 /// A generation that no store reaches by counting: who says so is damaged, and not believed.

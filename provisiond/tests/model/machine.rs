@@ -153,7 +153,7 @@ impl Machine {
         let place = Place { path: self.path("store"), cache_mib: 1, mirror: Some(self.path("mirror")) };
         let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
         let names = Names::start().expect("threads");
-        let records = Records::new((self.around)(store));
+        let records = Records::new((self.around)(store), Arc::clone(&clock));
         let skews = Skews::start(self.audit.clone()).expect("a thread");
         self.service = Some(Service::new(records, clock, self.audit.clone(), skews, names, settings, source));
     }

@@ -40,7 +40,7 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
             Event { reason: Reason::Jumped, at: now, seconds }
         });
         assert_eq!(event, expected, "{wall} {running}");
-        assert_eq!(mark.doubt(), expected.map(|event| Doubt { at: event.at, of: Doubted::Clock }));
+        assert_eq!(mark.doubt(), expected.map(|event| Doubt { at: event.at, of: Doubted::Clock, lost: 0 }));
         assert_eq!(mark.after(&at(wall + 1, running + 1)).1, None, "noticed once");
     }
 }
@@ -149,14 +149,33 @@ fn what_was_accepted_is_not_in_doubt_and_what_the_store_lost_stays_so() {
     let (accepted, was) = moved.accepted();
     assert!(was && accepted.doubt().is_none() && !accepted.accepted().1);
     assert_eq!(accepted.after(&at(3651, 151)).1, None, "the mark follows the clock");
-    let lost = moved.with_lost_past(1_800_003_600);
-    let store = Some(Doubt { at: 1_800_003_600, of: Doubted::Store });
+    let lost = moved.with_lost_past(1_800_003_600, 1_800_003_630);
+    let store = Some(Doubt { at: 1_800_003_600, of: Doubted::Store, lost: 1_800_003_630 });
     assert_eq!((lost.doubt().map(|doubt| doubt.at), lost.accepted().0.doubt()), (Some(1_800_003_650), store));
 }
 
 #[test]
+fn a_roll_back_loses_what_was_spent_before_it_by_whoever_knows_most() {
+    let spent = noon().with_spent(1_800_000_090).with_spent(1_800_000_030);
+    assert_eq!((spent.spent(), spent.spent_ahead(), spent.doubt()), (1_800_000_090, true, None));
+    assert!(!spent.after(&at(90, 190)).0.spent_ahead());
+    for (known, lost) in [(0, 1_800_000_090), (1_800_000_120, 1_800_000_120)] {
+        let back = spent.with_lost_past(1_800_000_060, known).with_spent(1_800_000_300);
+        let doubt = |mark: Mark| mark.doubt().map(|doubt| (doubt.of, doubt.lost));
+        assert_eq!(doubt(back), Some((Doubted::Store, lost)));
+        assert_eq!(
+            doubt(back.after(&at(400, 190)).0),
+            Some((Doubted::Clock, lost)),
+            "an event of the clock ends nothing"
+        );
+        let again = back.with_lost_past(1_800_000_090, 0);
+        assert_eq!(doubt(again), Some((Doubted::Store, 1_800_000_300)));
+    }
+}
+
+#[test]
 fn a_clock_that_is_corrected_backwards_takes_the_doubts_of_the_future_with_it() {
-    let ahead = noon().after(&at(864_000, 150)).0.with_lost_past(1_800_864_000);
+    let ahead = noon().after(&at(864_000, 150)).0.with_lost_past(1_800_864_000, 0);
     let back = ahead.after(&at(60, 160)).0;
     assert_eq!(back.doubt().map(|doubt| doubt.at), Some(1_800_000_060));
 }
@@ -186,9 +205,9 @@ fn the_kernels_number_of_a_boot_is_read() {
 
 proptest! {
     #[test]
-    fn what_is_stored_is_read_back(boot in any::<u128>(), wall in any::<i64>(), running in any::<i64>(), trusted in any::<u64>(), clock in prop::option::of(1u64..), store in prop::option::of(1u64..)) {
+    fn what_is_stored_is_read_back(boot in any::<u128>(), wall in any::<i64>(), running in any::<i64>(), trusted in any::<u64>(), [spent, lost] in any::<[u64; 2]>(), clock in prop::option::of(1u64..), store in prop::option::of(1u64..)) {
         let seen = Reading { boot: BootId((boot != 0).then_some(boot)), wall, running };
-        let mark = Mark { seen, trusted, clock_moved_at: clock, store_rolled_back_at: store };
+        let mark = Mark { seen, trusted, clock_moved_at: clock, store_rolled_back_at: store, spent, lost };
         prop_assert_eq!(Mark::from_numbers(mark.to_numbers()), mark);
     }
 

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::tests::Hands;
 
 fn clock() -> Arc<Clock> {
     Clock::of_this_machine(|_| ())
@@ -31,6 +32,11 @@ impl Home {
 
     fn open(&self) -> SledStore {
         self.try_open(true).unwrap()
+    }
+
+    /// By a clock that the test moves.
+    fn open_by(&self, clock: &Arc<Clock>) -> SledStore {
+        SledStore::open(&self.place(true), Arc::clone(clock), |why| panic!("{why}")).unwrap()
     }
 
     fn try_open(&self, mirror: bool) -> Result<SledStore, OpenError> {
@@ -104,6 +110,10 @@ fn mark(home: &Home) -> Option<Mark> {
     Marker::read(&home.path("store")).unwrap().mark()
 }
 
+fn of_age(users: u64, generation: u64) -> Mark {
+    Mark { users, age: Age { generation, spent: 0 } }
+}
+
 fn generation(store: &SledStore) -> u64 {
     store.health().unwrap().generation
 }
@@ -171,6 +181,38 @@ fn a_store_that_was_put_back_is_noticed_once_and_remembered() {
 }
 
 #[test]
+fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spent() {
+    for (spent, witness, lost) in [
+        (300, "generation", 300),
+        (300, "store.marker", 300),
+        (-300, "generation", -300),
+        // It may be of before the last code, and so all codes up to now count as used.
+        (-300, "store.marker", 0),
+    ] {
+        let (home, hands) = (Home::filled(10), Hands::new());
+        copy(&home.path("store"), &home.path("yesterday"));
+        let clock = hands.clock();
+        let store = home.open_by(&clock);
+        let spent = hands.now().saturating_add_signed(spent);
+        clock.will_spend(spent);
+        put(&store, "user-1", 10);
+        assert_eq!(mark(&home).unwrap().age.spent == spent, spent > hands.now(), "it hears at once of what is ahead");
+        drop(store);
+        copy(&home.path(witness), &home.path("witness"));
+        home.remove("store");
+        copy(&home.path("yesterday"), &home.path("store"));
+        for other in ["generation", "store.marker"] {
+            home.remove(other);
+        }
+        copy(&home.path("witness"), &home.path(witness));
+        let clock = hands.clock();
+        drop(home.open_by(&clock));
+        let doubt = clock.look().doubt.map(|doubt| doubt.lost);
+        assert_eq!(doubt, Some(hands.now().saturating_add_signed(lost)), "{spent} {witness}");
+    }
+}
+
+#[test]
 fn a_store_that_nobody_touched_is_not_suspected() {
     let home = Home::filled(10);
     for mirror in [true, false, true] {
@@ -180,7 +222,8 @@ fn a_store_that_nobody_touched_is_not_suspected() {
     }
     std::fs::write(home.path("generation"), "nonsense").unwrap();
     assert_eq!(home.open().rolled_back_tick(), None);
-    assert_eq!(std::fs::read_to_string(home.path("generation")).unwrap().trim(), "00000000000000000013");
+    let mirror = std::fs::read_to_string(home.path("generation")).unwrap();
+    assert_eq!(mirror, "00000000000000000013 00000000000000000000\n");
 }
 
 #[test]
@@ -234,11 +277,11 @@ fn the_marker_speaks_of_the_first_user_at_once_and_of_the_others_in_time() {
     let store = home.open();
     assert_eq!(mark(&home), None);
     put(&store, "alice", 0);
-    assert_eq!(mark(&home), Some(Mark { users: 1, generation: 1 }));
+    assert_eq!(mark(&home), Some(of_age(1, 1)));
     put(&store, "bob", 1);
-    assert_eq!(mark(&home), Some(Mark { users: 1, generation: 1 }));
+    assert_eq!(mark(&home), Some(of_age(1, 1)));
     store.close();
-    assert_eq!(mark(&home), Some(Mark { users: 2, generation: 2 }));
+    assert_eq!(mark(&home), Some(of_age(2, 2)));
 }
 
 #[test]
