@@ -10,9 +10,11 @@ use subtle::ConstantTimeEq;
 
 use crate::bound::{bind, is_anothers_own};
 use crate::clock;
+use crate::clock::mark::Doubted;
 use crate::counter::{self, LOOK_AHEAD};
 use crate::judging::CLOCK_BEFORE_BUILD;
 use crate::new_device::NewDevice;
+use crate::policy::quarantine::last_doubtful;
 use crate::proof::prove;
 use crate::record::{Device, MAX_DEVICES, Record, State};
 use crate::records::Decision;
@@ -78,7 +80,8 @@ impl Service {
         }
         let (name, verdict, recovery_codes) =
             confirmed.inspect_err(|error| self.log_refused("confirm", call, error))?;
-        let reason = (verdict == Verdict::Refused).then_some(CLOCK_BEFORE_BUILD);
+        let why = if clock::can_be(moment.now) { Doubted::Store.word() } else { CLOCK_BEFORE_BUILD };
+        let reason = (verdict == Verdict::Refused).then_some(why);
         let line = call.line("confirm").with("device", &name).with("verdict", verdict.word());
         self.log(call, line.with_some("reason", reason));
         Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict, recovery_codes })
@@ -155,7 +158,7 @@ fn confirm(
         return Ok(Confirmed::not(name, Verdict::Malformed));
     };
     let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
-    let verdict = first_code(device, &key, &code, settings, moment);
+    let verdict = first_code(device, &key, &code, settings.policy.window, moment);
     if verdict != Verdict::Accepted {
         return Ok(Confirmed::not(name, verdict));
     }
@@ -180,14 +183,17 @@ fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName
     }
 }
 
-fn first_code(device: &mut Device, key: &Key, code: &[Code], settings: &Settings, moment: &Moment) -> Verdict {
+fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment: &Moment) -> Verdict {
     if device.kind == Kind::Hotp {
-        return first_counted(device, key, code);
+        return first_counted(device, key, code, moment);
     }
     let now = device.parameters.step_at(moment.now);
-    let (first, last) = (now.saturating_sub(settings.policy.window), now.saturating_add(settings.policy.window));
+    let (first, last) = (now.saturating_sub(window), now.saturating_add(window));
+    // What is pending now may have been confirmed, and used, in what the store has lost.
+    let lost = last_doubtful(device, window, moment).filter(|_| moment.has_lost(device.known_since));
     let found = device.parameters.find(key, code, first..=last);
     match found.iter().find(|step| device.spent.accepts(**step, last)) {
+        Some(step) if lost.is_some_and(|lost| *step <= lost) => Verdict::Refused,
         Some(step) => {
             device.spent.spend(*step);
             Verdict::Accepted
@@ -198,14 +204,49 @@ fn first_code(device: &mut Device, key: &Key, code: &[Code], settings: &Settings
 }
 
 /// The person may have pressed the button a few times before.
-fn first_counted(device: &mut Device, key: &Key, code: &[Code]) -> Verdict {
+fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Verdict {
     let found = device.parameters.find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
     match found.iter().find(|counter| counter::accepts(&device.spent, **counter)) {
+        Some(_) if moment.has_lost(device.known_since) => Verdict::Refused,
         Some(counter) => {
             device.spend(&[*counter]);
             Verdict::Accepted
         }
         None if found.is_empty() => Verdict::Rejected,
         None => Verdict::AlreadyUsed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::totp::Parameters;
+
+    use super::*;
+    use crate::clock::mark::Doubt;
+    use crate::record::tests::{device_of, secrets, user};
+
+    const NOW: u64 = 1_234_567_890;
+
+    /// What is said to a first code that the device shows at `place`, by a store that lost what was spent up to now and three
+    /// steps further.
+    fn confirmed(kind: Kind, known_since: u64, place: u64, now: u64) -> Verdict {
+        let mut device = Device { known_since, ..device_of(kind, &user("alice"), "phone", Parameters::default()) };
+        let key = device.key(&user("alice"), &secrets()).unwrap();
+        let doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: NOW + 90 });
+        let moment = Moment { doubt, rolled_back_tick: Some(NOW), ..Moment::ordinary(now) };
+        let typed = SecretText::typed(device.parameters.code_at(&key, place).as_bytes());
+        let code = Answer::parse(&[typed]).and_then(|answer| answer.codes(6)).unwrap();
+        first_code(&mut device, &key, &code, 1, &moment)
+    }
+
+    #[test]
+    fn a_device_that_was_pending_before_a_roll_back_is_confirmed_with_a_code_that_cannot_have_been_used() {
+        let step = NOW / 30;
+        for (passed, verdict) in [(0, Verdict::Refused), (3, Verdict::Refused), (4, Verdict::Accepted)] {
+            assert_eq!(confirmed(Kind::Totp, NOW, step + passed, NOW + 30 * passed), verdict, "{passed}");
+        }
+        assert_eq!(confirmed(Kind::Totp, NOW + 1, step, NOW), Verdict::Accepted, "it was enrolled since");
+        assert_eq!(confirmed(Kind::Hotp, NOW, 3, NOW + 86400), Verdict::Refused, "nobody knows how far it had counted");
+        assert_eq!(confirmed(Kind::Hotp, NOW + 1, 3, NOW), Verdict::Accepted);
     }
 }

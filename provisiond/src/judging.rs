@@ -253,7 +253,7 @@ pub(crate) fn judge(
     };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, user, settings, now);
-    let reason = || policy::doubted(now).unwrap_or(Doubted::Store).word();
+    let reason = || policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word();
     let reason = (judged.verdict == Verdict::Refused).then(reason);
     (judged, reason)
 }

@@ -12,6 +12,7 @@ use common::user::UserName;
 
 use crate::bound::bind;
 use crate::enroll::{has_key, make_room};
+use crate::policy::quarantine::last_used_elsewhere;
 use crate::record::{Device, Record, SealedKey, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
@@ -118,9 +119,8 @@ impl Newcomer {
         if let StoredKey::V1(enckey) = &self.stored {
             device.key = SealedKey::V1(enckey.clone());
         }
-        // A code of now may have been used where the key comes from.
         let spent = record.tombstones.spent_with(Kind::Totp, &self.key, &settings.secrets);
-        let device = Device { spent: spent.with_floor(self.parameters.step_at(moment.now)), ..device };
+        let device = Device { spent: spent.with_floor(last_used_elsewhere(self.parameters, moment)), ..device };
         Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }
 }

@@ -12,6 +12,7 @@ use nix::unistd::gethostname;
 use crate::caller::Role;
 use crate::counter::MAX_START;
 use crate::enroll::{has_key, make_room, random_key};
+use crate::policy::quarantine::last_used_elsewhere;
 use crate::record::{Device, Record, State};
 use crate::restriction::Restriction;
 use crate::service::Call;
@@ -102,7 +103,7 @@ impl NewDevice {
     fn spent(&self, record: &Record, settings: &Settings, moment: &Moment) -> SpentSteps {
         let spent = record.tombstones.spent_with(self.kind, &self.key, &settings.secrets);
         match self.kind {
-            Kind::Totp if self.taken_over => spent.with_floor(self.parameters.step_at(moment.now)),
+            Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(self.parameters, moment)),
             Kind::Totp => spent,
             Kind::Hotp => spent.with_floor(self.counter),
         }

@@ -4,6 +4,7 @@
 
 mod matching;
 mod price;
+pub mod quarantine;
 pub mod resync;
 pub mod spare;
 
@@ -15,7 +16,7 @@ use common::secret::Key;
 
 use self::matching::{Match, Standing, comparable, horizon, matches_of};
 use self::price::{affordable, codes_needed, dearest_guess, price, series};
-use crate::clock::mark::{Doubt, Doubted};
+use self::quarantine::is_a_measure;
 use crate::codes::Finding;
 use crate::drift::Drift;
 use crate::record::{Device, Record};
@@ -150,18 +151,6 @@ fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
     }
 }
 
-/// Where our clock may be wrong, it is no measure of the device's.
-fn is_a_measure(device: &Device, now: &Circumstances<'_>) -> bool {
-    let ours = device.parameters.step_at(now.moment.now);
-    let sure = |event: Doubt| ours > device.parameters.step_at(event.at).saturating_add(UNSURE);
-    now.moment.synchronised && now.moment.doubt.is_none_or(sure)
-}
-
-/// What makes codes doubtful now.
-pub fn doubted(now: &Circumstances<'_>) -> Option<Doubted> {
-    now.moment.doubt.map(|doubt| doubt.of)
-}
-
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
     let device = record.devices.iter().find(|device| device.name == found.device);
     let retry_after = device.filter(|device| device.kind == Kind::Totp).map(|device| {
@@ -188,9 +177,6 @@ fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'
     let charged = record.units(charged, now.source, now.moment.now);
     Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
-
-/// Steps after a clock or store event in which nothing is learned of a device's clock.
-const UNSURE: u64 = 2;
 
 #[cfg(test)]
 mod tests;

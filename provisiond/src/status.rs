@@ -5,6 +5,7 @@ use common::totp::Parameters;
 
 use crate::audit::Line;
 use crate::clock;
+use crate::policy::quarantine::last_lost;
 use crate::service::{Call, Service};
 use crate::throttle::Moment;
 
@@ -53,9 +54,10 @@ fn clock_state(moment: &Moment, quarantine_until: Option<u64>) -> ClockState {
     }
 }
 
-/// When a new device whose clock is right shows the first code that is not in doubt, unless it has already.
+/// When a device like a new one, whose clock is right, shows the first code that is not in doubt, unless it has already.
 fn quarantine_until(moment: &Moment, parameters: Parameters, window: u64) -> Option<u64> {
-    let last = parameters.step_at(moment.doubt?.at).saturating_add(window);
+    let doubt = moment.doubt?;
+    let last = parameters.step_at(doubt.at).saturating_add(window).max(last_lost(parameters, doubt));
     Some(parameters.start_of(last.saturating_add(1))).filter(|until| moment.now < *until)
 }
 
@@ -81,6 +83,9 @@ mod tests {
         let doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock, lost: 0 });
         let until = |now| quarantine_until(&Moment { doubt, ..Moment::ordinary(now) }, Parameters::default(), 1);
         assert_eq!((until(NOW + 10), until(NOW + 59), until(NOW + 60)), (Some(NOW + 60), Some(NOW + 60), None));
+        let doubt = doubt.map(|doubt| Doubt { lost: NOW + 120, ..doubt });
+        let until = quarantine_until(&Moment { doubt, ..Moment::ordinary(NOW) }, Parameters::default(), 1);
+        assert_eq!(until, Some(NOW + 150), "a code was used ahead of its time, and the store has forgotten it");
         assert_eq!(quarantine_until(&Moment::ordinary(NOW), Parameters::default(), 1), None);
     }
 }

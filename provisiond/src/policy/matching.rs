@@ -7,6 +7,7 @@ use common::device::{DeviceName, Kind};
 use common::secret::Key;
 
 use super::Circumstances;
+use super::quarantine::last_doubtful;
 use crate::counter;
 use crate::record::Device;
 
@@ -72,10 +73,7 @@ pub(super) fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) 
     if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
         return Standing::Spent;
     }
-    // Codes of before may have been used in a time that the clock hides, or that the store has lost.
-    let doubt = now.moment.doubt;
-    let doubtful = doubt.map(|doubt| shown(device, doubt.at).saturating_add(now.policy.window));
-    match doubtful {
+    match last_doubtful(device, now.policy.window, &now.moment) {
         Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
         _ => Standing::Fresh,
     }

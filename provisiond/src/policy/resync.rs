@@ -10,8 +10,9 @@ use common::device::{DeviceName, Kind};
 use common::protocol::Verdict;
 use common::secret::Key;
 
+use super::Circumstances;
 use super::matching::{Standing, standing};
-use super::{Circumstances, doubted, is_a_measure};
+use super::quarantine::{doubted, is_a_measure};
 use crate::clock::mark::Doubted;
 use crate::counter;
 use crate::record::{Device, Record};

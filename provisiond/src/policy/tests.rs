@@ -5,7 +5,7 @@ use common::totp::{Algorithm, Parameters};
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::mark::Doubted;
+use crate::clock::mark::{Doubt, Doubted};
 use crate::record::State;
 use crate::record::tests::{device, device_of, secrets, user};
 use crate::spent::SpentSteps;
@@ -430,7 +430,7 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
     alice.moment.rolled_back_tick = Some(NOW);
-    alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: 0 });
+    alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: NOW });
     assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
     let pair = alice.code(-1) + &alice.code(0);
     assert_eq!(alice.verdict(&pair), Verdict::Refused);
@@ -443,6 +443,70 @@ fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_peri
     alice.moment.now = NOW + 60;
     let code = alice.code(0);
     assert_eq!(alice.verdict(&code), Verdict::Accepted);
+}
+
+/// The store as it is now is put back, and nothing else is known of what comes in between than the latest step spent.
+fn with_a_lost_past(alice: &mut Life, past: impl FnOnce(&mut Life)) -> Life {
+    let before = alice.record.clone();
+    past(alice);
+    let (now, tick, lost) = (alice.moment.now, alice.moment.tick, alice.record.latest_spent());
+    let doubt = Some(Doubt { at: now, of: Doubted::Store, lost });
+    let moment = Moment { doubt, rolled_back_tick: Some(tick), ..Moment::ordinary(now) };
+    Life { record: before, moment, ..Life::new() }
+}
+
+/// Two codes in a row, the first of which the device shows when ours is `step`.
+fn pair_of(alice: &Life, step: u64) -> String {
+    let steps = step.checked_signed_diff(alice.moment.now / 30).unwrap();
+    alice.code(steps) + &alice.code(steps + 1)
+}
+
+#[test]
+fn after_a_roll_back_no_code_comes_again_that_was_used_ahead_and_the_owner_is_in_with_the_first_one_after_it() {
+    let learns = |alice: &mut Life| {
+        assert_eq!(alice.verdict(&pair_of(alice, NOW / 30 + 3)), Verdict::Accepted);
+        alice.pass(300);
+        assert_eq!(alice.verdict(&alice.code(5)), Verdict::Accepted, "four steps are known, and one is the window");
+    };
+    let far = |alice: &mut Life| {
+        learns(alice);
+        alice.pass(300);
+        assert_eq!(alice.verdict(&pair_of(alice, alice.moment.now / 30 + 13)), Verdict::Accepted);
+    };
+    let ahead = |alice: &mut Life| {
+        alice.pass(600);
+        assert_eq!(alice.verdict(&alice.code(1)), Verdict::Accepted);
+        alice.moment.now -= 300;
+    };
+    for (past, furthest) in [(&learns as &dyn Fn(&mut Life), 5), (&far, 14), (&ahead, 11)] {
+        let mut alice = with_a_lost_past(&mut Life::new(), past);
+        let last = alice.moment.now / 30 + furthest;
+        for _ in 0..=furthest + 12 {
+            for first in [last - 1, last] {
+                assert_ne!(alice.verdict(&pair_of(&alice, first)), Verdict::Accepted, "{furthest}");
+            }
+            alice.pass(30);
+        }
+        let mut owner = with_a_lost_past(&mut Life::new(), past);
+        owner.pass(30 * furthest);
+        assert_eq!(owner.verdict(&pair_of(&owner, last)), Verdict::Refused, "{furthest}");
+        assert_eq!(owner.verdict(&pair_of(&owner, last + 1)), Verdict::Accepted, "{furthest}");
+    }
+    let mut as_far_ahead = with_a_lost_past(&mut Life::new(), learns);
+    as_far_ahead.pass(60);
+    assert_eq!(as_far_ahead.verdict(&pair_of(&as_far_ahead, NOW / 30 + 16)), Verdict::Accepted, "within two periods");
+}
+
+#[test]
+fn a_clock_that_ran_a_year_ahead_before_a_roll_back_keeps_nobody_out_for_longer_than_fourteen_steps() {
+    let mut alice = with_a_lost_past(&mut Life::new(), |alice| {
+        alice.moment.now = NOW + 31_536_000;
+        assert_eq!(alice.verdict(&alice.code(0)), Verdict::Accepted);
+        alice.moment.now = NOW;
+    });
+    alice.pass(14 * 30);
+    assert_eq!(alice.verdict(&pair_of(&alice, NOW / 30 + 14)), Verdict::Refused);
+    assert_eq!(alice.verdict(&pair_of(&alice, NOW / 30 + 15)), Verdict::Accepted);
 }
 
 /// Alice with a device that counts, of which `used` codes are used up.

@@ -8,6 +8,8 @@ use crate::time::{PERIOD, Time, UNNOTICED};
 
 /// Steps that a code may be early or late.
 const WINDOW: u64 = 1;
+/// Steps that a store which was put back may have forgotten to be spent ahead of their time.
+const FURTHEST: u64 = 14;
 const BUDGET: u64 = 5;
 
 /// A word for why something may be as it is; `None` if it may not.
@@ -99,11 +101,11 @@ impl Truth {
         person.buckets = [Bucket::default(); 2];
     }
 
-    /// The store was put back, and nobody knows what was guessed. Two limits: what a clock that was ahead of the present one
-    /// took cannot be in doubt, and how far off a device was known to be may be forgotten, too.
+    /// The store was put back, and nobody knows what was guessed. The limit: what a clock took that was far ahead of the present
+    /// one cannot be in doubt.
     pub(crate) fn lost(&mut self, people: &mut [Person], time: &Time) {
         people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.tick + 1 }; 2]);
-        let may_come_again = |step: &u64| step + DRIFT > time.step() + WINDOW;
+        let may_come_again = |step: &u64| *step > time.step() + FURTHEST;
         for (key, spent) in &self.spent {
             self.forgiven.extend(spent.iter().filter(|step| may_come_again(step)).map(|step| (*key, *step)));
         }
@@ -142,7 +144,7 @@ impl Truth {
     pub(crate) fn resynced(&mut self, verdict: &str, measured: bool, typed: &mut Typed, time: &Time) -> Reason {
         let (device, steps, first, ours) = (&mut typed.device, &typed.steps, typed.steps[0], time.step());
         let (doubt, next) = (time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD), self.next(device));
-        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + WINDOW + device.slack();
+        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + in_doubt(device, time);
         let reached = if device.counts { next.saturating_sub(1)..next + 99 } else { ours - 20..ours + 20 };
         let near = device.counts || steps[1].abs_diff(ours) <= DRIFT + WINDOW;
         let lost = device.counts && time.has_lost(device.known_since);
@@ -167,7 +169,7 @@ impl Truth {
         let (single, next, units) = (steps.len() == 1, self.next(device), person.usable(login).count() as u64);
         let lost = device.counts && time.has_lost(device.known_since);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
-        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + WINDOW + device.slack());
+        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + in_doubt(device, time));
         let left = person.buckets[usize::from(person.knows(login))].left(time.tick);
         let counts = person.usable(login).any(|usable| usable.key == device.key);
         match verdict {
@@ -184,9 +186,12 @@ impl Truth {
     }
 
     fn used(&self, device: &Device, steps: &[u64], time: &Time) -> bool {
-        let Some(spent) = self.spent.get(&device.key) else { return steps[0] < device.floor };
+        // Of a key that comes back, what a store may have forgotten is used, too.
+        let unsure = device.floor > 0 && !device.counts && time.restored.is_some();
+        let floor = device.floor + if unsure { FURTHEST } else { 0 };
+        let Some(spent) = self.spent.get(&device.key) else { return steps[0] < floor };
         // Of sixty-five, the earliest becomes the floor.
-        let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(device.floor);
+        let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(floor);
         // What stays of a device that was taken away is not exact.
         let latest = if device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
         let before = |step| step <= latest && spent.range(step..=latest).next().is_some();
@@ -197,4 +202,9 @@ impl Truth {
     fn next(&self, device: &Device) -> u64 {
         self.spent.get(&device.key).and_then(BTreeSet::last).map_or(0, |last| last + 1).max(device.floor)
     }
+}
+
+/// Steps after that of an event that may be in doubt.
+fn in_doubt(device: &Device, time: &Time) -> u64 {
+    if time.has_lost(device.known_since) { FURTHEST } else { WINDOW + device.slack() }
 }

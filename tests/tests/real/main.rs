@@ -35,6 +35,7 @@ mod observed;
 mod own;
 mod pictures;
 mod power_cuts;
+mod put_back;
 mod races;
 mod readers;
 mod records;

@@ -90,8 +90,8 @@ fn of_known(reason: &str) -> Option<&'static str> {
              two; wait for the next codes"
         }
         "store_rolled_back" => {
-            "the store is older than it was: codes from before that was noticed are refused, for a minute or two; wait \
-             for the next codes; for a device that counts: totpctl resync"
+            "the store is older than it was: codes that may have been used before that was noticed are refused, usually for \
+             a minute or two; wait for the next codes; for a device that counts: totpctl resync"
         }
         "given_before_roll_back" => {
             "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
