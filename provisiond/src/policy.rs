@@ -111,7 +111,7 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now:
     let found: Vec<Match> =
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
     match found.iter().min_by_key(|found| found.standing) {
-        Some(best) if best.standing == Standing::Fresh => accept(record, best, refund, now),
+        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, refund, now),
         Some(best) if best.standing == Standing::Quarantined => {
             Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
         }
@@ -120,16 +120,22 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now:
     }
 }
 
-fn accept(record: &Record, found: &Match, refund: Units, now: &Circumstances<'_>) -> Judged {
+/// Opens a login with `best`. Wherever else the answer is right it is used up as well, whatever its standing there: of two
+/// devices with one key, and of a device that shows a code twice in a row, it would otherwise open two.
+fn accept(record: &Record, best: &Match, found: &[Match], refund: Units, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
-    if let Some(device) = next.device_mut(&found.device) {
-        device.drift = learned(device, &found.steps, now);
-        device.spend(&found.steps);
+    if let Some(device) = next.device_mut(&best.device) {
+        device.drift = learned(device, &best.steps, now);
         device.last_used = Some(now.moment.now);
         device.failures = Failures::default();
     }
+    for found in found {
+        if let Some(device) = next.device_mut(&found.device) {
+            device.spend(&found.steps);
+        }
+    }
     welcome(&mut next, refund, now);
-    Judged { device: Some(found.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
+    Judged { device: Some(best.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
 }
 
 /// What an accepted login brings whatever opened it: its own typos back, to the pools that paid for them, and a source that is

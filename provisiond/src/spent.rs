@@ -69,8 +69,10 @@ impl SpentSteps {
 
     /// Marks `step` as used, for good.
     pub fn spend(&mut self, step: u64) {
-        self.above.insert(step);
-        self.remember(MAX_ABOVE);
+        if step > self.floor {
+            self.above.insert(step);
+            self.remember(MAX_ABOVE);
+        }
     }
 }
 
@@ -159,6 +161,15 @@ mod tests {
             assert!(spent.above.len() <= 64);
         }
         assert_eq!(spent.floor, 436);
+    }
+
+    #[test]
+    fn what_is_below_the_floor_is_used_already_and_takes_no_room() {
+        let mut spent = SpentSteps::default().with_floor(10);
+        for step in [9, 10] {
+            spent.spend(step);
+        }
+        assert_eq!(spent, SpentSteps::default().with_floor(10));
     }
 
     #[test]

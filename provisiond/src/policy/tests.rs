@@ -232,6 +232,41 @@ fn every_device_is_searched_and_each_spends_its_own() {
     assert_eq!(alice.verdict(&first), Verdict::Accepted);
 }
 
+/// It should not be there twice, and can be: while a key does not open, nobody can tell that it is the same.
+#[test]
+fn one_code_opens_one_login_also_if_two_devices_have_the_same_key() {
+    let mut alice = Life::new();
+    alice.record.devices.push(device(&user("alice"), "again", Parameters::default()));
+    let (right, pair) = (alice.code(0), [alice.code(1), alice.code(2)]);
+    assert_eq!([alice.verdict(&right), alice.verdict(&right)], [Verdict::Accepted, Verdict::AlreadyUsed]);
+    assert_eq!(alice.verdict(&pair.concat()), Verdict::Accepted);
+    for code in pair {
+        assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed);
+    }
+    alice.pass(120);
+    // One of them has used the first code of a pair before.
+    let [first, second] = [alice.code(0), alice.code(1)];
+    let step = Parameters::default().step_at(alice.moment.now);
+    alice.record.devices[1].spend(&[step]);
+    assert_eq!(alice.verdict(&format!("{first}{second}")), Verdict::Accepted);
+    alice.pass(30);
+    assert_eq!(alice.verdict(&second), Verdict::AlreadyUsed);
+}
+
+#[test]
+fn one_code_opens_one_login_also_if_a_device_shows_it_twice_in_a_row() {
+    let mut alice = Life::new();
+    alice.pass(Parameters::default().start_of(47_079_327) - NOW);
+    let code = alice.code(0);
+    assert_eq!(code, alice.code(1), "a code of RFC 4226's key");
+    assert_eq!([alice.verdict(&code), alice.verdict(&code)], [Verdict::Accepted, Verdict::AlreadyUsed]);
+    alice.pass(30);
+    assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed);
+    alice.pass(30);
+    let next = alice.code(0);
+    assert_eq!(alice.verdict(&next), Verdict::Accepted);
+}
+
 #[test]
 fn a_guess_costs_a_unit_for_each_three_positions() {
     let mut alice = Life::new();
