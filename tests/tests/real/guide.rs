@@ -2,9 +2,11 @@
 
 use std::path::Path;
 
-use tests::daemon::Daemon;
+use tests::daemon::{Daemon, Setup};
+use tests::libpam::PamCode;
 use tests::program;
 use tests::sshd::{Client, Sshd, System, as_user};
+use tests::stack::{Stack, module};
 use tests::world;
 
 const GUIDE: &str = include_str!("../../../docs/administrators-guide.md");
@@ -159,6 +161,28 @@ fn file_transfer() {
     assert!(!session.output.contains("bob"), "no command runs there: {session:?}");
     scene.system.daemon.log.wait_for(&["user=bob", "service=sshd", "verdict=accepted"]);
     scene.sshd.log.wait_for(&["Accepted keyboard-interactive/pam for bob"]);
+}
+
+#[test]
+fn the_long_form_of_requisite_lets_in_whom_the_short_one_does() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("rules: [{name: carol, users: [carol]}]\n").start();
+    let (alice, _) = (daemon.enroll("alice"), daemon.enroll("carol"));
+    let (_, form) = GUIDE.split_once("`auth [success=1 ").expect("the long form");
+    let (form, _) = form.split_once(" is the long form of `requisite`").expect("its end");
+    let lines = format!("auth [success=1 {}", form.trim_end_matches('`').replace("`, `", "\n"));
+    let ours = format!("{} socket={} nullok retry=1", module().display(), daemon.login_socket().display());
+    let stack = Stack::new("long-form", &(lines.replace("pam_totp.so", &ours) + "\n"));
+    let (right, wrong) = (alice.code(), alice.wrong());
+    for (user, codes, code) in [
+        ("alice", &[wrong.as_str()][..], PamCode::AUTH_ERR),
+        ("alice", &[&right], PamCode::SUCCESS),
+        ("alice", &[&right], PamCode::AUTH_ERR),
+        ("carol", &[], PamCode::SUCCESS),
+        ("bob", &[], PamCode::SUCCESS),
+    ] {
+        assert_eq!(stack.login(user, codes).code, code, "{user} {codes:?}");
+    }
 }
 
 const CODE: &str = "Verification code: ";

@@ -84,6 +84,29 @@ fn ssh_with_both_in_one_field_asks_once_and_takes_the_code_once() {
 }
 
 #[test]
+fn with_sshs_own_password_method_and_the_manuals_lines_a_typo_costs_one_guess() {
+    let _place = world::enter();
+    let system = System::start();
+    let manual = include_str!("../../../docs/pam_totp.8");
+    let (_, lines) = manual.split_once("auth required pam_totp.so retry=1 forward_pass").expect("the example");
+    let (lines, _) = lines.split_once(".Ed").expect("its end");
+    system.service("sshd", &format!("auth required TOTP retry=1 forward_pass{lines}"));
+    world::set_password("alice", "correct horse");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::configured(
+        "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication yes\nAuthenticationMethods password\n",
+    );
+    let options = ["PreferredAuthentications=password"];
+    let login = |code: &str| {
+        let password = &format!("correct horse{code}");
+        sshd.login(&Client { user: "alice", password, options: &options, ..Client::default() }).accepted
+    };
+    assert!(!login(&alice.wrong()));
+    assert_eq!(system.daemon.budget("alice"), 4);
+    assert!(login(&alice.code()));
+}
+
+#[test]
 fn what_ssh_sends_for_someone_it_refuses_anyway_is_no_guess() {
     let _place = world::enter();
     let system = System::start();
