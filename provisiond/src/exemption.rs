@@ -130,7 +130,7 @@ impl Service {
         let known = (record.as_ref(), self.elsewhere(call, record.as_ref(), settings));
         let Demand::Nothing(rule) = self.demand(call, attempt.into(), known, settings) else { return None };
         let line = attempt_line(call, attempt, Verdict::Exempt.word(), None, None).with("rule", rule);
-        Some(self.let_by(call, attempt, line, rule))
+        Some(self.let_by(call, attempt, line, exempt(rule)))
     }
 
     /// Whether a verdict only goes on record, while nobody is denied.
@@ -156,18 +156,24 @@ impl Service {
         reason: Option<&str>,
     ) -> VerifyReply {
         let line = attempt_line(call, attempt, Verdict::Exempt.word(), None, reason);
-        self.let_by(call, attempt, line.with("rule", OBSERVE).with("would", would.word()).warning(), OBSERVE)
+        let line = line.with("rule", OBSERVE).with("would", would.word()).warning();
+        let would = call.caller.peer.is_root().then_some(would);
+        self.let_by(call, attempt, line, VerifyReply { would, ..exempt(OBSERVE) })
     }
 
     /// Who gets in without a line is what the settings may rule out.
-    fn let_by(&self, call: &Call<'_>, attempt: &Verify, line: Line, rule: &str) -> VerifyReply {
+    fn let_by(&self, call: &Call<'_>, attempt: &Verify, line: Line, reply: VerifyReply) -> VerifyReply {
         if self.log_before(call, line).is_err() {
             let refused = Verdict::Refused;
             self.log(call, attempt_line(call, attempt, refused.word(), None, Some("log_is_stuck")));
             return VerifyReply::bare(refused, Ask::Nothing);
         }
-        VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
+        reply
     }
+}
+
+fn exempt(rule: &str) -> VerifyReply {
+    VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
 }
 
 /// Whose codes they are. Where the name service knows no account, records go by the name alone.

@@ -30,6 +30,12 @@ pub(crate) fn exempt(rule: &str) -> String {
     format!("{word}: no code decides here, because of '{}' in the daemon's settings", printable(rule))
 }
 
+/// What an attempt came to while nobody is denied. `judged` is what it would have come to.
+pub(crate) fn observed(rule: &str, judged: &str) -> String {
+    let (word, rule) = (Verdict::Exempt.word(), printable(rule));
+    format!("{word}: nobody is denied now, because of '{rule}' in the daemon's settings; it would have been {judged}")
+}
+
 /// What came of a pending device's first code.
 pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String {
     let (name, device) = (printable(user), printable(device));

@@ -91,6 +91,8 @@ pub struct VerifyReply {
     pub device: Option<String>,
     /// With `exempt`: the name of the rule.
     pub rule: Option<String>,
+    /// With `exempt`, while nobody is denied: the verdict that it would have been; told to root only.
+    pub would: Option<Verdict>,
     /// After a recovery code was used: how many are left; told to root only.
     pub recovery_codes_left: Option<usize>,
 }
@@ -99,7 +101,7 @@ impl VerifyReply {
     /// A verdict, and nothing more to say.
     #[must_use]
     pub fn bare(verdict: Verdict, ask: Ask) -> Self {
-        Self { verdict, ask, retry_after: None, device: None, rule: None, recovery_codes_left: None }
+        Self { verdict, ask, retry_after: None, device: None, rule: None, would: None, recovery_codes_left: None }
     }
 }
 

@@ -203,6 +203,13 @@ fn while_it_is_only_observed_verdicts_are_logged_and_nobody_is_denied() {
         daemon.log.wait_for(&["user=alice", "verdict=exempt", "rule=observe", &format!("would={would}")]);
     }
     assert_eq!(daemon.budget("alice"), 4, "it counts as it will");
+    let tried = daemon.totpctl(&["--json", "verify", "alice"], "no code\n");
+    let told: Value = serde_json::from_slice(&tried.stdout).expect("JSON");
+    assert_eq!(told, json!({ "verdict": "exempt", "rule": "observe", "would": "malformed" }));
+    assert_eq!(tried.status.code(), Some(1), "it would not get in");
+    let own = json!({ "user": "alice", "codes": ["no code"], "service": "own" });
+    let own = daemon.call_as(&Who::user("alice"), "Verify", &own).expect("a verdict");
+    assert_eq!(own["would"], json!(null), "{own}");
     let code = alice.code();
     assert_eq!(Stack::of(&daemon, "observed-right", "").login("alice", &[&code]).code, PamCode::SUCCESS);
     let replayed = stack.login("alice", &[&code]);

@@ -25,7 +25,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
         Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None, options: None };
     let attempt = Attempt::new(&wanted.user, context.daemon.call(&attempt)?);
     context.screen.result(&attempt)?;
-    Ok(exit_of(attempt.verdict))
+    Ok(exit_of(attempt.judged()))
 }
 
 const ONE_CODE: &str = "Verification code: ";

@@ -24,7 +24,7 @@ pub(crate) use self::codes::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::sentences::{argument, attempt, confirmation, exempt, resynced};
+use crate::sentences::{argument, attempt, confirmation, exempt, observed, resynced};
 use crate::table::utc;
 
 /// What came of a command.
@@ -65,7 +65,7 @@ pub(crate) struct Attempt {
     /// For the sentence only; a program knows whom it asked about.
     #[serde(skip)]
     user: String,
-    pub(crate) verdict: Verdict,
+    verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,22 +73,31 @@ pub(crate) struct Attempt {
     #[serde(skip_serializing_if = "Option::is_none")]
     rule: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    would: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     recovery_codes_left: Option<usize>,
 }
 
 impl Attempt {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
-        let VerifyReply { verdict, ask: _, retry_after, device, rule, recovery_codes_left } = reply;
-        Self { user: user.to_owned(), verdict, retry_after, device, rule, recovery_codes_left }
+        let VerifyReply { verdict, ask: _, retry_after, device, rule, would, recovery_codes_left } = reply;
+        Self { user: user.to_owned(), verdict, retry_after, device, rule, would, recovery_codes_left }
+    }
+
+    /// The verdict on what was typed, whoever is let by all the same.
+    pub(crate) fn judged(&self) -> Verdict {
+        self.would.unwrap_or(self.verdict)
     }
 }
 
 impl Render for Attempt {
     fn people(&self) -> String {
-        let sentence = match &self.rule {
-            Some(rule) => exempt(rule),
-            None => attempt(&self.user, self.verdict, self.device.as_deref(), self.retry_after),
+        let judged = || attempt(&self.user, self.judged(), self.device.as_deref(), self.retry_after);
+        let sentence = match (&self.rule, self.would) {
+            (Some(rule), Some(_)) => observed(rule, &judged()),
+            (Some(rule), None) => exempt(rule),
+            (None, _) => judged(),
         };
         let left = self.recovery_codes_left.map(|left| format!("; recovery codes left: {left}")).unwrap_or_default();
         format!("{sentence}{left}\n")
@@ -242,6 +251,22 @@ mod tests {
         let told = Attempt::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
         assert_eq!(told.people(), "exempt: no code decides here, because of 'lan' in the daemon's settings\n");
         assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
+    }
+
+    #[test]
+    fn while_nobody_is_denied_it_is_said_what_it_would_have_been() {
+        let rule = Some("observe".to_owned());
+        let reply =
+            VerifyReply { rule, would: Some(Verdict::Rejected), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) };
+        let told = Attempt::new("alice", reply);
+        assert_eq!(told.judged(), Verdict::Rejected);
+        assert_eq!(
+            told.people(),
+            "exempt: nobody is denied now, because of 'observe' in the daemon's settings; it would have been rejected: the code \
+             is wrong; wait for the next one, and check the clock of the phone\n"
+        );
+        let json = b"{\"verdict\":\"exempt\",\"rule\":\"observe\",\"would\":\"rejected\"}\n";
+        assert_eq!(super::json(&told).unwrap().as_slice(), json);
     }
 
     #[test]
