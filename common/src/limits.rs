@@ -41,8 +41,15 @@ impl Block {
         let digits_only = |bits: &&str| bits.bytes().all(|b| b.is_ascii_digit());
         let width = width(address);
         let bits = bits.map_or(Some(width), |bits| Some(bits).filter(digits_only)?.parse().ok())?;
-        let block = Self { address, bits };
-        (bits <= width && prefix(address, bits) == number(address)).then_some(block)
+        (bits <= width && prefix(address, bits) == number(address)).then(|| Self::canonical(address, bits))
+    }
+
+    /// Addresses are compared as what they are: an IPv4 block in IPv6's clothes (RFC 4291 section 2.5.5.2) is one of IPv4.
+    fn canonical(address: IpAddr, bits: u32) -> Self {
+        match (address.to_canonical(), bits.checked_sub(MAPPED)) {
+            (IpAddr::V4(inner), Some(bits)) if address.is_ipv6() => Self { address: inner.into(), bits },
+            _ => Self { address, bits },
+        }
     }
 
     /// Whether the address lies in the block. An IPv4 address in IPv6's clothes counts as IPv4.
@@ -98,6 +105,8 @@ fn not_a_block(text: &str) -> (&'static str, String) {
 }
 
 const PER_SOURCE: u32 = 60;
+/// The bits before an IPv4 address in IPv6's clothes.
+const MAPPED: u32 = 96;
 
 #[cfg(test)]
 mod tests {
@@ -113,6 +122,9 @@ mod tests {
             ("2001:db8::/32", "2001:db8:ffff::1", "2001:db9::"),
             ("::/0", "2001:db8::1", "192.0.2.1"),
             ("192.0.2.0/24", "::ffff:192.0.2.1", "::192.0.2.1"),
+            ("::ffff:192.0.2.0/120", "192.0.2.1", "192.0.3.1"),
+            ("::ffff:192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+            ("::ffff:0:0/96", "203.0.113.1", "::1"),
         ] {
             let holds = |address: &str| Block::parse(block).unwrap().holds(address.parse().unwrap());
             assert!(holds(inside) && !holds(outside), "{block}");

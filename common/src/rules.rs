@@ -36,7 +36,7 @@ pub struct Rule {
 /// Where a login may come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A terminal of this machine.
+    /// A console of this machine.
     Local,
     /// An address of this block.
     Block(Block),
@@ -137,7 +137,7 @@ fn place(text: &str) -> Result<Place, String> {
     let block = || Block::parse(text).map(Place::Block);
     if text == LOCAL { Some(Place::Local) } else { block() }.ok_or_else(|| {
         "write a block of addresses as '192.0.2.0/24', with zeros after the prefix, or 'local' for this machine's \
-         terminals; a host's name proves nothing"
+         consoles; a host's name proves nothing"
             .to_owned()
     })
 }

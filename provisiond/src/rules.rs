@@ -43,20 +43,29 @@ pub struct Facts<'a> {
 pub enum Origin {
     /// An address, by its number. A host's name is whatever its owner's name server says.
     Address(IpAddr),
-    /// A terminal of this machine, by its name.
-    Terminal(String),
+    /// A console or a serial line of this machine, by its name. Not a pseudo-terminal: the sessions of those who come from
+    /// afar have one, and its number is somebody else's next.
+    Console(String),
 }
 
 impl Origin {
-    /// The origin by PAM's items. Remote services set `rhost`; a terminal without it is one of this machine.
+    /// The origin by PAM's items. Remote services set `rhost`.
     #[must_use]
     pub fn told(rhost: Option<&str>, tty: Option<&str>) -> Option<Self> {
-        match (rhost.filter(|rhost| !rhost.is_empty()), tty.filter(|tty| !tty.is_empty())) {
+        match (rhost.filter(|rhost| !rhost.is_empty()), tty) {
             (Some(rhost), _) => rhost.parse().ok().map(|address: IpAddr| Self::Address(address.to_canonical())),
-            (None, Some(tty)) => Some(Self::Terminal(tty.to_owned())),
+            (None, Some(tty)) => console(tty).map(|name| Self::Console(name.to_owned())),
             (None, None) => None,
         }
     }
+}
+
+/// The name below `/dev` of a terminal that is always the same one. Applications write it with `/dev` and without.
+fn console(tty: &str) -> Option<&str> {
+    let name = tty.strip_prefix("/dev/").unwrap_or(tty);
+    let numbered =
+        |kind: &&str| name.strip_prefix(*kind).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    (name == "console" || CONSOLES.iter().any(|kind| numbered(kind))).then_some(name)
 }
 
 /// What is demanded of a login.
@@ -100,8 +109,8 @@ fn meets<T>(list: &[T], holds: impl Fn(&T) -> bool) -> bool {
 fn lies_in(origin: &Origin, place: &Place) -> bool {
     match (origin, place) {
         (Origin::Address(address), Place::Block(block)) => block.holds(*address),
-        (Origin::Terminal(_), Place::Local) => true,
-        (Origin::Address(_), Place::Local) | (Origin::Terminal(_), Place::Block(_)) => false,
+        (Origin::Console(_), Place::Local) => true,
+        (Origin::Address(_), Place::Local) | (Origin::Console(_), Place::Block(_)) => false,
     }
 }
 
@@ -156,6 +165,9 @@ fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
     }
     own.or(everybodys)
 }
+
+/// Virtual consoles, serial lines and the consoles of virtual machines, each with a number.
+const CONSOLES: [&str; 4] = ["tty", "ttyS", "ttyAMA", "hvc"];
 
 #[cfg(test)]
 mod tests;

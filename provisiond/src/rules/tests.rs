@@ -118,13 +118,20 @@ fn the_first_rule_that_holds_is_named() {
 }
 
 #[test]
-fn only_the_terminals_of_this_machine_are_local() {
+fn only_the_consoles_of_this_machine_are_local() {
     let local = only(Rule { from: vec![Place::Local], ..rule(Proven { place: false, ..ALL }) });
     for (rhost, tty, expected) in [
         (None, Some("/dev/tty1"), Demand::Nothing("the-rule")),
-        (Some(""), Some("pts/3"), Demand::Nothing("the-rule")),
+        (Some(""), Some("ttyS0"), Demand::Nothing("the-rule")),
+        (None, Some("console"), Demand::Nothing("the-rule")),
+        (None, Some("pts/3"), Demand::Code),
+        (None, Some("/dev/pts/3"), Demand::Code),
+        (None, Some("tty"), Demand::Code),
+        (None, Some("tty1/../pts/3"), Demand::Code),
+        (None, Some("ssh"), Demand::Code),
+        (None, Some(":0"), Demand::Code),
         (Some("127.0.0.1"), Some("ssh"), Demand::Code),
-        (Some("localhost"), Some("pts/3"), Demand::Code),
+        (Some("localhost"), Some("tty1"), Demand::Code),
         (None, None, Demand::Code),
         (Some(""), Some(""), Demand::Code),
     ] {
@@ -135,7 +142,8 @@ fn only_the_terminals_of_this_machine_are_local() {
 }
 
 #[test]
-fn an_address_has_many_spellings() {
+fn an_address_and_a_console_have_many_spellings() {
+    assert_eq!(Origin::told(None, Some("/dev/tty1")), Origin::told(None, Some("tty1")));
     assert_eq!(Origin::told(Some("::ffff:192.0.2.7"), None), Origin::told(Some("192.0.2.7"), Some("ssh")));
     for nothing in ["192.0.2.7 ", "192.0.2.07", "3221225991", "0xc0000207", "192.0.2", "fe80::1%eth0", "[::1]"] {
         assert_eq!(Origin::told(Some(nothing), Some("tty1")), None, "{nothing}");

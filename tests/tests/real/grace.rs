@@ -34,6 +34,21 @@ fn an_accepted_code_counts_for_its_service_from_the_very_address() {
 }
 
 #[test]
+fn an_accepted_code_counts_at_its_console_and_at_no_pseudo_terminal() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("grace: {same-source: {for: 12h, services: [consoles]}}\n").start();
+    let [first, second] = daemon.enroll("alice").pair();
+    let (ours, ignoring) =
+        (Stack::of(&daemon, "consoles", "retry=1"), Stack::expecting_ignore(&daemon, "consoles", ""));
+    let at = |stack: &Stack, tty, code| stack.attempt("alice").item(Item::Tty, tty).run(|_| Reply::text(code));
+    assert_eq!(at(&ours, "/dev/tty1", &first).code, PamCode::SUCCESS);
+    let_by(&at(&ignoring, "tty1", ""));
+    is_asked(&at(&ours, "tty2", ""), "another console");
+    assert_eq!(at(&ours, "/dev/pts/7", &second).code, PamCode::SUCCESS);
+    is_asked(&at(&ours, "/dev/pts/7", ""), "the terminal may be another's by now");
+}
+
+#[test]
 fn grace_ends_with_a_restart_by_hand_and_when_a_device_is_taken_away() {
     let _place = world::enter();
     let mut daemon = Setup::new().with("grace: {same-source: {for: 12h, services: [ending]}}\n").start();
