@@ -24,6 +24,13 @@ impl Named {
         Self { said, account }
     }
 
+    /// The same for a login.
+    #[must_use]
+    pub fn at_login(said: UserName, names: Asking<'_>) -> Self {
+        let account = names.by_name_at_login(&said);
+        Self { said, account }
+    }
+
     /// An account that is known already.
     #[must_use]
     pub fn own(account: &Account) -> Self {

@@ -3,6 +3,8 @@
 //! A name service may hang (it may be a directory server far away), so it is asked by a few threads of its own, and a call
 //! waits for all of its questions together no longer than a second. What was found is kept for half a minute. That there
 //! is no such account or group is one answer, that there was none in time is another: from [`NoAnswer`] nothing follows.
+//! The first is kept for logins alone, so that they take as long for who has no account as for who has one; an account that
+//! an administrator has just made is there at once.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
@@ -38,6 +40,7 @@ pub struct Names {
     jobs: SyncSender<Job>,
     by_uid: Known<u32, Account>,
     by_name: Known<UserName, Account>,
+    nobodies: Known<UserName, ()>,
     groups: Known<String, Group>,
     groups_of: Known<(UserName, u32), Vec<u32>>,
 }
@@ -54,8 +57,8 @@ impl Names {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new().name("names".into()).spawn(move || work(&queue))?;
         }
-        let (by_uid, by_name) = (Known::default(), Known::default());
-        Ok(Self { jobs, by_uid, by_name, groups: Known::default(), groups_of: Known::default() })
+        let (by_uid, by_name, nobodies) = (Known::default(), Known::default(), Known::default());
+        Ok(Self { jobs, by_uid, by_name, nobodies, groups: Known::default(), groups_of: Known::default() })
     }
 
     /// Begins the questions of one call. They share one second.
@@ -100,6 +103,22 @@ impl Asking<'_> {
     /// [`NoAnswer`].
     pub fn by_name(&self, name: &UserName) -> Found<Account> {
         self.ask(&self.names.by_name, name.clone(), |name| account(User::from_name(name.as_str())))
+    }
+
+    /// The same for a login, which remembers who has no account as long as who has one.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn by_name_at_login(&self, name: &UserName) -> Found<Account> {
+        let Names { by_name, nobodies, .. } = self.names;
+        if by_name.recall(name).is_none() && nobodies.recall(name).is_some() {
+            return Ok(None);
+        }
+        let found = self.by_name(name)?;
+        if found.is_none() {
+            nobodies.keep(name.clone(), ());
+        }
+        Ok(found)
     }
 
     /// Whether `account` is in `group`, by any of the ways to be: its own group, its list of groups, the group's list of

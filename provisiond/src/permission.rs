@@ -130,6 +130,7 @@ pub(crate) fn permitted(
         None => Named::own(&caller.account),
         // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
         Some(_) if for_own_sake => return Err(Refusal::DENIED),
+        Some(user) if matches!(method, Method::Challenge | Method::Verify) => Named::at_login(user, visitor.names),
         Some(user) => Named::of(user, visitor.names),
     };
     let allowed = match permission {

@@ -65,7 +65,7 @@ fn console(tty: &str) -> Option<&str> {
     let name = tty.strip_prefix("/dev/").unwrap_or(tty);
     let numbered =
         |kind: &&str| name.strip_prefix(*kind).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    (name == "console" || CONSOLES.iter().any(|kind| numbered(kind))).then_some(name)
+    (name == "console" || CONSOLES.iter().any(numbered)).then_some(name)
 }
 
 /// What is demanded of a login.

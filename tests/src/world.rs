@@ -119,6 +119,15 @@ pub fn user(name: &str) -> User {
     User::from_name(name).expect("the account database").unwrap_or_else(|| panic!("no account {name}"))
 }
 
+/// Makes accounts that nobody can do anything with. As many as one likes, so not by a process for each.
+pub fn make_accounts(names: &[String]) {
+    let mut passwd = fs::OpenOptions::new().append(true).open("/etc/passwd").expect("the account database");
+    for name in names {
+        let uid = FIRST_MADE + next_number();
+        writeln!(passwd, "{name}:*:{uid}:{uid}::/nonexistent:/usr/sbin/nologin").expect("an account");
+    }
+}
+
 /// Makes a group, if need be, and puts people into it.
 pub fn group(name: &str, members: &[&str]) {
     run("groupadd", &["--force", name]);
@@ -207,6 +216,8 @@ static OCCUPIED: RwLock<()> = RwLock::new(());
 /// The daemon's account.
 pub const DAEMON: &str = "_pam-totp";
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "vera"];
+/// Far from everybody's uids.
+const FIRST_MADE: u32 = 400_000;
 const MARK: &str = "/run/private-world";
 const SCRATCH: &str = "/run/pam-totp-tests";
 const DEV_LOG: &str = "/dev/log";

@@ -16,6 +16,20 @@ fn accounts_are_found_by_uid_and_by_name() {
 }
 
 #[test]
+fn a_login_remembers_who_has_no_account_until_somebody_finds_one() {
+    let names = Names::start().unwrap();
+    let nobody = name("no such account");
+    assert_eq!(names.asking().by_name_at_login(&nobody), Ok(None));
+    let too_late = names.asking_until(Instant::now());
+    assert_eq!(too_late.by_name_at_login(&nobody), Ok(None), "nobody is asked again");
+    assert_eq!(too_late.by_name_at_login(&name("no other account")), Err(NoAnswer));
+    assert_eq!(too_late.by_name(&nobody), Err(NoAnswer), "an administrator may just have made it");
+    let made = Account { name: nobody.clone(), uid: 4_000_000, gid: 4_000_000 };
+    names.by_name.keep(nobody.clone(), made.clone());
+    assert_eq!(too_late.by_name_at_login(&nobody), Ok(Some(made)));
+}
+
+#[test]
 fn members_are_who_has_the_group_by_any_way() {
     let names = Names::start().unwrap();
     let root = names.asking().by_uid(0).unwrap().unwrap();

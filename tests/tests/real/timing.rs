@@ -40,9 +40,12 @@ fn a_refusal_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
     }
 }
 
-/// Users of a kind, who all have guesses left, but for the last kind.
+/// Users of a kind, who all have accounts, but for the unknown, and all have guesses left, but for the last kind.
 fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
     let names: Vec<String> = (0..count).map(|n| format!("{}-{n}", kind.replace(' ', "-"))).collect();
+    if kind != "unknown" {
+        world::make_accounts(&names);
+    }
     match kind {
         "enrolled" => drop(daemon.enroll_many(&names)),
         "pending" => names.iter().for_each(|user| drop(daemon.call("Enroll", &json!({ "user": user })))),
@@ -50,6 +53,11 @@ fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
             daemon.enroll_many(&names);
             let disable = |user| daemon.call("SetState", &json!({ "user": user, "state": "disabled" }));
             names.iter().for_each(|user| drop(disable(user).expect("a disabled device")));
+        }
+        "revoked" => {
+            daemon.enroll_many(&names);
+            let revoke = |user| daemon.call("Revoke", &json!({ "user": user, "device": "default" }));
+            names.iter().for_each(|user| drop(revoke(user).expect("a revoked device")));
         }
         "budget empty" => {
             daemon.enroll_many(&names);
@@ -94,8 +102,10 @@ fn median(times: &[u128]) -> u128 {
     times[times.len() / 2]
 }
 
-const KINDS: [&str; 5] = ["enrolled", "unknown", "pending", "disabled", "budget empty"];
-const VERDICTS: [&str; 5] = ["rejected", "not_enrolled", "not_enrolled", "disabled", "two_codes_needed"];
+/// The first is whom the others are compared with. Their number is prime: see `shuffled`.
+const KINDS: [&str; 7] = ["enrolled", "unknown", "never enrolled", "pending", "disabled", "revoked", "budget empty"];
+const VERDICTS: [&str; 7] =
+    ["rejected", "not_enrolled", "not_enrolled", "not_enrolled", "disabled", "disabled", "two_codes_needed"];
 /// Enough that names which share a decoy do not use it up, and few enough that the log tells of each.
 const BUDGET: usize = 60;
 const ATTEMPTS_EACH: usize = 20;
