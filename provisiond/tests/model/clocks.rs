@@ -72,11 +72,12 @@ impl World {
         }
         self.machine.keep_a_copy();
         let (people, boot) = (self.people.clone(), self.machine.clocks().boot);
-        self.copy = Some(Copy { people, boot, tick: self.time.tick, generation: self.generation() });
+        let (tick, generation, spends) = (self.time.tick, self.generation(), self.truth.spends);
+        self.copy = Some(Copy { people, boot, tick, generation, spends });
     }
 
     pub(crate) fn restore_the_copy(&mut self) {
-        let Some(Copy { people, boot, tick, generation }) = self.copy.clone() else { return };
+        let Some(Copy { people, boot, tick, generation, spends }) = self.copy.clone() else { return };
         let lost = self.generation() > generation;
         self.machine.restore_the_copy();
         if boot != self.machine.clocks().boot {
@@ -88,7 +89,7 @@ impl World {
             self.time.restored = Some(self.time.now);
             self.time.restored_tick = Some(self.time.tick);
             self.people = people;
-            self.truth.lost(&mut self.people, &self.time);
+            self.truth.lost(&mut self.people, spends, &self.time);
             self.buried.fill(None);
         }
     }

@@ -129,7 +129,7 @@ impl World {
         }
         reason.unwrap_or_else(|| {
             let spent =
-                self.truth.spent.get(&typed.device.key).map(|spent| spent.iter().rev().take(5).collect::<Vec<_>>());
+                self.truth.spent.get(&typed.device.key).map(|spent| spent.keys().rev().take(5).collect::<Vec<_>>());
             panic!("step {}, now {}: {verdict} to {login:?}: {typed:?}, spent {spent:?}", self.step, self.time.step())
         })
     }

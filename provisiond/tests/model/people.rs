@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::reference::Bucket;
 use crate::time::Time;
 
 pub(crate) const DAY: u64 = 86_400;
+/// Guesses.
+pub(crate) const BUDGET: u64 = 5;
 /// Steps that a device's clock may be known to be off.
 pub(crate) const DRIFT: u64 = 4;
 /// Letters in a bypass as it is shown, and in no other code.
@@ -50,6 +51,27 @@ pub(crate) struct Device {
     pub(crate) known_since: u64,
     /// Its owner types what it shows now, and nothing else: its clock is never found to be off.
     pub(crate) exact: bool,
+}
+
+/// Five units, and one more a day.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Bucket {
+    pub(crate) used: u64,
+    pub(crate) since: u64,
+}
+
+impl Bucket {
+    pub(crate) fn left(mut self, tick: u64) -> u64 {
+        BUDGET.saturating_sub(*self.used(tick))
+    }
+
+    /// What is gone, to be changed. The day begins with the first unit.
+    pub(crate) fn used(&mut self, tick: u64) -> &mut u64 {
+        let days = tick.saturating_sub(self.since) / DAY;
+        self.used = self.used.saturating_sub(days);
+        self.since = if self.used == 0 { self.since.max(tick) } else { self.since + days * DAY };
+        &mut self.used
+    }
 }
 
 /// What is left of a sheet of recovery codes.

@@ -1,16 +1,16 @@
 //! What the daemon promises, in numbers: which codes have been used, how many guesses are left, and which codes are in
 //! doubt. It says of each verdict whether it may be.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
-use crate::people::{DAY, DRIFT, Device, Key, Login, Person, Typed};
+use crate::people::{BUDGET, Bucket, DAY, DRIFT, Device, Key, Login, Person, Typed};
 use crate::time::{PERIOD, Time, UNNOTICED};
 
 /// Steps that a code may be early or late.
 const WINDOW: u64 = 1;
 /// Steps that a store which was put back may have forgotten to be spent ahead of their time.
 const FURTHEST: u64 = 14;
-const BUDGET: u64 = 5;
 
 /// A word for why something may be as it is; `None` if it may not.
 type Reason = Option<&'static str>;
@@ -18,35 +18,15 @@ type Reason = Option<&'static str>;
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
 #[derive(Default)]
 pub(crate) struct Truth {
-    /// Codes of each key that are used up.
-    pub(crate) spent: BTreeMap<Key, BTreeSet<u64>>,
-    /// Those of them that a store which was put back cannot know.
-    forgiven: BTreeSet<(Key, u64)>,
+    /// Codes of each key that are used up, and the how manieth of all that was.
+    pub(crate) spent: BTreeMap<Key, BTreeMap<u64, u64>>,
+    pub(crate) spends: u64,
+    /// Which of them a store that was put back knows nothing of.
+    lost: Vec<Range<u64>>,
     /// Guesses that were judged, for each person and kind of source.
     guesses: BTreeMap<(usize, bool), Bucket>,
     /// How often a code that no device shows may still open something.
     pub(crate) good_for: BTreeMap<String, u8>,
-}
-
-/// Five units, and one more a day.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Bucket {
-    used: u64,
-    since: u64,
-}
-
-impl Bucket {
-    pub(crate) fn left(mut self, tick: u64) -> u64 {
-        BUDGET.saturating_sub(*self.used(tick))
-    }
-
-    /// What is gone, to be changed. The day begins with the first unit.
-    fn used(&mut self, tick: u64) -> &mut u64 {
-        let days = tick.saturating_sub(self.since) / DAY;
-        self.used = self.used.saturating_sub(days);
-        self.since = if self.used == 0 { self.since.max(tick) } else { self.since + days * DAY };
-        &mut self.used
-    }
 }
 
 impl Truth {
@@ -54,9 +34,9 @@ impl Truth {
     /// device, which is one.
     pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) -> u64 {
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
-        let guesses = self.guesses.entry((login.who, known)).or_default();
-        assert!(guesses.left(login.time.ran) >= units, "{guesses:?} does not pay for a guess, and it was judged");
-        *guesses.used(login.time.ran) += units;
+        let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
+        *guesses += units;
+        assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
         units
     }
@@ -85,14 +65,26 @@ impl Truth {
         let doubt = time.doubt(time.surely_moved).filter(|_| !device.counts);
         let doubtful = doubt.map(|doubt| doubt.saturating_sub(UNNOTICED) / PERIOD + WINDOW);
         for step in steps {
-            let spent = self.spent.entry(device.key).or_default();
-            let again = !spent.insert(*step) && !self.forgiven.remove(&(device.key, *step));
-            assert!(!again, "code {step} was accepted twice: {device:?}");
             assert!(*step >= device.floor, "code {step} is below the floor: {device:?}");
-            assert!(!device.counts || spent.last() == Some(step), "counted back to {step}: {device:?}");
+            assert!(!device.counts || *step >= self.next(device), "counted back to {step}: {device:?}");
             assert!(doubtful.is_none_or(|doubt| *step + device.slack() > doubt), "{step} is in doubt: {device:?}");
+            let before = self.use_up(device.key, *step);
+            assert!(before.is_none_or(|before| self.has_lost(before, *step, time)), "{step} opens twice: {device:?}");
         }
         device.exact &= device.counts || steps[0] == time.step();
+    }
+
+    /// Says when it was before: the how manieth of all codes.
+    pub(crate) fn use_up(&mut self, key: Key, step: u64) -> Option<u64> {
+        self.spends += 1;
+        self.spent.entry(key).or_default().insert(step, self.spends)
+    }
+
+    /// Whether a store that was put back may take a code again. The limit: what was used far ahead of the clock, as it is since,
+    /// cannot be in doubt.
+    fn has_lost(&self, before: u64, step: u64, time: &Time) -> bool {
+        let doubt = time.doubt(time.surely_moved).map_or(0, |doubt| doubt.saturating_sub(UNNOTICED) / PERIOD);
+        step > doubt + FURTHEST && self.lost.iter().any(|lost| lost.contains(&before))
     }
 
     /// All guesses are given back, or a person whom the store does not know is enrolled.
@@ -101,14 +93,10 @@ impl Truth {
         person.buckets = [Bucket::default(); 2];
     }
 
-    /// The store was put back, and nobody knows what was guessed. The limit: what a clock took that was far ahead of the present
-    /// one cannot be in doubt.
-    pub(crate) fn lost(&mut self, people: &mut [Person], time: &Time) {
+    /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
+    pub(crate) fn lost(&mut self, people: &mut [Person], spends: u64, time: &Time) {
         people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.tick + 1 }; 2]);
-        let may_come_again = |step: &u64| *step > time.step() + FURTHEST;
-        for (key, spent) in &self.spent {
-            self.forgiven.extend(spent.iter().filter(|step| may_come_again(step)).map(|step| (*key, *step)));
-        }
+        self.lost.push(spends + 1..self.spends + 1);
     }
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
@@ -123,15 +111,13 @@ impl Truth {
             _ if in_bounds && person.sheet.codes.iter().any(|left| left == code) => Some((person.sheet.made, true)),
             _ => None,
         };
+        if found.is_none() && !proof && !person.shut {
+            person.miss(code);
+        }
         match found {
             Some((made, _)) if time.has_lost(made) => return doubtful,
-            Some((_, false)) => return wrong,
             Some((_, true)) => {}
-            None if proof || person.shut => return wrong,
-            None => {
-                person.miss(code);
-                return wrong;
-            }
+            Some((_, false)) | None => return wrong,
         }
         let good_for = self.good_for.get_mut(code).filter(|times| **times > 0).expect("a code that is not used up");
         *good_for -= 1;
@@ -191,16 +177,16 @@ impl Truth {
         let floor = device.floor + if unsure { FURTHEST } else { 0 };
         let Some(spent) = self.spent.get(&device.key) else { return steps[0] < floor };
         // Of sixty-five, the earliest becomes the floor.
-        let floor = spent.iter().nth_back(64).map_or(0, |step| step + 1).max(floor);
+        let floor = spent.keys().nth_back(64).map_or(0, |step| step + 1).max(floor);
         // What stays of a device that was taken away is not exact.
         let latest = if device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
         let before = |step| step <= latest && spent.range(step..=latest).next().is_some();
-        steps.iter().any(|step| *step < floor || spent.contains(step) || before(*step))
+        steps.iter().any(|step| *step < floor || spent.contains_key(step) || before(*step))
     }
 
     /// The next code of a device that counts.
     fn next(&self, device: &Device) -> u64 {
-        self.spent.get(&device.key).and_then(BTreeSet::last).map_or(0, |last| last + 1).max(device.floor)
+        self.spent.get(&device.key).and_then(BTreeMap::last_key_value).map_or(0, |(last, _)| last + 1).max(device.floor)
     }
 }
 

@@ -132,7 +132,7 @@ impl World {
         let device = Device { name, key, active, counts, service, days, floor, known_since, exact };
         let told = self.call_as(uid, "Confirm", &json!({ "code": self.typed(&device, &[step]).text })).unwrap();
         assert_eq!(told["verdict"], "accepted", "step {}: {device:?}", self.step);
-        self.truth.spent.entry(key).or_default().insert(step);
+        self.truth.use_up(key, step);
         self.add(who, device, &told);
         self.count("lost everything and is back");
     }

@@ -44,6 +44,7 @@ pub(crate) struct Copy {
     pub(crate) boot: u128,
     pub(crate) tick: u64,
     pub(crate) generation: u64,
+    pub(crate) spends: u64,
 }
 
 /// A key that was taken away.
