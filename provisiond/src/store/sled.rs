@@ -544,7 +544,9 @@ fn judge_age(
     if found.generation >= known && counted == found {
         return Some(found);
     }
-    Some(Summary { generation: known.saturating_add(LEAP), rolled_back_tick: Some(tick), ..counted })
+    // What was made after an earlier one within the same second bears a later stamp than the second has.
+    let rolled_back_tick = Some(found.rolled_back_tick.map_or(tick, |earlier| tick.max(earlier.saturating_add(1))));
+    Some(Summary { generation: known.saturating_add(LEAP), rolled_back_tick, ..counted })
 }
 
 /// When the latest step begins that the witnesses know to be spent. The marker hears at once only of steps that are spent ahead

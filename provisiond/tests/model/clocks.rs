@@ -72,22 +72,22 @@ impl World {
         }
         self.machine.keep_a_copy();
         let (people, boot) = (self.people.clone(), self.machine.clocks().boot);
-        let (tick, generation, spends) = (self.time.tick, self.generation(), self.truth.spends);
-        self.copy = Some(Copy { people, boot, tick, generation, spends });
+        let (time, generation, spends) = (self.time, self.generation(), self.truth.spends);
+        self.copy = Some(Copy { people, boot, time, generation, spends });
     }
 
     pub(crate) fn restore_the_copy(&mut self) {
-        let Some(Copy { people, boot, tick, generation, spends }) = self.copy.clone() else { return };
+        let Some(Copy { people, boot, time, generation, spends }) = self.copy.clone() else { return };
         let lost = self.generation() > generation;
         self.machine.restore_the_copy();
         if boot != self.machine.clocks().boot {
-            self.time.tick = tick;
+            self.time.tick = time.tick;
         }
         // What it has seen of the clock is older, too.
         self.time.moved = Some(self.time.now + UNNOTICED);
         if lost {
             self.time.restored = Some(self.time.now);
-            self.time.restored_tick = Some(self.time.tick);
+            self.time.restored_tick = Some(self.time.tick.max(time.stamp()));
             self.people = people;
             self.truth.lost(&mut self.people, spends, &self.time);
             self.buried.fill(None);

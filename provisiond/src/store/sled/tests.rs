@@ -63,6 +63,16 @@ impl Home {
         home
     }
 
+    /// Yesterday's store, after something happened today.
+    fn put_back_after_an_update(&self) -> SledStore {
+        let store = self.open();
+        put(&store, "user-1", 10);
+        drop(store);
+        self.remove("store");
+        copy(&self.path("yesterday"), &self.path("store"));
+        self.open()
+    }
+
     fn refusal(&self) -> String {
         self.try_open(true).err().expect("it was opened").to_string()
     }
@@ -210,6 +220,16 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         let doubt = clock.look().doubt.map(|doubt| doubt.lost);
         assert_eq!(doubt, Some(hands.now().saturating_add_signed(lost)), "{spent} {witness}");
     }
+}
+
+#[test]
+fn a_second_roll_back_is_later_than_what_was_made_after_the_first_in_the_same_second() {
+    let home = Home::filled(10);
+    copy(&home.path("store"), &home.path("yesterday"));
+    drop(home.put_back_after_an_update());
+    copy(&home.path("store"), &home.path("yesterday"));
+    let store = home.put_back_after_an_update();
+    assert!(store.rolled_back_tick() > Some(0), "the stamps of now are those of 1");
 }
 
 #[test]
