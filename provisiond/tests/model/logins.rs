@@ -4,6 +4,7 @@ use common::totp::Parameters;
 use serde_json::{Value, json};
 
 use crate::people::{Device, Key, Login, Typed};
+use crate::reference::Charge;
 use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
 
 impl World {
@@ -29,12 +30,18 @@ impl World {
         self.count(if enrolled { "no device that counts" } else { "never enrolled" });
     }
 
+    /// They come back with the right code, each to whom it was charged, unless somebody was faster and gave them back.
     pub(crate) fn log_in_with_typos(&mut self, who: usize) {
         let Some(typed) = self.some_code(who) else { return };
         let (login, mut charged) = (self.login_from_home(who), Vec::new());
         let conversation = self.challenge(&login);
         for _ in 0..=self.below(3) {
-            self.wrong(&login, &conversation, 1, &mut charged);
+            let from = if self.one_in(6) { self.login_from_anywhere(who) } else { login };
+            self.wrong(&from, &conversation, 1, &mut charged);
+        }
+        if self.one_in(10) && self.unlock(who) {
+            charged.clear();
+            self.guess(who);
         }
         self.attempt_in(&conversation, &login, typed, &mut charged);
     }
@@ -88,12 +95,12 @@ impl World {
         self.count(if exempt { "exempt" } else { "not exempt" });
     }
 
-    pub(crate) fn attempt(&mut self, login: &Login, typed: Typed, charged: &mut Vec<u64>) {
+    pub(crate) fn attempt(&mut self, login: &Login, typed: Typed, charged: &mut Vec<Charge>) {
         let conversation = self.challenge(login);
         self.attempt_in(&conversation, login, typed, charged);
     }
 
-    fn attempt_in(&mut self, conversation: &str, login: &Login, typed: Typed, charged: &mut Vec<u64>) {
+    fn attempt_in(&mut self, conversation: &str, login: &Login, typed: Typed, charged: &mut Vec<Charge>) {
         if self.may_be_mistaken(login.who, &typed) {
             return;
         }
@@ -112,16 +119,16 @@ impl World {
         }
     }
 
-    fn came_in(&mut self, login: &Login, typed: &Typed, charged: &mut Vec<u64>) {
-        let back = charged.drain(..).take(2).sum();
-        self.truth.accepted(&mut self.people[login.who], typed, back, login);
+    fn came_in(&mut self, login: &Login, typed: &Typed, charged: &mut Vec<Charge>) {
+        self.truth.accepted(&mut self.people[login.who], typed, charged, login);
+        charged.clear();
         if typed.device.counts {
             let presses = &mut self.presses[typed.device.key];
             *presses = typed.steps.iter().copied().fold(*presses, u64::max);
         }
     }
 
-    fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str, charged: &mut Vec<u64>) -> &'static str {
+    fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str, charged: &mut Vec<Charge>) -> &'static str {
         let person = &mut self.people[login.who];
         let reason = self.truth.reason(verdict, person, typed, login);
         if verdict == "rejected" && typed.steps.len() == 1 {
@@ -135,7 +142,7 @@ impl World {
     }
 
     /// Codes that are nobody's now.
-    fn wrong(&mut self, login: &Login, conversation: &str, codes: usize, charged: &mut Vec<u64>) {
+    fn wrong(&mut self, login: &Login, conversation: &str, codes: usize, charged: &mut Vec<Charge>) {
         let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
         let told = self.verify(login, conversation, &typed.iter().map(String::as_str).collect::<Vec<_>>());
         assert_ne!(told["verdict"], "accepted", "{login:?}");

@@ -14,11 +14,13 @@ const FURTHEST: u64 = 14;
 
 /// A word for why something may be as it is; `None` if it may not.
 type Reason = Option<&'static str>;
+/// What a wrong code cost: whether those who come from known sources, and how many guesses.
+pub(crate) type Charge = (bool, u64);
 
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
 #[derive(Default)]
 pub(crate) struct Truth {
-    /// Codes of each key that are used up, and the how manieth of all that was.
+    /// Codes of each key that are used up, numbered as they were.
     pub(crate) spent: BTreeMap<Key, BTreeMap<u64, u64>>,
     pub(crate) spends: u64,
     /// Which of them a store that was put back knows nothing of.
@@ -32,30 +34,32 @@ pub(crate) struct Truth {
 impl Truth {
     /// A single code was judged and wrong. Fails if there were no units left for it: three positions are compared for each
     /// device, which is one.
-    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) -> u64 {
+    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) -> Charge {
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
         let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
-        units
+        (known, units)
     }
 
-    /// A device's codes opened a login. Fails if they cannot have. Its own typos cost `back`.
-    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, back: u64, login: &Login) {
+    /// A device's codes opened a login. Fails if they cannot have. Two typos of its own come back.
+    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, typos: &[Charge], login: &Login) {
         assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
         let device = person.device(typed.device.key);
         assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
         self.spend(device, &typed.steps, &login.time);
-        self.welcome(person, back, login);
+        self.welcome(person, typos, login);
     }
 
     /// What an accepted login brings, whatever opened it.
-    fn welcome(&mut self, person: &mut Person, back: u64, login: &Login) {
-        let (known, Time { now, tick, ran, .. }) = (person.knows(login), login.time);
-        let guesses = self.guesses.entry((login.who, known)).or_default().used(ran);
-        let believed = person.buckets[usize::from(known)].used(tick);
-        [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(back));
+    fn welcome(&mut self, person: &mut Person, typos: &[Charge], login: &Login) {
+        let Time { now, tick, ran, .. } = login.time;
+        for (known, units) in typos.iter().take(2) {
+            let guesses = self.guesses.entry((login.who, *known)).or_default().used(ran);
+            let believed = person.buckets[usize::from(*known)].used(tick);
+            [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(*units));
+        }
         person.accepted.retain(|_, at| now < *at + 30 * DAY);
         person.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
     }
@@ -74,7 +78,7 @@ impl Truth {
         device.exact &= device.counts || steps[0] == time.step();
     }
 
-    /// Says when it was before: the how manieth of all codes.
+    /// Says which number it had if it was before.
     pub(crate) fn use_up(&mut self, key: Key, step: u64) -> Option<u64> {
         self.spends += 1;
         self.spent.entry(key).or_default().insert(step, self.spends)
@@ -95,7 +99,7 @@ impl Truth {
 
     /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
     pub(crate) fn lost(&mut self, people: &mut [Person], spends: u64, time: &Time) {
-        people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.tick + 1 }; 2]);
+        people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.stamp() }; 2]);
         self.lost.push(spends + 1..self.spends + 1);
     }
 
@@ -122,7 +126,7 @@ impl Truth {
         let good_for = self.good_for.get_mut(code).filter(|times| **times > 0).expect("a code that is not used up");
         *good_for -= 1;
         person.use_up(code);
-        self.welcome(person, 0, login);
+        self.welcome(person, &[], login);
         "accepted"
     }
 
@@ -157,14 +161,13 @@ impl Truth {
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
         let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + in_doubt(device, time));
         let left = person.buckets[usize::from(person.knows(login))].left(time.tick);
-        let counts = person.usable(login).any(|usable| usable.key == device.key);
         match verdict {
             "not_enrolled" if !person.enrolled => Some("never enrolled"),
             "disabled" if person.enrolled && units == 0 => Some("no device that counts"),
             "already_used" if self.used(device, steps, time) => Some("used"),
             "refused" if lost || doubtful => Some("in doubt"),
             "two_codes_needed" if single && left < units => Some("budget"),
-            "rejected" if !counts => Some("does not count here or now"),
+            "rejected" if person.usable(login).all(|usable| usable.key != device.key) => Some("does not count"),
             "rejected" if device.counts && (lost || first >= next + 3 || first + 1 < next) => Some("counted elsewhere"),
             "rejected" if !device.counts && single && (first != time.step() || !device.exact) => Some("another time's"),
             _ => None,
