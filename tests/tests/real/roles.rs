@@ -1,43 +1,15 @@
-//! Who may do what: the table of the interface file, cell by cell, with the credentials of real processes.
+//! Who may do what, with the credentials of real processes.
 
-use std::collections::BTreeMap;
+mod table;
+
 use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use tests::connection::{ask, open};
-use tests::daemon::{Daemon, Setup, authenticator};
-use tests::oathtool::Authenticator;
+use tests::daemon::{Daemon, Setup};
 use tests::stranger::connect_as;
 use tests::wire::{Who, exchange, parse, request_more};
 use tests::world;
-
-#[test]
-fn every_cell_of_the_table_is_as_the_interface_file_documents_it() {
-    let _place = world::enter();
-    let daemon = daemon_with_admins();
-    let table = documented();
-    assert!(table.len() >= 10, "{table:?}");
-    let mut furnished = BTreeMap::new();
-    for caller in callers() {
-        for (method, cell) in &table {
-            for subject in subjects(&caller, method) {
-                let user = subject.user.unwrap_or("bob");
-                let devices = furnished.entry(user).or_insert_with(|| furnish(&daemon, user)).clone();
-                let case = format!("{} as {} on {:?}", method, caller.name, subject);
-                let play =
-                    Play { daemon: &daemon, caller: &caller, method, subject: &subject, devices: &devices, case };
-                match cell.permission(&caller, &subject) {
-                    Permission::Yes => play.is_done(false),
-                    Permission::WithProof => play.is_done(true),
-                    Permission::No => play.is_refused(),
-                }
-                if cell.permission(&caller, &subject) != Permission::No {
-                    furnished.remove(user);
-                }
-            }
-        }
-    }
-}
 
 #[test]
 fn nobody_but_root_comes_near_the_login_socket() {
@@ -144,80 +116,6 @@ fn where_a_login_comes_from_is_believed_of_root_alone() {
     assert!(line.contains(" role=self ") && !line.contains("192.0.2.99") && !line.contains("pts/99"), "{line}");
 }
 
-/// One cell of the table, played.
-struct Play<'a> {
-    daemon: &'a Daemon,
-    caller: &'a Caller,
-    method: &'a str,
-    subject: &'a Subject,
-    devices: &'a Devices,
-    case: String,
-}
-
-impl Play<'_> {
-    fn is_done(&self, with_proof: bool) {
-        if with_proof {
-            let before = everything(self.daemon);
-            assert_eq!(refusal(self.call(None)), "ProofRequired", "{}", self.case);
-            assert_eq!(everything(self.daemon), before, "{}", self.case);
-        }
-        let code = self.devices.main.code();
-        match self.call(with_proof.then_some(&code)) {
-            Ok(reply) if ["Verify", "Confirm"].contains(&self.method) => {
-                assert_eq!(reply["verdict"], "accepted", "{}", self.case);
-            }
-            Ok(_) => {}
-            // Everybody here is enrolled, and a ticket is for who never was.
-            Err((error, _)) if self.method == "Ticket" => assert_eq!(error, "BadParameter", "{}", self.case),
-            Err((error, _)) => {
-                assert!(["List", "Events"].contains(&self.method) && error == "ExpectedMore", "{} {error}", self.case);
-            }
-        }
-    }
-
-    /// Even with right codes in it: it changes nothing, charges nothing, spends nothing, and is in the log once.
-    fn is_refused(&self) {
-        let before = everything(self.daemon);
-        let uid = format!(" uid={} ", self.caller.who.uid);
-        let mut audited = vec!["event=not_permitted ".to_owned(), format!(" method={} ", self.method), uid];
-        audited.extend(self.subject.named.then_some(self.subject.user).flatten().map(|user| format!(" user={user} ")));
-        let audited: Vec<&str> = audited.iter().map(String::as_str).collect();
-        let known = self.daemon.log.with(&audited).len();
-        assert_eq!(refusal(self.call(Some(&self.devices.main.code()))), DENIED, "{}", self.case);
-        assert_eq!(self.daemon.log.wait_for_many(known + 1, &audited).len(), known + 1, "{}", self.case);
-        assert_eq!(everything(self.daemon), before, "{}", self.case);
-    }
-
-    fn call(&self, proof: Option<&str>) -> Result<Value, (String, Value)> {
-        let mut parameters = match self.method {
-            "Challenge" => json!({ "service": "table" }),
-            "Verify" => json!({ "service": "table", "codes": [self.devices.main.code()] }),
-            "Enroll" => json!({ "device": "new" }),
-            "Confirm" => json!({ "device": "waiting", "code": self.devices.waiting.code() }),
-            "SetState" => json!({ "device": "spare", "state": "disabled" }),
-            "Revoke" => json!({ "device": "spare" }),
-            "RenameDevice" => json!({ "device": "spare", "name": "other" }),
-            "Resync" => json!({ "device": "spare", "codes": [self.devices.main.code(), self.devices.main.code_at(1)] }),
-            "RenameUser" => json!({ "new": "somebody-else" }),
-            "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
-            "Import" => json!({ "device": "new", "record": foreign_device() }),
-            "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
-            "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Reload" => json!({}),
-            "ClockAccept" | "RevokeGrace" => json!({}),
-            other => panic!("{other} has no call here: add one"),
-        };
-        if let (true, Some(user)) = (self.subject.named, self.subject.user) {
-            parameters = and(&parameters, "user", &json!(user));
-        }
-        if let (Some(proof), "Enroll" | "SetState" | "Revoke" | "RenameDevice" | "Resync" | "NewRecoveryCodes") =
-            (proof, self.method)
-        {
-            parameters = and(&parameters, "proof", &json!(proof));
-        }
-        self.daemon.call_as(&self.caller.who, self.method, &parameters)
-    }
-}
-
 /// Somebody at the open socket.
 struct Caller {
     name: &'static str,
@@ -254,99 +152,6 @@ fn callers() -> [Caller; 9] {
     ]
 }
 
-/// Whom a call is about, and whether it says so.
-#[derive(Debug)]
-struct Subject {
-    user: Option<&'static str>,
-    named: bool,
-}
-
-fn subjects(caller: &Caller, method: &str) -> Vec<Subject> {
-    if ["List", "Status", "Reload", "ClockAccept"].contains(&method) {
-        return vec![Subject { user: None, named: false }];
-    }
-    let other = if caller.name == "bob" { "alice" } else { "bob" };
-    let mut subjects = vec![Subject { user: Some(other), named: true }];
-    if caller.account.is_some() {
-        subjects.push(Subject { user: caller.account, named: true });
-    }
-    let always_named =
-        ["Challenge", "Verify", "Bypass", "Ticket", "Unlock", "RenameUser", "Forget", "Import", "Export"];
-    if !always_named.contains(&method) {
-        subjects.push(Subject { user: caller.account, named: false });
-    }
-    subjects
-}
-
-/// What the interface file says of one method.
-#[derive(Debug)]
-struct Cell {
-    roles: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Permission {
-    Yes,
-    WithProof,
-    No,
-}
-
-impl Cell {
-    fn permission(&self, caller: &Caller, subject: &Subject) -> Permission {
-        let says = |role: &str| self.roles.iter().any(|said| said == role);
-        let own = subject.user.is_none() || subject.user == caller.account;
-        match caller.role {
-            Role::Root if says("root") => Permission::Yes,
-            Role::Admin if says("admin") => Permission::Yes,
-            Role::Helpdesk if says("helpdesk") => Permission::Yes,
-            // Whom we ask about besides themselves is one.
-            Role::Helpdesk if !own && says("helpdesk for ordinary accounts") => Permission::Yes,
-            // Bob is one of its users.
-            Role::Verifier if !own && says("verifier") => Permission::Yes,
-            Role::None => Permission::No,
-            _ if own && says("self") => Permission::Yes,
-            _ if own && says("self with proof") => Permission::WithProof,
-            _ => Permission::No,
-        }
-    }
-}
-
-/// The table: the line `# Who: …` above each method.
-fn documented() -> Vec<(String, Cell)> {
-    let (mut table, mut roles) = (Vec::new(), Vec::new());
-    for line in common::protocol::INTERFACE.lines() {
-        if let Some(who) = line.strip_prefix("# Who: ") {
-            roles = who.trim_end_matches('.').split([',', ';']).map(|role| role.trim().to_owned()).collect();
-        } else if let Some(method) = line.strip_prefix("method ") {
-            let name = method.split('(').next().expect("a name").to_owned();
-            table.push((name, Cell { roles: std::mem::take(&mut roles) }));
-        }
-    }
-    assert!(table.iter().all(|(_, cell)| !cell.roles.is_empty()), "a method of which nothing is said: {table:?}");
-    table
-}
-
-/// A user's devices: two active ones and one that waits for its first code.
-#[derive(Clone)]
-struct Devices {
-    main: Authenticator,
-    waiting: Authenticator,
-}
-
-fn furnish(daemon: &Daemon, user: &str) -> Devices {
-    let _ = daemon.call("Forget", &json!({ "user": "somebody-else" }));
-    for device in ["main", "spare", "other", "waiting", "new"] {
-        let _ = daemon.call("Revoke", &json!({ "user": user, "device": device }));
-    }
-    let enroll = |device: &str, active: bool| {
-        let told = daemon.call("Enroll", &json!({ "user": user, "device": device, "active": active }));
-        authenticator(&told.expect("a device"))
-    };
-    let main = enroll("main", true);
-    enroll("spare", true);
-    Devices { main, waiting: enroll("waiting", false) }
-}
-
 /// All that anybody could have changed: every user, and how often anything was stored.
 pub(crate) fn everything(daemon: &Daemon) -> Value {
     let generation = daemon.call("Status", &json!({})).expect("a status")["generation"].clone();
@@ -375,12 +180,6 @@ pub(crate) fn and(parameters: &Value, field: &str, value: &Value) -> Value {
     let mut parameters = parameters.clone();
     parameters[field] = value.clone();
     parameters
-}
-
-/// A device of another program, another one each time.
-fn foreign_device() -> String {
-    let number: String = format!("{:08}", world::next_number()).bytes().map(|b| char::from(b + b'A' - b'0')).collect();
-    format!("otpauth://totp/elsewhere?secret={}", number.repeat(4))
 }
 
 /// As an audit line writes it.
