@@ -62,7 +62,7 @@ pub(crate) enum Command {
     Verify(Verify),
     /// Show a user's devices
     Show(Own),
-    /// List every enrolled user, or who is not enrolled yet
+    /// List every user who has a record, or who is not enrolled yet
     #[command(after_help = users::LIST_EXAMPLES)]
     List(List),
     /// Say why a user was refused, and what helps
@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// Let a user enrol a first device, with a code from here
     #[command(after_help = recovery::TICKET_EXAMPLES)]
     Ticket(Ticket),
-    /// Let no code of before count: the next login asks for one
+    /// End the grace period: the next login asks for a code
     RevokeGrace(Own),
     /// Give a user all guesses back
     Unlock {

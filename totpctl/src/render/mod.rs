@@ -184,7 +184,7 @@ impl Render for ClockAcceptReply {
     fn people(&self) -> String {
         match self.accepted {
             true => "the clock is taken as it is: codes of before are no longer refused\n".to_owned(),
-            false => "nothing was held against the clock\n".to_owned(),
+            false => "the clock was not in quarantine: nothing was changed\n".to_owned(),
         }
     }
 }
