@@ -139,10 +139,11 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     // Changing the uid has set back who may debug the process (prctl(2), PR_SET_DUMPABLE).
     startup::harden()?;
     let settings = source.load()?;
-    let audit = Audit::start(match arguments.log {
+    let target = match arguments.log {
         Log::Syslog => Target::Syslog,
         Log::Stderr => Target::Stderr,
-    })?;
+    };
+    let audit = Audit::start(target, settings.audit)?;
     audit.remember(&settings.store.path)?;
     if let Err(errno) = locked {
         let line = Line::new("memory_not_locked").with("error", errno);

@@ -106,7 +106,6 @@ impl Service {
         settings: Settings,
         source: SettingsSource,
     ) -> Self {
-        audit.obey(settings.audit);
         Self {
             records,
             clock,

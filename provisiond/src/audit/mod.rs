@@ -55,12 +55,13 @@ enum Message {
 pub struct Unwritten;
 
 impl Audit {
-    /// Starts the thread that writes.
+    /// Starts the thread that writes, with the settings in force from the first line on.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(target: Target) -> std::io::Result<Self> {
+    pub fn start(target: Target, settings: AuditSettings) -> std::io::Result<Self> {
         let (audit, messages) = Self::queued();
+        audit.obey(settings);
         let shared = Arc::clone(&audit.0);
         let write = move || write_all(&messages, Sink::new(target), &shared);
         std::thread::Builder::new().name("audit".into()).spawn(write)?;
@@ -87,7 +88,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Puts settings in force.
+    /// Puts other settings in force.
     pub fn obey(&self, settings: AuditSettings) {
         self.0.required.store(settings.delivery == Delivery::Required, Ordering::Relaxed);
         self.0.json.store(settings.format == Format::Json, Ordering::Relaxed);

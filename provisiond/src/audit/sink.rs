@@ -58,7 +58,7 @@ impl Sink {
             }
         }
         // In one piece, or somebody who reads along sees half a line.
-        let _ = std::io::stderr().write_all(format!("provisiond: {text}\n").as_bytes());
+        let _ = std::io::stderr().write_all(on_stderr(&text, format).as_bytes());
     }
 }
 
@@ -66,6 +66,14 @@ impl Sink {
 fn rendered(event: &Event, format: Format) -> String {
     let json = (format == Format::Json).then(|| serde_json::to_string(event).ok()).flatten();
     json.unwrap_or_else(|| event.text())
+}
+
+/// A line for people says whose it is; an object says what it says.
+fn on_stderr(text: &str, format: Format) -> String {
+    match format {
+        Format::Text => format!("provisiond: {text}\n"),
+        Format::Json => format!("{text}\n"),
+    }
 }
 
 fn send(logger: &mut Logger<LoggerBackend, Formatter3164>, text: &str, severity: Severity) -> syslog::Result<()> {

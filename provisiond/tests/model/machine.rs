@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use common::audit::AuditSettings;
 use common::config::{Settings, Trust};
 use provisiond::audit::{Audit, Target};
 use provisiond::caller::Peer;
@@ -57,7 +58,7 @@ impl Machine {
         let place = Path::new("/dev/shm");
         let folder = if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() };
         let clocks = Arc::new(Mutex::new(Clocks { boot: 1, wall, running: 1000, synchronised: true }));
-        let audit = Audit::start(Target::Stderr).expect("a thread");
+        let audit = Audit::start(Target::Stderr, AuditSettings::default()).expect("a thread");
         let mut machine = Self { folder: folder.expect("a folder"), clocks, audit, around, service: None };
         let settings = machine.path("settings.yaml");
         fs::write(&settings, format!("{SETTINGS}{more}")).expect("settings");

@@ -2,14 +2,16 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::secret::Key;
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-use nix::sys::signal::Signal;
-use serde_json::json;
-use tests::daemon::{Daemon, authenticator};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
+use tests::lines::Lines;
 use tests::stack::Stack;
 use tests::worker::{Gate, Worker};
 use tests::world;
@@ -46,6 +48,28 @@ fn the_daemons_memory_is_locked_and_where_the_system_forbids_it_the_log_says_so(
     let warnings = daemon.log.with(&["event=memory_not_locked"]).len();
     assert_eq!((kilobytes > 1024, warnings), (allowed, usize::from(!allowed)), "{status}");
     assert!(daemon.totpctl(&["status"], "").status.success(), "and it serves");
+}
+
+/// The first line of all is one about memory that cannot be locked.
+#[test]
+fn where_the_log_is_json_every_line_is_an_object_from_the_first_on() {
+    let _place = world::enter();
+    let setup = Setup::new().with("audit: {format: json}\n");
+    setup.write();
+    let daemon = setup.command();
+    let mut bound = Command::new("setpriv");
+    bound.args(["--bounding-set", "-ipc_lock", "--", "prlimit", "--memlock=0", "--"]);
+    bound.arg(daemon.get_program()).args(daemon.get_args()).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut child = bound.spawn().expect("setpriv");
+    let log = Lines::default();
+    log.follow(child.stderr.take().expect("its standard error"));
+    log.wait_for(&["started"]);
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).expect("a signal");
+    assert!(child.wait().expect("its end").success());
+    log.wait_for(&["stopped"]);
+    let lines = log.text();
+    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    assert_eq!(events[0]["event"], "memory_not_locked", "{lines}");
 }
 
 #[test]
