@@ -82,7 +82,8 @@ impl World {
     pub(crate) fn disable_or_enable(&mut self, who: usize) {
         let Some(at) = self.any_device(who) else { return };
         let active = !self.people[who].devices[at].active;
-        if if active { !self.has_room(who) } else { !self.one_in(3) } {
+        let may_be = if active { self.has_room(who) } else { self.one_in(3) };
+        if !may_be {
             return;
         }
         self.change_device(who, at, "SetState", json!({ "state": if active { "active" } else { "disabled" } }));
