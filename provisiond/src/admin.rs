@@ -112,6 +112,7 @@ impl Service {
         record.expire(moment.now);
         let policy = self.settings().policy;
         let codes = record.codes.as_ref();
+        let bypass = codes.and_then(|codes| codes.bypass_left(&moment));
         protocol::User {
             user: user.as_str().to_owned(),
             enrolled: record.enrolled,
@@ -119,7 +120,8 @@ impl Service {
             known_budget: record.known.budget.left(&policy, &moment),
             budget: record.unknown.budget.left(&policy, &moment),
             recovery_codes_left: record.recovery_codes_left(&moment),
-            bypass_until: codes.and_then(|codes| codes.bypass_until(&moment)),
+            bypass_until: bypass.map(|(until, _)| until),
+            bypass_uses: bypass.map(|(_, uses)| uses),
             ticket_until: codes.filter(|_| !record.enrolled).and_then(|codes| codes.ticket_until(&moment)),
             devices: record.devices.iter().map(told_device).collect(),
             damaged: false,
@@ -159,6 +161,7 @@ pub(crate) fn told_damaged(user: &UserName) -> protocol::User {
         budget: 0,
         recovery_codes_left: 0,
         bypass_until: None,
+        bypass_uses: None,
         ticket_until: None,
         damaged: true,
     }

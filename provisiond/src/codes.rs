@@ -185,10 +185,10 @@ impl Codes {
         if self.recovery.why_not(moment).is_some() { 0 } else { self.recovery.hashes.len() }
     }
 
-    /// Until when there is a bypass, in Unix seconds.
+    /// Until when there is a bypass, in Unix seconds, and how many logins it still opens.
     #[must_use]
-    pub fn bypass_until(&self, moment: &Moment) -> Option<u64> {
-        self.bypass.as_ref().and_then(|bypass| bypass.code.good_until(moment))
+    pub fn bypass_left(&self, moment: &Moment) -> Option<(u64, u8)> {
+        self.bypass.as_ref().and_then(|bypass| Some((bypass.code.good_until(moment)?, bypass.uses)))
     }
 
     /// Until when there is a ticket, in Unix seconds.

@@ -71,6 +71,8 @@ pub struct User {
     pub recovery_codes_left: usize,
     /// Until when there is a bypass, in Unix seconds.
     pub bypass_until: Option<u64>,
+    /// How many logins it still opens.
+    pub bypass_uses: Option<u8>,
     /// Until when there is a ticket, in Unix seconds.
     pub ticket_until: Option<u64>,
     /// The stored record was altered or does not open: every login of this user is refused.

@@ -75,7 +75,7 @@ fn a_bypass_opens_as_many_logins_as_it_was_given_for_and_proves_nothing() {
     for purpose in [Purpose::Proof, Purpose::FirstDevice] {
         assert_eq!(codes.try_code(&key, &bypass, purpose, &at(NOW)), None);
     }
-    assert_eq!(codes.bypass_until(&at(NOW)), Some(NOW + 7200));
+    assert_eq!(codes.bypass_left(&at(NOW)), Some((NOW + 7200, 2)));
     assert_eq!(codes.try_code(&key, &bypass, Purpose::Login, &at(NOW)), Some(Finding::Bypass(1)));
     assert_eq!(codes.try_code(&key, &bypass, Purpose::Login, &at(NOW + 7199)), Some(Finding::Bypass(0)));
     assert_eq!(codes.try_code(&key, &bypass, Purpose::Login, &at(NOW)), None);
@@ -98,7 +98,7 @@ fn a_bypass_is_good_within_its_time_only() {
     let bypass = typed(&codes.give_bypass(&key, 1, Duration::from_secs(7200), &at(NOW)).unwrap());
     for outside in [NOW - 1, NOW + 7200, u64::MAX, 0] {
         assert_eq!(codes.try_code(&key, &bypass, Purpose::Login, &at(outside)), Some(Finding::Expired), "{outside}");
-        assert_eq!(codes.bypass_until(&at(outside)), None);
+        assert_eq!(codes.bypass_left(&at(outside)), None);
     }
     let set_back = Moment { tick: NOW + 7200, ..at(NOW + 60) };
     assert_eq!(codes.try_code(&key, &bypass, Purpose::Login, &set_back), Some(Finding::Expired));
@@ -163,7 +163,7 @@ fn what_was_given_before_a_roll_back_of_the_store_is_doubtful_until_it_is_given_
     assert_eq!(try_it(&all[0], Purpose::Login), Some(Finding::Doubtful));
     assert_eq!(try_it(&bypass, Purpose::Login), Some(Finding::Doubtful));
     assert_eq!(try_it(&ticket, Purpose::FirstDevice), Some(Finding::Doubtful));
-    assert_eq!((codes.recovery_codes_left(&after), codes.bypass_until(&after)), (0, None));
+    assert_eq!((codes.recovery_codes_left(&after), codes.bypass_left(&after)), (0, None));
     let new = codes.renew(&key, &USUAL, &after).unwrap();
     assert_eq!(codes.try_code(&key, &typed(&new[0]), Purpose::Login, &after), Some(Finding::RecoveryCode(9)));
 }

@@ -34,6 +34,7 @@ impl World {
             "known_budget": known,
             "recovery_codes_left": self.recovery_codes_left(who),
             "bypass_until": bypass.map(|bypass| bypass.good.end),
+            "bypass_uses": bypass.map(|bypass| bypass.uses),
             "devices": devices(person),
         });
         let seen: Value = expected.as_object().unwrap().keys().map(|key| (key.clone(), seen(key, told))).collect();

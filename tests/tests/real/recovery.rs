@@ -197,13 +197,19 @@ fn a_bypass_opens_as_many_logins_as_it_says_and_gives_no_hold_on_the_account() {
     daemon.enroll("alice");
     let told = daemon.totpctl_json(&["bypass", "alice", "--for", "30m", "--uses", "2"], "");
     let bypass = told["code"].as_str().expect("a code").to_owned();
-    assert_eq!(shown(&daemon, "alice")["bypass_until"], told["until"]);
+    let left = || ["bypass_until", "bypass_uses"].map(|field| shown(&daemon, "alice")[field].clone());
+    assert_eq!(left(), [told["until"].clone(), json!(2)]);
     let alice = |method: &str| daemon.call_as(&Who::user("alice"), method, &json!({ "proof": bypass }));
     assert_eq!(refusal(alice("Enroll")), "ProofRequired");
     assert_eq!(refusal(alice("NewRecoveryCodes")), "ProofRequired");
     let stack = Stack::of(&daemon, "bypass", "retry=1");
-    let codes: Vec<PamCode> = (0..3).map(|_| stack.login("alice", &[&bypass]).code).collect();
-    assert_eq!(codes, [PamCode::SUCCESS, PamCode::SUCCESS, PamCode::AUTH_ERR]);
+    assert_eq!(stack.login("alice", &[&bypass]).code, PamCode::SUCCESS);
+    assert_eq!(left(), [told["until"].clone(), json!(1)]);
+    let page = String::from_utf8_lossy(&daemon.totpctl(&["show", "alice"], "").stdout).into_owned();
+    assert!(page.contains(" UTC, for 1 more login\n") && !page.contains(&bypass), "{page}");
+    assert_eq!(stack.login("alice", &[&bypass]).code, PamCode::SUCCESS);
+    assert_eq!(left(), [Value::Null, Value::Null]);
+    assert_eq!(stack.login("alice", &[&bypass]).code, PamCode::AUTH_ERR);
     daemon.log.wait_for(&["event=bypass_used ", " user=alice ", " left=0 "]);
     for (asked, field) in
         [(json!({ "valid_for": 86401 }), "valid_for"), (json!({ "uses": 4 }), "uses"), (json!({ "uses": 0 }), "uses")]

@@ -58,9 +58,12 @@ fn standing(user: &User) -> String {
 fn without_device(user: &User) -> String {
     let opens = user.enrolled && !user.disabled;
     let recovery = opens.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
-    let timed = [("bypass", user.bypass_until), ("ticket", user.ticket_until)];
-    let timed = timed.into_iter().filter_map(|(what, until)| Some(format!("{what} until {} UTC\n", utc(until?))));
-    recovery.into_iter().chain(timed).collect()
+    let bypass = user.bypass_until.zip(user.bypass_uses).map(|(until, uses)| {
+        let logins = if uses == 1 { "1 more login".to_owned() } else { format!("{uses} more logins") };
+        format!("bypass until {} UTC, for {logins}\n", utc(until))
+    });
+    let ticket = user.ticket_until.map(|until| format!("ticket until {} UTC\n", utc(until)));
+    recovery.into_iter().chain(bypass).chain(ticket).collect()
 }
 
 /// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
@@ -141,7 +144,7 @@ mod tests {
 
     fn user(name: &str, devices: Vec<Device>, budget: u32) -> User {
         let (user, enrolled) = (name.to_owned(), !devices.is_empty());
-        let (known_budget, recovery_codes_left, bypass_until, ticket_until) = (5, 7, None, None);
+        let (known_budget, recovery_codes_left) = (5, 7);
         User {
             user,
             enrolled,
@@ -150,8 +153,9 @@ mod tests {
             known_budget,
             budget,
             recovery_codes_left,
-            bypass_until,
-            ticket_until,
+            bypass_until: None,
+            bypass_uses: None,
+            ticket_until: None,
             damaged: false,
         }
     }
@@ -200,12 +204,16 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
     }
 
     #[test]
-    fn a_bypass_and_a_ticket_are_shown_with_their_end() {
-        let bypassed = User {
+    fn a_bypass_and_a_ticket_are_shown_with_what_is_left_of_them() {
+        let bypassed = |uses| User {
             bypass_until: Some(1_795_470_000),
+            bypass_uses: Some(uses),
             ..user("alice", vec![device("a", DeviceState::Active, None)], 5)
         };
-        assert!(bypassed.people().contains("recovery codes left: 7\nbypass until 2026-11-23 21:40 UTC\nDEVICE"));
+        for (uses, left) in [(2, "2 more logins"), (1, "1 more login")] {
+            let told = format!("recovery codes left: 7\nbypass until 2026-11-23 21:40 UTC, for {left}\nDEVICE");
+            assert!(bypassed(uses).people().contains(&told), "{uses}");
+        }
         let invited = User { ticket_until: Some(1_795_470_000), ..user("alice", Vec::new(), 5) };
         let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to give one:\n";
         assert!(invited.people().starts_with(text), "{}", invited.people());
