@@ -94,7 +94,7 @@ fn run(service: &Service, call: &Call<'_>, method: Method, message: &Message<'_>
         Method::Import => message.answer(|wish| service.import(call, wish)),
         Method::Export => message.answer(|protocol::Export { .. }| service.export(call)),
         Method::Status => message.answer(|protocol::Status {}| service.status()),
-        Method::ClockAccept => message.answer(|protocol::ClockAccept {}| Ok(service.clock_accept(call))),
+        Method::ClockAccept => message.answer(|protocol::ClockAccept {}| service.clock_accept(call)),
         Method::RevokeGrace => message.answer(|protocol::RevokeGrace { .. }| Ok(service.revoke_grace(call))),
         Method::Reload => message.answer(|protocol::Reload {}| {
             service.reload().map(|()| protocol::Nothing {}).map_err(|why| Error::bad("settings", why))

@@ -185,6 +185,17 @@ impl Records {
         self.store.rolled_back_tick()
     }
 
+    /// Makes durable what was seen of the clock.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`], [`Failure::Unknown`].
+    pub fn keep_mark(&self, deadline: Instant) -> Result<(), Failure> {
+        match self.store.keep_mark(deadline)? {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Conflict | Outcome::Unknown => Err(Failure::Unknown),
+        }
+    }
+
     /// Makes everything durable and takes nothing more.
     pub fn close(&self) {
         self.store.close();

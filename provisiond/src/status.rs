@@ -34,11 +34,15 @@ impl Service {
     }
 
     /// `ClockAccept`: the clock was moved for a good reason. It revives no code that was used, and no guess; what a store
-    /// has lost that was put back stays in doubt.
-    pub fn clock_accept(&self, call: &Call<'_>) -> ClockAcceptReply {
+    /// has lost that was put back stays in doubt. When this returns, it holds for the next daemon, too.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`]: it holds for this one.
+    pub fn clock_accept(&self, call: &Call<'_>) -> Result<ClockAcceptReply, Error> {
         let accepted = self.clock.accept();
         self.log(call, Line::new("clock_accept").with("accepted", accepted).warning());
-        ClockAcceptReply { accepted }
+        self.records.keep_mark(call.deadline).map_err(|failure| self.failure(&failure, call))?;
+        Ok(ClockAcceptReply { accepted })
     }
 }
 

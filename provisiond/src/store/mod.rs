@@ -76,6 +76,12 @@ pub trait Store: Send + Sync {
     /// remembers it, and, with every update, the mark of the clock.
     fn rolled_back_tick(&self) -> Option<u64>;
 
+    /// Makes durable what was seen of the clock, which every update does besides. Nothing else changes.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable>;
+
     /// Makes what is queued durable and stops. Every later call is [`Unavailable`].
     fn close(&self);
 }

@@ -225,6 +225,10 @@ impl Store for SledStore {
         self.summary.lock().unwrap_or_else(PoisonError::into_inner).rolled_back_tick
     }
 
+    fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
+        self.committer.submit(Vec::new(), deadline)
+    }
+
     fn close(&self) {
         self.committer.close();
     }
@@ -243,7 +247,7 @@ impl Drop for SledStore {
     }
 }
 
-/// What one caller wants: all of it, or nothing.
+/// What one caller wants: all of it, or nothing. None at all makes the mark of the clock durable.
 type Update = Vec<Change>;
 
 /// A change of one user's record: from `expected`, or nothing, to `record`, or nothing.
@@ -321,8 +325,9 @@ impl Apply for Writer {
 
     fn apply(&mut self, group: Vec<Update>) -> Result<Vec<Answer>, String> {
         let mut plan = Plan { batch: Batch::default(), summary: self.summary, versions: HashMap::new() };
+        let keeps_mark = group.iter().any(Vec::is_empty);
         let answers = group.into_iter().map(|update| self.judge(&mut plan, update)).collect();
-        if plan.summary != self.summary {
+        if keeps_mark || plan.summary != self.summary {
             self.make_durable(plan.batch, plan.summary).map_err(|error| self.failed(&error))?;
             self.bear_witness(plan.summary).map_err(|error| self.failed(&error))?;
         }

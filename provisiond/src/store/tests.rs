@@ -54,6 +54,7 @@ mod on_sled {
         many_users_are_served_at_once
         a_closed_store_is_unavailable
         what_was_seen_of_the_clock_is_remembered
+        to_keep_the_mark_of_the_clock_changes_nothing_else
         it_behaves_like_a_map
     }
 }
@@ -250,6 +251,16 @@ fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
         drop(backend.open_with(Arc::clone(&clock)));
         assert_eq!((clock.look().tick, clock.look().doubt.map(|doubt| doubt.at)), (100, Some(hands.now())));
     }
+}
+
+fn to_keep_the_mark_of_the_clock_changes_nothing_else(backend: &impl Backend) {
+    let store = backend.open();
+    let version = done(store.insert_new(&user("alice"), vec![1], soon()));
+    let before = store.health().unwrap();
+    _ = done(store.keep_mark(soon()));
+    assert_eq!((store.health().unwrap(), store.load(&user("alice")).unwrap().unwrap().version), (before, version));
+    store.close();
+    assert_eq!(store.keep_mark(soon()), Err(Unavailable));
 }
 
 fn a_closed_store_is_unavailable(backend: &impl Backend) {

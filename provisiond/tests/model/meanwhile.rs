@@ -170,6 +170,10 @@ impl Store for Handled {
         self.store.rolled_back_tick()
     }
 
+    fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
+        self.change(|store| store.keep_mark(deadline))
+    }
+
     fn close(&self) {
         self.store.close();
     }

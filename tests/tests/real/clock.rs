@@ -236,6 +236,19 @@ fn an_administrator_who_accepts_the_clock_ends_the_quarantine_and_revives_nothin
 }
 
 #[test]
+fn what_an_administrator_has_said_of_the_clock_outlives_the_daemon() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    scene.clocks.set_by(3600);
+    scene.told("jumped");
+    assert_eq!(scene.daemon.call("ClockAccept", &json!({})).expect("an answer")["accepted"], true);
+    scene.daemon.kill();
+    scene.daemon.start_again();
+    assert_eq!((scene.status("clock"), scene.events()), (json!("ok"), 1));
+    assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
+}
+
+#[test]
 fn accepting_the_clock_does_not_accept_a_store_that_was_put_back() {
     let _place = world::enter();
     let mut scene = Scene::new();
