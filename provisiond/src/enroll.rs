@@ -99,13 +99,14 @@ pub(crate) fn random_key(bytes: usize) -> Result<Key, Error> {
 /// that name gives way: nobody's login hangs on it.
 pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u64) -> Result<DeviceName, Error> {
     record.expire(now);
-    let name = wished.cloned().unwrap_or_else(|| free_name(record));
+    let full = || Error::bad("device", format!("a user has at most {MAX_DEVICES} devices: revoke one first"));
+    let name = wished.cloned().or_else(|| free_name(record)).ok_or_else(full)?;
     record.devices.retain(|device| device.name != name || !matches!(device.state, State::Pending { .. }));
     if record.devices.iter().any(|device| device.name == name) {
         return Err(Error::DeviceExists);
     }
     if record.devices.len() >= MAX_DEVICES {
-        return Err(Error::bad("device", format!("a user has at most {MAX_DEVICES} devices: revoke one first")));
+        return Err(full());
     }
     Ok(name)
 }
@@ -115,12 +116,12 @@ pub(crate) fn has_key(device: &Device, key: &Key, user: &UserName, settings: &Se
     device.key(user, &settings.secrets).is_ok_and(|theirs| theirs.expose().ct_eq(key.expose()).into())
 }
 
-/// `default`, or the first numbered name that no device which counts has.
-fn free_name(record: &Record) -> DeviceName {
+/// `default`, or the first numbered name that no device which counts has. `None`: they are all taken.
+fn free_name(record: &Record) -> Option<DeviceName> {
     let taken = |name: &DeviceName| {
         record.devices.iter().any(|device| device.name == *name && !matches!(device.state, State::Pending { .. }))
     };
-    (1..=MAX_DEVICES).map(DeviceName::nth).find(|name| !taken(name)).unwrap_or_else(|| DeviceName::nth(MAX_DEVICES))
+    (1..=MAX_DEVICES).map(DeviceName::nth).find(|name| !taken(name))
 }
 
 /// What a first code came to.
@@ -237,6 +238,20 @@ mod tests {
         let typed = SecretText::typed(device.parameters.code_at(&key, place).as_bytes());
         let code = Answer::parse(&[typed]).and_then(|answer| answer.codes(6)).unwrap();
         first_code(&mut device, &key, &code, 1, &moment)
+    }
+
+    #[test]
+    fn whoever_has_as_many_devices_as_there_may_be_is_told_so_with_or_without_a_name_for_another() {
+        let (alice, moment) = (user("alice"), Moment::ordinary(NOW));
+        let named = |name: DeviceName| device_of(Kind::Totp, &alice, name.as_str(), Parameters::default());
+        let devices = (1..=MAX_DEVICES).map(DeviceName::nth).map(named).collect();
+        let mut record = Record { enrolled: true, devices, ..Record::new(&moment) };
+        let another = DeviceName::new("another").unwrap();
+        for wished in [None, Some(&another)] {
+            let told = make_room(&mut record, wished, NOW).unwrap_err().to_string();
+            assert!(told.contains("at most 8 devices: revoke one first"), "{told}");
+        }
+        assert_eq!(make_room(&mut record, Some(&DeviceName::nth(1)), NOW), Err(Error::DeviceExists));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
+use common::secret;
+use common::spare::SpareCode;
 
 pub(crate) use self::codes::Verify;
 pub(crate) use self::devices::{Bounds, Part, RenameDevice, Restrict};
@@ -147,7 +149,7 @@ pub(crate) struct Target {
 /// Reads the command line.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     Cli::try_parse_from(arguments).map_err(|error| {
-        if is_about_a_code(&error) { Failure::Usage(NO_SECRETS_HERE) } else { Failure::CommandLine(Box::new(error)) }
+        if is_about_a_secret(&error) { Failure::Usage(NO_SECRETS_HERE) } else { Failure::CommandLine(Box::new(error)) }
     })
 }
 
@@ -156,10 +158,14 @@ pub(crate) fn asks_for_json(arguments: impl IntoIterator<Item = OsString>) -> bo
     arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
-/// Whether somebody gave a code as an argument: the one mistake whose text must not be repeated on the screen.
-fn is_about_a_code(error: &clap::Error) -> bool {
+/// Whether somebody gave a code or a key as an argument: the one mistake whose text must not be repeated on the screen.
+fn is_about_a_secret(error: &clap::Error) -> bool {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return false };
-    argument.bytes().all(|b| b.is_ascii_digit() || matches!(b, b' ' | b'-')) && argument.contains(char::is_numeric)
+    let digits = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
+    let is_code = argument.bytes().all(digits) && argument.contains(char::is_numeric);
+    // An option that nobody knows is none, however long its name.
+    let is_option = argument.starts_with("--");
+    is_code || !is_option && (SpareCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
 
 /// Why codes and keys are no arguments.
@@ -229,12 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a_code_given_as_an_argument_is_refused_and_not_repeated() {
-        for line in ["totpctl verify alice 123456", "totpctl confirm alice 123-456"] {
-            let failure = parsed(line).unwrap_err();
-            assert!(matches!(failure, Failure::Usage(_)), "{line}");
-            assert!(!failure.to_string().contains("123"), "{failure}");
+    fn a_code_or_a_key_given_as_an_argument_is_refused_and_not_repeated() {
+        for secret in ["123456", "123-456", "abcd-efgh", "ABCD-efgh-ijkl-mnop", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"] {
+            let failure = parsed(&format!("totpctl verify alice {secret}")).unwrap_err();
+            assert!(matches!(failure, Failure::Usage(_)), "{secret}");
+            assert!(!failure.to_string().contains(secret), "{failure}");
         }
+        assert!(matches!(parsed("totpctl verify alice --identity").unwrap_err(), Failure::CommandLine(_)));
         assert!(matches!(parsed("totpctl verify alice bob").unwrap_err(), Failure::CommandLine(_)));
         assert!(matches!(parsed("totpctl verify alice --code").unwrap_err(), Failure::CommandLine(_)));
     }
