@@ -1,13 +1,18 @@
 use std::collections::BTreeSet;
 use std::fs::Permissions;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
+use super::summary::{FORMAT, LEAP, SUMMARY};
 use super::*;
 use crate::clock::tests::Hands;
+use crate::commit::Apply;
+use crate::store::marker::{Age, Mark, prepare_folder};
 
 fn clock() -> Arc<Clock> {
     Clock::of_this_machine(|_| ())

@@ -1,0 +1,99 @@
+//! What can be found when the store is opened: that it is somebody else's, lost, damaged, newer.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ::sled::Db;
+
+use crate::store::marker::{Marker, lock, prepare_folder};
+
+/// Why the store cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Somebody else has it.
+    #[error("the store at {0} is in use by another process; stop the other provisiond first")]
+    InUse(PathBuf),
+    /// It is empty and was not.
+    #[error(
+        "the store at {store} is empty, but {marker} says that it held users; restore a backup, or remove {marker} if \
+         the store is meant to start empty"
+    )]
+    Lost {
+        /// The store's folder.
+        store: PathBuf,
+        /// Its marker.
+        marker: PathBuf,
+    },
+    /// sled cannot make sense of it.
+    #[error("the store at {store} is damaged ({why}); restore a backup")]
+    Damaged {
+        /// The store's folder.
+        store: PathBuf,
+        /// What was found.
+        why: String,
+    },
+    /// A later version has written it.
+    #[error("the store at {0} was written by a newer version of provisiond; install that version again")]
+    Newer(PathBuf),
+    /// The system refused.
+    #[error("the store's {path} cannot be used: {error}; check its owner, its mode and the disk")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+}
+
+/// Makes the folder ready for sled and returns our own descriptor of its log.
+pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, OpenError> {
+    let path = store.join("db");
+    let is_new = match path.metadata() {
+        Ok(log) => log.len() == 0,
+        Err(error) if error.kind() == ErrorKind::NotFound => true,
+        Err(error) => return Err(at(&path)(error)),
+    };
+    if is_new && marker.says_users() {
+        return Err(lost(store, marker));
+    }
+    prepare_folder(store).map_err(at(store))?;
+    // A process that was killed lets go of our lock and of sled's one after the other. sled itself would not wait.
+    let log = lock(&path, deadline).map_err(at(&path))?.ok_or_else(|| OpenError::InUse(store.to_owned()))?;
+    log.unlock().map_err(|(_, errno)| at(&path)(errno.into()))
+}
+
+pub(super) fn open_sled(store: &Path, cache_mib: u32) -> Result<Db, OpenError> {
+    let cache = u64::from(cache_mib.max(1)).saturating_mul(1 << 20);
+    // Nothing is flushed behind the committer's back.
+    let config = ::sled::Config::new().path(store).cache_capacity(cache).flush_every_ms(None);
+    guarded(store, || config.open().map_err(|error| unusable(store, error)))
+}
+
+/// sled meets damage with a panic as often as with an error.
+pub(super) fn guarded<T>(store: &Path, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+    let panicked = |_| Err(damaged(store, "its library panicked"));
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
+}
+
+pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    |error| OpenError::Io { path, error }
+}
+
+pub(super) fn unusable(store: &Path, error: ::sled::Error) -> OpenError {
+    match error {
+        ::sled::Error::Io(error) if error.kind() != ErrorKind::UnexpectedEof => at(store)(error),
+        error => damaged(store, &error.to_string()),
+    }
+}
+
+pub(super) fn damaged(store: &Path, why: &str) -> OpenError {
+    OpenError::Damaged { store: store.to_owned(), why: why.to_owned() }
+}
+
+pub(super) fn lost(store: &Path, marker: &Marker) -> OpenError {
+    OpenError::Lost { store: store.to_owned(), marker: marker.path().to_owned() }
+}
