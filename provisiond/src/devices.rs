@@ -42,9 +42,11 @@ impl Service {
             (DeviceState::Disabled, None) => true,
             (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
         };
-        let settings = self.settings();
-        let changed = self.records.change(call.access(&settings), |record| match record {
-            Some(record) => Decision { next: Some(Record { disabled, ..record.clone() }), outcome: Ok(()) },
+        let (settings, moment) = (self.settings(), self.moment());
+        // Rules and the roll-out may let in who never had a device, so an account can be shut that has no record yet.
+        let newcomer = || (disabled && call.named.account().is_some()).then(|| Record::new(&moment));
+        let changed = self.records.change(call.access(&settings), |record| match record.cloned().or_else(newcomer) {
+            Some(record) => Decision { next: Some(Record { disabled, ..record }), outcome: Ok(()) },
             None => Decision { next: None, outcome: Err(Error::NoSuchUser) },
         });
         let changed = changed.map_err(|failure| self.failure(&failure, call))?;

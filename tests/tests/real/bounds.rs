@@ -150,8 +150,9 @@ fn who_was_shut_out_is_let_by_by_no_rule_and_not_as_somebody_new() {
     let daemon = Setup::new().with("rules: [{name: everybody, users: [alice, bob]}]\n").start();
     let exempt = Stack::expecting_ignore(&daemon, "shut-rule", "nullok retry=1");
     assert_eq!(exempt.login("bob", &[]).code, PamCode::SUCCESS);
-    daemon.call("Enroll", &json!({ "user": "bob" })).expect("a pending device");
-    for (all, outcome) in [("disabled", PamCode::AUTH_ERR), ("active", PamCode::SUCCESS)] {
+    for (all, outcome) in
+        [("disabled", PamCode::AUTH_ERR), ("active", PamCode::SUCCESS), ("disabled", PamCode::AUTH_ERR)]
+    {
         daemon.call("SetState", &json!({ "user": "bob", "all": true, "state": all })).expect("a change");
         assert_eq!(exempt.login("bob", &["123456"]).code, outcome, "{all}");
     }
@@ -170,8 +171,9 @@ fn an_account_is_shut_by_administrators_and_as_a_whole() {
     let one = json!({ "user": "alice", "device": "default", "all": true, "state": "disabled" });
     assert_eq!(refusal(daemon.call("SetState", &one)), "BadParameter");
     assert_eq!(
-        refusal(daemon.call("SetState", &json!({ "user": "bob", "all": true, "state": "disabled" }))),
-        "NoSuchUser"
+        refusal(daemon.call("SetState", &json!({ "user": "no-account", "all": true, "state": "disabled" }))),
+        "NoSuchUser",
+        "a name that was mistyped is not shut"
     );
 }
 
