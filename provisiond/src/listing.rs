@@ -1,8 +1,9 @@
 //! `List`: every user, or those of a group, or those who have no active device yet.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 
-use common::protocol::{self, Error, List, ShowReply};
+use common::protocol::{Error, List, ShowReply};
 use common::user::UserName;
 
 use crate::admin::told_damaged;
@@ -37,16 +38,19 @@ impl Service {
                 }
             }
         }
-        for user in members {
-            take(ShowReply { user: self.told_without_record(&user)? })?;
+        // Nobody can log in by what is no name.
+        for user in members.iter().filter_map(|user| UserName::new(user).ok()) {
+            take(ShowReply { user: self.told(&user, &Record::new(&self.moment())) })?;
         }
         Ok(())
     }
 
-    /// Those whom the group itself lists. Who has it as their own group is not in that list, and found by their record.
+    /// Its members, as far as the name service lists them. Who has it as their own group, in a directory that does not list
+    /// its accounts, is found by their record alone.
     fn members(&self, group: Option<&str>) -> Result<BTreeSet<String>, Error> {
         let Some(group) = group else { return Ok(BTreeSet::new()) };
-        let members = self.names.asking().members(group).map_err(|NoAnswer| silent())?;
+        let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+        let members = self.names.asking_until(until).members(group).map_err(|NoAnswer| silent())?;
         members.ok_or_else(|| Error::bad("group", "there is no such group: 'getent group' lists them"))
     }
 
@@ -55,11 +59,6 @@ impl Service {
         let names = self.names.asking();
         let account = names.by_name(user).map_err(|NoAnswer| silent())?;
         account.map_or(Ok(false), |account| names.is_member(&account, group)).map_err(|NoAnswer| silent())
-    }
-
-    fn told_without_record(&self, user: &str) -> Result<protocol::User, Error> {
-        let user = UserName::new(user).map_err(|why| Error::bad("group", why))?;
-        Ok(self.told(&user, &Record::new(&self.moment())))
     }
 }
 
@@ -71,3 +70,6 @@ fn has_active(listed: &Listed) -> bool {
 fn silent() -> Error {
     Error::bad("group", "the name service does not say who is in it: try again, or see what 'getent group' says")
 }
+
+/// All accounts have to be looked through, and whoever asks for a list waits longer than a login.
+const PATIENCE: Duration = Duration::from_secs(5);

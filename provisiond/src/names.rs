@@ -6,6 +6,9 @@
 //! The first is kept for logins alone, so that they take as long for who has no account as for who has one; an account that
 //! an administrator has just made is there at once.
 
+#[expect(unsafe_code, reason = "no safe wrapper of getpwent_r(3) is known")]
+mod everybody;
+
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::CString;
 use std::fmt;
@@ -43,6 +46,7 @@ pub struct Names {
     nobodies: Known<UserName, ()>,
     groups: Known<String, Group>,
     groups_of: Known<(UserName, u32), Vec<u32>>,
+    own_group: Known<u32, Arc<BTreeSet<String>>>,
 }
 
 impl Names {
@@ -58,7 +62,8 @@ impl Names {
             std::thread::Builder::new().name("names".into()).spawn(move || work(&queue))?;
         }
         let (by_uid, by_name, nobodies) = (Known::default(), Known::default(), Known::default());
-        Ok(Self { jobs, by_uid, by_name, nobodies, groups: Known::default(), groups_of: Known::default() })
+        let (groups, groups_of, own_group) = (Known::default(), Known::default(), Known::default());
+        Ok(Self { jobs, by_uid, by_name, nobodies, groups, groups_of, own_group })
     }
 
     /// Begins the questions of one call. They share one second.
@@ -145,12 +150,16 @@ impl Asking<'_> {
         Ok(self.group(name)?.is_some())
     }
 
-    /// Those whom a group of that name lists as its members.
+    /// Those whom a group of that name lists as its members, and those who have it as their own, as far as the name service
+    /// lists its accounts.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn members(&self, group: &str) -> Found<BTreeSet<String>> {
-        Ok(self.group(group)?.map(|group| group.members.iter().cloned().collect()))
+        let Some(group) = self.group(group)? else { return Ok(None) };
+        let look_up = |gid: &u32| Ok(everybody::with_own_group(*gid)?.map(Arc::new));
+        let own = self.ask(&self.names.own_group, group.gid, look_up)?.unwrap_or_default();
+        Ok(Some(group.members.iter().chain(own.iter()).cloned().collect()))
     }
 
     fn group(&self, name: &str) -> Found<Group> {

@@ -47,6 +47,18 @@ fn members_are_who_has_the_group_by_any_way() {
 }
 
 #[test]
+fn those_who_have_a_group_as_their_own_are_among_its_members() {
+    let names = Names::start().unwrap();
+    let members = |group| names.asking().members(group).unwrap();
+    assert!(members("root").unwrap().contains("root") && members("daemon").unwrap().contains("daemon"));
+    assert!(!members("daemon").unwrap().contains("root"));
+    assert_eq!(members("no such group"), None);
+    // The list begins anew each time.
+    assert_eq!(everybody::with_own_group(0), everybody::with_own_group(0));
+    assert_eq!(everybody::with_own_group(4_000_000_000), Ok(Some(BTreeSet::new())));
+}
+
+#[test]
 fn a_late_answer_is_no_answer_for_this_call_and_an_answer_for_the_next() {
     let names = Names::start().unwrap();
     let known = Known::<u8, u8>::default();

@@ -21,6 +21,7 @@ fn who_of_a_group_has_no_active_device_is_listed_with_and_without_a_record() {
     assert_eq!(listed(&daemon, &["--group", "totp-users", "--not-enrolled"]), ["bob", "dave", "root", "vera"]);
     assert_eq!(listed(&daemon, &["--group", "alice"]), ["alice"], "her own group, which lists nobody");
     assert!(listed(&daemon, &["--group", "alice", "--not-enrolled"]).is_empty());
+    assert_eq!(listed(&daemon, &["--group", "dave", "--not-enrolled"]), ["dave"], "his own group, and no record");
     for (group, next_step) in [("no-such-group", "getent group"), ("odd-broken", "try again")] {
         let refused = daemon.totpctl(&["list", "--group", group], "");
         let said = String::from_utf8_lossy(&refused.stderr);
