@@ -71,6 +71,16 @@ impl Settings {
         Self::check(raw, secrets).at(path)
     }
 
+    /// The names of the sections of the file at `path` that are none of these settings. Other programs may have put them there,
+    /// or somebody has misspelt one of ours.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn left_alone(path: &Path, trust: &Trust) -> Result<Vec<String>, ConfigError> {
+        let file = TrustedFile::read(path, trust).at(path)?;
+        sections::left_alone(file.text()).at(path)
+    }
+
     fn check(raw: RawSettings, secrets: Secrets) -> Result<Self, Problem> {
         Ok(Self {
             encrypt_cost: raw.context.encrypt_cost()?,

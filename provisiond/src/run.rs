@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
+use common::text::printable;
 use data_encoding::BASE64_NOPAD;
 use nix::sys::signal::{SigSet, Signal};
 use sd_notify::NotifyState;
@@ -120,7 +121,16 @@ fn check(arguments: &Arguments) -> Result<(), End> {
         source.path.display(),
         settings.secrets.default_tag()
     );
+    name_what_is_left_alone(&Settings::left_alone(&source.path, &source.trust)?);
     Ok(())
+}
+
+/// It is no error: other programs' settings may stand in the same file.
+fn name_what_is_left_alone(sections: &[String]) {
+    if !sections.is_empty() {
+        let names: Vec<String> = sections.iter().map(|name| format!("'{}'", printable(name))).collect();
+        println!("left alone, as no section of ours is called so; is one misspelt?: {}", names.join(", "));
+    }
 }
 
 fn serve(arguments: &Arguments) -> Result<(), End> {

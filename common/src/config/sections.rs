@@ -4,7 +4,10 @@
 //! Keys may be spelt with `_` or `-`. What the values may be, and what they are when they are left out, each section
 //! says for itself.
 
-use serde::Deserialize;
+use std::fmt;
+
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use super::policy::RawPolicy;
 use super::problem::Problem;
@@ -50,6 +53,39 @@ impl RawSettings {
             audit: file.audit.unwrap_or_default(),
             exemptions,
         })
+    }
+}
+
+/// The names of the sections that are left alone, in the order of the file.
+pub(super) fn left_alone(text: &str) -> Result<Vec<String>, Problem> {
+    let names: Option<Names> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
+    let Names(mut names) = names.unwrap_or_default();
+    names.retain(|name| !SECTIONS.contains(&name.as_str()));
+    Ok(names)
+}
+
+/// What the sections of a file are called, whatever is in them.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self::default())
+    }
+}
+
+impl<'de> Visitor<'de> for Names {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sections of settings")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
+        while let Some((name, IgnoredAny)) = map.next_entry()? {
+            self.0.push(name);
+        }
+        Ok(self)
     }
 }
 
@@ -121,3 +157,21 @@ impl RawProvisiond {
         (store, RawRoles { admin_group, helpdesk_group, verifiers })
     }
 }
+
+/// How those of [`RawFile`] may be called.
+pub(super) const SECTIONS: [&str; 14] = [
+    "totp",
+    "AUTHC_CONFIG",
+    "context",
+    "provisiond",
+    "policy",
+    "limits",
+    "recovery",
+    "audit",
+    "rules",
+    "roll-out",
+    "roll_out",
+    "unknown-users",
+    "unknown_users",
+    "grace",
+];

@@ -227,6 +227,22 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
     }
 }
 
+#[test]
+fn a_section_that_is_left_alone_can_be_named_and_ours_are_none() {
+    let folder = Folder::new();
+    let left_alone = |text: &str| {
+        folder.write("settings.yaml", text, 0o640);
+        Settings::left_alone(&folder.path("settings.yaml"), &folder.trust()).unwrap()
+    };
+    let text = "polcy: {window: 0}\ntotp: {}\nSESSION_CONFIG: [1, {a: b}]\n2: ~\nroll_out:\n";
+    assert_eq!(left_alone(text), ["polcy", "SESSION_CONFIG", "2"]);
+    assert!(folder.load(text).is_ok() && left_alone("").is_empty() && left_alone("# nothing\n").is_empty());
+    for ours in sections::SECTIONS {
+        let text = format!("{ours}: [[0]]\n");
+        assert!(left_alone(&text).is_empty() && folder.load(&text).is_err(), "{ours}");
+    }
+}
+
 /// A section may be empty. A key that is there says something, or the default would be taken for what was meant.
 #[test]
 fn a_key_with_nothing_behind_it_is_refused() {

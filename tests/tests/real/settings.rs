@@ -138,8 +138,13 @@ fn settings_that_can_be_used_pass_the_check_which_starts_nothing() {
     let checked = run(setup.command().arg("--check"));
     assert!(checked.status.success(), "{checked:?}");
     assert!(said(&checked).contains("settings.yaml") && said(&checked).contains("can be used"), "{checked:?}");
+    assert_eq!(said(&checked).lines().count(), 1, "{checked:?}");
     assert_eq!(fs::read_dir(&setup.runtime).expect("the sockets' folder").count(), 0);
     assert_eq!(fs::read_dir(&setup.state).expect("the store's folder").count(), 0);
+    let misspelt = setup.settings.clone() + "polcy: {window: 0}\nother-program: [1]\n";
+    world::write_for_daemon(&setup.folder.join("settings.yaml"), &misspelt);
+    let checked = run(setup.command().arg("--check"));
+    assert!(checked.status.success() && said(&checked).ends_with(": 'polcy', 'other-program'\n"), "{checked:?}");
     let unknown = run(setup.command().arg("--chekc"));
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
 }
