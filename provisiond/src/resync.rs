@@ -82,6 +82,10 @@ fn resynced(
     let key = device.key(call.user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
     let now = Circumstances { policy: &settings.policy, moment, source: Source::Untold, service: "", suspect: false };
     let resynced = resync::judge(record, name, &key, answer, call.caller.role != Role::Own, &now);
+    if let (Verdict::Accepted, Some(device)) = (resynced.verdict, record.device_mut(name)) {
+        // Codes that are accepted have proven passlib's key, as those of a login do.
+        device.reseal(call.user, &key, &settings.secrets);
+    }
     Ok((name.clone(), resynced))
 }
 

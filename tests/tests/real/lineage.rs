@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
@@ -38,6 +39,25 @@ fn a_thousand_users_of_passlib_come_with_their_old_authenticators_and_go_back() 
     let secrets = json!({ "2": secret_of(NEWER_SECRET) }).to_string();
     let found = python::run("passlib_reads.py", &[&secrets], &with_what_is_expected(&lines, came));
     assert_eq!(found.trim(), came.len().to_string());
+}
+
+#[test]
+fn two_codes_that_tell_where_a_device_is_bring_it_our_own_seal_as_a_login_does() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let mut setup = clocks.of(Setup::new());
+    setup.secrets.push_str(NEWER_SECRET);
+    let mut daemon = setup.start();
+    let user = passlib_users(1, 4).remove(0);
+    daemon.call("Import", &json!({ "user": "alice", "record": user["record"].to_string() })).expect("an import");
+    let period = user["record"]["period"].as_i64().unwrap_or(30);
+    let codes = [1, 2].map(|steps| authenticator(&user).code_when(clocks.now() + steps * period));
+    let told = daemon.call("Resync", &json!({ "user": "alice", "codes": codes })).expect("a verdict");
+    assert_eq!(told["verdict"], "accepted");
+    daemon.terminate();
+    daemon.setup.secrets = NEWER_SECRET.into();
+    daemon.start_again();
+    daemon.call("Export", &json!({ "user": "alice" })).expect("a key that opens without the older secret");
 }
 
 #[test]
