@@ -1,5 +1,8 @@
 //! Who is enrolled and who is not, of all and of a group.
 
+use std::fs::File;
+use std::io::Write;
+
 use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
 use tests::odd_names::with_odd_names;
@@ -27,6 +30,16 @@ fn who_of_a_group_has_no_active_device_is_listed_with_and_without_a_record() {
         let said = String::from_utf8_lossy(&refused.stderr);
         assert!(refused.status.code() == Some(2) && said.contains(next_step), "{refused:?}");
     }
+}
+
+#[test]
+fn a_member_that_no_user_can_be_called_hides_no_other() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    daemon.enroll("alice");
+    let mut groups = File::options().append(true).open("/etc/group").expect("the groups");
+    writeln!(groups, "odd-members:x:64999:alice,a/b,bob").expect("a group");
+    assert_eq!(listed(&daemon, &["--group", "odd-members"]), ["alice", "bob"]);
 }
 
 fn listed(daemon: &Daemon, options: &[&str]) -> Vec<String> {
