@@ -107,12 +107,13 @@ impl Service {
     }
 
     /// Remembers an accepted code, for those who have set a time in which no other is asked for. A verifier's counts where
-    /// it is believed to come from. `before` was read before the code was judged.
+    /// it is believed to come from and not on the whole machine: what an unprivileged daemon says must not open sudo.
+    /// `before` was read before the code was judged.
     pub(crate) fn begin_grace(&self, call: &Call<'_>, attempt: &Verify, before: Ends) {
         let Believed { service, origin, .. } = Told::from(attempt).believed(call.caller);
-        let counts = call.caller.role == Role::Root || origin.is_some();
-        if let Some(service) = service.filter(|_| counts) {
-            self.graces.begin(&holder(call), service, origin, clock::since_boot(), before);
+        let here = call.caller.role == Role::Root;
+        if let Some(service) = service {
+            self.graces.begin(&holder(call), service, (origin, here), clock::since_boot(), before);
         }
     }
 

@@ -65,15 +65,23 @@ impl Graces {
         self.lock().ends(self.number(user))
     }
 
-    /// Remembers an accepted code, unless all were forgotten since `before`: what took the device away may have come between
-    /// the verdict and this. `now` is the time since the machine was started.
-    pub fn begin(&self, account: &Holder, service: &str, origin: Option<Origin>, now: Duration, before: Ends) {
+    /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless all were
+    /// forgotten since `before`: what took the device away may have come between the verdict and this. `now` is the time since
+    /// the machine was started.
+    pub fn begin(
+        &self,
+        account: &Holder,
+        service: &str,
+        (origin, here): (Option<Origin>, bool),
+        now: Duration,
+        before: Ends,
+    ) {
         let mut kept = self.lock();
         if kept.ends(self.number(&account.user)) != before {
             return;
         }
         let there = origin.map(|origin| Some((service.to_owned(), origin)));
-        for at in [Some(None), there].into_iter().flatten() {
+        for at in [here.then_some(None), there].into_iter().flatten() {
             make_room(&mut kept.accepted, now);
             kept.accepted.insert(Accepted { account: account.clone(), at }, now);
         }
@@ -143,7 +151,7 @@ mod tests {
 
     /// An accepted code, and nothing in between.
     fn begin(graces: &Graces, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
-        graces.begin(account, service, origin, now, graces.ends(&account.user));
+        graces.begin(account, service, (origin, true), now, graces.ends(&account.user));
     }
 
     fn at(seconds: u64) -> Duration {
@@ -163,6 +171,17 @@ mod tests {
         assert_eq!(since("bob", "sshd", "192.0.2.1"), Since::default());
         let other_uid = Holder { uid: Some(1001), ..holder("alice") };
         assert_eq!(graces.since(&other_uid, "sshd", origin("192.0.2.1").as_ref(), at(103)), Since::default());
+    }
+
+    #[test]
+    fn what_a_verifier_says_counts_where_it_was_said_to_come_from_and_nowhere_else() {
+        let graces = Graces::default();
+        let alice = holder("alice");
+        for from in [origin("192.0.2.1"), None] {
+            graces.begin(&alice, "tunnel", (from, false), at(100), graces.ends(&alice.user));
+        }
+        let since = graces.since(&alice, "tunnel", origin("192.0.2.1").as_ref(), at(103));
+        assert_eq!(since, Since { there: Some(at(3)), here: None });
     }
 
     #[test]
@@ -201,12 +220,12 @@ mod tests {
         let (alice, bob) = (holder("alice"), holder("bob"));
         let [before, other] = [&alice, &bob].map(|account| graces.ends(&account.user));
         graces.end(&alice.user);
-        graces.begin(&alice, "sshd", None, at(100), before);
+        graces.begin(&alice, "sshd", (None, true), at(100), before);
         assert_eq!(graces.since(&alice, "sshd", None, at(101)), Since::default());
         begin(&graces, &alice, "sshd", None, at(102));
         assert!(graces.since(&alice, "sshd", None, at(103)).here.is_some(), "the next login's does");
         if graces.number(&alice.user) != graces.number(&bob.user) {
-            graces.begin(&bob, "sshd", None, at(100), other);
+            graces.begin(&bob, "sshd", (None, true), at(100), other);
             assert!(graces.since(&bob, "sshd", None, at(101)).here.is_some(), "others are not concerned");
         }
     }

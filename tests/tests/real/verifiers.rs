@@ -110,6 +110,24 @@ fn an_address_is_believed_of_a_verifier_where_the_settings_say_so_and_a_terminal
 }
 
 #[test]
+fn a_code_that_a_verifier_has_seen_counts_for_its_service_and_address_and_opens_no_sudo() {
+    let _place = world::enter();
+    let grace = "grace: {same-source: {for: 1h, services: [tunnel]}, same-host: {for: 1h, services: [machine]}}\n";
+    let daemon = with_roles(Setup::new()).with("      trusted-rhost: true\n").with(grace).start();
+    let bob = daemon.enroll("bob");
+    assert_eq!(as_vera(&daemon, "Verify", "bob", "tunnel", &bob.code()).expect("a verdict")["verdict"], "accepted");
+    assert_eq!(as_vera(&daemon, "Challenge", "bob", "tunnel", "").expect("what to ask for")["ask"], "nothing");
+    let on_the_machine = || {
+        let about = json!({ "user": "bob", "service": "machine", "tty": "tty1" });
+        daemon.call("Challenge", &about).expect("what to ask for")["ask"].clone()
+    };
+    assert_eq!(on_the_machine(), "one_code");
+    let by_root = json!({ "user": "bob", "service": "login", "codes": [bob.code_at(1)], "tty": "tty1" });
+    assert_eq!(daemon.call("Verify", &by_root).expect("a verdict")["verdict"], "accepted");
+    assert_eq!(on_the_machine(), "nothing");
+}
+
+#[test]
 fn a_verifier_may_have_many_connections_once_it_is_known_to_be_one() {
     let _place = world::enter_alone();
     let daemon = daemon_with_admins();
