@@ -32,7 +32,8 @@ impl Service {
         if *wrong == Some(Wrong::ForFree) {
             self.was_wrong_for_free(call);
         }
-        if wrong.is_some() {
+        // Who types nothing guesses nothing: it may be a whole network of people who are not even asked.
+        if wrong.is_some() && !attempt.codes.is_empty() {
             let (rhost, _) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
             self.count_for_the_source(now, rhost, limits);
         }

@@ -167,6 +167,21 @@ fn codes_that_are_not_judged_tell_nobody_behind_which_name_there_is_a_device() {
     }
 }
 
+#[test]
+fn people_who_are_not_asked_for_a_code_are_no_crowd_that_guesses() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("unknown-users: deny\nlimits: {per-source: 3}\n").start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "unasked", "retry=1");
+    for n in 0..4 {
+        let refused = login_from(&stack, &format!("not-yet-{n}"), "203.0.113.9", "");
+        assert_eq!((refused.code, refused.prompts().len()), (PamCode::AUTH_ERR, 0), "{refused:?}");
+        daemon.audited(&format!("not-yet-{n}"), "not_enrolled");
+    }
+    assert_eq!(login_from(&stack, "alice", "203.0.113.9", &alice.code()).code, PamCode::SUCCESS);
+    assert!(daemon.log.with(&["event=spray "]).is_empty());
+}
+
 /// A login from a remote host, as sshd tells it.
 fn login_from(stack: &Stack, user: &str, rhost: &str, typed: &str) -> Login {
     let login = stack.attempt(user).item(Item::Rhost, rhost).item(Item::Tty, "ssh");
