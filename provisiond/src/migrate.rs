@@ -119,7 +119,7 @@ impl Newcomer {
         if let StoredKey::V1(enckey) = &self.stored {
             device.key = SealedKey::V1(enckey.clone());
         }
-        let spent = record.tombstones.spent_with(Kind::Totp, &self.key, &settings.secrets);
+        let spent = record.tombstones.spent_with((Kind::Totp, self.parameters), &self.key, &settings.secrets);
         let device = Device { spent: spent.with_floor(last_used_elsewhere(self.parameters, moment)), ..device };
         Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }

@@ -101,7 +101,7 @@ impl NewDevice {
 
     /// What the key has used: what a device that was revoked had, and where it was taken over, a code of now as well.
     fn spent(&self, record: &Record, settings: &Settings, moment: &Moment) -> SpentSteps {
-        let spent = record.tombstones.spent_with(self.kind, &self.key, &settings.secrets);
+        let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, &settings.secrets);
         match self.kind {
             Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(self.parameters, moment)),
             Kind::Totp => spent,

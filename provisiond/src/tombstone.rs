@@ -3,16 +3,17 @@
 //!
 //! ```text
 //! fingerprint   HMAC-SHA256(HKDF-SHA256(application secret, info = "pam-totp fingerprint v1"),
-//!                           length-prefixed: the revoked device's id, kind, key), its first 16 bytes
+//!                           length-prefixed: the revoked device's id, kind, period of a TOTP device, key), its first 16 bytes
 //! ```
-//! The id makes two fingerprints of one key differ. The kind is in it because steps and counters are no measure of each
-//! other. The user is not: the record is the user's, whatever the user's name becomes. Which application secret it was is not
+//! The id makes two fingerprints of one key differ. Kind and period are in it because steps and counters are no measure of each
+//! other, nor are steps of two lengths: the present step of one is years away in another. The user is not: the record is the user's, whatever the user's name becomes. Which application secret it was is not
 //! kept, for want of room: there are few, and all of them are tried.
 
 use common::device::Kind;
 use common::enckey::length_prefixed;
 use common::secret::Key;
 use common::secrets::Secrets;
+use common::totp::Parameters;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
@@ -39,7 +40,8 @@ impl Tombstones {
     pub fn bury(&mut self, device: &Device, key: &Key, secrets: &Secrets, now: u64) {
         let horizon = device.drift.shown_at(device.parameters.step_at(now)).saturating_add(AHEAD);
         let (tag, spent) = (secrets.default_tag().as_str(), device.spent.at_rest(horizon));
-        let Some(fingerprint) = fingerprint(&device.id, device.kind, key, tag, secrets) else { return };
+        let like = (device.kind, device.parameters);
+        let Some(fingerprint) = fingerprint(&device.id, like, key, tag, secrets) else { return };
         self.0.retain(|tombstone| tombstone.until > now);
         while self.0.len() >= MAX_TOMBSTONES {
             self.0.remove(0);
@@ -53,12 +55,12 @@ impl Tombstones {
         self.0.iter_mut().for_each(|tombstone| tombstone.spent.remember(most));
     }
 
-    /// What a device of that kind with that key has used before; nothing, usually.
+    /// What a device of that kind and period with that key has used before; nothing, usually.
     #[must_use]
-    pub fn spent_with(&self, kind: Kind, key: &Key, secrets: &Secrets) -> SpentSteps {
+    pub fn spent_with(&self, like: (Kind, Parameters), key: &Key, secrets: &Secrets) -> SpentSteps {
         let same = |tombstone: &&Tombstone| {
             let mut all =
-                secrets.tags().filter_map(|tag| fingerprint(&tombstone.device, kind, key, tag.as_str(), secrets));
+                secrets.tags().filter_map(|tag| fingerprint(&tombstone.device, like, key, tag.as_str(), secrets));
             all.any(|fingerprint| fingerprint.ct_eq(&tombstone.fingerprint).into())
         };
         // The last one knows what those before it knew.
@@ -66,12 +68,18 @@ impl Tombstones {
     }
 }
 
-fn fingerprint(device: &[u8; 16], kind: Kind, key: &Key, tag: &str, secrets: &Secrets) -> Option<[u8; 16]> {
+fn fingerprint(
+    device: &[u8; 16],
+    (kind, parameters): (Kind, Parameters),
+    key: &Key,
+    tag: &str,
+    secrets: &Secrets,
+) -> Option<[u8; 16]> {
+    let period = if kind == Kind::Totp { parameters.period } else { 0 }.to_be_bytes();
     let derived = secrets.derive::<32>(tag, None, b"pam-totp fingerprint v1")?;
     let mac = Hmac::<Sha256>::new_from_slice(derived.as_ref()).ok()?;
-    let mac =
-        mac.chain_update(length_prefixed(&[device, kind.word().as_bytes(), key.expose()])).finalize().into_bytes();
-    mac.first_chunk().copied()
+    let device = length_prefixed(&[device, kind.word().as_bytes(), &period, key.expose()]);
+    mac.chain_update(device).finalize().into_bytes().first_chunk().copied()
 }
 
 const LIFETIME: u64 = 30 * 86400;
@@ -82,8 +90,6 @@ const MAX_TOMBSTONES: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use common::totp::Parameters;
-
     use super::*;
     use crate::record::tests::{device, secrets, user};
 
@@ -108,10 +114,17 @@ mod tests {
         let mut tombstones = Tombstones::default();
         tombstones.bury(&used(100), &key(1), &secrets, 0);
         tombstones.bury(&used(200), &key(1), &secrets, 0);
-        let of_now = tombstones.spent_with(Kind::Totp, &key(1), &secrets);
+        let totp = (Kind::Totp, Parameters::default());
+        let of_now = tombstones.spent_with(totp, &key(1), &secrets);
         assert!(!of_now.accepts(200, 201) && of_now.accepts(201, 202));
-        assert_eq!(tombstones.spent_with(Kind::Totp, &key(2), &secrets), SpentSteps::default());
-        assert_eq!(tombstones.spent_with(Kind::Hotp, &key(1), &secrets), SpentSteps::default());
+        assert_eq!(tombstones.spent_with(totp, &key(2), &secrets), SpentSteps::default());
+        let hotp = (Kind::Hotp, Parameters::default());
+        let slower = (Kind::Totp, Parameters { period: 60, ..Parameters::default() });
+        for other in [hotp, slower] {
+            assert_eq!(tombstones.spent_with(other, &key(1), &secrets), SpentSteps::default(), "{other:?}");
+        }
+        let longer = (Kind::Totp, Parameters { digits: 8, ..Parameters::default() });
+        assert_eq!(tombstones.spent_with(longer, &key(1), &secrets), of_now, "the same steps");
     }
 
     #[test]
@@ -131,7 +144,7 @@ mod tests {
             tombstones.bury(&used(100), &key(byte), &secrets, 0);
         }
         assert_eq!(tombstones.0.len(), 4);
-        assert_eq!(tombstones.spent_with(Kind::Totp, &key(5), &secrets), spent(100));
+        assert_eq!(tombstones.spent_with((Kind::Totp, Parameters::default()), &key(5), &secrets), spent(100));
         tombstones.bury(&used(100), &key(6), &secrets, LIFETIME);
         assert_eq!(tombstones.0.len(), 1);
     }

@@ -1,6 +1,7 @@
 //! Who has a device, who had one, and who never did.
 
 use serde_json::json;
+use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{PamCode, Reply};
 use tests::oathtool::Authenticator;
@@ -212,6 +213,21 @@ fn the_same_key_enrolled_again_does_not_revive_a_code() {
     assert!(again.status.success(), "{again:?}");
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
     assert_eq!(stack.login("alice", &[&alice.code_at(1)]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_key_that_comes_back_with_another_period_is_not_shut_out_by_the_steps_of_the_old_one() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new()).start();
+    let stack = Stack::of(&daemon, "slower", "retry=1");
+    let quick = daemon.enroll("alice");
+    assert_eq!(stack.login("alice", &[&quick.code_when(clocks.now())]).code, PamCode::SUCCESS);
+    daemon.totpctl_json(&["revoke", "alice"], "");
+    let again = json!({ "user": "alice", "key": quick.key, "period": 60, "active": true });
+    let slow = authenticator(&daemon.call("Enroll", &again).expect("the same key"));
+    clocks.pass(60);
+    assert_eq!(stack.login("alice", &[&slow.code_when(clocks.now())]).code, PamCode::SUCCESS);
 }
 
 #[test]
