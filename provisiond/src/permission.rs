@@ -145,14 +145,14 @@ pub(crate) fn permitted(
     Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
 }
 
-/// What people may do for their own sake, as far as the settings leave it to them.
+/// What people may do for their own sake, as far as the settings leave it to them. To give up what they have is always theirs.
 pub(crate) fn within_self_service(
     permitted: Permitted,
     method: Method,
     settings: SelfService,
 ) -> Result<Permitted, Refusal> {
-    let looks_on = matches!(method, Method::Challenge | Method::Verify | Method::Show);
-    if permitted.caller.role == Role::Own && settings == SelfService::Off && !looks_on {
+    let always = matches!(method, Method::Challenge | Method::Verify | Method::Show | Method::RevokeGrace);
+    if permitted.caller.role == Role::Own && settings == SelfService::Off && !always {
         return Err(Refusal { reason: Some("self_service_off"), ..Refusal::DENIED });
     }
     Ok(permitted)
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn without_self_service_people_log_in_and_look_on() {
+    fn without_self_service_people_log_in_look_on_and_end_their_grace() {
         let names = Names::start().unwrap();
         let alice = visitor(Role::Own, "alice", &names);
         for &method in Method::ALL {
@@ -262,7 +262,7 @@ mod tests {
             let own = permitted(&alice, method, &subject, &Roles::default());
             let Ok(own) = own else { continue };
             let left = within_self_service(own, method, SelfService::Off).is_ok();
-            assert_eq!(left, ["Challenge", "Verify", "Show"].contains(&method.name()), "{method:?}");
+            assert_eq!(left, ["Challenge", "Verify", "Show", "RevokeGrace"].contains(&method.name()), "{method:?}");
             for role in [Role::Admin, Role::Root] {
                 let others = permitted(&visitor(role, "adam", &names), method, &subject, &Roles::default());
                 let left = others.and_then(|others| within_self_service(others, method, SelfService::Off));

@@ -89,6 +89,7 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     }
     assert_eq!(everything(&daemon), before);
     assert!(as_alice("Show", json!({})).is_ok());
+    assert!(as_alice("RevokeGrace", json!({})).is_ok(), "what one gives up harms nobody");
     let verified = as_alice("Verify", json!({ "user": "alice", "service": "own", "codes": [alice.code()] }));
     assert_eq!(verified.expect("a verdict")["verdict"], "accepted");
 }
