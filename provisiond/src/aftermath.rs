@@ -45,6 +45,7 @@ impl Service {
     /// were.
     pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
         let allowance = self.refusals.count(call.user.clone());
+        self.log_forgotten(self.refusals.settle_forgotten());
         if let Allowance::Write { left_out } = allowance {
             self.log_left_out(call, left_out);
             self.log(call, line);

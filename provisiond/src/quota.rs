@@ -14,7 +14,14 @@ use std::time::{Duration, Instant};
 pub struct Quotas<K> {
     lines: u32,
     span: Duration,
-    counted: Mutex<HashMap<K, Quota>>,
+    counted: Mutex<Counted<K>>,
+}
+
+#[derive(Debug)]
+struct Counted<K> {
+    of: HashMap<K, Quota>,
+    /// Lines that were left out about those who are remembered no more.
+    forgotten: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -53,20 +60,20 @@ impl<K: Eq + Hash> Quotas<K> {
     }
 
     fn new(lines: u32, span: Duration) -> Self {
-        Self { lines, span, counted: Mutex::default() }
+        Self { lines, span, counted: Mutex::new(Counted { of: HashMap::new(), forgotten: 0 }) }
     }
 
     /// Counts one line about `key`.
     pub fn count(&self, key: K) -> Allowance {
         let mut counted = self.lock();
-        if counted.len() >= MAX_KEYS {
-            counted.retain(|_, quota| quota.since.elapsed() < self.span || quota.left_out(self.lines) > 0);
+        if counted.of.len() >= MAX_KEYS {
+            self.make_room(&mut counted);
         }
         // Too many at once: those that nobody remembers are all told.
-        if counted.len() >= MAX_KEYS && !counted.contains_key(&key) {
+        if counted.of.len() >= MAX_KEYS && !counted.of.contains_key(&key) {
             return Allowance::Write { left_out: 0 };
         }
-        let quota = counted.entry(key).or_insert_with(Quota::fresh);
+        let quota = counted.of.entry(key).or_insert_with(Quota::fresh);
         let mut left_out = 0;
         if quota.since.elapsed() >= self.span {
             left_out = quota.left_out(self.lines);
@@ -80,13 +87,31 @@ impl<K: Eq + Hash> Quotas<K> {
     #[must_use]
     pub fn settle(&self, key: &K) -> u32 {
         let mut counted = self.lock();
-        let Some(quota) = counted.get_mut(key) else { return 0 };
+        let Some(quota) = counted.of.get_mut(key) else { return 0 };
         let left_out = quota.left_out(self.lines);
         quota.lines = quota.lines.saturating_sub(left_out);
         left_out
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<K, Quota>> {
+    /// How many lines were left out about those who have been forgotten since this was last told: it is told now.
+    #[must_use]
+    pub fn settle_forgotten(&self) -> u32 {
+        std::mem::take(&mut self.lock().forgotten)
+    }
+
+    /// Forgets those whose span is over. Of whom lines were left out a while longer is remembered, in case they come again.
+    fn make_room(&self, counted: &mut Counted<K>) {
+        let Counted { of, forgotten } = counted;
+        of.retain(|_, quota| {
+            let left_out = quota.left_out(self.lines);
+            let spans = if left_out > 0 { SPANS_REMEMBERED } else { 1 };
+            let stays = quota.since.elapsed() < self.span.saturating_mul(spans);
+            *forgotten = forgotten.saturating_add(if stays { 0 } else { left_out });
+            stays
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Counted<K>> {
         // A panic while the lock is held cannot leave an entry half changed.
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,14 +130,16 @@ impl Quota {
 
 /// Those that are remembered at once.
 const MAX_KEYS: usize = 4096;
+/// For how many spans of time it is remembered that lines about somebody were left out.
+const SPANS_REMEMBERED: u32 = 10;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn later<K: Eq + Hash>(quotas: &Quotas<K>) {
-        let past = Instant::now().checked_sub(quotas.span).expect("a time ago");
-        quotas.lock().values_mut().for_each(|quota| quota.since = past);
+    fn later<K: Eq + Hash>(quotas: &Quotas<K>, spans: u32) {
+        let past = Instant::now().checked_sub(quotas.span * spans).expect("a time ago");
+        quotas.lock().of.values_mut().for_each(|quota| quota.since = past);
     }
 
     #[test]
@@ -125,7 +152,7 @@ mod tests {
             assert_eq!(quotas.count(1000), Allowance::LeaveOut);
         }
         assert_eq!(quotas.count(1001), Allowance::Write { left_out: 0 });
-        later(&quotas);
+        later(&quotas, 1);
         assert_eq!(quotas.count(1000), Allowance::Write { left_out: 7 });
         assert_eq!(quotas.count(1000), Allowance::Write { left_out: 0 });
     }
@@ -147,9 +174,23 @@ mod tests {
         for n in 0..2 * MAX_KEYS {
             assert_eq!(quotas.count(n), Allowance::Write { left_out: 0 });
         }
-        assert_eq!(quotas.lock().len(), MAX_KEYS);
-        later(&quotas);
+        assert_eq!(quotas.lock().of.len(), MAX_KEYS);
+        later(&quotas, 1);
         assert_eq!(quotas.count(usize::MAX), Allowance::Write { left_out: 0 });
-        assert_eq!(quotas.lock().len(), 1);
+        assert_eq!(quotas.lock().of.len(), 1);
+    }
+
+    #[test]
+    fn a_crowd_that_was_refused_too_often_is_forgotten_in_time_and_told_as_one_sum() {
+        let quotas = Quotas::new(1, Duration::from_secs(1));
+        for n in 0..MAX_KEYS {
+            assert_eq!([quotas.count(n), quotas.count(n)], [Allowance::Write { left_out: 0 }, Allowance::LeaveOut]);
+        }
+        let twice = |key| [quotas.count(key), quotas.count(key)];
+        later(&quotas, SPANS_REMEMBERED - 1);
+        assert_eq!(twice(usize::MAX), [Allowance::Write { left_out: 0 }; 2], "there is no room to count");
+        later(&quotas, SPANS_REMEMBERED);
+        assert_eq!(twice(usize::MAX), [Allowance::Write { left_out: 0 }, Allowance::LeaveOut]);
+        assert_eq!([quotas.settle_forgotten(), quotas.settle_forgotten()], [MAX_KEYS as u32, 0]);
     }
 }

@@ -208,13 +208,22 @@ impl Service {
         if peer.is_root() {
             return self.audit.require(line);
         }
-        match self.quotas.count(peer.uid) {
+        let allowance = self.quotas.count(peer.uid);
+        self.log_forgotten(self.quotas.settle_forgotten());
+        match allowance {
             Allowance::Write { left_out: 0 } => self.audit.require(line),
             Allowance::Write { left_out } => {
                 self.audit.write(Line::new("lines_left_out").with("uid", peer.uid).with("lines", left_out).warning());
                 self.audit.require(line)
             }
             Allowance::LeaveOut => self.audit.left_out(),
+        }
+    }
+
+    /// Tells that lines were left out about many of whom nobody knows any more who they were.
+    pub(crate) fn log_forgotten(&self, lines: u32) {
+        if lines > 0 {
+            self.audit.write(Line::new("lines_left_out").with("lines", lines).warning());
         }
     }
 
