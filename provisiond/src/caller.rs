@@ -8,7 +8,7 @@ use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;
 
-use crate::names::{Account, Asking, NoAnswer};
+use crate::names::{Account, Asking, Found, NoAnswer};
 
 /// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
 /// and su it is the person's.
@@ -82,22 +82,24 @@ pub struct Caller {
 impl Caller {
     /// The role of `peer`, if it has one. Root is root without asking the name service, which may be down when root
     /// is needed most. Nobody, and uids that have no account, have no role.
-    #[must_use]
-    pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: nothing permits anything to whom nobody knows.
+    pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Found<Self> {
         if peer.is_root() {
-            let account = Account { name: UserName::new("root").ok()?, uid: ROOT, gid: ROOT };
-            return Some(Self { peer, role: Role::Root, account, verifier: None });
+            let root = UserName::new("root").ok().map(|name| Account { name, uid: ROOT, gid: ROOT });
+            return Ok(root.map(|account| Self { peer, role: Role::Root, account, verifier: None }));
         }
         if NOBODIES.contains(&peer.uid) {
-            return None;
+            return Ok(None);
         }
-        let account = names.by_uid(peer.uid).ok().flatten()?;
+        let Some(account) = names.by_uid(peer.uid)? else { return Ok(None) };
         let verifier = roles.verifier(&account.name).cloned();
-        let role = match role_of(&account, roles, names).ok()? {
+        let role = match role_of(&account, roles, names)? {
             Role::Own if verifier.is_some() => Role::Verifier,
             role => role,
         };
-        Some(Self { peer, role, account, verifier })
+        Ok(Some(Self { peer, role, account, verifier }))
     }
 
     /// What it says of where a login comes from, as far as it is believed: root's processes whole, a verifier of which the
@@ -137,7 +139,7 @@ mod tests {
         let names = Names::start().unwrap();
         let [admin_group, helpdesk_group] = [admins, helpdesk].map(|group| group.map(str::to_owned));
         let roles = Roles { admin_group, helpdesk_group, ..Roles::default() };
-        let caller = Caller::identify(Peer { uid, pid: 1 }, &roles, names.asking())?;
+        let caller = Caller::identify(Peer { uid, pid: 1 }, &roles, names.asking()).unwrap()?;
         Some((caller.role, caller.account.name.to_string()))
     }
 

@@ -11,17 +11,17 @@ use crate::service::{Call, Service};
 
 impl Service {
     /// `Events`: hands each to `tell`. Who follows is told new ones for as long as `stays` says so, which is asked now and
-    /// then.
+    /// then, and says why not, or that they have left.
     ///
     /// # Errors
     /// [`Error::BadParameter`]; [`Error::Busy`] for who does not take events in time, and at the daemon's end. What
-    /// `tell` says.
+    /// `tell` and `stays` say.
     pub fn events<E: From<Error>>(
         &self,
         call: &Call<'_>,
         asked: &Events,
         mut tell: impl FnMut(&Event) -> Result<(), E>,
-        stays: impl Fn() -> bool,
+        stays: impl Fn() -> Result<bool, Error>,
     ) -> Result<(), E> {
         let wanted = wanted(call, asked)?;
         // Before the past is read, so that nothing falls between the two.
@@ -37,7 +37,7 @@ impl Service {
         let mut looked = Instant::now();
         loop {
             if looked.elapsed() >= LOOK {
-                if !stays() {
+                if !stays()? {
                     return Ok(());
                 }
                 looked = Instant::now();

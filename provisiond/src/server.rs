@@ -139,7 +139,7 @@ fn next_message(
 
 fn identify(shared: &Shared, peer: Peer) -> Visitor<'_> {
     let names = shared.service.names.asking();
-    let caller = shared.service.identify(peer, names);
+    let caller = shared.service.identify(peer, names).ok().flatten();
     let serves_many = caller.as_ref().is_some_and(|caller| caller.role == Role::Verifier);
     shared.permits.note(peer, serves_many);
     Visitor { peer, caller, names }

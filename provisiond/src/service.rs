@@ -15,7 +15,7 @@ use crate::clock::{self, Clock, Look};
 use crate::conversation::Typos;
 use crate::grace::Graces;
 use crate::named::Named;
-use crate::names::{Asking, Names};
+use crate::names::{Asking, Found, Names};
 use crate::patience::{Patience, Tries};
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
@@ -159,8 +159,10 @@ impl Service {
     }
 
     /// Who a process is, by the settings and the account database of now.
-    #[must_use]
-    pub fn identify(&self, peer: Peer, names: Asking<'_>) -> Option<Caller> {
+    ///
+    /// # Errors
+    /// [`NoAnswer`](crate::names::NoAnswer).
+    pub fn identify(&self, peer: Peer, names: Asking<'_>) -> Found<Caller> {
         Caller::identify(peer, &self.settings().roles, names)
     }
 

@@ -34,7 +34,10 @@ pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) 
     let _stream = begin(service, call, &message.request)?;
     let replies = &message.replies;
     let tell = |event: &Event| replies.extended().reply(ToldEvent { event }, true);
-    let stays = || !has_left(&replies.socket) && is_still_permitted(service, call, Method::Events);
+    let stays = || match has_left(&replies.socket) {
+        true => Ok(false),
+        false => still_permitted(service, call, Method::Events).map(|()| true),
+    };
     service.events(call, &asked, tell, stays)?;
     replies.extended().reply(protocol::EventsReply { event: None }, false)
 }
@@ -51,10 +54,12 @@ fn has_left(socket: &BorrowedFd<'_>) -> bool {
     !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
 }
 
-/// Whether the caller of something that takes long would be permitted to begin it now.
-fn is_still_permitted(service: &Service, call: &Call<'_>, method: Method) -> bool {
-    let caller = service.identify(call.caller.peer, service.names.asking());
-    caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never)
+/// Whether the caller of something that takes long would be permitted to begin it now. While the name service does not
+/// answer, what it said before holds: nobody has taken anything from them yet.
+fn still_permitted(service: &Service, call: &Call<'_>, method: Method) -> Result<(), Error> {
+    let Ok(caller) = service.identify(call.caller.peer, service.names.asking()) else { return Ok(()) };
+    let permitted = caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never);
+    if permitted { Ok(()) } else { Err(Error::PermissionDenied) }
 }
 
 /// Begins one. A caller that does not say that it wants many replies gets none.

@@ -85,7 +85,7 @@ impl Machine {
         let service = self.service.as_ref().expect("a running daemon");
         let deadline = Instant::now() + Duration::from_secs(60);
         let names = service.names.asking_until(deadline);
-        let visitor = Visitor { peer, caller: service.identify(peer, names), names };
+        let visitor = Visitor { peer, caller: service.identify(peer, names).ok().flatten(), names };
         let (ours, theirs) = UnixStream::pair().expect("sockets");
         let replies = Replies { socket: theirs.as_fd(), deadline, silent: false };
         let call = json!({ "method": format!("{}.{method}", common::protocol::NAME), "parameters": parameters });

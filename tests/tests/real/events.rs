@@ -6,18 +6,20 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::{Value, json};
 use tests::connection::{after, answer, ask, open};
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply};
+use tests::odd_names::with_odd_names;
 use tests::stack::Stack;
 use tests::stranger::connect_as;
 use tests::wire::{Who, exchange, parse, request_more};
 use tests::world;
 
-use crate::roles::daemon_with_admins;
+use crate::roles::{daemon_with_admins, with_roles};
 
 #[test]
 fn what_happened_is_told_in_its_order_also_after_a_crash() {
@@ -90,6 +92,31 @@ fn whoever_of_the_helpdesk_reads_on_and_on_keeps_nobody_else_from_reading() {
     daves.pop();
     // The daemon looks for those who have left now and then.
     while !daemon.totpctl_as("dave", &["log"], "").status.success() {}
+}
+
+#[test]
+fn who_follows_stays_while_the_name_service_is_silent_and_is_told_when_they_may_not_any_more() {
+    let _place = world::enter();
+    let daemon = with_odd_names(with_roles(Setup::new())).start();
+    let socket = connect_as(Who::user("dave").uid, &daemon.open_socket());
+    let followed = after(socket, &request_more("Events", &json!({ "follow": true })));
+    // It has begun, or what comes next could come before it.
+    event(&followed);
+    let helpdesk_is = |group: &str| {
+        let settings = daemon.setup.settings.replace("totp-help\n", &format!("{group}\n"));
+        world::write_for_daemon(&daemon.setup.folder.join("settings.yaml"), &settings);
+        daemon.call("Reload", &json!({})).expect("good settings");
+    };
+    // It is looked every second.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(2500) {
+        helpdesk_is("odd-broken-help");
+        while event(&followed)["event"] != "reloaded" {}
+    }
+    helpdesk_is("totp-users-no-more");
+    let end = std::iter::from_fn(|| Some(parse(&answer(&followed)))).find_map(Result::err);
+    assert_eq!(end.expect("an error").0, "PermissionDenied");
+    daemon.log.wait_for(&["event=not_permitted method=Events "]);
 }
 
 #[test]
