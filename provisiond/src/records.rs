@@ -10,7 +10,7 @@ use common::secrets::Secrets;
 use common::user::UserName;
 
 use crate::clock::Clock;
-use crate::record::{Damaged, Record};
+use crate::record::{CannotWrite, Damaged, Record};
 use crate::store::{Health, Outcome, Store, Stored, Unavailable};
 use crate::turns::Turns;
 
@@ -56,6 +56,9 @@ pub enum Failure {
     /// It is not known whether the change became durable.
     #[error("the store did not say in time whether the change is durable")]
     Unknown,
+    /// The changed record cannot be put into bytes.
+    #[error(transparent)]
+    CannotWrite(#[from] CannotWrite),
     /// The record cannot be trusted.
     #[error(transparent)]
     Damaged(#[from] Damaged),
@@ -147,7 +150,7 @@ impl Records {
                 Err(error) => return Ok(Err(error)),
             };
             let next = Record { generation: next.generation.saturating_add(1), ..next };
-            let bytes = next.to_bytes(to, access.secrets).map_err(|_| Failure::Unavailable)?;
+            let bytes = next.to_bytes(to, access.secrets)?;
             let Some(Stored { version, .. }) = stored else { return Err(Failure::Unavailable) };
             match self.store.rename(access.user, version, to, bytes, access.deadline)? {
                 Outcome::Done(_) => return Ok(Ok(())),
@@ -203,7 +206,7 @@ impl Records {
 
     fn write(&self, next: Record, stored: Option<&Stored>, access: &Access<'_>) -> Result<Outcome, Failure> {
         let next = Record { generation: next.generation.saturating_add(1), ..next };
-        let bytes = next.to_bytes(access.user, access.secrets).map_err(|_| Failure::Unavailable)?;
+        let bytes = next.to_bytes(access.user, access.secrets)?;
         // Before it is stored: the mark goes into the store, and to its witnesses, with this update.
         self.clock.will_spend(next.latest_spent());
         Ok(match stored {

@@ -262,7 +262,7 @@ impl Service {
         self.log(call, call.line("failed").with("reason", failure).error());
         match failure {
             Failure::Busy => Error::busy(MANY_WAIT),
-            Failure::Unavailable | Failure::Unknown => Error::StoreUnavailable,
+            Failure::Unavailable | Failure::Unknown | Failure::CannotWrite(_) => Error::StoreUnavailable,
             Failure::Damaged(_) => Error::RecordDamaged,
         }
     }

@@ -1,8 +1,9 @@
 //! Which steps of a device have opened a login. Pure: knows no clock and no store.
 //!
 //! A floor, and up to 64 spent steps above it. Neither a clock that jumps forward nor its correction revives a code: a
-//! step must lie above everything spent that is not in the future. A clock that ran ahead locks nobody out: what was
-//! spent in the future does not stand in the way until its time comes.
+//! step must lie above everything spent that is not in the future. A clock that ran ahead locks nobody out, as long as what
+//! was spent meanwhile is remembered step by step: it does not stand in the way until its time comes. What is more than that
+//! is below the floor, and the floor never falls.
 
 use std::collections::BTreeSet;
 
@@ -149,6 +150,16 @@ mod tests {
         }
         assert!(!spent.accepts(220, 221), "spent in the future, still spent when that time has come");
         assert!(!spent.accepts(100, 331));
+    }
+
+    #[test]
+    fn more_than_64_logins_with_a_clock_that_ran_ahead_shut_the_device_until_their_time_has_come() {
+        let mut spent = SpentSteps::default();
+        spent.spend(100);
+        (1000..1063).for_each(|step| spent.spend(step));
+        assert!(spent.accepts(101, 102), "the clock is right again");
+        (1063..1065).for_each(|step| spent.spend(step));
+        assert!(!spent.accepts(101, 102) && spent.accepts(1065, 1066));
     }
 
     #[test]

@@ -119,8 +119,9 @@ impl Service {
         let typos = self.typos.take(&conversation);
         let outcome = match self.judge_durably(call, answer, typos.refund(), settings, now) {
             Ok(outcome) => outcome,
-            Err(Failure::Unavailable) => {
-                self.log_refusal(call, attempt_line(call, attempt, "unavailable", None, Some("store")));
+            Err(failure @ (Failure::Unavailable | Failure::CannotWrite(_))) => {
+                let reason = if matches!(failure, Failure::Unavailable) { "store" } else { "record_not_written" };
+                self.log_refusal(call, attempt_line(call, attempt, "unavailable", None, Some(reason)));
                 return Err(Error::StoreUnavailable);
             }
             Err(Failure::Unknown) => {

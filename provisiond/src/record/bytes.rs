@@ -17,11 +17,11 @@ use sha2::Sha256;
 use super::Record;
 
 impl Record {
-    /// The record's bytes, with a MAC under the default tag: as many as the store likes. A record that would have more
-    /// remembers fewer spent steps one by one, which revives none: whatever is forgotten is below the floor.
+    /// The record's bytes, with a MAC under the default tag: as many as the store keeps in one piece. A record that would have
+    /// more remembers fewer spent steps one by one, which revives none: whatever is forgotten is below the floor.
     ///
     /// # Errors
-    /// [`CannotWrite`], when the MAC's key cannot be derived; no input leads there.
+    /// [`CannotWrite`], when that does not help, or when the MAC's key cannot be derived; no input leads there.
     pub fn to_bytes(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
         let mut bytes = self.written(user, secrets)?;
         for most in FEWER_STEPS {
@@ -30,7 +30,7 @@ impl Record {
             }
             bytes = self.remembering(most).written(user, secrets)?;
         }
-        Ok(bytes)
+        if bytes.len() <= MAX_BYTES { Ok(bytes) } else { Err(CannotWrite) }
     }
 
     fn remembering(&self, most: usize) -> Self {
@@ -73,7 +73,7 @@ impl Record {
 
 /// The record could not be put into bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the record cannot be written")]
+#[error("the record cannot be written: it is longer than {MAX_BYTES} bytes, or nothing seals it")]
 pub struct CannotWrite;
 
 /// Why stored bytes are no record of this user.
@@ -98,7 +98,7 @@ fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<
 
 const VERSION: u8 = 3;
 const MAC_BYTES: usize = 32;
-/// Bytes. sled cuts what is longer.
+/// Bytes. sled cuts what is longer in two, and a power cut may leave one of them.
 const MAX_BYTES: usize = 4096;
 /// How many steps of a device are remembered one by one in a record that is too long: eight devices that are used every
 /// day, and have been for months.

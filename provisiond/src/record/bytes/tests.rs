@@ -79,6 +79,14 @@ fn a_full_record_stays_within_what_the_store_takes() {
     }
 }
 
+#[test]
+fn a_record_that_the_store_would_cut_in_two_is_not_written() {
+    let (alice, secrets) = (user("alice"), secrets_of_a_long_tag());
+    let mut record = full_record(&alice, &secrets);
+    record.devices.extend_from_within(..);
+    assert_eq!(record.to_bytes(&alice, &secrets), Err(CannotWrite));
+}
+
 /// With a tag that is as long as tags may be.
 fn secrets_of_a_long_tag() -> Secrets {
     let text = format!("{}: 0123456789abcdef", "t".repeat(64));

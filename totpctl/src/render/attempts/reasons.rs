@@ -102,6 +102,10 @@ fn of_known(reason: &str) -> Option<&'static str> {
         "store" | "store_too_slow" => {
             "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
         }
+        "record_not_written" => {
+            "the user's record has become too long to be stored: revoke devices that nobody uses any more; to see which there \
+             are: totpctl show"
+        }
         "log_is_stuck" => {
             "the code was right, but the log took no line, and the settings ('audit: required') let nobody in without: \
              look at the system's log"
