@@ -3,6 +3,7 @@
 //! A rule matches what is proven and nothing else. What failed, is late, was said by a stranger or cannot be read is not
 //! in the facts, and so no condition on it holds.
 
+use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -82,6 +83,9 @@ pub enum Demand<'r> {
 
 /// What the settings demand. Whoever once had a device is never let by as one who has none yet.
 pub fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
+    // The machine's file of its time zone is read for it: once for all rules, and only if one asks.
+    let time = OnceCell::new();
+    let facts = &Facts { time: &|| *time.get_or_init(facts.time), ..*facts };
     let exemption = settings.rules.iter().find(|rule| holds(rule, facts)).map(|rule| rule.name.as_str());
     let by_state = || if facts.ever_enrolled { in_grace(&settings.grace, facts) } else { not_yet(settings, facts) };
     match exemption.or_else(by_state) {

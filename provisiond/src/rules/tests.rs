@@ -1,3 +1,5 @@
+use std::cell::Cell;
+
 use common::calendar::Date;
 use common::limits::Block;
 use common::rules::Hours;
@@ -62,6 +64,24 @@ fn bare(user: &UserName) -> Facts<'_> {
         has_device: false,
         since: Since::default(),
         grace_period: None,
+    }
+}
+
+#[test]
+fn what_time_it_is_is_asked_once_for_all_rules_and_not_if_none_goes_by_it() {
+    let user = UserName::new("backup").unwrap();
+    let asked = Cell::new(0);
+    let time = || {
+        asked.set(asked.get() + 1);
+        None
+    };
+    let facts = Facts { time: &time, ever_enrolled: true, ..bare(&user) };
+    for (hours, times) in [(rule(ALL).hours, 1), (Vec::new(), 0)] {
+        asked.set(0);
+        let bare = Rule { users: Vec::new(), groups: Vec::new(), from: Vec::new(), services: Vec::new(), ..rule(ALL) };
+        let rules = vec![Rule { hours, ..bare }; 128];
+        assert_eq!(demand(&Exemptions { rules, ..Exemptions::default() }, &facts), Demand::Code);
+        assert_eq!(asked.get(), times);
     }
 }
 
