@@ -15,6 +15,7 @@ pub mod client;
 pub mod device;
 pub mod event;
 pub mod frame;
+pub mod json;
 pub mod protocol;
 pub mod secret;
 pub mod service;

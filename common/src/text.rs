@@ -45,7 +45,7 @@ pub fn cut(mut text: String) -> String {
 
 /// Control characters, the backslash of the escapes themselves, and the characters that Unicode draws as nothing or
 /// uses to reorder a line (general category Cf, as far as it is in use).
-fn needs_escape(c: char) -> bool {
+pub(crate) fn needs_escape(c: char) -> bool {
     c.is_control()
         || c == '\\'
         || matches!(c,

@@ -88,8 +88,7 @@ impl Screen {
             failure => self.note(&one_line(&failure.to_string())),
         }
         if self.json && exit != Exit::Done {
-            let error = json!({"error": {"code": code, "message": failure.to_string()}});
-            let _ = write(io::stdout().as_fd(), format!("{error}\n").as_bytes());
+            let _ = self.line(&json!({"error": {"code": code, "message": failure.to_string()}}));
         }
         exit
     }

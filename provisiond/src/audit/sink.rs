@@ -64,8 +64,14 @@ impl Sink {
 
 /// The line as it is written.
 fn rendered(event: &Event, format: Format) -> String {
-    let json = (format == Format::Json).then(|| serde_json::to_string(event).ok()).flatten();
+    let json = if format == Format::Json { json(event) } else { None };
     json.unwrap_or_else(|| event.text())
+}
+
+fn json(event: &Event) -> Option<String> {
+    let mut text = Vec::new();
+    common::json::write(&mut text, event).ok()?;
+    String::from_utf8(text).ok()
 }
 
 /// A line for people says whose it is; an object says what it says.

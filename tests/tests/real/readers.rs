@@ -4,9 +4,11 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use serde_json::json;
-use tests::daemon::Daemon;
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, Setup};
+use tests::libpam::{Item, PamCode, Reply};
 use tests::program::{self, with_input};
+use tests::stack::Stack;
 use tests::wire::Who;
 use tests::world;
 
@@ -54,6 +56,25 @@ fn fail2ban_believes_the_journal_and_not_the_writer_about_who_wrote_a_line() {
         let unit =
             one.split(' ').find_map(|field| field.strip_prefix("_SYSTEMD_UNIT=")).expect("the journal's own word");
         assert!(packaging("systemd").join(unit).exists(), "{unit}");
+    }
+}
+
+#[test]
+fn nothing_that_a_stranger_sends_steers_the_terminal_of_who_reads_json() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("audit: {format: json}\n").start();
+    let (user, rhost) = ("al\u{200b}ice\u{202e}", "192.0.2.1\u{7f}\u{9b}2J\u{2066}\u{e0001}");
+    let stack = Stack::of(&daemon, "hostile", "retry=1");
+    let login = stack.attempt(user).item(Item::Rhost, rhost).run(|_| Reply::text("123456"));
+    assert_eq!(login.code, PamCode::AUTH_ERR);
+    let line = daemon.log.wait_for(&["\"event\":\"verify\""]);
+    let told = daemon.totpctl(&["--json", "log"], "");
+    let told = String::from_utf8(told.stdout).expect("text");
+    let shown = told.lines().find(|line| line.contains("\"event\":\"verify\"")).expect("the same event");
+    for json in [&line, shown] {
+        assert!(json.is_ascii() && !json.contains('\u{7f}'), "{json:?}");
+        let event: Value = serde_json::from_str(json).expect("JSON");
+        assert_eq!((&event["fields"]["user"], &event["fields"]["source"]), (&json!(user), &json!(rhost)));
     }
 }
 

@@ -205,7 +205,7 @@ QR
         };
         assert_eq!(
             object(&opened),
-            "{\"key\":\"GEZDGNBVGY3TQOJQ\",\"alg\":\"sha1\",\"digits\":6,\"period\":30,\"label\":\"ali\u{202e}ce\",\
+            "{\"key\":\"GEZDGNBVGY3TQOJQ\",\"alg\":\"sha1\",\"digits\":6,\"period\":30,\"label\":\"ali\\u202ece\",\
              \"issuer\":null,\"changed\":true}\n"
         );
         opened.changed = false;

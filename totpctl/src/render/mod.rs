@@ -42,7 +42,7 @@ pub(crate) trait Reveal: Serialize {
 /// One JSON object and a line end for programs.
 pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut text = Zeroizing::new(Vec::with_capacity(ENROLMENT_BYTES));
-    serde_json::to_writer(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
+    common::json::write(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
     text.push(b'\n');
     Ok(text)
 }
