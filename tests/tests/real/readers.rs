@@ -40,11 +40,16 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
     ] {
         assert_eq!(attempt(&user, &wrong, "sshd", &rhost), "not_enrolled");
     }
+    // The owner, while others guess.
+    assert_eq!(attempt("alice", &right, "sshd", "203.0.113.6"), "already_used");
+    (0..5).for_each(|_| drop(attempt("alice", &wrong, "sshd", "192.0.2.6")));
+    assert_eq!(attempt("alice", &alice.code_at(1), "sshd", "203.0.113.7"), "two_codes_needed");
     // Where a login of somebody's own process comes from is not believed.
     let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
     daemon.call_as(&Who::user("bob"), "Verify", &own).expect("a verdict");
     daemon.log.wait_for(&["user=bob", "verdict="]);
-    assert_eq!(addresses(&daemon), ["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"]);
+    let guesses = ["192.0.2.6"; 4];
+    assert_eq!(addresses(&daemon), [&["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"], &guesses[..]].concat());
 }
 
 #[test]
