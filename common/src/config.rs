@@ -9,7 +9,7 @@ use crate::exemptions::Exemptions;
 use crate::limits::Limits;
 use crate::recovery::Recovery;
 use crate::roles::{Roles, SelfService};
-use crate::secrets::{Secrets, TaggedSecrets};
+use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
 
 pub use self::file::Trust;
 use self::file::TrustedFile;
@@ -69,6 +69,17 @@ impl Settings {
         let check = if raw.allow_weak_secrets { Secrets::with_weak } else { Secrets::new };
         let secrets = check(tagged, raw.context.default_tag()).at(&origin)?;
         Self::check(raw, secrets).at(path)
+    }
+
+    /// The same for a daemon, which seals.
+    ///
+    /// # Errors
+    /// [`ConfigError`], also for a default secret that is a weak one.
+    pub fn load_to_seal(path: &Path, trust: &Trust) -> Result<Self, ConfigError> {
+        let settings = Self::load(path, trust)?;
+        let weak = || BadSecrets::WeakDefault(settings.secrets.default_tag().clone());
+        settings.secrets.sealing_tag().ok_or_else(weak).at(path)?;
+        Ok(settings)
     }
 
     /// The names of the sections of the file at `path` that are none of these settings. Other programs may have put them there,

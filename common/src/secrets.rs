@@ -180,6 +180,12 @@ pub enum BadSecrets {
     /// Too short to seal anything.
     #[error("the application secret '{0}' has fewer than {MIN_SECRET} bytes: make one with 'provisiond --new-secret'")]
     Short(Tag),
+    /// The default secret is too short to seal anything, where something is to be sealed.
+    #[error(
+        "the application secret '{0}' has fewer than {MIN_SECRET} bytes: it opens what was sealed under it and never seals, but \
+         it is the default; name a stronger one with 'default-tag', or make one with 'provisiond --new-secret'"
+    )]
+    WeakDefault(Tag),
     /// The default tag names no secret.
     #[error("the default tag names no application secret: add the secret, or choose another tag")]
     NoSuchDefault,

@@ -73,7 +73,7 @@ impl SettingsSource {
     /// # Errors
     /// [`ConfigError`].
     pub fn load(&self) -> Result<Settings, ConfigError> {
-        Settings::load(&self.path, &self.trust)
+        Settings::load_to_seal(&self.path, &self.trust)
     }
 }
 

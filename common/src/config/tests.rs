@@ -132,6 +132,20 @@ fn a_settings_file_of_the_lineage_loads_as_it_stands() {
 }
 
 #[test]
+fn a_daemon_takes_no_default_secret_that_seals_nothing() {
+    let folder = Folder::new();
+    let loaded = |default_tag| {
+        let secrets = format!("secrets: {{1: 0123456789abcdef, 2: weak}}, default-tag: {default_tag}");
+        let text = format!("totp: {{allow-weak-secrets: true, context: {{{secrets}}}}}");
+        assert!(folder.load(&text).is_ok(), "who only opens needs no more");
+        Settings::load_to_seal(&folder.path("settings.yaml"), &folder.trust())
+    };
+    assert!(loaded(1).is_ok());
+    let told = loaded(2).unwrap_err().to_string();
+    assert!(told.contains("settings.yaml: the application secret '2'") && told.contains("'default-tag'"), "{told}");
+}
+
+#[test]
 fn weak_secrets_are_taken_where_the_settings_say_so() {
     let secrets = "context: {secrets: {1: 0123456789abcdef, 2: weak}, default-tag: 1}";
     let folder = Folder::new();

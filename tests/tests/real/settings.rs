@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use nix::sys::signal::Signal;
+use serde_json::json;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
@@ -37,6 +38,23 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
         world::write_for_daemon(&setup.folder.join("settings.yaml"), &text);
         refused(&setup, "settings.yaml", reason, &text);
     }
+}
+
+#[test]
+fn a_default_secret_that_is_a_weak_one_is_refused_also_where_weak_ones_open() {
+    let _place = world::enter();
+    let mut setup = Setup::new();
+    setup.settings = setup.settings.replace("totp:\n", "totp:\n  allow-weak-secrets: true\n");
+    setup.secrets = "1: an application secret of the tests\n2: hunter\n".into();
+    setup.write();
+    refused(&setup, "settings.yaml", "'default-tag'", "the second is the default");
+    setup.settings = setup.settings.replace("  context:\n", "  context:\n    default-tag: 1\n");
+    let daemon = setup.start();
+    daemon.enroll("alice");
+    world::write_for_daemon(&daemon.setup.folder.join("secrets"), "2: hunter\n1: hunter\n");
+    let told = daemon.call("Reload", &json!({})).unwrap_err();
+    assert!(told.1["why"].as_str().expect("a sentence").contains("'default-tag'"), "{told:?}");
+    daemon.enroll("bob");
 }
 
 #[test]
