@@ -1,7 +1,7 @@
 //! Which tries belong to one login, so that a person's own typos can be given back to them.
 //!
-//! Only a charged typo leaves a trace here, and budgets are small: no crowd can fill it. Kept in memory, bounded, and
-//! good for five minutes: a daemon that restarts forgets it all, and nothing is lost but the refund.
+//! Only a charged typo leaves a trace here. Kept in memory, bounded, and good for five minutes: of a crowd of guessers, and of a
+//! daemon that restarts, it forgets the oldest or all, and nothing is lost but the refund.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -78,12 +78,8 @@ impl Typos {
             return;
         }
         let mut all = self.lock();
-        if all.len() >= MAX_CONVERSATIONS {
-            all.retain(|_, charged| !charged.is_over());
-        }
-        if all.len() < MAX_CONVERSATIONS || all.contains_key(&conversation) {
-            all.insert(conversation, charged);
-        }
+        make_room(&mut all);
+        all.insert(conversation, charged);
     }
 
     /// Forgets those of a user: they were given back otherwise.
@@ -94,6 +90,18 @@ impl Typos {
     fn lock(&self) -> MutexGuard<'_, HashMap<Conversation, Charged>> {
         // A panic while the lock is held cannot leave an entry half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is over goes first, then the oldest: whoever mistyped just now is about to type again.
+fn make_room(all: &mut HashMap<Conversation, Charged>) {
+    if all.len() < MAX_CONVERSATIONS {
+        return;
+    }
+    all.retain(|_, charged| !charged.is_over());
+    let oldest = all.iter().min_by_key(|(_, charged)| charged.first).map(|(conversation, _)| conversation.clone());
+    if let (true, Some(oldest)) = (all.len() >= MAX_CONVERSATIONS, oldest) {
+        all.remove(&oldest);
     }
 }
 
@@ -175,5 +183,15 @@ mod tests {
             try_it(&typos, &conversation(&name, pid), cost(1));
         }
         assert_eq!(typos.lock().len(), 2);
+    }
+
+    #[test]
+    fn a_crowd_pushes_the_oldest_out() {
+        let (typos, name) = (Typos::default(), new_name());
+        for pid in 0..=MAX_CONVERSATIONS as i32 {
+            try_it(&typos, &conversation(&name, pid), cost(1));
+        }
+        let refunds = [0, MAX_CONVERSATIONS as i32].map(|pid| typos.take(&conversation(&name, pid)).refund());
+        assert_eq!(refunds, [Units::default(), cost(1)]);
     }
 }
