@@ -27,7 +27,7 @@ pub struct Client {
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// Nobody listens there.
-    #[error("provisiond cannot be reached at {path}: {errno}; is it running?")]
+    #[error("provisiond cannot be reached at {path}: {errno}; {}", next_step(*errno))]
     Unreachable {
         /// The socket's path.
         path: String,
@@ -35,7 +35,10 @@ pub enum ClientError {
         errno: Errno,
     },
     /// Somebody else listens there.
-    #[error("the process that answers runs as uid {found}, not {expected}: it is not asked anything")]
+    #[error(
+        "the process that answers runs as uid {found}, not {expected}: it is not asked anything; 'ss -xlp' tells which one \
+         listens there"
+    )]
     WrongServer {
         /// The uid of the process that listens.
         found: u32,
@@ -43,8 +46,11 @@ pub enum ClientError {
         expected: u32,
     },
     /// The deadline passed.
-    #[error("provisiond did not answer in time")]
+    #[error("provisiond did not answer in time: {STATUS}")]
     Deadline,
+    /// The other side has closed the connection and not answered.
+    #[error("provisiond has closed the connection without an answer: {STATUS}")]
+    Closed,
     /// What came back is not the protocol.
     #[error("provisiond's answer cannot be understood: {0}")]
     Protocol(String),
@@ -120,12 +126,16 @@ impl Client {
         let mut message = outgoing();
         let request = OutgoingRequest { method: C::METHOD, parameters: call, more };
         serde_json::to_writer(&mut *message, &request).map_err(|e| ClientError::Protocol(e.to_string()))?;
-        Ok(send_frame(&self.socket, message, self.deadline)?)
+        send_frame(&self.socket, message, self.deadline).map_err(|error| match error {
+            // Not theirs: ours.
+            FrameError::TooLarge => Error::TooLarge.into(),
+            error => error.into(),
+        })
     }
 
     fn receive<C: Call>(&mut self) -> Result<(C::Reply, bool), ClientError> {
         let frame = self.inbox.receive(&self.socket, Patience::until(self.deadline))?;
-        let frame = frame.ok_or_else(|| ClientError::Protocol("the connection was closed without a reply".into()))?;
+        let frame = frame.ok_or(ClientError::Closed)?;
         let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
         let reply: Reply<'_> = from_object(&frame).map_err(unreadable)?;
         if let Some(name) = reply.error {
@@ -140,6 +150,7 @@ impl From<FrameError> for ClientError {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::TimedOut => Self::Deadline,
+            FrameError::Truncated | FrameError::Socket(Errno::EPIPE | Errno::ECONNRESET) => Self::Closed,
             error => Self::Protocol(error.to_string()),
         }
     }
@@ -173,6 +184,15 @@ fn connect_until(socket: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Res
     }
 }
 
+/// What helps whom the system does not connect.
+fn next_step(errno: Errno) -> &'static str {
+    match errno {
+        Errno::EACCES => "it is not for this user: leave '--socket' out, or ask an administrator",
+        _ => "is it running? 'systemctl status provisiond' tells",
+    }
+}
+
+const STATUS: &str = "'systemctl status provisiond' tells how it is";
 const FIRST_FREE_FD: i32 = 3;
 
 #[cfg(test)]
@@ -226,10 +246,11 @@ mod tests {
 
     #[test]
     fn whatever_is_not_one_reply_of_the_right_shape_is_no_reply() {
+        for reply in [&b""[..], b"{"] {
+            assert!(matches!(challenge(reply).unwrap_err(), ClientError::Closed), "{reply:?}");
+        }
         for reply in [
-            &b""[..],
-            b"{}\0",
-            b"{",
+            &b"{}\0"[..],
             b"\0",
             b"nonsense\0",
             b"{\"parameters\":{\"verdict\":\"accepted\"}}\0",
@@ -258,6 +279,15 @@ mod tests {
             })
             .unwrap();
         assert_eq!(seen, 2);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_call_that_is_too_long_is_the_callers_fault() {
+        let (_folder, path, server) = answering(b"");
+        let long = Challenge { user: "x".repeat(70_000), ..Challenge::default() };
+        let error = Client::connect(&path, uid(), PATIENT).unwrap().call(&long).unwrap_err();
+        assert!(matches!(error, ClientError::Refused(Error::TooLarge)), "{error}");
         server.join().unwrap();
     }
 

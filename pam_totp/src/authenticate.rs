@@ -258,6 +258,7 @@ fn reason_after_a_code(error: &ClientError) -> String {
         ClientError::Refused(Error::BadParameter { .. } | Error::Varlink(_)) => {
             "provisiond refused the call".to_owned()
         }
+        ClientError::Refused(Error::Busy { .. }) => "provisiond has too much to do".to_owned(),
         error => printable(&error.to_string()),
     }
 }

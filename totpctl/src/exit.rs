@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use common::client::ClientError;
 use common::config::ConfigError;
 use common::device::BadDeviceName;
@@ -15,6 +16,8 @@ use common::secret::BadKey;
 use common::text::printable;
 use common::user::BadUserName;
 
+use crate::cli::Subject;
+use crate::refusals;
 use crate::render::confirm_command;
 
 /// The exit codes, those above 63 as sysexits.h has them.
@@ -42,6 +45,14 @@ pub(crate) enum Failure {
     /// The daemon refused, or cannot be asked.
     #[error(transparent)]
     Daemon(#[from] ClientError),
+    /// The daemon refused, and who is meant is known here.
+    #[error("{sentence}")]
+    Refused {
+        /// Its word for it.
+        error: Error,
+        /// The same with the names.
+        sentence: String,
+    },
     /// The daemon cannot take its settings, which is not the fault of the command line.
     #[error("the settings stay as they were: {0}")]
     BadSettings(String),
@@ -94,13 +105,25 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The same, with the names of whom it is about, where they say more.
+    pub(crate) fn about(self, subject: Subject<'_>) -> Self {
+        match self {
+            Self::Daemon(ClientError::Refused(error)) => match refusals::refusal(&error, subject) {
+                Some(sentence) => Self::Refused { error, sentence },
+                None => Self::Daemon(error.into()),
+            },
+            other => other,
+        }
+    }
+
     /// The name in JSON, and the exit code.
     pub(crate) fn code(&self) -> (&'static str, Exit) {
         match self {
-            Self::Daemon(ClientError::Refused(error)) => refusal(error),
+            Self::Daemon(ClientError::Refused(error)) | Self::Refused { error, .. } => refusal(error),
             Self::Daemon(ClientError::Unreachable { .. }) => ("unreachable", Exit::Unreachable),
             Self::Daemon(ClientError::WrongServer { .. }) => ("wrong_server", Exit::Unreachable),
             Self::Daemon(ClientError::Deadline) => ("deadline", Exit::Unreachable),
+            Self::Daemon(ClientError::Closed) => ("closed", Exit::Unreachable),
             Self::Daemon(ClientError::Protocol(_)) => ("protocol", Exit::Unreachable),
             Self::BadSettings(_) | Self::Settings(_) => ("bad_settings", Exit::BadSettings),
             Self::Seal(CannotSeal::WeakSecret) => ("bad_settings", Exit::BadSettings),
@@ -176,6 +199,9 @@ impl From<CannotOpen> for Failure {
 
 /// What clap says first, without its word in front. What it lists below belongs to it.
 fn first_line(error: &clap::Error) -> String {
+    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
+        return "an action is missing: '--help' has them all".to_owned();
+    }
     let text = error.render().to_string();
     let mut lines = text.lines();
     let line = lines.next().unwrap_or_default();
@@ -217,6 +243,7 @@ mod tests {
             ClientError::Unreachable { path: "/s".into(), errno: nix::errno::Errno::ENOENT },
             ClientError::WrongServer { found: 1000, expected: 0 },
             ClientError::Deadline,
+            ClientError::Closed,
             ClientError::Protocol("nonsense".into()),
         ] {
             assert_eq!(Failure::from(error).code().1, Exit::Unreachable);

@@ -20,6 +20,7 @@ mod lines;
 mod new_file;
 mod pictures;
 mod qr;
+mod refusals;
 mod render;
 mod screen;
 mod sentences;

@@ -81,10 +81,10 @@ impl Screen {
         match failure {
             // Whoever read along has seen enough.
             Failure::Writing(error) if error.kind() == io::ErrorKind::BrokenPipe => return exit,
-            // What a program asked for is the result, whatever clap calls it.
-            Failure::CommandLine(asked) if self.json && exit == Exit::Done => drop(self.line(&answer(asked))),
-            // Clap knows how to show its errors, and the help that was asked for; a bad number needs no more than a line.
-            Failure::CommandLine(error) if error.kind() != ErrorKind::ValueValidation => drop(error.print()),
+            // What was asked for is the result, whatever clap calls it.
+            Failure::CommandLine(asked) if exit == Exit::Done => return self.help(asked),
+            // A bad value needs no more than a line.
+            Failure::CommandLine(error) if error.kind() != ErrorKind::ValueValidation => usage(error),
             failure => self.note(&one_line(&failure.to_string())),
         }
         if self.json && exit != Exit::Done {
@@ -92,6 +92,23 @@ impl Screen {
         }
         exit
     }
+
+    /// Shows the help or the version.
+    fn help(&self, asked: &clap::Error) -> Exit {
+        let shown = if self.json { self.line(&answer(asked)) } else { asked.print().map_err(Failure::Writing) };
+        shown.map_or_else(|failure| self.failure(&failure), |()| Exit::Done)
+    }
+}
+
+/// Shows what is wrong with a command line. Clap repeats what was typed, and that could steer the terminal.
+fn usage(error: &clap::Error) {
+    let text = error.render().to_string();
+    let lines: Vec<String> = text.trim_end().lines().map(one_line).collect();
+    let text = lines.join("\n");
+    let _ = match text.strip_prefix("error: ") {
+        Some(sentence) => writeln!(io::stderr(), "totpctl: {sentence}"),
+        None => writeln!(io::stderr(), "{text}"),
+    };
 }
 
 /// The help or the version that was asked for, for programs.

@@ -1,5 +1,7 @@
 //! Columns and times for people.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use common::calendar::LocalTime;
 
 /// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
@@ -24,11 +26,12 @@ fn row(cells: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// A sentence in lines of at most 80 characters, each after `indent`. A very long word has a line of its own.
+/// A sentence in lines of at most 80 characters, each after `indent`. A very long word has a line of its own, and a command
+/// stays in one piece, so that it can be pasted.
 pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
     let mut lines = String::new();
     let mut line = indent.to_owned();
-    for word in sentence.split(' ') {
+    for word in pieces(sentence) {
         let is_begun = line.len() > indent.len();
         if is_begun && line.chars().count().saturating_add(word.chars().count()) >= WIDTH {
             lines.push_str(&line);
@@ -36,15 +39,34 @@ pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
             line = format!("{indent}{word}");
         } else {
             line.push_str(if is_begun { " " } else { "" });
-            line.push_str(word);
+            line.push_str(&word);
         }
     }
     lines + &line + "\n"
 }
 
+/// Words, and commands: from the program's name to the sign that ends a part of the sentence.
+fn pieces(sentence: &str) -> Vec<String> {
+    let mut pieces: Vec<String> = Vec::new();
+    let mut in_command = false;
+    for word in sentence.split(' ') {
+        match pieces.last_mut().filter(|_| in_command) {
+            Some(command) => command.extend([" ", word]),
+            None => pieces.push(word.to_owned()),
+        }
+        in_command = (in_command || word.ends_with("totpctl")) && !word.ends_with([';', ',', '.', ':', ')']);
+    }
+    pieces
+}
+
 /// A time in Unix seconds as `2026-11-23 21:18:04`, by this machine's time zone; where that cannot be told, in UTC.
 pub(crate) fn local(seconds: u64) -> String {
     LocalTime::of(seconds).map_or_else(|| format!("{} UTC", utc(seconds)), |time| time.to_string())
+}
+
+/// The time, in Unix seconds.
+pub(crate) fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
 
 /// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
@@ -107,6 +129,9 @@ mod tests {
         let text = wrapped(&"word ".repeat(40), "  ");
         assert!(text.lines().all(|line| line.starts_with("  word") && line.len() <= 80));
         assert_eq!(text.split_whitespace().count(), 40);
+        let command = "totpctl restrict alice --lift";
+        let text = wrapped(&format!("{} {command}; {command}", "word ".repeat(10)), "  ");
+        assert_eq!(text.matches(command).count(), 2, "{text}");
         let long = "x".repeat(100);
         assert_eq!(wrapped(&format!("a {long} b"), " "), format!(" a\n {long}\n b\n"));
     }

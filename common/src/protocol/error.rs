@@ -11,7 +11,7 @@ use super::{Ask, NAME, from_object};
 pub enum Error {
     /// The caller's role does not allow this.
     #[error(
-        "not permitted for you, or not for that user: some commands are for administrators, and some for root alone"
+        "not permitted for you, or not for that user: ask an administrator, or try it as root; totpctl(1) says what is for whom"
     )]
     PermissionDenied,
     /// Nobody of that name has a record.
@@ -36,7 +36,7 @@ pub enum Error {
         ask: Ask,
     },
     /// A parameter cannot be taken.
-    #[error("{why} (parameter '{field}')")]
+    #[error("{why}")]
     BadParameter {
         /// Which one.
         field: String,
@@ -56,7 +56,7 @@ pub enum Error {
         why: String,
     },
     /// The message was too long.
-    #[error("the message was longer than 65,536 bytes")]
+    #[error("all of it together is longer than 65,536 bytes: give less at once")]
     TooLarge,
     /// One of `org.varlink.service`'s own errors: an unknown interface or method.
     #[error("the daemon does not know this call ({0}): are totpctl and provisiond of one version?")]

@@ -141,8 +141,9 @@ fn what_comes_back_after_a_code_is_not_repeated_in_the_log() {
         (ClientError::Protocol("no verdict '123456'".into()), "provisiond's answer cannot be understood"),
         (Error::bad("codes", "'123456' is odd").into(), "provisiond refused the call"),
         (Error::Varlink("123456".into()).into(), "provisiond refused the call"),
+        (Error::busy("'123456' has to wait").into(), "provisiond has too much to do"),
         (Error::StoreUnavailable.into(), "the store does not work now: the daemon's log says why"),
-        (ClientError::Deadline, "provisiond did not answer in time"),
+        (ClientError::Deadline, "provisiond did not answer in time: 'systemctl status provisiond' tells how it is"),
     ] {
         let line = format!("user 'alice' refused: {line}").leak();
         let end = vec![Judged("123456", Err(error)), Logged(line), Told(UNAVAILABLE)];

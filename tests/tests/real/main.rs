@@ -23,6 +23,7 @@ mod grace;
 mod guessing;
 mod guide;
 mod joined;
+mod json;
 mod lineage;
 mod listing;
 mod machine;

@@ -44,13 +44,15 @@ fn totpctl_believes_no_other_server_either() {
     assert_eq!(told.0, Some(3), "{told:?}");
     assert!(told.1.contains("\"wrong_server\"") && told.1.contains(&format!("uid {bob}")), "{told:?}");
     assert!(impostor.has_said_nothing(), "it was not asked anything");
-    for answer in
-        [reply(&json!({ "ask": "one_code", "verdict": "accepted" })).repeat(2), b"nonsense\0".to_vec(), Vec::new()]
-    {
+    for (answer, code) in [
+        (reply(&json!({ "ask": "one_code", "verdict": "accepted" })).repeat(2), "protocol"),
+        (b"nonsense\0".to_vec(), "protocol"),
+        (Vec::new(), "closed"),
+    ] {
         let server = Fake::answering(vec![asks().into_bytes(), answer]);
         let told = totpctl(&server.socket, &["--json", "verify", "alice"], "123456\n");
         assert_eq!(told.0, Some(3), "{told:?}");
-        assert!(told.1.contains("\"protocol\"") && !told.1.contains("accepted"), "{told:?}");
+        assert!(told.1.contains(&format!("\"{code}\"")) && !told.1.contains("accepted"), "{told:?}");
     }
     let nobody = totpctl(&folder.join("none"), &["--json", "status"], "");
     assert!(nobody.0 == Some(3) && nobody.1.contains("\"unreachable\""), "{nobody:?}");

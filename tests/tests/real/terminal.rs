@@ -2,7 +2,7 @@
 //! it was.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -87,6 +87,41 @@ fn nobody_is_asked_for_a_code_of_a_device_that_does_not_wait_for_one() {
         let (status, shown) = Terminal::start(&totpctl(&daemon, command), 80).end();
         assert_eq!((status.code(), shown.contains("shows now")), (Some(exit), false), "{command:?}: {shown}");
     }
+}
+
+#[test]
+fn nothing_on_a_command_line_steers_the_terminal() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for command in [
+        &["show", "alice", "\u{1b}[2J"][..],
+        &["\u{1b}[2J"],
+        &["enroll", "alice", "--alg", "\u{1b}[2J"],
+        &["enroll", "alice", "--digits", "\u{1b}[2J"],
+        &["enroll", "alice", "--png", "/nowhere/\u{1b}[2J"],
+        &["status", "--socket", "/nowhere/\u{1b}[2J"],
+    ] {
+        let (status, shown) = Terminal::start(&totpctl(&daemon, command), 80).end();
+        assert!(matches!(status.code(), Some(2 | 3)), "{shown}");
+        assert!(shown.starts_with("totpctl: ") && !shown.contains('\u{1b}'), "{shown:?}");
+    }
+}
+
+#[test]
+fn a_key_that_could_not_be_written_is_told_with_what_takes_its_device_back() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for arguments in [&["enroll", "alice", "--yes"][..], &["--json", "enroll", "alice", "--device", "phone"]] {
+        let mut full = totpctl(&daemon, arguments);
+        full.stdout(std::fs::File::options().write(true).open("/dev/full").expect("a device that is full"));
+        let told = full.stdin(Stdio::null()).output().expect("totpctl");
+        let said = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(told.status.code() == Some(1) && said.contains("No space left on device"), "{told:?}");
+        let (_, undo) = said.split_once("to take it back: totpctl ").expect("what to type");
+        let undo: Vec<&str> = undo.lines().next().expect("a line").split(' ').collect();
+        assert!(daemon.totpctl(&undo, "").status.success(), "{undo:?}");
+    }
+    assert!(states(&daemon).is_empty());
 }
 
 /// How a program ends.

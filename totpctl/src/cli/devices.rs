@@ -50,6 +50,33 @@ pub(crate) struct Bounds {
     pub(crate) services: Vec<String>,
 }
 
+pub(super) const DISABLE_EXAMPLES: &str = "\
+Examples:
+  totpctl disable alice             the only device
+  totpctl disable alice --device phone
+  totpctl disable alice --all       nothing opens the account any more
+
+People disable their own devices with a code, but not the last active one.";
+
+pub(super) const ENABLE_EXAMPLES: &str = "\
+Examples:
+  totpctl enable alice              the only device
+  totpctl enable alice --device phone
+  totpctl enable alice --all        opens the account; devices stay as they are";
+
+pub(super) const REVOKE_EXAMPLES: &str = "\
+Examples:
+  totpctl revoke alice              the only device
+  totpctl revoke alice --device old
+
+People revoke their own devices with a code, but not the last active one. To
+keep a device for later: totpctl disable.";
+
+pub(super) const RENAME_EXAMPLES: &str = "\
+Examples:
+  totpctl rename-device alice phone
+  totpctl rename-device alice phone --device default";
+
 pub(super) const RESTRICT_EXAMPLES: &str = "\
 Examples:
   totpctl restrict alice --device loan --until 2027-01-31

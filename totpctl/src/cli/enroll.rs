@@ -6,7 +6,7 @@ use common::totp::Algorithm;
 
 use super::Pictures;
 use super::devices::Bounds;
-use super::words::{algorithms, kinds};
+use super::words::{algorithms, kinds, number};
 
 /// What `enroll` takes. What is left out is the daemon's choice, by its settings.
 #[derive(Debug, Args)]
@@ -24,13 +24,13 @@ pub(crate) struct Enroll {
     #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
     pub(crate) alg: Option<Algorithm>,
     /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u8>)]
     pub(crate) digits: Option<u8>,
     /// Seconds that a code is shown
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<u32>)]
     pub(crate) period: Option<u32>,
     /// With hotp: number of the next code
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) counter: Option<u64>,
     /// Who the authenticator says the account is with
     #[arg(long, value_name = "TEXT")]

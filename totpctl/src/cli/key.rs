@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use common::totp::Algorithm;
 
 use super::Pictures;
-use super::words::algorithms;
+use super::words::{algorithms, number};
 
 /// What `key` takes.
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ pub(crate) enum KeyAction {
     /// Print a key's code
     Code {
         /// At this time, in Unix seconds [default: now]
-        #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true)]
+        #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true, value_parser = number::<i64>)]
         at: Option<i64>,
     },
     /// Check a code: exit code 0 if it is accepted, 1 if not
@@ -67,10 +67,10 @@ pub(crate) struct New {
     #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
     pub(crate) alg: Option<Algorithm>,
     /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u8>)]
     pub(crate) digits: Option<u8>,
     /// Seconds that a code is shown, 1 to 86400
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<u32>)]
     pub(crate) period: Option<u32>,
     /// What the authenticator calls the account
     #[arg(long, value_name = "TEXT")]
@@ -99,7 +99,7 @@ pub(crate) struct Seal {
     pub(crate) format: Format,
     /// Rounds of PBKDF2 for passlib, a power of two: 0 to 22
     /// [default: encrypt-cost of the settings]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, verbatim_doc_comment)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u32>, verbatim_doc_comment)]
     pub(crate) cost: Option<u32>,
     /// Account name that v2 is bound to
     /// [default: the record's, else your own]
@@ -139,16 +139,16 @@ pub(crate) struct Pretty {
 #[derive(Debug, Args)]
 pub(crate) struct Match {
     /// The time, in Unix seconds [default: now]
-    #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true)]
+    #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true, value_parser = number::<i64>)]
     pub(crate) at: Option<i64>,
     /// Seconds accepted each side of it
-    #[arg(long, value_name = "N", default_value_t = 30, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 30, allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) window_seconds: u64,
     /// How far the device's clock is ahead [default: 0]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = number::<i64>)]
     pub(crate) skew_seconds: i64,
     /// Step of the last accepted code: none up to it counts
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) last_counter: Option<u64>,
     /// The code, as it was typed
     // Whatever it is: what is no text is no code.

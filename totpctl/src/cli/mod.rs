@@ -10,6 +10,7 @@ mod manual;
 mod passlib;
 mod pictures;
 mod recovery;
+mod subject;
 mod users;
 mod words;
 
@@ -29,6 +30,7 @@ pub(crate) use self::log::{Log, Why};
 pub(crate) use self::passlib::{Export, Import};
 pub(crate) use self::pictures::Pictures;
 pub(crate) use self::recovery::{Bypass, Ticket};
+pub(crate) use self::subject::Subject;
 pub(crate) use self::users::{Forget, List, RenameUser};
 use crate::exit::Failure;
 
@@ -63,6 +65,7 @@ pub(crate) enum Command {
     #[command(after_help = codes::VERIFY_EXAMPLES)]
     Verify(Verify),
     /// Show a user's devices
+    #[command(after_help = users::SHOW_EXAMPLES)]
     Show(Own),
     /// List every user who has a record, or who is not enrolled yet
     #[command(after_help = users::LIST_EXAMPLES)]
@@ -74,12 +77,16 @@ pub(crate) enum Command {
     #[command(after_help = log::LOG_EXAMPLES)]
     Log(Log),
     /// Disable a device, or all: kept, but their codes open nothing
+    #[command(after_help = devices::DISABLE_EXAMPLES)]
     Disable(Part),
     /// Make a disabled device, or account, active again
+    #[command(after_help = devices::ENABLE_EXAMPLES)]
     Enable(Part),
     /// Forget a device and its key for good
+    #[command(after_help = devices::REVOKE_EXAMPLES)]
     Revoke(Target),
     /// Call a device something else
+    #[command(after_help = devices::RENAME_EXAMPLES)]
     RenameDevice(RenameDevice),
     /// Learn where a device is whose clock or counter is off
     #[command(after_help = codes::RESYNC_EXAMPLES)]
@@ -97,14 +104,17 @@ pub(crate) enum Command {
     #[command(after_help = recovery::TICKET_EXAMPLES)]
     Ticket(Ticket),
     /// End the grace period: the next login asks for a code
+    #[command(after_help = users::GRACE_EXAMPLES)]
     RevokeGrace(Own),
     /// Give a user all guesses back
+    #[command(after_help = users::UNLOCK_EXAMPLES)]
     Unlock {
         /// Account name
         #[arg(value_name = "USER")]
         user: String,
     },
     /// Let a user's devices follow when the account is renamed
+    #[command(after_help = users::RENAME_EXAMPLES)]
     RenameUser(RenameUser),
     /// Remove all that is known of a user
     #[command(after_help = users::FORGET)]
@@ -116,8 +126,10 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Export(Export),
     /// Show how the daemon is
+    #[command(after_help = STATUS_EXAMPLES)]
     Status,
     /// Let the daemon read its settings again
+    #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
     /// Tell the daemon that the clock was moved for a good reason
     #[command(after_help = CLOCK_HELP)]
@@ -190,7 +202,24 @@ arguments ('key match --code' excepted).
 Exit codes: 0 done, 1 refused or rejected, 2 bad usage or input, 3 daemon
 unreachable, 4 not permitted, 5 not found, 70 store failed, 78 bad settings.";
 
+const STATUS_EXAMPLES: &str = "\
+Examples:
+  totpctl status
+  totpctl --json status
+
+For administrators. Where it cannot be reached: systemctl status provisiond.";
+
+const RELOAD_EXAMPLES: &str = "\
+Examples:
+  totpctl reload
+
+For administrators. A file with an error changes nothing: the exit code is 78.
+The store and systemd's credentials change with a restart only.";
+
 const CLOCK_HELP: &str = "\
+Examples:
+  totpctl clock-accept
+
 After the machine's clock was set, codes that devices may have shown before
 are refused for two periods. This ends that at once. Codes that were used
 stay used, and no guess comes back. Do not use it after a virtual machine was

@@ -3,6 +3,8 @@
 use clap::Args;
 use common::span::Span;
 
+use super::words::number;
+
 /// What `bypass` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Bypass {
@@ -13,7 +15,7 @@ pub(crate) struct Bypass {
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) valid_for: Option<Span>,
     /// How many logins it opens, 1 to 3
-    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::<u8>)]
     pub(crate) uses: u8,
 }
 

@@ -36,9 +36,44 @@ pub(crate) struct Forget {
 }
 
 pub(super) const LIST_EXAMPLES: &str = "\
-Who is not enrolled yet can be told of a group only, by its list of members:
-  totpctl list --not-enrolled --group staff";
+Examples:
+  totpctl list
+  totpctl list --not-enrolled --group staff
+  totpctl --json list
+
+Who has no record yet can be told of a group only, by its list of members.";
+
+pub(super) const RENAME_EXAMPLES: &str = "\
+Examples:
+  totpctl rename-user alice alice.smith
+
+For root. What was used stays used. Of the old name nothing is known then.";
 
 pub(super) const FORGET: &str = "\
-The user becomes one who never had a device: where 'nullok' stands, the next
-login needs no code. To keep somebody out: totpctl disable USER --all.";
+Examples:
+  totpctl forget alice              asks for the name again
+  totpctl forget alice --yes
+
+For root. The user becomes one who never had a device: where 'nullok' stands,
+the next login needs no code. To keep somebody out: totpctl disable USER --all.";
+
+pub(super) const SHOW_EXAMPLES: &str = "\
+Examples:
+  totpctl show                      your own devices
+  totpctl show alice
+  totpctl --json show alice";
+
+pub(super) const GRACE_EXAMPLES: &str = "\
+Examples:
+  totpctl revoke-grace              your own
+  totpctl revoke-grace alice
+
+Where the settings have 'grace', an accepted code counts for a while. This ends
+that while, at every service.";
+
+pub(super) const UNLOCK_EXAMPLES: &str = "\
+Examples:
+  totpctl unlock alice
+
+After many wrong codes two in a row are asked for; with its guesses back, one is
+enough again. The helpdesk may do it once a day for an account.";

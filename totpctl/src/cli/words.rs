@@ -1,4 +1,6 @@
-//! Options that take one of a few words: what the words are, `common` knows.
+//! Options that take one of a few words, or a number: what the words are, `common` knows.
+
+use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use common::device::Kind;
@@ -6,6 +8,11 @@ use common::totp::Algorithm;
 
 pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.word())).try_map(|word| word.parse())
+}
+
+/// A whole number, as large as it may be at most; whether it fits is said by who takes it.
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
+    text.parse().map_err(|_| "this is no whole number, or far too large a one")
 }
 
 pub(super) fn algorithms() -> impl TypedValueParser<Value = Algorithm> {

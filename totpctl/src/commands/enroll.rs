@@ -3,6 +3,7 @@
 use common::device::Kind;
 use common::protocol::{Confirm, DeviceState, Enroll, Verdict};
 use common::secret::{Key, SecretText};
+use common::text::printable;
 use common::user::UserName;
 
 use super::Context;
@@ -11,23 +12,34 @@ use super::names::{self, Names};
 use super::restrict::times_and_services;
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
-use crate::render::{Enrolled, Render, recovery_codes};
-use crate::sentences::confirmation;
+use crate::render::{Enrolled, Render, bounds, recovery_codes};
+use crate::sentences::{argument, confirmation};
 
 /// Enrols a new device.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, Failure> {
     let user = UserName::new(&wanted.user)?;
     let names = (Some(user.as_str().to_owned()), names::device(wanted.device.as_deref())?);
     let key = wanted.key.as_deref().map(|from| read_key(context, from)).transpose()?;
-    warn_without_account(context, &user);
+    context.warn_without_account(user.as_str());
     // Before the daemon makes the device: what cannot be written is better known now.
     let pictures = Pictures::prepare(&wanted.pictures)?;
     let mut enrolled = ask_for_it(context, wanted, &names, key.as_ref())?;
+    show_and_confirm(context, wanted, pictures, &mut enrolled)
+        .inspect_err(|failure| tell_of_a_lost_key(context, &enrolled, failure))
+}
+
+/// The device is there from here on, whatever fails.
+fn show_and_confirm(
+    context: &Context<'_>,
+    wanted: &cli::Enroll,
+    pictures: Pictures,
+    enrolled: &mut Enrolled,
+) -> Result<Exit, Failure> {
     // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
     let asks = !wanted.yes && (context.keyboard.is_terminal() || !context.screen.is_for_programs());
-    let drawn = show(context, wanted, pictures, &enrolled, asks)?;
-    let confirmed = if asks { have_confirmed(context, &mut enrolled, key.is_some())? } else { Exit::Done };
-    context.screen.result(&enrolled)?;
+    let drawn = show(context, wanted, pictures, enrolled, asks)?;
+    let confirmed = if asks { have_confirmed(context, enrolled, wanted.key.is_some())? } else { Exit::Done };
+    context.screen.result(enrolled)?;
     if !context.screen.is_for_programs() {
         context.screen.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
     }
@@ -43,13 +55,6 @@ fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
     Ok(Key::from_base32(text.expose())?)
 }
 
-/// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
-fn warn_without_account(context: &Context<'_>, user: &UserName) {
-    if let Ok(None) = nix::unistd::User::from_name(user.as_str()) {
-        context.screen.note(&format!("warning: there is no account '{user}' on this machine"));
-    }
-}
-
 /// Makes the call, a second time with proof where the daemon wants one.
 fn ask_for_it(
     context: &Context<'_>,
@@ -57,14 +62,26 @@ fn ask_for_it(
     names: &Names,
     key: Option<&Key>,
 ) -> Result<Enrolled, Failure> {
-    let bounds = times_and_services(&wanted.bounds)?;
+    let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
     let reply = context.with_proof(|proof| {
-        let (valid_from, valid_until, services) = bounds.clone();
-        let services = Some(services).filter(|services| !services.is_empty());
+        let services = Some(services.clone()).filter(|services| !services.is_empty());
         let call = request(wanted, names.clone(), key, proof);
         context.daemon.call(&Enroll { valid_from, valid_until, services, ..call })
     })?;
-    Ok(Enrolled::try_from(reply)?)
+    let mut enrolled = Enrolled::try_from(reply)?;
+    enrolled.bounds = bounds(valid_from, valid_until, &services);
+    Ok(enrolled)
+}
+
+/// A key that could not be written is shown no second time, and its device stays.
+fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Failure) {
+    if matches!(failure, Failure::Writing(_)) {
+        let (device, command) = (printable(&enrolled.device), argument(&enrolled.user));
+        let lost = format!(
+            "the device is there, and its key may not have been shown; to take it back: totpctl revoke {command}"
+        );
+        context.screen.note(&format!("{lost} --device {device}"));
+    }
 }
 
 /// The call. Made anew for a second try with proof, because secrets are not copied.

@@ -1,7 +1,5 @@
 //! `log` and `why`: what happened, and what it means for a user.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use common::event::Event;
 use common::protocol::{Events, EventsReply};
 use common::span::Span;
@@ -10,6 +8,7 @@ use super::{Context, names};
 use crate::cli::{Log, Why};
 use crate::exit::{Exit, Failure};
 use crate::render::{Attempts, Render};
+use crate::table::now;
 
 /// Shows events, one a line, as they come.
 pub(super) fn log(context: &Context<'_>, wanted: &Log) -> Result<Exit, Failure> {
@@ -41,6 +40,5 @@ pub(super) fn why(context: &Context<'_>, wanted: &Why) -> Result<Exit, Failure> 
 
 /// So long ago, in Unix seconds.
 fn ago(Span(span): Span) -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.saturating_sub(span).as_secs()
+    now().saturating_sub(span.as_secs())
 }

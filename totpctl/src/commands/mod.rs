@@ -22,6 +22,7 @@ mod verify;
 use common::client::ClientError;
 use common::protocol::{Ask, DeviceState, Error, Verdict};
 use common::secret::SecretText;
+use common::text::printable;
 
 use crate::cli::{Cli, Command, Export, Import};
 use crate::daemon::Daemon;
@@ -40,33 +41,37 @@ struct Context<'a> {
 /// Does what the command line says.
 pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
     let context = Context { daemon: Daemon::of(cli), keyboard: Keyboard::open()?, screen };
-    match &cli.command {
-        Command::Enroll(wanted) => enroll::run(&context, wanted),
-        Command::Confirm(target) => confirm::run(&context, target),
-        Command::Verify(wanted) => verify::run(&context, wanted),
-        Command::Show(whom) => show::one(&context, whom),
-        Command::List(list) => show::all(&context, list),
-        Command::Why(wanted) => log::why(&context, wanted),
-        Command::Log(wanted) => log::log(&context, wanted),
-        Command::Disable(part) => devices::set(&context, part, DeviceState::Disabled),
-        Command::Enable(part) => devices::set(&context, part, DeviceState::Active),
-        Command::Revoke(target) => devices::revoke(&context, target),
-        Command::RenameDevice(wanted) => rename::device(&context, wanted),
-        Command::RenameUser(wanted) => rename::user(&context, wanted),
-        Command::Forget(wanted) => forget::run(&context, wanted),
-        Command::Resync(target) => resync::run(&context, target),
-        Command::Restrict(wanted) => restrict::run(&context, wanted),
-        Command::RecoveryCodes(whom) => recovery::recovery_codes(&context, whom),
-        Command::Bypass(wanted) => recovery::bypass(&context, wanted),
-        Command::Ticket(wanted) => recovery::ticket(&context, wanted),
-        Command::RevokeGrace(whom) => grace::revoke(&context, whom),
-        Command::Unlock { user } => recovery::unlock(&context, user),
-        Command::Import(Import::Passlib { file }) => import::passlib(&context, file),
-        Command::Export(Export::Passlib { users }) => export::passlib(&context, users),
-        Command::Key(wanted) => key::run(&context, wanted),
-        Command::Status => daemon::status(&context),
-        Command::Reload => daemon::reload(&context),
-        Command::ClockAccept => daemon::clock_accept(&context),
+    act(&context, &cli.command).map_err(|failure| failure.about(cli.command.subject()))
+}
+
+fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Enroll(wanted) => enroll::run(context, wanted),
+        Command::Confirm(target) => confirm::run(context, target),
+        Command::Verify(wanted) => verify::run(context, wanted),
+        Command::Show(whom) => show::one(context, whom),
+        Command::List(list) => show::all(context, list),
+        Command::Why(wanted) => log::why(context, wanted),
+        Command::Log(wanted) => log::log(context, wanted),
+        Command::Disable(part) => devices::set(context, part, DeviceState::Disabled),
+        Command::Enable(part) => devices::set(context, part, DeviceState::Active),
+        Command::Revoke(target) => devices::revoke(context, target),
+        Command::RenameDevice(wanted) => rename::device(context, wanted),
+        Command::RenameUser(wanted) => rename::user(context, wanted),
+        Command::Forget(wanted) => forget::run(context, wanted),
+        Command::Resync(target) => resync::run(context, target),
+        Command::Restrict(wanted) => restrict::run(context, wanted),
+        Command::RecoveryCodes(whom) => recovery::recovery_codes(context, whom),
+        Command::Bypass(wanted) => recovery::bypass(context, wanted),
+        Command::Ticket(wanted) => recovery::ticket(context, wanted),
+        Command::RevokeGrace(whom) => grace::revoke(context, whom),
+        Command::Unlock { user } => recovery::unlock(context, user),
+        Command::Import(Import::Passlib { file }) => import::passlib(context, file),
+        Command::Export(Export::Passlib { users }) => export::passlib(context, users),
+        Command::Key(wanted) => key::run(context, wanted),
+        Command::Status => daemon::status(context),
+        Command::Reload => daemon::reload(context),
+        Command::ClockAccept => daemon::clock_accept(context),
     }
 }
 
@@ -89,6 +94,13 @@ impl Context<'_> {
     /// Asks for a code, which must come.
     fn code(&self, prompt: &str) -> Result<SecretText, Failure> {
         self.keyboard.ask(prompt)?.ok_or(Failure::NoInput("a code"))
+    }
+
+    /// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
+    fn warn_without_account(&self, user: &str) {
+        if let Ok(None) = nix::unistd::User::from_name(user) {
+            self.screen.note(&format!("warning: there is no account '{}' on this machine", printable(user)));
+        }
     }
 
     /// Says that one of many could not be done: to people, and to a program among the others.

@@ -27,6 +27,7 @@ pub(super) fn bypass(context: &Context<'_>, wanted: &cli::Bypass) -> Result<Exit
 /// Lets somebody enrol a first device.
 pub(super) fn ticket(context: &Context<'_>, wanted: &cli::Ticket) -> Result<Exit, Failure> {
     let (user, valid_for) = (names::user(&wanted.user)?, seconds(wanted.valid_for));
+    context.warn_without_account(&user);
     let reply = context.daemon.call(&Ticket { user, valid_for })?;
     context.screen.reveal(&TimedCode::new(reply, Purpose::Ticket))?;
     Ok(Exit::Done)

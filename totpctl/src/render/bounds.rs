@@ -4,7 +4,7 @@ use common::text::printable;
 use serde::Serialize;
 
 use super::Render;
-use crate::table::utc;
+use crate::table::{now, utc};
 
 /// A device after `restrict`.
 #[derive(Debug, Serialize)]
@@ -70,11 +70,11 @@ impl Render for Forgotten {
 }
 
 /// `from … until … UTC, for sudo and su only`; nothing if there are no bounds.
-pub(super) fn bounds(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
+pub(crate) fn bounds(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
     let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
     let parts = [
         from.map(|from| format!("from {} UTC", utc(from))),
-        until.map(|until| format!("until {} UTC", utc(until))),
+        until.map(|until| format!("until {} UTC{}", utc(until), if until <= now() { ", which is over" } else { "" })),
         Some(services.join(", "))
             .filter(|services| !services.is_empty())
             .map(|services| format!("for {services} only")),
@@ -98,5 +98,7 @@ mod tests {
             restricted(Some(1_796_083_200), Some(1_796_169_600), &["sudo", "su"]),
             "alice's device 'token' counts from 2026-12-01 00:00 UTC, until 2026-12-02 00:00 UTC, for sudo, su only\n"
         );
+        let over = restricted(None, Some(86_400), &[]);
+        assert_eq!(over, "alice's device 'token' counts until 1970-01-02 00:00 UTC, which is over\n");
     }
 }

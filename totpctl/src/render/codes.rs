@@ -7,6 +7,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Render, Reveal};
+use crate::sentences::argument;
 use crate::table::utc;
 
 impl Reveal for RecoveryCodesReply {
@@ -66,13 +67,9 @@ impl TimedCode {
 impl Reveal for TimedCode {
     fn page(&self) -> Zeroizing<String> {
         let (user, until) = (printable(&self.reply.user), utc(self.reply.until));
-        let [what, advice] = match self.purpose {
-            Purpose::Bypass(1) => ["Bypass", "It opens one login in the place of a code. Five wrong tries end it."],
-            Purpose::Bypass(2) => ["Bypass", "It opens two logins in the place of a code. Five wrong tries end it."],
-            Purpose::Bypass(_) => ["Bypass", "It opens three logins in the place of a code. Five wrong tries end it."],
-            Purpose::Ticket => {
-                ["Ticket", "'totpctl enroll' asks for it, once, and gives the account its first device."]
-            }
+        let (what, advice) = match self.purpose {
+            Purpose::Bypass(uses) => ("Bypass", opens(uses)),
+            Purpose::Ticket => ("Ticket", asks_for_it(&self.reply.user)),
         };
         let mut page = Zeroizing::new(String::with_capacity(PAGE_BYTES));
         page.push_str(&format!("{what} of {user}, until {until} UTC:\n\n   "));
@@ -80,6 +77,20 @@ impl Reveal for TimedCode {
         page.push_str(&format!("\n\n{advice}\n"));
         page
     }
+}
+
+fn opens(uses: u8) -> String {
+    let logins = match uses {
+        1 => "one login",
+        2 => "two logins",
+        _ => "three logins",
+    };
+    format!("It opens {logins} in the place of a code. Five wrong tries end it.")
+}
+
+fn asks_for_it(user: &str) -> String {
+    let (name, command) = (printable(user), argument(user));
+    format!("It gives the account its first device, once. {name} types, when logged in:\n  totpctl enroll {command}")
 }
 
 impl Render for UnlockReply {

@@ -30,6 +30,9 @@ pub(crate) struct Enrolled {
     counter: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) recovery_codes: Vec<SecretText>,
+    /// When and for which services it counts, in words; a program knows what it has asked for.
+    #[serde(skip)]
+    pub(crate) bounds: Option<String>,
 }
 
 impl TryFrom<EnrollReply> for Enrolled {
@@ -57,6 +60,7 @@ impl TryFrom<EnrollReply> for Enrolled {
             period,
             counter,
             recovery_codes,
+            bounds: None,
         })
     }
 }
@@ -86,11 +90,10 @@ impl Enrolled {
 pub(super) fn advice(qr: Option<&Drawing>) -> String {
     match qr.map(|drawing| drawing.columns) {
         None => "Type this key into an authenticator. It is shown this one time.".to_owned(),
-        Some(columns) if columns > USUAL_COLUMNS => format!(
+        Some(columns) => format!(
             "Scan the QR code (in a window at least {columns} columns wide) or type the key.\n\
              They are shown this one time."
         ),
-        Some(_) => "Scan the QR code or type the key. They are shown this one time.".to_owned(),
     }
 }
 
@@ -98,7 +101,10 @@ impl Render for Enrolled {
     fn people(&self) -> String {
         let (user, device) = (printable(&self.user), printable(&self.device));
         match self.state {
-            DeviceState::Active => format!("{user}'s device '{device}' is active: its codes open logins from now on\n"),
+            DeviceState::Active => {
+                let when = self.bounds.as_deref().unwrap_or("from now on");
+                format!("{user}'s device '{device}' is active: its codes open logins {when}\n")
+            }
             DeviceState::Pending | DeviceState::Disabled => format!(
                 "{user}'s device '{device}' is pending and opens nothing yet; to confirm it:\n  {}\n",
                 confirm_command(&self.user, &device)
@@ -106,9 +112,6 @@ impl Render for Enrolled {
         }
     }
 }
-
-/// How wide a terminal is when nobody makes it wider.
-const USUAL_COLUMNS: usize = 80;
 
 #[cfg(test)]
 mod tests {
@@ -144,7 +147,8 @@ mod tests {
             page.as_str(),
             "\
 New device 'default' of alice: 6 digits, 30 s, sha1.
-Scan the QR code or type the key. They are shown this one time.
+Scan the QR code (in a window at least 45 columns wide) or type the key.
+They are shown this one time.
 
 Key: GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo

@@ -180,7 +180,8 @@ mod tests {
             new_key().sheet(Some(&drawing)).as_str(),
             "\
 New key: 6 digits, 30 s, sha1.
-Scan the QR code or type the key. They are shown this one time.
+Scan the QR code (in a window at least 45 columns wide) or type the key.
+They are shown this one time.
 
 Key: GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use common::client::ClientError;
-use common::protocol::{Error, ExportedRecord};
+use common::protocol::ExportedRecord;
 use common::secret::SecretText;
 use common::text::printable;
 use serde::Serialize;
@@ -46,12 +45,7 @@ struct Reason {
 impl LineFailure {
     /// Why nothing came of it. No failure shows a record.
     pub(crate) fn new(line: Option<u64>, user: Option<String>, failure: &Failure) -> Self {
-        // What is wrong with the record is the whole of the sentence: which parameter it was, nobody here chose.
-        let message = match failure {
-            Failure::Daemon(ClientError::Refused(Error::BadParameter { why, .. })) => why.clone(),
-            other => other.to_string(),
-        };
-        Self { line, user, error: Reason { code: failure.code().0, message } }
+        Self { line, user, error: Reason { code: failure.code().0, message: failure.to_string() } }
     }
 
     /// For a person.
@@ -97,6 +91,9 @@ impl<'a> ExportedLine<'a> {
 
 #[cfg(test)]
 mod tests {
+    use common::client::ClientError;
+    use common::protocol::Error;
+
     use super::super::json;
     use super::*;
 

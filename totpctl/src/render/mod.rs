@@ -19,7 +19,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
-pub(crate) use self::bounds::{Forgotten, RenamedDevice, RenamedUser, Restricted};
+pub(crate) use self::bounds::{Forgotten, RenamedDevice, RenamedUser, Restricted, bounds};
 pub(crate) use self::codes::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::users::Users;

@@ -1,0 +1,43 @@
+//! Whom and what a command line is about, for the sentences that name them.
+
+use super::{Command, Own, Part, Target};
+
+/// A user and a device, as far as the command line names them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Subject<'a> {
+    pub(crate) user: Option<&'a str>,
+    pub(crate) device: Option<&'a str>,
+}
+
+impl Command {
+    /// Whom the action is about. Nobody, where it is about many, or about the daemon.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        match self {
+            Self::Enroll(wanted) => Subject { user: Some(&wanted.user), device: wanted.device.as_deref() },
+            Self::Confirm(target) | Self::Revoke(target) | Self::Resync(target) => target.subject(),
+            Self::Disable(Part { target, .. }) | Self::Enable(Part { target, .. }) => target.subject(),
+            Self::RenameDevice(wanted) => wanted.target.subject(),
+            Self::Restrict(wanted) => wanted.target.subject(),
+            Self::Verify(wanted) => of(&wanted.user),
+            Self::Bypass(wanted) => of(&wanted.user),
+            Self::Ticket(wanted) => of(&wanted.user),
+            Self::RenameUser(wanted) => of(&wanted.user),
+            Self::Forget(wanted) => of(&wanted.user),
+            Self::Unlock { user } => of(user),
+            Self::Show(Own { user }) | Self::RecoveryCodes(Own { user }) | Self::RevokeGrace(Own { user }) => {
+                Subject { user: user.as_deref(), device: None }
+            }
+            _ => Subject::default(),
+        }
+    }
+}
+
+impl Target {
+    fn subject(&self) -> Subject<'_> {
+        Subject { user: Some(&self.user), device: self.device.as_deref() }
+    }
+}
+
+fn of(user: &str) -> Subject<'_> {
+    Subject { user: Some(user), device: None }
+}
