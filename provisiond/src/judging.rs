@@ -245,7 +245,9 @@ pub(crate) fn judge(
     }
     let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
-        Err(Verdict::TwoCodesNeeded) => return (unjudged(record, user, answer, settings, now), None),
+        Err(Verdict::TwoCodesNeeded) => {
+            return (unjudged(record, user, answer, settings, now), why_several(record, now));
+        }
         Err(verdict) => return (Judged::unlooked(verdict), None),
     };
     let Ok(keys) = usable_keys(record, user, settings, now) else {
@@ -256,6 +258,12 @@ pub(crate) fn judge(
     let reason = || policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word();
     let reason = (judged.verdict == Verdict::Refused).then(reason);
     (judged, reason)
+}
+
+/// For the log: where the network alone is why one code is not enough, and the user's guesses are not.
+fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
+    let from_elsewhere = Circumstances { suspect: false, ..*now };
+    (now.suspect && policy::ask(Some(record), &from_elsewhere) == Ask::OneCode).then_some("many_wrong_from_there")
 }
 
 /// A single code that is not judged takes as long as one that is: the keys are opened and the code is compared, and what

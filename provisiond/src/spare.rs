@@ -33,7 +33,8 @@ pub(crate) fn judge(
     };
     let purpose = if record.disabled { Purpose::Nothing } else { purpose };
     let judged = policy::spare::judge(record, codes, code, purpose, refund, now);
-    let reason = judged.finding.and_then(reason);
+    let unknown = (judged.verdict == Verdict::Rejected).then_some("no_such_code");
+    let reason = judged.finding.and_then(reason).or(unknown);
     (judged, reason)
 }
 
@@ -75,7 +76,7 @@ pub(crate) fn reason(finding: Finding) -> Option<&'static str> {
     match finding {
         Finding::RecoveryCode(_) | Finding::Bypass(_) | Finding::Ticket => None,
         Finding::BypassGone => Some("bypass_gone"),
-        Finding::Expired => Some("bypass_expired"),
+        Finding::Expired => Some("code_expired"),
         Finding::Doubtful => Some("given_before_roll_back"),
     }
 }

@@ -57,6 +57,7 @@ mod timing;
 mod uids;
 mod unavailable;
 mod verifiers;
+mod why;
 
 /// A count from the environment, for runs that are longer or shorter than usual.
 fn count(variable: &str, usual: usize) -> usize {

@@ -105,7 +105,7 @@ impl Render for Attempts {
             let (name, command) = (printable(&self.user), argument(&self.user));
             return format!(
                 "no attempt of {name} to log in is remembered: is pam_totp.so in the service's file?\n\
-                 what {name} has:\n  totpctl show {command}\n"
+                 what {name} has:\n  totpctl show {command}\n{MISSING}"
             );
         }
         let rows: Vec<_> = self.attempts.iter().map(Attempt::row).collect();
@@ -115,9 +115,15 @@ impl Render for Attempts {
             let meaning = meaning.map(|meaning| wrapped(meaning, "  ")).unwrap_or_default();
             format!("{line}\n{meaning}")
         };
-        text.lines().zip(meanings).map(told).collect()
+        text.lines().zip(meanings).map(told).collect::<String>() + MISSING
     }
 }
+
+/// What the daemon cannot know. Who looks for such an attempt here finds older ones, and would take them for it.
+const MISSING: &str = "
+An attempt that is not here never came to a code: the password or the key before
+it was wrong, or provisiond did not run. The service's own log tells.
+";
 
 #[cfg(test)]
 mod tests {
@@ -159,7 +165,7 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
   there was no code in what was typed, or not where it has to stand: nothing but
   the digits that the device shows, or behind the password where both are asked
   for at once
-"
+{MISSING}"
             )
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80));
@@ -181,7 +187,7 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
     fn the_latest_are_shown() {
         let attempts = Attempts::among(&events(), "alice", 1);
         assert_eq!(attempts.attempts.iter().map(|attempt| attempt.time).collect::<Vec<_>>(), [1_795_468_760]);
-        assert!(Attempts::among(&[], "alice", 9).people().ends_with("totpctl show alice\n"));
+        assert!(Attempts::among(&[], "alice", 9).people().contains("\n  totpctl show alice\n"));
     }
 
     #[test]
@@ -196,7 +202,7 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
         let hostile = [("service", "a\u{1b}[2J"), ("source", "x\n"), ("verdict", "\u{202e}"), ("reason", "\r\u{7}")];
         let text = Attempts::among(&[event(0, "verify", &hostile)], "alice", 1).people();
         assert!(text.chars().all(|c| c == '\n' || !c.is_control()) && !text.contains('\u{202e}'), "{text:?}");
-        assert_eq!(text.lines().count(), 3);
+        assert_eq!(text.lines().count(), 3 + MISSING.lines().count());
     }
 
     #[test]

@@ -18,13 +18,14 @@ pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
 }
 
 fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
-    let told = |sentence: &str| Some(sentence.to_owned());
+    let told = |sentence: &str| Some(about(user, sentence));
     match (attempt.judged(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
         ("rejected", _, Some(skew)) => Some(another_time(skew)),
-        (_, Some(reason), _) => Some(of_reason(reason)),
+        (_, Some(reason), _) => Some(of_reason(reason, user)),
         ("rejected", ..) => told(
-            "no device of this user shows that code at about this time: it was mistyped, or belongs to another account",
+            "no device of this user shows that code at about this time: it was mistyped, belongs to another account, or the \
+             clock of the phone is hours off; for a device that counts: totpctl resync USER",
         ),
         ("already_used", ..) => told("the code has opened a login before; each opens one: wait for the next code"),
         ("malformed", ..) => told(
@@ -33,15 +34,16 @@ fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
         ),
         ("two_codes_needed", ..) => told(
             "after many wrong codes a single one is not looked at; two codes that the device shows one after the other, \
-             typed in one line, let in",
+             typed in one line, let in; so that one is enough again: totpctl unlock USER",
         ),
-        ("not_enrolled", ..) => {
-            Some(format!("the user never had an active device; to give one: totpctl enroll {}", argument(user)))
+        ("not_enrolled", ..) => told(
+            "the user never had an active device; to see whether one waits for its first code: totpctl show USER; to give \
+             one: totpctl enroll USER",
+        ),
+        ("disabled", ..) => told("the user has no active device now; to see which there are: totpctl show USER"),
+        ("busy", ..) => {
+            told("too many attempts for this user were waiting; somebody may be guessing: totpctl log USER")
         }
-        ("disabled", ..) => {
-            Some(format!("the user has no active device now; to see which there are: totpctl show {}", argument(user)))
-        }
-        ("busy", ..) => told("too many attempts for this user were waiting; somebody may be guessing: totpctl log"),
         _ => None,
     }
 }
@@ -72,14 +74,19 @@ fn another_time(skew: i64) -> String {
 }
 
 /// What the log's word means.
-fn of_reason(reason: &str) -> String {
+fn of_reason(reason: &str, user: &str) -> String {
     let unfit = match reason {
         "not_yet_valid" => "the first day of the user's device has not come",
         "expired" => "the user's device is past its last day",
         "not_for_this_service" => "the user's device is for other services",
-        reason => return of_known(reason).map_or_else(|| of_unknown(reason), str::to_owned),
+        reason => return of_known(reason).map_or_else(|| of_unknown(reason), |sentence| about(user, sentence)),
     };
-    format!("{unfit}, {OUT_OF_BOUNDS}")
+    about(user, &format!("{unfit}, {OUT_OF_BOUNDS}"))
+}
+
+/// The sentence with the user's name where its commands have `USER`, so that they can be pasted.
+fn about(user: &str, sentence: &str) -> String {
+    sentence.replace("USER", &argument(user))
 }
 
 fn of_known(reason: &str) -> Option<&'static str> {
@@ -91,14 +98,28 @@ fn of_known(reason: &str) -> Option<&'static str> {
         }
         "store_rolled_back" => {
             "the store is older than it was: codes that may have been used before that was noticed are refused, usually for \
-             a minute or two; wait for the next codes; for a device that counts: totpctl resync"
+             a minute or two; wait for the next codes; for a device that counts: totpctl resync USER"
         }
         "given_before_roll_back" => {
             "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
-             ones: totpctl recovery-codes"
+             ones: totpctl recovery-codes USER"
         }
-        "bypass_expired" => "it was a bypass whose time is over; to give another: totpctl bypass",
-        "bypass_gone" => "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass",
+        "code_expired" => {
+            "it was a recovery code or a bypass whose time is over; to make new codes: totpctl recovery-codes USER, to let in \
+             for a while: totpctl bypass USER"
+        }
+        "no_such_code" => {
+            "no recovery code and no bypass of this user is like that: it was mistyped, has been used, or newer ones have taken \
+             its place; to make new codes: totpctl recovery-codes USER, to let in for a while: totpctl bypass USER"
+        }
+        "many_wrong_from_there" => {
+            "many wrong codes came from that address, whosever they were for, so a single one is not looked at for an hour; two \
+             codes that the device shows one after the other, typed in one line, let in; an address of one's own belongs in \
+             'limits.trusted-sources'"
+        }
+        "bypass_gone" => {
+            "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass USER"
+        }
         "store" | "store_too_slow" => {
             "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
         }
@@ -122,16 +143,16 @@ fn of_known(reason: &str) -> Option<&'static str> {
         }
         "other_spelling" => {
             "the user was enrolled when the name service spelt the name otherwise; 'totpctl list' shows how, and as root: \
-             totpctl rename-user"
+             totpctl rename-user OTHER USER"
         }
         "strict_disabled" => {
             "a hundred wrong answers in a row have disabled the user's device ('policy.strict'): somebody may be guessing \
-             (totpctl log); a recovery code lets in, and 'totpctl enable' makes the device active again"
+             (totpctl log USER); a recovery code lets in; to make the device active again: totpctl enable USER"
         }
-        "account_disabled" => "the account was shut as a whole; to open it again: totpctl enable --all",
+        "account_disabled" => "the account was shut as a whole; to open it again: totpctl enable USER --all",
         "uid_changed" => {
             "the account has another uid than when its device became active. If it is another person's now: totpctl \
-             forget; if it is the same person's: enrol a device as an administrator"
+             forget USER; if it is the same person's: enrol a device as an administrator"
         }
         "too_many_wrong_pairs" => {
             "what asked was wrong too often: twenty times within an hour, or, if it is a verifier, ten times within a second; \
@@ -153,8 +174,8 @@ const REMEMBERED: u64 = 120;
 const PAIR_REACH: u64 = 300;
 
 /// What helps whose devices do not count.
-const OUT_OF_BOUNDS: &str = "and while none counts, recovery codes do not either; to let it count: totpctl restrict --lift; to \
-                             let in once: totpctl bypass";
+const OUT_OF_BOUNDS: &str = "and while none counts, recovery codes do not either; to let it count: totpctl restrict USER \
+                             --lift; to let in once: totpctl bypass USER";
 
 #[cfg(test)]
 mod tests {
@@ -208,10 +229,10 @@ mod tests {
             ("not_for_this_service", "the user's device is for other services"),
         ] {
             let told = meaning(&attempt("disabled", Some(reason), None), "alice").unwrap();
-            assert_eq!(told, format!("{what}, {OUT_OF_BOUNDS}"));
+            assert_eq!(told, format!("{what}, {}", OUT_OF_BOUNDS.replace("USER", "alice")));
         }
-        let bypass = meaning(&attempt("rejected", Some("bypass_expired"), None), "alice").unwrap();
-        assert!(bypass.ends_with("to give another: totpctl bypass"), "{bypass}");
+        let told = meaning(&attempt("rejected", Some("code_expired"), None), "o'neil").unwrap();
+        assert!(told.ends_with(r"to let in for a while: totpctl bypass 'o'\''neil'"), "{told}");
     }
 
     #[test]
