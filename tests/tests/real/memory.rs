@@ -45,6 +45,9 @@ fn the_daemons_memory_is_locked_and_where_the_system_forbids_it_the_log_says_so(
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("its status");
     let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).expect("what is locked");
     let kilobytes: u64 = locked.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number");
+    if !allowed {
+        daemon.log.wait_for(&["event=memory_not_locked"]);
+    }
     let warnings = daemon.log.with(&["event=memory_not_locked"]).len();
     assert_eq!((kilobytes > 1024, warnings), (allowed, usize::from(!allowed)), "{status}");
     assert!(daemon.totpctl(&["status"], "").status.success(), "and it serves");
