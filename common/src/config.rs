@@ -1,6 +1,6 @@
 //! The settings in force: one YAML file, and the application secrets that it holds or points to.
 //!
-//! Knows which settings there are, and neither how they are written ([`sections`]) nor what each of them may be.
+//! Knows which settings there are, and neither how they are written (`sections`) nor what each of them may be.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! Recovery codes, bypasses and tickets: given, tried, used up. Pure: time is an argument.
 //!
-//! They are kept as hashes, under a key of the record's own: see [`hashed`].
+//! They are kept as hashes, under a key of the record's own: see `hashed`.
 
 mod hashed;
 mod kept;

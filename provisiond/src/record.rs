@@ -1,6 +1,6 @@
 //! The one stored record of a user: what it holds, what it can be asked, and how it changes.
 //!
-//! Judges nothing and reads no clock. Its bytes and their MAC are [`bytes`]'s, and one authenticator is [`device`]'s.
+//! Judges nothing and reads no clock. Its bytes and their MAC are `bytes`'s, and one authenticator is `device`'s.
 
 use std::collections::BTreeSet;
 
