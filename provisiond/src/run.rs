@@ -167,7 +167,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let records = Records::new(Box::new(store), Arc::clone(&clock));
     let skews = Skews::start(audit.clone())?;
     let service = Arc::new(Service::new(records, clock, audit, skews, Names::start()?, settings, source));
-    let server = Server::start(Arc::clone(&service), sockets)?;
+    let mut server = Server::start(Arc::clone(&service), sockets)?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
     service.warn_of_unknown_names();

@@ -5,15 +5,18 @@
 
 use std::collections::HashSet;
 use std::fs::File;
+use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::frame::{FrameError, Inbox, Patience};
 use common::protocol::Error;
 use nix::fcntl::Flock;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::audit::Line;
 use crate::caller::{Peer, Role};
@@ -36,15 +39,21 @@ pub struct Sockets {
 /// The server, running.
 pub struct Server {
     shared: Arc<Shared>,
+    accepting: Vec<JoinHandle<()>>,
+    /// Those who accept wait for the end of this, besides connections.
+    running: Option<PipeWriter>,
     _claim: Option<Flock<File>>,
 }
 
 struct Shared {
     service: Arc<Service>,
     permits: Permits,
+    /// Connections whose first call has not been answered.
+    unserved: AtomicUsize,
     /// Calls being answered now.
     working: AtomicUsize,
-    stopping: AtomicBool,
+    /// No call is begun any more.
+    closed: AtomicBool,
 }
 
 impl Server {
@@ -56,27 +65,44 @@ impl Server {
         let shared = Arc::new(Shared {
             service,
             permits: Permits::default(),
+            unserved: AtomicUsize::new(0),
             working: AtomicUsize::new(0),
-            stopping: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
         });
+        let (end, running) = pipe()?;
+        let mut accepting = Vec::new();
         for (name, listener) in [("login", sockets.login), ("open", sockets.open)] {
-            let shared = Arc::clone(&shared);
-            std::thread::Builder::new().name(name.into()).spawn(move || accept_all(&shared, &listener))?;
+            let (shared, end) = (Arc::clone(&shared), end.try_clone()?);
+            let accept = move || accept_all(&shared, &listener, &end);
+            accepting.push(std::thread::Builder::new().name(name.into()).spawn(accept)?);
         }
-        Ok(Self { shared, _claim: sockets.claim })
+        Ok(Self { shared, accepting, running: Some(running), _claim: sockets.claim })
     }
 
-    /// Takes no further calls and waits for those being answered, until the deadline at most.
-    pub fn drain(&self, deadline: Instant) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        while self.shared.working.load(Ordering::SeqCst) > 0 && Instant::now() < deadline {
-            std::thread::sleep(DRAIN_LOOK);
-        }
+    /// Accepts nobody any more: where the sockets are the service manager's, who comes now waits there for the next daemon.
+    /// Who was accepted before is answered, unless they take longer to ask than anybody does; and what is being answered is
+    /// waited for, until the deadline at most.
+    pub fn drain(&mut self, deadline: Instant) {
+        drop(self.running.take());
+        let all_accepted = || self.accepting.iter().all(JoinHandle::is_finished);
+        wait_for(after(TIME_TO_ASK).min(deadline), || all_accepted() && none(&self.shared.unserved));
+        self.shared.closed.store(true, Ordering::SeqCst);
+        wait_for(deadline, || none(&self.shared.working));
     }
 }
 
-fn accept_all(shared: &Arc<Shared>, listener: &UnixListener) {
-    loop {
+fn wait_for(deadline: Instant, done: impl Fn() -> bool) {
+    while !done() && Instant::now() < deadline {
+        std::thread::sleep(DRAIN_LOOK);
+    }
+}
+
+fn none(counted: &AtomicUsize) -> bool {
+    counted.load(Ordering::SeqCst) == 0
+}
+
+fn accept_all(shared: &Arc<Shared>, listener: &UnixListener, end: &PipeReader) {
+    while somebody_comes(listener, end) {
         match listener.accept() {
             Ok((stream, _)) => admit(shared, stream),
             // Descriptors or memory have run out: those who hold them will let go.
@@ -85,14 +111,26 @@ fn accept_all(shared: &Arc<Shared>, listener: &UnixListener) {
     }
 }
 
+/// Waits for a connection. False: it is the end.
+fn somebody_comes(listener: &UnixListener, end: &PipeReader) -> bool {
+    let mut awaited = [listener.as_fd(), end.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+    while poll(&mut awaited, PollTimeout::NONE).is_err() {
+        std::thread::sleep(ACCEPT_PAUSE);
+    }
+    let [_, end] = awaited;
+    end.any() == Some(false)
+}
+
 fn admit(shared: &Arc<Shared>, stream: UnixStream) {
+    let unserved = Counted::begin(Arc::clone(shared), |shared| &shared.unserved);
     // Without credentials there is nobody to serve.
     let Ok(peer) = Peer::of(&stream) else { return };
     let Some(permit) = Permits::take(shared, peer) else {
         refuse(&stream);
         return;
     };
-    let begun = std::thread::Builder::new().name("connection".into()).spawn(move || serve(&permit, peer, &stream));
+    let begun =
+        std::thread::Builder::new().name("connection".into()).spawn(move || serve(&permit, peer, &stream, unserved));
     if let Err(error) = begun {
         shared.service.audit.write(Line::new("no_thread").with("reason", error).error());
     }
@@ -104,12 +142,12 @@ fn refuse(stream: &UnixStream) {
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
 
-fn serve(permit: &Permit, peer: Peer, stream: &UnixStream) {
+fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
     let shared = &permit.shared;
-    let mut inbox = Inbox::default();
+    let (mut inbox, mut unserved) = (Inbox::default(), Some(unserved));
     while let Ok(Some(frame)) = next_message(&mut inbox, stream, peer) {
-        let _working = Working::begin(shared);
-        if shared.stopping.load(Ordering::SeqCst) {
+        let _working = Counted::begin(Arc::clone(shared), |shared| &shared.working);
+        if shared.closed.load(Ordering::SeqCst) {
             return;
         }
         // Anew for each call: who is no administrator any more is none on an open connection either.
@@ -118,6 +156,7 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream) {
         if dispatch(&shared.service, &visitor, &frame, &replies).is_err() {
             return;
         }
+        drop(unserved.take());
     }
 }
 
@@ -150,19 +189,22 @@ fn after(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
-/// A call being answered: the daemon does not end in the middle of it.
-struct Working<'a>(&'a Shared);
+/// One of something whose end the daemon's waits for.
+struct Counted {
+    shared: Arc<Shared>,
+    among: fn(&Shared) -> &AtomicUsize,
+}
 
-impl<'a> Working<'a> {
-    fn begin(shared: &'a Shared) -> Self {
-        shared.working.fetch_add(1, Ordering::SeqCst);
-        Self(shared)
+impl Counted {
+    fn begin(shared: Arc<Shared>, among: fn(&Shared) -> &AtomicUsize) -> Self {
+        among(&shared).fetch_add(1, Ordering::SeqCst);
+        Self { shared, among }
     }
 }
 
-impl Drop for Working<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.working.fetch_sub(1, Ordering::SeqCst);
+        (self.among)(&self.shared).fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -245,4 +287,7 @@ const CALL_TIME: Duration = Duration::from_millis(2500);
 const MANY_CONNECTIONS: &str =
     "too many connections are open with the daemon: end some of yours, or try again in a moment";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
+/// How long somebody who was accepted before the end may take to ask. Clients ask at once, and others wait for the next
+/// daemon meanwhile.
+const TIME_TO_ASK: Duration = Duration::from_millis(250);
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

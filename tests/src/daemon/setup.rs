@@ -1,7 +1,8 @@
 //! What a daemon is started with, and its start, up to the moment at which it serves.
 
 use std::fs;
-use std::os::unix::net::UnixDatagram;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -29,6 +30,8 @@ pub struct Setup {
     pub environment: Vec<(&'static str, PathBuf)>,
     /// The paths are the built-in ones: the daemon is told none.
     packaged: bool,
+    /// Root's socket and everybody's, if the daemon is handed them in.
+    handed_in: Option<[UnixListener; 2]>,
 }
 
 impl Setup {
@@ -50,7 +53,17 @@ impl Setup {
             folder,
             environment: Vec::new(),
             packaged: false,
+            handed_in: None,
         }
+    }
+
+    /// The same with sockets that outlive it, handed in as a service manager does.
+    #[must_use]
+    pub fn handed_in(mut self) -> Self {
+        fs::create_dir_all(&self.runtime).expect("the sockets' folder");
+        let listen = |name: &str| UnixListener::bind(self.runtime.join(name)).expect("a socket");
+        self.handed_in = Some(["login.sock", "provisiond.sock"].map(listen));
+        self
     }
 
     /// The daemon where the packages put it, found by modules and by totpctl without being told. One at a time:
@@ -67,7 +80,7 @@ impl Setup {
         let state = place("/var/lib/pam-totp");
         world::give_to_daemon(&state);
         let settings = settings(&folder.join("secrets"), &state);
-        Self { folder, settings, secrets: SECRETS.into(), runtime, state, environment: Vec::new(), packaged: true }
+        Self { folder, settings, runtime, state, packaged: true, ..Self::in_state(&world::state_folder()) }
     }
 
     /// Adds lines to the settings, whose last section is `provisiond`: `"  admin-group: totpadmins\n"` goes on there,
@@ -110,13 +123,12 @@ impl Setup {
         let notified = world::scratch().join(format!("notify-{}", world::next_number()));
         let notify = UnixDatagram::bind(&notified).expect("a socket to be notified on");
         fs::set_permissions(&notified, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("its mode");
-        let mut child = self
-            .command()
-            .env("NOTIFY_SOCKET", &notified)
-            .stdin(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("provisiond");
+        let mut command = self.command();
+        command.env("NOTIFY_SOCKET", &notified).stdin(Stdio::null()).stderr(Stdio::piped());
+        if let Some([login, open]) = &self.handed_in {
+            command.stdin(handed(login)).stdout(handed(open));
+        }
+        let mut child = command.spawn().expect("provisiond");
         log.follow(child.stderr.take().expect("its standard error"));
         let ready = wait_until_ready(&mut child, &notify, log);
         let _ = fs::remove_file(&notified);
@@ -126,7 +138,13 @@ impl Setup {
     /// The daemon's command line, for this setup.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = Command::new(world::built("provisiond"));
+        let mut command = match self.handed_in {
+            Some(_) => Command::new("sh"),
+            None => Command::new(world::built("provisiond")),
+        };
+        if self.handed_in.is_some() {
+            command.args(["-c", HAND_IN]).arg(world::built("provisiond"));
+        }
         command.env_remove("NOTIFY_SOCKET").env_remove("PAM_TOTP_SETTINGS").args(["--log", "stderr"]);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if !self.packaged {
@@ -175,6 +193,12 @@ fn settings(secrets: &Path, state: &Path) -> String {
     format!("{context}provisiond:\n  store: {{sled: {{path: {}}}}}\n", store.display())
 }
 
+fn handed(listener: &UnixListener) -> Stdio {
+    Stdio::from(OwnedFd::from(listener.try_clone().expect("another descriptor")))
+}
+
+/// Standard input and output are the sockets. The process stays the same, so its number is known (sd_listen_fds(3)).
+const HAND_IN: &str = r#"exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@""#;
 const SECRETS: &str = "1: an application secret of the tests\n";
 /// How often a daemon that is not ready is looked at.
 const GLANCE: Duration = Duration::from_millis(20);

@@ -1,11 +1,13 @@
 //! The daemon is not there, stands still, is overrun, or is somebody else: nobody gets in and nobody hangs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
-use tests::daemon::Daemon;
+use serde_json::json;
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{PamCode, Reply};
 use tests::stack::{Login, Stack, module};
 use tests::wire::Who;
@@ -29,6 +31,35 @@ fn without_a_daemon_nobody_is_asked_and_nobody_gets_in() {
     }
     daemon.start_again();
     assert_eq!(Stack::of(&daemon, "absent", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn logins_that_race_a_restart_all_get_in_where_the_sockets_outlive_the_daemon() {
+    let _place = world::enter();
+    let mut daemon = Setup::new().handed_in().start();
+    let people = ["alice", "bob", "carol", "dave"].map(|user| {
+        let wish = json!({ "user": user, "kind": "hotp", "active": true });
+        (user, authenticator(&daemon.call("Enroll", &wish).expect("a device")).counted(0, 1000))
+    });
+    // Of a machine on which much else runs a new daemon may take its time.
+    let stack = Stack::of(&daemon, "restarted", "retry=1 timeout=10");
+    let over = AtomicBool::new(false);
+    let outcomes: Vec<PamCode> = std::thread::scope(|scope| {
+        let logins = people.each_ref().map(|(user, codes)| {
+            scope.spawn(|| {
+                let codes = codes.iter().take_while(|_| !over.load(Ordering::SeqCst));
+                codes.map(|code| stack.login(user, &[code]).code).collect::<Vec<_>>()
+            })
+        });
+        for _ in 0..5 {
+            assert!(daemon.terminate().success());
+            daemon.start_again();
+        }
+        over.store(true, Ordering::SeqCst);
+        logins.into_iter().flat_map(|login| login.join().expect("logins")).collect()
+    });
+    assert!(outcomes.len() > people.len());
+    assert!(outcomes.iter().all(|code| *code == PamCode::SUCCESS), "{outcomes:?}");
 }
 
 #[test]
