@@ -1,0 +1,166 @@
+//! What a guess costs, who pays for it, and when more codes are asked for.
+
+use super::*;
+
+#[test]
+fn a_guess_costs_a_unit_for_each_three_positions() {
+    let mut alice = Life::new();
+    alice.record.devices.push(device(&user("alice"), "second", Parameters::default()));
+    let wrong = alice.wrong();
+    for left in [3, 1] {
+        assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+        assert_eq!(alice.left(), left);
+    }
+    assert_eq!(alice.verdict(&wrong), Verdict::TwoCodesNeeded, "one unit does not pay for two devices");
+    assert_eq!(alice.ask(), Ask::TwoCodes);
+    alice.pass(86400);
+    assert_eq!(alice.left(), 2);
+    assert_eq!(alice.ask(), Ask::OneCode);
+    let mut carol = Life::new();
+    for name in ["2", "3", "4", "5", "6"] {
+        carol.record.devices.push(device(&user("alice"), name, Parameters::default()));
+    }
+    assert_eq!(carol.ask(), Ask::OneCode, "many devices do not cost their owner the single code");
+    let wrong = carol.wrong();
+    assert_eq!((carol.judged(&wrong, NONE).charged.unknown, carol.left()), (6, 0));
+    carol.pass(5 * 86400);
+    assert_eq!((carol.left(), carol.ask()), (4, Ask::TwoCodes), "the sixth unit is paid off");
+    carol.pass(86400);
+    assert_eq!(carol.ask(), Ask::OneCode);
+    let mut bob = Life::new();
+    bob.policy.window = 2;
+    let wrong = bob.wrong();
+    assert_eq!(bob.judged(&wrong, NONE).charged.unknown, 2);
+}
+
+#[test]
+fn who_has_devices_of_several_lengths_is_asked_for_what_is_enough_of_any() {
+    let mut alice = Life::new();
+    let eight = Parameters { digits: 8, ..Parameters::default() };
+    for (name, parameters) in [("second", Parameters::default()), ("long", eight)] {
+        alice.record.devices.push(device(&user("alice"), name, parameters));
+    }
+    let wrong = alice.wrong();
+    for _ in 0..2 {
+        assert_eq!((alice.ask(), alice.verdict(&wrong)), (Ask::OneCode, Verdict::Rejected));
+    }
+    assert_eq!((alice.left(), alice.ask()), (1, Ask::TwoCodes), "one unit does not pay for a code of six digits");
+    let long = eight.code_at(&alice.keys()[2], eight.step_at(NOW)).to_string();
+    assert_eq!(alice.verdict(&long), Verdict::Accepted, "for one of eight it does");
+}
+
+#[test]
+fn a_login_gives_back_its_own_typos() {
+    let mut alice = Life::new();
+    let (wrong, right) = (alice.wrong(), alice.code(0));
+    let cost = alice.judged(&wrong, NONE).charged;
+    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 5));
+}
+
+#[test]
+fn typos_come_back_to_the_pool_that_paid_for_them_wherever_the_login_comes_from() {
+    let mut alice = Life::new();
+    let (first, wrong) = (alice.code(-1), alice.wrong());
+    alice.comes_from("192.0.2.1");
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    for _ in 0..3 {
+        let _ = alice.verdict(&wrong);
+    }
+    alice.comes_from("203.0.113.9");
+    for _ in 0..2 {
+        let _ = alice.verdict(&wrong);
+    }
+    let cost = alice.judged(&wrong, NONE).charged;
+    assert_eq!((cost, alice.left()), (Units { known: 0, unknown: 1 }, 2));
+    alice.comes_from("192.0.2.1");
+    let right = alice.code(0);
+    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 2), "it had not paid");
+    alice.source = Source::Untold;
+    assert_eq!(alice.left(), 3);
+}
+
+#[test]
+fn strangers_do_not_use_up_the_guesses_of_whom_the_owner_logs_in_from() {
+    let mut alice = Life::new();
+    alice.comes_from("192.0.2.1");
+    let (first, wrong) = (alice.code(0), alice.wrong());
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    alice.comes_from("203.0.113.9");
+    for _ in 0..6 {
+        let _ = alice.verdict(&wrong);
+    }
+    assert_eq!((alice.left(), alice.ask()), (0, Ask::TwoCodes));
+    alice.comes_from("192.0.2.1");
+    let next = alice.code(1);
+    assert_eq!((alice.left(), alice.ask(), alice.verdict(&next)), (5, Ask::OneCode, Verdict::Accepted));
+    assert_eq!((alice.verdict(&wrong), alice.left()), (Verdict::Rejected, 4), "each pool pays for its own");
+    alice.pass(31 * 86400);
+    assert_eq!(alice.left(), 5, "after a month the address is like any other, and the stranger's guesses are back");
+    alice.source = Source::Untold;
+    assert_eq!(alice.left(), 5);
+}
+
+#[test]
+fn a_suspect_source_is_asked_for_two_codes_and_charged_nothing() {
+    let mut alice = Life::new();
+    alice.suspect = true;
+    let (wrong, right) = (alice.wrong(), alice.code(0));
+    assert_eq!((alice.ask(), ask(None, &alice.now())), (Ask::TwoCodes, Ask::TwoCodes));
+    for single in [&wrong, &right] {
+        assert_eq!(alice.verdict(single), Verdict::TwoCodesNeeded);
+    }
+    assert_eq!(alice.left(), 5);
+    assert_eq!(alice.verdict(&format!("{right}{}", alice.code(1))), Verdict::Accepted, "never refused");
+}
+
+#[test]
+fn after_a_thousand_wrong_pairs_three_codes_are_asked_for() {
+    let mut alice = Life::new();
+    let wrong = alice.wrong();
+    let (pair, three) = (wrong.clone() + &wrong, wrong.clone() + &wrong + &wrong);
+    for _ in 0..999 {
+        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+    }
+    assert_eq!(alice.verdict(&three), Verdict::Rejected);
+    let pair = alice.code(0) + &alice.code(1);
+    assert_eq!(alice.verdict(&pair), Verdict::TwoCodesNeeded, "even the right pair");
+    assert_eq!(alice.ask(), Ask::OneCode, "single codes are paid for by themselves");
+    for _ in 0..5 {
+        let _ = alice.verdict(&wrong);
+    }
+    assert_eq!(alice.ask(), Ask::ThreeCodes);
+    let disorder = alice.code(0) + &alice.code(2) + &alice.code(1);
+    assert_eq!(alice.verdict(&disorder), Verdict::Rejected);
+    let three = alice.code(0) + &alice.code(1) + &alice.code(2);
+    assert_eq!(alice.verdict(&three), Verdict::Accepted);
+    assert_eq!(alice.verdict(&three), Verdict::AlreadyUsed);
+    alice.pass(2 * 86400);
+    let pair = alice.code(3) + &alice.code(4);
+    assert_eq!(alice.verdict(&pair), Verdict::Accepted, "half of them are forgotten each day");
+}
+
+#[test]
+fn slow_devices_are_not_asked_for_three_codes() {
+    let mut alice = Life::new();
+    let slow = Parameters { period: 60, ..Parameters::default() };
+    alice.record.devices = vec![device(&user("alice"), "default", slow)];
+    alice.policy.budget = 0;
+    let pair = alice.wrong() + &alice.wrong();
+    for _ in 0..1001 {
+        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+    }
+    assert_eq!(alice.ask(), Ask::TwoCodes);
+    let pair = alice.code(0) + &alice.code(1);
+    assert_eq!(alice.verdict(&pair), Verdict::Accepted);
+}
+
+#[test]
+fn more_codes_than_are_needed_are_as_good() {
+    let mut alice = Life::new();
+    let three = alice.code(-1) + &alice.code(0) + &alice.code(1);
+    assert_eq!(alice.verdict(&three), Verdict::Accepted);
+    for steps in -1..=1 {
+        let code = alice.code(steps);
+        assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed, "{steps}");
+    }
+}

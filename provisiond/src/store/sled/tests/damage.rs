@@ -1,0 +1,93 @@
+//! Stores that are damaged, or of another make.
+
+use super::*;
+
+#[test]
+fn a_store_of_another_make_is_refused() {
+    let tampered = |tamper: fn(&Db)| {
+        let home = Home::filled(10);
+        home.tamper(tamper);
+        home.refusal()
+    };
+    let newer = tampered(|db| _ = db.insert(SUMMARY, &[FORMAT + 1]).unwrap());
+    assert!(newer.contains("newer version"), "{newer}");
+    for tamper in [
+        (|db| _ = db.remove(SUMMARY).unwrap()) as fn(&Db),
+        |db| _ = db.insert(SUMMARY, &[FORMAT, 0]).unwrap(),
+        |db| (0..5).for_each(|n| _ = db.remove(format!("ruser-{n}")).unwrap()),
+    ] {
+        let refusal = tampered(tamper);
+        assert!(refusal.contains("is damaged") && refusal.ends_with("restore a backup"), "{refusal}");
+    }
+}
+
+#[test]
+fn one_damaged_record_is_one_users_trouble_and_no_version_is_given_twice() {
+    let home = Home::filled(10);
+    home.tamper(|db| {
+        db.insert(key(&user("user-1")), b"short").unwrap();
+        db.insert(key(&user("user-2")), &[9; 9]).unwrap();
+    });
+    let store = home.open();
+    assert!(store.load(&user("user-1")).unwrap().unwrap().bytes.is_empty(), "damage is for the reader to notice");
+    assert_eq!(store.insert_new(&user("user-1"), vec![], soon()), Ok(Outcome::Conflict));
+    put(&store, "user-2", 11);
+    let version = store.load(&user("user-2")).unwrap().unwrap().version;
+    assert_ne!(version.0, u64::from_be_bytes([9; 8]));
+    put(&store, "user-3", 12);
+    assert!(store.load(&user("user-3")).unwrap().unwrap().version.0 > version.0);
+}
+
+/// Opens a damaged store. Either it is refused, or what it holds is what it held after some earlier update, and it
+/// knows that it is older.
+fn survives(home: &Home, updates: u64, what: &str) {
+    let store = match home.try_open(true) {
+        Ok(store) => store,
+        Err(OpenError::Damaged { .. } | OpenError::Lost { .. } | OpenError::Io { .. }) => return,
+        Err(other) => panic!("{what}: {other}"),
+    };
+    let update_of = |number: u64| {
+        let stored = store.load(&user(&format!("user-{number}"))).ok()?;
+        stored.map(|stored| {
+            let update = u64::from_be_bytes(*stored.bytes.first_chunk().unwrap());
+            assert!(stored.bytes == record(update) && update % 5 == number, "{what}: never stored");
+            update
+        })
+    };
+    let found: Vec<_> = (0..5).filter_map(update_of).collect();
+    let last = *found.iter().max().unwrap_or_else(|| panic!("{what}: empty"));
+    let expected: Vec<_> = (0..5).filter_map(|user| (0..=last).rev().find(|update| update % 5 == user)).collect();
+    assert_eq!(found, expected, "{what}: of different times");
+    assert_eq!(store.rolled_back_tick().is_some(), last + 1 < updates, "{what}: {last} of {updates}");
+}
+
+fn damage_everywhere(snapshot: bool, mut damage: impl FnMut(&mut Vec<u8>, usize)) {
+    const UPDATES: u64 = 60;
+    let home = Home::filled(UPDATES);
+    if snapshot {
+        drop(home.open());
+    }
+    let whole = std::fs::read(home.path("store/db")).unwrap();
+    let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
+    let stride = used / 80 + 1;
+    for offset in (0..used).step_by(stride) {
+        let copied = Home::new();
+        copy(home.0.path(), copied.0.path());
+        let mut bytes = whole.clone();
+        damage(&mut bytes, offset);
+        std::fs::write(copied.path("store/db"), bytes).unwrap();
+        survives(&copied, UPDATES, &format!("offset {offset}"));
+    }
+}
+
+#[test]
+fn a_truncated_store_is_refused_or_knows_that_it_is_older() {
+    damage_everywhere(false, |bytes, offset| bytes.truncate(offset));
+    damage_everywhere(true, |bytes, offset| bytes.truncate(offset));
+}
+
+#[test]
+fn a_store_with_a_flipped_bit_is_refused_or_knows_that_it_is_older() {
+    damage_everywhere(false, |bytes, offset| bytes[offset] ^= 1 << (offset % 8));
+    damage_everywhere(true, |bytes, offset| bytes[offset] ^= 1 << (offset % 8));
+}
