@@ -51,7 +51,7 @@ impl Elsewhere {
 
 /// Whether a name may be the account's: not if the name service knows another by it.
 fn may_be_the_same(call: &Call<'_>, name: &UserName) -> bool {
-    let (own, other) = (call.named.account(), call.names.by_name(name).ok().flatten());
+    let (own, other) = (call.named.account(), call.names.by_name_at_login(name).ok().flatten());
     own.zip(other).is_none_or(|(own, other)| own.uid == other.uid)
 }
 
