@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, Termios, tcgetattr};
+use nix::unistd::Pid;
 
 use crate::lines::PATIENCE;
 
@@ -34,11 +37,12 @@ impl Terminal {
         let size = Winsize { ws_row: 60, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         let pair = openpty(Some(&size), None).expect("a terminal");
         let (keyboard, screen) = (File::from(pair.master), pair.slave);
-        let mut leader = Command::new("setsid");
-        leader.arg("--ctty").arg(command.get_program()).args(command.get_args());
+        // What a shell starts in the background would not hear Ctrl-C.
+        let mut leader = Command::new("env");
+        leader.args(["--default-signal", "setsid", "--ctty"]).arg(command.get_program()).args(command.get_args());
         leader.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let end = || Stdio::from(screen.try_clone().expect("another handle"));
-        let program = leader.stdin(end()).stdout(end()).stderr(end()).spawn().expect("setsid, of util-linux");
+        let program = leader.stdin(end()).stdout(end()).stderr(end()).spawn().expect("env, of coreutils");
         // The command holds handles of the terminal until it is dropped.
         drop(leader);
         let shown = Arc::new(Shown::default());
@@ -63,9 +67,19 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("keys");
     }
 
-    /// Waits until the program has ended, and says how, and what the terminal shows then.
+    /// Waits until the program has ended, and says how, and what the terminal shows then. One that does not end in time is
+    /// killed, which the status says.
     pub fn end(&mut self) -> (ExitStatus, String) {
+        let (ended, end) = channel::<()>();
+        let program = Pid::from_raw(self.program.id().try_into().expect("a process"));
+        let guard = std::thread::spawn(move || {
+            if end.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                let _ = kill(program, Signal::SIGKILL);
+            }
+        });
         let status = self.program.wait().expect("its end");
+        drop(ended);
+        guard.join().expect("no panic");
         // What it has written last comes before this.
         const MARK: &str = "\u{7}end\u{7}";
         File::from(self.screen.try_clone().expect("another handle")).write_all(MARK.as_bytes()).expect("a mark");
