@@ -77,6 +77,7 @@ const EXPECTED: &[&str] = &[
     "a proof was taken",
     "a proof was not taken",
     "exempt",
+    "the clock is right",
     "resynchronised",
     "too far off",
     "unsure where it is",

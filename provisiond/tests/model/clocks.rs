@@ -48,6 +48,17 @@ impl World {
         self.look(0);
     }
 
+    /// An administrator says that the clock is right. What the store has lost stays lost.
+    pub(crate) fn accept_the_clock(&mut self) {
+        let reply = self.call("ClockAccept", &serde_json::json!({})).unwrap();
+        let (accepted, time) = (reply["accepted"] == true, &mut self.time);
+        // A store that was put back may be from before.
+        assert!(accepted || time.surely_moved.is_none() || time.restored.is_some(), "it was moved: {time:?}");
+        assert!(!accepted || time.moved.is_some(), "it never was: {time:?}");
+        (time.moved, time.surely_moved) = (None, None);
+        self.count(if accepted { "the clock is right" } else { "the clock was right" });
+    }
+
     /// The kernel does not hold its clock for right any more, or holds it for right again.
     pub(crate) fn lose_or_find_the_time_servers(&mut self) {
         self.time.unsynchronised = !self.time.unsynchronised && self.one_in(4);

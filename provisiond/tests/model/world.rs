@@ -89,6 +89,7 @@ const STEPS: &[(u64, Step)] = &[
     (8, World::rename),
     (2, World::forget),
     (15, |world, _| world.set_the_clock()),
+    (4, |world, _| world.accept_the_clock()),
     (4, |world, _| world.lose_or_find_the_time_servers()),
     (10, |world, _| world.restart()),
     (5, |world, _| world.boot()),
