@@ -45,6 +45,8 @@ pub mod limits;
 pub mod lineage;
 #[cfg(feature = "sealing")]
 pub mod otpauth;
+#[cfg(feature = "qr")]
+pub mod qr;
 #[cfg(feature = "sealing")]
 pub mod recovery;
 #[cfg(feature = "sealing")]

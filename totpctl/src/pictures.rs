@@ -5,7 +5,7 @@ use std::fmt::Write;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
-use crate::qr::Modules;
+use common::qr::Modules;
 
 /// A black and white PNG, [`SCALE`] pixels a module.
 pub(crate) fn png(modules: &Modules) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -77,7 +77,7 @@ mod tests {
     use common::secret::SecretText;
 
     use super::*;
-    use crate::qr::modules;
+    use common::qr::modules;
 
     fn sample(length: usize) -> Modules {
         modules(&SecretText::new(format!("otpauth://totp/{}", "a".repeat(length)))).unwrap()

@@ -65,9 +65,14 @@ fn shown(command: Command) -> String {
 fn assert_read(page: &str, background: Background, what: &str) {
     let uri = page.lines().find_map(|line| line.strip_prefix("URI: ")).expect("a URI");
     let (_, code) = page.trim_end_matches('\n').rsplit_once("\n\n").expect("a code");
+    assert_eq!(read_off(code, background), uri, "{what}, {background:?}:\n{code}");
+}
+
+/// What is read off a terminal that shows the code.
+pub(crate) fn read_off(code: &str, background: Background) -> String {
     let picture = world::scratch_folder("screen").join("screen.pgm");
     fs::write(&picture, pgm(&screen(code, background))).expect("a picture");
-    assert_eq!(read(&picture), uri, "{what}, {background:?}:\n{code}");
+    read(&picture)
 }
 
 fn read(picture: &Path) -> String {
@@ -76,7 +81,7 @@ fn read(picture: &Path) -> String {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Background {
+pub(crate) enum Background {
     Dark,
     Light,
 }

@@ -44,7 +44,7 @@ impl Pictures {
         if self.png.is_none() && self.svg.is_none() {
             return Ok(());
         }
-        let modules = qr::modules(uri).map_err(|_| Failure::BadParameter(TOO_LONG.to_owned()))?;
+        let modules = common::qr::modules(uri).map_err(|_| Failure::BadParameter(TOO_LONG.to_owned()))?;
         if let Some(file) = self.png {
             warn(screen, &file.fill(&pictures::png(&modules)?)?);
         }
