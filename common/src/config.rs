@@ -55,6 +55,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// Who needs no code.
     pub exemptions: Exemptions,
+    /// Whether who has a ticket enrols at the prompt of a login whose service wants it.
+    pub enroll_at_login: bool,
 }
 
 impl Settings {
@@ -106,6 +108,7 @@ impl Settings {
             recovery: raw.recovery.check()?,
             audit: raw.audit.0,
             exemptions: raw.exemptions.check()?,
+            enroll_at_login: raw.enroll_at_login,
         })
     }
 }

@@ -128,7 +128,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// One try with the password that is there already. `None`: not wanted, or no code stands at its end.
     fn try_first_pass(&mut self, ask: Ask, terms: &Terms) -> Result<Option<VerifyReply>, Stop> {
-        let wanted = self.options.try_first_pass || self.options.use_first_pass;
+        let wanted = (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
         let password = if wanted { self.application.password() } else { None };
         match password.and_then(|password| joined::cut(&password, ask, &terms.lengths)) {
             Some(joined) => self.verify_joined(joined, terms).map(Some),
@@ -138,10 +138,19 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// As many tries as the options allow.
     fn ask_and_try(&mut self, mut ask: Ask, terms: &Terms) -> Result<Verdict, Stop> {
-        let mut rounds = self.options.retry;
+        let (mut rounds, mut enrolled) = (self.options.retry, false);
         loop {
             let typed = self.ask(ask)?;
             let reply = self.try_typed(typed, ask, terms)?;
+            // A ticket is no try: what it brings is still to be tried.
+            if let Some(enrolment) = &reply.enrolment {
+                self.application.tell(messages::enrolment(enrolment, self.options).expose());
+                (enrolled, ask) = (true, reply.ask);
+                continue;
+            }
+            if enrolled && reply.verdict == Verdict::Accepted {
+                self.application.tell(messages::enrolled(self.options));
+            }
             rounds = rounds.saturating_sub(1);
             if rounds == 0 || self.is_final(reply.verdict) {
                 self.last_word(ask, &reply);
@@ -227,8 +236,9 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// What of the options is provisiond's business.
     fn for_the_daemon(&self) -> Option<LoginOptions> {
-        let &Options { grace_period, noskewadj, .. } = self.options;
-        let told = LoginOptions { grace_period, noskewadj: noskewadj.then_some(true) };
+        let &Options { grace_period, noskewadj, enroll, .. } = self.options;
+        let (noskewadj, enroll) = (noskewadj.then_some(true), enroll.then_some(true));
+        let told = LoginOptions { grace_period, noskewadj, enroll };
         (told != LoginOptions::default()).then_some(told)
     }
 

@@ -3,12 +3,12 @@
 //! What a person typed lives in the application's reply only until it is copied into a secret; the reply is then wiped
 //! and freed, once, whatever the application answered.
 
-use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
 
 use common::secret::SecretText;
 use pamsm::{PamError, PamMsgStyle};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// `struct pam_conv`: how an application talks to the person. See pam_conv(3).
 #[derive(Clone, Copy)]
@@ -38,7 +38,9 @@ impl Conversation {
     /// One message, one reply. `None` if there is no such function, it fails, or no reply comes.
     pub(crate) fn say(&self, style: PamMsgStyle, text: &str) -> Option<SecretText> {
         let callback = self.callback?;
-        let text = CString::new(text).ok()?;
+        // It may show a key.
+        let text = c_text(text);
+        let text = CStr::from_bytes_with_nul(&text).ok()?;
         let message = Message { style: style as c_int, text: text.as_ptr() };
         let mut messages: *const Message = &raw const message;
         let mut replies = Replies(ptr::null_mut());
@@ -48,6 +50,15 @@ impl Conversation {
         // `replies` is dropped on every path: like libpam's own pam_prompt(3), we free what an error came with.
         if code == PamError::SUCCESS as c_int { replies.typed() } else { None }
     }
+}
+
+/// The text with a NUL behind it, wiped when dropped.
+pub(crate) fn c_text(text: &str) -> Zeroizing<Vec<u8>> {
+    // With room for all of it: a text that grew would leave a copy behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len().saturating_add(1)));
+    bytes.extend_from_slice(text.as_bytes());
+    bytes.push(0);
+    bytes
 }
 
 /// The array of one reply that the application allocated, or null.
@@ -100,6 +111,8 @@ unsafe extern "C" {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::ffi::CString;
+
     use super::*;
 
     /// What an application does when it is called, and what it was told.

@@ -60,7 +60,7 @@ pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
 
 fn count(ask: Ask) -> usize {
     match ask {
-        Ask::OneCode | Ask::Nothing => 1,
+        Ask::OneCode | Ask::Ticket | Ask::Nothing => 1,
         Ask::TwoCodes => 2,
         Ask::ThreeCodes => 3,
     }

@@ -40,8 +40,10 @@ pub unsafe extern "C" fn pam_sm_authenticate(pam: Pam, flags: c_int, argc: c_int
         // SAFETY: what libpam promises.
         let arguments = unsafe { arguments(argc, argv) };
         match Options::parse(&arguments) {
-            Ok(options) => {
+            Ok(mut options) => {
                 let silent = PamFlags::from_bits_truncate(flags).contains(PamFlags::SILENT);
+                // Who is told nothing is shown no key either, and would have used up a ticket for it.
+                options.enroll &= !silent;
                 let mut application = Transaction::new(&pam, silent || options.quiet);
                 authenticate(&mut application, &mut Provisiond::new(&options), &options)
             }

@@ -6,7 +6,8 @@
 
 mod words;
 
-use common::protocol::{Ask, Verdict, VerifyReply};
+use common::protocol::{Ask, Enrolment, Verdict, VerifyReply};
+use common::secret::SecretText;
 
 use self::words::{OfCodes, Words, words};
 use crate::options::Options;
@@ -18,6 +19,7 @@ pub fn prompt(ask: Ask, options: &Options) -> &str {
     let ours = of(ask, if options.forward_pass { words.password_and_codes } else { words.codes });
     match ask {
         Ask::OneCode | Ask::Nothing => options.prompt.as_deref().unwrap_or(ours),
+        Ask::Ticket => words.ticket,
         Ask::TwoCodes | Ask::ThreeCodes => ours,
     }
 }
@@ -56,6 +58,27 @@ pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
     }
 }
 
+/// What a ticket has brought: the key, as a QR code and as text. The next prompt asks for its first code.
+#[must_use]
+pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
+    let words = words(options.lang);
+    let lines = enrolment.qr.iter().flat_map(|line| ["\n", line.expose()]);
+    let parts = || {
+        let picture = if enrolment.qr.is_empty() { "" } else { words.scan };
+        [picture].into_iter().chain(lines.clone()).chain([words.or_type, enrolment.key.expose(), words.first_code])
+    };
+    // A text that grew would leave a copy of the key behind.
+    let mut text = String::with_capacity(parts().fold(0, |room, part| room.saturating_add(part.len())));
+    text.extend(parts());
+    SecretText::new(text)
+}
+
+/// What is said when the first code of a new device has let in.
+#[must_use]
+pub fn enrolled(options: &Options) -> &'static str {
+    words(options.lang).enrolled
+}
+
 /// The last word when nothing can be judged.
 #[must_use]
 pub fn unavailable(options: &Options) -> &'static str {
@@ -68,6 +91,8 @@ fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String 
         // Whether or not anybody lives behind the name, the next prompt asks for more, so this says what.
         (Ask::TwoCodes, _) if asked != Ask::TwoCodes => (words.two_codes_needed.to_owned(), of(reply.ask, how)),
         (Ask::ThreeCodes, _) if asked != Ask::ThreeCodes => (words.three_codes_needed.to_owned(), of(reply.ask, how)),
+        // The prompt says what it is.
+        (Ask::Ticket, _) => return words.not_accepted.to_owned(),
         (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => return already_used(reply.retry_after, words),
         (_, Verdict::AlreadyUsed) => (already_used(reply.retry_after, words), words.begin_with_it),
         _ => (words.not_accepted.to_owned(), of(reply.ask, how)),
@@ -77,7 +102,7 @@ fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String 
 
 fn of(ask: Ask, [one, two, three]: OfCodes) -> &'static str {
     match ask {
-        Ask::OneCode | Ask::Nothing => one,
+        Ask::OneCode | Ask::Ticket | Ask::Nothing => one,
         Ask::TwoCodes => two,
         Ask::ThreeCodes => three,
     }

@@ -52,6 +52,8 @@ pub struct Options {
     pub noskewadj: bool,
     /// `no_increment_hotp`: a failed attempt moves no counter. None ever does.
     pub no_increment_hotp: bool,
+    /// `enroll`: who was never enrolled and has a ticket enrols at the prompt.
+    pub enroll: bool,
     /// `echo_verification_code` or `echo-verification-code`: the code is seen while it is typed.
     pub echo_verification_code: bool,
     /// `quiet` or `no_warn`: the person is asked, and told nothing besides.
@@ -104,15 +106,23 @@ impl Options {
         Ok(())
     }
 
-    /// `use_first_pass` never asks, so what asks cannot stand beside it.
+    /// `use_first_pass` never asks, so what asks cannot stand beside it; nor beside `enroll`, what leaves no room to show a
+    /// device to its new owner.
     fn contradiction(&self) -> Option<BadOption> {
-        let why = match self {
-            Self { use_first_pass: false, .. } => return None,
-            Self { try_first_pass: true, .. } => "cannot stand beside 'try_first_pass'",
-            Self { always_prompt: true, .. } => "cannot stand beside 'always_prompt'",
+        let (name, why) = match self {
+            Self { enroll: true, nullok: true, .. } => ("enroll", "cannot stand beside 'nullok'"),
+            Self { enroll: true, use_first_pass: true, .. } => ("enroll", "cannot stand beside 'use_first_pass'"),
+            Self { enroll: true, forward_pass: true, .. } => ("enroll", "cannot stand beside 'forward_pass'"),
+            Self { enroll: true, quiet: true, .. } => ("enroll", "cannot stand beside 'quiet'"),
+            Self { use_first_pass: true, try_first_pass: true, .. } => {
+                ("use_first_pass", "cannot stand beside 'try_first_pass'")
+            }
+            Self { use_first_pass: true, always_prompt: true, .. } => {
+                ("use_first_pass", "cannot stand beside 'always_prompt'")
+            }
             _ => return None,
         };
-        Some(BadOption::new("use_first_pass", why))
+        Some(BadOption::new(name, why))
     }
 
     /// The options that are there or not.
@@ -125,6 +135,7 @@ impl Options {
             "use_first_pass" => &mut self.use_first_pass,
             "forward_pass" => &mut self.forward_pass,
             "noskewadj" => &mut self.noskewadj,
+            "enroll" => &mut self.enroll,
             "no_increment_hotp" => &mut self.no_increment_hotp,
             "echo_verification_code" => &mut self.echo_verification_code,
             "quiet" => &mut self.quiet,
@@ -153,6 +164,7 @@ impl Default for Options {
             grace_period: None,
             noskewadj: false,
             no_increment_hotp: false,
+            enroll: false,
             echo_verification_code: false,
             quiet: false,
             debug: false,

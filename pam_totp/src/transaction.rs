@@ -7,10 +7,9 @@ use std::ptr::{self, NonNull};
 
 use common::secret::SecretText;
 use pamsm::{LogLvl, Pam, PamError, PamLibExt, PamMsgStyle};
-use zeroize::Zeroizing;
 
 use crate::authenticate::{Application, Origin};
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, c_text};
 
 /// One login of an application.
 pub(crate) struct Transaction<'a> {
@@ -65,9 +64,7 @@ impl Application for Transaction<'_> {
     }
 
     fn leave_password(&mut self, password: &SecretText) -> Option<()> {
-        let mut text = Zeroizing::new(Vec::with_capacity(password.expose().len().saturating_add(1)));
-        text.extend_from_slice(password.expose().as_bytes());
-        text.push(0);
+        let text = c_text(password.expose());
         let text = CStr::from_bytes_with_nul(&text).ok()?;
         // SAFETY: pam_set_item(3) copies the C string; its copy is libpam's to wipe. It checks the handle.
         let code = unsafe { pam_set_item(handle(self.pam), PAM_AUTHTOK, text.as_ptr().cast()) };

@@ -58,6 +58,11 @@ impl<'a> Told<'a> {
     pub(crate) fn keeps_drift(self, caller: &Caller) -> bool {
         self.believed(caller).options.is_some_and(|options| options.noskewadj == Some(true))
     }
+
+    /// Whether the service file wants people to enrol at the prompt.
+    pub(crate) fn enrols(self, caller: &Caller) -> bool {
+        self.believed(caller).options.is_some_and(|options| options.enroll == Some(true))
+    }
 }
 
 /// What counts of what the caller says.

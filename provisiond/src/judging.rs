@@ -15,6 +15,7 @@ use crate::clock;
 use crate::clock::mark::Doubted;
 use crate::codes::Purpose;
 use crate::decoy;
+use crate::first_login::{self, FirstDevice};
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::Record;
 use crate::records::{Access, Decision, Failure};
@@ -26,17 +27,22 @@ use crate::throttle::Units;
 
 impl Service {
     /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
-    /// never a success.
+    /// never a success. Where this login `enrols`, who was never enrolled has a ticket's or a pending device's word first.
     pub(crate) fn judge_durably(
         &self,
         call: &Call<'_>,
         answer: Option<&Answer>,
         refund: Units,
+        enrols: bool,
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Result<Outcome, Failure> {
         let access = call.access(settings);
         let usable = |record: &&Record| record.has_usable(now.moment.now, now.service);
+        let first = |record: Option<&Record>| {
+            let record = record.filter(|record| enrols && first_login::awaits_first_device(record))?;
+            first_login::judge(record, call, answer, refund, settings, now)
+        };
         let by_record = self.records.change(access, |record| match record.filter(usable) {
             // Nothing of the record counts, spare codes neither.
             _ if record.is_some_and(|record| is_anothers(record, call, settings)) => {
@@ -47,6 +53,9 @@ impl Service {
                 Decision { next: decision.next, outcome: Ok(decision.outcome) }
             }
             None => {
+                if let Some(Decision { next, outcome }) = first(record) {
+                    return Decision { next, outcome: Ok(outcome) };
+                }
                 let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
                 let outcome = match outcome {
                     Some(judged) if judged.verdict == Verdict::Accepted => Ok(Outcome {
@@ -141,6 +150,8 @@ pub(crate) struct Outcome {
     pub(crate) plain: Verdict,
     /// Whether it was judged, or kept from that by a crowd or the store.
     pub(crate) is_verdict: bool,
+    /// What became of a first device.
+    pub(crate) first_device: Option<FirstDevice>,
 }
 
 /// How an answer was wrong.
@@ -166,7 +177,7 @@ impl Wrong {
 }
 
 impl Outcome {
-    fn of(
+    pub(crate) fn of(
         record: &Record,
         user: &UserName,
         answer: Option<&Answer>,
@@ -194,7 +205,10 @@ impl Outcome {
         let emptied = took_the_last && !judged.charged.are_none();
         let emptied = emptied.then(|| record.pool_word(now.source, now.moment.now));
         let (wrong, plain) = (Wrong::of(&judged), judged.verdict);
-        Decision { next, outcome: Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true } }
+        Decision {
+            next,
+            outcome: Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true, first_device: None },
+        }
     }
 
     /// An attempt that could not be judged.
@@ -205,7 +219,8 @@ impl Outcome {
     pub(crate) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
         let judged = Judged::unlooked(verdict);
         let (wrong, plain) = (Wrong::of(&judged), nobodys(verdict));
-        Self { judged, reason, ask: Ask::OneCode, missed: None, emptied: None, wrong, plain, is_verdict: true }
+        let (ask, missed, emptied, first_device) = (Ask::OneCode, None, None, None);
+        Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true, first_device }
     }
 
     /// A decoy's outcome, told as that of a name behind which there is nobody. What the decoy has paid is not theirs to get

@@ -24,6 +24,7 @@ pub mod drift;
 pub mod enroll;
 pub mod events;
 pub mod exemption;
+mod first_login;
 pub mod grace;
 pub mod judging;
 #[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]

@@ -3,7 +3,8 @@
 use common::config::Settings;
 use common::device::{DeviceName, Kind};
 use common::otpauth::{self, Label};
-use common::protocol::{Enroll, EnrollReply, Error};
+use common::protocol::{Enroll, EnrollReply, Enrolment, Error};
+use common::qr;
 use common::secret::{Key, SecretText};
 use common::totp::Parameters;
 use common::user::UserName;
@@ -129,6 +130,15 @@ impl NewDevice {
             counter: (self.kind == Kind::Hotp).then_some(self.counter),
             recovery_codes,
         })
+    }
+
+    /// The same for a prompt, where there is only text to show it.
+    pub(crate) fn enrolment(&self, name: &DeviceName) -> Enrolment {
+        let drawn = qr::modules(&self.uri()).map(|modules| modules.half_blocks(|dark| !dark, "", ""));
+        let lines = |text: &str| text.lines().map(|line| SecretText::new(line.to_owned())).collect();
+        // Without the picture there still is the key.
+        let qr = drawn.map(|text| lines(&text)).unwrap_or_default();
+        Enrolment { device: name.to_string(), key: otpauth::pretty_key(&self.key), qr }
     }
 
     fn uri(&self) -> SecretText {

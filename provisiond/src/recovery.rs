@@ -56,10 +56,7 @@ impl Service {
         }
         let reply = self.give("bypass", call, valid_for, |record, codes, key, moment| {
             if record.disabled {
-                return Err(Error::bad(
-                    "user",
-                    "the account is disabled, and nothing opens it: 'totpctl enable --all' does first",
-                ));
+                return Err(shut());
             }
             if !record.enrolled {
                 return Err(Error::bad(
@@ -79,11 +76,15 @@ impl Service {
     /// [`Error`].
     pub fn ticket(&self, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
         let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
-        if self.settings().self_service == SelfService::Off {
+        let settings = self.settings();
+        if settings.self_service == SelfService::Off && !settings.enroll_at_login {
             return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
         }
-        let elsewhere = self.elsewhere(call, None, &self.settings());
+        let elsewhere = self.elsewhere(call, None, &settings);
         let reply = self.give("ticket", call, valid_for, |record, codes, key, moment| {
+            if record.disabled {
+                return Err(shut());
+            }
             if record.enrolled || elsewhere.somebodys {
                 return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
             }
@@ -130,6 +131,11 @@ impl Service {
         let until = moment.now.saturating_add(valid_for.as_secs());
         Ok(TimedCodeReply { user: call.user.as_str().to_owned(), code, until })
     }
+}
+
+/// Why no code is given that could not be used.
+fn shut() -> Error {
+    Error::bad("user", "the account is disabled, and nothing opens it: 'totpctl enable --all' does first")
 }
 
 /// New recovery codes for a user who has none, if the settings give any.

@@ -12,6 +12,7 @@ use crate::codes::Finding;
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::exemption::Told;
+use crate::first_login::{FirstDevice, has_ticket, with_pending};
 use crate::judging::Outcome;
 use crate::policy::{self, Circumstances};
 use crate::record::{Damaged, Record};
@@ -40,8 +41,15 @@ impl Service {
             call.named.is_unknown() || elsewhere.somebodys || record.as_ref().is_some_and(Record::is_somebodys);
         let usable =
             |record: &Record| record.has_usable(now.moment.now, now.service) && !is_anothers(record, call, &settings);
+        let first = !enrolled && self.enrols(call, about.into(), &settings);
+        let has_ticket = first && record.as_ref().is_some_and(|record| has_ticket(record, &now.moment));
+        let record = record.map(|record| if first { with_pending(&record, now.moment.now) } else { record });
         let judged_by = record.filter(usable).or_else(|| self.decoy_of(call.user, &settings));
-        let ask = if demand == Demand::Code { policy::ask(judged_by.as_ref(), &now) } else { Ask::Nothing };
+        let ask = match demand {
+            Demand::Code if has_ticket => Ask::Ticket,
+            Demand::Code => policy::ask(judged_by.as_ref(), &now),
+            Demand::Nothing(_) | Demand::Refusal => Ask::Nothing,
+        };
         let digits = judged_by.map(|record| record.lengths_of_codes(now.moment.now, now.service)).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
     }
@@ -74,8 +82,12 @@ impl Service {
         let outcome = self.judge_in_conversation(call, attempt, answer.as_ref(), &settings, &now)?;
         self.keep_account(call, attempt, &outcome, &now, &settings.limits);
         let told = if call.caller.role == Role::Verifier { outcome.plain } else { outcome.judged.verdict };
-        let Outcome { judged, reason, ask, missed, emptied, is_verdict, .. } = outcome;
+        let Outcome { judged, reason, ask, missed, emptied, is_verdict, first_device, .. } = outcome;
         let device = judged.device.map(|device| device.to_string());
+        self.log_first_device(call, first_device.as_ref(), device.as_deref());
+        if let Some(FirstDevice::Made(enrolment)) = first_device {
+            return Ok(VerifyReply { enrolment: Some(enrolment), ..VerifyReply::bare(told, ask) });
+        }
         if is_verdict && self.is_only_observed(call, judged.verdict, &settings) {
             let reply = self.observed(call, attempt, judged.verdict, reason);
             self.measure_skew(call, missed, answer, &settings, now.moment.now);
@@ -117,7 +129,8 @@ impl Service {
     ) -> Result<Outcome, Error> {
         let conversation = conversation(call, attempt);
         let typos = self.typos.take(&conversation);
-        let outcome = match self.judge_durably(call, answer, typos.refund(), settings, now) {
+        let enrols = self.enrols(call, attempt.into(), settings);
+        let mut outcome = match self.judge_durably(call, answer, typos.refund(), enrols, settings, now) {
             Ok(outcome) => outcome,
             Err(failure @ (Failure::Unavailable | Failure::CannotWrite(_))) => {
                 let reason = if matches!(failure, Failure::Unavailable) { "store" } else { "record_not_written" };
@@ -133,6 +146,9 @@ impl Service {
             Err(Failure::Damaged(damaged)) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
         };
         if outcome.judged.verdict != Verdict::Accepted {
+            if enrols && self.holds_ticket(call, settings, now) {
+                outcome.ask = Ask::Ticket;
+            }
             self.typos.keep(conversation, typos.and(outcome.judged.charged));
         }
         Ok(outcome)

@@ -130,7 +130,7 @@ impl Year {
         for _ in 0..series {
             let typed = match self.asked(from, now) {
                 Ask::ThreeCodes => [self.guessed(), self.guessed(), self.guessed()].concat(),
-                Ask::OneCode | Ask::TwoCodes | Ask::Nothing => [self.guessed(), self.guessed()].concat(),
+                Ask::OneCode | Ask::TwoCodes | Ask::Ticket | Ask::Nothing => [self.guessed(), self.guessed()].concat(),
             };
             assert_ne!(self.attempt(from, now, &typed, Units::default()).0, Verdict::Accepted);
         }
@@ -147,7 +147,7 @@ impl Year {
         }
         let asked = self.asked(HOME, now);
         let codes = match asked {
-            Ask::Nothing => 0,
+            Ask::Ticket | Ask::Nothing => 0,
             Ask::OneCode => 1,
             Ask::TwoCodes => 2,
             Ask::ThreeCodes => 3,

@@ -17,6 +17,7 @@ use crate::daemon::{Daemon, Setup};
 use crate::lines::{Lines, PATIENCE};
 use crate::program::{self, with_input};
 use crate::stack::module;
+use crate::terminal::Terminal;
 use crate::world;
 
 /// The machine for one test: nobody else changes its service files or runs the daemon at its usual place meanwhile.
@@ -166,6 +167,14 @@ impl Sshd {
                 Err(e) => panic!("nobody was asked: {e}\n{}", self.log.text()),
             }
         }
+    }
+
+    /// Logs in with the real client on a terminal, where it asks the person itself.
+    #[must_use]
+    pub fn on_terminal(&self, client: &Client<'_>) -> Terminal {
+        let mut ssh = self.ssh(client, Path::new("/nonexistent"));
+        ssh.env("SSH_ASKPASS_REQUIRE", "never").env("LC_ALL", "C.UTF-8");
+        Terminal::start(&ssh, 100)
     }
 
     /// Waits until no process of it is left that serves a connection.

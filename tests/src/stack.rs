@@ -106,6 +106,11 @@ impl Attempt<'_> {
 
     /// Plays it.
     pub fn run(self, mut answer: impl FnMut(&Message<'_>) -> Reply) -> Login {
+        self.run_reading(|message, _| answer(message))
+    }
+
+    /// Plays it. `answer` sees the prompts, and everything that was said before them.
+    pub fn run_reading(self, mut answer: impl FnMut(&Message<'_>, &[(Style, String)]) -> Reply) -> Login {
         let application = Application {
             service: &self.stack.service,
             user: self.user,
@@ -118,7 +123,7 @@ impl Attempt<'_> {
         let mut said = Vec::new();
         let code = transact(&application, &mut |message| {
             said.push((message.style, message.text.to_owned()));
-            if message.is_prompt() { answer(message) } else { Reply::Null }
+            if message.is_prompt() { answer(message, &said) } else { Reply::Null }
         });
         Login { code, said }
     }

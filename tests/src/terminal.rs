@@ -62,6 +62,12 @@ impl Terminal {
         assert!(!wait.timed_out(), "no {text:?} on the terminal; there is:\n{}", *shown);
     }
 
+    /// What is shown so far.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        self.shown.text.lock().unwrap_or_else(PoisonError::into_inner).replace('\r', "")
+    }
+
     /// Types.
     pub fn type_keys(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("keys");

@@ -34,6 +34,7 @@ pub(super) struct RawSettings {
     pub(super) recovery: RawRecovery,
     pub(super) audit: RawAudit,
     pub(super) exemptions: RawExemptions,
+    pub(super) enroll_at_login: bool,
 }
 
 impl RawSettings {
@@ -52,6 +53,7 @@ impl RawSettings {
             recovery: file.recovery.unwrap_or_default(),
             audit: file.audit.unwrap_or_default(),
             exemptions,
+            enroll_at_login: file.enroll_at_login.unwrap_or(false),
         })
     }
 }
@@ -110,6 +112,8 @@ struct RawFile {
     #[serde(rename = "unknown-users", alias = "unknown_users", deserialize_with = "given")]
     unknown_users: Option<UnknownUsers>,
     grace: Option<RawGrace>,
+    #[serde(rename = "enroll-at-login", alias = "enroll_at_login", deserialize_with = "given")]
+    enroll_at_login: Option<bool>,
 }
 
 impl RawFile {
@@ -159,7 +163,7 @@ impl RawProvisiond {
 }
 
 /// How those of [`RawFile`] may be called.
-pub(super) const SECTIONS: [&str; 14] = [
+pub(super) const SECTIONS: [&str; 16] = [
     "totp",
     "AUTHC_CONFIG",
     "context",
@@ -174,4 +178,6 @@ pub(super) const SECTIONS: [&str; 14] = [
     "unknown-users",
     "unknown_users",
     "grace",
+    "enroll-at-login",
+    "enroll_at_login",
 ];

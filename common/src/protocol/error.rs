@@ -171,7 +171,7 @@ fn proof_required(ask: Ask) -> String {
         )
     };
     match ask {
-        Ask::OneCode | Ask::Nothing => {
+        Ask::OneCode | Ask::Ticket | Ask::Nothing => {
             "a current, unused code of an active device is needed, or a recovery code, or for the \
                                         first device a ticket: type the next one, or ask an administrator"
                 .to_owned()

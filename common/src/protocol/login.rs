@@ -29,6 +29,8 @@ pub struct LoginOptions {
     pub grace_period: Option<u32>,
     /// True: nothing is learned of the device's clock.
     pub noskewadj: Option<bool>,
+    /// True: who was never enrolled and has a ticket enrols at the prompt.
+    pub enroll: Option<bool>,
 }
 
 /// Reply to [`Challenge`].
@@ -54,6 +56,8 @@ pub enum Ask {
     TwoCodes,
     /// The current code and the two after it.
     ThreeCodes,
+    /// The ticket for a first device.
+    Ticket,
     /// No code. The attempt is made all the same, without any.
     Nothing,
 }
@@ -95,13 +99,35 @@ pub struct VerifyReply {
     pub would: Option<Verdict>,
     /// After a recovery code was used: how many are left; told to root only.
     pub recovery_codes_left: Option<usize>,
+    /// After a ticket, with `not_enrolled`: the first device, whose first code is asked for now; told to root only.
+    pub enrolment: Option<Enrolment>,
+}
+
+/// A device that was made at the prompt of a login: what its owner has to see, this one time.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Enrolment {
+    /// The device's name.
+    pub device: String,
+    /// The key in base32, in groups joined by hyphens.
+    pub key: SecretText,
+    /// Lines of a QR code that holds the key as an `otpauth://` URI, in half blocks for light text on a dark background.
+    pub qr: Vec<SecretText>,
 }
 
 impl VerifyReply {
     /// A verdict, and nothing more to say.
     #[must_use]
     pub fn bare(verdict: Verdict, ask: Ask) -> Self {
-        Self { verdict, ask, retry_after: None, device: None, rule: None, would: None, recovery_codes_left: None }
+        Self {
+            verdict,
+            ask,
+            retry_after: None,
+            device: None,
+            rule: None,
+            would: None,
+            recovery_codes_left: None,
+            enrolment: None,
+        }
     }
 }
 

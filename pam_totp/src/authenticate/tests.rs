@@ -1,5 +1,7 @@
 //! The flow with a code of its own prompt.
 
+use common::protocol::Enrolment;
+
 use super::transcript::*;
 use super::*;
 
@@ -261,4 +263,43 @@ fn whoever_is_let_in_by_one_of_the_last_recovery_codes_is_told_to_get_new_ones()
         lines.extend(told.map(Told));
         assert_eq!(play(&Options::default(), [begins_as_usual(), lines]), PamError::SUCCESS, "{left:?}");
     }
+}
+
+const SHOWN: &str = "Scan this with your authenticator app:\n##\n# \nOr type this key into it: GEZD-GNBV\nThen type the code that it shows.";
+const TICKET: &str = "Enrolment ticket: ";
+
+fn made() -> Result<VerifyReply, ClientError> {
+    let qr = ["##", "# "].map(|line| SecretText::new(line.to_owned())).into();
+    let enrolment = Enrolment { device: "default".into(), key: SecretText::new("GEZD-GNBV".into()), qr };
+    Ok(VerifyReply { enrolment: Some(enrolment), ..VerifyReply::bare(Verdict::NotEnrolled, Ask::OneCode) })
+}
+
+#[test]
+fn a_ticket_shows_a_device_and_its_first_code_lets_in_with_the_only_try() {
+    for user_unknown in [false, true] {
+        let options = Options { enroll: true, user_unknown, ..retrying(1) };
+        let ticket = [begins(Ask::Ticket, Some(false)), asks(TICKET, "aaaa-bbbb"), vec![Judged("aaaa-bbbb", made())]];
+        let told = vec![Told("Your device is enrolled. Get recovery codes with 'totpctl recovery-codes'.")];
+        let first = [vec![Told(SHOWN)], round(PROMPT, "123456", Verdict::Accepted), told];
+        assert_eq!(play(&options, ticket.into_iter().chain(first)), PamError::SUCCESS);
+    }
+}
+
+#[test]
+fn a_ticket_alone_lets_nobody_in() {
+    let options = Options { enroll: true, ..retrying(1) };
+    let ticket = || [begins(Ask::Ticket, Some(false)), asks(TICKET, "aaaa-bbbb"), vec![Judged("aaaa-bbbb", made())]];
+    let wrong = [vec![Told(SHOWN)], round(PROMPT, "123456", Verdict::Rejected), last_word(Verdict::Rejected)];
+    assert_eq!(play(&options, ticket().into_iter().chain(wrong)), PamError::AUTH_ERR);
+    let gone = [vec![Told(SHOWN)], vec![Asked(PROMPT, None)]];
+    assert_eq!(play(&options, ticket().into_iter().chain(gone)), PamError::CONV_ERR);
+}
+
+#[test]
+fn a_wrong_ticket_is_asked_for_again_and_a_password_is_not_taken_for_one() {
+    let options = Options { enroll: true, try_first_pass: true, ..retrying(2) };
+    let wrong = || [asks(TICKET, "aaaa-bbbb"), vec![Judged("aaaa-bbbb", reply(Verdict::NotEnrolled, Ask::Ticket))]];
+    let told = || vec![vec![Told("That was not accepted.")]];
+    let lines = [vec![begins(Ask::Ticket, Some(false))], wrong().into(), told(), wrong().into(), told()];
+    assert_eq!(play(&options, lines.into_iter().flatten()), PamError::MAXTRIES);
 }

@@ -129,6 +129,23 @@ fn it_is_said_when_few_recovery_codes_are_left() {
 }
 
 #[test]
+fn a_new_device_is_shown_as_picture_and_key_or_as_key_alone() {
+    let shown = |qr| Enrolment { device: "phone".into(), key: SecretText::new("GEZD-GNBV".into()), qr };
+    let line = || SecretText::new("█▀".into());
+    let told = enrolment(&shown(vec![line(), line()]), &Options::default());
+    assert_eq!(
+        told.expose(),
+        "Scan this with your authenticator app:\n█▀\n█▀\nOr type this key into it: GEZD-GNBV\nThen type the code that it shows."
+    );
+    let told = enrolment(&shown(Vec::new()), &Options::default());
+    assert!(
+        told.expose().starts_with("\nOr type this key") || told.expose().starts_with("Type this key"),
+        "{}",
+        told.expose()
+    );
+}
+
+#[test]
 fn in_german_everything_is_german() {
     let german = |forward_pass| Options { lang: Language::German, forward_pass, ..Options::default() };
     let (german, joined) = (german(false), german(true));
@@ -144,7 +161,10 @@ fn in_german_everything_is_german() {
             }
         }
     }
-    said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
+    said.extend([unavailable(&german), password_prompt(&german), enrolled(&german)].map(str::to_owned));
+    said.push(prompt(Ask::Ticket, &german).to_owned());
+    let shown = |qr| Enrolment { device: "phone".into(), key: SecretText::new("GEZD".into()), qr };
+    said.push(enrolment(&shown(Vec::new()), &german).expose().to_owned());
     said.extend((0..=3).filter_map(|left| recovery_codes_left(left, &german)));
     for sentence in said {
         assert!(!sentence.contains(" code ") && !sentence.contains(" one"), "{sentence}");

@@ -55,6 +55,7 @@ fn every_option_is_taken() {
         grace_period: Some(2_592_000),
         noskewadj: true,
         no_increment_hotp: true,
+        enroll: false,
         echo_verification_code: true,
         quiet: true,
         debug: true,
@@ -72,6 +73,17 @@ fn what_asks_cannot_stand_beside_what_never_does() {
             assert!(said.contains(&format!("'use_first_pass' cannot stand beside '{other}'")), "{said}");
         }
     }
+}
+
+#[test]
+fn who_enrols_at_the_prompt_has_one_of_their_own() {
+    for other in ["nullok", "use_first_pass", "forward_pass", "quiet"] {
+        for pair in [["enroll", other], [other, "enroll"]] {
+            let said = parse(&pair).unwrap_err();
+            assert!(said.contains(&format!("'enroll' cannot stand beside '{other}'")), "{said}");
+        }
+    }
+    assert!(parse(&["enroll", "try_first_pass", "user_unknown", "retry=1"]).unwrap().enroll);
 }
 
 #[test]
@@ -225,6 +237,7 @@ fn the_manual_page_has_every_name() {
         "grace_period",
         "noskewadj",
         "no_increment_hotp",
+        "enroll",
     ] {
         assert!(named.contains(&name), "{name} is not in the manual page");
         assert!(known(name), "{name}");

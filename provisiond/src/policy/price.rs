@@ -29,7 +29,7 @@ pub(super) fn codes_needed(record: &Record, answer: &Answer, now: &Circumstances
     match (answer.is_several(), series(record, now)) {
         (false, _) => 1,
         (true, Ask::ThreeCodes) => 3,
-        (true, Ask::OneCode | Ask::TwoCodes | Ask::Nothing) => 2,
+        (true, Ask::OneCode | Ask::TwoCodes | Ask::Ticket | Ask::Nothing) => 2,
     }
 }
 

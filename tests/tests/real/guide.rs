@@ -4,10 +4,13 @@ use std::path::Path;
 
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
 use tests::program;
 use tests::sshd::{Client, Sshd, System, as_user};
 use tests::stack::{Stack, module};
 use tests::world;
+
+use crate::first_login::{key_in, ticket};
 
 const GUIDE: &str = include_str!("../../../docs/administrators-guide.md");
 const PASSWORD: &str = "correct horse";
@@ -130,6 +133,27 @@ fn sudo_after_ssh_without_a_second_code() {
     assert_eq!(sudo(), Some(0));
     assert!(scene.system.daemon.totpctl(&["revoke-grace", "alice"], "").status.success());
     assert_eq!(sudo(), Some(1), "it was taken back");
+}
+
+#[test]
+fn enrolling_at_the_first_login() {
+    let _place = world::enter();
+    let scene = Scene::of("Enrolling at the first login");
+    let ticket = ticket(&scene.system.daemon, "alice");
+    let mut terminal = scene.sshd.on_terminal(&Client { user: "alice", ..Client::default() });
+    for (prompt, typed) in [("Password: ", PASSWORD), ("Enrolment ticket: ", &ticket)] {
+        terminal.wait_for(prompt);
+        terminal.type_keys(&format!("{typed}\r"));
+    }
+    terminal.wait_for("Verification code: ");
+    let code = Authenticator::new(&key_in(&terminal.shown())).code();
+    terminal.type_keys(&format!("{code}\r"));
+    let (status, page) = terminal.end();
+    assert!(status.success() && page.trim_end().ends_with("alice"), "{page}");
+    assert!(page.contains('▀'), "{page}");
+    assert!(!scene.with_password("alice", &code).0, "the code is used");
+    let bob = scene.with_password("bob", "123456");
+    assert_eq!(bob, asked(false, &["Password: ", "Verification code: "]), "he has no ticket");
 }
 
 #[test]

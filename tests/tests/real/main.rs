@@ -19,6 +19,7 @@ mod crowds;
 mod events;
 mod exemptions;
 mod faults;
+mod first_login;
 mod grace;
 mod guessing;
 mod guide;

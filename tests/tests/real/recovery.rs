@@ -289,6 +289,8 @@ fn a_ticket_is_the_proof_for_the_first_device_and_for_nothing_else() {
     let confirmed: Value = serde_json::from_slice(&confirmed.stdout).expect("a verdict");
     assert_eq!(texts(&confirmed["recovery_codes"]).len(), 10);
     assert_eq!(refusal(daemon.call("Ticket", &json!({ "user": "alice" }))), "BadParameter", "she was enrolled now");
+    daemon.totpctl_json(&["disable", "bob", "--all"], "");
+    assert_eq!(refusal(daemon.call("Ticket", &json!({ "user": "bob" }))), "BadParameter", "nothing opens his account");
     daemon.log.wait_for(&["event=ticket_used ", " user=alice ", " for=enroll "]);
 }
 

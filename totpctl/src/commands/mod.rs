@@ -128,7 +128,9 @@ fn exit_of(verdict: Verdict) -> Exit {
 
 fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
-        Ask::OneCode | Ask::Nothing => "This needs a code of an active device, a recovery code, or a ticket: ",
+        Ask::OneCode | Ask::Ticket | Ask::Nothing => {
+            "This needs a code of an active device, a recovery code, or a ticket: "
+        }
         Ask::TwoCodes => "This needs two codes in a row of an active device, on one line, or a recovery code: ",
         Ask::ThreeCodes => "This needs three codes in a row of an active device, on one line, or a recovery code: ",
     }

@@ -17,7 +17,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
     // Nothing is held open while the person waits for a second code: the conversation joins the two calls.
     let codes = match asked.ask {
         Ask::Nothing => Vec::new(),
-        Ask::OneCode => vec![context.code(ONE_CODE)?],
+        Ask::OneCode | Ask::Ticket => vec![context.code(ONE_CODE)?],
         Ask::TwoCodes => vec![context.code(TWO_CODES)?],
         Ask::ThreeCodes => vec![context.code(THREE_CODES)?],
     };
