@@ -138,18 +138,17 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// As many tries as the options allow.
     fn ask_and_try(&mut self, mut ask: Ask, terms: &Terms) -> Result<Verdict, Stop> {
-        let (mut rounds, mut enrolled) = (self.options.retry, false);
+        let mut rounds = self.options.retry;
         loop {
             let typed = self.ask(ask)?;
             let reply = self.try_typed(typed, ask, terms)?;
             // A ticket is no try: what it brings is still to be tried.
-            if let Some(enrolment) = &reply.enrolment {
+            if let (true, Verdict::NotEnrolled, Some(enrolment)) =
+                (self.options.enroll, reply.verdict, &reply.enrolment)
+            {
                 self.application.tell(messages::enrolment(enrolment, self.options).expose());
-                (enrolled, ask) = (true, reply.ask);
+                ask = reply.ask;
                 continue;
-            }
-            if enrolled && reply.verdict == Verdict::Accepted {
-                self.application.tell(messages::enrolled(self.options));
             }
             rounds = rounds.saturating_sub(1);
             if rounds == 0 || self.is_final(reply.verdict) {
@@ -220,8 +219,12 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         // Only now: whose code is wrong does not get as far as guessing passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
-            let few = reply.recovery_codes_left.and_then(|left| messages::recovery_codes_left(left, self.options));
-            few.iter().for_each(|sentence| self.application.tell(sentence));
+            let left = reply.recovery_codes_left;
+            let word = match reply.enrolled {
+                Some(true) => Some(messages::enrolled(left.is_some(), self.options)),
+                _ => left.and_then(|left| messages::recovery_codes_left(left, self.options)),
+            };
+            word.iter().for_each(|sentence| self.application.tell(sentence));
         }
         Ok(reply)
     }

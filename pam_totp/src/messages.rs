@@ -58,25 +58,27 @@ pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
     }
 }
 
-/// What a ticket has brought: the key, as a QR code and as text. The next prompt asks for its first code.
+/// What a ticket has brought: the key, as a QR code if there is one, and as text. The next prompt asks for its first code.
 #[must_use]
 pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
     let words = words(options.lang);
-    let lines = enrolment.qr.iter().flat_map(|line| ["\n", line.expose()]);
-    let parts = || {
-        let picture = if enrolment.qr.is_empty() { "" } else { words.scan };
-        [picture].into_iter().chain(lines.clone()).chain([words.or_type, enrolment.key.expose(), words.first_code])
+    let (before, or_type) = match enrolment.qr.is_empty() {
+        true => ("", words.type_key),
+        false => (words.scan, words.or_type_key),
     };
+    let lines = enrolment.qr.iter().flat_map(|line| ["\n", line.expose()]);
+    let parts = [before].into_iter().chain(lines).chain([or_type, enrolment.key.expose(), words.first_code]);
     // A text that grew would leave a copy of the key behind.
-    let mut text = String::with_capacity(parts().fold(0, |room, part| room.saturating_add(part.len())));
-    text.extend(parts());
+    let mut text = String::with_capacity(parts.clone().fold(0, |room, part| room.saturating_add(part.len())));
+    text.extend(parts);
     SecretText::new(text)
 }
 
 /// What is said when the first code of a new device has let in.
 #[must_use]
-pub fn enrolled(options: &Options) -> &'static str {
-    words(options.lang).enrolled
+pub fn enrolled(recovery_codes: bool, options: &Options) -> String {
+    let words = words(options.lang);
+    if recovery_codes { format!("{} {}", words.enrolled, words.get_recovery_codes) } else { words.enrolled.to_owned() }
 }
 
 /// The last word when nothing can be judged.

@@ -104,17 +104,20 @@ pub(crate) fn attempt_line(
     device: Option<&str>,
     reason: Option<&str>,
 ) -> Line {
-    let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
-    let line = call
-        .line("verify")
-        .with("service", &attempt.service)
-        .with_some("source", rhost.filter(|rhost| !rhost.is_empty()))
-        .with_some("tty", tty.filter(|tty| !tty.is_empty()))
+    let line = with_origin(call.line("verify"), call, attempt)
         .with("verdict", verdict)
         .with_some("device", device)
         .with_some("reason", reason);
     let as_it_should_be = [Verdict::Accepted, Verdict::Exempt].map(Verdict::word).contains(&verdict);
     if as_it_should_be { line } else { line.warning() }
+}
+
+/// The line with the service of an attempt, and where it comes from.
+pub(crate) fn with_origin(line: Line, call: &Call<'_>, attempt: &Verify) -> Line {
+    let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
+    line.with("service", &attempt.service)
+        .with_some("source", rhost.filter(|rhost| !rhost.is_empty()))
+        .with_some("tty", tty.filter(|tty| !tty.is_empty()))
 }
 
 /// A line about who was refused before anything was looked at.

@@ -96,7 +96,7 @@ pub(crate) fn random_key(bytes: usize) -> Result<Key, Error> {
 }
 
 /// The name of a device to come, the wished one or the next free one, with room for it in the record. A pending device of
-/// that name gives way: nobody's login hangs on it.
+/// that name gives way: who enrols twice starts again.
 pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u64) -> Result<DeviceName, Error> {
     record.expire(now);
     let full = || Error::bad("device", format!("a user has at most {MAX_DEVICES} devices: revoke one first"));

@@ -60,7 +60,7 @@ impl<'a> Told<'a> {
     }
 
     /// Whether the service file wants people to enrol at the prompt.
-    pub(crate) fn enrols(self, caller: &Caller) -> bool {
+    pub(crate) fn wants_enrolment(self, caller: &Caller) -> bool {
         self.believed(caller).options.is_some_and(|options| options.enroll == Some(true))
     }
 }

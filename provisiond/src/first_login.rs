@@ -5,15 +5,18 @@
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::protocol::{Ask, Enroll, Enrolment, Error, Verdict};
+use common::device::DeviceName;
+use common::protocol::{Ask, Enroll, Enrolment, Error, Verdict, Verify};
 use common::spare::SpareCode;
 
+use crate::aftermath::with_origin;
 use crate::bound::bind;
-use crate::codes::{Codes, Purpose};
+use crate::clock::mark::Doubted;
+use crate::codes::{Finding, Purpose};
 use crate::exemption::Told;
-use crate::judging::Outcome;
+use crate::judging::{Case, Outcome};
 use crate::new_device::NewDevice;
-use crate::policy::{Circumstances, Judged};
+use crate::policy::{self, Circumstances, Judged};
 use crate::record::{Record, State};
 use crate::records::Decision;
 use crate::service::{Call, Service};
@@ -26,45 +29,42 @@ pub(crate) enum FirstDevice {
     /// It was made, and is shown to its owner.
     Made(Enrolment),
     /// Its first code has opened the login.
-    Confirmed,
+    Confirmed(DeviceName),
 }
 
 impl Service {
     /// Whether people enrol at the prompt of this login, and this may be somebody who never did.
     pub(crate) fn enrols(&self, call: &Call<'_>, told: Told<'_>, settings: &Settings) -> bool {
-        let wanted = settings.enroll_at_login && told.enrols(call.caller);
-        wanted && !call.named.is_unknown() && !self.elsewhere(call, None, settings).somebodys
+        wanted(call, told, settings) && !call.named.is_unknown() && !self.elsewhere(call, None, settings).somebodys
     }
 
-    /// Whether there still is a ticket to ask for.
-    pub(crate) fn holds_ticket(&self, call: &Call<'_>, settings: &Settings, now: &Circumstances<'_>) -> bool {
-        let record = self.records.look(call.user, &settings.secrets);
-        record.is_ok_and(|record| record.is_some_and(|record| has_ticket(&record, &now.moment)))
-    }
-
-    /// Logs what an enrolment by other ways would.
-    pub(crate) fn log_first_device(&self, call: &Call<'_>, first: Option<&FirstDevice>, device: Option<&str>) {
-        match (first, device) {
-            (Some(FirstDevice::Made(enrolment)), _) => {
-                self.log(call, call.line("enroll").with("device", &enrolment.device).with("state", "pending"));
+    /// Logs what an enrolment by other ways would, and where it came from.
+    pub(crate) fn log_first_device(&self, call: &Call<'_>, attempt: &Verify, first: &FirstDevice) {
+        let line = match first {
+            FirstDevice::Made(enrolment) => {
+                call.line("enroll").with("device", &enrolment.device).with("state", "pending")
             }
-            (Some(FirstDevice::Confirmed), Some(device)) => {
-                self.log(call, call.line("confirm").with("device", device).with("verdict", Verdict::Accepted.word()));
+            FirstDevice::Confirmed(device) => {
+                call.line("confirm").with("device", device).with("verdict", Verdict::Accepted.word())
             }
-            _ => {}
-        }
+        };
+        self.log(call, with_origin(line, call, attempt));
     }
 }
 
-/// Whether the record is that of somebody who may enrol a first device.
-pub(crate) fn awaits_first_device(record: &Record) -> bool {
-    !record.is_somebodys()
+/// Whether the settings and the service file want people to enrol at the prompt.
+pub(crate) fn wanted(call: &Call<'_>, told: Told<'_>, settings: &Settings) -> bool {
+    settings.enroll_at_login && told.wants_enrolment(call.caller)
 }
 
-/// Whether there is a ticket to ask for.
-pub(crate) fn has_ticket(record: &Record, moment: &Moment) -> bool {
-    awaits_first_device(record)
-        && record.codes.as_ref().is_some_and(|codes: &Codes| codes.ticket_until(moment).is_some())
+/// What somebody who was never enrolled is asked for. `None`: there is neither a ticket nor a pending device to ask for.
+pub(crate) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
+    if record.is_somebodys() {
+        return None;
+    }
+    let ticket = record.codes.as_ref().and_then(|codes| codes.ticket_until(&now.moment));
+    let pending = || Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now));
+    ticket.map(|_| Ask::Ticket).or_else(|| pending().map(|record| policy::ask(Some(&record), now)))
 }
 
 /// The record as if its pending devices were active.
@@ -80,47 +80,44 @@ pub(crate) fn with_pending(record: &Record, now: u64) -> Record {
 
 /// Judges an attempt by the record of somebody who was never enrolled. `None`: there is neither a ticket nor a pending device
 /// to judge it by.
-pub(crate) fn judge(
-    record: &Record,
-    call: &Call<'_>,
-    answer: Option<&Answer>,
-    refund: Units,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Option<Decision<Outcome>> {
-    match answer.and_then(Answer::spare) {
-        Some(code) => by_ticket(record, call, code, settings, now),
-        None => by_first_code(record, call, answer, refund, settings, now),
+pub(crate) fn judge(record: &Record, call: &Call<'_>, case: &Case<'_>) -> Option<Decision<Outcome>> {
+    if record.is_somebodys() {
+        return None;
+    }
+    match case.answer.and_then(Answer::spare) {
+        Some(code) => by_ticket(record, call, code, case),
+        None => by_first_code(record, call, case),
     }
 }
 
 /// The ticket is used up by the device that it brings, in the same commit.
-fn by_ticket(
-    record: &Record,
-    call: &Call<'_>,
-    code: &SpareCode,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Option<Decision<Outcome>> {
+fn by_ticket(record: &Record, call: &Call<'_>, code: &SpareCode, case: &Case<'_>) -> Option<Decision<Outcome>> {
+    let &Case { settings, now, .. } = case;
     // Nobody is let in by it, so that it makes no source a known one.
     let nowhere = Circumstances { source: Source::Untold, ..*now };
-    let tried = (code, Purpose::FirstDevice);
-    let (judged, _) = spare::judge(record, call.user, tried, Units::default(), settings, &nowhere);
-    let refused =
-        |reason| Decision { next: None, outcome: Outcome::without_record(Verdict::NotEnrolled, Some(reason)) };
-    let (Verdict::Accepted, Some(mut next)) = (judged.verdict, judged.next) else {
-        return judged.finding.and_then(spare::reason).map(refused);
+    let case = &Case { refund: Units::default(), now: &nowhere, ..*case };
+    let (judged, reason) = spare::judge(record, (code, Purpose::FirstDevice), case);
+    let refused = |verdict, reason| Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
+    let Judged { verdict, finding, next, .. } = judged;
+    let Some(mut next) = next.filter(|_| verdict == Verdict::Accepted) else {
+        return match (verdict, finding) {
+            (Verdict::Refused, Some(Finding::Doubtful)) => Some(refused(verdict, Some("ticket_before_roll_back"))),
+            (Verdict::Refused, _) => Some(refused(verdict, reason)),
+            (_, Some(Finding::Expired)) => Some(refused(Verdict::NotEnrolled, Some("ticket_expired"))),
+            _ => None,
+        };
     };
     let Ok(enrolment) = new_device(&mut next, call, settings, &now.moment) else {
-        return Some(refused("device_not_made"));
+        return Some(refused(Verdict::Refused, Some("device_not_made")));
     };
-    let judged = Judged { finding: judged.finding, ..Judged::unlooked(Verdict::NotEnrolled) };
-    let bare = Outcome::without_record(Verdict::NotEnrolled, None);
-    let first_device = Some(FirstDevice::Made(enrolment));
-    Some(Decision {
-        next: Some(next),
-        outcome: Outcome { judged, wrong: None, ask: Ask::OneCode, first_device, ..bare },
-    })
+    let outcome = Outcome {
+        judged: Judged { finding, ..Judged::unlooked(Verdict::NotEnrolled) },
+        wrong: None,
+        ask: policy::ask(Some(&with_pending(&next, now.moment.now)), now),
+        first_device: Some(FirstDevice::Made(enrolment)),
+        ..Outcome::without_record(Verdict::NotEnrolled, None)
+    };
+    Some(Decision { next: Some(next), outcome })
 }
 
 fn new_device(record: &mut Record, call: &Call<'_>, settings: &Settings, moment: &Moment) -> Result<Enrolment, Error> {
@@ -130,25 +127,18 @@ fn new_device(record: &mut Record, call: &Call<'_>, settings: &Settings, moment:
 }
 
 /// A code of a pending device is judged like that of an active one, and makes it active if it is right.
-fn by_first_code(
-    record: &Record,
-    call: &Call<'_>,
-    answer: Option<&Answer>,
-    refund: Units,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Option<Decision<Outcome>> {
-    let candidate = with_pending(record, now.moment.now);
-    if !candidate.has_usable(now.moment.now, now.service) {
-        return None;
-    }
-    let Decision { next, outcome } = Outcome::of(&candidate, call.user, answer, refund, settings, now);
-    let confirmed = outcome.judged.device.as_ref().filter(|_| outcome.judged.verdict == Verdict::Accepted);
+fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>) -> Option<Decision<Outcome>> {
+    // It has opened nothing that a clock which was set could make open again.
+    let doubt = case.now.moment.doubt.filter(|doubt| doubt.of == Doubted::Store);
+    let now = &Circumstances { moment: Moment { doubt, ..case.now.moment }, ..*case.now };
+    let candidate = Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now))?;
+    let Decision { next, outcome } = Outcome::of(&candidate, &Case { now, ..*case });
+    let confirmed = outcome.judged.device.clone().filter(|_| outcome.judged.verdict == Verdict::Accepted);
     let next = next.map(|mut next| {
-        for device in &mut next.devices {
-            let before = record.devices.iter().find(|before| before.name == device.name).map(|before| before.state);
-            if device.state == State::Active && confirmed != Some(&device.name) {
-                device.state = before.unwrap_or(device.state);
+        for (device, before) in next.devices.iter_mut().zip(&record.devices) {
+            // One that nobody has ever shown to have is not disabled, either.
+            if confirmed.as_ref() != Some(&device.name) {
+                device.state = before.state;
             }
         }
         if confirmed.is_some() {
@@ -157,6 +147,12 @@ fn by_first_code(
         }
         next
     });
-    let first_device = confirmed.is_some().then_some(FirstDevice::Confirmed);
-    Some(Decision { next, outcome: Outcome { first_device, ..outcome } })
+    let judged = Judged { disabled: Vec::new(), ..outcome.judged };
+    let ask = next.as_ref().and_then(|next| ask(next, now)).unwrap_or(outcome.ask);
+    let first_device = confirmed.map(FirstDevice::Confirmed);
+    Some(Decision { next, outcome: Outcome { judged, ask, first_device, ..outcome } })
+}
+
+fn is_usable(record: &Record, now: &Circumstances<'_>) -> bool {
+    record.has_usable(now.moment.now, now.service)
 }

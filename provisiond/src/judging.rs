@@ -25,58 +25,63 @@ use crate::spare;
 use crate::spellings::OTHER_SPELLING;
 use crate::throttle::Units;
 
+/// An attempt as it is judged: whose it is, what was typed, and under which circumstances.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    /// The name of the record that judges.
+    pub(crate) user: &'a UserName,
+    /// `None`: nothing that could be a code.
+    pub(crate) answer: Option<&'a Answer>,
+    /// What comes back with a success.
+    pub(crate) refund: Units,
+    pub(crate) settings: &'a Settings,
+    pub(crate) now: &'a Circumstances<'a>,
+}
+
 impl Service {
     /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
     /// never a success. Where this login `enrols`, who was never enrolled has a ticket's or a pending device's word first.
-    pub(crate) fn judge_durably(
-        &self,
-        call: &Call<'_>,
-        answer: Option<&Answer>,
-        refund: Units,
-        enrols: bool,
-        settings: &Settings,
-        now: &Circumstances<'_>,
-    ) -> Result<Outcome, Failure> {
+    pub(crate) fn judge_durably(&self, call: &Call<'_>, case: &Case<'_>, enrols: bool) -> Result<Outcome, Failure> {
+        let &Case { settings, now, .. } = case;
         let access = call.access(settings);
         let usable = |record: &&Record| record.has_usable(now.moment.now, now.service);
-        let first = |record: Option<&Record>| {
-            let record = record.filter(|record| enrols && first_login::awaits_first_device(record))?;
-            first_login::judge(record, call, answer, refund, settings, now)
-        };
+        let first = |record: Option<&Record>| first_login::judge(record.filter(|_| enrols)?, call, case);
+        let first_ask = |record: Option<&Record>| first_login::ask(record.filter(|_| enrols)?, now);
         let by_record = self.records.change(access, |record| match record.filter(usable) {
             // Nothing of the record counts, spare codes neither.
             _ if record.is_some_and(|record| is_anothers(record, call, settings)) => {
-                Decision { next: None, outcome: Err(((Verdict::Refused, Some(UID_CHANGED)), None)) }
+                Decision { next: None, outcome: Err(((Verdict::Refused, Some(UID_CHANGED)), None, None)) }
             }
             Some(record) => {
-                let decision = Outcome::of(record, call.user, answer, refund, settings, now);
+                let decision = Outcome::of(record, case);
                 Decision { next: decision.next, outcome: Ok(decision.outcome) }
             }
             None => {
                 if let Some(Decision { next, outcome }) = first(record) {
                     return Decision { next, outcome: Ok(outcome) };
                 }
-                let Decision { next, outcome } = spare::judge_alone(record, call.user, answer, refund, settings, now);
+                let Decision { next, outcome } = spare::judge_alone(record, case);
                 let outcome = match outcome {
                     Some(judged) if judged.verdict == Verdict::Accepted => Ok(Outcome {
                         plain: judged.verdict,
                         judged,
                         ..Outcome::without_record(Verdict::Accepted, None)
                     }),
-                    refused => Err((nobody(record, call, now), refused)),
+                    refused => Err((nobody(record, call, now), refused, first_ask(record))),
                 };
                 Decision { next, outcome }
             }
         })?;
-        let (nobody, alone) = match by_record {
+        let (nobody, alone, first_ask) = match by_record {
             Ok(outcome) => return Ok(outcome),
             Err(refused) => refused,
         };
         let nobody = self.known_elsewhere(call, nobody, settings);
-        let outcome = self.judge_by_decoy(call, nobody, answer, alone.is_some(), settings, now)?;
+        let outcome = self.judge_by_decoy(call, nobody, case, alone.is_some())?;
         let finding = alone.and_then(|judged| judged.finding);
         let reason = finding.and_then(spare::reason).or(outcome.reason);
-        Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ..outcome })
+        let ask = first_ask.unwrap_or(outcome.ask);
+        Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ask, ..outcome })
     }
 
     /// Nobody is called not enrolled who was enrolled by another spelling: stacks let by who is not.
@@ -90,10 +95,8 @@ impl Service {
         &self,
         call: &Call<'_>,
         (verdict, reason): Nobody,
-        answer: Option<&Answer>,
+        &Case { answer, settings, now, .. }: &Case<'_>,
         wrong: bool,
-        settings: &Settings,
-        now: &Circumstances<'_>,
     ) -> Result<Outcome, Failure> {
         let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
             return Ok(Outcome::without_record(verdict, reason));
@@ -102,13 +105,15 @@ impl Service {
         // Behind a decoy that is disabled nobody would be judged any more.
         let policy = Policy { strict: false, ..*now.policy };
         let now = &Circumstances { policy: &policy, ..*now };
+        // What somebody else's typos cost is not theirs to get back.
+        let case = &Case { user: &name, answer, refund: Units::default(), settings, now };
         let by_decoy = self.records.change(access, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
             };
             let Decision { next, outcome } = match wrong {
-                true => Outcome::judged(&decoy, &name, (policy::spare::wrong(decoy.clone(), now), None), now),
-                false => Outcome::of(&decoy, &name, answer, Units::default(), settings, now),
+                true => Outcome::judged(&decoy, (policy::spare::wrong(decoy.clone(), now), None), case),
+                false => Outcome::of(&decoy, case),
             };
             Decision { next, outcome: outcome.of_nobody(verdict, reason) }
         });
@@ -177,23 +182,11 @@ impl Wrong {
 }
 
 impl Outcome {
-    pub(crate) fn of(
-        record: &Record,
-        user: &UserName,
-        answer: Option<&Answer>,
-        refund: Units,
-        settings: &Settings,
-        now: &Circumstances<'_>,
-    ) -> Decision<Self> {
-        Self::judged(record, user, judge(record, user, answer, refund, settings, now), now)
+    pub(crate) fn of(record: &Record, case: &Case<'_>) -> Decision<Self> {
+        Self::judged(record, judge(record, case), case)
     }
 
-    fn judged(
-        record: &Record,
-        user: &UserName,
-        (mut judged, reason): Reasoned,
-        now: &Circumstances<'_>,
-    ) -> Decision<Self> {
+    fn judged(record: &Record, (mut judged, reason): Reasoned, &Case { user, now, .. }: &Case<'_>) -> Decision<Self> {
         let next = judged.next.take();
         let ask = policy::ask(next.as_ref().or(Some(record)), now);
         let missed = match judged.verdict {
@@ -244,16 +237,10 @@ fn nobodys(verdict: Verdict) -> Verdict {
 /// An attempt, judged, with the reason for the log where the verdict alone does not say it.
 pub(crate) type Reasoned = (Judged, Option<&'static str>);
 
-pub(crate) fn judge(
-    record: &Record,
-    user: &UserName,
-    answer: Option<&Answer>,
-    refund: Units,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Reasoned {
+pub(crate) fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
+    let &Case { answer, refund, now, .. } = case;
     if let Some(code) = answer.and_then(Answer::spare) {
-        return spare::judge(record, user, (code, Purpose::Login), refund, settings, now);
+        return spare::judge(record, (code, Purpose::Login), case);
     }
     if !clock::can_be(now.moment.now) {
         return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
@@ -261,15 +248,15 @@ pub(crate) fn judge(
     let answer = match policy::admit(record, answer, now) {
         Ok(answer) => answer,
         Err(Verdict::TwoCodesNeeded) => {
-            return (unjudged(record, user, answer, settings, now), why_several(record, now));
+            return (unjudged(record, case), why_several(record, now));
         }
         Err(verdict) => return (Judged::unlooked(verdict), None),
     };
-    let Ok(keys) = usable_keys(record, user, settings, now) else {
+    let Ok(keys) = usable_keys(record, case) else {
         return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
     };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
-    reseal(&mut judged, record, &keys, user, settings, now);
+    reseal(&mut judged, record, &keys, case);
     let reason = || policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word();
     let reason = (judged.verdict == Verdict::Refused).then(reason);
     (judged, reason)
@@ -283,37 +270,19 @@ fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str>
 
 /// A single code that is not judged takes as long as one that is: the keys are opened and the code is compared, and what
 /// comes of it is thrown away; the record is written as it was.
-fn unjudged(
-    record: &Record,
-    user: &UserName,
-    answer: Option<&Answer>,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Judged {
-    if let (Ok(keys), Some(answer)) = (usable_keys(record, user, settings, now), answer) {
-        drop(black_box(policy::judge(record, &keys, answer, Units::default(), now)));
+fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
+    if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
+        drop(black_box(policy::judge(record, &keys, answer, Units::default(), case.now)));
     }
     Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
 }
 
-fn usable_keys(
-    record: &Record,
-    user: &UserName,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Result<Vec<Key>, CannotOpen> {
+fn usable_keys(record: &Record, &Case { user, settings, now, .. }: &Case<'_>) -> Result<Vec<Key>, CannotOpen> {
     record.usable(now.moment.now, now.service).map(|device| device.key(user, &settings.secrets)).collect()
 }
 
 /// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
-fn reseal(
-    judged: &mut Judged,
-    record: &Record,
-    keys: &[Key],
-    user: &UserName,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) {
+fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, settings, now, .. }: &Case<'_>) {
     let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
         return;
     };

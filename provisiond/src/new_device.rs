@@ -134,10 +134,11 @@ impl NewDevice {
 
     /// The same for a prompt, where there is only text to show it.
     pub(crate) fn enrolment(&self, name: &DeviceName) -> Enrolment {
-        let drawn = qr::modules(&self.uri()).map(|modules| modules.half_blocks(|dark| !dark, "", ""));
-        let lines = |text: &str| text.lines().map(|line| SecretText::new(line.to_owned())).collect();
-        // Without the picture there still is the key.
-        let qr = drawn.map(|text| lines(&text)).unwrap_or_default();
+        // One that a terminal cannot show is none. There still is the key.
+        let modules = qr::modules(&self.uri()).ok().filter(|modules| modules.side() <= COLUMNS);
+        let drawn = modules.map(|modules| modules.half_blocks(|dark| !dark, "", ""));
+        let lines = drawn.iter().flat_map(|text| text.lines());
+        let qr = lines.map(|line| SecretText::new(line.to_owned())).collect();
         Enrolment { device: name.to_string(), key: otpauth::pretty_key(&self.key), qr }
     }
 
@@ -209,6 +210,8 @@ fn host_name() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
+/// The widest picture that terminals show, in characters.
+const COLUMNS: usize = 80;
 /// Seconds that a pending device waits for its first code.
 const PENDING: u64 = 24 * 3600;
 /// The same, when the person enrolled it themselves.

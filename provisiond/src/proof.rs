@@ -9,7 +9,7 @@ use common::user::UserName;
 
 use crate::bound::is_anothers_own;
 use crate::codes::Finding;
-use crate::judging::judge;
+use crate::judging::{Case, judge};
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::Record;
 use crate::records::Decision;
@@ -134,11 +134,10 @@ fn judge_proof(
     now: &Circumstances<'_>,
 ) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let (judged, _) = match answer.as_ref().and_then(Answer::spare) {
-        Some(code) => {
-            spare::judge(record, user, (code, spare::of_a_proof(record, now)), Units::default(), settings, now)
-        }
-        None => judge(record, user, answer.as_ref(), Units::default(), settings, now),
+    let case = &Case { user, answer: answer.as_ref(), refund: Units::default(), settings, now };
+    let (judged, _) = match case.answer.and_then(Answer::spare) {
+        Some(code) => spare::judge(record, (code, spare::of_a_proof(record, now)), case),
+        None => judge(record, case),
     };
     judged
 }

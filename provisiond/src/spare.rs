@@ -2,28 +2,22 @@
 //! logged.
 
 use common::answer::Answer;
-use common::config::Settings;
 use common::protocol::Verdict;
 use common::spare::SpareCode;
-use common::user::UserName;
 
 use crate::clock;
 use crate::codes::{Codes, Finding, Purpose};
-use crate::judging::{CLOCK_BEFORE_BUILD, Reasoned};
+use crate::judging::{CLOCK_BEFORE_BUILD, Case, Reasoned};
 use crate::policy::{self, Circumstances, Judged};
 use crate::record::Record;
 use crate::records::Decision;
 use crate::service::{Call, Service};
-use crate::throttle::Units;
 
 /// Judges a code that no device shows. Who has none is judged by none, in the same time.
 pub(crate) fn judge(
     record: &Record,
-    user: &UserName,
     (code, purpose): (&SpareCode, Purpose),
-    refund: Units,
-    settings: &Settings,
-    now: &Circumstances<'_>,
+    &Case { user, refund, settings, now, .. }: &Case<'_>,
 ) -> Reasoned {
     if !clock::can_be(now.moment.now) {
         return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
@@ -40,20 +34,13 @@ pub(crate) fn judge(
 
 /// An attempt of somebody who has no device for this login: only such a code opens anything, if there is one. `None`:
 /// there is nothing to judge it by, and the decoy, which judges in that case, takes as long.
-pub(crate) fn judge_alone(
-    record: Option<&Record>,
-    user: &UserName,
-    answer: Option<&Answer>,
-    refund: Units,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Decision<Option<Judged>> {
+pub(crate) fn judge_alone(record: Option<&Record>, case: &Case<'_>) -> Decision<Option<Judged>> {
     let record = record.filter(|record| record.codes.is_some());
-    let (Some(record), Some(code)) = (record, answer.and_then(Answer::spare)) else {
+    let (Some(record), Some(code)) = (record, case.answer.and_then(Answer::spare)) else {
         return Decision { next: None, outcome: None };
     };
     let purpose = if record.active().next().is_some() { Purpose::LoginOutOfBounds } else { Purpose::Login };
-    let (mut judged, _) = judge(record, user, (code, purpose), refund, settings, now);
+    let (mut judged, _) = judge(record, (code, purpose), case);
     let next = judged.next.take();
     // Wrong ones are counted by the decoy, except those that a bypass has borne.
     let next = next.filter(|next| judged.verdict == Verdict::Accepted || next.codes != record.codes);

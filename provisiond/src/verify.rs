@@ -3,6 +3,7 @@
 use common::answer::Answer;
 use common::config::Settings;
 use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
+use common::roles::SelfService;
 use common::user::UserName;
 
 use crate::aftermath::{attempt_line, trusted};
@@ -12,8 +13,8 @@ use crate::codes::Finding;
 use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::exemption::Told;
-use crate::first_login::{FirstDevice, has_ticket, with_pending};
-use crate::judging::Outcome;
+use crate::first_login::{self, FirstDevice};
+use crate::judging::{Case, Outcome};
 use crate::policy::{self, Circumstances};
 use crate::record::{Damaged, Record};
 use crate::records::Failure;
@@ -41,14 +42,13 @@ impl Service {
             call.named.is_unknown() || elsewhere.somebodys || record.as_ref().is_some_and(Record::is_somebodys);
         let usable =
             |record: &Record| record.has_usable(now.moment.now, now.service) && !is_anothers(record, call, &settings);
-        let first = !enrolled && self.enrols(call, about.into(), &settings);
-        let has_ticket = first && record.as_ref().is_some_and(|record| has_ticket(record, &now.moment));
-        let record = record.map(|record| if first { with_pending(&record, now.moment.now) } else { record });
+        let first = !enrolled && first_login::wanted(call, about.into(), &settings);
+        let first = record.as_ref().filter(|_| first).and_then(|record| first_login::ask(record, &now));
         let judged_by = record.filter(usable).or_else(|| self.decoy_of(call.user, &settings));
-        let ask = match demand {
-            Demand::Code if has_ticket => Ask::Ticket,
-            Demand::Code => policy::ask(judged_by.as_ref(), &now),
-            Demand::Nothing(_) | Demand::Refusal => Ask::Nothing,
+        let ask = match (demand, first) {
+            (Demand::Code | Demand::Refusal, Some(ask)) => ask,
+            (Demand::Code, None) => policy::ask(judged_by.as_ref(), &now),
+            (Demand::Nothing(_), _) | (Demand::Refusal, None) => Ask::Nothing,
         };
         let digits = judged_by.map(|record| record.lengths_of_codes(now.moment.now, now.service)).unwrap_or_default();
         Ok(asked(call, ask, enrolled, digits, &settings))
@@ -84,7 +84,8 @@ impl Service {
         let told = if call.caller.role == Role::Verifier { outcome.plain } else { outcome.judged.verdict };
         let Outcome { judged, reason, ask, missed, emptied, is_verdict, first_device, .. } = outcome;
         let device = judged.device.map(|device| device.to_string());
-        self.log_first_device(call, first_device.as_ref(), device.as_deref());
+        first_device.iter().for_each(|first| self.log_first_device(call, attempt, first));
+        let enrolled = matches!(first_device, Some(FirstDevice::Confirmed(_))).then_some(true);
         if let Some(FirstDevice::Made(enrolment)) = first_device {
             return Ok(VerifyReply { enrolment: Some(enrolment), ..VerifyReply::bare(told, ask) });
         }
@@ -112,10 +113,11 @@ impl Service {
         self.measure_skew(call, missed, answer, &settings, now.moment.now);
         let recovery_codes_left = match judged.finding {
             Some(Finding::RecoveryCode(left)) if call.caller.peer.is_root() => Some(left),
+            _ if enrolled.is_some() && can_renew(&settings) => Some(0),
             _ => None,
         };
         let bare = VerifyReply::bare(told, ask);
-        Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, ..bare })
+        Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, enrolled, ..bare })
     }
 
     /// Judges the answer. With a success its conversation gets back what its typos cost; else they are kept for its next try.
@@ -130,7 +132,8 @@ impl Service {
         let conversation = conversation(call, attempt);
         let typos = self.typos.take(&conversation);
         let enrols = self.enrols(call, attempt.into(), settings);
-        let mut outcome = match self.judge_durably(call, answer, typos.refund(), enrols, settings, now) {
+        let case = Case { user: call.user, answer, refund: typos.refund(), settings, now };
+        let outcome = match self.judge_durably(call, &case, enrols) {
             Ok(outcome) => outcome,
             Err(failure @ (Failure::Unavailable | Failure::CannotWrite(_))) => {
                 let reason = if matches!(failure, Failure::Unavailable) { "store" } else { "record_not_written" };
@@ -146,9 +149,6 @@ impl Service {
             Err(Failure::Damaged(damaged)) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
         };
         if outcome.judged.verdict != Verdict::Accepted {
-            if enrols && self.holds_ticket(call, settings, now) {
-                outcome.ask = Ask::Ticket;
-            }
             self.typos.keep(conversation, typos.and(outcome.judged.charged));
         }
         Ok(outcome)
@@ -174,6 +174,11 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
         digits.push(settings.new_device.parameters.digits);
     }
     ChallengeReply { ask, conversation: new_name(), enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
+}
+
+/// Whether people get recovery codes by themselves.
+fn can_renew(settings: &Settings) -> bool {
+    settings.recovery.codes > 0 && settings.self_service != SelfService::Off
 }
 
 /// Whether being wrong costs the account nothing.

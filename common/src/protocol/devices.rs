@@ -73,7 +73,7 @@ pub struct EnrollReply {
 words! {
     /// Where a device is in its life. The words are those of the audit lines, too.
     pub enum DeviceState {
-        /// Waits for its first code; opens nothing.
+        /// Waits for its first code, and opens nothing else.
         Pending = "pending",
         /// Its codes open logins.
         Active = "active",

@@ -97,8 +97,10 @@ pub struct VerifyReply {
     pub rule: Option<String>,
     /// With `exempt`, while nobody is denied: the verdict that it would have been; told to root only.
     pub would: Option<Verdict>,
-    /// After a recovery code was used: how many are left; told to root only.
+    /// After a recovery code was used: how many are left. With `enrolled`: 0, if there are any to be had. Told to root only.
     pub recovery_codes_left: Option<usize>,
+    /// True: the code was the first one of a first device, which is active now.
+    pub enrolled: Option<bool>,
     /// After a ticket, with `not_enrolled`: the first device, whose first code is asked for now; told to root only.
     pub enrolment: Option<Enrolment>,
 }
@@ -126,6 +128,7 @@ impl VerifyReply {
             rule: None,
             would: None,
             recovery_codes_left: None,
+            enrolled: None,
             enrolment: None,
         }
     }

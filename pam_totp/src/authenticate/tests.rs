@@ -279,9 +279,10 @@ fn a_ticket_shows_a_device_and_its_first_code_lets_in_with_the_only_try() {
     for user_unknown in [false, true] {
         let options = Options { enroll: true, user_unknown, ..retrying(1) };
         let ticket = [begins(Ask::Ticket, Some(false)), asks(TICKET, "aaaa-bbbb"), vec![Judged("aaaa-bbbb", made())]];
-        let told = vec![Told("Your device is enrolled. Get recovery codes with 'totpctl recovery-codes'.")];
-        let first = [vec![Told(SHOWN)], round(PROMPT, "123456", Verdict::Accepted), told];
-        assert_eq!(play(&options, ticket.into_iter().chain(first)), PamError::SUCCESS);
+        let first = VerifyReply { enrolled: Some(true), ..VerifyReply::bare(Verdict::Accepted, Ask::OneCode) };
+        let first = [vec![Told(SHOWN)], asks(PROMPT, "123456"), vec![Judged("123456", Ok(first))]];
+        let told = vec![Told("Your device is enrolled.")];
+        assert_eq!(play(&options, ticket.into_iter().chain(first).chain([told])), PamError::SUCCESS);
     }
 }
 
@@ -302,4 +303,20 @@ fn a_wrong_ticket_is_asked_for_again_and_a_password_is_not_taken_for_one() {
     let told = || vec![vec![Told("That was not accepted.")]];
     let lines = [vec![begins(Ask::Ticket, Some(false))], wrong().into(), told(), wrong().into(), told()];
     assert_eq!(play(&options, lines.into_iter().flatten()), PamError::MAXTRIES);
+}
+
+#[test]
+fn a_device_that_nobody_asked_for_is_not_shown() {
+    let unasked = [begins_as_usual(), asks(PROMPT, "123456"), vec![Judged("123456", made())]];
+    let code = play(&retrying(1), unasked.into_iter().chain([last_word(Verdict::NotEnrolled)]));
+    assert_eq!(code, PamError::AUTH_ERR);
+}
+
+#[test]
+fn who_has_enrolled_is_told_where_recovery_codes_are() {
+    let accepted = VerifyReply::bare(Verdict::Accepted, Ask::OneCode);
+    let reply = VerifyReply { enrolled: Some(true), recovery_codes_left: Some(0), ..accepted };
+    let told = vec![Told("Your device is enrolled. Get recovery codes with 'totpctl recovery-codes'.")];
+    let lines = [begins_as_usual(), asks(PROMPT, "123456"), vec![Judged("123456", Ok(reply))], told];
+    assert_eq!(play(&Options::default(), lines), PamError::SUCCESS);
 }

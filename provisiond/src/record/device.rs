@@ -67,7 +67,7 @@ pub enum SealedKey {
 /// Where a device is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
-    /// Waits for its first code; opens nothing.
+    /// Waits for its first code, and opens nothing else.
     Pending {
         /// When it is forgotten, in Unix seconds.
         expires: u64,

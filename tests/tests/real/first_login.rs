@@ -34,8 +34,8 @@ fn a_ticket_at_the_prompt_brings_a_device_and_its_first_code_lets_in() {
     assert_eq!(stack.login("alice", &[&device.code_at(1)]).code, PamCode::SUCCESS);
     for parts in [
         &["event=ticket_used user=alice ", " for=first-login"][..],
-        &["event=enroll user=alice ", " device=default ", " state=pending"],
-        &["event=confirm user=alice ", " device=default ", " verdict=accepted"],
+        &["event=enroll user=alice ", " device=default ", " state=pending ", " service=first-login "],
+        &["event=confirm user=alice ", " device=default ", " verdict=accepted ", " service=first-login "],
         &["event=verify user=alice ", " verdict=accepted "],
     ] {
         daemon.log.wait_for(parts);
@@ -122,9 +122,9 @@ fn a_ticket_brings_one_device_and_a_new_one_takes_its_place() {
 #[test]
 fn who_guesses_at_a_pending_device_is_asked_for_two_codes_and_its_owner_gets_in_with_them() {
     let _place = world::enter();
-    let (daemon, ticket) = with_ticket("alice");
+    let (daemon, first) = with_ticket("alice");
     let stack = Stack::of(&daemon, "guessed-at", "enroll retry=1");
-    let broken_off = stack.replies("alice", [Reply::text(&ticket), Reply::Fail(PamCode::CONV_ERR)]);
+    let broken_off = stack.replies("alice", [Reply::text(&first), Reply::Fail(PamCode::CONV_ERR)]);
     let device = Authenticator::new(&key_in(broken_off.told()[0]));
     for _ in 0..5 {
         assert_eq!(stack.login("alice", &[&device.wrong()]).code, PamCode::AUTH_ERR);
@@ -133,7 +133,39 @@ fn who_guesses_at_a_pending_device_is_asked_for_two_codes_and_its_owner_gets_in_
     let single = stack.login("alice", &[&one]);
     assert_eq!(single.code, PamCode::AUTH_ERR, "it is not judged any more");
     assert!(single.prompts()[0].starts_with("Two verification codes"), "{single:?}");
+    let another = ticket(&daemon, "alice");
+    let shown = stack.replies("alice", [Reply::text(&another), Reply::Fail(PamCode::CONV_ERR)]);
+    assert!(shown.prompts()[1].starts_with("Two verification codes"), "a new device is asked for them, too: {shown:?}");
+    assert_eq!(stack.login("alice", &[&format!("{one} {two}")]).code, PamCode::AUTH_ERR, "another has taken its place");
+    let [one, two] = Authenticator::new(&key_in(shown.told()[0])).pair();
     assert_eq!(stack.login("alice", &[&format!("{one} {two}")]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn strict_settings_disable_no_device_that_nobody_has_shown_to_have() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("enroll-at-login: true\npolicy: {strict: true, budget: 1000}\n").start();
+    let stack = Stack::of(&daemon, "strict-first", "enroll retry=1");
+    let ticket = ticket(&daemon, "alice");
+    let broken_off = stack.replies("alice", [Reply::text(&ticket), Reply::Fail(PamCode::CONV_ERR)]);
+    let device = Authenticator::new(&key_in(broken_off.told()[0]));
+    for _ in 0..101 {
+        assert_eq!(stack.login("alice", &[&device.wrong()]).code, PamCode::AUTH_ERR);
+    }
+    assert_eq!(shown(&daemon, "alice")["devices"][0]["state"], "pending");
+    assert_eq!(stack.login("alice", &[&device.code()]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn who_has_a_ticket_is_asked_also_where_nobody_else_is() {
+    let _place = world::enter();
+    let lines = "enroll-at-login: true\nunknown-users: deny\nrecovery: {codes: 0}\n";
+    let daemon = Setup::new().with(lines).start();
+    let ticket = ticket(&daemon, "alice");
+    let stack = Stack::of(&daemon, "denied-first", "enroll retry=1");
+    assert_eq!(stack.login("bob", &[]).prompts(), [""; 0]);
+    let login = first_login(&stack, "alice", &ticket, Authenticator::code);
+    assert_eq!((login.code, login.told()[1]), (PamCode::SUCCESS, "Your device is enrolled."), "{login:?}");
 }
 
 fn with_ticket(user: &str) -> (Daemon, String) {

@@ -81,8 +81,17 @@ pub(crate) struct Attempt {
 impl Attempt {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
-        let VerifyReply { verdict, ask: _, retry_after, device, rule, would, recovery_codes_left, enrolment: _ } =
-            reply;
+        let VerifyReply {
+            verdict,
+            ask: _,
+            retry_after,
+            device,
+            rule,
+            would,
+            recovery_codes_left,
+            enrolled: _,
+            enrolment: _,
+        } = reply;
         Self { user: user.to_owned(), verdict, retry_after, device, rule, would, recovery_codes_left }
     }
 

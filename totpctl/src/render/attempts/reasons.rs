@@ -108,6 +108,15 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "it was a recovery code or a bypass whose time is over; to make new codes: totpctl recovery-codes USER, to let in \
              for a while: totpctl bypass USER"
         }
+        "ticket_expired" => "it was a ticket whose time is over; to give another: totpctl ticket USER",
+        "ticket_before_roll_back" => {
+            "the store is older than it was, so nobody can tell whether the ticket was used; to give another: totpctl ticket \
+             USER"
+        }
+        "device_not_made" => {
+            "the ticket was right, and no device could be made: see what 'provisiond --check' says of label and issuer, then \
+             try again"
+        }
         "no_such_code" => {
             "no recovery code and no bypass of this user is like that: it was mistyped, has been used, or newer ones have taken \
              its place; to make new codes: totpctl recovery-codes USER, to let in for a while: totpctl bypass USER"
