@@ -40,7 +40,7 @@ pub(crate) struct Case<'a> {
 
 impl Service {
     /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
-    /// never a success. Where this login `enrols`, who was never enrolled has a ticket's or a pending device's word first.
+    /// never a success. Where this login `enrols`, a ticket or a pending device of who was never enrolled comes first.
     pub(crate) fn judge_durably(&self, call: &Call<'_>, case: &Case<'_>, enrols: bool) -> Result<Outcome, Failure> {
         let &Case { settings, now, .. } = case;
         let access = call.access(settings);
