@@ -1,6 +1,7 @@
 //! People who enrol at the prompt of a login, with a ticket.
 
 use serde_json::{Value, json};
+use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::{PamCode, Reply};
 use tests::oathtool::Authenticator;
@@ -166,6 +167,26 @@ fn who_has_a_ticket_is_asked_also_where_nobody_else_is() {
     assert_eq!(stack.login("bob", &[]).prompts(), [""; 0]);
     let login = first_login(&stack, "alice", &ticket, Authenticator::code);
     assert_eq!((login.code, login.told()[1]), (PamCode::SUCCESS, "Your device is enrolled."), "{login:?}");
+}
+
+#[test]
+fn a_clock_that_was_set_keeps_nobody_from_enrolling_and_a_ticket_whose_time_is_over_is_told_as_one() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new().with("enroll-at-login: true\n")).start();
+    let [of_alice, of_bob] = ["alice", "bob"].map(|user| ticket(&daemon, user));
+    let stack = Stack::of(&daemon, "clock-first", "enroll retry=1");
+    clocks.set_by(3600);
+    daemon.log.wait_for(&["event=clock_event "]);
+    let broken_off = stack.replies("alice", [Reply::text(&of_alice), Reply::Fail(PamCode::CONV_ERR)]);
+    let code = Authenticator::new(&key_in(broken_off.told()[0])).code_when(clocks.now());
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    clocks.pass(8 * 86400);
+    let late = stack.login("bob", &[&of_bob]);
+    assert_eq!((late.code, late.prompts()), (PamCode::AUTH_ERR, vec![CODE]));
+    daemon.log.wait_for(&["event=verify user=bob ", " verdict=not_enrolled ", " reason=ticket_expired"]);
+    let why = String::from_utf8_lossy(&daemon.totpctl(&["why", "bob"], "").stdout).into_owned();
+    assert!(why.contains("totpctl ticket bob"), "{why}");
 }
 
 fn with_ticket(user: &str) -> (Daemon, String) {
