@@ -2,10 +2,9 @@
 //! gets in.
 
 use std::fmt::Write;
-use std::process::Command;
 
 use tests::oathtool::Authenticator;
-use tests::sshd::{Client, Sshd, System, as_user};
+use tests::sshd::{Client, Sshd, System, as_user, knows_penalties};
 use tests::world;
 
 use crate::count;
@@ -139,10 +138,4 @@ fn empty_the_budget(system: &System, device: &Authenticator) {
         stack.login("alice", &[&device.wrong()]);
     }
     assert_eq!(system.daemon.budget("alice"), 0);
-}
-
-/// OpenSSH 9.8 and later.
-fn knows_penalties() -> bool {
-    let told = Command::new("/usr/sbin/sshd").args(["-T", "-f", "/dev/null"]).output().expect("sshd");
-    String::from_utf8_lossy(&told.stdout).contains("persourcepenalties")
 }
