@@ -53,7 +53,6 @@ impl Service {
                     return Err(Error::bad("device", "the device waits for its first code: confirm it, or revoke it"));
                 }
                 (device.state, device.failures) = (state, Failures::default());
-                record.enrolled |= state == State::Active;
                 Ok(())
             })?;
         let line = call.line("set_state").with("device", &device).with("state", wish.state.word());
