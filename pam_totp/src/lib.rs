@@ -1,7 +1,7 @@
 //! `pam_totp.so`: asks the person for a code and lets provisiond judge it.
 //!
 //! Here are the six entry points that libpam calls. Each is fenced: a panic ends here, silently for the person, with a
-//! line in the log and `PAM_ABORT`. The module knows no key, no store and no clock, makes no thread, reads no
+//! line in the log and `PAM_ABORT`. The module keeps no key, knows no store and no clock, makes no thread, reads no
 //! environment and opens no file.
 
 #![cfg_attr(

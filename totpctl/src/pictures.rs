@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
+use common::qr::Modules;
 use zeroize::Zeroizing;
 
 use crate::exit::Failure;
-use common::qr::Modules;
 
 /// A black and white PNG, [`SCALE`] pixels a module.
 pub(crate) fn png(modules: &Modules) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -74,10 +74,10 @@ const RUN_BYTES: usize = 12;
 
 #[cfg(test)]
 mod tests {
+    use common::qr::modules;
     use common::secret::SecretText;
 
     use super::*;
-    use common::qr::modules;
 
     fn sample(length: usize) -> Modules {
         modules(&SecretText::new(format!("otpauth://totp/{}", "a".repeat(length)))).unwrap()
