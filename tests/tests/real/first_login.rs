@@ -189,6 +189,19 @@ fn a_clock_that_was_set_keeps_nobody_from_enrolling_and_a_ticket_whose_time_is_o
     assert!(why.contains("totpctl ticket bob"), "{why}");
 }
 
+#[test]
+fn where_a_picture_would_be_wider_than_a_terminal_the_key_stands_alone() {
+    let _place = world::enter();
+    let mut setup = Setup::new().with("enroll-at-login: true\n");
+    let names = format!("    issuer: \"{0}\"\n    label: \"{0}\"\n", "long".repeat(60));
+    setup.settings = setup.settings.replace("    issuer: tests\n", &names);
+    let daemon = setup.start();
+    let ticket = ticket(&daemon, "alice");
+    let stack = Stack::of(&daemon, "long-names", "enroll retry=1");
+    let login = stack.replies("alice", [Reply::text(&ticket), Reply::Fail(PamCode::CONV_ERR)]);
+    assert!(login.told()[0].starts_with("Type this key into your authenticator app: "), "{login:?}");
+}
+
 fn with_ticket(user: &str) -> (Daemon, String) {
     let daemon = Setup::new().with("enroll-at-login: true\n").start();
     let ticket = ticket(&daemon, user);
