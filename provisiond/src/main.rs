@@ -5,5 +5,5 @@
 use clap::Parser;
 
 fn main() -> std::process::ExitCode {
-    provisiond::run::run(provisiond::run::Arguments::parse())
+    provisiond::process::run::run(provisiond::process::run::Arguments::parse())
 }

@@ -23,10 +23,11 @@ use common::secret::{Key, SecretText};
 use common::secrets::{Secrets, TaggedSecrets};
 use common::totp::Parameters;
 use common::user::UserName;
+use provisiond::clock::moment::Moment;
 use provisiond::policy::{Circumstances, admit, ask, judge};
+use provisiond::record::budget::Units;
+use provisiond::record::source::Source;
 use provisiond::record::{Device, Record};
-use provisiond::source::Source;
-use provisiond::throttle::{Moment, Units};
 
 #[test]
 fn who_guesses_from_elsewhere_has_370_guesses_in_a_year_and_the_owner_notices_nothing() {

@@ -18,6 +18,7 @@ mod events;
 mod kept;
 mod line;
 mod sink;
+pub mod skew;
 
 use events::Events;
 pub use kept::Wanted;

@@ -3,7 +3,10 @@
 //! Codes are made of the time, so who moves the clock chooses which codes are good. A clock that has moved by itself is
 //! believed, but codes that may have been used in the time it hides are not taken: see [`mark`].
 
+#[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]
+pub mod kernel;
 pub mod mark;
+pub mod moment;
 pub mod noticing;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +15,6 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::time::{ClockId, clock_gettime};
 
 use crate::clock::mark::{BootId, Doubt, Event, Mark, Reading, Reason};
-use crate::kernel;
 
 /// Unix seconds; 0 for any time before 1970.
 #[must_use]

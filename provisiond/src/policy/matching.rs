@@ -8,8 +8,8 @@ use common::secret::Key;
 
 use super::Circumstances;
 use super::quarantine::last_doubtful;
-use crate::counter;
 use crate::record::Device;
+use crate::record::counter;
 
 /// A place where the answer is right: the steps, or counters, that it would spend, and whether it may.
 pub(super) struct Match {

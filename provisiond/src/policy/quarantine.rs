@@ -10,8 +10,8 @@ use common::totp::Parameters;
 use super::Circumstances;
 use super::matching::shown;
 use crate::clock::mark::{Doubt, Doubted};
+use crate::clock::moment::Moment;
 use crate::record::Device;
-use crate::throttle::Moment;
 
 /// The last step of the device that is in doubt; `None`: nothing is.
 pub fn last_doubtful(device: &Device, window: u64, moment: &Moment) -> Option<u64> {
@@ -51,7 +51,7 @@ const UNSURE: u64 = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drift::Drift;
+    use crate::record::drift::Drift;
     use crate::record::tests::{device, user};
 
     const NOW: u64 = 1_800_000_000;

@@ -14,7 +14,7 @@ use super::Circumstances;
 use super::matching::{Standing, standing};
 use super::quarantine::{doubted, is_a_measure};
 use crate::clock::mark::Doubted;
-use crate::counter;
+use crate::record::counter;
 use crate::record::{Device, Record};
 
 /// What the two codes told.
@@ -120,9 +120,9 @@ mod tests {
 
     use super::*;
     use crate::clock::mark::Doubt;
+    use crate::clock::moment::Moment;
+    use crate::record::source::Source;
     use crate::record::tests::{device_of, secrets, user};
-    use crate::source::Source;
-    use crate::throttle::Moment;
 
     const NOW: u64 = 1_234_567_890;
     const POLICY: Policy =

@@ -12,9 +12,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::mark::{Doubt, Doubted};
 use crate::record::State;
+use crate::record::budget::Pool;
+use crate::record::spent::SpentSteps;
 use crate::record::tests::{device, device_of, secrets, user};
-use crate::spent::SpentSteps;
-use crate::throttle::Pool;
 
 const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false };
 const NOW: u64 = 1_234_567_890;

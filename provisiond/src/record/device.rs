@@ -13,12 +13,12 @@ use common::totp::Parameters;
 use common::user::UserName;
 use serde::{Deserialize, Serialize};
 
-use crate::counter;
-use crate::drift::Drift;
-use crate::restriction::Restriction;
-use crate::spent::SpentSteps;
-use crate::strict::Failures;
-use crate::throttle::Moment;
+use crate::clock::moment::Moment;
+use crate::record::counter;
+use crate::record::drift::Drift;
+use crate::record::restriction::Restriction;
+use crate::record::spent::SpentSteps;
+use crate::record::strict::Failures;
 
 /// One authenticator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

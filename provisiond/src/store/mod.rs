@@ -2,6 +2,7 @@
 //!
 //! Knows names, bytes and versions, never what a record means, and no clock but the deadlines it is given.
 
+pub mod commit;
 pub mod marker;
 pub mod sled;
 

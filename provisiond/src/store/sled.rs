@@ -27,7 +27,7 @@ use self::writer::{Change, SyncData, Update, Writer};
 use super::marker::{Marker, Mirror, beside, lock};
 use super::{Health, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::{Clock, Look};
-use crate::commit::Committer;
+use crate::store::commit::Committer;
 
 /// Where the store lies, and what it may use.
 #[derive(Clone, Debug)]

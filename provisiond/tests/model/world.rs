@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::secret::Key as Secret;
 use nix::unistd::User;
-use provisiond::caller::Peer;
+use provisiond::identity::caller::Peer;
 use serde_json::Value;
 
 use crate::machine::Machine;

@@ -8,12 +8,12 @@ use common::secrets::TaggedSecrets;
 use common::totp::{Algorithm, Parameters};
 
 use super::*;
-use crate::codes::Codes;
+use crate::clock::moment::Moment;
+use crate::record::codes::Codes;
+use crate::record::restriction::Restriction;
+use crate::record::source::Source;
 use crate::record::tests::{record, secrets, user};
 use crate::record::{Device, MAX_DEVICES, MAX_LABEL};
-use crate::restriction::Restriction;
-use crate::source::Source;
-use crate::throttle::Moment;
 
 #[test]
 fn what_is_written_is_read_back() {

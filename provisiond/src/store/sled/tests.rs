@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::summary::{FORMAT, LEAP, SUMMARY};
 use super::*;
 use crate::clock::tests::Hands;
-use crate::commit::Apply;
+use crate::store::commit::Apply;
 use crate::store::marker::{Age, Mark, prepare_folder};
 
 fn clock() -> Arc<Clock> {

@@ -13,7 +13,7 @@ use common::user::UserName;
 use super::rows::{key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};
 use crate::clock::Clock;
-use crate::commit::{Answer, Apply};
+use crate::store::commit::{Answer, Apply};
 use crate::store::marker::{Age, Mark, Marker, Mirror, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 

@@ -1,0 +1,95 @@
+//! The daemon itself: how it is, and what it is told about its clock.
+
+use common::protocol::{ClockAcceptReply, ClockState, Error, StatusReply};
+use common::totp::Parameters;
+
+use crate::audit::Line;
+use crate::clock;
+use crate::clock::moment::Moment;
+use crate::policy::quarantine::last_lost;
+use crate::service::{Call, Service};
+
+impl Service {
+    /// `Status`: how the daemon is.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`].
+    pub fn status(&self) -> Result<StatusReply, Error> {
+        let health = self.records.health().map_err(|_| Error::StoreUnavailable)?;
+        let (settings, moment) = (self.settings(), self.moment());
+        let quarantine_until = quarantine_until(&moment, settings.new_device.parameters, settings.policy.window);
+        Ok(StatusReply {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.started,
+            store: health.kind.to_owned(),
+            users: health.users,
+            generation: health.generation,
+            default_tag: settings.secrets.default_tag().to_string(),
+            connections: self.open_connections(),
+            audit_lost: self.audit.lost(),
+            events_lost: self.audit.events_lost(),
+            clock: clock_state(&moment, quarantine_until),
+            quarantine_until,
+        })
+    }
+
+    /// `ClockAccept`: the clock was moved for a good reason. It revives no code that was used, and no guess; what a store
+    /// has lost that was put back stays in doubt. When this returns, it holds for the next daemon, too.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`]: it holds for this one.
+    pub fn clock_accept(&self, call: &Call<'_>) -> Result<ClockAcceptReply, Error> {
+        let accepted = self.clock.accept();
+        self.log(call, Line::new("clock_accept").with("accepted", accepted).warning());
+        self.records.keep_mark(call.deadline).map_err(|failure| self.failure(&failure, call))?;
+        Ok(ClockAcceptReply { accepted })
+    }
+}
+
+fn clock_state(moment: &Moment, quarantine_until: Option<u64>) -> ClockState {
+    if !clock::can_be(moment.now) {
+        ClockState::BeforeBuild
+    } else if quarantine_until.is_some() {
+        ClockState::Quarantine
+    } else if !moment.synchronised {
+        ClockState::Unsynchronised
+    } else {
+        ClockState::Ok
+    }
+}
+
+/// When a device like a new one, whose clock is right, shows the first code that is not in doubt, unless it has already.
+fn quarantine_until(moment: &Moment, parameters: Parameters, window: u64) -> Option<u64> {
+    let doubt = moment.doubt?;
+    let last = parameters.step_at(doubt.at).saturating_add(window).max(last_lost(parameters, doubt));
+    Some(parameters.start_of(last.saturating_add(1))).filter(|until| moment.now < *until)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::mark::{Doubt, Doubted};
+
+    const NOW: u64 = 1_800_000_000;
+
+    #[test]
+    fn of_what_can_be_wrong_with_a_clock_the_worst_is_told() {
+        let moment = Moment::ordinary(NOW);
+        assert_eq!(clock_state(&moment, None), ClockState::Ok);
+        let moment = Moment { synchronised: false, ..moment };
+        assert_eq!(clock_state(&moment, None), ClockState::Unsynchronised);
+        assert_eq!(clock_state(&moment, Some(NOW + 60)), ClockState::Quarantine);
+        assert_eq!(clock_state(&Moment { now: 0, ..moment }, Some(60)), ClockState::BeforeBuild);
+    }
+
+    #[test]
+    fn a_quarantine_is_over_when_a_device_shows_a_code_that_it_had_not_shown() {
+        let doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock, lost: 0 });
+        let until = |now| quarantine_until(&Moment { doubt, ..Moment::ordinary(now) }, Parameters::default(), 1);
+        assert_eq!((until(NOW + 10), until(NOW + 59), until(NOW + 60)), (Some(NOW + 60), Some(NOW + 60), None));
+        let doubt = doubt.map(|doubt| Doubt { lost: NOW + 120, ..doubt });
+        let until = quarantine_until(&Moment { doubt, ..Moment::ordinary(NOW) }, Parameters::default(), 1);
+        assert_eq!(until, Some(NOW + 150), "a code was used ahead of its time, and the store has forgotten it");
+        assert_eq!(quarantine_until(&Moment::ordinary(NOW), Parameters::default(), 1), None);
+    }
+}

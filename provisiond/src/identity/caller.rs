@@ -1,0 +1,159 @@
+//! Who is at the other end of a socket, and what they may be: credentials become roles here and nowhere else.
+
+use std::os::fd::AsFd;
+
+use common::roles::{Roles, Verifier};
+use common::user::UserName;
+use nix::errno::Errno;
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
+
+use crate::identity::names::{Account, Asking, Found, NoAnswer};
+
+/// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
+/// and su it is the person's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its effective uid.
+    pub uid: u32,
+    /// Its process id, for the log and to tell logins apart; never to permit anything.
+    pub pid: i32,
+}
+
+impl Peer {
+    /// Asks the kernel.
+    ///
+    /// # Errors
+    /// Whatever it says; the connection is of no use then.
+    pub fn of(socket: &impl AsFd) -> Result<Self, Errno> {
+        let credentials = getsockopt(&socket.as_fd(), PeerCredentials)?;
+        Ok(Self { uid: credentials.uid(), pid: credentials.pid() })
+    }
+
+    /// Whether it is root's.
+    #[must_use]
+    pub fn is_root(self) -> bool {
+        self.uid == ROOT
+    }
+}
+
+/// What a caller may do, in rising order. Each may also do what an account may for its own sake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// An account, for its own sake.
+    Own,
+    /// A daemon that the settings let ask for others.
+    Verifier,
+    /// A member of the helpdesk's group.
+    Helpdesk,
+    /// A member of the administrators' group.
+    Admin,
+    /// Uid 0.
+    Root,
+}
+
+impl Role {
+    /// The word of the audit lines.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Own => "self",
+            Self::Verifier => "verifier",
+            Self::Helpdesk => "helpdesk",
+            Self::Admin => "admin",
+            Self::Root => "root",
+        }
+    }
+}
+
+/// A caller with a role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// The process.
+    pub peer: Peer,
+    /// What it may do.
+    pub role: Role,
+    /// The account of its uid.
+    pub account: Account,
+    /// What the settings let it ask for others.
+    pub verifier: Option<Verifier>,
+}
+
+impl Caller {
+    /// The role of `peer`, if it has one. Root is root without asking the name service, which may be down when root
+    /// is needed most. Nobody, and uids that have no account, have no role.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: nothing permits anything to whom nobody knows.
+    pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Found<Self> {
+        if peer.is_root() {
+            let root = UserName::new("root").ok().map(|name| Account { name, uid: ROOT, gid: ROOT });
+            return Ok(root.map(|account| Self { peer, role: Role::Root, account, verifier: None }));
+        }
+        if NOBODIES.contains(&peer.uid) {
+            return Ok(None);
+        }
+        let Some(account) = names.by_uid(peer.uid)? else { return Ok(None) };
+        let verifier = roles.verifier(&account.name).cloned();
+        let role = match role_of(&account, roles, names)? {
+            Role::Own if verifier.is_some() => Role::Verifier,
+            role => role,
+        };
+        Ok(Some(Self { peer, role, account, verifier }))
+    }
+
+    /// What it says of where a login comes from, as far as it is believed: root's processes whole, a verifier of which the
+    /// settings say so in the address, and nobody else.
+    #[must_use]
+    pub fn believed<'a>(&self, rhost: Option<&'a str>, tty: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
+        match (self.role, &self.verifier) {
+            (Role::Root, _) => (rhost, tty),
+            (Role::Verifier, Some(verifier)) if verifier.trusted_rhost => (rhost, None),
+            _ => (None, None),
+        }
+    }
+}
+
+fn role_of(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<Role, NoAnswer> {
+    let is_in = |group: &Option<String>| group.as_deref().map_or(Ok(false), |group| names.is_member(account, group));
+    Ok(if is_in(&roles.admin_group)? {
+        Role::Admin
+    } else if is_in(&roles.helpdesk_group)? {
+        Role::Helpdesk
+    } else {
+        Role::Own
+    })
+}
+
+/// Root's uid, by whatever names it goes.
+pub const ROOT: u32 = 0;
+/// The overflow uids: what a uid looks like that cannot be told (user_namespaces(7)), and "no uid" itself.
+const NOBODIES: [u32; 3] = [65534, 65535, u32::MAX];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::names::Names;
+
+    fn identify(uid: u32, admins: Option<&str>, helpdesk: Option<&str>) -> Option<(Role, String)> {
+        let names = Names::start().unwrap();
+        let [admin_group, helpdesk_group] = [admins, helpdesk].map(|group| group.map(str::to_owned));
+        let roles = Roles { admin_group, helpdesk_group, ..Roles::default() };
+        let caller = Caller::identify(Peer { uid, pid: 1 }, &roles, names.asking()).unwrap()?;
+        Some((caller.role, caller.account.name.to_string()))
+    }
+
+    #[test]
+    fn roles_follow_from_the_uid() {
+        assert_eq!(identify(0, None, None), Some((Role::Root, "root".into())));
+        let daemon = |role| Some((role, "daemon".into()));
+        assert_eq!(identify(1, None, None), daemon(Role::Own));
+        assert_eq!(identify(1, Some("daemon"), None), daemon(Role::Admin));
+        assert_eq!(identify(1, Some("root"), Some("daemon")), daemon(Role::Helpdesk));
+        assert_eq!(identify(1, Some("daemon"), Some("daemon")), daemon(Role::Admin));
+        assert_eq!(identify(1, Some("root"), Some("root")), daemon(Role::Own));
+        for nobody in [65534, 65535, u32::MAX, 3_999_999_999] {
+            assert_eq!(identify(nobody, None, None), None, "{nobody}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! Which role may call which method, and on whose records: one table, asked before a handler sees anything.
+
+use common::protocol::Error;
+use common::roles::{Roles, SelfService};
+use common::user::UserName;
+use serde::Deserialize;
+
+use crate::identity::caller::{Caller, Peer, Role};
+use crate::identity::names::Asking;
+use crate::identity::resolved::Named;
+use crate::identity::target;
+
+/// Who calls: a process, and the role it turned out to have.
+#[derive(Clone, Debug)]
+pub struct Visitor<'a> {
+    /// The process.
+    pub peer: Peer,
+    /// Its account and role, if it has one.
+    pub caller: Option<Caller>,
+    /// The questions that this call may put to the name service.
+    pub names: Asking<'a>,
+}
+
+macro_rules! methods {
+    ($($method:ident),* $(,)?) => {
+        /// A method of our interface.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the interface file documents them")]
+        pub enum Method { $($method),* }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$method),*];
+
+            /// The name after the interface's.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$method => stringify!($method)),* }
+            }
+        }
+    };
+}
+
+methods! {
+    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Resync, Restrict, RenameUser,
+    Forget, NewRecoveryCodes, Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
+}
+
+/// Whose records a role may use a method on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// Anybody's.
+    Any,
+    /// Those of ordinary people: see [`target::ordinary`].
+    Ordinary,
+    /// Those that it is there for, and its own account's: see [`target::served`].
+    Served,
+    /// Its own account's.
+    Own,
+    /// Its own account's, with a current code.
+    OwnWithProof,
+    /// Nobody's.
+    Never,
+}
+
+/// The table.
+#[must_use]
+pub fn permission(method: Method, role: Role) -> Permission {
+    use Method::*;
+    match (role, method) {
+        (Role::Root, _) => Permission::Any,
+        (Role::Admin, RenameUser | Forget | Import | Export) => Permission::Never,
+        (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
+        (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
+        (Role::Verifier, Challenge | Verify) => Permission::Served,
+        (_, Challenge | Verify | Confirm | Show | RevokeGrace) => Permission::Own,
+        (_, Enroll | SetState | Revoke | RenameDevice | Resync | NewRecoveryCodes) => Permission::OwnWithProof,
+        (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
+        (_, RenameUser | Forget | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
+    }
+}
+
+/// Whose record a call is about, and for which service, read before anything else of it.
+#[derive(Default, Deserialize)]
+pub(crate) struct Subject {
+    pub(crate) user: Option<String>,
+    pub(crate) service: Option<String>,
+}
+
+/// A call that the table permits.
+pub(crate) struct Permitted {
+    /// In the role that permits it: who acts for their own sake is themselves, whatever else they are.
+    pub(crate) caller: Caller,
+    pub(crate) named: Named,
+    /// Whether a proof is needed.
+    pub(crate) proof: bool,
+}
+
+/// A call that it does not.
+pub(crate) struct Refusal {
+    pub(crate) error: Error,
+    /// For the log.
+    pub(crate) reason: Option<&'static str>,
+}
+
+impl Refusal {
+    const DENIED: Self = Self { error: Error::PermissionDenied, reason: None };
+}
+
+/// Asks the table, and who the user is that the call names: the caller's own if it names nobody.
+pub(crate) fn permitted(
+    visitor: &Visitor<'_>,
+    method: Method,
+    subject: &Subject,
+    roles: &Roles,
+) -> Result<Permitted, Refusal> {
+    let caller = visitor.caller.as_ref().ok_or(Refusal::DENIED)?;
+    let permission = permission(method, caller.role);
+    if permission == Permission::Never {
+        return Err(Refusal::DENIED);
+    }
+    let user = subject.user.as_deref().map(UserName::new).transpose();
+    let user = user.map_err(|why| Refusal { error: Error::bad("user", why), reason: None })?;
+    let other = user.filter(|user| *user != caller.account.name);
+    let for_own_sake = match permission {
+        Permission::Served => other.is_none(),
+        permission => matches!(permission, Permission::Own | Permission::OwnWithProof),
+    };
+    let named = match other {
+        None => Named::own(&caller.account),
+        // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
+        Some(_) if for_own_sake => return Err(Refusal::DENIED),
+        Some(user) if matches!(method, Method::Challenge | Method::Verify) => Named::at_login(user, visitor.names),
+        Some(user) => Named::of(user, visitor.names),
+    };
+    let allowed = match permission {
+        Permission::Ordinary => target::ordinary(&named, caller.peer.uid, roles, visitor.names),
+        Permission::Served if !for_own_sake => {
+            target::served(&named, caller, subject.service.as_deref(), roles, visitor.names)
+        }
+        _ => Ok(()),
+    };
+    allowed.map_err(|reason| Refusal { reason: Some(reason), ..Refusal::DENIED })?;
+    let caller = Caller { role: if for_own_sake { Role::Own } else { caller.role }, ..caller.clone() };
+    Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
+}
+
+/// What people may do for their own sake, as far as the settings leave it to them. To give up what they have is always theirs.
+pub(crate) fn within_self_service(
+    permitted: Permitted,
+    method: Method,
+    settings: SelfService,
+) -> Result<Permitted, Refusal> {
+    let always = matches!(method, Method::Challenge | Method::Verify | Method::Show | Method::RevokeGrace);
+    if permitted.caller.role == Role::Own && settings == SelfService::Off && !always {
+        return Err(Refusal { reason: Some("self_service_off"), ..Refusal::DENIED });
+    }
+    Ok(permitted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use common::protocol::METHODS;
+    use common::roles::Verifier;
+
+    use super::*;
+    use crate::identity::names::{Account, Names};
+
+    fn visitor<'a>(role: Role, name: &str, names: &'a Names) -> Visitor<'a> {
+        let peer = Peer { uid: if role == Role::Root { 0 } else { 1000 }, pid: 1 };
+        let account = Account { name: UserName::new(name).unwrap(), uid: peer.uid, gid: peer.uid };
+        let verifier = (role == Role::Verifier).then(verifier);
+        Visitor { peer, caller: Some(Caller { peer, role, account, verifier }), names: names.asking() }
+    }
+
+    /// It may ask for the account `daemon` and the service `door`.
+    fn verifier() -> Verifier {
+        let (user, group) = (UserName::new("veronica").unwrap(), "daemon".into());
+        let services = vec!["door".into()];
+        Verifier { name: "v".into(), user, services, users_group: group, trusted_rhost: false }
+    }
+
+    fn outcome(visitor: &Visitor<'_>, method: Method, user: Option<&str>) -> &'static str {
+        let subject = Subject { user: user.map(str::to_owned), service: Some("door".into()) };
+        match permitted(visitor, method, &subject, &Roles::default()).map_err(|refusal| refusal.error) {
+            Ok(Permitted { proof: false, .. }) => "yes",
+            Ok(Permitted { proof: true, .. }) => "with proof",
+            Err(Error::PermissionDenied) => "no",
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Each method: for root, admins and the helpdesk on anybody (`others`: on ordinary accounts but its own), for an account
+    /// on its own and on another's.
+    const TABLE: &[(Method, &str, &str, &str, &str, &str)] = &[
+        (Method::Challenge, "yes", "yes", "no", "yes", "no"),
+        (Method::Verify, "yes", "yes", "no", "yes", "no"),
+        (Method::Enroll, "yes", "yes", "no", "with proof", "no"),
+        (Method::Confirm, "yes", "yes", "no", "yes", "no"),
+        (Method::Show, "yes", "yes", "yes", "yes", "no"),
+        (Method::List, "yes", "yes", "yes", "no", "no"),
+        (Method::Events, "yes", "yes", "yes", "no", "no"),
+        (Method::SetState, "yes", "yes", "no", "with proof", "no"),
+        (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
+        (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
+        (Method::Resync, "yes", "yes", "no", "with proof", "no"),
+        (Method::Restrict, "yes", "yes", "no", "no", "no"),
+        (Method::RenameUser, "yes", "no", "no", "no", "no"),
+        (Method::Forget, "yes", "no", "no", "no", "no"),
+        (Method::NewRecoveryCodes, "yes", "yes", "no", "with proof", "no"),
+        (Method::Bypass, "yes", "yes", "others", "no", "no"),
+        (Method::Ticket, "yes", "yes", "others", "no", "no"),
+        (Method::Unlock, "yes", "yes", "others", "no", "no"),
+        (Method::Import, "yes", "no", "no", "no", "no"),
+        (Method::Export, "yes", "no", "no", "no", "no"),
+        (Method::Status, "yes", "yes", "no", "no", "no"),
+        (Method::Reload, "yes", "yes", "no", "no", "no"),
+        (Method::ClockAccept, "yes", "yes", "no", "no", "no"),
+        (Method::RevokeGrace, "yes", "yes", "yes", "yes", "no"),
+    ];
+
+    #[test]
+    fn every_cell_of_the_table_of_permissions_is_as_documented() {
+        assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
+        let names: BTreeSet<&str> = Method::ALL.iter().map(|method| method.name()).collect();
+        assert_eq!(names, METHODS.iter().copied().collect(), "those of the protocol");
+        let names = Names::start().unwrap();
+        for &(method, root, admin, helpdesk, own, other) in TABLE {
+            let alice = visitor(Role::Own, "alice", &names);
+            let helga = visitor(Role::Helpdesk, "helga", &names);
+            // An ordinary account that there is on every machine.
+            let on_others = outcome(&helga, method, Some("daemon"));
+            assert_eq!(on_others, if helpdesk == "others" { "yes" } else { helpdesk }, "{method:?}");
+            // Root's, and who is unknown, are none.
+            let on_others = ["root", "bob"].map(|user| outcome(&helga, method, Some(user)));
+            assert_eq!(on_others, [if helpdesk == "others" { "no" } else { helpdesk }; 2], "{method:?}");
+            let veronica = visitor(Role::Verifier, "veronica", &names);
+            let served = if matches!(method, Method::Challenge | Method::Verify) { "yes" } else { other };
+            assert_eq!(outcome(&veronica, method, Some("daemon")), served, "{method:?}");
+            assert_eq!(outcome(&veronica, method, Some("bin")), other, "{method:?}");
+            assert_eq!(outcome(&veronica, method, None), own, "{method:?}");
+            assert_eq!(outcome(&helga, method, None), if helpdesk == "yes" { "yes" } else { own }, "{method:?}");
+            assert_eq!(outcome(&visitor(Role::Root, "root", &names), method, Some("bob")), root, "{method:?}");
+            assert_eq!(outcome(&visitor(Role::Admin, "adam", &names), method, Some("bob")), admin, "{method:?}");
+            assert_eq!(outcome(&alice, method, Some("alice")), own, "{method:?}");
+            assert_eq!(outcome(&alice, method, None), own, "{method:?}");
+            assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");
+            assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
+            let nobody = Visitor { caller: None, ..alice };
+            assert_eq!(outcome(&nobody, method, Some("alice")), "no", "{method:?}");
+        }
+    }
+
+    #[test]
+    fn without_self_service_people_log_in_look_on_and_end_their_grace() {
+        let names = Names::start().unwrap();
+        let alice = visitor(Role::Own, "alice", &names);
+        for &method in Method::ALL {
+            let subject = Subject { user: None, service: None };
+            let own = permitted(&alice, method, &subject, &Roles::default());
+            let Ok(own) = own else { continue };
+            let left = within_self_service(own, method, SelfService::Off).is_ok();
+            assert_eq!(left, ["Challenge", "Verify", "Show", "RevokeGrace"].contains(&method.name()), "{method:?}");
+            for role in [Role::Admin, Role::Root] {
+                let others = permitted(&visitor(role, "adam", &names), method, &subject, &Roles::default());
+                let left = others.and_then(|others| within_self_service(others, method, SelfService::Off));
+                assert_eq!(left.is_ok(), permission(method, role) != Permission::Never, "{method:?}");
+            }
+        }
+    }
+}

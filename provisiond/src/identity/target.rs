@@ -1,0 +1,106 @@
+//! Whom those may act on who may act for others but are no administrators: nobody who has as much to say as they. It takes
+//! the name service's word for that: of who is unknown to it, or while it does not answer, nothing is permitted.
+
+use common::roles::Roles;
+
+use crate::identity::caller::{Caller, ROOT};
+use crate::identity::names::{Account, Asking, NoAnswer};
+use crate::identity::resolved::Named;
+
+/// Permits to act on an account that is neither root's, nor an administrator's, nor the helpdesk's, nor that of the uid
+/// that acts.
+///
+/// # Errors
+/// The reason for the log.
+pub fn ordinary(named: &Named, own_uid: u32, roles: &Roles, names: Asking<'_>) -> Result<(), &'static str> {
+    let account = named.account().ok_or(if named.is_unknown() { SILENT } else { "no_such_account" })?;
+    let protected = account.uid == own_uid || has_a_say(account, roles, names).map_err(|NoAnswer| SILENT)?;
+    if protected { Err("protected_account") } else { Ok(()) }
+}
+
+/// Permits a verifier to ask for what it is there for: its services, and of the ordinary accounts those of its users.
+///
+/// # Errors
+/// The reason for the log.
+pub fn served(
+    named: &Named,
+    caller: &Caller,
+    service: Option<&str>,
+    roles: &Roles,
+    names: Asking<'_>,
+) -> Result<(), &'static str> {
+    let verifier = caller.verifier.as_ref().ok_or("no_verifier")?;
+    if !service.is_some_and(|service| verifier.services.iter().any(|own| own == service)) {
+        return Err("service_not_its_own");
+    }
+    ordinary(named, caller.peer.uid, roles, names)?;
+    let account = named.account().ok_or(SILENT)?;
+    match names.is_member(account, &verifier.users_group) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("not_in_users_group"),
+        Err(NoAnswer) => Err(SILENT),
+    }
+}
+
+/// Whether the account is root's, an administrator's or the helpdesk's. Several accounts may share a uid, and processes
+/// are known by that: what one of them is, all are.
+fn has_a_say(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<bool, NoAnswer> {
+    if account.uid == ROOT {
+        return Ok(true);
+    }
+    let by_uid = names.by_uid(account.uid)?.ok_or(NoAnswer)?;
+    for group in [&roles.admin_group, &roles.helpdesk_group].into_iter().flatten() {
+        if names.is_member(account, group)? || names.is_member(&by_uid, group)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The name service did not answer.
+pub const SILENT: &str = "no_answer_from_name_service";
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use common::user::UserName;
+
+    use super::*;
+    use crate::identity::names::Names;
+
+    fn act_on(user: &str, roles: &Roles) -> Result<(), &'static str> {
+        let names = Names::start().unwrap();
+        let named = Named::of(UserName::new(user).unwrap(), names.asking());
+        ordinary(&named, 2, roles, names.asking())
+    }
+
+    #[test]
+    fn nobody_acts_on_root_administrators_the_helpdesk_themselves_or_strangers() {
+        let group = |name: &str| Some(name.to_owned());
+        let roles = Roles { admin_group: group("sys"), helpdesk_group: group("games"), ..Roles::default() };
+        assert_eq!(act_on("daemon", &roles), Ok(()));
+        for (user, reason) in [
+            ("root", "protected_account"),
+            ("sys", "protected_account"),
+            ("games", "protected_account"),
+            ("bin", "protected_account"),
+            ("no such account", "no_such_account"),
+        ] {
+            assert_eq!(act_on(user, &roles), Err(reason), "{user}");
+        }
+        assert_eq!(act_on("sys", &Roles::default()), Ok(()));
+    }
+
+    #[test]
+    fn what_the_name_service_does_not_say_permits_nothing() {
+        let (names, silent) = (Names::start().unwrap(), Names::start().unwrap());
+        let daemon = Named::of(UserName::new("daemon").unwrap(), names.asking());
+        let late = silent.asking_until(Instant::now());
+        let unknown = Named::of(UserName::new("sys").unwrap(), late);
+        let roles = Roles::default();
+        assert_eq!(ordinary(&daemon, 2, &roles, names.asking()), Ok(()));
+        assert_eq!(ordinary(&daemon, 2, &roles, late), Err(SILENT));
+        assert_eq!(ordinary(&unknown, 2, &roles, names.asking()), Err(SILENT));
+    }
+}

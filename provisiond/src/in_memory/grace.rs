@@ -1,0 +1,255 @@
+//! Which codes were accepted lately, and where, for those who have set a time in which no other is asked for.
+//!
+//! Kept in memory and bounded: a daemon that restarts forgets it all, and people are asked once more. Counted by
+//! CLOCK_BOOTTIME, which nobody can set and which goes on while the machine sleeps.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::grace::LONGEST;
+use common::user::UserName;
+
+use crate::login::rules::Origin;
+
+/// The latest accepted code of each user on this machine, and of each service and origin.
+#[derive(Debug, Default)]
+pub struct Graces {
+    kept: Mutex<Kept>,
+    hash: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    accepted: HashMap<Accepted, Duration>,
+    /// How often it ended for the users whose names hash to that number. So there is a bound; whoever shares the number with
+    /// somebody else is asked once more at worst.
+    ends: HashMap<u16, Ends>,
+}
+
+/// Whose code was accepted, and for what.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Accepted {
+    account: Holder,
+    /// `None`: anything on this machine.
+    at: Option<(String, Origin)>,
+}
+
+/// An account: a name that comes to somebody else brings no code along.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Holder {
+    /// Its name.
+    pub user: UserName,
+    /// Its number, if the name service knows one.
+    pub uid: Option<u32>,
+}
+
+/// How long ago a code was accepted, if one was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Since {
+    /// For this service, from this very origin.
+    pub there: Option<Duration>,
+    /// On this machine, whatever it was for.
+    pub here: Option<Duration>,
+}
+
+/// How often it had ended for a user when a code of theirs was about to be judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ends(u64);
+
+impl Graces {
+    /// To be read before a code is judged, and handed to [`Graces::begin`].
+    #[must_use]
+    pub fn ends(&self, user: &UserName) -> Ends {
+        self.lock().ends(self.number(user))
+    }
+
+    /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless all were
+    /// forgotten since `before`: what took the device away may have come between the verdict and this. `now` is the time since
+    /// the machine was started.
+    pub fn begin(
+        &self,
+        account: &Holder,
+        service: &str,
+        (origin, here): (Option<Origin>, bool),
+        now: Duration,
+        before: Ends,
+    ) {
+        let mut kept = self.lock();
+        if kept.ends(self.number(&account.user)) != before {
+            return;
+        }
+        let there = origin.map(|origin| Some((service.to_owned(), origin)));
+        for at in [here.then_some(None), there].into_iter().flatten() {
+            make_room(&mut kept.accepted, now);
+            kept.accepted.insert(Accepted { account: account.clone(), at }, now);
+        }
+    }
+
+    /// How long ago a code of the account was accepted.
+    #[must_use]
+    pub fn since(&self, account: &Holder, service: &str, origin: Option<&Origin>, now: Duration) -> Since {
+        let all = &self.lock().accepted;
+        let ago = |at| all.get(&Accepted { account: account.clone(), at }).and_then(|then| now.checked_sub(*then));
+        Since { there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))), here: ago(None) }
+    }
+
+    /// Forgets all codes of a user, and says whether there was any.
+    pub fn end(&self, user: &UserName) -> bool {
+        let mut kept = self.lock();
+        let ends = kept.ends.entry(self.number(user)).or_default();
+        *ends = Ends(ends.0.wrapping_add(1));
+        let before = kept.accepted.len();
+        kept.accepted.retain(|accepted, _| accepted.account.user != *user);
+        kept.accepted.len() < before
+    }
+
+    /// Nobody can say which names share one.
+    fn number(&self, user: &UserName) -> u16 {
+        let [low, high, ..] = self.hash.hash_one(user).to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // A panic while the lock is held cannot leave an entry half changed.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn ends(&self, number: u16) -> Ends {
+        self.ends.get(&number).copied().unwrap_or_default()
+    }
+}
+
+/// What is too old for any grace goes first, then the oldest.
+fn make_room(all: &mut HashMap<Accepted, Duration>, now: Duration) {
+    if all.len() < MAX_ACCEPTED {
+        return;
+    }
+    all.retain(|_, then| now.saturating_sub(*then) < LONGEST);
+    let oldest = all.iter().min_by_key(|(_, then)| **then).map(|(accepted, _)| accepted.clone());
+    if let (true, Some(oldest)) = (all.len() >= MAX_ACCEPTED, oldest) {
+        all.remove(&oldest);
+    }
+}
+
+const MAX_ACCEPTED: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder(name: &str) -> Holder {
+        Holder { user: UserName::new(name).unwrap(), uid: Some(1000) }
+    }
+
+    fn origin(text: &str) -> Option<Origin> {
+        Origin::told(Some(text), None)
+    }
+
+    /// An accepted code, and nothing in between.
+    fn begin(graces: &Graces, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
+        graces.begin(account, service, (origin, true), now, graces.ends(&account.user));
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_code_counts_for_its_service_and_its_very_origin_and_on_the_machine_for_all() {
+        let graces = Graces::default();
+        begin(&graces, &holder("alice"), "sshd", origin("192.0.2.1"), at(100));
+        let since = |name, service, from: &str| graces.since(&holder(name), service, origin(from).as_ref(), at(103));
+        let (both, here) = (Since { there: Some(at(3)), here: Some(at(3)) }, Since { there: None, here: Some(at(3)) });
+        assert_eq!(since("alice", "sshd", "::ffff:192.0.2.1"), both);
+        for (service, from) in [("login", "192.0.2.1"), ("sshd", "192.0.2.2"), ("sshd", "a-name"), ("sshd", "")] {
+            assert_eq!(since("alice", service, from), here, "{service} {from}");
+        }
+        assert_eq!(since("bob", "sshd", "192.0.2.1"), Since::default());
+        let other_uid = Holder { uid: Some(1001), ..holder("alice") };
+        assert_eq!(graces.since(&other_uid, "sshd", origin("192.0.2.1").as_ref(), at(103)), Since::default());
+    }
+
+    #[test]
+    fn what_a_verifier_says_counts_where_it_was_said_to_come_from_and_nowhere_else() {
+        let graces = Graces::default();
+        let alice = holder("alice");
+        for from in [origin("192.0.2.1"), None] {
+            graces.begin(&alice, "tunnel", (from, false), at(100), graces.ends(&alice.user));
+        }
+        let since = graces.since(&alice, "tunnel", origin("192.0.2.1").as_ref(), at(103));
+        assert_eq!(since, Since { there: Some(at(3)), here: None });
+    }
+
+    #[test]
+    fn from_no_origin_it_counts_on_the_machine_alone() {
+        let graces = Graces::default();
+        begin(&graces, &holder("alice"), "sudo", None, at(100));
+        assert_eq!(graces.since(&holder("alice"), "sudo", None, at(100)), Since { there: None, here: Some(at(0)) });
+        assert_eq!(graces.lock().accepted.len(), 1);
+    }
+
+    #[test]
+    fn the_latest_code_counts_and_a_clock_that_says_nothing_gives_no_grace() {
+        let graces = Graces::default();
+        for when in [100, 200] {
+            begin(&graces, &holder("alice"), "sshd", None, at(when));
+        }
+        assert_eq!(graces.since(&holder("alice"), "sshd", None, at(205)).here, Some(at(5)));
+        assert_eq!(graces.since(&holder("alice"), "sshd", None, at(0)), Since::default());
+    }
+
+    #[test]
+    fn it_ends_for_one_user_at_once() {
+        let graces = Graces::default();
+        for name in ["alice", "bob"] {
+            begin(&graces, &holder(name), "sshd", origin("192.0.2.1"), at(100));
+        }
+        let alice = UserName::new("alice").unwrap();
+        assert_eq!((graces.end(&alice), graces.end(&alice)), (true, false));
+        assert_eq!(graces.since(&holder("alice"), "sshd", origin("192.0.2.1").as_ref(), at(101)), Since::default());
+        assert!(graces.since(&holder("bob"), "sshd", None, at(101)).here.is_some());
+    }
+
+    #[test]
+    fn none_begins_that_was_ended_while_its_code_was_judged() {
+        let graces = Graces::default();
+        let (alice, bob) = (holder("alice"), holder("bob"));
+        let [before, other] = [&alice, &bob].map(|account| graces.ends(&account.user));
+        graces.end(&alice.user);
+        graces.begin(&alice, "sshd", (None, true), at(100), before);
+        assert_eq!(graces.since(&alice, "sshd", None, at(101)), Since::default());
+        begin(&graces, &alice, "sshd", None, at(102));
+        assert!(graces.since(&alice, "sshd", None, at(103)).here.is_some(), "the next login's does");
+        if graces.number(&alice.user) != graces.number(&bob.user) {
+            graces.begin(&bob, "sshd", (None, true), at(100), other);
+            assert!(graces.since(&bob, "sshd", None, at(101)).here.is_some(), "others are not concerned");
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_of_ends_has_a_bound() {
+        let graces = Graces::default();
+        for n in 0..200_000 {
+            graces.end(&UserName::new(&format!("u{n}")).unwrap());
+        }
+        assert!(graces.lock().ends.len() <= 1 << 16);
+    }
+
+    #[test]
+    fn a_crowd_pushes_the_oldest_out() {
+        let graces = Graces::default();
+        for n in 0..=MAX_ACCEPTED as u64 {
+            begin(&graces, &holder(&format!("u{n}")), "sshd", None, at(n));
+        }
+        let now = at(MAX_ACCEPTED as u64);
+        assert_eq!(graces.lock().accepted.len(), MAX_ACCEPTED);
+        assert!(graces.since(&holder("u0"), "sshd", None, now).here.is_none());
+        assert!(graces.since(&holder("u1"), "sshd", None, now).here.is_some());
+        begin(&graces, &holder("late"), "sshd", None, LONGEST + now);
+        assert_eq!(graces.lock().accepted.len(), 1, "what is too old goes first");
+    }
+}

@@ -1,0 +1,98 @@
+//! Calls that bring many replies, lists and events: each holds a connection and its thread for as long as its caller
+//! reads, so that there are few at once, and some are kept for root.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::protocol::Error;
+
+use crate::identity::caller::Peer;
+use crate::in_memory::slots::Places;
+
+/// Those under way.
+#[derive(Default)]
+pub struct Streams(Mutex<Places>);
+
+/// One of them, until it is dropped.
+pub struct Stream<'a> {
+    streams: &'a Streams,
+    peer: Peer,
+}
+
+impl Streams {
+    /// Begins one.
+    ///
+    /// # Errors
+    /// [`Error::Busy`]: the caller, or everybody together, has as many as there may be.
+    pub fn open(&self, peer: Peer) -> Result<Stream<'_>, Error> {
+        let mut held = self.lock();
+        let own = if peer.is_root() { MAX_OF_ROOT } else { MAX_PER_UID };
+        if held.of(peer) >= own {
+            return Err(Error::busy(OWN));
+        }
+        if !peer.is_root() && held.of_others() >= MAX_OF_OTHERS {
+            return Err(Error::busy(OTHERS));
+        }
+        held.take(peer);
+        Ok(Stream { streams: self, peer })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Places> {
+        // A panic while the lock is held cannot leave it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Stream<'_> {
+    fn drop(&mut self) {
+        self.streams.lock().give_back(self.peer);
+    }
+}
+
+/// Of one uid: a log that is followed, and a list.
+const MAX_PER_UID: usize = 2;
+/// Of everybody but root.
+const MAX_OF_OTHERS: usize = 8;
+/// Root's own, which nobody else can use up.
+const MAX_OF_ROOT: usize = 8;
+const OWN: &str = "as many of your lists and logs are being read as may be at once: end one, 'totpctl log --follow' with \
+                   Ctrl-C, and try again";
+const OTHERS: &str = "as many lists and logs are being read as may be at once: try again in a moment, or as root, for whom \
+                      there is always room";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uid(uid: u32) -> Peer {
+        Peer { uid, pid: 1 }
+    }
+
+    fn held(streams: &Streams, uids: impl IntoIterator<Item = u32>) -> Vec<Stream<'_>> {
+        uids.into_iter().map(|number| streams.open(uid(number)).unwrap()).collect()
+    }
+
+    fn refused(streams: &Streams, number: u32) -> Option<String> {
+        streams.open(uid(number)).err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_uid_has_two_and_whoever_ends_one_may_begin_another() {
+        let streams = Streams::default();
+        let mut own = held(&streams, [1000, 1000]);
+        assert_eq!(refused(&streams, 1000).as_deref(), Some(OWN));
+        assert_eq!(refused(&streams, 1001), None);
+        own.pop();
+        assert_eq!(refused(&streams, 1000), None);
+    }
+
+    #[test]
+    fn all_others_together_leave_root_its_own() {
+        let streams = Streams::default();
+        let _others = held(&streams, (1000..1004).chain(1000..1004));
+        assert_eq!(refused(&streams, 1004).as_deref(), Some(OTHERS));
+        let roots = held(&streams, [0; MAX_OF_ROOT]);
+        assert_eq!(refused(&streams, 0).as_deref(), Some(OWN));
+        drop(roots);
+        assert_eq!(refused(&streams, 1004).as_deref(), Some(OTHERS), "root's places are nobody else's");
+    }
+}

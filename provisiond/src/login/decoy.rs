@@ -1,0 +1,66 @@
+//! Records of nobody: who is unknown, or has no active device, is asked, judged and charged by one of these, so that
+//! neither prompts nor time tell them from others.
+//!
+//! ```text
+//! number   HMAC-SHA256(HKDF-SHA256(application secret, info = "pam-totp decoy v1"), name), its first bits
+//! ```
+//! There are few, so that a stranger's list of names fills no disk, and their numbers are keyed, so that nobody can say
+//! which names share one. A decoy has a key like anybody's, and its codes open nothing.
+
+use common::config::Settings;
+use common::device::{DeviceName, Kind};
+use common::secrets::Secrets;
+use common::user::UserName;
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
+
+use crate::clock::moment::Moment;
+use crate::enrolment::enroll::random_key;
+use crate::record::{CannotMake, Device, Record};
+
+/// Under which name the decoy of `user` is stored. `None`: the default application secret is not fit for it.
+#[must_use]
+pub fn name_for(user: &UserName, secrets: &Secrets) -> Option<UserName> {
+    let key = secrets.derive::<32>(secrets.default_tag().as_str(), None, b"pam-totp decoy v1")?;
+    let mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
+    let hash = mac.chain_update(user.as_str().as_bytes()).finalize().into_bytes();
+    let bits = u16::from_be_bytes(*hash.first_chunk()?);
+    Some(UserName::reserved(bits & (DECOYS - 1)))
+}
+
+/// A new decoy, as if it were enrolled with the settings' parameters.
+///
+/// # Errors
+/// [`CannotMake`].
+pub fn make(name: &UserName, settings: &Settings, moment: &Moment) -> Result<Record, CannotMake> {
+    let parameters = settings.new_device.parameters;
+    let key = random_key(parameters.alg.key_bytes()).map_err(|_| CannotMake)?;
+    let key = (&key, Kind::Totp, parameters);
+    let device = Device::active(name, DeviceName::nth(1), key, &settings.secrets, moment)?;
+    Ok(Record { enrolled: true, devices: vec![device], ..Record::new(moment) })
+}
+
+/// A power of two.
+const DECOYS: u16 = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use common::secrets::TaggedSecrets;
+
+    use super::*;
+    use crate::record::tests::{secrets, user};
+
+    #[test]
+    fn every_name_has_the_same_decoy_for_ever_and_all_names_share_a_thousand() {
+        let names: Vec<UserName> = (0..10_000).map(|n| user(&format!("user-{n}"))).collect();
+        let decoys: Vec<UserName> = names.iter().map(|name| name_for(name, &secrets()).unwrap()).collect();
+        assert!(decoys.iter().all(UserName::is_reserved));
+        assert_eq!(decoys.iter().collect::<BTreeSet<_>>().len(), 1024);
+        assert!(names.iter().zip(&decoys).all(|(name, decoy)| name_for(name, &secrets()).as_ref() == Some(decoy)));
+        let other = Secrets::new(TaggedSecrets::from_text("9: another secret of more bytes").unwrap(), None).unwrap();
+        let same = names.iter().zip(&decoys).filter(|(name, decoy)| name_for(name, &other).as_ref() == Some(decoy));
+        assert!(same.count() < 100, "without the secret nobody can tell which names share one");
+    }
+}

@@ -1,0 +1,189 @@
+//! The verdict. Pure: a record, what was typed and the time go in; a verdict and the next record come out.
+//!
+//! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
+
+pub mod issued;
+mod matching;
+mod price;
+pub mod quarantine;
+pub mod resync;
+
+use common::answer::Answer;
+use common::config::Policy;
+use common::device::{DeviceName, Kind};
+use common::protocol::{Ask, Verdict};
+use common::secret::Key;
+
+use self::matching::{Match, Standing, comparable, horizon, matches_of};
+use self::price::{affordable, codes_needed, dearest_guess, price, series};
+use self::quarantine::is_a_measure;
+use crate::clock::moment::Moment;
+use crate::record::budget::Units;
+use crate::record::codes::Finding;
+use crate::record::drift::Drift;
+use crate::record::source::Source;
+use crate::record::strict::{self, Failures};
+use crate::record::{Device, Record};
+
+/// What an attempt is judged by, besides the record and what was typed.
+#[derive(Clone, Copy, Debug)]
+pub struct Circumstances<'a> {
+    /// The settings.
+    pub policy: &'a Policy,
+    /// The time.
+    pub moment: Moment,
+    /// Where the login comes from.
+    pub source: Source,
+    /// The PAM service.
+    pub service: &'a str,
+    /// Too many wrong codes have come from there: a single one is not judged.
+    pub suspect: bool,
+}
+
+/// What the person is asked for. An unknown user is asked like everyone.
+#[must_use]
+pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
+    match record {
+        Some(record) if !affordable(dearest_guess(record, now), record, now) => series(record, now),
+        None if now.suspect => Ask::TwoCodes,
+        _ => Ask::OneCode,
+    }
+}
+
+/// Whether `answer` may be judged at all. `Err` is the verdict if not; nothing is spent or charged then.
+///
+/// # Errors
+/// The verdict on an answer that is not looked at.
+pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstances<'_>) -> Result<&'a Answer, Verdict> {
+    if !record.has_usable(now.moment.now, now.service) {
+        return Err(nobody(Some(record)));
+    }
+    let answer = answer.ok_or(Verdict::Malformed)?;
+    let lengths =
+        usable(record, now).filter_map(|device| answer.codes(device.parameters.digits)).map(|codes| codes.len());
+    let longest = lengths.max().ok_or(Verdict::Malformed)?;
+    let affordable = answer.is_several() || affordable(price(record, answer, now), record, now);
+    if affordable && longest >= codes_needed(record, answer, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
+}
+
+/// The devices whose codes count for this login.
+fn usable<'a>(record: &'a Record, now: &'a Circumstances<'_>) -> impl Iterator<Item = &'a Device> {
+    record.usable(now.moment.now, now.service)
+}
+
+/// The verdict on who has no device for this login.
+pub fn nobody(record: Option<&Record>) -> Verdict {
+    if record.is_some_and(Record::is_somebodys) { Verdict::Disabled } else { Verdict::NotEnrolled }
+}
+
+/// A judged answer.
+#[derive(Debug)]
+#[must_use]
+pub struct Judged {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// The device whose code it was.
+    pub device: Option<DeviceName>,
+    /// With `already_used`: seconds until the device shows a code that is not. Of a device that counts, its owner's button
+    /// decides.
+    pub retry_after: Option<u64>,
+    /// What a code turned out to be that no device shows.
+    pub finding: Option<Finding>,
+    /// The devices that a wrong answer has disabled.
+    pub disabled: Vec<DeviceName>,
+    /// What a wrong code cost.
+    pub charged: Units,
+    /// The record to store before answering, if it changed.
+    pub next: Option<Record>,
+}
+
+impl Judged {
+    /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
+    pub fn unlooked(verdict: Verdict) -> Self {
+        let charged = Units::default();
+        Self { verdict, device: None, retry_after: None, finding: None, disabled: Vec::new(), charged, next: None }
+    }
+}
+
+/// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
+/// searched, whatever the first one says. `refund` gives back what this login's own typos cost.
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now: &Circumstances<'_>) -> Judged {
+    let needed = codes_needed(record, answer, now);
+    let found: Vec<Match> =
+        usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
+    match found.iter().min_by_key(|found| found.standing) {
+        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, refund, now),
+        Some(best) if best.standing == Standing::Quarantined => {
+            Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
+        }
+        Some(best) => already_used(record, best, now),
+        None => reject(record, answer, needed, now),
+    }
+}
+
+/// Opens a login with `best`. Wherever else the answer is right it is used up as well, whatever its standing there: of two
+/// devices with one key, and of a device that shows a code twice in a row, it would otherwise open two.
+fn accept(record: &Record, best: &Match, found: &[Match], refund: Units, now: &Circumstances<'_>) -> Judged {
+    let mut next = record.clone();
+    if let Some(device) = next.device_mut(&best.device) {
+        device.drift = learned(device, &best.steps, now);
+        device.last_used = Some(now.moment.now);
+        device.failures = Failures::default();
+    }
+    for found in found {
+        if let Some(device) = next.device_mut(&found.device) {
+            device.spend(&found.steps);
+        }
+    }
+    welcome(&mut next, refund, now);
+    Judged { device: Some(best.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
+}
+
+/// What an accepted login brings whatever opened it: its own typos back, to the pools that paid for them, and a source that is
+/// known from now on.
+fn welcome(next: &mut Record, refund: Units, now: &Circumstances<'_>) {
+    for (pool, units) in [(&mut next.known, refund.known), (&mut next.unknown, refund.unknown)] {
+        pool.budget = pool.budget.refunded(units, now.policy, &now.moment);
+    }
+    next.sources.learn(now.source, now.moment.now);
+}
+
+fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
+    let ours = device.parameters.step_at(now.moment.now);
+    match found {
+        _ if device.kind == Kind::Hotp || !is_a_measure(device, now) => device.drift,
+        [only] => device.drift.after_a_code(*only, ours),
+        [.., last] => device.drift.after_a_series(*last, ours, now.policy.window),
+        [] => device.drift,
+    }
+}
+
+fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
+    let device = record.devices.iter().find(|device| device.name == found.device);
+    let retry_after = device.filter(|device| device.kind == Kind::Totp).map(|device| {
+        let next = device.spent.latest(horizon(device, now)).saturating_add(1);
+        device.parameters.start_of(device.drift.ours_at(next)).saturating_sub(now.moment.now).max(1)
+    });
+    Judged { device: Some(found.device.clone()), retry_after, ..Judged::unlooked(Verdict::AlreadyUsed) }
+}
+
+/// A wrong single code costs its price. Several at once cost nothing, because the odds of two are a millionth of a single
+/// code's; they are counted.
+fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Judged {
+    let charged = if answer.is_several() { 0 } else { price(record, answer, now) };
+    let mut next = record.clone();
+    let pool = next.pool_mut(now.source, now.moment.now);
+    if answer.is_several() {
+        pool.series = pool.series.one_more(&now.moment);
+    } else {
+        pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
+    }
+    let compared = usable(record, now).filter(|device| comparable(device, answer, needed).is_some());
+    let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
+    let disabled = strict::count(&mut next, &compared, now.policy);
+    let charged = record.units(charged, now.source, now.moment.now);
+    Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,261 @@
+//! The daemon's life, from its command line to its exit code.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
+use common::text::printable;
+use data_encoding::BASE64_NOPAD;
+use nix::sys::signal::{SigSet, Signal};
+use sd_notify::NotifyState;
+use zeroize::Zeroizing;
+
+use crate::audit::skew::Skews;
+use crate::audit::{Audit, Line, Target};
+use crate::clock::kernel;
+use crate::clock::mark::Reason;
+use crate::clock::{self, Clock, noticing};
+use crate::identity::names::Names;
+use crate::process::memory;
+use crate::process::startup::{self, CannotStart};
+use crate::records::Records;
+use crate::server::Server;
+use crate::service::{Service, SettingsSource};
+use crate::store::sled::{OpenError, Place, SledStore};
+
+/// Enrols users, seals their TOTP keys and alone judges their codes.
+#[derive(Debug, Parser)]
+#[command(name = "provisiond", version, about, long_about = None)]
+pub struct Arguments {
+    /// The settings file [default: $PAM_TOTP_SETTINGS, else /etc/pam-totp/settings.yaml]
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Where the sockets and the mirror of the store's generation lie
+    #[arg(long, value_name = "DIR", default_value = "/run/pam-totp")]
+    runtime_dir: PathBuf,
+    /// Where audit lines go
+    #[arg(long, value_enum, value_name = "WHERE", default_value = "syslog")]
+    log: Log,
+    /// Check the settings and the application secrets, say what is wrong, and exit
+    #[arg(long, conflicts_with = "new_secret")]
+    check: bool,
+    /// Print a line for the secrets file, with a new random application secret, and exit
+    #[arg(long)]
+    new_secret: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Log {
+    /// The system's log, facility authpriv
+    Syslog,
+    /// Standard error
+    Stderr,
+}
+
+/// Does what the command line says, and tells on standard error why it could not.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    let done = if arguments.new_secret {
+        new_secret()
+    } else if arguments.check {
+        check(&arguments)
+    } else {
+        serve(&arguments)
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(end) => {
+            eprintln!("provisiond: {end}");
+            ExitCode::from(end.exit_code())
+        }
+    }
+}
+
+/// Why the daemon ends other than well.
+#[derive(Debug, thiserror::Error)]
+enum End {
+    #[error(transparent)]
+    Settings(#[from] ConfigError),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error(transparent)]
+    Start(#[from] CannotStart),
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    #[error("the system gave no random bytes: try again later")]
+    NoRandomness,
+}
+
+impl End {
+    /// What a fresh start may mend is 70, what a person has to mend is 78.
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Settings(_) | Self::Start(CannotStart::NoAccount | CannotStart::Sockets | CannotStart::Folder(_)) => {
+                78
+            }
+            Self::Store(_) | Self::Start(_) | Self::System(_) | Self::NoRandomness => STORE_FAILED,
+        }
+    }
+}
+
+fn new_secret() -> Result<(), End> {
+    let mut random = Zeroizing::new([0; 32]);
+    getrandom::fill(random.as_mut()).map_err(|_| End::NoRandomness)?;
+    let secret = Zeroizing::new(BASE64_NOPAD.encode(random.as_ref()));
+    // The time as a tag: the newest secret is the numerically greatest, and so the default.
+    println!("{}: {}", clock::now(), *secret);
+    Ok(())
+}
+
+fn check(arguments: &Arguments) -> Result<(), End> {
+    let account = startup::daemon_account()?;
+    // Whoever checks as root is to hear of what the daemon could not read.
+    startup::drop_privileges(account)?;
+    let source = source(arguments, account);
+    let settings = source.load()?;
+    println!(
+        "{}: the settings can be used; new keys are sealed under '{}'",
+        source.path.display(),
+        settings.secrets.default_tag()
+    );
+    name_what_is_left_alone(&Settings::left_alone(&source.path, &source.trust)?);
+    Ok(())
+}
+
+/// It is no error: other programs' settings may stand in the same file.
+fn name_what_is_left_alone(sections: &[String]) {
+    if !sections.is_empty() {
+        let names: Vec<String> = sections.iter().map(|name| format!("'{}'", printable(name))).collect();
+        println!("left alone, as no section of ours is called so; is one misspelt?: {}", names.join(", "));
+    }
+}
+
+fn serve(arguments: &Arguments) -> Result<(), End> {
+    // Signals are waited for by this thread alone, so every thread to come must have them blocked.
+    let signals = block_signals()?;
+    startup::harden()?;
+    // Before the first secret is read.
+    let locked = memory::lock();
+    let account = startup::daemon_account()?;
+    let source = source(arguments, account);
+    // Before anything is touched that another daemon may be using.
+    source.load()?;
+    let sockets = startup::sockets(&arguments.runtime_dir)?;
+    let mirror = startup::generation_mirror(&arguments.runtime_dir, account)?;
+    startup::drop_privileges(account)?;
+    // Changing the uid has set back who may debug the process (prctl(2), PR_SET_DUMPABLE).
+    startup::harden()?;
+    let settings = source.load()?;
+    let target = match arguments.log {
+        Log::Syslog => Target::Syslog,
+        Log::Stderr => Target::Stderr,
+    };
+    let audit = Audit::start(target, settings.audit)?;
+    audit.remember(&settings.store.path)?;
+    if let Err(errno) = locked {
+        let line = Line::new("memory_not_locked").with("error", errno);
+        audit.write(
+            line.with("reason", "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area").warning(),
+        );
+    }
+    let clock = watched_clock(&audit);
+    let store = open_store(&settings, mirror, &clock, &audit)?;
+    noticing::start(Arc::clone(&clock))?;
+    let records = Records::new(Box::new(store), Arc::clone(&clock));
+    let skews = Skews::start(audit.clone())?;
+    let service = Arc::new(Service::new(records, clock, audit, skews, Names::start()?, settings, source));
+    let mut server = Server::start(Arc::clone(&service), sockets)?;
+    tell_started(&service);
+    notify(&[NotifyState::Ready]);
+    service.warn_of_unknown_names();
+    wait_for_the_end(&signals, &service);
+    notify(&[NotifyState::Stopping]);
+    service.audit.end_following();
+    let deadline = Instant::now().checked_add(DRAIN_TIME).unwrap_or_else(Instant::now);
+    server.drain(deadline);
+    service.records.close();
+    service.audit.write(Line::new("stopped"));
+    service.skews.flush();
+    service.audit.flush();
+    Ok(())
+}
+
+fn source(arguments: &Arguments, account: startup::Account) -> SettingsSource {
+    let named = arguments.settings.clone().or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    SettingsSource {
+        path: named.unwrap_or_else(|| PathBuf::from(DEFAULT_SETTINGS)),
+        trust: Trust { daemon_uid: account.uid.as_raw(), credentials },
+    }
+}
+
+/// Every event of the clock is one line.
+fn watched_clock(audit: &Audit) -> Arc<Clock> {
+    let log = audit.clone();
+    Clock::of_this_machine(move |event| {
+        let line = match event.reason {
+            Reason::StoreRolledBack => Line::new("store_rolled_back")
+                .with("reason", "the store is older than it was; codes from before are refused"),
+            reason => Line::new("clock_event").with("reason", reason.word()).with("seconds", event.seconds),
+        };
+        log.write(line.with("at", event.at).warning());
+    })
+}
+
+fn open_store(settings: &Settings, mirror: PathBuf, clock: &Arc<Clock>, audit: &Audit) -> Result<SledStore, OpenError> {
+    let place = Place { path: settings.store.path.clone(), cache_mib: settings.store.cache_mib, mirror: Some(mirror) };
+    let log = audit.clone();
+    // After a failure nobody can say what is on the disk; a fresh start reads what is.
+    SledStore::open(&place, Arc::clone(clock), move |why| {
+        log.write(Line::new("store_failed").with("reason", why).error());
+        log.flush();
+        eprintln!("provisiond: {why}");
+        std::process::exit(STORE_FAILED.into());
+    })
+}
+
+fn tell_started(service: &Service) {
+    let users = service.records.health().map(|health| health.users).ok();
+    let line = Line::new("started").with("version", env!("CARGO_PKG_VERSION")).with("store", "sled");
+    service.audit.write(line.with_some("users", users));
+    if kernel::synchronised().is_none() {
+        let line =
+            Line::new("clock_not_told").with("reason", "the kernel does not say whether its clock is synchronised");
+        service.audit.write(line);
+    }
+}
+
+fn block_signals() -> Result<SigSet, End> {
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    signals.thread_block().map_err(std::io::Error::from)?;
+    Ok(signals)
+}
+
+/// Reloads on SIGHUP, returns on SIGTERM and SIGINT.
+fn wait_for_the_end(signals: &SigSet, service: &Service) {
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGHUP) => {
+                let reloading = NotifyState::monotonic_usec_now().map(|now| [NotifyState::Reloading, now]);
+                reloading.iter().for_each(|states| notify(states));
+                // A bad file was logged and changed nothing.
+                let _ = service.reload();
+                notify(&[NotifyState::Ready]);
+            }
+            Ok(_) => return,
+            Err(_) => {}
+        }
+    }
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}
+
+const STORE_FAILED: u8 = 70;
+/// How long calls being answered may take when the daemon is asked to end.
+const DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,232 @@
+//! How many guesses a user has left. Pure: time is an argument.
+//!
+//! All of it goes by trusted seconds, which count on only while this machine is seen running: a clock that is set forward
+//! gives nothing back, and one that is set back takes nothing away.
+//!
+//! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
+//! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for, and after
+//! very many wrong pairs three.
+
+use common::config::Policy;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::moment::Moment;
+
+/// What those who come from one kind of source have guessed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Single codes.
+    pub budget: Budget,
+    /// Several codes at once.
+    pub series: WrongSeries,
+}
+
+impl Pool {
+    /// Nothing guessed, for a user seen for the first time.
+    #[must_use]
+    pub fn full(moment: &Moment) -> Self {
+        Self { budget: Budget::full(moment), series: WrongSeries { times: 0, since: moment.tick } }
+    }
+}
+
+/// Units of a record's two pools: what a wrong code cost, and which pool has paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Units {
+    /// Of those who come from known sources.
+    pub known: u32,
+    /// Of all others.
+    pub unknown: u32,
+}
+
+impl Units {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let sum = |one: u32, more| one.saturating_add(more);
+        Self { known: sum(self.known, other.known), unknown: sum(self.unknown, other.unknown) }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn are_none(self) -> bool {
+        self == Self::default()
+    }
+}
+
+/// How often several codes at once were wrong; halved daily. A pair is so much harder to guess than a code that it costs
+/// nothing, but who has all year for it is asked for three.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WrongSeries {
+    times: u32,
+    /// Trusted seconds.
+    since: u64,
+}
+
+impl WrongSeries {
+    /// After one more.
+    #[must_use]
+    pub fn one_more(self, moment: &Moment) -> Self {
+        let settled = self.settled(moment);
+        Self { times: settled.times.saturating_add(1), ..settled }
+    }
+
+    /// Whether two codes are not enough any more.
+    #[must_use]
+    pub fn are_too_many(self, moment: &Moment) -> bool {
+        self.settled(moment).times >= MAX_WRONG_SERIES
+    }
+
+    fn settled(self, moment: &Moment) -> Self {
+        let days = moment.tick.saturating_sub(self.since).checked_div(DAY).unwrap_or(0);
+        let halvings = u32::try_from(days).unwrap_or(u32::MAX);
+        let times = self.times.checked_shr(halvings).unwrap_or(0);
+        Self { times, since: self.since.saturating_add(days.saturating_mul(DAY)) }
+    }
+}
+
+/// A pool of single-code guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Units gone as of `since`. What is gone is stored, not what is left, so that other settings take effect at once.
+    used: u32,
+    /// Trusted seconds.
+    since: u64,
+}
+
+impl Budget {
+    /// A full pool, for a user seen for the first time.
+    #[must_use]
+    pub fn full(moment: &Moment) -> Self {
+        Self { used: 0, since: moment.stamp() }
+    }
+
+    /// Units left now.
+    #[must_use]
+    pub fn left(self, policy: &Policy, moment: &Moment) -> u32 {
+        policy.budget.saturating_sub(self.settled(policy, moment).used)
+    }
+
+    /// The pool after `units` more are gone.
+    #[must_use]
+    pub fn charged(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
+        let settled = self.settled(policy, moment);
+        // The clock of the refill starts with the first unit gone.
+        let since = if settled.used == 0 { settled.since.max(moment.tick) } else { settled.since };
+        Self { used: settled.used.saturating_add(units), since }
+    }
+
+    /// The pool after `units` were given back.
+    #[must_use]
+    pub fn refunded(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
+        let settled = self.settled(policy, moment);
+        Self { used: settled.used.saturating_sub(units), ..settled }
+    }
+
+    /// The pool as of now: what came back since, came back. A store that was put back may say a later time than now's, which
+    /// gives nothing.
+    fn settled(self, policy: &Policy, moment: &Moment) -> Self {
+        let pool = match moment.rolled_back_tick {
+            // Nobody knows what was used in the time that the store has lost.
+            Some(event) if self.since <= event => {
+                Self { used: policy.budget.max(self.used), since: event.saturating_add(1) }
+            }
+            _ => self,
+        };
+        let elapsed = moment.tick.saturating_sub(pool.since);
+        let back = elapsed.checked_div(policy.refill.as_secs()).unwrap_or(0);
+        let came_back = u32::try_from(back).unwrap_or(u32::MAX);
+        Self {
+            used: pool.used.saturating_sub(came_back),
+            since: pool.since.saturating_add(back.saturating_mul(policy.refill.as_secs())),
+        }
+    }
+}
+
+const DAY: u64 = 86400;
+const MAX_WRONG_SERIES: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY), strict: false };
+
+    fn at(now: u64) -> Moment {
+        Moment::ordinary(now)
+    }
+
+    #[test]
+    fn five_guesses_and_one_more_a_day() {
+        let mut pool = Budget::full(&at(1000));
+        let mut guesses = 0;
+        for second in (0..30 * DAY).step_by(600) {
+            if pool.left(&POLICY, &at(1000 + second)) > 0 {
+                pool = pool.charged(1, &POLICY, &at(1000 + second));
+                guesses += 1;
+            }
+        }
+        assert_eq!(guesses, 5 + 29);
+    }
+
+    #[test]
+    fn a_pool_is_never_more_than_full() {
+        let pool = Budget::full(&at(1000)).charged(2, &POLICY, &at(1000));
+        assert_eq!(pool.left(&POLICY, &at(1000)), 3);
+        assert_eq!(pool.left(&POLICY, &at(1000 + DAY - 1)), 3);
+        assert_eq!(pool.left(&POLICY, &at(1000 + DAY)), 4);
+        assert_eq!(pool.left(&POLICY, &at(1000 + 900 * DAY)), 5);
+        assert_eq!(pool.refunded(9, &POLICY, &at(1000)).left(&POLICY, &at(1000)), 5);
+    }
+
+    #[test]
+    fn time_that_runs_backwards_gives_nothing() {
+        let pool = Budget::full(&at(10 * DAY)).charged(5, &POLICY, &at(10 * DAY));
+        assert_eq!(pool.left(&POLICY, &at(0)), 0);
+        let charged = pool.charged(0, &POLICY, &at(0));
+        assert_eq!(charged.left(&POLICY, &at(10 * DAY)), 0);
+        assert_eq!(charged.left(&POLICY, &at(11 * DAY)), 1);
+    }
+
+    #[test]
+    fn a_store_that_was_rolled_back_empties_the_pool_once() {
+        let moment = |now| Moment { rolled_back_tick: Some(20 * DAY), ..at(now) };
+        let old = Budget::full(&at(3 * DAY));
+        assert_eq!(old.left(&POLICY, &moment(20 * DAY)), 0);
+        assert_eq!(old.left(&POLICY, &moment(22 * DAY + 1)), 2);
+        let stored = old.charged(1, &POLICY, &moment(22 * DAY + 1));
+        assert_eq!(stored.left(&POLICY, &moment(22 * DAY + 1)), 1, "emptied once, not at every look");
+        assert_eq!(Budget::full(&moment(20 * DAY)).left(&POLICY, &moment(20 * DAY)), 5, "enrolled since");
+    }
+
+    #[test]
+    fn what_is_made_after_a_roll_back_is_younger_than_it_whatever_the_clock_says() {
+        let before = Moment { now: 900 * DAY, ..at(20 * DAY) };
+        let after = Moment { now: DAY, rolled_back_tick: Some(20 * DAY), ..at(20 * DAY) };
+        assert!(!before.has_lost(before.stamp()) && after.has_lost(before.stamp()));
+        assert!(!after.has_lost(after.stamp()));
+    }
+
+    #[test]
+    fn a_thousand_wrong_series_are_too_many_and_half_of_them_are_forgotten_each_day() {
+        let mut series = Pool::full(&at(5)).series;
+        for _ in 0..999 {
+            series = series.one_more(&at(10));
+        }
+        assert!(!series.are_too_many(&at(10)));
+        series = series.one_more(&at(10)).one_more(&at(0));
+        assert!(series.are_too_many(&at(10)) && series.are_too_many(&at(4 + DAY)));
+        assert!(!series.are_too_many(&at(5 + DAY)));
+        assert_eq!(series.settled(&at(5 + 2 * DAY)).times, 250);
+        assert_eq!(series.settled(&at(u64::MAX)).times, 0);
+        let later = series.one_more(&at(5 + 2 * DAY));
+        assert_eq!(later.settled(&at(5 + 3 * DAY)).times, 125, "each day once");
+    }
+
+    #[test]
+    fn a_pool_of_nothing_stays_empty() {
+        let none = Policy { budget: 0, ..POLICY };
+        assert_eq!(Budget::full(&at(0)).left(&none, &at(900 * DAY)), 0);
+    }
+}

@@ -1,0 +1,223 @@
+//! Recovery codes, bypasses and tickets: given, tried, used up. Pure: time is an argument.
+//!
+//! They are kept as hashes, under a key of the record's own: see `hashed`.
+
+mod hashed;
+mod kept;
+
+use std::time::Duration;
+
+use common::enckey::{Binding, CannotOpen, Enckey};
+use common::recovery::{MAX_CODES, Recovery};
+use common::secret::{Key, SecretText};
+use common::secrets::Secrets;
+use common::spare::SpareCode;
+use common::totp::{Algorithm, Parameters};
+use common::user::UserName;
+use serde::{Deserialize, Serialize};
+
+use self::hashed::{BYPASS, RECOVERY, TICKET, draw, hash, random};
+use self::kept::{Bypass, RecoveryCodes, Timed, after};
+use crate::clock::moment::Moment;
+use crate::record::CannotMake;
+
+/// The spare codes of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Codes {
+    key: Enckey,
+    recovery: RecoveryCodes,
+    bypass: Option<Bypass>,
+    ticket: Option<Timed>,
+}
+
+/// What a code is tried for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To log in: a recovery code or a bypass.
+    Login,
+    /// To log in where none of the user's active devices counts: a bypass. What bounds them bounds the recovery codes.
+    LoginOutOfBounds,
+    /// To change one's own devices: a recovery code. Whoever has a bypass is let in for a while, and no more.
+    Proof,
+    /// To enrol the first device: a ticket.
+    FirstDevice,
+    /// For nothing.
+    Nothing,
+}
+
+/// What is found out about a code that is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// A recovery code, gone now; so many are left.
+    RecoveryCode(usize),
+    /// A bypass, which can be used so many times more.
+    Bypass(u8),
+    /// A ticket, gone now.
+    Ticket,
+    /// A wrong one, with which the bypass has borne as many as it does, and is gone.
+    BypassGone,
+    /// It is too late for it.
+    Expired,
+    /// It may have been used in the time that the store has lost.
+    Doubtful,
+}
+
+impl Codes {
+    /// The codes that a record has, or none under a new key, and the key. Either takes as long.
+    ///
+    /// # Errors
+    /// [`CannotOpen`]; also where a new key cannot be made.
+    pub fn opened(codes: Option<&Self>, user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotOpen> {
+        match codes {
+            Some(codes) => Ok((codes.clone(), codes.key.open(secrets, &binding(user))?)),
+            None => Self::none(user, secrets).map_err(|CannotMake| CannotOpen),
+        }
+    }
+
+    /// The same, to give new ones. With a key that does not open any more every code is lost already.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn to_extend(codes: Option<&Self>, user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotMake> {
+        Self::opened(codes, user, secrets).or_else(|CannotOpen| Self::none(user, secrets))
+    }
+
+    fn none(user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotMake> {
+        let key = Key::new(random::<CODE_KEY>()?.to_vec()).map_err(|_| CannotMake)?;
+        let sealed = Enckey::seal(&key, secrets, &binding(user)).map_err(|_| CannotMake)?;
+        Ok((Self { key: sealed, recovery: RecoveryCodes::default(), bypass: None, ticket: None }, key))
+    }
+
+    /// The same codes for a user who is called `to` from now on.
+    ///
+    /// # Errors
+    /// [`CannotMake`]: the key does not open, or cannot be sealed.
+    pub fn renamed(&self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
+        let key = self.key.open(secrets, &binding(from)).map_err(|CannotOpen| CannotMake)?;
+        let key = Enckey::seal(&key, secrets, &binding(to)).map_err(|_| CannotMake)?;
+        Ok(Self { key, ..self.clone() })
+    }
+
+    /// New recovery codes in the place of all that there are.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn renew(&mut self, key: &Key, settings: &Recovery, moment: &Moment) -> Result<Vec<SecretText>, CannotMake> {
+        let codes = (0..settings.codes.min(MAX_CODES)).map(|_| draw::<LONG>()).collect::<Result<Vec<_>, _>>()?;
+        let hashes = codes.iter().map(|code| hash(key, RECOVERY, code)).collect::<Option<Vec<_>>>();
+        let until = settings.expire.map(|span| after(moment.now, span));
+        self.recovery = RecoveryCodes { hashes: hashes.ok_or(CannotMake)?, known_since: moment.stamp(), until };
+        Ok(codes.iter().map(SpareCode::shown).collect())
+    }
+
+    /// A bypass, in the place of the one that there is.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn give_bypass(
+        &mut self,
+        key: &Key,
+        uses: u8,
+        valid_for: Duration,
+        moment: &Moment,
+    ) -> Result<SecretText, CannotMake> {
+        let code = draw::<SHORT>()?;
+        let timed = Timed::new(hash(key, BYPASS, &code), valid_for, moment)?;
+        self.bypass = Some(Bypass { code: timed, uses, tries: BYPASS_TRIES });
+        Ok(code.shown())
+    }
+
+    /// A ticket, in the place of the one that there is.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn give_ticket(&mut self, key: &Key, valid_for: Duration, moment: &Moment) -> Result<SecretText, CannotMake> {
+        let code = draw::<LONG>()?;
+        self.ticket = Some(Timed::new(hash(key, TICKET, &code), valid_for, moment)?);
+        Ok(code.shown())
+    }
+
+    /// Tries a code, and uses it up if it is right. `None`: it is wrong. What there is to compare is always compared with
+    /// all there can be, so that neither how many codes there are nor which it was takes another time.
+    #[must_use]
+    pub fn try_code(&mut self, key: &Key, code: &SpareCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
+        let [recovery, bypass, ticket] = [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
+        let recovery = self.recovery.find(&recovery?);
+        let bypass = Timed::is(self.bypass.as_ref().map(|bypass| &bypass.code), &bypass?);
+        let ticket = Timed::is(self.ticket.as_ref(), &ticket?);
+        match purpose {
+            Purpose::Login | Purpose::LoginOutOfBounds if bypass => self.use_bypass(moment),
+            Purpose::Login | Purpose::Proof if recovery.is_some() => self.recovery.take(recovery?, moment),
+            Purpose::Login | Purpose::LoginOutOfBounds if code.is_short() => self.wrong_bypass(),
+            Purpose::FirstDevice if ticket => self.use_ticket(moment),
+            _ => None,
+        }
+    }
+
+    fn use_bypass(&mut self, moment: &Moment) -> Option<Finding> {
+        let bypass = self.bypass.as_mut()?;
+        if let Some(why_not) = bypass.code.why_not(moment) {
+            return Some(why_not);
+        }
+        bypass.uses = bypass.uses.saturating_sub(1);
+        let left = bypass.uses;
+        self.bypass.take_if(|bypass| bypass.uses == 0);
+        Some(Finding::Bypass(left))
+    }
+
+    fn wrong_bypass(&mut self) -> Option<Finding> {
+        let bypass = self.bypass.as_mut()?;
+        bypass.tries = bypass.tries.saturating_sub(1);
+        self.bypass.take_if(|bypass| bypass.tries == 0).map(|_| Finding::BypassGone)
+    }
+
+    fn use_ticket(&mut self, moment: &Moment) -> Option<Finding> {
+        let why_not = self.ticket.as_ref()?.why_not(moment);
+        Some(why_not.unwrap_or_else(|| {
+            self.ticket = None;
+            Finding::Ticket
+        }))
+    }
+
+    /// Recovery codes that would be accepted now.
+    #[must_use]
+    pub fn recovery_codes_left(&self, moment: &Moment) -> usize {
+        if self.recovery.why_not(moment).is_some() { 0 } else { self.recovery.hashes.len() }
+    }
+
+    /// Until when there is a bypass, in Unix seconds, and how many logins it still opens.
+    #[must_use]
+    pub fn bypass_left(&self, moment: &Moment) -> Option<(u64, u8)> {
+        self.bypass.as_ref().and_then(|bypass| Some((bypass.code.good_until(moment)?, bypass.uses)))
+    }
+
+    /// Until when there is a ticket, in Unix seconds.
+    #[must_use]
+    pub fn ticket_until(&self, moment: &Moment) -> Option<u64> {
+        self.ticket.as_ref().and_then(|ticket| ticket.good_until(moment))
+    }
+
+    /// Forgets what its time is over for.
+    pub fn expire(&mut self, now: u64) {
+        self.bypass.take_if(|bypass| bypass.code.until <= now);
+        self.ticket.take_if(|ticket| ticket.until <= now);
+    }
+}
+
+/// The code key's place: it belongs to the user, and to no device.
+fn binding(user: &UserName) -> Binding<'_> {
+    let parameters = Parameters { alg: Algorithm::Sha256, digits: 0, period: 0 };
+    Binding { user, device: &[0; 16], kind: "codes", parameters }
+}
+
+/// Bytes of the code key.
+const CODE_KEY: usize = 32;
+/// Random bytes of a recovery code and of a ticket: eighty bits, which nobody guesses.
+const LONG: usize = 10;
+/// Random bytes of a bypass: forty bits, with few tries.
+const SHORT: usize = 5;
+/// Wrong codes that a bypass bears.
+const BYPASS_TRIES: u8 = 5;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! Records in the store: read, checked, and changed one attempt at a time.
+//!
+//! The only way to change a record: take the user's turn, read, decide, `replace` what was read, and start again if
+//! somebody else was faster. Nothing is told to anyone before the change is durable.
+
+pub mod user_queue;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use common::secrets::Secrets;
+use common::user::UserName;
+
+use crate::clock::Clock;
+use crate::record::{CannotWrite, Damaged, Record};
+use crate::records::user_queue::Turns;
+use crate::store::{Health, Outcome, Store, Stored, Unavailable};
+
+/// The records of all users.
+pub struct Records {
+    store: Box<dyn Store>,
+    clock: Arc<Clock>,
+    turns: Turns,
+}
+
+/// Whose record, for whom, and until when.
+#[derive(Clone, Copy)]
+pub struct Access<'a> {
+    /// Whose.
+    pub user: &'a UserName,
+    /// Root's processes are served first.
+    pub root: bool,
+    /// What records are sealed under.
+    pub secrets: &'a Secrets,
+    /// When the caller stops waiting.
+    pub deadline: Instant,
+}
+
+/// What was decided about a record.
+#[derive(Debug)]
+#[must_use]
+pub struct Decision<T> {
+    /// The record to store, if it changes.
+    pub next: Option<Record>,
+    /// What the caller is told once that is durable.
+    pub outcome: T,
+}
+
+/// Why a record could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Too many wait for this user, or it took too long.
+    #[error("too many attempts for this user")]
+    Busy,
+    /// The store does not work now.
+    #[error("the store does not work now")]
+    Unavailable,
+    /// It is not known whether the change became durable.
+    #[error("the store did not say in time whether the change is durable")]
+    Unknown,
+    /// The changed record cannot be put into bytes.
+    #[error(transparent)]
+    CannotWrite(#[from] CannotWrite),
+    /// The record cannot be trusted.
+    #[error(transparent)]
+    Damaged(#[from] Damaged),
+}
+
+impl From<Unavailable> for Failure {
+    fn from(_: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+impl Records {
+    /// Takes the store over. The clock is the one whose mark it keeps.
+    #[must_use]
+    pub fn new(store: Box<dyn Store>, clock: Arc<Clock>) -> Self {
+        Self { store, clock, turns: Turns::default() }
+    }
+
+    /// The user's record as it is now.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`], [`Failure::Damaged`].
+    pub fn look(&self, user: &UserName, secrets: &Secrets) -> Result<Option<Record>, Failure> {
+        let stored = self.store.load(user)?;
+        Ok(stored.map(|stored| Record::from_bytes(&stored.bytes, user, secrets)).transpose()?)
+    }
+
+    /// Lets `decide` look at the user's record and makes durable what it decides. It is called again when the record
+    /// was changed in the meantime, so it must not have effects of its own.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn change<T>(
+        &self,
+        access: Access<'_>,
+        mut decide: impl FnMut(Option<&Record>) -> Decision<T>,
+    ) -> Result<T, Failure> {
+        let _turn = self.turns.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        while Instant::now() < access.deadline {
+            let stored = self.store.load(access.user)?;
+            let record = read(stored.as_ref(), &access)?;
+            let decision = decide(record.as_ref());
+            let Some(next) = decision.next else { return Ok(decision.outcome) };
+            match self.write(next, stored.as_ref(), &access)? {
+                Outcome::Done(_) => return Ok(decision.outcome),
+                Outcome::Conflict => {}
+                Outcome::Unknown => return Err(Failure::Unknown),
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    /// Removes the user's record, whatever is in it. Says whether there was one.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn remove(&self, access: Access<'_>) -> Result<bool, Failure> {
+        let _turn = self.turns.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        while Instant::now() < access.deadline {
+            let Some(stored) = self.store.load(access.user)? else { return Ok(false) };
+            match self.store.remove(access.user, stored.version, access.deadline)? {
+                Outcome::Done(_) => return Ok(true),
+                Outcome::Conflict => {}
+                Outcome::Unknown => return Err(Failure::Unknown),
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    /// Moves the user's record to another user, who must have none, as what `remake` makes of it. It hears of the record that
+    /// there is, and whether there is one where it is to go.
+    ///
+    /// # Errors
+    /// [`Failure`]; inside, what `remake` returns.
+    pub fn rename<E>(
+        &self,
+        access: Access<'_>,
+        to: &UserName,
+        mut remake: impl FnMut(Option<Record>, bool) -> Result<Record, E>,
+    ) -> Result<Result<(), E>, Failure> {
+        // Always in the same order, so that two of these do not wait for each other.
+        let turn = |user| self.turns.take(user, access.root, access.deadline).ok_or(Failure::Busy);
+        let _first = turn(access.user.min(to))?;
+        let _second = if access.user == to { None } else { Some(turn(access.user.max(to))?) };
+        while Instant::now() < access.deadline {
+            let (stored, taken) = (self.store.load(access.user)?, self.store.load(to)?.is_some());
+            let next = match remake(read(stored.as_ref(), &access)?, taken) {
+                Ok(next) => next,
+                Err(error) => return Ok(Err(error)),
+            };
+            let next = Record { generation: next.generation.saturating_add(1), ..next };
+            let bytes = next.to_bytes(to, access.secrets)?;
+            let Some(Stored { version, .. }) = stored else { return Err(Failure::Unavailable) };
+            match self.store.rename(access.user, version, to, bytes, access.deadline)? {
+                Outcome::Done(_) => return Ok(Ok(())),
+                Outcome::Conflict => {}
+                Outcome::Unknown => return Err(Failure::Unknown),
+            }
+        }
+        Err(Failure::Busy)
+    }
+
+    /// Every user with what [`Records::look`] would say, in the order of their names, one page at a time.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn page(&self, after: Option<&UserName>, secrets: &Secrets) -> Result<Vec<Listed>, Unavailable> {
+        let page = self.store.list(after, PAGE)?;
+        let listed = page.into_iter().map(|(user, stored)| {
+            let record = Record::from_bytes(&stored.bytes, &user, secrets);
+            Listed { user, record }
+        });
+        Ok(listed.collect())
+    }
+
+    /// How the store is.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn health(&self) -> Result<Health, Unavailable> {
+        self.store.health()
+    }
+
+    /// When the store was last found to be older than it should be, in trusted seconds.
+    #[must_use]
+    pub fn rolled_back_tick(&self) -> Option<u64> {
+        self.store.rolled_back_tick()
+    }
+
+    /// Makes durable what was seen of the clock.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`], [`Failure::Unknown`].
+    pub fn keep_mark(&self, deadline: Instant) -> Result<(), Failure> {
+        match self.store.keep_mark(deadline)? {
+            Outcome::Done(_) => Ok(()),
+            Outcome::Conflict | Outcome::Unknown => Err(Failure::Unknown),
+        }
+    }
+
+    /// Makes everything durable and takes nothing more.
+    pub fn close(&self) {
+        self.store.close();
+    }
+
+    fn write(&self, next: Record, stored: Option<&Stored>, access: &Access<'_>) -> Result<Outcome, Failure> {
+        let next = Record { generation: next.generation.saturating_add(1), ..next };
+        let bytes = next.to_bytes(access.user, access.secrets)?;
+        // Before it is stored: the mark goes into the store, and to its witnesses, with this update.
+        self.clock.will_spend(next.latest_spent());
+        Ok(match stored {
+            Some(stored) => self.store.replace(access.user, stored.version, bytes, access.deadline)?,
+            None => self.store.insert_new(access.user, bytes, access.deadline)?,
+        })
+    }
+}
+
+/// One user of a page.
+#[derive(Debug)]
+pub struct Listed {
+    /// Whose record.
+    pub user: UserName,
+    /// The record, if it can be trusted.
+    pub record: Result<Record, Damaged>,
+}
+
+fn read(stored: Option<&Stored>, access: &Access<'_>) -> Result<Option<Record>, Damaged> {
+    stored.map(|stored| Record::from_bytes(&stored.bytes, access.user, access.secrets)).transpose()
+}
+
+const PAGE: usize = 256;

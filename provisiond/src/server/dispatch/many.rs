@@ -1,0 +1,71 @@
+//! The methods with several replies: few at once, and each reply with a deadline of its own, because there may be a
+//! million.
+
+use std::os::fd::BorrowedFd;
+
+use common::event::Event;
+use common::protocol::{self, Error, Request};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use serde::Serialize;
+
+use super::message::Message;
+use super::replies::Stop;
+use crate::identity::permission::{Method, Permission, permission};
+use crate::in_memory::streams::Stream;
+use crate::service::{Call, Service};
+
+/// `List`: sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
+/// be a million.
+pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
+    let wish: protocol::List = message.parameters()?;
+    let _stream = begin(service, call, &message.request)?;
+    let mut waiting = None;
+    service.list(&wish, |user| match waiting.replace(user) {
+        Some(before) => message.replies.extended().reply(before, true),
+        None => Ok(()),
+    })?;
+    let last = waiting.ok_or(Error::NoSuchUser)?;
+    message.replies.extended().reply(last, false)
+}
+
+/// `Events`: sends one event a reply, and a last one without. Who follows is sent new ones until somebody ends it.
+pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
+    let asked = message.parameters()?;
+    let _stream = begin(service, call, &message.request)?;
+    let replies = &message.replies;
+    let tell = |event: &Event| replies.extended().reply(ToldEvent { event }, true);
+    let stays = || match has_left(&replies.socket) {
+        true => Ok(false),
+        false => still_permitted(service, call, Method::Events).map(|()| true),
+    };
+    service.events(call, &asked, tell, stays)?;
+    replies.extended().reply(protocol::EventsReply { event: None }, false)
+}
+
+/// [`protocol::EventsReply`] on its way out.
+#[derive(Serialize)]
+struct ToldEvent<'a> {
+    event: &'a Event,
+}
+
+/// Whether the other side is gone. One that only says nothing more may still read.
+fn has_left(socket: &BorrowedFd<'_>) -> bool {
+    let mut looked_at = [PollFd::new(*socket, PollFlags::empty())];
+    !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
+}
+
+/// Whether the caller of something that takes long would be permitted to begin it now. While the name service does not
+/// answer, what it said before holds: nobody has taken anything from them yet.
+fn still_permitted(service: &Service, call: &Call<'_>, method: Method) -> Result<(), Error> {
+    let Ok(caller) = service.identify(call.caller.peer, service.names.asking()) else { return Ok(()) };
+    let permitted = caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never);
+    if permitted { Ok(()) } else { Err(Error::PermissionDenied) }
+}
+
+/// Begins one. A caller that does not say that it wants many replies gets none.
+fn begin<'a>(service: &'a Service, call: &Call<'_>, request: &Request<'_>) -> Result<Stream<'a>, Stop> {
+    if !request.more {
+        return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
+    }
+    Ok(service.streams.open(call.caller.peer)?)
+}

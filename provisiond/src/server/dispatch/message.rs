@@ -1,0 +1,62 @@
+//! One message, and the way back to whoever sent it.
+
+use common::protocol::{self, Error, Request, from_object};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::replies::{Replies, Stop};
+use crate::identity::permission::Subject;
+
+/// A message whose envelope was read.
+pub(super) struct Message<'a> {
+    pub(super) request: Request<'a>,
+    pub(super) replies: Replies<'a>,
+}
+
+impl Message<'_> {
+    /// Answers with the one reply that `handle` makes of the parameters.
+    pub(super) fn answer<C>(&self, handle: impl FnOnce(&C) -> Result<C::Reply, Error>) -> Result<(), Stop>
+    where
+        C: protocol::Call<Reply: Serialize> + DeserializeOwned,
+    {
+        let reply = handle(&self.parameters()?)?;
+        self.replies.reply(reply, false)
+    }
+
+    /// The parameters of a call. Absent ones are those of an empty object.
+    pub(super) fn parameters<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        from_object(self.text()).map_err(|why| Error::bad("parameters", why))
+    }
+
+    /// Whose record a call is about. What cannot be read says nobody; the handler's own reading will refuse it.
+    pub(super) fn subject(&self) -> Subject {
+        from_object(self.text()).unwrap_or_default()
+    }
+
+    pub(super) fn unknown_method(&self) -> Stop {
+        Stop::Varlink(("MethodNotFound", "method", self.request.method.clone().into_owned()))
+    }
+
+    fn text(&self) -> &[u8] {
+        self.request.parameters.map_or("{}", RawValue::get).as_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn whose_record_it_is_cannot_be_said_twice() {
+        let twice = r#"{"method":"x","parameters":{"user":"alice","user":"root"}}"#;
+        let stdin = std::io::stdin();
+        let replies = Replies { socket: stdin.as_fd(), deadline: Instant::now(), silent: true };
+        let message = Message { request: serde_json::from_str(twice).unwrap(), replies };
+        assert_eq!(message.subject().user, None);
+        assert!(message.parameters::<protocol::Show>().is_err());
+    }
+}

@@ -1,0 +1,109 @@
+//! Names in the settings that the name service does not know. They give nobody a role, exempt nobody and set no day, which is
+//! no error: the account may come later. But who mistyped one wants to hear of it: the members of a group in the roll-out
+//! have everybody's day meanwhile.
+
+use common::exemptions::Exemptions;
+use common::roles::Roles;
+use common::roll_out::Whom;
+use common::user::UserName;
+
+use crate::audit::Line;
+use crate::identity::names::{Asking, Found};
+use crate::service::Service;
+
+impl Service {
+    /// Warns of them in the log.
+    pub fn warn_of_unknown_names(&self) {
+        let settings = self.settings();
+        for (setting, name) in unknown(&settings.roles, &settings.exemptions, self.names.asking()) {
+            self.audit.write(Line::new("unknown_name").with("setting", setting).with("name", name).warning());
+        }
+    }
+}
+
+/// The settings and what they name. What the name service does not answer is not said to be unknown.
+fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(String, String)> {
+    let mut unknown = Vec::new();
+    let mut look = |setting: String, name: &str, found: Found<()>| {
+        if found == Ok(None) {
+            unknown.push((setting, name.to_owned()));
+        }
+    };
+    let group = |name: &str| names.has_group(name).map(|known| known.then_some(()));
+    let user = |name: &UserName| names.by_name(name).map(|account| account.map(drop));
+    for (setting, name) in [("admin-group", &roles.admin_group), ("helpdesk-group", &roles.helpdesk_group)] {
+        if let Some(name) = name {
+            look(format!("provisiond.{setting}"), name, group(name));
+        }
+    }
+    for verifier in &roles.verifiers {
+        let setting = |key: &str| format!("provisiond.verifiers.{}.{key}", verifier.name);
+        look(setting("user"), verifier.user.as_str(), user(&verifier.user));
+        look(setting("users-group"), &verifier.users_group, group(&verifier.users_group));
+    }
+    for (whom, _) in &exemptions.roll_out.enforce_after {
+        if let Whom::Group(name) = whom {
+            look("roll-out.enforce-after".to_owned(), name, group(name));
+        }
+    }
+    for rule in &exemptions.rules {
+        let setting = |key: &str| format!("rules.{}.{key}", rule.name);
+        rule.users.iter().for_each(|name| look(setting("users"), name.as_str(), user(name)));
+        rule.groups.iter().for_each(|name| look(setting("groups"), name, group(name)));
+    }
+    unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use common::calendar::Date;
+    use common::roles::Verifier;
+    use common::roll_out::RollOut;
+    use common::rules::Rule;
+
+    use super::*;
+    use crate::identity::names::Names;
+
+    #[test]
+    fn what_is_unknown_is_told_with_the_setting_that_names_it() {
+        let names = Names::start().unwrap();
+        let group = |name: &str| Some(name.to_owned());
+        let verifier = |user: &str, users_group: &str| Verifier {
+            name: user.into(),
+            user: UserName::new(user).unwrap(),
+            services: Vec::new(),
+            users_group: users_group.into(),
+            trusted_rhost: false,
+        };
+        let roles = Roles {
+            admin_group: group("root"),
+            helpdesk_group: group("no-such-group"),
+            verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
+        };
+        let day = Date::parse("2026-12-01").unwrap();
+        let enforce_after = ["staf", "daemon"].map(|name| (Whom::Group(name.into()), day)).to_vec();
+        let rule = Rule {
+            name: "robots".into(),
+            users: ["daemon", "nemo"].map(|name| UserName::new(name).unwrap()).to_vec(),
+            groups: ["daemon", "no-such-group"].map(str::to_owned).to_vec(),
+            from: Vec::new(),
+            services: Vec::new(),
+            hours: Vec::new(),
+        };
+        let roll_out = RollOut { observe: false, enforce_after };
+        let exemptions = Exemptions { rules: vec![rule], roll_out, ..Exemptions::default() };
+        let told: Vec<(String, String)> = unknown(&roles, &exemptions, names.asking());
+        let told: Vec<String> = told.into_iter().map(|(setting, name)| format!("{setting} {name}")).collect();
+        assert_eq!(
+            told,
+            [
+                "provisiond.helpdesk-group no-such-group",
+                "provisiond.verifiers.nemo.user nemo",
+                "provisiond.verifiers.nemo.users-group nobodies",
+                "roll-out.enforce-after staf",
+                "rules.robots.users nemo",
+                "rules.robots.groups no-such-group",
+            ]
+        );
+    }
+}
