@@ -14,10 +14,10 @@ use aes_gcm::{Aes256Gcm, Nonce};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::names::user::UserName;
 use crate::secret::{KEY_BYTES, Key};
 use crate::secrets::{Secrets, Tag};
 use crate::totp::Parameters;
-use crate::user::UserName;
 
 /// A key as it is stored: useless without the application secret of its tag.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ pub struct Binding<'a> {
     pub user: &'a UserName,
     /// The device's random identity. Its name is left out, so that renaming is free.
     pub device: &'a [u8; 16],
-    /// What the key is for: the word of the device's [`Kind`](crate::device::Kind).
+    /// What the key is for: the word of the device's [`Kind`](crate::names::device::Kind).
     pub kind: &'a str,
     /// What its codes look like.
     pub parameters: Parameters,

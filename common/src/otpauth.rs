@@ -5,7 +5,7 @@ use std::fmt::Write;
 use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 
-use crate::device::Kind;
+use crate::names::device::Kind;
 use crate::secret::{Key, SecretText};
 use crate::totp::Parameters;
 

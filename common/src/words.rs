@@ -33,8 +33,8 @@ pub(crate) use words;
 
 #[cfg(test)]
 mod tests {
-    use crate::device::Kind;
-    use crate::protocol::{DeviceState, Verdict};
+    use crate::names::device::Kind;
+    use crate::wire::protocol::{DeviceState, Verdict};
 
     #[test]
     fn what_travels_is_the_word() {

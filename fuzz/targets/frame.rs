@@ -7,8 +7,8 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::frame::{FrameError, Inbox, Patience};
-use common::protocol::{Request, from_object};
+use common::wire::frame::{FrameError, Inbox, Patience};
+use common::wire::protocol::{Request, from_object};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

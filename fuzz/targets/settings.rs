@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use common::config::{Settings, Trust};
-use common::rules::Rule;
+use common::config::exemptions::rules::Rule;
 use libfuzzer_sys::fuzz_target;
 use serde_yaml::Value;
 

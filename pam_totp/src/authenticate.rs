@@ -16,11 +16,11 @@ mod tests;
 #[cfg(test)]
 mod transcript;
 
-use common::client::ClientError;
-use common::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions, Verdict, Verify, VerifyReply};
+use common::names::user::UserName;
 use common::secret::SecretText;
-use common::text::printable;
-use common::user::UserName;
+use common::wire::client::ClientError;
+use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions, Verdict, Verify, VerifyReply};
+use common::wire::text::printable;
 use pamsm::PamError;
 
 use self::end::{Stop, log_line, pam_code};

@@ -6,9 +6,9 @@
 #![forbid(unsafe_code)]
 
 use common::answer::CODE_DIGITS;
-use common::protocol::Ask;
 use common::secret::SecretText;
 use common::spare::SpareCode;
+use common::wire::protocol::Ask;
 
 /// What was typed into one field. Empty codes are what the daemon calls malformed.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 
 mod words;
 
-use common::protocol::{Ask, Enrolment, Verdict, VerifyReply};
 use common::secret::SecretText;
+use common::wire::protocol::{Ask, Enrolment, Verdict, VerifyReply};
 
 use self::words::{OfCodes, Words, words};
 use crate::options::Options;

@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::answer::CODE_DIGITS;
-use common::text::printable;
+use common::wire::text::printable;
 
 /// What the administrator chose in the service file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use common::client::{Client, ClientError};
-use common::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply};
+use common::wire::client::{Client, ClientError};
+use common::wire::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply};
 
 use crate::authenticate::Daemon;
 use crate::options::Options;

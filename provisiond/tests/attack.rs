@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use common::answer::Answer;
 use common::config::Policy;
-use common::device::{DeviceName, Kind};
-use common::protocol::{Ask, Verdict};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::secret::{Key, SecretText};
 use common::secrets::{Secrets, TaggedSecrets};
 use common::totp::Parameters;
-use common::user::UserName;
+use common::wire::protocol::{Ask, Verdict};
 use provisiond::clock::moment::Moment;
 use provisiond::policy::{Circumstances, admit, ask, judge};
 use provisiond::record::budget::Units;

@@ -54,7 +54,8 @@ pub fn exchange(mut stream: UnixStream, bytes: &[u8]) -> Vec<u8> {
 /// A call as it travels, with its NUL.
 #[must_use]
 pub fn request(method: &str, parameters: &Value) -> Vec<u8> {
-    let method = if method.contains('.') { method.to_owned() } else { format!("{}.{method}", common::protocol::NAME) };
+    let method =
+        if method.contains('.') { method.to_owned() } else { format!("{}.{method}", common::wire::protocol::NAME) };
     let mut bytes = json!({ "method": method, "parameters": parameters }).to_string().into_bytes();
     bytes.push(0);
     bytes

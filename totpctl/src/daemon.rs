@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::client::{Client, ClientError};
-use common::protocol::{Call, LOGIN_SOCKET, OPEN_SOCKET};
+use common::wire::client::{Client, ClientError};
+use common::wire::protocol::{Call, LOGIN_SOCKET, OPEN_SOCKET};
 
 use crate::cli::Cli;
 use crate::exit::Failure;

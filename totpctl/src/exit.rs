@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use common::client::ClientError;
 use common::config::ConfigError;
-use common::device::BadDeviceName;
 use common::enckey::{CannotOpen, CannotSeal};
 use common::lineage::record::BadRecord;
+use common::names::device::BadDeviceName;
+use common::names::user::BadUserName;
 use common::otpauth::BadLabel;
-use common::protocol::Error;
 use common::secret::BadKey;
-use common::text::printable;
-use common::user::BadUserName;
+use common::wire::client::ClientError;
+use common::wire::protocol::Error;
+use common::wire::text::printable;
 
 use crate::cli::Subject;
 use crate::refusals;
@@ -212,7 +212,7 @@ fn first_line(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::protocol::Ask;
+    use common::wire::protocol::Ask;
 
     use super::*;
 

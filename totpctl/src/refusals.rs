@@ -1,7 +1,7 @@
 //! What the daemon refuses, said of the very user and device: it answers with a word, and the command line has the names.
 
-use common::protocol::Error;
-use common::text::printable;
+use common::wire::protocol::Error;
+use common::wire::text::printable;
 
 use crate::cli::Subject;
 use crate::sentences::argument;

@@ -7,7 +7,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use clap::error::ErrorKind;
-use common::text::printable;
+use common::wire::text::printable;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! What a verdict means to a person, and what to do next. Each sentence begins with the verdict's own word, which is
 //! also that of the audit line, and ends with the command that helps, where there is one.
 
-use common::protocol::Verdict;
-use common::text::printable;
+use common::wire::protocol::Verdict;
+use common::wire::text::printable;
 
 /// What came of an attempt to log in.
 pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_after: Option<u64>) -> String {

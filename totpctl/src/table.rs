@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::calendar::LocalTime;
+use common::config::values::calendar::LocalTime;
 
 /// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::problem::{Problem, bad, within};
-use crate::given::given;
-use crate::roles::SelfService;
-use crate::span::Span;
+use crate::config::roles::SelfService;
+use crate::config::values::given::given;
+use crate::config::values::span::Span;
 
 /// How attempts are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

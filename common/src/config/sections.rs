@@ -13,15 +13,15 @@ use super::policy::RawPolicy;
 use super::problem::Problem;
 use super::store::RawStore;
 use super::totp::{RawContext, RawTotp};
-use crate::audit::RawAudit;
-use crate::exemptions::RawExemptions;
-use crate::given::{Text, given};
-use crate::grace::RawGrace;
-use crate::limits::RawLimits;
-use crate::recovery::RawRecovery;
-use crate::roles::{RawRoles, RawVerifiers};
-use crate::roll_out::{RawRollOut, UnknownUsers};
-use crate::rules::RawRule;
+use crate::config::audit::RawAudit;
+use crate::config::exemptions::RawExemptions;
+use crate::config::exemptions::grace::RawGrace;
+use crate::config::exemptions::roll_out::{RawRollOut, UnknownUsers};
+use crate::config::exemptions::rules::RawRule;
+use crate::config::limits::RawLimits;
+use crate::config::recovery::RawRecovery;
+use crate::config::roles::{RawRoles, RawVerifiers};
+use crate::config::values::given::{Text, given};
 
 /// The settings as they are written, each section for its own room to check.
 pub(super) struct RawSettings {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::{Problem, bad, within};
-use crate::given::given;
+use crate::config::values::given::given;
 
 /// The embedded store's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

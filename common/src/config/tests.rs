@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use super::file::MAX_BYTES;
 use super::*;
-use crate::audit::{Delivery, Format};
-use crate::roll_out::UnknownUsers;
+use crate::config::audit::{Delivery, Format};
+use crate::config::exemptions::roll_out::UnknownUsers;
 use crate::totp::{Algorithm, Parameters};
 
 const SECRETS: &str = "1: 0123456789abcdef\n";

@@ -9,12 +9,12 @@ use crate::answer::CODE_DIGITS;
 use crate::enckey::Enckey;
 use crate::lineage::enckey::{EnckeyV1, MAX_COST, SALT_BYTES};
 use crate::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD, StoredKey};
+use crate::names::user::UserName;
 use crate::otpauth::Label;
-use crate::protocol::from_object;
 use crate::secret::{KEY_BYTES, Key, SecretText};
 use crate::secrets::Tag;
 use crate::totp::{Algorithm, Parameters};
-use crate::user::UserName;
+use crate::wire::protocol::from_object;
 
 /// Reads a record in JSON.
 pub(super) fn record(text: &str) -> Result<KeyRecord, BadRecord> {

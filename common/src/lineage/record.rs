@@ -5,17 +5,17 @@
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
-use crate::device::Kind;
 use crate::enckey::{Binding, CannotOpen, Enckey};
 use crate::lineage::enckey::{EnckeyV1, MAX_COST};
 use crate::lineage::json::Object;
 use crate::lineage::uri::BadUri;
 use crate::lineage::{reading, uri};
+use crate::names::device::Kind;
+use crate::names::user::UserName;
 use crate::otpauth::Label;
 use crate::secret::{BadKey, Key, SecretText};
 use crate::secrets::Secrets;
 use crate::totp::Parameters;
-use crate::user::UserName;
 
 /// A key and what its codes look like, as stored.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 #![forbid(unsafe_code)]
 
-use common::protocol::Verdict;
+use common::wire::protocol::Verdict;
 use pamsm::{LogLvl, PamError};
 
 use crate::options::Options;

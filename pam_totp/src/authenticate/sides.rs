@@ -2,9 +2,9 @@
 
 #![forbid(unsafe_code)]
 
-use common::client::ClientError;
-use common::protocol::{Challenge, ChallengeReply, Verify, VerifyReply};
 use common::secret::SecretText;
+use common::wire::client::ClientError;
+use common::wire::protocol::{Challenge, ChallengeReply, Verify, VerifyReply};
 use pamsm::LogLvl;
 
 /// The application that runs the login, as PAM shows it to a module.

@@ -1,6 +1,6 @@
 //! The flow with a code of its own prompt.
 
-use common::protocol::Enrolment;
+use common::wire::protocol::Enrolment;
 
 use super::transcript::*;
 use super::*;

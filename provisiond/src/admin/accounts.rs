@@ -1,7 +1,7 @@
 //! What becomes of a whole record when an account gets another name, or is gone: root only, each step in the log.
 
-use common::protocol::{Error, ForgetReply, RenameUser, RenameUserReply};
-use common::user::UserName;
+use common::names::user::UserName;
+use common::wire::protocol::{Error, ForgetReply, RenameUser, RenameUserReply};
 
 use crate::identity::resolved::Named;
 use crate::records::Access;

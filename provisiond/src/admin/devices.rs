@@ -1,8 +1,8 @@
 //! What is changed about devices besides the state of one: its name, when and for which services it counts, and whether
 //! any of them opens anything.
 
-use common::device::DeviceName;
-use common::protocol::{DeviceReply, DeviceState, Error, RenameDevice, Restrict, SetState, SetStateReply};
+use common::names::device::DeviceName;
+use common::wire::protocol::{DeviceReply, DeviceState, Error, RenameDevice, Restrict, SetState, SetStateReply};
 
 use crate::admin::show::reply;
 use crate::identity::caller::Role;

@@ -3,8 +3,8 @@
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use common::event::Event;
-use common::protocol::{Error, Events};
+use common::wire::event::Event;
+use common::wire::protocol::{Error, Events};
 
 use crate::audit::Wanted;
 use crate::service::{Call, Service};

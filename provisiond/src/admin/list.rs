@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use common::protocol::{Error, List, ShowReply};
-use common::user::UserName;
+use common::names::user::UserName;
+use common::wire::protocol::{Error, List, ShowReply};
 
 use crate::admin::show::told_damaged;
 use crate::identity::names::NoAnswer;

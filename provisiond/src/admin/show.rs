@@ -1,10 +1,10 @@
 //! What is known of users, and their devices' states.
 
-use common::device::{DeviceName, Kind};
-use common::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, SetStateReply, ShowReply};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::secret::SecretText;
 use common::secrets::Secrets;
-use common::user::UserName;
+use common::wire::protocol::{self, DeviceReply, DeviceState, Error, Revoke, SetState, SetStateReply, ShowReply};
 
 use crate::clock::moment::Moment;
 use crate::enrolment::proof::{Proven, prove};

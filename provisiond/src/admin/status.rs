@@ -1,7 +1,7 @@
 //! The daemon itself: how it is, and what it is told about its clock.
 
-use common::protocol::{ClockAcceptReply, ClockState, Error, StatusReply};
 use common::totp::Parameters;
+use common::wire::protocol::{ClockAcceptReply, ClockState, Error, StatusReply};
 
 use crate::audit::Line;
 use crate::clock;

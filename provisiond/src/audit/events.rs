@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::event::Event;
+use common::wire::event::Event;
 
 use super::kept::{Files, Kept, Wanted};
 

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use common::event::Event;
+use common::wire::event::Event;
 use nix::fcntl::OFlag;
 
 /// The files, and the newer one of them while it can be written.

@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-use common::event::{Event, Fields, Severity};
-use common::text::cut;
+use common::wire::event::{Event, Fields, Severity};
+use common::wire::text::cut;
 
 /// One line: what happened, and to whom.
 #[derive(Clone, Debug)]

@@ -9,8 +9,8 @@ use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::audit::{AuditSettings, Delivery, Format};
-use common::event::Event;
+use common::config::audit::{AuditSettings, Delivery, Format};
+use common::wire::event::Event;
 
 use crate::clock;
 

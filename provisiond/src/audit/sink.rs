@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use common::audit::Format;
-use common::event::{Event, Severity};
+use common::config::audit::Format;
+use common::wire::event::{Event, Severity};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
 /// Where lines go.
@@ -70,7 +70,7 @@ fn rendered(event: &Event, format: Format) -> String {
 
 fn json(event: &Event) -> Option<String> {
     let mut text = Vec::new();
-    common::json::write(&mut text, event).ok()?;
+    common::wire::json::write(&mut text, event).ok()?;
     String::from_utf8(text).ok()
 }
 

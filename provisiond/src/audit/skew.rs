@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::device::{DeviceName, Kind};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::secrets::Secrets;
-use common::user::UserName;
 
 use crate::audit::{Audit, Line};
 use crate::policy::Circumstances;

@@ -2,10 +2,10 @@
 
 use common::answer::{Answer, Code};
 use common::config::Settings;
-use common::device::{DeviceName, Kind};
-use common::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::secret::{Key, SecretText};
-use common::user::UserName;
+use common::wire::protocol::{Confirm, ConfirmReply, Enroll, EnrollReply, Error, Verdict};
 use subtle::ConstantTimeEq;
 
 use crate::clock;

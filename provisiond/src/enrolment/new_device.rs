@@ -1,13 +1,13 @@
 //! A device that is being enrolled: what was wished for, what the settings say, and what its key has used before.
 
 use common::config::Settings;
-use common::device::{DeviceName, Kind};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::otpauth::{self, Label};
-use common::protocol::{Enroll, EnrollReply, Enrolment, Error};
 use common::qr;
 use common::secret::{Key, SecretText};
 use common::totp::Parameters;
-use common::user::UserName;
+use common::wire::protocol::{Enroll, EnrollReply, Enrolment, Error};
 use nix::unistd::gethostname;
 
 use crate::clock::moment::Moment;

@@ -1,14 +1,14 @@
 //! Devices that come from passlib, and go back to it: root only, each step in the log.
 
 use common::config::Settings;
-use common::device::{DeviceName, Kind};
 use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::otpauth::Label;
-use common::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
 use common::secret::Key;
 use common::totp::Parameters;
-use common::user::UserName;
+use common::wire::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
 
 use crate::clock::moment::Moment;
 use crate::enrolment::enroll::{has_key, make_room};

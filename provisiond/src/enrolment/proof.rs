@@ -2,10 +2,10 @@
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::device::DeviceName;
-use common::protocol::{Error, Verdict};
+use common::names::device::DeviceName;
+use common::names::user::UserName;
 use common::secret::SecretText;
-use common::user::UserName;
+use common::wire::protocol::{Error, Verdict};
 
 use crate::clock::moment::Moment;
 use crate::login::issued;

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use common::config::Settings;
-use common::protocol::{Bypass, Error, NewRecoveryCodes, RecoveryCodesReply, Ticket, TimedCodeReply, UnlockReply};
-use common::roles::SelfService;
+use common::config::roles::SelfService;
+use common::names::user::UserName;
 use common::secret::{Key, SecretText};
-use common::user::UserName;
+use common::wire::protocol::{
+    Bypass, Error, NewRecoveryCodes, RecoveryCodesReply, Ticket, TimedCodeReply, UnlockReply,
+};
 
 use crate::clock::moment::Moment;
 use crate::enrolment::proof::{Proven, prove};

@@ -2,8 +2,8 @@
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::device::DeviceName;
-use common::protocol::{Error, Resync, ResyncReply, Verdict};
+use common::names::device::DeviceName;
+use common::wire::protocol::{Error, Resync, ResyncReply, Verdict};
 
 use crate::clock;
 use crate::clock::moment::Moment;

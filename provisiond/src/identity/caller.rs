@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use common::roles::{Roles, Verifier};
-use common::user::UserName;
+use common::config::roles::{Roles, Verifier};
+use common::names::user::UserName;
 use nix::errno::Errno;
 use nix::sys::socket::getsockopt;
 use nix::sys::socket::sockopt::PeerCredentials;

@@ -17,7 +17,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::user::UserName;
+use common::names::user::UserName;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
 /// An account of this machine.

@@ -1,8 +1,8 @@
 //! Which role may call which method, and on whose records: one table, asked before a handler sees anything.
 
-use common::protocol::Error;
-use common::roles::{Roles, SelfService};
-use common::user::UserName;
+use common::config::roles::{Roles, SelfService};
+use common::names::user::UserName;
+use common::wire::protocol::Error;
 use serde::Deserialize;
 
 use crate::identity::caller::{Caller, Peer, Role};
@@ -162,8 +162,8 @@ pub(crate) fn within_self_service(
 mod tests {
     use std::collections::BTreeSet;
 
-    use common::protocol::METHODS;
-    use common::roles::Verifier;
+    use common::config::roles::Verifier;
+    use common::wire::protocol::METHODS;
 
     use super::*;
     use crate::identity::names::{Account, Names};

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use common::user::UserName;
+use common::names::user::UserName;
 
 use crate::identity::names::{Account, Asking, Found, NoAnswer};
 

@@ -1,7 +1,7 @@
 //! Whom those may act on who may act for others but are no administrators: nobody who has as much to say as they. It takes
 //! the name service's word for that: of who is unknown to it, or while it does not answer, nothing is permitted.
 
-use common::roles::Roles;
+use common::config::roles::Roles;
 
 use crate::identity::caller::{Caller, ROOT};
 use crate::identity::names::{Account, Asking, NoAnswer};
@@ -64,7 +64,7 @@ pub const SILENT: &str = "no_answer_from_name_service";
 mod tests {
     use std::time::Instant;
 
-    use common::user::UserName;
+    use common::names::user::UserName;
 
     use super::*;
     use crate::identity::names::Names;

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::user::UserName;
+use common::names::user::UserName;
 
 /// Wrong tries.
 #[derive(Debug, Default)]

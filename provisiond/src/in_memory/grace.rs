@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::grace::LONGEST;
-use common::user::UserName;
+use common::config::exemptions::grace::LONGEST;
+use common::names::user::UserName;
 
 use crate::login::rules::Origin;
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::user::UserName;
+use common::names::user::UserName;
 use data_encoding::HEXLOWER;
 
 use crate::record::budget::Units;

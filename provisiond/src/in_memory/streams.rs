@@ -3,7 +3,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use common::protocol::Error;
+use common::wire::protocol::Error;
 
 use crate::identity::caller::Peer;
 use crate::in_memory::slots::Places;

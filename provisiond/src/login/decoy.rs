@@ -8,9 +8,9 @@
 //! which names share one. A decoy has a key like anybody's, and its codes open nothing.
 
 use common::config::Settings;
-use common::device::{DeviceName, Kind};
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::secrets::Secrets;
-use common::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

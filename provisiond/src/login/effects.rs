@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::limits::Limits;
-use common::protocol::{Verdict, Verify};
+use common::config::limits::Limits;
+use common::wire::protocol::{Verdict, Verify};
 
 use crate::audit::Line;
 use crate::audit::skew::{self, Missed};

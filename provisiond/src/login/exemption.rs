@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use common::calendar::LocalTime;
 use common::config::Settings;
-use common::grace::LONGEST;
-use common::protocol::{Ask, Challenge, LoginOptions, RevokeGraceReply, Verdict, Verify, VerifyReply};
-use common::rules::OBSERVE;
+use common::config::exemptions::grace::LONGEST;
+use common::config::exemptions::rules::OBSERVE;
+use common::config::values::calendar::LocalTime;
+use common::wire::protocol::{Ask, Challenge, LoginOptions, RevokeGraceReply, Verdict, Verify, VerifyReply};
 
 use crate::audit::Line;
 use crate::clock;

@@ -5,9 +5,9 @@
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::device::DeviceName;
-use common::protocol::{Ask, Enroll, Enrolment, Error, Verdict, Verify};
+use common::names::device::DeviceName;
 use common::spare::SpareCode;
+use common::wire::protocol::{Ask, Enroll, Enrolment, Error, Verdict, Verify};
 
 use crate::clock::mark::Doubted;
 use crate::clock::moment::Moment;

@@ -2,8 +2,8 @@
 //! logged.
 
 use common::answer::Answer;
-use common::protocol::Verdict;
 use common::spare::SpareCode;
+use common::wire::protocol::Verdict;
 
 use crate::clock;
 use crate::login::judge::{CLOCK_BEFORE_BUILD, Case, Reasoned};

@@ -6,9 +6,9 @@ use std::hint::black_box;
 use common::answer::Answer;
 use common::config::{Policy, Settings};
 use common::enckey::CannotOpen;
-use common::protocol::{Ask, Verdict};
+use common::names::user::UserName;
 use common::secret::Key;
-use common::user::UserName;
+use common::wire::protocol::{Ask, Verdict};
 
 use crate::audit::skew::Missed;
 use crate::clock;

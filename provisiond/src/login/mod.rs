@@ -10,9 +10,9 @@ pub mod rules;
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
-use common::roles::SelfService;
-use common::user::UserName;
+use common::config::roles::SelfService;
+use common::names::user::UserName;
+use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 
 use crate::identity::caller::Role;
 use crate::in_memory::refunds::{Conversation, new_name};

@@ -7,12 +7,14 @@ use std::cell::OnceCell;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use common::calendar::{Date, LocalTime};
-use common::exemptions::Exemptions;
-use common::grace::{Grace, Period};
-use common::roll_out::{RollOut, UnknownUsers, Whom};
-use common::rules::{ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS};
-use common::user::UserName;
+use common::config::exemptions::Exemptions;
+use common::config::exemptions::grace::{Grace, Period};
+use common::config::exemptions::roll_out::{RollOut, UnknownUsers, Whom};
+use common::config::exemptions::rules::{
+    ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS,
+};
+use common::config::values::calendar::{Date, LocalTime};
+use common::names::user::UserName;
 
 use crate::in_memory::grace::Since;
 

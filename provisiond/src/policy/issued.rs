@@ -1,9 +1,9 @@
 //! The verdict on a code that no device shows. It is judged whatever else is asked for, from every source: eighty bits need
 //! no budget, and the shorter bypass has its own few tries.
 
-use common::protocol::Verdict;
 use common::secret::Key;
 use common::spare::SpareCode;
+use common::wire::protocol::Verdict;
 
 use super::{Circumstances, Judged, welcome};
 use crate::record::Record;
@@ -50,7 +50,7 @@ mod tests {
     use std::time::Duration;
 
     use common::config::Policy;
-    use common::recovery::Recovery;
+    use common::config::recovery::Recovery;
 
     use super::*;
     use crate::clock::moment::Moment;

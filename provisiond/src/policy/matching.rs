@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use common::answer::{Answer, Code};
-use common::device::{DeviceName, Kind};
+use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 
 use super::Circumstances;

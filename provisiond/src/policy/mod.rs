@@ -10,9 +10,9 @@ pub mod resync;
 
 use common::answer::Answer;
 use common::config::Policy;
-use common::device::{DeviceName, Kind};
-use common::protocol::{Ask, Verdict};
+use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
+use common::wire::protocol::{Ask, Verdict};
 
 use self::matching::{Match, Standing, comparable, horizon, matches_of};
 use self::price::{affordable, codes_needed, dearest_guess, price, series};

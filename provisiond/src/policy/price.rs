@@ -1,7 +1,7 @@
 //! What a guess costs, whether there is enough for it, and what is asked for when there is not.
 
 use common::answer::Answer;
-use common::protocol::Ask;
+use common::wire::protocol::Ask;
 
 use super::{Circumstances, usable};
 use crate::record::Record;

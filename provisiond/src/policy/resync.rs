@@ -6,9 +6,9 @@
 use std::ops::RangeInclusive;
 
 use common::answer::Answer;
-use common::device::{DeviceName, Kind};
-use common::protocol::Verdict;
+use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
+use common::wire::protocol::Verdict;
 
 use super::Circumstances;
 use super::matching::{Standing, standing};

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
-use common::text::printable;
+use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
 use nix::sys::signal::{SigSet, Signal};
 use sd_notify::NotifyState;

@@ -9,8 +9,8 @@
 //! older record of the same user is not noticed here.
 
 use common::enckey::length_prefixed;
+use common::names::user::UserName;
 use common::secrets::Secrets;
-use common::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 

@@ -7,13 +7,13 @@ mod kept;
 
 use std::time::Duration;
 
+use common::config::recovery::{MAX_CODES, Recovery};
 use common::enckey::{Binding, CannotOpen, Enckey};
-use common::recovery::{MAX_CODES, Recovery};
+use common::names::user::UserName;
 use common::secret::{Key, SecretText};
 use common::secrets::Secrets;
 use common::spare::SpareCode;
 use common::totp::{Algorithm, Parameters};
-use common::user::UserName;
 use serde::{Deserialize, Serialize};
 
 use self::hashed::{BYPASS, RECOVERY, TICKET, draw, hash, random};

@@ -2,15 +2,15 @@
 //!
 //! Knows neither the user's other devices nor what a login needs.
 
-use common::device::{DeviceName, Kind};
 use common::enckey::{Binding, CannotOpen, Enckey};
 use common::lineage::enckey::EnckeyV1;
+use common::names::device::{DeviceName, Kind};
+use common::names::user::UserName;
 use common::otpauth::Label;
-use common::protocol::DeviceState;
 use common::secret::Key;
 use common::secrets::Secrets;
 use common::totp::Parameters;
-use common::user::UserName;
+use common::wire::protocol::DeviceState;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::moment::Moment;

@@ -4,10 +4,10 @@
 
 use std::collections::BTreeSet;
 
-use common::device::DeviceName;
+use common::names::device::DeviceName;
+use common::names::user::UserName;
 use common::otpauth::Label;
 use common::secrets::Secrets;
-use common::user::UserName;
 use serde::{Deserialize, Serialize};
 
 pub use self::bytes::{CannotWrite, Damaged};

@@ -1,7 +1,7 @@
 //! When, and for which services, a device counts. Pure: time is an argument.
 
-use common::protocol::Error;
-use common::service::ServiceName;
+use common::names::service::ServiceName;
+use common::wire::protocol::Error;
 use serde::{Deserialize, Serialize};
 
 /// A device's bounds. Without any, it counts always and everywhere.

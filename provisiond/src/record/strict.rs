@@ -4,7 +4,7 @@
 //! as the prompt can take a device from its owner.
 
 use common::config::Policy;
-use common::device::DeviceName;
+use common::names::device::DeviceName;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Device, Record, State};

@@ -1,4 +1,4 @@
-use common::device::Kind;
+use common::names::device::Kind;
 use common::secret::Key;
 use common::secrets::TaggedSecrets;
 use common::totp::Parameters;

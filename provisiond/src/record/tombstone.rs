@@ -9,8 +9,8 @@
 //! other, nor are steps of two lengths: the present step of one is years away in another. The user is not: the record is the user's, whatever the user's name becomes. Which application secret it was is not
 //! kept, for want of room: there are few, and all of them are tried.
 
-use common::device::Kind;
 use common::enckey::length_prefixed;
+use common::names::device::Kind;
 use common::secret::Key;
 use common::secrets::Secrets;
 use common::totp::Parameters;

@@ -8,8 +8,8 @@ pub mod user_queue;
 use std::sync::Arc;
 use std::time::Instant;
 
+use common::names::user::UserName;
 use common::secrets::Secrets;
-use common::user::UserName;
 
 use crate::clock::Clock;
 use crate::record::{CannotWrite, Damaged, Record};

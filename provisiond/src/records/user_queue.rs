@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use common::user::UserName;
+use common::names::user::UserName;
 
 /// The lines in front of all users that have one now.
 #[derive(Debug, Default)]

@@ -7,8 +7,8 @@ mod many;
 mod message;
 mod replies;
 
-use common::frame::FrameError;
-use common::protocol::{self, Error, from_object};
+use common::wire::frame::FrameError;
+use common::wire::protocol::{self, Error, from_object};
 
 use self::message::Message;
 pub use self::replies::Replies;

@@ -15,8 +15,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use common::frame::{FrameError, Inbox, Patience};
-use common::protocol::Error;
+use common::wire::frame::{FrameError, Inbox, Patience};
+use common::wire::protocol::Error;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -167,7 +167,7 @@ fn next_message(
     inbox: &mut Inbox,
     stream: &UnixStream,
     peer: Peer,
-) -> Result<Option<common::frame::Frame>, FrameError> {
+) -> Result<Option<common::wire::frame::Frame>, FrameError> {
     let idle = if peer.is_root() { IDLE_ROOT } else { IDLE };
     let patience = Patience { first_byte: after(idle), whole_message: Some(MESSAGE_TIME) };
     let received = inbox.receive(stream, patience);

@@ -2,7 +2,7 @@
 //! change: who was enrolled by the one before is not somebody who never was, and who was shut out is not let in.
 
 use common::config::Settings;
-use common::user::UserName;
+use common::names::user::UserName;
 
 use crate::record::Record;
 use crate::records::Failure;

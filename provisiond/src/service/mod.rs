@@ -10,8 +10,8 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use common::config::{ConfigError, Settings, Trust};
-use common::protocol::Error;
-use common::user::UserName;
+use common::names::user::UserName;
+use common::wire::protocol::Error;
 
 use crate::audit::skew::Skews;
 use crate::audit::{Audit, Line, Unwritten};

@@ -2,10 +2,10 @@
 //! no error: the account may come later. But who mistyped one wants to hear of it: the members of a group in the roll-out
 //! have everybody's day meanwhile.
 
-use common::exemptions::Exemptions;
-use common::roles::Roles;
-use common::roll_out::Whom;
-use common::user::UserName;
+use common::config::exemptions::Exemptions;
+use common::config::exemptions::roll_out::Whom;
+use common::config::roles::Roles;
+use common::names::user::UserName;
 
 use crate::audit::Line;
 use crate::identity::names::{Asking, Found};
@@ -56,10 +56,10 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
 
 #[cfg(test)]
 mod tests {
-    use common::calendar::Date;
-    use common::roles::Verifier;
-    use common::roll_out::RollOut;
-    use common::rules::Rule;
+    use common::config::exemptions::roll_out::RollOut;
+    use common::config::exemptions::rules::Rule;
+    use common::config::roles::Verifier;
+    use common::config::values::calendar::Date;
 
     use super::*;
     use crate::identity::names::Names;

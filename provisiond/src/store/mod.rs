@@ -10,7 +10,7 @@ pub(crate) use marker::beside;
 
 use std::time::Instant;
 
-use common::user::UserName;
+use common::names::user::UserName;
 
 /// A store of one record per user, shared by all threads. An update returns when it is durable, not before.
 ///

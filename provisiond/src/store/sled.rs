@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::sled::Db;
-use common::user::UserName;
+use common::names::user::UserName;
 use nix::fcntl::Flock;
 
 pub use self::opening::OpenError;

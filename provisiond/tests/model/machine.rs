@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::audit::AuditSettings;
+use common::config::audit::AuditSettings;
 use common::config::{Settings, Trust};
 use provisiond::audit::skew::Skews;
 use provisiond::audit::{Audit, Target};
@@ -88,7 +88,7 @@ impl Machine {
         let visitor = Visitor { peer, caller: service.identify(peer, names).ok().flatten(), names };
         let (ours, theirs) = UnixStream::pair().expect("sockets");
         let replies = Replies { socket: theirs.as_fd(), deadline, silent: false };
-        let call = json!({ "method": format!("{}.{method}", common::protocol::NAME), "parameters": parameters });
+        let call = json!({ "method": format!("{}.{method}", common::wire::protocol::NAME), "parameters": parameters });
         dispatch(service, &visitor, call.to_string().as_bytes(), &replies).expect("a reply");
         drop(theirs);
         let mut bytes = Vec::new();

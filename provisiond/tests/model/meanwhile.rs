@@ -3,9 +3,9 @@
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Instant;
 
+use common::names::user::UserName;
 use common::secret::Key;
 use common::totp::Parameters;
-use common::user::UserName;
 use provisiond::store::sled::SledStore;
 use provisiond::store::{Health, Outcome, Store, Stored, Unavailable, Version};
 use serde_json::{Value, json};

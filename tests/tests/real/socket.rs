@@ -230,4 +230,4 @@ fn bad_texts() -> &'static [&'static str] {
     ]
 }
 
-const INTERFACE: &str = common::protocol::NAME;
+const INTERFACE: &str = common::wire::protocol::NAME;

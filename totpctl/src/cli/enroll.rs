@@ -1,7 +1,7 @@
 //! What `enroll` takes.
 
 use clap::Args;
-use common::device::Kind;
+use common::names::device::Kind;
 use common::totp::Algorithm;
 
 use super::Pictures;

@@ -1,7 +1,7 @@
 //! What `log` and `why` take.
 
 use clap::Args;
-use common::span::Span;
+use common::config::values::span::Span;
 
 /// What `log` takes.
 #[derive(Debug, Args)]

@@ -1,7 +1,7 @@
 //! What `recovery-codes`, `bypass` and `ticket` take.
 
 use clap::Args;
-use common::span::Span;
+use common::config::values::span::Span;
 
 use super::words::number;
 

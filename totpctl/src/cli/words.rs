@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use common::device::Kind;
+use common::names::device::Kind;
 use common::totp::Algorithm;
 
 pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {

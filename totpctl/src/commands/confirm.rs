@@ -1,7 +1,7 @@
 //! `confirm`: makes a pending device active with the first code it shows.
 
-use common::protocol::{Confirm, Device, DeviceState, Error, Show, User};
-use common::text::printable;
+use common::wire::protocol::{Confirm, Device, DeviceState, Error, Show, User};
+use common::wire::text::printable;
 
 use super::{Context, exit_of};
 use crate::cli::Target;

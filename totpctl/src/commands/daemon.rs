@@ -1,7 +1,7 @@
 //! `status`, `reload` and `clock-accept`: the daemon itself.
 
-use common::client::ClientError;
-use common::protocol::{ClockAccept, Error, Reload, Status};
+use common::wire::client::ClientError;
+use common::wire::protocol::{ClockAccept, Error, Reload, Status};
 
 use super::Context;
 use crate::exit::{Exit, Failure};

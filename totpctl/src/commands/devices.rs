@@ -1,6 +1,6 @@
 //! `disable`, `enable` and `revoke`: what becomes of a device, or of all of a user's.
 
-use common::protocol::{DeviceState, Revoke, SetState};
+use common::wire::protocol::{DeviceState, Revoke, SetState};
 
 use super::Context;
 use crate::cli::{Part, Target};

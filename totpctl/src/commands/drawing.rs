@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use common::secret::SecretText;
-use common::text::printable;
+use common::wire::text::printable;
 
 use super::Context;
 use crate::cli;

@@ -1,10 +1,10 @@
 //! `enroll`: asks the daemon for a new device, shows its key, and has it confirmed by its first code.
 
-use common::device::Kind;
-use common::protocol::{Confirm, DeviceState, Enroll, Verdict};
+use common::names::device::Kind;
+use common::names::user::UserName;
 use common::secret::{Key, SecretText};
-use common::text::printable;
-use common::user::UserName;
+use common::wire::protocol::{Confirm, DeviceState, Enroll, Verdict};
+use common::wire::text::printable;
 
 use super::Context;
 use super::drawing::{Pictures, on_screen};

@@ -1,7 +1,7 @@
 //! `export passlib`: the devices of some users or all, a record a line, as `import passlib` takes them.
 
-use common::protocol::{Export, List};
-use common::text::printable;
+use common::wire::protocol::{Export, List};
+use common::wire::text::printable;
 
 use super::show::users;
 use super::{Context, concerns_all, names};

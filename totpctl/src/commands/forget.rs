@@ -1,7 +1,7 @@
 //! `forget`: removes all that is known of a user, once that is what is meant.
 
-use common::protocol::Forget;
-use common::text::printable;
+use common::wire::protocol::Forget;
+use common::wire::text::printable;
 
 use super::{Context, names};
 use crate::cli;

@@ -1,6 +1,6 @@
 //! `revoke-grace`: the next login asks for a code again.
 
-use common::protocol::RevokeGrace;
+use common::wire::protocol::RevokeGrace;
 
 use super::Context;
 use crate::cli::Own;

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use common::protocol::Import;
 use common::secret::SecretText;
+use common::wire::protocol::Import;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

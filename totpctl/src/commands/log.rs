@@ -1,8 +1,8 @@
 //! `log` and `why`: what happened, and what it means for a user.
 
-use common::event::Event;
-use common::protocol::{Events, EventsReply};
-use common::span::Span;
+use common::config::values::span::Span;
+use common::wire::event::Event;
+use common::wire::protocol::{Events, EventsReply};
 
 use super::{Context, names};
 use crate::cli::{Log, Why};

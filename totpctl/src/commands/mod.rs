@@ -19,10 +19,10 @@ mod resync;
 mod show;
 mod verify;
 
-use common::client::ClientError;
-use common::protocol::{Ask, DeviceState, Error, Verdict};
 use common::secret::SecretText;
-use common::text::printable;
+use common::wire::client::ClientError;
+use common::wire::protocol::{Ask, DeviceState, Error, Verdict};
+use common::wire::text::printable;
 
 use crate::cli::{Cli, Command, Export, Import};
 use crate::daemon::Daemon;

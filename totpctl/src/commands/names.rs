@@ -1,7 +1,7 @@
 //! Names as they were typed, judged before anything is sent.
 
-use common::device::DeviceName;
-use common::user::UserName;
+use common::names::device::DeviceName;
+use common::names::user::UserName;
 
 use crate::cli::{Own, Target};
 use crate::exit::Failure;

@@ -1,7 +1,7 @@
 //! `recovery-codes`, `bypass`, `ticket` and `unlock`: the ways back in.
 
-use common::protocol::{Bypass, NewRecoveryCodes, Ticket, Unlock};
-use common::span::Span;
+use common::config::values::span::Span;
+use common::wire::protocol::{Bypass, NewRecoveryCodes, Ticket, Unlock};
 
 use super::{Context, names};
 use crate::cli::{self, Own};

@@ -1,7 +1,7 @@
 //! `rename-device` and `rename-user`: another name for the same thing.
 
-use common::device::DeviceName;
-use common::protocol::{RenameDevice, RenameUser};
+use common::names::device::DeviceName;
+use common::wire::protocol::{RenameDevice, RenameUser};
 
 use super::{Context, names};
 use crate::cli;

@@ -1,7 +1,7 @@
 //! `restrict`: when, and for which services, a device's codes count.
 
-use common::calendar::Date;
-use common::protocol::Restrict;
+use common::config::values::calendar::Date;
+use common::wire::protocol::Restrict;
 
 use super::Context;
 use crate::cli;

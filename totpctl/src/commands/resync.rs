@@ -1,7 +1,7 @@
 //! `resync`: two codes in a row tell where a device is whose clock, or counter, is too far off for a login.
 
-use common::client::ClientError;
-use common::protocol::{Ask, Error, Resync, ResyncReply};
+use common::wire::client::ClientError;
+use common::wire::protocol::{Ask, Error, Resync, ResyncReply};
 
 use super::verify::TWO_CODES;
 use super::{Context, exit_of};

@@ -1,7 +1,7 @@
 //! `show` and `list`: what is known of one user, and of all.
 
-use common::client::ClientError;
-use common::protocol::{Error, List, Show, User};
+use common::wire::client::ClientError;
+use common::wire::protocol::{Error, List, Show, User};
 
 use super::Context;
 use crate::cli::{self, Own};

@@ -1,6 +1,6 @@
 //! `verify`: a real attempt, as the PAM module would make it. What is accepted here is spent.
 
-use common::protocol::{Ask, Challenge, Verify};
+use common::wire::protocol::{Ask, Challenge, Verify};
 
 use super::{Context, exit_of, names};
 use crate::cli;

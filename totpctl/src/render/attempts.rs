@@ -2,8 +2,8 @@
 
 mod reasons;
 
-use common::event::Event;
-use common::text::{printable, quoted};
+use common::wire::event::Event;
+use common::wire::text::{printable, quoted};
 use serde::Serialize;
 
 use super::Render;
@@ -127,7 +127,7 @@ it was wrong, or provisiond did not run. The service's own log tells.
 
 #[cfg(test)]
 mod tests {
-    use common::event::{Fields, Severity};
+    use common::wire::event::{Fields, Severity};
 
     use super::*;
 

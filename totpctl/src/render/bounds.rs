@@ -1,6 +1,6 @@
 //! When, and for which services, a device counts; and what devices and users are called.
 
-use common::text::printable;
+use common::wire::text::printable;
 use serde::Serialize;
 
 use super::Render;

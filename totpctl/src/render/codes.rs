@@ -1,8 +1,8 @@
 //! Codes that no device shows, on their way to the person who keeps them: shown this one time.
 
-use common::protocol::{RecoveryCodesReply, TimedCodeReply, UnlockReply};
 use common::secret::SecretText;
-use common::text::printable;
+use common::wire::protocol::{RecoveryCodesReply, TimedCodeReply, UnlockReply};
+use common::wire::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 

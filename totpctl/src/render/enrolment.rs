@@ -1,11 +1,11 @@
 //! A new device with its key: the one result that holds a secret.
 
-use common::client::ClientError;
-use common::device::Kind;
+use common::names::device::Kind;
 use common::otpauth::pretty_key;
-use common::protocol::{DeviceState, EnrollReply};
 use common::secret::{Key, SecretText};
-use common::text::printable;
+use common::wire::client::ClientError;
+use common::wire::protocol::{DeviceState, EnrollReply};
+use common::wire::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 

@@ -1,7 +1,7 @@
 //! An event of the log, for people: one line.
 
-use common::event::Event;
-use common::text::{printable, quoted};
+use common::wire::event::Event;
+use common::wire::text::{printable, quoted};
 
 use super::Render;
 use crate::table::local;
@@ -26,7 +26,7 @@ impl Render for Event {
 
 #[cfg(test)]
 mod tests {
-    use common::event::{Fields, Severity};
+    use common::wire::event::{Fields, Severity};
 
     use super::*;
 

@@ -1,10 +1,10 @@
 //! The results of `key`: most of them hold a secret, so what people see of them is wiped too.
 
 use common::lineage::matching::NoMatch;
-use common::protocol::Verdict;
 use common::secret::SecretText;
-use common::text::printable;
 use common::totp::Parameters;
+use common::wire::protocol::Verdict;
+use common::wire::text::printable;
 use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use common::protocol::ExportedRecord;
 use common::secret::SecretText;
-use common::text::printable;
+use common::wire::protocol::ExportedRecord;
+use common::wire::text::printable;
 use serde::Serialize;
 
 use crate::exit::Failure;
@@ -91,8 +91,8 @@ impl<'a> ExportedLine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use common::client::ClientError;
-    use common::protocol::Error;
+    use common::wire::client::ClientError;
+    use common::wire::protocol::Error;
 
     use super::super::json;
     use super::*;

@@ -10,11 +10,11 @@ pub(crate) mod key;
 pub(crate) mod lineage;
 mod users;
 
-use common::device::Kind;
-use common::protocol::{
+use common::names::device::Kind;
+use common::wire::protocol::{
     ClockAcceptReply, ClockState, ConfirmReply, ResyncReply, RevokeGraceReply, StatusReply, Verdict, VerifyReply,
 };
-use common::text::printable;
+use common::wire::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -42,7 +42,7 @@ pub(crate) trait Reveal: Serialize {
 /// One JSON object and a line end for programs.
 pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut text = Zeroizing::new(Vec::with_capacity(ENROLMENT_BYTES));
-    common::json::write(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
+    common::wire::json::write(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -237,7 +237,7 @@ const ENROLMENT_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
-    use common::protocol::Ask;
+    use common::wire::protocol::Ask;
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! What is known of one user, and of all.
 
-use common::protocol::{Device, DeviceState, User};
-use common::text::printable;
+use common::wire::protocol::{Device, DeviceState, User};
+use common::wire::text::printable;
 use serde::Serialize;
 
 use super::bounds::bounds;
@@ -119,7 +119,7 @@ fn devices_by_state(devices: &[Device]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::device::Kind;
+    use common::names::device::Kind;
 
     use super::*;
 

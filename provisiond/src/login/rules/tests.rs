@@ -1,8 +1,8 @@
 use std::cell::Cell;
 
-use common::calendar::Date;
-use common::limits::Block;
-use common::rules::Hours;
+use common::config::exemptions::rules::Hours;
+use common::config::limits::Block;
+use common::config::values::calendar::Date;
 use proptest::prelude::*;
 
 use super::*;

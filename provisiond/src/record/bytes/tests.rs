@@ -1,8 +1,8 @@
 use std::time::Duration;
 
-use common::device::{DeviceName, Kind};
+use common::config::recovery::Recovery;
+use common::names::device::{DeviceName, Kind};
 use common::otpauth::Label;
-use common::recovery::Recovery;
 use common::secret::Key;
 use common::secrets::TaggedSecrets;
 use common::totp::{Algorithm, Parameters};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::recovery::MAX_CODES;
+use common::config::recovery::MAX_CODES;
 use serde::{Deserialize, Serialize};
 
 use super::Finding;

@@ -1,6 +1,6 @@
 //! `org.varlink.service`, which every Varlink service has: who made it, and the text of its interfaces.
 
-use common::protocol;
+use common::wire::protocol;
 use serde::Deserialize;
 use serde_json::json;
 

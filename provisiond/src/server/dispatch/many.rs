@@ -3,8 +3,8 @@
 
 use std::os::fd::BorrowedFd;
 
-use common::event::Event;
-use common::protocol::{self, Error, Request};
+use common::wire::event::Event;
+use common::wire::protocol::{self, Error, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 

@@ -1,6 +1,6 @@
 //! One message, and the way back to whoever sent it.
 
-use common::protocol::{self, Error, Request, from_object};
+use common::wire::protocol::{self, Error, Request, from_object};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;

@@ -3,8 +3,8 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use common::frame::{FrameError, outgoing, send_frame};
-use common::protocol::{Error, OutgoingReply};
+use common::wire::frame::{FrameError, outgoing, send_frame};
+use common::wire::protocol::{Error, OutgoingReply};
 use serde::Serialize;
 use serde_json::json;
 

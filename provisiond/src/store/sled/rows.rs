@@ -1,6 +1,6 @@
 //! A row of sled's: which key a user's record has, and how its version stands before it.
 
-use common::user::UserName;
+use common::names::user::UserName;
 
 use crate::store::{Stored, Version};
 

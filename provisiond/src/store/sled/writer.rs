@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::sled::{Batch, Db};
-use common::user::UserName;
+use common::names::user::UserName;
 
 use super::rows::{key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};

@@ -171,7 +171,7 @@ impl Cell {
 /// The table: the line `# Who: …` above each method.
 fn documented() -> Vec<(String, Cell)> {
     let (mut table, mut roles) = (Vec::new(), Vec::new());
-    for line in common::protocol::INTERFACE.lines() {
+    for line in common::wire::protocol::INTERFACE.lines() {
         if let Some(who) = line.strip_prefix("# Who: ") {
             roles = who.trim_end_matches('.').split([',', ';']).map(|role| role.trim().to_owned()).collect();
         } else if let Some(method) = line.strip_prefix("method ") {

@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::lineage::matching::{NoMatch, Search, find};
 use common::otpauth::{self, Label};
-use common::protocol::Verdict;
 use common::secret::{Key, SecretText};
 use common::totp::Parameters;
+use common::wire::protocol::Verdict;
 
 use self::opened::{Opened, SettingsFile};
 use super::Context;

@@ -4,10 +4,10 @@ use common::answer::CODE_DIGITS;
 use common::config::Settings;
 use common::enckey::CannotSeal;
 use common::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD};
+use common::names::user::UserName;
 use common::otpauth::{Label, pretty_key, uri};
 use common::secret::Key;
 use common::totp::{Algorithm, BadParameters, Parameters};
-use common::user::UserName;
 use nix::unistd::gethostname;
 
 use super::opened::SettingsFile;

@@ -1,14 +1,14 @@
 //! `key seal`, and how keys are sealed in either form.
 
 use common::config::Settings;
-use common::device::Kind;
 use common::enckey::{Binding, CannotSeal, Enckey};
 use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
+use common::names::device::Kind;
+use common::names::user::UserName;
 use common::otpauth::Label;
 use common::secret::Key;
 use common::totp::Parameters;
-use common::user::UserName;
 use nix::unistd::{User, getuid};
 
 use super::opened::{SettingsFile, read_record};

@@ -1,6 +1,6 @@
 //! Why an attempt was refused, and what helps: from the log's words to sentences.
 
-use common::text::printable;
+use common::wire::text::printable;
 
 use super::Attempt;
 use crate::sentences::{argument, span};
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn every_verdict_that_lets_nobody_in_is_explained() {
-        use common::protocol::Verdict;
+        use common::wire::protocol::Verdict;
         for verdict in [
             Verdict::Rejected,
             Verdict::AlreadyUsed,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::login::Verdict;
-use crate::device::Kind;
+use crate::names::device::Kind;
 use crate::secret::SecretText;
 use crate::words::words;
 

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::calendar::Date;
-use crate::given::Text;
-use crate::rules::group;
-use crate::text::printable;
+use crate::config::exemptions::rules::group;
+use crate::config::values::calendar::Date;
+use crate::config::values::given::Text;
+use crate::wire::text::printable;
 
 /// The section `roll-out`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

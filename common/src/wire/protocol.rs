@@ -22,7 +22,7 @@ pub use self::recovery::*;
 pub use self::users::*;
 
 /// The interface as its clients read it: every method, type and error.
-pub const INTERFACE: &str = include_str!("org.pamtotp.Provision.varlink");
+pub const INTERFACE: &str = include_str!("../org.pamtotp.Provision.varlink");
 /// The interface's name.
 pub const NAME: &str = "org.pamtotp.Provision";
 /// Where root's processes connect: the module's and the administrator's.

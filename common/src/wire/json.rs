@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use crate::text::needs_escape;
+use crate::wire::text::needs_escape;
 
 /// Writes a value in one line, without its end.
 ///

@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
-use crate::given::given;
-use crate::span::{BadSpan, Span};
+use crate::config::values::given::given;
+use crate::config::values::span::{BadSpan, Span};
 
 /// The section `recovery` of the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::given::Text;
-use crate::rules::{group, service};
-use crate::text::printable;
-use crate::user::UserName;
+use crate::config::exemptions::rules::{group, service};
+use crate::config::values::given::Text;
+use crate::names::user::UserName;
+use crate::wire::text::printable;
 
 /// Who may do more than others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,11 +4,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::audit::AuditSettings;
-use crate::exemptions::Exemptions;
-use crate::limits::Limits;
-use crate::recovery::Recovery;
-use crate::roles::{Roles, SelfService};
+use crate::config::audit::AuditSettings;
+use crate::config::exemptions::Exemptions;
+use crate::config::limits::Limits;
+use crate::config::recovery::Recovery;
+use crate::config::roles::{Roles, SelfService};
 use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
 
 pub use self::file::Trust;
@@ -21,12 +21,18 @@ pub use self::store::SledSettings;
 pub use self::totp::NewDevice;
 use self::totp::Source;
 
+pub mod audit;
+pub mod exemptions;
 mod file;
+pub mod limits;
 mod policy;
 mod problem;
+pub mod recovery;
+pub mod roles;
 mod sections;
 mod store;
 mod totp;
+pub mod values;
 
 /// All settings in force, checked.
 #[derive(Debug)]

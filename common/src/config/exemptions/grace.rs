@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::given::Several;
-use crate::rules::service;
-use crate::span::Span;
+use crate::config::exemptions::rules::service;
+use crate::config::values::given::Several;
+use crate::config::values::span::Span;
 
 /// The section `grace`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

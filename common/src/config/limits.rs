@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
-use crate::given::given;
-use crate::text::printable;
+use crate::config::values::given::given;
+use crate::wire::text::printable;
 
 /// The section `limits` of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::devices::DeviceState;
-use crate::device::Kind;
-use crate::event::Event;
+use crate::names::device::Kind;
+use crate::wire::event::Event;
 
 /// `Show`: what is known of one user.
 #[derive(Debug, Default, Serialize, Deserialize)]

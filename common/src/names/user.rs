@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use crate::text;
+use crate::wire::text;
 
 /// A user's account name: 1 to 256 bytes of UTF-8 that could stand in a passwd file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

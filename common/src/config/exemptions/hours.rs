@@ -1,6 +1,6 @@
 //! Times of the week, as the clock on the wall shows them: `mon-fri 08:00-18:00`.
 
-use crate::calendar::{LocalTime, number};
+use crate::config::values::calendar::{LocalTime, number};
 
 /// Some hours of some days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
-use crate::text::printable;
+use crate::wire::text::printable;
 
 /// The value of a key that may be left out. Read as an `Option`, nothing would be a value.
 ///

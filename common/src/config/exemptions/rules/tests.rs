@@ -1,5 +1,5 @@
 use super::*;
-use crate::calendar::{Date, LocalTime};
+use crate::config::values::calendar::{Date, LocalTime};
 
 fn parse(text: &str) -> Result<Vec<Rule>, String> {
     check(serde_yaml::from_str(text).map_err(|error| error.to_string())?)

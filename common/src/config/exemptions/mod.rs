@@ -1,8 +1,13 @@
 //! Who needs no code, by all the sections of the settings that say so.
 
-use crate::grace::{Grace, RawGrace};
-use crate::roll_out::{RawRollOut, RollOut, UnknownUsers};
-use crate::rules::{self, RawRule, Rule};
+pub mod grace;
+mod hours;
+pub mod roll_out;
+pub mod rules;
+
+use crate::config::exemptions::grace::{Grace, RawGrace};
+use crate::config::exemptions::roll_out::{RawRollOut, RollOut, UnknownUsers};
+use crate::config::exemptions::rules::{RawRule, Rule};
 
 /// What those sections come to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

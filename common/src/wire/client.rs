@@ -12,8 +12,8 @@ use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::frame::{FrameError, Inbox, Patience, outgoing, send_frame};
-use crate::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
+use crate::wire::frame::{FrameError, Inbox, Patience, outgoing, send_frame};
+use crate::wire::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
 
 /// A connection to provisiond.
 #[derive(Debug)]
@@ -202,7 +202,7 @@ mod tests {
     use std::thread::JoinHandle;
 
     use super::*;
-    use crate::protocol::{Challenge, List};
+    use crate::wire::protocol::{Challenge, List};
 
     const PATIENT: Duration = Duration::from_secs(5);
 
@@ -225,7 +225,7 @@ mod tests {
         nix::unistd::geteuid().as_raw()
     }
 
-    fn challenge(reply: &'static [u8]) -> Result<crate::protocol::ChallengeReply, ClientError> {
+    fn challenge(reply: &'static [u8]) -> Result<crate::wire::protocol::ChallengeReply, ClientError> {
         let (_folder, path, server) = answering(reply);
         let answer = Client::connect(&path, uid(), PATIENT).unwrap().call(&Challenge::default());
         server.join().unwrap();

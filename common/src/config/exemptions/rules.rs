@@ -2,7 +2,6 @@
 //!
 //! Read and bounded here; provisiond judges. Within a rule every condition that is given must hold, and of a list any one.
 
-mod hours;
 #[cfg(test)]
 mod tests;
 
@@ -10,11 +9,11 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use crate::given::{Several, given};
-use crate::limits::Block;
-use crate::text::printable;
-use crate::user::UserName;
-pub use hours::Hours;
+pub use super::hours::Hours;
+use crate::config::limits::Block;
+use crate::config::values::given::{Several, given};
+use crate::names::user::UserName;
+use crate::wire::text::printable;
 
 /// An exemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
