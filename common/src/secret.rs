@@ -66,6 +66,15 @@ impl Key {
         if KEY_BYTES.contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(BadKey::Length) }
     }
 
+    /// A key of so many bytes straight from the system's random numbers (getrandom(2)). `None`: the system gives none.
+    #[cfg(feature = "sealing")]
+    #[must_use]
+    pub fn random(bytes: usize) -> Option<Self> {
+        let mut random = Zeroizing::new(vec![0; bytes]);
+        getrandom::fill(&mut random).ok()?;
+        Self::new(std::mem::take(&mut *random)).ok()
+    }
+
     /// Reads base32 (RFC 4648) as people paste it: either case, with or without padding, spaces and hyphens.
     ///
     /// # Errors

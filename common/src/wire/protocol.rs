@@ -109,8 +109,21 @@ pub fn from_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_js
 
 macro_rules! calls {
     ($($call:ident => $reply:ty),* $(,)?) => {
-        /// The names of all methods.
-        pub const METHODS: &[&str] = &[$(stringify!($call)),*];
+        /// A method of the interface.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "the interface file documents them")]
+        pub enum Method { $($call),* }
+
+        impl Method {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$call),*];
+
+            /// The name after the interface's.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$call => stringify!($call)),* }
+            }
+        }
 
         $(impl Call for $call {
             const METHOD: &'static str = concat!("org.pamtotp.Provision.", stringify!($call));

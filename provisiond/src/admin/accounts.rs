@@ -1,54 +1,92 @@
-//! What becomes of a whole record when an account gets another name, or is gone: root only, each step in the log.
+//! Changes to a whole account: shut, opened again, renamed, forgotten.
 
 use common::names::user::UserName;
-use common::wire::protocol::{Error, ForgetReply, RenameUser, RenameUserReply};
+use common::wire::protocol::{
+    DeviceState, Error, ForgetReply, RenameUser, RenameUserReply, RevokeGraceReply, SetState, SetStateReply,
+};
 
+use crate::admin::devices;
+use crate::identity::caller::Role;
 use crate::identity::resolved::Named;
-use crate::records::Access;
-use crate::service::{Call, Service};
+use crate::record::Record;
+use crate::service::Service;
+use crate::service::call::Call;
+use crate::service::change::change;
 
-impl Service {
-    /// `RenameUser`: the record of one name becomes that of another, in one step. What it has used, its new owner has used.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn rename_user(&self, call: &Call<'_>, wish: &RenameUser) -> Result<RenameUserReply, Error> {
-        let settings = self.settings();
-        let new = UserName::new(&wish.new).map_err(|why| Error::bad("new", why))?;
-        let named = Named::of(new, call.names);
-        if named.is_unknown() {
-            return Err(Error::bad("new", "the name service did not say how this name is spelt: try again"));
-        }
-        let (old, new) = (self.stored_name(call, &settings), named.user());
-        let access = Access { user: old, ..call.access(&settings) };
-        let renamed = self.records.rename(access, new, |record, taken| {
-            let record = record.ok_or(Error::NoSuchUser)?;
-            if taken {
-                return Err(Error::UserExists);
-            }
-            record.renamed(old, new, &settings.secrets).map_err(|_| Error::RecordDamaged)
-        });
-        let renamed = renamed.map_err(|failure| self.failure(&failure, call))?;
-        renamed.inspect_err(|error| self.log_refused("rename_user", call, error))?;
-        self.graces.end(old);
-        self.log(call, call.line("rename_user").with("new", new.as_str()).warning());
-        Ok(RenameUserReply { user: new.as_str().to_owned() })
-    }
+/// `SetState`: of one device, or with `all` of the account.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn set_state(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+    if wish.all == Some(true) { set_account(service, call, wish) } else { devices::set_state(service, call, wish) }
+}
 
-    /// `Forget`: removes all that is known of a user, also if it cannot be read any more.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn forget(&self, call: &Call<'_>) -> Result<ForgetReply, Error> {
-        let settings = self.settings();
-        let access = Access { user: self.stored_name(call, &settings), ..call.access(&settings) };
-        let removed = self.records.remove(access).map_err(|failure| self.failure(&failure, call))?;
-        if !removed {
-            self.log_refused("forget", call, &Error::NoSuchUser);
-            return Err(Error::NoSuchUser);
-        }
-        self.graces.end(call.user);
-        self.log(call, call.line("forget").warning());
-        Ok(ForgetReply { user: call.user.as_str().to_owned() })
+/// Shuts the account, or opens it again. Its devices keep their states.
+fn set_account(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+    if call.caller.role == Role::Own {
+        return Err(Error::PermissionDenied);
     }
+    let disabled = match (wish.state, &wish.device) {
+        (_, Some(_)) => return Err(Error::bad("all", "either one device or all that there is")),
+        (DeviceState::Active, None) => false,
+        (DeviceState::Disabled, None) => true,
+        (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
+    };
+    // Rules and the roll-out may let in a user who never had a device, so an account can be shut before it has a record.
+    let newcomer = || (disabled && call.named.account().is_some()).then(|| Record::new(&call.moment));
+    change(service, call, "set_state", |record| {
+        let record = record.cloned().or_else(newcomer).ok_or(Error::NoSuchUser)?;
+        Ok((Some(Record { disabled, ..record }), ()))
+    })?;
+    service.graces.end(call.user);
+    service.log(call, call.line("set_state").with("all", true).with("state", wish.state.word()));
+    Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })
+}
+
+/// `RenameUser`: moves the record of one name to another, in one step. Codes that it has used stay used.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser) -> Result<RenameUserReply, Error> {
+    let new = UserName::new(&wish.new).map_err(|why| Error::bad("new", why))?;
+    let named = Named::of(new, call.names);
+    if named.is_unknown() {
+        return Err(Error::bad("new", "the name service did not say how this name is spelt: try again"));
+    }
+    let (old, new) = (service.stored_name(call), named.user());
+    let renamed = service.records.rename(call.access_to(old), new, |record, taken| {
+        let record = record.ok_or(Error::NoSuchUser)?;
+        if taken {
+            return Err(Error::UserExists);
+        }
+        record.renamed(old, new, &call.settings.secrets).map_err(|_| Error::RecordDamaged)
+    });
+    let renamed = renamed.map_err(|failure| service.failure(&failure, call))?;
+    renamed.inspect_err(|error| service.log_refused("rename_user", call, error))?;
+    service.graces.end(old);
+    service.log(call, call.line("rename_user").with("new", new.as_str()).warning());
+    Ok(RenameUserReply { user: new.as_str().to_owned() })
+}
+
+/// `Forget`: removes all that is known of a user, also if it cannot be read any more.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, Error> {
+    let access = call.access_to(service.stored_name(call));
+    let removed = service.records.remove(access).map_err(|failure| service.failure(&failure, call))?;
+    if !removed {
+        service.log_refused("forget", call, &Error::NoSuchUser);
+        return Err(Error::NoSuchUser);
+    }
+    service.graces.end(call.user);
+    service.log(call, call.line("forget").warning());
+    Ok(ForgetReply { user: call.user.as_str().to_owned() })
+}
+
+/// `RevokeGrace`: from now on no code that was accepted before counts any more.
+pub(crate) fn revoke_grace(service: &Service, call: &Call<'_>) -> RevokeGraceReply {
+    let revoked = service.graces.end(call.user);
+    service.log(call, call.line("revoke_grace").with("revoked", revoked));
+    RevokeGraceReply { user: call.user.as_str().to_owned(), revoked }
 }

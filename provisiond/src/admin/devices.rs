@@ -1,81 +1,153 @@
-//! What is changed about devices besides the state of one: its name, when and for which services it counts, and whether
-//! any of them opens anything.
+//! Changes to one device: its state, its name, its bounds, its end.
 
 use common::names::device::DeviceName;
-use common::wire::protocol::{DeviceReply, DeviceState, Error, RenameDevice, Restrict, SetState, SetStateReply};
+use common::secret::SecretText;
+use common::wire::protocol::{
+    DeviceReply, DeviceState, Error, RenameDevice, Restrict, Revoke, SetState, SetStateReply,
+};
 
-use crate::admin::show::reply;
+use crate::enrolment::proof::{self, Unproven};
 use crate::identity::caller::Role;
-use crate::record::Record;
 use crate::record::restriction::Restriction;
-use crate::records::Decision;
-use crate::service::{Call, Service};
+use crate::record::strict::Failures;
+use crate::record::{Device, NoSuchChoice, Record, State};
+use crate::service::Service;
+use crate::service::call::{Call, device_name};
 
-impl Service {
-    /// `RenameDevice`: calls a device something else. Its sealed key is bound to its id, not to its name.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn rename_device(&self, call: &Call<'_>, wish: &RenameDevice) -> Result<DeviceReply, Error> {
-        let new = DeviceName::new(&wish.name).map_err(|why| Error::bad("name", why))?;
-        let old =
-            self.change_device("rename_device", call, wish.device.as_deref(), wish.proof.as_ref(), |record, old| {
-                if new != *old && record.devices.iter().any(|device| device.name == new) {
-                    return Err(Error::DeviceExists);
-                }
-                let device = record.device_mut(old).ok_or(Error::NoSuchDevice)?;
-                device.name = new.clone();
-                Ok(())
-            })?;
-        self.log(call, call.line("rename_device").with("device", &old).with("name", &new));
-        Ok(reply(call.user, &new))
-    }
-
-    /// `SetState` with `all`: shuts the whole account, or opens it again. Its devices keep their states.
-    pub(crate) fn set_account(&self, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
-        if call.caller.role == Role::Own {
-            return Err(Error::PermissionDenied);
+/// `SetState` of one device: disables it, or makes it active again.
+pub(super) fn set_state(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+    let state = match wish.state {
+        DeviceState::Active => State::Active,
+        DeviceState::Disabled => State::Disabled,
+        DeviceState::Pending => return Err(Error::bad("state", "a device is made active or disabled")),
+    };
+    let proof = wish.proof.as_ref();
+    let device = change(service, call, ("set_state", wish.device.as_deref(), proof), |record, name| {
+        if state == State::Disabled {
+            keep_one(record, name, call)?;
         }
-        let disabled = match (wish.state, &wish.device) {
-            (_, Some(_)) => return Err(Error::bad("all", "either one device or all that there is")),
-            (DeviceState::Active, None) => false,
-            (DeviceState::Disabled, None) => true,
-            (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
-        };
-        let (settings, moment) = (self.settings(), self.moment());
-        // Rules and the roll-out may let in who never had a device, so an account can be shut that has no record yet.
-        let newcomer = || (disabled && call.named.account().is_some()).then(|| Record::new(&moment));
-        let changed = self.records.change(call.access(&settings), |record| match record.cloned().or_else(newcomer) {
-            Some(record) => Decision { next: Some(Record { disabled, ..record }), outcome: Ok(()) },
-            None => Decision { next: None, outcome: Err(Error::NoSuchUser) },
-        });
-        let changed = changed.map_err(|failure| self.failure(&failure, call))?;
-        changed.inspect_err(|error| self.log_refused("set_state", call, error))?;
-        self.graces.end(call.user);
-        self.log(call, call.line("set_state").with("all", true).with("state", wish.state.word()));
-        Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })
-    }
+        let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
+        if matches!(device.state, State::Pending { .. }) {
+            return Err(Error::bad("device", "the device waits for its first code: confirm it, or revoke it"));
+        }
+        device.state = state;
+        device.failures = Failures::default();
+        Ok(())
+    })?;
+    service.log(call, call.line("set_state").with("device", &device).with("state", wish.state.word()));
+    Ok(SetStateReply { user: call.user.as_str().to_owned(), device: Some(device.to_string()) })
+}
 
-    /// `Restrict`: bounds for a device, in the place of those that it had.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn restrict(&self, call: &Call<'_>, wish: &Restrict) -> Result<DeviceReply, Error> {
-        let restriction = Restriction::new(wish.valid_from, wish.valid_until, &wish.services)?;
-        let device = self.change_device("restrict", call, wish.device.as_deref(), None, |record, name| {
-            let others = record.devices.iter().filter(|device| device.name != *name);
-            restriction.fits_beside(others.map(|device| &device.restriction))?;
-            record.device_mut(name).ok_or(Error::NoSuchDevice)?.restriction = restriction.clone();
-            Ok(())
-        })?;
-        let services: Vec<&str> = restriction.services().iter().map(|name| name.as_str()).collect();
-        let line = call
-            .line("restrict")
-            .with("device", &device)
-            .with_some("valid_from", restriction.from())
-            .with_some("valid_until", restriction.until())
-            .with_some("services", Some(services.join(",")).filter(|services| !services.is_empty()));
-        self.log(call, line);
-        Ok(reply(call.user, &device))
+/// `Revoke`: forgets a device and its key.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn revoke(service: &Service, call: &Call<'_>, wish: &Revoke) -> Result<DeviceReply, Error> {
+    let proof = wish.proof.as_ref();
+    let device = change(service, call, ("revoke", wish.device.as_deref(), proof), |record, name| {
+        keep_one(record, name, call)?;
+        bury(record, name, call);
+        Ok(())
+    })?;
+    service.log(call, call.line("revoke").with("device", &device));
+    Ok(reply(call, &device))
+}
+
+/// `RenameDevice`: gives a device another name. Its sealed key is bound to its id, not to its name.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn rename_device(service: &Service, call: &Call<'_>, wish: &RenameDevice) -> Result<DeviceReply, Error> {
+    let new = DeviceName::new(&wish.name).map_err(|why| Error::bad("name", why))?;
+    let proof = wish.proof.as_ref();
+    let old = change(service, call, ("rename_device", wish.device.as_deref(), proof), |record, old| {
+        if new != *old && record.devices.iter().any(|device| device.name == new) {
+            return Err(Error::DeviceExists);
+        }
+        let device = record.device_mut(old).ok_or(Error::NoSuchDevice)?;
+        device.name = new.clone();
+        Ok(())
+    })?;
+    service.log(call, call.line("rename_device").with("device", &old).with("name", &new));
+    Ok(reply(call, &new))
+}
+
+/// `Restrict`: replaces a device's bounds.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn restrict(service: &Service, call: &Call<'_>, wish: &Restrict) -> Result<DeviceReply, Error> {
+    let restriction = Restriction::new(wish.valid_from, wish.valid_until, &wish.services)?;
+    let device = change(service, call, ("restrict", wish.device.as_deref(), None), |record, name| {
+        let others = record.devices.iter().filter(|device| device.name != *name);
+        restriction.fits_beside(others.map(|device| &device.restriction))?;
+        record.device_mut(name).ok_or(Error::NoSuchDevice)?.restriction = restriction.clone();
+        Ok(())
+    })?;
+    let services: Vec<&str> = restriction.services().iter().map(|name| name.as_str()).collect();
+    let line = call
+        .line("restrict")
+        .with("device", &device)
+        .with_some("valid_from", restriction.from())
+        .with_some("valid_until", restriction.until())
+        .with_some("services", Some(services.join(",")).filter(|services| !services.is_empty()));
+    service.log(call, line);
+    Ok(reply(call, &device))
+}
+
+/// Finds the device, asks for the proof that self-service needs, and stores what `change` makes of the record.
+fn change(
+    service: &Service,
+    call: &Call<'_>,
+    (event, device, proof): (&'static str, Option<&str>, Option<&SecretText>),
+    change: impl Fn(&mut Record, &DeviceName) -> Result<(), Error>,
+) -> Result<DeviceName, Error> {
+    let wished = device_name(device)?;
+    let begin = |record: Option<&Record>| {
+        let mut record = record.cloned().ok_or(Error::NoSuchUser)?;
+        record.expire(call.moment.now);
+        chosen(&record, wished.as_ref())?;
+        Ok::<_, Unproven>(record)
+    };
+    let name = proof::change(service, call, (event, proof), begin, |record, _| {
+        let name = chosen(record, wished.as_ref())?;
+        change(record, &name)?;
+        Ok(name)
+    })?;
+    // A code that was accepted before does not outlive the device that showed it.
+    service.graces.end(call.user);
+    Ok(name)
+}
+
+fn chosen(record: &Record, wished: Option<&DeviceName>) -> Result<DeviceName, Error> {
+    record.choose(wished, |_| true).map_err(|NoSuchChoice| Error::NoSuchDevice)
+}
+
+/// Takes the device out of the record, and keeps which codes it used. A key that does not open any more leaves no trace:
+/// it could not be told from another if it came back.
+fn bury(record: &mut Record, name: &DeviceName, call: &Call<'_>) {
+    let Some(at) = record.devices.iter().position(|device| device.name == *name) else { return };
+    let device = record.devices.remove(at);
+    if let Ok(key) = device.key(call.user, &call.settings.secrets) {
+        record.tombstones.bury(&device, &key, &call.settings.secrets, call.moment.now);
     }
+}
+
+/// Users may not lock themselves out: an account keeps its last device that opens every service, unless an administrator
+/// takes it.
+fn keep_one(record: &Record, name: &DeviceName, call: &Call<'_>) -> Result<(), Error> {
+    let admits_everything = |device: &&Device| device.restriction.admits_everything(call.moment.now);
+    let others = record.active().filter(admits_everything).any(|device| device.name != *name);
+    let is_active = record.active().any(|device| device.name == *name);
+    if call.caller.role == Role::Own && is_active && !others {
+        return Err(Error::bad(
+            "device",
+            "this is the account's last active device: an administrator can take it away",
+        ));
+    }
+    Ok(())
+}
+
+fn reply(call: &Call<'_>, device: &DeviceName) -> DeviceReply {
+    DeviceReply { user: call.user.as_str().to_owned(), device: device.to_string() }
 }

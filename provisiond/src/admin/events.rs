@@ -7,46 +7,45 @@ use common::wire::event::Event;
 use common::wire::protocol::{Error, Events};
 
 use crate::audit::Wanted;
-use crate::service::{Call, Service};
+use crate::service::Service;
+use crate::service::call::Call;
 
-impl Service {
-    /// `Events`: hands each to `tell`. Who follows is told new ones for as long as `stays` says so, which is asked now and
-    /// then, and says why not, or that they have left.
-    ///
-    /// # Errors
-    /// [`Error::BadParameter`]; [`Error::Busy`] for who does not take events in time, and at the daemon's end. What
-    /// `tell` and `stays` say.
-    pub fn events<E: From<Error>>(
-        &self,
-        call: &Call<'_>,
-        asked: &Events,
-        mut tell: impl FnMut(&Event) -> Result<(), E>,
-        stays: impl Fn() -> Result<bool, Error>,
-    ) -> Result<(), E> {
-        let wanted = wanted(call, asked)?;
-        // Before the past is read, so that nothing falls between the two.
-        let followed = (asked.follow == Some(true)).then(|| self.audit.follow());
-        // What happened before the call is to be among it.
-        self.skews.flush();
-        let mut number = 0;
-        for event in self.audit.events(&wanted) {
-            tell(&event)?;
-            number = event.number;
+/// `Events`: hands each to `tell`. Who follows is told new ones for as long as `stays` says so, which is asked now and
+/// then, and says why not, or that they have left.
+///
+/// # Errors
+/// [`Error::BadParameter`]; [`Error::Busy`] for who does not take events in time, and at the daemon's end. What
+/// `tell` and `stays` say.
+pub(crate) fn events<E: From<Error>>(
+    service: &Service,
+    call: &Call<'_>,
+    asked: &Events,
+    mut tell: impl FnMut(&Event) -> Result<(), E>,
+    stays: impl Fn() -> Result<bool, Error>,
+) -> Result<(), E> {
+    let wanted = wanted(call, asked)?;
+    // Before the past is read, so that nothing falls between the two.
+    let followed = (asked.follow == Some(true)).then(|| service.audit.follow());
+    // What happened before the call is to be among it.
+    service.skews.flush();
+    let mut number = 0;
+    for event in service.audit.events(&wanted) {
+        tell(&event)?;
+        number = event.number;
+    }
+    let Some(followed) = followed else { return Ok(()) };
+    let mut looked = Instant::now();
+    loop {
+        if looked.elapsed() >= LOOK {
+            if !stays()? {
+                return Ok(());
+            }
+            looked = Instant::now();
         }
-        let Some(followed) = followed else { return Ok(()) };
-        let mut looked = Instant::now();
-        loop {
-            if looked.elapsed() >= LOOK {
-                if !stays()? {
-                    return Ok(());
-                }
-                looked = Instant::now();
-            }
-            match followed.recv_timeout(LOOK) {
-                Ok(event) if event.number > number && wanted.take(&event) => tell(&event)?,
-                Ok(_) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Err(Error::busy(LEFT_BEHIND).into()),
-            }
+        match followed.recv_timeout(LOOK) {
+            Ok(event) if event.number > number && wanted.take(&event) => tell(&event)?,
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::busy(LEFT_BEHIND).into()),
         }
     }
 }

@@ -7,43 +7,42 @@ use crate::audit::Line;
 use crate::clock;
 use crate::clock::moment::Moment;
 use crate::policy::quarantine::last_lost;
-use crate::service::{Call, Service};
+use crate::service::Service;
+use crate::service::call::Call;
 
-impl Service {
-    /// `Status`: how the daemon is.
-    ///
-    /// # Errors
-    /// [`Error::StoreUnavailable`].
-    pub fn status(&self) -> Result<StatusReply, Error> {
-        let health = self.records.health().map_err(|_| Error::StoreUnavailable)?;
-        let (settings, moment) = (self.settings(), self.moment());
-        let quarantine_until = quarantine_until(&moment, settings.new_device.parameters, settings.policy.window);
-        Ok(StatusReply {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            started: self.started,
-            store: health.kind.to_owned(),
-            users: health.users,
-            generation: health.generation,
-            default_tag: settings.secrets.default_tag().to_string(),
-            connections: self.open_connections(),
-            audit_lost: self.audit.lost(),
-            events_lost: self.audit.events_lost(),
-            clock: clock_state(&moment, quarantine_until),
-            quarantine_until,
-        })
-    }
+/// `Status`: how the daemon is.
+///
+/// # Errors
+/// [`Error::StoreUnavailable`].
+pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, Error> {
+    let health = service.records.health().map_err(|_| Error::StoreUnavailable)?;
+    let (settings, moment) = (&*call.settings, call.moment);
+    let quarantine_until = quarantine_until(&moment, settings.new_device.parameters, settings.policy.window);
+    Ok(StatusReply {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: service.started,
+        store: health.kind.to_owned(),
+        users: health.users,
+        generation: health.generation,
+        default_tag: settings.secrets.default_tag().to_string(),
+        connections: service.open_connections(),
+        audit_lost: service.audit.lost(),
+        events_lost: service.audit.events_lost(),
+        clock: clock_state(&moment, quarantine_until),
+        quarantine_until,
+    })
+}
 
-    /// `ClockAccept`: the clock was moved for a good reason. It revives no code that was used, and no guess; what a store
-    /// has lost that was put back stays in doubt. When this returns, it holds for the next daemon, too.
-    ///
-    /// # Errors
-    /// [`Error::StoreUnavailable`]: it holds for this one.
-    pub fn clock_accept(&self, call: &Call<'_>) -> Result<ClockAcceptReply, Error> {
-        let accepted = self.clock.accept();
-        self.log(call, Line::new("clock_accept").with("accepted", accepted).warning());
-        self.records.keep_mark(call.deadline).map_err(|failure| self.failure(&failure, call))?;
-        Ok(ClockAcceptReply { accepted })
-    }
+/// `ClockAccept`: the clock was moved for a good reason. It revives no code that was used, and no guess; what a store
+/// has lost that was put back stays in doubt. When this returns, it holds for the next daemon, too.
+///
+/// # Errors
+/// [`Error::StoreUnavailable`]: it holds for this one.
+pub(crate) fn clock_accept(service: &Service, call: &Call<'_>) -> Result<ClockAcceptReply, Error> {
+    let accepted = service.clock.accept();
+    service.log(call, Line::new("clock_accept").with("accepted", accepted).warning());
+    service.records.keep_mark(call.deadline).map_err(|failure| service.failure(&failure, call))?;
+    Ok(ClockAcceptReply { accepted })
 }
 
 fn clock_state(moment: &Moment, quarantine_until: Option<u64>) -> ClockState {

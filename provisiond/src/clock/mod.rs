@@ -14,18 +14,13 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-use crate::clock::mark::{BootId, Doubt, Event, Mark, Reading, Reason};
+use self::mark::{BootId, Event, Mark, Reading, Reason};
+use self::moment::Moment;
 
 /// Unix seconds; 0 for any time before 1970.
 #[must_use]
 pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
-/// Since the machine was started, suspended or not; nobody can set it.
-#[must_use]
-pub fn since_boot() -> Duration {
-    Duration::from_micros(micros(ClockId::CLOCK_BOOTTIME).unsigned_abs())
 }
 
 /// Whether it can be that time: not if it is earlier than this program. A machine that has lost its clock begins somewhere
@@ -41,19 +36,6 @@ pub struct Clock {
     synchronised: Box<dyn Fn() -> bool + Send + Sync>,
     tell: Box<dyn Fn(Event) + Send + Sync>,
     mark: Mutex<Option<Mark>>,
-}
-
-/// The time of one request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
-    /// Unix seconds.
-    pub now: u64,
-    /// Trusted seconds: those in which this machine was seen running. They never jump.
-    pub tick: u64,
-    /// What makes codes of before it doubtful.
-    pub doubt: Option<Doubt>,
-    /// Whether the kernel holds it for right, or does not say.
-    pub synchronised: bool,
 }
 
 impl Clock {
@@ -83,11 +65,12 @@ impl Clock {
 
     /// The one reading that a request is judged by.
     #[must_use]
-    pub fn look(&self) -> Look {
+    pub fn moment(&self, rolled_back_tick: Option<u64>) -> Moment {
         let synchronised = (self.synchronised)();
         self.update(|seen, mark| {
+            let since_boot = Duration::from_micros(seen.running.unsigned_abs());
             let (now, tick, doubt) = (seconds(seen.wall), mark.tick_at(seen), mark.doubt());
-            (mark, Look { now, tick, doubt, synchronised })
+            (mark, Moment { now, tick, since_boot, rolled_back_tick, doubt, synchronised })
         })
     }
 
@@ -177,6 +160,8 @@ const EARLIEST: u64 = match option_env!("SOURCE_DATE_EPOCH") {
     },
     None => BEGUN,
 };
+/// Why nothing is judged on a machine that has lost its clock, in a word for the log.
+pub const CLOCK_BEFORE_BUILD: &str = "clock_before_build";
 /// 26 October 2026.
 const BEGUN: u64 = 1_793_000_000;
 

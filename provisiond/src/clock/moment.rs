@@ -1,5 +1,7 @@
 //! The one reading of the clock by which a request is judged.
 
+use std::time::Duration;
+
 use super::mark::Doubt;
 
 /// When an attempt is judged: one reading of the clock, and what the store knows of its own past.
@@ -9,6 +11,8 @@ pub struct Moment {
     pub now: u64,
     /// Trusted seconds: those in which this machine was seen running.
     pub tick: u64,
+    /// Since the machine was started (CLOCK_BOOTTIME): goes on while it sleeps, and cannot be set.
+    pub since_boot: Duration,
     /// The trusted second in which the store was last found to be older than it should be.
     pub rolled_back_tick: Option<u64>,
     /// What makes codes of before it doubtful.
@@ -21,7 +25,7 @@ impl Moment {
     /// A moment like most: nothing is in doubt, and all time can be trusted.
     #[must_use]
     pub fn ordinary(now: u64) -> Self {
-        Self { now, tick: now, rolled_back_tick: None, doubt: None, synchronised: true }
+        Self { now, tick: now, since_boot: Duration::ZERO, rolled_back_tick: None, doubt: None, synchronised: true }
     }
 
     /// The trusted second of what is made now: after the last roll-back of the store, if only by a moment.

@@ -30,7 +30,7 @@ fn watch(timer: &TimerFd, clock: &Clock) {
             Ok(()) | Err(Errno::ECANCELED) => {}
             Err(_) => return,
         }
-        _ = clock.look();
+        _ = clock.moment(None);
         // Returns when the time has come or the clock was set.
         if timer.wait().is_err() {
             return;

@@ -1,6 +1,6 @@
 use std::sync::mpsc::{Receiver, channel};
 
-use super::mark::Doubted;
+use super::mark::{Doubt, Doubted};
 use super::*;
 
 #[test]
@@ -55,19 +55,24 @@ fn clock() -> (Hands, Arc<Clock>, Receiver<Event>) {
 fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     let (hands, clock, heard) = clock();
     clock.resume(None);
-    assert_eq!(clock.look(), Look { now: 1_800_000_000, tick: 0, doubt: None, synchronised: true });
+    assert_eq!(
+        clock.moment(None),
+        Moment { tick: 0, since_boot: Duration::from_secs(100), ..Moment::ordinary(1_800_000_000) }
+    );
     hands.pass(3610, 10);
     for _ in 0..3 {
         let doubt = Some(Doubt { at: 1_800_003_610, of: Doubted::Clock, lost: 0 });
-        assert_eq!(clock.look(), Look { now: 1_800_003_610, tick: 10, doubt, synchronised: true });
+        let since_boot = Duration::from_secs(110);
+        let expected = Moment { tick: 10, since_boot, doubt, ..Moment::ordinary(1_800_003_610) };
+        assert_eq!(clock.moment(None), expected);
     }
     assert_eq!(heard.try_iter().count(), 1);
     let mark = clock.mark();
     hands.pass(20, 20);
     clock.resume(Some(mark));
-    assert_eq!((clock.look().tick, clock.look().doubt.map(|doubt| doubt.at)), (30, Some(1_800_003_610)));
+    assert_eq!((clock.moment(None).tick, clock.moment(None).doubt.map(|doubt| doubt.at)), (30, Some(1_800_003_610)));
     assert_eq!(heard.try_iter().count(), 0);
-    assert!(clock.accept() && !clock.accept() && clock.look().doubt.is_none());
+    assert!(clock.accept() && !clock.accept() && clock.moment(None).doubt.is_none());
 }
 
 #[test]
@@ -91,13 +96,13 @@ fn what_the_store_has_lost_cannot_be_accepted_away() {
     assert!(!clock.accept());
     clock.will_spend(hands.now() + 90);
     let doubt = Doubt { at: 1_800_000_000, of: Doubted::Store, lost: 1_800_000_060 };
-    assert_eq!(clock.look().doubt, Some(doubt), "what is spent from now on is not lost");
+    assert_eq!(clock.moment(None).doubt, Some(doubt), "what is spent from now on is not lost");
 }
 
 #[test]
 fn this_machines_clocks_run_on_together() {
     let clock = Clock::of_this_machine(|event| panic!("{event:?}"));
-    let first = clock.look();
-    let second = clock.look();
+    let first = clock.moment(None);
+    let second = clock.moment(None);
     assert!(first.now.abs_diff(now()) <= 1 && second.now >= first.now && second.doubt.is_none());
 }

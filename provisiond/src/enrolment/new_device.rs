@@ -10,15 +10,13 @@ use common::totp::Parameters;
 use common::wire::protocol::{Enroll, EnrollReply, Enrolment, Error};
 use nix::unistd::gethostname;
 
-use crate::clock::moment::Moment;
-use crate::enrolment::enroll::{has_key, make_room, random_key};
 use crate::identity::caller::Role;
 use crate::policy::quarantine::last_used_elsewhere;
 use crate::record::counter::MAX_START;
 use crate::record::restriction::Restriction;
 use crate::record::spent::SpentSteps;
-use crate::record::{Device, Record, State};
-use crate::service::Call;
+use crate::record::{Device, MAX_DEVICES, Record, State};
+use crate::service::call::{Call, device_name};
 
 /// A device that is being enrolled, checked but not yet in a record.
 pub(crate) struct NewDevice {
@@ -38,7 +36,8 @@ pub(crate) struct NewDevice {
 
 impl NewDevice {
     /// Checks the wish.
-    pub(crate) fn plan(call: &Call<'_>, wish: &Enroll, settings: &Settings, moment: &Moment) -> Result<Self, Error> {
+    pub(crate) fn plan(call: &Call<'_>, wish: &Enroll) -> Result<Self, Error> {
+        let settings = &*call.settings;
         let for_admins = wish.key.is_some()
             || wish.active.is_some()
             || wish.valid_from.is_some()
@@ -55,9 +54,9 @@ impl NewDevice {
         let kind = wish.kind.as_deref().map_or(Ok(Kind::Totp), str::parse).map_err(|why| Error::bad("kind", why))?;
         let parameters = parameters(wish, kind, settings)?;
         let lifetime = if call.caller.role == Role::Own { PENDING_OWN } else { PENDING };
-        let expires = moment.now.saturating_add(lifetime);
+        let expires = call.moment.now.saturating_add(lifetime);
         Ok(Self {
-            name: wish.device.as_deref().map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?,
+            name: device_name(wish.device.as_deref())?,
             key: key(wish, parameters)?,
             kind,
             counter: counter(wish, kind)?,
@@ -75,21 +74,16 @@ impl NewDevice {
     }
 
     /// Adds the device to the record.
-    pub(crate) fn add_to(
-        &self,
-        record: &mut Record,
-        user: &UserName,
-        settings: &Settings,
-        moment: &Moment,
-    ) -> Result<DeviceName, Error> {
+    pub(crate) fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<DeviceName, Error> {
+        let (user, secrets, moment) = (call.user, &call.settings.secrets, &call.moment);
         let name = make_room(record, self.name.as_ref(), moment.now)?;
-        if record.devices.iter().any(|device| has_key(device, &self.key, user, settings)) {
+        if record.devices.iter().any(|device| device.has_key(&self.key, user, secrets)) {
             return Err(Error::DeviceExists);
         }
         self.restriction.fits_beside(record.devices.iter().map(|device| &device.restriction))?;
-        let (spent, restriction) = (self.spent(record, settings, moment), self.restriction.clone());
+        let (spent, restriction) = (self.spent(record, call), self.restriction.clone());
         let key = (&self.key, self.kind, self.parameters);
-        let device = Device::active(user, name.clone(), key, &settings.secrets, moment);
+        let device = Device::active(user, name.clone(), key, secrets, moment);
         record.devices.push(Device {
             state: self.state,
             spent,
@@ -101,8 +95,9 @@ impl NewDevice {
     }
 
     /// What the key has used: what a device that was revoked had, and where it was taken over, a code of now as well.
-    fn spent(&self, record: &Record, settings: &Settings, moment: &Moment) -> SpentSteps {
-        let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, &settings.secrets);
+    fn spent(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
+        let (secrets, moment) = (&call.settings.secrets, &call.moment);
+        let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, secrets);
         match self.kind {
             Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(self.parameters, moment)),
             Kind::Totp => spent,
@@ -111,13 +106,8 @@ impl NewDevice {
     }
 
     /// Tells the key, and new recovery codes, this one time.
-    pub(crate) fn reply(
-        &self,
-        user: &UserName,
-        name: &DeviceName,
-        recovery_codes: Vec<SecretText>,
-    ) -> Result<EnrollReply, Error> {
-        Ok(EnrollReply {
+    pub(crate) fn reply(&self, user: &UserName, name: &DeviceName, recovery_codes: Vec<SecretText>) -> EnrollReply {
+        EnrollReply {
             user: user.as_str().to_owned(),
             device: name.to_string(),
             state: self.state.on_the_wire(),
@@ -129,7 +119,7 @@ impl NewDevice {
             period: (self.kind == Kind::Totp).then_some(self.parameters.period),
             counter: (self.kind == Kind::Hotp).then_some(self.counter),
             recovery_codes,
-        })
+        }
     }
 
     /// The same for a prompt, where there is only text to show it.
@@ -149,6 +139,28 @@ impl NewDevice {
             Kind::Hotp => otpauth::counted_uri(key, parameters, self.counter, &self.label, issuer),
         }
     }
+}
+
+/// The name of a device to come, the wished one or the next free one, with room for it in the record. A pending device of
+/// that name gives way: a second enrolment starts again.
+pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u64) -> Result<DeviceName, Error> {
+    record.expire(now);
+    let full = || Error::bad("device", format!("a user has at most {MAX_DEVICES} devices: revoke one first"));
+    let name = wished.cloned().or_else(|| free_name(record)).ok_or_else(full)?;
+    record.devices.retain(|device| device.name != name || !device.is_pending());
+    if record.devices.iter().any(|device| device.name == name) {
+        return Err(Error::DeviceExists);
+    }
+    if record.devices.len() >= MAX_DEVICES {
+        return Err(full());
+    }
+    Ok(name)
+}
+
+/// `default`, or the first numbered name that no device has but a pending one. `None`: they are all taken.
+fn free_name(record: &Record) -> Option<DeviceName> {
+    let taken = |name: &DeviceName| record.devices.iter().any(|device| device.name == *name && !device.is_pending());
+    (1..=MAX_DEVICES).map(DeviceName::nth).find(|name| !taken(name))
 }
 
 /// The first counter of a device that counts. Of a key that is taken over, codes have been used.
@@ -182,7 +194,7 @@ fn parameters(wish: &Enroll, kind: Kind, settings: &Settings) -> Result<Paramete
 fn key(wish: &Enroll, parameters: Parameters) -> Result<Key, Error> {
     let key = match &wish.key {
         Some(text) => Key::from_base32(text.expose()).map_err(|why| Error::bad("key", why))?,
-        None => random_key(parameters.alg.key_bytes())?,
+        None => Key::random(parameters.alg.key_bytes()).ok_or(Error::StoreUnavailable)?,
     };
     if key.expose().len() < MIN_KEY {
         return Err(Error::bad("key", format!("a key has at least {MIN_KEY} bytes (RFC 4226, R6): make a longer one")));
@@ -218,3 +230,26 @@ const PENDING: u64 = 24 * 3600;
 const PENDING_OWN: u64 = 15 * 60;
 /// Bytes in a key that we take over: 128 bits (RFC 4226 section 4, R6).
 const MIN_KEY: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::moment::Moment;
+    use crate::record::tests::{device_of, user};
+
+    const NOW: u64 = 1_234_567_890;
+
+    #[test]
+    fn whoever_has_as_many_devices_as_there_may_be_is_told_so_with_or_without_a_name_for_another() {
+        let (alice, moment) = (user("alice"), Moment::ordinary(NOW));
+        let named = |name: DeviceName| device_of(Kind::Totp, &alice, name.as_str(), Parameters::default());
+        let devices = (1..=MAX_DEVICES).map(DeviceName::nth).map(named).collect();
+        let mut record = Record { enrolled: true, devices, ..Record::new(&moment) };
+        let another = DeviceName::new("another").unwrap();
+        for wished in [None, Some(&another)] {
+            let told = make_room(&mut record, wished, NOW).unwrap_err().to_string();
+            assert!(told.contains("at most 8 devices: revoke one first"), "{told}");
+        }
+        assert_eq!(make_room(&mut record, Some(&DeviceName::nth(1)), NOW), Err(Error::DeviceExists));
+    }
+}

@@ -10,58 +10,48 @@ use common::secret::Key;
 use common::totp::Parameters;
 use common::wire::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
 
-use crate::clock::moment::Moment;
-use crate::enrolment::enroll::{has_key, make_room};
+use crate::enrolment::new_device::make_room;
 use crate::policy::quarantine::last_used_elsewhere;
-use crate::record::{Device, Record, SealedKey, State};
-use crate::records::Decision;
+use crate::record::{CannotMake, Device, Record, SealedKey};
+use crate::service::Service;
+use crate::service::call::{Call, device_name};
+use crate::service::change::change;
 use crate::service::uid_binding::bind;
-use crate::service::{Call, Service};
 
-impl Service {
-    /// `Import`: an active device from a record of passlib's. Doing it again changes nothing.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn import(&self, call: &Call<'_>, wish: &Import) -> Result<ImportReply, Error> {
-        let settings = self.settings();
-        let moment = self.moment();
-        let newcomer = Newcomer::read(wish, &settings)?;
-        let imported = self.records.change(call.access(&settings), |record| {
-            let mut record = record.cloned().unwrap_or_else(|| Record::new(&moment));
-            match newcomer.add_to(&mut record, call.user, &settings, &moment) {
-                Ok((name, true)) => {
-                    bind(&mut record, call);
-                    Decision { next: Some(record), outcome: Ok((name, true)) }
-                }
-                done => Decision { next: None, outcome: done },
-            }
-        });
-        let imported = imported.map_err(|failure| self.failure(&failure, call))?;
-        let (name, imported) = imported.inspect_err(|error| self.log_refused("import", call, error))?;
-        let line = call.line("import").with("device", &name).with("imported", imported);
-        self.log(call, line);
-        Ok(ImportReply { user: call.user.as_str().to_owned(), device: name.to_string(), imported })
-    }
+/// `Import`: an active device from a record of passlib's. Doing it again changes nothing.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn import(service: &Service, call: &Call<'_>, wish: &Import) -> Result<ImportReply, Error> {
+    let newcomer = Newcomer::read(wish, &call.settings)?;
+    let (name, imported) = change(service, call, "import", |record| {
+        let mut record = record.cloned().unwrap_or_else(|| Record::new(&call.moment));
+        if let Some(name) = newcomer.is_in(&record, call) {
+            return Ok((None, (name, false)));
+        }
+        let name = newcomer.add_to(&mut record, call)?;
+        bind(&mut record, call);
+        Ok((Some(record), (name, true)))
+    })?;
+    service.log(call, call.line("import").with("device", &name).with("imported", imported));
+    Ok(ImportReply { user: call.user.as_str().to_owned(), device: name.to_string(), imported })
+}
 
-    /// `Export`: the user's devices as passlib reads them.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn export(&self, call: &Call<'_>) -> Result<ExportReply, Error> {
-        let settings = self.settings();
-        let record = self.records.look(call.user, &settings.secrets).map_err(|failure| self.failure(&failure, call))?;
-        let record = record.ok_or(Error::NoSuchUser)?;
-        let confirmed = record.devices.iter().filter(|device| !matches!(device.state, State::Pending { .. }));
-        let (known, unknown): (Vec<_>, Vec<_>) = confirmed.partition(|device| device.kind == Kind::Totp);
-        let records = known.into_iter().map(|device| exported(device, call.user, &settings));
-        let records: Vec<_> =
-            records.collect::<Result<_, _>>().inspect_err(|error| self.log_refused("export", call, error))?;
-        let line = call.line("export").with("devices", records.len());
-        self.log(call, line.warning());
-        let left_out = unknown.into_iter().map(|device| device.name.to_string()).collect();
-        Ok(ExportReply { user: call.user.as_str().to_owned(), records, left_out })
-    }
+/// `Export`: the user's devices as passlib reads them.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn export(service: &Service, call: &Call<'_>) -> Result<ExportReply, Error> {
+    let record = service.records.look(call.user, &call.settings.secrets);
+    let record = record.map_err(|failure| service.failure(&failure, call))?.ok_or(Error::NoSuchUser)?;
+    let confirmed = record.devices.iter().filter(|device| !device.is_pending());
+    let (known, unknown): (Vec<_>, Vec<_>) = confirmed.partition(|device| device.kind == Kind::Totp);
+    let records = known.into_iter().map(|device| exported(device, call.user, &call.settings));
+    let records: Vec<_> =
+        records.collect::<Result<_, _>>().inspect_err(|error| service.log_refused("export", call, error))?;
+    service.log(call, call.line("export").with("devices", records.len()).warning());
+    let left_out = unknown.into_iter().map(|device| device.name.to_string()).collect();
+    Ok(ExportReply { user: call.user.as_str().to_owned(), records, left_out })
 }
 
 /// A device on its way in, its key known to open.
@@ -76,7 +66,7 @@ struct Newcomer {
 
 impl Newcomer {
     fn read(wish: &Import, settings: &Settings) -> Result<Self, Error> {
-        let name = wish.device.as_deref().map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))?;
+        let name = device_name(wish.device.as_deref())?;
         let record = KeyRecord::parse(wish.record.expose());
         let record = record.map_err(|why| Error::bad("record", why))?;
         if record.parameters.period > MAX_PERIOD {
@@ -87,39 +77,29 @@ impl Newcomer {
         Ok(Self { name, stored, key, parameters, label, issuer })
     }
 
-    /// The device's name, and whether it is new.
-    fn add_to(
-        &self,
-        record: &mut Record,
-        user: &UserName,
-        settings: &Settings,
-        moment: &Moment,
-    ) -> Result<(DeviceName, bool), Error> {
-        if let Some(device) = record.devices.iter().find(|device| has_key(device, &self.key, user, settings)) {
-            return Ok((device.name.clone(), false));
-        }
-        let name = make_room(record, self.name.as_ref(), moment.now)?;
-        let device = self.device(name.clone(), record, user, settings, moment)?;
-        record.devices.push(device);
-        record.enrolled = true;
-        Ok((name, true))
+    /// The device of the record that has the key already, if one has.
+    fn is_in(&self, record: &Record, call: &Call<'_>) -> Option<DeviceName> {
+        let has_key = |device: &&Device| device.has_key(&self.key, call.user, &call.settings.secrets);
+        record.devices.iter().find(has_key).map(|device| device.name.clone())
     }
 
-    fn device(
-        &self,
-        name: DeviceName,
-        record: &Record,
-        user: &UserName,
-        settings: &Settings,
-        moment: &Moment,
-    ) -> Result<Device, Error> {
+    fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<DeviceName, Error> {
+        let name = make_room(record, self.name.as_ref(), call.moment.now)?;
+        let device = self.device(name.clone(), record, call)?;
+        record.devices.push(device);
+        record.enrolled = true;
+        Ok(name)
+    }
+
+    fn device(&self, name: DeviceName, record: &Record, call: &Call<'_>) -> Result<Device, Error> {
+        let (secrets, moment) = (&call.settings.secrets, &call.moment);
         let key = (&self.key, Kind::Totp, self.parameters);
-        let device = Device::active(user, name, key, &settings.secrets, moment);
-        let mut device = device.map_err(|_| Error::StoreUnavailable)?;
+        let mut device =
+            Device::active(call.user, name, key, secrets, moment).map_err(|CannotMake| Error::StoreUnavailable)?;
         if let StoredKey::V1(enckey) = &self.stored {
             device.key = SealedKey::V1(enckey.clone());
         }
-        let spent = record.tombstones.spent_with((Kind::Totp, self.parameters), &self.key, &settings.secrets);
+        let spent = record.tombstones.spent_with((Kind::Totp, self.parameters), &self.key, secrets);
         let device = Device { spent: spent.with_floor(last_used_elsewhere(self.parameters, moment)), ..device };
         Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }

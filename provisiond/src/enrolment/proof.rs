@@ -1,33 +1,83 @@
 //! The proof that self-service asks for: an attempt like a login's, in front of a change.
 
 use common::answer::Answer;
-use common::config::Settings;
 use common::names::device::DeviceName;
-use common::names::user::UserName;
 use common::secret::SecretText;
 use common::wire::protocol::{Error, Verdict};
 
-use crate::clock::moment::Moment;
-use crate::login::issued;
-use crate::login::judge::{Case, judge};
-use crate::policy::{self, Circumstances, Judged};
+use crate::policy::attempt::{self, Case};
+use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::Record;
 use crate::record::budget::Units;
 use crate::record::codes::Finding;
 use crate::record::source::Source;
 use crate::records::Decision;
+use crate::service::Service;
+use crate::service::call::Call;
 use crate::service::uid_binding::is_anothers_own;
-use crate::service::{Call, Service};
+
+/// Why a change does not begin.
+pub(crate) enum Unproven {
+    /// It is refused, which the log tells.
+    Refused(Error),
+    /// Something is needed first, as the error says. Asking what is needed has changed nothing, so the log tells nothing.
+    AskedFor(Error),
+}
+
+impl From<Error> for Unproven {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// Makes durable what `change` makes of the record of the call's user, after a proof where the caller needs one.
+///
+/// `begin` says which record is to be changed, or why none is, before the proof is looked at. The proof is an attempt like
+/// any other: it is spent or charged whatever becomes of the change. Without one nothing is. `change` is told which device
+/// proved it.
+///
+/// # Errors
+/// What `begin` and `change` return; [`Error::ProofRequired`]; [`Error::PermissionDenied`] for the user of another uid;
+/// [`Error::Busy`]; [`Error::StoreUnavailable`], [`Error::RecordDamaged`].
+pub(crate) fn change<T, E: Into<Unproven>>(
+    service: &Service,
+    call: &Call<'_>,
+    (event, proof): (&'static str, Option<&SecretText>),
+    begin: impl Fn(Option<&Record>) -> Result<Record, E>,
+    change: impl Fn(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    service.may_try(call)?;
+    let changed = service.records.change(call.access(), |record| match begin(record) {
+        Ok(record) => prove(record, call, proof, |record, by| change(record, by)),
+        Err(why) => Decision { next: None, outcome: Changed::not(why.into()) },
+    });
+    let Changed { proof, outcome } = changed.map_err(|failure| service.failure(&failure, call))?;
+    let Some(proof) = proof else { return outcome };
+    if proof.wrong_for_free {
+        service.was_wrong_for_free(call);
+    }
+    service.log_finding(call, proof.finding, event);
+    service.log_disabled(call, &proof.disabled);
+    outcome.inspect_err(|error| service.log_refused(event, call, error))
+}
 
 /// What came of a change behind a proof.
-#[must_use]
-pub(crate) struct Proven<T> {
+struct Changed<T> {
     /// What the proof was; `None`: none was looked at, and the caller is asked for what is missing.
     proof: Option<Proof>,
     outcome: Result<T, Error>,
 }
 
-/// What a proof turned out to be. By default what none was needed for.
+impl<T> Changed<T> {
+    fn not(why: Unproven) -> Self {
+        match why {
+            Unproven::Refused(error) => Self { proof: Some(Proof::default()), outcome: Err(error) },
+            Unproven::AskedFor(what) => Self { proof: None, outcome: Err(what) },
+        }
+    }
+}
+
+/// What a proof turned out to be. By default no proof was needed.
 #[derive(Default)]
 struct Proof {
     /// A code that no device shows.
@@ -38,18 +88,6 @@ struct Proof {
     wrong_for_free: bool,
 }
 
-impl<T> Proven<T> {
-    /// Refused, without a look at the proof.
-    pub(crate) fn refused(error: Error) -> Self {
-        Self { proof: Some(Proof::default()), outcome: Err(error) }
-    }
-
-    /// Something is needed first, as the error says.
-    pub(crate) fn asked_for(what: Error) -> Self {
-        Self { proof: None, outcome: Err(what) }
-    }
-}
-
 impl From<&Judged> for Proof {
     fn from(judged: &Judged) -> Self {
         let wrong_for_free = judged.verdict == Verdict::Rejected && judged.charged.are_none();
@@ -57,42 +95,24 @@ impl From<&Judged> for Proof {
     }
 }
 
-impl Service {
-    /// Logs what the proof was and did, and that the change was refused if it was. Who only asks what is needed has done
-    /// nothing that is worth a line.
-    pub(crate) fn proven<T>(&self, event: &'static str, call: &Call<'_>, proven: Proven<T>) -> Result<T, Error> {
-        let Some(proof) = proven.proof else { return proven.outcome };
-        if proof.wrong_for_free {
-            self.was_wrong_for_free(call);
-        }
-        self.log_finding(call, proof.finding, event);
-        self.log_disabled(call, &proof.disabled);
-        proven.outcome.inspect_err(|error| self.log_refused(event, call, error))
-    }
-}
-
-/// Lets `change` change the record, after a proof where the caller needs one. The proof is an attempt like any other: it
-/// is spent or charged whatever becomes of the change. Without one, nothing is. `change` hears which device proved it.
-pub(crate) fn prove<T>(
+fn prove<T>(
     record: Record,
     call: &Call<'_>,
     proof: Option<&SecretText>,
-    settings: &Settings,
-    moment: &Moment,
     change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
-) -> Decision<Proven<T>> {
-    if is_anothers_own(&record, call, settings) {
-        return Decision { next: None, outcome: Proven::refused(Error::PermissionDenied) };
+) -> Decision<Changed<T>> {
+    if is_anothers_own(&record, call) {
+        return Decision { next: None, outcome: Changed::not(Unproven::Refused(Error::PermissionDenied)) };
     }
     if !call.proof {
         return changed(record, Proof::default(), None, |record| change(record, None));
     }
-    let now = circumstances(settings, moment);
+    let now = circumstances(call);
     let Some(proof) = proof else {
         let ask = policy::ask(Some(&record), &now);
-        return Decision { next: None, outcome: Proven::asked_for(Error::ProofRequired { ask }) };
+        return Decision { next: None, outcome: Changed::not(Unproven::AskedFor(Error::ProofRequired { ask })) };
     };
-    let judged = judge_proof(&record, call.user, proof, settings, &now);
+    let judged = judge_proof(&record, proof, call, &now);
     let proof = Proof::from(&judged);
     match (judged.verdict, judged.next) {
         (Verdict::Accepted, Some(next)) => {
@@ -100,8 +120,8 @@ pub(crate) fn prove<T>(
         }
         (_, next) => {
             let ask = policy::ask(next.as_ref().or(Some(&record)), &now);
-            let outcome = Proven { proof: Some(proof), outcome: Err(Error::ProofRequired { ask }) };
-            // Who was never enrolled leaves no trace.
+            let outcome = Changed { proof: Some(proof), outcome: Err(Error::ProofRequired { ask }) };
+            // A user who was never enrolled leaves no trace.
             Decision { next: next.filter(|next| next.enrolled), outcome }
         }
     }
@@ -113,32 +133,28 @@ fn changed<T>(
     proof: Proof,
     otherwise: Option<Record>,
     change: impl FnOnce(&mut Record) -> Result<T, Error>,
-) -> Decision<Proven<T>> {
+) -> Decision<Changed<T>> {
     let outcome = change(&mut record);
     let next = if outcome.is_ok() { Some(record) } else { otherwise };
-    Decision { next, outcome: Proven { proof: Some(proof), outcome } }
+    Decision { next, outcome: Changed { proof: Some(proof), outcome } }
 }
 
-/// What a proof is judged by: only what opens every service proves who somebody is, and where they are nobody knows.
-fn circumstances<'a>(settings: &'a Settings, moment: &Moment) -> Circumstances<'a> {
-    let (policy, moment, source) = (&settings.policy, *moment, Source::Untold);
+/// What a proof is judged by. Only a device that opens every service proves who its owner is; where the caller is, no
+/// process of theirs is believed to say.
+fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
+    let (policy, moment, source) = (&call.settings.policy, call.moment, Source::Untold);
     Circumstances { policy, moment, source, service: "", suspect: false }
 }
 
 /// A code of a device, a recovery code, or before the first device a ticket. A bypass proves nothing: it lets in, and
-/// whoever gave it has not given away the account.
-fn judge_proof(
-    record: &Record,
-    user: &UserName,
-    proof: &SecretText,
-    settings: &Settings,
-    now: &Circumstances<'_>,
-) -> Judged {
+/// the helpdesk that gave it has not given away the account.
+fn judge_proof(record: &Record, proof: &SecretText, call: &Call<'_>, now: &Circumstances<'_>) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let case = &Case { user, answer: answer.as_ref(), refund: Units::default(), settings, now };
-    let (judged, _) = match case.answer.and_then(Answer::spare) {
+    let (answer, refund, settings) = (answer.as_ref(), Units::default(), &*call.settings);
+    let case = &Case { user: call.user, answer, refund, settings, now };
+    let (judged, _) = match answer.and_then(Answer::spare) {
         Some(code) => issued::judge(record, (code, issued::of_a_proof(record, now)), case),
-        None => judge(record, case),
+        None => attempt::judge(record, case),
     };
     judged
 }

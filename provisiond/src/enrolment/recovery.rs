@@ -3,137 +3,113 @@
 
 use std::time::Duration;
 
-use common::config::Settings;
 use common::config::roles::SelfService;
-use common::names::user::UserName;
 use common::secret::{Key, SecretText};
 use common::wire::protocol::{
     Bypass, Error, NewRecoveryCodes, RecoveryCodesReply, Ticket, TimedCodeReply, UnlockReply,
 };
 
-use crate::clock::moment::Moment;
-use crate::enrolment::proof::{Proven, prove};
+use crate::enrolment::proof;
 use crate::identity::caller::Role;
 use crate::record::budget::Pool;
 use crate::record::codes::Codes;
 use crate::record::{CannotMake, Record};
-use crate::records::Decision;
-use crate::service::{Call, Service};
+use crate::service::Service;
+use crate::service::call::Call;
+use crate::service::change::change;
 
-impl Service {
-    /// `NewRecoveryCodes`: all recovery codes anew.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn new_recovery_codes(&self, call: &Call<'_>, wish: &NewRecoveryCodes) -> Result<RecoveryCodesReply, Error> {
-        let (settings, moment) = (self.settings(), self.moment());
-        if settings.recovery.codes == 0 {
-            return Err(Error::bad("user", "the settings give nobody recovery codes ('recovery.codes' is 0)"));
+/// `NewRecoveryCodes`: replaces all recovery codes.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn new_recovery_codes(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &NewRecoveryCodes,
+) -> Result<RecoveryCodesReply, Error> {
+    if call.settings.recovery.codes == 0 {
+        return Err(Error::bad("user", "the settings give nobody recovery codes ('recovery.codes' is 0)"));
+    }
+    let begin = |record: Option<&Record>| record.filter(|record| record.enrolled).cloned().ok_or(Error::NoSuchUser);
+    let event = ("new_recovery_codes", wish.proof.as_ref());
+    let recovery_codes = proof::change(service, call, event, begin, |record, _| renew(record, call))?;
+    // A code that was accepted before does not outlive the sheet that it stood on.
+    service.graces.end(call.user);
+    service.log(call, call.line("new_recovery_codes").with("codes", recovery_codes.len()).warning());
+    Ok(RecoveryCodesReply { user: call.user.as_str().to_owned(), recovery_codes })
+}
+
+/// `Bypass`: a code that lets in a few times, for a while.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Result<TimedCodeReply, Error> {
+    let valid_for = span(wish.valid_for, USUAL_BYPASS, MAX_BYPASS, "a bypass is good for 1 second to 24 hours")?;
+    let uses = wish.uses.unwrap_or(1);
+    if !(1..=MAX_USES).contains(&uses) {
+        return Err(Error::bad("uses", format!("a bypass opens 1 to {MAX_USES} logins")));
+    }
+    let reply = give(service, call, ("bypass", valid_for), |record, codes, key| {
+        if record.disabled {
+            return Err(shut());
         }
-        self.may_try(call)?;
-        let renewed = self.records.change(call.access(&settings), |record| {
-            let Some(record) = record.filter(|record| record.enrolled) else {
-                return Decision { next: None, outcome: Proven::refused(Error::NoSuchUser) };
-            };
-            prove(record.clone(), call, wish.proof.as_ref(), &settings, &moment, |record, _| {
-                renew(record, call.user, &settings, &moment)
-            })
-        });
-        let renewed = renewed.map_err(|failure| self.failure(&failure, call))?;
-        let recovery_codes = self.proven("new_recovery_codes", call, renewed)?;
-        // A code that was accepted before does not outlive the sheet that it stood on.
-        self.graces.end(call.user);
-        self.log(call, call.line("new_recovery_codes").with("codes", recovery_codes.len()).warning());
-        Ok(RecoveryCodesReply { user: call.user.as_str().to_owned(), recovery_codes })
-    }
-
-    /// `Bypass`: a code that lets in a few times, for a while.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn bypass(&self, call: &Call<'_>, wish: &Bypass) -> Result<TimedCodeReply, Error> {
-        let valid_for = span(wish.valid_for, USUAL_BYPASS, MAX_BYPASS, "a bypass is good for 1 second to 24 hours")?;
-        let uses = wish.uses.unwrap_or(1);
-        if !(1..=MAX_USES).contains(&uses) {
-            return Err(Error::bad("uses", format!("a bypass opens 1 to {MAX_USES} logins")));
+        if !record.enrolled {
+            return Err(Error::bad("user", "nobody of that name was ever enrolled: 'totpctl ticket' lets them enrol"));
         }
-        let reply = self.give("bypass", call, valid_for, |record, codes, key, moment| {
-            if record.disabled {
-                return Err(shut());
-            }
-            if !record.enrolled {
-                return Err(Error::bad(
-                    "user",
-                    "nobody of that name was ever enrolled: 'totpctl ticket' lets them enrol",
-                ));
-            }
-            codes.give_bypass(key, uses, valid_for, moment).map_err(|CannotMake| Error::StoreUnavailable)
-        })?;
-        self.log(call, call.line("bypass").with("until", reply.until).with("uses", uses).warning());
-        Ok(reply)
-    }
+        codes.give_bypass(key, uses, valid_for, &call.moment).map_err(|CannotMake| Error::StoreUnavailable)
+    })?;
+    service.log(call, call.line("bypass").with("until", reply.until).with("uses", uses).warning());
+    Ok(reply)
+}
 
-    /// `Ticket`: somebody who was never enrolled may enrol their first device.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn ticket(&self, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
-        let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
-        let settings = self.settings();
-        if settings.self_service == SelfService::Off && !settings.enroll_at_login {
-            return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
+/// `Ticket`: somebody who was never enrolled may enrol their first device.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
+    let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
+    if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login {
+        return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
+    }
+    let elsewhere = service.elsewhere(call, None);
+    let reply = give(service, call, ("ticket", valid_for), |record, codes, key| {
+        if record.disabled {
+            return Err(shut());
         }
-        let elsewhere = self.elsewhere(call, None, &settings);
-        let reply = self.give("ticket", call, valid_for, |record, codes, key, moment| {
-            if record.disabled {
-                return Err(shut());
-            }
-            if record.enrolled || elsewhere.somebodys {
-                return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
-            }
-            codes.give_ticket(key, valid_for, moment).map_err(|CannotMake| Error::StoreUnavailable)
-        })?;
-        self.log(call, call.line("ticket").with("until", reply.until).warning());
-        Ok(reply)
-    }
+        if record.enrolled || elsewhere.somebodys {
+            return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
+        }
+        codes.give_ticket(key, valid_for, &call.moment).map_err(|CannotMake| Error::StoreUnavailable)
+    })?;
+    service.log(call, call.line("ticket").with("until", reply.until).warning());
+    Ok(reply)
+}
 
-    /// `Unlock`: all guesses are given back, and the wrong pairs forgotten.
-    ///
-    /// # Errors
-    /// [`Error`].
-    pub fn unlock(&self, call: &Call<'_>) -> Result<UnlockReply, Error> {
-        let (settings, moment) = (self.settings(), self.moment());
-        let unlocked = self.records.change(call.access(&settings), |record| match unlocked(record, call, &moment) {
-            Ok(next) => Decision { next: Some(next), outcome: Ok(()) },
-            Err(error) => Decision { next: None, outcome: Err(error) },
-        });
-        let unlocked = unlocked.map_err(|failure| self.failure(&failure, call))?;
-        unlocked.inspect_err(|error| self.log_refused("unlock", call, error))?;
-        self.typos.forget(call.user);
-        self.log(call, call.line("unlock").warning());
-        Ok(UnlockReply { user: call.user.as_str().to_owned() })
-    }
+/// `Unlock`: gives all guesses back, and forgets the wrong pairs.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn unlock(service: &Service, call: &Call<'_>) -> Result<UnlockReply, Error> {
+    change(service, call, "unlock", |record| Ok((Some(unlocked(record, call)?), ())))?;
+    service.typos.forget(call.user);
+    service.log(call, call.line("unlock").warning());
+    Ok(UnlockReply { user: call.user.as_str().to_owned() })
+}
 
-    /// Gives a code that is good for a while. What `new` says is told once the record has it.
-    fn give(
-        &self,
-        event: &'static str,
-        call: &Call<'_>,
-        valid_for: Duration,
-        new: impl Fn(&Record, &mut Codes, &Key, &Moment) -> Result<SecretText, Error>,
-    ) -> Result<TimedCodeReply, Error> {
-        let (settings, moment) = (self.settings(), self.moment());
-        let given = self.records.change(call.access(&settings), |record| {
-            let mut record = record.cloned().unwrap_or_else(|| Record::new(&moment));
-            let given =
-                with_codes(&mut record, call.user, &settings, |record, codes, key| new(record, codes, key, &moment));
-            Decision { next: given.is_ok().then_some(record), outcome: given }
-        });
-        let given = given.map_err(|failure| self.failure(&failure, call))?;
-        let code = given.inspect_err(|error| self.log_refused(event, call, error))?;
-        let until = moment.now.saturating_add(valid_for.as_secs());
-        Ok(TimedCodeReply { user: call.user.as_str().to_owned(), code, until })
-    }
+/// Gives a code that is good for a while. What `new` says is told once the record has it.
+fn give(
+    service: &Service,
+    call: &Call<'_>,
+    (event, valid_for): (&'static str, Duration),
+    new: impl Fn(&Record, &mut Codes, &Key) -> Result<SecretText, Error>,
+) -> Result<TimedCodeReply, Error> {
+    let code = change(service, call, event, |record| {
+        let mut record = record.cloned().unwrap_or_else(|| Record::new(&call.moment));
+        let code = with_codes(&mut record, call, &new)?;
+        Ok((Some(record), code))
+    })?;
+    let until = call.moment.now.saturating_add(valid_for.as_secs());
+    Ok(TimedCodeReply { user: call.user.as_str().to_owned(), code, until })
 }
 
 /// Why no code is given that could not be used.
@@ -142,31 +118,26 @@ fn shut() -> Error {
 }
 
 /// New recovery codes for a user who has none, if the settings give any.
-pub(crate) fn first_codes(
-    record: &mut Record,
-    user: &UserName,
-    settings: &Settings,
-    moment: &Moment,
-) -> Result<Vec<SecretText>, Error> {
-    match record.recovery_codes_left(moment) {
-        0 if settings.recovery.codes > 0 => renew(record, user, settings, moment),
+pub(crate) fn first_codes(record: &mut Record, call: &Call<'_>) -> Result<Vec<SecretText>, Error> {
+    match record.recovery_codes_left(&call.moment) {
+        0 if call.settings.recovery.codes > 0 => renew(record, call),
         _ => Ok(Vec::new()),
     }
 }
 
-fn renew(record: &mut Record, user: &UserName, settings: &Settings, moment: &Moment) -> Result<Vec<SecretText>, Error> {
-    with_codes(record, user, settings, |_, codes, key| {
-        codes.renew(key, &settings.recovery, moment).map_err(|CannotMake| Error::StoreUnavailable)
+fn renew(record: &mut Record, call: &Call<'_>) -> Result<Vec<SecretText>, Error> {
+    with_codes(record, call, |_, codes, key| {
+        let renewed = codes.renew(key, &call.settings.recovery, &call.moment);
+        renewed.map_err(|CannotMake| Error::StoreUnavailable)
     })
 }
 
 fn with_codes<T>(
     record: &mut Record,
-    user: &UserName,
-    settings: &Settings,
+    call: &Call<'_>,
     change: impl FnOnce(&Record, &mut Codes, &Key) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let opened = Codes::to_extend(record.codes.as_ref(), user, &settings.secrets);
+    let opened = Codes::to_extend(record.codes.as_ref(), call.user, &call.settings.secrets);
     let (mut codes, key) = opened.map_err(|CannotMake| Error::StoreUnavailable)?;
     let done = change(record, &mut codes, &key)?;
     record.codes = Some(codes);
@@ -174,8 +145,8 @@ fn with_codes<T>(
 }
 
 /// The helpdesk gives guesses back once a day. The day is one that was seen to pass, so no clock makes it shorter.
-fn unlocked(record: Option<&Record>, call: &Call<'_>, moment: &Moment) -> Result<Record, Error> {
-    let record = record.ok_or(Error::NoSuchUser)?;
+fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
+    let (record, moment) = (record.ok_or(Error::NoSuchUser)?, &call.moment);
     let helpdesk = call.caller.role == Role::Helpdesk;
     if helpdesk && record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY)) {
         return Err(Error::bad(

@@ -105,7 +105,11 @@ impl Caller {
     /// What it says of where a login comes from, as far as it is believed: root's processes whole, a verifier of which the
     /// settings say so in the address, and nobody else.
     #[must_use]
-    pub fn believed<'a>(&self, rhost: Option<&'a str>, tty: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
+    pub fn trusted_origin<'a>(
+        &self,
+        rhost: Option<&'a str>,
+        tty: Option<&'a str>,
+    ) -> (Option<&'a str>, Option<&'a str>) {
         match (self.role, &self.verifier) {
             (Role::Root, _) => (rhost, tty),
             (Role::Verifier, Some(verifier)) if verifier.trusted_rhost => (rhost, None),

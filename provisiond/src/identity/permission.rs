@@ -2,7 +2,7 @@
 
 use common::config::roles::{Roles, SelfService};
 use common::names::user::UserName;
-use common::wire::protocol::Error;
+use common::wire::protocol::{Error, Method};
 use serde::Deserialize;
 
 use crate::identity::caller::{Caller, Peer, Role};
@@ -19,31 +19,6 @@ pub struct Visitor<'a> {
     pub caller: Option<Caller>,
     /// The questions that this call may put to the name service.
     pub names: Asking<'a>,
-}
-
-macro_rules! methods {
-    ($($method:ident),* $(,)?) => {
-        /// A method of our interface.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        #[expect(missing_docs, reason = "the interface file documents them")]
-        pub enum Method { $($method),* }
-
-        impl Method {
-            /// All of them.
-            pub const ALL: &[Self] = &[$(Self::$method),*];
-
-            /// The name after the interface's.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$method => stringify!($method)),* }
-            }
-        }
-    };
-}
-
-methods! {
-    Challenge, Verify, Enroll, Confirm, Show, List, Events, SetState, Revoke, RenameDevice, Resync, Restrict, RenameUser,
-    Forget, NewRecoveryCodes, Bypass, Ticket, Unlock, Import, Export, Status, Reload, ClockAccept, RevokeGrace,
 }
 
 /// Whose records a role may use a method on.
@@ -160,10 +135,7 @@ pub(crate) fn within_self_service(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use common::config::roles::Verifier;
-    use common::wire::protocol::METHODS;
 
     use super::*;
     use crate::identity::names::{Account, Names};
@@ -224,8 +196,6 @@ mod tests {
     #[test]
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
         assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
-        let names: BTreeSet<&str> = Method::ALL.iter().map(|method| method.name()).collect();
-        assert_eq!(names, METHODS.iter().copied().collect(), "those of the protocol");
         let names = Names::start().unwrap();
         for &(method, root, admin, helpdesk, own, other) in TABLE {
             let alice = visitor(Role::Own, "alice", &names);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use common::config::exemptions::grace::LONGEST;
 use common::names::user::UserName;
 
-use crate::login::rules::Origin;
+use crate::record::source::Origin;
 
 /// The latest accepted code of each user on this machine, and of each service and origin.
 #[derive(Debug, Default)]

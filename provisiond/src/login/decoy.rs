@@ -10,17 +10,17 @@
 use common::config::Settings;
 use common::names::device::{DeviceName, Kind};
 use common::names::user::UserName;
+use common::secret::Key;
 use common::secrets::Secrets;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::clock::moment::Moment;
-use crate::enrolment::enroll::random_key;
 use crate::record::{CannotMake, Device, Record};
 
 /// Under which name the decoy of `user` is stored. `None`: the default application secret is not fit for it.
 #[must_use]
-pub fn name_for(user: &UserName, secrets: &Secrets) -> Option<UserName> {
+pub(super) fn name_for(user: &UserName, secrets: &Secrets) -> Option<UserName> {
     let key = secrets.derive::<32>(secrets.default_tag().as_str(), None, b"pam-totp decoy v1")?;
     let mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
     let hash = mac.chain_update(user.as_str().as_bytes()).finalize().into_bytes();
@@ -32,9 +32,9 @@ pub fn name_for(user: &UserName, secrets: &Secrets) -> Option<UserName> {
 ///
 /// # Errors
 /// [`CannotMake`].
-pub fn make(name: &UserName, settings: &Settings, moment: &Moment) -> Result<Record, CannotMake> {
+pub(super) fn make(name: &UserName, settings: &Settings, moment: &Moment) -> Result<Record, CannotMake> {
     let parameters = settings.new_device.parameters;
-    let key = random_key(parameters.alg.key_bytes()).map_err(|_| CannotMake)?;
+    let key = Key::random(parameters.alg.key_bytes()).ok_or(CannotMake)?;
     let key = (&key, Kind::Totp, parameters);
     let device = Device::active(name, DeviceName::nth(1), key, &settings.secrets, moment)?;
     Ok(Record { enrolled: true, devices: vec![device], ..Record::new(moment) })

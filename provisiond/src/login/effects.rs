@@ -1,136 +1,168 @@
-//! What an attempt leaves behind besides its record: lines of the log, what its source is up to, patience, a skew that is to
-//! be measured.
+//! What an attempt leaves behind besides its record, in one order: counters, lines of the log, a grace, a skew to be
+//! measured. Then the reply.
 
 use std::sync::Arc;
 
 use common::answer::Answer;
-use common::config::Settings;
-use common::config::limits::Limits;
-use common::wire::protocol::{Verdict, Verify};
+use common::config::roles::SelfService;
+use common::names::device::DeviceName;
+use common::wire::protocol::{Ask, Verdict, VerifyReply};
 
+use super::exemption;
+use super::first_login::{self, FirstDevice};
+use super::judge::Judgement;
+use super::outcome::{Counted, Outcome, Told, Wrong};
+use super::reported::Trusted;
 use crate::audit::Line;
 use crate::audit::skew::{self, Missed};
+use crate::identity::caller::Role;
 use crate::in_memory::quota::Allowance;
-use crate::login::judge::{Outcome, Wrong};
-use crate::policy::Circumstances;
-use crate::service::{Call, Service};
+use crate::record::codes::Finding;
+use crate::service::Service;
+use crate::service::call::Call;
 
-impl Service {
-    /// Counts it wherever it counts, and tells what it has used up or disabled.
-    pub(crate) fn keep_account(
-        &self,
-        call: &Call<'_>,
-        attempt: &Verify,
-        outcome: &Outcome,
-        now: &Circumstances<'_>,
-        limits: &Limits,
-    ) {
-        let Outcome { judged, wrong, .. } = outcome;
-        if judged.verdict == Verdict::Accepted {
-            self.log_left_out(call, self.refusals.settle(call.user));
-        }
-        if *wrong == Some(Wrong::ForFree) {
-            self.was_wrong_for_free(call);
-        }
-        // Who types nothing guesses nothing: it may be a whole network of people who are not even asked.
-        if wrong.is_some() && !attempt.codes.is_empty() {
-            let (rhost, _) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
-            self.count_for_the_source(now, rhost, limits);
-        }
-        self.log_finding(call, judged.finding, &attempt.service);
-        self.log_disabled(call, &judged.disabled);
+/// Counts the attempt wherever it counts, logs it, and makes the reply.
+pub(super) fn settle(
+    service: &Service,
+    login: &Trusted<'_>,
+    Judgement { outcome, before }: Judgement,
+    (answer, was_typed): (Option<Answer>, bool),
+) -> VerifyReply {
+    let call = login.call;
+    let Outcome { told, counted } = outcome;
+    count(service, login, (&told, &counted), was_typed);
+    if let Some(first) = &told.first_device {
+        first_login::log(service, login, first);
     }
+    if matches!(told.first_device, Some(FirstDevice::Made(_))) {
+        return reply(call, told, &counted);
+    }
+    let observed = counted.is_verdict && exemption::is_only_observed(service, call, told.verdict);
+    let reply = if observed {
+        exemption::observed(service, login, told.verdict, counted.reason)
+    } else if told.verdict == Verdict::Accepted {
+        let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
+        if service.log_before(call, line).is_err() {
+            // The code is spent. The settings rule out a login without a line.
+            return log_is_stuck(service, login, told.device.as_ref(), told.ask);
+        }
+        // A bypass opens as many logins as it was given for, and no login after them.
+        if !matches!(counted.finding, Some(Finding::Bypass(_))) {
+            exemption::begin_grace(service, login, before);
+        }
+        reply(call, told, &counted)
+    } else {
+        log_refusal_of(service, login, &told, &counted);
+        reply(call, told, &counted)
+    };
+    measure_skew(service, call, counted.missed, answer);
+    reply
+}
 
-    /// Writes the line of a refused attempt. Of somebody who is refused all the time only some are told, and how many there
-    /// were.
-    pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
-        let allowance = self.refusals.count(call.user.clone());
-        self.log_forgotten(self.refusals.settle_forgotten());
-        if let Allowance::Write { left_out } = allowance {
-            self.log_left_out(call, left_out);
-            self.log(call, line);
-        }
+/// Counts the attempt for its user, its caller and its source, and logs what it has used up or disabled.
+fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Counted), was_typed: bool) {
+    let call = login.call;
+    if told.verdict == Verdict::Accepted {
+        log_left_out(service, call, service.refusals.settle(call.user));
     }
+    if counted.wrong == Some(Wrong::ForFree) {
+        service.was_wrong_for_free(call);
+    }
+    // A caller that sends no code guesses nothing: it may be a whole network of users who are not even asked.
+    if counted.wrong.is_some() && was_typed {
+        count_for_the_source(service, login);
+    }
+    service.log_finding(call, counted.finding, login.service);
+    service.log_disabled(call, &counted.disabled);
+}
 
-    fn log_left_out(&self, call: &Call<'_>, lines: u32) {
-        if lines > 0 {
-            self.log(call, call.line("lines_left_out").with("lines", lines).warning());
-        }
+/// A wrong code counts for where it came from, also if there is no account that it could cost anything.
+fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
+    let limits = &login.call.settings.limits;
+    if login.is_limited(limits) && service.sprays.count(login.source, limits.per_source) {
+        let line = Line::new("spray").with_some("source", login.rhost).with("wrong_codes", limits.per_source);
+        service.audit.write(line.warning());
     }
+}
 
-    /// Tells once that a pool of guesses is used up.
-    pub(crate) fn log_emptied(&self, call: &Call<'_>, attempt: &Verify, pool: Option<&'static str>) {
-        if let Some(pool) = pool {
-            let (source, _) = call.caller.believed(attempt.rhost.as_deref(), None);
-            self.log(
-                call,
-                call.line("budget_empty")
-                    .with("pool", pool)
-                    .with_some("source", source.filter(|source| !source.is_empty()))
-                    .warning(),
-            );
-        }
-    }
+fn reply(call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
+    let verdict = if call.caller.role == Role::Verifier { told.masked } else { told.verdict };
+    let bare = VerifyReply::bare(verdict, told.ask);
+    let enrolled = match told.first_device {
+        Some(FirstDevice::Made(enrolment)) => return VerifyReply { enrolment: Some(enrolment), ..bare },
+        Some(FirstDevice::Confirmed(_)) => Some(true),
+        None => None,
+    };
+    let recovery_codes_left = match counted.finding {
+        Some(Finding::RecoveryCode(left)) if call.caller.peer.is_root() => Some(left),
+        _ if enrolled.is_some() && can_renew(call) => Some(0),
+        _ => None,
+    };
+    let device = told.device.map(|device| device.to_string());
+    VerifyReply { retry_after: told.retry_after, device, recovery_codes_left, enrolled, ..bare }
+}
 
-    /// Lets it be found out whether the answer was right for another time, when everything else is done.
-    pub(crate) fn measure_skew(
-        &self,
-        call: &Call<'_>,
-        missed: Option<Missed>,
-        answer: Option<Answer>,
-        settings: &Arc<Settings>,
-        now: u64,
-    ) {
-        if let (Some(missed), Some(answer)) = (missed, answer) {
-            let (settings, line) = (Arc::clone(settings), self.signed(call, call.line("skew")));
-            self.skews.measure(skew::Attempt { missed, answer, settings, now, line });
-        }
-    }
+/// Whether users get recovery codes by themselves.
+fn can_renew(call: &Call<'_>) -> bool {
+    call.settings.recovery.codes > 0 && call.settings.self_service != SelfService::Off
+}
 
-    /// A wrong code counts for where it came from, also if there is no account that it could cost anything.
-    fn count_for_the_source(&self, now: &Circumstances<'_>, rhost: Option<&str>, limits: &Limits) {
-        if !trusted(rhost, limits) && self.sprays.count(now.source, limits.per_source) {
-            let line = Line::new("spray").with_some("source", rhost).with("wrong_codes", limits.per_source);
-            self.audit.write(line.warning());
-        }
+fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: &Counted) {
+    let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
+    write_refusal(service, login, line);
+    // Told once for each pool of guesses that is used up.
+    if let Some(pool) = counted.emptied {
+        let line = login.call.line("budget_empty").with("pool", pool).with_some("source", login.rhost);
+        service.log(login.call, line.warning());
     }
+}
+
+/// Logs an attempt that was refused.
+pub(super) fn log_refusal(service: &Service, login: &Trusted<'_>, verdict: &str, reason: Option<&str>) {
+    write_refusal(service, login, line(login, verdict, None, reason));
+}
+
+/// Of a user who is refused all the time only some attempts are logged, and how many there were.
+fn write_refusal(service: &Service, login: &Trusted<'_>, line: Line) {
+    let call = login.call;
+    let allowance = service.refusals.count(call.user.clone());
+    service.log_forgotten(service.refusals.settle_forgotten());
+    if let Allowance::Write { left_out } = allowance {
+        log_left_out(service, call, left_out);
+        service.log(call, line);
+    }
+}
+
+fn log_left_out(service: &Service, call: &Call<'_>, lines: u32) {
+    if lines > 0 {
+        service.log(call, call.line("lines_left_out").with("lines", lines).warning());
+    }
+}
+
+/// Refuses a login that cannot be logged.
+pub(super) fn log_is_stuck(
+    service: &Service,
+    login: &Trusted<'_>,
+    device: Option<&DeviceName>,
+    ask: Ask,
+) -> VerifyReply {
+    let refused = Verdict::Refused;
+    service.log(login.call, line(login, refused.word(), device, Some("log_is_stuck")));
+    VerifyReply::bare(refused, ask)
 }
 
 /// The line about an attempt.
-pub(crate) fn attempt_line(
-    call: &Call<'_>,
-    attempt: &Verify,
-    verdict: &str,
-    device: Option<&str>,
-    reason: Option<&str>,
-) -> Line {
-    let line = with_origin(call.line("verify"), call, attempt)
-        .with("verdict", verdict)
-        .with_some("device", device)
-        .with_some("reason", reason);
-    let as_it_should_be = [Verdict::Accepted, Verdict::Exempt].map(Verdict::word).contains(&verdict);
-    if as_it_should_be { line } else { line.warning() }
+pub(super) fn line(login: &Trusted<'_>, verdict: &str, device: Option<&DeviceName>, reason: Option<&str>) -> Line {
+    let line = login.located(login.call.line("verify")).with("verdict", verdict);
+    let line = line.with_some("device", device).with_some("reason", reason);
+    let lets_in = [Verdict::Accepted, Verdict::Exempt].map(Verdict::word).contains(&verdict);
+    if lets_in { line } else { line.warning() }
 }
 
-/// The line with the service of an attempt, and where it comes from.
-pub(crate) fn with_origin(line: Line, call: &Call<'_>, attempt: &Verify) -> Line {
-    let (rhost, tty) = call.caller.believed(attempt.rhost.as_deref(), attempt.tty.as_deref());
-    line.with("service", &attempt.service)
-        .with_some("source", rhost.filter(|rhost| !rhost.is_empty()))
-        .with_some("tty", tty.filter(|tty| !tty.is_empty()))
-}
-
-/// A line about who was refused before anything was looked at.
-pub(crate) fn not_permitted(method: &str, user: Option<&str>, caller: &crate::identity::caller::Peer) -> Line {
-    Line::new("not_permitted")
-        .with("method", method)
-        .with_some("user", user)
-        .with("uid", caller.uid)
-        .with("pid", caller.pid)
-        .warning()
-}
-
-/// Whether the wrong codes from there are not counted.
-pub(crate) fn trusted(rhost: Option<&str>, limits: &Limits) -> bool {
-    rhost.and_then(|rhost| rhost.parse().ok()).is_some_and(|address| limits.trust(address))
+/// Has it found out whether the answer was right for another time, when everything else is done.
+fn measure_skew(service: &Service, call: &Call<'_>, missed: Option<Missed>, answer: Option<Answer>) {
+    if let (Some(missed), Some(answer)) = (missed, answer) {
+        let (settings, line) = (Arc::clone(&call.settings), service.signed(call, call.line("skew")));
+        service.skews.measure(skew::Attempt { missed, answer, settings, now: call.moment.now, line });
+    }
 }

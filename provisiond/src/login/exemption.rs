@@ -1,180 +1,114 @@
-//! Who is let by without a code: gathers what is proven about a login for [`crate::login::rules`], and answers and logs what
-//! comes of it.
+//! Logins without a code: gathers what is proven about a login for [`super::rules`], and answers and logs what comes of it.
 
-use std::time::Duration;
-
-use common::config::Settings;
-use common::config::exemptions::grace::LONGEST;
 use common::config::exemptions::rules::OBSERVE;
 use common::config::values::calendar::LocalTime;
-use common::wire::protocol::{Ask, Challenge, LoginOptions, RevokeGraceReply, Verdict, Verify, VerifyReply};
+use common::wire::protocol::{Ask, Verdict, VerifyReply};
 
+use super::effects;
+use super::reported::Trusted;
+use super::rules::{self, Demand, Facts};
 use crate::audit::Line;
 use crate::clock;
 use crate::clock::moment::Moment;
-use crate::identity::caller::{Caller, Role};
+use crate::identity::caller::Role;
 use crate::in_memory::grace::{Ends, Holder};
-use crate::login::effects::attempt_line;
-use crate::login::rules::{self, Demand, Facts, Origin};
 use crate::record::Record;
+use crate::service::Service;
 use crate::service::aliases::Elsewhere;
+use crate::service::call::Call;
 use crate::service::uid_binding::is_anothers;
-use crate::service::{Call, Service};
 
-/// What the caller says of a login.
-#[derive(Clone, Copy)]
-pub(crate) struct Told<'a> {
-    pub(crate) service: &'a str,
-    pub(crate) rhost: Option<&'a str>,
-    pub(crate) tty: Option<&'a str>,
-    options: Option<&'a LoginOptions>,
+/// What is known of the user: the record, and what is stored under other spellings of the name.
+pub(super) struct Known<'r> {
+    pub(super) record: Option<&'r Record>,
+    pub(super) elsewhere: Elsewhere,
 }
 
-impl<'a> From<&'a Challenge> for Told<'a> {
-    fn from(Challenge { user: _, service, rhost, tty, options }: &'a Challenge) -> Self {
-        Self { service, rhost: rhost.as_deref(), tty: tty.as_deref(), options: options.as_ref() }
+impl<'r> Known<'r> {
+    pub(super) fn of(service: &Service, call: &Call<'_>, record: Option<&'r Record>) -> Self {
+        Self { record, elsewhere: service.elsewhere(call, record) }
     }
-}
 
-impl<'a> From<&'a Verify> for Told<'a> {
-    fn from(Verify { service, rhost, tty, options, .. }: &'a Verify) -> Self {
-        Self { service, rhost: rhost.as_deref(), tty: tty.as_deref(), options: options.as_ref() }
+    /// Whether the user was enrolled or shut out, or may have been: while the name service does not answer, the record may be
+    /// under another spelling.
+    pub(super) fn may_be_enrolled(&self, call: &Call<'_>) -> bool {
+        call.named.is_unknown() || self.elsewhere.somebodys || self.record.is_some_and(Record::is_somebodys)
     }
 }
 
-impl<'a> Told<'a> {
-    /// What of it counts: what root's processes say, and a verifier of its own services. Where the login comes from is the
-    /// caller's role to say.
-    fn believed(self, caller: &Caller) -> Believed<'a> {
-        let (rhost, tty) = caller.believed(self.rhost, self.tty);
-        Believed {
-            service: Some(self.service).filter(|_| matches!(caller.role, Role::Root | Role::Verifier)),
-            origin: Origin::told(rhost, tty),
-            options: self.options.filter(|_| caller.role == Role::Root),
-        }
+/// What is demanded of a login. No login is let in without a code while the name service does not answer, nor to an account
+/// that is shut, nor to one whose name was another account's.
+pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, known: &Known<'_>) -> Demand<'a> {
+    let (call, record) = (login.call, known.record);
+    let is_barred = |record: &Record| record.disabled || is_anothers(record, call);
+    if call.named.is_unknown() || known.elsewhere.shut || record.is_some_and(is_barred) {
+        return Demand::Code;
     }
-
-    /// Whether nothing is to be learned of the device's clock.
-    pub(crate) fn keeps_drift(self, caller: &Caller) -> bool {
-        self.believed(caller).options.is_some_and(|options| options.noskewadj == Some(true))
-    }
-
-    /// Whether the service file wants people to enrol at the prompt.
-    pub(crate) fn wants_enrolment(self, caller: &Caller) -> bool {
-        self.believed(caller).options.is_some_and(|options| options.enroll == Some(true))
-    }
+    let (moment, origin) = (&call.moment, login.origin.as_ref());
+    let trusted_service = login.trusted_service;
+    let accepted_for = trusted_service.unwrap_or_default();
+    let facts = Facts {
+        user: call.user,
+        is_member: &|group| is_member(call, group),
+        origin,
+        service: trusted_service,
+        time: &|| local_time(moment),
+        ever_enrolled: known.elsewhere.somebodys || record.is_some_and(Record::is_somebodys),
+        has_device: record.is_some_and(|record| record.has_usable(moment.now, login.service)),
+        since: service.graces.since(&holder(call), accepted_for, origin, moment.since_boot),
+        grace_period: login.grace_period(),
+    };
+    rules::demand(&call.settings.exemptions, &facts)
 }
 
-/// What counts of what the caller says.
-struct Believed<'a> {
-    service: Option<&'a str>,
-    origin: Option<Origin>,
-    options: Option<&'a LoginOptions>,
+/// The answer to an attempt without a code, if none is demanded now. Otherwise it is an attempt that holds no code. Where
+/// the record cannot be read, it is not known whose login it is, and a code is demanded.
+pub(super) fn without_code(service: &Service, login: &Trusted<'_>) -> Option<VerifyReply> {
+    let call = login.call;
+    let record = service.records.look(call.user, &call.settings.secrets).ok()?;
+    let known = Known::of(service, call, record.as_ref());
+    let Demand::Nothing(rule) = demand(service, login, &known) else { return None };
+    let line = effects::line(login, Verdict::Exempt.word(), None, None).with("rule", rule);
+    Some(let_in(service, login, line, exempt(rule)))
 }
 
-impl Believed<'_> {
-    fn grace_period(&self) -> Option<Duration> {
-        let seconds = self.options?.grace_period?;
-        Some(Duration::from_secs(seconds.into()).min(LONGEST))
-    }
+/// Remembers an accepted code, for the settings' time in which no other is asked for. A verifier's counts where the
+/// verifier is trusted to say that it comes from, and not on the whole machine: an unprivileged daemon must not open sudo.
+/// `before` was read before the code was judged.
+pub(super) fn begin_grace(service: &Service, login: &Trusted<'_>, before: Ends) {
+    let Some(pam_service) = login.trusted_service else { return };
+    let call = login.call;
+    let here = call.caller.role == Role::Root;
+    service.graces.begin(&holder(call), pam_service, (login.origin.clone(), here), call.moment.since_boot, before);
 }
 
-impl Service {
-    /// What is demanded of a login to the account with `record`. Nobody is let by while the name service does not answer: the
-    /// record may be under another spelling.
-    pub(crate) fn demand<'s>(
-        &self,
-        call: &Call<'_>,
-        told: Told<'_>,
-        (record, elsewhere): (Option<&Record>, Elsewhere),
-        settings: &'s Settings,
-    ) -> Demand<'s> {
-        // Who was shut out, or has a name that was somebody else's, is not let by as somebody who needs no code here.
-        let no_longer = |record: &Record| record.disabled || is_anothers(record, call, settings);
-        if call.named.is_unknown() || elsewhere.shut || record.is_some_and(no_longer) {
-            return Demand::Code;
-        }
-        let (moment, believed) = (self.moment(), told.believed(call.caller));
-        let (service, origin) = (believed.service, believed.origin.as_ref());
-        let since = self.graces.since(&holder(call), service.unwrap_or_default(), origin, clock::since_boot());
-        let facts = Facts {
-            user: call.user,
-            is_member: &|group| is_member(call, group),
-            origin,
-            service,
-            time: &|| local_time(&moment),
-            ever_enrolled: elsewhere.somebodys || record.is_some_and(Record::is_somebodys),
-            has_device: record.is_some_and(|record| record.has_usable(moment.now, told.service)),
-            since,
-            grace_period: believed.grace_period(),
-        };
-        rules::demand(&settings.exemptions, &facts)
-    }
+/// Whether a verdict only goes on record, while the settings observe and deny no login.
+pub(super) fn is_only_observed(service: &Service, call: &Call<'_>, verdict: Verdict) -> bool {
+    let observed = call.settings.exemptions.roll_out.observe && verdict != Verdict::Accepted;
+    observed && !may_be_shut(service, call)
+}
 
-    /// Remembers an accepted code, for those who have set a time in which no other is asked for. A verifier's counts where
-    /// it is believed to come from and not on the whole machine: what an unprivileged daemon says must not open sudo.
-    /// `before` was read before the code was judged.
-    pub(crate) fn begin_grace(&self, call: &Call<'_>, attempt: &Verify, before: Ends) {
-        let Believed { service, origin, .. } = Told::from(attempt).believed(call.caller);
-        let here = call.caller.role == Role::Root;
-        if let Some(service) = service {
-            self.graces.begin(&holder(call), service, (origin, here), clock::since_boot(), before);
-        }
-    }
+/// Whether the account is shut, or that cannot be told. The reason of a refusal does not say: there may have been another
+/// one to come first.
+fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
+    let Ok(record) = service.records.look(call.user, &call.settings.secrets) else { return true };
+    let is_shut = record.as_ref().is_some_and(|record| record.disabled);
+    call.named.is_unknown() || is_shut || service.elsewhere(call, record.as_ref()).shut
+}
 
-    /// `RevokeGrace`: lets no code that was accepted before count any more.
-    pub fn revoke_grace(&self, call: &Call<'_>) -> RevokeGraceReply {
-        let revoked = self.graces.end(call.user);
-        self.log(call, call.line("revoke_grace").with("revoked", revoked));
-        RevokeGraceReply { user: call.user.as_str().to_owned(), revoked }
-    }
+/// The answer to an attempt that would have been refused, while the settings only observe.
+pub(super) fn observed(service: &Service, login: &Trusted<'_>, would: Verdict, reason: Option<&str>) -> VerifyReply {
+    let line = effects::line(login, Verdict::Exempt.word(), None, reason);
+    let line = line.with("rule", OBSERVE).with("would", would.word()).warning();
+    let would = login.call.caller.peer.is_root().then_some(would);
+    let_in(service, login, line, VerifyReply { would, ..exempt(OBSERVE) })
+}
 
-    /// The answer to an attempt without a code, if none is demanded now. Otherwise it is one that holds no code.
-    pub(crate) fn exempted(&self, call: &Call<'_>, attempt: &Verify, settings: &Settings) -> Option<VerifyReply> {
-        // Where the record cannot be read, nobody knows whose login it is.
-        let record = self.records.look(call.user, &settings.secrets).ok()?;
-        let known = (record.as_ref(), self.elsewhere(call, record.as_ref(), settings));
-        let Demand::Nothing(rule) = self.demand(call, attempt.into(), known, settings) else { return None };
-        let line = attempt_line(call, attempt, Verdict::Exempt.word(), None, None).with("rule", rule);
-        Some(self.let_by(call, attempt, line, exempt(rule)))
-    }
-
-    /// Whether a verdict only goes on record, while nobody is denied.
-    pub(crate) fn is_only_observed(&self, call: &Call<'_>, verdict: Verdict, settings: &Settings) -> bool {
-        let observed = settings.exemptions.roll_out.observe && verdict != Verdict::Accepted;
-        observed && !self.may_be_shut(call, settings)
-    }
-
-    /// Whether the account is shut, or nobody can tell. What an attempt was refused for says nothing of it: there may have been
-    /// another reason to come before.
-    fn may_be_shut(&self, call: &Call<'_>, settings: &Settings) -> bool {
-        let Ok(record) = self.records.look(call.user, &settings.secrets) else { return true };
-        let elsewhere = || self.elsewhere(call, record.as_ref(), settings);
-        call.named.is_unknown() || record.as_ref().is_some_and(|record| record.disabled) || elsewhere().shut
-    }
-
-    /// The answer to an attempt that would have been refused, while nobody is denied.
-    pub(crate) fn observed(
-        &self,
-        call: &Call<'_>,
-        attempt: &Verify,
-        would: Verdict,
-        reason: Option<&str>,
-    ) -> VerifyReply {
-        let line = attempt_line(call, attempt, Verdict::Exempt.word(), None, reason);
-        let line = line.with("rule", OBSERVE).with("would", would.word()).warning();
-        let would = call.caller.peer.is_root().then_some(would);
-        self.let_by(call, attempt, line, VerifyReply { would, ..exempt(OBSERVE) })
-    }
-
-    /// Who gets in without a line is what the settings may rule out.
-    fn let_by(&self, call: &Call<'_>, attempt: &Verify, line: Line, reply: VerifyReply) -> VerifyReply {
-        if self.log_before(call, line).is_err() {
-            let refused = Verdict::Refused;
-            self.log(call, attempt_line(call, attempt, refused.word(), None, Some("log_is_stuck")));
-            return VerifyReply::bare(refused, Ask::Nothing);
-        }
-        reply
+/// Lets in, unless the settings rule out a login without a line and the log takes none.
+fn let_in(service: &Service, login: &Trusted<'_>, line: Line, reply: VerifyReply) -> VerifyReply {
+    match service.log_before(login.call, line) {
+        Ok(()) => reply,
+        Err(_) => effects::log_is_stuck(service, login, None, Ask::Nothing),
     }
 }
 
@@ -187,7 +121,7 @@ fn holder(call: &Call<'_>) -> Holder {
     Holder { user: call.user.clone(), uid: call.named.account().map(|account| account.uid) }
 }
 
-/// Whether the account is in the group, as far as the name service has said in time. Whom it does not know is in none.
+/// Whether the account is in the group, as far as the name service has said in time. An unknown account is in none.
 fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
     call.named.account().map_or(Some(false), |account| call.names.is_member(account, group).ok())
 }

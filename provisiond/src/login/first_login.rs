@@ -1,65 +1,68 @@
-//! Who enrols at the prompt of a login: their ticket makes a first device, and its first code confirms it and lets them in.
+//! Enrolment at the prompt of a login: the user's ticket makes a first device, and the device's first code confirms it and
+//! lets the user in.
 //!
 //! Only where the settings and the service file both want it. The connection may break in between: the device stays pending,
 //! and opens the next login just the same. Its codes are judged and charged like those of any device.
 
 use common::answer::Answer;
-use common::config::Settings;
 use common::names::device::DeviceName;
 use common::spare::SpareCode;
-use common::wire::protocol::{Ask, Enroll, Enrolment, Error, Verdict, Verify};
+use common::wire::protocol::{Ask, Enroll, Enrolment, Error, Verdict};
 
+use super::outcome::Outcome;
+use super::reported::Trusted;
 use crate::clock::mark::Doubted;
 use crate::clock::moment::Moment;
 use crate::enrolment::new_device::NewDevice;
-use crate::login::effects::with_origin;
-use crate::login::exemption::Told;
-use crate::login::issued;
-use crate::login::judge::{Case, Outcome};
-use crate::policy::{self, Circumstances, Judged};
+use crate::policy::attempt::Case;
+use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::budget::Units;
 use crate::record::codes::{Finding, Purpose};
 use crate::record::source::Source;
 use crate::record::{Record, State};
 use crate::records::Decision;
+use crate::service::Service;
+use crate::service::call::Call;
 use crate::service::uid_binding::bind;
-use crate::service::{Call, Service};
 
 /// What has become of a first device at a login.
-pub(crate) enum FirstDevice {
+pub(super) enum FirstDevice {
     /// It was made, and is shown to its owner.
     Made(Enrolment),
     /// Its first code has opened the login.
     Confirmed(DeviceName),
 }
 
-impl Service {
-    /// Whether people enrol at the prompt of this login, and this may be somebody who never did.
-    pub(crate) fn enrols(&self, call: &Call<'_>, told: Told<'_>, settings: &Settings) -> bool {
-        wanted(call, told, settings) && !call.named.is_unknown() && !self.elsewhere(call, None, settings).somebodys
-    }
-
-    /// Logs what an enrolment by other ways would, and where it came from.
-    pub(crate) fn log_first_device(&self, call: &Call<'_>, attempt: &Verify, first: &FirstDevice) {
-        let line = match first {
-            FirstDevice::Made(enrolment) => {
-                call.line("enroll").with("device", &enrolment.device).with("state", "pending")
-            }
-            FirstDevice::Confirmed(device) => {
-                call.line("confirm").with("device", device).with("verdict", Verdict::Accepted.word())
-            }
-        };
-        self.log(call, with_origin(line, call, attempt));
-    }
+/// Whether users enrol at the prompt of this login, and this may be one who never did.
+pub(super) fn is_offered(service: &Service, login: &Trusted<'_>) -> bool {
+    let call = login.call;
+    is_wanted(login) && !call.named.is_unknown() && !service.elsewhere(call, None).somebodys
 }
 
-/// Whether the settings and the service file want people to enrol at the prompt.
-pub(crate) fn wanted(call: &Call<'_>, told: Told<'_>, settings: &Settings) -> bool {
-    settings.enroll_at_login && told.wants_enrolment(call.caller)
+/// What a user who was never enrolled is asked for. `None`: what every user is asked for.
+pub(super) fn asked_for(login: &Trusted<'_>, record: Option<&Record>, now: &Circumstances<'_>) -> Option<Ask> {
+    record.filter(|_| is_wanted(login)).and_then(|record| ask(record, now))
 }
 
-/// What somebody who was never enrolled is asked for. `None`: there is neither a ticket nor a pending device to ask for.
-pub(crate) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
+/// Logs what an enrolment by other ways would, and where it came from.
+pub(super) fn log(service: &Service, login: &Trusted<'_>, first: &FirstDevice) {
+    let call = login.call;
+    let line = match first {
+        FirstDevice::Made(enrolment) => call.line("enroll").with("device", &enrolment.device).with("state", "pending"),
+        FirstDevice::Confirmed(device) => {
+            call.line("confirm").with("device", device).with("verdict", Verdict::Accepted.word())
+        }
+    };
+    service.log(call, login.located(line));
+}
+
+/// Whether the settings and the service file want users to enrol at the prompt.
+fn is_wanted(login: &Trusted<'_>) -> bool {
+    login.call.settings.enroll_at_login && login.wants_enrolment()
+}
+
+/// What a user who was never enrolled is asked for. `None`: there is neither a ticket nor a pending device to ask for.
+pub(super) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
     if record.is_somebodys() {
         return None;
     }
@@ -69,7 +72,7 @@ pub(crate) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
 }
 
 /// The record as if its pending devices were active.
-pub(crate) fn with_pending(record: &Record, now: u64) -> Record {
+fn with_pending(record: &Record, now: u64) -> Record {
     let mut record = record.clone();
     for device in &mut record.devices {
         if matches!(device.state, State::Pending { expires } if expires > now) {
@@ -81,19 +84,19 @@ pub(crate) fn with_pending(record: &Record, now: u64) -> Record {
 
 /// Judges an attempt by the record of somebody who was never enrolled. `None`: there is neither a ticket nor a pending device
 /// to judge it by.
-pub(crate) fn judge(record: &Record, call: &Call<'_>, case: &Case<'_>) -> Option<Decision<Outcome>> {
+pub(super) fn judge(record: &Record, login: &Trusted<'_>, case: &Case<'_>) -> Option<Decision<Outcome>> {
     if record.is_somebodys() {
         return None;
     }
     match case.answer.and_then(Answer::spare) {
-        Some(code) => by_ticket(record, call, code, case),
-        None => by_first_code(record, call, case),
+        Some(code) => by_ticket(record, login.call, code, case),
+        None => by_first_code(record, login.call, case),
     }
 }
 
 /// The ticket is used up by the device that it brings, in the same commit.
 fn by_ticket(record: &Record, call: &Call<'_>, code: &SpareCode, case: &Case<'_>) -> Option<Decision<Outcome>> {
-    let &Case { settings, now, .. } = case;
+    let now = case.now;
     // Nobody is let in by it, so that it makes no source a known one.
     let nowhere = Circumstances { source: Source::Untold, ..*now };
     let case = &Case { refund: Units::default(), now: &nowhere, ..*case };
@@ -108,22 +111,19 @@ fn by_ticket(record: &Record, call: &Call<'_>, code: &SpareCode, case: &Case<'_>
             _ => None,
         };
     };
-    let Ok(enrolment) = new_device(&mut next, call, settings, &now.moment) else {
+    let Ok(enrolment) = new_device(&mut next, call) else {
         return Some(refused(Verdict::Refused, Some("device_not_made")));
     };
-    let outcome = Outcome {
-        judged: Judged { finding, ..Judged::unlooked(Verdict::NotEnrolled) },
-        wrong: None,
-        ask: policy::ask(Some(&with_pending(&next, now.moment.now)), now),
-        first_device: Some(FirstDevice::Made(enrolment)),
-        ..Outcome::without_record(Verdict::NotEnrolled, None)
-    };
+    let mut outcome = Outcome::without_record(Verdict::NotEnrolled, None);
+    outcome.told.ask = policy::ask(Some(&with_pending(&next, now.moment.now)), now);
+    outcome.told.first_device = Some(FirstDevice::Made(enrolment));
+    (outcome.counted.finding, outcome.counted.wrong) = (finding, None);
     Some(Decision { next: Some(next), outcome })
 }
 
-fn new_device(record: &mut Record, call: &Call<'_>, settings: &Settings, moment: &Moment) -> Result<Enrolment, Error> {
-    let new = NewDevice::plan(call, &Enroll::default(), settings, moment)?;
-    let name = new.add_to(record, call.user, settings, moment)?;
+fn new_device(record: &mut Record, call: &Call<'_>) -> Result<Enrolment, Error> {
+    let new = NewDevice::plan(call, &Enroll::default())?;
+    let name = new.add_to(record, call)?;
     Ok(new.enrolment(&name))
 }
 
@@ -133,8 +133,8 @@ fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>) -> Option<De
     let doubt = case.now.moment.doubt.filter(|doubt| doubt.of == Doubted::Store);
     let now = &Circumstances { moment: Moment { doubt, ..case.now.moment }, ..*case.now };
     let candidate = Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now))?;
-    let Decision { next, outcome } = Outcome::of(&candidate, &Case { now, ..*case });
-    let confirmed = outcome.judged.device.clone().filter(|_| outcome.judged.verdict == Verdict::Accepted);
+    let Decision { next, mut outcome } = Outcome::of(&candidate, &Case { now, ..*case });
+    let confirmed = outcome.told.device.clone().filter(|_| outcome.told.verdict == Verdict::Accepted);
     let next = next.map(|mut next| {
         for (device, before) in next.devices.iter_mut().zip(&record.devices) {
             // One that nobody has ever shown to have is not disabled, either.
@@ -148,10 +148,10 @@ fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>) -> Option<De
         }
         next
     });
-    let judged = Judged { disabled: Vec::new(), ..outcome.judged };
-    let ask = next.as_ref().and_then(|next| ask(next, now)).unwrap_or(outcome.ask);
-    let first_device = confirmed.map(FirstDevice::Confirmed);
-    Some(Decision { next, outcome: Outcome { judged, ask, first_device, ..outcome } })
+    outcome.counted.disabled.clear();
+    outcome.told.ask = next.as_ref().and_then(|next| ask(next, now)).unwrap_or(outcome.told.ask);
+    outcome.told.first_device = confirmed.map(FirstDevice::Confirmed);
+    Some(Decision { next, outcome })
 }
 
 fn is_usable(record: &Record, now: &Circumstances<'_>) -> bool {

@@ -1,297 +1,204 @@
-//! From an attempt to its outcome: which record judges, the user's or a decoy's, what that takes besides the policy (keys,
-//! the clock), and the record that has to be durable first.
-
-use std::hint::black_box;
+//! From an attempt to its outcome: chooses the record that judges, the user's or a decoy's, and makes durable what becomes of
+//! it.
 
 use common::answer::Answer;
-use common::config::{Policy, Settings};
-use common::enckey::CannotOpen;
-use common::names::user::UserName;
-use common::secret::Key;
-use common::wire::protocol::{Ask, Verdict};
+use common::config::Policy;
+use common::wire::protocol::{Ask, Error, Verdict, Verify};
 
-use crate::audit::skew::Missed;
-use crate::clock;
-use crate::clock::mark::Doubted;
-use crate::login::decoy;
-use crate::login::first_login::{self, FirstDevice};
-use crate::login::issued;
-use crate::policy::{self, Circumstances, Judged};
-use crate::record::Record;
+use super::decoy;
+use super::exemption::Known;
+use super::first_login;
+use super::outcome::{Outcome, is_free};
+use super::reported::Trusted;
+use crate::in_memory::grace::Ends;
+use crate::in_memory::refunds::Conversation;
+use crate::policy::attempt::Case;
+use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::budget::Units;
-use crate::record::codes::Purpose;
-use crate::records::{Access, Decision, Failure};
-use crate::service::aliases::OTHER_SPELLING;
+use crate::record::{Damaged, Record};
+use crate::records::{Decision, Failure};
+use crate::service::Service;
+use crate::service::call::Call;
 use crate::service::uid_binding::{UID_CHANGED, is_anothers};
-use crate::service::{Call, Service};
 
-/// An attempt as it is judged: whose it is, what was typed, and under which circumstances.
-#[derive(Clone, Copy)]
-pub(crate) struct Case<'a> {
-    /// The name of the record that judges.
-    pub(crate) user: &'a UserName,
-    /// `None`: nothing that could be a code.
-    pub(crate) answer: Option<&'a Answer>,
-    /// What comes back with a success.
-    pub(crate) refund: Units,
-    pub(crate) settings: &'a Settings,
-    pub(crate) now: &'a Circumstances<'a>,
+/// Judges the answer. When this returns, what it spent or charged is durable.
+///
+/// # Errors
+/// [`Error::StoreUnavailable`].
+pub(super) fn durably(
+    service: &Service,
+    login: &Trusted<'_>,
+    attempt: &Verify,
+    answer: Option<&Answer>,
+) -> Result<Judgement, Error> {
+    let call = login.call;
+    let before = service.graces.ends(call.user);
+    if answer.is_some_and(is_free) && service.may_try(call).is_err() {
+        let mut outcome = Outcome::unjudged(Verdict::Busy, Some("too_many_wrong_pairs"));
+        outcome.told.ask = Ask::TwoCodes;
+        return Ok(Judgement { outcome, before });
+    }
+    let conversation = conversation(call, attempt);
+    let typos = service.typos.take(&conversation);
+    let now = login.circumstances(service);
+    let case = Case { user: call.user, answer, refund: typos.refund(), settings: &call.settings, now: &now };
+    let outcome = by_records(service, login, &case).or_else(|failure| unjudged(service, login, failure))?;
+    if outcome.told.verdict != Verdict::Accepted {
+        service.typos.keep(conversation, typos.and(outcome.counted.charged));
+    }
+    Ok(Judgement { outcome, before })
 }
 
-impl Service {
-    /// Judges by the user's record, or, where there is no device for this login, by a decoy: the same work, the same charge, and
-    /// never a success. Where this login `enrols`, a ticket or a pending device of who was never enrolled comes first.
-    pub(crate) fn judge_durably(&self, call: &Call<'_>, case: &Case<'_>, enrols: bool) -> Result<Outcome, Failure> {
-        let &Case { settings, now, .. } = case;
-        let access = call.access(settings);
-        let usable = |record: &&Record| record.has_usable(now.moment.now, now.service);
-        let first = |record: Option<&Record>| first_login::judge(record.filter(|_| enrols)?, call, case);
-        let first_ask = |record: Option<&Record>| first_login::ask(record.filter(|_| enrols)?, now);
-        let by_record = self.records.change(access, |record| match record.filter(usable) {
-            // Nothing of the record counts, spare codes neither.
-            _ if record.is_some_and(|record| is_anothers(record, call, settings)) => {
-                Decision { next: None, outcome: Err(((Verdict::Refused, Some(UID_CHANGED)), None, None)) }
-            }
-            Some(record) => {
-                let decision = Outcome::of(record, case);
-                Decision { next: decision.next, outcome: Ok(decision.outcome) }
-            }
-            None => {
-                if let Some(Decision { next, outcome }) = first(record) {
-                    return Decision { next, outcome: Ok(outcome) };
-                }
-                let Decision { next, outcome } = issued::judge_alone(record, case);
-                let outcome = match outcome {
-                    Some(judged) if judged.verdict == Verdict::Accepted => Ok(Outcome {
-                        plain: judged.verdict,
-                        judged,
-                        ..Outcome::without_record(Verdict::Accepted, None)
-                    }),
-                    refused => Err((nobody(record, call, now), refused, first_ask(record))),
-                };
-                Decision { next, outcome }
-            }
-        })?;
-        let (nobody, alone, first_ask) = match by_record {
-            Ok(outcome) => return Ok(outcome),
-            Err(refused) => refused,
+/// An outcome, and how often graces had ended before it was judged.
+pub(super) struct Judgement {
+    pub(super) outcome: Outcome,
+    pub(super) before: Ends,
+}
+
+/// Judges by the user's record, or, where the user has no device for this login, by a decoy: the same work, the same charge,
+/// and never a success. Where users enrol at this prompt, a ticket or a pending device of a user who was never enrolled
+/// comes first.
+fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
+    let enrols = first_login::is_offered(service, login);
+    match service.records.change(login.call.access(), |record| by_record(record, login, case, enrols))? {
+        ByRecord::Judged(outcome) => Ok(*outcome),
+        ByRecord::NoDevice(no_device) => {
+            let no_device = no_device.known_elsewhere(service, login.call);
+            by_decoy(service, login.call, no_device, case)
+        }
+    }
+}
+
+/// What the user's own record says.
+enum ByRecord {
+    Judged(Box<Outcome>),
+    NoDevice(NoDevice),
+}
+
+/// A user without a device for this login.
+struct NoDevice {
+    verdict: Verdict,
+    reason: Option<&'static str>,
+    /// An issued code that has been judged already, and was not accepted.
+    issued: Option<Judged>,
+    /// What a first login asks for.
+    ask: Option<Ask>,
+}
+
+impl NoDevice {
+    /// Refused, whatever was typed.
+    fn refused(reason: &'static str) -> Self {
+        Self { verdict: Verdict::Refused, reason: Some(reason), issued: None, ask: None }
+    }
+
+    /// Stacks may let in a user who is "not enrolled". While the name service does not answer, no user is called that: the
+    /// record may be under another spelling.
+    fn of(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Self {
+        let (verdict, reason) = match policy::unenrolled(record) {
+            Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
+            verdict => (verdict, record.and_then(|record| record.why_unusable(now.moment.now, now.service))),
         };
-        let nobody = self.known_elsewhere(call, nobody, settings);
-        let outcome = self.judge_by_decoy(call, nobody, case, alone.is_some())?;
-        let finding = alone.and_then(|judged| judged.finding);
-        let reason = finding.and_then(issued::reason).or(outcome.reason);
-        let ask = first_ask.unwrap_or(outcome.ask);
-        Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ask, ..outcome })
+        Self { verdict, reason, issued: None, ask: None }
     }
 
-    /// Nobody is called not enrolled who was enrolled by another spelling: stacks let by who is not.
-    fn known_elsewhere(&self, call: &Call<'_>, nobody: Nobody, settings: &Settings) -> Nobody {
-        let known = nobody.0 == Verdict::NotEnrolled && self.elsewhere(call, None, settings).somebodys;
-        if known { (Verdict::Refused, Some(OTHER_SPELLING)) } else { nobody }
+    /// A user who was enrolled under another spelling is refused, never "not enrolled".
+    fn known_elsewhere(self, service: &Service, call: &Call<'_>) -> Self {
+        let known = self.verdict == Verdict::NotEnrolled && Known::of(service, call, None).elsewhere.somebodys;
+        if known { Self { verdict: Verdict::Refused, reason: Some(OTHER_SPELLING), ..self } } else { self }
     }
+}
 
-    /// `wrong`: the answer has been judged already, so it has only to be counted.
-    fn judge_by_decoy(
-        &self,
-        call: &Call<'_>,
-        (verdict, reason): Nobody,
-        &Case { answer, settings, now, .. }: &Case<'_>,
-        wrong: bool,
-    ) -> Result<Outcome, Failure> {
-        let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
-            return Ok(Outcome::without_record(verdict, reason));
+fn by_record(record: Option<&Record>, login: &Trusted<'_>, case: &Case<'_>, enrols: bool) -> Decision<ByRecord> {
+    let (call, now) = (login.call, case.now);
+    // Nothing of another account's record counts, issued codes neither.
+    if record.is_some_and(|record| is_anothers(record, call)) {
+        return Decision { next: None, outcome: ByRecord::NoDevice(NoDevice::refused(UID_CHANGED)) };
+    }
+    if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
+        return judged(Outcome::of(record, case));
+    }
+    let unenrolled = record.filter(|_| enrols);
+    if let Some(decision) = unenrolled.and_then(|record| first_login::judge(record, login, case)) {
+        return judged(decision);
+    }
+    let mut alone = issued::judge_alone(record, case);
+    if let Some(accepted) = alone.take_if(|judged| judged.verdict == Verdict::Accepted) {
+        return judged(Outcome::accepted_alone(accepted));
+    }
+    let next = alone.as_mut().and_then(|judged| judged.next.take());
+    let ask = unenrolled.and_then(|record| first_login::ask(record, now));
+    let no_device = NoDevice { issued: alone, ask, ..NoDevice::of(record, call, now) };
+    Decision { next, outcome: ByRecord::NoDevice(no_device) }
+}
+
+fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {
+    Decision { next, outcome: ByRecord::Judged(Box::new(outcome)) }
+}
+
+/// Judges by the decoy that stands for the name. An issued code has been judged already: the decoy only counts it.
+fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case<'_>) -> Result<Outcome, Failure> {
+    let NoDevice { verdict, reason, issued, ask } = no_device;
+    let without_record = || Outcome::without_record(verdict, reason);
+    let Some(name) = decoy::name_for(call.user, &call.settings.secrets) else { return Ok(without_record()) };
+    // A decoy that is disabled would judge no more.
+    let policy = Policy { strict: false, ..*case.now.policy };
+    let now = &Circumstances { policy: &policy, ..*case.now };
+    // What the typos of one user cost is not given back to another who shares the decoy.
+    let case = &Case { user: &name, refund: Units::default(), now, ..*case };
+    let outcome = service.records.change(call.access_to(&name), |record| {
+        let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, case.settings, &now.moment), Ok) else {
+            return Decision { next: None, outcome: without_record() };
         };
-        let access = Access { user: &name, ..call.access(settings) };
-        // Behind a decoy that is disabled nobody would be judged any more.
-        let policy = Policy { strict: false, ..*now.policy };
-        let now = &Circumstances { policy: &policy, ..*now };
-        // What somebody else's typos cost is not theirs to get back.
-        let case = &Case { user: &name, answer, refund: Units::default(), settings, now };
-        let by_decoy = self.records.change(access, |record| {
-            let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
-                return Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
-            };
-            let Decision { next, outcome } = match wrong {
-                true => Outcome::judged(&decoy, (policy::issued::wrong(decoy.clone(), now), None), case),
-                false => Outcome::of(&decoy, case),
-            };
-            Decision { next, outcome: outcome.of_nobody(verdict, reason) }
-        });
-        match by_decoy {
-            // It was sealed under a secret that is gone: nobody loses anything.
-            Err(Failure::Damaged(_)) => Ok(Outcome::without_record(verdict, reason)),
-            outcome => outcome,
-        }
-    }
-}
-
-/// The verdict on who has no device for this login, and the reason for the log. Stacks let by who is not enrolled, so nobody
-/// is called that whose record may be under another spelling, while the name service does not answer.
-fn nobody(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Nobody {
-    match policy::nobody(record) {
-        Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
-        verdict => (verdict, record.and_then(|record| record.why_unusable(now.moment.now, now.service))),
-    }
-}
-
-/// What is said of who has no device for this login, and the reason for the log.
-pub(crate) type Nobody = (Verdict, Option<&'static str>);
-
-/// What became of an attempt.
-pub(crate) struct Outcome {
-    pub(crate) judged: Judged,
-    /// For the log, where the verdict alone does not say it.
-    pub(crate) reason: Option<&'static str>,
-    /// What to ask for next.
-    pub(crate) ask: Ask,
-    /// The devices that do not show what was typed.
-    pub(crate) missed: Option<Missed>,
-    /// The pool whose last guess it took.
-    pub(crate) emptied: Option<&'static str>,
-    /// What it counts for besides, as its judge has said: of a name behind which there is nobody, a decoy, so that it counts
-    /// for as much.
-    pub(crate) wrong: Option<Wrong>,
-    /// The verdict for those who are not told behind which name there is nobody.
-    pub(crate) plain: Verdict,
-    /// Whether it was judged, or kept from that by a crowd or the store.
-    pub(crate) is_verdict: bool,
-    /// What became of a first device.
-    pub(crate) first_device: Option<FirstDevice>,
-}
-
-/// How an answer was wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wrong {
-    /// It could not have been right.
-    Malformed,
-    /// It has cost a guess.
-    Charged,
-    /// It has cost nothing.
-    ForFree,
-}
-
-impl Wrong {
-    fn of(judged: &Judged) -> Option<Self> {
-        match judged.verdict {
-            Verdict::Malformed => Some(Self::Malformed),
-            Verdict::Rejected if !judged.charged.are_none() => Some(Self::Charged),
-            Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => Some(Self::ForFree),
-            _ => None,
-        }
-    }
-}
-
-impl Outcome {
-    pub(crate) fn of(record: &Record, case: &Case<'_>) -> Decision<Self> {
-        Self::judged(record, judge(record, case), case)
-    }
-
-    fn judged(record: &Record, (mut judged, reason): Reasoned, &Case { user, now, .. }: &Case<'_>) -> Decision<Self> {
-        let next = judged.next.take();
-        let ask = policy::ask(next.as_ref().or(Some(record)), now);
-        let missed = match judged.verdict {
-            Verdict::Rejected => Some(Missed::of(record, user, now)),
-            Verdict::TwoCodesNeeded => Some(Missed::of(record, user, now).untold()),
-            _ => None,
+        let Decision { next, outcome } = match issued {
+            Some(_) => Outcome::judged(&decoy, (issued::wrong(decoy.clone(), now), None), case),
+            None => Outcome::of(&decoy, case),
         };
-        let took_the_last = ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
-        let emptied = took_the_last && !judged.charged.are_none();
-        let emptied = emptied.then(|| record.pool_word(now.source, now.moment.now));
-        let (wrong, plain) = (Wrong::of(&judged), judged.verdict);
-        Decision {
-            next,
-            outcome: Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true, first_device: None },
+        Decision { next, outcome: outcome.of_unenrolled(verdict, reason) }
+    });
+    let mut outcome = match outcome {
+        // It was sealed under a secret that is gone: no user loses anything.
+        Err(Failure::Damaged(_)) => without_record(),
+        outcome => outcome?,
+    };
+    let finding = issued.and_then(|judged| judged.finding);
+    outcome.counted.finding = finding;
+    outcome.counted.reason = finding.and_then(issued::reason).or(outcome.counted.reason);
+    outcome.told.ask = ask.unwrap_or(outcome.told.ask);
+    Ok(outcome)
+}
+
+/// What an attempt comes to that the store or a crowd kept from being judged.
+fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<Outcome, Error> {
+    Ok(match failure {
+        Failure::Busy => Outcome::unjudged(Verdict::Busy, None),
+        Failure::Damaged(damaged) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
+        Failure::Unknown => {
+            // It may have disabled a device, or given the typos back.
+            service.graces.end(login.call.user);
+            Outcome::unjudged(Verdict::Refused, Some("store_too_slow"))
         }
-    }
+        Failure::Unavailable => return Err(unavailable(service, login, "store")),
+        Failure::CannotWrite(_) => return Err(unavailable(service, login, "record_not_written")),
+    })
+}
 
-    /// An attempt that could not be judged.
-    pub(crate) fn unjudged(verdict: Verdict, reason: Option<&'static str>) -> Self {
-        Self { is_verdict: false, ..Self::without_record(verdict, reason) }
-    }
+fn unavailable(service: &Service, login: &Trusted<'_>, reason: &'static str) -> Error {
+    super::effects::log_refusal(service, login, "unavailable", Some(reason));
+    Error::StoreUnavailable
+}
 
-    pub(crate) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
-        let judged = Judged::unlooked(verdict);
-        let (wrong, plain) = (Wrong::of(&judged), nobodys(verdict));
-        let (ask, missed, emptied, first_device) = (Ask::OneCode, None, None, None);
-        Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true, first_device }
-    }
-
-    /// A decoy's outcome, told as that of a name behind which there is nobody. What the decoy has paid is not theirs to get
-    /// back.
-    fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
-        let charged = Units::default();
-        let judged = Judged { verdict, device: None, retry_after: None, charged, ..self.judged };
-        let missed = self.missed.map(Missed::untold);
-        Self { judged, reason, missed, emptied: None, plain: nobodys(self.plain), ..self }
+fn damage(damaged: &Damaged) -> &'static str {
+    match damaged {
+        Damaged::Altered => "record_altered",
+        Damaged::NoSecret(_) => "no_application_secret",
+        Damaged::Version(_) => "unknown_record_version",
     }
 }
 
-/// The verdict on who has no device, told as that on somebody who has: a decoy's, of which no code is right.
-fn nobodys(verdict: Verdict) -> Verdict {
-    match verdict {
-        Verdict::Accepted | Verdict::AlreadyUsed | Verdict::NotEnrolled | Verdict::Disabled => Verdict::Rejected,
-        verdict => verdict,
-    }
+fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
+    let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
+    Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
 }
 
-/// An attempt, judged, with the reason for the log where the verdict alone does not say it.
-pub(crate) type Reasoned = (Judged, Option<&'static str>);
-
-pub(crate) fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
-    let &Case { answer, refund, now, .. } = case;
-    if let Some(code) = answer.and_then(Answer::spare) {
-        return issued::judge(record, (code, Purpose::Login), case);
-    }
-    if !clock::can_be(now.moment.now) {
-        return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
-    }
-    let answer = match policy::admit(record, answer, now) {
-        Ok(answer) => answer,
-        Err(Verdict::TwoCodesNeeded) => {
-            return (unjudged(record, case), why_several(record, now));
-        }
-        Err(verdict) => return (Judged::unlooked(verdict), None),
-    };
-    let Ok(keys) = usable_keys(record, case) else {
-        return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
-    };
-    let mut judged = policy::judge(record, &keys, answer, refund, now);
-    reseal(&mut judged, record, &keys, case);
-    let reason = || policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word();
-    let reason = (judged.verdict == Verdict::Refused).then(reason);
-    (judged, reason)
-}
-
-/// For the log: where the network alone is why one code is not enough, and the user's guesses are not.
-fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
-    let from_elsewhere = Circumstances { suspect: false, ..*now };
-    (now.suspect && policy::ask(Some(record), &from_elsewhere) == Ask::OneCode).then_some("many_wrong_from_there")
-}
-
-/// A single code that is not judged takes as long as one that is: the keys are opened and the code is compared, and what
-/// comes of it is thrown away; the record is written as it was.
-fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
-    if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
-        drop(black_box(policy::judge(record, &keys, answer, Units::default(), case.now)));
-    }
-    Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
-}
-
-fn usable_keys(record: &Record, &Case { user, settings, now, .. }: &Case<'_>) -> Result<Vec<Key>, CannotOpen> {
-    record.usable(now.moment.now, now.service).map(|device| device.key(user, &settings.secrets)).collect()
-}
-
-/// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
-fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, settings, now, .. }: &Case<'_>) {
-    let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
-        return;
-    };
-    let usable = record.usable(now.moment.now, now.service);
-    let key = usable.zip(keys).find(|(device, _)| device.name == *name).map(|(_, key)| key);
-    if let (Some(device), Some(key)) = (next.device_mut(name), key) {
-        device.reseal(user, key, &settings.secrets);
-    }
-}
-
-/// Why nothing is judged on a machine that has lost its clock.
-pub(crate) const CLOCK_BEFORE_BUILD: &str = "clock_before_build";
+/// Why a user is refused who has no record by this spelling, and one by another.
+const OTHER_SPELLING: &str = "other_spelling";

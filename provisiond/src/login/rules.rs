@@ -4,7 +4,6 @@
 //! in the facts, and so no condition on it holds.
 
 use std::cell::OnceCell;
-use std::net::IpAddr;
 use std::time::Duration;
 
 use common::config::exemptions::Exemptions;
@@ -17,10 +16,11 @@ use common::config::values::calendar::{Date, LocalTime};
 use common::names::user::UserName;
 
 use crate::in_memory::grace::Since;
+use crate::record::source::Origin;
 
 /// What is proven about a login.
 #[derive(Clone, Copy)]
-pub struct Facts<'a> {
+pub(super) struct Facts<'a> {
     /// The account.
     pub user: &'a UserName,
     /// Whether it is in a group; `None` if that was not answered, or not in time.
@@ -41,40 +41,10 @@ pub struct Facts<'a> {
     pub grace_period: Option<Duration>,
 }
 
-/// Where a login comes from, exactly.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
-    /// An address, by its number. A host's name is whatever its owner's name server says.
-    Address(IpAddr),
-    /// A console or a serial line of this machine, by its name. Not a pseudo-terminal: the sessions of those who come from
-    /// afar have one, and its number is somebody else's next.
-    Console(String),
-}
-
-impl Origin {
-    /// The origin by PAM's items. Remote services set `rhost`.
-    #[must_use]
-    pub fn told(rhost: Option<&str>, tty: Option<&str>) -> Option<Self> {
-        match (rhost.filter(|rhost| !rhost.is_empty()), tty) {
-            (Some(rhost), _) => rhost.parse().ok().map(|address: IpAddr| Self::Address(address.to_canonical())),
-            (None, Some(tty)) => console(tty).map(|name| Self::Console(name.to_owned())),
-            (None, None) => None,
-        }
-    }
-}
-
-/// The name below `/dev` of a terminal that is always the same one. Applications write it with `/dev` and without.
-fn console(tty: &str) -> Option<&str> {
-    let name = tty.strip_prefix("/dev/").unwrap_or(tty);
-    let numbered =
-        |kind: &&str| name.strip_prefix(*kind).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
-    (name == "console" || CONSOLES.iter().any(numbered)).then_some(name)
-}
-
 /// What is demanded of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Demand<'r> {
+pub(super) enum Demand<'r> {
     /// A code.
     Code,
     /// None, by the rule of that name.
@@ -84,7 +54,7 @@ pub enum Demand<'r> {
 }
 
 /// What the settings demand. Whoever once had a device is never let by as one who has none yet.
-pub fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
+pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
     // The machine's file of its time zone is read for it: once for all rules, and only if one asks.
     let time = OnceCell::new();
     let facts = &Facts { time: &|| *time.get_or_init(facts.time), ..*facts };
@@ -171,9 +141,6 @@ fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
     }
     own.or(everybodys)
 }
-
-/// Virtual consoles, serial lines and the consoles of virtual machines, each with a number.
-const CONSOLES: [&str; 4] = ["tty", "ttyS", "ttyAMA", "hvc"];
 
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,75 @@
-//! The verdict on a code that no device shows. It is judged whatever else is asked for, from every source: eighty bits need
-//! no budget, and the shorter bypass has its own few tries.
+//! The verdict on an issued code: a recovery code, a bypass, a ticket. It is judged whatever else is asked for, from every
+//! source: eighty bits need no budget, and the shorter bypass has its own few tries. Pure.
 
+use common::answer::Answer;
 use common::secret::Key;
 use common::spare::SpareCode;
 use common::wire::protocol::Verdict;
 
+use super::attempt::{Case, Reasoned};
 use super::{Circumstances, Judged, welcome};
+use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
 use crate::record::budget::Units;
 use crate::record::codes::{Codes, Finding, Purpose};
 
-/// Judges the code against `codes`, those of the record, or none: who has none takes the same time. `key` is theirs.
+/// Judges a code that no device shows. Who has none is judged by none, in the same time.
 pub fn judge(
+    record: &Record,
+    (code, purpose): (&SpareCode, Purpose),
+    &Case { user, refund, settings, now, .. }: &Case<'_>,
+) -> Reasoned {
+    if !clock::can_be(now.moment.now) {
+        return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
+    }
+    let Ok(codes) = Codes::opened(record.codes.as_ref(), user, &settings.secrets) else {
+        return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
+    };
+    let purpose = if record.disabled { Purpose::Nothing } else { purpose };
+    let judged = compare(record, codes, code, purpose, refund, now);
+    let unknown = (judged.verdict == Verdict::Rejected).then_some("no_such_code");
+    let reason = judged.finding.and_then(reason).or(unknown);
+    (judged, reason)
+}
+
+/// An attempt of somebody who has no device for this login: only such a code opens anything, if there is one. `None`:
+/// there is nothing to judge it by, and the decoy, which judges in that case, takes as long.
+pub fn judge_alone(record: Option<&Record>, case: &Case<'_>) -> Option<Judged> {
+    let record = record.filter(|record| record.codes.is_some());
+    let (Some(record), Some(code)) = (record, case.answer.and_then(Answer::spare)) else {
+        return None;
+    };
+    let purpose = if record.active().next().is_some() { Purpose::LoginOutOfBounds } else { Purpose::Login };
+    let (mut judged, _) = judge(record, (code, purpose), case);
+    // Wrong ones are counted by the decoy, except those that a bypass has borne.
+    let is_accepted = judged.verdict == Verdict::Accepted;
+    judged.next = judged.next.filter(|next| is_accepted || next.codes != record.codes);
+    Some(judged)
+}
+
+/// What a code can be a proof of. Devices that do not count for everything, or not now, prove nothing, and so does what stands
+/// in for them.
+pub fn of_a_proof(record: &Record, now: &Circumstances<'_>) -> Purpose {
+    let out_of_bounds = record.active().next().is_some() && !record.has_usable(now.moment.now, now.service);
+    match record.enrolled {
+        false => Purpose::FirstDevice,
+        true if out_of_bounds => Purpose::Nothing,
+        true => Purpose::Proof,
+    }
+}
+
+/// What the log says where the verdict does not.
+pub fn reason(finding: Finding) -> Option<&'static str> {
+    match finding {
+        Finding::RecoveryCode(_) | Finding::Bypass(_) | Finding::Ticket => None,
+        Finding::BypassGone => Some("bypass_gone"),
+        Finding::Expired => Some("code_expired"),
+        Finding::Doubtful => Some("given_before_roll_back"),
+    }
+}
+
+/// Judges the code against `codes`, those of the record, or none: who has none takes the same time. `key` is theirs.
+fn compare(
     record: &Record,
     (mut codes, key): (Codes, Key),
     code: &SpareCode,
@@ -81,7 +139,7 @@ mod tests {
 
     fn tried(record: &Record, code: &SpareCode, refund: Units, now: &Circumstances<'_>) -> Judged {
         let codes = Codes::opened(record.codes.as_ref(), &user("alice"), &secrets()).unwrap();
-        judge(record, codes, code, Purpose::Login, refund, now)
+        compare(record, codes, code, Purpose::Login, refund, now)
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
 
+pub mod attempt;
 pub mod issued;
 mod matching;
 mod price;
@@ -56,7 +57,7 @@ pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
 /// The verdict on an answer that is not looked at.
 pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstances<'_>) -> Result<&'a Answer, Verdict> {
     if !record.has_usable(now.moment.now, now.service) {
-        return Err(nobody(Some(record)));
+        return Err(unenrolled(Some(record)));
     }
     let answer = answer.ok_or(Verdict::Malformed)?;
     let lengths =
@@ -71,8 +72,8 @@ fn usable<'a>(record: &'a Record, now: &'a Circumstances<'_>) -> impl Iterator<I
     record.usable(now.moment.now, now.service)
 }
 
-/// The verdict on who has no device for this login.
-pub fn nobody(record: Option<&Record>) -> Verdict {
+/// The verdict on a user without a device for this login.
+pub fn unenrolled(record: Option<&Record>) -> Verdict {
     if record.is_some_and(Record::is_somebodys) { Verdict::Disabled } else { Verdict::NotEnrolled }
 }
 

@@ -12,6 +12,7 @@ use common::secrets::Secrets;
 use common::totp::Parameters;
 use common::wire::protocol::DeviceState;
 use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq;
 
 use crate::clock::moment::Moment;
 use crate::record::counter;
@@ -123,6 +124,18 @@ impl Device {
             SealedKey::V2(enckey) => enckey.open(secrets, &self.binding(user)),
             SealedKey::V1(enckey) => enckey.open(secrets),
         }
+    }
+
+    /// Whether it is the device's key. One key under two names would open two logins with one code.
+    #[must_use]
+    pub fn has_key(&self, key: &Key, user: &UserName, secrets: &Secrets) -> bool {
+        self.key(user, secrets).is_ok_and(|own| own.expose().ct_eq(key.expose()).into())
+    }
+
+    /// Whether it waits for its first code.
+    #[must_use]
+    pub fn is_pending(&self) -> bool {
+        matches!(self.state, State::Pending { .. })
     }
 
     /// Seals a key that came from passlib in our own form. If that fails, the old form stays.

@@ -148,6 +148,19 @@ impl Record {
         self.devices.iter_mut().find(|device| device.name == *name)
     }
 
+    /// The device of that name, or without a name the only one of those that `fit`.
+    ///
+    /// # Errors
+    /// [`NoSuchChoice`]. A device of that name that does not fit is none.
+    pub fn choose(&self, name: Option<&DeviceName>, fit: impl Fn(&Device) -> bool) -> Result<DeviceName, NoSuchChoice> {
+        let mut fitting = self.devices.iter().filter(|device| fit(device));
+        let found = match name {
+            Some(name) => fitting.find(|device| device.name == *name),
+            None => fitting.next().filter(|_| fitting.next().is_none()),
+        };
+        found.map(|device| device.name.clone()).ok_or(NoSuchChoice)
+    }
+
     /// Recovery codes that would be accepted now.
     #[must_use]
     pub fn recovery_codes_left(&self, moment: &Moment) -> usize {
@@ -192,6 +205,10 @@ impl Record {
         Ok(Self { devices: devices.collect::<Result<_, _>>()?, codes, ..self })
     }
 }
+
+/// There is no such device, or more than one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoSuchChoice;
 
 /// Devices a user may have.
 pub const MAX_DEVICES: usize = 8;

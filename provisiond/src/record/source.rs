@@ -55,6 +55,36 @@ fn upper_half(address: Ipv6Addr) -> [u8; 8] {
     u64::try_from(bits).unwrap_or_default().to_be_bytes()
 }
 
+/// Where a login comes from, exactly.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// An address, by its number. A host's name is whatever its owner's name server says.
+    Address(IpAddr),
+    /// A console or a serial line of this machine, by its name. Not a pseudo-terminal: the sessions of those who come from
+    /// afar have one, and its number is somebody else's next.
+    Console(String),
+}
+
+impl Origin {
+    /// The origin by PAM's items. Remote services set `rhost`.
+    #[must_use]
+    pub fn told(rhost: Option<&str>, tty: Option<&str>) -> Option<Self> {
+        match (rhost.filter(|rhost| !rhost.is_empty()), tty) {
+            (Some(rhost), _) => rhost.parse().ok().map(|address: IpAddr| Self::Address(address.to_canonical())),
+            (None, Some(tty)) => console(tty).map(|name| Self::Console(name.to_owned())),
+            (None, None) => None,
+        }
+    }
+}
+
+/// The name below `/dev` of a terminal that is always the same one. Applications write it with `/dev` and without.
+fn console(tty: &str) -> Option<&str> {
+    let name = tty.strip_prefix("/dev/").unwrap_or(tty);
+    let numbered =
+        |kind: &&str| name.strip_prefix(*kind).is_some_and(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    (name == "console" || CONSOLES.iter().any(numbered)).then_some(name)
+}
+
 /// The networks that a user has logged in from, the latest last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KnownSources(Vec<(Network, u64)>);
@@ -83,6 +113,8 @@ impl KnownSources {
     }
 }
 
+/// Virtual consoles, serial lines and the consoles of virtual machines, each with a number.
+const CONSOLES: [&str; 4] = ["tty", "ttyS", "ttyAMA", "hvc"];
 const LIFETIME: u64 = 30 * 86400;
 const MAX_SOURCES: usize = 16;
 

@@ -8,7 +8,6 @@ use common::names::device::DeviceName;
 use serde::{Deserialize, Serialize};
 
 use crate::record::{Device, Record, State};
-use crate::service::{Call, Service};
 
 /// Wrong answers that were compared with a device since it last opened anything. What a login's own typos cost comes back,
 /// but they are failures all the same.
@@ -18,13 +17,13 @@ pub struct Failures(u8);
 impl Failures {
     /// Without `strict` nothing is counted, so that nobody is the hundredth when it is switched on.
     fn one_more(self, policy: &Policy) -> Self {
-        if policy.strict { Self(self.0.saturating_add(1).min(MOST)) } else { Self::default() }
+        if policy.strict { Self(self.0.saturating_add(1).min(MOST_FAILURES)) } else { Self::default() }
     }
 
     /// Whether they have disabled the device.
     #[must_use]
     pub fn are_too_many(self) -> bool {
-        self.0 >= MOST
+        self.0 >= MOST_FAILURES
     }
 }
 
@@ -43,17 +42,7 @@ fn count_for(device: &mut Device, policy: &Policy) -> bool {
     too_many
 }
 
-impl Service {
-    /// Says which devices a wrong answer has disabled, and ends what their codes had begun.
-    pub(crate) fn log_disabled(&self, call: &Call<'_>, disabled: &[DeviceName]) {
-        for device in disabled {
-            self.graces.end(call.user);
-            self.log(call, call.line(STRICT_DISABLED).with("device", device).with("failures", MOST).warning());
-        }
-    }
-}
-
 /// The log's word, also for why nothing of an account counts.
 pub const STRICT_DISABLED: &str = "strict_disabled";
 /// What SP 800-63B-4 allows at most.
-const MOST: u8 = 100;
+pub const MOST_FAILURES: u8 = 100;

@@ -8,14 +8,17 @@ mod message;
 mod replies;
 
 use common::wire::frame::FrameError;
-use common::wire::protocol::{self, Error, from_object};
+use common::wire::protocol::{self, Error, Method, from_object};
 
 use self::message::Message;
 pub use self::replies::Replies;
 use self::replies::Stop;
-use crate::identity::permission::{Method, Permitted, Visitor, permitted, within_self_service};
-use crate::login::effects::not_permitted;
-use crate::service::{Call, Service};
+use crate::admin::{accounts, devices, show, status};
+use crate::enrolment::{confirm, enroll, passlib, recovery, resync};
+use crate::identity::permission::{Permitted, Visitor, permitted, within_self_service};
+use crate::login;
+use crate::service::Service;
+use crate::service::call::Call;
 
 /// Answers one message. An error of the caller's is answered; only a failing socket is an error here.
 ///
@@ -46,7 +49,7 @@ fn answer(service: &Service, visitor: &Visitor<'_>, message: &Message<'_>) -> Re
     }
 }
 
-/// Hands the call on, if it is permitted.
+/// Hands the call on, if it is permitted. The settings and the time that it is judged by are read here, once.
 fn handle(service: &Service, visitor: &Visitor<'_>, method: Method, message: &Message<'_>) -> Result<(), Stop> {
     let subject = message.subject();
     let settings = service.settings();
@@ -55,17 +58,12 @@ fn handle(service: &Service, visitor: &Visitor<'_>, method: Method, message: &Me
     let reason = permitted.as_ref().err().and_then(|refusal| refusal.reason);
     let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
         let Permitted { ref caller, ref named, proof } = permitted;
-        let deadline = message.replies.deadline;
-        run(
-            service,
-            &Call { caller, user: named.user(), named, names: visitor.names, proof, deadline },
-            method,
-            message,
-        )
+        let (names, deadline, moment) = (visitor.names, message.replies.deadline, service.moment());
+        let call = Call { caller, user: named.user(), named, names, proof, deadline, settings, moment };
+        run(service, &call, method, message)
     });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
-        let line = not_permitted(method.name(), subject.user.as_deref(), &visitor.peer);
-        service.log_for(visitor.peer, line.with_some("reason", reason));
+        service.log_not_permitted(visitor.peer, method.name(), subject.user.as_deref(), reason);
     }
     done
 }
@@ -73,29 +71,29 @@ fn handle(service: &Service, visitor: &Visitor<'_>, method: Method, message: &Me
 /// Each method and its handler.
 fn run(service: &Service, call: &Call<'_>, method: Method, message: &Message<'_>) -> Result<(), Stop> {
     match method {
-        Method::Challenge => message.answer(|wish| service.challenge(call, wish)),
-        Method::Verify => message.answer(|wish| service.verify(call, wish)),
-        Method::Enroll => message.answer(|wish| service.enroll(call, wish)),
-        Method::Confirm => message.answer(|wish| service.confirm(call, wish)),
-        Method::Show => message.answer(|protocol::Show { .. }| service.show(call)),
+        Method::Challenge => message.answer(|wish| login::challenge(service, call, wish)),
+        Method::Verify => message.answer(|wish| login::verify(service, call, wish)),
+        Method::Enroll => message.answer(|wish| enroll::enroll(service, call, wish)),
+        Method::Confirm => message.answer(|wish| confirm::confirm(service, call, wish)),
+        Method::Show => message.answer(|protocol::Show { .. }| show::show(service, call)),
         Method::List => many::list(service, call, message),
         Method::Events => many::events(service, call, message),
-        Method::SetState => message.answer(|wish| service.set_state(call, wish)),
-        Method::Revoke => message.answer(|wish| service.revoke(call, wish)),
-        Method::RenameDevice => message.answer(|wish| service.rename_device(call, wish)),
-        Method::Resync => message.answer(|wish| service.resync(call, wish)),
-        Method::Restrict => message.answer(|wish| service.restrict(call, wish)),
-        Method::RenameUser => message.answer(|wish| service.rename_user(call, wish)),
-        Method::Forget => message.answer(|protocol::Forget { .. }| service.forget(call)),
-        Method::NewRecoveryCodes => message.answer(|wish| service.new_recovery_codes(call, wish)),
-        Method::Bypass => message.answer(|wish| service.bypass(call, wish)),
-        Method::Ticket => message.answer(|wish| service.ticket(call, wish)),
-        Method::Unlock => message.answer(|protocol::Unlock { .. }| service.unlock(call)),
-        Method::Import => message.answer(|wish| service.import(call, wish)),
-        Method::Export => message.answer(|protocol::Export { .. }| service.export(call)),
-        Method::Status => message.answer(|protocol::Status {}| service.status()),
-        Method::ClockAccept => message.answer(|protocol::ClockAccept {}| service.clock_accept(call)),
-        Method::RevokeGrace => message.answer(|protocol::RevokeGrace { .. }| Ok(service.revoke_grace(call))),
+        Method::SetState => message.answer(|wish| accounts::set_state(service, call, wish)),
+        Method::Revoke => message.answer(|wish| devices::revoke(service, call, wish)),
+        Method::RenameDevice => message.answer(|wish| devices::rename_device(service, call, wish)),
+        Method::Resync => message.answer(|wish| resync::resync(service, call, wish)),
+        Method::Restrict => message.answer(|wish| devices::restrict(service, call, wish)),
+        Method::RenameUser => message.answer(|wish| accounts::rename_user(service, call, wish)),
+        Method::Forget => message.answer(|protocol::Forget { .. }| accounts::forget(service, call)),
+        Method::NewRecoveryCodes => message.answer(|wish| recovery::new_recovery_codes(service, call, wish)),
+        Method::Bypass => message.answer(|wish| recovery::bypass(service, call, wish)),
+        Method::Ticket => message.answer(|wish| recovery::ticket(service, call, wish)),
+        Method::Unlock => message.answer(|protocol::Unlock { .. }| recovery::unlock(service, call)),
+        Method::Import => message.answer(|wish| passlib::import(service, call, wish)),
+        Method::Export => message.answer(|protocol::Export { .. }| passlib::export(service, call)),
+        Method::Status => message.answer(|protocol::Status {}| status::status(service, call)),
+        Method::ClockAccept => message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call)),
+        Method::RevokeGrace => message.answer(|protocol::RevokeGrace { .. }| Ok(accounts::revoke_grace(service, call))),
         Method::Reload => message.answer(|protocol::Reload {}| {
             service.reload().map(|()| protocol::Nothing {}).map_err(|why| Error::bad("settings", why))
         }),

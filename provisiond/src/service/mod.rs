@@ -1,32 +1,34 @@
 //! What every handler has at hand: the settings in force, the records, the log.
 
 pub(crate) mod aliases;
+pub(crate) mod call;
+pub(crate) mod change;
+mod log;
 mod settings_names;
 pub(crate) mod uid_binding;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Instant;
 
 use common::config::{ConfigError, Settings, Trust};
 use common::names::user::UserName;
 use common::wire::protocol::Error;
 
+use self::call::Call;
 use crate::audit::skew::Skews;
-use crate::audit::{Audit, Line, Unwritten};
+use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
-use crate::clock::{self, Clock, Look};
-use crate::identity::caller::{Caller, Peer, Role};
+use crate::clock::{self, Clock};
+use crate::identity::caller::{Caller, Peer};
 use crate::identity::names::{Asking, Found, Names};
-use crate::identity::resolved::Named;
-use crate::in_memory::free_attempts::{Patience, Tries};
+use crate::in_memory::free_attempts::Patience;
 use crate::in_memory::grace::Graces;
-use crate::in_memory::quota::{Allowance, Quotas};
+use crate::in_memory::quota::Quotas;
 use crate::in_memory::refunds::Typos;
 use crate::in_memory::source_limit::Sprays;
 use crate::in_memory::streams::Streams;
-use crate::records::{Access, Failure, Records};
+use crate::records::Records;
 
 /// The daemon's state.
 pub struct Service {
@@ -79,23 +81,6 @@ impl SettingsSource {
     pub fn load(&self) -> Result<Settings, ConfigError> {
         Settings::load_to_seal(&self.path, &self.trust)
     }
-}
-
-/// One call that is being answered.
-#[derive(Clone, Copy)]
-pub struct Call<'a> {
-    /// Who calls.
-    pub caller: &'a Caller,
-    /// Whose record it is about.
-    pub user: &'a UserName,
-    /// What the name service says of that user.
-    pub named: &'a Named,
-    /// The questions that the call may put to the name service besides. They share its second.
-    pub names: Asking<'a>,
-    /// The caller must prove to have a device of that user.
-    pub proof: bool,
-    /// When the caller stops waiting.
-    pub deadline: Instant,
 }
 
 impl Service {
@@ -173,64 +158,13 @@ impl Service {
     /// The one reading of the clock that a call is judged by.
     #[must_use]
     pub fn moment(&self) -> Moment {
-        let Look { now, tick, doubt, synchronised } = self.clock.look();
-        let rolled_back_tick = self.records.rolled_back_tick();
-        Moment { now, tick, rolled_back_tick, doubt, synchronised }
+        self.clock.moment(self.records.rolled_back_tick())
     }
 
     /// How many connections are open.
     #[must_use]
     pub fn open_connections(&self) -> u64 {
         self.connections.load(Ordering::Relaxed)
-    }
-
-    /// Writes a line about a call, and who called.
-    pub fn log(&self, call: &Call<'_>, line: Line) {
-        // What it is about has happened.
-        let _ = self.log_before(call, line);
-    }
-
-    /// Writes a line without which the caller does not get what it says.
-    ///
-    /// # Errors
-    /// [`Unwritten`], where the settings require the line.
-    pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
-        self.require(call.caller.peer, self.signed(call, line))
-    }
-
-    /// A line about a call, with who called.
-    #[must_use]
-    pub fn signed(&self, call: &Call<'_>, line: Line) -> Line {
-        let (role, peer) = (call.caller.role, call.caller.peer);
-        line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid)
-    }
-
-    /// Writes a line that `peer` has caused, within its quota.
-    pub fn log_for(&self, peer: Peer, line: Line) {
-        let _ = self.require(peer, line);
-    }
-
-    fn require(&self, peer: Peer, line: Line) -> Result<(), Unwritten> {
-        if peer.is_root() {
-            return self.audit.require(line);
-        }
-        let allowance = self.quotas.count(peer.uid);
-        self.log_forgotten(self.quotas.settle_forgotten());
-        match allowance {
-            Allowance::Write { left_out: 0 } => self.audit.require(line),
-            Allowance::Write { left_out } => {
-                self.audit.write(Line::new("lines_left_out").with("uid", peer.uid).with("lines", left_out).warning());
-                self.audit.require(line)
-            }
-            Allowance::LeaveOut => self.audit.left_out(),
-        }
-    }
-
-    /// Tells that lines were left out about many of whom nobody knows any more who they were.
-    pub(crate) fn log_forgotten(&self, lines: u32) {
-        if lines > 0 {
-            self.audit.write(Line::new("lines_left_out").with("lines", lines).warning());
-        }
     }
 
     /// Whether the caller may be wrong for free once more. Root's and administrators' processes do not run out of it.
@@ -248,58 +182,7 @@ impl Service {
             self.patience.try_it(tries);
         }
     }
-
-    /// Logs that a change was refused, and why.
-    pub fn log_refused(&self, event: &'static str, call: &Call<'_>, error: &Error) {
-        let (name, _) = error.to_wire();
-        let line = call.line(event).with("refused", name.rsplit('.').next().unwrap_or_default());
-        self.log(call, line.warning());
-    }
-
-    /// What the caller of an administrative method is told when a record cannot be read or changed; the log is told
-    /// more.
-    pub fn failure(&self, failure: &Failure, call: &Call<'_>) -> Error {
-        if matches!(failure, Failure::Unknown) {
-            // A change that may be durable may have taken a device away.
-            self.graces.end(call.user);
-        }
-        self.log(call, call.line("failed").with("reason", failure).error());
-        match failure {
-            Failure::Busy => Error::busy(MANY_WAIT),
-            Failure::Unavailable | Failure::Unknown | Failure::CannotWrite(_) => Error::StoreUnavailable,
-            Failure::Damaged(_) => Error::RecordDamaged,
-        }
-    }
 }
 
-impl<'a> Call<'a> {
-    /// Begins a line about the user.
-    #[must_use]
-    pub fn line(&self, event: &'static str) -> Line {
-        Line::new(event).with("user", self.user.as_str()).with_some("spelt", self.named.other_spelling())
-    }
-
-    fn tries(&self) -> Option<Tries> {
-        let uid = self.caller.peer.uid;
-        match self.caller.role {
-            Role::Own => Some(Tries::Own(uid)),
-            Role::Verifier => Some(Tries::For(uid, self.user.clone())),
-            Role::Helpdesk | Role::Admin | Role::Root => None,
-        }
-    }
-
-    /// The way to the record that the call is about.
-    #[must_use]
-    pub fn access(&self, settings: &'a Settings) -> Access<'a> {
-        Access {
-            user: self.user,
-            root: self.caller.peer.is_root(),
-            secrets: &settings.secrets,
-            deadline: self.deadline,
-        }
-    }
-}
-
-const MANY_WAIT: &str = "too many attempts of this user wait to be judged: try again in a moment";
 const TOO_OFTEN: &str = "twenty wrong codes within an hour are as many as your own processes may try: wait a few minutes, or ask \
                          an administrator";

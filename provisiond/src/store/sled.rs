@@ -26,7 +26,8 @@ use self::summary::{Summary, count, judge_age, known_to_be_spent, read_summary};
 use self::writer::{Change, SyncData, Update, Writer};
 use super::marker::{Marker, Mirror, beside, lock};
 use super::{Health, Outcome, Store, Stored, Unavailable, Version};
-use crate::clock::{Clock, Look};
+use crate::clock::Clock;
+use crate::clock::moment::Moment;
 use crate::store::commit::Committer;
 
 /// Where the store lies, and what it may use.
@@ -84,7 +85,7 @@ impl SledStore {
         let (found, seen) = guarded(path, || read_summary(&db, path))?;
         let counted = guarded(path, || Ok(count(&db, &found)))?;
         clock.resume(seen);
-        let Look { now, tick, .. } = clock.look();
+        let Moment { now, tick, .. } = clock.moment(None);
         let summary = judge_age(found, counted, &marker, mirrored, tick).ok_or_else(|| lost(path, &marker))?;
         if summary.rolled_back_tick != found.rolled_back_tick || summary.generation != found.generation {
             clock.doubt_the_store(known_to_be_spent(&marker, mirrored, now));

@@ -244,12 +244,12 @@ fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
     hands.pass(30, 30);
     let clock = hands.clock();
     drop(backend.open_with(Arc::clone(&clock)));
-    assert_eq!((clock.look().tick, clock.look().doubt), (90, None));
+    assert_eq!((clock.moment(None).tick, clock.moment(None).doubt), (90, None));
     hands.pass(-600, 10);
     for _ in 0..2 {
         let clock = hands.clock();
         drop(backend.open_with(Arc::clone(&clock)));
-        assert_eq!((clock.look().tick, clock.look().doubt.map(|doubt| doubt.at)), (100, Some(hands.now())));
+        assert_eq!((clock.moment(None).tick, clock.moment(None).doubt.map(|doubt| doubt.at)), (100, Some(hands.now())));
     }
 }
 

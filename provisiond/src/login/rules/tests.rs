@@ -1,3 +1,5 @@
+use std::net::IpAddr;
+
 use std::cell::Cell;
 
 use common::config::exemptions::rules::Hours;

@@ -4,15 +4,17 @@
 use std::os::fd::BorrowedFd;
 
 use common::wire::event::Event;
-use common::wire::protocol::{self, Error, Request};
+use common::wire::protocol::{self, Error, Method, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
 use super::message::Message;
 use super::replies::Stop;
-use crate::identity::permission::{Method, Permission, permission};
+use crate::admin;
+use crate::identity::permission::{Permission, permission};
 use crate::in_memory::streams::Stream;
-use crate::service::{Call, Service};
+use crate::service::Service;
+use crate::service::call::Call;
 
 /// `List`: sends one reply behind: only the last says that nothing follows. Each has a deadline of its own, because there may
 /// be a million.
@@ -20,7 +22,7 @@ pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) ->
     let wish: protocol::List = message.parameters()?;
     let _stream = begin(service, call, &message.request)?;
     let mut waiting = None;
-    service.list(&wish, |user| match waiting.replace(user) {
+    admin::list::list(service, call, &wish, |user| match waiting.replace(user) {
         Some(before) => message.replies.extended().reply(before, true),
         None => Ok(()),
     })?;
@@ -38,7 +40,7 @@ pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) 
         true => Ok(false),
         false => still_permitted(service, call, Method::Events).map(|()| true),
     };
-    service.events(call, &asked, tell, stays)?;
+    admin::events::events(service, call, &asked, tell, stays)?;
     replies.extended().reply(protocol::EventsReply { event: None }, false)
 }
 

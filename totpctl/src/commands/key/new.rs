@@ -7,7 +7,7 @@ use common::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD};
 use common::names::user::UserName;
 use common::otpauth::{Label, pretty_key, uri};
 use common::secret::Key;
-use common::totp::{Algorithm, BadParameters, Parameters};
+use common::totp::{BadParameters, Parameters};
 use nix::unistd::gethostname;
 
 use super::opened::SettingsFile;
@@ -37,7 +37,7 @@ fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
     let user = wanted.user.as_deref().map(UserName::new).transpose()?;
     let parameters = parameters(wanted, settings)?;
     let (label, issuer) = (label(wanted, user.as_ref(), settings)?, issuer(wanted, settings)?);
-    let key = random_key(parameters.alg)?;
+    let key = Key::random(parameters.alg.key_bytes()).ok_or(CannotSeal::NoRandomness)?;
     let (format, stored) = match (wanted.format, user) {
         (Some(Format::V2), None) => return Err(Failure::Usage("'--format v2' binds the key to a user: give --user")),
         (Some(Format::V2) | None, Some(user)) => {
@@ -90,14 +90,10 @@ fn issuer(wanted: &cli::New, settings: &Settings) -> Result<Option<Label>, Failu
     }
 }
 
-fn random_key(alg: Algorithm) -> Result<Key, Failure> {
-    let mut bytes = vec![0; alg.key_bytes()];
-    getrandom::fill(&mut bytes).map_err(|_| CannotSeal::NoRandomness)?;
-    Ok(Key::new(bytes)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use common::totp::Algorithm;
+
     use super::super::opened::Opened;
     use super::super::opened::tests::settings;
     use super::*;

@@ -1,0 +1,157 @@
+//! `Confirm`: the first code of a pending device makes it active.
+
+use common::answer::{Answer, Code};
+use common::names::device::{DeviceName, Kind};
+use common::secret::{Key, SecretText};
+use common::wire::protocol::{Confirm, ConfirmReply, Error, Verdict};
+
+use crate::clock::mark::Doubted;
+use crate::clock::moment::Moment;
+use crate::clock::{self, CLOCK_BEFORE_BUILD};
+use crate::enrolment::recovery::first_codes;
+use crate::policy::quarantine::last_doubtful;
+use crate::record::counter::{self, LOOK_AHEAD};
+use crate::record::{Device, NoSuchChoice, Record, State};
+use crate::service::Service;
+use crate::service::call::{Call, device_name};
+use crate::service::change::change;
+use crate::service::uid_binding::{bind, is_anothers_own};
+
+/// `Confirm`: judges the first code of a pending device, and makes the device active if the code is right.
+///
+/// # Errors
+/// [`Error`].
+pub(crate) fn confirm(service: &Service, call: &Call<'_>, wish: &Confirm) -> Result<ConfirmReply, Error> {
+    service.may_try(call)?;
+    let name = device_name(wish.device.as_deref())?;
+    let Confirmed { name, verdict, recovery_codes } = change(service, call, "confirm", |record| {
+        if record.is_some_and(|record| is_anothers_own(record, call)) {
+            return Err(Error::PermissionDenied);
+        }
+        confirmed(record, name.as_ref(), wish, call)
+    })?;
+    if verdict == Verdict::Rejected {
+        service.was_wrong_for_free(call);
+    }
+    let why = if clock::can_be(call.moment.now) { Doubted::Store.word() } else { CLOCK_BEFORE_BUILD };
+    let reason = (verdict == Verdict::Refused).then_some(why);
+    let line = call.line("confirm").with("device", &name).with("verdict", verdict.word());
+    service.log(call, line.with_some("reason", reason));
+    Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict, recovery_codes })
+}
+
+/// What a first code came to.
+struct Confirmed {
+    name: DeviceName,
+    verdict: Verdict,
+    recovery_codes: Vec<SecretText>,
+}
+
+fn confirmed(
+    record: Option<&Record>,
+    name: Option<&DeviceName>,
+    wish: &Confirm,
+    call: &Call<'_>,
+) -> Result<(Option<Record>, Confirmed), Error> {
+    let mut record = record.cloned().ok_or(Error::NoSuchUser)?;
+    record.expire(call.moment.now);
+    let name = pending_name(&record, name)?;
+    let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
+    let verdict = judge(device, wish, call)?;
+    if verdict != Verdict::Accepted {
+        return Ok((None, Confirmed { name, verdict, recovery_codes: Vec::new() }));
+    }
+    device.state = State::Active;
+    record.enrolled = true;
+    bind(&mut record, call);
+    let recovery_codes = first_codes(&mut record, call)?;
+    Ok((Some(record), Confirmed { name, verdict, recovery_codes }))
+}
+
+/// The pending device of that name, or the only pending one.
+fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName, Error> {
+    record.choose(name, Device::is_pending).map_err(|NoSuchChoice| {
+        let pending = record.devices.iter().filter(|device| device.is_pending()).count();
+        let is_there = name.is_none_or(|name| record.devices.iter().any(|device| device.name == *name));
+        if is_there && (name.is_some() || pending == 0) { Error::NotPending } else { Error::NoSuchDevice }
+    })
+}
+
+fn judge(device: &mut Device, wish: &Confirm, call: &Call<'_>) -> Result<Verdict, Error> {
+    if !clock::can_be(call.moment.now) {
+        return Ok(Verdict::Refused);
+    }
+    let typed = Answer::parse(std::slice::from_ref(&wish.code));
+    let codes = typed.and_then(|answer| answer.codes(device.parameters.digits));
+    let Some(code) = codes.filter(|codes| codes.len() == 1) else { return Ok(Verdict::Malformed) };
+    let key = device.key(call.user, &call.settings.secrets).map_err(|_| Error::RecordDamaged)?;
+    Ok(first_code(device, &key, &code, call.settings.policy.window, &call.moment))
+}
+
+fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment: &Moment) -> Verdict {
+    if device.kind == Kind::Hotp {
+        return first_counted(device, key, code, moment);
+    }
+    let now = device.parameters.step_at(moment.now);
+    let (first, last) = (now.saturating_sub(window), now.saturating_add(window));
+    // What is pending now may have been confirmed, and used, in what the store has lost.
+    let lost = last_doubtful(device, window, moment).filter(|_| moment.has_lost(device.known_since));
+    let found = device.parameters.find(key, code, first..=last);
+    match found.iter().find(|step| device.spent.accepts(**step, last)) {
+        Some(step) if lost.is_some_and(|lost| *step <= lost) => Verdict::Refused,
+        Some(step) => {
+            device.spent.spend(*step);
+            Verdict::Accepted
+        }
+        None if found.is_empty() => Verdict::Rejected,
+        None => Verdict::AlreadyUsed,
+    }
+}
+
+/// The person may have pressed the button a few times before.
+fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Verdict {
+    let found = device.parameters.find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
+    match found.iter().find(|counter| counter::accepts(&device.spent, **counter)) {
+        Some(_) if moment.has_lost(device.known_since) => Verdict::Refused,
+        Some(counter) => {
+            device.spend(&[*counter]);
+            Verdict::Accepted
+        }
+        None if found.is_empty() => Verdict::Rejected,
+        None => Verdict::AlreadyUsed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::totp::Parameters;
+
+    use super::*;
+    use crate::clock::mark::Doubt;
+    use crate::record::tests::{device_of, secrets, user};
+
+    const NOW: u64 = 1_234_567_890;
+
+    /// What is said to a first code that the device shows at `place`, by a store that lost what was spent up to now and three
+    /// steps further.
+    fn confirmed(kind: Kind, known_since: u64, place: u64, now: u64) -> Verdict {
+        let mut device = Device { known_since, ..device_of(kind, &user("alice"), "phone", Parameters::default()) };
+        let key = device.key(&user("alice"), &secrets()).unwrap();
+        let doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: NOW + 90 });
+        let moment = Moment { doubt, rolled_back_tick: Some(NOW), ..Moment::ordinary(now) };
+        let typed = SecretText::typed(device.parameters.code_at(&key, place).as_bytes());
+        let code = Answer::parse(&[typed]).and_then(|answer| answer.codes(6)).unwrap();
+        first_code(&mut device, &key, &code, 1, &moment)
+    }
+
+    #[test]
+    fn a_device_that_was_pending_before_a_roll_back_is_confirmed_with_a_code_that_cannot_have_been_used() {
+        let step = NOW / 30;
+        for (passed, verdict) in [(0, Verdict::Refused), (3, Verdict::Refused), (4, Verdict::Accepted)] {
+            assert_eq!(confirmed(Kind::Totp, NOW, step + passed, NOW + 30 * passed), verdict, "{passed}");
+        }
+        assert_eq!(confirmed(Kind::Totp, NOW + 1, step, NOW), Verdict::Accepted, "it was enrolled since");
+        assert_eq!(confirmed(Kind::Hotp, NOW, 3, NOW + 86400), Verdict::Refused, "nobody knows how far it had counted");
+        assert_eq!(confirmed(Kind::Hotp, NOW + 1, 3, NOW), Verdict::Accepted);
+    }
+}
