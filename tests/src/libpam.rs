@@ -203,7 +203,6 @@ impl PamCode {
     pub const AUTH_ERR: Self = Self(7);
     pub const AUTHINFO_UNAVAIL: Self = Self(9);
     pub const USER_UNKNOWN: Self = Self(10);
-    pub const MAXTRIES: Self = Self(11);
     pub const CONV_ERR: Self = Self(19);
     pub const IGNORE: Self = Self(25);
     pub const ABORT: Self = Self(26);

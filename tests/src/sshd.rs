@@ -59,6 +59,12 @@ impl System {
 
 /// Runs a command as a user, with this on its standard input.
 pub fn as_user(user: &str, command: &[&str], input: &str) -> Output {
+    with_input(command_of(user, command), input)
+}
+
+/// A command that a user runs.
+#[must_use]
+pub fn command_of(user: &str, command: &[&str]) -> Command {
     let mut setpriv = Command::new("setpriv");
     setpriv.args([
         "--reuid",
@@ -73,7 +79,7 @@ pub fn as_user(user: &str, command: &[&str], input: &str) -> Output {
         "PATH=/usr/bin:/bin",
     ]);
     setpriv.arg(format!("USER={user}")).arg(format!("LOGNAME={user}")).args(command).current_dir("/");
-    with_input(setpriv, input)
+    setpriv
 }
 
 /// A running sshd on a port of its own.

@@ -20,6 +20,8 @@ pub struct Terminal {
     /// Keeps it open, so that its settings can be looked at after the program's end.
     screen: OwnedFd,
     shown: Arc<Shown>,
+    /// How much of what is shown has been answered, in bytes.
+    answered: usize,
     program: Child,
 }
 
@@ -48,7 +50,7 @@ impl Terminal {
         let shown = Arc::new(Shown::default());
         let (told, reader) = (Arc::clone(&shown), keyboard.try_clone().expect("another handle"));
         std::thread::spawn(move || told.follow(reader));
-        Self { keyboard, screen, shown, program }
+        Self { keyboard, screen, shown, answered: 0, program }
     }
 
     /// Waits until this text is shown.
@@ -56,10 +58,25 @@ impl Terminal {
     /// # Panics
     /// When it is not in time; the message shows what is.
     pub fn wait_for(&self, text: &str) {
+        self.end_of(text, 0);
+    }
+
+    /// Waits until this prompt is shown, behind the last one that was answered, and types a line.
+    ///
+    /// # Panics
+    /// When it is not in time; the message shows what is.
+    pub fn answer(&mut self, prompt: &str, line: &str) {
+        self.answered = self.end_of(prompt, self.answered);
+        self.type_keys(&format!("{line}\r"));
+    }
+
+    /// Waits until this text is shown behind so many bytes, and says how many there are up to its end.
+    fn end_of(&self, text: &str, start: usize) -> usize {
         let shown = self.shown.text.lock().unwrap_or_else(PoisonError::into_inner);
-        let missing = |shown: &mut String| !shown.contains(text);
+        let missing = |shown: &mut String| !shown[start..].contains(text);
         let (shown, wait) = self.shown.more.wait_timeout_while(shown, PATIENCE, missing).expect("no panic in between");
-        assert!(!wait.timed_out(), "no {text:?} on the terminal; there is:\n{}", *shown);
+        assert!(!wait.timed_out(), "no {text:?} on the terminal; there is:\n{}", &shown[start..]);
+        start + shown[start..].find(text).expect("the text") + text.len()
     }
 
     /// What is shown so far.

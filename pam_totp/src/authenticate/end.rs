@@ -38,7 +38,8 @@ pub(super) fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamErr
         {
             PamError::USER_UNKNOWN
         }
-        Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword | Stop::NotExempt(_)) => PamError::AUTH_ERR,
+        // Also after the last round, where PAM_MAXTRIES would fit: sshd then offers its client no method any more, and the
+        // client shows a prompt of its own that leads nowhere. After PAM_AUTH_ERR applications begin again with ours.
         Ok(
             Verdict::Rejected
             | Verdict::AlreadyUsed
@@ -47,11 +48,10 @@ pub(super) fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamErr
             | Verdict::NotEnrolled
             | Verdict::Disabled
             | Verdict::Refused,
-        ) => match options.retry {
-            1 => PamError::AUTH_ERR,
-            _ if options.use_first_pass => PamError::AUTH_ERR,
-            _ => PamError::MAXTRIES,
-        },
+        )
+        | Err(Stop::BadName(_) | Stop::UserChanged | Stop::NoCodeWithPassword | Stop::NotExempt(_)) => {
+            PamError::AUTH_ERR
+        }
     }
 }
 

@@ -84,7 +84,7 @@ fn where_no_code_stands_the_daemon_sees_nothing_of_the_password() {
     let second = vec![judged("", Verdict::Malformed), Told(JOINED_LAST)];
     let code =
         play(&options, [begins_as_usual(), asks(JOINED, "horse12345"), first, asks(JOINED, "correct horse"), second]);
-    assert_eq!(code, PamError::MAXTRIES);
+    assert_eq!(code, PamError::AUTH_ERR);
 }
 
 #[test]

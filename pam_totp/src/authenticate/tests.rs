@@ -27,7 +27,7 @@ fn nobody_can_tell_a_wrong_code_from_an_account_without_a_device() {
                     last_word(verdict),
                 ],
             );
-            assert_eq!(code, PamError::MAXTRIES, "{verdict:?} {enrolled:?}");
+            assert_eq!(code, PamError::AUTH_ERR, "{verdict:?} {enrolled:?}");
         }
     }
 }
@@ -302,7 +302,7 @@ fn a_wrong_ticket_is_asked_for_again_and_a_password_is_not_taken_for_one() {
     let wrong = || [asks(TICKET, "aaaa-bbbb"), vec![Judged("aaaa-bbbb", reply(Verdict::NotEnrolled, Ask::Ticket))]];
     let told = || vec![vec![Told("That was not accepted.")]];
     let lines = [vec![begins(Ask::Ticket, Some(false))], wrong().into(), told(), wrong().into(), told()];
-    assert_eq!(play(&options, lines.into_iter().flatten()), PamError::MAXTRIES);
+    assert_eq!(play(&options, lines.into_iter().flatten()), PamError::AUTH_ERR);
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn who_is_not_enrolled_sees_what_everybody_sees_and_is_refused() {
     let enrolled = stack.login("alice", &[&wrong, &wrong, &wrong]);
     let stranger = stack.login("bob", &[&wrong, &wrong, &wrong]);
     let nobody = stack.login("no-such-account", &[&wrong, &wrong, &wrong]);
-    assert_eq!((enrolled.code, enrolled.prompts().len()), (PamCode::MAXTRIES, 3));
+    assert_eq!((enrolled.code, enrolled.prompts().len()), (PamCode::AUTH_ERR, 3));
     for other in [stranger, nobody] {
         assert_eq!((other.code, &other.said), (enrolled.code, &enrolled.said));
     }

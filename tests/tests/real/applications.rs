@@ -75,7 +75,7 @@ fn a_login_leaves_no_memory_behind_and_touches_none_that_is_not_its_own() {
     let (wrong, long, right) = (alice.wrong(), "x".repeat(4096), alice.code());
     let told = |code: PamCode| format!("alice: {}", code.0);
     let lines = application.checked("plain", &stack, &[("alice", &wrong), ("alice", &long), ("alice", &right)]);
-    assert_eq!(lines, [PamCode::MAXTRIES, PamCode::MAXTRIES, PamCode::SUCCESS].map(told));
+    assert_eq!(lines, [PamCode::AUTH_ERR, PamCode::AUTH_ERR, PamCode::SUCCESS].map(told));
     let lines = application.checked("no-conversation", &stack, &[("alice", "")]);
     assert_eq!(lines, [told(PamCode::CONV_ERR)]);
 }

@@ -95,9 +95,9 @@ fn a_ticket_is_asked_for_only_where_it_can_be_used() {
     let carla = daemon.enroll("carla");
     assert_eq!(stack.login("carla", &[&carla.code()]).code, PamCode::SUCCESS);
     let wrong = stack.login("alice", &["aaaa-bbbb-cccc-dddd", "123456"]);
-    assert_eq!((wrong.code, wrong.prompts()), (PamCode::MAXTRIES, vec![TICKET; 2]));
+    assert_eq!((wrong.code, wrong.prompts()), (PamCode::AUTH_ERR, vec![TICKET; 2]));
     let silent = stack.attempt("alice").silent().run(|_| Reply::text(&ticket_of_alice));
-    assert_eq!((silent.code, silent.prompts()), (PamCode::MAXTRIES, vec![CODE; 2]), "who is told nothing sees no key");
+    assert_eq!((silent.code, silent.prompts()), (PamCode::AUTH_ERR, vec![CODE; 2]), "who is told nothing sees no key");
     ticket(&daemon, "dora");
     daemon.totpctl_json(&["disable", "dora", "--all"], "");
     assert_eq!(stack.login("dora", &["1", "1"]).prompts(), [CODE; 2], "the account is shut");

@@ -114,7 +114,7 @@ fn only_an_accepted_code_begins_a_grace() {
 fn after_ssh_with_a_code_sudo_asks_for_none_until_it_is_revoked() {
     let _place = world::enter();
     let system = System::start();
-    system.service("sshd", "auth required TOTP retry=1");
+    system.service("sshd", "auth required TOTP");
     system.service("sudo", "auth required TOTP retry=1\nauth required pam_permit.so");
     system.allow_sudo("alice");
     reload(&system.daemon, "grace: {same-host: {for: 5m, services: [sudo]}}\n");

@@ -6,8 +6,9 @@ use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::program;
-use tests::sshd::{Client, Sshd, System, as_user};
+use tests::sshd::{Client, Sshd, System, as_user, command_of};
 use tests::stack::{Stack, module};
+use tests::terminal::Terminal;
 use tests::world;
 
 use crate::first_login::{key_in, ticket};
@@ -48,7 +49,7 @@ fn password_and_code_in_one_field() {
     let code = scene.system.daemon.enroll("alice").code();
     let password = format!("{PASSWORD}{code}");
     let told = scene.login(&Client { user: "alice", password: &password, ..Client::default() });
-    assert_eq!(told, asked(true, &["Password & verification code: "]));
+    assert_eq!(told, asked(true, &[BOTH]));
 }
 
 #[test]
@@ -79,6 +80,66 @@ fn key_or_password_and_a_code() {
     assert_eq!(scene.with_password("bob", &bob.code_at(1)), asked(false, &[WORD]));
 }
 
+/// On a terminal and with the client's defaults, as people have it.
+#[test]
+fn in_every_recipe_for_sshd_a_mistyped_code_is_asked_for_again_and_after_three_the_client_begins_anew() {
+    let _place = world::enter();
+    for name in ["machines", "breakglass", "sftponly"] {
+        world::group(name, &["bob"]);
+    }
+    let headings = GUIDE.lines().filter_map(|line| line.strip_prefix("### "));
+    let of_sshd = |recipe: &&str| files(recipe).iter().any(|file| file.path == "/etc/pam.d/sshd");
+    assert_eq!(RECIPES.map(|(recipe, _)| recipe).to_vec(), headings.filter(of_sshd).collect::<Vec<_>>());
+    for (recipe, factor) in RECIPES {
+        let mut scene = Scene::of(recipe);
+        scene.leave_the_office();
+        let alice = scene.system.daemon.enroll("alice");
+        let key = scene.sshd.authorize("alice");
+        let key = (factor == Factor::Key).then_some(key.as_path());
+        let mut terminal =
+            scene.sshd.on_terminal(&Client { user: "alice", key, by_default: true, ..Client::default() });
+        for codes in [&[alice.wrong(), alice.wrong(), alice.wrong()][..], &[alice.wrong(), alice.code()]] {
+            if factor == Factor::Password {
+                terminal.answer(WORD, PASSWORD);
+            }
+            for code in codes {
+                match factor {
+                    Factor::Joined => terminal.answer(BOTH, &format!("{PASSWORD}{code}")),
+                    Factor::Key | Factor::Password => terminal.answer(CODE, code),
+                }
+            }
+        }
+        let (status, page) = terminal.end();
+        assert!(status.success() && page.trim_end().ends_with("alice"), "{recipe}: {page}");
+        let rounds = page.matches("(alice@127.0.0.1) Password: ").count();
+        assert_eq!(rounds, if factor == Factor::Password { 2 } else { 0 }, "{recipe}: {page}");
+        assert!(!page.contains(CLIENTS_OWN), "{recipe}: {page}");
+        assert_eq!(scene.system.daemon.log.with(&["event=verify", "user=alice", "verdict=rejected"]).len(), 4);
+    }
+}
+
+#[test]
+fn the_client_never_shows_a_prompt_of_its_own_however_often_a_code_is_refused() {
+    let _place = world::enter();
+    for (recipe, factor) in [RECIPES[0], RECIPES[1]] {
+        let scene = Scene::of(recipe);
+        scene.system.daemon.enroll("alice");
+        let key = scene.sshd.authorize("alice");
+        let key = (factor == Factor::Key).then_some(key.as_path());
+        let mut terminal =
+            scene.sshd.on_terminal(&Client { user: "alice", key, by_default: true, ..Client::default() });
+        for _ in 0..3 {
+            if factor == Factor::Password {
+                terminal.answer(WORD, PASSWORD);
+            }
+            (0..3).for_each(|_| terminal.answer(CODE, "no code"));
+        }
+        let (status, page) = terminal.end();
+        let told = page.trim_end().ends_with("Permission denied (keyboard-interactive).");
+        assert!(!status.success() && told && !page.contains(CLIENTS_OWN), "{recipe}: {page}");
+    }
+}
+
 #[test]
 fn codes_for_sudo_only() {
     let _place = world::enter();
@@ -103,6 +164,29 @@ fn codes_for_sudo_only() {
 }
 
 #[test]
+fn sudo_asks_for_a_mistyped_code_again_and_after_three_for_the_password() {
+    let _place = world::enter();
+    let scene = Scene::of("Codes for sudo only");
+    scene.system.allow_sudo("alice");
+    let alice = scene.system.daemon.enroll("alice");
+    let sudo = || Terminal::start(&command_of("alice", &["sudo", "-k", "id", "-un"]), 80);
+    let round = |terminal: &mut Terminal, codes: &[String]| {
+        terminal.answer("password for alice: ", PASSWORD);
+        codes.iter().for_each(|code| terminal.answer(CODE, code));
+    };
+    let mut mistyped = sudo();
+    round(&mut mistyped, &[alice.wrong(), alice.wrong(), alice.wrong()]);
+    round(&mut mistyped, &[alice.wrong(), alice.code()]);
+    let (status, page) = mistyped.end();
+    assert!(status.success() && page.ends_with("root\n"), "{page}");
+    assert_eq!(page.matches("Sorry, try again.").count(), 1, "{page}");
+    let mut refused = sudo();
+    (0..3).for_each(|_| round(&mut refused, &["1", "2", "3"].map(str::to_owned)));
+    let (status, page) = refused.end();
+    assert!(!status.success() && page.ends_with("sudo: 3 incorrect password attempts\n"), "{page}");
+}
+
+#[test]
 fn the_office_without_a_code() {
     let _place = world::enter();
     let mut scene = Scene::of("The office without a code");
@@ -110,10 +194,7 @@ fn the_office_without_a_code() {
     assert_eq!(scene.with_key("alice", &code), asked(true, &[]));
     scene.system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=exempt", "rule=office"]);
     assert!(!scene.with_password("alice", &code).0, "the first factor is still one");
-    let elsewhere = scene.system.daemon.setup.settings.replace("127.0.0.0/8", "192.0.2.0/24");
-    scene.system.daemon.setup.settings = elsewhere;
-    scene.system.daemon.setup.write();
-    assert!(scene.system.daemon.totpctl(&["reload"], "").status.success());
+    scene.leave_the_office();
     assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]), "from elsewhere");
 }
 
@@ -125,7 +206,7 @@ fn sudo_after_ssh_without_a_second_code() {
     let alice = scene.system.daemon.enroll("alice");
     let sudo = || as_user("alice", &["sudo", "-S", "-k", "id", "-un"], &format!("{PASSWORD}\n")).status.code();
     assert_eq!(sudo(), Some(1), "without an accepted code it is asked for");
-    scene.system.service("sshd", "auth required TOTP retry=1");
+    scene.system.service("sshd", "auth required TOTP");
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let (key, code) = (sshd.authorize("alice"), alice.code());
     let client = Client { user: "alice", key: Some(&key), codes: &[&code], ..Client::default() };
@@ -141,11 +222,10 @@ fn enrolling_at_the_first_login() {
     let scene = Scene::of("Enrolling at the first login");
     let ticket = ticket(&scene.system.daemon, "alice");
     let mut terminal = scene.sshd.on_terminal(&Client { user: "alice", ..Client::default() });
-    for (prompt, typed) in [("Password: ", PASSWORD), ("Enrolment ticket: ", &ticket)] {
-        terminal.wait_for(prompt);
-        terminal.type_keys(&format!("{typed}\r"));
+    for (prompt, typed) in [(WORD, PASSWORD), ("Enrolment ticket: ", &ticket)] {
+        terminal.answer(prompt, typed);
     }
-    terminal.wait_for("Verification code: ");
+    terminal.wait_for(CODE);
     let code = Authenticator::new(&key_in(&terminal.shown())).code();
     terminal.type_keys(&format!("{code}\r"));
     let (status, page) = terminal.end();
@@ -153,7 +233,8 @@ fn enrolling_at_the_first_login() {
     assert!(page.contains('▀'), "{page}");
     assert!(!scene.with_password("alice", &code).0, "the code is used");
     let bob = scene.with_password("bob", "123456");
-    assert_eq!(bob, asked(false, &["Password: ", "Verification code: "]), "he has no ticket");
+    assert_eq!(bob.1[..2], [WORD, CODE], "he has no ticket");
+    assert!(!bob.0);
 }
 
 #[test]
@@ -211,6 +292,32 @@ fn the_long_form_of_requisite_lets_in_whom_the_short_one_does() {
 
 const CODE: &str = "Verification code: ";
 const WORD: &str = "Password: ";
+const BOTH: &str = "Password & verification code: ";
+/// Part of the prompt that OpenSSH's client shows where no method is left. No answer to it can work here.
+const CLIENTS_OWN: &str = "'s password: ";
+
+/// What comes with the code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Factor {
+    Key,
+    Password,
+    /// A password in the field of the code.
+    Joined,
+}
+
+/// The guide's recipes for sshd, in its order.
+const RECIPES: [(&str, Factor); 10] = [
+    ("Key and code", Factor::Key),
+    ("Password and code", Factor::Password),
+    ("Password and code in one field", Factor::Joined),
+    ("Password and code, with pam_faillock", Factor::Password),
+    ("Key or password, and a code", Factor::Password),
+    ("Machines, service accounts, Ansible", Factor::Key),
+    ("File transfer", Factor::Key),
+    ("The office without a code", Factor::Key),
+    ("Enrolling at the first login", Factor::Password),
+    ("Break-glass", Factor::Key),
+];
 
 /// How a login went: whether it got in, and the prompts.
 fn asked(accepted: bool, prompts: &[&str]) -> (bool, Vec<String>) {
@@ -239,6 +346,14 @@ impl Scene {
             world::set_password(user, PASSWORD);
         }
         Self { system, sshd: Sshd::configured(&sshd) }
+    }
+
+    /// From here on the tests come from another network than the recipe's office.
+    fn leave_the_office(&mut self) {
+        let setup = &mut self.system.daemon.setup;
+        setup.settings = setup.settings.replace("127.0.0.0/8", "192.0.2.0/24");
+        setup.write();
+        assert!(self.system.daemon.totpctl(&["reload"], "").status.success());
     }
 
     fn with_key(&self, user: &str, code: &str) -> (bool, Vec<String>) {

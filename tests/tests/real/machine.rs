@@ -2,15 +2,16 @@
 
 use serde_json::json;
 use tests::libpam::PamCode;
-use tests::sshd::{Client, Sshd, System, as_user};
+use tests::sshd::{Client, Sshd, System, as_user, command_of};
 use tests::stack::Stack;
+use tests::terminal::Terminal;
 use tests::world;
 
 #[test]
 fn ssh_with_a_key_and_a_code_lets_in_once() {
     let _place = world::enter();
     let system = System::start();
-    system.service("sshd", "auth required TOTP retry=1");
+    system.service("sshd", "auth required TOTP");
     let code = system.daemon.enroll("alice").code();
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let key = sshd.authorize("alice");
@@ -67,7 +68,7 @@ fn ssh_with_a_password_and_a_code_asks_for_the_code_only_after_the_right_passwor
 fn ssh_with_both_in_one_field_asks_once_and_takes_the_code_once() {
     let _place = world::enter();
     let system = System::start();
-    let stack = "auth required TOTP forward_pass retry=1\nauth required pam_unix.so use_first_pass nodelay";
+    let stack = "auth required TOTP forward_pass\nauth required pam_unix.so use_first_pass nodelay";
     system.service("sshd", stack);
     world::set_password("alice", "correct horse");
     let alice = system.daemon.enroll("alice");
@@ -84,11 +85,11 @@ fn ssh_with_both_in_one_field_asks_once_and_takes_the_code_once() {
 }
 
 #[test]
-fn with_sshs_own_password_method_and_the_manuals_lines_a_typo_costs_one_guess() {
+fn with_sshs_own_password_method_and_one_try_as_the_manual_says_a_typo_costs_one_guess() {
     let _place = world::enter();
     let system = System::start();
     let manual = include_str!("../../../docs/pam_totp.8");
-    let (_, lines) = manual.split_once("auth required pam_totp.so retry=1 forward_pass").expect("the example");
+    let (_, lines) = manual.split_once("auth required pam_totp.so forward_pass").expect("the example");
     let (lines, _) = lines.split_once(".Ed").expect("its end");
     system.service("sshd", &format!("auth required TOTP retry=1 forward_pass{lines}"));
     world::set_password("alice", "correct horse");
@@ -168,27 +169,28 @@ fn ssh_as_the_readme_has_it_asks_for_nothing_that_cannot_work() {
     let system = System::start();
     // The first with a password, the second with a key in its place.
     for (user, methods, auth, prompts) in [
-        ("alice", "keyboard-interactive", recipe(), &["Password: ", "Verification code: "][..]),
-        ("bob", "publickey,keyboard-interactive", without_password(&recipe()), &["Verification code: "]),
+        ("alice", "keyboard-interactive", recipe(), &["Password: ", CODE, CODE, CODE][..]),
+        ("bob", "publickey,keyboard-interactive", without_password(&recipe()), &[CODE; 3]),
     ] {
         system.service("sshd", &auth);
         world::set_password(user, "correct horse");
-        let wrong = system.daemon.enroll(user).wrong();
+        system.daemon.enroll(user);
         let sshd = Sshd::start(methods);
         let key = methods.starts_with("publickey").then(|| sshd.authorize(user));
-        let codes = [wrong.as_str(); 12];
         let client = Client {
             user,
             key: key.as_deref(),
             password: "correct horse",
-            codes: &codes,
+            codes: &["no code"; 9],
             by_default: true,
             options: &[],
         };
         let session = sshd.login(&client);
         assert!(!session.accepted && session.errors.contains("Permission denied"), "{session:?}");
-        let round = prompts.iter().map(|prompt| format!("({user}@127.0.0.1) {prompt}"));
-        assert_eq!(session.prompts, round.cycle().take(3 * prompts.len()).collect::<Vec<_>>(), "{session:?}");
+        let asked = session.prompts.iter().filter_map(|prompt| prompt.lines().last());
+        let before = format!("({user}@127.0.0.1) ");
+        let asked: Vec<&str> = asked.map(|prompt| prompt.trim_start_matches(&before)).collect();
+        assert_eq!(asked, [prompts; 3].concat(), "{session:?}");
     }
 }
 
@@ -239,6 +241,26 @@ fn su_asks_for_a_code_of_the_account_that_is_entered() {
 }
 
 #[test]
+fn su_asks_for_a_mistyped_code_three_times_and_is_not_called_again() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("su", "auth required TOTP");
+    let bob = system.daemon.enroll("bob");
+    let su = || Terminal::start(&command_of("alice", &["su", "bob", "-c", "id -un"]), 80);
+    let mut mistyped = su();
+    for typed in [&bob.wrong(), &bob.wrong(), &bob.code()] {
+        mistyped.answer(CODE, typed);
+    }
+    let (status, shown) = mistyped.end();
+    assert!(status.success() && shown.ends_with("bob\n"), "{shown}");
+    let mut refused = su();
+    (0..3).for_each(|_| refused.answer(CODE, "no code"));
+    let (status, shown) = refused.end();
+    let told = shown.ends_with("su: Authentication failure\n");
+    assert_eq!((status.code(), told, shown.matches(CODE).count()), (Some(1), true, 3), "{shown}");
+}
+
+#[test]
 fn pamtester_agrees() {
     let _place = world::enter();
     let system = System::start();
@@ -266,6 +288,8 @@ fn one_code_opens_one_of_all_services() {
     let sudo = as_user("alice", &["sudo", "-S", "-k", "id", "-un"], &format!("{code}\n"));
     assert_eq!(sudo.status.code(), Some(1), "{sudo:?}");
 }
+
+const CODE: &str = "Verification code: ";
 
 /// The lines for /etc/pam.d/sshd in the README's instructions.
 fn recipe() -> String {

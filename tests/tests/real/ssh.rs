@@ -53,7 +53,7 @@ fn guesses_from_many_addresses_are_taken_from_one_budget() {
 fn however_few_tries_sshd_gives_whoever_is_asked_for_two_codes_gets_in() {
     let _place = world::enter();
     let system = System::start();
-    system.service("sshd", "auth required TOTP retry=2");
+    system.service("sshd", "auth required TOTP");
     let alice = system.daemon.enroll("alice");
     let mut lines = "MaxAuthTries 1\n".to_owned();
     if knows_penalties() {
@@ -72,7 +72,23 @@ fn however_few_tries_sshd_gives_whoever_is_asked_for_two_codes_gets_in() {
     // A refusal is the last try of its connection.
     let wrong = alice.wrong();
     let refused = login(&[&wrong, &wrong, &wrong, &wrong]);
-    assert!(!refused.accepted && refused.prompts.len() == 2, "{refused:?}");
+    assert!(!refused.accepted && refused.prompts.len() == 3, "{refused:?}");
+    sshd.log.wait_for(&["maximum authentication attempts exceeded for alice"]);
+}
+
+#[test]
+fn three_mistyped_codes_in_one_round_are_one_failure_for_sshd() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start_with("keyboard-interactive", "MaxAuthTries 2\n");
+    let (wrong, right) = (alice.wrong(), alice.code());
+    let codes = [&wrong, &wrong, &wrong, &wrong, &right].map(String::as_str);
+    let session = sshd.login(&Client { user: "alice", codes: &codes, by_default: true, ..Client::default() });
+    assert!(session.accepted && session.prompts.len() == 5, "{session:?}");
+    let refused = sshd.login(&Client { user: "alice", codes: &["no code"; 9], by_default: true, ..Client::default() });
+    assert!(!refused.accepted && refused.prompts.len() == 6, "{refused:?}");
     sshd.log.wait_for(&["maximum authentication attempts exceeded for alice"]);
 }
 

@@ -71,7 +71,7 @@ fn in_every_stack_a_code_opens_once_and_every_refusal_refuses() {
         kind.expect_refusal(&once.login(&user, &["no code"]), PamCode::AUTH_ERR);
         kind.expect_refusal(&once.login("bob", &["123456"]), PamCode::AUTH_ERR);
         kind.expect_refusal(&once.replies(&user, [Reply::Fail(PamCode::CONV_ERR)]), PamCode::CONV_ERR);
-        kind.expect_refusal(&kind.stack(&daemon, "retry=2").login("bob", &["1", "2"]), PamCode::MAXTRIES);
+        kind.expect_refusal(&kind.stack(&daemon, "retry=2").login("bob", &["1", "2"]), PamCode::AUTH_ERR);
         kind.expect_refusal(&kind.stack(&daemon, "user_unknown").login("bob", &["1"]), PamCode::USER_UNKNOWN);
         kind.expect_refusal(&kind.stack(&daemon, "nulok").login(&user, &[&code]), PamCode::SERVICE_ERR);
         kind.expect_refusal(&kind.stack(&daemon, "use_first_pass").login(&user, &[]), PamCode::AUTH_ERR);
