@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use common::calendar::LocalTime;
+use common::calendar::{self, DateTime};
 use common::config::Settings;
 use common::grace::LONGEST;
 use common::protocol::{Ask, Challenge, LoginOptions, RevokeGraceReply, Verdict, Verify, VerifyReply};
@@ -193,9 +193,9 @@ fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
 }
 
 /// What time it is here, if the clock can be believed.
-fn local_time(moment: &Moment) -> Option<LocalTime> {
+fn local_time(moment: &Moment) -> Option<DateTime> {
     let settling = moment.doubt.is_some_and(|doubt| moment.now < doubt.at.saturating_add(SETTLING));
-    if clock::can_be(moment.now) && !settling { LocalTime::of(moment.now) } else { None }
+    if clock::can_be(moment.now) && !settling { calendar::local(moment.now) } else { None }
 }
 
 /// Seconds in which a clock that was set is not yet believed: as long as the slowest of new devices needs for two codes.

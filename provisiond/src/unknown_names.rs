@@ -56,7 +56,7 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
 
 #[cfg(test)]
 mod tests {
-    use common::calendar::Date;
+    use common::calendar;
     use common::roles::Verifier;
     use common::roll_out::RollOut;
     use common::rules::Rule;
@@ -80,7 +80,7 @@ mod tests {
             helpdesk_group: group("no-such-group"),
             verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
         };
-        let day = Date::parse("2026-12-01").unwrap();
+        let day = calendar::date("2026-12-01").unwrap();
         let enforce_after = ["staf", "daemon"].map(|name| (Whom::Group(name.into()), day)).to_vec();
         let rule = Rule {
             name: "robots".into(),

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::calendar::LocalTime;
+use common::calendar;
 
 /// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
@@ -61,7 +61,10 @@ fn pieces(sentence: &str) -> Vec<String> {
 
 /// A time in Unix seconds as `2026-11-23 21:18:04`, by this machine's time zone; where that cannot be told, in UTC.
 pub(crate) fn local(seconds: u64) -> String {
-    LocalTime::of(seconds).map_or_else(|| format!("{} UTC", utc(seconds)), |time| time.to_string())
+    match calendar::local(seconds) {
+        Some(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        None => format!("{} UTC", utc(seconds)),
+    }
 }
 
 /// The time, in Unix seconds.
@@ -71,40 +74,14 @@ pub(crate) fn now() -> u64 {
 
 /// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
 pub(crate) fn utc(seconds: u64) -> String {
-    if seconds > LAST_SECOND {
-        return "after 9999".to_owned();
-    }
-    let (year, month, day) = civil(seconds / DAY);
-    let (hour, minute) = (seconds % DAY / 3600, seconds % 3600 / 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
-}
-
-/// The date so many days after 1970-01-01: takes years off, then months, until less than one of them is left.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let (mut year, mut left) = (1970_u64, days);
-    while let Some(rest) = left.checked_sub(if is_leap(year) { 366 } else { 365 }) {
-        (year, left) = (year.saturating_add(1), rest);
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    let mut month = 1_u64;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        let Some(rest) = left.checked_sub(length) else { break };
-        (month, left) = (month.saturating_add(1), rest);
-    }
-    (year, month, left.saturating_add(1))
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
+    let time = calendar::utc(seconds);
+    time.map_or_else(|| "after 9999".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
 /// The widest cell that others are lined up with, in characters: a device's longest name.
 const WIDEST: usize = 32;
 /// Columns of a terminal.
 const WIDTH: usize = 80;
-const DAY: u64 = 86_400;
-/// The last second of the year 9999.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {
@@ -148,6 +125,7 @@ mod tests {
             (4_107_542_399, "2100-02-28 23:59"),
             (4_107_542_400, "2100-03-01 00:00"),
             (253_402_300_799, "9999-12-31 23:59"),
+            (253_402_300_800, "after 9999"),
             (u64::MAX, "after 9999"),
         ] {
             assert_eq!(utc(seconds), text, "{seconds}");
