@@ -2,14 +2,17 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use common::config::values::calendar::LocalTime;
+use common::config::values::calendar;
+use textwrap::core::Word;
+use textwrap::{Options, WordSeparator, WordSplitter, fill};
+use unicode_width::UnicodeWidthStr;
 
 /// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_owned);
     let lines: Vec<&[String; N]> = std::iter::once(&head).chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {
-        let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.chars().count());
+        let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.width());
         cells.filter(|width| *width <= WIDEST).max().unwrap_or(WIDEST)
     });
     lines.into_iter().map(|line| row(line, &widths)).collect()
@@ -19,49 +22,57 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
 fn row(cells: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
-        line.push_str(&format!("{cell:<width$}  "));
+        let missing = width.saturating_sub(cell.width());
+        line.push_str(&format!("{cell}{:missing$}  ", ""));
     }
     line.truncate(line.trim_end().len());
     line.push('\n');
     line
 }
 
-/// A sentence in lines of at most 80 characters, each after `indent`. A very long word has a line of its own, and a command
+/// A sentence in lines of at most 80 columns, each after `indent`. A very long word has a line of its own, and a command
 /// stays in one piece, so that it can be pasted.
 pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
-    let mut lines = String::new();
-    let mut line = indent.to_owned();
-    for word in pieces(sentence) {
-        let is_begun = line.len() > indent.len();
-        if is_begun && line.chars().count().saturating_add(word.chars().count()) >= WIDTH {
-            lines.push_str(&line);
-            lines.push('\n');
-            line = format!("{indent}{word}");
-        } else {
-            line.push_str(if is_begun { " " } else { "" });
-            line.push_str(&word);
-        }
-    }
-    lines + &line + "\n"
+    let options = Options::new(WIDTH)
+        .initial_indent(indent)
+        .subsequent_indent(indent)
+        .word_separator(WordSeparator::Custom(pieces))
+        .word_splitter(WordSplitter::NoHyphenation)
+        .break_words(false);
+    fill(sentence, options) + "\n"
 }
 
-/// Words, and commands: from the program's name to the sign that ends a part of the sentence.
-fn pieces(sentence: &str) -> Vec<String> {
-    let mut pieces: Vec<String> = Vec::new();
-    let mut in_command = false;
-    for word in sentence.split(' ') {
-        match pieces.last_mut().filter(|_| in_command) {
-            Some(command) => command.extend([" ", word]),
-            None => pieces.push(word.to_owned()),
-        }
+/// Words, and commands.
+fn pieces(sentence: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
+    let mut rest = sentence;
+    Box::new(std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at_checked(first_piece(rest))?;
+        rest = after;
+        (!piece.is_empty()).then(|| Word::from(piece))
+    }))
+}
+
+/// How long the first word or command of a text is, with the blank behind it, in bytes. A command goes from the program's name
+/// to the sign that ends a part of the sentence.
+fn first_piece(text: &str) -> usize {
+    let (mut length, mut in_command) = (0_usize, false);
+    for word in text.split_inclusive(' ') {
+        length = length.saturating_add(word.len());
+        let word = word.trim_end_matches(' ');
         in_command = (in_command || word.ends_with("totpctl")) && !word.ends_with([';', ',', '.', ':', ')']);
+        if !in_command {
+            break;
+        }
     }
-    pieces
+    length
 }
 
 /// A time in Unix seconds as `2026-11-23 21:18:04`, by this machine's time zone; where that cannot be told, in UTC.
 pub(crate) fn local(seconds: u64) -> String {
-    LocalTime::of(seconds).map_or_else(|| format!("{} UTC", utc(seconds)), |time| time.to_string())
+    match calendar::local(seconds) {
+        Some(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
+        None => format!("{} UTC", utc(seconds)),
+    }
 }
 
 /// The time, in Unix seconds.
@@ -71,40 +82,14 @@ pub(crate) fn now() -> u64 {
 
 /// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
 pub(crate) fn utc(seconds: u64) -> String {
-    if seconds > LAST_SECOND {
-        return "after 9999".to_owned();
-    }
-    let (year, month, day) = civil(seconds / DAY);
-    let (hour, minute) = (seconds % DAY / 3600, seconds % 3600 / 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}")
+    let time = calendar::utc(seconds);
+    time.map_or_else(|| "after 9999".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
-/// The date so many days after 1970-01-01: takes years off, then months, until less than one of them is left.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let (mut year, mut left) = (1970_u64, days);
-    while let Some(rest) = left.checked_sub(if is_leap(year) { 366 } else { 365 }) {
-        (year, left) = (year.saturating_add(1), rest);
-    }
-    let february = if is_leap(year) { 29 } else { 28 };
-    let mut month = 1_u64;
-    for length in [31, february, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        let Some(rest) = left.checked_sub(length) else { break };
-        (month, left) = (month.saturating_add(1), rest);
-    }
-    (year, month, left.saturating_add(1))
-}
-
-fn is_leap(year: u64) -> bool {
-    year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400))
-}
-
-/// The widest cell that others are lined up with, in characters: a device's longest name.
+/// The widest cell that others are lined up with, in columns: a device's longest name.
 const WIDEST: usize = 32;
 /// Columns of a terminal.
 const WIDTH: usize = 80;
-const DAY: u64 = 86_400;
-/// The last second of the year 9999.
-const LAST_SECOND: u64 = 253_402_300_799;
 
 #[cfg(test)]
 mod tests {
@@ -123,6 +108,27 @@ mod tests {
         assert_eq!(table(["X", "N"], &rows), format!("X  N\na  1\n{long}  2\n"));
     }
 
+    /// Chinese and emoji take two columns a character, combining marks none.
+    #[test]
+    fn wide_and_combining_names_push_no_row_aside() {
+        let names = ["alice", "王小明", "zoë", "zoe\u{308}", "jürgen", "🦀", "김"];
+        let rows = names.map(|name| [name.to_owned(), "1".to_owned()]);
+        let text = "\
+USER    N
+alice   1
+王小明  1
+zoë     1
+zoe\u{308}     1
+jürgen  1
+🦀      1
+김      1
+";
+        assert_eq!(table(["USER", "N"], &rows), text);
+        let widest = ["王".repeat(16), "王".repeat(17)].map(|name| [name, "1".to_owned()]);
+        let text = table(["USER", "N"], &widest);
+        assert!(text.starts_with(&format!("USER{:28}  N\n", "")), "the longer one pushes its own row aside: {text}");
+    }
+
     #[test]
     fn sentences_are_broken_between_words() {
         assert_eq!(wrapped("one two", "  "), "  one two\n");
@@ -134,6 +140,9 @@ mod tests {
         assert_eq!(text.matches(command).count(), 2, "{text}");
         let long = "x".repeat(100);
         assert_eq!(wrapped(&format!("a {long} b"), " "), format!(" a\n {long}\n b\n"));
+        let wide = "王小明 ".repeat(20);
+        assert!(wrapped(&wide, "  ").lines().all(|line| line.width() <= 80));
+        assert_eq!(wrapped(&wide, "  ").lines().count(), 2);
     }
 
     #[test]
@@ -148,6 +157,7 @@ mod tests {
             (4_107_542_399, "2100-02-28 23:59"),
             (4_107_542_400, "2100-03-01 00:00"),
             (253_402_300_799, "9999-12-31 23:59"),
+            (253_402_300_800, "after 9999"),
             (u64::MAX, "after 9999"),
         ] {
             assert_eq!(utc(seconds), text, "{seconds}");

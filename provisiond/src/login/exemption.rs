@@ -1,7 +1,7 @@
 //! Logins without a code: gathers what is proven about a login for [`super::rules`], and answers and logs what comes of it.
 
 use common::config::exemptions::rules::OBSERVE;
-use common::config::values::calendar::LocalTime;
+use common::config::values::calendar::{self, DateTime};
 use common::wire::protocol::{Ask, Verdict, VerifyReply};
 
 use super::effects;
@@ -127,9 +127,9 @@ fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
 }
 
 /// What time it is here, if the clock can be believed.
-fn local_time(moment: &Moment) -> Option<LocalTime> {
+fn local_time(moment: &Moment) -> Option<DateTime> {
     let settling = moment.doubt.is_some_and(|doubt| moment.now < doubt.at.saturating_add(SETTLING));
-    if clock::can_be(moment.now) && !settling { LocalTime::of(moment.now) } else { None }
+    if clock::can_be(moment.now) && !settling { calendar::local(moment.now) } else { None }
 }
 
 /// Seconds in which a clock that was set is not yet believed: as long as the slowest of new devices needs for two codes.

@@ -12,7 +12,7 @@ use common::config::exemptions::roll_out::{RollOut, UnknownUsers, Whom};
 use common::config::exemptions::rules::{
     ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS,
 };
-use common::config::values::calendar::{Date, LocalTime};
+use common::config::values::calendar::{Date, DateTime};
 use common::names::user::UserName;
 
 use crate::in_memory::grace::Since;
@@ -30,7 +30,7 @@ pub(super) struct Facts<'a> {
     /// The PAM service.
     pub service: Option<&'a str>,
     /// What time it is, if the clock is not in doubt.
-    pub time: &'a dyn Fn() -> Option<LocalTime>,
+    pub time: &'a dyn Fn() -> Option<DateTime>,
     /// Whether the user ever had an active device.
     pub ever_enrolled: bool,
     /// Whether the user has one now.
@@ -121,7 +121,7 @@ fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
 
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
     let Some(time) = (facts.time)() else { return false };
-    let is_before = |day: Date| time.date < day;
+    let is_before = |day: Date| time.date() < day;
     // Where all days are over, no group need be looked up.
     roll_out.enforce_after.iter().any(|(_, day)| is_before(*day)) && first_day(roll_out, facts).is_some_and(is_before)
 }

@@ -59,7 +59,7 @@ mod tests {
     use common::config::exemptions::roll_out::RollOut;
     use common::config::exemptions::rules::Rule;
     use common::config::roles::Verifier;
-    use common::config::values::calendar::Date;
+    use common::config::values::calendar;
 
     use super::*;
     use crate::identity::names::Names;
@@ -80,7 +80,7 @@ mod tests {
             helpdesk_group: group("no-such-group"),
             verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
         };
-        let day = Date::parse("2026-12-01").unwrap();
+        let day = calendar::date("2026-12-01").unwrap();
         let enforce_after = ["staf", "daemon"].map(|name| (Whom::Group(name.into()), day)).to_vec();
         let rule = Rule {
             name: "robots".into(),

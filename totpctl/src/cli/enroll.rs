@@ -2,11 +2,10 @@
 
 use clap::Args;
 use common::names::device::Kind;
-use common::totp::Algorithm;
 
-use super::Pictures;
 use super::devices::Bounds;
-use super::words::{algorithms, kinds, number};
+use super::words::{kinds, number};
+use super::{NewKey, Pictures};
 
 /// What `enroll` takes. What is left out is the daemon's choice, by its settings.
 #[derive(Debug, Args)]
@@ -20,24 +19,11 @@ pub(crate) struct Enroll {
     /// totp, by the time (default), or hotp, by a counter
     #[arg(long, value_parser = kinds(), hide_possible_values = true)]
     pub(crate) kind: Option<Kind>,
-    /// Hash of the new device's codes: sha1, sha256 or sha512
-    #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
-    pub(crate) alg: Option<Algorithm>,
-    /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u8>)]
-    pub(crate) digits: Option<u8>,
-    /// Seconds that a code is shown
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<u32>)]
-    pub(crate) period: Option<u32>,
+    #[command(flatten)]
+    pub(crate) new_key: NewKey,
     /// With hotp: number of the next code
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) counter: Option<u64>,
-    /// Who the authenticator says the account is with
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) issuer: Option<String>,
-    /// What the authenticator calls the account
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) label: Option<String>,
     /// Take over a base32 key from standard input: '--key -'
     // A text, so that a key given here by mistake is not repeated in an error message.
     #[arg(long, value_name = "-")]

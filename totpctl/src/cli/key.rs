@@ -5,10 +5,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use common::totp::Algorithm;
 
-use super::Pictures;
-use super::words::{algorithms, number};
+use super::words::number;
+use super::{NewKey, Pictures};
 
 /// What `key` takes.
 #[derive(Debug, Args)]
@@ -63,21 +62,8 @@ pub(crate) struct New {
     /// [default: random]
     #[arg(long, value_name = "HEX", verbatim_doc_comment)]
     pub(crate) device: Option<String>,
-    /// Hash of the key's codes: sha1, sha256 or sha512
-    #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
-    pub(crate) alg: Option<Algorithm>,
-    /// Digits in a code, 6 to 10
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u8>)]
-    pub(crate) digits: Option<u8>,
-    /// Seconds that a code is shown, 1 to 86400
-    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<u32>)]
-    pub(crate) period: Option<u32>,
-    /// What the authenticator calls the account
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) label: Option<String>,
-    /// Who the authenticator says the account is with
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) issuer: Option<String>,
+    #[command(flatten)]
+    pub(crate) new_key: NewKey,
     #[command(flatten)]
     pub(crate) pictures: Pictures,
 }

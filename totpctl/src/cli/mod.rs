@@ -7,6 +7,7 @@ mod key;
 mod log;
 #[cfg(test)]
 mod manual;
+mod new_key;
 mod passlib;
 mod pictures;
 mod recovery;
@@ -27,6 +28,7 @@ pub(crate) use self::devices::{Bounds, Part, RenameDevice, Restrict};
 pub(crate) use self::enroll::Enroll;
 pub(crate) use self::key::{Format, Key, KeyAction, Match, New, Pretty, Seal, Uri};
 pub(crate) use self::log::{Log, Why};
+pub(crate) use self::new_key::NewKey;
 pub(crate) use self::passlib::{Export, Import};
 pub(crate) use self::pictures::Pictures;
 pub(crate) use self::recovery::{Bypass, Ticket};

@@ -1,6 +1,6 @@
 //! `restrict`: when, and for which services, a device's codes count.
 
-use common::config::values::calendar::Date;
+use common::config::values::calendar;
 use common::wire::protocol::Restrict;
 
 use super::Context;
@@ -33,7 +33,7 @@ pub(super) fn times_and_services(bounds: &cli::Bounds) -> Result<Span, Failure> 
 type Span = (Option<u64>, Option<u64>, Vec<String>);
 
 fn first_second(day: &str) -> Result<u64, Failure> {
-    Date::parse(day).and_then(Date::start).ok_or_else(|| Failure::BadParameter(NO_DAY.into()))
+    calendar::date(day).and_then(calendar::start).ok_or_else(|| Failure::BadParameter(NO_DAY.into()))
 }
 
 const DAY: u64 = 86400;

@@ -1,6 +1,6 @@
 //! Times of the week, as the clock on the wall shows them: `mon-fri 08:00-18:00`.
 
-use crate::config::values::calendar::{LocalTime, number};
+use crate::config::values::calendar::DateTime;
 
 /// Some hours of some days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,9 +8,9 @@ pub struct Hours {
     /// One for each day of the week, Monday first.
     days: [bool; DAYS.len()],
     /// Minutes since midnight.
-    from: u16,
+    from: i64,
     /// The first minute that is not meant any more.
-    until: u16,
+    until: i64,
 }
 
 impl Hours {
@@ -36,9 +36,11 @@ impl Hours {
 
     /// Whether `time` is one of them.
     #[must_use]
-    pub fn hold(&self, time: LocalTime) -> bool {
-        let today = self.days.get(usize::from(time.weekday)).is_some_and(|meant| *meant);
-        today && (self.from..self.until).contains(&time.minute)
+    pub fn hold(&self, time: DateTime) -> bool {
+        let weekday = usize::try_from(time.weekday().to_monday_zero_offset());
+        let today = weekday.is_ok_and(|weekday| self.days.get(weekday) == Some(&true));
+        let minute = time.duration_since(time.date().at(0, 0, 0, 0)).as_mins();
+        today && (self.from..self.until).contains(&minute)
     }
 }
 
@@ -62,16 +64,21 @@ fn day(text: &str) -> Option<usize> {
 }
 
 /// `08:30` in minutes; `24:00` is the end of the day.
-fn minute(text: &str) -> Option<u16> {
+fn minute(text: &str) -> Option<i64> {
     let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes) = (number(hours, 2)?, number(minutes, 2).filter(|minutes| *minutes < 60)?);
+    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes).filter(|minutes| *minutes < 60)?);
     hours.checked_mul(60)?.checked_add(minutes).filter(|minute| *minute <= DAY)
+}
+
+fn two_digits(text: &str) -> Option<i64> {
+    let plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| text.parse().ok()).flatten()
 }
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 const EVERY_DAY: &str = "mon-sun";
 const WHOLE_DAY: &str = "00:00-24:00";
 /// Minutes of a day.
-const DAY: u16 = 24 * 60;
+const DAY: i64 = 24 * 60;
 const FORM: &str = "hours are written as 'mon-fri 08:00-18:00', 'sat,sun' or '06:00-22:00'; over midnight they are two: \
                     '22:00-24:00' and '00:00-06:00'";

@@ -6,7 +6,7 @@ use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::exemptions::rules::group;
-use crate::config::values::calendar::Date;
+use crate::config::values::calendar::{self, Date};
 use crate::config::values::given::Text;
 use crate::wire::text::printable;
 
@@ -100,7 +100,7 @@ impl Whom {
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    Date::parse(text).ok_or_else(|| format!("'{}' is no day: write it as '2026-12-01'", printable(text)))
+    calendar::date(text).ok_or_else(|| format!("'{}' is no day: write it as '2026-12-01'", printable(text)))
 }
 
 const EVERYBODY: &str = "everybody";
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_roll_out_has_days_for_groups_and_for_everybody() {
         let told = parse("{enforce_after: {staff: 2026-12-01, everybody: 2027-01-15}}").unwrap();
-        let day = |text| Date::parse(text).unwrap();
+        let day = |text| calendar::date(text).unwrap();
         let expected =
             [(Whom::Group("staff".into()), day("2026-12-01")), (Whom::Everybody, day("2027-01-15"))].to_vec();
         assert_eq!(told, RollOut { observe: false, enforce_after: expected });

@@ -1,119 +1,94 @@
-//! What a time is called on this machine: its date, its day of the week and the clock on the wall.
+//! Days of the calendar, and the date and time of day that this machine's clocks show.
 //!
-//! The time zone is the machine's (localtime(5)), and no environment is asked: a caller of `sudo` could set it.
+//! The time zone is the machine's (localtime(5)). The environment is never read: a caller of `sudo` could set it.
 
-use std::fmt;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::time::Duration;
 
-use tz::{DateTime, TimeZone};
+use jiff::Timestamp;
+pub use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
 
-/// A day of the calendar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Date {
-    year: i32,
-    month: u8,
-    day: u8,
+/// Reads `2026-12-01` (ISO 8601), and no other way to write a day.
+#[must_use]
+pub fn date(text: &str) -> Option<Date> {
+    let date = text.parse::<Date>().ok()?;
+    (date.to_string() == text).then_some(date)
 }
 
-impl Date {
-    /// Reads `2026-12-01` (ISO 8601), and no other way to write it.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split('-').map(|part| number(part, if part.len() == 4 { 4 } else { 2 }));
-        let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
-        let date = Self { year: year.into(), month: u8::try_from(month).ok()?, day: u8::try_from(day).ok()? };
-        // Whether the month has that day, the calendar knows.
-        let exists = tz::UtcDateTime::new(date.year, date.month, date.day, 0, 0, 0, 0).is_ok();
-        (exists && text == date.to_string() && parts.next().is_none()).then_some(date)
-    }
+/// The first second of a day, in Unix seconds, where the clocks show UTC. `None` before 1970.
+#[must_use]
+pub fn start(date: Date) -> Option<u64> {
+    u64::try_from(date.duration_since(EPOCH.date()).as_secs()).ok()
 }
 
-impl Date {
-    /// Its first second, in Unix seconds, where the clocks show UTC. `None` before 1970.
-    #[must_use]
-    pub fn start(self) -> Option<u64> {
-        let midnight = tz::UtcDateTime::new(self.year, self.month, self.day, 0, 0, 0, 0).ok()?;
-        u64::try_from(midnight.unix_time()).ok()
-    }
+/// The date and the time of day at `time`, in Unix seconds, where the clocks show UTC. `None` after the year 9999.
+#[must_use]
+pub fn utc(time: u64) -> Option<DateTime> {
+    EPOCH.checked_add(Duration::from_secs(time)).ok()
 }
 
-impl fmt::Display for Date {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:04}-{:02}-{:02}", self.year, self.month, self.day)
-    }
+/// The date and the time of day at `time`, in Unix seconds, on this machine. `None`: the time zone cannot be read.
+#[must_use]
+pub fn local(time: u64) -> Option<DateTime> {
+    in_zone(time, &zone(Path::new(ZONE))?)
 }
 
-/// Digits and nothing else, so many.
-pub(crate) fn number(text: &str, digits: usize) -> Option<u16> {
-    let plain = text.len() == digits && text.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().ok()).flatten()
+fn in_zone(time: u64, zone: &TimeZone) -> Option<DateTime> {
+    let time = Timestamp::from_second(i64::try_from(time).ok()?).ok()?;
+    Some(zone.to_datetime(time))
 }
 
-/// A time as this machine's calendar and its clocks on the wall show it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LocalTime {
-    /// The day.
-    pub date: Date,
-    /// Its place in the week; Monday is 0.
-    pub weekday: u8,
-    /// Minutes since midnight, as the clock on the wall counts them.
-    pub minute: u16,
-    /// Seconds of that minute.
-    pub second: u8,
-}
-
-impl LocalTime {
-    /// What `time`, in Unix seconds, is called here. `None`: the time zone cannot be read.
-    #[must_use]
-    pub fn of(time: u64) -> Option<Self> {
-        Self::in_zone(time, &zone(Path::new(ZONE))?)
-    }
-
-    fn in_zone(time: u64, zone: &TimeZone) -> Option<Self> {
-        let local = DateTime::from_timespec(i64::try_from(time).ok()?, 0, zone.as_ref()).ok()?;
-        Some(Self {
-            date: Date { year: local.year(), month: local.month(), day: local.month_day() },
-            // Theirs begins with Sunday.
-            weekday: local.week_day().checked_add(6)?.checked_rem(7)?,
-            minute: u16::from(local.hour()).checked_mul(60)?.checked_add(local.minute().into())?,
-            second: local.second(),
-        })
-    }
-}
-
-impl fmt::Display for LocalTime {
-    /// `2026-12-01 08:30:00`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (hours, minutes) = (self.minute.checked_div(60).unwrap_or(0), self.minute.checked_rem(60).unwrap_or(0));
-        write!(f, "{} {hours:02}:{minutes:02}:{:02}", self.date, self.second)
-    }
-}
-
-/// A machine without the file is on UTC; with one that makes no sense nobody knows.
+/// A machine without the file is on UTC. If the file is there and makes no sense, the time zone is unknown.
 fn zone(path: &Path) -> Option<TimeZone> {
     match std::fs::read(path) {
-        Ok(file) => TimeZone::from_tz_data(&file).ok(),
-        Err(error) if error.kind() == ErrorKind::NotFound => Some(TimeZone::utc()),
+        Ok(file) => TimeZone::tzif("", &file).ok(),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some(TimeZone::UTC),
         Err(_) => None,
     }
 }
 
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
 const ZONE: &str = "/etc/localtime";
 
 #[cfg(test)]
 mod tests {
+    use std::env;
+    use std::process::Command;
+
     use super::*;
 
-    fn shown(time: u64, zone: &str) -> (String, u8) {
-        let local = LocalTime::in_zone(time, &TimeZone::from_posix_tz(zone).unwrap()).unwrap();
-        (local.to_string(), local.weekday)
+    /// A file of a time zone that goes by `rule` (RFC 9636): no transitions, one type, and the rule in the footer.
+    fn file(rule: &str) -> Vec<u8> {
+        let counts = [0, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
+        let block = [&b"TZif2"[..], &[0; 15], &counts, &[0; 6], b"UTC\0"].concat();
+        [&block[..], &block, b"\n", rule.as_bytes(), b"\n"].concat()
+    }
+
+    /// The same with one transition, at `time`, from UTC to `offset` seconds east of it.
+    fn file_with_a_transition(time: i64, offset: i32, rule: &str) -> Vec<u8> {
+        let counts = [0, 0, 0, 1, 2, 8].map(u32::to_be_bytes).concat();
+        let types = [&[0; 6][..], &offset.to_be_bytes(), &[0, 4], b"UTC\0XXX\0"].concat();
+        let first = [&b"TZif2"[..], &[0; 15], &counts, &[0; 4], &[1], &types].concat();
+        let second = [&b"TZif2"[..], &[0; 15], &counts, &time.to_be_bytes(), &[1], &types].concat();
+        [&first[..], &second, b"\n", rule.as_bytes(), b"\n"].concat()
+    }
+
+    fn read(file: &[u8]) -> Option<TimeZone> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("localtime"), file).unwrap();
+        zone(&folder.path().join("localtime"))
+    }
+
+    fn shown(time: u64, file: &[u8]) -> String {
+        in_zone(time, &read(file).unwrap()).unwrap().to_string()
     }
 
     #[test]
     fn a_date_is_written_in_one_way() {
-        assert_eq!(Date::parse("2028-02-29").unwrap().to_string(), "2028-02-29");
-        assert!(Date::parse("2026-12-01") < Date::parse("2027-01-15"));
+        assert_eq!(date("2028-02-29").unwrap().to_string(), "2028-02-29");
+        assert!(date("2026-12-01") < date("2027-01-15"));
         for text in [
             "",
             "2026-12",
@@ -124,45 +99,89 @@ mod tests {
             "2026-12-01-01",
             "26-12-01",
             "+026-12-01",
+            "+002026-12-01",
             "2026-1201-1",
+            "20261201",
             "12-2026-01",
             " 2026-12-01",
             "2026/12/01",
+            "2026-12-01T00:00",
+            "2026-12-01T00:00:00Z",
+            "2026-W49-2",
         ] {
-            assert_eq!(Date::parse(text), None, "{text:?}");
+            assert_eq!(date(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn a_day_begins_at_midnight() {
-        let start = |day| Date::parse(day).unwrap().start();
+        let start = |day| start(date(day).unwrap());
         assert_eq!((start("1970-01-01"), start("2027-01-01")), (Some(0), Some(1_798_761_600)));
+        assert_eq!(start("9999-12-31"), Some(253_402_214_400));
         assert_eq!(start("1969-12-31"), None);
     }
 
     #[test]
-    fn a_time_is_called_what_the_zone_says() {
-        let rule = "CET-1CEST,M3.5.0,M10.5.0/3";
-        assert_eq!(shown(1_798_761_600, "UTC0"), ("2027-01-01 00:00:00".into(), 4));
-        assert_eq!(shown(1_798_761_599, rule), ("2027-01-01 00:59:59".into(), 4));
-        assert_eq!(shown(1_798_761_599, "EST5"), ("2026-12-31 18:59:59".into(), 3));
-        // Between two and three the clock jumps.
-        assert_eq!(shown(1_806_195_599, rule), ("2027-03-28 01:59:59".into(), 6));
-        assert_eq!(shown(1_806_195_600, rule), ("2027-03-28 03:00:00".into(), 6));
+    fn a_time_is_shown_as_the_zone_says() {
+        let berlin = file("CET-1CEST,M3.5.0,M10.5.0/3");
+        assert_eq!(shown(1_798_761_600, &file("UTC0")), "2027-01-01T00:00:00");
+        assert_eq!(shown(1_798_761_599, &berlin), "2027-01-01T00:59:59");
+        assert_eq!(shown(1_798_761_599, &file("EST5")), "2026-12-31T18:59:59");
+        // In spring the clocks go from two to three, in autumn from three to two.
+        assert_eq!(shown(1_806_195_599, &berlin), "2027-03-28T01:59:59");
+        assert_eq!(shown(1_806_195_600, &berlin), "2027-03-28T03:00:00");
+        assert_eq!(shown(1_824_944_399, &berlin), "2027-10-31T02:59:59");
+        assert_eq!(shown(1_824_944_400, &berlin), "2027-10-31T02:00:00");
+    }
+
+    #[test]
+    fn transitions_in_the_file_hold_until_its_rule_takes_over() {
+        let moved = file_with_a_transition(1_798_761_600, 7200, "XXX-2");
+        assert_eq!(shown(1_798_761_599, &moved), "2026-12-31T23:59:59");
+        assert_eq!(shown(1_798_761_600, &moved), "2027-01-01T02:00:00");
+        assert!(read(&file_with_a_transition(1_798_761_600, 7200, "XXX-3")).is_none(), "the two do not agree");
     }
 
     #[test]
     fn a_time_beyond_all_calendars_has_no_name() {
-        assert_eq!(LocalTime::of(u64::MAX), None);
-        assert!(LocalTime::of(0).is_some());
+        assert_eq!((local(u64::MAX), utc(u64::MAX), utc(253_402_300_800)), (None, None, None));
+        assert!(local(0).is_some());
+        assert_eq!(utc(253_402_300_799).unwrap().to_string(), "9999-12-31T23:59:59");
     }
 
     #[test]
-    fn a_machine_without_a_zone_is_on_utc_and_with_a_broken_one_nobody_knows() {
+    fn a_machine_without_a_zone_is_on_utc_and_one_with_a_broken_file_has_no_time() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(zone(&folder.path().join("none")), Some(TimeZone::utc()));
-        std::fs::write(folder.path().join("broken"), "TZif, but nothing more").unwrap();
-        assert_eq!(zone(&folder.path().join("broken")), None);
+        assert_eq!(zone(&folder.path().join("none")), Some(TimeZone::UTC));
         assert_eq!(zone(folder.path()), None);
+        let whole = file("CET-1CEST,M3.5.0,M10.5.0/3");
+        for broken in
+            [&b""[..], b"TZif, but nothing more", &file("somewhere"), &file_with_a_transition(0, i32::MAX, "")]
+        {
+            assert_eq!(read(broken), None);
+        }
+        assert!((0..whole.len()).all(|length| read(&whole[..length]).is_none()), "cut off");
     }
+
+    /// Runs itself once more, with another time zone in the environment.
+    #[test]
+    fn the_environment_does_not_change_the_time_zone() {
+        let told = local(1_798_761_600).unwrap().to_string();
+        if let Ok(expected) = env::var(EXPECTED) {
+            assert_eq!(told, expected);
+            return;
+        }
+        let name = "calendar::tests::the_environment_does_not_change_the_time_zone";
+        let again = Command::new(env::current_exe().unwrap())
+            .args(["--exact", name])
+            .env(EXPECTED, told)
+            .env("TZ", "<+1111>-11:11")
+            .env("TZDIR", "/nowhere")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&again.stdout);
+        assert!(again.status.success() && said.contains("1 passed"), "{said}");
+    }
+
+    const EXPECTED: &str = "EXPECTED_LOCAL_TIME";
 }

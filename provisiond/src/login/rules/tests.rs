@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use common::config::exemptions::rules::Hours;
 use common::config::limits::Block;
-use common::config::values::calendar::Date;
+use common::config::values::calendar::{self, DateTime};
 use proptest::prelude::*;
 
 use super::*;
@@ -87,8 +87,8 @@ fn what_time_it_is_is_asked_once_for_all_rules_and_not_if_none_goes_by_it() {
     }
 }
 
-fn noon() -> LocalTime {
-    LocalTime { date: Date::parse("2026-11-25").unwrap(), weekday: 2, minute: 12 * 60, second: 0 }
+fn noon() -> DateTime {
+    calendar::date("2026-11-25").unwrap().at(12, 0, 0, 0)
 }
 
 fn only(rule: Rule) -> Exemptions {
@@ -175,7 +175,7 @@ fn an_address_and_a_console_have_many_spellings() {
 /// What becomes of who has no device, by the sections that are about them: never enrolled, and enrolled once.
 #[test]
 fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_never() {
-    let day = |text| Date::parse(text).unwrap();
+    let day = |text| calendar::date(text).unwrap();
     let until = |whom, text| RollOut { observe: false, enforce_after: vec![(whom, day(text))] };
     let (staff, ansible) = (|| Whom::Group("staff".into()), || Whom::Group("ansible".into()));
     let observe = RollOut { observe: true, ..RollOut::default() };
@@ -197,7 +197,7 @@ fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_nev
 
 #[test]
 fn without_a_clock_or_a_group_nobody_has_time_left() {
-    let enforce_after = vec![(Whom::Group("ansible".into()), Date::parse("2026-12-01").unwrap())];
+    let enforce_after = vec![(Whom::Group("ansible".into()), calendar::date("2026-12-01").unwrap())];
     let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
     assert_eq!(judge(&exemptions, ALL, false), Demand::Nothing(ENFORCE_AFTER));
     for missing in [Proven { time: false, ..ALL }, Proven { group: false, ..ALL }] {
@@ -207,7 +207,7 @@ fn without_a_clock_or_a_group_nobody_has_time_left() {
 
 #[test]
 fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first() {
-    let day = |text| Date::parse(text).unwrap();
+    let day = |text| calendar::date(text).unwrap();
     let (over, today, later) = (day("2026-11-24"), day("2026-11-25"), day("2026-11-26"));
     let (staff, both) = (&[("staff", Some(true))][..], &[("staff", Some(true)), ("pilots", Some(true))][..]);
     let (untold, none) = (&[("staff", Some(true)), ("pilots", None)][..], &[][..]);

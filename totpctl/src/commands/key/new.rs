@@ -35,8 +35,8 @@ pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::New)
 
 fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
     let user = wanted.user.as_deref().map(UserName::new).transpose()?;
-    let parameters = parameters(wanted, settings)?;
-    let (label, issuer) = (label(wanted, user.as_ref(), settings)?, issuer(wanted, settings)?);
+    let parameters = parameters(&wanted.new_key, settings)?;
+    let (label, issuer) = (label(&wanted.new_key, user.as_ref(), settings)?, issuer(&wanted.new_key, settings)?);
     let key = Key::random(parameters.alg.key_bytes()).ok_or(CannotSeal::NoRandomness)?;
     let (format, stored) = match (wanted.format, user) {
         (Some(Format::V2), None) => return Err(Failure::Usage("'--format v2' binds the key to a user: give --user")),
@@ -54,7 +54,7 @@ fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
 }
 
 /// What the codes of a new key look like. Offline, every period that is read can be written.
-fn parameters(wanted: &cli::New, settings: &Settings) -> Result<Parameters, Failure> {
+fn parameters(wanted: &cli::NewKey, settings: &Settings) -> Result<Parameters, Failure> {
     let usual = settings.new_device.parameters;
     let parameters = Parameters {
         alg: wanted.alg.unwrap_or(usual.alg),
@@ -71,7 +71,7 @@ fn parameters(wanted: &cli::New, settings: &Settings) -> Result<Parameters, Fail
 }
 
 /// The label as given, or that of the settings, filled in.
-fn label(wanted: &cli::New, user: Option<&UserName>, settings: &Settings) -> Result<Label, Failure> {
+fn label(wanted: &cli::NewKey, user: Option<&UserName>, settings: &Settings) -> Result<Label, Failure> {
     if let Some(text) = &wanted.label {
         return Ok(Label::as_shared(text)?);
     }
@@ -82,7 +82,7 @@ fn label(wanted: &cli::New, user: Option<&UserName>, settings: &Settings) -> Res
 }
 
 /// The issuer as given, or that of the settings; an empty one is none.
-fn issuer(wanted: &cli::New, settings: &Settings) -> Result<Option<Label>, Failure> {
+fn issuer(wanted: &cli::NewKey, settings: &Settings) -> Result<Option<Label>, Failure> {
     match wanted.issuer.as_deref() {
         None => Ok(settings.new_device.issuer.clone()),
         Some("") => Ok(None),
@@ -99,7 +99,15 @@ mod tests {
     use super::*;
 
     fn wanted() -> cli::New {
-        cli::New { label: Some("alice".into()), ..cli::New::default() }
+        new(alice())
+    }
+
+    fn new(new_key: cli::NewKey) -> cli::New {
+        cli::New { new_key, ..cli::New::default() }
+    }
+
+    fn alice() -> cli::NewKey {
+        cli::NewKey { label: Some("alice".into()), ..cli::NewKey::default() }
     }
 
     fn opened(record: &str, settings: Settings) -> Opened {
@@ -111,7 +119,8 @@ mod tests {
         let passlib = "{\"alg\":\"sha256\",\"digits\":8,\"enckey\":{\"c\":0,";
         let ours = "{\"alg\":\"sha256\",\"device\":\"";
         for (user, begins) in [(None, passlib), (Some("alice".to_owned()), ours)] {
-            let wanted = cli::New { alg: Some(Algorithm::Sha256), digits: Some(8), user, ..wanted() };
+            let new_key = cli::NewKey { alg: Some(Algorithm::Sha256), digits: Some(8), ..alice() };
+            let wanted = cli::New { user, ..new(new_key) };
             let made = make(&wanted, &settings("")).unwrap();
             assert!(made.record.expose().starts_with(begins), "{}", made.record.expose());
             let from_record = opened(made.record.expose(), settings(""));
@@ -160,13 +169,13 @@ mod tests {
     #[test]
     fn parameters_that_no_authenticator_knows_are_refused() {
         for bad in [
-            cli::New { digits: Some(5), ..wanted() },
-            cli::New { digits: Some(11), ..wanted() },
-            cli::New { period: Some(0), ..wanted() },
-            cli::New { period: Some(86_401), ..wanted() },
-            cli::New { label: Some("a:b".into()), ..wanted() },
-            cli::New { label: Some(String::new()), ..wanted() },
-            cli::New { issuer: Some("a:b".into()), ..wanted() },
+            new(cli::NewKey { digits: Some(5), ..alice() }),
+            new(cli::NewKey { digits: Some(11), ..alice() }),
+            new(cli::NewKey { period: Some(0), ..alice() }),
+            new(cli::NewKey { period: Some(86_401), ..alice() }),
+            new(cli::NewKey { label: Some("a:b".into()), ..alice() }),
+            new(cli::NewKey { label: Some(String::new()), ..alice() }),
+            new(cli::NewKey { issuer: Some("a:b".into()), ..alice() }),
             cli::New { user: Some("a/b".into()), ..wanted() },
         ] {
             assert_eq!(make(&bad, &settings("")).map(|_| ()).unwrap_err().code(), ("bad_parameter", Exit::BadInput));
@@ -180,7 +189,8 @@ mod tests {
         assert!(made.uri.expose().contains("&issuer=demo"));
         let back = opened(made.record.expose(), settings(", issuer: demo"));
         assert_eq!(back.issuer().unwrap().as_str(), "demo");
-        let other = make(&cli::New { issuer: Some("other".into()), ..wanted() }, &settings(", issuer: demo")).unwrap();
+        let other = new(cli::NewKey { issuer: Some("other".into()), ..alice() });
+        let other = make(&other, &settings(", issuer: demo")).unwrap();
         assert!(other.record.expose().contains("\"issuer\":\"other\""));
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::values::calendar::{Date, LocalTime};
+use crate::config::values::calendar;
 
 fn parse(text: &str) -> Result<Vec<Rule>, String> {
     check(serde_yaml::from_str(text).map_err(|error| error.to_string())?)
@@ -89,8 +89,9 @@ fn rules_are_few_and_each_has_a_name_of_its_own() {
 
 #[test]
 fn hours_are_those_of_their_days() {
-    let date = Date::parse("2026-11-25").unwrap();
-    let at = |weekday, hour: u16, minute| LocalTime { date, weekday, minute: hour * 60 + minute, second: 30 };
+    // The week of Monday, 2026-11-23.
+    let at =
+        |weekday, hour, minute| calendar::date(&format!("2026-11-{}", 23 + weekday)).unwrap().at(hour, minute, 30, 0);
     for (text, inside, outside) in [
         ("mon-fri 08:00-18:00", [at(0, 8, 0), at(4, 17, 59)], [at(0, 18, 0), at(5, 9, 0)]),
         ("sat,sun", [at(5, 0, 0), at(6, 23, 59)], [at(4, 23, 59), at(0, 0, 0)]),

@@ -1,0 +1,27 @@
+//! The options that every action takes which makes a key.
+
+use clap::Args;
+use common::totp::Algorithm;
+
+use super::words::{algorithms, number};
+
+/// The parameters of a new key's codes, and the names that the authenticator shows. `enroll` leaves to the daemon what is not
+/// given, `key new` takes it from the settings.
+#[derive(Debug, Default, Args)]
+pub(crate) struct NewKey {
+    /// Hash of the key's codes: sha1, sha256 or sha512
+    #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
+    pub(crate) alg: Option<Algorithm>,
+    /// Digits in a code, 6 to 10
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u8>)]
+    pub(crate) digits: Option<u8>,
+    /// Seconds that a code is shown
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true, value_parser = number::<u32>)]
+    pub(crate) period: Option<u32>,
+    /// Account name that the authenticator shows
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) label: Option<String>,
+    /// Organisation that the authenticator shows
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) issuer: Option<String>,
+}
