@@ -63,7 +63,7 @@ fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result
     match service.records.change(login.call.access(), |record| by_record(record, login, case, enrols))? {
         ByRecord::Judged(outcome) => Ok(*outcome),
         ByRecord::NoDevice(no_device) => {
-            let no_device = no_device.known_elsewhere(service, login.call);
+            let no_device = (*no_device).known_elsewhere(service, login.call);
             by_decoy(service, login.call, no_device, case)
         }
     }
@@ -72,7 +72,7 @@ fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result
 /// What the user's own record says.
 enum ByRecord {
     Judged(Box<Outcome>),
-    NoDevice(NoDevice),
+    NoDevice(Box<NoDevice>),
 }
 
 /// A user without a device for this login.
@@ -112,7 +112,7 @@ fn by_record(record: Option<&Record>, login: &Trusted<'_>, case: &Case<'_>, enro
     let (call, now) = (login.call, case.now);
     // Nothing of another account's record counts, issued codes neither.
     if record.is_some_and(|record| is_anothers(record, call)) {
-        return Decision { next: None, outcome: ByRecord::NoDevice(NoDevice::refused(UID_CHANGED)) };
+        return Decision { next: None, outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))) };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
         return judged(Outcome::of(record, case));
@@ -128,7 +128,7 @@ fn by_record(record: Option<&Record>, login: &Trusted<'_>, case: &Case<'_>, enro
     let next = alone.as_mut().and_then(|judged| judged.next.take());
     let ask = unenrolled.and_then(|record| first_login::ask(record, now));
     let no_device = NoDevice { issued: alone, ask, ..NoDevice::of(record, call, now) };
-    Decision { next, outcome: ByRecord::NoDevice(no_device) }
+    Decision { next, outcome: ByRecord::NoDevice(Box::new(no_device)) }
 }
 
 fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {

@@ -171,7 +171,7 @@ mod tests {
             assert_eq!(told, expected);
             return;
         }
-        let name = "calendar::tests::the_environment_does_not_change_the_time_zone";
+        let name = "config::values::calendar::tests::the_environment_does_not_change_the_time_zone";
         let again = Command::new(env::current_exe().unwrap())
             .args(["--exact", name])
             .env(EXPECTED, told)
