@@ -257,8 +257,12 @@ pub(crate) fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
     };
     let mut judged = policy::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, case);
-    let reason = || policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word();
-    let reason = (judged.verdict == Verdict::Refused).then(reason);
+    let reason = match judged.verdict {
+        Verdict::Refused => Some(policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word()),
+        // A pair that would have been found before may lie too far off now.
+        Verdict::Rejected => policy::is_narrow(record, now).then_some("after_many_wrong_pairs"),
+        _ => None,
+    };
     (judged, reason)
 }
 
