@@ -1,4 +1,4 @@
-//! What a person answers to the prompt: one to three codes of a device, or one that no device shows.
+//! What a person answers to the prompt: one or two codes of a device, or one that no device shows.
 //!
 //! Knows no device: how long its codes are it is told.
 
@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 use crate::secret::{MAX_TYPED, SecretText};
 use crate::spare::SpareCode;
 
-/// What a person answered to the prompt, once it is known to be one to three codes at all. Where one code ends and the
-/// next begins only the device knows: eighteen digits are three codes of six or two of nine.
+/// What a person answered to the prompt, once it is known to be one or two codes at all. Only the device knows how long its
+/// codes are.
 pub struct Answer(Typed);
 
 enum Typed {
@@ -27,7 +27,7 @@ struct Field {
 }
 
 impl Answer {
-    /// Reads what was typed: one field holding all codes, or one field for each. ASCII spaces are dropped, and one `-`
+    /// Reads what was typed: one field holding the codes, or one field for each. ASCII spaces are dropped, and one `-`
     /// in each code; then only `0` to `9` remain, or it is a [`SpareCode`], or malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
@@ -63,7 +63,7 @@ impl Answer {
         }
     }
 
-    /// Whether it can be several codes. One code is never as long.
+    /// Whether it is two codes. One code is never as long.
     #[must_use]
     pub fn is_several(&self) -> bool {
         let Typed::Shown(fields) = &self.0 else { return false };
@@ -131,7 +131,7 @@ impl fmt::Debug for Code {
 /// Digits in a code: RFC 4226 section 5.3 asks for at least six; ten is all that 31 bits can fill.
 pub const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
 /// Codes that are asked for at once, at most.
-pub const MAX_CODES: usize = 3;
+pub const MAX_CODES: usize = 2;
 
 #[cfg(test)]
 mod tests;

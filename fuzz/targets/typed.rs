@@ -1,4 +1,4 @@
-//! What a person typed, a field a line: whatever it is, a device reads one to three codes of its own length, or nothing,
+//! What a person typed, a field a line: whatever it is, a device reads one or two codes of its own length, or nothing,
 //! or it is one code that no device shows, which is read the same when it is written out again.
 
 #![no_main]

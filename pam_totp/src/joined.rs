@@ -62,7 +62,6 @@ fn count(ask: Ask) -> usize {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => 1,
         Ask::TwoCodes => 2,
-        Ask::ThreeCodes => 3,
     }
 }
 
@@ -131,23 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn two_and_three_codes_may_have_spaces_between_them() {
+    fn two_codes_may_have_spaces_between_them() {
         for codes in ["123456654321", "123456 654321", "123456   654321"] {
             assert_eq!(cut_text(&format!("pass {codes}"), Ask::TwoCodes, &[6]), parts("pass ", codes));
-        }
-        for codes in ["111111222222333333", "111111 222222 333333", "111111222222 333333"] {
-            assert_eq!(cut_text(&format!("pass{codes}"), Ask::ThreeCodes, &[6]), parts("pass", codes));
-            assert_eq!(cut_text(codes, Ask::ThreeCodes, &[6]), parts("", codes));
+            assert_eq!(cut_text(codes, Ask::TwoCodes, &[6]), parts("", codes));
         }
         for text in ["pass123456", "pass23456 654321", "pass123456x654321", "pass123456\t654321"] {
             assert_eq!(cut_text(text, Ask::TwoCodes, &[6]), None, "{text:?}");
         }
-        assert_eq!(cut_text("123456654321", Ask::ThreeCodes, &[6]), None);
+        assert_eq!(cut_text("123456", Ask::TwoCodes, &[6]), None);
     }
 
     #[test]
     fn a_code_that_no_device_shows_is_cut_off_with_its_hyphens_whatever_is_asked_for() {
-        for ask in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes] {
+        for ask in [Ask::OneCode, Ask::TwoCodes] {
             for code in ["abcd-efgh-ijkl-mnop", "ABCD-EFGH-2345-2345", "abcd-efgh", "z234-567o"] {
                 for password in ["correct horse", "", "grün", "ends-in-", "p 123456 "] {
                     assert_eq!(cut_text(&format!("{password}{code}"), ask, &[8, 6]), parts(password, code), "{code}");
@@ -181,7 +177,7 @@ mod tests {
         #[test]
         fn the_parts_are_the_whole(text in "\\PC{0,12}[0-9 ]{0,30}", told in prop::collection::vec(0_u8..12, 0..4)) {
             let lengths = lengths(None, &told);
-            for ask in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes] {
+            for ask in [Ask::OneCode, Ask::TwoCodes] {
                 if let Some((password, codes)) = cut_text(&text, ask, &lengths) {
                     prop_assert_eq!(format!("{password}{codes}"), &*text);
                     let digits = codes.bytes().filter(u8::is_ascii_digit).count();

@@ -20,7 +20,7 @@ pub fn prompt(ask: Ask, options: &Options) -> &str {
     match ask {
         Ask::OneCode | Ask::Nothing => options.prompt.as_deref().unwrap_or(ours),
         Ask::Ticket => words.ticket,
-        Ask::TwoCodes | Ask::ThreeCodes => ours,
+        Ask::TwoCodes => ours,
     }
 }
 
@@ -92,7 +92,6 @@ fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String 
     let (what, how) = match (reply.ask, reply.verdict) {
         // Whether or not anybody lives behind the name, the next prompt asks for more, so this says what.
         (Ask::TwoCodes, _) if asked != Ask::TwoCodes => (words.two_codes_needed.to_owned(), of(reply.ask, how)),
-        (Ask::ThreeCodes, _) if asked != Ask::ThreeCodes => (words.three_codes_needed.to_owned(), of(reply.ask, how)),
         // The prompt says what it is.
         (Ask::Ticket, _) => return words.not_accepted.to_owned(),
         (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => return already_used(reply.retry_after, words),
@@ -102,11 +101,10 @@ fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String 
     format!("{what} {how}")
 }
 
-fn of(ask: Ask, [one, two, three]: OfCodes) -> &'static str {
+fn of(ask: Ask, [one, two]: OfCodes) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => one,
         Ask::TwoCodes => two,
-        Ask::ThreeCodes => three,
     }
 }
 

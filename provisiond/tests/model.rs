@@ -82,6 +82,8 @@ const EXPECTED: &[&str] = &[
     "too far off",
     "unsure where it is",
     "out of reach",
+    "too far",
+    "too far after many wrong pairs",
     "guesses back, helpdesk true: done",
     "guesses back, helpdesk true: BadParameter",
     "guesses back, helpdesk true: PermissionDenied",

@@ -65,7 +65,7 @@ impl RawPolicy {
 const DEFAULT_REFILL: Duration = Duration::from_secs(86400);
 const MIN_REFILL: Duration = Duration::from_secs(60);
 const MAX_REFILL: Duration = Duration::from_secs(366 * 86400);
-/// A pair of codes is searched for within ten steps; a single one never further.
+/// A pair of codes is searched for within ten steps at most; a single one never further.
 const MAX_WINDOW: u64 = 10;
 /// At six digits, a thousand guesses of three positions are 0.3 %: more is no protection.
 const MAX_BUDGET: u32 = 1000;

@@ -26,22 +26,17 @@ fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
         let needed =
             "Two codes in a row are needed now. Type the current code, wait for the next, and type that after it.";
         assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), needed);
-        let needed = "Three codes in a row are needed now. Type the current code, and each of the next two after it.";
-        assert_eq!(said_next(verdict, None, Ask::TwoCodes, Ask::ThreeCodes), needed);
     }
 }
 
 #[test]
 fn what_to_type_is_what_the_next_prompt_asks_for() {
     for (language, needles) in [
-        (Language::English, ["what your device shows now.", "current code, wait for the next", "each of the next two"]),
-        (
-            Language::German,
-            ["was Ihr Gerät jetzt zeigt.", "den aktuellen Code ein, warten Sie", "die beiden nächsten an"],
-        ),
+        (Language::English, ["what your device shows now.", "current code, wait for the next"]),
+        (Language::German, ["was Ihr Gerät jetzt zeigt.", "den aktuellen Code ein, warten Sie"]),
     ] {
         let options = Options { lang: language, ..Options::default() };
-        for (ask, needle) in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes].into_iter().zip(needles) {
+        for (ask, needle) in [Ask::OneCode, Ask::TwoCodes].into_iter().zip(needles) {
             let said = try_again(ask, &VerifyReply::bare(Verdict::Rejected, ask), &options);
             assert!(said.starts_with(words(language).not_accepted) && said.contains(needle), "{said}");
         }
@@ -62,7 +57,7 @@ fn after_the_last_prompt_nobody_is_told_to_type_something_now() {
         for [forward_pass, use_first_pass] in [[false, false], [true, false], [false, true]] {
             let options = Options { lang: language, forward_pass, use_first_pass, ..Options::default() };
             for verdict in [Verdict::Rejected, Verdict::AlreadyUsed, Verdict::TwoCodesNeeded] {
-                for ask in [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes] {
+                for ask in [Ask::OneCode, Ask::TwoCodes] {
                     let said = refused(Ask::OneCode, &VerifyReply::bare(verdict, ask), &options);
                     assert!(!said.contains("Type") && !said.contains("Geben Sie"), "{said}");
                     assert!(!said.contains("shows now") && !said.contains("jetzt zeigt"), "{said}");
@@ -111,7 +106,7 @@ fn the_prompt_is_the_option_or_ours() {
 fn who_types_the_password_too_is_asked_for_both() {
     let joined = Options { forward_pass: true, ..Options::default() };
     assert_eq!(prompt(Ask::OneCode, &joined), "Password & verification code: ");
-    assert_eq!(prompt(Ask::ThreeCodes, &joined), ENGLISH.password_and_codes[2]);
+    assert_eq!(prompt(Ask::TwoCodes, &joined), ENGLISH.password_and_codes[1]);
     let own = Options { prompt: Some("Both: ".into()), ..joined };
     assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
     let reply = VerifyReply::bare(Verdict::Rejected, Ask::OneCode);
@@ -149,7 +144,7 @@ Then type the code that it shows."
 fn in_german_everything_is_german() {
     let german = |forward_pass| Options { lang: Language::German, forward_pass, ..Options::default() };
     let (german, joined) = (german(false), german(true));
-    let asks = [Ask::OneCode, Ask::TwoCodes, Ask::ThreeCodes];
+    let asks = [Ask::OneCode, Ask::TwoCodes];
     let mut said: Vec<String> =
         asks.iter().flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned())).collect();
     for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {

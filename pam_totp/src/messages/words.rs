@@ -12,8 +12,8 @@ pub(super) fn words(language: Language) -> &'static Words {
     }
 }
 
-/// What asks for one, for two and for three codes, or is said of them.
-pub(super) type OfCodes = [&'static str; 3];
+/// What asks for one and for two codes, or is said of them.
+pub(super) type OfCodes = [&'static str; 2];
 
 /// One language: the prompts, and what is said after them.
 pub(super) struct Words {
@@ -30,7 +30,6 @@ pub(super) struct Words {
     pub(super) get_recovery_codes: &'static str,
     pub(super) not_accepted: &'static str,
     pub(super) two_codes_needed: &'static str,
-    pub(super) three_codes_needed: &'static str,
     pub(super) used: &'static str,
     pub(super) used_one_second: &'static str,
     /// `{}` is the number of seconds.
@@ -51,15 +50,10 @@ pub(super) struct Words {
 }
 
 pub(super) const ENGLISH: Words = Words {
-    codes: [
-        "Verification code: ",
-        "Two verification codes, the current one and the next: ",
-        "Three verification codes, the current one and the next two: ",
-    ],
+    codes: ["Verification code: ", "Two verification codes, the current one and the next: "],
     password_and_codes: [
         "Password & verification code: ",
         "Password & two verification codes, the current one and the next: ",
-        "Password & three verification codes, the current one and the next two: ",
     ],
     password: "Password: ",
     ticket: "Enrolment ticket: ",
@@ -71,30 +65,22 @@ pub(super) const ENGLISH: Words = Words {
     get_recovery_codes: "Get recovery codes with 'totpctl recovery-codes'.",
     not_accepted: "That was not accepted.",
     two_codes_needed: "Two codes in a row are needed now.",
-    three_codes_needed: "Three codes in a row are needed now.",
     used: "That code was used already. Wait for the next one.",
     used_one_second: "That code was used already. The next one comes in 1 second.",
     used_some_seconds: "That code was used already. The next one comes in {} seconds.",
     begin_with_it: "Begin with that one.",
-    now: [
-        "Type what your device shows now.",
-        "Type the current code, wait for the next, and type that after it.",
-        "Type the current code, and each of the next two after it.",
-    ],
+    now: ["Type what your device shows now.", "Type the current code, wait for the next, and type that after it."],
     now_with_password: [
         "Type your password, and right after it what your device shows now.",
         "Type your password, right after it the current code, wait for the next, and type that after it.",
-        "Type your password, right after it the current code, and each of the next two after it.",
     ],
     then: [
         "Try again with what your device shows then.",
         "Try again with the current code, and the next one after it.",
-        "Try again with the current code, and the next two after it.",
     ],
     then_with_password: [
         "Try again with your password, and right after it what your device shows then.",
         "Try again with your password, right after it the current code, and the next one after that.",
-        "Try again with your password, right after it the current code, and the next two after that.",
     ],
     no_recovery_code_left: "That was your last recovery code. Get new ones with 'totpctl recovery-codes'.",
     one_recovery_code_left: "1 recovery code left. Get new ones with 'totpctl recovery-codes'.",
@@ -103,15 +89,10 @@ pub(super) const ENGLISH: Words = Words {
 };
 
 pub(super) const GERMAN: Words = Words {
-    codes: [
-        "Bestätigungscode: ",
-        "Zwei Bestätigungscodes, den aktuellen und den nächsten: ",
-        "Drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
-    ],
+    codes: ["Bestätigungscode: ", "Zwei Bestätigungscodes, den aktuellen und den nächsten: "],
     password_and_codes: [
         "Passwort und Bestätigungscode: ",
         "Passwort und zwei Bestätigungscodes, den aktuellen und den nächsten: ",
-        "Passwort und drei Bestätigungscodes, den aktuellen und die beiden nächsten: ",
     ],
     password: "Passwort: ",
     ticket: "Einrichtungscode: ",
@@ -123,7 +104,6 @@ pub(super) const GERMAN: Words = Words {
     get_recovery_codes: "Wiederherstellungscodes gibt es mit 'totpctl recovery-codes'.",
     not_accepted: "Das wurde nicht angenommen.",
     two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig.",
-    three_codes_needed: "Jetzt sind drei Codes hintereinander nötig.",
     used: "Dieser Code wurde schon benutzt. Warten Sie auf den nächsten.",
     used_one_second: "Dieser Code wurde schon benutzt. Der nächste kommt in 1 Sekunde.",
     used_some_seconds: "Dieser Code wurde schon benutzt. Der nächste kommt in {} Sekunden.",
@@ -131,22 +111,18 @@ pub(super) const GERMAN: Words = Words {
     now: [
         "Geben Sie ein, was Ihr Gerät jetzt zeigt.",
         "Geben Sie den aktuellen Code ein, warten Sie auf den nächsten, und hängen Sie ihn an.",
-        "Geben Sie den aktuellen Code ein, und hängen Sie die beiden nächsten an.",
     ],
     now_with_password: [
         "Geben Sie Ihr Passwort ein und direkt dahinter, was Ihr Gerät jetzt zeigt.",
         "Geben Sie Ihr Passwort ein, direkt dahinter den aktuellen Code, warten Sie auf den nächsten, und hängen Sie ihn an.",
-        "Geben Sie Ihr Passwort ein, direkt dahinter den aktuellen Code, und hängen Sie die beiden nächsten an.",
     ],
     then: [
         "Versuchen Sie es noch einmal mit dem, was Ihr Gerät dann zeigt.",
         "Versuchen Sie es noch einmal mit dem aktuellen Code und dem nächsten dahinter.",
-        "Versuchen Sie es noch einmal mit dem aktuellen Code und den beiden nächsten dahinter.",
     ],
     then_with_password: [
         "Versuchen Sie es noch einmal mit Ihrem Passwort und direkt dahinter dem, was Ihr Gerät dann zeigt.",
         "Versuchen Sie es noch einmal mit Ihrem Passwort, direkt dahinter dem aktuellen Code und danach dem nächsten.",
-        "Versuchen Sie es noch einmal mit Ihrem Passwort, direkt dahinter dem aktuellen Code und danach den beiden nächsten.",
     ],
     no_recovery_code_left: "Das war Ihr letzter Wiederherstellungscode. Neue gibt es mit 'totpctl recovery-codes'.",
     one_recovery_code_left: "Noch 1 Wiederherstellungscode. Neue gibt es mit 'totpctl recovery-codes'.",

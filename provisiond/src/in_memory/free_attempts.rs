@@ -74,7 +74,8 @@ impl Patience {
     }
 }
 
-/// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year.
+/// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year. They are too few for the
+/// narrower search, which begins with a thousand.
 const OWN_TRIES: u32 = 20;
 const OWN_SPAN: Duration = Duration::from_secs(3600);
 /// Ten a second for a year are what pairs of codes are reckoned to withstand, whoever asks.

@@ -10,7 +10,7 @@ use common::names::user::UserName;
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
-use super::{Circumstances, Judged, admit, ask, issued, quarantine};
+use super::{Circumstances, Judged, admit, ask, is_narrow, issued, quarantine};
 use crate::clock::mark::Doubted;
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
@@ -56,8 +56,12 @@ pub fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
     };
     let mut judged = super::judge(record, &keys, answer, refund, now);
     reseal(&mut judged, record, &keys, case);
-    let reason = || quarantine::doubted(now).unwrap_or(Doubted::Store).word();
-    let reason = (judged.verdict == Verdict::Refused).then(reason);
+    let reason = match judged.verdict {
+        Verdict::Refused => Some(quarantine::doubted(now).unwrap_or(Doubted::Store).word()),
+        // A pair that would have been found before may lie too far off now.
+        Verdict::Rejected => is_narrow(record, now).then_some("after_many_wrong_pairs"),
+        _ => None,
+    };
     (judged, reason)
 }
 

@@ -99,7 +99,7 @@ fn compare(
 /// and is counted in the same way.
 pub fn wrong(mut record: Record, now: &Circumstances<'_>) -> Judged {
     let pool = record.pool_mut(now.source, now.moment.now);
-    pool.series = pool.series.one_more(&now.moment);
+    pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment);
     Judged { next: Some(record), ..Judged::unlooked(Verdict::Rejected) }
 }
 
@@ -162,7 +162,7 @@ mod tests {
             let judged = tried(&record, &wrong, Units { known: 0, unknown: 2 }, &now());
             assert_eq!((judged.verdict, judged.finding, judged.charged), (Verdict::Rejected, None, Units::default()));
             let mut expected = record.clone();
-            expected.unknown.series = expected.unknown.series.one_more(&now().moment);
+            expected.unknown.wrong_pairs = expected.unknown.wrong_pairs.one_more(&now().moment);
             assert_eq!(judged.next.unwrap(), expected);
         }
     }

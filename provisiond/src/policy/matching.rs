@@ -2,14 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-use common::answer::{Answer, Code};
+use common::answer::Answer;
 use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 
 use super::Circumstances;
 use super::quarantine::last_doubtful;
-use crate::record::Device;
 use crate::record::counter;
+use crate::record::{Device, Record};
 
 /// A place where the answer is right: the steps, or counters, that it would spend, and whether it may.
 pub(super) struct Match {
@@ -26,17 +26,23 @@ pub(super) enum Standing {
     Spent,
 }
 
-/// Codes that the device cannot have shown, or that are too few, are found nowhere, in the same time.
+/// Whether a pair is searched for no farther than a single code: an attacker has had a thousand pairs that were wrong.
+pub fn is_narrow(record: &Record, now: &Circumstances<'_>) -> bool {
+    record.pool(now.source, now.moment.now).wrong_pairs.are_too_many(&now.moment)
+}
+
+/// Codes that the device cannot have shown are found nowhere, in the same time.
 pub(super) fn matches_of(
     device: &Device,
     key: &Key,
     answer: &Answer,
-    needed: usize,
+    narrow: bool,
     now: &Circumstances<'_>,
 ) -> Vec<Match> {
-    let codes = comparable(device, answer, needed).unwrap_or_default();
+    let codes = answer.codes(device.parameters.digits).unwrap_or_default();
     let later = (codes.len() as u64).saturating_sub(1);
-    let found = device.parameters.find(key, &codes, searched(device, answer.is_several(), later, now)).into_iter();
+    let far = answer.is_several() && !narrow;
+    let found = device.parameters.find(key, &codes, searched(device, far, later, now)).into_iter();
     found
         .map(|first| {
             let steps: Vec<u64> = (first..=first.saturating_add(later)).collect();
@@ -45,22 +51,22 @@ pub(super) fn matches_of(
         .collect()
 }
 
-/// The codes of the answer, if the device can have shown them and they are enough.
-pub(super) fn comparable(device: &Device, answer: &Answer, needed: usize) -> Option<Vec<Code>> {
-    answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed)
-}
-
-/// Where the first code may stand, when `later` ones follow it.
-fn searched(device: &Device, several: bool, later: u64, now: &Circumstances<'_>) -> RangeInclusive<u64> {
-    let reach = if several { SERIES_REACH } else { now.policy.window };
+/// Where the first code may stand, when `later` ones follow it: `far` from the present one, or so that the last one lies
+/// in the window, as a single code has to.
+fn searched(device: &Device, far: bool, later: u64, now: &Circumstances<'_>) -> RangeInclusive<u64> {
+    let window = now.policy.window;
     match device.kind {
         Kind::Totp => {
+            let (before, after) =
+                if far { (PAIR_REACH, PAIR_REACH) } else { (window.saturating_add(later).min(PAIR_REACH), window) };
             let step = shown(device, now.moment.now);
-            step.saturating_sub(reach)..=step.saturating_add(reach).saturating_sub(later)
+            step.saturating_sub(before)..=step.saturating_add(after).saturating_sub(later)
         }
         // As many positions as of a clock's: a guess has the same odds, and the same price.
         Kind::Hotp => {
-            counter::searched(&device.spent, later.saturating_add(1), reach.saturating_mul(2).saturating_add(1))
+            let positions = window.saturating_mul(2).saturating_add(1);
+            let ahead = if far { counter::LOOK_AHEAD } else { positions.saturating_add(later) };
+            counter::searched(&device.spent, later.saturating_add(1), ahead)
         }
     }
 }
@@ -100,5 +106,5 @@ pub(super) fn shown(device: &Device, time: u64) -> u64 {
     device.drift.shown_at(device.parameters.step_at(time))
 }
 
-/// Consecutive codes are searched for this many steps to either side, which also finds a device whose clock is off.
-const SERIES_REACH: u64 = 10;
+/// A pair is searched for this many steps to either side, which also finds a device whose clock is off.
+const PAIR_REACH: u64 = 10;

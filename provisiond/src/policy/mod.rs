@@ -15,8 +15,9 @@ use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
-use self::matching::{Match, Standing, comparable, horizon, matches_of};
-use self::price::{affordable, codes_needed, dearest_guess, price, series};
+pub use self::matching::is_narrow;
+use self::matching::{Match, Standing, horizon, matches_of};
+use self::price::{affordable, dearest_guess, price};
 use self::quarantine::is_a_measure;
 use crate::clock::moment::Moment;
 use crate::record::budget::Units;
@@ -45,7 +46,7 @@ pub struct Circumstances<'a> {
 #[must_use]
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     match record {
-        Some(record) if !affordable(dearest_guess(record, now), record, now) => series(record, now),
+        Some(record) if !affordable(dearest_guess(record, now), record, now) => Ask::TwoCodes,
         None if now.suspect => Ask::TwoCodes,
         _ => Ask::OneCode,
     }
@@ -60,11 +61,11 @@ pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstance
         return Err(unenrolled(Some(record)));
     }
     let answer = answer.ok_or(Verdict::Malformed)?;
-    let lengths =
-        usable(record, now).filter_map(|device| answer.codes(device.parameters.digits)).map(|codes| codes.len());
-    let longest = lengths.max().ok_or(Verdict::Malformed)?;
+    if !usable(record, now).any(|device| answer.codes(device.parameters.digits).is_some()) {
+        return Err(Verdict::Malformed);
+    }
     let affordable = answer.is_several() || affordable(price(record, answer, now), record, now);
-    if affordable && longest >= codes_needed(record, answer, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
+    if affordable { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
 /// The devices whose codes count for this login.
@@ -109,16 +110,16 @@ impl Judged {
 /// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
 /// searched, whatever the first one says. `refund` gives back what this login's own typos cost.
 pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now: &Circumstances<'_>) -> Judged {
-    let needed = codes_needed(record, answer, now);
+    let narrow = is_narrow(record, now);
     let found: Vec<Match> =
-        usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
+        usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, narrow, now)).collect();
     match found.iter().min_by_key(|found| found.standing) {
         Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, refund, now),
         Some(best) if best.standing == Standing::Quarantined => {
             Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
         }
         Some(best) => already_used(record, best, now),
-        None => reject(record, answer, needed, now),
+        None => reject(record, answer, now),
     }
 }
 
@@ -154,7 +155,7 @@ fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
     match found {
         _ if device.kind == Kind::Hotp || !is_a_measure(device, now) => device.drift,
         [only] => device.drift.after_a_code(*only, ours),
-        [.., last] => device.drift.after_a_series(*last, ours, now.policy.window),
+        [.., last] => device.drift.after_a_pair(*last, ours, now.policy.window),
         [] => device.drift,
     }
 }
@@ -168,18 +169,18 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
     Judged { device: Some(found.device.clone()), retry_after, ..Judged::unlooked(Verdict::AlreadyUsed) }
 }
 
-/// A wrong single code costs its price. Several at once cost nothing, because the odds of two are a millionth of a single
-/// code's; they are counted.
-fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Judged {
+/// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a millionth of a single code's; it
+/// is counted.
+fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
     let charged = if answer.is_several() { 0 } else { price(record, answer, now) };
     let mut next = record.clone();
     let pool = next.pool_mut(now.source, now.moment.now);
     if answer.is_several() {
-        pool.series = pool.series.one_more(&now.moment);
+        pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment);
     } else {
         pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
     }
-    let compared = usable(record, now).filter(|device| comparable(device, answer, needed).is_some());
+    let compared = usable(record, now).filter(|device| answer.codes(device.parameters.digits).is_some());
     let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
     let disabled = strict::count(&mut next, &compared, now.policy);
     let charged = record.units(charged, now.source, now.moment.now);

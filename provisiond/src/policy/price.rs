@@ -1,7 +1,6 @@
-//! What a guess costs, whether there is enough for it, and what is asked for when there is not.
+//! What a guess costs, and whether there is enough for it.
 
 use common::answer::Answer;
-use common::wire::protocol::Ask;
 
 use super::{Circumstances, usable};
 use crate::record::Record;
@@ -14,23 +13,6 @@ pub(super) fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -
     }
     let left = record.pool(now.source, now.moment.now).budget.left(now.policy, &now.moment);
     price == 0 || (left > 0 && left >= price.min(now.policy.budget))
-}
-
-/// What is asked for when a single code will not do. Three codes only where all of them are soon there.
-pub(super) fn series(record: &Record, now: &Circumstances<'_>) -> Ask {
-    let quick = usable(record, now).all(|device| device.parameters.period <= QUICK_PERIOD);
-    let pool = record.pool(now.source, now.moment.now);
-    if quick && pool.series.are_too_many(&now.moment) { Ask::ThreeCodes } else { Ask::TwoCodes }
-}
-
-/// How many codes an answer of this kind must hold. What makes a pair too few does so while single codes are judged, too:
-/// whoever guesses pairs would otherwise leave one unit in the pool.
-pub(super) fn codes_needed(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> usize {
-    match (answer.is_several(), series(record, now)) {
-        (false, _) => 1,
-        (true, Ask::ThreeCodes) => 3,
-        (true, Ask::OneCode | Ask::TwoCodes | Ask::Ticket | Ask::Nothing) => 2,
-    }
 }
 
 /// One unit for each three positions compared, begun or whole: with one device and the usual window, one.
@@ -57,5 +39,3 @@ fn units(record: &Record, fits: impl Fn(u8) -> bool, now: &Circumstances<'_>) ->
 }
 
 const POSITIONS_PER_UNIT: u64 = 3;
-/// Seconds. Three codes of a slower device take longer than a login may.
-const QUICK_PERIOD: u32 = 30;

@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn the_last_step_in_doubt_is_the_later_of_what_the_device_has_shown_and_what_was_spent() {
         let phone = device(&user("alice"), "phone", Parameters::default());
-        let ahead = Device { drift: Drift::default().after_a_series(104, 100, 1), ..phone.clone() };
+        let ahead = Device { drift: Drift::default().after_a_pair(104, 100, 1), ..phone.clone() };
         let slow = device(&user("alice"), "slow", Parameters { period: 60, ..Parameters::default() });
         let since = Device { known_since: NOW + 1, ..phone.clone() };
         let step = NOW / 30;

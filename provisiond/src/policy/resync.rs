@@ -66,7 +66,7 @@ pub fn judge(
         Some((Standing::Spent, _)) => Resynced::unlearned(Verdict::AlreadyUsed, None),
         None => {
             let pool = record.pool_mut(now.source, now.moment.now);
-            pool.series = pool.series.one_more(&now.moment);
+            pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment);
             Resynced::unlearned(Verdict::Rejected, None)
         }
     }
@@ -94,7 +94,7 @@ fn learn(device: &mut Device, pair: [u64; 2], now: &Circumstances<'_>) -> Resync
         return Resynced { left_out: Some(first.saturating_sub(next)), ..Resynced::unlearned(Verdict::Accepted, None) };
     }
     let ours = device.parameters.step_at(now.moment.now);
-    let drift = device.drift.after_a_series(last, ours, now.policy.window);
+    let drift = device.drift.after_a_pair(last, ours, now.policy.window);
     let seconds = seconds_between(ours, last, device.parameters.period);
     // A code alone would still not do: nothing that is remembered makes up for such a clock.
     if drift.shown_at(ours).abs_diff(last) > now.policy.window {
@@ -224,8 +224,8 @@ mod tests {
             let before = alice.record.clone();
             let (one, other) = (alice.code(alice.ours()), alice.code(alice.ours() + 2));
             assert_eq!(alice.told(&[&one, &other]).verdict, Verdict::Rejected);
-            let counted = before.unknown.series.one_more(&alice.moment);
-            assert_eq!(alice.record.unknown.series, counted);
+            let counted = before.unknown.wrong_pairs.one_more(&alice.moment);
+            assert_eq!(alice.record.unknown.wrong_pairs, counted);
             assert_eq!(alice.record.devices, before.devices);
             assert_eq!(alice.record.unknown.budget, before.unknown.budget);
         }

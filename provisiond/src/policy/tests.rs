@@ -90,6 +90,12 @@ impl Life {
         self.judged(typed, NONE).verdict
     }
 
+    /// The verdict on two consecutive codes, of which the first is `steps` away from now.
+    fn verdict_of_pair(&mut self, steps: i64) -> Verdict {
+        let pair = self.code(steps) + &self.code(steps + 1);
+        self.verdict(&pair)
+    }
+
     fn left(&self) -> u32 {
         self.record.pool(self.source, self.moment.now).budget.left(&self.policy, &self.moment)
     }

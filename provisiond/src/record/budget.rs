@@ -5,7 +5,7 @@
 //!
 //! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
 //! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for, and after
-//! very many wrong pairs three.
+//! very many wrong pairs these are searched for near the present step only.
 
 use common::config::Policy;
 use serde::{Deserialize, Serialize};
@@ -17,15 +17,15 @@ use crate::clock::moment::Moment;
 pub struct Pool {
     /// Single codes.
     pub budget: Budget,
-    /// Several codes at once.
-    pub series: WrongSeries,
+    /// Pairs of consecutive codes.
+    pub wrong_pairs: WrongPairs,
 }
 
 impl Pool {
     /// Nothing guessed, for a user seen for the first time.
     #[must_use]
     pub fn full(moment: &Moment) -> Self {
-        Self { budget: Budget::full(moment), series: WrongSeries { times: 0, since: moment.tick } }
+        Self { budget: Budget::full(moment), wrong_pairs: WrongPairs { times: 0, since: moment.tick } }
     }
 }
 
@@ -53,16 +53,16 @@ impl Units {
     }
 }
 
-/// How often several codes at once were wrong; halved daily. A pair is so much harder to guess than a code that it costs
-/// nothing, but who has all year for it is asked for three.
+/// How often two consecutive codes were wrong; halved daily. A pair is so much harder to guess than a code that it costs
+/// nothing, but an attacker who guesses pairs all year must not have twenty positions for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WrongSeries {
+pub struct WrongPairs {
     times: u32,
     /// Trusted seconds.
     since: u64,
 }
 
-impl WrongSeries {
+impl WrongPairs {
     /// After one more.
     #[must_use]
     pub fn one_more(self, moment: &Moment) -> Self {
@@ -70,10 +70,10 @@ impl WrongSeries {
         Self { times: settled.times.saturating_add(1), ..settled }
     }
 
-    /// Whether two codes are not enough any more.
+    /// Whether a pair is searched for within the window only.
     #[must_use]
     pub fn are_too_many(self, moment: &Moment) -> bool {
-        self.settled(moment).times >= MAX_WRONG_SERIES
+        self.settled(moment).times >= MAX_WRONG_PAIRS
     }
 
     fn settled(self, moment: &Moment) -> Self {
@@ -143,7 +143,7 @@ impl Budget {
 }
 
 const DAY: u64 = 86400;
-const MAX_WRONG_SERIES: u32 = 1000;
+const MAX_WRONG_PAIRS: u32 = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -209,18 +209,18 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_wrong_series_are_too_many_and_half_of_them_are_forgotten_each_day() {
-        let mut series = Pool::full(&at(5)).series;
+    fn a_thousand_wrong_pairs_are_too_many_and_half_of_them_are_forgotten_each_day() {
+        let mut pairs = Pool::full(&at(5)).wrong_pairs;
         for _ in 0..999 {
-            series = series.one_more(&at(10));
+            pairs = pairs.one_more(&at(10));
         }
-        assert!(!series.are_too_many(&at(10)));
-        series = series.one_more(&at(10)).one_more(&at(0));
-        assert!(series.are_too_many(&at(10)) && series.are_too_many(&at(4 + DAY)));
-        assert!(!series.are_too_many(&at(5 + DAY)));
-        assert_eq!(series.settled(&at(5 + 2 * DAY)).times, 250);
-        assert_eq!(series.settled(&at(u64::MAX)).times, 0);
-        let later = series.one_more(&at(5 + 2 * DAY));
+        assert!(!pairs.are_too_many(&at(10)));
+        pairs = pairs.one_more(&at(10)).one_more(&at(0));
+        assert!(pairs.are_too_many(&at(10)) && pairs.are_too_many(&at(4 + DAY)));
+        assert!(!pairs.are_too_many(&at(5 + DAY)));
+        assert_eq!(pairs.settled(&at(5 + 2 * DAY)).times, 250);
+        assert_eq!(pairs.settled(&at(u64::MAX)).times, 0);
+        let later = pairs.one_more(&at(5 + 2 * DAY));
         assert_eq!(later.settled(&at(5 + 3 * DAY)).times, 125, "each day once");
     }
 

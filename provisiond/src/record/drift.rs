@@ -35,10 +35,10 @@ impl Drift {
         if side != 0 && side == self.side { Self { side, ..self.moved(side) } } else { Self { side, ..self } }
     }
 
-    /// After several codes were accepted at our step `now`, of which `last` was the last. They are typed as they come, and
+    /// After two consecutive codes were accepted at our step `now`, the second of which was `last`. They are typed as they come, and
     /// found far outside the window: one login is enough to learn from.
     #[must_use]
-    pub fn after_a_series(self, last: u64, now: u64, window: u64) -> Self {
+    pub fn after_a_pair(self, last: u64, now: u64, window: u64) -> Self {
         let away = offset(last, self.shown_at(now));
         let inside = u64::from(away.unsigned_abs()) <= window;
         Self { side: 0, ..if inside { self } else { self.moved(away) } }
@@ -74,19 +74,19 @@ mod tests {
     }
 
     #[test]
-    fn a_series_moves_the_window_at_once_if_it_lay_outside() {
-        assert_eq!(Drift::default().after_a_series(103, 100, 1).shown_at(200), 203);
-        assert_eq!(Drift::default().after_a_series(97, 100, 1).shown_at(200), 197);
-        assert_eq!(Drift::default().after_a_series(99, 100, 1).shown_at(200), 200, "typed a little late");
-        assert_eq!(Drift::default().after_a_series(110, 100, 1).shown_at(200), 204, "no further than this");
+    fn a_pair_moves_the_window_at_once_if_it_lay_outside() {
+        assert_eq!(Drift::default().after_a_pair(103, 100, 1).shown_at(200), 203);
+        assert_eq!(Drift::default().after_a_pair(97, 100, 1).shown_at(200), 197);
+        assert_eq!(Drift::default().after_a_pair(99, 100, 1).shown_at(200), 200, "typed a little late");
+        assert_eq!(Drift::default().after_a_pair(110, 100, 1).shown_at(200), 204, "no further than this");
     }
 
     proptest! {
         #[test]
         fn it_never_goes_further_than_four_steps(codes in prop::collection::vec((0u64..40, 20u64..30, any::<bool>()), 1..200)) {
             let mut drift = Drift::default();
-            for (found, now, series) in codes {
-                drift = if series { drift.after_a_series(found, now, 1) } else { drift.after_a_code(found, now) };
+            for (found, now, pair) in codes {
+                drift = if pair { drift.after_a_pair(found, now, 1) } else { drift.after_a_code(found, now) };
                 prop_assert!((96..=104).contains(&drift.shown_at(100)));
                 prop_assert_eq!(drift.ours_at(drift.shown_at(100)), 100);
             }

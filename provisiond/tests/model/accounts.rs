@@ -65,7 +65,7 @@ impl World {
         assert_eq!(done.err().as_deref(), expected, "{wish}, step {}", self.step);
         self.count(&format!("guesses back, helpdesk {helpdesk}: {}", expected.unwrap_or("done")));
         if expected.is_none() {
-            self.truth.unlocked(&mut self.people[who], who);
+            self.truth.unlocked(&mut self.people[who], who, &self.time);
             self.people[who].unlocked = if helpdesk { Some(self.time.tick) } else { self.people[who].unlocked };
         }
         expected.is_none()

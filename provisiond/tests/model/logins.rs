@@ -75,6 +75,23 @@ impl World {
         }
     }
 
+    /// So many wrong pairs that others are searched for in the window only, from where the owner comes.
+    pub(crate) fn guess_pairs(&mut self, who: usize) {
+        let login = self.login(who, SHELL, HOME);
+        if self.people[who].usable(&login).next().is_none() {
+            return;
+        }
+        let pair = [self.wrong_code(who), self.wrong_code(who)];
+        let pair = [pair[0].as_str(), pair[1].as_str()];
+        while !self.people[who].has_missed_many(&login)[0] {
+            assert_eq!(self.verify(&login, "", &pair)["verdict"], "rejected", "{login:?}");
+            self.people[who].miss_a_pair(&login);
+        }
+        for _ in 0..6 {
+            self.log_in_with_a_pair(who);
+        }
+    }
+
     pub(crate) fn press_in_vain(&mut self, who: usize) {
         let often = self.below(6);
         if let Some(device) = self.people[who].active().find(|device| device.counts) {
@@ -131,8 +148,10 @@ impl World {
     fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str, charged: &mut Vec<Charge>) -> &'static str {
         let person = &mut self.people[login.who];
         let reason = self.truth.reason(verdict, person, typed, login);
-        if verdict == "rejected" && typed.steps.len() == 1 {
-            charged.push(self.truth.judged(person, login));
+        match (verdict, typed.steps.len()) {
+            ("rejected", 1) => charged.push(self.truth.judged(person, login)),
+            ("rejected", _) => person.miss_a_pair(login),
+            _ => {}
         }
         reason.unwrap_or_else(|| {
             let spent =
@@ -146,8 +165,11 @@ impl World {
         let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
         let told = self.verify(login, conversation, &typed.iter().map(String::as_str).collect::<Vec<_>>());
         assert_ne!(told["verdict"], "accepted", "{login:?}");
-        if told["verdict"] == "rejected" && codes == 1 {
-            charged.push(self.truth.judged(&mut self.people[login.who], login));
+        let person = &mut self.people[login.who];
+        match codes {
+            _ if told["verdict"] != "rejected" => {}
+            1 => charged.push(self.truth.judged(person, login)),
+            _ => person.miss_a_pair(login),
         }
     }
 
@@ -207,7 +229,12 @@ impl World {
 
     fn some_pair(&mut self, who: usize) -> Option<Typed> {
         let device = self.some_device(who)?;
-        let first = if device.counts { self.press(device.key) } else { self.time.step() };
+        let far = self.one_in(if device.exact { 8 } else { 2 });
+        let first = match device.counts {
+            true => self.press(device.key),
+            false if far => self.time.step() - 13 + self.below(26),
+            false => self.time.step(),
+        };
         if device.counts {
             self.press(device.key);
         }

@@ -10,6 +10,8 @@ pub(crate) const DAY: u64 = 86_400;
 pub(crate) const BUDGET: u64 = 5;
 /// Steps that a device's clock may be known to be off.
 pub(crate) const DRIFT: u64 = 4;
+/// Wrong pairs after which others are searched for in the window only.
+const MANY_PAIRS: u64 = 1000;
 /// Letters in a bypass as it is shown, and in no other code.
 const BYPASS: usize = 9;
 
@@ -33,6 +35,10 @@ pub(crate) struct Person {
     pub(crate) accepted: BTreeMap<&'static str, u64>,
     /// Guesses that the daemon remembers, from where they have not logged in before and from where they have.
     pub(crate) buckets: [Bucket; 2],
+    /// Wrong pairs at logins, likewise.
+    pub(crate) pairs: [Pairs; 2],
+    /// Whatever else may have counted as a wrong pair.
+    pub(crate) others: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +77,20 @@ impl Bucket {
         self.used = self.used.saturating_sub(days);
         self.since = if self.used == 0 { self.since.max(tick) } else { self.since + days * DAY };
         &mut self.used
+    }
+}
+
+/// Wrong pairs of codes, halved daily.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Pairs {
+    pub(crate) times: u64,
+    pub(crate) since: u64,
+}
+
+impl Pairs {
+    pub(crate) fn at(self, tick: u64) -> Self {
+        let days = tick.saturating_sub(self.since) / DAY;
+        Self { times: self.times.checked_shr(days as u32).unwrap_or(0), since: self.since + days * DAY }
     }
 }
 
@@ -129,6 +149,20 @@ impl Person {
     /// Whether they have logged in from there lately.
     pub(crate) fn knows(&self, login: &Login) -> bool {
         self.accepted.get(login.from).is_some_and(|at| login.time.now < at + 30 * DAY)
+    }
+
+    /// Two codes in a row were wrong.
+    pub(crate) fn miss_a_pair(&mut self, login: &Login) {
+        let known = self.knows(login);
+        let pairs = &mut self.pairs[usize::from(known)];
+        *pairs = pairs.at(login.time.tick);
+        pairs.times += 1;
+    }
+
+    /// Whether so many pairs were wrong that they are searched for in the window only: surely, and perhaps.
+    pub(crate) fn has_missed_many(&self, login: &Login) -> [bool; 2] {
+        let times = self.pairs[usize::from(self.knows(login))].at(login.time.tick).times;
+        [times, times + self.others].map(|times| times >= MANY_PAIRS)
     }
 
     /// A code that no device shows has opened something.

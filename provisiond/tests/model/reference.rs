@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::people::{BUDGET, Bucket, DAY, DRIFT, Device, Key, Login, Person, Typed};
+use crate::people::{BUDGET, Bucket, DAY, DRIFT, Device, Key, Login, Pairs, Person, Typed};
 use crate::time::{PERIOD, Time, UNNOTICED};
 
 /// Steps that a code may be early or late.
 const WINDOW: u64 = 1;
+/// Steps that one of two codes in a row may be, as long as few were wrong.
+const FAR: u64 = 10;
 /// Steps that a store which was put back may have forgotten to be spent ahead of their time.
 const FURTHEST: u64 = 14;
 
@@ -46,10 +48,26 @@ impl Truth {
     /// A device's codes opened a login. Fails if they cannot have. Two typos of its own come back.
     pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, typos: &[Charge], login: &Login) {
         assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
+        let ([many, _], slack) = (person.has_missed_many(login), typed.device.slack() as i64);
+        assert!(self.is_in_reach(typed, many, slack, &login.time), "it is too far off: {login:?}: {typed:?}");
         let device = person.device(typed.device.key);
         assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
         self.spend(device, &typed.steps, &login.time);
         self.welcome(person, typos, login);
+    }
+
+    /// Whether codes lie where they are searched for, with so many steps of a device's clock more to either side. Two codes in a
+    /// row are searched for farther, unless many were wrong: then the last one has to lie where a single one has to, and of a
+    /// device that counts the first.
+    fn is_in_reach(&self, Typed { device, steps, .. }: &Typed, many_were_wrong: bool, more: i64, time: &Time) -> bool {
+        let (near, next) = (many_were_wrong || steps.len() == 1, self.next(device));
+        let [first, last] = [steps[0], steps[steps.len() - 1]];
+        if device.counts {
+            return next <= first + 1 && if near { first < next + 3 } else { last < next + FAR };
+        }
+        let [earliest, latest] = [if near { last } else { first }, last].map(|step| step as i64 - time.step() as i64);
+        let reach = if near { WINDOW } else { FAR } as i64 + more;
+        -reach <= earliest && latest <= reach
     }
 
     /// What an accepted login brings, whatever opened it.
@@ -92,9 +110,10 @@ impl Truth {
     }
 
     /// All guesses are given back, or a person whom the store does not know is enrolled.
-    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize) {
+    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize, time: &Time) {
         self.guesses.retain(|(other, _), _| *other != who);
         person.buckets = [Bucket::default(); 2];
+        (person.pairs, person.others) = ([Pairs { times: 0, since: time.tick }; 2], 0);
     }
 
     /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
@@ -105,6 +124,7 @@ impl Truth {
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
     pub(crate) fn spare(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
+        person.others += 1;
         let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
         let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };
         let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [nobody; 2] };
@@ -156,7 +176,9 @@ impl Truth {
     /// Why codes that the owner's device shows were refused.
     pub(crate) fn reason(&self, verdict: &str, person: &Person, typed: &Typed, login: &Login) -> Reason {
         let (device, steps, first, time) = (&typed.device, &typed.steps, typed.steps[0], &login.time);
-        let (single, next, units) = (steps.len() == 1, self.next(device), person.usable(login).count() as u64);
+        let (single, units) = (steps.len() == 1, person.usable(login).count() as u64);
+        let [surely_many, many] = person.has_missed_many(login);
+        let near = self.is_in_reach(typed, many, -(device.slack() as i64), time);
         let lost = device.counts && time.has_lost(device.known_since);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
         let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + in_doubt(device, time));
@@ -168,8 +190,10 @@ impl Truth {
             "refused" if lost || doubtful => Some("in doubt"),
             "two_codes_needed" if single && left < units => Some("budget"),
             "rejected" if person.usable(login).all(|usable| usable.key != device.key) => Some("does not count"),
-            "rejected" if device.counts && (lost || first >= next + 3 || first + 1 < next) => Some("counted elsewhere"),
+            "rejected" if device.counts && (lost || !near) => Some("counted elsewhere"),
             "rejected" if !device.counts && single && (first != time.step() || !device.exact) => Some("another time's"),
+            "rejected" if !device.counts && !single && !near && surely_many => Some("too far after many wrong pairs"),
+            "rejected" if !device.counts && !single && !near => Some("too far"),
             _ => None,
         }
     }

@@ -132,7 +132,6 @@ fn proof_prompt(ask: Ask) -> &'static str {
             "This needs a code of an active device, a recovery code, or a ticket: "
         }
         Ask::TwoCodes => "This needs two codes in a row of an active device, on one line, or a recovery code: ",
-        Ask::ThreeCodes => "This needs three codes in a row of an active device, on one line, or a recovery code: ",
     }
 }
 

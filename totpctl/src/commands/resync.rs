@@ -34,7 +34,6 @@ fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => "A recovery code, or a code of another active device: ",
         Ask::TwoCodes => "A recovery code, or two codes in a row of another active device, on one line: ",
-        Ask::ThreeCodes => "A recovery code, or three codes in a row of another active device, on one line: ",
     }
 }
 

@@ -19,7 +19,6 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
         Ask::Nothing => Vec::new(),
         Ask::OneCode | Ask::Ticket => vec![context.code(ONE_CODE)?],
         Ask::TwoCodes => vec![context.code(TWO_CODES)?],
-        Ask::ThreeCodes => vec![context.code(THREE_CODES)?],
     };
     let attempt =
         Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None, options: None };
@@ -30,4 +29,3 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
 
 const ONE_CODE: &str = "Verification code: ";
 pub(super) const TWO_CODES: &str = "The current code and the one after it, on one line: ";
-const THREE_CODES: &str = "The current code and the two after it, on one line: ";

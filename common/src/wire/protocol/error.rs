@@ -29,10 +29,10 @@ pub enum Error {
     /// The device is not waiting for its first code.
     #[error("the device is not waiting to be confirmed: 'totpctl show' tells its state")]
     NotPending,
-    /// A current code of an active device is needed, or several.
+    /// A current code of an active device is needed, or two.
     #[error("{}", proof_required(*ask))]
     ProofRequired {
-        /// How many codes of a device it takes.
+        /// Whether one code of a device is enough.
         ask: Ask,
     },
     /// A parameter cannot be taken.
@@ -163,20 +163,15 @@ impl Default for ProofRequired {
 }
 
 /// What proves who somebody is, and the next step.
-fn proof_required(ask: Ask) -> String {
-    let several = |number| {
-        format!(
-            "after many wrong codes one is not enough: {number} unused codes in a row of an active device are needed, or a \
-             recovery code; type the next {number} on one line, or ask an administrator"
-        )
-    };
+fn proof_required(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => {
             "a current, unused code of an active device is needed, or a recovery code, or for the \
                                         first device a ticket: type the next one, or ask an administrator"
-                .to_owned()
         }
-        Ask::TwoCodes => several("two"),
-        Ask::ThreeCodes => several("three"),
+        Ask::TwoCodes => {
+            "after many wrong codes one is not enough: two unused codes in a row of an active device are needed, or a \
+             recovery code; type the next two on one line, or ask an administrator"
+        }
     }
 }

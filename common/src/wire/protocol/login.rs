@@ -54,8 +54,6 @@ pub enum Ask {
     OneCode,
     /// The current code and the one after it.
     TwoCodes,
-    /// The current code and the two after it.
-    ThreeCodes,
     /// The ticket for a first device.
     Ticket,
     /// No code. The attempt is made all the same, without any.

@@ -5,7 +5,7 @@ fn every_error_survives_the_wire() {
     for error in [
         Error::busy("wait"),
         Error::ProofRequired { ask: Ask::OneCode },
-        Error::ProofRequired { ask: Ask::ThreeCodes },
+        Error::ProofRequired { ask: Ask::TwoCodes },
         Error::bad("digits", "6 to 10"),
         Error::Varlink("a.b.C".into()),
     ] {

@@ -42,6 +42,19 @@ fn a_counter_looks_three_codes_ahead_and_ten_with_two_in_a_row() {
 }
 
 #[test]
+fn after_a_thousand_wrong_pairs_a_counter_looks_for_a_pair_at_as_many_places_as_for_a_code() {
+    for (ahead, verdict) in [(0, Verdict::Accepted), (2, Verdict::Accepted), (3, Verdict::Rejected)] {
+        let mut alice = counting(1);
+        let wrong = alice.wrong();
+        for _ in 0..1000 {
+            assert_eq!(alice.verdict(&(wrong.clone() + &wrong)), Verdict::Rejected);
+        }
+        let pair = APPENDIX_D[1 + ahead].to_owned() + APPENDIX_D[2 + ahead];
+        assert_eq!(alice.verdict(&pair), verdict, "{ahead}");
+    }
+}
+
+#[test]
 fn a_wrong_code_does_not_move_a_counter_and_no_clock_does() {
     let mut alice = counting(3);
     let before = alice.record.devices.clone();

@@ -113,54 +113,98 @@ fn a_suspect_source_is_asked_for_two_codes_and_charged_nothing() {
     assert_eq!(alice.verdict(&format!("{right}{}", alice.code(1))), Verdict::Accepted, "never refused");
 }
 
+/// Alice after a thousand wrong pairs.
+fn after_many_wrong_pairs(mut alice: Life) -> Life {
+    let wrong = alice.wrong();
+    let pair = wrong.clone() + &wrong;
+    for _ in 0..1000 {
+        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+    }
+    alice
+}
+
 #[test]
-fn after_a_thousand_wrong_pairs_three_codes_are_asked_for() {
+fn after_a_thousand_wrong_pairs_a_pair_has_to_lie_in_the_window() {
     let mut alice = Life::new();
     let wrong = alice.wrong();
-    let (pair, three) = (wrong.clone() + &wrong, wrong.clone() + &wrong + &wrong);
     for _ in 0..999 {
-        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+        assert_eq!(alice.verdict(&(wrong.clone() + &wrong)), Verdict::Rejected);
     }
-    assert_eq!(alice.verdict(&three), Verdict::Rejected);
-    let pair = alice.code(0) + &alice.code(1);
-    assert_eq!(alice.verdict(&pair), Verdict::TwoCodesNeeded, "even the right pair");
+    assert_eq!(alice.verdict_of_pair(-10), Verdict::Accepted, "not yet");
+    for period in [15, 30, 60, 120] {
+        let mut alice = Life::new();
+        let parameters = Parameters { period, ..Parameters::default() };
+        alice.record.devices = vec![device(&user("alice"), "default", parameters)];
+        let mut alice = after_many_wrong_pairs(alice);
+        let record = alice.record.clone();
+        for (first, verdict) in [
+            (-10, Verdict::Rejected),
+            (-3, Verdict::Rejected),
+            (-2, Verdict::Accepted),
+            (-1, Verdict::Accepted),
+            (0, Verdict::Accepted),
+            (1, Verdict::Rejected),
+            (9, Verdict::Rejected),
+        ] {
+            alice.record = record.clone();
+            assert_eq!(alice.verdict_of_pair(first), verdict, "{first}, {period} seconds each");
+            if verdict == Verdict::Accepted {
+                assert_eq!(alice.verdict_of_pair(first), Verdict::AlreadyUsed);
+            }
+        }
+    }
+    let mut alice = after_many_wrong_pairs(Life::new());
     assert_eq!(alice.ask(), Ask::OneCode, "single codes are paid for by themselves");
-    for _ in 0..5 {
-        let _ = alice.verdict(&wrong);
-    }
-    assert_eq!(alice.ask(), Ask::ThreeCodes);
-    let disorder = alice.code(0) + &alice.code(2) + &alice.code(1);
-    assert_eq!(alice.verdict(&disorder), Verdict::Rejected);
-    let three = alice.code(0) + &alice.code(1) + &alice.code(2);
-    assert_eq!(alice.verdict(&three), Verdict::Accepted);
-    assert_eq!(alice.verdict(&three), Verdict::AlreadyUsed);
     alice.pass(2 * 86400);
-    let pair = alice.code(3) + &alice.code(4);
-    assert_eq!(alice.verdict(&pair), Verdict::Accepted, "half of them are forgotten each day");
+    assert_eq!(alice.verdict_of_pair(-10), Verdict::Accepted, "half of them are forgotten each day");
 }
 
 #[test]
-fn slow_devices_are_not_asked_for_three_codes() {
+fn after_a_thousand_wrong_pairs_the_window_is_that_of_the_learned_drift() {
     let mut alice = Life::new();
-    let slow = Parameters { period: 60, ..Parameters::default() };
-    alice.record.devices = vec![device(&user("alice"), "default", slow)];
-    alice.policy.budget = 0;
-    let pair = alice.wrong() + &alice.wrong();
-    for _ in 0..1001 {
-        assert_eq!(alice.verdict(&pair), Verdict::Rejected);
+    assert_eq!(alice.verdict_of_pair(-6), Verdict::Accepted, "four steps behind from now on");
+    alice.pass(3600);
+    let mut alice = after_many_wrong_pairs(alice);
+    for (first, verdict) in [(-1, Verdict::Rejected), (-3, Verdict::Rejected), (-5, Verdict::Accepted)] {
+        assert_eq!(alice.verdict_of_pair(first), verdict, "{first}");
     }
-    assert_eq!(alice.ask(), Ask::TwoCodes);
-    let pair = alice.code(0) + &alice.code(1);
-    assert_eq!(alice.verdict(&pair), Verdict::Accepted);
+    assert_eq!(alice.verdict_of_pair(-4), Verdict::AlreadyUsed, "a code of the pair before");
+    alice.pass(60);
+    assert_eq!(alice.verdict_of_pair(-4), Verdict::Accepted);
 }
 
 #[test]
-fn more_codes_than_are_needed_are_as_good() {
-    let mut alice = Life::new();
-    let three = alice.code(-1) + &alice.code(0) + &alice.code(1);
-    assert_eq!(alice.verdict(&three), Verdict::Accepted);
-    for steps in -1..=1 {
-        let code = alice.code(steps);
-        assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed, "{steps}");
+fn after_a_thousand_wrong_pairs_whoever_types_the_present_code_and_the_next_is_in_with_any_window() {
+    for window in [0, 1, 4, 10] {
+        let mut alice = Life::new();
+        alice.policy.window = window;
+        let mut alice = after_many_wrong_pairs(alice);
+        let pair = alice.code(0) + &alice.code(1);
+        alice.pass(30);
+        assert_eq!(alice.verdict(&pair), Verdict::Accepted, "{window}");
+        for first in [-11, 10] {
+            assert_eq!(alice.verdict_of_pair(first), Verdict::Rejected, "{window}: never farther than before");
+        }
     }
+}
+
+#[test]
+fn each_pool_has_its_own_thousand_wrong_pairs() {
+    let mut alice = Life::new();
+    alice.comes_from("192.0.2.1");
+    let first = alice.code(0);
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    alice.comes_from("203.0.113.9");
+    let mut alice = after_many_wrong_pairs(alice);
+    assert_eq!(alice.verdict_of_pair(5), Verdict::Rejected);
+    alice.comes_from("192.0.2.1");
+    assert_eq!(alice.verdict_of_pair(5), Verdict::Accepted);
+}
+
+#[test]
+fn three_codes_are_no_answer_and_cost_nothing() {
+    let mut alice = Life::new();
+    let (before, three) = (alice.record.clone(), alice.code(-1) + &alice.code(0) + &alice.code(1));
+    assert_eq!(alice.verdict(&three), Verdict::Malformed);
+    assert_eq!(alice.record, before);
 }

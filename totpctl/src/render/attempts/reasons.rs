@@ -21,12 +21,13 @@ fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
     let told = |sentence: &str| Some(about(user, sentence));
     match (attempt.judged(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
-        ("rejected", _, Some(skew)) => Some(another_time(skew)),
+        ("rejected", Some("after_many_wrong_pairs"), skew) => {
+            let what = skew.map_or_else(|| MISTYPED.to_owned(), another_time);
+            told(&format!("{what}; {NO_FARTHER}"))
+        }
+        ("rejected", _, Some(skew)) => Some(another_time(skew) + until_then(skew)),
         (_, Some(reason), _) => Some(of_reason(reason, user)),
-        ("rejected", ..) => told(
-            "no device of this user shows that code at about this time: it was mistyped, belongs to another account, or the \
-             clock of the phone is hours off; for a device that counts: totpctl resync USER",
-        ),
+        ("rejected", ..) => told(&format!("{MISTYPED}; for a device that counts: totpctl resync USER")),
         ("already_used", ..) => told("the code has opened a login before; each opens one: wait for the next code"),
         ("malformed", ..) => told(
             "there was no code in what was typed, or not where it has to stand: nothing but the digits that the device shows, \
@@ -63,14 +64,18 @@ fn another_time(skew: i64) -> String {
     let (when, wrong) = if skew < 0 { (format!("{span} ago"), "slow") } else { (format!("in {span}"), "fast") };
     let was = if skew < 0 { "was" } else { "will be" };
     let late = if (-LATE..0).contains(&skew) { "it was typed late, or " } else { "" };
-    let pair = match skew.unsigned_abs() {
+    format!("the code {was} right {when}: {late}the clock of the phone is {wrong}; set it to automatic time")
+}
+
+/// What lets in while the clock is not set.
+fn until_then(skew: i64) -> &'static str {
+    match skew.unsigned_abs() {
         off if off <= REMEMBERED => {
             "; until then two codes in a row, typed in one line, let in, and the difference is remembered"
         }
         off if off <= PAIR_REACH => "; until then two codes in a row, typed in one line, let in each time",
         _ => "",
-    };
-    format!("the code {was} right {when}: {late}the clock of the phone is {wrong}; set it to automatic time{pair}")
+    }
 }
 
 /// What the log's word means.
@@ -182,6 +187,13 @@ const REMEMBERED: u64 = 120;
 /// Seconds to either side in which a pair of codes is searched for: ten steps of thirty seconds.
 const PAIR_REACH: u64 = 300;
 
+/// The reason where a code is right at no time near now.
+const MISTYPED: &str = "no device of this user shows that code at about this time: it was mistyped, belongs to another account, \
+                        or the clock of the phone is hours off";
+/// What helps while pairs are searched for within the window only.
+const NO_FARTHER: &str = "after a thousand wrong pairs of codes, two codes in a row are searched for no farther than one; a \
+                          recovery code lets in; for a device whose clock or counter is off: totpctl resync USER";
+
 /// What helps whose devices do not count.
 const OUT_OF_BOUNDS: &str = "and while none counts, recovery codes do not either; to let it count: totpctl restrict USER \
                              --lift; to let in once: totpctl bypass USER";
@@ -260,6 +272,18 @@ mod tests {
         assert!(
             told(240).ends_with("automatic time; until then two codes in a row, typed in one line, let in each time")
         );
+    }
+
+    #[test]
+    fn after_many_wrong_pairs_no_pair_is_promised_to_a_clock_that_is_off() {
+        let told = |skew| meaning(&attempt("rejected", Some("after_many_wrong_pairs"), skew), "alice").unwrap();
+        for (skew, what) in
+            [(None, MISTYPED), (Some(240), "the code will be right in 4 min: the clock of the phone is")]
+        {
+            let told = told(skew);
+            assert!(told.starts_with(what) && !told.contains("until then"), "{told}");
+            assert!(told.ends_with("totpctl resync alice"), "{told}");
+        }
     }
 
     #[test]
