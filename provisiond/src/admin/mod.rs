@@ -1,8 +1,8 @@
 //! What administrators and users see and change of records.
 
-pub mod accounts;
-pub mod devices;
-pub mod events;
-pub mod list;
-pub mod show;
-pub mod status;
+pub(crate) mod accounts;
+pub(crate) mod devices;
+pub(crate) mod events;
+pub(crate) mod list;
+pub(crate) mod show;
+pub(crate) mod status;

@@ -1,9 +1,9 @@
 //! A user's devices and codes: made, proven, confirmed, replaced.
 
-pub mod confirm;
-pub mod enroll;
-pub mod new_device;
-pub mod passlib;
-pub mod proof;
-pub mod recovery;
-pub mod resync;
+pub(crate) mod confirm;
+pub(crate) mod enroll;
+pub(crate) mod new_device;
+pub(crate) mod passlib;
+pub(crate) mod proof;
+pub(crate) mod recovery;
+pub(crate) mod resync;

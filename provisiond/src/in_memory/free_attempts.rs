@@ -14,11 +14,11 @@ use common::names::user::UserName;
 
 /// Wrong tries.
 #[derive(Debug, Default)]
-pub struct Patience(Mutex<HashMap<Tries, Wrong>>);
+pub(crate) struct Patience(Mutex<HashMap<Tries, Wrong>>);
 
 /// Whose tries count together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Tries {
+pub(crate) enum Tries {
     /// Those of a uid for its own sake.
     Own(u32),
     /// Those of a verifier's uid for one user.
@@ -48,13 +48,13 @@ struct Wrong {
 impl Patience {
     /// Whether there may be one more.
     #[must_use]
-    pub fn has_any(&self, tries: &Tries) -> bool {
+    pub(crate) fn has_any(&self, tries: &Tries) -> bool {
         let all = self.lock();
         all.get(tries).is_none_or(|wrong| wrong.times < tries.allowed().0 || tries.is_over(wrong.since))
     }
 
     /// Remembers one that was wrong for free.
-    pub fn try_it(&self, tries: Tries) {
+    pub(crate) fn try_it(&self, tries: Tries) {
         let mut all = self.lock();
         if all.len() >= MAX_KNOWN {
             all.retain(|tries, wrong| !tries.is_over(wrong.since));

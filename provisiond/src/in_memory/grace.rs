@@ -15,7 +15,7 @@ use crate::record::source::Origin;
 
 /// The latest accepted code of each user on this machine, and of each service and origin.
 #[derive(Debug, Default)]
-pub struct Graces {
+pub(crate) struct Graces {
     kept: Mutex<Kept>,
     hash: RandomState,
 }
@@ -38,7 +38,7 @@ struct Accepted {
 
 /// An account: a name that comes to somebody else brings no code along.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// Its name.
     pub user: UserName,
     /// Its number, if the name service knows one.
@@ -47,7 +47,7 @@ pub struct Holder {
 
 /// How long ago a code was accepted, if one was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Since {
+pub(crate) struct Since {
     /// For this service, from this very origin.
     pub there: Option<Duration>,
     /// On this machine, whatever it was for.
@@ -56,19 +56,19 @@ pub struct Since {
 
 /// How often it had ended for a user when a code of theirs was about to be judged.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ends(u64);
+pub(crate) struct Ends(u64);
 
 impl Graces {
     /// To be read before a code is judged, and handed to [`Graces::begin`].
     #[must_use]
-    pub fn ends(&self, user: &UserName) -> Ends {
+    pub(crate) fn ends(&self, user: &UserName) -> Ends {
         self.lock().ends(self.number(user))
     }
 
     /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless all were
     /// forgotten since `before`: what took the device away may have come between the verdict and this. `now` is the time since
     /// the machine was started.
-    pub fn begin(
+    pub(crate) fn begin(
         &self,
         account: &Holder,
         service: &str,
@@ -89,14 +89,14 @@ impl Graces {
 
     /// How long ago a code of the account was accepted.
     #[must_use]
-    pub fn since(&self, account: &Holder, service: &str, origin: Option<&Origin>, now: Duration) -> Since {
+    pub(crate) fn since(&self, account: &Holder, service: &str, origin: Option<&Origin>, now: Duration) -> Since {
         let all = &self.lock().accepted;
         let ago = |at| all.get(&Accepted { account: account.clone(), at }).and_then(|then| now.checked_sub(*then));
         Since { there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))), here: ago(None) }
     }
 
     /// Forgets all codes of a user, and says whether there was any.
-    pub fn end(&self, user: &UserName) -> bool {
+    pub(crate) fn end(&self, user: &UserName) -> bool {
         let mut kept = self.lock();
         let ends = kept.ends.entry(self.number(user)).or_default();
         *ends = Ends(ends.0.wrapping_add(1));

@@ -1,9 +1,9 @@
 //! Bounded tables that a restart forgets.
 
-pub mod free_attempts;
-pub mod grace;
-pub mod quota;
-pub mod refunds;
-pub mod slots;
-pub mod source_limit;
-pub mod streams;
+pub(crate) mod free_attempts;
+pub(crate) mod grace;
+pub(crate) mod quota;
+pub(crate) mod refunds;
+pub(crate) mod slots;
+pub(crate) mod source_limit;
+pub(crate) mod streams;

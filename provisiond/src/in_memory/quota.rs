@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 /// The lines about each of many in the present span of time.
 #[derive(Debug)]
-pub struct Quotas<K> {
+pub(crate) struct Quotas<K> {
     lines: u32,
     span: Duration,
     counted: Mutex<Counted<K>>,
@@ -33,7 +33,7 @@ struct Quota {
 /// Whether a line may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Allowance {
+pub(crate) enum Allowance {
     /// It may. Before it, so many of the same uid were left out.
     Write {
         /// How many.
@@ -46,7 +46,7 @@ pub enum Allowance {
 impl Quotas<u32> {
     /// For what people's own processes cause, by their uid: more in a second than a person's programs ever do.
     #[must_use]
-    pub fn of_processes() -> Self {
+    pub(crate) fn of_processes() -> Self {
         Self::new(200, Duration::from_secs(1))
     }
 }
@@ -55,7 +55,7 @@ impl<K: Eq + Hash> Quotas<K> {
     /// For attempts that were refused, by the user: a hundred of somebody's failed logins at once are told, and then two
     /// a second.
     #[must_use]
-    pub fn of_refusals() -> Self {
+    pub(crate) fn of_refusals() -> Self {
         Self::new(120, Duration::from_secs(60))
     }
 
@@ -64,7 +64,7 @@ impl<K: Eq + Hash> Quotas<K> {
     }
 
     /// Counts one line about `key`.
-    pub fn count(&self, key: K) -> Allowance {
+    pub(crate) fn count(&self, key: K) -> Allowance {
         let mut counted = self.lock();
         if counted.of.len() >= MAX_KEYS {
             self.make_room(&mut counted);
@@ -85,7 +85,7 @@ impl<K: Eq + Hash> Quotas<K> {
 
     /// How many lines about `key` were left out since that was last told: it is told now.
     #[must_use]
-    pub fn settle(&self, key: &K) -> u32 {
+    pub(crate) fn settle(&self, key: &K) -> u32 {
         let mut counted = self.lock();
         let Some(quota) = counted.of.get_mut(key) else { return 0 };
         let left_out = quota.left_out(self.lines);
@@ -95,7 +95,7 @@ impl<K: Eq + Hash> Quotas<K> {
 
     /// How many lines were left out about those who have been forgotten since this was last told: it is told now.
     #[must_use]
-    pub fn settle_forgotten(&self) -> u32 {
+    pub(crate) fn settle_forgotten(&self) -> u32 {
         std::mem::take(&mut self.lock().forgotten)
     }
 

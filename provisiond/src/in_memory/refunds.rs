@@ -14,7 +14,7 @@ use crate::record::budget::Units;
 
 /// One login: a random name, and whose it is. Nobody else's tries can borrow the name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Conversation {
+pub(crate) struct Conversation {
     /// 128 random bits, in hexadecimal.
     pub name: String,
     /// The user asked about.
@@ -27,18 +27,18 @@ pub struct Conversation {
 
 /// A name for a new conversation. Empty when the system has no randomness to give: only the refund is lost.
 #[must_use]
-pub fn new_name() -> String {
+pub(crate) fn new_name() -> String {
     let mut bits = [0; NAME_BYTES];
     getrandom::fill(&mut bits).map_or_else(|_| String::new(), |()| HEXLOWER.encode(&bits))
 }
 
 /// The typos of logins that are going on.
 #[derive(Debug, Default)]
-pub struct Typos(Mutex<HashMap<Conversation, Charged>>);
+pub(crate) struct Typos(Mutex<HashMap<Conversation, Charged>>);
 
 /// The typos of one login that may be given back.
 #[derive(Debug, Default)]
-pub struct Charged {
+pub(crate) struct Charged {
     first: Option<Instant>,
     costs: Vec<Units>,
 }
@@ -46,13 +46,13 @@ pub struct Charged {
 impl Charged {
     /// What a success would give back now.
     #[must_use]
-    pub fn refund(&self) -> Units {
+    pub(crate) fn refund(&self) -> Units {
         if self.is_over() { Units::default() } else { self.costs.iter().copied().fold(Units::default(), Units::and) }
     }
 
     /// With what one more has cost: the first two count.
     #[must_use]
-    pub fn and(mut self, cost: Units) -> Self {
+    pub(crate) fn and(mut self, cost: Units) -> Self {
         if !cost.are_none() && self.costs.len() < MAX_TYPOS {
             self.first.get_or_insert_with(Instant::now);
             self.costs.push(cost);
@@ -68,12 +68,12 @@ impl Charged {
 impl Typos {
     /// Takes out what there is of a conversation: of two of its tries at once, one gives it back.
     #[must_use]
-    pub fn take(&self, conversation: &Conversation) -> Charged {
+    pub(crate) fn take(&self, conversation: &Conversation) -> Charged {
         self.lock().remove(conversation).unwrap_or_default()
     }
 
     /// Keeps it for the next try.
-    pub fn keep(&self, conversation: Conversation, charged: Charged) {
+    pub(crate) fn keep(&self, conversation: Conversation, charged: Charged) {
         if charged.is_over() || conversation.name.len() != NAME_BYTES.saturating_mul(2) {
             return;
         }
@@ -83,7 +83,7 @@ impl Typos {
     }
 
     /// Forgets those of a user: they were given back otherwise.
-    pub fn forget(&self, user: &UserName) {
+    pub(crate) fn forget(&self, user: &UserName) {
         self.lock().retain(|conversation, _| conversation.user != *user);
     }
 

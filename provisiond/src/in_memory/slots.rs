@@ -1,52 +1,53 @@
-//! Who holds how many of something that there are few of.
+//! How many slots each uid holds: connections, streams. There are few of these, so uids are limited one by one.
 
 use std::collections::HashMap;
 
-use crate::identity::caller::Peer;
-
-/// What is held now.
+/// The slots held now.
 #[derive(Default)]
-pub struct Places {
+pub(crate) struct Slots {
     root: usize,
     others: HashMap<u32, usize>,
 }
 
-impl Places {
-    /// What this caller's uid holds.
+impl Slots {
+    /// The slots of that uid.
     #[must_use]
-    pub fn of(&self, peer: Peer) -> usize {
-        if peer.is_root() { self.root } else { self.others.get(&peer.uid).copied().unwrap_or(0) }
+    pub(crate) fn of(&self, uid: u32) -> usize {
+        if uid == ROOT { self.root } else { self.others.get(&uid).copied().unwrap_or(0) }
     }
 
-    /// What everybody but root holds.
+    /// The slots of all uids but root.
     #[must_use]
-    pub fn of_others(&self) -> usize {
+    pub(crate) fn of_others(&self) -> usize {
         self.others.values().sum()
     }
 
-    /// All that is held.
+    /// All slots that are held.
     #[must_use]
-    pub fn all(&self) -> usize {
+    pub(crate) fn all(&self) -> usize {
         self.root.saturating_add(self.of_others())
     }
 
-    /// One more is the caller's.
-    pub fn take(&mut self, peer: Peer) {
-        self.set(peer, self.of(peer).saturating_add(1));
+    /// Takes one more.
+    pub(crate) fn take(&mut self, uid: u32) {
+        self.set(uid, self.of(uid).saturating_add(1));
     }
 
-    /// One less is.
-    pub fn give_back(&mut self, peer: Peer) {
-        self.set(peer, self.of(peer).saturating_sub(1));
+    /// Gives one back.
+    pub(crate) fn give_back(&mut self, uid: u32) {
+        self.set(uid, self.of(uid).saturating_sub(1));
     }
 
-    fn set(&mut self, peer: Peer, held: usize) {
-        if peer.is_root() {
+    fn set(&mut self, uid: u32, held: usize) {
+        if uid == ROOT {
             self.root = held;
         } else if held == 0 {
-            self.others.remove(&peer.uid);
+            self.others.remove(&uid);
         } else {
-            self.others.insert(peer.uid, held);
+            self.others.insert(uid, held);
         }
     }
 }
+
+/// Root's uid is counted apart: its slots are not taken from others, nor theirs from it.
+const ROOT: u32 = 0;

@@ -11,7 +11,7 @@ use crate::record::source::{Network, Source};
 
 /// Wrong codes of each network.
 #[derive(Debug, Default)]
-pub struct Sprays(Mutex<HashMap<Network, Wrong>>);
+pub(crate) struct Sprays(Mutex<HashMap<Network, Wrong>>);
 
 #[derive(Debug)]
 struct Wrong {
@@ -22,7 +22,7 @@ struct Wrong {
 impl Sprays {
     /// Whether the source has had `limit` wrong codes within the hour.
     #[must_use]
-    pub fn are_from(&self, source: Source, limit: u32) -> bool {
+    pub(crate) fn are_from(&self, source: Source, limit: u32) -> bool {
         let Source::Network(network) = source else { return false };
         let all = self.lock();
         let wrong = all.get(&network).filter(|wrong| wrong.since.elapsed() < SPAN);
@@ -30,7 +30,7 @@ impl Sprays {
     }
 
     /// Counts a wrong code. True for the one with which the limit is reached.
-    pub fn count(&self, source: Source, limit: u32) -> bool {
+    pub(crate) fn count(&self, source: Source, limit: u32) -> bool {
         let Source::Network(network) = source else { return false };
         let mut all = self.lock();
         if all.len() >= MAX_NETWORKS {

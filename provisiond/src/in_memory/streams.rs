@@ -5,17 +5,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::wire::protocol::Error;
 
-use crate::identity::caller::Peer;
-use crate::in_memory::slots::Places;
+use super::slots::Slots;
 
 /// Those under way.
 #[derive(Default)]
-pub struct Streams(Mutex<Places>);
+pub(crate) struct Streams(Mutex<Slots>);
 
 /// One of them, until it is dropped.
-pub struct Stream<'a> {
+pub(crate) struct Stream<'a> {
     streams: &'a Streams,
-    peer: Peer,
+    uid: u32,
 }
 
 impl Streams {
@@ -23,20 +22,20 @@ impl Streams {
     ///
     /// # Errors
     /// [`Error::Busy`]: the caller, or everybody together, has as many as there may be.
-    pub fn open(&self, peer: Peer) -> Result<Stream<'_>, Error> {
+    pub(crate) fn open(&self, uid: u32) -> Result<Stream<'_>, Error> {
         let mut held = self.lock();
-        let own = if peer.is_root() { MAX_OF_ROOT } else { MAX_PER_UID };
-        if held.of(peer) >= own {
+        let own = if uid == 0 { MAX_OF_ROOT } else { MAX_PER_UID };
+        if held.of(uid) >= own {
             return Err(Error::busy(OWN));
         }
-        if !peer.is_root() && held.of_others() >= MAX_OF_OTHERS {
+        if uid != 0 && held.of_others() >= MAX_OF_OTHERS {
             return Err(Error::busy(OTHERS));
         }
-        held.take(peer);
-        Ok(Stream { streams: self, peer })
+        held.take(uid);
+        Ok(Stream { streams: self, uid })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Places> {
+    fn lock(&self) -> MutexGuard<'_, Slots> {
         // A panic while the lock is held cannot leave it half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -44,7 +43,7 @@ impl Streams {
 
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
-        self.streams.lock().give_back(self.peer);
+        self.streams.lock().give_back(self.uid);
     }
 }
 
@@ -63,16 +62,12 @@ const OTHERS: &str = "as many lists and logs are being read as may be at once: t
 mod tests {
     use super::*;
 
-    fn uid(uid: u32) -> Peer {
-        Peer { uid, pid: 1 }
-    }
-
     fn held(streams: &Streams, uids: impl IntoIterator<Item = u32>) -> Vec<Stream<'_>> {
-        uids.into_iter().map(|number| streams.open(uid(number)).unwrap()).collect()
+        uids.into_iter().map(|number| streams.open(number).unwrap()).collect()
     }
 
     fn refused(streams: &Streams, number: u32) -> Option<String> {
-        streams.open(uid(number)).err().map(|error| error.to_string())
+        streams.open(number).err().map(|error| error.to_string())
     }
 
     #[test]

@@ -7,6 +7,9 @@ mod many;
 mod message;
 mod replies;
 
+use std::sync::Arc;
+
+use common::config::Settings;
 use common::wire::frame::FrameError;
 use common::wire::protocol::{self, Error, Method, from_object};
 
@@ -20,39 +23,41 @@ use crate::login;
 use crate::service::Service;
 use crate::service::call::Call;
 
+/// The caller, and the settings in force.
+pub type Asked<'a> = (&'a Visitor<'a>, Arc<Settings>);
+
 /// Answers one message. An error of the caller's is answered; only a failing socket is an error here.
 ///
 /// # Errors
 /// [`FrameError`].
-pub fn dispatch(
-    service: &Service,
-    visitor: &Visitor<'_>,
-    frame: &[u8],
-    replies: &Replies<'_>,
-) -> Result<(), FrameError> {
+pub fn dispatch(service: &Service, asked: Asked<'_>, frame: &[u8], replies: &Replies<'_>) -> Result<(), FrameError> {
     let message = match from_object::<protocol::Request<'_>>(frame) {
         Ok(request) => Message { replies: Replies { silent: request.oneway, ..*replies }, request },
         Err(why) => return replies.error(&Error::bad("message", why)),
     };
-    answer(service, visitor, &message).or_else(|stop| message.replies.stop(stop))
+    answer(service, asked, &message).or_else(|stop| message.replies.stop(stop))
 }
 
-fn answer(service: &Service, visitor: &Visitor<'_>, message: &Message<'_>) -> Result<(), Stop> {
+fn answer(service: &Service, asked: Asked<'_>, message: &Message<'_>) -> Result<(), Stop> {
     let (interface, name) = message.request.method.rsplit_once('.').unwrap_or(("", &message.request.method));
     match interface {
         protocol::NAME => {
             let method = Method::ALL.iter().copied().find(|method| method.name() == name);
-            handle(service, visitor, method.ok_or_else(|| message.unknown_method())?, message)
+            handle(service, asked, method.ok_or_else(|| message.unknown_method())?, message)
         }
         introspection::NAME => introspection::answer(name, message),
         _ => Err(Stop::Varlink(("InterfaceNotFound", "interface", interface.to_owned()))),
     }
 }
 
-/// Hands the call on, if it is permitted. The settings and the time that it is judged by are read here, once.
-fn handle(service: &Service, visitor: &Visitor<'_>, method: Method, message: &Message<'_>) -> Result<(), Stop> {
+/// Hands the call on, if it is permitted. The time that it is judged by is read here, once.
+fn handle(
+    service: &Service,
+    (visitor, settings): Asked<'_>,
+    method: Method,
+    message: &Message<'_>,
+) -> Result<(), Stop> {
     let subject = message.subject();
-    let settings = service.settings();
     let permitted = permitted(visitor, method, &subject, &settings.roles)
         .and_then(|permitted| within_self_service(permitted, method, settings.self_service));
     let reason = permitted.as_ref().err().and_then(|refusal| refusal.reason);

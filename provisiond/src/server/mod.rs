@@ -4,27 +4,28 @@
 //! keep them waiting; and capacity is kept for root's processes wherever they come in.
 
 pub mod dispatch;
+mod permits;
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use common::config::Settings;
 use common::wire::frame::{FrameError, Inbox, Patience};
 use common::wire::protocol::Error;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use self::dispatch::{Replies, dispatch};
+use self::permits::{Permit, Permits};
 use crate::audit::Line;
-use crate::identity::caller::{Peer, Role};
+use crate::identity::caller::{Caller, Peer, Role};
 use crate::identity::permission::Visitor;
-use crate::in_memory::slots::Places;
-use crate::server::dispatch::{Replies, dispatch};
 use crate::service::Service;
 
 /// The two sockets, listening.
@@ -154,8 +155,9 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
         }
         // Anew for each call: who is no administrator any more is none on an open connection either.
         let replies = Replies { socket: stream.as_fd(), deadline: after(CALL_TIME), silent: false };
-        let visitor = identify(shared, peer);
-        if dispatch(&shared.service, &visitor, &frame, &replies).is_err() {
+        let settings = shared.service.settings();
+        let visitor = identify(shared, peer, &settings);
+        if dispatch(&shared.service, (&visitor, settings), &frame, &replies).is_err() {
             return;
         }
         drop(unserved.take());
@@ -178,9 +180,9 @@ fn next_message(
     received
 }
 
-fn identify(shared: &Shared, peer: Peer) -> Visitor<'_> {
+fn identify<'a>(shared: &'a Shared, peer: Peer, settings: &Settings) -> Visitor<'a> {
     let names = shared.service.names.asking();
-    let caller = shared.service.identify(peer, names).ok().flatten();
+    let caller = Caller::identify(peer, &settings.roles, names).ok().flatten();
     let serves_many = caller.as_ref().is_some_and(|caller| caller.role == Role::Verifier);
     shared.permits.note(peer, serves_many);
     Visitor { peer, caller, names }
@@ -210,74 +212,6 @@ impl Drop for Counted {
     }
 }
 
-/// Who is connected now.
-#[derive(Default)]
-struct Permits {
-    held: Mutex<Held>,
-    returned: Condvar,
-}
-
-#[derive(Default)]
-struct Held {
-    places: Places,
-    /// Uids that turned out to be a verifier's.
-    verifiers: HashSet<u32>,
-}
-
-/// One connection's place, given back when it is dropped.
-struct Permit {
-    shared: Arc<Shared>,
-    peer: Peer,
-}
-
-impl Permits {
-    /// Root waits for a place, in the socket's backlog; everyone else has one or has not.
-    fn take(shared: &Arc<Shared>, peer: Peer) -> Option<Permit> {
-        let permits = &shared.permits;
-        let mut held = permits.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if peer.is_root() {
-            while held.places.all() >= MAX_CONNECTIONS {
-                held = permits.returned.wait(held).unwrap_or_else(PoisonError::into_inner);
-            }
-        } else {
-            let most = if held.verifiers.contains(&peer.uid) { MAX_PER_VERIFIER } else { MAX_PER_UID };
-            if held.places.of(peer) >= most || held.places.of_others() >= MAX_OTHERS {
-                return None;
-            }
-        }
-        held.places.take(peer);
-        shared.service.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Permit { shared: Arc::clone(shared), peer })
-    }
-
-    /// Remembers whether a uid is a verifier's, which a first call of it tells: the thread that accepts asks nobody.
-    fn note(&self, peer: Peer, is_verifier: bool) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_verifier {
-            held.verifiers.insert(peer.uid);
-        } else {
-            held.verifiers.remove(&peer.uid);
-        }
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let permits = &self.shared.permits;
-        permits.held.lock().unwrap_or_else(PoisonError::into_inner).places.give_back(self.peer);
-        self.shared.service.connections.fetch_sub(1, Ordering::Relaxed);
-        permits.returned.notify_one();
-    }
-}
-
-/// Connections at once. Each is a thread and a buffer of a few kilobytes.
-const MAX_CONNECTIONS: usize = 256;
-/// Of these, everybody but root: the rest is kept for logins.
-const MAX_OTHERS: usize = 128;
-/// A person has a few terminals, not dozens.
-const MAX_PER_UID: usize = 16;
-/// A verifier serves many people.
-const MAX_PER_VERIFIER: usize = 64;
 /// How long a connection may say nothing.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_ROOT: Duration = Duration::from_secs(30);

@@ -20,8 +20,7 @@ use crate::audit::skew::Skews;
 use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
 use crate::clock::{self, Clock};
-use crate::identity::caller::{Caller, Peer};
-use crate::identity::names::{Asking, Found, Names};
+use crate::identity::names::Names;
 use crate::in_memory::free_attempts::Patience;
 use crate::in_memory::grace::Graces;
 use crate::in_memory::quota::Quotas;
@@ -43,21 +42,21 @@ pub struct Service {
     /// The name service.
     pub names: Names,
     /// Typos of logins that are going on.
-    pub typos: Typos,
+    pub(crate) typos: Typos,
     /// Wrong codes of each network.
-    pub sprays: Sprays,
+    pub(crate) sprays: Sprays,
     /// Lines of the log that each uid may cause.
-    pub quotas: Quotas<u32>,
+    pub(crate) quotas: Quotas<u32>,
     /// Refused attempts of each user that the log tells one by one.
-    pub refusals: Quotas<UserName>,
+    pub(crate) refusals: Quotas<UserName>,
     /// Codes that were accepted lately.
-    pub graces: Graces,
+    pub(crate) graces: Graces,
     /// What people's own processes were wrong at for free.
-    pub patience: Patience,
+    pub(crate) patience: Patience,
     /// Connections open now.
     pub connections: AtomicU64,
     /// Lists and events on their way now.
-    pub streams: Streams,
+    pub(crate) streams: Streams,
     /// When the daemon started, in Unix seconds.
     pub started: u64,
     settings: RwLock<Arc<Settings>>,
@@ -145,14 +144,6 @@ impl Service {
         self.audit.obey(settings.audit);
         *current = Arc::new(settings);
         Ok(())
-    }
-
-    /// Who a process is, by the settings and the account database of now.
-    ///
-    /// # Errors
-    /// [`NoAnswer`](crate::identity::names::NoAnswer).
-    pub fn identify(&self, peer: Peer, names: Asking<'_>) -> Found<Caller> {
-        Caller::identify(peer, &self.settings().roles, names)
     }
 
     /// The one reading of the clock that a call is judged by.

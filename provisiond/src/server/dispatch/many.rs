@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::message::Message;
 use super::replies::Stop;
 use crate::admin;
+use crate::identity::caller::Caller;
 use crate::identity::permission::{Permission, permission};
 use crate::in_memory::streams::Stream;
 use crate::service::Service;
@@ -59,7 +60,8 @@ fn has_left(socket: &BorrowedFd<'_>) -> bool {
 /// Whether the caller of something that takes long would be permitted to begin it now. While the name service does not
 /// answer, what it said before holds: nobody has taken anything from them yet.
 fn still_permitted(service: &Service, call: &Call<'_>, method: Method) -> Result<(), Error> {
-    let Ok(caller) = service.identify(call.caller.peer, service.names.asking()) else { return Ok(()) };
+    let (roles, names) = (&service.settings().roles, service.names.asking());
+    let Ok(caller) = Caller::identify(call.caller.peer, roles, names) else { return Ok(()) };
     let permitted = caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never);
     if permitted { Ok(()) } else { Err(Error::PermissionDenied) }
 }
@@ -69,5 +71,5 @@ fn begin<'a>(service: &'a Service, call: &Call<'_>, request: &Request<'_>) -> Re
     if !request.more {
         return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
     }
-    Ok(service.streams.open(call.caller.peer)?)
+    Ok(service.streams.open(call.caller.peer.uid)?)
 }

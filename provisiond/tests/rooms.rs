@@ -1,0 +1,114 @@
+//! The rooms of the daemon lie in floors, and a room uses only the floors below its own: reads the sources' paths and keeps
+//! it so. Beside it, how many entries the crate's folder has.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics fails, which is what it should do")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the top floor to the ground.
+const FLOORS: &[&[&str]] = &[
+    &["process"],
+    &["server"],
+    &["login", "admin"],
+    &["enrolment"],
+    &["service"],
+    &["records", "in_memory", "audit", "identity"],
+    &["policy", "store"],
+    &["record"],
+    &["clock"],
+];
+/// `main.rs`, `lib.rs` and the rooms.
+const MAX_ENTRIES: usize = 16;
+
+#[test]
+fn a_room_uses_only_rooms_of_lower_floors() {
+    let sources = sources();
+    assert!(sources.len() > 50, "the sources were not found: {sources:?}");
+    let wrong: Vec<String> = sources.iter().flat_map(|path| upward(path)).collect();
+    assert!(wrong.is_empty(), "arrows that do not go down:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn an_arrow_that_goes_up_or_to_a_room_beside_is_found() {
+    for (room, line, allowed) in [
+        ("record", "use crate::clock::moment::Moment;", true),
+        ("record", "    let now = crate::service::Service::new();", false),
+        ("policy", "use crate::store::Store;", false),
+        ("login", "use crate::{admin, clock};", false),
+        ("clock", "use crate::clock::mark::Mark;", true),
+        ("audit", "//! [`crate::login`] is a link", true),
+    ] {
+        assert_eq!(used_rooms(line).iter().all(|used| may_use(room, used)), allowed, "{room}: {line}");
+    }
+}
+
+#[test]
+fn every_entry_of_the_folder_is_a_room_and_there_are_few() {
+    let entries: BTreeSet<String> = entries(&root()).iter().map(|path| name(path)).collect();
+    let rooms = FLOORS.iter().flat_map(|floor| floor.iter()).map(|room| (*room).to_owned());
+    let expected: BTreeSet<String> = rooms.chain(["main.rs".to_owned(), "lib.rs".to_owned()]).collect();
+    assert_eq!(entries, expected);
+    assert!(entries.len() <= MAX_ENTRIES);
+}
+
+/// The lines of a file that use a room that its own may not, with where they stand. Tests may use everything.
+fn upward(path: &Path) -> Vec<String> {
+    let inside = path.strip_prefix(root()).unwrap();
+    let room = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
+    let text = fs::read_to_string(path).unwrap();
+    let shipped = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+    let lines = shipped.lines().enumerate();
+    let wrong = lines.filter(|(_, line)| used_rooms(line).iter().any(|used| !may_use(&room, used)));
+    wrong.map(|(number, line)| format!("{}:{}: {line}", inside.display(), number.saturating_add(1))).collect()
+}
+
+/// The rooms that a line names, by `crate::room` or `crate::{room, …}`. A comment uses nothing.
+fn used_rooms(line: &str) -> Vec<String> {
+    let code = if line.trim_start().starts_with("//") { "" } else { line };
+    let groups = code.split("crate::").skip(1).map(|rest| match rest.strip_prefix('{') {
+        Some(group) => group.split('}').next().unwrap_or_default().split(',').map(first_word).collect(),
+        None => vec![first_word(rest)],
+    });
+    groups.flatten().collect()
+}
+
+fn first_word(text: &str) -> String {
+    text.trim_start().chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()
+}
+
+fn may_use(room: &str, used: &str) -> bool {
+    let floor = |room: &str| FLOORS.iter().position(|floor| floor.contains(&room));
+    match (floor(room), floor(used)) {
+        (Some(own), Some(other)) => room == used || other > own,
+        (None, _) | (_, None) => false,
+    }
+}
+
+/// Every source of a room, but for the files of its tests.
+fn sources() -> Vec<PathBuf> {
+    let mut left: Vec<PathBuf> = entries(&root()).into_iter().filter(|path| path.is_dir()).collect();
+    let mut found = Vec::new();
+    while let Some(path) = left.pop() {
+        if path.is_dir() && name(&path) != "tests" {
+            left.extend(entries(&path));
+        } else if name(&path) != "tests.rs" && name(&path) != "tests" {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries.map(|entry| entry.unwrap().path()).collect()
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
