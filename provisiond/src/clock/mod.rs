@@ -3,11 +3,11 @@
 //! Codes are made of the time, so who moves the clock chooses which codes are good. A clock that has moved by itself is
 //! believed, but codes that may have been used in the time it hides are not taken: see [`mark`].
 
-#[expect(unsafe_code, reason = "no safe wrapper of adjtimex(2) is known")]
-pub mod kernel;
 pub mod mark;
 pub mod moment;
 pub mod noticing;
+#[expect(unsafe_code, reason = "these system calls have no safe wrapper")]
+pub mod sys;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,7 +43,7 @@ impl Clock {
     #[must_use]
     pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
         let boot = BootId::of_this_machine();
-        Self::new(move || read(boot), || kernel::synchronised().unwrap_or(true), tell)
+        Self::new(move || read(boot), || sys::synchronised().unwrap_or(true), tell)
     }
 
     /// One that reads what it is told to.

@@ -6,7 +6,6 @@
 //! The first is kept for logins alone, so that they take as long for who has no account as for who has one; an account that
 //! an administrator has just made is there at once.
 
-#[expect(unsafe_code, reason = "no safe wrapper of getpwent_r(3) is known")]
 mod passwd_scan;
 
 use std::collections::{BTreeSet, HashMap};

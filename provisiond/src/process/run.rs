@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::audit::skew::Skews;
 use crate::audit::{Audit, Line, Target};
-use crate::clock::kernel;
 use crate::clock::mark::Reason;
+use crate::clock::sys;
 use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
 use crate::process::memory;
@@ -221,7 +221,7 @@ fn tell_started(service: &Service) {
     let users = service.records.health().map(|health| health.users).ok();
     let line = Line::new("started").with("version", env!("CARGO_PKG_VERSION")).with("store", "sled");
     service.audit.write(line.with_some("users", users));
-    if kernel::synchronised().is_none() {
+    if sys::synchronised().is_none() {
         let line =
             Line::new("clock_not_told").with("reason", "the kernel does not say whether its clock is synchronised");
         service.audit.write(line);
