@@ -78,7 +78,7 @@ impl Service {
             self.log_refusal(call, line);
             return Ok(VerifyReply::bare(Verdict::Busy, Ask::TwoCodes));
         }
-        let ends = self.graces.ends(call.user);
+        let ends = self.graces.ends();
         let outcome = self.judge_in_conversation(call, attempt, answer.as_ref(), &settings, &now)?;
         self.keep_account(call, attempt, &outcome, &now, &settings.limits);
         let told = if call.caller.role == Role::Verifier { outcome.plain } else { outcome.judged.verdict };
