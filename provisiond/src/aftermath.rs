@@ -11,7 +11,7 @@ use common::protocol::{Verdict, Verify};
 use crate::audit::Line;
 use crate::judging::{Outcome, Wrong};
 use crate::policy::Circumstances;
-use crate::quota::Allowance;
+use crate::quota::Cause;
 use crate::service::{Call, Service};
 use crate::skew::{self, Missed};
 
@@ -27,7 +27,8 @@ impl Service {
     ) {
         let Outcome { judged, wrong, .. } = outcome;
         if judged.verdict == Verdict::Accepted {
-            self.log_left_out(call, self.refusals.settle(call.user));
+            let left_out = self.log_quota.settle(&Cause::Refusal(call.user.clone()));
+            left_out.into_iter().for_each(|left_out| self.tell_left_out(left_out));
         }
         if *wrong == Some(Wrong::ForFree) {
             self.was_wrong_for_free(call);
@@ -41,20 +42,10 @@ impl Service {
         self.log_disabled(call, &judged.disabled);
     }
 
-    /// Writes the line of a refused attempt. Of somebody who is refused all the time only some are told, and how many there
-    /// were.
+    /// Writes the line of a refused attempt. Of a user who is refused all the time only some are told one by one.
     pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
-        let allowance = self.refusals.count(call.user.clone());
-        self.log_forgotten(self.refusals.settle_forgotten());
-        if let Allowance::Write { left_out } = allowance {
-            self.log_left_out(call, left_out);
+        if self.may_log_refusal(call.user) {
             self.log(call, line);
-        }
-    }
-
-    fn log_left_out(&self, call: &Call<'_>, lines: u32) {
-        if lines > 0 {
-            self.log(call, call.line("lines_left_out").with("lines", lines).warning());
         }
     }
 

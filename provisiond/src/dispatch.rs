@@ -65,7 +65,7 @@ fn handle(service: &Service, visitor: &Visitor<'_>, method: Method, message: &Me
     });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
         let line = not_permitted(method.name(), subject.user.as_deref(), &visitor.peer);
-        service.log_for(visitor.peer, line.with_some("reason", reason));
+        service.log_not_permitted(visitor, line.with_some("reason", reason));
     }
     done
 }

@@ -17,7 +17,8 @@ use crate::grace::Graces;
 use crate::named::Named;
 use crate::names::{Asking, Found, Names};
 use crate::patience::{Patience, Tries};
-use crate::quota::{Allowance, Quotas};
+use crate::permission::Visitor;
+use crate::quota::{Cause, LeftOut, LogQuota};
 use crate::records::{Access, Failure, Records};
 use crate::skew::Skews;
 use crate::spray::Sprays;
@@ -40,10 +41,8 @@ pub struct Service {
     pub typos: Typos,
     /// Wrong codes of each network.
     pub sprays: Sprays,
-    /// Lines of the log that each uid may cause.
-    pub quotas: Quotas<u32>,
-    /// Refused attempts of each user that the log tells one by one.
-    pub refusals: Quotas<UserName>,
+    /// How many lines of the log each cause may bring about.
+    pub log_quota: LogQuota,
     /// Codes that were accepted lately.
     pub graces: Graces,
     /// What people's own processes were wrong at for free.
@@ -114,8 +113,7 @@ impl Service {
             names,
             typos: Typos::default(),
             sprays: Sprays::default(),
-            quotas: Quotas::of_processes(),
-            refusals: Quotas::of_refusals(),
+            log_quota: LogQuota::default(),
             graces: Graces::default(),
             patience: Patience::default(),
             connections: AtomicU64::new(0),
@@ -191,7 +189,8 @@ impl Service {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
-        self.require(call.caller.peer, self.signed(call, line))
+        let line = self.signed(call, line);
+        self.log_within_quota(Cause::of(call.caller.peer, Some(call.caller.role), Cause::Own), line)
     }
 
     /// A line about a call, with who called.
@@ -201,32 +200,37 @@ impl Service {
         line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid)
     }
 
-    /// Writes a line that `peer` has caused, within its quota.
-    pub fn log_for(&self, peer: Peer, line: Line) {
-        let _ = self.require(peer, line);
+    /// Writes the line of a call that is not permitted.
+    pub fn log_not_permitted(&self, visitor: &Visitor<'_>, line: Line) {
+        let role = visitor.caller.as_ref().map(|caller| caller.role);
+        let _ = self.log_within_quota(Cause::of(visitor.peer, role, Cause::NotPermitted), line);
     }
 
-    fn require(&self, peer: Peer, line: Line) -> Result<(), Unwritten> {
-        if peer.is_root() {
-            return self.audit.require(line);
-        }
-        let allowance = self.quotas.count(peer.uid);
-        self.log_forgotten(self.quotas.settle_forgotten());
-        match allowance {
-            Allowance::Write { left_out: 0 } => self.audit.require(line),
-            Allowance::Write { left_out } => {
-                self.audit.write(Line::new("lines_left_out").with("uid", peer.uid).with("lines", left_out).warning());
-                self.audit.require(line)
-            }
-            Allowance::LeaveOut => self.audit.left_out(),
-        }
+    fn log_within_quota(&self, cause: Option<Cause>, line: Line) -> Result<(), Unwritten> {
+        self.log_left_out();
+        let may_be_written = cause.is_none_or(|cause| self.log_quota.may_write(cause));
+        if may_be_written { self.audit.require(line) } else { self.audit.left_out() }
     }
 
-    /// Tells that lines were left out about many of whom nobody knows any more who they were.
-    pub(crate) fn log_forgotten(&self, lines: u32) {
-        if lines > 0 {
-            self.audit.write(Line::new("lines_left_out").with("lines", lines).warning());
-        }
+    /// Whether one more refusal of the user is told by a line of its own.
+    pub(crate) fn may_log_refusal(&self, user: &UserName) -> bool {
+        self.log_left_out();
+        self.log_quota.may_write(Cause::Refusal(user.clone()))
+    }
+
+    /// Tells what was left out in a minute that is over.
+    fn log_left_out(&self) {
+        self.log_quota.settle_minute().into_iter().for_each(|left_out| self.tell_left_out(left_out));
+    }
+
+    pub(crate) fn tell_left_out(&self, LeftOut { cause, lines }: LeftOut) {
+        let line = Line::new("lines_left_out");
+        let line = match cause {
+            Some(Cause::NotPermitted(uid) | Cause::Own(uid) | Cause::WithRole(uid)) => line.with("uid", uid),
+            Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
+            None => line,
+        };
+        self.audit.write(line.with("lines", lines).warning());
     }
 
     /// Whether the caller may be wrong for free once more. Root's and administrators' processes do not run out of it.
