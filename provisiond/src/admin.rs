@@ -6,6 +6,7 @@ use common::secret::SecretText;
 use common::secrets::Secrets;
 use common::user::UserName;
 
+use crate::bound::is_anothers_own;
 use crate::caller::Role;
 use crate::proof::{Proven, prove};
 use crate::record::{Device, Record, State};
@@ -22,6 +23,7 @@ impl Service {
     pub fn show(&self, call: &Call<'_>) -> Result<ShowReply, Error> {
         let settings = self.settings();
         match self.records.look(call.user, &settings.secrets) {
+            Ok(Some(record)) if is_anothers_own(&record, call, &settings) => Err(Error::PermissionDenied),
             Ok(Some(record)) => Ok(ShowReply { user: self.told(call.user, &record) }),
             Ok(None) => Err(Error::NoSuchUser),
             Err(Failure::Damaged(_)) => Ok(ShowReply { user: told_damaged(call.user) }),

@@ -5,6 +5,7 @@ use common::device::DeviceName;
 use common::protocol::{DeviceReply, DeviceState, Error, RenameDevice, Restrict, SetState, SetStateReply};
 
 use crate::admin::reply;
+use crate::bound::new_record;
 use crate::caller::Role;
 use crate::record::Record;
 use crate::records::Decision;
@@ -44,7 +45,7 @@ impl Service {
         };
         let (settings, moment) = (self.settings(), self.moment());
         // Rules and the roll-out may let in who never had a device, so an account can be shut that has no record yet.
-        let newcomer = || (disabled && call.named.account().is_some()).then(|| Record::new(&moment));
+        let newcomer = || (disabled && call.named.account().is_some()).then(|| new_record(call, &moment));
         let changed = self.records.change(call.access(&settings), |record| match record.cloned().or_else(newcomer) {
             Some(record) => Decision { next: Some(Record { disabled, ..record }), outcome: Ok(()) },
             None => Decision { next: None, outcome: Err(Error::NoSuchUser) },

@@ -56,12 +56,8 @@ fn handle(service: &Service, visitor: &Visitor<'_>, method: Method, message: &Me
     let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
         let Permitted { ref caller, ref named, proof } = permitted;
         let deadline = message.replies.deadline;
-        run(
-            service,
-            &Call { caller, user: named.user(), named, names: visitor.names, proof, deadline },
-            method,
-            message,
-        )
+        let user = &service.record_name(named, &settings);
+        run(service, &Call { caller, user, named, names: visitor.names, proof, deadline }, method, message)
     });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
         let line = not_permitted(method.name(), subject.user.as_deref(), &visitor.peer);

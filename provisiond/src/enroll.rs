@@ -8,7 +8,7 @@ use common::secret::{Key, SecretText};
 use common::user::UserName;
 use subtle::ConstantTimeEq;
 
-use crate::bound::{bind, is_anothers_own};
+use crate::bound::{bind, is_anothers_own, new_record};
 use crate::clock;
 use crate::clock::mark::Doubted;
 use crate::counter::{self, LOOK_AHEAD};
@@ -34,7 +34,7 @@ impl Service {
         let new = NewDevice::plan(call, wish, &settings, &moment)?;
         self.may_try(call)?;
         let enrolled = self.records.change(call.access(&settings), |record| {
-            let record = record.cloned().unwrap_or_else(|| Record::new(&moment));
+            let record = record.cloned().unwrap_or_else(|| new_record(call, &moment));
             prove(record, call, wish.proof.as_ref(), &settings, &moment, |record, _| {
                 let name = new.add_to(record, call.user, &settings, &moment)?;
                 let active = new.state == State::Active;

@@ -18,7 +18,6 @@ use crate::grace::{Ends, Holder};
 use crate::record::Record;
 use crate::rules::{self, Demand, Facts, Origin};
 use crate::service::{Call, Service};
-use crate::spellings::Elsewhere;
 use crate::throttle::Moment;
 
 /// What the caller says of a login.
@@ -86,24 +85,24 @@ impl Service {
         &self,
         call: &Call<'_>,
         told: Told<'_>,
-        (record, elsewhere): (Option<&Record>, Elsewhere),
+        record: Option<&Record>,
         settings: &'s Settings,
     ) -> Demand<'s> {
         // Who was shut out, or has a name that was somebody else's, is not let by as somebody who needs no code here.
         let no_longer = |record: &Record| record.disabled || is_anothers(record, call, settings);
-        if call.named.is_unknown() || elsewhere.shut || record.is_some_and(no_longer) {
+        if call.named.is_unknown() || record.is_some_and(no_longer) {
             return Demand::Code;
         }
         let (moment, believed) = (self.moment(), told.believed(call.caller));
         let (service, origin) = (believed.service, believed.origin.as_ref());
         let since = self.graces.since(&holder(call), service.unwrap_or_default(), origin, clock::since_boot());
         let facts = Facts {
-            user: call.user,
+            user: call.named.user(),
             is_member: &|group| is_member(call, group),
             origin,
             service,
             time: &|| local_time(&moment),
-            ever_enrolled: elsewhere.somebodys || record.is_some_and(Record::is_somebodys),
+            ever_enrolled: record.is_some_and(Record::is_somebodys),
             has_device: record.is_some_and(|record| record.has_usable(moment.now, told.service)),
             since,
             grace_period: believed.grace_period(),
@@ -133,8 +132,7 @@ impl Service {
     pub(crate) fn exempted(&self, call: &Call<'_>, attempt: &Verify, settings: &Settings) -> Option<VerifyReply> {
         // Where the record cannot be read, nobody knows whose login it is.
         let record = self.records.look(call.user, &settings.secrets).ok()?;
-        let known = (record.as_ref(), self.elsewhere(call, record.as_ref(), settings));
-        let Demand::Nothing(rule) = self.demand(call, attempt.into(), known, settings) else { return None };
+        let Demand::Nothing(rule) = self.demand(call, attempt.into(), record.as_ref(), settings) else { return None };
         let line = attempt_line(call, attempt, Verdict::Exempt.word(), None, None).with("rule", rule);
         Some(self.let_by(call, attempt, line, exempt(rule)))
     }
@@ -149,8 +147,7 @@ impl Service {
     /// another reason to come before.
     fn may_be_shut(&self, call: &Call<'_>, settings: &Settings) -> bool {
         let Ok(record) = self.records.look(call.user, &settings.secrets) else { return true };
-        let elsewhere = || self.elsewhere(call, record.as_ref(), settings);
-        call.named.is_unknown() || record.as_ref().is_some_and(|record| record.disabled) || elsewhere().shut
+        call.named.is_unknown() || record.is_some_and(|record| record.disabled)
     }
 
     /// The answer to an attempt that would have been refused, while nobody is denied.

@@ -35,7 +35,7 @@ pub(crate) enum FirstDevice {
 impl Service {
     /// Whether people enrol at the prompt of this login, and this may be somebody who never did.
     pub(crate) fn enrols(&self, call: &Call<'_>, told: Told<'_>, settings: &Settings) -> bool {
-        wanted(call, told, settings) && !call.named.is_unknown() && !self.elsewhere(call, None, settings).somebodys
+        wanted(call, told, settings) && !call.named.is_unknown()
     }
 
     /// Logs what an enrolment by other ways would, and where it came from.

@@ -10,7 +10,7 @@ use common::protocol::{Ask, Verdict};
 use common::secret::Key;
 use common::user::UserName;
 
-use crate::bound::{UID_CHANGED, is_anothers};
+use crate::bound::{UID_CHANGED, bind_unbound, is_anothers};
 use crate::clock;
 use crate::clock::mark::Doubted;
 use crate::codes::Purpose;
@@ -22,7 +22,6 @@ use crate::records::{Access, Decision, Failure};
 use crate::service::{Call, Service};
 use crate::skew::Missed;
 use crate::spare;
-use crate::spellings::OTHER_SPELLING;
 use crate::throttle::Units;
 
 /// An attempt as it is judged: whose it is, what was typed, and under which circumstances.
@@ -53,8 +52,10 @@ impl Service {
                 Decision { next: None, outcome: Err(((Verdict::Refused, Some(UID_CHANGED)), None, None)) }
             }
             Some(record) => {
-                let decision = Outcome::of(record, case);
-                Decision { next: decision.next, outcome: Ok(decision.outcome) }
+                let Decision { mut next, outcome } = Outcome::of(record, case);
+                let accepted = next.as_mut().filter(|_| outcome.judged.verdict == Verdict::Accepted);
+                accepted.into_iter().for_each(|next| bind_unbound(next, call));
+                Decision { next, outcome: Ok(outcome) }
             }
             None => {
                 if let Some(Decision { next, outcome }) = first(record) {
@@ -76,18 +77,11 @@ impl Service {
             Ok(outcome) => return Ok(outcome),
             Err(refused) => refused,
         };
-        let nobody = self.known_elsewhere(call, nobody, settings);
         let outcome = self.judge_by_decoy(call, nobody, case, alone.is_some())?;
         let finding = alone.and_then(|judged| judged.finding);
         let reason = finding.and_then(spare::reason).or(outcome.reason);
         let ask = first_ask.unwrap_or(outcome.ask);
         Ok(Outcome { judged: Judged { finding, ..outcome.judged }, reason, ask, ..outcome })
-    }
-
-    /// Nobody is called not enrolled who was enrolled by another spelling: stacks let by who is not.
-    fn known_elsewhere(&self, call: &Call<'_>, nobody: Nobody, settings: &Settings) -> Nobody {
-        let known = nobody.0 == Verdict::NotEnrolled && self.elsewhere(call, None, settings).somebodys;
-        if known { (Verdict::Refused, Some(OTHER_SPELLING)) } else { nobody }
     }
 
     /// `wrong`: the answer has been judged already, so it has only to be counted.

@@ -3,10 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use common::config::Settings;
 use common::protocol::{Error, List, ShowReply};
 use common::user::UserName;
 
 use crate::admin::told_damaged;
+use crate::named::Named;
 use crate::names::NoAnswer;
 use crate::record::Record;
 use crate::records::Listed;
@@ -40,9 +42,19 @@ impl Service {
         }
         // Nobody can log in by what is no name.
         for user in members.iter().filter_map(|user| UserName::new(user).ok()) {
+            if self.is_listed_in_lower_case(&user, &settings) {
+                continue;
+            }
             take(ShowReply { user: self.told(&user, &Record::new(&self.moment())) })?;
         }
         Ok(())
+    }
+
+    /// Whether the member has a record by the lower-case form of their name.
+    fn is_listed_in_lower_case(&self, user: &UserName, settings: &Settings) -> bool {
+        let has_lower_case = user.as_str().to_lowercase() != user.as_str();
+        let named = || Named::of(user.clone(), self.names.asking());
+        has_lower_case && self.record_name(&named(), settings) != *user
     }
 
     /// Its members, as far as the name service lists them. Who has it as their own group, in a directory that does not list

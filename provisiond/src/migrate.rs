@@ -10,7 +10,7 @@ use common::secret::Key;
 use common::totp::Parameters;
 use common::user::UserName;
 
-use crate::bound::bind;
+use crate::bound::{bind, new_record};
 use crate::enroll::{has_key, make_room};
 use crate::policy::quarantine::last_used_elsewhere;
 use crate::record::{Device, Record, SealedKey, State};
@@ -28,7 +28,7 @@ impl Service {
         let moment = self.moment();
         let newcomer = Newcomer::read(wish, &settings)?;
         let imported = self.records.change(call.access(&settings), |record| {
-            let mut record = record.cloned().unwrap_or_else(|| Record::new(&moment));
+            let mut record = record.cloned().unwrap_or_else(|| new_record(call, &moment));
             match newcomer.add_to(&mut record, call.user, &settings, &moment) {
                 Ok((name, true)) => {
                     bind(&mut record, call);

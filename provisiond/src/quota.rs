@@ -236,7 +236,7 @@ mod tests {
         let quota = LogQuota::default();
         let strangers = |of: fn(u32) -> Cause| (0..5000).filter(|uid| quota.may_write(of(*uid))).count();
         assert_eq!((strangers(Cause::NotPermitted), strangers(Cause::Own)), (300, 0));
-        assert!(quota.lock().by_cause.len() <= 300, "who writes no line takes no place");
+        assert!(quota.lock().by_cause.len() <= 300, "a uid that writes no line takes no place");
         assert!(quota.may_write(Cause::WithRole(5001)) && quota.may_write(refusal("alice")));
         assert!(!quota.may_write(Cause::NotPermitted(0)));
         a_minute_later(&quota);
@@ -252,7 +252,7 @@ mod tests {
         let names = (0..2 * MAX_CAUSES).map(|n| refusal(&format!("u{n}")));
         assert_eq!(names.filter(|cause| quota.may_write(cause.clone())).count(), MAX_CAUSES + 300);
         assert_eq!(quota.lock().by_cause.len(), MAX_CAUSES);
-        assert_eq!(written(&quota, &refusal("u0"), 200), 119, "who has a place keeps it");
+        assert_eq!(written(&quota, &refusal("u0"), 200), 119, "a user with a place keeps it");
         assert_eq!(written(&quota, &Cause::WithRole(7), 400), 300, "names and uids share no bound");
         assert_eq!(written(&quota, &Cause::Own(8), 1), 0);
     }

@@ -9,6 +9,7 @@ use common::roles::SelfService;
 use common::secret::{Key, SecretText};
 use common::user::UserName;
 
+use crate::bound::{new_record, not_anothers};
 use crate::caller::Role;
 use crate::codes::Codes;
 use crate::proof::{Proven, prove};
@@ -80,12 +81,11 @@ impl Service {
         if settings.self_service == SelfService::Off && !settings.enroll_at_login {
             return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
         }
-        let elsewhere = self.elsewhere(call, None, &settings);
         let reply = self.give("ticket", call, valid_for, |record, codes, key, moment| {
             if record.disabled {
                 return Err(shut());
             }
-            if record.enrolled || elsewhere.somebodys {
+            if record.enrolled {
                 return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
             }
             codes.give_ticket(key, valid_for, moment).map_err(|CannotMake| Error::StoreUnavailable)
@@ -100,10 +100,11 @@ impl Service {
     /// [`Error`].
     pub fn unlock(&self, call: &Call<'_>) -> Result<UnlockReply, Error> {
         let (settings, moment) = (self.settings(), self.moment());
-        let unlocked = self.records.change(call.access(&settings), |record| match unlocked(record, call, &moment) {
-            Ok(next) => Decision { next: Some(next), outcome: Ok(()) },
-            Err(error) => Decision { next: None, outcome: Err(error) },
-        });
+        let unlocked =
+            self.records.change(call.access(&settings), |record| match unlocked(record, call, &settings, &moment) {
+                Ok(next) => Decision { next: Some(next), outcome: Ok(()) },
+                Err(error) => Decision { next: None, outcome: Err(error) },
+            });
         let unlocked = unlocked.map_err(|failure| self.failure(&failure, call))?;
         unlocked.inspect_err(|error| self.log_refused("unlock", call, error))?;
         self.typos.forget(call.user);
@@ -121,9 +122,10 @@ impl Service {
     ) -> Result<TimedCodeReply, Error> {
         let (settings, moment) = (self.settings(), self.moment());
         let given = self.records.change(call.access(&settings), |record| {
-            let mut record = record.cloned().unwrap_or_else(|| Record::new(&moment));
-            let given =
-                with_codes(&mut record, call.user, &settings, |record, codes, key| new(record, codes, key, &moment));
+            let mut record = record.cloned().unwrap_or_else(|| new_record(call, &moment));
+            let given = not_anothers(&record, call, &settings).and_then(|()| {
+                with_codes(&mut record, call.user, &settings, |record, codes, key| new(record, codes, key, &moment))
+            });
             Decision { next: given.is_ok().then_some(record), outcome: given }
         });
         let given = given.map_err(|failure| self.failure(&failure, call))?;
@@ -171,8 +173,9 @@ fn with_codes<T>(
 }
 
 /// The helpdesk gives guesses back once a day. The day is one that was seen to pass, so no clock makes it shorter.
-fn unlocked(record: Option<&Record>, call: &Call<'_>, moment: &Moment) -> Result<Record, Error> {
+fn unlocked(record: Option<&Record>, call: &Call<'_>, settings: &Settings, moment: &Moment) -> Result<Record, Error> {
     let record = record.ok_or(Error::NoSuchUser)?;
+    not_anothers(record, call, settings)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
     if helpdesk && record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY)) {
         return Err(Error::bad(

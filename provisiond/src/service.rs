@@ -81,7 +81,7 @@ impl SettingsSource {
 pub struct Call<'a> {
     /// Who calls.
     pub caller: &'a Caller,
-    /// Whose record it is about.
+    /// The name of the record that it is about, as resolved at the door.
     pub user: &'a UserName,
     /// What the name service says of that user.
     pub named: &'a Named,
@@ -276,7 +276,9 @@ impl<'a> Call<'a> {
     /// Begins a line about the user.
     #[must_use]
     pub fn line(&self, event: &'static str) -> Line {
-        Line::new(event).with("user", self.user.as_str()).with_some("spelt", self.named.other_spelling())
+        let said = self.named.said();
+        let spelt = (said != self.user).then(|| said.as_str());
+        Line::new(event).with("user", self.user.as_str()).with_some("spelt", spelt)
     }
 
     fn tries(&self) -> Option<Tries> {

@@ -35,11 +35,9 @@ impl Service {
             Err(failure) => return Err(self.failure(&failure, call)),
         };
         let now = self.circumstances(call, about.into(), &settings);
-        let elsewhere = self.elsewhere(call, record.as_ref(), &settings);
-        let demand = self.demand(call, about.into(), (record.as_ref(), elsewhere), &settings);
+        let demand = self.demand(call, about.into(), record.as_ref(), &settings);
         // Nothing is let by on the word of a name service that did not answer: the record may be under another spelling.
-        let enrolled =
-            call.named.is_unknown() || elsewhere.somebodys || record.as_ref().is_some_and(Record::is_somebodys);
+        let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
         let usable =
             |record: &Record| record.has_usable(now.moment.now, now.service) && !is_anothers(record, call, &settings);
         let first = !enrolled && first_login::wanted(call, about.into(), &settings);
