@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::change::change;
+use crate::service::uid_binding::new_record;
 
 /// `SetState`: of one device, or with `all` of the account.
 ///
@@ -33,7 +34,7 @@ fn set_account(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<Se
         (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
     };
     // Rules and the roll-out may let in a user who never had a device, so an account can be shut before it has a record.
-    let newcomer = || (disabled && call.named.account().is_some()).then(|| Record::new(&call.moment));
+    let newcomer = || (disabled && call.named.account().is_some()).then(|| new_record(call));
     change(service, call, "set_state", |record| {
         let record = record.cloned().or_else(newcomer).ok_or(Error::NoSuchUser)?;
         Ok((Some(Record { disabled, ..record }), ()))
@@ -53,10 +54,13 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
     if named.is_unknown() {
         return Err(Error::bad("new", "the name service did not say how this name is spelt: try again"));
     }
-    let (old, new) = (service.stored_name(call), named.user());
+    let (old, new) = (named_by_root(service, call), named.user());
+    // By the lower-case form: beside a second record nothing would reach it.
+    let known_by = service.record_name(&named, &call.settings);
+    let has_another = known_by != *new && known_by != *old;
     let renamed = service.records.rename(call.access_to(old), new, |record, taken| {
         let record = record.ok_or(Error::NoSuchUser)?;
-        if taken {
+        if taken || has_another {
             return Err(Error::UserExists);
         }
         record.renamed(old, new, &call.settings.secrets).map_err(|_| Error::RecordDamaged)
@@ -73,15 +77,27 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
 /// # Errors
 /// [`Error`].
 pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, Error> {
-    let access = call.access_to(service.stored_name(call));
-    let removed = service.records.remove(access).map_err(|failure| service.failure(&failure, call))?;
+    let user = named_by_root(service, call);
+    // What cannot be read may be another account's, and is removed by its very name alone.
+    if ![call.named.user(), call.named.said()].contains(&user) {
+        service.records.look(user, &call.settings.secrets).map_err(|failure| service.failure(&failure, call))?;
+    }
+    let removed = service.records.remove(call.access_to(user)).map_err(|failure| service.failure(&failure, call))?;
     if !removed {
         service.log_refused("forget", call, &Error::NoSuchUser);
         return Err(Error::NoSuchUser);
     }
-    service.graces.end(call.user);
+    service.graces.end(user);
     service.log(call, call.line("forget").warning());
     Ok(ForgetReply { user: call.user.as_str().to_owned() })
+}
+
+/// The record that root names: the account's, or if it has none, the one of the very name that root said. It is left over
+/// from a spelling by which the name service means that account.
+fn named_by_root<'a>(service: &Service, call: &'a Call<'_>) -> &'a UserName {
+    let has_none = |name| matches!(service.records.look(name, &call.settings.secrets), Ok(None));
+    let said = call.named.said();
+    if has_none(call.user) && !has_none(said) { said } else { call.user }
 }
 
 /// `RevokeGrace`: from now on no code that was accepted before counts any more.

@@ -8,6 +8,7 @@ use common::wire::protocol::{Error, List, ShowReply};
 
 use crate::admin::show::{shown, shown_damaged};
 use crate::identity::names::NoAnswer;
+use crate::identity::resolved::Named;
 use crate::record::Record;
 use crate::records::Listed;
 use crate::service::Service;
@@ -44,9 +45,19 @@ pub(crate) fn list<E: From<Error>>(
     }
     // Nobody can log in by what is no name.
     for user in left.iter().filter_map(|user| UserName::new(user).ok()) {
+        if is_listed_in_lower_case(service, call, &user) {
+            continue;
+        }
         take(ShowReply { user: shown(&user, &Record::new(&call.moment), call) })?;
     }
     Ok(())
+}
+
+/// Whether the member has a record by the lower-case form of their name.
+fn is_listed_in_lower_case(service: &Service, call: &Call<'_>, user: &UserName) -> bool {
+    let has_lower_case = user.as_str().to_lowercase() != user.as_str();
+    let named = || Named::of(user.clone(), service.names.asking());
+    has_lower_case && service.record_name(&named(), &call.settings) != *user
 }
 
 /// Its members, as far as the name service lists them. Who has it as their own group, in a directory that does not list

@@ -8,7 +8,7 @@ use crate::enrolment::recovery::first_codes;
 use crate::record::{Record, State};
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::bind;
+use crate::service::uid_binding::{bind, new_record};
 
 /// `Enroll`: a new device, pending unless an administrator asks for an active one. The key is told only when it is durable.
 ///
@@ -17,7 +17,7 @@ use crate::service::uid_binding::bind;
 pub(crate) fn enroll(service: &Service, call: &Call<'_>, wish: &Enroll) -> Result<EnrollReply, Error> {
     let new = NewDevice::plan(call, wish)?;
     let is_active = new.state == State::Active;
-    let begin = |record: Option<&Record>| Ok::<_, Error>(record.cloned().unwrap_or_else(|| Record::new(&call.moment)));
+    let begin = |record: Option<&Record>| Ok::<_, Error>(record.cloned().unwrap_or_else(|| new_record(call)));
     let (name, recovery_codes) = proof::change(service, call, ("enroll", wish.proof.as_ref()), begin, |record, _| {
         let name = new.add_to(record, call)?;
         if !is_active {

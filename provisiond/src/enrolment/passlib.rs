@@ -16,7 +16,7 @@ use crate::record::{CannotMake, Device, Record, SealedKey};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::change::change;
-use crate::service::uid_binding::bind;
+use crate::service::uid_binding::{bind, new_record};
 
 /// `Import`: an active device from a record of passlib's. Doing it again changes nothing.
 ///
@@ -25,7 +25,7 @@ use crate::service::uid_binding::bind;
 pub(crate) fn import(service: &Service, call: &Call<'_>, wish: &Import) -> Result<ImportReply, Error> {
     let newcomer = Newcomer::read(wish, &call.settings)?;
     let (name, imported) = change(service, call, "import", |record| {
-        let mut record = record.cloned().unwrap_or_else(|| Record::new(&call.moment));
+        let mut record = record.cloned().unwrap_or_else(|| new_record(call));
         if let Some(name) = newcomer.is_in(&record, call) {
             return Ok((None, (name, false)));
         }

@@ -17,6 +17,7 @@ use crate::record::{CannotMake, Record};
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::change::change;
+use crate::service::uid_binding::{new_record, not_anothers};
 
 /// `NewRecoveryCodes`: replaces all recovery codes.
 ///
@@ -71,12 +72,11 @@ pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Resul
     if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login {
         return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
     }
-    let elsewhere = service.elsewhere(call, None);
     let reply = give(service, call, ("ticket", valid_for), |record, codes, key| {
         if record.disabled {
             return Err(shut());
         }
-        if record.enrolled || elsewhere.somebodys {
+        if record.enrolled {
             return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
         }
         codes.give_ticket(key, valid_for, &call.moment).map_err(|CannotMake| Error::StoreUnavailable)
@@ -104,7 +104,8 @@ fn give(
     new: impl Fn(&Record, &mut Codes, &Key) -> Result<SecretText, Error>,
 ) -> Result<TimedCodeReply, Error> {
     let code = change(service, call, event, |record| {
-        let mut record = record.cloned().unwrap_or_else(|| Record::new(&call.moment));
+        let mut record = record.cloned().unwrap_or_else(|| new_record(call));
+        not_anothers(&record, call)?;
         let code = with_codes(&mut record, call, &new)?;
         Ok((Some(record), code))
     })?;
@@ -147,6 +148,7 @@ fn with_codes<T>(
 /// The helpdesk gives guesses back once a day. The day is one that was seen to pass, so no clock makes it shorter.
 fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
     let (record, moment) = (record.ok_or(Error::NoSuchUser)?, &call.moment);
+    not_anothers(record, call)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
     if helpdesk && record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY)) {
         return Err(Error::bad(

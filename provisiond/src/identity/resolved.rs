@@ -3,8 +3,6 @@
 //!
 //! Names that the name service does not know are taken byte for byte; so are all of them while it does not answer.
 
-use std::collections::BTreeSet;
-
 use common::names::user::UserName;
 
 use crate::identity::names::{Account, Asking, Found, NoAnswer};
@@ -37,7 +35,7 @@ impl Named {
         Self { said: account.name.clone(), account: Ok(Some(account.clone())) }
     }
 
-    /// The name that records go by.
+    /// The name service's spelling. The account's record goes by it, or by its lower-case form.
     #[must_use]
     pub fn user(&self) -> &UserName {
         self.account().map_or(&self.said, |account| &account.name)
@@ -62,19 +60,16 @@ impl Named {
         &self.said
     }
 
-    /// The other names that a record of the account may have, from when the name service spelt it otherwise: as it was said,
-    /// and in small letters, which is how directories that do not tell them apart spell most.
+    /// The lower-case form of the name service's spelling, if that is another name.
     #[must_use]
-    pub fn other_names(&self) -> BTreeSet<UserName> {
-        let small = |name: &UserName| UserName::new(&name.as_str().to_lowercase()).ok();
-        let names = [Some(self.said.clone()), small(&self.said), small(self.user())];
-        names.into_iter().flatten().filter(|name| name != self.user()).collect()
+    pub fn lower_case(&self) -> Option<UserName> {
+        UserName::new(&self.user().as_str().to_lowercase()).ok().filter(|lower| lower != self.user())
     }
 
-    /// The name as it was said, if records go by another.
-    #[must_use]
-    pub fn other_spelling(&self) -> Option<&str> {
-        (self.said != *self.user()).then(|| self.said.as_str())
+    /// A name and what the name service has said of it.
+    #[cfg(test)]
+    pub(crate) fn found(said: UserName, account: Found<Account>) -> Self {
+        Self { said, account }
     }
 }
 
@@ -89,30 +84,26 @@ mod tests {
     #[test]
     fn records_go_by_the_name_services_spelling_and_else_by_what_was_said() {
         let alice = Account { name: name("alice"), uid: 1000, gid: 1000 };
-        let said = |account| Named { said: name("ALICE"), account };
+        let said = |account| Named::found(name("ALICE"), account);
         let known = said(Ok(Some(alice.clone())));
-        assert_eq!((known.user(), known.account(), known.other_spelling()), (&alice.name, Some(&alice), Some("ALICE")));
+        assert_eq!((known.user(), known.account()), (&alice.name, Some(&alice)));
         for (account, unknown) in [(Ok(None), false), (Err(NoAnswer), true)] {
             let named = said(account);
-            assert_eq!((named.user().as_str(), named.account(), named.other_spelling()), ("ALICE", None, None));
+            assert_eq!((named.user().as_str(), named.account()), ("ALICE", None));
             assert_eq!(named.is_unknown(), unknown);
         }
         let own = Named::own(&alice);
-        assert_eq!((own.user(), own.account(), own.other_spelling()), (&alice.name, Some(&alice), None));
+        assert_eq!((own.user(), own.account()), (&alice.name, Some(&alice)));
         assert!(!known.is_unknown() && !own.is_unknown());
     }
 
     #[test]
-    fn a_record_may_have_the_name_that_was_said_or_one_in_small_letters() {
-        let named = |said: &str, spelt: &str| {
-            let named = Named { said: name(said), account: Ok(Some(Account { name: name(spelt), uid: 1, gid: 1 })) };
-            named.other_names().iter().map(ToString::to_string).collect::<Vec<_>>()
+    fn the_lower_case_form_is_that_of_the_name_services_spelling() {
+        let lower = |said: &str, spelt: &str| {
+            let account = Account { name: name(spelt), uid: 1, gid: 1 };
+            Named::found(name(said), Ok(Some(account))).lower_case().map(|lower| lower.to_string())
         };
-        assert!(named("alice", "alice").is_empty());
-        assert_eq!(named("ALICE", "alice"), ["ALICE"]);
-        assert_eq!(named("Alice", "Alice"), ["alice"]);
-        assert_eq!(named("ALICE", "Alice@EXAMPLE"), ["ALICE", "alice", "alice@example"]);
-        let nobodys = Named { said: name("Alice"), account: Ok(None) };
-        assert_eq!(nobodys.other_names(), [name("alice")].into());
+        assert_eq!((lower("alice", "alice"), lower("ALICE", "alice")), (None, None));
+        assert_eq!(lower("ALICE", "Alice@EXAMPLE").as_deref(), Some("alice@example"));
     }
 }

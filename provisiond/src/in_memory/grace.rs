@@ -4,7 +4,6 @@
 //! CLOCK_BOOTTIME, which nobody can set and which goes on while the machine sleeps.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -17,15 +16,12 @@ use crate::record::source::Origin;
 #[derive(Debug, Default)]
 pub(crate) struct Graces {
     kept: Mutex<Kept>,
-    hash: RandomState,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     accepted: HashMap<Accepted, Duration>,
-    /// How often it ended for the users whose names hash to that number. So there is a bound; whoever shares the number with
-    /// somebody else is asked once more at worst.
-    ends: HashMap<u16, Ends>,
+    ends: Ends,
 }
 
 /// Whose code was accepted, and for what.
@@ -54,19 +50,20 @@ pub(crate) struct Since {
     pub here: Option<Duration>,
 }
 
-/// How often it had ended for a user when a code of theirs was about to be judged.
+/// How many graces had been ended, those of all users together, when a code was about to be judged. One counter needs no
+/// bound; its price: a user whose code is judged while another user's grace is ended is asked for a code once more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends(u64);
 
 impl Graces {
     /// To be read before a code is judged, and handed to [`Graces::begin`].
     #[must_use]
-    pub(crate) fn ends(&self, user: &UserName) -> Ends {
-        self.lock().ends(self.number(user))
+    pub(crate) fn ends(&self) -> Ends {
+        self.lock().ends
     }
 
-    /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless all were
-    /// forgotten since `before`: what took the device away may have come between the verdict and this. `now` is the time since
+    /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless a grace
+    /// was ended since `before`: what took the device away may have come between the verdict and this. `now` is the time since
     /// the machine was started.
     pub(crate) fn begin(
         &self,
@@ -77,7 +74,7 @@ impl Graces {
         before: Ends,
     ) {
         let mut kept = self.lock();
-        if kept.ends(self.number(&account.user)) != before {
+        if kept.ends != before {
             return;
         }
         let there = origin.map(|origin| Some((service.to_owned(), origin)));
@@ -98,28 +95,15 @@ impl Graces {
     /// Forgets all codes of a user, and says whether there was any.
     pub(crate) fn end(&self, user: &UserName) -> bool {
         let mut kept = self.lock();
-        let ends = kept.ends.entry(self.number(user)).or_default();
-        *ends = Ends(ends.0.wrapping_add(1));
+        kept.ends = Ends(kept.ends.0.wrapping_add(1));
         let before = kept.accepted.len();
         kept.accepted.retain(|accepted, _| accepted.account.user != *user);
         kept.accepted.len() < before
     }
 
-    /// Nobody can say which names share one.
-    fn number(&self, user: &UserName) -> u16 {
-        let [low, high, ..] = self.hash.hash_one(user).to_le_bytes();
-        u16::from_le_bytes([low, high])
-    }
-
     fn lock(&self) -> MutexGuard<'_, Kept> {
         // A panic while the lock is held cannot leave an entry half changed.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Kept {
-    fn ends(&self, number: u16) -> Ends {
-        self.ends.get(&number).copied().unwrap_or_default()
     }
 }
 
@@ -151,7 +135,7 @@ mod tests {
 
     /// An accepted code, and nothing in between.
     fn begin(graces: &Graces, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
-        graces.begin(account, service, (origin, true), now, graces.ends(&account.user));
+        graces.begin(account, service, (origin, true), now, graces.ends());
     }
 
     fn at(seconds: u64) -> Duration {
@@ -178,7 +162,7 @@ mod tests {
         let graces = Graces::default();
         let alice = holder("alice");
         for from in [origin("192.0.2.1"), None] {
-            graces.begin(&alice, "tunnel", (from, false), at(100), graces.ends(&alice.user));
+            graces.begin(&alice, "tunnel", (from, false), at(100), graces.ends());
         }
         let since = graces.since(&alice, "tunnel", origin("192.0.2.1").as_ref(), at(103));
         assert_eq!(since, Since { there: Some(at(3)), here: None });
@@ -218,25 +202,14 @@ mod tests {
     fn none_begins_that_was_ended_while_its_code_was_judged() {
         let graces = Graces::default();
         let (alice, bob) = (holder("alice"), holder("bob"));
-        let [before, other] = [&alice, &bob].map(|account| graces.ends(&account.user));
+        let before = graces.ends();
         graces.end(&alice.user);
-        graces.begin(&alice, "sshd", (None, true), at(100), before);
-        assert_eq!(graces.since(&alice, "sshd", None, at(101)), Since::default());
-        begin(&graces, &alice, "sshd", None, at(102));
-        assert!(graces.since(&alice, "sshd", None, at(103)).here.is_some(), "the next login's does");
-        if graces.number(&alice.user) != graces.number(&bob.user) {
-            graces.begin(&bob, "sshd", (None, true), at(100), other);
-            assert!(graces.since(&bob, "sshd", None, at(101)).here.is_some(), "others are not concerned");
+        for user in [&alice, &bob] {
+            graces.begin(user, "sshd", (None, true), at(100), before);
+            assert_eq!(graces.since(user, "sshd", None, at(101)), Since::default(), "a bystander is asked once more");
+            begin(&graces, user, "sshd", None, at(102));
+            assert!(graces.since(user, "sshd", None, at(103)).here.is_some(), "the next login's does");
         }
-    }
-
-    #[test]
-    fn what_is_remembered_of_ends_has_a_bound() {
-        let graces = Graces::default();
-        for n in 0..200_000 {
-            graces.end(&UserName::new(&format!("u{n}")).unwrap());
-        }
-        assert!(graces.lock().ends.len() <= 1 << 16);
     }
 
     #[test]

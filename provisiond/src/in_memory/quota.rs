@@ -1,196 +1,261 @@
-//! How many lines of the log each uid may cause, and how many refusals of each user are told one by one. A process that is
-//! refused twenty thousand times a second must not push the lines of logins out of the queue, nor fill the disk; and
-//! somebody who guesses all night has said everything after a minute.
+//! How many lines of the log one cause may bring about in a minute. A process that is refused twenty thousand times a second
+//! must not push the lines of logins out of the queue, nor fill the disk; and an attacker who guesses all night has said
+//! everything after a minute.
 //!
-//! Root's processes have no quota of their own: what they cause are logins.
+//! Root's processes have no quota of their own: their calls are logins. Nothing is remembered beyond the minute.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The lines about each of many in the present span of time.
+use common::names::user::UserName;
+
+/// The lines of the present minute, by their cause.
 #[derive(Debug)]
-pub(crate) struct Quotas<K> {
-    lines: u32,
-    span: Duration,
-    counted: Mutex<Counted<K>>,
+pub(crate) struct LogQuota(Mutex<Minute>);
+
+/// What brings a line about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Cause {
+    /// A call that is not permitted, by a process of that uid, which has no role.
+    NotPermitted(u32),
+    /// Any other call by a process of that uid for its own account.
+    Own(u32),
+    /// A call by a process whose uid the settings give a role: an administrator, the helpdesk, a verifier.
+    WithRole(u32),
+    /// An attempt of that user that is refused.
+    Refusal(UserName),
+}
+
+/// Lines that were left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LeftOut {
+    /// `None`: of several causes together.
+    pub cause: Option<Cause>,
+    /// How many.
+    pub lines: u32,
 }
 
 #[derive(Debug)]
-struct Counted<K> {
-    of: HashMap<K, Quota>,
-    /// Lines that were left out about those who are remembered no more.
-    forgotten: u32,
+struct Minute {
+    begun: Instant,
+    by_cause: HashMap<Cause, Lines>,
+    /// Of all uids without a role together, and of those with one that found no place in the table.
+    of_uids: Lines,
+    /// Of all users together that found no place in the table.
+    of_users: Lines,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Quota {
-    since: Instant,
-    lines: u32,
+#[derive(Clone, Copy, Debug, Default)]
+struct Lines {
+    written: u32,
+    left_out: u32,
 }
 
-/// Whether a line may be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub(crate) enum Allowance {
-    /// It may. Before it, so many of the same uid were left out.
-    Write {
-        /// How many.
-        left_out: u32,
-    },
-    /// It may not; it is counted.
-    LeaveOut,
+impl Default for LogQuota {
+    fn default() -> Self {
+        Self(Mutex::new(Minute::begin()))
+    }
 }
 
-impl Quotas<u32> {
-    /// For what people's own processes cause, by their uid: more in a second than a person's programs ever do.
+impl LogQuota {
+    /// Counts a line, and says whether it may be written.
     #[must_use]
-    pub(crate) fn of_processes() -> Self {
-        Self::new(200, Duration::from_secs(1))
+    pub(crate) fn may_write(&self, cause: Cause) -> bool {
+        self.lock().count(cause)
     }
-}
 
-impl<K: Eq + Hash> Quotas<K> {
-    /// For attempts that were refused, by the user: a hundred of somebody's failed logins at once are told, and then two
-    /// a second.
+    /// What was left out in a minute that is over: it is to be told now, and a new minute begins.
     #[must_use]
-    pub(crate) fn of_refusals() -> Self {
-        Self::new(120, Duration::from_secs(60))
-    }
-
-    fn new(lines: u32, span: Duration) -> Self {
-        Self { lines, span, counted: Mutex::new(Counted { of: HashMap::new(), forgotten: 0 }) }
-    }
-
-    /// Counts one line about `key`.
-    pub(crate) fn count(&self, key: K) -> Allowance {
-        let mut counted = self.lock();
-        if counted.of.len() >= MAX_KEYS {
-            self.make_room(&mut counted);
+    pub(crate) fn settle_minute(&self) -> Vec<LeftOut> {
+        let mut minute = self.lock();
+        if minute.begun.elapsed() < MINUTE {
+            return Vec::new();
         }
-        // Too many at once: those that nobody remembers are all told.
-        if counted.of.len() >= MAX_KEYS && !counted.of.contains_key(&key) {
-            return Allowance::Write { left_out: 0 };
-        }
-        let quota = counted.of.entry(key).or_insert_with(Quota::fresh);
-        let mut left_out = 0;
-        if quota.since.elapsed() >= self.span {
-            left_out = quota.left_out(self.lines);
-            *quota = Quota::fresh();
-        }
-        quota.lines = quota.lines.saturating_add(1);
-        if quota.left_out(self.lines) > 0 { Allowance::LeaveOut } else { Allowance::Write { left_out } }
+        std::mem::replace(&mut *minute, Minute::begin()).left_out()
     }
 
-    /// How many lines about `key` were left out since that was last told: it is told now.
+    /// What was left out for one cause since that was last told, if anything: it is to be told now.
     #[must_use]
-    pub(crate) fn settle(&self, key: &K) -> u32 {
-        let mut counted = self.lock();
-        let Some(quota) = counted.of.get_mut(key) else { return 0 };
-        let left_out = quota.left_out(self.lines);
-        quota.lines = quota.lines.saturating_sub(left_out);
-        left_out
+    pub(crate) fn settle(&self, cause: &Cause) -> Option<LeftOut> {
+        let mut minute = self.lock();
+        let lines = std::mem::take(&mut minute.by_cause.get_mut(cause)?.left_out);
+        (lines > 0).then(|| LeftOut { cause: Some(cause.clone()), lines })
     }
 
-    /// How many lines were left out about those who have been forgotten since this was last told: it is told now.
-    #[must_use]
-    pub(crate) fn settle_forgotten(&self) -> u32 {
-        std::mem::take(&mut self.lock().forgotten)
-    }
-
-    /// Forgets those whose span is over. Of whom lines were left out a while longer is remembered, in case they come again.
-    fn make_room(&self, counted: &mut Counted<K>) {
-        let Counted { of, forgotten } = counted;
-        of.retain(|_, quota| {
-            let left_out = quota.left_out(self.lines);
-            let spans = if left_out > 0 { SPANS_REMEMBERED } else { 1 };
-            let stays = quota.since.elapsed() < self.span.saturating_mul(spans);
-            *forgotten = forgotten.saturating_add(if stays { 0 } else { left_out });
-            stays
-        });
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counted<K>> {
+    fn lock(&self) -> MutexGuard<'_, Minute> {
         // A panic while the lock is held cannot leave an entry half changed.
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Quota {
-    fn fresh() -> Self {
-        Self { since: Instant::now(), lines: 0 }
+impl Minute {
+    fn begin() -> Self {
+        let (of_uids, of_users) = Default::default();
+        Self { begun: Instant::now(), by_cause: HashMap::new(), of_uids, of_users }
     }
 
-    /// How many were more than `allowed`.
-    fn left_out(self, allowed: u32) -> u32 {
-        self.lines.saturating_sub(allowed)
+    /// A line is written if there is room for it under each bound that it counts for. Without a place in the table there is
+    /// still the shared bound.
+    fn count(&mut self, cause: Cause) -> bool {
+        let bound = cause.bound();
+        let known = self.by_cause.contains_key(&cause);
+        let has_place = known || self.by_cause.len() < MAX_CAUSES;
+        let is_shared = cause.is_of_a_stranger() || !has_place;
+        let shared = if matches!(cause, Cause::Refusal(_)) { &mut self.of_users } else { &mut self.of_uids };
+        if is_shared && shared.written >= MOST_SHARED {
+            // No entry is made for it, so that a crowd of uids does not take the places of others.
+            let counted = if known { self.by_cause.entry(cause).or_default() } else { shared };
+            return counted.leave_out();
+        }
+        if has_place {
+            let own = self.by_cause.entry(cause).or_default();
+            if own.written >= bound {
+                return own.leave_out();
+            }
+            own.write();
+        }
+        !is_shared || shared.write()
+    }
+
+    /// The causes of the most lines are named, so that telling is bounded, too; the rest is one sum.
+    fn left_out(self) -> Vec<LeftOut> {
+        let unnamed = self.of_uids.left_out.saturating_add(self.of_users.left_out);
+        let each =
+            self.by_cause.into_iter().map(|(cause, lines)| LeftOut { cause: Some(cause), lines: lines.left_out });
+        let mut named: Vec<LeftOut> = each.filter(|left_out| left_out.lines > 0).collect();
+        named.sort_by_key(|left_out| Reverse(left_out.lines));
+        let rest = named.split_off(named.len().min(MOST_NAMED));
+        let lines = rest.iter().fold(unnamed, |sum, left_out| sum.saturating_add(left_out.lines));
+        named.extend((lines > 0).then_some(LeftOut { cause: None, lines }));
+        named
     }
 }
 
-/// Those that are remembered at once.
-const MAX_KEYS: usize = 4096;
-/// For how many spans of time it is remembered that lines about somebody were left out.
-const SPANS_REMEMBERED: u32 = 10;
+impl Lines {
+    fn write(&mut self) -> bool {
+        self.written = self.written.saturating_add(1);
+        true
+    }
+
+    fn leave_out(&mut self) -> bool {
+        self.left_out = self.left_out.saturating_add(1);
+        false
+    }
+}
+
+impl Cause {
+    fn bound(&self) -> u32 {
+        match self {
+            Self::NotPermitted(_) => 10,
+            Self::Own(_) | Self::Refusal(_) => 120,
+            Self::WithRole(_) => 600,
+        }
+    }
+
+    /// Whether it shares a bound with all others of its kind. A uid with a role does not: strangers must neither hide what
+    /// administrators do, nor have a verifier's logins refused where lines are required.
+    fn is_of_a_stranger(&self) -> bool {
+        matches!(self, Self::NotPermitted(_) | Self::Own(_))
+    }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// Lines of all uids without a role together. Twice as many, at the turn of a minute, fit into the queue of the log with room
+/// for as many again; the files of events hold a quarter of an hour of them at their longest.
+const MOST_SHARED: u32 = 300;
+/// Causes that are counted one by one.
+const MAX_CAUSES: usize = 4096;
+/// Causes that are named when a minute is over.
+const MOST_NAMED: usize = 16;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn later<K: Eq + Hash>(quotas: &Quotas<K>, spans: u32) {
-        let past = Instant::now().checked_sub(quotas.span * spans).expect("a time ago");
-        quotas.lock().of.values_mut().for_each(|quota| quota.since = past);
+    fn refusal(user: &str) -> Cause {
+        Cause::Refusal(UserName::new(user).unwrap())
+    }
+
+    /// How many of `lines` lines are written.
+    fn written(quota: &LogQuota, cause: &Cause, lines: u32) -> usize {
+        (0..lines).filter(|_| quota.may_write(cause.clone())).count()
+    }
+
+    fn a_minute_later(quota: &LogQuota) {
+        quota.lock().begun = Instant::now().checked_sub(MINUTE).expect("a minute ago");
     }
 
     #[test]
-    fn what_is_too_much_is_left_out_and_counted_and_others_are_not_concerned() {
-        let quotas = Quotas::of_processes();
-        for _ in 0..quotas.lines {
-            assert_eq!(quotas.count(1000), Allowance::Write { left_out: 0 });
+    fn each_cause_has_its_bound_and_what_is_more_is_told_when_the_minute_is_over() {
+        let quota = LogQuota::default();
+        let bounds =
+            [(Cause::NotPermitted(7), 10), (Cause::Own(7), 120), (Cause::WithRole(8), 600), (refusal("alice"), 120)];
+        for (n, (cause, bound)) in (1..).zip(&bounds) {
+            assert_eq!(written(&quota, cause, bound + n), *bound as usize, "{cause:?}");
         }
-        for _ in 0..7 {
-            assert_eq!(quotas.count(1000), Allowance::LeaveOut);
-        }
-        assert_eq!(quotas.count(1001), Allowance::Write { left_out: 0 });
-        later(&quotas, 1);
-        assert_eq!(quotas.count(1000), Allowance::Write { left_out: 7 });
-        assert_eq!(quotas.count(1000), Allowance::Write { left_out: 0 });
+        assert_eq!(written(&quota, &refusal("bob"), 120), 120, "others are not concerned");
+        assert!(quota.settle_minute().is_empty(), "the minute is not over");
+        a_minute_later(&quota);
+        let told = quota.settle_minute();
+        let lines: Vec<u32> = told.iter().map(|left_out| left_out.lines).collect();
+        let causes = told.into_iter().filter_map(|left_out| left_out.cause);
+        assert_eq!(lines, [4, 3, 2, 1]);
+        assert!(causes.eq(bounds.into_iter().rev().map(|(cause, _)| cause)));
+        a_minute_later(&quota);
+        assert!(quota.settle_minute().is_empty(), "it is told once");
+        assert_eq!(written(&quota, &Cause::NotPermitted(7), 11), 10, "in the next minute as well");
     }
 
     #[test]
-    fn what_was_left_out_is_told_once() {
-        let quotas = Quotas::of_refusals();
-        for _ in 0..quotas.lines + 7 {
-            let _ = quotas.count("alice");
-        }
-        assert_eq!((quotas.settle(&"alice"), quotas.settle(&"alice"), quotas.settle(&"bob")), (7, 0, 0));
-        assert_eq!(quotas.count("alice"), Allowance::LeaveOut, "the minute is not over");
-        assert_eq!(quotas.settle(&"alice"), 1);
+    fn what_was_left_out_for_one_cause_can_be_told_at_once() {
+        let quota = LogQuota::default();
+        let alice = refusal("alice");
+        let _ = written(&quota, &alice, 127);
+        let told = |lines| Some(LeftOut { cause: Some(alice.clone()), lines });
+        assert_eq!((quota.settle(&alice), quota.settle(&alice), quota.settle(&refusal("bob"))), (told(7), None, None));
+        assert!(!quota.may_write(alice.clone()), "the minute is not over");
+        assert_eq!(quota.settle(&alice), told(1));
     }
 
     #[test]
-    fn a_list_of_names_fills_no_memory_and_leaves_nobody_out() {
-        let quotas = Quotas::of_refusals();
-        for n in 0..2 * MAX_KEYS {
-            assert_eq!(quotas.count(n), Allowance::Write { left_out: 0 });
-        }
-        assert_eq!(quotas.lock().of.len(), MAX_KEYS);
-        later(&quotas, 1);
-        assert_eq!(quotas.count(usize::MAX), Allowance::Write { left_out: 0 });
-        assert_eq!(quotas.lock().of.len(), 1);
+    fn all_uids_without_a_role_share_one_bound_and_hide_neither_a_role_nor_a_refusal() {
+        let quota = LogQuota::default();
+        let strangers = |of: fn(u32) -> Cause| (0..5000).filter(|uid| quota.may_write(of(*uid))).count();
+        assert_eq!((strangers(Cause::NotPermitted), strangers(Cause::Own)), (300, 0));
+        assert!(quota.lock().by_cause.len() <= 300, "a uid that writes no line takes no place");
+        assert!(quota.may_write(Cause::WithRole(5001)) && quota.may_write(refusal("alice")));
+        assert!(!quota.may_write(Cause::NotPermitted(0)));
+        a_minute_later(&quota);
+        let told = quota.settle_minute();
+        assert_eq!(told[0], LeftOut { cause: Some(Cause::NotPermitted(0)), lines: 1 }, "of which the uid is known");
+        assert_eq!(told[1], LeftOut { cause: None, lines: 4700 + 5000 });
+        assert!(quota.may_write(Cause::Own(0)));
     }
 
     #[test]
-    fn a_crowd_that_was_refused_too_often_is_forgotten_in_time_and_told_as_one_sum() {
-        let quotas = Quotas::new(1, Duration::from_secs(1));
-        for n in 0..MAX_KEYS {
-            assert_eq!([quotas.count(n), quotas.count(n)], [Allowance::Write { left_out: 0 }, Allowance::LeaveOut]);
+    fn beyond_the_table_a_newcomer_is_counted_under_the_shared_bound() {
+        let quota = LogQuota::default();
+        let names = (0..2 * MAX_CAUSES).map(|n| refusal(&format!("u{n}")));
+        assert_eq!(names.filter(|cause| quota.may_write(cause.clone())).count(), MAX_CAUSES + 300);
+        assert_eq!(quota.lock().by_cause.len(), MAX_CAUSES);
+        assert_eq!(written(&quota, &refusal("u0"), 200), 119, "a user with a place keeps it");
+        assert_eq!(written(&quota, &Cause::WithRole(7), 400), 300, "names and uids share no bound");
+        assert_eq!(written(&quota, &Cause::Own(8), 1), 0);
+    }
+
+    #[test]
+    fn a_crowd_that_was_left_out_is_told_in_a_few_lines_and_forgotten() {
+        let quota = LogQuota::default();
+        for n in 0..20 {
+            let _ = written(&quota, &refusal(&format!("u{n}")), 121 + n);
         }
-        let twice = |key| [quotas.count(key), quotas.count(key)];
-        later(&quotas, SPANS_REMEMBERED - 1);
-        assert_eq!(twice(usize::MAX), [Allowance::Write { left_out: 0 }; 2], "there is no room to count");
-        later(&quotas, SPANS_REMEMBERED);
-        assert_eq!(twice(usize::MAX), [Allowance::Write { left_out: 0 }, Allowance::LeaveOut]);
-        assert_eq!([quotas.settle_forgotten(), quotas.settle_forgotten()], [MAX_KEYS as u32, 0]);
+        a_minute_later(&quota);
+        let told = quota.settle_minute();
+        let lines: Vec<u32> = told.iter().map(|left_out| left_out.lines).collect();
+        assert_eq!(lines, (5..=20).rev().chain([1 + 2 + 3 + 4]).collect::<Vec<_>>());
+        assert!(told[15].cause.is_some() && told[16].cause.is_none());
+        assert!(quota.lock().by_cause.is_empty());
     }
 }

@@ -16,7 +16,6 @@ use super::reported::Trusted;
 use crate::audit::Line;
 use crate::audit::skew::{self, Missed};
 use crate::identity::caller::Role;
-use crate::in_memory::quota::Allowance;
 use crate::record::codes::Finding;
 use crate::service::Service;
 use crate::service::call::Call;
@@ -63,7 +62,7 @@ pub(super) fn settle(
 fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Counted), was_typed: bool) {
     let call = login.call;
     if told.verdict == Verdict::Accepted {
-        log_left_out(service, call, service.refusals.settle(call.user));
+        service.log_left_out_of(call.user);
     }
     if counted.wrong == Some(Wrong::ForFree) {
         service.was_wrong_for_free(call);
@@ -109,7 +108,7 @@ fn can_renew(call: &Call<'_>) -> bool {
 
 fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: &Counted) {
     let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
-    write_refusal(service, login, line);
+    service.log_refusal(login.call, line);
     // Told once for each pool of guesses that is used up.
     if let Some(pool) = counted.emptied {
         let line = login.call.line("budget_empty").with("pool", pool).with_some("source", login.rhost);
@@ -119,24 +118,7 @@ fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: 
 
 /// Logs an attempt that was refused.
 pub(super) fn log_refusal(service: &Service, login: &Trusted<'_>, verdict: &str, reason: Option<&str>) {
-    write_refusal(service, login, line(login, verdict, None, reason));
-}
-
-/// Of a user who is refused all the time only some attempts are logged, and how many there were.
-fn write_refusal(service: &Service, login: &Trusted<'_>, line: Line) {
-    let call = login.call;
-    let allowance = service.refusals.count(call.user.clone());
-    service.log_forgotten(service.refusals.settle_forgotten());
-    if let Allowance::Write { left_out } = allowance {
-        log_left_out(service, call, left_out);
-        service.log(call, line);
-    }
-}
-
-fn log_left_out(service: &Service, call: &Call<'_>, lines: u32) {
-    if lines > 0 {
-        service.log(call, call.line("lines_left_out").with("lines", lines).warning());
-    }
+    service.log_refusal(login.call, line(login, verdict, None, reason));
 }
 
 /// Refuses a login that cannot be logged.

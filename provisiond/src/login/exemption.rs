@@ -14,46 +14,27 @@ use crate::identity::caller::Role;
 use crate::in_memory::grace::{Ends, Holder};
 use crate::record::Record;
 use crate::service::Service;
-use crate::service::aliases::Elsewhere;
 use crate::service::call::Call;
 use crate::service::uid_binding::is_anothers;
 
-/// What is known of the user: the record, and what is stored under other spellings of the name.
-pub(super) struct Known<'r> {
-    pub(super) record: Option<&'r Record>,
-    pub(super) elsewhere: Elsewhere,
-}
-
-impl<'r> Known<'r> {
-    pub(super) fn of(service: &Service, call: &Call<'_>, record: Option<&'r Record>) -> Self {
-        Self { record, elsewhere: service.elsewhere(call, record) }
-    }
-
-    /// Whether the user was enrolled or shut out, or may have been: while the name service does not answer, the record may be
-    /// under another spelling.
-    pub(super) fn may_be_enrolled(&self, call: &Call<'_>) -> bool {
-        call.named.is_unknown() || self.elsewhere.somebodys || self.record.is_some_and(Record::is_somebodys)
-    }
-}
-
 /// What is demanded of a login. No login is let in without a code while the name service does not answer, nor to an account
 /// that is shut, nor to one whose name was another account's.
-pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, known: &Known<'_>) -> Demand<'a> {
-    let (call, record) = (login.call, known.record);
+pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<&Record>) -> Demand<'a> {
+    let call = login.call;
     let is_barred = |record: &Record| record.disabled || is_anothers(record, call);
-    if call.named.is_unknown() || known.elsewhere.shut || record.is_some_and(is_barred) {
+    if call.named.is_unknown() || record.is_some_and(is_barred) {
         return Demand::Code;
     }
     let (moment, origin) = (&call.moment, login.origin.as_ref());
     let trusted_service = login.trusted_service;
     let accepted_for = trusted_service.unwrap_or_default();
     let facts = Facts {
-        user: call.user,
+        user: call.named.user(),
         is_member: &|group| is_member(call, group),
         origin,
         service: trusted_service,
         time: &|| local_time(moment),
-        ever_enrolled: known.elsewhere.somebodys || record.is_some_and(Record::is_somebodys),
+        ever_enrolled: record.is_some_and(Record::is_somebodys),
         has_device: record.is_some_and(|record| record.has_usable(moment.now, login.service)),
         since: service.graces.since(&holder(call), accepted_for, origin, moment.since_boot),
         grace_period: login.grace_period(),
@@ -66,8 +47,7 @@ pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, known: &Known<'
 pub(super) fn without_code(service: &Service, login: &Trusted<'_>) -> Option<VerifyReply> {
     let call = login.call;
     let record = service.records.look(call.user, &call.settings.secrets).ok()?;
-    let known = Known::of(service, call, record.as_ref());
-    let Demand::Nothing(rule) = demand(service, login, &known) else { return None };
+    let Demand::Nothing(rule) = demand(service, login, record.as_ref()) else { return None };
     let line = effects::line(login, Verdict::Exempt.word(), None, None).with("rule", rule);
     Some(let_in(service, login, line, exempt(rule)))
 }
@@ -92,8 +72,7 @@ pub(super) fn is_only_observed(service: &Service, call: &Call<'_>, verdict: Verd
 /// one to come first.
 fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
     let Ok(record) = service.records.look(call.user, &call.settings.secrets) else { return true };
-    let is_shut = record.as_ref().is_some_and(|record| record.disabled);
-    call.named.is_unknown() || is_shut || service.elsewhere(call, record.as_ref()).shut
+    call.named.is_unknown() || record.is_some_and(|record| record.disabled)
 }
 
 /// The answer to an attempt that would have been refused, while the settings only observe.

@@ -34,9 +34,8 @@ pub(super) enum FirstDevice {
 }
 
 /// Whether users enrol at the prompt of this login, and this may be one who never did.
-pub(super) fn is_offered(service: &Service, login: &Trusted<'_>) -> bool {
-    let call = login.call;
-    is_wanted(login) && !call.named.is_unknown() && !service.elsewhere(call, None).somebodys
+pub(super) fn is_offered(login: &Trusted<'_>) -> bool {
+    is_wanted(login) && !login.call.named.is_unknown()
 }
 
 /// What a user who was never enrolled is asked for. `None`: what every user is asked for.

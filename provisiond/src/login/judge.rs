@@ -6,7 +6,6 @@ use common::config::Policy;
 use common::wire::protocol::{Ask, Error, Verdict, Verify};
 
 use super::decoy;
-use super::exemption::Known;
 use super::first_login;
 use super::outcome::{Outcome, is_free};
 use super::reported::Trusted;
@@ -19,7 +18,7 @@ use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::{UID_CHANGED, is_anothers};
+use crate::service::uid_binding::{UID_CHANGED, bind_unbound, is_anothers};
 
 /// Judges the answer. When this returns, what it spent or charged is durable.
 ///
@@ -32,7 +31,7 @@ pub(super) fn durably(
     answer: Option<&Answer>,
 ) -> Result<Judgement, Error> {
     let call = login.call;
-    let before = service.graces.ends(call.user);
+    let before = service.graces.ends();
     if answer.is_some_and(is_free) && service.may_try(call).is_err() {
         let mut outcome = Outcome::unjudged(Verdict::Busy, Some("too_many_wrong_pairs"));
         outcome.told.ask = Ask::TwoCodes;
@@ -59,13 +58,10 @@ pub(super) struct Judgement {
 /// and never a success. Where users enrol at this prompt, a ticket or a pending device of a user who was never enrolled
 /// comes first.
 fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
-    let enrols = first_login::is_offered(service, login);
+    let enrols = first_login::is_offered(login);
     match service.records.change(login.call.access(), |record| by_record(record, login, case, enrols))? {
         ByRecord::Judged(outcome) => Ok(*outcome),
-        ByRecord::NoDevice(no_device) => {
-            let no_device = (*no_device).known_elsewhere(service, login.call);
-            by_decoy(service, login.call, no_device, case)
-        }
+        ByRecord::NoDevice(no_device) => by_decoy(service, login.call, *no_device, case),
     }
 }
 
@@ -100,12 +96,6 @@ impl NoDevice {
         };
         Self { verdict, reason, issued: None, ask: None }
     }
-
-    /// A user who was enrolled under another spelling is refused, never "not enrolled".
-    fn known_elsewhere(self, service: &Service, call: &Call<'_>) -> Self {
-        let known = self.verdict == Verdict::NotEnrolled && Known::of(service, call, None).elsewhere.somebodys;
-        if known { Self { verdict: Verdict::Refused, reason: Some(OTHER_SPELLING), ..self } } else { self }
-    }
 }
 
 fn by_record(record: Option<&Record>, login: &Trusted<'_>, case: &Case<'_>, enrols: bool) -> Decision<ByRecord> {
@@ -115,7 +105,10 @@ fn by_record(record: Option<&Record>, login: &Trusted<'_>, case: &Case<'_>, enro
         return Decision { next: None, outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))) };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
-        return judged(Outcome::of(record, case));
+        let Decision { mut next, outcome } = Outcome::of(record, case);
+        let accepted = next.as_mut().filter(|_| outcome.told.verdict == Verdict::Accepted);
+        accepted.into_iter().for_each(|next| bind_unbound(next, call));
+        return judged(Decision { next, outcome });
     }
     let unenrolled = record.filter(|_| enrols);
     if let Some(decision) = unenrolled.and_then(|record| first_login::judge(record, login, case)) {
@@ -199,6 +192,3 @@ fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
     let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
     Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
 }
-
-/// Why a user is refused who has no record by this spelling, and one by another.
-const OTHER_SPELLING: &str = "other_spelling";

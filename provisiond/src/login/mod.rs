@@ -17,7 +17,6 @@ mod rules;
 use common::answer::Answer;
 use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verify, VerifyReply};
 
-use self::exemption::Known;
 use self::reported::Trusted;
 use self::rules::Demand;
 use crate::in_memory::refunds::new_name;
@@ -56,10 +55,10 @@ pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -
         Err(failure) => return Err(service.failure(&failure, call)),
     };
     let now = login.circumstances(service);
-    let known = Known::of(service, call, record.as_ref());
-    let enrolled = known.may_be_enrolled(call);
+    // While the name service does not answer, the record may be under another spelling.
+    let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
     let first = if enrolled { None } else { first_login::asked_for(&login, record.as_ref(), &now) };
-    let demand = exemption::demand(service, &login, &known);
+    let demand = exemption::demand(service, &login, record.as_ref());
     let usable = |record: &Record| record.has_usable(call.moment.now, login.service) && !is_anothers(record, call);
     let judged_by = record.filter(usable).or_else(|| decoy_of(service, call));
     let ask = match (demand, first) {

@@ -55,7 +55,7 @@ pub struct Record {
     pub codes: Option<Codes>,
     /// When the helpdesk last gave the guesses back, in trusted seconds.
     pub unlocked: Option<u64>,
-    /// The account's uid when a device was last made active, if the name service told it.
+    /// The account's uid when the record was first written, or a device last made active, if the name service told it.
     pub uid: Option<u32>,
 }
 

@@ -64,11 +64,12 @@ fn handle(
     let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
         let Permitted { ref caller, ref named, proof } = permitted;
         let (names, deadline, moment) = (visitor.names, message.replies.deadline, service.moment());
-        let call = Call { caller, user: named.user(), named, names, proof, deadline, settings, moment };
+        let user = &service.record_name(named, &settings);
+        let call = Call { caller, user, named, names, proof, deadline, settings, moment };
         run(service, &call, method, message)
     });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
-        service.log_not_permitted(visitor.peer, method.name(), subject.user.as_deref(), reason);
+        service.log_not_permitted(visitor, method.name(), subject.user.as_deref(), reason);
     }
     done
 }

@@ -1,56 +1,77 @@
-//! What is stored of an account by another spelling of its name. Records go by the spelling of the name service, which may
-//! change: who was enrolled by the one before is not somebody who never was, and who was shut out is not let in.
+//! Which record is an account's. Records go by the name service's spelling of the name, which a directory may change from
+//! lower case to upper case or back: the account keeps its record. Other spellings have no record of the account.
 
+use common::config::Settings;
 use common::names::user::UserName;
 
+use crate::identity::resolved::Named;
 use crate::record::Record;
 use crate::records::Failure;
 use crate::service::Service;
-use crate::service::call::Call;
-
-/// What the records of other spellings say of an account that is nobody's by its own.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Elsewhere {
-    /// The user was enrolled, or shut out.
-    pub(crate) somebodys: bool,
-    /// The user was shut out.
-    pub(crate) shut: bool,
-}
 
 impl Service {
-    /// Looks at them. `record` is that of the account's own name, beside which they count for nothing. What cannot be read
-    /// may be anything. Of a name that the name service did not answer for nobody is let by anyway.
-    pub(crate) fn elsewhere(&self, call: &Call<'_>, record: Option<&Record>) -> Elsewhere {
-        if call.named.is_unknown() || record.is_some_and(Record::is_somebodys) {
-            return Elsewhere::default();
+    /// The name of the record that a call is about: the name service's spelling, or its lower-case form if only that has a
+    /// record, and the record is this account's.
+    pub(crate) fn record_name(&self, named: &Named, settings: &Settings) -> UserName {
+        record_name(named, |name| self.records.look(name, &settings.secrets))
+    }
+}
+
+/// On a machine that tells upper from lower case, `alice` may be another account than `Alice`: the uid that a record is bound to
+/// keeps them apart, also where `bind-uid` is off, which concerns an account that has kept its name. Names of which the name
+/// service knows no account are taken byte for byte.
+fn record_name(named: &Named, look: impl Fn(&UserName) -> Result<Option<Record>, Failure>) -> UserName {
+    let Some((account, lower)) = named.account().zip(named.lower_case()) else { return named.user().clone() };
+    // Both are looked at, always: the time must not tell whether there is a record.
+    let (own, other) = (look(&account.name), look(&lower));
+    let is_its_own = |record: &Record| record.uid.is_none_or(|uid| uid == account.uid);
+    let may_be_its_own = match &other {
+        Ok(record) => record.as_ref().is_some_and(is_its_own),
+        // The account is then refused, and not taken for one that was never enrolled.
+        Err(_) => true,
+    };
+    if matches!(own, Ok(None)) && may_be_its_own { lower } else { account.name.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::moment::Moment;
+    use crate::identity::names::Account;
+
+    fn name(name: &str) -> UserName {
+        UserName::new(name).unwrap()
+    }
+
+    fn bound_to(uid: Option<u32>) -> Result<Option<Record>, Failure> {
+        Ok(Some(Record { uid, ..Record::new(&Moment::ordinary(0)) }))
+    }
+
+    /// The name of the record of `Alice`, uid 1000, where `Alice` and `alice` have these records.
+    fn found(own: fn() -> Result<Option<Record>, Failure>, lower: fn() -> Result<Option<Record>, Failure>) -> String {
+        let named = Named::own(&Account { name: name("Alice"), uid: 1000, gid: 1000 });
+        record_name(&named, |asked| if *asked == name("alice") { lower() } else { own() }).to_string()
+    }
+
+    #[test]
+    fn a_record_is_found_by_the_lower_case_form_of_the_name_if_it_is_not_bound_to_another_uid() {
+        let damaged = || Err(Failure::Unavailable);
+        assert_eq!(found(|| Ok(None), || Ok(None)), "Alice");
+        assert_eq!(found(|| Ok(None), || bound_to(Some(1000))), "alice");
+        assert_eq!(found(|| Ok(None), || bound_to(None)), "alice");
+        assert_eq!(found(|| Ok(None), || bound_to(Some(1001))), "Alice", "another account's");
+        assert_eq!(found(|| bound_to(Some(1001)), || bound_to(Some(1000))), "Alice", "its own name comes first");
+        assert_eq!(found(|| Ok(None), damaged), "alice", "it may be the account's");
+        assert_eq!(found(damaged, || bound_to(Some(1000))), "Alice");
+    }
+
+    #[test]
+    fn nothing_more_is_looked_at_where_there_is_no_other_spelling_or_no_account() {
+        let nothing = |_: &UserName| -> Result<Option<Record>, Failure> { panic!("nothing is looked at") };
+        let alice = Named::own(&Account { name: name("alice"), uid: 1000, gid: 1000 });
+        assert_eq!(record_name(&alice, nothing), name("alice"));
+        for account in [Ok(None), Err(crate::identity::names::NoAnswer)] {
+            assert_eq!(record_name(&Named::found(name("ALICE"), account), nothing), name("ALICE"));
         }
-        // The name service is asked first, and always: the time must not tell whether there is a record.
-        let names = call.named.other_names().into_iter().filter(|name| may_be_the_same(call, name));
-        names.fold(Elsewhere::default(), |all, name| all.and(&self.records.look(&name, &call.settings.secrets)))
     }
-
-    /// By which of its names the account has a record, if it has one: so that root reaches that of an earlier spelling.
-    pub(crate) fn stored_name<'a>(&self, call: &Call<'a>) -> &'a UserName {
-        let has_none = |name| matches!(self.records.look(name, &call.settings.secrets), Ok(None));
-        let said = call.named.said();
-        if has_none(call.user) && !has_none(said) { said } else { call.user }
-    }
-}
-
-impl Elsewhere {
-    fn and(self, found: &Result<Option<Record>, Failure>) -> Self {
-        let (somebodys, shut) = match found {
-            Ok(record) => {
-                (record.as_ref().is_some_and(Record::is_somebodys), record.as_ref().is_some_and(|r| r.disabled))
-            }
-            Err(_) => (true, true),
-        };
-        Self { somebodys: self.somebodys || somebodys, shut: self.shut || shut }
-    }
-}
-
-/// Whether a name may be the account's: not if the name service knows another by it.
-fn may_be_the_same(call: &Call<'_>, name: &UserName) -> bool {
-    let (own, other) = (call.named.account(), call.names.by_name_at_login(name).ok().flatten());
-    own.zip(other).is_none_or(|(own, other)| own.uid == other.uid)
 }

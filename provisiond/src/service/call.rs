@@ -21,7 +21,7 @@ use crate::records::Access;
 pub struct Call<'a> {
     /// The caller, in the role that permits the call.
     pub caller: &'a Caller,
-    /// The user whose record it is about.
+    /// The name of the record that it is about, as resolved at the door.
     pub user: &'a UserName,
     /// What the name service says of that user.
     pub named: &'a Named,
@@ -53,7 +53,9 @@ impl Call<'_> {
     /// Begins a log line about the user.
     #[must_use]
     pub fn line(&self, event: &'static str) -> Line {
-        Line::new(event).with("user", self.user.as_str()).with_some("spelt", self.named.other_spelling())
+        let said = self.named.said();
+        let spelt = (said != self.user).then(|| said.as_str());
+        Line::new(event).with("user", self.user.as_str()).with_some("spelt", spelt)
     }
 
     /// Whose free attempts the call draws on. Root's and administrators' processes do not run out of them.

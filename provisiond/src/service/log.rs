@@ -1,13 +1,15 @@
 //! Every line that a call leaves in the log, and how many of them a caller may cause.
 
 use common::names::device::DeviceName;
+use common::names::user::UserName;
 use common::wire::protocol::Error;
 
 use super::Service;
 use super::call::Call;
 use crate::audit::{Line, Unwritten};
-use crate::identity::caller::Peer;
-use crate::in_memory::quota::Allowance;
+use crate::identity::caller::{Peer, Role};
+use crate::identity::permission::Visitor;
+use crate::in_memory::quota::{Cause, LeftOut};
 use crate::record::codes::Finding;
 use crate::record::strict::{MOST_FAILURES, STRICT_DISABLED};
 use crate::records::Failure;
@@ -23,7 +25,8 @@ impl Service {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
-        self.require(call.caller.peer, self.signed(call, line))
+        let line = self.signed(call, line);
+        self.log_within_quota(cause(call.caller.peer, Some(call.caller.role), Cause::Own), line)
     }
 
     /// The line with who called.
@@ -33,39 +36,53 @@ impl Service {
         line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid)
     }
 
-    /// Writes a line that `peer` has caused, within its quota.
-    pub fn log_for(&self, peer: Peer, line: Line) {
-        let _ = self.require(peer, line);
+    fn log_within_quota(&self, cause: Option<Cause>, line: Line) -> Result<(), Unwritten> {
+        self.log_left_out();
+        let may_be_written = cause.is_none_or(|cause| self.log_quota.may_write(cause));
+        if may_be_written { self.audit.require(line) } else { self.audit.left_out() }
     }
 
-    fn require(&self, peer: Peer, line: Line) -> Result<(), Unwritten> {
-        if peer.is_root() {
-            return self.audit.require(line);
-        }
-        let allowance = self.quotas.count(peer.uid);
-        self.log_forgotten(self.quotas.settle_forgotten());
-        match allowance {
-            Allowance::Write { left_out: 0 } => self.audit.require(line),
-            Allowance::Write { left_out } => {
-                self.audit.write(Line::new("lines_left_out").with("uid", peer.uid).with("lines", left_out).warning());
-                self.audit.require(line)
-            }
-            Allowance::LeaveOut => self.audit.left_out(),
+    /// Writes the line of a refused attempt. Of a user who is refused all the time only some attempts are told one by one.
+    pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
+        self.log_left_out();
+        if self.log_quota.may_write(Cause::Refusal(call.user.clone())) {
+            self.log(call, line);
         }
     }
 
-    /// Tells that lines were left out about many of whom nobody knows any more who they were.
-    pub(crate) fn log_forgotten(&self, lines: u32) {
-        if lines > 0 {
-            self.audit.write(Line::new("lines_left_out").with("lines", lines).warning());
-        }
+    /// Tells how many refusals of a user who is in now were left out.
+    pub(crate) fn log_left_out_of(&self, user: &UserName) {
+        let left_out = self.log_quota.settle(&Cause::Refusal(user.clone()));
+        left_out.into_iter().for_each(|left_out| self.tell_left_out(left_out));
+    }
+
+    /// Tells what was left out in a minute that is over.
+    fn log_left_out(&self) {
+        self.log_quota.settle_minute().into_iter().for_each(|left_out| self.tell_left_out(left_out));
+    }
+
+    fn tell_left_out(&self, LeftOut { cause, lines }: LeftOut) {
+        let line = Line::new("lines_left_out");
+        let line = match cause {
+            Some(Cause::NotPermitted(uid) | Cause::Own(uid) | Cause::WithRole(uid)) => line.with("uid", uid),
+            Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
+            None => line,
+        };
+        self.audit.write(line.with("lines", lines).warning());
     }
 
     /// Logs that a call was refused before anything was looked at.
-    pub fn log_not_permitted(&self, peer: Peer, method: &str, user: Option<&str>, reason: Option<&'static str>) {
+    pub(crate) fn log_not_permitted(
+        &self,
+        visitor: &Visitor<'_>,
+        method: &str,
+        user: Option<&str>,
+        reason: Option<&'static str>,
+    ) {
+        let (peer, role) = (visitor.peer, visitor.caller.as_ref().map(|caller| caller.role));
         let line = Line::new("not_permitted").with("method", method).with_some("user", user);
         let line = line.with("uid", peer.uid).with("pid", peer.pid).with_some("reason", reason);
-        self.log_for(peer, line.warning());
+        let _ = self.log_within_quota(cause(peer, role, Cause::NotPermitted), line.warning());
     }
 
     /// Logs that a change was refused, and why.
@@ -110,6 +127,16 @@ impl Service {
             self.log(call, line.warning());
         }
     }
+}
+
+/// What counts for a line that a process brings about; `own` if the process has no role. `None`: root's is written in any
+/// case.
+fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause> {
+    if peer.is_root() {
+        return None;
+    }
+    let has_role = !matches!(role, None | Some(Role::Own));
+    Some(if has_role { Cause::WithRole(peer.uid) } else { own(peer.uid) })
 }
 
 const MANY_WAIT: &str = "too many attempts of this user wait to be judged: try again in a moment";

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use common::config::{ConfigError, Settings, Trust};
-use common::names::user::UserName;
 use common::wire::protocol::Error;
 
 use self::call::Call;
@@ -23,7 +22,7 @@ use crate::clock::{self, Clock};
 use crate::identity::names::Names;
 use crate::in_memory::free_attempts::Patience;
 use crate::in_memory::grace::Graces;
-use crate::in_memory::quota::Quotas;
+use crate::in_memory::quota::LogQuota;
 use crate::in_memory::refunds::Typos;
 use crate::in_memory::source_limit::Sprays;
 use crate::in_memory::streams::Streams;
@@ -45,10 +44,8 @@ pub struct Service {
     pub(crate) typos: Typos,
     /// Wrong codes of each network.
     pub(crate) sprays: Sprays,
-    /// Lines of the log that each uid may cause.
-    pub(crate) quotas: Quotas<u32>,
-    /// Refused attempts of each user that the log tells one by one.
-    pub(crate) refusals: Quotas<UserName>,
+    /// How many lines of the log each cause may bring about.
+    pub(crate) log_quota: LogQuota,
     /// Codes that were accepted lately.
     pub(crate) graces: Graces,
     /// What people's own processes were wrong at for free.
@@ -102,8 +99,7 @@ impl Service {
             names,
             typos: Typos::default(),
             sprays: Sprays::default(),
-            quotas: Quotas::of_processes(),
-            refusals: Quotas::of_refusals(),
+            log_quota: LogQuota::default(),
             graces: Graces::default(),
             patience: Patience::default(),
             connections: AtomicU64::new(0),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::connection::{after, ask, errors, open, rest, wait_for_answer};
-use tests::daemon::Daemon;
+use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
 use tests::stack::Stack;
@@ -175,6 +175,7 @@ fn a_flood_of_refused_calls_hides_no_login_from_the_log() {
     let users: Vec<String> = (0..30).map(|n| format!("seen-{n:02}")).collect();
     let devices = daemon.enroll_many(&users);
     let stack = Stack::of(&daemon, "seen", "retry=1");
+    let begun = Instant::now();
     hammer(&daemon, bob, ("Show", &json!({ "user": "alice" })), || {
         for (user, device) in users.iter().zip(&devices) {
             assert_eq!(stack.login(user, &[&device.code()]).code, PamCode::SUCCESS);
@@ -182,6 +183,33 @@ fn a_flood_of_refused_calls_hides_no_login_from_the_log() {
     });
     users.iter().for_each(|user| drop(daemon.audited(user, "accepted")));
     assert_eq!(daemon.call("Status", &json!({})).expect("a status")["audit_lost"], 0);
+    assert!(not_permitted(&daemon) <= 10 * minutes_since(begun));
+}
+
+#[test]
+fn refused_calls_of_many_uids_together_fill_no_log_and_refuse_no_login_where_lines_are_required() {
+    let _place = world::enter_alone();
+    let daemon = Setup::new().with("audit: required\n").start();
+    let alice = daemon.enroll("alice");
+    let begun = Instant::now();
+    let call = request("Show", &json!({ "user": "alice" })).repeat(4);
+    for uid in 4_300_000..4_300_400 {
+        let answer = exchange(connect_as(uid, &daemon.open_socket()), &call);
+        assert_eq!(errors(&answer).len(), 4, "{uid}");
+    }
+    assert_eq!(Stack::of(&daemon, "required", "retry=1").login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    daemon.audited("alice", "accepted");
+    let told = not_permitted(&daemon);
+    assert!(told > 0 && told <= 300 * minutes_since(begun), "{told}");
+}
+
+fn not_permitted(daemon: &Daemon) -> usize {
+    daemon.log.with(&["event=not_permitted "]).len()
+}
+
+/// Minutes of the log that have begun since then.
+fn minutes_since(begun: Instant) -> usize {
+    usize::try_from(begun.elapsed().as_secs() / 60).expect("a few minutes") + 2
 }
 
 /// Sixteen connections of one user make the same call again and again, as fast as they are answered, during `work`.

@@ -284,7 +284,7 @@ impl People {
 }
 
 /// Ends the daemon, edits its store, and starts it again.
-fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
+pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     assert!(daemon.terminate().success());
     let store = daemon.setup.state.join("store");
     let db = sled::Config::new().path(&store).flush_every_ms(None).open().expect("the store");
@@ -297,7 +297,7 @@ fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
 }
 
 /// Rewrites a record and leaves its number as it is.
-fn change(db: &Db, user: &str, work: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn change(db: &Db, user: &str, work: impl FnOnce(&mut Vec<u8>)) {
     let value = db.get(row(user)).expect("the store").expect("a record");
     let mut record = value[NUMBER..].to_vec();
     work(&mut record);

@@ -30,9 +30,16 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
     }
     let asked = daemon.call("Challenge", &json!({ "user": "phoenix", "service": "reborn" })).expect("a challenge");
     assert_eq!(asked["ask"], "two_codes", "as whoever judges asks for");
+    for method in ["Bypass", "Ticket", "Unlock"] {
+        let refused = daemon.call(method, &json!({ "user": "phoenix" })).expect_err("no way into another's record");
+        assert!(refused.1["why"].as_str().is_some_and(|why| why.contains("another uid")), "{refused:?}");
+    }
     let phoenix = Who::user("phoenix");
-    for (method, about) in [("Enroll", json!({ "proof": device.code_at(1) })), ("Confirm", json!({ "code": "123456" }))]
-    {
+    for (method, about) in [
+        ("Enroll", json!({ "proof": device.code_at(1) })),
+        ("Confirm", json!({ "code": "123456" })),
+        ("Show", json!({})),
+    ] {
         assert_eq!(refusal(daemon.call_as(&phoenix, method, &about)), DENIED, "{method}");
     }
     assert_eq!(daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known"), before);

@@ -155,17 +155,13 @@ fn of_known(reason: &str) -> Option<&'static str> {
         "no_answer_from_name_service" => {
             "the name service did not answer, so the name may be another spelling of a user's: see to it, then try again"
         }
-        "other_spelling" => {
-            "the user was enrolled when the name service spelt the name otherwise; 'totpctl list' shows how, and as root: \
-             totpctl rename-user OTHER USER"
-        }
         "strict_disabled" => {
             "a hundred wrong answers in a row have disabled the user's device ('policy.strict'): somebody may be guessing \
              (totpctl log USER); a recovery code lets in; to make the device active again: totpctl enable USER"
         }
         "account_disabled" => "the account was shut as a whole; to open it again: totpctl enable USER --all",
         "uid_changed" => {
-            "the account has another uid than when its device became active. If it is another person's now: totpctl \
+            "the account has another uid than its record is bound to. If it is another person's now: totpctl \
              forget USER; if it is the same person's: enrol a device as an administrator"
         }
         "too_many_wrong_pairs" => {
