@@ -284,7 +284,7 @@ impl People {
 }
 
 /// Ends the daemon, edits its store, and starts it again.
-fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
+pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     assert!(daemon.terminate().success());
     let store = daemon.setup.state.join("store");
     let db = sled::Config::new().path(&store).flush_every_ms(None).open().expect("the store");
@@ -304,7 +304,7 @@ fn change(db: &Db, user: &str, work: impl FnOnce(&mut Vec<u8>)) {
     db.insert(row(user), [&value[..NUMBER], &record].concat()).expect("the store");
 }
 
-fn record(db: &Db, user: &str) -> Vec<u8> {
+pub(crate) fn record(db: &Db, user: &str) -> Vec<u8> {
     db.get(row(user)).expect("the store").expect("a record")[NUMBER..].to_vec()
 }
 
