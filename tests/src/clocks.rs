@@ -38,13 +38,18 @@ impl Clocks {
     /// They stand at the beginning of a step of now, ten minutes after the machine was started.
     #[must_use]
     pub fn new() -> Self {
+        Self::at(oathtool::now() / 300 * 300)
+    }
+
+    /// The same at a time in Unix seconds.
+    #[must_use]
+    pub fn at(seconds: i64) -> Self {
         let folder = world::scratch_folder("clocks");
         let (path, bell) = (folder.join("clocks"), folder.join("bell"));
         let file = OpenOptions::new().write(true).create_new(true).open(&path).expect("a file for the clocks");
         mkfifo(&bell, Mode::from_bits_truncate(0o600)).expect("a pipe for the bell");
-        let wall = oathtool::now() / 300 * 300_000;
-        let clocks =
-            Self { file, path, bell, hands: Mutex::new(Hands { wall, running: 600_000, synchronised: 1, boot: 1 }) };
+        let hands = Hands { wall: seconds * 1000, running: 600_000, synchronised: 1, boot: 1 };
+        let clocks = Self { file, path, bell, hands: Mutex::new(hands) };
         clocks.turn(|_| ());
         clocks
     }

@@ -213,7 +213,7 @@ pub(crate) fn ticket(daemon: &Daemon, user: &str) -> String {
 }
 
 /// Types the ticket, and then what `code` says of the device that is shown.
-fn first_login(stack: &Stack, user: &str, ticket: &str, code: fn(&Authenticator) -> String) -> Login {
+pub(crate) fn first_login(stack: &Stack, user: &str, ticket: &str, code: impl Fn(&Authenticator) -> String) -> Login {
     stack.attempt(user).run_reading(|message, said| match message.text {
         TICKET => Reply::text(ticket),
         _ => Reply::text(&code(&Authenticator::new(&key_in(

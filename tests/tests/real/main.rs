@@ -9,6 +9,7 @@
 
 mod accounts;
 mod applications;
+mod before;
 mod bounds;
 mod budget;
 mod clock;

@@ -304,7 +304,7 @@ pub(crate) fn change(db: &Db, user: &str, work: impl FnOnce(&mut Vec<u8>)) {
     db.insert(row(user), [&value[..NUMBER], &record].concat()).expect("the store");
 }
 
-fn record(db: &Db, user: &str) -> Vec<u8> {
+pub(crate) fn record(db: &Db, user: &str) -> Vec<u8> {
     db.get(row(user)).expect("the store").expect("a record")[NUMBER..].to_vec()
 }
 
