@@ -31,6 +31,7 @@ impl Service {
         let renamed = renamed.map_err(|failure| self.failure(&failure, call))?;
         renamed.inspect_err(|error| self.log_refused("rename_user", call, error))?;
         self.graces.end(old);
+        self.refunds.forget(old);
         self.log(call, call.line("rename_user").with("new", new.as_str()).warning());
         Ok(RenameUserReply { user: new.as_str().to_owned() })
     }
@@ -48,6 +49,7 @@ impl Service {
             return Err(Error::NoSuchUser);
         }
         self.graces.end(call.user);
+        self.refunds.forget(call.user);
         self.log(call, call.line("forget").warning());
         Ok(ForgetReply { user: call.user.as_str().to_owned() })
     }

@@ -22,7 +22,7 @@ use crate::records::Decision;
 use crate::service::{Call, Service};
 use crate::source::Source;
 use crate::spare;
-use crate::throttle::{Moment, Units};
+use crate::throttle::Moment;
 
 /// What has become of a first device at a login.
 pub(crate) enum FirstDevice {
@@ -95,7 +95,7 @@ fn by_ticket(record: &Record, call: &Call<'_>, code: &SpareCode, case: &Case<'_>
     let &Case { settings, now, .. } = case;
     // Nobody is let in by it, so that it makes no source a known one.
     let nowhere = Circumstances { source: Source::Untold, ..*now };
-    let case = &Case { refund: Units::default(), now: &nowhere, ..*case };
+    let case = &Case { refund: 0, now: &nowhere, ..*case };
     let (judged, reason) = spare::judge(record, (code, Purpose::FirstDevice), case);
     let refused = |verdict, reason| Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
     let Judged { verdict, finding, next, .. } = judged;

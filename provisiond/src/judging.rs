@@ -32,8 +32,8 @@ pub(crate) struct Case<'a> {
     pub(crate) user: &'a UserName,
     /// `None`: nothing that could be a code.
     pub(crate) answer: Option<&'a Answer>,
-    /// What comes back with a success.
-    pub(crate) refund: Units,
+    /// Units of the known pool that come back with a success.
+    pub(crate) refund: u32,
     pub(crate) settings: &'a Settings,
     pub(crate) now: &'a Circumstances<'a>,
 }
@@ -105,8 +105,8 @@ impl Service {
         // Behind a decoy that is disabled nobody would be judged any more.
         let policy = Policy { strict: false, ..*now.policy };
         let now = &Circumstances { policy: &policy, ..*now };
-        // What somebody else's typos cost is not theirs to get back.
-        let case = &Case { user: &name, answer, refund: Units::default(), settings, now };
+        // A decoy is given nothing back: no code of its own is ever accepted.
+        let case = &Case { user: &name, answer, refund: 0, settings, now };
         let by_decoy = self.records.change(access, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
@@ -272,7 +272,7 @@ fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str>
 /// comes of it is thrown away; the record is written as it was.
 fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
     if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
-        drop(black_box(policy::judge(record, &keys, answer, Units::default(), case.now)));
+        drop(black_box(policy::judge(record, &keys, answer, 0, case.now)));
     }
     Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
 }

@@ -105,8 +105,9 @@ impl Judged {
 }
 
 /// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
-/// searched, whatever the first one says. `refund` gives back what this login's own typos cost.
-pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now: &Circumstances<'_>) -> Judged {
+/// searched, whatever the first one says. `refund` is what wrong codes of this user from this source have cost the known pool
+/// lately.
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &Circumstances<'_>) -> Judged {
     let needed = codes_needed(record, answer, now);
     let found: Vec<Match> =
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
@@ -122,7 +123,7 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now:
 
 /// Opens a login with `best`. Wherever else the answer is right it is used up as well, whatever its standing there: of two
 /// devices with one key, and of a device that shows a code twice in a row, it would otherwise open two.
-fn accept(record: &Record, best: &Match, found: &[Match], refund: Units, now: &Circumstances<'_>) -> Judged {
+fn accept(record: &Record, best: &Match, found: &[Match], refund: u32, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&best.device) {
         device.drift = learned(device, &best.steps, now);
@@ -138,11 +139,13 @@ fn accept(record: &Record, best: &Match, found: &[Match], refund: Units, now: &C
     Judged { device: Some(best.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
 }
 
-/// What an accepted login brings whatever opened it: its own typos back, to the pools that paid for them, and a source that is
-/// known from now on.
-fn welcome(next: &mut Record, refund: Units, now: &Circumstances<'_>) {
-    for (pool, units) in [(&mut next.known, refund.known), (&mut next.unknown, refund.unknown)] {
-        pool.budget = pool.budget.refunded(units, now.policy, &now.moment);
+/// What an accepted login brings whatever opened it: as much of the refund as the day has left, if the source was known
+/// before; and a source that is known from now on.
+fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
+    if next.sources.know(now.source, now.moment.now) {
+        let units = next.refunded.left(&now.moment).min(refund);
+        next.known.budget = next.known.budget.refunded(units, now.policy, &now.moment);
+        next.refunded = next.refunded.and(units, &now.moment);
     }
     next.sources.learn(now.source, now.moment.now);
 }

@@ -16,7 +16,7 @@ use crate::records::Decision;
 use crate::service::{Call, Service};
 use crate::source::Source;
 use crate::spare;
-use crate::throttle::{Moment, Units};
+use crate::throttle::Moment;
 
 /// What came of a change behind a proof.
 #[must_use]
@@ -134,7 +134,7 @@ fn judge_proof(
     now: &Circumstances<'_>,
 ) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let case = &Case { user, answer: answer.as_ref(), refund: Units::default(), settings, now };
+    let case = &Case { user, answer: answer.as_ref(), refund: 0, settings, now };
     let (judged, _) = match case.answer.and_then(Answer::spare) {
         Some(code) => spare::judge(record, (code, spare::of_a_proof(record, now)), case),
         None => judge(record, case),

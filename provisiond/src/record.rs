@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 pub use self::bytes::{CannotWrite, Damaged};
 pub use self::device::{CannotMake, Device, SealedKey, State};
 use crate::codes::Codes;
+use crate::refunded::Refunded;
 use crate::restriction::Unfit;
 use crate::source::{KnownSources, Source};
 use crate::strict::{Failures, STRICT_DISABLED};
@@ -47,6 +48,8 @@ pub struct Record {
     pub unlocked: Option<u64>,
     /// The account's uid when a device was last made active, if the name service told it.
     pub uid: Option<u32>,
+    /// What accepted logins have given back to the known pool today. New in version 4 of the record.
+    pub refunded: Refunded,
 }
 
 impl Record {
@@ -66,6 +69,7 @@ impl Record {
             codes: None,
             unlocked: None,
             uid: None,
+            refunded: Refunded::none(moment),
         }
     }
 

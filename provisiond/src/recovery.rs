@@ -106,7 +106,7 @@ impl Service {
         });
         let unlocked = unlocked.map_err(|failure| self.failure(&failure, call))?;
         unlocked.inspect_err(|error| self.log_refused("unlock", call, error))?;
-        self.typos.forget(call.user);
+        self.refunds.forget(call.user);
         self.log(call, call.line("unlock").warning());
         Ok(UnlockReply { user: call.user.as_str().to_owned() })
     }

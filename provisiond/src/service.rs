@@ -12,13 +12,13 @@ use common::user::UserName;
 use crate::audit::{Audit, Line, Unwritten};
 use crate::caller::{Caller, Peer, Role};
 use crate::clock::{self, Clock, Look};
-use crate::conversation::Typos;
 use crate::grace::Graces;
 use crate::named::Named;
 use crate::names::{Asking, Found, Names};
 use crate::patience::{Patience, Tries};
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
+use crate::refunds::Refunds;
 use crate::skew::Skews;
 use crate::spray::Sprays;
 use crate::streams::Streams;
@@ -36,8 +36,8 @@ pub struct Service {
     pub skews: Skews,
     /// The name service.
     pub names: Names,
-    /// Typos of logins that are going on.
-    pub typos: Typos,
+    /// What a login may get back.
+    pub refunds: Refunds,
     /// Wrong codes of each network.
     pub sprays: Sprays,
     /// Lines of the log that each uid may cause.
@@ -112,7 +112,7 @@ impl Service {
             audit,
             skews,
             names,
-            typos: Typos::default(),
+            refunds: Refunds::default(),
             sprays: Sprays::default(),
             quotas: Quotas::of_processes(),
             refusals: Quotas::of_refusals(),

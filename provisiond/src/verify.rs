@@ -10,7 +10,6 @@ use crate::aftermath::{attempt_line, trusted};
 use crate::bound::is_anothers;
 use crate::caller::Role;
 use crate::codes::Finding;
-use crate::conversation::{Conversation, new_name};
 use crate::decoy;
 use crate::exemption::Told;
 use crate::first_login::{self, FirstDevice};
@@ -79,7 +78,7 @@ impl Service {
             return Ok(VerifyReply::bare(Verdict::Busy, Ask::TwoCodes));
         }
         let ends = self.graces.ends(call.user);
-        let outcome = self.judge_in_conversation(call, attempt, answer.as_ref(), &settings, &now)?;
+        let outcome = self.judge_with_refund(call, attempt, answer.as_ref(), &settings, &now)?;
         self.keep_account(call, attempt, &outcome, &now, &settings.limits);
         let told = if call.caller.role == Role::Verifier { outcome.plain } else { outcome.judged.verdict };
         let Outcome { judged, reason, ask, missed, emptied, is_verdict, first_device, .. } = outcome;
@@ -120,8 +119,9 @@ impl Service {
         Ok(VerifyReply { retry_after: judged.retry_after, device, recovery_codes_left, enrolled, ..bare })
     }
 
-    /// Judges the answer. With a success its conversation gets back what its typos cost; else they are kept for its next try.
-    fn judge_in_conversation(
+    /// Judges the answer. A success gets back what wrong codes from the same source have cost; what this one costs is kept
+    /// for the next.
+    fn judge_with_refund(
         &self,
         call: &Call<'_>,
         attempt: &Verify,
@@ -129,10 +129,10 @@ impl Service {
         settings: &Settings,
         now: &Circumstances<'_>,
     ) -> Result<Outcome, Error> {
-        let conversation = conversation(call, attempt);
-        let typos = self.typos.take(&conversation);
+        let (source, tick) = (now.source, now.moment.tick);
+        let charges = self.refunds.take(call.user, source, tick);
         let enrols = self.enrols(call, attempt.into(), settings);
-        let case = Case { user: call.user, answer, refund: typos.refund(), settings, now };
+        let case = Case { user: call.user, answer, refund: charges.units(), settings, now };
         let outcome = match self.judge_durably(call, &case, enrols) {
             Ok(outcome) => outcome,
             Err(failure @ (Failure::Unavailable | Failure::CannotWrite(_))) => {
@@ -141,7 +141,7 @@ impl Service {
                 return Err(Error::StoreUnavailable);
             }
             Err(Failure::Unknown) => {
-                // It may have disabled a device, or given the typos back.
+                // It may have disabled a device, or given the units back.
                 self.graces.end(call.user);
                 return Ok(Outcome::unjudged(Verdict::Refused, Some("store_too_slow")));
             }
@@ -149,7 +149,7 @@ impl Service {
             Err(Failure::Damaged(damaged)) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
         };
         if outcome.judged.verdict != Verdict::Accepted {
-            self.typos.keep(conversation, typos.and(outcome.judged.charged));
+            self.refunds.put_back(call.user, source, charges.and(outcome.judged.charged.known, tick));
         }
         Ok(outcome)
     }
@@ -173,7 +173,7 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>, setting
     if digits.is_empty() {
         digits.push(settings.new_device.parameters.digits);
     }
-    ChallengeReply { ask, conversation: new_name(), enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
+    ChallengeReply { ask, enrolled: root.then_some(enrolled), digits: root.then_some(digits) }
 }
 
 /// Whether people get recovery codes by themselves.
@@ -192,9 +192,4 @@ fn damage(damaged: &Damaged) -> &'static str {
         Damaged::NoSecret(_) => "no_application_secret",
         Damaged::Version(_) => "unknown_record_version",
     }
-}
-
-fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
-    let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
-    Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
 }

@@ -8,7 +8,6 @@ use common::spare::SpareCode;
 use super::{Circumstances, Judged, welcome};
 use crate::codes::{Codes, Finding, Purpose};
 use crate::record::Record;
-use crate::throttle::Units;
 
 /// Judges the code against `codes`, those of the record, or none: who has none takes the same time. `key` is theirs.
 pub fn judge(
@@ -16,7 +15,7 @@ pub fn judge(
     (mut codes, key): (Codes, Key),
     code: &SpareCode,
     purpose: Purpose,
-    refund: Units,
+    refund: u32,
     now: &Circumstances<'_>,
 ) -> Judged {
     let finding = codes.try_code(&key, code, purpose, &now.moment);
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
     use crate::record::tests::{secrets, user};
     use crate::source::Source;
-    use crate::throttle::Moment;
+    use crate::throttle::{Moment, Units};
 
     const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false };
     const NOW: u64 = 1_234_567_890;
@@ -75,25 +74,26 @@ mod tests {
     }
 
     fn charged(mut record: Record, units: u32) -> Record {
-        record.unknown.budget = record.unknown.budget.charged(units, &POLICY, &Moment::ordinary(NOW));
+        record.known.budget = record.known.budget.charged(units, &POLICY, &Moment::ordinary(NOW));
         record
     }
 
-    fn tried(record: &Record, code: &SpareCode, refund: Units, now: &Circumstances<'_>) -> Judged {
+    fn tried(record: &Record, code: &SpareCode, refund: u32, now: &Circumstances<'_>) -> Judged {
         let codes = Codes::opened(record.codes.as_ref(), &user("alice"), &secrets()).unwrap();
         judge(record, codes, code, Purpose::Login, refund, now)
     }
 
     #[test]
     fn a_recovery_code_lets_in_where_no_single_code_would_and_brings_what_every_login_brings() {
-        let (record, code) = alice();
-        let judged = tried(&record, &code, Units { known: 0, unknown: 2 }, &now());
+        let (mut record, code) = alice();
+        record.sources.learn(now().source, NOW - 1);
+        let judged = tried(&record, &code, 2, &now());
         assert_eq!((judged.verdict, judged.finding), (Verdict::Accepted, Some(Finding::RecoveryCode(9))));
         assert_eq!((judged.charged, judged.device), (Units::default(), None));
         let next = judged.next.unwrap();
-        assert_eq!(next.unknown.budget.left(&POLICY, &now().moment), 2, "its typos come back");
-        assert!(next.sources.know(now().source, NOW));
-        assert_eq!(tried(&next, &code, Units::default(), &now()).verdict, Verdict::Rejected, "it is gone");
+        assert_eq!(next.known.budget.left(&POLICY, &now().moment), 2, "what wrong codes have cost comes back");
+        assert!(next.sources.know(now().source, NOW - 1 + 30 * 86400));
+        assert_eq!(tried(&next, &code, 0, &now()).verdict, Verdict::Rejected, "it is gone");
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod tests {
         let ((with, _), wrong) = (alice(), SpareCode::parse("aaaa-bbbb-cccc-dddd").unwrap());
         let without = Record { codes: None, ..with.clone() };
         for record in [with, without] {
-            let judged = tried(&record, &wrong, Units { known: 0, unknown: 2 }, &now());
+            let judged = tried(&record, &wrong, 2, &now());
             assert_eq!((judged.verdict, judged.finding, judged.charged), (Verdict::Rejected, None, Units::default()));
             let mut expected = record.clone();
             expected.unknown.series = expected.unknown.series.one_more(&now().moment);
@@ -113,7 +113,7 @@ mod tests {
     fn a_code_of_which_nobody_can_tell_whether_it_was_used_changes_nothing() {
         let (record, code) = alice();
         let later = Circumstances { moment: Moment { rolled_back_tick: Some(NOW), ..now().moment }, ..now() };
-        let judged = tried(&record, &code, Units::default(), &later);
+        let judged = tried(&record, &code, 0, &later);
         assert_eq!((judged.verdict, judged.finding), (Verdict::Refused, Some(Finding::Doubtful)));
         assert!(judged.next.is_none());
     }

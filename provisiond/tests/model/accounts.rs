@@ -85,6 +85,7 @@ impl World {
         let done = self.call("RenameUser", &wish(self.other_name(who)));
         self.expect_one_who_is_known(who, done);
         self.people[who].renamed ^= self.people[who].enrolled;
+        self.truth.memory.forget(who);
         self.look(who);
     }
 
@@ -94,6 +95,7 @@ impl World {
         self.expect_one_who_is_known(who, done);
         self.people[who] = Person { renamed: self.people[who].renamed, ..Person::default() };
         self.buried[who] = None;
+        self.truth.memory.forget(who);
         self.look(who);
     }
 

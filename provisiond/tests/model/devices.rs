@@ -3,7 +3,7 @@
 use common::secret::Key as Secret;
 use serde_json::{Value, json};
 
-use crate::people::{Device, Key};
+use crate::people::{Device, Key, Refunded};
 use crate::world::{Buried, DOOR, World};
 
 impl World {
@@ -59,6 +59,7 @@ impl World {
         person.expire(self.time.now);
         if !person.enrolled {
             self.truth.unlocked(person, who);
+            person.refunded = Refunded::default();
         }
         person.devices.push(device);
         person.enrolled = true;

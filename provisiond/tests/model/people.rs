@@ -8,6 +8,8 @@ use crate::time::Time;
 pub(crate) const DAY: u64 = 86_400;
 /// Guesses.
 pub(crate) const BUDGET: u64 = 5;
+/// Units that logins give back in a day.
+pub(crate) const REFUNDS: u64 = 3;
 /// Steps that a device's clock may be known to be off.
 pub(crate) const DRIFT: u64 = 4;
 /// Letters in a bypass as it is shown, and in no other code.
@@ -33,6 +35,8 @@ pub(crate) struct Person {
     pub(crate) accepted: BTreeMap<&'static str, u64>,
     /// Guesses that the daemon remembers, from where they have not logged in before and from where they have.
     pub(crate) buckets: [Bucket; 2],
+    /// What logins have given back.
+    pub(crate) refunded: Refunded,
 }
 
 #[derive(Clone, Debug)]
@@ -71,6 +75,28 @@ impl Bucket {
         self.used = self.used.saturating_sub(days);
         self.since = if self.used == 0 { self.since.max(tick) } else { self.since + days * DAY };
         &mut self.used
+    }
+}
+
+/// Units given back: three a day, which begins with the first.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Refunded {
+    pub(crate) units: u64,
+    pub(crate) since: u64,
+}
+
+impl Refunded {
+    /// As many of the wished ones as are given.
+    pub(crate) fn give(&mut self, wished: u64, time: &Time) -> u64 {
+        if time.tick >= self.since + DAY {
+            self.units = 0;
+        }
+        if self.units == 0 {
+            self.since = time.stamp();
+        }
+        let given = wished.min(REFUNDS - self.units);
+        self.units += given;
+        given
     }
 }
 
@@ -129,6 +155,19 @@ impl Person {
     /// Whether they have logged in from there lately.
     pub(crate) fn knows(&self, login: &Login) -> bool {
         self.accepted.get(login.from).is_some_and(|at| login.time.now < at + 30 * DAY)
+    }
+
+    /// A login was accepted.
+    pub(crate) fn learn(&mut self, login: &Login) {
+        let now = login.time.now;
+        self.accepted.retain(|_, at| now < *at + 30 * DAY);
+        self.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
+    }
+
+    /// The daemon does not know how many guesses there were until then, and how many came back.
+    pub(crate) fn use_up_guesses(&mut self, since: u64) {
+        self.buckets = [Bucket { used: BUDGET, since }; 2];
+        self.refunded = Refunded { units: REFUNDS, since };
     }
 
     /// A code that no device shows has opened something.

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::people::{BUDGET, Bucket, DAY, DRIFT, Device, Key, Login, Person, Typed};
+use crate::memory::Memory;
+use crate::people::{BUDGET, Bucket, DRIFT, Device, Key, Login, Person, Typed};
 use crate::time::{PERIOD, Time, UNNOTICED};
 
 /// Steps that a code may be early or late.
@@ -14,8 +15,6 @@ const FURTHEST: u64 = 14;
 
 /// A word for why something may be as it is; `None` if it may not.
 type Reason = Option<&'static str>;
-/// What a wrong code cost: whether those who come from known sources, and how many guesses.
-pub(crate) type Charge = (bool, u64);
 
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
 #[derive(Default)]
@@ -27,6 +26,8 @@ pub(crate) struct Truth {
     lost: Vec<Range<u64>>,
     /// Guesses that were judged, for each person and kind of source.
     guesses: BTreeMap<(usize, bool), Bucket>,
+    /// The exception: what a restart forgets.
+    pub(crate) memory: Memory,
     /// How often a code that no device shows may still open something.
     pub(crate) good_for: BTreeMap<String, u8>,
 }
@@ -34,34 +35,34 @@ pub(crate) struct Truth {
 impl Truth {
     /// A single code was judged and wrong. Fails if there were no units left for it: three positions are compared for each
     /// device, which is one.
-    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) -> Charge {
+    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) {
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
         let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
-        (known, units)
+        self.memory.charged(login, if known { units } else { 0 });
     }
 
-    /// A device's codes opened a login. Fails if they cannot have. Two typos of its own come back.
-    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, typos: &[Charge], login: &Login) {
+    /// A device's codes opened a login. Fails if they cannot have.
+    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
         assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
         let device = person.device(typed.device.key);
         assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
         self.spend(device, &typed.steps, &login.time);
-        self.welcome(person, typos, login);
+        self.welcome(person, login);
     }
 
-    /// What an accepted login brings, whatever opened it.
-    fn welcome(&mut self, person: &mut Person, typos: &[Charge], login: &Login) {
-        let Time { now, tick, ran, .. } = login.time;
-        for (known, units) in typos.iter().take(2) {
-            let guesses = self.guesses.entry((login.who, *known)).or_default().used(ran);
-            let believed = person.buckets[usize::from(*known)].used(tick);
-            [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(*units));
+    /// What an accepted login brings, whatever opened it. From a known source, it gets wrong codes back.
+    fn welcome(&mut self, person: &mut Person, login: &Login) {
+        let refund = self.memory.refund(login);
+        if person.knows(login) {
+            let units = person.refunded.give(refund, &login.time);
+            let guesses = self.guesses.entry((login.who, true)).or_default().used(login.time.ran);
+            let believed = person.buckets[1].used(login.time.tick);
+            [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(units));
         }
-        person.accepted.retain(|_, at| now < *at + 30 * DAY);
-        person.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
+        person.learn(login);
     }
 
     /// Codes are used up. Fails if one was before, or is in doubt. From here on, the device's clock may be known to be off.
@@ -95,11 +96,12 @@ impl Truth {
     pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize) {
         self.guesses.retain(|(other, _), _| *other != who);
         person.buckets = [Bucket::default(); 2];
+        self.memory.forget(who);
     }
 
     /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
     pub(crate) fn lost(&mut self, people: &mut [Person], spends: u64, time: &Time) {
-        people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.stamp() }; 2]);
+        people.iter_mut().for_each(|person| person.use_up_guesses(time.stamp()));
         self.lost.push(spends + 1..self.spends + 1);
     }
 
@@ -126,7 +128,7 @@ impl Truth {
         let good_for = self.good_for.get_mut(code).filter(|times| **times > 0).expect("a code that is not used up");
         *good_for -= 1;
         person.use_up(code);
-        self.welcome(person, &[], login);
+        self.welcome(person, login);
         "accepted"
     }
 

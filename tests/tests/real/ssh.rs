@@ -48,6 +48,23 @@ fn guesses_from_many_addresses_are_taken_from_one_budget() {
     }
 }
 
+#[test]
+fn two_wrong_codes_in_two_connections_from_a_known_address_come_back_with_the_login() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start("keyboard-interactive");
+    let login = |code: &str| sshd.login(&Client { user: "alice", codes: &[code], ..Client::default() }).accepted;
+    assert!(login(&alice.code()), "the address is known from now on");
+    for (wrong, left) in alice.wrong_codes(2).iter().zip([4, 3]) {
+        assert!(!login(wrong));
+        assert_eq!(system.daemon.known_budget("alice"), left);
+    }
+    assert!(login(&alice.code_at(1)));
+    assert_eq!(system.daemon.known_budget("alice"), 5);
+}
+
 /// With the penalties of newer versions of sshd for who fails, where they exist.
 #[test]
 fn however_few_tries_sshd_gives_whoever_is_asked_for_two_codes_gets_in() {

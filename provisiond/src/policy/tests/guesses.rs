@@ -50,33 +50,50 @@ fn who_has_devices_of_several_lengths_is_asked_for_what_is_enough_of_any() {
 }
 
 #[test]
-fn a_login_gives_back_its_own_typos() {
-    let mut alice = Life::new();
-    let (wrong, right) = (alice.wrong(), alice.code(0));
+fn a_login_from_a_known_source_gives_back_what_its_wrong_codes_have_cost() {
+    let mut alice = at_home();
+    let wrong = alice.wrong();
     let cost = alice.judged(&wrong, NONE).charged;
-    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 5));
+    assert_eq!((cost, alice.left()), (Units { known: 1, unknown: 0 }, 4));
+    let right = alice.code(1);
+    assert_eq!((alice.judged(&right, cost.known).verdict, alice.left()), (Verdict::Accepted, 5));
 }
 
 #[test]
-fn typos_come_back_to_the_pool_that_paid_for_them_wherever_the_login_comes_from() {
-    let mut alice = Life::new();
-    let (first, wrong) = (alice.code(-1), alice.wrong());
-    alice.comes_from("192.0.2.1");
-    assert_eq!(alice.verdict(&first), Verdict::Accepted);
-    for _ in 0..3 {
-        let _ = alice.verdict(&wrong);
-    }
+fn a_login_from_a_new_source_gives_nothing_back() {
+    let mut alice = at_home();
+    let (wrong, right) = (alice.wrong(), alice.code(1));
+    let _ = alice.verdict(&wrong);
     alice.comes_from("203.0.113.9");
-    for _ in 0..2 {
-        let _ = alice.verdict(&wrong);
-    }
-    let cost = alice.judged(&wrong, NONE).charged;
-    assert_eq!((cost, alice.left()), (Units { known: 0, unknown: 1 }, 2));
-    alice.comes_from("192.0.2.1");
-    let right = alice.code(0);
-    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 2), "it had not paid");
+    let _ = alice.verdict(&wrong);
+    assert_eq!(alice.judged(&right, 1).verdict, Verdict::Accepted);
+    assert_eq!(alice.left(), 4, "it is known from now on, and nothing came back to the pool that it has from now on");
     alice.source = Source::Untold;
-    assert_eq!(alice.left(), 3);
+    assert_eq!(alice.left(), 4, "nor to the other one");
+}
+
+#[test]
+fn three_units_a_day_come_back_however_many_logins_there_are() {
+    let mut alice = at_home();
+    let wrong = alice.wrong();
+    for (refund, left) in [(1, 5), (1, 5), (2, 4), (1, 3)] {
+        (0..refund).for_each(|_| drop(alice.judged(&wrong, NONE)));
+        alice.pass(90);
+        let right = alice.code(0);
+        assert_eq!((alice.judged(&right, refund).verdict, alice.left()), (Verdict::Accepted, left));
+    }
+    alice.pass(86400);
+    let (right, left) = (alice.code(0), alice.left());
+    assert_eq!((alice.judged(&right, 1).verdict, alice.left()), (Verdict::Accepted, left + 1), "the next day");
+}
+
+/// Alice, at an address that is known.
+fn at_home() -> Life {
+    let mut alice = Life::new();
+    alice.comes_from("192.0.2.1");
+    let first = alice.code(0);
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    alice
 }
 
 #[test]

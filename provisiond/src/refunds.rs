@@ -1,0 +1,175 @@
+//! What wrong codes have cost lately, so that the login that follows them can get it back: of the same user, from the same
+//! source, within five minutes.
+//!
+//! Only what the known pool has paid comes in, so an account has at most as many entries as known sources, whoever guesses
+//! at it. Kept in memory and bounded: when it is full, and when the daemon restarts, only refunds are lost.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use common::user::UserName;
+
+use crate::source::Source;
+
+/// The latest charges of each user from each source.
+#[derive(Debug, Default)]
+pub struct Refunds(Mutex<HashMap<(UserName, Source), Charges>>);
+
+/// The latest wrong codes, the oldest first: each one's trusted second and its cost.
+#[derive(Debug, Default)]
+pub struct Charges(Vec<(u64, u32)>);
+
+impl Charges {
+    /// What a success would give back.
+    #[must_use]
+    pub fn units(&self) -> u32 {
+        self.0.iter().fold(0, |sum, (_, units)| sum.saturating_add(*units))
+    }
+
+    /// With what one more has cost, in units of the known pool, at the trusted second `tick`.
+    #[must_use]
+    pub fn and(mut self, units: u32, tick: u64) -> Self {
+        if units > 0 {
+            self.0.push((tick, units));
+        }
+        self.latest()
+    }
+
+    fn latest(mut self) -> Self {
+        let old = self.0.len().saturating_sub(MAX_CHARGES);
+        self.0.drain(..old);
+        self
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.0.last().map(|(tick, _)| *tick)
+    }
+}
+
+impl Refunds {
+    /// Takes out what a success may give back at `tick`: of two logins at once only one has it.
+    #[must_use]
+    pub fn take(&self, user: &UserName, source: Source, tick: u64) -> Charges {
+        let mut charges = self.lock().remove(&(user.clone(), source)).unwrap_or_default();
+        charges.0.retain(|(at, _)| tick < at.saturating_add(LIFETIME));
+        charges
+    }
+
+    /// Keeps it for the next attempt, together with what others have left there since it was taken.
+    pub fn put_back(&self, user: &UserName, source: Source, charges: Charges) {
+        if charges.0.is_empty() {
+            return;
+        }
+        let (mut all, key) = (self.lock(), (user.clone(), source));
+        let mut charges = Charges(charges.0.into_iter().chain(all.remove(&key).unwrap_or_default().0).collect());
+        charges.0.sort_unstable_by_key(|(tick, _)| *tick);
+        make_room(&mut all);
+        all.insert(key, charges.latest());
+    }
+
+    /// Forgets those of a user who got the guesses back otherwise, or whose record is gone.
+    pub fn forget(&self, user: &UserName) {
+        self.lock().retain(|(other, _), _| other != user);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(UserName, Source), Charges>> {
+        // A panic while the lock is held cannot leave an entry half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The oldest goes: the user who mistyped just now is about to type again.
+fn make_room(all: &mut HashMap<(UserName, Source), Charges>) {
+    let oldest = || all.iter().min_by_key(|(_, charges)| charges.last()).map(|(key, _)| key.clone());
+    if all.len() >= MAX_ENTRIES
+        && let Some(oldest) = oldest()
+    {
+        all.remove(&oldest);
+    }
+}
+
+/// Trusted seconds.
+const LIFETIME: u64 = 300;
+/// A user who mistypes more often than this before a login is hard to tell from one who guesses.
+const MAX_CHARGES: usize = 2;
+const MAX_ENTRIES: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Source = Source::Terminal;
+
+    fn user(name: &str) -> UserName {
+        UserName::new(name).unwrap()
+    }
+
+    fn from(address: &str) -> Source {
+        Source::told(Some(address), None)
+    }
+
+    /// A wrong code.
+    fn mistype(refunds: &Refunds, name: &str, source: Source, (tick, units): (u64, u32)) {
+        refunds.put_back(&user(name), source, refunds.take(&user(name), source, tick).and(units, tick));
+    }
+
+    fn taken(refunds: &Refunds, name: &str, source: Source, tick: u64) -> u32 {
+        refunds.take(&user(name), source, tick).units()
+    }
+
+    #[test]
+    fn the_two_latest_wrong_codes_come_back_once_to_their_user_and_source() {
+        let refunds = Refunds::default();
+        for charge in [(10, 1), (20, 2), (30, 0), (40, 4)] {
+            mistype(&refunds, "alice", from("192.0.2.1"), charge);
+        }
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.2"), 50), 0);
+        assert_eq!(taken(&refunds, "bob", from("192.0.2.1"), 50), 0);
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 6);
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 0, "the other of two logins at once");
+    }
+
+    #[test]
+    fn each_wrong_code_comes_back_within_five_minutes() {
+        for (tick, units) in [(309, 3), (310, 2), (319, 2), (320, 0)] {
+            let refunds = Refunds::default();
+            mistype(&refunds, "alice", HERE, (10, 1));
+            mistype(&refunds, "alice", HERE, (20, 2));
+            assert_eq!(taken(&refunds, "alice", HERE, tick), units, "{tick}");
+        }
+    }
+
+    #[test]
+    fn what_two_attempts_at_once_leave_is_kept_together_the_latest_of_it() {
+        let refunds = Refunds::default();
+        mistype(&refunds, "alice", HERE, (10, 1));
+        let (one, other) = (refunds.take(&user("alice"), HERE, 20), refunds.take(&user("alice"), HERE, 20));
+        refunds.put_back(&user("alice"), HERE, other.and(2, 21));
+        refunds.put_back(&user("alice"), HERE, one.and(4, 20));
+        assert_eq!(taken(&refunds, "alice", HERE, 22), 6);
+    }
+
+    #[test]
+    fn a_user_who_got_the_guesses_back_otherwise_gets_none_for_wrong_codes() {
+        let refunds = Refunds::default();
+        for name in ["alice", "bob"] {
+            mistype(&refunds, name, HERE, (10, 1));
+        }
+        refunds.forget(&user("alice"));
+        assert_eq!(["alice", "bob"].map(|name| taken(&refunds, name, HERE, 10)), [0, 1]);
+    }
+
+    #[test]
+    fn a_crowd_pushes_the_oldest_out_and_one_account_is_no_crowd() {
+        let refunds = Refunds::default();
+        for n in 0..MAX_ENTRIES as u64 {
+            mistype(&refunds, &format!("user-{n}"), HERE, (n, 1));
+            mistype(&refunds, "user-0", HERE, (n, 1));
+        }
+        assert_eq!(refunds.lock().len(), MAX_ENTRIES);
+        mistype(&refunds, "one-more", HERE, (5000, 1));
+        assert_eq!(refunds.lock().len(), MAX_ENTRIES);
+        let keeps = |name: &str| refunds.lock().contains_key(&(user(name), HERE));
+        assert_eq!(["user-0", "user-1", "user-2", "one-more"].map(keeps), [true, false, true, true]);
+    }
+}
