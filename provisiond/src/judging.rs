@@ -16,9 +16,10 @@ use crate::clock::mark::Doubted;
 use crate::codes::Purpose;
 use crate::decoy;
 use crate::first_login::{self, FirstDevice};
-use crate::policy::{self, Circumstances, Judged};
+use crate::policy::{self, Circumstances, Earlier, Judged};
 use crate::record::Record;
 use crate::records::{Access, Decision, Failure};
+use crate::repeats::{Fingerprint, Repeats};
 use crate::service::{Call, Service};
 use crate::skew::Missed;
 use crate::spare;
@@ -30,6 +31,8 @@ use crate::throttle::Units;
 pub(crate) struct Case<'a> {
     /// The name of the record that judges.
     pub(crate) user: &'a UserName,
+    /// The wrong answers of late, and the name that is asked about. `None`: no answer counts as repeated.
+    pub(crate) repeats: Option<(&'a Repeats, &'a UserName)>,
     /// `None`: nothing that could be a code.
     pub(crate) answer: Option<&'a Answer>,
     /// Units of the known pool that come back with a success.
@@ -95,7 +98,7 @@ impl Service {
         &self,
         call: &Call<'_>,
         (verdict, reason): Nobody,
-        &Case { answer, settings, now, .. }: &Case<'_>,
+        &Case { repeats, answer, settings, now, .. }: &Case<'_>,
         wrong: bool,
     ) -> Result<Outcome, Failure> {
         let Some(name) = decoy::name_for(call.user, &settings.secrets) else {
@@ -106,7 +109,7 @@ impl Service {
         let policy = Policy { strict: false, ..*now.policy };
         let now = &Circumstances { policy: &policy, ..*now };
         // A decoy is given nothing back: no code of its own is ever accepted.
-        let case = &Case { user: &name, answer, refund: 0, settings, now };
+        let case = &Case { user: &name, repeats, answer, refund: 0, settings, now };
         let by_decoy = self.records.change(access, |record| {
             let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, settings, &now.moment), Ok) else {
                 return Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
@@ -148,6 +151,8 @@ pub(crate) struct Outcome {
     pub(crate) missed: Option<Missed>,
     /// The pool whose last guess it took.
     pub(crate) emptied: Option<&'static str>,
+    /// What a rejected answer was compared with, to be remembered.
+    pub(crate) fingerprint: Option<Fingerprint>,
     /// What it counts for besides, as its judge has said: of a name behind which there is nobody, a decoy, so that it counts
     /// for as much.
     pub(crate) wrong: Option<Wrong>,
@@ -174,6 +179,7 @@ impl Wrong {
     fn of(judged: &Judged) -> Option<Self> {
         match judged.verdict {
             Verdict::Malformed => Some(Self::Malformed),
+            _ if judged.repeated => None,
             Verdict::Rejected if !judged.charged.are_none() => Some(Self::Charged),
             Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => Some(Self::ForFree),
             _ => None,
@@ -183,7 +189,11 @@ impl Wrong {
 
 impl Outcome {
     pub(crate) fn of(record: &Record, case: &Case<'_>) -> Decision<Self> {
-        Self::judged(record, judge(record, case), case)
+        let fingerprint = case.fingerprint(record);
+        let repeated = case.repeats.zip(fingerprint).is_some_and(|((repeats, _), print)| repeats.know(&print));
+        let Decision { next, outcome } = Self::judged(record, judge(record, case, repeated), case);
+        let fingerprint = fingerprint.filter(|_| outcome.judged.verdict == Verdict::Rejected && !repeated);
+        Decision { next, outcome: Self { fingerprint, ..outcome } }
     }
 
     fn judged(record: &Record, (mut judged, reason): Reasoned, &Case { user, now, .. }: &Case<'_>) -> Decision<Self> {
@@ -198,10 +208,10 @@ impl Outcome {
         let emptied = took_the_last && !judged.charged.are_none();
         let emptied = emptied.then(|| record.pool_word(now.source, now.moment.now));
         let (wrong, plain) = (Wrong::of(&judged), judged.verdict);
-        Decision {
-            next,
-            outcome: Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true, first_device: None },
-        }
+        let (is_verdict, first_device, fingerprint) = (true, None, None);
+        let outcome =
+            Self { judged, reason, ask, missed, emptied, fingerprint, wrong, plain, is_verdict, first_device };
+        Decision { next, outcome }
     }
 
     /// An attempt that could not be judged.
@@ -212,14 +222,15 @@ impl Outcome {
     pub(crate) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
         let judged = Judged::unlooked(verdict);
         let (wrong, plain) = (Wrong::of(&judged), nobodys(verdict));
-        let (ask, missed, emptied, first_device) = (Ask::OneCode, None, None, None);
-        Self { judged, reason, ask, missed, emptied, wrong, plain, is_verdict: true, first_device }
+        let (ask, missed, emptied, first_device, fingerprint) = (Ask::OneCode, None, None, None, None);
+        Self { judged, reason, ask, missed, emptied, fingerprint, wrong, plain, is_verdict: true, first_device }
     }
 
     /// A decoy's outcome, told as that of a name behind which there is nobody. What the decoy has paid is not theirs to get
     /// back.
     fn of_nobody(self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let charged = Units::default();
+        let reason = reason.or(self.judged.repeated.then_some(REPEATED));
         let judged = Judged { verdict, device: None, retry_after: None, charged, ..self.judged };
         let missed = self.missed.map(Missed::untold);
         Self { judged, reason, missed, emptied: None, plain: nobodys(self.plain), ..self }
@@ -237,7 +248,14 @@ fn nobodys(verdict: Verdict) -> Verdict {
 /// An attempt, judged, with the reason for the log where the verdict alone does not say it.
 pub(crate) type Reasoned = (Judged, Option<&'static str>);
 
-pub(crate) fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
+impl Case<'_> {
+    fn fingerprint(&self, record: &Record) -> Option<Fingerprint> {
+        let ((repeats, user), answer) = self.repeats.zip(self.answer)?;
+        repeats.fingerprint(user, &policy::compared(record, answer, self.now))
+    }
+}
+
+pub(crate) fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     let &Case { answer, refund, now, .. } = case;
     if let Some(code) = answer.and_then(Answer::spare) {
         return spare::judge(record, (code, Purpose::Login), case);
@@ -245,7 +263,7 @@ pub(crate) fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
     if !clock::can_be(now.moment.now) {
         return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
     }
-    let answer = match policy::admit(record, answer, now) {
+    let answer = match policy::admit(record, answer, repeated, now) {
         Ok(answer) => answer,
         Err(Verdict::TwoCodesNeeded) => {
             return (unjudged(record, case), why_several(record, now));
@@ -255,10 +273,12 @@ pub(crate) fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
     let Ok(keys) = usable_keys(record, case) else {
         return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
     };
-    let mut judged = policy::judge(record, &keys, answer, refund, now);
+    let mut judged = policy::judge(record, &keys, answer, Earlier { refund, repeated }, now);
     reseal(&mut judged, record, &keys, case);
-    let reason = || policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word();
-    let reason = (judged.verdict == Verdict::Refused).then(reason);
+    let reason = match judged.verdict {
+        Verdict::Refused => Some(policy::quarantine::doubted(now).unwrap_or(Doubted::Store).word()),
+        _ => judged.repeated.then_some(REPEATED),
+    };
     (judged, reason)
 }
 
@@ -272,7 +292,7 @@ fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str>
 /// comes of it is thrown away; the record is written as it was.
 fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
     if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
-        drop(black_box(policy::judge(record, &keys, answer, 0, case.now)));
+        drop(black_box(policy::judge(record, &keys, answer, Earlier::default(), case.now)));
     }
     Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
 }
@@ -293,5 +313,7 @@ fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, sett
     }
 }
 
+/// Why a wrong answer was not counted.
+const REPEATED: &str = "repeated";
 /// Why nothing is judged on a machine that has lost its clock.
 pub(crate) const CLOCK_BEFORE_BUILD: &str = "clock_before_build";

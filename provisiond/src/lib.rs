@@ -45,6 +45,7 @@ pub mod records;
 pub mod recovery;
 pub mod refunded;
 pub mod refunds;
+pub mod repeats;
 pub mod restriction;
 pub mod resync;
 pub mod rules;

@@ -14,7 +14,8 @@ use common::device::{DeviceName, Kind};
 use common::protocol::{Ask, Verdict};
 use common::secret::Key;
 
-use self::matching::{Match, Standing, comparable, horizon, matches_of};
+pub use self::matching::Compared;
+use self::matching::{Match, Standing, comparable, compared_with, horizon, matches_of};
 use self::price::{affordable, codes_needed, dearest_guess, price, series};
 use self::quarantine::is_a_measure;
 use crate::codes::Finding;
@@ -39,6 +40,15 @@ pub struct Circumstances<'a> {
     pub suspect: bool,
 }
 
+/// What attempts before mean for this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Units that wrong codes of this user from this source have cost the known pool lately.
+    pub refund: u32,
+    /// The same answer was compared with the same positions before, and was wrong: it compares nothing new, and costs nothing.
+    pub repeated: bool,
+}
+
 /// What the person is asked for. An unknown user is asked like everyone.
 #[must_use]
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
@@ -49,11 +59,23 @@ pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     }
 }
 
-/// Whether `answer` may be judged at all. `Err` is the verdict if not; nothing is spent or charged then.
+/// What an answer is compared with: one entry for each device that can have shown it.
+#[must_use]
+pub fn compared(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Vec<Compared> {
+    usable(record, now).filter_map(|device| compared_with(device, answer, now)).collect()
+}
+
+/// Whether `answer` may be judged at all. A `repeated` one needs no guess: it is wrong. `Err` is the verdict if not; nothing is
+/// spent or charged then.
 ///
 /// # Errors
 /// The verdict on an answer that is not looked at.
-pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstances<'_>) -> Result<&'a Answer, Verdict> {
+pub fn admit<'a>(
+    record: &Record,
+    answer: Option<&'a Answer>,
+    repeated: bool,
+    now: &Circumstances<'_>,
+) -> Result<&'a Answer, Verdict> {
     if !record.has_usable(now.moment.now, now.service) {
         return Err(nobody(Some(record)));
     }
@@ -61,7 +83,8 @@ pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstance
     let lengths =
         usable(record, now).filter_map(|device| answer.codes(device.parameters.digits)).map(|codes| codes.len());
     let longest = lengths.max().ok_or(Verdict::Malformed)?;
-    let affordable = answer.is_several() || affordable(price(record, answer, now), record, now);
+    let price = if repeated { 0 } else { price(record, answer, now) };
+    let affordable = answer.is_several() || affordable(price, record, now);
     if affordable && longest >= codes_needed(record, answer, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
@@ -92,6 +115,8 @@ pub struct Judged {
     pub disabled: Vec<DeviceName>,
     /// What a wrong code cost.
     pub charged: Units,
+    /// It was wrong before, and was not counted again.
+    pub repeated: bool,
     /// The record to store before answering, if it changed.
     pub next: Option<Record>,
 }
@@ -99,25 +124,33 @@ pub struct Judged {
 impl Judged {
     /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
     pub fn unlooked(verdict: Verdict) -> Self {
-        let charged = Units::default();
-        Self { verdict, device: None, retry_after: None, finding: None, disabled: Vec::new(), charged, next: None }
+        Self {
+            verdict,
+            device: None,
+            retry_after: None,
+            finding: None,
+            disabled: Vec::new(),
+            charged: Units::default(),
+            repeated: false,
+            next: None,
+        }
     }
 }
 
 /// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
-/// searched, whatever the first one says. `refund` is what wrong codes of this user from this source have cost the known pool
-/// lately.
-pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: u32, now: &Circumstances<'_>) -> Judged {
+/// searched, whatever the first one says.
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, earlier: Earlier, now: &Circumstances<'_>) -> Judged {
     let needed = codes_needed(record, answer, now);
     let found: Vec<Match> =
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, needed, now)).collect();
-    match found.iter().min_by_key(|found| found.standing) {
-        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, refund, now),
+    // What was wrong at these positions cannot be right there now. Nothing gets in for free, whatever is remembered.
+    match found.iter().min_by_key(|found| found.standing).filter(|_| !earlier.repeated) {
+        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, earlier.refund, now),
         Some(best) if best.standing == Standing::Quarantined => {
             Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
         }
         Some(best) => already_used(record, best, now),
-        None => reject(record, answer, needed, now),
+        None => reject(record, answer, needed, earlier.repeated, now),
     }
 }
 
@@ -170,21 +203,21 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
 }
 
 /// A wrong single code costs its price. Several at once cost nothing, because the odds of two are a millionth of a single
-/// code's; they are counted.
-fn reject(record: &Record, answer: &Answer, needed: usize, now: &Circumstances<'_>) -> Judged {
-    let charged = if answer.is_several() { 0 } else { price(record, answer, now) };
+/// code's; they are counted. A repeated answer is neither, but a failure like any other (SP 800-63B counts every one).
+fn reject(record: &Record, answer: &Answer, needed: usize, repeated: bool, now: &Circumstances<'_>) -> Judged {
+    let charged = if repeated || answer.is_several() { 0 } else { price(record, answer, now) };
     let mut next = record.clone();
     let pool = next.pool_mut(now.source, now.moment.now);
-    if answer.is_several() {
-        pool.series = pool.series.one_more(&now.moment);
-    } else {
-        pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
+    match answer.is_several() {
+        _ if repeated => {}
+        true => pool.series = pool.series.one_more(&now.moment),
+        false => pool.budget = pool.budget.charged(charged, now.policy, &now.moment),
     }
     let compared = usable(record, now).filter(|device| comparable(device, answer, needed).is_some());
     let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
     let disabled = strict::count(&mut next, &compared, now.policy);
     let charged = record.units(charged, now.source, now.moment.now);
-    Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
+    Judged { charged, repeated, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
 
 #[cfg(test)]

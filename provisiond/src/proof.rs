@@ -134,10 +134,10 @@ fn judge_proof(
     now: &Circumstances<'_>,
 ) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let case = &Case { user, answer: answer.as_ref(), refund: 0, settings, now };
+    let case = &Case { user, repeats: None, answer: answer.as_ref(), refund: 0, settings, now };
     let (judged, _) = match case.answer.and_then(Answer::spare) {
         Some(code) => spare::judge(record, (code, spare::of_a_proof(record, now)), case),
-        None => judge(record, case),
+        None => judge(record, case, false),
     };
     judged
 }

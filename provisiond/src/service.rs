@@ -19,6 +19,7 @@ use crate::patience::{Patience, Tries};
 use crate::quota::{Allowance, Quotas};
 use crate::records::{Access, Failure, Records};
 use crate::refunds::Refunds;
+use crate::repeats::Repeats;
 use crate::skew::Skews;
 use crate::spray::Sprays;
 use crate::streams::Streams;
@@ -38,6 +39,8 @@ pub struct Service {
     pub names: Names,
     /// What a login may get back.
     pub refunds: Refunds,
+    /// Wrong answers of late.
+    pub repeats: Repeats,
     /// Wrong codes of each network.
     pub sprays: Sprays,
     /// Lines of the log that each uid may cause.
@@ -113,6 +116,7 @@ impl Service {
             skews,
             names,
             refunds: Refunds::default(),
+            repeats: Repeats::default(),
             sprays: Sprays::default(),
             quotas: Quotas::of_processes(),
             refusals: Quotas::of_refusals(),

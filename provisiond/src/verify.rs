@@ -132,7 +132,8 @@ impl Service {
         let (source, tick) = (now.source, now.moment.tick);
         let charges = self.refunds.take(call.user, source, tick);
         let enrols = self.enrols(call, attempt.into(), settings);
-        let case = Case { user: call.user, answer, refund: charges.units(), settings, now };
+        let repeats = Some((&self.repeats, call.user));
+        let case = Case { user: call.user, repeats, answer, refund: charges.units(), settings, now };
         let outcome = match self.judge_durably(call, &case, enrols) {
             Ok(outcome) => outcome,
             Err(failure @ (Failure::Unavailable | Failure::CannotWrite(_))) => {
@@ -150,6 +151,9 @@ impl Service {
         };
         if outcome.judged.verdict != Verdict::Accepted {
             self.refunds.put_back(call.user, source, charges.and(outcome.judged.charged.known, tick));
+        }
+        if let Some(fingerprint) = outcome.fingerprint {
+            self.repeats.remember(fingerprint);
         }
         Ok(outcome)
     }

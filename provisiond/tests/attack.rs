@@ -23,7 +23,7 @@ use common::secret::{Key, SecretText};
 use common::secrets::{Secrets, TaggedSecrets};
 use common::totp::Parameters;
 use common::user::UserName;
-use provisiond::policy::{Circumstances, admit, ask, judge};
+use provisiond::policy::{Circumstances, Earlier, admit, ask, judge};
 use provisiond::record::{Device, Record};
 use provisiond::refunds::Refunds;
 use provisiond::source::Source;
@@ -192,12 +192,13 @@ impl Year {
     fn attempt(&mut self, from: &str, now: u64, typed: &str) -> Verdict {
         let answer = Answer::parse(&[SecretText::new(typed.to_owned())]);
         let now = circumstances(from, now);
-        let answer = match admit(&self.record, answer.as_ref(), &now) {
+        let answer = match admit(&self.record, answer.as_ref(), false, &now) {
             Ok(answer) => answer,
             Err(verdict) => return verdict,
         };
         let charges = self.refunds.take(&self.user, now.source, now.moment.tick);
-        let judged = judge(&self.record, std::slice::from_ref(&self.key), answer, charges.units(), &now);
+        let earlier = Earlier { refund: charges.units(), repeated: false };
+        let judged = judge(&self.record, std::slice::from_ref(&self.key), answer, earlier, &now);
         self.record = judged.next.unwrap_or_else(|| self.record.clone());
         if judged.verdict != Verdict::Accepted {
             let charges = charges.and(judged.charged.known, now.moment.tick);

@@ -91,4 +91,5 @@ const EXPECTED: &[&str] = &[
     "lost everything and is back",
     "wrong codes came back",
     "no more comes back today",
+    "wrong again",
 ];

@@ -18,6 +18,17 @@ pub(super) struct Match {
     pub(super) standing: Standing,
 }
 
+/// What an answer is compared with of one device: together with the device's key this decides whether it is right.
+#[derive(Debug)]
+pub struct Compared {
+    /// The device's id.
+    pub device: [u8; 16],
+    /// What was typed, as this device's codes.
+    pub codes: Vec<Code>,
+    /// Where the first of them may stand.
+    pub positions: RangeInclusive<u64>,
+}
+
 /// The best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
@@ -48,6 +59,13 @@ pub(super) fn matches_of(
 /// The codes of the answer, if the device can have shown them and they are enough.
 pub(super) fn comparable(device: &Device, answer: &Answer, needed: usize) -> Option<Vec<Code>> {
     answer.codes(device.parameters.digits).filter(|codes| codes.len() >= needed)
+}
+
+/// What is compared with a device, however many codes are needed. `None`: the device cannot have shown it.
+pub(super) fn compared_with(device: &Device, answer: &Answer, now: &Circumstances<'_>) -> Option<Compared> {
+    let codes = answer.codes(device.parameters.digits)?;
+    let later = (codes.len() as u64).saturating_sub(1);
+    Some(Compared { device: device.id, positions: searched(device, answer.is_several(), later, now), codes })
 }
 
 /// Where the first code may stand, when `later` ones follow it.

@@ -75,9 +75,13 @@ impl Life {
     }
 
     fn judged(&mut self, typed: &str, refund: u32) -> Judged {
+        self.judged_after(typed, Earlier { refund, repeated: false })
+    }
+
+    fn judged_after(&mut self, typed: &str, earlier: Earlier) -> Judged {
         let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]);
-        let judged = match admit(&self.record, answer.as_ref(), &self.now()) {
-            Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.now()),
+        let judged = match admit(&self.record, answer.as_ref(), earlier.repeated, &self.now()) {
+            Ok(answer) => judge(&self.record, &self.keys(), answer, earlier, &self.now()),
             Err(verdict) => Judged::unlooked(verdict),
         };
         if let Some(next) = &judged.next {

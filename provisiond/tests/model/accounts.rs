@@ -85,7 +85,8 @@ impl World {
         let done = self.call("RenameUser", &wish(self.other_name(who)));
         self.expect_one_who_is_known(who, done);
         self.people[who].renamed ^= self.people[who].enrolled;
-        self.truth.memory.forget(who);
+        self.truth.memory.forget_charges(who);
+        self.truth.memory.blur(who);
         self.look(who);
     }
 
@@ -95,7 +96,8 @@ impl World {
         self.expect_one_who_is_known(who, done);
         self.people[who] = Person { renamed: self.people[who].renamed, ..Person::default() };
         self.buried[who] = None;
-        self.truth.memory.forget(who);
+        self.truth.memory.forget_charges(who);
+        self.truth.memory.blur(who);
         self.look(who);
     }
 

@@ -61,6 +61,7 @@ impl World {
             self.truth.unlocked(person, who);
             person.refunded = Refunded::default();
         }
+        self.truth.memory.blur(who);
         person.devices.push(device);
         person.enrolled = true;
         let has_none = self.recovery_codes_left(who) == 0;

@@ -3,6 +3,7 @@
 use common::totp::Parameters;
 use serde_json::{Value, json};
 
+use crate::memory::{Seen, places};
 use crate::people::{Device, Key, Login, REFUNDS, Typed};
 use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
 
@@ -95,7 +96,7 @@ impl World {
     }
 
     pub(crate) fn attempt(&mut self, login: &Login, typed: Typed) {
-        if self.may_be_mistaken(login.who, &typed) {
+        if self.may_be_mistaken(login.who, &typed) || self.seen(login, &typed.text) == Seen::Perhaps {
             return;
         }
         let told = self.verify(login, &[&typed.text]);
@@ -129,8 +130,8 @@ impl World {
     fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str) -> &'static str {
         let person = &mut self.people[login.who];
         let reason = self.truth.reason(verdict, person, typed, login);
-        if verdict == "rejected" && typed.steps.len() == 1 {
-            self.truth.judged(person, login);
+        if verdict == "rejected" {
+            self.truth.rejected(person, &typed.text, typed.steps.len() == 1, login);
         }
         reason.unwrap_or_else(|| {
             let spent =
@@ -139,14 +140,52 @@ impl World {
         })
     }
 
+    /// Some client types its wrong answer again by itself, and its user types it once more in the next step.
+    pub(crate) fn repeat_a_wrong_answer(&mut self, who: usize) {
+        let mut login = self.login_from_anywhere(who);
+        let codes = if self.one_in(4) { 2 } else { 1 };
+        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(who)).collect();
+        if self.seen(&login, &typed.join(" ")) != Seen::New {
+            return;
+        }
+        let mut judged = false;
+        for _ in 0..=self.below(5) {
+            login.from = if self.one_in(2) { ELSEWHERE } else { HOME };
+            let new = self.is_new(&login, &typed);
+            assert!(new != Some(judged) && (new.is_some() || !judged), "step {}: {login:?}", self.step);
+            judged |= new.is_some();
+        }
+        self.look(who);
+        self.pass(30);
+        login.time = self.time;
+        self.is_new(&login, &typed);
+        self.look(who);
+    }
+
     /// Codes that are nobody's now.
     fn wrong(&mut self, login: &Login, codes: usize) {
         let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
+        if self.seen(login, &typed.join(" ")) == Seen::New {
+            self.is_new(login, &typed);
+        }
+    }
+
+    /// Whether it is wrong for the first time. `None`: it was not judged.
+    fn is_new(&mut self, login: &Login, typed: &[String]) -> Option<bool> {
         let told = self.verify(login, &typed.iter().map(String::as_str).collect::<Vec<_>>());
         assert_ne!(told["verdict"], "accepted", "{login:?}");
-        if told["verdict"] == "rejected" && codes == 1 {
-            self.truth.judged(&mut self.people[login.who], login);
+        let person = &mut self.people[login.who];
+        let judged = told["verdict"] == "rejected";
+        let new = judged.then(|| self.truth.rejected(person, &typed.join(" "), typed.len() == 1, login));
+        if new == Some(false) {
+            self.count("wrong again");
         }
+        new
+    }
+
+    fn seen(&self, login: &Login, text: &str) -> Seen {
+        let places = places(&self.people[login.who], login, &self.truth.spent);
+        self.truth.memory.seen(login.who, text, &places)
     }
 
     fn wrong_code(&mut self, who: usize) -> String {

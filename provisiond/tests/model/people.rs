@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::reference::{FURTHEST, WINDOW};
 use crate::time::Time;
 
 pub(crate) const DAY: u64 = 86_400;
@@ -192,6 +193,11 @@ impl Person {
 impl Device {
     fn fits(&self, login: &Login) -> bool {
         self.service.is_none_or(|service| service == login.service) && self.days.contains(&login.time.now)
+    }
+
+    /// Steps after that of an event that may be in doubt.
+    pub(crate) fn in_doubt(&self, time: &Time) -> u64 {
+        if time.has_lost(self.known_since) { FURTHEST } else { WINDOW + self.slack() }
     }
 
     /// Steps by which its clock may be known to be off.

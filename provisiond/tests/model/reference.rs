@@ -1,17 +1,16 @@
-//! What the daemon promises, in numbers: which codes have been used, how many guesses are left, and which codes are in
-//! doubt. It says of each verdict whether it may be.
+//! What the daemon promises, in numbers: used codes, guesses left, codes in doubt. It says whether a verdict may be.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::memory::Memory;
+use crate::memory::{Memory, places};
 use crate::people::{BUDGET, Bucket, DRIFT, Device, Key, Login, Person, Typed};
 use crate::time::{PERIOD, Time, UNNOTICED};
 
 /// Steps that a code may be early or late.
-const WINDOW: u64 = 1;
+pub(crate) const WINDOW: u64 = 1;
 /// Steps that a store which was put back may have forgotten to be spent ahead of their time.
-const FURTHEST: u64 = 14;
+pub(crate) const FURTHEST: u64 = 14;
 
 /// A word for why something may be as it is; `None` if it may not.
 type Reason = Option<&'static str>;
@@ -33,15 +32,20 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// A single code was judged and wrong. Fails if there were no units left for it: three positions are compared for each
-    /// device, which is one.
-    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) {
+    /// An answer was wrong. One that was wrong there before, and pairs, cost nothing. Fails if there were no units left for it:
+    /// three positions are compared for each device, which is one. Says whether it was new.
+    pub(crate) fn rejected(&mut self, person: &mut Person, text: &str, single: bool, login: &Login) -> bool {
+        let new = self.memory.is_new(login, text, places(person, login, &self.spent));
+        if !(new && single) {
+            return new;
+        }
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
         let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
         self.memory.charged(login, if known { units } else { 0 });
+        new
     }
 
     /// A device's codes opened a login. Fails if they cannot have.
@@ -96,7 +100,7 @@ impl Truth {
     pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize) {
         self.guesses.retain(|(other, _), _| *other != who);
         person.buckets = [Bucket::default(); 2];
-        self.memory.forget(who);
+        self.memory.forget_charges(who);
     }
 
     /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
@@ -136,7 +140,7 @@ impl Truth {
     pub(crate) fn resynced(&mut self, verdict: &str, measured: bool, typed: &mut Typed, time: &Time) -> Reason {
         let (device, steps, first, ours) = (&mut typed.device, &typed.steps, typed.steps[0], time.step());
         let (doubt, next) = (time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD), self.next(device));
-        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + in_doubt(device, time);
+        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + device.in_doubt(time);
         let reached = if device.counts { next.saturating_sub(1)..next + 99 } else { ours - 20..ours + 20 };
         let near = device.counts || steps[1].abs_diff(ours) <= DRIFT + WINDOW;
         let lost = device.counts && time.has_lost(device.known_since);
@@ -161,7 +165,7 @@ impl Truth {
         let (single, next, units) = (steps.len() == 1, self.next(device), person.usable(login).count() as u64);
         let lost = device.counts && time.has_lost(device.known_since);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
-        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + in_doubt(device, time));
+        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + device.in_doubt(time));
         let left = person.buckets[usize::from(person.knows(login))].left(time.tick);
         match verdict {
             "not_enrolled" if !person.enrolled => Some("never enrolled"),
@@ -193,9 +197,4 @@ impl Truth {
     fn next(&self, device: &Device) -> u64 {
         self.spent.get(&device.key).and_then(BTreeMap::last_key_value).map_or(0, |(last, _)| last + 1).max(device.floor)
     }
-}
-
-/// Steps after that of an event that may be in doubt.
-fn in_doubt(device: &Device, time: &Time) -> u64 {
-    if time.has_lost(device.known_since) { FURTHEST } else { WINDOW + device.slack() }
 }

@@ -87,6 +87,71 @@ fn three_units_a_day_come_back_however_many_logins_there_are() {
     assert_eq!((alice.judged(&right, 1).verdict, alice.left()), (Verdict::Accepted, left + 1), "the next day");
 }
 
+const REPEATED: Earlier = Earlier { refund: 0, repeated: true };
+
+#[test]
+fn a_repeated_answer_is_as_wrong_as_before_and_costs_nothing_also_when_nothing_is_left() {
+    let mut alice = Life::new();
+    let (wrong, other) = (alice.wrong(), alice.code(5));
+    let _ = alice.verdict(&wrong);
+    for left in [4, 0] {
+        let before = alice.record.clone();
+        let judged = alice.judged_after(&wrong, REPEATED);
+        assert_eq!((judged.verdict, judged.charged, judged.repeated), (Verdict::Rejected, Units::default(), true));
+        assert_eq!((judged.next, alice.left()), (Some(before), left), "written like any other");
+        (0..left).for_each(|_| drop(alice.judged(&other, NONE)));
+    }
+    assert_eq!((alice.verdict(&other), alice.ask()), (Verdict::TwoCodesNeeded, Ask::TwoCodes));
+    let pair = format!("{wrong}{wrong}");
+    let before = alice.record.clone();
+    assert_eq!(
+        (alice.judged_after(&pair, REPEATED).verdict, &alice.record),
+        (Verdict::Rejected, &before),
+        "no wrong pair"
+    );
+    alice.suspect = true;
+    assert_eq!(alice.judged_after(&wrong, REPEATED).verdict, Verdict::TwoCodesNeeded, "as any other from there");
+}
+
+#[test]
+fn no_answer_is_accepted_because_it_is_repeated() {
+    let mut alice = Life::new();
+    for typed in [alice.code(0), alice.code(0) + &alice.code(1)] {
+        let before = alice.record.clone();
+        assert_eq!((alice.judged_after(&typed, REPEATED).verdict, &alice.record), (Verdict::Rejected, &before));
+    }
+    let used = alice.code(0);
+    assert_eq!(alice.verdict(&used), Verdict::Accepted);
+    assert_eq!(alice.judged_after(&used, REPEATED).verdict, Verdict::Rejected);
+}
+
+#[test]
+fn an_answer_is_compared_with_the_same_positions_until_the_next_step() {
+    let mut alice = Life::new();
+    alice.moment.now = NOW / 30 * 30;
+    let hotp = device_of(Kind::Hotp, &user("alice"), "counter", Parameters { digits: 8, ..Parameters::default() });
+    alice.record.devices.push(hotp);
+    let seen = |alice: &Life, typed: &str| {
+        let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]).unwrap();
+        let all = compared(&alice.record, &answer, &alice.now());
+        all.into_iter().map(|compared| (compared.device, compared.positions)).collect::<Vec<_>>()
+    };
+    let [six, eight] = ["123456", "12345678"].map(|typed| seen(&alice, typed));
+    assert!(six.len() == 1 && eight.len() == 1 && six[0].0 != eight[0].0, "each by its own length");
+    let step = Parameters::default().step_at(alice.moment.now);
+    assert_eq!(
+        (six[0].1.clone(), seen(&alice, "123456123456")[0].1.clone()),
+        (step - 1..=step + 1, step - 10..=step + 9)
+    );
+    alice.pass(29);
+    assert_eq!(seen(&alice, "123456"), six);
+    alice.pass(1);
+    assert_ne!(seen(&alice, "123456"), six);
+    assert_eq!(seen(&alice, "12345678"), eight, "a counter stays where it is");
+    alice.record.devices[1].spend(&[0]);
+    assert_ne!(seen(&alice, "12345678"), eight);
+}
+
 /// Alice, at an address that is known.
 fn at_home() -> Life {
     let mut alice = Life::new();

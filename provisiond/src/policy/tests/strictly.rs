@@ -51,6 +51,16 @@ fn a_success_begins_the_count_anew_and_wrong_codes_that_are_given_back_stay_fail
 }
 
 #[test]
+fn a_repeated_answer_is_a_failure_too() {
+    let mut alice = strictly();
+    let wrong = alice.wrong();
+    assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+    let repeated = Earlier { refund: 0, repeated: true };
+    assert!((0..98).all(|_| alice.judged_after(&wrong, repeated).disabled.is_empty()));
+    assert_eq!(alice.judged_after(&wrong, repeated).disabled, [DeviceName::new("default").unwrap()]);
+}
+
+#[test]
 fn only_devices_whose_codes_are_as_long_are_disabled() {
     let mut alice = strictly();
     alice.record.devices.push(device(&user("alice"), "long", Parameters { digits: 8, ..Parameters::default() }));
