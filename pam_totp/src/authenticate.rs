@@ -53,14 +53,6 @@ fn user_name(name: &[u8]) -> Result<UserName, Stop> {
     UserName::new(text).map_err(|bad| Stop::BadName(bad.to_string()))
 }
 
-/// What holds for all tries of one login.
-struct Terms {
-    /// The daemon's name for them together.
-    conversation: String,
-    /// The lengths that a code at the end of a password may have, longest first.
-    lengths: Vec<usize>,
-}
-
 struct Login<'a, A, D> {
     application: &'a mut A,
     daemon: &'a mut D,
@@ -73,14 +65,13 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
         let challenge = self.challenge()?;
         let lengths = joined::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
-        let terms = Terms { conversation: challenge.conversation, lengths };
         if challenge.ask == Ask::Nothing {
-            return self.try_nothing(&terms);
+            return self.try_nothing();
         }
         if self.options.nullok && challenge.enrolled == Some(false) {
             return self.without_code(challenge.ask);
         }
-        let ask = match self.try_first_pass(challenge.ask, &terms)? {
+        let ask = match self.try_first_pass(challenge.ask, &lengths)? {
             Some(reply) if self.options.use_first_pass || self.is_final(reply.verdict) => {
                 self.last_word(challenge.ask, &reply);
                 return Ok(reply.verdict);
@@ -89,7 +80,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             None if self.options.use_first_pass => return Err(self.no_code_with_password(challenge.ask)),
             None => challenge.ask,
         };
-        self.ask_and_try(ask, &terms)
+        self.ask_and_try(ask, &lengths)
     }
 
     /// Ends the login of someone who needs no code, with or without a prompt. What is typed is password all through.
@@ -103,9 +94,9 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// One attempt without a code, by which provisiond decides. Who would have typed a password together with the code is
     /// asked for the password, and all of it is left for the modules after us.
-    fn try_nothing(&mut self, terms: &Terms) -> Result<Verdict, Stop> {
+    fn try_nothing(&mut self) -> Result<Verdict, Stop> {
         let typed = self.password_alone()?;
-        match self.verify(Vec::new(), terms)?.verdict {
+        match self.verify(Vec::new())?.verdict {
             Verdict::Exempt => typed.map_or(Ok(()), |password| self.forward(&password)).map(|()| Verdict::Exempt),
             other => Err(Stop::NotExempt(other)),
         }
@@ -127,21 +118,21 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 
     /// One try with the password that is there already. `None`: not wanted, or no code stands at its end.
-    fn try_first_pass(&mut self, ask: Ask, terms: &Terms) -> Result<Option<VerifyReply>, Stop> {
+    fn try_first_pass(&mut self, ask: Ask, lengths: &[usize]) -> Result<Option<VerifyReply>, Stop> {
         let wanted = (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
         let password = if wanted { self.application.password() } else { None };
-        match password.and_then(|password| joined::cut(&password, ask, &terms.lengths)) {
-            Some(joined) => self.verify_joined(joined, terms).map(Some),
+        match password.and_then(|password| joined::cut(&password, ask, lengths)) {
+            Some(joined) => self.verify_joined(joined).map(Some),
             None => Ok(None),
         }
     }
 
     /// As many tries as the options allow.
-    fn ask_and_try(&mut self, mut ask: Ask, terms: &Terms) -> Result<Verdict, Stop> {
+    fn ask_and_try(&mut self, mut ask: Ask, lengths: &[usize]) -> Result<Verdict, Stop> {
         let mut rounds = self.options.retry;
         loop {
             let typed = self.ask(ask)?;
-            let reply = self.try_typed(typed, ask, terms)?;
+            let reply = self.try_typed(typed, ask, lengths)?;
             // A ticket is no try: what it brings is still to be tried.
             if let (true, Verdict::NotEnrolled, Some(enrolment)) =
                 (self.options.enroll, reply.verdict, &reply.enrolment)
@@ -160,12 +151,12 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 
     /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
-    fn try_typed(&mut self, typed: SecretText, ask: Ask, terms: &Terms) -> Result<VerifyReply, Stop> {
+    fn try_typed(&mut self, typed: SecretText, ask: Ask, lengths: &[usize]) -> Result<VerifyReply, Stop> {
         let joined = match self.options.forward_pass {
-            true => joined::cut(&typed, ask, &terms.lengths).unwrap_or_else(|| Joined::password_alone(typed)),
+            true => joined::cut(&typed, ask, lengths).unwrap_or_else(|| Joined::password_alone(typed)),
             false => Joined { password: SecretText::default(), codes: typed },
         };
-        self.verify_joined(joined, terms)
+        self.verify_joined(joined)
     }
 
     /// Says why there is another prompt, and returns what it asks for.
@@ -193,12 +184,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         let Origin { service, rhost, tty } = self.origin.clone();
         let call =
             Challenge { user: self.user.as_str().to_owned(), service, rhost, tty, options: self.for_the_daemon() };
-        let reply = self.daemon.challenge(&call).map_err(|error| Stop::Unavailable(printable(&error.to_string())))?;
-        // It goes back with the code, in a buffer of a fixed size that must not grow.
-        if reply.conversation.len() > MAX_CONVERSATION {
-            return Err(Stop::Unavailable("provisiond's answer cannot be understood".to_owned()));
-        }
-        Ok(reply)
+        self.daemon.challenge(&call).map_err(|error| Stop::Unavailable(printable(&error.to_string())))
     }
 
     fn ask(&mut self, ask: Ask) -> Result<SecretText, Stop> {
@@ -214,8 +200,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         same.then_some(typed).ok_or(Stop::UserChanged)
     }
 
-    fn verify_joined(&mut self, Joined { password, codes }: Joined, terms: &Terms) -> Result<VerifyReply, Stop> {
-        let reply = self.verify(vec![codes], terms)?;
+    fn verify_joined(&mut self, Joined { password, codes }: Joined) -> Result<VerifyReply, Stop> {
+        let reply = self.verify(vec![codes])?;
         // Only now: whose code is wrong does not get as far as guessing passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
@@ -229,11 +215,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         Ok(reply)
     }
 
-    fn verify(&mut self, codes: Vec<SecretText>, terms: &Terms) -> Result<VerifyReply, Stop> {
+    fn verify(&mut self, codes: Vec<SecretText>) -> Result<VerifyReply, Stop> {
         let Origin { service, rhost, tty } = self.origin.clone();
         let user = self.user.as_str().to_owned();
-        let (conversation, options) = (Some(terms.conversation.clone()), self.for_the_daemon());
-        let call = Verify { user, conversation, codes, service, rhost, tty, options };
+        let call = Verify { user, codes, service, rhost, tty, options: self.for_the_daemon() };
         self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
     }
 
@@ -275,6 +260,3 @@ fn reason_after_a_code(error: &ClientError) -> String {
         error => printable(&error.to_string()),
     }
 }
-
-/// Many times what provisiond sends (32 characters), in bytes.
-const MAX_CONVERSATION: usize = 256;

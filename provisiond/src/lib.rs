@@ -47,7 +47,7 @@ pub mod audit;
 pub mod clock;
 mod enrolment;
 pub mod identity;
-mod in_memory;
+pub mod in_memory;
 mod login;
 pub mod policy;
 pub mod process;

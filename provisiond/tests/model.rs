@@ -26,6 +26,8 @@ mod logins;
 mod machine;
 #[path = "model/meanwhile.rs"]
 mod meanwhile;
+#[path = "model/memory.rs"]
+mod memory;
 #[path = "model/people.rs"]
 mod people;
 #[path = "model/reference.rs"]
@@ -89,4 +91,7 @@ const EXPECTED: &[&str] = &[
     "guesses back, helpdesk true: PermissionDenied",
     "guesses back, helpdesk false: done",
     "lost everything and is back",
+    "wrong codes came back",
+    "no more comes back today",
+    "wrong again",
 ];

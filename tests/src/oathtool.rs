@@ -1,7 +1,11 @@
 //! Authenticators that nobody here wrote: every code comes from `oathtool`.
 
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The next wrong code, far from those of which there are several.
+static WRONG: AtomicU32 = AtomicU32::new(100_000);
 
 /// A device in somebody's pocket.
 #[derive(Clone, Debug)]
@@ -62,18 +66,22 @@ impl Authenticator {
         candidates.into_iter().find_map(once).expect("a step that lasts long enough")
     }
 
-    /// A code that is nobody's for a long while.
+    /// A code that is nobody's for a long while. Each time another one: the same one again is no new guess.
     #[must_use]
     pub fn wrong(&self) -> String {
-        self.wrong_codes(1).remove(0)
+        self.wrong_after(WRONG.fetch_add(1, Ordering::Relaxed), 1).remove(0)
     }
 
-    /// Several of them.
+    /// Several of them, for every caller the same.
     #[must_use]
     pub fn wrong_codes(&self, count: usize) -> Vec<String> {
+        self.wrong_after(0, count)
+    }
+
+    fn wrong_after(&self, first: u32, count: usize) -> Vec<String> {
         let near = self.run(self.seconds_at(-25), 50);
         let width = usize::from(self.digits);
-        (0u32..).map(|n| format!("{n:0width$}")).filter(|code| !near.contains(code)).take(count).collect()
+        (first..).map(|n| format!("{n:0width$}")).filter(|code| !near.contains(code)).take(count).collect()
     }
 
     fn seconds_at(&self, steps: i64) -> i64 {

@@ -202,7 +202,7 @@ mod tests {
     use std::thread::JoinHandle;
 
     use super::*;
-    use crate::wire::protocol::{Challenge, List};
+    use crate::wire::protocol::{Ask, Challenge, List};
 
     const PATIENT: Duration = Duration::from_secs(5);
 
@@ -234,8 +234,14 @@ mod tests {
 
     #[test]
     fn a_reply_is_read() {
-        let reply = challenge(b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"}}\0").unwrap();
-        assert_eq!((reply.conversation.as_str(), reply.enrolled), ("c", None));
+        let reply = challenge(b"{\"parameters\":{\"ask\":\"two_codes\"}}\0").unwrap();
+        assert_eq!((reply.ask, reply.enrolled), (Ask::TwoCodes, None));
+    }
+
+    #[test]
+    fn a_field_that_a_daemon_of_another_version_adds_is_left_alone() {
+        let reply = challenge(b"{\"parameters\":{\"ask\":\"two_codes\",\"conversation\":\"c\"}}\0").unwrap();
+        assert_eq!((reply.ask, reply.enrolled), (Ask::TwoCodes, None));
     }
 
     #[test]
@@ -254,11 +260,11 @@ mod tests {
             b"\0",
             b"nonsense\0",
             b"{\"parameters\":{\"verdict\":\"accepted\"}}\0",
-            b"[{\"ask\":\"one_code\",\"conversation\":\"c\"}]\0",
-            b"{\"parameters\":[\"one_code\",\"c\",null]}\0",
-            b"{\"parameters\":{\"ask\":\"anything\",\"conversation\":\"c\"}}\0",
-            b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"},\"continues\":true}\0",
-            b"{\"parameters\":{\"ask\":\"one_code\",\"conversation\":\"c\"}}\0{}\0",
+            b"[{\"ask\":\"one_code\"}]\0",
+            b"{\"parameters\":[\"one_code\",null,null]}\0",
+            b"{\"parameters\":{\"ask\":\"anything\"}}\0",
+            b"{\"parameters\":{\"ask\":\"one_code\"},\"continues\":true}\0",
+            b"{\"parameters\":{\"ask\":\"one_code\"}}\0{}\0",
         ] {
             let error = challenge(reply).unwrap_err();
             assert!(matches!(error, ClientError::Protocol(_)), "{reply:?}: {error:?}");

@@ -40,7 +40,7 @@ fn judged(codes: &'static str, verdict: Verdict) -> Line {
 }
 
 fn begins_with_lengths(ask: Ask, digits: &[u8]) -> Vec<Line> {
-    let reply = ChallengeReply { digits: Some(digits.to_vec()), ..challenge(ask, "c0ffee".into(), Some(true)) };
+    let reply = ChallengeReply { digits: Some(digits.to_vec()), ..challenge(ask, Some(true)) };
     vec![User(Some(b"alice")), Challenged(Ok(reply))]
 }
 

@@ -155,15 +155,6 @@ fn what_comes_back_after_a_code_is_not_repeated_in_the_log() {
 }
 
 #[test]
-fn an_absurdly_long_conversation_name_is_not_sent_back() {
-    let conversation = "c".repeat(MAX_CONVERSATION + 1);
-    let reply = challenge(Ask::OneCode, conversation, None);
-    let line = "user 'alice' refused: provisiond's answer cannot be understood";
-    let lines = vec![User(Some(b"alice")), Challenged(Ok(reply)), Logged(line), Told(UNAVAILABLE)];
-    assert_eq!(play(&Options::default(), [lines]), PamError::AUTHINFO_UNAVAIL);
-}
-
-#[test]
 fn a_failed_conversation_is_never_judged() {
     let options = Options::default();
     assert_eq!(play(&options, [vec![User(None)]]), PamError::CONV_ERR);

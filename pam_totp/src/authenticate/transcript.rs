@@ -97,9 +97,8 @@ impl Daemon for &Transcript {
             NothingJudged(reply) => (Vec::new(), reply),
             _ => panic!("no verify now"),
         };
-        let Verify { user, conversation, codes, service, rhost, tty, options: _ } = call;
+        let Verify { user, codes, service, rhost, tty, options: _ } = call;
         assert_eq!((user.as_str(), service, rhost, tty), ("alice", &origin().service, &origin().rhost, &origin().tty));
-        assert_eq!(conversation.as_deref(), Some("c0ffee"));
         assert_eq!(codes.iter().map(SecretText::expose).collect::<Vec<_>>(), expected);
         reply
     }
@@ -114,11 +113,11 @@ pub(super) fn play(options: &Options, parts: impl IntoIterator<Item = Vec<Line>>
 }
 
 pub(super) fn begins(ask: Ask, enrolled: Option<bool>) -> Vec<Line> {
-    vec![User(Some(b"alice")), Challenged(Ok(challenge(ask, "c0ffee".into(), enrolled)))]
+    vec![User(Some(b"alice")), Challenged(Ok(challenge(ask, enrolled)))]
 }
 
-pub(super) fn challenge(ask: Ask, conversation: String, enrolled: Option<bool>) -> ChallengeReply {
-    ChallengeReply { ask, conversation, enrolled, digits: enrolled.map(|_| vec![6]) }
+pub(super) fn challenge(ask: Ask, enrolled: Option<bool>) -> ChallengeReply {
+    ChallengeReply { ask, enrolled, digits: enrolled.map(|_| vec![6]) }
 }
 
 pub(super) fn begins_as_usual() -> Vec<Line> {

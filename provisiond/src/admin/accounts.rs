@@ -68,6 +68,7 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
     let renamed = renamed.map_err(|failure| service.failure(&failure, call))?;
     renamed.inspect_err(|error| service.log_refused("rename_user", call, error))?;
     service.graces.end(old);
+    service.refunds.forget(old);
     service.log(call, call.line("rename_user").with("new", new.as_str()).warning());
     Ok(RenameUserReply { user: new.as_str().to_owned() })
 }
@@ -88,6 +89,7 @@ pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, 
         return Err(Error::NoSuchUser);
     }
     service.graces.end(user);
+    service.refunds.forget(user);
     service.log(call, call.line("forget").warning());
     Ok(ForgetReply { user: call.user.as_str().to_owned() })
 }

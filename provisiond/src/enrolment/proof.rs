@@ -8,7 +8,6 @@ use common::wire::protocol::{Error, Verdict};
 use crate::policy::attempt::{self, Case};
 use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::Record;
-use crate::record::budget::Units;
 use crate::record::codes::Finding;
 use crate::record::source::Source;
 use crate::records::Decision;
@@ -150,11 +149,11 @@ fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
 /// the helpdesk that gave it has not given away the account.
 fn judge_proof(record: &Record, proof: &SecretText, call: &Call<'_>, now: &Circumstances<'_>) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let (answer, refund, settings) = (answer.as_ref(), Units::default(), &*call.settings);
+    let (answer, refund, settings) = (answer.as_ref(), 0, &*call.settings);
     let case = &Case { user: call.user, answer, refund, settings, now };
     let (judged, _) = match answer.and_then(Answer::spare) {
         Some(code) => issued::judge(record, (code, issued::of_a_proof(record, now)), case),
-        None => attempt::judge(record, case),
+        None => attempt::judge(record, case, false),
     };
     judged
 }

@@ -91,7 +91,7 @@ pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Resul
 /// [`Error`].
 pub(crate) fn unlock(service: &Service, call: &Call<'_>) -> Result<UnlockReply, Error> {
     change(service, call, "unlock", |record| Ok((Some(unlocked(record, call)?), ())))?;
-    service.typos.forget(call.user);
+    service.refunds.forget(call.user);
     service.log(call, call.line("unlock").warning());
     Ok(UnlockReply { user: call.user.as_str().to_owned() })
 }

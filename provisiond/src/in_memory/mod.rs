@@ -3,7 +3,8 @@
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
 pub(crate) mod quota;
-pub(crate) mod refunds;
+pub mod refunds;
+pub(crate) mod repeats;
 pub(crate) mod slots;
 pub(crate) mod source_limit;
 pub(crate) mod streams;

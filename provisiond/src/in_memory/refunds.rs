@@ -1,197 +1,175 @@
-//! Which tries belong to one login, so that a person's own typos can be given back to them.
+//! What wrong codes have cost lately, so that the login that follows them can get it back: of the same user, from the same
+//! source, within five minutes.
 //!
-//! Only a charged typo leaves a trace here. Kept in memory, bounded, and good for five minutes: of a crowd of guessers, and of a
-//! daemon that restarts, it forgets the oldest or all, and nothing is lost but the refund.
+//! Only what the known pool has paid comes in, so an account has at most as many entries as known sources, whoever guesses
+//! at it. Kept in memory and bounded: when it is full, and when the daemon restarts, only refunds are lost.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 use common::names::user::UserName;
-use data_encoding::HEXLOWER;
 
-use crate::record::budget::Units;
+use crate::record::source::Source;
 
-/// One login: a random name, and whose it is. Nobody else's tries can borrow the name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Conversation {
-    /// 128 random bits, in hexadecimal.
-    pub name: String,
-    /// The user asked about.
-    pub user: UserName,
-    /// The calling process's user.
-    pub uid: u32,
-    /// The calling process.
-    pub pid: i32,
-}
-
-/// A name for a new conversation. Empty when the system has no randomness to give: only the refund is lost.
-#[must_use]
-pub(crate) fn new_name() -> String {
-    let mut bits = [0; NAME_BYTES];
-    getrandom::fill(&mut bits).map_or_else(|_| String::new(), |()| HEXLOWER.encode(&bits))
-}
-
-/// The typos of logins that are going on.
+/// The latest charges of each user from each source.
 #[derive(Debug, Default)]
-pub(crate) struct Typos(Mutex<HashMap<Conversation, Charged>>);
+pub struct Refunds(Mutex<HashMap<(UserName, Source), Charges>>);
 
-/// The typos of one login that may be given back.
+/// The latest wrong codes, the oldest first: each one's trusted second and its cost.
 #[derive(Debug, Default)]
-pub(crate) struct Charged {
-    first: Option<Instant>,
-    costs: Vec<Units>,
-}
+pub struct Charges(Vec<(u64, u32)>);
 
-impl Charged {
-    /// What a success would give back now.
+impl Charges {
+    /// What a success would give back.
     #[must_use]
-    pub(crate) fn refund(&self) -> Units {
-        if self.is_over() { Units::default() } else { self.costs.iter().copied().fold(Units::default(), Units::and) }
+    pub fn units(&self) -> u32 {
+        self.0.iter().fold(0, |sum, (_, units)| sum.saturating_add(*units))
     }
 
-    /// With what one more has cost: the first two count.
+    /// With what one more has cost, in units of the known pool, at the trusted second `tick`.
     #[must_use]
-    pub(crate) fn and(mut self, cost: Units) -> Self {
-        if !cost.are_none() && self.costs.len() < MAX_TYPOS {
-            self.first.get_or_insert_with(Instant::now);
-            self.costs.push(cost);
+    pub fn and(mut self, units: u32, tick: u64) -> Self {
+        if units > 0 {
+            self.0.push((tick, units));
         }
+        self.latest()
+    }
+
+    fn latest(mut self) -> Self {
+        let old = self.0.len().saturating_sub(MAX_CHARGES);
+        self.0.drain(..old);
         self
     }
 
-    fn is_over(&self) -> bool {
-        self.first.is_none_or(|first| first.elapsed() >= LIFETIME)
+    fn last(&self) -> Option<u64> {
+        self.0.last().map(|(tick, _)| *tick)
     }
 }
 
-impl Typos {
-    /// Takes out what there is of a conversation: of two of its tries at once, one gives it back.
+impl Refunds {
+    /// Takes out what a success may give back at `tick`: of two logins at once only one has it.
     #[must_use]
-    pub(crate) fn take(&self, conversation: &Conversation) -> Charged {
-        self.lock().remove(conversation).unwrap_or_default()
+    pub fn take(&self, user: &UserName, source: Source, tick: u64) -> Charges {
+        let mut charges = self.lock().remove(&(user.clone(), source)).unwrap_or_default();
+        charges.0.retain(|(at, _)| tick < at.saturating_add(LIFETIME));
+        charges
     }
 
-    /// Keeps it for the next try.
-    pub(crate) fn keep(&self, conversation: Conversation, charged: Charged) {
-        if charged.is_over() || conversation.name.len() != NAME_BYTES.saturating_mul(2) {
+    /// Keeps it for the next attempt, together with what others have left there since it was taken.
+    pub fn put_back(&self, user: &UserName, source: Source, charges: Charges) {
+        if charges.0.is_empty() {
             return;
         }
-        let mut all = self.lock();
+        let (mut all, key) = (self.lock(), (user.clone(), source));
+        let mut charges = Charges(charges.0.into_iter().chain(all.remove(&key).unwrap_or_default().0).collect());
+        charges.0.sort_unstable_by_key(|(tick, _)| *tick);
         make_room(&mut all);
-        all.insert(conversation, charged);
+        all.insert(key, charges.latest());
     }
 
-    /// Forgets those of a user: they were given back otherwise.
-    pub(crate) fn forget(&self, user: &UserName) {
-        self.lock().retain(|conversation, _| conversation.user != *user);
+    /// Forgets those of a user who got the guesses back otherwise, or whose record is gone.
+    pub fn forget(&self, user: &UserName) {
+        self.lock().retain(|(other, _), _| other != user);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Conversation, Charged>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(UserName, Source), Charges>> {
         // A panic while the lock is held cannot leave an entry half changed.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is over goes first, then the oldest: whoever mistyped just now is about to type again.
-fn make_room(all: &mut HashMap<Conversation, Charged>) {
-    if all.len() < MAX_CONVERSATIONS {
-        return;
-    }
-    all.retain(|_, charged| !charged.is_over());
-    let oldest = all.iter().min_by_key(|(_, charged)| charged.first).map(|(conversation, _)| conversation.clone());
-    if let (true, Some(oldest)) = (all.len() >= MAX_CONVERSATIONS, oldest) {
+/// The oldest goes: the user who mistyped just now is about to type again.
+fn make_room(all: &mut HashMap<(UserName, Source), Charges>) {
+    let oldest = || all.iter().min_by_key(|(_, charges)| charges.last()).map(|(key, _)| key.clone());
+    if all.len() >= MAX_ENTRIES
+        && let Some(oldest) = oldest()
+    {
         all.remove(&oldest);
     }
 }
 
-const NAME_BYTES: usize = 16;
-const MAX_CONVERSATIONS: usize = 4096;
-const LIFETIME: Duration = Duration::from_secs(300);
-/// A person who mistypes more often than this in one login is hard to tell from one who guesses.
-const MAX_TYPOS: usize = 2;
+/// Trusted seconds.
+const LIFETIME: u64 = 300;
+/// A user who mistypes more often than this before a login is hard to tell from one who guesses.
+const MAX_CHARGES: usize = 2;
+const MAX_ENTRIES: usize = 4096;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn conversation(name: &str, pid: i32) -> Conversation {
-        Conversation { name: name.into(), user: UserName::new("alice").unwrap(), uid: 0, pid }
+    const HERE: Source = Source::Terminal;
+
+    fn user(name: &str) -> UserName {
+        UserName::new(name).unwrap()
     }
 
-    fn cost(unknown: u32) -> Units {
-        Units { known: 0, unknown }
+    fn from(address: &str) -> Source {
+        Source::told(Some(address), None)
     }
 
-    /// A try that costs something, without success.
-    fn try_it(typos: &Typos, conversation: &Conversation, units: Units) {
-        typos.keep(conversation.clone(), typos.take(conversation).and(units));
+    /// A wrong code.
+    fn mistype(refunds: &Refunds, name: &str, source: Source, (tick, units): (u64, u32)) {
+        refunds.put_back(&user(name), source, refunds.take(&user(name), source, tick).and(units, tick));
+    }
+
+    fn taken(refunds: &Refunds, name: &str, source: Source, tick: u64) -> u32 {
+        refunds.take(&user(name), source, tick).units()
     }
 
     #[test]
-    fn two_typos_are_given_back_once_and_to_their_own_login_only() {
-        let (typos, name) = (Typos::default(), new_name());
-        let (own, other) = (conversation(&name, 1), conversation(&name, 2));
-        for units in [1, 0, 2, 4] {
-            try_it(&typos, &own, cost(units));
+    fn the_two_latest_wrong_codes_come_back_once_to_their_user_and_source() {
+        let refunds = Refunds::default();
+        for charge in [(10, 1), (20, 2), (30, 0), (40, 4)] {
+            mistype(&refunds, "alice", from("192.0.2.1"), charge);
         }
-        assert_eq!(typos.take(&other).refund(), Units::default());
-        assert_eq!(typos.take(&own).refund(), cost(3));
-        assert_eq!(typos.take(&own).refund(), Units::default(), "another try at the same moment gives nothing back");
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.2"), 50), 0);
+        assert_eq!(taken(&refunds, "bob", from("192.0.2.1"), 50), 0);
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 6);
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 0, "the other of two logins at once");
     }
 
     #[test]
-    fn each_pool_gets_back_what_it_has_paid() {
-        let (typos, own) = (Typos::default(), conversation(&new_name(), 1));
-        try_it(&typos, &own, Units { known: 1, unknown: 0 });
-        try_it(&typos, &own, cost(2));
-        assert_eq!(typos.take(&own).refund(), Units { known: 1, unknown: 2 });
-    }
-
-    #[test]
-    fn who_got_the_guesses_back_otherwise_gets_none_for_typos() {
-        let (typos, name) = (Typos::default(), new_name());
-        let alice = conversation(&name, 1);
-        let bob = Conversation { user: UserName::new("bob").unwrap(), ..alice.clone() };
-        try_it(&typos, &alice, cost(1));
-        try_it(&typos, &bob, cost(1));
-        typos.forget(&alice.user);
-        assert_eq!([&alice, &bob].map(|own| typos.take(own).refund()), [cost(0), cost(1)]);
-    }
-
-    #[test]
-    fn a_name_that_we_did_not_make_is_not_remembered() {
-        let typos = Typos::default();
-        for name in ["", "short", &"x".repeat(1 << 16)] {
-            try_it(&typos, &conversation(name, 1), cost(1));
+    fn each_wrong_code_comes_back_within_five_minutes() {
+        for (tick, units) in [(309, 3), (310, 2), (319, 2), (320, 0)] {
+            let refunds = Refunds::default();
+            mistype(&refunds, "alice", HERE, (10, 1));
+            mistype(&refunds, "alice", HERE, (20, 2));
+            assert_eq!(taken(&refunds, "alice", HERE, tick), units, "{tick}");
         }
-        assert!(typos.lock().is_empty());
-        assert_ne!(new_name(), new_name());
     }
 
     #[test]
-    fn typos_are_few_and_forgotten_after_five_minutes() {
-        let (typos, name) = (Typos::default(), new_name());
-        for pid in 0..=MAX_CONVERSATIONS as i32 {
-            try_it(&typos, &conversation(&name, pid), cost(1));
-        }
-        assert_eq!(typos.lock().len(), MAX_CONVERSATIONS);
-        let past = Instant::now().checked_sub(LIFETIME).expect("a machine that has been up for five minutes");
-        typos.lock().values_mut().for_each(|charged| charged.first = Some(past));
-        assert_eq!(typos.take(&conversation(&name, 1)).refund(), Units::default());
-        for pid in [-1, -2] {
-            try_it(&typos, &conversation(&name, pid), cost(1));
-        }
-        assert_eq!(typos.lock().len(), 2);
+    fn what_two_attempts_at_once_leave_is_kept_together_the_latest_of_it() {
+        let refunds = Refunds::default();
+        mistype(&refunds, "alice", HERE, (10, 1));
+        let (one, other) = (refunds.take(&user("alice"), HERE, 20), refunds.take(&user("alice"), HERE, 20));
+        refunds.put_back(&user("alice"), HERE, other.and(2, 21));
+        refunds.put_back(&user("alice"), HERE, one.and(4, 20));
+        assert_eq!(taken(&refunds, "alice", HERE, 22), 6);
     }
 
     #[test]
-    fn a_crowd_pushes_the_oldest_out() {
-        let (typos, name) = (Typos::default(), new_name());
-        for pid in 0..=MAX_CONVERSATIONS as i32 {
-            try_it(&typos, &conversation(&name, pid), cost(1));
+    fn a_user_who_got_the_guesses_back_otherwise_gets_none_for_wrong_codes() {
+        let refunds = Refunds::default();
+        for name in ["alice", "bob"] {
+            mistype(&refunds, name, HERE, (10, 1));
         }
-        let refunds = [0, MAX_CONVERSATIONS as i32].map(|pid| typos.take(&conversation(&name, pid)).refund());
-        assert_eq!(refunds, [Units::default(), cost(1)]);
+        refunds.forget(&user("alice"));
+        assert_eq!(["alice", "bob"].map(|name| taken(&refunds, name, HERE, 10)), [0, 1]);
+    }
+
+    #[test]
+    fn a_crowd_pushes_the_oldest_out_and_one_account_is_no_crowd() {
+        let refunds = Refunds::default();
+        for n in 0..MAX_ENTRIES as u64 {
+            mistype(&refunds, &format!("user-{n}"), HERE, (n, 1));
+            mistype(&refunds, "user-0", HERE, (n, 1));
+        }
+        assert_eq!(refunds.lock().len(), MAX_ENTRIES);
+        mistype(&refunds, "one-more", HERE, (5000, 1));
+        assert_eq!(refunds.lock().len(), MAX_ENTRIES);
+        let keeps = |name: &str| refunds.lock().contains_key(&(user(name), HERE));
+        assert_eq!(["user-0", "user-1", "user-2", "one-more"].map(keeps), [true, false, true, true]);
     }
 }

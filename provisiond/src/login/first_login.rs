@@ -14,9 +14,9 @@ use super::reported::Trusted;
 use crate::clock::mark::Doubted;
 use crate::clock::moment::Moment;
 use crate::enrolment::new_device::NewDevice;
+use crate::in_memory::repeats::Repeats;
 use crate::policy::attempt::Case;
 use crate::policy::{self, Circumstances, Judged, issued};
-use crate::record::budget::Units;
 use crate::record::codes::{Finding, Purpose};
 use crate::record::source::Source;
 use crate::record::{Record, State};
@@ -83,13 +83,18 @@ fn with_pending(record: &Record, now: u64) -> Record {
 
 /// Judges an attempt by the record of somebody who was never enrolled. `None`: there is neither a ticket nor a pending device
 /// to judge it by.
-pub(super) fn judge(record: &Record, login: &Trusted<'_>, case: &Case<'_>) -> Option<Decision<Outcome>> {
+pub(super) fn judge(
+    record: &Record,
+    login: &Trusted<'_>,
+    case: &Case<'_>,
+    repeats: &Repeats,
+) -> Option<Decision<Outcome>> {
     if record.is_somebodys() {
         return None;
     }
     match case.answer.and_then(Answer::spare) {
         Some(code) => by_ticket(record, login.call, code, case),
-        None => by_first_code(record, login.call, case),
+        None => by_first_code(record, login.call, case, repeats),
     }
 }
 
@@ -98,7 +103,7 @@ fn by_ticket(record: &Record, call: &Call<'_>, code: &SpareCode, case: &Case<'_>
     let now = case.now;
     // Nobody is let in by it, so that it makes no source a known one.
     let nowhere = Circumstances { source: Source::Untold, ..*now };
-    let case = &Case { refund: Units::default(), now: &nowhere, ..*case };
+    let case = &Case { refund: 0, now: &nowhere, ..*case };
     let (judged, reason) = issued::judge(record, (code, Purpose::FirstDevice), case);
     let refused = |verdict, reason| Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
     let Judged { verdict, finding, next, .. } = judged;
@@ -127,12 +132,12 @@ fn new_device(record: &mut Record, call: &Call<'_>) -> Result<Enrolment, Error> 
 }
 
 /// A code of a pending device is judged like that of an active one, and makes it active if it is right.
-fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>) -> Option<Decision<Outcome>> {
+fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>, repeats: &Repeats) -> Option<Decision<Outcome>> {
     // It has opened nothing that a clock which was set could make open again.
     let doubt = case.now.moment.doubt.filter(|doubt| doubt.of == Doubted::Store);
     let now = &Circumstances { moment: Moment { doubt, ..case.now.moment }, ..*case.now };
     let candidate = Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now))?;
-    let Decision { next, mut outcome } = Outcome::of(&candidate, &Case { now, ..*case });
+    let Decision { next, mut outcome } = Outcome::of(&candidate, &Case { now, ..*case }, (repeats, call.user));
     let confirmed = outcome.told.device.clone().filter(|_| outcome.told.verdict == Verdict::Accepted);
     let next = next.map(|mut next| {
         for (device, before) in next.devices.iter_mut().zip(&record.devices) {

@@ -3,33 +3,28 @@
 
 use common::answer::Answer;
 use common::config::Policy;
-use common::wire::protocol::{Ask, Error, Verdict, Verify};
+use common::wire::protocol::{Ask, Error, Verdict};
 
 use super::decoy;
 use super::first_login;
 use super::outcome::{Outcome, is_free};
 use super::reported::Trusted;
 use crate::in_memory::grace::Ends;
-use crate::in_memory::refunds::Conversation;
+use crate::in_memory::repeats::Repeats;
 use crate::policy::attempt::Case;
 use crate::policy::{self, Circumstances, Judged, issued};
-use crate::record::budget::Units;
 use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::{UID_CHANGED, bind_unbound, is_anothers};
 
-/// Judges the answer. When this returns, what it spent or charged is durable.
+/// Judges the answer. When this returns, what it spent or charged is durable. A success gets back what wrong codes from the
+/// same source have cost; what this one costs is kept for the next.
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
-pub(super) fn durably(
-    service: &Service,
-    login: &Trusted<'_>,
-    attempt: &Verify,
-    answer: Option<&Answer>,
-) -> Result<Judgement, Error> {
+pub(super) fn durably(service: &Service, login: &Trusted<'_>, answer: Option<&Answer>) -> Result<Judgement, Error> {
     let call = login.call;
     let before = service.graces.ends();
     if answer.is_some_and(is_free) && service.may_try(call).is_err() {
@@ -37,13 +32,16 @@ pub(super) fn durably(
         outcome.told.ask = Ask::TwoCodes;
         return Ok(Judgement { outcome, before });
     }
-    let conversation = conversation(call, attempt);
-    let typos = service.typos.take(&conversation);
+    let (source, tick) = (login.source, call.moment.tick);
+    let charges = service.refunds.take(call.user, source, tick);
     let now = login.circumstances(service);
-    let case = Case { user: call.user, answer, refund: typos.refund(), settings: &call.settings, now: &now };
+    let case = Case { user: call.user, answer, refund: charges.units(), settings: &call.settings, now: &now };
     let outcome = by_records(service, login, &case).or_else(|failure| unjudged(service, login, failure))?;
     if outcome.told.verdict != Verdict::Accepted {
-        service.typos.keep(conversation, typos.and(outcome.counted.charged));
+        service.refunds.put_back(call.user, source, charges.and(outcome.counted.charged.known, tick));
+    }
+    if let Some(fingerprint) = outcome.counted.fingerprint {
+        service.repeats.remember(fingerprint);
     }
     Ok(Judgement { outcome, before })
 }
@@ -59,7 +57,10 @@ pub(super) struct Judgement {
 /// comes first.
 fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
     let enrols = first_login::is_offered(login);
-    match service.records.change(login.call.access(), |record| by_record(record, login, case, enrols))? {
+    match service
+        .records
+        .change(login.call.access(), |record| by_record(record, login, case, (&service.repeats, enrols)))?
+    {
         ByRecord::Judged(outcome) => Ok(*outcome),
         ByRecord::NoDevice(no_device) => by_decoy(service, login.call, *no_device, case),
     }
@@ -98,20 +99,25 @@ impl NoDevice {
     }
 }
 
-fn by_record(record: Option<&Record>, login: &Trusted<'_>, case: &Case<'_>, enrols: bool) -> Decision<ByRecord> {
+fn by_record(
+    record: Option<&Record>,
+    login: &Trusted<'_>,
+    case: &Case<'_>,
+    (repeats, enrols): (&Repeats, bool),
+) -> Decision<ByRecord> {
     let (call, now) = (login.call, case.now);
     // Nothing of another account's record counts, issued codes neither.
     if record.is_some_and(|record| is_anothers(record, call)) {
         return Decision { next: None, outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))) };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
-        let Decision { mut next, outcome } = Outcome::of(record, case);
+        let Decision { mut next, outcome } = Outcome::of(record, case, (repeats, call.user));
         let accepted = next.as_mut().filter(|_| outcome.told.verdict == Verdict::Accepted);
         accepted.into_iter().for_each(|next| bind_unbound(next, call));
         return judged(Decision { next, outcome });
     }
     let unenrolled = record.filter(|_| enrols);
-    if let Some(decision) = unenrolled.and_then(|record| first_login::judge(record, login, case)) {
+    if let Some(decision) = unenrolled.and_then(|record| first_login::judge(record, login, case, repeats)) {
         return judged(decision);
     }
     let mut alone = issued::judge_alone(record, case);
@@ -136,15 +142,15 @@ fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case
     // A decoy that is disabled would judge no more.
     let policy = Policy { strict: false, ..*case.now.policy };
     let now = &Circumstances { policy: &policy, ..*case.now };
-    // What the typos of one user cost is not given back to another who shares the decoy.
-    let case = &Case { user: &name, refund: Units::default(), now, ..*case };
+    // A decoy is given nothing back: no code of its own is ever accepted.
+    let case = &Case { user: &name, refund: 0, now, ..*case };
     let outcome = service.records.change(call.access_to(&name), |record| {
         let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, case.settings, &now.moment), Ok) else {
             return Decision { next: None, outcome: without_record() };
         };
         let Decision { next, outcome } = match issued {
             Some(_) => Outcome::judged(&decoy, (issued::wrong(decoy.clone(), now), None), case),
-            None => Outcome::of(&decoy, case),
+            None => Outcome::of(&decoy, case, (&service.repeats, call.user)),
         };
         Decision { next, outcome: outcome.of_unenrolled(verdict, reason) }
     });
@@ -166,7 +172,7 @@ fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<
         Failure::Busy => Outcome::unjudged(Verdict::Busy, None),
         Failure::Damaged(damaged) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
         Failure::Unknown => {
-            // It may have disabled a device, or given the typos back.
+            // It may have disabled a device, or given the units back.
             service.graces.end(login.call.user);
             Outcome::unjudged(Verdict::Refused, Some("store_too_slow"))
         }
@@ -186,9 +192,4 @@ fn damage(damaged: &Damaged) -> &'static str {
         Damaged::NoSecret(_) => "no_application_secret",
         Damaged::Version(_) => "unknown_record_version",
     }
-}
-
-fn conversation(call: &Call<'_>, attempt: &Verify) -> Conversation {
-    let (name, peer) = (attempt.conversation.clone().unwrap_or_default(), call.caller.peer);
-    Conversation { name, user: call.user.clone(), uid: peer.uid, pid: peer.pid }
 }

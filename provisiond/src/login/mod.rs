@@ -19,7 +19,6 @@ use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verify, Veri
 
 use self::reported::Trusted;
 use self::rules::Demand;
-use crate::in_memory::refunds::new_name;
 use crate::policy;
 use crate::record::Record;
 use crate::records::Failure;
@@ -39,7 +38,7 @@ pub(crate) fn verify(service: &Service, call: &Call<'_>, attempt: &Verify) -> Re
         return Ok(reply);
     }
     let answer = Answer::parse(&attempt.codes);
-    let outcome = judge::durably(service, &login, attempt, answer.as_ref())?;
+    let outcome = judge::durably(service, &login, answer.as_ref())?;
     Ok(effects::settle(service, &login, outcome, (answer, !attempt.codes.is_empty())))
 }
 
@@ -83,10 +82,5 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>) -> Chal
     if digits.is_empty() {
         digits.push(call.settings.new_device.parameters.digits);
     }
-    ChallengeReply {
-        ask,
-        conversation: new_name(),
-        enrolled: is_root.then_some(enrolled),
-        digits: is_root.then_some(digits),
-    }
+    ChallengeReply { ask, enrolled: is_root.then_some(enrolled), digits: is_root.then_some(digits) }
 }

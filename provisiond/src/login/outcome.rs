@@ -2,11 +2,13 @@
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
+use common::names::user::UserName;
 use common::wire::protocol::{Ask, Verdict};
 
 use super::first_login::FirstDevice;
 use crate::audit::skew::Missed;
-use crate::policy::attempt::{self, Case, Reasoned};
+use crate::in_memory::repeats::{Fingerprint, Repeats};
+use crate::policy::attempt::{self, Case, REPEATED, Reasoned};
 use crate::policy::{self, Judged};
 use crate::record::Record;
 use crate::record::budget::Units;
@@ -46,6 +48,10 @@ pub(super) struct Counted {
     pub(super) missed: Option<Missed>,
     /// The pool whose last guess it took.
     pub(super) emptied: Option<&'static str>,
+    /// What a rejected answer was compared with, to be remembered.
+    pub(super) fingerprint: Option<Fingerprint>,
+    /// It was wrong before, and is not counted again.
+    pub(super) repeated: bool,
     /// How the answer was wrong, as its judge has said: for an unenrolled user a decoy, so that it counts for as much.
     pub(super) wrong: Option<Wrong>,
     /// Whether it was judged; false if the store or a crowd kept it from that.
@@ -64,9 +70,16 @@ pub(super) enum Wrong {
 }
 
 impl Outcome {
-    /// Judges the attempt by a record that has a usable device.
-    pub(super) fn of(record: &Record, case: &Case<'_>) -> Decision<Self> {
-        Self::judged(record, attempt::judge(record, case), case)
+    /// Judges the attempt by a record that has a usable device. `repeats` are the wrong answers of late, and `user` is the name
+    /// that is asked about, also where a decoy judges.
+    pub(super) fn of(record: &Record, case: &Case<'_>, (repeats, user): (&Repeats, &UserName)) -> Decision<Self> {
+        let compared = case.answer.map(|answer| policy::compared(record, answer, case.now));
+        let fingerprint = compared.and_then(|compared| repeats.fingerprint(user, &compared));
+        let repeated = fingerprint.is_some_and(|fingerprint| repeats.know(&fingerprint));
+        let mut decision = Self::judged(record, attempt::judge(record, case, repeated), case);
+        let is_new = decision.outcome.told.verdict == Verdict::Rejected && !repeated;
+        decision.outcome.counted.fingerprint = fingerprint.filter(|_| is_new);
+        decision
     }
 
     /// The outcome of an attempt that the record has judged.
@@ -111,7 +124,8 @@ impl Outcome {
         let Self { told, counted } = &mut self;
         (told.masked, told.verdict) = (masked(told.masked), verdict);
         (told.device, told.retry_after) = (None, None);
-        (counted.reason, counted.charged, counted.emptied) = (reason, Units::default(), None);
+        (counted.charged, counted.emptied) = (Units::default(), None);
+        counted.reason = reason.or(counted.repeated.then_some(REPEATED));
         counted.missed = counted.missed.take().map(Missed::untold);
         self
     }
@@ -119,10 +133,20 @@ impl Outcome {
     /// The verdict as it is, and the record to store.
     fn plain(judged: Judged, reason: Option<&'static str>) -> (Self, Option<Record>) {
         let wrong = Wrong::of(&judged);
-        let Judged { verdict, device, retry_after, finding, disabled, charged, next } = judged;
+        let Judged { verdict, device, retry_after, finding, disabled, charged, repeated, next } = judged;
         let told = Told { verdict, masked: verdict, ask: Ask::OneCode, device, retry_after, first_device: None };
-        let (missed, emptied, is_verdict) = (None, None, true);
-        let counted = Counted { reason, finding, charged, disabled, missed, emptied, wrong, is_verdict };
+        let counted = Counted {
+            reason,
+            finding,
+            charged,
+            disabled,
+            missed: None,
+            emptied: None,
+            fingerprint: None,
+            repeated,
+            wrong,
+            is_verdict: true,
+        };
         (Self { told, counted }, next)
     }
 }
@@ -131,6 +155,7 @@ impl Wrong {
     fn of(judged: &Judged) -> Option<Self> {
         match judged.verdict {
             Verdict::Malformed => Some(Self::Malformed),
+            _ if judged.repeated => None,
             Verdict::Rejected if !judged.charged.are_none() => Some(Self::Charged),
             Verdict::Rejected | Verdict::NotEnrolled | Verdict::Disabled => Some(Self::ForFree),
             _ => None,

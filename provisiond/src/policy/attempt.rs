@@ -10,11 +10,10 @@ use common::names::user::UserName;
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
-use super::{Circumstances, Judged, admit, ask, is_narrow, issued, quarantine};
+use super::{Circumstances, Earlier, Judged, admit, ask, is_narrow, issued, quarantine};
 use crate::clock::mark::Doubted;
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
-use crate::record::budget::Units;
 use crate::record::codes::Purpose;
 
 /// An attempt as it is judged: whose it is, what was typed, and under which circumstances.
@@ -24,8 +23,8 @@ pub struct Case<'a> {
     pub user: &'a UserName,
     /// `None`: nothing that could be a code.
     pub answer: Option<&'a Answer>,
-    /// What a success gives back.
-    pub refund: Units,
+    /// Units of the known pool that come back with a success.
+    pub refund: u32,
     /// What the keys are sealed under.
     pub settings: &'a Settings,
     /// Where, when and for what.
@@ -35,8 +34,8 @@ pub struct Case<'a> {
 /// An attempt, judged, with the reason for the log where the verdict alone does not say it.
 pub type Reasoned = (Judged, Option<&'static str>);
 
-/// Judges the attempt by the record.
-pub fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
+/// Judges the attempt by the record. A `repeated` answer was wrong before, compared with the same positions.
+pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     let &Case { answer, refund, now, .. } = case;
     if let Some(code) = answer.and_then(Answer::spare) {
         return issued::judge(record, (code, Purpose::Login), case);
@@ -44,7 +43,7 @@ pub fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
     if !clock::can_be(now.moment.now) {
         return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
     }
-    let answer = match admit(record, answer, now) {
+    let answer = match admit(record, answer, repeated, now) {
         Ok(answer) => answer,
         Err(Verdict::TwoCodesNeeded) => {
             return (unjudged(record, case), why_several(record, now));
@@ -54,10 +53,11 @@ pub fn judge(record: &Record, case: &Case<'_>) -> Reasoned {
     let Ok(keys) = usable_keys(record, case) else {
         return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
     };
-    let mut judged = super::judge(record, &keys, answer, refund, now);
+    let mut judged = super::judge(record, &keys, answer, Earlier { refund, repeated }, now);
     reseal(&mut judged, record, &keys, case);
     let reason = match judged.verdict {
         Verdict::Refused => Some(quarantine::doubted(now).unwrap_or(Doubted::Store).word()),
+        _ if judged.repeated => Some(REPEATED),
         // A pair that would have been found before may lie too far off now.
         Verdict::Rejected => is_narrow(record, now).then_some("after_many_wrong_pairs"),
         _ => None,
@@ -75,7 +75,7 @@ fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str>
 /// thrown away, and the record is written as it was.
 fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
     if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
-        drop(black_box(super::judge(record, &keys, answer, Units::default(), case.now)));
+        drop(black_box(super::judge(record, &keys, answer, Earlier::default(), case.now)));
     }
     Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
 }
@@ -95,3 +95,6 @@ fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, sett
         device.reseal(user, key, &settings.secrets);
     }
 }
+
+/// Why a wrong answer was not counted, in a word for the log.
+pub const REPEATED: &str = "repeated";

@@ -10,7 +10,6 @@ use super::attempt::{Case, Reasoned};
 use super::{Circumstances, Judged, welcome};
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
-use crate::record::budget::Units;
 use crate::record::codes::{Codes, Finding, Purpose};
 
 /// Judges a code that no device shows. Who has none is judged by none, in the same time.
@@ -74,7 +73,7 @@ fn compare(
     (mut codes, key): (Codes, Key),
     code: &SpareCode,
     purpose: Purpose,
-    refund: Units,
+    refund: u32,
     now: &Circumstances<'_>,
 ) -> Judged {
     let finding = codes.try_code(&key, code, purpose, &now.moment);
@@ -112,6 +111,7 @@ mod tests {
 
     use super::*;
     use crate::clock::moment::Moment;
+    use crate::record::budget::Units;
     use crate::record::source::Source;
     use crate::record::tests::{secrets, user};
 
@@ -133,25 +133,26 @@ mod tests {
     }
 
     fn charged(mut record: Record, units: u32) -> Record {
-        record.unknown.budget = record.unknown.budget.charged(units, &POLICY, &Moment::ordinary(NOW));
+        record.known.budget = record.known.budget.charged(units, &POLICY, &Moment::ordinary(NOW));
         record
     }
 
-    fn tried(record: &Record, code: &SpareCode, refund: Units, now: &Circumstances<'_>) -> Judged {
+    fn tried(record: &Record, code: &SpareCode, refund: u32, now: &Circumstances<'_>) -> Judged {
         let codes = Codes::opened(record.codes.as_ref(), &user("alice"), &secrets()).unwrap();
         compare(record, codes, code, Purpose::Login, refund, now)
     }
 
     #[test]
     fn a_recovery_code_lets_in_where_no_single_code_would_and_brings_what_every_login_brings() {
-        let (record, code) = alice();
-        let judged = tried(&record, &code, Units { known: 0, unknown: 2 }, &now());
+        let (mut record, code) = alice();
+        record.sources.learn(now().source, NOW - 1);
+        let judged = tried(&record, &code, 2, &now());
         assert_eq!((judged.verdict, judged.finding), (Verdict::Accepted, Some(Finding::RecoveryCode(9))));
         assert_eq!((judged.charged, judged.device), (Units::default(), None));
         let next = judged.next.unwrap();
-        assert_eq!(next.unknown.budget.left(&POLICY, &now().moment), 2, "its typos come back");
-        assert!(next.sources.know(now().source, NOW));
-        assert_eq!(tried(&next, &code, Units::default(), &now()).verdict, Verdict::Rejected, "it is gone");
+        assert_eq!(next.known.budget.left(&POLICY, &now().moment), 2, "what wrong codes have cost comes back");
+        assert!(next.sources.know(now().source, NOW - 1 + 30 * 86400));
+        assert_eq!(tried(&next, &code, 0, &now()).verdict, Verdict::Rejected, "it is gone");
     }
 
     #[test]
@@ -159,7 +160,7 @@ mod tests {
         let ((with, _), wrong) = (alice(), SpareCode::parse("aaaa-bbbb-cccc-dddd").unwrap());
         let without = Record { codes: None, ..with.clone() };
         for record in [with, without] {
-            let judged = tried(&record, &wrong, Units { known: 0, unknown: 2 }, &now());
+            let judged = tried(&record, &wrong, 2, &now());
             assert_eq!((judged.verdict, judged.finding, judged.charged), (Verdict::Rejected, None, Units::default()));
             let mut expected = record.clone();
             expected.unknown.wrong_pairs = expected.unknown.wrong_pairs.one_more(&now().moment);
@@ -171,7 +172,7 @@ mod tests {
     fn a_code_of_which_nobody_can_tell_whether_it_was_used_changes_nothing() {
         let (record, code) = alice();
         let later = Circumstances { moment: Moment { rolled_back_tick: Some(NOW), ..now().moment }, ..now() };
-        let judged = tried(&record, &code, Units::default(), &later);
+        let judged = tried(&record, &code, 0, &later);
         assert_eq!((judged.verdict, judged.finding), (Verdict::Refused, Some(Finding::Doubtful)));
         assert!(judged.next.is_none());
     }

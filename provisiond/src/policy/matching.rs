@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use common::answer::Answer;
+use common::answer::{Answer, Code};
 use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 
@@ -16,6 +16,17 @@ pub(super) struct Match {
     pub(super) device: DeviceName,
     pub(super) steps: Vec<u64>,
     pub(super) standing: Standing,
+}
+
+/// What an answer is compared with of one device: together with the device's key this decides whether it is right.
+#[derive(Debug)]
+pub struct Compared {
+    /// The device's id.
+    pub device: [u8; 16],
+    /// What was typed, as this device's codes.
+    pub codes: Vec<Code>,
+    /// Where the first of them may stand.
+    pub positions: RangeInclusive<u64>,
 }
 
 /// The best first.
@@ -49,6 +60,19 @@ pub(super) fn matches_of(
             Match { standing: standing(device, &steps, now), device: device.name.clone(), steps }
         })
         .collect()
+}
+
+/// What is compared with a device. `None`: the device cannot have shown it.
+pub(super) fn compared_with(
+    device: &Device,
+    answer: &Answer,
+    narrow: bool,
+    now: &Circumstances<'_>,
+) -> Option<Compared> {
+    let codes = answer.codes(device.parameters.digits)?;
+    let later = (codes.len() as u64).saturating_sub(1);
+    let far = answer.is_several() && !narrow;
+    Some(Compared { device: device.id, positions: searched(device, far, later, now), codes })
 }
 
 /// Where the first code may stand, when `later` ones follow it: `far` from the present one, or so that the last one lies

@@ -15,8 +15,8 @@ use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
-pub use self::matching::is_narrow;
-use self::matching::{Match, Standing, horizon, matches_of};
+pub use self::matching::{Compared, is_narrow};
+use self::matching::{Match, Standing, compared_with, horizon, matches_of};
 use self::price::{affordable, dearest_guess, price};
 use self::quarantine::is_a_measure;
 use crate::clock::moment::Moment;
@@ -42,6 +42,15 @@ pub struct Circumstances<'a> {
     pub suspect: bool,
 }
 
+/// What attempts before mean for this one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Earlier {
+    /// Units that wrong codes of this user from this source have cost the known pool lately.
+    pub refund: u32,
+    /// The same answer was compared with the same positions before, and was wrong: it compares nothing new, and costs nothing.
+    pub repeated: bool,
+}
+
 /// What the person is asked for. An unknown user is asked like everyone.
 #[must_use]
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
@@ -52,11 +61,24 @@ pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     }
 }
 
-/// Whether `answer` may be judged at all. `Err` is the verdict if not; nothing is spent or charged then.
+/// What an answer is compared with: one entry for each device that can have shown it.
+#[must_use]
+pub fn compared(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Vec<Compared> {
+    let narrow = is_narrow(record, now);
+    usable(record, now).filter_map(|device| compared_with(device, answer, narrow, now)).collect()
+}
+
+/// Whether `answer` may be judged at all. A `repeated` one needs no guess: it is wrong. `Err` is the verdict if not; nothing is
+/// spent or charged then.
 ///
 /// # Errors
 /// The verdict on an answer that is not looked at.
-pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstances<'_>) -> Result<&'a Answer, Verdict> {
+pub fn admit<'a>(
+    record: &Record,
+    answer: Option<&'a Answer>,
+    repeated: bool,
+    now: &Circumstances<'_>,
+) -> Result<&'a Answer, Verdict> {
     if !record.has_usable(now.moment.now, now.service) {
         return Err(unenrolled(Some(record)));
     }
@@ -64,7 +86,8 @@ pub fn admit<'a>(record: &Record, answer: Option<&'a Answer>, now: &Circumstance
     if !usable(record, now).any(|device| answer.codes(device.parameters.digits).is_some()) {
         return Err(Verdict::Malformed);
     }
-    let affordable = answer.is_several() || affordable(price(record, answer, now), record, now);
+    let price = if repeated { 0 } else { price(record, answer, now) };
+    let affordable = answer.is_several() || affordable(price, record, now);
     if affordable { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
@@ -95,6 +118,8 @@ pub struct Judged {
     pub disabled: Vec<DeviceName>,
     /// What a wrong code cost.
     pub charged: Units,
+    /// It was wrong before, and was not counted again.
+    pub repeated: bool,
     /// The record to store before answering, if it changed.
     pub next: Option<Record>,
 }
@@ -102,30 +127,39 @@ pub struct Judged {
 impl Judged {
     /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
     pub fn unlooked(verdict: Verdict) -> Self {
-        let charged = Units::default();
-        Self { verdict, device: None, retry_after: None, finding: None, disabled: Vec::new(), charged, next: None }
+        Self {
+            verdict,
+            device: None,
+            retry_after: None,
+            finding: None,
+            disabled: Vec::new(),
+            charged: Units::default(),
+            repeated: false,
+            next: None,
+        }
     }
 }
 
 /// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
-/// searched, whatever the first one says. `refund` gives back what this login's own typos cost.
-pub fn judge(record: &Record, keys: &[Key], answer: &Answer, refund: Units, now: &Circumstances<'_>) -> Judged {
+/// searched, whatever the first one says.
+pub fn judge(record: &Record, keys: &[Key], answer: &Answer, earlier: Earlier, now: &Circumstances<'_>) -> Judged {
     let narrow = is_narrow(record, now);
     let found: Vec<Match> =
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, narrow, now)).collect();
-    match found.iter().min_by_key(|found| found.standing) {
-        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, refund, now),
+    // What was wrong at these positions cannot be right there now. No login is free, whatever is remembered.
+    match found.iter().min_by_key(|found| found.standing).filter(|_| !earlier.repeated) {
+        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, earlier.refund, now),
         Some(best) if best.standing == Standing::Quarantined => {
             Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
         }
         Some(best) => already_used(record, best, now),
-        None => reject(record, answer, now),
+        None => reject(record, answer, earlier.repeated, now),
     }
 }
 
 /// Opens a login with `best`. Wherever else the answer is right it is used up as well, whatever its standing there: of two
 /// devices with one key, and of a device that shows a code twice in a row, it would otherwise open two.
-fn accept(record: &Record, best: &Match, found: &[Match], refund: Units, now: &Circumstances<'_>) -> Judged {
+fn accept(record: &Record, best: &Match, found: &[Match], refund: u32, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&best.device) {
         device.drift = learned(device, &best.steps, now);
@@ -141,11 +175,13 @@ fn accept(record: &Record, best: &Match, found: &[Match], refund: Units, now: &C
     Judged { device: Some(best.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
 }
 
-/// What an accepted login brings whatever opened it: its own typos back, to the pools that paid for them, and a source that is
-/// known from now on.
-fn welcome(next: &mut Record, refund: Units, now: &Circumstances<'_>) {
-    for (pool, units) in [(&mut next.known, refund.known), (&mut next.unknown, refund.unknown)] {
-        pool.budget = pool.budget.refunded(units, now.policy, &now.moment);
+/// What an accepted login brings whatever opened it: as much of the refund as the day has left, if the source was known
+/// before; and a source that is known from now on.
+fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
+    if next.sources.know(now.source, now.moment.now) {
+        let units = next.refunded.left(&now.moment).min(refund);
+        next.known.budget = next.known.budget.refunded(units, now.policy, &now.moment);
+        next.refunded = next.refunded.and(units, &now.moment);
     }
     next.sources.learn(now.source, now.moment.now);
 }
@@ -170,21 +206,21 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
 }
 
 /// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a millionth of a single code's; it
-/// is counted.
-fn reject(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Judged {
-    let charged = if answer.is_several() { 0 } else { price(record, answer, now) };
+/// is counted. A repeated answer is neither, but a failure like any other (SP 800-63B counts every one).
+fn reject(record: &Record, answer: &Answer, repeated: bool, now: &Circumstances<'_>) -> Judged {
+    let charged = if repeated || answer.is_several() { 0 } else { price(record, answer, now) };
     let mut next = record.clone();
     let pool = next.pool_mut(now.source, now.moment.now);
-    if answer.is_several() {
-        pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment);
-    } else {
-        pool.budget = pool.budget.charged(charged, now.policy, &now.moment);
+    match answer.is_several() {
+        _ if repeated => {}
+        true => pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment),
+        false => pool.budget = pool.budget.charged(charged, now.policy, &now.moment),
     }
     let compared = usable(record, now).filter(|device| answer.codes(device.parameters.digits).is_some());
     let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
     let disabled = strict::count(&mut next, &compared, now.policy);
     let charged = record.units(charged, now.source, now.moment.now);
-    Judged { charged, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
+    Judged { charged, repeated, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
 }
 
 #[cfg(test)]

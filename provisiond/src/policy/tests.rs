@@ -18,7 +18,7 @@ use crate::record::tests::{device, device_of, secrets, user};
 
 const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false };
 const NOW: u64 = 1_234_567_890;
-const NONE: Units = Units { known: 0, unknown: 0 };
+const NONE: u32 = 0;
 
 /// One user's life: everything goes through the functions that the daemon calls.
 struct Life {
@@ -74,10 +74,14 @@ impl Life {
         (0u64..).map(|n| format!("{n:0width$}", width = near[0].len())).find(|code| !near.contains(code)).unwrap()
     }
 
-    fn judged(&mut self, typed: &str, refund: Units) -> Judged {
+    fn judged(&mut self, typed: &str, refund: u32) -> Judged {
+        self.judged_after(typed, Earlier { refund, repeated: false })
+    }
+
+    fn judged_after(&mut self, typed: &str, earlier: Earlier) -> Judged {
         let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]);
-        let judged = match admit(&self.record, answer.as_ref(), &self.now()) {
-            Ok(answer) => judge(&self.record, &self.keys(), answer, refund, &self.now()),
+        let judged = match admit(&self.record, answer.as_ref(), earlier.repeated, &self.now()) {
+            Ok(answer) => judge(&self.record, &self.keys(), answer, earlier, &self.now()),
             Err(verdict) => Judged::unlooked(verdict),
         };
         if let Some(next) = &judged.next {

@@ -4,8 +4,8 @@
 //! gives nothing back, and one that is set back takes nothing away.
 //!
 //! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
-//! that follows its own typos. When they are gone nobody is locked out: two consecutive codes are asked for, and after
-//! very many wrong pairs these are searched for near the present step only.
+//! that soon follows wrong codes from its own, known, source. When they are gone no user is locked out: two consecutive codes
+//! are asked for, and after very many wrong pairs these are searched for near the present step only.
 
 use common::config::Policy;
 use serde::{Deserialize, Serialize};
@@ -39,13 +39,6 @@ pub struct Units {
 }
 
 impl Units {
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        let sum = |one: u32, more| one.saturating_add(more);
-        Self { known: sum(self.known, other.known), unknown: sum(self.unknown, other.unknown) }
-    }
-
     /// Whether there is none.
     #[must_use]
     pub fn are_none(self) -> bool {

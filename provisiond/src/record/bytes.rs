@@ -5,6 +5,9 @@
 //! MAC key   HKDF-SHA256(ikm = application secret of the tag, info = "pam-totp record v1")
 //! MAC input length-prefixed: user, everything before the MAC
 //! ```
+//! Version 4 has one field more than version 3, at its end. A record of version 3 is read with that field's default and
+//! written as version 4 with its next change; no older version is read.
+//!
 //! The body holds the record's generation, so the MAC covers user, generation and every byte. Putting back a whole
 //! older record of the same user is not noticed here.
 
@@ -15,6 +18,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::Record;
+use crate::record::refunded::Refunded;
 
 impl Record {
     /// The record's bytes, with a MAC under the default tag: as many as the store keeps in one piece. A record that would have
@@ -56,7 +60,7 @@ impl Record {
     /// [`Damaged`] for anything but what [`Record::to_bytes`] wrote for this user.
     pub fn from_bytes(bytes: &[u8], user: &UserName, secrets: &Secrets) -> Result<Self, Damaged> {
         let (&version, rest) = bytes.split_first().ok_or(Damaged::Altered)?;
-        if version != VERSION {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(Damaged::Version(version));
         }
         let (&length, rest) = rest.split_first().ok_or(Damaged::Altered)?;
@@ -66,7 +70,8 @@ impl Record {
         let covered = bytes.get(..bytes.len().saturating_sub(MAC_BYTES)).ok_or(Damaged::Altered)?;
         let mac = mac(user, tag, covered, secrets).ok_or_else(|| Damaged::NoSecret(tag.to_owned()))?;
         mac.verify_slice(stored).map_err(|_| Damaged::Altered)?;
-        let (record, rest) = postcard::take_from_bytes::<Self>(body).map_err(|_| Damaged::Altered)?;
+        let body = as_of_today(version, body).ok_or(Damaged::Altered)?;
+        let (record, rest) = postcard::take_from_bytes::<Self>(&body).map_err(|_| Damaged::Altered)?;
         if rest.is_empty() { Ok(record) } else { Err(Damaged::Altered) }
     }
 }
@@ -90,13 +95,21 @@ pub enum Damaged {
     Version(u8),
 }
 
+/// The body with the fields that its version lacks. postcard writes one field after the other, and nothing between them.
+fn as_of_today(version: u8, body: &[u8]) -> Option<Vec<u8>> {
+    let body = body.to_vec();
+    if version == VERSION { Some(body) } else { postcard::to_extend(&Refunded::default(), body).ok() }
+}
+
 fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<Hmac<Sha256>> {
     let key = secrets.derive::<32>(tag, None, b"pam-totp record v1")?;
     let mac = Hmac::<Sha256>::new_from_slice(key.as_ref()).ok()?;
     Some(mac.chain_update(length_prefixed(&[user.as_str().as_bytes(), covered])))
 }
 
-const VERSION: u8 = 3;
+const VERSION: u8 = 4;
+/// The oldest version that is read.
+const OLDEST: u8 = 3;
 const MAC_BYTES: usize = 32;
 /// Bytes. sled cuts what is longer in two, and a power cut may leave one of them.
 const MAX_BYTES: usize = 4096;

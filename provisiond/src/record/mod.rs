@@ -15,6 +15,7 @@ pub use self::device::{CannotMake, Device, SealedKey, State};
 use crate::clock::moment::Moment;
 use crate::record::budget::{Pool, Units};
 use crate::record::codes::Codes;
+use crate::record::refunded::Refunded;
 use crate::record::restriction::Unfit;
 use crate::record::source::{KnownSources, Source};
 use crate::record::strict::{Failures, STRICT_DISABLED};
@@ -26,6 +27,7 @@ pub mod codes;
 pub mod counter;
 mod device;
 pub mod drift;
+pub mod refunded;
 pub mod restriction;
 pub mod source;
 pub mod spent;
@@ -57,6 +59,8 @@ pub struct Record {
     pub unlocked: Option<u64>,
     /// The account's uid when the record was first written, or a device last made active, if the name service told it.
     pub uid: Option<u32>,
+    /// What accepted logins have given back to the known pool today. New in version 4 of the record.
+    pub refunded: Refunded,
 }
 
 impl Record {
@@ -76,6 +80,7 @@ impl Record {
             codes: None,
             unlocked: None,
             uid: None,
+            refunded: Refunded::none(moment),
         }
     }
 

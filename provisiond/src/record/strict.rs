@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Device, Record, State};
 
-/// Wrong answers that were compared with a device since it last opened anything. What a login's own typos cost comes back,
+/// Wrong answers that were compared with a device since it last opened anything. What they cost may come back with a login,
 /// but they are failures all the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures(u8);

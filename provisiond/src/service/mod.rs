@@ -23,7 +23,8 @@ use crate::identity::names::Names;
 use crate::in_memory::free_attempts::Patience;
 use crate::in_memory::grace::Graces;
 use crate::in_memory::quota::LogQuota;
-use crate::in_memory::refunds::Typos;
+use crate::in_memory::refunds::Refunds;
+use crate::in_memory::repeats::Repeats;
 use crate::in_memory::source_limit::Sprays;
 use crate::in_memory::streams::Streams;
 use crate::records::Records;
@@ -40,8 +41,10 @@ pub struct Service {
     pub skews: Skews,
     /// The name service.
     pub names: Names,
-    /// Typos of logins that are going on.
-    pub(crate) typos: Typos,
+    /// What a login may get back.
+    pub(crate) refunds: Refunds,
+    /// Wrong answers of late.
+    pub(crate) repeats: Repeats,
     /// Wrong codes of each network.
     pub(crate) sprays: Sprays,
     /// How many lines of the log each cause may bring about.
@@ -97,7 +100,8 @@ impl Service {
             audit,
             skews,
             names,
-            typos: Typos::default(),
+            refunds: Refunds::default(),
+            repeats: Repeats::default(),
             sprays: Sprays::default(),
             log_quota: LogQuota::default(),
             graces: Graces::default(),

@@ -1,5 +1,6 @@
 //! Time, the machine and its store: what passes, what is set, what is started again and what is put back.
 
+use crate::memory::Memory;
 use crate::people::Typed;
 use crate::time::{PERIOD, Time, UNNOTICED};
 use crate::world::{Copy, World};
@@ -68,11 +69,13 @@ impl World {
 
     pub(crate) fn restart(&mut self) {
         self.machine.restart();
+        self.truth.memory = Memory::default();
     }
 
     pub(crate) fn boot(&mut self) {
         let seconds = self.below(600) as i64 - 100;
         self.machine.boot(seconds);
+        self.truth.memory = Memory::default();
         self.moved(seconds < -(UNNOTICED as i64));
     }
 
@@ -82,6 +85,7 @@ impl World {
             return;
         }
         self.machine.keep_a_copy();
+        self.truth.memory = Memory::default();
         let (people, boot) = (self.people.clone(), self.machine.clocks().boot);
         let (time, generation, spends) = (self.time, self.generation(), self.truth.spends);
         self.copy = Some(Copy { people, boot, time, generation, spends });
@@ -91,6 +95,7 @@ impl World {
         let Some(Copy { people, boot, time, generation, spends }) = self.copy.clone() else { return };
         let lost = self.generation() > generation;
         self.machine.restore_the_copy();
+        self.truth.memory = Memory::default();
         if boot != self.machine.clocks().boot {
             self.time.tick = time.tick;
         }
@@ -129,6 +134,6 @@ impl World {
 
     fn type_again(&mut self, who: usize, typed: Typed) {
         let login = self.login_from_home(who);
-        self.attempt(&login, typed, &mut Vec::new());
+        self.attempt(&login, typed);
     }
 }

@@ -3,7 +3,7 @@
 use common::secret::Key as Secret;
 use serde_json::{Value, json};
 
-use crate::people::{Device, Key};
+use crate::people::{Device, Key, Refunded};
 use crate::world::{Buried, DOOR, World};
 
 impl World {
@@ -58,8 +58,10 @@ impl World {
         let person = &mut self.people[who];
         person.expire(self.time.now);
         if !person.enrolled {
-            self.truth.unlocked(person, who, &self.time);
+            self.truth.unlocked(person, who);
+            person.refunded = Refunded::default();
         }
+        self.truth.memory.blur(who);
         person.devices.push(device);
         person.enrolled = true;
         let has_none = self.recovery_codes_left(who) == 0;
@@ -152,7 +154,6 @@ impl World {
         let (verdict, measured) = (told["verdict"].as_str().unwrap(), !told["seconds"].is_null());
         let reason = self.truth.resynced(verdict, measured, &mut typed, &self.time);
         let reason = reason.unwrap_or_else(|| panic!("step {}: {told} to {typed:?}, {:?}", self.step, self.time));
-        self.people[who].others += 1;
         *self.people[who].device(device.key) = typed.device;
         self.count(reason);
     }

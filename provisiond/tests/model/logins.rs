@@ -3,8 +3,8 @@
 use common::totp::Parameters;
 use serde_json::{Value, json};
 
-use crate::people::{Device, Key, Login, Typed};
-use crate::reference::Charge;
+use crate::memory::{Seen, places};
+use crate::people::{Device, Key, Login, REFUNDS, Typed};
 use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
 
 impl World {
@@ -16,40 +16,41 @@ impl World {
         let typed =
             if asked["ask"] == "two_codes" && self.one_in(2) { self.some_pair(who) } else { self.some_code(who) };
         match typed {
-            Some(typed) => self.attempt_in(asked["conversation"].as_str().unwrap(), &login, typed, &mut Vec::new()),
+            Some(typed) => self.attempt(&login, typed),
             None => self.come_with_nothing(&login),
         }
     }
 
     /// Who is without a device is without a code.
     fn come_with_nothing(&mut self, login: &Login) {
-        let conversation = self.challenge(login);
-        let told = self.verify(login, &conversation, &["123456"]);
+        let told = self.verify(login, &["123456"]);
         let enrolled = self.people[login.who].enrolled;
         assert_eq!(told["verdict"], if enrolled { "disabled" } else { "not_enrolled" }, "{login:?}");
         self.count(if enrolled { "no device that counts" } else { "never enrolled" });
     }
 
-    /// They come back with the right code, each to whom it was charged, unless somebody was faster and gave them back.
+    /// What wrong codes have cost comes back with the right one, unless it comes late, or an administrator was faster.
     pub(crate) fn log_in_with_typos(&mut self, who: usize) {
-        let Some(typed) = self.some_code(who) else { return };
-        let (login, mut charged) = (self.login_from_home(who), Vec::new());
-        let conversation = self.challenge(&login);
         for _ in 0..=self.below(3) {
-            let from = if self.one_in(6) { self.login_from_anywhere(who) } else { login };
-            self.wrong(&from, &conversation, 1, &mut charged);
+            let login = if self.one_in(6) { self.login_from_anywhere(who) } else { self.login_from_home(who) };
+            self.wrong(&login, 1);
         }
         if self.one_in(10) && self.unlock(who) {
-            charged.clear();
             self.guess(who);
         }
-        self.attempt_in(&conversation, &login, typed, &mut charged);
+        if self.one_in(4) {
+            let seconds = [1, 299, 300, 310][self.below(4) as usize];
+            self.pass(seconds);
+        }
+        let Some(typed) = self.some_code(who) else { return };
+        let login = self.login_from_home(who);
+        self.attempt(&login, typed);
     }
 
     pub(crate) fn log_in_with_a_pair(&mut self, who: usize) {
         let login = self.login_from_home(who);
         if let Some(typed) = self.some_pair(who) {
-            self.attempt(&login, typed, &mut Vec::new());
+            self.attempt(&login, typed);
         }
     }
 
@@ -62,33 +63,15 @@ impl World {
         let (who, Typed { device, steps, .. }) = self.typed[self.typed.len() - 1 - back].clone();
         let Some(device) = self.people[who].active().find(|found| found.key == device.key).cloned() else { return };
         let login = self.login_from_anywhere(who);
-        self.attempt(&login, self.typed(&device, &steps), &mut Vec::new());
+        self.attempt(&login, self.typed(&device, &steps));
     }
 
     pub(crate) fn guess(&mut self, who: usize) {
         for _ in 0..=self.below(4) {
             self.pid += 1;
             let login = self.login_from_anywhere(who);
-            let conversation = self.challenge(&login);
             let codes = if self.one_in(4) { 2 } else { 1 };
-            self.wrong(&login, &conversation, codes, &mut Vec::new());
-        }
-    }
-
-    /// So many wrong pairs that others are searched for in the window only, from where the owner comes.
-    pub(crate) fn guess_pairs(&mut self, who: usize) {
-        let login = self.login(who, SHELL, HOME);
-        if self.people[who].usable(&login).next().is_none() {
-            return;
-        }
-        let pair = [self.wrong_code(who), self.wrong_code(who)];
-        let pair = [pair[0].as_str(), pair[1].as_str()];
-        while !self.people[who].has_missed_many(&login)[0] {
-            assert_eq!(self.verify(&login, "", &pair)["verdict"], "rejected", "{login:?}");
-            self.people[who].miss_a_pair(&login);
-        }
-        for _ in 0..6 {
-            self.log_in_with_a_pair(who);
+            self.wrong(&login, codes);
         }
     }
 
@@ -106,29 +89,24 @@ impl World {
         let exempt = guest && !self.people[who].shut;
         let told = self.ask(&login);
         assert_eq!(told["ask"] == "nothing", exempt, "{login:?}: {told}");
-        let told = self.verify(&login, told["conversation"].as_str().unwrap(), &[]);
+        let told = self.verify(&login, &[]);
         assert_eq!(told["verdict"] == "exempt", exempt, "{login:?}: {told}");
         assert_ne!(told["verdict"], "accepted");
         self.count(if exempt { "exempt" } else { "not exempt" });
     }
 
-    pub(crate) fn attempt(&mut self, login: &Login, typed: Typed, charged: &mut Vec<Charge>) {
-        let conversation = self.challenge(login);
-        self.attempt_in(&conversation, login, typed, charged);
-    }
-
-    fn attempt_in(&mut self, conversation: &str, login: &Login, typed: Typed, charged: &mut Vec<Charge>) {
-        if self.may_be_mistaken(login.who, &typed) {
+    pub(crate) fn attempt(&mut self, login: &Login, typed: Typed) {
+        if self.may_be_mistaken(login.who, &typed) || self.seen(login, &typed.text) == Seen::Perhaps {
             return;
         }
-        let told = self.verify(login, conversation, &[&typed.text]);
+        let told = self.verify(login, &[&typed.text]);
         let verdict = told["verdict"].as_str().unwrap();
         let outcome = if verdict == "accepted" {
             assert_eq!(told["device"], typed.device.name, "{login:?}: {typed:?}");
-            self.came_in(login, &typed, charged);
+            self.came_in(login, &typed);
             verdict
         } else {
-            self.was_refused(login, &typed, verdict, charged)
+            self.was_refused(login, &typed, verdict)
         };
         self.count(outcome);
         if typed.steps.len() == 1 {
@@ -136,22 +114,24 @@ impl World {
         }
     }
 
-    fn came_in(&mut self, login: &Login, typed: &Typed, charged: &mut Vec<Charge>) {
-        self.truth.accepted(&mut self.people[login.who], typed, charged, login);
-        charged.clear();
+    fn came_in(&mut self, login: &Login, typed: &Typed) {
+        self.truth.accepted(&mut self.people[login.who], typed, login);
+        match self.people[login.who].refunded.units {
+            0 => {}
+            REFUNDS => self.count("no more comes back today"),
+            _ => self.count("wrong codes came back"),
+        }
         if typed.device.counts {
             let presses = &mut self.presses[typed.device.key];
             *presses = typed.steps.iter().copied().fold(*presses, u64::max);
         }
     }
 
-    fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str, charged: &mut Vec<Charge>) -> &'static str {
+    fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str) -> &'static str {
         let person = &mut self.people[login.who];
         let reason = self.truth.reason(verdict, person, typed, login);
-        match (verdict, typed.steps.len()) {
-            ("rejected", 1) => charged.push(self.truth.judged(person, login)),
-            ("rejected", _) => person.miss_a_pair(login),
-            _ => {}
+        if verdict == "rejected" {
+            self.truth.rejected(person, &typed.text, typed.steps.len() == 1, login);
         }
         reason.unwrap_or_else(|| {
             let spent =
@@ -160,17 +140,52 @@ impl World {
         })
     }
 
+    /// Some client types its wrong answer again by itself, and its user types it once more in the next step.
+    pub(crate) fn repeat_a_wrong_answer(&mut self, who: usize) {
+        let mut login = self.login_from_anywhere(who);
+        let codes = if self.one_in(4) { 2 } else { 1 };
+        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(who)).collect();
+        if self.seen(&login, &typed.join(" ")) != Seen::New {
+            return;
+        }
+        let mut judged = false;
+        for _ in 0..=self.below(5) {
+            login.from = if self.one_in(2) { ELSEWHERE } else { HOME };
+            let new = self.is_new(&login, &typed);
+            assert!(new != Some(judged) && (new.is_some() || !judged), "step {}: {login:?}", self.step);
+            judged |= new.is_some();
+        }
+        self.look(who);
+        self.pass(30);
+        login.time = self.time;
+        self.is_new(&login, &typed);
+        self.look(who);
+    }
+
     /// Codes that are nobody's now.
-    fn wrong(&mut self, login: &Login, conversation: &str, codes: usize, charged: &mut Vec<Charge>) {
+    fn wrong(&mut self, login: &Login, codes: usize) {
         let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
-        let told = self.verify(login, conversation, &typed.iter().map(String::as_str).collect::<Vec<_>>());
+        if self.seen(login, &typed.join(" ")) == Seen::New {
+            self.is_new(login, &typed);
+        }
+    }
+
+    /// Whether it is wrong for the first time. `None`: it was not judged.
+    fn is_new(&mut self, login: &Login, typed: &[String]) -> Option<bool> {
+        let told = self.verify(login, &typed.iter().map(String::as_str).collect::<Vec<_>>());
         assert_ne!(told["verdict"], "accepted", "{login:?}");
         let person = &mut self.people[login.who];
-        match codes {
-            _ if told["verdict"] != "rejected" => {}
-            1 => charged.push(self.truth.judged(person, login)),
-            _ => person.miss_a_pair(login),
+        let judged = told["verdict"] == "rejected";
+        let new = judged.then(|| self.truth.rejected(person, &typed.join(" "), typed.len() == 1, login));
+        if new == Some(false) {
+            self.count("wrong again");
         }
+        new
+    }
+
+    fn seen(&self, login: &Login, text: &str) -> Seen {
+        let places = places(&self.people[login.who], login, &self.truth.spent);
+        self.truth.memory.seen(login.who, text, &places)
     }
 
     fn wrong_code(&mut self, who: usize) -> String {
@@ -202,14 +217,9 @@ impl World {
         self.call("Challenge", &about).unwrap()
     }
 
-    fn challenge(&self, login: &Login) -> String {
-        self.ask(login)["conversation"].as_str().unwrap().to_owned()
-    }
-
-    pub(crate) fn verify(&self, login: &Login, conversation: &str, codes: &[&str]) -> Value {
+    pub(crate) fn verify(&self, login: &Login, codes: &[&str]) -> Value {
         let attempt = json!({
-            "user": self.name(login.who), "conversation": conversation, "codes": codes, "service": login.service,
-            "rhost": login.from, "tty": "ssh",
+            "user": self.name(login.who), "codes": codes, "service": login.service, "rhost": login.from, "tty": "ssh",
         });
         self.call("Verify", &attempt).unwrap()
     }
@@ -229,12 +239,7 @@ impl World {
 
     fn some_pair(&mut self, who: usize) -> Option<Typed> {
         let device = self.some_device(who)?;
-        let far = self.one_in(if device.exact { 8 } else { 2 });
-        let first = match device.counts {
-            true => self.press(device.key),
-            false if far => self.time.step() - 13 + self.below(26),
-            false => self.time.step(),
-        };
+        let first = if device.counts { self.press(device.key) } else { self.time.step() };
         if device.counts {
             self.press(device.key);
         }

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use crate::reference::{FURTHEST, WINDOW};
 use crate::time::Time;
 
 pub(crate) const DAY: u64 = 86_400;
 /// Guesses.
 pub(crate) const BUDGET: u64 = 5;
+/// Units that logins give back in a day.
+pub(crate) const REFUNDS: u64 = 3;
 /// Steps that a device's clock may be known to be off.
 pub(crate) const DRIFT: u64 = 4;
-/// Wrong pairs after which others are searched for in the window only.
-const MANY_PAIRS: u64 = 1000;
 /// Letters in a bypass as it is shown, and in no other code.
 const BYPASS: usize = 9;
 
@@ -35,10 +36,8 @@ pub(crate) struct Person {
     pub(crate) accepted: BTreeMap<&'static str, u64>,
     /// Guesses that the daemon remembers, from where they have not logged in before and from where they have.
     pub(crate) buckets: [Bucket; 2],
-    /// Wrong pairs at logins, likewise.
-    pub(crate) pairs: [Pairs; 2],
-    /// Whatever else may have counted as a wrong pair.
-    pub(crate) others: u64,
+    /// What logins have given back.
+    pub(crate) refunded: Refunded,
 }
 
 #[derive(Clone, Debug)]
@@ -80,17 +79,25 @@ impl Bucket {
     }
 }
 
-/// Wrong pairs of codes, halved daily.
+/// Units given back: three a day, which begins with the first.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Pairs {
-    pub(crate) times: u64,
+pub(crate) struct Refunded {
+    pub(crate) units: u64,
     pub(crate) since: u64,
 }
 
-impl Pairs {
-    pub(crate) fn at(self, tick: u64) -> Self {
-        let days = tick.saturating_sub(self.since) / DAY;
-        Self { times: self.times.checked_shr(days as u32).unwrap_or(0), since: self.since + days * DAY }
+impl Refunded {
+    /// As many of the wished ones as are given.
+    pub(crate) fn give(&mut self, wished: u64, time: &Time) -> u64 {
+        if time.tick >= self.since + DAY {
+            self.units = 0;
+        }
+        if self.units == 0 {
+            self.since = time.stamp();
+        }
+        let given = wished.min(REFUNDS - self.units);
+        self.units += given;
+        given
     }
 }
 
@@ -151,18 +158,17 @@ impl Person {
         self.accepted.get(login.from).is_some_and(|at| login.time.now < at + 30 * DAY)
     }
 
-    /// Two codes in a row were wrong.
-    pub(crate) fn miss_a_pair(&mut self, login: &Login) {
-        let known = self.knows(login);
-        let pairs = &mut self.pairs[usize::from(known)];
-        *pairs = pairs.at(login.time.tick);
-        pairs.times += 1;
+    /// A login was accepted.
+    pub(crate) fn learn(&mut self, login: &Login) {
+        let now = login.time.now;
+        self.accepted.retain(|_, at| now < *at + 30 * DAY);
+        self.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
     }
 
-    /// Whether so many pairs were wrong that they are searched for in the window only: surely, and perhaps.
-    pub(crate) fn has_missed_many(&self, login: &Login) -> [bool; 2] {
-        let times = self.pairs[usize::from(self.knows(login))].at(login.time.tick).times;
-        [times, times + self.others].map(|times| times >= MANY_PAIRS)
+    /// The daemon does not know how many guesses there were until then, and how many came back.
+    pub(crate) fn use_up_guesses(&mut self, since: u64) {
+        self.buckets = [Bucket { used: BUDGET, since }; 2];
+        self.refunded = Refunded { units: REFUNDS, since };
     }
 
     /// A code that no device shows has opened something.
@@ -187,6 +193,11 @@ impl Person {
 impl Device {
     fn fits(&self, login: &Login) -> bool {
         self.service.is_none_or(|service| service == login.service) && self.days.contains(&login.time.now)
+    }
+
+    /// Steps after that of an event that may be in doubt.
+    pub(crate) fn in_doubt(&self, time: &Time) -> u64 {
+        if time.has_lost(self.known_since) { FURTHEST } else { WINDOW + self.slack() }
     }
 
     /// Steps by which its clock may be known to be off.

@@ -1,23 +1,19 @@
-//! What the daemon promises, in numbers: which codes have been used, how many guesses are left, and which codes are in
-//! doubt. It says of each verdict whether it may be.
+//! What the daemon promises, in numbers: used codes, guesses left, codes in doubt. It says whether a verdict may be.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::people::{BUDGET, Bucket, DAY, DRIFT, Device, Key, Login, Pairs, Person, Typed};
+use crate::memory::{Memory, places};
+use crate::people::{BUDGET, Bucket, DRIFT, Device, Key, Login, Person, Typed};
 use crate::time::{PERIOD, Time, UNNOTICED};
 
 /// Steps that a code may be early or late.
-const WINDOW: u64 = 1;
-/// Steps that one of two codes in a row may be, as long as few were wrong.
-const FAR: u64 = 10;
+pub(crate) const WINDOW: u64 = 1;
 /// Steps that a store which was put back may have forgotten to be spent ahead of their time.
-const FURTHEST: u64 = 14;
+pub(crate) const FURTHEST: u64 = 14;
 
 /// A word for why something may be as it is; `None` if it may not.
 type Reason = Option<&'static str>;
-/// What a wrong code cost: whether those who come from known sources, and how many guesses.
-pub(crate) type Charge = (bool, u64);
 
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
 #[derive(Default)]
@@ -29,57 +25,48 @@ pub(crate) struct Truth {
     lost: Vec<Range<u64>>,
     /// Guesses that were judged, for each person and kind of source.
     guesses: BTreeMap<(usize, bool), Bucket>,
+    /// The exception: what a restart forgets.
+    pub(crate) memory: Memory,
     /// How often a code that no device shows may still open something.
     pub(crate) good_for: BTreeMap<String, u8>,
 }
 
 impl Truth {
-    /// A single code was judged and wrong. Fails if there were no units left for it: three positions are compared for each
-    /// device, which is one.
-    pub(crate) fn judged(&mut self, person: &mut Person, login: &Login) -> Charge {
+    /// An answer was wrong. One that was wrong there before, and pairs, cost nothing. Fails if there were no units left for it:
+    /// three positions are compared for each device, which is one. Says whether it was new.
+    pub(crate) fn rejected(&mut self, person: &mut Person, text: &str, single: bool, login: &Login) -> bool {
+        let new = self.memory.is_new(login, text, places(person, login, &self.spent));
+        if !(new && single) {
+            return new;
+        }
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
         let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
-        (known, units)
+        self.memory.charged(login, if known { units } else { 0 });
+        new
     }
 
-    /// A device's codes opened a login. Fails if they cannot have. Two typos of its own come back.
-    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, typos: &[Charge], login: &Login) {
+    /// A device's codes opened a login. Fails if they cannot have.
+    pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
         assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
-        let ([many, _], slack) = (person.has_missed_many(login), typed.device.slack() as i64);
-        assert!(self.is_in_reach(typed, many, slack, &login.time), "it is too far off: {login:?}: {typed:?}");
         let device = person.device(typed.device.key);
         assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
         self.spend(device, &typed.steps, &login.time);
-        self.welcome(person, typos, login);
+        self.welcome(person, login);
     }
 
-    /// Whether codes lie where they are searched for, with so many steps of a device's clock more to either side. Two codes in a
-    /// row are searched for farther, unless many were wrong: then the last one has to lie where a single one has to, and of a
-    /// device that counts the first.
-    fn is_in_reach(&self, Typed { device, steps, .. }: &Typed, many_were_wrong: bool, more: i64, time: &Time) -> bool {
-        let (near, next) = (many_were_wrong || steps.len() == 1, self.next(device));
-        let [first, last] = [steps[0], steps[steps.len() - 1]];
-        if device.counts {
-            return next <= first + 1 && if near { first < next + 3 } else { last < next + FAR };
+    /// What an accepted login brings, whatever opened it. From a known source, it gets wrong codes back.
+    fn welcome(&mut self, person: &mut Person, login: &Login) {
+        let refund = self.memory.refund(login);
+        if person.knows(login) {
+            let units = person.refunded.give(refund, &login.time);
+            let guesses = self.guesses.entry((login.who, true)).or_default().used(login.time.ran);
+            let believed = person.buckets[1].used(login.time.tick);
+            [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(units));
         }
-        let [earliest, latest] = [if near { last } else { first }, last].map(|step| step as i64 - time.step() as i64);
-        let reach = if near { WINDOW } else { FAR } as i64 + more;
-        -reach <= earliest && latest <= reach
-    }
-
-    /// What an accepted login brings, whatever opened it.
-    fn welcome(&mut self, person: &mut Person, typos: &[Charge], login: &Login) {
-        let Time { now, tick, ran, .. } = login.time;
-        for (known, units) in typos.iter().take(2) {
-            let guesses = self.guesses.entry((login.who, *known)).or_default().used(ran);
-            let believed = person.buckets[usize::from(*known)].used(tick);
-            [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(*units));
-        }
-        person.accepted.retain(|_, at| now < *at + 30 * DAY);
-        person.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
+        person.learn(login);
     }
 
     /// Codes are used up. Fails if one was before, or is in doubt. From here on, the device's clock may be known to be off.
@@ -110,21 +97,20 @@ impl Truth {
     }
 
     /// All guesses are given back, or a person whom the store does not know is enrolled.
-    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize, time: &Time) {
+    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize) {
         self.guesses.retain(|(other, _), _| *other != who);
         person.buckets = [Bucket::default(); 2];
-        (person.pairs, person.others) = ([Pairs { times: 0, since: time.tick }; 2], 0);
+        self.memory.forget_charges(who);
     }
 
     /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
     pub(crate) fn lost(&mut self, people: &mut [Person], spends: u64, time: &Time) {
-        people.iter_mut().for_each(|person| person.buckets = [Bucket { used: BUDGET, since: time.stamp() }; 2]);
+        people.iter_mut().for_each(|person| person.use_up_guesses(time.stamp()));
         self.lost.push(spends + 1..self.spends + 1);
     }
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
     pub(crate) fn spare(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
-        person.others += 1;
         let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
         let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };
         let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [nobody; 2] };
@@ -146,7 +132,7 @@ impl Truth {
         let good_for = self.good_for.get_mut(code).filter(|times| **times > 0).expect("a code that is not used up");
         *good_for -= 1;
         person.use_up(code);
-        self.welcome(person, &[], login);
+        self.welcome(person, login);
         "accepted"
     }
 
@@ -154,7 +140,7 @@ impl Truth {
     pub(crate) fn resynced(&mut self, verdict: &str, measured: bool, typed: &mut Typed, time: &Time) -> Reason {
         let (device, steps, first, ours) = (&mut typed.device, &typed.steps, typed.steps[0], time.step());
         let (doubt, next) = (time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD), self.next(device));
-        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + in_doubt(device, time);
+        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + device.in_doubt(time);
         let reached = if device.counts { next.saturating_sub(1)..next + 99 } else { ours - 20..ours + 20 };
         let near = device.counts || steps[1].abs_diff(ours) <= DRIFT + WINDOW;
         let lost = device.counts && time.has_lost(device.known_since);
@@ -176,12 +162,10 @@ impl Truth {
     /// Why codes that the owner's device shows were refused.
     pub(crate) fn reason(&self, verdict: &str, person: &Person, typed: &Typed, login: &Login) -> Reason {
         let (device, steps, first, time) = (&typed.device, &typed.steps, typed.steps[0], &login.time);
-        let (single, units) = (steps.len() == 1, person.usable(login).count() as u64);
-        let [surely_many, many] = person.has_missed_many(login);
-        let near = self.is_in_reach(typed, many, -(device.slack() as i64), time);
+        let (single, next, units) = (steps.len() == 1, self.next(device), person.usable(login).count() as u64);
         let lost = device.counts && time.has_lost(device.known_since);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
-        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + in_doubt(device, time));
+        let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + device.in_doubt(time));
         let left = person.buckets[usize::from(person.knows(login))].left(time.tick);
         match verdict {
             "not_enrolled" if !person.enrolled => Some("never enrolled"),
@@ -190,10 +174,8 @@ impl Truth {
             "refused" if lost || doubtful => Some("in doubt"),
             "two_codes_needed" if single && left < units => Some("budget"),
             "rejected" if person.usable(login).all(|usable| usable.key != device.key) => Some("does not count"),
-            "rejected" if device.counts && (lost || !near) => Some("counted elsewhere"),
+            "rejected" if device.counts && (lost || first >= next + 3 || first + 1 < next) => Some("counted elsewhere"),
             "rejected" if !device.counts && single && (first != time.step() || !device.exact) => Some("another time's"),
-            "rejected" if !device.counts && !single && !near && surely_many => Some("too far after many wrong pairs"),
-            "rejected" if !device.counts && !single && !near => Some("too far"),
             _ => None,
         }
     }
@@ -215,9 +197,4 @@ impl Truth {
     fn next(&self, device: &Device) -> u64 {
         self.spent.get(&device.key).and_then(BTreeMap::last_key_value).map_or(0, |(last, _)| last + 1).max(device.floor)
     }
-}
-
-/// Steps after that of an event that may be in doubt.
-fn in_doubt(device: &Device, time: &Time) -> u64 {
-    if time.has_lost(device.known_since) { FURTHEST } else { WINDOW + device.slack() }
 }

@@ -44,7 +44,7 @@ impl World {
 
     fn type_spare(&mut self, who: usize, code: &str) {
         let login = self.login_from_anywhere(who);
-        let told = self.verify(&login, "", &[code]);
+        let told = self.verify(&login, &[code]);
         let expected = self.truth.spare(&mut self.people[who], code, &login);
         assert_eq!(told["verdict"], expected, "step {}: {login:?}, {code}", self.step);
         let left = &told["recovery_codes_left"];
@@ -160,7 +160,7 @@ impl World {
                 let expected = self.truth.spare(&mut self.people[who], code, &login);
                 assert_eq!(taken, expected == "accepted", "step {}: {expected}", self.step);
             }
-            Proof::Device(typed) if taken => self.truth.accepted(&mut self.people[who], typed, &[], &login),
+            Proof::Device(typed) if taken => self.truth.accepted(&mut self.people[who], typed, &login),
             Proof::Device(typed) => self.must_have_a_reason(typed, &login),
         }
         self.count(if taken { "a proof was taken" } else { "a proof was not taken" });

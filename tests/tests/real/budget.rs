@@ -1,6 +1,7 @@
 //! Guessing: five single codes, then two consecutive ones, never a locked door.
 
 use serde_json::json;
+use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::oathtool::Authenticator;
@@ -156,11 +157,11 @@ fn who_tries_a_few_guesses_on_each_of_many_accounts_is_asked_for_two_codes_by_al
 fn codes_that_are_not_judged_tell_nobody_behind_which_name_there_is_a_device() {
     let _place = world::enter();
     let daemon = Setup::new().with("limits: {per-source: 12}\n").start();
-    let wrong = daemon.enroll("alice").wrong();
+    let wrong = daemon.enroll("alice").wrong_codes(20);
     let stack = Stack::of(&daemon, "unjudged", "retry=1");
     for (source, user) in [("203.0.113.9", "alice"), ("203.0.113.10", "no-such-account")] {
-        for _ in 0..20 {
-            assert_eq!(login_from(&stack, user, source, &wrong).code, PamCode::AUTH_ERR);
+        for wrong in &wrong {
+            assert_eq!(login_from(&stack, user, source, wrong).code, PamCode::AUTH_ERR);
         }
         let about = json!({ "user": "somebody-else", "service": "unjudged", "rhost": source });
         assert_eq!(daemon.call("Challenge", &about).expect("a challenge")["ask"], "one_code", "{user}");
@@ -182,6 +183,55 @@ fn people_who_are_not_asked_for_a_code_are_no_crowd_that_guesses() {
     assert!(daemon.log.with(&["event=spray "]).is_empty());
 }
 
+/// Nor does it for others, and a name of nobody is told apart by nothing.
+#[test]
+fn the_same_wrong_code_again_within_its_step_costs_nothing_whoever_is_behind_the_name() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new().with("limits: {per-source: 4}\n")).start();
+    let wrong = daemon.enroll("alice").wrong();
+    let again = |user: &str| daemon.log.with(&["event=verify ", &format!(" user={user} "), " reason=repeated "]).len();
+    for (user, source) in [("alice", "203.0.113.9"), ("no-such-account", "203.0.113.10")] {
+        let attempt = json!({ "user": user, "codes": [wrong], "service": "again", "rhost": source, "tty": "ssh" });
+        let told = || daemon.call("Verify", &attempt).expect("a verdict");
+        let first = told();
+        for _ in 0..5 {
+            assert_eq!(told(), first, "{user}");
+        }
+        daemon.log.wait_for_many(6, &["event=verify ", &format!(" user={user} ")]);
+        assert_eq!(again(user), 5, "{user}");
+        clocks.pass(30);
+        assert_eq!(told(), first, "{user}");
+        daemon.log.wait_for_many(7, &["event=verify ", &format!(" user={user} ")]);
+        assert_eq!(again(user), 5, "in the next step it is compared with another code: {user}");
+        let about = |user: &str| json!({ "user": user, "service": "again", "rhost": source });
+        for asked in [user, "somebody-else"] {
+            assert_eq!(daemon.call("Challenge", &about(asked)).expect("a challenge")["ask"], "one_code", "{asked}");
+        }
+    }
+    assert_eq!(daemon.budget("alice"), 3);
+    assert_eq!(daemon.totpctl_json(&["why", "alice", "-n", "2"], "")["attempts"][0]["reason"], "repeated");
+}
+
+#[test]
+fn the_same_wrong_code_again_is_wrong_again_when_no_guess_is_left_and_the_right_one_is_not_judged() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new()).start();
+    let alice = daemon.enroll("alice");
+    let (wrong, stack) = (alice.wrong_codes(5), Stack::of(&daemon, "again", "retry=1"));
+    for wrong in wrong.iter().chain(&wrong) {
+        assert_eq!(stack.login("alice", &[wrong]).code, PamCode::AUTH_ERR);
+    }
+    daemon.log.wait_for_many(10, &["event=verify ", " user=alice ", " verdict=rejected"]);
+    for typed in [alice.wrong(), alice.code_when(clocks.now())] {
+        let told = daemon.call("Verify", &json!({ "user": "alice", "codes": [typed], "service": "again" }));
+        assert_eq!(told.expect("a verdict")["verdict"], "two_codes_needed");
+    }
+    let (now, later) = (alice.code_when(clocks.now()), alice.code_when(clocks.now() + 30));
+    assert_eq!(stack.login("alice", &[&format!("{now} {later}")]).code, PamCode::SUCCESS);
+}
+
 /// A login from a remote host, as sshd tells it.
 fn login_from(stack: &Stack, user: &str, rhost: &str, typed: &str) -> Login {
     let login = stack.attempt(user).item(Item::Rhost, rhost).item(Item::Tty, "ssh");
@@ -195,8 +245,8 @@ fn after_a_thousand_wrong_pairs_a_pair_still_lets_in_and_none_of_minutes_away() 
     let (alice, bob) = (daemon.enroll("alice"), daemon.enroll("bob"));
     let stack = Stack::of(&daemon, "many-pairs", "retry=1");
     guess(&daemon, &stack, "alice", &alice);
-    let pair = json!({ "user": "alice", "codes": [alice.wrong(), alice.wrong()], "service": "pairs" });
-    for _ in 0..1000 {
+    for wrong in alice.wrong_codes(1000) {
+        let pair = json!({ "user": "alice", "codes": [wrong, wrong], "service": "pairs" });
         let told = daemon.call("Verify", &pair).expect("a verdict");
         assert_eq!((&told["verdict"], &told["ask"]), (&json!("rejected"), &json!("two_codes")));
     }
@@ -222,10 +272,9 @@ fn after_a_thousand_wrong_pairs_a_pair_still_lets_in_and_none_of_minutes_away() 
 
 /// Guesses until nothing is left; returns the prompt of those guesses.
 fn guess(daemon: &Daemon, stack: &Stack, user: &str, device: &Authenticator) -> String {
-    let wrong = device.wrong();
     let mut prompt = String::new();
     for left in (0..5).rev() {
-        let login = stack.login(user, &[&wrong]);
+        let login = stack.login(user, &[&device.wrong()]);
         assert_eq!(login.code, PamCode::AUTH_ERR);
         assert_eq!(daemon.budget(user), left);
         prompt = login.prompts().concat();

@@ -2,7 +2,7 @@
 
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
-use tests::libpam::PamCode;
+use tests::libpam::{Item, PamCode, Reply};
 use tests::stack::Stack;
 use tests::world;
 
@@ -67,14 +67,47 @@ fn a_wrong_code_costs_one_guess() {
 }
 
 #[test]
-fn a_typo_in_the_conversation_that_succeeds_is_given_back() {
+fn a_login_gives_back_two_wrong_codes_from_its_own_known_address_also_over_connections() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
-    let login = Stack::of(&daemon, "typo", "").login("alice", &[&alice.wrong(), &alice.wrong(), &alice.code()]);
-    assert_eq!(login.code, PamCode::SUCCESS);
-    daemon.log.wait_for_many(2, &["user=alice", "verdict=rejected"]);
-    assert_eq!(daemon.budget("alice"), 5);
+    let stack = Stack::of(&daemon, "typos", "retry=1");
+    let from = |rhost: &str, typed: &str| {
+        let login = stack.attempt("alice").item(Item::Rhost, rhost).item(Item::Tty, "ssh");
+        login.run(|_| Reply::text(typed)).code
+    };
+    let wrong = alice.wrong_codes(4);
+    assert_eq!(from("192.0.2.1", &wrong[0]), PamCode::AUTH_ERR);
+    assert_eq!(from("192.0.2.1", &alice.code()), PamCode::SUCCESS);
+    assert_eq!((daemon.known_budget("alice"), daemon.budget("alice")), (5, 4), "it was not known before");
+    for typed in &wrong[1..] {
+        assert_eq!(from("192.0.2.1", typed), PamCode::AUTH_ERR);
+    }
+    assert_eq!(daemon.known_budget("alice"), 2);
+    assert_eq!(from("192.0.2.1", &alice.code_at(1)), PamCode::SUCCESS);
+    assert_eq!((daemon.known_budget("alice"), daemon.budget("alice")), (4, 4), "two of them");
+}
+
+#[test]
+fn three_guesses_a_day_are_given_back_also_over_a_kill() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let wrong = alice.wrong_codes(4);
+    for (steps, typed, left) in [(0, &wrong[..2], 5), (1, &wrong[2..], 4)] {
+        let code = alice.code_at(steps);
+        assert_eq!(login_at_a_terminal(&daemon, &[&typed[0], &typed[1], &code]), PamCode::SUCCESS, "{steps}");
+        assert_eq!(daemon.known_budget("alice"), left, "{steps}");
+        daemon.kill();
+        daemon.start_again();
+    }
+}
+
+/// A terminal is a known source for everybody.
+pub(crate) fn login_at_a_terminal(daemon: &Daemon, codes: &[&str]) -> PamCode {
+    let (stack, mut codes) = (Stack::of(daemon, "terminal", ""), codes.iter());
+    let login = stack.attempt("alice").item(Item::Tty, "/dev/tty1");
+    login.run(|_| codes.next().map_or(Reply::Fail(PamCode::CONV_ERR), |code| Reply::text(code))).code
 }
 
 #[test]

@@ -18,9 +18,8 @@ fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_ha
     let _place = world::enter();
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
-    let wrong = alice.wrong();
     let mut verdicts = Vec::new();
-    for n in 0..GUESSES {
+    for (n, wrong) in alice.wrong_codes(GUESSES).iter().enumerate() {
         let source = format!("198.18.{}.{}", n / 250, n % 250 + 1);
         let guess = json!({ "user": "alice", "codes": [wrong], "service": "guesses", "rhost": source, "tty": "ssh" });
         verdicts.push(daemon.call("Verify", &guess).expect("a verdict")["verdict"].clone());
@@ -78,7 +77,7 @@ fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
     system.service("sshd", "auth required TOTP retry=1");
     let sshd = Sshd::start("keyboard-interactive");
     let stack = Stack::of(&system.daemon, "table", "retry=1");
-    let wrong = system.daemon.enroll("alice").wrong();
+    let wrong = system.daemon.enroll("alice").wrong_codes(6);
     system.daemon.enroll("carol");
     system.daemon.totpctl_json(&["disable", "carol"], "");
     let mut table = Vec::new();
@@ -88,7 +87,8 @@ fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
         let mut seen = Vec::new();
         // What sshd sends for an account that it does not know is no code, so that this is typed for all. Five guesses
         // use the budget up; the last two attempts find it empty.
-        for (n, typed) in ["no code", &wrong, &wrong, &wrong, &wrong, &wrong, &wrong, "no code"].iter().enumerate() {
+        let guesses = wrong.iter().map(String::as_str);
+        for (n, typed) in ["no code"].into_iter().chain(guesses).chain(["no code"]).enumerate() {
             let (way, prompts, outcome) = if n == 0 || n == 7 {
                 let session = sshd.login(&Client { user, codes: &[typed], ..Client::default() });
                 let complaint = session.errors.replace(user, "USER").replace(['\r', '\n'], "");

@@ -1,7 +1,8 @@
 //! What people may do with their own devices: with a proof, within bounds, and never so that they lock themselves out.
 
 use serde_json::{Value, json};
-use tests::daemon::{Daemon, authenticator};
+use tests::clocks::Clocks;
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::wire::Who;
@@ -223,6 +224,19 @@ pub(crate) fn shown(daemon: &Daemon, user: &str) -> Value {
 }
 
 #[test]
+fn the_same_wrong_pair_again_within_its_step_is_no_other_try() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new()).start();
+    daemon.enroll("alice");
+    let pair = json!({ "user": "alice", "codes": ["000000 000000"], "service": "own" });
+    for n in 0..30 {
+        let told = daemon.call_as(&Who::user("alice"), "Verify", &pair).expect("a verdict");
+        assert_eq!(told["verdict"], "rejected", "pair {n}");
+    }
+}
+
+#[test]
 fn a_process_of_ones_own_has_twenty_wrong_pairs_and_then_waits_while_logins_go_on() {
     let _place = world::enter();
     let daemon = Daemon::start();
@@ -230,7 +244,7 @@ fn a_process_of_ones_own_has_twenty_wrong_pairs_and_then_waits_while_logins_go_o
     let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
     let pair = |codes: &str| alice("Verify", json!({ "user": "alice", "codes": [codes], "service": "own" }));
     for n in 0..20 {
-        assert_eq!(pair("000000 000000").expect("a verdict")["verdict"], "rejected", "pair {n}");
+        assert_eq!(pair(&format!("0000{n:02} 000000")).expect("a verdict")["verdict"], "rejected", "pair {n}");
     }
     let right = format!("{current} {next}");
     assert_eq!(pair(&right).expect("a verdict")["verdict"], "busy", "not even the right one is judged");

@@ -34,9 +34,9 @@ fn after_a_power_cut_no_charged_guess_comes_back() {
     let stack = Stack::of(&daemon, "before-cut", "retry=1");
     for cut in 0..cuts().div_ceil(5) {
         let user = format!("charged-{cut:04}");
-        let wrong = daemon.enroll(&user).wrong();
+        let device = daemon.enroll(&user);
         for left in (0..5).rev() {
-            assert_eq!(stack.login(&user, &[&wrong]).code, PamCode::AUTH_ERR);
+            assert_eq!(stack.login(&user, &[&device.wrong()]).code, PamCode::AUTH_ERR);
             assert_eq!(AfterCut::of(&disk).daemon.budget(&user), left, "cut {cut}");
         }
     }

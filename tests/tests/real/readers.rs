@@ -36,19 +36,26 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
         (format!("x{forged}y"), String::new()),
         ("x\\".to_owned(), format!("\"{forged}z=\"")),
         ("x".to_owned(), format!("\nNov 25 12:00:00 host provisiond[1]: event=verify user=x{forged}")),
-        ("x".to_owned(), "203.0.113.4.example.org".to_owned()),
+        ("y".to_owned(), "203.0.113.4.example.org".to_owned()),
     ] {
         assert_eq!(attempt(&user, &wrong, "sshd", &rhost), "not_enrolled");
     }
     // The owner, while others guess.
     assert_eq!(attempt("alice", &right, "sshd", "203.0.113.6"), "already_used");
-    (0..5).for_each(|_| drop(attempt("alice", &wrong, "sshd", "192.0.2.6")));
+    (0..5).for_each(|_| drop(attempt("alice", &alice.wrong(), "sshd", "192.0.2.6")));
+    // One whose client repeats what was wrong.
+    let (user, _) = alice.within_a_step((0..3).map(|n| format!("again-{n}")), |user| {
+        (0..3).for_each(|_| drop(attempt(user, &wrong, "sshd", "192.0.2.8")));
+    });
+    let told = daemon.log.with(&["event=verify ", &format!(" user={user} ")]);
+    let again = told.iter().filter(|line| line.contains(" reason=repeated ")).count();
+    assert_eq!((told.len(), again), (3, 2), "{told:?}");
     assert_eq!(attempt("alice", &alice.code_at(1), "sshd", "203.0.113.7"), "two_codes_needed");
     // Where a login of somebody's own process comes from is not believed.
     let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
     daemon.call_as(&Who::user("bob"), "Verify", &own).expect("a verdict");
     daemon.log.wait_for(&["user=bob", "verdict="]);
-    let guesses = ["192.0.2.6"; 4];
+    let guesses = [&["192.0.2.6"; 4][..], &["192.0.2.8"]].concat();
     assert_eq!(addresses(&daemon), [&["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"], &guesses[..]].concat());
 }
 
@@ -101,9 +108,10 @@ fn addresses(daemon: &Daemon) -> Vec<String> {
 fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let wrong = daemon.enroll("alice").wrong();
+    let alice = daemon.enroll("alice");
     for forged in ["\"event\":\"spray\""; 6] {
-        let guess = json!({ "user": "alice", "codes": [wrong], "service": forged, "rhost": "192.0.2.1", "tty": "ssh" });
+        let guess =
+            json!({ "user": "alice", "codes": [alice.wrong()], "service": forged, "rhost": "192.0.2.1", "tty": "ssh" });
         daemon.call("Verify", &guess).expect("a verdict");
     }
     // That somebody was refused what is worth a mail is none: this one has no device.

@@ -10,6 +10,7 @@ use tests::stack::Stack;
 use tests::wire::Who;
 use tests::world;
 
+use crate::codes::login_at_a_terminal;
 use crate::count;
 use crate::own::shown;
 use crate::roles::{DENIED, and, daemon_with_admins, refusal, uid_of};
@@ -177,17 +178,19 @@ fn where_the_settings_give_no_recovery_codes_there_are_none() {
 }
 
 #[test]
-fn what_a_decoy_has_paid_for_typos_is_not_given_back_to_whom_a_bypass_lets_in() {
+fn what_a_decoy_has_paid_for_wrong_codes_is_not_given_back_to_whom_a_bypass_lets_in() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let wrong = daemon.enroll("alice").wrong();
-    let stack = Stack::of(&daemon, "refund", "");
-    assert_eq!(stack.login("alice", &[&wrong, &wrong, &wrong]).code, PamCode::AUTH_ERR);
+    let alice = daemon.enroll("alice");
+    let wrong = alice.wrong_codes(5);
+    assert_eq!(login_at_a_terminal(&daemon, &[&wrong[0], &wrong[1], &wrong[2]]), PamCode::AUTH_ERR);
+    assert_eq!(login_at_a_terminal(&daemon, &[&alice.code()]), PamCode::SUCCESS);
+    assert_eq!(daemon.known_budget("alice"), 4);
     daemon.totpctl_json(&["disable", "alice"], "");
     let bypass = daemon.totpctl_json(&["bypass", "alice"], "");
     let bypass = bypass["code"].as_str().expect("a code");
-    assert_eq!(stack.login("alice", &[&wrong, &wrong, bypass]).code, PamCode::SUCCESS);
-    assert_eq!(daemon.budget("alice"), 2);
+    assert_eq!(login_at_a_terminal(&daemon, &[&wrong[3], &wrong[4], bypass]), PamCode::SUCCESS);
+    assert_eq!(daemon.known_budget("alice"), 4);
 }
 
 #[test]

@@ -127,12 +127,11 @@ fn nonsense() -> Vec<(Vec<u8>, Vec<u8>)> {
     let bad_starts = [
         vec![],
         b"nonsense\0".to_vec(),
-        accepted.clone(),
-        reply(&json!({ "ask": "anything", "conversation": "c" })),
-        reply(&json!({ "ask": "one_code" })),
-        reply(&json!({ "ask": "one_code", "conversation": "c", "enrolled": "false" })),
-        reply(&json!({ "ask": "one_code", "conversation": "c".repeat(300), "enrolled": false })),
-        reply(&json!({ "ask": "one_code", "conversation": 5, "enrolled": false })),
+        reply(&json!({ "verdict": "accepted" })),
+        reply(&json!({ "ask": "anything" })),
+        reply(&json!({ "enrolled": true })),
+        reply(&json!({ "ask": "one_code", "enrolled": "false" })),
+        reply(&json!({ "ask": "one_code", "digits": 6 })),
         asks().repeat(2).into_bytes(),
     ];
     let starts = bad_starts.into_iter().map(|start| (start, accepted.clone()));
@@ -166,7 +165,7 @@ impl Fake {
 }
 
 fn asks() -> String {
-    let asks = json!({ "ask": "one_code", "conversation": "0123456789abcdef0123456789abcdef", "enrolled": true });
+    let asks = json!({ "ask": "one_code", "enrolled": true });
     String::from_utf8(reply(&asks)).expect("a text")
 }
 

@@ -17,9 +17,9 @@ fn hundreds_of_rounds_on_one_connection_are_no_more_guesses_than_on_many() {
     let alice = system.daemon.enroll("alice");
     let rounds = count("PAM_TOTP_SSH_ROUNDS", 60);
     let sshd = Sshd::start_with("keyboard-interactive", "MaxAuthTries 1000000\nLoginGraceTime 0\n");
-    let (wrong, tries) = (alice.wrong(), format!("NumberOfPasswordPrompts={rounds}"));
-    let client =
-        Client { user: "alice", codes: &vec![wrong.as_str(); rounds], options: &[&tries], ..Client::default() };
+    let (wrong, tries) = (alice.wrong_codes(rounds), format!("NumberOfPasswordPrompts={rounds}"));
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+    let client = Client { user: "alice", codes: &wrong, options: &[&tries], ..Client::default() };
     let session = sshd.login(&client);
     assert!(!session.accepted && session.prompts.len() == rounds, "{} prompts", session.prompts.len());
     let log = &system.daemon.log;
@@ -37,15 +37,50 @@ fn guesses_from_many_addresses_are_taken_from_one_budget() {
     system.service("sshd", "auth required TOTP retry=1");
     let alice = system.daemon.enroll("alice");
     let sshd = Sshd::start("keyboard-interactive");
-    let wrong = alice.wrong();
     for n in 1..=8 {
-        let from = format!("BindAddress=127.0.{n}.1");
+        let (from, wrong) = (format!("BindAddress=127.0.{n}.1"), alice.wrong());
         let client = Client { user: "alice", codes: &[&wrong], options: &[&from], ..Client::default() };
         assert!(!sshd.login(&client).accepted);
         let verdict = if n <= 5 { "rejected" } else { "two_codes_needed" };
         let source = format!("source=127.0.{n}.1");
         system.daemon.log.wait_for(&["user=alice", &source, &format!("verdict={verdict}")]);
     }
+}
+
+#[test]
+fn two_wrong_codes_in_two_connections_from_a_known_address_come_back_with_the_login() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let alice = system.daemon.enroll("alice");
+    let sshd = Sshd::start("keyboard-interactive");
+    let login = |code: &str| sshd.login(&Client { user: "alice", codes: &[code], ..Client::default() }).accepted;
+    assert!(login(&alice.code()), "the address is known from now on");
+    for (wrong, left) in alice.wrong_codes(2).iter().zip([4, 3]) {
+        assert!(!login(wrong));
+        assert_eq!(system.daemon.known_budget("alice"), left);
+    }
+    assert!(login(&alice.code_at(1)));
+    assert_eq!(system.daemon.known_budget("alice"), 5);
+}
+
+#[test]
+fn a_client_that_repeats_its_wrong_answer_pays_for_one_guess() {
+    let _place = world::enter();
+    let system = System::start();
+    system.service("sshd", "auth required TOTP retry=1");
+    let sshd = Sshd::start_with("keyboard-interactive", "MaxAuthTries 100\n");
+    let people = ["alice", "bob"].map(|user| (user, system.daemon.enroll(user)));
+    let clock = people[0].1.clone();
+    let ((user, _), _) = clock.within_a_step(people, |(user, device)| {
+        let wrong = device.wrong();
+        let options = ["NumberOfPasswordPrompts=5"];
+        let session = sshd.login(&Client { user, codes: &[wrong.as_str(); 5], options: &options, ..Client::default() });
+        assert!(!session.accepted && session.prompts.len() == 5, "{session:?}");
+    });
+    system.daemon.log.wait_for_many(5, &["event=verify ", &format!(" user={user} "), " verdict=rejected "]);
+    let again = system.daemon.log.with(&["event=verify ", &format!(" user={user} "), " reason=repeated "]);
+    assert_eq!((again.len(), system.daemon.budget(user)), (4, 4));
 }
 
 /// With the penalties of newer versions of sshd for who fails, where they exist.

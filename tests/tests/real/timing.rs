@@ -15,6 +15,17 @@ use crate::count;
 #[test]
 fn a_refusal_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
     let _place = world::enter_alone();
+    refuse(|attempt| attempt);
+}
+
+#[test]
+fn a_repeated_answer_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
+    let _place = world::enter_alone();
+    refuse(|_| 0);
+}
+
+/// Refuses everybody, with what is typed at each attempt, and compares the times.
+fn refuse(typed: impl Fn(usize) -> usize) {
     let settings = format!("policy: {{budget: {BUDGET}}}\nlimits: {{trusted-sources: [192.0.2.0/24]}}\n");
     let daemon = Setup::new().with(&settings).start();
     let attempts = count("PAM_TOTP_ATTEMPTS", 500);
@@ -25,7 +36,7 @@ fn a_refusal_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
     for attempt in 0..attempts {
         let kind = shuffled(attempt);
         let user = &everybody[kind][attempt / KINDS.len() % names];
-        let call = request("Verify", &guess(user));
+        let call = request("Verify", &guess(user, typed(attempt)));
         let begun = Instant::now();
         stream = after(stream, &call);
         wait_for_answer(&stream);
@@ -62,7 +73,7 @@ fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
         "budget empty" => {
             daemon.enroll_many(&names);
             for user in &names {
-                (0..BUDGET).for_each(|_| drop(daemon.call("Verify", &guess(user)).expect("a verdict")));
+                (1..=BUDGET).for_each(|n| drop(daemon.call("Verify", &guess(user, n + 500_000)).expect("a verdict")));
             }
         }
         _ => {}
@@ -70,9 +81,9 @@ fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
     names
 }
 
-/// A code that is nobody's, but for three chances in a million.
-fn guess(user: &str) -> serde_json::Value {
-    json!({ "user": user, "codes": ["918273"], "service": "timing", "rhost": "192.0.2.1", "tty": "ssh" })
+/// One of many codes that are nobody's, but for three chances in a million.
+fn guess(user: &str, number: usize) -> serde_json::Value {
+    json!({ "user": user, "codes": [format!("{number:06}")], "service": "timing", "rhost": "192.0.2.1", "tty": "ssh" })
 }
 
 /// Which kind comes next: each once in a row, in an order that changes.

@@ -25,8 +25,8 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
         assert_eq!(log_in(&daemon, typed), PamCode::AUTH_ERR, "{typed}");
     }
     daemon.log.wait_for_many(2, &["event=verify user=phoenix ", " verdict=refused ", " reason=uid_changed"]);
-    for _ in 0..5 {
-        assert_eq!(log_in(&daemon, "000000"), PamCode::AUTH_ERR);
+    for typed in device.wrong_codes(5) {
+        assert_eq!(log_in(&daemon, &typed), PamCode::AUTH_ERR);
     }
     let asked = daemon.call("Challenge", &json!({ "user": "phoenix", "service": "reborn" })).expect("a challenge");
     assert_eq!(asked["ask"], "two_codes", "as whoever judges asks for");

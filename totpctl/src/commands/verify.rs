@@ -14,14 +14,12 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
     let challenge =
         Challenge { user: user.clone(), service: service.clone(), rhost: rhost.clone(), tty: None, options: None };
     let asked = context.daemon.call(&challenge)?;
-    // Nothing is held open while the person waits for a second code: the conversation joins the two calls.
     let codes = match asked.ask {
         Ask::Nothing => Vec::new(),
         Ask::OneCode | Ask::Ticket => vec![context.code(ONE_CODE)?],
         Ask::TwoCodes => vec![context.code(TWO_CODES)?],
     };
-    let attempt =
-        Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None, options: None };
+    let attempt = Verify { user, codes, service, rhost, tty: None, options: None };
     let attempt = Attempt::new(&wanted.user, context.daemon.call(&attempt)?);
     context.screen.result(&attempt)?;
     Ok(exit_of(attempt.judged()))

@@ -38,8 +38,6 @@ pub struct LoginOptions {
 pub struct ChallengeReply {
     /// What to ask for.
     pub ask: Ask,
-    /// Joins the tries of one login.
-    pub conversation: String,
     /// Whether the user ever had an active device; told to root only.
     pub enrolled: Option<bool>,
     /// The lengths of the user's codes, each once; told to root only.
@@ -66,8 +64,6 @@ pub enum Ask {
 pub struct Verify {
     /// Account name.
     pub user: String,
-    /// From [`ChallengeReply`], if there was one.
-    pub conversation: Option<String>,
     /// What the person typed.
     pub codes: Vec<SecretText>,
     /// PAM service.

@@ -50,33 +50,115 @@ fn who_has_devices_of_several_lengths_is_asked_for_what_is_enough_of_any() {
 }
 
 #[test]
-fn a_login_gives_back_its_own_typos() {
-    let mut alice = Life::new();
-    let (wrong, right) = (alice.wrong(), alice.code(0));
+fn a_login_from_a_known_source_gives_back_what_its_wrong_codes_have_cost() {
+    let mut alice = at_home();
+    let wrong = alice.wrong();
     let cost = alice.judged(&wrong, NONE).charged;
-    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 5));
+    assert_eq!((cost, alice.left()), (Units { known: 1, unknown: 0 }, 4));
+    let right = alice.code(1);
+    assert_eq!((alice.judged(&right, cost.known).verdict, alice.left()), (Verdict::Accepted, 5));
 }
 
 #[test]
-fn typos_come_back_to_the_pool_that_paid_for_them_wherever_the_login_comes_from() {
-    let mut alice = Life::new();
-    let (first, wrong) = (alice.code(-1), alice.wrong());
-    alice.comes_from("192.0.2.1");
-    assert_eq!(alice.verdict(&first), Verdict::Accepted);
-    for _ in 0..3 {
-        let _ = alice.verdict(&wrong);
-    }
+fn a_login_from_a_new_source_gives_nothing_back() {
+    let mut alice = at_home();
+    let (wrong, right) = (alice.wrong(), alice.code(1));
+    let _ = alice.verdict(&wrong);
     alice.comes_from("203.0.113.9");
-    for _ in 0..2 {
-        let _ = alice.verdict(&wrong);
-    }
-    let cost = alice.judged(&wrong, NONE).charged;
-    assert_eq!((cost, alice.left()), (Units { known: 0, unknown: 1 }, 2));
-    alice.comes_from("192.0.2.1");
-    let right = alice.code(0);
-    assert_eq!((alice.judged(&right, cost).verdict, alice.left()), (Verdict::Accepted, 2), "it had not paid");
+    let _ = alice.verdict(&wrong);
+    assert_eq!(alice.judged(&right, 1).verdict, Verdict::Accepted);
+    assert_eq!(alice.left(), 4, "it is known from now on, and nothing came back to the pool that it has from now on");
     alice.source = Source::Untold;
-    assert_eq!(alice.left(), 3);
+    assert_eq!(alice.left(), 4, "nor to the other one");
+}
+
+#[test]
+fn three_units_a_day_come_back_however_many_logins_there_are() {
+    let mut alice = at_home();
+    let wrong = alice.wrong();
+    for (refund, left) in [(1, 5), (1, 5), (2, 4), (1, 3)] {
+        (0..refund).for_each(|_| drop(alice.judged(&wrong, NONE)));
+        alice.pass(90);
+        let right = alice.code(0);
+        assert_eq!((alice.judged(&right, refund).verdict, alice.left()), (Verdict::Accepted, left));
+    }
+    alice.pass(86400);
+    let (right, left) = (alice.code(0), alice.left());
+    assert_eq!((alice.judged(&right, 1).verdict, alice.left()), (Verdict::Accepted, left + 1), "the next day");
+}
+
+const REPEATED: Earlier = Earlier { refund: 0, repeated: true };
+
+#[test]
+fn a_repeated_answer_is_as_wrong_as_before_and_costs_nothing_also_when_nothing_is_left() {
+    let mut alice = Life::new();
+    let (wrong, other) = (alice.wrong(), alice.code(5));
+    let _ = alice.verdict(&wrong);
+    for left in [4, 0] {
+        let before = alice.record.clone();
+        let judged = alice.judged_after(&wrong, REPEATED);
+        assert_eq!((judged.verdict, judged.charged, judged.repeated), (Verdict::Rejected, Units::default(), true));
+        assert_eq!((judged.next, alice.left()), (Some(before), left), "written like any other");
+        (0..left).for_each(|_| drop(alice.judged(&other, NONE)));
+    }
+    assert_eq!((alice.verdict(&other), alice.ask()), (Verdict::TwoCodesNeeded, Ask::TwoCodes));
+    let pair = format!("{wrong}{wrong}");
+    let before = alice.record.clone();
+    assert_eq!(
+        (alice.judged_after(&pair, REPEATED).verdict, &alice.record),
+        (Verdict::Rejected, &before),
+        "no wrong pair"
+    );
+    alice.suspect = true;
+    assert_eq!(alice.judged_after(&wrong, REPEATED).verdict, Verdict::TwoCodesNeeded, "as any other from there");
+}
+
+#[test]
+fn no_answer_is_accepted_because_it_is_repeated() {
+    let mut alice = Life::new();
+    for typed in [alice.code(0), alice.code(0) + &alice.code(1)] {
+        let before = alice.record.clone();
+        assert_eq!((alice.judged_after(&typed, REPEATED).verdict, &alice.record), (Verdict::Rejected, &before));
+    }
+    let used = alice.code(0);
+    assert_eq!(alice.verdict(&used), Verdict::Accepted);
+    assert_eq!(alice.judged_after(&used, REPEATED).verdict, Verdict::Rejected);
+}
+
+#[test]
+fn an_answer_is_compared_with_the_same_positions_until_the_next_step() {
+    let mut alice = Life::new();
+    alice.moment.now = NOW / 30 * 30;
+    let hotp = device_of(Kind::Hotp, &user("alice"), "counter", Parameters { digits: 8, ..Parameters::default() });
+    alice.record.devices.push(hotp);
+    let seen = |alice: &Life, typed: &str| {
+        let answer = Answer::parse(&[SecretText::typed(typed.as_bytes())]).unwrap();
+        let all = compared(&alice.record, &answer, &alice.now());
+        all.into_iter().map(|compared| (compared.device, compared.positions)).collect::<Vec<_>>()
+    };
+    let [six, eight] = ["123456", "12345678"].map(|typed| seen(&alice, typed));
+    assert!(six.len() == 1 && eight.len() == 1 && six[0].0 != eight[0].0, "each by its own length");
+    let step = Parameters::default().step_at(alice.moment.now);
+    assert_eq!(
+        (six[0].1.clone(), seen(&alice, "123456123456")[0].1.clone()),
+        (step - 1..=step + 1, step - 10..=step + 9)
+    );
+    alice.pass(29);
+    assert_eq!(seen(&alice, "123456"), six);
+    alice.pass(1);
+    assert_ne!(seen(&alice, "123456"), six);
+    assert_eq!(seen(&alice, "12345678"), eight, "a counter stays where it is");
+    alice.record.devices[1].spend(&[0]);
+    assert_ne!(seen(&alice, "12345678"), eight);
+}
+
+/// Alice, at an address that is known.
+fn at_home() -> Life {
+    let mut alice = Life::new();
+    alice.comes_from("192.0.2.1");
+    let first = alice.code(0);
+    assert_eq!(alice.verdict(&first), Verdict::Accepted);
+    alice
 }
 
 #[test]

@@ -30,24 +30,34 @@ fn where_the_settings_are_strict_the_hundredth_wrong_answer_in_a_row_disables_th
 }
 
 #[test]
-fn a_success_begins_the_count_anew_and_typos_that_are_given_back_stay_failures() {
-    let mut alice = strictly();
+fn a_success_begins_the_count_anew_and_wrong_codes_that_are_given_back_stay_failures() {
+    let mut alice = Life { source: Source::Terminal, ..strictly() };
     alice.record.devices.push(device(&user("alice"), "spare", Parameters::default()));
     alice.record.devices[1].state = State::Disabled;
     let wrong = alice.wrong();
-    let plenty = Units { known: 99, unknown: 99 };
+    let most = 3;
     let guess = |alice: &mut Life, times| (0..times).for_each(|_| drop(alice.judged(&wrong, NONE)));
     guess(&mut alice, 99);
-    assert_eq!(alice.judged(&alice.code(0), plenty).verdict, Verdict::Accepted);
-    assert_eq!(alice.left(), 1000);
+    assert_eq!(alice.judged(&alice.code(0), most).verdict, Verdict::Accepted);
+    assert_eq!(alice.left(), 1000 - 99 + most);
     alice.record.devices[1].state = State::Active;
     guess(&mut alice, 99);
     assert_eq!(alice.record.active().count(), 2, "neither the first ninety-nine nor a disabled device's count");
     let used = alice.code(1);
-    assert_eq!(alice.judged(&used, plenty).device, Some(DeviceName::new("default").unwrap()));
+    assert_eq!(alice.judged(&used, NONE).device, Some(DeviceName::new("default").unwrap()));
     let judged = alice.judged(&wrong, NONE);
     assert_eq!(judged.disabled, [DeviceName::new("spare").unwrap()], "the other one has opened nothing");
     assert_eq!(alice.record.active().count(), 1);
+}
+
+#[test]
+fn a_repeated_answer_is_a_failure_too() {
+    let mut alice = strictly();
+    let wrong = alice.wrong();
+    assert_eq!(alice.verdict(&wrong), Verdict::Rejected);
+    let repeated = Earlier { refund: 0, repeated: true };
+    assert!((0..98).all(|_| alice.judged_after(&wrong, repeated).disabled.is_empty()));
+    assert_eq!(alice.judged_after(&wrong, repeated).disabled, [DeviceName::new("default").unwrap()]);
 }
 
 #[test]

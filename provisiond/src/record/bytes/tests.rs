@@ -6,6 +6,7 @@ use common::otpauth::Label;
 use common::secret::Key;
 use common::secrets::TaggedSecrets;
 use common::totp::{Algorithm, Parameters};
+use data_encoding::HEXLOWER;
 
 use super::*;
 use crate::clock::moment::Moment;
@@ -60,10 +61,45 @@ fn a_missing_secret_and_an_unknown_version_are_named() {
     let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
     let one = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef").unwrap(), None).unwrap();
     assert_eq!(Record::from_bytes(&bytes, &alice, &one), Err(Damaged::NoSecret("2".into())));
-    for version in [VERSION - 1, VERSION + 1] {
+    for version in [OLDEST - 1, VERSION + 1] {
         bytes[0] = version;
         assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()), Err(Damaged::Version(version)));
     }
+}
+
+/// What the last daemon that wrote version 3 has written, under the secrets of these tests.
+#[test]
+fn a_record_of_version_3_is_read_with_its_new_field_at_its_default_and_written_as_today() {
+    let (alice, bytes) = (user("alice"), version_3());
+    let record = Record::from_bytes(&bytes, &alice, &secrets()).unwrap();
+    assert_eq!((record.generation, record.uid, record.unlocked), (7, Some(1000), Some(1_700_000_000)));
+    assert_eq!((record.refunded, record.devices[0].last_used), (Refunded::default(), Some(1_800_000_210)));
+    assert!(!record.devices[0].spent.accepts(60_000_007, 60_000_007), "what was used stays used");
+    assert_eq!(record.recovery_codes_left(&Moment::ordinary(1_800_000_000)), 10);
+    assert!(record.devices[0].key(&alice, &secrets()).is_ok());
+    let today = record.to_bytes(&alice, &secrets()).unwrap();
+    assert_eq!((today[0], today.len()), (VERSION, bytes.len() + 2));
+    assert_eq!(Record::from_bytes(&today, &alice, &secrets()), Ok(record));
+}
+
+#[test]
+fn a_record_of_version_3_cannot_be_altered_either_nor_its_version() {
+    let (alice, bytes) = (user("alice"), version_3());
+    for at in 0..bytes.len() {
+        let mut altered = bytes.clone();
+        altered[at] ^= 1;
+        assert!(Record::from_bytes(&altered, &alice, &secrets()).is_err(), "byte {at}");
+    }
+    let (alice, record) = record();
+    for (written, [from, to]) in [(version_3(), [3, 4]), (record.to_bytes(&alice, &secrets()).unwrap(), [4, 3])] {
+        let mut altered = written;
+        assert_eq!(std::mem::replace(&mut altered[0], to), from);
+        assert_eq!(Record::from_bytes(&altered, &alice, &secrets()), Err(Damaged::Altered), "{from} as {to}");
+    }
+}
+
+fn version_3() -> Vec<u8> {
+    HEXLOWER.decode(include_str!("version-3.hex").replace('\n', "").as_bytes()).unwrap()
 }
 
 #[test]
@@ -111,7 +147,8 @@ fn full_record(user: &UserName, secrets: &Secrets) -> Record {
         record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), latest.now);
     }
     let codes = Some(full_codes(user, secrets, &latest));
-    Record { codes, unlocked: Some(latest.tick), uid: Some(u32::MAX), ..record }
+    let refunded = record.refunded.and(3, &latest);
+    Record { codes, unlocked: Some(latest.tick), uid: Some(u32::MAX), refunded, ..record }
 }
 
 fn full_device(n: usize, user: &UserName, key: &Key, secrets: &Secrets, latest: &Moment) -> Device {

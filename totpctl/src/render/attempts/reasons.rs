@@ -26,7 +26,8 @@ fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
             told(&format!("{what}; {NO_FARTHER}"))
         }
         ("rejected", _, Some(skew)) => Some(another_time(skew) + until_then(skew)),
-        (_, Some(reason), _) => Some(of_reason(reason, user)),
+        // Where no code is right, it does not matter that the code was repeated.
+        (verdict, Some(reason), _) if reason != "repeated" || verdict == "rejected" => Some(of_reason(reason, user)),
         ("rejected", ..) => told(&format!("{MISTYPED}; for a device that counts: totpctl resync USER")),
         ("already_used", ..) => told("the code has opened a login before; each opens one: wait for the next code"),
         ("malformed", ..) => told(
@@ -130,6 +131,10 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "many wrong codes came from that address, whosever they were for, so a single one is not looked at for an hour; two \
              codes that the device shows one after the other, typed in one line, let in; an address of one's own belongs in \
              'limits.trusted-sources'"
+        }
+        "repeated" => {
+            "it was the same wrong answer as just before, which cost no further guess: the user typed it again, or a program \
+             repeated it by itself; wait for the next code"
         }
         "bypass_gone" => {
             "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass USER"
@@ -236,6 +241,9 @@ mod tests {
         assert!(strict.starts_with("a hundred wrong answers"), "{strict}");
         assert!(meaning(&attempt("refused", Some("of\u{1b}new"), None), "a").unwrap().ends_with("of\\u{1b}new"));
         assert_eq!(meaning(&attempt("accepted", None, None), "alice"), None);
+        let repeated = |verdict| meaning(&attempt(verdict, Some("repeated"), None), "alice").unwrap();
+        assert!(repeated("rejected").starts_with("it was the same wrong answer"));
+        assert!(repeated("not_enrolled").starts_with("the user never had an active device"));
     }
 
     #[test]
