@@ -6,15 +6,22 @@
 //! are many people's: they are counted for each user, and slowed down to a pace that the odds allow for ever, because
 //! whoever used up an hour's tries through it would else keep the user out.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use common::names::user::UserName;
 
+use super::{Bounded, Window, lock};
+
 /// Wrong tries.
-#[derive(Debug, Default)]
-pub(crate) struct Patience(Mutex<HashMap<Tries, Wrong>>);
+#[derive(Debug)]
+pub(crate) struct FreeAttempts(Mutex<Bounded<Tries, Window>>);
+
+impl Default for FreeAttempts {
+    fn default() -> Self {
+        Self(Mutex::new(Bounded::new(MAX_KNOWN)))
+    }
+}
 
 /// Whose tries count together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -33,44 +40,22 @@ impl Tries {
             Self::For(..) => (TRIES_FOR_OTHERS, SPAN_FOR_OTHERS),
         }
     }
-
-    fn is_over(&self, since: Instant) -> bool {
-        since.elapsed() >= self.allowed().1
-    }
 }
 
-#[derive(Debug)]
-struct Wrong {
-    since: Instant,
-    times: u32,
-}
-
-impl Patience {
+impl FreeAttempts {
     /// Whether there may be one more.
     #[must_use]
     pub(crate) fn has_any(&self, tries: &Tries) -> bool {
-        let all = self.lock();
-        all.get(tries).is_none_or(|wrong| wrong.times < tries.allowed().0 || tries.is_over(wrong.since))
+        let (most, span) = tries.allowed();
+        lock(&self.0).get(tries).is_none_or(|wrong| wrong.times(span) < most)
     }
 
-    /// Remembers one that was wrong for free.
-    pub(crate) fn try_it(&self, tries: Tries) {
-        let mut all = self.lock();
-        if all.len() >= MAX_KNOWN {
-            all.retain(|tries, wrong| !tries.is_over(wrong.since));
-        }
-        let fresh = || Wrong { since: Instant::now(), times: 0 };
-        let is_over = all.get(&tries).is_some_and(|wrong| tries.is_over(wrong.since));
-        let wrong = all.entry(tries).or_insert_with(fresh);
-        if is_over {
-            *wrong = fresh();
-        }
-        wrong.times = wrong.times.saturating_add(1);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Tries, Wrong>> {
-        // A panic while the lock is held cannot leave an entry half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts one that was wrong for free.
+    pub(crate) fn count(&self, tries: Tries) {
+        let (_, span) = tries.allowed();
+        let mut all = lock(&self.0);
+        let wrong = all.entry(tries, Window::begin, |wrong| wrong.is_over(OWN_SPAN), |wrong| wrong.since);
+        wrong.count(span);
     }
 }
 
@@ -81,39 +66,40 @@ const OWN_SPAN: Duration = Duration::from_secs(3600);
 /// Ten a second for a year are what pairs of codes are reckoned to withstand, whoever asks.
 const TRIES_FOR_OTHERS: u32 = 10;
 const SPAN_FOR_OTHERS: Duration = Duration::from_secs(1);
-/// After this many, those whose time is over are forgotten. There are never more than accounts, for each verifier.
-const MAX_KNOWN: usize = 4096;
+const MAX_KNOWN: usize = 16_384;
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]
     fn twenty_wrong_tries_an_hour_and_others_are_not_concerned() {
-        let patience = Patience::default();
+        let attempts = FreeAttempts::default();
         let tried = Tries::Own(1000);
         for _ in 0..OWN_TRIES {
-            assert!(patience.has_any(&tried));
-            patience.try_it(tried.clone());
+            assert!(attempts.has_any(&tried));
+            attempts.count(tried.clone());
         }
-        assert!(!patience.has_any(&tried));
-        assert!(patience.has_any(&Tries::Own(1001)));
+        assert!(!attempts.has_any(&tried));
+        assert!(attempts.has_any(&Tries::Own(1001)));
         let past = Instant::now().checked_sub(OWN_SPAN).expect("a time an hour ago");
-        patience.lock().values_mut().for_each(|wrong| wrong.since = past);
-        assert!(patience.has_any(&tried));
-        patience.try_it(tried.clone());
-        assert_eq!(patience.lock()[&tried].times, 1);
+        lock(&attempts.0).values_mut().for_each(|wrong| wrong.since = past);
+        assert!(attempts.has_any(&tried));
+        attempts.count(tried.clone());
+        assert_eq!(lock(&attempts.0).get(&tried).map(|wrong| wrong.times), Some(1));
     }
 
     #[test]
     fn a_verifier_is_slowed_down_for_the_user_that_it_is_wrong_about() {
-        let patience = Patience::default();
+        let attempts = FreeAttempts::default();
         let about = |name: &str| Tries::For(1000, UserName::new(name).unwrap());
-        (0..TRIES_FOR_OTHERS).for_each(|_| patience.try_it(about("alice")));
-        assert!(!patience.has_any(&about("alice")));
-        assert!(patience.has_any(&about("bob")) && patience.has_any(&Tries::Own(1000)));
+        (0..TRIES_FOR_OTHERS).for_each(|_| attempts.count(about("alice")));
+        assert!(!attempts.has_any(&about("alice")));
+        assert!(attempts.has_any(&about("bob")) && attempts.has_any(&Tries::Own(1000)));
         let past = Instant::now().checked_sub(SPAN_FOR_OTHERS).expect("a time a second ago");
-        patience.lock().values_mut().for_each(|wrong| wrong.since = past);
-        assert!(patience.has_any(&about("alice")));
+        lock(&attempts.0).values_mut().for_each(|wrong| wrong.since = past);
+        assert!(attempts.has_any(&about("alice")));
     }
 }

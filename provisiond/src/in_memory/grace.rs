@@ -3,24 +3,24 @@
 //! Kept in memory and bounded: a daemon that restarts forgets it all, and people are asked once more. Counted by
 //! CLOCK_BOOTTIME, which nobody can set and which goes on while the machine sleeps.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::config::exemptions::grace::LONGEST;
 use common::names::user::UserName;
 
+use super::{Bounded, lock};
 use crate::record::source::Origin;
 
 /// The latest accepted code of each user on this machine, and of each service and origin.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Graces {
     kept: Mutex<Kept>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Kept {
-    accepted: HashMap<Accepted, Duration>,
+    accepted: Bounded<Accepted, Duration>,
     ends: Ends,
 }
 
@@ -55,11 +55,18 @@ pub(crate) struct Since {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends(u64);
 
+impl Default for Graces {
+    fn default() -> Self {
+        let (accepted, ends) = (Bounded::new(MAX_ACCEPTED), Ends::default());
+        Self { kept: Mutex::new(Kept { accepted, ends }) }
+    }
+}
+
 impl Graces {
     /// To be read before a code is judged, and handed to [`Graces::begin`].
     #[must_use]
     pub(crate) fn ends(&self) -> Ends {
-        self.lock().ends
+        lock(&self.kept).ends
     }
 
     /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless a grace
@@ -73,49 +80,32 @@ impl Graces {
         now: Duration,
         before: Ends,
     ) {
-        let mut kept = self.lock();
+        let mut kept = lock(&self.kept);
         if kept.ends != before {
             return;
         }
         let there = origin.map(|origin| Some((service.to_owned(), origin)));
         for at in [here.then_some(None), there].into_iter().flatten() {
-            make_room(&mut kept.accepted, now);
-            kept.accepted.insert(Accepted { account: account.clone(), at }, now);
+            let accepted = Accepted { account: account.clone(), at };
+            let is_over = |then: &Duration| now.saturating_sub(*then) >= LONGEST;
+            *kept.accepted.entry(accepted, || now, is_over, |then| *then) = now;
         }
     }
 
     /// How long ago a code of the account was accepted.
     #[must_use]
     pub(crate) fn since(&self, account: &Holder, service: &str, origin: Option<&Origin>, now: Duration) -> Since {
-        let all = &self.lock().accepted;
-        let ago = |at| all.get(&Accepted { account: account.clone(), at }).and_then(|then| now.checked_sub(*then));
+        let kept = lock(&self.kept);
+        let ago =
+            |at| kept.accepted.get(&Accepted { account: account.clone(), at }).and_then(|then| now.checked_sub(*then));
         Since { there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))), here: ago(None) }
     }
 
     /// Forgets all codes of a user, and says whether there was any.
     pub(crate) fn end(&self, user: &UserName) -> bool {
-        let mut kept = self.lock();
+        let mut kept = lock(&self.kept);
         kept.ends = Ends(kept.ends.0.wrapping_add(1));
-        let before = kept.accepted.len();
-        kept.accepted.retain(|accepted, _| accepted.account.user != *user);
-        kept.accepted.len() < before
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        // A panic while the lock is held cannot leave an entry half changed.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What is too old for any grace goes first, then the oldest.
-fn make_room(all: &mut HashMap<Accepted, Duration>, now: Duration) {
-    if all.len() < MAX_ACCEPTED {
-        return;
-    }
-    all.retain(|_, then| now.saturating_sub(*then) < LONGEST);
-    let oldest = all.iter().min_by_key(|(_, then)| **then).map(|(accepted, _)| accepted.clone());
-    if let (true, Some(oldest)) = (all.len() >= MAX_ACCEPTED, oldest) {
-        all.remove(&oldest);
+        kept.accepted.forget(|accepted, _| accepted.account.user == *user)
     }
 }
 
@@ -173,7 +163,7 @@ mod tests {
         let graces = Graces::default();
         begin(&graces, &holder("alice"), "sudo", None, at(100));
         assert_eq!(graces.since(&holder("alice"), "sudo", None, at(100)), Since { there: None, here: Some(at(0)) });
-        assert_eq!(graces.lock().accepted.len(), 1);
+        assert_eq!(lock(&graces.kept).accepted.len(), 1);
     }
 
     #[test]
@@ -219,10 +209,10 @@ mod tests {
             begin(&graces, &holder(&format!("u{n}")), "sshd", None, at(n));
         }
         let now = at(MAX_ACCEPTED as u64);
-        assert_eq!(graces.lock().accepted.len(), MAX_ACCEPTED);
+        assert_eq!(lock(&graces.kept).accepted.len(), MAX_ACCEPTED);
         assert!(graces.since(&holder("u0"), "sshd", None, now).here.is_none());
         assert!(graces.since(&holder("u1"), "sshd", None, now).here.is_some());
         begin(&graces, &holder("late"), "sshd", None, LONGEST + now);
-        assert_eq!(graces.lock().accepted.len(), 1, "what is too old goes first");
+        assert_eq!(lock(&graces.kept).accepted.len(), 1, "what is too old goes first");
     }
 }

@@ -1,4 +1,5 @@
-//! Bounded tables that a restart forgets.
+//! Bounded tables that a restart forgets: graces, refunds, repeated answers, limits of sources, callers, log lines, slots
+//! and streams. Losing one costs a user a code, a refund or a line, and opens nothing.
 
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
@@ -8,3 +9,135 @@ pub(crate) mod repeats;
 pub(crate) mod slots;
 pub(crate) mod source_limit;
 pub(crate) mod streams;
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A map of at most so many entries: a new one evicts those that are over, and if there still are too many the oldest.
+#[derive(Debug)]
+pub(crate) struct Bounded<K, V> {
+    most: usize,
+    entries: HashMap<K, V>,
+}
+
+impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most, entries: HashMap::new() }
+    }
+
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
+    where
+        K: Borrow<Q>,
+    {
+        self.entries.get(key)
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        self.entries.remove(key)
+    }
+
+    /// Removes the entries that `goes` names, and says whether there was any.
+    pub(crate) fn forget(&mut self, goes: impl Fn(&K, &V) -> bool) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|key, value| !goes(key, value));
+        self.entries.len() < before
+    }
+
+    /// The entry of that key, made by `fresh` if there is none. `began` orders entries by age.
+    pub(crate) fn entry<A: Ord>(
+        &mut self,
+        key: K,
+        fresh: impl FnOnce() -> V,
+        is_over: impl Fn(&V) -> bool,
+        began: impl Fn(&V) -> A,
+    ) -> &mut V {
+        if self.entries.len() >= self.most && !self.entries.contains_key(&key) {
+            self.evict(is_over, began);
+        }
+        self.entries.entry(key).or_insert_with(fresh)
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    #[cfg(test)]
+    fn values_mut(&mut self) -> impl Iterator<Item = &mut V> {
+        self.entries.values_mut()
+    }
+
+    fn evict<A: Ord>(&mut self, is_over: impl Fn(&V) -> bool, began: impl Fn(&V) -> A) {
+        self.entries.retain(|_, value| !is_over(value));
+        let oldest = self.entries.iter().min_by_key(|(_, value)| began(value)).map(|(key, _)| key.clone());
+        if let (true, Some(oldest)) = (self.entries.len() >= self.most, oldest) {
+            self.entries.remove(&oldest);
+        }
+    }
+}
+
+/// How often something has happened within a span of time, which begins with the first.
+#[derive(Debug)]
+pub(crate) struct Window {
+    since: Instant,
+    times: u32,
+}
+
+impl Window {
+    fn begin() -> Self {
+        Self { since: Instant::now(), times: 0 }
+    }
+
+    fn is_over(&self, span: Duration) -> bool {
+        self.since.elapsed() >= span
+    }
+
+    /// How often, in the span that goes on; 0 if it is over.
+    fn times(&self, span: Duration) -> u32 {
+        if self.is_over(span) { 0 } else { self.times }
+    }
+
+    /// Counts one more, in a new span if the last one is over. Returns how many these are.
+    fn count(&mut self, span: Duration) -> u32 {
+        if self.is_over(span) {
+            *self = Self::begin();
+        }
+        self.times = self.times.saturating_add(1);
+        self.times
+    }
+}
+
+/// Locks a table. A panic while the lock is held cannot leave an entry half changed.
+fn lock<T>(table: &Mutex<T>) -> MutexGuard<'_, T> {
+    table.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_table_evicts_what_is_over_and_else_the_oldest() {
+        let mut table = Bounded::new(3);
+        let mut add = |key: u32, value: u32| *table.entry(key, || value, |value| *value < 10, |value| *value);
+        assert_eq!([add(1, 11), add(2, 5), add(3, 12)], [11, 5, 12]);
+        assert_eq!(add(1, 99), 11, "it is there already");
+        add(4, 13);
+        add(5, 14);
+        let kept: Vec<u32> = (1..=5).filter(|key| table.get(key).is_some()).collect();
+        assert_eq!(kept, [3, 4, 5]);
+        assert!(table.forget(|key, _| *key == 4) && !table.forget(|key, _| *key == 4));
+    }
+
+    #[test]
+    fn a_window_that_is_over_begins_anew() {
+        let span = Duration::from_secs(60);
+        let mut window = Window::begin();
+        assert_eq!([window.count(span), window.count(span), window.times(span)], [1, 2, 2]);
+        window.since = Instant::now().checked_sub(span).expect("a machine that has been up for a minute");
+        assert_eq!((window.times(span), window.count(span)), (0, 1));
+    }
+}

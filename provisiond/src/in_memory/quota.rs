@@ -6,10 +6,12 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use common::names::user::UserName;
+
+use super::lock;
 
 /// The lines of the present minute, by their cause.
 #[derive(Debug)]
@@ -63,13 +65,13 @@ impl LogQuota {
     /// Counts a line, and says whether it may be written.
     #[must_use]
     pub(crate) fn may_write(&self, cause: Cause) -> bool {
-        self.lock().count(cause)
+        lock(&self.0).count(cause)
     }
 
     /// What was left out in a minute that is over: it is to be told now, and a new minute begins.
     #[must_use]
     pub(crate) fn settle_minute(&self) -> Vec<LeftOut> {
-        let mut minute = self.lock();
+        let mut minute = lock(&self.0);
         if minute.begun.elapsed() < MINUTE {
             return Vec::new();
         }
@@ -79,14 +81,9 @@ impl LogQuota {
     /// What was left out for one cause since that was last told, if anything: it is to be told now.
     #[must_use]
     pub(crate) fn settle(&self, cause: &Cause) -> Option<LeftOut> {
-        let mut minute = self.lock();
+        let mut minute = lock(&self.0);
         let lines = std::mem::take(&mut minute.by_cause.get_mut(cause)?.left_out);
         (lines > 0).then(|| LeftOut { cause: Some(cause.clone()), lines })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Minute> {
-        // A panic while the lock is held cannot leave an entry half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -184,7 +181,7 @@ mod tests {
     }
 
     fn a_minute_later(quota: &LogQuota) {
-        quota.lock().begun = Instant::now().checked_sub(MINUTE).expect("a minute ago");
+        lock(&quota.0).begun = Instant::now().checked_sub(MINUTE).expect("a minute ago");
     }
 
     #[test]
@@ -224,7 +221,7 @@ mod tests {
         let quota = LogQuota::default();
         let strangers = |of: fn(u32) -> Cause| (0..5000).filter(|uid| quota.may_write(of(*uid))).count();
         assert_eq!((strangers(Cause::NotPermitted), strangers(Cause::Own)), (300, 0));
-        assert!(quota.lock().by_cause.len() <= 300, "a uid that writes no line takes no place");
+        assert!(lock(&quota.0).by_cause.len() <= 300, "a uid that writes no line takes no place");
         assert!(quota.may_write(Cause::WithRole(5001)) && quota.may_write(refusal("alice")));
         assert!(!quota.may_write(Cause::NotPermitted(0)));
         a_minute_later(&quota);
@@ -239,7 +236,7 @@ mod tests {
         let quota = LogQuota::default();
         let names = (0..2 * MAX_CAUSES).map(|n| refusal(&format!("u{n}")));
         assert_eq!(names.filter(|cause| quota.may_write(cause.clone())).count(), MAX_CAUSES + 300);
-        assert_eq!(quota.lock().by_cause.len(), MAX_CAUSES);
+        assert_eq!(lock(&quota.0).by_cause.len(), MAX_CAUSES);
         assert_eq!(written(&quota, &refusal("u0"), 200), 119, "a user with a place keeps it");
         assert_eq!(written(&quota, &Cause::WithRole(7), 400), 300, "names and uids share no bound");
         assert_eq!(written(&quota, &Cause::Own(8), 1), 0);
@@ -256,6 +253,6 @@ mod tests {
         let lines: Vec<u32> = told.iter().map(|left_out| left_out.lines).collect();
         assert_eq!(lines, (5..=20).rev().chain([1 + 2 + 3 + 4]).collect::<Vec<_>>());
         assert!(told[15].cause.is_some() && told[16].cause.is_none());
-        assert!(quota.lock().by_cause.is_empty());
+        assert!(lock(&quota.0).by_cause.is_empty());
     }
 }

@@ -4,16 +4,22 @@
 //! Only what the known pool has paid comes in, so an account has at most as many entries as known sources, whoever guesses
 //! at it. Kept in memory and bounded: when it is full, and when the daemon restarts, only refunds are lost.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use common::names::user::UserName;
 
+use super::{Bounded, lock};
 use crate::record::source::Source;
 
 /// The latest charges of each user from each source.
-#[derive(Debug, Default)]
-pub struct Refunds(Mutex<HashMap<(UserName, Source), Charges>>);
+#[derive(Debug)]
+pub struct Refunds(Mutex<Bounded<(UserName, Source), Charges>>);
+
+impl Default for Refunds {
+    fn default() -> Self {
+        Self(Mutex::new(Bounded::new(MAX_ENTRIES)))
+    }
+}
 
 /// The latest wrong codes, the oldest first: each one's trusted second and its cost.
 #[derive(Debug, Default)]
@@ -50,7 +56,7 @@ impl Refunds {
     /// Takes out what a success may give back at `tick`: of two logins at once only one has it.
     #[must_use]
     pub fn take(&self, user: &UserName, source: Source, tick: u64) -> Charges {
-        let mut charges = self.lock().remove(&(user.clone(), source)).unwrap_or_default();
+        let mut charges = lock(&self.0).remove(&(user.clone(), source)).unwrap_or_default();
         charges.0.retain(|(at, _)| tick < at.saturating_add(LIFETIME));
         charges
     }
@@ -60,31 +66,16 @@ impl Refunds {
         if charges.0.is_empty() {
             return;
         }
-        let (mut all, key) = (self.lock(), (user.clone(), source));
+        let (mut all, key) = (lock(&self.0), (user.clone(), source));
         let mut charges = Charges(charges.0.into_iter().chain(all.remove(&key).unwrap_or_default().0).collect());
         charges.0.sort_unstable_by_key(|(tick, _)| *tick);
-        make_room(&mut all);
-        all.insert(key, charges.latest());
+        // The oldest goes first: the user who mistyped just now is about to type again.
+        *all.entry(key, Charges::default, |_| false, Charges::last) = charges.latest();
     }
 
     /// Forgets those of a user who got the guesses back otherwise, or whose record is gone.
     pub fn forget(&self, user: &UserName) {
-        self.lock().retain(|(other, _), _| other != user);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<(UserName, Source), Charges>> {
-        // A panic while the lock is held cannot leave an entry half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The oldest goes: the user who mistyped just now is about to type again.
-fn make_room(all: &mut HashMap<(UserName, Source), Charges>) {
-    let oldest = || all.iter().min_by_key(|(_, charges)| charges.last()).map(|(key, _)| key.clone());
-    if all.len() >= MAX_ENTRIES
-        && let Some(oldest) = oldest()
-    {
-        all.remove(&oldest);
+        lock(&self.0).forget(|(other, _), _| other == user);
     }
 }
 
@@ -166,10 +157,10 @@ mod tests {
             mistype(&refunds, &format!("user-{n}"), HERE, (n, 1));
             mistype(&refunds, "user-0", HERE, (n, 1));
         }
-        assert_eq!(refunds.lock().len(), MAX_ENTRIES);
+        assert_eq!(lock(&refunds.0).len(), MAX_ENTRIES);
         mistype(&refunds, "one-more", HERE, (5000, 1));
-        assert_eq!(refunds.lock().len(), MAX_ENTRIES);
-        let keeps = |name: &str| refunds.lock().contains_key(&(user(name), HERE));
+        assert_eq!(lock(&refunds.0).len(), MAX_ENTRIES);
+        let keeps = |name: &str| lock(&refunds.0).get(&(user(name), HERE)).is_some();
         assert_eq!(["user-0", "user-1", "user-2", "one-more"].map(keeps), [true, false, true, true]);
     }
 }

@@ -13,12 +13,13 @@
 //! the daemon restarts, a repeated answer costs a guess like any other.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use common::names::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+use super::lock;
 use crate::policy::Compared;
 
 /// The fingerprints of wrong answers.
@@ -61,23 +62,18 @@ impl Repeats {
     /// Whether the answer was wrong there before.
     #[must_use]
     pub(crate) fn know(&self, fingerprint: &Fingerprint) -> bool {
-        let places = self.lock();
+        let places = lock(&self.places);
         places.get(fingerprint.place).is_some_and(|prints| prints.contains(&fingerprint.print))
     }
 
     /// Remembers a wrong answer. Its charge is durable by now.
     pub(crate) fn remember(&self, fingerprint: Fingerprint) {
-        let mut places = self.lock();
+        let mut places = lock(&self.places);
         if let Some(prints) = places.get_mut(fingerprint.place) {
             prints.push_back(fingerprint.print);
             let old = prints.len().saturating_sub(PRINTS);
             prints.drain(..old);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<VecDeque<Print>>> {
-        // A panic while the lock is held cannot leave a place half changed.
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,6 +160,6 @@ mod tests {
         assert!((0..16).all(|n| repeats.know(&of("alice", n))));
         repeats.remember(of("alice", 16));
         assert!(!repeats.know(&of("alice", 0)) && repeats.know(&of("alice", 1)));
-        assert!(repeats.lock().iter().all(|prints| prints.len() <= PRINTS));
+        assert!(lock(&repeats.places).iter().all(|prints| prints.len() <= PRINTS));
     }
 }

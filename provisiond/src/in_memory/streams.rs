@@ -1,10 +1,11 @@
 //! Calls that bring many replies, lists and events: each holds a connection and its thread for as long as its caller
 //! reads, so that there are few at once, and some are kept for root.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 
 use common::wire::protocol::Error;
 
+use super::lock;
 use super::slots::Slots;
 
 /// Those under way.
@@ -23,7 +24,7 @@ impl Streams {
     /// # Errors
     /// [`Error::Busy`]: the caller, or everybody together, has as many as there may be.
     pub(crate) fn open(&self, uid: u32) -> Result<Stream<'_>, Error> {
-        let mut held = self.lock();
+        let mut held = lock(&self.0);
         let own = if uid == 0 { MAX_OF_ROOT } else { MAX_PER_UID };
         if held.of(uid) >= own {
             return Err(Error::busy(OWN));
@@ -34,16 +35,11 @@ impl Streams {
         held.take(uid);
         Ok(Stream { streams: self, uid })
     }
-
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        // A panic while the lock is held cannot leave it half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Drop for Stream<'_> {
     fn drop(&mut self) {
-        self.streams.lock().give_back(self.uid);
+        lock(&self.streams.0).give_back(self.uid);
     }
 }
 

@@ -78,7 +78,7 @@ fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Count
 /// A wrong code counts for where it came from, also if there is no account that it could cost anything.
 fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
     let limits = &login.call.settings.limits;
-    if login.is_limited(limits) && service.sprays.count(login.source, limits.per_source) {
+    if login.is_limited(limits) && service.source_limits.count(login.source, limits.per_source) {
         let line = Line::new("spray").with_some("source", login.rhost).with("wrong_codes", limits.per_source);
         service.audit.write(line.warning());
     }

@@ -74,7 +74,8 @@ impl<'a> Trusted<'a> {
     /// What the attempt is judged by, besides the record and what was typed.
     pub(super) fn circumstances(&self, service: &Service) -> Circumstances<'_> {
         let (settings, source) = (&self.call.settings, self.source);
-        let suspect = self.is_limited(&settings.limits) && service.sprays.are_from(source, settings.limits.per_source);
+        let suspect =
+            self.is_limited(&settings.limits) && service.source_limits.is_reached(source, settings.limits.per_source);
         let mut moment = self.call.moment;
         // A clock that the service file calls no measure of the device's teaches nothing of it.
         moment.synchronised &= !self.keeps_drift();

@@ -13,14 +13,14 @@ use common::secrets::Secrets;
 
 use crate::clock::Clock;
 use crate::record::{CannotWrite, Damaged, Record};
-use crate::records::user_queue::Turns;
+use crate::records::user_queue::UserQueues;
 use crate::store::{Health, Outcome, Store, Stored, Unavailable};
 
 /// The records of all users.
 pub struct Records {
     store: Box<dyn Store>,
     clock: Arc<Clock>,
-    turns: Turns,
+    queues: UserQueues,
 }
 
 /// Whose record, for whom, and until when.
@@ -76,7 +76,7 @@ impl Records {
     /// Takes the store over. The clock is the one whose mark it keeps.
     #[must_use]
     pub fn new(store: Box<dyn Store>, clock: Arc<Clock>) -> Self {
-        Self { store, clock, turns: Turns::default() }
+        Self { store, clock, queues: UserQueues::default() }
     }
 
     /// The user's record as it is now.
@@ -98,7 +98,7 @@ impl Records {
         access: Access<'_>,
         mut decide: impl FnMut(Option<&Record>) -> Decision<T>,
     ) -> Result<T, Failure> {
-        let _turn = self.turns.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        let _turn = self.queues.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
         while Instant::now() < access.deadline {
             let stored = self.store.load(access.user)?;
             let record = read(stored.as_ref(), &access)?;
@@ -118,7 +118,7 @@ impl Records {
     /// # Errors
     /// [`Failure`].
     pub fn remove(&self, access: Access<'_>) -> Result<bool, Failure> {
-        let _turn = self.turns.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        let _turn = self.queues.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
         while Instant::now() < access.deadline {
             let Some(stored) = self.store.load(access.user)? else { return Ok(false) };
             match self.store.remove(access.user, stored.version, access.deadline)? {
@@ -142,7 +142,7 @@ impl Records {
         mut remake: impl FnMut(Option<Record>, bool) -> Result<Record, E>,
     ) -> Result<Result<(), E>, Failure> {
         // Always in the same order, so that two of these do not wait for each other.
-        let turn = |user| self.turns.take(user, access.root, access.deadline).ok_or(Failure::Busy);
+        let turn = |user| self.queues.take(user, access.root, access.deadline).ok_or(Failure::Busy);
         let _first = turn(access.user.min(to))?;
         let _second = if access.user == to { None } else { Some(turn(access.user.max(to))?) };
         while Instant::now() < access.deadline {

@@ -11,7 +11,7 @@ use common::names::user::UserName;
 
 /// The lines in front of all users that have one now.
 #[derive(Debug, Default)]
-pub struct Turns {
+pub struct UserQueues {
     lines: Mutex<HashMap<UserName, Line>>,
 }
 
@@ -39,11 +39,11 @@ struct Call {
 #[derive(Debug)]
 #[must_use]
 pub struct Turn<'a> {
-    turns: &'a Turns,
+    turns: &'a UserQueues,
     user: UserName,
 }
 
-impl Turns {
+impl UserQueues {
     /// Waits for the user's turn. `None` when the line is full, or when the deadline passes.
     pub fn take(&self, user: &UserName, root: bool, deadline: Instant) -> Option<Turn<'_>> {
         let turn = || Turn { turns: self, user: user.clone() };
@@ -130,7 +130,7 @@ mod tests {
     }
 
     /// Returns once `count` are waiting for alice.
-    fn until_waiting(turns: &Turns, count: usize) {
+    fn until_waiting(turns: &UserQueues, count: usize) {
         while turns.lock().get(&alice()).map_or(0, |line| line.waiting.len()) < count {
             std::thread::yield_now();
         }
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn turns_are_taken_in_order_and_roots_come_first() {
-        let turns = Turns::default();
+        let turns = UserQueues::default();
         let (sender, order) = channel();
         std::thread::scope(|scope| {
             let first = turns.take(&alice(), false, soon()).unwrap();
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_full_line_and_a_passed_deadline_are_told_at_once() {
-        let turns = Turns::default();
+        let turns = UserQueues::default();
         std::thread::scope(|scope| {
             let first = turns.take(&alice(), true, soon()).unwrap();
             for waiting in 1..=MAX_WAITING {

@@ -20,12 +20,12 @@ use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
 use crate::clock::{self, Clock};
 use crate::identity::names::Names;
-use crate::in_memory::free_attempts::Patience;
+use crate::in_memory::free_attempts::FreeAttempts;
 use crate::in_memory::grace::Graces;
 use crate::in_memory::quota::LogQuota;
 use crate::in_memory::refunds::Refunds;
 use crate::in_memory::repeats::Repeats;
-use crate::in_memory::source_limit::Sprays;
+use crate::in_memory::source_limit::SourceLimits;
 use crate::in_memory::streams::Streams;
 use crate::records::Records;
 
@@ -46,13 +46,13 @@ pub struct Service {
     /// Wrong answers of late.
     pub(crate) repeats: Repeats,
     /// Wrong codes of each network.
-    pub(crate) sprays: Sprays,
+    pub(crate) source_limits: SourceLimits,
     /// How many lines of the log each cause may bring about.
     pub(crate) log_quota: LogQuota,
     /// Codes that were accepted lately.
     pub(crate) graces: Graces,
     /// What people's own processes were wrong at for free.
-    pub(crate) patience: Patience,
+    pub(crate) free_attempts: FreeAttempts,
     /// Connections open now.
     pub connections: AtomicU64,
     /// Lists and events on their way now.
@@ -102,10 +102,10 @@ impl Service {
             names,
             refunds: Refunds::default(),
             repeats: Repeats::default(),
-            sprays: Sprays::default(),
+            source_limits: SourceLimits::default(),
             log_quota: LogQuota::default(),
             graces: Graces::default(),
-            patience: Patience::default(),
+            free_attempts: FreeAttempts::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
             started: clock::now(),
@@ -163,14 +163,14 @@ impl Service {
     /// # Errors
     /// [`Error::Busy`].
     pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
-        let patient = call.tries().is_none_or(|tries| self.patience.has_any(&tries));
+        let patient = call.tries().is_none_or(|tries| self.free_attempts.has_any(&tries));
         if patient { Ok(()) } else { Err(Error::busy(TOO_OFTEN)) }
     }
 
     /// Remembers that the caller was wrong and the account was not charged for it.
     pub fn was_wrong_for_free(&self, call: &Call<'_>) {
         if let Some(tries) = call.tries() {
-            self.patience.try_it(tries);
+            self.free_attempts.count(tries);
         }
     }
 }
