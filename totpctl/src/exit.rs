@@ -54,7 +54,7 @@ pub(crate) enum Failure {
         sentence: String,
     },
     /// The daemon cannot take its settings, which is not the fault of the command line.
-    #[error("the settings stay as they were: {0}")]
+    #[error("the daemon keeps its old settings: {0}")]
     BadSettings(String),
     /// Settings that cannot be read here, offline.
     #[error(transparent)]
@@ -83,11 +83,11 @@ pub(crate) enum Failure {
     #[error("{}", first_line(.0))]
     CommandLine(Box<clap::Error>),
     /// Standard input ended where a line was needed.
-    #[error("standard input ended before {0} came: type it, or send it as one line")]
+    #[error("standard input ended before {0} was read: type it, or send it as one line")]
     NoInput(&'static str),
     /// Standard input ended where a first code was asked for.
     #[error(
-        "standard input ended before the first code came: {}'s device '{}' stays pending, and opens nothing; to be asked again: {}",
+        "standard input ended before the first code was read: {}'s device '{}' stays pending and opens no login; to confirm it: {}",
         printable(user), printable(device), confirm_command(user, &printable(device))
     )]
     Unconfirmed {
@@ -97,10 +97,10 @@ pub(crate) enum Failure {
         device: String,
     },
     /// Standard input cannot be read, or gave no end of line.
-    #[error("standard input cannot be read: {0}")]
+    #[error("cannot read standard input: {0}")]
     Reading(io::Error),
     /// Standard output cannot be written.
-    #[error("standard output cannot be written: {0}")]
+    #[error("cannot write standard output: {0}")]
     Writing(io::Error),
 }
 
@@ -200,7 +200,7 @@ impl From<CannotOpen> for Failure {
 /// What clap says first, without its word in front. What it lists below belongs to it.
 fn first_line(error: &clap::Error) -> String {
     if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
-        return "an action is missing: '--help' has them all".to_owned();
+        return "the command is missing: '--help' lists all commands".to_owned();
     }
     let text = error.render().to_string();
     let mut lines = text.lines();
@@ -256,8 +256,8 @@ mod tests {
         assert_eq!(failure.code(), ("no_input", Exit::BadInput));
         assert_eq!(
             failure.to_string(),
-            "standard input ended before the first code came: al ice's device 'phone' stays pending, and opens nothing; \
-             to be asked again: totpctl confirm 'al ice' --device phone"
+            "standard input ended before the first code was read: al ice's device 'phone' stays pending and opens no login; \
+             to confirm it: totpctl confirm 'al ice' --device phone"
         );
     }
 

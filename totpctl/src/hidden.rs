@@ -41,7 +41,7 @@ impl<'a> Hidden<'a> {
         poll(&mut ready, PollTimeout::NONE)?;
         let [signal, _] = ready;
         if signal.any().unwrap_or(true) {
-            return Err(io::Error::other("a signal ended it"));
+            return Err(io::Error::other("a signal ended the input"));
         }
         let mut terminal = self.terminal;
         terminal.read(buffer)

@@ -60,9 +60,9 @@ fn parent(path: &Path) -> &Path {
 
 fn failure(path: &Path, errno: Errno) -> Failure {
     let problem = match errno {
-        Errno::EEXIST => "is there already and stays as it is: name a new file".to_owned(),
-        Errno::ENOENT => "cannot be made: there is no such folder".to_owned(),
-        errno => format!("cannot be made: {}", errno.desc()),
+        Errno::EEXIST => "exists already, and totpctl does not overwrite it: name a new file".to_owned(),
+        Errno::ENOENT => "cannot be created: the folder does not exist".to_owned(),
+        errno => format!("cannot be created: {}", errno.desc()),
     };
     Failure::File { path: path.to_owned(), problem }
 }
@@ -94,13 +94,13 @@ mod tests {
         symlink(path("there"), path("link")).unwrap();
         symlink(path("nowhere"), path("dangling")).unwrap();
         for name in ["there", "link", "dangling"] {
-            assert!(refusal(&path(name)).contains("there already"), "{name}");
+            assert!(refusal(&path(name)).contains("exists already"), "{name}");
         }
         assert_eq!(std::fs::read(path("there")).unwrap(), b"old");
         assert!(!path("nowhere").exists());
-        assert!(refusal(&path("no/such/folder")).contains("no such folder"));
-        assert!(refusal(Path::new("/")).contains("cannot be made"));
-        assert!(refusal(Path::new("")).contains("cannot be made"));
+        assert!(refusal(&path("no/such/folder")).contains("the folder does not exist"));
+        assert!(refusal(Path::new("/")).contains("cannot be created"));
+        assert!(refusal(Path::new("")).contains("cannot be created"));
     }
 
     #[test]

@@ -36,18 +36,18 @@ pub(crate) use self::subject::Subject;
 pub(crate) use self::users::{Forget, List, RenameUser};
 use crate::exit::Failure;
 
-/// Enrols authenticators for logins, and shows and changes what is enrolled.
+/// Enrol authenticators for logins; show and change enrolled users.
 #[derive(Debug, Parser)]
 #[command(name = "totpctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Socket of the daemon [default: in /run/pam-totp,
-    /// login.sock for root and provisiond.sock for others]
+    /// login.sock for root and provisiond.sock for other users]
     #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL, verbatim_doc_comment)]
     pub(crate) socket: Option<PathBuf>,
     /// The uid that must listen there, for private daemons.
     #[arg(long, global = true, value_name = "UID", default_value_t = 0, hide = true)]
     pub(crate) server_uid: u32,
-    /// Answer with one JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     #[command(subcommand)]
@@ -57,83 +57,83 @@ pub(crate) struct Cli {
 /// The actions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Give a user a new device: shows its QR code and confirms it
+    /// Enrol a new device: print its QR code, ask for its first code
     #[command(after_help = enroll::EXAMPLES)]
     Enroll(Enroll),
-    /// Make a pending device active with the first code it shows
+    /// Activate a pending device with its first code
     #[command(after_help = codes::CONFIRM_EXAMPLES)]
     Confirm(Target),
-    /// Try a code: a real attempt, which spends the code
+    /// Try a code: a real login attempt, which spends the code
     #[command(after_help = codes::VERIFY_EXAMPLES)]
     Verify(Verify),
     /// Show a user's devices
     #[command(after_help = users::SHOW_EXAMPLES)]
     Show(Own),
-    /// List every user who has a record, or who is not enrolled yet
+    /// List users with a record, or users without an active device
     #[command(after_help = users::LIST_EXAMPLES)]
     List(List),
-    /// Say why a user was refused, and what helps
+    /// Explain why a user's logins were refused, and what to do
     #[command(after_help = log::WHY_EXAMPLES)]
     Why(Why),
-    /// Show what happened: every verdict, every change
+    /// Show the event log: every verdict and every change
     #[command(after_help = log::LOG_EXAMPLES)]
     Log(Log),
-    /// Disable a device, or all: kept, but their codes open nothing
+    /// Disable a device or the account; it can be enabled again
     #[command(after_help = devices::DISABLE_EXAMPLES)]
     Disable(Part),
-    /// Make a disabled device, or account, active again
+    /// Enable a disabled device or account again
     #[command(after_help = devices::ENABLE_EXAMPLES)]
     Enable(Part),
-    /// Forget a device and its key for good
+    /// Delete a device and its key permanently
     #[command(after_help = devices::REVOKE_EXAMPLES)]
     Revoke(Target),
-    /// Call a device something else
+    /// Rename a device
     #[command(after_help = devices::RENAME_EXAMPLES)]
     RenameDevice(RenameDevice),
-    /// Learn where a device is whose clock or counter is off
+    /// Resynchronise a device whose clock or counter is off
     #[command(after_help = codes::RESYNC_EXAMPLES)]
     Resync(Target),
-    /// Say when and for which services a device's codes count
+    /// Restrict a device to certain days and PAM services
     #[command(after_help = devices::RESTRICT_EXAMPLES)]
     Restrict(Restrict),
-    /// Make new recovery codes; all earlier ones end
+    /// Make new recovery codes; the old ones become invalid
     #[command(after_help = recovery::CODES_EXAMPLES)]
     RecoveryCodes(Own),
-    /// Let an enrolled user in for a while, with a code from here
+    /// Issue a temporary login code for an enrolled user
     #[command(after_help = recovery::BYPASS_EXAMPLES)]
     Bypass(Bypass),
-    /// Let a user enrol a first device, with a code from here
+    /// Issue a code with which a user enrols a first device
     #[command(after_help = recovery::TICKET_EXAMPLES)]
     Ticket(Ticket),
-    /// End the grace period: the next login asks for a code
+    /// End a grace period: the next login asks for a code
     #[command(after_help = users::GRACE_EXAMPLES)]
     RevokeGrace(Own),
-    /// Give a user all guesses back
+    /// Restore a user's guesses: one code is enough again
     #[command(after_help = users::UNLOCK_EXAMPLES)]
     Unlock {
         /// Account name
         #[arg(value_name = "USER")]
         user: String,
     },
-    /// Let a user's devices follow when the account is renamed
+    /// Move a user's record to the account's new name
     #[command(after_help = users::RENAME_EXAMPLES)]
     RenameUser(RenameUser),
-    /// Remove all that is known of a user
+    /// Delete a user's record with all devices and codes
     #[command(after_help = users::FORGET)]
     Forget(Forget),
-    /// Take over users from another system
+    /// Import users from another system
     #[command(subcommand)]
     Import(Import),
-    /// Hand users over to another system
+    /// Export users to another system
     #[command(subcommand)]
     Export(Export),
-    /// Show how the daemon is
+    /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
-    /// Let the daemon read its settings again
+    /// Make the daemon read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
-    /// Tell the daemon that the clock was moved for a good reason
+    /// Accept the machine's clock after it was set on purpose
     #[command(after_help = CLOCK_HELP)]
     ClockAccept,
     /// Make, open and check keys offline, without the daemon
@@ -155,7 +155,7 @@ pub(crate) struct Target {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
-    /// The device, when the user has several
+    /// Name of the device, if the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
 }
@@ -183,24 +183,24 @@ fn is_about_a_secret(error: &clap::Error) -> bool {
 }
 
 /// Why codes and keys are no arguments.
-pub(crate) const NO_SECRETS_HERE: &str = "codes and keys are read from the terminal or standard input, never from \
-    arguments, which other users and the shell's history can see; leave it out ('--key -' for a key)";
+pub(crate) const NO_SECRETS_HERE: &str = "totpctl reads codes and keys from the terminal or standard input, never \
+    from arguments, which other users and the shell's history can see: leave the code or key out ('--key -' for a key)";
 
-const GLOBAL: &str = "With every action";
+const GLOBAL: &str = "Options of every command";
 
 const EXAMPLES: &str = "\
 Examples:
   totpctl enroll alice              show a QR code, ask for its first code
-  totpctl show alice                what alice has, and when it was used
+  totpctl show alice                alice's devices and their last use
   totpctl verify alice              try a code
-  totpctl why alice                 why alice was refused
+  totpctl why alice                 why alice's logins were refused
   totpctl revoke alice --device old
   totpctl --json list
   totpctl import passlib users.jsonl
-  totpctl key open < record.json    offline: what a stored record holds
+  totpctl key open < record.json    offline: show what a record holds
 
-Codes and keys are read from the terminal or standard input, never from
-arguments ('key match --code' excepted).
+totpctl reads codes and keys from the terminal or standard input, never from
+arguments (exception: 'key match --code').
 Exit codes: 0 done, 1 refused or rejected, 2 bad usage or input, 3 daemon
 unreachable, 4 not permitted, 5 not found, 70 store failed, 78 bad settings.";
 
@@ -209,23 +209,26 @@ Examples:
   totpctl status
   totpctl --json status
 
-For administrators. Where it cannot be reached: systemctl status provisiond.";
+For administrators only. If the daemon does not answer:
+  systemctl status provisiond";
 
 const RELOAD_EXAMPLES: &str = "\
 Examples:
   totpctl reload
 
-For administrators. A file with an error changes nothing: the exit code is 78.
-The store and systemd's credentials change with a restart only.";
+For administrators only. If the settings have an error, the daemon keeps the
+old ones and the exit code is 78. A change of the store or of systemd's
+credentials needs a restart of the daemon.";
 
 const CLOCK_HELP: &str = "\
 Examples:
   totpctl clock-accept
 
-After the machine's clock was set, codes that devices may have shown before
-are refused for two periods. This ends that at once. Codes that were used
-stay used, and no guess comes back. Do not use it after a virtual machine was
-put back to a snapshot: the daemon cannot know which codes were used since.";
+After the machine's clock was set, the daemon refuses codes that devices may
+have shown before, for two periods. This command ends that at once. Used codes
+stay used, and no guesses are restored. Do not run it after a virtual machine
+was restored from a snapshot: the daemon cannot know which codes were used
+since then.";
 
 #[cfg(test)]
 mod tests {

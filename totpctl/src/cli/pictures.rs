@@ -10,7 +10,7 @@ use crate::qr::Form;
 #[derive(Debug, Default, Args)]
 pub(crate) struct Pictures {
     /// QR code: utf8, inverse, ansi, ascii or none [default:
-    /// utf8 or ascii on a terminal, as the locale says]
+    /// utf8 or ascii on a terminal, by its locale]
     #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
     pub(crate) qr: Option<Form>,
     /// Draw the QR code in a new PNG file; it holds the key

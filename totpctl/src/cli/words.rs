@@ -12,7 +12,7 @@ pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {
 
 /// A whole number, as large as it may be at most; whether it fits is said by who takes it.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
-    text.parse().map_err(|_| "this is no whole number, or far too large a one")
+    text.parse().map_err(|_| "this is not a whole number, or it is too large")
 }
 
 pub(super) fn algorithms() -> impl TypedValueParser<Value = Algorithm> {

@@ -57,7 +57,7 @@ impl Pictures {
 
 fn warn(screen: &screen::Screen, path: &Path) {
     let name = printable(&path.to_string_lossy());
-    screen.note(&format!("{name} holds the key: hand it to its user alone, and delete it once it is scanned"));
+    screen.note(&format!("{name} holds the key: give it only to the user, and delete it after scanning"));
 }
 
 const TOO_LONG: &str = "the URI is too long for a QR code; give a shorter label or issuer";

@@ -77,9 +77,8 @@ fn ask_for_it(
 fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Failure) {
     if matches!(failure, Failure::Writing(_)) {
         let (device, command) = (printable(&enrolled.device), argument(&enrolled.user));
-        let lost = format!(
-            "the device is there, and its key may not have been shown; to take it back: totpctl revoke {command}"
-        );
+        let lost =
+            format!("the device exists, but its key may not have been shown; to revoke it: totpctl revoke {command}");
         context.screen.note(&format!("{lost} --device {device}"));
     }
 }
@@ -174,8 +173,8 @@ fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<F
     Ok(outcome)
 }
 
-const KEY_PROMPT: &str = "Key, in base32 (it is not shown): ";
+const KEY_PROMPT: &str = "Key in base32 (typing is not shown): ";
 const CODE_PROMPT: &str = "Code that the new device shows now: ";
 /// With a key that is taken over: the code of now may have been used where it comes from, and does not count.
-const NEXT_CODE_PROMPT: &str = "Code that the device shows next (not the one of now): ";
+const NEXT_CODE_PROMPT: &str = "Code that the device shows next (not the current one): ";
 const TRIES: u32 = 3;

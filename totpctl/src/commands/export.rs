@@ -23,7 +23,7 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
             }
         }
     }
-    context.screen.note(&format!("{records} exported, {failed} failed; these are keys: keep them to yourself"));
+    context.screen.note(&format!("{records} exported, {failed} failed; the records hold keys: keep them private"));
     Ok(exit)
 }
 
@@ -44,7 +44,7 @@ fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
     }
     for device in &reply.left_out {
         let (user, device) = (printable(&reply.user), printable(device));
-        context.screen.note(&format!("{user}: '{device}' is left out: passlib knows no device of the kind hotp"));
+        context.screen.note(&format!("{user}: device '{device}' was not exported: passlib has no HOTP devices"));
     }
     Ok(reply.records.len())
 }

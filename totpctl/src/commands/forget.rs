@@ -21,10 +21,10 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Forget) -> Result<Exit, F
 
 fn is_meant(context: &Context<'_>, user: &str) -> Result<bool, Failure> {
     let prompt = format!(
-        "All devices, keys and recovery codes of {0} are gone for good then. To do it, type {0}: ",
+        "This deletes all devices, keys and recovery codes of {0} permanently. To confirm, type {0}: ",
         printable(user)
     );
     Ok(context.keyboard.ask(&prompt)?.is_some_and(|typed| typed.expose() == user))
 }
 
-const NOT_MEANT: &str = "nothing was forgotten: type the name of the user to do it, or give --yes";
+const NOT_MEANT: &str = "nothing was deleted: type the user's name to confirm, or give --yes";

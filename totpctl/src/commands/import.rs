@@ -72,7 +72,7 @@ struct Entry {
 /// Reads a line. `None`: there is nothing on it. No error shows a part of the line, for it holds a key.
 fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let Line::Whole(line) = line else {
-        return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is")));
+        return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is that long")));
     };
     if line.trim_ascii().is_empty() {
         return Ok(None);
@@ -85,10 +85,12 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let record = match raw.record.get().as_bytes().first() {
         Some(b'{') => SecretText::new(raw.record.get().to_owned()),
         Some(b'"') => serde_json::from_str(raw.record.get()).map_err(|error| bad(error.column()))?,
-        _ => return Err(Failure::BadRecord("'record' is neither an object nor a text".to_owned())),
+        _ => return Err(Failure::BadRecord("'record' is neither an object nor a string".to_owned())),
     };
     if record.expose().len() > MAX_RECORD {
-        return Err(Failure::BadRecord(format!("the record is longer than {MAX_RECORD} bytes: no record is")));
+        return Err(Failure::BadRecord(format!(
+            "the record is longer than {MAX_RECORD} bytes: no record is that long"
+        )));
     }
     Ok(Some(Entry { user: raw.user, device: raw.device, record }))
 }
@@ -125,7 +127,7 @@ fn report_failure(
 /// What was done before stands; the failure itself is told where every failure is.
 fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit, Failure> {
     if tally.imported > 0 || tally.already_there > 0 {
-        context.screen.note(&format!("stopped after {tally}; to go on, give the same file again"));
+        context.screen.note(&format!("stopped after {tally}; to continue, import the same file again"));
     }
     Err(failure)
 }
@@ -137,7 +139,7 @@ fn summary(context: &Context<'_>, tally: &Imports) -> Result<(), Failure> {
 
 /// The longest record, in bytes: with every byte escaped, it still fits in a message.
 const MAX_RECORD: usize = 10 * 1024;
-const NO_ENTRY: &str = "not a line of {\"user\":…,\"record\":…}; 'device' may stand there too, and nothing twice";
+const NO_ENTRY: &str = "the line is not {\"user\":…,\"record\":…}, with \"device\":… if wanted, each member once";
 
 #[cfg(test)]
 mod tests {

@@ -99,7 +99,7 @@ impl Context<'_> {
     /// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
     fn warn_without_account(&self, user: &str) {
         if let Ok(None) = nix::unistd::User::from_name(user) {
-            self.screen.note(&format!("warning: there is no account '{}' on this machine", printable(user)));
+            self.screen.note(&format!("warning: this machine has no account '{}'", printable(user)));
         }
     }
 
@@ -129,9 +129,9 @@ fn exit_of(verdict: Verdict) -> Exit {
 fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => {
-            "This needs a code of an active device, a recovery code, or a ticket: "
+            "As proof, type a code of an active device, a recovery code or a ticket: "
         }
-        Ask::TwoCodes => "This needs two codes in a row of an active device, on one line, or a recovery code: ",
+        Ask::TwoCodes => "As proof, type two consecutive codes of an active device on one line, or a recovery code: ",
     }
 }
 

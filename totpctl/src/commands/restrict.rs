@@ -37,8 +37,8 @@ fn first_second(day: &str) -> Result<u64, Failure> {
 }
 
 const DAY: u64 = 86400;
-const NO_DAY: &str = "a day is written like this: 2026-12-01";
-const NO_BOUNDS: &str = "say what to restrict to: --from, --until, --services; or --lift, which takes all bounds away";
+const NO_DAY: &str = "not a day: write it as 2026-12-01";
+const NO_BOUNDS: &str = "restrictions are missing: give --from, --until or --services; or --lift to remove all";
 
 #[cfg(test)]
 mod tests {

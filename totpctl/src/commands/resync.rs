@@ -33,10 +33,11 @@ fn shown(context: &Context<'_>, reply: &ResyncReply) -> Result<Exit, Failure> {
 fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => "A recovery code, or a code of another active device: ",
-        Ask::TwoCodes => "A recovery code, or two codes in a row of another active device, on one line: ",
+        Ask::TwoCodes => "A recovery code, or two consecutive codes of another active device, on one line: ",
     }
 }
 
 /// The proof's code would run out while two others are typed. Who has none is told before typing anything.
-const TWO_CODES_FIRST: &str = "Besides two codes this needs a recovery code, or a code of another active device.
+const TWO_CODES_FIRST: &str =
+    "After these two codes totpctl asks for a recovery code, or a code of another active device.
 The device's current code and the one after it, on one line: ";

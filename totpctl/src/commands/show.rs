@@ -18,10 +18,10 @@ pub(super) fn one(context: &Context<'_>, whom: &Own) -> Result<Exit, Failure> {
 /// Lists every enrolled user, once all of them are known: half a list would look like a whole one.
 pub(super) fn all(context: &Context<'_>, wish: &cli::List) -> Result<Exit, Failure> {
     let nobody = match (wish.not_enrolled, &wish.group) {
-        (false, None) => "nobody is enrolled; to enrol somebody:\n  totpctl enroll USER",
-        (false, Some(_)) => "nobody in this group is enrolled",
-        (true, None) => "nobody is without an active device",
-        (true, Some(_)) => "nobody in this group is without an active device",
+        (false, None) => "no user is enrolled; to enrol one:\n  totpctl enroll USER",
+        (false, Some(_)) => "no user in this group is enrolled",
+        (true, None) => "no user is without an active device",
+        (true, Some(_)) => "no user in this group is without an active device",
     };
     let wish = List { not_enrolled: wish.not_enrolled.then_some(true), group: wish.group.clone() };
     context.screen.result(&Users { users: users(context, &wish)?, nobody })?;

@@ -104,8 +104,8 @@ impl Render for Attempts {
         if self.attempts.is_empty() {
             let (name, command) = (printable(&self.user), argument(&self.user));
             return format!(
-                "no attempt of {name} to log in is remembered: is pam_totp.so in the service's file?\n\
-                 what {name} has:\n  totpctl show {command}\n{MISSING}"
+                "the log has no login attempt of {name}: does the service's file have pam_totp.so?\n\
+                 to see {name}'s devices:\n  totpctl show {command}\n{MISSING}"
             );
         }
         let rows: Vec<_> = self.attempts.iter().map(Attempt::row).collect();
@@ -121,8 +121,8 @@ impl Render for Attempts {
 
 /// What the daemon cannot know. Who looks for such an attempt here finds older ones, and would take them for it.
 const MISSING: &str = "
-An attempt that is not here never came to a code: the password or the key before
-it was wrong, or provisiond did not run. The service's own log tells.
+A missing attempt never reached the code prompt: the password or key before it
+was wrong, or provisiond was not running. See the service's own log.
 ";
 
 #[cfg(test)]
@@ -159,12 +159,12 @@ mod tests {
 TIME                 SERVICE  SOURCE     DEVICE   VERDICT
 {first}  sshd     192.0.2.1  default  accepted
 {second}  sshd     192.0.2.1  default  rejected
-  the code was right 10 min 30 s ago: the clock of the phone is slow; set it to
+  the code was right 10 min 30 s ago: the phone's clock is slow; set it to
   automatic time
 {third}  su       pts/0      -        malformed
-  there was no code in what was typed, or not where it has to stand: nothing but
-  the digits that the device shows, or behind the password where both are asked
-  for at once
+  the user typed no code, or typed it in the wrong place: type only the digits
+  that the device shows; if the prompt asks for password and code together, type
+  the code after the password
 {MISSING}"
             )
         );

@@ -20,8 +20,8 @@ impl Render for Restricted {
     fn people(&self) -> String {
         let (user, device) = (printable(&self.user), printable(&self.device));
         match bounds(self.valid_from, self.valid_until, &self.services) {
-            Some(bounds) => format!("{user}'s device '{device}' counts {bounds}\n"),
-            None => format!("{user}'s device '{device}' counts always and for every service\n"),
+            Some(bounds) => format!("{user}'s device '{device}' is usable {bounds}\n"),
+            None => format!("{user}'s device '{device}' is usable always and for every service\n"),
         }
     }
 }
@@ -35,7 +35,7 @@ pub(crate) struct RenamedDevice {
 
 impl Render for RenamedDevice {
     fn people(&self) -> String {
-        format!("{}'s device is called '{}' now\n", printable(&self.user), printable(&self.device))
+        format!("{}'s device is now called '{}'\n", printable(&self.user), printable(&self.device))
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct RenamedUser {
 impl Render for RenamedUser {
     fn people(&self) -> String {
         format!(
-            "{0}'s devices are {1}'s now, and open nothing for {0} any more\n",
+            "{0}'s devices now belong to {1}, and open no login of {0} any more\n",
             printable(&self.was),
             printable(&self.user)
         )
@@ -65,7 +65,7 @@ pub(crate) struct Forgotten {
 
 impl Render for Forgotten {
     fn people(&self) -> String {
-        format!("all that was known of {} is removed\n", printable(&self.user))
+        format!("the record of {} is deleted\n", printable(&self.user))
     }
 }
 
@@ -74,7 +74,7 @@ pub(crate) fn bounds(from: Option<u64>, until: Option<u64>, services: &[String])
     let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
     let parts = [
         from.map(|from| format!("from {} UTC", utc(from))),
-        until.map(|until| format!("until {} UTC{}", utc(until), if until <= now() { ", which is over" } else { "" })),
+        until.map(|until| format!("until {} UTC{}", utc(until), if until <= now() { " (expired)" } else { "" })),
         Some(services.join(", "))
             .filter(|services| !services.is_empty())
             .map(|services| format!("for {services} only")),
@@ -93,12 +93,12 @@ mod tests {
             let services = services.iter().map(|name| (*name).to_owned()).collect();
             Restricted { user: "alice".into(), device: "token".into(), valid_from, valid_until, services }.people()
         };
-        assert_eq!(restricted(None, None, &[]), "alice's device 'token' counts always and for every service\n");
+        assert_eq!(restricted(None, None, &[]), "alice's device 'token' is usable always and for every service\n");
         assert_eq!(
             restricted(Some(1_796_083_200), Some(1_796_169_600), &["sudo", "su"]),
-            "alice's device 'token' counts from 2026-12-01 00:00 UTC, until 2026-12-02 00:00 UTC, for sudo, su only\n"
+            "alice's device 'token' is usable from 2026-12-01 00:00 UTC, until 2026-12-02 00:00 UTC, for sudo, su only\n"
         );
         let over = restricted(None, Some(86_400), &[]);
-        assert_eq!(over, "alice's device 'token' counts until 1970-01-02 00:00 UTC, which is over\n");
+        assert_eq!(over, "alice's device 'token' is usable until 1970-01-02 00:00 UTC (expired)\n");
     }
 }

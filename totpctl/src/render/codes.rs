@@ -85,23 +85,25 @@ fn opens(uses: u8) -> String {
         2 => "two logins",
         _ => "three logins",
     };
-    format!("It opens {logins} in the place of a code. Five wrong tries end it.")
+    format!("It opens {logins} in place of a device's code. Five wrong tries end it.")
 }
 
 fn asks_for_it(user: &str) -> String {
     let (name, command) = (printable(user), argument(user));
-    format!("It gives the account its first device, once. {name} types, when logged in:\n  totpctl enroll {command}")
+    format!(
+        "It enrols the account's first device, once. To enrol, {name} logs in and runs:\n  totpctl enroll {command}"
+    )
 }
 
 impl Render for UnlockReply {
     fn people(&self) -> String {
-        format!("{}'s guesses are given back: one code is asked for again\n", printable(&self.user))
+        format!("{}'s guesses are restored: one code is enough again\n", printable(&self.user))
     }
 }
 
 const ADVICE: &str = "
-Each opens one login when no device is at hand. They are shown this one time:
-print them or write them down, and keep them apart from the device.
+Each code opens one login without a device. The codes are shown only once: print
+them or write them down, and keep them apart from the device.
 ";
 const COLUMNS: usize = 2;
 /// The longest code, in bytes.
@@ -130,8 +132,8 @@ Recovery codes of alice:
    aaaa-aaaa-aaaa-aaaa   bbbb-bbbb-bbbb-bbbb
    cccc-cccc-cccc-cccc
 
-Each opens one login when no device is at hand. They are shown this one time:
-print them or write them down, and keep them apart from the device.
+Each code opens one login without a device. The codes are shown only once: print
+them or write them down, and keep them apart from the device.
 "
         );
         assert!(recovery_codes("alice", &[]).is_empty());
@@ -152,7 +154,7 @@ Bypass of alice, until 2026-11-23 21:18 UTC:
 
    abcd-efgh
 
-It opens two logins in the place of a code. Five wrong tries end it.
+It opens two logins in place of a device's code. Five wrong tries end it.
 "
         );
         assert!(timed(Purpose::Ticket).page().starts_with("Ticket of alice, until 2026-11-23 21:18 UTC:\n"));

@@ -42,7 +42,7 @@ impl TryFrom<EnrollReply> for Enrolled {
     fn try_from(reply: EnrollReply) -> Result<Self, ClientError> {
         let key = Key::from_base32(reply.key.expose()).map_err(|bad| ClientError::Protocol(bad.to_string()))?;
         if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(ClientError::Protocol("the URI has characters that no URI has".to_owned()));
+            return Err(ClientError::Protocol("the URI has characters that are not allowed in a URI".to_owned()));
         }
         let EnrollReply { user, device, state, key: base32, uri, kind, alg, digits, period, counter, recovery_codes } =
             reply;
@@ -89,10 +89,10 @@ impl Enrolled {
 /// What to do with the page. A code that wraps at the window's edge cannot be scanned, and this key is not shown again.
 pub(super) fn advice(qr: Option<&Drawing>) -> String {
     match qr.map(|drawing| drawing.columns) {
-        None => "Type this key into an authenticator. It is shown this one time.".to_owned(),
+        None => "Type this key into an authenticator. It is shown only once.".to_owned(),
         Some(columns) => format!(
             "Scan the QR code (in a window at least {columns} columns wide) or type the key.\n\
-             They are shown this one time."
+             Both are shown only once."
         ),
     }
 }
@@ -106,7 +106,7 @@ impl Render for Enrolled {
                 format!("{user}'s device '{device}' is active: its codes open logins {when}\n")
             }
             DeviceState::Pending | DeviceState::Disabled => format!(
-                "{user}'s device '{device}' is pending and opens nothing yet; to confirm it:\n  {}\n",
+                "{user}'s device '{device}' is pending and opens no login yet; to confirm it:\n  {}\n",
                 confirm_command(&self.user, &device)
             ),
         }
@@ -148,7 +148,7 @@ mod tests {
             "\
 New device 'default' of alice: 6 digits, 30 s, sha1.
 Scan the QR code (in a window at least 45 columns wide) or type the key.
-They are shown this one time.
+Both are shown only once.
 
 Key: GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo

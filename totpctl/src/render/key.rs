@@ -64,7 +64,8 @@ impl Reveal for OpenedKey {
     fn page(&self) -> Zeroizing<String> {
         let mut page = blank(0);
         let text = |label: &Option<String>| label.as_deref().map_or_else(|| "none".to_owned(), printable);
-        let state = if self.changed { "to be sealed again: totpctl key seal" } else { "sealed as the settings say" };
+        let state =
+            if self.changed { "should be sealed again: totpctl key seal" } else { "sealed as the settings say" };
         push_all(&mut page, &["key     ", self.key.expose(), "\n"]);
         push_all(&mut page, &["codes   ", &codes(self.alg, self.digits, Some(self.period)), "\n"]);
         push_all(&mut page, &["label   ", &text(&self.label), "\n"]);
@@ -121,9 +122,9 @@ pub(crate) struct Matched {
 impl Reveal for Matched {
     fn page(&self) -> Zeroizing<String> {
         let meaning = match (self.counter, self.why) {
-            (Some(counter), _) => format!("the code is right; its step is {counter}, which is over from now on"),
+            (Some(counter), _) => format!("the code is right; give its step as --last-counter next time: {counter}"),
             (None, Some(why)) => why.to_string(),
-            (None, None) => "the code does not fit".to_owned(),
+            (None, None) => "the code is wrong".to_owned(),
         };
         Zeroizing::new(format!("{}: {meaning}\n", self.verdict.word()))
     }
@@ -181,7 +182,7 @@ mod tests {
             "\
 New key: 6 digits, 30 s, sha1.
 Scan the QR code (in a window at least 45 columns wide) or type the key.
-They are shown this one time.
+Both are shown only once.
 
 Key: GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ
@@ -235,7 +236,10 @@ state   sealed as the settings say
     fn a_match_is_a_verdict_and_a_counter() {
         let accepted = Matched { verdict: Verdict::Accepted, counter: Some(1), why: None };
         assert_eq!(object(&accepted), "{\"verdict\":\"accepted\",\"counter\":1}\n");
-        assert_eq!(accepted.page().as_str(), "accepted: the code is right; its step is 1, which is over from now on\n");
+        assert_eq!(
+            accepted.page().as_str(),
+            "accepted: the code is right; give its step as --last-counter next time: 1\n"
+        );
         let rejected = Matched { verdict: Verdict::Rejected, counter: None, why: Some(NoMatch::Rejected) };
         assert_eq!(object(&rejected), "{\"verdict\":\"rejected\"}\n");
         assert!(rejected.page().starts_with("rejected: the code does not fit"));

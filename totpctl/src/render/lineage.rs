@@ -22,7 +22,7 @@ impl ImportedLine {
     /// For a person.
     pub(crate) fn sentence(&self) -> String {
         let (user, device) = (printable(&self.user), printable(&self.device));
-        let what = if self.imported { "imported as device" } else { "there already, as device" };
+        let what = if self.imported { "imported as device" } else { "exists already as device" };
         format!("line {}: {user}: {what} '{device}'", self.line)
     }
 }
@@ -68,7 +68,7 @@ pub(crate) struct Imports {
 
 impl fmt::Display for Imports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} imported, {} already there, {} failed", self.imported, self.already_there, self.failed)
+        write!(f, "{} imported, {} existed already, {} failed", self.imported, self.already_there, self.failed)
     }
 }
 
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(line.sentence(), "line 3: al\\nice: imported as device 'default'");
         assert_eq!(object(&line), "{\"line\":3,\"user\":\"al\\nice\",\"device\":\"default\",\"imported\":true}\n");
         line.imported = false;
-        assert_eq!(line.sentence(), "line 3: al\\nice: there already, as device 'default'");
+        assert_eq!(line.sentence(), "line 3: al\\nice: exists already as device 'default'");
     }
 
     #[test]
@@ -146,6 +146,6 @@ mod tests {
     #[test]
     fn the_summary_counts() {
         let tally = Imports { imported: 997, already_there: 2, failed: 1 };
-        assert_eq!(tally.to_string(), "997 imported, 2 already there, 1 failed");
+        assert_eq!(tally.to_string(), "997 imported, 2 existed already, 1 failed");
     }
 }

@@ -138,9 +138,9 @@ impl Render for Changed {
         let Some(device) = self.device.as_deref().map(printable) else { return self.account(&user) };
         match self.state {
             Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
-            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is forgotten for good\n"),
+            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is deleted permanently\n"),
             Change::Disabled => format!(
-                "{user}'s device '{device}' is disabled: its codes open nothing; to enable it again:\n  \
+                "{user}'s device '{device}' is disabled: its codes open no login; to enable it again:\n  \
                  totpctl enable {} --device {device}\n",
                 argument(&self.user)
             ),
@@ -151,11 +151,11 @@ impl Render for Changed {
 impl Changed {
     fn account(&self, user: &str) -> String {
         if self.state == Change::Active {
-            return format!("{user}'s account is open again: its active devices open logins\n");
+            return format!("{user}'s account is enabled: its active devices open logins again\n");
         }
         let enable = argument(&self.user);
         format!(
-            "{user}'s account is disabled: nothing opens it; to enable it again:\n  totpctl enable {enable} --all\n"
+            "{user}'s account is disabled: every login is refused; to enable it again:\n  totpctl enable {enable} --all\n"
         )
     }
 }
@@ -181,11 +181,11 @@ impl Render for StatusReply {
 fn clock(status: &StatusReply) -> String {
     match status.clock {
         ClockState::Ok => "ok".to_owned(),
-        ClockState::Unsynchronised => "not synchronised; devices' clocks are not followed".to_owned(),
-        ClockState::BeforeBuild => "before the daemon was built; nobody gets in: set it".to_owned(),
+        ClockState::Unsynchronised => "not synchronised; the daemon does not correct for devices' clocks".to_owned(),
+        ClockState::BeforeBuild => "before the daemon was built; every login is refused: set the clock".to_owned(),
         ClockState::Quarantine => {
             let until = status.quarantine_until.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
-            format!("in quarantine{until}; codes of before are refused")
+            format!("in quarantine{until}; codes from before are refused")
         }
     }
 }
@@ -193,8 +193,8 @@ fn clock(status: &StatusReply) -> String {
 impl Render for ClockAcceptReply {
     fn people(&self) -> String {
         match self.accepted {
-            true => "the clock is taken as it is: codes of before are no longer refused\n".to_owned(),
-            false => "the clock was not in quarantine: nothing was changed\n".to_owned(),
+            true => "the daemon accepts the clock, and no longer refuses codes from before\n".to_owned(),
+            false => "the clock was not in quarantine: nothing changed\n".to_owned(),
         }
     }
 }
@@ -203,8 +203,8 @@ impl Render for RevokeGraceReply {
     fn people(&self) -> String {
         let user = printable(&self.user);
         match self.revoked {
-            true => format!("no code that {user} has used counts any more: the next login asks for one\n"),
-            false => format!("no code that {user} has used would have counted\n"),
+            true => format!("{user}'s grace period is over: the next login asks for a code\n"),
+            false => format!("{user} had no grace period: nothing changed\n"),
         }
     }
 }
@@ -251,15 +251,15 @@ mod tests {
     #[test]
     fn a_revoked_grace_says_what_comes() {
         let told = |revoked| RevokeGraceReply { user: "alice".into(), revoked }.people();
-        assert_eq!(told(true), "no code that alice has used counts any more: the next login asks for one\n");
-        assert_eq!(told(false), "no code that alice has used would have counted\n");
+        assert_eq!(told(true), "alice's grace period is over: the next login asks for a code\n");
+        assert_eq!(told(false), "alice had no grace period: nothing changed\n");
     }
 
     #[test]
     fn who_is_exempt_hears_by_what() {
         let (verdict, ask, rule) = (Verdict::Exempt, Ask::Nothing, Some("lan".to_owned()));
         let told = Attempt::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
-        assert_eq!(told.people(), "exempt: no code decides here, because of 'lan' in the daemon's settings\n");
+        assert_eq!(told.people(), "exempt: the daemon's settings ask for no code here (rule 'lan')\n");
         assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
     }
 
@@ -272,8 +272,8 @@ mod tests {
         assert_eq!(told.judged(), Verdict::Rejected);
         assert_eq!(
             told.people(),
-            "exempt: nobody is denied now, because of 'observe' in the daemon's settings; it would have been rejected: the code \
-             is wrong; wait for the next one, and check the clock of the phone\n"
+            "exempt: the daemon's settings deny no login now (rule 'observe'); the verdict would have been rejected: the code \
+             is wrong; wait for the next one, and check the phone's clock\n"
         );
         let json = b"{\"verdict\":\"exempt\",\"rule\":\"observe\",\"would\":\"rejected\"}\n";
         assert_eq!(super::json(&told).unwrap().as_slice(), json);
@@ -306,7 +306,7 @@ default tag       2026-11-23
 connections       1
 audit lines lost  0
 events lost       0
-clock             in quarantine until 2026-11-23 21:19 UTC; codes of before are refused
+clock             in quarantine until 2026-11-23 21:19 UTC; codes from before are refused
 "
         );
     }
@@ -318,7 +318,7 @@ clock             in quarantine until 2026-11-23 21:19 UTC; codes of before are 
         assert!(account.people().ends_with("to enable it again:\n  totpctl enable alice --all\n"));
         assert_eq!(
             changed(Change::Disabled).people(),
-            "alice's device 'phone' is disabled: its codes open nothing; to enable it again:\n  \
+            "alice's device 'phone' is disabled: its codes open no login; to enable it again:\n  \
              totpctl enable alice --device phone\n"
         );
         assert_eq!(

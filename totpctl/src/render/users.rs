@@ -17,13 +17,13 @@ impl Render for User {
         }
         text.push_str(&without_device(self));
         if self.devices.is_empty() {
-            return text + &format!("no devices; to give one:\n  totpctl enroll {}\n", argument(&self.user));
+            return text + &format!("no devices; to enrol one:\n  totpctl enroll {}\n", argument(&self.user));
         }
         let rows: Vec<_> = self.devices.iter().map(device_row).collect();
         text.push_str(&table(["DEVICE", "STATE", "CODES", "ENROLLED (UTC)", "LAST USED (UTC)"], &rows));
         for device in &self.devices {
             if let Some(bounds) = bounds(device.valid_from, device.valid_until, &device.services) {
-                text.push_str(&format!("'{}' counts {bounds}\n", printable(&device.name)));
+                text.push_str(&format!("'{}' is usable {bounds}\n", printable(&device.name)));
             }
         }
         for device in self.devices.iter().filter(|device| device.state == DeviceState::Pending) {
@@ -43,14 +43,18 @@ fn standing(user: &User) -> String {
     }
     if user.disabled {
         return format!(
-            "the account is disabled, nothing opens it; to enable it again:\n  totpctl enable {} --all",
+            "the account is disabled, every login is refused; to enable it again:\n  totpctl enable {} --all",
             argument(&user.user)
         );
     }
     if !user.enrolled {
         return "not enrolled yet".to_owned();
     }
-    let hint = if user.known_budget.min(user.budget) > 0 { "" } else { "\n  with 0, consecutive codes are asked for" };
+    let hint = if user.known_budget.min(user.budget) > 0 {
+        ""
+    } else {
+        "\n  with 0, the daemon asks for two consecutive codes"
+    };
     format!("enrolled; guesses left: {} from known addresses, {} from others{hint}", user.known_budget, user.budget)
 }
 
@@ -184,7 +188,7 @@ default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
 old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
 laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
 token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
-'token' counts for sudo only
+'token' is usable for sudo only
 'laptop' waits for its first code until 2026-11-24 21:18 UTC; to confirm it:
   totpctl confirm alice --device laptop
 "
@@ -195,11 +199,11 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
     #[test]
     fn a_user_without_guesses_or_devices_is_told_what_follows() {
         let spent = user("alice", vec![device("default", DeviceState::Active, None)], 0).people();
-        let told = "5 from known addresses, 0 from others\n  with 0, consecutive codes are asked for\n";
+        let told = "5 from known addresses, 0 from others\n  with 0, the daemon asks for two consecutive codes\n";
         assert!(spent.starts_with("alice: enrolled; guesses left: ") && spent.contains(told), "{spent}");
         assert_eq!(
             user("alice", Vec::new(), 5).people(),
-            "alice: not enrolled yet\nno devices; to give one:\n  totpctl enroll alice\n"
+            "alice: not enrolled yet\nno devices; to enrol one:\n  totpctl enroll alice\n"
         );
     }
 
@@ -215,7 +219,7 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             assert!(bypassed(uses).people().contains(&told), "{uses}");
         }
         let invited = User { ticket_until: Some(1_795_470_000), ..user("alice", Vec::new(), 5) };
-        let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to give one:\n";
+        let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to enrol one:\n";
         assert!(invited.people().starts_with(text), "{}", invited.people());
     }
 
@@ -233,7 +237,7 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
     fn a_disabled_account_is_named_as_such() {
         let shut = || User { disabled: true, ..user("alice", vec![device("default", DeviceState::Active, None)], 5) };
         assert!(shut().people().starts_with(
-            "alice: the account is disabled, nothing opens it; to enable it again:\n  totpctl enable alice --all\n"
+            "alice: the account is disabled, every login is refused; to enable it again:\n  totpctl enable alice --all\n"
         ));
         assert!(Users { users: vec![shut()], nobody: "" }.people().contains("alice  account disabled  "));
     }

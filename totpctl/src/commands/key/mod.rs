@@ -113,7 +113,7 @@ fn now() -> Result<i64, Failure> {
     Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-const NO_LABEL: &str = "a URI names the account, and the record does not: give --label";
+const NO_LABEL: &str = "the record has no label, and a URI needs one: give --label";
 const BEFORE_1970: &str = "there are no codes before 1970: give a time in Unix seconds, or set the clock";
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
             let place = Place { user, device: device(wanted.device.as_deref())? };
             (Format::V2, place.v2(&key, settings, parameters)?)
         }
-        _ if wanted.device.is_some() => return Err(Failure::Usage("--device belongs to '--format v2'")),
+        _ if wanted.device.is_some() => return Err(Failure::Usage("--device works only with '--format v2'")),
         _ => (Format::Passlib, v1(&key, settings, settings.encrypt_cost)?),
     };
     let (pretty_key, uri) = (pretty_key(&key), uri(&key, parameters, &label, issuer.as_ref()));

@@ -96,7 +96,7 @@ fn trusted_uid(path: &Path) -> u32 {
     daemon.map_or(own, |user| user.uid.as_raw())
 }
 
-const PROMPT: &str = "Record or otpauth:// URI, on one line (it is not shown): ";
+const PROMPT: &str = "Record or otpauth:// URI, on one line (typing is not shown): ";
 const NOT_TEXT: &str = "standard input is not UTF-8 text: give a record in JSON, or an otpauth:// URI";
 const DAEMON_ACCOUNT: &str = "_pam-totp";
 

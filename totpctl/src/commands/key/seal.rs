@@ -20,7 +20,7 @@ use crate::render::key::Lone;
 /// Seals the key of standard input again.
 pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::Seal) -> Result<Exit, Failure> {
     if wanted.format == Format::V2 && wanted.cost.is_some() {
-        return Err(Failure::Usage("--cost belongs to '--format passlib': version 2 has no cost"));
+        return Err(Failure::Usage("--cost works only with '--format passlib': v2 has no cost"));
     }
     let record = read_record(context)?;
     let sealed = sealed_again(record, &file.load()?, wanted)?;
@@ -105,7 +105,7 @@ fn new_device() -> Result<[u8; 16], Failure> {
 }
 
 const DEVICE_DIGITS: usize = 32;
-const NO_DEVICE: &str = "a device's identity has 32 hexadecimal digits; leave --device out for a random one";
+const NO_DEVICE: &str = "a device id has 32 hexadecimal digits; leave --device out for a random one";
 /// Where a user's name is needed and there is none.
 pub(super) const NOBODY: &str = "your uid has no account name: give --user";
 
