@@ -10,21 +10,21 @@
     allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
 )]
 
+mod bounded_lines;
 mod cli;
 mod commands;
 mod daemon;
+mod echo_off;
 mod exit;
-mod hidden;
-mod keyboard;
-mod lines;
 mod new_file;
+mod output;
 mod pictures;
+mod prompt;
 mod qr;
 mod refusals;
 mod render;
-mod screen;
-mod sentences;
 mod table;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -33,9 +33,9 @@ use nix::sys::resource::{Resource, setrlimit};
 
 fn main() -> ExitCode {
     keep_memory_private();
-    let screen = screen::Screen::new(cli::asks_for_json(std::env::args_os()));
-    let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &screen));
-    outcome.unwrap_or_else(|failure| screen.failure(&failure)).into()
+    let output = output::Output::new(cli::asks_for_json(std::env::args_os()));
+    let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &output));
+    outcome.unwrap_or_else(|failure| output.failure(&failure)).into()
 }
 
 /// A new key passes through here: no core file, and no look inside for the person's other processes. Where the system

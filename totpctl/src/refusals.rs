@@ -4,7 +4,7 @@ use common::wire::protocol::Error;
 use common::wire::text::printable;
 
 use crate::cli::Subject;
-use crate::sentences::argument;
+use crate::verdicts::argument;
 
 /// The refusal with the names in it, and the next step. None where they add nothing.
 pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {

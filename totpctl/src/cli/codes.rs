@@ -4,7 +4,7 @@ use clap::Args;
 
 /// What `verify` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Verify {
+pub(crate) struct VerifyArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,

@@ -2,13 +2,13 @@
 
 use clap::Args;
 
-use super::Target;
+use super::DeviceTarget;
 
 /// A user's device, or all that the user has.
 #[derive(Debug, Args)]
-pub(crate) struct Part {
+pub(crate) struct StateArgs {
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) target: DeviceTarget,
     /// The whole account, including recovery codes
     #[arg(long, conflicts_with = "device")]
     pub(crate) all: bool,
@@ -16,9 +16,9 @@ pub(crate) struct Part {
 
 /// What `rename-device` takes.
 #[derive(Debug, Args)]
-pub(crate) struct RenameDevice {
+pub(crate) struct RenameDeviceArgs {
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) target: DeviceTarget,
     /// New name of the device
     #[arg(value_name = "NEW")]
     pub(crate) name: String,
@@ -26,11 +26,11 @@ pub(crate) struct RenameDevice {
 
 /// What `restrict` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Restrict {
+pub(crate) struct RestrictArgs {
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) target: DeviceTarget,
     #[command(flatten)]
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: RestrictionArgs,
     /// Remove all restrictions
     #[arg(long, conflicts_with_all = ["from", "until", "services"])]
     pub(crate) lift: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Restrict {
 
 /// When, and for which services, a device counts.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Bounds {
+pub(crate) struct RestrictionArgs {
     /// First usable day of the device (UTC): 2026-12-01
     #[arg(long, value_name = "DAY")]
     pub(crate) from: Option<String>,

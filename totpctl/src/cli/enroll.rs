@@ -3,13 +3,13 @@
 use clap::Args;
 use common::names::device::Kind;
 
-use super::devices::Bounds;
-use super::words::{kinds, number};
-use super::{NewKey, Pictures};
+use super::devices::RestrictionArgs;
+use super::value_parsers::{kinds, number};
+use super::{KeyOptions, PictureOptions};
 
 /// What `enroll` takes. What is left out is the daemon's choice, by its settings.
 #[derive(Debug, Args)]
-pub(crate) struct Enroll {
+pub(crate) struct EnrollArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
@@ -20,7 +20,7 @@ pub(crate) struct Enroll {
     #[arg(long, value_parser = kinds(), hide_possible_values = true)]
     pub(crate) kind: Option<Kind>,
     #[command(flatten)]
-    pub(crate) new_key: NewKey,
+    pub(crate) new_key: KeyOptions,
     /// With hotp: counter of the next code
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) counter: Option<u64>,
@@ -29,12 +29,12 @@ pub(crate) struct Enroll {
     #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,
     #[command(flatten)]
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: RestrictionArgs,
     /// Activate at once, without asking for a first code
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) pictures: Pictures,
+    pub(crate) pictures: PictureOptions,
 }
 
 pub(super) const EXAMPLES: &str = "\

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::words::number;
-use super::{NewKey, Pictures};
+use super::value_parsers::number;
+use super::{KeyOptions, PictureOptions};
 
 /// What `key` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Key {
+pub(crate) struct KeyArgs {
     /// Settings file with the application secrets [default:
     /// $PAM_TOTP_SETTINGS, else /etc/pam-totp/settings.yaml]
     #[arg(
@@ -31,18 +31,18 @@ pub(crate) struct Key {
 pub(crate) enum KeyAction {
     /// Make a new key; print its record, key and URI
     #[command(after_help = NEW_EXAMPLES)]
-    New(New),
+    New(NewKeyArgs),
     /// Open a record: print its key and code parameters
     #[command(after_help = OPEN_EXAMPLES)]
     Open,
     /// Seal a key again, in either format
     #[command(after_help = SEAL_EXAMPLES)]
-    Seal(Seal),
+    Seal(SealArgs),
     /// Print a key as an otpauth:// URI, for authenticators
     #[command(after_help = "The URI holds the key: keep it secret.")]
-    Uri(Uri),
+    Uri(UriArgs),
     /// Print a key in groups, for typing by hand
-    Pretty(Pretty),
+    Pretty(PrettyArgs),
     /// Print the code of a key
     Code {
         /// Time of the code, in Unix seconds [default: now]
@@ -51,12 +51,12 @@ pub(crate) enum KeyAction {
     },
     /// Check a code: exit code 0 if it is accepted, 1 if not
     #[command(after_help = MATCH_EXAMPLES)]
-    Match(Match),
+    Match(MatchArgs),
 }
 
 /// What `key new` takes. What is left out comes from the settings.
 #[derive(Debug, Default, Args)]
-pub(crate) struct New {
+pub(crate) struct NewKeyArgs {
     /// Format of the sealed key: v2 or passlib [default: v2
     /// with --user, else passlib]
     #[arg(long, hide_possible_values = true, verbatim_doc_comment)]
@@ -69,9 +69,9 @@ pub(crate) struct New {
     #[arg(long, value_name = "HEX", verbatim_doc_comment)]
     pub(crate) device: Option<String>,
     #[command(flatten)]
-    pub(crate) new_key: NewKey,
+    pub(crate) new_key: KeyOptions,
     #[command(flatten)]
-    pub(crate) pictures: Pictures,
+    pub(crate) pictures: PictureOptions,
 }
 
 /// How a key is sealed.
@@ -85,7 +85,7 @@ pub(crate) enum Format {
 
 /// What `key seal` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Seal {
+pub(crate) struct SealArgs {
     /// Format of the sealed key: v2 or passlib
     #[arg(long, hide_possible_values = true)]
     pub(crate) format: Format,
@@ -105,7 +105,7 @@ pub(crate) struct Seal {
 
 /// What `key uri` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Uri {
+pub(crate) struct UriArgs {
     /// Account name that the authenticator shows
     /// [default: the record's]
     #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
@@ -118,7 +118,7 @@ pub(crate) struct Uri {
 
 /// What `key pretty` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Pretty {
+pub(crate) struct PrettyArgs {
     /// Print hexadecimal instead of base32
     #[arg(long)]
     pub(crate) hex: bool,
@@ -129,7 +129,7 @@ pub(crate) struct Pretty {
 
 /// What `key match` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Match {
+pub(crate) struct MatchArgs {
     /// Time of the check, in Unix seconds [default: now]
     #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true, value_parser = number::<i64>)]
     pub(crate) at: Option<i64>,

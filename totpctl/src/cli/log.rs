@@ -5,7 +5,7 @@ use common::config::values::span::Span;
 
 /// What `log` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Log {
+pub(crate) struct LogArgs {
     /// Account name [default: every event]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -23,7 +23,7 @@ pub(crate) struct Log {
 
 /// What `why` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Why {
+pub(crate) struct WhyArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,

@@ -4,16 +4,16 @@ mod codes;
 mod devices;
 mod enroll;
 mod key;
+mod key_options;
 mod log;
 #[cfg(test)]
 mod manual;
-mod new_key;
 mod passlib;
-mod pictures;
+mod picture_options;
 mod recovery;
 mod subject;
 mod users;
-mod words;
+mod value_parsers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,17 +23,17 @@ use clap::{Args, Parser, Subcommand};
 use common::secret;
 use common::spare::SpareCode;
 
-pub(crate) use self::codes::Verify;
-pub(crate) use self::devices::{Bounds, Part, RenameDevice, Restrict};
-pub(crate) use self::enroll::Enroll;
-pub(crate) use self::key::{Format, Key, KeyAction, Match, New, Pretty, Seal, Uri};
-pub(crate) use self::log::{Log, Why};
-pub(crate) use self::new_key::NewKey;
-pub(crate) use self::passlib::{Export, Import};
-pub(crate) use self::pictures::Pictures;
-pub(crate) use self::recovery::{Bypass, Ticket};
+pub(crate) use self::codes::VerifyArgs;
+pub(crate) use self::devices::{RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs};
+pub(crate) use self::enroll::EnrollArgs;
+pub(crate) use self::key::{Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs};
+pub(crate) use self::key_options::KeyOptions;
+pub(crate) use self::log::{LogArgs, WhyArgs};
+pub(crate) use self::passlib::{ExportCommand, ImportCommand};
+pub(crate) use self::picture_options::PictureOptions;
+pub(crate) use self::recovery::{BypassArgs, TicketArgs};
 pub(crate) use self::subject::Subject;
-pub(crate) use self::users::{Forget, List, RenameUser};
+pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
 use crate::exit::Failure;
 
 /// Enrol authenticators for logins; show and change enrolled users.
@@ -59,55 +59,55 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Enrol a new device: print its QR code, ask for its first code
     #[command(after_help = enroll::EXAMPLES)]
-    Enroll(Enroll),
+    Enroll(EnrollArgs),
     /// Activate a pending device with its first code
     #[command(after_help = codes::CONFIRM_EXAMPLES)]
-    Confirm(Target),
+    Confirm(DeviceTarget),
     /// Try a code: a real login attempt, which spends the code
     #[command(after_help = codes::VERIFY_EXAMPLES)]
-    Verify(Verify),
+    Verify(VerifyArgs),
     /// Show a user's devices
     #[command(after_help = users::SHOW_EXAMPLES)]
-    Show(Own),
+    Show(OptionalUser),
     /// List users with a record, or users without an active device
     #[command(after_help = users::LIST_EXAMPLES)]
-    List(List),
+    List(ListArgs),
     /// Explain why a user's logins were refused, and what to do
     #[command(after_help = log::WHY_EXAMPLES)]
-    Why(Why),
+    Why(WhyArgs),
     /// Show the event log: every verdict and every change
     #[command(after_help = log::LOG_EXAMPLES)]
-    Log(Log),
+    Log(LogArgs),
     /// Disable a device or the account; it can be enabled again
     #[command(after_help = devices::DISABLE_EXAMPLES)]
-    Disable(Part),
+    Disable(StateArgs),
     /// Enable a disabled device or account again
     #[command(after_help = devices::ENABLE_EXAMPLES)]
-    Enable(Part),
+    Enable(StateArgs),
     /// Delete a device and its key permanently
     #[command(after_help = devices::REVOKE_EXAMPLES)]
-    Revoke(Target),
+    Revoke(DeviceTarget),
     /// Rename a device
     #[command(after_help = devices::RENAME_EXAMPLES)]
-    RenameDevice(RenameDevice),
+    RenameDevice(RenameDeviceArgs),
     /// Resynchronise a device whose clock or counter is off
     #[command(after_help = codes::RESYNC_EXAMPLES)]
-    Resync(Target),
+    Resync(DeviceTarget),
     /// Restrict a device to certain days and PAM services
     #[command(after_help = devices::RESTRICT_EXAMPLES)]
-    Restrict(Restrict),
+    Restrict(RestrictArgs),
     /// Make new recovery codes; the old ones become invalid
     #[command(after_help = recovery::CODES_EXAMPLES)]
-    RecoveryCodes(Own),
+    RecoveryCodes(OptionalUser),
     /// Issue a temporary login code for an enrolled user
     #[command(after_help = recovery::BYPASS_EXAMPLES)]
-    Bypass(Bypass),
+    Bypass(BypassArgs),
     /// Issue a code with which a user enrols a first device
     #[command(after_help = recovery::TICKET_EXAMPLES)]
-    Ticket(Ticket),
+    Ticket(TicketArgs),
     /// End a grace period: the next login asks for a code
     #[command(after_help = users::GRACE_EXAMPLES)]
-    RevokeGrace(Own),
+    RevokeGrace(OptionalUser),
     /// Restore a user's guesses: one code is enough again
     #[command(after_help = users::UNLOCK_EXAMPLES)]
     Unlock {
@@ -117,16 +117,16 @@ pub(crate) enum Command {
     },
     /// Move a user's record to the account's new name
     #[command(after_help = users::RENAME_EXAMPLES)]
-    RenameUser(RenameUser),
+    RenameUser(RenameUserArgs),
     /// Delete a user's record with all devices and codes
     #[command(after_help = users::FORGET)]
-    Forget(Forget),
+    Forget(ForgetArgs),
     /// Import users from another system
     #[command(subcommand)]
-    Import(Import),
+    Import(ImportCommand),
     /// Export users to another system
     #[command(subcommand)]
-    Export(Export),
+    Export(ExportCommand),
     /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
@@ -138,12 +138,12 @@ pub(crate) enum Command {
     ClockAccept,
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
-    Key(Key),
+    Key(KeyArgs),
 }
 
 /// A user, or whoever runs this.
 #[derive(Debug, Args)]
-pub(crate) struct Own {
+pub(crate) struct OptionalUser {
     /// Account name [default: your own]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -151,7 +151,7 @@ pub(crate) struct Own {
 
 /// A user's device.
 #[derive(Debug, Args)]
-pub(crate) struct Target {
+pub(crate) struct DeviceTarget {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,

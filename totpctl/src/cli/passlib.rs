@@ -7,7 +7,7 @@ use clap::Subcommand;
 /// Where users come from.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
-pub(crate) enum Import {
+pub(crate) enum ImportCommand {
     /// Records of passlib.totp, one user per line (root only)
     #[command(after_help = IMPORT_EXAMPLES)]
     Passlib {
@@ -20,7 +20,7 @@ pub(crate) enum Import {
 /// Where users go.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
-pub(crate) enum Export {
+pub(crate) enum ExportCommand {
     /// Records of passlib.totp, one device per line (root only)
     #[command(after_help = EXPORT_EXAMPLES)]
     Passlib {

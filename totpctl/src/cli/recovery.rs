@@ -3,11 +3,11 @@
 use clap::Args;
 use common::config::values::span::Span;
 
-use super::words::number;
+use super::value_parsers::number;
 
 /// What `bypass` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Bypass {
+pub(crate) struct BypassArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
@@ -21,7 +21,7 @@ pub(crate) struct Bypass {
 
 /// What `ticket` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Ticket {
+pub(crate) struct TicketArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,

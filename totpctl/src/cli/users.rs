@@ -4,7 +4,7 @@ use clap::Args;
 
 /// Whom to list.
 #[derive(Debug, Args)]
-pub(crate) struct List {
+pub(crate) struct ListArgs {
     /// Only members of this group
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
@@ -15,7 +15,7 @@ pub(crate) struct List {
 
 /// What `rename-user` takes.
 #[derive(Debug, Args)]
-pub(crate) struct RenameUser {
+pub(crate) struct RenameUserArgs {
     /// Old name of the account
     #[arg(value_name = "OLD")]
     pub(crate) user: String,
@@ -26,7 +26,7 @@ pub(crate) struct RenameUser {
 
 /// What `forget` takes.
 #[derive(Debug, Args)]
-pub(crate) struct Forget {
+pub(crate) struct ForgetArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,

@@ -9,7 +9,7 @@ use crate::render::Reloaded;
 
 /// Shows how the daemon is.
 pub(super) fn status(context: &Context<'_>) -> Result<Exit, Failure> {
-    context.screen.result(&context.daemon.call(&Status {})?)?;
+    context.output.result(&context.daemon.call(&Status {})?)?;
     Ok(Exit::Done)
 }
 
@@ -19,12 +19,12 @@ pub(super) fn reload(context: &Context<'_>) -> Result<Exit, Failure> {
         ClientError::Refused(Error::BadParameter { why, .. }) => Failure::BadSettings(why),
         error => error.into(),
     })?;
-    context.screen.result(&Reloaded { reloaded: true })?;
+    context.output.result(&Reloaded { reloaded: true })?;
     Ok(Exit::Done)
 }
 
 /// Tells the daemon that the clock is right as it is now.
 pub(super) fn clock_accept(context: &Context<'_>) -> Result<Exit, Failure> {
-    context.screen.result(&context.daemon.call(&ClockAccept {})?)?;
+    context.output.result(&context.daemon.call(&ClockAccept {})?)?;
     Ok(Exit::Done)
 }

@@ -7,22 +7,22 @@ use common::wire::protocol::{Confirm, DeviceState, Enroll, Verdict};
 use common::wire::text::printable;
 
 use super::Context;
-use super::drawing::{Pictures, on_screen};
+use super::drawing::{PictureFiles, for_terminal};
 use super::names::{self, Names};
 use super::restrict::times_and_services;
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
-use crate::render::{Enrolled, Render, bounds, recovery_codes};
-use crate::sentences::{argument, confirmation};
+use crate::render::{Enrolled, Render, recovery_codes, restrictions};
+use crate::verdicts::{argument, confirmation};
 
 /// Enrols a new device.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exit, Failure> {
     let user = UserName::new(&wanted.user)?;
     let names = (Some(user.as_str().to_owned()), names::device(wanted.device.as_deref())?);
     let key = wanted.key.as_deref().map(|from| read_key(context, from)).transpose()?;
     context.warn_without_account(user.as_str());
     // Before the daemon makes the device: what cannot be written is better known now.
-    let pictures = Pictures::prepare(&wanted.pictures)?;
+    let pictures = PictureFiles::prepare(&wanted.pictures)?;
     let mut enrolled = ask_for_it(context, wanted, &names, key.as_ref())?;
     show_and_confirm(context, wanted, pictures, &mut enrolled)
         .inspect_err(|failure| tell_of_a_lost_key(context, &enrolled, failure))
@@ -31,17 +31,17 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Enroll) -> Result<Exit, F
 /// The device is there from here on, whatever fails.
 fn show_and_confirm(
     context: &Context<'_>,
-    wanted: &cli::Enroll,
-    pictures: Pictures,
+    wanted: &cli::EnrollArgs,
+    pictures: PictureFiles,
     enrolled: &mut Enrolled,
 ) -> Result<Exit, Failure> {
     // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
-    let asks = !wanted.yes && (context.keyboard.is_terminal() || !context.screen.is_for_programs());
+    let asks = !wanted.yes && (context.prompt.is_terminal() || !context.output.is_for_programs());
     let drawn = show(context, wanted, pictures, enrolled, asks)?;
     let confirmed = if asks { have_confirmed(context, enrolled, wanted.key.is_some())? } else { Exit::Done };
-    context.screen.result(enrolled)?;
-    if !context.screen.is_for_programs() {
-        context.screen.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
+    context.output.result(enrolled)?;
+    if !context.output.is_for_programs() {
+        context.output.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
     }
     Ok(if confirmed == Exit::Done && !drawn { Exit::Refused } else { confirmed })
 }
@@ -51,14 +51,14 @@ fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
     if from != "-" {
         return Err(Failure::Usage(NO_SECRETS_HERE));
     }
-    let text = context.keyboard.ask_hidden(KEY_PROMPT)?.ok_or(Failure::NoInput("a key"))?;
+    let text = context.prompt.ask_hidden(KEY_PROMPT)?.ok_or(Failure::NoInput("a key"))?;
     Ok(Key::from_base32(text.expose())?)
 }
 
 /// Makes the call, a second time with proof where the daemon wants one.
 fn ask_for_it(
     context: &Context<'_>,
-    wanted: &cli::Enroll,
+    wanted: &cli::EnrollArgs,
     names: &Names,
     key: Option<&Key>,
 ) -> Result<Enrolled, Failure> {
@@ -69,7 +69,7 @@ fn ask_for_it(
         context.daemon.call(&Enroll { valid_from, valid_until, services, ..call })
     })?;
     let mut enrolled = Enrolled::try_from(reply)?;
-    enrolled.bounds = bounds(valid_from, valid_until, &services);
+    enrolled.restrictions = restrictions(valid_from, valid_until, &services);
     Ok(enrolled)
 }
 
@@ -79,12 +79,12 @@ fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Fail
         let (device, command) = (printable(&enrolled.device), argument(&enrolled.user));
         let lost =
             format!("the device exists, but its key may not have been shown; to revoke it: totpctl revoke {command}");
-        context.screen.note(&format!("{lost} --device {device}"));
+        context.output.note(&format!("{lost} --device {device}"));
     }
 }
 
 /// The call. Made anew for a second try with proof, because secrets are not copied.
-fn request(wanted: &cli::Enroll, (user, device): Names, key: Option<&Key>, proof: Option<SecretText>) -> Enroll {
+fn request(wanted: &cli::EnrollArgs, (user, device): Names, key: Option<&Key>, proof: Option<SecretText>) -> Enroll {
     Enroll {
         user,
         device,
@@ -107,17 +107,17 @@ fn request(wanted: &cli::Enroll, (user, device): Names, key: Option<&Key>, proof
 /// there by now, and its key is shown this one time, so one that failed stops nothing.
 fn show(
     context: &Context<'_>,
-    wanted: &cli::Enroll,
-    pictures: Pictures,
+    wanted: &cli::EnrollArgs,
+    pictures: PictureFiles,
     enrolled: &Enrolled,
     asks: bool,
 ) -> Result<bool, Failure> {
-    let drawn = pictures.draw(context.screen, &enrolled.uri);
-    if asks || !context.screen.is_for_programs() {
-        context.screen.page(&enrolled.page(on_screen(context, wanted.pictures.qr, &enrolled.uri).as_ref()))?;
+    let drawn = pictures.draw(context.output, &enrolled.uri);
+    if asks || !context.output.is_for_programs() {
+        context.output.page(&enrolled.page(for_terminal(context, wanted.pictures.qr, &enrolled.uri).as_ref()))?;
     }
     if let Err(failure) = &drawn {
-        context.screen.note(&failure.to_string());
+        context.output.note(&failure.to_string());
     }
     Ok(drawn.is_ok())
 }
@@ -126,24 +126,24 @@ fn show(
 fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bool) -> Result<Exit, Failure> {
     let later = taken_over && enrolled.kind == Kind::Totp;
     let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
-    let first = confirm(context, enrolled, prompt).inspect_err(|_| drop(context.screen.page(&enrolled.people())))?;
+    let first = confirm(context, enrolled, prompt).inspect_err(|_| drop(context.output.page(&enrolled.people())))?;
     match first {
         First::Right(recovery_codes) => {
             (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
             Ok(Exit::Done)
         }
         First::Wrong => Ok(Exit::Refused),
-        First::Missing => nobody_answers(context, enrolled),
+        First::Missing => no_code_came(context, enrolled),
     }
 }
 
 /// A program is given the device all the same, for its key is shown this one time; people have seen it.
-fn nobody_answers(context: &Context<'_>, enrolled: &Enrolled) -> Result<Exit, Failure> {
+fn no_code_came(context: &Context<'_>, enrolled: &Enrolled) -> Result<Exit, Failure> {
     let failure = Failure::Unconfirmed { user: enrolled.user.clone(), device: enrolled.device.clone() };
-    if !context.screen.is_for_programs() {
+    if !context.output.is_for_programs() {
         return Err(failure);
     }
-    context.screen.note(&failure.to_string());
+    context.output.note(&failure.to_string());
     Ok(failure.code().1)
 }
 
@@ -161,14 +161,14 @@ enum First {
 fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<First, Failure> {
     let mut outcome = First::Missing;
     for _ in 0..TRIES {
-        let Some(code) = context.keyboard.ask(prompt)? else { break };
+        let Some(code) = context.prompt.ask(prompt)? else { break };
         outcome = First::Wrong;
         let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
         let reply = context.daemon.call(&Confirm { user, device, code })?;
         if reply.verdict == Verdict::Accepted {
             return Ok(First::Right(reply.recovery_codes));
         }
-        context.screen.note(&confirmation(&enrolled.user, &enrolled.device, reply.verdict));
+        context.output.note(&confirmation(&enrolled.user, &enrolled.device, reply.verdict));
     }
     Ok(outcome)
 }

@@ -6,11 +6,11 @@ use common::wire::text::printable;
 use super::show::users;
 use super::{Context, concerns_all, names};
 use crate::exit::{Exit, Failure};
-use crate::render::lineage::{ExportedLine, LineFailure};
+use crate::render::passlib::{ExportedLine, LineFailure};
 
 /// Exports the users that are named, or everybody. A user that cannot be exported stops no other.
 pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, Failure> {
-    let users = if users.is_empty() { everybody(context)? } else { checked(users)? };
+    let users = if users.is_empty() { all_users(context)? } else { checked(users)? };
     let (mut exit, mut records, mut failed) = (Exit::Done, 0_usize, 0_usize);
     for user in &users {
         match export(context, user) {
@@ -23,12 +23,12 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
             }
         }
     }
-    context.screen.note(&format!("{records} exported, {failed} failed; the records hold keys: keep them private"));
+    context.output.note(&format!("{records} exported, {failed} failed; the records hold keys: keep them private"));
     Ok(exit)
 }
 
 /// Every name, before anything is printed: a list that is cut off must not look whole.
-fn everybody(context: &Context<'_>) -> Result<Vec<String>, Failure> {
+fn all_users(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     Ok(users(context, &List::default())?.into_iter().map(|user| user.user).collect())
 }
 
@@ -40,11 +40,11 @@ fn checked(users: &[String]) -> Result<Vec<String>, Failure> {
 fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
     let reply = context.daemon.call_slowly(&Export { user: user.to_owned() })?;
     for exported in &reply.records {
-        context.screen.line(&ExportedLine::new(&reply.user, exported))?;
+        context.output.line(&ExportedLine::new(&reply.user, exported))?;
     }
     for device in &reply.left_out {
         let (user, device) = (printable(&reply.user), printable(device));
-        context.screen.note(&format!("{user}: device '{device}' was not exported: passlib has no HOTP devices"));
+        context.output.note(&format!("{user}: device '{device}' was not exported: passlib has no HOTP devices"));
     }
     Ok(reply.records.len())
 }

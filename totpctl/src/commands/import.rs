@@ -12,14 +12,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Context, concerns_all, names};
+use crate::bounded_lines::{BoundedLines, Line, MAX_LINE};
 use crate::exit::{Exit, Failure};
-use crate::lines::{Line, Lines, MAX_LINE};
-use crate::render::lineage::{ImportedLine, Imports, LineFailure};
+use crate::render::passlib::{ImportedLine, Imports, LineFailure};
 
 /// Imports the lines of a file.
 pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failure> {
     let unreadable = |error| unreadable(path, &error);
-    let mut lines = Lines::new(open(path).map_err(unreadable)?);
+    let mut lines = BoundedLines::new(open(path).map_err(unreadable)?);
     let (mut number, mut tally) = (0_u64, Imports::default());
     while let Some(line) = lines.next().map_err(unreadable)? {
         number = number.saturating_add(1);
@@ -106,10 +106,10 @@ fn report(context: &Context<'_>, tally: &mut Imports, line: u64, imported: Impor
     let count = if imported.imported { &mut tally.imported } else { &mut tally.already_there };
     *count = count.saturating_add(1);
     let imported = ImportedLine { line, ..imported };
-    if context.screen.is_for_programs() {
-        return context.screen.line(&imported);
+    if context.output.is_for_programs() {
+        return context.output.line(&imported);
     }
-    context.screen.note(&imported.sentence());
+    context.output.note(&imported.sentence());
     Ok(())
 }
 
@@ -127,14 +127,14 @@ fn report_failure(
 /// What was done before stands; the failure itself is told where every failure is.
 fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit, Failure> {
     if tally.imported > 0 || tally.already_there > 0 {
-        context.screen.note(&format!("stopped after {tally}; to continue, import the same file again"));
+        context.output.note(&format!("stopped after {tally}; to continue, import the same file again"));
     }
     Err(failure)
 }
 
 /// The last word: to the side when a program reads the lines.
 fn summary(context: &Context<'_>, tally: &Imports) -> Result<(), Failure> {
-    context.screen.page(&format!("{tally}\n"))
+    context.output.page(&format!("{tally}\n"))
 }
 
 /// The longest record, in bytes: with every byte escaped, it still fits in a message.

@@ -24,23 +24,23 @@ use common::wire::client::ClientError;
 use common::wire::protocol::{Ask, DeviceState, Error, Verdict};
 use common::wire::text::printable;
 
-use crate::cli::{Cli, Command, Export, Import};
+use crate::cli::{Cli, Command, ExportCommand, ImportCommand};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
-use crate::keyboard::Keyboard;
-use crate::render::lineage::LineFailure;
-use crate::screen::Screen;
+use crate::output::Output;
+use crate::prompt::Prompt;
+use crate::render::passlib::LineFailure;
 
 /// What every action works with.
 struct Context<'a> {
     daemon: Daemon,
-    keyboard: Keyboard,
-    screen: &'a Screen,
+    prompt: Prompt,
+    output: &'a Output,
 }
 
 /// Does what the command line says.
-pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
-    let context = Context { daemon: Daemon::of(cli), keyboard: Keyboard::open()?, screen };
+pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
+    let context = Context { daemon: Daemon::of(cli), prompt: Prompt::open()?, output };
     act(&context, &cli.command).map_err(|failure| failure.about(cli.command.subject()))
 }
 
@@ -49,7 +49,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Enroll(wanted) => enroll::run(context, wanted),
         Command::Confirm(target) => confirm::run(context, target),
         Command::Verify(wanted) => verify::run(context, wanted),
-        Command::Show(whom) => show::one(context, whom),
+        Command::Show(user) => show::one(context, user),
         Command::List(list) => show::all(context, list),
         Command::Why(wanted) => log::why(context, wanted),
         Command::Log(wanted) => log::log(context, wanted),
@@ -61,13 +61,13 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Forget(wanted) => forget::run(context, wanted),
         Command::Resync(target) => resync::run(context, target),
         Command::Restrict(wanted) => restrict::run(context, wanted),
-        Command::RecoveryCodes(whom) => recovery::recovery_codes(context, whom),
+        Command::RecoveryCodes(user) => recovery::recovery_codes(context, user),
         Command::Bypass(wanted) => recovery::bypass(context, wanted),
         Command::Ticket(wanted) => recovery::ticket(context, wanted),
-        Command::RevokeGrace(whom) => grace::revoke(context, whom),
+        Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
-        Command::Import(Import::Passlib { file }) => import::passlib(context, file),
-        Command::Export(Export::Passlib { users }) => export::passlib(context, users),
+        Command::Import(ImportCommand::Passlib { file }) => import::passlib(context, file),
+        Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Status => daemon::status(context),
         Command::Reload => daemon::reload(context),
@@ -88,25 +88,25 @@ impl Context<'_> {
 
     /// Asks for a proof, which must come.
     fn proof(&self, prompt: &str, ask: Ask) -> Result<SecretText, Failure> {
-        self.keyboard.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
+        self.prompt.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
     }
 
     /// Asks for a code, which must come.
     fn code(&self, prompt: &str) -> Result<SecretText, Failure> {
-        self.keyboard.ask(prompt)?.ok_or(Failure::NoInput("a code"))
+        self.prompt.ask(prompt)?.ok_or(Failure::NoInput("a code"))
     }
 
     /// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
     fn warn_without_account(&self, user: &str) {
         if let Ok(None) = nix::unistd::User::from_name(user) {
-            self.screen.note(&format!("warning: this machine has no account '{}'", printable(user)));
+            self.output.note(&format!("warning: this machine has no account '{}'", printable(user)));
         }
     }
 
     /// Says that one of many could not be done: to people, and to a program among the others.
     fn report(&self, failed: &LineFailure) -> Result<(), Failure> {
-        self.screen.note(&failed.sentence());
-        if self.screen.is_for_programs() { self.screen.line(failed) } else { Ok(()) }
+        self.output.note(&failed.sentence());
+        if self.output.is_for_programs() { self.output.line(failed) } else { Ok(()) }
     }
 }
 

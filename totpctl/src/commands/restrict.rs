@@ -9,7 +9,7 @@ use crate::exit::{Exit, Failure};
 use crate::render::Restricted;
 
 /// Sets a device's bounds, or takes them away.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Restrict) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, wanted: &cli::RestrictArgs) -> Result<Exit, Failure> {
     let (user, device) = wanted.target.names()?;
     let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
     if !wanted.lift && (valid_from, valid_until, services.is_empty()) == (None, None, true) {
@@ -18,19 +18,19 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Restrict) -> Result<Exit,
     let call = Restrict { user, device, valid_from, valid_until, services: services.clone() };
     let reply = context.daemon.call(&call)?;
     let (user, device) = (reply.user, reply.device);
-    context.screen.result(&Restricted { user, device, valid_from, valid_until, services })?;
+    context.output.result(&Restricted { user, device, valid_from, valid_until, services })?;
     Ok(Exit::Done)
 }
 
 /// From the first second of a day, and until the first that comes after a day; for these services.
-pub(super) fn times_and_services(bounds: &cli::Bounds) -> Result<Span, Failure> {
+pub(super) fn times_and_services(bounds: &cli::RestrictionArgs) -> Result<Restrictions, Failure> {
     let from = bounds.from.as_deref().map(first_second).transpose()?;
     let until = bounds.until.as_deref().map(first_second).transpose()?.map(|start| start.saturating_add(DAY));
     Ok((from, until, bounds.services.clone()))
 }
 
 /// The first second, the one after the last, and the services.
-type Span = (Option<u64>, Option<u64>, Vec<String>);
+type Restrictions = (Option<u64>, Option<u64>, Vec<String>);
 
 fn first_second(day: &str) -> Result<u64, Failure> {
     calendar::date(day).and_then(calendar::start).ok_or_else(|| Failure::BadParameter(NO_DAY.into()))
@@ -44,9 +44,9 @@ const NO_BOUNDS: &str = "restrictions are missing: give --from, --until or --ser
 mod tests {
     use super::*;
 
-    fn bounds(from: Option<&str>, until: Option<&str>) -> Result<Span, Failure> {
+    fn bounds(from: Option<&str>, until: Option<&str>) -> Result<Restrictions, Failure> {
         let own = |day: Option<&str>| day.map(str::to_owned);
-        times_and_services(&cli::Bounds { from: own(from), until: own(until), services: vec!["sudo".into()] })
+        times_and_services(&cli::RestrictionArgs { from: own(from), until: own(until), services: vec!["sudo".into()] })
     }
 
     #[test]

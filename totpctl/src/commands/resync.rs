@@ -5,11 +5,11 @@ use common::wire::protocol::{Ask, Error, Resync, ResyncReply};
 
 use super::verify::TWO_CODES;
 use super::{Context, exit_of};
-use crate::cli::Target;
+use crate::cli::DeviceTarget;
 use crate::exit::{Exit, Failure};
 
 /// Reads the codes, and tells what came of them.
-pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, Failure> {
     let (user, device) = target.names()?;
     let call = |codes, proof| context.daemon.call(&Resync { user: user.clone(), device: device.clone(), codes, proof });
     // Before anybody types: whether there is such a device, and whether it takes a proof.
@@ -26,7 +26,7 @@ pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failur
 }
 
 fn shown(context: &Context<'_>, reply: &ResyncReply) -> Result<Exit, Failure> {
-    context.screen.result(reply)?;
+    context.output.result(reply)?;
     Ok(exit_of(reply.verdict))
 }
 

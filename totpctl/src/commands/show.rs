@@ -4,27 +4,27 @@ use common::wire::client::ClientError;
 use common::wire::protocol::{Error, List, Show, User};
 
 use super::Context;
-use crate::cli::{self, Own};
+use crate::cli::{self, OptionalUser};
 use crate::exit::{Exit, Failure};
 use crate::render::Users;
 
 /// Shows one user: the caller, if none is named.
-pub(super) fn one(context: &Context<'_>, whom: &Own) -> Result<Exit, Failure> {
-    let reply = context.daemon.call(&Show { user: whom.name()? })?;
-    context.screen.result(&reply.user)?;
+pub(super) fn one(context: &Context<'_>, user: &OptionalUser) -> Result<Exit, Failure> {
+    let reply = context.daemon.call(&Show { user: user.name()? })?;
+    context.output.result(&reply.user)?;
     Ok(Exit::Done)
 }
 
 /// Lists every enrolled user, once all of them are known: half a list would look like a whole one.
-pub(super) fn all(context: &Context<'_>, wish: &cli::List) -> Result<Exit, Failure> {
-    let nobody = match (wish.not_enrolled, &wish.group) {
+pub(super) fn all(context: &Context<'_>, wish: &cli::ListArgs) -> Result<Exit, Failure> {
+    let when_empty = match (wish.not_enrolled, &wish.group) {
         (false, None) => "no user is enrolled; to enrol one:\n  totpctl enroll USER",
         (false, Some(_)) => "no user in this group is enrolled",
         (true, None) => "no user is without an active device",
         (true, Some(_)) => "no user in this group is without an active device",
     };
     let wish = List { not_enrolled: wish.not_enrolled.then_some(true), group: wish.group.clone() };
-    context.screen.result(&Users { users: users(context, &wish)?, nobody })?;
+    context.output.result(&Users { users: users(context, &wish)?, when_empty })?;
     Ok(Exit::Done)
 }
 

@@ -5,10 +5,10 @@ use common::wire::protocol::{Ask, Challenge, Verify};
 use super::{Context, exit_of, names};
 use crate::cli;
 use crate::exit::{Exit, Failure};
-use crate::render::Attempt;
+use crate::render::VerifyResult;
 
 /// Asks what to ask for, asks for it, and shows the verdict.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
     let (service, rhost) = (wanted.service.clone(), wanted.rhost.clone());
     let challenge =
@@ -22,8 +22,8 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
     };
     let attempt =
         Verify { user, conversation: Some(asked.conversation), codes, service, rhost, tty: None, options: None };
-    let attempt = Attempt::new(&wanted.user, context.daemon.call(&attempt)?);
-    context.screen.result(&attempt)?;
+    let attempt = VerifyResult::new(&wanted.user, context.daemon.call(&attempt)?);
+    context.output.result(&attempt)?;
     Ok(exit_of(attempt.judged()))
 }
 

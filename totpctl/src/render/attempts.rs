@@ -7,19 +7,19 @@ use common::wire::text::{printable, quoted};
 use serde::Serialize;
 
 use super::Render;
-use crate::sentences::argument;
 use crate::table::{local, table, wrapped};
+use crate::verdicts::argument;
 
 /// The last attempts of a user.
 #[derive(Debug, Serialize)]
 pub(crate) struct Attempts {
     user: String,
-    attempts: Vec<Attempt>,
+    attempts: Vec<PastAttempt>,
 }
 
 /// One of them.
 #[derive(Debug, Default, Serialize)]
-struct Attempt {
+struct PastAttempt {
     /// Unix seconds.
     time: u64,
     service: Option<String>,
@@ -45,12 +45,13 @@ struct Attempt {
 impl Attempts {
     /// Those among the events, the latest so many.
     pub(crate) fn among(events: &[Event], user: &str, most: usize) -> Self {
-        let mut attempts: Vec<Attempt> = Vec::new();
+        let mut attempts: Vec<PastAttempt> = Vec::new();
         for event in events {
-            attempts.extend(Attempt::told_by(event));
+            attempts.extend(PastAttempt::told_by(event));
             if event.event == "skew" {
                 let pid = event.fields.value("pid");
-                let of_it = |attempt: &&mut Attempt| attempt.judged() == "rejected" && attempt.pid.as_deref() == pid;
+                let of_it =
+                    |attempt: &&mut PastAttempt| attempt.judged() == "rejected" && attempt.pid.as_deref() == pid;
                 let attempt = attempts.iter_mut().rfind(of_it);
                 attempt.into_iter().for_each(|attempt| attempt.learn(event));
             }
@@ -61,7 +62,7 @@ impl Attempts {
     }
 }
 
-impl Attempt {
+impl PastAttempt {
     fn told_by(event: &Event) -> Option<Self> {
         let told = |key: &str| event.fields.value(key).map(str::to_owned);
         let verdict = told("verdict").filter(|_| event.event == "verify")?;
@@ -108,7 +109,7 @@ impl Render for Attempts {
                  to see {name}'s devices:\n  totpctl show {command}\n{MISSING}"
             );
         }
-        let rows: Vec<_> = self.attempts.iter().map(Attempt::row).collect();
+        let rows: Vec<_> = self.attempts.iter().map(PastAttempt::row).collect();
         let text = table(["TIME", "SERVICE", "SOURCE", "DEVICE", "VERDICT"], &rows);
         let meanings = std::iter::once(None).chain(self.attempts.iter().map(|attempt| attempt.meaning.as_deref()));
         let told = |(line, meaning): (&str, Option<&str>)| {

@@ -9,7 +9,7 @@ use common::wire::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{ENROLMENT_BYTES, Render, codes, confirm_command};
+use super::{ENROLMENT_BYTES, Render, code_parameters, confirm_command};
 use crate::qr::Drawing;
 
 /// A new device, with its key. The order of the fields is the order in JSON.
@@ -32,7 +32,7 @@ pub(crate) struct Enrolled {
     pub(crate) recovery_codes: Vec<SecretText>,
     /// When and for which services it counts, in words; a program knows what it has asked for.
     #[serde(skip)]
-    pub(crate) bounds: Option<String>,
+    pub(crate) restrictions: Option<String>,
 }
 
 impl TryFrom<EnrollReply> for Enrolled {
@@ -60,7 +60,7 @@ impl TryFrom<EnrollReply> for Enrolled {
             period,
             counter,
             recovery_codes,
-            bounds: None,
+            restrictions: None,
         })
     }
 }
@@ -81,7 +81,7 @@ impl Enrolled {
 
     /// What an authenticator must be told where it takes no URI.
     fn codes(&self) -> String {
-        let codes = codes(&self.alg, self.digits, self.period);
+        let codes = code_parameters(&self.alg, self.digits, self.period);
         self.counter.map_or_else(|| codes.clone(), |counter| format!("{codes}, counter {counter}"))
     }
 }
@@ -102,7 +102,7 @@ impl Render for Enrolled {
         let (user, device) = (printable(&self.user), printable(&self.device));
         match self.state {
             DeviceState::Active => {
-                let when = self.bounds.as_deref().unwrap_or("from now on");
+                let when = self.restrictions.as_deref().unwrap_or("from now on");
                 format!("{user}'s device '{device}' is active: its codes open logins {when}\n")
             }
             DeviceState::Pending | DeviceState::Disabled => format!(

@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::enrolment::advice;
-use super::{ENROLMENT_BYTES, Reveal, codes};
+use super::{ENROLMENT_BYTES, Reveal, code_parameters};
 use crate::qr::Drawing;
 
 /// A new key. The order of the fields is the order in JSON.
@@ -31,7 +31,7 @@ impl NewKey {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut sheet = blank(drawn.len());
         let Parameters { alg, digits, period } = self.parameters;
-        sheet.push_str(&format!("New key: {}.\n{}\n\n", codes(alg.word(), digits, Some(period)), advice(qr)));
+        sheet.push_str(&format!("New key: {}.\n{}\n\n", code_parameters(alg.word(), digits, Some(period)), advice(qr)));
         for (name, text) in [("Key", &self.pretty_key), ("URI", &self.uri), ("Record", &self.record)] {
             push_all(&mut sheet, &[name, ": ", text.expose(), "\n"]);
         }
@@ -67,7 +67,7 @@ impl Reveal for OpenedKey {
         let state =
             if self.changed { "should be sealed again: totpctl key seal" } else { "sealed as the settings say" };
         push_all(&mut page, &["key     ", self.key.expose(), "\n"]);
-        push_all(&mut page, &["codes   ", &codes(self.alg, self.digits, Some(self.period)), "\n"]);
+        push_all(&mut page, &["codes   ", &code_parameters(self.alg, self.digits, Some(self.period)), "\n"]);
         push_all(&mut page, &["label   ", &text(&self.label), "\n"]);
         push_all(&mut page, &["issuer  ", &text(&self.issuer), "\n"]);
         push_all(&mut page, &["state   ", state, "\n"]);

@@ -2,12 +2,12 @@
 //! in which no name can steer the terminal.
 
 mod attempts;
-mod bounds;
-mod codes;
+mod changes;
 mod enrolment;
 mod event;
 pub(crate) mod key;
-pub(crate) mod lineage;
+pub(crate) mod passlib;
+mod recovery;
 mod users;
 
 use common::names::device::Kind;
@@ -19,13 +19,13 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
-pub(crate) use self::bounds::{Forgotten, RenamedDevice, RenamedUser, Restricted, bounds};
-pub(crate) use self::codes::{Purpose, TimedCode, recovery_codes};
+pub(crate) use self::changes::{Change, Changed, Forgotten, RenamedDevice, RenamedUser, Restricted, restrictions};
 pub(crate) use self::enrolment::Enrolled;
+pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::sentences::{argument, attempt, confirmation, exempt, observed, resynced};
 use crate::table::utc;
+use crate::verdicts::{argument, attempt, confirmation, exempt, observed, resynced};
 
 /// What came of a command.
 pub(crate) trait Render: Serialize {
@@ -61,7 +61,7 @@ impl Render for ResyncReply {
 
 /// What came of an attempt.
 #[derive(Debug, Serialize)]
-pub(crate) struct Attempt {
+pub(crate) struct VerifyResult {
     /// For the sentence only; a program knows whom it asked about.
     #[serde(skip)]
     user: String,
@@ -78,7 +78,7 @@ pub(crate) struct Attempt {
     recovery_codes_left: Option<usize>,
 }
 
-impl Attempt {
+impl VerifyResult {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
         let VerifyReply {
@@ -101,7 +101,7 @@ impl Attempt {
     }
 }
 
-impl Render for Attempt {
+impl Render for VerifyResult {
     fn people(&self) -> String {
         let judged = || attempt(&self.user, self.judged(), self.device.as_deref(), self.retry_after);
         let sentence = match (&self.rule, self.would) {
@@ -111,52 +111,6 @@ impl Render for Attempt {
         };
         let left = self.recovery_codes_left.map(|left| format!("; recovery codes left: {left}")).unwrap_or_default();
         format!("{sentence}{left}\n")
-    }
-}
-
-/// A device, or without one the account, after `disable`, `enable` or `revoke`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Changed {
-    pub(crate) user: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) device: Option<String>,
-    pub(crate) state: Change,
-}
-
-/// What was done to a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Change {
-    Disabled,
-    Active,
-    Revoked,
-}
-
-impl Render for Changed {
-    fn people(&self) -> String {
-        let user = printable(&self.user);
-        let Some(device) = self.device.as_deref().map(printable) else { return self.account(&user) };
-        match self.state {
-            Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
-            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is deleted permanently\n"),
-            Change::Disabled => format!(
-                "{user}'s device '{device}' is disabled: its codes open no login; to enable it again:\n  \
-                 totpctl enable {} --device {device}\n",
-                argument(&self.user)
-            ),
-        }
-    }
-}
-
-impl Changed {
-    fn account(&self, user: &str) -> String {
-        if self.state == Change::Active {
-            return format!("{user}'s account is enabled: its active devices open logins again\n");
-        }
-        let enable = argument(&self.user);
-        format!(
-            "{user}'s account is disabled: every login is refused; to enable it again:\n  totpctl enable {enable} --all\n"
-        )
     }
 }
 
@@ -222,7 +176,7 @@ impl Render for Reloaded {
 }
 
 /// What the codes of a device look like. Without a period, it counts them.
-fn codes(alg: &str, digits: u8, period: Option<u32>) -> String {
+fn code_parameters(alg: &str, digits: u8, period: Option<u32>) -> String {
     let lasting = period.map_or_else(|| Kind::Hotp.word().to_owned(), |period| format!("{period} s"));
     format!("{digits} digits, {lasting}, {}", printable(alg))
 }
@@ -244,7 +198,7 @@ mod tests {
     #[test]
     fn programs_read_a_verdict_without_what_is_unknown() {
         let reply = VerifyReply { retry_after: Some(12), ..VerifyReply::bare(Verdict::AlreadyUsed, Ask::OneCode) };
-        let text = json(&Attempt::new("alice", reply)).unwrap();
+        let text = json(&VerifyResult::new("alice", reply)).unwrap();
         assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
     }
 
@@ -258,7 +212,7 @@ mod tests {
     #[test]
     fn who_is_exempt_hears_by_what() {
         let (verdict, ask, rule) = (Verdict::Exempt, Ask::Nothing, Some("lan".to_owned()));
-        let told = Attempt::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
+        let told = VerifyResult::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
         assert_eq!(told.people(), "exempt: the daemon's settings ask for no code here (rule 'lan')\n");
         assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
     }
@@ -268,7 +222,7 @@ mod tests {
         let rule = Some("observe".to_owned());
         let reply =
             VerifyReply { rule, would: Some(Verdict::Rejected), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) };
-        let told = Attempt::new("alice", reply);
+        let told = VerifyResult::new("alice", reply);
         assert_eq!(told.judged(), Verdict::Rejected);
         assert_eq!(
             told.people(),
@@ -308,22 +262,6 @@ audit lines lost  0
 events lost       0
 clock             in quarantine until 2026-11-23 21:19 UTC; codes from before are refused
 "
-        );
-    }
-
-    #[test]
-    fn a_change_says_what_it_means() {
-        let changed = |state| Changed { user: "alice".into(), device: Some("phone".into()), state };
-        let account = Changed { device: None, ..changed(Change::Disabled) };
-        assert!(account.people().ends_with("to enable it again:\n  totpctl enable alice --all\n"));
-        assert_eq!(
-            changed(Change::Disabled).people(),
-            "alice's device 'phone' is disabled: its codes open no login; to enable it again:\n  \
-             totpctl enable alice --device phone\n"
-        );
-        assert_eq!(
-            json(&changed(Change::Revoked)).unwrap().as_slice(),
-            b"{\"user\":\"alice\",\"device\":\"phone\",\"state\":\"revoked\"}\n"
         );
     }
 }

@@ -4,10 +4,10 @@ use common::wire::protocol::{Device, DeviceState, User};
 use common::wire::text::printable;
 use serde::Serialize;
 
-use super::bounds::bounds;
-use super::{Render, codes, confirm_command};
-use crate::sentences::argument;
+use super::changes::restrictions;
+use super::{Render, code_parameters, confirm_command};
 use crate::table::{table, utc};
+use crate::verdicts::argument;
 
 impl Render for User {
     fn people(&self) -> String {
@@ -22,8 +22,8 @@ impl Render for User {
         let rows: Vec<_> = self.devices.iter().map(device_row).collect();
         text.push_str(&table(["DEVICE", "STATE", "CODES", "ENROLLED (UTC)", "LAST USED (UTC)"], &rows));
         for device in &self.devices {
-            if let Some(bounds) = bounds(device.valid_from, device.valid_until, &device.services) {
-                text.push_str(&format!("'{}' is usable {bounds}\n", printable(&device.name)));
+            if let Some(restrictions) = restrictions(device.valid_from, device.valid_until, &device.services) {
+                text.push_str(&format!("'{}' is usable {restrictions}\n", printable(&device.name)));
             }
         }
         for device in self.devices.iter().filter(|device| device.state == DeviceState::Pending) {
@@ -72,7 +72,7 @@ fn without_device(user: &User) -> String {
 
 /// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
 fn device_row(device: &Device) -> [String; 5] {
-    let codes = codes(&device.alg, device.digits, device.period);
+    let codes = code_parameters(&device.alg, device.digits, device.period);
     let state = device.state.word().to_owned();
     [printable(&device.name), state, codes, utc(device.created), last_used(device.last_used)]
 }
@@ -87,13 +87,13 @@ pub(crate) struct Users {
     pub(crate) users: Vec<User>,
     /// What it means for people that there is nobody.
     #[serde(skip)]
-    pub(crate) nobody: &'static str,
+    pub(crate) when_empty: &'static str,
 }
 
 impl Render for Users {
     fn people(&self) -> String {
         if self.users.is_empty() {
-            return format!("{}\n", self.nobody);
+            return format!("{}\n", self.when_empty);
         }
         let rows: Vec<_> = self.users.iter().map(user_row).collect();
         table(["USER", "DEVICES", "GUESSES LEFT", "LAST USED (UTC)"], &rows)
@@ -230,7 +230,7 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             damaged().people(),
             "alice: the stored record is damaged, every login is refused; the daemon's log says why\n"
         );
-        assert!(Users { users: vec![damaged()], nobody: "" }.people().contains("alice  damaged"));
+        assert!(Users { users: vec![damaged()], when_empty: "" }.people().contains("alice  damaged"));
     }
 
     #[test]
@@ -239,14 +239,14 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
         assert!(shut().people().starts_with(
             "alice: the account is disabled, every login is refused; to enable it again:\n  totpctl enable alice --all\n"
         ));
-        assert!(Users { users: vec![shut()], nobody: "" }.people().contains("alice  account disabled  "));
+        assert!(Users { users: vec![shut()], when_empty: "" }.people().contains("alice  account disabled  "));
     }
 
     #[test]
     fn users_are_listed_in_a_table() {
         let alice =
             vec![device("a", DeviceState::Active, Some(1_795_470_000)), device("b", DeviceState::Pending, None)];
-        let users = Users { users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)], nobody: "" };
+        let users = Users { users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)], when_empty: "" };
         assert_eq!(
             users.people(),
             "\
@@ -255,6 +255,6 @@ alice      1 active, 1 pending  5 known, 5 other  2026-11-23 21:40
 b\\u{1b}ob  none                 5 known, 0 other  never
 "
         );
-        assert_eq!(Users { users: Vec::new(), nobody: "nobody" }.people(), "nobody\n");
+        assert_eq!(Users { users: Vec::new(), when_empty: "no user" }.people(), "no user\n");
     }
 }

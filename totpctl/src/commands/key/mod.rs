@@ -19,18 +19,18 @@ use crate::exit::{Exit, Failure};
 use crate::render::key::{CurrentCode, Lone, Matched, OpenedKey};
 
 /// Does what the command line says.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Key) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, wanted: &cli::KeyArgs) -> Result<Exit, Failure> {
     let settings = SettingsFile::of(wanted.settings.clone());
     let opened = || Opened::read(context, &settings);
     match &wanted.action {
         KeyAction::New(wanted) => return new::run(context, &settings, wanted),
         KeyAction::Seal(wanted) => return seal::run(context, &settings, wanted),
-        KeyAction::Open => context.screen.object(&open(&opened()?))?,
-        KeyAction::Uri(wanted) => context.screen.reveal(&Lone { name: "uri", text: uri(&opened()?, wanted)? })?,
-        KeyAction::Pretty(wanted) => context.screen.reveal(&pretty(&opened()?.key, wanted))?,
+        KeyAction::Open => context.output.object(&open(&opened()?))?,
+        KeyAction::Uri(wanted) => context.output.reveal(&Lone { name: "uri", text: uri(&opened()?, wanted)? })?,
+        KeyAction::Pretty(wanted) => context.output.reveal(&pretty(&opened()?.key, wanted))?,
         KeyAction::Code { at } => {
             let Opened { key, record, .. } = opened()?;
-            context.screen.reveal(&code(&key, record.parameters, at.map_or_else(now, Ok)?)?)?;
+            context.output.reveal(&code(&key, record.parameters, at.map_or_else(now, Ok)?)?)?;
         }
         KeyAction::Match(wanted) => return matches(context, &opened()?, wanted),
     }
@@ -52,7 +52,7 @@ fn open(opened: &Opened) -> OpenedKey {
 }
 
 /// The key as a URI. What is given here goes before what the record says; an empty issuer is none, as in passlib.
-fn uri(opened: &Opened, wanted: &cli::Uri) -> Result<SecretText, Failure> {
+fn uri(opened: &Opened, wanted: &cli::UriArgs) -> Result<SecretText, Failure> {
     let label = wanted.label.as_deref().map(Label::as_shared).transpose()?;
     let label = label.as_ref().or(opened.record.label.as_ref()).ok_or(Failure::Usage(NO_LABEL))?;
     let issuer = match wanted.issuer.as_deref() {
@@ -64,7 +64,7 @@ fn uri(opened: &Opened, wanted: &cli::Uri) -> Result<SecretText, Failure> {
 }
 
 /// The key in groups.
-fn pretty(key: &Key, wanted: &cli::Pretty) -> Lone {
+fn pretty(key: &Key, wanted: &cli::PrettyArgs) -> Lone {
     let form = if wanted.hex { otpauth::Form::Hex } else { otpauth::Form::Base32 };
     Lone { name: "pretty_key", text: otpauth::pretty(key, form, &wanted.sep) }
 }
@@ -78,7 +78,7 @@ fn code(key: &Key, parameters: Parameters, time: i64) -> Result<CurrentCode, Fai
 }
 
 /// Whether a code fits. Nothing is spent: that is for the caller to remember.
-fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::Match) -> Result<Exit, Failure> {
+fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::MatchArgs) -> Result<Exit, Failure> {
     let search = Search {
         time: wanted.at.map_or_else(now, Ok)?,
         window: wanted.window_seconds,
@@ -87,7 +87,7 @@ fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::Match) -> Resul
     };
     let typed = wanted.code.to_str().unwrap_or_default();
     let matched = judge(&opened.key, opened.record.parameters, typed, search)?;
-    context.screen.object(&matched)?;
+    context.output.object(&matched)?;
     Ok(if matched.counter.is_some() { Exit::Done } else { Exit::Refused })
 }
 
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_uri_says_what_the_record_says_unless_told_otherwise() {
         let uri_of = |parameters: &str, label: Option<&str>, issuer: Option<&str>| {
-            let wanted = cli::Uri { label: label.map(Into::into), issuer: issuer.map(Into::into) };
+            let wanted = cli::UriArgs { label: label.map(Into::into), issuer: issuer.map(Into::into) };
             uri(&opened(parameters), &wanted).map(|uri| uri.expose().to_owned())
         };
         let key = "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -174,7 +174,7 @@ mod tests {
         }
         let unlabelled = r#"{"key":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","type":"totp","v":1}"#;
         let unlabelled = Opened::without_settings(KeyRecord::parse(unlabelled).unwrap()).unwrap();
-        let failure = uri(&unlabelled, &cli::Uri { label: None, issuer: None }).unwrap_err();
+        let failure = uri(&unlabelled, &cli::UriArgs { label: None, issuer: None }).unwrap_err();
         assert!(failure.to_string().contains("--label"), "{failure}");
     }
 

@@ -54,7 +54,7 @@ impl Opened {
 
 /// Reads standard input, which is one record or one URI.
 pub(super) fn read_record(context: &Context<'_>) -> Result<KeyRecord, Failure> {
-    let bytes = context.keyboard.all(PROMPT, MAX_TEXT)?;
+    let bytes = context.prompt.all(PROMPT, MAX_TEXT)?;
     if bytes.is_empty() {
         return Err(Failure::NoInput("a record or an otpauth:// URI"));
     }

@@ -18,17 +18,17 @@ use crate::exit::{Exit, Failure};
 use crate::render::key::Lone;
 
 /// Seals the key of standard input again.
-pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::Seal) -> Result<Exit, Failure> {
+pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::SealArgs) -> Result<Exit, Failure> {
     if wanted.format == Format::V2 && wanted.cost.is_some() {
         return Err(Failure::Usage("--cost works only with '--format passlib': v2 has no cost"));
     }
     let record = read_record(context)?;
     let sealed = sealed_again(record, &file.load()?, wanted)?;
-    context.screen.reveal(&Lone { name: "record", text: sealed.to_json() })?;
+    context.output.reveal(&Lone { name: "record", text: sealed.to_json() })?;
     Ok(Exit::Done)
 }
 
-fn sealed_again(record: KeyRecord, settings: &Settings, wanted: &cli::Seal) -> Result<KeyRecord, Failure> {
+fn sealed_again(record: KeyRecord, settings: &Settings, wanted: &cli::SealArgs) -> Result<KeyRecord, Failure> {
     let key = record.open(&settings.secrets)?;
     let key = match wanted.format {
         Format::Passlib => v1(&key, settings, wanted.cost.unwrap_or(settings.encrypt_cost))?,
@@ -57,7 +57,7 @@ impl Place {
         let user = match (user, known_user) {
             (Some(given), _) => UserName::new(given)?,
             (None, Some(known)) => known.clone(),
-            (None, None) => own_account().ok_or(Failure::Usage(NOBODY))?,
+            (None, None) => own_account().ok_or(Failure::Usage(NO_ACCOUNT))?,
         };
         let device = match (wanted, known_device) {
             (None, Some(known)) => *known,
@@ -107,7 +107,7 @@ fn new_device() -> Result<[u8; 16], Failure> {
 const DEVICE_DIGITS: usize = 32;
 const NO_DEVICE: &str = "a device id has 32 hexadecimal digits; leave --device out for a random one";
 /// Where a user's name is needed and there is none.
-pub(super) const NOBODY: &str = "your uid has no account name: give --user";
+pub(super) const NO_ACCOUNT: &str = "your uid has no account name: give --user";
 
 #[cfg(test)]
 mod tests {
@@ -121,7 +121,7 @@ mod tests {
 
     fn resealed(record: &str, format: &str, cost: Option<u32>, user: Option<&str>) -> KeyRecord {
         let format = if format == "v2" { Format::V2 } else { Format::Passlib };
-        let wanted = cli::Seal { format, cost, user: user.map(Into::into), device: None };
+        let wanted = cli::SealArgs { format, cost, user: user.map(Into::into), device: None };
         sealed_again(KeyRecord::parse(record).unwrap(), &settings(""), &wanted).unwrap()
     }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_cost_out_of_bounds_is_refused() {
-        let wanted = cli::Seal { format: Format::Passlib, cost: Some(23), user: None, device: None };
+        let wanted = cli::SealArgs { format: Format::Passlib, cost: Some(23), user: None, device: None };
         let failure = sealed_again(KeyRecord::parse(URI).unwrap(), &settings(""), &wanted).unwrap_err();
         assert_eq!(failure.code(), ("bad_parameter", Exit::BadInput));
     }

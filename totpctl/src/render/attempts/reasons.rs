@@ -2,11 +2,11 @@
 
 use common::wire::text::printable;
 
-use super::Attempt;
-use crate::sentences::{argument, span};
+use super::PastAttempt;
+use crate::verdicts::{argument, span};
 
 /// The reason as a sentence, with the next step. None for who got in by a code.
-pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
+pub(super) fn meaning(attempt: &PastAttempt, user: &str) -> Option<String> {
     match (attempt.verdict.as_str(), &attempt.would) {
         ("exempt", Some(_)) => {
             let meaning = of_verdict(attempt, user).map(|meaning| format!("; {meaning}")).unwrap_or_default();
@@ -17,7 +17,7 @@ pub(super) fn meaning(attempt: &Attempt, user: &str) -> Option<String> {
     }
 }
 
-fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
+fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
     let told = |sentence: &str| Some(about(user, sentence));
     match (attempt.judged(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
@@ -50,7 +50,7 @@ fn of_verdict(attempt: &Attempt, user: &str) -> Option<String> {
 }
 
 /// Who got in without a code, or with a wrong one while nobody is denied.
-fn exempt(attempt: &Attempt) -> String {
+fn exempt(attempt: &PastAttempt) -> String {
     let rule = printable(attempt.rule.as_deref().unwrap_or("?"));
     match &attempt.would {
         Some(would) => format!(
@@ -204,17 +204,17 @@ const OUT_OF_BOUNDS: &str = "while no device is usable, the daemon refuses recov
 mod tests {
     use super::*;
 
-    fn attempt(verdict: &str, reason: Option<&str>, skew: Option<i64>) -> Attempt {
+    fn attempt(verdict: &str, reason: Option<&str>, skew: Option<i64>) -> PastAttempt {
         let (verdict, reason) = (verdict.to_owned(), reason.map(str::to_owned));
-        Attempt { verdict, reason, skew, ..Attempt::default() }
+        PastAttempt { verdict, reason, skew, ..PastAttempt::default() }
     }
 
     #[test]
     fn who_got_in_without_a_code_is_told_by_what() {
-        let lan = Attempt { rule: Some("lan".into()), ..attempt("exempt", None, None) };
+        let lan = PastAttempt { rule: Some("lan".into()), ..attempt("exempt", None, None) };
         let told = meaning(&lan, "alice").unwrap();
         assert_eq!(told, "the daemon's settings ask for no code here (rule 'lan')");
-        let observed = Attempt { would: Some("malformed".into()), ..attempt("exempt", None, None) };
+        let observed = PastAttempt { would: Some("malformed".into()), ..attempt("exempt", None, None) };
         let told = meaning(&observed, "alice").unwrap();
         assert!(
             told.starts_with(

@@ -8,7 +8,7 @@ use crate::qr::Form;
 
 /// Where the QR code of a new key is drawn: on the terminal, in files.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Pictures {
+pub(crate) struct PictureOptions {
     /// QR code: utf8, inverse, ansi, ascii or none [default:
     /// utf8 or ascii on a terminal, by its locale]
     #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use zeroize::Zeroizing;
 
 /// The lines of what is read.
-pub(crate) struct Lines<R> {
+pub(crate) struct BoundedLines<R> {
     input: R,
     chunk: Zeroizing<Vec<u8>>,
     /// The part of the chunk that was not handed out yet.
@@ -21,7 +21,7 @@ pub(crate) enum Line {
     TooLong,
 }
 
-impl<R: Read> Lines<R> {
+impl<R: Read> BoundedLines<R> {
     /// Nothing is read yet.
     pub(crate) fn new(input: R) -> Self {
         Self { input, chunk: Zeroizing::new(vec![0; CHUNK]), unread: 0..0 }
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn lines(text: &[u8], step: usize) -> Vec<String> {
-        let mut lines = Lines::new(Slow(text, step));
+        let mut lines = BoundedLines::new(Slow(text, step));
         std::iter::from_fn(|| lines.next().unwrap())
             .map(|line| match line {
                 Line::Whole(line) => String::from_utf8(line.to_vec()).unwrap(),

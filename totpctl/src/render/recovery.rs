@@ -7,8 +7,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Render, Reveal};
-use crate::sentences::argument;
 use crate::table::utc;
+use crate::verdicts::argument;
 
 impl Reveal for RecoveryCodesReply {
     fn page(&self) -> Zeroizing<String> {

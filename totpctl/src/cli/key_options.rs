@@ -3,12 +3,12 @@
 use clap::Args;
 use common::totp::Algorithm;
 
-use super::words::{algorithms, number};
+use super::value_parsers::{algorithms, number};
 
 /// The parameters of a new key's codes, and the names that the authenticator shows. `enroll` leaves to the daemon what is not
 /// given, `key new` takes it from the settings.
 #[derive(Debug, Default, Args)]
-pub(crate) struct NewKey {
+pub(crate) struct KeyOptions {
     /// Hash of the key's codes: sha1, sha256 or sha512
     #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
     pub(crate) alg: Option<Algorithm>,

@@ -5,6 +5,53 @@ use serde::Serialize;
 
 use super::Render;
 use crate::table::{now, utc};
+use crate::verdicts::argument;
+
+/// A device, or without one the account, after `disable`, `enable` or `revoke`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Changed {
+    pub(crate) user: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) device: Option<String>,
+    pub(crate) state: Change,
+}
+
+/// What was done to a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    Disabled,
+    Active,
+    Revoked,
+}
+
+impl Render for Changed {
+    fn people(&self) -> String {
+        let user = printable(&self.user);
+        let Some(device) = self.device.as_deref().map(printable) else { return self.account(&user) };
+        match self.state {
+            Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
+            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is deleted permanently\n"),
+            Change::Disabled => format!(
+                "{user}'s device '{device}' is disabled: its codes open no login; to enable it again:\n  \
+                 totpctl enable {} --device {device}\n",
+                argument(&self.user)
+            ),
+        }
+    }
+}
+
+impl Changed {
+    fn account(&self, user: &str) -> String {
+        if self.state == Change::Active {
+            return format!("{user}'s account is enabled: its active devices open logins again\n");
+        }
+        let enable = argument(&self.user);
+        format!(
+            "{user}'s account is disabled: every login is refused; to enable it again:\n  totpctl enable {enable} --all\n"
+        )
+    }
+}
 
 /// A device after `restrict`.
 #[derive(Debug, Serialize)]
@@ -19,8 +66,8 @@ pub(crate) struct Restricted {
 impl Render for Restricted {
     fn people(&self) -> String {
         let (user, device) = (printable(&self.user), printable(&self.device));
-        match bounds(self.valid_from, self.valid_until, &self.services) {
-            Some(bounds) => format!("{user}'s device '{device}' is usable {bounds}\n"),
+        match restrictions(self.valid_from, self.valid_until, &self.services) {
+            Some(restrictions) => format!("{user}'s device '{device}' is usable {restrictions}\n"),
             None => format!("{user}'s device '{device}' is usable always and for every service\n"),
         }
     }
@@ -70,7 +117,7 @@ impl Render for Forgotten {
 }
 
 /// `from … until … UTC, for sudo and su only`; nothing if there are no bounds.
-pub(crate) fn bounds(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
+pub(crate) fn restrictions(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
     let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
     let parts = [
         from.map(|from| format!("from {} UTC", utc(from))),
@@ -80,11 +127,12 @@ pub(crate) fn bounds(from: Option<u64>, until: Option<u64>, services: &[String])
             .map(|services| format!("for {services} only")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
-    Some(parts.join(", ")).filter(|bounds| !bounds.is_empty())
+    Some(parts.join(", ")).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::json;
     use super::*;
 
     #[test]
@@ -100,5 +148,21 @@ mod tests {
         );
         let over = restricted(None, Some(86_400), &[]);
         assert_eq!(over, "alice's device 'token' is usable until 1970-01-02 00:00 UTC (expired)\n");
+    }
+
+    #[test]
+    fn a_change_says_what_it_means() {
+        let changed = |state| Changed { user: "alice".into(), device: Some("phone".into()), state };
+        let account = Changed { device: None, ..changed(Change::Disabled) };
+        assert!(account.people().ends_with("to enable it again:\n  totpctl enable alice --all\n"));
+        assert_eq!(
+            changed(Change::Disabled).people(),
+            "alice's device 'phone' is disabled: its codes open no login; to enable it again:\n  \
+             totpctl enable alice --device phone\n"
+        );
+        assert_eq!(
+            json(&changed(Change::Revoked)).unwrap().as_slice(),
+            b"{\"user\":\"alice\",\"device\":\"phone\",\"state\":\"revoked\"}\n"
+        );
     }
 }

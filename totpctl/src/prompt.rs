@@ -8,14 +8,14 @@ use std::os::fd::AsFd;
 use common::secret::SecretText;
 use zeroize::Zeroizing;
 
+use crate::echo_off::EchoOff;
 use crate::exit::Failure;
-use crate::hidden::Hidden;
 
 /// Standard input.
 #[derive(Debug)]
-pub(crate) struct Keyboard(File);
+pub(crate) struct Prompt(File);
 
-impl Keyboard {
+impl Prompt {
     /// The process's standard input, past the buffer that the standard library would keep.
     pub(crate) fn open() -> Result<Self, Failure> {
         let input = io::stdin().as_fd().try_clone_to_owned().map_err(Failure::Reading)?;
@@ -44,7 +44,7 @@ impl Keyboard {
     }
 
     /// Everything that there is, up to `limit` bytes and one more; of a terminal, one hidden line.
-    pub(crate) fn all(&self, prompt: &str, limit: usize) -> Result<Line, Failure> {
+    pub(crate) fn all(&self, prompt: &str, limit: usize) -> Result<WipedBytes, Failure> {
         if self.is_terminal() {
             return Ok(self.hidden_line(prompt)?.unwrap_or_default());
         }
@@ -54,15 +54,15 @@ impl Keyboard {
         Ok(text)
     }
 
-    fn hidden_line(&self, prompt: &str) -> Result<Option<Line>, Failure> {
+    fn hidden_line(&self, prompt: &str) -> Result<Option<WipedBytes>, Failure> {
         // First hidden, then asked: whoever sees the prompt may type.
-        let hidden = Hidden::begin(&self.0).map_err(|errno| Failure::Reading(errno.into()))?;
+        let echo_off = EchoOff::begin(&self.0).map_err(|errno| Failure::Reading(errno.into()))?;
         show(prompt);
-        self.line(|byte| hidden.read(byte))
+        self.line(|byte| echo_off.read(byte))
     }
 
     /// Reads up to the end of the line. Byte by byte: what follows belongs to the next question.
-    fn line(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Option<Line>, Failure> {
+    fn line(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Option<WipedBytes>, Failure> {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
         let mut byte = Zeroizing::new([0]);
         loop {
@@ -83,7 +83,7 @@ impl Keyboard {
     }
 
     /// The end of the input, which on a terminal leaves the cursor behind the prompt.
-    fn nothing(&self) -> Option<Line> {
+    fn nothing(&self) -> Option<WipedBytes> {
         if self.is_terminal() {
             show("\n");
         }
@@ -92,7 +92,7 @@ impl Keyboard {
 }
 
 /// What was read, wiped when dropped.
-pub(crate) type Line = Zeroizing<Vec<u8>>;
+pub(crate) type WipedBytes = Zeroizing<Vec<u8>>;
 
 /// Prompts go to standard error: standard output is for results. One that cannot be shown is no reason to stop.
 fn show(prompt: &str) {
@@ -108,16 +108,16 @@ mod tests {
     use super::*;
 
     /// A keyboard on which `text` was typed.
-    fn typed(text: &[u8]) -> Keyboard {
+    fn typed(text: &[u8]) -> Prompt {
         let (there, mut here) = io::pipe().unwrap();
         let text = text.to_vec();
         std::thread::spawn(move || drop(here.write_all(&text)));
-        Keyboard(File::from(std::os::fd::OwnedFd::from(there)))
+        Prompt(File::from(std::os::fd::OwnedFd::from(there)))
     }
 
     fn lines(text: &[u8]) -> Vec<String> {
-        let keyboard = typed(text);
-        std::iter::from_fn(|| keyboard.ask("").unwrap()).map(|line| line.expose().to_owned()).collect()
+        let prompt = typed(text);
+        std::iter::from_fn(|| prompt.ask("").unwrap()).map(|line| line.expose().to_owned()).collect()
     }
 
     #[test]

@@ -16,11 +16,11 @@ use crate::render::{self, Render, Reveal};
 
 /// Where the answers go.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub(crate) struct Output {
     json: bool,
 }
 
-impl Screen {
+impl Output {
     /// A screen for people, or for a program.
     pub(crate) fn new(json: bool) -> Self {
         Self { json }

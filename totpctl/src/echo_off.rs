@@ -12,23 +12,23 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 
 /// Typing is not shown while this lives.
-pub(crate) struct Hidden<'a> {
+pub(crate) struct EchoOff<'a> {
     terminal: &'a File,
     before: Termios,
     mask_before: SigSet,
     signals: SignalFd,
 }
 
-impl<'a> Hidden<'a> {
+impl<'a> EchoOff<'a> {
     /// Stops the echo of `terminal`, and throws away what was typed ahead.
     pub(crate) fn begin(terminal: &'a File) -> Result<Self, Errno> {
         let before = tcgetattr(terminal)?;
         let ending: SigSet = ENDING.into_iter().collect();
         let signals = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC)?;
         let mask_before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        let hidden = Self { terminal, before, mask_before, signals };
-        tcsetattr(terminal, SetArg::TCSAFLUSH, &silent(hidden.before.clone()))?;
-        Ok(hidden)
+        let echo_off = Self { terminal, before, mask_before, signals };
+        tcsetattr(terminal, SetArg::TCSAFLUSH, &silent(echo_off.before.clone()))?;
+        Ok(echo_off)
     }
 
     /// Reads what was typed. A signal that would end the process is an error here: it stays pending, and does its
@@ -48,7 +48,7 @@ impl<'a> Hidden<'a> {
     }
 }
 
-impl Drop for Hidden<'_> {
+impl Drop for EchoOff<'_> {
     fn drop(&mut self) {
         // The terminal first: with the mask, a signal that is waiting ends the process.
         let _ = tcsetattr(self.terminal, SetArg::TCSANOW, &self.before);
@@ -87,12 +87,12 @@ mod tests {
     #[test]
     fn what_is_typed_is_read_and_not_shown() {
         let (keyboard, terminal) = terminal();
-        let hidden = Hidden::begin(&terminal).unwrap();
+        let echo_off = EchoOff::begin(&terminal).unwrap();
         assert!(!echoes(&terminal));
         nix::unistd::write(&keyboard, b"KEY\n").unwrap();
         let mut line = [0; 16];
-        assert_eq!(hidden.read(&mut line).unwrap(), 4);
-        drop(hidden);
+        assert_eq!(echo_off.read(&mut line).unwrap(), 4);
+        drop(echo_off);
         let mut shown = [0; 16];
         let count = nix::unistd::read(&keyboard, &mut shown).unwrap();
         assert_eq!(&shown[..count], b"\r\n");
@@ -102,12 +102,12 @@ mod tests {
     #[test]
     fn a_terminal_is_left_as_it_was_even_when_the_reading_fails() {
         let (keyboard, terminal) = terminal();
-        let hidden = Hidden::begin(&terminal).unwrap();
+        let echo_off = EchoOff::begin(&terminal).unwrap();
         // It goes to this thread alone, and is taken off again before the mask would let it through.
         nix::sys::signal::raise(Signal::SIGTERM).unwrap();
-        assert!(hidden.read(&mut [0; 16]).is_err());
-        hidden.signals.read_signal().unwrap();
-        drop(hidden);
+        assert!(echo_off.read(&mut [0; 16]).is_err());
+        echo_off.signals.read_signal().unwrap();
+        drop(echo_off);
         assert!(echoes(&terminal));
         drop(keyboard);
     }
