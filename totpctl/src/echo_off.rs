@@ -1,5 +1,4 @@
-//! A terminal that does not echo, for as long as a key is typed. However that ends, by a signal too, the terminal is
-//! left as it was found.
+//! Switches the terminal's echo off while the user types a key, and on again afterwards, also after a signal.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +10,7 @@ use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
 
-/// Typing is not shown while this lives.
+/// The echo is off while this lives.
 pub(crate) struct EchoOff<'a> {
     terminal: &'a File,
     before: Termios,
@@ -20,7 +19,7 @@ pub(crate) struct EchoOff<'a> {
 }
 
 impl<'a> EchoOff<'a> {
-    /// Stops the echo of `terminal`, and throws away what was typed ahead.
+    /// Switches the echo of `terminal` off, and discards typed input that was not read yet.
     pub(crate) fn begin(terminal: &'a File) -> Result<Self, Errno> {
         let before = tcgetattr(terminal)?;
         let ending: SigSet = ENDING.into_iter().collect();
@@ -31,8 +30,8 @@ impl<'a> EchoOff<'a> {
         Ok(echo_off)
     }
 
-    /// Reads what was typed. A signal that would end the process is an error here: it stays pending, and does its
-    /// work once this is dropped and the terminal restored.
+    /// Reads typed input. A signal that would end the process is an error here: it stays pending, and ends the process
+    /// once this is dropped and the terminal restored.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut ready = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
@@ -50,13 +49,13 @@ impl<'a> EchoOff<'a> {
 
 impl Drop for EchoOff<'_> {
     fn drop(&mut self) {
-        // The terminal first: with the mask, a signal that is waiting ends the process.
+        // The terminal first: restoring the mask lets a pending signal end the process.
         let _ = tcsetattr(self.terminal, SetArg::TCSANOW, &self.before);
         let _ = self.mask_before.thread_set_mask();
     }
 }
 
-/// No echo but that of the line's end; no stopping either, for that would hand the silent terminal to the shell.
+/// Echoes only the end of the line. Disables Ctrl-Z, which would return to the shell with the echo off.
 fn silent(mut settings: Termios) -> Termios {
     settings.local_flags.remove(LocalFlags::ECHO);
     settings.local_flags.insert(LocalFlags::ECHONL);
@@ -67,7 +66,7 @@ fn silent(mut settings: Termios) -> Termios {
 }
 
 const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP];
-/// `_POSIX_VDISABLE` of Linux.
+/// Linux's `_POSIX_VDISABLE`: no character.
 const NO_CHARACTER: u8 = 0;
 
 #[cfg(test)]
@@ -103,7 +102,7 @@ mod tests {
     fn a_terminal_is_left_as_it_was_even_when_the_reading_fails() {
         let (keyboard, terminal) = terminal();
         let echo_off = EchoOff::begin(&terminal).unwrap();
-        // It goes to this thread alone, and is taken off again before the mask would let it through.
+        // The signal goes to this thread only, and is taken off before the mask lets it through.
         nix::sys::signal::raise(Signal::SIGTERM).unwrap();
         assert!(echo_off.read(&mut [0; 16]).is_err());
         echo_off.signals.read_signal().unwrap();

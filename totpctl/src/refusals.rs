@@ -1,4 +1,7 @@
-//! What the daemon refuses, said of the very user and device: it answers with a word, and the command line has the names.
+//! Texts of the daemon's refusals: no such user, no such device, not pending, device exists.
+//!
+//! The daemon answers with an error name; the user and device of the command line are added here. Refusals without a
+//! text here have the one of the protocol, in `common`.
 
 use common::wire::protocol::Error;
 use common::wire::text::printable;
@@ -6,7 +9,7 @@ use common::wire::text::printable;
 use crate::cli::Subject;
 use crate::verdicts::argument;
 
-/// The refusal with the names in it, and the next step. None where they add nothing.
+/// The refusal with the names and the next step. None if the names add nothing.
 pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {
     let Some(user) = subject.user else {
         let own = "you have no device: ask an administrator to enrol one, or for a ticket; with a ticket: totpctl enroll USER";

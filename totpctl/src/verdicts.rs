@@ -1,10 +1,11 @@
-//! What a verdict means to a person, and what to do next. Each sentence begins with the verdict's own word, which is
-//! also that of the audit line, and ends with the command that helps, where there is one.
+//! Texts of verdicts (accepted, rejected, busy …) for `verify`, `confirm`, `enroll` and `resync`.
+//!
+//! Each sentence begins with the verdict's word, the same as in the audit line, and ends with the next step.
 
 use common::wire::protocol::Verdict;
 use common::wire::text::printable;
 
-/// What came of an attempt to log in.
+/// The verdict of `verify`.
 pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_after: Option<u64>) -> String {
     let name = printable(user);
     let meaning = match verdict {
@@ -24,19 +25,19 @@ pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_
     format!("{}: {meaning}", verdict.word())
 }
 
-/// What an attempt came to where the settings let by.
+/// The verdict of `verify` if the settings exempt the user.
 pub(crate) fn exempt(rule: &str) -> String {
     let word = Verdict::Exempt.word();
     format!("{word}: the daemon's settings ask for no code here (rule '{}')", printable(rule))
 }
 
-/// What an attempt came to while nobody is denied. `judged` is what it would have come to.
+/// The verdict of `verify` under `roll-out.observe`. `judged`: the sentence for the typed code.
 pub(crate) fn observed(rule: &str, judged: &str) -> String {
     let (word, rule) = (Verdict::Exempt.word(), printable(rule));
     format!("{word}: the daemon's settings deny no login now (rule '{rule}'); the verdict would have been {judged}")
 }
 
-/// What came of a pending device's first code.
+/// The verdict on a pending device's first code.
 pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String {
     let (name, device) = (printable(user), printable(device));
     let meaning = match verdict {
@@ -52,7 +53,7 @@ pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String
     format!("{}: {meaning}", verdict.word())
 }
 
-/// What came of two codes that tell where a device is. `seconds`: how far its clock is ahead.
+/// The verdict of `resync`. `seconds`: how far the device's clock is fast.
 pub(crate) fn resynced(user: &str, device: &str, verdict: Verdict, seconds: Option<i64>) -> String {
     let (name, device) = (printable(user), printable(device));
     let off = seconds
@@ -78,7 +79,7 @@ pub(crate) fn resynced(user: &str, device: &str, verdict: Verdict, seconds: Opti
     format!("{}: {meaning}", verdict.word())
 }
 
-/// `45 s`, `10 min 30 s`, `1 h 5 min`.
+/// A number of seconds in words: `45 s`, `10 min 30 s`, `1 h 5 min`.
 pub(crate) fn span(seconds: u64) -> String {
     let parts = match seconds {
         0..3600 => [(seconds / 60, "min"), (seconds % 60, "s")],
@@ -88,7 +89,7 @@ pub(crate) fn span(seconds: u64) -> String {
     told.collect::<Vec<_>>().join(" ")
 }
 
-/// What a verdict means whatever the code was for.
+/// The sentence for a verdict that reads the same after every command.
 fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String {
     match verdict {
         Verdict::Accepted => "the code is right".to_owned(),
@@ -115,7 +116,8 @@ fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String
     }
 }
 
-/// `user` as a shell takes it. A name that cannot be shown as it is, or would be taken for an option, is not spelt.
+/// The user's name as a shell argument, quoted if needed. For a name with control characters, or one that looks like an
+/// option: `USER`.
 pub(crate) fn argument(user: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     let shown_as_it_is = printable(&user.replace('\\', "")) == user.replace('\\', "");

@@ -1,8 +1,8 @@
-//! What `confirm`, `verify` and `resync` take. The codes themselves are no arguments.
+//! Arguments, options and help of `verify`; help of `confirm` and `resync`. Codes are never arguments.
 
 use clap::Args;
 
-/// What `verify` takes.
+/// The arguments of `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// Account name

@@ -1,10 +1,10 @@
-//! What `disable`, `enable`, `rename-device` and `restrict` take: devices that are there.
+//! Arguments, options and help of `disable`, `enable`, `rename-device` and `restrict`; help of `revoke`.
 
 use clap::Args;
 
 use super::DeviceTarget;
 
-/// A user's device, or all that the user has.
+/// The arguments of `disable` and `enable`: a device or the account.
 #[derive(Debug, Args)]
 pub(crate) struct StateArgs {
     #[command(flatten)]
@@ -14,7 +14,7 @@ pub(crate) struct StateArgs {
     pub(crate) all: bool,
 }
 
-/// What `rename-device` takes.
+/// The arguments of `rename-device`.
 #[derive(Debug, Args)]
 pub(crate) struct RenameDeviceArgs {
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(crate) struct RenameDeviceArgs {
     pub(crate) name: String,
 }
 
-/// What `restrict` takes.
+/// The arguments of `restrict`.
 #[derive(Debug, Args)]
 pub(crate) struct RestrictArgs {
     #[command(flatten)]
@@ -36,7 +36,7 @@ pub(crate) struct RestrictArgs {
     pub(crate) lift: bool,
 }
 
-/// When, and for which services, a device counts.
+/// The options of `restrict` and `enroll` that restrict a device.
 #[derive(Debug, Default, Args)]
 pub(crate) struct RestrictionArgs {
     /// First usable day of the device (UTC): 2026-12-01

@@ -1,4 +1,4 @@
-//! What `enroll` takes.
+//! Arguments, options and help of `enroll`.
 
 use clap::Args;
 use common::names::device::Kind;
@@ -7,7 +7,7 @@ use super::devices::RestrictionArgs;
 use super::value_parsers::{kinds, number};
 use super::{KeyOptions, PictureOptions};
 
-/// What `enroll` takes. What is left out is the daemon's choice, by its settings.
+/// The arguments of `enroll`. The defaults are the daemon's, by its settings.
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
     /// Account name
@@ -25,7 +25,7 @@ pub(crate) struct EnrollArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) counter: Option<u64>,
     /// Use the base32 key on standard input: '--key -'
-    // A text, so that a key given here by mistake is not repeated in an error message.
+    // Any text: clap must not repeat a key in an error message that a user gives here by mistake.
     #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,
     #[command(flatten)]

@@ -1,5 +1,4 @@
-//! The command line of `key`: keys, records and codes offline. Every action but `new` reads a record or a URI from
-//! standard input.
+//! Arguments, options and help of `key` and its commands: `new`, `open`, `seal`, `uri`, `pretty`, `code`, `match`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::value_parsers::number;
 use super::{KeyOptions, PictureOptions};
 
-/// What `key` takes.
+/// The arguments of `key`.
 #[derive(Debug, Args)]
 pub(crate) struct KeyArgs {
     /// Settings file with the application secrets [default:
@@ -54,7 +53,7 @@ pub(crate) enum KeyAction {
     Match(MatchArgs),
 }
 
-/// What `key new` takes. What is left out comes from the settings.
+/// The arguments of `key new`. The defaults come from the settings.
 #[derive(Debug, Default, Args)]
 pub(crate) struct NewKeyArgs {
     /// Format of the sealed key: v2 or passlib [default: v2
@@ -74,16 +73,16 @@ pub(crate) struct NewKeyArgs {
     pub(crate) pictures: PictureOptions,
 }
 
-/// How a key is sealed.
+/// The format of a sealed key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Our own form, bound to its user, device and parameters
+    /// pam-totp's format, bound to user, device and parameters
     V2,
-    /// The form of passlib and Yosai, version 1
+    /// The format of passlib and Yosai, version 1
     Passlib,
 }
 
-/// What `key seal` takes.
+/// The arguments of `key seal`.
 #[derive(Debug, Args)]
 pub(crate) struct SealArgs {
     /// Format of the sealed key: v2 or passlib
@@ -103,7 +102,7 @@ pub(crate) struct SealArgs {
     pub(crate) device: Option<String>,
 }
 
-/// What `key uri` takes.
+/// The arguments of `key uri`.
 #[derive(Debug, Args)]
 pub(crate) struct UriArgs {
     /// Account name that the authenticator shows
@@ -116,7 +115,7 @@ pub(crate) struct UriArgs {
     pub(crate) issuer: Option<String>,
 }
 
-/// What `key pretty` takes.
+/// The arguments of `key pretty`.
 #[derive(Debug, Args)]
 pub(crate) struct PrettyArgs {
     /// Print hexadecimal instead of base32
@@ -127,7 +126,7 @@ pub(crate) struct PrettyArgs {
     pub(crate) sep: String,
 }
 
-/// What `key match` takes.
+/// The arguments of `key match`.
 #[derive(Debug, Args)]
 pub(crate) struct MatchArgs {
     /// Time of the check, in Unix seconds [default: now]
@@ -143,7 +142,7 @@ pub(crate) struct MatchArgs {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) last_counter: Option<u64>,
     /// The code as the user typed it
-    // Whatever it is: what is no text is no code.
+    // Any bytes: those that are not UTF-8 are judged as malformed.
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) code: OsString,
 }

@@ -1,9 +1,9 @@
-//! What `log` and `why` take.
+//! Arguments, options and help of `log` and `why`.
 
 use clap::Args;
 use common::config::values::span::Span;
 
-/// What `log` takes.
+/// The arguments of `log`.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Account name [default: every event]
@@ -21,7 +21,7 @@ pub(crate) struct LogArgs {
     pub(crate) follow: bool,
 }
 
-/// What `why` takes.
+/// The arguments of `why`.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
     /// Account name

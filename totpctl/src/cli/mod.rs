@@ -1,4 +1,6 @@
-//! The command line: one subcommand for each action, and what it takes. Names are judged later, by `commands`.
+//! The command line: the list of commands, the options of every command, general help; refuses codes in arguments.
+//!
+//! Each command's own arguments and help are in the file of its group. `commands` checks names later.
 
 mod codes;
 mod devices;
@@ -44,7 +46,7 @@ pub(crate) struct Cli {
     /// login.sock for root and provisiond.sock for other users]
     #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL, verbatim_doc_comment)]
     pub(crate) socket: Option<PathBuf>,
-    /// The uid that must listen there, for private daemons.
+    /// The uid that must listen on the socket, for private daemons.
     #[arg(long, global = true, value_name = "UID", default_value_t = 0, hide = true)]
     pub(crate) server_uid: u32,
     /// Print one JSON object on standard output
@@ -54,7 +56,7 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-/// The actions.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Enrol a new device: print its QR code, ask for its first code
@@ -141,7 +143,7 @@ pub(crate) enum Command {
     Key(KeyArgs),
 }
 
-/// A user, or whoever runs this.
+/// A user; the caller, if none is named.
 #[derive(Debug, Args)]
 pub(crate) struct OptionalUser {
     /// Account name [default: your own]
@@ -160,29 +162,29 @@ pub(crate) struct DeviceTarget {
     pub(crate) device: Option<String>,
 }
 
-/// Reads the command line.
+/// Parses the command line.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     Cli::try_parse_from(arguments).map_err(|error| {
         if is_about_a_secret(&error) { Failure::Usage(NO_SECRETS_HERE) } else { Failure::CommandLine(Box::new(error)) }
     })
 }
 
-/// Whether `--json` was given, asked before the command line is known to be right.
+/// Whether `--json` was given. Asked before the command line is parsed, because its errors are JSON too.
 pub(crate) fn asks_for_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
     arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
-/// Whether somebody gave a code or a key as an argument: the one mistake whose text must not be repeated on the screen.
+/// Whether the user gave a code or a key as an argument: the one mistake that totpctl must not repeat on the terminal.
 fn is_about_a_secret(error: &clap::Error) -> bool {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return false };
     let digits = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
     let is_code = argument.bytes().all(digits) && argument.contains(char::is_numeric);
-    // An option that nobody knows is none, however long its name.
+    // An unknown option is no key, however long its name.
     let is_option = argument.starts_with("--");
     is_code || !is_option && (SpareCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
 
-/// Why codes and keys are no arguments.
+/// The refusal of codes and keys in arguments.
 pub(crate) const NO_SECRETS_HERE: &str = "totpctl reads codes and keys from the terminal or standard input, never \
     from arguments, which other users and the shell's history can see: leave the code or key out ('--key -' for a key)";
 

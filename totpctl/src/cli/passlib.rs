@@ -1,10 +1,10 @@
-//! The command line of `import` and `export`: users that come from another system, and go back to it.
+//! Arguments and help of `import passlib` and `export passlib`.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
-/// Where users come from.
+/// The arguments of `import`.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
 pub(crate) enum ImportCommand {
@@ -17,7 +17,7 @@ pub(crate) enum ImportCommand {
     },
 }
 
-/// Where users go.
+/// The arguments of `export`.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
 pub(crate) enum ExportCommand {

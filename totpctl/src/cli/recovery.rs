@@ -1,11 +1,11 @@
-//! What `recovery-codes`, `bypass` and `ticket` take.
+//! Arguments, options and help of `bypass` and `ticket`; help of `recovery-codes`.
 
 use clap::Args;
 use common::config::values::span::Span;
 
 use super::value_parsers::number;
 
-/// What `bypass` takes.
+/// The arguments of `bypass`.
 #[derive(Debug, Args)]
 pub(crate) struct BypassArgs {
     /// Account name
@@ -19,7 +19,7 @@ pub(crate) struct BypassArgs {
     pub(crate) uses: u8,
 }
 
-/// What `ticket` takes.
+/// The arguments of `ticket`.
 #[derive(Debug, Args)]
 pub(crate) struct TicketArgs {
     /// Account name

@@ -1,4 +1,4 @@
-//! Whom and what a command line is about, for the sentences that name them.
+//! The user and device that a command line names, for the texts of refusals.
 
 use super::{Command, DeviceTarget, OptionalUser, StateArgs};
 
@@ -10,7 +10,7 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Command {
-    /// Whom the action is about. Nobody, where it is about many, or about the daemon.
+    /// The user and device of the command. Empty for a command about many users or the daemon.
     pub(crate) fn subject(&self) -> Subject<'_> {
         match self {
             Self::Enroll(wanted) => Subject { user: Some(&wanted.user), device: wanted.device.as_deref() },

@@ -1,8 +1,8 @@
-//! What `list`, `rename-user` and `forget` take: users as a whole.
+//! Arguments, options and help of `list`, `rename-user` and `forget`; help of `show`, `revoke-grace` and `unlock`.
 
 use clap::Args;
 
-/// Whom to list.
+/// The arguments of `list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
     /// Only members of this group
@@ -13,7 +13,7 @@ pub(crate) struct ListArgs {
     pub(crate) not_enrolled: bool,
 }
 
-/// What `rename-user` takes.
+/// The arguments of `rename-user`.
 #[derive(Debug, Args)]
 pub(crate) struct RenameUserArgs {
     /// Old name of the account
@@ -24,7 +24,7 @@ pub(crate) struct RenameUserArgs {
     pub(crate) new: String,
 }
 
-/// What `forget` takes.
+/// The arguments of `forget`.
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {
     /// Account name

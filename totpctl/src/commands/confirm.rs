@@ -1,4 +1,4 @@
-//! `confirm`: makes a pending device active with the first code it shows.
+//! `confirm`: activates a pending device with its first code; the prompt for it.
 
 use common::wire::protocol::{Confirm, Device, DeviceState, Error, Show, User};
 use common::wire::text::printable;
@@ -8,7 +8,7 @@ use crate::cli::DeviceTarget;
 use crate::exit::{Exit, Failure};
 use crate::render::recovery_codes;
 
-/// Looks which device is meant, reads a code and confirms with it.
+/// Finds the pending device, asks for its code, and confirms the device.
 pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, Failure> {
     let (user, device) = target.names()?;
     let known = context.daemon.call(&Show { user })?.user;
@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, 
     Ok(exit_of(reply.verdict))
 }
 
-/// The device that waits for its first code, as the daemon will find it. Nobody types a code for one that does not.
+/// The pending device, chosen as the daemon chooses it. totpctl asks for no code if there is none.
 fn waiting<'a>(user: &'a User, named: Option<&str>) -> Result<&'a Device, Failure> {
     if user.damaged {
         return Err(refused(Error::RecordDamaged));

@@ -1,4 +1,4 @@
-//! The QR code of a new key, on the terminal and in the files that were asked for.
+//! Draws the QR code of a new key for `enroll` and `key new`: on the terminal, and in the files of --png and --svg.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ use crate::new_file::NewFile;
 use crate::qr::{self, Drawing, Form};
 use crate::{output, pictures};
 
-/// The drawing for the terminal, in the form that was asked for or is usual. A URI that is too long for one is worth a
-/// word, no more: the key can be typed.
+/// The drawing for the terminal, in the form of --qr or the default one. A URI that is too long for a QR code is only a
+/// warning: the user can type the key.
 pub(super) fn for_terminal(context: &Context<'_>, form: Option<Form>, uri: &SecretText) -> Option<Drawing> {
     let environment = |name: &str| std::env::var(name).ok();
     let on_terminal = context.output.page_is_seen();
@@ -25,7 +25,7 @@ pub(super) fn for_terminal(context: &Context<'_>, form: Option<Form>, uri: &Secr
     })
 }
 
-/// The files to draw in, made empty before anything that cannot be taken back. Dropped, they are gone.
+/// The files of --png and --svg. They are created empty before the key is made, and removed if dropped.
 #[derive(Debug)]
 pub(super) struct PictureFiles {
     png: Option<NewFile>,
@@ -33,13 +33,13 @@ pub(super) struct PictureFiles {
 }
 
 impl PictureFiles {
-    /// Makes the files that the command line names.
+    /// Creates the files that the command line names.
     pub(super) fn prepare(wanted: &cli::PictureOptions) -> Result<Self, Failure> {
         let create = |path: &Option<std::path::PathBuf>| path.as_deref().map(NewFile::create).transpose();
         Ok(Self { png: create(&wanted.png)?, svg: create(&wanted.svg)? })
     }
 
-    /// Draws in them, and says what they are.
+    /// Draws the QR code in the files, and warns that they hold the key.
     pub(super) fn draw(self, output: &output::Output, uri: &SecretText) -> Result<(), Failure> {
         if self.png.is_none() && self.svg.is_none() {
             return Ok(());

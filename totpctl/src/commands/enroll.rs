@@ -1,4 +1,4 @@
-//! `enroll`: asks the daemon for a new device, shows its key, and has it confirmed by its first code.
+//! `enroll`: asks the daemon for a new device, shows its key, and asks for the first code; the prompts for both.
 
 use common::names::device::Kind;
 use common::names::user::UserName;
@@ -21,21 +21,21 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exi
     let names = (Some(user.as_str().to_owned()), names::device(wanted.device.as_deref())?);
     let key = wanted.key.as_deref().map(|from| read_key(context, from)).transpose()?;
     context.warn_without_account(user.as_str());
-    // Before the daemon makes the device: what cannot be written is better known now.
+    // Before the daemon makes the device: a file that cannot be created is an error in time.
     let pictures = PictureFiles::prepare(&wanted.pictures)?;
     let mut enrolled = ask_for_it(context, wanted, &names, key.as_ref())?;
     show_and_confirm(context, wanted, pictures, &mut enrolled)
         .inspect_err(|failure| tell_of_a_lost_key(context, &enrolled, failure))
 }
 
-/// The device is there from here on, whatever fails.
+/// Shows the key and asks for the first code. The device exists from here on, also after an error.
 fn show_and_confirm(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
     pictures: PictureFiles,
     enrolled: &mut Enrolled,
 ) -> Result<Exit, Failure> {
-    // A program gets its answer at once and confirms later; a person at a terminal is asked all the same.
+    // A program gets its answer at once and confirms later; a person at a terminal is asked even with --json.
     let asks = !wanted.yes && (context.prompt.is_terminal() || !context.output.is_for_programs());
     let drawn = show(context, wanted, pictures, enrolled, asks)?;
     let confirmed = if asks { have_confirmed(context, enrolled, wanted.key.is_some())? } else { Exit::Done };
@@ -46,7 +46,7 @@ fn show_and_confirm(
     Ok(if confirmed == Exit::Done && !drawn { Exit::Refused } else { confirmed })
 }
 
-/// Reads the key that `--key -` announces, and judges it before it goes anywhere.
+/// Reads the key of `--key -`, and checks it before totpctl sends it.
 fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
     if from != "-" {
         return Err(Failure::Usage(NO_SECRETS_HERE));
@@ -55,7 +55,7 @@ fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
     Ok(Key::from_base32(text.expose())?)
 }
 
-/// Makes the call, a second time with proof where the daemon wants one.
+/// Makes the call, and a second one with a proof if the daemon wants one.
 fn ask_for_it(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
@@ -73,7 +73,7 @@ fn ask_for_it(
     Ok(enrolled)
 }
 
-/// A key that could not be written is shown no second time, and its device stays.
+/// After an error of standard output: the key cannot be shown again, so the user should revoke the device.
 fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Failure) {
     if matches!(failure, Failure::Writing(_)) {
         let (device, command) = (printable(&enrolled.device), argument(&enrolled.user));
@@ -83,7 +83,7 @@ fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Fail
     }
 }
 
-/// The call. Made anew for a second try with proof, because secrets are not copied.
+/// The call. A second try with a proof needs a new one, because secrets are not copied.
 fn request(wanted: &cli::EnrollArgs, (user, device): Names, key: Option<&Key>, proof: Option<SecretText>) -> Enroll {
     Enroll {
         user,
@@ -96,15 +96,15 @@ fn request(wanted: &cli::EnrollArgs, (user, device): Names, key: Option<&Key>, p
         label: wanted.new_key.label.clone(),
         issuer: wanted.new_key.issuer.clone(),
         key: key.map(Key::to_base32),
-        // Left out rather than false: only administrators may say anything here.
+        // Left out rather than false: only administrators may send it at all.
         active: wanted.yes.then_some(true),
         proof,
         ..Enroll::default()
     }
 }
 
-/// Shows the key, on the screen and in the files that were asked for. Says whether all of these are drawn: the device is
-/// there by now, and its key is shown this one time, so one that failed stops nothing.
+/// Shows the key on the terminal and in the files of --png and --svg. Returns whether all files are drawn. A file that
+/// fails stops nothing: the device exists, and its key is shown only once.
 fn show(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
@@ -122,7 +122,7 @@ fn show(
     Ok(drawn.is_ok())
 }
 
-/// Has the device confirmed. Where the daemon cannot be asked, what is there of it is shown all the same.
+/// Asks for the first code. If the daemon does not answer, the result is still printed.
 fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bool) -> Result<Exit, Failure> {
     let later = taken_over && enrolled.kind == Kind::Totp;
     let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
@@ -137,7 +137,8 @@ fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bo
     }
 }
 
-/// A program is given the device all the same, for its key is shown this one time; people have seen it.
+/// Standard input ended before a code. A program still gets the result, because the key is shown only once; a person
+/// has seen the key.
 fn no_code_came(context: &Context<'_>, enrolled: &Enrolled) -> Result<Exit, Failure> {
     let failure = Failure::Unconfirmed { user: enrolled.user.clone(), device: enrolled.device.clone() };
     if !context.output.is_for_programs() {
@@ -147,17 +148,17 @@ fn no_code_came(context: &Context<'_>, enrolled: &Enrolled) -> Result<Exit, Fail
     Ok(failure.code().1)
 }
 
-/// What became of a device's first code.
+/// The outcome of asking for the first code.
 enum First {
-    /// It was right, and there may be recovery codes.
+    /// The code was right. The daemon may have sent recovery codes.
     Right(Vec<SecretText>),
-    /// Whatever was typed was wrong.
+    /// Every typed code was wrong.
     Wrong,
-    /// Nothing was typed.
+    /// The user typed nothing.
     Missing,
 }
 
-/// Asks for the device's first code until it is right, the tries are used up or nobody answers.
+/// Asks for the first code until it is right, the tries are used up or standard input ends.
 fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<First, Failure> {
     let mut outcome = First::Missing;
     for _ in 0..TRIES {
@@ -175,6 +176,6 @@ fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<F
 
 const KEY_PROMPT: &str = "Key in base32 (typing is not shown): ";
 const CODE_PROMPT: &str = "Code that the new device shows now: ";
-/// With a key that is taken over: the code of now may have been used where it comes from, and does not count.
+/// For a key of --key: its current code may have been used elsewhere, so the daemon refuses it.
 const NEXT_CODE_PROMPT: &str = "Code that the device shows next (not the current one): ";
 const TRIES: u32 = 3;

@@ -1,4 +1,4 @@
-//! `forget`: removes all that is known of a user, once that is what is meant.
+//! `forget`: deletes a user's record, after the caller has typed the name again; its prompt.
 
 use common::wire::protocol::Forget;
 use common::wire::text::printable;
@@ -8,7 +8,7 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::Forgotten;
 
-/// Asks, and forgets.
+/// Asks for confirmation, and deletes the record.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::ForgetArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
     if !wanted.yes && !is_meant(context, &user)? {

@@ -1,5 +1,6 @@
-//! `import passlib`: users of passlib's `totp`, a record a line. Each line is asked of the daemon by itself, so that a
-//! bad one stops no other.
+//! `import passlib`: reads records of passlib's `totp`, one per line, and sends each to the daemon.
+//!
+//! Each line is a call of its own, so that a bad line does not stop the others.
 
 use std::fs::File;
 use std::io;
@@ -51,7 +52,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::File { path: path.to_owned(), problem: format!("cannot be read: {error}") }
 }
 
-/// A line as it is written.
+/// A line of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 struct RawEntry<'a> {
@@ -61,7 +62,7 @@ struct RawEntry<'a> {
     record: &'a RawValue,
 }
 
-/// A user's record on its way to the daemon.
+/// A user's record, as totpctl sends it.
 #[derive(Debug)]
 struct Entry {
     user: String,
@@ -69,7 +70,7 @@ struct Entry {
     record: SecretText,
 }
 
-/// Reads a line. `None`: there is nothing on it. No error shows a part of the line, for it holds a key.
+/// Parses a line; `None` if it is empty. No error message repeats a part of the line: it holds a key.
 fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let Line::Whole(line) = line else {
         return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is that long")));
@@ -95,7 +96,7 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
     Ok(Some(Entry { user: raw.user, device: raw.device, record }))
 }
 
-/// Asks the daemon to take one over.
+/// Asks the daemon to import one record.
 fn import(context: &Context<'_>, entry: Entry) -> Result<ImportedLine, Failure> {
     let user = names::user(&entry.user)?;
     let reply = context.daemon.call(&Import { user, device: entry.device, record: entry.record })?;
@@ -124,7 +125,7 @@ fn report_failure(
     context.report(&LineFailure::new(Some(line), user, failure))
 }
 
-/// What was done before stands; the failure itself is told where every failure is.
+/// Notes how far the import came; the caller prints the failure itself.
 fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit, Failure> {
     if tally.imported > 0 || tally.already_there > 0 {
         context.output.note(&format!("stopped after {tally}; to continue, import the same file again"));
@@ -132,12 +133,12 @@ fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit
     Err(failure)
 }
 
-/// The last word: to the side when a program reads the lines.
+/// Prints the summary; with `--json` to standard error.
 fn summary(context: &Context<'_>, tally: &Imports) -> Result<(), Failure> {
     context.output.page(&format!("{tally}\n"))
 }
 
-/// The longest record, in bytes: with every byte escaped, it still fits in a message.
+/// The longest record, in bytes: with every byte escaped, it still fits into a message of the protocol.
 const MAX_RECORD: usize = 10 * 1024;
 const NO_ENTRY: &str = "the line is not {\"user\":…,\"record\":…}, with \"device\":… if wanted, each member once";
 

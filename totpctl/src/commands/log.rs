@@ -1,4 +1,4 @@
-//! `log` and `why`: what happened, and what it means for a user.
+//! `log` and `why`: reads the daemon's events, and prints them or explains a user's login attempts.
 
 use common::config::values::span::Span;
 use common::wire::event::Event;
@@ -10,7 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::render::{Attempts, Render};
 use crate::table::now;
 
-/// Shows events, one a line, as they come.
+/// `log`: prints events as they arrive, one per line.
 pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failure> {
     let user = wanted.user.as_deref().map(names::user).transpose()?;
     let since = wanted.since.map(ago);
@@ -28,7 +28,7 @@ pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// Shows the last attempts of a user, and why they were refused.
+/// `why`: prints the last attempts of a user, and why they were refused.
 pub(super) fn why(context: &Context<'_>, wanted: &WhyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
     let replies = context.daemon.call_more(&Events { user: Some(user.clone()), ..Events::default() })?;
@@ -38,7 +38,7 @@ pub(super) fn why(context: &Context<'_>, wanted: &WhyArgs) -> Result<Exit, Failu
     Ok(Exit::Done)
 }
 
-/// So long ago, in Unix seconds.
+/// The time that is `span` before now, in Unix seconds.
 fn ago(Span(span): Span) -> u64 {
     now().saturating_sub(span.as_secs())
 }

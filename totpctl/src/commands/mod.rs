@@ -1,4 +1,6 @@
-//! The actions: each asks the daemon, and asks the person for what the daemon needs. Those of `key` ask no daemon.
+//! Runs the commands: dispatch to one file per command; asking for a proof; its prompts.
+//!
+//! Each command calls the daemon and asks the user for codes. `key` calls no daemon.
 
 mod confirm;
 mod daemon;
@@ -31,14 +33,14 @@ use crate::output::Output;
 use crate::prompt::Prompt;
 use crate::render::passlib::LineFailure;
 
-/// What every action works with.
+/// What every command works with.
 struct Context<'a> {
     daemon: Daemon,
     prompt: Prompt,
     output: &'a Output,
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
     let context = Context { daemon: Daemon::of(cli), prompt: Prompt::open()?, output };
     act(&context, &cli.command).map_err(|failure| failure.about(cli.command.subject()))
@@ -76,8 +78,8 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
 }
 
 impl Context<'_> {
-    /// Makes a call for which the daemon may want a proof first. It is asked for only then: administrators need
-    /// none, and which caller is one is the daemon's knowledge.
+    /// Makes a call for which the daemon may want a proof. The user is asked only then: administrators need none, and
+    /// only the daemon knows which callers are administrators.
     fn with_proof<R>(&self, call: impl Fn(Option<SecretText>) -> Result<R, ClientError>) -> Result<R, Failure> {
         let ask = match call(None) {
             Err(ClientError::Refused(Error::ProofRequired { ask })) => ask,
@@ -86,31 +88,31 @@ impl Context<'_> {
         Ok(call(Some(self.proof(proof_prompt(ask), ask)?))?)
     }
 
-    /// Asks for a proof, which must come.
+    /// Asks for a proof; fails at the end of standard input.
     fn proof(&self, prompt: &str, ask: Ask) -> Result<SecretText, Failure> {
         self.prompt.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
     }
 
-    /// Asks for a code, which must come.
+    /// Asks for a code; fails at the end of standard input.
     fn code(&self, prompt: &str) -> Result<SecretText, Failure> {
         self.prompt.ask(prompt)?.ok_or(Failure::NoInput("a code"))
     }
 
-    /// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
+    /// Warns about a name without an account. It is no error: the account may be made later, or on another machine.
     fn warn_without_account(&self, user: &str) {
         if let Ok(None) = nix::unistd::User::from_name(user) {
             self.output.note(&format!("warning: this machine has no account '{}'", printable(user)));
         }
     }
 
-    /// Says that one of many could not be done: to people, and to a program among the others.
+    /// Reports the failure of one line or user among many: as a note, and to a program as a line of JSON.
     fn report(&self, failed: &LineFailure) -> Result<(), Failure> {
         self.output.note(&failed.sentence());
         if self.output.is_for_programs() { self.output.line(failed) } else { Ok(()) }
     }
 }
 
-/// Whether a failure of one of many concerns them all, so that the next would fare no better.
+/// Whether the failure of one line or user would meet all others too.
 fn concerns_all(failure: &Failure) -> bool {
     match failure {
         Failure::Daemon(ClientError::Refused(error)) => {
@@ -121,7 +123,7 @@ fn concerns_all(failure: &Failure) -> bool {
     }
 }
 
-/// Only where nobody would be refused is it a success.
+/// Success only if a login would not be refused.
 fn exit_of(verdict: Verdict) -> Exit {
     if matches!(verdict, Verdict::Accepted | Verdict::Exempt) { Exit::Done } else { Exit::Refused }
 }

@@ -1,4 +1,4 @@
-//! `recovery-codes`, `bypass`, `ticket` and `unlock`: the ways back in.
+//! `recovery-codes`, `bypass`, `ticket` and `unlock`: issues codes, and restores a user's guesses.
 
 use common::config::values::span::Span;
 use common::wire::protocol::{Bypass, NewRecoveryCodes, Ticket, Unlock};
@@ -8,7 +8,7 @@ use crate::cli::{self, OptionalUser};
 use crate::exit::{Exit, Failure};
 use crate::render::{Purpose, TimedCode};
 
-/// Makes new recovery codes: the caller's, if nobody is named.
+/// `recovery-codes`: makes new recovery codes for one user; without a name, for the caller.
 pub(super) fn recovery_codes(context: &Context<'_>, user: &OptionalUser) -> Result<Exit, Failure> {
     let user = user.name()?;
     let call = |proof| context.daemon.call(&NewRecoveryCodes { user: user.clone(), proof });
@@ -16,7 +16,7 @@ pub(super) fn recovery_codes(context: &Context<'_>, user: &OptionalUser) -> Resu
     Ok(Exit::Done)
 }
 
-/// Lets somebody in for a while.
+/// `bypass`: issues a temporary login code.
 pub(super) fn bypass(context: &Context<'_>, wanted: &cli::BypassArgs) -> Result<Exit, Failure> {
     let (user, valid_for) = (names::user(&wanted.user)?, seconds(wanted.valid_for));
     let reply = context.daemon.call(&Bypass { user, valid_for, uses: Some(wanted.uses) })?;
@@ -24,7 +24,7 @@ pub(super) fn bypass(context: &Context<'_>, wanted: &cli::BypassArgs) -> Result<
     Ok(Exit::Done)
 }
 
-/// Lets somebody enrol a first device.
+/// `ticket`: issues a code that enrols a first device.
 pub(super) fn ticket(context: &Context<'_>, wanted: &cli::TicketArgs) -> Result<Exit, Failure> {
     let (user, valid_for) = (names::user(&wanted.user)?, seconds(wanted.valid_for));
     context.warn_without_account(&user);
@@ -33,7 +33,7 @@ pub(super) fn ticket(context: &Context<'_>, wanted: &cli::TicketArgs) -> Result<
     Ok(Exit::Done)
 }
 
-/// Gives somebody their guesses back.
+/// `unlock`: restores a user's guesses.
 pub(super) fn unlock(context: &Context<'_>, user: &str) -> Result<Exit, Failure> {
     context.output.result(&context.daemon.call(&Unlock { user: names::user(user)? })?)?;
     Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `rename-device` and `rename-user`: another name for the same thing.
+//! `rename-device` and `rename-user`: a new name for a device or for a user's record.
 
 use common::names::device::DeviceName;
 use common::wire::protocol::{RenameDevice, RenameUser};
@@ -8,7 +8,7 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::{RenamedDevice, RenamedUser};
 
-/// Calls a device something else.
+/// `rename-device`: renames a device.
 pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDeviceArgs) -> Result<Exit, Failure> {
     let (names, name) = (wanted.target.names()?, DeviceName::new(&wanted.name)?.to_string());
     let reply = context.with_proof(|proof| {
@@ -19,7 +19,7 @@ pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDeviceArgs) -> R
     Ok(Exit::Done)
 }
 
-/// Lets the devices follow an account that is called something else.
+/// `rename-user`: moves a record to the account's new name.
 pub(super) fn user(context: &Context<'_>, wanted: &cli::RenameUserArgs) -> Result<Exit, Failure> {
     let (user, new) = (names::user(&wanted.user)?, names::user(&wanted.new)?);
     let reply = context.daemon.call(&RenameUser { user: user.clone(), new })?;

@@ -1,4 +1,4 @@
-//! `restrict`: when, and for which services, a device's codes count.
+//! `restrict`: days and PAM services for which a device is usable; reads the days of --from and --until.
 
 use common::config::values::calendar;
 use common::wire::protocol::Restrict;
@@ -8,7 +8,7 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::Restricted;
 
-/// Sets a device's bounds, or takes them away.
+/// Sets or removes a device's restrictions.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::RestrictArgs) -> Result<Exit, Failure> {
     let (user, device) = wanted.target.names()?;
     let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
@@ -22,14 +22,14 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::RestrictArgs) -> Result<E
     Ok(Exit::Done)
 }
 
-/// From the first second of a day, and until the first that comes after a day; for these services.
+/// From the first second of one day, until the first second after another, for these services.
 pub(super) fn times_and_services(bounds: &cli::RestrictionArgs) -> Result<Restrictions, Failure> {
     let from = bounds.from.as_deref().map(first_second).transpose()?;
     let until = bounds.until.as_deref().map(first_second).transpose()?.map(|start| start.saturating_add(DAY));
     Ok((from, until, bounds.services.clone()))
 }
 
-/// The first second, the one after the last, and the services.
+/// The first second, the second after the last one, and the services.
 type Restrictions = (Option<u64>, Option<u64>, Vec<String>);
 
 fn first_second(day: &str) -> Result<u64, Failure> {

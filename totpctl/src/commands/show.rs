@@ -1,4 +1,4 @@
-//! `show` and `list`: what is known of one user, and of all.
+//! `show` and `list`: reads one user's record, or all; the sentences for an empty list.
 
 use common::wire::client::ClientError;
 use common::wire::protocol::{Error, List, Show, User};
@@ -8,14 +8,14 @@ use crate::cli::{self, OptionalUser};
 use crate::exit::{Exit, Failure};
 use crate::render::Users;
 
-/// Shows one user: the caller, if none is named.
+/// `show`: prints one user; without a name, the caller.
 pub(super) fn one(context: &Context<'_>, user: &OptionalUser) -> Result<Exit, Failure> {
     let reply = context.daemon.call(&Show { user: user.name()? })?;
     context.output.result(&reply.user)?;
     Ok(Exit::Done)
 }
 
-/// Lists every enrolled user, once all of them are known: half a list would look like a whole one.
+/// `list`: prints users, once all have arrived: half a list would look complete.
 pub(super) fn all(context: &Context<'_>, wish: &cli::ListArgs) -> Result<Exit, Failure> {
     let when_empty = match (wish.not_enrolled, &wish.group) {
         (false, None) => "no user is enrolled; to enrol one:\n  totpctl enroll USER",
@@ -28,7 +28,7 @@ pub(super) fn all(context: &Context<'_>, wish: &cli::ListArgs) -> Result<Exit, F
     Ok(Exit::Done)
 }
 
-/// Those whom the daemon lists. A call has at least one reply, so a list of nobody can only come as an error.
+/// The users that the daemon lists. A call has at least one reply, so the daemon sends an empty list as an error.
 pub(super) fn users(context: &Context<'_>, wish: &List) -> Result<Vec<User>, Failure> {
     match context.daemon.call_more(wish) {
         Err(ClientError::Refused(Error::NoSuchUser)) => Ok(Vec::new()),

@@ -1,4 +1,6 @@
-//! `verify`: a real attempt, as the PAM module would make it. What is accepted here is spent.
+//! `verify`: asks for a code and makes a login attempt as the PAM module does; the prompts for one and two codes.
+//!
+//! An accepted code is spent.
 
 use common::wire::protocol::{Ask, Challenge, Verify};
 
@@ -7,14 +9,14 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::VerifyResult;
 
-/// Asks what to ask for, asks for it, and shows the verdict.
+/// Asks the daemon how many codes it wants, asks the user for them, and prints the verdict.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
     let (service, rhost) = (wanted.service.clone(), wanted.rhost.clone());
     let challenge =
         Challenge { user: user.clone(), service: service.clone(), rhost: rhost.clone(), tty: None, options: None };
     let asked = context.daemon.call(&challenge)?;
-    // Nothing is held open while the person waits for a second code: the conversation joins the two calls.
+    // No connection stays open while the user waits for a second code: the conversation id joins the two calls.
     let codes = match asked.ask {
         Ask::Nothing => Vec::new(),
         Ask::OneCode | Ask::Ticket => vec![context.code(ONE_CODE)?],

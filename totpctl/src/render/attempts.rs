@@ -1,4 +1,4 @@
-//! The attempts of a user to log in: when, where from, what became of each, and why.
+//! Prints the result of `why`: the table of a user's login attempts, each refusal explained below its row.
 
 mod reasons;
 
@@ -10,40 +10,40 @@ use super::Render;
 use crate::table::{local, table, wrapped};
 use crate::verdicts::argument;
 
-/// The last attempts of a user.
+/// The result of `why`: the last attempts of a user.
 #[derive(Debug, Serialize)]
 pub(crate) struct Attempts {
     user: String,
     attempts: Vec<PastAttempt>,
 }
 
-/// One of them.
+/// A login attempt, as the log has it.
 #[derive(Debug, Default, Serialize)]
 struct PastAttempt {
-    /// Unix seconds.
+    /// In Unix seconds.
     time: u64,
     service: Option<String>,
-    /// The address that the login came from, or the terminal.
+    /// The remote address or the terminal of the login.
     source: Option<String>,
     device: Option<String>,
     verdict: String,
-    /// The log's word, where the verdict does not say it.
+    /// The log's reason, if it adds to the verdict.
     reason: Option<String>,
-    /// With `exempt`: the rule.
+    /// With `exempt`: the rule of the settings.
     rule: Option<String>,
-    /// With `exempt`, while nobody is denied: the verdict that it would have been.
+    /// With `exempt` under `roll-out.observe`: the verdict on the typed code.
     would: Option<String>,
-    /// How far the device's clock is ahead of the daemon's, in seconds, where the code was right for another time.
+    /// If the code was right for another time: seconds by which the device's clock is fast.
     skew: Option<i64>,
-    /// The reason as a sentence, with what helps; none if there was nothing to help.
+    /// The reason as a sentence with the next step; none for an accepted code.
     meaning: Option<String>,
-    /// The process that asked, by which what was found out later is told apart.
+    /// The calling process: it joins a later `skew` event to its attempt.
     #[serde(skip)]
     pid: Option<String>,
 }
 
 impl Attempts {
-    /// Those among the events, the latest so many.
+    /// The last `most` attempts among the events.
     pub(crate) fn among(events: &[Event], user: &str, most: usize) -> Self {
         let mut attempts: Vec<PastAttempt> = Vec::new();
         for event in events {
@@ -81,18 +81,18 @@ impl PastAttempt {
         })
     }
 
-    /// The verdict on what was typed, whoever was let in all the same.
+    /// The verdict on the typed code, also if the settings exempted the user from it.
     fn judged(&self) -> &str {
         self.would.as_deref().unwrap_or(&self.verdict)
     }
 
-    /// The daemon has found out that the code was right for another time.
+    /// Adds what a `skew` event tells: the code was right for another time.
     fn learn(&mut self, event: &Event) {
         self.device = event.fields.value("device").map(str::to_owned);
         self.skew = event.fields.value("skew").and_then(|skew| skew.parse().ok());
     }
 
-    /// A stranger's text stays in its column.
+    /// One row of the table. Quotation marks keep a value that an attacker chose in its column.
     fn row(&self) -> [String; 5] {
         let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), quoted);
         let verdict = quoted(&self.verdict);
@@ -120,7 +120,8 @@ impl Render for Attempts {
     }
 }
 
-/// What the daemon cannot know. Who looks for such an attempt here finds older ones, and would take them for it.
+/// The daemon does not see logins that fail before the code. Without this hint the reader takes an older attempt for
+/// one of them.
 const MISSING: &str = "
 A missing attempt never reached the code prompt: the password or key before it
 was wrong, or provisiond was not running. See the service's own log.

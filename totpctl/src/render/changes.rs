@@ -1,4 +1,5 @@
-//! When, and for which services, a device counts; and what devices and users are called.
+//! Prints the results of `disable`, `enable`, `revoke`, `restrict`, `rename-device`, `rename-user` and `forget`, and a
+//! device's restrictions in words.
 
 use common::wire::text::printable;
 use serde::Serialize;
@@ -7,7 +8,7 @@ use super::Render;
 use crate::table::{now, utc};
 use crate::verdicts::argument;
 
-/// A device, or without one the account, after `disable`, `enable` or `revoke`.
+/// The result of `disable`, `enable` and `revoke`, for a device, or, without one, for the account.
 #[derive(Debug, Serialize)]
 pub(crate) struct Changed {
     pub(crate) user: String,
@@ -16,7 +17,7 @@ pub(crate) struct Changed {
     pub(crate) state: Change,
 }
 
-/// What was done to a device.
+/// The new state of the device or account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Change {
@@ -53,7 +54,7 @@ impl Changed {
     }
 }
 
-/// A device after `restrict`.
+/// The result of `restrict`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Restricted {
     pub(crate) user: String,
@@ -73,7 +74,7 @@ impl Render for Restricted {
     }
 }
 
-/// A device after `rename-device`.
+/// The result of `rename-device`.
 #[derive(Debug, Serialize)]
 pub(crate) struct RenamedDevice {
     pub(crate) user: String,
@@ -86,7 +87,7 @@ impl Render for RenamedDevice {
     }
 }
 
-/// A user after `rename-user`.
+/// The result of `rename-user`.
 #[derive(Debug, Serialize)]
 pub(crate) struct RenamedUser {
     pub(crate) was: String,
@@ -103,7 +104,7 @@ impl Render for RenamedUser {
     }
 }
 
-/// A user after `forget`.
+/// The result of `forget`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Forgotten {
     pub(crate) user: String,
@@ -116,7 +117,7 @@ impl Render for Forgotten {
     }
 }
 
-/// `from … until … UTC, for sudo and su only`; nothing if there are no bounds.
+/// `from … UTC, until … UTC, for sudo, su only`; nothing if there are no restrictions.
 pub(crate) fn restrictions(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
     let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
     let parts = [

@@ -1,4 +1,4 @@
-//! A new device with its key: the one result that holds a secret.
+//! Prints the result of `enroll`: the page with key, URI and QR code, and the new device's state.
 
 use common::names::device::Kind;
 use common::otpauth::pretty_key;
@@ -30,7 +30,7 @@ pub(crate) struct Enrolled {
     counter: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) recovery_codes: Vec<SecretText>,
-    /// When and for which services it counts, in words; a program knows what it has asked for.
+    /// The device's restrictions in words. They are not in JSON: a program knows its own options.
     #[serde(skip)]
     pub(crate) restrictions: Option<String>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Enrolled {
 impl TryFrom<EnrollReply> for Enrolled {
     type Error = ClientError;
 
-    /// Refuses a reply whose key or URI could not be shown as it stands.
+    /// Refuses a reply with a malformed key, or a URI with control characters.
     fn try_from(reply: EnrollReply) -> Result<Self, ClientError> {
         let key = Key::from_base32(reply.key.expose()).map_err(|bad| ClientError::Protocol(bad.to_string()))?;
         if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
@@ -66,8 +66,8 @@ impl TryFrom<EnrollReply> for Enrolled {
 }
 
 impl Enrolled {
-    /// What an authenticator takes: the key, the URI and the QR code. The code comes last, so that a small window
-    /// still shows the whole of it.
+    /// The page with the key, the URI and the QR code. The QR code comes last, so that a small window still shows all
+    /// of it.
     pub(crate) fn page(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut page = Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(drawn.len())));
@@ -79,14 +79,15 @@ impl Enrolled {
         page
     }
 
-    /// What an authenticator must be told where it takes no URI.
+    /// The parameters that the user gives to an authenticator that takes no URI.
     fn codes(&self) -> String {
         let codes = code_parameters(&self.alg, self.digits, self.period);
         self.counter.map_or_else(|| codes.clone(), |counter| format!("{codes}, counter {counter}"))
     }
 }
 
-/// What to do with the page. A code that wraps at the window's edge cannot be scanned, and this key is not shown again.
+/// Tells the user to scan or type. It names the width of the QR code: one that the window wraps cannot be scanned, and
+/// the key is shown only once.
 pub(super) fn advice(qr: Option<&Drawing>) -> String {
     match qr.map(|drawing| drawing.columns) {
         None => "Type this key into an authenticator. It is shown only once.".to_owned(),

@@ -1,4 +1,6 @@
-//! The results of `key`: most of them hold a secret, so what people see of them is wiped too.
+//! Prints the results of `key new`, `open`, `seal`, `uri`, `pretty`, `code` and `match`.
+//!
+//! Most of them hold a secret, so their text is wiped as well.
 
 use common::lineage::matching::NoMatch;
 use common::secret::SecretText;
@@ -19,14 +21,14 @@ pub(crate) struct NewKey {
     pub(crate) key: SecretText,
     pub(crate) pretty_key: SecretText,
     pub(crate) uri: SecretText,
-    /// For people only; a program finds them in the record.
+    /// In the text only; a program finds them in the record.
     #[serde(skip)]
     pub(crate) parameters: Parameters,
 }
 
 impl NewKey {
-    /// What an authenticator takes and what is stored. The QR code comes last, so that a small window still shows the
-    /// whole of it.
+    /// The page of `key new`: key, URI, record and QR code. The QR code comes last, so that a small window still shows
+    /// all of it.
     pub(crate) fn sheet(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut sheet = blank(drawn.len());
@@ -48,7 +50,7 @@ impl Reveal for NewKey {
     }
 }
 
-/// What a record holds. The order of the fields is the order in JSON.
+/// The result of `key open`: the content of a record. The order of the fields is the order in JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct OpenedKey {
     pub(crate) key: SecretText,
@@ -75,7 +77,7 @@ impl Reveal for OpenedKey {
     }
 }
 
-/// One text, which is the whole answer: a line for people, an object of one member for programs.
+/// The result of `key seal`, `uri` and `pretty`: one line of text, or a JSON object with one member.
 #[derive(Debug)]
 pub(crate) struct Lone {
     pub(crate) name: &'static str,
@@ -94,7 +96,7 @@ impl Reveal for Lone {
     }
 }
 
-/// The code of a time.
+/// The result of `key code`.
 #[derive(Debug, Serialize)]
 pub(crate) struct CurrentCode {
     pub(crate) code: SecretText,
@@ -108,13 +110,13 @@ impl Reveal for CurrentCode {
     }
 }
 
-/// Whether a code fits.
+/// The result of `key match`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Matched {
     pub(crate) verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counter: Option<u64>,
-    /// For the sentence only.
+    /// In the text only.
     #[serde(skip)]
     pub(crate) why: Option<NoMatch>,
 }
@@ -136,7 +138,7 @@ fn line(text: &SecretText) -> Zeroizing<String> {
     line
 }
 
-/// An empty page with room for what comes and `more`: one that grew would leave a copy of the key behind.
+/// An empty page with room for a result and `more`: a text that grows leaves a copy of the key in memory.
 fn blank(more: usize) -> Zeroizing<String> {
     Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(more)))
 }

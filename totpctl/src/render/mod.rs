@@ -1,5 +1,7 @@
-//! Every result, for people and for programs. What programs read is the derived JSON; people get sentences and tables,
-//! in which no name can steer the terminal.
+//! Prints the results of `verify`, `confirm`, `resync`, `status`, `reload`, `clock-accept` and `revoke-grace`; a file
+//! each for the other commands. The JSON of every result is derived from its struct.
+//!
+//! Names in texts are escaped: none can send control characters to the terminal.
 
 mod attempts;
 mod changes;
@@ -27,19 +29,19 @@ use crate::exit::Failure;
 use crate::table::utc;
 use crate::verdicts::{argument, attempt, confirmation, exempt, observed, resynced};
 
-/// What came of a command.
+/// The result of a command, without secrets.
 pub(crate) trait Render: Serialize {
-    /// Whole lines for people. Never a secret.
+    /// Whole lines for people.
     fn people(&self) -> String;
 }
 
-/// A result that holds a secret: whole lines for people, wiped like the rest.
+/// A result that holds a secret: its text is wiped as well.
 pub(crate) trait Reveal: Serialize {
-    /// What people see.
+    /// Whole lines for people.
     fn page(&self) -> Zeroizing<String>;
 }
 
-/// One JSON object and a line end for programs.
+/// A result as one JSON object and a line end.
 pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut text = Zeroizing::new(Vec::with_capacity(ENROLMENT_BYTES));
     common::wire::json::write(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
@@ -59,10 +61,10 @@ impl Render for ResyncReply {
     }
 }
 
-/// What came of an attempt.
+/// The result of `verify`.
 #[derive(Debug, Serialize)]
 pub(crate) struct VerifyResult {
-    /// For the sentence only; a program knows whom it asked about.
+    /// In the text only; a program knows the user that it named.
     #[serde(skip)]
     user: String,
     verdict: Verdict,
@@ -95,7 +97,7 @@ impl VerifyResult {
         Self { user: user.to_owned(), verdict, retry_after, device, rule, would, recovery_codes_left }
     }
 
-    /// The verdict on what was typed, whoever is let by all the same.
+    /// The verdict on the typed code, also if the settings exempt the user from it.
     pub(crate) fn judged(&self) -> Verdict {
         self.would.unwrap_or(self.verdict)
     }
@@ -163,7 +165,7 @@ impl Render for RevokeGraceReply {
     }
 }
 
-/// The settings were read again.
+/// The result of `reload`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reloaded {
     pub(crate) reloaded: bool,
@@ -175,18 +177,18 @@ impl Render for Reloaded {
     }
 }
 
-/// What the codes of a device look like. Without a period, it counts them.
+/// The parameters of a device's codes: `6 digits, 30 s, sha1`. Without a period the device is an HOTP token.
 fn code_parameters(alg: &str, digits: u8, period: Option<u32>) -> String {
     let lasting = period.map_or_else(|| Kind::Hotp.word().to_owned(), |period| format!("{period} s"));
     format!("{digits} digits, {lasting}, {}", printable(alg))
 }
 
-/// What to type to confirm a device. `device` is printable already.
+/// The command that confirms a device. The caller has made `device` printable.
 pub(crate) fn confirm_command(user: &str, device: &str) -> String {
     format!("totpctl confirm {} --device {device}", argument(user))
 }
 
-/// Room for a result without its QR code: a text that grew would leave a copy of the key behind.
+/// Room for a result without its QR code, in bytes: a text that grows leaves a copy of the key in memory.
 const ENROLMENT_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Codes that no device shows, on their way to the person who keeps them: shown this one time.
+//! Prints the results of `recovery-codes`, `bypass`, `ticket` and `unlock`: the sheets with the new codes.
 
 use common::secret::SecretText;
 use common::wire::protocol::{RecoveryCodesReply, TimedCodeReply, UnlockReply};
@@ -16,7 +16,7 @@ impl Reveal for RecoveryCodesReply {
     }
 }
 
-/// The sheet to print, or nothing where there are no codes.
+/// The sheet of recovery codes; empty if there are none.
 pub(crate) fn recovery_codes(user: &str, codes: &[SecretText]) -> Zeroizing<String> {
     let mut page = Zeroizing::new(String::with_capacity(PAGE_BYTES));
     if codes.is_empty() {
@@ -34,13 +34,13 @@ pub(crate) fn recovery_codes(user: &str, codes: &[SecretText]) -> Zeroizing<Stri
     page
 }
 
-/// What the daemon sends is shown only if it cannot steer the terminal.
+/// The code, if it has no control characters: the daemon's replies are not trusted.
 fn printable_code(code: &SecretText) -> &str {
     let code = code.expose();
     if code.len() <= MAX_CODE && code.bytes().all(|b| b.is_ascii_graphic()) { code } else { "(cannot be shown)" }
 }
 
-/// A bypass or a ticket. The order of the fields is the order in JSON.
+/// The result of `bypass` and `ticket`. The order of the fields is the order in JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct TimedCode {
     #[serde(flatten)]
@@ -49,12 +49,12 @@ pub(crate) struct TimedCode {
     purpose: Purpose,
 }
 
-/// Which of the two.
+/// The command that issued the code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
-    /// Lets in so many times.
+    /// The code opens this number of logins.
     Bypass(u8),
-    /// Lets enrol.
+    /// The code enrols a first device.
     Ticket,
 }
 
@@ -108,7 +108,7 @@ them or write them down, and keep them apart from the device.
 const COLUMNS: usize = 2;
 /// The longest code, in bytes.
 const MAX_CODE: usize = 32;
-/// Room for a page: a text that grew would leave a copy of the codes behind.
+/// Room for a page, in bytes: a text that grows leaves a copy of the codes in memory.
 const PAGE_BYTES: usize = 4096;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is known of one user, and of all.
+//! Prints the results of `show` and `list`: a user's devices and the table of users.
 
 use common::wire::protocol::{Device, DeviceState, User};
 use common::wire::text::printable;
@@ -36,7 +36,7 @@ impl Render for User {
     }
 }
 
-/// Where a user stands, in a few words: what the next login will be like.
+/// The first line of `show`: enrolled or not, disabled or damaged, guesses left.
 fn standing(user: &User) -> String {
     if user.damaged {
         return "the stored record is damaged, every login is refused; the daemon's log says why".to_owned();
@@ -58,7 +58,7 @@ fn standing(user: &User) -> String {
     format!("enrolled; guesses left: {} from known addresses, {} from others{hint}", user.known_budget, user.budget)
 }
 
-/// What opens a login, or lets enrol, without a device.
+/// Recovery codes left, the bypass and the ticket, each on a line.
 fn without_device(user: &User) -> String {
     let opens = user.enrolled && !user.disabled;
     let recovery = opens.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
@@ -70,7 +70,7 @@ fn without_device(user: &User) -> String {
     recovery.into_iter().chain(bypass).chain(ticket).collect()
 }
 
-/// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
+/// One row of the table of devices. The table fits 80 columns for names of up to twelve characters.
 fn device_row(device: &Device) -> [String; 5] {
     let codes = code_parameters(&device.alg, device.digits, device.period);
     let state = device.state.word().to_owned();
@@ -81,11 +81,11 @@ fn last_used(time: Option<u64>) -> String {
     time.map_or_else(|| "never".to_owned(), utc)
 }
 
-/// Every enrolled user.
+/// The result of `list`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Users {
     pub(crate) users: Vec<User>,
-    /// What it means for people that there is nobody.
+    /// The sentence for an empty list.
     #[serde(skip)]
     pub(crate) when_empty: &'static str,
 }
@@ -100,7 +100,7 @@ impl Render for Users {
     }
 }
 
-/// One line of the table of users. Of a damaged record nothing is known, so nothing is claimed.
+/// One row of the table of users. A damaged record has no known values: `-` in their cells.
 fn user_row(user: &User) -> [String; 4] {
     let name = printable(&user.user);
     if user.damaged {
@@ -112,7 +112,7 @@ fn user_row(user: &User) -> [String; 4] {
     [name, devices, guesses, last_used(last)]
 }
 
-/// `1 active, 1 pending`: which states there are, and how many devices in each.
+/// The number of devices in each state: `1 active, 1 pending`.
 fn devices_by_state(devices: &[Device]) -> String {
     let states = [DeviceState::Active, DeviceState::Pending, DeviceState::Disabled];
     let counts = states.map(|state| (devices.iter().filter(|device| device.state == state).count(), state));

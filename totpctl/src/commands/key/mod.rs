@@ -1,4 +1,4 @@
-//! `key`: what can be done with a key offline. Everything but `new` reads a record or a URI from standard input.
+//! `key open`, `uri`, `pretty`, `code` and `match`: offline commands on keys; `new` and `seal` have files of their own.
 
 mod new;
 mod opened;
@@ -18,7 +18,7 @@ use crate::cli::{self, KeyAction};
 use crate::exit::{Exit, Failure};
 use crate::render::key::{CurrentCode, Lone, Matched, OpenedKey};
 
-/// Does what the command line says.
+/// Runs the action of the command line.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::KeyArgs) -> Result<Exit, Failure> {
     let settings = SettingsFile::of(wanted.settings.clone());
     let opened = || Opened::read(context, &settings);
@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::KeyArgs) -> Result<Exit, 
     Ok(Exit::Done)
 }
 
-/// What a record holds.
+/// `key open`: the content of a record.
 fn open(opened: &Opened) -> OpenedKey {
     let text = |label: Option<&Label>| label.map(|label| label.as_str().to_owned());
     OpenedKey {
@@ -51,7 +51,7 @@ fn open(opened: &Opened) -> OpenedKey {
     }
 }
 
-/// The key as a URI. What is given here goes before what the record says; an empty issuer is none, as in passlib.
+/// `key uri`: the key as a URI. Options override the record; an empty issuer is none, as in passlib.
 fn uri(opened: &Opened, wanted: &cli::UriArgs) -> Result<SecretText, Failure> {
     let label = wanted.label.as_deref().map(Label::as_shared).transpose()?;
     let label = label.as_ref().or(opened.record.label.as_ref()).ok_or(Failure::Usage(NO_LABEL))?;
@@ -63,13 +63,13 @@ fn uri(opened: &Opened, wanted: &cli::UriArgs) -> Result<SecretText, Failure> {
     Ok(otpauth::uri(&opened.key, opened.record.parameters, label, issuer.as_ref()))
 }
 
-/// The key in groups.
+/// `key pretty`: the key in groups.
 fn pretty(key: &Key, wanted: &cli::PrettyArgs) -> Lone {
     let form = if wanted.hex { otpauth::Form::Hex } else { otpauth::Form::Base32 };
     Lone { name: "pretty_key", text: otpauth::pretty(key, form, &wanted.sep) }
 }
 
-/// The code of a time.
+/// `key code`: the code of a time.
 fn code(key: &Key, parameters: Parameters, time: i64) -> Result<CurrentCode, Failure> {
     let time = u64::try_from(time).map_err(|_| Failure::BadParameter(BEFORE_1970.to_owned()))?;
     let counter = parameters.step_at(time);
@@ -77,7 +77,7 @@ fn code(key: &Key, parameters: Parameters, time: i64) -> Result<CurrentCode, Fai
     Ok(CurrentCode { code, counter, expire_time: parameters.start_of(counter.saturating_add(1)) })
 }
 
-/// Whether a code fits. Nothing is spent: that is for the caller to remember.
+/// `key match`: checks a code. It spends nothing: the caller remembers the last counter.
 fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::MatchArgs) -> Result<Exit, Failure> {
     let search = Search {
         time: wanted.at.map_or_else(now, Ok)?,
@@ -107,7 +107,7 @@ fn verdict(why: NoMatch) -> Verdict {
     }
 }
 
-/// The one look at the clock.
+/// Reads the clock.
 fn now() -> Result<i64, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Failure::BadParameter(BEFORE_1970.into()))?;
     Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// RFC 6238, Appendix B, read from a URI as a person has it.
+    /// The key of RFC 6238, Appendix B, in a URI.
     fn opened(parameters: &str) -> Opened {
         let uri = format!("otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ{parameters}");
         Opened::without_settings(KeyRecord::parse(&uri).unwrap()).unwrap()

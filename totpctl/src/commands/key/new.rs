@@ -1,4 +1,4 @@
-//! `key new`: a key made, and everything that it is shared and stored as.
+//! `key new`: makes a key offline: parameters, label and issuer, record, URI, QR code.
 
 use common::answer::CODE_DIGITS;
 use common::config::Settings;
@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failure};
 use crate::qr::Form;
 use crate::render::key::NewKey;
 
-/// Makes a key and shows it.
+/// Makes a key and prints it.
 pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::NewKeyArgs) -> Result<Exit, Failure> {
     let made = make(wanted, &file.load()?)?;
     PictureFiles::prepare(&wanted.pictures)?.draw(context.output, &made.uri)?;
@@ -53,7 +53,7 @@ fn make(wanted: &cli::NewKeyArgs, settings: &Settings) -> Result<NewKey, Failure
     Ok(NewKey { record, key: key.to_base32(), pretty_key, uri, parameters })
 }
 
-/// What the codes of a new key look like. Offline, every period that is read can be written.
+/// The parameters of a new key's codes. Offline, every period that totpctl can read is allowed.
 fn parameters(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Parameters, Failure> {
     let usual = settings.new_device.parameters;
     let parameters = Parameters {
@@ -70,7 +70,7 @@ fn parameters(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Parameter
     Ok(parameters)
 }
 
-/// The label as given, or that of the settings, filled in.
+/// The label of --label, else that of the settings, filled in.
 fn label(wanted: &cli::KeyOptions, user: Option<&UserName>, settings: &Settings) -> Result<Label, Failure> {
     if let Some(text) = &wanted.label {
         return Ok(Label::as_shared(text)?);
@@ -81,7 +81,7 @@ fn label(wanted: &cli::KeyOptions, user: Option<&UserName>, settings: &Settings)
     Ok(Label::as_shared(&settings.new_device.label.replace("{host}", &host).replace("{user}", user.as_str()))?)
 }
 
-/// The issuer as given, or that of the settings; an empty one is none.
+/// The issuer of --issuer, else that of the settings; an empty one is none.
 fn issuer(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Option<Label>, Failure> {
     match wanted.issuer.as_deref() {
         None => Ok(settings.new_device.issuer.clone()),

@@ -1,11 +1,11 @@
-//! Why an attempt was refused, and what helps: from the log's words to sentences.
+//! Texts of `why`: for each verdict and reason of the log, a sentence that explains it and the command that helps.
 
 use common::wire::text::printable;
 
 use super::PastAttempt;
 use crate::verdicts::{argument, span};
 
-/// The reason as a sentence, with the next step. None for who got in by a code.
+/// The reason as a sentence with the next step. None if a code opened the login.
 pub(super) fn meaning(attempt: &PastAttempt, user: &str) -> Option<String> {
     match (attempt.verdict.as_str(), &attempt.would) {
         ("exempt", Some(_)) => {
@@ -49,7 +49,7 @@ fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
     }
 }
 
-/// Who got in without a code, or with a wrong one while nobody is denied.
+/// A login without a code, or with a wrong code under `roll-out.observe`.
 fn exempt(attempt: &PastAttempt) -> String {
     let rule = printable(attempt.rule.as_deref().unwrap_or("?"));
     match &attempt.would {
@@ -61,7 +61,7 @@ fn exempt(attempt: &PastAttempt) -> String {
     }
 }
 
-/// A code that was right for another time. `skew` is how far the phone's clock is ahead.
+/// The code was right for another time. `skew`: seconds by which the phone's clock is fast.
 fn another_time(skew: i64) -> String {
     let span = span(skew.unsigned_abs());
     let (when, wrong) = if skew < 0 { (format!("{span} ago"), "slow") } else { (format!("in {span}"), "fast") };
@@ -70,7 +70,7 @@ fn another_time(skew: i64) -> String {
     format!("the code {was} right {when}: {late}the phone's clock is {wrong}; set it to automatic time")
 }
 
-/// What lets in while the clock is not set.
+/// How the user can log in before setting the clock.
 fn until_then(skew: i64) -> &'static str {
     match skew.unsigned_abs() {
         off if off <= REMEMBERED => {
@@ -81,7 +81,7 @@ fn until_then(skew: i64) -> &'static str {
     }
 }
 
-/// What the log's word means.
+/// The sentence for the log's `reason`.
 fn of_reason(reason: &str, user: &str) -> String {
     let unfit = match reason {
         "not_yet_valid" => "the first day of the user's device is still to come",
@@ -92,7 +92,7 @@ fn of_reason(reason: &str, user: &str) -> String {
     about(user, &format!("{unfit}; {OUT_OF_BOUNDS}"))
 }
 
-/// The sentence with the user's name where its commands have `USER`, so that they can be pasted.
+/// Puts the user's name in the place of `USER`, so that the commands can be pasted.
 fn about(user: &str, sentence: &str) -> String {
     sentence.replace("USER", &argument(user))
 }
@@ -181,22 +181,22 @@ fn of_unknown(reason: &str) -> String {
     format!("the daemon gave this reason: {}", printable(reason))
 }
 
-/// Seconds that somebody may take to type a code.
+/// Seconds that a user may take to type a code.
 const LATE: i64 = 120;
-/// Seconds that the daemon remembers a device's clock to be off by, at most: four steps of thirty.
+/// Seconds that the daemon corrects a device's clock by, at most: four steps of thirty.
 const REMEMBERED: u64 = 120;
-/// Seconds to either side in which a pair of codes is searched for: ten steps of thirty seconds.
+/// Seconds before and after now in which the daemon searches for a pair of codes: ten steps of thirty.
 const PAIR_REACH: u64 = 300;
 
-/// The reason where a code is right at no time near now.
+/// For a code that is right at no time near now.
 const MISTYPED: &str = "no device of the user shows this code at about this time: the code was mistyped, belongs to another \
                         account, or the phone's clock is hours off";
-/// What helps while pairs are searched for within the window only.
+/// For an account where the daemon searches for pairs of codes in the window only.
 const NO_FARTHER: &str = "after a thousand wrong pairs of codes the daemon accepts two consecutive codes only in the window of a \
                           single code; a recovery code opens a login; for a device whose clock or counter is off: totpctl \
                           resync USER";
 
-/// What helps whose devices do not count.
+/// For a user without a usable device.
 const OUT_OF_BOUNDS: &str = "while no device is usable, the daemon refuses recovery codes too; to remove the restrictions: \
                              totpctl restrict USER --lift; for one login: totpctl bypass USER";
 
