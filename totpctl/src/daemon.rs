@@ -1,4 +1,6 @@
-//! Where the daemon is, and one call to it: a new connection each, so that nothing is held open while a person types.
+//! Connects to the daemon: --socket, default sockets, timeouts, and one call per connection.
+//!
+//! No connection stays open while the user types.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use common::wire::protocol::{Call, LOGIN_SOCKET, OPEN_SOCKET};
 use crate::cli::Cli;
 use crate::exit::Failure;
 
-/// The daemon's address.
+/// The daemon's socket, and the uid that must listen there.
 #[derive(Debug)]
 pub(crate) struct Daemon {
     socket: PathBuf,
@@ -17,7 +19,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// The daemon that the command line means.
+    /// The daemon of `--socket`, or of the default socket.
     pub(crate) fn of(cli: &Cli) -> Self {
         let is_root = nix::unistd::geteuid().is_root();
         let usual = if is_root { LOGIN_SOCKET } else { OPEN_SOCKET };
@@ -29,12 +31,12 @@ impl Daemon {
         self.connect(CALL_TIMEOUT)?.call(call)
     }
 
-    /// As [`Self::call`], for what takes the daemon a while.
+    /// As [`Self::call`], for calls that take the daemon long.
     pub(crate) fn call_slowly<C: Call>(&self, call: &C) -> Result<C::Reply, ClientError> {
         self.connect(PATIENT_TIMEOUT)?.call(call)
     }
 
-    /// Makes one call that brings several replies.
+    /// Makes one call that has several replies.
     pub(crate) fn call_more<C: Call>(&self, call: &C) -> Result<Vec<C::Reply>, ClientError> {
         let mut replies = Vec::new();
         self.connect(PATIENT_TIMEOUT)?.call_more(call, |reply| {
@@ -44,7 +46,7 @@ impl Daemon {
         Ok(replies)
     }
 
-    /// Makes one call that brings replies without an end, and hands each to `take` as it comes.
+    /// Makes one call with endless replies, and hands each to `take` as it arrives.
     pub(crate) fn follow<C: Call>(
         &self,
         call: &C,

@@ -1,4 +1,4 @@
-//! Why a command did not do what was asked, and the one table from there to exit codes and to the names in JSON.
+//! Error messages of totpctl, exit codes, and the error names in JSON: one enum and one table from it to both.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,7 +20,7 @@ use crate::cli::Subject;
 use crate::refusals;
 use crate::render::confirm_command;
 
-/// The exit codes, those above 63 as sysexits.h has them.
+/// The exit codes; those above 63 are those of sysexits.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     Done = 0,
@@ -39,27 +39,27 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command did not do what was asked. Each is a sentence.
+/// Why a command failed. `Display` is the sentence that the user reads.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
-    /// The daemon refused, or cannot be asked.
+    /// The daemon refused the call, or did not answer.
     #[error(transparent)]
     Daemon(#[from] ClientError),
-    /// The daemon refused, and who is meant is known here.
+    /// The daemon refused the call, and [`refusals`] has a sentence with the user's name.
     #[error("{sentence}")]
     Refused {
-        /// Its word for it.
+        /// The daemon's error.
         error: Error,
-        /// The same with the names.
+        /// The sentence with the names.
         sentence: String,
     },
-    /// The daemon cannot take its settings, which is not the fault of the command line.
-    #[error("the settings stay as they were: {0}")]
+    /// `reload`: the daemon's settings have an error.
+    #[error("the daemon keeps its old settings: {0}")]
     BadSettings(String),
-    /// Settings that cannot be read here, offline.
+    /// `key`: totpctl cannot read the settings.
     #[error(transparent)]
     Settings(#[from] ConfigError),
-    /// A record or a URI that is none, or does not open.
+    /// A record or URI that is malformed or cannot be opened.
     #[error("{0}")]
     BadRecord(String),
     /// A key cannot be sealed.
@@ -68,44 +68,44 @@ pub(crate) enum Failure {
     /// A file cannot be read or made.
     #[error("{}: {problem}", path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why not, and the next step.
+        /// The reason and the next step.
         problem: String,
     },
-    /// A name or a key that cannot be one.
+    /// An invalid name, key, day or number.
     #[error("{0}")]
     BadParameter(String),
-    /// An option that is right for clap and not for us.
+    /// Options that clap accepts, but that do not fit together.
     #[error("{0}")]
     Usage(&'static str),
-    /// What clap found wrong, or the help that was asked for.
+    /// Clap's error, or the text of --help or --version.
     #[error("{}", first_line(.0))]
     CommandLine(Box<clap::Error>),
-    /// Standard input ended where a line was needed.
-    #[error("standard input ended before {0} came: type it, or send it as one line")]
+    /// Standard input ended before the line that totpctl needs.
+    #[error("standard input ended before {0} was read: type it, or send it as one line")]
     NoInput(&'static str),
-    /// Standard input ended where a first code was asked for.
+    /// Standard input ended before the first code of a new device.
     #[error(
-        "standard input ended before the first code came: {}'s device '{}' stays pending, and opens nothing; to be asked again: {}",
+        "standard input ended before the first code was read: {}'s device '{}' stays pending and opens no login; to confirm it: {}",
         printable(user), printable(device), confirm_command(user, &printable(device))
     )]
     Unconfirmed {
-        /// Whose device it is.
+        /// The device's user.
         user: String,
-        /// What it is called.
+        /// The device's name.
         device: String,
     },
-    /// Standard input cannot be read, or gave no end of line.
-    #[error("standard input cannot be read: {0}")]
+    /// Standard input cannot be read, or a line is too long.
+    #[error("cannot read standard input: {0}")]
     Reading(io::Error),
     /// Standard output cannot be written.
-    #[error("standard output cannot be written: {0}")]
+    #[error("cannot write standard output: {0}")]
     Writing(io::Error),
 }
 
 impl Failure {
-    /// The same, with the names of whom it is about, where they say more.
+    /// Adds the names of the user and device to a refusal of the daemon, if there is a sentence for it.
     pub(crate) fn about(self, subject: Subject<'_>) -> Self {
         match self {
             Self::Daemon(ClientError::Refused(error)) => match refusals::refusal(&error, subject) {
@@ -116,7 +116,7 @@ impl Failure {
         }
     }
 
-    /// The name in JSON, and the exit code.
+    /// The error name in JSON, and the exit code.
     pub(crate) fn code(&self) -> (&'static str, Exit) {
         match self {
             Self::Daemon(ClientError::Refused(error)) | Self::Refused { error, .. } => refusal(error),
@@ -142,7 +142,7 @@ impl Failure {
     }
 }
 
-/// The same for what the daemon answers. Names are frozen once released; so are the numbers.
+/// The same for the daemon's errors. Names and numbers are frozen once released.
 fn refusal(error: &Error) -> (&'static str, Exit) {
     match error {
         Error::PermissionDenied => ("permission_denied", Exit::NotPermitted),
@@ -197,10 +197,10 @@ impl From<CannotOpen> for Failure {
     }
 }
 
-/// What clap says first, without its word in front. What it lists below belongs to it.
+/// The first line of clap's error without "error: ", and the list below it, if it has one.
 fn first_line(error: &clap::Error) -> String {
     if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
-        return "an action is missing: '--help' has them all".to_owned();
+        return "the command is missing: '--help' lists all commands".to_owned();
     }
     let text = error.render().to_string();
     let mut lines = text.lines();
@@ -256,8 +256,8 @@ mod tests {
         assert_eq!(failure.code(), ("no_input", Exit::BadInput));
         assert_eq!(
             failure.to_string(),
-            "standard input ended before the first code came: al ice's device 'phone' stays pending, and opens nothing; \
-             to be asked again: totpctl confirm 'al ice' --device phone"
+            "standard input ended before the first code was read: al ice's device 'phone' stays pending and opens no login; \
+             to confirm it: totpctl confirm 'al ice' --device phone"
         );
     }
 

@@ -1,8 +1,15 @@
-//! `totpctl`, the administrator's and the user's hand: it asks provisiond and shows what it answers. Only `key` works
-//! without the daemon, on what it is given.
+//! `totpctl`, the command-line client of provisiond: start of the program and map of its files.
 //!
-//! It knows no store, no cipher and no rule: formats and codes are `common`'s. Codes and keys come from the terminal or standard input, never from
-//! arguments.
+//! - `cli/`: the command line: each command's arguments, options and `--help` text.
+//! - `commands/`: each command's code: the calls to the daemon and the prompts for codes.
+//! - `render/`: each command's result: sentences and tables for people, JSON for programs.
+//! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
+//! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
+//! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
+//! - `daemon`: the connection to provisiond. Only `key` works without it.
+//!
+//! totpctl has no store, cipher or rule of its own: formats and codes are in `common`. Codes and keys come from the
+//! terminal or standard input, never from arguments.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -10,21 +17,21 @@
     allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
 )]
 
+mod bounded_lines;
 mod cli;
 mod commands;
 mod daemon;
+mod echo_off;
 mod exit;
-mod hidden;
-mod keyboard;
-mod lines;
 mod new_file;
+mod output;
 mod pictures;
+mod prompt;
 mod qr;
 mod refusals;
 mod render;
-mod screen;
-mod sentences;
 mod table;
+mod verdicts;
 
 use std::process::ExitCode;
 
@@ -33,13 +40,13 @@ use nix::sys::resource::{Resource, setrlimit};
 
 fn main() -> ExitCode {
     keep_memory_private();
-    let screen = screen::Screen::new(cli::asks_for_json(std::env::args_os()));
-    let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &screen));
-    outcome.unwrap_or_else(|failure| screen.failure(&failure)).into()
+    let output = output::Output::new(cli::asks_for_json(std::env::args_os()));
+    let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &output));
+    outcome.unwrap_or_else(|failure| output.failure(&failure)).into()
 }
 
-/// A new key passes through here: no core file, and no look inside for the person's other processes. Where the system
-/// refuses this, the key is still shown on the screen, so it is no reason to stop.
+/// New keys pass through this process: it writes no core file, and the user's other processes cannot read its memory.
+/// If the system refuses this, totpctl goes on: it prints the key anyway.
 fn keep_memory_private() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);

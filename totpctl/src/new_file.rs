@@ -1,4 +1,4 @@
-//! Files that hold a key: made anew, for their owner only, and gone again if nothing came of it.
+//! Creates the files of --png and --svg, which hold a key: new, readable by their owner only, removed after an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,7 +13,7 @@ use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::exit::Failure;
 
-/// A file that was not there before.
+/// A file that totpctl has created.
 #[derive(Debug)]
 pub(crate) struct NewFile {
     path: PathBuf,
@@ -23,11 +23,12 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Makes an empty file at `path`. An existing one stays as it is, and a symbolic link is not followed.
+    /// Creates an empty file at `path`. It never changes an existing file, and never follows a symbolic link.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let failed = |errno| failure(path, errno);
         let name = path.file_name().ok_or(Errno::EISDIR).map_err(failed)?;
-        // The folder is held open, so that whoever may turn its path round cannot choose what is removed later.
+        // The folder stays open: an attacker that may replace the path's folders cannot choose the file that is removed
+        // later.
         let folder = parent(path);
         let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(folder);
         let folder = opened.map_err(|error| failed(Errno::try_from(error).unwrap_or(Errno::EIO)))?;
@@ -36,7 +37,7 @@ impl NewFile {
         Ok(Self { path: path.to_owned(), folder, file: file.into(), keep: false })
     }
 
-    /// Fills the file, which stays from now on. Returns where it is.
+    /// Writes the content and keeps the file. Returns its path.
     pub(crate) fn fill(mut self, content: &[u8]) -> Result<PathBuf, Failure> {
         let written = self.file.write_all(content).and_then(|()| self.file.sync_all());
         written.map_err(|error| failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO)))?;
@@ -53,16 +54,16 @@ impl Drop for NewFile {
     }
 }
 
-/// The folder that a relative name without one lies in is the current one.
+/// The folder of the file: the current one, if the path names none.
 fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 fn failure(path: &Path, errno: Errno) -> Failure {
     let problem = match errno {
-        Errno::EEXIST => "is there already and stays as it is: name a new file".to_owned(),
-        Errno::ENOENT => "cannot be made: there is no such folder".to_owned(),
-        errno => format!("cannot be made: {}", errno.desc()),
+        Errno::EEXIST => "exists already, and totpctl does not overwrite it: name a new file".to_owned(),
+        Errno::ENOENT => "cannot be created: the folder does not exist".to_owned(),
+        errno => format!("cannot be created: {}", errno.desc()),
     };
     Failure::File { path: path.to_owned(), problem }
 }
@@ -94,13 +95,13 @@ mod tests {
         symlink(path("there"), path("link")).unwrap();
         symlink(path("nowhere"), path("dangling")).unwrap();
         for name in ["there", "link", "dangling"] {
-            assert!(refusal(&path(name)).contains("there already"), "{name}");
+            assert!(refusal(&path(name)).contains("exists already"), "{name}");
         }
         assert_eq!(std::fs::read(path("there")).unwrap(), b"old");
         assert!(!path("nowhere").exists());
-        assert!(refusal(&path("no/such/folder")).contains("no such folder"));
-        assert!(refusal(Path::new("/")).contains("cannot be made"));
-        assert!(refusal(Path::new("")).contains("cannot be made"));
+        assert!(refusal(&path("no/such/folder")).contains("the folder does not exist"));
+        assert!(refusal(Path::new("/")).contains("cannot be created"));
+        assert!(refusal(Path::new("")).contains("cannot be created"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! QR codes as pictures: the modules of [`crate::qr`] in PNG and SVG.
+//! Draws QR codes as pictures for --png and --svg: encoding, size in pixels.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Failure;
 
-/// A black and white PNG, [`SCALE`] pixels a module.
+/// A black and white PNG, [`SCALE`] pixels per module.
 pub(crate) fn png(modules: &Modules) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let side = u32::try_from(modules.side().saturating_mul(SCALE)).unwrap_or(u32::MAX);
     let mut picture = Zeroizing::new(Vec::with_capacity(PICTURE_BYTES));
@@ -19,19 +19,19 @@ pub(crate) fn png(modules: &Modules) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(picture)
 }
 
-/// One bit a pixel, set for white, rows filled up to whole bytes.
+/// One bit per pixel, set for white, rows padded to whole bytes.
 fn pixels(modules: &Modules) -> Zeroizing<Vec<u8>> {
     let row_bytes = modules.side().saturating_mul(SCALE).div_ceil(8);
     let mut pixels = Zeroizing::new(Vec::with_capacity(row_bytes.saturating_mul(modules.side()).saturating_mul(SCALE)));
     for row in modules.rows() {
-        // As many pixels a module as there are bits in a byte.
+        // A module is as many pixels wide as a byte has bits.
         let line: Zeroizing<Vec<u8>> = Zeroizing::new(row.iter().map(|dark| if *dark { 0 } else { 0xff }).collect());
         (0..SCALE).for_each(|_| pixels.extend_from_slice(&line));
     }
     pixels
 }
 
-/// A drawing that scales, a unit a module. Each run of dark modules in a row is one rectangle.
+/// An SVG, one unit per module. Each run of dark modules in a row is one rectangle.
 pub(crate) fn svg(modules: &Modules) -> Zeroizing<String> {
     let side = modules.side();
     let room = side.saturating_mul(side).saturating_mul(RUN_BYTES).saturating_add(PICTURE_BYTES);
@@ -52,7 +52,7 @@ pub(crate) fn svg(modules: &Modules) -> Zeroizing<String> {
     drawing
 }
 
-/// Where runs of dark modules begin, and how long they are.
+/// Start and length of each run of dark modules.
 fn runs(row: &[bool]) -> Vec<(usize, usize)> {
     let mut at = 0_usize;
     let mut runs = Vec::new();
@@ -65,11 +65,11 @@ fn runs(row: &[bool]) -> Vec<(usize, usize)> {
     runs
 }
 
-/// Pixels a module: a byte of them.
+/// Pixels per module, in each direction: the bits of a byte.
 const SCALE: usize = 8;
-/// Room for any PNG of ours, so that it does not grow and leave a copy behind: black and white compress well.
+/// Room for any of these PNGs, in bytes: a buffer that grows leaves a copy of the key in memory.
 const PICTURE_BYTES: usize = 64 * 1024;
-/// What a rectangle takes, shared out among the two modules at least that it stands for.
+/// Bytes of SVG per module: a rectangle's text, divided by the two modules at least that it needs in a row.
 const RUN_BYTES: usize = 12;
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
-//! QR codes in text: each form draws the same modules, with the quiet zone that scanners need around them.
+//! Draws QR codes on the terminal: forms (utf8, inverse, ansi, ascii), colours, and the width in columns.
+//!
+//! The modules, with the quiet zone that scanners need, come from `common`.
 
 use common::qr::modules;
 use common::secret::SecretText;
 use qrcode::types::QrResult;
 use zeroize::Zeroizing;
 
-/// How a QR code is drawn.
+/// The forms of `--qr`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Form {
     /// Half blocks, for terminals with light text on a dark background
@@ -21,7 +23,7 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// What a person expects who asked for nothing: nothing off a terminal, else what its locale can show.
+    /// The form without `--qr`: none if the output is not a terminal, else one that the locale can show.
     pub(crate) fn usual(on_terminal: bool, environment: impl Fn(&str) -> Option<String>) -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(environment).find(|value| !value.is_empty());
         let locale = locale.unwrap_or_default().to_ascii_lowercase();
@@ -34,16 +36,16 @@ impl Form {
     }
 }
 
-/// A QR code in text.
+/// A QR code as text.
 pub(crate) struct Drawing {
     /// Whole lines.
     pub(crate) text: Zeroizing<String>,
-    /// How wide they are, in characters.
+    /// The width, in columns.
     pub(crate) columns: usize,
 }
 
-/// Draws `text`, or nothing if the form says so. With `colours`, half blocks bring their own dark background, and are
-/// right whatever the terminal's is. Fails when the text is longer than a QR code can hold.
+/// Draws `text`; nothing with [`Form::None`]. With `colours`, half blocks set a dark background of their own, so they
+/// can be scanned on every terminal. Fails if the text is too long for a QR code.
 pub(crate) fn draw(text: &SecretText, form: Form, colours: bool) -> QrResult<Option<Drawing>> {
     if form == Form::None {
         return Ok(None);

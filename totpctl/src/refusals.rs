@@ -1,15 +1,18 @@
-//! What the daemon refuses, said of the very user and device: it answers with a word, and the command line has the names.
+//! Texts of the daemon's refusals: no such user, no such device, not pending, device exists.
+//!
+//! The daemon answers with an error name; the user and device of the command line are added here. Refusals without a
+//! text here have the one of the protocol, in `common`.
 
 use common::wire::protocol::Error;
 use common::wire::text::printable;
 
 use crate::cli::Subject;
-use crate::sentences::argument;
+use crate::verdicts::argument;
 
-/// The refusal with the names in it, and the next step. None where they add nothing.
+/// The refusal with the names and the next step. None if the names add nothing.
 pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {
     let Some(user) = subject.user else {
-        let own = "you have no device: ask an administrator to enrol one, or for a ticket and then: totpctl enroll";
+        let own = "you have no device: ask an administrator to enrol one, or for a ticket; with a ticket: totpctl enroll USER";
         return (*error == Error::NoSuchUser).then(|| own.to_owned());
     };
     let (name, command) = (printable(user), argument(user));
@@ -17,25 +20,25 @@ pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {
     let meaning = match (error, device) {
         (Error::NoSuchUser, _) => {
             format!(
-                "nothing is known of {name}; to see everybody: totpctl list; to give a first device: totpctl enroll {command}"
+                "{name} has no record; to list all users: totpctl list; to enrol a first device: totpctl enroll {command}"
             )
         }
         (Error::NoSuchDevice, Some(device)) => {
-            format!("{name} has no device '{device}'; to see which there are: totpctl show {command}")
+            format!("{name} has no device '{device}'; to list the devices: totpctl show {command}")
         }
         (Error::NoSuchDevice, None) => {
-            format!("{name} has several devices, or none: name one with --device; to see them: totpctl show {command}")
+            format!("{name} has several devices, or none: name one with --device; to list them: totpctl show {command}")
         }
         (Error::NotPending, Some(device)) => {
-            format!("{name}'s device '{device}' waits for no first code; to see its state: totpctl show {command}")
+            format!("{name}'s device '{device}' is not pending; to see its state: totpctl show {command}")
         }
         (Error::NotPending, None) => {
-            format!("no device of {name} waits for a first code; to see their states: totpctl show {command}")
+            format!("{name} has no pending device; to see the state of each device: totpctl show {command}")
         }
         (Error::DeviceExists, _) => {
             format!(
-                "{name} has a device of that name, or with that key: choose another name, or revoke it first; to see which \
-                 there are: totpctl show {command}"
+                "{name} already has a device with that name or that key: choose another name, or revoke that device first; to \
+                 list the devices: totpctl show {command}"
             )
         }
         _ => return None,
@@ -51,12 +54,12 @@ mod tests {
     fn a_refusal_names_whom_it_is_about_and_what_to_type_next() {
         let told = |error: Error, user, device| refusal(&error, Subject { user, device }).unwrap_or_default();
         for (error, device, beginning) in [
-            (Error::NoSuchUser, None, "nothing is known of al ice; "),
+            (Error::NoSuchUser, None, "al ice has no record; "),
             (Error::NoSuchDevice, Some("phone"), "al ice has no device 'phone'; "),
             (Error::NoSuchDevice, None, "al ice has several devices, or none: "),
-            (Error::NotPending, Some("phone"), "al ice's device 'phone' waits for no first code; "),
-            (Error::NotPending, None, "no device of al ice waits for a first code; "),
-            (Error::DeviceExists, Some("phone"), "al ice has a device of that name, or with that key: "),
+            (Error::NotPending, Some("phone"), "al ice's device 'phone' is not pending; "),
+            (Error::NotPending, None, "al ice has no pending device; "),
+            (Error::DeviceExists, Some("phone"), "al ice already has a device with that name or that key: "),
         ] {
             let told = told(error, Some("al ice"), device);
             assert!(told.starts_with(beginning) && told.ends_with(" 'al ice'"), "{told}");

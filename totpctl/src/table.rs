@@ -1,4 +1,4 @@
-//! Columns and times for people.
+//! Layout of printed text: tables, sentences wrapped at 80 columns, and times in local time and UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,7 +7,7 @@ use textwrap::core::Word;
 use textwrap::{Options, WordSeparator, WordSplitter, fill};
 use unicode_width::UnicodeWidthStr;
 
-/// Lays out `rows` under their `head`, columns two spaces apart. A very long cell pushes its own row aside only.
+/// Lays out `rows` under their `head`, with two spaces between columns. A very long cell moves only its own row.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_owned);
     let lines: Vec<&[String; N]> = std::iter::once(&head).chain(rows).collect();
@@ -18,7 +18,7 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> St
     lines.into_iter().map(|line| row(line, &widths)).collect()
 }
 
-/// One line, without the blanks that the last columns leave.
+/// One row, without blanks at its end.
 fn row(cells: &[String], widths: &[usize]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
@@ -30,8 +30,8 @@ fn row(cells: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// A sentence in lines of at most 80 columns, each after `indent`. A very long word has a line of its own, and a command
-/// stays in one piece, so that it can be pasted.
+/// A sentence in lines of at most 80 columns, each after `indent`. A very long word has a line of its own. A command
+/// is never broken, so that the user can paste it.
 pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
     let options = Options::new(WIDTH)
         .initial_indent(indent)
@@ -42,7 +42,7 @@ pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
     fill(sentence, options) + "\n"
 }
 
-/// Words, and commands.
+/// The words and commands of a sentence.
 fn pieces(sentence: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     let mut rest = sentence;
     Box::new(std::iter::from_fn(move || {
@@ -52,8 +52,8 @@ fn pieces(sentence: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     }))
 }
 
-/// How long the first word or command of a text is, with the blank behind it, in bytes. A command goes from the program's name
-/// to the sign that ends a part of the sentence.
+/// Length of the first word or command of a text and of the blank behind it, in bytes. A command goes from the
+/// program's name to the next punctuation mark.
 fn first_piece(text: &str) -> usize {
     let (mut length, mut in_command) = (0_usize, false);
     for word in text.split_inclusive(' ') {
@@ -67,7 +67,7 @@ fn first_piece(text: &str) -> usize {
     length
 }
 
-/// A time in Unix seconds as `2026-11-23 21:18:04`, by this machine's time zone; where that cannot be told, in UTC.
+/// A time in Unix seconds as `2026-11-23 21:18:04` in this machine's time zone; in UTC, if that is not known.
 pub(crate) fn local(seconds: u64) -> String {
     match calendar::local(seconds) {
         Some(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
@@ -75,7 +75,7 @@ pub(crate) fn local(seconds: u64) -> String {
     }
 }
 
-/// The time, in Unix seconds.
+/// The present time, in Unix seconds.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
 }
@@ -86,9 +86,9 @@ pub(crate) fn utc(seconds: u64) -> String {
     time.map_or_else(|| "after 9999".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
 }
 
-/// The widest cell that others are lined up with, in columns: a device's longest name.
+/// The widest cell that sets a column's width, in columns: a device's longest name.
 const WIDEST: usize = 32;
-/// Columns of a terminal.
+/// The width of wrapped text, in columns.
 const WIDTH: usize = 80;
 
 #[cfg(test)]
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(table(["X", "N"], &rows), format!("X  N\na  1\n{long}  2\n"));
     }
 
-    /// Chinese and emoji take two columns a character, combining marks none.
+    /// A Chinese character or an emoji takes two columns, a combining mark none.
     #[test]
     fn wide_and_combining_names_push_no_row_aside() {
         let names = ["alice", "王小明", "zoë", "zoe\u{308}", "jürgen", "🦀", "김"];

@@ -1,4 +1,4 @@
-//! The built program, without a daemon: what it prints, where, and with which exit code.
+//! Tests of the built program without a daemon: output, standard error and exit codes of `key`, --help and --version.
 
 #![forbid(unsafe_code)]
 
@@ -14,7 +14,7 @@ mod offline {
     use tempfile::TempDir;
 
     const URI: &str = "otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-    /// passlib 1.7.4 wrote this one, under the secret of tag 1 and at cost 4.
+    /// A record of passlib 1.7.4, under the secret of tag 1, at cost 4.
     const RECORD: &str = concat!(
         r#"{"enckey":{"c":4,"k":"CHEEIYCGUWTZQGTZ7H7TMMM7ACM22UJN","s":"FMSSIRAIIEEICUCKFFSQ","t":"1","v":1},"#,
         r#""label":"alice","type":"totp","v":1}"#
@@ -53,12 +53,12 @@ mod offline {
             }
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
-            // It may have seen enough before the end.
+            // The program may stop reading before the end.
             let _ = child.stdin.take().unwrap().write_all(input);
             child.wait_with_output().unwrap()
         }
 
-        /// As [`Self::key`], for what is done; the line that it prints.
+        /// As [`Self::key`]; the command must succeed. Returns the line that it prints.
         fn done(&self, arguments: &[&str], input: &str) -> String {
             let output = self.key(arguments, input.as_bytes());
             assert!(output.status.success(), "{arguments:?}: {output:?}");
@@ -74,7 +74,7 @@ mod offline {
         serde_json::from_str(line).unwrap()
     }
 
-    /// The exit code, and the code in JSON; one line on standard error.
+    /// The exit code and the error name in JSON. Checks that standard error has one line.
     fn refusal(output: &Output) -> (i32, String) {
         let (error, said) = (object(text(&output.stdout)), text(&output.stderr));
         assert_eq!(said.lines().count(), 1, "{said}");

@@ -250,7 +250,7 @@ fn a_code_of_the_moment_in_which_a_key_is_taken_over_does_not_count() {
     let said = daemon.totpctl(&["confirm", pending], &format!("{present}\n"));
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     let (said, advice) =
-        (String::from_utf8_lossy(&said.stdout), "already_used: this code has been used, or may have been");
+        (String::from_utf8_lossy(&said.stdout), "already_used: this code was used already, or may have been used");
     assert!(said.starts_with(advice) && said.ends_with("type the next one\n"), "{said}");
     assert!(daemon.totpctl(&["confirm", pending], &format!("{next}\n")).status.success());
 }

@@ -95,12 +95,13 @@ fn guesses_that_were_charged_stay_charged_and_known_sources_stay_known() {
     assert_eq!(store.login_from("198.51.100.7", "guessed", &code), PamCode::AUTH_ERR);
     store.daemon.audited("guessed", "two_codes_needed");
     assert_eq!(store.login_from("198.51.100.7", "guessed", &format!("{earlier}{code}")), PamCode::SUCCESS);
-    let wrong = authenticator(&store.noted("sources")["devices"]["default"]).wrong();
-    for (source, left) in texts(&store.noted("sources")["sources"]).iter().zip([4, 3, 2]) {
-        assert_eq!(store.login_from(source, "sources", &wrong), PamCode::AUTH_ERR);
+    let wrong = authenticator(&store.noted("sources")["devices"]["default"]).wrong_codes(4);
+    let sources = texts(&store.noted("sources")["sources"]);
+    for ((source, wrong), left) in sources.iter().zip(&wrong).zip([4, 3, 2]) {
+        assert_eq!(store.login_from(source, "sources", wrong), PamCode::AUTH_ERR);
         assert_eq!((store.daemon.known_budget("sources"), store.daemon.budget("sources")), (left, 5), "{source}");
     }
-    assert_eq!(store.login_from("198.51.100.7", "sources", &wrong), PamCode::AUTH_ERR);
+    assert_eq!(store.login_from("198.51.100.7", "sources", &wrong[3]), PamCode::AUTH_ERR);
     assert_eq!((store.daemon.known_budget("sources"), store.daemon.budget("sources")), (2, 4));
 }
 

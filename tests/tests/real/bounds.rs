@@ -56,7 +56,7 @@ fn a_device_counts_between_its_days() {
         daemon.log.wait_for(&["user=alice", " verdict=disabled ", &format!(" reason={reason}")]);
     }
     let shown = String::from_utf8(daemon.totpctl(&["show", "alice"], "").stdout).expect("text");
-    assert!(shown.contains("'default' counts until 2020-01-02 00:00 UTC"), "{shown}");
+    assert!(shown.contains("'default' is usable until 2020-01-02 00:00 UTC"), "{shown}");
     daemon.totpctl_json(&["restrict", "alice", "--lift"], "");
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
     assert!(daemon.log.with(&["event=restrict ", " user=alice "]).len() >= 3);

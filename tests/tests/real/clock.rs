@@ -347,7 +347,7 @@ fn a_kernel_that_does_not_say_whether_its_clock_is_right_is_believed_and_it_is_s
     let daemon = clocks.of(Setup::new()).start();
     daemon.log.wait_for(&["event=clock_not_told"]);
     assert_eq!(daemon.call("Status", &json!({})).expect("a status")["clock"], "ok");
-    assert_eq!(daemon.log.with(&["event=clock_not_told"]).len(), 1);
+    assert_eq!(daemon.log.wait_for_many(1, &["event=clock_not_told"]).len(), 1);
 }
 
 /// Puts a whole folder in the place of another.

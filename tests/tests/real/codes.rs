@@ -33,7 +33,7 @@ fn a_code_is_accepted_once_and_its_replay_is_audited_as_already_used() {
     for field in [" service=once ", " role=root ", " uid=0 ", " device=default"] {
         assert!(line.contains(field), "{field:?} is not in {line}");
     }
-    assert_eq!(daemon.log.with(&["user=alice", "verdict=accepted"]).len(), 1);
+    assert_eq!(daemon.log.wait_for_many(1, &["user=alice", "verdict=accepted"]).len(), 1);
     assert_eq!(daemon.budget("alice"), 5, "a replay is no guess");
 }
 

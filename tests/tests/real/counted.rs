@@ -118,7 +118,7 @@ fn what_passlib_does_not_know_is_left_out_of_what_is_exported() {
     let output = daemon.totpctl(&["export", "passlib", "alice"], "");
     let (lines, notes) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success() && lines.lines().count() == 1 && lines.contains("\"device\":\"phone\""), "{lines}");
-    assert!(notes.contains("alice: 'default' is left out"), "{notes}");
+    assert!(notes.contains("alice: device 'default' was not exported"), "{notes}");
 }
 
 /// A device that counts, active at once.

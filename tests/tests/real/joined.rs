@@ -47,7 +47,7 @@ fn one_prompt_takes_both_and_pam_unix_gets_the_password() {
     daemon.audited("alice", "already_used");
     let wrong_password = format!("wrong horse{}", alice.code_at(1));
     assert_eq!(stack.login("alice", &[&wrong_password]).code, PamCode::AUTH_ERR);
-    assert_eq!(daemon.log.with(&["event=verify", "user=alice"]).len(), 3, "one attempt for each login");
+    assert_eq!(daemon.log.wait_for_many(3, &["event=verify", "user=alice"]).len(), 3, "one attempt for each login");
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn with_devices_of_two_lengths_each_is_cut_where_it_begins() {
     for code in [six.code(), eight.code()] {
         assert_eq!(stack.login("alice", &[&format!("{PASSWORD}{code}")]).code, PamCode::SUCCESS, "{}", code.len());
     }
-    assert_eq!(daemon.log.with(&["event=verify", "user=alice"]).len(), 2);
+    assert_eq!(daemon.log.wait_for_many(2, &["event=verify", "user=alice"]).len(), 2);
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn after_pam_unix_a_password_without_a_code_leads_to_the_prompt() {
     let login = stack.login("alice", &[PASSWORD, &code]);
     assert_eq!((login.code, login.prompts()), (PamCode::SUCCESS, vec!["Password: ", CODE]));
     daemon.audited("alice", "accepted");
-    assert_eq!(daemon.log.with(&["event=verify"]).len(), 1, "a password is no code");
+    assert_eq!(daemon.log.wait_for_many(1, &["event=verify"]).len(), 1, "a password is no code");
     let wrong = stack.login("alice", &["wrong horse"]);
     assert_eq!((wrong.code, wrong.prompts().len()), (PamCode::AUTH_ERR, 1));
 }

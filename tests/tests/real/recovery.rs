@@ -151,7 +151,7 @@ fn the_first_confirmation_shows_ten_codes_and_new_ones_end_them() {
     let [current, next] = device.pair();
     let output = daemon.totpctl(&["confirm", "alice"], &current);
     let page = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(page.contains("Recovery codes of alice:") && page.contains("They are shown this one time"), "{page}");
+    assert!(page.contains("Recovery codes of alice:") && page.contains("shown only once"), "{page}");
     let old: Vec<&str> =
         page.split_whitespace().filter(|word| word.len() == 19 && word.matches('-').count() == 3).collect();
     assert_eq!(old.len(), 10, "{page}");

@@ -193,7 +193,7 @@ fn a_code_of_the_device_itself_proves_nothing_and_what_does_is_said() {
     daemon.log.wait_for(&["event=resync", " user=alice ", " refused=BadParameter "]);
     let again = daemon.totpctl_as("alice", &["--json", "resync", "alice"], &format!("{current} {next}\n{found}\n"));
     assert!(again.status.success(), "{again:?}");
-    assert_eq!(daemon.log.with(&["event=resync"]).len(), 2, "what is only asked is in no log");
+    assert_eq!(daemon.log.wait_for_many(2, &["event=resync"]).len(), 2, "what is only asked is in no log");
 }
 
 #[test]

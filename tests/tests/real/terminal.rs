@@ -58,7 +58,7 @@ fn whoever_gives_up_while_a_key_is_typed_has_enrolled_nothing_and_sees_again_wha
     for (keys, ending) in [(END_OF_INPUT, Ending::Status(2)), (INTERRUPT, Ending::Signal(Signal::SIGINT))] {
         let mut terminal = Terminal::start(&totpctl(&daemon, &["enroll", "alice", "--key", "-"]), 80);
         let before = terminal.settings();
-        terminal.wait_for("(it is not shown): ");
+        terminal.wait_for("(typing is not shown): ");
         assert!(!terminal.echoes());
         terminal.type_keys("GEZDGNBV");
         // The end of the input at the end of a line only.
@@ -117,7 +117,7 @@ fn a_key_that_could_not_be_written_is_told_with_what_takes_its_device_back() {
         let told = full.stdin(Stdio::null()).output().expect("totpctl");
         let said = String::from_utf8_lossy(&told.stderr).into_owned();
         assert!(told.status.code() == Some(1) && said.contains("No space left on device"), "{told:?}");
-        let (_, undo) = said.split_once("to take it back: totpctl ").expect("what to type");
+        let (_, undo) = said.split_once("to revoke it: totpctl ").expect("what to type");
         let undo: Vec<&str> = undo.lines().next().expect("a line").split(' ').collect();
         assert!(daemon.totpctl(&undo, "").status.success(), "{undo:?}");
     }
@@ -151,7 +151,7 @@ fn states(daemon: &Daemon) -> Vec<Value> {
     devices.iter().map(|device| device["state"].clone()).collect()
 }
 
-const UNCONFIRMED: &str = "standard input ended before the first code came: alice's device 'phone' stays pending, and opens \
-                           nothing; to be asked again: totpctl confirm alice --device phone ";
+const UNCONFIRMED: &str = "standard input ended before the first code was read: alice's device 'phone' stays pending and opens \
+                           no login; to confirm it: totpctl confirm alice --device phone ";
 const END_OF_INPUT: &str = "\x04";
 const INTERRUPT: &str = "\x03";

@@ -14,24 +14,24 @@ fn whatever_it_was_the_reason_is_said_and_what_to_type_next() {
     let night = Night::new();
     let slow = night.enroll("slow");
     night.refused("slow", &slow.code_when(night.clocks.now() - 630), "192.0.2.1");
-    night.why("slow", &["right 10 min 30 s ago", "the clock of the phone is slow"]);
+    night.why("slow", &["right 10 min 30 s ago", "the phone's clock is slow"]);
     let twice = night.enroll("twice").code_when(night.clocks.now());
     assert_eq!(night.login("twice", &twice, "192.0.2.1"), PamCode::SUCCESS);
     night.refused("twice", &twice, "192.0.2.1");
-    night.why("twice", &["has opened a login before", "wait for the next code"]);
+    night.why("twice", &["each code opens one login", "wait for the next code"]);
     let guessed = night.enroll("guessed");
     (1..=5).for_each(|n| night.refused("guessed", &guessed.wrong(), &format!("198.51.100.{n}")));
     night.refused("guessed", &guessed.code_when(night.clocks.now()), "192.0.2.1");
-    night.why("guessed", &["after many wrong codes", "two codes", "totpctl unlock guessed"]);
+    night.why("guessed", &["after many wrong codes", "two consecutive codes", "totpctl unlock guessed"]);
     (1..=3).for_each(|n| night.refused(&format!("anybody-{n}"), "123456", "203.0.113.9"));
     let sprayed = night.enroll("sprayed").code_when(night.clocks.now());
     night.refused("sprayed", &sprayed, "203.0.113.9");
-    night.why("sprayed", &["many wrong codes came from that address", "two codes", "limits.trusted-sources"]);
+    night.why("sprayed", &["came from that address", "two consecutive codes", "limits.trusted-sources"]);
     night.refused("nobody", "123456", "192.0.2.1");
     night.why("nobody", &["never had an active device", "totpctl enroll nobody"]);
     night.daemon.totpctl_json(&["enroll", "waits"], "");
     night.refused("waits", "123456", "192.0.2.1");
-    night.why("waits", &["waits for its first code", "totpctl show waits"]);
+    night.why("waits", &["whether a device is pending", "totpctl show waits"]);
 }
 
 #[test]
@@ -40,7 +40,11 @@ fn what_was_done_to_a_device_or_an_account_is_said_with_what_undoes_it() {
     let night = Night::new();
     for (user, done, told) in [
         ("disabled", &["disable", "disabled"][..], &["no active device now", "totpctl show disabled"][..]),
-        ("shut", &["disable", "shut", "--all"], &["shut as a whole", "totpctl enable shut --all"]),
+        (
+            "shut",
+            &["disable", "shut", "--all"],
+            &["an administrator disabled the account", "totpctl enable shut --all"],
+        ),
         (
             "elsewhere",
             &["restrict", "elsewhere", "--services", "su"],
@@ -61,16 +65,16 @@ fn codes_that_no_device_shows_are_told_from_codes_that_one_does() {
     night.enroll("alice");
     let (old, new) = (night.recovery_code(), night.recovery_code());
     night.refused("alice", &old, "192.0.2.1");
-    night.why("alice", &["no recovery code and no bypass", "totpctl recovery-codes alice", "totpctl bypass alice"]);
+    night.why("alice", &["no such recovery code or bypass", "totpctl recovery-codes alice", "totpctl bypass alice"]);
     assert_eq!(night.login("alice", &new, "192.0.2.1"), PamCode::SUCCESS);
     night.refused("alice", &new, "192.0.2.1");
-    night.why("alice", &["has been used"]);
+    night.why("alice", &["was used already"]);
     let bypass = night.daemon.totpctl_json(&["bypass", "alice", "--for", "1h"], "");
     let late = night.recovery_code();
     night.clocks.pass(2 * 86_400);
     for code in [bypass["code"].as_str().expect("a code"), &late] {
         night.refused("alice", code, "192.0.2.1");
-        night.why("alice", &["whose time is over", "totpctl recovery-codes alice", "totpctl bypass alice"]);
+        night.why("alice", &["has expired", "totpctl recovery-codes alice", "totpctl bypass alice"]);
     }
 }
 
@@ -82,9 +86,9 @@ fn who_never_came_to_a_code_is_not_taken_for_an_older_attempt() {
     let bob = night.enroll("bob");
     let lines = format!("auth requisite pam_unix.so nodelay\n{}", auth_line(&night.daemon, "retry=1"));
     assert_eq!(Stack::new("why-joined", &lines).login("bob", &["wrong", &bob.wrong()]).code, PamCode::AUTH_ERR);
-    night.why("bob", &["no attempt of bob", "never came to a code", "the password or the key before"]);
+    night.why("bob", &["no login attempt of bob", "never reached the code prompt", "the password or key before"]);
     night.refused("bob", &bob.wrong(), "192.0.2.1");
-    night.why("bob", &["rejected", "never came to a code", "provisiond did not run"]);
+    night.why("bob", &["rejected", "never reached the code prompt", "provisiond was not running"]);
     night.daemon.kill();
     let told = night.daemon.totpctl(&["why", "bob"], "");
     let said = String::from_utf8_lossy(&told.stderr);

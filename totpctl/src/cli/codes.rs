@@ -1,17 +1,17 @@
-//! What `confirm`, `verify` and `resync` take. The codes themselves are no arguments.
+//! Arguments, options and help of `verify`; help of `confirm` and `resync`. Codes are never arguments.
 
 use clap::Args;
 
-/// What `verify` takes.
+/// The arguments of `verify`.
 #[derive(Debug, Args)]
-pub(crate) struct Verify {
+pub(crate) struct VerifyArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
-    /// The PAM service to try as
+    /// PAM service of the attempt
     #[arg(long, default_value = "totpctl")]
     pub(crate) service: String,
-    /// The remote host to try as
+    /// Remote host of the attempt
     #[arg(long, value_name = "HOST")]
     pub(crate) rhost: Option<String>,
 }
@@ -27,15 +27,16 @@ Examples:
   totpctl verify alice --service sshd --rhost 192.0.2.1
   totpctl --json verify alice < code.txt
 
-The code is one line; where two consecutive codes are asked for, both stand on
-it. Exit code 0 if accepted, 1 if not. A wrong code costs a guess.";
+Type the code on one line; if totpctl asks for two consecutive codes, type both
+on that line. The exit code is 0 if the daemon accepts, 1 if not. A wrong code
+costs the user one guess.";
 
 pub(super) const RESYNC_EXAMPLES: &str = "\
 Examples:
   totpctl resync alice
   totpctl resync alice --device token < codes.txt
 
-Two codes in a row, on one line: the one that the device shows and the one
-after it. They are used up and open nothing. They are searched for ten minutes
-around now, and among the next hundred of a device that counts. A clock that is
-off by more than two minutes or so has to be set.";
+Type two consecutive codes on one line: the one that the device shows and the
+one after it. Both are spent and open no login. The daemon searches for them
+within ten minutes of the present time; for an HOTP token, among its next
+hundred codes. If a clock is off by more than about two minutes, set it.";

@@ -1,51 +1,51 @@
-//! What `disable`, `enable`, `rename-device` and `restrict` take: devices that are there.
+//! Arguments, options and help of `disable`, `enable`, `rename-device` and `restrict`; help of `revoke`.
 
 use clap::Args;
 
-use super::Target;
+use super::DeviceTarget;
 
-/// A user's device, or all that the user has.
+/// The arguments of `disable` and `enable`: a device or the account.
 #[derive(Debug, Args)]
-pub(crate) struct Part {
+pub(crate) struct StateArgs {
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// The whole account, recovery codes and all
+    pub(crate) target: DeviceTarget,
+    /// The whole account, including recovery codes
     #[arg(long, conflicts_with = "device")]
     pub(crate) all: bool,
 }
 
-/// What `rename-device` takes.
+/// The arguments of `rename-device`.
 #[derive(Debug, Args)]
-pub(crate) struct RenameDevice {
+pub(crate) struct RenameDeviceArgs {
     #[command(flatten)]
-    pub(crate) target: Target,
-    /// What the device is called from now on
+    pub(crate) target: DeviceTarget,
+    /// New name of the device
     #[arg(value_name = "NEW")]
     pub(crate) name: String,
 }
 
-/// What `restrict` takes.
+/// The arguments of `restrict`.
 #[derive(Debug, Args)]
-pub(crate) struct Restrict {
+pub(crate) struct RestrictArgs {
     #[command(flatten)]
-    pub(crate) target: Target,
+    pub(crate) target: DeviceTarget,
     #[command(flatten)]
-    pub(crate) bounds: Bounds,
-    /// Take all bounds away
+    pub(crate) bounds: RestrictionArgs,
+    /// Remove all restrictions
     #[arg(long, conflicts_with_all = ["from", "until", "services"])]
     pub(crate) lift: bool,
 }
 
-/// When, and for which services, a device counts.
+/// The options of `restrict` and `enroll` that restrict a device.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Bounds {
-    /// First day on which its codes count (UTC): 2026-12-01
+pub(crate) struct RestrictionArgs {
+    /// First usable day of the device (UTC): 2026-12-01
     #[arg(long, value_name = "DAY")]
     pub(crate) from: Option<String>,
-    /// Last day on which they count (UTC)
+    /// Last usable day of the device (UTC)
     #[arg(long, value_name = "DAY")]
     pub(crate) until: Option<String>,
-    /// PAM services that the device is for: sudo,su
+    /// PAM services for which the device is usable: sudo,su
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) services: Vec<String>,
 }
@@ -54,23 +54,23 @@ pub(super) const DISABLE_EXAMPLES: &str = "\
 Examples:
   totpctl disable alice             the only device
   totpctl disable alice --device phone
-  totpctl disable alice --all       nothing opens the account any more
+  totpctl disable alice --all       the whole account
 
-People disable their own devices with a code, but not the last active one.";
+Users can disable their own devices with a code, but not the last active one.";
 
 pub(super) const ENABLE_EXAMPLES: &str = "\
 Examples:
   totpctl enable alice              the only device
   totpctl enable alice --device phone
-  totpctl enable alice --all        opens the account; devices stay as they are";
+  totpctl enable alice --all        the account; devices keep their state";
 
 pub(super) const REVOKE_EXAMPLES: &str = "\
 Examples:
   totpctl revoke alice              the only device
   totpctl revoke alice --device old
 
-People revoke their own devices with a code, but not the last active one. To
-keep a device for later: totpctl disable.";
+Users can revoke their own devices with a code, but not the last active one.
+To keep a device for later use: totpctl disable";
 
 pub(super) const RENAME_EXAMPLES: &str = "\
 Examples:
@@ -83,5 +83,5 @@ Examples:
   totpctl restrict alice --device token --services sudo,su
   totpctl restrict alice --device loan --lift
 
-What is said here takes the place of what was said before. Where a device does
-not count, it is as if the user did not have it.";
+New restrictions replace the old ones. Outside its days and services a device
+is unusable: the daemon refuses its codes as wrong.";

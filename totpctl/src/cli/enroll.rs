@@ -1,40 +1,40 @@
-//! What `enroll` takes.
+//! Arguments, options and help of `enroll`.
 
 use clap::Args;
 use common::names::device::Kind;
 
-use super::devices::Bounds;
-use super::words::{kinds, number};
-use super::{NewKey, Pictures};
+use super::devices::RestrictionArgs;
+use super::value_parsers::{kinds, number};
+use super::{KeyOptions, PictureOptions};
 
-/// What `enroll` takes. What is left out is the daemon's choice, by its settings.
+/// The arguments of `enroll`. The defaults are the daemon's, by its settings.
 #[derive(Debug, Args)]
-pub(crate) struct Enroll {
+pub(crate) struct EnrollArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
-    /// The new device's name [default: default or device-N]
+    /// Name of the new device [default: default or device-N]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
-    /// totp, by the time (default), or hotp, by a counter
+    /// totp (time-based, default) or hotp (counter-based)
     #[arg(long, value_parser = kinds(), hide_possible_values = true)]
     pub(crate) kind: Option<Kind>,
     #[command(flatten)]
-    pub(crate) new_key: NewKey,
-    /// With hotp: number of the next code
+    pub(crate) new_key: KeyOptions,
+    /// With hotp: counter of the next code
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) counter: Option<u64>,
-    /// Take over a base32 key from standard input: '--key -'
-    // A text, so that a key given here by mistake is not repeated in an error message.
+    /// Use the base32 key on standard input: '--key -'
+    // Any text: clap must not repeat a key in an error message that a user gives here by mistake.
     #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,
     #[command(flatten)]
-    pub(crate) bounds: Bounds,
-    /// Active at once, without asking for a first code
+    pub(crate) bounds: RestrictionArgs,
+    /// Activate at once, without asking for a first code
     #[arg(long)]
     pub(crate) yes: bool,
     #[command(flatten)]
-    pub(crate) pictures: Pictures,
+    pub(crate) pictures: PictureOptions,
 }
 
 pub(super) const EXAMPLES: &str = "\
@@ -46,11 +46,11 @@ Examples:
   totpctl enroll alice --yes --json
   totpctl enroll alice --png alice.png
 
-Without --yes the device stays pending, and opens nothing, until a code of it
-is typed here or given to 'totpctl confirm'. The key is shown this one time.
-With --json, a question is only asked when standard input is a terminal.
+Without --yes the device stays pending until its first code is typed here or
+given to 'totpctl confirm'. A pending device opens no login. totpctl shows the
+key only once. With --json, totpctl asks only if standard input is a terminal.
 
-QR codes: 'utf8' and 'inverse' are half blocks, 'inverse' for dark ink on a
-light page; 'ansi' is made of coloured spaces; 'ascii' of plain characters.
-A file of --png or --svg is made anew, for its owner only. Whoever sees it has
-the key: hand it to its user alone, and delete it once it is scanned.";
+QR codes: 'utf8' and 'inverse' draw half blocks, 'inverse' for dark text on a
+light background; 'ansi' draws coloured spaces, 'ascii' plain characters.
+--png and --svg create a new file that only its owner can read. The file holds
+the key: give it only to the user, and delete it after scanning.";

@@ -1,20 +1,25 @@
-//! The command line of `key`: keys, records and codes offline. Every action but `new` reads a record or a URI from
-//! standard input.
+//! Arguments, options and help of `key` and its commands: `new`, `open`, `seal`, `uri`, `pretty`, `code`, `match`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::words::number;
-use super::{NewKey, Pictures};
+use super::value_parsers::number;
+use super::{KeyOptions, PictureOptions};
 
-/// What `key` takes.
+/// The arguments of `key`.
 #[derive(Debug, Args)]
-pub(crate) struct Key {
-    /// Settings with the application secrets [default:
+pub(crate) struct KeyArgs {
+    /// Settings file with the application secrets [default:
     /// $PAM_TOTP_SETTINGS, else /etc/pam-totp/settings.yaml]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "With every action of key", verbatim_doc_comment)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        help_heading = "Options of every key command",
+        verbatim_doc_comment
+    )]
     pub(crate) settings: Option<PathBuf>,
     #[command(subcommand)]
     pub(crate) action: KeyAction,
@@ -23,121 +28,121 @@ pub(crate) struct Key {
 /// The actions of `key`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyAction {
-    /// Make a new key: its record, the key, the key for typing, its URI
+    /// Make a new key; print its record, key and URI
     #[command(after_help = NEW_EXAMPLES)]
-    New(New),
-    /// Open a record: the key, and what its codes look like
+    New(NewKeyArgs),
+    /// Open a record: print its key and code parameters
     #[command(after_help = OPEN_EXAMPLES)]
     Open,
-    /// Seal a key again, in this form or that
+    /// Seal a key again, in either format
     #[command(after_help = SEAL_EXAMPLES)]
-    Seal(Seal),
+    Seal(SealArgs),
     /// Print a key as an otpauth:// URI, for authenticators
-    #[command(after_help = "The URI holds the key: whoever sees it has the codes.")]
-    Uri(Uri),
-    /// Print a key in groups, to be typed by hand
-    Pretty(Pretty),
-    /// Print a key's code
+    #[command(after_help = "The URI holds the key: keep it secret.")]
+    Uri(UriArgs),
+    /// Print a key in groups, for typing by hand
+    Pretty(PrettyArgs),
+    /// Print the code of a key
     Code {
-        /// At this time, in Unix seconds [default: now]
+        /// Time of the code, in Unix seconds [default: now]
         #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true, value_parser = number::<i64>)]
         at: Option<i64>,
     },
     /// Check a code: exit code 0 if it is accepted, 1 if not
     #[command(after_help = MATCH_EXAMPLES)]
-    Match(Match),
+    Match(MatchArgs),
 }
 
-/// What `key new` takes. What is left out comes from the settings.
+/// The arguments of `key new`. The defaults come from the settings.
 #[derive(Debug, Default, Args)]
-pub(crate) struct New {
-    /// How the key is sealed: v2 or passlib [default: v2 with
-    /// --user, else passlib]
+pub(crate) struct NewKeyArgs {
+    /// Format of the sealed key: v2 or passlib [default: v2
+    /// with --user, else passlib]
     #[arg(long, hide_possible_values = true, verbatim_doc_comment)]
     pub(crate) format: Option<Format>,
     /// Account name; a key sealed as v2 is bound to it
     #[arg(long, value_name = "USER")]
     pub(crate) user: Option<String>,
-    /// The device that v2 is bound to: 32 hexadecimal digits
+    /// Device id that v2 binds to: 32 hexadecimal digits
     /// [default: random]
     #[arg(long, value_name = "HEX", verbatim_doc_comment)]
     pub(crate) device: Option<String>,
     #[command(flatten)]
-    pub(crate) new_key: NewKey,
+    pub(crate) new_key: KeyOptions,
     #[command(flatten)]
-    pub(crate) pictures: Pictures,
+    pub(crate) pictures: PictureOptions,
 }
 
-/// How a key is sealed.
+/// The format of a sealed key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// Our own form, bound to its user, device and parameters
+    /// pam-totp's format, bound to user, device and parameters
     V2,
-    /// The form of passlib and Yosai, version 1
+    /// The format of passlib and Yosai, version 1
     Passlib,
 }
 
-/// What `key seal` takes.
+/// The arguments of `key seal`.
 #[derive(Debug, Args)]
-pub(crate) struct Seal {
-    /// How to seal it: v2 or passlib
+pub(crate) struct SealArgs {
+    /// Format of the sealed key: v2 or passlib
     #[arg(long, hide_possible_values = true)]
     pub(crate) format: Format,
-    /// Rounds of PBKDF2 for passlib, a power of two: 0 to 22
+    /// PBKDF2 rounds of passlib, as a power of two: 0 to 22
     /// [default: encrypt-cost of the settings]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u32>, verbatim_doc_comment)]
     pub(crate) cost: Option<u32>,
-    /// Account name that v2 is bound to
+    /// Account name that v2 binds to
     /// [default: the record's, else your own]
     #[arg(long, value_name = "USER", verbatim_doc_comment)]
     pub(crate) user: Option<String>,
-    /// The device that v2 is bound to: 32 hexadecimal digits
+    /// Device id that v2 binds to: 32 hexadecimal digits
     /// [default: the record's, else random]
     #[arg(long, value_name = "HEX", verbatim_doc_comment)]
     pub(crate) device: Option<String>,
 }
 
-/// What `key uri` takes.
+/// The arguments of `key uri`.
 #[derive(Debug, Args)]
-pub(crate) struct Uri {
-    /// What the authenticator calls the account
+pub(crate) struct UriArgs {
+    /// Account name that the authenticator shows
     /// [default: the record's]
     #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
     pub(crate) label: Option<String>,
-    /// Who the authenticator says the account is with; empty
-    /// for nobody [default: the record's, else the settings']
+    /// Organisation that the authenticator shows; empty for
+    /// none [default: the record's, else the settings']
     #[arg(long, value_name = "TEXT", verbatim_doc_comment)]
     pub(crate) issuer: Option<String>,
 }
 
-/// What `key pretty` takes.
+/// The arguments of `key pretty`.
 #[derive(Debug, Args)]
-pub(crate) struct Pretty {
-    /// In hexadecimal instead of base32
+pub(crate) struct PrettyArgs {
+    /// Print hexadecimal instead of base32
     #[arg(long)]
     pub(crate) hex: bool,
-    /// Between the groups; empty for one piece
+    /// Separator between the groups; may be empty
     #[arg(long, value_name = "TEXT", default_value = "-", allow_hyphen_values = true)]
     pub(crate) sep: String,
 }
 
-/// What `key match` takes.
+/// The arguments of `key match`.
 #[derive(Debug, Args)]
-pub(crate) struct Match {
-    /// The time, in Unix seconds [default: now]
+pub(crate) struct MatchArgs {
+    /// Time of the check, in Unix seconds [default: now]
     #[arg(long, value_name = "UNIXTIME", allow_negative_numbers = true, value_parser = number::<i64>)]
     pub(crate) at: Option<i64>,
-    /// Seconds accepted each side of it
+    /// Seconds accepted before and after it
     #[arg(long, value_name = "N", default_value_t = 30, allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) window_seconds: u64,
-    /// How far the device's clock is ahead [default: 0]
+    /// Seconds that the device's clock is fast [default: 0]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, allow_negative_numbers = true, value_parser = number::<i64>)]
     pub(crate) skew_seconds: i64,
-    /// Step of the last accepted code: none up to it counts
+    /// Step of the last used code: refuse codes up to it
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) last_counter: Option<u64>,
-    /// The code, as it was typed
-    // Whatever it is: what is no text is no code.
+    /// The code as the user typed it
+    // Any bytes: those that are not UTF-8 are judged as malformed.
     #[arg(long, value_name = "CODE", allow_hyphen_values = true)]
     pub(crate) code: OsString,
 }
@@ -151,14 +156,14 @@ Examples:
   totpctl key code < uri.txt
   totpctl key match --code 123456 < record.json
 
-Every action but 'new' reads from standard input: a record as passlib writes
-it, a record of 'key new', or an otpauth:// URI. A sealed record needs the
-application secret of its tag, from the settings; a URI needs none, and then
-no settings are read unless they are named.
+Every command but 'new' reads standard input: a record of passlib, a record of
+'key new', or an otpauth:// URI. A sealed record needs the application secret
+of its tag, from the settings. A URI needs no secret: totpctl then reads
+settings only if --settings or $PAM_TOTP_SETTINGS names them.
 
-Nothing here knows which codes were used: a login is the daemon's alone.
-With --json, every answer is one JSON object. Input that cannot be read is
-exit code 2.";
+These commands do not know which codes were used: only the daemon can judge a
+login. With --json, every answer is one JSON object. If the input cannot be
+read, the exit code is 2.";
 
 const NEW_EXAMPLES: &str = "\
 Examples:
@@ -166,32 +171,32 @@ Examples:
   totpctl key new --user alice --alg sha256 --digits 8 --png alice.png
   totpctl key new --label alice --qr ascii
 
-Prints one JSON object: record, key, pretty_key, uri. On a terminal, or with
---qr, a page to scan instead. Without --label it is that of the settings,
-filled in with --user or your own account.
-A file of --png or --svg is made anew, for its owner only. Whoever sees it has
-the key: hand it to its user alone, and delete it once it is scanned.";
+totpctl prints one JSON object: record, key, pretty_key, uri. On a terminal, or
+with --qr, it prints a page with a QR code instead. Without --label, the label
+comes from the settings, filled in with --user or your own account.
+--png and --svg create a new file that only its owner can read. The file holds
+the key: give it only to the user, and delete it after scanning.";
 
 const OPEN_EXAMPLES: &str = "\
-Prints one JSON object: key (base32), alg, digits, period, label, issuer, and
-changed: whether the key should be sealed again, because it is not sealed, or
-under another tag than the default, or at another cost than encrypt-cost.";
+totpctl prints one JSON object: key (base32), alg, digits, period, label, issuer
+and changed. changed is true if the key should be sealed again: it is not
+sealed, its tag is not the default tag, or its cost is not encrypt-cost.";
 
 const SEAL_EXAMPLES: &str = "\
 Examples:
   totpctl key seal --format v2 --user alice < record.json
   totpctl key seal --format passlib --cost 14 < uri.txt
 
-Prints the new record, sealed under the default application secret.";
+totpctl prints the new record, sealed under the default application secret.";
 
 const MATCH_EXAMPLES: &str = "\
 Examples:
   totpctl key match --code 123456 < record.json
   totpctl key match --at 1700000000 --last-counter 56666666 --code 123456 < uri
 
-Prints one JSON object: verdict (accepted, rejected, already_used, malformed)
-and, if it is accepted, counter: the step to give as --last-counter next time.
-The code of an offline check may stand here; that of a login never should.";
+totpctl prints one JSON object: verdict (accepted, rejected, already_used,
+malformed) and, if accepted, counter: the step to give as --last-counter next
+time. Other users can see arguments: never give the code of a login here.";
 
 #[cfg(test)]
 mod tests {

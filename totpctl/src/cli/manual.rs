@@ -1,4 +1,4 @@
-//! The manual page is written by hand; that nothing is missing from it is looked at here.
+//! Test: the manual page docs/totpctl.1, which is written by hand, has every command and option.
 
 use clap::{Command, CommandFactory};
 
@@ -17,7 +17,7 @@ fn the_manual_page_has_every_command_and_every_option() {
     assert!(missing.is_empty(), "not in docs/totpctl.1: {missing:?}");
 }
 
-/// Of `key` the page has the actions, and refers to their own help.
+/// The page lists the commands of `key`, and refers to their own help for the options.
 fn not_on_the_page(command: &Command) -> Vec<String> {
     let name = command.get_name();
     let entries: Vec<&str> = PAGE.split("\n.It Cm ").filter(|entry| entry.starts_with(name)).collect();

@@ -1,19 +1,21 @@
-//! The command line: one subcommand for each action, and what it takes. Names are judged later, by `commands`.
+//! The command line: the list of commands, the options of every command, general help; refuses codes in arguments.
+//!
+//! Each command's own arguments and help are in the file of its group. `commands` checks names later.
 
 mod codes;
 mod devices;
 mod enroll;
 mod key;
+mod key_options;
 mod log;
 #[cfg(test)]
 mod manual;
-mod new_key;
 mod passlib;
-mod pictures;
+mod picture_options;
 mod recovery;
 mod subject;
 mod users;
-mod words;
+mod value_parsers;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -23,127 +25,127 @@ use clap::{Args, Parser, Subcommand};
 use common::secret;
 use common::spare::SpareCode;
 
-pub(crate) use self::codes::Verify;
-pub(crate) use self::devices::{Bounds, Part, RenameDevice, Restrict};
-pub(crate) use self::enroll::Enroll;
-pub(crate) use self::key::{Format, Key, KeyAction, Match, New, Pretty, Seal, Uri};
-pub(crate) use self::log::{Log, Why};
-pub(crate) use self::new_key::NewKey;
-pub(crate) use self::passlib::{Export, Import};
-pub(crate) use self::pictures::Pictures;
-pub(crate) use self::recovery::{Bypass, Ticket};
+pub(crate) use self::codes::VerifyArgs;
+pub(crate) use self::devices::{RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs};
+pub(crate) use self::enroll::EnrollArgs;
+pub(crate) use self::key::{Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs};
+pub(crate) use self::key_options::KeyOptions;
+pub(crate) use self::log::{LogArgs, WhyArgs};
+pub(crate) use self::passlib::{ExportCommand, ImportCommand};
+pub(crate) use self::picture_options::PictureOptions;
+pub(crate) use self::recovery::{BypassArgs, TicketArgs};
 pub(crate) use self::subject::Subject;
-pub(crate) use self::users::{Forget, List, RenameUser};
+pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
 use crate::exit::Failure;
 
-/// Enrols authenticators for logins, and shows and changes what is enrolled.
+/// Enrol authenticators for logins; show and change enrolled users.
 #[derive(Debug, Parser)]
 #[command(name = "totpctl", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub(crate) struct Cli {
     /// Socket of the daemon [default: in /run/pam-totp,
-    /// login.sock for root and provisiond.sock for others]
+    /// login.sock for root and provisiond.sock for other users]
     #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL, verbatim_doc_comment)]
     pub(crate) socket: Option<PathBuf>,
-    /// The uid that must listen there, for private daemons.
+    /// The uid that must listen on the socket, for private daemons.
     #[arg(long, global = true, value_name = "UID", default_value_t = 0, hide = true)]
     pub(crate) server_uid: u32,
-    /// Answer with one JSON object on standard output
+    /// Print one JSON object on standard output
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// The actions.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Give a user a new device: shows its QR code and confirms it
+    /// Enrol a new device: print its QR code, ask for its first code
     #[command(after_help = enroll::EXAMPLES)]
-    Enroll(Enroll),
-    /// Make a pending device active with the first code it shows
+    Enroll(EnrollArgs),
+    /// Activate a pending device with its first code
     #[command(after_help = codes::CONFIRM_EXAMPLES)]
-    Confirm(Target),
-    /// Try a code: a real attempt, which spends the code
+    Confirm(DeviceTarget),
+    /// Try a code: a real login attempt, which spends the code
     #[command(after_help = codes::VERIFY_EXAMPLES)]
-    Verify(Verify),
+    Verify(VerifyArgs),
     /// Show a user's devices
     #[command(after_help = users::SHOW_EXAMPLES)]
-    Show(Own),
-    /// List every user who has a record, or who is not enrolled yet
+    Show(OptionalUser),
+    /// List users with a record, or users without an active device
     #[command(after_help = users::LIST_EXAMPLES)]
-    List(List),
-    /// Say why a user was refused, and what helps
+    List(ListArgs),
+    /// Explain why a user's logins were refused, and what to do
     #[command(after_help = log::WHY_EXAMPLES)]
-    Why(Why),
-    /// Show what happened: every verdict, every change
+    Why(WhyArgs),
+    /// Show the event log: every verdict and every change
     #[command(after_help = log::LOG_EXAMPLES)]
-    Log(Log),
-    /// Disable a device, or all: kept, but their codes open nothing
+    Log(LogArgs),
+    /// Disable a device or the account; it can be enabled again
     #[command(after_help = devices::DISABLE_EXAMPLES)]
-    Disable(Part),
-    /// Make a disabled device, or account, active again
+    Disable(StateArgs),
+    /// Enable a disabled device or account again
     #[command(after_help = devices::ENABLE_EXAMPLES)]
-    Enable(Part),
-    /// Forget a device and its key for good
+    Enable(StateArgs),
+    /// Delete a device and its key permanently
     #[command(after_help = devices::REVOKE_EXAMPLES)]
-    Revoke(Target),
-    /// Call a device something else
+    Revoke(DeviceTarget),
+    /// Rename a device
     #[command(after_help = devices::RENAME_EXAMPLES)]
-    RenameDevice(RenameDevice),
-    /// Learn where a device is whose clock or counter is off
+    RenameDevice(RenameDeviceArgs),
+    /// Resynchronise a device whose clock or counter is off
     #[command(after_help = codes::RESYNC_EXAMPLES)]
-    Resync(Target),
-    /// Say when and for which services a device's codes count
+    Resync(DeviceTarget),
+    /// Restrict a device to certain days and PAM services
     #[command(after_help = devices::RESTRICT_EXAMPLES)]
-    Restrict(Restrict),
-    /// Make new recovery codes; all earlier ones end
+    Restrict(RestrictArgs),
+    /// Make new recovery codes; the old ones become invalid
     #[command(after_help = recovery::CODES_EXAMPLES)]
-    RecoveryCodes(Own),
-    /// Let an enrolled user in for a while, with a code from here
+    RecoveryCodes(OptionalUser),
+    /// Issue a temporary login code for an enrolled user
     #[command(after_help = recovery::BYPASS_EXAMPLES)]
-    Bypass(Bypass),
-    /// Let a user enrol a first device, with a code from here
+    Bypass(BypassArgs),
+    /// Issue a code with which a user enrols a first device
     #[command(after_help = recovery::TICKET_EXAMPLES)]
-    Ticket(Ticket),
-    /// End the grace period: the next login asks for a code
+    Ticket(TicketArgs),
+    /// End a grace period: the next login asks for a code
     #[command(after_help = users::GRACE_EXAMPLES)]
-    RevokeGrace(Own),
-    /// Give a user all guesses back
+    RevokeGrace(OptionalUser),
+    /// Restore a user's guesses: one code is enough again
     #[command(after_help = users::UNLOCK_EXAMPLES)]
     Unlock {
         /// Account name
         #[arg(value_name = "USER")]
         user: String,
     },
-    /// Let a user's devices follow when the account is renamed
+    /// Move a user's record to the account's new name
     #[command(after_help = users::RENAME_EXAMPLES)]
-    RenameUser(RenameUser),
-    /// Remove all that is known of a user
+    RenameUser(RenameUserArgs),
+    /// Delete a user's record with all devices and codes
     #[command(after_help = users::FORGET)]
-    Forget(Forget),
-    /// Take over users from another system
+    Forget(ForgetArgs),
+    /// Import users from another system
     #[command(subcommand)]
-    Import(Import),
-    /// Hand users over to another system
+    Import(ImportCommand),
+    /// Export users to another system
     #[command(subcommand)]
-    Export(Export),
-    /// Show how the daemon is
+    Export(ExportCommand),
+    /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
-    /// Let the daemon read its settings again
+    /// Make the daemon read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
-    /// Tell the daemon that the clock was moved for a good reason
+    /// Accept the machine's clock after it was set on purpose
     #[command(after_help = CLOCK_HELP)]
     ClockAccept,
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
-    Key(Key),
+    Key(KeyArgs),
 }
 
-/// A user, or whoever runs this.
+/// A user; the caller, if none is named.
 #[derive(Debug, Args)]
-pub(crate) struct Own {
+pub(crate) struct OptionalUser {
     /// Account name [default: your own]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
@@ -151,56 +153,56 @@ pub(crate) struct Own {
 
 /// A user's device.
 #[derive(Debug, Args)]
-pub(crate) struct Target {
+pub(crate) struct DeviceTarget {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
-    /// The device, when the user has several
+    /// Name of the device, if the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
 }
 
-/// Reads the command line.
+/// Parses the command line.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     Cli::try_parse_from(arguments).map_err(|error| {
         if is_about_a_secret(&error) { Failure::Usage(NO_SECRETS_HERE) } else { Failure::CommandLine(Box::new(error)) }
     })
 }
 
-/// Whether `--json` was given, asked before the command line is known to be right.
+/// Whether `--json` was given. Asked before the command line is parsed, because its errors are JSON too.
 pub(crate) fn asks_for_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
     arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }
 
-/// Whether somebody gave a code or a key as an argument: the one mistake whose text must not be repeated on the screen.
+/// Whether the user gave a code or a key as an argument: the one mistake that totpctl must not repeat on the terminal.
 fn is_about_a_secret(error: &clap::Error) -> bool {
     let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return false };
     let digits = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
     let is_code = argument.bytes().all(digits) && argument.contains(char::is_numeric);
-    // An option that nobody knows is none, however long its name.
+    // An unknown option is no key, however long its name.
     let is_option = argument.starts_with("--");
     is_code || !is_option && (SpareCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
 
-/// Why codes and keys are no arguments.
-pub(crate) const NO_SECRETS_HERE: &str = "codes and keys are read from the terminal or standard input, never from \
-    arguments, which other users and the shell's history can see; leave it out ('--key -' for a key)";
+/// The refusal of codes and keys in arguments.
+pub(crate) const NO_SECRETS_HERE: &str = "totpctl reads codes and keys from the terminal or standard input, never \
+    from arguments, which other users and the shell's history can see: leave the code or key out ('--key -' for a key)";
 
-const GLOBAL: &str = "With every action";
+const GLOBAL: &str = "Options of every command";
 
 const EXAMPLES: &str = "\
 Examples:
   totpctl enroll alice              show a QR code, ask for its first code
-  totpctl show alice                what alice has, and when it was used
+  totpctl show alice                alice's devices and their last use
   totpctl verify alice              try a code
-  totpctl why alice                 why alice was refused
+  totpctl why alice                 why alice's logins were refused
   totpctl revoke alice --device old
   totpctl --json list
   totpctl import passlib users.jsonl
-  totpctl key open < record.json    offline: what a stored record holds
+  totpctl key open < record.json    offline: show what a record holds
 
-Codes and keys are read from the terminal or standard input, never from
-arguments ('key match --code' excepted).
+totpctl reads codes and keys from the terminal or standard input, never from
+arguments (exception: 'key match --code').
 Exit codes: 0 done, 1 refused or rejected, 2 bad usage or input, 3 daemon
 unreachable, 4 not permitted, 5 not found, 70 store failed, 78 bad settings.";
 
@@ -209,23 +211,26 @@ Examples:
   totpctl status
   totpctl --json status
 
-For administrators. Where it cannot be reached: systemctl status provisiond.";
+For administrators only. If the daemon does not answer:
+  systemctl status provisiond";
 
 const RELOAD_EXAMPLES: &str = "\
 Examples:
   totpctl reload
 
-For administrators. A file with an error changes nothing: the exit code is 78.
-The store and systemd's credentials change with a restart only.";
+For administrators only. If the settings have an error, the daemon keeps the
+old ones and the exit code is 78. A change of the store or of systemd's
+credentials needs a restart of the daemon.";
 
 const CLOCK_HELP: &str = "\
 Examples:
   totpctl clock-accept
 
-After the machine's clock was set, codes that devices may have shown before
-are refused for two periods. This ends that at once. Codes that were used
-stay used, and no guess comes back. Do not use it after a virtual machine was
-put back to a snapshot: the daemon cannot know which codes were used since.";
+After the machine's clock was set, the daemon refuses codes that devices may
+have shown before, for two periods. This command ends that at once. Used codes
+stay used, and no guesses are restored. Do not run it after a virtual machine
+was restored from a snapshot: the daemon cannot know which codes were used
+since then.";
 
 #[cfg(test)]
 mod tests {

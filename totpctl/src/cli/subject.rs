@@ -1,6 +1,6 @@
-//! Whom and what a command line is about, for the sentences that name them.
+//! The user and device that a command line names, for the texts of refusals.
 
-use super::{Command, Own, Part, Target};
+use super::{Command, DeviceTarget, OptionalUser, StateArgs};
 
 /// A user and a device, as far as the command line names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -10,12 +10,12 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Command {
-    /// Whom the action is about. Nobody, where it is about many, or about the daemon.
+    /// The user and device of the command. Empty for a command about many users or the daemon.
     pub(crate) fn subject(&self) -> Subject<'_> {
         match self {
             Self::Enroll(wanted) => Subject { user: Some(&wanted.user), device: wanted.device.as_deref() },
             Self::Confirm(target) | Self::Revoke(target) | Self::Resync(target) => target.subject(),
-            Self::Disable(Part { target, .. }) | Self::Enable(Part { target, .. }) => target.subject(),
+            Self::Disable(StateArgs { target, .. }) | Self::Enable(StateArgs { target, .. }) => target.subject(),
             Self::RenameDevice(wanted) => wanted.target.subject(),
             Self::Restrict(wanted) => wanted.target.subject(),
             Self::Verify(wanted) => of(&wanted.user),
@@ -24,15 +24,15 @@ impl Command {
             Self::RenameUser(wanted) => of(&wanted.user),
             Self::Forget(wanted) => of(&wanted.user),
             Self::Unlock { user } => of(user),
-            Self::Show(Own { user }) | Self::RecoveryCodes(Own { user }) | Self::RevokeGrace(Own { user }) => {
-                Subject { user: user.as_deref(), device: None }
-            }
+            Self::Show(OptionalUser { user })
+            | Self::RecoveryCodes(OptionalUser { user })
+            | Self::RevokeGrace(OptionalUser { user }) => Subject { user: user.as_deref(), device: None },
             _ => Subject::default(),
         }
     }
 }
 
-impl Target {
+impl DeviceTarget {
     fn subject(&self) -> Subject<'_> {
         Subject { user: Some(&self.user), device: self.device.as_deref() }
     }

@@ -1,36 +1,36 @@
-//! What `list`, `rename-user` and `forget` take: users as a whole.
+//! Arguments, options and help of `list`, `rename-user` and `forget`; help of `show`, `revoke-grace` and `unlock`.
 
 use clap::Args;
 
-/// Whom to list.
+/// The arguments of `list`.
 #[derive(Debug, Args)]
-pub(crate) struct List {
+pub(crate) struct ListArgs {
     /// Only members of this group
     #[arg(long, value_name = "GROUP")]
     pub(crate) group: Option<String>,
-    /// Only who has no active device
+    /// Only users without an active device
     #[arg(long)]
     pub(crate) not_enrolled: bool,
 }
 
-/// What `rename-user` takes.
+/// The arguments of `rename-user`.
 #[derive(Debug, Args)]
-pub(crate) struct RenameUser {
-    /// What the account was called
+pub(crate) struct RenameUserArgs {
+    /// Old name of the account
     #[arg(value_name = "OLD")]
     pub(crate) user: String,
-    /// What it is called now
+    /// New name of the account
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
 }
 
-/// What `forget` takes.
+/// The arguments of `forget`.
 #[derive(Debug, Args)]
-pub(crate) struct Forget {
+pub(crate) struct ForgetArgs {
     /// Account name
     #[arg(value_name = "USER")]
     pub(crate) user: String,
-    /// Do not ask whether that is meant
+    /// Do not ask for confirmation
     #[arg(long)]
     pub(crate) yes: bool,
 }
@@ -41,21 +41,22 @@ Examples:
   totpctl list --not-enrolled --group staff
   totpctl --json list
 
-Who has no record yet can be told of a group only, by its list of members.";
+Only --group lists users without a record: the group's other members.";
 
 pub(super) const RENAME_EXAMPLES: &str = "\
 Examples:
   totpctl rename-user alice alice.smith
 
-For root. What was used stays used. Of the old name nothing is known then.";
+For root only. Used codes stay used. The old name has no record afterwards.";
 
 pub(super) const FORGET: &str = "\
 Examples:
   totpctl forget alice              asks for the name again
   totpctl forget alice --yes
 
-For root. The user becomes one who never had a device: where 'nullok' stands,
-the next login needs no code. To keep somebody out: totpctl disable USER --all.";
+For root only. The user then counts as never enrolled: at a service with
+'nullok' the next login needs no code. To lock the account instead:
+  totpctl disable alice --all";
 
 pub(super) const SHOW_EXAMPLES: &str = "\
 Examples:
@@ -68,12 +69,13 @@ Examples:
   totpctl revoke-grace              your own
   totpctl revoke-grace alice
 
-Where the settings have 'grace', an accepted code counts for a while. This ends
-that while, at every service.";
+With 'grace' in the settings, a login soon after an accepted code needs no code.
+This command ends the user's grace period at every service.";
 
 pub(super) const UNLOCK_EXAMPLES: &str = "\
 Examples:
   totpctl unlock alice
 
-After many wrong codes two in a row are asked for; with its guesses back, one is
-enough again. The helpdesk may do it once a day for an account.";
+After many wrong codes the daemon asks for two consecutive codes. This command
+restores the user's guesses, so that one code is enough again. The helpdesk may
+unlock an account once a day.";

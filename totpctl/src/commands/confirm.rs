@@ -1,29 +1,29 @@
-//! `confirm`: makes a pending device active with the first code it shows.
+//! `confirm`: activates a pending device with its first code; the prompt for it.
 
 use common::wire::protocol::{Confirm, Device, DeviceState, Error, Show, User};
 use common::wire::text::printable;
 
 use super::{Context, exit_of};
-use crate::cli::Target;
+use crate::cli::DeviceTarget;
 use crate::exit::{Exit, Failure};
 use crate::render::recovery_codes;
 
-/// Looks which device is meant, reads a code and confirms with it.
-pub(super) fn run(context: &Context<'_>, target: &Target) -> Result<Exit, Failure> {
+/// Finds the pending device, asks for its code, and confirms the device.
+pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, Failure> {
     let (user, device) = target.names()?;
     let known = context.daemon.call(&Show { user })?.user;
     let device = waiting(&known, device.as_deref())?.name.clone();
-    let code = context.keyboard.ask(&prompt(&known.user, &device))?;
+    let code = context.prompt.ask(&prompt(&known.user, &device))?;
     let code = code.ok_or_else(|| Failure::Unconfirmed { user: known.user.clone(), device: device.clone() })?;
     let reply = context.daemon.call(&Confirm { user: Some(known.user), device: Some(device), code })?;
-    context.screen.result(&reply)?;
-    if !context.screen.is_for_programs() {
-        context.screen.page(&recovery_codes(&reply.user, &reply.recovery_codes))?;
+    context.output.result(&reply)?;
+    if !context.output.is_for_programs() {
+        context.output.page(&recovery_codes(&reply.user, &reply.recovery_codes))?;
     }
     Ok(exit_of(reply.verdict))
 }
 
-/// The device that waits for its first code, as the daemon will find it. Nobody types a code for one that does not.
+/// The pending device, chosen as the daemon chooses it. totpctl asks for no code if there is none.
 fn waiting<'a>(user: &'a User, named: Option<&str>) -> Result<&'a Device, Failure> {
     if user.damaged {
         return Err(refused(Error::RecordDamaged));

@@ -1,4 +1,4 @@
-//! `status`, `reload` and `clock-accept`: the daemon itself.
+//! `status`, `reload` and `clock-accept`: commands about the daemon itself.
 
 use common::wire::client::ClientError;
 use common::wire::protocol::{ClockAccept, Error, Reload, Status};
@@ -7,24 +7,24 @@ use super::Context;
 use crate::exit::{Exit, Failure};
 use crate::render::Reloaded;
 
-/// Shows how the daemon is.
+/// `status`: shows the daemon's state.
 pub(super) fn status(context: &Context<'_>) -> Result<Exit, Failure> {
-    context.screen.result(&context.daemon.call(&Status {})?)?;
+    context.output.result(&context.daemon.call(&Status {})?)?;
     Ok(Exit::Done)
 }
 
-/// Lets the daemon read its settings again. Here a bad parameter can only be the settings themselves.
+/// `reload`: makes the daemon read its settings again. A bad parameter can only be an error in the settings.
 pub(super) fn reload(context: &Context<'_>) -> Result<Exit, Failure> {
     context.daemon.call(&Reload {}).map_err(|error| match error {
         ClientError::Refused(Error::BadParameter { why, .. }) => Failure::BadSettings(why),
         error => error.into(),
     })?;
-    context.screen.result(&Reloaded { reloaded: true })?;
+    context.output.result(&Reloaded { reloaded: true })?;
     Ok(Exit::Done)
 }
 
-/// Tells the daemon that the clock is right as it is now.
+/// `clock-accept`: tells the daemon that the clock is right.
 pub(super) fn clock_accept(context: &Context<'_>) -> Result<Exit, Failure> {
-    context.screen.result(&context.daemon.call(&ClockAccept {})?)?;
+    context.output.result(&context.daemon.call(&ClockAccept {})?)?;
     Ok(Exit::Done)
 }

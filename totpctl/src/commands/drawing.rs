@@ -1,4 +1,4 @@
-//! The QR code of a new key, on the terminal and in the files that were asked for.
+//! Draws the QR code of a new key for `enroll` and `key new`: on the terminal, and in the files of --png and --svg.
 
 use std::path::Path;
 
@@ -10,54 +10,54 @@ use crate::cli;
 use crate::exit::Failure;
 use crate::new_file::NewFile;
 use crate::qr::{self, Drawing, Form};
-use crate::{pictures, screen};
+use crate::{output, pictures};
 
-/// The drawing for the terminal, in the form that was asked for or is usual. A URI that is too long for one is worth a
-/// word, no more: the key can be typed.
-pub(super) fn on_screen(context: &Context<'_>, form: Option<Form>, uri: &SecretText) -> Option<Drawing> {
+/// The drawing for the terminal, in the form of --qr or the default one. A URI that is too long for a QR code is only a
+/// warning: the user can type the key.
+pub(super) fn for_terminal(context: &Context<'_>, form: Option<Form>, uri: &SecretText) -> Option<Drawing> {
     let environment = |name: &str| std::env::var(name).ok();
-    let on_terminal = context.screen.page_is_seen();
+    let on_terminal = context.output.page_is_seen();
     let form = form.unwrap_or_else(|| Form::usual(on_terminal, environment));
     let colours = on_terminal && environment("TERM").is_some_and(|term| term != "dumb");
     qr::draw(uri, form, colours).unwrap_or_else(|_| {
-        context.screen.note(&format!("warning: {TOO_LONG}"));
+        context.output.note(&format!("warning: {TOO_LONG}"));
         None
     })
 }
 
-/// The files to draw in, made empty before anything that cannot be taken back. Dropped, they are gone.
+/// The files of --png and --svg. They are created empty before the key is made, and removed if dropped.
 #[derive(Debug)]
-pub(super) struct Pictures {
+pub(super) struct PictureFiles {
     png: Option<NewFile>,
     svg: Option<NewFile>,
 }
 
-impl Pictures {
-    /// Makes the files that the command line names.
-    pub(super) fn prepare(wanted: &cli::Pictures) -> Result<Self, Failure> {
+impl PictureFiles {
+    /// Creates the files that the command line names.
+    pub(super) fn prepare(wanted: &cli::PictureOptions) -> Result<Self, Failure> {
         let create = |path: &Option<std::path::PathBuf>| path.as_deref().map(NewFile::create).transpose();
         Ok(Self { png: create(&wanted.png)?, svg: create(&wanted.svg)? })
     }
 
-    /// Draws in them, and says what they are.
-    pub(super) fn draw(self, screen: &screen::Screen, uri: &SecretText) -> Result<(), Failure> {
+    /// Draws the QR code in the files, and warns that they hold the key.
+    pub(super) fn draw(self, output: &output::Output, uri: &SecretText) -> Result<(), Failure> {
         if self.png.is_none() && self.svg.is_none() {
             return Ok(());
         }
         let modules = common::qr::modules(uri).map_err(|_| Failure::BadParameter(TOO_LONG.to_owned()))?;
         if let Some(file) = self.png {
-            warn(screen, &file.fill(&pictures::png(&modules)?)?);
+            warn(output, &file.fill(&pictures::png(&modules)?)?);
         }
         if let Some(file) = self.svg {
-            warn(screen, &file.fill(pictures::svg(&modules).as_bytes())?);
+            warn(output, &file.fill(pictures::svg(&modules).as_bytes())?);
         }
         Ok(())
     }
 }
 
-fn warn(screen: &screen::Screen, path: &Path) {
+fn warn(output: &output::Output, path: &Path) {
     let name = printable(&path.to_string_lossy());
-    screen.note(&format!("{name} holds the key: hand it to its user alone, and delete it once it is scanned"));
+    output.note(&format!("{name} holds the key: give it only to the user, and delete it after scanning"));
 }
 
 const TOO_LONG: &str = "the URI is too long for a QR code; give a shorter label or issuer";

@@ -1,4 +1,4 @@
-//! `export passlib`: the devices of some users or all, a record a line, as `import passlib` takes them.
+//! `export passlib`: prints the devices of some or all users, one record per line, in the format of `import passlib`.
 
 use common::wire::protocol::{Export, List};
 use common::wire::text::printable;
@@ -6,11 +6,11 @@ use common::wire::text::printable;
 use super::show::users;
 use super::{Context, concerns_all, names};
 use crate::exit::{Exit, Failure};
-use crate::render::lineage::{ExportedLine, LineFailure};
+use crate::render::passlib::{ExportedLine, LineFailure};
 
-/// Exports the users that are named, or everybody. A user that cannot be exported stops no other.
+/// Exports the named users, or all. A user that cannot be exported does not stop the others.
 pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, Failure> {
-    let users = if users.is_empty() { everybody(context)? } else { checked(users)? };
+    let users = if users.is_empty() { all_users(context)? } else { checked(users)? };
     let (mut exit, mut records, mut failed) = (Exit::Done, 0_usize, 0_usize);
     for user in &users {
         match export(context, user) {
@@ -23,12 +23,12 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
             }
         }
     }
-    context.screen.note(&format!("{records} exported, {failed} failed; these are keys: keep them to yourself"));
+    context.output.note(&format!("{records} exported, {failed} failed; the records hold keys: keep them private"));
     Ok(exit)
 }
 
-/// Every name, before anything is printed: a list that is cut off must not look whole.
-fn everybody(context: &Context<'_>) -> Result<Vec<String>, Failure> {
+/// The names of all users, before anything is printed: an incomplete export must not look complete.
+fn all_users(context: &Context<'_>) -> Result<Vec<String>, Failure> {
     Ok(users(context, &List::default())?.into_iter().map(|user| user.user).collect())
 }
 
@@ -36,15 +36,15 @@ fn checked(users: &[String]) -> Result<Vec<String>, Failure> {
     users.iter().map(|user| names::user(user)).collect()
 }
 
-/// Prints a user's records. Returns how many there are.
+/// Prints a user's records. Returns their number.
 fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
     let reply = context.daemon.call_slowly(&Export { user: user.to_owned() })?;
     for exported in &reply.records {
-        context.screen.line(&ExportedLine::new(&reply.user, exported))?;
+        context.output.line(&ExportedLine::new(&reply.user, exported))?;
     }
     for device in &reply.left_out {
         let (user, device) = (printable(&reply.user), printable(device));
-        context.screen.note(&format!("{user}: '{device}' is left out: passlib knows no device of the kind hotp"));
+        context.output.note(&format!("{user}: device '{device}' was not exported: passlib has no HOTP devices"));
     }
     Ok(reply.records.len())
 }

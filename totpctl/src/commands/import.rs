@@ -1,5 +1,6 @@
-//! `import passlib`: users of passlib's `totp`, a record a line. Each line is asked of the daemon by itself, so that a
-//! bad one stops no other.
+//! `import passlib`: reads records of passlib's `totp`, one per line, and sends each to the daemon.
+//!
+//! Each line is a call of its own, so that a bad line does not stop the others.
 
 use std::fs::File;
 use std::io;
@@ -12,14 +13,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Context, concerns_all, names};
+use crate::bounded_lines::{BoundedLines, Line, MAX_LINE};
 use crate::exit::{Exit, Failure};
-use crate::lines::{Line, Lines, MAX_LINE};
-use crate::render::lineage::{ImportedLine, Imports, LineFailure};
+use crate::render::passlib::{ImportedLine, Imports, LineFailure};
 
 /// Imports the lines of a file.
 pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failure> {
     let unreadable = |error| unreadable(path, &error);
-    let mut lines = Lines::new(open(path).map_err(unreadable)?);
+    let mut lines = BoundedLines::new(open(path).map_err(unreadable)?);
     let (mut number, mut tally) = (0_u64, Imports::default());
     while let Some(line) = lines.next().map_err(unreadable)? {
         number = number.saturating_add(1);
@@ -51,7 +52,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::File { path: path.to_owned(), problem: format!("cannot be read: {error}") }
 }
 
-/// A line as it is written.
+/// A line of the file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 struct RawEntry<'a> {
@@ -61,7 +62,7 @@ struct RawEntry<'a> {
     record: &'a RawValue,
 }
 
-/// A user's record on its way to the daemon.
+/// A user's record, as totpctl sends it.
 #[derive(Debug)]
 struct Entry {
     user: String,
@@ -69,10 +70,10 @@ struct Entry {
     record: SecretText,
 }
 
-/// Reads a line. `None`: there is nothing on it. No error shows a part of the line, for it holds a key.
+/// Parses a line; `None` if it is empty. No error message repeats a part of the line: it holds a key.
 fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let Line::Whole(line) = line else {
-        return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is")));
+        return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is that long")));
     };
     if line.trim_ascii().is_empty() {
         return Ok(None);
@@ -85,15 +86,17 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let record = match raw.record.get().as_bytes().first() {
         Some(b'{') => SecretText::new(raw.record.get().to_owned()),
         Some(b'"') => serde_json::from_str(raw.record.get()).map_err(|error| bad(error.column()))?,
-        _ => return Err(Failure::BadRecord("'record' is neither an object nor a text".to_owned())),
+        _ => return Err(Failure::BadRecord("'record' is neither an object nor a string".to_owned())),
     };
     if record.expose().len() > MAX_RECORD {
-        return Err(Failure::BadRecord(format!("the record is longer than {MAX_RECORD} bytes: no record is")));
+        return Err(Failure::BadRecord(format!(
+            "the record is longer than {MAX_RECORD} bytes: no record is that long"
+        )));
     }
     Ok(Some(Entry { user: raw.user, device: raw.device, record }))
 }
 
-/// Asks the daemon to take one over.
+/// Asks the daemon to import one record.
 fn import(context: &Context<'_>, entry: Entry) -> Result<ImportedLine, Failure> {
     let user = names::user(&entry.user)?;
     let reply = context.daemon.call(&Import { user, device: entry.device, record: entry.record })?;
@@ -104,10 +107,10 @@ fn report(context: &Context<'_>, tally: &mut Imports, line: u64, imported: Impor
     let count = if imported.imported { &mut tally.imported } else { &mut tally.already_there };
     *count = count.saturating_add(1);
     let imported = ImportedLine { line, ..imported };
-    if context.screen.is_for_programs() {
-        return context.screen.line(&imported);
+    if context.output.is_for_programs() {
+        return context.output.line(&imported);
     }
-    context.screen.note(&imported.sentence());
+    context.output.note(&imported.sentence());
     Ok(())
 }
 
@@ -122,22 +125,22 @@ fn report_failure(
     context.report(&LineFailure::new(Some(line), user, failure))
 }
 
-/// What was done before stands; the failure itself is told where every failure is.
+/// Notes how far the import came; the caller prints the failure itself.
 fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit, Failure> {
     if tally.imported > 0 || tally.already_there > 0 {
-        context.screen.note(&format!("stopped after {tally}; to go on, give the same file again"));
+        context.output.note(&format!("stopped after {tally}; to continue, import the same file again"));
     }
     Err(failure)
 }
 
-/// The last word: to the side when a program reads the lines.
+/// Prints the summary; with `--json` to standard error.
 fn summary(context: &Context<'_>, tally: &Imports) -> Result<(), Failure> {
-    context.screen.page(&format!("{tally}\n"))
+    context.output.page(&format!("{tally}\n"))
 }
 
-/// The longest record, in bytes: with every byte escaped, it still fits in a message.
+/// The longest record, in bytes: with every byte escaped, it still fits into a message of the protocol.
 const MAX_RECORD: usize = 10 * 1024;
-const NO_ENTRY: &str = "not a line of {\"user\":…,\"record\":…}; 'device' may stand there too, and nothing twice";
+const NO_ENTRY: &str = "the line is not {\"user\":…,\"record\":…}, with \"device\":… if wanted, each member once";
 
 #[cfg(test)]
 mod tests {

@@ -1,23 +1,23 @@
-//! `log` and `why`: what happened, and what it means for a user.
+//! `log` and `why`: reads the daemon's events, and prints them or explains a user's login attempts.
 
 use common::config::values::span::Span;
 use common::wire::event::Event;
 use common::wire::protocol::{Events, EventsReply};
 
 use super::{Context, names};
-use crate::cli::{Log, Why};
+use crate::cli::{LogArgs, WhyArgs};
 use crate::exit::{Exit, Failure};
 use crate::render::{Attempts, Render};
 use crate::table::now;
 
-/// Shows events, one a line, as they come.
-pub(super) fn log(context: &Context<'_>, wanted: &Log) -> Result<Exit, Failure> {
+/// `log`: prints events as they arrive, one per line.
+pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failure> {
     let user = wanted.user.as_deref().map(names::user).transpose()?;
     let since = wanted.since.map(ago);
     let call = Events { user, since, limit: wanted.lines, follow: wanted.follow.then_some(true) };
     let show = |reply: EventsReply| match reply.event {
-        Some(event) if context.screen.is_for_programs() => context.screen.line(&event),
-        Some(event) => context.screen.page(&event.people()),
+        Some(event) if context.output.is_for_programs() => context.output.line(&event),
+        Some(event) => context.output.page(&event.people()),
         None => Ok(()),
     };
     if wanted.follow {
@@ -28,17 +28,17 @@ pub(super) fn log(context: &Context<'_>, wanted: &Log) -> Result<Exit, Failure> 
     Ok(Exit::Done)
 }
 
-/// Shows the last attempts of a user, and why they were refused.
-pub(super) fn why(context: &Context<'_>, wanted: &Why) -> Result<Exit, Failure> {
+/// `why`: prints the last attempts of a user, and why they were refused.
+pub(super) fn why(context: &Context<'_>, wanted: &WhyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
     let replies = context.daemon.call_more(&Events { user: Some(user.clone()), ..Events::default() })?;
     let events: Vec<Event> = replies.into_iter().filter_map(|reply| reply.event).collect();
     let most = usize::try_from(wanted.lines).unwrap_or(usize::MAX);
-    context.screen.result(&Attempts::among(&events, &user, most))?;
+    context.output.result(&Attempts::among(&events, &user, most))?;
     Ok(Exit::Done)
 }
 
-/// So long ago, in Unix seconds.
+/// The time that is `span` before now, in Unix seconds.
 fn ago(Span(span): Span) -> u64 {
     now().saturating_sub(span.as_secs())
 }

@@ -1,4 +1,6 @@
-//! The actions: each asks the daemon, and asks the person for what the daemon needs. Those of `key` ask no daemon.
+//! Runs the commands: dispatch to one file per command; asking for a proof; its prompts.
+//!
+//! Each command calls the daemon and asks the user for codes. `key` calls no daemon.
 
 mod confirm;
 mod daemon;
@@ -24,23 +26,23 @@ use common::wire::client::ClientError;
 use common::wire::protocol::{Ask, DeviceState, Error, Verdict};
 use common::wire::text::printable;
 
-use crate::cli::{Cli, Command, Export, Import};
+use crate::cli::{Cli, Command, ExportCommand, ImportCommand};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
-use crate::keyboard::Keyboard;
-use crate::render::lineage::LineFailure;
-use crate::screen::Screen;
+use crate::output::Output;
+use crate::prompt::Prompt;
+use crate::render::passlib::LineFailure;
 
-/// What every action works with.
+/// What every command works with.
 struct Context<'a> {
     daemon: Daemon,
-    keyboard: Keyboard,
-    screen: &'a Screen,
+    prompt: Prompt,
+    output: &'a Output,
 }
 
-/// Does what the command line says.
-pub(crate) fn run(cli: &Cli, screen: &Screen) -> Result<Exit, Failure> {
-    let context = Context { daemon: Daemon::of(cli), keyboard: Keyboard::open()?, screen };
+/// Runs the command of the command line.
+pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
+    let context = Context { daemon: Daemon::of(cli), prompt: Prompt::open()?, output };
     act(&context, &cli.command).map_err(|failure| failure.about(cli.command.subject()))
 }
 
@@ -49,7 +51,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Enroll(wanted) => enroll::run(context, wanted),
         Command::Confirm(target) => confirm::run(context, target),
         Command::Verify(wanted) => verify::run(context, wanted),
-        Command::Show(whom) => show::one(context, whom),
+        Command::Show(user) => show::one(context, user),
         Command::List(list) => show::all(context, list),
         Command::Why(wanted) => log::why(context, wanted),
         Command::Log(wanted) => log::log(context, wanted),
@@ -61,13 +63,13 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Forget(wanted) => forget::run(context, wanted),
         Command::Resync(target) => resync::run(context, target),
         Command::Restrict(wanted) => restrict::run(context, wanted),
-        Command::RecoveryCodes(whom) => recovery::recovery_codes(context, whom),
+        Command::RecoveryCodes(user) => recovery::recovery_codes(context, user),
         Command::Bypass(wanted) => recovery::bypass(context, wanted),
         Command::Ticket(wanted) => recovery::ticket(context, wanted),
-        Command::RevokeGrace(whom) => grace::revoke(context, whom),
+        Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
-        Command::Import(Import::Passlib { file }) => import::passlib(context, file),
-        Command::Export(Export::Passlib { users }) => export::passlib(context, users),
+        Command::Import(ImportCommand::Passlib { file }) => import::passlib(context, file),
+        Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Status => daemon::status(context),
         Command::Reload => daemon::reload(context),
@@ -76,8 +78,8 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
 }
 
 impl Context<'_> {
-    /// Makes a call for which the daemon may want a proof first. It is asked for only then: administrators need
-    /// none, and which caller is one is the daemon's knowledge.
+    /// Makes a call for which the daemon may want a proof. The user is asked only then: administrators need none, and
+    /// only the daemon knows which callers are administrators.
     fn with_proof<R>(&self, call: impl Fn(Option<SecretText>) -> Result<R, ClientError>) -> Result<R, Failure> {
         let ask = match call(None) {
             Err(ClientError::Refused(Error::ProofRequired { ask })) => ask,
@@ -86,31 +88,31 @@ impl Context<'_> {
         Ok(call(Some(self.proof(proof_prompt(ask), ask)?))?)
     }
 
-    /// Asks for a proof, which must come.
+    /// Asks for a proof; fails at the end of standard input.
     fn proof(&self, prompt: &str, ask: Ask) -> Result<SecretText, Failure> {
-        self.keyboard.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
+        self.prompt.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
     }
 
-    /// Asks for a code, which must come.
+    /// Asks for a code; fails at the end of standard input.
     fn code(&self, prompt: &str) -> Result<SecretText, Failure> {
-        self.keyboard.ask(prompt)?.ok_or(Failure::NoInput("a code"))
+        self.prompt.ask(prompt)?.ok_or(Failure::NoInput("a code"))
     }
 
-    /// Accounts come and go, and may live on another machine: a missing one is worth a word, no more.
+    /// Warns about a name without an account. It is no error: the account may be made later, or on another machine.
     fn warn_without_account(&self, user: &str) {
         if let Ok(None) = nix::unistd::User::from_name(user) {
-            self.screen.note(&format!("warning: there is no account '{}' on this machine", printable(user)));
+            self.output.note(&format!("warning: this machine has no account '{}'", printable(user)));
         }
     }
 
-    /// Says that one of many could not be done: to people, and to a program among the others.
+    /// Reports the failure of one line or user among many: as a note, and to a program as a line of JSON.
     fn report(&self, failed: &LineFailure) -> Result<(), Failure> {
-        self.screen.note(&failed.sentence());
-        if self.screen.is_for_programs() { self.screen.line(failed) } else { Ok(()) }
+        self.output.note(&failed.sentence());
+        if self.output.is_for_programs() { self.output.line(failed) } else { Ok(()) }
     }
 }
 
-/// Whether a failure of one of many concerns them all, so that the next would fare no better.
+/// Whether the failure of one line or user would meet all others too.
 fn concerns_all(failure: &Failure) -> bool {
     match failure {
         Failure::Daemon(ClientError::Refused(error)) => {
@@ -121,7 +123,7 @@ fn concerns_all(failure: &Failure) -> bool {
     }
 }
 
-/// Only where nobody would be refused is it a success.
+/// Success only if a login would not be refused.
 fn exit_of(verdict: Verdict) -> Exit {
     if matches!(verdict, Verdict::Accepted | Verdict::Exempt) { Exit::Done } else { Exit::Refused }
 }
@@ -129,9 +131,9 @@ fn exit_of(verdict: Verdict) -> Exit {
 fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => {
-            "This needs a code of an active device, a recovery code, or a ticket: "
+            "As proof, type a code of an active device, a recovery code or a ticket: "
         }
-        Ask::TwoCodes => "This needs two codes in a row of an active device, on one line, or a recovery code: ",
+        Ask::TwoCodes => "As proof, type two consecutive codes of an active device on one line, or a recovery code: ",
     }
 }
 

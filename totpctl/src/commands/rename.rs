@@ -1,4 +1,4 @@
-//! `rename-device` and `rename-user`: another name for the same thing.
+//! `rename-device` and `rename-user`: a new name for a device or for a user's record.
 
 use common::names::device::DeviceName;
 use common::wire::protocol::{RenameDevice, RenameUser};
@@ -8,21 +8,21 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::{RenamedDevice, RenamedUser};
 
-/// Calls a device something else.
-pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDevice) -> Result<Exit, Failure> {
+/// `rename-device`: renames a device.
+pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDeviceArgs) -> Result<Exit, Failure> {
     let (names, name) = (wanted.target.names()?, DeviceName::new(&wanted.name)?.to_string());
     let reply = context.with_proof(|proof| {
         let ((user, device), name) = (names.clone(), name.clone());
         context.daemon.call(&RenameDevice { user, device, name, proof })
     })?;
-    context.screen.result(&RenamedDevice { user: reply.user, device: reply.device })?;
+    context.output.result(&RenamedDevice { user: reply.user, device: reply.device })?;
     Ok(Exit::Done)
 }
 
-/// Lets the devices follow an account that is called something else.
-pub(super) fn user(context: &Context<'_>, wanted: &cli::RenameUser) -> Result<Exit, Failure> {
+/// `rename-user`: moves a record to the account's new name.
+pub(super) fn user(context: &Context<'_>, wanted: &cli::RenameUserArgs) -> Result<Exit, Failure> {
     let (user, new) = (names::user(&wanted.user)?, names::user(&wanted.new)?);
     let reply = context.daemon.call(&RenameUser { user: user.clone(), new })?;
-    context.screen.result(&RenamedUser { was: user, user: reply.user })?;
+    context.output.result(&RenamedUser { was: user, user: reply.user })?;
     Ok(Exit::Done)
 }

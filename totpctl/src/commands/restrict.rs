@@ -1,4 +1,4 @@
-//! `restrict`: when, and for which services, a device's codes count.
+//! `restrict`: days and PAM services for which a device is usable; reads the days of --from and --until.
 
 use common::config::values::calendar;
 use common::wire::protocol::Restrict;
@@ -8,8 +8,8 @@ use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::Restricted;
 
-/// Sets a device's bounds, or takes them away.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Restrict) -> Result<Exit, Failure> {
+/// Sets or removes a device's restrictions.
+pub(super) fn run(context: &Context<'_>, wanted: &cli::RestrictArgs) -> Result<Exit, Failure> {
     let (user, device) = wanted.target.names()?;
     let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
     if !wanted.lift && (valid_from, valid_until, services.is_empty()) == (None, None, true) {
@@ -18,35 +18,35 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Restrict) -> Result<Exit,
     let call = Restrict { user, device, valid_from, valid_until, services: services.clone() };
     let reply = context.daemon.call(&call)?;
     let (user, device) = (reply.user, reply.device);
-    context.screen.result(&Restricted { user, device, valid_from, valid_until, services })?;
+    context.output.result(&Restricted { user, device, valid_from, valid_until, services })?;
     Ok(Exit::Done)
 }
 
-/// From the first second of a day, and until the first that comes after a day; for these services.
-pub(super) fn times_and_services(bounds: &cli::Bounds) -> Result<Span, Failure> {
+/// From the first second of one day, until the first second after another, for these services.
+pub(super) fn times_and_services(bounds: &cli::RestrictionArgs) -> Result<Restrictions, Failure> {
     let from = bounds.from.as_deref().map(first_second).transpose()?;
     let until = bounds.until.as_deref().map(first_second).transpose()?.map(|start| start.saturating_add(DAY));
     Ok((from, until, bounds.services.clone()))
 }
 
-/// The first second, the one after the last, and the services.
-type Span = (Option<u64>, Option<u64>, Vec<String>);
+/// The first second, the second after the last one, and the services.
+type Restrictions = (Option<u64>, Option<u64>, Vec<String>);
 
 fn first_second(day: &str) -> Result<u64, Failure> {
     calendar::date(day).and_then(calendar::start).ok_or_else(|| Failure::BadParameter(NO_DAY.into()))
 }
 
 const DAY: u64 = 86400;
-const NO_DAY: &str = "a day is written like this: 2026-12-01";
-const NO_BOUNDS: &str = "say what to restrict to: --from, --until, --services; or --lift, which takes all bounds away";
+const NO_DAY: &str = "not a day: write it as 2026-12-01";
+const NO_BOUNDS: &str = "restrictions are missing: give --from, --until or --services; or --lift to remove all";
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn bounds(from: Option<&str>, until: Option<&str>) -> Result<Span, Failure> {
+    fn bounds(from: Option<&str>, until: Option<&str>) -> Result<Restrictions, Failure> {
         let own = |day: Option<&str>| day.map(str::to_owned);
-        times_and_services(&cli::Bounds { from: own(from), until: own(until), services: vec!["sudo".into()] })
+        times_and_services(&cli::RestrictionArgs { from: own(from), until: own(until), services: vec!["sudo".into()] })
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! `verify`: a real attempt, as the PAM module would make it. What is accepted here is spent.
+//! `verify`: asks for a code and makes a login attempt as the PAM module does; the prompts for one and two codes.
+//!
+//! An accepted code is spent.
 
 use common::wire::protocol::{Ask, Challenge, Verify};
 
 use super::{Context, exit_of, names};
 use crate::cli;
 use crate::exit::{Exit, Failure};
-use crate::render::Attempt;
+use crate::render::VerifyResult;
 
-/// Asks what to ask for, asks for it, and shows the verdict.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, Failure> {
+/// Asks the daemon how many codes it wants, asks the user for them, and prints the verdict.
+pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
     let (service, rhost) = (wanted.service.clone(), wanted.rhost.clone());
     let challenge =
@@ -20,8 +22,8 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::Verify) -> Result<Exit, F
         Ask::TwoCodes => vec![context.code(TWO_CODES)?],
     };
     let attempt = Verify { user, codes, service, rhost, tty: None, options: None };
-    let attempt = Attempt::new(&wanted.user, context.daemon.call(&attempt)?);
-    context.screen.result(&attempt)?;
+    let attempt = VerifyResult::new(&wanted.user, context.daemon.call(&attempt)?);
+    context.output.result(&attempt)?;
     Ok(exit_of(attempt.judged()))
 }
 

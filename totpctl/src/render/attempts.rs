@@ -1,4 +1,4 @@
-//! The attempts of a user to log in: when, where from, what became of each, and why.
+//! Prints the result of `why`: the table of a user's login attempts, each refusal explained below its row.
 
 mod reasons;
 
@@ -7,50 +7,51 @@ use common::wire::text::{printable, quoted};
 use serde::Serialize;
 
 use super::Render;
-use crate::sentences::argument;
 use crate::table::{local, table, wrapped};
+use crate::verdicts::argument;
 
-/// The last attempts of a user.
+/// The result of `why`: the last attempts of a user.
 #[derive(Debug, Serialize)]
 pub(crate) struct Attempts {
     user: String,
-    attempts: Vec<Attempt>,
+    attempts: Vec<PastAttempt>,
 }
 
-/// One of them.
+/// A login attempt, as the log has it.
 #[derive(Debug, Default, Serialize)]
-struct Attempt {
-    /// Unix seconds.
+struct PastAttempt {
+    /// In Unix seconds.
     time: u64,
     service: Option<String>,
-    /// The address that the login came from, or the terminal.
+    /// The remote address or the terminal of the login.
     source: Option<String>,
     device: Option<String>,
     verdict: String,
-    /// The log's word, where the verdict does not say it.
+    /// The log's reason, if it adds to the verdict.
     reason: Option<String>,
-    /// With `exempt`: the rule.
+    /// With `exempt`: the rule of the settings.
     rule: Option<String>,
-    /// With `exempt`, while nobody is denied: the verdict that it would have been.
+    /// With `exempt` under `roll-out.observe`: the verdict on the typed code.
     would: Option<String>,
-    /// How far the device's clock is ahead of the daemon's, in seconds, where the code was right for another time.
+    /// If the code was right for another time: seconds by which the device's clock is fast.
     skew: Option<i64>,
-    /// The reason as a sentence, with what helps; none if there was nothing to help.
+    /// The reason as a sentence with the next step; none for an accepted code.
     meaning: Option<String>,
-    /// The process that asked, by which what was found out later is told apart.
+    /// The calling process: it joins a later `skew` event to its attempt.
     #[serde(skip)]
     pid: Option<String>,
 }
 
 impl Attempts {
-    /// Those among the events, the latest so many.
+    /// The last `most` attempts among the events.
     pub(crate) fn among(events: &[Event], user: &str, most: usize) -> Self {
-        let mut attempts: Vec<Attempt> = Vec::new();
+        let mut attempts: Vec<PastAttempt> = Vec::new();
         for event in events {
-            attempts.extend(Attempt::told_by(event));
+            attempts.extend(PastAttempt::told_by(event));
             if event.event == "skew" {
                 let pid = event.fields.value("pid");
-                let of_it = |attempt: &&mut Attempt| attempt.judged() == "rejected" && attempt.pid.as_deref() == pid;
+                let of_it =
+                    |attempt: &&mut PastAttempt| attempt.judged() == "rejected" && attempt.pid.as_deref() == pid;
                 let attempt = attempts.iter_mut().rfind(of_it);
                 attempt.into_iter().for_each(|attempt| attempt.learn(event));
             }
@@ -61,7 +62,7 @@ impl Attempts {
     }
 }
 
-impl Attempt {
+impl PastAttempt {
     fn told_by(event: &Event) -> Option<Self> {
         let told = |key: &str| event.fields.value(key).map(str::to_owned);
         let verdict = told("verdict").filter(|_| event.event == "verify")?;
@@ -80,18 +81,18 @@ impl Attempt {
         })
     }
 
-    /// The verdict on what was typed, whoever was let in all the same.
+    /// The verdict on the typed code, also if the settings exempted the user from it.
     fn judged(&self) -> &str {
         self.would.as_deref().unwrap_or(&self.verdict)
     }
 
-    /// The daemon has found out that the code was right for another time.
+    /// Adds what a `skew` event tells: the code was right for another time.
     fn learn(&mut self, event: &Event) {
         self.device = event.fields.value("device").map(str::to_owned);
         self.skew = event.fields.value("skew").and_then(|skew| skew.parse().ok());
     }
 
-    /// A stranger's text stays in its column.
+    /// One row of the table. Quotation marks keep a value that an attacker chose in its column.
     fn row(&self) -> [String; 5] {
         let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), quoted);
         let verdict = quoted(&self.verdict);
@@ -104,11 +105,11 @@ impl Render for Attempts {
         if self.attempts.is_empty() {
             let (name, command) = (printable(&self.user), argument(&self.user));
             return format!(
-                "no attempt of {name} to log in is remembered: is pam_totp.so in the service's file?\n\
-                 what {name} has:\n  totpctl show {command}\n{MISSING}"
+                "the log has no login attempt of {name}: does the service's file have pam_totp.so?\n\
+                 to see {name}'s devices:\n  totpctl show {command}\n{MISSING}"
             );
         }
-        let rows: Vec<_> = self.attempts.iter().map(Attempt::row).collect();
+        let rows: Vec<_> = self.attempts.iter().map(PastAttempt::row).collect();
         let text = table(["TIME", "SERVICE", "SOURCE", "DEVICE", "VERDICT"], &rows);
         let meanings = std::iter::once(None).chain(self.attempts.iter().map(|attempt| attempt.meaning.as_deref()));
         let told = |(line, meaning): (&str, Option<&str>)| {
@@ -119,10 +120,11 @@ impl Render for Attempts {
     }
 }
 
-/// What the daemon cannot know. Who looks for such an attempt here finds older ones, and would take them for it.
+/// The daemon does not see logins that fail before the code. Without this hint the reader takes an older attempt for
+/// one of them.
 const MISSING: &str = "
-An attempt that is not here never came to a code: the password or the key before
-it was wrong, or provisiond did not run. The service's own log tells.
+A missing attempt never reached the code prompt: the password or key before it
+was wrong, or provisiond was not running. See the service's own log.
 ";
 
 #[cfg(test)]
@@ -159,12 +161,12 @@ mod tests {
 TIME                 SERVICE  SOURCE     DEVICE   VERDICT
 {first}  sshd     192.0.2.1  default  accepted
 {second}  sshd     192.0.2.1  default  rejected
-  the code was right 10 min 30 s ago: the clock of the phone is slow; set it to
+  the code was right 10 min 30 s ago: the phone's clock is slow; set it to
   automatic time
 {third}  su       pts/0      -        malformed
-  there was no code in what was typed, or not where it has to stand: nothing but
-  the digits that the device shows, or behind the password where both are asked
-  for at once
+  the user typed no code, or typed it in the wrong place: type only the digits
+  that the device shows; if the prompt asks for password and code together, type
+  the code after the password
 {MISSING}"
             )
         );

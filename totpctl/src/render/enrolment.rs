@@ -1,4 +1,4 @@
-//! A new device with its key: the one result that holds a secret.
+//! Prints the result of `enroll`: the page with key, URI and QR code, and the new device's state.
 
 use common::names::device::Kind;
 use common::otpauth::pretty_key;
@@ -9,7 +9,7 @@ use common::wire::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{ENROLMENT_BYTES, Render, codes, confirm_command};
+use super::{ENROLMENT_BYTES, Render, code_parameters, confirm_command};
 use crate::qr::Drawing;
 
 /// A new device, with its key. The order of the fields is the order in JSON.
@@ -30,19 +30,19 @@ pub(crate) struct Enrolled {
     counter: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) recovery_codes: Vec<SecretText>,
-    /// When and for which services it counts, in words; a program knows what it has asked for.
+    /// The device's restrictions in words. They are not in JSON: a program knows its own options.
     #[serde(skip)]
-    pub(crate) bounds: Option<String>,
+    pub(crate) restrictions: Option<String>,
 }
 
 impl TryFrom<EnrollReply> for Enrolled {
     type Error = ClientError;
 
-    /// Refuses a reply whose key or URI could not be shown as it stands.
+    /// Refuses a reply with a malformed key, or a URI with control characters.
     fn try_from(reply: EnrollReply) -> Result<Self, ClientError> {
         let key = Key::from_base32(reply.key.expose()).map_err(|bad| ClientError::Protocol(bad.to_string()))?;
         if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(ClientError::Protocol("the URI has characters that no URI has".to_owned()));
+            return Err(ClientError::Protocol("the URI has characters that are not allowed in a URI".to_owned()));
         }
         let EnrollReply { user, device, state, key: base32, uri, kind, alg, digits, period, counter, recovery_codes } =
             reply;
@@ -60,14 +60,14 @@ impl TryFrom<EnrollReply> for Enrolled {
             period,
             counter,
             recovery_codes,
-            bounds: None,
+            restrictions: None,
         })
     }
 }
 
 impl Enrolled {
-    /// What an authenticator takes: the key, the URI and the QR code. The code comes last, so that a small window
-    /// still shows the whole of it.
+    /// The page with the key, the URI and the QR code. The QR code comes last, so that a small window still shows all
+    /// of it.
     pub(crate) fn page(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut page = Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(drawn.len())));
@@ -79,20 +79,21 @@ impl Enrolled {
         page
     }
 
-    /// What an authenticator must be told where it takes no URI.
+    /// The parameters that the user gives to an authenticator that takes no URI.
     fn codes(&self) -> String {
-        let codes = codes(&self.alg, self.digits, self.period);
+        let codes = code_parameters(&self.alg, self.digits, self.period);
         self.counter.map_or_else(|| codes.clone(), |counter| format!("{codes}, counter {counter}"))
     }
 }
 
-/// What to do with the page. A code that wraps at the window's edge cannot be scanned, and this key is not shown again.
+/// Tells the user to scan or type. It names the width of the QR code: one that the window wraps cannot be scanned, and
+/// the key is shown only once.
 pub(super) fn advice(qr: Option<&Drawing>) -> String {
     match qr.map(|drawing| drawing.columns) {
-        None => "Type this key into an authenticator. It is shown this one time.".to_owned(),
+        None => "Type this key into an authenticator. It is shown only once.".to_owned(),
         Some(columns) => format!(
             "Scan the QR code (in a window at least {columns} columns wide) or type the key.\n\
-             They are shown this one time."
+             Both are shown only once."
         ),
     }
 }
@@ -102,11 +103,11 @@ impl Render for Enrolled {
         let (user, device) = (printable(&self.user), printable(&self.device));
         match self.state {
             DeviceState::Active => {
-                let when = self.bounds.as_deref().unwrap_or("from now on");
+                let when = self.restrictions.as_deref().unwrap_or("from now on");
                 format!("{user}'s device '{device}' is active: its codes open logins {when}\n")
             }
             DeviceState::Pending | DeviceState::Disabled => format!(
-                "{user}'s device '{device}' is pending and opens nothing yet; to confirm it:\n  {}\n",
+                "{user}'s device '{device}' is pending and opens no login yet; to confirm it:\n  {}\n",
                 confirm_command(&self.user, &device)
             ),
         }
@@ -148,7 +149,7 @@ mod tests {
             "\
 New device 'default' of alice: 6 digits, 30 s, sha1.
 Scan the QR code (in a window at least 45 columns wide) or type the key.
-They are shown this one time.
+Both are shown only once.
 
 Key: GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo

@@ -1,4 +1,4 @@
-//! An event of the log, for people: one line.
+//! Prints an event of `log` as one line.
 
 use common::wire::event::Event;
 use common::wire::text::{printable, quoted};
@@ -7,8 +7,8 @@ use super::Render;
 use crate::table::local;
 
 impl Render for Event {
-    /// When, what, about whom, with which outcome; then the rest of what is known, but for what root's processes are
-    /// known by. A stranger's text is one value and looks like it, or a name could say that it was accepted.
+    /// Time, event, user and verdict, then the other fields, without the pid, and without role and uid of root. A value
+    /// that an attacker chooses stands in quotation marks: a user name could otherwise imitate a verdict.
     fn people(&self) -> String {
         let told = |key: &str| self.fields.value(key).map(quoted);
         let head = [Some(quoted(&self.event)), told("user"), told("verdict")];

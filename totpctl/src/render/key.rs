@@ -1,4 +1,6 @@
-//! The results of `key`: most of them hold a secret, so what people see of them is wiped too.
+//! Prints the results of `key new`, `open`, `seal`, `uri`, `pretty`, `code` and `match`.
+//!
+//! Most of them hold a secret, so their text is wiped as well.
 
 use common::lineage::matching::NoMatch;
 use common::secret::SecretText;
@@ -9,7 +11,7 @@ use serde::{Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::enrolment::advice;
-use super::{ENROLMENT_BYTES, Reveal, codes};
+use super::{ENROLMENT_BYTES, Reveal, code_parameters};
 use crate::qr::Drawing;
 
 /// A new key. The order of the fields is the order in JSON.
@@ -19,19 +21,19 @@ pub(crate) struct NewKey {
     pub(crate) key: SecretText,
     pub(crate) pretty_key: SecretText,
     pub(crate) uri: SecretText,
-    /// For people only; a program finds them in the record.
+    /// In the text only; a program finds them in the record.
     #[serde(skip)]
     pub(crate) parameters: Parameters,
 }
 
 impl NewKey {
-    /// What an authenticator takes and what is stored. The QR code comes last, so that a small window still shows the
-    /// whole of it.
+    /// The page of `key new`: key, URI, record and QR code. The QR code comes last, so that a small window still shows
+    /// all of it.
     pub(crate) fn sheet(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut sheet = blank(drawn.len());
         let Parameters { alg, digits, period } = self.parameters;
-        sheet.push_str(&format!("New key: {}.\n{}\n\n", codes(alg.word(), digits, Some(period)), advice(qr)));
+        sheet.push_str(&format!("New key: {}.\n{}\n\n", code_parameters(alg.word(), digits, Some(period)), advice(qr)));
         for (name, text) in [("Key", &self.pretty_key), ("URI", &self.uri), ("Record", &self.record)] {
             push_all(&mut sheet, &[name, ": ", text.expose(), "\n"]);
         }
@@ -48,7 +50,7 @@ impl Reveal for NewKey {
     }
 }
 
-/// What a record holds. The order of the fields is the order in JSON.
+/// The result of `key open`: the content of a record. The order of the fields is the order in JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct OpenedKey {
     pub(crate) key: SecretText,
@@ -64,9 +66,10 @@ impl Reveal for OpenedKey {
     fn page(&self) -> Zeroizing<String> {
         let mut page = blank(0);
         let text = |label: &Option<String>| label.as_deref().map_or_else(|| "none".to_owned(), printable);
-        let state = if self.changed { "to be sealed again: totpctl key seal" } else { "sealed as the settings say" };
+        let state =
+            if self.changed { "should be sealed again: totpctl key seal" } else { "sealed as the settings say" };
         push_all(&mut page, &["key     ", self.key.expose(), "\n"]);
-        push_all(&mut page, &["codes   ", &codes(self.alg, self.digits, Some(self.period)), "\n"]);
+        push_all(&mut page, &["codes   ", &code_parameters(self.alg, self.digits, Some(self.period)), "\n"]);
         push_all(&mut page, &["label   ", &text(&self.label), "\n"]);
         push_all(&mut page, &["issuer  ", &text(&self.issuer), "\n"]);
         push_all(&mut page, &["state   ", state, "\n"]);
@@ -74,7 +77,7 @@ impl Reveal for OpenedKey {
     }
 }
 
-/// One text, which is the whole answer: a line for people, an object of one member for programs.
+/// The result of `key seal`, `uri` and `pretty`: one line of text, or a JSON object with one member.
 #[derive(Debug)]
 pub(crate) struct Lone {
     pub(crate) name: &'static str,
@@ -93,7 +96,7 @@ impl Reveal for Lone {
     }
 }
 
-/// The code of a time.
+/// The result of `key code`.
 #[derive(Debug, Serialize)]
 pub(crate) struct CurrentCode {
     pub(crate) code: SecretText,
@@ -107,13 +110,13 @@ impl Reveal for CurrentCode {
     }
 }
 
-/// Whether a code fits.
+/// The result of `key match`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Matched {
     pub(crate) verdict: Verdict,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) counter: Option<u64>,
-    /// For the sentence only.
+    /// In the text only.
     #[serde(skip)]
     pub(crate) why: Option<NoMatch>,
 }
@@ -121,9 +124,9 @@ pub(crate) struct Matched {
 impl Reveal for Matched {
     fn page(&self) -> Zeroizing<String> {
         let meaning = match (self.counter, self.why) {
-            (Some(counter), _) => format!("the code is right; its step is {counter}, which is over from now on"),
+            (Some(counter), _) => format!("the code is right; give its step as --last-counter next time: {counter}"),
             (None, Some(why)) => why.to_string(),
-            (None, None) => "the code does not fit".to_owned(),
+            (None, None) => "the code is wrong".to_owned(),
         };
         Zeroizing::new(format!("{}: {meaning}\n", self.verdict.word()))
     }
@@ -135,7 +138,7 @@ fn line(text: &SecretText) -> Zeroizing<String> {
     line
 }
 
-/// An empty page with room for what comes and `more`: one that grew would leave a copy of the key behind.
+/// An empty page with room for a result and `more`: a text that grows leaves a copy of the key in memory.
 fn blank(more: usize) -> Zeroizing<String> {
     Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(more)))
 }
@@ -181,7 +184,7 @@ mod tests {
             "\
 New key: 6 digits, 30 s, sha1.
 Scan the QR code (in a window at least 45 columns wide) or type the key.
-They are shown this one time.
+Both are shown only once.
 
 Key: GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ
@@ -235,7 +238,10 @@ state   sealed as the settings say
     fn a_match_is_a_verdict_and_a_counter() {
         let accepted = Matched { verdict: Verdict::Accepted, counter: Some(1), why: None };
         assert_eq!(object(&accepted), "{\"verdict\":\"accepted\",\"counter\":1}\n");
-        assert_eq!(accepted.page().as_str(), "accepted: the code is right; its step is 1, which is over from now on\n");
+        assert_eq!(
+            accepted.page().as_str(),
+            "accepted: the code is right; give its step as --last-counter next time: 1\n"
+        );
         let rejected = Matched { verdict: Verdict::Rejected, counter: None, why: Some(NoMatch::Rejected) };
         assert_eq!(object(&rejected), "{\"verdict\":\"rejected\"}\n");
         assert!(rejected.page().starts_with("rejected: the code does not fit"));

@@ -1,13 +1,15 @@
-//! Every result, for people and for programs. What programs read is the derived JSON; people get sentences and tables,
-//! in which no name can steer the terminal.
+//! Prints the results of `verify`, `confirm`, `resync`, `status`, `reload`, `clock-accept` and `revoke-grace`; a file
+//! each for the other commands. The JSON of every result is derived from its struct.
+//!
+//! Names in texts are escaped: none can send control characters to the terminal.
 
 mod attempts;
-mod bounds;
-mod codes;
+mod changes;
 mod enrolment;
 mod event;
 pub(crate) mod key;
-pub(crate) mod lineage;
+pub(crate) mod passlib;
+mod recovery;
 mod users;
 
 use common::names::device::Kind;
@@ -19,27 +21,27 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
-pub(crate) use self::bounds::{Forgotten, RenamedDevice, RenamedUser, Restricted, bounds};
-pub(crate) use self::codes::{Purpose, TimedCode, recovery_codes};
+pub(crate) use self::changes::{Change, Changed, Forgotten, RenamedDevice, RenamedUser, Restricted, restrictions};
 pub(crate) use self::enrolment::Enrolled;
+pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::sentences::{argument, attempt, confirmation, exempt, observed, resynced};
 use crate::table::utc;
+use crate::verdicts::{argument, attempt, confirmation, exempt, observed, resynced};
 
-/// What came of a command.
+/// The result of a command, without secrets.
 pub(crate) trait Render: Serialize {
-    /// Whole lines for people. Never a secret.
+    /// Whole lines for people.
     fn people(&self) -> String;
 }
 
-/// A result that holds a secret: whole lines for people, wiped like the rest.
+/// A result that holds a secret: its text is wiped as well.
 pub(crate) trait Reveal: Serialize {
-    /// What people see.
+    /// Whole lines for people.
     fn page(&self) -> Zeroizing<String>;
 }
 
-/// One JSON object and a line end for programs.
+/// A result as one JSON object and a line end.
 pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut text = Zeroizing::new(Vec::with_capacity(ENROLMENT_BYTES));
     common::wire::json::write(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
@@ -59,10 +61,10 @@ impl Render for ResyncReply {
     }
 }
 
-/// What came of an attempt.
+/// The result of `verify`.
 #[derive(Debug, Serialize)]
-pub(crate) struct Attempt {
-    /// For the sentence only; a program knows whom it asked about.
+pub(crate) struct VerifyResult {
+    /// In the text only; a program knows the user that it named.
     #[serde(skip)]
     user: String,
     verdict: Verdict,
@@ -78,7 +80,7 @@ pub(crate) struct Attempt {
     recovery_codes_left: Option<usize>,
 }
 
-impl Attempt {
+impl VerifyResult {
     /// The daemon's verdict on an attempt for `user`.
     pub(crate) fn new(user: &str, reply: VerifyReply) -> Self {
         let VerifyReply {
@@ -95,13 +97,13 @@ impl Attempt {
         Self { user: user.to_owned(), verdict, retry_after, device, rule, would, recovery_codes_left }
     }
 
-    /// The verdict on what was typed, whoever is let by all the same.
+    /// The verdict on the typed code, also if the settings exempt the user from it.
     pub(crate) fn judged(&self) -> Verdict {
         self.would.unwrap_or(self.verdict)
     }
 }
 
-impl Render for Attempt {
+impl Render for VerifyResult {
     fn people(&self) -> String {
         let judged = || attempt(&self.user, self.judged(), self.device.as_deref(), self.retry_after);
         let sentence = match (&self.rule, self.would) {
@@ -111,52 +113,6 @@ impl Render for Attempt {
         };
         let left = self.recovery_codes_left.map(|left| format!("; recovery codes left: {left}")).unwrap_or_default();
         format!("{sentence}{left}\n")
-    }
-}
-
-/// A device, or without one the account, after `disable`, `enable` or `revoke`.
-#[derive(Debug, Serialize)]
-pub(crate) struct Changed {
-    pub(crate) user: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) device: Option<String>,
-    pub(crate) state: Change,
-}
-
-/// What was done to a device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Change {
-    Disabled,
-    Active,
-    Revoked,
-}
-
-impl Render for Changed {
-    fn people(&self) -> String {
-        let user = printable(&self.user);
-        let Some(device) = self.device.as_deref().map(printable) else { return self.account(&user) };
-        match self.state {
-            Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
-            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is forgotten for good\n"),
-            Change::Disabled => format!(
-                "{user}'s device '{device}' is disabled: its codes open nothing; to enable it again:\n  \
-                 totpctl enable {} --device {device}\n",
-                argument(&self.user)
-            ),
-        }
-    }
-}
-
-impl Changed {
-    fn account(&self, user: &str) -> String {
-        if self.state == Change::Active {
-            return format!("{user}'s account is open again: its active devices open logins\n");
-        }
-        let enable = argument(&self.user);
-        format!(
-            "{user}'s account is disabled: nothing opens it; to enable it again:\n  totpctl enable {enable} --all\n"
-        )
     }
 }
 
@@ -181,11 +137,11 @@ impl Render for StatusReply {
 fn clock(status: &StatusReply) -> String {
     match status.clock {
         ClockState::Ok => "ok".to_owned(),
-        ClockState::Unsynchronised => "not synchronised; devices' clocks are not followed".to_owned(),
-        ClockState::BeforeBuild => "before the daemon was built; nobody gets in: set it".to_owned(),
+        ClockState::Unsynchronised => "not synchronised; the daemon does not correct for devices' clocks".to_owned(),
+        ClockState::BeforeBuild => "before the daemon was built; every login is refused: set the clock".to_owned(),
         ClockState::Quarantine => {
             let until = status.quarantine_until.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
-            format!("in quarantine{until}; codes of before are refused")
+            format!("in quarantine{until}; codes from before are refused")
         }
     }
 }
@@ -193,8 +149,8 @@ fn clock(status: &StatusReply) -> String {
 impl Render for ClockAcceptReply {
     fn people(&self) -> String {
         match self.accepted {
-            true => "the clock is taken as it is: codes of before are no longer refused\n".to_owned(),
-            false => "the clock was not in quarantine: nothing was changed\n".to_owned(),
+            true => "the daemon accepts the clock, and no longer refuses codes from before\n".to_owned(),
+            false => "the clock was not in quarantine: nothing changed\n".to_owned(),
         }
     }
 }
@@ -203,13 +159,13 @@ impl Render for RevokeGraceReply {
     fn people(&self) -> String {
         let user = printable(&self.user);
         match self.revoked {
-            true => format!("no code that {user} has used counts any more: the next login asks for one\n"),
-            false => format!("no code that {user} has used would have counted\n"),
+            true => format!("{user}'s grace period is over: the next login asks for a code\n"),
+            false => format!("{user} had no grace period: nothing changed\n"),
         }
     }
 }
 
-/// The settings were read again.
+/// The result of `reload`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Reloaded {
     pub(crate) reloaded: bool,
@@ -221,18 +177,18 @@ impl Render for Reloaded {
     }
 }
 
-/// What the codes of a device look like. Without a period, it counts them.
-fn codes(alg: &str, digits: u8, period: Option<u32>) -> String {
+/// The parameters of a device's codes: `6 digits, 30 s, sha1`. Without a period the device is an HOTP token.
+fn code_parameters(alg: &str, digits: u8, period: Option<u32>) -> String {
     let lasting = period.map_or_else(|| Kind::Hotp.word().to_owned(), |period| format!("{period} s"));
     format!("{digits} digits, {lasting}, {}", printable(alg))
 }
 
-/// What to type to confirm a device. `device` is printable already.
+/// The command that confirms a device. The caller has made `device` printable.
 pub(crate) fn confirm_command(user: &str, device: &str) -> String {
     format!("totpctl confirm {} --device {device}", argument(user))
 }
 
-/// Room for a result without its QR code: a text that grew would leave a copy of the key behind.
+/// Room for a result without its QR code, in bytes: a text that grows leaves a copy of the key in memory.
 const ENROLMENT_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -244,22 +200,22 @@ mod tests {
     #[test]
     fn programs_read_a_verdict_without_what_is_unknown() {
         let reply = VerifyReply { retry_after: Some(12), ..VerifyReply::bare(Verdict::AlreadyUsed, Ask::OneCode) };
-        let text = json(&Attempt::new("alice", reply)).unwrap();
+        let text = json(&VerifyResult::new("alice", reply)).unwrap();
         assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
     }
 
     #[test]
     fn a_revoked_grace_says_what_comes() {
         let told = |revoked| RevokeGraceReply { user: "alice".into(), revoked }.people();
-        assert_eq!(told(true), "no code that alice has used counts any more: the next login asks for one\n");
-        assert_eq!(told(false), "no code that alice has used would have counted\n");
+        assert_eq!(told(true), "alice's grace period is over: the next login asks for a code\n");
+        assert_eq!(told(false), "alice had no grace period: nothing changed\n");
     }
 
     #[test]
     fn who_is_exempt_hears_by_what() {
         let (verdict, ask, rule) = (Verdict::Exempt, Ask::Nothing, Some("lan".to_owned()));
-        let told = Attempt::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
-        assert_eq!(told.people(), "exempt: no code decides here, because of 'lan' in the daemon's settings\n");
+        let told = VerifyResult::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
+        assert_eq!(told.people(), "exempt: the daemon's settings ask for no code here (rule 'lan')\n");
         assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
     }
 
@@ -268,12 +224,12 @@ mod tests {
         let rule = Some("observe".to_owned());
         let reply =
             VerifyReply { rule, would: Some(Verdict::Rejected), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) };
-        let told = Attempt::new("alice", reply);
+        let told = VerifyResult::new("alice", reply);
         assert_eq!(told.judged(), Verdict::Rejected);
         assert_eq!(
             told.people(),
-            "exempt: nobody is denied now, because of 'observe' in the daemon's settings; it would have been rejected: the code \
-             is wrong; wait for the next one, and check the clock of the phone\n"
+            "exempt: the daemon's settings deny no login now (rule 'observe'); the verdict would have been rejected: the code \
+             is wrong; wait for the next one, and check the phone's clock\n"
         );
         let json = b"{\"verdict\":\"exempt\",\"rule\":\"observe\",\"would\":\"rejected\"}\n";
         assert_eq!(super::json(&told).unwrap().as_slice(), json);
@@ -306,24 +262,8 @@ default tag       2026-11-23
 connections       1
 audit lines lost  0
 events lost       0
-clock             in quarantine until 2026-11-23 21:19 UTC; codes of before are refused
+clock             in quarantine until 2026-11-23 21:19 UTC; codes from before are refused
 "
-        );
-    }
-
-    #[test]
-    fn a_change_says_what_it_means() {
-        let changed = |state| Changed { user: "alice".into(), device: Some("phone".into()), state };
-        let account = Changed { device: None, ..changed(Change::Disabled) };
-        assert!(account.people().ends_with("to enable it again:\n  totpctl enable alice --all\n"));
-        assert_eq!(
-            changed(Change::Disabled).people(),
-            "alice's device 'phone' is disabled: its codes open nothing; to enable it again:\n  \
-             totpctl enable alice --device phone\n"
-        );
-        assert_eq!(
-            json(&changed(Change::Revoked)).unwrap().as_slice(),
-            b"{\"user\":\"alice\",\"device\":\"phone\",\"state\":\"revoked\"}\n"
         );
     }
 }

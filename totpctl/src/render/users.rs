@@ -1,13 +1,13 @@
-//! What is known of one user, and of all.
+//! Prints the results of `show` and `list`: a user's devices and the table of users.
 
 use common::wire::protocol::{Device, DeviceState, User};
 use common::wire::text::printable;
 use serde::Serialize;
 
-use super::bounds::bounds;
-use super::{Render, codes, confirm_command};
-use crate::sentences::argument;
+use super::changes::restrictions;
+use super::{Render, code_parameters, confirm_command};
 use crate::table::{table, utc};
+use crate::verdicts::argument;
 
 impl Render for User {
     fn people(&self) -> String {
@@ -17,13 +17,13 @@ impl Render for User {
         }
         text.push_str(&without_device(self));
         if self.devices.is_empty() {
-            return text + &format!("no devices; to give one:\n  totpctl enroll {}\n", argument(&self.user));
+            return text + &format!("no devices; to enrol one:\n  totpctl enroll {}\n", argument(&self.user));
         }
         let rows: Vec<_> = self.devices.iter().map(device_row).collect();
         text.push_str(&table(["DEVICE", "STATE", "CODES", "ENROLLED (UTC)", "LAST USED (UTC)"], &rows));
         for device in &self.devices {
-            if let Some(bounds) = bounds(device.valid_from, device.valid_until, &device.services) {
-                text.push_str(&format!("'{}' counts {bounds}\n", printable(&device.name)));
+            if let Some(restrictions) = restrictions(device.valid_from, device.valid_until, &device.services) {
+                text.push_str(&format!("'{}' is usable {restrictions}\n", printable(&device.name)));
             }
         }
         for device in self.devices.iter().filter(|device| device.state == DeviceState::Pending) {
@@ -36,25 +36,29 @@ impl Render for User {
     }
 }
 
-/// Where a user stands, in a few words: what the next login will be like.
+/// The first line of `show`: enrolled or not, disabled or damaged, guesses left.
 fn standing(user: &User) -> String {
     if user.damaged {
         return "the stored record is damaged, every login is refused; the daemon's log says why".to_owned();
     }
     if user.disabled {
         return format!(
-            "the account is disabled, nothing opens it; to enable it again:\n  totpctl enable {} --all",
+            "the account is disabled, every login is refused; to enable it again:\n  totpctl enable {} --all",
             argument(&user.user)
         );
     }
     if !user.enrolled {
         return "not enrolled yet".to_owned();
     }
-    let hint = if user.known_budget.min(user.budget) > 0 { "" } else { "\n  with 0, consecutive codes are asked for" };
+    let hint = if user.known_budget.min(user.budget) > 0 {
+        ""
+    } else {
+        "\n  with 0, the daemon asks for two consecutive codes"
+    };
     format!("enrolled; guesses left: {} from known addresses, {} from others{hint}", user.known_budget, user.budget)
 }
 
-/// What opens a login, or lets enrol, without a device.
+/// Recovery codes left, the bypass and the ticket, each on a line.
 fn without_device(user: &User) -> String {
     let opens = user.enrolled && !user.disabled;
     let recovery = opens.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
@@ -66,9 +70,9 @@ fn without_device(user: &User) -> String {
     recovery.into_iter().chain(bypass).chain(ticket).collect()
 }
 
-/// One line of the table of devices. The columns fit 80 characters for names of up to twelve.
+/// One row of the table of devices. The table fits 80 columns for names of up to twelve characters.
 fn device_row(device: &Device) -> [String; 5] {
-    let codes = codes(&device.alg, device.digits, device.period);
+    let codes = code_parameters(&device.alg, device.digits, device.period);
     let state = device.state.word().to_owned();
     [printable(&device.name), state, codes, utc(device.created), last_used(device.last_used)]
 }
@@ -77,26 +81,26 @@ fn last_used(time: Option<u64>) -> String {
     time.map_or_else(|| "never".to_owned(), utc)
 }
 
-/// Every enrolled user.
+/// The result of `list`.
 #[derive(Debug, Serialize)]
 pub(crate) struct Users {
     pub(crate) users: Vec<User>,
-    /// What it means for people that there is nobody.
+    /// The sentence for an empty list.
     #[serde(skip)]
-    pub(crate) nobody: &'static str,
+    pub(crate) when_empty: &'static str,
 }
 
 impl Render for Users {
     fn people(&self) -> String {
         if self.users.is_empty() {
-            return format!("{}\n", self.nobody);
+            return format!("{}\n", self.when_empty);
         }
         let rows: Vec<_> = self.users.iter().map(user_row).collect();
         table(["USER", "DEVICES", "GUESSES LEFT", "LAST USED (UTC)"], &rows)
     }
 }
 
-/// One line of the table of users. Of a damaged record nothing is known, so nothing is claimed.
+/// One row of the table of users. A damaged record has no known values: `-` in their cells.
 fn user_row(user: &User) -> [String; 4] {
     let name = printable(&user.user);
     if user.damaged {
@@ -108,7 +112,7 @@ fn user_row(user: &User) -> [String; 4] {
     [name, devices, guesses, last_used(last)]
 }
 
-/// `1 active, 1 pending`: which states there are, and how many devices in each.
+/// The number of devices in each state: `1 active, 1 pending`.
 fn devices_by_state(devices: &[Device]) -> String {
     let states = [DeviceState::Active, DeviceState::Pending, DeviceState::Disabled];
     let counts = states.map(|state| (devices.iter().filter(|device| device.state == state).count(), state));
@@ -184,7 +188,7 @@ default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
 old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
 laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
 token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
-'token' counts for sudo only
+'token' is usable for sudo only
 'laptop' waits for its first code until 2026-11-24 21:18 UTC; to confirm it:
   totpctl confirm alice --device laptop
 "
@@ -195,11 +199,11 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
     #[test]
     fn a_user_without_guesses_or_devices_is_told_what_follows() {
         let spent = user("alice", vec![device("default", DeviceState::Active, None)], 0).people();
-        let told = "5 from known addresses, 0 from others\n  with 0, consecutive codes are asked for\n";
+        let told = "5 from known addresses, 0 from others\n  with 0, the daemon asks for two consecutive codes\n";
         assert!(spent.starts_with("alice: enrolled; guesses left: ") && spent.contains(told), "{spent}");
         assert_eq!(
             user("alice", Vec::new(), 5).people(),
-            "alice: not enrolled yet\nno devices; to give one:\n  totpctl enroll alice\n"
+            "alice: not enrolled yet\nno devices; to enrol one:\n  totpctl enroll alice\n"
         );
     }
 
@@ -215,7 +219,7 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             assert!(bypassed(uses).people().contains(&told), "{uses}");
         }
         let invited = User { ticket_until: Some(1_795_470_000), ..user("alice", Vec::new(), 5) };
-        let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to give one:\n";
+        let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to enrol one:\n";
         assert!(invited.people().starts_with(text), "{}", invited.people());
     }
 
@@ -226,23 +230,23 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             damaged().people(),
             "alice: the stored record is damaged, every login is refused; the daemon's log says why\n"
         );
-        assert!(Users { users: vec![damaged()], nobody: "" }.people().contains("alice  damaged"));
+        assert!(Users { users: vec![damaged()], when_empty: "" }.people().contains("alice  damaged"));
     }
 
     #[test]
     fn a_disabled_account_is_named_as_such() {
         let shut = || User { disabled: true, ..user("alice", vec![device("default", DeviceState::Active, None)], 5) };
         assert!(shut().people().starts_with(
-            "alice: the account is disabled, nothing opens it; to enable it again:\n  totpctl enable alice --all\n"
+            "alice: the account is disabled, every login is refused; to enable it again:\n  totpctl enable alice --all\n"
         ));
-        assert!(Users { users: vec![shut()], nobody: "" }.people().contains("alice  account disabled  "));
+        assert!(Users { users: vec![shut()], when_empty: "" }.people().contains("alice  account disabled  "));
     }
 
     #[test]
     fn users_are_listed_in_a_table() {
         let alice =
             vec![device("a", DeviceState::Active, Some(1_795_470_000)), device("b", DeviceState::Pending, None)];
-        let users = Users { users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)], nobody: "" };
+        let users = Users { users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)], when_empty: "" };
         assert_eq!(
             users.people(),
             "\
@@ -251,6 +255,6 @@ alice      1 active, 1 pending  5 known, 5 other  2026-11-23 21:40
 b\\u{1b}ob  none                 5 known, 0 other  never
 "
         );
-        assert_eq!(Users { users: Vec::new(), nobody: "nobody" }.people(), "nobody\n");
+        assert_eq!(Users { users: Vec::new(), when_empty: "no user" }.people(), "no user\n");
     }
 }

@@ -1,4 +1,4 @@
-//! `key`: what can be done with a key offline. Everything but `new` reads a record or a URI from standard input.
+//! `key open`, `uri`, `pretty`, `code` and `match`: offline commands on keys; `new` and `seal` have files of their own.
 
 mod new;
 mod opened;
@@ -18,26 +18,26 @@ use crate::cli::{self, KeyAction};
 use crate::exit::{Exit, Failure};
 use crate::render::key::{CurrentCode, Lone, Matched, OpenedKey};
 
-/// Does what the command line says.
-pub(super) fn run(context: &Context<'_>, wanted: &cli::Key) -> Result<Exit, Failure> {
+/// Runs the action of the command line.
+pub(super) fn run(context: &Context<'_>, wanted: &cli::KeyArgs) -> Result<Exit, Failure> {
     let settings = SettingsFile::of(wanted.settings.clone());
     let opened = || Opened::read(context, &settings);
     match &wanted.action {
         KeyAction::New(wanted) => return new::run(context, &settings, wanted),
         KeyAction::Seal(wanted) => return seal::run(context, &settings, wanted),
-        KeyAction::Open => context.screen.object(&open(&opened()?))?,
-        KeyAction::Uri(wanted) => context.screen.reveal(&Lone { name: "uri", text: uri(&opened()?, wanted)? })?,
-        KeyAction::Pretty(wanted) => context.screen.reveal(&pretty(&opened()?.key, wanted))?,
+        KeyAction::Open => context.output.object(&open(&opened()?))?,
+        KeyAction::Uri(wanted) => context.output.reveal(&Lone { name: "uri", text: uri(&opened()?, wanted)? })?,
+        KeyAction::Pretty(wanted) => context.output.reveal(&pretty(&opened()?.key, wanted))?,
         KeyAction::Code { at } => {
             let Opened { key, record, .. } = opened()?;
-            context.screen.reveal(&code(&key, record.parameters, at.map_or_else(now, Ok)?)?)?;
+            context.output.reveal(&code(&key, record.parameters, at.map_or_else(now, Ok)?)?)?;
         }
         KeyAction::Match(wanted) => return matches(context, &opened()?, wanted),
     }
     Ok(Exit::Done)
 }
 
-/// What a record holds.
+/// `key open`: the content of a record.
 fn open(opened: &Opened) -> OpenedKey {
     let text = |label: Option<&Label>| label.map(|label| label.as_str().to_owned());
     OpenedKey {
@@ -51,8 +51,8 @@ fn open(opened: &Opened) -> OpenedKey {
     }
 }
 
-/// The key as a URI. What is given here goes before what the record says; an empty issuer is none, as in passlib.
-fn uri(opened: &Opened, wanted: &cli::Uri) -> Result<SecretText, Failure> {
+/// `key uri`: the key as a URI. Options override the record; an empty issuer is none, as in passlib.
+fn uri(opened: &Opened, wanted: &cli::UriArgs) -> Result<SecretText, Failure> {
     let label = wanted.label.as_deref().map(Label::as_shared).transpose()?;
     let label = label.as_ref().or(opened.record.label.as_ref()).ok_or(Failure::Usage(NO_LABEL))?;
     let issuer = match wanted.issuer.as_deref() {
@@ -63,13 +63,13 @@ fn uri(opened: &Opened, wanted: &cli::Uri) -> Result<SecretText, Failure> {
     Ok(otpauth::uri(&opened.key, opened.record.parameters, label, issuer.as_ref()))
 }
 
-/// The key in groups.
-fn pretty(key: &Key, wanted: &cli::Pretty) -> Lone {
+/// `key pretty`: the key in groups.
+fn pretty(key: &Key, wanted: &cli::PrettyArgs) -> Lone {
     let form = if wanted.hex { otpauth::Form::Hex } else { otpauth::Form::Base32 };
     Lone { name: "pretty_key", text: otpauth::pretty(key, form, &wanted.sep) }
 }
 
-/// The code of a time.
+/// `key code`: the code of a time.
 fn code(key: &Key, parameters: Parameters, time: i64) -> Result<CurrentCode, Failure> {
     let time = u64::try_from(time).map_err(|_| Failure::BadParameter(BEFORE_1970.to_owned()))?;
     let counter = parameters.step_at(time);
@@ -77,8 +77,8 @@ fn code(key: &Key, parameters: Parameters, time: i64) -> Result<CurrentCode, Fai
     Ok(CurrentCode { code, counter, expire_time: parameters.start_of(counter.saturating_add(1)) })
 }
 
-/// Whether a code fits. Nothing is spent: that is for the caller to remember.
-fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::Match) -> Result<Exit, Failure> {
+/// `key match`: checks a code. It spends nothing: the caller remembers the last counter.
+fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::MatchArgs) -> Result<Exit, Failure> {
     let search = Search {
         time: wanted.at.map_or_else(now, Ok)?,
         window: wanted.window_seconds,
@@ -87,7 +87,7 @@ fn matches(context: &Context<'_>, opened: &Opened, wanted: &cli::Match) -> Resul
     };
     let typed = wanted.code.to_str().unwrap_or_default();
     let matched = judge(&opened.key, opened.record.parameters, typed, search)?;
-    context.screen.object(&matched)?;
+    context.output.object(&matched)?;
     Ok(if matched.counter.is_some() { Exit::Done } else { Exit::Refused })
 }
 
@@ -107,13 +107,13 @@ fn verdict(why: NoMatch) -> Verdict {
     }
 }
 
-/// The one look at the clock.
+/// Reads the clock.
 fn now() -> Result<i64, Failure> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Failure::BadParameter(BEFORE_1970.into()))?;
     Ok(i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-const NO_LABEL: &str = "a URI names the account, and the record does not: give --label";
+const NO_LABEL: &str = "the record has no label, and a URI needs one: give --label";
 const BEFORE_1970: &str = "there are no codes before 1970: give a time in Unix seconds, or set the clock";
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
 
     use super::*;
 
-    /// RFC 6238, Appendix B, read from a URI as a person has it.
+    /// The key of RFC 6238, Appendix B, in a URI.
     fn opened(parameters: &str) -> Opened {
         let uri = format!("otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ{parameters}");
         Opened::without_settings(KeyRecord::parse(&uri).unwrap()).unwrap()
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_uri_says_what_the_record_says_unless_told_otherwise() {
         let uri_of = |parameters: &str, label: Option<&str>, issuer: Option<&str>| {
-            let wanted = cli::Uri { label: label.map(Into::into), issuer: issuer.map(Into::into) };
+            let wanted = cli::UriArgs { label: label.map(Into::into), issuer: issuer.map(Into::into) };
             uri(&opened(parameters), &wanted).map(|uri| uri.expose().to_owned())
         };
         let key = "secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
@@ -174,7 +174,7 @@ mod tests {
         }
         let unlabelled = r#"{"key":"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ","type":"totp","v":1}"#;
         let unlabelled = Opened::without_settings(KeyRecord::parse(unlabelled).unwrap()).unwrap();
-        let failure = uri(&unlabelled, &cli::Uri { label: None, issuer: None }).unwrap_err();
+        let failure = uri(&unlabelled, &cli::UriArgs { label: None, issuer: None }).unwrap_err();
         assert!(failure.to_string().contains("--label"), "{failure}");
     }
 

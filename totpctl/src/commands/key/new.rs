@@ -1,4 +1,4 @@
-//! `key new`: a key made, and everything that it is shared and stored as.
+//! `key new`: makes a key offline: parameters, label and issuer, record, URI, QR code.
 
 use common::answer::CODE_DIGITS;
 use common::config::Settings;
@@ -11,29 +11,29 @@ use common::totp::{BadParameters, Parameters};
 use nix::unistd::gethostname;
 
 use super::opened::SettingsFile;
-use super::seal::{NOBODY, Place, device, own_account, stored_issuer, v1};
+use super::seal::{NO_ACCOUNT, Place, device, own_account, stored_issuer, v1};
 use crate::cli::{self, Format};
 use crate::commands::Context;
-use crate::commands::drawing::{Pictures, on_screen};
+use crate::commands::drawing::{PictureFiles, for_terminal};
 use crate::exit::{Exit, Failure};
 use crate::qr::Form;
 use crate::render::key::NewKey;
 
-/// Makes a key and shows it.
-pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::New) -> Result<Exit, Failure> {
+/// Makes a key and prints it.
+pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::NewKeyArgs) -> Result<Exit, Failure> {
     let made = make(wanted, &file.load()?)?;
-    Pictures::prepare(&wanted.pictures)?.draw(context.screen, &made.uri)?;
+    PictureFiles::prepare(&wanted.pictures)?.draw(context.output, &made.uri)?;
     let asked_for_a_page = wanted.pictures.qr.is_some_and(|form| form != Form::None);
-    if asked_for_a_page || context.screen.is_for_a_person() {
-        context.screen.page(&made.sheet(on_screen(context, wanted.pictures.qr, &made.uri).as_ref()))?;
+    if asked_for_a_page || context.output.is_for_a_person() {
+        context.output.page(&made.sheet(for_terminal(context, wanted.pictures.qr, &made.uri).as_ref()))?;
     }
-    if context.screen.is_for_programs() || !(asked_for_a_page || context.screen.is_for_a_person()) {
-        context.screen.object(&made)?;
+    if context.output.is_for_programs() || !(asked_for_a_page || context.output.is_for_a_person()) {
+        context.output.object(&made)?;
     }
     Ok(Exit::Done)
 }
 
-fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
+fn make(wanted: &cli::NewKeyArgs, settings: &Settings) -> Result<NewKey, Failure> {
     let user = wanted.user.as_deref().map(UserName::new).transpose()?;
     let parameters = parameters(&wanted.new_key, settings)?;
     let (label, issuer) = (label(&wanted.new_key, user.as_ref(), settings)?, issuer(&wanted.new_key, settings)?);
@@ -44,7 +44,7 @@ fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
             let place = Place { user, device: device(wanted.device.as_deref())? };
             (Format::V2, place.v2(&key, settings, parameters)?)
         }
-        _ if wanted.device.is_some() => return Err(Failure::Usage("--device belongs to '--format v2'")),
+        _ if wanted.device.is_some() => return Err(Failure::Usage("--device works only with '--format v2'")),
         _ => (Format::Passlib, v1(&key, settings, settings.encrypt_cost)?),
     };
     let (pretty_key, uri) = (pretty_key(&key), uri(&key, parameters, &label, issuer.as_ref()));
@@ -53,8 +53,8 @@ fn make(wanted: &cli::New, settings: &Settings) -> Result<NewKey, Failure> {
     Ok(NewKey { record, key: key.to_base32(), pretty_key, uri, parameters })
 }
 
-/// What the codes of a new key look like. Offline, every period that is read can be written.
-fn parameters(wanted: &cli::NewKey, settings: &Settings) -> Result<Parameters, Failure> {
+/// The parameters of a new key's codes. Offline, every period that totpctl can read is allowed.
+fn parameters(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Parameters, Failure> {
     let usual = settings.new_device.parameters;
     let parameters = Parameters {
         alg: wanted.alg.unwrap_or(usual.alg),
@@ -70,19 +70,19 @@ fn parameters(wanted: &cli::NewKey, settings: &Settings) -> Result<Parameters, F
     Ok(parameters)
 }
 
-/// The label as given, or that of the settings, filled in.
-fn label(wanted: &cli::NewKey, user: Option<&UserName>, settings: &Settings) -> Result<Label, Failure> {
+/// The label of --label, else that of the settings, filled in.
+fn label(wanted: &cli::KeyOptions, user: Option<&UserName>, settings: &Settings) -> Result<Label, Failure> {
     if let Some(text) = &wanted.label {
         return Ok(Label::as_shared(text)?);
     }
     let own = if user.is_none() { own_account() } else { None };
-    let user = user.or(own.as_ref()).ok_or(Failure::Usage(NOBODY))?;
+    let user = user.or(own.as_ref()).ok_or(Failure::Usage(NO_ACCOUNT))?;
     let host = gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".to_owned());
     Ok(Label::as_shared(&settings.new_device.label.replace("{host}", &host).replace("{user}", user.as_str()))?)
 }
 
-/// The issuer as given, or that of the settings; an empty one is none.
-fn issuer(wanted: &cli::NewKey, settings: &Settings) -> Result<Option<Label>, Failure> {
+/// The issuer of --issuer, else that of the settings; an empty one is none.
+fn issuer(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Option<Label>, Failure> {
     match wanted.issuer.as_deref() {
         None => Ok(settings.new_device.issuer.clone()),
         Some("") => Ok(None),
@@ -98,16 +98,16 @@ mod tests {
     use super::super::opened::tests::settings;
     use super::*;
 
-    fn wanted() -> cli::New {
+    fn wanted() -> cli::NewKeyArgs {
         new(alice())
     }
 
-    fn new(new_key: cli::NewKey) -> cli::New {
-        cli::New { new_key, ..cli::New::default() }
+    fn new(new_key: cli::KeyOptions) -> cli::NewKeyArgs {
+        cli::NewKeyArgs { new_key, ..cli::NewKeyArgs::default() }
     }
 
-    fn alice() -> cli::NewKey {
-        cli::NewKey { label: Some("alice".into()), ..cli::NewKey::default() }
+    fn alice() -> cli::KeyOptions {
+        cli::KeyOptions { label: Some("alice".into()), ..cli::KeyOptions::default() }
     }
 
     fn opened(record: &str, settings: Settings) -> Opened {
@@ -119,8 +119,8 @@ mod tests {
         let passlib = "{\"alg\":\"sha256\",\"digits\":8,\"enckey\":{\"c\":0,";
         let ours = "{\"alg\":\"sha256\",\"device\":\"";
         for (user, begins) in [(None, passlib), (Some("alice".to_owned()), ours)] {
-            let new_key = cli::NewKey { alg: Some(Algorithm::Sha256), digits: Some(8), ..alice() };
-            let wanted = cli::New { user, ..new(new_key) };
+            let new_key = cli::KeyOptions { alg: Some(Algorithm::Sha256), digits: Some(8), ..alice() };
+            let wanted = cli::NewKeyArgs { user, ..new(new_key) };
             let made = make(&wanted, &settings("")).unwrap();
             assert!(made.record.expose().starts_with(begins), "{}", made.record.expose());
             let from_record = opened(made.record.expose(), settings(""));
@@ -141,16 +141,16 @@ mod tests {
 
     #[test]
     fn version_2_asks_for_a_user_and_takes_a_device() {
-        let refusal = |wanted: &cli::New| make(wanted, &settings("")).map(|_| ()).unwrap_err().code();
+        let refusal = |wanted: &cli::NewKeyArgs| make(wanted, &settings("")).map(|_| ()).unwrap_err().code();
         let device = Some("00112233445566778899aabbccddeeFF".to_owned());
-        assert_eq!(refusal(&cli::New { format: Some(Format::V2), ..wanted() }), ("usage", Exit::BadInput));
-        assert_eq!(refusal(&cli::New { device: device.clone(), ..wanted() }), ("usage", Exit::BadInput));
+        assert_eq!(refusal(&cli::NewKeyArgs { format: Some(Format::V2), ..wanted() }), ("usage", Exit::BadInput));
+        assert_eq!(refusal(&cli::NewKeyArgs { device: device.clone(), ..wanted() }), ("usage", Exit::BadInput));
         let user = Some("alice".to_owned());
-        let made = make(&cli::New { user: user.clone(), device, ..wanted() }, &settings("")).unwrap();
+        let made = make(&cli::NewKeyArgs { user: user.clone(), device, ..wanted() }, &settings("")).unwrap();
         assert!(made.record.expose().contains("\"device\":\"00112233445566778899aabbccddeeff\""));
         assert!(made.record.expose().contains("\"user\":\"alice\""));
         for bad in ["", "0011", "+0112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeffff"] {
-            let wanted = cli::New { user: user.clone(), device: Some(bad.into()), ..wanted() };
+            let wanted = cli::NewKeyArgs { user: user.clone(), device: Some(bad.into()), ..wanted() };
             assert_eq!(refusal(&wanted), ("usage", Exit::BadInput), "{bad:?}");
         }
     }
@@ -158,10 +158,12 @@ mod tests {
     #[test]
     fn what_is_not_given_comes_from_the_settings() {
         let context = ", label: 'at {user}', issuer: demo, digits: 7, period: 60, alg: sha512";
-        let made = make(&cli::New { user: Some("bob".into()), ..cli::New::default() }, &settings(context)).unwrap();
+        let made =
+            make(&cli::NewKeyArgs { user: Some("bob".into()), ..cli::NewKeyArgs::default() }, &settings(context))
+                .unwrap();
         assert!(made.uri.expose().starts_with("otpauth://totp/demo:at%20bob?"), "{}", made.uri.expose());
         assert!(made.uri.expose().ends_with("&algorithm=SHA512&digits=7&period=60&issuer=demo"));
-        let own = make(&cli::New::default(), &settings(", label: '{user}'")).unwrap();
+        let own = make(&cli::NewKeyArgs::default(), &settings(", label: '{user}'")).unwrap();
         let name = own_account().unwrap();
         assert!(own.uri.expose().starts_with(&format!("otpauth://totp/{}?", name.as_str())));
     }
@@ -169,14 +171,14 @@ mod tests {
     #[test]
     fn parameters_that_no_authenticator_knows_are_refused() {
         for bad in [
-            new(cli::NewKey { digits: Some(5), ..alice() }),
-            new(cli::NewKey { digits: Some(11), ..alice() }),
-            new(cli::NewKey { period: Some(0), ..alice() }),
-            new(cli::NewKey { period: Some(86_401), ..alice() }),
-            new(cli::NewKey { label: Some("a:b".into()), ..alice() }),
-            new(cli::NewKey { label: Some(String::new()), ..alice() }),
-            new(cli::NewKey { issuer: Some("a:b".into()), ..alice() }),
-            cli::New { user: Some("a/b".into()), ..wanted() },
+            new(cli::KeyOptions { digits: Some(5), ..alice() }),
+            new(cli::KeyOptions { digits: Some(11), ..alice() }),
+            new(cli::KeyOptions { period: Some(0), ..alice() }),
+            new(cli::KeyOptions { period: Some(86_401), ..alice() }),
+            new(cli::KeyOptions { label: Some("a:b".into()), ..alice() }),
+            new(cli::KeyOptions { label: Some(String::new()), ..alice() }),
+            new(cli::KeyOptions { issuer: Some("a:b".into()), ..alice() }),
+            cli::NewKeyArgs { user: Some("a/b".into()), ..wanted() },
         ] {
             assert_eq!(make(&bad, &settings("")).map(|_| ()).unwrap_err().code(), ("bad_parameter", Exit::BadInput));
         }
@@ -189,7 +191,7 @@ mod tests {
         assert!(made.uri.expose().contains("&issuer=demo"));
         let back = opened(made.record.expose(), settings(", issuer: demo"));
         assert_eq!(back.issuer().unwrap().as_str(), "demo");
-        let other = new(cli::NewKey { issuer: Some("other".into()), ..alice() });
+        let other = new(cli::KeyOptions { issuer: Some("other".into()), ..alice() });
         let other = make(&other, &settings(", issuer: demo")).unwrap();
         assert!(other.record.expose().contains("\"issuer\":\"other\""));
     }

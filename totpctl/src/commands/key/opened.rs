@@ -1,4 +1,4 @@
-//! What `key` is given: a record or a URI on standard input, and the settings with the secrets that open it.
+//! Input of the `key` commands: reads a record or URI from standard input, and the settings with the secrets for it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use nix::unistd::{User, getuid};
 use crate::commands::Context;
 use crate::exit::Failure;
 
-/// A record and its key.
+/// An opened record: its key and parameters.
 pub(super) struct Opened {
     pub(super) key: Key,
     pub(super) record: KeyRecord,
@@ -21,7 +21,8 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads a record or a URI and opens its key. Settings are read only if the key is sealed, or if they are named.
+    /// Reads a record or a URI and opens its key. It reads settings only if the key is sealed, or if the user names
+    /// them.
     pub(super) fn read(context: &Context<'_>, file: &SettingsFile) -> Result<Self, Failure> {
         let record = read_record(context)?;
         let is_sealed = !matches!(record.key, StoredKey::Plain(_));
@@ -39,7 +40,7 @@ impl Opened {
         Ok(Self { key: Key::new(key.expose().to_vec())?, record, settings: None })
     }
 
-    /// The record's issuer, or that of the settings, which passlib leaves out of its records.
+    /// The record's issuer, else that of the settings: passlib leaves the latter out of its records.
     pub(super) fn issuer(&self) -> Option<&Label> {
         let usual = self.settings.as_ref().and_then(|settings| settings.new_device.issuer.as_ref());
         self.record.issuer.as_ref().or(usual)
@@ -52,9 +53,9 @@ impl Opened {
     }
 }
 
-/// Reads standard input, which is one record or one URI.
+/// Reads one record or one URI from standard input.
 pub(super) fn read_record(context: &Context<'_>) -> Result<KeyRecord, Failure> {
-    let bytes = context.keyboard.all(PROMPT, MAX_TEXT)?;
+    let bytes = context.prompt.all(PROMPT, MAX_TEXT)?;
     if bytes.is_empty() {
         return Err(Failure::NoInput("a record or an otpauth:// URI"));
     }
@@ -62,7 +63,7 @@ pub(super) fn read_record(context: &Context<'_>) -> Result<KeyRecord, Failure> {
     Ok(KeyRecord::parse(text)?)
 }
 
-/// Which settings to read, and whether somebody named them.
+/// The settings file, and whether the user named it.
 #[derive(Debug)]
 pub(super) struct SettingsFile {
     path: PathBuf,
@@ -70,7 +71,7 @@ pub(super) struct SettingsFile {
 }
 
 impl SettingsFile {
-    /// The file of the command line, else of the environment, else the usual one.
+    /// The file of --settings, else of $PAM_TOTP_SETTINGS, else the default one.
     pub(super) fn of(given: Option<PathBuf>) -> Self {
         let named = given.or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
         match named {
@@ -86,7 +87,7 @@ impl SettingsFile {
     }
 }
 
-/// Whose files may be read beside root's: the caller's, if the settings are the caller's; else the daemon's.
+/// The owner, besides root, whose files are trusted: the caller, if the settings are the caller's; else the daemon.
 fn trusted_uid(path: &Path) -> u32 {
     let own = getuid().as_raw();
     if path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == own) {
@@ -96,7 +97,7 @@ fn trusted_uid(path: &Path) -> u32 {
     daemon.map_or(own, |user| user.uid.as_raw())
 }
 
-const PROMPT: &str = "Record or otpauth:// URI, on one line (it is not shown): ";
+const PROMPT: &str = "Record or otpauth:// URI, on one line (typing is not shown): ";
 const NOT_TEXT: &str = "standard input is not UTF-8 text: give a record in JSON, or an otpauth:// URI";
 const DAEMON_ACCOUNT: &str = "_pam-totp";
 

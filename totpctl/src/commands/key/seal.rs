@@ -1,4 +1,4 @@
-//! `key seal`, and how keys are sealed in either form.
+//! `key seal`: seals a key again, as v2 or in passlib's format; sealing for `key new` too.
 
 use common::config::Settings;
 use common::enckey::{Binding, CannotSeal, Enckey};
@@ -17,18 +17,18 @@ use crate::commands::Context;
 use crate::exit::{Exit, Failure};
 use crate::render::key::Lone;
 
-/// Seals the key of standard input again.
-pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::Seal) -> Result<Exit, Failure> {
+/// Seals the key on standard input again.
+pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::SealArgs) -> Result<Exit, Failure> {
     if wanted.format == Format::V2 && wanted.cost.is_some() {
-        return Err(Failure::Usage("--cost belongs to '--format passlib': version 2 has no cost"));
+        return Err(Failure::Usage("--cost works only with '--format passlib': v2 has no cost"));
     }
     let record = read_record(context)?;
     let sealed = sealed_again(record, &file.load()?, wanted)?;
-    context.screen.reveal(&Lone { name: "record", text: sealed.to_json() })?;
+    context.output.reveal(&Lone { name: "record", text: sealed.to_json() })?;
     Ok(Exit::Done)
 }
 
-fn sealed_again(record: KeyRecord, settings: &Settings, wanted: &cli::Seal) -> Result<KeyRecord, Failure> {
+fn sealed_again(record: KeyRecord, settings: &Settings, wanted: &cli::SealArgs) -> Result<KeyRecord, Failure> {
     let key = record.open(&settings.secrets)?;
     let key = match wanted.format {
         Format::Passlib => v1(&key, settings, wanted.cost.unwrap_or(settings.encrypt_cost))?,
@@ -41,14 +41,14 @@ fn sealed_again(record: KeyRecord, settings: &Settings, wanted: &cli::Seal) -> R
     Ok(KeyRecord { key, issuer, ..record })
 }
 
-/// Where a key sealed as version 2 belongs.
+/// The user and device that v2 binds a key to.
 pub(super) struct Place {
     pub(super) user: UserName,
     pub(super) device: [u8; 16],
 }
 
 impl Place {
-    /// As given, else as the record says, else the caller's own account and a new device.
+    /// From the options, else from the record, else the caller's account and a new device.
     fn given(user: Option<&str>, wanted: Option<&str>, stored: &StoredKey) -> Result<Self, Failure> {
         let (known_user, known_device) = match stored {
             StoredKey::V2 { user, device, .. } => (Some(user), Some(device)),
@@ -57,7 +57,7 @@ impl Place {
         let user = match (user, known_user) {
             (Some(given), _) => UserName::new(given)?,
             (None, Some(known)) => known.clone(),
-            (None, None) => own_account().ok_or(Failure::Usage(NOBODY))?,
+            (None, None) => own_account().ok_or(Failure::Usage(NO_ACCOUNT))?,
         };
         let device = match (wanted, known_device) {
             (None, Some(known)) => *known,
@@ -66,7 +66,7 @@ impl Place {
         Ok(Self { user, device })
     }
 
-    /// Sealed as version 2, in this place.
+    /// Seals the key as v2, bound to this user and device.
     pub(super) fn v2(self, key: &Key, settings: &Settings, parameters: Parameters) -> Result<StoredKey, Failure> {
         let binding = Binding { user: &self.user, device: &self.device, kind: Kind::Totp.word(), parameters };
         let enckey = Enckey::seal(key, &settings.secrets, &binding)?;
@@ -74,23 +74,23 @@ impl Place {
     }
 }
 
-/// Sealed as passlib does.
+/// Seals the key in passlib's format.
 pub(super) fn v1(key: &Key, settings: &Settings, cost: u32) -> Result<StoredKey, Failure> {
     Ok(StoredKey::V1(EnckeyV1::seal(key, &settings.secrets, cost)?))
 }
 
-/// The issuer as it stands in a record: passlib leaves out the one of its settings, and takes it from there again.
+/// The issuer in the record: passlib leaves out the issuer of its settings, and reads it from there again.
 pub(super) fn stored_issuer(issuer: Option<Label>, format: Format, settings: &Settings) -> Option<Label> {
     issuer.filter(|issuer| format == Format::V2 || settings.new_device.issuer.as_ref() != Some(issuer))
 }
 
-/// The account of whoever runs this.
+/// The caller's account.
 pub(super) fn own_account() -> Option<UserName> {
     let account = User::from_uid(getuid()).ok().flatten()?;
     UserName::new(&account.name).ok()
 }
 
-/// A device's identity: as given, or a new one.
+/// The device id of --device, else a random one.
 pub(super) fn device(given: Option<&str>) -> Result<[u8; 16], Failure> {
     let Some(text) = given else { return new_device() };
     let whole = text.len() == DEVICE_DIGITS && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -105,9 +105,9 @@ fn new_device() -> Result<[u8; 16], Failure> {
 }
 
 const DEVICE_DIGITS: usize = 32;
-const NO_DEVICE: &str = "a device's identity has 32 hexadecimal digits; leave --device out for a random one";
-/// Where a user's name is needed and there is none.
-pub(super) const NOBODY: &str = "your uid has no account name: give --user";
+const NO_DEVICE: &str = "a device id has 32 hexadecimal digits; leave --device out for a random one";
+/// The caller's uid has no account name, and --user is missing.
+pub(super) const NO_ACCOUNT: &str = "your uid has no account name: give --user";
 
 #[cfg(test)]
 mod tests {
@@ -121,7 +121,7 @@ mod tests {
 
     fn resealed(record: &str, format: &str, cost: Option<u32>, user: Option<&str>) -> KeyRecord {
         let format = if format == "v2" { Format::V2 } else { Format::Passlib };
-        let wanted = cli::Seal { format, cost, user: user.map(Into::into), device: None };
+        let wanted = cli::SealArgs { format, cost, user: user.map(Into::into), device: None };
         sealed_again(KeyRecord::parse(record).unwrap(), &settings(""), &wanted).unwrap()
     }
 
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_cost_out_of_bounds_is_refused() {
-        let wanted = cli::Seal { format: Format::Passlib, cost: Some(23), user: None, device: None };
+        let wanted = cli::SealArgs { format: Format::Passlib, cost: Some(23), user: None, device: None };
         let failure = sealed_again(KeyRecord::parse(URI).unwrap(), &settings(""), &wanted).unwrap_err();
         assert_eq!(failure.code(), ("bad_parameter", Exit::BadInput));
     }

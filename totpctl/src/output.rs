@@ -1,6 +1,7 @@
-//! Standard output and standard error: results on the one, everything said on the way on the other.
+//! Prints results to standard output, as text or JSON; notes, warnings and errors to standard error.
 //!
-//! With `--json`, standard output carries one object and nothing else; one a line where there are several results.
+//! With `--json`, standard output has one object and nothing else; `log`, `import` and `export` print one object per
+//! line.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -14,49 +15,49 @@ use serde_json::{Value, json};
 use crate::exit::{Exit, Failure};
 use crate::render::{self, Render, Reveal};
 
-/// Where the answers go.
+/// Standard output and standard error, for a person or for a program.
 #[derive(Debug)]
-pub(crate) struct Screen {
+pub(crate) struct Output {
     json: bool,
 }
 
-impl Screen {
-    /// A screen for people, or for a program.
+impl Output {
+    /// With `json`, a program reads standard output.
     pub(crate) fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Whether a program reads standard output.
+    /// Whether `--json` was given.
     pub(crate) fn is_for_programs(&self) -> bool {
         self.json
     }
 
-    /// Shows what came of a command.
+    /// Prints the result of a command.
     pub(crate) fn result(&self, result: &impl Render) -> Result<(), Failure> {
         if self.json { self.line(result) } else { self.page(&result.people()) }
     }
 
-    /// Whether a person reads standard output: nobody asked for JSON, and it is a terminal.
+    /// Whether a person reads standard output: it is a terminal, and `--json` was not given.
     pub(crate) fn is_for_a_person(&self) -> bool {
         !self.json && io::stdout().is_terminal()
     }
 
-    /// Shows a result that is one text: the bare text, unless JSON was asked for.
+    /// Prints a result that is one text: the bare text, or JSON with `--json`.
     pub(crate) fn reveal(&self, result: &impl Reveal) -> Result<(), Failure> {
         if self.json { self.line(result) } else { self.page(&result.page()) }
     }
 
-    /// Shows a result that is an object: in JSON, unless a person reads it.
+    /// Prints a result that is an object: JSON, unless a person reads it.
     pub(crate) fn object(&self, result: &impl Reveal) -> Result<(), Failure> {
         if self.is_for_a_person() { self.page(&result.page()) } else { self.line(result) }
     }
 
-    /// Shows one of several results, which are lines of JSON whoever reads them.
+    /// Prints one of several results, always as a line of JSON.
     pub(crate) fn line(&self, result: &impl Serialize) -> Result<(), Failure> {
         write(io::stdout().as_fd(), &render::json(result)?)
     }
 
-    /// Shows a person something that is not the result: to the side when a program waits for that.
+    /// Prints text for a person: with `--json` to standard error, because a program reads standard output.
     pub(crate) fn page(&self, text: &str) -> Result<(), Failure> {
         if self.json {
             write(io::stderr().as_fd(), text.as_bytes())
@@ -70,20 +71,20 @@ impl Screen {
         if self.json { io::stderr().is_terminal() } else { io::stdout().is_terminal() }
     }
 
-    /// Says something beside the result. Names in it are printable already.
+    /// Prints a note or warning to standard error. The caller has made names in it printable.
     pub(crate) fn note(&self, sentence: &str) {
         let _ = writeln!(io::stderr(), "totpctl: {sentence}");
     }
 
-    /// Says why nothing came of a command, and which exit code tells it.
+    /// Prints why a command failed. Returns the exit code.
     pub(crate) fn failure(&self, failure: &Failure) -> Exit {
         let (code, exit) = failure.code();
         match failure {
-            // Whoever read along has seen enough.
+            // The reader of the pipe, such as `head`, has closed it on purpose.
             Failure::Writing(error) if error.kind() == io::ErrorKind::BrokenPipe => return exit,
-            // What was asked for is the result, whatever clap calls it.
+            // Clap reports --help and --version as errors; for the user they are results.
             Failure::CommandLine(asked) if exit == Exit::Done => return self.help(asked),
-            // A bad value needs no more than a line.
+            // For a bad value one line is enough; other usage errors get clap's hints too.
             Failure::CommandLine(error) if error.kind() != ErrorKind::ValueValidation => usage(error),
             failure => self.note(&one_line(&failure.to_string())),
         }
@@ -93,14 +94,14 @@ impl Screen {
         exit
     }
 
-    /// Shows the help or the version.
+    /// Prints the help or the version.
     fn help(&self, asked: &clap::Error) -> Exit {
         let shown = if self.json { self.line(&answer(asked)) } else { asked.print().map_err(Failure::Writing) };
         shown.map_or_else(|failure| self.failure(&failure), |()| Exit::Done)
     }
 }
 
-/// Shows what is wrong with a command line. Clap repeats what was typed, and that could steer the terminal.
+/// Prints clap's error. Clap repeats the arguments, so their control characters are escaped.
 fn usage(error: &clap::Error) {
     let text = error.render().to_string();
     let lines: Vec<String> = text.trim_end().lines().map(one_line).collect();
@@ -111,7 +112,7 @@ fn usage(error: &clap::Error) {
     };
 }
 
-/// The help or the version that was asked for, for programs.
+/// The help or the version as JSON.
 fn answer(asked: &clap::Error) -> Value {
     match asked.kind() {
         ErrorKind::DisplayVersion => json!({"version": env!("CARGO_PKG_VERSION")}),
@@ -119,14 +120,13 @@ fn answer(asked: &clap::Error) -> Value {
     }
 }
 
-/// Writes past the standard library's buffer, which would keep a copy of a key.
+/// Writes without the standard library's buffer, which would keep a copy of a key.
 fn write(stream: BorrowedFd<'_>, text: &[u8]) -> Result<(), Failure> {
     let stream = stream.try_clone_to_owned().map_err(Failure::Writing)?;
     File::from(stream).write_all(text).map_err(Failure::Writing)
 }
 
-/// The sentence, with nothing in it that could end the line or steer a terminal. Word by word, because only names
-/// have a longest length.
+/// The sentence with line ends and control characters escaped. Word by word, because `printable` shortens long texts.
 fn one_line(sentence: &str) -> String {
     sentence.split(' ').map(printable).collect::<Vec<_>>().join(" ")
 }

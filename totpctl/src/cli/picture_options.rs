@@ -1,4 +1,4 @@
-//! What every action takes that draws a QR code.
+//! Options of `enroll` and `key new` for the QR code: --qr, --png, --svg.
 
 use std::path::PathBuf;
 
@@ -6,11 +6,11 @@ use clap::Args;
 
 use crate::qr::Form;
 
-/// Where the QR code of a new key is drawn: on the terminal, in files.
+/// How the QR code is drawn on the terminal, and in which files.
 #[derive(Debug, Default, Args)]
-pub(crate) struct Pictures {
+pub(crate) struct PictureOptions {
     /// QR code: utf8, inverse, ansi, ascii or none [default:
-    /// utf8 or ascii on a terminal, as the locale says]
+    /// utf8 or ascii on a terminal, by its locale]
     #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
     pub(crate) qr: Option<Form>,
     /// Draw the QR code in a new PNG file; it holds the key

@@ -1,28 +1,28 @@
-//! A file of lines with keys in them: read in pieces that are wiped, and no further than a line may be long.
+//! Reads the lines of an import file up to a longest length, and wipes what it has read: the lines hold keys.
 
 use std::io::{self, Read};
 
 use zeroize::Zeroizing;
 
-/// The lines of what is read.
-pub(crate) struct Lines<R> {
+/// The lines of a reader.
+pub(crate) struct BoundedLines<R> {
     input: R,
     chunk: Zeroizing<Vec<u8>>,
-    /// The part of the chunk that was not handed out yet.
+    /// The part of the chunk that no line has taken yet.
     unread: std::ops::Range<usize>,
 }
 
 /// One line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// The whole of it, without its end.
+    /// The whole line, without its end.
     Whole(Zeroizing<Vec<u8>>),
-    /// It is longer than [`MAX_LINE`]; passed over up to its end.
+    /// The line is longer than [`MAX_LINE`]; the reader has skipped it.
     TooLong,
 }
 
-impl<R: Read> Lines<R> {
-    /// Nothing is read yet.
+impl<R: Read> BoundedLines<R> {
+    /// Reads nothing yet.
     pub(crate) fn new(input: R) -> Self {
         Self { input, chunk: Zeroizing::new(vec![0; CHUNK]), unread: 0..0 }
     }
@@ -52,7 +52,7 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Reads the next piece; false at the end.
+    /// Reads the next chunk; false at the end of the input.
     fn refill(&mut self) -> io::Result<bool> {
         loop {
             match self.input.read(&mut self.chunk) {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     fn lines(text: &[u8], step: usize) -> Vec<String> {
-        let mut lines = Lines::new(Slow(text, step));
+        let mut lines = BoundedLines::new(Slow(text, step));
         std::iter::from_fn(|| lines.next().unwrap())
             .map(|line| match line {
                 Line::Whole(line) => String::from_utf8(line.to_vec()).unwrap(),

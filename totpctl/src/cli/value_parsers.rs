@@ -1,4 +1,4 @@
-//! Options that take one of a few words, or a number: what the words are, `common` knows.
+//! Parses option values: --kind, --alg and numbers, and the error for a bad number.
 
 use std::str::FromStr;
 
@@ -10,9 +10,9 @@ pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {
     PossibleValuesParser::new(Kind::ALL.iter().map(|kind| kind.word())).try_map(|word| word.parse())
 }
 
-/// A whole number, as large as it may be at most; whether it fits is said by who takes it.
+/// A whole number. The command itself refuses one that is out of range.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
-    text.parse().map_err(|_| "this is no whole number, or far too large a one")
+    text.parse().map_err(|_| "this is not a whole number, or it is too large")
 }
 
 pub(super) fn algorithms() -> impl TypedValueParser<Value = Algorithm> {

@@ -1,4 +1,4 @@
-//! What came of an import and an export, line by line.
+//! Prints the results of `import passlib` and `export passlib`: one line per record, and the summary.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
-/// A line that the daemon has taken, or had already.
+/// A line that the daemon imported, or whose device existed already.
 #[derive(Debug, Serialize)]
 pub(crate) struct ImportedLine {
     pub(crate) line: u64,
@@ -19,15 +19,15 @@ pub(crate) struct ImportedLine {
 }
 
 impl ImportedLine {
-    /// For a person.
+    /// The text for people.
     pub(crate) fn sentence(&self) -> String {
         let (user, device) = (printable(&self.user), printable(&self.device));
-        let what = if self.imported { "imported as device" } else { "there already, as device" };
+        let what = if self.imported { "imported as device" } else { "exists already as device" };
         format!("line {}: {user}: {what} '{device}'", self.line)
     }
 }
 
-/// A line or a user that nothing came of.
+/// A line that could not be imported, or a user that could not be exported.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineFailure {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -43,22 +43,22 @@ struct Reason {
 }
 
 impl LineFailure {
-    /// Why nothing came of it. No failure shows a record.
+    /// The line or user, and the error. No error message contains a record.
     pub(crate) fn new(line: Option<u64>, user: Option<String>, failure: &Failure) -> Self {
         Self { line, user, error: Reason { code: failure.code().0, message: failure.to_string() } }
     }
 
-    /// For a person.
+    /// The text for people.
     pub(crate) fn sentence(&self) -> String {
         let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
         let user = self.user.as_deref().map(|user| format!("{}: ", printable(user))).unwrap_or_default();
-        // Word by word, because only names have a longest length.
+        // Word by word, because `printable` shortens long texts.
         let message: Vec<String> = self.error.message.split(' ').map(printable).collect();
         format!("{line}{user}{}", message.join(" "))
     }
 }
 
-/// How many lines came to what.
+/// The summary of an import: numbers of lines.
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
     pub(crate) imported: u64,
@@ -68,11 +68,11 @@ pub(crate) struct Imports {
 
 impl fmt::Display for Imports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} imported, {} already there, {} failed", self.imported, self.already_there, self.failed)
+        write!(f, "{} imported, {} existed already, {} failed", self.imported, self.already_there, self.failed)
     }
 }
 
-/// A device in the form that an import takes.
+/// An exported device, in the format of `import passlib`.
 #[derive(Debug, Serialize)]
 pub(crate) struct ExportedLine<'a> {
     user: &'a str,
@@ -82,7 +82,7 @@ pub(crate) struct ExportedLine<'a> {
 }
 
 impl<'a> ExportedLine<'a> {
-    /// A user's device. The name that an import would choose by itself is left out.
+    /// A user's device. The name `default` is left out: an import chooses it itself.
     pub(crate) fn new(user: &'a str, exported: &'a ExportedRecord) -> Self {
         let device = Some(exported.device.as_str()).filter(|device| *device != "default");
         Self { user, device, record: &exported.record }
@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(line.sentence(), "line 3: al\\nice: imported as device 'default'");
         assert_eq!(object(&line), "{\"line\":3,\"user\":\"al\\nice\",\"device\":\"default\",\"imported\":true}\n");
         line.imported = false;
-        assert_eq!(line.sentence(), "line 3: al\\nice: there already, as device 'default'");
+        assert_eq!(line.sentence(), "line 3: al\\nice: exists already as device 'default'");
     }
 
     #[test]
@@ -146,6 +146,6 @@ mod tests {
     #[test]
     fn the_summary_counts() {
         let tally = Imports { imported: 997, already_there: 2, failed: 1 };
-        assert_eq!(tally.to_string(), "997 imported, 2 already there, 1 failed");
+        assert_eq!(tally.to_string(), "997 imported, 2 existed already, 1 failed");
     }
 }

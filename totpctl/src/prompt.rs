@@ -1,5 +1,6 @@
-//! Lines from the terminal or standard input: codes and keys. Nothing is read beyond the end of a line, so that the
-//! next question finds the next line, and what is read is wiped.
+//! Asks for codes and keys: prints a prompt, reads one line from the terminal or standard input, and wipes it.
+//!
+//! It reads nothing beyond the end of the line: that is for the next prompt. The prompts' texts are in `commands/`.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -8,26 +9,26 @@ use std::os::fd::AsFd;
 use common::secret::SecretText;
 use zeroize::Zeroizing;
 
+use crate::echo_off::EchoOff;
 use crate::exit::Failure;
-use crate::hidden::Hidden;
 
 /// Standard input.
 #[derive(Debug)]
-pub(crate) struct Keyboard(File);
+pub(crate) struct Prompt(File);
 
-impl Keyboard {
-    /// The process's standard input, past the buffer that the standard library would keep.
+impl Prompt {
+    /// Standard input, without the standard library's buffer, which would keep a copy.
     pub(crate) fn open() -> Result<Self, Failure> {
         let input = io::stdin().as_fd().try_clone_to_owned().map_err(Failure::Reading)?;
         Ok(Self(File::from(input)))
     }
 
-    /// Whether somebody types.
+    /// Whether a person types.
     pub(crate) fn is_terminal(&self) -> bool {
         self.0.is_terminal()
     }
 
-    /// Asks for one line and reads it. `None`: standard input has ended.
+    /// Prints the prompt and reads one line. `None` at the end of standard input.
     pub(crate) fn ask(&self, prompt: &str) -> Result<Option<SecretText>, Failure> {
         if self.is_terminal() {
             show(prompt);
@@ -35,7 +36,7 @@ impl Keyboard {
         Ok(self.line(|byte| (&self.0).read(byte))?.map(|line| SecretText::typed(&line)))
     }
 
-    /// As [`Self::ask`], for what nobody may read over a shoulder.
+    /// As [`Self::ask`], for a key: the terminal does not show it.
     pub(crate) fn ask_hidden(&self, prompt: &str) -> Result<Option<SecretText>, Failure> {
         if !self.is_terminal() {
             return self.ask(prompt);
@@ -43,8 +44,8 @@ impl Keyboard {
         Ok(self.hidden_line(prompt)?.map(|line| SecretText::typed(&line)))
     }
 
-    /// Everything that there is, up to `limit` bytes and one more; of a terminal, one hidden line.
-    pub(crate) fn all(&self, prompt: &str, limit: usize) -> Result<Line, Failure> {
+    /// All of standard input, up to `limit` bytes and one more; from a terminal, one line that is not shown.
+    pub(crate) fn all(&self, prompt: &str, limit: usize) -> Result<WipedBytes, Failure> {
         if self.is_terminal() {
             return Ok(self.hidden_line(prompt)?.unwrap_or_default());
         }
@@ -54,15 +55,15 @@ impl Keyboard {
         Ok(text)
     }
 
-    fn hidden_line(&self, prompt: &str) -> Result<Option<Line>, Failure> {
-        // First hidden, then asked: whoever sees the prompt may type.
-        let hidden = Hidden::begin(&self.0).map_err(|errno| Failure::Reading(errno.into()))?;
+    fn hidden_line(&self, prompt: &str) -> Result<Option<WipedBytes>, Failure> {
+        // The echo is off before the prompt appears: the user may type at once.
+        let echo_off = EchoOff::begin(&self.0).map_err(|errno| Failure::Reading(errno.into()))?;
         show(prompt);
-        self.line(|byte| hidden.read(byte))
+        self.line(|byte| echo_off.read(byte))
     }
 
-    /// Reads up to the end of the line. Byte by byte: what follows belongs to the next question.
-    fn line(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Option<Line>, Failure> {
+    /// Reads up to the end of the line. Byte by byte: what follows belongs to the next prompt.
+    fn line(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Option<WipedBytes>, Failure> {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
         let mut byte = Zeroizing::new([0]);
         loop {
@@ -82,8 +83,8 @@ impl Keyboard {
         Ok(Some(line))
     }
 
-    /// The end of the input, which on a terminal leaves the cursor behind the prompt.
-    fn nothing(&self) -> Option<Line> {
+    /// The end of the input. On a terminal the cursor still stands behind the prompt.
+    fn nothing(&self) -> Option<WipedBytes> {
         if self.is_terminal() {
             show("\n");
         }
@@ -91,15 +92,15 @@ impl Keyboard {
     }
 }
 
-/// What was read, wiped when dropped.
-pub(crate) type Line = Zeroizing<Vec<u8>>;
+/// Bytes from standard input, wiped when dropped.
+pub(crate) type WipedBytes = Zeroizing<Vec<u8>>;
 
-/// Prompts go to standard error: standard output is for results. One that cannot be shown is no reason to stop.
+/// Prints to standard error: standard output is for results. totpctl goes on if that fails.
 fn show(prompt: &str) {
     let _ = io::stderr().write_all(prompt.as_bytes());
 }
 
-/// The longest line looked at, in bytes. A terminal gives no longer ones.
+/// The longest line, in bytes. A terminal gives no longer ones.
 const MAX_LINE: usize = 4096;
 const TOO_LONG: &str = "the line is longer than 4,096 bytes";
 
@@ -107,17 +108,17 @@ const TOO_LONG: &str = "the line is longer than 4,096 bytes";
 mod tests {
     use super::*;
 
-    /// A keyboard on which `text` was typed.
-    fn typed(text: &[u8]) -> Keyboard {
+    /// A standard input with this text.
+    fn typed(text: &[u8]) -> Prompt {
         let (there, mut here) = io::pipe().unwrap();
         let text = text.to_vec();
         std::thread::spawn(move || drop(here.write_all(&text)));
-        Keyboard(File::from(std::os::fd::OwnedFd::from(there)))
+        Prompt(File::from(std::os::fd::OwnedFd::from(there)))
     }
 
     fn lines(text: &[u8]) -> Vec<String> {
-        let keyboard = typed(text);
-        std::iter::from_fn(|| keyboard.ask("").unwrap()).map(|line| line.expose().to_owned()).collect()
+        let prompt = typed(text);
+        std::iter::from_fn(|| prompt.ask("").unwrap()).map(|line| line.expose().to_owned()).collect()
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Codes that no device shows, on their way to the person who keeps them: shown this one time.
+//! Prints the results of `recovery-codes`, `bypass`, `ticket` and `unlock`: the sheets with the new codes.
 
 use common::secret::SecretText;
 use common::wire::protocol::{RecoveryCodesReply, TimedCodeReply, UnlockReply};
@@ -7,8 +7,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Render, Reveal};
-use crate::sentences::argument;
 use crate::table::utc;
+use crate::verdicts::argument;
 
 impl Reveal for RecoveryCodesReply {
     fn page(&self) -> Zeroizing<String> {
@@ -16,7 +16,7 @@ impl Reveal for RecoveryCodesReply {
     }
 }
 
-/// The sheet to print, or nothing where there are no codes.
+/// The sheet of recovery codes; empty if there are none.
 pub(crate) fn recovery_codes(user: &str, codes: &[SecretText]) -> Zeroizing<String> {
     let mut page = Zeroizing::new(String::with_capacity(PAGE_BYTES));
     if codes.is_empty() {
@@ -34,13 +34,13 @@ pub(crate) fn recovery_codes(user: &str, codes: &[SecretText]) -> Zeroizing<Stri
     page
 }
 
-/// What the daemon sends is shown only if it cannot steer the terminal.
+/// The code, if it has no control characters: the daemon's replies are not trusted.
 fn printable_code(code: &SecretText) -> &str {
     let code = code.expose();
     if code.len() <= MAX_CODE && code.bytes().all(|b| b.is_ascii_graphic()) { code } else { "(cannot be shown)" }
 }
 
-/// A bypass or a ticket. The order of the fields is the order in JSON.
+/// The result of `bypass` and `ticket`. The order of the fields is the order in JSON.
 #[derive(Debug, Serialize)]
 pub(crate) struct TimedCode {
     #[serde(flatten)]
@@ -49,12 +49,12 @@ pub(crate) struct TimedCode {
     purpose: Purpose,
 }
 
-/// Which of the two.
+/// The command that issued the code.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Purpose {
-    /// Lets in so many times.
+    /// The code opens this number of logins.
     Bypass(u8),
-    /// Lets enrol.
+    /// The code enrols a first device.
     Ticket,
 }
 
@@ -85,28 +85,30 @@ fn opens(uses: u8) -> String {
         2 => "two logins",
         _ => "three logins",
     };
-    format!("It opens {logins} in the place of a code. Five wrong tries end it.")
+    format!("It opens {logins} in place of a device's code. Five wrong tries end it.")
 }
 
 fn asks_for_it(user: &str) -> String {
     let (name, command) = (printable(user), argument(user));
-    format!("It gives the account its first device, once. {name} types, when logged in:\n  totpctl enroll {command}")
+    format!(
+        "It enrols the account's first device, once. To enrol, {name} logs in and runs:\n  totpctl enroll {command}"
+    )
 }
 
 impl Render for UnlockReply {
     fn people(&self) -> String {
-        format!("{}'s guesses are given back: one code is asked for again\n", printable(&self.user))
+        format!("{}'s guesses are restored: one code is enough again\n", printable(&self.user))
     }
 }
 
 const ADVICE: &str = "
-Each opens one login when no device is at hand. They are shown this one time:
-print them or write them down, and keep them apart from the device.
+Each code opens one login without a device. The codes are shown only once: print
+them or write them down, and keep them apart from the device.
 ";
 const COLUMNS: usize = 2;
 /// The longest code, in bytes.
 const MAX_CODE: usize = 32;
-/// Room for a page: a text that grew would leave a copy of the codes behind.
+/// Room for a page, in bytes: a text that grows leaves a copy of the codes in memory.
 const PAGE_BYTES: usize = 4096;
 
 #[cfg(test)]
@@ -130,8 +132,8 @@ Recovery codes of alice:
    aaaa-aaaa-aaaa-aaaa   bbbb-bbbb-bbbb-bbbb
    cccc-cccc-cccc-cccc
 
-Each opens one login when no device is at hand. They are shown this one time:
-print them or write them down, and keep them apart from the device.
+Each code opens one login without a device. The codes are shown only once: print
+them or write them down, and keep them apart from the device.
 "
         );
         assert!(recovery_codes("alice", &[]).is_empty());
@@ -152,7 +154,7 @@ Bypass of alice, until 2026-11-23 21:18 UTC:
 
    abcd-efgh
 
-It opens two logins in the place of a code. Five wrong tries end it.
+It opens two logins in place of a device's code. Five wrong tries end it.
 "
         );
         assert!(timed(Purpose::Ticket).page().starts_with("Ticket of alice, until 2026-11-23 21:18 UTC:\n"));

@@ -1,14 +1,14 @@
-//! The options that every action takes which makes a key.
+//! Options of `enroll` and `key new` for a new key: --alg, --digits, --period, --label, --issuer.
 
 use clap::Args;
 use common::totp::Algorithm;
 
-use super::words::{algorithms, number};
+use super::value_parsers::{algorithms, number};
 
-/// The parameters of a new key's codes, and the names that the authenticator shows. `enroll` leaves to the daemon what is not
-/// given, `key new` takes it from the settings.
+/// The parameters of a new key's codes, and the names that the authenticator shows. The defaults are the daemon's for
+/// `enroll`, and those of the settings for `key new`.
 #[derive(Debug, Default, Args)]
-pub(crate) struct NewKey {
+pub(crate) struct KeyOptions {
     /// Hash of the key's codes: sha1, sha256 or sha512
     #[arg(long, value_parser = algorithms(), hide_possible_values = true)]
     pub(crate) alg: Option<Algorithm>,
