@@ -105,7 +105,7 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the store is older than it was: codes that may have been used before that was noticed are refused, usually for \
              a minute or two; wait for the next codes; for a device that counts: totpctl resync USER"
         }
-        "given_before_roll_back" => {
+        "code_before_roll_back" => {
             "the store is older than it was, so nobody can tell which of the codes from before have been used; to get new \
              ones: totpctl recovery-codes USER"
         }
@@ -126,15 +126,15 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "no recovery code and no bypass of this user is like that: it was mistyped, has been used, or newer ones have taken \
              its place; to make new codes: totpctl recovery-codes USER, to let in for a while: totpctl bypass USER"
         }
-        "many_wrong_from_there" => {
+        "source_limited" => {
             "many wrong codes came from that address, whosever they were for, so a single one is not looked at for an hour; two \
              codes that the device shows one after the other, typed in one line, let in; an address of one's own belongs in \
              'limits.trusted-sources'"
         }
-        "bypass_gone" => {
+        "bypass_revoked" => {
             "it was the fifth wrong try at the bypass, which has ended; to give another: totpctl bypass USER"
         }
-        "store" | "store_too_slow" => {
+        "store_unavailable" | "store_too_slow" => {
             "the store did not work, or not in time: look at the disk and at the daemon's log, then try again"
         }
         "record_not_written" => {
@@ -164,7 +164,7 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the account has another uid than its record is bound to. If it is another person's now: totpctl \
              forget USER; if it is the same person's: enrol a device as an administrator"
         }
-        "too_many_wrong_pairs" => {
+        "caller_limited" => {
             "what asked was wrong too often: twenty times within an hour, or, if it is a verifier, ten times within a second; \
              it has to wait as long"
         }
