@@ -1,11 +1,15 @@
 //! The rooms of the daemon lie in floors, and a room uses only the floors below its own: reads the sources' paths and keeps
-//! it so. Beside it, how many entries the crate's folder has.
+//! it so. Beside it, how many entries the crate's folder has, and that the documents for developers name what there is.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics fails, which is what it should do")]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+/// For developers who change the code.
+const DOCUMENTS: [&str; 2] = ["docs/code-structure.md", "CONTRIBUTING.md"];
+const FOLDERS: &[&str] = &["common", "docs", "fuzz", "packaging", "pam_totp", "provisiond", "tests", "totpctl"];
 
 /// From the top floor to the ground.
 const FLOORS: &[&[&str]] = &[
@@ -51,6 +55,33 @@ fn every_entry_of_the_folder_is_a_room_and_there_are_few() {
     let expected: BTreeSet<String> = rooms.chain(["main.rs".to_owned(), "lib.rs".to_owned()]).collect();
     assert_eq!(entries, expected);
     assert!(entries.len() <= MAX_ENTRIES);
+}
+
+#[test]
+fn every_path_that_the_documents_for_developers_name_exists() {
+    let project = root().join("../..");
+    let pages = DOCUMENTS.map(|page| fs::read_to_string(project.join(page)).unwrap());
+    let named: BTreeSet<&str> = pages.iter().flat_map(|page| paths(page)).collect();
+    assert!(named.len() > 100, "{} paths were found", named.len());
+    let gone: Vec<&&str> = named.iter().filter(|path| !project.join(path).exists()).collect();
+    assert!(gone.is_empty(), "{DOCUMENTS:?} name what does not exist: {gone:?}");
+}
+
+#[test]
+fn the_document_about_the_code_has_a_row_for_each_room_in_the_order_of_the_floors() {
+    let page = fs::read_to_string(root().join("../../docs/code-structure.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `provisiond/src/")?.split('/').next());
+    let rooms: Vec<&str> = FLOORS.iter().flat_map(|floor| floor.iter().copied()).collect();
+    assert_eq!(rows.collect::<Vec<_>>(), rooms);
+}
+
+/// The paths below the project's folders that a document names. `NAME` in one stands for a name to be chosen.
+fn paths(page: &str) -> impl Iterator<Item = &str> {
+    let is_of_a_path = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    let words = page.split(move |c| !is_of_a_path(c)).map(|word| word.trim_end_matches('.'));
+    words.filter(|word| {
+        word.split_once('/').is_some_and(|(folder, _)| FOLDERS.contains(&folder)) && !word.contains("NAME")
+    })
 }
 
 /// The lines of a file that use a room that its own may not, with where they stand. Tests may use everything.

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 pub use self::setup::Setup;
 use crate::lines::{Lines, PATIENCE};
+use crate::log_page;
 use crate::oathtool::Authenticator;
 use crate::program::with_input;
 use crate::wire::{self, Who};
@@ -186,7 +187,7 @@ impl Daemon {
         let user = format!(" user={user} ");
         let lines = self.log.with(&["event=verify ", &user]);
         let refused = lines.iter().filter(|line| !line.contains(" verdict=accepted")).count();
-        let summed = self.log.with(&["event=lines_left_out ", &user]).into_iter().map(|line| {
+        let summed = self.log.with(&["event=lines_suppressed ", &user]).into_iter().map(|line| {
             let lines = line.split(' ').find_map(|field| field.strip_prefix("lines="));
             lines.and_then(|lines| lines.parse::<usize>().ok()).expect("a number of lines")
         });
@@ -204,6 +205,8 @@ impl Drop for Daemon {
         self.kill();
         if std::thread::panicking() {
             eprintln!("--- provisiond said:\n{}\n---", self.log.text());
+        } else {
+            log_page::check(&self.log.with(&["provisiond: event="]));
         }
     }
 }

@@ -11,6 +11,7 @@ pub mod connection;
 pub mod daemon;
 pub mod disk;
 pub mod lines;
+mod log_page;
 pub mod oathtool;
 pub mod odd_names;
 pub mod program;

@@ -69,7 +69,7 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
     renamed.inspect_err(|error| service.log_refused("rename_user", call, error))?;
     service.graces.end(old);
     service.refunds.forget(old);
-    service.log(call, call.line("rename_user").with("new", new.as_str()).warning());
+    service.log(call, call.line("rename_user").with("new_name", new.as_str()).warning());
     Ok(RenameUserReply { user: new.as_str().to_owned() })
 }
 

@@ -68,7 +68,7 @@ pub(crate) fn rename_device(service: &Service, call: &Call<'_>, wish: &RenameDev
         device.name = new.clone();
         Ok(())
     })?;
-    service.log(call, call.line("rename_device").with("device", &old).with("name", &new));
+    service.log(call, call.line("rename_device").with("device", &old).with("new_name", &new));
     Ok(reply(call, &new))
 }
 

@@ -231,7 +231,7 @@ impl Troubles {
         let fail = shared.events().is_some_and(|events| events.are_failing());
         let begins = !std::mem::replace(&mut self.events_fail, fail) && fail;
         let lost = (lines > 0).then(|| Line::new("audit_lost").with("lines", lines).error());
-        lost.into_iter().chain(begins.then(|| Line::new("events_failed").error())).collect()
+        lost.into_iter().chain(begins.then(|| Line::new("events_not_saved").error())).collect()
     }
 }
 
@@ -300,7 +300,7 @@ mod tests {
         assert!(told(&audit).is_empty());
         (0..3).for_each(|_| audit.write(Line::new("verify")));
         audit.flush();
-        assert_eq!(told(&audit), ["event=audit_lost lines=3", "event=events_failed"]);
+        assert_eq!(told(&audit), ["event=audit_lost lines=3", "event=events_not_saved"]);
         assert!(told(&audit).is_empty());
     }
 }

@@ -109,7 +109,7 @@ fn measure(attempt: Attempt, audit: &Audit) {
     });
     let nearest: Option<(&DeviceName, i64)> = found.min_by_key(|(_, skew)| skew.unsigned_abs());
     if let Some((device, skew)) = nearest.filter(|_| !missed.is_untold) {
-        audit.write(line.with("device", device).with("skew", skew));
+        audit.write(line.with("device", device).with("seconds", skew));
     }
 }
 

@@ -83,7 +83,7 @@ impl Reason {
     pub fn word(self) -> &'static str {
         match self {
             Self::Jumped => "jumped",
-            Self::BehindMark => "behind_mark",
+            Self::BehindMark => "behind_last_boot",
             Self::NewBoot => "new_boot",
             Self::StoreRolledBack => "store_rolled_back",
         }

@@ -54,7 +54,7 @@ fn log_resync(service: &Service, call: &Call<'_>, device: &DeviceName, resynced:
         .with("verdict", resynced.verdict.word())
         .with_some("reason", resynced.reason)
         .with_some("seconds", resynced.seconds)
-        .with_some("left_out", resynced.left_out);
+        .with_some("skipped_codes", resynced.left_out);
     service.log(call, if resynced.verdict == Verdict::Accepted { line } else { line.warning() });
 }
 

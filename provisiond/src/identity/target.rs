@@ -29,9 +29,9 @@ pub fn served(
     roles: &Roles,
     names: Asking<'_>,
 ) -> Result<(), &'static str> {
-    let verifier = caller.verifier.as_ref().ok_or("no_verifier")?;
+    let verifier = caller.verifier.as_ref().ok_or("not_a_verifier")?;
     if !service.is_some_and(|service| verifier.services.iter().any(|own| own == service)) {
-        return Err("service_not_its_own");
+        return Err("service_not_allowed");
     }
     ordinary(named, caller.peer.uid, roles, names)?;
     let account = named.account().ok_or(SILENT)?;

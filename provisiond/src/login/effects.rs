@@ -79,7 +79,7 @@ fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Count
 fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
     let limits = &login.call.settings.limits;
     if login.is_limited(limits) && service.source_limits.count(login.source, limits.per_source) {
-        let line = Line::new("spray").with_some("source", login.rhost).with("wrong_codes", limits.per_source);
+        let line = Line::new("source_limited").with_some("source", login.rhost).with("wrong_codes", limits.per_source);
         service.audit.write(line.warning());
     }
 }
@@ -144,7 +144,7 @@ pub(super) fn line(login: &Trusted<'_>, verdict: &str, device: Option<&DeviceNam
 /// Has it found out whether the answer was right for another time, when everything else is done.
 fn measure_skew(service: &Service, call: &Call<'_>, missed: Option<Missed>, answer: Option<Answer>) {
     if let (Some(missed), Some(answer)) = (missed, answer) {
-        let (settings, line) = (Arc::clone(&call.settings), service.signed(call, call.line("skew")));
+        let (settings, line) = (Arc::clone(&call.settings), service.signed(call, call.line("device_clock_skew")));
         service.skews.measure(skew::Attempt { missed, answer, settings, now: call.moment.now, line });
     }
 }

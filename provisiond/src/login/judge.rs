@@ -28,7 +28,7 @@ pub(super) fn durably(service: &Service, login: &Trusted<'_>, answer: Option<&An
     let call = login.call;
     let before = service.graces.ends();
     if answer.is_some_and(is_free) && service.may_try(call).is_err() {
-        let mut outcome = Outcome::unjudged(Verdict::Busy, Some("too_many_wrong_pairs"));
+        let mut outcome = Outcome::unjudged(Verdict::Busy, Some("caller_limited"));
         outcome.told.ask = Ask::TwoCodes;
         return Ok(Judgement { outcome, before });
     }
@@ -176,7 +176,7 @@ fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<
             service.graces.end(login.call.user);
             Outcome::unjudged(Verdict::Refused, Some("store_too_slow"))
         }
-        Failure::Unavailable => return Err(unavailable(service, login, "store")),
+        Failure::Unavailable => return Err(unavailable(service, login, "store_unavailable")),
         Failure::CannotWrite(_) => return Err(unavailable(service, login, "record_not_written")),
     })
 }

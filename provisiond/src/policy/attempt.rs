@@ -68,7 +68,7 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
 /// For the log: the network alone is why one code is not enough, and the user's guesses are not.
 fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
     let from_elsewhere = Circumstances { suspect: false, ..*now };
-    (now.suspect && ask(Some(record), &from_elsewhere) == Ask::OneCode).then_some("many_wrong_from_there")
+    (now.suspect && ask(Some(record), &from_elsewhere) == Ask::OneCode).then_some("source_limited")
 }
 
 /// A single code that is not judged takes as long as one that is: the keys are opened, the code is compared, the result is

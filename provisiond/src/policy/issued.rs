@@ -61,9 +61,9 @@ pub fn of_a_proof(record: &Record, now: &Circumstances<'_>) -> Purpose {
 pub fn reason(finding: Finding) -> Option<&'static str> {
     match finding {
         Finding::RecoveryCode(_) | Finding::Bypass(_) | Finding::Ticket => None,
-        Finding::BypassGone => Some("bypass_gone"),
+        Finding::BypassGone => Some("bypass_revoked"),
         Finding::Expired => Some("code_expired"),
-        Finding::Doubtful => Some("given_before_roll_back"),
+        Finding::Doubtful => Some("code_before_roll_back"),
     }
 }
 

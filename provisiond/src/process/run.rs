@@ -223,7 +223,7 @@ fn tell_started(service: &Service) {
     service.audit.write(line.with_some("users", users));
     if sys::synchronised().is_none() {
         let line =
-            Line::new("clock_not_told").with("reason", "the kernel does not say whether its clock is synchronised");
+            Line::new("clock_sync_unknown").with("reason", "the kernel does not say whether its clock is synchronised");
         service.audit.write(line);
     }
 }

@@ -54,8 +54,8 @@ impl Call<'_> {
     #[must_use]
     pub fn line(&self, event: &'static str) -> Line {
         let said = self.named.said();
-        let spelt = (said != self.user).then(|| said.as_str());
-        Line::new(event).with("user", self.user.as_str()).with_some("spelt", spelt)
+        let alias = (said != self.user).then(|| said.as_str());
+        Line::new(event).with("user", self.user.as_str()).with_some("alias", alias)
     }
 
     /// Whose free attempts the call draws on. Root's and administrators' processes do not run out of them.

@@ -62,7 +62,7 @@ impl Service {
     }
 
     fn tell_left_out(&self, LeftOut { cause, lines }: LeftOut) {
-        let line = Line::new("lines_left_out");
+        let line = Line::new("lines_suppressed");
         let line = match cause {
             Some(Cause::NotPermitted(uid) | Cause::Own(uid) | Cause::WithRole(uid)) => line.with("uid", uid),
             Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
@@ -88,7 +88,7 @@ impl Service {
     /// Logs that a change was refused, and why.
     pub fn log_refused(&self, event: &'static str, call: &Call<'_>, error: &Error) {
         let (name, _) = error.to_wire();
-        let line = call.line(event).with("refused", name.rsplit('.').next().unwrap_or_default());
+        let line = call.line(event).with("error", name.rsplit('.').next().unwrap_or_default());
         self.log(call, line.warning());
     }
 
@@ -98,7 +98,7 @@ impl Service {
             // A change that may be durable may have taken a device away.
             self.graces.end(call.user);
         }
-        self.log(call, call.line("failed").with("reason", failure).error());
+        self.log(call, call.line("call_failed").with("reason", failure).error());
         match failure {
             Failure::Busy => Error::busy(MANY_WAIT),
             Failure::Unavailable | Failure::Unknown | Failure::CannotWrite(_) => Error::StoreUnavailable,
@@ -113,7 +113,7 @@ impl Service {
             Some(Finding::RecoveryCode(left)) => call.line("recovery_code_used").with("left", left),
             Some(Finding::Bypass(left)) => call.line("bypass_used").with("left", left),
             Some(Finding::Ticket) => call.line("ticket_used"),
-            Some(Finding::BypassGone) => call.line("bypass_gone"),
+            Some(Finding::BypassGone) => call.line("bypass_revoked"),
             Some(Finding::Expired | Finding::Doubtful) | None => return,
         };
         self.log(call, line.with("for", what_for).warning());

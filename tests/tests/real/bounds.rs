@@ -192,7 +192,7 @@ fn a_renamed_device_is_the_same_device() {
     assert_eq!(refusal(daemon.call("RenameDevice", &rename("phon", "x"))), "NoSuchDevice");
     let told = daemon.totpctl_json(&["rename-device", "alice", "old-phone", "--device", "phone"], "");
     assert_eq!(told["device"], "old-phone");
-    daemon.log.wait_for(&["event=rename_device ", " user=alice ", " device=phone ", " name=old-phone"]);
+    daemon.log.wait_for(&["event=rename_device ", " user=alice ", " device=phone ", " new_name=old-phone"]);
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "still used");
     let line = daemon.audited("alice", "already_used");
     assert!(line.contains(" device=old-phone"), "{line}");

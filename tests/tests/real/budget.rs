@@ -140,8 +140,8 @@ fn who_tries_a_few_guesses_on_each_of_many_accounts_is_asked_for_two_codes_by_al
             }
         }
     }
-    let told = daemon.log.wait_for(&["event=spray ", "source=203.0.113.9", "wrong_codes=12"]);
-    assert_eq!(daemon.log.with(&["event=spray "]), [told], "told once, and of no trusted source");
+    let told = daemon.log.wait_for(&["event=source_limited ", "source=203.0.113.9", "wrong_codes=12"]);
+    assert_eq!(daemon.log.with(&["event=source_limited "]), [told], "told once, and of no trusted source");
     let single = from("alice", "203.0.113.9", &alice.code());
     assert_eq!(single.code, PamCode::AUTH_ERR);
     let nobody = from("no-such-account", "203.0.113.9", "123456");
@@ -180,7 +180,7 @@ fn people_who_are_not_asked_for_a_code_are_no_crowd_that_guesses() {
         daemon.audited(&format!("not-yet-{n}"), "not_enrolled");
     }
     assert_eq!(login_from(&stack, "alice", "203.0.113.9", &alice.code()).code, PamCode::SUCCESS);
-    assert!(daemon.log.with(&["event=spray "]).is_empty());
+    assert!(daemon.log.with(&["event=source_limited "]).is_empty());
 }
 
 /// Nor does it for others, and a name of nobody is told apart by nothing.
@@ -258,7 +258,7 @@ fn after_a_thousand_wrong_pairs_a_pair_still_lets_in_and_none_of_minutes_away() 
     assert_eq!(refused.code, PamCode::AUTH_ERR, "an attacker has no twenty positions");
     let reason = "reason=after_many_wrong_pairs";
     daemon.log.wait_for(&["event=verify ", "user=alice", "service=many-pairs", "verdict=rejected", reason]);
-    daemon.log.wait_for(&["event=skew ", "user=alice", "skew=180"]);
+    daemon.log.wait_for(&["event=device_clock_skew ", "user=alice", "seconds=180"]);
     let why = daemon.totpctl_json(&["why", "alice"], "").to_string();
     assert!(why.contains("will be right in 3 min") && why.contains("totpctl resync alice"), "{why}");
     let three = [alice.code(), alice.code_at(1), alice.code_at(2)].concat();

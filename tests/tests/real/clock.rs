@@ -179,7 +179,7 @@ fn a_clock_that_was_set_while_the_daemon_was_away_is_noticed_when_it_comes_back(
 #[test]
 fn a_new_boot_is_an_event_if_it_is_soon_or_its_clock_is_behind() {
     let _place = world::enter();
-    for (seconds, reason) in [(20, Some("new_boot")), (-3600, Some("behind_mark")), (3600, None)] {
+    for (seconds, reason) in [(20, Some("new_boot")), (-3600, Some("behind_last_boot")), (3600, None)] {
         let mut scene = Scene::new();
         assert!(scene.daemon.terminate().success());
         scene.clocks.boot_after(seconds);
@@ -345,9 +345,9 @@ fn a_kernel_that_does_not_say_whether_its_clock_is_right_is_believed_and_it_is_s
     let clocks = Clocks::new();
     clocks.synchronised(None);
     let daemon = clocks.of(Setup::new()).start();
-    daemon.log.wait_for(&["event=clock_not_told"]);
+    daemon.log.wait_for(&["event=clock_sync_unknown"]);
     assert_eq!(daemon.call("Status", &json!({})).expect("a status")["clock"], "ok");
-    assert_eq!(daemon.log.wait_for_many(1, &["event=clock_not_told"]).len(), 1);
+    assert_eq!(daemon.log.wait_for_many(1, &["event=clock_sync_unknown"]).len(), 1);
 }
 
 /// Puts a whole folder in the place of another.

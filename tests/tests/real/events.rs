@@ -149,7 +149,7 @@ fn events_that_cannot_be_written_are_counted_and_stop_no_login() {
     let code = daemon.enroll("alice").code();
     assert_eq!(Stack::of(&daemon, "unwritten", "").login("alice", &[&code]).code, PamCode::SUCCESS);
     assert!(events(&daemon, &json!({})).is_empty());
-    daemon.log.wait_for(&["event=events_failed"]);
+    daemon.log.wait_for(&["event=events_not_saved"]);
     let status = daemon.call("Status", &json!({})).expect("a status");
     assert!(status["events_lost"].as_u64() > Some(2) && status["audit_lost"] == 0, "{status}");
     fs::remove_dir(daemon.setup.state.join("store.events")).expect("out of the way");
@@ -245,9 +245,9 @@ fn a_phone_whose_clock_is_off_is_named_in_the_log_and_nowhere_else() {
     let (late, wrong) = (alice.code_at(-21), alice.wrong());
     let [of_another_time, never] = [&late, &wrong].map(|code| stack.login("alice", &[code]));
     assert_eq!((of_another_time.code, of_another_time.said), (never.code, never.said), "the person is told nothing");
-    let line = daemon.log.wait_for(&["event=skew", " user=alice ", " device=default "]);
+    let line = daemon.log.wait_for(&["event=device_clock_skew", " user=alice ", " device=default "]);
     // A step may have begun in between.
-    assert!(line.ends_with(" skew=-630") || line.ends_with(" skew=-660"), "{line}");
+    assert!(line.ends_with(" seconds=-630") || line.ends_with(" seconds=-660"), "{line}");
     let told = daemon.totpctl_json(&["why", "alice"], "");
     let skews: Vec<bool> = (0..2).map(|n| told["attempts"][n]["skew"].is_i64()).collect();
     assert_eq!(skews, [true, false], "{told}");

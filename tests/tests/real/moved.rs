@@ -27,7 +27,7 @@ fn devices_follow_a_renamed_account_and_what_was_used_stays_used() {
     daemon.call("Revoke", &json!({ "user": "alice", "device": "old" })).expect("a revocation");
     let told = daemon.totpctl_json(&["rename-user", "alice", "alice-smith"], "");
     assert_eq!(told, json!({ "was": "alice", "user": "alice-smith" }));
-    daemon.log.wait_for(&["event=rename_user ", " user=alice ", " new=alice-smith"]);
+    daemon.log.wait_for(&["event=rename_user ", " user=alice ", " new_name=alice-smith"]);
     assert_eq!(refusal(daemon.call("Show", &json!({ "user": "alice" }))), "NoSuchUser");
     for typed in [&next, recovery] {
         assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR, "nobody goes by that name");

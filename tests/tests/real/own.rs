@@ -54,7 +54,7 @@ fn a_wrong_proof_is_charged_like_a_guess_and_changes_nothing() {
         }
     }
     assert_eq!(shown(&daemon, "alice")["devices"], before);
-    let line = daemon.log.wait_for(&["event=revoke", " user=alice ", " refused=ProofRequired "]);
+    let line = daemon.log.wait_for(&["event=revoke", " user=alice ", " error=ProofRequired "]);
     assert!(line.contains(" role=self ") && line.contains(&uid_of("alice")), "{line}");
 }
 
@@ -77,7 +77,7 @@ fn to_be_asked_for_a_proof_costs_nothing_and_is_in_no_log() {
         json!({ "user": "alice", "codes": [format!("{current} {next}")], "service": "locker", "rhost": "", "tty": "" });
     assert_eq!(alice("Verify", pair).expect("a verdict")["verdict"], "accepted", "a pair is judged all the same");
     daemon.audited("alice", "accepted");
-    assert!(daemon.log.with(&["refused="]).is_empty());
+    assert!(daemon.log.with(&[" user=alice ", " error="]).is_empty());
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
-    for forged in ["\"event\":\"spray\""; 6] {
+    for forged in ["\"event\":\"source_limited\""; 6] {
         let guess =
             json!({ "user": "alice", "codes": [alice.wrong()], "service": forged, "rhost": "192.0.2.1", "tty": "ssh" });
         daemon.call("Verify", &guess).expect("a verdict");
@@ -117,7 +117,7 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
     // That somebody was refused what is worth a mail is none: this one has no device.
     let none = daemon.call("NewRecoveryCodes", &json!({ "user": "bob" }));
     assert_eq!(none.expect_err("no codes").0, "NoSuchUser");
-    daemon.log.wait_for(&["event=new_recovery_codes", " refused=NoSuchUser "]);
+    daemon.log.wait_for(&["event=new_recovery_codes", " error=NoSuchUser "]);
     let folder = world::scratch_folder("mail");
     let sendmail = folder.join("sendmail");
     program::write(&sendmail, &format!("#!/bin/sh\ncat > {}/mail.$$\n", folder.display()));

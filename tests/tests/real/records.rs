@@ -114,7 +114,7 @@ fn a_damaged_record_is_neither_overwritten_nor_taken_for_no_record() {
         assert_eq!(output.status.code(), Some(70), "{arguments:?}: {output:?}");
         assert!(String::from_utf8_lossy(&output.stdout).contains("record_damaged"), "{output:?}");
     }
-    daemon.log.wait_for(&["event=failed", &format!(" user={user} "), "altered"]);
+    daemon.log.wait_for(&["event=call_failed", &format!(" user={user} "), "altered"]);
     let ignored = Stack::expecting_ignore(&daemon, "damaged-nullok", "nullok retry=1").login(user, &["123456"]);
     assert_eq!((ignored.code, ignored.prompts().len()), (PamCode::AUTH_ERR, 1), "somebody is enrolled there");
     let unknown = Stack::of(&daemon, "damaged-unknown", "user_unknown retry=1").login(user, &["123456"]);
@@ -196,7 +196,7 @@ fn without_its_application_secret_a_record_is_refused_and_with_it_all_is_well_ag
         let code = daemon.enroll(&other).code();
         assert_eq!(stack.login(&other, &[&code]).code, PamCode::SUCCESS, "everybody else logs in");
     }
-    daemon.log.wait_for(&["event=failed", " user=alice ", "needs the application secret '1'"]);
+    daemon.log.wait_for(&["event=call_failed", " user=alice ", "needs the application secret '1'"]);
     daemon.setup.secrets = secrets + "2: another application secret\n";
     world::write_for_daemon(&daemon.setup.folder.join("secrets"), &daemon.setup.secrets);
     daemon.call("Reload", &json!({})).expect("good settings");

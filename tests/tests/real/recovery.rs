@@ -112,7 +112,7 @@ fn wrong_codes_of_that_form_count_for_their_source_and_run_out_for_ones_own_proc
         let attempt = json!({ "user": user, "codes": ["aaaa-bbbb-cccc-dddd"], "service": "x", "rhost": "192.0.2.9" });
         daemon.call("Verify", &attempt).expect("a verdict");
     }
-    daemon.log.wait_for(&["event=spray ", " source=192.0.2.9 "]);
+    daemon.log.wait_for(&["event=source_limited ", " source=192.0.2.9 "]);
     assert_eq!(daemon.call("Verify", &attempt(&device.code())).expect("a verdict")["verdict"], "two_codes_needed");
     let alice = || daemon.call_as(&Who::user("alice"), "Verify", &attempt("aaaa-bbbb-cccc-dddd")).expect("a verdict");
     for n in 0..20 {
@@ -269,7 +269,7 @@ fn five_wrong_tries_end_a_bypass() {
         }
         assert_eq!(stack.login(user, &[&bypass]).code, PamCode::SUCCESS, "{user}: four are borne");
         assert_eq!(stack.login(user, &["aaaa-bbbb"]).code, PamCode::AUTH_ERR);
-        daemon.log.wait_for(&["event=bypass_gone ", &format!(" user={user} ")]);
+        daemon.log.wait_for(&["event=bypass_revoked ", &format!(" user={user} ")]);
         assert_eq!(stack.login(user, &[&bypass]).code, PamCode::AUTH_ERR, "{user}: a fifth is not");
     }
 }
@@ -388,7 +388,7 @@ fn a_store_of_yesterday_brings_no_used_recovery_code_back() {
         assert_eq!(stack.login("alice", &[code]).code, PamCode::AUTH_ERR, "used or not, nobody can tell");
     }
     let line = daemon.audited("alice", "refused");
-    assert!(line.contains(" reason=given_before_roll_back"), "{line}");
+    assert!(line.contains(" reason=code_before_roll_back"), "{line}");
     let new = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("new codes");
     assert_eq!(stack.login("alice", &[&texts(&new["recovery_codes"])[0]]).code, PamCode::SUCCESS);
 }

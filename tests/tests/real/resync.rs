@@ -113,7 +113,7 @@ fn a_button_that_was_pressed_thirty_times_for_nothing() {
         resync(daemon, &json!({ "user": "alice", "codes": [codes[n], codes[n + 1]] }))["verdict"].clone()
     };
     assert_eq!(ask(&daemon, 30), "accepted");
-    assert!(daemon.log.wait_for(&["event=resync", " verdict=accepted "]).contains(" left_out=30 "));
+    assert!(daemon.log.wait_for(&["event=resync", " verdict=accepted "]).contains(" skipped_codes=30 "));
     daemon.kill();
     daemon.start_again();
     for used in [&codes[29], &codes[30], &codes[31]] {
@@ -190,7 +190,7 @@ fn a_code_of_the_device_itself_proves_nothing_and_what_does_is_said() {
     let refused = daemon.call_as(&Who::user("alice"), "Resync", &wish).unwrap_err();
     assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("proof")), "{refused:?}");
     assert!(refused.1["why"].as_str().expect("a sentence").contains("a recovery code"), "{refused:?}");
-    daemon.log.wait_for(&["event=resync", " user=alice ", " refused=BadParameter "]);
+    daemon.log.wait_for(&["event=resync", " user=alice ", " error=BadParameter "]);
     let again = daemon.totpctl_as("alice", &["--json", "resync", "alice"], &format!("{current} {next}\n{found}\n"));
     assert!(again.status.success(), "{again:?}");
     assert_eq!(daemon.log.wait_for_many(2, &["event=resync"]).len(), 2, "what is only asked is in no log");

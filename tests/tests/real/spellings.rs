@@ -22,7 +22,7 @@ fn every_spelling_of_an_account_is_the_same_person() {
         let line = daemon.log.wait_for_many(1, &["event=verify user=alice ", " verdict=already_used"]);
         assert!(line[0].contains(" service=spelt "), "{line:?}");
     }
-    daemon.log.wait_for(&["event=verify user=alice spelt=odd-ALICE ", " verdict=accepted"]);
+    daemon.log.wait_for(&["event=verify user=alice alias=odd-ALICE ", " verdict=accepted"]);
     for spelling in ["alice", "odd-alice", "ODD-ALICE", "Odd-Alice", "alice"] {
         assert_eq!(stack.login(spelling, &[&alice.wrong()]).code, PamCode::AUTH_ERR);
     }
@@ -76,7 +76,7 @@ fn a_record_in_lower_case_is_that_of_the_account_spelt_otherwise_now() {
     for (spelling, told) in [("odd-CARLA", PamCode::SUCCESS), ("Carla", PamCode::AUTH_ERR)] {
         assert_eq!(required.login(spelling, &[&code]).code, told, "one code, one login: {spelling}");
     }
-    daemon.log.wait_for(&["event=verify user=carla spelt=Carla ", " verdict=already_used"]);
+    daemon.log.wait_for(&["event=verify user=carla alias=Carla ", " verdict=already_used"]);
     let (error, _) = daemon.call("Ticket", &json!({ "user": "Carla" })).expect_err("no first device");
     assert_eq!(error, "BadParameter");
     daemon.totpctl_json(&["rename-user", "carla", "Carla"], "");

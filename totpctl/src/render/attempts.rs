@@ -48,7 +48,7 @@ impl Attempts {
         let mut attempts: Vec<PastAttempt> = Vec::new();
         for event in events {
             attempts.extend(PastAttempt::told_by(event));
-            if event.event == "skew" {
+            if event.event == "device_clock_skew" {
                 let pid = event.fields.value("pid");
                 let of_it =
                     |attempt: &&mut PastAttempt| attempt.judged() == "rejected" && attempt.pid.as_deref() == pid;
@@ -89,7 +89,7 @@ impl PastAttempt {
     /// Adds what a `skew` event tells: the code was right for another time.
     fn learn(&mut self, event: &Event) {
         self.device = event.fields.value("device").map(str::to_owned);
-        self.skew = event.fields.value("skew").and_then(|skew| skew.parse().ok());
+        self.skew = event.fields.value("seconds").and_then(|skew| skew.parse().ok());
     }
 
     /// One row of the table. Quotation marks keep a value that an attacker chose in its column.
@@ -145,7 +145,7 @@ mod tests {
             event(1_795_468_680, "verify", &[&ssh[..], &[("verdict", "accepted"), ("device", "default")]].concat()),
             event(1_795_468_690, "enroll", &[("device", "phone")]),
             event(1_795_468_700, "verify", &[&ssh[..], &[("verdict", "rejected"), ("pid", "9")]].concat()),
-            event(1_795_468_701, "skew", &[("pid", "9"), ("device", "default"), ("skew", "-630")]),
+            event(1_795_468_701, "device_clock_skew", &[("pid", "9"), ("device", "default"), ("seconds", "-630")]),
             event(1_795_468_760, "verify", &[("service", "su"), ("tty", "pts/0"), ("verdict", "malformed")]),
         ]
     }
@@ -176,7 +176,7 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
     #[test]
     fn how_far_a_clock_is_off_is_told_of_the_attempt_of_the_same_login() {
         let attempt = |time, pid| event(time, "verify", &[("verdict", "rejected"), ("pid", pid)]);
-        let skew = event(9, "skew", &[("pid", "5"), ("device", "phone"), ("skew", "-630")]);
+        let skew = event(9, "device_clock_skew", &[("pid", "5"), ("device", "phone"), ("seconds", "-630")]);
         let events = [attempt(1, "5"), attempt(2, "5"), attempt(3, "6"), skew];
         let json = serde_json::to_value(Attempts::among(&events, "alice", 9)).unwrap();
         let skews: Vec<_> = (0..3).map(|n| json["attempts"][n]["skew"].as_i64()).collect();

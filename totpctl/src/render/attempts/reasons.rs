@@ -109,7 +109,7 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the store was put back to an older state: the daemon refuses codes that may have been used since, usually for a \
              minute or two; wait for the next codes; for an HOTP token: totpctl resync USER"
         }
-        "given_before_roll_back" => {
+        "code_before_roll_back" => {
             "the store was put back to an older state, so the daemon cannot tell whether the code was used already; to make \
              new recovery codes: totpctl recovery-codes USER"
         }
@@ -130,7 +130,7 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the user has no such recovery code or bypass: the code was mistyped, was used already, or was replaced by newer \
              codes; to make new recovery codes: totpctl recovery-codes USER; to issue a bypass: totpctl bypass USER"
         }
-        "many_wrong_from_there" => {
+        "source_limited" => {
             "too many wrong codes came from that address, for all users together: for an hour the daemon asks it for two \
              consecutive codes; type both on one line; if the address is your own, add it to 'limits.trusted-sources'"
         }
@@ -138,8 +138,8 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "it was the same wrong answer as just before, which cost no further guess: the user typed it again, or a program \
              repeated it by itself; wait for the next code"
         }
-        "bypass_gone" => "after five wrong tries the bypass is invalid; to issue another: totpctl bypass USER",
-        "store" | "store_too_slow" => {
+        "bypass_revoked" => "after five wrong tries the bypass is invalid; to issue another: totpctl bypass USER",
+        "store_unavailable" | "store_too_slow" => {
             "the store failed or was too slow: check the disk and the daemon's log, then try again"
         }
         "record_not_written" => {
@@ -170,7 +170,7 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the account has another uid than its record is bound to; if the account now belongs to another person: \
              totpctl forget USER; if it belongs to the same person, enrol a device as an administrator"
         }
-        "too_many_wrong_pairs" => {
+        "caller_limited" => {
             "the calling process sent too many wrong codes: twenty within an hour, or, as a verifier, ten within a second; it \
              must wait for that time"
         }
