@@ -111,12 +111,12 @@ pub enum CannotSeal {
     NoRandomness,
     /// Weak secrets open what others sealed, and seal nothing.
     #[error(
-        "the key cannot be sealed: the default application secret is a weak one, which only opens; add one from \
+        "the key cannot be sealed: the default application secret is too short and only opens; add one from \
          'provisiond --new-secret' and make it the default"
     )]
     WeakSecret,
     /// Version 1 only.
-    #[error("the key cannot be sealed: its cost is 0 to {}", crate::lineage::enckey::MAX_COST)]
+    #[error("the key cannot be sealed: its cost must be 0 to {}", crate::lineage::enckey::MAX_COST)]
     Cost,
     /// The cipher refused, which it never does for a key.
     #[error("the key cannot be sealed: the cipher refused")]
@@ -125,7 +125,7 @@ pub enum CannotSeal {
 
 /// The sealed key does not open here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed key does not open: its application secret is missing, or it was altered")]
+#[error("the sealed key cannot be opened: its application secret is missing, or the key was altered")]
 pub struct CannotOpen;
 
 type Material = Zeroizing<[u8; 44]>;

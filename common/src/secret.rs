@@ -112,7 +112,7 @@ impl fmt::Debug for Key {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// Not base32.
-    #[error("the key is not base32: it has the letters A to Z and the digits 2 to 7")]
+    #[error("the key is not base32: use the letters A to Z and the digits 2 to 7")]
     Base32,
     /// Too short to be safe, or longer than any authenticator's.
     #[error("a key has 10 to 64 bytes (16 to 103 base32 characters)")]

@@ -167,12 +167,10 @@ pub enum BadSecrets {
     #[error("line {0} of the secrets is not 'tag: value'")]
     Line(usize),
     /// Not even one whole line.
-    #[error(
-        "the secrets have no line end: write 'tag: value' lines, each with its end, in case the file was cut short"
-    )]
+    #[error("the secrets have no line end and may have been cut short: end every 'tag: value' line with a line end")]
     NoLineEnd,
     /// Not a JSON object of texts.
-    #[error("the secrets begin like JSON, but line {0} is not an object of tags and texts without repetition")]
+    #[error("the secrets begin like JSON, but line {0} does not fit one object of tags and strings, each tag once")]
     Json(usize),
     /// The same tag twice.
     #[error("a tag of the application secrets is repeated: give each secret a tag of its own")]
@@ -182,12 +180,12 @@ pub enum BadSecrets {
     Short(Tag),
     /// The default secret is too short to seal anything, where something is to be sealed.
     #[error(
-        "the application secret '{0}' has fewer than {MIN_SECRET} bytes: it opens what was sealed under it and never seals, but \
-         it is the default; name a stronger one with 'default-tag', or make one with 'provisiond --new-secret'"
+        "the application secret '{0}' is the default but has fewer than {MIN_SECRET} bytes, so it opens keys and never seals \
+         them: name a stronger one with 'default-tag', or make one with 'provisiond --new-secret'"
     )]
     WeakDefault(Tag),
     /// The default tag names no secret.
-    #[error("the default tag names no application secret: add the secret, or choose another tag")]
+    #[error("no application secret has the default tag: add that secret, or choose another tag")]
     NoSuchDefault,
 }
 

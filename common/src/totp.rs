@@ -139,7 +139,7 @@ impl Parameters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadParameters {
     /// No such hash.
-    #[error("the algorithm is sha1, sha256 or sha512")]
+    #[error("the algorithm must be sha1, sha256 or sha512")]
     Algorithm,
     /// Too few or too many digits.
     #[error("a code has 6 to 10 digits")]

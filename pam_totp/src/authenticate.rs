@@ -49,7 +49,7 @@ pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon
 }
 
 fn user_name(name: &[u8]) -> Result<UserName, Stop> {
-    let text = std::str::from_utf8(name).map_err(|_| Stop::BadName("a user name is UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(name).map_err(|_| Stop::BadName("a user name must be UTF-8".to_owned()))?;
     UserName::new(text).map_err(|bad| Stop::BadName(bad.to_string()))
 }
 
@@ -196,7 +196,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         let reply = self.daemon.challenge(&call).map_err(|error| Stop::Unavailable(printable(&error.to_string())))?;
         // It goes back with the code, in a buffer of a fixed size that must not grow.
         if reply.conversation.len() > MAX_CONVERSATION {
-            return Err(Stop::Unavailable("provisiond's answer cannot be understood".to_owned()));
+            return Err(Stop::Unavailable(INVALID_REPLY.to_owned()));
         }
         Ok(reply)
     }
@@ -267,14 +267,15 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 /// Once a code has gone to the other side, nothing that comes from there is repeated in the log: it may be the code.
 fn reason_after_a_code(error: &ClientError) -> String {
     match error {
-        ClientError::Protocol(_) => "provisiond's answer cannot be understood".to_owned(),
+        ClientError::Protocol(_) => INVALID_REPLY.to_owned(),
         ClientError::Refused(Error::BadParameter { .. } | Error::Varlink(_)) => {
-            "provisiond refused the call".to_owned()
+            "provisiond rejected the request: check that it and the module have the same version".to_owned()
         }
-        ClientError::Refused(Error::Busy { .. }) => "provisiond has too much to do".to_owned(),
+        ClientError::Refused(Error::Busy { .. }) => "provisiond is too busy".to_owned(),
         error => printable(&error.to_string()),
     }
 }
 
+const INVALID_REPLY: &str = "provisiond sent an invalid reply: check that it and the module have the same version";
 /// Many times what provisiond sends (32 characters), in bytes.
 const MAX_CONVERSATION: usize = 256;

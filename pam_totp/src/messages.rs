@@ -89,14 +89,15 @@ pub fn unavailable(options: &Options) -> &'static str {
 
 /// `how`: what to type, by how many codes are asked for next.
 fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String {
+    let not_accepted = if asked == Ask::Ticket { words.ticket_not_accepted } else { of(asked, words.not_accepted) };
     let (what, how) = match (reply.ask, reply.verdict) {
-        // Whether or not anybody lives behind the name, the next prompt asks for more, so this says what.
+        // The next prompt asks for more, for an account that exists as for one that does not: so this says what.
         (Ask::TwoCodes, _) if asked != Ask::TwoCodes => (words.two_codes_needed.to_owned(), of(reply.ask, how)),
-        // The prompt says what it is.
-        (Ask::Ticket, _) => return words.not_accepted.to_owned(),
+        // The next prompt says by itself what to type.
+        (Ask::Ticket, _) => return not_accepted.to_owned(),
         (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => return already_used(reply.retry_after, words),
         (_, Verdict::AlreadyUsed) => (already_used(reply.retry_after, words), words.begin_with_it),
-        _ => (words.not_accepted.to_owned(), of(reply.ask, how)),
+        _ => (not_accepted.to_owned(), of(reply.ask, how)),
     };
     format!("{what} {how}")
 }

@@ -106,19 +106,19 @@ impl Options {
         Ok(())
     }
 
-    /// `use_first_pass` never asks, so what asks cannot stand beside it; nor beside `enroll`, what leaves no room to show a
+    /// `use_first_pass` never asks, so what asks cannot be combined with it; nor beside `enroll`, what leaves no room to show a
     /// device to its new owner.
     fn contradiction(&self) -> Option<BadOption> {
         let (name, why) = match self {
-            Self { enroll: true, nullok: true, .. } => ("enroll", "cannot stand beside 'nullok'"),
-            Self { enroll: true, use_first_pass: true, .. } => ("enroll", "cannot stand beside 'use_first_pass'"),
-            Self { enroll: true, forward_pass: true, .. } => ("enroll", "cannot stand beside 'forward_pass'"),
-            Self { enroll: true, quiet: true, .. } => ("enroll", "cannot stand beside 'quiet'"),
+            Self { enroll: true, nullok: true, .. } => ("enroll", "cannot be combined with 'nullok'"),
+            Self { enroll: true, use_first_pass: true, .. } => ("enroll", "cannot be combined with 'use_first_pass'"),
+            Self { enroll: true, forward_pass: true, .. } => ("enroll", "cannot be combined with 'forward_pass'"),
+            Self { enroll: true, quiet: true, .. } => ("enroll", "cannot be combined with 'quiet'"),
             Self { use_first_pass: true, try_first_pass: true, .. } => {
-                ("use_first_pass", "cannot stand beside 'try_first_pass'")
+                ("use_first_pass", "cannot be combined with 'try_first_pass'")
             }
             Self { use_first_pass: true, always_prompt: true, .. } => {
-                ("use_first_pass", "cannot stand beside 'always_prompt'")
+                ("use_first_pass", "cannot be combined with 'always_prompt'")
             }
             _ => return None,
         };
@@ -195,7 +195,11 @@ impl BadOption {
 
 impl fmt::Display for BadOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the option '{}' {}: correct it in the service file, nobody is let in before", self.name, self.why)
+        write!(
+            f,
+            "the option '{}' {}: correct the service file, which denies every login until then",
+            self.name, self.why
+        )
     }
 }
 

@@ -100,7 +100,7 @@ impl RawLimits {
 
 fn not_a_block(text: &str) -> (&'static str, String) {
     let shown = printable(text);
-    let why = format!("'{shown}' is no block of addresses: write it as '192.0.2.0/24', with zeros after the prefix");
+    let why = format!("'{shown}' is not a block of addresses: write it as '192.0.2.0/24', with zeros after the prefix");
     ("limits.trusted-sources", why)
 }
 

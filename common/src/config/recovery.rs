@@ -36,10 +36,7 @@ impl RawRecovery {
         }
         let expire = self.expire.and_then(|expire| expire.0);
         if expire.is_some_and(|span| !(MIN_EXPIRE..=MAX_EXPIRE).contains(&span)) {
-            return Err((
-                "recovery.expire",
-                "recovery codes are good for one day to ten years, or 'never' expire".into(),
-            ));
+            return Err(("recovery.expire", "must be 'never', or between 1 day and 10 years".into()));
         }
         Ok(Recovery { codes, expire })
     }
@@ -58,7 +55,7 @@ impl<'de> Deserialize<'de> for Expire {
     }
 }
 
-const EXPIRE_FORM: &str = "recovery codes expire 'never', or after a span of time: a number with s, m, h or d ('365d')";
+const EXPIRE_FORM: &str = "write 'never', or a span of time: a number with s, m, h or d, such as '365d'";
 /// Recovery codes that a user may have: as many as a stored record has room for.
 pub const MAX_CODES: u8 = 10;
 const MIN_EXPIRE: Duration = Duration::from_secs(86400);

@@ -87,7 +87,10 @@ impl RawVerifiers {
             let shown = printable(&name);
             let verifier = raw.check(name).map_err(|why| format!("'{shown}': {why}"))?;
             if let Some(other) = verifiers.iter().find(|other| other.user == verifier.user) {
-                return Err(format!("'{}' and '{shown}' are both '{}': make one of them", other.name, other.user));
+                return Err(format!(
+                    "'{}' and '{shown}' both run as '{}': merge them into one",
+                    other.name, other.user
+                ));
             }
             verifiers.push(verifier);
         }
@@ -118,7 +121,7 @@ impl<'de> Visitor<'de> for VerifiersVisitor {
                 return Err(de::Error::custom(format!("'{}' is repeated", printable(&name))));
             }
             if verifiers.len() >= MAX_VERIFIERS {
-                return Err(de::Error::custom(format!("there can be {MAX_VERIFIERS} verifiers at most")));
+                return Err(de::Error::custom(format!("the settings take at most {MAX_VERIFIERS} verifiers")));
             }
             verifiers.push((name, verifier));
         }
@@ -144,7 +147,7 @@ impl RawVerifier {
         }
         let user = UserName::new(&self.user.0).map_err(|why| why.to_string())?;
         if user.as_str() == "root" {
-            return Err("root asks for everybody as it is: name the account that the daemon runs as".to_owned());
+            return Err("root may ask for every user without this: name the account that the daemon runs as".to_owned());
         }
         if self.services.is_empty() || self.services.len() > MAX_SERVICES {
             return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
@@ -202,18 +205,18 @@ mod tests {
             (one("a b", "u", "[s]", "g"), "letters, digits"),
             (one(&"a".repeat(33), "u", "[s]", "g"), "1 to 32"),
             (one("a", "u:v", "[s]", "g"), "a user name cannot contain"),
-            (one("a", "root", "[s]", "g"), "root asks for everybody"),
+            (one("a", "root", "[s]", "g"), "root may ask for every user"),
             (one("a", "u", "[]", "g"), "1 to 16 services"),
-            (one("a", "u", "[a/b]", "g"), "a file's name in /etc/pam.d"),
-            (one("a", "u", "[Login]", "g"), "in small letters"),
+            (one("a", "u", "[a/b]", "g"), "the name of a file in /etc/pam.d"),
+            (one("a", "u", "[Login]", "g"), "in lower case"),
             (one("a", "u", "[s]", "''"), "no group can have that name"),
             (verifiers("a: {user: u, services: [s]}"), "users-group"),
             (verifiers("a: {user: u, services: [s], users-group: g, service: x}"), "service"),
             (verifiers("a: {user: u, services: [s], users-group: g, trusted-rhost: maybe}"), "trusted-rhost"),
             (verifiers("[a]"), "names of verifiers"),
             (verifiers(&format!("a: {ONE}\na: {ONE}\n")), "repeated"),
-            (verifiers(&format!("a: {ONE}\nb: {ONE}\n")), "'a' and 'b' are both 'u'"),
-            (verifiers(&many), "16 verifiers at most"),
+            (verifiers(&format!("a: {ONE}\nb: {ONE}\n")), "'a' and 'b' both run as 'u'"),
+            (verifiers(&many), "at most 16 verifiers"),
         ] {
             let sentence = refused.unwrap_err();
             assert!(sentence.contains(part), "{sentence}");

@@ -203,7 +203,7 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("provisiond: {verifiers: {a: {user: root, services: [s], users-group: g}}}\n", "provisiond.verifiers"),
         ("provisiond: {verifiers: {a: {}}}\n", "line 1"),
         ("provisiond: {store: sled}\n", "line 1"),
-        ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),
+        ("provisiond: {store: {sled: {path: store}}}\n", "absolute path"),
         ("totp: {context: {digits: 5}}\n", "6 to 10"),
         ("totp: {context: {digits: 256}}\n", "line 1"),
         ("totp: {context: {alg: md5}}\n", "sha1"),
@@ -215,9 +215,9 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("totp: {context: {label: '{{user}}'}}\n", "only {user} and {host}"),
         (
             "totp: {context: {secrets-path: 5}}\n",
-            "'totp.context.secrets-path': the secrets file is given by its whole path",
+            "'totp.context.secrets-path': give the secrets file by its absolute path",
         ),
-        ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "whole path"),
+        ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "absolute path"),
         ("totp: {context: {secrets: {1: short}}}\n", "fewer than 16"),
         ("totp: {context: {secrets: {}}}\n", "--new-secret"),
         ("totp: {context: {default-tag: 9}}\n", "default tag"),
@@ -327,9 +327,9 @@ fn files_that_others_could_have_written_are_refused() {
     assert!(load("settings.yaml").contains("secrets: cannot be read"));
     symlink(folder.path("settings.yaml"), folder.path("link")).unwrap();
     assert!(load("link").contains("symbolic link"));
-    assert!(load(".").contains("not an ordinary file"));
+    assert!(load(".").contains("not a regular file"));
     nix::unistd::mkfifo(&folder.path("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    assert!(load("pipe").contains("not an ordinary file"));
+    assert!(load("pipe").contains("not a regular file"));
     std::fs::write(folder.path("binary"), b"\xff\xfe").unwrap();
     assert!(load("binary").contains("UTF-8"));
     assert!(load("missing").contains("cannot be read"));

@@ -63,7 +63,7 @@ impl RawContext {
             (Some(_), Some(_)) => Err(Problem::SecretsTwice),
             (Some(inline), None) => Ok(Source::Inline(inline)),
             (None, Some(file)) if !file.is_absolute() => {
-                Err(bad("totp.context.secrets-path", "the secrets file is given by its whole path"))
+                Err(bad("totp.context.secrets-path", "give the secrets file by its absolute path"))
             }
             (None, Some(file)) => Ok(Source::File(file)),
             (None, None) => Ok(Source::File(match &trust.credentials {

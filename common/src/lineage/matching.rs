@@ -59,7 +59,7 @@ pub enum NoMatch {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     /// More steps than anybody needs to look at.
-    #[error("the window reaches over more than {MAX_STEPS} steps: make it smaller")]
+    #[error("the window covers more than {MAX_STEPS} steps: make it smaller")]
     TooWide,
 }
 

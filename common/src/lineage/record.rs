@@ -141,12 +141,12 @@ impl StoredKey {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecord {
     /// Larger than any record.
-    #[error("the record is longer than {MAX_TEXT} bytes: no record is")]
+    #[error("the record is longer than {MAX_TEXT} bytes: check that it is a record")]
     TooLong,
     /// Not JSON, or not that object. Quoting it could show a key.
     #[error(
-        "line {line}, column {column}: not a record as passlib writes it; every member must be known, of its type, and \
-         there once"
+        "line {line}, column {column}: this is not a record as passlib writes it: every member must be known, of the right \
+         type, and present once"
     )]
     Json {
         /// Where reading stopped.
@@ -161,7 +161,7 @@ pub enum BadRecord {
     #[error("the record's version is not 1: it comes from a newer program")]
     Version,
     /// A sealed key of a form that we do not know.
-    #[error("the sealed key has another version than 1 and 2, or lacks members of its version")]
+    #[error("the version of the sealed key is neither 1 nor 2, or a member of its version is missing")]
     EnckeyVersion,
     /// Nothing to open.
     #[error("the record has neither 'enckey' nor 'key'")]
@@ -173,16 +173,16 @@ pub enum BadRecord {
     #[error(transparent)]
     Key(#[from] BadKey),
     /// Salt or sealed key cut or mistyped.
-    #[error("the sealed key's salt or text is not whole base32 of a possible length: it was cut or mistyped")]
+    #[error("the salt or the text of the sealed key is not base32 of a possible length: it was cut or mistyped")]
     Sealed,
     /// It would take minutes to open.
     #[error("the sealed key's cost is above {MAX_COST}: seal it with a lower one where it comes from")]
     Cost,
     /// Not a tag.
-    #[error("the sealed key's tag is none that a secret can have")]
+    #[error("the sealed key's tag is not a valid tag")]
     Tag,
     /// Not one of ours.
-    #[error("the algorithm is sha1, sha256 or sha512; authenticators know no other")]
+    #[error("the algorithm must be sha1, sha256 or sha512: authenticators know no other")]
     Algorithm,
     /// Too few or too many digits.
     #[error("a code has 6 to 10 digits")]
@@ -194,7 +194,9 @@ pub enum BadRecord {
     #[error("a label or an issuer has at most 400 bytes and no ':'")]
     Label,
     /// Version 2 without its place, or another version with one.
-    #[error("a sealed key of version 2 comes with 'user' and 'device' (32 hexadecimal digits), and only that does")]
+    #[error(
+        "a sealed key of version 2 needs 'user' and 'device' (32 hexadecimal digits), and no other key may have them"
+    )]
     Place,
     /// The URI.
     #[error(transparent)]

@@ -21,7 +21,7 @@ pub fn clean(typed: &str, digits: u8) -> Result<Code, Malformed> {
 
 /// Not a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no code: type the digits that the authenticator shows, all of them")]
+#[error("this is not a code: type all the digits that the authenticator shows")]
 pub struct Malformed;
 
 #[cfg(test)]

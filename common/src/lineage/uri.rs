@@ -126,7 +126,7 @@ pub enum BadUri {
     #[error("the URI does not begin with '{SCHEME}'")]
     Scheme,
     /// A line that was wrapped, or an end that a reader would cut off.
-    #[error("the URI holds a line end, another control character or a '#': give it in one piece, escaped")]
+    #[error("the URI contains a line end, another control character or a '#': give it in one piece, percent-encoded")]
     Character,
     /// Nothing to show.
     #[error("the URI has no label after 'otpauth://totp/'")]
@@ -138,16 +138,16 @@ pub enum BadUri {
     #[error("the URI gives a parameter twice: keep the right one")]
     Twice,
     /// Its value would be lost.
-    #[error("the URI has a parameter whose name is nearly a known one: names are in small letters, separated by '&'")]
+    #[error("the URI has a parameter with a misspelt name: write names in lower case and separate parameters with '&'")]
     Name,
     /// Cut off.
     #[error("the URI has a parameter without a value: give it one, or leave it out")]
     Blank,
     /// Signs, spaces, units.
-    #[error("the URI's 'digits' and 'period' are whole numbers in digits alone")]
+    #[error("the URI's 'digits' and 'period' must be whole numbers, written in digits alone")]
     Number,
     /// A percent sign that escapes nothing, or bytes that are no text.
-    #[error("the URI has a '%' that no two hexadecimal digits of UTF-8 text follow")]
+    #[error("the URI has a '%' without two hexadecimal digits after it, or its text is not UTF-8")]
     Escape,
     /// Which of the two?
     #[error("the URI names two issuers: the one before the label and 'issuer' must be the same")]

@@ -83,7 +83,7 @@ impl FromStr for Kind {
 
 /// There is no such kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the kind of a device is totp or hotp")]
+#[error("the kind of a device must be totp or hotp")]
 pub struct BadKind;
 
 /// The longest device name, in bytes: eight of them must fit in one stored record.

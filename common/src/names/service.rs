@@ -57,7 +57,7 @@ impl fmt::Display for ServiceName {
 
 /// The text is no name of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a service has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': that of its file in /etc/pam.d")]
+#[error("a service name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': it is the name of a file in /etc/pam.d")]
 pub struct BadServiceName;
 
 /// The longest name, in bytes.

@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for TaggedSecretsVisitor {
 
     // A secret that was put in the place of all of them must not be quoted in an error.
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
-        Err(E::custom("a number in the place of tags and secrets"))
+        Err(E::custom("expected tags and secrets, found a number"))
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {

@@ -36,8 +36,8 @@ pub enum ClientError {
     },
     /// Somebody else listens there.
     #[error(
-        "the process that answers runs as uid {found}, not {expected}: it is not asked anything; 'ss -xlp' tells which one \
-         listens there"
+        "the process that listens on the socket runs as uid {found}, not {expected}: nothing was sent to it; 'ss -xlp' \
+         names the process"
     )]
     WrongServer {
         /// The uid of the process that listens.
@@ -49,10 +49,10 @@ pub enum ClientError {
     #[error("provisiond did not answer in time: {STATUS}")]
     Deadline,
     /// The other side has closed the connection and not answered.
-    #[error("provisiond has closed the connection without an answer: {STATUS}")]
+    #[error("provisiond closed the connection without a reply: {STATUS}")]
     Closed,
     /// What came back is not the protocol.
-    #[error("provisiond's answer cannot be understood: {0}")]
+    #[error("provisiond sent an invalid reply ({0}): check that client and daemon have the same version")]
     Protocol(String),
     /// The daemon answered with an error.
     #[error(transparent)]
@@ -187,12 +187,12 @@ fn connect_until(socket: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Res
 /// What helps whom the system does not connect.
 fn next_step(errno: Errno) -> &'static str {
     match errno {
-        Errno::EACCES => "it is not for this user: leave '--socket' out, or ask an administrator",
-        _ => "is it running? 'systemctl status provisiond' tells",
+        Errno::EACCES => "this user may not use that socket: use the default one, or ask an administrator",
+        _ => "'systemctl status provisiond' shows whether it runs",
     }
 }
 
-const STATUS: &str = "'systemctl status provisiond' tells how it is";
+const STATUS: &str = "'systemctl status provisiond' shows its state";
 const FIRST_FREE_FD: i32 = 3;
 
 #[cfg(test)]

@@ -80,14 +80,14 @@ impl<'de> Visitor<'de> for Object {
     type Value = Fields;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
+        f.write_str("an object of strings")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut fields = Fields::default();
         while let Some((key, value)) = map.next_entry::<String, String>()? {
             if fields.value(&key).is_some() {
-                return Err(de::Error::custom("a field is there twice"));
+                return Err(de::Error::custom("a field is repeated"));
             }
             fields.0.push((key, value));
         }

@@ -103,7 +103,7 @@ pub struct OutgoingReply<P> {
 pub fn from_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
     match text.trim_ascii_start().first() {
         Some(b'{') => serde_json::from_slice(text),
-        _ => Err(serde::de::Error::custom("a message and its parameters are JSON objects")),
+        _ => Err(serde::de::Error::custom("a message and its parameters must be JSON objects")),
     }
 }
 

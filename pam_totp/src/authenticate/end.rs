@@ -59,20 +59,23 @@ pub(super) fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamErr
 pub(super) fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
     Some(match end {
         Err(Stop::NeedsNoCode) => {
-            (LogLvl::NOTICE, format!("user '{user}' was never enrolled: no code needed (nullok)"))
+            (LogLvl::NOTICE, format!("user '{user}' was never enrolled and needs no code (option 'nullok')"))
         }
         Err(Stop::BadName(why)) => (LogLvl::NOTICE, format!("user '{user}' refused: {why}")),
-        Err(Stop::UserChanged) => (LogLvl::WARNING, format!("user '{user}' refused: the name changed at the prompt")),
-        Err(Stop::NoCodeWithPassword) => {
-            (LogLvl::NOTICE, format!("user '{user}' refused: no code came with the password (use_first_pass)"))
+        Err(Stop::UserChanged) => {
+            (LogLvl::WARNING, format!("user '{user}' refused: the application changed the user name during the prompt"))
         }
+        Err(Stop::NoCodeWithPassword) => (
+            LogLvl::NOTICE,
+            format!("user '{user}' refused: there is no password with a code at its end (option 'use_first_pass')"),
+        ),
         Err(Stop::Unavailable(why)) => (LogLvl::ERR, format!("user '{user}' refused: {why}")),
         Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy)) => {
-            (LogLvl::ERR, format!("user '{user}' refused: provisiond has too much to do"))
+            (LogLvl::ERR, format!("user '{user}' refused: provisiond is too busy"))
         }
         Ok(Verdict::Accepted | Verdict::Exempt) => return None,
         _ if !options.debug => return None,
-        Err(Stop::ConversationFailed) => (LogLvl::DEBUG, format!("user '{user}' refused: the conversation failed")),
+        Err(Stop::ConversationFailed) => (LogLvl::DEBUG, format!("user '{user}' refused: the PAM conversation failed")),
         Ok(verdict) | Err(Stop::NotExempt(verdict)) => {
             (LogLvl::DEBUG, format!("user '{user}' refused: {}", verdict.word()))
         }

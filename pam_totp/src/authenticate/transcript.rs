@@ -141,11 +141,11 @@ pub(super) fn round(prompt: &'static str, typed: &'static str, verdict: Verdict)
 /// What is told after the last prompt, where one code was asked for.
 pub(super) fn last_word(verdict: Verdict) -> Vec<Line> {
     vec![Told(match verdict {
-        Verdict::AlreadyUsed => "That code was used already. The next one comes in 12 seconds.",
+        Verdict::AlreadyUsed => "That code was already used. Your device shows the next one in 12 seconds.",
         Verdict::TwoCodesNeeded => {
-            "Two codes in a row are needed now. Try again with the current code, and the next one after it."
+            "Two codes in a row are needed now. Try again with the current code, directly followed by the next one."
         }
-        _ => "That was not accepted. Try again with what your device shows then.",
+        _ => "The code was not accepted. Try again with the code that your device shows then.",
     })]
 }
 
@@ -155,7 +155,7 @@ pub(super) fn retrying(retry: u32) -> Options {
 
 pub(super) const PROMPT: &str = "Verification code: ";
 pub(super) const BOTH: &str = "Two verification codes, the current one and the next: ";
-pub(super) const AGAIN: &str = "That was not accepted. Type what your device shows now.";
+pub(super) const AGAIN: &str = "The code was not accepted. Type the code that your device shows now.";
 pub(super) const UNAVAILABLE: &str = "The code cannot be checked now. Try again later, or ask an administrator.";
 pub(super) const LOOK_ALIKES: [Verdict; 5] =
     [Verdict::Rejected, Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused];

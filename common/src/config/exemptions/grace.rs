@@ -61,7 +61,7 @@ impl RawPeriod {
     fn check(self) -> Result<Period, String> {
         let Self { span: Span(span), services } = self;
         if span.is_zero() || span > LONGEST {
-            return Err("an accepted code counts for 1 second to 30 days".to_owned());
+            return Err("'for' must be between 1 second and 30 days".to_owned());
         }
         Ok(Period { span, services: services.check("services", service)? })
     }
@@ -95,11 +95,11 @@ mod tests {
     #[test]
     fn grace_without_end_or_without_services_is_refused() {
         for (text, why) in [
-            ("{same-source: {for: 0s, services: [sshd]}}", "'same-source': an accepted code counts for"),
-            ("{same-host: {for: 31d, services: [sudo]}}", "'same-host': an accepted code counts for"),
+            ("{same-source: {for: 0s, services: [sshd]}}", "'same-source': 'for' must be"),
+            ("{same-host: {for: 31d, services: [sudo]}}", "'same-host': 'for' must be"),
             ("{same-host: {for: 5m}}", "services"),
             ("{same-host: {for: 5m, services: []}}", "1 to 64 entries"),
-            ("{same-host: {for: 5m, services: ~}}", "nothing stands here"),
+            ("{same-host: {for: 5m, services: ~}}", "no value stands here"),
             ("{same-host: {services: [sudo]}}", "for"),
             ("{same-place: {for: 5m, services: [sudo]}}", "same-place"),
         ] {

@@ -80,5 +80,5 @@ const EVERY_DAY: &str = "mon-sun";
 const WHOLE_DAY: &str = "00:00-24:00";
 /// Minutes of a day.
 const DAY: i64 = 24 * 60;
-const FORM: &str = "hours are written as 'mon-fri 08:00-18:00', 'sat,sun' or '06:00-22:00'; over midnight they are two: \
+const FORM: &str = "write hours as 'mon-fri 08:00-18:00', 'sat,sun' or '06:00-22:00'; split hours over midnight in two: \
                     '22:00-24:00' and '00:00-06:00'";

@@ -64,13 +64,13 @@ impl<'de> Visitor<'de> for Days {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("groups, each with a day")
+        f.write_str("groups, each with a date")
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
         while let Some((Text(whom), Text(day))) = map.next_entry()? {
             if self.0.iter().any(|(known, _)| *known == whom) {
-                return Err(A::Error::custom(format!("'{}' stands twice", printable(&whom))));
+                return Err(A::Error::custom(format!("'{}' is repeated", printable(&whom))));
             }
             self.0.push((whom, day));
         }
@@ -83,7 +83,7 @@ impl RawRollOut {
     pub(crate) fn check(self) -> Result<RollOut, String> {
         let Days(days) = self.enforce_after;
         if days.len() > MAX_GROUPS {
-            return Err(format!("there are dates for at most {MAX_GROUPS} groups"));
+            return Err(format!("'enforce-after' takes at most {MAX_GROUPS} groups"));
         }
         let dated = days.into_iter().map(|(whom, date)| {
             let taken = Whom::parse(&whom).and_then(|whom| Ok((whom, day(&date)?)));
@@ -100,7 +100,7 @@ impl Whom {
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    calendar::date(text).ok_or_else(|| format!("'{}' is no day: write it as '2026-12-01'", printable(text)))
+    calendar::date(text).ok_or_else(|| format!("'{}' is not a date: write it as '2026-12-01'", printable(text)))
 }
 
 const EVERYBODY: &str = "everybody";
@@ -128,11 +128,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_the_group() {
         for (text, why) in [
-            ("{enforce-after: {staff: soon}}", "'staff': 'soon' is no day"),
-            ("{enforce-after: {staff: 2026-02-30}}", "'2026-02-30' is no day"),
+            ("{enforce-after: {staff: soon}}", "'staff': 'soon' is not a date"),
+            ("{enforce-after: {staff: 2026-02-30}}", "'2026-02-30' is not a date"),
             ("{enforce-after: {'a/b': 2026-12-01}}", "'a/b': no group"),
-            ("{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}", "'staff' stands twice"),
-            ("{enforce-after: 2026-12-01}", "groups, each with a day"),
+            ("{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}", "'staff' is repeated"),
+            ("{enforce-after: 2026-12-01}", "groups, each with a date"),
             ("{observe: perhaps}", "boolean"),
             ("{observed: true}", "observed"),
         ] {

@@ -61,12 +61,12 @@ pub(crate) struct RawRule {
 /// The rules, or what is wrong with the first one that cannot be taken.
 pub(crate) fn check(raw: Vec<RawRule>) -> Result<Vec<Rule>, String> {
     if raw.len() > MAX_RULES {
-        return Err(format!("there are at most {MAX_RULES} rules"));
+        return Err(format!("the settings take at most {MAX_RULES} rules"));
     }
     let rules: Vec<Rule> = raw.into_iter().map(RawRule::check).collect::<Result<_, _>>()?;
     let mut names = HashSet::new();
     match rules.iter().find(|rule| !names.insert(rule.name.as_str())) {
-        Some(rule) => Err(format!("two rules are called '{}': the log could not tell them apart", rule.name)),
+        Some(rule) => Err(format!("two rules are called '{}': give each a name of its own", rule.name)),
         None => Ok(rules),
     }
 }
@@ -105,10 +105,12 @@ fn rule_name(name: &str) -> Result<String, String> {
     let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !plain || !(1..=MAX_NAME).contains(&name.len()) {
         let name = printable(name);
-        return Err(format!("'{name}' is no name of a rule: it has 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"));
+        return Err(format!("'{name}' cannot be the name of a rule: use 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"));
     }
     if OUR_OWN.contains(&name) {
-        return Err(format!("a rule cannot be called '{name}': the log has another meaning for it"));
+        return Err(format!(
+            "a rule cannot be called '{name}': that word has another meaning in the log; choose another name"
+        ));
     }
     Ok(name.to_owned())
 }
@@ -128,7 +130,7 @@ pub(crate) fn service(text: &str) -> Result<String, String> {
         && text.len() <= MAX_SERVICE
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && !byte.is_ascii_uppercase());
     possible.then(|| text.to_owned()).ok_or_else(|| {
-        format!("a service is a file's name in /etc/pam.d, in small letters, of at most {MAX_SERVICE} bytes")
+        format!("a service is the name of a file in /etc/pam.d, in lower case, of at most {MAX_SERVICE} bytes")
     })
 }
 
@@ -136,7 +138,7 @@ fn place(text: &str) -> Result<Place, String> {
     let block = || Block::parse(text).map(Place::Block);
     if text == LOCAL { Some(Place::Local) } else { block() }.ok_or_else(|| {
         "write a block of addresses as '192.0.2.0/24', with zeros after the prefix, or 'local' for this machine's \
-         consoles; a host's name proves nothing"
+         consoles; a host name is not accepted, because it proves nothing"
             .to_owned()
     })
 }
@@ -157,8 +159,8 @@ pub const SAME_HOST: &str = "same-host";
 pub const GRACE_PERIOD: &str = "grace-period";
 
 const LOCAL: &str = "local";
-const FOR_EVERYBODY: &str = "it has no condition and would exempt everybody: give it 'users', 'groups', 'from', \
-                             'services' or 'hours', or take it out";
+const FOR_EVERYBODY: &str = "it has no condition and would exempt every user: give it 'users', 'groups', 'from', \
+                             'services' or 'hours', or remove it";
 const MAX_RULES: usize = 64;
 const MAX_NAME: usize = 32;
 const MAX_SERVICE: usize = 64;

@@ -34,7 +34,7 @@ impl Visitor<'_> for TextVisitor {
     type Value = Text;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a string")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
@@ -55,7 +55,7 @@ impl Several {
     pub(crate) fn check<T>(self, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
         let Self(texts) = self;
         if texts.is_empty() || texts.len() > MAX_LIST {
-            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave it out if it does not matter"));
+            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave the key out for no condition"));
         }
         let wrong = |text: &str, why| format!("'{what}': '{}': {why}", printable(text));
         texts.iter().map(|Text(text)| take(text).map_err(|why| wrong(text, why))).collect()
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for SeveralVisitor {
     type Value = Several;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
+        f.write_str("a string or a list of strings")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Several, E> {
@@ -94,5 +94,5 @@ impl<'de> Visitor<'de> for SeveralVisitor {
     }
 }
 
-const NOTHING: &str = "nothing stands here: write what is meant, or leave the key out if it does not matter";
+const NOTHING: &str = "no value stands here: give one, or leave the key out";
 const MAX_LIST: usize = 64;

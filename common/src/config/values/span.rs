@@ -35,7 +35,7 @@ impl<'de> Deserialize<'de> for Span {
 
 /// The text is no span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a span of time is a number with s, m, h or d: '24h'")]
+#[error("a span of time is a number with s, m, h or d, such as '24h'")]
 pub struct BadSpan;
 
 #[cfg(test)]
