@@ -6,8 +6,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
+use crate::issued::IssuedCode;
 use crate::secret::{MAX_TYPED, SecretText};
-use crate::spare::SpareCode;
 
 /// What a person answered to the prompt, once it is known to be one or two codes at all. Only the device knows how long its
 /// codes are.
@@ -17,7 +17,7 @@ enum Typed {
     /// Codes that a device shows.
     Shown(Vec<Field>),
     /// One that no device shows.
-    Spare(SpareCode),
+    Issued(IssuedCode),
 }
 
 /// The digits of one field, and how many hyphens stood between them.
@@ -28,11 +28,11 @@ struct Field {
 
 impl Answer {
     /// Reads what was typed: one field holding the codes, or one field for each. ASCII spaces are dropped, and one `-`
-    /// in each code; then only `0` to `9` remain, or it is a [`SpareCode`], or malformed (`None`).
+    /// in each code; then only `0` to `9` remain, or it is a [`IssuedCode`], or malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
         Self::shown(typed).or_else(|| match typed {
-            [only] => SpareCode::parse(only.expose()).map(|code| Self(Typed::Spare(code))),
+            [only] => IssuedCode::parse(only.expose()).map(|code| Self(Typed::Issued(code))),
             _ => None,
         })
     }
@@ -56,9 +56,9 @@ impl Answer {
 
     /// The code, if it is one that no device shows.
     #[must_use]
-    pub fn spare(&self) -> Option<&SpareCode> {
+    pub fn issued(&self) -> Option<&IssuedCode> {
         match &self.0 {
-            Typed::Spare(code) => Some(code),
+            Typed::Issued(code) => Some(code),
             Typed::Shown(_) => None,
         }
     }

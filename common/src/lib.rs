@@ -11,9 +11,9 @@
 )]
 
 pub mod answer;
+pub mod issued;
 pub mod names;
 pub mod secret;
-pub mod spare;
 pub mod wire;
 mod words;
 

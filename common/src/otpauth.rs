@@ -70,13 +70,7 @@ pub fn uri(key: &Key, parameters: Parameters, label: &Label, issuer: Option<&Lab
 
 /// The same for a device that counts (HOTP): with the counter of its next code, and without a period.
 #[must_use]
-pub fn counted_uri(
-    key: &Key,
-    parameters: Parameters,
-    counter: u64,
-    label: &Label,
-    issuer: Option<&Label>,
-) -> SecretText {
+pub fn hotp_uri(key: &Key, parameters: Parameters, counter: u64, label: &Label, issuer: Option<&Label>) -> SecretText {
     written(key, parameters, Some(counter), label, issuer)
 }
 
@@ -211,8 +205,7 @@ mod tests {
     #[test]
     fn a_device_that_counts_is_told_where_it_begins() {
         let label = Label::new("alice").unwrap();
-        let uri =
-            |parameters, counter| counted_uri(&key("H5MXP5HTJPWRX4Q7GU"), parameters, counter, &label, Some(&label));
+        let uri = |parameters, counter| hotp_uri(&key("H5MXP5HTJPWRX4Q7GU"), parameters, counter, &label, Some(&label));
         let start = "otpauth://hotp/alice:alice?secret=H5MXP5HTJPWRX4Q7GU";
         assert_eq!(uri(Parameters::default(), 0).expose(), format!("{start}&counter=0&issuer=alice"));
         let unusual = Parameters { digits: 8, period: 60, ..Parameters::default() };

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::wire::frame::{FrameError, Inbox, Patience};
+use common::wire::frame::{FrameError, Inbox, Deadlines};
 use common::wire::protocol::{Request, from_object};
 use libfuzzer_sys::fuzz_target;
 
@@ -22,9 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn assert_frames(bytes: &[u8], here: UnixStream) {
     let (mut inbox, mut expected) = (Inbox::default(), bytes.split(|b| *b == 0));
-    let patience = Patience::until(Instant::now() + Duration::from_secs(5));
+    let deadlines = Deadlines::until(Instant::now() + Duration::from_secs(5));
     loop {
-        match inbox.receive(&here, patience) {
+        match inbox.receive(&here, deadlines) {
             Ok(Some(frame)) => {
                 assert_eq!(Some(frame.as_slice()), expected.next());
                 let _ = from_object::<Request<'_>>(&frame);

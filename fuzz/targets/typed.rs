@@ -6,15 +6,15 @@
 
 use common::answer::{Answer, CODE_DIGITS, Code, MAX_CODES};
 use common::secret::SecretText;
-use common::spare::SpareCode;
+use common::issued::IssuedCode;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let fields: Vec<SecretText> = data.split(|byte| *byte == b'\n').map(SecretText::typed).collect();
     let Some(answer) = Answer::parse(&fields) else { return };
-    if let Some(code) = answer.spare() {
+    if let Some(code) = answer.issued() {
         assert!((0..=u8::MAX).all(|length| answer.codes(length).is_none()) && !answer.is_several());
-        let again = SpareCode::parse(code.shown().expose());
+        let again = IssuedCode::parse(code.shown().expose());
         assert!(again.is_some_and(|again| again.expose() == code.expose()));
         return;
     }

@@ -6,8 +6,8 @@
 #![forbid(unsafe_code)]
 
 use common::answer::CODE_DIGITS;
+use common::issued::IssuedCode;
 use common::secret::SecretText;
-use common::spare::SpareCode;
 use common::wire::protocol::Ask;
 
 /// What was typed into one field. Empty codes are what the daemon calls malformed.
@@ -53,7 +53,7 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
 pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
     let text = typed.expose();
     let shown = lengths.iter().find_map(|length| before_codes(text, count(ask), *length));
-    let password = shown.or_else(|| SPARE_BYTES.iter().find_map(|length| before_spare(text, *length)))?;
+    let password = shown.or_else(|| ISSUED_BYTES.iter().find_map(|length| before_issued(text, *length)))?;
     let (password, codes) = text.split_at_checked(password.len())?;
     Some(Joined { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
 }
@@ -75,14 +75,14 @@ fn before_code(text: &str, length: usize) -> Option<&str> {
     code.bytes().all(|byte| byte.is_ascii_digit()).then_some(before)
 }
 
-fn before_spare(text: &str, length: usize) -> Option<&str> {
+fn before_issued(text: &str, length: usize) -> Option<&str> {
     let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
     let in_groups = code.bytes().enumerate().all(|(position, byte)| (position % 5 == 4) == (byte == b'-'));
-    (in_groups && SpareCode::parse(code).is_some()).then_some(before)
+    (in_groups && IssuedCode::parse(code).is_some()).then_some(before)
 }
 
 /// Bytes of `abcd-efgh-ijkl-mnop` and of `abcd-efgh`, the longer first.
-const SPARE_BYTES: [usize; 2] = [19, 9];
+const ISSUED_BYTES: [usize; 2] = [19, 9];
 
 #[cfg(test)]
 mod tests {

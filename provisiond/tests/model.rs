@@ -20,6 +20,8 @@ mod accounts;
 mod clocks;
 #[path = "model/devices.rs"]
 mod devices;
+#[path = "model/issued.rs"]
+mod issued;
 #[path = "model/logins.rs"]
 mod logins;
 #[path = "model/machine.rs"]
@@ -30,8 +32,6 @@ mod meanwhile;
 mod people;
 #[path = "model/reference.rs"]
 mod reference;
-#[path = "model/spare.rs"]
-mod spare;
 #[path = "model/time.rs"]
 mod time;
 #[path = "model/world.rs"]

@@ -12,7 +12,7 @@ use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::wire::frame::{FrameError, Inbox, Patience, outgoing, send_frame};
+use crate::wire::frame::{Deadlines, FrameError, Inbox, outgoing, send_frame};
 use crate::wire::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
 
 /// A connection to provisiond.
@@ -134,7 +134,7 @@ impl Client {
     }
 
     fn receive<C: Call>(&mut self) -> Result<(C::Reply, bool), ClientError> {
-        let frame = self.inbox.receive(&self.socket, Patience::until(self.deadline))?;
+        let frame = self.inbox.receive(&self.socket, Deadlines::until(self.deadline))?;
         let frame = frame.ok_or(ClientError::Closed)?;
         let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
         let reply: Reply<'_> = from_object(&frame).map_err(unreadable)?;

@@ -16,14 +16,14 @@ pub type Frame = Zeroizing<Vec<u8>>;
 
 /// When to stop waiting for a message.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Deadlines {
     /// When its first byte must have come.
     pub first_byte: Instant,
     /// How long a message that has begun may take; never beyond `first_byte` when that is `None`.
     pub whole_message: Option<Duration>,
 }
 
-impl Patience {
+impl Deadlines {
     /// Everything until `deadline`.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
@@ -63,8 +63,8 @@ impl Inbox {
     ///
     /// # Errors
     /// [`FrameError`]; after any of them the connection is of no further use.
-    pub fn receive(&mut self, socket: &impl AsFd, patience: Patience) -> Result<Option<Frame>, FrameError> {
-        let mut deadline = patience.first_byte;
+    pub fn receive(&mut self, socket: &impl AsFd, deadlines: Deadlines) -> Result<Option<Frame>, FrameError> {
+        let mut deadline = deadlines.first_byte;
         let mut begun = false;
         loop {
             if let Some(frame) = self.take_frame() {
@@ -72,7 +72,7 @@ impl Inbox {
             }
             if !begun && !self.0.is_empty() {
                 begun = true;
-                deadline = patience.whole_message.and_then(|d| Instant::now().checked_add(d)).unwrap_or(deadline);
+                deadline = deadlines.whole_message.and_then(|d| Instant::now().checked_add(d)).unwrap_or(deadline);
             }
             if self.0.len() > MAX_FRAME {
                 return Err(FrameError::TooLarge);
@@ -197,7 +197,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let mut frames = Vec::new();
         let end = loop {
-            match inbox.receive(&there, Patience::until(soon())) {
+            match inbox.receive(&there, Deadlines::until(soon())) {
                 Ok(Some(frame)) => frames.push(frame.to_vec()),
                 Ok(None) => break Ok(frames),
                 Err(error) => break Err(error),
@@ -220,9 +220,9 @@ mod tests {
             });
             let mut inbox = Inbox::default();
             for message in messages {
-                prop_assert_eq!(&*inbox.receive(&there, Patience::until(soon())).unwrap().unwrap(), &message);
+                prop_assert_eq!(&*inbox.receive(&there, Deadlines::until(soon())).unwrap().unwrap(), &message);
             }
-            prop_assert!(inbox.receive(&there, Patience::until(soon())).unwrap().is_none());
+            prop_assert!(inbox.receive(&there, Deadlines::until(soon())).unwrap().is_none());
             writer.join().unwrap();
         }
     }
@@ -255,10 +255,10 @@ mod tests {
     fn a_silent_peer_is_given_up_at_the_deadline() {
         let (here, there) = UnixStream::pair().unwrap();
         let now = Instant::now();
-        assert!(matches!(Inbox::default().receive(&there, Patience::until(now)), Err(FrameError::TimedOut)));
+        assert!(matches!(Inbox::default().receive(&there, Deadlines::until(now)), Err(FrameError::TimedOut)));
         (&here).write_all(b"{").unwrap();
-        let patience = Patience { first_byte: soon(), whole_message: Some(Duration::ZERO) };
-        assert!(matches!(Inbox::default().receive(&there, patience), Err(FrameError::TimedOut)));
+        let deadlines = Deadlines { first_byte: soon(), whole_message: Some(Duration::ZERO) };
+        assert!(matches!(Inbox::default().receive(&there, deadlines), Err(FrameError::TimedOut)));
     }
 
     #[test]

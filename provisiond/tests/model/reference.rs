@@ -123,7 +123,7 @@ impl Truth {
     }
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
-    pub(crate) fn spare(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
+    pub(crate) fn issued(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
         person.others += 1;
         let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
         let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };

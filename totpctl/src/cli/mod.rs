@@ -20,8 +20,8 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
+use common::issued::IssuedCode;
 use common::secret;
-use common::spare::SpareCode;
 
 pub(crate) use self::codes::Verify;
 pub(crate) use self::devices::{Bounds, Part, RenameDevice, Restrict};
@@ -179,7 +179,7 @@ fn is_about_a_secret(error: &clap::Error) -> bool {
     let is_code = argument.bytes().all(digits) && argument.contains(char::is_numeric);
     // An option that nobody knows is none, however long its name.
     let is_option = argument.starts_with("--");
-    is_code || !is_option && (SpareCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
+    is_code || !is_option && (IssuedCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
 
 /// Why codes and keys are no arguments.

@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use crate::secret::{MAX_TYPED, SecretText};
 
 /// A code that no device shows, in its one spelling: 8 or 16 base32 characters, at least one of them no digit.
-pub struct SpareCode(Zeroizing<String>);
+pub struct IssuedCode(Zeroizing<String>);
 
-impl SpareCode {
+impl IssuedCode {
     /// Reads what was typed: ASCII spaces and hyphens are dropped, small letters are large ones, and digits that base32
     /// does not have are the letters that they look like. What is digits all through is a device's code, not one of these.
     #[must_use]
@@ -63,9 +63,9 @@ impl SpareCode {
     }
 }
 
-impl fmt::Debug for SpareCode {
+impl fmt::Debug for IssuedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpareCode(…)")
+        f.write_str("IssuedCode(…)")
     }
 }
 
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     fn parse(typed: &str) -> Option<String> {
-        SpareCode::parse(typed).map(|code| code.expose().to_owned())
+        IssuedCode::parse(typed).map(|code| code.expose().to_owned())
     }
 
     #[test]
@@ -136,25 +136,25 @@ mod tests {
 
     #[test]
     fn a_new_code_cannot_be_misread_as_digits() {
-        let code = SpareCode::from_random(b"random 10.").unwrap();
+        let code = IssuedCode::from_random(b"random 10.").unwrap();
         assert_eq!(code.shown().expose(), "ojqw-4zdp-nuqd-cmbo");
-        assert!(!code.is_short() && SpareCode::from_random(&[0; 5]).unwrap().is_short());
+        assert!(!code.is_short() && IssuedCode::from_random(&[0; 5]).unwrap().is_short());
         let digits_and_look_alikes = BASE32_NOPAD.decode(b"2OL3B4G5").unwrap();
-        assert!(SpareCode::from_random(&digits_and_look_alikes).is_none());
+        assert!(IssuedCode::from_random(&digits_and_look_alikes).is_none());
         for length in [0, 4, 6, 9, 11] {
-            assert!(SpareCode::from_random(&vec![0; length]).is_none(), "{length}");
+            assert!(IssuedCode::from_random(&vec![0; length]).is_none(), "{length}");
         }
     }
 
     #[test]
     fn no_code_prints_itself() {
-        assert_eq!(format!("{:?}", SpareCode::parse("abcd-efgh")), "Some(SpareCode(…))");
+        assert_eq!(format!("{:?}", IssuedCode::parse("abcd-efgh")), "Some(IssuedCode(…))");
     }
 
     proptest! {
         #[test]
         fn what_is_shown_is_read_back(long in any::<bool>(), bytes in prop::array::uniform10(any::<u8>())) {
-            let Some(code) = SpareCode::from_random(&bytes[..if long { 10 } else { 5 }]) else { return Ok(()) };
+            let Some(code) = IssuedCode::from_random(&bytes[..if long { 10 } else { 5 }]) else { return Ok(()) };
             let shown = code.shown();
             prop_assert_eq!(shown.expose().len(), if long { 19 } else { 9 });
             let misread = shown.expose().replace('o', "0").replace('l', "1").replace('b', "8").replace('g', "9");
