@@ -5,12 +5,12 @@
 
 #![forbid(unsafe_code)]
 
-mod end;
 #[cfg(test)]
 mod exempt_tests;
+mod outcome;
 #[cfg(test)]
-mod joined_tests;
-mod sides;
+mod password_and_code_tests;
+mod ports;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -23,25 +23,25 @@ use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions
 use common::wire::text::printable;
 use pamsm::PamError;
 
-use self::end::{Stop, log_line, pam_code};
-pub use self::sides::{Application, Daemon, Origin};
-use crate::joined::{self, Joined};
+use self::outcome::{Stop, log_line, pam_code};
+pub use self::ports::{Application, Daemon, Origin};
 use crate::messages;
 use crate::options::Options;
+use crate::password_and_code::{self, PasswordAndCodes};
 
 /// Authenticates the user of `application` and answers with PAM's code for what came of it.
 pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon, options: &Options) -> PamError {
     let name = application.user();
-    let end = name.as_deref().ok_or(Stop::ConversationFailed).and_then(|name| {
+    let outcome = name.as_deref().ok_or(Stop::ConversationFailed).and_then(|name| {
         let user = user_name(name)?;
         let origin = application.origin();
         Login { application: &mut *application, daemon, options, user, origin }.run()
     });
     let user = printable(&String::from_utf8_lossy(name.as_deref().unwrap_or_default()));
-    if let Some((level, line)) = log_line(&end, &user, options) {
+    if let Some((level, line)) = log_line(&outcome, &user, options) {
         application.log(level, &line);
     }
-    let code = pam_code(&end, options);
+    let code = pam_code(&outcome, options);
     if code == PamError::AUTHINFO_UNAVAIL {
         application.tell(messages::unavailable(options));
     }
@@ -72,7 +72,7 @@ struct Login<'a, A, D> {
 impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
         let challenge = self.challenge()?;
-        let lengths = joined::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
+        let lengths = password_and_code::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
         let terms = Terms { conversation: challenge.conversation, lengths };
         if challenge.ask == Ask::Nothing {
             return self.try_nothing(&terms);
@@ -130,8 +130,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn try_first_pass(&mut self, ask: Ask, terms: &Terms) -> Result<Option<VerifyReply>, Stop> {
         let wanted = (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
         let password = if wanted { self.application.password() } else { None };
-        match password.and_then(|password| joined::cut(&password, ask, &terms.lengths)) {
-            Some(joined) => self.verify_joined(joined, terms).map(Some),
+        match password.and_then(|password| password_and_code::cut(&password, ask, &terms.lengths)) {
+            Some(typed) => self.verify_typed(typed, terms).map(Some),
             None => Ok(None),
         }
     }
@@ -161,11 +161,12 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
     fn try_typed(&mut self, typed: SecretText, ask: Ask, terms: &Terms) -> Result<VerifyReply, Stop> {
-        let joined = match self.options.forward_pass {
-            true => joined::cut(&typed, ask, &terms.lengths).unwrap_or_else(|| Joined::password_alone(typed)),
-            false => Joined { password: SecretText::default(), codes: typed },
+        let split = match self.options.forward_pass {
+            true => password_and_code::cut(&typed, ask, &terms.lengths)
+                .unwrap_or_else(|| PasswordAndCodes::password_alone(typed)),
+            false => PasswordAndCodes { password: SecretText::default(), codes: typed },
         };
-        self.verify_joined(joined, terms)
+        self.verify_typed(split, terms)
     }
 
     /// Says why there is another prompt, and returns what it asks for.
@@ -214,7 +215,11 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         same.then_some(typed).ok_or(Stop::UserChanged)
     }
 
-    fn verify_joined(&mut self, Joined { password, codes }: Joined, terms: &Terms) -> Result<VerifyReply, Stop> {
+    fn verify_typed(
+        &mut self,
+        PasswordAndCodes { password, codes }: PasswordAndCodes,
+        terms: &Terms,
+    ) -> Result<VerifyReply, Stop> {
         let reply = self.verify(vec![codes], terms)?;
         // Only now: whose code is wrong does not get as far as guessing passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {

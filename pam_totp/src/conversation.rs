@@ -18,18 +18,19 @@ pub(crate) struct Conversation {
     pub(crate) appdata: *mut c_void,
 }
 
-pub(crate) type Callback = unsafe extern "C" fn(c_int, *mut *const Message, *mut *mut Reply, *mut c_void) -> c_int;
+pub(crate) type Callback =
+    unsafe extern "C" fn(c_int, *mut *const PamMessage, *mut *mut PamReply, *mut c_void) -> c_int;
 
 /// `struct pam_message`.
 #[repr(C)]
-pub(crate) struct Message {
+pub(crate) struct PamMessage {
     style: c_int,
     text: *const c_char,
 }
 
 /// `struct pam_response`.
 #[repr(C)]
-pub(crate) struct Reply {
+pub(crate) struct PamReply {
     text: *mut c_char,
     unused: c_int,
 }
@@ -41,8 +42,8 @@ impl Conversation {
         // It may show a key.
         let text = c_text(text);
         let text = CStr::from_bytes_with_nul(&text).ok()?;
-        let message = Message { style: style as c_int, text: text.as_ptr() };
-        let mut messages: *const Message = &raw const message;
+        let message = PamMessage { style: style as c_int, text: text.as_ptr() };
+        let mut messages: *const PamMessage = &raw const message;
         let mut replies = Replies(ptr::null_mut());
         // SAFETY: pam_conv(3): an array of one message, which lives until the end of this function, as does its text;
         // a place for the array of replies; and the application's own pointer.
@@ -62,7 +63,7 @@ pub(crate) fn c_text(text: &str) -> Zeroizing<Vec<u8>> {
 }
 
 /// The array of one reply that the application allocated, or null.
-struct Replies(*mut Reply);
+struct Replies(*mut PamReply);
 
 impl Replies {
     fn typed(&self) -> Option<SecretText> {
@@ -130,8 +131,8 @@ pub(crate) mod tests {
 
     pub(crate) unsafe extern "C" fn act(
         n: c_int,
-        messages: *mut *const Message,
-        replies: *mut *mut Reply,
+        messages: *mut *const PamMessage,
+        replies: *mut *mut PamReply,
         script: *mut c_void,
     ) -> c_int {
         assert_eq!(n, 1);
@@ -146,11 +147,11 @@ pub(crate) mod tests {
         script.seen.push((message.style, text.to_str().unwrap().to_owned()));
         if let Some(reply) = script.reply {
             // SAFETY: plain allocations, which the caller frees.
-            let array = unsafe { calloc(1, size_of::<Reply>()) }.cast::<Reply>();
+            let array = unsafe { calloc(1, size_of::<PamReply>()) }.cast::<PamReply>();
             // SAFETY: the text is a C string.
             let text = reply.map_or(ptr::null_mut(), |text| unsafe { strdup(text.as_ptr()) });
             // SAFETY: the array has room for one reply.
-            unsafe { array.write(Reply { text, unused: 0 }) };
+            unsafe { array.write(PamReply { text, unused: 0 }) };
             // SAFETY: there is a place for the array.
             unsafe { replies.write(array) };
         }

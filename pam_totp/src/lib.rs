@@ -11,10 +11,10 @@
 
 pub mod authenticate;
 mod conversation;
-pub mod joined;
 mod memory;
 pub mod messages;
 pub mod options;
+pub mod password_and_code;
 mod provisiond;
 mod transaction;
 

@@ -42,8 +42,8 @@ pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
 #[must_use]
 pub fn refused(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
-    let joined = options.forward_pass || options.use_first_pass;
-    said(asked, reply, if joined { words.then_with_password } else { words.then }, words)
+    let with_password = options.forward_pass || options.use_first_pass;
+    said(asked, reply, if with_password { words.then_with_password } else { words.then }, words)
 }
 
 /// What is said when a recovery code let in and few are left. `None`: there are enough.

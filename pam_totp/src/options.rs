@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-mod elsewhere;
+mod foreign_options;
 #[cfg(test)]
 mod tests;
 
@@ -73,7 +73,7 @@ impl Options {
         for argument in arguments {
             let (name, value) = split(argument)?;
             let bad = |why| BadOption::new(name, why);
-            if let Some(why) = elsewhere::why_not(name) {
+            if let Some(why) = foreign_options::why_not(name) {
                 return Err(bad(why));
             }
             let own_name = own_name(name);

@@ -93,7 +93,7 @@ struct RawEnckey {
 }
 
 impl RawEnckey {
-    fn check(self, place: Option<Place>) -> Result<StoredKey, BadRecord> {
+    fn check(self, place: Option<SealedFor>) -> Result<StoredKey, BadRecord> {
         let tag = Tag::new(&self.t).map_err(|_| BadRecord::Tag)?;
         let (salt, sealed) = (decode(&self.s)?, decode(&self.k)?);
         match (self.v, self.c, place) {
@@ -131,7 +131,7 @@ pub(super) fn label(text: Option<&str>) -> Result<Option<Label>, BadRecord> {
     text.map(Label::as_shared).transpose().map_err(|_| BadRecord::Label)
 }
 
-fn place(user: &str, device: &str) -> Result<Place, BadRecord> {
+fn place(user: &str, device: &str) -> Result<SealedFor, BadRecord> {
     let user = UserName::new(user).map_err(|_| BadRecord::Place)?;
     let device = HEXLOWER.decode(device.as_bytes()).map_err(|_| BadRecord::Place)?;
     Ok((user, device.try_into().map_err(|_| BadRecord::Place)?))
@@ -144,4 +144,4 @@ fn decode(text: &str) -> Result<Vec<u8>, BadRecord> {
     encoding.decode(text.as_bytes()).map_err(|_| BadRecord::Sealed)
 }
 
-type Place = (UserName, [u8; 16]);
+type SealedFor = (UserName, [u8; 16]);

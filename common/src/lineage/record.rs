@@ -7,7 +7,7 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
 use crate::enckey::{Binding, CannotOpen, Enckey};
 use crate::lineage::enckey::{EnckeyV1, MAX_COST};
-use crate::lineage::json::Object;
+use crate::lineage::json::JsonObject;
 use crate::lineage::uri::BadUri;
 use crate::lineage::{reading, uri};
 use crate::names::device::Kind;
@@ -66,7 +66,7 @@ impl KeyRecord {
     pub fn to_json(&self) -> SecretText {
         let defaults = Parameters::default();
         let Parameters { alg, digits, period } = self.parameters;
-        let mut json = Object::new();
+        let mut json = JsonObject::new();
         json.text_if("alg", (alg != defaults.alg).then(|| alg.word()));
         if let StoredKey::V2 { device, .. } = &self.key {
             json.text("device", &HEXLOWER.encode(device));
@@ -119,7 +119,7 @@ impl KeyRecord {
 }
 
 impl StoredKey {
-    fn write_sealed(&self, json: &mut Object) {
+    fn write_sealed(&self, json: &mut JsonObject) {
         let (cost, sealed, salt, tag, version) = match self {
             Self::V1(enckey) => (Some(enckey.cost), &*enckey.sealed, &*enckey.salt, &*enckey.tag, 1),
             Self::V2 { enckey, .. } => (None, enckey.sealed(), &enckey.salt()[..], enckey.tag(), 2),

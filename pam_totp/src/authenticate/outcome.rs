@@ -27,8 +27,8 @@ pub(super) enum Stop {
 }
 
 /// The one table from what happened to PAM's codes.
-pub(super) fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamError {
-    match end {
+pub(super) fn pam_code(outcome: &Result<Verdict, Stop>, options: &Options) -> PamError {
+    match outcome {
         Ok(Verdict::Accepted) => PamError::SUCCESS,
         Ok(Verdict::Exempt) | Err(Stop::NeedsNoCode) => PamError::IGNORE,
         Ok(Verdict::Busy) | Err(Stop::NotExempt(Verdict::Busy) | Stop::Unavailable(_)) => PamError::AUTHINFO_UNAVAIL,
@@ -56,8 +56,8 @@ pub(super) fn pam_code(end: &Result<Verdict, Stop>, options: &Options) -> PamErr
 }
 
 /// Provisiond keeps the account of verdicts. Here stands what it cannot know, and with `debug` why PAM got its code.
-pub(super) fn log_line(end: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
-    Some(match end {
+pub(super) fn log_line(outcome: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
+    Some(match outcome {
         Err(Stop::NeedsNoCode) => {
             (LogLvl::NOTICE, format!("user '{user}' was never enrolled and needs no code (option 'nullok')"))
         }

@@ -12,14 +12,14 @@ use common::wire::protocol::Ask;
 
 /// What was typed into one field. Empty codes are what the daemon calls malformed.
 #[derive(Debug)]
-pub struct Joined {
+pub struct PasswordAndCodes {
     /// What stands before the codes.
     pub password: SecretText,
     /// The codes, with the spaces between them.
     pub codes: SecretText,
 }
 
-impl Joined {
+impl PasswordAndCodes {
     /// A text without a code is password all through.
     #[must_use]
     pub fn password_alone(typed: SecretText) -> Self {
@@ -50,12 +50,12 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
 ///
 /// Where no such codes stand, one that no device shows may: it needs its hyphens here, which tell it from a password.
 #[must_use]
-pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
+pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAndCodes> {
     let text = typed.expose();
     let shown = lengths.iter().find_map(|length| before_codes(text, count(ask), *length));
     let password = shown.or_else(|| ISSUED_BYTES.iter().find_map(|length| before_issued(text, *length)))?;
     let (password, codes) = text.split_at_checked(password.len())?;
-    Some(Joined { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
+    Some(PasswordAndCodes { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
 }
 
 fn count(ask: Ask) -> usize {
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     fn cut_text(text: &str, ask: Ask, lengths: &[usize]) -> Option<(String, String)> {
-        let Joined { password, codes } = cut(&SecretText::new(text.to_owned()), ask, lengths)?;
+        let PasswordAndCodes { password, codes } = cut(&SecretText::new(text.to_owned()), ask, lengths)?;
         Some((password.expose().to_owned(), codes.expose().to_owned()))
     }
 
