@@ -7,7 +7,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 use crate::issued::IssuedCode;
-use crate::secret::{MAX_TYPED, SecretText};
+use crate::secret::{SecretText, without_separators};
 
 /// What a person answered to the prompt, once it is known to be one or two codes at all. Only the device knows how long its
 /// codes are.
@@ -73,11 +73,7 @@ impl Answer {
 
 impl Field {
     fn read(text: &str) -> Option<Self> {
-        if text.len() > MAX_TYPED {
-            return None;
-        }
-        let mut digits = Zeroizing::new(String::with_capacity(text.len()));
-        digits.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
+        let digits = without_separators(text)?;
         let hyphens = text.bytes().filter(|b| *b == b'-').count();
         digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self { digits, hyphens })
     }

@@ -8,7 +8,7 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
-use crate::secret::{MAX_TYPED, SecretText};
+use crate::secret::{SecretText, without_separators};
 
 /// A code that no device shows, in its one spelling: 8 or 16 base32 characters, at least one of them no digit.
 pub struct IssuedCode(Zeroizing<String>);
@@ -18,14 +18,11 @@ impl IssuedCode {
     /// does not have are the letters that they look like. What is digits all through is a device's code, not one of these.
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
-        if typed.len() > MAX_TYPED {
-            return None;
-        }
-        let kept = || typed.chars().filter(|c| !matches!(c, ' ' | '-'));
-        let mut text = Zeroizing::new(String::with_capacity(typed.len()));
-        text.extend(kept().map(meant));
+        let kept = without_separators(typed)?;
+        let mut text = Zeroizing::new(String::with_capacity(kept.len()));
+        text.extend(kept.chars().map(meant));
         let fits = LENGTHS.contains(&text.len()) && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
-        (fits && kept().any(|c| !c.is_ascii_digit())).then_some(Self(text))
+        (fits && kept.chars().any(|c| !c.is_ascii_digit())).then_some(Self(text))
     }
 
     /// The code that these random bytes make: 5 or 10 of them. `None`: other bytes are needed, because this one could be

@@ -80,13 +80,10 @@ impl Key {
     /// # Errors
     /// Anything else, including bits left over at the end: such a text was cut or mistyped.
     pub fn from_base32(text: &str) -> Result<Self, BadKey> {
-        if text.len() > MAX_TYPED {
-            return Err(BadKey::Length);
-        }
-        let mut clean = Zeroizing::new(String::with_capacity(text.len()));
-        clean.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()));
-        let encoding = if clean.contains('=') { BASE32 } else { BASE32_NOPAD };
-        encoding.decode(clean.as_bytes()).map_err(|_| BadKey::Base32).and_then(Self::new)
+        let mut base32 = without_separators(text).ok_or(BadKey::Length)?;
+        base32.make_ascii_uppercase();
+        let encoding = if base32.contains('=') { BASE32 } else { BASE32_NOPAD };
+        encoding.decode(base32.as_bytes()).map_err(|_| BadKey::Base32).and_then(Self::new)
     }
 
     /// The key in base32, upper case, without padding: the form that authenticators and URIs use.
@@ -119,6 +116,19 @@ pub enum BadKey {
     Length,
 }
 
+/// A typed code or key without what users type for legibility: ASCII spaces and hyphens are dropped wherever they stand,
+/// and nothing else is. Other white space and look-alike hyphens stay, so the text is then refused. `None`: the text has
+/// more than [`MAX_TYPED`] bytes.
+pub(crate) fn without_separators(typed: &str) -> Option<Zeroizing<String>> {
+    if typed.len() > MAX_TYPED {
+        return None;
+    }
+    // Room for all of it: a text that grew would leave a copy behind.
+    let mut kept = Zeroizing::new(String::with_capacity(typed.len()));
+    kept.extend(typed.chars().filter(|c| !matches!(c, ' ' | '-')));
+    Some(kept)
+}
+
 /// The longest typed text that is looked at, in bytes (`PAM_MAX_RESP_SIZE`).
 pub const MAX_TYPED: usize = 512;
 /// Bytes in a key: from the shortest in the wild (80 bits) to the block of the widest hash.
@@ -133,6 +143,13 @@ mod tests {
         assert_eq!(SecretText::typed(b"\xff123456").expose(), "");
         assert_eq!(SecretText::typed(&[b'1'; 513]).expose(), "");
         assert_eq!(SecretText::typed(&[b'1'; 512]).expose().len(), 512);
+    }
+
+    #[test]
+    fn spaces_and_hyphens_are_dropped_and_nothing_else() {
+        assert_eq!(*without_separators(" 12-3 -\t4\u{2010}5=").unwrap(), "123\t4\u{2010}5=");
+        assert_eq!(without_separators(&"-".repeat(512)).unwrap().len(), 0);
+        assert!(without_separators(&"-".repeat(513)).is_none());
     }
 
     #[test]
