@@ -1,7 +1,8 @@
-//! One authentication: provisiond says what to ask, the person answers, provisiond judges, PAM gets a code.
+//! The flow of one authentication: provisiond's challenge, the prompt, provisiond's verdict,
+//! retries, and PAM's return code.
 //!
-//! Knows no C, no socket, no clock, no key. The application that runs the login and the daemon are traits, and nothing
-//! that either of them does can lead to success but the verdict `accepted`.
+//! Knows no C, no socket, no clock, no key. The application (PAM) and the daemon are traits (`ports.rs`), and only the
+//! daemon's verdict `accepted` can lead to success.
 
 #![forbid(unsafe_code)]
 
@@ -29,7 +30,7 @@ use crate::messages;
 use crate::options::Options;
 use crate::password_and_code::{self, PasswordAndCodes};
 
-/// Authenticates the user of `application` and answers with PAM's code for what came of it.
+/// Authenticates the user of `application` and returns PAM's code for the outcome.
 pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon, options: &Options) -> PamError {
     let name = application.user();
     let outcome = name.as_deref().ok_or(Stop::ConversationFailed).and_then(|name| {
@@ -53,7 +54,7 @@ fn user_name(name: &[u8]) -> Result<UserName, Stop> {
     UserName::new(text).map_err(|bad| Stop::BadName(bad.to_string()))
 }
 
-/// What holds for all tries of one login.
+/// Values that stay the same for all tries of one login.
 struct Terms {
     /// The daemon's name for them together.
     conversation: String,
@@ -92,7 +93,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.ask_and_try(ask, &terms)
     }
 
-    /// Ends the login of someone who needs no code, with or without a prompt. What is typed is password all through.
+    /// Ends the login of a user that needs no code, with or without a prompt. All of the typed text is the password.
     fn without_code(&mut self, ask: Ask) -> Result<Verdict, Stop> {
         if self.options.always_prompt {
             let password = self.ask(ask)?;
@@ -101,8 +102,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         Err(Stop::NeedsNoCode)
     }
 
-    /// One attempt without a code, by which provisiond decides. Who would have typed a password together with the code is
-    /// asked for the password, and all of it is left for the modules after us.
+    /// One attempt without a code: provisiond decides. With `forward_pass` the user is asked for
+    /// the password, and all of the typed text is left for the modules after this one.
     fn try_nothing(&mut self, terms: &Terms) -> Result<Verdict, Stop> {
         let typed = self.password_alone()?;
         match self.verify(Vec::new(), terms)?.verdict {
@@ -111,7 +112,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// What the person types where no code is needed. `None`: nobody is asked.
+    /// What the user types where no code is needed. `None`: there is no prompt.
     fn password_alone(&mut self) -> Result<Option<SecretText>, Stop> {
         let Options { forward_pass, always_prompt, try_first_pass, use_first_pass, .. } = self.options;
         let is_there = *try_first_pass && self.application.password().is_some();
@@ -126,7 +127,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.ask_for(prompt).map(Some)
     }
 
-    /// One try with the password that is there already. `None`: not wanted, or no code stands at its end.
+    /// One try with the password of an earlier module. `None`: the options do not want it, or it
+    /// does not end in a code.
     fn try_first_pass(&mut self, ask: Ask, terms: &Terms) -> Result<Option<VerifyReply>, Stop> {
         let wanted = (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
         let password = if wanted { self.application.password() } else { None };
@@ -142,7 +144,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         loop {
             let typed = self.ask(ask)?;
             let reply = self.try_typed(typed, ask, terms)?;
-            // A ticket is no try: what it brings is still to be tried.
+            // A right ticket does not count as a try: the first code of the new device is still to be typed.
             if let (true, Verdict::NotEnrolled, Some(enrolment)) =
                 (self.options.enroll, reply.verdict, &reply.enrolment)
             {
@@ -159,7 +161,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
+    /// One try with the text typed at the prompt `ask`. It costs one attempt at the daemon, wherever the text is cut.
     fn try_typed(&mut self, typed: SecretText, ask: Ask, terms: &Terms) -> Result<VerifyReply, Stop> {
         let split = match self.options.forward_pass {
             true => password_and_code::cut(&typed, ask, &terms.lengths)
@@ -169,22 +171,23 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.verify_typed(split, terms)
     }
 
-    /// Says why there is another prompt, and returns what it asks for.
+    /// Tells the user why there is another prompt, and returns what that prompt asks for.
     fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
         self.application.tell(&messages::try_again(asked, reply, self.options));
         reply.ask
     }
 
-    /// Says why nobody is let in, where no other prompt follows. Nobody is told less than others, whatever PAM is told of
-    /// them.
+    /// Tells the user why the login is refused, where no other prompt follows. Unknown users and
+    /// users without a device get the same sentence as others, whatever code PAM gets.
     fn last_word(&mut self, asked: Ask, reply: &VerifyReply) {
-        // Who is let in needs no word, and that nothing can be judged has one of its own.
+        // A successful login needs no sentence, and a daemon that cannot judge has its own.
         if !matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt | Verdict::Busy) {
             self.application.tell(&messages::refused(asked, reply, self.options));
         }
     }
 
-    /// Where a password was cut depends on the devices that the user has, so a text without a code is told like a wrong one.
+    /// The place of the cut depends on the user's devices, so a text without a code gets the same
+    /// sentence as a wrong code.
     fn no_code_with_password(&mut self, asked: Ask) -> Stop {
         self.last_word(asked, &VerifyReply::bare(Verdict::Malformed, asked));
         Stop::NoCodeWithPassword
@@ -195,7 +198,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         let call =
             Challenge { user: self.user.as_str().to_owned(), service, rhost, tty, options: self.for_the_daemon() };
         let reply = self.daemon.challenge(&call).map_err(|error| Stop::Unavailable(printable(&error.to_string())))?;
-        // It goes back with the code, in a buffer of a fixed size that must not grow.
+        // The name goes back with the code, in a buffer of a fixed size that must not grow.
         if reply.conversation.len() > MAX_CONVERSATION {
             return Err(Stop::Unavailable(INVALID_REPLY.to_owned()));
         }
@@ -221,7 +224,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         terms: &Terms,
     ) -> Result<VerifyReply, Stop> {
         let reply = self.verify(vec![codes], terms)?;
-        // Only now: whose code is wrong does not get as far as guessing passwords.
+        // Only after a right code: an attacker without one must not get as far as guessing passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
             let left = reply.recovery_codes_left;
@@ -242,7 +245,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
     }
 
-    /// What of the options is provisiond's business.
+    /// The options that provisiond has to know.
     fn for_the_daemon(&self) -> Option<LoginOptions> {
         let &Options { grace_period, noskewadj, enroll, .. } = self.options;
         let (noskewadj, enroll) = (noskewadj.then_some(true), enroll.then_some(true));
@@ -258,8 +261,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// Whether another try is pointless. All other verdicts lead to the next prompt, so that from the prompt nobody
-    /// can tell a wrong code from an account without a device.
+    /// Whether another try is pointless. All other verdicts lead to the next prompt, so that an attacker at the prompt
+    /// cannot tell a wrong code from an account without a device.
     fn is_final(&self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Accepted | Verdict::Exempt | Verdict::Busy => true,
@@ -269,7 +272,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 }
 
-/// Once a code has gone to the other side, nothing that comes from there is repeated in the log: it may be the code.
+/// Why there was no reply to an attempt, for the log. Once a code was sent, no text from the other
+/// side is logged: it may contain the code.
 fn reason_after_a_code(error: &ClientError) -> String {
     match error {
         ClientError::Protocol(_) => INVALID_REPLY.to_owned(),
@@ -282,5 +286,5 @@ fn reason_after_a_code(error: &ClientError) -> String {
 }
 
 const INVALID_REPLY: &str = "provisiond sent an invalid reply: check that it and the module have the same version";
-/// Many times what provisiond sends (32 characters), in bytes.
+/// In bytes. provisiond sends 32.
 const MAX_CONVERSATION: usize = 256;

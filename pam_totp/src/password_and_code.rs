@@ -1,7 +1,7 @@
-//! A password and codes in one field: where the one ends and the others begin.
+//! Splits a password and codes that the user typed into one field (`forward_pass`, `try_first_pass`, `use_first_pass`).
 //!
-//! One text is cut at one place, before anybody judges anything: a second guess at the place would be a second guess at
-//! the code.
+//! A text is cut at one place only, before the daemon judges it: a second guess at the place would
+//! be a second guess at the code.
 
 #![forbid(unsafe_code)]
 
@@ -10,25 +10,25 @@ use common::issued::IssuedCode;
 use common::secret::SecretText;
 use common::wire::protocol::Ask;
 
-/// What was typed into one field. Empty codes are what the daemon calls malformed.
+/// The text of one field, split. The daemon calls empty codes malformed.
 #[derive(Debug)]
 pub struct PasswordAndCodes {
-    /// What stands before the codes.
+    /// The text before the codes.
     pub password: SecretText,
     /// The codes, with the spaces between them.
     pub codes: SecretText,
 }
 
 impl PasswordAndCodes {
-    /// A text without a code is password all through.
+    /// A text without a code: all of it is the password.
     #[must_use]
     pub fn password_alone(typed: SecretText) -> Self {
         Self { password: typed, codes: SecretText::default() }
     }
 }
 
-/// The lengths that a code may have, longest first: the administrator's (`digits=`), or else those that the daemon told,
-/// or else six.
+/// The lengths that a code may have, longest first: the option `digits=`, else the lengths that the
+/// daemon told, else six.
 #[must_use]
 pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
     let mut lengths: Vec<usize> = match option {
@@ -42,13 +42,14 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
     lengths
 }
 
-/// Cuts as many codes as are asked for off the end, all of the longest length for which digits stand there. Spaces may
-/// stand between two codes, and nowhere else; a space before the first is the password's. `None`: no codes stand there.
+/// Cuts as many codes as are asked for off the end of the text, all of the longest length for which
+/// digits stand there. Spaces are allowed between two codes and nowhere else; a space before the
+/// first code belongs to the password. `None`: the text does not end in such codes.
 ///
-/// The longest, because the last six of eight digits are digits too: who has devices of both lengths could otherwise
-/// never use the longer.
+/// The longest length wins, because the last six of eight digits are digits, too: a user with
+/// devices of both lengths could otherwise never use the longer.
 ///
-/// Where no such codes stand, one that no device shows may: it needs its hyphens here, which tell it from a password.
+/// If no such codes stand there, an issued code may. Here it needs its hyphens, which tell it from a password.
 #[must_use]
 pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAndCodes> {
     let text = typed.expose();

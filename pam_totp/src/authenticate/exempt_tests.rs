@@ -1,4 +1,4 @@
-//! The flow where no code is needed.
+//! Tests of the flow where no code is needed.
 
 use super::transcript::*;
 use super::*;

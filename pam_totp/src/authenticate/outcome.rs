@@ -1,4 +1,4 @@
-//! How a login ends: PAM's code for it, and its line in the log.
+//! The outcome of a login: PAM's return code for each verdict and error, and the line in the system's log.
 
 #![forbid(unsafe_code)]
 
@@ -7,26 +7,26 @@ use pamsm::{LogLvl, PamError};
 
 use crate::options::Options;
 
-/// What ends a login before a last verdict.
+/// Why a login ends without a last verdict.
 #[derive(Debug)]
 pub(super) enum Stop {
-    /// Never enrolled, and `nullok` stands in the service file.
+    /// The user was never enrolled, and the service file has `nullok`.
     NeedsNoCode,
-    /// No code was to be asked for, and without one they are not let by: any verdict but `exempt`, even a success.
+    /// No code was to be asked for, but the verdict is not `exempt`. Even `accepted` is an error here.
     NotExempt(Verdict),
-    /// No account can have this name; why.
+    /// No account can have this name; the reason.
     BadName(String),
-    /// The application changed the name while the person was typing.
+    /// The application changed the name while the user was typing.
     UserChanged,
     /// `use_first_pass`, and there is no password with a code at its end.
     NoCodeWithPassword,
-    /// Provisiond cannot be used; why.
+    /// provisiond cannot be used; the reason.
     Unavailable(String),
-    /// The person cannot be asked.
+    /// The application could not ask the user.
     ConversationFailed,
 }
 
-/// The one table from what happened to PAM's codes.
+/// The one table from outcomes to PAM's return codes.
 pub(super) fn pam_code(outcome: &Result<Verdict, Stop>, options: &Options) -> PamError {
     match outcome {
         Ok(Verdict::Accepted) => PamError::SUCCESS,
@@ -38,8 +38,9 @@ pub(super) fn pam_code(outcome: &Result<Verdict, Stop>, options: &Options) -> Pa
         {
             PamError::USER_UNKNOWN
         }
-        // Also after the last round, where PAM_MAXTRIES would fit: sshd then offers its client no method any more, and the
-        // client shows a prompt of its own that leads nowhere. After PAM_AUTH_ERR applications begin again with ours.
+        // Also after the last round, where PAM_MAXTRIES would fit: sshd then offers its client no
+        // method any more, and the client shows a prompt of its own that leads nowhere. After
+        // PAM_AUTH_ERR applications begin again with ours.
         Ok(
             Verdict::Rejected
             | Verdict::AlreadyUsed
@@ -55,7 +56,8 @@ pub(super) fn pam_code(outcome: &Result<Verdict, Stop>, options: &Options) -> Pa
     }
 }
 
-/// Provisiond keeps the account of verdicts. Here stands what it cannot know, and with `debug` why PAM got its code.
+/// The line for the system's log, if any. provisiond logs the verdicts; the module logs what
+/// provisiond cannot know, and with `debug` every refusal.
 pub(super) fn log_line(outcome: &Result<Verdict, Stop>, user: &str, options: &Options) -> Option<(LogLvl, String)> {
     Some(match outcome {
         Err(Stop::NeedsNoCode) => {

@@ -1,4 +1,4 @@
-//! The flow with a password and a code in one field.
+//! Tests of the flow with a password and a code in one field.
 
 use super::transcript::*;
 use super::*;
@@ -22,7 +22,7 @@ fn use_first() -> Options {
     Options { use_first_pass: true, ..Options::default() }
 }
 
-/// What is told after the last prompt, or of a password that came with a code.
+/// The sentence after the last prompt, or after a password that came with a code.
 fn last_word(verdict: Verdict) -> Line {
     Told(match verdict {
         Verdict::AlreadyUsed => "That code was already used. Your device shows the next one in 12 seconds.",

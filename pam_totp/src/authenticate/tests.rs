@@ -1,4 +1,4 @@
-//! The flow with a code of its own prompt.
+//! Tests of the flow with a prompt for the code alone.
 
 use common::wire::protocol::Enrolment;
 

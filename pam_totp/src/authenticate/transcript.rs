@@ -1,4 +1,5 @@
-//! A login as a transcript: both sides of the flow are played from one list of lines, which must be used up in its turn.
+//! A login as a transcript, for tests: application and daemon are played from one list of lines,
+//! which must be used up in order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +8,7 @@ use pamsm::LogLvl;
 
 use super::*;
 
-/// One thing that happens in a login, and what is answered.
+/// One event of a login, and the reply to it.
 #[derive(Debug)]
 pub(super) enum Line {
     User(Option<&'static [u8]>),
@@ -17,16 +18,16 @@ pub(super) enum Line {
     Judged(&'static str, Result<VerifyReply, ClientError>),
     /// An attempt without any code.
     NothingJudged(Result<VerifyReply, ClientError>),
-    /// What was left before us.
+    /// The password that an earlier module left.
     Password(Option<&'static str>),
-    /// What is left by us, and whether libpam takes it.
+    /// The password that this module leaves, and whether libpam takes it.
     Left(&'static str, bool),
     Told(&'static str),
     Logged(&'static str),
 }
 pub(super) use Line::*;
 
-/// A transcript, played by both sides of the flow; every line must come, in its turn.
+/// A transcript, played by application and daemon; every line must come, in order.
 struct Transcript(RefCell<VecDeque<Line>>);
 
 impl Transcript {
@@ -55,7 +56,7 @@ impl Application for &Transcript {
     }
 
     fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText> {
-        let Asked(expected, typed) = self.next(prompt) else { panic!("nobody was to be asked {prompt:?}") };
+        let Asked(expected, typed) = self.next(prompt) else { panic!("no prompt was due: {prompt:?}") };
         let shown = format!("{prompt}{}", if echo { "(seen)" } else { "" });
         assert_eq!(shown, expected);
         typed.map(|text| SecretText::typed(text.as_bytes()))
@@ -73,7 +74,7 @@ impl Application for &Transcript {
     }
 
     fn tell(&mut self, sentence: &str) {
-        let Told(expected) = self.next(sentence) else { panic!("nobody was to be told {sentence:?}") };
+        let Told(expected) = self.next(sentence) else { panic!("no sentence was due: {sentence:?}") };
         assert_eq!(sentence, expected);
     }
 
@@ -138,7 +139,7 @@ pub(super) fn round(prompt: &'static str, typed: &'static str, verdict: Verdict)
     [asks(prompt, typed), vec![Judged(typed, reply(verdict, ask))]].into_iter().flatten().collect()
 }
 
-/// What is told after the last prompt, where one code was asked for.
+/// The sentence after the last prompt, where one code was asked for.
 pub(super) fn last_word(verdict: Verdict) -> Vec<Line> {
     vec![Told(match verdict {
         Verdict::AlreadyUsed => "That code was already used. Your device shows the next one in 12 seconds.",

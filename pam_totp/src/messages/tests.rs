@@ -1,4 +1,4 @@
-//! The sentences.
+//! Tests of the prompts and messages.
 
 use super::words::ENGLISH;
 use super::*;

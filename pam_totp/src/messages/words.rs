@@ -1,4 +1,5 @@
-//! The words of each language.
+//! The wording of every prompt and message, in English and German. To add a language: its `Words`
+//! here, and its `lang=` in `options.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +13,7 @@ pub(super) fn words(language: Language) -> &'static Words {
     }
 }
 
-/// What asks for one and for two codes, or is said of them.
+/// A text for one code, and for two codes.
 pub(super) type OfCodes = [&'static str; 2];
 
 /// One language: the prompts, and the sentences after them.

@@ -1,7 +1,7 @@
-//! The options of google-authenticator and pam_oath that are no options here: each is refused with the sentence that
-//! says where the setting lives now.
+//! Options of google-authenticator and pam_oath that this module refuses, each with a sentence that
+//! names the setting to use instead.
 
-/// Why an option of another module's is not taken, for whoever reads the log with the old line in hand.
+/// Why an option of another module is refused, for an administrator that moves an old line to this module.
 pub(super) fn why_not(name: &str) -> Option<&'static str> {
     Some(match name {
         "secret" => "is not supported: provisiond alone keeps the keys, and 'totpctl enroll' creates them",

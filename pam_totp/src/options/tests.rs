@@ -1,3 +1,5 @@
+//! Tests of the module's options.
+
 use proptest::prelude::*;
 
 use super::*;
