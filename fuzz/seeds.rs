@@ -1,4 +1,4 @@
-//! Fills `corpus/` with what is known to be interesting: every text of the vectors, and the settings as they are shipped.
+//! Fills `corpus/` with seeds: every text of the test vectors, and the settings as they are shipped.
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! Codes that no device shows: recovery codes, bypasses and tickets. How they are written, and how people type them.
+//! Issued codes: recovery codes, bypasses and tickets. How they are written, and how typed ones are parsed.
 //!
-//! They are base32 in groups of four, in small letters: `abcd-efgh-ijkl-mnop`. Base32 has no 0, 1, 8 and 9, so whoever
-//! types one of these has misread the letter that looks like it.
+//! An issued code is base32 in groups of four, in lower case: `abcd-efgh-ijkl-mnop`. Base32 has no
+//! 0, 1, 8 and 9: a user that types one of these has misread the letter that looks like it.
 
 use std::fmt;
 
@@ -10,12 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::secret::{SecretText, without_separators};
 
-/// A code that no device shows, in its one spelling: 8 or 16 base32 characters, at least one of them no digit.
+/// An issued code in its canonical spelling: 8 or 16 base32 characters, at least one of them a letter.
 pub struct IssuedCode(Zeroizing<String>);
 
 impl IssuedCode {
-    /// Reads what was typed: ASCII spaces and hyphens are dropped, small letters are large ones, and digits that base32
-    /// does not have are the letters that they look like. What is digits all through is a device's code, not one of these.
+    /// Parses the typed text: ASCII spaces and hyphens are dropped, lower case is upper case, and
+    /// digits that base32 does not have are the letters that they look like. A text of digits alone
+    /// is a device's code and never an issued one.
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
         let kept = without_separators(typed)?;
@@ -25,8 +26,8 @@ impl IssuedCode {
         (fits && kept.chars().any(|c| !c.is_ascii_digit())).then_some(Self(text))
     }
 
-    /// The code that these random bytes make: 5 or 10 of them. `None`: other bytes are needed, because this one could be
-    /// misread as nothing but digits.
+    /// The code of 5 or 10 random bytes. `None`: the caller has to draw other bytes, because a user
+    /// could misread this code as digits alone.
     #[must_use]
     pub fn from_random(bytes: &[u8]) -> Option<Self> {
         let text = Zeroizing::new(BASE32_NOPAD.encode(bytes));
@@ -34,7 +35,7 @@ impl IssuedCode {
         (LENGTHS.contains(&text.len()) && text.contains(plain)).then_some(Self(text))
     }
 
-    /// The code as people see it.
+    /// The code as users see it.
     #[must_use]
     pub fn shown(&self) -> SecretText {
         let mut shown = String::with_capacity(MAX_SHOWN);
@@ -47,13 +48,13 @@ impl IssuedCode {
         SecretText::new(shown)
     }
 
-    /// Whether it is one of the short ones, which are good for few tries.
+    /// Whether it is a short code (a bypass), which allows few tries.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.len() == SHORT
     }
 
-    /// The code itself, large letters without hyphens. Whoever calls this answers for where it goes.
+    /// The code itself, in upper case without hyphens. The caller must not let it leak.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -71,15 +72,15 @@ fn meant(typed: char) -> char {
     look_alike.map_or(typed.to_ascii_uppercase(), |(_, letter)| *letter)
 }
 
-/// In small letters, as they are shown, `l` is what a 1 looks like, and not `i`.
+/// Codes are shown in lower case, where a 1 looks like `l`, not like `i`.
 const LOOK_ALIKES: [(char, char); 4] = [('0', 'O'), ('1', 'L'), ('8', 'B'), ('9', 'G')];
 /// Characters of a bypass: forty bits.
 const SHORT: usize = 8;
-/// Characters of a bypass, and of recovery codes and tickets: eighty bits.
+/// Characters of a bypass; and of recovery codes and tickets: eighty bits.
 const LENGTHS: [usize; 2] = [SHORT, 16];
 /// Characters between two hyphens.
 const GROUP: usize = 4;
-/// Bytes of the longest with its hyphens: a text that grew would leave a copy behind.
+/// Bytes of the longest code with its hyphens: a text that grew would leave a copy behind.
 const MAX_SHOWN: usize = 19;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Application secrets: what keys are sealed under. Several, each with a tag; the default tag seals, every tag opens.
+//! Application secrets: the secrets that keys are encrypted (sealed) under. Each has a tag; the
+//! default tag seals, every tag opens.
 //!
-//! Knows where nothing is stored: [`crate::config`] reads the files.
+//! Reads no file: [`crate::config`] does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,8 +45,8 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// The same, but weak secrets are taken as well. They open version 1 of the sealed key, which others sealed, and
-    /// nothing else.
+    /// The same, but weak secrets are taken as well. They open sealed keys of version 1, made by
+    /// other programs, and nothing else.
     ///
     /// # Errors
     /// [`BadSecrets`], naming the tag and never the secret.
@@ -71,7 +72,7 @@ impl Secrets {
         &self.default_tag
     }
 
-    /// The default tag, if its secret is strong enough to seal: a weak one opens what others sealed, and nothing else.
+    /// The default tag, if its secret is strong enough to seal. A weak secret only opens.
     #[must_use]
     pub fn sealing_tag(&self) -> Option<&Tag> {
         self.secrets.get(&self.default_tag).filter(|secret| !secret.weak).map(|_| &self.default_tag)
@@ -84,7 +85,7 @@ impl Secrets {
 
     /// `N` bytes derived from the secret of `tag`, without white space at its ends, by HKDF-SHA256 (RFC 5869) with
     /// `salt` and `info`; `None` when there is no such tag, or its secret is a weak one. `info` separates the purposes:
-    /// each has its own.
+    /// each purpose has its own.
     #[must_use]
     pub fn derive<const N: usize>(&self, tag: &str, salt: Option<&[u8]>, info: &[u8]) -> Option<Zeroizing<[u8; N]>> {
         let secret = self.find(tag).filter(|secret| !secret.weak)?;

@@ -1,4 +1,4 @@
-//! Messages on the socket: what comes out is what went in, cut at the NULs, and nothing waits.
+//! Fuzzes the framing of messages: the bytes come out as they went in, cut at the NULs, and no read waits.
 
 #![no_main]
 #![forbid(unsafe_code)]
@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let (mut there, here) = UnixStream::pair().expect("a pair of sockets");
-    // As much as the socket holds, all of it before anybody reads: no thread, and the same each time.
+    // As much as the socket holds, all of it before the first read: no thread, and the same each time.
     there.set_nonblocking(true).expect("a socket");
     let sent = there.write(bytes).unwrap_or(0);
     drop(there);

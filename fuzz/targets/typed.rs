@@ -1,5 +1,5 @@
-//! What a person typed, a field a line: whatever it is, a device reads one or two codes of its own length, or nothing,
-//! or it is one code that no device shows, which is read the same when it is written out again.
+//! Fuzzes typed codes, one field per line: a device reads one or two codes of its own length, or
+//! none; or the text is an issued code, which is read the same when it is written out again.
 
 #![no_main]
 #![forbid(unsafe_code)]

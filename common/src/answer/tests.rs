@@ -1,3 +1,5 @@
+//! Tests of typed codes.
+
 use super::*;
 
 #[test]

@@ -1,4 +1,5 @@
-//! The settings that say who may do what: groups of people, and daemons that ask for others.
+//! The settings of roles: `admin-group`, `helpdesk-group` and `verifiers` of the section
+//! `provisiond`, and `self-service`.
 
 use std::fmt;
 
@@ -10,48 +11,48 @@ use crate::config::values::given::Text;
 use crate::names::user::UserName;
 use crate::wire::text::printable;
 
-/// Who may do more than others.
+/// Administrators, helpdesk and verifiers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// The group whose members are administrators; nobody if unset.
+    /// The group of the administrators. `None`: only root is one.
     pub admin_group: Option<String>,
-    /// The group whose members help people to log in; nobody if unset.
+    /// The group of the helpdesk. `None`: there is no helpdesk.
     pub helpdesk_group: Option<String>,
-    /// Daemons that ask for others.
+    /// Daemons that verify codes of other users.
     pub verifiers: Vec<Verifier>,
 }
 
 impl Roles {
-    /// What the account `user` may ask for others, if anything.
+    /// The verifier that runs as the account `user`, if there is one.
     #[must_use]
     pub fn verifier(&self, user: &UserName) -> Option<&Verifier> {
         self.verifiers.iter().find(|verifier| verifier.user == *user)
     }
 }
 
-/// What people may do with their own devices.
+/// What users may do with their own devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SelfService {
     /// Enrol, confirm, rename, disable and revoke, with a current code.
     #[default]
     WithProof,
-    /// Look at them and log in.
+    /// Show them and log in.
     Off,
 }
 
-/// A daemon that asks for others without being root.
+/// An unprivileged daemon that verifies codes of other users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verifier {
-    /// What the settings call it.
+    /// Its name in the settings.
     pub name: String,
-    /// The account that it runs as.
+    /// The account that the daemon runs as.
     pub user: UserName,
     /// The services that it may ask for.
     pub services: Vec<String>,
-    /// The group whose members it may ask for.
+    /// The group of the users it may ask for.
     pub users_group: String,
-    /// Whether the address it names is believed to be where a login comes from.
+    /// Whether provisiond trusts the remote host that the daemon reports.
     pub trusted_rhost: bool,
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct RawRoles {
 }
 
 impl RawRoles {
-    /// The roles, or the key that cannot be used and why.
+    /// The checked roles, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Roles, (&'static str, String)> {
         let group =
             |key, text: Option<Text>| text.map(|Text(text)| named_group(&text)).transpose().map_err(|why| (key, why));
@@ -104,7 +105,7 @@ impl<'de> Deserialize<'de> for RawVerifiers {
     }
 }
 
-/// Reads a map that says nothing twice: the last one would otherwise win in silence.
+/// Reads a map and refuses repeated names: serde would silently take the last one.
 struct VerifiersVisitor;
 
 impl<'de> Visitor<'de> for VerifiersVisitor {

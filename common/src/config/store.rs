@@ -1,4 +1,4 @@
-//! The key `provisiond.store`: where records are kept.
+//! The setting `provisiond.store`: folder and cache of the database.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::problem::{Problem, bad, within};
 use crate::config::values::given::given;
 
-/// The embedded store's settings.
+/// Settings of the embedded database (sled).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SledSettings {
     /// Its folder.
     pub path: PathBuf,
-    /// Its cache, in MiB. Memory used is several times that.
+    /// Its cache, in MiB. The process uses several times as much memory.
     pub cache_mib: u32,
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the settings as a whole: defaults, bounds, errors, and the files they are read from.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
@@ -137,7 +139,7 @@ fn a_daemon_takes_no_default_secret_that_seals_nothing() {
     let loaded = |default_tag| {
         let secrets = format!("secrets: {{1: 0123456789abcdef, 2: weak}}, default-tag: {default_tag}");
         let text = format!("totp: {{allow-weak-secrets: true, context: {{{secrets}}}}}");
-        assert!(folder.load(&text).is_ok(), "who only opens needs no more");
+        assert!(folder.load(&text).is_ok(), "opening needs no more");
         Settings::load_to_seal(&folder.path("settings.yaml"), &folder.trust())
     };
     assert!(loaded(1).is_ok());
@@ -257,7 +259,7 @@ fn a_section_that_is_left_alone_can_be_named_and_ours_are_none() {
     }
 }
 
-/// A section may be empty. A key that is there says something, or the default would be taken for what was meant.
+/// A section may be empty, but a key needs a value: else the default would silently take the place of a lost value.
 #[test]
 fn a_key_with_nothing_behind_it_is_refused() {
     let folder = Folder::new();

@@ -1,10 +1,10 @@
-//! JSON as Python's `json.dumps` writes it with sorted keys, no white space and ASCII only. The caller sorts.
+//! Writes JSON as Python's `json.dumps` does with sorted keys, no white space and ASCII only. The caller sorts.
 
 use std::fmt::Write;
 
 use crate::secret::SecretText;
 
-/// An object on its way out, in one buffer that is large enough: one that grew would leave a copy of a key behind.
+/// A JSON object in one buffer that is large enough: a buffer that grew would leave a copy of a key behind.
 pub(super) struct JsonObject(String);
 
 impl JsonObject {

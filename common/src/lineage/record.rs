@@ -1,7 +1,8 @@
-//! A stored record in JSON: what passlib's `to_json` writes and `from_source` reads, and our own sealed key in it.
+//! A stored key record in JSON: passlib's form (`to_json`, `from_source`), and the same form with our own sealed key.
 //!
-//! Knows the form and its limits. What a record leaves out means what passlib left out (SHA-1, 6 digits, 30 seconds),
-//! whatever the settings say: the authenticator was set up with these.
+//! Knows the form and its limits. Parameters that a record leaves out are passlib's defaults
+//! (SHA-1, 6 digits, 30 seconds), whatever the settings say: the authenticator was set up with
+//! these.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
@@ -17,34 +18,35 @@ use crate::secret::{BadKey, Key, SecretText};
 use crate::secrets::Secrets;
 use crate::totp::Parameters;
 
-/// A key and what its codes look like, as stored.
+/// A key and the parameters of its codes, as stored.
 #[derive(Debug)]
 pub struct KeyRecord {
     /// The key, sealed or not.
     pub key: StoredKey,
     /// Hash, digits, period.
     pub parameters: Parameters,
-    /// Whose it is, as an authenticator shows it.
+    /// The account's name, as an authenticator shows it.
     pub label: Option<Label>,
-    /// What for. passlib leaves its configured issuer out of a record: use that of the settings where there is none.
+    /// The place to log in to. passlib leaves its configured issuer out of a record: where it is
+    /// missing, use that of the settings.
     pub issuer: Option<Label>,
 }
 
 /// A key as a record holds it.
 #[derive(Debug)]
 pub enum StoredKey {
-    /// Sealed as passlib does.
+    /// Sealed as passlib does (version 1).
     V1(EnckeyV1),
-    /// Sealed as we do, bound to its place, which the record names.
+    /// Sealed as version 2, bound to its place, which the record names.
     V2 {
         /// The sealed key.
         enckey: Enckey,
-        /// Whose it is.
+        /// The user that has the device.
         user: UserName,
         /// The device's random identity.
         device: [u8; 16],
     },
-    /// Not sealed. To be sealed, not to be kept.
+    /// Not sealed: to be sealed before it is stored.
     Plain(Key),
 }
 
@@ -137,7 +139,7 @@ impl StoredKey {
     }
 }
 
-/// Why a text is no record that we take, and the next step.
+/// Why a text is not a record that is taken, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecord {
     /// Larger than any record.
@@ -157,16 +159,16 @@ pub enum BadRecord {
     /// Counter-based, or something else.
     #[error("the record's type is not 'totp': only time-based keys are read")]
     Type,
-    /// A form that we do not know.
+    /// An unknown form.
     #[error("the record's version is not 1: it comes from a newer program")]
     Version,
-    /// A sealed key of a form that we do not know.
+    /// A sealed key of an unknown form.
     #[error("the version of the sealed key is neither 1 nor 2, or a member of its version is missing")]
     EnckeyVersion,
     /// Nothing to open.
     #[error("the record has neither 'enckey' nor 'key'")]
     NoKey,
-    /// Which of the two?
+    /// Two keys: it is unclear which one is right.
     #[error("the record has both 'enckey' and 'key': keep the one that belongs to it")]
     TwoKeys,
     /// The plain key.
@@ -181,16 +183,16 @@ pub enum BadRecord {
     /// Not a tag.
     #[error("the sealed key's tag is not a valid tag")]
     Tag,
-    /// Not one of ours.
+    /// An unknown hash.
     #[error("the algorithm must be sha1, sha256 or sha512: authenticators know no other")]
     Algorithm,
     /// Too few or too many digits.
     #[error("a code has 6 to 10 digits")]
     Digits,
-    /// No period that a person could wait for.
+    /// Too long a period, or none.
     #[error("a period has 1 to {MAX_PERIOD} seconds")]
     Period,
-    /// What authenticators would not take.
+    /// A text that authenticators would refuse.
     #[error("a label or an issuer has at most 400 bytes and no ':'")]
     Label,
     /// Version 2 without its place, or another version with one.

@@ -1,13 +1,13 @@
-//! A code as people type it, cleaned up as passlib does.
+//! Parses a typed code by passlib's rules.
 
 use zeroize::Zeroizing;
 
 use crate::answer::Code;
 use crate::secret::MAX_TYPED;
 
-/// The code in `typed`, by passlib's rule: white space, `-` and `=` are dropped wherever they stand; what is left must be
-/// `digits` ASCII digits. Other scripts' digits look alike and are refused. What users type at our own prompts is read by
-/// a stricter rule: [`crate::answer`].
+/// The code in `typed`, by passlib's rule: white space, `-` and `=` are dropped wherever they
+/// stand; what is left must be `digits` ASCII digits. Other scripts' digits look alike and are
+/// refused. What users type at our own prompts is read by a stricter rule: [`crate::answer`].
 ///
 /// # Errors
 /// [`Malformed`]: there is no code of that length in it.

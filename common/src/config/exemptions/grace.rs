@@ -1,4 +1,4 @@
-//! How long an accepted code goes on to count: the section `grace` of the settings.
+//! The section `grace` of the settings: how long after an accepted code no further code is needed.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::config::values::span::Span;
 /// The section `grace`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grace {
-    /// For the same service, from the very address or terminal of the accepted code.
+    /// For the same service, from exactly the address or terminal of the accepted code.
     pub same_source: Option<Period>,
-    /// On this machine, whatever service the accepted code was for.
+    /// On this machine, after a code for any service.
     pub same_host: Option<Period>,
 }
 
-/// For how long, and which services ask for no code meanwhile.
+/// A grace period, and the services that ask for no code during it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// Counted from the accepted code.
+    /// The length of the period, from the accepted code on.
     pub span: Duration,
     /// PAM services.
     pub services: Vec<String>,
@@ -45,7 +45,7 @@ struct RawPeriod {
 }
 
 impl RawGrace {
-    /// The periods, or what is wrong with one of them.
+    /// The checked periods, or the problem with one of them.
     pub(crate) fn check(self) -> Result<Grace, String> {
         let check = |name: &str, raw: Option<RawPeriod>| {
             raw.map(|raw| raw.check().map_err(|why| format!("'{name}': {why}"))).transpose()
@@ -67,7 +67,7 @@ impl RawPeriod {
     }
 }
 
-/// The longest that an accepted code counts.
+/// The longest grace period.
 pub const LONGEST: Duration = Duration::from_secs(30 * 86400);
 
 #[cfg(test)]

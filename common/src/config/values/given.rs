@@ -1,7 +1,7 @@
-//! Keys of the settings that have a value where they stand at all.
+//! Keys of the settings that need a value when they are present: refuses YAML's null.
 //!
-//! YAML calls nothing at all a value, too (`from:`, `from: ~`). Taken for a key that is not there, a line that somebody
-//! emptied, or a template that filled nothing in, would loosen what it was to bound.
+//! YAML reads a key without a value as null (`from:`, `from: ~`). If null meant an absent key, then
+//! an emptied line, or a template with an empty variable, would silently loosen a bound.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use serde::{Deserialize, Deserializer};
 
 use crate::wire::text::printable;
 
-/// The value of a key that may be left out. Read as an `Option`, nothing would be a value.
+/// The value of a key that may be left out. Read as an `Option`, null would be accepted.
 ///
 /// # Errors
-/// Whatever the value's own reader says.
+/// The error of the value's own reader.
 pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A text. What YAML takes for nothing or for a number is one in quotation marks only.
+/// A string. Null and numbers are refused unless they stand in quotation marks.
 #[derive(Debug)]
 pub(crate) struct Text(pub(crate) String);
 
@@ -46,12 +46,12 @@ impl Visitor<'_> for TextVisitor {
     }
 }
 
-/// One text, or a list of texts.
+/// One string, or a list of strings.
 #[derive(Debug)]
 pub(crate) struct Several(Vec<Text>);
 
 impl Several {
-    /// Takes each of them. An empty list is no condition that anybody can have meant.
+    /// Checks each string. An empty list is refused: as a condition it makes no sense.
     pub(crate) fn check<T>(self, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
         let Self(texts) = self;
         if texts.is_empty() || texts.len() > MAX_LIST {

@@ -1,4 +1,4 @@
-//! What a call is answered with when there is no reply.
+//! The error replies of the protocol, and the sentences that `totpctl` shows for them.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{Ask, NAME, from_object};
 
-/// An error reply: the caller's fault, not allowed, or ours.
+/// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The caller's role does not allow this.
@@ -15,10 +15,10 @@ pub enum Error {
          each role may do"
     )]
     PermissionDenied,
-    /// Nobody of that name has a record.
+    /// No user of that name has a record.
     #[error("that user has no record: 'totpctl enroll' creates one")]
     NoSuchUser,
-    /// Somebody of that name has a record already.
+    /// A user of that name already has a record.
     #[error("that user already has a record: 'totpctl show' shows it, 'totpctl forget' removes it")]
     UserExists,
     /// No such device, or several and none was named.
@@ -34,18 +34,18 @@ pub enum Error {
     /// The device is not waiting for its first code.
     #[error("the device is not waiting to be confirmed: 'totpctl show' shows its state")]
     NotPending,
-    /// A current code of an active device is needed, or two.
+    /// A proof is needed: a code of an active device, or two, a recovery code or a ticket.
     #[error("{}", proof_required(*ask))]
     ProofRequired {
         /// Whether one code of a device is enough.
         ask: Ask,
     },
-    /// A parameter cannot be taken.
+    /// A parameter is not valid.
     #[error("{why}")]
     BadParameter {
         /// Which one.
         field: String,
-        /// Why, in a sentence.
+        /// The reason, in a sentence.
         why: String,
     },
     /// The user's record cannot be trusted.
@@ -56,10 +56,10 @@ pub enum Error {
     /// The store does not work now.
     #[error("the store is unavailable: the daemon's log says why")]
     StoreUnavailable,
-    /// Too many callers.
+    /// Too many connections, attempts or streams.
     #[error("{why}")]
     Busy {
-        /// Of what, and the next step.
+        /// A sentence: too many of what, and the next step.
         why: String,
     },
     /// The message was too long.
@@ -71,7 +71,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The qualified name and the parameters, as they travel.
+    /// The qualified name and the parameters, as they are sent.
     #[must_use]
     pub fn to_wire(&self) -> (String, serde_json::Value) {
         let own = |name: &str| (format!("{NAME}.{name}"), serde_json::json!({}));
@@ -94,7 +94,7 @@ impl Error {
         }
     }
 
-    /// Reads an error reply; an unknown name is kept as [`Error::Varlink`].
+    /// Parses an error reply; an unknown name is kept as [`Error::Varlink`].
     #[must_use]
     pub fn from_wire(name: &str, parameters: Option<&RawValue>) -> Self {
         let known = [
@@ -128,14 +128,14 @@ impl Error {
         Self::Busy { why: why.into() }
     }
 
-    /// A parameter that cannot be taken, and why.
+    /// A parameter that is not valid, and the reason.
     #[must_use]
     pub fn bad(field: &str, why: impl std::fmt::Display) -> Self {
         Self::BadParameter { field: field.to_owned(), why: why.to_string() }
     }
 }
 
-/// What an error says besides its name, as far as it can be read.
+/// The parameters of an error; defaults, if they cannot be parsed.
 fn told<T: DeserializeOwned + Default>(parameters: Option<&RawValue>) -> T {
     parameters.and_then(|p| from_object(p.get().as_bytes()).ok()).unwrap_or_default()
 }
@@ -169,7 +169,7 @@ impl Default for ProofRequired {
     }
 }
 
-/// What proves who somebody is, and the next step.
+/// The proof that is needed, and the next step.
 fn proof_required(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => {

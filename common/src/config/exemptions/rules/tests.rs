@@ -1,3 +1,5 @@
+//! Tests of the section `rules`.
+
 use super::*;
 use crate::config::values::calendar;
 
@@ -43,8 +45,8 @@ fn what_is_wrong_with_a_rule_is_said_with_its_name() {
     assert!(rule(&format!("users: [{many}]")).unwrap_err().contains("1 to 64 entries"));
 }
 
-/// YAML has a value for nothing, and it is what is left of a line whose end was taken away. Without that condition the
-/// rule would exempt more people than before.
+/// YAML reads a key without a value as null, as after a line was emptied. Without that condition
+/// the rule would exempt more users than before.
 #[test]
 fn a_condition_with_nothing_behind_it_is_refused_and_not_left_out() {
     for (key, other) in [
