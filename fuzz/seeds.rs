@@ -1,4 +1,4 @@
-//! Fills `corpus/` with what is known to be interesting: every text of the vectors, and the settings as they are shipped.
+//! Fills `corpus/` with seeds: every text of the test vectors, and the settings as they are shipped.
 
 #![forbid(unsafe_code)]
 
@@ -37,8 +37,8 @@ fn main() -> Outcome {
     for (name, typed) in [
         ("one", "123 456"),
         ("two", "123-456 654-321"),
-        ("spare", "abcd-efgh-1jkl-mn0p"),
-        ("short-spare", "ABCD 2345"),
+        ("issued", "abcd-efgh-1jkl-mn0p"),
+        ("short-issued", "ABCD 2345"),
     ] {
         seed(&corpus, "typed", name, typed)?;
     }

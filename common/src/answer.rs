@@ -1,38 +1,38 @@
-//! What a person answers to the prompt: one or two codes of a device, or one that no device shows.
+//! Parses the text that the user typed at the prompt: one or two codes of a device, or an issued code.
 //!
-//! Knows no device: how long its codes are it is told.
+//! Knows no device: the caller tells how many digits its codes have.
 
 use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::secret::{MAX_TYPED, SecretText};
-use crate::spare::SpareCode;
+use crate::issued::IssuedCode;
+use crate::secret::{SecretText, without_separators};
 
-/// What a person answered to the prompt, once it is known to be one or two codes at all. Only the device knows how long its
-/// codes are.
+/// The text that the user typed, known to be one or two codes, or an issued code. The length of a code depends on the
+/// device, so digits are split into codes later.
 pub struct Answer(Typed);
 
 enum Typed {
-    /// Codes that a device shows.
+    /// Digits: codes that a device shows.
     Shown(Vec<Field>),
-    /// One that no device shows.
-    Spare(SpareCode),
+    /// A recovery code, bypass or ticket.
+    Issued(IssuedCode),
 }
 
-/// The digits of one field, and how many hyphens stood between them.
+/// The digits of one field, and the number of hyphens between them.
 struct Field {
     digits: Zeroizing<String>,
     hyphens: usize,
 }
 
 impl Answer {
-    /// Reads what was typed: one field holding the codes, or one field for each. ASCII spaces are dropped, and one `-`
-    /// in each code; then only `0` to `9` remain, or it is a [`SpareCode`], or malformed (`None`).
+    /// Parses the typed text: one field holding the codes, or one field for each. ASCII spaces are dropped, and one `-`
+    /// in each code; then only `0` to `9` remain, or it is an [`IssuedCode`], or malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
         Self::shown(typed).or_else(|| match typed {
-            [only] => SpareCode::parse(only.expose()).map(|code| Self(Typed::Spare(code))),
+            [only] => IssuedCode::parse(only.expose()).map(|code| Self(Typed::Issued(code))),
             _ => None,
         })
     }
@@ -54,16 +54,16 @@ impl Answer {
         (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
     }
 
-    /// The code, if it is one that no device shows.
+    /// The code, if it is an issued one.
     #[must_use]
-    pub fn spare(&self) -> Option<&SpareCode> {
+    pub fn issued(&self) -> Option<&IssuedCode> {
         match &self.0 {
-            Typed::Spare(code) => Some(code),
+            Typed::Issued(code) => Some(code),
             Typed::Shown(_) => None,
         }
     }
 
-    /// Whether it is two codes. One code is never as long.
+    /// Whether it is two codes. A single code is never as long.
     #[must_use]
     pub fn is_several(&self) -> bool {
         let Typed::Shown(fields) = &self.0 else { return false };
@@ -73,11 +73,7 @@ impl Answer {
 
 impl Field {
     fn read(text: &str) -> Option<Self> {
-        if text.len() > MAX_TYPED {
-            return None;
-        }
-        let mut digits = Zeroizing::new(String::with_capacity(text.len()));
-        digits.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')));
+        let digits = without_separators(text)?;
         let hyphens = text.bytes().filter(|b| *b == b'-').count();
         digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self { digits, hyphens })
     }
@@ -99,7 +95,7 @@ impl fmt::Debug for Answer {
 pub struct Code(Zeroizing<String>);
 
 impl Code {
-    /// The code's digits. Whoever calls this answers for where they go.
+    /// The code's digits. The caller must not let them leak.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -130,7 +126,7 @@ impl fmt::Debug for Code {
 
 /// Digits in a code: RFC 4226 section 5.3 asks for at least six; ten is all that 31 bits can fill.
 pub const CODE_DIGITS: std::ops::RangeInclusive<usize> = 6..=10;
-/// Codes that are asked for at once, at most.
+/// The most codes that are asked for at once.
 pub const MAX_CODES: usize = 2;
 
 #[cfg(test)]

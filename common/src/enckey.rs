@@ -1,4 +1,4 @@
-//! The sealed key, version 2. All of our encryption is in this file.
+//! Encryption of keys at rest: the sealed key (enckey), version 2. All of our own encryption is in this file.
 //!
 //! ```text
 //! salt          32 random bytes, fresh for every seal
@@ -6,8 +6,10 @@
 //! sealed        AES-256-GCM(key, nonce, plaintext, aad)                                              SP 800-38D
 //! aad           length-prefixed: version, tag, user, device id, kind, algorithm, digits, period
 //! ```
-//! A key and nonce pair is used once, because the salt is. The additional data binds a sealed key to its place: moved
-//! to another user, device or kind, or with a parameter changed (fewer digits are easier to guess), it does not open.
+//! Each pair of key and nonce is used once, because each salt is. The additional data binds a
+//! sealed key to its place: an attacker with access to the store cannot move it to another user,
+//! device or kind, nor change a parameter (fewer digits are easier to guess), because then it does
+//! not open.
 
 use aes_gcm::aead::{AeadInOut, KeyInit};
 use aes_gcm::{Aes256Gcm, Nonce};
@@ -30,9 +32,9 @@ pub struct Enckey {
 /// The place that a sealed key belongs to.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding<'a> {
-    /// Whose it is.
+    /// The user that has the device.
     pub user: &'a UserName,
-    /// The device's random identity. Its name is left out, so that renaming is free.
+    /// The device's random id. Its name is left out, so that renaming needs no new seal.
     pub device: &'a [u8; 16],
     /// What the key is for: the word of the device's [`Kind`](crate::names::device::Kind).
     pub kind: &'a str,
@@ -54,7 +56,7 @@ impl Enckey {
     /// Opens the key in its place.
     ///
     /// # Errors
-    /// [`CannotOpen`] for any failure: no such tag, altered, moved, not a key. They are not told apart.
+    /// [`CannotOpen`] for any failure (no such tag, altered, moved, not a key): the error does not tell which.
     pub fn open(&self, secrets: &Secrets, binding: &Binding<'_>) -> Result<Key, CannotOpen> {
         let material = derive(secrets, &self.tag, &self.salt).ok_or(CannotOpen)?;
         let (cipher, nonce) = cipher(&material).ok_or(CannotOpen)?;
@@ -69,7 +71,7 @@ impl Enckey {
         }
     }
 
-    /// The tag of the application secret that it is sealed under.
+    /// The tag of the application secret that the key is sealed under.
     #[must_use]
     pub fn tag(&self) -> &str {
         &self.tag
@@ -93,7 +95,7 @@ impl Enckey {
         let tag = secrets.sealing_tag().ok_or(CannotSeal::WeakSecret)?.to_string();
         let material = derive(secrets, &tag, &salt).ok_or(CannotSeal::WeakSecret)?;
         let (cipher, nonce) = cipher(&material).ok_or(CannotSeal::Cipher)?;
-        // Encrypted where it lies, with room for the GCM tag: no plaintext stays behind.
+        // Encrypted in place, with room for the GCM tag: no copy of the plaintext stays behind.
         let mut buffer = Zeroizing::new(Vec::with_capacity(key.expose().len().saturating_add(GCM_TAG)));
         buffer.extend_from_slice(key.expose());
         cipher
@@ -106,26 +108,26 @@ impl Enckey {
 /// Why a key cannot be sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotSeal {
-    /// The system had none to give.
+    /// The system gave no random bytes.
     #[error("the key cannot be sealed: the system gave no random bytes")]
     NoRandomness,
-    /// Weak secrets open what others sealed, and seal nothing.
+    /// The default secret is a weak one, which only opens.
     #[error(
-        "the key cannot be sealed: the default application secret is a weak one, which only opens; add one from \
+        "the key cannot be sealed: the default application secret is too short and only opens; add one from \
          'provisiond --new-secret' and make it the default"
     )]
     WeakSecret,
     /// Version 1 only.
-    #[error("the key cannot be sealed: its cost is 0 to {}", crate::lineage::enckey::MAX_COST)]
+    #[error("the key cannot be sealed: its cost must be 0 to {}", crate::lineage::enckey::MAX_COST)]
     Cost,
-    /// The cipher refused, which it never does for a key.
+    /// The cipher failed, which does not happen for a key.
     #[error("the key cannot be sealed: the cipher refused")]
     Cipher,
 }
 
 /// The sealed key does not open here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed key does not open: its application secret is missing, or it was altered")]
+#[error("the sealed key cannot be opened: its application secret is missing, or the key was altered")]
 pub struct CannotOpen;
 
 type Material = Zeroizing<[u8; 44]>;
@@ -154,7 +156,8 @@ fn additional_data(tag: &str, binding: &Binding<'_>) -> Vec<u8> {
     length_prefixed(&fields)
 }
 
-/// Joins fields so that no two lists of them give the same bytes: each after its length, four bytes, big end first.
+/// Joins fields so that no two lists of fields give the same bytes: each field after its length
+/// (four bytes, big-endian).
 #[must_use]
 pub fn length_prefixed(fields: &[&[u8]]) -> Vec<u8> {
     let mut joined = Vec::new();

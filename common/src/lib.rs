@@ -1,5 +1,5 @@
-//! What both ends of the socket agree on: names, secret types, the protocol, framing and the blocking client;
-//! behind the feature `sealing`, the formats at rest.
+//! The library that module, daemon and client share: names, secret types, the protocol, framing and
+//! the blocking client; behind the feature `sealing`, the settings, codes, and the formats at rest.
 //!
 //! The PAM module uses this crate without `sealing`, so that a login process never links a cipher, a store or a
 //! settings parser.
@@ -11,9 +11,9 @@
 )]
 
 pub mod answer;
+pub mod issued;
 pub mod names;
 pub mod secret;
-pub mod spare;
 pub mod wire;
 mod words;
 

@@ -1,4 +1,4 @@
-//! How a key is shown to a person: the `otpauth://` URI that authenticators scan, and the key laid out for typing.
+//! Writes the `otpauth://` URI that authenticator apps scan, and the key in groups for typing.
 
 use std::fmt::Write;
 
@@ -9,27 +9,27 @@ use crate::names::device::Kind;
 use crate::secret::{Key, SecretText};
 use crate::totp::Parameters;
 
-/// What an authenticator shows of an account or of us: 1 to 400 bytes without a colon or a control character, because
-/// a colon separates the two in a URI.
+/// A label or an issuer, as an authenticator shows it: 1 to 400 bytes without a colon or a control character. A colon
+/// separates the two in a URI.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Label(String);
 
 impl Label {
-    /// Takes a text from the settings, the socket or the command line.
+    /// Checks a text from the settings, the socket or the command line.
     ///
     /// # Errors
-    /// [`BadLabel`], whose sentence says what a label is.
+    /// [`BadLabel`]: its sentence says what a label is.
     pub fn new(text: &str) -> Result<Self, BadLabel> {
         let ordinary = !text.is_empty() && text.len() <= MAX_LABEL && !text.chars().any(|c| c == ':' || c.is_control());
         if ordinary { Ok(Self(text.to_owned())) } else { Err(BadLabel) }
     }
 
-    /// Takes a text that was shared before: from a record, a URI, or the command line that makes one. Others put
-    /// control characters in their labels; a program that shows such a label makes it printable first.
+    /// Checks a text that an authenticator already has: from a record, a URI, or the command line that makes one. Other
+    /// programs put control characters in labels; a program that shows such a label escapes them first.
     ///
     /// # Errors
-    /// [`BadLabel`] for what no URI could hold: nothing, too much, a colon.
+    /// [`BadLabel`] for a text that no URI can hold: empty, too long, or with a colon.
     pub fn as_shared(text: &str) -> Result<Self, BadLabel> {
         let ordinary = !text.is_empty() && text.len() <= MAX_LABEL && !text.contains(':');
         if ordinary { Ok(Self(text.to_owned())) } else { Err(BadLabel) }
@@ -56,27 +56,21 @@ impl TryFrom<String> for Label {
     }
 }
 
-/// The text is no label.
+/// The text is not a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a label or an issuer has 1 to {MAX_LABEL} bytes, without ':' and control characters")]
 pub struct BadLabel;
 
-/// The key as a URI in the form of the Key Uri Format that authenticators share, written as passlib writes it: what
-/// equals the defaults (SHA-1, 6 digits, 30 seconds) is left out.
+/// The key as a URI in the Key Uri Format, written as passlib writes it: parameters that equal the
+/// defaults (SHA-1, 6 digits, 30 seconds) are left out.
 #[must_use]
 pub fn uri(key: &Key, parameters: Parameters, label: &Label, issuer: Option<&Label>) -> SecretText {
     written(key, parameters, None, label, issuer)
 }
 
-/// The same for a device that counts (HOTP): with the counter of its next code, and without a period.
+/// The same for an HOTP device: with the counter of its next code, and without a period.
 #[must_use]
-pub fn counted_uri(
-    key: &Key,
-    parameters: Parameters,
-    counter: u64,
-    label: &Label,
-    issuer: Option<&Label>,
-) -> SecretText {
+pub fn hotp_uri(key: &Key, parameters: Parameters, counter: u64, label: &Label, issuer: Option<&Label>) -> SecretText {
     written(key, parameters, Some(counter), label, issuer)
 }
 
@@ -117,13 +111,13 @@ fn written(
     SecretText::new(uri)
 }
 
-/// The alphabet that a key is laid out in.
+/// The encoding of a key that is shown for typing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// Base32, as authenticators take it.
     #[default]
     Base32,
-    /// Hexadecimal in small letters, as the software of some hardware tokens wants it.
+    /// Hexadecimal in lower case, as the software of some hardware tokens wants it.
     Hex,
 }
 
@@ -209,10 +203,9 @@ mod tests {
     }
 
     #[test]
-    fn a_device_that_counts_is_told_where_it_begins() {
+    fn a_uri_of_an_hotp_device_has_its_counter() {
         let label = Label::new("alice").unwrap();
-        let uri =
-            |parameters, counter| counted_uri(&key("H5MXP5HTJPWRX4Q7GU"), parameters, counter, &label, Some(&label));
+        let uri = |parameters, counter| hotp_uri(&key("H5MXP5HTJPWRX4Q7GU"), parameters, counter, &label, Some(&label));
         let start = "otpauth://hotp/alice:alice?secret=H5MXP5HTJPWRX4Q7GU";
         assert_eq!(uri(Parameters::default(), 0).expose(), format!("{start}&counter=0&issuer=alice"));
         let unusual = Parameters { digits: 8, period: 60, ..Parameters::default() };

@@ -1,4 +1,4 @@
-//! QR codes: the dark and light squares of a text, and how text draws them.
+//! QR codes drawn with text: the dark and light squares (modules) of a code, and two ways to draw them.
 
 use qrcode::types::QrResult;
 use qrcode::{Color, EcLevel, QrCode};
@@ -14,7 +14,7 @@ pub fn modules(text: &SecretText) -> QrResult<Modules> {
     Ok(Modules::of(&encode(text.expose().as_bytes())?))
 }
 
-/// The smallest code that holds the text, with the better error correction if that makes it no larger.
+/// The smallest code that holds the text, with better error correction if that does not make it larger.
 fn encode(text: &[u8]) -> QrResult<QrCode> {
     let smallest = QrCode::with_error_correction_level(text, EcLevel::L)?;
     Ok(QrCode::with_version(text, smallest.version(), EcLevel::M).unwrap_or(smallest))
@@ -24,7 +24,7 @@ fn encode(text: &[u8]) -> QrResult<QrCode> {
 pub struct Modules(Vec<Zeroizing<Vec<bool>>>);
 
 impl Modules {
-    /// How many there are in a row, and how many rows.
+    /// The number of squares in a row, and of rows.
     #[must_use]
     pub fn side(&self) -> usize {
         self.0.len()
@@ -48,8 +48,8 @@ impl Modules {
         Self(margin().chain(rows).chain(margin()).collect())
     }
 
-    /// Two rows in one line of text. `inked` says which modules the text colour draws; each line has `begin` before it and
-    /// `end` after it.
+    /// Draws two rows in one line of text. `inked` says which squares are drawn in the text colour;
+    /// each line has `begin` before it and `end` after it.
     #[must_use]
     pub fn half_blocks(&self, inked: impl Fn(bool) -> bool, begin: &str, end: &str) -> Zeroizing<String> {
         let mut drawn = self.canvas();
@@ -72,7 +72,7 @@ impl Modules {
         drawn
     }
 
-    /// Two characters for each module: together about as wide as high.
+    /// Draws two characters for each square: together about as wide as high.
     #[must_use]
     pub fn pairs(&self, dark: &str, light: &str, end: &str) -> Zeroizing<String> {
         let mut drawn = self.canvas();

@@ -1,5 +1,5 @@
-//! Secrets as types: no `Clone`, no `Debug` that prints, one loud accessor, wiped on drop. What a person types at the
-//! prompt is read in [`crate::answer`].
+//! Secret types: typed text and keys. No `Clone`, a `Debug` that prints nothing, one accessor
+//! (`expose`), wiped on drop. Codes that the user types are parsed in [`crate::answer`].
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use data_encoding::{BASE32, BASE32_NOPAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-/// A secret text on its way: what a person typed, a key in base32, an `otpauth://` URI.
+/// A secret text in transit: typed text, a key in base32, an `otpauth://` URI.
 #[derive(Default)]
 pub struct SecretText(Zeroizing<String>);
 
@@ -18,8 +18,8 @@ impl SecretText {
         Self(Zeroizing::new(text))
     }
 
-    /// What a person typed, as the conversation handed it over. What could never be a code (more than
-    /// [`MAX_TYPED`] bytes, or not UTF-8) becomes the empty text, which the daemon calls malformed.
+    /// Text typed at a prompt. Text that cannot be a code (more than [`MAX_TYPED`] bytes, or not
+    /// UTF-8) becomes the empty text, which the daemon calls malformed.
     #[must_use]
     pub fn typed(bytes: &[u8]) -> Self {
         match std::str::from_utf8(bytes) {
@@ -28,7 +28,7 @@ impl SecretText {
         }
     }
 
-    /// The secret itself. Whoever calls this answers for where it goes.
+    /// The secret itself. The caller must not let it leak.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// The secret bytes of one device, 10 to 64 of them where we read them, at least 16 where we take them over.
+/// The secret bytes of one device: 10 to 64 bytes; the daemon takes over keys of at least 16.
 pub struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
@@ -66,7 +66,7 @@ impl Key {
         if KEY_BYTES.contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(BadKey::Length) }
     }
 
-    /// A key of so many bytes straight from the system's random numbers (getrandom(2)). `None`: the system gives none.
+    /// A key of `bytes` random bytes from the system (getrandom(2)). `None`: the system gives none.
     #[cfg(feature = "sealing")]
     #[must_use]
     pub fn random(bytes: usize) -> Option<Self> {
@@ -75,18 +75,15 @@ impl Key {
         Self::new(std::mem::take(&mut *random)).ok()
     }
 
-    /// Reads base32 (RFC 4648) as people paste it: either case, with or without padding, spaces and hyphens.
+    /// Parses base32 (RFC 4648) as users paste it: either case, with or without padding, spaces and hyphens.
     ///
     /// # Errors
     /// Anything else, including bits left over at the end: such a text was cut or mistyped.
     pub fn from_base32(text: &str) -> Result<Self, BadKey> {
-        if text.len() > MAX_TYPED {
-            return Err(BadKey::Length);
-        }
-        let mut clean = Zeroizing::new(String::with_capacity(text.len()));
-        clean.extend(text.chars().filter(|c| !matches!(c, ' ' | '-')).map(|c| c.to_ascii_uppercase()));
-        let encoding = if clean.contains('=') { BASE32 } else { BASE32_NOPAD };
-        encoding.decode(clean.as_bytes()).map_err(|_| BadKey::Base32).and_then(Self::new)
+        let mut base32 = without_separators(text).ok_or(BadKey::Length)?;
+        base32.make_ascii_uppercase();
+        let encoding = if base32.contains('=') { BASE32 } else { BASE32_NOPAD };
+        encoding.decode(base32.as_bytes()).map_err(|_| BadKey::Base32).and_then(Self::new)
     }
 
     /// The key in base32, upper case, without padding: the form that authenticators and URIs use.
@@ -95,7 +92,7 @@ impl Key {
         SecretText::new(BASE32_NOPAD.encode(self.expose()))
     }
 
-    /// The secret itself. Whoever calls this answers for where it goes.
+    /// The secret itself. The caller must not let it leak.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
         &self.0
@@ -108,18 +105,31 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Why a text or some bytes are no key.
+/// Why a text or bytes are not a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKey {
     /// Not base32.
-    #[error("the key is not base32: it has the letters A to Z and the digits 2 to 7")]
+    #[error("the key is not base32: use the letters A to Z and the digits 2 to 7")]
     Base32,
     /// Too short to be safe, or longer than any authenticator's.
     #[error("a key has 10 to 64 bytes (16 to 103 base32 characters)")]
     Length,
 }
 
-/// The longest typed text that is looked at, in bytes (`PAM_MAX_RESP_SIZE`).
+/// A typed code or key without what users type for legibility: ASCII spaces and hyphens are dropped
+/// wherever they stand, and nothing else is. Other white space and look-alike hyphens stay, so the
+/// text is then refused. `None`: the text has more than [`MAX_TYPED`] bytes.
+pub(crate) fn without_separators(typed: &str) -> Option<Zeroizing<String>> {
+    if typed.len() > MAX_TYPED {
+        return None;
+    }
+    // Room for all of it: a text that grew would leave a copy behind.
+    let mut kept = Zeroizing::new(String::with_capacity(typed.len()));
+    kept.extend(typed.chars().filter(|c| !matches!(c, ' ' | '-')));
+    Some(kept)
+}
+
+/// The longest typed text, in bytes (`PAM_MAX_RESP_SIZE`).
 pub const MAX_TYPED: usize = 512;
 /// Bytes in a key: from the shortest in the wild (80 bits) to the block of the widest hash.
 pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
@@ -133,6 +143,13 @@ mod tests {
         assert_eq!(SecretText::typed(b"\xff123456").expose(), "");
         assert_eq!(SecretText::typed(&[b'1'; 513]).expose(), "");
         assert_eq!(SecretText::typed(&[b'1'; 512]).expose().len(), 512);
+    }
+
+    #[test]
+    fn spaces_and_hyphens_are_dropped_and_nothing_else() {
+        assert_eq!(*without_separators(" 12-3 -\t4\u{2010}5=").unwrap(), "123\t4\u{2010}5=");
+        assert_eq!(without_separators(&"-".repeat(512)).unwrap().len(), 0);
+        assert!(without_separators(&"-".repeat(513)).is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Application secrets: what keys are sealed under. Several, each with a tag; the default tag seals, every tag opens.
+//! Application secrets: the secrets that keys are encrypted (sealed) under. Each has a tag; the
+//! default tag seals, every tag opens.
 //!
-//! Knows where nothing is stored: [`crate::config`] reads the files.
+//! Reads no file: [`crate::config`] does.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,8 +45,8 @@ impl Secrets {
         Ok(secrets)
     }
 
-    /// The same, but weak secrets are taken as well. They open version 1 of the sealed key, which others sealed, and
-    /// nothing else.
+    /// The same, but weak secrets are taken as well. They open sealed keys of version 1, made by
+    /// other programs, and nothing else.
     ///
     /// # Errors
     /// [`BadSecrets`], naming the tag and never the secret.
@@ -71,7 +72,7 @@ impl Secrets {
         &self.default_tag
     }
 
-    /// The default tag, if its secret is strong enough to seal: a weak one opens what others sealed, and nothing else.
+    /// The default tag, if its secret is strong enough to seal. A weak secret only opens.
     #[must_use]
     pub fn sealing_tag(&self) -> Option<&Tag> {
         self.secrets.get(&self.default_tag).filter(|secret| !secret.weak).map(|_| &self.default_tag)
@@ -84,7 +85,7 @@ impl Secrets {
 
     /// `N` bytes derived from the secret of `tag`, without white space at its ends, by HKDF-SHA256 (RFC 5869) with
     /// `salt` and `info`; `None` when there is no such tag, or its secret is a weak one. `info` separates the purposes:
-    /// each has its own.
+    /// each purpose has its own.
     #[must_use]
     pub fn derive<const N: usize>(&self, tag: &str, salt: Option<&[u8]>, info: &[u8]) -> Option<Zeroizing<[u8; N]>> {
         let secret = self.find(tag).filter(|secret| !secret.weak)?;
@@ -167,12 +168,10 @@ pub enum BadSecrets {
     #[error("line {0} of the secrets is not 'tag: value'")]
     Line(usize),
     /// Not even one whole line.
-    #[error(
-        "the secrets have no line end: write 'tag: value' lines, each with its end, in case the file was cut short"
-    )]
+    #[error("the secrets have no line end and may have been cut short: end every 'tag: value' line with a line end")]
     NoLineEnd,
     /// Not a JSON object of texts.
-    #[error("the secrets begin like JSON, but line {0} is not an object of tags and texts without repetition")]
+    #[error("the secrets begin like JSON, but line {0} does not fit one object of tags and strings, each tag once")]
     Json(usize),
     /// The same tag twice.
     #[error("a tag of the application secrets is repeated: give each secret a tag of its own")]
@@ -182,12 +181,12 @@ pub enum BadSecrets {
     Short(Tag),
     /// The default secret is too short to seal anything, where something is to be sealed.
     #[error(
-        "the application secret '{0}' has fewer than {MIN_SECRET} bytes: it opens what was sealed under it and never seals, but \
-         it is the default; name a stronger one with 'default-tag', or make one with 'provisiond --new-secret'"
+        "the application secret '{0}' is the default but has fewer than {MIN_SECRET} bytes, so it opens keys and never seals \
+         them: name a stronger one with 'default-tag', or make one with 'provisiond --new-secret'"
     )]
     WeakDefault(Tag),
     /// The default tag names no secret.
-    #[error("the default tag names no application secret: add the secret, or choose another tag")]
+    #[error("no application secret has the default tag: add that secret, or choose another tag")]
     NoSuchDefault,
 }
 

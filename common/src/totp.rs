@@ -1,6 +1,6 @@
-//! Codes from keys: RFC 4226 (HOTP) over the time steps of RFC 6238 (TOTP).
+//! TOTP and HOTP codes from keys: RFC 4226 (HOTP) over the time steps of RFC 6238 (TOTP).
 //!
-//! Pure: it takes the key, the code and the steps to look at. It knows no clock and no spent step.
+//! Pure: the caller gives the key, the codes and the steps. It knows no clock and no spent step.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -49,7 +49,7 @@ impl fmt::Display for Algorithm {
 impl FromStr for Algorithm {
     type Err = BadParameters;
 
-    /// Reads the word in either case, with or without a hyphen (`sha1`, `SHA-256`).
+    /// Parses the word in either case, with or without a hyphen (`sha1`, `SHA-256`).
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let word = text.to_ascii_lowercase();
         match word.strip_prefix("sha-").or(word.strip_prefix("sha")) {
@@ -106,9 +106,9 @@ impl Parameters {
         step.saturating_mul(u64::from(self.period))
     }
 
-    /// The steps of `steps` at which the key shows the first of `codes`, and the others in the steps that follow: usually
-    /// none or one. Every step is computed and every code compared, so that the time tells nothing of which one was
-    /// wrong. No codes at all are found nowhere.
+    /// The steps of `steps` at which the key shows the first of `codes`, and the other codes in the
+    /// following steps: usually none or one. Every step is computed and every code compared, so
+    /// that the time taken does not tell which code was wrong. An empty `codes` is found nowhere.
     #[must_use]
     pub fn find(&self, key: &Key, codes: &[Code], steps: RangeInclusive<u64>) -> Vec<u64> {
         let shown: Vec<(u64, Choice)> = steps.map(|step| (step, self.shows(key, codes, step))).collect();
@@ -135,11 +135,11 @@ impl Parameters {
     }
 }
 
-/// Why parameters cannot be taken.
+/// Why parameters are not valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadParameters {
     /// No such hash.
-    #[error("the algorithm is sha1, sha256 or sha512")]
+    #[error("the algorithm must be sha1, sha256 or sha512")]
     Algorithm,
     /// Too few or too many digits.
     #[error("a code has 6 to 10 digits")]

@@ -1,4 +1,4 @@
-//! Enums whose members are words of the wire, the log and the command line: each word stands once.
+//! The macro `words!`: enums whose members have one word each on the wire, in the log and on the command line.
 
 /// Defines an enum with the word of each member. It travels as that word.
 macro_rules! words {

@@ -1,7 +1,8 @@
 //! Comparing a code takes as long whichever of its digits is wrong (as dudect does it: Reparaz, Balasch, Verbauwhede,
 //! "Dude, is my code constant time?", 2017).
 //!
-//! PAM_TOTP_COMPARISONS is how many; from a hundred thousand on the times are judged. Run it with `--release`, alone.
+//! PAM_TOTP_COMPARISONS is their number; from a hundred thousand on the times are judged. Run it
+//! with `--release`, alone.
 
 #![cfg(feature = "sealing")]
 #![expect(clippy::unwrap_used, clippy::arithmetic_side_effects, clippy::indexing_slicing, reason = "a test")]

@@ -1,4 +1,5 @@
-//! The settings file as it is installed: it loads, with and without its comment signs, and the manual page has every key.
+//! The settings file as it is installed: it loads, with and without its comment signs, and the
+//! manual page has every key.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics fails, which is what it should do")]
 
@@ -34,7 +35,8 @@ fn the_manual_page_describes_every_key_and_no_other() {
     assert!(unknown.is_empty(), "only in the manual page: {unknown:?}");
 }
 
-/// The file with the comment signs before its keys removed. Prose has capital letters or no colon behind its first word.
+/// The file with the comment signs before its keys removed. Prose has capital letters or no colon
+/// behind its first word.
 fn uncommented() -> String {
     let line = |line: &str| match line.split_once("# ") {
         Some((before, rest)) if before.trim().is_empty() && is_setting(rest) => format!("{before}{rest}\n"),
@@ -54,7 +56,7 @@ fn without_what_names_secrets(text: &str) -> String {
     kept.map(|line| format!("{line}\n")).collect()
 }
 
-/// The keys of a mapping as the manual page writes them. What has names of its own choosing below it is one key.
+/// The keys of a mapping as the manual page writes them. A mapping whose keys are names counts as one key.
 fn keys(value: &Value, path: &str) -> Vec<String> {
     match value {
         Value::Mapping(mapping) if !CHOSEN.contains(&path) => {

@@ -1,4 +1,4 @@
-//! A line of the event files: read and written it stays the same event, and as a text of the log it stays one line.
+//! Fuzzes events of the log: read and written it stays the same event, and as a text of the log it stays one line.
 
 #![no_main]
 #![forbid(unsafe_code)]

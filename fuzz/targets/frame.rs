@@ -1,4 +1,4 @@
-//! Messages on the socket: what comes out is what went in, cut at the NULs, and nothing waits.
+//! Fuzzes the framing of messages: the bytes come out as they went in, cut at the NULs, and no read waits.
 
 #![no_main]
 #![forbid(unsafe_code)]
@@ -7,13 +7,13 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::wire::frame::{FrameError, Inbox, Patience};
+use common::wire::frame::{FrameError, Inbox, Deadlines};
 use common::wire::protocol::{Request, from_object};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let (mut there, here) = UnixStream::pair().expect("a pair of sockets");
-    // As much as the socket holds, all of it before anybody reads: no thread, and the same each time.
+    // As much as the socket holds, all of it before the first read: no thread, and the same each time.
     there.set_nonblocking(true).expect("a socket");
     let sent = there.write(bytes).unwrap_or(0);
     drop(there);
@@ -22,9 +22,9 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn assert_frames(bytes: &[u8], here: UnixStream) {
     let (mut inbox, mut expected) = (Inbox::default(), bytes.split(|b| *b == 0));
-    let patience = Patience::until(Instant::now() + Duration::from_secs(5));
+    let deadlines = Deadlines::until(Instant::now() + Duration::from_secs(5));
     loop {
-        match inbox.receive(&here, patience) {
+        match inbox.receive(&here, deadlines) {
             Ok(Some(frame)) => {
                 assert_eq!(Some(frame.as_slice()), expected.next());
                 let _ = from_object::<Request<'_>>(&frame);

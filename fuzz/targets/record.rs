@@ -1,4 +1,5 @@
-//! Stored records: what is read is written again to the same meaning, and what opens can be sealed and opened again.
+//! Fuzzes stored key records: a record that is read is written again with the same meaning, and a
+//! key that opens can be sealed and opened again.
 
 #![no_main]
 #![forbid(unsafe_code)]

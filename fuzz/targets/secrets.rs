@@ -1,4 +1,4 @@
-//! Secrets files: whatever is in one, the set that is taken is whole, and only strong secrets seal.
+//! Fuzzes secrets files: an accepted set is complete, and only strong secrets seal.
 
 #![no_main]
 #![forbid(unsafe_code)]

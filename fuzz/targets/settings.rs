@@ -1,5 +1,5 @@
-//! Settings files, by way of a file as always: what is taken is within its bounds, and of a rule every condition that is
-//! written is in force.
+//! Fuzzes settings files: accepted values are within their bounds, and every condition that is
+//! written in a rule is in force.
 
 #![no_main]
 #![forbid(unsafe_code)]

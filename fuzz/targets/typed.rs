@@ -1,20 +1,20 @@
-//! What a person typed, a field a line: whatever it is, a device reads one or two codes of its own length, or nothing,
-//! or it is one code that no device shows, which is read the same when it is written out again.
+//! Fuzzes typed codes, one field per line: a device reads one or two codes of its own length, or
+//! none; or the text is an issued code, which is read the same when it is written out again.
 
 #![no_main]
 #![forbid(unsafe_code)]
 
 use common::answer::{Answer, CODE_DIGITS, Code, MAX_CODES};
 use common::secret::SecretText;
-use common::spare::SpareCode;
+use common::issued::IssuedCode;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
     let fields: Vec<SecretText> = data.split(|byte| *byte == b'\n').map(SecretText::typed).collect();
     let Some(answer) = Answer::parse(&fields) else { return };
-    if let Some(code) = answer.spare() {
+    if let Some(code) = answer.issued() {
         assert!((0..=u8::MAX).all(|length| answer.codes(length).is_none()) && !answer.is_several());
-        let again = SpareCode::parse(code.shown().expose());
+        let again = IssuedCode::parse(code.shown().expose());
         assert!(again.is_some_and(|again| again.expose() == code.expose()));
         return;
     }

@@ -1,4 +1,4 @@
-//! `otpauth://` URIs: what is read is written again to the same meaning.
+//! Fuzzes `otpauth://` URIs: a URI that is read is written again with the same meaning.
 
 #![no_main]
 #![forbid(unsafe_code)]

@@ -1,16 +1,17 @@
-//! One authentication: provisiond says what to ask, the person answers, provisiond judges, PAM gets a code.
+//! The flow of one authentication: provisiond's challenge, the prompt, provisiond's verdict,
+//! retries, and PAM's return code.
 //!
-//! Knows no C, no socket, no clock, no key. The application that runs the login and the daemon are traits, and nothing
-//! that either of them does can lead to success but the verdict `accepted`.
+//! Knows no C, no socket, no clock, no key. The application (PAM) and the daemon are traits (`ports.rs`), and only the
+//! daemon's verdict `accepted` can lead to success.
 
 #![forbid(unsafe_code)]
 
-mod end;
 #[cfg(test)]
 mod exempt_tests;
+mod outcome;
 #[cfg(test)]
-mod joined_tests;
-mod sides;
+mod password_and_code_tests;
+mod ports;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -23,25 +24,25 @@ use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions
 use common::wire::text::printable;
 use pamsm::PamError;
 
-use self::end::{Stop, log_line, pam_code};
-pub use self::sides::{Application, Daemon, Origin};
-use crate::joined::{self, Joined};
+use self::outcome::{Stop, log_line, pam_code};
+pub use self::ports::{Application, Daemon, Origin};
 use crate::messages;
 use crate::options::Options;
+use crate::password_and_code::{self, PasswordAndCodes};
 
-/// Authenticates the user of `application` and answers with PAM's code for what came of it.
+/// Authenticates the user of `application` and returns PAM's code for the outcome.
 pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon, options: &Options) -> PamError {
     let name = application.user();
-    let end = name.as_deref().ok_or(Stop::ConversationFailed).and_then(|name| {
+    let outcome = name.as_deref().ok_or(Stop::ConversationFailed).and_then(|name| {
         let user = user_name(name)?;
         let origin = application.origin();
         Login { application: &mut *application, daemon, options, user, origin }.run()
     });
     let user = printable(&String::from_utf8_lossy(name.as_deref().unwrap_or_default()));
-    if let Some((level, line)) = log_line(&end, &user, options) {
+    if let Some((level, line)) = log_line(&outcome, &user, options) {
         application.log(level, &line);
     }
-    let code = pam_code(&end, options);
+    let code = pam_code(&outcome, options);
     if code == PamError::AUTHINFO_UNAVAIL {
         application.tell(messages::unavailable(options));
     }
@@ -49,7 +50,7 @@ pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon
 }
 
 fn user_name(name: &[u8]) -> Result<UserName, Stop> {
-    let text = std::str::from_utf8(name).map_err(|_| Stop::BadName("a user name is UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(name).map_err(|_| Stop::BadName("a user name must be UTF-8".to_owned()))?;
     UserName::new(text).map_err(|bad| Stop::BadName(bad.to_string()))
 }
 
@@ -64,7 +65,7 @@ struct Login<'a, A, D> {
 impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
         let challenge = self.challenge()?;
-        let lengths = joined::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
+        let lengths = password_and_code::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
         if challenge.ask == Ask::Nothing {
             return self.try_nothing();
         }
@@ -83,7 +84,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.ask_and_try(ask, &lengths)
     }
 
-    /// Ends the login of someone who needs no code, with or without a prompt. What is typed is password all through.
+    /// Ends the login of a user that needs no code, with or without a prompt. All of the typed text is the password.
     fn without_code(&mut self, ask: Ask) -> Result<Verdict, Stop> {
         if self.options.always_prompt {
             let password = self.ask(ask)?;
@@ -92,8 +93,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         Err(Stop::NeedsNoCode)
     }
 
-    /// One attempt without a code, by which provisiond decides. Who would have typed a password together with the code is
-    /// asked for the password, and all of it is left for the modules after us.
+    /// One attempt without a code: provisiond decides. With `forward_pass` the user is asked for
+    /// the password, and all of the typed text is left for the modules after this one.
     fn try_nothing(&mut self) -> Result<Verdict, Stop> {
         let typed = self.password_alone()?;
         match self.verify(Vec::new())?.verdict {
@@ -102,7 +103,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// What the person types where no code is needed. `None`: nobody is asked.
+    /// What the user types where no code is needed. `None`: there is no prompt.
     fn password_alone(&mut self) -> Result<Option<SecretText>, Stop> {
         let Options { forward_pass, always_prompt, try_first_pass, use_first_pass, .. } = self.options;
         let is_there = *try_first_pass && self.application.password().is_some();
@@ -117,12 +118,13 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.ask_for(prompt).map(Some)
     }
 
-    /// One try with the password that is there already. `None`: not wanted, or no code stands at its end.
+    /// One try with the password of an earlier module. `None`: the options do not want it, or it
+    /// does not end in a code.
     fn try_first_pass(&mut self, ask: Ask, lengths: &[usize]) -> Result<Option<VerifyReply>, Stop> {
         let wanted = (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
         let password = if wanted { self.application.password() } else { None };
-        match password.and_then(|password| joined::cut(&password, ask, lengths)) {
-            Some(joined) => self.verify_joined(joined).map(Some),
+        match password.and_then(|password| password_and_code::cut(&password, ask, lengths)) {
+            Some(typed) => self.verify_typed(typed).map(Some),
             None => Ok(None),
         }
     }
@@ -133,7 +135,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         loop {
             let typed = self.ask(ask)?;
             let reply = self.try_typed(typed, ask, lengths)?;
-            // A ticket is no try: what it brings is still to be tried.
+            // A right ticket does not count as a try: the first code of the new device is still to be typed.
             if let (true, Verdict::NotEnrolled, Some(enrolment)) =
                 (self.options.enroll, reply.verdict, &reply.enrolment)
             {
@@ -150,31 +152,34 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// One try with what was typed at the prompt `ask`, which costs one attempt at the daemon wherever it is cut.
+    /// One try with the text typed at the prompt `ask`. It costs one attempt at the daemon, wherever the text is cut.
     fn try_typed(&mut self, typed: SecretText, ask: Ask, lengths: &[usize]) -> Result<VerifyReply, Stop> {
-        let joined = match self.options.forward_pass {
-            true => joined::cut(&typed, ask, lengths).unwrap_or_else(|| Joined::password_alone(typed)),
-            false => Joined { password: SecretText::default(), codes: typed },
+        let split = match self.options.forward_pass {
+            true => {
+                password_and_code::cut(&typed, ask, lengths).unwrap_or_else(|| PasswordAndCodes::password_alone(typed))
+            }
+            false => PasswordAndCodes { password: SecretText::default(), codes: typed },
         };
-        self.verify_joined(joined)
+        self.verify_typed(split)
     }
 
-    /// Says why there is another prompt, and returns what it asks for.
+    /// Tells the user why there is another prompt, and returns what that prompt asks for.
     fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
         self.application.tell(&messages::try_again(asked, reply, self.options));
         reply.ask
     }
 
-    /// Says why nobody is let in, where no other prompt follows. Nobody is told less than others, whatever PAM is told of
-    /// them.
+    /// Tells the user why the login is refused, where no other prompt follows. Unknown users and
+    /// users without a device get the same sentence as others, whatever code PAM gets.
     fn last_word(&mut self, asked: Ask, reply: &VerifyReply) {
-        // Who is let in needs no word, and that nothing can be judged has one of its own.
+        // A successful login needs no sentence, and a daemon that cannot judge has its own.
         if !matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt | Verdict::Busy) {
             self.application.tell(&messages::refused(asked, reply, self.options));
         }
     }
 
-    /// Where a password was cut depends on the devices that the user has, so a text without a code is told like a wrong one.
+    /// The place of the cut depends on the user's devices, so a text without a code gets the same
+    /// sentence as a wrong code.
     fn no_code_with_password(&mut self, asked: Ask) -> Stop {
         self.last_word(asked, &VerifyReply::bare(Verdict::Malformed, asked));
         Stop::NoCodeWithPassword
@@ -200,9 +205,9 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         same.then_some(typed).ok_or(Stop::UserChanged)
     }
 
-    fn verify_joined(&mut self, Joined { password, codes }: Joined) -> Result<VerifyReply, Stop> {
+    fn verify_typed(&mut self, PasswordAndCodes { password, codes }: PasswordAndCodes) -> Result<VerifyReply, Stop> {
         let reply = self.verify(vec![codes])?;
-        // Only now: whose code is wrong does not get as far as guessing passwords.
+        // Only after a right code: an attacker without one must not get as far as guessing passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
             let left = reply.recovery_codes_left;
@@ -222,7 +227,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
     }
 
-    /// What of the options is provisiond's business.
+    /// The options that provisiond has to know.
     fn for_the_daemon(&self) -> Option<LoginOptions> {
         let &Options { grace_period, noskewadj, enroll, .. } = self.options;
         let (noskewadj, enroll) = (noskewadj.then_some(true), enroll.then_some(true));
@@ -238,8 +243,8 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// Whether another try is pointless. All other verdicts lead to the next prompt, so that from the prompt nobody
-    /// can tell a wrong code from an account without a device.
+    /// Whether another try is pointless. All other verdicts lead to the next prompt, so that an attacker at the prompt
+    /// cannot tell a wrong code from an account without a device.
     fn is_final(&self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Accepted | Verdict::Exempt | Verdict::Busy => true,
@@ -249,14 +254,17 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 }
 
-/// Once a code has gone to the other side, nothing that comes from there is repeated in the log: it may be the code.
+/// Why there was no reply to an attempt, for the log. Once a code was sent, no text from the other
+/// side is logged: it may contain the code.
 fn reason_after_a_code(error: &ClientError) -> String {
     match error {
-        ClientError::Protocol(_) => "provisiond's answer cannot be understood".to_owned(),
+        ClientError::Protocol(_) => INVALID_REPLY.to_owned(),
         ClientError::Refused(Error::BadParameter { .. } | Error::Varlink(_)) => {
-            "provisiond refused the call".to_owned()
+            "provisiond rejected the request: check that it and the module have the same version".to_owned()
         }
-        ClientError::Refused(Error::Busy { .. }) => "provisiond has too much to do".to_owned(),
+        ClientError::Refused(Error::Busy { .. }) => "provisiond is too busy".to_owned(),
         error => printable(&error.to_string()),
     }
 }
+
+const INVALID_REPLY: &str = "provisiond sent an invalid reply: check that it and the module have the same version";

@@ -1,7 +1,7 @@
-//! The conversation function of the application, called once for one message.
+//! The application's PAM conversation function (pam_conv(3)), called once for each message.
 //!
-//! What a person typed lives in the application's reply only until it is copied into a secret; the reply is then wiped
-//! and freed, once, whatever the application answered.
+//! The typed text lives in the application's reply only until it is copied into a secret; the reply is then wiped and
+//! freed exactly once, whatever the application returned.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -10,7 +10,7 @@ use common::secret::SecretText;
 use pamsm::{PamError, PamMsgStyle};
 use zeroize::{Zeroize, Zeroizing};
 
-/// `struct pam_conv`: how an application talks to the person. See pam_conv(3).
+/// `struct pam_conv`: how an application talks to the user. See pam_conv(3).
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub(crate) struct Conversation {
@@ -18,41 +18,42 @@ pub(crate) struct Conversation {
     pub(crate) appdata: *mut c_void,
 }
 
-pub(crate) type Callback = unsafe extern "C" fn(c_int, *mut *const Message, *mut *mut Reply, *mut c_void) -> c_int;
+pub(crate) type Callback =
+    unsafe extern "C" fn(c_int, *mut *const PamMessage, *mut *mut PamReply, *mut c_void) -> c_int;
 
 /// `struct pam_message`.
 #[repr(C)]
-pub(crate) struct Message {
+pub(crate) struct PamMessage {
     style: c_int,
     text: *const c_char,
 }
 
 /// `struct pam_response`.
 #[repr(C)]
-pub(crate) struct Reply {
+pub(crate) struct PamReply {
     text: *mut c_char,
     unused: c_int,
 }
 
 impl Conversation {
-    /// One message, one reply. `None` if there is no such function, it fails, or no reply comes.
+    /// Sends one message and returns one reply. `None`: there is no such function, it fails, or it brings no reply.
     pub(crate) fn say(&self, style: PamMsgStyle, text: &str) -> Option<SecretText> {
         let callback = self.callback?;
-        // It may show a key.
+        // The text may show a key, so the copy is wiped.
         let text = c_text(text);
         let text = CStr::from_bytes_with_nul(&text).ok()?;
-        let message = Message { style: style as c_int, text: text.as_ptr() };
-        let mut messages: *const Message = &raw const message;
+        let message = PamMessage { style: style as c_int, text: text.as_ptr() };
+        let mut messages: *const PamMessage = &raw const message;
         let mut replies = Replies(ptr::null_mut());
         // SAFETY: pam_conv(3): an array of one message, which lives until the end of this function, as does its text;
         // a place for the array of replies; and the application's own pointer.
         let code = unsafe { callback(1, &raw mut messages, &raw mut replies.0, self.appdata) };
-        // `replies` is dropped on every path: like libpam's own pam_prompt(3), we free what an error came with.
+        // `replies` is dropped on every path: like libpam's own pam_prompt(3), this frees the replies of an error, too.
         if code == PamError::SUCCESS as c_int { replies.typed() } else { None }
     }
 }
 
-/// The text with a NUL behind it, wiped when dropped.
+/// The text as a C string, wiped when dropped.
 pub(crate) fn c_text(text: &str) -> Zeroizing<Vec<u8>> {
     // With room for all of it: a text that grew would leave a copy behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(text.len().saturating_add(1)));
@@ -62,7 +63,7 @@ pub(crate) fn c_text(text: &str) -> Zeroizing<Vec<u8>> {
 }
 
 /// The array of one reply that the application allocated, or null.
-struct Replies(*mut Reply);
+struct Replies(*mut PamReply);
 
 impl Replies {
     fn typed(&self) -> Option<SecretText> {
@@ -91,13 +92,13 @@ impl Drop for Replies {
         }
         // SAFETY: pam_conv(3): the reply comes from malloc and is the module's to free; free(3) takes null.
         unsafe { free(text.cast()) };
-        // SAFETY: the same holds of the array. This is the end of `self`: nobody frees it again.
+        // SAFETY: the same holds for the array. `self` is dropped here, so it is not freed again.
         unsafe { free(self.0.cast()) };
     }
 }
 
 /// # Safety
-/// `text` is a C string, and nobody else looks at it.
+/// `text` is a C string, and no other pointer to it is in use.
 unsafe fn wipe(text: *mut c_char) {
     // SAFETY: as above: there is a NUL to be found.
     let length = unsafe { CStr::from_ptr(text) }.count_bytes();
@@ -115,7 +116,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    /// What an application does when it is called, and what it was told.
+    /// What the application does when it is called, and what it was told.
     pub(crate) struct Script<'a> {
         pub(crate) code: c_int,
         /// No array; an array with no text; an array with this text.
@@ -130,8 +131,8 @@ pub(crate) mod tests {
 
     pub(crate) unsafe extern "C" fn act(
         n: c_int,
-        messages: *mut *const Message,
-        replies: *mut *mut Reply,
+        messages: *mut *const PamMessage,
+        replies: *mut *mut PamReply,
         script: *mut c_void,
     ) -> c_int {
         assert_eq!(n, 1);
@@ -146,11 +147,11 @@ pub(crate) mod tests {
         script.seen.push((message.style, text.to_str().unwrap().to_owned()));
         if let Some(reply) = script.reply {
             // SAFETY: plain allocations, which the caller frees.
-            let array = unsafe { calloc(1, size_of::<Reply>()) }.cast::<Reply>();
+            let array = unsafe { calloc(1, size_of::<PamReply>()) }.cast::<PamReply>();
             // SAFETY: the text is a C string.
             let text = reply.map_or(ptr::null_mut(), |text| unsafe { strdup(text.as_ptr()) });
             // SAFETY: the array has room for one reply.
-            unsafe { array.write(Reply { text, unused: 0 }) };
+            unsafe { array.write(PamReply { text, unused: 0 }) };
             // SAFETY: there is a place for the array.
             unsafe { replies.write(array) };
         }
@@ -192,8 +193,8 @@ pub(crate) mod tests {
 
     #[test]
     fn without_a_function_or_with_a_text_that_is_no_c_string_nobody_is_called() {
-        let nobody = Conversation { callback: None, appdata: ptr::null_mut() };
-        assert!(nobody.say(PamMsgStyle::TEXT_INFO, "hello").is_none());
+        let none = Conversation { callback: None, appdata: ptr::null_mut() };
+        assert!(none.say(PamMsgStyle::TEXT_INFO, "hello").is_none());
         let conversation = Conversation { callback: Some(act), appdata: ptr::null_mut() };
         assert!(conversation.say(PamMsgStyle::TEXT_INFO, "a\0b").is_none());
     }

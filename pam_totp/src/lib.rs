@@ -1,8 +1,9 @@
-//! `pam_totp.so`: asks the person for a code and lets provisiond judge it.
+//! The PAM module `pam_totp.so`: its six entry points (`pam_sm_authenticate` and the others) that libpam calls.
 //!
-//! Here are the six entry points that libpam calls. Each is fenced: a panic ends here, silently for the person, with a
-//! line in the log and `PAM_ABORT`. The module keeps no key, knows no store and no clock, makes no thread, reads no
-//! environment and opens no file.
+//! The module asks the user for a code, and provisiond judges it. Each entry point catches panics:
+//! the user sees nothing of it, the log gets a line, and the return code is `PAM_ABORT`. The module
+//! keeps no key, knows no store and no clock, starts no thread, reads no environment and opens no
+//! file.
 
 #![cfg_attr(
     test,
@@ -11,10 +12,10 @@
 
 pub mod authenticate;
 mod conversation;
-pub mod joined;
 mod memory;
 pub mod messages;
 pub mod options;
+pub mod password_and_code;
 mod provisiond;
 mod transaction;
 
@@ -30,7 +31,7 @@ use crate::options::Options;
 use crate::provisiond::Provisiond;
 use crate::transaction::{Transaction, log};
 
-/// Asks for a code and lets in who types a right one: pam_sm_authenticate(3).
+/// Asks for a code and succeeds if it is right: pam_sm_authenticate(3).
 ///
 /// # Safety
 /// Called by libpam: `argv` has `argc` C strings.
@@ -42,7 +43,7 @@ pub unsafe extern "C" fn pam_sm_authenticate(pam: Pam, flags: c_int, argc: c_int
         match Options::parse(&arguments) {
             Ok(mut options) => {
                 let silent = PamFlags::from_bits_truncate(flags).contains(PamFlags::SILENT);
-                // Who is told nothing is shown no key either, and would have used up a ticket for it.
+                // A silent module cannot show the key, and the ticket would be used up for nothing.
                 options.enroll &= !silent;
                 let mut application = Transaction::new(&pam, silent || options.quiet);
                 authenticate(&mut application, &mut Provisiond::new(&options), &options)
@@ -61,31 +62,31 @@ pub extern "C" fn pam_sm_setcred(pam: Pam, _flags: c_int, _argc: c_int, _argv: *
     fenced(&pam, || PamError::SUCCESS)
 }
 
-/// Not our business: the module belongs into `auth` lines only.
+/// An error: the module belongs in `auth` lines only.
 #[unsafe(no_mangle)]
 pub extern "C" fn pam_sm_acct_mgmt(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
     fenced(&pam, || PamError::SERVICE_ERR)
 }
 
-/// Not our business: the module belongs into `auth` lines only.
+/// An error: the module belongs in `auth` lines only.
 #[unsafe(no_mangle)]
 pub extern "C" fn pam_sm_open_session(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
     fenced(&pam, || PamError::SERVICE_ERR)
 }
 
-/// Not our business: the module belongs into `auth` lines only.
+/// An error: the module belongs in `auth` lines only.
 #[unsafe(no_mangle)]
 pub extern "C" fn pam_sm_close_session(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
     fenced(&pam, || PamError::SERVICE_ERR)
 }
 
-/// Not our business: the module belongs into `auth` lines only.
+/// An error: the module belongs in `auth` lines only.
 #[unsafe(no_mangle)]
 pub extern "C" fn pam_sm_chauthtok(pam: Pam, _flags: c_int, _argc: c_int, _argv: *const *const c_char) -> c_int {
     fenced(&pam, || PamError::SERVICE_ERR)
 }
 
-/// Runs an entry point, and lets no panic out of it.
+/// Runs an entry point and turns a panic into `PAM_ABORT`.
 fn fenced(pam: &Pam, entry: impl FnOnce() -> PamError) -> c_int {
     let code = caught(entry).unwrap_or_else(|place| {
         log(pam, LogLvl::CRIT, &format!("this is a bug in pam_totp: it panicked at {place}; please report it"));
@@ -94,7 +95,7 @@ fn fenced(pam: &Pam, entry: impl FnOnce() -> PamError) -> c_int {
     code as c_int
 }
 
-/// What `entry` returns, or where it panicked. The panic's message is not kept: it may quote what was typed.
+/// Returns what `entry` returns, or the place of its panic. The panic's message is dropped: it may quote typed text.
 fn caught(entry: impl FnOnce() -> PamError) -> Result<PamError, String> {
     static QUIET: Once = Once::new();
     catch_unwind(AssertUnwindSafe(|| {
@@ -107,18 +108,18 @@ fn caught(entry: impl FnOnce() -> PamError) -> Result<PamError, String> {
     .map_err(|_| PLACE.take().unwrap_or_default())
 }
 
-/// Makes panics leave a note instead of printing, whatever RUST_BACKTRACE says. The hook belongs to the standard library
-/// that is linked into this module: neither the application nor another module has its panics there.
+/// Makes panics record their place instead of printing, whatever RUST_BACKTRACE says. The hook belongs to the standard
+/// library that is linked into this module, so it does not see panics of the application or of other modules.
 fn panic_quietly() {
     std::panic::set_hook(Box::new(|panic| PLACE.set(panic.location().map(ToString::to_string))));
 }
 
 thread_local! {
-    /// Where this thread panicked last.
+    /// The place of this thread's last panic.
     static PLACE: Cell<Option<String>> = const { Cell::new(None) };
 }
 
-/// The module's arguments. In place of what is missing stands an argument that is no option.
+/// The module's arguments. An argument that is missing is replaced by an empty one, which no option has.
 ///
 /// # Safety
 /// `argv` is null or has `argc` pointers, each null or a C string that stays as it is for `'a`.
@@ -145,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// A handle that nothing may be read from.
+    /// A null handle: libpam refuses to read from it.
     fn no_handle() -> Pam {
         // SAFETY: `Pam` is `repr(transparent)` over the handle, a `*const c_void`; libpam refuses null.
         unsafe { std::mem::transmute::<*const c_void, Pam>(ptr::null()) }

@@ -1,18 +1,19 @@
-//! The module's memory: libc's, or the end of the process.
+//! The module's memory allocator: libc's, and an abort of the process when there is no memory.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Ends the process at once where there is no memory. Left to itself the standard library would first print to standard
-/// error, read RUST_BACKTRACE, which under sudo the caller sets, and open files to name what it prints.
+/// Aborts the process at once when there is no memory. The standard library would first print to standard error, read
+/// RUST_BACKTRACE, which the caller of sudo can set, and open files to resolve symbols.
 struct MemoryOrAbort;
 
 #[global_allocator]
 static MEMORY: MemoryOrAbort = MemoryOrAbort;
 
-// SAFETY: every call goes to `System` as it came, and every answer back, but for null, after which nothing runs.
+// SAFETY: every call goes to `System` unchanged, and every result back unchanged, but for null,
+// after which nothing runs.
 unsafe impl GlobalAlloc for MemoryOrAbort {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise is the one that is asked for; so below.
+        // SAFETY: `System` requires what the caller promises; so below.
         or_abort(unsafe { System.alloc(layout) })
     }
 

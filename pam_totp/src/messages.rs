@@ -1,6 +1,7 @@
-//! Every sentence a person sees at the prompt.
+//! The prompts and messages that the user sees: which one is shown when. Their wording is in `messages/words.rs`.
 //!
-//! None of them says whether an account exists or has a device: what cannot be told apart is said in the same words.
+//! No message tells an attacker whether an account exists or has a device: cases that must look
+//! alike use the same words.
 
 #![forbid(unsafe_code)]
 
@@ -12,7 +13,7 @@ use common::wire::protocol::{Ask, Enrolment, Verdict, VerifyReply};
 use self::words::{OfCodes, Words, words};
 use crate::options::Options;
 
-/// What the person is asked.
+/// The prompt.
 #[must_use]
 pub fn prompt(ask: Ask, options: &Options) -> &str {
     let words = words(options.lang);
@@ -24,29 +25,30 @@ pub fn prompt(ask: Ask, options: &Options) -> &str {
     }
 }
 
-/// What asks for the password alone, where no code is needed. `prompt=` is about a code.
+/// The prompt for the password alone, where no code is needed. The option `prompt=` does not change it.
 #[must_use]
 pub fn password_prompt(options: &Options) -> &'static str {
     words(options.lang).password
 }
 
-/// What is said between two prompts, of which the first was `asked`: what became of the answer, and what to type now.
+/// The message between two prompts, of which the first was `asked`: why the text was not accepted,
+/// and what to type now.
 #[must_use]
 pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
     said(asked, reply, if options.forward_pass { words.now_with_password } else { words.now }, words)
 }
 
-/// What is said after the last prompt, or of a password that came with a code: what became of it, and what to type another
-/// time. Applications may ask again, as sshd's client does.
+/// The message after the last prompt, or after a password that came with a code: why it was not
+/// accepted, and what to type next time. Applications may ask again, as sshd's client does.
 #[must_use]
 pub fn refused(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
-    let joined = options.forward_pass || options.use_first_pass;
-    said(asked, reply, if joined { words.then_with_password } else { words.then }, words)
+    let with_password = options.forward_pass || options.use_first_pass;
+    said(asked, reply, if with_password { words.then_with_password } else { words.then }, words)
 }
 
-/// What is said when a recovery code let in and few are left. `None`: there are enough.
+/// The message after a login with a recovery code when few are left. `None`: there are enough.
 #[must_use]
 pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
     let words = words(options.lang);
@@ -58,7 +60,8 @@ pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
     }
 }
 
-/// What a ticket has brought: the key, as a QR code if there is one, and as text. The next prompt asks for its first code.
+/// The message after a right ticket: the new device's key, as a QR code if there is one, and as
+/// text. The next prompt asks for its first code.
 #[must_use]
 pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
     let words = words(options.lang);
@@ -74,14 +77,14 @@ pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
     SecretText::new(text)
 }
 
-/// What is said when the first code of a new device has let in.
+/// The message after a login with the first code of a new device.
 #[must_use]
 pub fn enrolled(recovery_codes: bool, options: &Options) -> String {
     let words = words(options.lang);
     if recovery_codes { format!("{} {}", words.enrolled, words.get_recovery_codes) } else { words.enrolled.to_owned() }
 }
 
-/// The last word when nothing can be judged.
+/// The message when the daemon cannot judge.
 #[must_use]
 pub fn unavailable(options: &Options) -> &'static str {
     words(options.lang).unavailable
@@ -89,14 +92,15 @@ pub fn unavailable(options: &Options) -> &'static str {
 
 /// `how`: what to type, by how many codes are asked for next.
 fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String {
+    let not_accepted = if asked == Ask::Ticket { words.ticket_not_accepted } else { of(asked, words.not_accepted) };
     let (what, how) = match (reply.ask, reply.verdict) {
-        // Whether or not anybody lives behind the name, the next prompt asks for more, so this says what.
+        // The next prompt asks for more, for an account that exists as for one that does not: so this says what.
         (Ask::TwoCodes, _) if asked != Ask::TwoCodes => (words.two_codes_needed.to_owned(), of(reply.ask, how)),
-        // The prompt says what it is.
-        (Ask::Ticket, _) => return words.not_accepted.to_owned(),
+        // The next prompt says by itself what to type.
+        (Ask::Ticket, _) => return not_accepted.to_owned(),
         (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => return already_used(reply.retry_after, words),
         (_, Verdict::AlreadyUsed) => (already_used(reply.retry_after, words), words.begin_with_it),
-        _ => (words.not_accepted.to_owned(), of(reply.ask, how)),
+        _ => (not_accepted.to_owned(), of(reply.ask, how)),
     };
     format!("{what} {how}")
 }
@@ -108,7 +112,7 @@ fn of(ask: Ask, [one, two]: OfCodes) -> &'static str {
     }
 }
 
-/// The number comes from the daemon and is capped, so that whatever it is, the sentence stays one.
+/// The message for a used code. The daemon's number is capped, so that no number makes the sentence odd.
 fn already_used(retry_after: Option<u64>, words: &Words) -> String {
     match retry_after.map(|seconds| seconds.min(LONGEST_WAIT)) {
         None | Some(0) => words.used.to_owned(),
@@ -119,7 +123,7 @@ fn already_used(retry_after: Option<u64>, words: &Words) -> String {
 
 /// An hour, in seconds: no authenticator shows a code for longer.
 const LONGEST_WAIT: u64 = 3600;
-/// Recovery codes of which it is time to get new ones.
+/// With so many recovery codes left, the user is told to get new ones.
 const FEW: usize = 3;
 
 #[cfg(test)]

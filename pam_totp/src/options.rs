@@ -1,11 +1,12 @@
-//! The module's arguments, as they stand in the service file.
+//! The options of the module in the service file: `retry=`, `nullok`, `lang=` and the others. A new
+//! option is added here.
 //!
-//! Parsed whole before anybody is asked anything. What is unknown, repeated or malformed is an error that names the
-//! option: a misspelt line must not protect less than its author believes.
+//! All options are parsed before the first prompt. An unknown, repeated or malformed one is an error that names it: a
+//! misspelt line must not protect less than the administrator believes.
 
 #![forbid(unsafe_code)]
 
-mod elsewhere;
+mod foreign_options;
 #[cfg(test)]
 mod tests;
 
@@ -20,60 +21,61 @@ use common::wire::text::printable;
 /// What the administrator chose in the service file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `socket=`: where provisiond listens; the usual place of the caller if absent.
+    /// `socket=`: the socket of provisiond; by default that of the caller's uid.
     pub socket: Option<PathBuf>,
     /// `server_uid=`: the uid that provisiond must have.
     pub server_uid: u32,
     /// `timeout=`: how long one call to provisiond may take, in whole seconds.
     pub timeout: Duration,
-    /// `prompt=` or `authtok_prompt=`: what asks for one code; our own words if absent.
+    /// `prompt=` or `authtok_prompt=`: the prompt for one code; by default the module's own words.
     pub prompt: Option<String>,
-    /// `lang=`: the language of what is asked and said.
+    /// `lang=`: the language of prompts and messages.
     pub lang: Language,
-    /// `retry=`: how many times the person may try.
+    /// `retry=`: how many times the user may try.
     pub retry: u32,
-    /// `nullok` or `nouserok`: who was never enrolled needs no code.
+    /// `nullok` or `nouserok`: a never-enrolled user needs no code.
     pub nullok: bool,
-    /// `always_prompt`: who needs no code is asked all the same.
+    /// `always_prompt`: a user that needs no code is asked all the same.
     pub always_prompt: bool,
-    /// `user_unknown`: who was never enrolled is unknown to us, rather than refused.
+    /// `user_unknown`: a never-enrolled user gets `PAM_USER_UNKNOWN` instead of `PAM_AUTH_ERR`.
     pub user_unknown: bool,
-    /// `try_first_pass`: a code at the end of the password that is known already is tried before anybody is asked.
+    /// `try_first_pass`: a code at the end of an earlier module's password is tried before the first prompt.
     pub try_first_pass: bool,
-    /// `use_first_pass`: the same, and nobody is asked.
+    /// `use_first_pass`: the same, and there is never a prompt.
     pub use_first_pass: bool,
-    /// `forward_pass`: the password is asked for together with the code, and left for the modules after us.
+    /// `forward_pass`: the user types the password together with the code, and it is left for the
+    /// modules after this one.
     pub forward_pass: bool,
-    /// `digits=`: how long the code at the end of a password is; as the daemon says if absent.
+    /// `digits=`: the length of the code at the end of a password; by default the daemon tells it.
     pub digits: Option<usize>,
-    /// `grace_period=`: seconds in which a code that was accepted goes on to count, from the very same source.
+    /// `grace_period=`: seconds after an accepted code in which no code is needed from exactly the same source.
     pub grace_period: Option<u32>,
-    /// `noskewadj`: nothing is learned of the device's clock.
+    /// `noskewadj`: the daemon does not learn how far the device's clock is off.
     pub noskewadj: bool,
-    /// `no_increment_hotp`: a failed attempt moves no counter. None ever does.
+    /// `no_increment_hotp`: a failed attempt does not move the counter of an HOTP device. It never does anyway.
     pub no_increment_hotp: bool,
-    /// `enroll`: who was never enrolled and has a ticket enrols at the prompt.
+    /// `enroll`: a never-enrolled user with a ticket can enrol at the prompt.
     pub enroll: bool,
-    /// `echo_verification_code` or `echo-verification-code`: the code is seen while it is typed.
+    /// `echo_verification_code` or `echo-verification-code`: the code is shown while it is typed.
     pub echo_verification_code: bool,
-    /// `quiet` or `no_warn`: the person is asked, and told nothing besides.
+    /// `quiet` or `no_warn`: the user sees prompts and no messages.
     pub quiet: bool,
-    /// `debug`: refusals are logged here too, and not by provisiond alone.
+    /// `debug`: the module logs refusals, too; provisiond logs them anyway.
     pub debug: bool,
 }
 
 impl Options {
-    /// Takes the arguments as libpam hands them over, square brackets already stripped.
+    /// Parses the arguments that libpam hands over; libpam has already stripped square brackets.
     ///
     /// # Errors
-    /// The first option that cannot be taken, and why.
+    /// The first option that is not valid, and the reason.
     pub fn parse(arguments: &[&[u8]]) -> Result<Self, BadOption> {
         let mut options = Self::default();
         let mut seen = Vec::new();
         for argument in arguments {
             let (name, value) = split(argument)?;
             let bad = |why| BadOption::new(name, why);
-            if let Some(why) = elsewhere::why_not(name) {
+            if let Some(why) = foreign_options::why_not(name) {
                 return Err(bad(why));
             }
             let own_name = own_name(name);
@@ -106,26 +108,26 @@ impl Options {
         Ok(())
     }
 
-    /// `use_first_pass` never asks, so what asks cannot stand beside it; nor beside `enroll`, what leaves no room to show a
-    /// device to its new owner.
+    /// Options that cannot be combined: `use_first_pass` never asks, so options about a prompt
+    /// contradict it. `enroll` needs a prompt of its own and must be able to show the key.
     fn contradiction(&self) -> Option<BadOption> {
         let (name, why) = match self {
-            Self { enroll: true, nullok: true, .. } => ("enroll", "cannot stand beside 'nullok'"),
-            Self { enroll: true, use_first_pass: true, .. } => ("enroll", "cannot stand beside 'use_first_pass'"),
-            Self { enroll: true, forward_pass: true, .. } => ("enroll", "cannot stand beside 'forward_pass'"),
-            Self { enroll: true, quiet: true, .. } => ("enroll", "cannot stand beside 'quiet'"),
+            Self { enroll: true, nullok: true, .. } => ("enroll", "cannot be combined with 'nullok'"),
+            Self { enroll: true, use_first_pass: true, .. } => ("enroll", "cannot be combined with 'use_first_pass'"),
+            Self { enroll: true, forward_pass: true, .. } => ("enroll", "cannot be combined with 'forward_pass'"),
+            Self { enroll: true, quiet: true, .. } => ("enroll", "cannot be combined with 'quiet'"),
             Self { use_first_pass: true, try_first_pass: true, .. } => {
-                ("use_first_pass", "cannot stand beside 'try_first_pass'")
+                ("use_first_pass", "cannot be combined with 'try_first_pass'")
             }
             Self { use_first_pass: true, always_prompt: true, .. } => {
-                ("use_first_pass", "cannot stand beside 'always_prompt'")
+                ("use_first_pass", "cannot be combined with 'always_prompt'")
             }
             _ => return None,
         };
         Some(BadOption::new(name, why))
     }
 
-    /// The options that are there or not.
+    /// The options without a value.
     fn flag(&mut self, name: &str) -> Option<&mut bool> {
         Some(match name {
             "nullok" => &mut self.nullok,
@@ -180,7 +182,7 @@ pub enum Language {
     German,
 }
 
-/// An option that cannot be taken. Its value is not told: people paste secrets into the wrong place.
+/// An option that is not valid. The error does not show its value: administrators paste secrets into the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadOption {
     name: String,
@@ -195,7 +197,11 @@ impl BadOption {
 
 impl fmt::Display for BadOption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the option '{}' {}: correct it in the service file, nobody is let in before", self.name, self.why)
+        write!(
+            f,
+            "the option '{}' {}: correct the service file, which denies every login until then",
+            self.name, self.why
+        )
     }
 }
 
@@ -211,7 +217,8 @@ fn split(argument: &[u8]) -> Result<(&str, Option<&str>), BadOption> {
     Ok(text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value))))
 }
 
-/// Our name of an option that has another one elsewhere. One option is given once, whatever it is called.
+/// The module's own name of an option that other modules call otherwise. An option may be given
+/// once under any of its names.
 fn own_name(name: &str) -> &str {
     match name {
         "nouserok" => "nullok",
@@ -249,14 +256,14 @@ fn digits(text: &str) -> Result<usize, &'static str> {
     length.filter(|length| CODE_DIGITS.contains(length)).ok_or("takes a number from 6 to 10")
 }
 
-/// Digits and nothing else: `parse` alone would take a sign.
+/// A number in digits and nothing else: `parse` alone would take a sign.
 fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|number| digits && range.contains(number))
 }
 
 const MAX_BYTES: usize = 4096;
-/// What fits into `sockaddr_un` with its NUL: unix(7).
+/// The longest path that fits into `sockaddr_un` with its NUL: unix(7).
 const MAX_SOCKET_BYTES: usize = 107;
 const PROMPT_BYTES: RangeInclusive<usize> = 1..=256;
 const RETRY: RangeInclusive<u32> = 1..=10;

@@ -1,4 +1,4 @@
-//! The daemon as the module reaches it: one connection for each call. What is said is the flow's business.
+//! The module's connection to provisiond: the socket, and one connection for each call.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use common::wire::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKE
 use crate::authenticate::Daemon;
 use crate::options::Options;
 
-/// Where it listens, who must listen there, and how long it is waited for.
+/// The socket of the daemon, the uid that must listen there, and the deadline of a call.
 pub(crate) struct Provisiond {
     socket: PathBuf,
     server_uid: u32,
@@ -37,7 +37,7 @@ impl Daemon for Provisiond {
     }
 }
 
-/// Root has a socket to itself, so that nobody else can fill its backlog.
+/// Root has its own socket, so that no other user can fill its backlog.
 fn usual_socket(euid: u32) -> &'static Path {
     Path::new(if euid == 0 { LOGIN_SOCKET } else { OPEN_SOCKET })
 }

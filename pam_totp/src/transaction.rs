@@ -1,6 +1,6 @@
-//! One login, as libpam shows it to a module: its items, its conversation, the system's log.
+//! The PAM transaction: libpam's items (user, service, remote host, password), the prompt, and the system's log.
 //!
-//! Speaks C, together with `conversation`, so that nobody else must.
+//! Calls C. All calls of C but the entry points are here, in `conversation`, and in `provisiond` (geteuid).
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -18,7 +18,7 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl<'a> Transaction<'a> {
-    /// `silent`: nothing is said, but what must be asked is asked.
+    /// `silent`: there are prompts, but no messages.
     pub(crate) fn new(pam: &'a Pam, silent: bool) -> Self {
         Self { pam, silent }
     }
@@ -26,7 +26,7 @@ impl<'a> Transaction<'a> {
     fn converse(&self, style: PamMsgStyle, text: &str) -> Option<SecretText> {
         let conversation: NonNull<Conversation> = item(self.pam, PAM_CONV)?.cast();
         // SAFETY: pam_get_item(3): the item PAM_CONV is a `struct pam_conv`, libpam's own copy, which stays as it is
-        // until somebody sets the item; it is copied here, before anybody is called.
+        // until the item is set; it is copied here, before any other call.
         let conversation = unsafe { conversation.read() };
         conversation.say(style, text)
     }
@@ -43,7 +43,7 @@ impl Application for Transaction<'_> {
 
     fn origin(&self) -> Origin {
         let known = |item: Option<&CStr>| item.map(CStr::to_bytes).filter(|text| !text.is_empty()).map(shortened);
-        // SAFETY: pam_get_item(3): the item PAM_TTY is a C string, which stays as it is until somebody sets the item.
+        // SAFETY: pam_get_item(3): the item PAM_TTY is a C string, which stays as it is until the item is set.
         let tty = item(self.pam, PAM_TTY).map(|tty| unsafe { CStr::from_ptr(tty.as_ptr().cast()) });
         Origin {
             service: known(self.pam.get_service().ok().flatten()).unwrap_or_default(),
@@ -58,7 +58,7 @@ impl Application for Transaction<'_> {
 
     fn password(&self) -> Option<SecretText> {
         let text = item(self.pam, PAM_AUTHTOK)?;
-        // SAFETY: pam_get_item(3): the item PAM_AUTHTOK is a C string, which stays as it is until somebody sets the item.
+        // SAFETY: pam_get_item(3): the item PAM_AUTHTOK is a C string, which stays as it is until the item is set.
         let text = unsafe { CStr::from_ptr(text.as_ptr().cast()) };
         Some(SecretText::typed(text.to_bytes()))
     }
@@ -73,8 +73,9 @@ impl Application for Transaction<'_> {
 
     fn tell(&mut self, sentence: &str) {
         if !self.silent {
-            // Whoever cannot be told can still be asked: if not, asking will fail. An error rather than information,
-            // because sudo prints information on the standard output of what it runs.
+            // A message that fails does not matter: if the conversation is broken, the next prompt
+            // fails. The style is an error, because sudo prints information on the standard output
+            // of the command that it runs.
             drop(self.converse(PamMsgStyle::ERROR_MSG, sentence));
         }
     }
@@ -87,12 +88,12 @@ impl Application for Transaction<'_> {
 /// One line to the system's log, facility authpriv, headed by libpam with the names of module and service.
 pub(crate) fn log(pam: &Pam, level: LogLvl, line: &str) {
     let Ok(line) = CString::new(line) else { return };
-    // pamsm's own call declares `c_void` as what comes back, which is not what comes back.
+    // pamsm's own declaration has the wrong return type.
     // SAFETY: pam_syslog(3) reads the handle and two C strings, of which the first takes the second.
     unsafe { pam_syslog(handle(pam), level as c_int, c"%s".as_ptr(), line.as_ptr()) };
 }
 
-/// What strangers chose, made fit for the daemon: text of at most [`MAX_BYTES`] bytes.
+/// A text that an attacker can choose, made fit for the daemon: UTF-8 of at most [`MAX_BYTES`] bytes.
 fn shortened(bytes: &[u8]) -> String {
     let mut short = String::new();
     for c in String::from_utf8_lossy(bytes).chars() {
@@ -111,7 +112,7 @@ fn item(pam: &Pam, kind: c_int) -> Option<NonNull<c_void>> {
     if code == PamError::SUCCESS as c_int { NonNull::new(item.cast_mut()) } else { None }
 }
 
-/// The handle, which pamsm keeps to itself.
+/// The handle, which pamsm keeps private.
 fn handle(pam: &Pam) -> *const c_void {
     // SAFETY: `Pam` is `repr(transparent)` over the handle, a `*const c_void`.
     unsafe { std::mem::transmute_copy::<Pam, *const c_void>(pam) }

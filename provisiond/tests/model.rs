@@ -20,6 +20,8 @@ mod accounts;
 mod clocks;
 #[path = "model/devices.rs"]
 mod devices;
+#[path = "model/issued.rs"]
+mod issued;
 #[path = "model/logins.rs"]
 mod logins;
 #[path = "model/machine.rs"]
@@ -32,8 +34,6 @@ mod memory;
 mod people;
 #[path = "model/reference.rs"]
 mod reference;
-#[path = "model/spare.rs"]
-mod spare;
 #[path = "model/time.rs"]
 mod time;
 #[path = "model/world.rs"]

@@ -1,3 +1,5 @@
+//! Tests of typed codes.
+
 use super::*;
 
 #[test]
@@ -86,7 +88,7 @@ fn no_code_prints_itself() {
 fn parse(fields: &[&str]) -> String {
     let typed: Vec<SecretText> = fields.iter().map(|f| SecretText::typed(f.as_bytes())).collect();
     let Some(answer) = Answer::parse(&typed) else { return "malformed".to_owned() };
-    if let Some(code) = answer.spare() {
+    if let Some(code) = answer.issued() {
         assert!(!answer.is_several() && (0..=u8::MAX).all(|digits| answer.codes(digits).is_none()));
         return code.expose().to_owned();
     }

@@ -1,4 +1,5 @@
-//! The section `audit` of the settings: what becomes of a login whose line finds no place, and how lines are written.
+//! The section `audit` of the settings: whether a login is refused when its line cannot be logged,
+//! and the format of lines.
 
 use std::fmt;
 
@@ -6,27 +7,27 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 
-/// How the log is kept.
+/// Settings of the audit log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AuditSettings {
-    /// What becomes of a login whose line is lost.
+    /// Whether a login is refused when its line is lost.
     pub delivery: Delivery,
-    /// How a line is written.
+    /// The format of a line.
     pub format: Format,
 }
 
-/// What becomes of a login whose line finds no place in the queue.
+/// What the daemon does with a login when the queue of lines is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Delivery {
-    /// The line is counted as lost.
+    /// The login goes on, and the line is counted as lost.
     #[default]
     BestEffort,
-    /// The login is refused, too.
+    /// The login is refused, and the line is counted as lost.
     Required,
 }
 
-/// How a line is written.
+/// The format of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {

@@ -1,5 +1,6 @@
-//! Settings and secrets as files: read only if nobody but root and the daemon can have written them, and secrets only if
-//! not everybody can read them. What stands in them is not looked at here.
+//! Reads settings and secrets files, and checks their owner and mode: only root and the daemon may
+//! be able to write them, and a file with secrets must not be readable by other users. Does not
+//! parse them.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -12,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 
-/// Who may own the files, and where to look for secrets when the settings do not say.
+/// The uid that may own the files besides root, and the folder of the secrets if the settings name none.
 #[derive(Clone, Debug)]
 pub struct Trust {
     /// The uid of the daemon. Files belong to it or to root.
@@ -21,14 +22,14 @@ pub struct Trust {
     pub credentials: Option<PathBuf>,
 }
 
-/// A file that nobody but root and the daemon can have written.
+/// The text of a file that only root and the daemon can write.
 pub(super) struct TrustedFile {
     text: Zeroizing<String>,
     mode: u32,
 }
 
 impl TrustedFile {
-    /// Reads it whole.
+    /// Reads the whole file.
     pub(super) fn read(path: &Path, trust: &Trust) -> Result<Self, Problem> {
         let file = open(path)?;
         let metadata = file.metadata()?;
@@ -44,18 +45,18 @@ impl TrustedFile {
         Ok(Self { text: text_of(file)?, mode: metadata.mode() })
     }
 
-    /// What stands in it.
+    /// The file's text.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
 
-    /// It may hold secrets: not everybody can read it.
+    /// Fails if other users can read the file: it may then not hold secrets.
     pub(super) fn is_for_few(&self) -> Result<(), Problem> {
         if self.mode & OTHERS_READ != 0 { Err(Problem::Readable) } else { Ok(()) }
     }
 }
 
-/// Not through a symbolic link, and not waiting for the other end of a pipe.
+/// Opens the file, but not through a symbolic link, and without waiting for the other end of a pipe.
 fn open(path: &Path) -> Result<File, Problem> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
@@ -74,7 +75,7 @@ fn text_of(file: File) -> Result<Zeroizing<String>, Problem> {
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// Nested flow maps parse in quadratic time: this size takes a second at worst.
+/// The largest file. Nested flow maps parse in quadratic time: this size takes a second at worst.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
 const OTHERS_WRITE: u32 = 0o022;
 const OTHERS_READ: u32 = 0o007;

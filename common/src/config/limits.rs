@@ -1,4 +1,4 @@
-//! Limits for those who try: how many wrong codes a source has, and which sources are not counted.
+//! The section `limits` of the settings: the rate limit of wrong codes per source address, and trusted sources.
 
 use std::net::IpAddr;
 
@@ -10,14 +10,14 @@ use crate::wire::text::printable;
 /// The section `limits` of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Wrong codes an hour from one source, for all accounts together, until it is asked for two codes.
+    /// Wrong codes an hour from one source, for all accounts together, before its logins are asked for two codes.
     pub per_source: u32,
-    /// Sources that many people share: a bastion, a terminal server.
+    /// Sources that many users share, such as a bastion host: their wrong codes are not counted.
     pub trusted_sources: Vec<Block>,
 }
 
 impl Limits {
-    /// Whether the address is one whose wrong codes are not counted.
+    /// Whether wrong codes from this address are not counted.
     #[must_use]
     pub fn trust(&self, address: IpAddr) -> bool {
         self.trusted_sources.iter().any(|block| block.holds(address))
@@ -32,8 +32,8 @@ pub struct Block {
 }
 
 impl Block {
-    /// Reads a block in CIDR notation (RFC 4632 section 3.1). All bits after the prefix are 0: who writes
-    /// `192.0.2.7/24` meant something else.
+    /// Parses a block in CIDR notation (RFC 4632 section 3.1). All bits after the prefix must be 0: `192.0.2.7/24` is
+    /// probably a mistake.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
@@ -44,7 +44,8 @@ impl Block {
         (bits <= width && prefix(address, bits) == number(address)).then(|| Self::canonical(address, bits))
     }
 
-    /// Addresses are compared as what they are: an IPv4 block in IPv6's clothes (RFC 4291 section 2.5.5.2) is one of IPv4.
+    /// The canonical form: a block of IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2) is a block of IPv4
+    /// addresses.
     fn canonical(address: IpAddr, bits: u32) -> Self {
         match (address.to_canonical(), bits.checked_sub(MAPPED)) {
             (IpAddr::V4(inner), Some(bits)) if address.is_ipv6() => Self { address: inner.into(), bits },
@@ -52,7 +53,7 @@ impl Block {
         }
     }
 
-    /// Whether the address lies in the block. An IPv4 address in IPv6's clothes counts as IPv4.
+    /// Whether the address lies in the block. An IPv4-mapped IPv6 address counts as IPv4.
     #[must_use]
     pub fn holds(&self, address: IpAddr) -> bool {
         let (address, own) = (address.to_canonical(), self.address);
@@ -88,7 +89,7 @@ pub(crate) struct RawLimits {
 }
 
 impl RawLimits {
-    /// The limits, or the key that cannot be used and why.
+    /// The checked limits, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Limits, (&'static str, String)> {
         let blocks = self.trusted_sources.iter().map(|text| Block::parse(text).ok_or_else(|| not_a_block(text)));
         Ok(Limits {
@@ -100,12 +101,12 @@ impl RawLimits {
 
 fn not_a_block(text: &str) -> (&'static str, String) {
     let shown = printable(text);
-    let why = format!("'{shown}' is no block of addresses: write it as '192.0.2.0/24', with zeros after the prefix");
+    let why = format!("'{shown}' is not a block of addresses: write it as '192.0.2.0/24', with zeros after the prefix");
     ("limits.trusted-sources", why)
 }
 
 const PER_SOURCE: u32 = 60;
-/// The bits before an IPv4 address in IPv6's clothes.
+/// The bits before the IPv4 address in an IPv4-mapped IPv6 address.
 const MAPPED: u32 = 96;
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! The settings in force: one YAML file, and the application secrets that it holds or points to.
+//! The settings of provisiond: loads the YAML file, and the application secrets that it holds or points to.
 //!
-//! Knows which settings there are, and neither how they are written (`sections`) nor what each of them may be.
+//! Each section has a file (`limits.rs`, `policy.rs`, …): its keys, their bounds and their
+//! defaults. To add a setting, add it there. A new section also goes into `Settings` here and into
+//! `sections.rs`.
 
 use std::path::{Path, PathBuf};
 
@@ -37,31 +39,31 @@ pub mod values;
 /// All settings in force, checked.
 #[derive(Debug)]
 pub struct Settings {
-    /// What a new device gets when nobody says otherwise.
+    /// The defaults of a new device.
     pub new_device: NewDevice,
     /// The application secrets.
     pub secrets: Secrets,
-    /// The cost of a key that is sealed as passlib does it, for the way back: a power of two.
+    /// The cost of a key that is exported to passlib: a power of two.
     pub encrypt_cost: u32,
     /// Where records are kept.
     pub store: SledSettings,
-    /// Who may do more than others.
+    /// Administrators, helpdesk and verifiers.
     pub roles: Roles,
-    /// What people may do with their own devices.
+    /// What users may do with their own devices.
     pub self_service: SelfService,
-    /// Whether a record is good only for the uid that its account had when a device was confirmed.
+    /// Whether a record is valid only for the uid that its account had when a device was confirmed.
     pub bind_uid: bool,
     /// How attempts are judged.
     pub policy: Policy,
-    /// What a source may try.
+    /// Rate limits of source addresses.
     pub limits: Limits,
-    /// Which recovery codes users get.
+    /// Number and expiry of recovery codes.
     pub recovery: Recovery,
-    /// How the log is kept.
+    /// The audit log.
     pub audit: AuditSettings,
-    /// Who needs no code.
+    /// Exemptions: logins that need no code.
     pub exemptions: Exemptions,
-    /// Whether who has a ticket enrols at the prompt of a login whose service wants it.
+    /// Whether users with a ticket can enrol at the prompt, in services whose file has `enroll`.
     pub enroll_at_login: bool,
 }
 
@@ -79,10 +81,10 @@ impl Settings {
         Self::check(raw, secrets).at(path)
     }
 
-    /// The same for a daemon, which seals.
+    /// The same for a daemon, which has to seal keys.
     ///
     /// # Errors
-    /// [`ConfigError`], also for a default secret that is a weak one.
+    /// [`ConfigError`], also if the default secret is a weak one.
     pub fn load_to_seal(path: &Path, trust: &Trust) -> Result<Self, ConfigError> {
         let settings = Self::load(path, trust)?;
         let weak = || BadSecrets::WeakDefault(settings.secrets.default_tag().clone());
@@ -90,8 +92,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The names of the sections of the file at `path` that are none of these settings. Other programs may have put them there,
-    /// or somebody has misspelt one of ours.
+    /// The names of the sections of the file at `path` that provisiond ignores. They belong to other programs, or are
+    /// misspelt.
     ///
     /// # Errors
     /// As [`Settings::load`].
@@ -119,7 +121,7 @@ impl Settings {
     }
 }
 
-/// The secrets, and the file that they stand in: that of the settings, or one of their own.
+/// The secrets, and the file that holds them: the settings file or the secrets file.
 fn tagged_secrets(
     raw: &mut RawSettings,
     path: &Path,
@@ -144,7 +146,7 @@ fn secrets_in(path: &Path, trust: &Trust) -> Result<TaggedSecrets, Problem> {
     Ok(TaggedSecrets::from_whole_text(file.text())?)
 }
 
-/// The settings file, where neither the command line nor the environment names another.
+/// The default settings file, if neither the command line nor the environment names another.
 pub const DEFAULT_SETTINGS: &str = "/etc/pam-totp/settings.yaml";
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The section `policy`: how attempts are judged, and what people may do with their own devices.
+//! The section `policy` of the settings: window, budget of guesses, strict mode, self-service, binding to the uid.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use crate::config::values::span::Span;
 /// How attempts are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Steps accepted each side of now.
+    /// Steps accepted on each side of now.
     pub window: u64,
-    /// Single-code guesses a user has.
+    /// Single-code guesses of a user.
     pub budget: u32,
-    /// How long until one comes back.
+    /// The time after which the user gets one guess back.
     pub refill: Duration,
     /// Whether a hundred wrong answers in a row disable a device.
     pub strict: bool,
@@ -51,7 +51,7 @@ impl RawPolicy {
     pub(super) fn check(self) -> Result<Policy, Problem> {
         let refill = self.refill.map_or(DEFAULT_REFILL, |span| span.0);
         if !(MIN_REFILL..=MAX_REFILL).contains(&refill) {
-            return Err(bad("policy.refill", "a guess comes back after one minute to 366 days"));
+            return Err(bad("policy.refill", "must be between 1 minute and 366 days"));
         }
         Ok(Policy {
             window: within("policy.window", self.window.unwrap_or(1), 0, MAX_WINDOW)?,
@@ -65,7 +65,7 @@ impl RawPolicy {
 const DEFAULT_REFILL: Duration = Duration::from_secs(86400);
 const MIN_REFILL: Duration = Duration::from_secs(60);
 const MAX_REFILL: Duration = Duration::from_secs(366 * 86400);
-/// A pair of codes is searched for within ten steps at most; a single one never further.
+/// A pair of codes is searched for within ten steps; a single code never further.
 const MAX_WINDOW: u64 = 10;
 /// At six digits, a thousand guesses of three positions are 0.3 %: more is no protection.
 const MAX_BUDGET: u32 = 1000;

@@ -1,4 +1,4 @@
-//! A settings or secrets file that cannot be used: which, what is wrong with it, and the next step.
+//! Errors of settings and secrets files: the file, the problem, and the next step.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,42 +17,42 @@ pub struct ConfigError {
 /// What is wrong with a file, and the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// The system does not let us read it.
-    #[error("cannot be read: {0}; see that it is there, and that its mode lets the daemon's user read it")]
+    /// The system refuses to read it.
+    #[error("cannot be read: {0}; check that it exists and that the daemon's user may read it")]
     Unreadable(#[from] std::io::Error),
-    /// A link, which somebody could turn round.
-    #[error("cannot be read: it is a symbolic link; give the path of the file itself")]
+    /// A symbolic link, which an attacker could redirect.
+    #[error("is a symbolic link: give the path of the file itself")]
     Link,
     /// A folder, a device, a pipe.
-    #[error("is not an ordinary file: give the path of one")]
+    #[error("is not a regular file: give the path of one")]
     NotAFile,
-    /// Somebody else's.
-    #[error("belongs to uid {found}: give it to root ('chown root')")]
+    /// A file of another user.
+    #[error("belongs to uid {found}: run 'chown root' on it")]
     Owner {
-        /// Whose it is.
+        /// The uid of its owner.
         found: u32,
     },
     /// Others could have written it.
-    #[error("can be written by others than its owner: 'chmod go-w' it")]
+    #[error("its group or other users can write to it: run 'chmod go-w' on it")]
     Writable,
     /// Others can read the secrets in it.
-    #[error("holds secrets and can be read by everybody: 'chmod o=' it")]
+    #[error("holds secrets and every user can read it: run 'chmod o=' on it")]
     Readable,
     /// Larger than any settings.
-    #[error("is larger than {MAX_BYTES} bytes: no settings are; see that it is the right file")]
+    #[error("is larger than {MAX_BYTES} bytes: check that it is the right file")]
     TooLarge,
     /// Not UTF-8.
-    #[error("is not UTF-8 text: see that it is the right file")]
+    #[error("is not UTF-8 text: check that it is the right file")]
     NotText,
-    /// Not the settings that it should be.
-    #[error("{0}; the settings file as it was installed lists every setting")]
+    /// Not valid YAML, or not these settings.
+    #[error("{0}; pam-totp-settings(5) describes every setting")]
     Yaml(String),
     /// A value out of its bounds.
     #[error("'{key}': {why}")]
     Value {
         /// Which setting.
         key: &'static str,
-        /// Why not, in a sentence.
+        /// The reason, in a sentence.
         why: String,
     },
     /// The same section in two places.
@@ -78,7 +78,7 @@ impl<T, E: Into<Problem>> At<T> for Result<T, E> {
 }
 
 impl From<(&'static str, String)> for Problem {
-    /// A setting and what is wrong with its value, as the sections say it.
+    /// A setting, and the problem with its value.
     fn from((key, why): (&'static str, String)) -> Self {
         Self::Value { key, why }
     }

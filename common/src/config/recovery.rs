@@ -1,4 +1,4 @@
-//! Recovery codes, as the settings want them: how many a user gets, and for how long they are good.
+//! The section `recovery` of the settings: the number of recovery codes and their expiry.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use crate::config::values::span::{BadSpan, Span};
 /// The section `recovery` of the settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recovery {
-    /// How many recovery codes a user gets. With 0 there are none.
+    /// How many recovery codes a user gets; 0: none.
     pub codes: u8,
-    /// For how long they are good; for ever if unset.
+    /// The time after which they expire. `None`: never.
     pub expire: Option<Duration>,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct RawRecovery {
 }
 
 impl RawRecovery {
-    /// The settings, or the key that cannot be and why.
+    /// The checked settings, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Recovery, (&'static str, String)> {
         let codes = self.codes.unwrap_or(MAX_CODES);
         if codes > MAX_CODES {
@@ -36,10 +36,7 @@ impl RawRecovery {
         }
         let expire = self.expire.and_then(|expire| expire.0);
         if expire.is_some_and(|span| !(MIN_EXPIRE..=MAX_EXPIRE).contains(&span)) {
-            return Err((
-                "recovery.expire",
-                "recovery codes are good for one day to ten years, or 'never' expire".into(),
-            ));
+            return Err(("recovery.expire", "must be 'never', or between 1 day and 10 years".into()));
         }
         Ok(Recovery { codes, expire })
     }
@@ -58,8 +55,8 @@ impl<'de> Deserialize<'de> for Expire {
     }
 }
 
-const EXPIRE_FORM: &str = "recovery codes expire 'never', or after a span of time: a number with s, m, h or d ('365d')";
-/// Recovery codes that a user may have: as many as a stored record has room for.
+const EXPIRE_FORM: &str = "write 'never', or a span of time: a number with s, m, h or d, such as '365d'";
+/// The most recovery codes of a user: a stored record has no room for more.
 pub const MAX_CODES: u8 = 10;
 const MIN_EXPIRE: Duration = Duration::from_secs(86400);
 const MAX_EXPIRE: Duration = Duration::from_secs(3660 * 86400);

@@ -1,4 +1,5 @@
-//! The settings that say who may do what: groups of people, and daemons that ask for others.
+//! The settings of roles: `admin-group`, `helpdesk-group` and `verifiers` of the section
+//! `provisiond`, and `self-service`.
 
 use std::fmt;
 
@@ -10,48 +11,48 @@ use crate::config::values::given::Text;
 use crate::names::user::UserName;
 use crate::wire::text::printable;
 
-/// Who may do more than others.
+/// Administrators, helpdesk and verifiers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roles {
-    /// The group whose members are administrators; nobody if unset.
+    /// The group of the administrators. `None`: only root is one.
     pub admin_group: Option<String>,
-    /// The group whose members help people to log in; nobody if unset.
+    /// The group of the helpdesk. `None`: there is no helpdesk.
     pub helpdesk_group: Option<String>,
-    /// Daemons that ask for others.
+    /// Daemons that verify codes of other users.
     pub verifiers: Vec<Verifier>,
 }
 
 impl Roles {
-    /// What the account `user` may ask for others, if anything.
+    /// The verifier that runs as the account `user`, if there is one.
     #[must_use]
     pub fn verifier(&self, user: &UserName) -> Option<&Verifier> {
         self.verifiers.iter().find(|verifier| verifier.user == *user)
     }
 }
 
-/// What people may do with their own devices.
+/// What users may do with their own devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SelfService {
     /// Enrol, confirm, rename, disable and revoke, with a current code.
     #[default]
     WithProof,
-    /// Look at them and log in.
+    /// Show them and log in.
     Off,
 }
 
-/// A daemon that asks for others without being root.
+/// An unprivileged daemon that verifies codes of other users.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verifier {
-    /// What the settings call it.
+    /// Its name in the settings.
     pub name: String,
-    /// The account that it runs as.
+    /// The account that the daemon runs as.
     pub user: UserName,
     /// The services that it may ask for.
     pub services: Vec<String>,
-    /// The group whose members it may ask for.
+    /// The group of the users it may ask for.
     pub users_group: String,
-    /// Whether the address it names is believed to be where a login comes from.
+    /// Whether provisiond trusts the remote host that the daemon reports.
     pub trusted_rhost: bool,
 }
 
@@ -64,7 +65,7 @@ pub(crate) struct RawRoles {
 }
 
 impl RawRoles {
-    /// The roles, or the key that cannot be used and why.
+    /// The checked roles, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Roles, (&'static str, String)> {
         let group =
             |key, text: Option<Text>| text.map(|Text(text)| named_group(&text)).transpose().map_err(|why| (key, why));
@@ -87,7 +88,10 @@ impl RawVerifiers {
             let shown = printable(&name);
             let verifier = raw.check(name).map_err(|why| format!("'{shown}': {why}"))?;
             if let Some(other) = verifiers.iter().find(|other| other.user == verifier.user) {
-                return Err(format!("'{}' and '{shown}' are both '{}': make one of them", other.name, other.user));
+                return Err(format!(
+                    "'{}' and '{shown}' both run as '{}': merge them into one",
+                    other.name, other.user
+                ));
             }
             verifiers.push(verifier);
         }
@@ -101,7 +105,7 @@ impl<'de> Deserialize<'de> for RawVerifiers {
     }
 }
 
-/// Reads a map that says nothing twice: the last one would otherwise win in silence.
+/// Reads a map and refuses repeated names: serde would silently take the last one.
 struct VerifiersVisitor;
 
 impl<'de> Visitor<'de> for VerifiersVisitor {
@@ -118,7 +122,7 @@ impl<'de> Visitor<'de> for VerifiersVisitor {
                 return Err(de::Error::custom(format!("'{}' is repeated", printable(&name))));
             }
             if verifiers.len() >= MAX_VERIFIERS {
-                return Err(de::Error::custom(format!("there can be {MAX_VERIFIERS} verifiers at most")));
+                return Err(de::Error::custom(format!("the settings take at most {MAX_VERIFIERS} verifiers")));
             }
             verifiers.push((name, verifier));
         }
@@ -144,7 +148,7 @@ impl RawVerifier {
         }
         let user = UserName::new(&self.user.0).map_err(|why| why.to_string())?;
         if user.as_str() == "root" {
-            return Err("root asks for everybody as it is: name the account that the daemon runs as".to_owned());
+            return Err("root may ask for every user without this: name the account that the daemon runs as".to_owned());
         }
         if self.services.is_empty() || self.services.len() > MAX_SERVICES {
             return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
@@ -202,18 +206,18 @@ mod tests {
             (one("a b", "u", "[s]", "g"), "letters, digits"),
             (one(&"a".repeat(33), "u", "[s]", "g"), "1 to 32"),
             (one("a", "u:v", "[s]", "g"), "a user name cannot contain"),
-            (one("a", "root", "[s]", "g"), "root asks for everybody"),
+            (one("a", "root", "[s]", "g"), "root may ask for every user"),
             (one("a", "u", "[]", "g"), "1 to 16 services"),
-            (one("a", "u", "[a/b]", "g"), "a file's name in /etc/pam.d"),
-            (one("a", "u", "[Login]", "g"), "in small letters"),
+            (one("a", "u", "[a/b]", "g"), "the name of a file in /etc/pam.d"),
+            (one("a", "u", "[Login]", "g"), "in lower case"),
             (one("a", "u", "[s]", "''"), "no group can have that name"),
             (verifiers("a: {user: u, services: [s]}"), "users-group"),
             (verifiers("a: {user: u, services: [s], users-group: g, service: x}"), "service"),
             (verifiers("a: {user: u, services: [s], users-group: g, trusted-rhost: maybe}"), "trusted-rhost"),
             (verifiers("[a]"), "names of verifiers"),
             (verifiers(&format!("a: {ONE}\na: {ONE}\n")), "repeated"),
-            (verifiers(&format!("a: {ONE}\nb: {ONE}\n")), "'a' and 'b' are both 'u'"),
-            (verifiers(&many), "16 verifiers at most"),
+            (verifiers(&format!("a: {ONE}\nb: {ONE}\n")), "'a' and 'b' both run as 'u'"),
+            (verifiers(&many), "at most 16 verifiers"),
         ] {
             let sentence = refused.unwrap_err();
             assert!(sentence.contains(part), "{sentence}");

@@ -1,8 +1,7 @@
-//! Which sections the settings file has, and where each of them stands in it.
+//! The sections of the settings file: their names, and where each may stand.
 //!
-//! Every key is optional; unknown ones inside our sections are errors that name the line; other sections are left alone.
-//! Keys may be spelt with `_` or `-`. What the values may be, and what they are when they are left out, each section
-//! says for itself.
+//! Every key is optional. An unknown key in one of these sections is an error that names the line; other sections
+//! are ignored. Keys may be spelt with `_` or `-`. Bounds and defaults of the values are in the file of each section.
 
 use std::fmt;
 
@@ -23,7 +22,7 @@ use crate::config::recovery::RawRecovery;
 use crate::config::roles::{RawRoles, RawVerifiers};
 use crate::config::values::given::{Text, given};
 
-/// The settings as they are written, each section for its own room to check.
+/// The settings as they are written; each section checks its own.
 pub(super) struct RawSettings {
     pub(super) context: RawContext,
     pub(super) allow_weak_secrets: bool,
@@ -58,7 +57,7 @@ impl RawSettings {
     }
 }
 
-/// The names of the sections that are left alone, in the order of the file.
+/// The names of the sections that are ignored, in the order of the file.
 pub(super) fn left_alone(text: &str) -> Result<Vec<String>, Problem> {
     let names: Option<Names> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
     let Names(mut names) = names.unwrap_or_default();
@@ -66,7 +65,7 @@ pub(super) fn left_alone(text: &str) -> Result<Vec<String>, Problem> {
     Ok(names)
 }
 
-/// What the sections of a file are called, whatever is in them.
+/// The names of all sections of a file, whatever they contain.
 #[derive(Default)]
 struct Names(Vec<String>);
 
@@ -91,15 +90,15 @@ impl<'de> Visitor<'de> for Names {
     }
 }
 
-/// Other top-level sections are other programs'.
+/// The file as it is written. Other top-level sections belong to other programs.
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "sections of settings")]
 struct RawFile {
     totp: Option<RawTotp>,
-    /// Where Yosai's settings have their `totp`.
+    /// The section of Yosai's settings that contains its `totp`.
     #[serde(rename = "AUTHC_CONFIG")]
     authc_config: Option<RawAuthcConfig>,
-    /// What its manual shows of them.
+    /// The part of it that Yosai's manual shows on its own.
     context: Option<RawContext>,
     provisiond: Option<RawProvisiond>,
     policy: Option<RawPolicy>,
@@ -137,7 +136,7 @@ impl RawFile {
     }
 }
 
-/// The rest of it is Yosai's.
+/// The rest of the section belongs to Yosai.
 #[derive(Default, Deserialize)]
 #[serde(default, expecting = "a section of settings")]
 struct RawAuthcConfig {
@@ -162,7 +161,7 @@ impl RawProvisiond {
     }
 }
 
-/// How those of [`RawFile`] may be called.
+/// All spellings of the sections of [`RawFile`].
 pub(super) const SECTIONS: [&str; 16] = [
     "totp",
     "AUTHC_CONFIG",

@@ -1,4 +1,4 @@
-//! The key `provisiond.store`: where records are kept.
+//! The setting `provisiond.store`: folder and cache of the database.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use serde::Deserialize;
 use super::problem::{Problem, bad, within};
 use crate::config::values::given::given;
 
-/// The embedded store's settings.
+/// Settings of the embedded database (sled).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SledSettings {
     /// Its folder.
     pub path: PathBuf,
-    /// Its cache, in MiB. Memory used is several times that.
+    /// Its cache, in MiB. The process uses several times as much memory.
     pub cache_mib: u32,
 }
 
@@ -35,7 +35,7 @@ impl RawStore {
     pub(super) fn check(self) -> Result<SledSettings, Problem> {
         let path = self.sled.path.unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
         if !path.is_absolute() || path.file_name().is_none() {
-            return Err(bad("provisiond.store.sled.path", "the store's folder is given by its whole path"));
+            return Err(bad("provisiond.store.sled.path", "give the store's folder by its absolute path"));
         }
         let cache_mib = self.sled.cache_mib.unwrap_or(DEFAULT_CACHE_MIB);
         let cache_mib = within("provisiond.store.sled.cache-mib", cache_mib, 1, 4096)?;

@@ -1,3 +1,5 @@
+//! Tests of the settings as a whole: defaults, bounds, errors, and the files they are read from.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
@@ -137,7 +139,7 @@ fn a_daemon_takes_no_default_secret_that_seals_nothing() {
     let loaded = |default_tag| {
         let secrets = format!("secrets: {{1: 0123456789abcdef, 2: weak}}, default-tag: {default_tag}");
         let text = format!("totp: {{allow-weak-secrets: true, context: {{{secrets}}}}}");
-        assert!(folder.load(&text).is_ok(), "who only opens needs no more");
+        assert!(folder.load(&text).is_ok(), "opening needs no more");
         Settings::load_to_seal(&folder.path("settings.yaml"), &folder.trust())
     };
     assert!(loaded(1).is_ok());
@@ -203,7 +205,7 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("provisiond: {verifiers: {a: {user: root, services: [s], users-group: g}}}\n", "provisiond.verifiers"),
         ("provisiond: {verifiers: {a: {}}}\n", "line 1"),
         ("provisiond: {store: sled}\n", "line 1"),
-        ("provisiond: {store: {sled: {path: store}}}\n", "whole path"),
+        ("provisiond: {store: {sled: {path: store}}}\n", "absolute path"),
         ("totp: {context: {digits: 5}}\n", "6 to 10"),
         ("totp: {context: {digits: 256}}\n", "line 1"),
         ("totp: {context: {alg: md5}}\n", "sha1"),
@@ -215,9 +217,9 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("totp: {context: {label: '{{user}}'}}\n", "only {user} and {host}"),
         (
             "totp: {context: {secrets-path: 5}}\n",
-            "'totp.context.secrets-path': the secrets file is given by its whole path",
+            "'totp.context.secrets-path': give the secrets file by its absolute path",
         ),
-        ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "whole path"),
+        ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "absolute path"),
         ("totp: {context: {secrets: {1: short}}}\n", "fewer than 16"),
         ("totp: {context: {secrets: {}}}\n", "--new-secret"),
         ("totp: {context: {default-tag: 9}}\n", "default tag"),
@@ -257,7 +259,7 @@ fn a_section_that_is_left_alone_can_be_named_and_ours_are_none() {
     }
 }
 
-/// A section may be empty. A key that is there says something, or the default would be taken for what was meant.
+/// A section may be empty, but a key needs a value: else the default would silently take the place of a lost value.
 #[test]
 fn a_key_with_nothing_behind_it_is_refused() {
     let folder = Folder::new();
@@ -327,9 +329,9 @@ fn files_that_others_could_have_written_are_refused() {
     assert!(load("settings.yaml").contains("secrets: cannot be read"));
     symlink(folder.path("settings.yaml"), folder.path("link")).unwrap();
     assert!(load("link").contains("symbolic link"));
-    assert!(load(".").contains("not an ordinary file"));
+    assert!(load(".").contains("not a regular file"));
     nix::unistd::mkfifo(&folder.path("pipe"), nix::sys::stat::Mode::S_IRUSR).unwrap();
-    assert!(load("pipe").contains("not an ordinary file"));
+    assert!(load("pipe").contains("not a regular file"));
     std::fs::write(folder.path("binary"), b"\xff\xfe").unwrap();
     assert!(load("binary").contains("UTF-8"));
     assert!(load("missing").contains("cannot be read"));

@@ -1,4 +1,4 @@
-//! The section `totp`: what new devices look like, and what keys are sealed under. It has the names of the lineage's.
+//! The section `totp` of the settings: defaults of new devices, and the application secrets. Its names are passlib's.
 
 use std::path::PathBuf;
 
@@ -12,14 +12,14 @@ use crate::otpauth::Label;
 use crate::secrets::TaggedSecrets;
 use crate::totp::{Algorithm, Parameters};
 
-/// What a new device gets when nobody says otherwise.
+/// The defaults of a new device.
 #[derive(Clone, Debug)]
 pub struct NewDevice {
     /// Hash, digits, period.
     pub parameters: Parameters,
     /// `{user}` and `{host}` stand for the account and this host.
     pub label: String,
-    /// What the authenticator shows of us; the host's name if unset.
+    /// The issuer that the authenticator shows. `None`: the host's name.
     pub issuer: Option<Label>,
 }
 
@@ -29,7 +29,7 @@ pub(super) struct RawTotp {
     pub(super) context: Option<RawContext>,
     #[serde(rename = "allow-weak-secrets", alias = "allow_weak_secrets")]
     pub(super) allow_weak_secrets: Option<bool>,
-    /// Yosai's: what sends codes to people. Here they come from an authenticator.
+    /// Yosai's: the program that sends codes to users. It is ignored: here codes come from an authenticator.
     #[serde(rename = "mfa-dispatcher", alias = "mfa_dispatcher")]
     _mfa_dispatcher: Option<IgnoredAny>,
 }
@@ -63,7 +63,7 @@ impl RawContext {
             (Some(_), Some(_)) => Err(Problem::SecretsTwice),
             (Some(inline), None) => Ok(Source::Inline(inline)),
             (None, Some(file)) if !file.is_absolute() => {
-                Err(bad("totp.context.secrets-path", "the secrets file is given by its whole path"))
+                Err(bad("totp.context.secrets-path", "give the secrets file by its absolute path"))
             }
             (None, Some(file)) => Ok(Source::File(file)),
             (None, None) => Ok(Source::File(match &trust.credentials {
@@ -96,14 +96,14 @@ impl RawContext {
 fn template(label: Option<String>) -> Result<String, Problem> {
     let label = label.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
     Label::new(&label).map_err(|why| bad("totp.context.label", why))?;
-    // What is left of braces would be shown on every phone as it stands.
+    // Other braces would be shown on every phone as they stand.
     if label.replace("{user}", "").replace("{host}", "").contains(['{', '}']) {
         return Err(bad("totp.context.label", "only {user} and {host} are filled in: a label has no other braces"));
     }
     Ok(label)
 }
 
-/// Where application secrets stand.
+/// The place of the application secrets.
 pub(super) enum Source {
     /// In the settings themselves.
     Inline(TaggedSecrets),
@@ -113,5 +113,5 @@ pub(super) enum Source {
 
 const DEFAULT_SECRETS: &str = "/etc/pam-totp/secrets";
 const DEFAULT_LABEL: &str = "{user}@{host}";
-/// passlib's own.
+/// passlib's default.
 const DEFAULT_COST: u32 = 14;

@@ -1,11 +1,12 @@
-//! The sealed key, version 1: passlib's. Opened wherever it comes from, sealed only for the way back.
+//! Encryption of keys as passlib does it: the sealed key (enckey), version 1. It is opened on
+//! import, and sealed only for export.
 //!
 //! ```text
 //! salt           12 random bytes; other lengths are read
 //! key ‖ counter  PBKDF2-HMAC-SHA256(application secret, salt, 2^cost rounds), 32 + 16 bytes        RFC 8018 section 5.2
 //! sealed         AES-256-CTR(key, counter), one big-endian counter of 128 bits                     SP 800-38A
 //! ```
-//! Nothing here notices an altered record: it opens, to another key. Hence version 2, in [`crate::enckey`].
+//! Version 1 does not detect an altered record: it opens, to another key. Hence version 2, in [`crate::enckey`].
 
 use aes::Aes256;
 use ctr::Ctr128BE;
@@ -31,7 +32,7 @@ pub struct EnckeyV1 {
 }
 
 impl EnckeyV1 {
-    /// Seals `key` under the default tag, for a reader that knows nothing better.
+    /// Seals `key` under the default tag, for programs that know version 1 only.
     ///
     /// # Errors
     /// [`CannotSeal`]: the default secret is a weak one, `cost` is above [`MAX_COST`], or the system has no randomness.
@@ -45,10 +46,11 @@ impl EnckeyV1 {
         Ok(Self { tag, cost, salt, sealed })
     }
 
-    /// Opens the key. An altered record opens as well, to another key: only a code that fits tells.
+    /// Opens the key. An altered record opens as well, to another key: only a right code proves the key.
     ///
     /// # Errors
-    /// [`CannotOpen`] for any failure: no such tag, too high a cost, impossible lengths. They are not told apart.
+    /// [`CannotOpen`] for any failure (no such tag, too high a cost, impossible lengths): the error
+    /// does not tell which.
     pub fn open(&self, secrets: &Secrets) -> Result<Key, CannotOpen> {
         if !SALT_BYTES.contains(&self.salt.len()) || !KEY_BYTES.contains(&self.sealed.len()) {
             return Err(CannotOpen);
@@ -70,7 +72,7 @@ fn apply_keystream(secret: &[u8], salt: &[u8], cost: u32, buffer: &mut [u8]) -> 
     Some(())
 }
 
-/// The highest cost that is read or written: four million rounds, some seconds. What a stranger's record may ask of us.
+/// The highest cost that is read or written: four million rounds, some seconds. An imported record cannot cost more.
 pub const MAX_COST: u32 = 22;
 /// Bytes in a salt that is read. An empty one would make equal keys look equal.
 pub(super) const SALT_BYTES: std::ops::RangeInclusive<usize> = 1..=64;

@@ -1,13 +1,13 @@
-//! JSON as Python's `json.dumps` writes it with sorted keys, no white space and ASCII only. The caller sorts.
+//! Writes JSON as Python's `json.dumps` does with sorted keys, no white space and ASCII only. The caller sorts.
 
 use std::fmt::Write;
 
 use crate::secret::SecretText;
 
-/// An object on its way out, in one buffer that is large enough: one that grew would leave a copy of a key behind.
-pub(super) struct Object(String);
+/// A JSON object in one buffer that is large enough: a buffer that grew would leave a copy of a key behind.
+pub(super) struct JsonObject(String);
 
-impl Object {
+impl JsonObject {
     pub(super) fn new() -> Self {
         let mut text = String::with_capacity(ROOM);
         text.push('{');
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn text_is_escaped_as_python_does() {
-        let mut json = Object::new();
+        let mut json = JsonObject::new();
         json.text("a", "\"\\/\n\r\t\u{8}\u{c}\u{1f}\u{7f}~ é日\u{1f511}");
         json.object("b", |json| {
             json.number("c", 1);

@@ -1,21 +1,21 @@
-//! Which step a code is of, by passlib's rules: a window in seconds, a skew, and the last step that was used.
+//! Finds the time step of a code by passlib's rules: a window in seconds, a skew, and the last step that was used.
 //!
-//! Offline only. The daemon's own rules are stricter: they know every spent step and a budget of guesses.
+//! For offline use only. The daemon's own rules are stricter: they know every spent step and a budget of guesses.
 
 use crate::lineage::token::{Malformed, clean};
 use crate::secret::Key;
 use crate::totp::Parameters;
 
-/// When and how widely to look.
+/// The time and the window of the search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Search {
     /// The present time, in Unix seconds.
     pub time: i64,
-    /// Seconds accepted each side. Every step that they touch counts.
+    /// Seconds accepted on each side. Every step that they touch is searched.
     pub window: u64,
-    /// Seconds added to the time first: what the authenticator's clock is known to be ahead.
+    /// Seconds by which the authenticator's clock is known to be ahead; added to the time.
     pub skew: i64,
-    /// The step of the last accepted code. It and all before it are over.
+    /// The step of the last accepted code. It and all earlier steps are refused.
     pub last_counter: Option<u64>,
 }
 
@@ -58,12 +58,12 @@ pub enum NoMatch {
     /// No code of this length.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// More steps than anybody needs to look at.
-    #[error("the window reaches over more than {MAX_STEPS} steps: make it smaller")]
+    /// Too many steps to search.
+    #[error("the window covers more than {MAX_STEPS} steps: make it smaller")]
     TooWide,
 }
 
-/// Finds the step that `typed` is the key's code of.
+/// Finds the step at which the key shows the code `typed`.
 ///
 /// # Errors
 /// [`NoMatch`]. Before 1970 there are no codes.
@@ -104,7 +104,7 @@ impl Search {
     }
 }
 
-/// Each step is an HMAC: these take a fraction of a second.
+/// Each step costs one HMAC: so many take a fraction of a second.
 const MAX_STEPS: u64 = 20_000;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! The formats of the system that this one comes from, passlib's `totp`: read by every rule, written byte for byte.
+//! passlib's `totp` formats, for import and export: read by passlib's rules, written byte for byte
+//! as passlib writes them.
 //!
-//! Offline and pure: no store, no clock, no spent steps. What is read, refused and why: `docs/lineage.md`.
+//! Pure: no store, no clock, no spent steps. `docs/lineage.md` lists what is read, what is refused, and why.
 
 pub mod enckey;
 mod json;

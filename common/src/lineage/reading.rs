@@ -1,4 +1,4 @@
-//! How a record in JSON is read: every member known, of its type, there once; numbers are numbers.
+//! Parses a stored record in JSON: every member must be known, of its type, and present once.
 
 use data_encoding::{BASE32, BASE32_NOPAD, HEXLOWER};
 use serde::de::IgnoredAny;
@@ -26,7 +26,7 @@ fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BadRecord> {
     from_object(text.as_bytes()).map_err(bad)
 }
 
-/// The object as it is written. `null` is absence, except of a key and a place: passlib refuses it there.
+/// The object as it is written. `null` means absent, except for a key and a place: passlib refuses it there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRecord<'a> {
@@ -41,7 +41,7 @@ struct RawRecord<'a> {
     period: Option<u64>,
     label: Option<String>,
     issuer: Option<String>,
-    /// Written by a beta of passlib. Whoever imports a key starts at the present step anyway.
+    /// Written by a beta of passlib. It is ignored: an imported key starts at the present step anyway.
     #[serde(rename = "last_counter")]
     _last_counter: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "there")]
@@ -93,7 +93,7 @@ struct RawEnckey {
 }
 
 impl RawEnckey {
-    fn check(self, place: Option<Place>) -> Result<StoredKey, BadRecord> {
+    fn check(self, place: Option<SealedFor>) -> Result<StoredKey, BadRecord> {
         let tag = Tag::new(&self.t).map_err(|_| BadRecord::Tag)?;
         let (salt, sealed) = (decode(&self.s)?, decode(&self.k)?);
         match (self.v, self.c, place) {
@@ -114,7 +114,7 @@ impl RawEnckey {
     }
 }
 
-/// What a record or a URI says of the codes; what it does not say is passlib's default.
+/// The parameters in a record or a URI; missing ones are passlib's defaults.
 pub(super) fn parameters(alg: Option<&str>, digits: Option<u64>, period: Option<u64>) -> Result<Parameters, BadRecord> {
     let defaults = Parameters::default();
     let alg = alg.map_or(Ok(defaults.alg), |word| word.parse::<Algorithm>().map_err(|_| BadRecord::Algorithm))?;
@@ -125,13 +125,13 @@ pub(super) fn parameters(alg: Option<&str>, digits: Option<u64>, period: Option<
     Ok(Parameters { alg, digits, period })
 }
 
-/// A label or an issuer; an empty one is none.
+/// A label or an issuer; an empty one counts as absent.
 pub(super) fn label(text: Option<&str>) -> Result<Option<Label>, BadRecord> {
     let text = text.filter(|text| !text.is_empty());
     text.map(Label::as_shared).transpose().map_err(|_| BadRecord::Label)
 }
 
-fn place(user: &str, device: &str) -> Result<Place, BadRecord> {
+fn place(user: &str, device: &str) -> Result<SealedFor, BadRecord> {
     let user = UserName::new(user).map_err(|_| BadRecord::Place)?;
     let device = HEXLOWER.decode(device.as_bytes()).map_err(|_| BadRecord::Place)?;
     Ok((user, device.try_into().map_err(|_| BadRecord::Place)?))
@@ -144,4 +144,4 @@ fn decode(text: &str) -> Result<Vec<u8>, BadRecord> {
     encoding.decode(text.as_bytes()).map_err(|_| BadRecord::Sealed)
 }
 
-type Place = (UserName, [u8; 16]);
+type SealedFor = (UserName, [u8; 16]);

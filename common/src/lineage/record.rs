@@ -1,13 +1,14 @@
-//! A stored record in JSON: what passlib's `to_json` writes and `from_source` reads, and our own sealed key in it.
+//! A stored key record in JSON: passlib's form (`to_json`, `from_source`), and the same form with our own sealed key.
 //!
-//! Knows the form and its limits. What a record leaves out means what passlib left out (SHA-1, 6 digits, 30 seconds),
-//! whatever the settings say: the authenticator was set up with these.
+//! Knows the form and its limits. Parameters that a record leaves out are passlib's defaults
+//! (SHA-1, 6 digits, 30 seconds), whatever the settings say: the authenticator was set up with
+//! these.
 
 use data_encoding::{BASE32_NOPAD, HEXLOWER};
 
 use crate::enckey::{Binding, CannotOpen, Enckey};
 use crate::lineage::enckey::{EnckeyV1, MAX_COST};
-use crate::lineage::json::Object;
+use crate::lineage::json::JsonObject;
 use crate::lineage::uri::BadUri;
 use crate::lineage::{reading, uri};
 use crate::names::device::Kind;
@@ -17,34 +18,35 @@ use crate::secret::{BadKey, Key, SecretText};
 use crate::secrets::Secrets;
 use crate::totp::Parameters;
 
-/// A key and what its codes look like, as stored.
+/// A key and the parameters of its codes, as stored.
 #[derive(Debug)]
 pub struct KeyRecord {
     /// The key, sealed or not.
     pub key: StoredKey,
     /// Hash, digits, period.
     pub parameters: Parameters,
-    /// Whose it is, as an authenticator shows it.
+    /// The account's name, as an authenticator shows it.
     pub label: Option<Label>,
-    /// What for. passlib leaves its configured issuer out of a record: use that of the settings where there is none.
+    /// The place to log in to. passlib leaves its configured issuer out of a record: where it is
+    /// missing, use that of the settings.
     pub issuer: Option<Label>,
 }
 
 /// A key as a record holds it.
 #[derive(Debug)]
 pub enum StoredKey {
-    /// Sealed as passlib does.
+    /// Sealed as passlib does (version 1).
     V1(EnckeyV1),
-    /// Sealed as we do, bound to its place, which the record names.
+    /// Sealed as version 2, bound to its place, which the record names.
     V2 {
         /// The sealed key.
         enckey: Enckey,
-        /// Whose it is.
+        /// The user that has the device.
         user: UserName,
         /// The device's random identity.
         device: [u8; 16],
     },
-    /// Not sealed. To be sealed, not to be kept.
+    /// Not sealed: to be sealed before it is stored.
     Plain(Key),
 }
 
@@ -66,7 +68,7 @@ impl KeyRecord {
     pub fn to_json(&self) -> SecretText {
         let defaults = Parameters::default();
         let Parameters { alg, digits, period } = self.parameters;
-        let mut json = Object::new();
+        let mut json = JsonObject::new();
         json.text_if("alg", (alg != defaults.alg).then(|| alg.word()));
         if let StoredKey::V2 { device, .. } = &self.key {
             json.text("device", &HEXLOWER.encode(device));
@@ -119,7 +121,7 @@ impl KeyRecord {
 }
 
 impl StoredKey {
-    fn write_sealed(&self, json: &mut Object) {
+    fn write_sealed(&self, json: &mut JsonObject) {
         let (cost, sealed, salt, tag, version) = match self {
             Self::V1(enckey) => (Some(enckey.cost), &*enckey.sealed, &*enckey.salt, &*enckey.tag, 1),
             Self::V2 { enckey, .. } => (None, enckey.sealed(), &enckey.salt()[..], enckey.tag(), 2),
@@ -137,16 +139,16 @@ impl StoredKey {
     }
 }
 
-/// Why a text is no record that we take, and the next step.
+/// Why a text is not a record that is taken, and the next step.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRecord {
     /// Larger than any record.
-    #[error("the record is longer than {MAX_TEXT} bytes: no record is")]
+    #[error("the record is longer than {MAX_TEXT} bytes: check that it is a record")]
     TooLong,
     /// Not JSON, or not that object. Quoting it could show a key.
     #[error(
-        "line {line}, column {column}: not a record as passlib writes it; every member must be known, of its type, and \
-         there once"
+        "line {line}, column {column}: this is not a record as passlib writes it: every member must be known, of the right \
+         type, and present once"
     )]
     Json {
         /// Where reading stopped.
@@ -157,44 +159,46 @@ pub enum BadRecord {
     /// Counter-based, or something else.
     #[error("the record's type is not 'totp': only time-based keys are read")]
     Type,
-    /// A form that we do not know.
+    /// An unknown form.
     #[error("the record's version is not 1: it comes from a newer program")]
     Version,
-    /// A sealed key of a form that we do not know.
-    #[error("the sealed key has another version than 1 and 2, or lacks members of its version")]
+    /// A sealed key of an unknown form.
+    #[error("the version of the sealed key is neither 1 nor 2, or a member of its version is missing")]
     EnckeyVersion,
     /// Nothing to open.
     #[error("the record has neither 'enckey' nor 'key'")]
     NoKey,
-    /// Which of the two?
+    /// Two keys: it is unclear which one is right.
     #[error("the record has both 'enckey' and 'key': keep the one that belongs to it")]
     TwoKeys,
     /// The plain key.
     #[error(transparent)]
     Key(#[from] BadKey),
     /// Salt or sealed key cut or mistyped.
-    #[error("the sealed key's salt or text is not whole base32 of a possible length: it was cut or mistyped")]
+    #[error("the salt or the text of the sealed key is not base32 of a possible length: it was cut or mistyped")]
     Sealed,
     /// It would take minutes to open.
     #[error("the sealed key's cost is above {MAX_COST}: seal it with a lower one where it comes from")]
     Cost,
     /// Not a tag.
-    #[error("the sealed key's tag is none that a secret can have")]
+    #[error("the sealed key's tag is not a valid tag")]
     Tag,
-    /// Not one of ours.
-    #[error("the algorithm is sha1, sha256 or sha512; authenticators know no other")]
+    /// An unknown hash.
+    #[error("the algorithm must be sha1, sha256 or sha512: authenticators know no other")]
     Algorithm,
     /// Too few or too many digits.
     #[error("a code has 6 to 10 digits")]
     Digits,
-    /// No period that a person could wait for.
+    /// Too long a period, or none.
     #[error("a period has 1 to {MAX_PERIOD} seconds")]
     Period,
-    /// What authenticators would not take.
+    /// A text that authenticators would refuse.
     #[error("a label or an issuer has at most 400 bytes and no ':'")]
     Label,
     /// Version 2 without its place, or another version with one.
-    #[error("a sealed key of version 2 comes with 'user' and 'device' (32 hexadecimal digits), and only that does")]
+    #[error(
+        "a sealed key of version 2 needs 'user' and 'device' (32 hexadecimal digits), and no other key may have them"
+    )]
     Place,
     /// The URI.
     #[error(transparent)]

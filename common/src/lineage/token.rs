@@ -1,12 +1,13 @@
-//! A code as people type it, cleaned up as passlib does.
+//! Parses a typed code by passlib's rules.
 
 use zeroize::Zeroizing;
 
 use crate::answer::Code;
 use crate::secret::MAX_TYPED;
 
-/// The code in `typed`: white space, `-` and `=` are dropped wherever they stand; what is left must be `digits` ASCII
-/// digits. Other scripts' digits look alike and are refused.
+/// The code in `typed`, by passlib's rule: white space, `-` and `=` are dropped wherever they
+/// stand; what is left must be `digits` ASCII digits. Other scripts' digits look alike and are
+/// refused. What users type at our own prompts is read by a stricter rule: [`crate::answer`].
 ///
 /// # Errors
 /// [`Malformed`]: there is no code of that length in it.
@@ -21,7 +22,7 @@ pub fn clean(typed: &str, digits: u8) -> Result<Code, Malformed> {
 
 /// Not a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no code: type the digits that the authenticator shows, all of them")]
+#[error("this is not a code: type all the digits that the authenticator shows")]
 pub struct Malformed;
 
 #[cfg(test)]

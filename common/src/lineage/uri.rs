@@ -1,7 +1,8 @@
-//! An `otpauth://totp/` URI, as passlib and the issuers that people come from write it. Writing is [`crate::otpauth`]'s.
+//! Parses an `otpauth://totp/` URI, for import. [`crate::otpauth`] writes URIs.
 //!
-//! What could be read in two ways is refused: a name in another letter case, an escape that is none, a number that is
-//! not digits. A parameter that authenticators disagree on must not decide what a code looks like.
+//! A URI that programs could read in two ways is refused: a name in another letter case, a broken
+//! escape, a number that is not digits. A parameter that authenticators disagree on must not decide
+//! the parameters of a device.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -12,7 +13,7 @@ use crate::lineage::reading;
 use crate::lineage::record::{BadRecord, KeyRecord, MAX_TEXT, StoredKey};
 use crate::secret::Key;
 
-/// Reads a URI. White space after it is dropped.
+/// Parses a URI. White space after it is dropped.
 ///
 /// # Errors
 /// [`BadRecord`], which never shows a part of the text.
@@ -63,12 +64,12 @@ impl Query {
         Ok(Self(parameters))
     }
 
-    /// A parameter that is there and not blank.
+    /// A parameter that is present and not blank.
     fn given(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
     }
 
-    /// A parameter that may be missing, but not be blank: a value that was cut off is not the default.
+    /// A parameter that may be missing but not blank: a blank value was probably cut off and does not mean the default.
     fn whole(&self, name: &str) -> Result<Option<&str>, BadUri> {
         match self.0.get(name).map(|value| value.as_str()) {
             Some("") => Err(BadUri::Blank),
@@ -91,14 +92,14 @@ impl Query {
     }
 }
 
-/// Whether an unknown name is a known one gone wrong: in another letter case, or after `&amp;` of a web page. Passing
-/// it over would lose what it says.
+/// Whether an unknown name is a misspelt known one: in another letter case, or after `&amp;` of a web page. Ignoring it
+/// would lose its value.
 fn looks_like_another(name: &str) -> bool {
     let known = |name: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
     name.starts_with("amp;") || (known(name) && !KNOWN.contains(&name))
 }
 
-/// Percent-decodes; in parameters a `+` is a space. The result is UTF-8 or nothing.
+/// Percent-decodes; in parameters a `+` is a space. The result must be UTF-8.
 fn decode(text: &str, plus_is_space: bool) -> Result<Zeroizing<String>, BadUri> {
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut bytes = text.bytes();
@@ -119,42 +120,42 @@ fn escape(bytes: &mut std::str::Bytes<'_>) -> Option<u8> {
     u8::try_from(high.checked_mul(16)?.checked_add(low)?).ok()
 }
 
-/// Why a text is no URI that we take, and the next step.
+/// Why a text is not a URI that is taken, and the next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUri {
-    /// Something else, or in capitals.
+    /// Another scheme, or one in capital letters.
     #[error("the URI does not begin with '{SCHEME}'")]
     Scheme,
-    /// A line that was wrapped, or an end that a reader would cut off.
-    #[error("the URI holds a line end, another control character or a '#': give it in one piece, escaped")]
+    /// A wrapped line, or a fragment that other programs would cut off.
+    #[error("the URI contains a line end, another control character or a '#': give it in one piece, percent-encoded")]
     Character,
-    /// Nothing to show.
+    /// No label.
     #[error("the URI has no label after 'otpauth://totp/'")]
     NoLabel,
-    /// Nothing to make codes from.
+    /// No key.
     #[error("the URI has no 'secret'")]
     NoSecret,
-    /// Which of the two?
+    /// A repeated parameter: it is unclear which one is right.
     #[error("the URI gives a parameter twice: keep the right one")]
     Twice,
-    /// Its value would be lost.
-    #[error("the URI has a parameter whose name is nearly a known one: names are in small letters, separated by '&'")]
+    /// A misspelt parameter: its value would be lost.
+    #[error("the URI has a parameter with a misspelt name: write names in lower case and separate parameters with '&'")]
     Name,
-    /// Cut off.
+    /// A parameter without a value: it was probably cut off.
     #[error("the URI has a parameter without a value: give it one, or leave it out")]
     Blank,
-    /// Signs, spaces, units.
-    #[error("the URI's 'digits' and 'period' are whole numbers in digits alone")]
+    /// A number with a sign, a space or a unit.
+    #[error("the URI's 'digits' and 'period' must be whole numbers, written in digits alone")]
     Number,
-    /// A percent sign that escapes nothing, or bytes that are no text.
-    #[error("the URI has a '%' that no two hexadecimal digits of UTF-8 text follow")]
+    /// A percent sign that escapes nothing, or bytes that are not UTF-8.
+    #[error("the URI has a '%' without two hexadecimal digits after it, or its text is not UTF-8")]
     Escape,
-    /// Which of the two?
+    /// Two issuers: it is unclear which one is right.
     #[error("the URI names two issuers: the one before the label and 'issuer' must be the same")]
     Issuers,
 }
 
-/// What a URI begins with.
+/// The scheme of a URI.
 pub(super) const SCHEME: &str = "otpauth://";
 const KNOWN: [&str; 5] = ["secret", "issuer", "algorithm", "digits", "period"];
 

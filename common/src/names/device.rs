@@ -1,4 +1,4 @@
-//! One authenticator of a user: its name, chosen by whoever enrols it, and its kind.
+//! The name of a device, chosen when it is enrolled, and its kind (TOTP or HOTP).
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,17 +13,17 @@ use crate::words::words;
 pub struct DeviceName(String);
 
 impl DeviceName {
-    /// Takes a name from the socket or the command line.
+    /// Checks a name from the socket or the command line.
     ///
     /// # Errors
-    /// [`BadDeviceName`], whose sentence says what a name is.
+    /// [`BadDeviceName`]: its sentence says what a name is.
     pub fn new(name: &str) -> Result<Self, BadDeviceName> {
         let ordinary = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         if ordinary && begins_well && name.len() <= MAX_BYTES { Ok(Self(name.to_owned())) } else { Err(BadDeviceName) }
     }
 
-    /// The name that the `n`th device of a user gets when nobody chose one: `default`, `device-2`, `device-3`, …
+    /// The default name of the `n`th device of a user: `default`, `device-2`, `device-3`, …
     #[must_use]
     pub fn nth(n: usize) -> Self {
         Self(if n <= 1 { "default".to_owned() } else { format!("device-{n}") })
@@ -56,19 +56,19 @@ impl fmt::Display for DeviceName {
     }
 }
 
-/// The text is no device name.
+/// The text is not a device name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a device name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-', and begins with a letter or a digit")]
 pub struct BadDeviceName;
 
 words! {
-    /// What moves a device from one code to the next.
+    /// Whether a device's codes depend on the time or on a counter.
     #[derive(Default)]
     pub enum Kind {
-        /// The time (RFC 6238).
+        /// Time-based (RFC 6238).
         #[default]
         Totp = "totp",
-        /// A counter: each press of its button (RFC 4226).
+        /// Counter-based (RFC 4226): each press of the device's button shows the next code.
         Hotp = "hotp",
     }
 }
@@ -83,7 +83,7 @@ impl FromStr for Kind {
 
 /// There is no such kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the kind of a device is totp or hotp")]
+#[error("the kind of a device must be totp or hotp")]
 pub struct BadKind;
 
 /// The longest device name, in bytes: eight of them must fit in one stored record.

@@ -1,4 +1,4 @@
-//! Names that exist only if they are right: of users, of their devices, of PAM services.
+//! Types for the names of users, devices and PAM services. A value exists only if the name is valid.
 
 pub mod device;
 pub mod service;

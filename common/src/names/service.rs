@@ -1,20 +1,20 @@
-//! The name of a PAM service, as far as settings and devices name it.
+//! The name of a PAM service, in settings and in restrictions of a device.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A service's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a digit. libpam makes
-/// capital letters small, and so does this.
+/// A service's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a digit. It is kept in
+/// lower case, as in libpam.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceName(String);
 
 impl ServiceName {
-    /// Takes a name from the socket or the command line.
+    /// Checks a name from the socket or the command line.
     ///
     /// # Errors
-    /// [`BadServiceName`], whose sentence says what a name is.
+    /// [`BadServiceName`]: its sentence says what a name is.
     pub fn new(name: &str) -> Result<Self, BadServiceName> {
         let ordinary = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -22,7 +22,7 @@ impl ServiceName {
         if taken { Ok(Self(name.to_ascii_lowercase())) } else { Err(BadServiceName) }
     }
 
-    /// Whether a process that calls itself `service` is this one.
+    /// Whether `service`, as a process names itself, is this service.
     #[must_use]
     pub fn is(&self, service: &str) -> bool {
         self.0.eq_ignore_ascii_case(service)
@@ -55,9 +55,9 @@ impl fmt::Display for ServiceName {
     }
 }
 
-/// The text is no name of a service.
+/// The text is not a service name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name of a service has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': that of its file in /etc/pam.d")]
+#[error("a service name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': it is the name of a file in /etc/pam.d")]
 pub struct BadServiceName;
 
 /// The longest name, in bytes.

@@ -11,10 +11,10 @@ use crate::wire::text;
 pub struct UserName(String);
 
 impl UserName {
-    /// Takes a name as it came from PAM, the socket or the command line.
+    /// Checks a name from PAM, the socket or the command line.
     ///
     /// # Errors
-    /// The sentence that says what no account name can contain.
+    /// [`BadUserName`]: its sentence says what an account name cannot contain.
     pub fn new(name: &str) -> Result<Self, BadUserName> {
         let bad = if name.is_empty() {
             BadUserName::Empty
@@ -30,13 +30,13 @@ impl UserName {
         Err(bad)
     }
 
-    /// A name that no account can have, and that [`UserName::new`] never makes: for records of the daemon's own.
+    /// A name that no account can have and that [`UserName::new`] refuses: for the daemon's own records.
     #[must_use]
     pub fn reserved(number: u16) -> Self {
         Self(format!("{RESERVED}{number}"))
     }
 
-    /// Whether it is one of those.
+    /// Whether it is a reserved name.
     #[must_use]
     pub fn is_reserved(&self) -> bool {
         self.0.starts_with(RESERVED)
@@ -56,10 +56,10 @@ impl fmt::Display for UserName {
     }
 }
 
-/// Why a text is no account name.
+/// Why a text is not an account name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadUserName {
-    /// There was nothing.
+    /// The empty text.
     #[error("a user name cannot be empty")]
     Empty,
     /// Longer than [`MAX_BYTES`].
@@ -73,7 +73,7 @@ pub enum BadUserName {
     Space,
 }
 
-/// What no account's name can contain.
+/// A character that no account name can contain.
 const RESERVED: char = ':';
 /// The longest name taken, in bytes (`LOGIN_NAME_MAX` of Linux).
 pub const MAX_BYTES: usize = 256;

@@ -1,5 +1,5 @@
-//! Application secrets as the settings or a file of their own give them: lines, or a map. Nothing that is said about
-//! them shows a secret.
+//! Parses application secrets from the settings or from a secrets file: `tag: value` lines, or a map. No error shows a
+//! secret.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -16,8 +16,8 @@ use super::BadSecrets;
 pub struct TaggedSecrets(BTreeMap<String, Zeroizing<String>>);
 
 impl TaggedSecrets {
-    /// Reads a secrets file, or its text in the settings. Lines that have no end at all were cut short, as far as
-    /// anybody can tell, and half a secret seals as well as a whole one.
+    /// Parses a secrets file, or its text in the settings. A text without any line end is refused,
+    /// because it may have been cut short: half a secret would seal, too.
     ///
     /// # Errors
     /// [`BadSecrets`], never showing a secret.
@@ -29,8 +29,7 @@ impl TaggedSecrets {
         Self::from_text(text)
     }
 
-    /// Reads lines of `tag: value`, or a JSON object. Empty lines and lines that begin
-    /// with `#` are passed over.
+    /// Parses lines of `tag: value`, or a JSON object. Empty lines and lines that begin with `#` are skipped.
     ///
     /// # Errors
     /// [`BadSecrets`], never showing a secret.
@@ -41,7 +40,7 @@ impl TaggedSecrets {
         let mut secrets = Self::default();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
-            // Before a comment is passed over: behind one of these a secret would be lost without a word.
+            // Checked before comments are skipped: a secret behind such a character would be lost silently.
             if line.contains(|c: char| ends_a_line(c)) {
                 return Err(BadSecrets::Line(number));
             }
@@ -91,9 +90,9 @@ impl<'de> Visitor<'de> for TaggedSecretsVisitor {
         TaggedSecrets::from_whole_text(text).map_err(E::custom)
     }
 
-    // A secret that was put in the place of all of them must not be quoted in an error.
+    // A number here may be a secret in the wrong place: the error must not quote it.
     fn visit_u64<E: de::Error>(self, _: u64) -> Result<Self::Value, E> {
-        Err(E::custom("a number in the place of tags and secrets"))
+        Err(E::custom("expected tags and secrets, found a number"))
     }
 
     fn visit_i64<E: de::Error>(self, _: i64) -> Result<Self::Value, E> {
@@ -114,7 +113,7 @@ impl<'de> Visitor<'de> for TaggedSecretsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut secrets = TaggedSecrets::default();
-        // `null` is no secret of four letters, whatever YAML makes of it.
+        // YAML could read `null` as a text of four letters: it is an empty secret, which is refused.
         while let Some((tag, value)) = map.next_entry::<String, Option<String>>()? {
             secrets.add(tag, Zeroizing::new(value.unwrap_or_default())).map_err(de::Error::custom)?;
         }
@@ -122,7 +121,8 @@ impl<'de> Visitor<'de> for TaggedSecretsVisitor {
     }
 }
 
-/// What ends a line somewhere, though not here: the rest of the secret would be another program's next line.
+/// Characters that end a line for some programs, though not here: such a program would see the rest
+/// of the secret as its next line.
 fn ends_a_line(c: char) -> bool {
     (c.is_control() && c != '\t') || matches!(c, '\u{2028}' | '\u{2029}')
 }

@@ -1,3 +1,5 @@
+//! Tests of application secrets.
+
 use super::*;
 
 const LONG: &str = "0123456789abcdef";

@@ -1,7 +1,8 @@
-//! The blocking client: one connection, one deadline for all of it, and a look at who answers.
+//! The blocking client of provisiond: one connection, one deadline, a check of the server's uid,
+//! and the error messages.
 //!
-//! It runs inside login processes: it makes no thread, reads no environment, raises no SIGPIPE, and leaves no
-//! descriptor open and none below 3.
+//! It runs inside login processes: it starts no thread, reads no environment, raises no SIGPIPE,
+//! leaks no descriptor, and uses no descriptor below 3.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
@@ -12,7 +13,7 @@ use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::wire::frame::{FrameError, Inbox, Patience, outgoing, send_frame};
+use crate::wire::frame::{Deadlines, FrameError, Inbox, outgoing, send_frame};
 use crate::wire::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
 
 /// A connection to provisiond.
@@ -26,7 +27,7 @@ pub struct Client {
 /// Why a call brought no reply.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
-    /// Nobody listens there.
+    /// No process listens on the socket, or the caller may not connect.
     #[error("provisiond cannot be reached at {path}: {errno}; {}", next_step(*errno))]
     Unreachable {
         /// The socket's path.
@@ -34,10 +35,10 @@ pub enum ClientError {
         /// What the system said.
         errno: Errno,
     },
-    /// Somebody else listens there.
+    /// A process of another uid listens on the socket.
     #[error(
-        "the process that answers runs as uid {found}, not {expected}: it is not asked anything; 'ss -xlp' tells which one \
-         listens there"
+        "the process that listens on the socket runs as uid {found}, not {expected}: nothing was sent to it; 'ss -xlp' \
+         names the process"
     )]
     WrongServer {
         /// The uid of the process that listens.
@@ -48,11 +49,11 @@ pub enum ClientError {
     /// The deadline passed.
     #[error("provisiond did not answer in time: {STATUS}")]
     Deadline,
-    /// The other side has closed the connection and not answered.
-    #[error("provisiond has closed the connection without an answer: {STATUS}")]
+    /// The daemon closed the connection without a reply.
+    #[error("provisiond closed the connection without a reply: {STATUS}")]
     Closed,
-    /// What came back is not the protocol.
-    #[error("provisiond's answer cannot be understood: {0}")]
+    /// The reply does not follow the protocol.
+    #[error("provisiond sent an invalid reply ({0}): check that client and daemon have the same version")]
     Protocol(String),
     /// The daemon answered with an error.
     #[error(transparent)]
@@ -60,8 +61,8 @@ pub enum ClientError {
 }
 
 impl Client {
-    /// Connects to the daemon at `path` and makes sure that `server_uid` listens there. `timeout` covers this and
-    /// every call that follows.
+    /// Connects to the daemon at `path` and checks that a process of `server_uid` listens there.
+    /// `timeout` covers this and every call that follows.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -85,7 +86,7 @@ impl Client {
     /// Makes one call and waits for its reply.
     ///
     /// # Errors
-    /// [`ClientError`]; after any but `Refused` the connection is of no further use.
+    /// [`ClientError`]; after any but `Refused` the connection cannot be used any more.
     pub fn call<C: Call>(&mut self, call: &C) -> Result<C::Reply, ClientError> {
         self.send(call, false)?;
         let (reply, continues) = self.receive::<C>()?;
@@ -114,10 +115,10 @@ impl Client {
         }
     }
 
-    /// From now on waits for `timeout`, as when it had just connected.
+    /// Starts the deadline again: `timeout` from now.
     ///
     /// # Errors
-    /// [`ClientError::Deadline`]: there is no such time.
+    /// [`ClientError::Deadline`]: `timeout` is too long for a time.
     pub fn waiting(self, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self { deadline: Instant::now().checked_add(timeout).ok_or(ClientError::Deadline)?, ..self })
     }
@@ -127,14 +128,14 @@ impl Client {
         let request = OutgoingRequest { method: C::METHOD, parameters: call, more };
         serde_json::to_writer(&mut *message, &request).map_err(|e| ClientError::Protocol(e.to_string()))?;
         send_frame(&self.socket, message, self.deadline).map_err(|error| match error {
-            // Not theirs: ours.
+            // The caller's fault, not the daemon's.
             FrameError::TooLarge => Error::TooLarge.into(),
             error => error.into(),
         })
     }
 
     fn receive<C: Call>(&mut self) -> Result<(C::Reply, bool), ClientError> {
-        let frame = self.inbox.receive(&self.socket, Patience::until(self.deadline))?;
+        let frame = self.inbox.receive(&self.socket, Deadlines::until(self.deadline))?;
         let frame = frame.ok_or(ClientError::Closed)?;
         let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
         let reply: Reply<'_> = from_object(&frame).map_err(unreadable)?;
@@ -156,8 +157,8 @@ impl From<FrameError> for ClientError {
     }
 }
 
-/// A socket that no child inherits. A login process may have closed its standard streams; their numbers are not taken,
-/// or a stray print would go to the daemon.
+/// A socket that no child process inherits. A login process may have closed its standard streams: their numbers are not
+/// used, because a stray print would then go to the daemon.
 fn open_socket() -> Result<OwnedFd, Errno> {
     let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     if socket.as_raw_fd() >= FIRST_FREE_FD {
@@ -184,15 +185,15 @@ fn connect_until(socket: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Res
     }
 }
 
-/// What helps whom the system does not connect.
+/// The next step after a failed connect.
 fn next_step(errno: Errno) -> &'static str {
     match errno {
-        Errno::EACCES => "it is not for this user: leave '--socket' out, or ask an administrator",
-        _ => "is it running? 'systemctl status provisiond' tells",
+        Errno::EACCES => "this user may not use that socket: use the default one, or ask an administrator",
+        _ => "'systemctl status provisiond' shows whether it runs",
     }
 }
 
-const STATUS: &str = "'systemctl status provisiond' tells how it is";
+const STATUS: &str = "'systemctl status provisiond' shows its state";
 const FIRST_FREE_FD: i32 = 3;
 
 #[cfg(test)]
@@ -206,7 +207,7 @@ mod tests {
 
     const PATIENT: Duration = Duration::from_secs(5);
 
-    /// A server that answers the first call with `reply`, whatever it was.
+    /// A server that sends `reply` to the first call, whatever it is.
     fn answering(reply: &'static [u8]) -> (tempfile::TempDir, std::path::PathBuf, JoinHandle<()>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");

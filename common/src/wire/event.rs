@@ -1,5 +1,5 @@
-//! An event of the log: what happened, to whom and when. One form for the daemon's log, for its store of events, for the
-//! wire and for programs that read `totpctl log --json`.
+//! An event of the audit log, and its form as text and as JSON. The daemon's log, its store of events, the wire and
+//! `totpctl log --json` use the same form.
 
 use std::fmt::{self, Write as _};
 
@@ -12,31 +12,31 @@ use crate::wire::text::{printable, quoted};
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
-    /// When, in Unix seconds.
+    /// The time, in Unix seconds.
     pub time: u64,
-    /// One more than that of the event before.
+    /// The number of the event: one more than that of the previous event.
     pub number: u64,
-    /// What happened, in the log's word for it.
+    /// The log's word for what happened.
     pub event: String,
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
-    /// What else is known of it.
+    /// Everything else about the event.
     pub fields: Fields,
 }
 
-/// How much an event matters.
+/// The severity of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// As it should be.
+    /// Normal operation.
     Info,
-    /// Somebody was refused, or should look.
+    /// A refusal, or something that an administrator should look at.
     Warning,
-    /// Something of ours does not work.
+    /// A part of the daemon does not work.
     Error,
 }
 
-/// Keys and values, in an order that means something to who reads them. In JSON an object, whose values are texts.
+/// Keys and values, in an order that helps the reader. In JSON, an object of strings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fields(pub Vec<(String, String)>);
 
@@ -49,8 +49,8 @@ impl Fields {
 }
 
 impl Event {
-    /// The event as a line of text: `event=… key=value …`. Values are escaped, so that a stranger's text can neither end
-    /// the line nor pretend to be another field.
+    /// The event as a line of text: `event=… key=value …`. Values are escaped, so that an attacker's text can neither
+    /// end the line nor look like another field.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("event={}", printable(&self.event));
@@ -70,24 +70,24 @@ impl Serialize for Fields {
 
 impl<'de> Deserialize<'de> for Fields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Object)
+        deserializer.deserialize_map(FieldsVisitor)
     }
 }
 
-struct Object;
+struct FieldsVisitor;
 
-impl<'de> Visitor<'de> for Object {
+impl<'de> Visitor<'de> for FieldsVisitor {
     type Value = Fields;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object of texts")
+        f.write_str("an object of strings")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
         let mut fields = Fields::default();
         while let Some((key, value)) = map.next_entry::<String, String>()? {
             if fields.value(&key).is_some() {
-                return Err(de::Error::custom("a field is there twice"));
+                return Err(de::Error::custom("a field is repeated"));
             }
             fields.0.push((key, value));
         }

@@ -1,7 +1,7 @@
-//! Messages on the socket: one JSON object and a NUL byte, the framing of Varlink.
+//! Framing on the socket (Varlink: a JSON object and a NUL byte), the maximum size of a message, and its deadlines.
 //!
-//! Knows no message. Lengths are checked before anything is allocated, every wait has a deadline, and buffers are
-//! wiped, because codes and keys pass through them.
+//! Knows no message. Lengths are checked before anything is allocated, every wait has a deadline,
+//! and buffers are wiped, because codes and keys pass through them.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
@@ -11,44 +11,44 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{MsgFlags, recv, send};
 use zeroize::Zeroizing;
 
-/// One message as it came, without its NUL.
+/// One message as received, without its NUL.
 pub type Frame = Zeroizing<Vec<u8>>;
 
-/// When to stop waiting for a message.
+/// The deadlines of one message.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
-    /// When its first byte must have come.
+pub struct Deadlines {
+    /// When its first byte must have arrived.
     pub first_byte: Instant,
-    /// How long a message that has begun may take; never beyond `first_byte` when that is `None`.
+    /// How long a message may take after its first byte. `None`: it must be complete at `first_byte`.
     pub whole_message: Option<Duration>,
 }
 
-impl Patience {
-    /// Everything until `deadline`.
+impl Deadlines {
+    /// One deadline for the whole message.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
         Self { first_byte: deadline, whole_message: None }
     }
 }
 
-/// Why a message did not come or did not go.
+/// Why a message was not received or not sent.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// More than [`MAX_FRAME`] bytes without a NUL.
     #[error("the message is longer than {MAX_FRAME} bytes")]
     TooLarge,
-    /// The other side closed in the middle of a message.
+    /// The other side closed the connection in the middle of a message.
     #[error("the connection was closed in the middle of a message")]
     Truncated,
     /// The deadline passed.
     #[error("the other side did not answer in time")]
     TimedOut,
-    /// The system refused.
+    /// The system call failed.
     #[error("the socket failed: {0}")]
     Socket(#[from] Errno),
 }
 
-/// The bytes that have arrived and were not yet handed out.
+/// The bytes that have arrived and were not yet returned.
 #[derive(Debug)]
 pub struct Inbox(Zeroizing<Vec<u8>>);
 
@@ -59,12 +59,12 @@ impl Default for Inbox {
 }
 
 impl Inbox {
-    /// Waits for one message. `None` is the other side's orderly goodbye, between two messages.
+    /// Waits for one message. `None`: the other side closed the connection between two messages.
     ///
     /// # Errors
-    /// [`FrameError`]; after any of them the connection is of no further use.
-    pub fn receive(&mut self, socket: &impl AsFd, patience: Patience) -> Result<Option<Frame>, FrameError> {
-        let mut deadline = patience.first_byte;
+    /// [`FrameError`]; after any of them the connection cannot be used any more.
+    pub fn receive(&mut self, socket: &impl AsFd, deadlines: Deadlines) -> Result<Option<Frame>, FrameError> {
+        let mut deadline = deadlines.first_byte;
         let mut begun = false;
         loop {
             if let Some(frame) = self.take_frame() {
@@ -72,7 +72,7 @@ impl Inbox {
             }
             if !begun && !self.0.is_empty() {
                 begun = true;
-                deadline = patience.whole_message.and_then(|d| Instant::now().checked_add(d)).unwrap_or(deadline);
+                deadline = deadlines.whole_message.and_then(|d| Instant::now().checked_add(d)).unwrap_or(deadline);
             }
             if self.0.len() > MAX_FRAME {
                 return Err(FrameError::TooLarge);
@@ -85,7 +85,7 @@ impl Inbox {
         }
     }
 
-    /// Whether bytes of a further message are waiting here.
+    /// Whether no bytes of a further message have arrived.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -115,7 +115,7 @@ impl Inbox {
         }
     }
 
-    /// Grows by hand: a growing `Vec` would leave an unwiped copy behind.
+    /// Moves to a larger buffer by hand: a growing `Vec` would leave an unwiped copy behind.
     fn append(&mut self, bytes: &[u8]) {
         let needed = self.0.len().saturating_add(bytes.len());
         if needed > self.0.capacity() {
@@ -155,7 +155,7 @@ pub fn outgoing() -> Frame {
     Zeroizing::new(Vec::with_capacity(OUTGOING_BUFFER))
 }
 
-/// However often a signal interrupts, the deadline is one.
+/// The time left. Signals that interrupt a wait do not extend the deadline.
 fn left_until(deadline: Instant) -> Result<Duration, FrameError> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(FrameError::TimedOut) } else { Ok(left) }
@@ -197,7 +197,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let mut frames = Vec::new();
         let end = loop {
-            match inbox.receive(&there, Patience::until(soon())) {
+            match inbox.receive(&there, Deadlines::until(soon())) {
                 Ok(Some(frame)) => frames.push(frame.to_vec()),
                 Ok(None) => break Ok(frames),
                 Err(error) => break Err(error),
@@ -220,9 +220,9 @@ mod tests {
             });
             let mut inbox = Inbox::default();
             for message in messages {
-                prop_assert_eq!(&*inbox.receive(&there, Patience::until(soon())).unwrap().unwrap(), &message);
+                prop_assert_eq!(&*inbox.receive(&there, Deadlines::until(soon())).unwrap().unwrap(), &message);
             }
-            prop_assert!(inbox.receive(&there, Patience::until(soon())).unwrap().is_none());
+            prop_assert!(inbox.receive(&there, Deadlines::until(soon())).unwrap().is_none());
             writer.join().unwrap();
         }
     }
@@ -255,10 +255,10 @@ mod tests {
     fn a_silent_peer_is_given_up_at_the_deadline() {
         let (here, there) = UnixStream::pair().unwrap();
         let now = Instant::now();
-        assert!(matches!(Inbox::default().receive(&there, Patience::until(now)), Err(FrameError::TimedOut)));
+        assert!(matches!(Inbox::default().receive(&there, Deadlines::until(now)), Err(FrameError::TimedOut)));
         (&here).write_all(b"{").unwrap();
-        let patience = Patience { first_byte: soon(), whole_message: Some(Duration::ZERO) };
-        assert!(matches!(Inbox::default().receive(&there, patience), Err(FrameError::TimedOut)));
+        let deadlines = Deadlines { first_byte: soon(), whole_message: Some(Duration::ZERO) };
+        assert!(matches!(Inbox::default().receive(&there, deadlines), Err(FrameError::TimedOut)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! JSON that may be looked at: what could end a line, steer a terminal or turn the reading order is written as `\uXXXX`, which
-//! means the same to every reader of JSON.
+//! Writes JSON that is safe to show on a terminal: control characters and characters that change the reading order
+//! are written as `\uXXXX`, which means the same to every JSON parser.
 
 use std::io::{self, Write};
 
@@ -9,10 +9,10 @@ use serde_json::ser::Formatter;
 
 use crate::wire::text::needs_escape;
 
-/// Writes a value in one line, without its end.
+/// Writes a value in one line, without the line end.
 ///
 /// # Errors
-/// What `to` says, or the value.
+/// An error of `to` or of the value.
 pub fn write(to: impl Write, value: &impl Serialize) -> serde_json::Result<()> {
     value.serialize(&mut Serializer::with_formatter(to, Printable))
 }
@@ -20,7 +20,7 @@ pub fn write(to: impl Write, value: &impl Serialize) -> serde_json::Result<()> {
 struct Printable;
 
 impl Formatter for Printable {
-    /// A part of a text that holds nothing which JSON itself would escape.
+    /// A part of a string without characters that JSON itself escapes.
     fn write_string_fragment<W: ?Sized + Write>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
         for c in fragment.chars() {
             if needs_escape(c) {

@@ -1,5 +1,5 @@
-//! The messages of `org.pamtotp.Provision`, which [`INTERFACE`] describes and documents, and of
-//! `org.varlink.service`. Nothing else defines a message.
+//! The protocol: the messages of `org.pamtotp.Provision`, which [`INTERFACE`] documents, and of
+//! `org.varlink.service`. No other file defines a message.
 
 mod daemon;
 mod devices;
@@ -21,16 +21,16 @@ pub use self::login::*;
 pub use self::recovery::*;
 pub use self::users::*;
 
-/// The interface as its clients read it: every method, type and error.
+/// The interface description that clients read: every method, type and error.
 pub const INTERFACE: &str = include_str!("../org.pamtotp.Provision.varlink");
 /// The interface's name.
 pub const NAME: &str = "org.pamtotp.Provision";
-/// Where root's processes connect: the module's and the administrator's.
+/// The socket of root's processes: the module and the administrator's client.
 pub const LOGIN_SOCKET: &str = "/run/pam-totp/login.sock";
-/// Where everybody else connects.
+/// The socket of all other accounts.
 pub const OPEN_SOCKET: &str = "/run/pam-totp/provisiond.sock";
 
-/// A method of the interface: what is sent, and what comes back.
+/// A method of the interface: its parameters and its reply.
 pub trait Call: Serialize {
     /// The method's qualified name.
     const METHOD: &'static str;
@@ -38,28 +38,28 @@ pub trait Call: Serialize {
     type Reply: DeserializeOwned;
 }
 
-/// A call as it travels. `parameters` stays unread until the method is known.
+/// A call as received. `parameters` is parsed when the method is known.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request<'a> {
     /// Qualified method name.
     #[serde(borrow)]
     pub method: std::borrow::Cow<'a, str>,
-    /// The method's parameters, still as text.
+    /// The method's parameters, not yet parsed.
     #[serde(borrow, default)]
     pub parameters: Option<&'a RawValue>,
-    /// The caller takes several replies.
+    /// The caller accepts several replies.
     #[serde(default)]
     pub more: bool,
-    /// The caller takes no reply at all.
+    /// The caller wants no reply.
     #[serde(default)]
     pub oneway: bool,
-    /// The caller would leave the protocol after this call; nothing here does.
+    /// The caller wants to leave the protocol after this call; no method here supports that.
     #[serde(default)]
     pub upgrade: bool,
 }
 
-/// A call on its way out.
+/// A call to send.
 #[derive(Serialize)]
 pub struct OutgoingRequest<'a, C> {
     /// Qualified method name.
@@ -71,10 +71,10 @@ pub struct OutgoingRequest<'a, C> {
     pub more: bool,
 }
 
-/// A reply as it travels: `parameters`, or `error` with its own.
+/// A reply as received: `parameters`, or `error` with its parameters.
 #[derive(Deserialize)]
 pub struct Reply<'a> {
-    /// The reply's or the error's parameters, still as text.
+    /// The parameters of the reply or the error, not yet parsed.
     #[serde(borrow, default)]
     pub parameters: Option<&'a RawValue>,
     /// Qualified error name.
@@ -85,7 +85,7 @@ pub struct Reply<'a> {
     pub continues: bool,
 }
 
-/// A successful reply on its way out.
+/// A successful reply to send.
 #[derive(Serialize)]
 pub struct OutgoingReply<P> {
     /// The reply's parameters.
@@ -95,15 +95,14 @@ pub struct OutgoingReply<P> {
     pub continues: bool,
 }
 
-/// Reads a JSON object. The derived readers would also take an array of the fields' values in their order, which is no
-/// message of anybody's.
+/// Parses a JSON object. serde alone would also accept an array of the fields' values in order, which is not a message.
 ///
 /// # Errors
-/// Whatever is not an object, or not that one.
+/// The text is not an object, or not the expected one.
 pub fn from_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
     match text.trim_ascii_start().first() {
         Some(b'{') => serde_json::from_slice(text),
-        _ => Err(serde::de::Error::custom("a message and its parameters are JSON objects")),
+        _ => Err(serde::de::Error::custom("a message and its parameters must be JSON objects")),
     }
 }
 
@@ -118,7 +117,7 @@ macro_rules! calls {
             /// All of them.
             pub const ALL: &[Self] = &[$(Self::$call),*];
 
-            /// The name after the interface's.
+            /// The name without that of the interface.
             #[must_use]
             pub fn name(self) -> &'static str {
                 match self { $(Self::$call => stringify!($call)),* }

@@ -1,4 +1,5 @@
-//! Text from strangers, made safe to show: nothing in it can end a line, steer a terminal or turn the reading order.
+//! Escapes untrusted text for terminals and log lines: nothing in it can end a line, control a
+//! terminal or change the reading order.
 
 /// `text` with control and format characters escaped, cut to [`MAX_BYTES`] bytes of output.
 #[must_use]
@@ -20,8 +21,8 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// `text` as one value among others in a line: with quotation marks, unless it is a word of letters, digits and signs that
-/// separate nothing. What is inside them can neither end them nor look like another value.
+/// `text` as one value among others in a line: in quotation marks, unless it is a word of letters, digits and signs
+/// that separate nothing. A text in quotation marks can neither end them nor look like another value.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:@/+-".contains(&b);

@@ -42,7 +42,7 @@ fn assert_match(case: &Value, found: Match) {
     assert_eq!(listed, case["match"], "{}", case["id"]);
 }
 
-/// The kind of refusal counts where passlib makes a difference for the one who typed.
+/// The kind of refusal counts where passlib makes a difference for the user that typed it.
 fn assert_refusal(case: &Value, found: Option<Result<Match, NoMatch>>, error: &Value) {
     let found = found.map(|found| found.expect_err(case["id"].as_str().unwrap()));
     match error["kind"].as_str() {
@@ -69,7 +69,7 @@ fn search(case: &Value) -> Option<Search> {
     })
 }
 
-/// A code is text. A number is what somebody would type for it.
+/// A code is text. A number stands for its digits as a user would type them.
 fn typed(case: &Value) -> String {
     case["token"].as_str().map_or_else(|| case["token"].to_string(), str::to_owned)
 }

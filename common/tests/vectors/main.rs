@@ -1,7 +1,7 @@
 //! Every case of the vectors made with passlib 1.7.4, and of RFC 6238 and RFC 4226.
 //!
-//! `written`, `accepted`, `undetectable` and `rejected` hold as they stand. The others are decided in `docs/lineage.md`,
-//! one by one, and these tests read the decisions there.
+//! `written`, `accepted`, `undetectable` and `rejected` hold as they stand. The others are decided
+//! in `docs/lineage.md`, one by one, and these tests read the decisions there.
 
 #![forbid(unsafe_code)]
 #![allow(

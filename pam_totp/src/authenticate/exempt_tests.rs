@@ -1,4 +1,4 @@
-//! The flow where no code is needed.
+//! Tests of the flow where no code is needed.
 
 use super::transcript::*;
 use super::*;
@@ -40,7 +40,7 @@ fn without_a_code_nothing_but_exempt_lets_by() {
         assert_eq!(refused(verdict), PamError::AUTH_ERR, "{verdict:?}");
     }
     let busy = vec![
-        Logged("user 'alice' refused: provisiond has too much to do"),
+        Logged("user 'alice' refused: provisiond is too busy"),
         Told("The code cannot be checked now. Try again later, or ask an administrator."),
     ];
     let lines = [begins_with_nothing(), without_a_code(Verdict::Busy), busy];
@@ -92,7 +92,7 @@ fn a_name_that_changes_while_the_password_is_typed_is_not_let_by() {
     let end = vec![
         Asked(PASSWORD, Some("horse")),
         UserNow(Some(b"root")),
-        Logged("user 'alice' refused: the name changed at the prompt"),
+        Logged("user 'alice' refused: the application changed the user name during the prompt"),
     ];
     assert_eq!(play(&forward(), [begins_with_nothing(), end]), PamError::AUTH_ERR);
 }

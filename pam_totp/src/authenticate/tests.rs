@@ -1,4 +1,4 @@
-//! The flow with a code of its own prompt.
+//! Tests of the flow with a prompt for the code alone.
 
 use common::wire::protocol::Enrolment;
 
@@ -52,7 +52,7 @@ fn a_later_try_can_be_accepted() {
 
 #[test]
 fn who_types_a_used_code_is_told_when_the_next_one_comes() {
-    let told = vec![Told("That code was used already. The next one comes in 12 seconds.")];
+    let told = vec![Told("That code was already used. Your device shows the next one in 12 seconds.")];
     let rounds = [
         begins_as_usual(),
         round(PROMPT, "123456", Verdict::AlreadyUsed),
@@ -64,8 +64,8 @@ fn who_types_a_used_code_is_told_when_the_next_one_comes() {
 
 #[test]
 fn two_codes_are_asked_for_as_soon_as_the_daemon_wants_them_and_until_the_end() {
-    let needed = "Two codes in a row are needed now. Type the current code, wait for the next, and type that after it.";
-    let again = "That was not accepted. Type the current code, wait for the next, and type that after it.";
+    let needed = "Two codes in a row are needed now. Type the current code, wait until your device shows the next one, and type that on the same line.";
+    let again = "The codes were not accepted. Type the current code, wait until your device shows the next one, and type that on the same line.";
     let later = [
         begins_as_usual(),
         round(PROMPT, "111111", Verdict::TwoCodesNeeded),
@@ -82,7 +82,7 @@ fn two_codes_are_asked_for_as_soon_as_the_daemon_wants_them_and_until_the_end() 
 #[test]
 fn nullok_lets_through_only_who_was_never_enrolled() {
     let options = Options { nullok: true, ..retrying(1) };
-    let logged = vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
+    let logged = vec![Logged("user 'alice' was never enrolled and needs no code (option 'nullok')")];
     assert_eq!(play(&options, [begins(Ask::OneCode, Some(false)), logged]), PamError::IGNORE);
     for enrolled in [None, Some(true)] {
         for verdict in [Verdict::NotEnrolled, Verdict::Disabled] {
@@ -96,7 +96,7 @@ fn nullok_lets_through_only_who_was_never_enrolled() {
 #[test]
 fn with_always_prompt_who_was_never_enrolled_is_asked_once_and_nothing_is_judged() {
     let options = Options { nullok: true, always_prompt: true, ..Options::default() };
-    let logged = vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
+    let logged = vec![Logged("user 'alice' was never enrolled and needs no code (option 'nullok')")];
     let code = play(&options, [begins(Ask::OneCode, Some(false)), asks(PROMPT, "123456"), logged]);
     assert_eq!(code, PamError::IGNORE);
     let code = play(&options, [begins(Ask::OneCode, Some(false)), vec![Asked(PROMPT, None)]]);
@@ -119,7 +119,7 @@ fn with_user_unknown_who_was_never_enrolled_is_unknown_after_the_first_prompt() 
 
 #[test]
 fn a_busy_daemon_is_no_verdict() {
-    let end = vec![Logged("user 'alice' refused: provisiond has too much to do"), Told(UNAVAILABLE)];
+    let end = vec![Logged("user 'alice' refused: provisiond is too busy"), Told(UNAVAILABLE)];
     let code = play(&Options::default(), [begins_as_usual(), round(PROMPT, "111111", Verdict::Busy), end]);
     assert_eq!(code, PamError::AUTHINFO_UNAVAIL);
 }
@@ -140,12 +140,21 @@ fn a_daemon_that_cannot_be_used_lets_nobody_in_with_any_options() {
 #[test]
 fn what_comes_back_after_a_code_is_not_repeated_in_the_log() {
     for (error, line) in [
-        (ClientError::Protocol("no verdict '123456'".into()), "provisiond's answer cannot be understood"),
-        (Error::bad("codes", "'123456' is odd").into(), "provisiond refused the call"),
-        (Error::Varlink("123456".into()).into(), "provisiond refused the call"),
-        (Error::busy("'123456' has to wait").into(), "provisiond has too much to do"),
-        (Error::StoreUnavailable.into(), "the store does not work now: the daemon's log says why"),
-        (ClientError::Deadline, "provisiond did not answer in time: 'systemctl status provisiond' tells how it is"),
+        (
+            ClientError::Protocol("no verdict '123456'".into()),
+            "provisiond sent an invalid reply: check that it and the module have the same version",
+        ),
+        (
+            Error::bad("codes", "'123456' is odd").into(),
+            "provisiond rejected the request: check that it and the module have the same version",
+        ),
+        (
+            Error::Varlink("123456".into()).into(),
+            "provisiond rejected the request: check that it and the module have the same version",
+        ),
+        (Error::busy("'123456' has to wait").into(), "provisiond is too busy"),
+        (Error::StoreUnavailable.into(), "the store is unavailable: the daemon's log says why"),
+        (ClientError::Deadline, "provisiond did not answer in time: 'systemctl status provisiond' shows its state"),
     ] {
         let line = format!("user 'alice' refused: {line}").leak();
         let end = vec![Judged("123456", Err(error)), Logged(line), Told(UNAVAILABLE)];
@@ -170,7 +179,7 @@ fn a_name_that_changes_at_the_prompt_is_refused_before_the_code_is_sent() {
         let end = vec![
             Asked(PROMPT, Some("123456")),
             UserNow(now),
-            Logged("user 'alice' refused: the name changed at the prompt"),
+            Logged("user 'alice' refused: the application changed the user name during the prompt"),
         ];
         assert_eq!(play(&Options::default(), [begins_as_usual(), end]), PamError::AUTH_ERR, "{now:?}");
     }
@@ -182,7 +191,7 @@ fn a_name_that_no_account_has_is_refused_without_asking_anybody() {
         (&b""[..], "user '' refused: a user name cannot be empty"),
         (b"../x\n", "user '../x\\n' refused: a user name cannot contain control characters, '/' or ':'"),
         (b"root ", "user 'root ' refused: a user name cannot begin or end with a space"),
-        (b"al\xffice", "user 'al\u{fffd}ice' refused: a user name is UTF-8"),
+        (b"al\xffice", "user 'al\u{fffd}ice' refused: a user name must be UTF-8"),
     ] {
         let lines = || [vec![User(Some(name)), Logged(line)]];
         assert_eq!(play(&Options::default(), lines()), PamError::AUTH_ERR, "{name:?}");
@@ -209,7 +218,7 @@ fn with_debug_a_refusal_is_logged_with_its_verdict_and_without_the_code() {
     let refused = round(PROMPT, "111111", Verdict::NotEnrolled);
     let code = play(&options, [begins_as_usual(), refused, last_word(Verdict::NotEnrolled), end]);
     assert_eq!(code, PamError::AUTH_ERR);
-    let end = vec![User(None), Logged("user '' refused: the conversation failed")];
+    let end = vec![User(None), Logged("user '' refused: the PAM conversation failed")];
     assert_eq!(play(&options, [end]), PamError::CONV_ERR);
     let code = play(&options, [begins_as_usual(), round(PROMPT, "123456", Verdict::Accepted)]);
     assert_eq!(code, PamError::SUCCESS);
@@ -243,8 +252,8 @@ fn nothing_but_accepted_is_success_and_nothing_but_exempt_and_nullok_is_ignore()
 #[test]
 fn whoever_is_let_in_by_one_of_the_last_recovery_codes_is_told_to_get_new_ones() {
     for (left, told) in [
-        (Some(3), Some("3 recovery codes left. Get new ones with 'totpctl recovery-codes'.")),
-        (Some(0), Some("That was your last recovery code. Get new ones with 'totpctl recovery-codes'.")),
+        (Some(3), Some("You have 3 recovery codes left. Run 'totpctl recovery-codes' to get new ones.")),
+        (Some(0), Some("That was your last recovery code. Run 'totpctl recovery-codes' to get new ones.")),
         (Some(4), None),
         (None, None),
     ] {
@@ -256,7 +265,7 @@ fn whoever_is_let_in_by_one_of_the_last_recovery_codes_is_told_to_get_new_ones()
     }
 }
 
-const SHOWN: &str = "Scan this with your authenticator app:\n##\n# \nOr type this key into it: GEZD-GNBV\nThen type the code that it shows.";
+const SHOWN: &str = "Scan this QR code with your authenticator app:\n##\n# \nOr type this key into the app: GEZD-GNBV\nThen type the code that the app shows.";
 const TICKET: &str = "Enrolment ticket: ";
 
 fn made() -> Result<VerifyReply, ClientError> {
@@ -291,7 +300,7 @@ fn a_ticket_alone_lets_nobody_in() {
 fn a_wrong_ticket_is_asked_for_again_and_a_password_is_not_taken_for_one() {
     let options = Options { enroll: true, try_first_pass: true, ..retrying(2) };
     let wrong = || [asks(TICKET, "aaaa-bbbb"), vec![Judged("aaaa-bbbb", reply(Verdict::NotEnrolled, Ask::Ticket))]];
-    let told = || vec![vec![Told("That was not accepted.")]];
+    let told = || vec![vec![Told("The ticket was not accepted.")]];
     let lines = [vec![begins(Ask::Ticket, Some(false))], wrong().into(), told(), wrong().into(), told()];
     assert_eq!(play(&options, lines.into_iter().flatten()), PamError::AUTH_ERR);
 }
@@ -307,7 +316,7 @@ fn a_device_that_nobody_asked_for_is_not_shown() {
 fn who_has_enrolled_is_told_where_recovery_codes_are() {
     let accepted = VerifyReply::bare(Verdict::Accepted, Ask::OneCode);
     let reply = VerifyReply { enrolled: Some(true), recovery_codes_left: Some(0), ..accepted };
-    let told = vec![Told("Your device is enrolled. Get recovery codes with 'totpctl recovery-codes'.")];
+    let told = vec![Told("Your device is enrolled. Run 'totpctl recovery-codes' to get recovery codes.")];
     let lines = [begins_as_usual(), asks(PROMPT, "123456"), vec![Judged("123456", Ok(reply))], told];
     assert_eq!(play(&Options::default(), lines), PamError::SUCCESS);
 }

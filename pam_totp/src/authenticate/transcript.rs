@@ -1,4 +1,5 @@
-//! A login as a transcript: both sides of the flow are played from one list of lines, which must be used up in its turn.
+//! A login as a transcript, for tests: application and daemon are played from one list of lines,
+//! which must be used up in order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -7,7 +8,7 @@ use pamsm::LogLvl;
 
 use super::*;
 
-/// One thing that happens in a login, and what is answered.
+/// One event of a login, and the reply to it.
 #[derive(Debug)]
 pub(super) enum Line {
     User(Option<&'static [u8]>),
@@ -17,16 +18,16 @@ pub(super) enum Line {
     Judged(&'static str, Result<VerifyReply, ClientError>),
     /// An attempt without any code.
     NothingJudged(Result<VerifyReply, ClientError>),
-    /// What was left before us.
+    /// The password that an earlier module left.
     Password(Option<&'static str>),
-    /// What is left by us, and whether libpam takes it.
+    /// The password that this module leaves, and whether libpam takes it.
     Left(&'static str, bool),
     Told(&'static str),
     Logged(&'static str),
 }
 pub(super) use Line::*;
 
-/// A transcript, played by both sides of the flow; every line must come, in its turn.
+/// A transcript, played by application and daemon; every line must come, in order.
 struct Transcript(RefCell<VecDeque<Line>>);
 
 impl Transcript {
@@ -55,7 +56,7 @@ impl Application for &Transcript {
     }
 
     fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText> {
-        let Asked(expected, typed) = self.next(prompt) else { panic!("nobody was to be asked {prompt:?}") };
+        let Asked(expected, typed) = self.next(prompt) else { panic!("no prompt was due: {prompt:?}") };
         let shown = format!("{prompt}{}", if echo { "(seen)" } else { "" });
         assert_eq!(shown, expected);
         typed.map(|text| SecretText::typed(text.as_bytes()))
@@ -73,7 +74,7 @@ impl Application for &Transcript {
     }
 
     fn tell(&mut self, sentence: &str) {
-        let Told(expected) = self.next(sentence) else { panic!("nobody was to be told {sentence:?}") };
+        let Told(expected) = self.next(sentence) else { panic!("no sentence was due: {sentence:?}") };
         assert_eq!(sentence, expected);
     }
 
@@ -137,14 +138,14 @@ pub(super) fn round(prompt: &'static str, typed: &'static str, verdict: Verdict)
     [asks(prompt, typed), vec![Judged(typed, reply(verdict, ask))]].into_iter().flatten().collect()
 }
 
-/// What is told after the last prompt, where one code was asked for.
+/// The sentence after the last prompt, where one code was asked for.
 pub(super) fn last_word(verdict: Verdict) -> Vec<Line> {
     vec![Told(match verdict {
-        Verdict::AlreadyUsed => "That code was used already. The next one comes in 12 seconds.",
+        Verdict::AlreadyUsed => "That code was already used. Your device shows the next one in 12 seconds.",
         Verdict::TwoCodesNeeded => {
-            "Two codes in a row are needed now. Try again with the current code, and the next one after it."
+            "Two codes in a row are needed now. Try again with the current code, directly followed by the next one."
         }
-        _ => "That was not accepted. Try again with what your device shows then.",
+        _ => "The code was not accepted. Try again with the code that your device shows then.",
     })]
 }
 
@@ -154,7 +155,7 @@ pub(super) fn retrying(retry: u32) -> Options {
 
 pub(super) const PROMPT: &str = "Verification code: ";
 pub(super) const BOTH: &str = "Two verification codes, the current one and the next: ";
-pub(super) const AGAIN: &str = "That was not accepted. Type what your device shows now.";
+pub(super) const AGAIN: &str = "The code was not accepted. Type the code that your device shows now.";
 pub(super) const UNAVAILABLE: &str = "The code cannot be checked now. Try again later, or ask an administrator.";
 pub(super) const LOOK_ALIKES: [Verdict; 5] =
     [Verdict::Rejected, Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused];

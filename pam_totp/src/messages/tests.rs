@@ -1,4 +1,4 @@
-//! The sentences.
+//! Tests of the prompts and messages.
 
 use super::words::ENGLISH;
 use super::*;
@@ -23,8 +23,7 @@ fn what_must_not_be_told_apart_is_said_in_the_same_words() {
 #[test]
 fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
     for verdict in [Verdict::Rejected, Verdict::NotEnrolled, Verdict::TwoCodesNeeded, Verdict::AlreadyUsed] {
-        let needed =
-            "Two codes in a row are needed now. Type the current code, wait for the next, and type that after it.";
+        let needed = "Two codes in a row are needed now. Type the current code, wait until your device shows the next one, and type that on the same line.";
         assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), needed);
     }
 }
@@ -32,23 +31,23 @@ fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
 #[test]
 fn what_to_type_is_what_the_next_prompt_asks_for() {
     for (language, needles) in [
-        (Language::English, ["what your device shows now.", "current code, wait for the next"]),
-        (Language::German, ["was Ihr Gerät jetzt zeigt.", "den aktuellen Code ein, warten Sie"]),
+        (Language::English, ["the code that your device shows now.", "the current code, wait until"]),
+        (Language::German, ["den Code ein, den Ihr Gerät jetzt zeigt.", "den aktuellen Code ein, warten Sie"]),
     ] {
         let options = Options { lang: language, ..Options::default() };
         for (ask, needle) in [Ask::OneCode, Ask::TwoCodes].into_iter().zip(needles) {
             let said = try_again(ask, &VerifyReply::bare(Verdict::Rejected, ask), &options);
-            assert!(said.starts_with(words(language).not_accepted) && said.contains(needle), "{said}");
+            assert!(said.starts_with(of(ask, words(language).not_accepted)) && said.contains(needle), "{said}");
         }
     }
     let sooner = said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::OneCode);
-    assert_eq!(sooner, "That was not accepted. Type what your device shows now.");
+    assert_eq!(sooner, "The codes were not accepted. Type the code that your device shows now.");
 }
 
 #[test]
 fn of_several_codes_of_which_one_was_used_the_next_is_the_first() {
     let said = said_next(Verdict::AlreadyUsed, Some(12), Ask::TwoCodes, Ask::TwoCodes);
-    assert_eq!(said, "That code was used already. The next one comes in 12 seconds. Begin with that one.");
+    assert_eq!(said, "That code was already used. Your device shows the next one in 12 seconds. Start with that one.");
 }
 
 #[test]
@@ -73,7 +72,10 @@ fn after_the_last_prompt_nobody_is_told_to_type_something_now() {
 #[test]
 fn after_the_last_prompt_what_must_not_be_told_apart_is_said_in_the_same_words() {
     let said = |verdict| refused(Ask::OneCode, &VerifyReply::bare(verdict, Ask::OneCode), &Options::default());
-    assert_eq!(said(Verdict::Rejected), "That was not accepted. Try again with what your device shows then.");
+    assert_eq!(
+        said(Verdict::Rejected),
+        "The code was not accepted. Try again with the code that your device shows then."
+    );
     for verdict in [Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused] {
         assert_eq!(said(verdict), said(Verdict::Rejected), "{verdict:?}");
     }
@@ -84,7 +86,7 @@ fn a_used_code_comes_with_the_time_until_the_next() {
     assert!(said(Verdict::AlreadyUsed, Some(12)).ends_with("in 12 seconds."));
     assert!(said(Verdict::AlreadyUsed, Some(1)).ends_with("in 1 second."));
     for unknown in [None, Some(0)] {
-        assert!(said(Verdict::AlreadyUsed, unknown).ends_with("Wait for the next one."));
+        assert!(said(Verdict::AlreadyUsed, unknown).ends_with("Wait until your device shows the next one."));
     }
 }
 
@@ -110,7 +112,7 @@ fn who_types_the_password_too_is_asked_for_both() {
     let own = Options { prompt: Some("Both: ".into()), ..joined };
     assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
     let reply = VerifyReply::bare(Verdict::Rejected, Ask::OneCode);
-    assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, and right after it"));
+    assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, directly followed by"));
 }
 
 #[test]
@@ -118,7 +120,7 @@ fn it_is_said_when_few_recovery_codes_are_left() {
     let said = [0, 1, 3, 4, usize::MAX].map(|left| recovery_codes_left(left, &Options::default()));
     assert_eq!(said[0].as_deref(), Some(ENGLISH.no_recovery_code_left));
     assert_eq!(said[1].as_deref(), Some(ENGLISH.one_recovery_code_left));
-    let three = "3 recovery codes left. Get new ones with 'totpctl recovery-codes'.";
+    let three = "You have 3 recovery codes left. Run 'totpctl recovery-codes' to get new ones.";
     assert_eq!(said[2].as_deref(), Some(three));
     assert_eq!(said[3..], [None, None]);
 }
@@ -130,13 +132,13 @@ fn a_new_device_is_shown_as_picture_and_key_or_as_key_alone() {
     let told = enrolment(&shown(vec![line(), line()]), &Options::default());
     assert_eq!(
         told.expose(),
-        "Scan this with your authenticator app:\n█▀\n█▀\nOr type this key into it: GEZD-GNBV\nThen type the code that it shows."
+        "Scan this QR code with your authenticator app:\n█▀\n█▀\nOr type this key into the app: GEZD-GNBV\nThen type the code that the app shows."
     );
     let told = enrolment(&shown(Vec::new()), &Options::default());
     assert_eq!(
         told.expose(),
         "Type this key into your authenticator app: GEZD-GNBV
-Then type the code that it shows."
+Then type the code that the app shows."
     );
 }
 

@@ -1,4 +1,5 @@
-//! The words of each language.
+//! The wording of every prompt and message, in English and German. To add a language: its `Words`
+//! here, and its `lang=` in `options.rs`.
 
 #![forbid(unsafe_code)]
 
@@ -12,10 +13,10 @@ pub(super) fn words(language: Language) -> &'static Words {
     }
 }
 
-/// What asks for one and for two codes, or is said of them.
+/// A text for one code, and for two codes.
 pub(super) type OfCodes = [&'static str; 2];
 
-/// One language: the prompts, and what is said after them.
+/// One language: the prompts, and the sentences after them.
 pub(super) struct Words {
     pub(super) codes: OfCodes,
     pub(super) password_and_codes: OfCodes,
@@ -28,13 +29,15 @@ pub(super) struct Words {
     pub(super) first_code: &'static str,
     pub(super) enrolled: &'static str,
     pub(super) get_recovery_codes: &'static str,
-    pub(super) not_accepted: &'static str,
+    /// By how many codes the prompt asked for.
+    pub(super) not_accepted: OfCodes,
+    pub(super) ticket_not_accepted: &'static str,
     pub(super) two_codes_needed: &'static str,
     pub(super) used: &'static str,
     pub(super) used_one_second: &'static str,
     /// `{}` is the number of seconds.
     pub(super) used_some_seconds: &'static str,
-    /// With which of several codes, where one was used: with the one that comes.
+    /// After a used code, where two are asked for: the next code is the first of the two.
     pub(super) begin_with_it: &'static str,
     /// What to type at the prompt that follows.
     pub(super) now: OfCodes,
@@ -57,34 +60,39 @@ pub(super) const ENGLISH: Words = Words {
     ],
     password: "Password: ",
     ticket: "Enrolment ticket: ",
-    scan: "Scan this with your authenticator app:",
-    or_type_key: "\nOr type this key into it: ",
+    scan: "Scan this QR code with your authenticator app:",
+    or_type_key: "\nOr type this key into the app: ",
     type_key: "Type this key into your authenticator app: ",
-    first_code: "\nThen type the code that it shows.",
+    first_code: "\nThen type the code that the app shows.",
     enrolled: "Your device is enrolled.",
-    get_recovery_codes: "Get recovery codes with 'totpctl recovery-codes'.",
-    not_accepted: "That was not accepted.",
+    get_recovery_codes: "Run 'totpctl recovery-codes' to get recovery codes.",
+    not_accepted: ["The code was not accepted.", "The codes were not accepted."],
+    ticket_not_accepted: "The ticket was not accepted.",
     two_codes_needed: "Two codes in a row are needed now.",
-    used: "That code was used already. Wait for the next one.",
-    used_one_second: "That code was used already. The next one comes in 1 second.",
-    used_some_seconds: "That code was used already. The next one comes in {} seconds.",
-    begin_with_it: "Begin with that one.",
-    now: ["Type what your device shows now.", "Type the current code, wait for the next, and type that after it."],
+    used: "That code was already used. Wait until your device shows the next one.",
+    used_one_second: "That code was already used. Your device shows the next one in 1 second.",
+    used_some_seconds: "That code was already used. Your device shows the next one in {} seconds.",
+    begin_with_it: "Start with that one.",
+    now: [
+        "Type the code that your device shows now.",
+        "Type the current code, wait until your device shows the next one, and type that on the same line.",
+    ],
     now_with_password: [
-        "Type your password, and right after it what your device shows now.",
-        "Type your password, right after it the current code, wait for the next, and type that after it.",
+        "Type your password, directly followed by the code that your device shows now.",
+        "Type your password, directly followed by the current code; wait until your device shows the next one, and type \
+         that on the same line.",
     ],
     then: [
-        "Try again with what your device shows then.",
-        "Try again with the current code, and the next one after it.",
+        "Try again with the code that your device shows then.",
+        "Try again with the current code, directly followed by the next one.",
     ],
     then_with_password: [
-        "Try again with your password, and right after it what your device shows then.",
-        "Try again with your password, right after it the current code, and the next one after that.",
+        "Try again with your password, directly followed by the code that your device shows then.",
+        "Try again with your password, directly followed by the current code and the next one.",
     ],
-    no_recovery_code_left: "That was your last recovery code. Get new ones with 'totpctl recovery-codes'.",
-    one_recovery_code_left: "1 recovery code left. Get new ones with 'totpctl recovery-codes'.",
-    few_recovery_codes_left: "{} recovery codes left. Get new ones with 'totpctl recovery-codes'.",
+    no_recovery_code_left: "That was your last recovery code. Run 'totpctl recovery-codes' to get new ones.",
+    one_recovery_code_left: "You have 1 recovery code left. Run 'totpctl recovery-codes' to get new ones.",
+    few_recovery_codes_left: "You have {} recovery codes left. Run 'totpctl recovery-codes' to get new ones.",
     unavailable: "The code cannot be checked now. Try again later, or ask an administrator.",
 };
 
@@ -96,37 +104,40 @@ pub(super) const GERMAN: Words = Words {
     ],
     password: "Passwort: ",
     ticket: "Einrichtungscode: ",
-    scan: "Scannen Sie das mit Ihrer Authenticator-App:",
-    or_type_key: "\nOder tippen Sie diesen Schlüssel ein: ",
-    type_key: "Tippen Sie diesen Schlüssel in Ihre Authenticator-App ein: ",
-    first_code: "\nGeben Sie dann den Code ein, den sie zeigt.",
+    scan: "Scannen Sie diesen QR-Code mit Ihrer Authenticator-App:",
+    or_type_key: "\nOder geben Sie diesen Schlüssel in der App ein: ",
+    type_key: "Geben Sie diesen Schlüssel in Ihrer Authenticator-App ein: ",
+    first_code: "\nGeben Sie dann den Code ein, den die App zeigt.",
     enrolled: "Ihr Gerät ist eingerichtet.",
-    get_recovery_codes: "Wiederherstellungscodes gibt es mit 'totpctl recovery-codes'.",
-    not_accepted: "Das wurde nicht angenommen.",
+    get_recovery_codes: "Wiederherstellungscodes erhalten Sie mit 'totpctl recovery-codes'.",
+    not_accepted: ["Der Code wurde nicht angenommen.", "Die Codes wurden nicht angenommen."],
+    ticket_not_accepted: "Der Einrichtungscode wurde nicht angenommen.",
     two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig.",
-    used: "Dieser Code wurde schon benutzt. Warten Sie auf den nächsten.",
-    used_one_second: "Dieser Code wurde schon benutzt. Der nächste kommt in 1 Sekunde.",
-    used_some_seconds: "Dieser Code wurde schon benutzt. Der nächste kommt in {} Sekunden.",
+    used: "Dieser Code wurde schon benutzt. Warten Sie, bis Ihr Gerät den nächsten zeigt.",
+    used_one_second: "Dieser Code wurde schon benutzt. Ihr Gerät zeigt den nächsten in 1 Sekunde.",
+    used_some_seconds: "Dieser Code wurde schon benutzt. Ihr Gerät zeigt den nächsten in {} Sekunden.",
     begin_with_it: "Beginnen Sie mit diesem.",
     now: [
-        "Geben Sie ein, was Ihr Gerät jetzt zeigt.",
-        "Geben Sie den aktuellen Code ein, warten Sie auf den nächsten, und hängen Sie ihn an.",
+        "Geben Sie den Code ein, den Ihr Gerät jetzt zeigt.",
+        "Geben Sie den aktuellen Code ein, warten Sie, bis Ihr Gerät den nächsten zeigt, und geben Sie ihn in derselben \
+         Zeile ein.",
     ],
     now_with_password: [
-        "Geben Sie Ihr Passwort ein und direkt dahinter, was Ihr Gerät jetzt zeigt.",
-        "Geben Sie Ihr Passwort ein, direkt dahinter den aktuellen Code, warten Sie auf den nächsten, und hängen Sie ihn an.",
+        "Geben Sie Ihr Passwort ein und direkt dahinter den Code, den Ihr Gerät jetzt zeigt.",
+        "Geben Sie Ihr Passwort ein und direkt dahinter den aktuellen Code; warten Sie, bis Ihr Gerät den nächsten zeigt, \
+         und geben Sie ihn in derselben Zeile ein.",
     ],
     then: [
-        "Versuchen Sie es noch einmal mit dem, was Ihr Gerät dann zeigt.",
-        "Versuchen Sie es noch einmal mit dem aktuellen Code und dem nächsten dahinter.",
+        "Versuchen Sie es noch einmal mit dem Code, den Ihr Gerät dann zeigt.",
+        "Versuchen Sie es noch einmal mit dem aktuellen Code und direkt dahinter dem nächsten.",
     ],
     then_with_password: [
-        "Versuchen Sie es noch einmal mit Ihrem Passwort und direkt dahinter dem, was Ihr Gerät dann zeigt.",
+        "Versuchen Sie es noch einmal mit Ihrem Passwort und direkt dahinter dem Code, den Ihr Gerät dann zeigt.",
         "Versuchen Sie es noch einmal mit Ihrem Passwort, direkt dahinter dem aktuellen Code und danach dem nächsten.",
     ],
-    no_recovery_code_left: "Das war Ihr letzter Wiederherstellungscode. Neue gibt es mit 'totpctl recovery-codes'.",
-    one_recovery_code_left: "Noch 1 Wiederherstellungscode. Neue gibt es mit 'totpctl recovery-codes'.",
-    few_recovery_codes_left: "Noch {} Wiederherstellungscodes. Neue gibt es mit 'totpctl recovery-codes'.",
-    unavailable: "Der Code lässt sich gerade nicht prüfen. \
+    no_recovery_code_left: "Das war Ihr letzter Wiederherstellungscode. Neue erhalten Sie mit 'totpctl recovery-codes'.",
+    one_recovery_code_left: "Sie haben noch 1 Wiederherstellungscode. Neue erhalten Sie mit 'totpctl recovery-codes'.",
+    few_recovery_codes_left: "Sie haben noch {} Wiederherstellungscodes. Neue erhalten Sie mit 'totpctl recovery-codes'.",
+    unavailable: "Der Code kann gerade nicht geprüft werden. \
                   Versuchen Sie es später noch einmal, oder fragen Sie in der Administration nach.",
 };

@@ -1,3 +1,5 @@
+//! Tests of the module's options.
+
 use proptest::prelude::*;
 
 use super::*;
@@ -70,7 +72,7 @@ fn what_asks_cannot_stand_beside_what_never_does() {
     for other in ["try_first_pass", "always_prompt"] {
         for pair in [["use_first_pass", other], [other, "use_first_pass"]] {
             let said = parse(&pair).unwrap_err();
-            assert!(said.contains(&format!("'use_first_pass' cannot stand beside '{other}'")), "{said}");
+            assert!(said.contains(&format!("'use_first_pass' cannot be combined with '{other}'")), "{said}");
         }
     }
 }
@@ -80,7 +82,7 @@ fn who_enrols_at_the_prompt_has_one_of_their_own() {
     for other in ["nullok", "use_first_pass", "forward_pass", "quiet"] {
         for pair in [["enroll", other], [other, "enroll"]] {
             let said = parse(&pair).unwrap_err();
-            assert!(said.contains(&format!("'enroll' cannot stand beside '{other}'")), "{said}");
+            assert!(said.contains(&format!("'enroll' cannot be combined with '{other}'")), "{said}");
         }
     }
     assert!(parse(&["enroll", "try_first_pass", "user_unknown", "retry=1"]).unwrap().enroll);

@@ -136,7 +136,7 @@ impl NewDevice {
         let (key, parameters, issuer) = (&self.key, self.parameters, Some(&self.issuer));
         match self.kind {
             Kind::Totp => otpauth::uri(key, parameters, &self.label, issuer),
-            Kind::Hotp => otpauth::counted_uri(key, parameters, self.counter, &self.label, issuer),
+            Kind::Hotp => otpauth::hotp_uri(key, parameters, self.counter, &self.label, issuer),
         }
     }
 }

@@ -151,7 +151,7 @@ fn judge_proof(record: &Record, proof: &SecretText, call: &Call<'_>, now: &Circu
     let answer = Answer::parse(std::slice::from_ref(proof));
     let (answer, refund, settings) = (answer.as_ref(), 0, &*call.settings);
     let case = &Case { user: call.user, answer, refund, settings, now };
-    let (judged, _) = match answer.and_then(Answer::spare) {
+    let (judged, _) = match answer.and_then(Answer::issued) {
         Some(code) => issued::judge(record, (code, issued::of_a_proof(record, now)), case),
         None => attempt::judge(record, case, false),
     };

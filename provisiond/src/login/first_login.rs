@@ -5,8 +5,8 @@
 //! and opens the next login just the same. Its codes are judged and charged like those of any device.
 
 use common::answer::Answer;
+use common::issued::IssuedCode;
 use common::names::device::DeviceName;
-use common::spare::SpareCode;
 use common::wire::protocol::{Ask, Enroll, Enrolment, Error, Verdict};
 
 use super::outcome::Outcome;
@@ -92,14 +92,14 @@ pub(super) fn judge(
     if record.is_somebodys() {
         return None;
     }
-    match case.answer.and_then(Answer::spare) {
+    match case.answer.and_then(Answer::issued) {
         Some(code) => by_ticket(record, login.call, code, case),
         None => by_first_code(record, login.call, case, repeats),
     }
 }
 
 /// The ticket is used up by the device that it brings, in the same commit.
-fn by_ticket(record: &Record, call: &Call<'_>, code: &SpareCode, case: &Case<'_>) -> Option<Decision<Outcome>> {
+fn by_ticket(record: &Record, call: &Call<'_>, code: &IssuedCode, case: &Case<'_>) -> Option<Decision<Outcome>> {
     let now = case.now;
     // Nobody is let in by it, so that it makes no source a known one.
     let nowhere = Circumstances { source: Source::Untold, ..*now };

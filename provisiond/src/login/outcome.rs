@@ -173,5 +173,5 @@ fn masked(verdict: Verdict) -> Verdict {
 
 /// Whether being wrong costs the account nothing.
 pub(super) fn is_free(answer: &Answer) -> bool {
-    answer.is_several() || answer.spare().is_some()
+    answer.is_several() || answer.issued().is_some()
 }

@@ -37,7 +37,7 @@ pub type Reasoned = (Judged, Option<&'static str>);
 /// Judges the attempt by the record. A `repeated` answer was wrong before, compared with the same positions.
 pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     let &Case { answer, refund, now, .. } = case;
-    if let Some(code) = answer.and_then(Answer::spare) {
+    if let Some(code) = answer.and_then(Answer::issued) {
         return issued::judge(record, (code, Purpose::Login), case);
     }
     if !clock::can_be(now.moment.now) {

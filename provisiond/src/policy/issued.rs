@@ -2,8 +2,8 @@
 //! source: eighty bits need no budget, and the shorter bypass has its own few tries. Pure.
 
 use common::answer::Answer;
+use common::issued::IssuedCode;
 use common::secret::Key;
-use common::spare::SpareCode;
 use common::wire::protocol::Verdict;
 
 use super::attempt::{Case, Reasoned};
@@ -15,7 +15,7 @@ use crate::record::codes::{Codes, Finding, Purpose};
 /// Judges a code that no device shows. Who has none is judged by none, in the same time.
 pub fn judge(
     record: &Record,
-    (code, purpose): (&SpareCode, Purpose),
+    (code, purpose): (&IssuedCode, Purpose),
     &Case { user, refund, settings, now, .. }: &Case<'_>,
 ) -> Reasoned {
     if !clock::can_be(now.moment.now) {
@@ -35,7 +35,7 @@ pub fn judge(
 /// there is nothing to judge it by, and the decoy, which judges in that case, takes as long.
 pub fn judge_alone(record: Option<&Record>, case: &Case<'_>) -> Option<Judged> {
     let record = record.filter(|record| record.codes.is_some());
-    let (Some(record), Some(code)) = (record, case.answer.and_then(Answer::spare)) else {
+    let (Some(record), Some(code)) = (record, case.answer.and_then(Answer::issued)) else {
         return None;
     };
     let purpose = if record.active().next().is_some() { Purpose::LoginOutOfBounds } else { Purpose::Login };
@@ -71,7 +71,7 @@ pub fn reason(finding: Finding) -> Option<&'static str> {
 fn compare(
     record: &Record,
     (mut codes, key): (Codes, Key),
-    code: &SpareCode,
+    code: &IssuedCode,
     purpose: Purpose,
     refund: u32,
     now: &Circumstances<'_>,
@@ -124,11 +124,11 @@ mod tests {
     }
 
     /// A user who has used up every guess, and a recovery code of theirs.
-    fn alice() -> (Record, SpareCode) {
+    fn alice() -> (Record, IssuedCode) {
         let (mut codes, key) = Codes::opened(None, &user("alice"), &secrets()).unwrap();
         let shown = codes.renew(&key, &Recovery { codes: 10, expire: None }, &Moment::ordinary(NOW)).unwrap();
         let record = Record { enrolled: true, codes: Some(codes), ..Record::new(&Moment::ordinary(NOW)) };
-        let code = SpareCode::parse(shown[0].expose()).unwrap();
+        let code = IssuedCode::parse(shown[0].expose()).unwrap();
         (charged(record, 5), code)
     }
 
@@ -137,7 +137,7 @@ mod tests {
         record
     }
 
-    fn tried(record: &Record, code: &SpareCode, refund: u32, now: &Circumstances<'_>) -> Judged {
+    fn tried(record: &Record, code: &IssuedCode, refund: u32, now: &Circumstances<'_>) -> Judged {
         let codes = Codes::opened(record.codes.as_ref(), &user("alice"), &secrets()).unwrap();
         compare(record, codes, code, Purpose::Login, refund, now)
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_wrong_code_is_counted_like_a_wrong_pair_whether_or_not_there_are_any() {
-        let ((with, _), wrong) = (alice(), SpareCode::parse("aaaa-bbbb-cccc-dddd").unwrap());
+        let ((with, _), wrong) = (alice(), IssuedCode::parse("aaaa-bbbb-cccc-dddd").unwrap());
         let without = Record { codes: None, ..with.clone() };
         for record in [with, without] {
             let judged = tried(&record, &wrong, 2, &now());

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use common::config::recovery::{MAX_CODES, Recovery};
 use common::enckey::{Binding, CannotOpen, Enckey};
+use common::issued::IssuedCode;
 use common::names::user::UserName;
 use common::secret::{Key, SecretText};
 use common::secrets::Secrets;
-use common::spare::SpareCode;
 use common::totp::{Algorithm, Parameters};
 use serde::{Deserialize, Serialize};
 
@@ -21,7 +21,7 @@ use self::kept::{Bypass, RecoveryCodes, Timed, after};
 use crate::clock::moment::Moment;
 use crate::record::CannotMake;
 
-/// The spare codes of one user.
+/// The issued codes of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Codes {
     key: Enckey,
@@ -107,7 +107,7 @@ impl Codes {
         let hashes = codes.iter().map(|code| hash(key, RECOVERY, code)).collect::<Option<Vec<_>>>();
         let until = settings.expire.map(|span| after(moment.now, span));
         self.recovery = RecoveryCodes { hashes: hashes.ok_or(CannotMake)?, known_since: moment.stamp(), until };
-        Ok(codes.iter().map(SpareCode::shown).collect())
+        Ok(codes.iter().map(IssuedCode::shown).collect())
     }
 
     /// A bypass, in the place of the one that there is.
@@ -140,7 +140,7 @@ impl Codes {
     /// Tries a code, and uses it up if it is right. `None`: it is wrong. What there is to compare is always compared with
     /// all there can be, so that neither how many codes there are nor which it was takes another time.
     #[must_use]
-    pub fn try_code(&mut self, key: &Key, code: &SpareCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
+    pub fn try_code(&mut self, key: &Key, code: &IssuedCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
         let [recovery, bypass, ticket] = [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
         let recovery = self.recovery.find(&recovery?);
         let bypass = Timed::is(self.bypass.as_ref().map(|bypass| &bypass.code), &bypass?);

@@ -16,7 +16,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::config::Settings;
-use common::wire::frame::{FrameError, Inbox, Patience};
+use common::wire::frame::{Deadlines, FrameError, Inbox};
 use common::wire::protocol::Error;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -171,8 +171,8 @@ fn next_message(
     peer: Peer,
 ) -> Result<Option<common::wire::frame::Frame>, FrameError> {
     let idle = if peer.is_root() { IDLE_ROOT } else { IDLE };
-    let patience = Patience { first_byte: after(idle), whole_message: Some(MESSAGE_TIME) };
-    let received = inbox.receive(stream, patience);
+    let deadlines = Deadlines { first_byte: after(idle), whole_message: Some(MESSAGE_TIME) };
+    let received = inbox.receive(stream, deadlines);
     if matches!(received, Err(FrameError::TooLarge)) {
         let replies = Replies { socket: stream.as_fd(), deadline: after(MESSAGE_TIME), silent: false };
         let _ = replies.error(&Error::TooLarge);

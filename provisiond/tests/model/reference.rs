@@ -110,7 +110,7 @@ impl Truth {
     }
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
-    pub(crate) fn spare(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
+    pub(crate) fn issued(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
         let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
         let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };
         let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [nobody; 2] };

@@ -23,7 +23,7 @@ fn a_ticket_at_the_prompt_brings_a_device_and_its_first_code_lets_in() {
     let login = first_login(&stack, "alice", &ticket, Authenticator::code);
     assert_eq!((login.code, login.prompts()), (PamCode::SUCCESS, vec![TICKET, CODE]));
     let told = login.told();
-    assert_eq!(told[1..], ["Your device is enrolled. Get recovery codes with 'totpctl recovery-codes'."]);
+    assert_eq!(told[1..], ["Your device is enrolled. Run 'totpctl recovery-codes' to get recovery codes."]);
     let device = Authenticator::new(&key_in(told[0]));
     let (above, below) = (told[0].find('\n').expect("a picture") + 1, told[0].find("\nOr type").expect("a key"));
     let uri = read_off(&told[0][above..below], Background::Dark);
@@ -224,6 +224,6 @@ pub(crate) fn first_login(stack: &Stack, user: &str, ticket: &str, code: impl Fn
 
 /// The key in what is shown, without hyphens.
 pub(crate) fn key_in(shown: &str) -> String {
-    let (_, rest) = shown.split_once("Or type this key into it: ").unwrap_or_else(|| panic!("no key: {shown}"));
+    let (_, rest) = shown.split_once("Or type this key into the app: ").unwrap_or_else(|| panic!("no key: {shown}"));
     rest.lines().next().expect("a line").trim().replace('-', "")
 }

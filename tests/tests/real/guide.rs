@@ -158,7 +158,7 @@ fn codes_for_sudo_only() {
             as_user("alice", &["sudo", "-S", "-k", "id"], &format!("{PASSWORD}\n{code}\n{PASSWORD}\n{code}\n"));
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
-    let used = "That code was used already.";
+    let used = "That code was already used.";
     assert!(!sudo_says().contains(used), "sudo wants silence");
     scene.system.sudoers("speaking", "Defaults !pam_silent\n");
     let told = sudo_says();

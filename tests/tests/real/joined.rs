@@ -77,7 +77,7 @@ fn both_may_be_typed_again() {
     let [wrong, right] = [alice.wrong(), alice.code()].map(|code| format!("{PASSWORD}{code}"));
     let login = forwarding(&daemon, "again", "").login("alice", &[&wrong, PASSWORD, &right]);
     assert_eq!((login.code, login.prompts()), (PamCode::SUCCESS, vec![JOINED; 3]));
-    assert!(login.told().iter().all(|told| told.contains("Type your password, and right after it")), "{login:?}");
+    assert!(login.told().iter().all(|told| told.contains("Type your password, directly followed by")), "{login:?}");
 }
 
 #[test]
@@ -192,9 +192,9 @@ fn with_use_first_pass_nobody_is_asked() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let nothing = Stack::of(&daemon, "never-asks", "use_first_pass").login("alice", &[&alice.code()]);
-    let told = "That was not accepted. Try again with your password, and right after it what your device shows then.";
+    let told = "The code was not accepted. Try again with your password, directly followed by the code that your device shows then.";
     assert_eq!((nothing.code, nothing.prompts().len(), nothing.told()), (PamCode::AUTH_ERR, 0, vec![told]));
-    world::syslog().wait_for(&["(never-asks:auth)", "no code came with the password"]);
+    world::syslog().wait_for(&["(never-asks:auth)", "no password with a code at its end"]);
     let stack = after_unix(&daemon, "never-asks-either", "optional", "use_first_pass");
     for typed in [PASSWORD.to_owned(), format!("{PASSWORD}{}", alice.wrong())] {
         let login = stack.login("alice", &[&typed]);

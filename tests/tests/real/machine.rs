@@ -154,13 +154,16 @@ fn with_one_try_sshs_client_shows_why_and_the_same_to_whoever_has_no_device() {
         session.errors.replace(user, "USER")
     };
     let wrong = shown("alice", &alice.wrong());
-    assert!(wrong.contains("That was not accepted. Try again with what your device shows then."), "{wrong}");
+    assert!(
+        wrong.contains("The code was not accepted. Try again with the code that your device shows then."),
+        "{wrong}"
+    );
     assert_eq!(shown("bob", "123456"), wrong, "who was never enrolled");
     assert_eq!(shown("no-such-account", "123456"), wrong, "who does not exist");
     let code = alice.code();
     assert!(!shown("alice", &code).contains("accepted"));
     let used = shown("alice", &code);
-    assert!(used.contains("That code was used already. The next one comes in"), "{used}");
+    assert!(used.contains("That code was already used. Your device shows the next one in"), "{used}");
 }
 
 #[test]

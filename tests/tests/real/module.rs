@@ -67,8 +67,8 @@ fn what_is_set_elsewhere_is_refused_with_the_place_and_without_the_value() {
         ("allow_readonly", "provisiond's store"),
         ("usersfile=/etc/hunter2", "provisiond's store"),
         ("window=hunter2", "'policy.window'"),
-        ("alwaysok", "is never taken"),
-        ("failmode=hunter2", "is never taken"),
+        ("alwaysok", "is never supported"),
+        ("failmode=hunter2", "is never supported"),
     ]
     .into_iter()
     .enumerate()
@@ -108,7 +108,7 @@ fn a_person_has_three_tries_or_as_many_as_the_option_says() {
         let asked = (login.code, login.prompts().len(), login.told().len());
         // Never PAM_MAXTRIES, after which sshd's client would ask for what nobody looks at.
         assert_eq!(asked, (PamCode::AUTH_ERR, tries, tries), "{option:?}");
-        let last = "That was not accepted. Try again with what your device shows then.";
+        let last = "The code was not accepted. Try again with the code that your device shows then.";
         assert_eq!(login.told().last(), Some(&last), "{option:?}");
     }
 }
@@ -134,7 +134,7 @@ fn the_person_is_told_that_a_code_was_used_and_when_the_next_one_comes() {
     assert_eq!(second.code, PamCode::SUCCESS);
     let once = Stack::of(&daemon, "told-once", "retry=1").login("alice", &[&code]);
     for told in [second.told().concat(), once.told().concat()] {
-        assert!(told.starts_with("That code was used already. The next one comes in"), "{told:?}");
+        assert!(told.starts_with("That code was already used. Your device shows the next one in"), "{told:?}");
     }
 }
 
@@ -192,8 +192,8 @@ fn the_module_speaks_german_when_the_option_says_so() {
     let login = Stack::of(&daemon, "german", "lang=de retry=2").login("bob", &["1", "2"]);
     assert_eq!(login.prompts(), ["Bestätigungscode: "; 2]);
     let told = [
-        "Das wurde nicht angenommen. Geben Sie ein, was Ihr Gerät jetzt zeigt.",
-        "Das wurde nicht angenommen. Versuchen Sie es noch einmal mit dem, was Ihr Gerät dann zeigt.",
+        "Der Code wurde nicht angenommen. Geben Sie den Code ein, den Ihr Gerät jetzt zeigt.",
+        "Der Code wurde nicht angenommen. Versuchen Sie es noch einmal mit dem Code, den Ihr Gerät dann zeigt.",
     ];
     assert_eq!(login.told(), told);
     let refused = Stack::of(&daemon, "german-no", "lang=fr").login("bob", &["1"]);

@@ -93,7 +93,7 @@ fn the_module_lets_nobody_in_whose_name_is_no_text() {
             assert_eq!(output.status.code(), Some(1), "{name:?} {options}: {output:?}");
             assert!(said(&output).contains("Authentication failure"), "{output:?}");
         }
-        world::syslog().wait_for(&[&format!("({service}:auth)"), "refused: a user name is UTF-8"]);
+        world::syslog().wait_for(&[&format!("({service}:auth)"), "refused: a user name must be UTF-8"]);
     }
 }
 

@@ -44,8 +44,8 @@ fn whoever_uses_one_of_the_last_is_told_at_the_login() {
         .map(|code| stack.login("alice", &[code]).told().first().copied().unwrap_or("").to_owned())
         .collect();
     assert_eq!(told[..6], [""; 6]);
-    assert_eq!(told[6], "3 recovery codes left. Get new ones with 'totpctl recovery-codes'.");
-    assert_eq!(told[9], "That was your last recovery code. Get new ones with 'totpctl recovery-codes'.");
+    assert_eq!(told[6], "You have 3 recovery codes left. Run 'totpctl recovery-codes' to get new ones.");
+    assert_eq!(told[9], "That was your last recovery code. Run 'totpctl recovery-codes' to get new ones.");
 }
 
 #[test]

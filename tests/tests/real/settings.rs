@@ -24,7 +24,7 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
         ("policy: {budget: 1, budget: 2}\n", "duplicate"),
         ("policy: {refill: soon}\n", "24h"),
         ("policy: {window: 11}\n", "between 0 and 10"),
-        ("rules:\n- name: lan\n  services: [sshd]\n  from:\n", "rules[0].from: nothing stands here"),
+        ("rules:\n- name: lan\n  services: [sshd]\n  from:\n", "rules[0].from: no value stands here"),
         ("nonsense\n", "line"),
         ("a: [\n", "line"),
         ("a: &a [*a]\npolicy: *a\n", "line"),
@@ -64,8 +64,8 @@ fn files_that_are_no_settings_are_refused_without_being_read() {
         for (what, reason) in [
             ("100 KiB", "larger than"),
             ("no text", "not UTF-8"),
-            ("a folder", "not an ordinary file"),
-            ("a pipe", "not an ordinary file"),
+            ("a folder", "not a regular file"),
+            ("a pipe", "not a regular file"),
             ("a symbolic link", "symbolic link"),
             ("nothing", "cannot be read"),
             ("a stranger's", "chown root"),
@@ -80,7 +80,7 @@ fn files_that_are_no_settings_are_refused_without_being_read() {
     }
     let device = Command::new(world::built("provisiond")).args(["--check", "--settings", "/dev/zero"]).output();
     let sentence = said(&device.expect("provisiond"));
-    assert!(sentence.contains("/dev/zero: is not an ordinary file"), "{sentence}");
+    assert!(sentence.contains("/dev/zero: is not a regular file"), "{sentence}");
     let readable = Setup::new();
     readable.write();
     fs::set_permissions(readable.folder.join("secrets"), Permissions::from_mode(0o644)).expect("its mode");

@@ -22,8 +22,8 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
+use common::issued::IssuedCode;
 use common::secret;
-use common::spare::SpareCode;
 
 pub(crate) use self::codes::VerifyArgs;
 pub(crate) use self::devices::{RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs};
@@ -181,7 +181,7 @@ fn is_about_a_secret(error: &clap::Error) -> bool {
     let is_code = argument.bytes().all(digits) && argument.contains(char::is_numeric);
     // An unknown option is no key, however long its name.
     let is_option = argument.starts_with("--");
-    is_code || !is_option && (SpareCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
+    is_code || !is_option && (IssuedCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
 
 /// The refusal of codes and keys in arguments.

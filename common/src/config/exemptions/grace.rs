@@ -1,4 +1,4 @@
-//! How long an accepted code goes on to count: the section `grace` of the settings.
+//! The section `grace` of the settings: how long after an accepted code no further code is needed.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use crate::config::values::span::Span;
 /// The section `grace`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Grace {
-    /// For the same service, from the very address or terminal of the accepted code.
+    /// For the same service, from exactly the address or terminal of the accepted code.
     pub same_source: Option<Period>,
-    /// On this machine, whatever service the accepted code was for.
+    /// On this machine, after a code for any service.
     pub same_host: Option<Period>,
 }
 
-/// For how long, and which services ask for no code meanwhile.
+/// A grace period, and the services that ask for no code during it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period {
-    /// Counted from the accepted code.
+    /// The length of the period, from the accepted code on.
     pub span: Duration,
     /// PAM services.
     pub services: Vec<String>,
@@ -45,7 +45,7 @@ struct RawPeriod {
 }
 
 impl RawGrace {
-    /// The periods, or what is wrong with one of them.
+    /// The checked periods, or the problem with one of them.
     pub(crate) fn check(self) -> Result<Grace, String> {
         let check = |name: &str, raw: Option<RawPeriod>| {
             raw.map(|raw| raw.check().map_err(|why| format!("'{name}': {why}"))).transpose()
@@ -61,13 +61,13 @@ impl RawPeriod {
     fn check(self) -> Result<Period, String> {
         let Self { span: Span(span), services } = self;
         if span.is_zero() || span > LONGEST {
-            return Err("an accepted code counts for 1 second to 30 days".to_owned());
+            return Err("'for' must be between 1 second and 30 days".to_owned());
         }
         Ok(Period { span, services: services.check("services", service)? })
     }
 }
 
-/// The longest that an accepted code counts.
+/// The longest grace period.
 pub const LONGEST: Duration = Duration::from_secs(30 * 86400);
 
 #[cfg(test)]
@@ -95,11 +95,11 @@ mod tests {
     #[test]
     fn grace_without_end_or_without_services_is_refused() {
         for (text, why) in [
-            ("{same-source: {for: 0s, services: [sshd]}}", "'same-source': an accepted code counts for"),
-            ("{same-host: {for: 31d, services: [sudo]}}", "'same-host': an accepted code counts for"),
+            ("{same-source: {for: 0s, services: [sshd]}}", "'same-source': 'for' must be"),
+            ("{same-host: {for: 31d, services: [sudo]}}", "'same-host': 'for' must be"),
             ("{same-host: {for: 5m}}", "services"),
             ("{same-host: {for: 5m, services: []}}", "1 to 64 entries"),
-            ("{same-host: {for: 5m, services: ~}}", "nothing stands here"),
+            ("{same-host: {for: 5m, services: ~}}", "no value stands here"),
             ("{same-host: {services: [sudo]}}", "for"),
             ("{same-place: {for: 5m, services: [sudo]}}", "same-place"),
         ] {

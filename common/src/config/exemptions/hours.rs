@@ -1,20 +1,20 @@
-//! Times of the week, as the clock on the wall shows them: `mon-fri 08:00-18:00`.
+//! Hours of the week, in local time: `mon-fri 08:00-18:00`.
 
 use crate::config::values::calendar::DateTime;
 
-/// Some hours of some days.
+/// Hours of some days of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hours {
     /// One for each day of the week, Monday first.
     days: [bool; DAYS.len()],
     /// Minutes since midnight.
     from: i64,
-    /// The first minute that is not meant any more.
+    /// The first minute after the hours.
     until: i64,
 }
 
 impl Hours {
-    /// Reads `mon-fri 08:00-18:00`, `sat,sun`, or `22:00-24:00` of every day.
+    /// Parses `mon-fri 08:00-18:00`, `sat,sun`, or `22:00-24:00` of every day.
     ///
     /// # Errors
     /// The sentence that says how hours are written.
@@ -34,7 +34,7 @@ impl Hours {
         Some(Self { days: week(days)?, from, until }).filter(|_| from < until)
     }
 
-    /// Whether `time` is one of them.
+    /// Whether `time` lies in these hours.
     #[must_use]
     pub fn hold(&self, time: DateTime) -> bool {
         let weekday = usize::try_from(time.weekday().to_monday_zero_offset());
@@ -44,7 +44,7 @@ impl Hours {
     }
 }
 
-/// `mon-wed,sat`. A row may go over the end of the week.
+/// `mon-wed,sat`. A range may go over the end of the week.
 fn week(text: &str) -> Option<[bool; DAYS.len()]> {
     let mut days = [false; DAYS.len()];
     for part in text.split(',') {
@@ -80,5 +80,5 @@ const EVERY_DAY: &str = "mon-sun";
 const WHOLE_DAY: &str = "00:00-24:00";
 /// Minutes of a day.
 const DAY: i64 = 24 * 60;
-const FORM: &str = "hours are written as 'mon-fri 08:00-18:00', 'sat,sun' or '06:00-22:00'; over midnight they are two: \
+const FORM: &str = "write hours as 'mon-fri 08:00-18:00', 'sat,sun' or '06:00-22:00'; split hours over midnight in two: \
                     '22:00-24:00' and '00:00-06:00'";

@@ -1,4 +1,5 @@
-//! Who needs no code, by all the sections of the settings that say so.
+//! Exemptions: the sections of the settings by which a login needs no code (`rules`, `roll-out`,
+//! `unknown-users`, `grace`).
 
 pub mod grace;
 mod hours;
@@ -9,16 +10,16 @@ use crate::config::exemptions::grace::{Grace, RawGrace};
 use crate::config::exemptions::roll_out::{RawRollOut, RollOut, UnknownUsers};
 use crate::config::exemptions::rules::{RawRule, Rule};
 
-/// What those sections come to.
+/// The checked sections.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Exemptions {
-    /// `rules`: who is exempt.
+    /// `rules`: logins that are exempt.
     pub rules: Vec<Rule>,
-    /// `roll-out`: who has time left to enrol.
+    /// `roll-out`: users that still have time to enrol.
     pub roll_out: RollOut,
-    /// `unknown-users`: what becomes of who was never enrolled.
+    /// `unknown-users`: how never-enrolled users are treated.
     pub unknown_users: UnknownUsers,
-    /// `grace`: how long an accepted code goes on to count.
+    /// `grace`: how long no further code is needed after an accepted one.
     pub grace: Grace,
 }
 
@@ -32,7 +33,7 @@ pub(crate) struct RawExemptions {
 }
 
 impl RawExemptions {
-    /// All of them, or the section that cannot be taken and why.
+    /// The checked sections, or the section that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Exemptions, (&'static str, String)> {
         Ok(Exemptions {
             rules: rules::check(self.rules).map_err(|why| ("rules", why))?,

@@ -1,4 +1,4 @@
-//! How the second factor comes to people who do not have one yet: the sections `roll-out` and `unknown-users`.
+//! The sections `roll-out` (dry run, dates to enrol by) and `unknown-users` of the settings.
 
 use std::fmt;
 
@@ -13,13 +13,14 @@ use crate::wire::text::printable;
 /// The section `roll-out`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RollOut {
-    /// Verdicts are logged, and nobody is denied.
+    /// Dry run: verdicts are logged, and no login is denied for a wrong code.
     pub observe: bool,
-    /// Who is meant, and the first day on which they need a device. Until then those who never had one are let by.
+    /// Groups, and the first day on which their members need a device. Before that day, never-enrolled members need no
+    /// code.
     pub enforce_after: Vec<(Whom, Date)>,
 }
 
-/// Who has until a day.
+/// The users that a date applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whom {
     /// All accounts.
@@ -28,16 +29,16 @@ pub enum Whom {
     Group(String),
 }
 
-/// `unknown-users`: what becomes of who was never enrolled.
+/// `unknown-users`: how never-enrolled users are treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase", expecting = "'ask', 'skip' or 'deny'")]
 pub enum UnknownUsers {
-    /// They are asked like everybody, and refused.
+    /// They are asked for a code like all others, and refused.
     #[default]
     Ask,
-    /// They are let by.
+    /// They need no code.
     Skip,
-    /// They are refused and not even asked.
+    /// They are refused without a prompt.
     Deny,
 }
 
@@ -50,7 +51,7 @@ pub(crate) struct RawRollOut {
     enforce_after: Days,
 }
 
-/// Groups and days in their order. Of a group that stands twice the reader would silently take the last.
+/// Groups and dates in the order of the file. A repeated group is refused: serde would silently take the last one.
 #[derive(Default)]
 struct Days(Vec<(String, String)>);
 
@@ -64,30 +65,30 @@ impl<'de> Visitor<'de> for Days {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("groups, each with a day")
+        f.write_str("groups, each with a date")
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some((Text(whom), Text(day))) = map.next_entry()? {
-            if self.0.iter().any(|(known, _)| *known == whom) {
-                return Err(A::Error::custom(format!("'{}' stands twice", printable(&whom))));
+        while let Some((Text(name), Text(day))) = map.next_entry()? {
+            if self.0.iter().any(|(known, _)| *known == name) {
+                return Err(A::Error::custom(format!("'{}' is repeated", printable(&name))));
             }
-            self.0.push((whom, day));
+            self.0.push((name, day));
         }
         Ok(self)
     }
 }
 
 impl RawRollOut {
-    /// The roll-out, or the first line of it that cannot be taken.
+    /// The checked roll-out, or the first problem.
     pub(crate) fn check(self) -> Result<RollOut, String> {
         let Days(days) = self.enforce_after;
         if days.len() > MAX_GROUPS {
-            return Err(format!("there are dates for at most {MAX_GROUPS} groups"));
+            return Err(format!("'enforce-after' takes at most {MAX_GROUPS} groups"));
         }
-        let dated = days.into_iter().map(|(whom, date)| {
-            let taken = Whom::parse(&whom).and_then(|whom| Ok((whom, day(&date)?)));
-            taken.map_err(|why| format!("'{}': {why}", printable(&whom)))
+        let dated = days.into_iter().map(|(name, date)| {
+            let taken = Whom::parse(&name).and_then(|name| Ok((name, day(&date)?)));
+            taken.map_err(|why| format!("'{}': {why}", printable(&name)))
         });
         Ok(RollOut { observe: self.observe, enforce_after: dated.collect::<Result<_, _>>()? })
     }
@@ -100,7 +101,7 @@ impl Whom {
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    calendar::date(text).ok_or_else(|| format!("'{}' is no day: write it as '2026-12-01'", printable(text)))
+    calendar::date(text).ok_or_else(|| format!("'{}' is not a date: write it as '2026-12-01'", printable(text)))
 }
 
 const EVERYBODY: &str = "everybody";
@@ -128,11 +129,11 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_the_group() {
         for (text, why) in [
-            ("{enforce-after: {staff: soon}}", "'staff': 'soon' is no day"),
-            ("{enforce-after: {staff: 2026-02-30}}", "'2026-02-30' is no day"),
+            ("{enforce-after: {staff: soon}}", "'staff': 'soon' is not a date"),
+            ("{enforce-after: {staff: 2026-02-30}}", "'2026-02-30' is not a date"),
             ("{enforce-after: {'a/b': 2026-12-01}}", "'a/b': no group"),
-            ("{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}", "'staff' stands twice"),
-            ("{enforce-after: 2026-12-01}", "groups, each with a day"),
+            ("{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}", "'staff' is repeated"),
+            ("{enforce-after: 2026-12-01}", "groups, each with a date"),
             ("{observe: perhaps}", "boolean"),
             ("{observed: true}", "observed"),
         ] {

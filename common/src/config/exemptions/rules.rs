@@ -1,6 +1,6 @@
-//! Who needs no code, and when: the section `rules` of the settings.
+//! The section `rules` of the settings: exemptions by user, group, source, service and hours.
 //!
-//! Read and bounded here; provisiond judges. Within a rule every condition that is given must hold, and of a list any one.
+//! Checked here; provisiond applies them. All conditions of a rule must match; within a list, any one entry is enough.
 
 #[cfg(test)]
 mod tests;
@@ -18,11 +18,11 @@ use crate::wire::text::printable;
 /// An exemption.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rule {
-    /// What the log and the answer call it.
+    /// Its name in the log and in replies.
     pub name: String,
     /// Accounts.
     pub users: Vec<UserName>,
-    /// Groups of the account.
+    /// Groups of accounts.
     pub groups: Vec<String>,
     /// Where the login comes from.
     pub from: Vec<Place>,
@@ -32,12 +32,12 @@ pub struct Rule {
     pub hours: Vec<Hours>,
 }
 
-/// Where a login may come from.
+/// A source of logins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// A console of this machine.
     Local,
-    /// An address of this block.
+    /// The addresses of a block.
     Block(Block),
 }
 
@@ -58,15 +58,15 @@ pub(crate) struct RawRule {
     hours: Option<Several>,
 }
 
-/// The rules, or what is wrong with the first one that cannot be taken.
+/// The checked rules, or the first problem.
 pub(crate) fn check(raw: Vec<RawRule>) -> Result<Vec<Rule>, String> {
     if raw.len() > MAX_RULES {
-        return Err(format!("there are at most {MAX_RULES} rules"));
+        return Err(format!("the settings take at most {MAX_RULES} rules"));
     }
     let rules: Vec<Rule> = raw.into_iter().map(RawRule::check).collect::<Result<_, _>>()?;
     let mut names = HashSet::new();
     match rules.iter().find(|rule| !names.insert(rule.name.as_str())) {
-        Some(rule) => Err(format!("two rules are called '{}': the log could not tell them apart", rule.name)),
+        Some(rule) => Err(format!("two rules are called '{}': give each a name of its own", rule.name)),
         None => Ok(rules),
     }
 }
@@ -87,13 +87,13 @@ impl RawRule {
     }
 }
 
-/// A condition that is not there has nothing in its list.
+/// A condition that is left out has an empty list.
 fn condition<T>(raw: Option<Several>, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
     raw.map_or(Ok(Vec::new()), |several| several.check(what, take))
 }
 
 impl Rule {
-    /// Whether it would hold for everybody.
+    /// Whether the rule would exempt every user.
     #[must_use]
     pub fn is_without_condition(&self) -> bool {
         let Self { name: _, users, groups, from, services, hours } = self;
@@ -105,10 +105,12 @@ fn rule_name(name: &str) -> Result<String, String> {
     let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !plain || !(1..=MAX_NAME).contains(&name.len()) {
         let name = printable(name);
-        return Err(format!("'{name}' is no name of a rule: it has 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"));
+        return Err(format!("'{name}' cannot be the name of a rule: use 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"));
     }
     if OUR_OWN.contains(&name) {
-        return Err(format!("a rule cannot be called '{name}': the log has another meaning for it"));
+        return Err(format!(
+            "a rule cannot be called '{name}': that word has another meaning in the log; choose another name"
+        ));
     }
     Ok(name.to_owned())
 }
@@ -122,13 +124,13 @@ pub(crate) fn group(text: &str) -> Result<String, String> {
     user(text).map(|_| text.to_owned()).map_err(|_| "no group can have that name".to_owned())
 }
 
-/// A PAM service's name. libpam spells it in small letters, whatever the application says.
+/// A PAM service's name. libpam spells it in lower case, whatever the application says.
 pub(crate) fn service(text: &str) -> Result<String, String> {
     let possible = !text.is_empty()
         && text.len() <= MAX_SERVICE
         && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && !byte.is_ascii_uppercase());
     possible.then(|| text.to_owned()).ok_or_else(|| {
-        format!("a service is a file's name in /etc/pam.d, in small letters, of at most {MAX_SERVICE} bytes")
+        format!("a service is the name of a file in /etc/pam.d, in lower case, of at most {MAX_SERVICE} bytes")
     })
 }
 
@@ -136,29 +138,29 @@ fn place(text: &str) -> Result<Place, String> {
     let block = || Block::parse(text).map(Place::Block);
     if text == LOCAL { Some(Place::Local) } else { block() }.ok_or_else(|| {
         "write a block of addresses as '192.0.2.0/24', with zeros after the prefix, or 'local' for this machine's \
-         consoles; a host's name proves nothing"
+         consoles; a host name is not accepted, because it proves nothing"
             .to_owned()
     })
 }
 
-/// What stands in the place of a rule's name where the settings have another reason.
+/// Reasons for an exemption other than a rule: the log has these words in the place of a rule's name.
 pub const OUR_OWN: [&str; 6] = [OBSERVE, ENFORCE_AFTER, UNKNOWN_USERS, SAME_SOURCE, SAME_HOST, GRACE_PERIOD];
-/// `roll-out.observe`: nobody is denied.
+/// `roll-out.observe`: dry run.
 pub const OBSERVE: &str = "observe";
 /// `roll-out.enforce-after`: there is time left to enrol.
 pub const ENFORCE_AFTER: &str = "enforce-after";
-/// `unknown-users: skip`: never enrolled.
+/// `unknown-users: skip`: the user was never enrolled.
 pub const UNKNOWN_USERS: &str = "unknown-users";
-/// `grace.same-source`: accepted from there a while ago.
+/// `grace.same-source`: a code was accepted from the same source.
 pub const SAME_SOURCE: &str = "same-source";
-/// `grace.same-host`: accepted on this machine a while ago.
+/// `grace.same-host`: a code was accepted on this machine.
 pub const SAME_HOST: &str = "same-host";
 /// The module's option `grace_period=`: the same as `same-source`.
 pub const GRACE_PERIOD: &str = "grace-period";
 
 const LOCAL: &str = "local";
-const FOR_EVERYBODY: &str = "it has no condition and would exempt everybody: give it 'users', 'groups', 'from', \
-                             'services' or 'hours', or take it out";
+const FOR_EVERYBODY: &str = "it has no condition and would exempt every user: give it 'users', 'groups', 'from', \
+                             'services' or 'hours', or remove it";
 const MAX_RULES: usize = 64;
 const MAX_NAME: usize = 32;
 const MAX_SERVICE: usize = 64;

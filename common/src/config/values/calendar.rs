@@ -1,4 +1,4 @@
-//! Days of the calendar, and the date and time of day that this machine's clocks show.
+//! Calendar dates, and the date and time of day in this machine's time zone.
 //!
 //! The time zone is the machine's (localtime(5)). The environment is never read: a caller of `sudo` could set it.
 
@@ -10,26 +10,27 @@ use jiff::Timestamp;
 pub use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
-/// Reads `2026-12-01` (ISO 8601), and no other way to write a day.
+/// Parses `2026-12-01` (ISO 8601), and no other notation.
 #[must_use]
 pub fn date(text: &str) -> Option<Date> {
     let date = text.parse::<Date>().ok()?;
     (date.to_string() == text).then_some(date)
 }
 
-/// The first second of a day, in Unix seconds, where the clocks show UTC. `None` before 1970.
+/// The first second of a day in UTC, in Unix seconds. `None` before 1970.
 #[must_use]
 pub fn start(date: Date) -> Option<u64> {
     u64::try_from(date.duration_since(EPOCH.date()).as_secs()).ok()
 }
 
-/// The date and the time of day at `time`, in Unix seconds, where the clocks show UTC. `None` after the year 9999.
+/// The date and the time of day in UTC at `time`, in Unix seconds. `None` after the year 9999.
 #[must_use]
 pub fn utc(time: u64) -> Option<DateTime> {
     EPOCH.checked_add(Duration::from_secs(time)).ok()
 }
 
-/// The date and the time of day at `time`, in Unix seconds, on this machine. `None`: the time zone cannot be read.
+/// The date and the time of day in this machine's time zone at `time`, in Unix seconds. `None`: the time zone cannot be
+/// read.
 #[must_use]
 pub fn local(time: u64) -> Option<DateTime> {
     in_zone(time, &zone(Path::new(ZONE))?)
@@ -40,7 +41,7 @@ fn in_zone(time: u64, zone: &TimeZone) -> Option<DateTime> {
     Some(zone.to_datetime(time))
 }
 
-/// A machine without the file is on UTC. If the file is there and makes no sense, the time zone is unknown.
+/// A machine without the file is on UTC. If the file is not valid, the time zone is unknown.
 fn zone(path: &Path) -> Option<TimeZone> {
     match std::fs::read(path) {
         Ok(file) => TimeZone::tzif("", &file).ok(),

@@ -1,7 +1,7 @@
-//! Keys of the settings that have a value where they stand at all.
+//! Keys of the settings that need a value when they are present: refuses YAML's null.
 //!
-//! YAML calls nothing at all a value, too (`from:`, `from: ~`). Taken for a key that is not there, a line that somebody
-//! emptied, or a template that filled nothing in, would loosen what it was to bound.
+//! YAML reads a key without a value as null (`from:`, `from: ~`). If null meant an absent key, then
+//! an emptied line, or a template with an empty variable, would silently loosen a bound.
 
 use std::fmt;
 
@@ -10,15 +10,15 @@ use serde::{Deserialize, Deserializer};
 
 use crate::wire::text::printable;
 
-/// The value of a key that may be left out. Read as an `Option`, nothing would be a value.
+/// The value of a key that may be left out. Read as an `Option`, null would be accepted.
 ///
 /// # Errors
-/// Whatever the value's own reader says.
+/// The error of the value's own reader.
 pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
-/// A text. What YAML takes for nothing or for a number is one in quotation marks only.
+/// A string. Null and numbers are refused unless they stand in quotation marks.
 #[derive(Debug)]
 pub(crate) struct Text(pub(crate) String);
 
@@ -34,7 +34,7 @@ impl Visitor<'_> for TextVisitor {
     type Value = Text;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text")
+        f.write_str("a string")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Text, E> {
@@ -46,16 +46,16 @@ impl Visitor<'_> for TextVisitor {
     }
 }
 
-/// One text, or a list of texts.
+/// One string, or a list of strings.
 #[derive(Debug)]
 pub(crate) struct Several(Vec<Text>);
 
 impl Several {
-    /// Takes each of them. An empty list is no condition that anybody can have meant.
+    /// Checks each string. An empty list is refused: as a condition it makes no sense.
     pub(crate) fn check<T>(self, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
         let Self(texts) = self;
         if texts.is_empty() || texts.len() > MAX_LIST {
-            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave it out if it does not matter"));
+            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave the key out for no condition"));
         }
         let wrong = |text: &str, why| format!("'{what}': '{}': {why}", printable(text));
         texts.iter().map(|Text(text)| take(text).map_err(|why| wrong(text, why))).collect()
@@ -74,7 +74,7 @@ impl<'de> Visitor<'de> for SeveralVisitor {
     type Value = Several;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a text or a list of texts")
+        f.write_str("a string or a list of strings")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Several, E> {
@@ -94,5 +94,5 @@ impl<'de> Visitor<'de> for SeveralVisitor {
     }
 }
 
-const NOTHING: &str = "nothing stands here: write what is meant, or leave the key out if it does not matter";
+const NOTHING: &str = "no value stands here: give one, or leave the key out";
 const MAX_LIST: usize = 64;

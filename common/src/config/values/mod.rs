@@ -1,4 +1,5 @@
-//! Values of settings that YAML has no type for: spans of time, dates and times of this machine's zone.
+//! Types of values in the settings: spans of time, dates, times in this machine's zone, and values
+//! that must be present.
 
 pub mod calendar;
 pub(crate) mod given;

@@ -1,4 +1,4 @@
-//! A span of time as people write it.
+//! Spans of time in the settings: `90s`, `15m`, `24h`, `7d`.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -33,9 +33,9 @@ impl<'de> Deserialize<'de> for Span {
     }
 }
 
-/// The text is no span of time.
+/// The text is not a span of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a span of time is a number with s, m, h or d: '24h'")]
+#[error("a span of time is a number with s, m, h or d, such as '24h'")]
 pub struct BadSpan;
 
 #[cfg(test)]

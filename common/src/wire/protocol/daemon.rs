@@ -1,10 +1,10 @@
-//! The daemon itself: taking over and handing over, how it is, its settings and its clock.
+//! Messages about the daemon itself: import and export, status, reload, and its clock.
 
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretText;
 
-/// `Import`: take over a device from passlib.
+/// `Import`: import a device from passlib.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
@@ -27,7 +27,7 @@ pub struct ImportReply {
     pub imported: bool,
 }
 
-/// `Export`: hand a user's devices over to passlib.
+/// `Export`: export a user's devices to passlib.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
@@ -42,7 +42,7 @@ pub struct ExportReply {
     pub user: String,
     /// The devices that are not pending, in the order of their enrolment.
     pub records: Vec<ExportedRecord>,
-    /// Those of a kind that passlib does not know.
+    /// HOTP devices, which passlib does not know.
     pub left_out: Vec<String>,
 }
 
@@ -55,7 +55,7 @@ pub struct ExportedRecord {
     pub record: SecretText,
 }
 
-/// `Status`: how the daemon is.
+/// `Status`: the state of the daemon.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Status {}
@@ -71,37 +71,37 @@ pub struct StatusReply {
     pub store: String,
     /// Users with a record.
     pub users: u64,
-    /// The store-wide generation: how many durable changes there have been.
+    /// The generation of the store: the number of durable changes.
     pub generation: u64,
     /// The tag that new keys are sealed under.
     pub default_tag: String,
     /// Connections open now.
     pub connections: u64,
-    /// Audit lines lost since the start because nobody took them.
+    /// Audit lines lost since the start because the log was stuck.
     pub audit_lost: u64,
-    /// Events that are not remembered, since the start.
+    /// Events since the start that could not be kept.
     pub events_lost: u64,
-    /// How the machine's clock is.
+    /// The state of the machine's clock.
     pub clock: ClockState,
-    /// When a new device shows the first code that counts again, in Unix seconds.
+    /// When a new device shows the first code that is accepted again, in Unix seconds.
     pub quarantine_until: Option<u64>,
 }
 
-/// How the machine's clock is, the worst first.
+/// The state of the machine's clock, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClockState {
-    /// It says a time before the daemon was built: nobody gets in.
+    /// The clock shows a time before the daemon was built: every login is refused.
     BeforeBuild,
-    /// It was moved, or the store was put back: codes of before are refused.
+    /// The clock was set, or the store was restored: earlier codes are refused.
     Quarantine,
-    /// The kernel does not hold it for right: nothing is learned of devices' clocks.
+    /// The kernel reports it as not synchronised: the daemon learns no drift of devices.
     Unsynchronised,
-    /// Nothing is known against it.
+    /// The clock is trusted.
     Ok,
 }
 
-/// `ClockAccept`: the clock was moved for a good reason.
+/// `ClockAccept`: the clock was set on purpose and is right.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClockAccept {}

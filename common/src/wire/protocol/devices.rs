@@ -1,4 +1,4 @@
-//! Devices: how they come, change and go.
+//! Messages about devices: enrol, confirm, disable, revoke, rename, resynchronise, restrict.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::names::device::Kind;
 use crate::secret::SecretText;
 use crate::words::words;
 
-/// `Enroll`: make or take a key.
+/// `Enroll`: create a device with a new key or a given one.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Enroll {
@@ -25,19 +25,19 @@ pub struct Enroll {
     pub period: Option<u32>,
     /// With `hotp`: the counter of the next code.
     pub counter: Option<u64>,
-    /// What the authenticator shows of the account.
+    /// The account's name, as the authenticator shows it.
     pub label: Option<String>,
-    /// What the authenticator shows of us.
+    /// The place to log in to, as the authenticator shows it.
     pub issuer: Option<String>,
     /// A key to take over, in base32.
     pub key: Option<SecretText>,
     /// Active at once, without a first code.
     pub active: Option<bool>,
-    /// From when on its codes count, in Unix seconds.
+    /// When its codes begin to be accepted, in Unix seconds.
     pub valid_from: Option<u64>,
-    /// From when on they do not count any more.
+    /// When they stop being accepted.
     pub valid_until: Option<u64>,
-    /// The PAM services that it is for; all, if there are none.
+    /// The PAM services that accept its codes; empty: all.
     pub services: Option<Vec<String>>,
     /// A current code of an active device, a recovery code, or for the first device a ticket.
     pub proof: Option<SecretText>,
@@ -56,7 +56,7 @@ pub struct EnrollReply {
     pub key: SecretText,
     /// The key as an `otpauth://` URI.
     pub uri: SecretText,
-    /// What moves it from one code to the next.
+    /// Time-based or counter-based.
     pub kind: Kind,
     /// `sha1`, `sha256` or `sha512`.
     pub alg: String,
@@ -71,13 +71,13 @@ pub struct EnrollReply {
 }
 
 words! {
-    /// Where a device is in its life. The words are those of the audit lines, too.
+    /// The state of a device. The audit lines use the same words.
     pub enum DeviceState {
-        /// Waits for its first code, and opens nothing else.
+        /// It waits for its first code; until then it opens no login.
         Pending = "pending",
         /// Its codes open logins.
         Active = "active",
-        /// Kept, but its codes open nothing.
+        /// It is kept, but its codes are refused.
         Disabled = "disabled",
     }
 }
@@ -90,7 +90,7 @@ pub struct Confirm {
     pub user: Option<String>,
     /// The pending device; the only one if absent.
     pub device: Option<String>,
-    /// What the person typed.
+    /// The typed code.
     pub code: SecretText,
 }
 
@@ -115,7 +115,7 @@ pub struct SetState {
     pub user: Option<String>,
     /// The device; the only one if absent.
     pub device: Option<String>,
-    /// The whole account, in the place of one device.
+    /// True: the whole account instead of one device.
     pub all: Option<bool>,
     /// `active` or `disabled`.
     pub state: DeviceState,
@@ -123,7 +123,7 @@ pub struct SetState {
     pub proof: Option<SecretText>,
 }
 
-/// `Revoke`: forget a device for good.
+/// `Revoke`: delete a device for good.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Revoke {
@@ -135,7 +135,7 @@ pub struct Revoke {
     pub proof: Option<SecretText>,
 }
 
-/// `RenameDevice`: call a device something else.
+/// `RenameDevice`: give a device another name.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RenameDevice {
@@ -143,13 +143,13 @@ pub struct RenameDevice {
     pub user: Option<String>,
     /// The device; the only one if absent.
     pub device: Option<String>,
-    /// What it is called from now on.
+    /// The new name.
     pub name: String,
     /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
 }
 
-/// `Resync`: two codes in a row, to learn where a device is.
+/// `Resync`: resynchronise a device with two consecutive codes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Resync {
@@ -157,7 +157,7 @@ pub struct Resync {
     pub user: Option<String>,
     /// The active device; the only one if absent.
     pub device: Option<String>,
-    /// What the person typed: both codes in one field, or one in each of two.
+    /// The typed codes: both in one field, or each in its own.
     pub codes: Vec<SecretText>,
     /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
@@ -170,14 +170,14 @@ pub struct ResyncReply {
     pub user: String,
     /// The device's name.
     pub device: String,
-    /// `accepted`: from now on one code will do.
+    /// `accepted`: from now on one code is enough.
     pub verdict: Verdict,
     /// With a right pair: how far the device's clock is ahead of the daemon's, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seconds: Option<i64>,
 }
 
-/// `Restrict`: say when, and for which services, a device's codes count.
+/// `Restrict`: restrict when, and for which services, a device's codes are accepted.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Restrict {
@@ -185,11 +185,11 @@ pub struct Restrict {
     pub user: Option<String>,
     /// The device; the only one if absent.
     pub device: Option<String>,
-    /// From when on, in Unix seconds.
+    /// The first second, in Unix seconds.
     pub valid_from: Option<u64>,
-    /// Until when.
+    /// The first second after the time.
     pub valid_until: Option<u64>,
-    /// The PAM services; all, if there are none.
+    /// The PAM services; empty: all.
     pub services: Vec<String>,
 }
 
@@ -198,7 +198,7 @@ pub struct Restrict {
 pub struct SetStateReply {
     /// Account name.
     pub user: String,
-    /// The device's name, unless it was the account.
+    /// The device's name; none for a whole account.
     pub device: Option<String>,
 }
 

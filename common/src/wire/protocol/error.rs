@@ -1,4 +1,4 @@
-//! What a call is answered with when there is no reply.
+//! The error replies of the protocol, and the sentences that `totpctl` shows for them.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -6,65 +6,72 @@ use serde_json::value::RawValue;
 
 use super::{Ask, NAME, from_object};
 
-/// An error reply: the caller's fault, not allowed, or ours.
+/// An error reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The caller's role does not allow this.
     #[error(
-        "not permitted for you, or not for that user: ask an administrator, or try it as root; totpctl(1) says what is for whom"
+        "your role does not permit this, or not for that user: ask an administrator, or run it as root; totpctl(1) lists what \
+         each role may do"
     )]
     PermissionDenied,
-    /// Nobody of that name has a record.
-    #[error("nobody of that name is enrolled: 'totpctl enroll' does it")]
+    /// No user of that name has a record.
+    #[error("that user has no record: 'totpctl enroll' creates one")]
     NoSuchUser,
-    /// Somebody of that name has a record already.
-    #[error("somebody of that name has a record already: 'totpctl show' tells of it, 'totpctl forget' removes it")]
+    /// A user of that name already has a record.
+    #[error("that user already has a record: 'totpctl show' shows it, 'totpctl forget' removes it")]
     UserExists,
     /// No such device, or several and none was named.
-    #[error("no such device, or several and none was named: 'totpctl show' lists them, --device names one")]
+    #[error(
+        "the user has no such device, or has several and none was named: 'totpctl show' lists them, '--device' names one"
+    )]
     NoSuchDevice,
     /// A device of that name or with that key exists.
-    #[error("the user has a device of that name or with that key: choose another name, or revoke it first")]
+    #[error(
+        "the user already has a device of that name or with that key: choose another name, or revoke that device first"
+    )]
     DeviceExists,
     /// The device is not waiting for its first code.
-    #[error("the device is not waiting to be confirmed: 'totpctl show' tells its state")]
+    #[error("the device is not waiting to be confirmed: 'totpctl show' shows its state")]
     NotPending,
-    /// A current code of an active device is needed, or two.
+    /// A proof is needed: a code of an active device, or two, a recovery code or a ticket.
     #[error("{}", proof_required(*ask))]
     ProofRequired {
         /// Whether one code of a device is enough.
         ask: Ask,
     },
-    /// A parameter cannot be taken.
+    /// A parameter is not valid.
     #[error("{why}")]
     BadParameter {
         /// Which one.
         field: String,
-        /// Why, in a sentence.
+        /// The reason, in a sentence.
         why: String,
     },
     /// The user's record cannot be trusted.
-    #[error("the user's stored record was altered, or its application secret is missing: restore one or the other")]
+    #[error(
+        "the user's stored record was altered, or its application secret is missing: restore the record or the secret"
+    )]
     RecordDamaged,
     /// The store does not work now.
-    #[error("the store does not work now: the daemon's log says why")]
+    #[error("the store is unavailable: the daemon's log says why")]
     StoreUnavailable,
-    /// Too many callers.
+    /// Too many connections, attempts or streams.
     #[error("{why}")]
     Busy {
-        /// Of what, and the next step.
+        /// A sentence: too many of what, and the next step.
         why: String,
     },
     /// The message was too long.
-    #[error("all of it together is longer than 65,536 bytes: give less at once")]
+    #[error("the message is longer than 65,536 bytes: send less at once")]
     TooLarge,
     /// One of `org.varlink.service`'s own errors: an unknown interface or method.
-    #[error("the daemon does not know this call ({0}): are totpctl and provisiond of one version?")]
+    #[error("the daemon does not know the method '{0}': check that totpctl and provisiond have the same version")]
     Varlink(String),
 }
 
 impl Error {
-    /// The qualified name and the parameters, as they travel.
+    /// The qualified name and the parameters, as they are sent.
     #[must_use]
     pub fn to_wire(&self) -> (String, serde_json::Value) {
         let own = |name: &str| (format!("{NAME}.{name}"), serde_json::json!({}));
@@ -87,7 +94,7 @@ impl Error {
         }
     }
 
-    /// Reads an error reply; an unknown name is kept as [`Error::Varlink`].
+    /// Parses an error reply; an unknown name is kept as [`Error::Varlink`].
     #[must_use]
     pub fn from_wire(name: &str, parameters: Option<&RawValue>) -> Self {
         let known = [
@@ -121,14 +128,14 @@ impl Error {
         Self::Busy { why: why.into() }
     }
 
-    /// A parameter that cannot be taken, and why.
+    /// A parameter that is not valid, and the reason.
     #[must_use]
     pub fn bad(field: &str, why: impl std::fmt::Display) -> Self {
         Self::BadParameter { field: field.to_owned(), why: why.to_string() }
     }
 }
 
-/// What an error says besides its name, as far as it can be read.
+/// The parameters of an error; defaults, if they cannot be parsed.
 fn told<T: DeserializeOwned + Default>(parameters: Option<&RawValue>) -> T {
     parameters.and_then(|p| from_object(p.get().as_bytes()).ok()).unwrap_or_default()
 }
@@ -141,7 +148,7 @@ struct Busy {
 
 impl Default for Busy {
     fn default() -> Self {
-        Self { why: "the daemon has too much to do: try again in a moment".to_owned() }
+        Self { why: "the daemon is too busy: try again in a moment".to_owned() }
     }
 }
 
@@ -162,16 +169,16 @@ impl Default for ProofRequired {
     }
 }
 
-/// What proves who somebody is, and the next step.
+/// The proof that is needed, and the next step.
 fn proof_required(ask: Ask) -> &'static str {
     match ask {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => {
-            "a current, unused code of an active device is needed, or a recovery code, or for the \
-                                        first device a ticket: type the next one, or ask an administrator"
+            "this needs a proof: an unused code of an active device, a recovery code, or a ticket for the first device; type \
+             the next code, or ask an administrator"
         }
         Ask::TwoCodes => {
-            "after many wrong codes one is not enough: two unused codes in a row of an active device are needed, or a \
-             recovery code; type the next two on one line, or ask an administrator"
+            "after many wrong codes, this needs two unused codes in a row of an active device, or a recovery code; type the \
+             next two codes on one line, or ask an administrator"
         }
     }
 }

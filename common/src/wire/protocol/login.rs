@@ -1,11 +1,11 @@
-//! The two calls of a login.
+//! Messages of a login: `Challenge` and `Verify`.
 
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretText;
 use crate::words::words;
 
-/// `Challenge`: what to ask the person for.
+/// `Challenge`: what to ask the user for.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Challenge {
@@ -17,19 +17,19 @@ pub struct Challenge {
     pub rhost: Option<String>,
     /// The terminal, as PAM knows it.
     pub tty: Option<String>,
-    /// What the service file says.
+    /// The options of the service file.
     pub options: Option<LoginOptions>,
 }
 
-/// What the service file says of its service, besides what concerns the module alone. Taken from root's processes.
+/// Options of the service file that the daemon has to know. The daemon takes them from root's processes only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginOptions {
-    /// Seconds in which an accepted code of this service goes on to count, from the very same source.
+    /// Seconds after an accepted code for this service in which no code is needed from exactly the same source.
     pub grace_period: Option<u32>,
-    /// True: nothing is learned of the device's clock.
+    /// True: the daemon does not learn how far the device's clock is off.
     pub noskewadj: Option<bool>,
-    /// True: who was never enrolled and has a ticket enrols at the prompt.
+    /// True: a never-enrolled user with a ticket can enrol at the prompt.
     pub enroll: Option<bool>,
 }
 
@@ -44,7 +44,7 @@ pub struct ChallengeReply {
     pub digits: Option<Vec<u8>>,
 }
 
-/// What the person is asked for.
+/// What the user is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ask {
@@ -54,7 +54,7 @@ pub enum Ask {
     TwoCodes,
     /// The ticket for a first device.
     Ticket,
-    /// No code. The attempt is made all the same, without any.
+    /// No code. `Verify` is still called, without a code.
     Nothing,
 }
 
@@ -64,7 +64,7 @@ pub enum Ask {
 pub struct Verify {
     /// Account name.
     pub user: String,
-    /// What the person typed.
+    /// The typed codes.
     pub codes: Vec<SecretText>,
     /// PAM service.
     pub service: String,
@@ -72,7 +72,7 @@ pub struct Verify {
     pub rhost: Option<String>,
     /// The terminal, as PAM knows it.
     pub tty: Option<String>,
-    /// What the service file says.
+    /// The options of the service file.
     pub options: Option<LoginOptions>,
 }
 
@@ -81,32 +81,33 @@ pub struct Verify {
 pub struct VerifyReply {
     /// The verdict.
     pub verdict: Verdict,
-    /// What the person has to be asked for next.
+    /// What to ask the user for next.
     pub ask: Ask,
     /// With `already_used`: seconds until the device shows the next code.
     pub retry_after: Option<u64>,
-    /// The device whose code it was.
+    /// The device that showed the code.
     pub device: Option<String>,
     /// With `exempt`: the name of the rule.
     pub rule: Option<String>,
-    /// With `exempt`, while nobody is denied: the verdict that it would have been; told to root only.
+    /// With `exempt`, in a dry run (`observe`): the verdict that the code would have had; told to root only.
     pub would: Option<Verdict>,
-    /// After a recovery code was used: how many are left. With `enrolled`: 0, if there are any to be had. Told to root only.
+    /// After a recovery code: how many are left. With `enrolled`: 0, if the user can create some. Told to root only.
     pub recovery_codes_left: Option<usize>,
     /// True: the code was the first one of a first device, which is active now.
     pub enrolled: Option<bool>,
-    /// After a ticket, with `not_enrolled`: the first device, whose first code is asked for now; told to root only.
+    /// After a ticket, with `not_enrolled`: the new device; its first code has to be asked for now. Told to root only.
     pub enrolment: Option<Enrolment>,
 }
 
-/// A device that was made at the prompt of a login: what its owner has to see, this one time.
+/// A device that was created at the prompt of a login: its owner is shown this once.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Enrolment {
     /// The device's name.
     pub device: String,
     /// The key in base32, in groups joined by hyphens.
     pub key: SecretText,
-    /// Lines of a QR code that holds the key as an `otpauth://` URI, in half blocks for light text on a dark background.
+    /// Lines of a QR code that holds the key as an `otpauth://` URI, in half blocks for light text
+    /// on a dark background.
     pub qr: Vec<SecretText>,
 }
 
@@ -129,7 +130,7 @@ impl VerifyReply {
 }
 
 words! {
-    /// What became of an attempt. The interface file says what each means. The words are those of the audit lines, too.
+    /// The verdict on an attempt. The interface file documents each. The audit lines use the same words.
     #[must_use]
     #[expect(missing_docs, reason = "documented where clients read it, in the interface file")]
     pub enum Verdict {

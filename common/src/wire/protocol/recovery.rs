@@ -1,10 +1,10 @@
-//! What gets people in again who have no device at hand, and what ends it.
+//! Messages about recovery codes, bypasses, tickets, unlocking, and grace periods.
 
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretText;
 
-/// `NewRecoveryCodes`: all recovery codes anew.
+/// `NewRecoveryCodes`: replace all recovery codes.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NewRecoveryCodes {
@@ -19,11 +19,11 @@ pub struct NewRecoveryCodes {
 pub struct RecoveryCodesReply {
     /// Account name.
     pub user: String,
-    /// The codes, each good for one login.
+    /// The codes, each valid for one login.
     pub recovery_codes: Vec<SecretText>,
 }
 
-/// `Bypass`: a code that lets in for a while.
+/// `Bypass`: create a code that opens logins for a while.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bypass {
@@ -35,7 +35,7 @@ pub struct Bypass {
     pub uses: Option<u8>,
 }
 
-/// `Ticket`: the permission to enrol a first device oneself.
+/// `Ticket`: create a permission for a user to enrol a first device.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Ticket {
@@ -52,7 +52,7 @@ pub struct TimedCodeReply {
     pub user: String,
     /// The code.
     pub code: SecretText,
-    /// When it is over, in Unix seconds.
+    /// When it expires, in Unix seconds.
     pub until: u64,
 }
 
@@ -71,7 +71,7 @@ pub struct UnlockReply {
     pub user: String,
 }
 
-/// `RevokeGrace`: let no accepted code of before count any more.
+/// `RevokeGrace`: end the grace period of a user.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RevokeGrace {
@@ -84,6 +84,6 @@ pub struct RevokeGrace {
 pub struct RevokeGraceReply {
     /// Account name.
     pub user: String,
-    /// Whether there was any code that could have counted.
+    /// Whether there was a grace period to end.
     pub revoked: bool,
 }

@@ -1,3 +1,5 @@
+//! Tests of the protocol's messages.
+
 use super::*;
 
 #[test]

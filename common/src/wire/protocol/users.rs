@@ -1,4 +1,4 @@
-//! Users: what is known of them, what happened to them, and how their records move and go.
+//! Messages about users: show, list, events, rename, forget.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::devices::DeviceState;
 use crate::names::device::Kind;
 use crate::wire::event::Event;
 
-/// `Show`: what is known of one user.
+/// `Show`: one user and the user's devices.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Show {
@@ -14,13 +14,13 @@ pub struct Show {
     pub user: Option<String>,
 }
 
-/// `List`: every user.
+/// `List`: users.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct List {
-    /// Those only who have no active device.
+    /// True: only users without an active device.
     pub not_enrolled: Option<bool>,
-    /// Those only who are in this group, also if they have no record.
+    /// Only members of this group, also those without a record.
     pub group: Option<String>,
 }
 
@@ -31,7 +31,7 @@ pub struct ShowReply {
     pub user: User,
 }
 
-/// `Events`: what the log remembers.
+/// `Events`: events of the log.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Events {
@@ -39,9 +39,9 @@ pub struct Events {
     pub user: Option<String>,
     /// Only those since then, in Unix seconds.
     pub since: Option<u64>,
-    /// Only the latest, so many at most.
+    /// At most so many, the latest.
     pub limit: Option<u32>,
-    /// After them, new ones as they happen.
+    /// True: then new events as they happen.
     pub follow: Option<bool>,
 }
 
@@ -52,30 +52,30 @@ pub struct EventsReply {
     pub event: Option<Event>,
 }
 
-/// A user and what is known of the user's devices.
+/// A user and the user's devices.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct User {
     /// Account name.
     pub user: String,
     /// Whether any device was ever active.
     pub enrolled: bool,
-    /// An administrator has shut the account: nothing opens a login.
+    /// An administrator has disabled the account: nothing opens a login.
     pub disabled: bool,
     /// The devices, in the order of their enrolment.
     pub devices: Vec<Device>,
-    /// Single-code guesses left to those who come from where the user has logged in lately.
+    /// Single-code guesses left for logins from sources where the user has logged in lately.
     pub known_budget: u32,
-    /// The same for everybody else.
+    /// The same for all other logins.
     pub budget: u32,
     /// Recovery codes that would be accepted now.
     pub recovery_codes_left: usize,
-    /// Until when there is a bypass, in Unix seconds.
+    /// When the bypass expires, in Unix seconds.
     pub bypass_until: Option<u64>,
     /// How many logins it still opens.
     pub bypass_uses: Option<u8>,
-    /// Until when there is a ticket, in Unix seconds.
+    /// When the ticket expires, in Unix seconds.
     pub ticket_until: Option<u64>,
-    /// The stored record was altered or does not open: every login of this user is refused.
+    /// The stored record was altered or cannot be opened: every login of this user is refused.
     pub damaged: bool,
 }
 
@@ -84,9 +84,9 @@ pub struct User {
 pub struct Device {
     /// Its name.
     pub name: String,
-    /// Where it is in its life.
+    /// Its state.
     pub state: DeviceState,
-    /// What moves it from one code to the next.
+    /// Time-based or counter-based.
     pub kind: Kind,
     /// `sha1`, `sha256` or `sha512`.
     pub alg: String,
@@ -96,36 +96,36 @@ pub struct Device {
     pub period: Option<u32>,
     /// When it was enrolled, in Unix seconds.
     pub created: u64,
-    /// When a pending device is forgotten, in Unix seconds.
+    /// When a pending device is deleted, in Unix seconds.
     pub expires: Option<u64>,
     /// When a login with it was last accepted, in Unix seconds.
     pub last_used: Option<u64>,
-    /// From when on its codes count, in Unix seconds.
+    /// When its codes begin to be accepted, in Unix seconds.
     pub valid_from: Option<u64>,
-    /// From when on they do not count any more.
+    /// When they stop being accepted.
     pub valid_until: Option<u64>,
-    /// The PAM services that it is for; all, if there are none.
+    /// The PAM services that accept its codes; empty: all.
     pub services: Vec<String>,
 }
 
-/// `RenameUser`: the account has another name.
+/// `RenameUser`: move a record to the account's new name.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RenameUser {
-    /// The name that the record goes by.
+    /// The old name.
     pub user: String,
-    /// The name that it goes by from now on.
+    /// The new name.
     pub new: String,
 }
 
 /// Reply to [`RenameUser`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct RenameUserReply {
-    /// The name that the record goes by now.
+    /// The new name.
     pub user: String,
 }
 
-/// `Forget`: remove all that is known of a user.
+/// `Forget`: delete the record of a user.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Forget {

@@ -10,8 +10,8 @@
 //! keeps a ticket from being a recovery code.
 
 use common::enckey::length_prefixed;
+use common::issued::IssuedCode;
 use common::secret::Key;
-use common::spare::SpareCode;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -22,7 +22,7 @@ use crate::record::CannotMake;
 /// What is kept of a code.
 pub(super) type Hash = [u8; 16];
 
-pub(super) fn hash(key: &Key, purpose: &[u8], code: &SpareCode) -> Option<Hash> {
+pub(super) fn hash(key: &Key, purpose: &[u8], code: &IssuedCode) -> Option<Hash> {
     let mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
     let mac = mac.chain_update(length_prefixed(&[purpose, code.expose().as_bytes()])).finalize().into_bytes();
     mac.first_chunk().copied()
@@ -35,8 +35,9 @@ pub(super) fn is_hash(stored: Option<&Hash>, wanted: &Hash) -> bool {
 }
 
 /// A code of so many random bytes. One in ten thousand short ones could be misread as digits.
-pub(super) fn draw<const BYTES: usize>() -> Result<SpareCode, CannotMake> {
-    let drawn = (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| SpareCode::from_random(&*bytes)).transpose());
+pub(super) fn draw<const BYTES: usize>() -> Result<IssuedCode, CannotMake> {
+    let drawn =
+        (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| IssuedCode::from_random(&*bytes)).transpose());
     drawn.unwrap_or(Err(CannotMake))
 }
 

@@ -16,16 +16,16 @@ fn none() -> (Codes, Key) {
     Codes::opened(None, &user("alice"), &secrets()).unwrap()
 }
 
-fn typed(shown: &SecretText) -> SpareCode {
-    SpareCode::parse(shown.expose()).unwrap()
+fn typed(shown: &SecretText) -> IssuedCode {
+    IssuedCode::parse(shown.expose()).unwrap()
 }
 
-fn wrong(text: &str) -> SpareCode {
-    SpareCode::parse(text).unwrap()
+fn wrong(text: &str) -> IssuedCode {
+    IssuedCode::parse(text).unwrap()
 }
 
 /// Ten recovery codes, and whose they are.
-fn ten() -> (Codes, Key, Vec<SpareCode>) {
+fn ten() -> (Codes, Key, Vec<IssuedCode>) {
     let (mut codes, key) = none();
     let shown = codes.renew(&key, &USUAL, &at(NOW)).unwrap();
     (codes, key, shown.iter().map(typed).collect())
@@ -34,7 +34,7 @@ fn ten() -> (Codes, Key, Vec<SpareCode>) {
 #[test]
 fn each_of_ten_recovery_codes_is_right_once_in_any_order() {
     let (mut codes, key, all) = ten();
-    let spellings: BTreeSet<&str> = all.iter().map(SpareCode::expose).collect();
+    let spellings: BTreeSet<&str> = all.iter().map(IssuedCode::expose).collect();
     assert_eq!((spellings.len(), all[0].expose().len()), (10, 16));
     for (used, code) in all.iter().rev().enumerate() {
         let before = codes.clone();
@@ -114,7 +114,7 @@ fn a_bypass_is_good_within_its_time_only() {
 fn five_wrong_codes_of_its_length_end_a_bypass_and_longer_ones_do_not() {
     let (mut codes, key) = none();
     let bypass = typed(&codes.give_bypass(&key, 1, Duration::from_secs(7200), &at(NOW)).unwrap());
-    let mut try_it = |code: &SpareCode, purpose| codes.try_code(&key, code, purpose, &at(NOW));
+    let mut try_it = |code: &IssuedCode, purpose| codes.try_code(&key, code, purpose, &at(NOW));
     for _ in 0..4 {
         assert_eq!(try_it(&wrong("aaaa-aaaa"), Purpose::Login), None);
         assert_eq!(try_it(&wrong("aaaa-aaaa-aaaa-aaaa"), Purpose::Login), None);
@@ -159,7 +159,7 @@ fn what_was_given_before_a_roll_back_of_the_store_is_doubtful_until_it_is_given_
     let bypass = typed(&codes.give_bypass(&key, 1, Duration::from_secs(7200), &at(NOW)).unwrap());
     let ticket = typed(&codes.give_ticket(&key, Duration::from_secs(7200), &at(NOW)).unwrap());
     let after = Moment { rolled_back_tick: Some(NOW), ..at(NOW) };
-    let mut try_it = |code: &SpareCode, purpose| codes.try_code(&key, code, purpose, &after);
+    let mut try_it = |code: &IssuedCode, purpose| codes.try_code(&key, code, purpose, &after);
     assert_eq!(try_it(&all[0], Purpose::Login), Some(Finding::Doubtful));
     assert_eq!(try_it(&bypass, Purpose::Login), Some(Finding::Doubtful));
     assert_eq!(try_it(&ticket, Purpose::FirstDevice), Some(Finding::Doubtful));

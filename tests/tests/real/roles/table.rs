@@ -172,11 +172,11 @@ impl Cell {
     }
 }
 
-/// The table: the line `# Who: …` above each method.
+/// The table: the line `# Roles: …` above each method.
 fn documented() -> Vec<(String, Cell)> {
     let (mut table, mut roles) = (Vec::new(), Vec::new());
     for line in common::wire::protocol::INTERFACE.lines() {
-        if let Some(who) = line.strip_prefix("# Who: ") {
+        if let Some(who) = line.strip_prefix("# Roles: ") {
             roles = who.trim_end_matches('.').split([',', ';']).map(|role| role.trim().to_owned()).collect();
         } else if let Some(method) = line.strip_prefix("method ") {
             let name = method.split('(').next().expect("a name").to_owned();

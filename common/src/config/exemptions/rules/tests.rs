@@ -1,3 +1,5 @@
+//! Tests of the section `rules`.
+
 use super::*;
 use crate::config::values::calendar;
 
@@ -24,14 +26,14 @@ fn a_rule_has_every_kind_of_condition() {
 #[test]
 fn what_is_wrong_with_a_rule_is_said_with_its_name() {
     for (conditions, why) in [
-        ("", "would exempt everybody"),
+        ("", "would exempt every user"),
         ("users: []", "'users' has 1 to 64 entries"),
         ("users: ['a/b']", "'a/b'"),
         ("groups: ['']", "no group can have that name"),
         ("from: [example.org]", "'example.org': write a block"),
         ("from: [192.0.2.1/24]", "'192.0.2.1/24'"),
         ("from: [Local]", "'Local'"),
-        ("services: [SSHD]", "small letters"),
+        ("services: [SSHD]", "lower case"),
         ("services: [../sshd]", "'../sshd'"),
         ("services: ['']", "''"),
         ("hours: '25:00-26:00'", "mon-fri 08:00-18:00"),
@@ -43,8 +45,8 @@ fn what_is_wrong_with_a_rule_is_said_with_its_name() {
     assert!(rule(&format!("users: [{many}]")).unwrap_err().contains("1 to 64 entries"));
 }
 
-/// YAML has a value for nothing, and it is what is left of a line whose end was taken away. Without that condition the
-/// rule would exempt more people than before.
+/// YAML reads a key without a value as null, as after a line was emptied. Without that condition
+/// the rule would exempt more users than before.
 #[test]
 fn a_condition_with_nothing_behind_it_is_refused_and_not_left_out() {
     for (key, other) in [
@@ -73,7 +75,7 @@ fn rules_are_few_and_each_has_a_name_of_its_own() {
     let named = |name: &str| parse(&format!("[{{name: '{name}', users: [a]}}]"));
     assert!(named("backup-from-lan-2").is_ok() && named(&"x".repeat(32)).is_ok());
     for name in ["", "Backup", "a b", "a_b", "a=b", "ä", "a\u{ad}", &"x".repeat(33)] {
-        assert!(named(name).unwrap_err().contains("is no name of a rule"), "{name:?}");
+        assert!(named(name).unwrap_err().contains("cannot be the name of a rule"), "{name:?}");
     }
     for taken in OUR_OWN {
         assert!(named(taken).unwrap_err().contains("another meaning"), "{taken}");
@@ -84,7 +86,7 @@ fn rules_are_few_and_each_has_a_name_of_its_own() {
     assert!(parse(&many).unwrap_err().contains("at most 64"));
     assert!(parse("[{users: [a]}]").unwrap_err().contains("missing field `name`"));
     assert!(parse("[{name: a, user: [b]}]").unwrap_err().contains("unknown field `user`"));
-    assert!(parse("[{name: a, users: {b: c}}]").unwrap_err().contains("a text or a list of texts"));
+    assert!(parse("[{name: a, users: {b: c}}]").unwrap_err().contains("a string or a list of strings"));
 }
 
 #[test]

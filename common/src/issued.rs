@@ -1,35 +1,33 @@
-//! Codes that no device shows: recovery codes, bypasses and tickets. How they are written, and how people type them.
+//! Issued codes: recovery codes, bypasses and tickets. How they are written, and how typed ones are parsed.
 //!
-//! They are base32 in groups of four, in small letters: `abcd-efgh-ijkl-mnop`. Base32 has no 0, 1, 8 and 9, so whoever
-//! types one of these has misread the letter that looks like it.
+//! An issued code is base32 in groups of four, in lower case: `abcd-efgh-ijkl-mnop`. Base32 has no
+//! 0, 1, 8 and 9: a user that types one of these has misread the letter that looks like it.
 
 use std::fmt;
 
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
-use crate::secret::{MAX_TYPED, SecretText};
+use crate::secret::{SecretText, without_separators};
 
-/// A code that no device shows, in its one spelling: 8 or 16 base32 characters, at least one of them no digit.
-pub struct SpareCode(Zeroizing<String>);
+/// An issued code in its canonical spelling: 8 or 16 base32 characters, at least one of them a letter.
+pub struct IssuedCode(Zeroizing<String>);
 
-impl SpareCode {
-    /// Reads what was typed: ASCII spaces and hyphens are dropped, small letters are large ones, and digits that base32
-    /// does not have are the letters that they look like. What is digits all through is a device's code, not one of these.
+impl IssuedCode {
+    /// Parses the typed text: ASCII spaces and hyphens are dropped, lower case is upper case, and
+    /// digits that base32 does not have are the letters that they look like. A text of digits alone
+    /// is a device's code and never an issued one.
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
-        if typed.len() > MAX_TYPED {
-            return None;
-        }
-        let kept = || typed.chars().filter(|c| !matches!(c, ' ' | '-'));
-        let mut text = Zeroizing::new(String::with_capacity(typed.len()));
-        text.extend(kept().map(meant));
+        let kept = without_separators(typed)?;
+        let mut text = Zeroizing::new(String::with_capacity(kept.len()));
+        text.extend(kept.chars().map(meant));
         let fits = LENGTHS.contains(&text.len()) && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
-        (fits && kept().any(|c| !c.is_ascii_digit())).then_some(Self(text))
+        (fits && kept.chars().any(|c| !c.is_ascii_digit())).then_some(Self(text))
     }
 
-    /// The code that these random bytes make: 5 or 10 of them. `None`: other bytes are needed, because this one could be
-    /// misread as nothing but digits.
+    /// The code of 5 or 10 random bytes. `None`: the caller has to draw other bytes, because a user
+    /// could misread this code as digits alone.
     #[must_use]
     pub fn from_random(bytes: &[u8]) -> Option<Self> {
         let text = Zeroizing::new(BASE32_NOPAD.encode(bytes));
@@ -37,7 +35,7 @@ impl SpareCode {
         (LENGTHS.contains(&text.len()) && text.contains(plain)).then_some(Self(text))
     }
 
-    /// The code as people see it.
+    /// The code as users see it.
     #[must_use]
     pub fn shown(&self) -> SecretText {
         let mut shown = String::with_capacity(MAX_SHOWN);
@@ -50,22 +48,22 @@ impl SpareCode {
         SecretText::new(shown)
     }
 
-    /// Whether it is one of the short ones, which are good for few tries.
+    /// Whether it is a short code (a bypass), which allows few tries.
     #[must_use]
     pub fn is_short(&self) -> bool {
         self.0.len() == SHORT
     }
 
-    /// The code itself, large letters without hyphens. Whoever calls this answers for where it goes.
+    /// The code itself, in upper case without hyphens. The caller must not let it leak.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Debug for SpareCode {
+impl fmt::Debug for IssuedCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SpareCode(…)")
+        f.write_str("IssuedCode(…)")
     }
 }
 
@@ -74,15 +72,15 @@ fn meant(typed: char) -> char {
     look_alike.map_or(typed.to_ascii_uppercase(), |(_, letter)| *letter)
 }
 
-/// In small letters, as they are shown, `l` is what a 1 looks like, and not `i`.
+/// Codes are shown in lower case, where a 1 looks like `l`, not like `i`.
 const LOOK_ALIKES: [(char, char); 4] = [('0', 'O'), ('1', 'L'), ('8', 'B'), ('9', 'G')];
 /// Characters of a bypass: forty bits.
 const SHORT: usize = 8;
-/// Characters of a bypass, and of recovery codes and tickets: eighty bits.
+/// Characters of a bypass; and of recovery codes and tickets: eighty bits.
 const LENGTHS: [usize; 2] = [SHORT, 16];
 /// Characters between two hyphens.
 const GROUP: usize = 4;
-/// Bytes of the longest with its hyphens: a text that grew would leave a copy behind.
+/// Bytes of the longest code with its hyphens: a text that grew would leave a copy behind.
 const MAX_SHOWN: usize = 19;
 
 #[cfg(test)]
@@ -92,7 +90,7 @@ mod tests {
     use super::*;
 
     fn parse(typed: &str) -> Option<String> {
-        SpareCode::parse(typed).map(|code| code.expose().to_owned())
+        IssuedCode::parse(typed).map(|code| code.expose().to_owned())
     }
 
     #[test]
@@ -136,25 +134,25 @@ mod tests {
 
     #[test]
     fn a_new_code_cannot_be_misread_as_digits() {
-        let code = SpareCode::from_random(b"random 10.").unwrap();
+        let code = IssuedCode::from_random(b"random 10.").unwrap();
         assert_eq!(code.shown().expose(), "ojqw-4zdp-nuqd-cmbo");
-        assert!(!code.is_short() && SpareCode::from_random(&[0; 5]).unwrap().is_short());
+        assert!(!code.is_short() && IssuedCode::from_random(&[0; 5]).unwrap().is_short());
         let digits_and_look_alikes = BASE32_NOPAD.decode(b"2OL3B4G5").unwrap();
-        assert!(SpareCode::from_random(&digits_and_look_alikes).is_none());
+        assert!(IssuedCode::from_random(&digits_and_look_alikes).is_none());
         for length in [0, 4, 6, 9, 11] {
-            assert!(SpareCode::from_random(&vec![0; length]).is_none(), "{length}");
+            assert!(IssuedCode::from_random(&vec![0; length]).is_none(), "{length}");
         }
     }
 
     #[test]
     fn no_code_prints_itself() {
-        assert_eq!(format!("{:?}", SpareCode::parse("abcd-efgh")), "Some(SpareCode(…))");
+        assert_eq!(format!("{:?}", IssuedCode::parse("abcd-efgh")), "Some(IssuedCode(…))");
     }
 
     proptest! {
         #[test]
         fn what_is_shown_is_read_back(long in any::<bool>(), bytes in prop::array::uniform10(any::<u8>())) {
-            let Some(code) = SpareCode::from_random(&bytes[..if long { 10 } else { 5 }]) else { return Ok(()) };
+            let Some(code) = IssuedCode::from_random(&bytes[..if long { 10 } else { 5 }]) else { return Ok(()) };
             let shown = code.shown();
             prop_assert_eq!(shown.expose().len(), if long { 19 } else { 9 });
             let misread = shown.expose().replace('o', "0").replace('l', "1").replace('b', "8").replace('g', "9");

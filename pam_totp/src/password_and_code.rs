@@ -1,34 +1,34 @@
-//! A password and codes in one field: where the one ends and the others begin.
+//! Splits a password and codes that the user typed into one field (`forward_pass`, `try_first_pass`, `use_first_pass`).
 //!
-//! One text is cut at one place, before anybody judges anything: a second guess at the place would be a second guess at
-//! the code.
+//! A text is cut at one place only, before the daemon judges it: a second guess at the place would
+//! be a second guess at the code.
 
 #![forbid(unsafe_code)]
 
 use common::answer::CODE_DIGITS;
+use common::issued::IssuedCode;
 use common::secret::SecretText;
-use common::spare::SpareCode;
 use common::wire::protocol::Ask;
 
-/// What was typed into one field. Empty codes are what the daemon calls malformed.
+/// The text of one field, split. The daemon calls empty codes malformed.
 #[derive(Debug)]
-pub struct Joined {
-    /// What stands before the codes.
+pub struct PasswordAndCodes {
+    /// The text before the codes.
     pub password: SecretText,
     /// The codes, with the spaces between them.
     pub codes: SecretText,
 }
 
-impl Joined {
-    /// A text without a code is password all through.
+impl PasswordAndCodes {
+    /// A text without a code: all of it is the password.
     #[must_use]
     pub fn password_alone(typed: SecretText) -> Self {
         Self { password: typed, codes: SecretText::default() }
     }
 }
 
-/// The lengths that a code may have, longest first: the administrator's (`digits=`), or else those that the daemon told,
-/// or else six.
+/// The lengths that a code may have, longest first: the option `digits=`, else the lengths that the
+/// daemon told, else six.
 #[must_use]
 pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
     let mut lengths: Vec<usize> = match option {
@@ -42,20 +42,21 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
     lengths
 }
 
-/// Cuts as many codes as are asked for off the end, all of the longest length for which digits stand there. Spaces may
-/// stand between two codes, and nowhere else; a space before the first is the password's. `None`: no codes stand there.
+/// Cuts as many codes as are asked for off the end of the text, all of the longest length for which
+/// digits stand there. Spaces are allowed between two codes and nowhere else; a space before the
+/// first code belongs to the password. `None`: the text does not end in such codes.
 ///
-/// The longest, because the last six of eight digits are digits too: who has devices of both lengths could otherwise
-/// never use the longer.
+/// The longest length wins, because the last six of eight digits are digits, too: a user with
+/// devices of both lengths could otherwise never use the longer.
 ///
-/// Where no such codes stand, one that no device shows may: it needs its hyphens here, which tell it from a password.
+/// If no such codes stand there, an issued code may. Here it needs its hyphens, which tell it from a password.
 #[must_use]
-pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<Joined> {
+pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAndCodes> {
     let text = typed.expose();
     let shown = lengths.iter().find_map(|length| before_codes(text, count(ask), *length));
-    let password = shown.or_else(|| SPARE_BYTES.iter().find_map(|length| before_spare(text, *length)))?;
+    let password = shown.or_else(|| ISSUED_BYTES.iter().find_map(|length| before_issued(text, *length)))?;
     let (password, codes) = text.split_at_checked(password.len())?;
-    Some(Joined { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
+    Some(PasswordAndCodes { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
 }
 
 fn count(ask: Ask) -> usize {
@@ -75,14 +76,14 @@ fn before_code(text: &str, length: usize) -> Option<&str> {
     code.bytes().all(|byte| byte.is_ascii_digit()).then_some(before)
 }
 
-fn before_spare(text: &str, length: usize) -> Option<&str> {
+fn before_issued(text: &str, length: usize) -> Option<&str> {
     let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
     let in_groups = code.bytes().enumerate().all(|(position, byte)| (position % 5 == 4) == (byte == b'-'));
-    (in_groups && SpareCode::parse(code).is_some()).then_some(before)
+    (in_groups && IssuedCode::parse(code).is_some()).then_some(before)
 }
 
 /// Bytes of `abcd-efgh-ijkl-mnop` and of `abcd-efgh`, the longer first.
-const SPARE_BYTES: [usize; 2] = [19, 9];
+const ISSUED_BYTES: [usize; 2] = [19, 9];
 
 #[cfg(test)]
 mod tests {
@@ -91,7 +92,7 @@ mod tests {
     use super::*;
 
     fn cut_text(text: &str, ask: Ask, lengths: &[usize]) -> Option<(String, String)> {
-        let Joined { password, codes } = cut(&SecretText::new(text.to_owned()), ask, lengths)?;
+        let PasswordAndCodes { password, codes } = cut(&SecretText::new(text.to_owned()), ask, lengths)?;
         Some((password.expose().to_owned(), codes.expose().to_owned()))
     }
 

@@ -1,13 +1,13 @@
-//! The flow with a password and a code in one field.
+//! Tests of the flow with a password and a code in one field.
 
 use super::transcript::*;
 use super::*;
 
 const JOINED: &str = "Password & verification code: ";
 const JOINED_BOTH: &str = "Password & two verification codes, the current one and the next: ";
-const JOINED_AGAIN: &str = "That was not accepted. Type your password, and right after it what your device shows now.";
-const JOINED_LAST: &str =
-    "That was not accepted. Try again with your password, and right after it what your device shows then.";
+const JOINED_AGAIN: &str =
+    "The code was not accepted. Type your password, directly followed by the code that your device shows now.";
+const JOINED_LAST: &str = "The code was not accepted. Try again with your password, directly followed by the code that your device shows then.";
 const DUMMY: &str = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}I";
 
 fn forward() -> Options {
@@ -22,13 +22,13 @@ fn use_first() -> Options {
     Options { use_first_pass: true, ..Options::default() }
 }
 
-/// What is told after the last prompt, or of a password that came with a code.
+/// The sentence after the last prompt, or after a password that came with a code.
 fn last_word(verdict: Verdict) -> Line {
     Told(match verdict {
-        Verdict::AlreadyUsed => "That code was used already. The next one comes in 12 seconds.",
+        Verdict::AlreadyUsed => "That code was already used. Your device shows the next one in 12 seconds.",
         Verdict::TwoCodesNeeded => {
             "Two codes in a row are needed now. \
-             Try again with your password, right after it the current code, and the next one after that."
+             Try again with your password, directly followed by the current code and the next one."
         }
         _ => JOINED_LAST,
     })
@@ -116,8 +116,8 @@ fn who_is_told_no_lengths_cuts_six() {
 
 #[test]
 fn two_codes_are_cut_where_they_are_asked_for() {
-    let needed = "Two codes in a row are needed now. Type your password, right after it the current code, \
-                  wait for the next, and type that after it.";
+    let needed = "Two codes in a row are needed now. Type your password, directly followed by the current code; \
+                  wait until your device shows the next one, and type that on the same line.";
     let rounds = [
         begins_as_usual(),
         asks(JOINED, "horse111111"),
@@ -141,7 +141,7 @@ fn what_sshd_sends_in_the_place_of_a_password_is_no_code_and_takes_as_long_as_an
         let round = [begins_as_usual(), asks(prompt, DUMMY), vec![judged(sent, Verdict::Malformed), told]];
         assert_eq!(play(&once, round), PamError::AUTH_ERR);
     }
-    let logged = Logged("user 'alice' refused: no code came with the password (use_first_pass)");
+    let logged = Logged("user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')");
     let end = vec![Password(Some(DUMMY)), Told(JOINED_LAST), logged];
     assert_eq!(play(&use_first(), [begins_as_usual(), end]), PamError::AUTH_ERR);
 }
@@ -151,7 +151,7 @@ fn a_name_that_changes_at_the_prompt_leaves_no_password_and_is_not_judged() {
     let end = vec![
         Asked(JOINED, Some("horse123456")),
         UserNow(Some(b"root")),
-        Logged("user 'alice' refused: the name changed at the prompt"),
+        Logged("user 'alice' refused: the application changed the user name during the prompt"),
     ];
     assert_eq!(play(&forward(), [begins_as_usual(), end]), PamError::AUTH_ERR);
 }
@@ -207,7 +207,8 @@ fn the_first_password_is_cut_for_as_many_codes_as_are_asked_for() {
 #[test]
 fn with_use_first_pass_nobody_is_ever_asked() {
     for first in [None, Some(""), Some("horse"), Some("horse12345")] {
-        let logged = Logged("user 'alice' refused: no code came with the password (use_first_pass)");
+        let logged =
+            Logged("user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')");
         let code = play(&use_first(), [begins_as_usual(), vec![Password(first), Told(JOINED_LAST), logged]]);
         assert_eq!(code, PamError::AUTH_ERR, "{first:?}");
     }
@@ -223,7 +224,7 @@ fn a_busy_daemon_is_no_verdict_on_the_first_password_either() {
         let end = vec![
             Password(Some("horse111111")),
             judged("111111", Verdict::Busy),
-            Logged("user 'alice' refused: provisiond has too much to do"),
+            Logged("user 'alice' refused: provisiond is too busy"),
             Told(UNAVAILABLE),
         ];
         assert_eq!(play(&options, [begins_as_usual(), end]), PamError::AUTHINFO_UNAVAIL);
@@ -232,7 +233,7 @@ fn a_busy_daemon_is_no_verdict_on_the_first_password_either() {
 
 #[test]
 fn who_needs_no_code_is_asked_for_a_password_only_with_always_prompt() {
-    let logged = || vec![Logged("user 'alice' was never enrolled: no code needed (nullok)")];
+    let logged = || vec![Logged("user 'alice' was never enrolled and needs no code (option 'nullok')")];
     let begin = || begins(Ask::OneCode, Some(false));
     let options = Options { nullok: true, try_first_pass: true, ..forward() };
     assert_eq!(play(&options, [begin(), logged()]), PamError::IGNORE);

@@ -8,44 +8,44 @@ use crate::world::World;
 /// What somebody proves to be themselves with.
 enum Proof {
     Device(Typed),
-    Spare(String),
+    Issued(String),
 }
 
 impl World {
     pub(crate) fn use_a_recovery_code(&mut self, who: usize) {
         if let Some(code) = self.some_recovery_code(who) {
-            self.type_spare(who, &code);
+            self.type_issued(who, &code);
         }
     }
 
     pub(crate) fn use_a_bypass(&mut self, who: usize) {
         if let Some(code) = self.people[who].bypass.as_ref().map(|bypass| bypass.code.clone()) {
-            self.type_spare(who, &code);
+            self.type_issued(who, &code);
         }
     }
 
     /// Some code that the person was told, used or not.
-    pub(crate) fn replay_a_spare_code(&mut self, who: usize) {
+    pub(crate) fn replay_an_issued_code(&mut self, who: usize) {
         let at = self.below(self.papers[who].len().max(1) as u64) as usize;
         if let Some(code) = self.papers[who].get(at).cloned() {
-            self.type_spare(who, &code);
+            self.type_issued(who, &code);
         }
     }
 
-    pub(crate) fn guess_a_spare_code(&mut self, who: usize) {
+    pub(crate) fn guess_an_issued_code(&mut self, who: usize) {
         let groups = if self.one_in(3) { 4 } else { 2 };
         let code = (0..groups).map(|_| self.four_letters()).collect::<Vec<_>>().join("-");
-        self.type_spare(who, &code);
+        self.type_issued(who, &code);
     }
 
     fn four_letters(&mut self) -> String {
         (0..4).map(|_| char::from(b'a' + self.below(26) as u8)).collect()
     }
 
-    fn type_spare(&mut self, who: usize, code: &str) {
+    fn type_issued(&mut self, who: usize, code: &str) {
         let login = self.login_from_anywhere(who);
         let told = self.verify(&login, &[code]);
-        let expected = self.truth.spare(&mut self.people[who], code, &login);
+        let expected = self.truth.issued(&mut self.people[who], code, &login);
         assert_eq!(told["verdict"], expected, "step {}: {login:?}, {code}", self.step);
         let left = &told["recovery_codes_left"];
         assert!(left.is_null() || *left == self.recovery_codes_left(who), "step {}: {left}", self.step);
@@ -117,7 +117,7 @@ impl World {
             self.revoke(who);
         }
         self.use_a_recovery_code(who);
-        let proof = self.some_recovery_code(who).map(Proof::Spare);
+        let proof = self.some_recovery_code(who).map(Proof::Issued);
         let Some((uid, proof)) = self.uid(who).zip(proof) else { return self.enroll(who) };
         if let Some(told) = self.prove(who, uid, "Enroll", json!({}), proof) {
             self.confirm(who, uid, &told);
@@ -141,7 +141,7 @@ impl World {
     fn prove(&mut self, who: usize, uid: u32, method: &str, mut wish: Value, proof: Proof) -> Option<Value> {
         wish["proof"] = match &proof {
             Proof::Device(typed) => json!(typed.text),
-            Proof::Spare(code) => json!(code),
+            Proof::Issued(code) => json!(code),
         };
         let told = self.call_as(uid, method, &wish);
         match told.as_ref().err().map(String::as_str) {
@@ -156,8 +156,8 @@ impl World {
     fn was_taken(&mut self, who: usize, proof: &Proof, taken: bool) {
         let login = self.login(who, "", "");
         match proof {
-            Proof::Spare(code) => {
-                let expected = self.truth.spare(&mut self.people[who], code, &login);
+            Proof::Issued(code) => {
+                let expected = self.truth.issued(&mut self.people[who], code, &login);
                 assert_eq!(taken, expected == "accepted", "step {}: {expected}", self.step);
             }
             Proof::Device(typed) if taken => self.truth.accepted(&mut self.people[who], typed, &login),
@@ -181,7 +181,7 @@ impl World {
         let typed = device.map(|device| self.typed(device, &[self.time.step()]));
         match typed {
             Some(typed) if self.one_in(2) => Some(Proof::Device(typed)),
-            _ => self.some_recovery_code(who).map(Proof::Spare),
+            _ => self.some_recovery_code(who).map(Proof::Issued),
         }
     }
 

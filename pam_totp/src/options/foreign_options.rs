@@ -1,21 +1,21 @@
-//! The options of google-authenticator and pam_oath that are no options here: each is refused with the sentence that
-//! says where the setting lives now.
+//! Options of google-authenticator and pam_oath that this module refuses, each with a sentence that
+//! names the setting to use instead.
 
-/// Why an option of another module's is not taken, for whoever reads the log with the old line in hand.
+/// Why an option of another module is refused, for an administrator that moves an old line to this module.
 pub(super) fn why_not(name: &str) -> Option<&'static str> {
     Some(match name {
-        "secret" => "is not taken: provisiond alone keeps the keys, and 'totpctl enroll' makes them",
-        "usersfile" => "is not taken: provisiond's store has the users, and 'totpctl enroll' adds them",
-        "user" => "is not taken: nothing is read here as anybody, provisiond has a user of its own",
+        "secret" => "is not supported: provisiond alone keeps the keys, and 'totpctl enroll' creates them",
+        "usersfile" => "is not supported: provisiond's store holds the users, and 'totpctl enroll' adds them",
+        "user" => "is not supported: the module reads no key files, and provisiond runs as a user of its own",
         "no_strict_owner" | "allowed_perm" | "allow_readonly" => {
-            "is not taken: no file of the user's is read or written, everything is in provisiond's store"
+            "is not supported: the module uses no files of the user; provisiond's store holds everything"
         }
         "window" => {
-            "is not taken: the setting is 'policy.window' in provisiond's settings, in steps each side \
-             (google-authenticator counts the total, so its 3 is 1 there; pam_oath counts each side too)"
+            "is not supported: set 'policy.window' in provisiond's settings, in steps on each side of now \
+             (google-authenticator counts all steps, so its 3 is 1 here; pam_oath counts each side, too)"
         }
-        "alwaysok" => "is never taken: it would let everybody in",
-        "failmode" => "is never taken: while provisiond cannot be asked, nobody is let in",
+        "alwaysok" => "is never supported: it would let every user in without a code",
+        "failmode" => "is never supported: every login is denied while provisiond cannot be reached",
         _ => return None,
     })
 }
@@ -49,14 +49,14 @@ mod tests {
     #[test]
     fn a_window_says_how_each_of_the_others_counts() {
         let said = refused("window=3");
-        assert!(said.contains("google-authenticator counts the total") && said.contains("pam_oath counts each side"));
-        assert!(said.contains("in steps each side"), "{said}");
+        assert!(said.contains("google-authenticator counts all steps") && said.contains("pam_oath counts each side"));
+        assert!(said.contains("in steps on each side of now"), "{said}");
     }
 
     #[test]
     fn nothing_opens_for_everybody() {
         for argument in ["alwaysok", "alwaysok=no", "failmode=open", "failmode=safe", "failmode"] {
-            assert!(refused(argument).contains("is never taken"), "{argument}");
+            assert!(refused(argument).contains("is never supported"), "{argument}");
         }
     }
 }
