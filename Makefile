@@ -34,7 +34,7 @@ demo: root ## enrol a user, log in through a private sshd, see the replay refuse
 	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
 	@tests/in-private-world packaging/demo '$(abspath $(RELEASE))'
 
-build: ## build what `make install` copies
+build: ## build the programs that `make install` copies
 	@packaging/need build
 	@$(MAKE) --no-print-directory programs
 
@@ -43,7 +43,7 @@ programs:
 	cargo build --locked --release -p provisiond -p totpctl
 	cargo build --locked --release -p pam_totp
 
-check: ## format, lints, docs, licences, unit tests: at most 5 minutes, no root
+check: ## check format, lints, docs and licences, run unit tests: at most 5 minutes, no root
 	@packaging/need check
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
@@ -52,19 +52,19 @@ check: ## format, lints, docs, licences, unit tests: at most 5 minutes, no root
 	packaging/advisories
 	@packaging/shellcheck
 	cargo test --locked --workspace --exclude tests
-	@[ "$$(id -u)" -eq 0 ] || echo 'Not seen without root: libpam, sshd, sudo, su, power cuts (`make test`).'
+	@[ "$$(id -u)" -eq 0 ] || echo 'Not tested without root: libpam, sshd, sudo, su, power cuts (`make test`).'
 
-test: root check ## check, then everything that needs root and real servers: at most 25 minutes (root)
+test: root check ## run check, then every suite that needs root and real servers: at most 25 minutes (root)
 	@packaging/need test
 	cargo build --locked --workspace
 	cargo build --locked -p pam_totp
 	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
 	@[ ! -e tests/mutants/run ] || tests/mutants/run
 
-soak: root ## the long forms of the suites, and what takes how long: hours (root)
+soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak
 
-install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
+install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
 	@test -e $(RELEASE)/provisiond || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MODULEDIR)' '$(DESTDIR)$(UNITDIR)' \
 	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' \
@@ -85,17 +85,17 @@ install: ## copy what `make build` built, under DESTDIR; PREFIX=/usr (see the to
 	install -m 644 docs/totpctl.1 '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 docs/pam-totp-settings.5 '$(DESTDIR)$(MANDIR)/man5'
 	install -m 644 docs/pam_totp.8 '$(DESTDIR)$(MANDIR)/man8'
-	@# Settings that somebody may have changed are never overwritten.
+	@# Settings that an administrator may have changed are never overwritten.
 	test -e '$(DESTDIR)$(SETTINGS)' || install -m 640 packaging/settings.yaml '$(DESTDIR)$(SETTINGS)'
 
-uninstall: ## remove what `make install` copied; settings, secrets and the store stay
+uninstall: ## remove the installed files; settings, secrets and the store stay
 	rm -f '$(DESTDIR)$(BINDIR)/totpctl' '$(DESTDIR)$(SBINDIR)/provisiond' '$(DESTDIR)$(MODULEDIR)/pam_totp.so' \
 	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
 	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf' \
 	    '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/pam-totp.conf' \
 	    '$(DESTDIR)$(MANDIR)/man1/totpctl.1' '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
-	@echo 'Still there: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Take pam_totp.so out of /etc/pam.d as well.'
+	@echo 'Kept: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Remove pam_totp.so from /etc/pam.d as well.'
 
-clean: ## remove what was built
+clean: ## remove the built files
 	cargo clean
