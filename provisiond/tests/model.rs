@@ -32,6 +32,8 @@ mod meanwhile;
 mod memory;
 #[path = "model/people.rs"]
 mod people;
+#[path = "model/reach.rs"]
+mod reach;
 #[path = "model/reference.rs"]
 mod reference;
 #[path = "model/time.rs"]

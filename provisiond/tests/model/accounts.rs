@@ -65,7 +65,7 @@ impl World {
         assert_eq!(done.err().as_deref(), expected, "{wish}, step {}", self.step);
         self.count(&format!("guesses back, helpdesk {helpdesk}: {}", expected.unwrap_or("done")));
         if expected.is_none() {
-            self.truth.unlocked(&mut self.people[who], who);
+            self.truth.unlocked(&mut self.people[who], who, &self.time);
             self.people[who].unlocked = if helpdesk { Some(self.time.tick) } else { self.people[who].unlocked };
         }
         expected.is_none()
@@ -86,7 +86,7 @@ impl World {
         self.expect_one_who_is_known(who, done);
         self.people[who].renamed ^= self.people[who].enrolled;
         self.truth.memory.forget_charges(who);
-        self.truth.memory.blur(who);
+        self.truth.memory.blur();
         self.look(who);
     }
 
@@ -97,7 +97,7 @@ impl World {
         self.people[who] = Person { renamed: self.people[who].renamed, ..Person::default() };
         self.buried[who] = None;
         self.truth.memory.forget_charges(who);
-        self.truth.memory.blur(who);
+        self.truth.memory.blur();
         self.look(who);
     }
 

@@ -58,10 +58,10 @@ impl World {
         let person = &mut self.people[who];
         person.expire(self.time.now);
         if !person.enrolled {
-            self.truth.unlocked(person, who);
+            self.truth.unlocked(person, who, &self.time);
             person.refunded = Refunded::default();
         }
-        self.truth.memory.blur(who);
+        self.truth.memory.blur();
         person.devices.push(device);
         person.enrolled = true;
         let has_none = self.recovery_codes_left(who) == 0;
@@ -154,6 +154,7 @@ impl World {
         let (verdict, measured) = (told["verdict"].as_str().unwrap(), !told["seconds"].is_null());
         let reason = self.truth.resynced(verdict, measured, &mut typed, &self.time);
         let reason = reason.unwrap_or_else(|| panic!("step {}: {told} to {typed:?}, {:?}", self.step, self.time));
+        self.people[who].others += 1;
         *self.people[who].device(device.key) = typed.device;
         self.count(reason);
     }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::memory::{Seen, places};
 use crate::people::{Device, Key, Login, REFUNDS, Typed};
+use crate::reach::MANY_PAIRS;
 use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
 
 impl World {
@@ -75,6 +76,32 @@ impl World {
         }
     }
 
+    /// An attacker types wrong pairs from where the owner comes: one fewer than make the search narrow, then one more.
+    pub(crate) fn guess_pairs(&mut self, who: usize) {
+        self.unlock(who);
+        for times in [MANY_PAIRS - 1, MANY_PAIRS] {
+            self.guess_pairs_until(who, times);
+            for _ in 0..3 {
+                self.log_in_with_a_pair(who);
+            }
+        }
+    }
+
+    /// No device shows the first code of any pair. A client repeats some pairs by itself.
+    fn guess_pairs_until(&mut self, who: usize, times: u64) {
+        let login = self.login(who, SHELL, HOME);
+        if self.people[who].usable(&login).next().is_none() {
+            return;
+        }
+        let first = self.wrong_code(who);
+        while self.people[who].wrong_pairs(&login) < times {
+            let pair = [first.clone(), format!("{:06}", self.below(1_000_000))];
+            for _ in 0..if self.one_in(8) { 2 } else { 1 } {
+                self.is_new(&login, &pair);
+            }
+        }
+    }
+
     pub(crate) fn press_in_vain(&mut self, who: usize) {
         let often = self.below(6);
         if let Some(device) = self.people[who].active().find(|device| device.counts) {
@@ -131,7 +158,7 @@ impl World {
         let person = &mut self.people[login.who];
         let reason = self.truth.reason(verdict, person, typed, login);
         if verdict == "rejected" {
-            self.truth.rejected(person, &typed.text, typed.steps.len() == 1, login);
+            self.truth.rejected(person, &typed.text, login);
         }
         reason.unwrap_or_else(|| {
             let spent =
@@ -145,15 +172,22 @@ impl World {
         let mut login = self.login_from_anywhere(who);
         let codes = if self.one_in(4) { 2 } else { 1 };
         let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(who)).collect();
-        if self.seen(&login, &typed.join(" ")) != Seen::New {
+        let text = typed.join(" ");
+        if self.seen(&login, &text) != Seen::New {
             return;
         }
         let mut judged = false;
         for _ in 0..=self.below(5) {
             login.from = if self.one_in(2) { ELSEWHERE } else { HOME };
+            let seen = self.seen(&login, &text);
             let new = self.is_new(&login, &typed);
-            assert!(new != Some(judged) && (new.is_some() || !judged), "step {}: {login:?}", self.step);
+            assert!(seen != Seen::Before || new == Some(false), "step {}: {login:?}", self.step);
+            // A pair may be searched for farther from one source than from another.
+            assert!(codes == 2 || judged == (seen == Seen::Before), "step {}: {login:?}", self.step);
             judged |= new.is_some();
+            if codes == 1 && new == Some(false) {
+                self.count("wrong again");
+            }
         }
         self.look(who);
         self.pass(30);
@@ -165,26 +199,24 @@ impl World {
     /// Codes that are nobody's now.
     fn wrong(&mut self, login: &Login, codes: usize) {
         let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
-        if self.seen(login, &typed.join(" ")) == Seen::New {
-            self.is_new(login, &typed);
-        }
+        self.is_new(login, &typed);
     }
 
-    /// Whether it is wrong for the first time. `None`: it was not judged.
+    /// Whether it is wrong for the first time. `None`: it was not judged, or not typed.
     fn is_new(&mut self, login: &Login, typed: &[String]) -> Option<bool> {
+        let text = typed.join(" ");
+        if self.seen(login, &text) == Seen::Perhaps {
+            return None;
+        }
         let told = self.verify(login, &typed.iter().map(String::as_str).collect::<Vec<_>>());
         assert_ne!(told["verdict"], "accepted", "{login:?}");
         let person = &mut self.people[login.who];
         let judged = told["verdict"] == "rejected";
-        let new = judged.then(|| self.truth.rejected(person, &typed.join(" "), typed.len() == 1, login));
-        if new == Some(false) {
-            self.count("wrong again");
-        }
-        new
+        judged.then(|| self.truth.rejected(person, &text, login))
     }
 
     fn seen(&self, login: &Login, text: &str) -> Seen {
-        let places = places(&self.people[login.who], login, &self.truth.spent);
+        let places = places(&self.people[login.who], login, text, &self.truth.spent);
         self.truth.memory.seen(login.who, text, &places)
     }
 
@@ -217,10 +249,11 @@ impl World {
         self.call("Challenge", &about).unwrap()
     }
 
-    pub(crate) fn verify(&self, login: &Login, codes: &[&str]) -> Value {
+    pub(crate) fn verify(&mut self, login: &Login, codes: &[&str]) -> Value {
         let attempt = json!({
             "user": self.name(login.who), "codes": codes, "service": login.service, "rhost": login.from, "tty": "ssh",
         });
+        self.truth.memory.answered();
         self.call("Verify", &attempt).unwrap()
     }
 
@@ -239,7 +272,12 @@ impl World {
 
     fn some_pair(&mut self, who: usize) -> Option<Typed> {
         let device = self.some_device(who)?;
-        let first = if device.counts { self.press(device.key) } else { self.time.step() };
+        let far = self.one_in(if device.exact { 8 } else { 2 });
+        let first = match device.counts {
+            true => self.press(device.key),
+            false if far => self.time.step() - 13 + self.below(26),
+            false => self.time.step(),
+        };
         if device.counts {
             self.press(device.key);
         }

@@ -4,31 +4,38 @@
 use std::collections::BTreeMap;
 
 use crate::people::{DRIFT, Key, Login, Person};
+use crate::reference::Spent;
 
 /// Seconds within which a login gets back what wrong codes have cost.
 const REFUNDED_FOR: u64 = 300;
 /// Wrong codes whose cost comes back with one login.
 const REFUNDED_AT_ONCE: usize = 2;
-/// Wrong answers of a person that the daemon surely remembers.
-const REMEMBERED: usize = 8;
+/// The latest wrong answers that the daemon remembers of users who share a place in its table, as all may.
+const REMEMBERED: u64 = 16;
 
 #[derive(Default)]
 pub(crate) struct Memory {
     /// When each wrong code of a person from a known source was typed, and the units that it cost.
     charges: BTreeMap<(usize, &'static str), Vec<(u64, u64)>>,
-    /// The latest last.
-    wrong: BTreeMap<usize, Vec<Wrong>>,
+    /// What each person has typed that was wrong.
+    wrong: BTreeMap<(usize, String), Vec<Wrong>>,
+    /// How many answers there were, of all persons. Each may have been wrong.
+    answers: u64,
 }
 
 struct Wrong {
-    text: String,
+    number: u64,
     places: Places,
-    /// Whether the daemon knows it again for certain, if it is typed at the same places.
-    sure: bool,
 }
 
-/// What an answer is compared with: each device.
-type Places = Vec<Place>;
+/// What an answer is compared with.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Places {
+    devices: Vec<Place>,
+    /// Whether it is a pair that is searched for in the window only: surely, and perhaps.
+    narrow: [bool; 2],
+}
+
 /// A device, its step, and the latest of its codes that were used up, where that may move the places at which it is looked for.
 type Place = (Key, u64, Option<u64>);
 
@@ -60,13 +67,10 @@ impl Memory {
     }
 
     pub(crate) fn seen(&self, who: usize, text: &str, places: &Places) -> Seen {
-        let count = places.len();
-        let is_alike = |wrong: &Wrong| {
-            let places = wrong.places.iter().zip(places).all(|(before, now)| may_be_the_same(before, now));
-            wrong.text == text && wrong.places.len() == count && places
-        };
-        let alike: Vec<&Wrong> = self.wrong.get(&who).into_iter().flatten().filter(|wrong| is_alike(wrong)).collect();
-        match alike.iter().any(|wrong| wrong.sure && wrong.places == *places) {
+        let wrong = self.wrong.get(&(who, text.to_owned())).into_iter().flatten();
+        let alike: Vec<&Wrong> = wrong.filter(|wrong| wrong.places.may_be(places)).collect();
+        let is_remembered = |wrong: &Wrong| self.answers - wrong.number < REMEMBERED;
+        match alike.iter().any(|wrong| is_remembered(wrong) && wrong.places.are_surely(places)) {
             true => Seen::Before,
             false if alike.is_empty() => Seen::New,
             false => Seen::Perhaps,
@@ -83,14 +87,30 @@ impl Memory {
     }
 
     fn was_wrong(&mut self, who: usize, text: &str, places: Places) {
-        let all = self.wrong.entry(who).or_default();
-        all.push(Wrong { text: text.to_owned(), places, sure: true });
-        all.iter_mut().rev().skip(REMEMBERED).for_each(|wrong| wrong.sure = false);
+        self.wrong.entry((who, text.to_owned())).or_default().push(Wrong { number: self.answers, places });
     }
 
-    /// A person goes by another name, or has a device that may have been there before.
-    pub(crate) fn blur(&mut self, who: usize) {
-        self.wrong.entry(who).or_default().iter_mut().for_each(|wrong| wrong.sure = false);
+    /// The daemon was asked about an answer.
+    pub(crate) fn answered(&mut self) {
+        self.answers += 1;
+    }
+
+    /// A person goes by another name, or has a device that may have been there before: what the daemon knows again is as
+    /// uncertain as after many answers.
+    pub(crate) fn blur(&mut self) {
+        self.answers += REMEMBERED;
+    }
+}
+
+impl Places {
+    fn are_surely(&self, now: &Self) -> bool {
+        self == now && self.narrow[0] == self.narrow[1]
+    }
+
+    fn may_be(&self, now: &Self) -> bool {
+        let devices = self.devices.iter().zip(&now.devices).all(|(before, now)| may_be_the_same(before, now));
+        let [[surely_before, before], [surely, perhaps]] = [self.narrow, now.narrow];
+        self.devices.len() == now.devices.len() && devices && surely_before <= perhaps && surely <= before
     }
 }
 
@@ -100,12 +120,17 @@ fn may_be_the_same(before: &Place, now: &Place) -> bool {
     before.0 == now.0 && if before.2 == now.2 { steps == 0 } else { steps <= 2 * DRIFT }
 }
 
+pub(crate) fn is_pair(text: &str) -> bool {
+    text.contains(' ')
+}
+
 /// Where an answer to this login is looked for.
-pub(crate) fn places(person: &Person, login: &Login, spent: &BTreeMap<Key, BTreeMap<u64, u64>>) -> Places {
+pub(crate) fn places(person: &Person, login: &Login, text: &str, spent: &Spent) -> Places {
     let used = |key: Key| spent.get(&key).and_then(|spent| spent.values().max().copied());
     let devices = person.usable(login).map(|device| match device.counts {
         true => (device.key, 0, used(device.key)),
         false => (device.key, login.time.step(), used(device.key).filter(|_| !device.exact)),
     });
-    devices.collect()
+    let narrow = if is_pair(text) { person.is_narrow(login) } else { [false; 2] };
+    Places { devices: devices.collect(), narrow }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::reference::{FURTHEST, WINDOW};
+use crate::reach::{FURTHEST, Pairs, WINDOW};
 use crate::time::Time;
 
 pub(crate) const DAY: u64 = 86_400;
@@ -38,6 +38,10 @@ pub(crate) struct Person {
     pub(crate) buckets: [Bucket; 2],
     /// What logins have given back.
     pub(crate) refunded: Refunded,
+    /// Wrong pairs of codes at logins, from unknown sources and from known ones.
+    pub(crate) pairs: [Pairs; 2],
+    /// Other answers that the daemon may have counted like wrong pairs, in either pool.
+    pub(crate) others: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -165,10 +169,29 @@ impl Person {
         self.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
     }
 
+    /// Nothing has been guessed.
+    pub(crate) fn forget_guesses(&mut self, time: &Time) {
+        self.buckets = [Bucket::default(); 2];
+        (self.pairs, self.others) = ([Pairs::none(time.tick); 2], 0);
+    }
+
     /// The daemon does not know how many guesses there were until then, and how many came back.
     pub(crate) fn use_up_guesses(&mut self, since: u64) {
         self.buckets = [Bucket { used: BUDGET, since }; 2];
         self.refunded = Refunded { units: REFUNDS, since };
+    }
+
+    /// When a code was made that no device shows, and whether it is good now. `None`: it is no such code of this person, or
+    /// it does not count for this login.
+    pub(crate) fn issued(&self, code: &str, login: &Login) -> Option<(u64, bool)> {
+        let (time, proof) = (&login.time, login.service.is_empty());
+        let in_bounds = self.usable(login).next().is_some() || self.active().next().is_none();
+        match &self.bypass {
+            _ if self.shut => None,
+            Some(bypass) if bypass.code == code && !proof => Some((bypass.made, bypass.is_good(time))),
+            _ if in_bounds && self.sheet.codes.iter().any(|left| left == code) => Some((self.sheet.made, true)),
+            _ => None,
+        }
     }
 
     /// A code that no device shows has opened something.

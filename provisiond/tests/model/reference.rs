@@ -3,23 +3,21 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use crate::memory::{Memory, places};
+use crate::memory::{Memory, is_pair, places};
 use crate::people::{BUDGET, Bucket, DRIFT, Device, Key, Login, Person, Typed};
+use crate::reach::{FURTHEST, WINDOW};
 use crate::time::{PERIOD, Time, UNNOTICED};
-
-/// Steps that a code may be early or late.
-pub(crate) const WINDOW: u64 = 1;
-/// Steps that a store which was put back may have forgotten to be spent ahead of their time.
-pub(crate) const FURTHEST: u64 = 14;
 
 /// A word for why something may be as it is; `None` if it may not.
 type Reason = Option<&'static str>;
+/// Codes of each key that are used up, numbered as they were.
+pub(crate) type Spent = BTreeMap<Key, BTreeMap<u64, u64>>;
 
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
 #[derive(Default)]
 pub(crate) struct Truth {
-    /// Codes of each key that are used up, numbered as they were.
-    pub(crate) spent: BTreeMap<Key, BTreeMap<u64, u64>>,
+    pub(crate) spent: Spent,
+    /// How many codes were used up.
     pub(crate) spends: u64,
     /// Which of them a store that was put back knows nothing of.
     lost: Vec<Range<u64>>,
@@ -32,25 +30,32 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// An answer was wrong. One that was wrong there before, and pairs, cost nothing. Fails if there were no units left for it:
-    /// three positions are compared for each device, which is one. Says whether it was new.
-    pub(crate) fn rejected(&mut self, person: &mut Person, text: &str, single: bool, login: &Login) -> bool {
-        let new = self.memory.is_new(login, text, places(person, login, &self.spent));
-        if !(new && single) {
-            return new;
+    /// An answer was wrong. One that was wrong there before costs nothing, and a pair is counted. Says whether it was new.
+    pub(crate) fn rejected(&mut self, person: &mut Person, text: &str, login: &Login) -> bool {
+        let new = self.memory.is_new(login, text, places(person, login, text, &self.spent));
+        match is_pair(text) {
+            _ if !new => {}
+            true => person.count_a_wrong_pair(login),
+            false => self.charge(person, login),
         }
+        new
+    }
+
+    /// Fails if no units were left for a wrong code: three positions are compared for each device, which is one.
+    fn charge(&mut self, person: &mut Person, login: &Login) {
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
         let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
         self.memory.charged(login, if known { units } else { 0 });
-        new
     }
 
     /// A device's codes opened a login. Fails if they cannot have.
     pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
         assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
+        let ([narrow, _], slack) = (person.is_narrow(login), typed.device.slack() as i64);
+        assert!(self.is_in_reach(typed, narrow, slack, &login.time), "it is too far off: {login:?}: {typed:?}");
         let device = person.device(typed.device.key);
         assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
         self.spend(device, &typed.steps, &login.time);
@@ -97,9 +102,9 @@ impl Truth {
     }
 
     /// All guesses are given back, or a person whom the store does not know is enrolled.
-    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize) {
+    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize, time: &Time) {
         self.guesses.retain(|(other, _), _| *other != who);
-        person.buckets = [Bucket::default(); 2];
+        person.forget_guesses(time);
         self.memory.forget_charges(who);
     }
 
@@ -111,16 +116,11 @@ impl Truth {
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
     pub(crate) fn issued(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
+        person.others += 1;
         let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
         let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };
         let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [nobody; 2] };
-        let in_bounds = usable || person.active().next().is_none();
-        let found = match &person.bypass {
-            _ if person.shut => None,
-            Some(bypass) if bypass.code == code && !proof => Some((bypass.made, bypass.is_good(time))),
-            _ if in_bounds && person.sheet.codes.iter().any(|left| left == code) => Some((person.sheet.made, true)),
-            _ => None,
-        };
+        let found = person.issued(code, login);
         if found.is_none() && !proof && !person.shut {
             person.miss(code);
         }
@@ -162,7 +162,9 @@ impl Truth {
     /// Why codes that the owner's device shows were refused.
     pub(crate) fn reason(&self, verdict: &str, person: &Person, typed: &Typed, login: &Login) -> Reason {
         let (device, steps, first, time) = (&typed.device, &typed.steps, typed.steps[0], &login.time);
-        let (single, next, units) = (steps.len() == 1, self.next(device), person.usable(login).count() as u64);
+        let (single, units) = (steps.len() == 1, person.usable(login).count() as u64);
+        let [surely_narrow, narrow] = person.is_narrow(login);
+        let near = self.is_in_reach(typed, narrow, -(device.slack() as i64), time);
         let lost = device.counts && time.has_lost(device.known_since);
         let doubt = time.doubt(time.moved).filter(|_| !device.counts);
         let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + device.in_doubt(time));
@@ -174,8 +176,10 @@ impl Truth {
             "refused" if lost || doubtful => Some("in doubt"),
             "two_codes_needed" if single && left < units => Some("budget"),
             "rejected" if person.usable(login).all(|usable| usable.key != device.key) => Some("does not count"),
-            "rejected" if device.counts && (lost || first >= next + 3 || first + 1 < next) => Some("counted elsewhere"),
+            "rejected" if device.counts && (lost || !near) => Some("counted elsewhere"),
             "rejected" if !device.counts && single && (first != time.step() || !device.exact) => Some("another time's"),
+            "rejected" if !single && !near && surely_narrow => Some("too far after many wrong pairs"),
+            "rejected" if !single && !near => Some("too far"),
             _ => None,
         }
     }
@@ -191,10 +195,5 @@ impl Truth {
         let latest = if device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
         let before = |step| step <= latest && spent.range(step..=latest).next().is_some();
         steps.iter().any(|step| *step < floor || spent.contains_key(step) || before(*step))
-    }
-
-    /// The next code of a device that counts.
-    fn next(&self, device: &Device) -> u64 {
-        self.spent.get(&device.key).and_then(BTreeMap::last_key_value).map_or(0, |(last, _)| last + 1).max(device.floor)
     }
 }

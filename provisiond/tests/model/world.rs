@@ -68,6 +68,7 @@ const STEPS: &[(u64, Step)] = &[
     (45, World::log_in_with_a_pair),
     (70, |world, _| world.replay()),
     (45, World::guess),
+    (1, World::guess_pairs),
     (15, World::repeat_a_wrong_answer),
     (20, World::press_in_vain),
     (25, World::come_without_a_code),

@@ -93,7 +93,7 @@ fn when_no_guesses_are_left_a_proof_is_two_codes() {
     assert_eq!(asked(&current), "two_codes", "a single code is not judged");
     let told = daemon.totpctl_as("alice", &["recovery-codes"], &format!("{current}\n"));
     let told = String::from_utf8(told.stderr).expect("text");
-    assert!(told.contains("type the next two on one line"), "{told}");
+    assert!(told.contains("type the next two codes on one line"), "{told}");
     let pair = format!("{current} {next}");
     let told = daemon.totpctl_as("alice", &["recovery-codes"], &format!("{pair}\n"));
     assert!(told.status.success(), "it was not spent: {told:?}");
