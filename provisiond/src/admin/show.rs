@@ -1,4 +1,4 @@
-//! `Show`: what is known of one user. Never a key.
+//! `Show`: one user's state, devices, budgets and codes left. Never a key.
 
 use common::names::device::Kind;
 use common::names::user::UserName;
@@ -46,7 +46,7 @@ pub(super) fn shown(user: &UserName, record: &Record, call: &Call<'_>) -> protoc
     }
 }
 
-/// A user whose record cannot be read. Such a user was enrolled, as far as anybody can tell.
+/// A user with a damaged record. The user is shown as enrolled, because the record may hold a device.
 pub(super) fn shown_damaged(user: &UserName) -> protocol::User {
     protocol::User {
         user: user.as_str().to_owned(),
