@@ -174,7 +174,7 @@ fn counter(wish: &Enroll, kind: Kind) -> Result<u64, Error> {
             Err(Error::bad("counter", format!("a device begins with a counter of at most {MAX_START}")))
         }
         (Kind::Hotp, None) if wish.key.is_some() => {
-            Err(Error::bad("counter", "of a key that is taken over, say the counter of the next code"))
+            Err(Error::bad("counter", "for a key that is taken over, give the counter of the next code"))
         }
         (_, counter) => Ok(counter.unwrap_or(0)),
     }

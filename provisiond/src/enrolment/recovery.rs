@@ -54,7 +54,7 @@ pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Resul
     }
     let reply = give(service, call, ("bypass", valid_for), |record, codes, key| {
         if record.disabled {
-            return Err(shut());
+            return Err(account_disabled());
         }
         if !record.enrolled {
             return Err(Error::bad("user", "the user was never enrolled: 'totpctl ticket' lets them enrol"));
@@ -76,7 +76,7 @@ pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Resul
     }
     let reply = give(service, call, ("ticket", valid_for), |record, codes, key| {
         if record.disabled {
-            return Err(shut());
+            return Err(account_disabled());
         }
         if record.enrolled {
             return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
@@ -116,8 +116,8 @@ fn give(
 }
 
 /// Refuses to issue a code that could not be used, because the account is disabled.
-fn shut() -> Error {
-    Error::bad("user", "the account is disabled, and nothing opens it: 'totpctl enable --all' does first")
+fn account_disabled() -> Error {
+    Error::bad("user", "the account is disabled: run 'totpctl enable --all' first")
 }
 
 /// New recovery codes, if the user has none left and the settings allow them.

@@ -91,4 +91,4 @@ fn active_device(record: &Record, name: Option<&DeviceName>) -> Result<DeviceNam
 
 const NO_CODES: &str = "type two codes that the device shows one after the other";
 const ITS_OWN_CODE: &str = "a code of the device itself proves nothing here: type a recovery code, or a code of another device; without \
-                            either, log in with two codes in a row, which finds it again as far as ten codes away";
+                            either, log in with two consecutive codes, which works up to ten codes off";
