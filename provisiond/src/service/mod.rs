@@ -175,4 +175,4 @@ impl Service {
     }
 }
 
-const TOO_OFTEN: &str = "your processes have sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";
+const TOO_OFTEN: &str = "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";

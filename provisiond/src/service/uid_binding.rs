@@ -49,5 +49,5 @@ pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
 
 /// The reason in the log for a login to a record bound to another uid.
 pub(crate) const UID_CHANGED: &str = "uid_changed";
-const ANOTHERS: &str = "the account has another uid than its record. If another person has the account now: 'totpctl forget', \
-                        else enrol a device as an administrator";
+const ANOTHERS: &str = "the account has another uid than its record: run 'totpctl forget' if another person has it now, \
+                        or enrol a device as an administrator";
