@@ -8,7 +8,7 @@ use crate::record::{Device, Record, State};
 use crate::records::Failure;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers_own;
+use crate::service::uid_binding::bars_self_service;
 
 /// `Show`: one user.
 ///
@@ -16,7 +16,7 @@ use crate::service::uid_binding::is_anothers_own;
 /// [`Error`]. A damaged record is shown as damaged.
 pub(crate) fn show(service: &Service, call: &Call<'_>) -> Result<ShowReply, Error> {
     match service.records.look(call.user, &call.settings.secrets) {
-        Ok(Some(record)) if is_anothers_own(&record, call) => Err(Error::PermissionDenied),
+        Ok(Some(record)) if bars_self_service(&record, call) => Err(Error::PermissionDenied),
         Ok(Some(record)) => Ok(ShowReply { user: shown(call.user, &record, call) }),
         Ok(None) => Err(Error::NoSuchUser),
         Err(Failure::Damaged(_)) => Ok(ShowReply { user: shown_damaged(call.user) }),

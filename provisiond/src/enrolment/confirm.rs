@@ -15,7 +15,7 @@ use crate::record::{Device, NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::change::change;
-use crate::service::uid_binding::{bind, is_anothers_own};
+use crate::service::uid_binding::{bars_self_service, bind};
 
 /// `Confirm`: judges the first code of a pending device, and makes the device active if the code is right.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn confirm(service: &Service, call: &Call<'_>, wish: &Confirm) -> Res
     service.may_try(call)?;
     let name = device_name(wish.device.as_deref())?;
     let Confirmed { name, verdict, recovery_codes } = change(service, call, "confirm", |record| {
-        if record.is_some_and(|record| is_anothers_own(record, call)) {
+        if record.is_some_and(|record| bars_self_service(record, call)) {
             return Err(Error::PermissionDenied);
         }
         confirmed(record, name.as_ref(), wish, call)

@@ -14,7 +14,7 @@ use crate::record::source::Source;
 use crate::records::Decision;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers_own;
+use crate::service::uid_binding::bars_self_service;
 
 /// The reason that a change does not begin.
 pub(crate) enum Unproven {
@@ -101,7 +101,7 @@ fn prove<T>(
     proof: Option<&SecretText>,
     change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Decision<Changed<T>> {
-    if is_anothers_own(&record, call) {
+    if bars_self_service(&record, call) {
         return Decision { next: None, outcome: Changed::not(Unproven::Refused(Error::PermissionDenied)) };
     }
     if !call.proof {

@@ -19,7 +19,7 @@ use crate::record::{CannotMake, Record};
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::change::change;
-use crate::service::uid_binding::{new_record, not_anothers};
+use crate::service::uid_binding::{new_record, refuse_other_uid};
 
 /// `NewRecoveryCodes`: replaces all recovery codes.
 ///
@@ -72,7 +72,7 @@ pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Resul
 pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
     let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
     if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login {
-        return Err(Error::bad("user", "the settings do not let users enrol themselves ('policy.self-service' is off)"));
+        return Err(Error::bad("user", "the settings switch off self-service ('policy.self-service' is off)"));
     }
     let reply = give(service, call, ("ticket", valid_for), |record, codes, key| {
         if record.disabled {
@@ -107,7 +107,7 @@ fn give(
 ) -> Result<TimedCodeReply, Error> {
     let code = change(service, call, event, |record| {
         let mut record = record.cloned().unwrap_or_else(|| new_record(call));
-        not_anothers(&record, call)?;
+        refuse_other_uid(&record, call)?;
         let code = with_codes(&mut record, call, &new)?;
         Ok((Some(record), code))
     })?;
@@ -151,7 +151,7 @@ fn with_codes<T>(
 /// seconds, so that a clock that was set does not shorten it.
 fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
     let (record, moment) = (record.ok_or(Error::NoSuchUser)?, &call.moment);
-    not_anothers(record, call)?;
+    refuse_other_uid(record, call)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
     if helpdesk && record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY)) {
         return Err(Error::bad(

@@ -16,13 +16,13 @@ use crate::in_memory::grace::{Ends, Holder};
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers;
+use crate::service::uid_binding::has_other_uid;
 
 /// What a login demands. A code is always demanded while the name service does not answer, of a disabled account, and
 /// of an account whose record is bound to another uid.
 pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<&Record>) -> Demand<'a> {
     let call = login.call;
-    let is_barred = |record: &Record| record.disabled || is_anothers(record, call);
+    let is_barred = |record: &Record| record.disabled || has_other_uid(record, call);
     if call.named.is_unknown() || record.is_some_and(is_barred) {
         return Demand::Code;
     }

@@ -17,7 +17,7 @@ use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::{UID_CHANGED, bind_unbound, is_anothers};
+use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
 
 /// Judges the answer. When this returns, what it spent or charged is durable. An accepted code refunds the recent
 /// wrong codes of the user from the same source. What a wrong code costs is remembered for that.
@@ -107,7 +107,7 @@ fn by_record(
 ) -> Decision<ByRecord> {
     let (call, now) = (login.call, case.now);
     // The record belongs to another account: neither its devices nor its issued codes are looked at.
-    if record.is_some_and(|record| is_anothers(record, call)) {
+    if record.is_some_and(|record| has_other_uid(record, call)) {
         return Decision { next: None, outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))) };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {

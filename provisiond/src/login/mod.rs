@@ -24,7 +24,7 @@ use crate::record::Record;
 use crate::records::Failure;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers;
+use crate::service::uid_binding::has_other_uid;
 
 /// `Verify`: judges an attempt. When this returns, what the attempt spent or charged is durable.
 ///
@@ -58,7 +58,7 @@ pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -
     let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
     let first = if enrolled { None } else { first_login::asked_for(&login, record.as_ref(), &now) };
     let demand = exemption::demand(service, &login, record.as_ref());
-    let usable = |record: &Record| record.has_usable(call.moment.now, login.service) && !is_anothers(record, call);
+    let usable = |record: &Record| record.has_usable(call.moment.now, login.service) && !has_other_uid(record, call);
     let judged_by = record.filter(usable).or_else(|| decoy_of(service, call));
     let ask = match (demand, first) {
         (Demand::Code | Demand::Refusal, Some(ask)) => ask,

@@ -175,4 +175,5 @@ impl Service {
     }
 }
 
-const TOO_OFTEN: &str = "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";
+const TOO_OFTEN: &str =
+    "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";

@@ -12,19 +12,19 @@ use crate::service::call::Call;
 
 /// Whether the record is bound to another uid than the account has now. Without an account, or while the name service
 /// does not answer, the uid is taken as unchanged.
-pub(crate) fn is_anothers(record: &Record, call: &Call<'_>) -> bool {
+pub(crate) fn has_other_uid(record: &Record, call: &Call<'_>) -> bool {
     let uids = record.uid.zip(call.named.account());
     call.settings.bind_uid && uids.is_some_and(|(bound, account)| bound != account.uid)
 }
 
 /// The same for self-service calls. Administrators may act on such a record, to mend it.
-pub(crate) fn is_anothers_own(record: &Record, call: &Call<'_>) -> bool {
-    call.caller.role == Role::Own && is_anothers(record, call)
+pub(crate) fn bars_self_service(record: &Record, call: &Call<'_>) -> bool {
+    call.caller.role == Role::Own && has_other_uid(record, call)
 }
 
 /// Refuses to issue a code on a record that is bound to another uid: the code would belong to the former account.
-pub(crate) fn not_anothers(record: &Record, call: &Call<'_>) -> Result<(), Error> {
-    if is_anothers(record, call) { Err(Error::bad("user", ANOTHERS)) } else { Ok(()) }
+pub(crate) fn refuse_other_uid(record: &Record, call: &Call<'_>) -> Result<(), Error> {
+    if has_other_uid(record, call) { Err(Error::bad("user", OTHER_UID)) } else { Ok(()) }
 }
 
 /// A new record, bound from its first write and not only when a device becomes active: a pending device, a ticket and
@@ -49,5 +49,5 @@ pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
 
 /// The reason in the log for a login to a record bound to another uid.
 pub(crate) const UID_CHANGED: &str = "uid_changed";
-const ANOTHERS: &str = "the account has another uid than its record: run 'totpctl forget' if another person has it now, \
+const OTHER_UID: &str = "the account has another uid than its record: run 'totpctl forget' if another person has it now, \
                         or enrol a device as an administrator";
