@@ -130,8 +130,8 @@ fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
 /// `None`: no day applies, or the name service did not answer about a group whose day may be earlier.
 fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
     let (mut own, mut default) = (None, None);
-    for (whom, day) in &roll_out.enforce_after {
-        match whom {
+    for (scope, day) in &roll_out.enforce_after {
+        match scope {
             Whom::Everybody => default = Some(*day),
             Whom::Group(group) if (facts.is_member)(group)? => {
                 own = Some(own.map_or(*day, |first: Date| first.min(*day)))

@@ -1,6 +1,6 @@
-//! The record of an account whose name changes between lower and upper case. Records are stored under the name
-//! service's spelling of the user name. If a directory changes that between upper and lower case, the account keeps
-//! its record.
+//! Finds the record of an account after a change of its name between lower and upper case. Records are stored under
+//! the name service's spelling of the user name. If a directory changes that between upper and lower case, the
+//! account keeps its record.
 
 use common::config::Settings;
 use common::names::user::UserName;

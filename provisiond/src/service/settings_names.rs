@@ -43,8 +43,8 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
         look(setting("user"), verifier.user.as_str(), user(&verifier.user));
         look(setting("users-group"), &verifier.users_group, group(&verifier.users_group));
     }
-    for (whom, _) in &exemptions.roll_out.enforce_after {
-        if let Whom::Group(name) = whom {
+    for (scope, _) in &exemptions.roll_out.enforce_after {
+        if let Whom::Group(name) = scope {
             look("roll-out.enforce-after".to_owned(), name, group(name));
         }
     }

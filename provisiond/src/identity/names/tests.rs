@@ -1,3 +1,5 @@
+//! Tests of look-ups in the name service and of their cache.
+
 use super::*;
 
 fn name(name: &str) -> UserName {

@@ -1,3 +1,5 @@
+//! Tests of exemption rules, grace and roll-out.
+
 use std::net::IpAddr;
 
 use std::cell::Cell;
