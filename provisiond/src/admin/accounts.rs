@@ -1,4 +1,4 @@
-//! Changes to a whole account: shut, opened again, renamed, forgotten.
+//! Changes to a whole account: disable and enable (`SetState` with `all`), `RenameUser`, `Forget`, `RevokeGrace`.
 
 use common::names::user::UserName;
 use common::wire::protocol::{
@@ -14,7 +14,7 @@ use crate::service::call::Call;
 use crate::service::change::change;
 use crate::service::uid_binding::new_record;
 
-/// `SetState`: of one device, or with `all` of the account.
+/// `SetState`: disables or enables one device, or with `all` the account.
 ///
 /// # Errors
 /// [`Error`].
@@ -22,18 +22,18 @@ pub(crate) fn set_state(service: &Service, call: &Call<'_>, wish: &SetState) -> 
     if wish.all == Some(true) { set_account(service, call, wish) } else { devices::set_state(service, call, wish) }
 }
 
-/// Shuts the account, or opens it again. Its devices keep their states.
+/// Disables the account, or enables it again. Its devices keep their states.
 fn set_account(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
     if call.caller.role == Role::Own {
         return Err(Error::PermissionDenied);
     }
     let disabled = match (wish.state, &wish.device) {
-        (_, Some(_)) => return Err(Error::bad("all", "either one device or all that there is")),
+        (_, Some(_)) => return Err(Error::bad("all", "give either a device or 'all'")),
         (DeviceState::Active, None) => false,
         (DeviceState::Disabled, None) => true,
         (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
     };
-    // Rules and the roll-out may let in a user who never had a device, so an account can be shut before it has a record.
+    // Rules and the roll-out may exempt a user without a record, so an account can be disabled before it has one.
     let newcomer = || (disabled && call.named.account().is_some()).then(|| new_record(call));
     change(service, call, "set_state", |record| {
         let record = record.cloned().or_else(newcomer).ok_or(Error::NoSuchUser)?;
@@ -44,7 +44,7 @@ fn set_account(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<Se
     Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })
 }
 
-/// `RenameUser`: moves the record of one name to another, in one step. Codes that it has used stay used.
+/// `RenameUser`: moves the record from one name to another, in one step. Spent codes stay spent.
 ///
 /// # Errors
 /// [`Error`].
@@ -55,7 +55,7 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
         return Err(Error::bad("new", "the name service did not say how this name is spelt: try again"));
     }
     let (old, new) = (named_by_root(service, call), named.user());
-    // By the lower-case form: beside a second record nothing would reach it.
+    // A record under the lower-case form of the new name: the renamed record would hide it, or be hidden by it.
     let known_by = service.record_name(&named, &call.settings);
     let has_another = known_by != *new && known_by != *old;
     let renamed = service.records.rename(call.access_to(old), new, |record, taken| {
@@ -73,13 +73,13 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
     Ok(RenameUserReply { user: new.as_str().to_owned() })
 }
 
-/// `Forget`: removes all that is known of a user, also if it cannot be read any more.
+/// `Forget`: removes the user's record, also one that is damaged.
 ///
 /// # Errors
 /// [`Error`].
 pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, Error> {
     let user = named_by_root(service, call);
-    // What cannot be read may be another account's, and is removed by its very name alone.
+    // A damaged record under another spelling may belong to another account. It is removed only by its exact name.
     if ![call.named.user(), call.named.said()].contains(&user) {
         service.records.look(user, &call.settings.secrets).map_err(|failure| service.failure(&failure, call))?;
     }
@@ -94,15 +94,15 @@ pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, 
     Ok(ForgetReply { user: call.user.as_str().to_owned() })
 }
 
-/// The record that root names: the account's, or if it has none, the one of the very name that root said. It is left over
-/// from a spelling by which the name service means that account.
+/// The name of the record that root means: the account's record, or if it has none, the record under the exact name
+/// that root gave. Such a record is left over from another spelling of the account's name.
 fn named_by_root<'a>(service: &Service, call: &'a Call<'_>) -> &'a UserName {
     let has_none = |name| matches!(service.records.look(name, &call.settings.secrets), Ok(None));
     let said = call.named.said();
     if has_none(call.user) && !has_none(said) { said } else { call.user }
 }
 
-/// `RevokeGrace`: from now on no code that was accepted before counts any more.
+/// `RevokeGrace`: ends the user's grace: codes accepted before no longer let the user in without a new one.
 pub(crate) fn revoke_grace(service: &Service, call: &Call<'_>) -> RevokeGraceReply {
     let revoked = service.graces.end(call.user);
     service.log(call, call.line("revoke_grace").with("revoked", revoked));

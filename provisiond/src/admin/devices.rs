@@ -1,4 +1,5 @@
-//! Changes to one device: its state, its name, its bounds, its end.
+//! Changes to one device: disable and enable (`SetState`), `Revoke`, `RenameDevice`, `Restrict` (validity and
+//! services).
 
 use common::names::device::DeviceName;
 use common::secret::SecretText;
@@ -38,7 +39,7 @@ pub(super) fn set_state(service: &Service, call: &Call<'_>, wish: &SetState) -> 
     Ok(SetStateReply { user: call.user.as_str().to_owned(), device: Some(device.to_string()) })
 }
 
-/// `Revoke`: forgets a device and its key.
+/// `Revoke`: removes a device and its key from the record.
 ///
 /// # Errors
 /// [`Error`].
@@ -72,7 +73,7 @@ pub(crate) fn rename_device(service: &Service, call: &Call<'_>, wish: &RenameDev
     Ok(reply(call, &new))
 }
 
-/// `Restrict`: replaces a device's bounds.
+/// `Restrict`: replaces a device's restriction: when it is valid, and for which services.
 ///
 /// # Errors
 /// [`Error`].
@@ -114,7 +115,7 @@ fn change(
         change(record, &name)?;
         Ok(name)
     })?;
-    // A code that was accepted before does not outlive the device that showed it.
+    // A grace may rest on a code of this device: it ends with the change.
     service.graces.end(call.user);
     Ok(name)
 }
@@ -123,8 +124,8 @@ fn chosen(record: &Record, wished: Option<&DeviceName>) -> Result<DeviceName, Er
     record.choose(wished, |_| true).map_err(|NoSuchChoice| Error::NoSuchDevice)
 }
 
-/// Takes the device out of the record, and keeps which codes it used. A key that does not open any more leaves no trace:
-/// it could not be told from another if it came back.
+/// Removes the device from the record, and keeps its spent codes in a tombstone (replay, if the same key is enrolled
+/// again). A key that does not open leaves no tombstone, because it could not be recognised later.
 fn bury(record: &mut Record, name: &DeviceName, call: &Call<'_>) {
     let Some(at) = record.devices.iter().position(|device| device.name == *name) else { return };
     let device = record.devices.remove(at);
@@ -133,8 +134,8 @@ fn bury(record: &mut Record, name: &DeviceName, call: &Call<'_>) {
     }
 }
 
-/// Users may not lock themselves out: an account keeps its last device that opens every service, unless an administrator
-/// takes it.
+/// Users must not lock themselves out: in self-service an account keeps its last device that opens every service. An
+/// administrator may take it away.
 fn keep_one(record: &Record, name: &DeviceName, call: &Call<'_>) -> Result<(), Error> {
     let admits_everything = |device: &&Device| device.restriction.admits_everything(call.moment.now);
     let others = record.active().filter(admits_everything).any(|device| device.name != *name);

@@ -1,4 +1,4 @@
-//! `Events`: what the log remembers, for those who administer.
+//! `Events`: streams the remembered log events to administrators and the helpdesk (`totpctl log`, `totpctl why`).
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -10,12 +10,13 @@ use crate::audit::Wanted;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// `Events`: hands each to `tell`. Who follows is told new ones for as long as `stays` says so, which is asked now and
-/// then, and says why not, or that they have left.
+/// `Events`: hands each past event to `tell`. With `follow` it hands on new events too, while `stays` allows it.
+/// `stays` is asked regularly: it returns false when the caller has left, and an error when the caller has lost the
+/// permission.
 ///
 /// # Errors
-/// [`Error::BadParameter`]; [`Error::Busy`] for who does not take events in time, and at the daemon's end. What
-/// `tell` and `stays` say.
+/// [`Error::BadParameter`]; [`Error::Busy`] for a caller that does not read events in time, and when the daemon
+/// stops; the errors of `tell` and `stays`.
 pub(crate) fn events<E: From<Error>>(
     service: &Service,
     call: &Call<'_>,
@@ -24,9 +25,9 @@ pub(crate) fn events<E: From<Error>>(
     stays: impl Fn() -> Result<bool, Error>,
 ) -> Result<(), E> {
     let wanted = wanted(call, asked)?;
-    // Before the past is read, so that nothing falls between the two.
+    // Follow before the past is read, so that no event is missed between the two.
     let followed = (asked.follow == Some(true)).then(|| service.audit.follow());
-    // What happened before the call is to be among it.
+    // The past includes the events of skew measurements that began before the call.
     service.skews.flush();
     let mut number = 0;
     for event in service.audit.events(&wanted) {
@@ -55,13 +56,13 @@ fn wanted(call: &Call<'_>, asked: &Events) -> Result<Wanted, Error> {
     if limit > MOST {
         return Err(Error::bad("limit", format_args!("at most {MOST}")));
     }
-    // The name as the daemon knows it, which is that of its lines.
+    // Log lines name the user by the name of the record.
     let user = asked.user.as_ref().map(|_| call.user.as_str().to_owned());
     Ok(Wanted { user, since: asked.since, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
 }
 
-/// Events that one call brings at most.
+/// The most events of one call.
 const MOST: u32 = 10_000;
-const LEFT_BEHIND: &str = "events were not read in time, or the daemon ends: ask again from where they stop";
-/// How often somebody who follows is looked at.
+const LEFT_BEHIND: &str = "events were not read in time, or the daemon stops: ask again for those after the last one";
+/// How often a caller that follows is checked.
 const LOOK: Duration = Duration::from_secs(1);

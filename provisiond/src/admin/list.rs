@@ -1,4 +1,4 @@
-//! `List`: every user, or those of a group, or those who have no active device yet.
+//! `List`: all users, the users of a group, or the users without an active device.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -14,11 +14,11 @@ use crate::records::Listed;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// `List`: hands every user that is asked for to `take`, in the order of their names; behind them the members of the
-/// group who have no record.
+/// `List`: hands every matching user to `take`, ordered by name; after them the members of the group without a record.
 ///
 /// # Errors
-/// [`Error::StoreUnavailable`], that the name service does not tell who is in the group, or what `take` returns.
+/// [`Error::StoreUnavailable`]; [`Error::BadParameter`] if the name service does not list the group; the errors of
+/// `take`.
 pub(crate) fn list<E: From<Error>>(
     service: &Service,
     call: &Call<'_>,
@@ -43,7 +43,7 @@ pub(crate) fn list<E: From<Error>>(
             }
         }
     }
-    // Nobody can log in by what is no name.
+    // A member whose name is no valid user name cannot log in, and is left out.
     for user in left.iter().filter_map(|user| UserName::new(user).ok()) {
         if is_listed_in_lower_case(service, call, &user) {
             continue;
@@ -53,18 +53,18 @@ pub(crate) fn list<E: From<Error>>(
     Ok(())
 }
 
-/// Whether the member has a record by the lower-case form of their name.
+/// Whether the member has a record under the lower-case form of the name.
 fn is_listed_in_lower_case(service: &Service, call: &Call<'_>, user: &UserName) -> bool {
     let has_lower_case = user.as_str().to_lowercase() != user.as_str();
     let named = || Named::of(user.clone(), service.names.asking());
     has_lower_case && service.record_name(&named(), &call.settings) != *user
 }
 
-/// Its members, as far as the name service lists them. Who has it as their own group, in a directory that does not list
-/// its accounts, is found by their record alone.
+/// The members of the group, as far as the name service lists them. In a directory that does not list its accounts,
+/// an account that has the group as its primary group is found by its record only.
 fn members(service: &Service, group: Option<&str>) -> Result<BTreeSet<String>, Error> {
     let Some(group) = group else { return Ok(BTreeSet::new()) };
-    let until = Instant::now().checked_add(PATIENCE).unwrap_or_else(Instant::now);
+    let until = Instant::now().checked_add(ANSWER_TIME).unwrap_or_else(Instant::now);
     let members = service.names.asking_until(until).members(group).map_err(|NoAnswer| silent())?;
     members.ok_or_else(|| Error::bad("group", "there is no such group: 'getent group' lists them"))
 }
@@ -76,14 +76,14 @@ fn is_in(service: &Service, user: &UserName, group: Option<&str>) -> Result<bool
     account.map_or(Ok(false), |account| names.is_member(&account, group)).map_err(|NoAnswer| silent())
 }
 
-/// A record that does not open has some, as far as anybody can tell.
+/// Whether the user has an active device. A damaged record may have one.
 fn has_active(listed: &Listed) -> bool {
     listed.record.as_ref().map_or(true, |record| record.active().next().is_some())
 }
 
 fn silent() -> Error {
-    Error::bad("group", "the name service does not say who is in it: try again, or see what 'getent group' says")
+    Error::bad("group", "the name service did not list the members: try again, or check with 'getent group'")
 }
 
-/// All accounts have to be looked through, and whoever asks for a list waits longer than a login.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time for the name service to list all accounts. The caller of a list waits longer than a login.
+const ANSWER_TIME: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! `Show`: what is known of one user. Never a key.
+//! `Show`: one user's state, devices, budgets and codes left. Never a key.
 
 use common::names::device::Kind;
 use common::names::user::UserName;
@@ -8,7 +8,7 @@ use crate::record::{Device, Record, State};
 use crate::records::Failure;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers_own;
+use crate::service::uid_binding::bars_self_service;
 
 /// `Show`: one user.
 ///
@@ -16,7 +16,7 @@ use crate::service::uid_binding::is_anothers_own;
 /// [`Error`]. A damaged record is shown as damaged.
 pub(crate) fn show(service: &Service, call: &Call<'_>) -> Result<ShowReply, Error> {
     match service.records.look(call.user, &call.settings.secrets) {
-        Ok(Some(record)) if is_anothers_own(&record, call) => Err(Error::PermissionDenied),
+        Ok(Some(record)) if bars_self_service(&record, call) => Err(Error::PermissionDenied),
         Ok(Some(record)) => Ok(ShowReply { user: shown(call.user, &record, call) }),
         Ok(None) => Err(Error::NoSuchUser),
         Err(Failure::Damaged(_)) => Ok(ShowReply { user: shown_damaged(call.user) }),
@@ -46,7 +46,7 @@ pub(super) fn shown(user: &UserName, record: &Record, call: &Call<'_>) -> protoc
     }
 }
 
-/// A user whose record cannot be read. Such a user was enrolled, as far as anybody can tell.
+/// A user with a damaged record. The user is shown as enrolled, because the record may hold a device.
 pub(super) fn shown_damaged(user: &UserName) -> protocol::User {
     protocol::User {
         user: user.as_str().to_owned(),

@@ -1,4 +1,5 @@
-//! The daemon itself: how it is, and what it is told about its clock.
+//! `Status` and `ClockAccept`: health of the daemon, its store and its clock, and the end of a quarantine by an
+//! administrator.
 
 use common::totp::Parameters;
 use common::wire::protocol::{ClockAcceptReply, ClockState, Error, StatusReply};
@@ -10,7 +11,7 @@ use crate::policy::quarantine::last_lost;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// `Status`: how the daemon is.
+/// `Status`: the state of the daemon, its store and its clock.
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
@@ -33,11 +34,12 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
     })
 }
 
-/// `ClockAccept`: the clock was moved for a good reason. It revives no code that was used, and no guess; what a store
-/// has lost that was put back stays in doubt. When this returns, it holds for the next daemon, too.
+/// `ClockAccept`: the administrator says that the clock event was right, which ends the quarantine. No spent code and
+/// no guess comes back, and what a rolled-back store has lost stays in doubt. When this returns, a restart keeps the
+/// decision.
 ///
 /// # Errors
-/// [`Error::StoreUnavailable`]: it holds for this one.
+/// [`Error::StoreUnavailable`]: the decision holds until a restart only.
 pub(crate) fn clock_accept(service: &Service, call: &Call<'_>) -> Result<ClockAcceptReply, Error> {
     let accepted = service.clock.accept();
     service.log(call, Line::new("clock_accept").with("accepted", accepted).warning());
@@ -57,7 +59,8 @@ fn clock_state(moment: &Moment, quarantine_until: Option<u64>) -> ClockState {
     }
 }
 
-/// When a device like a new one, whose clock is right, shows the first code that is not in doubt, unless it has already.
+/// The time at which the quarantine ends for a device with the default parameters and a right clock. `None`: it is
+/// over.
 fn quarantine_until(moment: &Moment, parameters: Parameters, window: u64) -> Option<u64> {
     let doubt = moment.doubt?;
     let last = parameters.step_at(doubt.at).saturating_add(window).max(last_lost(parameters, doubt));

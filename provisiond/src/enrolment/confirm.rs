@@ -1,4 +1,4 @@
-//! `Confirm`: the first code of a pending device makes it active.
+//! `Confirm`: the first right code of a pending device makes the device active.
 
 use common::answer::{Answer, Code};
 use common::names::device::{DeviceName, Kind};
@@ -15,7 +15,7 @@ use crate::record::{Device, NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::change::change;
-use crate::service::uid_binding::{bind, is_anothers_own};
+use crate::service::uid_binding::{bars_self_service, bind};
 
 /// `Confirm`: judges the first code of a pending device, and makes the device active if the code is right.
 ///
@@ -25,7 +25,7 @@ pub(crate) fn confirm(service: &Service, call: &Call<'_>, wish: &Confirm) -> Res
     service.may_try(call)?;
     let name = device_name(wish.device.as_deref())?;
     let Confirmed { name, verdict, recovery_codes } = change(service, call, "confirm", |record| {
-        if record.is_some_and(|record| is_anothers_own(record, call)) {
+        if record.is_some_and(|record| bars_self_service(record, call)) {
             return Err(Error::PermissionDenied);
         }
         confirmed(record, name.as_ref(), wish, call)
@@ -40,7 +40,7 @@ pub(crate) fn confirm(service: &Service, call: &Call<'_>, wish: &Confirm) -> Res
     Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict, recovery_codes })
 }
 
-/// What a first code came to.
+/// The outcome of a first code.
 struct Confirmed {
     name: DeviceName,
     verdict: Verdict,
@@ -94,7 +94,8 @@ fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment
     }
     let now = device.parameters.step_at(moment.now);
     let (first, last) = (now.saturating_sub(window), now.saturating_add(window));
-    // What is pending now may have been confirmed, and used, in what the store has lost.
+    // The device may have been confirmed, and used, in the part that the store has lost: refuse codes of that time
+    // (replay).
     let lost = last_doubtful(device, window, moment).filter(|_| moment.has_lost(device.known_since));
     let found = device.parameters.find(key, code, first..=last);
     match found.iter().find(|step| device.spent.accepts(**step, last)) {
@@ -108,7 +109,7 @@ fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment
     }
 }
 
-/// The person may have pressed the button a few times before.
+/// The first code of an HOTP device. The user may have pressed the button a few times before.
 fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Verdict {
     let found = device.parameters.find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
     match found.iter().find(|counter| counter::accepts(&device.spent, **counter)) {
@@ -132,8 +133,8 @@ mod tests {
 
     const NOW: u64 = 1_234_567_890;
 
-    /// What is said to a first code that the device shows at `place`, by a store that lost what was spent up to now and three
-    /// steps further.
+    /// The verdict on a first code that the device shows at `place`, after the store lost the codes spent up to three
+    /// steps from now.
     fn confirmed(kind: Kind, known_since: u64, place: u64, now: u64) -> Verdict {
         let mut device = Device { known_since, ..device_of(kind, &user("alice"), "phone", Parameters::default()) };
         let key = device.key(&user("alice"), &secrets()).unwrap();
@@ -151,7 +152,7 @@ mod tests {
             assert_eq!(confirmed(Kind::Totp, NOW, step + passed, NOW + 30 * passed), verdict, "{passed}");
         }
         assert_eq!(confirmed(Kind::Totp, NOW + 1, step, NOW), Verdict::Accepted, "it was enrolled since");
-        assert_eq!(confirmed(Kind::Hotp, NOW, 3, NOW + 86400), Verdict::Refused, "nobody knows how far it had counted");
+        assert_eq!(confirmed(Kind::Hotp, NOW, 3, NOW + 86400), Verdict::Refused, "the counter it had reached is lost");
         assert_eq!(confirmed(Kind::Hotp, NOW + 1, 3, NOW), Verdict::Accepted);
     }
 }

@@ -1,4 +1,4 @@
-//! `Enroll`: makes or takes a key, seals it under a device, and shows it once.
+//! `Enroll`: makes a new key (or takes a given one), seals it as a device of the user, and shows it once.
 
 use common::wire::protocol::{Enroll, EnrollReply, Error};
 
@@ -10,7 +10,8 @@ use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::{bind, new_record};
 
-/// `Enroll`: a new device, pending unless an administrator asks for an active one. The key is told only when it is durable.
+/// `Enroll`: adds a device, pending unless an administrator asks for an active one. The reply shows the key only
+/// after the record is durable.
 ///
 /// # Errors
 /// [`Error`].

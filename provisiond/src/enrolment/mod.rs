@@ -1,4 +1,4 @@
-//! A user's devices and codes: made, proven, confirmed, replaced.
+//! Enrolment: a user's devices and issued codes are made, proven, confirmed, resynchronised and replaced.
 
 pub(crate) mod confirm;
 pub(crate) mod enroll;

@@ -1,4 +1,5 @@
-//! A device that is being enrolled: what was wished for, what the settings say, and what its key has used before.
+//! A device being enrolled: name, key, parameters, label, how long it stays pending before it expires, and the steps
+//! that its key has spent before.
 
 use common::config::Settings;
 use common::names::device::{DeviceName, Kind};
@@ -23,19 +24,19 @@ pub(crate) struct NewDevice {
     name: Option<DeviceName>,
     key: Key,
     kind: Kind,
-    /// Of a device that counts: that of its next code.
+    /// Of an HOTP device: the counter of its next code.
     counter: u64,
     parameters: Parameters,
     label: Label,
     issuer: Label,
     pub(crate) state: State,
     restriction: Restriction,
-    /// The key was in use elsewhere.
+    /// The administrator gave the key, so another system may have accepted codes of it.
     taken_over: bool,
 }
 
 impl NewDevice {
-    /// Checks the wish.
+    /// Checks the request.
     pub(crate) fn plan(call: &Call<'_>, wish: &Enroll) -> Result<Self, Error> {
         let settings = &*call.settings;
         let for_admins = wish.key.is_some()
@@ -94,7 +95,8 @@ impl NewDevice {
         Ok(name)
     }
 
-    /// What the key has used: what a device that was revoked had, and where it was taken over, a code of now as well.
+    /// The spent steps of the key: those of a revoked device with the same key, and, of a key taken over, the present
+    /// step as well (replay of a code that another system has accepted).
     fn spent(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
         let (secrets, moment) = (&call.settings.secrets, &call.moment);
         let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, secrets);
@@ -105,7 +107,7 @@ impl NewDevice {
         }
     }
 
-    /// Tells the key, and new recovery codes, this one time.
+    /// The reply that shows the key and the new recovery codes, this one time.
     pub(crate) fn reply(&self, user: &UserName, name: &DeviceName, recovery_codes: Vec<SecretText>) -> EnrollReply {
         EnrollReply {
             user: user.as_str().to_owned(),
@@ -122,9 +124,9 @@ impl NewDevice {
         }
     }
 
-    /// The same for a prompt, where there is only text to show it.
+    /// The same for a login prompt, which can only show text.
     pub(crate) fn enrolment(&self, name: &DeviceName) -> Enrolment {
-        // One that a terminal cannot show is none. There still is the key.
+        // A QR code too wide for a terminal is left out: the user types the key.
         let modules = qr::modules(&self.uri()).ok().filter(|modules| modules.side() <= COLUMNS);
         let drawn = modules.map(|modules| modules.half_blocks(|dark| !dark, "", ""));
         let lines = drawn.iter().flat_map(|text| text.lines());
@@ -141,8 +143,8 @@ impl NewDevice {
     }
 }
 
-/// The name of a device to come, the wished one or the next free one, with room for it in the record. A pending device of
-/// that name gives way: a second enrolment starts again.
+/// The name of the new device: the wished one or the next free one. Makes room in the record: a pending device of
+/// that name is removed, because a second enrolment starts again.
 pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u64) -> Result<DeviceName, Error> {
     record.expire(now);
     let full = || Error::bad("device", format!("a user has at most {MAX_DEVICES} devices: revoke one first"));
@@ -157,13 +159,14 @@ pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u
     Ok(name)
 }
 
-/// `default`, or the first numbered name that no device has but a pending one. `None`: they are all taken.
+/// `default`, or the first numbered name that is free or held by a pending device only. `None`: all are taken.
 fn free_name(record: &Record) -> Option<DeviceName> {
     let taken = |name: &DeviceName| record.devices.iter().any(|device| device.name == *name && !device.is_pending());
     (1..=MAX_DEVICES).map(DeviceName::nth).find(|name| !taken(name))
 }
 
-/// The first counter of a device that counts. Of a key that is taken over, codes have been used.
+/// The first counter of an HOTP device. For a key taken over the administrator must say it, because codes have been
+/// used.
 fn counter(wish: &Enroll, kind: Kind) -> Result<u64, Error> {
     match (kind, wish.counter) {
         (Kind::Totp, Some(_)) => Err(Error::bad("counter", "only a device of the kind hotp has a counter")),
@@ -171,7 +174,7 @@ fn counter(wish: &Enroll, kind: Kind) -> Result<u64, Error> {
             Err(Error::bad("counter", format!("a device begins with a counter of at most {MAX_START}")))
         }
         (Kind::Hotp, None) if wish.key.is_some() => {
-            Err(Error::bad("counter", "of a key that is taken over, say the counter of the next code"))
+            Err(Error::bad("counter", "for a key that is taken over, give the counter of the next code"))
         }
         (_, counter) => Ok(counter.unwrap_or(0)),
     }
@@ -208,7 +211,7 @@ fn label(wish: &Enroll, user: &UserName, settings: &Settings) -> Result<Label, E
     Label::new(&label).map_err(|why| Error::bad("label", why))
 }
 
-/// What the authenticator shows of us: as wished, as set, or this host's name.
+/// The issuer that the authenticator shows: from the request, the settings, or this host's name.
 fn issuer(wished: Option<&str>, settings: &Settings) -> Result<Label, Error> {
     match (wished, &settings.new_device.issuer) {
         (Some(wished), _) => Label::new(wished).map_err(|why| Error::bad("issuer", why)),
@@ -222,13 +225,13 @@ fn host_name() -> String {
     name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
 }
 
-/// The widest picture that terminals show, in characters.
+/// The widest QR code that a terminal shows, in characters.
 const COLUMNS: usize = 80;
-/// Seconds that a pending device waits for its first code.
+/// Seconds that a pending device waits for its first code before it expires, if an administrator enrolled it.
 const PENDING: u64 = 24 * 3600;
-/// The same, when the person enrolled it themselves.
+/// The same, if the user enrolled it.
 const PENDING_OWN: u64 = 15 * 60;
-/// Bytes in a key that we take over: 128 bits (RFC 4226 section 4, R6).
+/// The fewest bytes of a key: 128 bits (RFC 4226 section 4, R6).
 const MIN_KEY: usize = 16;
 
 #[cfg(test)]

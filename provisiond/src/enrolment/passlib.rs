@@ -1,4 +1,4 @@
-//! Devices that come from passlib, and go back to it: root only, each step in the log.
+//! `Import` and `Export` (migration): devices from passlib's TOTP records, and back. Root only; each step is logged.
 
 use common::config::Settings;
 use common::lineage::enckey::EnckeyV1;
@@ -18,7 +18,7 @@ use crate::service::call::{Call, device_name};
 use crate::service::change::change;
 use crate::service::uid_binding::{bind, new_record};
 
-/// `Import`: an active device from a record of passlib's. Doing it again changes nothing.
+/// `Import`: makes an active device from a passlib record. A second import of the same key changes nothing.
 ///
 /// # Errors
 /// [`Error`].
@@ -37,7 +37,7 @@ pub(crate) fn import(service: &Service, call: &Call<'_>, wish: &Import) -> Resul
     Ok(ImportReply { user: call.user.as_str().to_owned(), device: name.to_string(), imported })
 }
 
-/// `Export`: the user's devices as passlib reads them.
+/// `Export`: the user's TOTP devices as passlib records. Names the devices that it leaves out.
 ///
 /// # Errors
 /// [`Error`].
@@ -54,7 +54,7 @@ pub(crate) fn export(service: &Service, call: &Call<'_>) -> Result<ExportReply, 
     Ok(ExportReply { user: call.user.as_str().to_owned(), records, left_out })
 }
 
-/// A device on its way in, its key known to open.
+/// A device being imported, with its key opened.
 struct Newcomer {
     name: Option<DeviceName>,
     stored: StoredKey,
@@ -77,7 +77,7 @@ impl Newcomer {
         Ok(Self { name, stored, key, parameters, label, issuer })
     }
 
-    /// The device of the record that has the key already, if one has.
+    /// The device of the record that already has the key, if any.
     fn is_in(&self, record: &Record, call: &Call<'_>) -> Option<DeviceName> {
         let has_key = |device: &&Device| device.has_key(&self.key, call.user, &call.settings.secrets);
         record.devices.iter().find(has_key).map(|device| device.name.clone())
@@ -111,11 +111,11 @@ fn exported(device: &Device, user: &UserName, settings: &Settings) -> Result<Exp
         EnckeyV1::seal(&key, &settings.secrets, settings.encrypt_cost).map_err(|why| Error::bad("user", why))?;
     let label = device.label.clone().map_or_else(|| Label::new(user.as_str()), Ok);
     let label = Some(label.map_err(|why| Error::bad("user", why))?);
-    // passlib leaves out the issuer of its settings, and takes it from there again.
+    // passlib leaves out an issuer that its settings name, and takes it from the settings again.
     let issuer = device.issuer.clone().filter(|issuer| settings.new_device.issuer.as_ref() != Some(issuer));
     let record = KeyRecord { key: StoredKey::V1(enckey), parameters: device.parameters, label, issuer };
     Ok(ExportedRecord { device: device.name.to_string(), record: record.to_json() })
 }
 
-/// Seconds; longer ones are not what an authenticator shows.
+/// The longest period, in seconds. Authenticators show none longer.
 const MAX_PERIOD: u32 = 300;

@@ -1,4 +1,5 @@
-//! The proof that self-service asks for: an attempt like a login's, in front of a change.
+//! The proof of self-service: users prove their identity with a code before they change their record. The proof is
+//! judged and charged like a login attempt.
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
@@ -13,13 +14,13 @@ use crate::record::source::Source;
 use crate::records::Decision;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers_own;
+use crate::service::uid_binding::bars_self_service;
 
-/// Why a change does not begin.
+/// The reason that a change does not begin.
 pub(crate) enum Unproven {
-    /// It is refused, which the log tells.
+    /// The change is refused, and the refusal is logged.
     Refused(Error),
-    /// Something is needed first, as the error says. Asking what is needed has changed nothing, so the log tells nothing.
+    /// The caller must send something first, as the error says. The question has changed nothing, so nothing is logged.
     AskedFor(Error),
 }
 
@@ -29,11 +30,11 @@ impl From<Error> for Unproven {
     }
 }
 
-/// Makes durable what `change` makes of the record of the call's user, after a proof where the caller needs one.
+/// Changes the record of the call's user with `change`, after a proof if the caller needs one, and makes it durable.
 ///
-/// `begin` says which record is to be changed, or why none is, before the proof is looked at. The proof is an attempt like
-/// any other: it is spent or charged whatever becomes of the change. Without one nothing is. `change` is told which device
-/// proved it.
+/// `begin` returns the record to be changed, or the reason why it cannot be, before the proof is judged. The proof is
+/// an attempt like any other: it is spent or charged also if the change fails. `change` gets the device that proved
+/// the user.
 ///
 /// # Errors
 /// What `begin` and `change` return; [`Error::ProofRequired`]; [`Error::PermissionDenied`] for the user of another uid;
@@ -60,9 +61,9 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     outcome.inspect_err(|error| service.log_refused(event, call, error))
 }
 
-/// What came of a change behind a proof.
+/// The outcome of a change, and of the proof before it.
 struct Changed<T> {
-    /// What the proof was; `None`: none was looked at, and the caller is asked for what is missing.
+    /// The judged proof. `None`: no proof was judged, and the caller is asked for what is missing.
     proof: Option<Proof>,
     outcome: Result<T, Error>,
 }
@@ -76,14 +77,14 @@ impl<T> Changed<T> {
     }
 }
 
-/// What a proof turned out to be. By default no proof was needed.
+/// A judged proof. The default: no proof was needed.
 #[derive(Default)]
 struct Proof {
-    /// A code that no device shows.
+    /// What an issued code turned out to be.
     finding: Option<Finding>,
-    /// The devices that it has disabled, because it was wrong.
+    /// The devices that a wrong proof disabled (`policy.strict`).
     disabled: Vec<DeviceName>,
-    /// It was wrong, and the account was not charged for it.
+    /// The proof was wrong, and the account was not charged for it.
     wrong_for_free: bool,
 }
 
@@ -100,7 +101,7 @@ fn prove<T>(
     proof: Option<&SecretText>,
     change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Decision<Changed<T>> {
-    if is_anothers_own(&record, call) {
+    if bars_self_service(&record, call) {
         return Decision { next: None, outcome: Changed::not(Unproven::Refused(Error::PermissionDenied)) };
     }
     if !call.proof {
@@ -120,13 +121,13 @@ fn prove<T>(
         (_, next) => {
             let ask = policy::ask(next.as_ref().or(Some(&record)), &now);
             let outcome = Changed { proof: Some(proof), outcome: Err(Error::ProofRequired { ask }) };
-            // A user who was never enrolled leaves no trace.
+            // The attempt on a never enrolled user leaves no trace.
             Decision { next: next.filter(|next| next.enrolled), outcome }
         }
     }
 }
 
-/// What `change` makes of the record; `otherwise` is the record if it makes nothing of it.
+/// Applies `change` to the record. If it fails, `otherwise` is stored instead, so that the proof stays spent.
 fn changed<T>(
     mut record: Record,
     proof: Proof,
@@ -138,15 +139,15 @@ fn changed<T>(
     Decision { next, outcome: Changed { proof: Some(proof), outcome } }
 }
 
-/// What a proof is judged by. Only a device that opens every service proves who its owner is; where the caller is, no
-/// process of theirs is believed to say.
+/// What a proof is judged by. Only a device that opens every service proves the user. The source is unknown, because
+/// the daemon does not trust the user's own processes to report it.
 fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
     let (policy, moment, source) = (&call.settings.policy, call.moment, Source::Untold);
     Circumstances { policy, moment, source, service: "", suspect: false }
 }
 
-/// A code of a device, a recovery code, or before the first device a ticket. A bypass proves nothing: it lets in, and
-/// the helpdesk that gave it has not given away the account.
+/// Judges a proof: a code of a device, a recovery code, or, before the first device, a ticket. A bypass is no proof:
+/// it opens logins, but must not let the helpdesk (or a thief of the bypass) change the account.
 fn judge_proof(record: &Record, proof: &SecretText, call: &Call<'_>, now: &Circumstances<'_>) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
     let (answer, refund, settings) = (answer.as_ref(), 0, &*call.settings);

@@ -1,5 +1,7 @@
-//! The ways back in, and the way in for the first time: recovery codes, a bypass, a ticket, and guesses given back. What
-//! is told here is told once, when it is durable.
+//! Recovery: new recovery codes, bypass, ticket, and unlock (guesses given back). Their limits stand at the end:
+//! longest validity, most uses.
+//!
+//! A code is shown once, after the record is durable.
 
 use std::time::Duration;
 
@@ -17,7 +19,7 @@ use crate::record::{CannotMake, Record};
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::change::change;
-use crate::service::uid_binding::{new_record, not_anothers};
+use crate::service::uid_binding::{new_record, refuse_other_uid};
 
 /// `NewRecoveryCodes`: replaces all recovery codes.
 ///
@@ -29,18 +31,18 @@ pub(crate) fn new_recovery_codes(
     wish: &NewRecoveryCodes,
 ) -> Result<RecoveryCodesReply, Error> {
     if call.settings.recovery.codes == 0 {
-        return Err(Error::bad("user", "the settings give nobody recovery codes ('recovery.codes' is 0)"));
+        return Err(Error::bad("user", "the settings switch recovery codes off ('recovery.codes' is 0)"));
     }
     let begin = |record: Option<&Record>| record.filter(|record| record.enrolled).cloned().ok_or(Error::NoSuchUser);
     let event = ("new_recovery_codes", wish.proof.as_ref());
     let recovery_codes = proof::change(service, call, event, begin, |record, _| renew(record, call))?;
-    // A code that was accepted before does not outlive the sheet that it stood on.
+    // A grace may rest on one of the replaced codes: it ends with them.
     service.graces.end(call.user);
     service.log(call, call.line("new_recovery_codes").with("codes", recovery_codes.len()).warning());
     Ok(RecoveryCodesReply { user: call.user.as_str().to_owned(), recovery_codes })
 }
 
-/// `Bypass`: a code that lets in a few times, for a while.
+/// `Bypass`: issues a code that opens a few logins within a limited time.
 ///
 /// # Errors
 /// [`Error`].
@@ -52,10 +54,10 @@ pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Resul
     }
     let reply = give(service, call, ("bypass", valid_for), |record, codes, key| {
         if record.disabled {
-            return Err(shut());
+            return Err(account_disabled());
         }
         if !record.enrolled {
-            return Err(Error::bad("user", "nobody of that name was ever enrolled: 'totpctl ticket' lets them enrol"));
+            return Err(Error::bad("user", "the user was never enrolled: 'totpctl ticket' lets them enrol"));
         }
         codes.give_bypass(key, uses, valid_for, &call.moment).map_err(|CannotMake| Error::StoreUnavailable)
     })?;
@@ -63,18 +65,18 @@ pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Resul
     Ok(reply)
 }
 
-/// `Ticket`: somebody who was never enrolled may enrol their first device.
+/// `Ticket`: issues a code with which a never enrolled user may enrol a first device.
 ///
 /// # Errors
 /// [`Error`].
 pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
     let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
     if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login {
-        return Err(Error::bad("user", "the settings let nobody enrol themselves ('policy.self-service' is off)"));
+        return Err(Error::bad("user", "the settings switch off self-service ('policy.self-service' is off)"));
     }
     let reply = give(service, call, ("ticket", valid_for), |record, codes, key| {
         if record.disabled {
-            return Err(shut());
+            return Err(account_disabled());
         }
         if record.enrolled {
             return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
@@ -85,7 +87,7 @@ pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Resul
     Ok(reply)
 }
 
-/// `Unlock`: gives all guesses back, and forgets the wrong pairs.
+/// `Unlock`: gives all guesses of the account back, and forgets the wrong pairs of codes.
 ///
 /// # Errors
 /// [`Error`].
@@ -96,7 +98,7 @@ pub(crate) fn unlock(service: &Service, call: &Call<'_>) -> Result<UnlockReply, 
     Ok(UnlockReply { user: call.user.as_str().to_owned() })
 }
 
-/// Gives a code that is good for a while. What `new` says is told once the record has it.
+/// Issues the timed code that `new` makes, and returns it after the record is durable.
 fn give(
     service: &Service,
     call: &Call<'_>,
@@ -105,7 +107,7 @@ fn give(
 ) -> Result<TimedCodeReply, Error> {
     let code = change(service, call, event, |record| {
         let mut record = record.cloned().unwrap_or_else(|| new_record(call));
-        not_anothers(&record, call)?;
+        refuse_other_uid(&record, call)?;
         let code = with_codes(&mut record, call, &new)?;
         Ok((Some(record), code))
     })?;
@@ -113,12 +115,12 @@ fn give(
     Ok(TimedCodeReply { user: call.user.as_str().to_owned(), code, until })
 }
 
-/// Why no code is given that could not be used.
-fn shut() -> Error {
-    Error::bad("user", "the account is disabled, and nothing opens it: 'totpctl enable --all' does first")
+/// Refuses to issue a code that could not be used, because the account is disabled.
+fn account_disabled() -> Error {
+    Error::bad("user", "the account is disabled: run 'totpctl enable --all' first")
 }
 
-/// New recovery codes for a user who has none, if the settings give any.
+/// New recovery codes, if the user has none left and the settings allow them.
 pub(crate) fn first_codes(record: &mut Record, call: &Call<'_>) -> Result<Vec<SecretText>, Error> {
     match record.recovery_codes_left(&call.moment) {
         0 if call.settings.recovery.codes > 0 => renew(record, call),
@@ -145,10 +147,11 @@ fn with_codes<T>(
     Ok(done)
 }
 
-/// The helpdesk gives guesses back once a day. The day is one that was seen to pass, so no clock makes it shorter.
+/// The record with full pools. The helpdesk may do so once a day for each account. The day is counted in trusted
+/// seconds, so that a clock that was set does not shorten it.
 fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
     let (record, moment) = (record.ok_or(Error::NoSuchUser)?, &call.moment);
-    not_anothers(record, call)?;
+    refuse_other_uid(record, call)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
     if helpdesk && record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY)) {
         return Err(Error::bad(

@@ -1,4 +1,5 @@
-//! `Resync`: lets two codes in a row tell where a device is whose clock, or counter, is too far off for a login.
+//! `Resync`: two consecutive codes re-learn the drift (TOTP) or counter (HOTP) of a device that is too far off for a
+//! login.
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
@@ -14,8 +15,9 @@ use crate::record::{NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 
-/// `Resync`: uses the codes up; they open nothing. A user who acts for their own sake proves first who they are, by
-/// anything but the device itself: its codes lie before the two, or use them up. Without codes it says what is needed.
+/// `Resync`: spends the two codes; they open no login. In self-service the user proves the account first, by anything
+/// but the device itself: a code of the device lies before the two, or spends them. Without codes the reply says what
+/// is needed.
 ///
 /// # Errors
 /// [`Error`].
@@ -73,7 +75,7 @@ fn resynced(
     let now = Circumstances { policy: &settings.policy, moment, source: Source::Untold, service: "", suspect: false };
     let resynced = resync::judge(record, name, &key, answer, call.caller.role != Role::Own, &now);
     if let (Verdict::Accepted, Some(device)) = (resynced.verdict, record.device_mut(name)) {
-        // Codes that are accepted have proven passlib's key, as those of a login do.
+        // The accepted codes have proven a key imported from passlib, as a login does.
         device.reseal(call.user, &key, &settings.secrets);
     }
     Ok(resynced)
@@ -89,4 +91,4 @@ fn active_device(record: &Record, name: Option<&DeviceName>) -> Result<DeviceNam
 
 const NO_CODES: &str = "type two codes that the device shows one after the other";
 const ITS_OWN_CODE: &str = "a code of the device itself proves nothing here: type a recovery code, or a code of another device; without \
-                            either, log in with two codes in a row, which finds it again as far as ten codes away";
+                            either, log in with two consecutive codes, which works up to ten codes off";

@@ -1,4 +1,4 @@
-//! Who is at the other end of a socket, and what they may be: credentials become roles here and nowhere else.
+//! Authentication of callers: kernel credentials (SO_PEERCRED) of a connection become a role, here and nowhere else.
 
 use std::os::fd::AsFd;
 
@@ -10,8 +10,8 @@ use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::identity::names::{Account, Asking, Found, NoAnswer};
 
-/// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid is not looked at: under sudo
-/// and su it is the person's.
+/// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid proves nothing: under sudo
+/// and su it is that of the invoking user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its effective uid.
@@ -24,29 +24,29 @@ impl Peer {
     /// Asks the kernel.
     ///
     /// # Errors
-    /// Whatever it says; the connection is of no use then.
+    /// The kernel's error. The connection cannot be served then.
     pub fn of(socket: &impl AsFd) -> Result<Self, Errno> {
         let credentials = getsockopt(&socket.as_fd(), PeerCredentials)?;
         Ok(Self { uid: credentials.uid(), pid: credentials.pid() })
     }
 
-    /// Whether it is root's.
+    /// Whether the process runs as root.
     #[must_use]
     pub fn is_root(self) -> bool {
         self.uid == ROOT
     }
 }
 
-/// What a caller may do, in rising order. Each may also do what an account may for its own sake.
+/// The roles, in rising order of privilege. Every role may also do what `Own` may do to its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// An account, for its own sake.
+    /// An account that acts on itself (self-service).
     Own,
-    /// A daemon that the settings let ask for others.
+    /// An unprivileged daemon that the settings let verify other users (`provisiond.verifiers`).
     Verifier,
-    /// A member of the helpdesk's group.
+    /// A member of the helpdesk group.
     Helpdesk,
-    /// A member of the administrators' group.
+    /// A member of the admin group.
     Admin,
     /// Uid 0.
     Root,
@@ -71,26 +71,26 @@ impl Role {
 pub struct Caller {
     /// The process.
     pub peer: Peer,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
     /// The account of its uid.
     pub account: Account,
-    /// What the settings let it ask for others.
+    /// The verifier of the settings that runs under this uid.
     pub verifier: Option<Verifier>,
 }
 
 impl Caller {
-    /// The role of `peer`, if it has one. Root is root without asking the name service, which may be down when root
-    /// is needed most. Nobody, and uids that have no account, have no role.
+    /// The role of `peer`, if it has one. Root is known without the name service, which may be down when root is
+    /// needed most. The overflow uids, and uids without an account, have no role.
     ///
     /// # Errors
-    /// [`NoAnswer`]: nothing permits anything to whom nobody knows.
+    /// [`NoAnswer`]: a caller that the name service does not identify is permitted nothing.
     pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Found<Self> {
         if peer.is_root() {
             let root = UserName::new("root").ok().map(|name| Account { name, uid: ROOT, gid: ROOT });
             return Ok(root.map(|account| Self { peer, role: Role::Root, account, verifier: None }));
         }
-        if NOBODIES.contains(&peer.uid) {
+        if OVERFLOW_UIDS.contains(&peer.uid) {
             return Ok(None);
         }
         let Some(account) = names.by_uid(peer.uid)? else { return Ok(None) };
@@ -102,8 +102,8 @@ impl Caller {
         Ok(Some(Self { peer, role, account, verifier }))
     }
 
-    /// What it says of where a login comes from, as far as it is believed: root's processes whole, a verifier of which the
-    /// settings say so in the address, and nobody else.
+    /// The trusted part of the reported source of a login. Root's processes are trusted with both, a verifier with
+    /// the address if the settings say so (`trusted-rhost`), and no other caller with anything.
     #[must_use]
     pub fn trusted_origin<'a>(
         &self,
@@ -129,10 +129,11 @@ fn role_of(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<Role, 
     })
 }
 
-/// Root's uid, by whatever names it goes.
+/// Root's uid, whatever its account is called.
 pub const ROOT: u32 = 0;
-/// The overflow uids: what a uid looks like that cannot be told (user_namespaces(7)), and "no uid" itself.
-const NOBODIES: [u32; 3] = [65534, 65535, u32::MAX];
+/// The overflow uids, which the kernel shows in place of a uid outside the user namespace (user_namespaces(7)), and
+/// the value for "no uid".
+const OVERFLOW_UIDS: [u32; 3] = [65534, 65535, u32::MAX];
 
 #[cfg(test)]
 mod tests {
@@ -156,8 +157,8 @@ mod tests {
         assert_eq!(identify(1, Some("root"), Some("daemon")), daemon(Role::Helpdesk));
         assert_eq!(identify(1, Some("daemon"), Some("daemon")), daemon(Role::Admin));
         assert_eq!(identify(1, Some("root"), Some("root")), daemon(Role::Own));
-        for nobody in [65534, 65535, u32::MAX, 3_999_999_999] {
-            assert_eq!(identify(nobody, None, None), None, "{nobody}");
+        for uid in [65534, 65535, u32::MAX, 3_999_999_999] {
+            assert_eq!(identify(uid, None, None), None, "{uid}");
         }
     }
 }

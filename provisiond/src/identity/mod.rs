@@ -1,4 +1,5 @@
-//! Who calls, whom a call means, and what the caller may do.
+//! Identity: which caller is at the socket, which user the call means, and what the caller may do (authentication and
+//! authorisation).
 
 pub mod caller;
 pub mod names;

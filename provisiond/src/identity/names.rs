@@ -1,10 +1,11 @@
-//! What the system's name service says of accounts and groups.
+//! Look-ups in the system's name service (NSS: passwd, group) of accounts and group members, with a cache and a
+//! deadline.
 //!
-//! A name service may hang (it may be a directory server far away), so it is asked by a few threads of its own, and a call
-//! waits for all of its questions together no longer than a second. What was found is kept for half a minute. That there
-//! is no such account or group is one answer, that there was none in time is another: from [`NoAnswer`] nothing follows.
-//! The first is kept for logins alone, so that they take as long for who has no account as for who has one; an account that
-//! an administrator has just made is there at once.
+//! A name service may hang (it may be a remote directory server), so a few threads ask it, and a call waits at most
+//! one second for all of its questions together. Found entries are cached for half a minute. "No such account or
+//! group" is an answer; [`NoAnswer`] is none, and permits nothing. A missing account is cached for logins only:
+//! against a timing side channel, a login must take as long without an account as with one. Other calls see an
+//! account that an administrator has just made.
 
 mod passwd_scan;
 
@@ -24,9 +25,9 @@ use nix::unistd::{Gid, Uid, User, getgrouplist};
 pub struct Account {
     /// Its name, as the name service spells it (`pw_name`).
     pub name: UserName,
-    /// Its number.
+    /// Its uid.
     pub uid: u32,
-    /// The group it has without being listed there.
+    /// Its primary group (`pw_gid`), which need not list it.
     pub gid: u32,
 }
 
@@ -34,22 +35,22 @@ pub struct Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer;
 
-/// What was found; `None` if the name service says that there is no such thing.
+/// The entry found. `None`: the name service says that there is no such entry.
 pub type Found<T> = Result<Option<T>, NoAnswer>;
 
-/// The name service, and what it has said lately.
+/// The name service, and a cache of its recent answers.
 pub struct Names {
     jobs: SyncSender<Job>,
     by_uid: Known<u32, Account>,
     by_name: Known<UserName, Account>,
-    nobodies: Known<UserName, ()>,
+    missing: Known<UserName, ()>,
     groups: Known<String, Group>,
     groups_of: Known<(UserName, u32), Vec<u32>>,
     own_group: Known<u32, Arc<BTreeSet<String>>>,
 }
 
 impl Names {
-    /// Starts the threads that ask.
+    /// Starts the threads that ask the name service.
     ///
     /// # Errors
     /// The system has no thread to give.
@@ -60,16 +61,16 @@ impl Names {
             let queue = Arc::clone(&queue);
             std::thread::Builder::new().name("names".into()).spawn(move || work(&queue))?;
         }
-        let (by_uid, by_name, nobodies) = (Known::default(), Known::default(), Known::default());
+        let (by_uid, by_name, missing) = (Known::default(), Known::default(), Known::default());
         let (groups, groups_of, own_group) = (Known::default(), Known::default(), Known::default());
-        Ok(Self { jobs, by_uid, by_name, nobodies, groups, groups_of, own_group })
+        Ok(Self { jobs, by_uid, by_name, missing, groups, groups_of, own_group })
     }
 
-    /// Begins the questions of one call. They share one second.
+    /// Begins the questions of one call. All of them share one second.
     #[must_use]
     pub fn asking(&self) -> Asking<'_> {
         let now = Instant::now();
-        self.asking_until(now.checked_add(PATIENCE).unwrap_or(now))
+        self.asking_until(now.checked_add(ANSWER_TIME).unwrap_or(now))
     }
 
     /// The same, with a deadline of its own.
@@ -93,7 +94,7 @@ pub struct Asking<'a> {
 }
 
 impl Asking<'_> {
-    /// The account with that number.
+    /// The account with that uid.
     ///
     /// # Errors
     /// [`NoAnswer`].
@@ -101,7 +102,7 @@ impl Asking<'_> {
         self.ask(&self.names.by_uid, uid, |uid| account(User::from_uid(Uid::from_raw(*uid))))
     }
 
-    /// The account that goes by that name. The name service may know it by several spellings; its own is in the answer.
+    /// The account of that name. The name service may accept several spellings; the answer holds its own.
     ///
     /// # Errors
     /// [`NoAnswer`].
@@ -109,25 +110,25 @@ impl Asking<'_> {
         self.ask(&self.names.by_name, name.clone(), |name| account(User::from_name(name.as_str())))
     }
 
-    /// The same for a login, which remembers who has no account as long as who has one.
+    /// The same for a login. A missing account is cached as long as a found one (timing side channel).
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_name_at_login(&self, name: &UserName) -> Found<Account> {
-        let Names { by_name, nobodies, .. } = self.names;
-        if by_name.recall(name).is_none() && nobodies.recall(name).is_some() {
+        let Names { by_name, missing, .. } = self.names;
+        if by_name.recall(name).is_none() && missing.recall(name).is_some() {
             return Ok(None);
         }
         let found = self.by_name(name)?;
         if found.is_none() {
-            nobodies.keep(name.clone(), ());
+            missing.keep(name.clone(), ());
         }
         Ok(found)
     }
 
-    /// Whether `account` is in `group`, by any of the ways to be: its own group, its list of groups, the group's list of
-    /// members. The C library leaves out of the second what failed, so `false` rests on the third as well. A group that
-    /// does not exist has no members.
+    /// Whether `account` is in `group`: by its primary group, by the account's list of groups (getgrouplist), or by
+    /// the group's list of members. The C library silently leaves out of the second what failed, so `false` rests on
+    /// the third as well. A group that does not exist has no members.
     ///
     /// # Errors
     /// [`NoAnswer`].
@@ -149,8 +150,8 @@ impl Asking<'_> {
         Ok(self.group(name)?.is_some())
     }
 
-    /// Those whom a group of that name lists as its members, and those who have it as their own, as far as the name service
-    /// lists its accounts.
+    /// The members that a group of that name lists, and the accounts that have it as their primary group, as far as
+    /// the name service lists its accounts.
     ///
     /// # Errors
     /// [`NoAnswer`].
@@ -168,7 +169,8 @@ impl Asking<'_> {
         })
     }
 
-    /// Answers from memory, or has a thread ask. An answer that comes too late for this call is there for the next.
+    /// Answers from the cache, or lets a thread ask. An answer that comes too late for this call is cached for the
+    /// next.
     fn ask<K, V>(&self, known: &Known<K, V>, key: K, look_up: fn(&K) -> Found<V>) -> Found<V>
     where
         K: Eq + Hash + Send + 'static,
@@ -180,7 +182,7 @@ impl Asking<'_> {
         let (answer, answered) = sync_channel(1);
         let (known, until) = (known.clone(), self.until);
         let job = move || {
-            // Whoever asked has given up long ago: others are waiting.
+            // The caller has given up: other callers are waiting.
             if Instant::now() >= until {
                 return;
             }
@@ -212,7 +214,7 @@ struct Group {
     members: Arc<[String]>,
 }
 
-/// What was found, and when.
+/// A bounded cache: found entries, and when they were found.
 struct Known<K, V>(Arc<Mutex<HashMap<K, (Instant, V)>>>);
 
 impl<K: Eq + Hash, V: Clone> Known<K, V> {
@@ -242,8 +244,8 @@ impl<K, V> Clone for Known<K, V> {
     }
 }
 
-/// An account whose name is no name to us is none that could be told from others: bytes that are no UTF-8 have become
-/// replacement characters.
+/// The account found. An account whose name is no valid user name gives no answer, because it could be confused with
+/// another: bytes that are no UTF-8 have become replacement characters.
 fn account(found: nix::Result<Option<User>>) -> Found<Account> {
     let Some(user) = found.map_err(|_| NoAnswer)? else { return Ok(None) };
     if user.name.contains(char::REPLACEMENT_CHARACTER) {
@@ -261,7 +263,7 @@ fn groups_of(name: &UserName, gid: u32) -> Found<Vec<u32>> {
 
 const THREADS: usize = 4;
 const QUEUE: usize = 64;
-const PATIENCE: Duration = Duration::from_secs(1);
+const ANSWER_TIME: Duration = Duration::from_secs(1);
 const LIFETIME: Duration = Duration::from_secs(30);
 const MAX_KNOWN: usize = 1024;
 

@@ -1,4 +1,5 @@
-//! Which role may call which method, and on whose records: one table, asked before a handler sees anything.
+//! The permission table: which role (root, admin, helpdesk, verifier, self) may call which method, and on which users'
+//! records. Checked before a handler sees a call.
 
 use common::config::roles::{Roles, SelfService};
 use common::names::user::UserName;
@@ -10,7 +11,7 @@ use crate::identity::names::Asking;
 use crate::identity::resolved::Named;
 use crate::identity::target;
 
-/// Who calls: a process, and the role it turned out to have.
+/// A process that calls, and its role.
 #[derive(Clone, Debug)]
 pub struct Visitor<'a> {
     /// The process.
@@ -21,20 +22,20 @@ pub struct Visitor<'a> {
     pub names: Asking<'a>,
 }
 
-/// Whose records a role may use a method on.
+/// The records that a role may use a method on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// Anybody's.
+    /// All records.
     Any,
-    /// Those of ordinary people: see [`target::ordinary`].
+    /// Those of ordinary accounts: see [`target::ordinary`].
     Ordinary,
-    /// Those that it is there for, and its own account's: see [`target::served`].
+    /// Those of the users it serves, and its own account's: see [`target::served`].
     Served,
     /// Its own account's.
     Own,
     /// Its own account's, with a current code.
     OwnWithProof,
-    /// Nobody's.
+    /// No record: the role may not call the method.
     Never,
 }
 
@@ -55,7 +56,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
     }
 }
 
-/// Whose record a call is about, and for which service, read before anything else of it.
+/// The user and the PAM service that a call names, read before its other parameters.
 #[derive(Default, Deserialize)]
 pub(crate) struct Subject {
     pub(crate) user: Option<String>,
@@ -64,17 +65,17 @@ pub(crate) struct Subject {
 
 /// A call that the table permits.
 pub(crate) struct Permitted {
-    /// In the role that permits it: who acts for their own sake is themselves, whatever else they are.
+    /// The caller, in the role that permits the call: a caller that acts on its own account has the role `Own`.
     pub(crate) caller: Caller,
     pub(crate) named: Named,
-    /// Whether a proof is needed.
+    /// Whether the caller must send a proof (a current code).
     pub(crate) proof: bool,
 }
 
-/// A call that it does not.
+/// A call that the table does not permit.
 pub(crate) struct Refusal {
     pub(crate) error: Error,
-    /// For the log.
+    /// The reason for the log.
     pub(crate) reason: Option<&'static str>,
 }
 
@@ -82,7 +83,7 @@ impl Refusal {
     const DENIED: Self = Self { error: Error::PermissionDenied, reason: None };
 }
 
-/// Asks the table, and who the user is that the call names: the caller's own if it names nobody.
+/// Checks the table, and resolves the user that the call names: the caller's own account if it names none.
 pub(crate) fn permitted(
     visitor: &Visitor<'_>,
     method: Method,
@@ -103,7 +104,8 @@ pub(crate) fn permitted(
     };
     let named = match other {
         None => Named::own(&caller.account),
-        // Byte for byte: whoever may ask about nobody else cannot make us ask the name service about everybody either.
+        // Byte for byte: a caller limited to its own account must not make the daemon ask the name service about
+        // other names.
         Some(_) if for_own_sake => return Err(Refusal::DENIED),
         Some(user) if matches!(method, Method::Challenge | Method::Verify) => Named::at_login(user, visitor.names),
         Some(user) => Named::of(user, visitor.names),
@@ -120,7 +122,8 @@ pub(crate) fn permitted(
     Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
 }
 
-/// What people may do for their own sake, as far as the settings leave it to them. To give up what they have is always theirs.
+/// Restricts what users may do to their own account to what `policy.self-service` allows. Logins, `Show` and giving
+/// up a grace are always allowed.
 pub(crate) fn within_self_service(
     permitted: Permitted,
     method: Method,
@@ -147,7 +150,7 @@ mod tests {
         Visitor { peer, caller: Some(Caller { peer, role, account, verifier }), names: names.asking() }
     }
 
-    /// It may ask for the account `daemon` and the service `door`.
+    /// A verifier for the account `daemon` and the service `door`.
     fn verifier() -> Verifier {
         let (user, group) = (UserName::new("veronica").unwrap(), "daemon".into());
         let services = vec!["door".into()];
@@ -164,8 +167,8 @@ mod tests {
         }
     }
 
-    /// Each method: for root, admins and the helpdesk on anybody (`others`: on ordinary accounts but its own), for an account
-    /// on its own and on another's.
+    /// Each method: for root, admins and the helpdesk on other accounts (`others`: on ordinary accounts but its own),
+    /// for an account on its own record and on another account's.
     const TABLE: &[(Method, &str, &str, &str, &str, &str)] = &[
         (Method::Challenge, "yes", "yes", "no", "yes", "no"),
         (Method::Verify, "yes", "yes", "no", "yes", "no"),
@@ -203,7 +206,7 @@ mod tests {
             // An ordinary account that there is on every machine.
             let on_others = outcome(&helga, method, Some("daemon"));
             assert_eq!(on_others, if helpdesk == "others" { "yes" } else { helpdesk }, "{method:?}");
-            // Root's, and who is unknown, are none.
+            // Root's account is not ordinary, and neither is an unknown name.
             let on_others = ["root", "bob"].map(|user| outcome(&helga, method, Some(user)));
             assert_eq!(on_others, [if helpdesk == "others" { "no" } else { helpdesk }; 2], "{method:?}");
             let veronica = visitor(Role::Verifier, "veronica", &names);
@@ -218,8 +221,8 @@ mod tests {
             assert_eq!(outcome(&alice, method, None), own, "{method:?}");
             assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");
             assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
-            let nobody = Visitor { caller: None, ..alice };
-            assert_eq!(outcome(&nobody, method, Some("alice")), "no", "{method:?}");
+            let without_role = Visitor { caller: None, ..alice };
+            assert_eq!(outcome(&without_role, method, Some("alice")), "no", "{method:?}");
         }
     }
 

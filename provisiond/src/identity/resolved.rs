@@ -1,13 +1,14 @@
-//! Whose record a call is about. A name service may know an account by several spellings (many directories do not tell
-//! `ALICE` from `alice`), and a login by any of them is the same person's: one record, one budget, one use of a code.
+//! Resolves the user name of a call to an account. A name service may accept several spellings of a name (many
+//! directories do not tell `ALICE` from `alice`). All of them mean one user: one record, one budget, one use of a
+//! code.
 //!
-//! Names that the name service does not know are taken byte for byte; so are all of them while it does not answer.
+//! A name that the name service does not know is taken byte for byte, and so is every name while it does not answer.
 
 use common::names::user::UserName;
 
 use crate::identity::names::{Account, Asking, Found, NoAnswer};
 
-/// A name as it was said, and the account that goes by it.
+/// The user name that a caller gave, and the account that the name service finds for it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
     said: UserName,
@@ -29,44 +30,44 @@ impl Named {
         Self { said, account }
     }
 
-    /// An account that is known already.
+    /// An account that is already known: the caller's own.
     #[must_use]
     pub fn own(account: &Account) -> Self {
         Self { said: account.name.clone(), account: Ok(Some(account.clone())) }
     }
 
-    /// The name service's spelling. The account's record goes by it, or by its lower-case form.
+    /// The name in the name service's spelling. The account's record is stored under it, or under its lower-case form.
     #[must_use]
     pub fn user(&self) -> &UserName {
         self.account().map_or(&self.said, |account| &account.name)
     }
 
-    /// The account, as far as the name service has said that there is one. What holds only for some accounts holds for
-    /// none of which this does not tell.
+    /// The account, if the name service has found one. `None` also while it does not answer: a rule for certain
+    /// accounts must then match none.
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref().ok().and_then(Option::as_ref)
     }
 
-    /// Whether the name service did not answer, so that the name may be another spelling of a user's.
+    /// Whether the name service did not answer, so that the name may be another spelling of an enrolled user's.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.account == Err(NoAnswer)
     }
 
-    /// The name as it was said.
+    /// The name as the caller gave it.
     #[must_use]
     pub fn said(&self) -> &UserName {
         &self.said
     }
 
-    /// The lower-case form of the name service's spelling, if that is another name.
+    /// The lower-case form of the name service's spelling, if it differs.
     #[must_use]
     pub fn lower_case(&self) -> Option<UserName> {
         UserName::new(&self.user().as_str().to_lowercase()).ok().filter(|lower| lower != self.user())
     }
 
-    /// A name and what the name service has said of it.
+    /// A name and the answer of the name service.
     #[cfg(test)]
     pub(crate) fn found(said: UserName, account: Found<Account>) -> Self {
         Self { said, account }

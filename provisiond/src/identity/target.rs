@@ -1,5 +1,6 @@
-//! Whom those may act on who may act for others but are no administrators: nobody who has as much to say as they. It takes
-//! the name service's word for that: of who is unknown to it, or while it does not answer, nothing is permitted.
+//! Protected accounts: helpdesk and verifiers may act on ordinary accounts only, never on root, administrators, the
+//! helpdesk or themselves (privilege escalation). The name service decides: an account that it does not know, or
+//! while it does not answer, is not ordinary.
 
 use common::config::roles::Roles;
 
@@ -7,18 +8,18 @@ use crate::identity::caller::{Caller, ROOT};
 use crate::identity::names::{Account, Asking, NoAnswer};
 use crate::identity::resolved::Named;
 
-/// Permits to act on an account that is neither root's, nor an administrator's, nor the helpdesk's, nor that of the uid
-/// that acts.
+/// Permits an action on an account that is not root's, not an administrator's, not a helpdesk member's, and not the
+/// caller's own uid.
 ///
 /// # Errors
 /// The reason for the log.
 pub fn ordinary(named: &Named, own_uid: u32, roles: &Roles, names: Asking<'_>) -> Result<(), &'static str> {
     let account = named.account().ok_or(if named.is_unknown() { SILENT } else { "no_such_account" })?;
-    let protected = account.uid == own_uid || has_a_say(account, roles, names).map_err(|NoAnswer| SILENT)?;
+    let protected = account.uid == own_uid || is_privileged(account, roles, names).map_err(|NoAnswer| SILENT)?;
     if protected { Err("protected_account") } else { Ok(()) }
 }
 
-/// Permits a verifier to ask for what it is there for: its services, and of the ordinary accounts those of its users.
+/// Permits a verifier to verify its users (ordinary accounts in its `users-group`) for its services.
 ///
 /// # Errors
 /// The reason for the log.
@@ -42,9 +43,9 @@ pub fn served(
     }
 }
 
-/// Whether the account is root's, an administrator's or the helpdesk's. Several accounts may share a uid, and processes
-/// are known by that: what one of them is, all are.
-fn has_a_say(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<bool, NoAnswer> {
+/// Whether the account is root's, an administrator's or a helpdesk member's. Accounts may share a uid, and a process
+/// is known by its uid only: if one of them is privileged, all are.
+fn is_privileged(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<bool, NoAnswer> {
     if account.uid == ROOT {
         return Ok(true);
     }

@@ -1,11 +1,14 @@
-//! Records of nobody: who is unknown, or has no active device, is asked, judged and charged by one of these, so that
-//! neither prompts nor time tell them from others.
+//! Decoy records: they judge and charge the attempts on unenrolled names, against user enumeration and timing side
+//! channels.
+//!
+//! A user without a usable device, and a name without an account, is asked, judged and charged by a decoy. Prompts,
+//! replies and response times therefore do not tell an attacker which names are enrolled.
 //!
 //! ```text
 //! number   HMAC-SHA256(HKDF-SHA256(application secret, info = "pam-totp decoy v1"), name), its first bits
 //! ```
-//! There are few, so that a stranger's list of names fills no disk, and their numbers are keyed, so that nobody can say
-//! which names share one. A decoy has a key like anybody's, and its codes open nothing.
+//! There are few decoys, so that an attacker's list of names fills no disk. Their numbers are keyed, so that no
+//! attacker can tell which names share one. A decoy has a key like any user's, and its codes open nothing.
 
 use common::config::Settings;
 use common::names::device::{DeviceName, Kind};
@@ -18,7 +21,7 @@ use sha2::Sha256;
 use crate::clock::moment::Moment;
 use crate::record::{CannotMake, Device, Record};
 
-/// Under which name the decoy of `user` is stored. `None`: the default application secret is not fit for it.
+/// The name that the decoy of `user` is stored under. `None`: the default application secret is not fit for it.
 #[must_use]
 pub(super) fn name_for(user: &UserName, secrets: &Secrets) -> Option<UserName> {
     let key = secrets.derive::<32>(secrets.default_tag().as_str(), None, b"pam-totp decoy v1")?;
@@ -61,6 +64,6 @@ mod tests {
         assert!(names.iter().zip(&decoys).all(|(name, decoy)| name_for(name, &secrets()).as_ref() == Some(decoy)));
         let other = Secrets::new(TaggedSecrets::from_text("9: another secret of more bytes").unwrap(), None).unwrap();
         let same = names.iter().zip(&decoys).filter(|(name, decoy)| name_for(name, &other).as_ref() == Some(decoy));
-        assert!(same.count() < 100, "without the secret nobody can tell which names share one");
+        assert!(same.count() < 100, "without the secret an attacker cannot tell which names share one");
     }
 }

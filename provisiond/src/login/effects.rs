@@ -1,5 +1,5 @@
-//! What an attempt leaves behind besides its record, in one order: counters, lines of the log, a grace, a skew to be
-//! measured. Then the reply.
+//! The effects of a judged login attempt: counters of the source limit, log lines and their fields, a grace, a
+//! measurement of clock skew, and the reply to the caller. They happen in one order, after the verdict is durable.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::record::codes::Finding;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// Counts the attempt wherever it counts, logs it, and makes the reply.
+/// Counts the attempt against its limits, logs it, and makes the reply.
 pub(super) fn settle(
     service: &Service,
     login: &Trusted<'_>,
@@ -42,10 +42,10 @@ pub(super) fn settle(
     } else if told.verdict == Verdict::Accepted {
         let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
         if service.log_before(call, line).is_err() {
-            // The code is spent. The settings rule out a login without a line.
+            // The code is spent, but the settings require a log line for every login.
             return log_is_stuck(service, login, told.device.as_ref(), told.ask);
         }
-        // A bypass opens as many logins as it was given for, and no login after them.
+        // A bypass opens as many logins as it was issued for. A grace would let in more.
         if !matches!(counted.finding, Some(Finding::Bypass(_))) {
             exemption::begin_grace(service, login, before);
         }
@@ -58,7 +58,8 @@ pub(super) fn settle(
     reply
 }
 
-/// Counts the attempt for its user, its caller and its source, and logs what it has used up or disabled.
+/// Counts the attempt against its user, its caller and its source, and logs the codes it used up and the devices it
+/// disabled.
 fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Counted), was_typed: bool) {
     let call = login.call;
     if told.verdict == Verdict::Accepted {
@@ -67,7 +68,7 @@ fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Count
     if counted.wrong == Some(Wrong::ForFree) {
         service.was_wrong_for_free(call);
     }
-    // A caller that sends no code guesses nothing: it may be a whole network of users who are not even asked.
+    // A caller that sends no code guesses nothing: its address may be that of a whole network of exempt users.
     if counted.wrong.is_some() && was_typed {
         count_for_the_source(service, login);
     }
@@ -75,7 +76,8 @@ fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Count
     service.log_disabled(call, &counted.disabled);
 }
 
-/// A wrong code counts for where it came from, also if there is no account that it could cost anything.
+/// Counts a wrong code against its source (rate limit of brute force), also if no account was charged for it. Logs
+/// the wrong code that reaches the limit.
 fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
     let limits = &login.call.settings.limits;
     if login.is_limited(limits) && service.source_limits.count(login.source, limits.per_source) {
@@ -101,7 +103,7 @@ fn reply(call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
     VerifyReply { retry_after: told.retry_after, device, recovery_codes_left, enrolled, ..bare }
 }
 
-/// Whether users get recovery codes by themselves.
+/// Whether users can make recovery codes for themselves.
 fn can_renew(call: &Call<'_>) -> bool {
     call.settings.recovery.codes > 0 && call.settings.self_service != SelfService::Off
 }
@@ -109,19 +111,19 @@ fn can_renew(call: &Call<'_>) -> bool {
 fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: &Counted) {
     let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
     service.log_refusal(login.call, line);
-    // Told once for each pool of guesses that is used up.
+    // Logged once each time that an attempt takes the last guess of a pool.
     if let Some(pool) = counted.emptied {
         let line = login.call.line("budget_empty").with("pool", pool).with_some("source", login.rhost);
         service.log(login.call, line.warning());
     }
 }
 
-/// Logs an attempt that was refused.
+/// Logs a refused attempt.
 pub(super) fn log_refusal(service: &Service, login: &Trusted<'_>, verdict: &str, reason: Option<&str>) {
     service.log_refusal(login.call, line(login, verdict, None, reason));
 }
 
-/// Refuses a login that cannot be logged.
+/// Refuses a login because its line cannot be logged.
 pub(super) fn log_is_stuck(
     service: &Service,
     login: &Trusted<'_>,
@@ -133,7 +135,7 @@ pub(super) fn log_is_stuck(
     VerifyReply::bare(refused, ask)
 }
 
-/// The line about an attempt.
+/// The log line of an attempt, with all its fields. A line that refuses is a warning.
 pub(super) fn line(login: &Trusted<'_>, verdict: &str, device: Option<&DeviceName>, reason: Option<&str>) -> Line {
     let line = login.located(login.call.line("verify")).with("verdict", verdict);
     let line = line.with_some("device", device).with_some("reason", reason);
@@ -141,7 +143,7 @@ pub(super) fn line(login: &Trusted<'_>, verdict: &str, device: Option<&DeviceNam
     if lets_in { line } else { line.warning() }
 }
 
-/// Has it found out whether the answer was right for another time, when everything else is done.
+/// Starts the measurement of clock skew: whether the wrong answer would have been right at another time.
 fn measure_skew(service: &Service, call: &Call<'_>, missed: Option<Missed>, answer: Option<Answer>) {
     if let (Some(missed), Some(answer)) = (missed, answer) {
         let (settings, line) = (Arc::clone(&call.settings), service.signed(call, call.line("device_clock_skew")));

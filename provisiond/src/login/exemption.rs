@@ -1,4 +1,5 @@
-//! Logins without a code: gathers what is proven about a login for [`super::rules`], and answers and logs what comes of it.
+//! Exempt logins (without a code): collects the proven facts of a login for [`super::rules`], then answers and logs
+//! the login. Begins the grace after an accepted code.
 
 use common::config::exemptions::rules::OBSERVE;
 use common::config::values::calendar::{self, DateTime};
@@ -15,13 +16,13 @@ use crate::in_memory::grace::{Ends, Holder};
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers;
+use crate::service::uid_binding::has_other_uid;
 
-/// What is demanded of a login. No login is let in without a code while the name service does not answer, nor to an account
-/// that is shut, nor to one whose name was another account's.
+/// What a login demands. A code is always demanded while the name service does not answer, of a disabled account, and
+/// of an account whose record is bound to another uid.
 pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<&Record>) -> Demand<'a> {
     let call = login.call;
-    let is_barred = |record: &Record| record.disabled || is_anothers(record, call);
+    let is_barred = |record: &Record| record.disabled || has_other_uid(record, call);
     if call.named.is_unknown() || record.is_some_and(is_barred) {
         return Demand::Code;
     }
@@ -42,8 +43,8 @@ pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<
     rules::demand(&call.settings.exemptions, &facts)
 }
 
-/// The answer to an attempt without a code, if none is demanded now. Otherwise it is an attempt that holds no code. Where
-/// the record cannot be read, it is not known whose login it is, and a code is demanded.
+/// The reply to an attempt without a code, if no code is demanded now. `None`: the attempt is judged as one that
+/// holds no code. An unreadable record proves nothing about the user, so a code is demanded.
 pub(super) fn without_code(service: &Service, login: &Trusted<'_>) -> Option<VerifyReply> {
     let call = login.call;
     let record = service.records.look(call.user, &call.settings.secrets).ok()?;
@@ -52,9 +53,9 @@ pub(super) fn without_code(service: &Service, login: &Trusted<'_>) -> Option<Ver
     Some(let_in(service, login, line, exempt(rule)))
 }
 
-/// Remembers an accepted code, for the settings' time in which no other is asked for. A verifier's counts where the
-/// verifier is trusted to say that it comes from, and not on the whole machine: an unprivileged daemon must not open sudo.
-/// `before` was read before the code was judged.
+/// Begins a grace: remembers an accepted code for the time in which the settings ask for no other. A grace from a
+/// verifier holds only for the source that the verifier is trusted to report, and never for the whole host: an
+/// unprivileged daemon must not open sudo. `before` was read before the code was judged.
 pub(super) fn begin_grace(service: &Service, login: &Trusted<'_>, before: Ends) {
     let Some(pam_service) = login.trusted_service else { return };
     let call = login.call;
@@ -62,20 +63,20 @@ pub(super) fn begin_grace(service: &Service, login: &Trusted<'_>, before: Ends) 
     service.graces.begin(&holder(call), pam_service, (login.origin.clone(), here), call.moment.since_boot, before);
 }
 
-/// Whether a verdict only goes on record, while the settings observe and deny no login.
+/// Whether the verdict is logged and not enforced, because the settings only observe (`roll-out.observe`).
 pub(super) fn is_only_observed(service: &Service, call: &Call<'_>, verdict: Verdict) -> bool {
     let observed = call.settings.exemptions.roll_out.observe && verdict != Verdict::Accepted;
     observed && !may_be_shut(service, call)
 }
 
-/// Whether the account is shut, or that cannot be told. The reason of a refusal does not say: there may have been another
-/// one to come first.
+/// Whether the account is disabled, or may be. The reason of the refusal does not tell, because another reason may
+/// have come first.
 fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
     let Ok(record) = service.records.look(call.user, &call.settings.secrets) else { return true };
     call.named.is_unknown() || record.is_some_and(|record| record.disabled)
 }
 
-/// The answer to an attempt that would have been refused, while the settings only observe.
+/// The reply to an attempt that would have been refused, while the settings only observe.
 pub(super) fn observed(service: &Service, login: &Trusted<'_>, would: Verdict, reason: Option<&str>) -> VerifyReply {
     let line = effects::line(login, Verdict::Exempt.word(), None, reason);
     let line = line.with("rule", OBSERVE).with("would", would.word()).warning();
@@ -83,7 +84,7 @@ pub(super) fn observed(service: &Service, login: &Trusted<'_>, would: Verdict, r
     let_in(service, login, line, VerifyReply { would, ..exempt(OBSERVE) })
 }
 
-/// Lets in, unless the settings rule out a login without a line and the log takes none.
+/// Lets the user in, unless the settings require a log line and the log takes none.
 fn let_in(service: &Service, login: &Trusted<'_>, line: Line, reply: VerifyReply) -> VerifyReply {
     match service.log_before(login.call, line) {
         Ok(()) => reply,
@@ -95,23 +96,24 @@ fn exempt(rule: &str) -> VerifyReply {
     VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
 }
 
-/// Whose codes they are. Where the name service knows no account, records go by the name alone.
+/// The user that a grace is kept for. A name without an account is told apart by the name alone.
 fn holder(call: &Call<'_>) -> Holder {
     Holder { user: call.user.clone(), uid: call.named.account().map(|account| account.uid) }
 }
 
-/// Whether the account is in the group, as far as the name service has said in time. An unknown account is in none.
+/// Whether the account is in the group. `None`: the name service did not answer in time. A name without an account is
+/// in no group.
 fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
     call.named.account().map_or(Some(false), |account| call.names.is_member(account, group).ok())
 }
 
-/// What time it is here, if the clock can be believed.
+/// The local time, if the clock can be trusted.
 fn local_time(moment: &Moment) -> Option<DateTime> {
     let settling = moment.doubt.is_some_and(|doubt| moment.now < doubt.at.saturating_add(SETTLING));
     if clock::can_be(moment.now) && !settling { calendar::local(moment.now) } else { None }
 }
 
-/// Seconds in which a clock that was set is not yet believed: as long as the slowest of new devices needs for two codes.
+/// Seconds after a clock event in which the clock is not trusted: two codes of a device with the longest period.
 const SETTLING: u64 = 240;
 
 #[cfg(test)]

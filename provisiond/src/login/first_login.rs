@@ -1,8 +1,9 @@
-//! Enrolment at the prompt of a login: the user's ticket makes a first device, and the device's first code confirms it and
+//! Enrolment at the login prompt: the user's ticket makes a first device, and the device's first code confirms it and
 //! lets the user in.
 //!
-//! Only where the settings and the service file both want it. The connection may break in between: the device stays pending,
-//! and opens the next login just the same. Its codes are judged and charged like those of any device.
+//! Only where the settings (`enroll-at-login`) and the service file (`enroll`) both want it. If the connection breaks
+//! in between, the device stays pending and opens the next login. Its codes are judged and charged like those of any
+//! device.
 
 use common::answer::Answer;
 use common::issued::IssuedCode;
@@ -25,25 +26,25 @@ use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::bind;
 
-/// What has become of a first device at a login.
+/// What a login did to a first device.
 pub(super) enum FirstDevice {
-    /// It was made, and is shown to its owner.
+    /// The ticket made it, and the reply shows its key to the user.
     Made(Enrolment),
-    /// Its first code has opened the login.
+    /// Its first code opened the login.
     Confirmed(DeviceName),
 }
 
-/// Whether users enrol at the prompt of this login, and this may be one who never did.
+/// Whether users enrol at the prompt of this login, and this user may have no device yet.
 pub(super) fn is_offered(login: &Trusted<'_>) -> bool {
     is_wanted(login) && !login.call.named.is_unknown()
 }
 
-/// What a user who was never enrolled is asked for. `None`: what every user is asked for.
+/// What Challenge asks a never enrolled user for. `None`: what every user is asked for.
 pub(super) fn asked_for(login: &Trusted<'_>, record: Option<&Record>, now: &Circumstances<'_>) -> Option<Ask> {
     record.filter(|_| is_wanted(login)).and_then(|record| ask(record, now))
 }
 
-/// Logs what an enrolment by other ways would, and where it came from.
+/// Writes the same log lines as `Enroll` and `Confirm`, and the source of the login.
 pub(super) fn log(service: &Service, login: &Trusted<'_>, first: &FirstDevice) {
     let call = login.call;
     let line = match first {
@@ -60,7 +61,7 @@ fn is_wanted(login: &Trusted<'_>) -> bool {
     login.call.settings.enroll_at_login && login.wants_enrolment()
 }
 
-/// What a user who was never enrolled is asked for. `None`: there is neither a ticket nor a pending device to ask for.
+/// What a never enrolled user is asked for. `None`: the record has neither a ticket nor a pending device.
 pub(super) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
     if record.is_somebodys() {
         return None;
@@ -81,8 +82,8 @@ fn with_pending(record: &Record, now: u64) -> Record {
     record
 }
 
-/// Judges an attempt by the record of somebody who was never enrolled. `None`: there is neither a ticket nor a pending device
-/// to judge it by.
+/// Judges an attempt by the record of a never enrolled user. `None`: the record has neither a ticket nor a pending
+/// device to judge by.
 pub(super) fn judge(
     record: &Record,
     login: &Trusted<'_>,
@@ -98,10 +99,10 @@ pub(super) fn judge(
     }
 }
 
-/// The ticket is used up by the device that it brings, in the same commit.
+/// A right ticket makes the device. The ticket is used up and the device stored in one commit.
 fn by_ticket(record: &Record, call: &Call<'_>, code: &IssuedCode, case: &Case<'_>) -> Option<Decision<Outcome>> {
     let now = case.now;
-    // Nobody is let in by it, so that it makes no source a known one.
+    // A ticket lets no user in, so it must not make the source a known one.
     let nowhere = Circumstances { source: Source::Untold, ..*now };
     let case = &Case { refund: 0, now: &nowhere, ..*case };
     let (judged, reason) = issued::judge(record, (code, Purpose::FirstDevice), case);
@@ -133,7 +134,7 @@ fn new_device(record: &mut Record, call: &Call<'_>) -> Result<Enrolment, Error> 
 
 /// A code of a pending device is judged like that of an active one, and makes it active if it is right.
 fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>, repeats: &Repeats) -> Option<Decision<Outcome>> {
-    // It has opened nothing that a clock which was set could make open again.
+    // The device has opened nothing yet, so a clock that was set back revives no code of it. A store rolled back may.
     let doubt = case.now.moment.doubt.filter(|doubt| doubt.of == Doubted::Store);
     let now = &Circumstances { moment: Moment { doubt, ..case.now.moment }, ..*case.now };
     let candidate = Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now))?;
@@ -141,7 +142,7 @@ fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>, repeats: &Re
     let confirmed = outcome.told.device.clone().filter(|_| outcome.told.verdict == Verdict::Accepted);
     let next = next.map(|mut next| {
         for (device, before) in next.devices.iter_mut().zip(&record.devices) {
-            // One that nobody has ever shown to have is not disabled, either.
+            // Only the confirmed device changes its state. A pending device is never disabled by wrong codes.
             if confirmed.as_ref() != Some(&device.name) {
                 device.state = before.state;
             }

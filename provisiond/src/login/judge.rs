@@ -1,5 +1,5 @@
-//! From an attempt to its outcome: chooses the record that judges, the user's or a decoy's, and makes durable what becomes of
-//! it.
+//! Judges a login attempt: chooses the record (the user's or a decoy's), lets [`crate::policy`] judge, and stores the
+//! next record durably before any reply.
 
 use common::answer::Answer;
 use common::config::Policy;
@@ -17,10 +17,10 @@ use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::{UID_CHANGED, bind_unbound, is_anothers};
+use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
 
-/// Judges the answer. When this returns, what it spent or charged is durable. A success gets back what wrong codes from the
-/// same source have cost; what this one costs is kept for the next.
+/// Judges the answer. When this returns, what it spent or charged is durable. An accepted code refunds the recent
+/// wrong codes of the user from the same source. What a wrong code costs is remembered for that.
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
@@ -46,15 +46,15 @@ pub(super) fn durably(service: &Service, login: &Trusted<'_>, answer: Option<&An
     Ok(Judgement { outcome, before })
 }
 
-/// An outcome, and how often graces had ended before it was judged.
+/// An outcome, and how often graces had ended before the attempt was judged.
 pub(super) struct Judgement {
     pub(super) outcome: Outcome,
     pub(super) before: Ends,
 }
 
-/// Judges by the user's record, or, where the user has no device for this login, by a decoy: the same work, the same charge,
-/// and never a success. Where users enrol at this prompt, a ticket or a pending device of a user who was never enrolled
-/// comes first.
+/// Judges by the user's record. A user without a usable device for this login is judged by a decoy: the same work,
+/// the same charge, and never a success. Where users enrol at this prompt, the ticket or pending device of a never
+/// enrolled user comes first.
 fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
     let enrols = first_login::is_offered(login);
     match service
@@ -66,30 +66,30 @@ fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result
     }
 }
 
-/// What the user's own record says.
+/// What the user's record says.
 enum ByRecord {
     Judged(Box<Outcome>),
     NoDevice(Box<NoDevice>),
 }
 
-/// A user without a device for this login.
+/// A user without a usable device for this login.
 struct NoDevice {
     verdict: Verdict,
     reason: Option<&'static str>,
-    /// An issued code that has been judged already, and was not accepted.
+    /// The issued code that the record has judged already, and not accepted.
     issued: Option<Judged>,
-    /// What a first login asks for.
+    /// What the user is asked for next, if users enrol at this prompt.
     ask: Option<Ask>,
 }
 
 impl NoDevice {
-    /// Refused, whatever was typed.
+    /// The user is refused, whatever the user typed.
     fn refused(reason: &'static str) -> Self {
         Self { verdict: Verdict::Refused, reason: Some(reason), issued: None, ask: None }
     }
 
-    /// Stacks may let in a user who is "not enrolled". While the name service does not answer, no user is called that: the
-    /// record may be under another spelling.
+    /// `nullok` stacks let in a `not_enrolled` user. While the name service does not answer, the user is `refused`
+    /// instead, because the record may be under another spelling.
     fn of(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Self {
         let (verdict, reason) = match policy::unenrolled(record) {
             Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
@@ -106,8 +106,8 @@ fn by_record(
     (repeats, enrols): (&Repeats, bool),
 ) -> Decision<ByRecord> {
     let (call, now) = (login.call, case.now);
-    // Nothing of another account's record counts, issued codes neither.
-    if record.is_some_and(|record| is_anothers(record, call)) {
+    // The record belongs to another account: neither its devices nor its issued codes are looked at.
+    if record.is_some_and(|record| has_other_uid(record, call)) {
         return Decision { next: None, outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))) };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
@@ -134,15 +134,15 @@ fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {
     Decision { next, outcome: ByRecord::Judged(Box::new(outcome)) }
 }
 
-/// Judges by the decoy that stands for the name. An issued code has been judged already: the decoy only counts it.
+/// Judges by the decoy of the name. An issued code has been judged already: the decoy only charges it.
 fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case<'_>) -> Result<Outcome, Failure> {
     let NoDevice { verdict, reason, issued, ask } = no_device;
     let without_record = || Outcome::without_record(verdict, reason);
     let Some(name) = decoy::name_for(call.user, &call.settings.secrets) else { return Ok(without_record()) };
-    // A decoy that is disabled would judge no more.
+    // Under `strict` the decoy would be disabled after many wrong codes, and then judge no more.
     let policy = Policy { strict: false, ..*case.now.policy };
     let now = &Circumstances { policy: &policy, ..*case.now };
-    // A decoy is given nothing back: no code of its own is ever accepted.
+    // A decoy gets no refund: none of its codes is ever accepted.
     let case = &Case { user: &name, refund: 0, now, ..*case };
     let outcome = service.records.change(call.access_to(&name), |record| {
         let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, case.settings, &now.moment), Ok) else {
@@ -155,7 +155,7 @@ fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case
         Decision { next, outcome: outcome.of_unenrolled(verdict, reason) }
     });
     let mut outcome = match outcome {
-        // It was sealed under a secret that is gone: no user loses anything.
+        // The decoy was sealed under a secret that is gone. No user is affected.
         Err(Failure::Damaged(_)) => without_record(),
         outcome => outcome?,
     };
@@ -166,13 +166,13 @@ fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case
     Ok(outcome)
 }
 
-/// What an attempt comes to that the store or a crowd kept from being judged.
+/// The outcome of an attempt that could not be judged, because of the store or because too many others wait.
 fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<Outcome, Error> {
     Ok(match failure {
         Failure::Busy => Outcome::unjudged(Verdict::Busy, None),
         Failure::Damaged(damaged) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
         Failure::Unknown => {
-            // It may have disabled a device, or given the units back.
+            // The commit may be durable: it may have disabled a device.
             service.graces.end(login.call.user);
             Outcome::unjudged(Verdict::Refused, Some("store_too_slow"))
         }

@@ -1,4 +1,4 @@
-//! A login's two calls: what to ask for, and the attempt.
+//! The two calls of a login: `Challenge` (what the prompt asks for) and `Verify` (the attempt and its verdict).
 //!
 //! ```text
 //! Challenge   reported → exemption (is a code needed?) → policy::ask
@@ -24,9 +24,9 @@ use crate::record::Record;
 use crate::records::Failure;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::is_anothers;
+use crate::service::uid_binding::has_other_uid;
 
-/// `Verify`: the attempt. When this returns, what it spent or charged is durable.
+/// `Verify`: judges an attempt. When this returns, what the attempt spent or charged is durable.
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
@@ -42,10 +42,10 @@ pub(crate) fn verify(service: &Service, call: &Call<'_>, attempt: &Verify) -> Re
     Ok(effects::settle(service, &login, outcome, (answer, !attempt.codes.is_empty())))
 }
 
-/// `Challenge`: what to ask for.
+/// `Challenge`: says what the prompt must ask for.
 ///
 /// # Errors
-/// [`Error::StoreUnavailable`]. A damaged record is asked for a code like any other.
+/// [`Error::StoreUnavailable`]. If the record is damaged, the user is asked for a code like any other.
 pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -> Result<ChallengeReply, Error> {
     let login = Trusted::of(call, about.into());
     let record = match service.records.look(call.user, &call.settings.secrets) {
@@ -58,7 +58,7 @@ pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -
     let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
     let first = if enrolled { None } else { first_login::asked_for(&login, record.as_ref(), &now) };
     let demand = exemption::demand(service, &login, record.as_ref());
-    let usable = |record: &Record| record.has_usable(call.moment.now, login.service) && !is_anothers(record, call);
+    let usable = |record: &Record| record.has_usable(call.moment.now, login.service) && !has_other_uid(record, call);
     let judged_by = record.filter(usable).or_else(|| decoy_of(service, call));
     let ask = match (demand, first) {
         (Demand::Code | Demand::Refusal, Some(ask)) => ask,
@@ -69,14 +69,14 @@ pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -
     Ok(asked(call, ask, enrolled, digits.unwrap_or_default()))
 }
 
-/// The decoy that stands for a name, if it was ever guessed at.
+/// The stored decoy of the user's name. `None`: no attempt has made it yet.
 fn decoy_of(service: &Service, call: &Call<'_>) -> Option<Record> {
     let name = decoy::name_for(call.user, &call.settings.secrets)?;
     service.records.look(&name, &call.settings.secrets).ok().flatten()
 }
 
-/// Root's processes are told what others could learn from: whether the user is enrolled, and how long their codes are. A
-/// user without a device has codes as long as a new device's.
+/// The reply. Only callers with uid 0 are told whether the user is enrolled and how long the codes are: an attacker
+/// could enumerate users by it. For a user without a usable device, the length is that of a new device's codes.
 fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>) -> ChallengeReply {
     let is_root = call.caller.peer.is_root();
     if digits.is_empty() {

@@ -1,4 +1,5 @@
-//! What became of an attempt: what its caller is told, and what it counts for.
+//! The outcome of a login attempt: what the caller is told (verdict, next prompt), and what is counted and logged
+//! (reason, charge).
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
@@ -15,7 +16,7 @@ use crate::record::budget::Units;
 use crate::record::codes::Finding;
 use crate::records::Decision;
 
-/// An attempt that has been judged, or could not be.
+/// The outcome of an attempt, judged or not.
 pub(super) struct Outcome {
     pub(super) told: Told,
     pub(super) counted: Counted,
@@ -24,54 +25,54 @@ pub(super) struct Outcome {
 /// What the caller is told.
 pub(super) struct Told {
     pub(super) verdict: Verdict,
-    /// The verdict for callers who are not told which names are unenrolled.
+    /// The verdict for callers that must not learn which names are unenrolled: verifiers.
     pub(super) masked: Verdict,
-    /// What to ask for next.
+    /// What the prompt asks for next.
     pub(super) ask: Ask,
     pub(super) device: Option<DeviceName>,
     pub(super) retry_after: Option<u64>,
-    /// What became of a first device.
+    /// The first device that the attempt made or confirmed.
     pub(super) first_device: Option<FirstDevice>,
 }
 
-/// What it counts for, and what the log says of it.
+/// What is counted and logged.
 pub(super) struct Counted {
-    /// For the log, where the verdict alone does not say it.
+    /// The reason in the log, where the verdict alone does not tell it.
     pub(super) reason: Option<&'static str>,
     /// What an issued code turned out to be.
     pub(super) finding: Option<Finding>,
-    /// What a wrong code cost.
+    /// The units that a wrong code cost.
     pub(super) charged: Units,
-    /// The devices that a wrong answer has disabled.
+    /// The devices that a wrong answer disabled (`policy.strict`).
     pub(super) disabled: Vec<DeviceName>,
-    /// The devices that do not show what was typed.
+    /// The devices that do not show the typed code, for the measurement of clock skew.
     pub(super) missed: Option<Missed>,
-    /// The pool whose last guess it took.
+    /// The pool whose last guess the attempt took.
     pub(super) emptied: Option<&'static str>,
-    /// What a rejected answer was compared with, to be remembered.
+    /// The fingerprint of a rejected answer and of what it was compared with, to be remembered as a repeat.
     pub(super) fingerprint: Option<Fingerprint>,
-    /// It was wrong before, and is not counted again.
+    /// The same answer was wrong before, and is not counted again.
     pub(super) repeated: bool,
-    /// How the answer was wrong, as its judge has said: for an unenrolled user a decoy, so that it counts for as much.
+    /// How the answer was wrong. For an unenrolled user the decoy has said it, so that it counts as much as for others.
     pub(super) wrong: Option<Wrong>,
-    /// Whether it was judged; false if the store or a crowd kept it from that.
+    /// Whether the attempt was judged; false if the store failed or too many others waited.
     pub(super) is_verdict: bool,
 }
 
 /// How an answer was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {
-    /// It could not have been right.
+    /// The text is no code at all.
     Malformed,
-    /// It has cost a guess.
+    /// It cost the account a guess.
     Charged,
-    /// It has cost nothing.
+    /// It cost the account nothing.
     ForFree,
 }
 
 impl Outcome {
-    /// Judges the attempt by a record that has a usable device. `repeats` are the wrong answers of late, and `user` is the name
-    /// that is asked about, also where a decoy judges.
+    /// Judges the attempt by a record that has a usable device. `repeats` are the recent wrong answers. `user` is the
+    /// name of the call, also where a decoy judges.
     pub(super) fn of(record: &Record, case: &Case<'_>, (repeats, user): (&Repeats, &UserName)) -> Decision<Self> {
         let compared = case.answer.map(|answer| policy::compared(record, answer, case.now));
         let fingerprint = compared.and_then(|compared| repeats.fingerprint(user, &compared));
@@ -82,7 +83,7 @@ impl Outcome {
         decision
     }
 
-    /// The outcome of an attempt that the record has judged.
+    /// The outcome of an attempt that policy has judged by the record.
     pub(super) fn judged(record: &Record, (judged, reason): Reasoned, case: &Case<'_>) -> Decision<Self> {
         let &Case { user, now, .. } = case;
         let (mut outcome, next) = Self::plain(judged, reason);
@@ -106,20 +107,20 @@ impl Outcome {
         outcome
     }
 
-    /// A verdict that no record has given.
+    /// A verdict without any record.
     pub(super) fn without_record(verdict: Verdict, reason: Option<&'static str>) -> Self {
         let (mut outcome, _) = Self::plain(Judged::unlooked(verdict), reason);
         outcome.told.masked = masked(verdict);
         outcome
     }
 
-    /// An issued code that has opened a login although no device is usable for it.
+    /// The outcome of an issued code that opened the login of a user without a usable device.
     pub(super) fn accepted_alone(judged: Judged) -> Decision<Self> {
         let (outcome, next) = Self::plain(judged, None);
         Decision { next, outcome }
     }
 
-    /// A decoy's outcome, told as that of an unenrolled user. What the decoy has paid is not given back to anybody.
+    /// The outcome of a decoy, told as that of an unenrolled user. What the decoy was charged is never refunded.
     pub(super) fn of_unenrolled(mut self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let Self { told, counted } = &mut self;
         (told.masked, told.verdict) = (masked(told.masked), verdict);
@@ -130,7 +131,7 @@ impl Outcome {
         self
     }
 
-    /// The verdict as it is, and the record to store.
+    /// The outcome without a mask, and the record to store.
     fn plain(judged: Judged, reason: Option<&'static str>) -> (Self, Option<Record>) {
         let wrong = Wrong::of(&judged);
         let Judged { verdict, device, retry_after, finding, disabled, charged, repeated, next } = judged;
@@ -163,7 +164,7 @@ impl Wrong {
     }
 }
 
-/// The verdict on an unenrolled user, told as that on an enrolled one: that of a decoy, of which no code is right.
+/// The masked verdict: an unenrolled user gets the verdict of an enrolled user with a wrong code.
 fn masked(verdict: Verdict) -> Verdict {
     match verdict {
         Verdict::Accepted | Verdict::AlreadyUsed | Verdict::NotEnrolled | Verdict::Disabled => Verdict::Rejected,
@@ -171,7 +172,7 @@ fn masked(verdict: Verdict) -> Verdict {
     }
 }
 
-/// Whether being wrong costs the account nothing.
+/// Whether a wrong answer costs the account nothing: pairs of codes, and issued codes.
 pub(super) fn is_free(answer: &Answer) -> bool {
     answer.is_several() || answer.issued().is_some()
 }

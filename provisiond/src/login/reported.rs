@@ -1,4 +1,5 @@
-//! What a caller reports of a login, and how much of it is trusted. Worked out once, before anything is judged by it.
+//! What a caller reports of a login (service, remote host, terminal, module options), and how much of it is trusted.
+//! Worked out once, before anything is judged by it.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::record::source::{Origin, Source};
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// What the caller reports.
+/// What the caller reports, not yet trusted.
 #[derive(Clone, Copy)]
 pub(super) struct Reported<'a> {
     service: &'a str,
@@ -34,13 +35,13 @@ impl<'a> From<&'a Verify> for Reported<'a> {
     }
 }
 
-/// A login, with what is trusted of it: what root's processes report, and of a verifier its own services. The caller's role
-/// says whether it is trusted with where the login comes from.
+/// A login, with the trusted part of the report: all of it from root's processes, and the service from a verifier. The
+/// caller's role decides whether the reported source is trusted.
 pub(super) struct Trusted<'a> {
     pub(super) call: &'a Call<'a>,
-    /// The PAM service as reported. It chooses devices, which only ever makes them fewer.
+    /// The PAM service as reported. It chooses the usable devices, and can only make them fewer.
     pub(super) service: &'a str,
-    /// The PAM service for what lets in without a code.
+    /// The trusted PAM service, for rules and graces, which let users in without a code.
     pub(super) trusted_service: Option<&'a str>,
     /// The address or name of the remote host.
     pub(super) rhost: Option<&'a str>,
@@ -48,7 +49,7 @@ pub(super) struct Trusted<'a> {
     pub(super) tty: Option<&'a str>,
     /// The pool that the login draws on.
     pub(super) source: Source,
-    /// Where it comes from, exactly.
+    /// The exact source: an address or a console.
     pub(super) origin: Option<Origin>,
     options: Option<&'a LoginOptions>,
 }
@@ -71,35 +72,35 @@ impl<'a> Trusted<'a> {
         }
     }
 
-    /// What the attempt is judged by, besides the record and what was typed.
+    /// What the attempt is judged by, besides the record and the typed text.
     pub(super) fn circumstances(&self, service: &Service) -> Circumstances<'_> {
         let (settings, source) = (&self.call.settings, self.source);
         let suspect =
             self.is_limited(&settings.limits) && service.source_limits.is_reached(source, settings.limits.per_source);
         let mut moment = self.call.moment;
-        // A clock that the service file calls no measure of the device's teaches nothing of it.
+        // With the option `noskewadj` the login teaches nothing about the device's drift.
         moment.synchronised &= !self.keeps_drift();
         Circumstances { policy: &settings.policy, moment, source, service: self.service, suspect }
     }
 
-    /// Whether wrong codes from there are counted.
+    /// Whether the source limit counts wrong codes from this source: not from `limits.trusted-sources`.
     pub(super) fn is_limited(&self, limits: &Limits) -> bool {
         let address = self.rhost.and_then(|rhost| rhost.parse().ok());
         !address.is_some_and(|address| limits.trust(address))
     }
 
-    /// Whether the service file wants users to enrol at the prompt.
+    /// Whether the service file (option `enroll`) lets users enrol at the prompt.
     pub(super) fn wants_enrolment(&self) -> bool {
         self.options.is_some_and(|options| options.enroll == Some(true))
     }
 
-    /// How long the service file lets a code of this service count.
+    /// The grace that the service file gives (option `grace_period`).
     pub(super) fn grace_period(&self) -> Option<Duration> {
         let seconds = self.options?.grace_period?;
         Some(Duration::from_secs(seconds.into()).min(LONGEST))
     }
 
-    /// The line with the service, and where the login comes from.
+    /// Adds the service, the source and the terminal to a log line.
     pub(super) fn located(&self, line: Line) -> Line {
         line.with("service", self.service).with_some("source", self.rhost).with_some("tty", self.tty)
     }

@@ -1,7 +1,7 @@
-//! Whether a login needs a code. Pure: what is proven about it goes in, and what is demanded comes out.
+//! Exemption rules, grace and roll-out: whether a login needs a code. Pure: proven facts in, a demand out.
 //!
-//! A rule matches what is proven and nothing else. What failed, is late, was said by a stranger or cannot be read is not
-//! in the facts, and so no condition on it holds.
+//! A rule matches proven facts only. A look-up that failed or came late, and a report from an untrusted caller, is no
+//! fact, so no condition on it matches.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -23,21 +23,21 @@ use crate::record::source::Origin;
 pub(super) struct Facts<'a> {
     /// The account.
     pub user: &'a UserName,
-    /// Whether it is in a group; `None` if that was not answered, or not in time.
+    /// Whether the account is in a group. `None`: the name service did not answer in time.
     pub is_member: &'a dyn Fn(&str) -> Option<bool>,
     /// Where the login comes from.
     pub origin: Option<&'a Origin>,
     /// The PAM service.
     pub service: Option<&'a str>,
-    /// What time it is, if the clock is not in doubt.
+    /// The local time, if the clock is not in doubt.
     pub time: &'a dyn Fn() -> Option<DateTime>,
     /// Whether the user ever had an active device.
     pub ever_enrolled: bool,
-    /// Whether the user has one now.
+    /// Whether the user has a usable device now.
     pub has_device: bool,
-    /// How long ago a code of the user was accepted.
+    /// The time since a code of the user was accepted.
     pub since: Since,
-    /// How long the service file lets a code of this service count.
+    /// The grace that the service file gives.
     pub grace_period: Option<Duration>,
 }
 
@@ -47,15 +47,15 @@ pub(super) struct Facts<'a> {
 pub(super) enum Demand<'r> {
     /// A code.
     Code,
-    /// None, by the rule of that name.
+    /// No code, by the rule of that name.
     Nothing(&'r str),
-    /// Nothing helps, so nothing is asked for.
+    /// The login is refused whatever the user types, so the prompt asks for nothing.
     Refusal,
 }
 
-/// What the settings demand. Whoever once had a device is never let by as one who has none yet.
+/// What the settings demand. A user enrolled once is never exempt as one without a device yet.
 pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
-    // The machine's file of its time zone is read for it: once for all rules, and only if one asks.
+    // The local time needs the time zone file. It is read once for all rules, and only if one asks.
     let time = OnceCell::new();
     let facts = &Facts { time: &|| *time.get_or_init(facts.time), ..*facts };
     let exemption = settings.rules.iter().find(|rule| holds(rule, facts)).map(|rule| rule.name.as_str());
@@ -67,7 +67,7 @@ pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<
     }
 }
 
-/// Of a rule every condition must hold that it has. Groups come last: another condition may spare the look-up.
+/// All conditions of a rule must match. Groups come last: another condition may spare the look-up.
 fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
     !rule.is_without_condition()
         && meets(&rule.users, |user| user == facts.user)
@@ -77,7 +77,7 @@ fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
         && meets(&rule.groups, |group| (facts.is_member)(group) == Some(true))
 }
 
-/// Whether a condition holds: it is not there, or one of its list does.
+/// Whether a condition matches: within a list, any one entry is enough. A rule without the condition matches.
 fn meets<T>(list: &[T], holds: impl Fn(&T) -> bool) -> bool {
     list.is_empty() || list.iter().any(holds)
 }
@@ -90,7 +90,7 @@ fn lies_in(origin: &Origin, place: &Place) -> bool {
     }
 }
 
-/// Why somebody who never had a device is let by.
+/// The setting that exempts a never enrolled user.
 fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
     if settings.roll_out.observe {
         Some(OBSERVE)
@@ -101,7 +101,7 @@ fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
     }
 }
 
-/// By what a code that was accepted a while ago still counts. Who has no device left has no code either.
+/// The grace by which a code that was accepted before still counts. A user without a device left has none.
 fn in_grace(grace: &Grace, facts: &Facts<'_>) -> Option<&'static str> {
     let service = facts.service.filter(|_| facts.has_device)?;
     let Since { there, here } = facts.since;
@@ -122,24 +122,24 @@ fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
     let Some(time) = (facts.time)() else { return false };
     let is_before = |day: Date| time.date() < day;
-    // Where all days are over, no group need be looked up.
+    // If all days have passed, no group is looked up.
     roll_out.enforce_after.iter().any(|(_, day)| is_before(*day)) && first_day(roll_out, facts).is_some_and(is_before)
 }
 
-/// The day from which on the account needs a device: the first one of its groups', else everybody's. `None`: there is none,
-/// or a group of which nobody tells may have an earlier one.
+/// The day from which on the account needs a device: the earliest day of its groups, else the day of all accounts.
+/// `None`: no day applies, or the name service did not answer about a group whose day may be earlier.
 fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
-    let (mut own, mut everybodys) = (None, None);
-    for (whom, day) in &roll_out.enforce_after {
-        match whom {
-            Whom::Everybody => everybodys = Some(*day),
+    let (mut own, mut default) = (None, None);
+    for (scope, day) in &roll_out.enforce_after {
+        match scope {
+            Whom::Everybody => default = Some(*day),
             Whom::Group(group) if (facts.is_member)(group)? => {
                 own = Some(own.map_or(*day, |first: Date| first.min(*day)))
             }
             Whom::Group(_) => {}
         }
     }
-    own.or(everybodys)
+    own.or(default)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The daemon as a process: from its command line to its exit code.
+//! The daemon as a process: command line, start, privileges, locked memory, exit code.
 
 pub mod memory;
 pub mod run;

@@ -1,4 +1,4 @@
-//! The daemon's life, from its command line to its exit code.
+//! Runs the daemon: command line options, `--check`, start, signals (reload, stop), exit codes.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,7 +55,7 @@ enum Log {
     Stderr,
 }
 
-/// Does what the command line says, and tells on standard error why it could not.
+/// Does what the command line says. Prints the reason of a failure on standard error.
 #[must_use]
 pub fn run(arguments: Arguments) -> ExitCode {
     let done = if arguments.new_secret {
@@ -74,7 +74,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// Why the daemon ends other than well.
+/// The failures that end the daemon.
 #[derive(Debug, thiserror::Error)]
 enum End {
     #[error(transparent)]
@@ -90,7 +90,7 @@ enum End {
 }
 
 impl End {
-    /// What a fresh start may mend is 70, what a person has to mend is 78.
+    /// 70 if a restart may mend the failure, 78 if the administrator has to.
     fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_) | Self::Start(CannotStart::NoAccount | CannotStart::Sockets | CannotStart::Folder(_)) => {
@@ -112,7 +112,7 @@ fn new_secret() -> Result<(), End> {
 
 fn check(arguments: &Arguments) -> Result<(), End> {
     let account = startup::daemon_account()?;
-    // Whoever checks as root is to hear of what the daemon could not read.
+    // Checks as the daemon's account, so that root hears of files that the daemon could not read.
     startup::drop_privileges(account)?;
     let source = source(arguments, account);
     let settings = source.load()?;
@@ -121,32 +121,32 @@ fn check(arguments: &Arguments) -> Result<(), End> {
         source.path.display(),
         settings.secrets.default_tag()
     );
-    name_what_is_left_alone(&Settings::left_alone(&source.path, &source.trust)?);
+    name_ignored(&Settings::left_alone(&source.path, &source.trust)?);
     Ok(())
 }
 
-/// It is no error: other programs' settings may stand in the same file.
-fn name_what_is_left_alone(sections: &[String]) {
+/// Names the sections that the daemon ignores. They are no error: the file may hold other programs' settings.
+fn name_ignored(sections: &[String]) {
     if !sections.is_empty() {
         let names: Vec<String> = sections.iter().map(|name| format!("'{}'", printable(name))).collect();
-        println!("left alone, as no section of ours is called so; is one misspelt?: {}", names.join(", "));
+        println!("ignored sections: {}. Check the spelling; sections of other programs are fine.", names.join(", "));
     }
 }
 
 fn serve(arguments: &Arguments) -> Result<(), End> {
-    // Signals are waited for by this thread alone, so every thread to come must have them blocked.
+    // Only this thread waits for signals, so every later thread must have them blocked.
     let signals = block_signals()?;
     startup::harden()?;
-    // Before the first secret is read.
+    // Before the first secret is read into memory.
     let locked = memory::lock();
     let account = startup::daemon_account()?;
     let source = source(arguments, account);
-    // Before anything is touched that another daemon may be using.
+    // Bad settings end the start here, before it touches what a running daemon may use.
     source.load()?;
     let sockets = startup::sockets(&arguments.runtime_dir)?;
     let mirror = startup::generation_mirror(&arguments.runtime_dir, account)?;
     startup::drop_privileges(account)?;
-    // Changing the uid has set back who may debug the process (prctl(2), PR_SET_DUMPABLE).
+    // The change of uid has reset the dumpable flag, which allows debuggers and core files (prctl(2), PR_SET_DUMPABLE).
     startup::harden()?;
     let settings = source.load()?;
     let target = match arguments.log {
@@ -192,13 +192,13 @@ fn source(arguments: &Arguments, account: startup::Account) -> SettingsSource {
     }
 }
 
-/// Every event of the clock is one line.
+/// The clock, which logs each of its events as one line.
 fn watched_clock(audit: &Audit) -> Arc<Clock> {
     let log = audit.clone();
     Clock::of_this_machine(move |event| {
         let line = match event.reason {
             Reason::StoreRolledBack => Line::new("store_rolled_back")
-                .with("reason", "the store is older than it was; codes from before are refused"),
+                .with("reason", "the store was rolled back to an older state; codes from before are refused"),
             reason => Line::new("clock_event").with("reason", reason.word()).with("seconds", event.seconds),
         };
         log.write(line.with("at", event.at).warning());
@@ -208,7 +208,7 @@ fn watched_clock(audit: &Audit) -> Arc<Clock> {
 fn open_store(settings: &Settings, mirror: PathBuf, clock: &Arc<Clock>, audit: &Audit) -> Result<SledStore, OpenError> {
     let place = Place { path: settings.store.path.clone(), cache_mib: settings.store.cache_mib, mirror: Some(mirror) };
     let log = audit.clone();
-    // After a failure nobody can say what is on the disk; a fresh start reads what is.
+    // After a failed write or fsync the state of the disk is unknown. A restart reads what is there.
     SledStore::open(&place, Arc::clone(clock), move |why| {
         log.write(Line::new("store_failed").with("reason", why).error());
         log.flush();
@@ -223,7 +223,7 @@ fn tell_started(service: &Service) {
     service.audit.write(line.with_some("users", users));
     if sys::synchronised().is_none() {
         let line =
-            Line::new("clock_sync_unknown").with("reason", "the kernel does not say whether its clock is synchronised");
+            Line::new("clock_sync_unknown").with("reason", "the kernel does not tell whether its clock is synchronised");
         service.audit.write(line);
     }
 }
@@ -241,7 +241,7 @@ fn wait_for_the_end(signals: &SigSet, service: &Service) {
             Ok(Signal::SIGHUP) => {
                 let reloading = NotifyState::monotonic_usec_now().map(|now| [NotifyState::Reloading, now]);
                 reloading.iter().for_each(|states| notify(states));
-                // A bad file was logged and changed nothing.
+                // A bad settings file is logged and changes nothing.
                 let _ = service.reload();
                 notify(&[NotifyState::Ready]);
             }
@@ -251,11 +251,11 @@ fn wait_for_the_end(signals: &SigSet, service: &Service) {
     }
 }
 
-/// Tells the service manager, if there is one.
+/// Notifies the service manager, if there is one (sd_notify).
 fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
 const STORE_FAILED: u8 = 70;
-/// How long calls being answered may take when the daemon is asked to end.
+/// How long calls in progress may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(2);

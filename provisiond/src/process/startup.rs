@@ -1,5 +1,5 @@
-//! From a started process to one that can serve: sockets, privileges, limits. In this order: what needs root comes
-//! first, and then root is given up for good.
+//! Start-up steps: hardening (core files, debuggers, umask), sockets, the drop of root privileges. The steps that
+//! need root come first; then the process gives up root for good.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -20,32 +20,32 @@ use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
 
 use crate::server::Sockets;
 
-/// Why the daemon cannot start: a sentence with the next step.
+/// The failures of a start: each a sentence with the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotStart {
     /// The account to run as does not exist.
     #[error("there is no account '{ACCOUNT}' to run as: 'systemd-sysusers' makes it, or 'useradd --system {ACCOUNT}'")]
     NoAccount,
-    /// The service manager handed in something else than our two sockets.
-    #[error("the service manager must hand in login.sock and provisiond.sock, and nothing else")]
+    /// The service manager handed in other sockets than the daemon's two.
+    #[error("the service manager must hand in exactly login.sock and provisiond.sock")]
     Sockets,
-    /// Others could put sockets of their own there.
-    #[error("the folder {} can be written by others than us: give one of root's with --runtime-dir", .0.display())]
+    /// Another user could create a socket there and impersonate the daemon.
+    #[error("other users can write to the folder {}: name a folder of root's with --runtime-dir", .0.display())]
     Folder(PathBuf),
-    /// Somebody else serves there.
+    /// Another process serves there.
     #[error("the sockets in {} are in use by another process; stop the other provisiond first", .0.display())]
     InUse(PathBuf),
-    /// A step that the system refused.
+    /// The system refused a step.
     #[error("cannot {step}: {error}")]
     System {
-        /// What we were about to do.
+        /// The step.
         step: String,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// The uid that the daemon runs as, or will: files may belong to it.
+/// The account that the daemon runs as, or will after it has dropped root. Settings and secrets may belong to it.
 ///
 /// # Errors
 /// [`CannotStart::NoAccount`], for root only.
@@ -57,7 +57,7 @@ pub fn daemon_account() -> Result<Account, CannotStart> {
     user.map(|user| Account { uid: user.uid, gid: user.gid }).ok_or(CannotStart::NoAccount)
 }
 
-/// Whom the daemon runs as.
+/// The uid and gid that the daemon runs as.
 #[derive(Clone, Copy, Debug)]
 pub struct Account {
     /// Its user.
@@ -66,7 +66,7 @@ pub struct Account {
     pub gid: Gid,
 }
 
-/// No core file, no debugger, no new files that others can read. For as long as the process lives.
+/// Hardens the process: no core file, no debugger, no new file that other users can read, no new privileges.
 ///
 /// # Errors
 /// [`CannotStart::System`].
@@ -77,7 +77,7 @@ pub fn harden() -> Result<(), CannotStart> {
     prctl::set_no_new_privs().map_err(|e| cannot("give up new privileges", e))
 }
 
-/// The two sockets: from the service manager if it has them, else made in `folder`.
+/// The two sockets: handed in by the service manager (socket activation), else made in `folder`.
 ///
 /// # Errors
 /// [`CannotStart`].
@@ -103,8 +103,8 @@ pub fn sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     }
 }
 
-/// Prepares the file that mirrors the store's generation, while root can still give it away. It exists already where
-/// the service manager started us.
+/// Prepares the file that mirrors the store's generation, while the process is still root and can give it to the
+/// daemon's account. Under a service manager the file exists already.
 ///
 /// # Errors
 /// [`CannotStart::System`].
@@ -118,7 +118,7 @@ pub fn generation_mirror(folder: &Path, account: Account) -> Result<PathBuf, Can
     Ok(path)
 }
 
-/// Gives up root for good. Does nothing for a process that never had it.
+/// Drops root privileges for good. Does nothing in a process that does not run as root.
 ///
 /// # Errors
 /// [`CannotStart::System`].
@@ -137,10 +137,10 @@ fn make_sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     let is_new = !folder.exists();
     DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| cannot(step(), e))?;
     if is_new {
-        // Whatever the umask is, everybody may look for a socket.
+        // All users must reach the sockets, whatever the umask is.
         std::fs::set_permissions(folder, Permissions::from_mode(0o755)).map_err(|e| cannot(step(), e))?;
     }
-    // Nobody but the owner may make a socket here: a client's first look is at the path.
+    // Only the owner may create a socket here, because clients connect by the path.
     let metadata = folder.metadata().map_err(|e| cannot(step(), e))?;
     if ![0, geteuid().as_raw()].contains(&metadata.uid()) || metadata.mode() & 0o022 != 0 {
         return Err(CannotStart::Folder(folder.to_owned()));
@@ -153,8 +153,9 @@ fn make_sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     })
 }
 
-/// Locks the folder for as long as this process lives, or the sockets of a daemon that serves would be taken from it. One
-/// that is about to end is waited for. The lock is a file that only we can open: anybody could lock the folder itself.
+/// Locks the folder for as long as this process lives: a second daemon would otherwise take over the sockets of a
+/// running one. Waits a short time for a daemon that is stopping. The lock is a file that only the daemon can open,
+/// because any user could lock the folder itself.
 fn claim(folder: &Path) -> Result<Flock<File>, CannotStart> {
     let step = || format!("lock the folder {}", folder.display());
     let mut file = private_file(&folder.join("lock")).map_err(|e| cannot(step(), e))?;
@@ -169,7 +170,8 @@ fn claim(folder: &Path) -> Result<Flock<File>, CannotStart> {
     Err(CannotStart::InUse(folder.to_owned()))
 }
 
-/// Binds in place of what an earlier daemon left. The mode is set before anyone can connect: nobody listens yet.
+/// Binds a socket in place of one that an earlier daemon left. The mode is set before `listen`, so that no client can
+/// connect earlier.
 fn make_socket(path: &Path, mode: u32) -> Result<UnixListener, CannotStart> {
     let step = |doing: &str| format!("{doing} {}", path.display());
     match std::fs::remove_file(path) {
@@ -185,7 +187,7 @@ fn make_socket(path: &Path, mode: u32) -> Result<UnixListener, CannotStart> {
     Ok(UnixListener::from(made))
 }
 
-/// Opens or makes a file of ours, not through a link and not waiting at a pipe.
+/// Opens or creates a private file. It follows no symbolic link and does not block on a pipe.
 fn private_file(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let mut options = OpenOptions::new();
@@ -198,7 +200,7 @@ fn cannot(step: impl Into<String>, error: impl Into<io::Error>) -> CannotStart {
 
 /// The account that the daemon runs as.
 const ACCOUNT: &str = "_pam-totp";
-/// Five seconds: longer than a daemon takes to end.
+/// Five seconds in all: longer than a daemon takes to stop.
 const CLAIM_TRIES: u32 = 100;
 const CLAIM_PAUSE: Duration = Duration::from_millis(50);
 const LOGIN: &str = "login.sock";

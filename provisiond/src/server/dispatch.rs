@@ -1,6 +1,7 @@
-//! From a message to its handler. [`crate::identity::permission`] is asked before a handler sees anything.
+//! Dispatch: from a message to the handler of its method. Checks [`crate::identity::permission`] before a handler
+//! sees the call.
 //!
-//! Knows no record and judges nothing.
+//! It knows no record and judges no code.
 
 mod introspection;
 mod many;
@@ -26,7 +27,7 @@ use crate::service::call::Call;
 /// The caller, and the settings in force.
 pub type Asked<'a> = (&'a Visitor<'a>, Arc<Settings>);
 
-/// Answers one message. An error of the caller's is answered; only a failing socket is an error here.
+/// Answers one message. The caller's errors are answered with an error reply; only a failing socket is an error here.
 ///
 /// # Errors
 /// [`FrameError`].
@@ -50,7 +51,7 @@ fn answer(service: &Service, asked: Asked<'_>, message: &Message<'_>) -> Result<
     }
 }
 
-/// Hands the call on, if it is permitted. The time that it is judged by is read here, once.
+/// Hands a permitted call to its handler. The clock is read here, once for the whole call.
 fn handle(
     service: &Service,
     (visitor, settings): Asked<'_>,
@@ -74,7 +75,7 @@ fn handle(
     done
 }
 
-/// Each method and its handler.
+/// The table of methods and their handlers.
 fn run(service: &Service, call: &Call<'_>, method: Method, message: &Message<'_>) -> Result<(), Stop> {
     match method {
         Method::Challenge => message.answer(|wish| login::challenge(service, call, wish)),

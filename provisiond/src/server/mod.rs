@@ -1,7 +1,8 @@
-//! The front door: accepts connections, gives each a permit and a thread, and holds everybody to their deadlines.
+//! The socket server: accepts connections, gives each a permit and a thread, and enforces deadlines (idle, message,
+//! call).
 //!
-//! Two sockets, one dispatch. Root's logins come through a socket of their own, so that no crowd at the other one can
-//! keep them waiting; and capacity is kept for root's processes wherever they come in.
+//! Two sockets, one dispatch. Root's logins have a socket of their own, so that local users cannot fill its backlog
+//! (denial of service). Capacity is kept for root's processes on either socket.
 
 pub mod dispatch;
 mod permits;
@@ -31,11 +32,11 @@ use crate::service::Service;
 /// The two sockets, listening.
 #[derive(Debug)]
 pub struct Sockets {
-    /// Root's: nobody else can connect.
+    /// `login.sock`: only root can connect.
     pub login: UnixListener,
-    /// Everybody's.
+    /// `provisiond.sock`: every user can connect.
     pub open: UnixListener,
-    /// The lock on their folder, if we made them.
+    /// The lock on their folder, if this process made the sockets.
     pub claim: Option<Flock<File>>,
 }
 
@@ -43,7 +44,7 @@ pub struct Sockets {
 pub struct Server {
     shared: Arc<Shared>,
     accepting: Vec<JoinHandle<()>>,
-    /// Those who accept wait for the end of this, besides connections.
+    /// The accepting threads stop when this end of the pipe is closed.
     running: Option<PipeWriter>,
     _claim: Option<Flock<File>>,
 }
@@ -55,7 +56,7 @@ struct Shared {
     unserved: AtomicUsize,
     /// Calls being answered now.
     working: AtomicUsize,
-    /// No call is begun any more.
+    /// The server begins no more calls.
     closed: AtomicBool,
 }
 
@@ -82,9 +83,9 @@ impl Server {
         Ok(Self { shared, accepting, running: Some(running), _claim: sockets.claim })
     }
 
-    /// Accepts nobody any more: where the sockets are the service manager's, who comes now waits there for the next daemon.
-    /// Who was accepted before is answered, unless they take longer to ask than anybody does; and what is being answered is
-    /// waited for, until the deadline at most.
+    /// Stops accepting: during a restart, new connections wait in the backlog of the service manager's sockets.
+    /// Accepted connections have a short time to send their first call. Calls in progress are waited for, until the
+    /// deadline at most.
     pub fn drain(&mut self, deadline: Instant) {
         drop(self.running.take());
         let all_accepted = || self.accepting.iter().all(JoinHandle::is_finished);
@@ -105,17 +106,17 @@ fn none(counted: &AtomicUsize) -> bool {
 }
 
 fn accept_all(shared: &Arc<Shared>, listener: &UnixListener, end: &PipeReader) {
-    while somebody_comes(listener, end) {
+    while has_connection(listener, end) {
         match listener.accept() {
             Ok((stream, _)) => admit(shared, stream),
-            // Descriptors or memory have run out: those who hold them will let go.
+            // Descriptors or memory have run out: wait until open connections release some.
             Err(_) => std::thread::sleep(ACCEPT_PAUSE),
         }
     }
 }
 
-/// Waits for a connection. False: it is the end.
-fn somebody_comes(listener: &UnixListener, end: &PipeReader) -> bool {
+/// Waits for a connection. False: the server stops.
+fn has_connection(listener: &UnixListener, end: &PipeReader) -> bool {
     let mut awaited = [listener.as_fd(), end.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
     while poll(&mut awaited, PollTimeout::NONE).is_err() {
         std::thread::sleep(ACCEPT_PAUSE);
@@ -126,7 +127,7 @@ fn somebody_comes(listener: &UnixListener, end: &PipeReader) -> bool {
 
 fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     let unserved = Counted::begin(Arc::clone(shared), |shared| &shared.unserved);
-    // Without credentials there is nobody to serve.
+    // Without credentials there is no caller to serve.
     let Ok(peer) = Peer::of(&stream) else { return };
     let Some(permit) = Permits::take(shared, peer) else {
         refuse(&stream);
@@ -139,7 +140,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     }
 }
 
-/// Says why, if the socket takes it at once.
+/// Sends the reason, if the socket takes it at once.
 fn refuse(stream: &UnixStream) {
     let replies = Replies { socket: stream.as_fd(), deadline: Instant::now(), silent: false };
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
@@ -153,7 +154,8 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
         if shared.closed.load(Ordering::SeqCst) {
             return;
         }
-        // Anew for each call: who is no administrator any more is none on an open connection either.
+        // Settings and role are read anew for each call: an administrator removed from the group loses the role on open
+        // connections, too.
         let replies = Replies { socket: stream.as_fd(), deadline: after(CALL_TIME), silent: false };
         let settings = shared.service.settings();
         let visitor = identify(shared, peer, &settings);
@@ -164,7 +166,7 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
     }
 }
 
-/// The next message; `None` or an error ends the connection. Who sends too much is told so.
+/// The next message; `None` or an error ends the connection. A caller that sends too much gets `TooLarge`.
 fn next_message(
     inbox: &mut Inbox,
     stream: &UnixStream,
@@ -193,7 +195,7 @@ fn after(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
-/// One of something whose end the daemon's waits for.
+/// Counts a connection or call in progress until it is dropped. The daemon waits for them before it stops.
 struct Counted {
     shared: Arc<Shared>,
     among: fn(&Shared) -> &AtomicUsize,
@@ -212,18 +214,18 @@ impl Drop for Counted {
     }
 }
 
-/// How long a connection may say nothing.
+/// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_ROOT: Duration = Duration::from_secs(30);
-/// How long a message may take to arrive once it has begun.
+/// How long a started message may take to arrive.
 const MESSAGE_TIME: Duration = Duration::from_secs(2);
-/// How long a call may take: the module gives up after three seconds, and should hear of it before.
+/// How long a call may take. The PAM module gives up after three seconds, and must get the reply before.
 const CALL_TIME: Duration = Duration::from_millis(2500);
-/// What is told at the door.
+/// The error for a connection without a permit.
 const MANY_CONNECTIONS: &str =
-    "too many connections are open with the daemon: end some of yours, or try again in a moment";
+    "too many connections to the daemon are open: close some of yours, or try again in a moment";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-/// How long somebody who was accepted before the end may take to ask. Clients ask at once, and others wait for the next
-/// daemon meanwhile.
+/// How long an accepted connection may take to send its first call while the server stops. Clients send it at once,
+/// and new connections wait for the next daemon meanwhile.
 const TIME_TO_ASK: Duration = Duration::from_millis(250);
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

@@ -1,4 +1,5 @@
-//! Which connections are let in: capacity is kept for root, and every other uid has a few slots.
+//! Connection limits: how many connections each uid may have open. Capacity is kept for root; every other uid has a
+//! few slots (denial of service).
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -18,7 +19,7 @@ pub(super) struct Permits {
 #[derive(Default)]
 struct Held {
     slots: Slots,
-    /// Uids that turned out to be a verifier's.
+    /// Uids whose calls have shown that they are a verifier's.
     verifiers: HashSet<u32>,
 }
 
@@ -48,7 +49,8 @@ impl Permits {
         Some(Permit { shared: Arc::clone(shared), peer })
     }
 
-    /// Remembers whether a uid is a verifier's, which a first call of it tells: the thread that accepts asks nobody.
+    /// Remembers whether a uid is a verifier's, as its first call has shown. The accepting thread must not wait for
+    /// the name service.
     pub(super) fn note(&self, peer: Peer, is_verifier: bool) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if is_verifier {
@@ -70,9 +72,9 @@ impl Drop for Permit {
 
 /// Connections at once. Each is a thread and a buffer of a few kilobytes.
 const MAX_CONNECTIONS: usize = 256;
-/// Of these, everybody but root: the rest is kept for logins.
+/// Connections of all uids but root: the rest is kept for root's logins.
 const MAX_OTHERS: usize = 128;
-/// A person has a few terminals, not dozens.
+/// Connections of one uid: a user has a few terminals, not dozens.
 const MAX_PER_UID: usize = 16;
-/// A verifier serves many people.
+/// Connections of a verifier's uid, which serves many users.
 const MAX_PER_VERIFIER: usize = 64;

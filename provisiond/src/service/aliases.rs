@@ -1,5 +1,6 @@
-//! Which record is an account's. Records go by the name service's spelling of the name, which a directory may change from
-//! lower case to upper case or back: the account keeps its record. Other spellings have no record of the account.
+//! Finds the record of an account after a change of its name between lower and upper case. Records are stored under
+//! the name service's spelling of the user name. If a directory changes that between upper and lower case, the
+//! account keeps its record.
 
 use common::config::Settings;
 use common::names::user::UserName;
@@ -10,24 +11,24 @@ use crate::records::Failure;
 use crate::service::Service;
 
 impl Service {
-    /// The name of the record that a call is about: the name service's spelling, or its lower-case form if only that has a
-    /// record, and the record is this account's.
+    /// The name of the record that a call is about: the name service's spelling, or its lower-case form if only that
+    /// has a record, and the record is this account's.
     pub(crate) fn record_name(&self, named: &Named, settings: &Settings) -> UserName {
         record_name(named, |name| self.records.look(name, &settings.secrets))
     }
 }
 
-/// On a machine that tells upper from lower case, `alice` may be another account than `Alice`: the uid that a record is bound to
-/// keeps them apart, also where `bind-uid` is off, which concerns an account that has kept its name. Names of which the name
-/// service knows no account are taken byte for byte.
+/// Where names are case-sensitive, `alice` may be another account than `Alice`. The uid that a record is bound to
+/// tells them apart, also with `bind-uid: false`, which is about an account that keeps its name. A name without an
+/// account is taken byte for byte.
 fn record_name(named: &Named, look: impl Fn(&UserName) -> Result<Option<Record>, Failure>) -> UserName {
     let Some((account, lower)) = named.account().zip(named.lower_case()) else { return named.user().clone() };
-    // Both are looked at, always: the time must not tell whether there is a record.
+    // Both records are loaded, always: the time must not tell whether there is one (timing side channel).
     let (own, other) = (look(&account.name), look(&lower));
     let is_its_own = |record: &Record| record.uid.is_none_or(|uid| uid == account.uid);
     let may_be_its_own = match &other {
         Ok(record) => record.as_ref().is_some_and(is_its_own),
-        // The account is then refused, and not taken for one that was never enrolled.
+        // A damaged record refuses the account's login. Without it the account would count as never enrolled.
         Err(_) => true,
     };
     if matches!(own, Ok(None)) && may_be_its_own { lower } else { account.name.clone() }

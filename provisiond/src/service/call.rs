@@ -1,5 +1,5 @@
-//! One call that is being answered: who calls, whose record it is about, and what it is judged by. Settings and time are
-//! read once, when the call is made, and hold to its end.
+//! One call being answered: its caller, the user whose record it is about, the settings and the time. Settings and
+//! clock are read once, when the call begins, and hold to its end.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,36 +21,36 @@ use crate::records::Access;
 pub struct Call<'a> {
     /// The caller, in the role that permits the call.
     pub caller: &'a Caller,
-    /// The name of the record that it is about, as resolved at the door.
+    /// The name of the record that the call is about, as dispatch has resolved it.
     pub user: &'a UserName,
-    /// What the name service says of that user.
+    /// The user name that the caller gave, and the account behind it.
     pub named: &'a Named,
-    /// The questions that the call may put to the name service besides. They share its second.
+    /// Further questions to the name service. All questions of a call share one second.
     pub names: Asking<'a>,
-    /// The caller must prove to have a device of that user.
+    /// Whether the caller must send a proof (a current code of the user).
     pub proof: bool,
-    /// When the caller stops waiting.
+    /// The time at which the caller stops waiting.
     pub deadline: Instant,
-    /// The settings in force when the call was made.
+    /// The settings in force when the call began.
     pub settings: Arc<Settings>,
     /// The one reading of the clock that the call is judged by.
     pub moment: Moment,
 }
 
 impl Call<'_> {
-    /// The way to the user's record.
+    /// Access to the user's record.
     #[must_use]
     pub fn access(&self) -> Access<'_> {
         self.access_to(self.user)
     }
 
-    /// The way to another record, for the same caller and until the same deadline.
+    /// Access to another record, for the same caller and until the same deadline.
     #[must_use]
     pub fn access_to<'a>(&'a self, user: &'a UserName) -> Access<'a> {
         Access { user, root: self.caller.peer.is_root(), secrets: &self.settings.secrets, deadline: self.deadline }
     }
 
-    /// Begins a log line about the user.
+    /// Begins a log line about the user, with the spelling that the caller gave if it differs.
     #[must_use]
     pub fn line(&self, event: &'static str) -> Line {
         let said = self.named.said();
@@ -58,7 +58,8 @@ impl Call<'_> {
         Line::new(event).with("user", self.user.as_str()).with_some("alias", alias)
     }
 
-    /// Whose free attempts the call draws on. Root's and administrators' processes do not run out of them.
+    /// The counter of free attempts that the call draws on. Processes of root, administrators and the helpdesk have
+    /// no limit.
     #[must_use]
     pub(crate) fn tries(&self) -> Option<Tries> {
         let uid = self.caller.peer.uid;
@@ -70,7 +71,7 @@ impl Call<'_> {
     }
 }
 
-/// The name of the device that a call says, if it says one.
+/// The device name that a call gives, if it gives one.
 ///
 /// # Errors
 /// [`Error::BadParameter`].

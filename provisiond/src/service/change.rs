@@ -1,4 +1,4 @@
-//! The one way of a handler to change a record.
+//! Changes a record for a handler: load, decide, replace, and log a refusal.
 
 use common::wire::protocol::Error;
 
@@ -7,8 +7,8 @@ use super::call::Call;
 use crate::record::Record;
 use crate::records::Decision;
 
-/// Makes durable what `next` makes of the record of the call's user, and returns what `next` says besides. Without a record
-/// to store nothing changes. Logs a refusal under the name of `event`.
+/// Stores the record that `next` makes of the record of the call's user, durably, and returns the second value of
+/// `next`. If `next` returns no record, nothing changes. Logs a refusal under the name of `event`.
 ///
 /// # Errors
 /// What `next` returns; [`Error::StoreUnavailable`], [`Error::RecordDamaged`], [`Error::Busy`].

@@ -1,4 +1,4 @@
-//! Every line that a call leaves in the log, and how many of them a caller may cause.
+//! The log lines of calls, and the rate limit on the lines that a caller or a user can cause.
 
 use common::names::device::DeviceName;
 use common::names::user::UserName;
@@ -15,21 +15,21 @@ use crate::record::strict::{MOST_FAILURES, STRICT_DISABLED};
 use crate::records::Failure;
 
 impl Service {
-    /// Writes a line about a call, with who called. What the line is about has happened, whatever becomes of the line.
+    /// Writes a line about a call, with its caller. The logged event stands, also if the line cannot be written.
     pub fn log(&self, call: &Call<'_>, line: Line) {
         let _ = self.log_before(call, line);
     }
 
-    /// Writes a line without which the caller does not get what it says.
+    /// Writes a line that must be logged before the caller gets what it tells: an accepted login.
     ///
     /// # Errors
-    /// [`Unwritten`], where the settings require the line.
+    /// [`Unwritten`], if the settings require the line (`audit: required`).
     pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
         let line = self.signed(call, line);
         self.log_within_quota(cause(call.caller.peer, Some(call.caller.role), Cause::Own), line)
     }
 
-    /// The line with who called.
+    /// Adds the caller to the line: role, uid and pid.
     #[must_use]
     pub fn signed(&self, call: &Call<'_>, line: Line) -> Line {
         let (role, peer) = (call.caller.role, call.caller.peer);
@@ -42,7 +42,8 @@ impl Service {
         if may_be_written { self.audit.require(line) } else { self.audit.left_out() }
     }
 
-    /// Writes the line of a refused attempt. Of a user who is refused all the time only some attempts are told one by one.
+    /// Writes the line of a refused attempt, within the user's quota: under brute force only some attempts get their
+    /// own line.
     pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
         self.log_left_out();
         if self.log_quota.may_write(Cause::Refusal(call.user.clone())) {
@@ -50,13 +51,13 @@ impl Service {
         }
     }
 
-    /// Tells how many refusals of a user who is in now were left out.
+    /// Logs how many refusals of the user were suppressed. Called when the user's login is accepted.
     pub(crate) fn log_left_out_of(&self, user: &UserName) {
         let left_out = self.log_quota.settle(&Cause::Refusal(user.clone()));
         left_out.into_iter().for_each(|left_out| self.tell_left_out(left_out));
     }
 
-    /// Tells what was left out in a minute that is over.
+    /// Logs how many lines were suppressed in the past minute.
     fn log_left_out(&self) {
         self.log_quota.settle_minute().into_iter().for_each(|left_out| self.tell_left_out(left_out));
     }
@@ -71,7 +72,7 @@ impl Service {
         self.audit.write(line.with("lines", lines).warning());
     }
 
-    /// Logs that a call was refused before anything was looked at.
+    /// Logs that the permission table refused a call.
     pub(crate) fn log_not_permitted(
         &self,
         visitor: &Visitor<'_>,
@@ -85,17 +86,17 @@ impl Service {
         let _ = self.log_within_quota(cause(peer, role, Cause::NotPermitted), line.warning());
     }
 
-    /// Logs that a change was refused, and why.
+    /// Logs a refused change and its error.
     pub fn log_refused(&self, event: &'static str, call: &Call<'_>, error: &Error) {
         let (name, _) = error.to_wire();
         let line = call.line(event).with("error", name.rsplit('.').next().unwrap_or_default());
         self.log(call, line.warning());
     }
 
-    /// Logs why a record could not be read or changed, and returns what the caller is told of it.
+    /// Logs why a record could not be read or changed, and returns the error for the caller.
     pub fn failure(&self, failure: &Failure, call: &Call<'_>) -> Error {
         if matches!(failure, Failure::Unknown) {
-            // A change that may be durable may have taken a device away.
+            // The commit may be durable, and may have removed a device.
             self.graces.end(call.user);
         }
         self.log(call, call.line("call_failed").with("reason", failure).error());
@@ -106,8 +107,8 @@ impl Service {
         }
     }
 
-    /// Logs that a code was used that no device shows, because its owner may not know of it. `what_for` is a service, or what
-    /// had to be proven for.
+    /// Logs the use of an issued code: the user may not know of it, if it was stolen. `what_for` is the PAM service,
+    /// or the change that needed the proof.
     pub(crate) fn log_finding(&self, call: &Call<'_>, finding: Option<Finding>, what_for: &str) {
         let line = match finding {
             Some(Finding::RecoveryCode(left)) => call.line("recovery_code_used").with("left", left),
@@ -119,7 +120,7 @@ impl Service {
         self.log(call, line.with("for", what_for).warning());
     }
 
-    /// Logs which devices a wrong answer has disabled, and ends the grace that their codes had begun.
+    /// Logs the devices that a wrong answer disabled (`policy.strict`), and ends the grace of their codes.
     pub(crate) fn log_disabled(&self, call: &Call<'_>, disabled: &[DeviceName]) {
         for device in disabled {
             self.graces.end(call.user);
@@ -129,8 +130,8 @@ impl Service {
     }
 }
 
-/// What counts for a line that a process brings about; `own` if the process has no role. `None`: root's is written in any
-/// case.
+/// The quota that a line of a process counts against; `own` if the process has no role above `Own`. `None`: root's
+/// lines are always written.
 fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause> {
     if peer.is_root() {
         return None;
@@ -139,4 +140,4 @@ fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause>
     Some(if has_role { Cause::WithRole(peer.uid) } else { own(peer.uid) })
 }
 
-const MANY_WAIT: &str = "too many attempts of this user wait to be judged: try again in a moment";
+const MANY_WAIT: &str = "too many attempts for this user are waiting: try again in a moment";

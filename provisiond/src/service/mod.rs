@@ -1,4 +1,4 @@
-//! What every handler has at hand: the settings in force, the records, the log.
+//! The daemon's state, shared by all handlers: settings in force and their reload, records, log, limits.
 
 pub(crate) mod aliases;
 pub(crate) mod call;
@@ -31,31 +31,31 @@ use crate::records::Records;
 
 /// The daemon's state.
 pub struct Service {
-    /// Records in the store.
+    /// The records in the store.
     pub records: Records,
-    /// The time.
+    /// The clock.
     pub clock: Arc<Clock>,
     /// The log.
     pub audit: Audit,
-    /// How far people's clocks are off.
+    /// Measurements of how far devices' clocks are off.
     pub skews: Skews,
     /// The name service.
     pub names: Names,
-    /// What a login may get back.
+    /// Recent wrong codes that an accepted login may refund.
     pub(crate) refunds: Refunds,
-    /// Wrong answers of late.
+    /// Fingerprints of recent wrong answers: a repeat is not charged again.
     pub(crate) repeats: Repeats,
-    /// Wrong codes of each network.
+    /// The source limit: wrong codes of each network (rate limit of brute force).
     pub(crate) source_limits: SourceLimits,
-    /// How many lines of the log each cause may bring about.
+    /// The rate limit of log lines.
     pub(crate) log_quota: LogQuota,
-    /// Codes that were accepted lately.
+    /// Recently accepted codes, which let the user in without another.
     pub(crate) graces: Graces,
-    /// What people's own processes were wrong at for free.
+    /// Wrong answers of users' own processes that cost the account nothing (rate limit).
     pub(crate) free_attempts: FreeAttempts,
-    /// Connections open now.
+    /// The number of open connections.
     pub connections: AtomicU64,
-    /// Lists and events on their way now.
+    /// The open streams of `List` and `Events`.
     pub(crate) streams: Streams,
     /// When the daemon started, in Unix seconds.
     pub started: u64,
@@ -68,12 +68,12 @@ pub struct Service {
 pub struct SettingsSource {
     /// The file.
     pub path: PathBuf,
-    /// Who may own it.
+    /// The owners and modes that the file may have.
     pub trust: Trust,
 }
 
 impl SettingsSource {
-    /// Reads them.
+    /// Reads and checks the settings.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -83,7 +83,7 @@ impl SettingsSource {
 }
 
 impl Service {
-    /// Puts the parts together.
+    /// The state at the start of the daemon.
     #[must_use]
     pub fn new(
         records: Records,
@@ -114,16 +114,16 @@ impl Service {
         }
     }
 
-    /// The settings in force; one call uses one copy to its end.
+    /// The settings in force. One call uses one copy to its end.
     #[must_use]
     pub fn settings(&self) -> Arc<Settings> {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the settings again and puts them in force as a whole. On any error the old ones stay.
+    /// Reload: reads the settings again and puts them in force as a whole. On any error the old settings stay.
     ///
     /// # Errors
-    /// The sentence that says why not.
+    /// The sentence for the administrator.
     pub fn reload(&self) -> Result<(), String> {
         let outcome = self.source.load().map_err(|e| e.to_string()).and_then(|settings| self.adopt(settings));
         self.audit.write(match &outcome {
@@ -158,16 +158,16 @@ impl Service {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Whether the caller may be wrong for free once more. Root's and administrators' processes do not run out of it.
+    /// Whether the caller has a free attempt left. Processes of root, administrators and the helpdesk have no limit.
     ///
     /// # Errors
     /// [`Error::Busy`].
     pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
-        let patient = call.tries().is_none_or(|tries| self.free_attempts.has_any(&tries));
-        if patient { Ok(()) } else { Err(Error::busy(TOO_OFTEN)) }
+        let has_any = call.tries().is_none_or(|tries| self.free_attempts.has_any(&tries));
+        if has_any { Ok(()) } else { Err(Error::busy(TOO_OFTEN)) }
     }
 
-    /// Remembers that the caller was wrong and the account was not charged for it.
+    /// Counts a wrong answer of the caller that the account was not charged for.
     pub fn was_wrong_for_free(&self, call: &Call<'_>) {
         if let Some(tries) = call.tries() {
             self.free_attempts.count(tries);
@@ -175,5 +175,5 @@ impl Service {
     }
 }
 
-const TOO_OFTEN: &str = "twenty wrong codes within an hour are as many as your own processes may try: wait a few minutes, or ask \
-                         an administrator";
+const TOO_OFTEN: &str =
+    "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";

@@ -1,6 +1,8 @@
-//! Names in the settings that the name service does not know. They give nobody a role, exempt nobody and set no day, which is
-//! no error: the account may come later. But who mistyped one wants to hear of it: the members of a group in the roll-out
-//! have everybody's day meanwhile.
+//! Warns of users and groups in the settings that the name service does not know: probable spelling mistakes.
+//!
+//! An unknown name is no error, because the account may be created later. It gives no role, exempts no user and sets
+//! no day. But the administrator must hear of a misspelt group: its members have the roll-out day of all accounts
+//! meanwhile.
 
 use common::config::exemptions::Exemptions;
 use common::config::exemptions::roll_out::Whom;
@@ -12,7 +14,7 @@ use crate::identity::names::{Asking, Found};
 use crate::service::Service;
 
 impl Service {
-    /// Warns of them in the log.
+    /// Logs a warning for each unknown name.
     pub fn warn_of_unknown_names(&self) {
         let settings = self.settings();
         for (setting, name) in unknown(&settings.roles, &settings.exemptions, self.names.asking()) {
@@ -21,7 +23,7 @@ impl Service {
     }
 }
 
-/// The settings and what they name. What the name service does not answer is not said to be unknown.
+/// Each setting with an unknown name, and the name. A name that the name service does not answer about is left out.
 fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(String, String)> {
     let mut unknown = Vec::new();
     let mut look = |setting: String, name: &str, found: Found<()>| {
@@ -41,8 +43,8 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
         look(setting("user"), verifier.user.as_str(), user(&verifier.user));
         look(setting("users-group"), &verifier.users_group, group(&verifier.users_group));
     }
-    for (whom, _) in &exemptions.roll_out.enforce_after {
-        if let Whom::Group(name) = whom {
+    for (scope, _) in &exemptions.roll_out.enforce_after {
+        if let Whom::Group(name) = scope {
             look("roll-out.enforce-after".to_owned(), name, group(name));
         }
     }

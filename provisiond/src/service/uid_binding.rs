@@ -1,6 +1,8 @@
-//! The uid that a record is bound to. An account that is made anew under an old name is another person's, and gets another
-//! uid as a rule: the devices of whoever had the name before must not open it, nor must it inherit their recovery codes. Two
-//! accounts whose names differ in upper and lower case alone are told apart by it, too.
+//! Binds a record to the uid of its account (`policy.bind-uid`), against reuse of a user name.
+//!
+//! An account created again under an old name belongs to another user, and usually has another uid. The devices of
+//! the former user must not open it, and it must not inherit the former user's recovery codes. The uid also tells
+//! apart accounts whose names differ only in upper and lower case.
 
 use common::wire::protocol::Error;
 
@@ -8,44 +10,44 @@ use crate::identity::caller::Role;
 use crate::record::Record;
 use crate::service::call::Call;
 
-/// Whether the account has another uid now than its record is bound to. Only what the name service says counts:
-/// who is unknown to it, or while it does not answer, is taken for the same.
-pub(crate) fn is_anothers(record: &Record, call: &Call<'_>) -> bool {
+/// Whether the record is bound to another uid than the account has now. Without an account, or while the name service
+/// does not answer, the uid is taken as unchanged.
+pub(crate) fn has_other_uid(record: &Record, call: &Call<'_>) -> bool {
     let uids = record.uid.zip(call.named.account());
     call.settings.bind_uid && uids.is_some_and(|(bound, account)| bound != account.uid)
 }
 
-/// The same, of a call that people make for their own sake. Administrators may do what mends it.
-pub(crate) fn is_anothers_own(record: &Record, call: &Call<'_>) -> bool {
-    call.caller.role == Role::Own && is_anothers(record, call)
+/// The same for self-service calls. Administrators may act on such a record, to mend it.
+pub(crate) fn bars_self_service(record: &Record, call: &Call<'_>) -> bool {
+    call.caller.role == Role::Own && has_other_uid(record, call)
 }
 
-/// Refuses to give an account a way in by a record that is bound to another uid: it would be that account's.
-pub(crate) fn not_anothers(record: &Record, call: &Call<'_>) -> Result<(), Error> {
-    if is_anothers(record, call) { Err(Error::bad("user", ANOTHERS)) } else { Ok(()) }
+/// Refuses to issue a code on a record that is bound to another uid: the code would belong to the former account.
+pub(crate) fn refuse_other_uid(record: &Record, call: &Call<'_>) -> Result<(), Error> {
+    if has_other_uid(record, call) { Err(Error::bad("user", OTHER_UID)) } else { Ok(()) }
 }
 
-/// A record for a user seen for the first time, bound from the first write on, and not only when a device becomes active: what is
-/// pending, promised or shut is one account's, too.
+/// A new record, bound from its first write and not only when a device becomes active: a pending device, a ticket and
+/// a disabled account belong to one account, too.
 pub(crate) fn new_record(call: &Call<'_>) -> Record {
     let mut record = Record::new(&call.moment);
     bind(&mut record, call);
     record
 }
 
-/// Binds the record to the uid of today, when a device of its becomes active.
+/// Binds the record to the account's present uid, when a device becomes active.
 pub(crate) fn bind(record: &mut Record, call: &Call<'_>) {
     record.uid = call.named.account().map(|account| account.uid).or(record.uid);
 }
 
-/// Binds a record that was written before the account existed, or while the name service was silent.
+/// Binds a record that was written before the account existed, or while the name service did not answer.
 pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
     if record.uid.is_none() {
         bind(record, call);
     }
 }
 
-/// Why a login is refused that is another's.
+/// The reason in the log for a login to a record bound to another uid.
 pub(crate) const UID_CHANGED: &str = "uid_changed";
-const ANOTHERS: &str = "the account has another uid than its record: 'totpctl forget' if it is another person's now, else enrol a \
-                        device as an administrator";
+const OTHER_UID: &str = "the account has another uid than its record: run 'totpctl forget' if another person has it now, \
+                        or enrol a device as an administrator";

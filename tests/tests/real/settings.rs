@@ -162,7 +162,10 @@ fn settings_that_can_be_used_pass_the_check_which_starts_nothing() {
     let misspelt = setup.settings.clone() + "polcy: {window: 0}\nother-program: [1]\n";
     world::write_for_daemon(&setup.folder.join("settings.yaml"), &misspelt);
     let checked = run(setup.command().arg("--check"));
-    assert!(checked.status.success() && said(&checked).ends_with(": 'polcy', 'other-program'\n"), "{checked:?}");
+    assert!(
+        checked.status.success() && said(&checked).contains("ignored sections: 'polcy', 'other-program'."),
+        "{checked:?}"
+    );
     let unknown = run(setup.command().arg("--chekc"));
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
 }

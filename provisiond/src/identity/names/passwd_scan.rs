@@ -1,5 +1,5 @@
-//! The members of a group that is their own: a scan of all accounts that the name service lists. Many directories list
-//! none, or those that were asked for lately.
+//! The accounts that have a group as their primary group: a scan of all accounts that the name service lists
+//! (getpwent). Many directories list none, or only those asked for recently.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{Found, NoAnswer};
 use crate::clock::sys::{Accounts, Failed};
 
-/// The names of the accounts that have this group as their own. A name that is no text is left out.
+/// The names of the accounts with this primary group. A name that is no text is left out.
 ///
 /// # Errors
 /// [`NoAnswer`]: it took too long, there are too many, or another scan is under way.
@@ -23,6 +23,6 @@ pub(super) fn with_own_group(gid: u32) -> Found<BTreeSet<String>> {
     Ok(Some(names))
 }
 
-/// Longer than a caller waits for it: the next question within half a minute finds the answer.
+/// Longer than any caller waits: the answer is then cached for the next question within half a minute.
 const MAX_TIME: Duration = Duration::from_secs(10);
 const MAX_NAMES: usize = 65_536;

@@ -1,3 +1,5 @@
+//! Tests of look-ups in the name service and of their cache.
+
 use super::*;
 
 fn name(name: &str) -> UserName {
@@ -18,15 +20,15 @@ fn accounts_are_found_by_uid_and_by_name() {
 #[test]
 fn a_login_remembers_who_has_no_account_until_somebody_finds_one() {
     let names = Names::start().unwrap();
-    let nobody = name("no such account");
-    assert_eq!(names.asking().by_name_at_login(&nobody), Ok(None));
+    let missing = name("no such account");
+    assert_eq!(names.asking().by_name_at_login(&missing), Ok(None));
     let too_late = names.asking_until(Instant::now());
-    assert_eq!(too_late.by_name_at_login(&nobody), Ok(None), "nobody is asked again");
+    assert_eq!(too_late.by_name_at_login(&missing), Ok(None), "the name service is not asked again");
     assert_eq!(too_late.by_name_at_login(&name("no other account")), Err(NoAnswer));
-    assert_eq!(too_late.by_name(&nobody), Err(NoAnswer), "an administrator may just have made it");
-    let made = Account { name: nobody.clone(), uid: 4_000_000, gid: 4_000_000 };
-    names.by_name.keep(nobody.clone(), made.clone());
-    assert_eq!(too_late.by_name_at_login(&nobody), Ok(Some(made)));
+    assert_eq!(too_late.by_name(&missing), Err(NoAnswer), "an administrator may just have made it");
+    let made = Account { name: missing.clone(), uid: 4_000_000, gid: 4_000_000 };
+    names.by_name.keep(missing.clone(), made.clone());
+    assert_eq!(too_late.by_name_at_login(&missing), Ok(Some(made)));
 }
 
 #[test]

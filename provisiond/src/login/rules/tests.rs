@@ -1,3 +1,5 @@
+//! Tests of exemption rules, grace and roll-out.
+
 use std::net::IpAddr;
 
 use std::cell::Cell;
@@ -21,7 +23,7 @@ struct Proven {
 
 const ALL: Proven = Proven { user: true, group: true, place: true, service: true, time: true };
 
-/// A rule with these conditions, each of which the login of the test meets if it is proven.
+/// A rule with these conditions. The login of the test meets each one that is proven.
 fn rule(conditions: Proven) -> Rule {
     let user = || UserName::new("backup").unwrap();
     let some = |given: bool, text: &str| if given { vec!["other".to_owned(), text.to_owned()] } else { Vec::new() };
@@ -36,7 +38,7 @@ fn rule(conditions: Proven) -> Rule {
     }
 }
 
-/// The demand on a login of which so much is proven.
+/// The demand on a login with these proven facts.
 fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand<'_> {
     let user = UserName::new(if proven.user { "backup" } else { "mallory" }).unwrap();
     let origin = Origin::told(Some(if proven.place { "192.0.2.7" } else { "backup.example.org" }), None);
@@ -54,7 +56,7 @@ fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand
     demand(exemptions, &facts)
 }
 
-/// A login at noon of which nothing else is proven, of somebody who never had a device.
+/// A login at noon without other proven facts, of a user without any device in the past.
 fn bare(user: &UserName) -> Facts<'_> {
     Facts {
         user,
@@ -100,7 +102,7 @@ fn proven() -> impl Strategy<Value = Proven> {
 }
 
 proptest! {
-    /// Every condition that a rule has must be proven, whatever else is.
+    /// Every condition of a rule must be proven, whatever else is proven.
     #[test]
     fn no_combination_of_what_is_not_proven_matches(conditions in proven(), proven in proven(), enrolled: bool) {
         let met = |given: bool, proven: bool| !given || proven;
@@ -172,7 +174,7 @@ fn an_address_and_a_console_have_many_spellings() {
     }
 }
 
-/// What becomes of who has no device, by the sections that are about them: never enrolled, and enrolled once.
+/// The settings for users without a device, applied to a never enrolled user and to one enrolled before.
 #[test]
 fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_never() {
     let day = |text| calendar::date(text).unwrap();

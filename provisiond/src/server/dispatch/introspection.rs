@@ -1,4 +1,4 @@
-//! `org.varlink.service`, which every Varlink service has: who made it, and the text of its interfaces.
+//! `org.varlink.service`, the interface of every Varlink service: vendor, version, and the text of its interfaces.
 
 use common::wire::protocol;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::json;
 use super::message::Message;
 use super::replies::Stop;
 
-/// Answers a method of that interface.
+/// Answers a method of `org.varlink.service`.
 pub(super) fn answer(method: &str, message: &Message<'_>) -> Result<(), Stop> {
     match method {
         "GetInfo" => message.replies.reply(
@@ -40,10 +40,10 @@ struct InterfaceName {
 }
 
 pub(super) const NAME: &str = "org.varlink.service";
-const INTERFACE: &str = "# Tells what a service offers.
+const INTERFACE: &str = "# Describes the service and its interfaces.
 interface org.varlink.service
 
-# Who made it, and its interfaces.
+# Vendor, product, version and interfaces of the service.
 method GetInfo() -> (vendor: string, product: string, version: string, url: string, interfaces: []string)
 
 # The text that describes an interface.

@@ -1,4 +1,4 @@
-//! One message, and the way back to whoever sent it.
+//! One message of a caller: its parameters, and the way to reply.
 
 use common::wire::protocol::{self, Error, Request, from_object};
 use serde::Serialize;
@@ -15,7 +15,7 @@ pub(super) struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// Answers with the one reply that `handle` makes of the parameters.
+    /// Parses the parameters, and sends the one reply that `handle` returns.
     pub(super) fn answer<C>(&self, handle: impl FnOnce(&C) -> Result<C::Reply, Error>) -> Result<(), Stop>
     where
         C: protocol::Call<Reply: Serialize> + DeserializeOwned,
@@ -29,7 +29,7 @@ impl Message<'_> {
         from_object(self.text()).map_err(|why| Error::bad("parameters", why))
     }
 
-    /// Whose record a call is about. What cannot be read says nobody; the handler's own reading will refuse it.
+    /// The user that the call names. Unreadable parameters name none; the handler's own parsing then refuses them.
     pub(super) fn subject(&self) -> Subject {
         from_object(self.text()).unwrap_or_default()
     }

@@ -1,4 +1,4 @@
-//! The way back to a caller: replies, and why there is none.
+//! Replies to a caller, and the errors in place of a reply.
 
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
@@ -15,17 +15,17 @@ pub struct Replies<'a> {
     pub socket: BorrowedFd<'a>,
     /// When the caller must have taken a reply.
     pub deadline: Instant,
-    /// The caller wants none.
+    /// The caller wants no reply (`oneway`).
     pub silent: bool,
 }
 
 impl Replies<'_> {
-    /// The same, with a deadline from now on.
+    /// The same, with a new deadline for the next reply.
     pub(super) fn extended(self) -> Self {
         Self { deadline: Instant::now().checked_add(REPLY_TIME).unwrap_or(self.deadline), ..self }
     }
 
-    /// Tells the caller's error.
+    /// Sends an error reply.
     ///
     /// # Errors
     /// [`FrameError`].
@@ -34,7 +34,7 @@ impl Replies<'_> {
         self.send(&json!({ "error": error, "parameters": parameters }))
     }
 
-    /// Tells why there is no reply. Only a socket that fails is an error here.
+    /// Sends the reason why there is no reply. Only a failing socket is an error here.
     pub(super) fn stop(&self, stop: Stop) -> Result<(), FrameError> {
         match stop {
             Stop::Error(error) => self.error(&error),
