@@ -1,5 +1,5 @@
-//! An attempt and its verdict: opens the keys that the answer is compared with, and says where the verdict alone does not
-//! say why. Pure.
+//! One login attempt and its verdict: opens the keys of the user's usable devices, has the answer judged, and adds the
+//! reason for the log where the verdict alone does not give it. Pure.
 
 use std::hint::black_box;
 
@@ -16,25 +16,26 @@ use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
 use crate::record::codes::Purpose;
 
-/// An attempt as it is judged: whose it is, what was typed, and under which circumstances.
+/// An attempt as it is judged: the user, the typed answer and the circumstances.
 #[derive(Clone, Copy)]
 pub struct Case<'a> {
-    /// The name of the record that judges.
+    /// The user whose record decides.
     pub user: &'a UserName,
-    /// `None`: nothing that could be a code.
+    /// The typed answer. `None`: the input cannot be a code.
     pub answer: Option<&'a Answer>,
-    /// Units of the known pool that come back with a success.
+    /// Units that a success refunds to the known pool.
     pub refund: u32,
-    /// What the keys are sealed under.
+    /// The settings, with the application secrets that the keys are sealed under.
     pub settings: &'a Settings,
-    /// Where, when and for what.
+    /// Source, time and service.
     pub now: &'a Circumstances<'a>,
 }
 
-/// An attempt, judged, with the reason for the log where the verdict alone does not say it.
+/// A judged attempt, with the reason for the log where the verdict alone does not give it.
 pub type Reasoned = (Judged, Option<&'static str>);
 
-/// Judges the attempt by the record. A `repeated` answer was wrong before, compared with the same positions.
+/// Judges the attempt by the record. A `repeated` answer was wrong before, when it was compared with the same
+/// positions.
 pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     let &Case { answer, refund, now, .. } = case;
     if let Some(code) = answer.and_then(Answer::issued) {
@@ -58,21 +59,22 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     let reason = match judged.verdict {
         Verdict::Refused => Some(quarantine::doubted(now).unwrap_or(Doubted::Store).word()),
         _ if judged.repeated => Some(REPEATED),
-        // A pair that would have been found before may lie too far off now.
+        // After many wrong pairs the search is narrow: a right pair may lie outside it.
         Verdict::Rejected => is_narrow(record, now).then_some("after_many_wrong_pairs"),
         _ => None,
     };
     (judged, reason)
 }
 
-/// For the log: the network alone is why one code is not enough, and the user's guesses are not.
+/// The reason for the log, if the source limit alone demands two codes: the user's own guess budget would allow one.
 fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
     let from_elsewhere = Circumstances { suspect: false, ..*now };
     (now.suspect && ask(Some(record), &from_elsewhere) == Ask::OneCode).then_some("source_limited")
 }
 
-/// A single code that is not judged takes as long as one that is: the keys are opened, the code is compared, the result is
-/// thrown away, and the record is written as it was.
+/// The verdict on a single code where two are needed. It takes as long as a judged code, so that there is no timing
+/// side channel: the keys are opened, the code is compared, the result is discarded, and the record is stored
+/// unchanged.
 fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
     if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
         drop(black_box(super::judge(record, &keys, answer, Earlier::default(), case.now)));
@@ -84,7 +86,7 @@ fn usable_keys(record: &Record, &Case { user, settings, now, .. }: &Case<'_>) ->
     record.usable(now.moment.now, now.service).map(|device| device.key(user, &settings.secrets)).collect()
 }
 
-/// A key that came from passlib gets our own seal with its first accepted code, in the same commit.
+/// Seals a key that was imported from passlib in our own format, in the commit of its first accepted code.
 fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, settings, now, .. }: &Case<'_>) {
     let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
         return;
@@ -96,5 +98,5 @@ fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, sett
     }
 }
 
-/// Why a wrong answer was not counted, in a word for the log.
+/// The reason for the log why a wrong answer was not counted.
 pub const REPEATED: &str = "repeated";

@@ -1,5 +1,6 @@
-//! The verdict on an issued code: a recovery code, a bypass, a ticket. It is judged whatever else is asked for, from every
-//! source: eighty bits need no budget, and the shorter bypass has its own few tries. Pure.
+//! The verdict on an issued code: recovery code, bypass or ticket. It is judged from every source, even where two
+//! device codes are needed: eighty bits withstand brute force without a guess budget, and the shorter bypass has its
+//! own limit of wrong tries. Pure.
 
 use common::answer::Answer;
 use common::issued::IssuedCode;
@@ -12,7 +13,7 @@ use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
 use crate::record::codes::{Codes, Finding, Purpose};
 
-/// Judges a code that no device shows. Who has none is judged by none, in the same time.
+/// Judges an issued code. For a record without issued codes this takes the same time, and every code is wrong.
 pub fn judge(
     record: &Record,
     (code, purpose): (&IssuedCode, Purpose),
@@ -31,8 +32,8 @@ pub fn judge(
     (judged, reason)
 }
 
-/// An attempt of somebody who has no device for this login: only such a code opens anything, if there is one. `None`:
-/// there is nothing to judge it by, and the decoy, which judges in that case, takes as long.
+/// Judges the attempt of a user without a usable device: only an issued code can open this login. `None`: there is no
+/// issued code to compare, typed or stored; the decoy judges instead, in the same time.
 pub fn judge_alone(record: Option<&Record>, case: &Case<'_>) -> Option<Judged> {
     let record = record.filter(|record| record.codes.is_some());
     let (Some(record), Some(code)) = (record, case.answer.and_then(Answer::issued)) else {
@@ -40,14 +41,14 @@ pub fn judge_alone(record: Option<&Record>, case: &Case<'_>) -> Option<Judged> {
     };
     let purpose = if record.active().next().is_some() { Purpose::LoginOutOfBounds } else { Purpose::Login };
     let (mut judged, _) = judge(record, (code, purpose), case);
-    // Wrong ones are counted by the decoy, except those that a bypass has borne.
+    // The decoy counts wrong codes, except those that a bypass has counted.
     let is_accepted = judged.verdict == Verdict::Accepted;
     judged.next = judged.next.filter(|next| is_accepted || next.codes != record.codes);
     Some(judged)
 }
 
-/// What a code can be a proof of. Devices that do not count for everything, or not now, prove nothing, and so does what stands
-/// in for them.
+/// The purpose that an issued code can serve when a user proves their identity to change devices. While none of the
+/// active devices is usable, the restriction holds for their issued codes, too: these prove nothing.
 pub fn of_a_proof(record: &Record, now: &Circumstances<'_>) -> Purpose {
     let out_of_bounds = record.active().next().is_some() && !record.has_usable(now.moment.now, now.service);
     match record.enrolled {
@@ -57,7 +58,7 @@ pub fn of_a_proof(record: &Record, now: &Circumstances<'_>) -> Purpose {
     }
 }
 
-/// What the log says where the verdict does not.
+/// The reason for the log where the verdict does not give it.
 pub fn reason(finding: Finding) -> Option<&'static str> {
     match finding {
         Finding::RecoveryCode(_) | Finding::Bypass(_) | Finding::Ticket => None,
@@ -67,7 +68,8 @@ pub fn reason(finding: Finding) -> Option<&'static str> {
     }
 }
 
-/// Judges the code against `codes`, those of the record, or none: who has none takes the same time. `key` is theirs.
+/// Judges the code against `codes`, which are the record's, or an empty set: either takes the same time. `key` is
+/// their key.
 fn compare(
     record: &Record,
     (mut codes, key): (Codes, Key),
@@ -94,8 +96,7 @@ fn compare(
     }
 }
 
-/// The verdict on a code that is wrong, whatever it was compared with. It was as hard to guess as a pair of codes and harder,
-/// and is counted in the same way.
+/// The verdict on a wrong issued code. It is counted as a wrong pair, because it is at least as hard to guess as one.
 pub fn wrong(mut record: Record, now: &Circumstances<'_>) -> Judged {
     let pool = record.pool_mut(now.source, now.moment.now);
     pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment);
@@ -123,7 +124,7 @@ mod tests {
         Circumstances { policy: &POLICY, moment, source, service: "sshd", suspect: true }
     }
 
-    /// A user who has used up every guess, and a recovery code of theirs.
+    /// A user without guesses left, and one of the user's recovery codes.
     fn alice() -> (Record, IssuedCode) {
         let (mut codes, key) = Codes::opened(None, &user("alice"), &secrets()).unwrap();
         let shown = codes.renew(&key, &Recovery { codes: 10, expire: None }, &Moment::ordinary(NOW)).unwrap();
@@ -150,9 +151,9 @@ mod tests {
         assert_eq!((judged.verdict, judged.finding), (Verdict::Accepted, Some(Finding::RecoveryCode(9))));
         assert_eq!((judged.charged, judged.device), (Units::default(), None));
         let next = judged.next.unwrap();
-        assert_eq!(next.known.budget.left(&POLICY, &now().moment), 2, "what wrong codes have cost comes back");
+        assert_eq!(next.known.budget.left(&POLICY, &now().moment), 2, "the cost of the wrong codes is refunded");
         assert!(next.sources.know(now().source, NOW - 1 + 30 * 86400));
-        assert_eq!(tried(&next, &code, 0, &now()).verdict, Verdict::Rejected, "it is gone");
+        assert_eq!(tried(&next, &code, 0, &now()).verdict, Verdict::Rejected, "it is spent");
     }
 
     #[test]

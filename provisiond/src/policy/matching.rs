@@ -1,4 +1,6 @@
-//! Where an answer is right, and whether it still counts there. Every position of every device is always looked at.
+//! The search for a code: the time steps, or HOTP counters, within a device's window at which an answer matches, and
+//! whether it is fresh, quarantined or spent there. Every position of every usable device is compared, whatever the
+//! first match is, so that there is no timing side channel.
 
 use std::ops::RangeInclusive;
 
@@ -11,25 +13,26 @@ use super::quarantine::last_doubtful;
 use crate::record::counter;
 use crate::record::{Device, Record};
 
-/// A place where the answer is right: the steps, or counters, that it would spend, and whether it may.
+/// A position at which the answer matches: the steps, or counters, that it would spend, and whether it may.
 pub(super) struct Match {
     pub(super) device: DeviceName,
     pub(super) steps: Vec<u64>,
     pub(super) standing: Standing,
 }
 
-/// What an answer is compared with of one device: together with the device's key this decides whether it is right.
+/// The comparison of an answer with one device: together with the device's key it determines whether the answer is
+/// right.
 #[derive(Debug)]
 pub struct Compared {
     /// The device's id.
     pub device: [u8; 16],
-    /// What was typed, as this device's codes.
+    /// The typed answer, split into codes of this device's length.
     pub codes: Vec<Code>,
-    /// Where the first of them may stand.
+    /// The steps, or counters, that the first code is compared with.
     pub positions: RangeInclusive<u64>,
 }
 
-/// The best first.
+/// Whether a match may open a login. The best comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Standing {
     Fresh,
@@ -37,12 +40,13 @@ pub(super) enum Standing {
     Spent,
 }
 
-/// Whether a pair is searched for no farther than a single code: an attacker has had a thousand pairs that were wrong.
+/// Whether pairs are searched for in the window only, as single codes are: an attacker has tried a thousand wrong
+/// pairs.
 pub fn is_narrow(record: &Record, now: &Circumstances<'_>) -> bool {
     record.pool(now.source, now.moment.now).wrong_pairs.are_too_many(&now.moment)
 }
 
-/// Codes that the device cannot have shown are found nowhere, in the same time.
+/// All matches of the answer. An answer of another length has none, in the same time.
 pub(super) fn matches_of(
     device: &Device,
     key: &Key,
@@ -62,7 +66,7 @@ pub(super) fn matches_of(
         .collect()
 }
 
-/// What is compared with a device. `None`: the device cannot have shown it.
+/// The comparison of the answer with a device. `None`: the device's codes have another length.
 pub(super) fn compared_with(
     device: &Device,
     answer: &Answer,
@@ -75,8 +79,8 @@ pub(super) fn compared_with(
     Some(Compared { device: device.id, positions: searched(device, far, later, now), codes })
 }
 
-/// Where the first code may stand, when `later` ones follow it: `far` from the present one, or so that the last one lies
-/// in the window, as a single code has to.
+/// The positions of the first code, when `later` codes follow it. A `far` search reaches ten steps to either side; any
+/// other one ends where the last code lies in the window, as a single code must.
 fn searched(device: &Device, far: bool, later: u64, now: &Circumstances<'_>) -> RangeInclusive<u64> {
     let window = now.policy.window;
     match device.kind {
@@ -86,7 +90,7 @@ fn searched(device: &Device, far: bool, later: u64, now: &Circumstances<'_>) -> 
             let step = shown(device, now.moment.now);
             step.saturating_sub(before)..=step.saturating_add(after).saturating_sub(later)
         }
-        // As many positions as of a clock's: a guess has the same odds, and the same price.
+        // As many positions as for a TOTP device, so that a guess has the same odds and the same price.
         Kind::Hotp => {
             let positions = window.saturating_mul(2).saturating_add(1);
             let ahead = if far { counter::LOOK_AHEAD } else { positions.saturating_add(later) };
@@ -109,7 +113,8 @@ pub(super) fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) 
     }
 }
 
-/// Nobody knows how far a device had counted in the part of the past that the store has lost.
+/// A rolled-back store has lost the counters that the device has used since, so none is trusted until it is known
+/// again.
 fn standing_of_counters(device: &Device, counters: &[u64], now: &Circumstances<'_>) -> Standing {
     if !counters.iter().all(|counter| counter::accepts(&device.spent, *counter)) {
         Standing::Spent
@@ -120,15 +125,15 @@ fn standing_of_counters(device: &Device, counters: &[u64], now: &Circumstances<'
     }
 }
 
-/// The latest step that anyone may use now.
+/// The latest step that is acceptable now.
 pub(super) fn horizon(device: &Device, now: &Circumstances<'_>) -> u64 {
     shown(device, now.moment.now).saturating_add(now.policy.window)
 }
 
-/// The step that the device shows at `time`, as far as its clock is known: the middle of the window.
+/// The step that the device shows at `time`, corrected by its learned drift: the middle of the window.
 pub(super) fn shown(device: &Device, time: u64) -> u64 {
     device.drift.shown_at(device.parameters.step_at(time))
 }
 
-/// A pair is searched for this many steps to either side, which also finds a device whose clock is off.
+/// Steps to either side in which a pair is searched for. This also finds a device whose clock has drifted.
 const PAIR_REACH: u64 = 10;

@@ -1,6 +1,8 @@
-//! The verdict. Pure: a record, what was typed and the time go in; a verdict and the next record come out.
+//! The verdict on a login attempt: accepted, wrong, replayed, or two codes needed. Pure: the record, the typed answer
+//! and the time go in; the verdict and the next record come out.
 //!
-//! It holds no clock, store, socket or log. The caller makes the next record durable before it answers.
+//! Holds no clock, store, socket or log. The calling code makes the next record durable before the user gets the
+//! answer. A *pair* is an answer of two consecutive codes.
 
 pub mod attempt;
 pub mod issued;
@@ -27,31 +29,32 @@ use crate::record::source::Source;
 use crate::record::strict::{self, Failures};
 use crate::record::{Device, Record};
 
-/// What an attempt is judged by, besides the record and what was typed.
+/// What an attempt is judged by, besides the record and the typed answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Circumstances<'a> {
     /// The settings.
     pub policy: &'a Policy,
     /// The time.
     pub moment: Moment,
-    /// Where the login comes from.
+    /// The source of the login.
     pub source: Source,
     /// The PAM service.
     pub service: &'a str,
-    /// Too many wrong codes have come from there: a single one is not judged.
+    /// The source limit is reached: too many wrong codes came from this source, so a single code is not judged.
     pub suspect: bool,
 }
 
-/// What attempts before mean for this one.
+/// What earlier attempts mean for this one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Earlier {
-    /// Units that wrong codes of this user from this source have cost the known pool lately.
+    /// Units that recent wrong codes of this user from this source have cost the known pool.
     pub refund: u32,
-    /// The same answer was compared with the same positions before, and was wrong: it compares nothing new, and costs nothing.
+    /// The same answer was wrong before at the same positions. Comparing it again tells an attacker nothing, so it
+    /// costs nothing.
     pub repeated: bool,
 }
 
-/// What the person is asked for. An unknown user is asked like everyone.
+/// How many codes the user is asked for. An unknown user gets the same question as an enrolled one.
 #[must_use]
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     match record {
@@ -61,18 +64,18 @@ pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     }
 }
 
-/// What an answer is compared with: one entry for each device that can have shown it.
+/// The comparisons of an answer: one for each usable device whose codes have its length.
 #[must_use]
 pub fn compared(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Vec<Compared> {
     let narrow = is_narrow(record, now);
     usable(record, now).filter_map(|device| compared_with(device, answer, narrow, now)).collect()
 }
 
-/// Whether `answer` may be judged at all. A `repeated` one needs no guess: it is wrong. `Err` is the verdict if not; nothing is
-/// spent or charged then.
+/// Whether `answer` may be judged: it has the length of a usable device's codes, and the guess budget pays for it. A
+/// `repeated` answer costs nothing.
 ///
 /// # Errors
-/// The verdict on an answer that is not looked at.
+/// The verdict on an answer that is not judged. Nothing is spent or charged then.
 pub fn admit<'a>(
     record: &Record,
     answer: Option<&'a Answer>,
@@ -91,12 +94,12 @@ pub fn admit<'a>(
     if affordable { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
-/// The devices whose codes count for this login.
+/// The devices that are usable for this login.
 fn usable<'a>(record: &'a Record, now: &'a Circumstances<'_>) -> impl Iterator<Item = &'a Device> {
     record.usable(now.moment.now, now.service)
 }
 
-/// The verdict on a user without a device for this login.
+/// The verdict on a user without a usable device.
 pub fn unenrolled(record: Option<&Record>) -> Verdict {
     if record.is_some_and(Record::is_somebodys) { Verdict::Disabled } else { Verdict::NotEnrolled }
 }
@@ -107,25 +110,25 @@ pub fn unenrolled(record: Option<&Record>) -> Verdict {
 pub struct Judged {
     /// The verdict.
     pub verdict: Verdict,
-    /// The device whose code it was.
+    /// The device that showed the code.
     pub device: Option<DeviceName>,
-    /// With `already_used`: seconds until the device shows a code that is not. Of a device that counts, its owner's button
-    /// decides.
+    /// With `already_used`: seconds until the device shows an unused code. `None` for an HOTP device, whose user
+    /// presses a button.
     pub retry_after: Option<u64>,
-    /// What a code turned out to be that no device shows.
+    /// What an issued code turned out to be.
     pub finding: Option<Finding>,
     /// The devices that a wrong answer has disabled.
     pub disabled: Vec<DeviceName>,
-    /// What a wrong code cost.
+    /// The cost of a wrong code.
     pub charged: Units,
-    /// It was wrong before, and was not counted again.
+    /// The same answer was wrong before; it was not counted again.
     pub repeated: bool,
     /// The record to store before answering, if it changed.
     pub next: Option<Record>,
 }
 
 impl Judged {
-    /// A verdict on an answer that was not looked at: nothing is spent, charged or said.
+    /// A verdict on an answer that was not judged: nothing is spent, charged or reported.
     pub fn unlooked(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -140,13 +143,13 @@ impl Judged {
     }
 }
 
-/// Judges an admitted answer. `keys` are those of the record's usable devices, in their order; all of them are
-/// searched, whatever the first one says.
+/// Judges an admitted answer. `keys` are the keys of the usable devices, in their order. All of them are searched,
+/// whatever the first one yields.
 pub fn judge(record: &Record, keys: &[Key], answer: &Answer, earlier: Earlier, now: &Circumstances<'_>) -> Judged {
     let narrow = is_narrow(record, now);
     let found: Vec<Match> =
         usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, narrow, now)).collect();
-    // What was wrong at these positions cannot be right there now. No login is free, whatever is remembered.
+    // A repeated answer was wrong at these positions. It costs nothing, so it must not open a login either.
     match found.iter().min_by_key(|found| found.standing).filter(|_| !earlier.repeated) {
         Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, earlier.refund, now),
         Some(best) if best.standing == Standing::Quarantined => {
@@ -157,8 +160,8 @@ pub fn judge(record: &Record, keys: &[Key], answer: &Answer, earlier: Earlier, n
     }
 }
 
-/// Opens a login with `best`. Wherever else the answer is right it is used up as well, whatever its standing there: of two
-/// devices with one key, and of a device that shows a code twice in a row, it would otherwise open two.
+/// Opens a login with `best`, and spends the answer at every other match, too. Otherwise a replay would open a second
+/// login where two devices have the same key, or a device shows the same code in two consecutive steps.
 fn accept(record: &Record, best: &Match, found: &[Match], refund: u32, now: &Circumstances<'_>) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&best.device) {
@@ -175,8 +178,8 @@ fn accept(record: &Record, best: &Match, found: &[Match], refund: u32, now: &Cir
     Judged { device: Some(best.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
 }
 
-/// What an accepted login brings whatever opened it: as much of the refund as the day has left, if the source was known
-/// before; and a source that is known from now on.
+/// Updates the record after any accepted login: if the source was known before, refunds as much as today's limit
+/// allows; then makes the source a known one.
 fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
     if next.sources.know(now.source, now.moment.now) {
         let units = next.refunded.left(&now.moment).min(refund);
@@ -205,8 +208,9 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
     Judged { device: Some(found.device.clone()), retry_after, ..Judged::unlooked(Verdict::AlreadyUsed) }
 }
 
-/// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a millionth of a single code's; it
-/// is counted. A repeated answer is neither, but a failure like any other (SP 800-63B counts every one).
+/// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a millionth of a single
+/// code's, but pairs are counted. A repeated answer is neither charged nor counted so, but it is a failure (SP 800-63B
+/// counts each one).
 fn reject(record: &Record, answer: &Answer, repeated: bool, now: &Circumstances<'_>) -> Judged {
     let charged = if repeated || answer.is_several() { 0 } else { price(record, answer, now) };
     let mut next = record.clone();

@@ -1,12 +1,13 @@
-//! What a guess costs, and whether there is enough for it.
+//! The price of a guess in units of the guess budget, and whether the user's pool can pay it: the rate limit of a
+//! brute-force attack on one user.
 
 use common::answer::Answer;
 
 use super::{Circumstances, usable};
 use crate::record::Record;
 
-/// Whether the pool pays for a guess. One that costs more than a full pool holds (six devices, a wide window) takes a full
-/// pool and is paid off with time, rather than never be possible.
+/// Whether the pool can pay for a guess. A guess that costs more than a full pool (six devices, a wide window) needs a
+/// full pool and leaves a debt that the refill pays off. Otherwise it would never be possible.
 pub(super) fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -> bool {
     if now.suspect {
         return false;
@@ -15,13 +16,13 @@ pub(super) fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -
     price == 0 || (left > 0 && left >= price.min(now.policy.budget))
 }
 
-/// One unit for each three positions compared, begun or whole: with one device and the usual window, one.
+/// One unit for each three compared positions, rounded up: one unit with one device and the default window.
 pub(super) fn price(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> u32 {
     units(record, |digits| answer.codes(digits).is_some(), now)
 }
 
-/// What the dearest single code of this user would cost. Nobody knows which device the person has at hand: whoever is asked
-/// for one code must not be told afterwards that it takes two.
+/// The price of this user's most expensive single code. The daemon does not know which device the user has at hand,
+/// and a user must not be asked for one code and hear afterwards that two are needed.
 pub(super) fn dearest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
     record
         .lengths_of_codes(now.moment.now, now.service)
@@ -31,7 +32,7 @@ pub(super) fn dearest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
         .unwrap_or(0)
 }
 
-/// What it costs to compare a single code with every usable device whose codes are as long.
+/// The cost of comparing a single code with every usable device whose codes have its length.
 fn units(record: &Record, fits: impl Fn(u8) -> bool, now: &Circumstances<'_>) -> u32 {
     let devices = usable(record, now).filter(|device| fits(device.parameters.digits)).count() as u64;
     let positions = now.policy.window.saturating_mul(2).saturating_add(1).saturating_mul(devices);

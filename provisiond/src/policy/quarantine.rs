@@ -1,9 +1,11 @@
-//! Which steps are in doubt: those that a clock which was moved may hide, and those that a store which was put back may have
-//! forgotten. Pure.
+//! The quarantine: which time steps are refused after a clock jump, a boot or a roll-back of the store, because their
+//! codes may have been spent already and an attacker could replay them. Pure.
 //!
-//! What is forgotten includes how far a device was known to be off, and that two codes in a row were found even farther ahead.
-//! So a store's witnesses know the latest step that was spent in it: everything up to there may have been spent. There is a
-//! bound to that, or a clock that once ran a year ahead would shut everybody out for as long.
+//! Which clock jumps and boots are events, and how soon a boot must follow to be one, is decided in `clock::mark`.
+//!
+//! A rolled-back store has also lost the learned drift of devices, and pairs that were accepted even farther ahead.
+//! Therefore the store's witnesses keep the latest step that was ever spent: every step up to it may have been. This
+//! has an upper bound: otherwise a clock that once ran a year ahead would lock every user out for a year.
 
 use common::totp::Parameters;
 
@@ -13,39 +15,40 @@ use crate::clock::mark::{Doubt, Doubted};
 use crate::clock::moment::Moment;
 use crate::record::Device;
 
-/// The last step of the device that is in doubt; `None`: nothing is.
+/// The last quarantined step of the device; `None` without a quarantine.
 pub fn last_doubtful(device: &Device, window: u64, moment: &Moment) -> Option<u64> {
     let doubt = moment.doubt?;
     let shown = shown(device, doubt.at).saturating_add(window);
     Some(if moment.has_lost(device.known_since) { shown.max(last_lost(device.parameters, doubt)) } else { shown })
 }
 
-/// The last step that a key which is taken over may have used where it comes from, or here, in what the store has lost.
+/// The last step that an imported key may have spent: in the system that it comes from, or here before a roll-back.
 pub fn last_used_elsewhere(parameters: Parameters, moment: &Moment) -> u64 {
     parameters.step_at(moment.now).max(moment.doubt.map_or(0, |doubt| last_lost(parameters, doubt)))
 }
 
-/// The last step that anyone may have spent in what the store has lost.
+/// The last step that may have been spent in the part of the past that a rolled-back store has lost.
 pub fn last_lost(parameters: Parameters, doubt: Doubt) -> u64 {
     parameters.step_at(doubt.lost).min(parameters.step_at(doubt.at).saturating_add(FURTHEST))
 }
 
-/// Where our clock may be wrong, it is no measure of the device's.
+/// Whether our clock is fit to measure the device's drift: it is synchronised, and the last clock or store event is
+/// past.
 pub fn is_a_measure(device: &Device, now: &Circumstances<'_>) -> bool {
     let ours = device.parameters.step_at(now.moment.now);
     let sure = |event: Doubt| ours > device.parameters.step_at(event.at).saturating_add(UNSURE);
     now.moment.synchronised && now.moment.doubt.is_none_or(sure)
 }
 
-/// What makes codes doubtful now.
+/// The cause of the quarantine now, if there is one.
 pub fn doubted(now: &Circumstances<'_>) -> Option<Doubted> {
     now.moment.doubt.map(|doubt| doubt.of)
 }
 
-/// As many steps ahead as a clock that is right lets anyone spend: ten for the last of two codes in a row, of a device that is
-/// known to be four ahead.
+/// The farthest step ahead of a correct clock that can be spent: ten for the last code of a pair, on a device with a
+/// learned drift of four.
 const FURTHEST: u64 = 14;
-/// Steps after a clock or store event in which nothing is learned of a device's clock.
+/// Steps after a clock or store event in which no drift is learned.
 const UNSURE: u64 = 2;
 
 #[cfg(test)]

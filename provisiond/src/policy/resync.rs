@@ -1,7 +1,8 @@
-//! Two codes in a row that open nothing: they tell anew where a device is. Pure, like the verdict on a login.
+//! `totpctl resync`: learns a TOTP device's clock drift, or an HOTP device's counter, from two consecutive codes.
+//! Pure, like the verdict on a login.
 //!
-//! They are searched for farther than a login's, and a right pair is used up whatever it was good for: what somebody has
-//! read out to an administrator opens no login afterwards.
+//! The search reaches farther than a login's, and the codes open nothing. A right pair is spent even if it teaches
+//! nothing, so that codes that a user has read out to an administrator open no login afterwards.
 
 use std::ops::RangeInclusive;
 
@@ -17,29 +18,29 @@ use crate::clock::mark::Doubted;
 use crate::record::counter;
 use crate::record::{Device, Record};
 
-/// What the two codes told.
+/// What the daemon learned from the two codes.
 #[derive(Debug)]
 #[must_use]
 pub struct Resynced {
     /// The verdict on them.
     pub verdict: Verdict,
-    /// The reason for the log where the verdict alone does not say it.
+    /// The reason for the log where the verdict alone does not give it.
     pub reason: Option<&'static str>,
     /// Seconds that the device's clock is ahead of ours.
     pub seconds: Option<i64>,
-    /// Codes that a device that counts has shown, and that were not typed.
+    /// Codes that an HOTP device has shown and the user has not typed.
     pub left_out: Option<u64>,
 }
 
 impl Resynced {
-    /// A verdict on codes that told nothing.
+    /// A verdict on codes from which nothing was learned.
     pub fn unlearned(verdict: Verdict, reason: Option<&'static str>) -> Self {
         Self { verdict, reason, seconds: None, left_out: None }
     }
 }
 
-/// Judges two codes of the active device `name`, and changes the record by what they tell. `by_admin`: somebody answers
-/// for it that the codes are new ones, of which a store that was put back may know nothing.
+/// Judges two codes of the active device `name`, and stores in the record what was learned. `by_admin`: an
+/// administrator vouches that the codes are new, which a rolled-back store cannot know of an HOTP device.
 pub fn judge(
     record: &mut Record,
     name: &DeviceName,
@@ -72,7 +73,8 @@ pub fn judge(
     }
 }
 
-/// Where the first code may stand. A clock is searched around our own, whatever was learned of it before.
+/// The positions of the first code. A TOTP device is searched for around our own step, whatever drift was learned
+/// before.
 fn searched(device: &Device, now: &Circumstances<'_>) -> RangeInclusive<u64> {
     match device.kind {
         Kind::Totp => {
@@ -83,20 +85,20 @@ fn searched(device: &Device, now: &Circumstances<'_>) -> RangeInclusive<u64> {
     }
 }
 
-/// Uses the pair up, and learns from it what can be learned.
+/// Spends the pair, and learns the drift or the counter from it.
 fn learn(device: &mut Device, pair: [u64; 2], now: &Circumstances<'_>) -> Resynced {
     let [first, last] = pair;
     let next = device.spent.floor();
     device.spend(&pair);
     if device.kind == Kind::Hotp {
-        // What it has used is known again from here on.
+        // From now on all counters that the device has used are known again.
         device.known_since = now.moment.stamp();
         return Resynced { left_out: Some(first.saturating_sub(next)), ..Resynced::unlearned(Verdict::Accepted, None) };
     }
     let ours = device.parameters.step_at(now.moment.now);
     let drift = device.drift.after_a_pair(last, ours, now.policy.window);
     let seconds = seconds_between(ours, last, device.parameters.period);
-    // A code alone would still not do: nothing that is remembered makes up for such a clock.
+    // A single code would still lie outside the window: the drift is more than can be learned.
     if drift.shown_at(ours).abs_diff(last) > now.policy.window {
         return Resynced { seconds, ..Resynced::unlearned(Verdict::Refused, Some("device_clock_too_far")) };
     }
@@ -109,7 +111,7 @@ fn seconds_between(ours: u64, theirs: u64, period: u32) -> Option<i64> {
     i64::try_from(seconds).ok()
 }
 
-/// Steps to either side of ours: ten minutes, of thirty seconds each.
+/// Steps to either side of ours: ten minutes with steps of thirty seconds.
 const REACH: u64 = 20;
 
 #[cfg(test)]
@@ -170,7 +172,7 @@ mod tests {
             judge(&mut self.record, &name, &key, Answer::parse(&typed).as_ref(), self.by_admin, &now)
         }
 
-        /// The codes of a place and the next one.
+        /// Judges the codes of a position and the next one.
         fn pair(&mut self, place: u64) -> Resynced {
             let (one, other) = (self.code(place), self.code(place + 1));
             self.told(&[&one, &other])

@@ -20,7 +20,7 @@ const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_sec
 const NOW: u64 = 1_234_567_890;
 const NONE: u32 = 0;
 
-/// One user's life: everything goes through the functions that the daemon calls.
+/// One user's record over time. All attempts go through the functions that the daemon calls.
 struct Life {
     record: Record,
     policy: Policy,
@@ -68,7 +68,7 @@ impl Life {
         parameters.code_at(&Key::new(b"12345678901234567890".to_vec()).unwrap(), step).to_string()
     }
 
-    /// A code of the same length that is wrong all around now.
+    /// A code of the same length that is wrong at all steps near now.
     fn wrong(&self) -> String {
         let near: Vec<String> = (-12..=12).map(|steps| self.code(steps)).collect();
         (0u64..).map(|n| format!("{n:0width$}", width = near[0].len())).find(|code| !near.contains(code)).unwrap()
@@ -247,7 +247,7 @@ fn every_device_is_searched_and_each_spends_its_own() {
     assert_eq!(alice.verdict(&first), Verdict::Accepted);
 }
 
-/// It should not be there twice, and can be: while a key does not open, nobody can tell that it is the same.
+/// A record should not hold one key twice, but it can: the daemon cannot compare a key that does not open.
 #[test]
 fn one_code_opens_one_login_also_if_two_devices_have_the_same_key() {
     let mut alice = Life::new();

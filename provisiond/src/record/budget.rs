@@ -1,18 +1,18 @@
-//! How many guesses a user has left. Pure: time is an argument.
+//! The guess budget: the rate limit of each user against brute force, without a lockout. Pure: time is an argument.
 //!
-//! All of it goes by trusted seconds, which count on only while this machine is seen running: a clock that is set forward
-//! gives nothing back, and one that is set back takes nothing away.
+//! A wrong code costs units. Units come back one by one with time, or with a login that soon follows wrong codes from
+//! the same known source. A user without units left is not locked out: the daemon asks for two consecutive codes, and
+//! after a thousand wrong pairs it searches for these in the window only.
 //!
-//! A wrong code costs units; they come back one by one with time, and nothing else gives them back, except a login
-//! that soon follows wrong codes from its own, known, source. When they are gone no user is locked out: two consecutive codes
-//! are asked for, and after very many wrong pairs these are searched for near the present step only.
+//! The refill counts trusted seconds, in which this machine was seen running. Setting the clock forward refills
+//! nothing, and setting it back takes nothing away.
 
 use common::config::Policy;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::moment::Moment;
 
-/// What those who come from one kind of source have guessed.
+/// The guesses from one kind of source, known or unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Single codes.
@@ -22,7 +22,7 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Nothing guessed, for a user seen for the first time.
+    /// A full pool, for a user seen for the first time.
     #[must_use]
     pub fn full(moment: &Moment) -> Self {
         Self { budget: Budget::full(moment), wrong_pairs: WrongPairs { times: 0, since: moment.tick } }
@@ -32,22 +32,22 @@ impl Pool {
 /// Units of a record's two pools: what a wrong code cost, and which pool has paid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Units {
-    /// Of those who come from known sources.
+    /// Units of the pool for known sources.
     pub known: u32,
-    /// Of all others.
+    /// Units of the pool for all other sources.
     pub unknown: u32,
 }
 
 impl Units {
-    /// Whether there is none.
+    /// Whether both are 0.
     #[must_use]
     pub fn are_none(self) -> bool {
         self == Self::default()
     }
 }
 
-/// How often two consecutive codes were wrong; halved daily. A pair is so much harder to guess than a code that it costs
-/// nothing, but an attacker who guesses pairs all year must not have twenty positions for each.
+/// The number of wrong pairs, halved daily. A pair is so much harder to guess than a single code that it costs
+/// nothing. But twenty positions for each pair would be too many for a brute-force attack that lasts all year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrongPairs {
     times: u32,
@@ -56,7 +56,7 @@ pub struct WrongPairs {
 }
 
 impl WrongPairs {
-    /// After one more.
+    /// Counts one more wrong pair.
     #[must_use]
     pub fn one_more(self, moment: &Moment) -> Self {
         let settled = self.settled(moment);
@@ -80,7 +80,7 @@ impl WrongPairs {
 /// A pool of single-code guesses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
-    /// Units gone as of `since`. What is gone is stored, not what is left, so that other settings take effect at once.
+    /// Units spent as of `since`. Storing these and not the units left makes changed settings take effect at once.
     used: u32,
     /// Trusted seconds.
     since: u64,
@@ -99,27 +99,27 @@ impl Budget {
         policy.budget.saturating_sub(self.settled(policy, moment).used)
     }
 
-    /// The pool after `units` more are gone.
+    /// The pool after `units` more were spent.
     #[must_use]
     pub fn charged(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
         let settled = self.settled(policy, moment);
-        // The clock of the refill starts with the first unit gone.
+        // The refill starts with the first spent unit.
         let since = if settled.used == 0 { settled.since.max(moment.tick) } else { settled.since };
         Self { used: settled.used.saturating_add(units), since }
     }
 
-    /// The pool after `units` were given back.
+    /// The pool after `units` were refunded.
     #[must_use]
     pub fn refunded(self, units: u32, policy: &Policy, moment: &Moment) -> Self {
         let settled = self.settled(policy, moment);
         Self { used: settled.used.saturating_sub(units), ..settled }
     }
 
-    /// The pool as of now: what came back since, came back. A store that was put back may say a later time than now's, which
-    /// gives nothing.
+    /// The pool as of now, with the refill since. A rolled-back store may hold a time later than now, which refills
+    /// nothing.
     fn settled(self, policy: &Policy, moment: &Moment) -> Self {
         let pool = match moment.rolled_back_tick {
-            // Nobody knows what was used in the time that the store has lost.
+            // The guesses of the time that the store has lost are unknown: the pool counts as empty.
             Some(event) if self.since <= event => {
                 Self { used: policy.budget.max(self.used), since: event.saturating_add(1) }
             }

@@ -1,4 +1,4 @@
-//! How a record is written, and the MAC that keeps it from being edited.
+//! The bytes of a stored record: format, version, size limit, and the MAC that detects tampering.
 //!
 //! ```text
 //! version (1) ‖ tag length ‖ tag ‖ body (postcard) ‖ HMAC-SHA256 (32 bytes)
@@ -8,8 +8,8 @@
 //! Version 4 has one field more than version 3, at its end. A record of version 3 is read with that field's default and
 //! written as version 4 with its next change; no older version is read.
 //!
-//! The body holds the record's generation, so the MAC covers user, generation and every byte. Putting back a whole
-//! older record of the same user is not noticed here.
+//! The body holds the record's generation, so the MAC covers user, generation and every byte. It does not detect the
+//! roll-back of a whole record of the same user: the store does.
 
 use common::enckey::length_prefixed;
 use common::names::user::UserName;
@@ -21,11 +21,12 @@ use super::Record;
 use crate::record::refunded::Refunded;
 
 impl Record {
-    /// The record's bytes, with a MAC under the default tag: as many as the store keeps in one piece. A record that would have
-    /// more remembers fewer spent steps one by one, which revives none: whatever is forgotten is below the floor.
+    /// The record's bytes, with a MAC under the default tag, and at most as long as the store keeps in one piece. A
+    /// longer record remembers fewer spent steps one by one. This makes no replay possible: the floor rises above the
+    /// forgotten ones.
     ///
     /// # Errors
-    /// [`CannotWrite`], when that does not help, or when the MAC's key cannot be derived; no input leads there.
+    /// [`CannotWrite`], when the record still is too long, or when the MAC's key cannot be derived; no input leads there.
     pub fn to_bytes(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
         let mut bytes = self.written(user, secrets)?;
         for most in FEWER_STEPS {
@@ -54,7 +55,7 @@ impl Record {
         Ok(bytes)
     }
 
-    /// Reads a record back.
+    /// Checks the MAC and reads a record.
     ///
     /// # Errors
     /// [`Damaged`] for anything but what [`Record::to_bytes`] wrote for this user.
@@ -76,15 +77,15 @@ impl Record {
     }
 }
 
-/// The record could not be put into bytes.
+/// The record cannot be serialized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the record cannot be written: it is longer than {MAX_BYTES} bytes, or nothing seals it")]
+#[error("the record cannot be written: it is longer than {MAX_BYTES} bytes, or no application secret can seal it")]
 pub struct CannotWrite;
 
 /// Why stored bytes are no record of this user.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damaged {
-    /// Not what we wrote.
+    /// Not the bytes that the daemon wrote.
     #[error("the record was altered")]
     Altered,
     /// The application secret of its MAC is not in the settings.
@@ -95,7 +96,7 @@ pub enum Damaged {
     Version(u8),
 }
 
-/// The body with the fields that its version lacks. postcard writes one field after the other, and nothing between them.
+/// The body with the fields that its version lacks. postcard writes fields one after the other without separators.
 fn as_of_today(version: u8, body: &[u8]) -> Option<Vec<u8>> {
     let body = body.to_vec();
     if version == VERSION { Some(body) } else { postcard::to_extend(&Refunded::default(), body).ok() }
@@ -108,13 +109,13 @@ fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<
 }
 
 const VERSION: u8 = 4;
-/// The oldest version that is read.
+/// The oldest version that can be read.
 const OLDEST: u8 = 3;
 const MAC_BYTES: usize = 32;
-/// Bytes. sled cuts what is longer in two, and a power cut may leave one of them.
+/// Bytes. sled splits a longer value in two, and a power cut may leave only one part.
 const MAX_BYTES: usize = 4096;
-/// How many steps of a device are remembered one by one in a record that is too long: eight devices that are used every
-/// day, and have been for months.
+/// Spent steps of a device that are remembered one by one in a record that is too long, as with eight devices in daily
+/// use for months. Tried in this order.
 const FEWER_STEPS: [usize; 3] = [32, 16, 8];
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! Recovery codes, bypasses and tickets: given, tried, used up. Pure: time is an argument.
+//! Issued codes of a user: recovery codes, bypass and ticket, how each is made, tried, spent and expires. Pure: time
+//! is an argument.
 //!
-//! They are kept as hashes, under a key of the record's own: see `hashed`.
+//! The record keeps hashes only, under a key of its own: see `hashed`.
 
 mod hashed;
 mod kept;
@@ -30,40 +31,41 @@ pub struct Codes {
     ticket: Option<Timed>,
 }
 
-/// What a code is tried for.
+/// The purpose that a code is tried for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// To log in: a recovery code or a bypass.
     Login,
-    /// To log in where none of the user's active devices counts: a bypass. What bounds them bounds the recovery codes.
+    /// To log in while none of the user's active devices is usable: a bypass. The devices' restrictions hold for
+    /// recovery codes.
     LoginOutOfBounds,
-    /// To change one's own devices: a recovery code. Whoever has a bypass is let in for a while, and no more.
+    /// To change one's own devices: a recovery code. A bypass opens logins for a while, and nothing else.
     Proof,
     /// To enrol the first device: a ticket.
     FirstDevice,
-    /// For nothing.
+    /// No purpose: every code is wrong.
     Nothing,
 }
 
-/// What is found out about a code that is known.
+/// The result for a code that is known, or that ended a bypass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finding {
-    /// A recovery code, gone now; so many are left.
+    /// A recovery code, spent now; so many are left.
     RecoveryCode(usize),
-    /// A bypass, which can be used so many times more.
+    /// A bypass, which opens so many more logins.
     Bypass(u8),
-    /// A ticket, gone now.
+    /// A ticket, spent now.
     Ticket,
-    /// A wrong one, with which the bypass has borne as many as it does, and is gone.
+    /// A wrong code, the last that the bypass tolerated: the bypass is gone.
     BypassGone,
-    /// It is too late for it.
+    /// The code has expired.
     Expired,
-    /// It may have been used in the time that the store has lost.
+    /// The code may have been spent in the time that a rolled-back store has lost.
     Doubtful,
 }
 
 impl Codes {
-    /// The codes that a record has, or none under a new key, and the key. Either takes as long.
+    /// The record's codes and their key, or an empty set under a new key. Either takes the same time.
     ///
     /// # Errors
     /// [`CannotOpen`]; also where a new key cannot be made.
@@ -74,7 +76,7 @@ impl Codes {
         }
     }
 
-    /// The same, to give new ones. With a key that does not open any more every code is lost already.
+    /// The same, to issue new codes. If the key no longer opens, all codes are lost already, and a new key replaces it.
     ///
     /// # Errors
     /// [`CannotMake`].
@@ -88,7 +90,7 @@ impl Codes {
         Ok((Self { key: sealed, recovery: RecoveryCodes::default(), bypass: None, ticket: None }, key))
     }
 
-    /// The same codes for a user who is called `to` from now on.
+    /// The same codes after the user was renamed to `to`.
     ///
     /// # Errors
     /// [`CannotMake`]: the key does not open, or cannot be sealed.
@@ -98,7 +100,7 @@ impl Codes {
         Ok(Self { key, ..self.clone() })
     }
 
-    /// New recovery codes in the place of all that there are.
+    /// Replaces all recovery codes by new ones.
     ///
     /// # Errors
     /// [`CannotMake`].
@@ -110,7 +112,7 @@ impl Codes {
         Ok(codes.iter().map(IssuedCode::shown).collect())
     }
 
-    /// A bypass, in the place of the one that there is.
+    /// Issues a bypass, which replaces the present one.
     ///
     /// # Errors
     /// [`CannotMake`].
@@ -127,7 +129,7 @@ impl Codes {
         Ok(code.shown())
     }
 
-    /// A ticket, in the place of the one that there is.
+    /// Issues a ticket, which replaces the present one.
     ///
     /// # Errors
     /// [`CannotMake`].
@@ -137,8 +139,9 @@ impl Codes {
         Ok(code.shown())
     }
 
-    /// Tries a code, and uses it up if it is right. `None`: it is wrong. What there is to compare is always compared with
-    /// all there can be, so that neither how many codes there are nor which it was takes another time.
+    /// Tries a code, and spends it if it is right. `None`: it is wrong. Constant time: the code is always compared
+    /// with the maximum number of hashes, so that the time reveals neither how many codes there are nor which one
+    /// matched.
     #[must_use]
     pub fn try_code(&mut self, key: &Key, code: &IssuedCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
         let [recovery, bypass, ticket] = [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
@@ -185,26 +188,26 @@ impl Codes {
         if self.recovery.why_not(moment).is_some() { 0 } else { self.recovery.hashes.len() }
     }
 
-    /// Until when there is a bypass, in Unix seconds, and how many logins it still opens.
+    /// The end of the bypass in Unix seconds, and how many logins it still opens.
     #[must_use]
     pub fn bypass_left(&self, moment: &Moment) -> Option<(u64, u8)> {
         self.bypass.as_ref().and_then(|bypass| Some((bypass.code.good_until(moment)?, bypass.uses)))
     }
 
-    /// Until when there is a ticket, in Unix seconds.
+    /// The end of the ticket in Unix seconds.
     #[must_use]
     pub fn ticket_until(&self, moment: &Moment) -> Option<u64> {
         self.ticket.as_ref().and_then(|ticket| ticket.good_until(moment))
     }
 
-    /// Forgets what its time is over for.
+    /// Removes an expired bypass or ticket.
     pub fn expire(&mut self, now: u64) {
         self.bypass.take_if(|bypass| bypass.code.until <= now);
         self.ticket.take_if(|ticket| ticket.until <= now);
     }
 }
 
-/// The code key's place: it belongs to the user, and to no device.
+/// The binding of the code key: it belongs to the user, not to a device.
 fn binding(user: &UserName) -> Binding<'_> {
     let parameters = Parameters { alg: Algorithm::Sha256, digits: 0, period: 0 };
     Binding { user, device: &[0; 16], kind: "codes", parameters }
@@ -212,11 +215,11 @@ fn binding(user: &UserName) -> Binding<'_> {
 
 /// Bytes of the code key.
 const CODE_KEY: usize = 32;
-/// Random bytes of a recovery code and of a ticket: eighty bits, which nobody guesses.
+/// Random bytes of a recovery code and of a ticket: eighty bits, too many for brute force.
 const LONG: usize = 10;
-/// Random bytes of a bypass: forty bits, with few tries.
+/// Random bytes of a bypass: forty bits, with a limit of wrong tries.
 const SHORT: usize = 5;
-/// Wrong codes that a bypass bears.
+/// Wrong codes after which a bypass is gone.
 const BYPASS_TRIES: u8 = 5;
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
-//! Which codes of a device that counts (HOTP, RFC 4226) are looked for, and which of them are used up. Pure.
+//! The counter of an HOTP device (RFC 4226): how far ahead a code is searched for, and which codes are spent. Pure.
 //!
-//! The floor of such a device's spent state is how many of its codes are used up, and so the counter of its next one.
-//! It only goes forwards: with a login past every code that was left out, with a wrong code not at all.
+//! The floor of the device's spent state is the counter of its next code. It only moves forwards: a login moves it
+//! past every skipped code, and a wrong code does not move it.
 
 use std::ops::RangeInclusive;
 
 use crate::record::spent::SpentSteps;
 
-/// The counters at which the first of `length` codes in a row may stand: the last used one, so that it can be told from
-/// a wrong one, and those of the next `ahead` codes.
+/// The counters at which the first of `length` consecutive codes is searched for: the last spent one, so that a replay
+/// can be distinguished from a wrong code, and the next `ahead` ones.
 #[must_use]
 pub fn searched(spent: &SpentSteps, length: u64, ahead: u64) -> RangeInclusive<u64> {
     let next = spent.floor();
@@ -16,7 +16,7 @@ pub fn searched(spent: &SpentSteps, length: u64, ahead: u64) -> RangeInclusive<u
     next.saturating_sub(1)..=end.saturating_sub(length.max(1))
 }
 
-/// The same for two codes in a row that open no login, and so may be much farther ahead.
+/// The same for a resynchronisation, which opens no login, and so may search much farther ahead.
 #[must_use]
 pub fn searched_far(spent: &SpentSteps, length: u64) -> RangeInclusive<u64> {
     let next = spent.floor();
@@ -29,18 +29,18 @@ pub fn accepts(spent: &SpentSteps, counter: u64) -> bool {
     counter >= spent.floor()
 }
 
-/// Uses up the code of that counter and all before it.
+/// Spends the code of that counter and all before it.
 #[must_use]
 pub fn spend(spent: SpentSteps, counter: u64) -> SpentSteps {
     spent.with_floor(counter.saturating_add(1))
 }
 
-/// How many codes may have been shown and not typed (RFC 4226 section 7.4).
+/// The look-ahead: codes that the device may have shown and the user has not typed (RFC 4226 section 7.4).
 pub const LOOK_AHEAD: u64 = 10;
-/// How many of a device that is to be found again.
+/// The look-ahead of a resynchronisation.
 const FAR_AHEAD: u64 = 100;
-/// The highest counter that a device may begin with. Nobody presses a button so often, and a clock left the steps of
-/// these numbers behind in the last century: a key that was a TOTP device's revives no code as a HOTP device's.
+/// The highest counter that a device may begin with. No button is pressed so often, and the time steps of these
+/// numbers lie in the last century: a TOTP key that is enrolled again as an HOTP key makes no replay possible.
 pub const MAX_START: u64 = 5_000_000;
 
 #[cfg(test)]

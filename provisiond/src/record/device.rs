@@ -1,4 +1,5 @@
-//! One authenticator of a user: its key at rest, where it is in its life, and which of its codes are used up.
+//! One device (authenticator) of a user: sealed key, state (pending, active, disabled), parameters, and which of its
+//! codes are spent.
 //!
 //! Knows neither the user's other devices nor what a login needs.
 
@@ -24,64 +25,64 @@ use crate::record::strict::Failures;
 /// One authenticator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Device {
-    /// What people call it; unique in the record.
+    /// The name that the user gave it; unique in the record.
     pub name: DeviceName,
-    /// What the sealed key is bound to. Random, never changes.
+    /// The id that the sealed key is bound to. Random, never changes.
     pub id: [u8; 16],
-    /// Where it is in its life.
+    /// Pending, active or disabled.
     pub state: State,
-    /// What moves it from one code to the next. Never changes.
+    /// TOTP or HOTP. Never changes.
     pub kind: Kind,
-    /// What its codes look like. Never changes.
+    /// Algorithm, digits and period. Never change.
     pub parameters: Parameters,
     /// Its key, sealed.
     pub key: SealedKey,
-    /// Which of its codes have been used.
+    /// The codes that are spent.
     pub spent: SpentSteps,
-    /// How far its clock is from ours.
+    /// The learned drift of its clock.
     pub drift: Drift,
     /// When it was enrolled, in Unix seconds.
     pub created: u64,
-    /// Since when all is known that it has used, in trusted seconds.
+    /// The trusted second since when the store knows all codes that it has spent.
     pub known_since: u64,
     /// When it last opened a login, in Unix seconds.
     pub last_used: Option<u64>,
-    /// What the record that it was imported from calls it, for the way back.
+    /// The label that it was imported with, for an export.
     pub label: Option<Label>,
-    /// And whom it is with.
+    /// The issuer that it was imported with.
     pub issuer: Option<Label>,
-    /// When, and for which services, it counts.
+    /// When, and for which services, it is usable.
     pub restriction: Restriction,
-    /// What was wrong since it was last right.
+    /// Wrong answers since its last accepted code, for `policy.strict`.
     pub failures: Failures,
 }
 
 /// A device's key at rest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SealedKey {
-    /// Sealed by us, bound to its user and device.
+    /// In our own format, bound to its user and device.
     V2(Enckey),
-    /// As passlib sealed it, until its first accepted code.
+    /// In passlib's format, until its first accepted code.
     V1(EnckeyV1),
 }
 
-/// Where a device is in its life.
+/// The state of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
-    /// Waits for its first code, and opens nothing else.
+    /// Waits for the first code that confirms it. Opens no login.
     Pending {
-        /// When it is forgotten, in Unix seconds.
+        /// When it is removed, in Unix seconds.
         expires: u64,
     },
     /// Its codes open logins.
     Active,
-    /// Kept, but its codes open nothing.
+    /// Kept, but its codes open no login.
     Disabled,
 }
 
 impl Device {
-    /// A new device of `user` with that key, sealed under an id of its own. It counts, has used nothing and is unbounded:
-    /// whoever enrols it says what is otherwise.
+    /// A new device of `user` with that key, sealed under an id of its own. It is active, has spent nothing and has no
+    /// restriction; the enrolment code changes what must differ.
     ///
     /// # Errors
     /// [`CannotMake`].
@@ -126,19 +127,19 @@ impl Device {
         }
     }
 
-    /// Whether it is the device's key. One key under two names would open two logins with one code.
+    /// Whether the device has this key, in constant time. One key in two devices would let a code be replayed.
     #[must_use]
     pub fn has_key(&self, key: &Key, user: &UserName, secrets: &Secrets) -> bool {
         self.key(user, secrets).is_ok_and(|own| own.expose().ct_eq(key.expose()).into())
     }
 
-    /// Whether it waits for its first code.
+    /// Whether the device is pending.
     #[must_use]
     pub fn is_pending(&self) -> bool {
         matches!(self.state, State::Pending { .. })
     }
 
-    /// Seals a key that came from passlib in our own form. If that fails, the old form stays.
+    /// Seals a key that was imported from passlib in our own format. If that fails, passlib's format stays.
     pub fn reseal(&mut self, user: &UserName, key: &Key, secrets: &Secrets) {
         if matches!(self.key, SealedKey::V1(_))
             && let Ok(enckey) = Enckey::seal(key, secrets, &self.binding(user))
@@ -147,7 +148,7 @@ impl Device {
         }
     }
 
-    /// Uses up the codes of these steps, or counters, for good.
+    /// Spends the codes of these steps, or counters, for good.
     pub fn spend(&mut self, places: &[u64]) {
         for place in places {
             match self.kind {
@@ -157,13 +158,13 @@ impl Device {
         }
     }
 
-    /// When the latest step begins that it has spent, in Unix seconds. Counters are no times.
+    /// The start of its latest spent step, in Unix seconds. `None` for an HOTP device: counters are not times.
     pub(super) fn latest_spent(&self) -> Option<u64> {
         let last = self.spent.last().filter(|_| self.kind == Kind::Totp);
         last.map(|step| self.parameters.start_of(step))
     }
 
-    /// The same device of a user who is called `to` from now on. passlib's seal names no user, and stays.
+    /// The same device after the user was renamed to `to`. passlib's format is bound to no user, and stays.
     pub(super) fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
         let SealedKey::V2(_) = &self.key else { return Ok(self) };
         let key = self.key(from, secrets).map_err(|CannotOpen| CannotMake)?;
@@ -177,7 +178,7 @@ impl Device {
 }
 
 impl State {
-    /// The state as clients read it.
+    /// The state as the protocol reports it.
     #[must_use]
     pub fn on_the_wire(self) -> DeviceState {
         match self {
@@ -188,9 +189,9 @@ impl State {
     }
 }
 
-/// The system gave no random bytes, or no application secret is fit to seal.
+/// The system gave no random bytes, or no application secret can seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the device cannot be made now")]
+#[error("the device cannot be created now")]
 pub struct CannotMake;
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! How far a device's clock is from ours, in steps, learned from its accepted codes. Pure.
+//! The drift of a device's clock against ours, in time steps, learned from its accepted codes. Pure.
 //!
-//! What is learned moves the window and never widens it, so a guess has the odds that it always had. A single code moves
-//! it only when the one before it lay on the same side: people type a code late now and then, and a clock that is wrong is
-//! wrong every time.
+//! The drift moves the window and never widens it, so the odds of a guess stay the same. A single code moves it only
+//! if the code before lay on the same side: users type a code late now and then, but a wrong clock is wrong every
+//! time.
 
 use serde::{Deserialize, Serialize};
 
-/// A device's remembered offset.
+/// A device's learned drift.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drift {
-    /// Steps that it is ahead, at most [`MAX_DRIFT`] either way.
+    /// Steps that its clock is ahead, at most [`MAX_DRIFT`] either way.
     steps: i8,
-    /// On which side of the middle of the window its last code lay.
+    /// The side of the window's middle on which its last code lay: -1, 0 or 1.
     side: i8,
 }
 
@@ -22,21 +22,21 @@ impl Drift {
         step.saturating_add_signed(self.steps.into())
     }
 
-    /// Our step when the device shows `step`: the other way round.
+    /// Our step when the device shows `step`.
     #[must_use]
     pub fn ours_at(self, step: u64) -> u64 {
         step.saturating_add_signed(i64::from(self.steps).saturating_neg())
     }
 
-    /// After a single code of `found` was accepted at our step `now`.
+    /// The drift after the single code of step `found` was accepted at our step `now`.
     #[must_use]
     pub fn after_a_code(self, found: u64, now: u64) -> Self {
         let side = offset(found, self.shown_at(now)).signum();
         if side != 0 && side == self.side { Self { side, ..self.moved(side) } } else { Self { side, ..self } }
     }
 
-    /// After two consecutive codes were accepted at our step `now`, the second of which was `last`. They are typed as they come, and
-    /// found far outside the window: one login is enough to learn from.
+    /// The drift after a pair was accepted at our step `now`; `last` is the step of its second code. Users type a pair
+    /// without delay, and it is found far outside the window, so one login is enough to learn from.
     #[must_use]
     pub fn after_a_pair(self, last: u64, now: u64, window: u64) -> Self {
         let away = offset(last, self.shown_at(now));
@@ -53,7 +53,7 @@ fn offset(found: u64, middle: u64) -> i8 {
     i8::try_from(i128::from(found).saturating_sub(i128::from(middle))).unwrap_or(0)
 }
 
-/// Two minutes, with steps of 30 seconds. A clock that is further away has to be set.
+/// Steps: two minutes, with steps of 30 seconds. A clock with more drift must be set.
 const MAX_DRIFT: i8 = 4;
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! The one stored record of a user: what it holds, what it can be asked, and how it changes.
+//! The stored record, one for each user: devices, guess budgets, known sources, issued codes, whether the account is
+//! disabled. Pure.
 //!
-//! Judges nothing and reads no clock. Its bytes and their MAC are `bytes`'s, and one authenticator is `device`'s.
+//! Judges nothing and reads no clock. `bytes` serializes it under a MAC; `device` is one device.
 
 use std::collections::BTreeSet;
 
@@ -34,37 +35,38 @@ pub mod spent;
 pub mod strict;
 pub mod tombstone;
 
-/// What is kept of one user.
+/// The record of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// How often the record was written.
+    /// The number of times the record was written.
     pub generation: u64,
     /// Whether any device was ever active. Never becomes false again.
     pub enrolled: bool,
-    /// An administrator has shut the account: nothing that is stored here opens a login, recovery codes neither.
+    /// An administrator has disabled the account: neither a device nor an issued code opens a login.
     pub disabled: bool,
     /// At most [`MAX_DEVICES`].
     pub devices: Vec<Device>,
-    /// What was guessed from known sources.
+    /// The guesses from known sources.
     pub known: Pool,
-    /// What was guessed from all others.
+    /// The guesses from all other sources.
     pub unknown: Pool,
-    /// Where logins were accepted from.
+    /// The sources of accepted logins.
     pub sources: KnownSources,
-    /// What stays of revoked devices.
+    /// The spent steps of revoked devices.
     pub tombstones: Tombstones,
     /// Recovery codes, a bypass, a ticket.
     pub codes: Option<Codes>,
-    /// When the helpdesk last gave the guesses back, in trusted seconds.
+    /// When the helpdesk last unlocked the user by a full refund of the guesses, in trusted seconds.
     pub unlocked: Option<u64>,
-    /// The account's uid when the record was first written, or a device last made active, if the name service told it.
+    /// The account's uid when the record was first written, or a device was last made active, if the name service knew
+    /// it.
     pub uid: Option<u32>,
-    /// What accepted logins have given back to the known pool today. New in version 4 of the record.
+    /// Units that accepted logins have refunded to the known pool today. New in version 4 of the record.
     pub refunded: Refunded,
 }
 
 impl Record {
-    /// A record with nothing in it, for a user seen for the first time.
+    /// An empty record, for a user seen for the first time.
     #[must_use]
     pub fn new(moment: &Moment) -> Self {
         let pool = Pool::full(moment);
@@ -94,13 +96,13 @@ impl Record {
         self.active().filter(move |device| !self.disabled && device.restriction.admit(now, service).is_ok())
     }
 
-    /// Whether any device's codes do.
+    /// Whether there is a usable device.
     #[must_use]
     pub fn has_usable(&self, now: u64, service: &str) -> bool {
         self.usable(now, service).next().is_some()
     }
 
-    /// Why the user's devices do not count, in a word for the log.
+    /// The reason for the log why no device of the user is usable.
     #[must_use]
     pub fn why_unusable(&self, now: u64, service: &str) -> Option<&'static str> {
         if self.disabled {
@@ -111,13 +113,13 @@ impl Record {
         unfit.or_else(|| failures.any(Failures::are_too_many).then_some(STRICT_DISABLED))
     }
 
-    /// Whether the user is more than somebody who has not come to enrol yet.
+    /// Whether the user has enrolled before, or an administrator has disabled the account.
     #[must_use]
     pub fn is_somebodys(&self) -> bool {
         self.enrolled || self.disabled
     }
 
-    /// The pool that logins from `source` draw on. `now` is Unix seconds.
+    /// The pool that pays for guesses from `source`. `now` is Unix seconds.
     #[must_use]
     pub fn pool(&self, source: Source, now: u64) -> &Pool {
         if self.sources.know(source, now) { &self.known } else { &self.unknown }
@@ -136,12 +138,12 @@ impl Record {
         if self.sources.know(source, now) { "known" } else { "unknown" }
     }
 
-    /// The same, to be changed.
+    /// The same pool, mutable.
     pub fn pool_mut(&mut self, source: Source, now: u64) -> &mut Pool {
         if self.sources.know(source, now) { &mut self.known } else { &mut self.unknown }
     }
 
-    /// How long the codes are that open a login with `service` at `now`, each length once.
+    /// The lengths of the codes that open a login with `service` at `now`, each length once.
     #[must_use]
     pub fn lengths_of_codes(&self, now: u64, service: &str) -> Vec<u8> {
         let lengths: BTreeSet<u8> = self.usable(now, service).map(|device| device.parameters.digits).collect();
@@ -156,7 +158,7 @@ impl Record {
     /// The device of that name, or without a name the only one of those that `fit`.
     ///
     /// # Errors
-    /// [`NoSuchChoice`]. A device of that name that does not fit is none.
+    /// [`NoSuchChoice`], also for a device of that name that does not fit.
     pub fn choose(&self, name: Option<&DeviceName>, fit: impl Fn(&Device) -> bool) -> Result<DeviceName, NoSuchChoice> {
         let mut fitting = self.devices.iter().filter(|device| fit(device));
         let found = match name {
@@ -172,13 +174,13 @@ impl Record {
         self.codes.as_ref().map_or(0, |codes| codes.recovery_codes_left(moment))
     }
 
-    /// When the latest step of a device begins that has been spent, in Unix seconds; 0 if none was.
+    /// The start of the latest spent step of all devices, in Unix seconds; 0 if none was spent.
     #[must_use]
     pub fn latest_spent(&self) -> u64 {
         self.devices.iter().filter_map(Device::latest_spent).max().unwrap_or(0)
     }
 
-    /// Forgets pending devices and codes whose time is over.
+    /// Removes expired pending devices and issued codes.
     pub fn expire(&mut self, now: u64) {
         if let Some(codes) = &mut self.codes {
             codes.expire(now);
@@ -186,8 +188,8 @@ impl Record {
         self.devices.retain(|device| !matches!(device.state, State::Pending { expires } if expires <= now));
     }
 
-    /// A device as it was imported, with the label and the issuer that its record had, as far as there is room: a record
-    /// must fit into what the store takes, and authenticators need neither.
+    /// An imported device with its label and issuer, as far as there is room: a record must fit into one value of the
+    /// store, and devices need neither.
     #[must_use]
     pub fn labelled(&self, device: Device, label: Option<&Label>, issuer: Option<&Label>) -> Device {
         let kept = self.devices.iter().flat_map(|device| [&device.label, &device.issuer]).flatten();
@@ -200,10 +202,10 @@ impl Record {
         Device { label: keep(label), issuer: keep(issuer), ..device }
     }
 
-    /// The same record for a user who is called `to` from now on: what is sealed for a user is sealed anew.
+    /// The same record after the user was renamed to `to`: all keys that are bound to the user are sealed anew.
     ///
     /// # Errors
-    /// [`CannotMake`]: something does not open, or cannot be sealed.
+    /// [`CannotMake`]: a key does not open, or cannot be sealed.
     pub fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
         let codes = self.codes.as_ref().map(|codes| codes.renamed(from, to, secrets)).transpose()?;
         let devices = self.devices.into_iter().map(|device| device.renamed(from, to, secrets));
@@ -211,17 +213,17 @@ impl Record {
     }
 }
 
-/// There is no such device, or more than one.
+/// No device fits, or more than one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoSuchChoice;
 
-/// Devices a user may have.
+/// Devices that a user may have.
 pub const MAX_DEVICES: usize = 8;
-/// Why nothing of a shut account counts, in a word for the log.
+/// The reason for the log why no device of a disabled account is usable.
 pub const ACCOUNT_DISABLED: &str = "account_disabled";
-/// Bytes in a label or an issuer that is kept.
+/// Bytes of a label or an issuer; a longer one is dropped.
 const MAX_LABEL: usize = 64;
-/// Bytes in all of them.
+/// Bytes of all labels and issuers of a user together.
 const MAX_LABELS: usize = 224;
 
 #[cfg(test)]

@@ -1,14 +1,16 @@
-//! How much accepted logins have given back to a user's known pool today. Pure: time is an argument.
+//! The daily limit of refunds: units of the guess budget that accepted logins may give back to a user's known pool in
+//! a day. Pure: time is an argument.
 //!
-//! The number is stored with the record, so that neither a restart nor a killed daemon gives more. It counts units and not
-//! wrong codes: a code that is compared with several devices costs several units, and has odds to match.
+//! The sum is stored with the record, so that an attacker gains nothing from a restart or a killed daemon. It counts
+//! units and not wrong codes: a code that is compared with several devices costs several units, and has better odds
+//! accordingly.
 
 use serde::{Deserialize, Serialize};
 
 use crate::clock::moment::Moment;
 
-/// Units given back within a day. The day begins with its first refund, and goes by trusted seconds. By default what a record
-/// of version 3 says: none, since ever.
+/// Units refunded within a day. The day begins with its first refund, and is measured in trusted seconds. The default,
+/// for a record of version 3, is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refunded {
     units: u32,
@@ -16,19 +18,19 @@ pub struct Refunded {
 }
 
 impl Refunded {
-    /// Nothing given back, for a user seen for the first time.
+    /// No refunds, for a user seen for the first time.
     #[must_use]
     pub fn none(moment: &Moment) -> Self {
         Self { units: 0, since: moment.stamp() }
     }
 
-    /// Units that may still be given back today.
+    /// Units that may still be refunded today.
     #[must_use]
     pub fn left(self, moment: &Moment) -> u32 {
         MOST_A_DAY.saturating_sub(self.settled(moment).units)
     }
 
-    /// With so many more given back.
+    /// The sum after so many more units were refunded.
     #[must_use]
     pub fn and(self, units: u32, moment: &Moment) -> Self {
         let settled = self.settled(moment);
@@ -38,7 +40,7 @@ impl Refunded {
 
     fn settled(self, moment: &Moment) -> Self {
         let refunded = match moment.rolled_back_tick {
-            // A store that was put back may have forgotten today's refunds: they count as given.
+            // A rolled-back store may have lost today's refunds: the limit counts as reached.
             Some(event) if self.since <= event => Self { units: MOST_A_DAY, since: event.saturating_add(1) },
             _ => self,
         };

@@ -1,10 +1,11 @@
-//! When, and for which services, a device counts. Pure: time is an argument.
+//! The restriction of a device: from when until when, and for which PAM services, it is usable. Pure: time is an
+//! argument.
 
 use common::names::service::ServiceName;
 use common::wire::protocol::Error;
 use serde::{Deserialize, Serialize};
 
-/// A device's bounds. Without any, it counts always and everywhere.
+/// A device's restriction. Without one it is usable at any time and for every service.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Restriction {
     from: Option<u64>,
@@ -12,30 +13,30 @@ pub struct Restriction {
     services: Vec<ServiceName>,
 }
 
-/// Why a device does not count for a login.
+/// The reason why a device is not usable for a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
-    /// Its time has not come.
+    /// Its validity has not begun.
     NotYetValid,
-    /// Its time is over.
+    /// Its validity has ended.
     Expired,
-    /// It is for other services.
+    /// It is restricted to other services.
     OtherService,
 }
 
 impl Restriction {
-    /// Bounds as they are wished for: from one Unix second to before another, for these services, for all if there are
-    /// none.
+    /// Checks a requested restriction: valid from one Unix second until before another, for these services; for every
+    /// service if the list is empty.
     ///
     /// # Errors
     /// [`Error::BadParameter`].
     pub fn new(from: Option<u64>, until: Option<u64>, services: &[String]) -> Result<Self, Error> {
         if until.is_some_and(|until| until <= from.unwrap_or(0)) {
-            return Err(Error::bad("valid_until", "it ends before it begins: nothing would ever be accepted"));
+            return Err(Error::bad("valid_until", "it ends before it begins: no code would ever be accepted"));
         }
         for (field, time) in [("valid_from", from), ("valid_until", until)] {
             if time.is_some_and(|time| time > MAX_TIME) {
-                return Err(Error::bad(field, "a time is before the year 3000"));
+                return Err(Error::bad(field, "the time must lie before the year 3000"));
             }
         }
         let names = services.iter().map(|name| ServiceName::new(name)).collect::<Result<Vec<_>, _>>();
@@ -43,15 +44,15 @@ impl Restriction {
         services.sort();
         services.dedup();
         if services.len() > MAX_SERVICES {
-            return Err(Error::bad("services", format!("a device is for at most {MAX_SERVICES} services, or for all")));
+            return Err(Error::bad("services", format!("at most {MAX_SERVICES} services can be listed")));
         }
         Ok(Self { from, until, services })
     }
 
-    /// Whether the device counts at `now`, in Unix seconds, for a login with `service`.
+    /// Whether the device is usable at `now`, in Unix seconds, for a login with `service`.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason why it is not.
     pub fn admit(&self, now: u64, service: &str) -> Result<(), Unfit> {
         if self.from.is_some_and(|from| now < from) {
             return Err(Unfit::NotYetValid);
@@ -63,31 +64,31 @@ impl Restriction {
         if meant { Ok(()) } else { Err(Unfit::OtherService) }
     }
 
-    /// Whether the device counts at `now` for every service.
+    /// Whether the device is usable at `now` for every service.
     #[must_use]
     pub fn admits_everything(&self, now: u64) -> bool {
         self.services.is_empty() && self.admit(now, "").is_ok()
     }
 
-    /// From when on, in Unix seconds.
+    /// The begin of the validity, in Unix seconds.
     #[must_use]
     pub fn from(&self) -> Option<u64> {
         self.from
     }
 
-    /// Until when.
+    /// The end of the validity, in Unix seconds.
     #[must_use]
     pub fn until(&self) -> Option<u64> {
         self.until
     }
 
-    /// For which services; for all if there are none.
+    /// The services; every service if the list is empty.
     #[must_use]
     pub fn services(&self) -> &[ServiceName] {
         &self.services
     }
 
-    /// Whether it fits into a record beside those of the user's other devices.
+    /// Whether it fits into a record beside the restrictions of the user's other devices.
     ///
     /// # Errors
     /// [`Error::BadParameter`].
@@ -96,7 +97,7 @@ impl Restriction {
         let bytes = names.fold(0_usize, |sum, name| sum.saturating_add(name.as_str().len()));
         if bytes > MAX_SERVICES_BYTES {
             let why =
-                format!("the names of the services of all of a user's devices have at most {MAX_SERVICES_BYTES} bytes");
+                format!("the service names of all of a user's devices may have at most {MAX_SERVICES_BYTES} bytes");
             return Err(Error::bad("services", why));
         }
         Ok(())
@@ -118,7 +119,7 @@ impl Unfit {
 /// Unix seconds. The record keeps times short.
 const MAX_TIME: u64 = 32_503_680_000;
 const MAX_SERVICES: usize = 8;
-/// In one record, which must fit into what the store takes.
+/// In one record, which must fit into one value of the store.
 pub(crate) const MAX_SERVICES_BYTES: usize = 256;
 
 #[cfg(test)]

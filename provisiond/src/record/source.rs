@@ -1,36 +1,37 @@
-//! Where a login comes from, and whether its user has logged in from there before. Pure: time is an argument.
+//! The source of a login (network or terminal), and which sources a user has logged in from before: how many are
+//! known, and for how long. Pure: time is an argument.
 //!
-//! A source is believed of root's processes alone, and is an address: a host name is whatever its owner's name server
-//! says. Known sources have a pool of guesses of their own, so that a stranger who uses up the other one does not put the
-//! owner at the usual desk to any trouble.
+//! A source is trusted only if a root process reports it, and only as an address: a host name is under the control of
+//! the host's name server. Known sources have a pool of guesses of their own, so that an attacker who uses up the
+//! other pool does not disturb the user at the usual desk.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 
-/// Where a login comes from.
+/// The source of a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A terminal of this machine.
     Terminal,
     /// An address, or the network it stands for.
     Network(Network),
-    /// It was not said, or is not believed.
+    /// Not reported, or not trusted.
     Untold,
 }
 
-/// An IPv4 address, or the upper half of an IPv6 address: the lower half changes daily, and is its owner's to choose.
+/// An IPv4 address, or the upper half of an IPv6 address: a host chooses the lower half, and changes it daily.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Network {
-    /// All of it.
+    /// The whole address.
     V4([u8; 4]),
     /// The first 64 bits.
     V6([u8; 8]),
 }
 
 impl Source {
-    /// The source of a login by PAM's items, as a process of root's tells them. Remote services set `rhost`; a terminal
-    /// without it is one of this machine.
+    /// The source of a login by PAM's items, as a root process reports them. Remote services set `rhost`; a terminal
+    /// without it belongs to this machine.
     #[must_use]
     pub fn told(rhost: Option<&str>, tty: Option<&str>) -> Self {
         match (rhost.filter(|rhost| !rhost.is_empty()), tty.filter(|tty| !tty.is_empty())) {
@@ -55,13 +56,13 @@ fn upper_half(address: Ipv6Addr) -> [u8; 8] {
     u64::try_from(bits).unwrap_or_default().to_be_bytes()
 }
 
-/// Where a login comes from, exactly.
+/// The exact origin of a login: a full address or a named console.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// An address, by its number. A host's name is whatever its owner's name server says.
+    /// An address, never a host name: a name is under the control of the host's name server.
     Address(IpAddr),
-    /// A console or a serial line of this machine, by its name. Not a pseudo-terminal: the sessions of those who come from
-    /// afar have one, and its number is somebody else's next.
+    /// A console or a serial line of this machine, by its name. Not a pseudo-terminal: remote sessions have one, and
+    /// its number is reused by another user's session.
     Console(String),
 }
 
@@ -77,7 +78,7 @@ impl Origin {
     }
 }
 
-/// The name below `/dev` of a terminal that is always the same one. Applications write it with `/dev` and without.
+/// The name below `/dev` of a fixed terminal. Applications report it with and without `/dev`.
 fn console(tty: &str) -> Option<&str> {
     let name = tty.strip_prefix("/dev/").unwrap_or(tty);
     let numbered =
@@ -90,7 +91,7 @@ fn console(tty: &str) -> Option<&str> {
 pub struct KnownSources(Vec<(Network, u64)>);
 
 impl KnownSources {
-    /// Whether the user has logged in from there in the last thirty days. `now` is Unix seconds.
+    /// Whether the user has logged in from the source in the last thirty days. `now` is Unix seconds.
     #[must_use]
     pub fn know(&self, source: Source, now: u64) -> bool {
         match source {
@@ -102,7 +103,7 @@ impl KnownSources {
         }
     }
 
-    /// Remembers an accepted login.
+    /// Remembers the source of an accepted login. Evicts the oldest if there are too many.
     pub fn learn(&mut self, source: Source, now: u64) {
         let Source::Network(network) = source else { return };
         self.0.retain(|(known, at)| *known != network && now < at.saturating_add(LIFETIME));

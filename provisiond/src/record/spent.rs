@@ -1,9 +1,9 @@
-//! Which steps of a device have opened a login. Pure: knows no clock and no store.
+//! Replay protection: the time steps of a device whose codes are spent. Pure: knows no clock and no store.
 //!
-//! A floor, and up to 64 spent steps above it. Neither a clock that jumps forward nor its correction revives a code: a
-//! step must lie above everything spent that is not in the future. A clock that ran ahead locks nobody out, as long as what
-//! was spent meanwhile is remembered step by step: it does not stand in the way until its time comes. What is more than that
-//! is below the floor, and the floor never falls.
+//! A floor, and up to 64 spent steps above it. Neither a clock that jumps forward nor its correction makes a replay
+//! possible: an acceptable step lies above every spent step that is not in the future. A clock that ran ahead locks no
+//! user out as long as the steps spent then are remembered one by one: they block nothing before their time comes.
+//! Older ones fall below the floor, and the floor never falls.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ pub struct SpentSteps {
 }
 
 impl SpentSteps {
-    /// Whether `step` may still open a login. `horizon` is the latest step that the clock, the drift and the window
-    /// let anyone use now; steps spent beyond it were spent by a clock that ran ahead.
+    /// Whether `step` may still open a login. `horizon` is the latest step that clock, drift and window allow now;
+    /// steps spent beyond it were spent while a clock ran ahead.
     #[must_use]
     pub fn accepts(&self, step: u64, horizon: u64) -> bool {
         step > self.latest(horizon) && !self.above.contains(&step)
@@ -31,19 +31,19 @@ impl SpentSteps {
         self.above.range(..=horizon).next_back().copied().unwrap_or(0).max(self.floor)
     }
 
-    /// The latest step of those that are remembered one by one: it is never forgotten before the others.
+    /// The latest step that is remembered one by one. It is the last to be forgotten.
     #[must_use]
     pub fn last(&self) -> Option<u64> {
         self.above.last().copied()
     }
 
-    /// Every step up to here is used.
+    /// Every step up to the floor is spent.
     #[must_use]
     pub fn floor(&self) -> u64 {
         self.floor
     }
 
-    /// Takes every step up to `step` for used.
+    /// Marks every step up to `step` as spent.
     #[must_use]
     pub fn with_floor(mut self, step: u64) -> Self {
         self.floor = self.floor.max(step);
@@ -51,7 +51,8 @@ impl SpentSteps {
         self
     }
 
-    /// What is kept when nobody uses the device any more: in few bytes, and on the safe side. Up to `horizon` all is used.
+    /// A shorter form for a revoked device, on the safe side: every step up to the latest spent one at `horizon` is
+    /// spent.
     #[must_use]
     pub fn at_rest(&self, horizon: u64) -> Self {
         let mut rest = self.clone().with_floor(self.latest(horizon));
@@ -59,7 +60,7 @@ impl SpentSteps {
         rest
     }
 
-    /// Remembers only the latest so many one by one; the floor rises to the last of the others.
+    /// Remembers only the latest `most` steps one by one; the floor rises to the latest of the others.
     pub fn remember(&mut self, most: usize) {
         while self.above.len() > most
             && let Some(smallest) = self.above.pop_first()
@@ -68,7 +69,7 @@ impl SpentSteps {
         }
     }
 
-    /// Marks `step` as used, for good.
+    /// Marks `step` as spent, for good.
     pub fn spend(&mut self, step: u64) {
         if step > self.floor {
             self.above.insert(step);
@@ -77,7 +78,7 @@ impl SpentSteps {
     }
 }
 
-/// The stored form: each step as the distance from the one before, which is small.
+/// The stored form: each step as its distance from the step before, which takes few bytes.
 #[derive(Serialize, Deserialize)]
 struct Packed {
     floor: u64,
@@ -115,7 +116,7 @@ impl TryFrom<Packed> for SpentSteps {
 
 /// Spent steps remembered one by one.
 const MAX_ABOVE: usize = 64;
-/// The same of a device that is gone: only a clock that ran ahead leaves any.
+/// The same for a revoked device: only a clock that ran ahead leaves any.
 const MAX_AT_REST: usize = 4;
 
 #[cfg(test)]

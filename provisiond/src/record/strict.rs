@@ -1,7 +1,7 @@
-//! `policy.strict`: a hundred wrong answers in a row disable a device (SP 800-63B-4, section 3.2.2).
+//! `policy.strict`: the lockout of a device after a hundred wrong answers in a row (SP 800-63B-4, section 3.2.2).
 //!
-//! It is an administrator's choice, and costs what the rest of the policy is careful to keep: with it, whoever gets as far
-//! as the prompt can take a device from its owner.
+//! It is off by default, because it allows what the rest of the policy prevents: an attacker at the prompt can lock a
+//! user out.
 
 use common::config::Policy;
 use common::names::device::DeviceName;
@@ -9,18 +9,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::record::{Device, Record, State};
 
-/// Wrong answers that were compared with a device since it last opened anything. What they cost may come back with a login,
-/// but they are failures all the same.
+/// Wrong answers that were compared with a device since its last accepted code. A login may refund their cost, but
+/// they still count as failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failures(u8);
 
 impl Failures {
-    /// Without `strict` nothing is counted, so that nobody is the hundredth when it is switched on.
+    /// Without `strict` no failure is counted, so that switching it on disables no device at once.
     fn one_more(self, policy: &Policy) -> Self {
         if policy.strict { Self(self.0.saturating_add(1).min(MOST_FAILURES)) } else { Self::default() }
     }
 
-    /// Whether they have disabled the device.
+    /// Whether the limit is reached, which disables the device.
     #[must_use]
     pub fn are_too_many(self) -> bool {
         self.0 >= MOST_FAILURES
@@ -42,7 +42,7 @@ fn count_for(device: &mut Device, policy: &Policy) -> bool {
     too_many
 }
 
-/// The log's word, also for why nothing of an account counts.
+/// The reason for the log, also for an account without a usable device.
 pub const STRICT_DISABLED: &str = "strict_disabled";
-/// What SP 800-63B-4 allows at most.
+/// The most that SP 800-63B-4 allows.
 pub const MOST_FAILURES: u8 = 100;

@@ -1,13 +1,14 @@
-//! What stays of a revoked device for thirty days: which codes it has used, under a fingerprint of its key. Enrolling
-//! the same key again must not revive a code.
+//! The tombstone of a revoked device: its spent codes, kept for thirty days under a fingerprint of its key, so that
+//! enrolling the same key again makes no replay possible.
 //!
 //! ```text
 //! fingerprint   HMAC-SHA256(HKDF-SHA256(application secret, info = "pam-totp fingerprint v1"),
 //!                           length-prefixed: the revoked device's id, kind, period of a TOTP device, key), its first 16 bytes
 //! ```
-//! The id makes two fingerprints of one key differ. Kind and period are in it because steps and counters are no measure of each
-//! other, nor are steps of two lengths: the present step of one is years away in another. The user is not: the record is the user's, whatever the user's name becomes. Which application secret it was is not
-//! kept, for want of room: there are few, and all of them are tried.
+//! The id makes two fingerprints of one key differ. Kind and period are part of it because steps and counters cannot
+//! be compared, nor steps of two periods: the present step of one lies years away in another. The user's name is not,
+//! because the user may be renamed. The tag of the application secret is not stored, to save room: there are few, and
+//! all are tried.
 
 use common::enckey::length_prefixed;
 use common::names::device::Kind;
@@ -22,7 +23,7 @@ use subtle::ConstantTimeEq;
 use crate::record::Device;
 use crate::record::spent::SpentSteps;
 
-/// What stays of a revoked device.
+/// The tombstone of one revoked device.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tombstone {
     device: [u8; 16],
@@ -36,7 +37,8 @@ pub struct Tombstone {
 pub struct Tombstones(Vec<Tombstone>);
 
 impl Tombstones {
-    /// Remembers what the device with that key has used. `now` is Unix seconds.
+    /// Remembers the spent codes of the device with that key. `now` is Unix seconds. Evicts the oldest if there are
+    /// too many.
     pub fn bury(&mut self, device: &Device, key: &Key, secrets: &Secrets, now: u64) {
         let horizon = device.drift.shown_at(device.parameters.step_at(now)).saturating_add(AHEAD);
         let (tag, spent) = (secrets.default_tag().as_str(), device.spent.at_rest(horizon));
@@ -50,12 +52,12 @@ impl Tombstones {
         self.0.push(Tombstone { device: device.id, fingerprint, spent, until });
     }
 
-    /// Remembers only the latest so many steps of each one by one.
+    /// Remembers only the latest `most` steps of each tombstone one by one.
     pub fn remember(&mut self, most: usize) {
         self.0.iter_mut().for_each(|tombstone| tombstone.spent.remember(most));
     }
 
-    /// What a device of that kind and period with that key has used before; nothing, usually.
+    /// The codes that an earlier device of that kind and period with that key has spent; usually none.
     #[must_use]
     pub fn spent_with(&self, like: (Kind, Parameters), key: &Key, secrets: &Secrets) -> SpentSteps {
         let same = |tombstone: &&Tombstone| {
@@ -63,7 +65,7 @@ impl Tombstones {
                 secrets.tags().filter_map(|tag| fingerprint(&tombstone.device, like, key, tag.as_str(), secrets));
             all.any(|fingerprint| fingerprint.ct_eq(&tombstone.fingerprint).into())
         };
-        // The last one knows what those before it knew.
+        // The latest tombstone includes the steps of the earlier ones.
         self.0.iter().rev().find(same).map(|tombstone| tombstone.spent.clone()).unwrap_or_default()
     }
 }
@@ -83,9 +85,9 @@ fn fingerprint(
 }
 
 const LIFETIME: u64 = 30 * 86400;
-/// Steps ahead of now that somebody may have used with an ordinary clock.
+/// Steps ahead of now that may be spent without a clock that runs ahead.
 const AHEAD: u64 = 10;
-/// As many as fit beside eight devices.
+/// As many as fit into a record beside eight devices.
 const MAX_TOMBSTONES: usize = 4;
 
 #[cfg(test)]

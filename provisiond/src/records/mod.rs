@@ -1,7 +1,7 @@
-//! Records in the store: read, checked, and changed one attempt at a time.
+//! Reads and changes users' records in the store, one attempt at a time for each user.
 //!
-//! The only way to change a record: take the user's turn, read, decide, `replace` what was read, and start again if
-//! somebody else was faster. Nothing is told to anyone before the change is durable.
+//! The only way to change a record: wait for the turn in the user queue, load, decide, compare-and-swap with
+//! `replace`, and start again if the record changed meanwhile. The caller gets no answer before the change is durable.
 
 pub mod user_queue;
 
@@ -23,33 +23,33 @@ pub struct Records {
     queues: UserQueues,
 }
 
-/// Whose record, for whom, and until when.
+/// One access to a record: the user, the caller's priority, the secrets and the deadline.
 #[derive(Clone, Copy)]
 pub struct Access<'a> {
-    /// Whose.
+    /// The user whose record it is.
     pub user: &'a UserName,
-    /// Root's processes are served first.
+    /// The caller is a root process, which is served first.
     pub root: bool,
-    /// What records are sealed under.
+    /// The application secrets that records are sealed under.
     pub secrets: &'a Secrets,
     /// When the caller stops waiting.
     pub deadline: Instant,
 }
 
-/// What was decided about a record.
+/// The decision about a record.
 #[derive(Debug)]
 #[must_use]
 pub struct Decision<T> {
     /// The record to store, if it changes.
     pub next: Option<Record>,
-    /// What the caller is told once that is durable.
+    /// The answer to the caller, once the record is durable.
     pub outcome: T,
 }
 
 /// Why a record could not be read or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Too many wait for this user, or it took too long.
+    /// The user queue is full, or the deadline has passed.
     #[error("too many attempts for this user")]
     Busy,
     /// The store does not work now.
@@ -58,10 +58,10 @@ pub enum Failure {
     /// It is not known whether the change became durable.
     #[error("the store did not say in time whether the change is durable")]
     Unknown,
-    /// The changed record cannot be put into bytes.
+    /// The changed record cannot be serialized.
     #[error(transparent)]
     CannotWrite(#[from] CannotWrite),
-    /// The record cannot be trusted.
+    /// The record is damaged, or was tampered with.
     #[error(transparent)]
     Damaged(#[from] Damaged),
 }
@@ -73,7 +73,7 @@ impl From<Unavailable> for Failure {
 }
 
 impl Records {
-    /// Takes the store over. The clock is the one whose mark it keeps.
+    /// Takes ownership of the store. `clock` is the clock whose mark the store keeps.
     #[must_use]
     pub fn new(store: Box<dyn Store>, clock: Arc<Clock>) -> Self {
         Self { store, clock, queues: UserQueues::default() }
@@ -88,8 +88,8 @@ impl Records {
         Ok(stored.map(|stored| Record::from_bytes(&stored.bytes, user, secrets)).transpose()?)
     }
 
-    /// Lets `decide` look at the user's record and makes durable what it decides. It is called again when the record
-    /// was changed in the meantime, so it must not have effects of its own.
+    /// Calls `decide` with the user's record and makes its decision durable. `decide` is called again when the record
+    /// was changed in the meantime, so it must have no side effects.
     ///
     /// # Errors
     /// [`Failure`].
@@ -113,7 +113,7 @@ impl Records {
         Err(Failure::Busy)
     }
 
-    /// Removes the user's record, whatever is in it. Says whether there was one.
+    /// Removes the user's record, even a damaged one. Returns whether there was one.
     ///
     /// # Errors
     /// [`Failure`].
@@ -130,18 +130,18 @@ impl Records {
         Err(Failure::Busy)
     }
 
-    /// Moves the user's record to another user, who must have none, as what `remake` makes of it. It hears of the record that
-    /// there is, and whether there is one where it is to go.
+    /// Moves the user's record to the name `to`, which must have none. `remake` makes the new record; it gets the
+    /// present one, and whether `to` has a record already.
     ///
     /// # Errors
-    /// [`Failure`]; inside, what `remake` returns.
+    /// [`Failure`]; inside, the error of `remake`.
     pub fn rename<E>(
         &self,
         access: Access<'_>,
         to: &UserName,
         mut remake: impl FnMut(Option<Record>, bool) -> Result<Record, E>,
     ) -> Result<Result<(), E>, Failure> {
-        // Always in the same order, so that two of these do not wait for each other.
+        // Always in the order of the names, so that two renames cannot deadlock.
         let turn = |user| self.queues.take(user, access.root, access.deadline).ok_or(Failure::Busy);
         let _first = turn(access.user.min(to))?;
         let _second = if access.user == to { None } else { Some(turn(access.user.max(to))?) };
@@ -163,7 +163,7 @@ impl Records {
         Err(Failure::Busy)
     }
 
-    /// Every user with what [`Records::look`] would say, in the order of their names, one page at a time.
+    /// One page of users in the order of their names, each with the result of [`Records::look`].
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -176,7 +176,7 @@ impl Records {
         Ok(listed.collect())
     }
 
-    /// How the store is.
+    /// The state of the store.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -184,13 +184,13 @@ impl Records {
         self.store.health()
     }
 
-    /// When the store was last found to be older than it should be, in trusted seconds.
+    /// When the last roll-back of the store was found, in trusted seconds.
     #[must_use]
     pub fn rolled_back_tick(&self) -> Option<u64> {
         self.store.rolled_back_tick()
     }
 
-    /// Makes durable what was seen of the clock.
+    /// Makes the mark of the clock durable.
     ///
     /// # Errors
     /// [`Failure::Unavailable`], [`Failure::Unknown`].
@@ -201,7 +201,7 @@ impl Records {
         }
     }
 
-    /// Makes everything durable and takes nothing more.
+    /// Makes everything durable and accepts no more changes.
     pub fn close(&self) {
         self.store.close();
     }
@@ -209,7 +209,7 @@ impl Records {
     fn write(&self, next: Record, stored: Option<&Stored>, access: &Access<'_>) -> Result<Outcome, Failure> {
         let next = Record { generation: next.generation.saturating_add(1), ..next };
         let bytes = next.to_bytes(access.user, access.secrets)?;
-        // Before it is stored: the mark goes into the store, and to its witnesses, with this update.
+        // Before the update: it writes the mark into the store, and to the store's witnesses.
         self.clock.will_spend(next.latest_spent());
         Ok(match stored {
             Some(stored) => self.store.replace(access.user, stored.version, bytes, access.deadline)?,
@@ -221,9 +221,9 @@ impl Records {
 /// One user of a page.
 #[derive(Debug)]
 pub struct Listed {
-    /// Whose record.
+    /// The user.
     pub user: UserName,
-    /// The record, if it can be trusted.
+    /// The record, unless it is damaged.
     pub record: Result<Record, Damaged>,
 }
 

@@ -1,8 +1,8 @@
-//! Group commit: one thread is the only writer. It takes what has queued up, has it made durable in one go, and wakes
-//! everybody who waits for it.
+//! Group commit: one committer thread is the only writer. It takes all queued updates, makes them durable with one
+//! fsync, and wakes all callers that wait for it.
 //!
-//! Knows no store and no record. What fails once is never tried again: after a failed sync nobody can say what is on
-//! the disk, so every waiter and every later caller is told [`Unavailable`].
+//! Knows no store and no record. It never retries after a failure: after a failed fsync the contents of the disk are
+//! unknown, so every waiting and every later caller gets [`Unavailable`].
 
 mod queue;
 
@@ -14,36 +14,36 @@ use std::time::Instant;
 use self::queue::{Request, Shared, Turn, left_until};
 use crate::store::{Outcome, Unavailable};
 
-/// What the one thread does with the updates that it is handed.
+/// The work of the committer thread.
 pub(crate) trait Apply: Send + 'static {
-    /// One caller's change.
+    /// The update of one caller.
     type Update: Send + 'static;
 
-    /// How much an update weighs against the bytes of a group.
+    /// The bytes that an update adds to its group.
     fn bytes(update: &Self::Update) -> usize;
 
-    /// Applies the updates in their order, each judged against those before it, and returns when all are durable: one
-    /// answer each. The error is a sentence, after which nothing is applied any more.
+    /// Applies the updates in order, each checked against those before it. Returns when all are durable, with one
+    /// answer for each. The error is a sentence for the log; no update is applied after it.
     fn apply(&mut self, group: Vec<Self::Update>) -> Result<Vec<Answer>, String>;
 
-    /// When [`Apply::chore`] is to be called next; `None` while there is nothing to do, so that nothing wakes up.
+    /// When [`Apply::chore`] must be called next. `None` while there is no chore: then the thread sleeps.
     fn chore_due(&self) -> Option<Instant>;
 
-    /// What has to be done now and then, and before the end.
+    /// Periodic work, also done once before the end.
     fn chore(&mut self) -> Result<(), String>;
 }
 
-/// What a caller is told.
+/// The answer to a caller.
 pub(crate) type Answer = Result<Outcome, Unavailable>;
 
-/// The callers' end of the queue.
+/// The handle of the callers.
 pub(crate) struct Committer<U> {
     shared: Arc<Shared<U>>,
 }
 
 impl<U: Send + 'static> Committer<U> {
-    /// Starts the thread. `broken` says whether the store underneath has failed without a word; `fatal` hears, once,
-    /// the sentence with which it all ended.
+    /// Starts the thread. `broken` returns whether the store underneath has failed silently. `fatal` is called once,
+    /// with the sentence of the failure that ended the committer.
     pub(crate) fn start<A: Apply<Update = U>>(
         apply: A,
         broken: impl Fn() -> bool + Send + Sync + 'static,
@@ -58,8 +58,8 @@ impl<U: Send + 'static> Committer<U> {
         Ok(Self { shared })
     }
 
-    /// Queues the update and waits for its outcome until the deadline. With a deadline that has passed already, or a
-    /// queue that is full until then, nothing is queued and the store is unavailable.
+    /// Queues the update and waits for its outcome until the deadline. If the deadline has passed already, or the
+    /// queue stays full until then, the update is not queued and the store is unavailable.
     pub(crate) fn submit(&self, update: U, deadline: Instant) -> Answer {
         let (reply, answer) = sync_channel(1);
         self.shared.enqueue(Request { update, reply }, deadline)?;
@@ -78,17 +78,17 @@ impl<U: Send + 'static> Committer<U> {
         !self.shared.is_over()
     }
 
-    /// Whether it ended with a failure.
+    /// Whether the committer ended with a failure.
     pub(crate) fn failed(&self) -> bool {
         self.shared.has_failed()
     }
 
-    /// Ends it all, with the sentence for `fatal`.
+    /// Ends the committer with a failure and its sentence for `fatal`.
     pub(crate) fn fail(&self, why: &str) {
         self.shared.fail(why, Vec::new());
     }
 
-    /// Lets nobody in any more, waits until everything queued is durable and the chores are done.
+    /// Accepts no more updates, and waits until all queued ones are durable and the chore is done.
     pub(crate) fn close(&self) {
         self.shared.close();
     }
@@ -117,7 +117,7 @@ fn commit<A: Apply>(
 ) -> Result<(), Unavailable> {
     let (updates, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|request| (request.update, request.reply)).unzip();
     let answers = match caught(|| apply.apply(updates)) {
-        // Whoever gave it up in the meantime has told the callers so.
+        // The committer was given up in the meantime, and the callers have their answer.
         Ok(_) if shared.has_failed() => return Err(Unavailable),
         Ok(answers) => answers,
         Err(why) => {
@@ -126,7 +126,7 @@ fn commit<A: Apply>(
         }
     };
     for (reply, answer) in replies.into_iter().zip(answers) {
-        // A caller that left at its deadline is no error: the commit stands.
+        // A caller that left at its deadline is not an error: the commit stands.
         _ = reply.send(answer);
     }
     Ok(())

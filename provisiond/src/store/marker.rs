@@ -1,7 +1,8 @@
-//! What is seen of a store from outside: its lock, the files of its folder, and two witnesses of what it held: the
-//! marker, which survives a power cut, and the mirror of its age, which survives anything else.
+//! The witnesses of a store, by which its loss or roll-back is detected: the marker, a file that survives a power cut,
+//! and the mirror of the store's age on a tmpfs, which is current at all times until the machine stops. Also the
+//! store's lock file and the modes of its folder.
 //!
-//! They know numbers, never records. What it means when the store says otherwise is judged in [`super::sled`].
+//! The witnesses hold numbers, never records. [`super::sled`] judges what a difference from the store means.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -14,25 +15,25 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
-/// How old a store is, in numbers that only grow.
+/// The age of a store, in numbers that only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Age {
-    /// How many updates it has seen.
+    /// The number of updates.
     pub(crate) generation: u64,
-    /// When the latest step begins that was spent in it, in Unix seconds.
+    /// The start of the latest spent step, in Unix seconds.
     pub(crate) spent: u64,
 }
 
-/// What a store held when its marker was written.
+/// The state of a store when its marker was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Mark {
-    /// How many users.
+    /// The number of users.
     pub(crate) users: u64,
-    /// How old it was.
+    /// The age.
     pub(crate) age: Age,
 }
 
-/// A small file beside the store that says whether it is empty: a store that lost everything cannot say so itself.
+/// The marker: a small file beside the store that tells whether it held users. An emptied store cannot tell so itself.
 #[derive(Debug)]
 pub(crate) struct Marker {
     path: PathBuf,
@@ -51,27 +52,27 @@ impl Marker {
         Ok(Self { path, mark })
     }
 
-    /// Where it lies.
+    /// The path of the marker.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// What it says; `None` when there is no marker.
+    /// Its contents; `None` when there is no marker.
     pub(crate) fn mark(&self) -> Option<Mark> {
         self.mark
     }
 
-    /// Whether it says that the store held users.
+    /// Whether the store held users according to the marker.
     pub(crate) fn says_users(&self) -> bool {
         self.mark.is_some_and(|mark| mark.users > 0)
     }
 
-    /// When the latest step begins that it knows to be spent, in Unix seconds.
+    /// The start of the latest spent step according to the marker, in Unix seconds.
     pub(crate) fn spent(&self) -> u64 {
         self.mark.map_or(0, |mark| mark.age.spent)
     }
 
-    /// Writes it anew: it is durable on return, and at every moment there is a whole one.
+    /// Replaces the marker: the new one is durable on return, and a complete one exists at every moment.
     pub(crate) fn write(&mut self, mark: Mark) -> io::Result<()> {
         let draft = beside(&self.path, ".new");
         let mut file = private().truncate(true).open(&draft)?;
@@ -85,13 +86,13 @@ impl Marker {
     }
 }
 
-/// The age, once more, in a file that lives as long as the machine is up: a store that was put back while the machine ran is
-/// behind it.
+/// The mirror: a copy of the age in a file that lives until the machine stops. A store that was rolled back in that
+/// time is behind it.
 #[derive(Debug)]
 pub(crate) struct Mirror(Option<File>);
 
 impl Mirror {
-    /// Opens or creates the mirror, if there is to be one, and reads it. A text that is no age says nothing.
+    /// Opens or creates the mirror, if one is configured, and reads it. Unreadable contents count as none.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<(Self, Option<Age>)> {
         let Some(path) = path else { return Ok((Self(None), None)) };
         let file = private().custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
@@ -100,8 +101,8 @@ impl Mirror {
         Ok((Self(Some(file)), parse_age(text.trim_ascii_end())))
     }
 
-    /// Writes the age over the former one. Nothing is synced and no failure is told: a mirror that stays behind raises no
-    /// alarm, it only sees less.
+    /// Overwrites the age, without fsync. A failure is ignored: a mirror that stays behind raises no false alarm, it
+    /// only detects less.
     pub(crate) fn write(&self, age: Age) {
         if let Some(file) = &self.0 {
             _ = file.write_all_at(format!("{:020} {:020}\n", age.generation, age.spent).as_bytes(), 0);
@@ -109,8 +110,8 @@ impl Mirror {
     }
 }
 
-/// Opens or creates the file and locks it for this process alone, waiting until `deadline` for another one to let go of
-/// it; `None` if it does not.
+/// Opens or creates the file and locks it for this process. Waits until `deadline` for another process to release the
+/// lock; `None` if it does not.
 pub(crate) fn lock(path: &Path, deadline: Instant) -> io::Result<Option<Flock<File>>> {
     let mut file = private().open(path)?;
     loop {
@@ -124,8 +125,8 @@ pub(crate) fn lock(path: &Path, deadline: Instant) -> io::Result<Option<Flock<Fi
     }
 }
 
-/// Makes the store's folder, if it is not there, and removes drafts of snapshots from it. A kill can leave one, and sled
-/// would take it for its newest snapshot. Only drafts go: without its snapshots a store is lost.
+/// Creates the store's folder if needed, and removes drafts of snapshots. A killed daemon can leave one, and sled
+/// would use it as its newest snapshot. Complete snapshots stay: without them a store is lost.
 pub(crate) fn prepare_folder(store: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(PRIVATE_FOLDER).create(store) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -142,8 +143,8 @@ pub(crate) fn prepare_folder(store: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Restricts and syncs everything in the store's folder, whatever the umask was, then the folder and its entry: sled
-/// syncs neither its settings nor any folder.
+/// Sets private modes on all files in the store's folder, whatever the umask was, and syncs them, then the folder and
+/// its entry: sled syncs neither its settings nor any folder.
 pub(crate) fn settle_folder(store: &Path) -> io::Result<()> {
     for entry in store.read_dir()? {
         let entry = entry?;
@@ -172,7 +173,7 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Reads, writes, and creates with the mode that every file here has.
+/// Options to read, write and create a file with private mode.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
@@ -199,7 +200,7 @@ fn number(digits: &[u8]) -> Option<u64> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// What a marker says that cannot be read: there were users once, and nothing else is known.
+/// An unreadable marker counts as this: there were users, and the age is unknown.
 const UNREADABLE: Mark = Mark { users: 1, age: Age { generation: 0, spent: 0 } };
 const TITLE: &str = "pam-totp store marker 1";
 const ADVICE: &str = "Remove this file only if the store beside it is meant to start empty.";

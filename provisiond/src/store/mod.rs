@@ -1,6 +1,6 @@
-//! Where records are kept: one per user, bytes with a version.
+//! The store of records on disk: the trait of a durable compare-and-swap store, with one record of bytes for each user.
 //!
-//! Knows names, bytes and versions, never what a record means, and no clock but the deadlines it is given.
+//! Knows names, bytes and versions, never the meaning of a record, and no clock but the deadlines of its callers.
 
 pub mod commit;
 pub mod marker;
@@ -14,8 +14,8 @@ use common::names::user::UserName;
 
 /// A store of one record per user, shared by all threads. An update returns when it is durable, not before.
 ///
-/// `load` and `list` may show an update a moment before it is durable; what is then built on it becomes durable after
-/// it, or not at all.
+/// `load` and `list` may return an update a moment before it is durable. A later update that builds on it becomes
+/// durable after it, or not at all.
 pub trait Store: Send + Sync {
     /// The user's record, if there is one.
     ///
@@ -29,7 +29,7 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn insert_new(&self, user: &UserName, record: Vec<u8>, deadline: Instant) -> Result<Outcome, Unavailable>;
 
-    /// Stores the record in the place of the one of version `expected`: [`Outcome::Conflict`] if that is not there now.
+    /// Replaces the record of version `expected`: [`Outcome::Conflict`] if the present version is another one.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -41,14 +41,14 @@ pub trait Store: Send + Sync {
         deadline: Instant,
     ) -> Result<Outcome, Unavailable>;
 
-    /// Removes the record of version `expected`: [`Outcome::Conflict`] if that is not there now.
+    /// Removes the record of version `expected`: [`Outcome::Conflict`] if the present version is another one.
     ///
     /// # Errors
     /// [`Unavailable`].
     fn remove(&self, user: &UserName, expected: Version, deadline: Instant) -> Result<Outcome, Unavailable>;
 
-    /// Moves a user's record of version `expected` to a user who has none, as `record`, in one step: whatever happens, one of
-    /// the two has it. [`Outcome::Conflict`] if either is not as expected.
+    /// Moves a user's record of version `expected` to a user without one, as `record`, atomically: at every moment
+    /// exactly one of the two has it. [`Outcome::Conflict`] if either is not as expected.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -67,27 +67,27 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn list(&self, after: Option<&UserName>, limit: usize) -> Result<Vec<(UserName, Stored)>, Unavailable>;
 
-    /// What the store says of itself.
+    /// The state of the store.
     ///
     /// # Errors
     /// [`Unavailable`].
     fn health(&self) -> Result<Health, Unavailable>;
 
-    /// When this store was last found to be older than it had been, in trusted seconds ([`crate::clock`]). The store itself
-    /// remembers it, and, with every update, the mark of the clock.
+    /// When a roll-back of this store was last found, in trusted seconds ([`crate::clock`]). The store itself keeps
+    /// this number, and, with every update, the mark of the clock.
     fn rolled_back_tick(&self) -> Option<u64>;
 
-    /// Makes durable what was seen of the clock, which every update does besides. Nothing else changes.
+    /// Makes the mark of the clock durable, as every update does, too. Nothing else changes.
     ///
     /// # Errors
     /// [`Unavailable`].
     fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable>;
 
-    /// Makes what is queued durable and stops. Every later call is [`Unavailable`].
+    /// Makes all queued updates durable and stops. Every later call returns [`Unavailable`].
     fn close(&self);
 }
 
-/// Which writing of a record this is. It never repeats, not even after the user was removed and inserted again.
+/// The version of a stored record. It never repeats, not even after the user was removed and inserted again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Version(u64);
 
@@ -96,17 +96,17 @@ pub struct Version(u64);
 pub struct Stored {
     /// The record.
     pub bytes: Vec<u8>,
-    /// What `replace` and `remove` compare.
+    /// The version that `replace` and `remove` compare.
     pub version: Version,
 }
 
-/// What became of an update.
+/// The result of an update.
 #[must_use]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// It is durable; this is the version it made.
+    /// The update is durable and has this version.
     Done(Version),
-    /// Somebody else was first; nothing was changed.
+    /// Another update came first; nothing was changed.
     Conflict,
     /// The deadline passed. The change may still become durable.
     Unknown,
@@ -117,14 +117,14 @@ pub enum Outcome {
 #[error("the store cannot be used now; the daemon's log says why")]
 pub struct Unavailable;
 
-/// What a store says of itself.
+/// The state of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health {
-    /// Which kind of store this is.
+    /// The kind of store.
     pub kind: &'static str,
-    /// How many users have a record.
+    /// The number of users with a record.
     pub users: u64,
-    /// How many updates it has seen, and a leap for each roll-back: it only grows.
+    /// The number of updates, plus a leap for each roll-back: it only grows.
     pub generation: u64,
 }
 

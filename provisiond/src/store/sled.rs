@@ -1,7 +1,8 @@
-//! The embedded store: sled 0.34, and what has to stand around it so that an acknowledged update survives a power cut,
-//! a lost or damaged store is noticed, and a failing disk ends the process instead of opening a door.
+//! The embedded store on sled 0.34, with the measures by which an acknowledged update survives a power cut, a lost,
+//! damaged or rolled-back store is detected, and a failing disk ends the process, so that no code can be replayed.
 //!
-//! Knows bytes and versions, never what a record means. Where sled's own promise is not enough, a comment says so.
+//! Knows bytes and versions, never the meaning of a record. Where sled's own guarantees are too weak, a comment says
+//! so.
 
 mod opening;
 mod rows;
@@ -30,20 +31,20 @@ use crate::clock::Clock;
 use crate::clock::moment::Moment;
 use crate::store::commit::Committer;
 
-/// Where the store lies, and what it may use.
+/// The location of the store, and its memory limit.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// Its folder. Its lock and its marker lie beside it: the same path with `.lock` and `.marker`.
+    /// The folder. Lock and marker lie beside it: the same path with `.lock` and `.marker`.
     pub path: PathBuf,
-    /// What sled may keep in memory, in MiB. It takes several times as much.
+    /// The size of sled's cache, in MiB. sled uses several times as much memory.
     pub cache_mib: u32,
     /// A file on a tmpfs that mirrors the store's age.
     pub mirror: Option<PathBuf>,
 }
 
-/// The store in a folder of its own, used by this process alone.
+/// The store in its own folder, locked for this process.
 pub struct SledStore {
-    /// Always there, until `drop` takes it.
+    /// Always `Some`, until `drop` takes it.
     db: Option<Db>,
     committer: Committer<Update>,
     summary: Arc<Mutex<Summary>>,
@@ -51,10 +52,10 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens the store, or creates it. The clock is told what was last seen of it, and whether the store turns out to be
-    /// older than it has been; every update stores its mark. `fatal` is called at most once, with a sentence, when the
-    /// store has failed for good: nothing works after that, and the process should end, so that a fresh one finds out what
-    /// is on the disk.
+    /// Opens the store, or creates it. The clock resumes from the stored mark, and learns of a roll-back of the store;
+    /// every update stores the clock's mark. `fatal` is called at most once, with a sentence, when the store has
+    /// failed for good. No call works after that, and the process should end, so that a new one finds out what is on
+    /// the disk.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -63,7 +64,7 @@ impl SledStore {
         clock: Arc<Clock>,
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        Self::open_with(Surroundings { patience: LOCK_PATIENCE, sync: Box::new(File::sync_data) }, place, clock, fatal)
+        Self::open_with(Surroundings { lock_wait: LOCK_WAIT, sync: Box::new(File::sync_data) }, place, clock, fatal)
     }
 
     fn open_with(
@@ -73,7 +74,7 @@ impl SledStore {
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = place.path.as_path();
-        let deadline = Instant::now().checked_add(around.patience).unwrap_or_else(Instant::now);
+        let deadline = Instant::now().checked_add(around.lock_wait).unwrap_or_else(Instant::now);
         let in_use = || OpenError::InUse(path.to_owned());
         let lock_path = beside(path, ".lock");
         let lock = lock(&lock_path, deadline).map_err(at(&lock_path))?.ok_or_else(in_use)?;
@@ -105,7 +106,7 @@ impl SledStore {
         };
         writer.settle().map_err(at(path))?;
         let watched = db.clone();
-        // sled's I/O threads leave an error here, and can forget to wake the one who waits for the write.
+        // sled's I/O threads leave an error here, and can forget to wake the thread that waits for the write.
         let broken = move || watched.context.global_error().is_err();
         let committer = Committer::start(writer, broken, fatal).map_err(at(path))?;
         Ok(Self { db: Some(db), committer, summary: shared, _lock: lock })
@@ -121,7 +122,7 @@ impl SledStore {
         self.committer.submit(vec![Change { user: user.clone(), expected, record }], deadline)
     }
 
-    /// An error while reading is that reader's alone; a panic leaves sled in a state that nobody knows.
+    /// An error while reading concerns that caller only. A panic leaves sled in an unknown state, and ends the store.
     fn read<T>(&self, read: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T, Unavailable> {
         let db = self.db.as_ref().filter(|_| self.committer.works()).ok_or(Unavailable)?;
         match catch_unwind(AssertUnwindSafe(|| read(db))) {
@@ -167,7 +168,7 @@ impl Store for SledStore {
     ) -> Result<Outcome, Unavailable> {
         let from = Change { user: user.clone(), expected: Some(expected), record: None };
         let to = Change { user: to.clone(), expected: None, record: Some(record) };
-        // The version that comes last is the record's.
+        // The last change determines the version that is returned.
         self.committer.submit(vec![from, to], deadline)
     }
 
@@ -175,7 +176,7 @@ impl Store for SledStore {
         let from = after.map_or(Bound::Included(RECORDS.to_vec()), |user| Bound::Excluded(key(user)));
         let range = (from, Bound::Excluded(AFTER_RECORDS.to_vec()));
         self.read(|db| {
-            // A row that is no user's is a trace of damage, and hides nobody.
+            // A row without a valid user name is a trace of damage. It is skipped, so that it hides no other user.
             let users = db.range(range).filter_map(|row| match row {
                 Ok((key, value)) => user_of(&key).map(|user| Ok((user, stored(&value)))),
                 Err(error) => Some(Err(error)),
@@ -208,7 +209,7 @@ impl Drop for SledStore {
         self.close();
         let db = self.db.take();
         if self.committer.failed() {
-            // sled would write and sync once more.
+            // Dropping it would make sled write and sync once more.
             std::mem::forget(db);
         } else {
             _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
@@ -216,13 +217,13 @@ impl Drop for SledStore {
     }
 }
 
-/// What tests replace.
+/// The parts that tests replace.
 struct Surroundings {
-    patience: Duration,
+    lock_wait: Duration,
     sync: SyncData,
 }
 
-const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

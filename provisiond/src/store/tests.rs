@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::clock::tests::Hands;
 
-/// A place for a store that can be opened again and again, by one at a time.
+/// A store for the tests, which can be opened several times, one after the other.
 trait Backend {
     fn new() -> Self;
     fn open_with(&self, clock: Arc<Clock>) -> Box<dyn Store>;
@@ -32,7 +32,7 @@ impl Backend for OnSled {
     }
 }
 
-/// What every store promises, tried on each.
+/// The promises of every store, as one test each for the backend.
 macro_rules! promises {
     ($backend:ident: $($name:ident)*) => { $(
         #[test]
@@ -177,15 +177,15 @@ fn users_are_listed_page_by_page_in_the_order_of_their_names(backend: &impl Back
 
 fn records_of_nobody_are_kept_and_neither_listed_nor_counted(backend: &impl Backend) {
     let store = backend.open();
-    let nobody = UserName::reserved(5);
-    let first = done(store.insert_new(&nobody, vec![1], soon()));
+    let reserved = UserName::reserved(5);
+    let first = done(store.insert_new(&reserved, vec![1], soon()));
     assert_eq!(store.health().unwrap().users, 0);
     drop(store);
     let store = backend.open();
     assert_eq!(store.rolled_back_tick(), None);
-    let second = done(store.replace(&nobody, first, vec![2], soon()));
+    let second = done(store.replace(&reserved, first, vec![2], soon()));
     _ = done(store.insert_new(&user("alice"), vec![3], soon()));
-    let stored = store.load(&nobody).unwrap().unwrap();
+    let stored = store.load(&reserved).unwrap().unwrap();
     assert_eq!((stored.bytes, stored.version), (vec![2], second));
     assert_eq!((names(&*store, None, 9), store.health().unwrap().users), (vec!["alice".to_owned()], 1));
     drop(store);
@@ -309,7 +309,7 @@ struct Model {
 }
 
 impl Model {
-    /// The version to expect, or one that is not there (any more).
+    /// The present version, or a stale one.
     fn expect(&self, name: &str, stale: bool) -> Option<Version> {
         let present = self.rows.get(name).map(|row| row.1);
         if stale { self.given.iter().rev().copied().find(|version| Some(*version) != present) } else { present }

@@ -1,4 +1,4 @@
-//! Clocks that are wrong, are set, or belong to a store that was put back.
+//! Tests: devices with a drift, clocks that jump, and stores that are rolled back.
 
 use super::*;
 
@@ -38,7 +38,7 @@ fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_peri
     let mut alice = Life::new();
     alice.moment.rolled_back_tick = Some(NOW);
     alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: NOW });
-    assert_eq!(alice.ask(), Ask::TwoCodes, "nobody knows how many guesses were used");
+    assert_eq!(alice.ask(), Ask::TwoCodes, "how many guesses were used is unknown");
     let pair = alice.code(-1) + &alice.code(0);
     assert_eq!(alice.verdict(&pair), Verdict::Refused);
     alice.record.unknown = Pool::full(&alice.moment);
@@ -52,7 +52,7 @@ fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_peri
     assert_eq!(alice.verdict(&code), Verdict::Accepted);
 }
 
-/// The store as it is now is put back, and nothing else is known of what comes in between than the latest step spent.
+/// Rolls the store back to now after `past` has happened. Of `past` only the latest spent step stays known.
 fn with_a_lost_past(alice: &mut Life, past: impl FnOnce(&mut Life)) -> Life {
     let before = alice.record.clone();
     past(alice);
@@ -62,7 +62,7 @@ fn with_a_lost_past(alice: &mut Life, past: impl FnOnce(&mut Life)) -> Life {
     Life { record: before, moment, ..Life::new() }
 }
 
-/// Two codes in a row, the first of which the device shows when ours is `step`.
+/// Two consecutive codes. The first is the code of `step`.
 fn pair_of(alice: &Life, step: u64) -> String {
     let steps = step.checked_signed_diff(alice.moment.now / 30).unwrap();
     alice.code(steps) + &alice.code(steps + 1)
@@ -153,7 +153,7 @@ fn a_clock_that_is_set_gives_no_guess_back_and_takes_none() {
 #[test]
 fn after_a_login_an_hour_ahead_and_the_correction_its_code_opens_nothing_for_ever() {
     let mut alice = Life::new();
-    // Outside the window a replay is a wrong code like any other.
+    // Outside the window a replay is an ordinary wrong code.
     alice.policy.budget = 1000;
     alice.moment.now = NOW + 3600;
     let ahead = alice.code(0);
@@ -185,11 +185,11 @@ fn nothing_is_learned_of_a_device_while_our_own_clock_is_not_synchronised() {
 }
 
 proptest! {
-    /// Whatever the clock does, and whether it is noticed or not.
+    /// Holds for every movement of the clock, noticed or not.
     #[test]
     fn no_step_opens_two_logins(moves in prop::collection::vec((-5000i64..5000, -10i64..=10, any::<bool>()), 1..150)) {
         let mut alice = Life::new();
-        // So long that no two codes are the same.
+        // Codes so long that no two are the same.
         let ten = Parameters { digits: 10, ..Parameters::default() };
         alice.record.devices = vec![device(&user("alice"), "default", ten)];
         let mut opened = Vec::new();

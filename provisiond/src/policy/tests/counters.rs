@@ -1,8 +1,8 @@
-//! Devices that count.
+//! Tests: HOTP devices.
 
 use super::*;
 
-/// Alice with a device that counts, of which `used` codes are used up.
+/// Alice with an HOTP device that has spent `used` codes.
 fn counting(used: u64) -> Life {
     let mut alice = Life::new();
     let device = device_of(Kind::Hotp, &user("alice"), "default", Parameters::default());

@@ -1,4 +1,4 @@
-//! What a guess costs, who pays for it, and when more codes are asked for.
+//! Tests: the price of a guess, the pool that pays it, and when two codes are asked for.
 
 use super::*;
 
@@ -152,7 +152,7 @@ fn an_answer_is_compared_with_the_same_positions_until_the_next_step() {
     assert_ne!(seen(&alice, "12345678"), eight);
 }
 
-/// Alice, at an address that is known.
+/// Alice at a known address.
 fn at_home() -> Life {
     let mut alice = Life::new();
     alice.comes_from("192.0.2.1");

@@ -1,8 +1,8 @@
-//! As the letter of SP 800-63B-4 has it.
+//! Tests: `policy.strict`, the lockout of a device after a hundred wrong answers (SP 800-63B-4).
 
 use super::*;
 
-/// As the letter of SP 800-63B-4 has it, with as many guesses as there can be.
+/// A user under `policy.strict`, with the largest guess budget.
 fn strictly() -> Life {
     Life { policy: Policy { budget: 1000, strict: true, ..POLICY }, ..Life::new() }
 }

@@ -67,7 +67,7 @@ fn a_missing_secret_and_an_unknown_version_are_named() {
     }
 }
 
-/// What the last daemon that wrote version 3 has written, under the secrets of these tests.
+/// Reads a record that the last daemon of version 3 wrote under the secrets of these tests.
 #[test]
 fn a_record_of_version_3_is_read_with_its_new_field_at_its_default_and_written_as_today() {
     let (alice, bytes) = (user("alice"), version_3());
@@ -123,13 +123,13 @@ fn a_record_that_the_store_would_cut_in_two_is_not_written() {
     assert_eq!(record.to_bytes(&alice, &secrets), Err(CannotWrite));
 }
 
-/// With a tag that is as long as tags may be.
+/// Secrets with a tag of the maximum length.
 fn secrets_of_a_long_tag() -> Secrets {
     let text = format!("{}: 0123456789abcdef", "t".repeat(64));
     Secrets::new(TaggedSecrets::from_text(&text).unwrap(), None).unwrap()
 }
 
-/// As much of everything as there can be.
+/// A record with the maximum of every field.
 fn full_record(user: &UserName, secrets: &Secrets) -> Record {
     // The year 2514.
     let latest = Moment::ordinary(1 << 34);
@@ -170,7 +170,7 @@ fn full_codes(user: &UserName, secrets: &Secrets, latest: &Moment) -> Codes {
     codes
 }
 
-/// The steps of sixty-five of them, two days apart: in steps of two minutes a distance of two bytes.
+/// The steps of sixty-five logins two days apart. In steps of two minutes each distance takes two bytes.
 fn logins() -> impl Iterator<Item = u64> {
     (0..65).map(|login| 60_000_000 + login * 1440)
 }

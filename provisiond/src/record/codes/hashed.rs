@@ -1,13 +1,13 @@
-//! Codes as hashes, and new codes.
+//! Hashes of issued codes under the code key, constant-time comparison, and the random generation of new codes.
 //!
 //! ```text
 //! code key   32 random bytes, sealed like a device's key, of the kind "codes"
 //! hash       HMAC-SHA256(code key, length-prefixed: purpose, code), its first 16 bytes
 //! ```
-//! Who reads the store without the application secrets has no code key, and nothing to try codes against; so a bypass of
-//! forty bits is safe there as well. Sixteen bytes are enough: nobody chooses codes, so two that share a hash are of no
-//! use, and a wrong code meets one of ten hashes with odds of 1 in 2^124, far below those of a right guess. The purpose
-//! keeps a ticket from being a recovery code.
+//! An attacker who reads the store without the application secrets has no code key, and cannot brute-force a hash
+//! offline: even a bypass of forty bits is safe there. Sixteen bytes are enough: codes are random, so collisions are
+//! of no use to an attacker, and a wrong code matches one of ten hashes with odds of 1 in 2^124, far below those of a
+//! right guess. The purpose keeps a ticket from being accepted as a recovery code.
 
 use common::enckey::length_prefixed;
 use common::issued::IssuedCode;
@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::record::CannotMake;
 
-/// What is kept of a code.
+/// The stored form of a code.
 pub(super) type Hash = [u8; 16];
 
 pub(super) fn hash(key: &Key, purpose: &[u8], code: &IssuedCode) -> Option<Hash> {
@@ -28,16 +28,15 @@ pub(super) fn hash(key: &Key, purpose: &[u8], code: &IssuedCode) -> Option<Hash>
     mac.first_chunk().copied()
 }
 
-/// Compares with something even where there is nothing.
+/// Compares in constant time, also where no hash is stored.
 pub(super) fn is_hash(stored: Option<&Hash>, wanted: &Hash) -> bool {
     let same: bool = stored.unwrap_or(&[0; 16]).ct_eq(wanted).into();
     same & stored.is_some()
 }
 
-/// A code of so many random bytes. One in ten thousand short ones could be misread as digits.
+/// A new code of so many random bytes. One in ten thousand short codes could be taken for digits, and is drawn again.
 pub(super) fn draw<const BYTES: usize>() -> Result<IssuedCode, CannotMake> {
-    let drawn =
-        (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| IssuedCode::from_random(&*bytes)).transpose());
+    let drawn = (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| IssuedCode::from_random(&*bytes)).transpose());
     drawn.unwrap_or(Err(CannotMake))
 }
 

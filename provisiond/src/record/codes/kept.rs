@@ -1,4 +1,4 @@
-//! What is kept of each kind of code, and when it is good.
+//! The stored form of each kind of issued code, and when it is valid: uses, wrong tries, expiry.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use super::hashed::{Hash, is_hash};
 use crate::clock::moment::Moment;
 use crate::record::CannotMake;
 
-/// Those that are left of one printed sheet. Of these and all others it is known since a trusted second what was used.
+/// The recovery codes that are left of one printed sheet. `known_since` is the trusted second since when the store
+/// knows every use, here and in the other kinds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct RecoveryCodes {
     pub(super) hashes: Vec<Hash>,
@@ -22,11 +23,12 @@ pub(super) struct RecoveryCodes {
 pub(super) struct Bypass {
     pub(super) code: Timed,
     pub(super) uses: u8,
-    /// Wrong ones that it still bears.
+    /// Wrong codes that it still tolerates.
     pub(super) tries: u8,
 }
 
-/// A code that is good from one Unix second until before another, and no longer by trusted seconds either.
+/// A code that is valid from one Unix second until before another, and not beyond its lifetime in trusted seconds
+/// either.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Timed {
     hash: Hash,
@@ -37,7 +39,7 @@ pub(super) struct Timed {
 }
 
 impl RecoveryCodes {
-    /// Where the code is.
+    /// The index of the code. Always compares with the maximum number of hashes.
     pub(super) fn find(&self, wanted: &Hash) -> Option<usize> {
         let look = |found, slot| if is_hash(self.hashes.get(slot), wanted) { Some(slot) } else { found };
         (0..usize::from(MAX_CODES)).fold(None, look)
@@ -51,7 +53,7 @@ impl RecoveryCodes {
         Some(Finding::RecoveryCode(self.hashes.len()))
     }
 
-    /// They are good while the clock is before their end, wherever it was when they were given.
+    /// Recovery codes are valid while the clock is before their end, whatever time it showed when they were issued.
     pub(super) fn why_not(&self, moment: &Moment) -> Option<Finding> {
         why_not(self.known_since, self.until.is_none_or(|until| moment.now < until), moment)
     }
@@ -64,13 +66,13 @@ impl Timed {
         Ok(Self { hash, known_since, from, until, until_tick })
     }
 
-    /// A clock that is set back revives nothing: trusted seconds go on, and before the beginning there is nothing.
+    /// A clock that is set back makes no expired code valid: trusted seconds count on, and a code has a beginning, too.
     pub(super) fn why_not(&self, moment: &Moment) -> Option<Finding> {
         let in_time = (self.from..self.until).contains(&moment.now) && moment.tick < self.until_tick;
         why_not(self.known_since, in_time, moment)
     }
 
-    /// Whether it is there and the wanted one.
+    /// Whether there is a code and it has the wanted hash.
     pub(super) fn is(timed: Option<&Self>, wanted: &Hash) -> bool {
         is_hash(timed.map(|timed| &timed.hash), wanted)
     }
@@ -80,7 +82,7 @@ impl Timed {
     }
 }
 
-/// Whatever was given before a roll-back of the store may have been used in the part of the past that the store has lost.
+/// A code that was issued before a roll-back of the store may have been spent in the time that the store has lost.
 fn why_not(known_since: u64, in_time: bool, moment: &Moment) -> Option<Finding> {
     if moment.has_lost(known_since) { Some(Finding::Doubtful) } else { (!in_time).then_some(Finding::Expired) }
 }

@@ -24,7 +24,7 @@ fn wrong(text: &str) -> IssuedCode {
     IssuedCode::parse(text).unwrap()
 }
 
-/// Ten recovery codes, and whose they are.
+/// Ten recovery codes, their set and its key.
 fn ten() -> (Codes, Key, Vec<IssuedCode>) {
     let (mut codes, key) = none();
     let shown = codes.renew(&key, &USUAL, &at(NOW)).unwrap();

@@ -1,4 +1,5 @@
-//! What stands between the callers and the one thread: the updates that wait, and whether it has all ended.
+//! The queue between the callers and the committer thread: waiting updates, size limits of a group, and detection of a
+//! failed or stuck disk.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::{Answer, Apply};
 use crate::store::Unavailable;
 
-/// What the callers and the thread share.
+/// The state that the callers and the committer thread share.
 pub(super) struct Shared<U> {
     queue: Mutex<Queue<U>>,
     filled: Condvar,
@@ -29,13 +30,13 @@ pub(super) struct Queue<U> {
 
 pub(super) struct Request<U> {
     pub(super) update: U,
-    /// Dropping it unanswered tells its caller that the store is unavailable.
+    /// If it is dropped unanswered, the caller gets [`Unavailable`].
     pub(super) reply: Reply,
 }
 
 type Reply = SyncSender<Answer>;
 
-/// What the thread does next.
+/// The next work of the committer thread.
 pub(super) enum Turn<U> {
     Group(Vec<Request<U>>),
     Chore,
@@ -75,7 +76,7 @@ impl<U> Shared<U> {
         }
     }
 
-    /// The thread's next turn. Sleeps for as long as there is none.
+    /// The thread's next work. Sleeps until there is any.
     pub(super) fn next<A: Apply<Update = U>>(&self, chore_due: Option<Instant>) -> Turn<U> {
         let mut queue = self.lock();
         queue.busy_since = None;
@@ -104,7 +105,7 @@ impl<U> Shared<U> {
         }
     }
 
-    /// A caller waited in vain: is this a slow disk, or a store that will never answer?
+    /// A caller's deadline has passed: finds out whether the disk is only slow, or the store has failed.
     pub(super) fn suspect(&self) {
         let busy = self.lock().busy_since.map(|since| since.elapsed());
         if (self.broken)() {
@@ -114,7 +115,7 @@ impl<U> Shared<U> {
         }
     }
 
-    /// Everybody is told before `fatal` is, because that may end the process.
+    /// Answers all callers before it calls `fatal`, which may end the process.
     pub(super) fn fail(&self, why: &str, unanswered: Vec<Reply>) {
         let first = !self.failed.swap(true, Ordering::SeqCst);
         drop(unanswered);
@@ -125,29 +126,29 @@ impl<U> Shared<U> {
         }
     }
 
-    /// Lets nobody in any more, and waits until everything is done that was to be done.
+    /// Accepts no more updates, and waits until the thread has ended.
     pub(super) fn close(&self) {
         let queue = self.lock();
         self.closed.store(true, Ordering::SeqCst);
         self.wake_all();
-        let wait = self.ended.wait_timeout_while(queue, CLOSE_PATIENCE, |queue| !queue.ended);
+        let wait = self.ended.wait_timeout_while(queue, CLOSE_TIMEOUT, |queue| !queue.ended);
         let ended = wait.unwrap_or_else(PoisonError::into_inner).0.ended;
         if !ended {
             self.fail("the store could not be closed in time: its disk does not answer", Vec::new());
         }
     }
 
-    /// Whether it ended with a failure.
+    /// Whether the committer ended with a failure.
     pub(super) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Whether nobody is let in any more.
+    /// Whether updates are no longer accepted.
     pub(super) fn is_over(&self) -> bool {
         self.has_failed() || self.closed.load(Ordering::SeqCst)
     }
 
-    /// The thread is done.
+    /// Marks the thread as ended.
     pub(super) fn end(&self) {
         self.lock().ended = true;
         self.ended.notify_all();
@@ -177,13 +178,13 @@ pub(super) fn left_until(deadline: Instant) -> Duration {
     deadline.saturating_duration_since(Instant::now())
 }
 
-/// More callers than the daemon has connections.
+/// Updates that may wait: more than the daemon has connections.
 pub(super) const QUEUE: usize = 512;
-/// The largest group, in updates and in bytes. sled may overwrite a segment of its log (512 KiB) after it has begun two
-/// more; what a group writes, with the pages that it makes sled rewrite, stays below one, so that nothing is
-/// overwritten whose successor has not been synced.
+/// The largest group, in updates and in bytes. sled may overwrite a segment of its log (512 KiB) after it has begun
+/// two more. A group, with the pages that sled rewrites for it, stays below one segment, so that no data is
+/// overwritten before the data that replaces it is synced.
 pub(super) const GROUP: usize = 64;
 pub(super) const GROUP_BYTES: usize = 64 * 1024;
-/// A group that takes longer than this has met a disk, or a library, that will not answer any more.
+/// If a group takes longer than this, the disk or the library is stuck.
 pub(super) const STUCK: Duration = Duration::from_secs(10);
-const CLOSE_PATIENCE: Duration = Duration::from_secs(10);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);

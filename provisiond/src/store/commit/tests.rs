@@ -10,7 +10,7 @@ use super::*;
 
 const WORD: Outcome = Outcome::Conflict;
 
-/// Shows each group that it is handed, then does as it is told.
+/// Reports each group to the test, then obeys the test's order.
 struct Puppet {
     groups: Sender<Vec<u32>>,
     orders: Receiver<Order>,
@@ -83,7 +83,7 @@ impl Stage {
         std::thread::spawn(move || committer.submit(update, soon()))
     }
 
-    /// Callers 1 to `count` wait in the queue, in this order.
+    /// Queues the updates of callers 1 to `count`, in this order.
     fn queue_up(&self, count: u32) -> Vec<JoinHandle<Answer>> {
         let join = |update| {
             let caller = self.submits(update);
@@ -113,7 +113,7 @@ fn what_queues_up_while_one_group_is_written_is_the_next_group() {
     stage.orders.send(Order::Succeed).unwrap();
     assert_eq!(stage.groups.recv().unwrap(), [1, 2, 3, 4, 5]);
     assert_eq!(first.join().unwrap(), Ok(WORD));
-    assert!(others.iter().all(|caller| !caller.is_finished()), "nobody is answered before the group is durable");
+    assert!(others.iter().all(|caller| !caller.is_finished()), "no caller is answered before the group is durable");
     stage.orders.send(Order::Succeed).unwrap();
     assert_eq!(answers(others), [Ok(WORD); 5]);
 }
@@ -190,7 +190,7 @@ fn whoever_waits_in_vain_finds_out_that_the_store_failed_without_a_word() {
     let answer = stage.committer.submit(2, Instant::now() + Duration::from_millis(20));
     assert_eq!(answer, Ok(Outcome::Unknown));
     assert!(stage.fatal.recv().unwrap().contains("did not succeed"));
-    // What the thread still brings back is not believed.
+    // A late success of the thread is not trusted.
     stage.orders.send(Order::Succeed).unwrap();
     assert_eq!(patient.join().unwrap(), Err(Unavailable));
 }

@@ -1,4 +1,5 @@
-//! What can be found when the store is opened: that it is somebody else's, lost, damaged, newer.
+//! Opens the store, and the reasons why it cannot be opened: in use by another process, lost, damaged, or of a newer
+//! version.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -13,10 +14,10 @@ use crate::store::marker::{Marker, lock, prepare_folder};
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Somebody else has it.
+    /// Another process uses it.
     #[error("the store at {0} is in use by another process; stop the other provisiond first")]
     InUse(PathBuf),
-    /// It is empty and was not.
+    /// It is empty, but held users.
     #[error(
         "the store at {store} is empty, but {marker} says that it held users; restore a backup, or remove {marker} if \
          the store is meant to start empty"
@@ -27,28 +28,28 @@ pub enum OpenError {
         /// Its marker.
         marker: PathBuf,
     },
-    /// sled cannot make sense of it.
+    /// sled cannot read it.
     #[error("the store at {store} is damaged ({why}); restore a backup")]
     Damaged {
         /// The store's folder.
         store: PathBuf,
-        /// What was found.
+        /// The damage.
         why: String,
     },
     /// A later version has written it.
     #[error("the store at {0} was written by a newer version of provisiond; install that version again")]
     Newer(PathBuf),
-    /// The system refused.
+    /// A system call failed.
     #[error("the store's {path} cannot be used: {error}; check its owner, its mode and the disk")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// Makes the folder ready for sled and returns our own descriptor of its log.
+/// Prepares the folder for sled and returns our own file descriptor of sled's log.
 pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, OpenError> {
     let path = store.join("db");
     let is_new = match path.metadata() {
@@ -60,19 +61,19 @@ pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Resul
         return Err(lost(store, marker));
     }
     prepare_folder(store).map_err(at(store))?;
-    // A process that was killed lets go of our lock and of sled's one after the other. sled itself would not wait.
+    // A killed process releases our lock and sled's lock one after the other. sled itself would not wait.
     let log = lock(&path, deadline).map_err(at(&path))?.ok_or_else(|| OpenError::InUse(store.to_owned()))?;
     log.unlock().map_err(|(_, errno)| at(&path)(errno.into()))
 }
 
 pub(super) fn open_sled(store: &Path, cache_mib: u32) -> Result<Db, OpenError> {
     let cache = u64::from(cache_mib.max(1)).saturating_mul(1 << 20);
-    // Nothing is flushed behind the committer's back.
+    // Only the committer flushes.
     let config = ::sled::Config::new().path(store).cache_capacity(cache).flush_every_ms(None);
     guarded(store, || config.open().map_err(|error| unusable(store, error)))
 }
 
-/// sled meets damage with a panic as often as with an error.
+/// Catches panics: sled reacts to damage with a panic as often as with an error.
 pub(super) fn guarded<T>(store: &Path, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
     let panicked = |_| Err(damaged(store, "its library panicked"));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)

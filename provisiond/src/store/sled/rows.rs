@@ -1,4 +1,4 @@
-//! A row of sled's: which key a user's record has, and how its version stands before it.
+//! The rows in sled: the key of a user's record, and the version in front of its bytes.
 
 use common::names::user::UserName;
 
@@ -14,14 +14,14 @@ pub(super) fn user_of(key: &[u8]) -> Option<UserName> {
     UserName::new(name).ok()
 }
 
-/// A value too short for a version is a record with nothing in it: damage, which whoever reads the record will notice.
+/// A value too short for a version yields an empty record: damage, which the reader of the record detects.
 pub(super) fn stored(value: &[u8]) -> Stored {
     let (version, bytes) = value.split_first_chunk().unwrap_or((&[0; 8], &[]));
     Stored { bytes: bytes.to_vec(), version: Version(u64::from_be_bytes(*version)) }
 }
 
-/// A record's key is this and the user's name; its value is the version and the record.
+/// The prefix of a record's key; the user's name follows. The value is the version and the record.
 pub(super) const RECORDS: &[u8] = b"r";
 pub(super) const AFTER_RECORDS: &[u8] = b"s";
-/// The same for records that are no user's.
+/// The same for reserved records, which belong to no user.
 pub(super) const RESERVED: &[u8] = b"d";

@@ -1,4 +1,5 @@
-//! What the store says of itself, and whether it is as old as its witnesses know it to be.
+//! The summary of the store, and the detection of a roll-back: compares the store's age with its witnesses, and the
+//! records with the summary.
 
 use std::path::Path;
 
@@ -11,12 +12,12 @@ use crate::clock::mark::{Mark as ClockMark, NUMBERS};
 use crate::store::Version;
 use crate::store::marker::{Age, Marker};
 
-/// What the store says of itself, in the one value that every group of updates changes with it.
+/// The summary of the store: one value that every group of updates changes in the same batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Summary {
     pub(super) generation: u64,
     pub(super) users: u64,
-    /// In trusted seconds.
+    /// When a roll-back was last found, in trusted seconds.
     pub(super) rolled_back_tick: Option<u64>,
     /// The sum of [`imprint`] over all records.
     imprint: u64,
@@ -39,9 +40,9 @@ impl Summary {
         Some((summary, ClockMark::from_numbers(clock)))
     }
 
-    /// Makes it what it is after a user's record has gone from one version, or none, to another, or none.
+    /// Updates the summary after a user's record has changed from one version, or none, to another, or none.
     pub(super) fn follow(&mut self, key: &[u8], from: Option<Version>, to: Option<Version>) {
-        // What is no user's is not counted: losing its last updates does no harm.
+        // Reserved records are not counted: losing their last updates does no harm.
         if !key.starts_with(RECORDS) {
             return;
         }
@@ -75,9 +76,9 @@ pub(super) fn read_summary(db: &Db, store: &Path) -> Result<(Summary, Option<Clo
     }
 }
 
-/// What the summary should say of the records that are there. A damaged log can lose the last updates of some users
-/// and keep everything later, the summary too; no generation tells that. `None`: too many to look at while others wait,
-/// or not readable, which those users' `load` will say.
+/// The summary as counted from all records. A damaged log can lose the last updates of some users and keep all later
+/// ones, and the summary; the generation does not show that. `None`: too many records to count while callers wait, or
+/// unreadable ones, which those users' `load` reports.
 pub(super) fn count(db: &Db, found: &Summary) -> Option<Summary> {
     let mut counted = Summary { users: 0, imprint: 0, ..*found };
     if found.users > COUNTED {
@@ -92,9 +93,9 @@ pub(super) fn count(db: &Db, found: &Summary) -> Option<Summary> {
     Some(counted)
 }
 
-/// Holds what was found against what was counted and what the witnesses say. `None`: the store was lost. When it is
-/// older than they know, the generation leaps ahead of everything that may have been written since, so that this is
-/// noticed once and no version is given twice.
+/// Compares the summary with the count and the witnesses. `None`: the store was lost. When the store is older than its
+/// witnesses, it was rolled back: the generation leaps ahead of all updates that may have been lost, so that the
+/// roll-back is reported once and no version repeats.
 pub(super) fn judge_age(
     found: Summary,
     counted: Option<Summary>,
@@ -111,23 +112,23 @@ pub(super) fn judge_age(
     if found.generation >= known && counted == found {
         return Some(found);
     }
-    // What was made after an earlier one within the same second bears a later stamp than the second has.
+    // Records that were made after an earlier roll-back in the same second have a stamp later than that second.
     let rolled_back_tick = Some(found.rolled_back_tick.map_or(tick, |earlier| tick.max(earlier.saturating_add(1))));
     Some(Summary { generation: known.saturating_add(LEAP), rolled_back_tick, ..counted })
 }
 
-/// When the latest step begins that the witnesses know to be spent. The marker hears at once only of steps that are spent ahead
-/// of their time: where it is alone, every step up to now may be.
+/// The start of the latest spent step according to the witnesses. The marker is written at once only for steps that
+/// are spent ahead of their time: if it is the only witness, every step up to now may be spent.
 pub(super) fn known_to_be_spent(marker: &Marker, mirrored: Option<Age>, now: u64) -> u64 {
     marker.spent().max(mirrored.map_or(now, |age| age.spent))
 }
 
-/// A generation as it is told, unless nobody can have counted that far.
+/// The generation, or 0 if it is too large to have been counted.
 pub(super) fn believed(generation: u64) -> u64 {
     if generation < ABSURD { generation } else { 0 }
 }
 
-/// A number that one version of one user's record has and hardly any other.
+/// A fingerprint of one version of one user's record.
 pub(super) fn imprint(key: &[u8], version: Version) -> u64 {
     let hash = Sha256::new().chain_update(version.0.to_be_bytes()).chain_update(key).finalize();
     hash.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
@@ -135,11 +136,11 @@ pub(super) fn imprint(key: &[u8], version: Version) -> u64 {
 
 /// The key of the [`Summary`].
 pub(super) const SUMMARY: &[u8] = b"m";
-/// The first byte of the summary: how this store is laid out.
+/// The first byte of the summary: the format of this store.
 pub(super) const FORMAT: u8 = 3;
-/// More than can be written in the minute that the marker may be behind.
+/// More updates than can be written in the minute by which the marker may be behind.
 pub(super) const LEAP: u64 = 1 << 32;
-/// A generation that no store reaches by counting: who says so is damaged, and not believed.
+/// A generation that no store reaches by counting: a larger one is damage, and not trusted.
 pub(super) const ABSURD: u64 = 1 << 62;
-/// Up to this many users, all records are counted at open; it takes a fraction of a second.
+/// Up to this many users, all records are counted at open, which takes a fraction of a second.
 pub(super) const COUNTED: u64 = 20_000;

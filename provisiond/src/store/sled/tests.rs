@@ -42,7 +42,7 @@ impl Home {
         self.try_open(true).unwrap()
     }
 
-    /// By a clock that the test moves.
+    /// Opens the store with a clock that the test moves.
     fn open_by(&self, clock: &Arc<Clock>) -> SledStore {
         SledStore::open(&self.place(true), Arc::clone(clock), |why| panic!("{why}")).unwrap()
     }
@@ -52,11 +52,11 @@ impl Home {
     }
 
     fn open_at_once(&self) -> Result<SledStore, OpenError> {
-        let around = Surroundings { patience: Duration::ZERO, sync: Box::new(File::sync_data) };
+        let around = Surroundings { lock_wait: Duration::ZERO, sync: Box::new(File::sync_data) };
         SledStore::open_with(around, &self.place(true), clock(), |why| panic!("{why}"))
     }
 
-    /// Has sled alone open the store, once it is closed.
+    /// Opens the closed store with sled alone, and changes it.
     fn tamper(&self, tamper: impl FnOnce(&Db)) {
         drop(lock(&self.path("store/db"), soon()).unwrap());
         tamper(&::sled::Config::new().path(self.path("store")).open().unwrap());
@@ -71,7 +71,7 @@ impl Home {
         home
     }
 
-    /// Yesterday's store, after something happened today.
+    /// Updates the store, then rolls it back to yesterday's copy.
     fn put_back_after_an_update(&self, clock: &Arc<Clock>) -> SledStore {
         let store = self.open_by(clock);
         put(&store, "user-1", 10);
@@ -111,7 +111,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
-/// A record that says which update wrote it, and is long enough to be hit.
+/// A record with the number of its update, long enough to be hit by damage.
 fn record(update: u64) -> Vec<u8> {
     update.to_be_bytes().repeat(20)
 }
@@ -185,7 +185,7 @@ fn the_last_user_can_be_removed() {
         let before = mark(&home);
         drop(store);
         if !clean {
-            // As if it had been killed, with the marker still saying that there is a user.
+            // As after a kill: the marker still has a user.
             Marker::read(&home.path("store")).unwrap().write(before.unwrap()).unwrap();
         }
         let store = home.open();
@@ -274,7 +274,7 @@ fn every_file_is_private_whatever_was_before() {
     assert!(seen >= 8, "store, its db, conf, blobs and snapshot; lock, marker, mirror; not {seen}");
 }
 
-/// A store whose disk fails when the switch is thrown, the count of syncs, and what `fatal` heard.
+/// A store whose disk fails when the switch is set, the switch, the count of syncs, and the sentences for `fatal`.
 fn failing(home: &Home) -> (SledStore, Arc<AtomicBool>, Arc<AtomicUsize>, Receiver<String>) {
     let (fails, syncs) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let (switch, counter) = (Arc::clone(&fails), Arc::clone(&syncs));
@@ -284,7 +284,7 @@ fn failing(home: &Home) -> (SledStore, Arc<AtomicBool>, Arc<AtomicUsize>, Receiv
     };
     let (fatal, heard) = channel();
     let fatal = Mutex::new(fatal);
-    let around = Surroundings { patience: Duration::ZERO, sync: Box::new(sync) };
+    let around = Surroundings { lock_wait: Duration::ZERO, sync: Box::new(sync) };
     let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
     let store = SledStore::open_with(around, &home.place(true), clock(), tell).unwrap();
     (store, fails, syncs, heard)

@@ -1,4 +1,5 @@
-//! The one who writes: judges a group of updates, makes it durable in one go, and tells the witnesses.
+//! The writer of the committer thread: checks a group of updates, makes it durable with one fdatasync, and updates the
+//! witnesses (marker and mirror).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -17,10 +18,11 @@ use crate::store::commit::{Answer, Apply};
 use crate::store::marker::{Age, Mark, Marker, Mirror, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 
-/// What one caller wants: all of it, or nothing. None at all makes the mark of the clock durable.
+/// The update of one caller: all of its changes, or none. An update without changes makes the mark of the clock
+/// durable.
 pub(super) type Update = Vec<Change>;
 
-/// A change of one user's record: from `expected`, or nothing, to `record`, or nothing.
+/// A change of one user's record: from version `expected`, or no record, to `record`, or no record.
 pub(super) struct Change {
     pub(super) user: UserName,
     pub(super) expected: Option<Version>,
@@ -29,12 +31,11 @@ pub(super) struct Change {
 
 pub(super) type SyncData = Box<dyn Fn(&File) -> io::Result<()> + Send>;
 
-/// The only one who writes: the committer's thread.
+/// The only writer of the store. Runs on the committer thread.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) db: Db,
-    /// sled's `db` file, opened by us before its first write, so that no error of writing it back can escape this
-    /// descriptor.
+    /// sled's `db` file, opened before the first write, so that this file descriptor gets every write-back error.
     pub(super) log: File,
     pub(super) sync: SyncData,
     pub(super) marker: Marker,
@@ -45,16 +46,16 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Mutex<Summary>>,
 }
 
-/// A group of updates on its way.
+/// A group of updates before its commit.
 pub(super) struct Plan {
     batch: Batch,
     summary: Summary,
-    /// What earlier updates of this group have made of their users' records.
+    /// The versions after the earlier updates of this group.
     versions: HashMap<UserName, Option<Version>>,
 }
 
 impl Plan {
-    /// A change that was found to be right.
+    /// Adds a change whose expected version is the present one.
     fn add(&mut self, change: Change) {
         let generation = self.summary.generation.saturating_add(1);
         let made = change.record.as_ref().map(|_| Version(generation));
@@ -98,7 +99,7 @@ impl Apply for Writer {
 }
 
 impl Writer {
-    /// Makes what opening has found and changed durable.
+    /// Makes the state after opening durable, and writes the witnesses.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         let summary = self.summary;
         self.make_durable(Batch::default(), summary)?;
@@ -141,18 +142,18 @@ impl Writer {
         self.sync_log()
     }
 
-    /// sled's flush writes everything, and asks the disk for nothing that survives a power cut.
+    /// Flushes, then syncs the log: sled's flush writes all data, but without an fsync that survives a power cut.
     fn sync_log(&mut self) -> io::Result<()> {
         let synced = self.db.flush().map_err(io::Error::from).and_then(|_| (self.sync)(&self.log));
         if synced.is_err() {
-            // When its last handle is dropped sled syncs again, and would be told that all is well.
+            // Keeps a handle for ever: sled syncs again when its last handle is dropped, and that sync would succeed.
             std::mem::forget(self.db.clone());
         }
         synced
     }
 
-    /// What has become durable is told to the readers, the mirror and, the first user at once, the marker. It hears at once, too,
-    /// of a step that was spent ahead of its time: nothing else will know of it after a boot.
+    /// Reports a durable summary to the readers and the mirror. The marker is written later, but at once for the first
+    /// user, and for a step that was spent ahead of its time, of which only the marker knows after a boot.
     fn bear_witness(&mut self, summary: Summary) -> io::Result<()> {
         self.summary = summary;
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = summary;
@@ -172,7 +173,7 @@ impl Writer {
         self.marker.write(self.mark())
     }
 
-    /// What the witnesses are to know.
+    /// The numbers for the witnesses.
     fn mark(&self) -> Mark {
         let Summary { users, generation, .. } = self.summary;
         Mark { users, age: Age { generation, spent: self.clock.mark().spent() } }
@@ -183,6 +184,6 @@ impl Writer {
     }
 }
 
-/// How far marks may be behind while something is written, and while nothing is.
+/// How far the marker may be behind while updates are written, and while none are.
 const MARKER_INTERVAL: Duration = Duration::from_secs(60);
 const IDLE_INTERVAL: Duration = Duration::from_secs(600);

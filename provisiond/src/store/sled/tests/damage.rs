@@ -1,4 +1,4 @@
-//! Stores that are damaged, or of another make.
+//! Tests: stores that are damaged, or of another format.
 
 use super::*;
 
@@ -38,8 +38,8 @@ fn one_damaged_record_is_one_users_trouble_and_no_version_is_given_twice() {
     assert!(store.load(&user("user-3")).unwrap().unwrap().version.0 > version.0);
 }
 
-/// Opens a damaged store. Either it is refused, or what it holds is what it held after some earlier update, and it
-/// knows that it is older.
+/// Opens a damaged store. Either it is refused, or it holds the records as after some earlier update, and the
+/// roll-back is detected.
 fn survives(home: &Home, updates: u64, what: &str) {
     let store = match home.try_open(true) {
         Ok(store) => store,

@@ -1,4 +1,4 @@
-//! Stores that were put back, or lost what they held.
+//! Tests: stores that were rolled back, or lost their records.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         (300, "generation", 300),
         (300, "store.marker", 300),
         (-300, "generation", -300),
-        // It may be of before the last code, and so all codes up to now count as used.
+        // The marker may be older than the last code, so all codes up to now count as spent.
         (-300, "store.marker", 0),
     ] {
         let (home, hands) = (Home::filled(10), Hands::new());
