@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::config::exemptions::Exemptions;
 use common::config::exemptions::grace::{Grace, Period};
-use common::config::exemptions::roll_out::{RollOut, UnknownUsers, Whom};
+use common::config::exemptions::roll_out::{RollOut, UnknownUsers, Scope};
 use common::config::exemptions::rules::{
     ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS,
 };
@@ -132,11 +132,11 @@ fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
     let (mut own, mut default) = (None, None);
     for (scope, day) in &roll_out.enforce_after {
         match scope {
-            Whom::Everybody => default = Some(*day),
-            Whom::Group(group) if (facts.is_member)(group)? => {
+            Scope::All => default = Some(*day),
+            Scope::Group(group) if (facts.is_member)(group)? => {
                 own = Some(own.map_or(*day, |first: Date| first.min(*day)))
             }
-            Whom::Group(_) => {}
+            Scope::Group(_) => {}
         }
     }
     own.or(default)

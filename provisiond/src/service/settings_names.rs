@@ -5,7 +5,7 @@
 //! meanwhile.
 
 use common::config::exemptions::Exemptions;
-use common::config::exemptions::roll_out::Whom;
+use common::config::exemptions::roll_out::Scope;
 use common::config::roles::Roles;
 use common::names::user::UserName;
 
@@ -44,7 +44,7 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
         look(setting("users-group"), &verifier.users_group, group(&verifier.users_group));
     }
     for (scope, _) in &exemptions.roll_out.enforce_after {
-        if let Whom::Group(name) = scope {
+        if let Scope::Group(name) = scope {
             look("roll-out.enforce-after".to_owned(), name, group(name));
         }
     }
@@ -83,7 +83,7 @@ mod tests {
             verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
         };
         let day = calendar::date("2026-12-01").unwrap();
-        let enforce_after = ["staf", "daemon"].map(|name| (Whom::Group(name.into()), day)).to_vec();
+        let enforce_after = ["staf", "daemon"].map(|name| (Scope::Group(name.into()), day)).to_vec();
         let rule = Rule {
             name: "robots".into(),
             users: ["daemon", "nemo"].map(|name| UserName::new(name).unwrap()).to_vec(),

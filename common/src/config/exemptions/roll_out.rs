@@ -17,14 +17,14 @@ pub struct RollOut {
     pub observe: bool,
     /// Groups, and the first day on which their members need a device. Before that day, never-enrolled members need no
     /// code.
-    pub enforce_after: Vec<(Whom, Date)>,
+    pub enforce_after: Vec<(Scope, Date)>,
 }
 
 /// The users that a date applies to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Whom {
+pub enum Scope {
     /// All accounts.
-    Everybody,
+    All,
     /// The members of a group.
     Group(String),
 }
@@ -87,16 +87,16 @@ impl RawRollOut {
             return Err(format!("'enforce-after' takes at most {MAX_GROUPS} groups"));
         }
         let dated = days.into_iter().map(|(name, date)| {
-            let taken = Whom::parse(&name).and_then(|name| Ok((name, day(&date)?)));
+            let taken = Scope::parse(&name).and_then(|name| Ok((name, day(&date)?)));
             taken.map_err(|why| format!("'{}': {why}", printable(&name)))
         });
         Ok(RollOut { observe: self.observe, enforce_after: dated.collect::<Result<_, _>>()? })
     }
 }
 
-impl Whom {
+impl Scope {
     fn parse(text: &str) -> Result<Self, String> {
-        if text == EVERYBODY { Ok(Self::Everybody) } else { group(text).map(Self::Group) }
+        if text == EVERYBODY { Ok(Self::All) } else { group(text).map(Self::Group) }
     }
 }
 
@@ -120,7 +120,7 @@ mod tests {
         let told = parse("{enforce_after: {staff: 2026-12-01, everybody: 2027-01-15}}").unwrap();
         let day = |text| calendar::date(text).unwrap();
         let expected =
-            [(Whom::Group("staff".into()), day("2026-12-01")), (Whom::Everybody, day("2027-01-15"))].to_vec();
+            [(Scope::Group("staff".into()), day("2026-12-01")), (Scope::All, day("2027-01-15"))].to_vec();
         assert_eq!(told, RollOut { observe: false, enforce_after: expected });
         assert!(parse("{observe: true}").unwrap().observe);
         assert_eq!(parse("{}").unwrap(), RollOut::default());

@@ -179,14 +179,14 @@ fn an_address_and_a_console_have_many_spellings() {
 fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_never() {
     let day = |text| calendar::date(text).unwrap();
     let until = |whom, text| RollOut { observe: false, enforce_after: vec![(whom, day(text))] };
-    let (staff, ansible) = (|| Whom::Group("staff".into()), || Whom::Group("ansible".into()));
+    let (staff, ansible) = (|| Scope::Group("staff".into()), || Scope::Group("ansible".into()));
     let observe = RollOut { observe: true, ..RollOut::default() };
     for (roll_out, unknown_users, expected) in [
         (RollOut::default(), UnknownUsers::Ask, Demand::Code),
         (RollOut::default(), UnknownUsers::Skip, Demand::Nothing(UNKNOWN_USERS)),
         (RollOut::default(), UnknownUsers::Deny, Demand::Refusal),
-        (until(Whom::Everybody, "2026-11-26"), UnknownUsers::Ask, Demand::Nothing(ENFORCE_AFTER)),
-        (until(Whom::Everybody, "2026-11-25"), UnknownUsers::Ask, Demand::Code),
+        (until(Scope::All, "2026-11-26"), UnknownUsers::Ask, Demand::Nothing(ENFORCE_AFTER)),
+        (until(Scope::All, "2026-11-25"), UnknownUsers::Ask, Demand::Code),
         (until(ansible(), "2026-11-26"), UnknownUsers::Deny, Demand::Nothing(ENFORCE_AFTER)),
         (until(staff(), "2027-11-26"), UnknownUsers::Deny, Demand::Refusal),
         (observe, UnknownUsers::Deny, Demand::Nothing(OBSERVE)),
@@ -199,7 +199,7 @@ fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_nev
 
 #[test]
 fn without_a_clock_or_a_group_nobody_has_time_left() {
-    let enforce_after = vec![(Whom::Group("ansible".into()), calendar::date("2026-12-01").unwrap())];
+    let enforce_after = vec![(Scope::Group("ansible".into()), calendar::date("2026-12-01").unwrap())];
     let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
     assert_eq!(judge(&exemptions, ALL, false), Demand::Nothing(ENFORCE_AFTER));
     for missing in [Proven { time: false, ..ALL }, Proven { group: false, ..ALL }] {
@@ -227,7 +227,7 @@ fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first
         (&[("staff", later), ("pilots", later)], untold, false),
         (&[("pilots", over), ("everybody", later)], untold, false),
     ] {
-        let whom = |name: &str| if name == "everybody" { Whom::Everybody } else { Whom::Group(name.into()) };
+        let whom = |name: &str| if name == "everybody" { Scope::All } else { Scope::Group(name.into()) };
         let enforce_after = days.iter().map(|(name, day)| (whom(name), *day)).collect();
         let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
         let told = |group: &str| groups.iter().find(|(name, _)| *name == group).map_or(Some(false), |(_, told)| *told);
