@@ -40,7 +40,7 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
     }
 
     /// Removes the entries that `goes` names, and says whether there was any.
-    pub(crate) fn forget(&mut self, goes: impl Fn(&K, &V) -> bool) -> bool {
+    pub(crate) fn forget(&mut self, mut goes: impl FnMut(&K, &V) -> bool) -> bool {
         let before = self.entries.len();
         self.entries.retain(|key, value| !goes(key, value));
         self.entries.len() < before
