@@ -28,12 +28,12 @@
 //! | `service` | what every handler has at hand: a call, the settings, the log, one way to change a record | methods |
 //! | `identity` | callers, roles, permissions, the name service | records |
 //! | `records` | reads and changes records, one call at a time for each user | verdicts |
-//! | `in_memory` | bounded tables that a restart forgets | records, the store |
+//! | `in_memory` | bounded tables that a restart empties: rate limits, graces, refunds | records, the store |
 //! | `audit` | lines of the log, events, measured clock skew | calls |
-//! | `policy` | the verdict. Pure | clocks, stores, logs |
+//! | `policy` | the verdict: window, price of a guess, quarantine, issued codes. Pure | clocks, stores, logs |
 //! | `store` | bytes made durable: sled, the committer, the marker | what the bytes mean |
-//! | `record` | what is kept of one user, and how each part moves. Pure | clocks, stores, logs |
-//! | `clock` | the time of a call, and events of the clock | users |
+//! | `record` | the record of one user: devices, guess budget, drift, spent steps, codes. Pure | clocks, stores, logs |
+//! | `clock` | the time of a call; clock jumps and boots that lead to a quarantine | users |
 
 #![deny(unsafe_code)]
 #![cfg_attr(

@@ -1,13 +1,14 @@
-//! A year under attack, judged by the shipped policy: somebody who has the first factor guesses all the time, and the owner
-//! logs in fifty times a day, with typos and a clock that wanders. Seeded: every run is the same year.
+//! A year of brute force against the shipped policy: an attacker with the first factor guesses all the time, and the
+//! owner logs in fifty times a day, with typing errors and a device clock that drifts. Seeded: every run is the same
+//! year.
 //!
-//! What the attacker is not let judge costs no time, so a burst of guesses stands for the thousands of that moment. Pairs of
-//! codes are played until the policy searches for them in the window only; the year's others are reckoned by the positions at
-//! which the policy then still finds a pair. Five times a day the daemon is killed: it reads the record back, and has forgotten
-//! what it kept in memory.
+//! Guesses that are not judged need no simulation, so a burst of guesses stands for the thousands of that moment.
+//! Pairs are played until the policy searches for them in the window only; the other pairs of the year are computed
+//! from the positions at which the policy then still finds a pair. The daemon is killed five times a day: it reads the
+//! record back, and has lost its in-memory tables.
 //!
-//! Beside it stands what the default rules of the two common modules come to under the same attack. That is *computed* from
-//! their rules; nothing of theirs runs here. `cargo test --test attack -- --nocapture` prints the table.
+//! The table also shows the default rules of the two common modules under the same attack. These odds are *computed*
+//! from their rules; their code does not run here. `cargo test --test attack -- --nocapture` prints the table.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -34,44 +35,44 @@ use provisiond::record::{Device, Record};
 #[test]
 fn an_attacker_from_elsewhere_has_370_guesses_in_a_year_and_the_owner_hardly_notices() {
     let mut year = Year::new();
-    let told = year.pass("203.0.113.9", greedily);
-    assert!((365..=5 + 365).contains(&told.judged), "{told:?}");
-    assert!(odds(f64::from(told.judged), 3.0) <= 0.0012, "{told:?}");
-    assert_eq!(told.logins, 365 * LOGINS, "every login succeeded: {told:?}");
-    assert!(told.let_in_with_one_code > told.logins * 99 / 100, "with two typos on a usual day: {told:?}");
-    assert_pairs_are_hopeless(&told);
+    let tally = year.pass("203.0.113.9", greedily);
+    assert!((365..=5 + 365).contains(&tally.judged), "{tally:?}");
+    assert!(odds(f64::from(tally.judged), 3.0) <= 0.0012, "{tally:?}");
+    assert_eq!(tally.logins, 365 * LOGINS, "every login succeeded: {tally:?}");
+    assert!(tally.let_in_with_one_code > tally.logins * 99 / 100, "with two typos on a usual day: {tally:?}");
+    assert_pairs_are_hopeless(&tally);
 }
 
 #[test]
 fn an_attacker_at_the_owners_address_has_three_guesses_a_day_more_and_the_owner_is_in_within_two_periods() {
     for guesses in [greedily, from_kill_to_kill] {
         let mut year = Year::new();
-        let told = year.pass(HOME, guesses);
-        assert!((3 * 365..=5 + 365 + 3 * 365).contains(&told.judged), "{told:?}");
-        assert!(odds(f64::from(told.judged), 3.0) <= 0.005, "{told:?}");
-        assert_eq!(told.logins, 365 * LOGINS, "every login succeeded: {told:?}");
-        assert!(told.longest <= 2 * PERIOD, "{told:?}");
-        assert_pairs_are_hopeless(&told);
+        let tally = year.pass(HOME, guesses);
+        assert!((3 * 365..=5 + 365 + 3 * 365).contains(&tally.judged), "{tally:?}");
+        assert!(odds(f64::from(tally.judged), 3.0) <= 0.005, "{tally:?}");
+        assert_eq!(tally.logins, 365 * LOGINS, "every login succeeded: {tally:?}");
+        assert!(tally.longest <= 2 * PERIOD, "{tally:?}");
+        assert_pairs_are_hopeless(&tally);
     }
 }
 
-/// As many at a time as are judged.
+/// At every moment more guesses than are judged.
 fn greedily(_: u64) -> usize {
     8
 }
 
-/// No more than come back with the owner's logins, and the next when the daemon was killed.
+/// After each kill of the daemon, only as many guesses as the owner's logins refund.
 fn from_kill_to_kill(moment: u64) -> usize {
     usize::from(moment % BETWEEN_KILLS < 3)
 }
 
-/// A year of ten wrong pairs a second is a thousandth at most.
-fn assert_pairs_are_hopeless(told: &Told) {
+/// Ten wrong pairs a second for a year have odds of at most a thousandth.
+fn assert_pairs_are_hopeless(tally: &Tally) {
     for rate in [10, 100] {
-        let (odds, positions) = (told.odds_of_pairs(rate), told.position_seconds as f64 / YEAR);
+        let (odds, positions) = (tally.odds_of_pairs(rate), tally.position_seconds as f64 / YEAR);
         println!("{rate:>3} wrong pairs a second, {positions:.2} positions each: {:.4} % a year", odds * 100.0);
     }
-    assert!(told.odds_of_pairs(10) <= 0.001, "{told:?}");
+    assert!(tally.odds_of_pairs(10) <= 0.001, "{tally:?}");
 }
 
 #[test]
@@ -96,24 +97,24 @@ fn odds(guesses: f64, positions: f64) -> f64 {
     -f64::exp_m1(guesses * f64::ln_1p(-positions / 1e6))
 }
 
-/// What came of it.
+/// The results of a year.
 #[derive(Debug, Default)]
-struct Told {
-    /// The attacker's single codes that were compared with anything.
+struct Tally {
+    /// The attacker's single codes that were judged.
     judged: u32,
     logins: u64,
     let_in_with_one_code: u64,
-    /// Positions at which the attacker's pairs were looked for, of those that were played.
+    /// Positions that the played pairs were compared with.
     positions_played: u64,
-    /// Positions at which any further pair would have been looked for, times the seconds for which it was so.
+    /// Positions that any further pair would have been compared with, times the seconds for which this held.
     position_seconds: u64,
-    /// Seconds that the owner's slowest login took.
+    /// Seconds of the owner's slowest login.
     longest: u64,
 }
 
-impl Told {
-    /// The odds that so many wrong pairs a second, all year, and those that were played, hit the owner's. Each position is one
-    /// of a million millions.
+impl Tally {
+    /// The odds that the played pairs and so many further ones a second, all year, include a right one. Each position
+    /// has odds of 1 in 10^12.
     fn odds_of_pairs(&self, a_second: u64) -> f64 {
         let positions = self.positions_played + a_second * self.position_seconds;
         -f64::exp_m1(positions as f64 * f64::ln_1p(-1e-12))
@@ -126,7 +127,7 @@ struct Year {
     record: Record,
     refunds: Refunds,
     key: Key,
-    /// Steps that the owner's clock is ahead of ours.
+    /// Steps that the owner's device is ahead of our clock.
     ahead: i64,
     random: u64,
 }
@@ -142,35 +143,35 @@ impl Year {
         Self { record, refunds: Refunds::default(), key, ahead: 0, random: 42, user, secrets }
     }
 
-    fn pass(&mut self, attackers: &str, guesses: fn(u64) -> usize) -> Told {
-        let mut told = Told::default();
+    fn pass(&mut self, attackers: &str, guesses: fn(u64) -> usize) -> Tally {
+        let mut tally = Tally::default();
         // The first login makes the network a known one.
-        self.owner_logs_in(START, &mut Told::default());
+        self.owner_logs_in(START, &mut Tally::default());
         for day in 1..=365 {
-            // It wanders by a step from one day to the next: as far as the window reaches, whatever was learned of it.
+            // The drift changes by a step from day to day: within the window, whatever drift was learned.
             self.ahead = i64::from(day % 2 == 1);
-            self.guess_pairs(attackers, START + day * DAY, &mut told);
+            self.guess_pairs(attackers, START + day * DAY, &mut tally);
             for moment in 0..LOGINS {
                 if moment.is_multiple_of(BETWEEN_KILLS) {
                     self.restart();
                 }
                 let now = START + day * DAY + moment * (DAY / LOGINS);
-                told.judged += self.guess(attackers, now, guesses(moment));
-                self.owner_logs_in(now + 60, &mut told);
+                tally.judged += self.guess(attackers, now, guesses(moment));
+                self.owner_logs_in(now + 60, &mut tally);
             }
         }
-        told
+        tally
     }
 
-    /// What a daemon that was killed knows when it is back.
+    /// The state of a daemon that is started again after a kill.
     fn restart(&mut self) {
         let bytes = self.record.to_bytes(&self.user, &self.secrets).unwrap();
         self.record = Record::from_bytes(&bytes, &self.user, &self.secrets).unwrap();
         self.refunds = Refunds::default();
     }
 
-    /// Pairs, until they are searched for in the window only: what further ones of this day come to.
-    fn guess_pairs(&mut self, from: &str, now: u64, told: &mut Told) {
+    /// Plays pairs until they are searched for in the window only, and computes the further ones of this day.
+    fn guess_pairs(&mut self, from: &str, now: u64, tally: &mut Tally) {
         let wide = self.positions(from, now);
         for _ in 0..1000 {
             if is_narrow(&self.record, &circumstances(from, now)) {
@@ -178,12 +179,12 @@ impl Year {
             }
             let pair = [self.guessed(), self.guessed()].concat();
             assert_ne!(self.attempt(from, now, &pair), Verdict::Accepted);
-            told.positions_played += wide;
+            tally.positions_played += wide;
         }
-        told.position_seconds += self.positions(from, now) * DAY;
+        tally.position_seconds += self.positions(from, now) * DAY;
     }
 
-    /// At how many places the policy finds a pair now, used or not.
+    /// The number of positions at which the policy finds a pair now, spent or not.
     fn positions(&self, from: &str, now: u64) -> u64 {
         let (step, now) = (Parameters::default().step_at(now), circumstances(from, now));
         let is_found = |first: &u64| {
@@ -195,7 +196,7 @@ impl Year {
         (step - 50..step + 50).filter(is_found).count() as u64
     }
 
-    /// A number of single codes. Returns how many were compared.
+    /// Guesses single codes. Returns how many were judged.
     fn guess(&mut self, from: &str, now: u64, singles: usize) -> u32 {
         let mut judged = 0;
         for _ in 0..singles {
@@ -207,8 +208,9 @@ impl Year {
         judged
     }
 
-    /// Types what is asked for, now and then wrongly at first, and waits for the codes that it takes.
-    fn owner_logs_in(&mut self, begun: u64, told: &mut Told) {
+    /// The owner types as many codes as asked for, now and then with a typing error first, and waits for codes if
+    /// needed.
+    fn owner_logs_in(&mut self, begun: u64, tally: &mut Tally) {
         let mut now = begun;
         if self.next_random().is_multiple_of(25) {
             let typo = self.guessed();
@@ -223,19 +225,19 @@ impl Year {
         let step = Parameters::default().step_at(now);
         let first = step.saturating_add_signed(self.ahead);
         let typed: String = (first..first + codes).map(|step| self.shown(step)).collect();
-        // The last code is there when its step begins.
+        // The device shows the last code when its step begins.
         now = now.max(Parameters::default().start_of(step + codes - 1));
         assert_eq!(self.attempt(HOME, now, &typed), Verdict::Accepted, "{asked:?} at {now}");
-        told.logins += 1;
-        told.let_in_with_one_code += u64::from(codes == 1);
-        told.longest = told.longest.max(now - begun);
+        tally.logins += 1;
+        tally.let_in_with_one_code += u64::from(codes == 1);
+        tally.longest = tally.longest.max(now - begun);
     }
 
     fn asked(&self, from: &str, now: u64) -> Ask {
         ask(Some(&self.record), &circumstances(from, now))
     }
 
-    /// As the daemon does it: a success gets back what wrong codes from the same source have cost.
+    /// Judges an attempt as the daemon does, with the refund after a success.
     fn attempt(&mut self, from: &str, now: u64, typed: &str) -> Verdict {
         let answer = Answer::parse(&[SecretText::new(typed.to_owned())]);
         let now = circumstances(from, now);

@@ -1,5 +1,6 @@
-//! The rooms of the daemon lie in floors, and a room uses only the floors below its own: reads the sources' paths and keeps
-//! it so. Beside it, how many entries the crate's folder has, and that the documents for developers name what there is.
+//! The architecture test: a room (folder) of the daemon uses only rooms on lower floors, and the crate's folder has
+//! few entries. It reads the `crate::` paths in the sources. It also checks that the
+//! documents for developers name paths that exist.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that panics fails, which is what it should do")]
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 const DOCUMENTS: [&str; 2] = ["docs/code-structure.md", "CONTRIBUTING.md"];
 const FOLDERS: &[&str] = &["common", "docs", "fuzz", "packaging", "pam_totp", "provisiond", "tests", "totpctl"];
 
-/// From the top floor to the ground.
+/// The floors, from the top to the ground.
 const FLOORS: &[&[&str]] = &[
     &["process"],
     &["server"],
@@ -84,7 +85,8 @@ fn paths(page: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The lines of a file that use a room that its own may not, with where they stand. Tests may use everything.
+/// The lines of a file that use a room on the same or a higher floor, with their line numbers. Tests may use every
+/// room.
 fn upward(path: &Path) -> Vec<String> {
     let inside = path.strip_prefix(root()).unwrap();
     let room = inside.components().next().unwrap().as_os_str().to_string_lossy().into_owned();
@@ -95,7 +97,7 @@ fn upward(path: &Path) -> Vec<String> {
     wrong.map(|(number, line)| format!("{}:{}: {line}", inside.display(), number.saturating_add(1))).collect()
 }
 
-/// The rooms that a line names, by `crate::room` or `crate::{room, …}`. A comment uses nothing.
+/// The rooms that a line of code names, by `crate::room` or `crate::{room, …}`. A comment counts as none.
 fn used_rooms(line: &str) -> Vec<String> {
     let code = if line.trim_start().starts_with("//") { "" } else { line };
     let groups = code.split("crate::").skip(1).map(|rest| match rest.strip_prefix('{') {
@@ -117,7 +119,7 @@ fn may_use(room: &str, used: &str) -> bool {
     }
 }
 
-/// Every source of a room, but for the files of its tests.
+/// All sources of the rooms, without the files of tests.
 fn sources() -> Vec<PathBuf> {
     let mut left: Vec<PathBuf> = entries(&root()).into_iter().filter(|path| path.is_dir()).collect();
     let mut found = Vec::new();

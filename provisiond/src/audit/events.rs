@@ -1,7 +1,6 @@
-//! The events that can be asked for: the latest ones, which files remember, and new ones as they happen.
+//! The events behind `totpctl log`: stores the latest ones in files, and passes new ones on to callers that follow.
 //!
-//! A thread of its own behind a queue of its own, so that neither a disk that stands still nor a reader who does holds up
-//! a login or the log.
+//! Has a thread and a queue of its own, so that neither a stuck disk nor a slow reader delays a login or the log.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -13,7 +12,7 @@ use common::wire::event::Event;
 
 use super::kept::{Files, Kept, Wanted};
 
-/// The way to the events.
+/// The handle to the events.
 #[derive(Clone)]
 pub(super) struct Events {
     queue: SyncSender<Message>,
@@ -32,16 +31,16 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// Those who read along.
+/// The callers that follow new events.
 #[derive(Default)]
 struct Followers {
     queues: Vec<SyncSender<Arc<Event>>>,
-    /// The process is about to end: nobody begins to read along.
+    /// The process is about to end: no caller can begin to follow.
     ended: bool,
 }
 
 impl Events {
-    /// Starts the thread that remembers, in the files of the store at `store`.
+    /// Starts the thread that stores events, in files beside the store at `store`.
     pub(super) fn start(store: &Path) -> std::io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         let files = Files::beside(store);
@@ -57,7 +56,7 @@ impl Events {
         Ok(events)
     }
 
-    /// The number of the latest event that was remembered before.
+    /// The number of the latest stored event.
     pub(super) fn last_number(&self) -> u64 {
         self.shared.files.last_number()
     }
@@ -69,7 +68,7 @@ impl Events {
         }
     }
 
-    /// Events that are not remembered, since the start.
+    /// Events lost since the start.
     pub(super) fn lost(&self) -> u64 {
         self.shared.lost.load(Ordering::Relaxed)
     }
@@ -79,13 +78,13 @@ impl Events {
         self.shared.failing.load(Ordering::Relaxed)
     }
 
-    /// The wanted ones, up to what happened before this call.
+    /// The wanted events that happened before this call.
     pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
         self.flush();
         self.shared.files.read(wanted)
     }
 
-    /// Waits until what is queued is written, for a second at most.
+    /// Waits until all queued events are written, for a second at most.
     pub(super) fn flush(&self) {
         let (done, written) = sync_channel(1);
         if self.queue.try_send(Message::Flush(done)).is_ok() {
@@ -93,7 +92,7 @@ impl Events {
         }
     }
 
-    /// Events from now on. Who does not take them in time is dropped: the queue ends.
+    /// Events from now on. A follower that is too slow is dropped: its queue ends.
     pub(super) fn follow(&self) -> Receiver<Arc<Event>> {
         let (queue, events) = sync_channel(FOLLOWER_QUEUE);
         let mut followers = self.shared.followers();
@@ -103,7 +102,7 @@ impl Events {
         events
     }
 
-    /// Ends what is read along.
+    /// Drops all followers.
     pub(super) fn end_following(&self) {
         let mut followers = self.shared.followers();
         followers.ended = true;
@@ -142,7 +141,7 @@ fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
 
 /// Events that may wait.
 const QUEUE: usize = 1024;
-/// Events that may wait for somebody who reads along.
+/// Events that may wait for one follower.
 const FOLLOWER_QUEUE: usize = 256;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 

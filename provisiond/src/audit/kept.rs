@@ -1,7 +1,8 @@
-//! The files that remember events: the latest few megabytes, one JSON object a line, for their owner only.
+//! The event files: the latest few megabytes of events, one JSON object a line, readable for the daemon only; how they
+//! rotate and are filtered.
 //!
-//! They lie beside the store and are no part of it: nothing waits for them, and no verdict depends on them. When the
-//! file is full it takes the place of the one before.
+//! They lie beside the store and are not part of it: no login waits for them, and no verdict depends on them. A full
+//! file replaces the older one.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -12,33 +13,33 @@ use std::path::{Path, PathBuf};
 use common::wire::event::Event;
 use nix::fcntl::OFlag;
 
-/// The files, and the newer one of them while it can be written.
+/// The files, with the newer one open while it can be written.
 #[derive(Debug)]
 pub(super) struct Kept {
     files: Files,
     open: Option<(File, u64)>,
 }
 
-/// Where they lie.
+/// The paths of the files.
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     newer: PathBuf,
     older: PathBuf,
 }
 
-/// Which events somebody wants to see.
+/// The filter of a caller that reads events.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Those about a user.
+    /// Only events about this user.
     pub user: Option<String>,
-    /// Those since then, in Unix seconds.
+    /// Only events since this time, in Unix seconds.
     pub since: Option<u64>,
-    /// The latest of them, at most so many.
+    /// At most so many, the latest ones.
     pub limit: usize,
 }
 
 impl Wanted {
-    /// Whether an event is one of them.
+    /// Whether an event passes the filter.
     #[must_use]
     pub fn take(&self, event: &Event) -> bool {
         let user = self.user.as_deref();
@@ -47,12 +48,12 @@ impl Wanted {
 }
 
 impl Kept {
-    /// Nothing is opened yet: that the disk does not work now is found out when something is to be written.
+    /// Opens no file yet: the first write reports a failing disk.
     pub(super) fn new(files: Files) -> Self {
         Self { files, open: None }
     }
 
-    /// Adds an event. After an error the file is opened anew for the next one.
+    /// Appends an event. After an error the next event opens the file anew.
     pub(super) fn append(&mut self, event: &Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
@@ -60,7 +61,7 @@ impl Kept {
             Some(open) => open,
             None => self.files.open()?,
         };
-        // In one piece, or somebody who reads along sees half a line.
+        // In one write, so that a concurrent reader sees no half line.
         file.write_all(&line)?;
         let size = size.saturating_add(line.len() as u64);
         if size < FULL {
@@ -72,13 +73,13 @@ impl Kept {
 }
 
 impl Files {
-    /// Those of the store at `store`.
+    /// The files beside the store at `store`.
     pub(super) fn beside(store: &Path) -> Self {
         let beside = |ending| crate::store::beside(store, ending);
         Self { newer: beside(".events"), older: beside(".events.old") }
     }
 
-    /// The newer file, ready for a whole line.
+    /// The newer file and its size, at the begin of a line.
     fn open(&self) -> io::Result<(File, u64)> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
@@ -89,7 +90,7 @@ impl Files {
             file.seek(SeekFrom::End(-1))?;
             file.read_exact(&mut last)?;
         }
-        // What a crash has cut short stays a line of its own.
+        // An event that a crash has cut short stays a line of its own.
         if last != [b'\n'] {
             file.write_all(b"\n")?;
         }
@@ -102,9 +103,10 @@ impl Files {
         self.read(&wanted).last().map_or(0, |event| event.number)
     }
 
-    /// The wanted events, in their order. What cannot be read is passed over: half a line, a file that is not there.
+    /// The wanted events in order. Skips half lines and missing files.
     pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
-        // The newer one is opened first: if it takes the older one's place in between, it is there twice, not never.
+        // Opens the newer file first: if it replaces the older one in between, its events are read twice and not
+        // missed.
         let [newer, older] = [&self.newer, &self.older].map(|path| File::open(path).ok());
         let mut latest = VecDeque::new();
         let mut number = 0;
@@ -125,7 +127,7 @@ impl Files {
     }
 }
 
-/// Bytes: ten to twenty thousand events. Twice as many are kept at most.
+/// Bytes of a file: ten to twenty thousand events. Two files are kept.
 const FULL: u64 = 4 << 20;
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! A line of the log while it is put together.
+//! The builder of a log line: event name, fields, severity.
 
 use std::fmt::Display;
 
 use common::wire::event::{Event, Fields, Severity};
 use common::wire::text::cut;
 
-/// One line: what happened, and to whom.
+/// One line: an event and its fields.
 #[derive(Clone, Debug)]
 pub struct Line {
     event: &'static str,
@@ -20,7 +20,7 @@ impl Line {
         Self { event, fields: Fields::default(), severity: Severity::Info }
     }
 
-    /// Adds a field. What is longer than a field may be is cut.
+    /// Adds a field. A value that is too long is cut.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: impl Display) -> Self {
         self.fields.0.push((key.to_owned(), cut(value.to_string())));
@@ -36,19 +36,19 @@ impl Line {
         }
     }
 
-    /// Somebody was refused, or should look.
+    /// Marks a refusal, or an event that an administrator should look at.
     #[must_use]
     pub fn warning(self) -> Self {
         Self { severity: Severity::Warning, ..self }
     }
 
-    /// Something of ours does not work.
+    /// Marks a failure of the daemon itself.
     #[must_use]
     pub fn error(self) -> Self {
         Self { severity: Severity::Error, ..self }
     }
 
-    /// The event that the line tells of. `time` is Unix seconds.
+    /// The finished event. `time` is Unix seconds.
     #[must_use]
     pub fn at(self, time: u64, number: u64) -> Event {
         Event { time, number, event: self.event.to_owned(), severity: self.severity, fields: self.fields }

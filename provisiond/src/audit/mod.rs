@@ -1,7 +1,9 @@
-//! One line for each decision, to syslog (authpriv) or to standard error, and to those who ask for events.
+//! The audit log: one line for each decision, to syslog (authpriv) or standard error, and as an event for `totpctl
+//! log`.
 //!
-//! Lines go through a bounded queue and a thread of their own, so that a stuck log holds up no login. What does not
-//! fit is counted, and the count is told as soon as lines flow again.
+//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. Lines for which the queue
+//! is full are counted, and the count is logged as soon as lines flow again. The fields of a login's line are set in
+//! `login`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -26,21 +28,21 @@ pub use line::Line;
 use sink::Sink;
 pub use sink::Target;
 
-/// The way into the log.
+/// The handle to the log.
 #[derive(Clone)]
 pub struct Audit(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
     lost: AtomicU64,
-    /// A login whose line is lost is refused.
+    /// `audit.delivery: required`: a login whose line is lost is refused.
     required: AtomicBool,
     json: AtomicBool,
 }
 
 struct Queue {
     lines: SyncSender<Message>,
-    /// Once there is a place for them.
+    /// `None` until the store's folder is known.
     events: Option<Events>,
     /// The number of the last line.
     number: u64,
@@ -51,15 +53,15 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// A line found no place in the queue, and the settings say that nobody gets in without.
+/// The queue was full, and the settings require the line for a login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unwritten;
 
 impl Audit {
-    /// Starts the thread that writes, with the settings in force from the first line on.
+    /// Starts the thread that writes. The settings are in force from the first line on.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     pub fn start(target: Target, settings: AuditSettings) -> std::io::Result<Self> {
         let (audit, messages) = Self::queued();
         audit.obey(settings);
@@ -77,10 +79,10 @@ impl Audit {
         (Self(Arc::new(shared)), messages)
     }
 
-    /// From now on lines are events, too, which are remembered in files beside the store at `store`.
+    /// From now on lines are also stored as events, in files beside the store at `store`.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     pub fn remember(&self, store: &Path) -> std::io::Result<()> {
         let events = Events::start(store)?;
         let mut queue = self.0.lock();
@@ -89,7 +91,7 @@ impl Audit {
         Ok(())
     }
 
-    /// Puts other settings in force.
+    /// Applies changed settings.
     pub fn obey(&self, settings: AuditSettings) {
         self.0.required.store(settings.delivery == Delivery::Required, Ordering::Relaxed);
         self.0.json.store(settings.format == Format::Json, Ordering::Relaxed);
@@ -97,11 +99,11 @@ impl Audit {
 
     /// Queues a line; never waits.
     pub fn write(&self, line: Line) {
-        // What it is about has happened.
+        // The line tells of something that has happened already: no caller depends on it.
         let _ = self.require(line);
     }
 
-    /// Queues a line that somebody's way in depends on; never waits.
+    /// Queues a line that a login depends on; never waits.
     ///
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
@@ -113,7 +115,7 @@ impl Audit {
         self.left_out()
     }
 
-    /// What follows from a line that somebody's way in depends on and that is not written.
+    /// The result for a login whose line is not written.
     ///
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
@@ -127,32 +129,32 @@ impl Audit {
         self.0.lost.load(Ordering::Relaxed)
     }
 
-    /// Events that are not remembered, since the start.
+    /// Events lost since the start.
     #[must_use]
     pub fn events_lost(&self) -> u64 {
         self.0.events().map_or(0, |events| events.lost())
     }
 
-    /// The wanted events, up to what happened before this call.
+    /// The wanted events that happened before this call.
     #[must_use]
     pub fn events(&self, wanted: &Wanted) -> Vec<Event> {
         self.0.events().map(|events| events.read(wanted)).unwrap_or_default()
     }
 
-    /// Events from now on. The queue ends when they are not taken in time, and when the process does.
+    /// Events from now on. The queue ends if the reader is too slow, and when the process ends.
     #[must_use]
     pub fn follow(&self) -> Receiver<Arc<Event>> {
         self.0.events().map_or_else(|| sync_channel(0).1, |events| events.follow())
     }
 
-    /// Ends what is followed: the process is about to end.
+    /// Ends all followed streams: the process is about to end.
     pub fn end_following(&self) {
         if let Some(events) = self.0.events() {
             events.end_following();
         }
     }
 
-    /// Waits until what is queued is written, for a second or two at most: the process is about to end.
+    /// Waits until all queued lines are written, for a second or two at most: the process is about to end.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         let lines = self.0.lock().lines.clone();
@@ -170,13 +172,13 @@ impl Audit {
 }
 
 impl Queue {
-    /// Numbers and places are given together, so that lines stand in the order of their numbers.
+    /// Numbers and queues a line under one lock, so that lines stand in the order of their numbers.
     fn take(&mut self, line: Line) -> Result<(), TrySendError<Message>> {
         let event = self.number(line);
         self.lines.try_send(Message::Line(event))
     }
 
-    /// Makes a line an event, and tells who remembers them. It is one even if the log has no place for it.
+    /// Makes a line an event and passes it on to be stored, even if the log's queue is full.
     fn number(&mut self, line: Line) -> Arc<Event> {
         self.number = self.number.saturating_add(1);
         let event = Arc::new(line.at(clock::now(), self.number));
@@ -216,7 +218,7 @@ fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
     }
 }
 
-/// What was told of the log's own troubles.
+/// The reported troubles of the log itself.
 #[derive(Default)]
 struct Troubles {
     lines_lost: u64,
@@ -224,7 +226,7 @@ struct Troubles {
 }
 
 impl Troubles {
-    /// Lines about what has come since: lines that found no place, and the first of the events that cannot be written.
+    /// Lines about new troubles: lost lines, and the first event that cannot be written.
     fn since_last_time(&mut self, shared: &Shared) -> Vec<Line> {
         let lost = shared.lost.load(Ordering::Relaxed);
         let lines = lost.saturating_sub(std::mem::replace(&mut self.lines_lost, lost));
@@ -235,7 +237,7 @@ impl Troubles {
     }
 }
 
-/// Lines that may wait. A line has well under a kilobyte.
+/// Lines that may wait. A line takes well under a kilobyte.
 const QUEUE: usize = 1024;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 

@@ -1,4 +1,4 @@
-//! The end of the queue: the system's log, or standard error.
+//! The output of the log: syslog, or standard error; as text or JSON.
 
 use std::io::Write as _;
 
@@ -6,10 +6,10 @@ use common::config::audit::Format;
 use common::wire::event::{Event, Severity};
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 
-/// Where lines go.
+/// The destination of lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// The system's log, facility authpriv; standard error while there is none.
+    /// syslog, facility authpriv; standard error while syslog is not available.
     Syslog,
     /// Standard error.
     Stderr,
@@ -17,7 +17,7 @@ pub enum Target {
 
 pub(super) enum Sink {
     Syslog(Box<Logger<LoggerBackend, Formatter3164>>),
-    /// Syslog is wanted and not there.
+    /// syslog is configured, but not available now.
     Fallback,
     Stderr,
 }
@@ -40,7 +40,7 @@ impl Sink {
         syslog::unix(formatter).map_or(Self::Fallback, |logger| Self::Syslog(Box::new(logger)))
     }
 
-    /// Writes to the system's log, which may have been restarted since; what it does not take goes to standard error.
+    /// Writes to syslog, and reconnects if it was restarted. A line that syslog does not take goes to standard error.
     pub(super) fn write(&mut self, event: &Event, format: Format) {
         let (text, severity) = (rendered(event, format), event.severity);
         if matches!(self, Self::Fallback) {
@@ -57,12 +57,12 @@ impl Sink {
                 return;
             }
         }
-        // In one piece, or somebody who reads along sees half a line.
+        // In one write, so that a concurrent reader sees no half line.
         let _ = std::io::stderr().write_all(on_stderr(&text, format).as_bytes());
     }
 }
 
-/// The line as it is written.
+/// The event as text or JSON.
 fn rendered(event: &Event, format: Format) -> String {
     let json = if format == Format::Json { json(event) } else { None };
     json.unwrap_or_else(|| event.text())
@@ -74,7 +74,7 @@ fn json(event: &Event) -> Option<String> {
     String::from_utf8(text).ok()
 }
 
-/// A line for people says whose it is; an object says what it says.
+/// A text line begins with the program's name; a JSON object stands alone.
 fn on_stderr(text: &str, format: Format) -> String {
     match format {
         Format::Text => format!("provisiond: {text}\n"),

@@ -1,8 +1,9 @@
-//! How far somebody's clock is off: a code that was refused may have been right for another time. The log says so, and
-//! nobody else is told.
+//! Clock skew in the log: finds out whether a wrong code was right for another time, and logs how far the device's
+//! clock is off. Only the log reports it, never the caller.
 //!
-//! It is found out by a thread of its own, from a copy of the sealed keys, when the verdict is durable and on its way: an
-//! answer takes as long whoever has how many devices, and whatever is found. Names without a device cost the same.
+//! A thread of its own measures it from a copy of the sealed keys, after the verdict is durable. So there is no timing
+//! side channel: an answer takes the same time with any number of devices and any result, and names without a device
+//! cost the same.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -18,17 +19,17 @@ use crate::audit::{Audit, Line};
 use crate::policy::Circumstances;
 use crate::record::{Device, Record};
 
-/// The way to the thread.
+/// The handle to the thread.
 #[derive(Debug)]
 pub struct Skews(SyncSender<Message>);
 
-/// The devices that an answer was not right for.
+/// The devices for which an answer was wrong.
 #[derive(Debug)]
 pub struct Missed {
     devices: Vec<Device>,
-    /// Whose they are.
+    /// The user of the devices.
     owner: UserName,
-    /// It is measured for the time that it takes alone: what is found is not told.
+    /// Measured only to take the same time: the result is not logged.
     is_untold: bool,
 }
 
@@ -36,13 +37,13 @@ pub struct Missed {
 pub struct Attempt {
     /// The devices.
     pub missed: Missed,
-    /// What was typed.
+    /// The typed answer.
     pub answer: Answer,
-    /// What the keys are sealed under.
+    /// The settings, with the application secrets that the keys are sealed under.
     pub settings: Arc<Settings>,
-    /// When it was judged, in Unix seconds.
+    /// The time of the verdict, in Unix seconds.
     pub now: u64,
-    /// The line that tells of it, but for what is found.
+    /// The log line without the result.
     pub line: Line,
 }
 
@@ -52,14 +53,14 @@ enum Message {
 }
 
 impl Missed {
-    /// The devices of a record that could have let in.
+    /// The usable devices of a record.
     #[must_use]
     pub fn of(record: &Record, owner: &UserName, now: &Circumstances<'_>) -> Self {
         let devices = record.usable(now.moment.now, now.service).cloned().collect();
         Self { devices, owner: owner.clone(), is_untold: false }
     }
 
-    /// The same, of which nothing is told: a decoy's devices are nobody's, and a code that was not judged is nobody's business.
+    /// The same without a log line: for a decoy's devices, and for a code that was not judged.
     #[must_use]
     pub fn untold(self) -> Self {
         Self { is_untold: true, ..self }
@@ -70,19 +71,19 @@ impl Skews {
     /// Starts the thread.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system cannot start a thread.
     pub fn start(audit: Audit) -> std::io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
         std::thread::Builder::new().name("skew".into()).spawn(move || measure_all(&messages, &audit))?;
         Ok(Self(queue))
     }
 
-    /// Queues an attempt; never waits. What finds no place is not measured.
+    /// Queues an attempt; never waits. If the queue is full, the attempt is not measured.
     pub fn measure(&self, attempt: Attempt) {
         let _ = self.0.try_send(Message::Attempt(Box::new(attempt)));
     }
 
-    /// Waits until what is queued is told, for a second at most.
+    /// Waits until all queued attempts are logged, for a second at most.
     pub fn flush(&self) {
         let (done, told) = sync_channel(1);
         if self.0.try_send(Message::Flush(done)).is_ok() {
@@ -128,11 +129,11 @@ fn skew(device: &Device, owner: &UserName, answer: &Answer, secrets: &Secrets, n
     Some(if nearest < ours { seconds.saturating_neg() } else { seconds })
 }
 
-/// The thread's share of a processor: a twentieth, and a second of it at once. Whoever guesses without an end gets no
-/// more.
+/// The rate limit of the thread: a twentieth of a processor, and a second of work at once, also under a brute-force
+/// attack.
 #[derive(Debug, Default)]
 struct Share {
-    /// When all that was done would be done, had it taken its share only.
+    /// The time until which the work done so far uses up the share.
     paid: Option<Instant>,
 }
 
@@ -148,7 +149,7 @@ impl Share {
     }
 }
 
-/// Steps to either side of now: two hours of thirty seconds each. Somebody who forgets about summer time is found.
+/// Steps to either side of now: two hours with steps of thirty seconds. A clock without summer time is found.
 const REACH: u64 = 240;
 const QUEUE: usize = 16;
 const SHARE: u32 = 20;
@@ -166,7 +167,7 @@ mod tests {
 
     const NOW: u64 = 1_234_567_890;
 
-    /// What is found of a code that the device shows `steps` from now, or of those that begin there.
+    /// The skew found for `codes` consecutive codes that the device shows from `steps` away from now.
     fn found(device: &Device, steps: i64, codes: i64) -> Option<i64> {
         let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
         let step = |later| device.parameters.step_at(NOW).saturating_add_signed(steps + later);

@@ -1,15 +1,16 @@
-//! What is remembered of the clock, and how a new reading is held against it. Pure.
+//! The clock mark: the last seen state of the clock, and the detection of clock jumps and of boots after which codes
+//! are quarantined; how large a jump, and how soon a boot. Pure.
 //!
-//! CLOCK_BOOTTIME cannot be set and counts on through suspend: within one boot it tells what CLOCK_REALTIME should say.
-//! When that says something else, or a new boot begins before the last one has ended, there was an *event*: the clock is
-//! believed from then on, and codes of before the event are in doubt. The kernel slews both clocks alike, so what remains of
-//! small differences (a leap second, a virtual machine's correction) is followed slowly, and never adds up to an event; nor
-//! can many small steps back add up to a past that comes again.
+//! CLOCK_BOOTTIME cannot be set and counts on through suspend: within one boot it tells how far CLOCK_REALTIME should
+//! have moved. If that differs, or if a new boot begins too early, there is an *event*: from then on the clock is
+//! trusted as it is, and codes from before the event are in doubt (quarantined). The kernel slews both clocks alike.
+//! The mark follows small differences (a leap second, a virtual machine's correction) slowly, so that they never add
+//! up to an event. Nor can many small steps back add up to a replay of the past.
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// Which boot of the machine this is.
+    /// The boot of the machine.
     pub boot: BootId,
     /// CLOCK_REALTIME, in microseconds since 1970.
     pub wall: i64,
@@ -17,12 +18,12 @@ pub struct Reading {
     pub running: i64,
 }
 
-/// The kernel's random number of a boot; nothing where it does not tell.
+/// The kernel's random id of a boot; `None` if the kernel gives none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BootId(Option<u128>);
 
 impl BootId {
-    /// That of now.
+    /// The id of the present boot.
     #[must_use]
     pub fn of_this_machine() -> Self {
         Self::parse(&std::fs::read_to_string(BOOT_ID).unwrap_or_default())
@@ -33,34 +34,34 @@ impl BootId {
         Self(u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0))
     }
 
-    /// Two boots of which nothing is known are not the same.
+    /// Whether both are the same boot. Unknown ids are never the same.
     fn is(self, other: Self) -> bool {
         self.0.is_some() && self == other
     }
 }
 
-/// The clock as it was when it was last looked at, and what made it doubtful.
+/// The last reading of the clock, and the last events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     seen: Reading,
-    /// Microseconds in which this machine was seen running, over all its boots.
+    /// Trusted time: microseconds in which this machine was seen running, over all its boots.
     trusted: u64,
     clock_moved_at: Option<u64>,
     store_rolled_back_at: Option<u64>,
-    /// When the latest step begins that was ever spent, in Unix seconds.
+    /// The start of the latest step that was ever spent, in Unix seconds.
     spent: u64,
-    /// The same as of when the store was rolled back: what is spent since then is not forgotten.
+    /// The same at the time of the last roll-back: steps that were spent since then are not lost.
     lost: u64,
 }
 
-/// Something after which codes of before are not taken.
+/// A clock or store event. It quarantines the codes from before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// What it was.
+    /// The kind of event.
     pub reason: Reason,
-    /// When, by the clock as it is since, in Unix seconds.
+    /// The time by the clock after the event, in Unix seconds.
     pub at: u64,
-    /// How far the clock was from where it should be; after a new boot, from where it was last seen.
+    /// The jump: how far the clock was from where it should be; after a new boot, from where it was last seen.
     pub seconds: i64,
 }
 
@@ -69,16 +70,16 @@ pub struct Event {
 pub enum Reason {
     /// The clock was set while the machine ran.
     Jumped,
-    /// After a new boot it says less than before.
+    /// After a new boot the clock is behind the mark.
     BehindMark,
-    /// The machine was started again, so soon that codes of before may still be good.
+    /// The machine was started again so soon that codes from before may still be valid.
     NewBoot,
-    /// The store is older than it was.
+    /// The store was rolled back.
     StoreRolledBack,
 }
 
 impl Reason {
-    /// The word of the audit lines.
+    /// The reason for the log.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -90,29 +91,29 @@ impl Reason {
     }
 }
 
-/// Why codes of before a certain time are not taken.
+/// The doubt behind a quarantine: codes up to a certain time are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Doubt {
     /// That time, in Unix seconds.
     pub at: u64,
-    /// What is in doubt.
+    /// The cause of the doubt.
     pub of: Doubted,
-    /// When the latest step begins, in Unix seconds, that was spent and that a store may have forgotten; 0 if it was never put
-    /// back. It is later than `at` where a device, or this machine's clock, was ahead.
+    /// The start of the latest spent step that a rolled-back store may have lost, in Unix seconds; 0 if it was never
+    /// rolled back. It is later than `at` if a device, or this machine's clock, was ahead.
     pub lost: u64,
 }
 
-/// What can be in doubt.
+/// The cause of a doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubted {
-    /// The clock.
+    /// The clock jumped, or the machine was started again.
     Clock,
-    /// What the store remembers.
+    /// The store was rolled back.
     Store,
 }
 
 impl Doubted {
-    /// The log's word for why a code of before is not taken.
+    /// The reason for the log why an earlier code is refused.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -123,20 +124,20 @@ impl Doubted {
 }
 
 impl From<u128> for BootId {
-    /// The boot with that number; 0 is none.
+    /// The boot with that id; 0 is unknown.
     fn from(number: u128) -> Self {
         Self((number != 0).then_some(number))
     }
 }
 
 impl Mark {
-    /// The first one.
+    /// The first mark, without a past.
     #[must_use]
     pub fn new(seen: &Reading) -> Self {
         Self { seen: *seen, trusted: 0, clock_moved_at: None, store_rolled_back_at: None, spent: 0, lost: 0 }
     }
 
-    /// The mark after a reading, and the event, if it was one.
+    /// The mark after a reading, and the event, if there was one.
     #[must_use]
     pub fn after(self, seen: &Reading) -> (Self, Option<Event>) {
         let event = self.event(seen);
@@ -144,20 +145,20 @@ impl Mark {
             return (self.moved_to(seen).with_moved_clock(event.at), Some(event));
         }
         match self.elapsed(seen) {
-            // So short a time allows for no correction, and would round every one away.
+            // Too short a time: the correction would be rounded to 0.
             Some(elapsed) if elapsed < SECOND => (self, None),
             Some(elapsed) => (self.followed_by(seen, elapsed), None),
             None => (self.moved_to(seen), None),
         }
     }
 
-    /// The trusted seconds at a reading that this mark came from.
+    /// The trusted seconds at the reading that led to this mark.
     #[must_use]
     pub fn tick_at(&self, seen: &Reading) -> u64 {
         self.trusted_at(seen).checked_div(SECOND.unsigned_abs()).unwrap_or(0)
     }
 
-    /// The latest time of which codes are in doubt.
+    /// The present doubt: the later one, of the clock or of the store.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
         let clock = self.clock_moved_at.map(|at| Doubt { at, of: Doubted::Clock, lost: self.lost });
@@ -165,39 +166,39 @@ impl Mark {
         clock.into_iter().chain(store).max_by_key(|doubt| doubt.at)
     }
 
-    /// What was used before `at` may have been forgotten, and of what begins later the steps up to the one that others than
-    /// the store know to be spent.
+    /// The mark after a roll-back of the store: it may have lost all steps spent before `at`, and later ones up to
+    /// `known`, the latest spent step according to the store's witnesses.
     #[must_use]
     pub fn with_lost_past(self, at: u64, known: u64) -> Self {
         let spent = self.spent.max(known);
         Self { store_rolled_back_at: Some(at), spent, lost: spent, ..self }
     }
 
-    /// After a step was spent that begins then.
+    /// The mark after a step was spent; `begins` is its start in Unix seconds.
     #[must_use]
     pub fn with_spent(self, begins: u64) -> Self {
         Self { spent: self.spent.max(begins), ..self }
     }
 
-    /// When the latest step begins that was ever spent, in Unix seconds.
+    /// The start of the latest step that was ever spent, in Unix seconds.
     #[must_use]
     pub fn spent(&self) -> u64 {
         self.spent
     }
 
-    /// Whether its time had not come when the clock was last looked at.
+    /// Whether that step was still in the future at the last reading.
     #[must_use]
     pub fn spent_ahead(&self) -> bool {
         self.spent > super::seconds(self.seen.wall)
     }
 
-    /// Without doubt in the clock; and whether there was any.
+    /// The mark without the doubt of the clock; and whether there was any.
     #[must_use]
     pub fn accepted(self) -> (Self, bool) {
         (Self { clock_moved_at: None, ..self }, self.clock_moved_at.is_some())
     }
 
-    /// As numbers, for the store.
+    /// The mark as numbers, for the store.
     #[must_use]
     pub fn to_numbers(self) -> [u64; NUMBERS] {
         let boot = self.seen.boot.0.unwrap_or(0);
@@ -208,7 +209,7 @@ impl Mark {
         [half(high), half(low), wall, running, self.trusted, clock, store, self.spent, self.lost]
     }
 
-    /// The other way round.
+    /// The mark from its numbers.
     #[must_use]
     pub fn from_numbers([high, low, wall, running, trusted, clock, store, spent, lost]: [u64; NUMBERS]) -> Self {
         let boot = (u128::from(high) << 64) | u128::from(low);
@@ -233,7 +234,7 @@ impl Mark {
         is_one.then(|| Event { reason, at: super::seconds(seen.wall), seconds: away.checked_div(SECOND).unwrap_or(0) })
     }
 
-    /// Microseconds since the mark. `None`: the machine was started anew, or its own clock went back.
+    /// Microseconds since the mark. `None`: the machine was started again, or CLOCK_BOOTTIME went back.
     fn elapsed(&self, seen: &Reading) -> Option<i64> {
         let elapsed = seen.running.saturating_sub(self.seen.running);
         (self.seen.boot.is(seen.boot) && elapsed >= 0).then_some(elapsed)
@@ -247,7 +248,7 @@ impl Mark {
         Self { seen: *seen, trusted: self.trusted_at(seen), ..self }
     }
 
-    /// Follows a clock that is a little off, by a thousandth of the time that has passed.
+    /// Follows a small difference of the clock, by at most a thousandth of the elapsed time.
     fn followed_by(self, seen: &Reading, elapsed: i64) -> Self {
         let expected = self.seen.wall.saturating_add(elapsed);
         let most = elapsed.checked_div(FOLLOWING).unwrap_or(0);
@@ -255,22 +256,24 @@ impl Mark {
         self.moved_to(&Reading { wall: expected.saturating_add(off), ..*seen })
     }
 
-    /// A clock that was corrected backwards takes the older doubt with it, or that would last until its time has come.
+    /// A clock that was corrected backwards moves an earlier doubt back with it. Otherwise the doubt would last until
+    /// its time comes again.
     fn with_moved_clock(self, at: u64) -> Self {
         let store_rolled_back_at = self.store_rolled_back_at.map(|lost| lost.min(at));
         Self { clock_moved_at: Some(at), store_rolled_back_at, ..self }
     }
 }
 
-/// How many numbers a mark is.
+/// The count of numbers in a mark.
 pub const NUMBERS: usize = 9;
 /// Microseconds, like all that follow.
 const SECOND: i64 = super::SECOND;
-/// A clock that is further away than this was set.
+/// A larger difference is a jump.
 const TOLERANCE: i64 = 2 * SECOND;
-/// Two periods of the longest kind that authenticators usually have. Codes of before have run out by then.
+/// A boot this soon after the last reading is an event, and quarantines codes: two periods of the longest common kind,
+/// after which codes from before have expired.
 const SOON: i64 = 2 * 60 * SECOND;
-/// Differences are followed at one part in so many: twice as fast as the kernel slews a clock.
+/// Differences are followed by one part in so many of the elapsed time: twice as fast as the kernel slews a clock.
 const FOLLOWING: i64 = 1000;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 

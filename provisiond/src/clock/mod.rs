@@ -1,7 +1,7 @@
-//! The time: read once a request, and held against what was seen of it before.
+//! The clock: read once for each call, and compared with the mark of earlier readings to detect jumps.
 //!
-//! Codes are made of the time, so who moves the clock chooses which codes are good. A clock that has moved by itself is
-//! believed, but codes that may have been used in the time it hides are not taken: see [`mark`].
+//! TOTP codes depend on the time, so an attacker who sets the clock back can replay codes. The daemon trusts a clock
+//! that has jumped, but quarantines the codes that may have been spent in the time that the jump hides: see [`mark`].
 
 pub mod mark;
 pub mod moment;
@@ -23,14 +23,14 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// Whether it can be that time: not if it is earlier than this program. A machine that has lost its clock begins somewhere
-/// in the past, where codes may be known that have never been used.
+/// Whether the time is plausible: not earlier than this program's build. A machine that has lost its clock starts at
+/// some time in the past, for which an attacker may know unused codes.
 #[must_use]
 pub fn can_be(now: u64) -> bool {
     now >= EARLIEST
 }
 
-/// The clock of this machine, and what was seen of it.
+/// The clock of this machine, and its mark.
 pub struct Clock {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
     synchronised: Box<dyn Fn() -> bool + Send + Sync>,
@@ -39,14 +39,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The machine's own. `tell` hears every event, once.
+    /// The machine's own clock. `tell` is called once for each event.
     #[must_use]
     pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
         let boot = BootId::of_this_machine();
         Self::new(move || read(boot), || sys::synchronised().unwrap_or(true), tell)
     }
 
-    /// One that reads what it is told to.
+    /// A clock with other sources of time, for tests.
     #[must_use]
     pub fn new(
         read: impl Fn() -> Reading + Send + Sync + 'static,
@@ -57,13 +57,13 @@ impl Clock {
         Arc::new(Self { read, synchronised, tell, mark: Mutex::new(None) })
     }
 
-    /// Goes on from the mark that an earlier process has left in the store.
+    /// Resumes from the mark that an earlier process has left in the store.
     pub fn resume(&self, found: Option<Mark>) {
         *self.lock() = found;
         self.update(|_, mark| (mark, ()));
     }
 
-    /// The one reading that a request is judged by.
+    /// The one reading by which a call is judged.
     #[must_use]
     pub fn moment(&self, rolled_back_tick: Option<u64>) -> Moment {
         let synchronised = (self.synchronised)();
@@ -74,19 +74,19 @@ impl Clock {
         })
     }
 
-    /// What the store is to remember of the clock.
+    /// The mark for the store.
     #[must_use]
     pub fn mark(&self) -> Mark {
         self.update(|_, mark| (mark, mark))
     }
 
-    /// A step is about to be spent that begins then, in Unix seconds.
+    /// Notes that a step is about to be spent; `begins` is its start in Unix seconds.
     pub fn will_spend(&self, begins: u64) {
         self.update(|_, mark| (mark.with_spent(begins), ()));
     }
 
-    /// The store was found to be older than it had been: what was used before now may be in the part that it has lost, and so
-    /// may steps to come, up to the latest of which its witnesses `know` that it was spent.
+    /// Notes a roll-back of the store. Every step before now may be among the lost ones, and so may later steps up to
+    /// `known`, the latest spent step according to the store's witnesses.
     pub fn doubt_the_store(&self, known: u64) {
         let at = self.update(|seen, mark| {
             let at = seconds(seen.wall);
@@ -95,14 +95,14 @@ impl Clock {
         (self.tell)(Event { reason: Reason::StoreRolledBack, at, seconds: 0 });
     }
 
-    /// Takes the word of somebody who knows that the clock was moved for a good reason. What the store has lost stays in
-    /// doubt. Says whether there was anything to accept.
+    /// Ends the quarantine after a clock event, because an administrator vouches for the clock. The quarantine after a
+    /// roll-back of the store stays. Returns whether there was a clock event.
     #[must_use]
     pub fn accept(&self) -> bool {
         self.update(|_, mark| mark.accepted())
     }
 
-    /// Reads under the lock, so that no reading is held against a later one.
+    /// Reads under the lock, so that no reading is compared with a later one.
     fn update<T>(&self, change: impl FnOnce(&Reading, Mark) -> (Mark, T)) -> T {
         let (event, told) = {
             let mut kept = self.lock();
@@ -121,7 +121,7 @@ impl Clock {
     }
 }
 
-/// The two clocks as of the same moment: a process that was held up between them would see a jump where there is none.
+/// Reads both clocks at the same moment: a process that was suspended between the two readings would see a false jump.
 fn read(boot: BootId) -> Reading {
     let mut before = micros(ClockId::CLOCK_BOOTTIME);
     let mut seen = Reading { boot, wall: micros(ClockId::CLOCK_REALTIME), running: before };
@@ -136,7 +136,7 @@ fn read(boot: BootId) -> Reading {
     seen
 }
 
-/// A clock that does not answer stands at 0, which is before this program was built.
+/// A clock that cannot be read counts as 0, which is before this program was built.
 fn micros(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |time| {
         time.tv_sec().saturating_mul(SECOND).saturating_add(time.tv_nsec().checked_div(1000).unwrap_or(0))
@@ -151,8 +151,8 @@ fn seconds(micros: i64) -> u64 {
 const SECOND: i64 = 1_000_000;
 const ONE_MOMENT: i64 = SECOND / 10;
 const READ_TRIES: u32 = 8;
-/// When this was built, if the builder says so (`SOURCE_DATE_EPOCH`, reproducible-builds.org), else when this version was
-/// begun. Unix seconds.
+/// The time of the build, if it is given (`SOURCE_DATE_EPOCH`, reproducible-builds.org), else the begin of this
+/// version. Unix seconds.
 const EARLIEST: u64 = match option_env!("SOURCE_DATE_EPOCH") {
     Some(text) => match u64::from_str_radix(text, 10) {
         Ok(seconds) => seconds,
@@ -160,7 +160,7 @@ const EARLIEST: u64 = match option_env!("SOURCE_DATE_EPOCH") {
     },
     None => BEGUN,
 };
-/// Why nothing is judged on a machine that has lost its clock, in a word for the log.
+/// The reason for the log why no code is judged on a machine that has lost its clock.
 pub const CLOCK_BEFORE_BUILD: &str = "clock_before_build";
 /// 26 October 2026.
 const BEGUN: u64 = 1_793_000_000;

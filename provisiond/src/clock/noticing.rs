@@ -1,4 +1,4 @@
-//! Notices at once that somebody set the clock: the log says so also while nobody logs in.
+//! Detects at once that the clock was set, also between logins, so that the log reports it in time.
 
 use std::io;
 use std::sync::Arc;
@@ -9,24 +9,24 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 
 use super::Clock;
 
-/// Starts the thread. It sleeps until the clock is set, and looks once a day.
+/// Starts the thread. It sleeps until the clock is set, and reads the clock once a day.
 ///
 /// # Errors
-/// The system gives no timer or no thread.
+/// The system cannot create a timer or start a thread.
 pub fn start(clock: Arc<Clock>) -> io::Result<()> {
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC)?;
     std::thread::Builder::new().name("clock".into()).spawn(move || watch(&timer, &clock))?;
     Ok(())
 }
 
-/// The timer is set before the clock is looked at, so that no change falls in between. A timer that fails ends the thread:
-/// the next login notices what it would have.
+/// Sets the timer before it reads the clock, so that no change falls in between. A timer that fails ends the thread:
+/// then the next login detects the event.
 fn watch(timer: &TimerFd, clock: &Clock) {
     loop {
         let set = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
         let tomorrow = i64::try_from(super::now().saturating_add(DAY)).unwrap_or(i64::MAX);
         match timer.set(Expiration::OneShot(TimeSpec::seconds(tomorrow)), set) {
-            // It is set all the same; the clock was set once more meanwhile.
+            // The timer is set; the clock was set once more meanwhile.
             Ok(()) | Err(Errno::ECANCELED) => {}
             Err(_) => return,
         }

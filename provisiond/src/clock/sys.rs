@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use nix::libc::{ENOENT, TIME_ERROR, adjtimex, c_char, endpwent, getpwent_r, gid_t, passwd, setpwent, timex};
 
-/// Whether the kernel holds its clock for synchronised (adjtimex(2)): a time service disciplines it, and not long ago.
-/// `None` if it does not say, as in a container or under a filter of system calls.
+/// Whether the kernel regards its clock as synchronised (adjtimex(2)): a time service has disciplined it recently.
+/// `None` if the call fails, as in a container or under a seccomp filter.
 #[must_use]
 pub fn synchronised() -> Option<bool> {
     let mut told = MaybeUninit::<timex>::zeroed();
@@ -19,8 +19,8 @@ pub fn synchronised() -> Option<bool> {
     (state >= 0).then_some(state != TIME_ERROR)
 }
 
-/// A walk through the accounts that the name service lists (getpwent_r(3)). The C library has one place in the list for the
-/// whole process, so there is one walk at a time.
+/// A walk through the accounts that the name service lists (getpwent_r(3)). The C library has one cursor for the whole
+/// process, so there is one walk at a time.
 pub struct Accounts {
     buffer: Vec<c_char>,
     _turn: MutexGuard<'static, ()>,
@@ -40,7 +40,7 @@ impl Accounts {
         Some(Self { buffer: vec![0; BUFFER], _turn: turn })
     }
 
-    /// The next account's name, if it is text, and its own group; `None` behind the last one.
+    /// The next account's name, if it is UTF-8, and its primary group; `None` after the last account.
     ///
     /// # Errors
     /// [`Failed`]: the name service failed.

@@ -11,7 +11,7 @@ fn it_cannot_be_earlier_than_this_program() {
     }
 }
 
-/// The hands of a clock.
+/// The hands of a clock, which a test moves.
 #[derive(Clone)]
 pub(crate) struct Hands(Arc<Mutex<Reading>>);
 
@@ -21,7 +21,7 @@ impl Hands {
         Self(Arc::new(Mutex::new(Reading { boot, wall, running })))
     }
 
-    /// One that goes by them.
+    /// A clock that reads these hands.
     pub(crate) fn clock(&self) -> Arc<Clock> {
         self.telling(|_| ())
     }
@@ -36,14 +36,14 @@ impl Hands {
         seconds(self.0.lock().unwrap().wall)
     }
 
-    /// So many seconds on each of the two clocks.
+    /// Moves each of the two clocks by so many seconds.
     pub(crate) fn pass(&self, wall: i64, running: i64) {
         let mut hands = self.0.lock().unwrap();
         (hands.wall, hands.running) = (hands.wall + wall * SECOND, hands.running + running * SECOND);
     }
 }
 
-/// A clock, its hands, and what it told.
+/// A clock, its hands, and its reported events.
 fn clock() -> (Hands, Arc<Clock>, Receiver<Event>) {
     let (hands, (told, heard)) = (Hands::new(), channel());
     let told = Mutex::new(told);

@@ -1,10 +1,10 @@
-//! How often people's own processes may be wrong where being wrong costs their account nothing: pairs of codes, and first
-//! codes of a pending device. Root's logins are slowed down by what stands before them; a process on this machine can ask
-//! twenty thousand times a second.
+//! The rate limit of free attempts: wrong answers that cost no guess budget (pairs, and first codes of a pending
+//! device), from users' own processes and verifiers. A local process could try twenty thousand times a second; root's
+//! logins are slowed down by the services in front of them.
 //!
-//! Kept in memory, by uid. It holds up nobody but the uid that was wrong, and only for what was free. A verifier's tries
-//! are many people's: they are counted for each user, and slowed down to a pace that the odds allow for ever, because
-//! whoever used up an hour's tries through it would else keep the user out.
+//! Kept in memory, by uid. It limits only the uid that was wrong, and only free attempts. A verifier serves many
+//! users: its attempts are counted for each user, and limited to a rate that withstands brute force for ever. An
+//! hourly limit would let an attacker lock the user out through the verifier.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use common::names::user::UserName;
 
 use super::{Bounded, Window, lock};
 
-/// Wrong tries.
+/// The wrong free attempts of late.
 #[derive(Debug)]
 pub(crate) struct FreeAttempts(Mutex<Bounded<Tries, Window>>);
 
@@ -23,17 +23,17 @@ impl Default for FreeAttempts {
     }
 }
 
-/// Whose tries count together.
+/// The attempts that are counted together.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Tries {
-    /// Those of a uid for its own sake.
+    /// Attempts of a uid for its own account.
     Own(u32),
-    /// Those of a verifier's uid for one user.
+    /// Attempts of a verifier's uid for one user.
     For(u32, UserName),
 }
 
 impl Tries {
-    /// How many may be wrong, in which time.
+    /// How many may be wrong within which time.
     fn allowed(&self) -> (u32, Duration) {
         match self {
             Self::Own(_) => (OWN_TRIES, OWN_SPAN),
@@ -43,14 +43,14 @@ impl Tries {
 }
 
 impl FreeAttempts {
-    /// Whether there may be one more.
+    /// Whether one more attempt is allowed.
     #[must_use]
     pub(crate) fn has_any(&self, tries: &Tries) -> bool {
         let (most, span) = tries.allowed();
         lock(&self.0).get(tries).is_none_or(|wrong| wrong.times(span) < most)
     }
 
-    /// Counts one that was wrong for free.
+    /// Counts a wrong free attempt.
     pub(crate) fn count(&self, tries: Tries) {
         let (_, span) = tries.allowed();
         let mut all = lock(&self.0);
@@ -59,11 +59,11 @@ impl FreeAttempts {
     }
 }
 
-/// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year. They are too few for the
-/// narrower search, which begins with a thousand.
+/// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year. So few never reach
+/// the thousand wrong pairs after which the search is narrow.
 const OWN_TRIES: u32 = 20;
 const OWN_SPAN: Duration = Duration::from_secs(3600);
-/// Ten a second for a year are what pairs of codes are reckoned to withstand, whoever asks.
+/// Ten a second: the rate of a brute-force attack that pairs withstand for a year.
 const TRIES_FOR_OTHERS: u32 = 10;
 const SPAN_FOR_OTHERS: Duration = Duration::from_secs(1);
 const MAX_KNOWN: usize = 16_384;

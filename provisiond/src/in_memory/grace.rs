@@ -1,7 +1,8 @@
-//! Which codes were accepted lately, and where, for those who have set a time in which no other is asked for.
+//! The grace: remembers recently accepted codes by user, service and origin, so that within the configured time a
+//! login needs no further code.
 //!
-//! Kept in memory and bounded: a daemon that restarts forgets it all, and people are asked once more. Counted by
-//! CLOCK_BOOTTIME, which nobody can set and which goes on while the machine sleeps.
+//! Kept in memory and bounded: after a restart of the daemon users are asked for a code again. Measured by
+//! CLOCK_BOOTTIME, which cannot be set and counts on while the machine sleeps.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -24,34 +25,35 @@ struct Kept {
     ends: Ends,
 }
 
-/// Whose code was accepted, and for what.
+/// The account and the scope of an accepted code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Accepted {
     account: Holder,
-    /// `None`: anything on this machine.
+    /// `None`: every service on this machine.
     at: Option<(String, Origin)>,
 }
 
-/// An account: a name that comes to somebody else brings no code along.
+/// An account. If its name is later given to another uid, the grace does not pass to the new holder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
     /// Its name.
     pub user: UserName,
-    /// Its number, if the name service knows one.
+    /// Its uid, if the name service knows one.
     pub uid: Option<u32>,
 }
 
 /// How long ago a code was accepted, if one was.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Since {
-    /// For this service, from this very origin.
+    /// For this service, from this exact origin.
     pub there: Option<Duration>,
-    /// On this machine, whatever it was for.
+    /// On this machine, for any service.
     pub here: Option<Duration>,
 }
 
-/// How many graces had been ended, those of all users together, when a code was about to be judged. One counter needs no
-/// bound; its price: a user whose code is judged while another user's grace is ended is asked for a code once more.
+/// How many graces of all users had been ended when a code was about to be judged. One counter for all needs no
+/// bounded table. Its cost: a user whose code is judged while another user's grace is ended is asked for a code once
+/// more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends(u64);
 
@@ -63,15 +65,15 @@ impl Default for Graces {
 }
 
 impl Graces {
-    /// To be read before a code is judged, and handed to [`Graces::begin`].
+    /// Must be read before a code is judged, and passed to [`Graces::begin`].
     #[must_use]
     pub(crate) fn ends(&self) -> Ends {
         lock(&self.kept).ends
     }
 
-    /// Remembers an accepted code, for where it came from and, if it counts `here`, for the whole machine; unless a grace
-    /// was ended since `before`: what took the device away may have come between the verdict and this. `now` is the time since
-    /// the machine was started.
+    /// Begins a grace after an accepted code: for its origin, and with `here` for the whole machine. Does nothing if a
+    /// grace was ended since `before`, because the device may have been revoked between the verdict and this call.
+    /// `now` is the time since the machine was started.
     pub(crate) fn begin(
         &self,
         account: &Holder,
@@ -101,7 +103,7 @@ impl Graces {
         Since { there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))), here: ago(None) }
     }
 
-    /// Forgets all codes of a user, and says whether there was any.
+    /// Ends all graces of a user. Returns whether there was any.
     pub(crate) fn end(&self, user: &UserName) -> bool {
         let mut kept = lock(&self.kept);
         kept.ends = Ends(kept.ends.0.wrapping_add(1));
@@ -123,7 +125,7 @@ mod tests {
         Origin::told(Some(text), None)
     }
 
-    /// An accepted code, and nothing in between.
+    /// Begins a grace without an end in between.
     fn begin(graces: &Graces, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
         graces.begin(account, service, (origin, true), now, graces.ends());
     }
@@ -196,7 +198,7 @@ mod tests {
         graces.end(&alice.user);
         for user in [&alice, &bob] {
             graces.begin(user, "sshd", (None, true), at(100), before);
-            assert_eq!(graces.since(user, "sshd", None, at(101)), Since::default(), "a bystander is asked once more");
+            assert_eq!(graces.since(user, "sshd", None, at(101)), Since::default(), "another user is asked, too");
             begin(&graces, user, "sshd", None, at(102));
             assert!(graces.since(user, "sshd", None, at(103)).here.is_some(), "the next login's does");
         }

@@ -1,5 +1,6 @@
-//! Bounded tables that a restart forgets: graces, refunds, repeated answers, limits of sources, callers, log lines, slots
-//! and streams. Losing one costs a user a code, a refund or a line, and opens nothing.
+//! Bounded in-memory tables that a restart empties: graces, refunds, repeated answers, rate limits of sources, callers
+//! and log lines, slots and streams. Losing an entry costs a user a code, a refund or a log line, and never opens a
+//! login.
 
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
@@ -16,7 +17,7 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A map of at most so many entries: a new one evicts those that are over, and if there still are too many the oldest.
+/// A map with a maximum number of entries. When it is full, a new entry evicts the expired ones, or else the oldest.
 #[derive(Debug)]
 pub(crate) struct Bounded<K, V> {
     most: usize,
@@ -39,7 +40,7 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         self.entries.remove(key)
     }
 
-    /// Removes the entries that `goes` names, and says whether there was any.
+    /// Removes the entries for which `goes` is true. Returns whether there was any.
     pub(crate) fn forget(&mut self, mut goes: impl FnMut(&K, &V) -> bool) -> bool {
         let before = self.entries.len();
         self.entries.retain(|key, value| !goes(key, value));
@@ -79,7 +80,7 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
     }
 }
 
-/// How often something has happened within a span of time, which begins with the first.
+/// A counter within a window of time that begins with the first event.
 #[derive(Debug)]
 pub(crate) struct Window {
     since: Instant,
@@ -95,12 +96,12 @@ impl Window {
         self.since.elapsed() >= span
     }
 
-    /// How often, in the span that goes on; 0 if it is over.
+    /// The count in the present window; 0 if that is over.
     fn times(&self, span: Duration) -> u32 {
         if self.is_over(span) { 0 } else { self.times }
     }
 
-    /// Counts one more, in a new span if the last one is over. Returns how many these are.
+    /// Counts one more, in a new window if the last one is over. Returns the count.
     fn count(&mut self, span: Duration) -> u32 {
         if self.is_over(span) {
             *self = Self::begin();

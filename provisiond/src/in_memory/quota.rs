@@ -1,8 +1,9 @@
-//! How many lines of the log one cause may bring about in a minute. A process that is refused twenty thousand times a second
-//! must not push the lines of logins out of the queue, nor fill the disk; and an attacker who guesses all night has said
-//! everything after a minute.
+//! The rate limit of the log: how many lines each cause (uid or user) may write in a minute. A process that is refused
+//! twenty thousand times a second must neither evict the lines of logins from the queue nor fill the disk, and a night
+//! of brute force needs no more than a minute's lines.
 //!
-//! Root's processes have no quota of their own: their calls are logins. Nothing is remembered beyond the minute.
+//! Root processes have no quota of their own: their calls are logins, which count for the user. No count outlives its
+//! minute.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -13,29 +14,29 @@ use common::names::user::UserName;
 
 use super::lock;
 
-/// The lines of the present minute, by their cause.
+/// The lines of the present minute, by cause.
 #[derive(Debug)]
 pub(crate) struct LogQuota(Mutex<Minute>);
 
-/// What brings a line about.
+/// The cause of a line.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Cause {
-    /// A call that is not permitted, by a process of that uid, which has no role.
+    /// A call without permission, by a process of that uid, which has no role.
     NotPermitted(u32),
     /// Any other call by a process of that uid for its own account.
     Own(u32),
     /// A call by a process whose uid the settings give a role: an administrator, the helpdesk, a verifier.
     WithRole(u32),
-    /// An attempt of that user that is refused.
+    /// A refused attempt for that user.
     Refusal(UserName),
 }
 
-/// Lines that were left out.
+/// Lines that were suppressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LeftOut {
-    /// `None`: of several causes together.
+    /// `None`: several causes together.
     pub cause: Option<Cause>,
-    /// How many.
+    /// The number of suppressed lines.
     pub lines: u32,
 }
 
@@ -43,9 +44,9 @@ pub(crate) struct LeftOut {
 struct Minute {
     begun: Instant,
     by_cause: HashMap<Cause, Lines>,
-    /// Of all uids without a role together, and of those with one that found no place in the table.
+    /// Lines of all uids without a role together, and of uids with a role for which the table was full.
     of_uids: Lines,
-    /// Of all users together that found no place in the table.
+    /// Lines of all users together for which the table was full.
     of_users: Lines,
 }
 
@@ -62,13 +63,13 @@ impl Default for LogQuota {
 }
 
 impl LogQuota {
-    /// Counts a line, and says whether it may be written.
+    /// Counts a line. Returns whether it may be written.
     #[must_use]
     pub(crate) fn may_write(&self, cause: Cause) -> bool {
         lock(&self.0).count(cause)
     }
 
-    /// What was left out in a minute that is over: it is to be told now, and a new minute begins.
+    /// The lines that were suppressed in a minute that is over. The caller logs them now, and a new minute begins.
     #[must_use]
     pub(crate) fn settle_minute(&self) -> Vec<LeftOut> {
         let mut minute = lock(&self.0);
@@ -78,7 +79,7 @@ impl LogQuota {
         std::mem::replace(&mut *minute, Minute::begin()).left_out()
     }
 
-    /// What was left out for one cause since that was last told, if anything: it is to be told now.
+    /// The lines of one cause that were suppressed since the last report, if any. The caller logs them now.
     #[must_use]
     pub(crate) fn settle(&self, cause: &Cause) -> Option<LeftOut> {
         let mut minute = lock(&self.0);
@@ -93,8 +94,8 @@ impl Minute {
         Self { begun: Instant::now(), by_cause: HashMap::new(), of_uids, of_users }
     }
 
-    /// A line is written if there is room for it under each bound that it counts for. Without a place in the table there is
-    /// still the shared bound.
+    /// A line is written if each limit that it counts for has room. If the table is full, a new cause counts for the
+    /// shared limit only.
     fn count(&mut self, cause: Cause) -> bool {
         let bound = cause.bound();
         let known = self.by_cause.contains_key(&cause);
@@ -102,7 +103,7 @@ impl Minute {
         let is_shared = cause.is_of_a_stranger() || !has_place;
         let shared = if matches!(cause, Cause::Refusal(_)) { &mut self.of_users } else { &mut self.of_uids };
         if is_shared && shared.written >= MOST_SHARED {
-            // No entry is made for it, so that a crowd of uids does not take the places of others.
+            // Makes no entry, so that a flood of uids does not fill the table.
             let counted = if known { self.by_cause.entry(cause).or_default() } else { shared };
             return counted.leave_out();
         }
@@ -116,7 +117,7 @@ impl Minute {
         !is_shared || shared.write()
     }
 
-    /// The causes of the most lines are named, so that telling is bounded, too; the rest is one sum.
+    /// Names the causes with the most suppressed lines, so that the report is bounded, too; the rest is one sum.
     fn left_out(self) -> Vec<LeftOut> {
         let unnamed = self.of_uids.left_out.saturating_add(self.of_users.left_out);
         let each =
@@ -151,20 +152,21 @@ impl Cause {
         }
     }
 
-    /// Whether it shares a bound with all others of its kind. A uid with a role does not: strangers must neither hide what
-    /// administrators do, nor have a verifier's logins refused where lines are required.
+    /// Whether it counts for the limit that all uids without a role share. A uid with a role does not: an attacker
+    /// without a role must neither hide what administrators do, nor make a verifier's logins fail where log lines are
+    /// required.
     fn is_of_a_stranger(&self) -> bool {
         matches!(self, Self::NotPermitted(_) | Self::Own(_))
     }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines of all uids without a role together. Twice as many, at the turn of a minute, fit into the queue of the log with room
-/// for as many again; the files of events hold a quarter of an hour of them at their longest.
+/// Lines of all uids without a role together. Twice as many, around the turn of a minute, take about half of the log's
+/// queue. The files of events hold a quarter of an hour of such lines at their longest.
 const MOST_SHARED: u32 = 300;
-/// Causes that are counted one by one.
+/// Causes that are counted separately.
 const MAX_CAUSES: usize = 4096;
-/// Causes that are named when a minute is over.
+/// Causes that are named in the report of a minute.
 const MOST_NAMED: usize = 16;
 
 #[cfg(test)]
@@ -226,7 +228,7 @@ mod tests {
         assert!(!quota.may_write(Cause::NotPermitted(0)));
         a_minute_later(&quota);
         let told = quota.settle_minute();
-        assert_eq!(told[0], LeftOut { cause: Some(Cause::NotPermitted(0)), lines: 1 }, "of which the uid is known");
+        assert_eq!(told[0], LeftOut { cause: Some(Cause::NotPermitted(0)), lines: 1 }, "a uid with an entry is named");
         assert_eq!(told[1], LeftOut { cause: None, lines: 4700 + 5000 });
         assert!(quota.may_write(Cause::Own(0)));
     }

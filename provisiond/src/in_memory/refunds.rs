@@ -1,8 +1,9 @@
-//! What wrong codes have cost lately, so that the login that follows them can get it back: of the same user, from the same
-//! source, within five minutes.
+//! Refunds for typing errors: the cost of recent wrong codes by user and source. A login of the same user from the
+//! same source within five minutes gets it back.
 //!
-//! Only what the known pool has paid comes in, so an account has at most as many entries as known sources, whoever guesses
-//! at it. Kept in memory and bounded: when it is full, and when the daemon restarts, only refunds are lost.
+//! Only charges to the known pool are kept, so an account has at most as many entries as known sources, also under a
+//! brute-force attack. Kept in memory and bounded: an eviction or a restart loses refunds only. The limit for each day
+//! is in `record::refunded`.
 
 use std::sync::Mutex;
 
@@ -21,18 +22,18 @@ impl Default for Refunds {
     }
 }
 
-/// The latest wrong codes, the oldest first: each one's trusted second and its cost.
+/// The latest wrong codes, the oldest first: each with its trusted second and its cost.
 #[derive(Debug, Default)]
 pub struct Charges(Vec<(u64, u32)>);
 
 impl Charges {
-    /// What a success would give back.
+    /// The units that a success refunds.
     #[must_use]
     pub fn units(&self) -> u32 {
         self.0.iter().fold(0, |sum, (_, units)| sum.saturating_add(*units))
     }
 
-    /// With what one more has cost, in units of the known pool, at the trusted second `tick`.
+    /// The charges with one more, in units of the known pool, at the trusted second `tick`.
     #[must_use]
     pub fn and(mut self, units: u32, tick: u64) -> Self {
         if units > 0 {
@@ -53,7 +54,7 @@ impl Charges {
 }
 
 impl Refunds {
-    /// Takes out what a success may give back at `tick`: of two logins at once only one has it.
+    /// Takes out the charges that a success may refund at `tick`: of two concurrent logins only one gets them.
     #[must_use]
     pub fn take(&self, user: &UserName, source: Source, tick: u64) -> Charges {
         let mut charges = lock(&self.0).remove(&(user.clone(), source)).unwrap_or_default();
@@ -61,7 +62,7 @@ impl Refunds {
         charges
     }
 
-    /// Keeps it for the next attempt, together with what others have left there since it was taken.
+    /// Keeps the charges for the next attempt, together with those that other attempts have left there since.
     pub fn put_back(&self, user: &UserName, source: Source, charges: Charges) {
         if charges.0.is_empty() {
             return;
@@ -69,11 +70,11 @@ impl Refunds {
         let (mut all, key) = (lock(&self.0), (user.clone(), source));
         let mut charges = Charges(charges.0.into_iter().chain(all.remove(&key).unwrap_or_default().0).collect());
         charges.0.sort_unstable_by_key(|(tick, _)| *tick);
-        // The oldest goes first: the user who mistyped just now is about to type again.
+        // A full table evicts the oldest entry: after a recent typing error the user is about to type again.
         *all.entry(key, Charges::default, |_| false, Charges::last) = charges.latest();
     }
 
-    /// Forgets those of a user who got the guesses back otherwise, or whose record is gone.
+    /// Removes the charges of a user after an unlock, or after the record was removed.
     pub fn forget(&self, user: &UserName) {
         lock(&self.0).forget(|(other, _), _| other == user);
     }
@@ -81,7 +82,7 @@ impl Refunds {
 
 /// Trusted seconds.
 const LIFETIME: u64 = 300;
-/// A user who mistypes more often than this before a login is hard to tell from one who guesses.
+/// More typing errors than this before a login cannot be distinguished from guesses.
 const MAX_CHARGES: usize = 2;
 const MAX_ENTRIES: usize = 4096;
 
@@ -117,7 +118,7 @@ mod tests {
         assert_eq!(taken(&refunds, "alice", from("192.0.2.2"), 50), 0);
         assert_eq!(taken(&refunds, "bob", from("192.0.2.1"), 50), 0);
         assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 6);
-        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 0, "the other of two logins at once");
+        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 0, "the second of two concurrent logins");
     }
 
     #[test]

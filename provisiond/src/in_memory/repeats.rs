@@ -1,16 +1,16 @@
-//! Wrong answers of late, so that the same one again, compared with the same positions, is counted once. Some clients repeat
-//! their answer by themselves, and would use up all guesses within two seconds.
+//! Repeated answers: remembers recent wrong answers, so that the same one, compared with the same positions, is
+//! charged once. Some clients repeat their answer automatically, and would use up the guess budget within two seconds.
 //!
 //! ```text
 //! fingerprint   HMAC-SHA256(random key of this process, user, and of each device that the answer is compared with: id, first
 //!               and last position, codes), its first half
 //! ```
-//! A later step of a device's clock is another position: there the same codes are a new guess. A fingerprint says nothing of
-//! its codes to a reader without the key, and says of a repeated answer what is known already: it was wrong there.
+//! In a later time step the positions differ, and the same codes are a new guess. Without the key a fingerprint reveals
+//! nothing of its codes. A match reveals only what the caller knows already: the answer was wrong there.
 //!
-//! Kept in memory, in a table of a fixed size. Users share its places by a keyed hash, and each place forgets its oldest: a
-//! flood of wrong answers at one user pushes out what that user, and few others, have typed. When it is pushed out, and when
-//! the daemon restarts, a repeated answer costs a guess like any other.
+//! Kept in memory, in a table of a fixed size. A keyed hash of the user selects a bucket, and each bucket evicts its
+//! oldest entry: a flood of wrong answers for one user evicts the answers of that user and of few others. After an
+//! eviction or a restart a repeated answer costs a guess like any other.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -24,15 +24,15 @@ use crate::policy::Compared;
 
 /// The fingerprints of wrong answers.
 pub(crate) struct Repeats {
-    /// `None`: the system had no randomness to give, and nothing is remembered.
+    /// `None`: the system gave no random bytes, and no answer is remembered.
     key: Option<[u8; 32]>,
-    places: Mutex<Vec<VecDeque<Print>>>,
+    buckets: Mutex<Vec<VecDeque<Print>>>,
 }
 
-/// Stands for what a user has typed and what it was compared with.
+/// The fingerprint of a user's answer and of its comparisons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
-    place: usize,
+    bucket: usize,
     print: Print,
 }
 
@@ -42,34 +42,35 @@ impl Default for Repeats {
     fn default() -> Self {
         let mut key = [0; 32];
         let key = getrandom::fill(&mut key).ok().map(|()| key);
-        Self { key, places: Mutex::new(vec![VecDeque::new(); PLACES]) }
+        Self { key, buckets: Mutex::new(vec![VecDeque::new(); BUCKETS]) }
     }
 }
 
 impl Repeats {
-    /// The fingerprint of an answer by `user`, the name that was asked about. `None`: it is compared with nothing.
+    /// The fingerprint of an answer for `user`, the name that the call is about. `None`: the answer is compared with
+    /// no device.
     #[must_use]
     pub(crate) fn fingerprint(&self, user: &UserName, compared: &[Compared]) -> Option<Fingerprint> {
         if compared.is_empty() {
             return None;
         }
         let mac = field(Hmac::<Sha256>::new_from_slice(self.key.as_ref()?).ok()?, user.as_str().as_bytes());
-        let place = u16::from_be_bytes(*mac.clone().finalize().into_bytes().first_chunk()?);
+        let bucket = u16::from_be_bytes(*mac.clone().finalize().into_bytes().first_chunk()?);
         let print = compared.iter().fold(mac, with_device).finalize().into_bytes();
-        Some(Fingerprint { place: usize::from(place).checked_rem(PLACES)?, print: *print.first_chunk()? })
+        Some(Fingerprint { bucket: usize::from(bucket).checked_rem(BUCKETS)?, print: *print.first_chunk()? })
     }
 
-    /// Whether the answer was wrong there before.
+    /// Whether the answer was wrong before at the same positions.
     #[must_use]
     pub(crate) fn know(&self, fingerprint: &Fingerprint) -> bool {
-        let places = lock(&self.places);
-        places.get(fingerprint.place).is_some_and(|prints| prints.contains(&fingerprint.print))
+        let buckets = lock(&self.buckets);
+        buckets.get(fingerprint.bucket).is_some_and(|prints| prints.contains(&fingerprint.print))
     }
 
-    /// Remembers a wrong answer. Its charge is durable by now.
+    /// Remembers a wrong answer, after its charge has become durable.
     pub(crate) fn remember(&self, fingerprint: Fingerprint) {
-        let mut places = lock(&self.places);
-        if let Some(prints) = places.get_mut(fingerprint.place) {
+        let mut buckets = lock(&self.buckets);
+        if let Some(prints) = buckets.get_mut(fingerprint.bucket) {
             prints.push_back(fingerprint.print);
             let old = prints.len().saturating_sub(PRINTS);
             prints.drain(..old);
@@ -84,13 +85,13 @@ fn with_device(mac: Hmac<Sha256>, compared: &Compared) -> Hmac<Sha256> {
     codes.iter().fold(mac, |mac, code| field(mac, code.expose().as_bytes()))
 }
 
-/// After its length, so that no two lists of fields are the same bytes.
+/// Length-prefixed, so that different lists of fields never yield the same bytes.
 fn field(mac: Hmac<Sha256>, bytes: &[u8]) -> Hmac<Sha256> {
     mac.chain_update((bytes.len() as u64).to_be_bytes()).chain_update(bytes)
 }
 
-const PLACES: usize = 1024;
-/// In each place: more answers than anybody types within a step.
+const BUCKETS: usize = 1024;
+/// Answers in each bucket: more than a user types within a time step.
 const PRINTS: usize = 16;
 
 #[cfg(test)]
@@ -150,8 +151,8 @@ mod tests {
     fn the_sixteen_latest_of_a_place_are_kept_whatever_happens_elsewhere() {
         let repeats = Repeats::default();
         let of = |name: &str, n: u64| printed(&repeats, name, &[compared(1, "123456", n..=n)]);
-        let place = of("alice", 0).place;
-        let others = (0..).map(|n| format!("user-{n}")).filter(|name| of(name, 0).place != place);
+        let bucket = of("alice", 0).bucket;
+        let others = (0..).map(|n| format!("user-{n}")).filter(|name| of(name, 0).bucket != bucket);
         repeats.remember(of("alice", 0));
         for name in others.take(5000) {
             (0..4).for_each(|n| repeats.remember(of(&name, n)));
@@ -160,6 +161,6 @@ mod tests {
         assert!((0..16).all(|n| repeats.know(&of("alice", n))));
         repeats.remember(of("alice", 16));
         assert!(!repeats.know(&of("alice", 0)) && repeats.know(&of("alice", 1)));
-        assert!(lock(&repeats.places).iter().all(|prints| prints.len() <= PRINTS));
+        assert!(lock(&repeats.buckets).iter().all(|prints| prints.len() <= PRINTS));
     }
 }

@@ -1,4 +1,4 @@
-//! How many slots each uid holds: connections, streams. There are few of these, so uids are limited one by one.
+//! Slots: counts the connections or streams that each uid holds now. There are few, so each uid has its own limit.
 
 use std::collections::HashMap;
 
@@ -28,12 +28,12 @@ impl Slots {
         self.root.saturating_add(self.of_others())
     }
 
-    /// Takes one more.
+    /// Takes one more slot.
     pub(crate) fn take(&mut self, uid: u32) {
         self.set(uid, self.of(uid).saturating_add(1));
     }
 
-    /// Gives one back.
+    /// Releases one slot.
     pub(crate) fn give_back(&mut self, uid: u32) {
         self.set(uid, self.of(uid).saturating_sub(1));
     }
@@ -49,5 +49,5 @@ impl Slots {
     }
 }
 
-/// Root's uid is counted apart: its slots are not taken from others, nor theirs from it.
+/// Root is counted separately: its slots are not taken from others, nor theirs from it.
 const ROOT: u32 = 0;

@@ -1,8 +1,9 @@
-//! The rate limit of sources: how many wrong codes came from each network in the last hour, whatever accounts they were for.
-//! A network with many is asked for two codes by every account, and never refused: an owner's right code may come from behind
-//! the same address.
+//! The source limit: the rate limit of wrong codes per source, counted for each network within an hour over all
+//! accounts. Above it (the setting `limits.per-source`) every account is asked for two codes from there, and never
+//! refused: legitimate users may share the address.
 //!
-//! Budgets hold without it. It is for an attacker who tries a few guesses on each of many accounts.
+//! The guess budgets hold without it. It is against an attacker who tries a few guesses on each of many accounts
+//! (password spraying).
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use super::{Bounded, Window, lock};
 use crate::record::source::{Network, Source};
 
-/// Wrong codes of each network.
+/// The wrong codes of each network.
 #[derive(Debug)]
 pub(crate) struct SourceLimits(Mutex<Bounded<Network, Window>>);
 
@@ -21,14 +22,14 @@ impl Default for SourceLimits {
 }
 
 impl SourceLimits {
-    /// Whether the source has had `limit` wrong codes within the hour.
+    /// Whether the source has sent `limit` wrong codes within the hour.
     #[must_use]
     pub(crate) fn is_reached(&self, source: Source, limit: u32) -> bool {
         let Source::Network(network) = source else { return false };
         lock(&self.0).get(&network).map_or(0, |wrong| wrong.times(SPAN)) >= limit
     }
 
-    /// Counts a wrong code. True for the one with which the limit is reached.
+    /// Counts a wrong code. True for the code that reaches the limit.
     pub(crate) fn count(&self, source: Source, limit: u32) -> bool {
         let Source::Network(network) = source else { return false };
         let mut all = lock(&self.0);

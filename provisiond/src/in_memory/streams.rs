@@ -1,5 +1,5 @@
-//! Calls that bring many replies, lists and events: each holds a connection and its thread for as long as its caller
-//! reads, so that there are few at once, and some are kept for root.
+//! The limit of concurrent streams: calls with many replies (lists, `totpctl log`). Each holds a connection and its
+//! thread for as long as its caller reads, so few are allowed at once, and some are reserved for root.
 
 use std::sync::Mutex;
 
@@ -8,21 +8,21 @@ use common::wire::protocol::Error;
 use super::lock;
 use super::slots::Slots;
 
-/// Those under way.
+/// The streams that are open.
 #[derive(Default)]
 pub(crate) struct Streams(Mutex<Slots>);
 
-/// One of them, until it is dropped.
+/// An open stream, until it is dropped.
 pub(crate) struct Stream<'a> {
     streams: &'a Streams,
     uid: u32,
 }
 
 impl Streams {
-    /// Begins one.
+    /// Opens a stream.
     ///
     /// # Errors
-    /// [`Error::Busy`]: the caller, or everybody together, has as many as there may be.
+    /// [`Error::Busy`]: the caller's limit, or the common limit of all callers but root, is reached.
     pub(crate) fn open(&self, uid: u32) -> Result<Stream<'_>, Error> {
         let mut held = lock(&self.0);
         let own = if uid == 0 { MAX_OF_ROOT } else { MAX_PER_UID };
@@ -43,16 +43,16 @@ impl Drop for Stream<'_> {
     }
 }
 
-/// Of one uid: a log that is followed, and a list.
+/// Streams of one uid: a log that is followed, and a list.
 const MAX_PER_UID: usize = 2;
-/// Of everybody but root.
+/// Streams of all uids but root together.
 const MAX_OF_OTHERS: usize = 8;
-/// Root's own, which nobody else can use up.
+/// Streams reserved for root.
 const MAX_OF_ROOT: usize = 8;
-const OWN: &str = "as many of your lists and logs are being read as may be at once: end one, 'totpctl log --follow' with \
+const OWN: &str = "you are reading as many lists and logs at once as you may: end one, such as 'totpctl log --follow' with \
                    Ctrl-C, and try again";
-const OTHERS: &str = "as many lists and logs are being read as may be at once: try again in a moment, or as root, for whom \
-                      there is always room";
+const OTHERS: &str = "other users are reading as many lists and logs at once as they may: try again in a moment, or as \
+                      root, which has its own limit";
 
 #[cfg(test)]
 mod tests {
@@ -84,6 +84,6 @@ mod tests {
         let roots = held(&streams, [0; MAX_OF_ROOT]);
         assert_eq!(refused(&streams, 0).as_deref(), Some(OWN));
         drop(roots);
-        assert_eq!(refused(&streams, 1004).as_deref(), Some(OTHERS), "root's places are nobody else's");
+        assert_eq!(refused(&streams, 1004).as_deref(), Some(OTHERS), "root's slots are reserved");
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::config::exemptions::Exemptions;
 use common::config::exemptions::grace::{Grace, Period};
-use common::config::exemptions::roll_out::{RollOut, UnknownUsers, Scope};
+use common::config::exemptions::roll_out::{RollOut, Scope, UnknownUsers};
 use common::config::exemptions::rules::{
     ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS,
 };

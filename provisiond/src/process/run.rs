@@ -222,8 +222,8 @@ fn tell_started(service: &Service) {
     let line = Line::new("started").with("version", env!("CARGO_PKG_VERSION")).with("store", "sled");
     service.audit.write(line.with_some("users", users));
     if sys::synchronised().is_none() {
-        let line =
-            Line::new("clock_sync_unknown").with("reason", "the kernel does not tell whether its clock is synchronised");
+        let line = Line::new("clock_sync_unknown")
+            .with("reason", "the kernel does not tell whether its clock is synchronised");
         service.audit.write(line);
     }
 }

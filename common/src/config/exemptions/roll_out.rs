@@ -119,8 +119,7 @@ mod tests {
     fn a_roll_out_has_days_for_groups_and_for_everybody() {
         let told = parse("{enforce_after: {staff: 2026-12-01, everybody: 2027-01-15}}").unwrap();
         let day = |text| calendar::date(text).unwrap();
-        let expected =
-            [(Scope::Group("staff".into()), day("2026-12-01")), (Scope::All, day("2027-01-15"))].to_vec();
+        let expected = [(Scope::Group("staff".into()), day("2026-12-01")), (Scope::All, day("2027-01-15"))].to_vec();
         assert_eq!(told, RollOut { observe: false, enforce_after: expected });
         assert!(parse("{observe: true}").unwrap().observe);
         assert_eq!(parse("{}").unwrap(), RollOut::default());

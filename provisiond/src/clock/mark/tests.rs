@@ -29,9 +29,9 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
         (47, 150, Some(-3)),
         (3650, 150, Some(3600)),
         (-3550, 150, Some(-3600)),
-        // A machine that was asleep for a month.
+        // A machine that slept for a month.
         (2_592_000, 2_592_100, None),
-        // One that was stopped for a month, and had its clock set then.
+        // A machine that was stopped for a month, then had its clock set.
         (2_592_000, 101, Some(2_591_999)),
     ] {
         let (mark, event) = noon().after(&at(wall, running));
@@ -211,7 +211,7 @@ proptest! {
         prop_assert_eq!(Mark::from_numbers(mark.to_numbers()), mark);
     }
 
-    /// Whatever the clock does: without an event no more than four seconds of the past come again, and no jump makes
+    /// For every movement of the clock: without an event at most four seconds of the past repeat, and no jump adds
     /// trusted time.
     #[test]
     fn no_past_comes_again_without_an_event(steps in prop::collection::vec((-5000i64..5000, 0i64..100_000), 1..60)) {

@@ -36,7 +36,8 @@ pub(super) fn is_hash(stored: Option<&Hash>, wanted: &Hash) -> bool {
 
 /// A new code of so many random bytes. One in ten thousand short codes could be taken for digits, and is drawn again.
 pub(super) fn draw<const BYTES: usize>() -> Result<IssuedCode, CannotMake> {
-    let drawn = (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| IssuedCode::from_random(&*bytes)).transpose());
+    let drawn =
+        (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| IssuedCode::from_random(&*bytes)).transpose());
     drawn.unwrap_or(Err(CannotMake))
 }
 
