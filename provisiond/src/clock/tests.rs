@@ -1,3 +1,5 @@
+//! Tests of the clock: events are told once, and a doubt outlives the process.
+
 use std::sync::mpsc::{Receiver, channel};
 
 use super::mark::{Doubt, Doubted};

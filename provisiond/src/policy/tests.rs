@@ -1,3 +1,5 @@
+//! Tests of the verdict: single use, pairs, lengths of codes, what a login brings.
+
 mod clocks;
 mod counters;
 mod guesses;

@@ -1,3 +1,5 @@
+//! Tests of the record, and the records and devices that other tests use.
+
 use common::names::device::Kind;
 use common::secret::Key;
 use common::secrets::TaggedSecrets;

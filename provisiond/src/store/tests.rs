@@ -1,3 +1,5 @@
+//! The conformance suite that every store has to pass.
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;

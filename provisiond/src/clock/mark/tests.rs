@@ -1,3 +1,5 @@
+//! Tests of the clock mark: jumps, boots, and what a mark of before says.
+
 use proptest::prelude::*;
 
 use super::*;

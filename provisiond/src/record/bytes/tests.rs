@@ -1,3 +1,5 @@
+//! Tests of a record's bytes: the MAC, versions, the size limit.
+
 use std::time::Duration;
 
 use common::config::recovery::Recovery;

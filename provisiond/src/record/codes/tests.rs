@@ -1,3 +1,5 @@
+//! Tests of issued codes: recovery codes, bypass, ticket.
+
 use std::collections::BTreeSet;
 
 use super::hashed::Hash;

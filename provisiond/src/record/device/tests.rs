@@ -1,3 +1,5 @@
+//! Tests of a device: its seal is bound to user, id, kind and parameters.
+
 use super::*;
 use crate::record::tests::{device, secrets, user};
 

@@ -1,3 +1,5 @@
+//! Tests of the group commit: order, deadlines, a store that fails.
+
 use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,3 +1,5 @@
+//! Tests of the sled store: locks, syncs that fail, kills, markers.
+
 mod damage;
 mod put_back;
 
