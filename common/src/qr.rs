@@ -1,4 +1,5 @@
-//! QR codes drawn with text: the dark and light squares (modules) of a code, and two ways to draw them.
+//! QR codes as text: the dark and light squares (modules) of a code with the border that scanners need (quiet zone),
+//! and two ways to draw them.
 
 use qrcode::types::QrResult;
 use qrcode::{Color, EcLevel, QrCode};
