@@ -71,11 +71,16 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         self.entries.values_mut()
     }
 
+    /// Evicts an eighth at once, so that a flood of new keys does not search the whole table for each of them.
     fn evict<A: Ord>(&mut self, is_over: impl Fn(&V) -> bool, began: impl Fn(&V) -> A) {
         self.entries.retain(|_, value| !is_over(value));
-        let oldest = self.entries.iter().min_by_key(|(_, value)| began(value)).map(|(key, _)| key.clone());
-        if let (true, Some(oldest)) = (self.entries.len() >= self.most, oldest) {
-            self.entries.remove(&oldest);
+        if self.entries.len() < self.most {
+            return;
+        }
+        let mut by_age: Vec<(A, K)> = self.entries.iter().map(|(key, value)| (began(value), key.clone())).collect();
+        by_age.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        for (_, key) in by_age.iter().take(self.most.div_ceil(8)) {
+            self.entries.remove(key);
         }
     }
 }

@@ -158,10 +158,10 @@ mod tests {
             mistype(&refunds, &format!("user-{n}"), HERE, (n, 1));
             mistype(&refunds, "user-0", HERE, (n, 1));
         }
-        assert_eq!(lock(&refunds.0).len(), MAX_ENTRIES);
+        assert!((MAX_ENTRIES / 2..=MAX_ENTRIES).contains(&lock(&refunds.0).len()));
         mistype(&refunds, "one-more", HERE, (5000, 1));
-        assert_eq!(lock(&refunds.0).len(), MAX_ENTRIES);
+        assert!((MAX_ENTRIES / 2..=MAX_ENTRIES).contains(&lock(&refunds.0).len()));
         let keeps = |name: &str| lock(&refunds.0).get(&(user(name), HERE)).is_some();
-        assert_eq!(["user-0", "user-1", "user-2", "one-more"].map(keeps), [true, false, true, true]);
+        assert_eq!(["user-0", "user-1", "user-4095", "one-more"].map(keeps), [true, false, true, true]);
     }
 }

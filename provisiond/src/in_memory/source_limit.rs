@@ -74,7 +74,7 @@ mod tests {
         for n in 0..=65_536u32 {
             let _ = limits.count(from(&std::net::Ipv4Addr::from(n).to_string()), 2);
         }
-        assert_eq!(lock(&limits.0).len(), MAX_NETWORKS);
+        assert!((MAX_NETWORKS / 2..=MAX_NETWORKS).contains(&lock(&limits.0).len()));
         assert!(limits.count(from("0.1.0.0"), 2), "a network that is known is counted on");
     }
 }
