@@ -22,11 +22,11 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
     let stack = Stack::of(&daemon, "crash", "retry=1");
     let gate = Gate::new();
     let mut workers: Vec<Worker> = (0..8).map(|_| Worker::start(&stack, &gate)).collect();
-    // Two rounds in which nobody is killed: the second shows how long one takes.
+    // Two rounds without a kill: the second shows how long one takes.
     let [_, whole] = ["warm", "whole"].map(|name| {
         let (users, codes) = enroll_one_each(&daemon, &workers, name);
         let begun = release(&mut workers, &gate, &users, &codes);
-        assert!(workers.iter().all(|worker| worker.finish().code == PamCode::SUCCESS), "nobody was killed");
+        assert!(workers.iter().all(|worker| worker.finish().code == PamCode::SUCCESS), "no daemon was killed");
         begun.elapsed()
     });
     // Fewer would not cover a round.

@@ -1,4 +1,5 @@
-//! Guessing on and on: at one account from anywhere, and at names that nobody has. And what it tells: nothing.
+//! Brute force: an attacker guesses on and on, at one account from anywhere, and at names that no user has. The replies
+//! tell the attacker nothing.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +70,7 @@ fn guess_at_many(daemon: &Daemon, name: &str, names: usize) {
     });
 }
 
-/// What a stranger sees of everybody, as a table: through libpam, and through sshd.
+/// What a stranger sees of each kind of user, as a table: through libpam, and through sshd.
 #[test]
 fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
     let _place = world::enter();

@@ -38,7 +38,7 @@ fn password_and_code() {
     assert_eq!(
         scene.with_password("alice", &alice.code_at(1)),
         asked(false, &[WORD]),
-        "nobody guesses codes without it"
+        "without it no code is asked for"
     );
 }
 
@@ -60,7 +60,7 @@ fn password_and_code_with_pam_faillock() {
     for _ in 0..4 {
         assert!(!scene.with_password("alice", &alice.wrong()).0);
     }
-    assert_eq!(scene.with_password("alice", &alice.code()), asked(true, &[WORD, CODE]), "wrong codes lock nobody out");
+    assert_eq!(scene.with_password("alice", &alice.code()), asked(true, &[WORD, CODE]), "wrong codes lock no user out");
     world::set_password("alice", "another");
     for _ in 0..3 {
         assert!(!scene.with_password("alice", "").0);
@@ -250,7 +250,7 @@ fn machines_and_whoever_breaks_the_glass_come_in_by_key_alone_and_without_the_da
         assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]), "{recipe}");
         scene.system.daemon.kill();
         assert_eq!(scene.with_key("bob", ""), asked(true, &[]), "{recipe}");
-        assert!(!scene.with_key("alice", &code).0, "{recipe}: nobody else");
+        assert!(!scene.with_key("alice", &code).0, "{recipe}: no other user");
     }
 }
 

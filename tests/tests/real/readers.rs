@@ -9,7 +9,7 @@ use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::program::{self, with_input};
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -51,9 +51,9 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
     let again = told.iter().filter(|line| line.contains(" reason=repeated ")).count();
     assert_eq!((told.len(), again), (3, 2), "{told:?}");
     assert_eq!(attempt("alice", &alice.code_at(1), "sshd", "203.0.113.7"), "two_codes_needed");
-    // Where a login of somebody's own process comes from is not believed.
+    // The source that an unprivileged caller reports is not trusted.
     let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
-    daemon.call_as(&Who::user("bob"), "Verify", &own).expect("a verdict");
+    daemon.call_as(&Caller::user("bob"), "Verify", &own).expect("a verdict");
     daemon.log.wait_for(&["user=bob", "verdict="]);
     let guesses = [&["192.0.2.6"; 4][..], &["192.0.2.8"]].concat();
     assert_eq!(addresses(&daemon), [&["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"], &guesses[..]].concat());
@@ -63,7 +63,7 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
 fn fail2ban_believes_the_journal_and_not_the_writer_about_who_wrote_a_line() {
     let filter = fs::read_to_string(packaging("fail2ban/filter.d/pam-totp.conf")).expect("the filter");
     let matches = filter.lines().find_map(|line| line.strip_prefix("journalmatch = ")).expect("a match");
-    // One of those that `+` stands between is enough, so each must hold what nobody else can write.
+    // Any one of the alternatives between `+` is enough, so each must hold a field that only the journal writes.
     for one in matches.split(" + ") {
         let unit =
             one.split(' ').find_map(|field| field.strip_prefix("_SYSTEMD_UNIT=")).expect("the journal's own word");
@@ -90,7 +90,7 @@ fn nothing_that_a_stranger_sends_steers_the_terminal_of_who_reads_json() {
     }
 }
 
-/// Whom fail2ban finds in the daemon's lines, as they stand in the system's log.
+/// The addresses that fail2ban finds in the daemon's lines, as they stand in the system's log.
 fn addresses(daemon: &Daemon) -> Vec<String> {
     let lines = daemon.log.text();
     let lines = lines.lines().map(|line| line.replace("provisiond: ", "Nov 25 12:00:00 host provisiond[77]: ") + "\n");
@@ -114,7 +114,7 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
             json!({ "user": "alice", "codes": [alice.wrong()], "service": forged, "rhost": "192.0.2.1", "tty": "ssh" });
         daemon.call("Verify", &guess).expect("a verdict");
     }
-    // That somebody was refused what is worth a mail is none: this one has no device.
+    // A failed call is no reason for a mail, even if the call would have been one: bob has no device.
     let none = daemon.call("NewRecoveryCodes", &json!({ "user": "bob" }));
     assert_eq!(none.expect_err("no codes").0, "NoSuchUser");
     daemon.log.wait_for(&["event=new_recovery_codes", " error=NoSuchUser "]);

@@ -1,5 +1,5 @@
-//! Records that somebody edited on the disk: whose record it is is refused, with the reason in the log, and nobody
-//! else notices. And what must never be found in logs and files.
+//! Records that were edited on the disk: the daemon refuses their users, with the reason in the log, and serves all other
+//! users as before. And secrets that must never be found in logs and files.
 
 use std::fs;
 use std::path::Path;
@@ -116,7 +116,7 @@ fn a_damaged_record_is_neither_overwritten_nor_taken_for_no_record() {
     }
     daemon.log.wait_for(&["event=call_failed", &format!(" user={user} "), "altered"]);
     let ignored = Stack::expecting_ignore(&daemon, "damaged-nullok", "nullok retry=1").login(user, &["123456"]);
-    assert_eq!((ignored.code, ignored.prompts().len()), (PamCode::AUTH_ERR, 1), "somebody is enrolled there");
+    assert_eq!((ignored.code, ignored.prompts().len()), (PamCode::AUTH_ERR, 1), "the name has a record");
     let unknown = Stack::of(&daemon, "damaged-unknown", "user_unknown retry=1").login(user, &["123456"]);
     assert_eq!(unknown.code, PamCode::AUTH_ERR);
     edit(&mut daemon, |db| change(db, user, |record| *record = whole));
@@ -194,7 +194,7 @@ fn without_its_application_secret_a_record_is_refused_and_with_it_all_is_well_ag
         assert_eq!(daemon.totpctl(&["enroll", "alice", "--yes"], "").status.code(), Some(70));
         let other = format!("under-{reason}");
         let code = daemon.enroll(&other).code();
-        assert_eq!(stack.login(&other, &[&code]).code, PamCode::SUCCESS, "everybody else logs in");
+        assert_eq!(stack.login(&other, &[&code]).code, PamCode::SUCCESS, "all other users log in");
     }
     daemon.log.wait_for(&["event=call_failed", " user=alice ", "needs the application secret '1'"]);
     daemon.setup.secrets = secrets + "2: another application secret\n";
@@ -263,7 +263,7 @@ impl People {
         Self { users, devices, other, others }
     }
 
-    /// Nobody of them gets in, `show` and `list` say why, and everybody else is as before.
+    /// None of them gets in, `show` and `list` say why, and all other users are as before.
     fn are_refused(&self, daemon: &Daemon, reason: &str) {
         let stack = Stack::of(daemon, "edited", "retry=1");
         for (user, device) in self.users.iter().zip(&self.devices) {

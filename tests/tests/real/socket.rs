@@ -9,7 +9,7 @@ use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::stranger::connect_as;
-use tests::wire::{Who, exchange, request};
+use tests::wire::{Caller, exchange, request};
 use tests::world;
 
 use crate::meanwhile::{MESSAGE, SLACK, while_people_log_in};
@@ -21,7 +21,7 @@ fn what_is_no_call_gets_an_error_and_does_no_harm() {
     let daemon = Daemon::start();
     daemon.enroll("bob");
     let before = everything(&daemon)["users"].clone();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let connections: [&dyn Fn() -> UnixStream; 2] =
         [&|| open(&daemon.login_socket()), &|| connect_as(bob, &daemon.open_socket())];
     while_people_log_in(&daemon, || {
@@ -122,7 +122,7 @@ fn a_call_that_wants_no_reply_gets_none_not_even_an_error() {
     }
     let shown = daemon.call("Show", &json!({ "user": "alice" })).expect("alice");
     assert_eq!(shown["user"]["devices"][0]["state"], "disabled", "it was done");
-    let bob = connect_as(Who::user("bob").uid, &daemon.open_socket());
+    let bob = connect_as(Caller::user("bob").uid, &daemon.open_socket());
     let refused = [oneway("Show", json!({ "user": "alice" })).as_bytes(), &request("Nonsense", &json!({}))].concat();
     assert_eq!(errors(&exchange(bob, &refused)), ["MethodNotFound"], "not permitted, and not told either");
     daemon.log.wait_for(&["event=not_permitted", " method=Show ", " user=alice "]);

@@ -70,7 +70,7 @@ fn a_record_in_lower_case_is_that_of_the_account_spelt_otherwise_now() {
     respell(&mut daemon, "carla", "Carla");
     let code = carla.code();
     let stack = Stack::expecting_ignore(&daemon, "respelt", "nullok user_unknown retry=1");
-    assert_eq!(stack.login("Carla", &[&carla.wrong()]).code, PamCode::AUTH_ERR, "nobody new");
+    assert_eq!(stack.login("Carla", &[&carla.wrong()]).code, PamCode::AUTH_ERR, "not a new user");
     assert_eq!(daemon.totpctl_json(&["show", "Carla"], "")["user"], "carla");
     let required = Stack::of(&daemon, "respelt-required", "retry=1");
     for (spelling, told) in [("odd-CARLA", PamCode::SUCCESS), ("Carla", PamCode::AUTH_ERR)] {
@@ -184,7 +184,7 @@ fn make_account(name: &str, uid: &str) {
     world::run("useradd", &arguments);
 }
 
-/// The daemon remembers who is who for a while; a new one asks.
+/// The daemon caches resolved accounts for a while; a new one asks the name service.
 fn respell(daemon: &mut Daemon, old: &str, new: &str) {
     world::run("usermod", &["--badname", "--login", new, old]);
     daemon.kill();

@@ -1,10 +1,10 @@
-//! Accounts that get another uid: devices of whoever had the name before open nothing.
+//! Accounts that get another uid: the devices of the former owner of a name open nothing.
 
 use serde_json::json;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{DENIED, everything, refusal};
@@ -29,12 +29,12 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
         assert_eq!(log_in(&daemon, &typed), PamCode::AUTH_ERR);
     }
     let asked = daemon.call("Challenge", &json!({ "user": "phoenix", "service": "reborn" })).expect("a challenge");
-    assert_eq!(asked["ask"], "two_codes", "as whoever judges asks for");
+    assert_eq!(asked["ask"], "two_codes", "as an empty budget asks for");
     for method in ["Bypass", "Ticket", "Unlock"] {
         let refused = daemon.call(method, &json!({ "user": "phoenix" })).expect_err("no way into another's record");
         assert!(refused.1["why"].as_str().is_some_and(|why| why.contains("another uid")), "{refused:?}");
     }
-    let phoenix = Who::user("phoenix");
+    let phoenix = Caller::user("phoenix");
     for (method, about) in [
         ("Enroll", json!({ "proof": device.code_at(1) })),
         ("Confirm", json!({ "code": "123456" })),
@@ -82,7 +82,7 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     let daemon = Setup::new().with("policy: {self-service: off}\n").start();
     let alice = daemon.enroll("alice");
     daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
-    let as_alice = |method: &str, about| daemon.call_as(&Who::user("alice"), method, &about);
+    let as_alice = |method: &str, about| daemon.call_as(&Caller::user("alice"), method, &about);
     let before = everything(&daemon);
     for (method, about) in [
         ("Enroll", json!({ "device": "new", "proof": alice.code() })),
@@ -96,12 +96,12 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     }
     assert_eq!(everything(&daemon), before);
     assert!(as_alice("Show", json!({})).is_ok());
-    assert!(as_alice("RevokeGrace", json!({})).is_ok(), "what one gives up harms nobody");
+    assert!(as_alice("RevokeGrace", json!({})).is_ok(), "giving up grace harms no user");
     let verified = as_alice("Verify", json!({ "user": "alice", "service": "own", "codes": [alice.code()] }));
     assert_eq!(verified.expect("a verdict")["verdict"], "accepted");
 }
 
-/// The daemon remembers who is who for a while; a new one asks.
+/// The daemon caches resolved accounts for a while; a new one asks the name service.
 fn another_uid(daemon: &mut Daemon, user: &str, uid: &str) {
     world::run("usermod", &["--uid", uid, user]);
     daemon.kill();
