@@ -37,24 +37,13 @@ fn guessing_on_tells_nobody_who_has_a_device() {
     };
     let enrolled = guesses("alice");
     assert_ne!(enrolled.first(), enrolled.last(), "after five guesses another prompt comes");
-    let disable = |user: &str| drop(daemon.totpctl_json(&["disable", user], ""));
-    let revoke = |user: &str| drop(daemon.totpctl_json(&["revoke", user], ""));
     let mut played = Vec::new();
     for (kind, verdict) in
         [("unknown", "not_enrolled"), ("pending", "not_enrolled"), ("off", "disabled"), ("gone", "disabled")]
     {
         // Names share a thousand budgets: by chance one of them may be used up already.
         let fresh = (0..).map(|n| format!("{kind}-{n}")).find(|user| {
-            match kind {
-                "unknown" => {}
-                "pending" => drop(daemon.call("Enroll", &json!({ "user": user })).expect("a pending device")),
-                _ => drop(daemon.enroll(user)),
-            }
-            match kind {
-                "off" => disable(user),
-                "gone" => revoke(user),
-                _ => {}
-            }
+            make_user(&daemon, kind, user);
             asked(&daemon, user) == "one_code"
         });
         let user = fresh.expect("a name");
@@ -67,6 +56,20 @@ fn guessing_on_tells_nobody_who_has_a_device() {
     daemon.start_again();
     for user in played {
         assert_eq!(asked(&daemon, &user), "two_codes", "a restart tells nothing either");
+    }
+}
+
+/// Brings a user into the state that `kind` names.
+fn make_user(daemon: &Daemon, kind: &str, user: &str) {
+    match kind {
+        "unknown" => {}
+        "pending" => drop(daemon.call("Enroll", &json!({ "user": user })).expect("a pending device")),
+        _ => drop(daemon.enroll(user)),
+    }
+    match kind {
+        "off" => drop(daemon.totpctl_json(&["disable", user], "")),
+        "gone" => drop(daemon.totpctl_json(&["revoke", user], "")),
+        _ => {}
     }
 }
 

@@ -1,5 +1,7 @@
 //! How long an accepted code goes on to count, and where.
 
+use std::process::Output;
+
 use serde_json::json;
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
@@ -121,22 +123,29 @@ fn after_ssh_with_a_code_sudo_asks_for_none_until_it_is_revoked() {
     let code = system.daemon.enroll("alice").code();
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let key = sshd.authorize("alice");
-    let sudo = |options: &[&str]| as_user("alice", &[&["sudo", "-k"], options, &["id", "-un"]].concat(), "000\n");
-    assert!(!sudo(&["-S"]).status.success(), "not before");
+    assert!(!sudo("-S").status.success(), "not before");
     let session = sshd.login(&Client { user: "alice", key: Some(&key), codes: &[&code], ..Client::default() });
     assert!(session.accepted, "{session:?}");
-    let became = sudo(&["-S"]);
-    assert_eq!(String::from_utf8_lossy(&became.stdout), "root\n", "{became:?}");
+    becomes_root("-S");
     system.daemon.log.wait_for(&["user=alice", "service=sudo", "verdict=exempt", "rule=same-host"]);
-    assert!(!sudo(&["-n"]).status.success(), "sudo -n asks no module, whatever it would say");
+    assert!(!sudo("-n").status.success(), "sudo -n asks no module, whatever it would say");
     std::fs::write("/etc/sudoers.d/noninteractive", "Defaults noninteractive_auth\n").expect("a setting of sudo's");
-    let became = sudo(&["-n"]);
-    assert_eq!(String::from_utf8_lossy(&became.stdout), "root\n", "{became:?}");
+    becomes_root("-n");
     assert!(system.daemon.totpctl(&["revoke-grace", "alice"], "").status.success());
-    for options in [["-n"], ["-S"]] {
-        assert!(!sudo(&options).status.success(), "{options:?}");
+    for option in ["-n", "-S"] {
+        assert!(!sudo(option).status.success(), "{option}");
     }
     std::fs::remove_file("/etc/sudoers.d/noninteractive").expect("sudo as it was");
+}
+
+/// Alice's sudo, which forgets an earlier answer first. She types a wrong code.
+fn sudo(option: &str) -> Output {
+    as_user("alice", &["sudo", "-k", option, "id", "-un"], "000\n")
+}
+
+fn becomes_root(option: &str) {
+    let became = sudo(option);
+    assert_eq!(String::from_utf8_lossy(&became.stdout), "root\n", "{became:?}");
 }
 
 #[test]

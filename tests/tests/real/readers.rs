@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
+use tests::oathtool::Authenticator;
 use tests::program::{self, with_input};
 use tests::stack::Stack;
 use tests::wire::Caller;
@@ -18,10 +19,7 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let (right, wrong) = (alice.code(), alice.wrong());
-    let attempt = |user: &str, code: &str, service: &str, rhost: &str| {
-        let parameters = json!({ "user": user, "codes": [code], "service": service, "rhost": rhost, "tty": "ssh" });
-        daemon.call("Verify", &parameters).expect("a verdict")["verdict"].as_str().expect("a word").to_owned()
-    };
+    let attempt = |user: &str, code: &str, service: &str, rhost: &str| attempt(&daemon, user, code, service, rhost);
     let found = [
         attempt("alice", &wrong, "sshd", "192.0.2.1"),
         attempt("nobody-here", &wrong, "sshd", "2001:db8::2"),
@@ -29,27 +27,12 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
         attempt("a b\\\"", &wrong, "s\" source=203.0.113.1", "192.0.2.4"),
     ];
     assert_eq!(found, ["rejected", "not_enrolled", "malformed", "not_enrolled"]);
-    let forged = " source=203.0.113.2 verdict=rejected ";
     assert_eq!(attempt("alice", &right, "sshd", "192.0.2.5"), "accepted");
-    for (user, rhost) in [
-        ("x\" source=203.0.113.3 verdict=rejected y=\"".to_owned(), "host.example.org".to_owned()),
-        (format!("x{forged}y"), String::new()),
-        ("x\\".to_owned(), format!("\"{forged}z=\"")),
-        ("x".to_owned(), format!("\nNov 25 12:00:00 host provisiond[1]: event=verify user=x{forged}")),
-        ("y".to_owned(), "203.0.113.4.example.org".to_owned()),
-    ] {
-        assert_eq!(attempt(&user, &wrong, "sshd", &rhost), "not_enrolled");
-    }
+    forge_lines(&daemon, &wrong);
     // The owner, while others guess.
     assert_eq!(attempt("alice", &right, "sshd", "203.0.113.6"), "already_used");
     (0..5).for_each(|_| drop(attempt("alice", &alice.wrong(), "sshd", "192.0.2.6")));
-    // One whose client repeats what was wrong.
-    let (user, _) = alice.within_a_step((0..3).map(|n| format!("again-{n}")), |user| {
-        (0..3).for_each(|_| drop(attempt(user, &wrong, "sshd", "192.0.2.8")));
-    });
-    let told = daemon.log.with(&["event=verify ", &format!(" user={user} ")]);
-    let again = told.iter().filter(|line| line.contains(" reason=repeated ")).count();
-    assert_eq!((told.len(), again), (3, 2), "{told:?}");
+    repeat_a_wrong_code(&daemon, &alice, &wrong);
     assert_eq!(attempt("alice", &alice.code_at(1), "sshd", "203.0.113.7"), "two_codes_needed");
     // The source that an unprivileged caller reports is not trusted.
     let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
@@ -57,6 +40,36 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
     daemon.log.wait_for(&["user=bob", "verdict="]);
     let guesses = [&["192.0.2.6"; 4][..], &["192.0.2.8"]].concat();
     assert_eq!(addresses(&daemon), [&["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"], &guesses[..]].concat());
+}
+
+/// An attempt at a login, as a PAM module of root's reports it; returns the verdict.
+fn attempt(daemon: &Daemon, user: &str, code: &str, service: &str, rhost: &str) -> String {
+    let parameters = json!({ "user": user, "codes": [code], "service": service, "rhost": rhost, "tty": "ssh" });
+    daemon.call("Verify", &parameters).expect("a verdict")["verdict"].as_str().expect("a word").to_owned()
+}
+
+/// Attempts whose names and hosts contain the text of another log line.
+fn forge_lines(daemon: &Daemon, wrong: &str) {
+    let forged = " source=203.0.113.2 verdict=rejected ";
+    for (user, rhost) in [
+        ("x\" source=203.0.113.3 verdict=rejected y=\"".to_owned(), "host.example.org".to_owned()),
+        (format!("x{forged}y"), String::new()),
+        ("x\\".to_owned(), format!("\"{forged}z=\"")),
+        ("x".to_owned(), format!("\nNov 25 12:00:00 host provisiond[1]: event=verify user=x{forged}")),
+        ("y".to_owned(), "203.0.113.4.example.org".to_owned()),
+    ] {
+        assert_eq!(attempt(daemon, &user, wrong, "sshd", &rhost), "not_enrolled");
+    }
+}
+
+/// A client that repeats a wrong code by itself: only the first counts as a guess.
+fn repeat_a_wrong_code(daemon: &Daemon, alice: &Authenticator, wrong: &str) {
+    let (user, _) = alice.within_a_step((0..3).map(|n| format!("again-{n}")), |user| {
+        (0..3).for_each(|_| drop(attempt(daemon, user, wrong, "sshd", "192.0.2.8")));
+    });
+    let told = daemon.log.with(&["event=verify ", &format!(" user={user} ")]);
+    let again = told.iter().filter(|line| line.contains(" reason=repeated ")).count();
+    assert_eq!((told.len(), again), (3, 2), "{told:?}");
 }
 
 #[test]
