@@ -2,7 +2,7 @@
 //! set, boots, restarts, stores that are put back, lost devices, and what administrators do. No code opens two logins, no
 //! more guesses are judged than there are, and every refusal of a code that a device shows has a reason.
 //!
-//! What must be true is `model/reference.rs`, of the people in `model/people.rs`. The other rooms say what happens.
+//! `model/reference.rs` holds what must be true of the users in `model/people.rs`. The other files hold what happens.
 //! PAM_TOTP_MODEL_STEPS is how many steps, PAM_TOTP_SEED makes the same ones come again.
 
 #![expect(
@@ -57,7 +57,7 @@ fn no_code_opens_twice_no_budget_is_exceeded_and_every_refusal_has_a_reason() {
     }
 }
 
-/// The log of a million logins is nobody's to read. A failure is told on standard output.
+/// The log of a million logins is of no use. A failure is printed on standard output.
 fn silence_the_log() {
     let nothing = std::fs::File::options().write(true).open("/dev/null").unwrap();
     nix::unistd::dup2_stderr(&nothing).unwrap();

@@ -1,4 +1,4 @@
-"""Drives provisiond with a Varlink client that nobody here wrote: it reads the interface from the daemon itself.
+"""Drives provisiond with a Varlink client by another author: it reads the interface from the daemon itself.
 
 usage: foreign_client.py SOCKET USER    prints one JSON object a line: what came back
 """

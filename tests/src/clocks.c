@@ -2,7 +2,8 @@
  *
  * The file holds numbers of 8 bytes: CLOCK_REALTIME and CLOCK_BOOTTIME in milliseconds, whether the kernel holds the clock for
  * synchronised (1), does not (0) or does not say (-1), and the number of the boot.
- * Whoever waits for a timer of CLOCK_REALTIME is told that the clock was set, once for each byte in the pipe CLOCKS_BELL. */
+ * A process that waits for a timer of CLOCK_REALTIME is told that the clock was set, once for each byte in the pipe
+ * CLOCKS_BELL. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

@@ -78,12 +78,12 @@ impl Clocks {
         self.turn(|hands| (hands.wall, hands.running) = (hands.wall + seconds * 1000, hands.running + seconds * 1000));
     }
 
-    /// The clock moves, and nobody is told: a virtual machine was stopped for a while, or slewed.
+    /// The clock moves, and the kernel notifies no process: a virtual machine was stopped for a while, or slewed.
     pub fn move_by(&self, millis: i64) {
         self.turn(|hands| hands.wall += millis);
     }
 
-    /// Somebody sets the clock, and the kernel tells who waits for that.
+    /// An administrator sets the clock, and the kernel notifies the processes that wait for that.
     pub fn set_by(&self, seconds: i64) {
         self.move_by(seconds * 1000);
         let bell = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&self.bell);

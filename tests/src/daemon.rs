@@ -16,7 +16,7 @@ use crate::lines::{Lines, PATIENCE};
 use crate::log_page;
 use crate::oathtool::Authenticator;
 use crate::program::with_input;
-use crate::wire::{self, Who};
+use crate::wire::{self, Caller};
 use crate::world;
 
 /// A daemon that serves. It is killed when dropped.
@@ -41,7 +41,7 @@ impl Daemon {
         self.setup.runtime.join("login.sock")
     }
 
-    /// Everybody's socket.
+    /// The open socket, which every user may connect to.
     #[must_use]
     pub fn open_socket(&self) -> PathBuf {
         self.setup.runtime.join("provisiond.sock")
@@ -142,12 +142,12 @@ impl Daemon {
         wire::call(&self.login_socket(), method, parameters)
     }
 
-    /// A call on everybody's socket, as somebody.
+    /// A call on the open socket, under a caller's credentials.
     ///
     /// # Errors
     /// As [`Daemon::call`].
-    pub fn call_as(&self, who: &Who, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
-        wire::call_as(who, &self.open_socket(), method, parameters)
+    pub fn call_as(&self, caller: &Caller, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
+        wire::call_as(caller, &self.open_socket(), method, parameters)
     }
 
     /// Enrols a user with totpctl, active at once.

@@ -27,5 +27,5 @@ pub mod wire;
 pub mod worker;
 pub mod world;
 
-#[expect(unsafe_code, reason = "libpam is C, and nobody's safe wrapper starts a stack from a folder")]
+#[expect(unsafe_code, reason = "libpam is C, and no safe wrapper starts a stack from a folder")]
 pub mod libpam;

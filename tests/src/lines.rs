@@ -1,4 +1,4 @@
-//! What a program says, line by line, and waiting for it: nobody sleeps here.
+//! The output of a program, line by line, and waiting for a line without a sleep.
 
 use std::io::{BufRead, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Authenticators that nobody here wrote: every code comes from `oathtool`.
+//! Authenticators of another author: every code comes from `oathtool`.
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The next wrong code, far from those of which there are several.
 static WRONG: AtomicU32 = AtomicU32::new(100_000);
 
-/// A device in somebody's pocket.
+/// A device in a user's pocket.
 #[derive(Clone, Debug)]
 pub struct Authenticator {
     /// Its key, in base32.
@@ -52,8 +52,8 @@ impl Authenticator {
         self.run(now(), 1).try_into().expect("two codes")
     }
 
-    /// Does something for one after the other, until no new step began meanwhile: for whom that was, and what was shown
-    /// then and comes next.
+    /// Acts for one candidate after the other, until no new time step began meanwhile. Returns that candidate, with the code
+    /// that the device showed then and the next one.
     ///
     /// # Panics
     /// When every time takes longer than a step.
@@ -66,7 +66,7 @@ impl Authenticator {
         candidates.into_iter().find_map(once).expect("a step that lasts long enough")
     }
 
-    /// A code that is nobody's for a long while. Each time another one: the same one again is no new guess.
+    /// A code that the device does not show for a long while. Each call gives another one: a repeated code is no new guess.
     #[must_use]
     pub fn wrong(&self) -> String {
         self.wrong_after(WRONG.fetch_add(1, Ordering::Relaxed), 1).remove(0)

@@ -14,7 +14,7 @@ pub fn with_odd_names(mut setup: Setup) -> Setup {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let module = library("libnss_odd", include_str!("odd_names.c"));
-        // After all others: nobody's look-ups change who cannot load it.
+        // After all other sources: programs that cannot load this one look names up as before.
         world::run("sed", &["-i", "-E", "s/^(passwd|group):.*/& odd/", "/etc/nsswitch.conf"]);
         module.parent().expect("its folder").to_owned()
     });

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use crate::world;
 
-/// Makes a file that everybody may run: a script, say.
+/// Makes a file that every user may run: a script, say.
 ///
 /// Another process writes it. One that is forked from ours while we write holds the file open for a moment longer, and what
 /// is open for writing cannot be run ("Text file busy").

@@ -26,12 +26,12 @@ impl Race {
         Self { workers, gate }
     }
 
-    /// One round: everybody logs in as `user`, types `code`, and is let go at once.
+    /// One round: all workers log in as `user`, type `code`, and are released at once.
     pub fn round(&mut self, user: &str, code: &str) -> Vec<Outcome> {
         self.round_of(user, &vec![code; self.workers.len()])
     }
 
-    /// One round in which everybody types a code of their own.
+    /// One round in which each worker types a code of its own.
     pub fn round_of(&mut self, user: &str, codes: &[&str]) -> Vec<Outcome> {
         let held = self.gate.hold();
         for worker in &mut self.workers {

@@ -20,7 +20,7 @@ use crate::stack::module;
 use crate::terminal::Terminal;
 use crate::world;
 
-/// The machine for one test: nobody else changes its service files or runs the daemon at its usual place meanwhile.
+/// The machine for one test: meanwhile no other test changes its service files or runs the daemon at its usual place.
 pub struct System {
     /// The daemon at its usual place.
     pub daemon: Daemon,
@@ -28,7 +28,7 @@ pub struct System {
 }
 
 impl System {
-    /// Starts the daemon, with everybody's services as Debian installs them.
+    /// Starts the daemon, with the machine's service files as Debian installs them.
     #[must_use]
     pub fn start() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
@@ -44,7 +44,7 @@ impl System {
         fs::write(Path::new("/etc/pam.d").join(name), format!("{auth}\n{rest}")).expect("a service file");
     }
 
-    /// Lets a user become anybody through sudo.
+    /// Lets a user become any other user through sudo.
     pub fn allow_sudo(&self, user: &str) {
         self.sudoers(user, &format!("{user} ALL=(ALL) ALL\n"));
     }
@@ -92,7 +92,7 @@ pub struct Sshd {
 }
 
 impl Sshd {
-    /// Starts one; `methods` is what it demands of everybody (AuthenticationMethods).
+    /// Starts one; `methods` is what it demands of every user (AuthenticationMethods).
     #[must_use]
     pub fn start(methods: &str) -> Self {
         Self::start_with(methods, "")
@@ -160,7 +160,7 @@ impl Sshd {
         }
     }
 
-    /// Begins to log in and waits until the person is asked, who does not answer yet.
+    /// Begins to log in and waits until the user is asked. The user does not answer yet.
     #[must_use]
     pub fn begin(&self, client: &Client<'_>) -> Asked {
         let folder = self.folder_for(client);
@@ -169,11 +169,11 @@ impl Sshd {
         let ssh = self.ssh(client, &folder.join("askpass")).spawn().expect("ssh, of the package openssh-client");
         let begun = Instant::now();
         loop {
-            // Nobody reads before the prompt.
+            // The client reads the codes only after the prompt.
             match fs::File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&codes) {
                 Ok(input) => return Asked { ssh, input: Some(input) },
                 Err(_) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
-                Err(e) => panic!("nobody was asked: {e}\n{}", self.log.text()),
+                Err(e) => panic!("no prompt came: {e}\n{}", self.log.text()),
             }
         }
     }
@@ -191,7 +191,7 @@ impl Sshd {
         let children = format!("/proc/{0}/task/{0}/children", self.child.id());
         let begun = Instant::now();
         while fs::read_to_string(&children).is_ok_and(|children| !children.trim().is_empty()) {
-            assert!(begun.elapsed() < PATIENCE, "sshd still serves somebody");
+            assert!(begun.elapsed() < PATIENCE, "sshd still serves a connection");
             std::thread::yield_now();
         }
     }
@@ -238,7 +238,7 @@ impl Drop for Sshd {
     }
 }
 
-/// Who logs in, and what they answer.
+/// A user at the client of ssh, and what they answer.
 #[derive(Default)]
 pub struct Client<'a> {
     /// The account.

@@ -31,7 +31,7 @@ impl Stack {
         Self::new(service, &auth_line(daemon, options))
     }
 
-    /// A stack that succeeds only if our module says PAM_IGNORE. libpam tells that code to nobody.
+    /// A stack that succeeds only if our module says PAM_IGNORE. libpam never returns that code to an application.
     #[must_use]
     pub fn expecting_ignore(daemon: &Daemon, service: &str, options: &str) -> Self {
         let line = auth_line(daemon, options).replace("required", "[ignore=1 default=die]");

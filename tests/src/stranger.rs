@@ -54,7 +54,7 @@ impl Crowd {
         Outcome { served, busy, closed }
     }
 
-    /// Lets everybody go, and waits until they are gone.
+    /// Closes all connections, and waits until their process is gone.
     pub fn leave(mut self) {
         let _ = self.process.stdin.take().map(|mut input| input.write_all(b"\n"));
         let _ = self.process.wait();

@@ -1,4 +1,4 @@
-//! A terminal with a program on it, and somebody who types.
+//! A terminal with a program on it, and a user at its keyboard.
 
 use std::fs::File;
 use std::io::{Read, Write};

@@ -23,9 +23,9 @@ pub fn call(socket: &Path, method: &str, parameters: &Value) -> Result<Value, (S
 ///
 /// # Errors
 /// As [`call`], and `("connect", why)` when the socket is closed to that user.
-pub fn call_as(who: &Who, socket: &Path, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
+pub fn call_as(caller: &Caller, socket: &Path, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
     let mut worker = Command::new(world::built("login-worker"))
-        .args(["call", &who.uid.to_string(), &who.gid.to_string(), &who.groups()])
+        .args(["call", &caller.uid.to_string(), &caller.gid.to_string(), &caller.groups()])
         .arg(socket)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -87,9 +87,9 @@ pub fn parse(answer: &[u8]) -> Result<Value, (String, Value)> {
     }
 }
 
-/// Whose credentials a process has.
+/// The credentials of a process that calls the daemon.
 #[derive(Clone, Debug)]
-pub struct Who {
+pub struct Caller {
     /// User.
     pub uid: u32,
     /// Group.
@@ -98,7 +98,7 @@ pub struct Who {
     pub groups: Vec<u32>,
 }
 
-impl Who {
+impl Caller {
     /// A user of the world, in the groups that the account database says.
     #[must_use]
     pub fn user(name: &str) -> Self {

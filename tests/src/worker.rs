@@ -30,7 +30,7 @@ impl Worker {
         Self::spawn(command)
     }
 
-    /// Starts a server that says yes to everybody, and waits until it listens.
+    /// Starts a server that accepts every login, and waits until it listens.
     #[must_use]
     pub fn impostor(uid: u32, socket: &Path) -> Self {
         let mut command = Command::new(world::built("login-worker"));

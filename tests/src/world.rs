@@ -72,7 +72,7 @@ pub fn scratch() -> PathBuf {
     PathBuf::from(SCRATCH)
 }
 
-/// A new folder in there. The name only helps who looks.
+/// A new folder in there. The name only helps a developer to find it.
 #[must_use]
 pub fn scratch_folder(name: &str) -> PathBuf {
     let path = scratch().join(format!("{name}-{}", next_number()));
@@ -119,7 +119,7 @@ pub fn user(name: &str) -> User {
     User::from_name(name).expect("the account database").unwrap_or_else(|| panic!("no account {name}"))
 }
 
-/// Makes accounts that nobody can do anything with. As many as one likes, so not by a process for each.
+/// Makes accounts that cannot log in anywhere. There may be thousands, so no process is started for each.
 pub fn make_accounts(names: &[String]) {
     let mut passwd = fs::OpenOptions::new().append(true).open("/etc/passwd").expect("the account database");
     for name in names {
@@ -216,7 +216,7 @@ static OCCUPIED: RwLock<()> = RwLock::new(());
 /// The daemon's account.
 pub const DAEMON: &str = "_pam-totp";
 const PEOPLE: [&str; 5] = ["alice", "bob", "carol", "dave", "vera"];
-/// Far from everybody's uids.
+/// Far from the uids of existing accounts.
 const FIRST_MADE: u32 = 400_000;
 const MARK: &str = "/run/private-world";
 const SCRATCH: &str = "/run/pam-totp-tests";

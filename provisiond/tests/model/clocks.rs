@@ -80,7 +80,7 @@ impl World {
     }
 
     pub(crate) fn keep_a_copy(&mut self) {
-        // One without anybody would be refused, as an empty store is where there were people.
+        // The daemon refuses an empty store where there were users.
         if !self.people.iter().any(|person| person.enrolled) {
             return;
         }
@@ -114,26 +114,26 @@ impl World {
         self.call("Status", &serde_json::json!({})).unwrap()["generation"].as_u64().unwrap()
     }
 
-    /// The clock is ahead for a while, somebody logs in all the time, it is corrected, and then comes what was typed
-    /// before, again.
-    pub(crate) fn live_through_an_hour_twice(&mut self, who: usize) {
-        let Some(device) = self.people[who].active().find(|device| !device.counts && device.exact).cloned() else {
+    /// The clock is ahead for a while, and a user logs in all the time. Then the clock is corrected, and the user types the
+    /// same codes again.
+    pub(crate) fn live_through_an_hour_twice(&mut self, user: usize) {
+        let Some(device) = self.people[user].active().find(|device| !device.counts && device.exact).cloned() else {
             return;
         };
         let first = self.time.step();
         for _ in 0..80 {
             self.pass(PERIOD);
-            self.type_again(who, self.typed(&device, &[self.time.step()]));
+            self.type_again(user, self.typed(&device, &[self.time.step()]));
         }
         self.set_the_clock_by(-80 * PERIOD as i64);
         for step in first..first + 84 {
-            self.type_again(who, self.typed(&device, &[step]));
+            self.type_again(user, self.typed(&device, &[step]));
             self.pass(PERIOD);
         }
     }
 
-    fn type_again(&mut self, who: usize, typed: Typed) {
-        let login = self.login_from_home(who);
+    fn type_again(&mut self, user: usize, typed: Typed) {
+        let login = self.login_from_home(user);
         self.attempt(&login, typed);
     }
 }

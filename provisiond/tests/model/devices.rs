@@ -8,17 +8,17 @@ use crate::world::{Buried, DOOR, World};
 
 impl World {
     /// A new device, or one with a key that was taken away before.
-    pub(crate) fn enroll(&mut self, who: usize) {
-        let again = if self.one_in(2) { self.buried[who] } else { None };
-        let known = |key| self.people[who].devices.iter().any(|device| device.key == key);
-        if !self.has_room(who) || again.is_some_and(|again| known(again.key)) {
+    pub(crate) fn enroll(&mut self, user: usize) {
+        let again = if self.one_in(2) { self.buried[user] } else { None };
+        let known = |key| self.people[user].devices.iter().any(|device| device.key == key);
+        if !self.has_room(user) || again.is_some_and(|again| known(again.key)) {
             return;
         }
         let counts = match again {
             Some(again) => again.counts,
             None => self.one_in(4),
         };
-        let mut wish = json!({ "user": self.name(who), "active": true, "kind": if counts { "hotp" } else { "totp" } });
+        let mut wish = json!({ "user": self.name(user), "active": true, "kind": if counts { "hotp" } else { "totp" } });
         let floor = again.map_or(0, |again| self.wish_for_it_again(&mut wish, again));
         let told = self.call("Enroll", &wish).unwrap_or_else(|error| panic!("{error} to {wish}"));
         let key = again.map(|again| again.key).unwrap_or_else(|| self.new_key(&told));
@@ -26,12 +26,12 @@ impl World {
         let name = told["device"].as_str().unwrap().to_owned();
         let known_since = self.time.stamp();
         let (service, days, active) = (None, 0..u64::MAX, true);
-        self.add(who, Device { name, key, active, counts, service, days, floor, known_since, exact }, &told);
+        self.add(user, Device { name, key, active, counts, service, days, floor, known_since, exact }, &told);
     }
 
-    /// Two active devices cost one guess each, and eight is all that anybody may have.
-    pub(crate) fn has_room(&self, who: usize) -> bool {
-        self.people[who].active().count() < 2 && self.people[who].devices.len() < 6
+    /// Two active devices cost one guess each, and a user may have eight devices at most.
+    pub(crate) fn has_room(&self, user: usize) -> bool {
+        self.people[user].active().count() < 2 && self.people[user].devices.len() < 6
     }
 
     /// Of a key that is taken over, the codes of now and before are used. An administrator says how far a device that counts
@@ -53,48 +53,48 @@ impl World {
         self.keys.len() - 1
     }
 
-    /// Somebody has a new active device, and a sheet of recovery codes if they had none.
-    pub(crate) fn add(&mut self, who: usize, device: Device, told: &Value) {
-        let person = &mut self.people[who];
+    /// The user has a new active device, and a sheet of recovery codes if they had none.
+    pub(crate) fn add(&mut self, user: usize, device: Device, told: &Value) {
+        let person = &mut self.people[user];
         person.expire(self.time.now);
         if !person.enrolled {
-            self.truth.unlocked(person, who, &self.time);
+            self.truth.unlocked(person, user, &self.time);
             person.refunded = Refunded::default();
         }
         self.truth.memory.blur();
         person.devices.push(device);
         person.enrolled = true;
-        let has_none = self.recovery_codes_left(who) == 0;
-        assert_eq!(told["recovery_codes"] != json!([]), has_none, "{}: {told}", self.name(who));
+        let has_none = self.recovery_codes_left(user) == 0;
+        assert_eq!(told["recovery_codes"] != json!([]), has_none, "{}: {told}", self.name(user));
         if has_none {
-            self.takes_a_sheet(who, told);
+            self.takes_a_sheet(user, told);
         }
     }
 
-    pub(crate) fn revoke(&mut self, who: usize) {
-        let Some(at) = self.any_device(who) else { return };
-        self.change_device(who, at, "Revoke", json!({}));
-        let Device { key, counts, floor, known_since, .. } = self.people[who].devices.remove(at);
+    pub(crate) fn revoke(&mut self, user: usize) {
+        let Some(at) = self.any_device(user) else { return };
+        self.change_device(user, at, "Revoke", json!({}));
+        let Device { key, counts, floor, known_since, .. } = self.people[user].devices.remove(at);
         let doubtful = self.time.has_lost(known_since);
-        self.buried[who] = Some(Buried { key, counts, floor, doubtful });
-        self.look(who);
+        self.buried[user] = Some(Buried { key, counts, floor, doubtful });
+        self.look(user);
     }
 
     /// Few are, and not for long.
-    pub(crate) fn disable_or_enable(&mut self, who: usize) {
-        let Some(at) = self.any_device(who) else { return };
-        let active = !self.people[who].devices[at].active;
-        let may_be = if active { self.has_room(who) } else { self.one_in(3) };
+    pub(crate) fn disable_or_enable(&mut self, user: usize) {
+        let Some(at) = self.any_device(user) else { return };
+        let active = !self.people[user].devices[at].active;
+        let may_be = if active { self.has_room(user) } else { self.one_in(3) };
         if !may_be {
             return;
         }
-        self.change_device(who, at, "SetState", json!({ "state": if active { "active" } else { "disabled" } }));
-        self.people[who].devices[at].active = active;
+        self.change_device(user, at, "SetState", json!({ "state": if active { "active" } else { "disabled" } }));
+        self.people[user].devices[at].active = active;
     }
 
     /// For one service only, or some days, or without bounds.
-    pub(crate) fn restrict(&mut self, who: usize) {
-        let Some(at) = self.any_device(who) else { return };
+    pub(crate) fn restrict(&mut self, user: usize) {
+        let Some(at) = self.any_device(user) else { return };
         let service = if self.one_in(5) { Some(DOOR) } else { None };
         let (now, some_days) = (self.time.now, self.below(4 * 86_400));
         let days = match self.below(10) {
@@ -105,57 +105,57 @@ impl World {
         let (from, until) = (Some(days.start).filter(|at| *at > 0), Some(days.end).filter(|at| *at < u64::MAX));
         let services: Vec<&str> = service.into_iter().collect();
         self.change_device(
-            who,
+            user,
             at,
             "Restrict",
             json!({ "services": services, "valid_from": from, "valid_until": until }),
         );
-        let device = &mut self.people[who].devices[at];
+        let device = &mut self.people[user].devices[at];
         (device.service, device.days) = (service, days);
     }
 
     /// Its codes are its own whatever it is called. A name that another device has is refused.
-    pub(crate) fn rename_a_device(&mut self, who: usize) {
-        let Some(at) = self.any_device(who) else { return };
-        let (other, new) = (self.any_device(who).unwrap_or(at), format!("device-{}", self.below(1000)));
-        let device = self.people[who].devices[at].name.clone();
-        let wish = |name: &str| json!({ "user": self.name(who), "device": device, "name": name });
+    pub(crate) fn rename_a_device(&mut self, user: usize) {
+        let Some(at) = self.any_device(user) else { return };
+        let (other, new) = (self.any_device(user).unwrap_or(at), format!("device-{}", self.below(1000)));
+        let device = self.people[user].devices[at].name.clone();
+        let wish = |name: &str| json!({ "user": self.name(user), "device": device, "name": name });
         if other != at {
-            let taken = self.call("RenameDevice", &wish(&self.people[who].devices[other].name));
+            let taken = self.call("RenameDevice", &wish(&self.people[user].devices[other].name));
             assert_eq!(taken.unwrap_err(), "DeviceExists");
         }
-        if self.people[who].devices.iter().all(|device| device.name != new) {
+        if self.people[user].devices.iter().all(|device| device.name != new) {
             self.call("RenameDevice", &wish(&new)).unwrap();
-            self.people[who].devices[at].name = new;
-            self.people[who].expire(self.time.now);
+            self.people[user].devices[at].name = new;
+            self.people[user].expire(self.time.now);
         }
     }
 
-    fn change_device(&mut self, who: usize, at: usize, method: &str, mut wish: Value) {
-        wish["user"] = json!(self.name(who));
-        wish["device"] = json!(self.people[who].devices[at].name);
+    fn change_device(&mut self, user: usize, at: usize, method: &str, mut wish: Value) {
+        wish["user"] = json!(self.name(user));
+        wish["device"] = json!(self.people[user].devices[at].name);
         self.call(method, &wish).unwrap_or_else(|error| panic!("{error} to {method} {wish}"));
-        self.people[who].expire(self.time.now);
+        self.people[user].expire(self.time.now);
     }
 
-    fn any_device(&mut self, who: usize) -> Option<usize> {
-        let count = self.people[who].devices.len() as u64;
+    fn any_device(&mut self, user: usize) -> Option<usize> {
+        let count = self.people[user].devices.len() as u64;
         (count > 0).then(|| self.below(count) as usize)
     }
 
     /// An administrator is read two codes in a row: of a clock that may be far off, or after a button was played with.
-    pub(crate) fn resync(&mut self, who: usize) {
-        let Some(device) = self.some_device(who) else { return };
+    pub(crate) fn resync(&mut self, user: usize) {
+        let Some(device) = self.some_device(user) else { return };
         let first = if device.counts { self.play_with(&device) } else { self.time.step() - 25 + self.near_or_far() };
         let mut typed = self.typed(&device, &[first, first + 1]);
         let codes: Vec<&str> = typed.text.split(' ').collect();
-        let wish = json!({ "user": self.name(who), "device": device.name, "codes": codes });
+        let wish = json!({ "user": self.name(user), "device": device.name, "codes": codes });
         let told = self.call("Resync", &wish).unwrap();
         let (verdict, measured) = (told["verdict"].as_str().unwrap(), !told["seconds"].is_null());
         let reason = self.truth.resynced(verdict, measured, &mut typed, &self.time);
         let reason = reason.unwrap_or_else(|| panic!("step {}: {told} to {typed:?}, {:?}", self.step, self.time));
-        self.people[who].others += 1;
-        *self.people[who].device(device.key) = typed.device;
+        self.people[user].others += 1;
+        *self.people[user].device(device.key) = typed.device;
         self.count(reason);
     }
 

@@ -11,46 +11,46 @@ use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
 impl World {
     /// The code that a device shows now, or a little later or earlier; of one that counts, the next one. Some people do what
     /// they are asked to.
-    pub(crate) fn log_in(&mut self, who: usize) {
-        let login = self.login_from_home(who);
+    pub(crate) fn log_in(&mut self, user: usize) {
+        let login = self.login_from_home(user);
         let asked = self.ask(&login);
         let typed =
-            if asked["ask"] == "two_codes" && self.one_in(2) { self.some_pair(who) } else { self.some_code(who) };
+            if asked["ask"] == "two_codes" && self.one_in(2) { self.some_pair(user) } else { self.some_code(user) };
         match typed {
             Some(typed) => self.attempt(&login, typed),
             None => self.come_with_nothing(&login),
         }
     }
 
-    /// Who is without a device is without a code.
+    /// A user without a device types no code.
     fn come_with_nothing(&mut self, login: &Login) {
         let told = self.verify(login, &["123456"]);
-        let enrolled = self.people[login.who].enrolled;
+        let enrolled = self.people[login.user].enrolled;
         assert_eq!(told["verdict"], if enrolled { "disabled" } else { "not_enrolled" }, "{login:?}");
         self.count(if enrolled { "no device that counts" } else { "never enrolled" });
     }
 
     /// What wrong codes have cost comes back with the right one, unless it comes late, or an administrator was faster.
-    pub(crate) fn log_in_with_typos(&mut self, who: usize) {
+    pub(crate) fn log_in_with_typos(&mut self, user: usize) {
         for _ in 0..=self.below(3) {
-            let login = if self.one_in(6) { self.login_from_anywhere(who) } else { self.login_from_home(who) };
+            let login = if self.one_in(6) { self.login_from_anywhere(user) } else { self.login_from_home(user) };
             self.wrong(&login, 1);
         }
-        if self.one_in(10) && self.unlock(who) {
-            self.guess(who);
+        if self.one_in(10) && self.unlock(user) {
+            self.guess(user);
         }
         if self.one_in(4) {
             let seconds = [1, 299, 300, 310][self.below(4) as usize];
             self.pass(seconds);
         }
-        let Some(typed) = self.some_code(who) else { return };
-        let login = self.login_from_home(who);
+        let Some(typed) = self.some_code(user) else { return };
+        let login = self.login_from_home(user);
         self.attempt(&login, typed);
     }
 
-    pub(crate) fn log_in_with_a_pair(&mut self, who: usize) {
-        let login = self.login_from_home(who);
-        if let Some(typed) = self.some_pair(who) {
+    pub(crate) fn log_in_with_a_pair(&mut self, user: usize) {
+        let login = self.login_from_home(user);
+        if let Some(typed) = self.some_pair(user) {
             self.attempt(&login, typed);
         }
     }
@@ -61,40 +61,40 @@ impl World {
             return;
         }
         let back = self.below(self.typed.len().min(200) as u64) as usize;
-        let (who, Typed { device, steps, .. }) = self.typed[self.typed.len() - 1 - back].clone();
-        let Some(device) = self.people[who].active().find(|found| found.key == device.key).cloned() else { return };
-        let login = self.login_from_anywhere(who);
+        let (user, Typed { device, steps, .. }) = self.typed[self.typed.len() - 1 - back].clone();
+        let Some(device) = self.people[user].active().find(|found| found.key == device.key).cloned() else { return };
+        let login = self.login_from_anywhere(user);
         self.attempt(&login, self.typed(&device, &steps));
     }
 
-    pub(crate) fn guess(&mut self, who: usize) {
+    pub(crate) fn guess(&mut self, user: usize) {
         for _ in 0..=self.below(4) {
             self.pid += 1;
-            let login = self.login_from_anywhere(who);
+            let login = self.login_from_anywhere(user);
             let codes = if self.one_in(4) { 2 } else { 1 };
             self.wrong(&login, codes);
         }
     }
 
     /// An attacker types wrong pairs from where the owner comes: one fewer than make the search narrow, then one more.
-    pub(crate) fn guess_pairs(&mut self, who: usize) {
-        self.unlock(who);
+    pub(crate) fn guess_pairs(&mut self, user: usize) {
+        self.unlock(user);
         for times in [MANY_PAIRS - 1, MANY_PAIRS] {
-            self.guess_pairs_until(who, times);
+            self.guess_pairs_until(user, times);
             for _ in 0..3 {
-                self.log_in_with_a_pair(who);
+                self.log_in_with_a_pair(user);
             }
         }
     }
 
     /// No device shows the first code of any pair. A client repeats some pairs by itself.
-    fn guess_pairs_until(&mut self, who: usize, times: u64) {
-        let login = self.login(who, SHELL, HOME);
-        if self.people[who].usable(&login).next().is_none() {
+    fn guess_pairs_until(&mut self, user: usize, times: u64) {
+        let login = self.login(user, SHELL, HOME);
+        if self.people[user].usable(&login).next().is_none() {
             return;
         }
-        let first = self.wrong_code(who);
-        while self.people[who].wrong_pairs(&login) < times {
+        let first = self.wrong_code(user);
+        while self.people[user].wrong_pairs(&login) < times {
             let pair = [first.clone(), format!("{:06}", self.below(1_000_000))];
             for _ in 0..if self.one_in(8) { 2 } else { 1 } {
                 self.is_new(&login, &pair);
@@ -102,18 +102,18 @@ impl World {
         }
     }
 
-    pub(crate) fn press_in_vain(&mut self, who: usize) {
+    pub(crate) fn press_in_vain(&mut self, user: usize) {
         let often = self.below(6);
-        if let Some(device) = self.people[who].active().find(|device| device.counts) {
+        if let Some(device) = self.people[user].active().find(|device| device.counts) {
             self.presses[device.key] += often;
         }
     }
 
-    /// One person needs no code, at one door and from one place. Nobody else ever.
-    pub(crate) fn come_without_a_code(&mut self, who: usize) {
-        let login = self.login_from_anywhere(who);
-        let guest = self.name(who) == GUEST && (login.service, login.from) == (DOOR, HOME);
-        let exempt = guest && !self.people[who].shut;
+    /// One user is exempt, at one door and from one source. All others need a code everywhere.
+    pub(crate) fn come_without_a_code(&mut self, user: usize) {
+        let login = self.login_from_anywhere(user);
+        let guest = self.name(user) == GUEST && (login.service, login.from) == (DOOR, HOME);
+        let exempt = guest && !self.people[user].shut;
         let told = self.ask(&login);
         assert_eq!(told["ask"] == "nothing", exempt, "{login:?}: {told}");
         let told = self.verify(&login, &[]);
@@ -123,7 +123,7 @@ impl World {
     }
 
     pub(crate) fn attempt(&mut self, login: &Login, typed: Typed) {
-        if self.may_be_mistaken(login.who, &typed) || self.seen(login, &typed.text) == Seen::Perhaps {
+        if self.may_be_mistaken(login.user, &typed) || self.seen(login, &typed.text) == Seen::Perhaps {
             return;
         }
         let told = self.verify(login, &[&typed.text]);
@@ -137,13 +137,13 @@ impl World {
         };
         self.count(outcome);
         if typed.steps.len() == 1 {
-            self.typed.push((login.who, typed));
+            self.typed.push((login.user, typed));
         }
     }
 
     fn came_in(&mut self, login: &Login, typed: &Typed) {
-        self.truth.accepted(&mut self.people[login.who], typed, login);
-        match self.people[login.who].refunded.units {
+        self.truth.accepted(&mut self.people[login.user], typed, login);
+        match self.people[login.user].refunded.units {
             0 => {}
             REFUNDS => self.count("no more comes back today"),
             _ => self.count("wrong codes came back"),
@@ -155,7 +155,7 @@ impl World {
     }
 
     fn was_refused(&mut self, login: &Login, typed: &Typed, verdict: &str) -> &'static str {
-        let person = &mut self.people[login.who];
+        let person = &mut self.people[login.user];
         let reason = self.truth.reason(verdict, person, typed, login);
         if verdict == "rejected" {
             self.truth.rejected(person, &typed.text, login);
@@ -168,10 +168,10 @@ impl World {
     }
 
     /// Some client types its wrong answer again by itself, and its user types it once more in the next step.
-    pub(crate) fn repeat_a_wrong_answer(&mut self, who: usize) {
-        let mut login = self.login_from_anywhere(who);
+    pub(crate) fn repeat_a_wrong_answer(&mut self, user: usize) {
+        let mut login = self.login_from_anywhere(user);
         let codes = if self.one_in(4) { 2 } else { 1 };
-        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(who)).collect();
+        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(user)).collect();
         let text = typed.join(" ");
         if self.seen(&login, &text) != Seen::New {
             return;
@@ -189,16 +189,16 @@ impl World {
                 self.count("wrong again");
             }
         }
-        self.look(who);
+        self.look(user);
         self.pass(30);
         login.time = self.time;
         self.is_new(&login, &typed);
-        self.look(who);
+        self.look(user);
     }
 
-    /// Codes that are nobody's now.
+    /// Codes that no device shows now.
     fn wrong(&mut self, login: &Login, codes: usize) {
-        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.who)).collect();
+        let typed: Vec<String> = (0..codes).map(|_| self.wrong_code(login.user)).collect();
         self.is_new(login, &typed);
     }
 
@@ -210,31 +210,32 @@ impl World {
         }
         let told = self.verify(login, &typed.iter().map(String::as_str).collect::<Vec<_>>());
         assert_ne!(told["verdict"], "accepted", "{login:?}");
-        let person = &mut self.people[login.who];
+        let person = &mut self.people[login.user];
         let judged = told["verdict"] == "rejected";
         judged.then(|| self.truth.rejected(person, &text, login))
     }
 
     fn seen(&self, login: &Login, text: &str) -> Seen {
-        let places = places(&self.people[login.who], login, text, &self.truth.spent);
-        self.truth.memory.seen(login.who, text, &places)
+        let places = places(&self.people[login.user], login, text, &self.truth.spent);
+        self.truth.memory.seen(login.user, text, &places)
     }
 
-    fn wrong_code(&mut self, who: usize) -> String {
+    fn wrong_code(&mut self, user: usize) -> String {
         loop {
             let code = format!("{:06}", self.below(1_000_000));
-            if !self.people[who].active().any(|device| self.shows(device, &code, 20).next().is_some()) {
+            if !self.people[user].active().any(|device| self.shows(device, &code, 20).next().is_some()) {
                 return code;
             }
         }
     }
 
-    /// Whether, by chance, a single code is one of another device, or of another time, as well. Nobody types that.
-    fn may_be_mistaken(&self, who: usize, typed: &Typed) -> bool {
+    /// Whether, by chance, a single code is one of another device, or of another time, as well. The model never types such a
+    /// code.
+    fn may_be_mistaken(&self, user: usize, typed: &Typed) -> bool {
         let [step] = typed.steps[..] else { return false };
         let also =
             |device: &Device| self.shows(device, &typed.text, 6).any(|at| device.key != typed.device.key || at != step);
-        self.people[who].active().any(also)
+        self.people[user].active().any(also)
     }
 
     /// When a device shows a code, so many steps to either side of now.
@@ -245,33 +246,33 @@ impl World {
 
     fn ask(&self, login: &Login) -> Value {
         let about =
-            json!({ "user": self.name(login.who), "service": login.service, "rhost": login.from, "tty": "ssh" });
+            json!({ "user": self.name(login.user), "service": login.service, "rhost": login.from, "tty": "ssh" });
         self.call("Challenge", &about).unwrap()
     }
 
     pub(crate) fn verify(&mut self, login: &Login, codes: &[&str]) -> Value {
         let attempt = json!({
-            "user": self.name(login.who), "codes": codes, "service": login.service, "rhost": login.from, "tty": "ssh",
+            "user": self.name(login.user), "codes": codes, "service": login.service, "rhost": login.from, "tty": "ssh",
         });
         self.truth.memory.answered();
         self.call("Verify", &attempt).unwrap()
     }
 
-    pub(crate) fn login_from_anywhere(&mut self, who: usize) -> Login {
+    pub(crate) fn login_from_anywhere(&mut self, user: usize) -> Login {
         let service = if self.one_in(2) { DOOR } else { SHELL };
         let from = if self.one_in(2) { ELSEWHERE } else { HOME };
-        self.login(who, service, from)
+        self.login(user, service, from)
     }
 
-    fn some_code(&mut self, who: usize) -> Option<Typed> {
-        let device = self.some_device(who)?;
+    fn some_code(&mut self, user: usize) -> Option<Typed> {
+        let device = self.some_device(user)?;
         let off = if device.exact { 0 } else { self.below(5) as i64 - 2 };
         let step = if device.counts { self.press(device.key) } else { self.time.step().saturating_add_signed(off) };
         Some(self.typed(&device, &[step]))
     }
 
-    fn some_pair(&mut self, who: usize) -> Option<Typed> {
-        let device = self.some_device(who)?;
+    fn some_pair(&mut self, user: usize) -> Option<Typed> {
+        let device = self.some_device(user)?;
         let far = self.one_in(if device.exact { 8 } else { 2 });
         let first = match device.counts {
             true => self.press(device.key),
@@ -284,10 +285,10 @@ impl World {
         Some(self.typed(&device, &[first, first + 1]))
     }
 
-    pub(crate) fn some_device(&mut self, who: usize) -> Option<Device> {
-        let count = self.people[who].active().count() as u64;
+    pub(crate) fn some_device(&mut self, user: usize) -> Option<Device> {
+        let count = self.people[user].active().count() as u64;
         let at = if count == 0 { 0 } else { self.below(count) as usize };
-        self.people[who].active().nth(at).cloned()
+        self.people[user].active().nth(at).cloned()
     }
 
     /// Presses a device's button, and says which code it shows.

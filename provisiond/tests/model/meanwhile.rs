@@ -52,7 +52,7 @@ fn a_grace_ends_with_a_change_of_which_the_store_did_not_say_in_time_whether_it_
     }
 }
 
-/// Somebody who has a device, where accepted codes go on to count.
+/// A user with a device, where an accepted code counts for a while (grace).
 struct Alice {
     machine: Machine,
     key: Key,
@@ -91,9 +91,9 @@ impl Alice {
 struct Next(Arc<Mutex<Option<Meanwhile>>>);
 
 enum Meanwhile {
-    /// It becomes durable, and the one who waits for it goes on when a second party has come to the barrier twice.
+    /// It becomes durable, and the call that waits for it goes on when a second party has come to the barrier twice.
     StopAt(Arc<Barrier>),
-    /// Nobody hears whether it does.
+    /// The store does not report whether it does.
     SayNothing,
 }
 

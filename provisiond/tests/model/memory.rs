@@ -10,7 +10,7 @@ use crate::reference::Spent;
 const REFUNDED_FOR: u64 = 300;
 /// Wrong codes whose cost comes back with one login.
 const REFUNDED_AT_ONCE: usize = 2;
-/// The latest wrong answers that the daemon remembers of users who share a place in its table, as all may.
+/// The latest wrong answers that the daemon remembers of users that share a slot in its table, as all may.
 const REMEMBERED: u64 = 16;
 
 #[derive(Default)]
@@ -45,29 +45,29 @@ pub(crate) enum Seen {
     New,
     /// It was wrong at the very same places.
     Before,
-    /// It may be either. Nobody types that.
+    /// It may be either. The model never types such a code.
     Perhaps,
 }
 
 impl Memory {
     pub(crate) fn charged(&mut self, login: &Login, units: u64) {
-        self.charges.entry((login.who, login.from)).or_default().push((login.time.tick, units));
+        self.charges.entry((login.user, login.from)).or_default().push((login.time.tick, units));
     }
 
     /// What a login may get back. It is asked once.
     pub(crate) fn refund(&mut self, login: &Login) -> u64 {
-        let charges = self.charges.remove(&(login.who, login.from)).unwrap_or_default();
+        let charges = self.charges.remove(&(login.user, login.from)).unwrap_or_default();
         let latest = charges.iter().rev().take(REFUNDED_AT_ONCE);
         latest.filter(|(at, _)| login.time.tick < at + REFUNDED_FOR).map(|(_, units)| units).sum()
     }
 
     /// A person got the guesses back otherwise, or goes by another name.
-    pub(crate) fn forget_charges(&mut self, who: usize) {
-        self.charges.retain(|(other, _), _| *other != who);
+    pub(crate) fn forget_charges(&mut self, user: usize) {
+        self.charges.retain(|(other, _), _| *other != user);
     }
 
-    pub(crate) fn seen(&self, who: usize, text: &str, places: &Places) -> Seen {
-        let wrong = self.wrong.get(&(who, text.to_owned())).into_iter().flatten();
+    pub(crate) fn seen(&self, user: usize, text: &str, places: &Places) -> Seen {
+        let wrong = self.wrong.get(&(user, text.to_owned())).into_iter().flatten();
         let alike: Vec<&Wrong> = wrong.filter(|wrong| wrong.places.may_be(places)).collect();
         let is_remembered = |wrong: &Wrong| self.answers - wrong.number < REMEMBERED;
         match alike.iter().any(|wrong| is_remembered(wrong) && wrong.places.are_surely(places)) {
@@ -79,15 +79,15 @@ impl Memory {
 
     /// Whether a wrong answer is wrong for the first time.
     pub(crate) fn is_new(&mut self, login: &Login, text: &str, places: Places) -> bool {
-        let new = self.seen(login.who, text, &places) == Seen::New;
+        let new = self.seen(login.user, text, &places) == Seen::New;
         if new {
-            self.was_wrong(login.who, text, places);
+            self.was_wrong(login.user, text, places);
         }
         new
     }
 
-    fn was_wrong(&mut self, who: usize, text: &str, places: Places) {
-        self.wrong.entry((who, text.to_owned())).or_default().push(Wrong { number: self.answers, places });
+    fn was_wrong(&mut self, user: usize, text: &str, places: Places) {
+        self.wrong.entry((user, text.to_owned())).or_default().push(Wrong { number: self.answers, places });
     }
 
     /// The daemon was asked about an answer.

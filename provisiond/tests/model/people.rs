@@ -1,4 +1,4 @@
-//! Who there is, and what an administrator sees of them. A store that is put back puts them back.
+//! The users, and what an administrator sees of them. A store that is put back puts them back.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -129,7 +129,7 @@ pub(crate) struct Bypass {
 /// A login. A proof is one with no service and from nowhere.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Login {
-    pub(crate) who: usize,
+    pub(crate) user: usize,
     pub(crate) service: &'static str,
     pub(crate) from: &'static str,
     pub(crate) time: Time,

@@ -44,7 +44,7 @@ impl Truth {
     /// Fails if no units were left for a wrong code: three positions are compared for each device, which is one.
     fn charge(&mut self, person: &mut Person, login: &Login) {
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
-        let guesses = self.guesses.entry((login.who, known)).or_default().used(login.time.ran);
+        let guesses = self.guesses.entry((login.user, known)).or_default().used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
@@ -57,7 +57,7 @@ impl Truth {
         let ([narrow, _], slack) = (person.is_narrow(login), typed.device.slack() as i64);
         assert!(self.is_in_reach(typed, narrow, slack, &login.time), "it is too far off: {login:?}: {typed:?}");
         let device = person.device(typed.device.key);
-        assert!(!device.counts || !login.time.has_lost(device.known_since), "nobody knows what is used: {typed:?}");
+        assert!(!device.counts || !login.time.has_lost(device.known_since), "its used codes are in doubt: {typed:?}");
         self.spend(device, &typed.steps, &login.time);
         self.welcome(person, login);
     }
@@ -67,7 +67,7 @@ impl Truth {
         let refund = self.memory.refund(login);
         if person.knows(login) {
             let units = person.refunded.give(refund, &login.time);
-            let guesses = self.guesses.entry((login.who, true)).or_default().used(login.time.ran);
+            let guesses = self.guesses.entry((login.user, true)).or_default().used(login.time.ran);
             let believed = person.buckets[1].used(login.time.tick);
             [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(units));
         }
@@ -101,14 +101,14 @@ impl Truth {
         step > doubt + FURTHEST && self.lost.iter().any(|lost| lost.contains(&before))
     }
 
-    /// All guesses are given back, or a person whom the store does not know is enrolled.
-    pub(crate) fn unlocked(&mut self, person: &mut Person, who: usize, time: &Time) {
-        self.guesses.retain(|(other, _), _| *other != who);
+    /// All guesses are given back, or a user that the store does not know is enrolled.
+    pub(crate) fn unlocked(&mut self, person: &mut Person, user: usize, time: &Time) {
+        self.guesses.retain(|(other, _), _| *other != user);
         person.forget_guesses(time);
-        self.memory.forget_charges(who);
+        self.memory.forget_charges(user);
     }
 
-    /// The store was put back to when so many codes were used up. Nobody knows what was guessed since then.
+    /// The store was put back to when so many codes were used up. The guesses since then are unknown.
     pub(crate) fn lost(&mut self, people: &mut [Person], spends: u64, time: &Time) {
         people.iter_mut().for_each(|person| person.use_up_guesses(time.stamp()));
         self.lost.push(spends + 1..self.spends + 1);
@@ -118,8 +118,8 @@ impl Truth {
     pub(crate) fn issued(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
         person.others += 1;
         let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
-        let nobody = if person.enrolled { "disabled" } else { "not_enrolled" };
-        let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [nobody; 2] };
+        let unusable = if person.enrolled { "disabled" } else { "not_enrolled" };
+        let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [unusable; 2] };
         let found = person.issued(code, login);
         if found.is_none() && !proof && !person.shut {
             person.miss(code);

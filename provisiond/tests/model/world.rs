@@ -28,7 +28,7 @@ pub(crate) struct World {
     /// Codes that have been typed, and the latest that each person was told which no device shows.
     pub(crate) typed: Vec<(usize, Typed)>,
     pub(crate) papers: Vec<Vec<String>>,
-    /// The uids of those who have an account, and the helpdesk's.
+    /// The uids of the users that have an account, and the helpdesk's.
     uids: Vec<Option<u32>>,
     helpdesk: u32,
     random: u64,
@@ -57,7 +57,7 @@ pub(crate) struct Buried {
     pub(crate) doubtful: bool,
 }
 
-/// Something that happens to somebody.
+/// Something that happens to a user.
 type Step = fn(&mut World, usize);
 
 /// How often, and what.
@@ -87,7 +87,7 @@ const STEPS: &[(u64, Step)] = &[
     (10, World::renew_recovery_codes),
     (8, World::lose_everything),
     (12, World::shut_or_open),
-    (15, |world, who| _ = world.unlock(who)),
+    (15, |world, user| _ = world.unlock(user)),
     (8, World::rename),
     (2, World::forget),
     (15, |world, _| world.set_the_clock()),
@@ -134,11 +134,11 @@ impl World {
 
     fn take_a_step(&mut self) {
         self.pid += 1;
-        let who = self.below(PEOPLE as u64) as usize;
+        let user = self.below(PEOPLE as u64) as usize;
         let mut drawn = self.below(STEPS.iter().map(|(often, _)| often).sum());
         for (often, step) in STEPS {
             if drawn < *often {
-                return step(self, who);
+                return step(self, user);
             }
             drawn -= often;
         }
@@ -148,42 +148,42 @@ impl World {
         *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
 
-    /// What root's processes are told.
+    /// The reply to a process of root.
     pub(crate) fn call(&self, method: &str, parameters: &Value) -> Result<Value, String> {
         self.machine.call(self.pid, method, parameters)
     }
 
-    /// What the helpdesk is told.
+    /// The reply to the helpdesk.
     pub(crate) fn call_as_helpdesk(&self, method: &str, parameters: &Value) -> Result<Value, String> {
         self.call_as(self.helpdesk, method, parameters)
     }
 
-    /// What somebody's own process is told, for their own sake.
+    /// The reply to a process of the user with this uid.
     pub(crate) fn call_as(&self, uid: u32, method: &str, parameters: &Value) -> Result<Value, String> {
         self.machine.call_by(Peer { uid, pid: self.pid }, method, parameters)
     }
 
-    /// The uid of a person who goes by an account's name.
-    pub(crate) fn uid(&self, who: usize) -> Option<u32> {
-        self.uids[who].filter(|_| !self.people[who].renamed)
+    /// The uid of a user that now has an account's name.
+    pub(crate) fn uid(&self, user: usize) -> Option<u32> {
+        self.uids[user].filter(|_| !self.people[user].renamed)
     }
 
-    pub(crate) fn name(&self, who: usize) -> &'static str {
-        NAMES[who][usize::from(self.people[who].renamed)]
+    pub(crate) fn name(&self, user: usize) -> &'static str {
+        NAMES[user][usize::from(self.people[user].renamed)]
     }
 
-    pub(crate) fn other_name(&self, who: usize) -> &'static str {
-        NAMES[who][usize::from(!self.people[who].renamed)]
+    pub(crate) fn other_name(&self, user: usize) -> &'static str {
+        NAMES[user][usize::from(!self.people[user].renamed)]
     }
 
-    pub(crate) fn login(&self, who: usize, service: &'static str, from: &'static str) -> Login {
-        Login { who, service, from, time: self.time }
+    pub(crate) fn login(&self, user: usize, service: &'static str, from: &'static str) -> Login {
+        Login { user, service, from, time: self.time }
     }
 
     /// The usual one.
-    pub(crate) fn login_from_home(&mut self, who: usize) -> Login {
+    pub(crate) fn login_from_home(&mut self, user: usize) -> Login {
         let service = if self.one_in(4) { DOOR } else { SHELL };
-        self.login(who, service, HOME)
+        self.login(user, service, HOME)
     }
 
     pub(crate) fn one_in(&mut self, times: u64) -> bool {
@@ -213,5 +213,5 @@ pub(crate) const DOOR: &str = "door";
 /// Where they come from: both may be wrong as often as they like.
 pub(crate) const HOME: &str = "192.0.2.1";
 pub(crate) const ELSEWHERE: &str = "192.0.2.200";
-/// Who needs no code at the door, from home.
+/// The exempt user, that needs no code at the door, from home.
 pub(crate) const GUEST: &str = "bin";

@@ -5,7 +5,7 @@
 //!   login-worker once CONFDIR SERVICE USER CODE
 //!                                              one login, which says nothing while libpam is at work: see `tracee.rs`
 //!   login-worker call UID GID GROUPS SOCKET    standard input to the socket and back, under these credentials
-//!   login-worker impostor UID SOCKET           says yes to everybody, as UID
+//!   login-worker impostor UID SOCKET           accepts every login, as UID
 
 #![forbid(unsafe_code)]
 
@@ -80,7 +80,7 @@ fn line() -> Option<String> {
     (read > 0).then(|| line.trim_end_matches('\n').to_owned())
 }
 
-/// Waits while the tests hold the gate, which releases everybody at once.
+/// Waits while the tests hold the gate, which releases all workers at once.
 fn pass(gate: &Path) {
     let gate = File::open(gate).expect("the gate");
     drop(Flock::lock(gate, FlockArg::LockShared).map_err(|(_, errno)| errno).expect("the gate's lock"));

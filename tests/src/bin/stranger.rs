@@ -1,5 +1,5 @@
-//! Connections of other people. The kernel remembers who connected a socket, whoever uses it later (unix(7),
-//! SO_PEERCRED), so one process lends its uid and the tests keep the connection: see `stranger.rs`.
+//! Connections of other people. The kernel remembers the process that connected a socket, whichever process uses it
+//! later (unix(7), SO_PEERCRED), so one process lends its uid and the tests keep the connection: see `stranger.rs`.
 //!
 //!   stranger one UID SOCKET              connects standard input, which is a socket
 //!   stranger crowd UID COUNT SOCKET      COUNT connections at once, each with one call, until standard input ends
@@ -35,7 +35,7 @@ fn crowd(uid: u32, count: u32, socket: &Path) {
     become_user(uid);
     let all: Vec<UnixStream> = (0..count).map(|_| UnixStream::connect(socket).expect("a connection")).collect();
     let call = wire::request("org.varlink.service.GetInfo", &json!({}));
-    // Whoever is turned away at the door cannot be asked anything.
+    // A connection that the daemon refused at once takes no call.
     all.iter().for_each(|mut stream| drop(stream.write_all(&call)));
     let (mut served, mut busy, mut closed) = (0, 0, 0);
     for stream in &all {

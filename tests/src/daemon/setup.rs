@@ -30,7 +30,7 @@ pub struct Setup {
     pub environment: Vec<(&'static str, PathBuf)>,
     /// The paths are the built-in ones: the daemon is told none.
     packaged: bool,
-    /// Root's socket and everybody's, if the daemon is handed them in.
+    /// The login socket and the open socket, if the daemon is handed them in.
     handed_in: Option<[UnixListener; 2]>,
 }
 

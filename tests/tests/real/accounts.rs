@@ -1,4 +1,4 @@
-//! Who has a device, who had one, and who never did.
+//! Users that have a device, that had one, and that never did.
 
 use serde_json::json;
 use tests::clocks::Clocks;
@@ -6,7 +6,7 @@ use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{PamCode, Reply};
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -17,9 +17,9 @@ fn who_is_not_enrolled_sees_what_everybody_sees_and_is_refused() {
     let stack = Stack::of(&daemon, "strangers", "");
     let enrolled = stack.login("alice", &[&wrong, &wrong, &wrong]);
     let stranger = stack.login("bob", &[&wrong, &wrong, &wrong]);
-    let nobody = stack.login("no-such-account", &[&wrong, &wrong, &wrong]);
+    let unknown = stack.login("no-such-account", &[&wrong, &wrong, &wrong]);
     assert_eq!((enrolled.code, enrolled.prompts().len()), (PamCode::AUTH_ERR, 3));
-    for other in [stranger, nobody] {
+    for other in [stranger, unknown] {
         assert_eq!((other.code, &other.said), (enrolled.code, &enrolled.said));
     }
     daemon.audited("bob", "not_enrolled");
@@ -37,24 +37,13 @@ fn guessing_on_tells_nobody_who_has_a_device() {
     };
     let enrolled = guesses("alice");
     assert_ne!(enrolled.first(), enrolled.last(), "after five guesses another prompt comes");
-    let disable = |user: &str| drop(daemon.totpctl_json(&["disable", user], ""));
-    let revoke = |user: &str| drop(daemon.totpctl_json(&["revoke", user], ""));
     let mut played = Vec::new();
     for (kind, verdict) in
-        [("nobody", "not_enrolled"), ("pending", "not_enrolled"), ("off", "disabled"), ("gone", "disabled")]
+        [("unknown", "not_enrolled"), ("pending", "not_enrolled"), ("off", "disabled"), ("gone", "disabled")]
     {
         // Names share a thousand budgets: by chance one of them may be used up already.
         let fresh = (0..).map(|n| format!("{kind}-{n}")).find(|user| {
-            match kind {
-                "nobody" => {}
-                "pending" => drop(daemon.call("Enroll", &json!({ "user": user })).expect("a pending device")),
-                _ => drop(daemon.enroll(user)),
-            }
-            match kind {
-                "off" => disable(user),
-                "gone" => revoke(user),
-                _ => {}
-            }
+            make_user(&daemon, kind, user);
             asked(&daemon, user) == "one_code"
         });
         let user = fresh.expect("a name");
@@ -67,6 +56,20 @@ fn guessing_on_tells_nobody_who_has_a_device() {
     daemon.start_again();
     for user in played {
         assert_eq!(asked(&daemon, &user), "two_codes", "a restart tells nothing either");
+    }
+}
+
+/// Brings a user into the state that `kind` names.
+fn make_user(daemon: &Daemon, kind: &str, user: &str) {
+    match kind {
+        "unknown" => {}
+        "pending" => drop(daemon.call("Enroll", &json!({ "user": user })).expect("a pending device")),
+        _ => drop(daemon.enroll(user)),
+    }
+    match kind {
+        "off" => drop(daemon.totpctl_json(&["disable", user], "")),
+        "gone" => drop(daemon.totpctl_json(&["revoke", user], "")),
+        _ => {}
     }
 }
 
@@ -278,8 +281,8 @@ fn people_see_their_own_devices_and_nobody_elses() {
     assert!(told.to_string().contains("\"alice\"") && !told.to_string().contains("key"), "{told}");
     assert_eq!(daemon.totpctl_as("bob", &["show", "alice"], "").status.code(), Some(4));
     let alice = json!({ "user": "alice" });
-    assert!(daemon.call_as(&Who::user("alice"), "Show", &alice).is_ok());
-    for stranger in [Who::user("bob"), Who::number(54321)] {
+    assert!(daemon.call_as(&Caller::user("alice"), "Show", &alice).is_ok());
+    for stranger in [Caller::user("bob"), Caller::number(54321)] {
         let error = daemon.call_as(&stranger, "Show", &alice).expect_err("an error");
         assert_eq!(error.0, "PermissionDenied", "{stranger:?}");
     }

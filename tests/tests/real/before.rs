@@ -12,7 +12,7 @@ use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::first_login::first_login;
@@ -209,7 +209,7 @@ fn a_record_stays_bound_to_the_uid_and_the_helpdesks_day_goes_on() {
     let mut store = Before::open();
     let [code, next] = [0, 30].map(|seconds| store.code_in("bound", "default", seconds));
     assert_eq!(store.login("bound", &code), PamCode::SUCCESS);
-    let unlock = || store.daemon.call_as(&Who::user("old-helper"), "Unlock", &json!({ "user": "unlocked" }));
+    let unlock = || store.daemon.call_as(&Caller::user("old-helper"), "Unlock", &json!({ "user": "unlocked" }));
     assert_eq!(refusal(unlock()), "BadParameter", "once a day");
     store.clocks.pass(86_400);
     unlock().expect("a day later");

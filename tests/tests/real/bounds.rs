@@ -5,7 +5,7 @@ use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::refusal;
@@ -20,7 +20,7 @@ fn a_device_for_one_service_is_nothing_at_another() {
     let code = authenticator(&told).code();
     let refused = elsewhere.login("alice", &[&code]);
     let unknown = elsewhere.login("nobody-of-that-name", &[&code]);
-    assert_eq!((refused.code, &refused.said), (unknown.code, &unknown.said), "nobody sees the difference");
+    assert_eq!((refused.code, &refused.said), (unknown.code, &unknown.said), "a user sees no difference");
     assert_eq!(refused.code, PamCode::AUTH_ERR);
     let line = daemon.audited("alice", "disabled");
     assert!(line.contains(" reason=not_for_this_service") && line.contains(" service=bounds-there "), "{line}");
@@ -128,13 +128,13 @@ fn nothing_opens_a_disabled_account_and_it_looks_like_anybodys() {
     assert_eq!(told, json!({ "user": "alice", "state": "disabled" }));
     let strict = Stack::of(&daemon, "shut-too", "retry=1");
     let (shut, unknown) = (strict.login("alice", &[&code]), strict.login("nobody-of-that-name", &[&code]));
-    assert_eq!((shut.code, &shut.said), (unknown.code, &unknown.said), "nobody sees the difference");
+    assert_eq!((shut.code, &shut.said), (unknown.code, &unknown.said), "a user sees no difference");
     assert_eq!(strict.login("alice", &[recovery]).code, PamCode::AUTH_ERR, "neither does a recovery code");
-    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "nullok is for who has not come yet");
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "nullok is for users that were never enrolled");
     let line = daemon.audited("alice", "disabled");
     assert!(line.contains(" reason=account_disabled"), "{line}");
     let own = json!({ "name": "mine", "proof": code });
-    assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "RenameDevice", &own)), "ProofRequired");
+    assert_eq!(refusal(daemon.call_as(&Caller::user("alice"), "RenameDevice", &own)), "ProofRequired");
     assert_eq!(daemon.budget("alice"), 5);
     let shown = daemon.call("Show", &json!({ "user": "alice" })).expect("alice");
     assert_eq!((&shown["user"]["disabled"], &shown["user"]["devices"][0]["state"]), (&json!(true), &json!("active")));
@@ -165,7 +165,7 @@ fn an_account_is_shut_by_administrators_and_as_a_whole() {
     let code = enroll(&daemon, &[]).code();
     let all = |state: &str| json!({ "user": "alice", "all": true, "state": state, "proof": code });
     for state in ["disabled", "active"] {
-        assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "SetState", &all(state))), "PermissionDenied");
+        assert_eq!(refusal(daemon.call_as(&Caller::user("alice"), "SetState", &all(state))), "PermissionDenied");
     }
     assert_eq!(refusal(daemon.call("SetState", &all("pending"))), "BadParameter");
     let one = json!({ "user": "alice", "device": "default", "all": true, "state": "disabled" });
@@ -198,7 +198,7 @@ fn a_renamed_device_is_the_same_device() {
     assert!(line.contains(" device=old-phone"), "{line}");
     // People rename their own with a code.
     let own = |proof: &Value| json!({ "device": "old-phone", "name": "mine", "proof": proof });
-    let alice = Who::user("alice");
+    let alice = Caller::user("alice");
     assert_eq!(refusal(daemon.call_as(&alice, "RenameDevice", &own(&Value::Null))), "ProofRequired");
     assert_eq!(daemon.call_as(&alice, "RenameDevice", &own(&json!(next))).expect("a proof")["device"], "mine");
 }
@@ -209,9 +209,9 @@ fn people_keep_a_device_that_opens_everything() {
     let daemon = Daemon::start();
     let phone = enroll(&daemon, &["--device", "phone"]);
     let token = enroll(&daemon, &["--device", "token", "--services", "sudo"]);
-    let (alice, code) = (Who::user("alice"), phone.code());
+    let (alice, code) = (Caller::user("alice"), phone.code());
     let revoke = |proof: &str| daemon.call_as(&alice, "Revoke", &json!({ "device": "phone", "proof": proof }));
-    assert_eq!(refusal(revoke(&token.code())), "ProofRequired", "it proves to sudo only who somebody is");
+    assert_eq!(refusal(revoke(&token.code())), "ProofRequired", "it is a proof to sudo alone");
     assert_eq!(refusal(revoke(&code)), "BadParameter", "only a device for sudo would be left");
 }
 

@@ -6,7 +6,7 @@ use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::oathtool::Authenticator;
 use tests::stack::{Login, Stack};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -120,7 +120,7 @@ fn strangers_do_not_use_up_the_guesses_of_where_the_owner_logs_in_from() {
     assert_eq!(from("home.example.org", &next), PamCode::AUTH_ERR, "a host name is no known source");
     assert_eq!(from("2001:db8::8", &next), PamCode::SUCCESS, "from the same network as before");
     let own = json!({ "user": "alice", "codes": [alice.wrong()], "service": "own", "rhost": "2001:db8::7" });
-    let told = daemon.call_as(&Who::user("alice"), "Verify", &own).expect("a verdict");
+    let told = daemon.call_as(&Caller::user("alice"), "Verify", &own).expect("a verdict");
     assert_eq!(told["verdict"], "two_codes_needed", "a process of one's own is not believed: {told}");
     assert_eq!(from("2001:db8::9", &alice.wrong()), PamCode::AUTH_ERR);
     assert_eq!(daemon.known_budget("alice"), 4);
@@ -144,10 +144,10 @@ fn who_tries_a_few_guesses_on_each_of_many_accounts_is_asked_for_two_codes_by_al
     assert_eq!(daemon.log.with(&["event=source_limited "]), [told], "told once, and of no trusted source");
     let single = from("alice", "203.0.113.9", &alice.code());
     assert_eq!(single.code, PamCode::AUTH_ERR);
-    let nobody = from("no-such-account", "203.0.113.9", "123456");
-    assert_eq!((nobody.code, &nobody.said), (single.code, &single.said));
+    let unknown = from("no-such-account", "203.0.113.9", "123456");
+    assert_eq!((unknown.code, &unknown.said), (single.code, &single.said));
     assert_eq!(daemon.budget("alice"), 5, "a code that is not judged costs nothing");
-    assert_eq!(from("bob", "203.0.113.9", &bob.pair().join(" ")).code, PamCode::SUCCESS, "nobody is locked out");
+    assert_eq!(from("bob", "203.0.113.9", &bob.pair().join(" ")).code, PamCode::SUCCESS, "no user is locked out");
     for (source, typed) in [("203.0.113.10", alice.code()), ("198.51.100.7", alice.code_at(1))] {
         assert_eq!(from("alice", source, &typed).code, PamCode::SUCCESS, "{source}");
     }
@@ -183,7 +183,7 @@ fn people_who_are_not_asked_for_a_code_are_no_crowd_that_guesses() {
     assert!(daemon.log.with(&["event=source_limited "]).is_empty());
 }
 
-/// Nor does it for others, and a name of nobody is told apart by nothing.
+/// Nor does it for other users, and an unknown name is masked: no reply tells it apart.
 #[test]
 fn the_same_wrong_code_again_within_its_step_costs_nothing_whoever_is_behind_the_name() {
     let _place = world::enter();
@@ -253,7 +253,7 @@ fn after_a_thousand_wrong_pairs_a_pair_still_lets_in_and_none_of_minutes_away() 
     daemon.kill();
     daemon.start_again();
     let far = |device: &Authenticator| format!("{} {}", device.code_at(6), device.code_at(7));
-    assert_eq!(stack.login("bob", &[&far(&bob)]).code, PamCode::SUCCESS, "of bob nobody has guessed");
+    assert_eq!(stack.login("bob", &[&far(&bob)]).code, PamCode::SUCCESS, "no code of bob was guessed");
     let refused = stack.login("alice", &[&far(&alice)]);
     assert_eq!(refused.code, PamCode::AUTH_ERR, "an attacker has no twenty positions");
     let reason = "reason=after_many_wrong_pairs";

@@ -12,10 +12,10 @@ use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
 use tests::tracee::wrapped;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
-/// A daemon, its clocks, and alice, who is enrolled there.
+/// A daemon, its clocks, and alice, enrolled there.
 struct Scene {
     clocks: Clocks,
     daemon: Daemon,
@@ -206,7 +206,7 @@ fn a_clock_that_is_set_ten_days_forward_gives_no_guess_back() {
     scene.daemon.kill();
     scene.clocks.boot_after(864_000);
     scene.daemon.start_again();
-    assert_eq!(scene.daemon.budget("alice"), 2, "nobody saw how long the machine was off");
+    assert_eq!(scene.daemon.budget("alice"), 2, "the daemon cannot know how long the machine was off");
     scene.clocks.pass(86_400);
     assert_eq!(scene.daemon.budget("alice"), 3);
     scene.clocks.set_by(-2_000_000);
@@ -286,7 +286,7 @@ fn a_machine_that_has_lost_its_clock_judges_nothing() {
     assert_eq!(scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"], "refused");
     scene.daemon.log.wait_for(&["event=confirm", " user=bob ", " verdict=refused ", " reason=clock_before_build"]);
     let proof = json!({ "device": "second", "proof": scene.code(90) });
-    let enrolled = scene.daemon.call_as(&Who::user("alice"), "Enroll", &proof);
+    let enrolled = scene.daemon.call_as(&Caller::user("alice"), "Enroll", &proof);
     assert_eq!(enrolled.expect_err("no proof").0, "ProofRequired");
     scene.clocks.set_by(-lost);
     let first = json!({ "user": "bob", "code": bob.code_when(scene.clocks.now()) });

@@ -103,7 +103,7 @@ fn three_guesses_a_day_are_given_back_also_over_a_kill() {
     }
 }
 
-/// A terminal is a known source for everybody.
+/// A terminal is a known source for every user.
 pub(crate) fn login_at_a_terminal(daemon: &Daemon, codes: &[&str]) -> PamCode {
     let (stack, mut codes) = (Stack::of(daemon, "terminal", ""), codes.iter());
     let login = stack.attempt("alice").item(Item::Tty, "/dev/tty1");

@@ -5,7 +5,7 @@ use tests::daemon::{Daemon, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{DENIED, refusal};
@@ -105,7 +105,7 @@ fn what_is_no_device_that_counts_is_refused_with_a_sentence() {
         assert_eq!((error.as_str(), &told["field"]), ("BadParameter", &json!(field)), "{wish}: {told}");
     }
     for choice in [json!({ "kind": "hotp" }), json!({ "counter": 0 })] {
-        assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "Enroll", &choice)), DENIED, "{choice}");
+        assert_eq!(refusal(daemon.call_as(&Caller::user("alice"), "Enroll", &choice)), DENIED, "{choice}");
     }
 }
 

@@ -13,7 +13,7 @@ use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
 use tests::stack::Stack;
 use tests::stranger::{Crowd, Outcome, connect_as};
-use tests::wire::{Who, exchange, request};
+use tests::wire::{Caller, exchange, request};
 use tests::world;
 
 use crate::meanwhile::{IDLE, MESSAGE, PAUSE, SLACK, wait_until, while_people_log_in};
@@ -23,7 +23,7 @@ use crate::roles::{daemon_with_admins, list_call};
 fn who_says_nothing_is_let_go_after_two_seconds_but_root_is_not() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     while_people_log_in(&daemon, || {
         let roots = open(&daemon.login_socket());
         let begun = Instant::now();
@@ -46,7 +46,7 @@ fn who_says_nothing_is_let_go_after_two_seconds_but_root_is_not() {
 fn who_sends_a_byte_now_and_then_is_let_go_after_two_seconds() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let call = request("Show", &json!({ "user": "a".repeat(200) }));
     while_people_log_in(&daemon, || {
         let root = open(&daemon.login_socket());
@@ -66,33 +66,33 @@ fn who_sends_a_byte_now_and_then_is_let_go_after_two_seconds() {
 fn who_never_reads_is_let_go_and_keeps_nobody_waiting() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
-    let (bob, carol) = (Who::user("bob").uid, Who::user("carol").uid);
+    let (bob, carol) = (Caller::user("bob").uid, Caller::user("carol").uid);
     let users: Vec<String> = (0..700).map(|n| format!("listed-{n:03}")).collect();
     daemon.enroll_many(&users);
     while_people_log_in(&daemon, || {
         let begin_list = || after(connect_as(carol, &daemon.open_socket()), &list_call());
-        // Within the time that who does not read is given.
+        // Within the time that the daemon gives a client that does not read.
         let (begun, (lists, third)) = in_time(&daemon, MESSAGE, || {
             let lists: Vec<UnixStream> = (0..2).map(|_| begin_list()).collect();
-            // A list that has begun cannot end: nobody reads it.
+            // A list that has begun cannot end: its client does not read.
             lists.iter().for_each(wait_for_answer);
             (lists, errors(&exchange(connect_as(carol, &daemon.open_socket()), &list_call())))
         });
         assert_eq!(third, ["Busy"], "the third");
-        // Everybody else's calls, pipelined without end.
+        // Calls of all other clients, pipelined without end.
         for flood in [request("Show", &json!({})), b"\0".to_vec()] {
             let mut stream = connect_as(bob, &daemon.open_socket());
             let sent = stream.write_all(&flood.repeat(2_000_000 / flood.len()));
             assert!(sent.is_err(), "all of it was taken");
         }
-        wait_until(|| connections(&daemon) <= 3, "only those who log in");
+        wait_until(|| connections(&daemon) <= 3, "only the users that log in");
         assert!(begun.elapsed() < 4 * SLACK, "{:?}", begun.elapsed());
         for list in lists {
             let replies = errors(&rest(&list)).len();
             assert!(replies > 0 && replies < users.len(), "{replies} replies fit into the socket");
         }
         let list = exchange(connect_as(carol, &daemon.open_socket()), &list_call());
-        assert!(errors(&list).len() >= users.len(), "who reads gets all of it");
+        assert!(errors(&list).len() >= users.len(), "a client that reads gets all of it");
     });
 }
 
@@ -100,7 +100,7 @@ fn who_never_reads_is_let_go_and_keeps_nobody_waiting() {
 fn of_a_thousand_connections_of_one_user_sixteen_are_served() {
     let _place = world::enter_alone();
     let daemon = Daemon::start();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     while_people_log_in(&daemon, || {
         let (_, (crowd, outcome)) = in_time(&daemon, IDLE, || {
             let crowd = Crowd::gather(bob, 1000, &daemon.open_socket());
@@ -108,7 +108,7 @@ fn of_a_thousand_connections_of_one_user_sixteen_are_served() {
             (crowd, outcome)
         });
         assert_eq!(outcome, Outcome { served: 16, busy: 984, closed: 0 });
-        let other = connect_as(Who::user("carol").uid, &daemon.open_socket());
+        let other = connect_as(Caller::user("carol").uid, &daemon.open_socket());
         assert_eq!(told(&other, "Show"), "NoSuchUser", "another user is served meanwhile");
         crowd.leave();
         wait_until(|| connections(&daemon) <= CALM, "the crowd to be forgotten");
@@ -143,7 +143,7 @@ fn a_users_own_calls_do_not_keep_that_user_from_logging_in() {
     let _place = world::enter_alone();
     let daemon = Daemon::start();
     let devices: Vec<_> = (0..5).map(|_| daemon.enroll("alice")).collect();
-    let alice = Who::user("alice").uid;
+    let alice = Caller::user("alice").uid;
     let stack = Stack::of(&daemon, "own-crowd", "retry=1");
     let attempt = json!({ "user": "alice", "codes": ["no code"], "service": "own-crowd" });
     let logins = hammer(&daemon, alice, ("Verify", &attempt), || {
@@ -157,7 +157,7 @@ fn a_users_own_calls_do_not_keep_that_user_from_logging_in() {
 fn a_flood_of_refused_calls_hides_no_login_from_the_log() {
     let _place = world::enter_alone();
     let daemon = Daemon::start();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let users: Vec<String> = (0..30).map(|n| format!("seen-{n:02}")).collect();
     let devices = daemon.enroll_many(&users);
     let stack = Stack::of(&daemon, "seen", "retry=1");
@@ -235,8 +235,8 @@ fn drip(mut stream: UnixStream, bytes: &[u8]) -> Duration {
     begun.elapsed()
 }
 
-/// Plays `work` again, at most three times, until it took no longer than `limit`, after which the daemon lets go who was
-/// there first. Returns when it began, too. What an earlier try leaves is closed.
+/// Plays `work` again, at most three times, until it took no longer than `limit`, after which the daemon drops its first
+/// connections. Returns when it began, too. The connections of an earlier try are closed.
 fn in_time<T>(daemon: &Daemon, limit: Duration, work: impl Fn() -> T) -> (Instant, T) {
     for _ in 0..3 {
         let begun = Instant::now();
@@ -259,5 +259,5 @@ fn told(stream: &UnixStream, method: &str) -> String {
     ask(stream, method, &json!({})).map_or_else(|(error, _)| error, |_| String::new())
 }
 
-/// No more connections than while only the people of `while_people_log_in` are there, and who asks.
+/// No more connections than those of the users in `while_people_log_in` and of the one that asks for the status.
 const CALM: u64 = 4;

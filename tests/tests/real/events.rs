@@ -1,4 +1,4 @@
-//! What the log remembers, and for whom: in order, over restarts, and never in anybody's way.
+//! The events that the log keeps, and the callers that may read them: in order, over restarts, and without delaying a login.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -16,7 +16,7 @@ use tests::libpam::{Item, PamCode, Reply};
 use tests::odd_names::with_odd_names;
 use tests::stack::Stack;
 use tests::stranger::connect_as;
-use tests::wire::{Who, exchange, parse, request_more};
+use tests::wire::{Caller, exchange, parse, request_more};
 use tests::world;
 
 use crate::roles::{daemon_with_admins, with_roles};
@@ -72,7 +72,7 @@ fn whoever_of_the_helpdesk_reads_on_and_on_keeps_nobody_else_from_reading() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
     let follow = |user: &str| {
-        let socket = connect_as(Who::user(user).uid, &daemon.open_socket());
+        let socket = connect_as(Caller::user(user).uid, &daemon.open_socket());
         after(socket, &request_more("Events", &json!({ "follow": true })))
     };
     let mut daves: Vec<UnixStream> = (0..2).map(|_| follow("dave")).collect();
@@ -90,7 +90,7 @@ fn whoever_of_the_helpdesk_reads_on_and_on_keeps_nobody_else_from_reading() {
         }
     }
     daves.pop();
-    // The daemon looks for those who have left now and then.
+    // The daemon looks now and then for readers that have left.
     while !daemon.totpctl_as("dave", &["log"], "").status.success() {}
 }
 
@@ -98,7 +98,7 @@ fn whoever_of_the_helpdesk_reads_on_and_on_keeps_nobody_else_from_reading() {
 fn who_follows_stays_while_the_name_service_is_silent_and_is_told_when_they_may_not_any_more() {
     let _place = world::enter();
     let daemon = with_odd_names(with_roles(Setup::new())).start();
-    let socket = connect_as(Who::user("dave").uid, &daemon.open_socket());
+    let socket = connect_as(Caller::user("dave").uid, &daemon.open_socket());
     let followed = after(socket, &request_more("Events", &json!({ "follow": true })));
     // It has begun, or what comes next could come before it.
     event(&followed);
@@ -262,7 +262,7 @@ fn said(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("text")
 }
 
-/// A daemon whose standard error nobody reads.
+/// A daemon whose standard error is not read.
 struct Stuck(Child);
 
 impl Stuck {
@@ -282,7 +282,7 @@ impl Stuck {
         Self(child)
     }
 
-    /// From now on somebody does.
+    /// Reads it from now on.
     fn flow(&mut self) -> tests::lines::Lines {
         let log = tests::lines::Lines::default();
         log.follow(self.0.stderr.take().expect("its standard error"));

@@ -1,4 +1,4 @@
-//! Who is let by without a code: rules, the roll-out and those who were never enrolled.
+//! Users that are let by without a code: rules, the roll-out and users that were never enrolled.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use tests::libpam::{Item, PamCode, Reply};
 use tests::odd_names::with_odd_names;
 use tests::sshd::{Client, Sshd, System};
 use tests::stack::{Login, Stack};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -44,10 +44,10 @@ fn what_people_say_of_their_own_logins_exempts_nobody() {
     daemon.enroll("alice");
     for (rhost, tty) in [(json!("192.0.2.7"), Value::Null), (Value::Null, json!("/dev/tty1"))] {
         let about = json!({ "user": "alice", "service": "sshd", "rhost": rhost, "tty": tty });
-        let told = daemon.call_as(&Who::user("alice"), "Challenge", &about).expect("a challenge");
+        let told = daemon.call_as(&Caller::user("alice"), "Challenge", &about).expect("a challenge");
         assert_eq!(told["ask"], "one_code", "{about}");
         let attempt = json!({ "user": "alice", "service": "sshd", "rhost": rhost, "tty": tty, "codes": [] });
-        let told = daemon.call_as(&Who::user("alice"), "Verify", &attempt).expect("a verdict");
+        let told = daemon.call_as(&Caller::user("alice"), "Verify", &attempt).expect("a verdict");
         assert_eq!((&told["verdict"], &told["rule"]), (&json!("malformed"), &Value::Null), "{attempt}");
         let told = daemon.call("Verify", &attempt).expect("a verdict");
         assert_eq!(told["verdict"], "exempt", "the same from root: {attempt}");
@@ -65,8 +65,8 @@ fn the_members_of_an_exempt_group_are_asked_nothing() {
     let_by(&login(&stack, "bob", &[]));
     is_asked(&login(&stack, "alice", &[]), "no member");
     is_asked(&login(&stack, "no-such-account", &[]), "no account");
-    let told = daemon.call_as(&Who::user("bob"), "Challenge", &json!({ "user": "bob", "service": "locker" }));
-    assert_eq!(told.expect("a challenge")["ask"], "nothing", "whose group it is needs nobody's word");
+    let told = daemon.call_as(&Caller::user("bob"), "Challenge", &json!({ "user": "bob", "service": "locker" }));
+    assert_eq!(told.expect("a challenge")["ask"], "nothing", "a group is looked up, not reported by the caller");
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn while_it_is_only_observed_verdicts_are_logged_and_nobody_is_denied() {
     assert_eq!(told, json!({ "verdict": "exempt", "rule": "observe", "would": "malformed" }));
     assert_eq!(tried.status.code(), Some(1), "it would not get in");
     let own = json!({ "user": "alice", "codes": ["no code"], "service": "own" });
-    let own = daemon.call_as(&Who::user("alice"), "Verify", &own).expect("a verdict");
+    let own = daemon.call_as(&Caller::user("alice"), "Verify", &own).expect("a verdict");
     assert_eq!(own["would"], json!(null), "{own}");
     let code = alice.code();
     assert_eq!(Stack::of(&daemon, "observed-right", "").login("alice", &[&code]).code, PamCode::SUCCESS);
@@ -218,7 +218,7 @@ fn while_it_is_only_observed_verdicts_are_logged_and_nobody_is_denied() {
     let_by(&login(&stack, "bob", &[]));
     daemon.log.wait_for(&["user=bob", "verdict=exempt", "rule=observe"]);
     daemon.totpctl_json(&["revoke", "alice"], "");
-    assert_eq!(stack.login("alice", &["123456"]).prompts().len(), 1, "who once was enrolled is asked");
+    assert_eq!(stack.login("alice", &["123456"]).prompts().len(), 1, "a user that once was enrolled is asked");
     daemon.totpctl_json(&["disable", "alice", "--all"], "");
     let once = Stack::expecting_ignore(&daemon, "observed-shut", "retry=1");
     is_asked(&login(&once, "alice", &[]), "a shut account is shut");

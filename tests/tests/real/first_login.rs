@@ -1,4 +1,4 @@
-//! People who enrol at the prompt of a login, with a ticket.
+//! Users that enrol at the prompt of a login, with a ticket.
 
 use serde_json::{Value, json};
 use tests::clocks::Clocks;
@@ -6,7 +6,7 @@ use tests::daemon::{Daemon, Setup};
 use tests::libpam::{PamCode, Reply};
 use tests::oathtool::Authenticator;
 use tests::stack::{Login, Stack};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::own::shown;
@@ -79,7 +79,7 @@ fn nobody_enrols_where_the_settings_or_the_service_file_do_not_want_it() {
     let (daemon, ticket) = with_ticket("alice");
     let options = json!({ "enroll": true });
     let verify = json!({ "user": "alice", "codes": [ticket], "service": "sshd", "options": options });
-    let reply = daemon.call_as(&Who::user("alice"), "Verify", &verify).expect("a verdict");
+    let reply = daemon.call_as(&Caller::user("alice"), "Verify", &verify).expect("a verdict");
     assert_eq!((&reply["verdict"], &reply["enrolment"]), (&json!("not_enrolled"), &Value::Null), "{reply}");
     assert!(shown(&daemon, "alice")["ticket_until"].is_u64());
 }
@@ -97,7 +97,11 @@ fn a_ticket_is_asked_for_only_where_it_can_be_used() {
     let wrong = stack.login("alice", &["aaaa-bbbb-cccc-dddd", "123456"]);
     assert_eq!((wrong.code, wrong.prompts()), (PamCode::AUTH_ERR, vec![TICKET; 2]));
     let silent = stack.attempt("alice").silent().run(|_| Reply::text(&ticket_of_alice));
-    assert_eq!((silent.code, silent.prompts()), (PamCode::AUTH_ERR, vec![CODE; 2]), "who is told nothing sees no key");
+    assert_eq!(
+        (silent.code, silent.prompts()),
+        (PamCode::AUTH_ERR, vec![CODE; 2]),
+        "a user that is shown no messages sees no key"
+    );
     ticket(&daemon, "dora");
     daemon.totpctl_json(&["disable", "dora", "--all"], "");
     assert_eq!(stack.login("dora", &["1", "1"]).prompts(), [CODE; 2], "the account is shut");

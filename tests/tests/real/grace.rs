@@ -1,5 +1,7 @@
 //! How long an accepted code goes on to count, and where.
 
+use std::process::Output;
+
 use serde_json::json;
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
@@ -7,7 +9,7 @@ use tests::libpam::{Item, PamCode, Reply};
 use tests::oathtool::Authenticator;
 use tests::sshd::{Client, Sshd, System, as_user};
 use tests::stack::{Login, Stack, auth_line};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -29,7 +31,7 @@ fn an_accepted_code_counts_for_its_service_from_the_very_address() {
     is_asked(&from(&Stack::of(&daemon, "grace-2", "retry=1"), "alice", "192.0.2.1"), "another service");
     is_asked(&from(&ours, "bob", "192.0.2.1"), "another user");
     let own = json!({ "user": "alice", "service": "grace-1", "rhost": "192.0.2.1" });
-    let told = daemon.call_as(&Who::user("alice"), "Challenge", &own).expect("a challenge");
+    let told = daemon.call_as(&Caller::user("alice"), "Challenge", &own).expect("a challenge");
     assert_eq!(told["ask"], "one_code", "by her own word she comes from anywhere");
 }
 
@@ -76,7 +78,7 @@ fn grace_ends_with_a_restart_by_hand_and_when_a_device_is_taken_away() {
     log_in(&phone, 1);
     assert!(in_grace(&daemon));
     daemon.totpctl_json(&["disable", "alice", "--device", "device-2"], "");
-    assert!(!in_grace(&daemon), "any device: nobody remembers which one it was");
+    assert!(!in_grace(&daemon), "any device: the daemon does not remember which one it was");
 }
 
 #[test]
@@ -103,7 +105,7 @@ fn only_an_accepted_code_begins_a_grace() {
     let stack = Stack::of(&daemon, "begun", "retry=1");
     is_asked(&stack.login("alice", &[&alice.wrong()]), "being exempt gives none, nor does a wrong code");
     let attempt = json!({ "user": "alice", "service": "begun", "codes": [alice.code()] });
-    let told = daemon.call_as(&Who::user("alice"), "Verify", &attempt).expect("a verdict");
+    let told = daemon.call_as(&Caller::user("alice"), "Verify", &attempt).expect("a verdict");
     assert_eq!(told["verdict"], "accepted");
     is_asked(&stack.login("alice", &["000"]), "nor does what her own process had judged");
     assert_eq!(stack.login("alice", &[&alice.code_at(1)]).code, PamCode::SUCCESS);
@@ -121,22 +123,29 @@ fn after_ssh_with_a_code_sudo_asks_for_none_until_it_is_revoked() {
     let code = system.daemon.enroll("alice").code();
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let key = sshd.authorize("alice");
-    let sudo = |options: &[&str]| as_user("alice", &[&["sudo", "-k"], options, &["id", "-un"]].concat(), "000\n");
-    assert!(!sudo(&["-S"]).status.success(), "not before");
+    assert!(!sudo("-S").status.success(), "not before");
     let session = sshd.login(&Client { user: "alice", key: Some(&key), codes: &[&code], ..Client::default() });
     assert!(session.accepted, "{session:?}");
-    let became = sudo(&["-S"]);
-    assert_eq!(String::from_utf8_lossy(&became.stdout), "root\n", "{became:?}");
+    becomes_root("-S");
     system.daemon.log.wait_for(&["user=alice", "service=sudo", "verdict=exempt", "rule=same-host"]);
-    assert!(!sudo(&["-n"]).status.success(), "sudo -n asks no module, whatever it would say");
+    assert!(!sudo("-n").status.success(), "sudo -n asks no module, whatever it would say");
     std::fs::write("/etc/sudoers.d/noninteractive", "Defaults noninteractive_auth\n").expect("a setting of sudo's");
-    let became = sudo(&["-n"]);
-    assert_eq!(String::from_utf8_lossy(&became.stdout), "root\n", "{became:?}");
+    becomes_root("-n");
     assert!(system.daemon.totpctl(&["revoke-grace", "alice"], "").status.success());
-    for options in [["-n"], ["-S"]] {
-        assert!(!sudo(&options).status.success(), "{options:?}");
+    for option in ["-n", "-S"] {
+        assert!(!sudo(option).status.success(), "{option}");
     }
     std::fs::remove_file("/etc/sudoers.d/noninteractive").expect("sudo as it was");
+}
+
+/// Alice's sudo, which forgets an earlier answer first. She types a wrong code.
+fn sudo(option: &str) -> Output {
+    as_user("alice", &["sudo", "-k", option, "id", "-un"], "000\n")
+}
+
+fn becomes_root(option: &str) {
+    let became = sudo(option);
+    assert_eq!(String::from_utf8_lossy(&became.stdout), "root\n", "{became:?}");
 }
 
 #[test]
@@ -168,7 +177,7 @@ fn grace_period_in_the_service_file_is_the_same_for_that_service() {
     is_asked(&from(&stack("retry=1"), "alice", "192.0.2.1"), "without the option");
     let own =
         json!({ "user": "alice", "service": "ga-grace", "rhost": "192.0.2.1", "options": { "grace_period": 3600 } });
-    let told = daemon.call_as(&Who::user("alice"), "Challenge", &own).expect("a challenge");
+    let told = daemon.call_as(&Caller::user("alice"), "Challenge", &own).expect("a challenge");
     assert_eq!(told["ask"], "one_code", "it is root's to say");
 }
 

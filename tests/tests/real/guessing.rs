@@ -1,4 +1,5 @@
-//! Guessing on and on: at one account from anywhere, and at names that nobody has. And what it tells: nothing.
+//! Brute force: an attacker guesses on and on, at one account from anywhere, and at names that no user has. The replies
+//! tell the attacker nothing.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +70,7 @@ fn guess_at_many(daemon: &Daemon, name: &str, names: usize) {
     });
 }
 
-/// What a stranger sees of everybody, as a table: through libpam, and through sshd.
+/// What a stranger sees of each kind of user, as a table: through libpam, and through sshd.
 #[test]
 fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
     let _place = world::enter();
@@ -89,24 +90,40 @@ fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
         // use the budget up; the last two attempts find it empty.
         let guesses = wrong.iter().map(String::as_str);
         for (n, typed) in ["no code"].into_iter().chain(guesses).chain(["no code"]).enumerate() {
-            let (way, prompts, outcome) = if n == 0 || n == 7 {
-                let session = sshd.login(&Client { user, codes: &[typed], ..Client::default() });
-                let complaint = session.errors.replace(user, "USER").replace(['\r', '\n'], "");
-                ("sshd", session.prompts.concat().replace(user, "USER"), format!("{} {complaint}", session.accepted))
-            } else {
-                let login = stack.login(user, &[typed]);
-                ("libpam", format!("{:?}", login.said), format!("{:?}", login.code))
-            };
-            println!("{kind:15} {way:7} {prompts} {outcome}");
-            seen.push((way, prompts, outcome));
+            let row = if n == 0 || n == 7 { seen_at_sshd(&sshd, user, typed) } else { seen_at(&stack, user, typed) };
+            println!("{kind:15} {row:?}");
+            seen.push(row);
         }
         table.push(seen);
     }
-    assert_ne!(table[0][1].1, table[0][6].1, "with an empty budget the prompt is another");
-    assert!(table[0][1].2 == format!("{:?}", PamCode::AUTH_ERR), "{table:?}");
+    assert_ne!(table[0][1].prompts, table[0][6].prompts, "with an empty budget the prompt is another");
+    assert!(table[0][1].outcome == format!("{:?}", PamCode::AUTH_ERR), "{table:?}");
     for others in &table[1..] {
         assert_eq!(others, &table[0]);
     }
+}
+
+/// One login as a stranger sees it, without the name.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    way: &'static str,
+    prompts: String,
+    outcome: String,
+}
+
+fn seen_at_sshd(sshd: &Sshd, user: &str, typed: &str) -> Seen {
+    let session = sshd.login(&Client { user, codes: &[typed], ..Client::default() });
+    let complaint = session.errors.replace(user, "USER").replace(['\r', '\n'], "");
+    Seen {
+        way: "sshd",
+        prompts: session.prompts.concat().replace(user, "USER"),
+        outcome: format!("{} {complaint}", session.accepted),
+    }
+}
+
+fn seen_at(stack: &Stack, user: &str, typed: &str) -> Seen {
+    let login = stack.login(user, &[typed]);
+    Seen { way: "libpam", prompts: format!("{:?}", login.said), outcome: format!("{:?}", login.code) }
 }
 
 /// KiB of memory that a process has for itself.

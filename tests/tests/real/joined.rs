@@ -10,7 +10,7 @@ use tests::world;
 const JOINED: &str = "Password & verification code: ";
 const CODE: &str = "Verification code: ";
 const PASSWORD: &str = "correct horse";
-/// Whoever cuts six digits off it has cut off no code.
+/// Its last six digits are a part of the password, and no code.
 const PASSWORD_OF_BOB: &str = "stable000000";
 
 fn passwords() {

@@ -30,47 +30,10 @@ fn every_answer_of_totpctl_is_one_object_whose_names_stand_in_the_manual() {
     tell(1, "verify alice", &alice.code());
     tell(1, "verify carol", "123456\n");
     tell(1, "resync alice --device default", "123456 654321\n");
-    for command in [
-        "show alice",
-        "list",
-        "why alice",
-        "log -n 1",
-        "disable alice --device token",
-        "enable alice --device token",
-        "disable alice --all",
-        "enable alice --all",
-        "rename-device alice second --device token",
-        "restrict alice --device second --services su --until 2999-01-01",
-        "revoke alice --device second",
-        "recovery-codes alice",
-        "bypass alice",
-        "ticket bob",
-        "unlock alice",
-        "revoke-grace alice",
-        "rename-user alice alicia",
-        "forget alicia --yes",
-        "status",
-        "reload",
-        "clock-accept",
-        "--version",
-        "--help",
-    ] {
+    for command in SUCCESSFUL {
         tell(0, command, "");
     }
-    for (exit, command) in [
-        (5, "show alicia"),
-        (5, "disable bob --device phone"),
-        (1, "confirm bob"),
-        (2, "show a/b"),
-        (2, "frobnicate"),
-        (2, "show one two"),
-        (2, "key"),
-        (2, "verify bob"),
-        (2, "enroll bob --digits 5"),
-        (2, "enroll bob --digits many"),
-        (3, "status --socket /nowhere"),
-        (3, "status --server-uid 1"),
-    ] {
+    for (exit, command) in REFUSED {
         tell(exit, command, "");
     }
     let names: BTreeSet<&str> = told.iter().flat_map(names).collect();
@@ -96,3 +59,46 @@ fn json_section() -> &'static str {
     let (_, section) = MANUAL.split_once("\n.Sh JSON\n").expect("a section on JSON");
     section.split("\n.Sh ").next().unwrap_or_default()
 }
+
+/// Commands that succeed, in this order: each finds what the ones before it left.
+const SUCCESSFUL: [&str; 23] = [
+    "show alice",
+    "list",
+    "why alice",
+    "log -n 1",
+    "disable alice --device token",
+    "enable alice --device token",
+    "disable alice --all",
+    "enable alice --all",
+    "rename-device alice second --device token",
+    "restrict alice --device second --services su --until 2999-01-01",
+    "revoke alice --device second",
+    "recovery-codes alice",
+    "bypass alice",
+    "ticket bob",
+    "unlock alice",
+    "revoke-grace alice",
+    "rename-user alice alicia",
+    "forget alicia --yes",
+    "status",
+    "reload",
+    "clock-accept",
+    "--version",
+    "--help",
+];
+
+/// Commands that fail, with their exit codes.
+const REFUSED: [(i32, &str); 12] = [
+    (5, "show alicia"),
+    (5, "disable bob --device phone"),
+    (1, "confirm bob"),
+    (2, "show a/b"),
+    (2, "frobnicate"),
+    (2, "show one two"),
+    (2, "key"),
+    (2, "verify bob"),
+    (2, "enroll bob --digits 5"),
+    (2, "enroll bob --digits many"),
+    (3, "status --socket /nowhere"),
+    (3, "status --server-uid 1"),
+];

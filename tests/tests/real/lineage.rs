@@ -1,4 +1,4 @@
-//! People who come from passlib, and go back to it; and a client of the socket that nobody here wrote.
+//! Users that come from passlib, and go back to it; and a client of the socket by another author.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -27,7 +27,7 @@ fn a_thousand_users_of_passlib_come_with_their_old_authenticators_and_go_back() 
     import(&daemon, &users);
     let (stayed_away, came) = users.split_last().expect("users");
     log_in_at_once(&daemon, came);
-    // Whoever came is sealed under the newer secret by now.
+    // The migrated users are sealed under the newer secret by now.
     daemon.terminate();
     daemon.setup.secrets = NEWER_SECRET.into();
     daemon.start_again();
@@ -97,7 +97,7 @@ fn records_that_cannot_be_taken_are_refused_and_leave_no_trace() {
         let (error, told) = daemon.call("Import", &json!({ "user": "bad", "record": record })).expect_err("a refusal");
         assert_eq!((error.as_str(), &told["field"]), ("BadParameter", &json!("record")), "{record}");
     }
-    let (error, _) = daemon.call("Show", &json!({ "user": "bad" })).expect_err("nobody");
+    let (error, _) = daemon.call("Show", &json!({ "user": "bad" })).expect_err("no record");
     assert_eq!(error, "NoSuchUser");
 }
 

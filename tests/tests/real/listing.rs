@@ -1,4 +1,4 @@
-//! Who is enrolled and who is not, of all and of a group.
+//! Lists of enrolled and of unenrolled users, of the whole machine and of a group.
 
 use std::fs::File;
 use std::io::Write;
@@ -22,7 +22,7 @@ fn who_of_a_group_has_no_active_device_is_listed_with_and_without_a_record() {
     assert_eq!(listed(&daemon, &["--not-enrolled"]), ["bob"]);
     assert_eq!(listed(&daemon, &["--group", "totp-users"]), ["bob", "carol", "dave", "root", "vera"]);
     assert_eq!(listed(&daemon, &["--group", "totp-users", "--not-enrolled"]), ["bob", "dave", "root", "vera"]);
-    assert_eq!(listed(&daemon, &["--group", "alice"]), ["alice"], "her own group, which lists nobody");
+    assert_eq!(listed(&daemon, &["--group", "alice"]), ["alice"], "her own group, which lists no members");
     assert!(listed(&daemon, &["--group", "alice", "--not-enrolled"]).is_empty());
     assert_eq!(listed(&daemon, &["--group", "dave", "--not-enrolled"]), ["dave"], "his own group, and no record");
     for (group, next_step) in [("no-such-group", "getent group"), ("odd-broken", "try again")] {

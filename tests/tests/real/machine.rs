@@ -54,7 +54,7 @@ fn ssh_with_a_password_and_a_code_asks_for_the_code_only_after_the_right_passwor
     let sshd = Sshd::start("keyboard-interactive");
     let wrong = sshd.login(&Client { user: "alice", password: "wrong", codes: &[&code], ..Client::default() });
     assert!(!wrong.accepted && wrong.prompts.len() == 1, "{wrong:?}");
-    assert_eq!(system.daemon.budget("alice"), 5, "who has no password cannot guess codes");
+    assert_eq!(system.daemon.budget("alice"), 5, "an attacker without the password cannot guess codes");
     let right = Client { user: "alice", password: "correct horse", codes: &[&code], ..Client::default() };
     let session = sshd.login(&right);
     assert!(session.accepted && session.prompts.len() == 2, "the code was not spent before: {session:?}");
@@ -158,8 +158,8 @@ fn with_one_try_sshs_client_shows_why_and_the_same_to_whoever_has_no_device() {
         wrong.contains("The code was not accepted. Try again with the code that your device shows then."),
         "{wrong}"
     );
-    assert_eq!(shown("bob", "123456"), wrong, "who was never enrolled");
-    assert_eq!(shown("no-such-account", "123456"), wrong, "who does not exist");
+    assert_eq!(shown("bob", "123456"), wrong, "a user that was never enrolled");
+    assert_eq!(shown("no-such-account", "123456"), wrong, "a user that does not exist");
     let code = alice.code();
     assert!(!shown("alice", &code).contains("accepted"));
     let used = shown("alice", &code);

@@ -1,4 +1,4 @@
-//! What goes on while somebody attacks: people log in, and none of them may notice.
+//! Logins during an attack: users log in, and none of them may notice it.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -8,8 +8,8 @@ use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
 use tests::stack::Stack;
 
-/// Plays `attack` while people log in through the real module, one after the other. All of them must get in, and
-/// nobody may have to wait.
+/// Plays `attack` while users log in through the real module, one after the other. All of them must get in, and none
+/// may have to wait.
 pub(crate) fn while_people_log_in<T>(daemon: &Daemon, attack: impl FnOnce() -> T) -> T {
     let users: Vec<String> = (0..PEOPLE).map(|n| format!("calm-{n:03}")).collect();
     let people: Vec<_> = users.iter().zip(daemon.enroll_many(&users)).collect();
@@ -53,8 +53,8 @@ pub(crate) const MESSAGE: Duration = Duration::from_secs(2);
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
 /// Room for a slow machine.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
-/// How long who attacks slowly, and who logs in calmly, takes a breath.
+/// The pause of a slow attacker between two calls, and of a user between two logins.
 pub(crate) const PAUSE: Duration = Duration::from_millis(50);
-/// People who log in, twice each, and the longest that one of them waits.
+/// Users that log in, twice each, and the longest that one of them waits.
 const PEOPLE: usize = 120;
 const CALMLY: Duration = Duration::from_secs(2);

@@ -1,4 +1,4 @@
-//! The memory of the daemon and of the login: who can read it, and what is there to be read.
+//! The memory of the daemon and of the login: the processes that can read it, and the secrets that lie in it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;

@@ -37,7 +37,7 @@ fn options_that_are_long_or_no_text_deny_without_a_prompt() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
-    // libpam gives the line up, or hands it to the module, which has no such option: either way nobody is asked.
+    // libpam gives the line up, or hands it to the module, which has no such option: either way no prompt comes.
     for (n, option) in [&b"x"[..], b"prompt=\xff\xfe", b"\xc3\x28", b"nullok\xa0"].into_iter().enumerate() {
         for length in [1, 300, 4096, 1 << 16] {
             let service = format!("long-{n}-{length}");
@@ -106,7 +106,7 @@ fn a_person_has_three_tries_or_as_many_as_the_option_says() {
     for (option, tries) in [("", 3), ("retry=2", 2), ("retry=1", 1)] {
         let login = Stack::of(&daemon, "tries", option).converse("bob", |_| Reply::text("no code"));
         let asked = (login.code, login.prompts().len(), login.told().len());
-        // Never PAM_MAXTRIES, after which sshd's client would ask for what nobody looks at.
+        // Never PAM_MAXTRIES, after which the client of ssh would ask for an answer that is thrown away.
         assert_eq!(asked, (PamCode::AUTH_ERR, tries, tries), "{option:?}");
         let last = "The code was not accepted. Try again with the code that your device shows then.";
         assert_eq!(login.told().last(), Some(&last), "{option:?}");

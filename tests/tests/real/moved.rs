@@ -30,7 +30,7 @@ fn devices_follow_a_renamed_account_and_what_was_used_stays_used() {
     daemon.log.wait_for(&["event=rename_user ", " user=alice ", " new_name=alice-smith"]);
     assert_eq!(refusal(daemon.call("Show", &json!({ "user": "alice" }))), "NoSuchUser");
     for typed in [&next, recovery] {
-        assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR, "nobody goes by that name");
+        assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR, "no user has that name");
     }
     assert_eq!(stack.login("alice-smith", &[&code]).code, PamCode::AUTH_ERR);
     daemon.audited("alice-smith", "already_used");
@@ -116,7 +116,7 @@ fn who_is_forgotten_is_somebody_who_never_came() {
     assert_eq!(nullok.login("bob", &[]).code, PamCode::SUCCESS);
 }
 
-/// Everybody who has a record.
+/// All users that have a record.
 fn names(daemon: &Daemon) -> Vec<String> {
     let listed = daemon.totpctl_json(&["list"], "");
     let users = listed["users"].as_array().expect("users");

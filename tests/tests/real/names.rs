@@ -1,4 +1,4 @@
-//! Names and codes that cannot be any: each is told so, nobody else is touched, and nobody is let in.
+//! Malformed names and codes: each is refused with a reason, no other user is touched, and no login is accepted.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;

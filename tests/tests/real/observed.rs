@@ -1,4 +1,4 @@
-//! While `roll-out.observe` denies nobody, these are denied all the same: shut accounts, and whoever may be one.
+//! `roll-out.observe` denies no user but these: shut accounts, and accounts that may be shut.
 
 use std::sync::Barrier;
 
@@ -19,7 +19,7 @@ fn a_shut_account_stays_shut_whatever_is_typed() {
     for typed in [&code, &alice.wrong(), "no code", "", "abcd-efgh", &format!("{code} {next}")] {
         assert!(is_refused(&daemon, "alice", typed), "{typed:?}");
     }
-    assert!(!is_refused(&daemon, "bob", &bob.wrong()), "nobody else is denied");
+    assert!(!is_refused(&daemon, "bob", &bob.wrong()), "no other user is denied");
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn nobody_is_let_by_whose_record_cannot_be_read() {
     assert!(is_refused(&daemon, "alice", &alice.wrong()));
     let line = daemon.audited("alice", "refused");
     assert!(line.contains(" reason=no_application_secret"), "{line}");
-    assert!(!is_refused(&daemon, "bob", "123456"), "who has none is let by");
+    assert!(!is_refused(&daemon, "bob", "123456"), "a user without one is let by");
 }
 
 /// A shut account may have another spelling, which the name service alone knows.

@@ -5,7 +5,7 @@ use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{DENIED, and, daemon_with_admins, everything, refusal, uid_of};
@@ -15,7 +15,7 @@ fn with_a_code_people_manage_their_own_devices() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let first = daemon.enroll("alice");
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
     let [current, next] = first.pair();
     let told = alice("Enroll", json!({ "device": "second", "proof": current })).expect("a pending device");
     assert_eq!((&told["user"], &told["state"]), (&json!("alice"), &json!("pending")));
@@ -39,7 +39,7 @@ fn a_wrong_proof_is_charged_like_a_guess_and_changes_nothing() {
     let first = daemon.enroll("alice");
     daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
     let before = shown(&daemon, "alice")["devices"].clone();
-    let alice = |method: &str, parameters: &Value| daemon.call_as(&Who::user("alice"), method, parameters);
+    let alice = |method: &str, parameters: &Value| daemon.call_as(&Caller::user("alice"), method, parameters);
     let calls = [
         ("Enroll", json!({})),
         ("SetState", json!({ "device": "default", "state": "disabled" })),
@@ -64,7 +64,7 @@ fn to_be_asked_for_a_proof_costs_nothing_and_is_in_no_log() {
     let daemon = Daemon::start();
     let [current, next] = daemon.enroll("alice").pair();
     let before = everything(&daemon);
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
     for _ in 0..10 {
         for (method, parameters) in
             [("Enroll", json!({})), ("Revoke", json!({ "device": "default" })), ("NewRecoveryCodes", json!({}))]
@@ -85,7 +85,7 @@ fn when_no_guesses_are_left_a_proof_is_two_codes() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let first = daemon.enroll("alice");
-    let alice = |proof: &str| daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "proof": proof }));
+    let alice = |proof: &str| daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "proof": proof }));
     let asked = |proof: &str| alice(proof).expect_err("no proof").1["ask"].clone();
     (0..4).for_each(|_| assert_eq!(asked(&first.wrong()), "one_code"));
     assert_eq!(asked(&first.wrong()), "two_codes");
@@ -106,7 +106,7 @@ fn a_proof_is_spent_whatever_becomes_of_the_change() {
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
     let alice =
-        |device: &str| daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "device": device, "proof": code }));
+        |device: &str| daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "device": device, "proof": code }));
     assert_eq!(refusal(alice("default")), "DeviceExists");
     assert_eq!(refusal(alice("another")), "ProofRequired", "it is spent");
     let stack = Stack::of(&daemon, "spent-proof", "retry=1");
@@ -122,13 +122,13 @@ fn people_cannot_take_their_last_active_device_away() {
     let [current, next] = daemon.enroll("alice").pair();
     daemon.call("Enroll", &json!({ "user": "alice", "device": "pending" })).expect("a pending device");
     let disable = json!({ "device": "default", "state": "disabled" });
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
     let refused = alice("SetState", and(&disable, "proof", &json!(current))).unwrap_err();
     assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("device")), "{refused:?}");
     let refused = alice("Revoke", json!({ "device": "default", "proof": next })).unwrap_err();
     assert!(refused.1["why"].as_str().expect("a sentence").contains("last active device"), "{refused:?}");
     assert_eq!(shown(&daemon, "alice")["devices"][0]["state"], "active");
-    let admin = |method: &str, parameters: Value| daemon.call_as(&Who::user("carol"), method, &parameters);
+    let admin = |method: &str, parameters: Value| daemon.call_as(&Caller::user("carol"), method, &parameters);
     assert!(admin("SetState", and(&disable, "user", &json!("alice"))).is_ok(), "an administrator can");
     assert!(admin("Revoke", json!({ "user": "alice", "device": "default" })).is_ok());
 }
@@ -148,7 +148,7 @@ fn two_devices_cannot_be_taken_away_at_once() {
         });
         let revoke = |device: &str, proof: &str| {
             let parameters = json!({ "device": device, "proof": proof });
-            daemon.call_as(&Who::user("alice"), "Revoke", &parameters).is_ok()
+            daemon.call_as(&Caller::user("alice"), "Revoke", &parameters).is_ok()
         };
         let gone = std::thread::scope(|scope| {
             // Each with a code of the other one, so that both are proven.
@@ -161,7 +161,7 @@ fn two_devices_cannot_be_taken_away_at_once() {
         let devices = shown(&daemon, "alice")["devices"].clone();
         assert_eq!(devices.as_array().map(Vec::len), Some(2 - gone), "round {round}: {devices}");
     }
-    assert!(revoked > 0, "nobody ever got through");
+    assert!(revoked > 0, "no try ever got through");
 }
 
 #[test]
@@ -189,14 +189,14 @@ fn what_is_for_administrators_people_cannot_choose_for_themselves() {
     ] {
         let refused = daemon.log.with(&["event=not_permitted"]).len();
         let parameters = and(&json!({ "user": "alice", "device": "own", "proof": code }), field, &value);
-        assert_eq!(refusal(daemon.call_as(&Who::user("alice"), "Enroll", &parameters)), DENIED, "{field} {value}");
+        assert_eq!(refusal(daemon.call_as(&Caller::user("alice"), "Enroll", &parameters)), DENIED, "{field} {value}");
         assert_eq!(everything(&daemon), before, "{field} {value}");
         let audited = ["event=not_permitted", " method=Enroll ", " user=alice ", &uid_of("alice")];
         // Ten in a minute are told one by one.
         daemon.log.wait_for_many((refused + 1).min(10), &audited);
     }
     let told =
-        daemon.call_as(&Who::user("alice"), "Enroll", &json!({ "proof": code, "label": "mine", "issuer": "me" }));
+        daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "proof": code, "label": "mine", "issuer": "me" }));
     let uri = told.expect("the proof was not spent")["uri"].as_str().expect("a URI").to_owned();
     assert!(uri.contains("mine") && uri.contains("issuer=me"), "the words on the screen are their own: {uri}");
 }
@@ -208,13 +208,13 @@ fn who_has_no_device_cannot_enrol_one_and_leaves_no_trace() {
     daemon.enroll("alice");
     let before = everything(&daemon);
     for parameters in [json!({}), json!({ "proof": "123456" }), json!({ "proof": "123456 654321" })] {
-        assert_eq!(refusal(daemon.call_as(&Who::user("bob"), "Enroll", &parameters)), "ProofRequired");
+        assert_eq!(refusal(daemon.call_as(&Caller::user("bob"), "Enroll", &parameters)), "ProofRequired");
     }
     let verdict =
-        daemon.call_as(&Who::user("bob"), "Verify", &json!({ "user": "bob", "codes": ["1"], "service": "x" }));
+        daemon.call_as(&Caller::user("bob"), "Verify", &json!({ "user": "bob", "codes": ["1"], "service": "x" }));
     assert_eq!(verdict.expect("a verdict")["verdict"], "not_enrolled");
     for method in ["Show", "Revoke"] {
-        assert_eq!(refusal(daemon.call_as(&Who::user("bob"), method, &json!({}))), "NoSuchUser", "{method}");
+        assert_eq!(refusal(daemon.call_as(&Caller::user("bob"), method, &json!({}))), "NoSuchUser", "{method}");
     }
     assert_eq!(everything(&daemon), before);
 }
@@ -231,7 +231,7 @@ fn the_same_wrong_pair_again_within_its_step_is_no_other_try() {
     daemon.enroll("alice");
     let pair = json!({ "user": "alice", "codes": ["000000 000000"], "service": "own" });
     for n in 0..30 {
-        let told = daemon.call_as(&Who::user("alice"), "Verify", &pair).expect("a verdict");
+        let told = daemon.call_as(&Caller::user("alice"), "Verify", &pair).expect("a verdict");
         assert_eq!(told["verdict"], "rejected", "pair {n}");
     }
 }
@@ -241,7 +241,7 @@ fn a_process_of_ones_own_has_twenty_wrong_pairs_and_then_waits_while_logins_go_o
     let _place = world::enter();
     let daemon = Daemon::start();
     let [current, next] = daemon.enroll("alice").pair();
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
     let pair = |codes: &str| alice("Verify", json!({ "user": "alice", "codes": [codes], "service": "own" }));
     for n in 0..20 {
         assert_eq!(pair(&format!("0000{n:02} 000000")).expect("a verdict")["verdict"], "rejected", "pair {n}");

@@ -1,4 +1,4 @@
-//! QR codes as somebody else reads them: what a terminal shows, a PNG and an SVG, each decoded by `zbarimg`.
+//! QR codes as another program reads them: what a terminal shows, a PNG and an SVG, each decoded by `zbarimg`.
 
 use std::fs;
 use std::path::Path;

@@ -52,13 +52,13 @@ impl Scene {
         assert_eq!(self.login("alice", typed), PamCode::SUCCESS);
     }
 
-    /// Somebody sets the clock, and it is noticed.
+    /// An administrator sets the clock, and the daemon notices it.
     fn set_by(&self, seconds: i64) {
         self.clocks.set_by(seconds);
         self.daemon.log.wait_for(&["event=clock_event", &format!(" seconds={seconds} ")]);
     }
 
-    /// With a kill: nobody has time to tell the witnesses more than they know.
+    /// With a kill: the daemon has no time to tell the witnesses more than they know.
     fn put_back(&mut self) {
         self.put_back_after(|_| ());
     }

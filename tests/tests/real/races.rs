@@ -88,7 +88,7 @@ fn a_login_that_dies_with_its_verdict_leaves_the_code_spent() {
     let mut worker = Worker::start(&stack, &Gate::new());
     assert_eq!(worker.login(users[0], &codes[0]).code, PamCode::SUCCESS);
     drop(worker);
-    // Who has sent its call and is gone is judged all the same.
+    // The daemon judges the call of a client that has gone all the same.
     daemon.freeze();
     let call = request("Verify", &json!({ "user": users[1], "codes": [codes[1]], "service": "dies" }));
     drop(after(open(&daemon.login_socket()), &call));

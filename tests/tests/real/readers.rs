@@ -7,9 +7,10 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::{Item, PamCode, Reply};
+use tests::oathtool::Authenticator;
 use tests::program::{self, with_input};
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -18,10 +19,7 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let (right, wrong) = (alice.code(), alice.wrong());
-    let attempt = |user: &str, code: &str, service: &str, rhost: &str| {
-        let parameters = json!({ "user": user, "codes": [code], "service": service, "rhost": rhost, "tty": "ssh" });
-        daemon.call("Verify", &parameters).expect("a verdict")["verdict"].as_str().expect("a word").to_owned()
-    };
+    let attempt = |user: &str, code: &str, service: &str, rhost: &str| attempt(&daemon, user, code, service, rhost);
     let found = [
         attempt("alice", &wrong, "sshd", "192.0.2.1"),
         attempt("nobody-here", &wrong, "sshd", "2001:db8::2"),
@@ -29,8 +27,30 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
         attempt("a b\\\"", &wrong, "s\" source=203.0.113.1", "192.0.2.4"),
     ];
     assert_eq!(found, ["rejected", "not_enrolled", "malformed", "not_enrolled"]);
-    let forged = " source=203.0.113.2 verdict=rejected ";
     assert_eq!(attempt("alice", &right, "sshd", "192.0.2.5"), "accepted");
+    forge_lines(&daemon, &wrong);
+    // The owner, while others guess.
+    assert_eq!(attempt("alice", &right, "sshd", "203.0.113.6"), "already_used");
+    (0..5).for_each(|_| drop(attempt("alice", &alice.wrong(), "sshd", "192.0.2.6")));
+    repeat_a_wrong_code(&daemon, &alice, &wrong);
+    assert_eq!(attempt("alice", &alice.code_at(1), "sshd", "203.0.113.7"), "two_codes_needed");
+    // The source that an unprivileged caller reports is not trusted.
+    let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
+    daemon.call_as(&Caller::user("bob"), "Verify", &own).expect("a verdict");
+    daemon.log.wait_for(&["user=bob", "verdict="]);
+    let guesses = [&["192.0.2.6"; 4][..], &["192.0.2.8"]].concat();
+    assert_eq!(addresses(&daemon), [&["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"], &guesses[..]].concat());
+}
+
+/// An attempt at a login, as a PAM module of root's reports it; returns the verdict.
+fn attempt(daemon: &Daemon, user: &str, code: &str, service: &str, rhost: &str) -> String {
+    let parameters = json!({ "user": user, "codes": [code], "service": service, "rhost": rhost, "tty": "ssh" });
+    daemon.call("Verify", &parameters).expect("a verdict")["verdict"].as_str().expect("a word").to_owned()
+}
+
+/// Attempts whose names and hosts contain the text of another log line.
+fn forge_lines(daemon: &Daemon, wrong: &str) {
+    let forged = " source=203.0.113.2 verdict=rejected ";
     for (user, rhost) in [
         ("x\" source=203.0.113.3 verdict=rejected y=\"".to_owned(), "host.example.org".to_owned()),
         (format!("x{forged}y"), String::new()),
@@ -38,32 +58,25 @@ fn fail2ban_finds_the_addresses_of_wrong_codes_and_no_forged_ones() {
         ("x".to_owned(), format!("\nNov 25 12:00:00 host provisiond[1]: event=verify user=x{forged}")),
         ("y".to_owned(), "203.0.113.4.example.org".to_owned()),
     ] {
-        assert_eq!(attempt(&user, &wrong, "sshd", &rhost), "not_enrolled");
+        assert_eq!(attempt(daemon, &user, wrong, "sshd", &rhost), "not_enrolled");
     }
-    // The owner, while others guess.
-    assert_eq!(attempt("alice", &right, "sshd", "203.0.113.6"), "already_used");
-    (0..5).for_each(|_| drop(attempt("alice", &alice.wrong(), "sshd", "192.0.2.6")));
-    // One whose client repeats what was wrong.
+}
+
+/// A client that repeats a wrong code by itself: only the first counts as a guess.
+fn repeat_a_wrong_code(daemon: &Daemon, alice: &Authenticator, wrong: &str) {
     let (user, _) = alice.within_a_step((0..3).map(|n| format!("again-{n}")), |user| {
-        (0..3).for_each(|_| drop(attempt(user, &wrong, "sshd", "192.0.2.8")));
+        (0..3).for_each(|_| drop(attempt(daemon, user, wrong, "sshd", "192.0.2.8")));
     });
     let told = daemon.log.with(&["event=verify ", &format!(" user={user} ")]);
     let again = told.iter().filter(|line| line.contains(" reason=repeated ")).count();
     assert_eq!((told.len(), again), (3, 2), "{told:?}");
-    assert_eq!(attempt("alice", &alice.code_at(1), "sshd", "203.0.113.7"), "two_codes_needed");
-    // Where a login of somebody's own process comes from is not believed.
-    let own = json!({ "user": "bob", "codes": [wrong], "service": "own", "rhost": "203.0.113.5" });
-    daemon.call_as(&Who::user("bob"), "Verify", &own).expect("a verdict");
-    daemon.log.wait_for(&["user=bob", "verdict="]);
-    let guesses = [&["192.0.2.6"; 4][..], &["192.0.2.8"]].concat();
-    assert_eq!(addresses(&daemon), [&["192.0.2.1", "2001:db8::2", "192.0.2.3", "192.0.2.4"], &guesses[..]].concat());
 }
 
 #[test]
 fn fail2ban_believes_the_journal_and_not_the_writer_about_who_wrote_a_line() {
     let filter = fs::read_to_string(packaging("fail2ban/filter.d/pam-totp.conf")).expect("the filter");
     let matches = filter.lines().find_map(|line| line.strip_prefix("journalmatch = ")).expect("a match");
-    // One of those that `+` stands between is enough, so each must hold what nobody else can write.
+    // Any one of the alternatives between `+` is enough, so each must hold a field that only the journal writes.
     for one in matches.split(" + ") {
         let unit =
             one.split(' ').find_map(|field| field.strip_prefix("_SYSTEMD_UNIT=")).expect("the journal's own word");
@@ -90,7 +103,7 @@ fn nothing_that_a_stranger_sends_steers_the_terminal_of_who_reads_json() {
     }
 }
 
-/// Whom fail2ban finds in the daemon's lines, as they stand in the system's log.
+/// The addresses that fail2ban finds in the daemon's lines, as they stand in the system's log.
 fn addresses(daemon: &Daemon) -> Vec<String> {
     let lines = daemon.log.text();
     let lines = lines.lines().map(|line| line.replace("provisiond: ", "Nov 25 12:00:00 host provisiond[77]: ") + "\n");
@@ -114,7 +127,7 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
             json!({ "user": "alice", "codes": [alice.wrong()], "service": forged, "rhost": "192.0.2.1", "tty": "ssh" });
         daemon.call("Verify", &guess).expect("a verdict");
     }
-    // That somebody was refused what is worth a mail is none: this one has no device.
+    // A failed call is no reason for a mail, even if the call would have been one: bob has no device.
     let none = daemon.call("NewRecoveryCodes", &json!({ "user": "bob" }));
     assert_eq!(none.expect_err("no codes").0, "NoSuchUser");
     daemon.log.wait_for(&["event=new_recovery_codes", " error=NoSuchUser "]);

@@ -1,5 +1,5 @@
-//! Records that somebody edited on the disk: whose record it is is refused, with the reason in the log, and nobody
-//! else notices. And what must never be found in logs and files.
+//! Records that were edited on the disk: the daemon refuses their users, with the reason in the log, and serves all other
+//! users as before. And secrets that must never be found in logs and files.
 
 use std::fs;
 use std::path::Path;
@@ -116,7 +116,7 @@ fn a_damaged_record_is_neither_overwritten_nor_taken_for_no_record() {
     }
     daemon.log.wait_for(&["event=call_failed", &format!(" user={user} "), "altered"]);
     let ignored = Stack::expecting_ignore(&daemon, "damaged-nullok", "nullok retry=1").login(user, &["123456"]);
-    assert_eq!((ignored.code, ignored.prompts().len()), (PamCode::AUTH_ERR, 1), "somebody is enrolled there");
+    assert_eq!((ignored.code, ignored.prompts().len()), (PamCode::AUTH_ERR, 1), "the name has a record");
     let unknown = Stack::of(&daemon, "damaged-unknown", "user_unknown retry=1").login(user, &["123456"]);
     assert_eq!(unknown.code, PamCode::AUTH_ERR);
     edit(&mut daemon, |db| change(db, user, |record| *record = whole));
@@ -192,9 +192,7 @@ fn without_its_application_secret_a_record_is_refused_and_with_it_all_is_well_ag
         daemon.log.wait_for(&["event=verify", " user=alice ", " verdict=refused ", &format!(" reason={reason} ")]);
         assert_eq!(daemon.call("Show", &json!({ "user": "alice" })).expect("alice")["user"]["damaged"], true);
         assert_eq!(daemon.totpctl(&["enroll", "alice", "--yes"], "").status.code(), Some(70));
-        let other = format!("under-{reason}");
-        let code = daemon.enroll(&other).code();
-        assert_eq!(stack.login(&other, &[&code]).code, PamCode::SUCCESS, "everybody else logs in");
+        another_user_logs_in(&daemon, &stack, &format!("under-{reason}"));
     }
     daemon.log.wait_for(&["event=call_failed", " user=alice ", "needs the application secret '1'"]);
     daemon.setup.secrets = secrets + "2: another application secret\n";
@@ -202,6 +200,12 @@ fn without_its_application_secret_a_record_is_refused_and_with_it_all_is_well_ag
     daemon.call("Reload", &json!({})).expect("good settings");
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS, "no code was spent");
     assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS, "sealed under the new secret now");
+}
+
+/// Enrols another user, which an unreadable record of alice does not hinder.
+fn another_user_logs_in(daemon: &Daemon, stack: &Stack, other: &str) {
+    let code = daemon.enroll(other).code();
+    assert_eq!(stack.login(other, &[&code]).code, PamCode::SUCCESS, "all other users log in");
 }
 
 #[test]
@@ -224,21 +228,31 @@ fn no_key_no_code_and_no_application_secret_is_in_any_log_or_file() {
     assert_eq!(stack.login("alice", &typed).code, PamCode::SUCCESS);
     assert_eq!(stack.login("alice", &[&current, &wrong, &wrong]).code, PamCode::AUTH_ERR);
     let _ = daemon.totpctl(&["verify", "alice"], &format!("{next}\n"));
-    let _ = daemon.totpctl(&["enroll", "alice", "--key", "-"], &format!("{}\n", alice.key));
-    let _ = daemon.call("Enroll", &json!({ "user": "alice", "key": alice.key, "digits": "8" }));
-    let _ = daemon.call("Verify", &json!({ "user": alice.key, "codes": 8, "service": wrong }));
+    put_secrets_in_wrong_places(&daemon, &alice, &wrong);
     daemon.kill();
     daemon.start_again();
     assert!(daemon.terminate().success());
     let mut secrets: Vec<Vec<u8>> = vec![SECRET.into(), told["uri"].as_str().expect("a URI").into()];
     secrets.extend([&alice, &pending].into_iter().flat_map(forms));
     secrets.extend(["never-to-be-logged", &first, &current, &next].map(|text| text.as_bytes().to_vec()));
+    holds_none_of(&secrets, &daemon);
+}
+
+/// Calls that are refused, with a key or a code in a field of another meaning or type.
+fn put_secrets_in_wrong_places(daemon: &Daemon, alice: &Authenticator, wrong: &str) {
+    let _ = daemon.totpctl(&["enroll", "alice", "--key", "-"], &format!("{}\n", alice.key));
+    let _ = daemon.call("Enroll", &json!({ "user": "alice", "key": alice.key, "digits": "8" }));
+    let _ = daemon.call("Verify", &json!({ "user": alice.key, "codes": 8, "service": wrong }));
+}
+
+/// No secret is in the daemon's log, in the system's log or in a file of the daemon.
+fn holds_none_of(secrets: &[Vec<u8>], daemon: &Daemon) {
     let logs = [daemon.log.text(), world::syslog().text()];
     assert!(logs.iter().all(|log| log.contains("alice")), "{logs:?}");
     let files = [&daemon.setup.state, &daemon.setup.runtime].map(|folder| everything_in(folder)).concat();
     assert!(files.len() >= 6, "{files:?}");
     for (place, text) in logs.map(|log| ("a log".to_owned(), log.into_bytes())).into_iter().chain(files) {
-        for secret in &secrets {
+        for secret in secrets {
             let found = text.windows(secret.len()).any(|window| window == secret.as_slice());
             assert!(!found, "{:?} is in {place}", String::from_utf8_lossy(secret));
         }
@@ -263,7 +277,7 @@ impl People {
         Self { users, devices, other, others }
     }
 
-    /// Nobody of them gets in, `show` and `list` say why, and everybody else is as before.
+    /// None of them gets in, `show` and `list` say why, and all other users are as before.
     fn are_refused(&self, daemon: &Daemon, reason: &str) {
         let stack = Stack::of(daemon, "edited", "retry=1");
         for (user, device) in self.users.iter().zip(&self.devices) {

@@ -7,7 +7,7 @@ use tests::libpam::PamCode;
 use tests::race::{Race, overlap, successes};
 use tests::sshd::{Client, Sshd, System};
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::codes::login_at_a_terminal;
@@ -114,7 +114,8 @@ fn wrong_codes_of_that_form_count_for_their_source_and_run_out_for_ones_own_proc
     }
     daemon.log.wait_for(&["event=source_limited ", " source=192.0.2.9 "]);
     assert_eq!(daemon.call("Verify", &attempt(&device.code())).expect("a verdict")["verdict"], "two_codes_needed");
-    let alice = || daemon.call_as(&Who::user("alice"), "Verify", &attempt("aaaa-bbbb-cccc-dddd")).expect("a verdict");
+    let alice =
+        || daemon.call_as(&Caller::user("alice"), "Verify", &attempt("aaaa-bbbb-cccc-dddd")).expect("a verdict");
     for n in 0..20 {
         assert_eq!(alice()["verdict"], "rejected", "try {n}");
     }
@@ -130,7 +131,7 @@ fn who_lost_the_device_gets_in_and_enrols_another_with_recovery_codes_alone() {
     daemon.call("Revoke", &json!({ "user": "alice" })).expect("the lost device is revoked");
     let stack = Stack::of(&daemon, "lost", "retry=1");
     assert_eq!(stack.login("alice", &[&codes[0]]).code, PamCode::SUCCESS);
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Who::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
     assert_eq!(refusal(alice("Enroll", json!({ "proof": codes[0] }))), "ProofRequired", "it is used");
     let device = authenticator(&alice("Enroll", json!({ "proof": codes[1] })).expect("a pending device"));
     daemon.log.wait_for(&["event=recovery_code_used ", " user=alice ", " left=8 ", " for=enroll "]);
@@ -202,7 +203,7 @@ fn a_bypass_opens_as_many_logins_as_it_says_and_gives_no_hold_on_the_account() {
     let bypass = told["code"].as_str().expect("a code").to_owned();
     let left = || ["bypass_until", "bypass_uses"].map(|field| shown(&daemon, "alice")[field].clone());
     assert_eq!(left(), [told["until"].clone(), json!(2)]);
-    let alice = |method: &str| daemon.call_as(&Who::user("alice"), method, &json!({ "proof": bypass }));
+    let alice = |method: &str| daemon.call_as(&Caller::user("alice"), method, &json!({ "proof": bypass }));
     assert_eq!(refusal(alice("Enroll")), "ProofRequired");
     assert_eq!(refusal(alice("NewRecoveryCodes")), "ProofRequired");
     let stack = Stack::of(&daemon, "bypass", "retry=1");
@@ -317,7 +318,7 @@ fn unlocking_gives_all_guesses_back_and_says_who_did_it() {
 fn the_helpdesk_helps_ordinary_people_and_gives_guesses_back_once_a_day() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
-    let dave = |method: &str, user: &str| daemon.call_as(&Who::user("dave"), method, &json!({ "user": user }));
+    let dave = |method: &str, user: &str| daemon.call_as(&Caller::user("dave"), method, &json!({ "user": user }));
     for user in ["alice", "carol", "dave", "root"] {
         daemon.enroll(user);
     }
@@ -332,7 +333,7 @@ fn the_helpdesk_helps_ordinary_people_and_gives_guesses_back_once_a_day() {
     }
     assert!(dave("Unlock", "alice").is_ok());
     assert_eq!(refusal(dave("Unlock", "alice")), "BadParameter", "within a day");
-    let carol = || daemon.call_as(&Who::user("carol"), "Unlock", &json!({ "user": "alice" }));
+    let carol = || daemon.call_as(&Caller::user("carol"), "Unlock", &json!({ "user": "alice" }));
     assert!(carol().is_ok() && carol().is_ok(), "administrators as often as they like");
     let line = daemon.log.wait_for(&["event=bypass ", " user=alice "]);
     assert!(line.contains(" role=helpdesk ") && line.contains(&uid_of("dave")), "{line}");
@@ -385,7 +386,7 @@ fn a_store_of_yesterday_brings_no_used_recovery_code_back() {
     );
     daemon.start_again();
     for code in &codes[..2] {
-        assert_eq!(stack.login("alice", &[code]).code, PamCode::AUTH_ERR, "used or not, nobody can tell");
+        assert_eq!(stack.login("alice", &[code]).code, PamCode::AUTH_ERR, "the reply does not say whether it was used");
     }
     let line = daemon.audited("alice", "refused");
     assert!(line.contains(" reason=code_before_roll_back"), "{line}");
@@ -405,7 +406,7 @@ fn texts(list: &Value) -> Vec<String> {
     list.as_array().expect("a list").iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
 }
 
-/// As somebody types it who takes letters for the digits that they look like.
+/// As a user types it that takes letters for the digits that they look like.
 fn misread(code: &str) -> String {
     code.replace('o', "0").replace('l', "1").replace('b', "8").replace('g', "9")
 }

@@ -6,7 +6,7 @@ use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::clock::copy;
@@ -144,7 +144,7 @@ fn a_counter_that_the_store_has_lost_is_found_again_by_an_administrator_alone() 
     daemon.audited("alice", "refused");
     let fresh = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
     let own = json!({ "codes": [pair], "proof": fresh["recovery_codes"][0] });
-    let own = daemon.call_as(&Who::user("alice"), "Resync", &own).expect("a verdict");
+    let own = daemon.call_as(&Caller::user("alice"), "Resync", &own).expect("a verdict");
     assert_eq!(own["verdict"], "refused");
     assert_eq!(resync(&daemon, &json!({ "user": "alice", "codes": [pair] }))["verdict"], "accepted");
     assert_eq!(stack.login("alice", &[&format!("{} {}", codes[7], codes[8])]).code, PamCode::SUCCESS);
@@ -159,17 +159,20 @@ fn people_prove_who_they_are_and_run_out_of_tries() {
         authenticator(&daemon.totpctl_json(&["enroll", "alice", "--device", "token", "--kind", "hotp", "--yes"], ""));
     let codes = token.counted(0, 60);
     let wish = |n: usize| json!({ "device": "token", "codes": [codes[n], codes[n + 1]] });
-    let alice = |wish: &Value| daemon.call_as(&Who::user("alice"), "Resync", wish);
+    let alice = |wish: &Value| daemon.call_as(&Caller::user("alice"), "Resync", wish);
     let before = everything(&daemon);
     assert_eq!(refusal(alice(&wish(30))), "ProofRequired");
-    assert_eq!(refusal(daemon.call_as(&Who::user("bob"), "Resync", &and(&wish(30), "user", &json!("alice")))), DENIED);
+    assert_eq!(
+        refusal(daemon.call_as(&Caller::user("bob"), "Resync", &and(&wish(30), "user", &json!("alice")))),
+        DENIED
+    );
     assert_eq!(everything(&daemon), before, "nothing is used up");
     let proven = and(&wish(30), "proof", &json!(phone.code()));
     assert_eq!(alice(&proven).expect("a verdict")["verdict"], "accepted");
     let wrong = and(&wish(40), "proof", &json!("000000 000000"));
     (0..20).for_each(|n| assert_eq!(refusal(alice(&wrong)), "ProofRequired", "pair {n}"));
     assert_eq!(refusal(alice(&wrong)), "Busy");
-    let by_admin = |wish: &Value| daemon.call_as(&Who::user("carol"), "Resync", &and(wish, "user", &json!("alice")));
+    let by_admin = |wish: &Value| daemon.call_as(&Caller::user("carol"), "Resync", &and(wish, "user", &json!("alice")));
     assert_eq!(
         by_admin(&json!({ "device": "token", "codes": [codes[40], codes[42]] })).expect("a verdict")["verdict"],
         "rejected"
@@ -187,7 +190,7 @@ fn a_code_of_the_device_itself_proves_nothing_and_what_does_is_said() {
     let found = fresh["recovery_codes"][0].as_str().expect("a code");
     let [before, current, next] = [-30, 0, 30].map(|seconds| scene.code(seconds));
     let wish = json!({ "codes": [current, next], "proof": before });
-    let refused = daemon.call_as(&Who::user("alice"), "Resync", &wish).unwrap_err();
+    let refused = daemon.call_as(&Caller::user("alice"), "Resync", &wish).unwrap_err();
     assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("proof")), "{refused:?}");
     assert!(refused.1["why"].as_str().expect("a sentence").contains("a recovery code"), "{refused:?}");
     daemon.log.wait_for(&["event=resync", " user=alice ", " error=BadParameter "]);

@@ -1,4 +1,4 @@
-//! Who may do what, with the credentials of real processes.
+//! The permissions of each role, with the credentials of real processes.
 
 mod table;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tests::connection::{ask, open};
 use tests::daemon::{Daemon, Setup};
 use tests::stranger::connect_as;
-use tests::wire::{Who, exchange, parse, request_more};
+use tests::wire::{Caller, exchange, parse, request_more};
 use tests::world;
 
 #[test]
@@ -16,7 +16,7 @@ fn nobody_but_root_comes_near_the_login_socket() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
     for caller in callers().into_iter().filter(|caller| caller.role != Role::Root) {
-        let answer = tests::wire::call_as(&caller.who, &daemon.login_socket(), "Show", &json!({}));
+        let answer = tests::wire::call_as(&caller.credentials, &daemon.login_socket(), "Show", &json!({}));
         assert_eq!(answer.unwrap_err().0, "connect", "{}", caller.name);
     }
 }
@@ -27,10 +27,10 @@ fn the_groups_that_a_process_says_it_has_make_nobody_an_admin() {
     let daemon = daemon_with_admins();
     let admins = nix::unistd::Group::from_name(admins()).expect("the group database").expect("a group").gid.as_raw();
     for (gid, groups) in [(admins, vec![]), (1, vec![admins]), (0, vec![0, admins])] {
-        let bob = Who { gid, groups, ..Who::user("bob") };
+        let bob = Caller { gid, groups, ..Caller::user("bob") };
         assert_eq!(refusal(daemon.call_as(&bob, "Status", &json!({}))), "PermissionDenied", "{bob:?}");
     }
-    let bare = Who { groups: Vec::new(), ..Who::user("carol") };
+    let bare = Caller { groups: Vec::new(), ..Caller::user("carol") };
     assert!(daemon.call_as(&bare, "Status", &json!({})).is_ok(), "it is the account that is a member");
 }
 
@@ -40,7 +40,7 @@ fn without_an_admin_group_nobody_is_an_admin() {
     admins();
     for setup in [Setup::new(), Setup::new().with("  admin-group: no-such-group\n")] {
         let daemon = setup.start();
-        assert_eq!(refusal(daemon.call_as(&Who::user("carol"), "Status", &json!({}))), "PermissionDenied");
+        assert_eq!(refusal(daemon.call_as(&Caller::user("carol"), "Status", &json!({}))), "PermissionDenied");
     }
 }
 
@@ -48,12 +48,15 @@ fn without_an_admin_group_nobody_is_an_admin() {
 fn who_is_an_admin_no_longer_is_none_on_an_open_connection_either() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
-    let carol = connect_as(Who::user("carol").uid, &daemon.open_socket());
+    let carol = connect_as(Caller::user("carol").uid, &daemon.open_socket());
     assert!(ask(&carol, "Status", &json!({})).is_ok());
     let settings = daemon.setup.folder.join("settings.yaml");
     world::write_for_daemon(&settings, &daemon.setup.settings.replace(admins(), "no-such-group"));
     daemon.call("Reload", &json!({})).expect("good settings");
-    assert_eq!(refusal(ask(&connect_as(Who::user("carol").uid, &daemon.open_socket()), "Status", &json!({}))), DENIED);
+    assert_eq!(
+        refusal(ask(&connect_as(Caller::user("carol").uid, &daemon.open_socket()), "Status", &json!({}))),
+        DENIED
+    );
     assert_eq!(refusal(ask(&carol, "Status", &json!({}))), DENIED, "on the connection from before");
 }
 
@@ -61,7 +64,7 @@ fn who_is_an_admin_no_longer_is_none_on_an_open_connection_either() {
 fn a_connection_belongs_to_who_opened_it_not_to_who_uses_it() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let bob = connect_as(Who::user("bob").uid, &daemon.open_socket());
+    let bob = connect_as(Caller::user("bob").uid, &daemon.open_socket());
     // This process is root, the connection is bob's.
     assert_eq!(refusal(ask(&bob, "Show", &json!({ "user": "alice" }))), DENIED);
     daemon.log.wait_for(&["event=not_permitted", " method=Show ", " user=alice ", &uid_of("bob")]);
@@ -73,7 +76,7 @@ fn only_root_is_told_who_is_enrolled() {
     let daemon = daemon_with_admins();
     daemon.enroll("alice");
     let challenge = |user: &str| json!({ "user": user, "service": "told" });
-    let (admin, own) = (Who::user("carol"), Who::user("alice"));
+    let (admin, own) = (Caller::user("carol"), Caller::user("alice"));
     for (user, enrolled) in [("alice", true), ("bob", false)] {
         let told = daemon.call("Challenge", &challenge(user)).expect("a challenge");
         assert_eq!(told["enrolled"], enrolled, "{told}");
@@ -94,14 +97,14 @@ fn the_helpdesk_helps_nobody_who_has_as_much_to_say_as_it() {
     let protected = ["root", "carol", "dave"].map(|user| (user, "protected_account"));
     for (user, reason) in protected.into_iter().chain([("no-account", "no_such_account")]) {
         for method in ["Bypass", "Ticket", "Unlock"] {
-            let told = daemon.call_as(&Who::user("dave"), method, &json!({ "user": user }));
+            let told = daemon.call_as(&Caller::user("dave"), method, &json!({ "user": user }));
             assert_eq!(refusal(told), DENIED, "{method} {user}");
             let line = [&format!(" method={method} user={user} "), "event=not_permitted", &uid_of("dave"), reason];
             daemon.log.wait_for(&line);
         }
     }
     assert_eq!(everything(&daemon), before);
-    daemon.call_as(&Who::user("dave"), "Bypass", &json!({ "user": "alice" })).expect("a bypass");
+    daemon.call_as(&Caller::user("dave"), "Bypass", &json!({ "user": "alice" })).expect("a bypass");
     daemon.log.wait_for(&["event=bypass user=alice ", " role=helpdesk ", uid_of("dave").trim_end()]);
 }
 
@@ -111,15 +114,15 @@ fn where_a_login_comes_from_is_believed_of_root_alone() {
     let daemon = Daemon::start();
     daemon.enroll("alice");
     let attempt = json!({ "user": "alice", "codes": [""], "service": "mine", "rhost": "192.0.2.99", "tty": "pts/99" });
-    daemon.call_as(&Who::user("alice"), "Verify", &attempt).expect("a verdict");
+    daemon.call_as(&Caller::user("alice"), "Verify", &attempt).expect("a verdict");
     let line = daemon.audited("alice", "malformed");
     assert!(line.contains(" role=self ") && !line.contains("192.0.2.99") && !line.contains("pts/99"), "{line}");
 }
 
-/// Somebody at the open socket.
-struct Caller {
+/// A caller at the open socket, and the role that it must have.
+struct KnownCaller {
     name: &'static str,
-    who: Who,
+    credentials: Caller,
     /// Whose record is their own.
     account: Option<&'static str>,
     role: Role,
@@ -135,10 +138,11 @@ enum Role {
     None,
 }
 
-/// Everybody. Bob's record is somebody else's to all of them but himself.
-fn callers() -> [Caller; 9] {
-    let named = |name: &'static str, role| Caller { name, who: Who::user(name), account: Some(name), role };
-    let number = |name, uid| Caller { name, who: Who::number(uid), account: None, role: Role::None };
+/// All callers. Bob's record is another user's to all of them but bob.
+fn callers() -> [KnownCaller; 9] {
+    let named =
+        |name: &'static str, role| KnownCaller { name, credentials: Caller::user(name), account: Some(name), role };
+    let number = |name, uid| KnownCaller { name, credentials: Caller::number(uid), account: None, role: Role::None };
     [
         named("root", Role::Root),
         named("carol", Role::Admin),
@@ -147,12 +151,12 @@ fn callers() -> [Caller; 9] {
         named("alice", Role::Own),
         named("bob", Role::Own),
         named(world::DAEMON, Role::Own),
-        Caller { role: Role::None, ..named("nobody", Role::None) },
+        KnownCaller { role: Role::None, ..named("nobody", Role::None) },
         number("a uid without an account", 4_123_456),
     ]
 }
 
-/// All that anybody could have changed: every user, and how often anything was stored.
+/// All that a call could have changed: every user, and how often the daemon has written to the store.
 pub(crate) fn everything(daemon: &Daemon) -> Value {
     let generation = daemon.call("Status", &json!({})).expect("a status")["generation"].clone();
     let told = exchange(open(&daemon.login_socket()), &list_call());

@@ -1,4 +1,4 @@
-//! Servers that are not the daemon, and a daemon that makes no sense: nobody is let in, by the module or by totpctl.
+//! Servers that are not the daemon, and a daemon that makes no sense: neither the module nor totpctl accepts a login.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -11,7 +11,7 @@ use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::program::with_input;
 use tests::stack::{Login, Stack, module};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::worker::Worker;
 use tests::world;
 
@@ -36,7 +36,7 @@ fn a_server_of_the_right_uid_that_makes_no_sense_lets_nobody_in() {
 #[test]
 fn totpctl_believes_no_other_server_either() {
     let _place = world::enter();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let folder = world::scratch_folder("impostor");
     std::os::unix::fs::chown(&folder, Some(bob), None).expect("a folder of his own");
     let impostor = Worker::impostor(bob, &folder.join("socket"));
@@ -54,8 +54,8 @@ fn totpctl_believes_no_other_server_either() {
         assert_eq!(told.0, Some(3), "{told:?}");
         assert!(told.1.contains(&format!("\"{code}\"")) && !told.1.contains("accepted"), "{told:?}");
     }
-    let nobody = totpctl(&folder.join("none"), &["--json", "status"], "");
-    assert!(nobody.0 == Some(3) && nobody.1.contains("\"unreachable\""), "{nobody:?}");
+    let unreachable = totpctl(&folder.join("none"), &["--json", "status"], "");
+    assert!(unreachable.0 == Some(3) && unreachable.1.contains("\"unreachable\""), "{unreachable:?}");
 }
 
 #[test]

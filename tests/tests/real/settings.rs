@@ -69,7 +69,7 @@ fn files_that_are_no_settings_are_refused_without_being_read() {
             ("a symbolic link", "symbolic link"),
             ("nothing", "cannot be read"),
             ("a stranger's", "chown root"),
-            ("everybody's to write", "chmod go-w"),
+            ("every user's to write", "chmod go-w"),
             ("its group's to write", "chmod go-w"),
         ] {
             let setup = Setup::new();
@@ -84,7 +84,7 @@ fn files_that_are_no_settings_are_refused_without_being_read() {
     let readable = Setup::new();
     readable.write();
     fs::set_permissions(readable.folder.join("secrets"), Permissions::from_mode(0o644)).expect("its mode");
-    refused(&readable, "secrets", "chmod o=", "everybody's to read");
+    refused(&readable, "secrets", "chmod o=", "every user's to read");
 }
 
 #[test]
@@ -285,7 +285,7 @@ fn spoil(path: &Path, what: &str) {
         }
         "nothing" => fs::remove_file(path).expect("the good file"),
         "a stranger's" => chown(path, Some(world::user("bob").uid.as_raw()), None).expect("chown"),
-        "everybody's to write" => mode(0o646),
+        "every user's to write" => mode(0o646),
         "its group's to write" => mode(0o660),
         other => panic!("{other}"),
     }

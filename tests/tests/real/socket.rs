@@ -9,7 +9,7 @@ use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::stranger::connect_as;
-use tests::wire::{Who, exchange, request};
+use tests::wire::{Caller, exchange, request};
 use tests::world;
 
 use crate::meanwhile::{MESSAGE, SLACK, while_people_log_in};
@@ -21,7 +21,7 @@ fn what_is_no_call_gets_an_error_and_does_no_harm() {
     let daemon = Daemon::start();
     daemon.enroll("bob");
     let before = everything(&daemon)["users"].clone();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let connections: [&dyn Fn() -> UnixStream; 2] =
         [&|| open(&daemon.login_socket()), &|| connect_as(bob, &daemon.open_socket())];
     while_people_log_in(&daemon, || {
@@ -122,21 +122,27 @@ fn a_call_that_wants_no_reply_gets_none_not_even_an_error() {
     }
     let shown = daemon.call("Show", &json!({ "user": "alice" })).expect("alice");
     assert_eq!(shown["user"]["devices"][0]["state"], "disabled", "it was done");
-    let bob = connect_as(Who::user("bob").uid, &daemon.open_socket());
+    let bob = connect_as(Caller::user("bob").uid, &daemon.open_socket());
     let refused = [oneway("Show", json!({ "user": "alice" })).as_bytes(), &request("Nonsense", &json!({}))].concat();
     assert_eq!(errors(&exchange(bob, &refused)), ["MethodNotFound"], "not permitted, and not told either");
     daemon.log.wait_for(&["event=not_permitted", " method=Show ", " user=alice "]);
 }
 
-/// Bytes that are no call, and the errors that they get; none if the connection just ends.
-fn no_calls() -> Vec<(String, Vec<u8>, Vec<&'static str>)> {
+/// A name, bytes that are no call, and the errors that they get; none if the connection just ends.
+type NoCall = (String, Vec<u8>, Vec<&'static str>);
+
+fn no_calls() -> Vec<NoCall> {
+    [bad_bytes(), bad_parameters(), unknown_methods()].concat()
+}
+
+/// Too long, too deep, or no text.
+fn bad_bytes() -> Vec<NoCall> {
     let padded = |length: usize| {
         let mut call = request("org.varlink.service.GetInfo", &json!({}));
         call.splice(0..0, std::iter::repeat_n(b' ', length + 1 - call.len()));
         call
     };
-    let show = |parameters: &str| format!("{{\"method\":\"{INTERFACE}.Show\",\"parameters\":{parameters}}}\0");
-    let mut table: Vec<(String, Vec<u8>, Vec<&'static str>)> = vec![
+    vec![
         ("nothing".into(), vec![], vec![]),
         ("the longest call".into(), padded(65_536), vec![""]),
         ("a byte more".into(), padded(65_537), vec!["TooLarge"]),
@@ -147,14 +153,21 @@ fn no_calls() -> Vec<(String, Vec<u8>, Vec<&'static str>)> {
         ("no text".into(), b"{\"method\":\"\xff\xfe\"}\0".to_vec(), vec!["BadParameter"]),
         ("a byte order mark".into(), [b"\xef\xbb\xbf", show("{}").as_bytes()].concat(), vec!["BadParameter"]),
         ("a name that is no text".into(), show("{\"user\":\"_\"}").replace('_', "\u{1}").into(), vec!["BadParameter"]),
-    ];
+    ]
+}
+
+/// JSON that is no call, or a call with parameters of wrong types.
+fn bad_parameters() -> Vec<NoCall> {
     let nested = [("[", "]"), ("{\"a\":", "}")].map(|(open, close)| open.repeat(9_000) + "1" + &close.repeat(9_000));
     let [lists, maps] = nested;
     let parameters =
         [&lists, &maps, &format!("{{\"user\":{lists}}}"), &format!("{{\"x\":{maps}}}")].map(|text| show(text));
     let texts = parameters.into_iter().chain(bad_texts().iter().map(|text| text.replace("ORG", INTERFACE) + "\0"));
-    table.extend(texts.map(|text| (format!("{text:.120}"), text.into_bytes(), vec!["BadParameter"])));
-    for (method, error) in [
+    texts.map(|text| (format!("{text:.120}"), text.into_bytes(), vec!["BadParameter"])).collect()
+}
+
+fn unknown_methods() -> Vec<NoCall> {
+    let methods = [
         ("org.pamtotp.Other.Show", "InterfaceNotFound"),
         ("Show", "InterfaceNotFound"),
         ("", "InterfaceNotFound"),
@@ -164,10 +177,12 @@ fn no_calls() -> Vec<(String, Vec<u8>, Vec<&'static str>)> {
         ("org.pamtotp.Provision.show", "MethodNotFound"),
         ("org.pamtotp.Provision.Show\\n", "MethodNotFound"),
         ("org.varlink.service.GetNothing", "MethodNotFound"),
-    ] {
-        table.push((method.into(), format!("{{\"method\":\"{method}\"}}\0").into(), vec![error]));
-    }
-    table
+    ];
+    methods.map(|(method, error)| (method.into(), format!("{{\"method\":\"{method}\"}}\0").into(), vec![error])).into()
+}
+
+fn show(parameters: &str) -> String {
+    format!("{{\"method\":\"{INTERFACE}.Show\",\"parameters\":{parameters}}}\0")
 }
 
 /// What is no call, or none with parameters of the right types.

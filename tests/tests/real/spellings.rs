@@ -70,7 +70,7 @@ fn a_record_in_lower_case_is_that_of_the_account_spelt_otherwise_now() {
     respell(&mut daemon, "carla", "Carla");
     let code = carla.code();
     let stack = Stack::expecting_ignore(&daemon, "respelt", "nullok user_unknown retry=1");
-    assert_eq!(stack.login("Carla", &[&carla.wrong()]).code, PamCode::AUTH_ERR, "nobody new");
+    assert_eq!(stack.login("Carla", &[&carla.wrong()]).code, PamCode::AUTH_ERR, "not a new user");
     assert_eq!(daemon.totpctl_json(&["show", "Carla"], "")["user"], "carla");
     let required = Stack::of(&daemon, "respelt-required", "retry=1");
     for (spelling, told) in [("odd-CARLA", PamCode::SUCCESS), ("Carla", PamCode::AUTH_ERR)] {
@@ -103,14 +103,9 @@ fn two_accounts_that_differ_in_case_have_nothing_to_do_with_each_other() {
     let daemon = Daemon::start();
     make_account("dora", "4751");
     make_account("Dora", "4752");
-    let lets_by = |user: &str| {
-        let stack = Stack::expecting_ignore(&daemon, "twins-nullok", "nullok retry=1");
-        stack.login(user, &["1"]).code == PamCode::SUCCESS
-    };
+    let lets_by = |user: &str| lets_by(&daemon, user);
     let log_in = |user: &str, code: &str| Stack::of(&daemon, "twins", "retry=1").login(user, &[code]).code;
-    let is_unknown = |method: &str, about: &Value| {
-        assert_eq!(daemon.call(method, about).expect_err("no record").0, "NoSuchUser", "{method}");
-    };
+    let is_unknown = |method: &str, about: &Value| is_unknown(&daemon, method, about);
     // A record without a device is dora's alone, too.
     daemon.call("Ticket", &json!({ "user": "dora" })).expect("a ticket");
     is_unknown("Show", &json!({ "user": "Dora" }));
@@ -132,6 +127,16 @@ fn two_accounts_that_differ_in_case_have_nothing_to_do_with_each_other() {
     assert_eq!(listed["users"].as_array().map(Vec::len), Some(2), "{listed}");
     daemon.totpctl_json(&["forget", "Dora", "--yes"], "");
     assert_eq!((lets_by("Dora"), log_in("dora", &dora.code_at(1))), (true, PamCode::SUCCESS));
+}
+
+/// Whether a stack with `nullok` lets a user in without a code.
+fn lets_by(daemon: &Daemon, user: &str) -> bool {
+    let stack = Stack::expecting_ignore(daemon, "twins-nullok", "nullok retry=1");
+    stack.login(user, &["1"]).code == PamCode::SUCCESS
+}
+
+fn is_unknown(daemon: &Daemon, method: &str, about: &Value) {
+    assert_eq!(daemon.call(method, about).expect_err("no record").0, "NoSuchUser", "{method}");
 }
 
 #[test]
@@ -184,7 +189,7 @@ fn make_account(name: &str, uid: &str) {
     world::run("useradd", &arguments);
 }
 
-/// The daemon remembers who is who for a while; a new one asks.
+/// The daemon caches resolved accounts for a while; a new one asks the name service.
 fn respell(daemon: &mut Daemon, old: &str, new: &str) {
     world::run("usermod", &["--badname", "--login", new, old]);
     daemon.kill();

@@ -1,4 +1,4 @@
-//! sshd's own limits around the module, and people who go away: nothing is left behind, nobody is charged, and the owner
+//! sshd's own limits around the module, and users that go away: nothing is left behind, no guess is charged, and the owner
 //! gets in.
 
 use std::fmt::Write;
@@ -83,7 +83,7 @@ fn a_client_that_repeats_its_wrong_answer_pays_for_one_guess() {
     assert_eq!((again.len(), system.daemon.budget(user)), (4, 4));
 }
 
-/// With the penalties of newer versions of sshd for who fails, where they exist.
+/// With the penalties of newer versions of sshd for sources that fail, where they exist.
 #[test]
 fn however_few_tries_sshd_gives_whoever_is_asked_for_two_codes_gets_in() {
     let _place = world::enter();

@@ -86,7 +86,7 @@ fn in_every_stack_who_needs_no_code_gets_in_only_by_another_line() {
     let daemon = Setup::new().with("rules: [{name: carol, users: [carol]}]\n").start();
     daemon.enroll("carol");
     for (kind, (user, options)) in
-        KINDS.iter().flat_map(|kind| [("bob", "nullok"), ("carol", "")].map(|who| (kind, who)))
+        KINDS.iter().flat_map(|kind| [("bob", "nullok"), ("carol", "")].map(|login| (kind, login)))
     {
         let alone = kind.stack(&daemon, options).login(user, &[]);
         assert_eq!((alone.code, alone.said.len()), (kind.refusal(PamCode::PERM_DENIED), 0), "{} {user}", kind.name);
@@ -116,7 +116,7 @@ fn what_a_module_before_it_said_does_not_cover_a_refusal() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let line = auth_line(&daemon, "retry=1");
-    // pam_faillock succeeds where nobody is locked.
+    // pam_faillock succeeds where no user is locked.
     let folder = world::scratch_folder("faillock");
     let before = format!("auth required pam_faillock.so preauth dir={} deny=100\n", folder.display());
     for control in ["required", "requisite", "[success=ok default=bad]", "[success=ok default=die]"] {

@@ -5,7 +5,7 @@ use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{and, refusal};
@@ -61,7 +61,7 @@ fn wrong_proofs_count_as_wrong_logins_do_and_the_owner_undoes_it_with_a_recovery
     guess(&daemon, &device, 99);
     let enable = |proof: Value| {
         let wish = and(&json!({ "device": "default", "state": "active" }), "proof", &proof);
-        daemon.call_as(&Who::user("alice"), "SetState", &wish)
+        daemon.call_as(&Caller::user("alice"), "SetState", &wish)
     };
     assert_eq!(refusal(enable(json!(device.wrong()))), "ProofRequired");
     daemon.log.wait_for(&["event=strict_disabled ", " user=alice ", " device=default "]);

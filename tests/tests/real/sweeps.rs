@@ -1,5 +1,5 @@
-//! Every system call and every allocation of a login fails once, or again and again: nobody gets in by it, and the stack is
-//! told that the module has no opinion only of who is exempt, and after the daemon has said so.
+//! Every system call and every allocation of a login fails once, or again and again: no user gets in by it, and the module
+//! returns PAM_IGNORE for exempt users alone, and only after the daemon has said so.
 //!
 //! PAM_TOTP_SWEEP=long plays more errors, and lets calls fail again and again in every situation.
 
@@ -14,7 +14,7 @@ use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::{Stack, module};
 use tests::tracee::{Ended, before_and_during, library, short_of_memory, traced};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::worker::Worker;
 use tests::world;
 
@@ -75,7 +75,7 @@ fn whichever_allocation_fails_nobody_gets_in_by_it_and_a_process_that_ends_is_ab
 #[test]
 fn a_server_whose_uid_cannot_be_learned_is_not_believed() {
     let _place = world::enter();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let folder = world::scratch_folder("uid-unknown");
     std::os::unix::fs::chown(&folder, Some(bob), None).expect("a folder of his own");
     let socket = folder.join("socket");
@@ -113,10 +113,10 @@ fn a_login_makes_no_process_and_opens_nothing_but_what_libc_opens_for_the_log() 
     }
 }
 
-/// Who logs in, and in front of which options.
+/// The kind of user that logs in, and the options of the module.
 struct Situation {
     options: &'static str,
-    who: Person,
+    kind: Person,
     /// Calls fail again and again in the short form, too.
     again_and_again: bool,
 }
@@ -144,13 +144,13 @@ impl Situation {
         let first = format!("auth [success=1 ignore=ignore default=die] {module} socket={socket} {options}");
         let lines =
             format!("{first} timeout=1 retry=1\nauth requisite {module} ignored\nauth required pam_permit.so\n");
-        Stack::new(if self.who == Person::Exempt { EXEMPT } else { "sweep" }, &lines)
+        Stack::new(if self.kind == Person::Exempt { EXEMPT } else { "sweep" }, &lines)
     }
 
-    /// Somebody new, and what they will type.
+    /// A new user, and what they will type.
     fn person(&self, daemon: &Daemon, number: usize) -> (String, String) {
         let user = format!("sweep-{}-{number}", world::next_number());
-        let code = match self.who {
+        let code = match self.kind {
             Person::Owner => enroll(daemon, &user).code(),
             Person::Guesser | Person::Exempt => enroll(daemon, &user).wrong(),
             Person::Stranger => "123456".to_owned(),
@@ -162,17 +162,17 @@ impl Situation {
     /// Whether this may come out for `user`, whatever fails.
     fn allows(&self, code: PamCode, daemon: &Daemon, user: &str) -> bool {
         match code {
-            PamCode::SUCCESS => self.who == Person::Owner,
-            IGNORED if self.who == Person::Exempt => daemon.audited(user, "exempt").contains(" rule=sweep"),
+            PamCode::SUCCESS => self.kind == Person::Owner,
+            IGNORED if self.kind == Person::Exempt => daemon.audited(user, "exempt").contains(" rule=sweep"),
             IGNORED | PamCode::IGNORE => false,
-            PamCode::USER_UNKNOWN => self.who == Person::Stranger && self.options.contains("user_unknown"),
+            PamCode::USER_UNKNOWN => self.kind == Person::Stranger && self.options.contains("user_unknown"),
             _ => true,
         }
     }
 
     /// What comes out when nothing fails.
     fn usual(&self) -> PamCode {
-        match self.who {
+        match self.kind {
             Person::Owner => PamCode::SUCCESS,
             Person::Exempt => IGNORED,
             Person::Stranger if self.options.contains("user_unknown") => PamCode::USER_UNKNOWN,
@@ -215,7 +215,7 @@ fn injected(inject: &str, stack: &Stack, user: &str, code: &str) -> Ended {
     traced(&arguments, stack, user, code)
 }
 
-/// Plays each fault with somebody new, and complains of what may not come out.
+/// Plays each fault with a new user, and fails if the result is one that may not come out.
 fn play(daemon: &Daemon, faults: &[(&Situation, String)], login: impl Fn(&Stack, &str, &str, &str) -> Ended + Sync) {
     let stacks: Vec<Stack> = SITUATIONS.iter().map(|situation| situation.stack(daemon)).collect();
     let next = AtomicUsize::new(0);
@@ -228,7 +228,7 @@ fn play(daemon: &Daemon, faults: &[(&Situation, String)], login: impl Fn(&Stack,
             let (user, code) = situation.person(daemon, n);
             let ended = login(&stacks[stack.expect("one of them")], fault, &user, &code);
             let allowed = ended.code.is_none_or(|code| situation.allows(code, daemon, &user));
-            assert!(allowed, "{fault}, {:?}, options '{}': {ended:?}", situation.who, situation.options);
+            assert!(allowed, "{fault}, {:?}, options '{}': {ended:?}", situation.kind, situation.options);
         }
     };
     std::thread::scope(|scope| (0..PLAYERS).for_each(|_| drop(scope.spawn(player))));
@@ -243,17 +243,17 @@ fn is_long() -> bool {
 }
 
 static SITUATIONS: [Situation; 11] = [
-    Situation { options: "", who: Person::Owner, again_and_again: false },
-    Situation { options: "", who: Person::Guesser, again_and_again: true },
-    Situation { options: "nullok", who: Person::Owner, again_and_again: false },
-    Situation { options: "nullok", who: Person::Guesser, again_and_again: false },
-    Situation { options: "user_unknown", who: Person::Owner, again_and_again: false },
-    Situation { options: "user_unknown", who: Person::Guesser, again_and_again: false },
-    Situation { options: "user_unknown", who: Person::Stranger, again_and_again: false },
-    Situation { options: "debug", who: Person::Guesser, again_and_again: false },
-    Situation { options: "forward_pass", who: Person::Owner, again_and_again: false },
-    Situation { options: "forward_pass", who: Person::Guesser, again_and_again: false },
-    Situation { options: "nullok", who: Person::Exempt, again_and_again: false },
+    Situation { options: "", kind: Person::Owner, again_and_again: false },
+    Situation { options: "", kind: Person::Guesser, again_and_again: true },
+    Situation { options: "nullok", kind: Person::Owner, again_and_again: false },
+    Situation { options: "nullok", kind: Person::Guesser, again_and_again: false },
+    Situation { options: "user_unknown", kind: Person::Owner, again_and_again: false },
+    Situation { options: "user_unknown", kind: Person::Guesser, again_and_again: false },
+    Situation { options: "user_unknown", kind: Person::Stranger, again_and_again: false },
+    Situation { options: "debug", kind: Person::Guesser, again_and_again: false },
+    Situation { options: "forward_pass", kind: Person::Owner, again_and_again: false },
+    Situation { options: "forward_pass", kind: Person::Guesser, again_and_again: false },
+    Situation { options: "nullok", kind: Person::Exempt, again_and_again: false },
 ];
 /// The service that a rule exempts.
 const EXEMPT: &str = "sweep-exempt";

@@ -1,5 +1,4 @@
-//! totpctl with nobody at the keyboard, and with somebody who gives up: what was begun is told, and the terminal is left as
-//! it was.
+//! totpctl without a keyboard, and with a user that gives up: it says what was begun, and leaves the terminal as it was.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};

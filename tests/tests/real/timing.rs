@@ -1,4 +1,5 @@
-//! How long a refusal takes, for whom: it tells nobody who has a device. Measured on the socket, where there is least noise.
+//! Timing side channel: the duration of a refusal must not show whether a user has a device. Measured on the socket, where
+//! there is least noise.
 //!
 //! PAM_TOTP_ATTEMPTS is how many attempts; from ten thousand on the times are judged. Run it with `--release`, alone.
 
@@ -24,18 +25,18 @@ fn a_repeated_answer_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
     refuse(|_| 0);
 }
 
-/// Refuses everybody, with what is typed at each attempt, and compares the times.
+/// Refuses users of every kind, with what is typed at each attempt, and compares the times.
 fn refuse(typed: impl Fn(usize) -> usize) {
     let settings = format!("policy: {{budget: {BUDGET}}}\nlimits: {{trusted-sources: [192.0.2.0/24]}}\n");
     let daemon = Setup::new().with(&settings).start();
     let attempts = count("PAM_TOTP_ATTEMPTS", 500);
     let names = attempts.div_ceil(KINDS.len() * ATTEMPTS_EACH);
-    let everybody = KINDS.map(|kind| people(&daemon, kind, names));
+    let users = KINDS.map(|kind| people(&daemon, kind, names));
     let mut times = KINDS.map(|_| Vec::new());
     let mut stream = open(&daemon.login_socket());
     for attempt in 0..attempts {
         let kind = shuffled(attempt);
-        let user = &everybody[kind][attempt / KINDS.len() % names];
+        let user = &users[kind][attempt / KINDS.len() % names];
         let call = request("Verify", &guess(user, typed(attempt)));
         let begun = Instant::now();
         stream = after(stream, &call);
@@ -51,7 +52,7 @@ fn refuse(typed: impl Fn(usize) -> usize) {
     }
 }
 
-/// Users of a kind, who all have accounts, but for the unknown, and all have guesses left, but for the last kind.
+/// Users of a kind. All have accounts, but for the unknown, and all have guesses left, but for the last kind.
 fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
     let names: Vec<String> = (0..count).map(|n| format!("{}-{n}", kind.replace(' ', "-"))).collect();
     if kind != "unknown" {
@@ -81,7 +82,7 @@ fn people(daemon: &Daemon, kind: &str, count: usize) -> Vec<String> {
     names
 }
 
-/// One of many codes that are nobody's, but for three chances in a million.
+/// One of many wrong codes; the chance that one is right is three in a million.
 fn guess(user: &str, number: usize) -> serde_json::Value {
     json!({ "user": user, "codes": [format!("{number:06}")], "service": "timing", "rhost": "192.0.2.1", "tty": "ssh" })
 }
@@ -113,7 +114,7 @@ fn median(times: &[u128]) -> u128 {
     times[times.len() / 2]
 }
 
-/// The first is whom the others are compared with. Their number is prime: see `shuffled`.
+/// The first kind is the one that the others are compared with. Their number is prime: see `shuffled`.
 const KINDS: [&str; 7] = ["enrolled", "unknown", "never enrolled", "pending", "disabled", "revoked", "budget empty"];
 const VERDICTS: [&str; 7] =
     ["rejected", "not_enrolled", "not_enrolled", "not_enrolled", "disabled", "disabled", "two_codes_needed"];

@@ -1,10 +1,11 @@
-//! Accounts that get another uid: devices of whoever had the name before open nothing.
+//! Accounts that get another uid: the devices of the former owner of a name open nothing.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
 use tests::stack::Stack;
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{DENIED, everything, refusal};
@@ -20,29 +21,10 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
     daemon.call("Enroll", &json!({ "user": "phoenix", "device": "waiting" })).expect("a pending device");
     assert_eq!(log_in(&daemon, &device.code()), PamCode::SUCCESS);
     another_uid(&mut daemon, "phoenix", "4712");
-    let before = daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known");
-    for typed in [&device.code_at(1), &recovery_code] {
-        assert_eq!(log_in(&daemon, typed), PamCode::AUTH_ERR, "{typed}");
-    }
-    daemon.log.wait_for_many(2, &["event=verify user=phoenix ", " verdict=refused ", " reason=uid_changed"]);
-    for typed in device.wrong_codes(5) {
-        assert_eq!(log_in(&daemon, &typed), PamCode::AUTH_ERR);
-    }
-    let asked = daemon.call("Challenge", &json!({ "user": "phoenix", "service": "reborn" })).expect("a challenge");
-    assert_eq!(asked["ask"], "two_codes", "as whoever judges asks for");
-    for method in ["Bypass", "Ticket", "Unlock"] {
-        let refused = daemon.call(method, &json!({ "user": "phoenix" })).expect_err("no way into another's record");
-        assert!(refused.1["why"].as_str().is_some_and(|why| why.contains("another uid")), "{refused:?}");
-    }
-    let phoenix = Who::user("phoenix");
-    for (method, about) in [
-        ("Enroll", json!({ "proof": device.code_at(1) })),
-        ("Confirm", json!({ "code": "123456" })),
-        ("Show", json!({})),
-    ] {
-        assert_eq!(refusal(daemon.call_as(&phoenix, method, &about)), DENIED, "{method}");
-    }
-    assert_eq!(daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known"), before);
+    let before = show(&daemon);
+    codes_of_before_open_nothing(&daemon, &device, &recovery_code);
+    the_record_stays_shut(&daemon, &device);
+    assert_eq!(show(&daemon), before);
     daemon.call("Enroll", &json!({ "user": "phoenix", "device": "new", "active": true })).expect("a device");
     assert_eq!(log_in(&daemon, &device.code_at(1)), PamCode::SUCCESS, "the record is bound to the uid of now");
     another_uid(&mut daemon, "phoenix", "4713");
@@ -51,6 +33,39 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
     daemon.kill();
     daemon.start_again();
     assert_eq!(log_in(&daemon, &recovery_code), PamCode::SUCCESS, "where the settings do not bind to it");
+}
+
+/// The codes of the former owner are refused, and wrong codes cost guesses as with any other user.
+fn codes_of_before_open_nothing(daemon: &Daemon, device: &Authenticator, recovery_code: &str) {
+    for typed in [device.code_at(1).as_str(), recovery_code] {
+        assert_eq!(log_in(daemon, typed), PamCode::AUTH_ERR, "{typed}");
+    }
+    daemon.log.wait_for_many(2, &["event=verify user=phoenix ", " verdict=refused ", " reason=uid_changed"]);
+    for typed in device.wrong_codes(5) {
+        assert_eq!(log_in(daemon, &typed), PamCode::AUTH_ERR);
+    }
+    let asked = daemon.call("Challenge", &json!({ "user": "phoenix", "service": "reborn" })).expect("a challenge");
+    assert_eq!(asked["ask"], "two_codes", "as an empty budget asks for");
+}
+
+/// Neither an administrator nor the account of now reads or changes the devices.
+fn the_record_stays_shut(daemon: &Daemon, device: &Authenticator) {
+    for method in ["Bypass", "Ticket", "Unlock"] {
+        let refused = daemon.call(method, &json!({ "user": "phoenix" })).expect_err("no way into another's record");
+        assert!(refused.1["why"].as_str().is_some_and(|why| why.contains("another uid")), "{refused:?}");
+    }
+    let phoenix = Caller::user("phoenix");
+    for (method, about) in [
+        ("Enroll", json!({ "proof": device.code_at(1) })),
+        ("Confirm", json!({ "code": "123456" })),
+        ("Show", json!({})),
+    ] {
+        assert_eq!(refusal(daemon.call_as(&phoenix, method, &about)), DENIED, "{method}");
+    }
+}
+
+fn show(daemon: &Daemon) -> Value {
+    daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known")
 }
 
 #[test]
@@ -82,7 +97,7 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     let daemon = Setup::new().with("policy: {self-service: off}\n").start();
     let alice = daemon.enroll("alice");
     daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
-    let as_alice = |method: &str, about| daemon.call_as(&Who::user("alice"), method, &about);
+    let as_alice = |method: &str, about| daemon.call_as(&Caller::user("alice"), method, &about);
     let before = everything(&daemon);
     for (method, about) in [
         ("Enroll", json!({ "device": "new", "proof": alice.code() })),
@@ -96,12 +111,12 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     }
     assert_eq!(everything(&daemon), before);
     assert!(as_alice("Show", json!({})).is_ok());
-    assert!(as_alice("RevokeGrace", json!({})).is_ok(), "what one gives up harms nobody");
+    assert!(as_alice("RevokeGrace", json!({})).is_ok(), "giving up grace harms no user");
     let verified = as_alice("Verify", json!({ "user": "alice", "service": "own", "codes": [alice.code()] }));
     assert_eq!(verified.expect("a verdict")["verdict"], "accepted");
 }
 
-/// The daemon remembers who is who for a while; a new one asks.
+/// The daemon caches resolved accounts for a while; a new one asks the name service.
 fn another_uid(daemon: &mut Daemon, user: &str, uid: &str) {
     world::run("usermod", &["--uid", uid, user]);
     daemon.kill();

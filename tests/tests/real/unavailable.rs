@@ -1,4 +1,4 @@
-//! The daemon is not there, stands still, is overrun, or is somebody else: nobody gets in and nobody hangs.
+//! The daemon is not there, stands still, is overrun, or is another server: no user gets in, and no login hangs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use serde_json::json;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{PamCode, Reply};
 use tests::stack::{Login, Stack, module};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::worker::Worker;
 use tests::world;
 
@@ -142,7 +142,7 @@ fn a_full_backlog_is_given_up_at_the_deadline_and_forgotten_when_the_daemon_goes
 #[test]
 fn a_server_under_another_uid_is_not_believed() {
     let _place = world::enter();
-    let bob = Who::user("bob").uid;
+    let bob = Caller::user("bob").uid;
     let folder = world::scratch_folder("impostor");
     std::os::unix::fs::chown(&folder, Some(bob), None).expect("a folder of his own");
     let socket = folder.join("socket");
@@ -157,12 +157,12 @@ fn a_server_under_another_uid_is_not_believed() {
     }
     world::syslog().wait_for(&["(impostor:auth)", &format!("uid {bob}")]);
     assert!(impostor.has_said_nothing(), "it was not asked anything");
-    // The same server opens the door to whoever is told to trust it: it is the check that keeps it shut.
+    // A module that is told to trust the same server lets the user in: the check of the uid is what denies.
     let trusting = stack("trusting", &format!("server_uid={bob}")).login("alice", &["123456"]);
     assert_eq!(trusting.code, PamCode::SUCCESS);
 }
 
-/// Connects until nobody more can wait.
+/// Connects until the backlog is full.
 fn fill_backlog(daemon: &Daemon) -> Vec<OwnedFd> {
     let address = UnixAddr::new(&daemon.login_socket()).expect("an address");
     let mut waiting = Vec::new();

@@ -1,4 +1,5 @@
-//! Daemons that are not root and ask for others: for their services and their users, and for nobody who has more to say.
+//! Verifiers: daemons that are not root and ask for others. They may ask for their own services and ordinary users, and
+//! never for a user with a higher role.
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use tests::libpam::PamCode;
 use tests::odd_names::with_odd_names;
 use tests::stack::Stack;
 use tests::stranger::{Crowd, Outcome, connect_as};
-use tests::wire::Who;
+use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{DENIED, daemon_with_admins, everything, refusal, with_roles};
@@ -38,12 +39,12 @@ fn what_a_verifier_is_told_is_the_same_whether_its_user_has_a_device_or_not() {
     let wrong = wrong.iter().map(String::as_str).collect();
     let typed = [vec!["123", "000000", "111111"], wrong, vec!["123456 654321"]].concat();
     let attempts = || -> Vec<Value> { typed.iter().map(|code| told(code)).collect() };
-    let nobody = attempts();
-    let verdicts: Vec<&Value> = nobody.iter().map(|told| &told["verdict"]).collect();
+    let unknown = attempts();
+    let verdicts: Vec<&Value> = unknown.iter().map(|told| &told["verdict"]).collect();
     assert_eq!(verdicts[..2], ["malformed", "rejected"]);
     assert_eq!((verdicts[17], verdicts[18]), (&json!("two_codes_needed"), &json!("rejected")));
     daemon.enroll("bob");
-    assert_eq!(attempts(), nobody);
+    assert_eq!(attempts(), unknown);
     daemon.audited("bob", "not_enrolled");
 }
 
@@ -100,7 +101,7 @@ fn an_address_is_believed_of_a_verifier_where_the_settings_say_so_and_a_terminal
     let bob = daemon.enroll("bob");
     let verify = |code: &str, rhost: &str| {
         let about = json!({ "user": "bob", "service": "tunnel", "codes": [code], "rhost": rhost, "tty": "tty1" });
-        daemon.call_as(&Who::user("vera"), "Verify", &about).expect("a verdict")["verdict"].clone()
+        daemon.call_as(&Caller::user("vera"), "Verify", &about).expect("a verdict")["verdict"].clone()
     };
     assert_eq!(verify(&bob.code(), "192.0.2.7"), "accepted");
     let line = daemon.audited("bob", "accepted");
@@ -133,9 +134,9 @@ fn a_code_that_a_verifier_has_seen_counts_for_its_service_and_address_and_opens_
 fn a_verifier_may_have_many_connections_once_it_is_known_to_be_one() {
     let _place = world::enter_alone();
     let daemon = daemon_with_admins();
-    let vera = connect_as(Who::user("vera").uid, &daemon.open_socket());
+    let vera = connect_as(Caller::user("vera").uid, &daemon.open_socket());
     assert_eq!(refusal(ask(&vera, "Show", &json!({}))), "NoSuchUser");
-    let crowd = Crowd::gather(Who::user("vera").uid, 70, &daemon.open_socket());
+    let crowd = Crowd::gather(Caller::user("vera").uid, 70, &daemon.open_socket());
     assert_eq!(crowd.outcome(), Outcome { served: 63, busy: 7, closed: 0 });
     crowd.leave();
 }
@@ -157,16 +158,16 @@ fn as_vera(daemon: &Daemon, method: &str, user: &str, service: &str, code: &str)
     if method == "Verify" {
         about["codes"] = json!([code]);
     }
-    daemon.call_as(&Who::user("vera"), method, &about)
+    daemon.call_as(&Caller::user("vera"), method, &about)
 }
 
-/// One login in a process of vera's, with the real module on everybody's socket.
+/// One login in a process of vera's, with the real module on the open socket.
 fn log_in_as_vera(daemon: &Daemon, user: &str, code: &str) -> PamCode {
     let module = world::for_everyone("libpam_totp.so");
     let socket = daemon.open_socket();
     let stack =
         Stack::new("tunnel", &format!("auth required {} socket={} retry=1\n", module.display(), socket.display()));
-    set_permissions(stack.confdir(), Permissions::from_mode(0o755)).expect("a folder that everybody may pass");
+    set_permissions(stack.confdir(), Permissions::from_mode(0o755)).expect("a folder that every user may pass");
     let output = Command::new("setpriv")
         .args(["--reuid", "vera", "--regid", "vera", "--init-groups", "--"])
         .arg(world::for_everyone("login-worker"))

@@ -1,4 +1,4 @@
-//! Somebody is refused at three in the morning: `totpctl why` says the reason, and what to type next.
+//! A user is refused at three in the morning: `totpctl why` says the reason, and what to type next.
 
 use serde_json::json;
 use tests::clocks::Clocks;

@@ -7,7 +7,7 @@ use tests::daemon::{Daemon, authenticator};
 use tests::oathtool::Authenticator;
 use tests::world;
 
-use super::{Caller, DENIED, Role, and, callers, daemon_with_admins, everything, refusal};
+use super::{DENIED, KnownCaller, Role, and, callers, daemon_with_admins, everything, refusal};
 
 #[test]
 fn every_cell_of_the_table_is_as_the_interface_file_documents_it() {
@@ -40,7 +40,7 @@ fn every_cell_of_the_table_is_as_the_interface_file_documents_it() {
 /// One cell of the table, played.
 struct Play<'a> {
     daemon: &'a Daemon,
-    caller: &'a Caller,
+    caller: &'a KnownCaller,
     method: &'a str,
     subject: &'a Subject,
     devices: &'a Devices,
@@ -60,7 +60,7 @@ impl Play<'_> {
                 assert_eq!(reply["verdict"], "accepted", "{}", self.case);
             }
             Ok(_) => {}
-            // Everybody here is enrolled, and a ticket is for who never was.
+            // All users here are enrolled, and a ticket is for a user that never was.
             Err((error, _)) if self.method == "Ticket" => assert_eq!(error, "BadParameter", "{}", self.case),
             Err((error, _)) => {
                 assert!(["List", "Events"].contains(&self.method) && error == "ExpectedMore", "{} {error}", self.case);
@@ -72,7 +72,7 @@ impl Play<'_> {
     /// caller's uid is told one by one.
     fn is_refused(&self) {
         let before = everything(self.daemon);
-        let uid = format!(" uid={} ", self.caller.who.uid);
+        let uid = format!(" uid={} ", self.caller.credentials.uid);
         let mut audited = vec!["event=not_permitted ".to_owned(), format!(" method={} ", self.method), uid];
         audited.extend(self.subject.named.then_some(self.subject.user).flatten().map(|user| format!(" user={user} ")));
         let audited: Vec<&str> = audited.iter().map(String::as_str).collect();
@@ -111,18 +111,18 @@ impl Play<'_> {
         {
             parameters = and(&parameters, "proof", &json!(proof));
         }
-        self.daemon.call_as(&self.caller.who, self.method, &parameters)
+        self.daemon.call_as(&self.caller.credentials, self.method, &parameters)
     }
 }
 
-/// Whom a call is about, and whether it says so.
+/// The user that a call is about, and whether the call names them.
 #[derive(Debug)]
 struct Subject {
     user: Option<&'static str>,
     named: bool,
 }
 
-fn subjects(caller: &Caller, method: &str) -> Vec<Subject> {
+fn subjects(caller: &KnownCaller, method: &str) -> Vec<Subject> {
     if ["List", "Status", "Reload", "ClockAccept"].contains(&method) {
         return vec![Subject { user: None, named: false }];
     }
@@ -153,14 +153,14 @@ enum Permission {
 }
 
 impl Cell {
-    fn permission(&self, caller: &Caller, subject: &Subject) -> Permission {
+    fn permission(&self, caller: &KnownCaller, subject: &Subject) -> Permission {
         let says = |role: &str| self.roles.iter().any(|said| said == role);
         let own = subject.user.is_none() || subject.user == caller.account;
         match caller.role {
             Role::Root if says("root") => Permission::Yes,
             Role::Admin if says("admin") => Permission::Yes,
             Role::Helpdesk if says("helpdesk") => Permission::Yes,
-            // Whom we ask about besides themselves is one.
+            // The other user that the calls are about has an ordinary account.
             Role::Helpdesk if !own && says("helpdesk for ordinary accounts") => Permission::Yes,
             // Bob is one of its users.
             Role::Verifier if !own && says("verifier") => Permission::Yes,
@@ -176,8 +176,8 @@ impl Cell {
 fn documented() -> Vec<(String, Cell)> {
     let (mut table, mut roles) = (Vec::new(), Vec::new());
     for line in common::wire::protocol::INTERFACE.lines() {
-        if let Some(who) = line.strip_prefix("# Roles: ") {
-            roles = who.trim_end_matches('.').split([',', ';']).map(|role| role.trim().to_owned()).collect();
+        if let Some(list) = line.strip_prefix("# Roles: ") {
+            roles = list.trim_end_matches('.').split([',', ';']).map(|role| role.trim().to_owned()).collect();
         } else if let Some(method) = line.strip_prefix("method ") {
             let name = method.split('(').next().expect("a name").to_owned();
             table.push((name, Cell { roles: std::mem::take(&mut roles) }));
