@@ -214,7 +214,8 @@ mod tests {
         assert!((MAX_ACCEPTED / 2..=MAX_ACCEPTED).contains(&lock(&graces.kept).accepted.len()));
         assert!(graces.since(&holder("u0"), "sshd", None, now).here.is_none());
         assert!(graces.since(&holder("u2000"), "sshd", None, now).here.is_some());
-        for n in 0..MAX_ACCEPTED - lock(&graces.kept).accepted.len() {
+        let room = MAX_ACCEPTED - lock(&graces.kept).accepted.len();
+        for n in 0..room {
             begin(&graces, &holder(&format!("v{n}")), "sshd", None, now);
         }
         begin(&graces, &holder("late"), "sshd", None, LONGEST + now);
