@@ -219,6 +219,13 @@ mod tests {
         ] {
             assert_eq!(sealed.open(&both, &elsewhere).err(), Some(CannotOpen), "{elsewhere:?}");
         }
+    }
+
+    #[test]
+    fn a_sealed_key_opens_under_no_other_secret() {
+        let (alice, both) = (user("alice"), secrets(SECRETS));
+        let here = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
+        let sealed = Enckey::seal(&Key::new(KEY.to_vec()).unwrap(), &both, &here).unwrap();
         let retagged = Enckey { tag: "1".into(), ..sealed.clone() };
         assert!(retagged.open(&both, &here).is_err());
         assert!(sealed.open(&secrets("1: 0123456789abcdef"), &here).is_err(), "its tag is gone");

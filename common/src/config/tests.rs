@@ -62,8 +62,8 @@ fn an_empty_file_means_the_defaults() {
     }
 }
 
-#[test]
-fn everything_can_be_set() {
+/// Settings in which every section sets something other than the defaults.
+fn with_everything_set() -> Settings {
     let folder = Folder::new();
     let text = format!(
         "totp:\n  context: {{digits: 8, alg: SHA256, period: 60, label: '{{user}}', issuer: x y, secrets_path: {}, default-tag: 1}}\n\
@@ -76,14 +76,24 @@ fn everything_can_be_set() {
          grace: {{same_host: {{for: 5m, services: [sudo]}}}}\n",
         folder.path("secrets").display()
     );
-    let settings = folder.load(&text).unwrap();
+    folder.load(&text).unwrap()
+}
+
+#[test]
+fn everything_about_new_devices_the_store_and_roles_can_be_set() {
+    let settings = with_everything_set();
     assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
     assert_eq!(settings.new_device.issuer.unwrap().as_str(), "x y");
     assert_eq!(settings.store, SledSettings { path: "/srv/store".into(), cache_mib: 8 });
-    assert_eq!((settings.self_service, settings.bind_uid), (SelfService::Off, false));
     assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
     assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));
     assert_eq!(settings.roles.verifiers.len(), 1);
+}
+
+#[test]
+fn everything_about_policy_limits_and_exemptions_can_be_set() {
+    let settings = with_everything_set();
+    assert_eq!((settings.self_service, settings.bind_uid), (SelfService::Off, false));
     assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200), strict: true });
     assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
     assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
@@ -163,12 +173,33 @@ fn weak_secrets_are_taken_where_the_settings_say_so() {
     }
 }
 
-#[test]
-fn what_cannot_be_used_is_refused_with_a_sentence() {
+/// Each text is refused, with a sentence that holds this part and no secret.
+fn check_refusals(texts: &[(&str, &str)]) {
     let folder = Folder::new();
-    for (text, part) in [
+    for (text, part) in texts {
+        let sentence = folder.refusal(text);
+        assert!(sentence.contains(part), "{text:?}: {sentence}");
+        assert!(!sentence.contains("0123456789"), "a secret is shown: {sentence}");
+    }
+}
+
+#[test]
+fn a_file_without_readable_sections_is_refused_with_a_sentence() {
+    check_refusals(&[
         ("totp:\n  context:\n    digts: 6\n", "line 3"),
         ("totp: {contxt: {}}\n", "contxt"),
+        ("totp: {}\nAUTHC_CONFIG: {totp: {}}\n", "more than one place"),
+        ("totp: {}\ncontext: {}\n", "more than one place"),
+        ("AUTHC_CONFIG: {totp: {contxt: {}}}\n", "contxt"),
+        ("- a list\n", "expected sections"),
+        ("a: [\n", "line"),
+        ("&a [*a]\n", "expected sections"),
+    ]);
+}
+
+#[test]
+fn policy_limits_recovery_and_audit_that_cannot_be_used_are_refused_with_a_sentence() {
+    check_refusals(&[
         ("policy:\n  window: wide\n", "line 2"),
         ("policy: {window: -1}\n", "line 1"),
         ("policy: {window: 11}\n", "policy.window"),
@@ -193,6 +224,12 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("audit: {delivery: sometimes}\n", "`best-effort`"),
         ("audit: {queue: 5}\n", "queue"),
         ("audit: [required]\n", "'best-effort', 'required', or"),
+    ]);
+}
+
+#[test]
+fn exemptions_stores_and_roles_that_cannot_be_used_are_refused_with_a_sentence() {
+    check_refusals(&[
         ("rules:\n- name: lan\n  form: [192.0.2.0/24]\n", "line 3"),
         ("rules: [{name: lan}]\n", "'rules': rule 'lan': it has no condition"),
         ("rules: {lan: {}}\n", "line 1"),
@@ -206,6 +243,12 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("provisiond: {verifiers: {a: {}}}\n", "line 1"),
         ("provisiond: {store: sled}\n", "line 1"),
         ("provisiond: {store: {sled: {path: store}}}\n", "absolute path"),
+    ]);
+}
+
+#[test]
+fn parameters_of_new_devices_that_cannot_be_used_are_refused_with_a_sentence() {
+    check_refusals(&[
         ("totp: {context: {digits: 5}}\n", "6 to 10"),
         ("totp: {context: {digits: 256}}\n", "line 1"),
         ("totp: {context: {alg: md5}}\n", "sha1"),
@@ -215,6 +258,12 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("totp: {context: {label: '{user}@{Host}'}}\n", "only {user} and {host}"),
         ("totp: {context: {label: '{user'}}\n", "only {user} and {host}"),
         ("totp: {context: {label: '{{user}}'}}\n", "only {user} and {host}"),
+    ]);
+}
+
+#[test]
+fn application_secrets_that_cannot_be_used_are_refused_with_a_sentence() {
+    check_refusals(&[
         (
             "totp: {context: {secrets-path: 5}}\n",
             "'totp.context.secrets-path': give the secrets file by its absolute path",
@@ -230,17 +279,7 @@ fn what_cannot_be_used_is_refused_with_a_sentence() {
         ("totp: {context: {encrypt-cost: 23}}\n", "between 0 and 22"),
         ("totp: {context: {encrypt-cost: -1}}\n", "line 1"),
         ("totp: {allow-weak-secrets: sometimes}\n", "line 1"),
-        ("totp: {}\nAUTHC_CONFIG: {totp: {}}\n", "more than one place"),
-        ("totp: {}\ncontext: {}\n", "more than one place"),
-        ("AUTHC_CONFIG: {totp: {contxt: {}}}\n", "contxt"),
-        ("- a list\n", "expected sections"),
-        ("a: [\n", "line"),
-        ("&a [*a]\n", "expected sections"),
-    ] {
-        let sentence = folder.refusal(text);
-        assert!(sentence.contains(part), "{text:?}: {sentence}");
-        assert!(!sentence.contains("0123456789"), "a secret is shown: {sentence}");
-    }
+    ]);
 }
 
 #[test]

@@ -299,29 +299,43 @@ mod tests {
 
     #[test]
     fn refusals_say_what_to_do() {
-        let enckey = |inner: &str| format!(r#"{{"type":"totp","v":1,"enckey":{{{inner}}}}}"#);
         for (json, why) in [
-            (r#"{"type":"hotp","v":1,"key":"KEY"}"#.to_owned(), BadRecord::Type),
-            (r#"{"type":"totp","v":2,"key":"KEY"}"#.to_owned(), BadRecord::Version),
-            (r#"{"type":"totp","v":1}"#.to_owned(), BadRecord::NoKey),
-            (r#"{"type":"totp","v":1,"key":"KEY","enckey":{}}"#.to_owned(), BadRecord::TwoKeys),
-            (r#"{"type":"totp","v":1,"key":"KEY","digits":11}"#.to_owned(), BadRecord::Digits),
-            (r#"{"type":"totp","v":1,"key":"KEY","period":86401}"#.to_owned(), BadRecord::Period),
-            (r#"{"type":"totp","v":1,"key":"KEY","alg":"md5"}"#.to_owned(), BadRecord::Algorithm),
-            (r#"{"type":"totp","v":1,"key":"KEY","label":"a:b"}"#.to_owned(), BadRecord::Label),
-            (r#"{"type":"totp","v":1,"key":"MFRGG"}"#.to_owned(), BadRecord::Key(BadKey::Length)),
-            (enckey(r#""v":1,"c":23,"t":"1","s":"MFRGG","k":"KEY""#), BadRecord::Cost),
-            (enckey(r#""v":1,"c":18446744073709551615,"t":"1","s":"MFRGG","k":"KEY""#), BadRecord::Cost),
-            (enckey(r#""v":1,"c":1,"t":"a b","s":"MFRGG","k":"KEY""#), BadRecord::Tag),
-            (enckey(r#""v":1,"c":1,"t":"1","s":"","k":"KEY""#), BadRecord::Sealed),
-            (enckey(r#""v":1,"t":"1","s":"MFRGG","k":"KEY""#), BadRecord::EnckeyVersion),
-            (enckey(r#""v":3,"t":"1","s":"MFRGG","k":"KEY""#), BadRecord::EnckeyVersion),
-            (r#"["totp",1,null,"KEY"]"#.to_owned(), BadRecord::Json { line: 0, column: 0 }),
-            (" ".repeat(MAX_TEXT + 1), BadRecord::TooLong),
+            (r#"{"type":"hotp","v":1,"key":"KEY"}"#, BadRecord::Type),
+            (r#"{"type":"totp","v":2,"key":"KEY"}"#, BadRecord::Version),
+            (r#"{"type":"totp","v":1}"#, BadRecord::NoKey),
+            (r#"{"type":"totp","v":1,"key":"KEY","enckey":{}}"#, BadRecord::TwoKeys),
+            (r#"{"type":"totp","v":1,"key":"KEY","digits":11}"#, BadRecord::Digits),
+            (r#"{"type":"totp","v":1,"key":"KEY","period":86401}"#, BadRecord::Period),
+            (r#"{"type":"totp","v":1,"key":"KEY","alg":"md5"}"#, BadRecord::Algorithm),
+            (r#"{"type":"totp","v":1,"key":"KEY","label":"a:b"}"#, BadRecord::Label),
+            (r#"{"type":"totp","v":1,"key":"MFRGG"}"#, BadRecord::Key(BadKey::Length)),
+            (r#"["totp",1,null,"KEY"]"#, BadRecord::Json { line: 0, column: 0 }),
         ] {
+            assert_eq!(refusal(json), why, "{json}");
+        }
+    }
+
+    #[test]
+    fn refusals_of_an_encrypted_key_say_what_to_do() {
+        for (enckey, why) in [
+            (r#""v":1,"c":23,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::Cost),
+            (r#""v":1,"c":18446744073709551615,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::Cost),
+            (r#""v":1,"c":1,"t":"a b","s":"MFRGG","k":"KEY""#, BadRecord::Tag),
+            (r#""v":1,"c":1,"t":"1","s":"","k":"KEY""#, BadRecord::Sealed),
+            (r#""v":1,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::EnckeyVersion),
+            (r#""v":3,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::EnckeyVersion),
+        ] {
+            let json = format!(r#"{{"type":"totp","v":1,"enckey":{{{enckey}}}}}"#);
             assert_eq!(refusal(&json), why, "{json}");
         }
-        assert!(matches!(refusal("{\n\"type\":\"totp\",\"v\":1,\"kee\":\"KEY\"}"), BadRecord::Json { line: 2, .. }));
-        assert!(matches!(refusal(&"{\"enckey\":".repeat(6000)), BadRecord::Json { .. }));
+    }
+
+    #[test]
+    fn text_that_is_no_record_or_too_long_is_refused() {
+        let misspelt = refusal("{\n\"type\":\"totp\",\"v\":1,\"kee\":\"KEY\"}");
+        assert!(matches!(misspelt, BadRecord::Json { line: 2, .. }));
+        let nested = refusal(&"{\"enckey\":".repeat(6000));
+        assert!(matches!(nested, BadRecord::Json { .. }));
+        assert_eq!(refusal(&" ".repeat(MAX_TEXT + 1)), BadRecord::TooLong);
     }
 }

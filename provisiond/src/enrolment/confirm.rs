@@ -71,9 +71,11 @@ fn confirmed(
 /// The pending device of that name, or the only pending one.
 fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName, Error> {
     record.choose(name, Device::is_pending).map_err(|NoSuchChoice| {
-        let pending = record.devices.iter().filter(|device| device.is_pending()).count();
-        let is_there = name.is_none_or(|name| record.devices.iter().any(|device| device.name == *name));
-        if is_there && (name.is_some() || pending == 0) { Error::NotPending } else { Error::NoSuchDevice }
+        let is_not_pending = match name {
+            Some(name) => record.devices.iter().any(|device| device.name == *name),
+            None => !record.devices.iter().any(Device::is_pending),
+        };
+        if is_not_pending { Error::NotPending } else { Error::NoSuchDevice }
     })
 }
 
@@ -96,7 +98,7 @@ fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment
     let (first, last) = (now.saturating_sub(window), now.saturating_add(window));
     // The device may have been confirmed, and used, in the part that the store has lost: refuse codes of that time
     // (replay).
-    let lost = last_doubtful(device, window, moment).filter(|_| moment.has_lost(device.known_since));
+    let lost = if moment.has_lost(device.known_since) { last_doubtful(device, window, moment) } else { None };
     let found = device.parameters.find(key, code, first..=last);
     match found.iter().find(|step| device.spent.accepts(**step, last)) {
         Some(step) if lost.is_some_and(|lost| *step <= lost) => Verdict::Refused,

@@ -52,7 +52,10 @@ impl NewDevice {
         if for_admins && call.caller.role == Role::Own {
             return Err(Error::PermissionDenied);
         }
-        let kind = wish.kind.as_deref().map_or(Ok(Kind::Totp), str::parse).map_err(|why| Error::bad("kind", why))?;
+        let kind = match &wish.kind {
+            Some(kind) => kind.parse().map_err(|why| Error::bad("kind", why))?,
+            None => Kind::Totp,
+        };
         let parameters = parameters(wish, kind, settings)?;
         let lifetime = if call.caller.role == Role::Own { PENDING_OWN } else { PENDING };
         let expires = call.moment.now.saturating_add(lifetime);
@@ -76,21 +79,19 @@ impl NewDevice {
 
     /// Adds the device to the record.
     pub(crate) fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<DeviceName, Error> {
-        let (user, secrets, moment) = (call.user, &call.settings.secrets, &call.moment);
+        let user = call.user;
+        let secrets = &call.settings.secrets;
+        let moment = &call.moment;
         let name = make_room(record, self.name.as_ref(), moment.now)?;
         if record.devices.iter().any(|device| device.has_key(&self.key, user, secrets)) {
             return Err(Error::DeviceExists);
         }
         self.restriction.fits_beside(record.devices.iter().map(|device| &device.restriction))?;
-        let (spent, restriction) = (self.spent(record, call), self.restriction.clone());
         let key = (&self.key, self.kind, self.parameters);
-        let device = Device::active(user, name.clone(), key, secrets, moment);
-        record.devices.push(Device {
-            state: self.state,
-            spent,
-            restriction,
-            ..device.map_err(|_| Error::StoreUnavailable)?
-        });
+        let device = Device::active(user, name.clone(), key, secrets, moment).map_err(|_| Error::StoreUnavailable)?;
+        let spent = self.spent(record, call);
+        let restriction = self.restriction.clone();
+        record.devices.push(Device { state: self.state, spent, restriction, ..device });
         record.enrolled |= self.state == State::Active;
         Ok(name)
     }
@@ -98,10 +99,9 @@ impl NewDevice {
     /// The spent steps of the key: those of a revoked device with the same key, and, of a key taken over, the present
     /// step as well (replay of a code that another system has accepted).
     fn spent(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
-        let (secrets, moment) = (&call.settings.secrets, &call.moment);
-        let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, secrets);
+        let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, &call.settings.secrets);
         match self.kind {
-            Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(self.parameters, moment)),
+            Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(self.parameters, &call.moment)),
             Kind::Totp => spent,
             Kind::Hotp => spent.with_floor(self.counter),
         }
@@ -135,10 +135,10 @@ impl NewDevice {
     }
 
     fn uri(&self) -> SecretText {
-        let (key, parameters, issuer) = (&self.key, self.parameters, Some(&self.issuer));
+        let issuer = Some(&self.issuer);
         match self.kind {
-            Kind::Totp => otpauth::uri(key, parameters, &self.label, issuer),
-            Kind::Hotp => otpauth::hotp_uri(key, parameters, self.counter, &self.label, issuer),
+            Kind::Totp => otpauth::uri(&self.key, self.parameters, &self.label, issuer),
+            Kind::Hotp => otpauth::hotp_uri(&self.key, self.parameters, self.counter, &self.label, issuer),
         }
     }
 }
@@ -188,8 +188,12 @@ fn parameters(wish: &Enroll, kind: Kind, settings: &Settings) -> Result<Paramete
         Kind::Totp => settings.new_device.parameters,
         Kind::Hotp => Parameters { period: Parameters::default().period, ..settings.new_device.parameters },
     };
-    let alg = wish.alg.as_deref().map_or(Ok(defaults.alg), str::parse).map_err(|why| Error::bad("alg", why))?;
-    let (digits, period) = (wish.digits.unwrap_or(defaults.digits), wish.period.unwrap_or(defaults.period));
+    let alg = match &wish.alg {
+        Some(alg) => alg.parse().map_err(|why| Error::bad("alg", why))?,
+        None => defaults.alg,
+    };
+    let digits = wish.digits.unwrap_or(defaults.digits);
+    let period = wish.period.unwrap_or(defaults.period);
     let field = if period == defaults.period { "digits" } else { "period" };
     Parameters::for_new_device(alg, digits, period).map_err(|why| Error::bad(field, why))
 }

@@ -92,15 +92,16 @@ impl Newcomer {
     }
 
     fn device(&self, name: DeviceName, record: &Record, call: &Call<'_>) -> Result<Device, Error> {
-        let (secrets, moment) = (&call.settings.secrets, &call.moment);
+        let secrets = &call.settings.secrets;
+        let moment = &call.moment;
         let key = (&self.key, Kind::Totp, self.parameters);
-        let mut device =
-            Device::active(call.user, name, key, secrets, moment).map_err(|CannotMake| Error::StoreUnavailable)?;
+        let device = Device::active(call.user, name, key, secrets, moment);
+        let mut device = device.map_err(|CannotMake| Error::StoreUnavailable)?;
         if let StoredKey::V1(enckey) = &self.stored {
             device.key = SealedKey::V1(enckey.clone());
         }
         let spent = record.tombstones.spent_with((Kind::Totp, self.parameters), &self.key, secrets);
-        let device = Device { spent: spent.with_floor(last_used_elsewhere(self.parameters, moment)), ..device };
+        device.spent = spent.with_floor(last_used_elsewhere(self.parameters, moment));
         Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }
 }
@@ -109,11 +110,13 @@ fn exported(device: &Device, user: &UserName, settings: &Settings) -> Result<Exp
     let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
     let enckey =
         EnckeyV1::seal(&key, &settings.secrets, settings.encrypt_cost).map_err(|why| Error::bad("user", why))?;
-    let label = device.label.clone().map_or_else(|| Label::new(user.as_str()), Ok);
-    let label = Some(label.map_err(|why| Error::bad("user", why))?);
+    let label = match &device.label {
+        Some(label) => label.clone(),
+        None => Label::new(user.as_str()).map_err(|why| Error::bad("user", why))?,
+    };
     // passlib leaves out an issuer that its settings name, and takes it from the settings again.
     let issuer = device.issuer.clone().filter(|issuer| settings.new_device.issuer.as_ref() != Some(issuer));
-    let record = KeyRecord { key: StoredKey::V1(enckey), parameters: device.parameters, label, issuer };
+    let record = KeyRecord { key: StoredKey::V1(enckey), parameters: device.parameters, label: Some(label), issuer };
     Ok(ExportedRecord { device: device.name.to_string(), record: record.to_json() })
 }
 

@@ -142,16 +142,21 @@ fn changed<T>(
 /// What a proof is judged by. Only a device that opens every service proves the user. The source is unknown, because
 /// the daemon does not trust the user's own processes to report it.
 fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
-    let (policy, moment, source) = (&call.settings.policy, call.moment, Source::Untold);
-    Circumstances { policy, moment, source, service: "", suspect: false }
+    Circumstances {
+        policy: &call.settings.policy,
+        moment: call.moment,
+        source: Source::Untold,
+        service: "",
+        suspect: false,
+    }
 }
 
 /// Judges a proof: a code of a device, a recovery code, or, before the first device, a ticket. A bypass is no proof:
 /// it opens logins, but must not let the helpdesk (or a thief of the bypass) change the account.
 fn judge_proof(record: &Record, proof: &SecretText, call: &Call<'_>, now: &Circumstances<'_>) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
-    let (answer, refund, settings) = (answer.as_ref(), 0, &*call.settings);
-    let case = &Case { user: call.user, answer, refund, settings, now };
+    let answer = answer.as_ref();
+    let case = &Case { user: call.user, answer, refund: 0, settings: &call.settings, now };
     let (judged, _) = match answer.and_then(Answer::issued) {
         Some(code) => issued::judge(record, (code, issued::of_a_proof(record, now)), case),
         None => attempt::judge(record, case, false),

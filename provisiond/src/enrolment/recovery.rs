@@ -150,10 +150,12 @@ fn with_codes<T>(
 /// The record with full pools. The helpdesk may do so once a day for each account. The day is counted in trusted
 /// seconds, so that a clock that was set does not shorten it.
 fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
-    let (record, moment) = (record.ok_or(Error::NoSuchUser)?, &call.moment);
+    let record = record.ok_or(Error::NoSuchUser)?;
+    let moment = &call.moment;
     refuse_other_uid(record, call)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
-    if helpdesk && record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY)) {
+    let within_the_day = record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY));
+    if helpdesk && within_the_day {
         return Err(Error::bad(
             "user",
             "the guesses were given back within the last day: an administrator can do it again",
@@ -166,8 +168,10 @@ fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
 
 fn span(wished: Option<u64>, usual: u64, longest: u64, why: &str) -> Result<Duration, Error> {
     let seconds = wished.unwrap_or(usual);
-    let possible = (1..=longest).contains(&seconds);
-    possible.then(|| Duration::from_secs(seconds)).ok_or_else(|| Error::bad("valid_for", why))
+    if !(1..=longest).contains(&seconds) {
+        return Err(Error::bad("valid_for", why));
+    }
+    Ok(Duration::from_secs(seconds))
 }
 
 const HOUR: u64 = 3600;

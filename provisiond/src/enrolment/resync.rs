@@ -66,7 +66,8 @@ fn resynced(
     answer: Option<&Answer>,
     call: &Call<'_>,
 ) -> Result<Resynced, Error> {
-    let (settings, moment) = (&*call.settings, call.moment);
+    let settings = &*call.settings;
+    let moment = call.moment;
     if !clock::can_be(moment.now) {
         return Ok(Resynced::unlearned(Verdict::Refused, Some(CLOCK_BEFORE_BUILD)));
     }
@@ -74,7 +75,9 @@ fn resynced(
     let key = device.key(call.user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
     let now = Circumstances { policy: &settings.policy, moment, source: Source::Untold, service: "", suspect: false };
     let resynced = resync::judge(record, name, &key, answer, call.caller.role != Role::Own, &now);
-    if let (Verdict::Accepted, Some(device)) = (resynced.verdict, record.device_mut(name)) {
+    if resynced.verdict == Verdict::Accepted
+        && let Some(device) = record.device_mut(name)
+    {
         // The accepted codes have proven a key imported from passlib, as a login does.
         device.reseal(call.user, &key, &settings.secrets);
     }

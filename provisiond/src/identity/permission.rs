@@ -167,9 +167,11 @@ mod tests {
         }
     }
 
-    /// Each method: for root, admins and the helpdesk on other accounts (`others`: on ordinary accounts but its own),
+    /// A method: for root, admins and the helpdesk on other accounts (`others`: on ordinary accounts but its own),
     /// for an account on its own record and on another account's.
-    const TABLE: &[(Method, &str, &str, &str, &str, &str)] = &[
+    type Row = (Method, &'static str, &'static str, &'static str, &'static str, &'static str);
+
+    const TABLE: &[Row] = &[
         (Method::Challenge, "yes", "yes", "no", "yes", "no"),
         (Method::Verify, "yes", "yes", "no", "yes", "no"),
         (Method::Enroll, "yes", "yes", "no", "with proof", "no"),
@@ -200,30 +202,50 @@ mod tests {
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
         assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
         let names = Names::start().unwrap();
-        for &(method, root, admin, helpdesk, own, other) in TABLE {
-            let alice = visitor(Role::Own, "alice", &names);
-            let helga = visitor(Role::Helpdesk, "helga", &names);
-            // An ordinary account that there is on every machine.
-            let on_others = outcome(&helga, method, Some("daemon"));
-            assert_eq!(on_others, if helpdesk == "others" { "yes" } else { helpdesk }, "{method:?}");
-            // Root's account is not ordinary, and neither is an unknown name.
-            let on_others = ["root", "bob"].map(|user| outcome(&helga, method, Some(user)));
-            assert_eq!(on_others, [if helpdesk == "others" { "no" } else { helpdesk }; 2], "{method:?}");
-            let veronica = visitor(Role::Verifier, "veronica", &names);
-            let served = if matches!(method, Method::Challenge | Method::Verify) { "yes" } else { other };
-            assert_eq!(outcome(&veronica, method, Some("daemon")), served, "{method:?}");
-            assert_eq!(outcome(&veronica, method, Some("bin")), other, "{method:?}");
-            assert_eq!(outcome(&veronica, method, None), own, "{method:?}");
-            assert_eq!(outcome(&helga, method, None), if helpdesk == "yes" { "yes" } else { own }, "{method:?}");
-            assert_eq!(outcome(&visitor(Role::Root, "root", &names), method, Some("bob")), root, "{method:?}");
-            assert_eq!(outcome(&visitor(Role::Admin, "adam", &names), method, Some("bob")), admin, "{method:?}");
-            assert_eq!(outcome(&alice, method, Some("alice")), own, "{method:?}");
-            assert_eq!(outcome(&alice, method, None), own, "{method:?}");
-            assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");
-            assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
-            let without_role = Visitor { caller: None, ..alice };
-            assert_eq!(outcome(&without_role, method, Some("alice")), "no", "{method:?}");
+        for row in TABLE {
+            check_root_and_admins(row, &names);
+            check_the_helpdesk(row, &names);
+            check_verifiers(row, &names);
+            check_own_account(row, &names);
         }
+    }
+
+    fn check_root_and_admins(&(method, root, admin, ..): &Row, names: &Names) {
+        let by_root = outcome(&visitor(Role::Root, "root", names), method, Some("bob"));
+        assert_eq!(by_root, root, "{method:?}");
+        let by_admin = outcome(&visitor(Role::Admin, "adam", names), method, Some("bob"));
+        assert_eq!(by_admin, admin, "{method:?}");
+    }
+
+    fn check_the_helpdesk(&(method, _, _, helpdesk, own, _): &Row, names: &Names) {
+        let helga = visitor(Role::Helpdesk, "helga", names);
+        let (on_ordinary, on_special) = if helpdesk == "others" { ("yes", "no") } else { (helpdesk, helpdesk) };
+        // An ordinary account that there is on every machine.
+        assert_eq!(outcome(&helga, method, Some("daemon")), on_ordinary, "{method:?}");
+        // Root's account is not ordinary, and neither is an unknown name.
+        assert_eq!(outcome(&helga, method, Some("root")), on_special, "{method:?}");
+        assert_eq!(outcome(&helga, method, Some("bob")), on_special, "{method:?}");
+        let on_itself = if helpdesk == "yes" { "yes" } else { own };
+        assert_eq!(outcome(&helga, method, None), on_itself, "{method:?}");
+    }
+
+    fn check_verifiers(&(method, _, _, _, own, other): &Row, names: &Names) {
+        let veronica = visitor(Role::Verifier, "veronica", names);
+        let is_login = matches!(method, Method::Challenge | Method::Verify);
+        let on_served = if is_login { "yes" } else { other };
+        assert_eq!(outcome(&veronica, method, Some("daemon")), on_served, "{method:?}");
+        assert_eq!(outcome(&veronica, method, Some("bin")), other, "{method:?}");
+        assert_eq!(outcome(&veronica, method, None), own, "{method:?}");
+    }
+
+    fn check_own_account(&(method, _, _, _, own, other): &Row, names: &Names) {
+        let alice = visitor(Role::Own, "alice", names);
+        assert_eq!(outcome(&alice, method, Some("alice")), own, "{method:?}");
+        assert_eq!(outcome(&alice, method, None), own, "{method:?}");
+        assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");
+        assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
+        let without_role = Visitor { caller: None, ..alice };
+        assert_eq!(outcome(&without_role, method, Some("alice")), "no", "{method:?}");
     }
 
     #[test]

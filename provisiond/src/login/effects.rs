@@ -139,14 +139,14 @@ pub(super) fn log_is_stuck(
 pub(super) fn line(login: &Trusted<'_>, verdict: &str, device: Option<&DeviceName>, reason: Option<&str>) -> Line {
     let line = login.located(login.call.line("verify")).with("verdict", verdict);
     let line = line.with_some("device", device).with_some("reason", reason);
-    let lets_in = [Verdict::Accepted, Verdict::Exempt].map(Verdict::word).contains(&verdict);
+    let lets_in = verdict == Verdict::Accepted.word() || verdict == Verdict::Exempt.word();
     if lets_in { line } else { line.warning() }
 }
 
 /// Starts the measurement of clock skew: whether the wrong answer would have been right at another time.
 fn measure_skew(service: &Service, call: &Call<'_>, missed: Option<Missed>, answer: Option<Answer>) {
-    if let (Some(missed), Some(answer)) = (missed, answer) {
-        let (settings, line) = (Arc::clone(&call.settings), service.signed(call, call.line("device_clock_skew")));
-        service.skews.measure(skew::Attempt { missed, answer, settings, now: call.moment.now, line });
-    }
+    let (Some(missed), Some(answer)) = (missed, answer) else { return };
+    let settings = Arc::clone(&call.settings);
+    let line = service.signed(call, call.line("device_clock_skew"));
+    service.skews.measure(skew::Attempt { missed, answer, settings, now: call.moment.now, line });
 }

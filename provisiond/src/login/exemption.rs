@@ -26,7 +26,8 @@ pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<
     if call.named.is_unknown() || record.is_some_and(is_barred) {
         return Demand::Code;
     }
-    let (moment, origin) = (&call.moment, login.origin.as_ref());
+    let moment = &call.moment;
+    let origin = login.origin.as_ref();
     let trusted_service = login.trusted_service;
     let accepted_for = trusted_service.unwrap_or_default();
     let facts = Facts {
@@ -104,7 +105,10 @@ fn holder(call: &Call<'_>) -> Holder {
 /// Whether the account is in the group. `None`: the name service did not answer in time. A name without an account is
 /// in no group.
 fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
-    call.named.account().map_or(Some(false), |account| call.names.is_member(account, group).ok())
+    match call.named.account() {
+        Some(account) => call.names.is_member(account, group).ok(),
+        None => Some(false),
+    }
 }
 
 /// The local time, if the clock can be trusted.

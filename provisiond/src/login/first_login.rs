@@ -41,7 +41,7 @@ pub(super) fn is_offered(login: &Trusted<'_>) -> bool {
 
 /// What Challenge asks a never enrolled user for. `None`: what every user is asked for.
 pub(super) fn asked_for(login: &Trusted<'_>, record: Option<&Record>, now: &Circumstances<'_>) -> Option<Ask> {
-    record.filter(|_| is_wanted(login)).and_then(|record| ask(record, now))
+    if is_wanted(login) { ask(record?, now) } else { None }
 }
 
 /// Writes the same log lines as `Enroll` and `Confirm`, and the source of the login.
@@ -67,8 +67,11 @@ pub(super) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
         return None;
     }
     let ticket = record.codes.as_ref().and_then(|codes| codes.ticket_until(&now.moment));
-    let pending = || Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now));
-    ticket.map(|_| Ask::Ticket).or_else(|| pending().map(|record| policy::ask(Some(&record), now)))
+    if ticket.is_some() {
+        return Some(Ask::Ticket);
+    }
+    let candidate = with_pending(record, now.moment.now);
+    is_usable(&candidate, now).then(|| policy::ask(Some(&candidate), now))
 }
 
 /// The record as if its pending devices were active.
@@ -122,7 +125,8 @@ fn by_ticket(record: &Record, call: &Call<'_>, code: &IssuedCode, case: &Case<'_
     let mut outcome = Outcome::without_record(Verdict::NotEnrolled, None);
     outcome.told.ask = policy::ask(Some(&with_pending(&next, now.moment.now)), now);
     outcome.told.first_device = Some(FirstDevice::Made(enrolment));
-    (outcome.counted.finding, outcome.counted.wrong) = (finding, None);
+    outcome.counted.finding = finding;
+    outcome.counted.wrong = None;
     Some(Decision { next: Some(next), outcome })
 }
 
@@ -137,9 +141,13 @@ fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>, repeats: &Re
     // The device has opened nothing yet, so a clock that was set back revives no code of it. A store rolled back may.
     let doubt = case.now.moment.doubt.filter(|doubt| doubt.of == Doubted::Store);
     let now = &Circumstances { moment: Moment { doubt, ..case.now.moment }, ..*case.now };
-    let candidate = Some(with_pending(record, now.moment.now)).filter(|record| is_usable(record, now))?;
+    let candidate = with_pending(record, now.moment.now);
+    if !is_usable(&candidate, now) {
+        return None;
+    }
     let Decision { next, mut outcome } = Outcome::of(&candidate, &Case { now, ..*case }, (repeats, call.user));
-    let confirmed = outcome.told.device.clone().filter(|_| outcome.told.verdict == Verdict::Accepted);
+    let is_right = outcome.told.verdict == Verdict::Accepted;
+    let confirmed = if is_right { outcome.told.device.clone() } else { None };
     let next = next.map(|mut next| {
         for (device, before) in next.devices.iter_mut().zip(&record.devices) {
             // Only the confirmed device changes its state. A pending device is never disabled by wrong codes.
@@ -154,7 +162,9 @@ fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>, repeats: &Re
         next
     });
     outcome.counted.disabled.clear();
-    outcome.told.ask = next.as_ref().and_then(|next| ask(next, now)).unwrap_or(outcome.told.ask);
+    if let Some(ask) = next.as_ref().and_then(|next| ask(next, now)) {
+        outcome.told.ask = ask;
+    }
     outcome.told.first_device = confirmed.map(FirstDevice::Confirmed);
     Some(Decision { next, outcome })
 }

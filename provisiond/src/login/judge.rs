@@ -57,10 +57,10 @@ pub(super) struct Judgement {
 /// enrolled user comes first.
 fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
     let enrols = first_login::is_offered(login);
-    match service
+    let outcome = service
         .records
-        .change(login.call.access(), |record| by_record(record, login, case, (&service.repeats, enrols)))?
-    {
+        .change(login.call.access(), |record| by_record(record, login, case, (&service.repeats, enrols)))?;
+    match outcome {
         ByRecord::Judged(outcome) => Ok(*outcome),
         ByRecord::NoDevice(no_device) => by_decoy(service, login.call, *no_device, case),
     }
@@ -91,10 +91,11 @@ impl NoDevice {
     /// `nullok` stacks let in a `not_enrolled` user. While the name service does not answer, the user is `refused`
     /// instead, because the record may be under another spelling.
     fn of(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Self {
-        let (verdict, reason) = match policy::unenrolled(record) {
-            Verdict::NotEnrolled if call.named.is_unknown() => (Verdict::Refused, Some("no_answer_from_name_service")),
-            verdict => (verdict, record.and_then(|record| record.why_unusable(now.moment.now, now.service))),
-        };
+        let verdict = policy::unenrolled(record);
+        if verdict == Verdict::NotEnrolled && call.named.is_unknown() {
+            return Self::refused("no_answer_from_name_service");
+        }
+        let reason = record.and_then(|record| record.why_unusable(now.moment.now, now.service));
         Self { verdict, reason, issued: None, ask: None }
     }
 }
@@ -112,8 +113,11 @@ fn by_record(
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
         let Decision { mut next, outcome } = Outcome::of(record, case, (repeats, call.user));
-        let accepted = next.as_mut().filter(|_| outcome.told.verdict == Verdict::Accepted);
-        accepted.into_iter().for_each(|next| bind_unbound(next, call));
+        if outcome.told.verdict == Verdict::Accepted
+            && let Some(next) = &mut next
+        {
+            bind_unbound(next, call);
+        }
         return judged(Decision { next, outcome });
     }
     let unenrolled = record.filter(|_| enrols);
@@ -145,7 +149,11 @@ fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case
     // A decoy gets no refund: none of its codes is ever accepted.
     let case = &Case { user: &name, refund: 0, now, ..*case };
     let outcome = service.records.change(call.access_to(&name), |record| {
-        let Ok(decoy) = record.cloned().map_or_else(|| decoy::make(&name, case.settings, &now.moment), Ok) else {
+        let decoy = match record {
+            Some(decoy) => Ok(decoy.clone()),
+            None => decoy::make(&name, case.settings, &now.moment),
+        };
+        let Ok(decoy) = decoy else {
             return Decision { next: None, outcome: without_record() };
         };
         let Decision { next, outcome } = match issued {

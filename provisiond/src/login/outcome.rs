@@ -123,9 +123,12 @@ impl Outcome {
     /// The outcome of a decoy, told as that of an unenrolled user. What the decoy was charged is never refunded.
     pub(super) fn of_unenrolled(mut self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let Self { told, counted } = &mut self;
-        (told.masked, told.verdict) = (masked(told.masked), verdict);
-        (told.device, told.retry_after) = (None, None);
-        (counted.charged, counted.emptied) = (Units::default(), None);
+        told.masked = masked(told.masked);
+        told.verdict = verdict;
+        told.device = None;
+        told.retry_after = None;
+        counted.charged = Units::default();
+        counted.emptied = None;
         counted.reason = reason.or(counted.repeated.then_some(REPEATED));
         counted.missed = counted.missed.take().map(Missed::untold);
         self

@@ -58,12 +58,14 @@ impl<'a> Trusted<'a> {
     pub(super) fn of(call: &'a Call<'a>, reported: Reported<'a>) -> Self {
         let Reported { service, rhost, tty, options } = reported;
         let (rhost, tty) = call.caller.trusted_origin(rhost, tty);
-        let [rhost, tty] = [rhost, tty].map(|item| item.filter(|item| !item.is_empty()));
+        let rhost = rhost.filter(|rhost| !rhost.is_empty());
+        let tty = tty.filter(|tty| !tty.is_empty());
         let role = call.caller.role;
+        let is_service_trusted = matches!(role, Role::Root | Role::Verifier);
         Self {
             call,
             service,
-            trusted_service: Some(service).filter(|_| matches!(role, Role::Root | Role::Verifier)),
+            trusted_service: is_service_trusted.then_some(service),
             rhost,
             tty,
             source: Source::told(rhost, tty),
@@ -74,13 +76,14 @@ impl<'a> Trusted<'a> {
 
     /// What the attempt is judged by, besides the record and the typed text.
     pub(super) fn circumstances(&self, service: &Service) -> Circumstances<'_> {
-        let (settings, source) = (&self.call.settings, self.source);
-        let suspect =
-            self.is_limited(&settings.limits) && service.source_limits.is_reached(source, settings.limits.per_source);
+        let source = self.source;
+        let policy = &self.call.settings.policy;
+        let limits = &self.call.settings.limits;
+        let suspect = self.is_limited(limits) && service.source_limits.is_reached(source, limits.per_source);
         let mut moment = self.call.moment;
         // With the option `noskewadj` the login teaches nothing about the device's drift.
         moment.synchronised &= !self.keeps_drift();
-        Circumstances { policy: &settings.policy, moment, source, service: self.service, suspect }
+        Circumstances { policy, moment, source, service: self.service, suspect }
     }
 
     /// Whether the source limit counts wrong codes from this source: not from `limits.trusted-sources`.

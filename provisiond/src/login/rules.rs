@@ -58,9 +58,12 @@ pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<
     // The local time needs the time zone file. It is read once for all rules, and only if one asks.
     let time = OnceCell::new();
     let facts = &Facts { time: &|| *time.get_or_init(facts.time), ..*facts };
-    let exemption = settings.rules.iter().find(|rule| holds(rule, facts)).map(|rule| rule.name.as_str());
-    let by_state = || if facts.ever_enrolled { in_grace(&settings.grace, facts) } else { not_yet(settings, facts) };
-    match exemption.or_else(by_state) {
+    let exemption = match settings.rules.iter().find(|rule| holds(rule, facts)) {
+        Some(rule) => Some(rule.name.as_str()),
+        None if facts.ever_enrolled => in_grace(&settings.grace, facts),
+        None => not_yet(settings, facts),
+    };
+    match exemption {
         Some(rule) => Demand::Nothing(rule),
         None if !facts.ever_enrolled && settings.unknown_users == UnknownUsers::Deny => Demand::Refusal,
         None => Demand::Code,
@@ -103,9 +106,15 @@ fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
 
 /// The grace by which a code that was accepted before still counts. A user without a device left has none.
 fn in_grace(grace: &Grace, facts: &Facts<'_>) -> Option<&'static str> {
-    let service = facts.service.filter(|_| facts.has_device)?;
+    if !facts.has_device {
+        return None;
+    }
+    let service = facts.service?;
     let Since { there, here } = facts.since;
-    let within = |span: Option<Duration>, ago: Option<Duration>| span.zip(ago).is_some_and(|(span, ago)| ago < span);
+    let within = |span: Option<Duration>, ago: Option<Duration>| match (span, ago) {
+        (Some(span), Some(ago)) => ago < span,
+        _ => false,
+    };
     if within(span_for(&grace.same_source, service), there) {
         Some(SAME_SOURCE)
     } else if within(facts.grace_period, there) {
@@ -116,14 +125,17 @@ fn in_grace(grace: &Grace, facts: &Facts<'_>) -> Option<&'static str> {
 }
 
 fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
-    period.as_ref().filter(|period| period.services.iter().any(|meant| meant == service)).map(|period| period.span)
+    let period = period.as_ref()?;
+    let is_meant = period.services.iter().any(|meant| meant == service);
+    is_meant.then_some(period.span)
 }
 
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
     let Some(time) = (facts.time)() else { return false };
     let is_before = |day: Date| time.date() < day;
     // If all days have passed, no group is looked up.
-    roll_out.enforce_after.iter().any(|(_, day)| is_before(*day)) && first_day(roll_out, facts).is_some_and(is_before)
+    let has_a_day_left = roll_out.enforce_after.iter().any(|(_, day)| is_before(*day));
+    has_a_day_left && first_day(roll_out, facts).is_some_and(is_before)
 }
 
 /// The day from which on the account needs a device: the earliest day of its groups, else the day of all accounts.

@@ -69,7 +69,8 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
 /// The reason for the log, if the source limit alone demands two codes: the user's own guess budget would allow one.
 fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
     let from_elsewhere = Circumstances { suspect: false, ..*now };
-    (now.suspect && ask(Some(record), &from_elsewhere) == Ask::OneCode).then_some("source_limited")
+    let by_source_alone = now.suspect && ask(Some(record), &from_elsewhere) == Ask::OneCode;
+    by_source_alone.then_some("source_limited")
 }
 
 /// The verdict on a single code where two are needed. It takes as long as a judged code, so that there is no timing
@@ -88,12 +89,13 @@ fn usable_keys(record: &Record, &Case { user, settings, now, .. }: &Case<'_>) ->
 
 /// Seals a key that was imported from passlib in our own format, in the commit of its first accepted code.
 fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, settings, now, .. }: &Case<'_>) {
-    let (Verdict::Accepted, Some(name), Some(next)) = (judged.verdict, &judged.device, &mut judged.next) else {
+    if judged.verdict != Verdict::Accepted {
         return;
-    };
-    let usable = record.usable(now.moment.now, now.service);
-    let key = usable.zip(keys).find(|(device, _)| device.name == *name).map(|(_, key)| key);
-    if let (Some(device), Some(key)) = (next.device_mut(name), key) {
+    }
+    let (Some(name), Some(next)) = (&judged.device, &mut judged.next) else { return };
+    let mut usable = record.usable(now.moment.now, now.service).zip(keys);
+    let Some((_, key)) = usable.find(|(device, _)| device.name == *name) else { return };
+    if let Some(device) = next.device_mut(name) {
         device.reseal(user, key, &settings.secrets);
     }
 }

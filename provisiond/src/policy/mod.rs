@@ -90,8 +90,7 @@ pub fn admit<'a>(
         return Err(Verdict::Malformed);
     }
     let price = if repeated { 0 } else { price(record, answer, now) };
-    let affordable = answer.is_several() || affordable(price, record, now);
-    if affordable { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
+    if answer.is_several() || affordable(price, record, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
 }
 
 /// The devices that are usable for this login.
@@ -201,9 +200,11 @@ fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
 
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
     let device = record.devices.iter().find(|device| device.name == found.device);
-    let retry_after = device.filter(|device| device.kind == Kind::Totp).map(|device| {
+    let totp = device.filter(|device| device.kind == Kind::Totp);
+    let retry_after = totp.map(|device| {
         let next = device.spent.latest(horizon(device, now)).saturating_add(1);
-        device.parameters.start_of(device.drift.ours_at(next)).saturating_sub(now.moment.now).max(1)
+        let start = device.parameters.start_of(device.drift.ours_at(next));
+        start.saturating_sub(now.moment.now).max(1)
     });
     Judged { device: Some(found.device.clone()), retry_after, ..Judged::unlooked(Verdict::AlreadyUsed) }
 }

@@ -227,10 +227,11 @@ fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first
         (&[("staff", later), ("pilots", later)], untold, false),
         (&[("pilots", over), ("everybody", later)], untold, false),
     ] {
-        let whom = |name: &str| if name == "everybody" { Scope::All } else { Scope::Group(name.into()) };
-        let enforce_after = days.iter().map(|(name, day)| (whom(name), *day)).collect();
-        let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
-        let told = |group: &str| groups.iter().find(|(name, _)| *name == group).map_or(Some(false), |(_, told)| *told);
+        let exemptions = enforced_after(days);
+        let told = |group: &str| match groups.iter().find(|(name, _)| *name == group) {
+            Some((_, told)) => *told,
+            None => Some(false),
+        };
         let user = UserName::new("alice").unwrap();
         let demanded = demand(&exemptions, &Facts { is_member: &told, ..bare(&user) });
         let expected = if is_let_by { Demand::Nothing(ENFORCE_AFTER) } else { Demand::Code };
@@ -238,32 +239,79 @@ fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first
     }
 }
 
+/// Settings with these days of roll-out, of groups and of `everybody`.
+fn enforced_after(days: &[(&str, Date)]) -> Exemptions {
+    let whom = |name: &str| match name {
+        "everybody" => Scope::All,
+        group => Scope::Group(group.into()),
+    };
+    let enforce_after = days.iter().map(|(name, day)| (whom(name), *day)).collect();
+    Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() }
+}
+
+/// A code of the user was accepted so many seconds ago.
+#[derive(Clone, Copy, Debug)]
+struct Accepted {
+    /// For the login's service, from the login's source.
+    there: Option<u64>,
+    /// On this machine.
+    here: Option<u64>,
+}
+
+/// Settings with a grace of 100 seconds for `sshd` from the same source, and of 10 seconds for `sudo` on this machine.
+fn with_graces() -> Exemptions {
+    let period = |span, service: &str| Period { span: Duration::from_secs(span), services: vec![service.into()] };
+    let grace = Grace { same_source: Some(period(100, "sshd")), same_host: Some(period(10, "sudo")) };
+    Exemptions { grace, unknown_users: UnknownUsers::Skip, ..Exemptions::default() }
+}
+
+/// Checks which grace lets in a user with a device, where the service file gives a grace of `option` seconds. A user
+/// without a device left has none.
+fn check_grace(service: Option<&str>, accepted: Accepted, option: Option<u64>, grace: Option<&str>) {
+    let user = UserName::new("alice").unwrap();
+    let since = Since { there: accepted.there.map(Duration::from_secs), here: accepted.here.map(Duration::from_secs) };
+    let facts = Facts {
+        service,
+        ever_enrolled: true,
+        has_device: true,
+        since,
+        grace_period: option.map(Duration::from_secs),
+        ..bare(&user)
+    };
+    let settings = with_graces();
+    let expected = grace.map_or(Demand::Code, Demand::Nothing);
+    assert_eq!(demand(&settings, &facts), expected, "{service:?} {accepted:?} {option:?}");
+    let without_device = Facts { has_device: false, ..facts };
+    assert_eq!(demand(&settings, &without_device), Demand::Code, "no device left");
+}
+
 #[test]
 fn an_accepted_code_counts_for_its_time_and_its_services_and_only_for_who_has_a_device() {
-    let seconds = Duration::from_secs;
-    let period = |span, service: &str| Some(Period { span: seconds(span), services: vec![service.into()] });
-    let grace = Grace { same_source: period(100, "sshd"), same_host: period(10, "sudo") };
-    let exemptions = Exemptions { grace, unknown_users: UnknownUsers::Skip, ..Exemptions::default() };
-    let user = UserName::new("alice").unwrap();
-    let judged = |service, there: Option<u64>, here: Option<u64>, option: Option<u64>, has_device| {
-        let since = Since { there: there.map(seconds), here: here.map(seconds) };
-        let grace_period = option.map(seconds);
-        let facts = Facts { service, ever_enrolled: true, has_device, since, grace_period, ..bare(&user) };
-        demand(&exemptions, &facts)
-    };
-    for (service, there, here, option, expected) in [
-        (Some("sshd"), Some(99), Some(99), None, Demand::Nothing(SAME_SOURCE)),
-        (Some("sshd"), Some(100), Some(0), None, Demand::Code),
-        (Some("sshd"), None, Some(0), Some(100), Demand::Code),
-        (Some("login"), Some(0), Some(0), None, Demand::Code),
-        (Some("login"), Some(49), None, Some(50), Demand::Nothing(GRACE_PERIOD)),
-        (Some("login"), Some(50), None, Some(50), Demand::Code),
-        (Some("login"), Some(0), None, Some(0), Demand::Code),
-        (Some("sudo"), None, Some(9), None, Demand::Nothing(SAME_HOST)),
-        (Some("sudo"), None, Some(10), None, Demand::Code),
-        (None, Some(0), Some(0), Some(100), Demand::Code),
+    for (service, there, here, grace) in [
+        ("sshd", Some(99), Some(99), Some(SAME_SOURCE)),
+        ("sshd", Some(100), Some(0), None),
+        ("login", Some(0), Some(0), None),
+        ("sudo", None, Some(9), Some(SAME_HOST)),
+        ("sudo", None, Some(10), None),
     ] {
-        assert_eq!(judged(service, there, here, option, true), expected, "{service:?} {there:?} {here:?} {option:?}");
-        assert_eq!(judged(service, there, here, option, false), Demand::Code, "no device left");
+        check_grace(Some(service), Accepted { there, here }, None, grace);
     }
+}
+
+#[test]
+fn the_grace_of_the_service_file_counts_from_the_same_source_for_its_time() {
+    for (service, there, here, option, grace) in [
+        ("sshd", None, Some(0), 100, None),
+        ("login", Some(49), None, 50, Some(GRACE_PERIOD)),
+        ("login", Some(50), None, 50, None),
+        ("login", Some(0), None, 0, None),
+    ] {
+        check_grace(Some(service), Accepted { there, here }, Some(option), grace);
+    }
+}
+
+#[test]
+fn a_login_of_no_trusted_service_has_no_grace() {
+    let just_now = Accepted { there: Some(0), here: Some(0) };
+    check_grace(None, just_now, Some(100), None);
 }

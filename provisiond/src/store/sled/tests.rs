@@ -138,6 +138,22 @@ fn generation(store: &SledStore) -> u64 {
     store.health().unwrap().generation
 }
 
+/// A second writer of the open store, which the test can hand a group of updates.
+fn writer(home: &Home, store: &SledStore) -> Writer {
+    Writer {
+        path: home.path("store"),
+        db: store.db.clone().unwrap(),
+        log: File::open(home.path("store/db")).unwrap(),
+        sync: Box::new(File::sync_data),
+        marker: Marker::read(&home.path("store")).unwrap(),
+        marker_due: None,
+        mirror: Mirror::open(None).unwrap().0,
+        clock: clock(),
+        summary: Summary::default(),
+        shared: Arc::clone(&store.summary),
+    }
+}
+
 #[test]
 fn updates_of_one_group_are_judged_one_after_the_other() {
     let home = Home::new();
@@ -155,19 +171,7 @@ fn updates_of_one_group_are_judged_one_after_the_other() {
         update(Some(2), Some(5)),
         update(None, Some(6)),
     ];
-    let (db, log) = (store.db.clone().unwrap(), File::open(home.path("store/db")).unwrap());
-    let mut writer = Writer {
-        path: home.path("store"),
-        db,
-        log,
-        sync: Box::new(File::sync_data),
-        marker: Marker::read(&home.path("store")).unwrap(),
-        marker_due: None,
-        mirror: Mirror::open(None).unwrap().0,
-        clock: clock(),
-        summary: Summary::default(),
-        shared: Arc::clone(&store.summary),
-    };
+    let mut writer = writer(&home, &store);
     let answers: Vec<_> = writer.apply(group).unwrap().into_iter().map(Result::unwrap).collect();
     let done = |version| Outcome::Done(Version(version));
     let conflict = Outcome::Conflict;

@@ -98,7 +98,13 @@ fn about(user: &str, sentence: &str) -> String {
     sentence.replace("USER", &argument(user))
 }
 
+/// The sentence for a reason that this version of totpctl knows. Each reason stands in one of the three tables.
 fn of_known(reason: &str) -> Option<&'static str> {
+    of_the_machine(reason).or_else(|| of_issued_code(reason)).or_else(|| of_the_account(reason))
+}
+
+/// Reasons that lie in the daemon's machine: its clock, its store, its secrets, its log, its name service.
+fn of_the_machine(reason: &str) -> Option<&'static str> {
     Some(match reason {
         "clock_before_build" => "this machine's clock shows a time before provisiond was built: set the clock",
         "clock_event" => {
@@ -109,36 +115,6 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the store was put back to an older state: the daemon refuses codes that may have been used since, usually for a \
              minute or two; wait for the next codes; for an HOTP token: totpctl resync USER"
         }
-        "code_before_roll_back" => {
-            "the store was put back to an older state, so the daemon cannot tell whether the code was used already; to make \
-             new recovery codes: totpctl recovery-codes USER"
-        }
-        "code_expired" => {
-            "the recovery code or bypass has expired; to make new recovery codes: totpctl recovery-codes USER; to issue a \
-             bypass: totpctl bypass USER"
-        }
-        "ticket_expired" => "the ticket has expired; to issue another: totpctl ticket USER",
-        "ticket_before_roll_back" => {
-            "the store was put back to an older state, so the daemon cannot tell whether the ticket was used; to issue \
-             another: totpctl ticket USER"
-        }
-        "device_not_made" => {
-            "the ticket was right, but the daemon could not make a device: check label and issuer with 'provisiond --check', \
-             then try again"
-        }
-        "no_such_code" => {
-            "the user has no such recovery code or bypass: the code was mistyped, was used already, or was replaced by newer \
-             codes; to make new recovery codes: totpctl recovery-codes USER; to issue a bypass: totpctl bypass USER"
-        }
-        "source_limited" => {
-            "too many wrong codes came from that address, for all users together: for an hour the daemon asks it for two \
-             consecutive codes; type both on one line; if the address is your own, add it to 'limits.trusted-sources'"
-        }
-        "repeated" => {
-            "it was the same wrong answer as just before, which cost no further guess: the user typed it again, or a program \
-             repeated it by itself; wait for the next code"
-        }
-        "bypass_revoked" => "after five wrong tries the bypass is invalid; to issue another: totpctl bypass USER",
         "store_unavailable" | "store_too_slow" => {
             "the store failed or was too slow: check the disk and the daemon's log, then try again"
         }
@@ -161,6 +137,54 @@ fn of_known(reason: &str) -> Option<&'static str> {
             "the name service did not answer, and the name may be another spelling of an enrolled user's name: repair the name \
              service, then try again"
         }
+        _ => return None,
+    })
+}
+
+/// Reasons that lie in the recovery code, bypass or ticket that the user typed.
+fn of_issued_code(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "no_such_code" => {
+            "the user has no such recovery code or bypass: the code was mistyped, was used already, or was replaced by newer \
+             codes; to make new recovery codes: totpctl recovery-codes USER; to issue a bypass: totpctl bypass USER"
+        }
+        "code_expired" => {
+            "the recovery code or bypass has expired; to make new recovery codes: totpctl recovery-codes USER; to issue a \
+             bypass: totpctl bypass USER"
+        }
+        "code_before_roll_back" => {
+            "the store was put back to an older state, so the daemon cannot tell whether the code was used already; to make \
+             new recovery codes: totpctl recovery-codes USER"
+        }
+        "bypass_revoked" => "after five wrong tries the bypass is invalid; to issue another: totpctl bypass USER",
+        "ticket_expired" => "the ticket has expired; to issue another: totpctl ticket USER",
+        "ticket_before_roll_back" => {
+            "the store was put back to an older state, so the daemon cannot tell whether the ticket was used; to issue \
+             another: totpctl ticket USER"
+        }
+        "device_not_made" => {
+            "the ticket was right, but the daemon could not make a device: check label and issuer with 'provisiond --check', \
+             then try again"
+        }
+        _ => return None,
+    })
+}
+
+/// Reasons that lie in the account, or in the wrong codes sent to it.
+fn of_the_account(reason: &str) -> Option<&'static str> {
+    Some(match reason {
+        "repeated" => {
+            "it was the same wrong answer as just before, which cost no further guess: the user typed it again, or a program \
+             repeated it by itself; wait for the next code"
+        }
+        "source_limited" => {
+            "too many wrong codes came from that address, for all users together: for an hour the daemon asks it for two \
+             consecutive codes; type both on one line; if the address is your own, add it to 'limits.trusted-sources'"
+        }
+        "caller_limited" => {
+            "the calling process sent too many wrong codes: twenty within an hour, or, as a verifier, ten within a second; it \
+             must wait for that time"
+        }
         "strict_disabled" => {
             "a hundred wrong answers in a row disabled the user's device ('policy.strict'); an attacker may be guessing codes \
              (totpctl log USER); a recovery code still opens a login; to enable the device again: totpctl enable USER"
@@ -169,10 +193,6 @@ fn of_known(reason: &str) -> Option<&'static str> {
         "uid_changed" => {
             "the account has another uid than its record is bound to; if the account now belongs to another person: \
              totpctl forget USER; if it belongs to the same person, enrol a device as an administrator"
-        }
-        "caller_limited" => {
-            "the calling process sent too many wrong codes: twenty within an hour, or, as a verifier, ten within a second; it \
-             must wait for that time"
         }
         _ => return None,
     })
