@@ -1,4 +1,5 @@
-//! Fills `corpus/` with seeds: every text of the test vectors, and the settings as they are shipped.
+//! Fills `corpus/` with seeds: every text of the test vectors, and the settings as they are
+//! shipped.
 
 #![forbid(unsafe_code)]
 
@@ -24,14 +25,21 @@ fn main() -> Outcome {
         ("secrets", "source", "secrets"),
     ] {
         for case in vectors[section].as_array().ok_or("a list of cases")? {
-            let text = case[member].as_str().map_or_else(|| case[member].to_string(), str::to_owned);
+            let text = case[member]
+                .as_str()
+                .map_or_else(|| case[member].to_string(), str::to_owned);
             let id = case["id"].as_str().ok_or("an id")?;
             seed(&corpus, target, &format!("{id}-{member}"), &text)?;
         }
     }
     let shipped = fs::read_to_string(fuzz.join("../packaging/settings.yaml"))?;
     seed(&corpus, "settings", "shipped", &shipped)?;
-    seed(&corpus, "settings", "everything", &shipped.replace("    # ", "    ").replace("  # ", "  "))?;
+    seed(
+        &corpus,
+        "settings",
+        "everything",
+        &shipped.replace("    # ", "    ").replace("  # ", "  "),
+    )?;
     seed(&corpus, "settings", "lineage", LINEAGE)?;
     seed(&corpus, "settings", "rules", RULES)?;
     for (name, typed) in [
@@ -82,5 +90,4 @@ roll-out: {observe: true, enforce-after: {staff: 2026-12-01, everybody: 2027-01-
 grace: {same-source: {for: 12h, services: [sshd]}, same-host: {for: 5m, services: sudo}}
 unknown-users: skip
 ";
-const CALLS: &str =
-    "{\"method\":\"org.pamtotp.Provision.Status\",\"parameters\":{}}\0{\"method\":\"a.b\",\"more\":true}\0{";
+const CALLS: &str = "{\"method\":\"org.pamtotp.Provision.Status\",\"parameters\":{}}\0{\"method\":\"a.b\",\"more\":true}\0{";

@@ -1,4 +1,5 @@
-//! Parses the text that the user typed at the prompt: one or two codes of a device, or an issued code.
+//! Parses the text that the user typed at the prompt: one or two codes of a device, or an issued
+//! code.
 //!
 //! Knows no device: the caller tells how many digits its codes have.
 
@@ -9,8 +10,8 @@ use zeroize::Zeroizing;
 use crate::issued::IssuedCode;
 use crate::secret::{SecretText, without_separators};
 
-/// The text that the user typed, known to be one or two codes, or an issued code. The length of a code depends on the
-/// device, so digits are split into codes later.
+/// The text that the user typed, known to be one or two codes, or an issued code. The length of a
+/// code depends on the device, so digits are split into codes later.
 pub struct Answer(Typed);
 
 enum Typed {
@@ -27,8 +28,9 @@ struct Field {
 }
 
 impl Answer {
-    /// Parses the typed text: one field holding the codes, or one field for each. ASCII spaces are dropped, and one `-`
-    /// in each code; then only `0` to `9` remain, or it is an [`IssuedCode`], or malformed (`None`).
+    /// Parses the typed text: one field holding the codes, or one field for each. ASCII spaces are
+    /// dropped, and one `-` in each code; then only `0` to `9` remain, or it is an [`IssuedCode`],
+    /// or malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
         Self::shown(typed).or_else(|| match typed {
@@ -38,18 +40,28 @@ impl Answer {
     }
 
     fn shown(typed: &[SecretText]) -> Option<Self> {
-        let fields: Option<Vec<Field>> = typed.iter().map(|field| Field::read(field.expose())).collect();
+        let fields: Option<Vec<Field>> = typed
+            .iter()
+            .map(|field| Field::read(field.expose()))
+            .collect();
         let answer = Self(Typed::Shown(fields?));
         let mut lengths = CODE_DIGITS.filter_map(|digits| u8::try_from(digits).ok());
-        lengths.any(|digits| answer.codes(digits).is_some()).then_some(answer)
+        lengths
+            .any(|digits| answer.codes(digits).is_some())
+            .then_some(answer)
     }
 
     /// The codes in their order, if they are codes of a device that shows `digits` digits.
     #[must_use]
     pub fn codes(&self, digits: u8) -> Option<Vec<Code>> {
-        let Typed::Shown(fields) = &self.0 else { return None };
+        let Typed::Shown(fields) = &self.0 else {
+            return None;
+        };
         let at_most = if fields.len() == 1 { MAX_CODES } else { 1 };
-        let fields: Option<Vec<Vec<Code>>> = fields.iter().map(|field| field.codes(digits.into(), at_most)).collect();
+        let fields: Option<Vec<Vec<Code>>> = fields
+            .iter()
+            .map(|field| field.codes(digits.into(), at_most))
+            .collect();
         let codes: Vec<Code> = fields?.into_iter().flatten().collect();
         (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
     }
@@ -66,8 +78,13 @@ impl Answer {
     /// Whether it is two codes. A single code is never as long.
     #[must_use]
     pub fn is_several(&self) -> bool {
-        let Typed::Shown(fields) = &self.0 else { return false };
-        fields.len() > 1 || fields.iter().any(|field| field.digits.len() > *CODE_DIGITS.end())
+        let Typed::Shown(fields) = &self.0 else {
+            return false;
+        };
+        fields.len() > 1
+            || fields
+                .iter()
+                .any(|field| field.digits.len() > *CODE_DIGITS.end())
     }
 }
 
@@ -75,12 +92,19 @@ impl Field {
     fn read(text: &str) -> Option<Self> {
         let digits = without_separators(text)?;
         let hyphens = text.bytes().filter(|b| *b == b'-').count();
-        digits.bytes().all(|b| b.is_ascii_digit()).then_some(Self { digits, hyphens })
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then_some(Self { digits, hyphens })
     }
 
     fn codes(&self, digits: usize, at_most: usize) -> Option<Vec<Code>> {
-        let codes: Option<Vec<Code>> =
-            self.digits.as_bytes().chunks(digits.max(1)).map(|code| Code::of_length(code, digits)).collect();
+        let codes: Option<Vec<Code>> = self
+            .digits
+            .as_bytes()
+            .chunks(digits.max(1))
+            .map(|code| Code::of_length(code, digits))
+            .collect();
         codes.filter(|codes| (1..=at_most).contains(&codes.len()) && self.hyphens <= codes.len())
     }
 }
@@ -113,7 +137,8 @@ impl Code {
     }
 
     pub(crate) fn new(digits: &str) -> Option<Self> {
-        let ordinary = CODE_DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        let ordinary =
+            CODE_DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         ordinary.then(|| Self(Zeroizing::new(digits.to_owned())))
     }
 }

@@ -1,4 +1,5 @@
-//! Encryption of keys at rest: the sealed key (enckey), version 2. All of our own encryption is in this file.
+//! Encryption of keys at rest: the sealed key (enckey), version 2. All of our own encryption is in
+//! this file.
 //!
 //! ```text
 //! salt          32 random bytes, fresh for every seal
@@ -46,7 +47,8 @@ impl Enckey {
     /// Seals `key` under the default tag.
     ///
     /// # Errors
-    /// [`CannotSeal`] when the default secret is a weak one, or the system has no randomness to give.
+    /// [`CannotSeal`] when the default secret is a weak one, or the system has no randomness to
+    /// give.
     pub fn seal(key: &Key, secrets: &Secrets, binding: &Binding<'_>) -> Result<Self, CannotSeal> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt).map_err(|_| CannotSeal::NoRandomness)?;
@@ -56,12 +58,14 @@ impl Enckey {
     /// Opens the key in its place.
     ///
     /// # Errors
-    /// [`CannotOpen`] for any failure (no such tag, altered, moved, not a key): the error does not tell which.
+    /// [`CannotOpen`] for any failure (no such tag, altered, moved, not a key): the error does not
+    /// tell which.
     pub fn open(&self, secrets: &Secrets, binding: &Binding<'_>) -> Result<Key, CannotOpen> {
         let material = derive(secrets, &self.tag, &self.salt).ok_or(CannotOpen)?;
         let (cipher, nonce) = cipher(&material).ok_or(CannotOpen)?;
         let mut buffer = Zeroizing::new(self.sealed.clone());
-        let opened = cipher.decrypt_in_place(&nonce, &additional_data(&self.tag, binding), &mut *buffer);
+        let opened =
+            cipher.decrypt_in_place(&nonce, &additional_data(&self.tag, binding), &mut *buffer);
         match opened {
             Ok(()) => Key::new(std::mem::take(&mut *buffer)).map_err(|_| CannotOpen),
             Err(_) => {
@@ -78,9 +82,16 @@ impl Enckey {
     }
 
     pub(crate) fn from_parts(tag: &Tag, salt: &[u8], sealed: Vec<u8>) -> Option<Self> {
-        let possible = sealed.len().checked_sub(GCM_TAG).is_some_and(|length| KEY_BYTES.contains(&length));
+        let possible = sealed
+            .len()
+            .checked_sub(GCM_TAG)
+            .is_some_and(|length| KEY_BYTES.contains(&length));
         let salt = salt.try_into().ok().filter(|_| possible)?;
-        Some(Self { tag: tag.to_string(), salt, sealed })
+        Some(Self {
+            tag: tag.to_string(),
+            salt,
+            sealed,
+        })
     }
 
     pub(crate) fn salt(&self) -> &[u8; 32] {
@@ -91,17 +102,31 @@ impl Enckey {
         &self.sealed
     }
 
-    fn seal_with(salt: [u8; 32], key: &Key, secrets: &Secrets, binding: &Binding<'_>) -> Result<Self, CannotSeal> {
-        let tag = secrets.sealing_tag().ok_or(CannotSeal::WeakSecret)?.to_string();
+    fn seal_with(
+        salt: [u8; 32],
+        key: &Key,
+        secrets: &Secrets,
+        binding: &Binding<'_>,
+    ) -> Result<Self, CannotSeal> {
+        let tag = secrets
+            .sealing_tag()
+            .ok_or(CannotSeal::WeakSecret)?
+            .to_string();
         let material = derive(secrets, &tag, &salt).ok_or(CannotSeal::WeakSecret)?;
         let (cipher, nonce) = cipher(&material).ok_or(CannotSeal::Cipher)?;
         // Encrypted in place, with room for the GCM tag: no copy of the plaintext stays behind.
-        let mut buffer = Zeroizing::new(Vec::with_capacity(key.expose().len().saturating_add(GCM_TAG)));
+        let mut buffer = Zeroizing::new(Vec::with_capacity(
+            key.expose().len().saturating_add(GCM_TAG),
+        ));
         buffer.extend_from_slice(key.expose());
         cipher
             .encrypt_in_place(&nonce, &additional_data(&tag, binding), &mut *buffer)
             .map_err(|_| CannotSeal::Cipher)?;
-        Ok(Self { tag, salt, sealed: std::mem::take(&mut *buffer) })
+        Ok(Self {
+            tag,
+            salt,
+            sealed: std::mem::take(&mut *buffer),
+        })
     }
 }
 
@@ -118,7 +143,10 @@ pub enum CannotSeal {
     )]
     WeakSecret,
     /// Version 1 only.
-    #[error("the key cannot be sealed: its cost must be 0 to {}", crate::lineage::enckey::MAX_COST)]
+    #[error(
+        "the key cannot be sealed: its cost must be 0 to {}",
+        crate::lineage::enckey::MAX_COST
+    )]
     Cost,
     /// The cipher failed, which does not happen for a key.
     #[error("the key cannot be sealed: the cipher refused")]
@@ -127,7 +155,9 @@ pub enum CannotSeal {
 
 /// The sealed key does not open here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed key cannot be opened: its application secret is missing, or the key was altered")]
+#[error(
+    "the sealed key cannot be opened: its application secret is missing, or the key was altered"
+)]
 pub struct CannotOpen;
 
 type Material = Zeroizing<[u8; 44]>;
@@ -138,11 +168,18 @@ fn derive(secrets: &Secrets, tag: &str, salt: &[u8; 32]) -> Option<Material> {
 
 fn cipher(material: &Material) -> Option<(Aes256Gcm, Nonce<aes_gcm::aead::consts::U12>)> {
     let (key, nonce) = material.split_first_chunk::<32>()?;
-    Some((Aes256Gcm::new_from_slice(key).ok()?, Nonce::try_from(nonce).ok()?))
+    Some((
+        Aes256Gcm::new_from_slice(key).ok()?,
+        Nonce::try_from(nonce).ok()?,
+    ))
 }
 
 fn additional_data(tag: &str, binding: &Binding<'_>) -> Vec<u8> {
-    let Parameters { alg, digits, period } = binding.parameters;
+    let Parameters {
+        alg,
+        digits,
+        period,
+    } = binding.parameters;
     let fields: [&[u8]; 8] = [
         b"2",
         tag.as_bytes(),
@@ -196,10 +233,18 @@ mod tests {
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
         for length in [10, 20, 32, 64] {
             let key = Key::new(vec![7; length]).unwrap();
-            let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
+            let binding = Binding {
+                user: &alice,
+                device: &[1; 16],
+                kind: "totp",
+                parameters: Parameters::default(),
+            };
             let sealed = Enckey::seal(&key, &secrets, &binding).unwrap();
             assert_eq!(sealed.tag(), "2");
-            assert_eq!(sealed.open(&secrets, &binding).unwrap().expose(), key.expose());
+            assert_eq!(
+                sealed.open(&secrets, &binding).unwrap().expose(),
+                key.expose()
+            );
         }
     }
 
@@ -207,35 +252,88 @@ mod tests {
     fn a_sealed_key_opens_nowhere_else() {
         let (alice, bob, both) = (user("alice"), user("bob"), secrets(SECRETS));
         let parameters = Parameters::default();
-        let here = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters };
+        let here = Binding {
+            user: &alice,
+            device: &[1; 16],
+            kind: "totp",
+            parameters,
+        };
         let sealed = Enckey::seal(&Key::new(KEY.to_vec()).unwrap(), &both, &here).unwrap();
         for elsewhere in [
             Binding { user: &bob, ..here },
-            Binding { device: &[2; 16], ..here },
-            Binding { kind: "hotp", ..here },
-            Binding { parameters: Parameters { alg: Algorithm::Sha256, ..parameters }, ..here },
-            Binding { parameters: Parameters { digits: 7, ..parameters }, ..here },
-            Binding { parameters: Parameters { period: 60, ..parameters }, ..here },
+            Binding {
+                device: &[2; 16],
+                ..here
+            },
+            Binding {
+                kind: "hotp",
+                ..here
+            },
+            Binding {
+                parameters: Parameters {
+                    alg: Algorithm::Sha256,
+                    ..parameters
+                },
+                ..here
+            },
+            Binding {
+                parameters: Parameters {
+                    digits: 7,
+                    ..parameters
+                },
+                ..here
+            },
+            Binding {
+                parameters: Parameters {
+                    period: 60,
+                    ..parameters
+                },
+                ..here
+            },
         ] {
-            assert_eq!(sealed.open(&both, &elsewhere).err(), Some(CannotOpen), "{elsewhere:?}");
+            assert_eq!(
+                sealed.open(&both, &elsewhere).err(),
+                Some(CannotOpen),
+                "{elsewhere:?}"
+            );
         }
     }
 
     #[test]
     fn a_sealed_key_opens_under_no_other_secret() {
         let (alice, both) = (user("alice"), secrets(SECRETS));
-        let here = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
+        let here = Binding {
+            user: &alice,
+            device: &[1; 16],
+            kind: "totp",
+            parameters: Parameters::default(),
+        };
         let sealed = Enckey::seal(&Key::new(KEY.to_vec()).unwrap(), &both, &here).unwrap();
-        let retagged = Enckey { tag: "1".into(), ..sealed.clone() };
+        let retagged = Enckey {
+            tag: "1".into(),
+            ..sealed.clone()
+        };
         assert!(retagged.open(&both, &here).is_err());
-        assert!(sealed.open(&secrets("1: 0123456789abcdef"), &here).is_err(), "its tag is gone");
-        assert!(sealed.open(&secrets("2: another secret of that tag"), &here).is_err());
+        assert!(
+            sealed.open(&secrets("1: 0123456789abcdef"), &here).is_err(),
+            "its tag is gone"
+        );
+        assert!(
+            sealed
+                .open(&secrets("2: another secret of that tag"), &here)
+                .is_err()
+        );
     }
 
     #[test]
     fn every_altered_byte_is_noticed() {
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
-        let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
+        let binding = Binding {
+            user: &alice,
+            device: &[1; 16],
+            kind: "totp",
+            parameters: Parameters::default(),
+        };
         let sealed = Enckey::seal(&Key::new(KEY.to_vec()).unwrap(), &secrets, &binding).unwrap();
         for at in 0..sealed.sealed.len() {
             let mut altered = sealed.clone();
@@ -254,10 +352,16 @@ mod tests {
     #[test]
     fn every_seal_has_a_salt_of_its_own() {
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
-        let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
+        let binding = Binding {
+            user: &alice,
+            device: &[1; 16],
+            kind: "totp",
+            parameters: Parameters::default(),
+        };
         let key = Key::new(KEY.to_vec()).unwrap();
-        let salts: HashSet<[u8; 32]> =
-            (0..1000).map(|_| Enckey::seal(&key, &secrets, &binding).unwrap().salt).collect();
+        let salts: HashSet<[u8; 32]> = (0..1000)
+            .map(|_| Enckey::seal(&key, &secrets, &binding).unwrap().salt)
+            .collect();
         assert_eq!(salts.len(), 1000);
     }
 
@@ -265,12 +369,24 @@ mod tests {
     fn the_form_of_version_2_is_fixed() {
         // Computed with another HKDF and another AES-GCM: those of Python's `cryptography` package.
         let (alice, secrets) = (user("alice"), secrets(SECRETS));
-        let binding = Binding { user: &alice, device: &[1; 16], kind: "totp", parameters: Parameters::default() };
-        let sealed = Enckey::seal_with([3; 32], &Key::new(KEY.to_vec()).unwrap(), &secrets, &binding).unwrap();
+        let binding = Binding {
+            user: &alice,
+            device: &[1; 16],
+            kind: "totp",
+            parameters: Parameters::default(),
+        };
+        let sealed = Enckey::seal_with(
+            [3; 32],
+            &Key::new(KEY.to_vec()).unwrap(),
+            &secrets,
+            &binding,
+        )
+        .unwrap();
         assert_eq!(HEXLOWER.encode(&sealed.sealed), KNOWN_ANSWER);
     }
 
-    const KNOWN_ANSWER: &str = "042d890c130f6676db998b5c4276464c0b9ce49750e0c9f7b09a03888ba29bb366c8885c";
+    const KNOWN_ANSWER: &str =
+        "042d890c130f6676db998b5c4276464c0b9ce49750e0c9f7b09a03888ba29bb366c8885c";
 
     #[test]
     fn aes_gcm_is_that_of_the_standard() {
@@ -285,13 +401,22 @@ mod tests {
         let aad = decode("feedfacedeadbeeffeedfacedeadbeefabaddad2");
         let cipher = Aes256Gcm::new_from_slice(&key).unwrap();
         let nonce: [u8; 12] = nonce.try_into().unwrap();
-        cipher.encrypt_in_place(&nonce.into(), &aad, &mut buffer).unwrap();
-        assert!(HEXLOWER.encode(&buffer).ends_with("bcc9f66276fc6ece0f4e1768cddf8853bb2d551b"));
+        cipher
+            .encrypt_in_place(&nonce.into(), &aad, &mut buffer)
+            .unwrap();
+        assert!(
+            HEXLOWER
+                .encode(&buffer)
+                .ends_with("bcc9f66276fc6ece0f4e1768cddf8853bb2d551b")
+        );
     }
 
     #[test]
     fn length_prefixes_keep_fields_apart() {
-        assert_ne!(length_prefixed(&[b"ab", b"c"]), length_prefixed(&[b"a", b"bc"]));
+        assert_ne!(
+            length_prefixed(&[b"ab", b"c"]),
+            length_prefixed(&[b"a", b"bc"])
+        );
         assert_eq!(length_prefixed(&[b"a"]), [0, 0, 0, 1, b'a']);
     }
 }

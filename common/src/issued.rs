@@ -1,4 +1,5 @@
-//! Issued codes: recovery codes, bypasses and tickets. How they are written, and how typed ones are parsed.
+//! Issued codes: recovery codes, bypasses and tickets. How they are written, and how typed ones are
+//! parsed.
 //!
 //! An issued code is base32 in groups of four, in lower case: `abcd-efgh-ijkl-mnop`. Base32 has no
 //! 0, 1, 8 and 9: a user that types one of these has misread the letter that looks like it.
@@ -10,7 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::secret::{SecretText, without_separators};
 
-/// An issued code in its canonical spelling: 8 or 16 base32 characters, at least one of them a letter.
+/// An issued code in its canonical spelling: 8 or 16 base32 characters, at least one of them a
+/// letter.
 pub struct IssuedCode(Zeroizing<String>);
 
 impl IssuedCode {
@@ -22,7 +24,8 @@ impl IssuedCode {
         let kept = without_separators(typed)?;
         let mut text = Zeroizing::new(String::with_capacity(kept.len()));
         text.extend(kept.chars().map(meant));
-        let fits = LENGTHS.contains(&text.len()) && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
+        let fits = LENGTHS.contains(&text.len())
+            && text.bytes().all(|b| matches!(b, b'A'..=b'Z' | b'2'..=b'7'));
         (fits && kept.chars().any(|c| !c.is_ascii_digit())).then_some(Self(text))
     }
 
@@ -31,7 +34,8 @@ impl IssuedCode {
     #[must_use]
     pub fn from_random(bytes: &[u8]) -> Option<Self> {
         let text = Zeroizing::new(BASE32_NOPAD.encode(bytes));
-        let plain = |c: char| c.is_ascii_uppercase() && !LOOK_ALIKES.iter().any(|(_, letter)| *letter == c);
+        let plain =
+            |c: char| c.is_ascii_uppercase() && !LOOK_ALIKES.iter().any(|(_, letter)| *letter == c);
         (LENGTHS.contains(&text.len()) && text.contains(plain)).then_some(Self(text))
     }
 
@@ -102,7 +106,11 @@ mod tests {
             "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p",
             "a8cd-ef9h-ijk1-mn0p",
         ] {
-            assert_eq!(parse(typed).as_deref(), Some("ABCDEFGHIJKLMNOP"), "{typed:?}");
+            assert_eq!(
+                parse(typed).as_deref(),
+                Some("ABCDEFGHIJKLMNOP"),
+                "{typed:?}"
+            );
         }
         assert_eq!(parse("z234-5670").as_deref(), Some("Z234567O"));
     }
@@ -140,13 +148,19 @@ mod tests {
         let digits_and_look_alikes = BASE32_NOPAD.decode(b"2OL3B4G5").unwrap();
         assert!(IssuedCode::from_random(&digits_and_look_alikes).is_none());
         for length in [0, 4, 6, 9, 11] {
-            assert!(IssuedCode::from_random(&vec![0; length]).is_none(), "{length}");
+            assert!(
+                IssuedCode::from_random(&vec![0; length]).is_none(),
+                "{length}"
+            );
         }
     }
 
     #[test]
     fn no_code_prints_itself() {
-        assert_eq!(format!("{:?}", IssuedCode::parse("abcd-efgh")), "Some(IssuedCode(…))");
+        assert_eq!(
+            format!("{:?}", IssuedCode::parse("abcd-efgh")),
+            "Some(IssuedCode(…))"
+        );
     }
 
     proptest! {

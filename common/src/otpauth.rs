@@ -9,8 +9,8 @@ use crate::names::device::Kind;
 use crate::secret::{Key, SecretText};
 use crate::totp::Parameters;
 
-/// A label or an issuer, as an authenticator shows it: 1 to 400 bytes without a colon or a control character. A colon
-/// separates the two in a URI.
+/// A label or an issuer, as an authenticator shows it: 1 to 400 bytes without a colon or a control
+/// character. A colon separates the two in a URI.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Label(String);
@@ -21,18 +21,29 @@ impl Label {
     /// # Errors
     /// [`BadLabel`]: its sentence says what a label is.
     pub fn new(text: &str) -> Result<Self, BadLabel> {
-        let ordinary = !text.is_empty() && text.len() <= MAX_LABEL && !text.chars().any(|c| c == ':' || c.is_control());
-        if ordinary { Ok(Self(text.to_owned())) } else { Err(BadLabel) }
+        let ordinary = !text.is_empty()
+            && text.len() <= MAX_LABEL
+            && !text.chars().any(|c| c == ':' || c.is_control());
+        if ordinary {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadLabel)
+        }
     }
 
-    /// Checks a text that an authenticator already has: from a record, a URI, or the command line that makes one. Other
-    /// programs put control characters in labels; a program that shows such a label escapes them first.
+    /// Checks a text that an authenticator already has: from a record, a URI, or the command line
+    /// that makes one. Other programs put control characters in labels; a program that shows such a
+    /// label escapes them first.
     ///
     /// # Errors
     /// [`BadLabel`] for a text that no URI can hold: empty, too long, or with a colon.
     pub fn as_shared(text: &str) -> Result<Self, BadLabel> {
         let ordinary = !text.is_empty() && text.len() <= MAX_LABEL && !text.contains(':');
-        if ordinary { Ok(Self(text.to_owned())) } else { Err(BadLabel) }
+        if ordinary {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadLabel)
+        }
     }
 
     /// The text.
@@ -70,7 +81,13 @@ pub fn uri(key: &Key, parameters: Parameters, label: &Label, issuer: Option<&Lab
 
 /// The same for an HOTP device: with the counter of its next code, and without a period.
 #[must_use]
-pub fn hotp_uri(key: &Key, parameters: Parameters, counter: u64, label: &Label, issuer: Option<&Label>) -> SecretText {
+pub fn hotp_uri(
+    key: &Key,
+    parameters: Parameters,
+    counter: u64,
+    label: &Label,
+    issuer: Option<&Label>,
+) -> SecretText {
     written(key, parameters, Some(counter), label, issuer)
 }
 
@@ -82,7 +99,11 @@ fn written(
     issuer: Option<&Label>,
 ) -> SecretText {
     let mut uri = String::with_capacity(URI_BYTES);
-    let kind = if counter.is_some() { Kind::Hotp } else { Kind::Totp };
+    let kind = if counter.is_some() {
+        Kind::Hotp
+    } else {
+        Kind::Totp
+    };
     // Writing to a String cannot fail.
     let _ = write!(uri, "otpauth://{}/", kind.word());
     if let Some(issuer) = issuer {
@@ -97,7 +118,8 @@ fn written(
         uri.push_str("&algorithm=");
         uri.push_str(&parameters.alg.word().to_ascii_uppercase());
     }
-    let period = (kind == Kind::Totp && parameters.period != defaults.period).then_some(parameters.period.into());
+    let period = (kind == Kind::Totp && parameters.period != defaults.period)
+        .then_some(parameters.period.into());
     let digits = (parameters.digits != defaults.digits).then_some(parameters.digits.into());
     for (name, value) in [("digits", digits), ("period", period), ("counter", counter)] {
         if let Some(value) = value {
@@ -136,7 +158,10 @@ pub fn pretty(key: &Key, form: Form, separator: &str) -> SecretText {
     };
     let letters = text.expose().as_bytes();
     // Room for one separator a letter: a text that grew would leave a copy of the key behind.
-    let room = separator.len().saturating_add(1).saturating_mul(letters.len());
+    let room = separator
+        .len()
+        .saturating_add(1)
+        .saturating_mul(letters.len());
     let mut pretty = String::with_capacity(room);
     for (n, group) in letters.chunks(group_size(letters.len())).enumerate() {
         if n > 0 {
@@ -147,12 +172,20 @@ pub fn pretty(key: &Key, form: Form, separator: &str) -> SecretText {
     SecretText::new(pretty)
 }
 
-/// Four, six or five letters: the first that divides the length, else the one that leaves the fullest last group.
+/// Four, six or five letters: the first that divides the length, else the one that leaves the
+/// fullest last group.
 fn group_size(length: usize) -> usize {
     let remainder = |size: usize| length.checked_rem(size).unwrap_or(0);
     let sizes = [4, 6, 5];
-    let fullest = sizes.into_iter().rev().max_by_key(|size| remainder(*size)).unwrap_or(4);
-    sizes.into_iter().find(|size| remainder(*size) == 0).unwrap_or(fullest)
+    let fullest = sizes
+        .into_iter()
+        .rev()
+        .max_by_key(|size| remainder(*size))
+        .unwrap_or(4);
+    sizes
+        .into_iter()
+        .find(|size| remainder(*size) == 0)
+        .unwrap_or(fullest)
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters and those in `also_plain`.
@@ -194,8 +227,17 @@ mod tests {
             plain.expose(),
             "otpauth://totp/Example:alice?secret=A2V6EWNHB7TC7I5CWH6BHCUZ3TOBO7PE&issuer=Example"
         );
-        let unusual = Parameters { alg: Algorithm::Sha256, digits: 10, period: 60 };
-        let unusual = uri(&key("H5MXP5HTJPWRX4Q7GU"), unusual, &label("o'neil"), Some(&label("a@b.example")));
+        let unusual = Parameters {
+            alg: Algorithm::Sha256,
+            digits: 10,
+            period: 60,
+        };
+        let unusual = uri(
+            &key("H5MXP5HTJPWRX4Q7GU"),
+            unusual,
+            &label("o'neil"),
+            Some(&label("a@b.example")),
+        );
         assert_eq!(
             unusual.expose(),
             "otpauth://totp/a@b.example:o%27neil?secret=H5MXP5HTJPWRX4Q7GU&algorithm=SHA256&digits=10&period=60&issuer=a%40b.example"
@@ -205,18 +247,44 @@ mod tests {
     #[test]
     fn a_uri_of_an_hotp_device_has_its_counter() {
         let label = Label::new("alice").unwrap();
-        let uri = |parameters, counter| hotp_uri(&key("H5MXP5HTJPWRX4Q7GU"), parameters, counter, &label, Some(&label));
+        let uri = |parameters, counter| {
+            hotp_uri(
+                &key("H5MXP5HTJPWRX4Q7GU"),
+                parameters,
+                counter,
+                &label,
+                Some(&label),
+            )
+        };
         let start = "otpauth://hotp/alice:alice?secret=H5MXP5HTJPWRX4Q7GU";
-        assert_eq!(uri(Parameters::default(), 0).expose(), format!("{start}&counter=0&issuer=alice"));
-        let unusual = Parameters { digits: 8, period: 60, ..Parameters::default() };
-        assert_eq!(uri(unusual, 57).expose(), format!("{start}&digits=8&counter=57&issuer=alice"));
+        assert_eq!(
+            uri(Parameters::default(), 0).expose(),
+            format!("{start}&counter=0&issuer=alice")
+        );
+        let unusual = Parameters {
+            digits: 8,
+            period: 60,
+            ..Parameters::default()
+        };
+        assert_eq!(
+            uri(unusual, 57).expose(),
+            format!("{start}&digits=8&counter=57&issuer=alice")
+        );
     }
 
     #[test]
     fn a_label_cannot_add_a_parameter() {
         let label = Label::new("x&secret=AAAA#?%0a").unwrap();
-        let uri = uri(&key("H5MXP5HTJPWRX4Q7GU"), Parameters::default(), &label, None);
-        assert_eq!(uri.expose(), "otpauth://totp/x%26secret%3DAAAA%23%3F%250a?secret=H5MXP5HTJPWRX4Q7GU");
+        let uri = uri(
+            &key("H5MXP5HTJPWRX4Q7GU"),
+            Parameters::default(),
+            &label,
+            None,
+        );
+        assert_eq!(
+            uri.expose(),
+            "otpauth://totp/x%26secret%3DAAAA%23%3F%250a?secret=H5MXP5HTJPWRX4Q7GU"
+        );
         for text in ["", "a:b", "a\nb", &"a".repeat(401)] {
             assert_eq!(Label::new(text), Err(BadLabel));
         }
@@ -232,13 +300,25 @@ mod tests {
             ("ADWECJZVBZLPTVS4", "ADWE-CJZV-BZLP-TVS4"),
             ("EDHYKKNGJSNO7WSOLU", "EDHYKK-NGJSNO-7WSOLU"),
             ("T5EYZM24OVUGIKKFJTQIE", "T5EYZM-24OVUG-IKKFJT-QIE"),
-            ("GAOMRWKREZ2VO7G6P65MVBKOJQ", "GAOM-RWKR-EZ2V-O7G6-P65M-VBKO-JQ"),
+            (
+                "GAOMRWKREZ2VO7G6P65MVBKOJQ",
+                "GAOM-RWKR-EZ2V-O7G6-P65M-VBKO-JQ",
+            ),
         ] {
             assert_eq!(pretty_key(&key(base32)).expose(), pretty);
         }
         let key = key("EDHYKKNGJSNO7WSOLU");
-        assert_eq!(pretty(&key, Form::Hex, "-").expose(), "20cf85-29a64c-9aefda-4e5d");
-        assert_eq!(pretty(&key, Form::Hex, "").expose(), "20cf8529a64c9aefda4e5d");
-        assert_eq!(pretty(&key, Form::Base32, " ").expose(), "EDHYKK NGJSNO 7WSOLU");
+        assert_eq!(
+            pretty(&key, Form::Hex, "-").expose(),
+            "20cf85-29a64c-9aefda-4e5d"
+        );
+        assert_eq!(
+            pretty(&key, Form::Hex, "").expose(),
+            "20cf8529a64c9aefda4e5d"
+        );
+        assert_eq!(
+            pretty(&key, Form::Base32, " ").expose(),
+            "EDHYKK NGJSNO 7WSOLU"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! QR codes as text: the dark and light squares (modules) of a code with the border that scanners need (quiet zone),
-//! and two ways to draw them.
+//! QR codes as text: the dark and light squares (modules) of a code with the border that scanners
+//! need (quiet zone), and two ways to draw them.
 
 use qrcode::types::QrResult;
 use qrcode::{Color, EcLevel, QrCode};
@@ -15,7 +15,8 @@ pub fn modules(text: &SecretText) -> QrResult<Modules> {
     Ok(Modules::of(&encode(text.expose().as_bytes())?))
 }
 
-/// The smallest code that holds the text, with better error correction if that does not make it larger.
+/// The smallest code that holds the text, with better error correction if that does not make it
+/// larger.
 fn encode(text: &[u8]) -> QrResult<QrCode> {
     let smallest = QrCode::with_error_correction_level(text, EcLevel::L)?;
     Ok(QrCode::with_version(text, smallest.version(), EcLevel::M).unwrap_or(smallest))
@@ -52,14 +53,21 @@ impl Modules {
     /// Draws two rows in one line of text. `inked` says which squares are drawn in the text colour;
     /// each line has `begin` before it and `end` after it.
     #[must_use]
-    pub fn half_blocks(&self, inked: impl Fn(bool) -> bool, begin: &str, end: &str) -> Zeroizing<String> {
+    pub fn half_blocks(
+        &self,
+        inked: impl Fn(bool) -> bool,
+        begin: &str,
+        end: &str,
+    ) -> Zeroizing<String> {
         let mut drawn = self.canvas();
         for two_rows in self.0.chunks(2) {
             drawn.push_str(begin);
             let (upper, lower) = (two_rows.first(), two_rows.get(1));
             for (column, dark) in upper.into_iter().flat_map(|row| row.iter()).enumerate() {
                 // Below the last row is the terminal's background.
-                let below = lower.and_then(|row| row.get(column)).is_some_and(|dark| inked(*dark));
+                let below = lower
+                    .and_then(|row| row.get(column))
+                    .is_some_and(|dark| inked(*dark));
                 drawn.push(match (inked(*dark), below) {
                     (true, true) => '█',
                     (true, false) => '▀',
@@ -78,7 +86,8 @@ impl Modules {
     pub fn pairs(&self, dark: &str, light: &str, end: &str) -> Zeroizing<String> {
         let mut drawn = self.canvas();
         for row in &self.0 {
-            row.iter().for_each(|is_dark| drawn.push_str(if *is_dark { dark } else { light }));
+            row.iter()
+                .for_each(|is_dark| drawn.push_str(if *is_dark { dark } else { light }));
             drawn.push_str(end);
             drawn.push('\n');
         }
@@ -89,7 +98,9 @@ impl Modules {
     #[must_use]
     pub fn canvas(&self) -> Zeroizing<String> {
         let modules = self.0.len().saturating_mul(self.0.len());
-        Zeroizing::new(String::with_capacity(modules.saturating_mul(BYTES_PER_MODULE)))
+        Zeroizing::new(String::with_capacity(
+            modules.saturating_mul(BYTES_PER_MODULE),
+        ))
     }
 }
 
@@ -110,7 +121,10 @@ mod tests {
     /// What the library says the modules are, `true` for dark, without the quiet zone.
     fn expected() -> Vec<Vec<bool>> {
         let code = encode(URI.as_bytes()).unwrap();
-        code.to_colors().chunks(code.width()).map(|row| row.iter().map(|c| *c == Color::Dark).collect()).collect()
+        code.to_colors()
+            .chunks(code.width())
+            .map(|row| row.iter().map(|c| *c == Color::Dark).collect())
+            .collect()
     }
 
     /// Takes the quiet zone away, and insists that it was there.
@@ -122,7 +136,12 @@ mod tests {
         rows.iter()
             .map(|row| {
                 assert_eq!(row.len(), inner + 2 * QUIET);
-                assert!(row[..QUIET].iter().chain(&row[QUIET + inner..]).all(|dark| !dark));
+                assert!(
+                    row[..QUIET]
+                        .iter()
+                        .chain(&row[QUIET + inner..])
+                        .all(|dark| !dark)
+                );
                 row[QUIET..QUIET + inner].to_vec()
             })
             .collect()
@@ -132,8 +151,16 @@ mod tests {
         let width = text.lines().next().unwrap().chars().count();
         let mut rows = Vec::new();
         for line in text.lines() {
-            rows.push(line.chars().map(|c| matches!(c, '█' | '▀') == ink_is_dark).collect());
-            rows.push(line.chars().map(|c| matches!(c, '█' | '▄') == ink_is_dark).collect());
+            rows.push(
+                line.chars()
+                    .map(|c| matches!(c, '█' | '▀') == ink_is_dark)
+                    .collect(),
+            );
+            rows.push(
+                line.chars()
+                    .map(|c| matches!(c, '█' | '▄') == ink_is_dark)
+                    .collect(),
+            );
         }
         rows.truncate(width);
         rows
@@ -141,16 +168,32 @@ mod tests {
 
     #[test]
     fn half_blocks_show_the_modules_of_the_code() {
-        let (light, dark) = (drawn().half_blocks(|dark| !dark, "", ""), drawn().half_blocks(|dark| dark, "", ""));
-        assert_eq!(without_quiet_zone(&read_half_blocks(&light, false)), expected());
-        assert_eq!(without_quiet_zone(&read_half_blocks(&dark, true)), expected());
+        let (light, dark) = (
+            drawn().half_blocks(|dark| !dark, "", ""),
+            drawn().half_blocks(|dark| dark, "", ""),
+        );
+        assert_eq!(
+            without_quiet_zone(&read_half_blocks(&light, false)),
+            expected()
+        );
+        assert_eq!(
+            without_quiet_zone(&read_half_blocks(&dark, true)),
+            expected()
+        );
     }
 
     #[test]
     fn pairs_of_characters_show_the_modules_of_the_code() {
         let text = drawn().pairs("  ", "@@", "");
-        let rows: Vec<Vec<bool>> =
-            text.lines().map(|line| line.as_bytes().chunks(2).map(|pair| pair == b"  ").collect()).collect();
+        let rows: Vec<Vec<bool>> = text
+            .lines()
+            .map(|line| {
+                line.as_bytes()
+                    .chunks(2)
+                    .map(|pair| pair == b"  ")
+                    .collect()
+            })
+            .collect();
         assert_eq!(without_quiet_zone(&rows), expected());
     }
 

@@ -63,7 +63,11 @@ impl Key {
     /// [`BadKey::Length`] outside 10 to 64 bytes.
     pub fn new(bytes: Vec<u8>) -> Result<Self, BadKey> {
         let bytes = Zeroizing::new(bytes);
-        if KEY_BYTES.contains(&bytes.len()) { Ok(Self(bytes)) } else { Err(BadKey::Length) }
+        if KEY_BYTES.contains(&bytes.len()) {
+            Ok(Self(bytes))
+        } else {
+            Err(BadKey::Length)
+        }
     }
 
     /// A key of `bytes` random bytes from the system (getrandom(2)). `None`: the system gives none.
@@ -75,15 +79,23 @@ impl Key {
         Self::new(std::mem::take(&mut *random)).ok()
     }
 
-    /// Parses base32 (RFC 4648) as users paste it: either case, with or without padding, spaces and hyphens.
+    /// Parses base32 (RFC 4648) as users paste it: either case, with or without padding, spaces and
+    /// hyphens.
     ///
     /// # Errors
     /// Anything else, including bits left over at the end: such a text was cut or mistyped.
     pub fn from_base32(text: &str) -> Result<Self, BadKey> {
         let mut base32 = without_separators(text).ok_or(BadKey::Length)?;
         base32.make_ascii_uppercase();
-        let encoding = if base32.contains('=') { BASE32 } else { BASE32_NOPAD };
-        encoding.decode(base32.as_bytes()).map_err(|_| BadKey::Base32).and_then(Self::new)
+        let encoding = if base32.contains('=') {
+            BASE32
+        } else {
+            BASE32_NOPAD
+        };
+        encoding
+            .decode(base32.as_bytes())
+            .map_err(|_| BadKey::Base32)
+            .and_then(Self::new)
     }
 
     /// The key in base32, upper case, without padding: the form that authenticators and URIs use.
@@ -147,7 +159,10 @@ mod tests {
 
     #[test]
     fn spaces_and_hyphens_are_dropped_and_nothing_else() {
-        assert_eq!(*without_separators(" 12-3 -\t4\u{2010}5=").unwrap(), "123\t4\u{2010}5=");
+        assert_eq!(
+            *without_separators(" 12-3 -\t4\u{2010}5=").unwrap(),
+            "123\t4\u{2010}5="
+        );
         assert_eq!(without_separators(&"-".repeat(512)).unwrap().len(), 0);
         assert!(without_separators(&"-".repeat(513)).is_none());
     }
@@ -155,10 +170,23 @@ mod tests {
     #[test]
     fn keys_are_read_in_the_forms_that_people_paste() {
         let key = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-        for text in [key, "gezd gnbv gy3t qojq gezd gnbv gy3t qojq", "GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ"] {
-            assert_eq!(Key::from_base32(text).unwrap().expose(), b"12345678901234567890");
+        for text in [
+            key,
+            "gezd gnbv gy3t qojq gezd gnbv gy3t qojq",
+            "GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ",
+        ] {
+            assert_eq!(
+                Key::from_base32(text).unwrap().expose(),
+                b"12345678901234567890"
+            );
         }
-        assert_eq!(Key::from_base32("GEZDGNBVGY3TQOJQGE======").unwrap().to_base32().expose(), "GEZDGNBVGY3TQOJQGE");
+        assert_eq!(
+            Key::from_base32("GEZDGNBVGY3TQOJQGE======")
+                .unwrap()
+                .to_base32()
+                .expose(),
+            "GEZDGNBVGY3TQOJQGE"
+        );
     }
 
     #[test]
@@ -170,9 +198,17 @@ mod tests {
             "GEZDGNBVGY3TQOJQ\n",
             "ÄEZDGNBVGY3TQOJQ",
         ] {
-            assert!(matches!(Key::from_base32(text), Err(BadKey::Base32)), "{text:?}");
+            assert!(
+                matches!(Key::from_base32(text), Err(BadKey::Base32)),
+                "{text:?}"
+            );
         }
-        for text in ["", "GEZDGNBVGY3TQOI", &"A".repeat(108), &"A".repeat(1 << 20)] {
+        for text in [
+            "",
+            "GEZDGNBVGY3TQOI",
+            &"A".repeat(108),
+            &"A".repeat(1 << 20),
+        ] {
             assert!(Key::from_base32(text).is_err(), "{}", text.len());
         }
     }
@@ -180,6 +216,9 @@ mod tests {
     #[test]
     fn no_secret_prints_itself() {
         let key = Key::new(vec![0x41; 20]).unwrap();
-        assert_eq!(format!("{:?} {key:?}", SecretText::new("hunter2".into())), "SecretText(…) Key(…)");
+        assert_eq!(
+            format!("{:?} {key:?}", SecretText::new("hunter2".into())),
+            "SecretText(…) Key(…)"
+        );
     }
 }

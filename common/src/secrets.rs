@@ -28,13 +28,16 @@ struct Secret {
 
 impl Secret {
     fn new(text: &str) -> Self {
-        Self { weak: trimmed(text.as_bytes()).len() < MIN_SECRET, bytes: Zeroizing::new(text.as_bytes().to_vec()) }
+        Self {
+            weak: trimmed(text.as_bytes()).len() < MIN_SECRET,
+            bytes: Zeroizing::new(text.as_bytes().to_vec()),
+        }
     }
 }
 
 impl Secrets {
-    /// Checks every tag and secret and settles the default tag: the given one, else the numerically greatest if all
-    /// are digits, else the lexically greatest.
+    /// Checks every tag and secret and settles the default tag: the given one, else the numerically
+    /// greatest if all are digits, else the lexically greatest.
     ///
     /// # Errors
     /// [`BadSecrets`], naming the tag and never the secret.
@@ -60,10 +63,16 @@ impl Secrets {
             secrets.insert(tag, Secret::new(value));
         }
         let default_tag = match default_tag {
-            Some(given) => secrets.keys().find(|tag| tag.as_str() == given).ok_or(BadSecrets::NoSuchDefault)?,
+            Some(given) => secrets
+                .keys()
+                .find(|tag| tag.as_str() == given)
+                .ok_or(BadSecrets::NoSuchDefault)?,
             None => greatest(secrets.keys()).ok_or(BadSecrets::None)?,
         };
-        Ok(Self { default_tag: default_tag.clone(), secrets })
+        Ok(Self {
+            default_tag: default_tag.clone(),
+            secrets,
+        })
     }
 
     /// The tag that new keys are sealed under.
@@ -75,7 +84,10 @@ impl Secrets {
     /// The default tag, if its secret is strong enough to seal. A weak secret only opens.
     #[must_use]
     pub fn sealing_tag(&self) -> Option<&Tag> {
-        self.secrets.get(&self.default_tag).filter(|secret| !secret.weak).map(|_| &self.default_tag)
+        self.secrets
+            .get(&self.default_tag)
+            .filter(|secret| !secret.weak)
+            .map(|_| &self.default_tag)
     }
 
     /// Every tag.
@@ -83,14 +95,21 @@ impl Secrets {
         self.secrets.keys()
     }
 
-    /// `N` bytes derived from the secret of `tag`, without white space at its ends, by HKDF-SHA256 (RFC 5869) with
-    /// `salt` and `info`; `None` when there is no such tag, or its secret is a weak one. `info` separates the purposes:
-    /// each purpose has its own.
+    /// `N` bytes derived from the secret of `tag`, without white space at its ends, by HKDF-SHA256
+    /// (RFC 5869) with `salt` and `info`; `None` when there is no such tag, or its secret is a weak
+    /// one. `info` separates the purposes: each purpose has its own.
     #[must_use]
-    pub fn derive<const N: usize>(&self, tag: &str, salt: Option<&[u8]>, info: &[u8]) -> Option<Zeroizing<[u8; N]>> {
+    pub fn derive<const N: usize>(
+        &self,
+        tag: &str,
+        salt: Option<&[u8]>,
+        info: &[u8],
+    ) -> Option<Zeroizing<[u8; N]>> {
         let secret = self.find(tag).filter(|secret| !secret.weak)?;
         let mut derived = Zeroizing::new([0; N]);
-        Hkdf::<Sha256>::new(salt, trimmed(&secret.bytes)).expand(info, derived.as_mut()).ok()?;
+        Hkdf::<Sha256>::new(salt, trimmed(&secret.bytes))
+            .expand(info, derived.as_mut())
+            .ok()?;
         Some(derived)
     }
 
@@ -100,7 +119,10 @@ impl Secrets {
     }
 
     fn find(&self, tag: &str) -> Option<&Secret> {
-        self.secrets.iter().find(|(known, _)| known.as_str() == tag).map(|(_, secret)| secret)
+        self.secrets
+            .iter()
+            .find(|(known, _)| known.as_str() == tag)
+            .map(|(_, secret)| secret)
     }
 }
 
@@ -110,14 +132,18 @@ fn trimmed(secret: &[u8]) -> &[u8] {
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets").field("tags", &self.secrets.keys()).field("default_tag", &self.default_tag).finish()
+        f.debug_struct("Secrets")
+            .field("tags", &self.secrets.keys())
+            .field("default_tag", &self.default_tag)
+            .finish()
     }
 }
 
 fn greatest<'a>(tags: impl Iterator<Item = &'a Tag> + Clone) -> Option<&'a Tag> {
     let numeric = |tag: &&Tag| tag.0.bytes().all(|b| b.is_ascii_digit());
     if tags.clone().all(|tag| numeric(&tag)) {
-        // Longer is greater once leading zeros are gone; the tag itself breaks the tie between `1` and `01`.
+        // Longer is greater once leading zeros are gone; the tag itself breaks the tie between `1`
+        // and `01`.
         tags.max_by_key(|tag| {
             let digits = tag.0.trim_start_matches('0');
             (digits.len(), digits, tag.as_str())
@@ -127,7 +153,8 @@ fn greatest<'a>(tags: impl Iterator<Item = &'a Tag> + Clone) -> Option<&'a Tag> 
     }
 }
 
-/// The tag of an application secret: 1 to 64 letters, digits, `.`, `_`, `-`, beginning with a letter or a digit.
+/// The tag of an application secret: 1 to 64 letters, digits, `.`, `_`, `-`, beginning with a
+/// letter or a digit.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tag(String);
 
@@ -137,9 +164,15 @@ impl Tag {
     /// # Errors
     /// [`BadSecrets::Tag`], naming it.
     pub fn new(tag: &str) -> Result<Self, BadSecrets> {
-        let ordinary = tag.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        let ordinary = tag
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         let begins_well = tag.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if ordinary && begins_well && tag.len() <= MAX_TAG { Ok(Self(tag.to_owned())) } else { Err(BadSecrets::Tag) }
+        if ordinary && begins_well && tag.len() <= MAX_TAG {
+            Ok(Self(tag.to_owned()))
+        } else {
+            Err(BadSecrets::Tag)
+        }
     }
 
     /// The tag, byte for byte.
@@ -162,22 +195,30 @@ pub enum BadSecrets {
     #[error("there is no application secret: make one with 'provisiond --new-secret'")]
     None,
     /// Not a tag.
-    #[error("a tag has 1 to {MAX_TAG} letters, digits, '.', '_' or '-', and begins with a letter or a digit")]
+    #[error(
+        "a tag has 1 to {MAX_TAG} letters, digits, '.', '_' or '-', and begins with a letter or a digit"
+    )]
     Tag,
     /// A line without a colon, or with a control character.
     #[error("line {0} of the secrets is not 'tag: value'")]
     Line(usize),
     /// Not even one whole line.
-    #[error("the secrets have no line end and may have been cut short: end every 'tag: value' line with a line end")]
+    #[error(
+        "the secrets have no line end and may have been cut short: end every 'tag: value' line with a line end"
+    )]
     NoLineEnd,
     /// Not a JSON object of texts.
-    #[error("the secrets begin like JSON, but line {0} does not fit one object of tags and strings, each tag once")]
+    #[error(
+        "the secrets begin like JSON, but line {0} does not fit one object of tags and strings, each tag once"
+    )]
     Json(usize),
     /// The same tag twice.
     #[error("a tag of the application secrets is repeated: give each secret a tag of its own")]
     Repeated,
     /// Too short to seal anything.
-    #[error("the application secret '{0}' has fewer than {MIN_SECRET} bytes: make one with 'provisiond --new-secret'")]
+    #[error(
+        "the application secret '{0}' has fewer than {MIN_SECRET} bytes: make one with 'provisiond --new-secret'"
+    )]
     Short(Tag),
     /// The default secret is too short to seal anything, where something is to be sealed.
     #[error(

@@ -75,7 +75,11 @@ pub struct Parameters {
 impl Default for Parameters {
     /// SHA-1, 6 digits, 30 seconds: what every authenticator assumes.
     fn default() -> Self {
-        Self { alg: Algorithm::Sha1, digits: 6, period: 30 }
+        Self {
+            alg: Algorithm::Sha1,
+            digits: 6,
+            period: 30,
+        }
     }
 }
 
@@ -91,7 +95,11 @@ impl Parameters {
         if !NEW_PERIODS.contains(&period) {
             return Err(BadParameters::Period);
         }
-        Ok(Self { alg, digits, period })
+        Ok(Self {
+            alg,
+            digits,
+            period,
+        })
     }
 
     /// The step that `time` (Unix seconds) lies in: RFC 6238 section 4.2, T0 = 0.
@@ -111,18 +119,28 @@ impl Parameters {
     /// that the time taken does not tell which code was wrong. An empty `codes` is found nowhere.
     #[must_use]
     pub fn find(&self, key: &Key, codes: &[Code], steps: RangeInclusive<u64>) -> Vec<u64> {
-        let shown: Vec<(u64, Choice)> = steps.map(|step| (step, self.shows(key, codes, step))).collect();
-        shown.into_iter().filter(|(_, shown)| bool::from(*shown)).map(|(step, _)| step).collect()
+        let shown: Vec<(u64, Choice)> = steps
+            .map(|step| (step, self.shows(key, codes, step)))
+            .collect();
+        shown
+            .into_iter()
+            .filter(|(_, shown)| bool::from(*shown))
+            .map(|(step, _)| step)
+            .collect()
     }
 
     fn shows(&self, key: &Key, codes: &[Code], step: u64) -> Choice {
         let some = Choice::from(u8::from(!codes.is_empty()));
-        let equal = (0..).zip(codes).map(|(later, code)| self.equals(key, code, step.saturating_add(later)));
+        let equal = (0..)
+            .zip(codes)
+            .map(|(later, code)| self.equals(key, code, step.saturating_add(later)));
         equal.fold(some, |all, one| all & one)
     }
 
     fn equals(&self, key: &Key, code: &Code, step: u64) -> Choice {
-        self.code_at(key, step).as_bytes().ct_eq(code.expose().as_bytes())
+        self.code_at(key, step)
+            .as_bytes()
+            .ct_eq(code.expose().as_bytes())
     }
 
     /// The key's code at `step`, in full length. RFC 4226 section 5.3.
@@ -155,16 +173,26 @@ fn hmac(alg: Algorithm, key: &Key, step: u64) -> Zeroizing<Vec<u8>> {
         Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
         Algorithm::Sha512 => totp_rs::Algorithm::SHA512,
     };
-    // With steps of one second, the library's time is the counter. "Noncompliant" only leaves out its own bounds.
-    let builder = totp_rs::Builder::new().with_algorithm(alg).with_step_duration(1);
-    let totp = builder.with_secret(key.expose().to_vec()).build_noncompliant();
+    // With steps of one second, the library's time is the counter. "Noncompliant" only leaves out
+    // its own bounds.
+    let builder = totp_rs::Builder::new()
+        .with_algorithm(alg)
+        .with_step_duration(1);
+    let totp = builder
+        .with_secret(key.expose().to_vec())
+        .build_noncompliant();
     Zeroizing::new(totp.sign(step).as_ref().to_vec())
 }
 
-/// Dynamic truncation (RFC 4226 section 5.3): four bytes at the offset in the last nibble, without the top bit.
+/// Dynamic truncation (RFC 4226 section 5.3): four bytes at the offset in the last nibble, without
+/// the top bit.
 fn truncate(hash: &[u8]) -> u32 {
     let offset = usize::from(hash.last().copied().unwrap_or(0) & 0x0f);
-    let window = hash.get(offset..).and_then(|rest| rest.first_chunk::<4>()).copied().unwrap_or_default();
+    let window = hash
+        .get(offset..)
+        .and_then(|rest| rest.first_chunk::<4>())
+        .copied()
+        .unwrap_or_default();
     u32::from_be_bytes(window) & 0x7fff_ffff
 }
 
@@ -190,14 +218,24 @@ mod tests {
     }
 
     fn codes(text: &str) -> Vec<Code> {
-        text.split(' ').map(|code| Code::new(code).unwrap()).collect()
+        text.split(' ')
+            .map(|code| Code::new(code).unwrap())
+            .collect()
     }
 
     #[test]
     fn codes_are_those_of_rfc_6238() {
         for (time, sha1, sha256, sha512) in APPENDIX_B {
-            for (alg, expected) in [(Algorithm::Sha1, sha1), (Algorithm::Sha256, sha256), (Algorithm::Sha512, sha512)] {
-                let parameters = Parameters { alg, digits: 8, period: 30 };
+            for (alg, expected) in [
+                (Algorithm::Sha1, sha1),
+                (Algorithm::Sha256, sha256),
+                (Algorithm::Sha512, sha512),
+            ] {
+                let parameters = Parameters {
+                    alg,
+                    digits: 8,
+                    period: 30,
+                };
                 let found = parameters.code_at(&key(alg.key_bytes()), parameters.step_at(time));
                 assert_eq!(*found, expected, "{alg} at {time}");
             }
@@ -206,12 +244,19 @@ mod tests {
 
     #[test]
     fn codes_are_those_of_rfc_4226() {
-        // RFC 4226, Appendix D: counters 0 to 9; the untruncated decimal of the first shows all ten digits.
-        let six = ["755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583", "399871", "520489"];
+        // RFC 4226, Appendix D: counters 0 to 9; the untruncated decimal of the first shows all ten
+        // digits.
+        let six = [
+            "755224", "287082", "359152", "969429", "338314", "254676", "287922", "162583",
+            "399871", "520489",
+        ];
         for (counter, expected) in (0..).zip(six) {
             assert_eq!(*Parameters::default().code_at(&key(20), counter), expected);
         }
-        let ten = Parameters { digits: 10, ..Parameters::default() };
+        let ten = Parameters {
+            digits: 10,
+            ..Parameters::default()
+        };
         assert_eq!(*ten.code_at(&key(20), 0), "1284755224");
         assert_eq!(*ten.code_at(&key(20), 5), "0868254676");
     }
@@ -219,18 +264,39 @@ mod tests {
     #[test]
     fn the_ends_of_time_are_no_trouble() {
         let parameters = Parameters::default();
-        for time in [0, 29, 2_147_483_647, 4_294_967_296, i64::MAX as u64, u64::MAX] {
-            assert_eq!(parameters.code_at(&key(20), parameters.step_at(time)).len(), 6);
+        for time in [
+            0,
+            29,
+            2_147_483_647,
+            4_294_967_296,
+            i64::MAX as u64,
+            u64::MAX,
+        ] {
+            assert_eq!(
+                parameters.code_at(&key(20), parameters.step_at(time)).len(),
+                6
+            );
         }
         assert_eq!(parameters.start_of(u64::MAX), u64::MAX);
-        assert!(parameters.find(&key(20), &codes("123456 123456"), u64::MAX..=u64::MAX).is_empty());
+        assert!(
+            parameters
+                .find(&key(20), &codes("123456 123456"), u64::MAX..=u64::MAX)
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_code_of_another_length_is_never_found() {
-        let parameters = Parameters { digits: 8, ..Parameters::default() };
+        let parameters = Parameters {
+            digits: 8,
+            ..Parameters::default()
+        };
         assert_eq!(parameters.find(&key(20), &codes("94287082"), 0..=3), [1]);
-        assert!(parameters.find(&key(20), &codes("287082"), 0..=3).is_empty());
+        assert!(
+            parameters
+                .find(&key(20), &codes("287082"), 0..=3)
+                .is_empty()
+        );
         assert!(parameters.find(&key(20), &[], 0..=3).is_empty());
     }
 
@@ -249,10 +315,22 @@ mod tests {
     #[test]
     fn parameters_of_new_devices_are_bounded() {
         assert!(Parameters::for_new_device(Algorithm::Sha512, 10, 120).is_ok());
-        assert_eq!(Parameters::for_new_device(Algorithm::Sha1, 5, 30), Err(BadParameters::Digits));
-        assert_eq!(Parameters::for_new_device(Algorithm::Sha1, 11, 30), Err(BadParameters::Digits));
-        assert_eq!(Parameters::for_new_device(Algorithm::Sha1, 6, 14), Err(BadParameters::Period));
-        assert_eq!(Parameters::for_new_device(Algorithm::Sha1, 6, 121), Err(BadParameters::Period));
+        assert_eq!(
+            Parameters::for_new_device(Algorithm::Sha1, 5, 30),
+            Err(BadParameters::Digits)
+        );
+        assert_eq!(
+            Parameters::for_new_device(Algorithm::Sha1, 11, 30),
+            Err(BadParameters::Digits)
+        );
+        assert_eq!(
+            Parameters::for_new_device(Algorithm::Sha1, 6, 14),
+            Err(BadParameters::Period)
+        );
+        assert_eq!(
+            Parameters::for_new_device(Algorithm::Sha1, 6, 121),
+            Err(BadParameters::Period)
+        );
         assert_eq!("SHA-256".parse(), Ok(Algorithm::Sha256));
         assert_eq!("md5".parse::<Algorithm>(), Err(BadParameters::Algorithm));
     }

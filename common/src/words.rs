@@ -1,4 +1,5 @@
-//! The macro `words!`: enums whose members have one word each on the wire, in the log and on the command line.
+//! The macro `words!`: enums whose members have one word each on the wire, in the log and on the
+//! command line.
 
 /// Defines an enum with the word of each member. It travels as that word.
 macro_rules! words {
@@ -38,9 +39,18 @@ mod tests {
 
     #[test]
     fn what_travels_is_the_word() {
-        assert_eq!(serde_json::to_string(Verdict::ALL).unwrap(), quoted(Verdict::ALL.iter().map(|v| v.word())));
-        assert_eq!(serde_json::to_string(DeviceState::ALL).unwrap(), quoted(DeviceState::ALL.iter().map(|s| s.word())));
-        assert_eq!(serde_json::to_string(Kind::ALL).unwrap(), r#"["totp","hotp"]"#);
+        assert_eq!(
+            serde_json::to_string(Verdict::ALL).unwrap(),
+            quoted(Verdict::ALL.iter().map(|v| v.word()))
+        );
+        assert_eq!(
+            serde_json::to_string(DeviceState::ALL).unwrap(),
+            quoted(DeviceState::ALL.iter().map(|s| s.word()))
+        );
+        assert_eq!(
+            serde_json::to_string(Kind::ALL).unwrap(),
+            r#"["totp","hotp"]"#
+        );
     }
 
     fn quoted<'a>(words: impl Iterator<Item = &'a str>) -> String {

@@ -1,7 +1,10 @@
 //! The settings file as it is installed: it loads, with and without its comment signs, and the
 //! manual page has every key.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics fails, which is what it should do")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that panics fails, which is what it should do"
+)]
 
 use std::fs::{Permissions, set_permissions, write};
 use std::os::unix::fs::PermissionsExt;
@@ -19,19 +22,30 @@ fn it_loads_as_it_is_and_every_line_of_it_can_be_used() {
     assert_eq!(used.policy, as_it_is.policy, "its lines are the defaults");
     assert_eq!(used.new_device.parameters, as_it_is.new_device.parameters);
     assert_eq!(used.new_device.label, as_it_is.new_device.label);
-    assert_eq!((used.limits.per_source, used.audit), (as_it_is.limits.per_source, as_it_is.audit));
+    assert_eq!(
+        (used.limits.per_source, used.audit),
+        (as_it_is.limits.per_source, as_it_is.audit)
+    );
     assert_eq!(used.store, as_it_is.store);
 }
 
 #[test]
 fn the_manual_page_describes_every_key_and_no_other() {
     let in_file = keys(&serde_yaml::from_str(&uncommented()).unwrap(), "");
-    let in_page: Vec<String> =
-        PAGE.lines().filter_map(|line| line.strip_prefix(".It Cm ")).map(str::to_owned).collect();
-    let missing: Vec<&String> = in_file.iter().filter(|key| !in_page.contains(key)).collect();
+    let in_page: Vec<String> = PAGE
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It Cm "))
+        .map(str::to_owned)
+        .collect();
+    let missing: Vec<&String> = in_file
+        .iter()
+        .filter(|key| !in_page.contains(key))
+        .collect();
     assert!(missing.is_empty(), "not in the manual page: {missing:?}");
-    let unknown: Vec<&String> =
-        in_page.iter().filter(|key| !in_file.contains(key) && *key != "totp.allow-weak-secrets").collect();
+    let unknown: Vec<&String> = in_page
+        .iter()
+        .filter(|key| !in_file.contains(key) && *key != "totp.allow-weak-secrets")
+        .collect();
     assert!(unknown.is_empty(), "only in the manual page: {unknown:?}");
 }
 
@@ -39,7 +53,9 @@ fn the_manual_page_describes_every_key_and_no_other() {
 /// behind its first word.
 fn uncommented() -> String {
     let line = |line: &str| match line.split_once("# ") {
-        Some((before, rest)) if before.trim().is_empty() && is_setting(rest) => format!("{before}{rest}\n"),
+        Some((before, rest)) if before.trim().is_empty() && is_setting(rest) => {
+            format!("{before}{rest}\n")
+        }
         _ => format!("{line}\n"),
     };
     SHIPPED.lines().map(line).collect()
@@ -48,21 +64,36 @@ fn uncommented() -> String {
 fn is_setting(text: &str) -> bool {
     let text = text.trim_start().trim_start_matches("- ");
     let key = text.split_once(':').map_or("", |(key, _)| key);
-    !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+    !key.is_empty()
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 fn without_what_names_secrets(text: &str) -> String {
-    let kept = text.lines().filter(|line| !["secrets", "default-tag"].iter().any(|key| line.trim().starts_with(key)));
+    let kept = text.lines().filter(|line| {
+        !["secrets", "default-tag"]
+            .iter()
+            .any(|key| line.trim().starts_with(key))
+    });
     kept.map(|line| format!("{line}\n")).collect()
 }
 
-/// The keys of a mapping as the manual page writes them. A mapping whose keys are names counts as one key.
+/// The keys of a mapping as the manual page writes them. A mapping whose keys are names counts as
+/// one key.
 fn keys(value: &Value, path: &str) -> Vec<String> {
     match value {
         Value::Mapping(mapping) if !CHOSEN.contains(&path) => {
             let below = |(key, value): (&Value, &Value)| {
                 let key = key.as_str().unwrap();
-                keys(value, &if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") })
+                keys(
+                    value,
+                    &if path.is_empty() {
+                        key.to_owned()
+                    } else {
+                        format!("{path}.{key}")
+                    },
+                )
             };
             mapping.iter().flat_map(below).collect()
         }
@@ -71,14 +102,27 @@ fn keys(value: &Value, path: &str) -> Vec<String> {
 }
 
 /// Mappings whose keys are tags, names or groups.
-const CHOSEN: [&str; 3] = ["totp.context.secrets", "roll-out.enforce-after", "provisiond.verifiers"];
+const CHOSEN: [&str; 3] = [
+    "totp.context.secrets",
+    "roll-out.enforce-after",
+    "provisiond.verifiers",
+];
 
 fn load(text: &str) -> Result<Settings, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
-    for (name, text) in [("settings.yaml", text), ("secrets", "1: 0123456789abcdef\n")] {
+    for (name, text) in [
+        ("settings.yaml", text),
+        ("secrets", "1: 0123456789abcdef\n"),
+    ] {
         write(folder.path().join(name), text).unwrap();
         set_permissions(folder.path().join(name), Permissions::from_mode(0o640)).unwrap();
     }
     let daemon_uid = nix::unistd::geteuid().as_raw();
-    Settings::load(&folder.path().join("settings.yaml"), &Trust { daemon_uid, credentials: Some(folder.path().into()) })
+    Settings::load(
+        &folder.path().join("settings.yaml"),
+        &Trust {
+            daemon_uid,
+            credentials: Some(folder.path().into()),
+        },
+    )
 }

@@ -1,4 +1,5 @@
-//! Fuzzes the framing of messages: the bytes come out as they went in, cut at the NULs, and no read waits.
+//! Fuzzes the framing of messages: the bytes come out as they went in, cut at the NULs, and no read
+//! waits.
 
 #![no_main]
 #![forbid(unsafe_code)]
@@ -7,13 +8,14 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use common::wire::frame::{FrameError, Inbox, Deadlines};
+use common::wire::frame::{Deadlines, FrameError, Inbox};
 use common::wire::protocol::{Request, from_object};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let (mut there, here) = UnixStream::pair().expect("a pair of sockets");
-    // As much as the socket holds, all of it before the first read: no thread, and the same each time.
+    // As much as the socket holds, all of it before the first read: no thread, and the same each
+    // time.
     there.set_nonblocking(true).expect("a socket");
     let sent = there.write(bytes).unwrap_or(0);
     drop(there);
@@ -30,7 +32,9 @@ fn assert_frames(bytes: &[u8], here: UnixStream) {
                 let _ = from_object::<Request<'_>>(&frame);
             }
             Ok(None) => return assert_eq!(expected.next(), Some(&b""[..]), "all of it came"),
-            Err(FrameError::Truncated) => return assert!(!expected.next().expect("a piece").is_empty()),
+            Err(FrameError::Truncated) => {
+                return assert!(!expected.next().expect("a piece").is_empty());
+            }
             Err(FrameError::TooLarge) => return assert!(bytes.len() > 64 * 1024),
             Err(error) => panic!("{error}"),
         }

@@ -10,20 +10,33 @@ use common::secrets::{Secrets, TaggedSecrets};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let Ok(record) = KeyRecord::parse(text) else { return };
+    let Ok(record) = KeyRecord::parse(text) else {
+        return;
+    };
     let written = record.to_json();
     let again = KeyRecord::parse(written.expose()).expect("what we write we read");
     assert_eq!(again.to_json().expose(), written.expose());
-    assert_eq!((again.parameters, &again.label, &again.issuer), (record.parameters, &record.label, &record.issuer));
+    assert_eq!(
+        (again.parameters, &again.label, &again.issuer),
+        (record.parameters, &record.label, &record.issuer)
+    );
     // What a record may cost is bounded elsewhere; here it would only be slow.
     if matches!(&record.key, StoredKey::V1(enckey) if enckey.cost > 4) {
         return;
     }
     let secrets = secrets();
     let _ = record.changed(&secrets, 1);
-    let Ok(key) = record.open(&secrets) else { return };
+    let Ok(key) = record.open(&secrets) else {
+        return;
+    };
     let sealed = EnckeyV1::seal(&key, &secrets, 1).expect("a key seals");
-    assert_eq!(sealed.open(&secrets).expect("what we seal we open").expose(), key.expose());
+    assert_eq!(
+        sealed
+            .open(&secrets)
+            .expect("what we seal we open")
+            .expose(),
+        key.expose()
+    );
 });
 
 /// Those of the vectors, so that their records open.

@@ -9,11 +9,20 @@ use common::otpauth;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
-    let Ok(KeyRecord { key: StoredKey::Plain(key), parameters, label: Some(label), issuer }) = uri::parse(text) else {
+    let Ok(KeyRecord {
+        key: StoredKey::Plain(key),
+        parameters,
+        label: Some(label),
+        issuer,
+    }) = uri::parse(text)
+    else {
         return;
     };
     let written = otpauth::uri(&key, parameters, &label, issuer.as_ref());
     let again = uri::parse(written.expose()).expect("what we write we read");
     assert!(matches!(again.key, StoredKey::Plain(again) if again.expose() == key.expose()));
-    assert_eq!((again.parameters, again.label, again.issuer), (parameters, Some(label), issuer));
+    assert_eq!(
+        (again.parameters, again.label, again.issuer),
+        (parameters, Some(label), issuer)
+    );
 });

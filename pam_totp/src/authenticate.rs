@@ -1,8 +1,8 @@
 //! The flow of one authentication: provisiond's challenge, the prompt, provisiond's verdict,
 //! retries, and PAM's return code.
 //!
-//! Knows no C, no socket, no clock, no key. The application (PAM) and the daemon are traits (`ports.rs`), and only the
-//! daemon's verdict `accepted` can lead to success.
+//! Knows no C, no socket, no clock, no key. The application (PAM) and the daemon are traits
+//! (`ports.rs`), and only the daemon's verdict `accepted` can lead to success.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,9 @@ mod transcript;
 use common::names::user::UserName;
 use common::secret::SecretText;
 use common::wire::client::ClientError;
-use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, LoginOptions, Verdict, Verify, VerifyReply};
+use common::wire::protocol::{
+    Ask, Challenge, ChallengeReply, Error, LoginOptions, Verdict, Verify, VerifyReply,
+};
 use common::wire::text::printable;
 use pamsm::PamError;
 
@@ -31,14 +33,30 @@ use crate::options::Options;
 use crate::password_and_code::{self, PasswordAndCodes};
 
 /// Authenticates the user of `application` and returns PAM's code for the outcome.
-pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon, options: &Options) -> PamError {
+pub fn authenticate(
+    application: &mut impl Application,
+    daemon: &mut impl Daemon,
+    options: &Options,
+) -> PamError {
     let name = application.user();
-    let outcome = name.as_deref().ok_or(Stop::ConversationFailed).and_then(|name| {
-        let user = user_name(name)?;
-        let origin = application.origin();
-        Login { application: &mut *application, daemon, options, user, origin }.run()
-    });
-    let user = printable(&String::from_utf8_lossy(name.as_deref().unwrap_or_default()));
+    let outcome = name
+        .as_deref()
+        .ok_or(Stop::ConversationFailed)
+        .and_then(|name| {
+            let user = user_name(name)?;
+            let origin = application.origin();
+            Login {
+                application: &mut *application,
+                daemon,
+                options,
+                user,
+                origin,
+            }
+            .run()
+        });
+    let user = printable(&String::from_utf8_lossy(
+        name.as_deref().unwrap_or_default(),
+    ));
     if let Some((level, line)) = log_line(&outcome, &user, options) {
         application.log(level, &line);
     }
@@ -50,7 +68,8 @@ pub fn authenticate(application: &mut impl Application, daemon: &mut impl Daemon
 }
 
 fn user_name(name: &[u8]) -> Result<UserName, Stop> {
-    let text = std::str::from_utf8(name).map_err(|_| Stop::BadName("a user name must be UTF-8".to_owned()))?;
+    let text = std::str::from_utf8(name)
+        .map_err(|_| Stop::BadName("a user name must be UTF-8".to_owned()))?;
     UserName::new(text).map_err(|bad| Stop::BadName(bad.to_string()))
 }
 
@@ -65,7 +84,10 @@ struct Login<'a, A, D> {
 impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn run(&mut self) -> Result<Verdict, Stop> {
         let challenge = self.challenge()?;
-        let lengths = password_and_code::lengths(self.options.digits, challenge.digits.as_deref().unwrap_or_default());
+        let lengths = password_and_code::lengths(
+            self.options.digits,
+            challenge.digits.as_deref().unwrap_or_default(),
+        );
         if challenge.ask == Ask::Nothing {
             return self.try_nothing();
         }
@@ -78,13 +100,16 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
                 return Ok(reply.verdict);
             }
             Some(reply) => self.next_ask(challenge.ask, &reply),
-            None if self.options.use_first_pass => return Err(self.no_code_with_password(challenge.ask)),
+            None if self.options.use_first_pass => {
+                return Err(self.no_code_with_password(challenge.ask));
+            }
             None => challenge.ask,
         };
         self.ask_and_try(ask, &lengths)
     }
 
-    /// Ends the login of a user that needs no code, with or without a prompt. All of the typed text is the password.
+    /// Ends the login of a user that needs no code, with or without a prompt. All of the typed text
+    /// is the password.
     fn without_code(&mut self, ask: Ask) -> Result<Verdict, Stop> {
         if self.options.always_prompt {
             let password = self.ask(ask)?;
@@ -98,14 +123,22 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn try_nothing(&mut self) -> Result<Verdict, Stop> {
         let typed = self.password_alone()?;
         match self.verify(Vec::new())?.verdict {
-            Verdict::Exempt => typed.map_or(Ok(()), |password| self.forward(&password)).map(|()| Verdict::Exempt),
+            Verdict::Exempt => typed
+                .map_or(Ok(()), |password| self.forward(&password))
+                .map(|()| Verdict::Exempt),
             other => Err(Stop::NotExempt(other)),
         }
     }
 
     /// What the user types where no code is needed. `None`: there is no prompt.
     fn password_alone(&mut self) -> Result<Option<SecretText>, Stop> {
-        let Options { forward_pass, always_prompt, try_first_pass, use_first_pass, .. } = self.options;
+        let Options {
+            forward_pass,
+            always_prompt,
+            try_first_pass,
+            use_first_pass,
+            ..
+        } = self.options;
         let is_there = *try_first_pass && self.application.password().is_some();
         if *use_first_pass || is_there || !(*forward_pass || *always_prompt) {
             return Ok(None);
@@ -121,8 +154,13 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     /// One try with the password of an earlier module. `None`: the options do not want it, or it
     /// does not end in a code.
     fn try_first_pass(&mut self, ask: Ask, lengths: &[usize]) -> Result<Option<VerifyReply>, Stop> {
-        let wanted = (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
-        let password = if wanted { self.application.password() } else { None };
+        let wanted =
+            (self.options.try_first_pass || self.options.use_first_pass) && ask != Ask::Ticket;
+        let password = if wanted {
+            self.application.password()
+        } else {
+            None
+        };
         match password.and_then(|password| password_and_code::cut(&password, ask, lengths)) {
             Some(typed) => self.verify_typed(typed).map(Some),
             None => Ok(None),
@@ -135,11 +173,13 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         loop {
             let typed = self.ask(ask)?;
             let reply = self.try_typed(typed, ask, lengths)?;
-            // A right ticket does not count as a try: the first code of the new device is still to be typed.
+            // A right ticket does not count as a try: the first code of the new device is still to
+            // be typed.
             if let (true, Verdict::NotEnrolled, Some(enrolment)) =
                 (self.options.enroll, reply.verdict, &reply.enrolment)
             {
-                self.application.tell(messages::enrolment(enrolment, self.options).expose());
+                self.application
+                    .tell(messages::enrolment(enrolment, self.options).expose());
                 ask = reply.ask;
                 continue;
             }
@@ -152,20 +192,29 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// One try with the text typed at the prompt `ask`. It costs one attempt at the daemon, wherever the text is cut.
-    fn try_typed(&mut self, typed: SecretText, ask: Ask, lengths: &[usize]) -> Result<VerifyReply, Stop> {
+    /// One try with the text typed at the prompt `ask`. It costs one attempt at the daemon,
+    /// wherever the text is cut.
+    fn try_typed(
+        &mut self,
+        typed: SecretText,
+        ask: Ask,
+        lengths: &[usize],
+    ) -> Result<VerifyReply, Stop> {
         let split = match self.options.forward_pass {
-            true => {
-                password_and_code::cut(&typed, ask, lengths).unwrap_or_else(|| PasswordAndCodes::password_alone(typed))
-            }
-            false => PasswordAndCodes { password: SecretText::default(), codes: typed },
+            true => password_and_code::cut(&typed, ask, lengths)
+                .unwrap_or_else(|| PasswordAndCodes::password_alone(typed)),
+            false => PasswordAndCodes {
+                password: SecretText::default(),
+                codes: typed,
+            },
         };
         self.verify_typed(split)
     }
 
     /// Tells the user why there is another prompt, and returns what that prompt asks for.
     fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
-        self.application.tell(&messages::try_again(asked, reply, self.options));
+        self.application
+            .tell(&messages::try_again(asked, reply, self.options));
         reply.ask
     }
 
@@ -173,8 +222,12 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     /// users without a device get the same sentence as others, whatever code PAM gets.
     fn last_word(&mut self, asked: Ask, reply: &VerifyReply) {
         // A successful login needs no sentence, and a daemon that cannot judge has its own.
-        if !matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt | Verdict::Busy) {
-            self.application.tell(&messages::refused(asked, reply, self.options));
+        if !matches!(
+            reply.verdict,
+            Verdict::Accepted | Verdict::Exempt | Verdict::Busy
+        ) {
+            self.application
+                .tell(&messages::refused(asked, reply, self.options));
         }
     }
 
@@ -186,10 +239,21 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 
     fn challenge(&mut self) -> Result<ChallengeReply, Stop> {
-        let Origin { service, rhost, tty } = self.origin.clone();
-        let call =
-            Challenge { user: self.user.as_str().to_owned(), service, rhost, tty, options: self.for_the_daemon() };
-        self.daemon.challenge(&call).map_err(|error| Stop::Unavailable(printable(&error.to_string())))
+        let Origin {
+            service,
+            rhost,
+            tty,
+        } = self.origin.clone();
+        let call = Challenge {
+            user: self.user.as_str().to_owned(),
+            service,
+            rhost,
+            tty,
+            options: self.for_the_daemon(),
+        };
+        self.daemon
+            .challenge(&call)
+            .map_err(|error| Stop::Unavailable(printable(&error.to_string())))
     }
 
     fn ask(&mut self, ask: Ask) -> Result<SecretText, Stop> {
@@ -199,15 +263,25 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     fn ask_for(&mut self, prompt: &str) -> Result<SecretText, Stop> {
         // A password is never shown.
         let echo = self.options.echo_verification_code && !self.options.forward_pass;
-        let typed = self.application.ask(prompt, echo).ok_or(Stop::ConversationFailed)?;
+        let typed = self
+            .application
+            .ask(prompt, echo)
+            .ok_or(Stop::ConversationFailed)?;
         // A verdict on one account must never open another.
-        let same = self.application.user_now().is_some_and(|now| now == self.user.as_str().as_bytes());
+        let same = self
+            .application
+            .user_now()
+            .is_some_and(|now| now == self.user.as_str().as_bytes());
         same.then_some(typed).ok_or(Stop::UserChanged)
     }
 
-    fn verify_typed(&mut self, PasswordAndCodes { password, codes }: PasswordAndCodes) -> Result<VerifyReply, Stop> {
+    fn verify_typed(
+        &mut self,
+        PasswordAndCodes { password, codes }: PasswordAndCodes,
+    ) -> Result<VerifyReply, Stop> {
         let reply = self.verify(vec![codes])?;
-        // Only after a right code: an attacker without one must not get as far as guessing passwords.
+        // Only after a right code: an attacker without one must not get as far as guessing
+        // passwords.
         if matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt) {
             self.forward(&password)?;
             let left = reply.recovery_codes_left;
@@ -215,36 +289,62 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
                 Some(true) => Some(messages::enrolled(left.is_some(), self.options)),
                 _ => left.and_then(|left| messages::recovery_codes_left(left, self.options)),
             };
-            word.iter().for_each(|sentence| self.application.tell(sentence));
+            word.iter()
+                .for_each(|sentence| self.application.tell(sentence));
         }
         Ok(reply)
     }
 
     fn verify(&mut self, codes: Vec<SecretText>) -> Result<VerifyReply, Stop> {
-        let Origin { service, rhost, tty } = self.origin.clone();
+        let Origin {
+            service,
+            rhost,
+            tty,
+        } = self.origin.clone();
         let user = self.user.as_str().to_owned();
-        let call = Verify { user, codes, service, rhost, tty, options: self.for_the_daemon() };
-        self.daemon.verify(&call).map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
+        let call = Verify {
+            user,
+            codes,
+            service,
+            rhost,
+            tty,
+            options: self.for_the_daemon(),
+        };
+        self.daemon
+            .verify(&call)
+            .map_err(|error| Stop::Unavailable(reason_after_a_code(&error)))
     }
 
     /// The options that provisiond has to know.
     fn for_the_daemon(&self) -> Option<LoginOptions> {
-        let &Options { grace_period, noskewadj, enroll, .. } = self.options;
+        let &Options {
+            grace_period,
+            noskewadj,
+            enroll,
+            ..
+        } = self.options;
         let (noskewadj, enroll) = (noskewadj.then_some(true), enroll.then_some(true));
-        let told = LoginOptions { grace_period, noskewadj, enroll };
+        let told = LoginOptions {
+            grace_period,
+            noskewadj,
+            enroll,
+        };
         (told != LoginOptions::default()).then_some(told)
     }
 
     /// With `forward_pass`, leaves the password for the modules after us.
     fn forward(&mut self, password: &SecretText) -> Result<(), Stop> {
         match self.options.forward_pass {
-            true => self.application.leave_password(password).ok_or(Stop::ConversationFailed),
+            true => self
+                .application
+                .leave_password(password)
+                .ok_or(Stop::ConversationFailed),
             false => Ok(()),
         }
     }
 
-    /// Whether another try is pointless. All other verdicts lead to the next prompt, so that an attacker at the prompt
-    /// cannot tell a wrong code from an account without a device.
+    /// Whether another try is pointless. All other verdicts lead to the next prompt, so that an
+    /// attacker at the prompt cannot tell a wrong code from an account without a device.
     fn is_final(&self, verdict: Verdict) -> bool {
         match verdict {
             Verdict::Accepted | Verdict::Exempt | Verdict::Busy => true,
@@ -260,11 +360,13 @@ fn reason_after_a_code(error: &ClientError) -> String {
     match error {
         ClientError::Protocol(_) => INVALID_REPLY.to_owned(),
         ClientError::Refused(Error::BadParameter { .. } | Error::Varlink(_)) => {
-            "provisiond rejected the request: check that it and the module have the same version".to_owned()
+            "provisiond rejected the request: check that it and the module have the same version"
+                .to_owned()
         }
         ClientError::Refused(Error::Busy { .. }) => "provisiond is too busy".to_owned(),
         error => printable(&error.to_string()),
     }
 }
 
-const INVALID_REPLY: &str = "provisiond sent an invalid reply: check that it and the module have the same version";
+const INVALID_REPLY: &str =
+    "provisiond sent an invalid reply: check that it and the module have the same version";

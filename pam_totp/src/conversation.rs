@@ -1,7 +1,7 @@
 //! The application's PAM conversation function (pam_conv(3)), called once for each message.
 //!
-//! The typed text lives in the application's reply only until it is copied into a secret; the reply is then wiped and
-//! freed exactly once, whatever the application returned.
+//! The typed text lives in the application's reply only until it is copied into a secret; the reply
+//! is then wiped and freed exactly once, whatever the application returned.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -36,20 +36,29 @@ pub(crate) struct PamReply {
 }
 
 impl Conversation {
-    /// Sends one message and returns one reply. `None`: there is no such function, it fails, or it brings no reply.
+    /// Sends one message and returns one reply. `None`: there is no such function, it fails, or it
+    /// brings no reply.
     pub(crate) fn say(&self, style: PamMsgStyle, text: &str) -> Option<SecretText> {
         let callback = self.callback?;
         // The text may show a key, so the copy is wiped.
         let text = c_text(text);
         let text = CStr::from_bytes_with_nul(&text).ok()?;
-        let message = PamMessage { style: style as c_int, text: text.as_ptr() };
+        let message = PamMessage {
+            style: style as c_int,
+            text: text.as_ptr(),
+        };
         let mut messages: *const PamMessage = &raw const message;
         let mut replies = Replies(ptr::null_mut());
-        // SAFETY: pam_conv(3): an array of one message, which lives until the end of this function, as does its text;
-        // a place for the array of replies; and the application's own pointer.
+        // SAFETY: pam_conv(3): an array of one message, which lives until the end of this function,
+        // as does its text; a place for the array of replies; and the application's own pointer.
         let code = unsafe { callback(1, &raw mut messages, &raw mut replies.0, self.appdata) };
-        // `replies` is dropped on every path: like libpam's own pam_prompt(3), this frees the replies of an error, too.
-        if code == PamError::SUCCESS as c_int { replies.typed() } else { None }
+        // `replies` is dropped on every path: like libpam's own pam_prompt(3), this frees the
+        // replies of an error, too.
+        if code == PamError::SUCCESS as c_int {
+            replies.typed()
+        } else {
+            None
+        }
     }
 }
 
@@ -71,14 +80,16 @@ impl Replies {
         Some(SecretText::typed(if text.is_null() {
             b""
         } else {
-            // SAFETY: pam_conv(3): not null, a reply is a C string. It is freed when `self` is dropped, not before.
+            // SAFETY: pam_conv(3): not null, a reply is a C string. It is freed when `self` is
+            // dropped, not before.
             unsafe { CStr::from_ptr(text) }.to_bytes()
         }))
     }
 
     fn text(&self) -> Option<*mut c_char> {
         let reply = NonNull::new(self.0)?;
-        // SAFETY: pam_conv(3): not null, it is an array of as many replies as there were messages, which is one.
+        // SAFETY: pam_conv(3): not null, it is an array of as many replies as there were messages,
+        // which is one.
         Some(unsafe { reply.as_ref() }.text)
     }
 }
@@ -87,10 +98,12 @@ impl Drop for Replies {
     fn drop(&mut self) {
         let Some(text) = self.text() else { return };
         if !text.is_null() {
-            // SAFETY: pam_conv(3): not null, a reply is a C string, and with the reply it has become ours.
+            // SAFETY: pam_conv(3): not null, a reply is a C string, and with the reply it has
+            // become ours.
             unsafe { wipe(text) };
         }
-        // SAFETY: pam_conv(3): the reply comes from malloc and is the module's to free; free(3) takes null.
+        // SAFETY: pam_conv(3): the reply comes from malloc and is the module's to free; free(3)
+        // takes null.
         unsafe { free(text.cast()) };
         // SAFETY: the same holds for the array. `self` is dropped here, so it is not freed again.
         unsafe { free(self.0.cast()) };
@@ -144,7 +157,9 @@ pub(crate) mod tests {
         let message = unsafe { &*message };
         // SAFETY: its text is a C string.
         let text = unsafe { CStr::from_ptr(message.text) };
-        script.seen.push((message.style, text.to_str().unwrap().to_owned()));
+        script
+            .seen
+            .push((message.style, text.to_str().unwrap().to_owned()));
         if let Some(reply) = script.reply {
             // SAFETY: plain allocations, which the caller frees.
             let array = unsafe { calloc(1, size_of::<PamReply>()) }.cast::<PamReply>();
@@ -159,8 +174,15 @@ pub(crate) mod tests {
     }
 
     fn say(code: c_int, reply: Option<Option<&CStr>>) -> Option<String> {
-        let mut script = Script { code, reply, seen: Vec::new() };
-        let conversation = Conversation { callback: Some(act), appdata: (&raw mut script).cast() };
+        let mut script = Script {
+            code,
+            reply,
+            seen: Vec::new(),
+        };
+        let conversation = Conversation {
+            callback: Some(act),
+            appdata: (&raw mut script).cast(),
+        };
         let typed = conversation.say(PamMsgStyle::PROMPT_ECHO_OFF, "Code: ");
         assert_eq!(script.seen, [(1, "Code: ".to_owned())]);
         typed.map(|text| text.expose().to_owned())
@@ -184,7 +206,13 @@ pub(crate) mod tests {
     #[test]
     fn a_conversation_that_fails_says_nothing_whatever_it_brings() {
         assert_eq!(say(0, None), None);
-        for code in [CONV_ERR, PamError::ABORT as c_int, PamError::CONV_AGAIN as c_int, -1, 12345] {
+        for code in [
+            CONV_ERR,
+            PamError::ABORT as c_int,
+            PamError::CONV_AGAIN as c_int,
+            -1,
+            12345,
+        ] {
             for reply in [None, Some(None), Some(Some(c"123456"))] {
                 assert_eq!(say(code, reply), None, "{code}");
             }
@@ -193,9 +221,15 @@ pub(crate) mod tests {
 
     #[test]
     fn without_a_function_or_with_a_text_that_is_no_c_string_nobody_is_called() {
-        let none = Conversation { callback: None, appdata: ptr::null_mut() };
+        let none = Conversation {
+            callback: None,
+            appdata: ptr::null_mut(),
+        };
         assert!(none.say(PamMsgStyle::TEXT_INFO, "hello").is_none());
-        let conversation = Conversation { callback: Some(act), appdata: ptr::null_mut() };
+        let conversation = Conversation {
+            callback: Some(act),
+            appdata: ptr::null_mut(),
+        };
         assert!(conversation.say(PamMsgStyle::TEXT_INFO, "a\0b").is_none());
     }
 

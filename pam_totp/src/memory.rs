@@ -2,8 +2,9 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 
-/// Aborts the process at once when there is no memory. The standard library would first print to standard error, read
-/// RUST_BACKTRACE, which the caller of sudo can set, and open files to resolve symbols.
+/// Aborts the process at once when there is no memory. The standard library would first print to
+/// standard error, read RUST_BACKTRACE, which the caller of sudo can set, and open files to resolve
+/// symbols.
 struct MemoryOrAbort;
 
 #[global_allocator]
@@ -34,5 +35,9 @@ unsafe impl GlobalAlloc for MemoryOrAbort {
 }
 
 fn or_abort(memory: *mut u8) -> *mut u8 {
-    if memory.is_null() { std::process::abort() } else { memory }
+    if memory.is_null() {
+        std::process::abort()
+    } else {
+        memory
+    }
 }

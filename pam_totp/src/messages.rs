@@ -1,4 +1,5 @@
-//! The prompts and messages that the user sees: which one is shown when. Their wording is in `messages/words.rs`.
+//! The prompts and messages that the user sees: which one is shown when. Their wording is in
+//! `messages/words.rs`.
 //!
 //! No message tells an attacker whether an account exists or has a device: cases that must look
 //! alike use the same words.
@@ -17,7 +18,14 @@ use crate::options::Options;
 #[must_use]
 pub fn prompt(ask: Ask, options: &Options) -> &str {
     let words = words(options.lang);
-    let ours = of(ask, if options.forward_pass { words.password_and_codes } else { words.codes });
+    let ours = of(
+        ask,
+        if options.forward_pass {
+            words.password_and_codes
+        } else {
+            words.codes
+        },
+    );
     match ask {
         Ask::OneCode | Ask::Nothing => options.prompt.as_deref().unwrap_or(ours),
         Ask::Ticket => words.ticket,
@@ -25,7 +33,8 @@ pub fn prompt(ask: Ask, options: &Options) -> &str {
     }
 }
 
-/// The prompt for the password alone, where no code is needed. The option `prompt=` does not change it.
+/// The prompt for the password alone, where no code is needed. The option `prompt=` does not change
+/// it.
 #[must_use]
 pub fn password_prompt(options: &Options) -> &'static str {
     words(options.lang).password
@@ -36,7 +45,16 @@ pub fn password_prompt(options: &Options) -> &'static str {
 #[must_use]
 pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
-    said(asked, reply, if options.forward_pass { words.now_with_password } else { words.now }, words)
+    said(
+        asked,
+        reply,
+        if options.forward_pass {
+            words.now_with_password
+        } else {
+            words.now
+        },
+        words,
+    )
 }
 
 /// The message after the last prompt, or after a password that came with a code: why it was not
@@ -45,7 +63,16 @@ pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
 pub fn refused(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
     let with_password = options.forward_pass || options.use_first_pass;
-    said(asked, reply, if with_password { words.then_with_password } else { words.then }, words)
+    said(
+        asked,
+        reply,
+        if with_password {
+            words.then_with_password
+        } else {
+            words.then
+        },
+        words,
+    )
 }
 
 /// The message after a login with a recovery code when few are left. `None`: there are enough.
@@ -55,7 +82,11 @@ pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
     match left {
         0 => Some(words.no_recovery_code_left.to_owned()),
         1 => Some(words.one_recovery_code_left.to_owned()),
-        2..=FEW => Some(words.few_recovery_codes_left.replace("{}", &left.to_string())),
+        2..=FEW => Some(
+            words
+                .few_recovery_codes_left
+                .replace("{}", &left.to_string()),
+        ),
         _ => None,
     }
 }
@@ -70,9 +101,17 @@ pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
         false => (words.scan, words.or_type_key),
     };
     let lines = enrolment.qr.iter().flat_map(|line| ["\n", line.expose()]);
-    let parts = [before].into_iter().chain(lines).chain([or_type, enrolment.key.expose(), words.first_code]);
+    let parts = [before].into_iter().chain(lines).chain([
+        or_type,
+        enrolment.key.expose(),
+        words.first_code,
+    ]);
     // A text that grew would leave a copy of the key behind.
-    let mut text = String::with_capacity(parts.clone().fold(0, |room, part| room.saturating_add(part.len())));
+    let mut text = String::with_capacity(
+        parts
+            .clone()
+            .fold(0, |room, part| room.saturating_add(part.len())),
+    );
     text.extend(parts);
     SecretText::new(text)
 }
@@ -81,7 +120,11 @@ pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
 #[must_use]
 pub fn enrolled(recovery_codes: bool, options: &Options) -> String {
     let words = words(options.lang);
-    if recovery_codes { format!("{} {}", words.enrolled, words.get_recovery_codes) } else { words.enrolled.to_owned() }
+    if recovery_codes {
+        format!("{} {}", words.enrolled, words.get_recovery_codes)
+    } else {
+        words.enrolled.to_owned()
+    }
 }
 
 /// The message when the daemon cannot judge.
@@ -92,13 +135,22 @@ pub fn unavailable(options: &Options) -> &'static str {
 
 /// `how`: what to type, by how many codes are asked for next.
 fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String {
-    let not_accepted = if asked == Ask::Ticket { words.ticket_not_accepted } else { of(asked, words.not_accepted) };
+    let not_accepted = if asked == Ask::Ticket {
+        words.ticket_not_accepted
+    } else {
+        of(asked, words.not_accepted)
+    };
     let (what, how) = match (reply.ask, reply.verdict) {
-        // The next prompt asks for more, for an account that exists as for one that does not: so this says what.
-        (Ask::TwoCodes, _) if asked != Ask::TwoCodes => (words.two_codes_needed.to_owned(), of(reply.ask, how)),
+        // The next prompt asks for more, for an account that exists as for one that does not: so
+        // this says what.
+        (Ask::TwoCodes, _) if asked != Ask::TwoCodes => {
+            (words.two_codes_needed.to_owned(), of(reply.ask, how))
+        }
         // The next prompt says by itself what to type.
         (Ask::Ticket, _) => return not_accepted.to_owned(),
-        (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => return already_used(reply.retry_after, words),
+        (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => {
+            return already_used(reply.retry_after, words);
+        }
         (_, Verdict::AlreadyUsed) => (already_used(reply.retry_after, words), words.begin_with_it),
         _ => (not_accepted.to_owned(), of(reply.ask, how)),
     };
@@ -112,7 +164,8 @@ fn of(ask: Ask, [one, two]: OfCodes) -> &'static str {
     }
 }
 
-/// The message for a used code. The daemon's number is capped, so that no number makes the sentence odd.
+/// The message for a used code. The daemon's number is capped, so that no number makes the sentence
+/// odd.
 fn already_used(retry_after: Option<u64>, words: &Words) -> String {
     match retry_after.map(|seconds| seconds.min(LONGEST_WAIT)) {
         None | Some(0) => words.used.to_owned(),

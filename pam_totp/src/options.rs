@@ -1,8 +1,8 @@
 //! The options of the module in the service file: `retry=`, `nullok`, `lang=` and the others. A new
 //! option is added here.
 //!
-//! All options are parsed before the first prompt. An unknown, repeated or malformed one is an error that names it: a
-//! misspelt line must not protect less than the administrator believes.
+//! All options are parsed before the first prompt. An unknown, repeated or malformed one is an
+//! error that names it: a misspelt line must not protect less than the administrator believes.
 
 #![forbid(unsafe_code)]
 
@@ -39,7 +39,8 @@ pub struct Options {
     pub always_prompt: bool,
     /// `user_unknown`: a never-enrolled user gets `PAM_USER_UNKNOWN` instead of `PAM_AUTH_ERR`.
     pub user_unknown: bool,
-    /// `try_first_pass`: a code at the end of an earlier module's password is tried before the first prompt.
+    /// `try_first_pass`: a code at the end of an earlier module's password is tried before the
+    /// first prompt.
     pub try_first_pass: bool,
     /// `use_first_pass`: the same, and there is never a prompt.
     pub use_first_pass: bool,
@@ -48,11 +49,13 @@ pub struct Options {
     pub forward_pass: bool,
     /// `digits=`: the length of the code at the end of a password; by default the daemon tells it.
     pub digits: Option<usize>,
-    /// `grace_period=`: seconds after an accepted code in which no code is needed from exactly the same source.
+    /// `grace_period=`: seconds after an accepted code in which no code is needed from exactly the
+    /// same source.
     pub grace_period: Option<u32>,
     /// `noskewadj`: the daemon does not learn how far the device's clock is off.
     pub noskewadj: bool,
-    /// `no_increment_hotp`: a failed attempt does not move the counter of an HOTP device. It never does anyway.
+    /// `no_increment_hotp`: a failed attempt does not move the counter of an HOTP device. It never
+    /// does anyway.
     pub no_increment_hotp: bool,
     /// `enroll`: a never-enrolled user with a ticket can enrol at the prompt.
     pub enroll: bool,
@@ -91,16 +94,25 @@ impl Options {
     fn set(&mut self, name: &str, value: Option<&str>) -> Result<(), &'static str> {
         if let Some(flag) = self.flag(name) {
             *flag = true;
-            return if value.is_none() { Ok(()) } else { Err("takes no value") };
+            return if value.is_none() {
+                Ok(())
+            } else {
+                Err("takes no value")
+            };
         }
         let value = || value.ok_or("needs a value after '='");
         match name {
             "socket" => self.socket = Some(socket(value()?)?),
-            "server_uid" => self.server_uid = number(value()?, 0..=u32::MAX).ok_or("takes a user id")?,
+            "server_uid" => {
+                self.server_uid = number(value()?, 0..=u32::MAX).ok_or("takes a user id")?
+            }
             "timeout" => self.timeout = timeout(value()?)?,
             "prompt" => self.prompt = Some(prompt(value()?)?),
             "digits" => self.digits = Some(digits(value()?)?),
-            "grace_period" => self.grace_period = Some(number(value()?, GRACE).ok_or("takes 0 to 2592000 seconds")?),
+            "grace_period" => {
+                self.grace_period =
+                    Some(number(value()?, GRACE).ok_or("takes 0 to 2592000 seconds")?)
+            }
             "lang" => self.lang = language(value()?)?,
             "retry" => self.retry = number(value()?, RETRY).ok_or("takes a number from 1 to 10")?,
             _ => return Err("is not known"),
@@ -112,16 +124,36 @@ impl Options {
     /// contradict it. `enroll` needs a prompt of its own and must be able to show the key.
     fn contradiction(&self) -> Option<BadOption> {
         let (name, why) = match self {
-            Self { enroll: true, nullok: true, .. } => ("enroll", "cannot be combined with 'nullok'"),
-            Self { enroll: true, use_first_pass: true, .. } => ("enroll", "cannot be combined with 'use_first_pass'"),
-            Self { enroll: true, forward_pass: true, .. } => ("enroll", "cannot be combined with 'forward_pass'"),
-            Self { enroll: true, quiet: true, .. } => ("enroll", "cannot be combined with 'quiet'"),
-            Self { use_first_pass: true, try_first_pass: true, .. } => {
-                ("use_first_pass", "cannot be combined with 'try_first_pass'")
-            }
-            Self { use_first_pass: true, always_prompt: true, .. } => {
-                ("use_first_pass", "cannot be combined with 'always_prompt'")
-            }
+            Self {
+                enroll: true,
+                nullok: true,
+                ..
+            } => ("enroll", "cannot be combined with 'nullok'"),
+            Self {
+                enroll: true,
+                use_first_pass: true,
+                ..
+            } => ("enroll", "cannot be combined with 'use_first_pass'"),
+            Self {
+                enroll: true,
+                forward_pass: true,
+                ..
+            } => ("enroll", "cannot be combined with 'forward_pass'"),
+            Self {
+                enroll: true,
+                quiet: true,
+                ..
+            } => ("enroll", "cannot be combined with 'quiet'"),
+            Self {
+                use_first_pass: true,
+                try_first_pass: true,
+                ..
+            } => ("use_first_pass", "cannot be combined with 'try_first_pass'"),
+            Self {
+                use_first_pass: true,
+                always_prompt: true,
+                ..
+            } => ("use_first_pass", "cannot be combined with 'always_prompt'"),
             _ => return None,
         };
         Some(BadOption::new(name, why))
@@ -182,7 +214,8 @@ pub enum Language {
     German,
 }
 
-/// An option that is not valid. The error does not show its value: administrators paste secrets into the wrong place.
+/// An option that is not valid. The error does not show its value: administrators paste secrets
+/// into the wrong place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadOption {
     name: String,
@@ -191,7 +224,10 @@ pub struct BadOption {
 
 impl BadOption {
     fn new(name: &str, why: &'static str) -> Self {
-        Self { name: printable(name), why }
+        Self {
+            name: printable(name),
+            why,
+        }
     }
 }
 
@@ -208,13 +244,18 @@ impl fmt::Display for BadOption {
 impl std::error::Error for BadOption {}
 
 fn split(argument: &[u8]) -> Result<(&str, Option<&str>), BadOption> {
-    let name = argument.split(|byte| *byte == b'=').next().unwrap_or_default();
+    let name = argument
+        .split(|byte| *byte == b'=')
+        .next()
+        .unwrap_or_default();
     let bad = |why| BadOption::new(&String::from_utf8_lossy(name), why);
     if argument.len() > MAX_BYTES {
         return Err(bad("is longer than 4096 bytes"));
     }
     let text = std::str::from_utf8(argument).map_err(|_| bad("is not UTF-8"))?;
-    Ok(text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value))))
+    Ok(text
+        .split_once('=')
+        .map_or((text, None), |(name, value)| (name, Some(value))))
 }
 
 /// The module's own name of an option that other modules call otherwise. An option may be given
@@ -231,7 +272,8 @@ fn own_name(name: &str) -> &str {
 
 fn socket(path: &str) -> Result<PathBuf, &'static str> {
     let fits = path.starts_with('/') && path.len() <= MAX_SOCKET_BYTES;
-    fits.then(|| PathBuf::from(path)).ok_or("takes an absolute path of at most 107 bytes")
+    fits.then(|| PathBuf::from(path))
+        .ok_or("takes an absolute path of at most 107 bytes")
 }
 
 fn timeout(seconds: &str) -> Result<Duration, &'static str> {
@@ -240,7 +282,10 @@ fn timeout(seconds: &str) -> Result<Duration, &'static str> {
 }
 
 fn prompt(text: &str) -> Result<String, &'static str> {
-    PROMPT_BYTES.contains(&text.len()).then(|| text.to_owned()).ok_or("takes 1 to 256 bytes")
+    PROMPT_BYTES
+        .contains(&text.len())
+        .then(|| text.to_owned())
+        .ok_or("takes 1 to 256 bytes")
 }
 
 fn language(name: &str) -> Result<Language, &'static str> {
@@ -253,13 +298,17 @@ fn language(name: &str) -> Result<Language, &'static str> {
 
 fn digits(text: &str) -> Result<usize, &'static str> {
     let length = number(text, 0..=u32::MAX).and_then(|number| usize::try_from(number).ok());
-    length.filter(|length| CODE_DIGITS.contains(length)).ok_or("takes a number from 6 to 10")
+    length
+        .filter(|length| CODE_DIGITS.contains(length))
+        .ok_or("takes a number from 6 to 10")
 }
 
 /// A number in digits and nothing else: `parse` alone would take a sign.
 fn number(text: &str, range: RangeInclusive<u32>) -> Option<u32> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|number| digits && range.contains(number))
+    text.parse()
+        .ok()
+        .filter(|number| digits && range.contains(number))
 }
 
 const MAX_BYTES: usize = 4096;

@@ -1,4 +1,5 @@
-//! Splits a password and codes that the user typed into one field (`forward_pass`, `try_first_pass`, `use_first_pass`).
+//! Splits a password and codes that the user typed into one field (`forward_pass`,
+//! `try_first_pass`, `use_first_pass`).
 //!
 //! A text is cut at one place only, before the daemon judges it: a second guess at the place would
 //! be a second guess at the code.
@@ -23,7 +24,10 @@ impl PasswordAndCodes {
     /// A text without a code: all of it is the password.
     #[must_use]
     pub fn password_alone(typed: SecretText) -> Self {
-        Self { password: typed, codes: SecretText::default() }
+        Self {
+            password: typed,
+            codes: SecretText::default(),
+        }
     }
 }
 
@@ -33,7 +37,11 @@ impl PasswordAndCodes {
 pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
     let mut lengths: Vec<usize> = match option {
         Some(length) => vec![length],
-        None => told.iter().map(|length| usize::from(*length)).filter(|length| CODE_DIGITS.contains(length)).collect(),
+        None => told
+            .iter()
+            .map(|length| usize::from(*length))
+            .filter(|length| CODE_DIGITS.contains(length))
+            .collect(),
     };
     if lengths.is_empty() {
         lengths.push(*CODE_DIGITS.start());
@@ -49,14 +57,24 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
 /// The longest length wins, because the last six of eight digits are digits, too: a user with
 /// devices of both lengths could otherwise never use the longer.
 ///
-/// If no such codes stand there, an issued code may. Here it needs its hyphens, which tell it from a password.
+/// If no such codes stand there, an issued code may. Here it needs its hyphens, which tell it from
+/// a password.
 #[must_use]
 pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAndCodes> {
     let text = typed.expose();
-    let shown = lengths.iter().find_map(|length| before_codes(text, count(ask), *length));
-    let password = shown.or_else(|| ISSUED_BYTES.iter().find_map(|length| before_issued(text, *length)))?;
+    let shown = lengths
+        .iter()
+        .find_map(|length| before_codes(text, count(ask), *length));
+    let password = shown.or_else(|| {
+        ISSUED_BYTES
+            .iter()
+            .find_map(|length| before_issued(text, *length))
+    })?;
     let (password, codes) = text.split_at_checked(password.len())?;
-    Some(PasswordAndCodes { password: SecretText::new(password.to_owned()), codes: SecretText::new(codes.to_owned()) })
+    Some(PasswordAndCodes {
+        password: SecretText::new(password.to_owned()),
+        codes: SecretText::new(codes.to_owned()),
+    })
 }
 
 fn count(ask: Ask) -> usize {
@@ -68,17 +86,24 @@ fn count(ask: Ask) -> usize {
 
 fn before_codes(text: &str, count: usize, length: usize) -> Option<&str> {
     let last = before_code(text, length)?;
-    (1..count).try_fold(last, |before, _| before_code(before.trim_end_matches(' '), length))
+    (1..count).try_fold(last, |before, _| {
+        before_code(before.trim_end_matches(' '), length)
+    })
 }
 
 fn before_code(text: &str, length: usize) -> Option<&str> {
     let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
-    code.bytes().all(|byte| byte.is_ascii_digit()).then_some(before)
+    code.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(before)
 }
 
 fn before_issued(text: &str, length: usize) -> Option<&str> {
     let (before, code) = text.split_at_checked(text.len().checked_sub(length)?)?;
-    let in_groups = code.bytes().enumerate().all(|(position, byte)| (position % 5 == 4) == (byte == b'-'));
+    let in_groups = code
+        .bytes()
+        .enumerate()
+        .all(|(position, byte)| (position % 5 == 4) == (byte == b'-'));
     (in_groups && IssuedCode::parse(code).is_some()).then_some(before)
 }
 
@@ -92,7 +117,8 @@ mod tests {
     use super::*;
 
     fn cut_text(text: &str, ask: Ask, lengths: &[usize]) -> Option<(String, String)> {
-        let PasswordAndCodes { password, codes } = cut(&SecretText::new(text.to_owned()), ask, lengths)?;
+        let PasswordAndCodes { password, codes } =
+            cut(&SecretText::new(text.to_owned()), ask, lengths)?;
         Some((password.expose().to_owned(), codes.expose().to_owned()))
     }
 
@@ -106,16 +132,40 @@ mod tests {
 
     #[test]
     fn the_code_is_the_end_and_the_password_the_rest() {
-        for password in ["correct horse", "", " ", "p ", "ends in 2024", "1", "grün", "\u{1f600}", "123456"] {
-            assert_eq!(one(&format!("{password}123456"), &[6]), parts(password, "123456"));
-            assert_eq!(one(&format!("{password}0123456789"), &[10]), parts(password, "0123456789"));
+        for password in [
+            "correct horse",
+            "",
+            " ",
+            "p ",
+            "ends in 2024",
+            "1",
+            "grün",
+            "\u{1f600}",
+            "123456",
+        ] {
+            assert_eq!(
+                one(&format!("{password}123456"), &[6]),
+                parts(password, "123456")
+            );
+            assert_eq!(
+                one(&format!("{password}0123456789"), &[10]),
+                parts(password, "0123456789")
+            );
         }
     }
 
     #[test]
     fn where_no_code_stands_nothing_is_cut() {
-        for text in ["", "password", "12345", "pass12345", "pass123 456", "pass123-456", "pass123456 ", "１２３４５６"]
-        {
+        for text in [
+            "",
+            "password",
+            "12345",
+            "pass12345",
+            "pass123 456",
+            "pass123-456",
+            "pass123456 ",
+            "１２３４５６",
+        ] {
             assert_eq!(one(text, &[6]), None, "{text:?}");
         }
         assert_eq!(one("passwo\u{e9}\u{e9}\u{e9}", &[6, 7, 8, 9, 10]), None);
@@ -126,17 +176,32 @@ mod tests {
         assert_eq!(one("pass12345678", &[8, 6]), parts("pass", "12345678"));
         assert_eq!(one("pass123456", &[8, 6]), parts("pass", "123456"));
         assert_eq!(one("pass9123456", &[8, 6]), parts("pass9", "123456"));
-        assert_eq!(one("pass99123456", &[8, 6]), parts("pass", "99123456"), "one place, although it is the wrong one");
-        assert_eq!(cut_text("pw123456654321", Ask::TwoCodes, &[8, 6]), parts("pw", "123456654321"));
+        assert_eq!(
+            one("pass99123456", &[8, 6]),
+            parts("pass", "99123456"),
+            "one place, although it is the wrong one"
+        );
+        assert_eq!(
+            cut_text("pw123456654321", Ask::TwoCodes, &[8, 6]),
+            parts("pw", "123456654321")
+        );
     }
 
     #[test]
     fn two_codes_may_have_spaces_between_them() {
         for codes in ["123456654321", "123456 654321", "123456   654321"] {
-            assert_eq!(cut_text(&format!("pass {codes}"), Ask::TwoCodes, &[6]), parts("pass ", codes));
+            assert_eq!(
+                cut_text(&format!("pass {codes}"), Ask::TwoCodes, &[6]),
+                parts("pass ", codes)
+            );
             assert_eq!(cut_text(codes, Ask::TwoCodes, &[6]), parts("", codes));
         }
-        for text in ["pass123456", "pass23456 654321", "pass123456x654321", "pass123456\t654321"] {
+        for text in [
+            "pass123456",
+            "pass23456 654321",
+            "pass123456x654321",
+            "pass123456\t654321",
+        ] {
             assert_eq!(cut_text(text, Ask::TwoCodes, &[6]), None, "{text:?}");
         }
         assert_eq!(cut_text("123456", Ask::TwoCodes, &[6]), None);
@@ -145,13 +210,29 @@ mod tests {
     #[test]
     fn a_code_that_no_device_shows_is_cut_off_with_its_hyphens_whatever_is_asked_for() {
         for ask in [Ask::OneCode, Ask::TwoCodes] {
-            for code in ["abcd-efgh-ijkl-mnop", "ABCD-EFGH-2345-2345", "abcd-efgh", "z234-567o"] {
+            for code in [
+                "abcd-efgh-ijkl-mnop",
+                "ABCD-EFGH-2345-2345",
+                "abcd-efgh",
+                "z234-567o",
+            ] {
                 for password in ["correct horse", "", "grün", "ends-in-", "p 123456 "] {
-                    assert_eq!(cut_text(&format!("{password}{code}"), ask, &[8, 6]), parts(password, code), "{code}");
+                    assert_eq!(
+                        cut_text(&format!("{password}{code}"), ask, &[8, 6]),
+                        parts(password, code),
+                        "{code}"
+                    );
                 }
             }
         }
-        for text in ["abcdefghijklmnop", "abcd efgh ijkl mnop", "abcd-efgh-", "2345-6723", "blue-moon!", "once-moré"] {
+        for text in [
+            "abcdefghijklmnop",
+            "abcd efgh ijkl mnop",
+            "abcd-efgh-",
+            "2345-6723",
+            "blue-moon!",
+            "once-moré",
+        ] {
             assert_eq!(one(text, &[6]), None, "{text:?}");
         }
     }

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::wire::client::{Client, ClientError};
-use common::wire::protocol::{Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply};
+use common::wire::protocol::{
+    Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply,
+};
 
 use crate::authenticate::Daemon;
 use crate::options::Options;
@@ -18,8 +20,15 @@ pub(crate) struct Provisiond {
 
 impl Provisiond {
     pub(crate) fn new(options: &Options) -> Self {
-        let socket = options.socket.clone().unwrap_or_else(|| usual_socket(geteuid()).to_path_buf());
-        Self { socket, server_uid: options.server_uid, timeout: options.timeout }
+        let socket = options
+            .socket
+            .clone()
+            .unwrap_or_else(|| usual_socket(geteuid()).to_path_buf());
+        Self {
+            socket,
+            server_uid: options.server_uid,
+            timeout: options.timeout,
+        }
     }
 
     fn connect(&self) -> Result<Client, ClientError> {
@@ -54,14 +63,22 @@ mod tests {
     #[test]
     fn root_has_a_socket_of_its_own() {
         assert_eq!(usual_socket(0), Path::new("/run/pam-totp/login.sock"));
-        assert_eq!(usual_socket(1000), Path::new("/run/pam-totp/provisiond.sock"));
+        assert_eq!(
+            usual_socket(1000),
+            Path::new("/run/pam-totp/provisiond.sock")
+        );
     }
 
     #[test]
     fn a_daemon_that_is_not_there_is_unreachable() {
         let folder = tempfile::tempdir().unwrap();
-        let options = Options { socket: Some(folder.path().join("none")), ..Options::default() };
-        let error = Provisiond::new(&options).challenge(&Challenge::default()).unwrap_err();
+        let options = Options {
+            socket: Some(folder.path().join("none")),
+            ..Options::default()
+        };
+        let error = Provisiond::new(&options)
+            .challenge(&Challenge::default())
+            .unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }));
     }
 }

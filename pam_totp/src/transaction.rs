@@ -1,6 +1,8 @@
-//! The PAM transaction: libpam's items (user, service, remote host, password), the prompt, and the system's log.
+//! The PAM transaction: libpam's items (user, service, remote host, password), the prompt, and the
+//! system's log.
 //!
-//! Calls C. All calls of C but the entry points are here, in `conversation`, and in `provisiond` (geteuid).
+//! Calls C. All calls of C but the entry points are here, in `conversation`, and in `provisiond`
+//! (geteuid).
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::ptr::{self, NonNull};
@@ -25,8 +27,8 @@ impl<'a> Transaction<'a> {
 
     fn converse(&self, style: PamMsgStyle, text: &str) -> Option<SecretText> {
         let conversation: NonNull<Conversation> = item(self.pam, PAM_CONV)?.cast();
-        // SAFETY: pam_get_item(3): the item PAM_CONV is a `struct pam_conv`, libpam's own copy, which stays as it is
-        // until the item is set; it is copied here, before any other call.
+        // SAFETY: pam_get_item(3): the item PAM_CONV is a `struct pam_conv`, libpam's own copy,
+        // which stays as it is until the item is set; it is copied here, before any other call.
         let conversation = unsafe { conversation.read() };
         conversation.say(style, text)
     }
@@ -34,16 +36,29 @@ impl<'a> Transaction<'a> {
 
 impl Application for Transaction<'_> {
     fn user(&mut self) -> Option<Vec<u8>> {
-        self.pam.get_user(None).ok().flatten().map(|name| name.to_bytes().to_vec())
+        self.pam
+            .get_user(None)
+            .ok()
+            .flatten()
+            .map(|name| name.to_bytes().to_vec())
     }
 
     fn user_now(&self) -> Option<Vec<u8>> {
-        self.pam.get_cached_user().ok().flatten().map(|name| name.to_bytes().to_vec())
+        self.pam
+            .get_cached_user()
+            .ok()
+            .flatten()
+            .map(|name| name.to_bytes().to_vec())
     }
 
     fn origin(&self) -> Origin {
-        let known = |item: Option<&CStr>| item.map(CStr::to_bytes).filter(|text| !text.is_empty()).map(shortened);
-        // SAFETY: pam_get_item(3): the item PAM_TTY is a C string, which stays as it is until the item is set.
+        let known = |item: Option<&CStr>| {
+            item.map(CStr::to_bytes)
+                .filter(|text| !text.is_empty())
+                .map(shortened)
+        };
+        // SAFETY: pam_get_item(3): the item PAM_TTY is a C string, which stays as it is until the
+        // item is set.
         let tty = item(self.pam, PAM_TTY).map(|tty| unsafe { CStr::from_ptr(tty.as_ptr().cast()) });
         Origin {
             service: known(self.pam.get_service().ok().flatten()).unwrap_or_default(),
@@ -53,12 +68,20 @@ impl Application for Transaction<'_> {
     }
 
     fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText> {
-        self.converse(if echo { PamMsgStyle::PROMPT_ECHO_ON } else { PamMsgStyle::PROMPT_ECHO_OFF }, prompt)
+        self.converse(
+            if echo {
+                PamMsgStyle::PROMPT_ECHO_ON
+            } else {
+                PamMsgStyle::PROMPT_ECHO_OFF
+            },
+            prompt,
+        )
     }
 
     fn password(&self) -> Option<SecretText> {
         let text = item(self.pam, PAM_AUTHTOK)?;
-        // SAFETY: pam_get_item(3): the item PAM_AUTHTOK is a C string, which stays as it is until the item is set.
+        // SAFETY: pam_get_item(3): the item PAM_AUTHTOK is a C string, which stays as it is until
+        // the item is set.
         let text = unsafe { CStr::from_ptr(text.as_ptr().cast()) };
         Some(SecretText::typed(text.to_bytes()))
     }
@@ -66,7 +89,8 @@ impl Application for Transaction<'_> {
     fn leave_password(&mut self, password: &SecretText) -> Option<()> {
         let text = c_text(password.expose());
         let text = CStr::from_bytes_with_nul(&text).ok()?;
-        // SAFETY: pam_set_item(3) copies the C string; its copy is libpam's to wipe. It checks the handle.
+        // SAFETY: pam_set_item(3) copies the C string; its copy is libpam's to wipe. It checks the
+        // handle.
         let code = unsafe { pam_set_item(handle(self.pam), PAM_AUTHTOK, text.as_ptr().cast()) };
         (code == PamError::SUCCESS as c_int).then_some(())
     }
@@ -85,15 +109,17 @@ impl Application for Transaction<'_> {
     }
 }
 
-/// One line to the system's log, facility authpriv, headed by libpam with the names of module and service.
+/// One line to the system's log, facility authpriv, headed by libpam with the names of module and
+/// service.
 pub(crate) fn log(pam: &Pam, level: LogLvl, line: &str) {
     let Ok(line) = CString::new(line) else { return };
-    // pamsm's own declaration has the wrong return type.
-    // SAFETY: pam_syslog(3) reads the handle and two C strings, of which the first takes the second.
+    // pamsm's own declaration has the wrong return type. SAFETY: pam_syslog(3) reads the handle and
+    // two C strings, of which the first takes the second.
     unsafe { pam_syslog(handle(pam), level as c_int, c"%s".as_ptr(), line.as_ptr()) };
 }
 
-/// A text that an attacker can choose, made fit for the daemon: UTF-8 of at most [`MAX_BYTES`] bytes.
+/// A text that an attacker can choose, made fit for the daemon: UTF-8 of at most [`MAX_BYTES`]
+/// bytes.
 fn shortened(bytes: &[u8]) -> String {
     let mut short = String::new();
     for c in String::from_utf8_lossy(bytes).chars() {
@@ -109,7 +135,11 @@ fn item(pam: &Pam, kind: c_int) -> Option<NonNull<c_void>> {
     let mut item: *const c_void = ptr::null();
     // SAFETY: pam_get_item(3) writes one pointer, to `item`. It checks the handle.
     let code = unsafe { pam_get_item(handle(pam), kind, &raw mut item) };
-    if code == PamError::SUCCESS as c_int { NonNull::new(item.cast_mut()) } else { None }
+    if code == PamError::SUCCESS as c_int {
+        NonNull::new(item.cast_mut())
+    } else {
+        None
+    }
 }
 
 /// The handle, which pamsm keeps private.
@@ -140,7 +170,10 @@ mod tests {
     fn strangers_text_is_cut_between_two_characters() {
         assert_eq!(shortened(b"192.0.2.1"), "192.0.2.1");
         assert_eq!(shortened(&[b'x'; 65_536]), "x".repeat(256));
-        assert_eq!(shortened("xé".repeat(1000).as_bytes()), format!("{}x", "xé".repeat(85)));
+        assert_eq!(
+            shortened("xé".repeat(1000).as_bytes()),
+            format!("{}x", "xé".repeat(85))
+        );
         assert_eq!(shortened(b"a\xffb"), "a\u{fffd}b");
         assert_eq!(shortened(&[0xff; 1000]), "\u{fffd}".repeat(85));
     }
@@ -168,9 +201,13 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             std::fs::write(folder.path().join("other"), "auth required pam_deny.so\n").unwrap();
             let path = CString::new(folder.path().to_str().unwrap()).unwrap();
-            let conversation = Conversation { callback: Some(act), appdata: ptr::from_mut(script).cast() };
+            let conversation = Conversation {
+                callback: Some(act),
+                appdata: ptr::from_mut(script).cast(),
+            };
             let mut pam = ptr::null();
-            // SAFETY: three C strings, a conversation that libpam copies, and a place for the handle.
+            // SAFETY: three C strings, a conversation that libpam copies, and a place for the
+            // handle.
             let code = unsafe {
                 pam_start_confdir(
                     c"totp".as_ptr(),
@@ -181,12 +218,18 @@ mod tests {
                 )
             };
             assert_eq!(code, 0);
-            Self { pam, _folder: folder }
+            Self {
+                pam,
+                _folder: folder,
+            }
         }
 
         fn set(&self, kind: c_int, item: &CStr) {
             // SAFETY: libpam copies the C string.
-            assert_eq!(unsafe { pam_set_item(self.pam, kind, item.as_ptr().cast()) }, 0);
+            assert_eq!(
+                unsafe { pam_set_item(self.pam, kind, item.as_ptr().cast()) },
+                0
+            );
         }
 
         fn pam(&self) -> Pam {
@@ -207,44 +250,81 @@ mod tests {
 
     #[test]
     fn libpam_tells_who_logs_in_and_from_where() {
-        let mut script = Script { code: 0, reply: None, seen: Vec::new() };
+        let mut script = Script {
+            code: 0,
+            reply: None,
+            seen: Vec::new(),
+        };
         let real = Real::start(&mut script);
         let pam = real.pam();
         let mut transaction = Transaction::new(&pam, false);
         assert_eq!(transaction.user().unwrap(), b"alice");
-        assert_eq!(transaction.origin(), Origin { service: "totp".into(), rhost: None, tty: None });
+        assert_eq!(
+            transaction.origin(),
+            Origin {
+                service: "totp".into(),
+                rhost: None,
+                tty: None
+            }
+        );
         real.set(PAM_USER, c"root");
         real.set(PAM_RHOST, c"a\xffb");
         real.set(PAM_TTY, c"/dev/pts/1");
         assert_eq!(transaction.user_now().unwrap(), b"root");
         let Origin { rhost, tty, .. } = transaction.origin();
-        assert_eq!((rhost.as_deref(), tty.as_deref()), (Some("a\u{fffd}b"), Some("/dev/pts/1")));
+        assert_eq!(
+            (rhost.as_deref(), tty.as_deref()),
+            (Some("a\u{fffd}b"), Some("/dev/pts/1"))
+        );
         real.set(PAM_RHOST, c"");
         assert_eq!(transaction.origin().rhost, None);
     }
 
     #[test]
     fn who_wants_silence_is_asked_but_not_told() {
-        let mut script = Script { code: 0, reply: Some(Some(c"123456")), seen: Vec::new() };
+        let mut script = Script {
+            code: 0,
+            reply: Some(Some(c"123456")),
+            seen: Vec::new(),
+        };
         let real = Real::start(&mut script);
         let pam = real.pam();
         for silent in [false, true] {
             let mut transaction = Transaction::new(&pam, silent);
             transaction.tell("Sorry.");
-            assert_eq!(transaction.ask("Code: ", silent).unwrap().expose(), "123456");
+            assert_eq!(
+                transaction.ask("Code: ", silent).unwrap().expose(),
+                "123456"
+            );
         }
-        let seen: Vec<_> = script.seen.iter().map(|(style, text)| (*style, text.as_str())).collect();
+        let seen: Vec<_> = script
+            .seen
+            .iter()
+            .map(|(style, text)| (*style, text.as_str()))
+            .collect();
         assert_eq!(seen, [(3, "Sorry."), (1, "Code: "), (2, "Code: ")]);
     }
 
     #[test]
     fn libpam_shows_and_takes_passwords_in_modules_only() {
-        let mut script = Script { code: 0, reply: None, seen: Vec::new() };
+        let mut script = Script {
+            code: 0,
+            reply: None,
+            seen: Vec::new(),
+        };
         let real = Real::start(&mut script);
         let pam = real.pam();
         let mut transaction = Transaction::new(&pam, false);
-        assert!(transaction.leave_password(&SecretText::new("correct horse".into())).is_none());
-        assert!(transaction.leave_password(&SecretText::new("cor\0rect".into())).is_none());
+        assert!(
+            transaction
+                .leave_password(&SecretText::new("correct horse".into()))
+                .is_none()
+        );
+        assert!(
+            transaction
+                .leave_password(&SecretText::new("cor\0rect".into()))
+                .is_none()
+        );
         assert!(transaction.password().is_none());
     }
 }

@@ -15,8 +15,8 @@
 //!
 //! # The rooms
 //!
-//! A room uses the rooms of the lines below its own and none above or beside it. `tests/rooms.rs` reads the `use` lines and
-//! keeps it so.
+//! A room uses the rooms of the lines below its own and none above or beside it. `tests/rooms.rs`
+//! reads the `use` lines and keeps it so.
 //!
 //! | room | what it does | what it refuses to know |
 //! |---|---|---|
@@ -38,7 +38,10 @@
 #![deny(unsafe_code)]
 #![cfg_attr(
     test,
-    allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that overflows fails, which is what it should do"
+    )
 )]
 
 // Public are those that the crate's own tests use.

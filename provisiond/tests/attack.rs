@@ -1,14 +1,16 @@
-//! A year of brute force against the shipped policy: an attacker with the first factor guesses all the time, and the
-//! owner logs in fifty times a day, with typing errors and a device clock that drifts. Seeded: every run is the same
-//! year.
+//! A year of brute force against the shipped policy: an attacker with the first factor guesses all
+//! the time, and the owner logs in fifty times a day, with typing errors and a device clock that
+//! drifts. Seeded: every run is the same year.
 //!
-//! Guesses that are not judged need no simulation, so a burst of guesses stands for the thousands of that moment.
-//! Pairs are played until the policy searches for them in the window only; the other pairs of the year are computed
-//! from the positions at which the policy then still finds a pair. The daemon is killed five times a day: it reads the
-//! record back, and has lost its in-memory tables.
+//! Guesses that are not judged need no simulation, so a burst of guesses stands for the thousands
+//! of that moment. Pairs are played until the policy searches for them in the window only; the
+//! other pairs of the year are computed from the positions at which the policy then still finds a
+//! pair. The daemon is killed five times a day: it reads the record back, and has lost its
+//! in-memory tables.
 //!
-//! The table also shows the default rules of the two common modules under the same attack. These odds are *computed*
-//! from their rules; their code does not run here. `cargo test --test attack -- --nocapture` prints the table.
+//! The table also shows the default rules of the two common modules under the same attack. These
+//! odds are *computed* from their rules; their code does not run here. `cargo test --test attack --
+//! --nocapture` prints the table.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -38,19 +40,34 @@ fn an_attacker_from_elsewhere_has_370_guesses_in_a_year_and_the_owner_hardly_not
     let tally = year.pass("203.0.113.9", greedily);
     assert!((365..=5 + 365).contains(&tally.judged), "{tally:?}");
     assert!(odds(f64::from(tally.judged), 3.0) <= 0.0012, "{tally:?}");
-    assert_eq!(tally.logins, 365 * LOGINS, "every login succeeded: {tally:?}");
-    assert!(tally.let_in_with_one_code > tally.logins * 99 / 100, "with two typos on a usual day: {tally:?}");
+    assert_eq!(
+        tally.logins,
+        365 * LOGINS,
+        "every login succeeded: {tally:?}"
+    );
+    assert!(
+        tally.let_in_with_one_code > tally.logins * 99 / 100,
+        "with two typos on a usual day: {tally:?}"
+    );
     assert_pairs_are_hopeless(&tally);
 }
 
 #[test]
-fn an_attacker_at_the_owners_address_has_three_guesses_a_day_more_and_the_owner_is_in_within_two_periods() {
+fn an_attacker_at_the_owners_address_has_three_guesses_a_day_more_and_the_owner_is_in_within_two_periods()
+ {
     for guesses in [greedily, from_kill_to_kill] {
         let mut year = Year::new();
         let tally = year.pass(HOME, guesses);
-        assert!((3 * 365..=5 + 365 + 3 * 365).contains(&tally.judged), "{tally:?}");
+        assert!(
+            (3 * 365..=5 + 365 + 3 * 365).contains(&tally.judged),
+            "{tally:?}"
+        );
         assert!(odds(f64::from(tally.judged), 3.0) <= 0.005, "{tally:?}");
-        assert_eq!(tally.logins, 365 * LOGINS, "every login succeeded: {tally:?}");
+        assert_eq!(
+            tally.logins,
+            365 * LOGINS,
+            "every login succeeded: {tally:?}"
+        );
         assert!(tally.longest <= 2 * PERIOD, "{tally:?}");
         assert_pairs_are_hopeless(&tally);
     }
@@ -69,8 +86,14 @@ fn from_kill_to_kill(moment: u64) -> usize {
 /// Ten wrong pairs a second for a year have odds of at most a thousandth.
 fn assert_pairs_are_hopeless(tally: &Tally) {
     for rate in [10, 100] {
-        let (odds, positions) = (tally.odds_of_pairs(rate), tally.position_seconds as f64 / YEAR);
-        println!("{rate:>3} wrong pairs a second, {positions:.2} positions each: {:.4} % a year", odds * 100.0);
+        let (odds, positions) = (
+            tally.odds_of_pairs(rate),
+            tally.position_seconds as f64 / YEAR,
+        );
+        println!(
+            "{rate:>3} wrong pairs a second, {positions:.2} positions each: {:.4} % a year",
+            odds * 100.0
+        );
     }
     assert!(tally.odds_of_pairs(10) <= 0.001, "{tally:?}");
 }
@@ -81,18 +104,34 @@ fn the_default_rules_of_others_do_not_last_the_year() {
         "odds of falling within a year, six digits, ten guesses a second                  single codes judged    odds"
     );
     for (rule, judged, most) in [
-        ("pam-totp, from elsewhere: one pool (simulated above)", f64::from(5 + 365), 0.0012),
-        ("pam-totp, from the owner's address: one pool, and refunds (simulated above)", f64::from(5 + 4 * 365), 0.005),
-        ("google-authenticator: RATE_LIMIT 3 30, WINDOW_SIZE 3 (computed)", YEAR / 30.0 * 3.0, 1.0),
+        (
+            "pam-totp, from elsewhere: one pool (simulated above)",
+            f64::from(5 + 365),
+            0.0012,
+        ),
+        (
+            "pam-totp, from the owner's address: one pool, and refunds (simulated above)",
+            f64::from(5 + 4 * 365),
+            0.005,
+        ),
+        (
+            "google-authenticator: RATE_LIMIT 3 30, WINDOW_SIZE 3 (computed)",
+            YEAR / 30.0 * 3.0,
+            1.0,
+        ),
         ("pam_oath: no limit, window=1 (computed)", YEAR * 10.0, 1.0),
     ] {
         let odds = odds(judged, 3.0);
         println!("{rule:<80} {judged:>18.0} {:>9.4} %", odds * 100.0);
-        assert!(odds <= most && (most < 1.0 || odds > 0.999), "{rule}: {odds}");
+        assert!(
+            odds <= most && (most < 1.0 || odds > 0.999),
+            "{rule}: {odds}"
+        );
     }
 }
 
-/// The odds that at least one of so many guesses is right, each compared with so many of the million codes.
+/// The odds that at least one of so many guesses is right, each compared with so many of the
+/// million codes.
 fn odds(guesses: f64, positions: f64) -> f64 {
     -f64::exp_m1(guesses * f64::ln_1p(-positions / 1e6))
 }
@@ -106,15 +145,16 @@ struct Tally {
     let_in_with_one_code: u64,
     /// Positions that the played pairs were compared with.
     positions_played: u64,
-    /// Positions that any further pair would have been compared with, times the seconds for which this held.
+    /// Positions that any further pair would have been compared with, times the seconds for which
+    /// this held.
     position_seconds: u64,
     /// Seconds of the owner's slowest login.
     longest: u64,
 }
 
 impl Tally {
-    /// The odds that the played pairs and so many further ones a second, all year, include a right one. Each position
-    /// has odds of 1 in 10^12.
+    /// The odds that the played pairs and so many further ones a second, all year, include a right
+    /// one. Each position has odds of 1 in 10^12.
     fn odds_of_pairs(&self, a_second: u64) -> f64 {
         let positions = self.positions_played + a_second * self.position_seconds;
         -f64::exp_m1(positions as f64 * f64::ln_1p(-1e-12))
@@ -134,13 +174,39 @@ struct Year {
 
 impl Year {
     fn new() -> Self {
-        let secrets = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n").unwrap(), None).unwrap();
-        let (user, key) = (UserName::new("alice").unwrap(), Key::new(b"12345678901234567890".to_vec()).unwrap());
+        let secrets = Secrets::new(
+            TaggedSecrets::from_text("1: 0123456789abcdef\n").unwrap(),
+            None,
+        )
+        .unwrap();
+        let (user, key) = (
+            UserName::new("alice").unwrap(),
+            Key::new(b"12345678901234567890".to_vec()).unwrap(),
+        );
         let parameters = (&key, Kind::Totp, Parameters::default());
-        let device = Device::active(&user, DeviceName::nth(1), parameters, &secrets, &Moment::ordinary(START)).unwrap();
+        let device = Device::active(
+            &user,
+            DeviceName::nth(1),
+            parameters,
+            &secrets,
+            &Moment::ordinary(START),
+        )
+        .unwrap();
         let record = Record::new(&Moment::ordinary(START));
-        let record = Record { enrolled: true, devices: vec![device], ..record };
-        Self { record, refunds: Refunds::default(), key, ahead: 0, random: 42, user, secrets }
+        let record = Record {
+            enrolled: true,
+            devices: vec![device],
+            ..record
+        };
+        Self {
+            record,
+            refunds: Refunds::default(),
+            key,
+            ahead: 0,
+            random: 42,
+            user,
+            secrets,
+        }
     }
 
     fn pass(&mut self, attackers: &str, guesses: fn(u64) -> usize) -> Tally {
@@ -148,7 +214,8 @@ impl Year {
         // The first login makes the network a known one.
         self.owner_logs_in(START, &mut Tally::default());
         for day in 1..=365 {
-            // The drift changes by a step from day to day: within the window, whatever drift was learned.
+            // The drift changes by a step from day to day: within the window, whatever drift was
+            // learned.
             self.ahead = i64::from(day % 2 == 1);
             self.guess_pairs(attackers, START + day * DAY, &mut tally);
             for moment in 0..LOGINS {
@@ -170,7 +237,8 @@ impl Year {
         self.refunds = Refunds::default();
     }
 
-    /// Plays pairs until they are searched for in the window only, and computes the further ones of this day.
+    /// Plays pairs until they are searched for in the window only, and computes the further ones of
+    /// this day.
     fn guess_pairs(&mut self, from: &str, now: u64, tally: &mut Tally) {
         let wide = self.positions(from, now);
         for _ in 0..1000 {
@@ -190,7 +258,14 @@ impl Year {
         let is_found = |first: &u64| {
             let pair = [self.shown(*first), self.shown(first + 1)].concat();
             let answer = Answer::parse(&[SecretText::new(pair)]).unwrap();
-            judge(&self.record, std::slice::from_ref(&self.key), &answer, Earlier::default(), &now).verdict
+            judge(
+                &self.record,
+                std::slice::from_ref(&self.key),
+                &answer,
+                Earlier::default(),
+                &now,
+            )
+            .verdict
                 != Verdict::Rejected
         };
         (step - 50..step + 50).filter(is_found).count() as u64
@@ -202,14 +277,18 @@ impl Year {
         for _ in 0..singles {
             let code = self.guessed();
             let verdict = self.attempt(from, now, &code);
-            assert_ne!(verdict, Verdict::Accepted, "the seed was lucky: take another");
+            assert_ne!(
+                verdict,
+                Verdict::Accepted,
+                "the seed was lucky: take another"
+            );
             judged += u32::from(verdict == Verdict::Rejected);
         }
         judged
     }
 
-    /// The owner types as many codes as asked for, now and then with a typing error first, and waits for codes if
-    /// needed.
+    /// The owner types as many codes as asked for, now and then with a typing error first, and
+    /// waits for codes if needed.
     fn owner_logs_in(&mut self, begun: u64, tally: &mut Tally) {
         let mut now = begun;
         if self.next_random().is_multiple_of(25) {
@@ -224,10 +303,16 @@ impl Year {
         };
         let step = Parameters::default().step_at(now);
         let first = step.saturating_add_signed(self.ahead);
-        let typed: String = (first..first + codes).map(|step| self.shown(step)).collect();
+        let typed: String = (first..first + codes)
+            .map(|step| self.shown(step))
+            .collect();
         // The device shows the last code when its step begins.
         now = now.max(Parameters::default().start_of(step + codes - 1));
-        assert_eq!(self.attempt(HOME, now, &typed), Verdict::Accepted, "{asked:?} at {now}");
+        assert_eq!(
+            self.attempt(HOME, now, &typed),
+            Verdict::Accepted,
+            "{asked:?} at {now}"
+        );
         tally.logins += 1;
         tally.let_in_with_one_code += u64::from(codes == 1);
         tally.longest = tally.longest.max(now - begun);
@@ -246,8 +331,17 @@ impl Year {
             Err(verdict) => return verdict,
         };
         let charges = self.refunds.take(&self.user, now.source, now.moment.tick);
-        let earlier = Earlier { refund: charges.units(), repeated: false };
-        let judged = judge(&self.record, std::slice::from_ref(&self.key), answer, earlier, &now);
+        let earlier = Earlier {
+            refund: charges.units(),
+            repeated: false,
+        };
+        let judged = judge(
+            &self.record,
+            std::slice::from_ref(&self.key),
+            answer,
+            earlier,
+            &now,
+        );
         self.record = judged.next.unwrap_or_else(|| self.record.clone());
         if judged.verdict != Verdict::Accepted {
             let charges = charges.and(judged.charged.known, now.moment.tick);
@@ -275,10 +369,21 @@ impl Year {
 
 fn circumstances(from: &str, now: u64) -> Circumstances<'static> {
     let (source, moment) = (Source::told(Some(from), Some("ssh")), Moment::ordinary(now));
-    Circumstances { policy: &POLICY, moment, source, service: "sshd", suspect: false }
+    Circumstances {
+        policy: &POLICY,
+        moment,
+        source,
+        service: "sshd",
+        suspect: false,
+    }
 }
 
-const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(DAY), strict: false };
+const POLICY: Policy = Policy {
+    window: 1,
+    budget: 5,
+    refill: Duration::from_secs(DAY),
+    strict: false,
+};
 const START: u64 = 1_800_000_000;
 const DAY: u64 = 86_400;
 /// Seconds.

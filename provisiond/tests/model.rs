@@ -1,9 +1,11 @@
-//! The daemon as it is shipped, against a model that is much simpler: random steps of logins, typos, replays, clocks that are
-//! set, boots, restarts, stores that are put back, lost devices, and what administrators do. No code opens two logins, no
-//! more guesses are judged than there are, and every refusal of a code that a device shows has a reason.
+//! The daemon as it is shipped, against a model that is much simpler: random steps of logins,
+//! typos, replays, clocks that are set, boots, restarts, stores that are put back, lost devices,
+//! and what administrators do. No code opens two logins, no more guesses are judged than there are,
+//! and every refusal of a code that a device shows has a reason.
 //!
-//! `model/reference.rs` holds what must be true of the users in `model/people.rs`. The other files hold what happens.
-//! PAM_TOTP_MODEL_STEPS is how many steps, PAM_TOTP_SEED makes the same ones come again.
+//! `model/reference.rs` holds what must be true of the users in `model/people.rs`. The other files
+//! hold what happens. PAM_TOTP_MODEL_STEPS is how many steps, PAM_TOTP_SEED makes the same ones
+//! come again.
 
 #![expect(
     clippy::arithmetic_side_effects,
@@ -46,20 +48,30 @@ use world::World;
 #[test]
 fn no_code_opens_twice_no_budget_is_exceeded_and_every_refusal_has_a_reason() {
     silence_the_log();
-    let number = |variable: &str| std::env::var(variable).ok().map(|text| text.parse::<u64>().unwrap());
+    let number = |variable: &str| {
+        std::env::var(variable)
+            .ok()
+            .map(|text| text.parse::<u64>().unwrap())
+    };
     let seed = number("PAM_TOTP_SEED").unwrap_or(1);
     let steps = number("PAM_TOTP_MODEL_STEPS").unwrap_or(20_000);
     println!("PAM_TOTP_SEED={seed} PAM_TOTP_MODEL_STEPS={steps}");
     let outcomes = World::new(seed).live_through(steps);
     println!("{outcomes:?}");
     for outcome in EXPECTED {
-        assert!(outcomes.contains_key(*outcome), "none of {steps} steps came to '{outcome}'");
+        assert!(
+            outcomes.contains_key(*outcome),
+            "none of {steps} steps came to '{outcome}'"
+        );
     }
 }
 
 /// The log of a million logins is of no use. A failure is printed on standard output.
 fn silence_the_log() {
-    let nothing = std::fs::File::options().write(true).open("/dev/null").unwrap();
+    let nothing = std::fs::File::options()
+        .write(true)
+        .open("/dev/null")
+        .unwrap();
     nix::unistd::dup2_stderr(&nothing).unwrap();
     std::panic::set_hook(Box::new(|failure| println!("{failure}")));
 }

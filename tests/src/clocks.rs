@@ -1,4 +1,5 @@
-//! Clocks in the test's hand: a daemon's time stands still, and passes, jumps or begins anew when the test says so.
+//! Clocks in the test's hand: a daemon's time stands still, and passes, jumps or begins anew when
+//! the test says so.
 //!
 //! Nothing happens to the machine's own clock, and no step begins while a test is busy.
 
@@ -46,10 +47,24 @@ impl Clocks {
     pub fn at(seconds: i64) -> Self {
         let folder = world::scratch_folder("clocks");
         let (path, bell) = (folder.join("clocks"), folder.join("bell"));
-        let file = OpenOptions::new().write(true).create_new(true).open(&path).expect("a file for the clocks");
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .expect("a file for the clocks");
         mkfifo(&bell, Mode::from_bits_truncate(0o600)).expect("a pipe for the bell");
-        let hands = Hands { wall: seconds * 1000, running: 600_000, synchronised: 1, boot: 1 };
-        let clocks = Self { file, path, bell, hands: Mutex::new(hands) };
+        let hands = Hands {
+            wall: seconds * 1000,
+            running: 600_000,
+            synchronised: 1,
+            boot: 1,
+        };
+        let clocks = Self {
+            file,
+            path,
+            bell,
+            hands: Mutex::new(hands),
+        };
         clocks.turn(|_| ());
         clocks
     }
@@ -64,7 +79,11 @@ impl Clocks {
     /// What a program is started with that goes by these clocks.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
-        [("LD_PRELOAD", preloaded()), ("CLOCKS", self.path.clone()), ("CLOCKS_BELL", self.bell.clone())]
+        [
+            ("LD_PRELOAD", preloaded()),
+            ("CLOCKS", self.path.clone()),
+            ("CLOCKS_BELL", self.bell.clone()),
+        ]
     }
 
     /// Unix seconds.
@@ -75,10 +94,14 @@ impl Clocks {
 
     /// Time passes.
     pub fn pass(&self, seconds: i64) {
-        self.turn(|hands| (hands.wall, hands.running) = (hands.wall + seconds * 1000, hands.running + seconds * 1000));
+        self.turn(|hands| {
+            (hands.wall, hands.running) =
+                (hands.wall + seconds * 1000, hands.running + seconds * 1000)
+        });
     }
 
-    /// The clock moves, and the kernel notifies no process: a virtual machine was stopped for a while, or slewed.
+    /// The clock moves, and the kernel notifies no process: a virtual machine was stopped for a
+    /// while, or slewed.
     pub fn move_by(&self, millis: i64) {
         self.turn(|hands| hands.wall += millis);
     }
@@ -86,14 +109,24 @@ impl Clocks {
     /// An administrator sets the clock, and the kernel notifies the processes that wait for that.
     pub fn set_by(&self, seconds: i64) {
         self.move_by(seconds * 1000);
-        let bell = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(&self.bell);
-        bell.expect("a daemon that listens").write_all(b"!").expect("the bell");
+        let bell = OpenOptions::new()
+            .write(true)
+            .custom_flags(O_NONBLOCK)
+            .open(&self.bell);
+        bell.expect("a daemon that listens")
+            .write_all(b"!")
+            .expect("the bell");
     }
 
     /// The machine is started anew, and its clock says that it was off for so long.
     pub fn boot_after(&self, seconds: i64) {
         self.turn(|hands| {
-            *hands = Hands { wall: hands.wall + seconds * 1000, running: 5000, boot: hands.boot + 1, ..*hands };
+            *hands = Hands {
+                wall: hands.wall + seconds * 1000,
+                running: 5000,
+                boot: hands.boot + 1,
+                ..*hands
+            };
         });
     }
 
@@ -105,8 +138,11 @@ impl Clocks {
     fn turn(&self, turn: impl FnOnce(&mut Hands)) {
         let mut hands = self.hands.lock().expect("the clocks");
         turn(&mut hands);
-        let numbers = [hands.wall, hands.running, hands.synchronised, hands.boot].map(i64::to_ne_bytes);
-        self.file.write_all_at(numbers.as_flattened(), 0).expect("the clocks");
+        let numbers =
+            [hands.wall, hands.running, hands.synchronised, hands.boot].map(i64::to_ne_bytes);
+        self.file
+            .write_all_at(numbers.as_flattened(), 0)
+            .expect("the clocks");
     }
 }
 
@@ -118,5 +154,7 @@ impl Default for Clocks {
 
 fn preloaded() -> PathBuf {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
-    LIBRARY.get_or_init(|| library("clocks-library", include_str!("clocks.c"))).clone()
+    LIBRARY
+        .get_or_init(|| library("clocks-library", include_str!("clocks.c")))
+        .clone()
 }

@@ -37,8 +37,14 @@ pub fn after(mut stream: UnixStream, bytes: &[u8]) -> UnixStream {
 ///
 /// # Errors
 /// The error reply's short name and its parameters.
-pub fn ask(mut stream: &UnixStream, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
-    stream.write_all(&request(method, parameters)).expect("an open connection");
+pub fn ask(
+    mut stream: &UnixStream,
+    method: &str,
+    parameters: &Value,
+) -> Result<Value, (String, Value)> {
+    stream
+        .write_all(&request(method, parameters))
+        .expect("an open connection");
     parse(&answer(stream))
 }
 
@@ -59,7 +65,10 @@ pub fn answer(mut stream: &UnixStream) -> Vec<u8> {
 /// When nothing comes in time.
 pub fn wait_for_answer(stream: &UnixStream) {
     let patience = PollTimeout::try_from(PATIENCE).expect("a short time");
-    let came = poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)], patience);
+    let came = poll(
+        &mut [PollFd::new(stream.as_fd(), PollFlags::POLLIN)],
+        patience,
+    );
     assert_eq!(came, Ok(1), "no answer came");
 }
 
@@ -76,10 +85,14 @@ pub fn rest(mut stream: &UnixStream) -> Vec<u8> {
     }
 }
 
-/// The short names of the errors in what came, with nothing for each reply that is none. A message without its NUL does
-/// not count.
+/// The short names of the errors in what came, with nothing for each reply that is none. A message
+/// without its NUL does not count.
 #[must_use]
 pub fn errors(came: &[u8]) -> Vec<String> {
-    let whole = came.split_inclusive(|byte| *byte == 0).filter(|message| message.ends_with(b"\0"));
-    whole.map(|message| parse(message).map_or_else(|(error, _)| error, |_| String::new())).collect()
+    let whole = came
+        .split_inclusive(|byte| *byte == 0)
+        .filter(|message| message.ends_with(b"\0"));
+    whole
+        .map(|message| parse(message).map_or_else(|(error, _)| error, |_| String::new()))
+        .collect()
 }

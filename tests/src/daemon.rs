@@ -61,8 +61,14 @@ impl Daemon {
     /// Stops it where it stands, and returns when it does.
     pub fn freeze(&self) {
         self.signal(Signal::SIGSTOP);
-        let stopped = nix::sys::wait::waitpid(pid_of(self.pid()), Some(nix::sys::wait::WaitPidFlag::WUNTRACED));
-        assert!(matches!(stopped, Ok(nix::sys::wait::WaitStatus::Stopped(..))), "{stopped:?}");
+        let stopped = nix::sys::wait::waitpid(
+            pid_of(self.pid()),
+            Some(nix::sys::wait::WaitPidFlag::WUNTRACED),
+        );
+        assert!(
+            matches!(stopped, Ok(nix::sys::wait::WaitStatus::Stopped(..))),
+            "{stopped:?}"
+        );
     }
 
     /// Lets it go on.
@@ -99,7 +105,10 @@ impl Daemon {
         });
         if ended.recv_timeout(PATIENCE).is_err() {
             kill(pid_of(pid), Signal::SIGKILL).expect("SIGKILL");
-            panic!("provisiond did not end within {PATIENCE:?}:\n{}", self.log.text());
+            panic!(
+                "provisiond did not end within {PATIENCE:?}:\n{}",
+                self.log.text()
+            );
         }
         waiter.join().expect("the waiter")
     }
@@ -109,13 +118,18 @@ impl Daemon {
         assert!(self.child.is_none(), "it still runs");
         self.setup.write();
         let started = self.setup.spawn(&self.log);
-        self.child = Some(started.unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text())));
+        self.child = Some(
+            started.unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text())),
+        );
     }
 
     /// Runs totpctl as root, with this on its standard input.
     pub fn totpctl(&self, arguments: &[&str], input: &str) -> Output {
         let mut totpctl = Command::new(world::built("totpctl"));
-        totpctl.arg("--socket").arg(self.login_socket()).args(arguments);
+        totpctl
+            .arg("--socket")
+            .arg(self.login_socket())
+            .args(arguments);
         with_input(totpctl, input)
     }
 
@@ -123,15 +137,24 @@ impl Daemon {
     pub fn totpctl_as(&self, user: &str, arguments: &[&str], input: &str) -> Output {
         let mut totpctl = Command::new("setpriv");
         totpctl.args(["--reuid", user, "--regid", user, "--init-groups", "--"]);
-        totpctl.arg(world::for_everyone("totpctl")).arg("--socket").arg(self.open_socket()).args(arguments);
+        totpctl
+            .arg(world::for_everyone("totpctl"))
+            .arg("--socket")
+            .arg(self.open_socket())
+            .args(arguments);
         with_input(totpctl, input)
     }
 
     /// Runs totpctl, which must succeed, and reads its JSON.
     pub fn totpctl_json(&self, arguments: &[&str], input: &str) -> Value {
         let output = self.totpctl(&[&["--json"], arguments].concat(), input);
-        assert!(output.status.success(), "totpctl {arguments:?}: {output:?}\n{}", self.log.text());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|e| panic!("totpctl {arguments:?}: {e}: {output:?}"))
+        assert!(
+            output.status.success(),
+            "totpctl {arguments:?}: {output:?}\n{}",
+            self.log.text()
+        );
+        serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("totpctl {arguments:?}: {e}: {output:?}"))
     }
 
     /// A call on root's socket, as root.
@@ -146,7 +169,12 @@ impl Daemon {
     ///
     /// # Errors
     /// As [`Daemon::call`].
-    pub fn call_as(&self, caller: &Caller, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
+    pub fn call_as(
+        &self,
+        caller: &Caller,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, (String, Value)> {
         wire::call_as(caller, &self.open_socket(), method, parameters)
     }
 
@@ -159,8 +187,14 @@ impl Daemon {
 
     /// Enrols many users, on the socket, active at once.
     pub fn enroll_many(&self, users: &[String]) -> Vec<Authenticator> {
-        let enroll = |user| self.call("Enroll", &json!({ "user": user, "active": true })).expect("an enrolment");
-        users.iter().map(|user| authenticator(&enroll(user))).collect()
+        let enroll = |user| {
+            self.call("Enroll", &json!({ "user": user, "active": true }))
+                .expect("an enrolment")
+        };
+        users
+            .iter()
+            .map(|user| authenticator(&enroll(user)))
+            .collect()
     }
 
     /// Single-code guesses that a user has left where nothing is known of the source.
@@ -176,27 +210,44 @@ impl Daemon {
     }
 
     fn number_of(&self, user: &str, what: &str) -> u64 {
-        let shown = self.call("Show", &json!({ "user": user })).expect("what is known of the user");
+        let shown = self
+            .call("Show", &json!({ "user": user }))
+            .expect("what is known of the user");
         shown["user"][what].as_u64().expect("a number")
     }
 
-    /// How many refused attempts of `user` the log tells of: one by one, and summed up. What was left out is told with
-    /// the next accepted login at the latest.
+    /// How many refused attempts of `user` the log tells of: one by one, and summed up. What was
+    /// left out is told with the next accepted login at the latest.
     #[must_use]
     pub fn refusals_told(&self, user: &str) -> usize {
         let user = format!(" user={user} ");
         let lines = self.log.with(&["event=verify ", &user]);
-        let refused = lines.iter().filter(|line| !line.contains(" verdict=accepted")).count();
-        let summed = self.log.with(&["event=lines_suppressed ", &user]).into_iter().map(|line| {
-            let lines = line.split(' ').find_map(|field| field.strip_prefix("lines="));
-            lines.and_then(|lines| lines.parse::<usize>().ok()).expect("a number of lines")
-        });
+        let refused = lines
+            .iter()
+            .filter(|line| !line.contains(" verdict=accepted"))
+            .count();
+        let summed = self
+            .log
+            .with(&["event=lines_suppressed ", &user])
+            .into_iter()
+            .map(|line| {
+                let lines = line
+                    .split(' ')
+                    .find_map(|field| field.strip_prefix("lines="));
+                lines
+                    .and_then(|lines| lines.parse::<usize>().ok())
+                    .expect("a number of lines")
+            });
         refused + summed.sum::<usize>()
     }
 
     /// Waits for the audit line of an attempt of `user` that came to `verdict`.
     pub fn audited(&self, user: &str, verdict: &str) -> String {
-        self.log.wait_for(&["event=verify ", &format!(" user={user} "), &format!(" verdict={verdict}")])
+        self.log.wait_for(&[
+            "event=verify ",
+            &format!(" user={user} "),
+            &format!(" verdict={verdict}"),
+        ])
     }
 }
 
@@ -214,7 +265,11 @@ impl Drop for Daemon {
 /// The device that an enrolment's answer describes.
 #[must_use]
 pub fn authenticator(told: &Value) -> Authenticator {
-    let number = |field: &str| told[field].as_u64().unwrap_or_else(|| panic!("no {field}: {told}"));
+    let number = |field: &str| {
+        told[field]
+            .as_u64()
+            .unwrap_or_else(|| panic!("no {field}: {told}"))
+    };
     Authenticator {
         key: told["key"].as_str().expect("a key").to_owned(),
         alg: told["alg"].as_str().expect("an algorithm").to_owned(),

@@ -1,7 +1,8 @@
 //! A disk that can lose its power: an ext4 image behind a loop device.
 //!
-//! What the image file holds at an instant is what a disk would hold if the power went then: what a program wrote and
-//! did not sync is still in the page cache above the loop device, and is lost in a copy.
+//! What the image file holds at an instant is what a disk would hold if the power went then: what a
+//! program wrote and did not sync is still in the page cache above the loop device, and is lost in
+//! a copy.
 
 use std::path::{Path, PathBuf};
 
@@ -20,17 +21,29 @@ impl Disk {
     pub fn new() -> Self {
         let folder = world::scratch_folder("disk");
         let image = folder.join("image");
-        std::fs::File::create(&image).expect("an image").set_len(SIZE).expect("its size");
+        std::fs::File::create(&image)
+            .expect("an image")
+            .set_len(SIZE)
+            .expect("its size");
         world::run("mkfs.ext4", &["-q", "-F", text(&image)]);
         Self::mount(folder, image)
     }
 
-    /// Cuts the power now, and mounts what this disk then holds, in another place. This disk itself goes on.
+    /// Cuts the power now, and mounts what this disk then holds, in another place. This disk itself
+    /// goes on.
     #[must_use]
     pub fn cut(&self) -> Self {
         let folder = world::scratch_folder("disk-after-cut");
         let image = folder.join("image");
-        world::run("cp", &["--sparse=always", "--reflink=auto", text(&self.image), text(&image)]);
+        world::run(
+            "cp",
+            &[
+                "--sparse=always",
+                "--reflink=auto",
+                text(&self.image),
+                text(&image),
+            ],
+        );
         Self::mount(folder, image)
     }
 
@@ -62,8 +75,11 @@ impl Default for Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // A daemon that a failed test left behind may keep it busy; the world's end unmounts it then.
-        let _ = std::process::Command::new("umount").arg(&self.root).status();
+        // A daemon that a failed test left behind may keep it busy; the world's end unmounts it
+        // then.
+        let _ = std::process::Command::new("umount")
+            .arg(&self.root)
+            .status();
         let _ = std::fs::remove_file(&self.image);
     }
 }

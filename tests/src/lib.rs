@@ -1,8 +1,10 @@
-//! Drives the real module through the real libpam, sshd, sudo and su, against the real daemon and totpctl.
+//! Drives the real module through the real libpam, sshd, sudo and su, against the real daemon and
+//! totpctl.
 //!
-//! Everything here runs in the world that `tests/in-private-world` makes; outside it [`world::enter`] says so and
-//! fails. The programs under test are those beside the test binary, so build the whole workspace first; `make test`
-//! does both. Nothing here sleeps to wait: [`lines::Lines`] waits for what a program says.
+//! Everything here runs in the world that `tests/in-private-world` makes; outside it
+//! [`world::enter`] says so and fails. The programs under test are those beside the test binary, so
+//! build the whole workspace first; `make test` does both. Nothing here sleeps to wait:
+//! [`lines::Lines`] waits for what a program says.
 
 #![deny(unsafe_code)]
 
@@ -27,5 +29,8 @@ pub mod wire;
 pub mod worker;
 pub mod world;
 
-#[expect(unsafe_code, reason = "libpam is C, and no safe wrapper starts a stack from a folder")]
+#[expect(
+    unsafe_code,
+    reason = "libpam is C, and no safe wrapper starts a stack from a folder"
+)]
 pub mod libpam;

@@ -1,6 +1,8 @@
-//! The real libpam, as a safe function: [`transact`] plays one application, from `pam_start_confdir` to `pam_end`.
+//! The real libpam, as a safe function: [`transact`] plays one application, from
+//! `pam_start_confdir` to `pam_end`.
 //!
-//! The only unsafe code of the tests, with its two rooms. It knows nothing of our module; stacks and their folders are `stack.rs`.
+//! The only unsafe code of the tests, with its two rooms. It knows nothing of our module; stacks
+//! and their folders are `stack.rs`.
 
 mod c;
 mod conversation;
@@ -12,8 +14,8 @@ use std::path::Path;
 use std::ptr::{null, null_mut};
 
 use self::c::{
-    PamConv, PamHandle, pam_acct_mgmt, pam_authenticate, pam_chauthtok, pam_close_session, pam_end, pam_open_session,
-    pam_set_item, pam_setcred, pam_start_confdir, pam_strerror,
+    PamConv, PamHandle, pam_acct_mgmt, pam_authenticate, pam_chauthtok, pam_close_session, pam_end,
+    pam_open_session, pam_set_item, pam_setcred, pam_start_confdir, pam_strerror,
 };
 use self::conversation::{State, converse_from_c};
 
@@ -31,7 +33,8 @@ pub struct Application<'a> {
     pub calls: &'a [Call],
     /// Flags of every call.
     pub flags: i32,
-    /// Is told when the calls begin and when they have ended: what libpam does to start and to end lies outside.
+    /// Is told when the calls begin and when they have ended: what libpam does to start and to end
+    /// lies outside.
     pub notice: &'a dyn Fn(Moment),
 }
 
@@ -44,19 +47,31 @@ pub enum Moment {
     End,
 }
 
-/// Plays the application and returns the last call's code. `converse` answers every message of the conversation.
+/// Plays the application and returns the last call's code. `converse` answers every message of the
+/// conversation.
 ///
 /// # Panics
 /// When libpam does not start, or when `converse` panics.
-pub fn transact(application: &Application<'_>, converse: &mut dyn FnMut(&Message<'_>) -> Reply) -> PamCode {
+pub fn transact(
+    application: &Application<'_>,
+    converse: &mut dyn FnMut(&Message<'_>) -> Reply,
+) -> PamCode {
     let text = |text: &str| CString::new(text).expect("no NUL in names");
     let (service, user) = (text(application.service), application.user.map(text));
     let confdir = text(application.confdir.to_str().expect("a confdir in UTF-8"));
-    let state = State { converse: RefCell::new(converse), handle: Cell::new(null_mut()), panicked: Cell::new(None) };
-    let conversation = PamConv { converse: Some(converse_from_c), data: (&raw const state).cast_mut().cast() };
+    let state = State {
+        converse: RefCell::new(converse),
+        handle: Cell::new(null_mut()),
+        panicked: Cell::new(None),
+    };
+    let conversation = PamConv {
+        converse: Some(converse_from_c),
+        data: (&raw const state).cast_mut().cast(),
+    };
     let mut handle = null_mut();
-    // SAFETY: pam_start_confdir(3): the strings end in NUL and libpam copies them and the structure; `handle` is
-    // written on success. `state` outlives the handle, which ends in this function.
+    // SAFETY: pam_start_confdir(3): the strings end in NUL and libpam copies them and the
+    // structure; `handle` is written on success. `state` outlives the handle, which ends in this
+    // function.
     let started = PamCode(unsafe {
         pam_start_confdir(
             service.as_ptr(),
@@ -104,7 +119,8 @@ fn run(handle: *mut PamHandle, application: &Application<'_>) -> PamCode {
 }
 
 fn set_item(handle: *mut PamHandle, item: c_int, value: *const c_void) {
-    // SAFETY: pam_set_item(3): the handle is live; text is copied, and PAM_FAIL_DELAY takes the function itself.
+    // SAFETY: pam_set_item(3): the handle is live; text is copied, and PAM_FAIL_DELAY takes the
+    // function itself.
     let code = PamCode(unsafe { pam_set_item(handle, item, value) });
     assert_eq!(code, PamCode::SUCCESS, "pam_set_item {item}");
 }

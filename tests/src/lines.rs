@@ -76,7 +76,9 @@ impl Lines {
 }
 
 fn matching<'a>(lines: &'a [String], parts: &'a [&str]) -> impl Iterator<Item = &'a String> {
-    lines.iter().filter(move |line| parts.iter().all(|part| line.contains(part)))
+    lines
+        .iter()
+        .filter(move |line| parts.iter().all(|part| line.contains(part)))
 }
 
 /// Longer than anything here takes; waiting this long is a failure.

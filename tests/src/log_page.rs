@@ -1,24 +1,37 @@
-//! The page `docs/log-events.md`, held against what daemons under test write: each line has the fields that the page lists
-//! for its event, and no others.
+//! The page `docs/log-events.md`, held against what daemons under test write: each line has the
+//! fields that the page lists for its event, and no others.
 
 use std::collections::{HashMap, HashSet};
 
 /// Compares each line with the page.
 ///
 /// # Panics
-/// When a line has an event or a field that the page does not list for it, or lacks one that every such line has.
+/// When a line has an event or a field that the page does not list for it, or lacks one that every
+/// such line has.
 pub(crate) fn check(lines: &[String]) {
     let events: HashMap<&str, Fields> = PAGE.lines().filter_map(row).collect();
     for line in lines {
-        let (_, text) = line.split_once("provisiond: event=").expect("a line of the log");
+        let (_, text) = line
+            .split_once("provisiond: event=")
+            .expect("a line of the log");
         let mut fields = keys(text);
         let event = text.split(' ').next().unwrap_or_default();
-        let Fields { required, optional } =
-            events.get(event).unwrap_or_else(|| panic!("docs/log-events.md has no event {event}: {line}"));
-        let missing: Vec<_> = required.iter().filter(|field| !fields.contains(*field)).collect();
-        assert!(missing.is_empty(), "docs/log-events.md: {missing:?} is missing in: {line}");
+        let Fields { required, optional } = events
+            .get(event)
+            .unwrap_or_else(|| panic!("docs/log-events.md has no event {event}: {line}"));
+        let missing: Vec<_> = required
+            .iter()
+            .filter(|field| !fields.contains(*field))
+            .collect();
+        assert!(
+            missing.is_empty(),
+            "docs/log-events.md: {missing:?} is missing in: {line}"
+        );
         fields.retain(|field| !required.contains(field) && !optional.contains(field));
-        assert!(fields.is_empty(), "docs/log-events.md does not list {fields:?} for: {line}");
+        assert!(
+            fields.is_empty(),
+            "docs/log-events.md does not list {fields:?} for: {line}"
+        );
     }
 }
 
@@ -31,7 +44,9 @@ struct Fields {
 /// A row of the tables of events: the event and its fields.
 fn row(line: &'static str) -> Option<(&'static str, Fields)> {
     let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-    let ["", event, fields, _severity, _when, _what, ""] = cells[..] else { return None };
+    let ["", event, fields, _severity, _when, _what, ""] = cells[..] else {
+        return None;
+    };
     let event = event.strip_prefix('`')?.strip_suffix('`')?;
     let (mut required, mut optional) = (HashSet::new(), HashSet::new());
     for field in fields.split(", ").filter(|field| !field.is_empty()) {
@@ -69,7 +84,10 @@ fn end_of_quotation(quoted: &str) -> usize {
         is_escaped = byte == b'\\' && !is_escaped;
         is_end
     };
-    quoted.bytes().position(closing).expect("a quotation that ends")
+    quoted
+        .bytes()
+        .position(closing)
+        .expect("a quotation that ends")
 }
 
 const PAGE: &str = include_str!("../../docs/log-events.md");

@@ -8,8 +8,8 @@ use crate::world;
 
 /// Makes a file that every user may run: a script, say.
 ///
-/// Another process writes it. One that is forked from ours while we write holds the file open for a moment longer, and what
-/// is open for writing cannot be run ("Text file busy").
+/// Another process writes it. One that is forked from ours while we write holds the file open for a
+/// moment longer, and what is open for writing cannot be run ("Text file busy").
 pub fn write(path: &Path, text: &str) {
     let mut install = Command::new("install");
     install.args(["-m", "755", "/dev/stdin"]).arg(path);
@@ -25,10 +25,19 @@ pub fn copy(from: &Path, to: &Path) {
 
 /// Runs a program with a text on its standard input.
 pub fn with_input(mut command: Command, input: &str) -> Output {
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     // A program that has refused already does not read it.
-    let _ = child.stdin.take().expect("its input").write_all(input.as_bytes());
+    let _ = child
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(input.as_bytes());
     child.wait_with_output().expect("its end")
 }
 
@@ -58,7 +67,11 @@ mod tests {
                 })
                 .collect();
             done.store(true, Ordering::Relaxed);
-            assert!(told.iter().all(|status| status.as_ref().is_ok_and(|s| s.code() == Some(7))), "{told:?}");
+            assert!(
+                told.iter()
+                    .all(|status| status.as_ref().is_ok_and(|s| s.code() == Some(7))),
+                "{told:?}"
+            );
         });
     }
 }

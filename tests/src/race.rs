@@ -21,7 +21,11 @@ impl Race {
     #[must_use]
     pub fn through(stacks: &[Stack], each: usize) -> Self {
         let gate = Gate::new();
-        let start = |stack| (0..each).map(|_| Worker::start(stack, &gate)).collect::<Vec<_>>();
+        let start = |stack| {
+            (0..each)
+                .map(|_| Worker::start(stack, &gate))
+                .collect::<Vec<_>>()
+        };
         let workers = stacks.iter().flat_map(start).collect();
         Self { workers, gate }
     }
@@ -48,12 +52,24 @@ impl Race {
 /// How many of them got in.
 #[must_use]
 pub fn successes(outcomes: &[Outcome]) -> usize {
-    outcomes.iter().filter(|outcome| outcome.code == PamCode::SUCCESS).count()
+    outcomes
+        .iter()
+        .filter(|outcome| outcome.code == PamCode::SUCCESS)
+        .count()
 }
 
 /// The largest number of logins that were between release and return at one instant.
 #[must_use]
 pub fn overlap(outcomes: &[Outcome]) -> usize {
-    let under_way = |at: u64| outcomes.iter().filter(|o| o.released <= at && at < o.returned).count();
-    outcomes.iter().map(|outcome| under_way(outcome.released)).max().unwrap_or(0)
+    let under_way = |at: u64| {
+        outcomes
+            .iter()
+            .filter(|o| o.released <= at && at < o.returned)
+            .count()
+    };
+    outcomes
+        .iter()
+        .map(|outcome| under_way(outcome.released))
+        .max()
+        .unwrap_or(0)
 }

@@ -1,5 +1,5 @@
-//! The machine's own services: the real sshd, sudo, su and pamtester over the world's /etc, and the daemon where the
-//! packages put it.
+//! The machine's own services: the real sshd, sudo, su and pamtester over the world's /etc, and the
+//! daemon where the packages put it.
 
 use std::fs::{self, Permissions};
 use std::io::Write;
@@ -20,7 +20,8 @@ use crate::stack::module;
 use crate::terminal::Terminal;
 use crate::world;
 
-/// The machine for one test: meanwhile no other test changes its service files or runs the daemon at its usual place.
+/// The machine for one test: meanwhile no other test changes its service files or runs the daemon
+/// at its usual place.
 pub struct System {
     /// The daemon at its usual place.
     pub daemon: Daemon,
@@ -33,15 +34,22 @@ impl System {
     pub fn start() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-        Self { daemon: Setup::packaged().start(), _alone: alone }
+        Self {
+            daemon: Setup::packaged().start(),
+            _alone: alone,
+        }
     }
 
-    /// Sets a service's authentication: these lines, with `TOTP` standing for our module. Accounts and sessions are
-    /// permitted.
+    /// Sets a service's authentication: these lines, with `TOTP` standing for our module. Accounts
+    /// and sessions are permitted.
     pub fn service(&self, name: &str, auth: &str) {
         let auth = auth.replace("TOTP", module().to_str().expect("a path in UTF-8"));
         let rest = "account required pam_permit.so\nsession required pam_permit.so\n";
-        fs::write(Path::new("/etc/pam.d").join(name), format!("{auth}\n{rest}")).expect("a service file");
+        fs::write(
+            Path::new("/etc/pam.d").join(name),
+            format!("{auth}\n{rest}"),
+        )
+        .expect("a service file");
     }
 
     /// Lets a user become any other user through sudo.
@@ -78,7 +86,11 @@ pub fn command_of(user: &str, command: &[&str]) -> Command {
         "HOME=/",
         "PATH=/usr/bin:/bin",
     ]);
-    setpriv.arg(format!("USER={user}")).arg(format!("LOGNAME={user}")).args(command).current_dir("/");
+    setpriv
+        .arg(format!("USER={user}"))
+        .arg(format!("LOGNAME={user}"))
+        .args(command)
+        .current_dir("/");
     setpriv
 }
 
@@ -117,7 +129,11 @@ impl Sshd {
         let there = folder.display();
         // All of the tests come from one address.
         let spared = knows_penalties() && !lines.contains("PerSourcePenalties");
-        let more = if spared { "PerSourcePenalties no\n" } else { "" };
+        let more = if spared {
+            "PerSourcePenalties no\n"
+        } else {
+            ""
+        };
         fs::write(
             &config,
             format!(
@@ -127,12 +143,20 @@ impl Sshd {
         )
         .expect("a configuration");
         let mut sshd = Command::new("/usr/sbin/sshd");
-        sshd.args(["-D", "-e", "-f"]).arg(&config).stdin(Stdio::null()).stderr(Stdio::piped());
+        sshd.args(["-D", "-e", "-f"])
+            .arg(&config)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
         let mut child = sshd.spawn().expect("sshd, of the package openssh-server");
         let log = Lines::default();
         log.follow(child.stderr.take().expect("its log"));
         log.wait_for(&["Server listening on 127.0.0.1"]);
-        Self { log, child, folder, port }
+        Self {
+            log,
+            child,
+            folder,
+            port,
+        }
     }
 
     /// Makes a key that opens this user's account, as far as keys do.
@@ -142,7 +166,11 @@ impl Sshd {
         if !key.exists() {
             keygen(&key);
         }
-        fs::copy(key.with_extension("pub"), self.folder.join("keys").join(user)).expect("the authorized key");
+        fs::copy(
+            key.with_extension("pub"),
+            self.folder.join("keys").join(user),
+        )
+        .expect("the authorized key");
         key
     }
 
@@ -150,7 +178,10 @@ impl Sshd {
     pub fn login(&self, client: &Client<'_>) -> Session {
         let folder = self.folder_for(client);
         fs::write(folder.join("codes"), client.codes.join("\n") + "\n").expect("the codes");
-        let output = self.ssh(client, &folder.join("askpass")).output().expect("ssh, of the package openssh-client");
+        let output = self
+            .ssh(client, &folder.join("askpass"))
+            .output()
+            .expect("ssh, of the package openssh-client");
         let prompts = fs::read_to_string(folder.join("prompts")).expect("the prompts");
         Session {
             accepted: output.status.success(),
@@ -166,12 +197,24 @@ impl Sshd {
         let folder = self.folder_for(client);
         let codes = folder.join("codes");
         mkfifo(&codes, Mode::S_IRWXU).expect("a pipe for the code");
-        let ssh = self.ssh(client, &folder.join("askpass")).spawn().expect("ssh, of the package openssh-client");
+        let ssh = self
+            .ssh(client, &folder.join("askpass"))
+            .spawn()
+            .expect("ssh, of the package openssh-client");
         let begun = Instant::now();
         loop {
             // The client reads the codes only after the prompt.
-            match fs::File::options().write(true).custom_flags(OFlag::O_NONBLOCK.bits()).open(&codes) {
-                Ok(input) => return Asked { ssh, input: Some(input) },
+            match fs::File::options()
+                .write(true)
+                .custom_flags(OFlag::O_NONBLOCK.bits())
+                .open(&codes)
+            {
+                Ok(input) => {
+                    return Asked {
+                        ssh,
+                        input: Some(input),
+                    };
+                }
                 Err(_) if begun.elapsed() < PATIENCE => std::thread::yield_now(),
                 Err(e) => panic!("no prompt came: {e}\n{}", self.log.text()),
             }
@@ -182,7 +225,8 @@ impl Sshd {
     #[must_use]
     pub fn on_terminal(&self, client: &Client<'_>) -> Terminal {
         let mut ssh = self.ssh(client, Path::new("/nonexistent"));
-        ssh.env("SSH_ASKPASS_REQUIRE", "never").env("LC_ALL", "C.UTF-8");
+        ssh.env("SSH_ASKPASS_REQUIRE", "never")
+            .env("LC_ALL", "C.UTF-8");
         Terminal::start(&ssh, 100)
     }
 
@@ -221,8 +265,11 @@ impl Sshd {
             Some(key) => ssh.arg("-i").arg(key),
             None => ssh.args(["-o", "PubkeyAuthentication=no"]),
         };
-        ssh.arg(format!("{}@127.0.0.1", client.user)).args(["id", "-un"]);
-        ssh.env("SSH_ASKPASS", askpass).env("SSH_ASKPASS_REQUIRE", "force").env_remove("SSH_AUTH_SOCK");
+        ssh.arg(format!("{}@127.0.0.1", client.user))
+            .args(["id", "-un"]);
+        ssh.env("SSH_ASKPASS", askpass)
+            .env("SSH_ASKPASS_REQUIRE", "force")
+            .env_remove("SSH_AUTH_SOCK");
         ssh.stdin(Stdio::null());
         ssh
     }
@@ -249,8 +296,8 @@ pub struct Client<'a> {
     pub password: &'a str,
     /// Answer the other prompts in turn.
     pub codes: &'a [&'a str],
-    /// Goes on with whatever method the server and the client's defaults leave, as people's clients do. Otherwise it
-    /// gives up after one round of keyboard-interactive.
+    /// Goes on with whatever method the server and the client's defaults leave, as people's clients
+    /// do. Otherwise it gives up after one round of keyboard-interactive.
     pub by_default: bool,
     /// Further options of the client (`ssh -o`).
     pub options: &'a [&'a str],
@@ -266,7 +313,9 @@ impl Asked {
     /// Answers the prompt.
     pub fn answer(&mut self, code: &str) {
         let mut input = self.input.take().expect("an unanswered prompt");
-        input.write_all(format!("{code}\n").as_bytes()).expect("the code");
+        input
+            .write_all(format!("{code}\n").as_bytes())
+            .expect("the code");
     }
 
     /// Waits until the client has ended, and says whether it got in.
@@ -308,12 +357,26 @@ pub struct Session {
 /// Whether sshd refuses addresses from which logins have failed, for a while: from 9.8 on.
 #[must_use]
 pub fn knows_penalties() -> bool {
-    let told = Command::new("/usr/sbin/sshd").args(["-T", "-f", "/dev/null"]).output().expect("sshd");
+    let told = Command::new("/usr/sbin/sshd")
+        .args(["-T", "-f", "/dev/null"])
+        .output()
+        .expect("sshd");
     String::from_utf8_lossy(&told.stdout).contains("persourcepenalties")
 }
 
 fn keygen(path: &Path) {
-    world::run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", path.to_str().expect("a path in UTF-8")]);
+    world::run(
+        "ssh-keygen",
+        &[
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-f",
+            path.to_str().expect("a path in UTF-8"),
+        ],
+    );
 }
 
 fn free_port() -> u16 {
@@ -321,7 +384,8 @@ fn free_port() -> u16 {
     listener.local_addr().expect("its address").port()
 }
 
-/// ssh runs it for each prompt; it remembers the prompt, which may have several lines, and prints the answer.
+/// ssh runs it for each prompt; it remembers the prompt, which may have several lines, and prints
+/// the answer.
 const ASKPASS: &str = r#"#!/bin/sh
 here=$(dirname "$0")
 printf '%s\0' "$1" >> "$here/prompts"
@@ -338,4 +402,7 @@ const CLIENT_OPTIONS: [&str; 5] = [
     "KexAlgorithms=curve25519-sha256",
     "IdentitiesOnly=yes",
 ];
-const FEW_METHODS: [&str; 2] = ["NumberOfPasswordPrompts=1", "PreferredAuthentications=publickey,keyboard-interactive"];
+const FEW_METHODS: [&str; 2] = [
+    "NumberOfPasswordPrompts=1",
+    "PreferredAuthentications=publickey,keyboard-interactive",
+];

@@ -15,14 +15,18 @@ pub struct Stack {
 }
 
 impl Stack {
-    /// A service of these lines. Every test gives its service a name of its own, to find it in the logs.
+    /// A service of these lines. Every test gives its service a name of its own, to find it in the
+    /// logs.
     #[must_use]
     pub fn new(service: &str, lines: &str) -> Self {
         let folder = tempfile::tempdir_in(world::scratch()).expect("a folder for service files");
         let deny = "auth required pam_deny.so\naccount required pam_deny.so\n";
         std::fs::write(folder.path().join("other"), deny).expect("the other service");
         std::fs::write(folder.path().join(service), lines).expect("the service");
-        Self { folder, service: service.to_owned() }
+        Self {
+            folder,
+            service: service.to_owned(),
+        }
     }
 
     /// The usual one: our module alone, told where the daemon is and given these options besides.
@@ -31,22 +35,30 @@ impl Stack {
         Self::new(service, &auth_line(daemon, options))
     }
 
-    /// A stack that succeeds only if our module says PAM_IGNORE. libpam never returns that code to an application.
+    /// A stack that succeeds only if our module says PAM_IGNORE. libpam never returns that code to
+    /// an application.
     #[must_use]
     pub fn expecting_ignore(daemon: &Daemon, service: &str, options: &str) -> Self {
         let line = auth_line(daemon, options).replace("required", "[ignore=1 default=die]");
-        Self::new(service, &format!("{line}auth required pam_deny.so\nauth required pam_permit.so\n"))
+        Self::new(
+            service,
+            &format!("{line}auth required pam_deny.so\nauth required pam_permit.so\n"),
+        )
     }
 
-    /// Logs `user` in, answering the prompts with `codes` in turn. A prompt too many is not answered.
+    /// Logs `user` in, answering the prompts with `codes` in turn. A prompt too many is not
+    /// answered.
     pub fn login(&self, user: &str, codes: &[&str]) -> Login {
         self.replies(user, codes.iter().map(|code| Reply::text(code)))
     }
 
-    /// Logs `user` in, doing with the prompts what `replies` says. A prompt too many fails the conversation.
+    /// Logs `user` in, doing with the prompts what `replies` says. A prompt too many fails the
+    /// conversation.
     pub fn replies(&self, user: &str, replies: impl IntoIterator<Item = Reply>) -> Login {
         let mut replies = replies.into_iter();
-        self.converse(user, |_| replies.next().unwrap_or(Reply::Fail(PamCode::CONV_ERR)))
+        self.converse(user, |_| {
+            replies.next().unwrap_or(Reply::Fail(PamCode::CONV_ERR))
+        })
     }
 
     /// Logs `user` in. `answer` sees the prompts; information needs no answer.
@@ -57,7 +69,13 @@ impl Stack {
     /// A login with more to set.
     #[must_use]
     pub fn attempt<'a>(&'a self, user: &'a str) -> Attempt<'a> {
-        Attempt { stack: self, user: Some(user), items: Vec::new(), calls: vec![Call::Authenticate], flags: 0 }
+        Attempt {
+            stack: self,
+            user: Some(user),
+            items: Vec::new(),
+            calls: vec![Call::Authenticate],
+            flags: 0,
+        }
     }
 
     /// The folder of the service file.
@@ -110,7 +128,10 @@ impl Attempt<'_> {
     }
 
     /// Plays it. `answer` sees the prompts, and everything that was said before them.
-    pub fn run_reading(self, mut answer: impl FnMut(&Message<'_>, &[(Style, String)]) -> Reply) -> Login {
+    pub fn run_reading(
+        self,
+        mut answer: impl FnMut(&Message<'_>, &[(Style, String)]) -> Reply,
+    ) -> Login {
         let application = Application {
             service: &self.stack.service,
             user: self.user,
@@ -123,7 +144,11 @@ impl Attempt<'_> {
         let mut said = Vec::new();
         let code = transact(&application, &mut |message| {
             said.push((message.style, message.text.to_owned()));
-            if message.is_prompt() { answer(message, &said) } else { Reply::Null }
+            if message.is_prompt() {
+                answer(message, &said)
+            } else {
+                Reply::Null
+            }
         });
         Login { code, said }
     }
@@ -152,7 +177,11 @@ impl Login {
     }
 
     fn texts(&self, wanted: impl Fn(Style) -> bool) -> Vec<&str> {
-        self.said.iter().filter(|(style, _)| wanted(*style)).map(|(_, text)| text.as_str()).collect()
+        self.said
+            .iter()
+            .filter(|(style, _)| wanted(*style))
+            .map(|(_, text)| text.as_str())
+            .collect()
     }
 }
 
@@ -160,7 +189,11 @@ impl Login {
 #[must_use]
 pub fn auth_line(daemon: &Daemon, options: &str) -> String {
     let socket = daemon.login_socket();
-    format!("auth required {} socket={} {options}\n", module().display(), socket.display())
+    format!(
+        "auth required {} socket={} {options}\n",
+        module().display(),
+        socket.display()
+    )
 }
 
 /// The module under test.

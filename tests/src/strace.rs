@@ -16,14 +16,19 @@ pub struct Strace {
 }
 
 impl Strace {
-    /// Attaches with one `--inject` expression, such as `fdatasync:delay_enter=300000` (microseconds), and waits until
-    /// it holds.
+    /// Attaches with one `--inject` expression, such as `fdatasync:delay_enter=300000`
+    /// (microseconds), and waits until it holds.
     #[must_use]
     pub fn attach(daemon: &Daemon, inject: &str) -> Self {
         let calls = inject.split(':').next().unwrap_or_default();
         let mut child = Command::new("strace")
             .args(["--follow-forks", "--attach", &daemon.pid().to_string()])
-            .args(["-e", &format!("trace={calls}"), "-e", &format!("inject={inject}")])
+            .args([
+                "-e",
+                &format!("trace={calls}"),
+                "-e",
+                &format!("inject={inject}"),
+            ])
             .stdin(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

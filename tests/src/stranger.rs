@@ -17,13 +17,27 @@ use crate::world;
 /// When that user cannot connect there.
 #[must_use]
 pub fn connect_as(uid: u32, path: &Path) -> UnixStream {
-    let ours = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).expect("a socket");
+    let ours = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )
+    .expect("a socket");
     let theirs = ours.try_clone().expect("another handle");
     let mut stranger = program();
-    let done = stranger.args(["one", &uid.to_string()]).arg(path).stdin(Stdio::from(theirs)).status();
+    let done = stranger
+        .args(["one", &uid.to_string()])
+        .arg(path)
+        .stdin(Stdio::from(theirs))
+        .status();
     // The command holds their handle until it is dropped.
     drop(stranger);
-    assert!(done.expect("a stranger").success(), "uid {uid} cannot connect to {}", path.display());
+    assert!(
+        done.expect("a stranger").success(),
+        "uid {uid} cannot connect to {}",
+        path.display()
+    );
     patient(UnixStream::from(ours))
 }
 
@@ -38,8 +52,14 @@ impl Crowd {
     #[must_use]
     pub fn gather(uid: u32, count: usize, path: &Path) -> Self {
         let mut stranger = program();
-        stranger.args(["crowd", &uid.to_string(), &count.to_string()]).arg(path);
-        let mut process = stranger.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("a crowd");
+        stranger
+            .args(["crowd", &uid.to_string(), &count.to_string()])
+            .arg(path);
+        let mut process = stranger
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a crowd");
         let lines = Lines::default();
         lines.follow(process.stdout.take().expect("its output"));
         Self { process, lines }
@@ -49,14 +69,27 @@ impl Crowd {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         let line = self.lines.wait_for(&["served "]);
-        let numbers: Vec<usize> = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let [served, busy, closed] = numbers[..] else { panic!("{line:?}") };
-        Outcome { served, busy, closed }
+        let numbers: Vec<usize> = line
+            .split_whitespace()
+            .filter_map(|word| word.parse().ok())
+            .collect();
+        let [served, busy, closed] = numbers[..] else {
+            panic!("{line:?}")
+        };
+        Outcome {
+            served,
+            busy,
+            closed,
+        }
     }
 
     /// Closes all connections, and waits until their process is gone.
     pub fn leave(mut self) {
-        let _ = self.process.stdin.take().map(|mut input| input.write_all(b"\n"));
+        let _ = self
+            .process
+            .stdin
+            .take()
+            .map(|mut input| input.write_all(b"\n"));
         let _ = self.process.wait();
     }
 }

@@ -32,25 +32,51 @@ struct Shown {
 }
 
 impl Terminal {
-    /// Starts a program on a new terminal of so many columns, which is its own: what stops and ends programs there does so
-    /// with this one.
+    /// Starts a program on a new terminal of so many columns, which is its own: what stops and ends
+    /// programs there does so with this one.
     #[must_use]
     pub fn start(command: &Command, columns: u16) -> Self {
-        let size = Winsize { ws_row: 60, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize {
+            ws_row: 60,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
         let pair = openpty(Some(&size), None).expect("a terminal");
         let (keyboard, screen) = (File::from(pair.master), pair.slave);
         // What a shell starts in the background would not hear Ctrl-C.
         let mut leader = Command::new("env");
-        leader.args(["--default-signal", "setsid", "--ctty"]).arg(command.get_program()).args(command.get_args());
-        leader.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        leader
+            .args(["--default-signal", "setsid", "--ctty"])
+            .arg(command.get_program())
+            .args(command.get_args());
+        leader.envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
         let end = || Stdio::from(screen.try_clone().expect("another handle"));
-        let program = leader.stdin(end()).stdout(end()).stderr(end()).spawn().expect("env, of coreutils");
+        let program = leader
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .expect("env, of coreutils");
         // The command holds handles of the terminal until it is dropped.
         drop(leader);
         let shown = Arc::new(Shown::default());
-        let (told, reader) = (Arc::clone(&shown), keyboard.try_clone().expect("another handle"));
+        let (told, reader) = (
+            Arc::clone(&shown),
+            keyboard.try_clone().expect("another handle"),
+        );
         std::thread::spawn(move || told.follow(reader));
-        Self { keyboard, screen, shown, answered: 0, program }
+        Self {
+            keyboard,
+            screen,
+            shown,
+            answered: 0,
+            program,
+        }
     }
 
     /// Waits until this text is shown.
@@ -70,19 +96,36 @@ impl Terminal {
         self.type_keys(&format!("{line}\r"));
     }
 
-    /// Waits until this text is shown behind so many bytes, and says how many there are up to its end.
+    /// Waits until this text is shown behind so many bytes, and says how many there are up to its
+    /// end.
     fn end_of(&self, text: &str, start: usize) -> usize {
-        let shown = self.shown.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self
+            .shown
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let missing = |shown: &mut String| !shown[start..].contains(text);
-        let (shown, wait) = self.shown.more.wait_timeout_while(shown, PATIENCE, missing).expect("no panic in between");
-        assert!(!wait.timed_out(), "no {text:?} on the terminal; there is:\n{}", &shown[start..]);
+        let (shown, wait) = self
+            .shown
+            .more
+            .wait_timeout_while(shown, PATIENCE, missing)
+            .expect("no panic in between");
+        assert!(
+            !wait.timed_out(),
+            "no {text:?} on the terminal; there is:\n{}",
+            &shown[start..]
+        );
         start + shown[start..].find(text).expect("the text") + text.len()
     }
 
     /// What is shown so far.
     #[must_use]
     pub fn shown(&self) -> String {
-        self.shown.text.lock().unwrap_or_else(PoisonError::into_inner).replace('\r', "")
+        self.shown
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace('\r', "")
     }
 
     /// Types.
@@ -90,8 +133,8 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).expect("keys");
     }
 
-    /// Waits until the program has ended, and says how, and what the terminal shows then. One that does not end in time is
-    /// killed, which the status says.
+    /// Waits until the program has ended, and says how, and what the terminal shows then. One that
+    /// does not end in time is killed, which the status says.
     pub fn end(&mut self) -> (ExitStatus, String) {
         let (ended, end) = channel::<()>();
         let program = Pid::from_raw(self.program.id().try_into().expect("a process"));
@@ -105,9 +148,15 @@ impl Terminal {
         guard.join().expect("no panic");
         // What it has written last comes before this.
         const MARK: &str = "\u{7}end\u{7}";
-        File::from(self.screen.try_clone().expect("another handle")).write_all(MARK.as_bytes()).expect("a mark");
+        File::from(self.screen.try_clone().expect("another handle"))
+            .write_all(MARK.as_bytes())
+            .expect("a mark");
         self.wait_for(MARK);
-        let shown = self.shown.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let shown = self
+            .shown
+            .text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         (status, shown.replace(MARK, "").replace('\r', ""))
     }
 

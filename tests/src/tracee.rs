@@ -1,5 +1,5 @@
-//! One login in a process of its own (`login-worker once`) to which something is done: strace makes its system calls
-//! fail, or a preloaded library its allocations.
+//! One login in a process of its own (`login-worker once`) to which something is done: strace makes
+//! its system calls fail, or a preloaded library its allocations.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output};
@@ -28,7 +28,9 @@ pub struct Ended {
 #[must_use]
 pub fn traced(arguments: &[&str], stack: &Stack, user: &str, code: &str) -> Ended {
     let mut strace = Command::new("strace");
-    strace.args(["--follow-forks", "--quiet=all", "--string-limit=256"]).args(arguments);
+    strace
+        .args(["--follow-forks", "--quiet=all", "--string-limit=256"])
+        .args(arguments);
     strace.arg(world::built("login-worker"));
     logged_in(strace, stack, user, code)
 }
@@ -37,7 +39,9 @@ pub fn traced(arguments: &[&str], stack: &Stack, user: &str, code: &str) -> Ende
 #[must_use]
 pub fn short_of_memory(library: &Path, fail: &str, stack: &Stack, user: &str, code: &str) -> Ended {
     let mut worker = Command::new(world::built("login-worker"));
-    worker.env("LD_PRELOAD", library).env("FAIL_ALLOCATION", fail);
+    worker
+        .env("LD_PRELOAD", library)
+        .env("FAIL_ALLOCATION", fail);
     logged_in(worker, stack, user, code)
 }
 
@@ -50,8 +54,15 @@ pub fn wrapped(mut command: Command, stack: &Stack, user: &str, code: &str) -> E
 
 fn logged_in(mut command: Command, stack: &Stack, user: &str, code: &str) -> Ended {
     let begun = Instant::now();
-    command.arg("once").arg(stack.confdir()).args([stack.service(), user, code]);
-    let Output { status, stdout, stderr } = command.output().expect("a login");
+    command
+        .arg("once")
+        .arg(stack.confdir())
+        .args([stack.service(), user, code]);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("a login");
     Ended {
         code: String::from_utf8_lossy(&stdout).lines().find_map(code_of),
         status,
@@ -62,22 +73,31 @@ fn logged_in(mut command: Command, stack: &Stack, user: &str, code: &str) -> End
 
 fn code_of(line: &str) -> Option<PamCode> {
     let event: Value = serde_json::from_str(line).expect("an event");
-    event["code"].as_i64().map(|code| PamCode(i32::try_from(code).expect("a PAM code")))
+    event["code"]
+        .as_i64()
+        .map(|code| PamCode(i32::try_from(code).expect("a PAM code")))
 }
 
 /// A system call as strace writes it: its name, and the rest of its line.
 pub type SystemCall<'a> = (&'a str, &'a str);
 
-/// The system calls of a traced login before libpam's calls began, and those from there to their end.
+/// The system calls of a traced login before libpam's calls began, and those from there to their
+/// end.
 ///
 /// # Panics
 /// When strace saw no beginning and no end.
 #[must_use]
 pub fn before_and_during(said: &str) -> (Vec<SystemCall<'_>>, Vec<SystemCall<'_>>) {
-    let mut calls: Vec<_> = said.lines().filter_map(|line| line.split_once('(')).collect();
+    let mut calls: Vec<_> = said
+        .lines()
+        .filter_map(|line| line.split_once('('))
+        .collect();
     let at = |calls: &[SystemCall<'_>], moment: &str| {
         let is_it = |(name, rest): &SystemCall<'_>| *name == "write" && rest.contains(moment);
-        calls.iter().position(is_it).unwrap_or_else(|| panic!("no {moment}:\n{said}"))
+        calls
+            .iter()
+            .position(is_it)
+            .unwrap_or_else(|| panic!("no {moment}:\n{said}"))
     };
     let end = at(&calls, "End");
     calls.truncate(end);
@@ -99,12 +119,27 @@ pub fn program(name: &str, source: &str) -> PathBuf {
     compiled(name, name, source, &["-g", "-pthread"], &["-lpam"])
 }
 
-fn compiled(folder: &str, name: &str, source: &str, options: &[&str], libraries: &[&str]) -> PathBuf {
+fn compiled(
+    folder: &str,
+    name: &str,
+    source: &str,
+    options: &[&str],
+    libraries: &[&str],
+) -> PathBuf {
     let folder = world::scratch_folder(folder);
     let (text, made) = (folder.join("source.c"), folder.join(name));
     std::fs::write(&text, source).expect("a source");
     let path = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
     let (text, to) = (path(&text), path(&made));
-    world::run("cc", &[&["-O1", "-Wall", "-Werror"], options, &["-o", &to, &text], libraries].concat());
+    world::run(
+        "cc",
+        &[
+            &["-O1", "-Wall", "-Werror"],
+            options,
+            &["-o", &to, &text],
+            libraries,
+        ]
+        .concat(),
+    );
     made
 }

@@ -15,7 +15,8 @@ use crate::world;
 /// # Errors
 /// The error reply's short name and its parameters.
 pub fn call(socket: &Path, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
-    let stream = UnixStream::connect(socket).unwrap_or_else(|e| panic!("{}: {e}", socket.display()));
+    let stream =
+        UnixStream::connect(socket).unwrap_or_else(|e| panic!("{}: {e}", socket.display()));
     parse(&exchange(stream, &request(method, parameters)))
 }
 
@@ -23,15 +24,30 @@ pub fn call(socket: &Path, method: &str, parameters: &Value) -> Result<Value, (S
 ///
 /// # Errors
 /// As [`call`], and `("connect", why)` when the socket is closed to that user.
-pub fn call_as(caller: &Caller, socket: &Path, method: &str, parameters: &Value) -> Result<Value, (String, Value)> {
+pub fn call_as(
+    caller: &Caller,
+    socket: &Path,
+    method: &str,
+    parameters: &Value,
+) -> Result<Value, (String, Value)> {
     let mut worker = Command::new(world::built("login-worker"))
-        .args(["call", &caller.uid.to_string(), &caller.gid.to_string(), &caller.groups()])
+        .args([
+            "call",
+            &caller.uid.to_string(),
+            &caller.gid.to_string(),
+            &caller.groups(),
+        ])
         .arg(socket)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the worker");
-    worker.stdin.take().expect("its input").write_all(&request(method, parameters)).expect("a request");
+    worker
+        .stdin
+        .take()
+        .expect("its input")
+        .write_all(&request(method, parameters))
+        .expect("a request");
     let output = worker.wait_with_output().expect("its answer");
     match String::from_utf8_lossy(&output.stdout).strip_prefix("cannot connect: ") {
         Some(why) => Err(("connect".into(), why.trim().into())),
@@ -54,9 +70,14 @@ pub fn exchange(mut stream: UnixStream, bytes: &[u8]) -> Vec<u8> {
 /// A call as it travels, with its NUL.
 #[must_use]
 pub fn request(method: &str, parameters: &Value) -> Vec<u8> {
-    let method =
-        if method.contains('.') { method.to_owned() } else { format!("{}.{method}", common::wire::protocol::NAME) };
-    let mut bytes = json!({ "method": method, "parameters": parameters }).to_string().into_bytes();
+    let method = if method.contains('.') {
+        method.to_owned()
+    } else {
+        format!("{}.{method}", common::wire::protocol::NAME)
+    };
+    let mut bytes = json!({ "method": method, "parameters": parameters })
+        .to_string()
+        .into_bytes();
     bytes.push(0);
     bytes
 }
@@ -82,7 +103,10 @@ pub fn parse(answer: &[u8]) -> Result<Value, (String, Value)> {
         .unwrap_or_else(|e| panic!("no reply ({e}): {:?}", String::from_utf8_lossy(answer)));
     let parameters = reply["parameters"].clone();
     match reply["error"].as_str() {
-        Some(name) => Err((name.rsplit('.').next().unwrap_or(name).to_owned(), parameters)),
+        Some(name) => Err((
+            name.rsplit('.').next().unwrap_or(name).to_owned(),
+            parameters,
+        )),
         None => Ok(parameters),
     }
 }
@@ -115,10 +139,18 @@ impl Caller {
     /// A number that may have no name.
     #[must_use]
     pub fn number(uid: u32) -> Self {
-        Self { uid, gid: uid, groups: Vec::new() }
+        Self {
+            uid,
+            gid: uid,
+            groups: Vec::new(),
+        }
     }
 
     fn groups(&self) -> String {
-        self.groups.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+        self.groups
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(",")
     }
 }

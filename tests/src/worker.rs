@@ -1,4 +1,5 @@
-//! Logins in processes of their own (`login-worker`), each of which stops at its prompt until the test says so.
+//! Logins in processes of their own (`login-worker`), each of which stops at its prompt until the
+//! test says so.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
@@ -26,7 +27,11 @@ impl Worker {
     #[must_use]
     pub fn start(stack: &Stack, gate: &Gate) -> Self {
         let mut command = Command::new(world::built("login-worker"));
-        command.arg("login").arg(stack.confdir()).arg(stack.service()).arg(&gate.0);
+        command
+            .arg("login")
+            .arg(stack.confdir())
+            .arg(stack.service())
+            .arg(&gate.0);
         Self::spawn(command)
     }
 
@@ -41,18 +46,34 @@ impl Worker {
     }
 
     fn spawn(mut command: Command) -> Self {
-        let mut process = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("login-worker");
+        let mut process = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("login-worker");
         let input = process.stdin.take().expect("its input");
         let output = BufReader::new(process.stdout.take().expect("its output"));
         let (sender, events) = channel();
-        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
-        Self { process, input, events }
+        std::thread::spawn(move || {
+            output
+                .lines()
+                .map_while(Result::ok)
+                .try_for_each(|line| sender.send(line))
+        });
+        Self {
+            process,
+            input,
+            events,
+        }
     }
 
     /// Begins a login and waits until the person is asked; returns the prompt.
     pub fn begin(&mut self, user: &str) -> String {
         self.send(user);
-        self.expect("prompted")["text"].as_str().expect("a prompt").to_owned()
+        self.expect("prompted")["text"]
+            .as_str()
+            .expect("a prompt")
+            .to_owned()
     }
 
     /// Types a code and waits until it is at the gate.
@@ -66,7 +87,9 @@ impl Worker {
         let done = self.expect("done");
         let nanoseconds = |field: &str| done[field].as_u64().expect("a time");
         Outcome {
-            code: PamCode(i32::try_from(done["code"].as_i64().expect("a code")).expect("a PAM code")),
+            code: PamCode(
+                i32::try_from(done["code"].as_i64().expect("a code")).expect("a PAM code"),
+            ),
             released: nanoseconds("released"),
             returned: nanoseconds("returned"),
         }
@@ -98,7 +121,9 @@ impl Worker {
     fn expect(&self, event: &str) -> Value {
         let line = match self.events.recv_timeout(PATIENCE) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => panic!("a worker was not '{event}' within {PATIENCE:?}"),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("a worker was not '{event}' within {PATIENCE:?}")
+            }
             Err(RecvTimeoutError::Disconnected) => panic!("a worker ended before it was '{event}'"),
         };
         let told: Value = serde_json::from_str(&line).expect("an event");
@@ -141,7 +166,9 @@ impl Gate {
     #[must_use]
     pub fn hold(&self) -> Flock<File> {
         let file = File::open(&self.0).expect("the gate");
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| errno).expect("the gate's lock")
+        Flock::lock(file, FlockArg::LockExclusive)
+            .map_err(|(_, errno)| errno)
+            .expect("the gate's lock")
     }
 }
 

@@ -1,4 +1,5 @@
-//! The world that `tests/in-private-world` made: makes sure that we are inside, and brings its people and its log.
+//! The world that `tests/in-private-world` made: makes sure that we are inside, and brings its
+//! people and its log.
 //!
 //! Knows no daemon. Whatever is changed here vanishes with the world.
 
@@ -26,7 +27,8 @@ pub fn enter() -> Shared {
     OCCUPIED.read().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Comes in alone: for a test that takes the whole machine, and would make the others' deadlines pass.
+/// Comes in alone: for a test that takes the whole machine, and would make the others' deadlines
+/// pass.
 ///
 /// # Panics
 /// As [`enter`].
@@ -47,13 +49,21 @@ pub type Alone = RwLockWriteGuard<'static, ()>;
 #[must_use]
 pub fn built(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("our own path");
-    let profile = here.ancestors().find(|folder| folder.join(".fingerprint").is_dir()).expect("cargo's target folder");
+    let profile = here
+        .ancestors()
+        .find(|folder| folder.join(".fingerprint").is_dir())
+        .expect("cargo's target folder");
     let path = profile.join(name);
-    assert!(path.exists(), "{} is not built: 'make test' builds everything first", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: 'make test' builds everything first",
+        path.display()
+    );
     path
 }
 
-/// The same program where every user may run it, whatever the permissions of the folders it was built in.
+/// The same program where every user may run it, whatever the permissions of the folders it was
+/// built in.
 #[must_use]
 pub fn for_everyone(name: &str) -> PathBuf {
     static COPYING: RwLock<()> = RwLock::new(());
@@ -91,17 +101,27 @@ pub fn state_folder() -> PathBuf {
 /// Makes `path` a folder of the daemon's user, 0700.
 pub fn give_to_daemon(path: &Path) {
     make_folder(path, 0o700);
-    chown(path, Some(user(DAEMON).uid.as_raw()), Some(user(DAEMON).gid.as_raw())).expect("chown");
+    chown(
+        path,
+        Some(user(DAEMON).uid.as_raw()),
+        Some(user(DAEMON).gid.as_raw()),
+    )
+    .expect("chown");
 }
 
-/// Makes a folder of the world, and empties it if it was there: for what needs a clean start at its usual place.
+/// Makes a folder of the world, and empties it if it was there: for what needs a clean start at its
+/// usual place.
 pub(crate) fn empty(path: &Path) {
     // Outside the world this must not remove anything.
     prepare();
     make_folder(path, 0o755);
     for entry in fs::read_dir(path).expect("a folder").map_while(Result::ok) {
         let kind = entry.file_type().expect("its kind");
-        let removed = if kind.is_dir() { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) };
+        let removed = if kind.is_dir() {
+            fs::remove_dir_all(entry.path())
+        } else {
+            fs::remove_file(entry.path())
+        };
         removed.expect("an empty folder");
     }
 }
@@ -116,15 +136,25 @@ pub fn write_for_daemon(path: &Path, text: &str) {
 /// An account of the world.
 #[must_use]
 pub fn user(name: &str) -> User {
-    User::from_name(name).expect("the account database").unwrap_or_else(|| panic!("no account {name}"))
+    User::from_name(name)
+        .expect("the account database")
+        .unwrap_or_else(|| panic!("no account {name}"))
 }
 
-/// Makes accounts that cannot log in anywhere. There may be thousands, so no process is started for each.
+/// Makes accounts that cannot log in anywhere. There may be thousands, so no process is started for
+/// each.
 pub fn make_accounts(names: &[String]) {
-    let mut passwd = fs::OpenOptions::new().append(true).open("/etc/passwd").expect("the account database");
+    let mut passwd = fs::OpenOptions::new()
+        .append(true)
+        .open("/etc/passwd")
+        .expect("the account database");
     for name in names {
         let uid = FIRST_MADE + next_number();
-        writeln!(passwd, "{name}:*:{uid}:{uid}::/nonexistent:/usr/sbin/nologin").expect("an account");
+        writeln!(
+            passwd,
+            "{name}:*:{uid}:{uid}::/nonexistent:/usr/sbin/nologin"
+        )
+        .expect("an account");
     }
 }
 
@@ -139,15 +169,32 @@ pub fn group(name: &str, members: &[&str]) {
 /// Gives an account a password.
 pub fn set_password(user: &str, password: &str) {
     // With a method named, chpasswd(8) leaves PAM alone.
-    let mut chpasswd = Command::new("chpasswd").args(["-c", "SHA256"]).stdin(Stdio::piped()).spawn().expect("chpasswd");
-    writeln!(chpasswd.stdin.take().expect("its input"), "{user}:{password}").expect("a line");
-    assert!(chpasswd.wait().expect("its end").success(), "chpasswd {user}");
+    let mut chpasswd = Command::new("chpasswd")
+        .args(["-c", "SHA256"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("chpasswd");
+    writeln!(
+        chpasswd.stdin.take().expect("its input"),
+        "{user}:{password}"
+    )
+    .expect("a line");
+    assert!(
+        chpasswd.wait().expect("its end").success(),
+        "chpasswd {user}"
+    );
 }
 
 /// Runs a command that must succeed.
 pub fn run(program: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(program).args(arguments).output().unwrap_or_else(|e| panic!("{program}: {e}"));
-    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {output:?}"
+    );
     output
 }
 
@@ -181,7 +228,10 @@ fn prepare() {
     static READY: OnceLock<()> = OnceLock::new();
     READY.get_or_init(|| {
         let private = Path::new(MARK).is_dir() && nix::unistd::geteuid().is_root();
-        assert!(private, "these tests mount, make accounts and run sshd: start them with 'make test', as root");
+        assert!(
+            private,
+            "these tests mount, make accounts and run sshd: start them with 'make test', as root"
+        );
         make_folder(Path::new(SCRATCH), 0o755);
         make_people();
         syslog();
@@ -190,13 +240,37 @@ fn prepare() {
 }
 
 fn make_people() {
-    let exists = |name| User::from_name(name).expect("the account database").is_some();
+    let exists = |name| {
+        User::from_name(name)
+            .expect("the account database")
+            .is_some()
+    };
     if !exists(DAEMON) {
-        run("useradd", &["--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", DAEMON]);
+        run(
+            "useradd",
+            &[
+                "--system",
+                "--user-group",
+                "--no-create-home",
+                "--shell",
+                "/usr/sbin/nologin",
+                DAEMON,
+            ],
+        );
     }
     for name in PEOPLE.into_iter().filter(|name| !exists(name)) {
         // '*' is no password, but unlike '!' does not lock the account.
-        run("useradd", &["--no-create-home", "--shell", "/bin/sh", "--password", "*", name]);
+        run(
+            "useradd",
+            &[
+                "--no-create-home",
+                "--shell",
+                "/bin/sh",
+                "--password",
+                "*",
+                name,
+            ],
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Reads the lines of an import file up to a longest length, and wipes what it has read: the lines hold keys.
+//! Reads the lines of an import file up to a longest length, and wipes what it has read: the lines
+//! hold keys.
 
 use std::io::{self, Read};
 
@@ -24,7 +25,11 @@ pub(crate) enum Line {
 impl<R: Read> BoundedLines<R> {
     /// Reads nothing yet.
     pub(crate) fn new(input: R) -> Self {
-        Self { input, chunk: Zeroizing::new(vec![0; CHUNK]), unread: 0..0 }
+        Self {
+            input,
+            chunk: Zeroizing::new(vec![0; CHUNK]),
+            unread: 0..0,
+        }
     }
 
     /// The next line; `None` after the last. A last line needs no end.
@@ -33,13 +38,19 @@ impl<R: Read> BoundedLines<R> {
         let (mut begun, mut too_long) = (false, false);
         loop {
             if self.unread.is_empty() && !self.refill()? {
-                let last = if too_long { Line::TooLong } else { Line::Whole(line) };
+                let last = if too_long {
+                    Line::TooLong
+                } else {
+                    Line::Whole(line)
+                };
                 return Ok(begun.then_some(last));
             }
             begun = true;
             let unread = self.chunk.get(self.unread.clone()).unwrap_or_default();
             let end = unread.iter().position(|byte| *byte == b'\n');
-            let part = unread.get(..end.unwrap_or(unread.len())).unwrap_or_default();
+            let part = unread
+                .get(..end.unwrap_or(unread.len()))
+                .unwrap_or_default();
             too_long |= line.len().saturating_add(part.len()) > MAX_LINE;
             if !too_long {
                 line.extend_from_slice(part);
@@ -47,7 +58,11 @@ impl<R: Read> BoundedLines<R> {
             let taken = part.len().saturating_add(usize::from(end.is_some()));
             self.unread.start = self.unread.start.saturating_add(taken);
             if end.is_some() {
-                return Ok(Some(if too_long { Line::TooLong } else { Line::Whole(line) }));
+                return Ok(Some(if too_long {
+                    Line::TooLong
+                } else {
+                    Line::Whole(line)
+                }));
             }
         }
     }
@@ -111,8 +126,15 @@ mod tests {
     fn a_line_that_is_too_long_is_passed_over_alone() {
         let (longest, longer) = ("x".repeat(MAX_LINE), "x".repeat(MAX_LINE + 1));
         for step in [999, 16 * 1024, 1 << 20] {
-            let found = lines(format!("a\n{longest}\n{longer}\nb\n{longer}").as_bytes(), step);
-            assert_eq!(found, ["a", &longest, "too long", "b", "too long"], "{step}");
+            let found = lines(
+                format!("a\n{longest}\n{longer}\nb\n{longer}").as_bytes(),
+                step,
+            );
+            assert_eq!(
+                found,
+                ["a", &longest, "too long", "b", "too long"],
+                "{step}"
+            );
         }
     }
 }

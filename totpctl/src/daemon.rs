@@ -23,7 +23,10 @@ impl Daemon {
     pub(crate) fn of(cli: &Cli) -> Self {
         let is_root = nix::unistd::geteuid().is_root();
         let usual = if is_root { LOGIN_SOCKET } else { OPEN_SOCKET };
-        Self { socket: cli.socket.clone().unwrap_or_else(|| usual.into()), server_uid: cli.server_uid }
+        Self {
+            socket: cli.socket.clone().unwrap_or_else(|| usual.into()),
+            server_uid: cli.server_uid,
+        }
     }
 
     /// Makes one call.
@@ -52,7 +55,9 @@ impl Daemon {
         call: &C,
         take: impl FnMut(C::Reply) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        self.connect(CALL_TIMEOUT)?.waiting(FOR_EVER)?.call_more(call, take)
+        self.connect(CALL_TIMEOUT)?
+            .waiting(FOR_EVER)?
+            .call_more(call, take)
     }
 
     fn connect(&self, timeout: Duration) -> Result<Client, ClientError> {

@@ -1,4 +1,5 @@
-//! Switches the terminal's echo off while the user types a key, and on again afterwards, also after a signal.
+//! Switches the terminal's echo off while the user types a key, and on again afterwards, also after
+//! a signal.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -8,7 +9,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr};
+use nix::sys::termios::{
+    LocalFlags, SetArg, SpecialCharacterIndices, Termios, tcgetattr, tcsetattr,
+};
 
 /// The echo is off while this lives.
 pub(crate) struct EchoOff<'a> {
@@ -25,13 +28,22 @@ impl<'a> EchoOff<'a> {
         let ending: SigSet = ENDING.into_iter().collect();
         let signals = SignalFd::with_flags(&ending, SfdFlags::SFD_CLOEXEC)?;
         let mask_before = ending.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
-        let echo_off = Self { terminal, before, mask_before, signals };
-        tcsetattr(terminal, SetArg::TCSAFLUSH, &silent(echo_off.before.clone()))?;
+        let echo_off = Self {
+            terminal,
+            before,
+            mask_before,
+            signals,
+        };
+        tcsetattr(
+            terminal,
+            SetArg::TCSAFLUSH,
+            &silent(echo_off.before.clone()),
+        )?;
         Ok(echo_off)
     }
 
-    /// Reads typed input. A signal that would end the process is an error here: it stays pending, and ends the process
-    /// once this is dropped and the terminal restored.
+    /// Reads typed input. A signal that would end the process is an error here: it stays pending,
+    /// and ends the process once this is dropped and the terminal restored.
     pub(crate) fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut ready = [
             PollFd::new(self.signals.as_fd(), PollFlags::POLLIN),
@@ -55,17 +67,26 @@ impl Drop for EchoOff<'_> {
     }
 }
 
-/// Echoes only the end of the line. Disables Ctrl-Z, which would return to the shell with the echo off.
+/// Echoes only the end of the line. Disables Ctrl-Z, which would return to the shell with the echo
+/// off.
 fn silent(mut settings: Termios) -> Termios {
     settings.local_flags.remove(LocalFlags::ECHO);
     settings.local_flags.insert(LocalFlags::ECHONL);
-    if let Some(stop) = settings.control_chars.get_mut(SpecialCharacterIndices::VSUSP as usize) {
+    if let Some(stop) = settings
+        .control_chars
+        .get_mut(SpecialCharacterIndices::VSUSP as usize)
+    {
         *stop = NO_CHARACTER;
     }
     settings
 }
 
-const ENDING: [Signal; 4] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGHUP];
+const ENDING: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGQUIT,
+    Signal::SIGHUP,
+];
 /// Linux's `_POSIX_VDISABLE`: no character.
 const NO_CHARACTER: u8 = 0;
 
@@ -80,7 +101,10 @@ mod tests {
     }
 
     fn echoes(terminal: &File) -> bool {
-        tcgetattr(terminal).unwrap().local_flags.contains(LocalFlags::ECHO)
+        tcgetattr(terminal)
+            .unwrap()
+            .local_flags
+            .contains(LocalFlags::ECHO)
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Error messages of totpctl, exit codes, and the error names in JSON: one enum and one table from it to both.
+//! Error messages of totpctl, exit codes, and the error names in JSON: one enum and one table from
+//! it to both.
 
 use std::io;
 use std::path::PathBuf;
@@ -105,7 +106,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Adds the names of the user and device to a refusal of the daemon, if there is a sentence for it.
+    /// Adds the names of the user and device to a refusal of the daemon, if there is a sentence for
+    /// it.
     pub(crate) fn about(self, subject: Subject<'_>) -> Self {
         match self {
             Self::Daemon(ClientError::Refused(error)) => match refusals::refusal(&error, subject) {
@@ -119,7 +121,9 @@ impl Failure {
     /// The error name in JSON, and the exit code.
     pub(crate) fn code(&self) -> (&'static str, Exit) {
         match self {
-            Self::Daemon(ClientError::Refused(error)) | Self::Refused { error, .. } => refusal(error),
+            Self::Daemon(ClientError::Refused(error)) | Self::Refused { error, .. } => {
+                refusal(error)
+            }
             Self::Daemon(ClientError::Unreachable { .. }) => ("unreachable", Exit::Unreachable),
             Self::Daemon(ClientError::WrongServer { .. }) => ("wrong_server", Exit::Unreachable),
             Self::Daemon(ClientError::Deadline) => ("deadline", Exit::Unreachable),
@@ -128,7 +132,9 @@ impl Failure {
             Self::BadSettings(_) | Self::Settings(_) => ("bad_settings", Exit::BadSettings),
             Self::Seal(CannotSeal::WeakSecret) => ("bad_settings", Exit::BadSettings),
             Self::Seal(CannotSeal::Cost) => ("bad_parameter", Exit::BadInput),
-            Self::Seal(CannotSeal::NoRandomness | CannotSeal::Cipher) => ("cannot_seal", Exit::Refused),
+            Self::Seal(CannotSeal::NoRandomness | CannotSeal::Cipher) => {
+                ("cannot_seal", Exit::Refused)
+            }
             Self::BadRecord(_) => ("bad_record", Exit::BadInput),
             Self::File { .. } => ("file", Exit::BadInput),
             Self::BadParameter(_) => ("bad_parameter", Exit::BadInput),
@@ -199,15 +205,25 @@ impl From<CannotOpen> for Failure {
 
 /// The first line of clap's error without "error: ", and the list below it, if it has one.
 fn first_line(error: &clap::Error) -> String {
-    if matches!(error.kind(), ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand
+    ) {
         return "the command is missing: '--help' lists all commands".to_owned();
     }
     let text = error.render().to_string();
     let mut lines = text.lines();
     let line = lines.next().unwrap_or_default();
     let line = line.strip_prefix("error: ").unwrap_or(line);
-    let listed: Vec<&str> = lines.take_while(|line| line.starts_with("  ")).map(str::trim).collect();
-    if line.ends_with(':') { format!("{line} {}", listed.join(", ")) } else { line.to_owned() }
+    let listed: Vec<&str> = lines
+        .take_while(|line| line.starts_with("  "))
+        .map(str::trim)
+        .collect();
+    if line.ends_with(':') {
+        format!("{line} {}", listed.join(", "))
+    } else {
+        line.to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -224,13 +240,21 @@ mod tests {
             (Error::NoSuchDevice, "no_such_device", 5),
             (Error::DeviceExists, "device_exists", 1),
             (Error::NotPending, "not_pending", 1),
-            (Error::ProofRequired { ask: Ask::OneCode }, "proof_required", 1),
+            (
+                Error::ProofRequired { ask: Ask::OneCode },
+                "proof_required",
+                1,
+            ),
             (Error::bad("digits", "6 to 10"), "bad_parameter", 2),
             (Error::RecordDamaged, "record_damaged", 70),
             (Error::StoreUnavailable, "store_unavailable", 70),
             (Error::busy("wait"), "busy", 3),
             (Error::TooLarge, "too_large", 2),
-            (Error::Varlink("org.varlink.service.MethodNotFound".into()), "protocol", 3),
+            (
+                Error::Varlink("org.varlink.service.MethodNotFound".into()),
+                "protocol",
+                3,
+            ),
         ] {
             let (found, code) = Failure::from(ClientError::from(error)).code();
             assert_eq!((found, code as u8), (name, exit));
@@ -240,8 +264,14 @@ mod tests {
     #[test]
     fn a_daemon_that_cannot_be_asked_is_exit_code_3() {
         for error in [
-            ClientError::Unreachable { path: "/s".into(), errno: nix::errno::Errno::ENOENT },
-            ClientError::WrongServer { found: 1000, expected: 0 },
+            ClientError::Unreachable {
+                path: "/s".into(),
+                errno: nix::errno::Errno::ENOENT,
+            },
+            ClientError::WrongServer {
+                found: 1000,
+                expected: 0,
+            },
             ClientError::Deadline,
             ClientError::Closed,
             ClientError::Protocol("nonsense".into()),
@@ -252,7 +282,10 @@ mod tests {
 
     #[test]
     fn who_was_not_confirmed_hears_how_it_goes_on() {
-        let failure = Failure::Unconfirmed { user: "al ice".into(), device: "phone".into() };
+        let failure = Failure::Unconfirmed {
+            user: "al ice".into(),
+            device: "phone".into(),
+        };
         assert_eq!(failure.code(), ("no_input", Exit::BadInput));
         assert_eq!(
             failure.to_string(),
@@ -269,7 +302,14 @@ mod tests {
             (Failure::from(BadLabel), "bad_parameter", 2),
             (Failure::from(CannotSeal::Cost), "bad_parameter", 2),
             (Failure::from(CannotSeal::WeakSecret), "bad_settings", 78),
-            (Failure::File { path: "/x".into(), problem: "exists".into() }, "file", 2),
+            (
+                Failure::File {
+                    path: "/x".into(),
+                    problem: "exists".into(),
+                },
+                "file",
+                2,
+            ),
         ] {
             let (found, code) = failure.code();
             assert_eq!((found, code as u8), (name, exit));
@@ -278,7 +318,9 @@ mod tests {
 
     #[test]
     fn the_help_that_was_asked_for_is_no_failure() {
-        let asked = |words: &[&str]| crate::cli::parse(words.iter().map(std::ffi::OsString::from)).unwrap_err();
+        let asked = |words: &[&str]| {
+            crate::cli::parse(words.iter().map(std::ffi::OsString::from)).unwrap_err()
+        };
         assert_eq!(asked(&["totpctl", "--help"]).code().1, Exit::Done);
         assert_eq!(asked(&["totpctl"]).code(), ("usage", Exit::BadInput));
         let failure = asked(&["totpctl", "lst"]);
@@ -290,10 +332,19 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        let missing =
-            |words: &[&str]| crate::cli::parse(words.iter().map(std::ffi::OsString::from)).unwrap_err().to_string();
+        let missing = |words: &[&str]| {
+            crate::cli::parse(words.iter().map(std::ffi::OsString::from))
+                .unwrap_err()
+                .to_string()
+        };
         let said = "the following required arguments were not provided: ";
-        assert_eq!(missing(&["totpctl", "key", "match"]), format!("{said}--code <CODE>"));
-        assert_eq!(missing(&["totpctl", "import", "passlib"]), format!("{said}<FILE>"));
+        assert_eq!(
+            missing(&["totpctl", "key", "match"]),
+            format!("{said}--code <CODE>")
+        );
+        assert_eq!(
+            missing(&["totpctl", "import", "passlib"]),
+            format!("{said}<FILE>")
+        );
     }
 }

@@ -8,13 +8,16 @@
 //! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
 //!
-//! totpctl has no store, cipher or rule of its own: formats and codes are in `common`. Codes and keys come from the
-//! terminal or standard input, never from arguments.
+//! totpctl has no store, cipher or rule of its own: formats and codes are in `common`. Codes and
+//! keys come from the terminal or standard input, never from arguments.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
     test,
-    allow(clippy::arithmetic_side_effects, reason = "a test that overflows fails, which is what it should do")
+    allow(
+        clippy::arithmetic_side_effects,
+        reason = "a test that overflows fails, which is what it should do"
+    )
 )]
 
 mod bounded_lines;
@@ -42,11 +45,13 @@ fn main() -> ExitCode {
     keep_memory_private();
     let output = output::Output::new(cli::asks_for_json(std::env::args_os()));
     let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &output));
-    outcome.unwrap_or_else(|failure| output.failure(&failure)).into()
+    outcome
+        .unwrap_or_else(|failure| output.failure(&failure))
+        .into()
 }
 
-/// New keys pass through this process: it writes no core file, and the user's other processes cannot read its memory.
-/// If the system refuses this, totpctl goes on: it prints the key anyway.
+/// New keys pass through this process: it writes no core file, and the user's other processes
+/// cannot read its memory. If the system refuses this, totpctl goes on: it prints the key anyway.
 fn keep_memory_private() {
     let _ = setrlimit(Resource::RLIMIT_CORE, 0, 0);
     let _ = set_dumpable(false);

@@ -1,4 +1,5 @@
-//! Creates the files of --png and --svg, which hold a key: new, readable by their owner only, removed after an error.
+//! Creates the files of --png and --svg, which hold a key: new, readable by their owner only,
+//! removed after an error.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -23,24 +24,40 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Creates an empty file at `path`. It never changes an existing file, and never follows a symbolic link.
+    /// Creates an empty file at `path`. It never changes an existing file, and never follows a
+    /// symbolic link.
     pub(crate) fn create(path: &Path) -> Result<Self, Failure> {
         let failed = |errno| failure(path, errno);
         let name = path.file_name().ok_or(Errno::EISDIR).map_err(failed)?;
-        // The folder stays open: an attacker that may replace the path's folders cannot choose the file that is removed
-        // later.
+        // The folder stays open: an attacker that may replace the path's folders cannot choose the
+        // file that is removed later.
         let folder = parent(path);
-        let opened = OpenOptions::new().read(true).custom_flags(OFlag::O_DIRECTORY.bits()).open(folder);
-        let folder = opened.map_err(|error| failed(Errno::try_from(error).unwrap_or(Errno::EIO)))?;
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let file: OwnedFd = openat(&folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
-        Ok(Self { path: path.to_owned(), folder, file: file.into(), keep: false })
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(OFlag::O_DIRECTORY.bits())
+            .open(folder);
+        let folder =
+            opened.map_err(|error| failed(Errno::try_from(error).unwrap_or(Errno::EIO)))?;
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let file: OwnedFd =
+            openat(&folder, name, flags, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+        Ok(Self {
+            path: path.to_owned(),
+            folder,
+            file: file.into(),
+            keep: false,
+        })
     }
 
     /// Writes the content and keeps the file. Returns its path.
     pub(crate) fn fill(mut self, content: &[u8]) -> Result<PathBuf, Failure> {
-        let written = self.file.write_all(content).and_then(|()| self.file.sync_all());
-        written.map_err(|error| failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO)))?;
+        let written = self
+            .file
+            .write_all(content)
+            .and_then(|()| self.file.sync_all());
+        written
+            .map_err(|error| failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO)))?;
         self.keep = true;
         Ok(std::mem::take(&mut self.path))
     }
@@ -56,16 +73,23 @@ impl Drop for NewFile {
 
 /// The folder of the file: the current one, if the path names none.
 fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn failure(path: &Path, errno: Errno) -> Failure {
     let problem = match errno {
-        Errno::EEXIST => "exists already, and totpctl does not overwrite it: name a new file".to_owned(),
+        Errno::EEXIST => {
+            "exists already, and totpctl does not overwrite it: name a new file".to_owned()
+        }
         Errno::ENOENT => "cannot be created: the folder does not exist".to_owned(),
         errno => format!("cannot be created: {}", errno.desc()),
     };
-    Failure::File { path: path.to_owned(), problem }
+    Failure::File {
+        path: path.to_owned(),
+        problem,
+    }
 }
 
 #[cfg(test)]
@@ -82,9 +106,15 @@ mod tests {
     fn a_new_file_is_its_owners_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key.png");
-        assert_eq!(NewFile::create(&path).unwrap().fill(b"picture").unwrap(), path);
+        assert_eq!(
+            NewFile::create(&path).unwrap().fill(b"picture").unwrap(),
+            path
+        );
         assert_eq!(std::fs::read(&path).unwrap(), b"picture");
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(
+            path.metadata().unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
     }
 
     #[test]
@@ -120,6 +150,11 @@ mod tests {
             file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
             keep: false,
         };
-        assert!(full.fill(b"picture").unwrap_err().to_string().contains("No space left"));
+        assert!(
+            full.fill(b"picture")
+                .unwrap_err()
+                .to_string()
+                .contains("No space left")
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! Prints results to standard output, as text or JSON; notes, warnings and errors to standard error.
+//! Prints results to standard output, as text or JSON; notes, warnings and errors to standard
+//! error.
 //!
-//! With `--json`, standard output has one object and nothing else; `log`, `import` and `export` print one object per
-//! line.
+//! With `--json`, standard output has one object and nothing else; `log`, `import` and `export`
+//! print one object per line.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
@@ -34,7 +35,11 @@ impl Output {
 
     /// Prints the result of a command.
     pub(crate) fn result(&self, result: &impl Render) -> Result<(), Failure> {
-        if self.json { self.line(result) } else { self.page(&result.people()) }
+        if self.json {
+            self.line(result)
+        } else {
+            self.page(&result.people())
+        }
     }
 
     /// Whether a person reads standard output: it is a terminal, and `--json` was not given.
@@ -44,12 +49,20 @@ impl Output {
 
     /// Prints a result that is one text: the bare text, or JSON with `--json`.
     pub(crate) fn reveal(&self, result: &impl Reveal) -> Result<(), Failure> {
-        if self.json { self.line(result) } else { self.page(&result.page()) }
+        if self.json {
+            self.line(result)
+        } else {
+            self.page(&result.page())
+        }
     }
 
     /// Prints a result that is an object: JSON, unless a person reads it.
     pub(crate) fn object(&self, result: &impl Reveal) -> Result<(), Failure> {
-        if self.is_for_a_person() { self.page(&result.page()) } else { self.line(result) }
+        if self.is_for_a_person() {
+            self.page(&result.page())
+        } else {
+            self.line(result)
+        }
     }
 
     /// Prints one of several results, always as a line of JSON.
@@ -57,7 +70,8 @@ impl Output {
         write(io::stdout().as_fd(), &render::json(result)?)
     }
 
-    /// Prints text for a person: with `--json` to standard error, because a program reads standard output.
+    /// Prints text for a person: with `--json` to standard error, because a program reads standard
+    /// output.
     pub(crate) fn page(&self, text: &str) -> Result<(), Failure> {
         if self.json {
             write(io::stderr().as_fd(), text.as_bytes())
@@ -68,7 +82,11 @@ impl Output {
 
     /// Whether [`Self::page`] goes to a terminal.
     pub(crate) fn page_is_seen(&self) -> bool {
-        if self.json { io::stderr().is_terminal() } else { io::stdout().is_terminal() }
+        if self.json {
+            io::stderr().is_terminal()
+        } else {
+            io::stdout().is_terminal()
+        }
     }
 
     /// Prints a note or warning to standard error. The caller has made names in it printable.
@@ -85,7 +103,9 @@ impl Output {
             // Clap reports --help and --version as errors; for the user they are results.
             Failure::CommandLine(asked) if exit == Exit::Done => return self.help(asked),
             // For a bad value one line is enough; other usage errors get clap's hints too.
-            Failure::CommandLine(error) if error.kind() != ErrorKind::ValueValidation => usage(error),
+            Failure::CommandLine(error) if error.kind() != ErrorKind::ValueValidation => {
+                usage(error)
+            }
             failure => self.note(&one_line(&failure.to_string())),
         }
         if self.json && exit != Exit::Done {
@@ -96,7 +116,11 @@ impl Output {
 
     /// Prints the help or the version.
     fn help(&self, asked: &clap::Error) -> Exit {
-        let shown = if self.json { self.line(&answer(asked)) } else { asked.print().map_err(Failure::Writing) };
+        let shown = if self.json {
+            self.line(&answer(asked))
+        } else {
+            asked.print().map_err(Failure::Writing)
+        };
         shown.map_or_else(|failure| self.failure(&failure), |()| Exit::Done)
     }
 }
@@ -126,9 +150,14 @@ fn write(stream: BorrowedFd<'_>, text: &[u8]) -> Result<(), Failure> {
     File::from(stream).write_all(text).map_err(Failure::Writing)
 }
 
-/// The sentence with line ends and control characters escaped. Word by word, because `printable` shortens long texts.
+/// The sentence with line ends and control characters escaped. Word by word, because `printable`
+/// shortens long texts.
 fn one_line(sentence: &str) -> String {
-    sentence.split(' ').map(printable).collect::<Vec<_>>().join(" ")
+    sentence
+        .split(' ')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! Asks for codes and keys: prints a prompt, reads one line from the terminal or standard input, and wipes it.
+//! Asks for codes and keys: prints a prompt, reads one line from the terminal or standard input,
+//! and wipes it.
 //!
-//! It reads nothing beyond the end of the line: that is for the next prompt. The prompts' texts are in `commands/`.
+//! It reads nothing beyond the end of the line: that is for the next prompt. The prompts' texts are
+//! in `commands/`.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -19,7 +21,10 @@ pub(crate) struct Prompt(File);
 impl Prompt {
     /// Standard input, without the standard library's buffer, which would keep a copy.
     pub(crate) fn open() -> Result<Self, Failure> {
-        let input = io::stdin().as_fd().try_clone_to_owned().map_err(Failure::Reading)?;
+        let input = io::stdin()
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(Failure::Reading)?;
         Ok(Self(File::from(input)))
     }
 
@@ -33,7 +38,9 @@ impl Prompt {
         if self.is_terminal() {
             show(prompt);
         }
-        Ok(self.line(|byte| (&self.0).read(byte))?.map(|line| SecretText::typed(&line)))
+        Ok(self
+            .line(|byte| (&self.0).read(byte))?
+            .map(|line| SecretText::typed(&line)))
     }
 
     /// As [`Self::ask`], for a key: the terminal does not show it.
@@ -41,17 +48,23 @@ impl Prompt {
         if !self.is_terminal() {
             return self.ask(prompt);
         }
-        Ok(self.hidden_line(prompt)?.map(|line| SecretText::typed(&line)))
+        Ok(self
+            .hidden_line(prompt)?
+            .map(|line| SecretText::typed(&line)))
     }
 
-    /// All of standard input, up to `limit` bytes and one more; from a terminal, one line that is not shown.
+    /// All of standard input, up to `limit` bytes and one more; from a terminal, one line that is
+    /// not shown.
     pub(crate) fn all(&self, prompt: &str, limit: usize) -> Result<WipedBytes, Failure> {
         if self.is_terminal() {
             return Ok(self.hidden_line(prompt)?.unwrap_or_default());
         }
         let limit = limit.saturating_add(1);
         let mut text = Zeroizing::new(Vec::with_capacity(limit));
-        (&self.0).take(limit as u64).read_to_end(&mut text).map_err(Failure::Reading)?;
+        (&self.0)
+            .take(limit as u64)
+            .read_to_end(&mut text)
+            .map_err(Failure::Reading)?;
         Ok(text)
     }
 
@@ -63,7 +76,10 @@ impl Prompt {
     }
 
     /// Reads up to the end of the line. Byte by byte: what follows belongs to the next prompt.
-    fn line(&self, mut read: impl FnMut(&mut [u8]) -> io::Result<usize>) -> Result<Option<WipedBytes>, Failure> {
+    fn line(
+        &self,
+        mut read: impl FnMut(&mut [u8]) -> io::Result<usize>,
+    ) -> Result<Option<WipedBytes>, Failure> {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
         let mut byte = Zeroizing::new([0]);
         loop {
@@ -71,7 +87,9 @@ impl Prompt {
                 Ok(0) if line.is_empty() => return Ok(self.nothing()),
                 Ok(0) => break,
                 Ok(_) if *byte == *b"\n" => break,
-                Ok(_) if line.len() >= MAX_LINE => return Err(Failure::Reading(io::Error::other(TOO_LONG))),
+                Ok(_) if line.len() >= MAX_LINE => {
+                    return Err(Failure::Reading(io::Error::other(TOO_LONG)));
+                }
                 Ok(_) => line.extend_from_slice(byte.as_ref()),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(Failure::Reading(error)),
@@ -118,7 +136,9 @@ mod tests {
 
     fn lines(text: &[u8]) -> Vec<String> {
         let prompt = typed(text);
-        std::iter::from_fn(|| prompt.ask("").unwrap()).map(|line| line.expose().to_owned()).collect()
+        std::iter::from_fn(|| prompt.ask("").unwrap())
+            .map(|line| line.expose().to_owned())
+            .collect()
     }
 
     #[test]
@@ -130,7 +150,10 @@ mod tests {
 
     #[test]
     fn a_hidden_question_reads_a_pipe_like_any_other() {
-        assert_eq!(typed(b"KEY\n").ask_hidden("").unwrap().unwrap().expose(), "KEY");
+        assert_eq!(
+            typed(b"KEY\n").ask_hidden("").unwrap().unwrap().expose(),
+            "KEY"
+        );
     }
 
     #[test]
@@ -148,6 +171,9 @@ mod tests {
 
     #[test]
     fn a_line_without_an_end_is_given_up() {
-        assert!(matches!(typed(&vec![b'1'; 1 << 20]).ask(""), Err(Failure::Reading(_))));
+        assert!(matches!(
+            typed(&vec![b'1'; 1 << 20]).ask(""),
+            Err(Failure::Reading(_))
+        ));
     }
 }

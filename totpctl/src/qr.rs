@@ -1,4 +1,5 @@
-//! Draws QR codes on the terminal: forms (utf8, inverse, ansi, ascii), colours, and the width in columns.
+//! Draws QR codes on the terminal: forms (utf8, inverse, ansi, ascii), colours, and the width in
+//! columns.
 //!
 //! The modules, with the quiet zone that scanners need, come from `common`.
 
@@ -23,9 +24,13 @@ pub(crate) enum Form {
 }
 
 impl Form {
-    /// The form without `--qr`: none if the output is not a terminal, else one that the locale can show.
+    /// The form without `--qr`: none if the output is not a terminal, else one that the locale can
+    /// show.
     pub(crate) fn usual(on_terminal: bool, environment: impl Fn(&str) -> Option<String>) -> Self {
-        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(environment).find(|value| !value.is_empty());
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+            .into_iter()
+            .filter_map(environment)
+            .find(|value| !value.is_empty());
         let locale = locale.unwrap_or_default().to_ascii_lowercase();
         let speaks_utf8 = locale.contains("utf-8") || locale.contains("utf8");
         match (on_terminal, speaks_utf8) {
@@ -44,8 +49,9 @@ pub(crate) struct Drawing {
     pub(crate) columns: usize,
 }
 
-/// Draws `text`; nothing with [`Form::None`]. With `colours`, half blocks set a dark background of their own, so they
-/// can be scanned on every terminal. Fails if the text is too long for a QR code.
+/// Draws `text`; nothing with [`Form::None`]. With `colours`, half blocks set a dark background of
+/// their own, so they can be scanned on every terminal. Fails if the text is too long for a QR
+/// code.
 pub(crate) fn draw(text: &SecretText, form: Form, colours: bool) -> QrResult<Option<Drawing>> {
     if form == Form::None {
         return Ok(None);
@@ -53,10 +59,16 @@ pub(crate) fn draw(text: &SecretText, form: Form, colours: bool) -> QrResult<Opt
     let modules = modules(text)?;
     let side = modules.side();
     let (text, columns) = match form {
-        Form::Utf8 if colours => (modules.half_blocks(|dark| !dark, WHITE_ON_BLACK, PLAIN), side),
+        Form::Utf8 if colours => (
+            modules.half_blocks(|dark| !dark, WHITE_ON_BLACK, PLAIN),
+            side,
+        ),
         Form::Utf8 => (modules.half_blocks(|dark| !dark, "", ""), side),
         Form::Inverse => (modules.half_blocks(|dark| dark, "", ""), side),
-        Form::Ansi => (modules.pairs("\x1b[40m  ", "\x1b[47m  ", PLAIN), side.saturating_mul(2)),
+        Form::Ansi => (
+            modules.pairs("\x1b[40m  ", "\x1b[47m  ", PLAIN),
+            side.saturating_mul(2),
+        ),
         Form::Ascii | Form::None => (modules.pairs("  ", "@@", ""), side.saturating_mul(2)),
     };
     Ok(Some(Drawing { text, columns }))
@@ -72,19 +84,36 @@ mod tests {
     const URI: &str = "otpauth://totp/demo:alice@host.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo";
 
     fn drawn(form: Form) -> Zeroizing<String> {
-        draw(&SecretText::new(URI.to_owned()), form, false).unwrap().unwrap().text
+        draw(&SecretText::new(URI.to_owned()), form, false)
+            .unwrap()
+            .unwrap()
+            .text
     }
 
     fn dark_modules() -> Vec<Vec<bool>> {
-        modules(&SecretText::new(URI.to_owned())).unwrap().rows().map(<[bool]>::to_vec).collect()
+        modules(&SecretText::new(URI.to_owned()))
+            .unwrap()
+            .rows()
+            .map(<[bool]>::to_vec)
+            .collect()
     }
 
     #[test]
     fn half_blocks_in_colours_are_the_same_half_blocks() {
-        let coloured = draw(&SecretText::new(URI.to_owned()), Form::Utf8, true).unwrap().unwrap().text;
+        let coloured = draw(&SecretText::new(URI.to_owned()), Form::Utf8, true)
+            .unwrap()
+            .unwrap()
+            .text;
         let plain: String = coloured
             .lines()
-            .map(|line| line.strip_prefix("\x1b[97;40m").unwrap().strip_suffix("\x1b[0m").unwrap().to_owned() + "\n")
+            .map(|line| {
+                line.strip_prefix("\x1b[97;40m")
+                    .unwrap()
+                    .strip_suffix("\x1b[0m")
+                    .unwrap()
+                    .to_owned()
+                    + "\n"
+            })
             .collect();
         assert_eq!(plain, *drawn(Form::Utf8));
     }
@@ -107,7 +136,10 @@ mod tests {
             .lines()
             .map(|line| {
                 let modules = line.strip_suffix("\x1b[0m").unwrap().split("  ");
-                modules.filter(|m| !m.is_empty()).map(|colour| colour == "\x1b[40m").collect()
+                modules
+                    .filter(|m| !m.is_empty())
+                    .map(|colour| colour == "\x1b[40m")
+                    .collect()
             })
             .collect();
         assert_eq!(rows, dark_modules());
@@ -123,7 +155,10 @@ mod tests {
     #[test]
     fn no_form_draws_outside_its_canvas() {
         for form in [Form::Utf8, Form::Inverse, Form::Ansi, Form::Ascii] {
-            let room = modules(&SecretText::new(URI.to_owned())).unwrap().canvas().capacity();
+            let room = modules(&SecretText::new(URI.to_owned()))
+                .unwrap()
+                .canvas()
+                .capacity();
             assert!(drawn(form).len() <= room, "{form:?}");
         }
     }
@@ -131,19 +166,29 @@ mod tests {
     #[test]
     fn what_no_code_can_hold_is_an_error_and_none_draws_nothing() {
         assert!(draw(&SecretText::new("a".repeat(3000)), Form::Utf8, false).is_err());
-        assert!(draw(&SecretText::new("a".repeat(3000)), Form::None, false).unwrap().is_none());
+        assert!(
+            draw(&SecretText::new("a".repeat(3000)), Form::None, false)
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
     fn the_usual_form_is_what_the_terminal_can_show() {
         let with = |name: &'static str, value: &'static str| {
             move |asked: &str| {
-                (asked == name).then(|| value.to_owned()).or_else(|| (asked == "LANG").then(|| "C".to_owned()))
+                (asked == name)
+                    .then(|| value.to_owned())
+                    .or_else(|| (asked == "LANG").then(|| "C".to_owned()))
             }
         };
         assert_eq!(Form::usual(true, with("LANG", "de_DE.UTF-8")), Form::Utf8);
         assert_eq!(Form::usual(true, with("LC_CTYPE", "C.utf8")), Form::Utf8);
-        assert_eq!(Form::usual(true, with("LC_ALL", "")), Form::Ascii, "an empty variable counts as unset");
+        assert_eq!(
+            Form::usual(true, with("LC_ALL", "")),
+            Form::Ascii,
+            "an empty variable counts as unset"
+        );
         assert_eq!(Form::usual(true, with("LC_ALL", "POSIX")), Form::Ascii);
         assert_eq!(Form::usual(true, |_| None), Form::Ascii);
         assert_eq!(Form::usual(false, with("LANG", "C.UTF-8")), Form::None);

@@ -1,7 +1,7 @@
 //! Texts of the daemon's refusals: no such user, no such device, not pending, device exists.
 //!
-//! The daemon answers with an error name; the user and device of the command line are added here. Refusals without a
-//! text here have the one of the protocol, in `common`.
+//! The daemon answers with an error name; the user and device of the command line are added here.
+//! Refusals without a text here have the one of the protocol, in `common`.
 
 use common::wire::protocol::Error;
 use common::wire::text::printable;
@@ -27,13 +27,19 @@ pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {
             format!("{name} has no device '{device}'; to list the devices: totpctl show {command}")
         }
         (Error::NoSuchDevice, None) => {
-            format!("{name} has several devices, or none: name one with --device; to list them: totpctl show {command}")
+            format!(
+                "{name} has several devices, or none: name one with --device; to list them: totpctl show {command}"
+            )
         }
         (Error::NotPending, Some(device)) => {
-            format!("{name}'s device '{device}' is not pending; to see its state: totpctl show {command}")
+            format!(
+                "{name}'s device '{device}' is not pending; to see its state: totpctl show {command}"
+            )
         }
         (Error::NotPending, None) => {
-            format!("{name} has no pending device; to see the state of each device: totpctl show {command}")
+            format!(
+                "{name} has no pending device; to see the state of each device: totpctl show {command}"
+            )
         }
         (Error::DeviceExists, _) => {
             format!(
@@ -52,17 +58,38 @@ mod tests {
 
     #[test]
     fn a_refusal_names_whom_it_is_about_and_what_to_type_next() {
-        let told = |error: Error, user, device| refusal(&error, Subject { user, device }).unwrap_or_default();
+        let told = |error: Error, user, device| {
+            refusal(&error, Subject { user, device }).unwrap_or_default()
+        };
         for (error, device, beginning) in [
             (Error::NoSuchUser, None, "al ice has no record; "),
-            (Error::NoSuchDevice, Some("phone"), "al ice has no device 'phone'; "),
-            (Error::NoSuchDevice, None, "al ice has several devices, or none: "),
-            (Error::NotPending, Some("phone"), "al ice's device 'phone' is not pending; "),
+            (
+                Error::NoSuchDevice,
+                Some("phone"),
+                "al ice has no device 'phone'; ",
+            ),
+            (
+                Error::NoSuchDevice,
+                None,
+                "al ice has several devices, or none: ",
+            ),
+            (
+                Error::NotPending,
+                Some("phone"),
+                "al ice's device 'phone' is not pending; ",
+            ),
             (Error::NotPending, None, "al ice has no pending device; "),
-            (Error::DeviceExists, Some("phone"), "al ice already has a device with that name or that key: "),
+            (
+                Error::DeviceExists,
+                Some("phone"),
+                "al ice already has a device with that name or that key: ",
+            ),
         ] {
             let told = told(error, Some("al ice"), device);
-            assert!(told.starts_with(beginning) && told.ends_with(" 'al ice'"), "{told}");
+            assert!(
+                told.starts_with(beginning) && told.ends_with(" 'al ice'"),
+                "{told}"
+            );
         }
         assert!(told(Error::NoSuchUser, None, None).starts_with("you have no device: "));
         assert_eq!(told(Error::StoreUnavailable, Some("alice"), None), "");

@@ -1,4 +1,5 @@
-//! Layout of printed text: tables, sentences wrapped at 80 columns, and times in local time and UTC.
+//! Layout of printed text: tables, sentences wrapped at 80 columns, and times in local time and
+//! UTC.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -7,13 +8,20 @@ use textwrap::core::Word;
 use textwrap::{Options, WordSeparator, WordSplitter, fill};
 use unicode_width::UnicodeWidthStr;
 
-/// Lays out `rows` under their `head`, with two spaces between columns. A very long cell moves only its own row.
+/// Lays out `rows` under their `head`, with two spaces between columns. A very long cell moves only
+/// its own row.
 pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]]) -> String {
     let head = head.map(str::to_owned);
     let lines: Vec<&[String; N]> = std::iter::once(&head).chain(rows).collect();
     let widths: [usize; N] = std::array::from_fn(|column| {
-        let cells = lines.iter().filter_map(|line| line.get(column)).map(|cell| cell.width());
-        cells.filter(|width| *width <= WIDEST).max().unwrap_or(WIDEST)
+        let cells = lines
+            .iter()
+            .filter_map(|line| line.get(column))
+            .map(|cell| cell.width());
+        cells
+            .filter(|width| *width <= WIDEST)
+            .max()
+            .unwrap_or(WIDEST)
     });
     lines.into_iter().map(|line| row(line, &widths)).collect()
 }
@@ -30,8 +38,8 @@ fn row(cells: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// A sentence in lines of at most 80 columns, each after `indent`. A very long word has a line of its own. A command
-/// is never broken, so that the user can paste it.
+/// A sentence in lines of at most 80 columns, each after `indent`. A very long word has a line of
+/// its own. A command is never broken, so that the user can paste it.
 pub(crate) fn wrapped(sentence: &str, indent: &str) -> String {
     let options = Options::new(WIDTH)
         .initial_indent(indent)
@@ -52,14 +60,15 @@ fn pieces(sentence: &str) -> Box<dyn Iterator<Item = Word<'_>> + '_> {
     }))
 }
 
-/// Length of the first word or command of a text and of the blank behind it, in bytes. A command goes from the
-/// program's name to the next punctuation mark.
+/// Length of the first word or command of a text and of the blank behind it, in bytes. A command
+/// goes from the program's name to the next punctuation mark.
 fn first_piece(text: &str) -> usize {
     let (mut length, mut in_command) = (0_usize, false);
     for word in text.split_inclusive(' ') {
         length = length.saturating_add(word.len());
         let word = word.trim_end_matches(' ');
-        in_command = (in_command || word.ends_with("totpctl")) && !word.ends_with([';', ',', '.', ':', ')']);
+        in_command =
+            (in_command || word.ends_with("totpctl")) && !word.ends_with([';', ',', '.', ':', ')']);
         if !in_command {
             break;
         }
@@ -67,7 +76,8 @@ fn first_piece(text: &str) -> usize {
     length
 }
 
-/// A time in Unix seconds as `2026-11-23 21:18:04` in this machine's time zone; in UTC, if that is not known.
+/// A time in Unix seconds as `2026-11-23 21:18:04` in this machine's time zone; in UTC, if that is
+/// not known.
 pub(crate) fn local(seconds: u64) -> String {
     match calendar::local(seconds) {
         Some(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
@@ -77,13 +87,19 @@ pub(crate) fn local(seconds: u64) -> String {
 
 /// The present time, in Unix seconds.
 pub(crate) fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs()
 }
 
 /// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
 pub(crate) fn utc(seconds: u64) -> String {
     let time = calendar::utc(seconds);
-    time.map_or_else(|| "after 9999".to_owned(), |time| time.strftime("%Y-%m-%d %H:%M").to_string())
+    time.map_or_else(
+        || "after 9999".to_owned(),
+        |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
+    )
 }
 
 /// The widest cell that sets a column's width, in columns: a device's longest name.
@@ -97,14 +113,20 @@ mod tests {
 
     #[test]
     fn columns_line_up() {
-        let rows = [["a".to_owned(), "1".to_owned()], ["bcdef".to_owned(), "22".to_owned()]];
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            ["bcdef".to_owned(), "22".to_owned()],
+        ];
         assert_eq!(table(["X", "N"], &rows), "X      N\na      1\nbcdef  22\n");
     }
 
     #[test]
     fn a_very_long_cell_pushes_its_own_row_aside_only() {
         let long = "l".repeat(40);
-        let rows = [["a".to_owned(), "1".to_owned()], [long.clone(), "2".to_owned()]];
+        let rows = [
+            ["a".to_owned(), "1".to_owned()],
+            [long.clone(), "2".to_owned()],
+        ];
         assert_eq!(table(["X", "N"], &rows), format!("X  N\na  1\n{long}  2\n"));
     }
 
@@ -126,20 +148,32 @@ jürgen  1
         assert_eq!(table(["USER", "N"], &rows), text);
         let widest = ["王".repeat(16), "王".repeat(17)].map(|name| [name, "1".to_owned()]);
         let text = table(["USER", "N"], &widest);
-        assert!(text.starts_with(&format!("USER{:28}  N\n", "")), "the longer one pushes its own row aside: {text}");
+        assert!(
+            text.starts_with(&format!("USER{:28}  N\n", "")),
+            "the longer one pushes its own row aside: {text}"
+        );
     }
 
     #[test]
     fn sentences_are_broken_between_words() {
         assert_eq!(wrapped("one two", "  "), "  one two\n");
         let text = wrapped(&"word ".repeat(40), "  ");
-        assert!(text.lines().all(|line| line.starts_with("  word") && line.len() <= 80));
+        assert!(
+            text.lines()
+                .all(|line| line.starts_with("  word") && line.len() <= 80)
+        );
         assert_eq!(text.split_whitespace().count(), 40);
         let command = "totpctl restrict alice --lift";
-        let text = wrapped(&format!("{} {command}; {command}", "word ".repeat(10)), "  ");
+        let text = wrapped(
+            &format!("{} {command}; {command}", "word ".repeat(10)),
+            "  ",
+        );
         assert_eq!(text.matches(command).count(), 2, "{text}");
         let long = "x".repeat(100);
-        assert_eq!(wrapped(&format!("a {long} b"), " "), format!(" a\n {long}\n b\n"));
+        assert_eq!(
+            wrapped(&format!("a {long} b"), " "),
+            format!(" a\n {long}\n b\n")
+        );
         let wide = "王小明 ".repeat(20);
         assert!(wrapped(&wide, "  ").lines().all(|line| line.width() <= 80));
         assert_eq!(wrapped(&wide, "  ").lines().count(), 2);

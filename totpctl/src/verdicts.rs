@@ -1,24 +1,41 @@
 //! Texts of verdicts (accepted, rejected, busy …) for `verify`, `confirm`, `enroll` and `resync`.
 //!
-//! Each sentence begins with the verdict's word, the same as in the audit line, and ends with the next step.
+//! Each sentence begins with the verdict's word, the same as in the audit line, and ends with the
+//! next step.
 
 use common::wire::protocol::Verdict;
 use common::wire::text::printable;
 
 /// The verdict of `verify`.
-pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_after: Option<u64>) -> String {
+pub(crate) fn attempt(
+    user: &str,
+    verdict: Verdict,
+    device: Option<&str>,
+    retry_after: Option<u64>,
+) -> String {
     let name = printable(user);
     let meaning = match verdict {
         Verdict::Accepted => match device {
-            Some(device) => format!("the code of {name}'s device '{}' is right; it is spent now", printable(device)),
+            Some(device) => format!(
+                "the code of {name}'s device '{}' is right; it is spent now",
+                printable(device)
+            ),
             None => "the code is right; it is spent now".to_owned(),
         },
-        Verdict::Rejected => "the code is wrong; wait for the next one, and check the phone's clock".to_owned(),
+        Verdict::Rejected => {
+            "the code is wrong; wait for the next one, and check the phone's clock".to_owned()
+        }
         Verdict::NotEnrolled => {
-            format!("{name} never had an active device; to enrol one: totpctl enroll {}", argument(user))
+            format!(
+                "{name} never had an active device; to enrol one: totpctl enroll {}",
+                argument(user)
+            )
         }
         Verdict::Disabled => {
-            format!("{name} has no active device now; for the reason: totpctl why {}", argument(user))
+            format!(
+                "{name} has no active device now; for the reason: totpctl why {}",
+                argument(user)
+            )
         }
         other => of_any_code(&name, other, retry_after),
     };
@@ -28,13 +45,18 @@ pub(crate) fn attempt(user: &str, verdict: Verdict, device: Option<&str>, retry_
 /// The verdict of `verify` if the settings exempt the user.
 pub(crate) fn exempt(rule: &str) -> String {
     let word = Verdict::Exempt.word();
-    format!("{word}: the daemon's settings ask for no code here (rule '{}')", printable(rule))
+    format!(
+        "{word}: the daemon's settings ask for no code here (rule '{}')",
+        printable(rule)
+    )
 }
 
 /// The verdict of `verify` under `roll-out.observe`. `judged`: the sentence for the typed code.
 pub(crate) fn observed(rule: &str, judged: &str) -> String {
     let (word, rule) = (Verdict::Exempt.word(), printable(rule));
-    format!("{word}: the daemon's settings deny no login now (rule '{rule}'); the verdict would have been {judged}")
+    format!(
+        "{word}: the daemon's settings deny no login now (rule '{rule}'); the verdict would have been {judged}"
+    )
 }
 
 /// The verdict on a pending device's first code.
@@ -56,24 +78,37 @@ pub(crate) fn confirmation(user: &str, device: &str, verdict: Verdict) -> String
 /// The verdict of `resync`. `seconds`: how far the device's clock is fast.
 pub(crate) fn resynced(user: &str, device: &str, verdict: Verdict, seconds: Option<i64>) -> String {
     let (name, device) = (printable(user), printable(device));
-    let off = seconds
-        .filter(|seconds| *seconds != 0)
-        .map(|seconds| format!("{} {}", span(seconds.unsigned_abs()), if seconds < 0 { "slow" } else { "fast" }));
+    let off = seconds.filter(|seconds| *seconds != 0).map(|seconds| {
+        format!(
+            "{} {}",
+            span(seconds.unsigned_abs()),
+            if seconds < 0 { "slow" } else { "fast" }
+        )
+    });
     let meaning = match (verdict, off) {
         (Verdict::Accepted, Some(off)) => {
-            format!("the clock of {name}'s device '{device}' is {off}; the daemon corrects for it: one code is enough")
+            format!(
+                "the clock of {name}'s device '{device}' is {off}; the daemon corrects for it: one code is enough"
+            )
         }
-        (Verdict::Accepted, None) => format!("{name}'s device '{device}' is resynchronised: one code is enough"),
+        (Verdict::Accepted, None) => {
+            format!("{name}'s device '{device}' is resynchronised: one code is enough")
+        }
         (Verdict::Refused, Some(off)) => {
             format!(
                 "the clock of {name}'s device '{device}' is {off}, too much to correct for: set it to automatic time"
             )
         }
         (Verdict::Rejected, _) => {
-            "this device does not show these two consecutive codes about now; type the next two".to_owned()
+            "this device does not show these two consecutive codes about now; type the next two"
+                .to_owned()
         }
-        (Verdict::AlreadyUsed, _) => "one of the codes, or a later one, was used already; type the next two".to_owned(),
-        (Verdict::Malformed, _) => "type two consecutive codes of the device on one line".to_owned(),
+        (Verdict::AlreadyUsed, _) => {
+            "one of the codes, or a later one, was used already; type the next two".to_owned()
+        }
+        (Verdict::Malformed, _) => {
+            "type two consecutive codes of the device on one line".to_owned()
+        }
         (other, _) => of_any_code(&name, other, None),
     };
     format!("{}: {meaning}", verdict.word())
@@ -85,7 +120,10 @@ pub(crate) fn span(seconds: u64) -> String {
         0..3600 => [(seconds / 60, "min"), (seconds % 60, "s")],
         _ => [(seconds / 3600, "h"), (seconds % 3600 / 60, "min")],
     };
-    let told = parts.iter().filter(|(number, _)| *number > 0).map(|(number, unit)| format!("{number} {unit}"));
+    let told = parts
+        .iter()
+        .filter(|(number, _)| *number > 0)
+        .map(|(number, unit)| format!("{number} {unit}"));
     told.collect::<Vec<_>>().join(" ")
 }
 
@@ -116,8 +154,8 @@ fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String
     }
 }
 
-/// The user's name as a shell argument, quoted if needed. For a name with control characters, or one that looks like an
-/// option: `USER`.
+/// The user's name as a shell argument, quoted if needed. For a name with control characters, or
+/// one that looks like an option: `USER`.
 pub(crate) fn argument(user: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | '@');
     let shown_as_it_is = printable(&user.replace('\\', "")) == user.replace('\\', "");
@@ -143,7 +181,10 @@ mod tests {
                 resynced("alice", "default", verdict, None),
                 resynced("alice", "default", verdict, Some(-570)),
             ] {
-                assert!(sentence.starts_with(&format!("{}: ", verdict.word())), "{sentence}");
+                assert!(
+                    sentence.starts_with(&format!("{}: ", verdict.word())),
+                    "{sentence}"
+                );
                 assert!(sentence.chars().count() <= 120, "{sentence}");
             }
         }
@@ -180,7 +221,10 @@ mod tests {
             told(Verdict::Accepted, Some(0)),
             "accepted: alice's device 'phone' is resynchronised: one code is enough"
         );
-        assert_eq!(told(Verdict::Accepted, None), told(Verdict::Accepted, Some(0)));
+        assert_eq!(
+            told(Verdict::Accepted, None),
+            told(Verdict::Accepted, Some(0))
+        );
         assert!(told(Verdict::Refused, None).ends_with("and the daemon's log"));
     }
 

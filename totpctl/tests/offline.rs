@@ -1,4 +1,5 @@
-//! Tests of the built program without a daemon: output, standard error and exit codes of `key`, --help and --version.
+//! Tests of the built program without a daemon: output, standard error and exit codes of `key`,
+//! --help and --version.
 
 #![forbid(unsafe_code)]
 
@@ -47,11 +48,18 @@ mod offline {
 
         fn run(&self, settings: Option<&str>, arguments: &[&str], input: &[u8]) -> Output {
             let mut command = Command::new(env!("CARGO_BIN_EXE_totpctl"));
-            command.arg("key").args(arguments).current_dir(self.0.path()).env_clear();
+            command
+                .arg("key")
+                .args(arguments)
+                .current_dir(self.0.path())
+                .env_clear();
             if let Some(settings) = settings {
                 command.env("PAM_TOTP_SETTINGS", self.path(settings));
             }
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
             let mut child = command.spawn().unwrap();
             // The program may stop reading before the end.
             let _ = child.stdin.take().unwrap().write_all(input);
@@ -78,9 +86,15 @@ mod offline {
     fn refusal(output: &Output) -> (i32, String) {
         let (error, said) = (object(text(&output.stdout)), text(&output.stderr));
         assert_eq!(said.lines().count(), 1, "{said}");
-        assert_eq!(said.trim_end(), format!("totpctl: {}", error["error"]["message"].as_str().unwrap()));
+        assert_eq!(
+            said.trim_end(),
+            format!("totpctl: {}", error["error"]["message"].as_str().unwrap())
+        );
         assert_eq!(error.as_object().unwrap().len(), 1);
-        (output.status.code().unwrap(), error["error"]["code"].as_str().unwrap().to_owned())
+        (
+            output.status.code().unwrap(),
+            error["error"]["code"].as_str().unwrap().to_owned(),
+        )
     }
 
     #[test]
@@ -90,7 +104,10 @@ mod offline {
             "label": "alice", "issuer": null, "changed": false});
         assert_eq!(object(&world.done(&["open"], RECORD)), opened);
         assert_eq!(world.done(&["uri"], RECORD), URI);
-        assert_eq!(world.done(&["pretty"], RECORD), "GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ");
+        assert_eq!(
+            world.done(&["pretty"], RECORD),
+            "GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ"
+        );
         assert_eq!(
             world.done(&["pretty", "--hex", "--sep", " "], RECORD),
             "3132 3334 3536 3738 3930 3132 3334 3536 3738 3930"
@@ -111,9 +128,16 @@ mod offline {
             (&["--code", "--"], "malformed"),
             (&["--code", "287082", "--last-counter", "1"], "already_used"),
         ] {
-            let output = world.key(&[&["match", "--at", "59"], arguments].concat(), RECORD.as_bytes());
+            let output = world.key(
+                &[&["match", "--at", "59"], arguments].concat(),
+                RECORD.as_bytes(),
+            );
             assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-            assert_eq!(object(text(&output.stdout)), json!({"verdict": verdict}), "{arguments:?}");
+            assert_eq!(
+                object(text(&output.stdout)),
+                json!({"verdict": verdict}),
+                "{arguments:?}"
+            );
             assert!(output.stderr.is_empty());
         }
     }
@@ -121,18 +145,26 @@ mod offline {
     #[test]
     fn a_new_key_goes_round_every_form() {
         let world = World::new();
-        for arguments in [&["--format", "passlib", "--label", "bob"][..], &["--user", "bob", "--alg", "sha512"]] {
+        for arguments in [
+            &["--format", "passlib", "--label", "bob"][..],
+            &["--user", "bob", "--alg", "sha512"],
+        ] {
             let made = object(&world.done(&[&["new"], arguments].concat(), ""));
             let mut members: Vec<&String> = made.as_object().unwrap().keys().collect();
             members.sort();
             assert_eq!(members, ["key", "pretty_key", "record", "uri"]);
-            let [record, key, uri] = ["record", "key", "uri"].map(|name| made[name].as_str().unwrap());
+            let [record, key, uri] =
+                ["record", "key", "uri"].map(|name| made[name].as_str().unwrap());
             assert_eq!(world.done(&["uri"], record), uri);
             let other = world.done(&["seal", "--format", "v2", "--user", "carol"], record);
             let back = world.done(&["seal", "--format", "passlib", "--cost", "0"], &other);
             for (text, changed) in [(record, false), (&other, false), (&back, true), (uri, true)] {
                 let opened = object(&world.done(&["open"], text));
-                assert_eq!((opened["key"].as_str(), opened["changed"].as_bool()), (Some(key), Some(changed)), "{text}");
+                assert_eq!(
+                    (opened["key"].as_str(), opened["changed"].as_bool()),
+                    (Some(key), Some(changed)),
+                    "{text}"
+                );
             }
         }
     }
@@ -140,22 +172,55 @@ mod offline {
     #[test]
     fn what_cannot_be_read_is_exit_code_2_and_one_line() {
         let world = World::new();
-        let (long, altered) =
-            (format!("{RECORD}{}", " ".repeat(64 * 1024)), RECORD.replace("\"t\":\"1\"", "\"t\":\"3\""));
-        for input in
-            [&b"GEZDGNBVGY3TQOJQ"[..], b"\xff", b"otpauth://hotp/a", b"{}", long.as_bytes(), altered.as_bytes()]
-        {
+        let (long, altered) = (
+            format!("{RECORD}{}", " ".repeat(64 * 1024)),
+            RECORD.replace("\"t\":\"1\"", "\"t\":\"3\""),
+        );
+        for input in [
+            &b"GEZDGNBVGY3TQOJQ"[..],
+            b"\xff",
+            b"otpauth://hotp/a",
+            b"{}",
+            long.as_bytes(),
+            altered.as_bytes(),
+        ] {
             for action in ["open", "uri", "pretty", "code"] {
-                assert_eq!(refusal(&world.key(&[action, "--json"], input)), (2, "bad_record".into()), "{action}");
+                assert_eq!(
+                    refusal(&world.key(&[action, "--json"], input)),
+                    (2, "bad_record".into()),
+                    "{action}"
+                );
             }
             let output = world.key(&["open"], input);
-            assert!(output.stdout.is_empty(), "without --json, standard output stays empty");
+            assert!(
+                output.stdout.is_empty(),
+                "without --json, standard output stays empty"
+            );
             assert!(!text(&output.stderr).contains("GEZD"));
         }
-        assert_eq!(refusal(&world.key(&["open", "--json"], b"")), (2, "no_input".into()));
-        for arguments in [["code", "--at", "-1"], ["code", "--at", "soon"], ["seal", "--format", "v2"]] {
-            let arguments = [&arguments[..], &["--json"], if arguments[0] == "seal" { &["--cost", "3"] } else { &[] }];
-            assert_eq!(refusal(&world.key(&arguments.concat(), URI.as_bytes())).0, 2, "{arguments:?}");
+        assert_eq!(
+            refusal(&world.key(&["open", "--json"], b"")),
+            (2, "no_input".into())
+        );
+        for arguments in [
+            ["code", "--at", "-1"],
+            ["code", "--at", "soon"],
+            ["seal", "--format", "v2"],
+        ] {
+            let arguments = [
+                &arguments[..],
+                &["--json"],
+                if arguments[0] == "seal" {
+                    &["--cost", "3"]
+                } else {
+                    &[]
+                },
+            ];
+            assert_eq!(
+                refusal(&world.key(&arguments.concat(), URI.as_bytes())).0,
+                2,
+                "{arguments:?}"
+            );
         }
     }
 
@@ -165,31 +230,56 @@ mod offline {
         let nowhere = world.run(None, &["code", "--at", "59"], URI.as_bytes());
         assert_eq!(text(&nowhere.stdout), "287082\n");
         let named = world.run(Some("missing.yaml"), &["code", "--json"], URI.as_bytes());
-        assert_eq!(refusal(&named), (78, "bad_settings".into()), "named settings must be there");
+        assert_eq!(
+            refusal(&named),
+            (78, "bad_settings".into()),
+            "named settings must be there"
+        );
         let sealed = world.run(Some("missing.yaml"), &["open", "--json"], RECORD.as_bytes());
         assert_eq!(refusal(&sealed), (78, "bad_settings".into()));
         world.settings("secrets: {2: fedcba9876543210}");
-        assert_eq!(refusal(&world.key(&["open", "--json"], RECORD.as_bytes())), (2, "bad_record".into()));
+        assert_eq!(
+            refusal(&world.key(&["open", "--json"], RECORD.as_bytes())),
+            (2, "bad_record".into())
+        );
         fs::set_permissions(world.path("settings.yaml"), Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(refusal(&world.key(&["open", "--json"], RECORD.as_bytes())), (78, "bad_settings".into()));
+        assert_eq!(
+            refusal(&world.key(&["open", "--json"], RECORD.as_bytes())),
+            (78, "bad_settings".into())
+        );
     }
 
     #[test]
     fn pictures_are_their_owners_only_and_nothing_is_written_over() {
         let world = World::new();
-        let output = world.key(&["new", "--label", "a", "--png", "a.png", "--svg", "a.svg"], b"");
+        let output = world.key(
+            &["new", "--label", "a", "--png", "a.png", "--svg", "a.svg"],
+            b"",
+        );
         assert!(output.status.success());
         assert_eq!(text(&output.stderr).matches("holds the key").count(), 2);
         for (name, begins) in [("a.png", &b"\x89PNG\r\n\x1a\n"[..]), ("a.svg", b"<svg ")] {
             assert!(fs::read(world.path(name)).unwrap().starts_with(begins));
-            assert_eq!(world.path(name).metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+            assert_eq!(
+                world.path(name).metadata().unwrap().permissions().mode() & 0o7777,
+                0o600
+            );
         }
         symlink("nowhere", world.path("link.svg")).unwrap();
-        for (png, svg) in [("a.png", "new.svg"), ("new.png", "a.svg"), ("new.png", "link.svg")] {
-            let output = world.key(&["new", "--label", "a", "--png", png, "--svg", svg, "--json"], b"");
+        for (png, svg) in [
+            ("a.png", "new.svg"),
+            ("new.png", "a.svg"),
+            ("new.png", "link.svg"),
+        ] {
+            let output = world.key(
+                &["new", "--label", "a", "--png", png, "--svg", svg, "--json"],
+                b"",
+            );
             assert_eq!(refusal(&output), (2, "file".into()));
             assert!(
-                !world.path("new.png").exists() && !world.path("new.svg").exists() && !world.path("nowhere").exists()
+                !world.path("new.png").exists()
+                    && !world.path("new.svg").exists()
+                    && !world.path("nowhere").exists()
             );
         }
     }
@@ -199,7 +289,8 @@ mod offline {
         let world = World::new();
         let page = world.done(&["new", "--label", "a", "--qr", "ascii"], "");
         assert!(
-            page.starts_with("New key: 6 digits, 30 s, sha1.\n") && page.contains("\nURI: otpauth://totp/a?secret=")
+            page.starts_with("New key: 6 digits, 30 s, sha1.\n")
+                && page.contains("\nURI: otpauth://totp/a?secret=")
         );
         let both = world.key(&["--json", "new", "--label", "a", "--qr", "ascii"], b"");
         assert!(object(text(&both.stdout))["uri"].is_string());
@@ -209,12 +300,24 @@ mod offline {
     #[test]
     fn help_and_version_are_json_where_json_was_asked_for() {
         let told = |arguments: &[&str]| {
-            let output = Command::new(env!("CARGO_BIN_EXE_totpctl")).args(arguments).output().unwrap();
-            assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+            let output = Command::new(env!("CARGO_BIN_EXE_totpctl"))
+                .args(arguments)
+                .output()
+                .unwrap();
+            assert!(
+                output.status.success() && output.stderr.is_empty(),
+                "{output:?}"
+            );
             text(&output.stdout).to_owned()
         };
-        assert_eq!(object(&told(&["--json", "--version"])), json!({"version": env!("CARGO_PKG_VERSION")}));
-        assert_eq!(told(&["--version"]), format!("totpctl {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(
+            object(&told(&["--json", "--version"])),
+            json!({"version": env!("CARGO_PKG_VERSION")})
+        );
+        assert_eq!(
+            told(&["--version"]),
+            format!("totpctl {}\n", env!("CARGO_PKG_VERSION"))
+        );
         for arguments in [&["--help"][..], &["-h"], &["enroll", "--help"]] {
             let json = told(&[arguments, &["--json"]].concat());
             assert_eq!(json.lines().count(), 1, "{json}");
@@ -231,7 +334,10 @@ mod offline {
         )
         .unwrap();
         assert!(world.done(&["open"], RECORD).contains("\"changed\":true"));
-        let output = world.key(&["seal", "--format", "passlib", "--json"], RECORD.as_bytes());
+        let output = world.key(
+            &["seal", "--format", "passlib", "--json"],
+            RECORD.as_bytes(),
+        );
         assert_eq!(refusal(&output), (78, "bad_settings".into()));
     }
 }

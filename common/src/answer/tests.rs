@@ -12,7 +12,12 @@ fn a_code_is_read_as_people_type_it() {
 
 #[test]
 fn two_codes_are_read_from_one_field_or_from_two() {
-    for fields in [&["123456654321"][..], &["123456 654321"], &["123-456 654-321"], &["123456", " 654321"]] {
+    for fields in [
+        &["123456654321"][..],
+        &["123456 654321"],
+        &["123-456 654-321"],
+        &["123456", " 654321"],
+    ] {
         assert_eq!(parse(fields), "123456 654321", "{fields:?}");
     }
     assert_eq!(parse(&["01234567890123456789"]), "0123456789 0123456789");
@@ -29,7 +34,11 @@ fn three_codes_are_none() {
     ] {
         assert_eq!(parse(fields), "malformed", "{fields:?}");
     }
-    assert_eq!(parse(&["123456 654321 111111"]), "123456654 321111111", "to a device that shows nine digits");
+    assert_eq!(
+        parse(&["123456 654321 111111"]),
+        "123456654 321111111",
+        "to a device that shows nine digits"
+    );
 }
 
 #[test]
@@ -39,7 +48,11 @@ fn what_no_device_shows_is_a_code_of_one_field_if_it_is_not_digits_all_through()
     assert_eq!(parse(&["abcd-efgh", "ijkl-mnop"]), "malformed");
     assert_eq!(parse(&["2345-6723"]), "23456723");
     assert_eq!(parse(&["2345 6723 4567 2345"]), "23456723 45672345");
-    assert_eq!(parse(&["2345-6723-4567-2345"]), "malformed", "digits with too many hyphens");
+    assert_eq!(
+        parse(&["2345-6723-4567-2345"]),
+        "malformed",
+        "digits with too many hyphens"
+    );
 }
 
 #[test]
@@ -72,7 +85,10 @@ fn nothing_else_is_a_code() {
         assert_eq!(parse(&[typed]), "malformed", "{typed:?}");
     }
     assert_eq!(parse(&[]), "malformed");
-    assert_eq!(parse(&["123456", "654321", "111111", "222222"]), "malformed");
+    assert_eq!(
+        parse(&["123456", "654321", "111111", "222222"]),
+        "malformed"
+    );
     assert_eq!(parse(&["123456", "65432100"]), "malformed");
     assert_eq!(parse(&["", "123456"]), "malformed");
     assert_eq!(parse(&["123456654321", "111111"]), "malformed");
@@ -81,20 +97,30 @@ fn nothing_else_is_a_code() {
 #[test]
 fn no_code_prints_itself() {
     let answer = Answer::parse(&[SecretText::new("123456".into())]).unwrap();
-    assert_eq!(format!("{answer:?} {:?}", answer.codes(6)), "Answer(…) Some([Code(…)])");
+    assert_eq!(
+        format!("{answer:?} {:?}", answer.codes(6)),
+        "Answer(…) Some([Code(…)])"
+    );
 }
 
 /// The codes as every device reads them that can: one reading after the other.
 fn parse(fields: &[&str]) -> String {
-    let typed: Vec<SecretText> = fields.iter().map(|f| SecretText::typed(f.as_bytes())).collect();
-    let Some(answer) = Answer::parse(&typed) else { return "malformed".to_owned() };
+    let typed: Vec<SecretText> = fields
+        .iter()
+        .map(|f| SecretText::typed(f.as_bytes()))
+        .collect();
+    let Some(answer) = Answer::parse(&typed) else {
+        return "malformed".to_owned();
+    };
     if let Some(code) = answer.issued() {
         assert!(!answer.is_several() && (0..=u8::MAX).all(|digits| answer.codes(digits).is_none()));
         return code.expose().to_owned();
     }
-    let readings = (0..=u8::MAX).filter_map(|digits| answer.codes(digits)).map(|codes| {
-        assert_eq!(answer.is_several(), codes.len() > 1);
-        codes.iter().map(Code::expose).collect::<Vec<_>>().join(" ")
-    });
+    let readings = (0..=u8::MAX)
+        .filter_map(|digits| answer.codes(digits))
+        .map(|codes| {
+            assert_eq!(answer.is_several(), codes.len() > 1);
+            codes.iter().map(Code::expose).collect::<Vec<_>>().join(" ")
+        });
     readings.collect::<Vec<_>>().join(" or ")
 }

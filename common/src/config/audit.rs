@@ -66,7 +66,10 @@ impl<'de> Visitor<'de> for WordOrMapping {
 
     fn visit_str<E: de::Error>(self, word: &str) -> Result<RawAudit, E> {
         let delivery = Delivery::deserialize(de::value::StrDeserializer::new(word))?;
-        Ok(RawAudit(AuditSettings { delivery, ..AuditSettings::default() }))
+        Ok(RawAudit(AuditSettings {
+            delivery,
+            ..AuditSettings::default()
+        }))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RawAudit, A::Error> {

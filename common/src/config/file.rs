@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::problem::Problem;
 
-/// The uid that may own the files besides root, and the folder of the secrets if the settings name none.
+/// The uid that may own the files besides root, and the folder of the secrets if the settings name
+/// none.
 #[derive(Clone, Debug)]
 pub struct Trust {
     /// The uid of the daemon. Files belong to it or to root.
@@ -37,12 +38,17 @@ impl TrustedFile {
             return Err(Problem::NotAFile);
         }
         if ![0, trust.daemon_uid].contains(&metadata.uid()) {
-            return Err(Problem::Owner { found: metadata.uid() });
+            return Err(Problem::Owner {
+                found: metadata.uid(),
+            });
         }
         if metadata.mode() & OTHERS_WRITE != 0 {
             return Err(Problem::Writable);
         }
-        Ok(Self { text: text_of(file)?, mode: metadata.mode() })
+        Ok(Self {
+            text: text_of(file)?,
+            mode: metadata.mode(),
+        })
     }
 
     /// The file's text.
@@ -52,22 +58,33 @@ impl TrustedFile {
 
     /// Fails if other users can read the file: it may then not hold secrets.
     pub(super) fn is_for_few(&self) -> Result<(), Problem> {
-        if self.mode & OTHERS_READ != 0 { Err(Problem::Readable) } else { Ok(()) }
+        if self.mode & OTHERS_READ != 0 {
+            Err(Problem::Readable)
+        } else {
+            Ok(())
+        }
     }
 }
 
-/// Opens the file, but not through a symbolic link, and without waiting for the other end of a pipe.
+/// Opens the file, but not through a symbolic link, and without waiting for the other end of a
+/// pipe.
 fn open(path: &Path) -> Result<File, Problem> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
-    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
-        Some(code) if code == Errno::ELOOP as i32 => Problem::Link,
-        _ => Problem::Unreadable(error),
-    })
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(|error| match error.raw_os_error() {
+            Some(code) if code == Errno::ELOOP as i32 => Problem::Link,
+            _ => Problem::Unreadable(error),
+        })
 }
 
 fn text_of(file: File) -> Result<Zeroizing<String>, Problem> {
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES.saturating_add(1)));
-    let read = file.take(MAX_BYTES.saturating_add(1) as u64).read_to_end(&mut bytes)?;
+    let read = file
+        .take(MAX_BYTES.saturating_add(1) as u64)
+        .read_to_end(&mut bytes)?;
     if read > MAX_BYTES {
         return Err(Problem::TooLarge);
     }

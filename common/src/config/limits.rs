@@ -1,4 +1,5 @@
-//! The section `limits` of the settings: the rate limit of wrong codes per source address, and trusted sources.
+//! The section `limits` of the settings: the rate limit of wrong codes per source address, and
+//! trusted sources.
 
 use std::net::IpAddr;
 
@@ -10,7 +11,8 @@ use crate::wire::text::printable;
 /// The section `limits` of the settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Wrong codes an hour from one source, for all accounts together, before its logins are asked for two codes.
+    /// Wrong codes an hour from one source, for all accounts together, before its logins are asked
+    /// for two codes.
     pub per_source: u32,
     /// Sources that many users share, such as a bastion host: their wrong codes are not counted.
     pub trusted_sources: Vec<Block>,
@@ -20,7 +22,9 @@ impl Limits {
     /// Whether wrong codes from this address are not counted.
     #[must_use]
     pub fn trust(&self, address: IpAddr) -> bool {
-        self.trusted_sources.iter().any(|block| block.holds(address))
+        self.trusted_sources
+            .iter()
+            .any(|block| block.holds(address))
     }
 }
 
@@ -32,23 +36,31 @@ pub struct Block {
 }
 
 impl Block {
-    /// Parses a block in CIDR notation (RFC 4632 section 3.1). All bits after the prefix must be 0: `192.0.2.7/24` is
-    /// probably a mistake.
+    /// Parses a block in CIDR notation (RFC 4632 section 3.1). All bits after the prefix must be 0:
+    /// `192.0.2.7/24` is probably a mistake.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().ok()?;
         let digits_only = |bits: &&str| bits.bytes().all(|b| b.is_ascii_digit());
         let width = width(address);
-        let bits = bits.map_or(Some(width), |bits| Some(bits).filter(digits_only)?.parse().ok())?;
-        (bits <= width && prefix(address, bits) == number(address)).then(|| Self::canonical(address, bits))
+        let bits = bits.map_or(Some(width), |bits| {
+            Some(bits).filter(digits_only)?.parse().ok()
+        })?;
+        (bits <= width && prefix(address, bits) == number(address))
+            .then(|| Self::canonical(address, bits))
     }
 
-    /// The canonical form: a block of IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2) is a block of IPv4
-    /// addresses.
+    /// The canonical form: a block of IPv4-mapped IPv6 addresses (RFC 4291 section 2.5.5.2) is a
+    /// block of IPv4 addresses.
     fn canonical(address: IpAddr, bits: u32) -> Self {
         match (address.to_canonical(), bits.checked_sub(MAPPED)) {
-            (IpAddr::V4(inner), Some(bits)) if address.is_ipv6() => Self { address: inner.into(), bits },
+            (IpAddr::V4(inner), Some(bits)) if address.is_ipv6() => Self {
+                address: inner.into(),
+                bits,
+            },
             _ => Self { address, bits },
         }
     }
@@ -75,14 +87,21 @@ fn number(address: IpAddr) -> u128 {
 /// The address with everything after its first `bits` bits set to 0.
 fn prefix(address: IpAddr, bits: u32) -> u128 {
     let rest = width(address).saturating_sub(bits);
-    number(address).checked_shr(rest).and_then(|kept| kept.checked_shl(rest)).unwrap_or(0)
+    number(address)
+        .checked_shr(rest)
+        .and_then(|kept| kept.checked_shl(rest))
+        .unwrap_or(0)
 }
 
 /// The section as it is written.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(crate) struct RawLimits {
-    #[serde(rename = "per-source", alias = "per_source", deserialize_with = "given")]
+    #[serde(
+        rename = "per-source",
+        alias = "per_source",
+        deserialize_with = "given"
+    )]
     per_source: Option<u32>,
     #[serde(rename = "trusted-sources", alias = "trusted_sources")]
     trusted_sources: Vec<String>,
@@ -91,7 +110,10 @@ pub(crate) struct RawLimits {
 impl RawLimits {
     /// The checked limits, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Limits, (&'static str, String)> {
-        let blocks = self.trusted_sources.iter().map(|text| Block::parse(text).ok_or_else(|| not_a_block(text)));
+        let blocks = self
+            .trusted_sources
+            .iter()
+            .map(|text| Block::parse(text).ok_or_else(|| not_a_block(text)));
         Ok(Limits {
             per_source: self.per_source.unwrap_or(PER_SOURCE),
             trusted_sources: blocks.collect::<Result<_, _>>()?,
@@ -101,7 +123,9 @@ impl RawLimits {
 
 fn not_a_block(text: &str) -> (&'static str, String) {
     let shown = printable(text);
-    let why = format!("'{shown}' is not a block of addresses: write it as '192.0.2.0/24', with zeros after the prefix");
+    let why = format!(
+        "'{shown}' is not a block of addresses: write it as '192.0.2.0/24', with zeros after the prefix"
+    );
     ("limits.trusted-sources", why)
 }
 
@@ -127,7 +151,8 @@ mod tests {
             ("::ffff:192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
             ("::ffff:0:0/96", "203.0.113.1", "::1"),
         ] {
-            let holds = |address: &str| Block::parse(block).unwrap().holds(address.parse().unwrap());
+            let holds =
+                |address: &str| Block::parse(block).unwrap().holds(address.parse().unwrap());
             assert!(holds(inside) && !holds(outside), "{block}");
         }
     }

@@ -1,4 +1,5 @@
-//! The settings of provisiond: loads the YAML file, and the application secrets that it holds or points to.
+//! The settings of provisiond: loads the YAML file, and the application secrets that it holds or
+//! points to.
 //!
 //! Each section has a file (`limits.rs`, `policy.rs`, …): its keys, their bounds and their
 //! defaults. To add a setting, add it there. A new section also goes into `Settings` here and into
@@ -76,7 +77,11 @@ impl Settings {
         let file = TrustedFile::read(path, trust).at(path)?;
         let mut raw = RawSettings::parse(file.text()).at(path)?;
         let (tagged, origin) = tagged_secrets(&mut raw, path, &file, trust)?;
-        let check = if raw.allow_weak_secrets { Secrets::with_weak } else { Secrets::new };
+        let check = if raw.allow_weak_secrets {
+            Secrets::with_weak
+        } else {
+            Secrets::new
+        };
         let secrets = check(tagged, raw.context.default_tag()).at(&origin)?;
         Self::check(raw, secrets).at(path)
     }
@@ -92,8 +97,8 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The names of the sections of the file at `path` that provisiond ignores. They belong to other programs, or are
-    /// misspelt.
+    /// The names of the sections of the file at `path` that provisiond ignores. They belong to
+    /// other programs, or are misspelt.
     ///
     /// # Errors
     /// As [`Settings::load`].

@@ -1,4 +1,5 @@
-//! The section `policy` of the settings: window, budget of guesses, strict mode, self-service, binding to the uid.
+//! The section `policy` of the settings: window, budget of guesses, strict mode, self-service,
+//! binding to the uid.
 
 use std::time::Duration;
 
@@ -51,7 +52,10 @@ impl RawPolicy {
     pub(super) fn check(self) -> Result<Policy, Problem> {
         let refill = self.refill.map_or(DEFAULT_REFILL, |span| span.0);
         if !(MIN_REFILL..=MAX_REFILL).contains(&refill) {
-            return Err(bad("policy.refill", "must be between 1 minute and 366 days"));
+            return Err(bad(
+                "policy.refill",
+                "must be between 1 minute and 366 days",
+            ));
         }
         Ok(Policy {
             window: within("policy.window", self.window.unwrap_or(1), 0, MAX_WINDOW)?,

@@ -56,7 +56,9 @@ pub enum Problem {
         why: String,
     },
     /// The same section in two places.
-    #[error("has the settings of 'totp' in more than one place ('totp', 'AUTHC_CONFIG', 'context'): keep one of them")]
+    #[error(
+        "has the settings of 'totp' in more than one place ('totp', 'AUTHC_CONFIG', 'context'): keep one of them"
+    )]
     TotpTwice,
     /// Secrets in the settings and a path to others.
     #[error("has both 'secrets' and 'secrets-path': keep one of them")]
@@ -73,7 +75,10 @@ pub(super) trait At<T> {
 
 impl<T, E: Into<Problem>> At<T> for Result<T, E> {
     fn at(self, path: &Path) -> Result<T, ConfigError> {
-        self.map_err(|e| ConfigError { path: path.to_owned(), problem: e.into() })
+        self.map_err(|e| ConfigError {
+            path: path.to_owned(),
+            problem: e.into(),
+        })
     }
 }
 
@@ -84,7 +89,12 @@ impl From<(&'static str, String)> for Problem {
     }
 }
 
-pub(super) fn within<N: PartialOrd + fmt::Display>(key: &'static str, value: N, low: N, high: N) -> Result<N, Problem> {
+pub(super) fn within<N: PartialOrd + fmt::Display>(
+    key: &'static str,
+    value: N,
+    low: N,
+    high: N,
+) -> Result<N, Problem> {
     if value < low || value > high {
         return Err(bad(key, format!("{value} is not between {low} and {high}")));
     }
@@ -92,5 +102,8 @@ pub(super) fn within<N: PartialOrd + fmt::Display>(key: &'static str, value: N, 
 }
 
 pub(super) fn bad(key: &'static str, why: impl ToString) -> Problem {
-    Problem::Value { key, why: why.to_string() }
+    Problem::Value {
+        key,
+        why: why.to_string(),
+    }
 }

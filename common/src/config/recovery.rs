@@ -32,11 +32,17 @@ impl RawRecovery {
     pub(crate) fn check(self) -> Result<Recovery, (&'static str, String)> {
         let codes = self.codes.unwrap_or(MAX_CODES);
         if codes > MAX_CODES {
-            return Err(("recovery.codes", format!("{codes} is not between 0 and {MAX_CODES}")));
+            return Err((
+                "recovery.codes",
+                format!("{codes} is not between 0 and {MAX_CODES}"),
+            ));
         }
         let expire = self.expire.and_then(|expire| expire.0);
         if expire.is_some_and(|span| !(MIN_EXPIRE..=MAX_EXPIRE).contains(&span)) {
-            return Err(("recovery.expire", "must be 'never', or between 1 day and 10 years".into()));
+            return Err((
+                "recovery.expire",
+                "must be 'never', or between 1 day and 10 years".into(),
+            ));
         }
         Ok(Recovery { codes, expire })
     }
@@ -50,12 +56,16 @@ impl<'de> Deserialize<'de> for Expire {
         let text = String::deserialize(deserializer)?;
         match text.as_str() {
             "never" => Ok(Self(None)),
-            text => text.parse().map(|Span(span)| Self(Some(span))).map_err(|BadSpan| de::Error::custom(EXPIRE_FORM)),
+            text => text
+                .parse()
+                .map(|Span(span)| Self(Some(span)))
+                .map_err(|BadSpan| de::Error::custom(EXPIRE_FORM)),
         }
     }
 }
 
-const EXPIRE_FORM: &str = "write 'never', or a span of time: a number with s, m, h or d, such as '365d'";
+const EXPIRE_FORM: &str =
+    "write 'never', or a span of time: a number with s, m, h or d, such as '365d'";
 /// The most recovery codes of a user: a stored record has no room for more.
 pub const MAX_CODES: u8 = 10;
 const MIN_EXPIRE: Duration = Duration::from_secs(86400);

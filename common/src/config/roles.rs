@@ -26,7 +26,9 @@ impl Roles {
     /// The verifier that runs as the account `user`, if there is one.
     #[must_use]
     pub fn verifier(&self, user: &UserName) -> Option<&Verifier> {
-        self.verifiers.iter().find(|verifier| verifier.user == *user)
+        self.verifiers
+            .iter()
+            .find(|verifier| verifier.user == *user)
     }
 }
 
@@ -67,12 +69,18 @@ pub(crate) struct RawRoles {
 impl RawRoles {
     /// The checked roles, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Roles, (&'static str, String)> {
-        let group =
-            |key, text: Option<Text>| text.map(|Text(text)| named_group(&text)).transpose().map_err(|why| (key, why));
+        let group = |key, text: Option<Text>| {
+            text.map(|Text(text)| named_group(&text))
+                .transpose()
+                .map_err(|why| (key, why))
+        };
         Ok(Roles {
             admin_group: group("provisiond.admin-group", self.admin_group)?,
             helpdesk_group: group("provisiond.helpdesk-group", self.helpdesk_group)?,
-            verifiers: self.verifiers.check().map_err(|why| ("provisiond.verifiers", why))?,
+            verifiers: self
+                .verifiers
+                .check()
+                .map_err(|why| ("provisiond.verifiers", why))?,
         })
     }
 }
@@ -119,10 +127,15 @@ impl<'de> Visitor<'de> for VerifiersVisitor {
         let mut verifiers: Vec<(String, RawVerifier)> = Vec::new();
         while let Some((name, verifier)) = map.next_entry::<String, RawVerifier>()? {
             if verifiers.iter().any(|(known, _)| *known == name) {
-                return Err(de::Error::custom(format!("'{}' is repeated", printable(&name))));
+                return Err(de::Error::custom(format!(
+                    "'{}' is repeated",
+                    printable(&name)
+                )));
             }
             if verifiers.len() >= MAX_VERIFIERS {
-                return Err(de::Error::custom(format!("the settings take at most {MAX_VERIFIERS} verifiers")));
+                return Err(de::Error::custom(format!(
+                    "the settings take at most {MAX_VERIFIERS} verifiers"
+                )));
             }
             verifiers.push((name, verifier));
         }
@@ -131,7 +144,10 @@ impl<'de> Visitor<'de> for VerifiersVisitor {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a verifier's 'user', 'services' and 'users-group'")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a verifier's 'user', 'services' and 'users-group'"
+)]
 struct RawVerifier {
     user: Text,
     services: Vec<Text>,
@@ -143,8 +159,13 @@ struct RawVerifier {
 
 impl RawVerifier {
     fn check(self, name: String) -> Result<Verifier, String> {
-        if name.is_empty() || name.len() > MAX_NAME || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(format!("a verifier's name has 1 to {MAX_NAME} letters, digits and '-'"));
+        if name.is_empty()
+            || name.len() > MAX_NAME
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return Err(format!(
+                "a verifier's name has 1 to {MAX_NAME} letters, digits and '-'"
+            ));
         }
         let user = UserName::new(&self.user.0).map_err(|why| why.to_string())?;
         if user.as_str() == "root" {
@@ -154,7 +175,10 @@ impl RawVerifier {
             return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
         }
         let wrong = |text: &str, why| format!("'{}': {why}", printable(text));
-        let services = self.services.iter().map(|Text(text)| service(text).map_err(|why| wrong(text, why)));
+        let services = self
+            .services
+            .iter()
+            .map(|Text(text)| service(text).map_err(|why| wrong(text, why)));
         let services = services.collect::<Result<_, _>>()?;
         Ok(Verifier {
             name,
@@ -187,36 +211,62 @@ mod tests {
     fn a_verifier_has_an_account_services_and_a_group_of_users() {
         let text = "openvpn: {user: _openvpn, services: [openvpn, vpn-admin], users_group: vpn}\n\
                     lock: {user: kiosk, services: [lock], users-group: staff, trusted-rhost: true}\n";
-        let roles = Roles { verifiers: verifiers(text).unwrap(), ..Roles::default() };
+        let roles = Roles {
+            verifiers: verifiers(text).unwrap(),
+            ..Roles::default()
+        };
         let of = |user| roles.verifier(&UserName::new(user).unwrap());
         let openvpn = of("_openvpn").unwrap();
-        assert_eq!((openvpn.name.as_str(), openvpn.users_group.as_str()), ("openvpn", "vpn"));
+        assert_eq!(
+            (openvpn.name.as_str(), openvpn.users_group.as_str()),
+            ("openvpn", "vpn")
+        );
         assert_eq!((openvpn.services.len(), openvpn.trusted_rhost), (2, false));
         assert!(of("kiosk").unwrap().trusted_rhost);
-        assert_eq!(of("openvpn"), None, "it is the account that counts, not the name");
+        assert_eq!(
+            of("openvpn"),
+            None,
+            "it is the account that counts, not the name"
+        );
     }
 
     #[test]
     fn a_verifier_that_cannot_be_meant_is_refused_with_a_sentence() {
         let one = |name: &str, user: &str, services: &str, group: &str| {
-            verifiers(&format!("{name}: {{user: {user}, services: {services}, users-group: {group}}}"))
+            verifiers(&format!(
+                "{name}: {{user: {user}, services: {services}, users-group: {group}}}"
+            ))
         };
-        let many: String = (0..17).map(|n| format!("v{n}: {{user: u{n}, services: [s], users-group: g}}\n")).collect();
+        let many: String = (0..17)
+            .map(|n| format!("v{n}: {{user: u{n}, services: [s], users-group: g}}\n"))
+            .collect();
         for (refused, part) in [
             (one("a b", "u", "[s]", "g"), "letters, digits"),
             (one(&"a".repeat(33), "u", "[s]", "g"), "1 to 32"),
             (one("a", "u:v", "[s]", "g"), "a user name cannot contain"),
             (one("a", "root", "[s]", "g"), "root may ask for every user"),
             (one("a", "u", "[]", "g"), "1 to 16 services"),
-            (one("a", "u", "[a/b]", "g"), "the name of a file in /etc/pam.d"),
+            (
+                one("a", "u", "[a/b]", "g"),
+                "the name of a file in /etc/pam.d",
+            ),
             (one("a", "u", "[Login]", "g"), "in lower case"),
             (one("a", "u", "[s]", "''"), "no group can have that name"),
             (verifiers("a: {user: u, services: [s]}"), "users-group"),
-            (verifiers("a: {user: u, services: [s], users-group: g, service: x}"), "service"),
-            (verifiers("a: {user: u, services: [s], users-group: g, trusted-rhost: maybe}"), "trusted-rhost"),
+            (
+                verifiers("a: {user: u, services: [s], users-group: g, service: x}"),
+                "service",
+            ),
+            (
+                verifiers("a: {user: u, services: [s], users-group: g, trusted-rhost: maybe}"),
+                "trusted-rhost",
+            ),
             (verifiers("[a]"), "names of verifiers"),
             (verifiers(&format!("a: {ONE}\na: {ONE}\n")), "repeated"),
-            (verifiers(&format!("a: {ONE}\nb: {ONE}\n")), "'a' and 'b' both run as 'u'"),
+            (
+                verifiers(&format!("a: {ONE}\nb: {ONE}\n")),
+                "'a' and 'b' both run as 'u'",
+            ),
             (verifiers(&many), "at most 16 verifiers"),
         ] {
             let sentence = refused.unwrap_err();

@@ -1,7 +1,8 @@
 //! The sections of the settings file: their names, and where each may stand.
 //!
-//! Every key is optional. An unknown key in one of these sections is an error that names the line; other sections
-//! are ignored. Keys may be spelt with `_` or `-`. Bounds and defaults of the values are in the file of each section.
+//! Every key is optional. An unknown key in one of these sections is an error that names the line;
+//! other sections are ignored. Keys may be spelt with `_` or `-`. Bounds and defaults of the values
+//! are in the file of each section.
 
 use std::fmt;
 
@@ -38,7 +39,8 @@ pub(super) struct RawSettings {
 
 impl RawSettings {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
-        let file: Option<RawFile> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
+        let file: Option<RawFile> =
+            serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
         let mut file = file.unwrap_or_default();
         let (totp, exemptions) = (file.totp()?, file.exemptions());
         let (store, roles) = file.provisiond.unwrap_or_default().parts();
@@ -59,7 +61,8 @@ impl RawSettings {
 
 /// The names of the sections that are ignored, in the order of the file.
 pub(super) fn left_alone(text: &str) -> Result<Vec<String>, Problem> {
-    let names: Option<Names> = serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
+    let names: Option<Names> =
+        serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
     let Names(mut names) = names.unwrap_or_default();
     names.retain(|name| !SECTIONS.contains(&name.as_str()));
     Ok(names)
@@ -108,10 +111,18 @@ struct RawFile {
     rules: Option<Vec<RawRule>>,
     #[serde(rename = "roll-out", alias = "roll_out")]
     roll_out: Option<RawRollOut>,
-    #[serde(rename = "unknown-users", alias = "unknown_users", deserialize_with = "given")]
+    #[serde(
+        rename = "unknown-users",
+        alias = "unknown_users",
+        deserialize_with = "given"
+    )]
     unknown_users: Option<UnknownUsers>,
     grace: Option<RawGrace>,
-    #[serde(rename = "enroll-at-login", alias = "enroll_at_login", deserialize_with = "given")]
+    #[serde(
+        rename = "enroll-at-login",
+        alias = "enroll_at_login",
+        deserialize_with = "given"
+    )]
     enroll_at_login: Option<bool>,
 }
 
@@ -147,17 +158,37 @@ struct RawAuthcConfig {
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 struct RawProvisiond {
     store: RawStore,
-    #[serde(rename = "admin-group", alias = "admin_group", deserialize_with = "given")]
+    #[serde(
+        rename = "admin-group",
+        alias = "admin_group",
+        deserialize_with = "given"
+    )]
     admin_group: Option<Text>,
-    #[serde(rename = "helpdesk-group", alias = "helpdesk_group", deserialize_with = "given")]
+    #[serde(
+        rename = "helpdesk-group",
+        alias = "helpdesk_group",
+        deserialize_with = "given"
+    )]
     helpdesk_group: Option<Text>,
     verifiers: RawVerifiers,
 }
 
 impl RawProvisiond {
     fn parts(self) -> (RawStore, RawRoles) {
-        let Self { store, admin_group, helpdesk_group, verifiers } = self;
-        (store, RawRoles { admin_group, helpdesk_group, verifiers })
+        let Self {
+            store,
+            admin_group,
+            helpdesk_group,
+            verifiers,
+        } = self;
+        (
+            store,
+            RawRoles {
+                admin_group,
+                helpdesk_group,
+                verifiers,
+            },
+        )
     }
 }
 

@@ -33,9 +33,15 @@ struct RawSled {
 
 impl RawStore {
     pub(super) fn check(self) -> Result<SledSettings, Problem> {
-        let path = self.sled.path.unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
+        let path = self
+            .sled
+            .path
+            .unwrap_or_else(|| PathBuf::from(DEFAULT_STORE));
         if !path.is_absolute() || path.file_name().is_none() {
-            return Err(bad("provisiond.store.sled.path", "give the store's folder by its absolute path"));
+            return Err(bad(
+                "provisiond.store.sled.path",
+                "give the store's folder by its absolute path",
+            ));
         }
         let cache_mib = self.sled.cache_mib.unwrap_or(DEFAULT_CACHE_MIB);
         let cache_mib = within("provisiond.store.sled.cache-mib", cache_mib, 1, 4096)?;

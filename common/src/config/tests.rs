@@ -31,7 +31,10 @@ impl Folder {
 
     fn trust(&self) -> Trust {
         let daemon_uid = nix::unistd::geteuid().as_raw();
-        Trust { daemon_uid, credentials: Some(self.0.path().to_owned()) }
+        Trust {
+            daemon_uid,
+            credentials: Some(self.0.path().to_owned()),
+        }
     }
 
     fn load(&self, text: &str) -> Result<Settings, ConfigError> {
@@ -40,25 +43,66 @@ impl Folder {
     }
 
     fn refusal(&self, text: &str) -> String {
-        self.load(text).map(|settings| panic!("taken: {settings:?}")).unwrap_err().to_string()
+        self.load(text)
+            .map(|settings| panic!("taken: {settings:?}"))
+            .unwrap_err()
+            .to_string()
     }
 }
 
 #[test]
 fn an_empty_file_means_the_defaults() {
-    for text in ["", "# nothing\n", "totp:\n", "totp: {context: }\npolicy:\n", "other: {a: 1}\n"] {
+    for text in [
+        "",
+        "# nothing\n",
+        "totp:\n",
+        "totp: {context: }\npolicy:\n",
+        "other: {a: 1}\n",
+    ] {
         let settings = Folder::new().load(text).unwrap();
         assert_eq!(settings.new_device.parameters, Parameters::default());
         assert_eq!(settings.new_device.label, "{user}@{host}");
-        assert_eq!(settings.policy, Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false });
-        assert_eq!(settings.store, SledSettings { path: "/var/lib/pam-totp/store".into(), cache_mib: 32 });
-        assert_eq!((settings.self_service, settings.bind_uid), (SelfService::WithProof, true));
-        assert_eq!((settings.roles, settings.new_device.issuer), (Roles::default(), None));
+        assert_eq!(
+            settings.policy,
+            Policy {
+                window: 1,
+                budget: 5,
+                refill: Duration::from_secs(86400),
+                strict: false
+            }
+        );
+        assert_eq!(
+            settings.store,
+            SledSettings {
+                path: "/var/lib/pam-totp/store".into(),
+                cache_mib: 32
+            }
+        );
+        assert_eq!(
+            (settings.self_service, settings.bind_uid),
+            (SelfService::WithProof, true)
+        );
+        assert_eq!(
+            (settings.roles, settings.new_device.issuer),
+            (Roles::default(), None)
+        );
         assert_eq!(settings.encrypt_cost, 14);
-        assert_eq!(settings.limits, Limits { per_source: 60, trusted_sources: Vec::new() });
+        assert_eq!(
+            settings.limits,
+            Limits {
+                per_source: 60,
+                trusted_sources: Vec::new()
+            }
+        );
         assert_eq!(settings.audit, AuditSettings::default());
         assert_eq!(settings.exemptions, Exemptions::default());
-        assert_eq!(settings.recovery, Recovery { codes: 10, expire: None });
+        assert_eq!(
+            settings.recovery,
+            Recovery {
+                codes: 10,
+                expire: None
+            }
+        );
     }
 }
 
@@ -82,9 +126,22 @@ fn with_everything_set() -> Settings {
 #[test]
 fn everything_about_new_devices_the_store_and_roles_can_be_set() {
     let settings = with_everything_set();
-    assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
+    assert_eq!(
+        settings.new_device.parameters,
+        Parameters {
+            alg: Algorithm::Sha256,
+            digits: 8,
+            period: 60
+        }
+    );
     assert_eq!(settings.new_device.issuer.unwrap().as_str(), "x y");
-    assert_eq!(settings.store, SledSettings { path: "/srv/store".into(), cache_mib: 8 });
+    assert_eq!(
+        settings.store,
+        SledSettings {
+            path: "/srv/store".into(),
+            cache_mib: 8
+        }
+    );
     assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
     assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));
     assert_eq!(settings.roles.verifiers.len(), 1);
@@ -93,30 +150,92 @@ fn everything_about_new_devices_the_store_and_roles_can_be_set() {
 #[test]
 fn everything_about_policy_limits_and_exemptions_can_be_set() {
     let settings = with_everything_set();
-    assert_eq!((settings.self_service, settings.bind_uid), (SelfService::Off, false));
-    assert_eq!(settings.policy, Policy { window: 0, budget: 0, refill: Duration::from_secs(7200), strict: true });
-    assert_eq!((settings.limits.per_source, settings.limits.trusted_sources.len()), (9, 2));
-    assert_eq!(settings.audit, AuditSettings { delivery: Delivery::Required, format: Format::Json });
-    let Exemptions { rules, roll_out, unknown_users, grace } = settings.exemptions;
+    assert_eq!(
+        (settings.self_service, settings.bind_uid),
+        (SelfService::Off, false)
+    );
+    assert_eq!(
+        settings.policy,
+        Policy {
+            window: 0,
+            budget: 0,
+            refill: Duration::from_secs(7200),
+            strict: true
+        }
+    );
+    assert_eq!(
+        (
+            settings.limits.per_source,
+            settings.limits.trusted_sources.len()
+        ),
+        (9, 2)
+    );
+    assert_eq!(
+        settings.audit,
+        AuditSettings {
+            delivery: Delivery::Required,
+            format: Format::Json
+        }
+    );
+    let Exemptions {
+        rules,
+        roll_out,
+        unknown_users,
+        grace,
+    } = settings.exemptions;
     assert!(grace.same_host.is_some() && grace.same_source.is_none());
-    assert_eq!((rules[0].name.as_str(), roll_out.observe, unknown_users), ("lan", true, UnknownUsers::Deny));
-    assert_eq!(settings.recovery, Recovery { codes: 3, expire: Some(Duration::from_secs(365 * 86400)) });
+    assert_eq!(
+        (rules[0].name.as_str(), roll_out.observe, unknown_users),
+        ("lan", true, UnknownUsers::Deny)
+    );
+    assert_eq!(
+        settings.recovery,
+        Recovery {
+            codes: 3,
+            expire: Some(Duration::from_secs(365 * 86400))
+        }
+    );
 }
 
 #[test]
 fn one_word_says_what_becomes_of_a_login_whose_line_is_lost() {
-    for (word, delivery) in [("best-effort", Delivery::BestEffort), ("required", Delivery::Required)] {
+    for (word, delivery) in [
+        ("best-effort", Delivery::BestEffort),
+        ("required", Delivery::Required),
+    ] {
         let settings = Folder::new().load(&format!("audit: {word}\n")).unwrap();
-        assert_eq!(settings.audit, AuditSettings { delivery, format: Format::Text });
+        assert_eq!(
+            settings.audit,
+            AuditSettings {
+                delivery,
+                format: Format::Text
+            }
+        );
     }
 }
 
 #[test]
 fn secrets_may_stand_in_the_settings_with_integer_tags_and_all_digit_values() {
     let text = "totp:\n  context:\n    secrets: {1: 1234567890123456, 2016: abcdefghijklmnop}\n";
-    assert_eq!(Folder::new().load(text).unwrap().secrets.default_tag().as_str(), "2016");
+    assert_eq!(
+        Folder::new()
+            .load(text)
+            .unwrap()
+            .secrets
+            .default_tag()
+            .as_str(),
+        "2016"
+    );
     let text = "totp:\n  context:\n    secrets: |\n      1: 1234567890123456\n";
-    assert_eq!(Folder::new().load(text).unwrap().secrets.default_tag().as_str(), "1");
+    assert_eq!(
+        Folder::new()
+            .load(text)
+            .unwrap()
+            .secrets
+            .default_tag()
+            .as_str(),
+        "1"
+    );
 }
 
 #[test]
@@ -124,7 +243,12 @@ fn a_settings_file_of_the_lineage_loads_as_it_stands() {
     let context = "context:\n  digits: 8\n  alg: sha256\n  period: 60\n  label: token_label_123\n  \
          issuer: my_application_name\n  default_tag: 1479568656\n  encrypt_cost: 12\n  secrets:\n    \
          1479568656:  9xEF7DRojqkJLUENWmOoF3ZCWz3kFHylDCES92dSvYV\n    7: 12345678901234567890\n";
-    let indented = |by: &str| context.lines().map(|line| format!("{by}{line}\n")).collect::<String>();
+    let indented = |by: &str| {
+        context
+            .lines()
+            .map(|line| format!("{by}{line}\n"))
+            .collect::<String>()
+    };
     for text in [
         context.to_owned(),
         format!("totp:\n{}", indented("    ")),
@@ -135,11 +259,30 @@ fn a_settings_file_of_the_lineage_loads_as_it_stands() {
         ),
     ] {
         let settings = Folder::new().load(&text).unwrap();
-        assert_eq!(settings.new_device.parameters, Parameters { alg: Algorithm::Sha256, digits: 8, period: 60 });
+        assert_eq!(
+            settings.new_device.parameters,
+            Parameters {
+                alg: Algorithm::Sha256,
+                digits: 8,
+                period: 60
+            }
+        );
         assert_eq!(settings.new_device.label, "token_label_123");
-        assert_eq!(settings.new_device.issuer.unwrap().as_str(), "my_application_name");
-        assert_eq!((settings.secrets.default_tag().as_str(), settings.encrypt_cost), ("1479568656", 12));
-        assert_eq!(settings.secrets.secret("7"), Some(&b"12345678901234567890"[..]));
+        assert_eq!(
+            settings.new_device.issuer.unwrap().as_str(),
+            "my_application_name"
+        );
+        assert_eq!(
+            (
+                settings.secrets.default_tag().as_str(),
+                settings.encrypt_cost
+            ),
+            ("1479568656", 12)
+        );
+        assert_eq!(
+            settings.secrets.secret("7"),
+            Some(&b"12345678901234567890"[..])
+        );
     }
 }
 
@@ -147,28 +290,44 @@ fn a_settings_file_of_the_lineage_loads_as_it_stands() {
 fn a_daemon_takes_no_default_secret_that_seals_nothing() {
     let folder = Folder::new();
     let loaded = |default_tag| {
-        let secrets = format!("secrets: {{1: 0123456789abcdef, 2: weak}}, default-tag: {default_tag}");
+        let secrets =
+            format!("secrets: {{1: 0123456789abcdef, 2: weak}}, default-tag: {default_tag}");
         let text = format!("totp: {{allow-weak-secrets: true, context: {{{secrets}}}}}");
         assert!(folder.load(&text).is_ok(), "opening needs no more");
         Settings::load_to_seal(&folder.path("settings.yaml"), &folder.trust())
     };
     assert!(loaded(1).is_ok());
     let told = loaded(2).unwrap_err().to_string();
-    assert!(told.contains("settings.yaml: the application secret '2'") && told.contains("'default-tag'"), "{told}");
+    assert!(
+        told.contains("settings.yaml: the application secret '2'")
+            && told.contains("'default-tag'"),
+        "{told}"
+    );
 }
 
 #[test]
 fn weak_secrets_are_taken_where_the_settings_say_so() {
     let secrets = "context: {secrets: {1: 0123456789abcdef, 2: weak}, default-tag: 1}";
     let folder = Folder::new();
-    assert!(folder.refusal(&format!("totp: {{{secrets}}}")).contains("'2' has fewer than 16"));
+    assert!(
+        folder
+            .refusal(&format!("totp: {{{secrets}}}"))
+            .contains("'2' has fewer than 16")
+    );
     for key in ["allow-weak-secrets", "allow_weak_secrets"] {
-        let settings = folder.load(&format!("totp: {{{key}: true, {secrets}}}")).unwrap();
+        let settings = folder
+            .load(&format!("totp: {{{key}: true, {secrets}}}"))
+            .unwrap();
         assert_eq!(settings.secrets.secret("2"), Some(&b"weak"[..]));
     }
-    assert!(folder.refusal(&format!("totp: {{allow-weak-secrets: false, {secrets}}}")).contains("'2'"));
+    assert!(
+        folder
+            .refusal(&format!("totp: {{allow-weak-secrets: false, {secrets}}}"))
+            .contains("'2'")
+    );
     for nothing in ["", "null", "~", "''"] {
-        let text = format!("totp: {{allow-weak-secrets: true, context: {{secrets: {{1: {nothing}}}}}}}");
+        let text =
+            format!("totp: {{allow-weak-secrets: true, context: {{secrets: {{1: {nothing}}}}}}}");
         assert!(folder.refusal(&text).contains("'1'"), "{nothing:?}");
     }
 }
@@ -179,7 +338,10 @@ fn check_refusals(texts: &[(&str, &str)]) {
     for (text, part) in texts {
         let sentence = folder.refusal(text);
         assert!(sentence.contains(part), "{text:?}: {sentence}");
-        assert!(!sentence.contains("0123456789"), "a secret is shown: {sentence}");
+        assert!(
+            !sentence.contains("0123456789"),
+            "a secret is shown: {sentence}"
+        );
     }
 }
 
@@ -188,7 +350,10 @@ fn a_file_without_readable_sections_is_refused_with_a_sentence() {
     check_refusals(&[
         ("totp:\n  context:\n    digts: 6\n", "line 3"),
         ("totp: {contxt: {}}\n", "contxt"),
-        ("totp: {}\nAUTHC_CONFIG: {totp: {}}\n", "more than one place"),
+        (
+            "totp: {}\nAUTHC_CONFIG: {totp: {}}\n",
+            "more than one place",
+        ),
         ("totp: {}\ncontext: {}\n", "more than one place"),
         ("AUTHC_CONFIG: {totp: {contxt: {}}}\n", "contxt"),
         ("- a list\n", "expected sections"),
@@ -213,7 +378,10 @@ fn policy_limits_recovery_and_audit_that_cannot_be_used_are_refused_with_a_sente
         ("policy: {budget: 1, budget: 2}\n", "duplicate"),
         ("limits: {per-source: -1}\n", "line 1"),
         ("limits: {per-user: 1}\n", "per-user"),
-        ("limits: {trusted-sources: [192.0.2.1/24]}\n", "limits.trusted-sources"),
+        (
+            "limits: {trusted-sources: [192.0.2.1/24]}\n",
+            "limits.trusted-sources",
+        ),
         ("limits: {trusted-sources: all}\n", "line 1"),
         ("recovery: {codes: 11}\n", "recovery.codes"),
         ("recovery: {codes: -1}\n", "line 1"),
@@ -231,18 +399,33 @@ fn policy_limits_recovery_and_audit_that_cannot_be_used_are_refused_with_a_sente
 fn exemptions_stores_and_roles_that_cannot_be_used_are_refused_with_a_sentence() {
     check_refusals(&[
         ("rules:\n- name: lan\n  form: [192.0.2.0/24]\n", "line 3"),
-        ("rules: [{name: lan}]\n", "'rules': rule 'lan': it has no condition"),
+        (
+            "rules: [{name: lan}]\n",
+            "'rules': rule 'lan': it has no condition",
+        ),
         ("rules: {lan: {}}\n", "line 1"),
-        ("roll-out: {enforce-after: {staff: soon}}\n", "'roll-out': 'staff'"),
+        (
+            "roll-out: {enforce-after: {staff: soon}}\n",
+            "'roll-out': 'staff'",
+        ),
         ("unknown-users: allow\n", "line 1"),
-        ("grace: {same-host: {for: 5m, services: []}}\n", "'grace': 'same-host'"),
+        (
+            "grace: {same-host: {for: 5m, services: []}}\n",
+            "'grace': 'same-host'",
+        ),
         ("provisiond: {store: {etcd: {}}}\n", "etcd"),
         ("provisiond: {admin-group: ''}\n", "provisiond.admin-group"),
         ("provisiond: {helpdesk-group: [a]}\n", "line 1"),
-        ("provisiond: {verifiers: {a: {user: root, services: [s], users-group: g}}}\n", "provisiond.verifiers"),
+        (
+            "provisiond: {verifiers: {a: {user: root, services: [s], users-group: g}}}\n",
+            "provisiond.verifiers",
+        ),
         ("provisiond: {verifiers: {a: {}}}\n", "line 1"),
         ("provisiond: {store: sled}\n", "line 1"),
-        ("provisiond: {store: {sled: {path: store}}}\n", "absolute path"),
+        (
+            "provisiond: {store: {sled: {path: store}}}\n",
+            "absolute path",
+        ),
     ]);
 }
 
@@ -254,10 +437,22 @@ fn parameters_of_new_devices_that_cannot_be_used_are_refused_with_a_sentence() {
         ("totp: {context: {alg: md5}}\n", "sha1"),
         ("totp: {context: {period: 1}}\n", "15 to 120"),
         ("totp: {context: {issuer: 'a:b'}}\n", "without ':'"),
-        ("totp: {context: {label: '{foo}'}}\n", "only {user} and {host}"),
-        ("totp: {context: {label: '{user}@{Host}'}}\n", "only {user} and {host}"),
-        ("totp: {context: {label: '{user'}}\n", "only {user} and {host}"),
-        ("totp: {context: {label: '{{user}}'}}\n", "only {user} and {host}"),
+        (
+            "totp: {context: {label: '{foo}'}}\n",
+            "only {user} and {host}",
+        ),
+        (
+            "totp: {context: {label: '{user}@{Host}'}}\n",
+            "only {user} and {host}",
+        ),
+        (
+            "totp: {context: {label: '{user'}}\n",
+            "only {user} and {host}",
+        ),
+        (
+            "totp: {context: {label: '{{user}}'}}\n",
+            "only {user} and {host}",
+        ),
     ]);
 }
 
@@ -268,13 +463,25 @@ fn application_secrets_that_cannot_be_used_are_refused_with_a_sentence() {
             "totp: {context: {secrets-path: 5}}\n",
             "'totp.context.secrets-path': give the secrets file by its absolute path",
         ),
-        ("AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n", "absolute path"),
+        (
+            "AUTHC_CONFIG: {totp: {context: {secrets_path: secrets}}}\n",
+            "absolute path",
+        ),
         ("totp: {context: {secrets: {1: short}}}\n", "fewer than 16"),
         ("totp: {context: {secrets: {}}}\n", "--new-secret"),
         ("totp: {context: {default-tag: 9}}\n", "default tag"),
-        ("totp: {context: {secrets: {1: 0123456789abcdef, 1: 0123456789abcdeg}}}\n", "repeated"),
-        ("totp: {context: {secrets: {1: 0123456789abcdef}, secrets-path: /x}}\n", "keep one"),
-        ("totp: {context: {secrets: '1: 0123456789abcdef'}}\n", "no line end"),
+        (
+            "totp: {context: {secrets: {1: 0123456789abcdef, 1: 0123456789abcdeg}}}\n",
+            "repeated",
+        ),
+        (
+            "totp: {context: {secrets: {1: 0123456789abcdef}, secrets-path: /x}}\n",
+            "keep one",
+        ),
+        (
+            "totp: {context: {secrets: '1: 0123456789abcdef'}}\n",
+            "no line end",
+        ),
         ("totp: {context: {secrets: [1, 2]}}\n", "line 1"),
         ("totp: {context: {encrypt-cost: 23}}\n", "between 0 and 22"),
         ("totp: {context: {encrypt-cost: -1}}\n", "line 1"),
@@ -291,14 +498,22 @@ fn a_section_that_is_left_alone_can_be_named_and_ours_are_none() {
     };
     let text = "polcy: {window: 0}\ntotp: {}\nSESSION_CONFIG: [1, {a: b}]\n2: ~\nroll_out:\n";
     assert_eq!(left_alone(text), ["polcy", "SESSION_CONFIG", "2"]);
-    assert!(folder.load(text).is_ok() && left_alone("").is_empty() && left_alone("# nothing\n").is_empty());
+    assert!(
+        folder.load(text).is_ok()
+            && left_alone("").is_empty()
+            && left_alone("# nothing\n").is_empty()
+    );
     for ours in sections::SECTIONS {
         let text = format!("{ours}: [[0]]\n");
-        assert!(left_alone(&text).is_empty() && folder.load(&text).is_err(), "{ours}");
+        assert!(
+            left_alone(&text).is_empty() && folder.load(&text).is_err(),
+            "{ours}"
+        );
     }
 }
 
-/// A section may be empty, but a key needs a value: else the default would silently take the place of a lost value.
+/// A section may be empty, but a key needs a value: else the default would silently take the place
+/// of a lost value.
 #[test]
 fn a_key_with_nothing_behind_it_is_refused() {
     let folder = Folder::new();
@@ -333,7 +548,11 @@ fn a_key_with_nothing_behind_it_is_refused() {
         "provisiond: {store: {sled: {cache-mib: @}}}",
     ] {
         // Nothing at all in square brackets is an empty list.
-        let nothings = if key.contains("[@]") { &["~", "null"][..] } else { &["", "~", "null"] };
+        let nothings = if key.contains("[@]") {
+            &["~", "null"][..]
+        } else {
+            &["", "~", "null"]
+        };
         for nothing in nothings {
             let said = folder.refusal(&format!("{}\n", key.replace('@', nothing)));
             let section = key.split(':').next().unwrap();
@@ -345,20 +564,41 @@ fn a_key_with_nothing_behind_it_is_refused() {
 #[test]
 fn too_much_is_not_even_parsed() {
     let folder = Folder::new();
-    assert!(folder.refusal(&format!("# {}\n", "x".repeat(100 * 1024))).contains("larger than 65536"));
-    assert!(folder.load(&format!("# {}\n", "x".repeat(MAX_BYTES - 3))).is_ok());
-    assert!(folder.refusal(&"{a: ".repeat(16_000)).contains("settings.yaml"));
+    assert!(
+        folder
+            .refusal(&format!("# {}\n", "x".repeat(100 * 1024)))
+            .contains("larger than 65536")
+    );
+    assert!(
+        folder
+            .load(&format!("# {}\n", "x".repeat(MAX_BYTES - 3)))
+            .is_ok()
+    );
+    assert!(
+        folder
+            .refusal(&"{a: ".repeat(16_000))
+            .contains("settings.yaml")
+    );
 }
 
 #[test]
 fn files_that_others_could_have_written_are_refused() {
     let folder = Folder::new();
-    let load = |name: &str| Settings::load(&folder.path(name), &folder.trust()).map(drop).unwrap_err().to_string();
+    let load = |name: &str| {
+        Settings::load(&folder.path(name), &folder.trust())
+            .map(drop)
+            .unwrap_err()
+            .to_string()
+    };
     for mode in [0o660, 0o602, 0o666] {
         folder.write("settings.yaml", "", mode);
         assert!(load("settings.yaml").contains("chmod go-w"), "{mode:o}");
     }
-    folder.write("settings.yaml", "totp: {context: {secrets: {1: 0123456789abcdef}}}", 0o644);
+    folder.write(
+        "settings.yaml",
+        "totp: {context: {secrets: {1: 0123456789abcdef}}}",
+        0o644,
+    );
     assert!(load("settings.yaml").contains("chmod o="));
     folder.write("settings.yaml", "", 0o644);
     assert!(Settings::load(&folder.path("settings.yaml"), &folder.trust()).is_ok());
@@ -384,8 +624,16 @@ fn files_of_strangers_are_refused() {
     if ours.is_root() {
         std::os::unix::fs::chown(folder.path("settings.yaml"), Some(12345), None).unwrap();
     }
-    let trust = Trust { daemon_uid: 4_000_000_000, credentials: None };
-    let sentence = Settings::load(&folder.path("settings.yaml"), &trust).unwrap_err().to_string();
+    let trust = Trust {
+        daemon_uid: 4_000_000_000,
+        credentials: None,
+    };
+    let sentence = Settings::load(&folder.path("settings.yaml"), &trust)
+        .unwrap_err()
+        .to_string();
     let owner = if ours.is_root() { 12345 } else { ours.as_raw() };
-    assert!(sentence.contains(&format!("belongs to uid {owner}")), "{sentence}");
+    assert!(
+        sentence.contains(&format!("belongs to uid {owner}")),
+        "{sentence}"
+    );
 }

@@ -1,4 +1,5 @@
-//! The section `totp` of the settings: defaults of new devices, and the application secrets. Its names are passlib's.
+//! The section `totp` of the settings: defaults of new devices, and the application secrets. Its
+//! names are passlib's.
 
 use std::path::PathBuf;
 
@@ -29,7 +30,8 @@ pub(super) struct RawTotp {
     pub(super) context: Option<RawContext>,
     #[serde(rename = "allow-weak-secrets", alias = "allow_weak_secrets")]
     pub(super) allow_weak_secrets: Option<bool>,
-    /// Yosai's: the program that sends codes to users. It is ignored: here codes come from an authenticator.
+    /// Yosai's: the program that sends codes to users. It is ignored: here codes come from an
+    /// authenticator.
     #[serde(rename = "mfa-dispatcher", alias = "mfa_dispatcher")]
     _mfa_dispatcher: Option<IgnoredAny>,
 }
@@ -53,7 +55,10 @@ pub(super) struct RawContext {
 
 impl RawTotp {
     pub(super) fn of_context(context: RawContext) -> Self {
-        Self { context: Some(context), ..Self::default() }
+        Self {
+            context: Some(context),
+            ..Self::default()
+        }
     }
 }
 
@@ -62,9 +67,10 @@ impl RawContext {
         match (self.secrets.take(), self.secrets_path.take()) {
             (Some(_), Some(_)) => Err(Problem::SecretsTwice),
             (Some(inline), None) => Ok(Source::Inline(inline)),
-            (None, Some(file)) if !file.is_absolute() => {
-                Err(bad("totp.context.secrets-path", "give the secrets file by its absolute path"))
-            }
+            (None, Some(file)) if !file.is_absolute() => Err(bad(
+                "totp.context.secrets-path",
+                "give the secrets file by its absolute path",
+            )),
             (None, Some(file)) => Ok(Source::File(file)),
             (None, None) => Ok(Source::File(match &trust.credentials {
                 Some(credentials) => credentials.join("secrets"),
@@ -78,18 +84,33 @@ impl RawContext {
     }
 
     pub(super) fn encrypt_cost(&self) -> Result<u32, Problem> {
-        within("totp.context.encrypt-cost", self.encrypt_cost.unwrap_or(DEFAULT_COST), 0, MAX_COST)
+        within(
+            "totp.context.encrypt-cost",
+            self.encrypt_cost.unwrap_or(DEFAULT_COST),
+            0,
+            MAX_COST,
+        )
     }
 
     pub(super) fn new_device(self) -> Result<NewDevice, Problem> {
         let defaults = Parameters::default();
-        let alg = self.alg.map_or(Ok(defaults.alg), |word| word.parse::<Algorithm>());
+        let alg = self
+            .alg
+            .map_or(Ok(defaults.alg), |word| word.parse::<Algorithm>());
         let alg = alg.map_err(|why| bad("totp.context.alg", why))?;
-        let (digits, period) = (self.digits.unwrap_or(defaults.digits), self.period.unwrap_or(defaults.period));
-        let parameters = Parameters::for_new_device(alg, digits, period).map_err(|why| bad("totp.context", why))?;
+        let (digits, period) = (
+            self.digits.unwrap_or(defaults.digits),
+            self.period.unwrap_or(defaults.period),
+        );
+        let parameters = Parameters::for_new_device(alg, digits, period)
+            .map_err(|why| bad("totp.context", why))?;
         let label = template(self.label)?;
         let issuer = self.issuer.map(|text| Label::new(&text)).transpose();
-        Ok(NewDevice { parameters, label, issuer: issuer.map_err(|why| bad("totp.context.issuer", why))? })
+        Ok(NewDevice {
+            parameters,
+            label,
+            issuer: issuer.map_err(|why| bad("totp.context.issuer", why))?,
+        })
     }
 }
 
@@ -97,8 +118,15 @@ fn template(label: Option<String>) -> Result<String, Problem> {
     let label = label.unwrap_or_else(|| DEFAULT_LABEL.to_owned());
     Label::new(&label).map_err(|why| bad("totp.context.label", why))?;
     // Other braces would be shown on every phone as they stand.
-    if label.replace("{user}", "").replace("{host}", "").contains(['{', '}']) {
-        return Err(bad("totp.context.label", "only {user} and {host} are filled in: a label has no other braces"));
+    if label
+        .replace("{user}", "")
+        .replace("{host}", "")
+        .contains(['{', '}'])
+    {
+        return Err(bad(
+            "totp.context.label",
+            "only {user} and {host} are filled in: a label has no other braces",
+        ));
     }
     Ok(label)
 }

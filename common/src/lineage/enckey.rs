@@ -6,7 +6,8 @@
 //! key ‖ counter  PBKDF2-HMAC-SHA256(application secret, salt, 2^cost rounds), 32 + 16 bytes        RFC 8018 section 5.2
 //! sealed         AES-256-CTR(key, counter), one big-endian counter of 128 bits                     SP 800-38A
 //! ```
-//! Version 1 does not detect an altered record: it opens, to another key. Hence version 2, in [`crate::enckey`].
+//! Version 1 does not detect an altered record: it opens, to another key. Hence version 2, in
+//! [`crate::enckey`].
 
 use aes::Aes256;
 use ctr::Ctr128BE;
@@ -35,18 +36,28 @@ impl EnckeyV1 {
     /// Seals `key` under the default tag, for programs that know version 1 only.
     ///
     /// # Errors
-    /// [`CannotSeal`]: the default secret is a weak one, `cost` is above [`MAX_COST`], or the system has no randomness.
+    /// [`CannotSeal`]: the default secret is a weak one, `cost` is above [`MAX_COST`], or the
+    /// system has no randomness.
     pub fn seal(key: &Key, secrets: &Secrets, cost: u32) -> Result<Self, CannotSeal> {
-        let tag = secrets.sealing_tag().ok_or(CannotSeal::WeakSecret)?.to_string();
+        let tag = secrets
+            .sealing_tag()
+            .ok_or(CannotSeal::WeakSecret)?
+            .to_string();
         let mut salt = vec![0; NEW_SALT];
         getrandom::fill(&mut salt).map_err(|_| CannotSeal::NoRandomness)?;
         let mut sealed = key.expose().to_vec();
         let secret = secrets.secret(&tag).ok_or(CannotSeal::WeakSecret)?;
         apply_keystream(secret, &salt, cost, &mut sealed).ok_or(CannotSeal::Cost)?;
-        Ok(Self { tag, cost, salt, sealed })
+        Ok(Self {
+            tag,
+            cost,
+            salt,
+            sealed,
+        })
     }
 
-    /// Opens the key. An altered record opens as well, to another key: only a right code proves the key.
+    /// Opens the key. An altered record opens as well, to another key: only a right code proves the
+    /// key.
     ///
     /// # Errors
     /// [`CannotOpen`] for any failure (no such tag, too high a cost, impossible lengths): the error
@@ -64,15 +75,22 @@ impl EnckeyV1 {
 
 /// Encrypts or decrypts in place: the two are the same. `None` when the cost is out of bounds.
 fn apply_keystream(secret: &[u8], salt: &[u8], cost: u32, buffer: &mut [u8]) -> Option<()> {
-    let rounds = if cost <= MAX_COST { 1u32.checked_shl(cost)? } else { return None };
+    let rounds = if cost <= MAX_COST {
+        1u32.checked_shl(cost)?
+    } else {
+        return None;
+    };
     let mut material = Zeroizing::new([0; 48]);
     pbkdf2_hmac::<Sha256>(secret, salt, rounds, material.as_mut());
     let (key, counter) = material.split_first_chunk::<32>()?;
-    Ctr128BE::<Aes256>::new_from_slices(key, counter).ok()?.apply_keystream(buffer);
+    Ctr128BE::<Aes256>::new_from_slices(key, counter)
+        .ok()?
+        .apply_keystream(buffer);
     Some(())
 }
 
-/// The highest cost that is read or written: four million rounds, some seconds. An imported record cannot cost more.
+/// The highest cost that is read or written: four million rounds, some seconds. An imported record
+/// cannot cost more.
 pub const MAX_COST: u32 = 22;
 /// Bytes in a salt that is read. An empty one would make equal keys look equal.
 pub(super) const SALT_BYTES: std::ops::RangeInclusive<usize> = 1..=64;
@@ -96,7 +114,10 @@ mod tests {
         for length in [10, 20, 32, 64] {
             let key = Key::new(vec![7; length]).unwrap();
             let sealed = EnckeyV1::seal(&key, &secrets, 3).unwrap();
-            assert_eq!((sealed.tag.as_str(), sealed.cost, sealed.salt.len()), ("2", 3, 12));
+            assert_eq!(
+                (sealed.tag.as_str(), sealed.cost, sealed.salt.len()),
+                ("2", 3, 12)
+            );
             assert_eq!(sealed.open(&secrets).unwrap().expose(), key.expose());
         }
     }
@@ -106,7 +127,10 @@ mod tests {
         let (secrets, key) = (secrets(SECRETS), Key::new(vec![7; 20]).unwrap());
         assert!(EnckeyV1::seal(&key, &secrets, MAX_COST + 1).is_err());
         for cost in [MAX_COST + 1, 31, 32, 64, u32::MAX] {
-            let sealed = EnckeyV1 { cost, ..EnckeyV1::seal(&key, &secrets, 0).unwrap() };
+            let sealed = EnckeyV1 {
+                cost,
+                ..EnckeyV1::seal(&key, &secrets, 0).unwrap()
+            };
             assert_eq!(sealed.open(&secrets).err(), Some(CannotOpen));
         }
     }
@@ -116,11 +140,26 @@ mod tests {
         let secrets = secrets(SECRETS);
         let sealed = EnckeyV1::seal(&Key::new(vec![7; 20]).unwrap(), &secrets, 0).unwrap();
         for bad in [
-            EnckeyV1 { tag: "3".into(), ..sealed.clone() },
-            EnckeyV1 { salt: vec![], ..sealed.clone() },
-            EnckeyV1 { salt: vec![1; 65], ..sealed.clone() },
-            EnckeyV1 { sealed: vec![1; 9], ..sealed.clone() },
-            EnckeyV1 { sealed: vec![1; 65], ..sealed.clone() },
+            EnckeyV1 {
+                tag: "3".into(),
+                ..sealed.clone()
+            },
+            EnckeyV1 {
+                salt: vec![],
+                ..sealed.clone()
+            },
+            EnckeyV1 {
+                salt: vec![1; 65],
+                ..sealed.clone()
+            },
+            EnckeyV1 {
+                sealed: vec![1; 9],
+                ..sealed.clone()
+            },
+            EnckeyV1 {
+                sealed: vec![1; 65],
+                ..sealed.clone()
+            },
         ] {
             assert_eq!(bad.open(&secrets).err(), Some(CannotOpen), "{bad:?}");
         }
@@ -135,7 +174,10 @@ mod tests {
         assert!(refusal.to_string().contains("--new-secret"), "{refusal}");
         let strong_default = Secrets::with_weak(tagged(), Some("1")).unwrap();
         let sealed = EnckeyV1::seal(&key, &strong_default, 0).unwrap();
-        let weak = EnckeyV1 { tag: "2".into(), ..sealed };
+        let weak = EnckeyV1 {
+            tag: "2".into(),
+            ..sealed
+        };
         assert!(weak.open(&strong_default).is_ok());
     }
 }

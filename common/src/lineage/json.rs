@@ -1,10 +1,12 @@
-//! Writes JSON as Python's `json.dumps` does with sorted keys, no white space and ASCII only. The caller sorts.
+//! Writes JSON as Python's `json.dumps` does with sorted keys, no white space and ASCII only. The
+//! caller sorts.
 
 use std::fmt::Write;
 
 use crate::secret::SecretText;
 
-/// A JSON object in one buffer that is large enough: a buffer that grew would leave a copy of a key behind.
+/// A JSON object in one buffer that is large enough: a buffer that grew would leave a copy of a key
+/// behind.
 pub(super) struct JsonObject(String);
 
 impl JsonObject {
@@ -92,7 +94,8 @@ mod tests {
             json.number("c", 1);
             json.text_if("d", None);
         });
-        let expected = r#"{"a":"\"\\/\n\r\t\b\f\u001f\u007f~ \u00e9\u65e5\ud83d\udd11","b":{"c":1}}"#;
+        let expected =
+            r#"{"a":"\"\\/\n\r\t\b\f\u001f\u007f~ \u00e9\u65e5\ud83d\udd11","b":{"c":1}}"#;
         assert_eq!(json.finish().expose(), expected);
     }
 }

@@ -1,6 +1,8 @@
-//! Finds the time step of a code by passlib's rules: a window in seconds, a skew, and the last step that was used.
+//! Finds the time step of a code by passlib's rules: a window in seconds, a skew, and the last step
+//! that was used.
 //!
-//! For offline use only. The daemon's own rules are stricter: they know every spent step and a budget of guesses.
+//! For offline use only. The daemon's own rules are stricter: they know every spent step and a
+//! budget of guesses.
 
 use crate::lineage::token::{Malformed, clean};
 use crate::secret::Key;
@@ -67,14 +69,24 @@ pub enum NoMatch {
 ///
 /// # Errors
 /// [`NoMatch`]. Before 1970 there are no codes.
-pub fn find(key: &Key, parameters: Parameters, typed: &str, search: Search) -> Result<Match, NoMatch> {
+pub fn find(
+    key: &Key,
+    parameters: Parameters,
+    typed: &str,
+    search: Search,
+) -> Result<Match, NoMatch> {
     let period = u64::from(parameters.period);
     let steps = search.steps(parameters);
-    if steps.as_ref().is_some_and(|steps| steps.end().saturating_sub(*steps.start()) >= MAX_STEPS) {
+    if steps
+        .as_ref()
+        .is_some_and(|steps| steps.end().saturating_sub(*steps.start()) >= MAX_STEPS)
+    {
         return Err(NoMatch::TooWide);
     }
     let code = clean(typed, parameters.digits)?;
-    let found = steps.map(|steps| parameters.find(key, std::slice::from_ref(&code), steps)).unwrap_or_default();
+    let found = steps
+        .map(|steps| parameters.find(key, std::slice::from_ref(&code), steps))
+        .unwrap_or_default();
     let counter = found.into_iter().min().ok_or(NoMatch::Rejected)?;
     let expire_time = parameters.start_of(counter.saturating_add(1));
     if Some(counter) == search.last_counter {
@@ -96,9 +108,13 @@ impl Search {
         let middle = i128::from(time).saturating_add(i128::from(self.skew));
         let (first, last) = (
             middle.saturating_sub(i128::from(self.window)).max(0),
-            middle.saturating_add(i128::from(self.window)).min(i128::from(u64::MAX)),
+            middle
+                .saturating_add(i128::from(self.window))
+                .min(i128::from(u64::MAX)),
         );
-        let first = parameters.step_at(u64::try_from(first).ok()?).max(self.last_counter.unwrap_or(0));
+        let first = parameters
+            .step_at(u64::try_from(first).ok()?)
+            .max(self.last_counter.unwrap_or(0));
         let last = parameters.step_at(u64::try_from(last).ok()?);
         (first <= last).then_some(first..=last)
     }
@@ -116,7 +132,11 @@ mod tests {
     }
 
     fn search(time: i64) -> Search {
-        Search { time, window: 30, ..Search::default() }
+        Search {
+            time,
+            window: 30,
+            ..Search::default()
+        }
     }
 
     #[test]
@@ -125,7 +145,16 @@ mod tests {
         for time in [i64::MIN, -1, 0, i64::MAX] {
             for skew in [i64::MIN, 0, i64::MAX] {
                 for last_counter in [None, Some(0), Some(u64::MAX)] {
-                    let found = find(&key(), parameters, "000000", Search { skew, last_counter, ..search(time) });
+                    let found = find(
+                        &key(),
+                        parameters,
+                        "000000",
+                        Search {
+                            skew,
+                            last_counter,
+                            ..search(time)
+                        },
+                    );
                     assert_eq!(found, Err(NoMatch::Rejected));
                 }
             }
@@ -134,15 +163,33 @@ mod tests {
 
     #[test]
     fn a_window_without_end_is_refused() {
-        let wide = Search { window: u64::MAX, ..search(59) };
-        assert_eq!(find(&key(), Parameters::default(), "287082", wide), Err(NoMatch::TooWide));
-        let bounded_by_the_last = Search { last_counter: Some(0), window: 86_400, ..search(59) };
+        let wide = Search {
+            window: u64::MAX,
+            ..search(59)
+        };
+        assert_eq!(
+            find(&key(), Parameters::default(), "287082", wide),
+            Err(NoMatch::TooWide)
+        );
+        let bounded_by_the_last = Search {
+            last_counter: Some(0),
+            window: 86_400,
+            ..search(59)
+        };
         assert!(find(&key(), Parameters::default(), "287082", bounded_by_the_last).is_ok());
     }
 
     #[test]
     fn before_1970_there_are_no_codes() {
-        assert_eq!(find(&key(), Parameters::default(), "755224", search(-1)), Err(NoMatch::Rejected));
-        assert_eq!(find(&key(), Parameters::default(), "755224", search(0)).unwrap().counter, 0);
+        assert_eq!(
+            find(&key(), Parameters::default(), "755224", search(-1)),
+            Err(NoMatch::Rejected)
+        );
+        assert_eq!(
+            find(&key(), Parameters::default(), "755224", search(0))
+                .unwrap()
+                .counter,
+            0
+        );
     }
 }

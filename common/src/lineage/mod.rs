@@ -1,7 +1,8 @@
 //! passlib's `totp` formats, for import and export: read by passlib's rules, written byte for byte
 //! as passlib writes them.
 //!
-//! Pure: no store, no clock, no spent steps. `docs/lineage.md` lists what is read, what is refused, and why.
+//! Pure: no store, no clock, no spent steps. `docs/lineage.md` lists what is read, what is refused,
+//! and why.
 
 pub mod enckey;
 mod json;

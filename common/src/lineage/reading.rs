@@ -22,11 +22,15 @@ pub(super) fn record(text: &str) -> Result<KeyRecord, BadRecord> {
 }
 
 fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, BadRecord> {
-    let bad = |e: serde_json::Error| BadRecord::Json { line: e.line(), column: e.column() };
+    let bad = |e: serde_json::Error| BadRecord::Json {
+        line: e.line(),
+        column: e.column(),
+    };
     from_object(text.as_bytes()).map_err(bad)
 }
 
-/// The object as it is written. `null` means absent, except for a key and a place: passlib refuses it there.
+/// The object as it is written. `null` means absent, except for a key and a place: passlib refuses
+/// it there.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawRecord<'a> {
@@ -41,7 +45,8 @@ struct RawRecord<'a> {
     period: Option<u64>,
     label: Option<String>,
     issuer: Option<String>,
-    /// Written by a beta of passlib. It is ignored: an imported key starts at the present step anyway.
+    /// Written by a beta of passlib. It is ignored: an imported key starts at the present step
+    /// anyway.
     #[serde(rename = "last_counter")]
     _last_counter: Option<IgnoredAny>,
     #[serde(default, deserialize_with = "there")]
@@ -51,7 +56,9 @@ struct RawRecord<'a> {
 }
 
 /// A member that is left out or has a value.
-fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+fn there<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -64,7 +71,10 @@ impl RawRecord<'_> {
             return Err(BadRecord::Version);
         }
         let parameters = parameters(self.alg.as_deref(), self.digits, self.period)?;
-        let (label, issuer) = (label(self.label.as_deref())?, label(self.issuer.as_deref())?);
+        let (label, issuer) = (
+            label(self.label.as_deref())?,
+            label(self.issuer.as_deref())?,
+        );
         let place = match (self.user, self.device) {
             (Some(user), Some(device)) => Some(place(&user, &device)?),
             (None, None) => None,
@@ -77,7 +87,12 @@ impl RawRecord<'_> {
             (None, Some(key)) => StoredKey::Plain(Key::from_base32(key.expose())?),
             (Some(enckey), None) => object::<RawEnckey>(enckey.get())?.check(place)?,
         };
-        Ok(KeyRecord { key, parameters, label, issuer })
+        Ok(KeyRecord {
+            key,
+            parameters,
+            label,
+            issuer,
+        })
     }
 }
 
@@ -98,15 +113,27 @@ impl RawEnckey {
         let (salt, sealed) = (decode(&self.s)?, decode(&self.k)?);
         match (self.v, self.c, place) {
             (1, Some(cost), None) => {
-                let cost = u32::try_from(cost).ok().filter(|cost| *cost <= MAX_COST).ok_or(BadRecord::Cost)?;
+                let cost = u32::try_from(cost)
+                    .ok()
+                    .filter(|cost| *cost <= MAX_COST)
+                    .ok_or(BadRecord::Cost)?;
                 if !SALT_BYTES.contains(&salt.len()) || !KEY_BYTES.contains(&sealed.len()) {
                     return Err(BadRecord::Sealed);
                 }
-                Ok(StoredKey::V1(EnckeyV1 { tag: tag.to_string(), cost, salt, sealed }))
+                Ok(StoredKey::V1(EnckeyV1 {
+                    tag: tag.to_string(),
+                    cost,
+                    salt,
+                    sealed,
+                }))
             }
             (2, None, Some((user, device))) => {
                 let enckey = Enckey::from_parts(&tag, &salt, sealed).ok_or(BadRecord::Sealed)?;
-                Ok(StoredKey::V2 { enckey, user, device })
+                Ok(StoredKey::V2 {
+                    enckey,
+                    user,
+                    device,
+                })
             }
             (1, Some(_), Some(_)) | (2, None, None) => Err(BadRecord::Place),
             _ => Err(BadRecord::EnckeyVersion),
@@ -115,33 +142,58 @@ impl RawEnckey {
 }
 
 /// The parameters in a record or a URI; missing ones are passlib's defaults.
-pub(super) fn parameters(alg: Option<&str>, digits: Option<u64>, period: Option<u64>) -> Result<Parameters, BadRecord> {
+pub(super) fn parameters(
+    alg: Option<&str>,
+    digits: Option<u64>,
+    period: Option<u64>,
+) -> Result<Parameters, BadRecord> {
     let defaults = Parameters::default();
-    let alg = alg.map_or(Ok(defaults.alg), |word| word.parse::<Algorithm>().map_err(|_| BadRecord::Algorithm))?;
+    let alg = alg.map_or(Ok(defaults.alg), |word| {
+        word.parse::<Algorithm>().map_err(|_| BadRecord::Algorithm)
+    })?;
     let digits = digits.map_or(Some(defaults.digits), |digits| u8::try_from(digits).ok());
-    let digits = digits.filter(|digits| CODE_DIGITS.contains(&usize::from(*digits))).ok_or(BadRecord::Digits)?;
+    let digits = digits
+        .filter(|digits| CODE_DIGITS.contains(&usize::from(*digits)))
+        .ok_or(BadRecord::Digits)?;
     let period = period.map_or(Some(defaults.period), |period| u32::try_from(period).ok());
-    let period = period.filter(|period| (1..=MAX_PERIOD).contains(period)).ok_or(BadRecord::Period)?;
-    Ok(Parameters { alg, digits, period })
+    let period = period
+        .filter(|period| (1..=MAX_PERIOD).contains(period))
+        .ok_or(BadRecord::Period)?;
+    Ok(Parameters {
+        alg,
+        digits,
+        period,
+    })
 }
 
 /// A label or an issuer; an empty one counts as absent.
 pub(super) fn label(text: Option<&str>) -> Result<Option<Label>, BadRecord> {
     let text = text.filter(|text| !text.is_empty());
-    text.map(Label::as_shared).transpose().map_err(|_| BadRecord::Label)
+    text.map(Label::as_shared)
+        .transpose()
+        .map_err(|_| BadRecord::Label)
 }
 
 fn place(user: &str, device: &str) -> Result<SealedFor, BadRecord> {
     let user = UserName::new(user).map_err(|_| BadRecord::Place)?;
-    let device = HEXLOWER.decode(device.as_bytes()).map_err(|_| BadRecord::Place)?;
+    let device = HEXLOWER
+        .decode(device.as_bytes())
+        .map_err(|_| BadRecord::Place)?;
     Ok((user, device.try_into().map_err(|_| BadRecord::Place)?))
 }
 
-/// Base32 in either case, with or without padding. Bits left over at the end must be zero: else it was cut or mistyped.
+/// Base32 in either case, with or without padding. Bits left over at the end must be zero: else it
+/// was cut or mistyped.
 fn decode(text: &str) -> Result<Vec<u8>, BadRecord> {
     let text = text.to_ascii_uppercase();
-    let encoding = if text.contains('=') { BASE32 } else { BASE32_NOPAD };
-    encoding.decode(text.as_bytes()).map_err(|_| BadRecord::Sealed)
+    let encoding = if text.contains('=') {
+        BASE32
+    } else {
+        BASE32_NOPAD
+    };
+    encoding
+        .decode(text.as_bytes())
+        .map_err(|_| BadRecord::Sealed)
 }
 
 type SealedFor = (UserName, [u8; 16]);

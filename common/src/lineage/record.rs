@@ -1,4 +1,5 @@
-//! A stored key record in JSON: passlib's form (`to_json`, `from_source`), and the same form with our own sealed key.
+//! A stored key record in JSON: passlib's form (`to_json`, `from_source`), and the same form with
+//! our own sealed key.
 //!
 //! Knows the form and its limits. Parameters that a record leaves out are passlib's defaults
 //! (SHA-1, 6 digits, 30 seconds), whatever the settings say: the authenticator was set up with
@@ -59,15 +60,23 @@ impl KeyRecord {
         if text.len() > MAX_TEXT {
             return Err(BadRecord::TooLong);
         }
-        if text.starts_with(uri::SCHEME) { uri::parse(text) } else { reading::record(text) }
+        if text.starts_with(uri::SCHEME) {
+            uri::parse(text)
+        } else {
+            reading::record(text)
+        }
     }
 
-    /// The record in JSON: sorted members, no white space, ASCII only, defaults left out. For a plain key and for
-    /// version 1 it is, byte for byte, what passlib writes.
+    /// The record in JSON: sorted members, no white space, ASCII only, defaults left out. For a
+    /// plain key and for version 1 it is, byte for byte, what passlib writes.
     #[must_use]
     pub fn to_json(&self) -> SecretText {
         let defaults = Parameters::default();
-        let Parameters { alg, digits, period } = self.parameters;
+        let Parameters {
+            alg,
+            digits,
+            period,
+        } = self.parameters;
         let mut json = JsonObject::new();
         json.text_if("alg", (alg != defaults.alg).then(|| alg.word()));
         if let StoredKey::V2 { device, .. } = &self.key {
@@ -100,15 +109,25 @@ impl KeyRecord {
     pub fn open(&self, secrets: &Secrets) -> Result<Key, CannotOpen> {
         match &self.key {
             StoredKey::V1(enckey) => enckey.open(secrets),
-            StoredKey::V2 { enckey, user, device } => {
-                enckey.open(secrets, &Binding { user, device, kind: Kind::Totp.word(), parameters: self.parameters })
-            }
+            StoredKey::V2 {
+                enckey,
+                user,
+                device,
+            } => enckey.open(
+                secrets,
+                &Binding {
+                    user,
+                    device,
+                    kind: Kind::Totp.word(),
+                    parameters: self.parameters,
+                },
+            ),
             StoredKey::Plain(key) => Key::new(key.expose().to_vec()).map_err(|_| CannotOpen),
         }
     }
 
-    /// Whether the key should be sealed again: under another tag than the default, with another cost than `cost`
-    /// (version 1), or not sealed at all.
+    /// Whether the key should be sealed again: under another tag than the default, with another
+    /// cost than `cost` (version 1), or not sealed at all.
     #[must_use]
     pub fn changed(&self, secrets: &Secrets, cost: u32) -> bool {
         let default_tag = secrets.default_tag().as_str();
@@ -123,7 +142,13 @@ impl KeyRecord {
 impl StoredKey {
     fn write_sealed(&self, json: &mut JsonObject) {
         let (cost, sealed, salt, tag, version) = match self {
-            Self::V1(enckey) => (Some(enckey.cost), &*enckey.sealed, &*enckey.salt, &*enckey.tag, 1),
+            Self::V1(enckey) => (
+                Some(enckey.cost),
+                &*enckey.sealed,
+                &*enckey.salt,
+                &*enckey.tag,
+                1,
+            ),
             Self::V2 { enckey, .. } => (None, enckey.sealed(), &enckey.salt()[..], enckey.tag(), 2),
             Self::Plain(_) => return,
         };
@@ -163,7 +188,9 @@ pub enum BadRecord {
     #[error("the record's version is not 1: it comes from a newer program")]
     Version,
     /// A sealed key of an unknown form.
-    #[error("the version of the sealed key is neither 1 nor 2, or a member of its version is missing")]
+    #[error(
+        "the version of the sealed key is neither 1 nor 2, or a member of its version is missing"
+    )]
     EnckeyVersion,
     /// Nothing to open.
     #[error("the record has neither 'enckey' nor 'key'")]
@@ -175,10 +202,14 @@ pub enum BadRecord {
     #[error(transparent)]
     Key(#[from] BadKey),
     /// Salt or sealed key cut or mistyped.
-    #[error("the salt or the text of the sealed key is not base32 of a possible length: it was cut or mistyped")]
+    #[error(
+        "the salt or the text of the sealed key is not base32 of a possible length: it was cut or mistyped"
+    )]
     Sealed,
     /// It would take minutes to open.
-    #[error("the sealed key's cost is above {MAX_COST}: seal it with a lower one where it comes from")]
+    #[error(
+        "the sealed key's cost is above {MAX_COST}: seal it with a lower one where it comes from"
+    )]
     Cost,
     /// Not a tag.
     #[error("the sealed key's tag is not a valid tag")]
@@ -219,15 +250,39 @@ mod tests {
     const DEVICE: [u8; 16] = [0xab; 16];
 
     fn secrets() -> Secrets {
-        Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n2: fedcba9876543210\n").unwrap(), None).unwrap()
+        Secrets::new(
+            TaggedSecrets::from_text("1: 0123456789abcdef\n2: fedcba9876543210\n").unwrap(),
+            None,
+        )
+        .unwrap()
     }
 
     fn sealed_for(user: &str) -> KeyRecord {
-        let (user, parameters) = (UserName::new(user).unwrap(), Parameters { period: 60, ..Parameters::default() });
-        let binding = Binding { user: &user, device: &DEVICE, kind: Kind::Totp.word(), parameters };
+        let (user, parameters) = (
+            UserName::new(user).unwrap(),
+            Parameters {
+                period: 60,
+                ..Parameters::default()
+            },
+        );
+        let binding = Binding {
+            user: &user,
+            device: &DEVICE,
+            kind: Kind::Totp.word(),
+            parameters,
+        };
         let enckey = Enckey::seal(&Key::from_base32(KEY).unwrap(), &secrets(), &binding).unwrap();
-        let key = StoredKey::V2 { enckey, user, device: DEVICE };
-        KeyRecord { key, parameters, label: Some(Label::new("a").unwrap()), issuer: None }
+        let key = StoredKey::V2 {
+            enckey,
+            user,
+            device: DEVICE,
+        };
+        KeyRecord {
+            key,
+            parameters,
+            label: Some(Label::new("a").unwrap()),
+            issuer: None,
+        }
     }
 
     fn refusal(json: &str) -> BadRecord {
@@ -238,9 +293,13 @@ mod tests {
     fn our_sealed_key_is_written_and_read_with_its_place() {
         let written = sealed_for("jürgen").to_json();
         let text = written.expose();
-        assert!(text.starts_with("{\"device\":\"abababababababababababababababab\",\"enckey\":{\"k\":\""), "{text}");
-        let end =
-            "\"t\":\"2\",\"v\":2},\"label\":\"a\",\"period\":60,\"type\":\"totp\",\"user\":\"j\\u00fcrgen\",\"v\":1}";
+        assert!(
+            text.starts_with(
+                "{\"device\":\"abababababababababababababababab\",\"enckey\":{\"k\":\""
+            ),
+            "{text}"
+        );
+        let end = "\"t\":\"2\",\"v\":2},\"label\":\"a\",\"period\":60,\"type\":\"totp\",\"user\":\"j\\u00fcrgen\",\"v\":1}";
         assert!(text.ends_with(end), "{text}");
         let read = KeyRecord::parse(text).unwrap();
         assert_eq!(read.open(&secrets()).unwrap().to_base32().expose(), KEY);
@@ -262,10 +321,22 @@ mod tests {
         ] {
             let moved = written.expose().replacen(from, to, 1);
             assert_ne!(moved, written.expose());
-            assert_eq!(KeyRecord::parse(&moved).unwrap().open(&secrets()).err(), Some(CannotOpen), "{to}");
+            assert_eq!(
+                KeyRecord::parse(&moved).unwrap().open(&secrets()).err(),
+                Some(CannotOpen),
+                "{to}"
+            );
         }
-        let relabelled = written.expose().replace("\"label\":\"a\"", "\"label\":\"b\"");
-        assert!(KeyRecord::parse(&relabelled).unwrap().open(&secrets()).is_ok(), "a label is only shown");
+        let relabelled = written
+            .expose()
+            .replace("\"label\":\"a\"", "\"label\":\"b\"");
+        assert!(
+            KeyRecord::parse(&relabelled)
+                .unwrap()
+                .open(&secrets())
+                .is_ok(),
+            "a label is only shown"
+        );
     }
 
     #[test]
@@ -273,10 +344,21 @@ mod tests {
         let place = "\"user\":\"alice\",\"device\":\"abababababababababababababababab\"";
         for json in [
             format!(r#"{{"type":"totp","v":1,"key":"KEY",{place}}}"#),
-            format!(r#"{{"type":"totp","v":1,"enckey":{{"v":1,"c":1,"t":"1","s":"MFRGG","k":"KEY"}},{place}}}"#),
-            sealed_for("alice").to_json().expose().replace(",\"user\":\"alice\"", ""),
-            sealed_for("alice").to_json().expose().replace("abab", "ABAB"),
-            sealed_for("alice").to_json().expose().replace("\"alice\"", "\"a:b\""),
+            format!(
+                r#"{{"type":"totp","v":1,"enckey":{{"v":1,"c":1,"t":"1","s":"MFRGG","k":"KEY"}},{place}}}"#
+            ),
+            sealed_for("alice")
+                .to_json()
+                .expose()
+                .replace(",\"user\":\"alice\"", ""),
+            sealed_for("alice")
+                .to_json()
+                .expose()
+                .replace("abab", "ABAB"),
+            sealed_for("alice")
+                .to_json()
+                .expose()
+                .replace("\"alice\"", "\"a:b\""),
         ] {
             assert_eq!(refusal(&json), BadRecord::Place, "{json}");
         }
@@ -291,10 +373,18 @@ mod tests {
             r#"{"type":"totp","v":1,"key":"KEY","user":null}"#.to_owned(),
             sealed.expose().replace("\"type\"", "\"key\":null,\"type\""),
         ] {
-            assert!(matches!(refusal(&json), BadRecord::Json { .. } | BadRecord::TwoKeys), "{json}");
+            assert!(
+                matches!(refusal(&json), BadRecord::Json { .. } | BadRecord::TwoKeys),
+                "{json}"
+            );
         }
         let nothing = r#""alg":null,"digits":null,"period":null,"label":null,"issuer":null"#;
-        assert!(KeyRecord::parse(&format!(r#"{{"type":"totp","v":1,"key":"{KEY}",{nothing}}}"#)).is_ok());
+        assert!(
+            KeyRecord::parse(&format!(
+                r#"{{"type":"totp","v":1,"key":"{KEY}",{nothing}}}"#
+            ))
+            .is_ok()
+        );
     }
 
     #[test]
@@ -303,13 +393,34 @@ mod tests {
             (r#"{"type":"hotp","v":1,"key":"KEY"}"#, BadRecord::Type),
             (r#"{"type":"totp","v":2,"key":"KEY"}"#, BadRecord::Version),
             (r#"{"type":"totp","v":1}"#, BadRecord::NoKey),
-            (r#"{"type":"totp","v":1,"key":"KEY","enckey":{}}"#, BadRecord::TwoKeys),
-            (r#"{"type":"totp","v":1,"key":"KEY","digits":11}"#, BadRecord::Digits),
-            (r#"{"type":"totp","v":1,"key":"KEY","period":86401}"#, BadRecord::Period),
-            (r#"{"type":"totp","v":1,"key":"KEY","alg":"md5"}"#, BadRecord::Algorithm),
-            (r#"{"type":"totp","v":1,"key":"KEY","label":"a:b"}"#, BadRecord::Label),
-            (r#"{"type":"totp","v":1,"key":"MFRGG"}"#, BadRecord::Key(BadKey::Length)),
-            (r#"["totp",1,null,"KEY"]"#, BadRecord::Json { line: 0, column: 0 }),
+            (
+                r#"{"type":"totp","v":1,"key":"KEY","enckey":{}}"#,
+                BadRecord::TwoKeys,
+            ),
+            (
+                r#"{"type":"totp","v":1,"key":"KEY","digits":11}"#,
+                BadRecord::Digits,
+            ),
+            (
+                r#"{"type":"totp","v":1,"key":"KEY","period":86401}"#,
+                BadRecord::Period,
+            ),
+            (
+                r#"{"type":"totp","v":1,"key":"KEY","alg":"md5"}"#,
+                BadRecord::Algorithm,
+            ),
+            (
+                r#"{"type":"totp","v":1,"key":"KEY","label":"a:b"}"#,
+                BadRecord::Label,
+            ),
+            (
+                r#"{"type":"totp","v":1,"key":"MFRGG"}"#,
+                BadRecord::Key(BadKey::Length),
+            ),
+            (
+                r#"["totp",1,null,"KEY"]"#,
+                BadRecord::Json { line: 0, column: 0 },
+            ),
         ] {
             assert_eq!(refusal(json), why, "{json}");
         }
@@ -318,12 +429,27 @@ mod tests {
     #[test]
     fn refusals_of_an_encrypted_key_say_what_to_do() {
         for (enckey, why) in [
-            (r#""v":1,"c":23,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::Cost),
-            (r#""v":1,"c":18446744073709551615,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::Cost),
-            (r#""v":1,"c":1,"t":"a b","s":"MFRGG","k":"KEY""#, BadRecord::Tag),
+            (
+                r#""v":1,"c":23,"t":"1","s":"MFRGG","k":"KEY""#,
+                BadRecord::Cost,
+            ),
+            (
+                r#""v":1,"c":18446744073709551615,"t":"1","s":"MFRGG","k":"KEY""#,
+                BadRecord::Cost,
+            ),
+            (
+                r#""v":1,"c":1,"t":"a b","s":"MFRGG","k":"KEY""#,
+                BadRecord::Tag,
+            ),
             (r#""v":1,"c":1,"t":"1","s":"","k":"KEY""#, BadRecord::Sealed),
-            (r#""v":1,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::EnckeyVersion),
-            (r#""v":3,"t":"1","s":"MFRGG","k":"KEY""#, BadRecord::EnckeyVersion),
+            (
+                r#""v":1,"t":"1","s":"MFRGG","k":"KEY""#,
+                BadRecord::EnckeyVersion,
+            ),
+            (
+                r#""v":3,"t":"1","s":"MFRGG","k":"KEY""#,
+                BadRecord::EnckeyVersion,
+            ),
         ] {
             let json = format!(r#"{{"type":"totp","v":1,"enckey":{{{enckey}}}}}"#);
             assert_eq!(refusal(&json), why, "{json}");

@@ -16,8 +16,14 @@ pub fn clean(typed: &str, digits: u8) -> Result<Code, Malformed> {
         return Err(Malformed);
     }
     let mut code = Zeroizing::new(String::with_capacity(typed.len()));
-    code.extend(typed.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=')));
-    Code::new(&code).filter(|code| code.digits() == usize::from(digits)).ok_or(Malformed)
+    code.extend(
+        typed
+            .chars()
+            .filter(|c| !c.is_whitespace() && !matches!(c, '-' | '=')),
+    );
+    Code::new(&code)
+        .filter(|code| code.digits() == usize::from(digits))
+        .ok_or(Malformed)
 }
 
 /// Not a code.
@@ -35,7 +41,17 @@ mod tests {
             assert_eq!(clean(typed, 6).unwrap().expose(), "123456", "{typed:?}");
         }
         let long = format!("{}123456", " ".repeat(507));
-        for typed in ["", "12345", "1234567", "12345a", "+12345", "123456\0", "１２３４５６", "123,456", &long] {
+        for typed in [
+            "",
+            "12345",
+            "1234567",
+            "12345a",
+            "+12345",
+            "123456\0",
+            "１２３４５６",
+            "123,456",
+            &long,
+        ] {
             assert!(clean(typed, 6).is_err(), "{typed:?}");
         }
         assert!(clean("123456", 8).is_err());

@@ -36,8 +36,14 @@ pub fn parse(text: &str) -> Result<KeyRecord, BadRecord> {
     let label = reading::label(Some(label.trim()))?.ok_or(BadUri::NoLabel)?;
     let query = Query::parse(query)?;
     Ok(KeyRecord {
-        key: StoredKey::Plain(Key::from_base32(query.given("secret").ok_or(BadUri::NoSecret)?)?),
-        parameters: reading::parameters(query.whole("algorithm")?, query.number("digits")?, query.number("period")?)?,
+        key: StoredKey::Plain(Key::from_base32(
+            query.given("secret").ok_or(BadUri::NoSecret)?,
+        )?),
+        parameters: reading::parameters(
+            query.whole("algorithm")?,
+            query.number("digits")?,
+            query.number("period")?,
+        )?,
         issuer: reading::label(query.issuer(prefix)?)?,
         label: Some(label),
     })
@@ -66,10 +72,14 @@ impl Query {
 
     /// A parameter that is present and not blank.
     fn given(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.as_str()).filter(|value| !value.is_empty())
+        self.0
+            .get(name)
+            .map(|value| value.as_str())
+            .filter(|value| !value.is_empty())
     }
 
-    /// A parameter that may be missing but not blank: a blank value was probably cut off and does not mean the default.
+    /// A parameter that may be missing but not blank: a blank value was probably cut off and does
+    /// not mean the default.
     fn whole(&self, name: &str) -> Result<Option<&str>, BadUri> {
         match self.0.get(name).map(|value| value.as_str()) {
             Some("") => Err(BadUri::Blank),
@@ -78,8 +88,15 @@ impl Query {
     }
 
     fn number(&self, name: &str) -> Result<Option<u64>, BadUri> {
-        let digits_only = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
-        self.whole(name)?.map(|text| digits_only(text).ok_or(BadUri::Number)).transpose()
+        let digits_only = |text: &str| {
+            text.bytes()
+                .all(|b| b.is_ascii_digit())
+                .then(|| text.parse().ok())
+                .flatten()
+        };
+        self.whole(name)?
+            .map(|text| digits_only(text).ok_or(BadUri::Number))
+            .transpose()
     }
 
     /// The issuer, which may stand before the label, in a parameter, or in both and the same.
@@ -92,8 +109,8 @@ impl Query {
     }
 }
 
-/// Whether an unknown name is a misspelt known one: in another letter case, or after `&amp;` of a web page. Ignoring it
-/// would lose its value.
+/// Whether an unknown name is a misspelt known one: in another letter case, or after `&amp;` of a
+/// web page. Ignoring it would lose its value.
 fn looks_like_another(name: &str) -> bool {
     let known = |name: &str| KNOWN.iter().any(|known| known.eq_ignore_ascii_case(name));
     name.starts_with("amp;") || (known(name) && !KNOWN.contains(&name))
@@ -127,7 +144,9 @@ pub enum BadUri {
     #[error("the URI does not begin with '{SCHEME}'")]
     Scheme,
     /// A wrapped line, or a fragment that other programs would cut off.
-    #[error("the URI contains a line end, another control character or a '#': give it in one piece, percent-encoded")]
+    #[error(
+        "the URI contains a line end, another control character or a '#': give it in one piece, percent-encoded"
+    )]
     Character,
     /// No label.
     #[error("the URI has no label after 'otpauth://totp/'")]
@@ -139,7 +158,9 @@ pub enum BadUri {
     #[error("the URI gives a parameter twice: keep the right one")]
     Twice,
     /// A misspelt parameter: its value would be lost.
-    #[error("the URI has a parameter with a misspelt name: write names in lower case and separate parameters with '&'")]
+    #[error(
+        "the URI has a parameter with a misspelt name: write names in lower case and separate parameters with '&'"
+    )]
     Name,
     /// A parameter without a value: it was probably cut off.
     #[error("the URI has a parameter without a value: give it one, or leave it out")]
@@ -177,28 +198,49 @@ mod tests {
              &issuer=Big+Co&image=x\n"
         );
         let record = parse(&uri).unwrap();
-        assert_eq!(record.parameters, Parameters { alg: Algorithm::Sha512, digits: 8, period: 60 });
+        assert_eq!(
+            record.parameters,
+            Parameters {
+                alg: Algorithm::Sha512,
+                digits: 8,
+                period: 60
+            }
+        );
         assert_eq!(record.label.unwrap().as_str(), "Jürgen+x/y");
         assert_eq!(record.issuer.unwrap().as_str(), "Big Co");
-        assert!(matches!(record.key, StoredKey::Plain(key) if key.expose() == b"12345678901234567890"));
+        assert!(
+            matches!(record.key, StoredKey::Plain(key) if key.expose() == b"12345678901234567890")
+        );
     }
 
     #[test]
     fn what_could_be_read_in_two_ways_is_refused() {
         for (uri, why) in [
             ("OTPAUTH://totp/a?secret=SECRET", BadUri::Scheme),
-            ("otpauth://totp/a?secret=SECRET&digi\nts=8", BadUri::Character),
+            (
+                "otpauth://totp/a?secret=SECRET&digi\nts=8",
+                BadUri::Character,
+            ),
             ("otpauth://totp/a#b?secret=SECRET", BadUri::Character),
             ("otpauth://totp/a?secret=SECRET&Digits=8", BadUri::Name),
             ("otpauth://totp/a?secret=SECRET&amp;digits=8", BadUri::Name),
             ("otpauth://totp/a?secret=SECRET&label=a", BadUri::Name),
-            ("otpauth://totp/a?secret=SECRET&digits=8&digits=8", BadUri::Twice),
-            ("otpauth://totp/a?secret=SECRET&digit%73=8&digits=6", BadUri::Twice),
+            (
+                "otpauth://totp/a?secret=SECRET&digits=8&digits=8",
+                BadUri::Twice,
+            ),
+            (
+                "otpauth://totp/a?secret=SECRET&digit%73=8&digits=6",
+                BadUri::Twice,
+            ),
             ("otpauth://totp/a?secret=SECRET&digits=", BadUri::Blank),
             ("otpauth://totp/a?secret=SECRET&period", BadUri::Blank),
             ("otpauth://totp/a?secret=SECRET&digits=%2B8", BadUri::Number),
             ("otpauth://totp/a?secret=SECRET&digits=1_0", BadUri::Number),
-            ("otpauth://totp/a?secret=SECRET&period=99999999999999999999", BadUri::Number),
+            (
+                "otpauth://totp/a?secret=SECRET&period=99999999999999999999",
+                BadUri::Number,
+            ),
             ("otpauth://totp/50%?secret=SECRET", BadUri::Escape),
             ("otpauth://totp/a%4?secret=SECRET", BadUri::Escape),
             ("otpauth://totp/a%+4?secret=SECRET", BadUri::Escape),
@@ -209,8 +251,20 @@ mod tests {
         ] {
             assert_eq!(refusal(uri), BadRecord::Uri(why), "{uri}");
         }
-        assert_eq!(refusal("otpauth://hotp/a?secret=SECRET&counter=0"), BadRecord::Type);
-        assert_eq!(refusal("otpauth://totp/a:b:c?secret=SECRET"), BadRecord::Label);
-        assert_eq!(refusal(&format!("otpauth://totp/a?secret=SECRET&x={}", "y".repeat(MAX_TEXT))), BadRecord::TooLong);
+        assert_eq!(
+            refusal("otpauth://hotp/a?secret=SECRET&counter=0"),
+            BadRecord::Type
+        );
+        assert_eq!(
+            refusal("otpauth://totp/a:b:c?secret=SECRET"),
+            BadRecord::Label
+        );
+        assert_eq!(
+            refusal(&format!(
+                "otpauth://totp/a?secret=SECRET&x={}",
+                "y".repeat(MAX_TEXT)
+            )),
+            BadRecord::TooLong
+        );
     }
 }

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 
-/// A device's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a digit.
+/// A device's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a
+/// digit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DeviceName(String);
@@ -18,15 +19,25 @@ impl DeviceName {
     /// # Errors
     /// [`BadDeviceName`]: its sentence says what a name is.
     pub fn new(name: &str) -> Result<Self, BadDeviceName> {
-        let ordinary = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        let ordinary = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if ordinary && begins_well && name.len() <= MAX_BYTES { Ok(Self(name.to_owned())) } else { Err(BadDeviceName) }
+        if ordinary && begins_well && name.len() <= MAX_BYTES {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(BadDeviceName)
+        }
     }
 
     /// The default name of the `n`th device of a user: `default`, `device-2`, `device-3`, …
     #[must_use]
     pub fn nth(n: usize) -> Self {
-        Self(if n <= 1 { "default".to_owned() } else { format!("device-{n}") })
+        Self(if n <= 1 {
+            "default".to_owned()
+        } else {
+            format!("device-{n}")
+        })
     }
 
     /// The name, byte for byte.
@@ -58,7 +69,9 @@ impl fmt::Display for DeviceName {
 
 /// The text is not a device name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a device name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-', and begins with a letter or a digit")]
+#[error(
+    "a device name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-', and begins with a letter or a digit"
+)]
 pub struct BadDeviceName;
 
 words! {
@@ -77,7 +90,11 @@ impl FromStr for Kind {
     type Err = BadKind;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.iter().copied().find(|kind| kind.word() == text).ok_or(BadKind)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|kind| kind.word() == text)
+            .ok_or(BadKind)
     }
 }
 
@@ -98,7 +115,16 @@ mod tests {
         for name in ["default", "device-2", "Pixel_9.work", "2"] {
             assert_eq!(DeviceName::new(name).unwrap().as_str(), name);
         }
-        for name in ["", "-x", ".hidden", "my phone", "a/b", "é", "a\n", &"a".repeat(33)] {
+        for name in [
+            "",
+            "-x",
+            ".hidden",
+            "my phone",
+            "a/b",
+            "é",
+            "a\n",
+            &"a".repeat(33),
+        ] {
             assert_eq!(DeviceName::new(name), Err(BadDeviceName), "{name:?}");
         }
     }

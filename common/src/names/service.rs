@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A service's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a digit. It is kept in
-/// lower case, as in libpam.
+/// A service's name: 1 to 32 letters, digits, `.`, `_`, `-` of ASCII, beginning with a letter or a
+/// digit. It is kept in lower case, as in libpam.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ServiceName(String);
@@ -16,10 +16,16 @@ impl ServiceName {
     /// # Errors
     /// [`BadServiceName`]: its sentence says what a name is.
     pub fn new(name: &str) -> Result<Self, BadServiceName> {
-        let ordinary = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
+        let ordinary = name
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'));
         let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
         let taken = ordinary && begins_well && name.len() <= MAX_BYTES;
-        if taken { Ok(Self(name.to_ascii_lowercase())) } else { Err(BadServiceName) }
+        if taken {
+            Ok(Self(name.to_ascii_lowercase()))
+        } else {
+            Err(BadServiceName)
+        }
     }
 
     /// Whether `service`, as a process names itself, is this service.
@@ -57,7 +63,9 @@ impl fmt::Display for ServiceName {
 
 /// The text is not a service name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a service name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': it is the name of a file in /etc/pam.d")]
+#[error(
+    "a service name has 1 to {MAX_BYTES} letters, digits, '.', '_' or '-': it is the name of a file in /etc/pam.d"
+)]
 pub struct BadServiceName;
 
 /// The longest name, in bytes.
@@ -70,9 +78,21 @@ mod tests {
     #[test]
     fn services_are_named_like_their_files() {
         for name in ["sshd", "sudo-i", "gdm-password", "cockpit", "su.1", "SU"] {
-            assert!(ServiceName::new(name).unwrap().is(&name.to_lowercase()), "{name}");
+            assert!(
+                ServiceName::new(name).unwrap().is(&name.to_lowercase()),
+                "{name}"
+            );
         }
-        for name in ["", "-x", "a b", "a/b", "../etc", "ssh,sudo", "é", &"s".repeat(33)] {
+        for name in [
+            "",
+            "-x",
+            "a b",
+            "a/b",
+            "../etc",
+            "ssh,sudo",
+            "é",
+            &"s".repeat(33),
+        ] {
             assert_eq!(ServiceName::new(name), Err(BadServiceName), "{name:?}");
         }
         assert!(!ServiceName::new("sudo").unwrap().is("sudo-i"));

@@ -1,6 +1,7 @@
 //! The name of an account, as PAM and the passwd database spell it.
 //!
-//! A name is compared byte for byte: no case folding, no Unicode normalisation. It never becomes part of a path.
+//! A name is compared byte for byte: no case folding, no Unicode normalisation. It never becomes
+//! part of a path.
 
 use std::fmt;
 
@@ -20,7 +21,10 @@ impl UserName {
             BadUserName::Empty
         } else if name.len() > MAX_BYTES {
             BadUserName::TooLong
-        } else if name.chars().any(|c| c.is_control() || matches!(c, '/' | ':')) {
+        } else if name
+            .chars()
+            .any(|c| c.is_control() || matches!(c, '/' | ':'))
+        {
             BadUserName::Character
         } else if name.trim() != name {
             BadUserName::Space
@@ -30,7 +34,8 @@ impl UserName {
         Err(bad)
     }
 
-    /// A name that no account can have and that [`UserName::new`] refuses: for the daemon's own records.
+    /// A name that no account can have and that [`UserName::new`] refuses: for the daemon's own
+    /// records.
     #[must_use]
     pub fn reserved(number: u16) -> Self {
         Self(format!("{RESERVED}{number}"))
@@ -84,9 +89,18 @@ mod tests {
 
     #[test]
     fn names_that_accounts_have_are_taken_as_they_stand() {
-        for name in
-            ["alice", "ROOT", "a.b-c_d", "x$", "DOMAIN\\alice smith", "alice@example.org", "jürgen", "%s", "..", "-rf"]
-        {
+        for name in [
+            "alice",
+            "ROOT",
+            "a.b-c_d",
+            "x$",
+            "DOMAIN\\alice smith",
+            "alice@example.org",
+            "jürgen",
+            "%s",
+            "..",
+            "-rf",
+        ] {
             assert_eq!(UserName::new(name).unwrap().as_str(), name);
         }
     }
@@ -114,7 +128,10 @@ mod tests {
     fn reserved_names_are_nobodys() {
         let reserved = UserName::reserved(7);
         assert!(reserved.is_reserved() && reserved != UserName::reserved(8));
-        assert_eq!(UserName::new(reserved.as_str()), Err(BadUserName::Character));
+        assert_eq!(
+            UserName::new(reserved.as_str()),
+            Err(BadUserName::Character)
+        );
         assert!(!UserName::new("7").unwrap().is_reserved());
     }
 

@@ -1,5 +1,5 @@
-//! Parses application secrets from the settings or from a secrets file: `tag: value` lines, or a map. No error shows a
-//! secret.
+//! Parses application secrets from the settings or from a secrets file: `tag: value` lines, or a
+//! map. No error shows a secret.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -29,7 +29,8 @@ impl TaggedSecrets {
         Self::from_text(text)
     }
 
-    /// Parses lines of `tag: value`, or a JSON object. Empty lines and lines that begin with `#` are skipped.
+    /// Parses lines of `tag: value`, or a JSON object. Empty lines and lines that begin with `#`
+    /// are skipped.
     ///
     /// # Errors
     /// [`BadSecrets`], never showing a secret.
@@ -40,7 +41,8 @@ impl TaggedSecrets {
         let mut secrets = Self::default();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
-            // Checked before comments are skipped: a secret behind such a character would be lost silently.
+            // Checked before comments are skipped: a secret behind such a character would be lost
+            // silently.
             if line.contains(|c: char| ends_a_line(c)) {
                 return Err(BadSecrets::Line(number));
             }
@@ -70,8 +72,8 @@ impl TaggedSecrets {
 }
 
 impl<'de> Deserialize<'de> for TaggedSecrets {
-    /// A map of tags to secrets, or the text of a secrets file. A repeated tag is refused: the reader would otherwise
-    /// silently keep one of the two.
+    /// A map of tags to secrets, or the text of a secrets file. A repeated tag is refused: the
+    /// reader would otherwise silently keep one of the two.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(TaggedSecretsVisitor)
     }
@@ -113,9 +115,12 @@ impl<'de> Visitor<'de> for TaggedSecretsVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut secrets = TaggedSecrets::default();
-        // YAML could read `null` as a text of four letters: it is an empty secret, which is refused.
+        // YAML could read `null` as a text of four letters: it is an empty secret, which is
+        // refused.
         while let Some((tag, value)) = map.next_entry::<String, Option<String>>()? {
-            secrets.add(tag, Zeroizing::new(value.unwrap_or_default())).map_err(de::Error::custom)?;
+            secrets
+                .add(tag, Zeroizing::new(value.unwrap_or_default()))
+                .map_err(de::Error::custom)?;
         }
         Ok(secrets)
     }

@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket,
+};
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::wire::frame::{Deadlines, FrameError, Inbox, outgoing, send_frame};
@@ -53,7 +55,9 @@ pub enum ClientError {
     #[error("provisiond closed the connection without a reply: {STATUS}")]
     Closed,
     /// The reply does not follow the protocol.
-    #[error("provisiond sent an invalid reply ({0}): check that client and daemon have the same version")]
+    #[error(
+        "provisiond sent an invalid reply ({0}): check that client and daemon have the same version"
+    )]
     Protocol(String),
     /// The daemon answered with an error.
     #[error(transparent)]
@@ -67,8 +71,13 @@ impl Client {
     /// # Errors
     /// [`ClientError`].
     pub fn connect(path: &Path, server_uid: u32, timeout: Duration) -> Result<Self, ClientError> {
-        let unreachable = |errno| ClientError::Unreachable { path: path.display().to_string(), errno };
-        let deadline = Instant::now().checked_add(timeout).ok_or(ClientError::Deadline)?;
+        let unreachable = |errno| ClientError::Unreachable {
+            path: path.display().to_string(),
+            errno,
+        };
+        let deadline = Instant::now()
+            .checked_add(timeout)
+            .ok_or(ClientError::Deadline)?;
         let address = UnixAddr::new(path).map_err(unreachable)?;
         let socket = open_socket().map_err(unreachable)?;
         connect_until(&socket, &address, deadline).map_err(|errno| match errno {
@@ -76,11 +85,20 @@ impl Client {
             errno => unreachable(errno),
         })?;
         // The credentials are those of the process that called listen(2): unix(7), SO_PEERCRED.
-        let found = getsockopt(&socket, PeerCredentials).map_err(unreachable)?.uid();
+        let found = getsockopt(&socket, PeerCredentials)
+            .map_err(unreachable)?
+            .uid();
         if found != server_uid {
-            return Err(ClientError::WrongServer { found, expected: server_uid });
+            return Err(ClientError::WrongServer {
+                found,
+                expected: server_uid,
+            });
         }
-        Ok(Self { socket, inbox: Inbox::default(), deadline })
+        Ok(Self {
+            socket,
+            inbox: Inbox::default(),
+            deadline,
+        })
     }
 
     /// Makes one call and waits for its reply.
@@ -120,13 +138,23 @@ impl Client {
     /// # Errors
     /// [`ClientError::Deadline`]: `timeout` is too long for a time.
     pub fn waiting(self, timeout: Duration) -> Result<Self, ClientError> {
-        Ok(Self { deadline: Instant::now().checked_add(timeout).ok_or(ClientError::Deadline)?, ..self })
+        Ok(Self {
+            deadline: Instant::now()
+                .checked_add(timeout)
+                .ok_or(ClientError::Deadline)?,
+            ..self
+        })
     }
 
     fn send<C: Call>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
         let mut message = outgoing();
-        let request = OutgoingRequest { method: C::METHOD, parameters: call, more };
-        serde_json::to_writer(&mut *message, &request).map_err(|e| ClientError::Protocol(e.to_string()))?;
+        let request = OutgoingRequest {
+            method: C::METHOD,
+            parameters: call,
+            more,
+        };
+        serde_json::to_writer(&mut *message, &request)
+            .map_err(|e| ClientError::Protocol(e.to_string()))?;
         send_frame(&self.socket, message, self.deadline).map_err(|error| match error {
             // The caller's fault, not the daemon's.
             FrameError::TooLarge => Error::TooLarge.into(),
@@ -135,7 +163,9 @@ impl Client {
     }
 
     fn receive<C: Call>(&mut self) -> Result<(C::Reply, bool), ClientError> {
-        let frame = self.inbox.receive(&self.socket, Deadlines::until(self.deadline))?;
+        let frame = self
+            .inbox
+            .receive(&self.socket, Deadlines::until(self.deadline))?;
         let frame = frame.ok_or(ClientError::Closed)?;
         let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
         let reply: Reply<'_> = from_object(&frame).map_err(unreadable)?;
@@ -143,7 +173,10 @@ impl Client {
             return Err(Error::from_wire(&name, reply.parameters).into());
         }
         let parameters = reply.parameters.map_or("{}", |p| p.get());
-        Ok((from_object(parameters.as_bytes()).map_err(unreadable)?, reply.continues))
+        Ok((
+            from_object(parameters.as_bytes()).map_err(unreadable)?,
+            reply.continues,
+        ))
     }
 }
 
@@ -151,25 +184,34 @@ impl From<FrameError> for ClientError {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::TimedOut => Self::Deadline,
-            FrameError::Truncated | FrameError::Socket(Errno::EPIPE | Errno::ECONNRESET) => Self::Closed,
+            FrameError::Truncated | FrameError::Socket(Errno::EPIPE | Errno::ECONNRESET) => {
+                Self::Closed
+            }
             error => Self::Protocol(error.to_string()),
         }
     }
 }
 
-/// A socket that no child process inherits. A login process may have closed its standard streams: their numbers are not
-/// used, because a stray print would then go to the daemon.
+/// A socket that no child process inherits. A login process may have closed its standard streams:
+/// their numbers are not used, because a stray print would then go to the daemon.
 fn open_socket() -> Result<OwnedFd, Errno> {
-    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     if socket.as_raw_fd() >= FIRST_FREE_FD {
         return Ok(socket);
     }
     // The standard library duplicates to a close-on-exec descriptor of 3 or above.
-    socket.try_clone().map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EMFILE as i32)))
+    socket
+        .try_clone()
+        .map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EMFILE as i32)))
 }
 
-/// A blocking connect under SO_SNDTIMEO: a Unix socket's connect waits while the backlog is full, and fails with
-/// EAGAIN when the time is over (unix(7)).
+/// A blocking connect under SO_SNDTIMEO: a Unix socket's connect waits while the backlog is full,
+/// and fails with EAGAIN when the time is over (unix(7)).
 fn connect_until(socket: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Result<(), Errno> {
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -188,7 +230,9 @@ fn connect_until(socket: &OwnedFd, address: &UnixAddr, deadline: Instant) -> Res
 /// The next step after a failed connect.
 fn next_step(errno: Errno) -> &'static str {
     match errno {
-        Errno::EACCES => "this user may not use that socket: use the default one, or ask an administrator",
+        Errno::EACCES => {
+            "this user may not use that socket: use the default one, or ask an administrator"
+        }
         _ => "'systemctl status provisiond' shows whether it runs",
     }
 }
@@ -226,9 +270,13 @@ mod tests {
         nix::unistd::geteuid().as_raw()
     }
 
-    fn challenge(reply: &'static [u8]) -> Result<crate::wire::protocol::ChallengeReply, ClientError> {
+    fn challenge(
+        reply: &'static [u8],
+    ) -> Result<crate::wire::protocol::ChallengeReply, ClientError> {
         let (_folder, path, server) = answering(reply);
-        let answer = Client::connect(&path, uid(), PATIENT).unwrap().call(&Challenge::default());
+        let answer = Client::connect(&path, uid(), PATIENT)
+            .unwrap()
+            .call(&Challenge::default());
         server.join().unwrap();
         answer
     }
@@ -241,20 +289,27 @@ mod tests {
 
     #[test]
     fn a_field_that_a_daemon_of_another_version_adds_is_left_alone() {
-        let reply = challenge(b"{\"parameters\":{\"ask\":\"two_codes\",\"conversation\":\"c\"}}\0").unwrap();
+        let reply = challenge(b"{\"parameters\":{\"ask\":\"two_codes\",\"conversation\":\"c\"}}\0")
+            .unwrap();
         assert_eq!((reply.ask, reply.enrolled), (Ask::TwoCodes, None));
     }
 
     #[test]
     fn an_error_reply_is_told_as_a_sentence() {
-        let error = challenge(b"{\"error\":\"org.pamtotp.Provision.Busy\",\"parameters\":{}}\0").unwrap_err();
-        assert!(matches!(error, ClientError::Refused(Error::Busy { why }) if why.ends_with("try again in a moment")));
+        let error = challenge(b"{\"error\":\"org.pamtotp.Provision.Busy\",\"parameters\":{}}\0")
+            .unwrap_err();
+        assert!(
+            matches!(error, ClientError::Refused(Error::Busy { why }) if why.ends_with("try again in a moment"))
+        );
     }
 
     #[test]
     fn whatever_is_not_one_reply_of_the_right_shape_is_no_reply() {
         for reply in [&b""[..], b"{"] {
-            assert!(matches!(challenge(reply).unwrap_err(), ClientError::Closed), "{reply:?}");
+            assert!(
+                matches!(challenge(reply).unwrap_err(), ClientError::Closed),
+                "{reply:?}"
+            );
         }
         for reply in [
             &b"{}\0"[..],
@@ -268,7 +323,10 @@ mod tests {
             b"{\"parameters\":{\"ask\":\"one_code\"}}\0{}\0",
         ] {
             let error = challenge(reply).unwrap_err();
-            assert!(matches!(error, ClientError::Protocol(_)), "{reply:?}: {error:?}");
+            assert!(
+                matches!(error, ClientError::Protocol(_)),
+                "{reply:?}: {error:?}"
+            );
         }
     }
 
@@ -292,9 +350,18 @@ mod tests {
     #[test]
     fn a_call_that_is_too_long_is_the_callers_fault() {
         let (_folder, path, server) = answering(b"");
-        let long = Challenge { user: "x".repeat(70_000), ..Challenge::default() };
-        let error = Client::connect(&path, uid(), PATIENT).unwrap().call(&long).unwrap_err();
-        assert!(matches!(error, ClientError::Refused(Error::TooLarge)), "{error}");
+        let long = Challenge {
+            user: "x".repeat(70_000),
+            ..Challenge::default()
+        };
+        let error = Client::connect(&path, uid(), PATIENT)
+            .unwrap()
+            .call(&long)
+            .unwrap_err();
+        assert!(
+            matches!(error, ClientError::Refused(Error::TooLarge)),
+            "{error}"
+        );
         server.join().unwrap();
     }
 
@@ -310,9 +377,21 @@ mod tests {
     fn nobody_there_is_unreachable_and_a_full_backlog_is_a_deadline() {
         let folder = tempfile::tempdir().unwrap();
         let missing = Client::connect(&folder.path().join("none"), uid(), PATIENT).unwrap_err();
-        assert!(matches!(missing, ClientError::Unreachable { errno: Errno::ENOENT, .. }));
+        assert!(matches!(
+            missing,
+            ClientError::Unreachable {
+                errno: Errno::ENOENT,
+                ..
+            }
+        ));
         let path = folder.path().join("full");
-        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
+        let listener = socket(
+            AddressFamily::Unix,
+            SockType::Stream,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )
+        .unwrap();
         nix::sys::socket::bind(listener.as_raw_fd(), &UnixAddr::new(&path).unwrap()).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
         let mut waiting = Vec::new();

@@ -1,5 +1,5 @@
-//! An event of the audit log, and its form as text and as JSON. The daemon's log, its store of events, the wire and
-//! `totpctl log --json` use the same form.
+//! An event of the audit log, and its form as text and as JSON. The daemon's log, its store of
+//! events, the wire and `totpctl log --json` use the same form.
 
 use std::fmt::{self, Write as _};
 
@@ -44,13 +44,16 @@ impl Fields {
     /// The value of a key.
     #[must_use]
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == key).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(own, _)| own == key)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 impl Event {
-    /// The event as a line of text: `event=… key=value …`. Values are escaped, so that an attacker's text can neither
-    /// end the line nor look like another field.
+    /// The event as a line of text: `event=… key=value …`. Values are escaped, so that an
+    /// attacker's text can neither end the line nor look like another field.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = format!("event={}", printable(&self.event));
@@ -100,8 +103,19 @@ mod tests {
     use super::*;
 
     fn event(fields: &[(&str, &str)]) -> Event {
-        let fields = Fields(fields.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect());
-        Event { time: 7, number: 8, event: "verify".into(), severity: Severity::Warning, fields }
+        let fields = Fields(
+            fields
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+                .collect(),
+        );
+        Event {
+            time: 7,
+            number: 8,
+            event: "verify".into(),
+            severity: Severity::Warning,
+            fields,
+        }
     }
 
     #[test]
@@ -112,13 +126,24 @@ mod tests {
 
     #[test]
     fn a_strangers_text_stays_one_value() {
-        let text = event(&[("user", "a b\" verdict=accepted\nevent=x\u{1b}[0m"), ("rhost", "")]).text();
-        assert_eq!(text, "event=verify user=\"a b\\\" verdict=accepted\\nevent=x\\u{1b}[0m\" rhost=\"\"");
+        let text = event(&[
+            ("user", "a b\" verdict=accepted\nevent=x\u{1b}[0m"),
+            ("rhost", ""),
+        ])
+        .text();
+        assert_eq!(
+            text,
+            "event=verify user=\"a b\\\" verdict=accepted\\nevent=x\\u{1b}[0m\" rhost=\"\""
+        );
     }
 
     #[test]
     fn in_json_an_event_is_one_object_and_keeps_the_order_of_its_fields() {
-        let before = event(&[("user", "a\",\"verdict\":\"accepted\n"), ("b", "1"), ("a", "2")]);
+        let before = event(&[
+            ("user", "a\",\"verdict\":\"accepted\n"),
+            ("b", "1"),
+            ("a", "2"),
+        ]);
         let json = serde_json::to_string(&before).unwrap();
         let expected = concat!(
             r#"{"time":7,"number":8,"event":"verify","severity":"warning","#,
@@ -138,7 +163,10 @@ mod tests {
             ("}}", "}"),
             (r#"{"time":7,"#, "{"),
         ] {
-            assert!(serde_json::from_str::<Event>(&whole.replace(part, other)).is_err(), "{part}");
+            assert!(
+                serde_json::from_str::<Event>(&whole.replace(part, other)).is_err(),
+                "{part}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Framing on the socket (Varlink: a JSON object and a NUL byte), the maximum size of a message, and its deadlines.
+//! Framing on the socket (Varlink: a JSON object and a NUL byte), the maximum size of a message,
+//! and its deadlines.
 //!
 //! Knows no message. Lengths are checked before anything is allocated, every wait has a deadline,
 //! and buffers are wiped, because codes and keys pass through them.
@@ -19,7 +20,8 @@ pub type Frame = Zeroizing<Vec<u8>>;
 pub struct Deadlines {
     /// When its first byte must have arrived.
     pub first_byte: Instant,
-    /// How long a message may take after its first byte. `None`: it must be complete at `first_byte`.
+    /// How long a message may take after its first byte. `None`: it must be complete at
+    /// `first_byte`.
     pub whole_message: Option<Duration>,
 }
 
@@ -27,7 +29,10 @@ impl Deadlines {
     /// One deadline for the whole message.
     #[must_use]
     pub fn until(deadline: Instant) -> Self {
-        Self { first_byte: deadline, whole_message: None }
+        Self {
+            first_byte: deadline,
+            whole_message: None,
+        }
     }
 }
 
@@ -63,7 +68,11 @@ impl Inbox {
     ///
     /// # Errors
     /// [`FrameError`]; after any of them the connection cannot be used any more.
-    pub fn receive(&mut self, socket: &impl AsFd, deadlines: Deadlines) -> Result<Option<Frame>, FrameError> {
+    pub fn receive(
+        &mut self,
+        socket: &impl AsFd,
+        deadlines: Deadlines,
+    ) -> Result<Option<Frame>, FrameError> {
         let mut deadline = deadlines.first_byte;
         let mut begun = false;
         loop {
@@ -72,7 +81,10 @@ impl Inbox {
             }
             if !begun && !self.0.is_empty() {
                 begun = true;
-                deadline = deadlines.whole_message.and_then(|d| Instant::now().checked_add(d)).unwrap_or(deadline);
+                deadline = deadlines
+                    .whole_message
+                    .and_then(|d| Instant::now().checked_add(d))
+                    .unwrap_or(deadline);
             }
             if self.0.len() > MAX_FRAME {
                 return Err(FrameError::TooLarge);
@@ -92,8 +104,17 @@ impl Inbox {
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
-        let end = self.0.iter().take(MAX_FRAME.saturating_add(1)).position(|b| *b == 0)?;
-        let rest = Zeroizing::new(self.0.get(end.saturating_add(1)..).unwrap_or_default().to_vec());
+        let end = self
+            .0
+            .iter()
+            .take(MAX_FRAME.saturating_add(1))
+            .position(|b| *b == 0)?;
+        let rest = Zeroizing::new(
+            self.0
+                .get(end.saturating_add(1)..)
+                .unwrap_or_default()
+                .to_vec(),
+        );
         let mut frame = std::mem::replace(&mut self.0, rest);
         frame.truncate(end);
         Some(frame)
@@ -102,7 +123,11 @@ impl Inbox {
     fn read_some(&mut self, socket: &impl AsFd, deadline: Instant) -> Result<usize, FrameError> {
         let mut chunk = Zeroizing::new([0u8; FIRST_BUFFER]);
         loop {
-            match recv(socket.as_fd().as_raw_fd(), chunk.as_mut(), MsgFlags::MSG_DONTWAIT) {
+            match recv(
+                socket.as_fd().as_raw_fd(),
+                chunk.as_mut(),
+                MsgFlags::MSG_DONTWAIT,
+            ) {
                 Ok(count) => {
                     self.append(chunk.get(..count).unwrap_or_default());
                     return Ok(count);
@@ -131,14 +156,22 @@ impl Inbox {
 ///
 /// # Errors
 /// [`FrameError`], with `TooLarge` before anything is sent.
-pub fn send_frame(socket: &impl AsFd, mut message: Frame, deadline: Instant) -> Result<(), FrameError> {
+pub fn send_frame(
+    socket: &impl AsFd,
+    mut message: Frame,
+    deadline: Instant,
+) -> Result<(), FrameError> {
     if message.len() > MAX_FRAME {
         return Err(FrameError::TooLarge);
     }
     message.push(0);
     let mut rest = message.as_slice();
     while !rest.is_empty() {
-        match send(socket.as_fd().as_raw_fd(), rest, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+        match send(
+            socket.as_fd().as_raw_fd(),
+            rest,
+            MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL,
+        ) {
             Ok(count) => rest = rest.get(count..).unwrap_or_default(),
             Err(Errno::EINTR) => _ = left_until(deadline)?,
             Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLOUT, deadline)?,
@@ -148,8 +181,8 @@ pub fn send_frame(socket: &impl AsFd, mut message: Frame, deadline: Instant) -> 
     Ok(())
 }
 
-/// A buffer for one outgoing message, large enough that one with secrets in it never grows: the longest `Verify`,
-/// with every byte escaped, fits.
+/// A buffer for one outgoing message, large enough that one with secrets in it never grows: the
+/// longest `Verify`, with every byte escaped, fits.
 #[must_use]
 pub fn outgoing() -> Frame {
     Zeroizing::new(Vec::with_capacity(OUTGOING_BUFFER))
@@ -158,7 +191,11 @@ pub fn outgoing() -> Frame {
 /// The time left. Signals that interrupt a wait do not extend the deadline.
 fn left_until(deadline: Instant) -> Result<Duration, FrameError> {
     let left = deadline.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(FrameError::TimedOut) } else { Ok(left) }
+    if left.is_zero() {
+        Err(FrameError::TimedOut)
+    } else {
+        Ok(left)
+    }
 }
 
 fn wait(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> Result<(), FrameError> {
@@ -229,21 +266,30 @@ mod tests {
 
     #[test]
     fn several_messages_in_one_piece_are_told_apart() {
-        assert_eq!(receive_all(b"a\0\0bc\0").unwrap(), [b"a".to_vec(), b"".to_vec(), b"bc".to_vec()]);
+        assert_eq!(
+            receive_all(b"a\0\0bc\0").unwrap(),
+            [b"a".to_vec(), b"".to_vec(), b"bc".to_vec()]
+        );
     }
 
     #[test]
     fn a_message_cut_short_is_an_error_at_every_byte() {
         let whole = b"{\"method\":\"x\"}\0";
         for cut in 1..whole.len() {
-            assert!(matches!(receive_all(&whole[..cut]), Err(FrameError::Truncated)), "{cut}");
+            assert!(
+                matches!(receive_all(&whole[..cut]), Err(FrameError::Truncated)),
+                "{cut}"
+            );
         }
         assert!(receive_all(b"").unwrap().is_empty());
     }
 
     #[test]
     fn a_message_without_an_end_is_given_up_at_the_limit() {
-        assert!(matches!(receive_all(&vec![b'x'; 10 << 20]), Err(FrameError::TooLarge)));
+        assert!(matches!(
+            receive_all(&vec![b'x'; 10 << 20]),
+            Err(FrameError::TooLarge)
+        ));
         let mut longest = vec![b'x'; MAX_FRAME];
         longest.push(0);
         assert_eq!(receive_all(&longest).unwrap()[0].len(), MAX_FRAME);
@@ -255,10 +301,19 @@ mod tests {
     fn a_silent_peer_is_given_up_at_the_deadline() {
         let (here, there) = UnixStream::pair().unwrap();
         let now = Instant::now();
-        assert!(matches!(Inbox::default().receive(&there, Deadlines::until(now)), Err(FrameError::TimedOut)));
+        assert!(matches!(
+            Inbox::default().receive(&there, Deadlines::until(now)),
+            Err(FrameError::TimedOut)
+        ));
         (&here).write_all(b"{").unwrap();
-        let deadlines = Deadlines { first_byte: soon(), whole_message: Some(Duration::ZERO) };
-        assert!(matches!(Inbox::default().receive(&there, deadlines), Err(FrameError::TimedOut)));
+        let deadlines = Deadlines {
+            first_byte: soon(),
+            whole_message: Some(Duration::ZERO),
+        };
+        assert!(matches!(
+            Inbox::default().receive(&there, deadlines),
+            Err(FrameError::TimedOut)
+        ));
     }
 
     #[test]
@@ -277,6 +332,9 @@ mod tests {
     fn a_closed_peer_is_an_error_and_no_signal() {
         let (here, there) = UnixStream::pair().unwrap();
         drop(there);
-        assert!(matches!(send_frame(&here, outgoing(), soon()), Err(FrameError::Socket(Errno::EPIPE))));
+        assert!(matches!(
+            send_frame(&here, outgoing(), soon()),
+            Err(FrameError::Socket(Errno::EPIPE))
+        ));
     }
 }

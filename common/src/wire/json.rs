@@ -1,5 +1,5 @@
-//! Writes JSON that is safe to show on a terminal: control characters and characters that change the reading order
-//! are written as `\uXXXX`, which means the same to every JSON parser.
+//! Writes JSON that is safe to show on a terminal: control characters and characters that change
+//! the reading order are written as `\uXXXX`, which means the same to every JSON parser.
 
 use std::io::{self, Write};
 
@@ -21,10 +21,16 @@ struct Printable;
 
 impl Formatter for Printable {
     /// A part of a string without characters that JSON itself escapes.
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, to: &mut W, fragment: &str) -> io::Result<()> {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        to: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
         for c in fragment.chars() {
             if needs_escape(c) {
-                c.encode_utf16(&mut [0; 2]).iter().try_for_each(|unit| write!(to, "\\u{unit:04x}"))?;
+                c.encode_utf16(&mut [0; 2])
+                    .iter()
+                    .try_for_each(|unit| write!(to, "\\u{unit:04x}"))?;
             } else {
                 to.write_all(c.encode_utf8(&mut [0; 4]).as_bytes())?;
             }
@@ -53,8 +59,14 @@ mod tests {
 
     #[test]
     fn nothing_steers_a_terminal_or_turns_the_reading_order() {
-        assert_eq!(written(&"\u{1b}[2J\u{7f}\u{9b}2J"), r#""\u001b[2J\u007f\u009b2J""#);
-        assert_eq!(written(&"\u{202e}gpj\u{200b}\u{e0001}"), r#""\u202egpj\u200b\udb40\udc01""#);
+        assert_eq!(
+            written(&"\u{1b}[2J\u{7f}\u{9b}2J"),
+            r#""\u001b[2J\u007f\u009b2J""#
+        );
+        assert_eq!(
+            written(&"\u{202e}gpj\u{200b}\u{e0001}"),
+            r#""\u202egpj\u200b\udb40\udc01""#
+        );
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! The wire between the daemon and its clients: framing, the protocol's messages, events, and the blocking client.
+//! The wire between the daemon and its clients: framing, the protocol's messages, events, and the
+//! blocking client.
 
 pub mod client;
 pub mod event;

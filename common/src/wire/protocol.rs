@@ -95,14 +95,17 @@ pub struct OutgoingReply<P> {
     pub continues: bool,
 }
 
-/// Parses a JSON object. serde alone would also accept an array of the fields' values in order, which is not a message.
+/// Parses a JSON object. serde alone would also accept an array of the fields' values in order,
+/// which is not a message.
 ///
 /// # Errors
 /// The text is not an object, or not the expected one.
 pub fn from_object<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, serde_json::Error> {
     match text.trim_ascii_start().first() {
         Some(b'{') => serde_json::from_slice(text),
-        _ => Err(serde::de::Error::custom("a message and its parameters must be JSON objects")),
+        _ => Err(serde::de::Error::custom(
+            "a message and its parameters must be JSON objects",
+        )),
     }
 }
 

@@ -21,8 +21,9 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// `text` as one value among others in a line: in quotation marks, unless it is a word of letters, digits and signs
-/// that separate nothing. A text in quotation marks can neither end them nor look like another value.
+/// `text` as one value among others in a line: in quotation marks, unless it is a word of letters,
+/// digits and signs that separate nothing. A text in quotation marks can neither end them nor look
+/// like another value.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._:@/+-".contains(&b);
@@ -33,19 +34,22 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
-/// `text`, if it has at most [`MAX_BYTES`] bytes; else its beginning, and a sign that there was more.
+/// `text`, if it has at most [`MAX_BYTES`] bytes; else its beginning, and a sign that there was
+/// more.
 #[must_use]
 pub fn cut(mut text: String) -> String {
     if text.len() > MAX_BYTES {
-        let end = (0..=MAX_BYTES).rev().find(|end| text.is_char_boundary(*end));
+        let end = (0..=MAX_BYTES)
+            .rev()
+            .find(|end| text.is_char_boundary(*end));
         text.truncate(end.unwrap_or(0));
         text.push('…');
     }
     text
 }
 
-/// Control characters, the backslash of the escapes themselves, and the characters that Unicode draws as nothing or
-/// uses to reorder a line (general category Cf, as far as it is in use).
+/// Control characters, the backslash of the escapes themselves, and the characters that Unicode
+/// draws as nothing or uses to reorder a line (general category Cf, as far as it is in use).
 pub(crate) fn needs_escape(c: char) -> bool {
     c.is_control()
         || c == '\\'

@@ -9,7 +9,10 @@ use crate::cases::{Outcome, key, parameters, section};
 #[test]
 fn typed_codes_are_cleaned_up_or_refused_as_decided() {
     for (case, outcome) in section("normalize_token") {
-        let code = clean(&typed(&case), case["digits"].as_u64().unwrap().try_into().unwrap());
+        let code = clean(
+            &typed(&case),
+            case["digits"].as_u64().unwrap().try_into().unwrap(),
+        );
         match outcome {
             Outcome::Refused => assert!(code.is_err(), "{}", case["id"]),
             _ => assert_eq!(code.unwrap().expose(), case["result"], "{}", case["id"]),
@@ -20,7 +23,14 @@ fn typed_codes_are_cleaned_up_or_refused_as_decided() {
 #[test]
 fn codes_match_the_step_that_passlib_finds() {
     for (case, outcome) in section("match") {
-        let found = search(&case).map(|search| find(&key(&case["key_hex"]), parameters(&case), &typed(&case), search));
+        let found = search(&case).map(|search| {
+            find(
+                &key(&case["key_hex"]),
+                parameters(&case),
+                &typed(&case),
+                search,
+            )
+        });
         match (outcome, &case["error"]) {
             (Outcome::Listed, Value::Null) => assert_match(&case, found.unwrap().unwrap()),
             (Outcome::Listed | Outcome::Refused, error) => assert_refusal(&case, found, error),
@@ -46,11 +56,20 @@ fn assert_match(case: &Value, found: Match) {
 fn assert_refusal(case: &Value, found: Option<Result<Match, NoMatch>>, error: &Value) {
     let found = found.map(|found| found.expect_err(case["id"].as_str().unwrap()));
     match error["kind"].as_str() {
-        Some("malformed_token") => assert!(matches!(found, Some(NoMatch::Malformed(_))), "{}", case["id"]),
+        Some("malformed_token") => assert!(
+            matches!(found, Some(NoMatch::Malformed(_))),
+            "{}",
+            case["id"]
+        ),
         Some("invalid_token") => assert_eq!(found, Some(NoMatch::Rejected), "{}", case["id"]),
         Some("used_token") => {
             let expire_time = error["expire_time"].as_u64().unwrap();
-            assert_eq!(found, Some(NoMatch::AlreadyUsed { expire_time }), "{}", case["id"]);
+            assert_eq!(
+                found,
+                Some(NoMatch::AlreadyUsed { expire_time }),
+                "{}",
+                case["id"]
+            );
         }
         _ => {}
     }
@@ -71,5 +90,7 @@ fn search(case: &Value) -> Option<Search> {
 
 /// A code is text. A number stands for its digits as a user would type them.
 fn typed(case: &Value) -> String {
-    case["token"].as_str().map_or_else(|| case["token"].to_string(), str::to_owned)
+    case["token"]
+        .as_str()
+        .map_or_else(|| case["token"].to_string(), str::to_owned)
 }

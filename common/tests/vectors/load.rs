@@ -30,7 +30,10 @@ fn read(case: &Value) -> Option<(KeyRecord, bool)> {
     let record = KeyRecord::parse(case["json"].as_str().unwrap()).ok()?;
     let secrets = secrets(case)?;
     record.open(&secrets).ok()?;
-    let changed = record.changed(&secrets, case["encrypt_cost"].as_u64().unwrap().try_into().unwrap());
+    let changed = record.changed(
+        &secrets,
+        case["encrypt_cost"].as_u64().unwrap().try_into().unwrap(),
+    );
     Some((record, changed))
 }
 
@@ -38,9 +41,14 @@ fn read(case: &Value) -> Option<(KeyRecord, bool)> {
 fn no_refusal_shows_a_part_of_the_text() {
     for (case, _) in section("load").into_iter().chain(section("from_uri")) {
         let text = case["json"].as_str().or(case["uri"].as_str()).unwrap();
-        let Err(refusal) = KeyRecord::parse(text) else { continue };
+        let Err(refusal) = KeyRecord::parse(text) else {
+            continue;
+        };
         let shown = format!("{refusal} {refusal:?}");
-        for word in text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| word.len() > 12) {
+        for word in text
+            .split(|c: char| !c.is_ascii_alphanumeric())
+            .filter(|word| word.len() > 12)
+        {
             assert!(!shown.contains(word), "{}: {shown}", case["id"]);
         }
     }

@@ -1,4 +1,5 @@
-//! Stored records: opened, written again byte for byte, sealed again, and what the settings add to them.
+//! Stored records: opened, written again byte for byte, sealed again, and what the settings add to
+//! them.
 
 use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
@@ -27,8 +28,16 @@ fn records_of_passlib_open_and_are_written_byte_for_byte() {
         for code in case["codes"].as_array().unwrap() {
             let step = sealed.parameters.step_at(code["time"].as_u64().unwrap());
             assert_eq!(step, code["counter"], "{id}");
-            assert_eq!(*sealed.parameters.code_at(&opened, step), text(&code["code"]), "{id} at {code}");
-            assert_eq!(sealed.parameters.start_of(step + 1), code["expire_time"], "{id}");
+            assert_eq!(
+                *sealed.parameters.code_at(&opened, step),
+                text(&code["code"]),
+                "{id} at {code}"
+            );
+            assert_eq!(
+                sealed.parameters.start_of(step + 1),
+                code["expire_time"],
+                "{id}"
+            );
         }
         assert_sealed_alike(&sealed, &opened, &secrets, cost);
     }
@@ -37,12 +46,28 @@ fn records_of_passlib_open_and_are_written_byte_for_byte() {
 /// Sealing it ourselves gives the same text, salt and ciphertext apart, which opens again.
 fn assert_sealed_alike(theirs: &KeyRecord, key: &Key, secrets: &Secrets, cost: u32) {
     let Ok(enckey) = EnckeyV1::seal(key, secrets, cost) else {
-        assert!(secrets.sealing_tag().is_none(), "only a weak secret does not seal");
+        assert!(
+            secrets.sealing_tag().is_none(),
+            "only a weak secret does not seal"
+        );
         return;
     };
-    let (parameters, label, issuer) = (theirs.parameters, theirs.label.clone(), theirs.issuer.clone());
-    let ours = KeyRecord { key: StoredKey::V1(enckey), parameters, label, issuer }.to_json();
-    assert_eq!(without_random(ours.expose()), without_random(theirs.to_json().expose()));
+    let (parameters, label, issuer) = (
+        theirs.parameters,
+        theirs.label.clone(),
+        theirs.issuer.clone(),
+    );
+    let ours = KeyRecord {
+        key: StoredKey::V1(enckey),
+        parameters,
+        label,
+        issuer,
+    }
+    .to_json();
+    assert_eq!(
+        without_random(ours.expose()),
+        without_random(theirs.to_json().expose())
+    );
     let again = KeyRecord::parse(ours.expose()).unwrap();
     assert_eq!(again.open(secrets).unwrap().expose(), key.expose());
 }
@@ -68,7 +93,11 @@ fn records_are_marked_for_sealing_again_as_passlib_does() {
         assert_eq!(HEXLOWER.encode(opened.expose()), case["key_hex"], "{id}");
         let changed = record.changed(&secrets, cost);
         assert_eq!(changed, case["changed"], "{id}");
-        assert_eq!(secrets.default_tag().as_str(), case["rewritten_tag"], "{id}");
+        assert_eq!(
+            secrets.default_tag().as_str(),
+            case["rewritten_tag"],
+            "{id}"
+        );
         assert_eq!(!changed, case["rewritten_same_text"], "{id}");
         if !changed {
             assert_eq!(record.to_json().expose(), case["json"], "{id}");
@@ -86,14 +115,23 @@ fn settings_fill_in_the_issuer_and_never_what_a_code_looks_like() {
         let (id, secrets) = (&case["id"], secrets(&case).unwrap());
         let mut record = KeyRecord::parse(text(&case["json"])).unwrap();
         assert_eq!(record.to_json().expose(), case["json"], "{id}");
-        assert_eq!(record.open(&secrets).unwrap().expose(), key(&case["instance"]["key_hex"]).expose(), "{id}");
+        assert_eq!(
+            record.open(&secrets).unwrap().expose(),
+            key(&case["instance"]["key_hex"]).expose(),
+            "{id}"
+        );
         assert_eq!(record.parameters, parameters(&case["instance"]), "{id}");
-        let (same, other) = (&case["read_with_same_defaults"], &case["read_with_passlib_defaults"]);
+        let (same, other) = (
+            &case["read_with_same_defaults"],
+            &case["read_with_passlib_defaults"],
+        );
         match outcome {
             Outcome::Listed => {
                 assert_result(id, &record, &record.open(&secrets).unwrap(), other);
                 let issuer = case["reader_defaults"]["issuer"].as_str();
-                record.issuer = record.issuer.or(issuer.map(|issuer| common::otpauth::Label::new(issuer).unwrap()));
+                record.issuer = record
+                    .issuer
+                    .or(issuer.map(|issuer| common::otpauth::Label::new(issuer).unwrap()));
                 assert_result(id, &record, &record.open(&secrets).unwrap(), same);
             }
             // passlib would look for codes that no authenticator shows.

@@ -13,9 +13,21 @@ fn codes_are_those_of_rfc_6238_appendix_b() {
         let parameters = parameters(&case);
         let step = parameters.step_at(case["time"].as_u64().unwrap());
         assert_eq!(step, case["counter"], "{case}");
-        assert_eq!(format!("{step:016x}"), case["counter_hex"].as_str().unwrap().to_lowercase(), "{case}");
-        assert_eq!(*parameters.code_at(&key(&case["key_hex"]), step), case["code"].as_str().unwrap(), "{case}");
-        assert_eq!(key(&case["key_hex"]).to_base32().expose(), case["key_base32"], "{case}");
+        assert_eq!(
+            format!("{step:016x}"),
+            case["counter_hex"].as_str().unwrap().to_lowercase(),
+            "{case}"
+        );
+        assert_eq!(
+            *parameters.code_at(&key(&case["key_hex"]), step),
+            case["code"].as_str().unwrap(),
+            "{case}"
+        );
+        assert_eq!(
+            key(&case["key_hex"]).to_base32().expose(),
+            case["key_base32"],
+            "{case}"
+        );
     }
 }
 
@@ -26,13 +38,26 @@ fn codes_are_those_of_rfc_4226_appendix_d() {
     for mut case in cases {
         case["period"] = Parameters::default().period.into();
         let (parameters, counter) = (parameters(&case), case["counter"].as_u64().unwrap());
-        assert_eq!(*parameters.code_at(&key(&case["key_hex"]), counter), case["code"].as_str().unwrap(), "{case}");
+        assert_eq!(
+            *parameters.code_at(&key(&case["key_hex"]), counter),
+            case["code"].as_str().unwrap(),
+            "{case}"
+        );
         // Ten digits show the truncated number whole.
-        let whole = Parameters { digits: 10, ..parameters }.code_at(&key(&case["key_hex"]), counter);
+        let whole = Parameters {
+            digits: 10,
+            ..parameters
+        }
+        .code_at(&key(&case["key_hex"]), counter);
         assert_eq!(whole.parse::<u64>().unwrap(), case["truncated"], "{case}");
     }
 }
 
 fn list(name: &str) -> Vec<Value> {
-    file("rfc.json").remove(name).unwrap().as_array().unwrap().clone()
+    file("rfc.json")
+        .remove(name)
+        .unwrap()
+        .as_array()
+        .unwrap()
+        .clone()
 }

@@ -24,20 +24,37 @@ fn sets_of_secrets_are_read_or_refused_as_decided() {
     }
 }
 
-/// Compares tags, default tag and the secrets themselves: these by what a record of theirs opens to.
+/// Compares tags, default tag and the secrets themselves: these by what a record of theirs opens
+/// to.
 fn assert_set(case: &Value, found: &Secrets) {
-    assert_eq!(found.default_tag().as_str(), case["default_tag"], "{}", case["id"]);
+    assert_eq!(
+        found.default_tag().as_str(),
+        case["default_tag"],
+        "{}",
+        case["id"]
+    );
     let expected = case["secrets_hex"].as_object().unwrap();
-    let text = |hex: &Value| String::from_utf8(HEXLOWER.decode(hex.as_str().unwrap().as_bytes()).unwrap()).unwrap();
-    let object: Map<String, Value> = expected.iter().map(|(tag, hex)| (tag.clone(), text(hex).into())).collect();
-    let expected = Secrets::with_weak(serde_json::from_value(object.clone().into()).unwrap(), None).unwrap();
+    let text = |hex: &Value| {
+        String::from_utf8(HEXLOWER.decode(hex.as_str().unwrap().as_bytes()).unwrap()).unwrap()
+    };
+    let object: Map<String, Value> = expected
+        .iter()
+        .map(|(tag, hex)| (tag.clone(), text(hex).into()))
+        .collect();
+    let expected =
+        Secrets::with_weak(serde_json::from_value(object.clone().into()).unwrap(), None).unwrap();
     for tag in object.keys().map(String::as_str).chain(["nobody's"]) {
         let enckey = json!({"v": 1, "t": tag, "c": 0, "s": "MFRGG", "k": "A".repeat(32)});
         let record = json!({"type": "totp", "v": 1, "enckey": enckey}).to_string();
         let open = |secrets: &Secrets| KeyRecord::parse(&record).ok()?.open(secrets).ok();
         let keys = [found, &expected].map(|secrets| open(secrets).map(|key| key.expose().to_vec()));
         assert_eq!(keys[0], keys[1], "{} {tag}", case["id"]);
-        assert_eq!(keys[0].is_some(), object.contains_key(tag), "{} {tag}", case["id"]);
+        assert_eq!(
+            keys[0].is_some(),
+            object.contains_key(tag),
+            "{} {tag}",
+            case["id"]
+        );
     }
 }
 
@@ -52,7 +69,10 @@ fn read(case: &Value) -> Option<Secrets> {
 /// Texts by way of a secrets file, objects in the settings themselves: YAML takes JSON as it is.
 fn read_from_settings(case: &Value) -> Option<Secrets> {
     let folder = tempfile::tempdir().unwrap();
-    let (settings, file) = (folder.path().join("settings.yaml"), folder.path().join("secrets"));
+    let (settings, file) = (
+        folder.path().join("settings.yaml"),
+        folder.path().join("secrets"),
+    );
     let mut context = json!({"default-tag": case["given_default_tag"]});
     match &case["source"] {
         Value::String(text) => {
@@ -63,8 +83,14 @@ fn read_from_settings(case: &Value) -> Option<Secrets> {
         Value::Object(object) if object.values().any(Value::is_number) => return None,
         object => context["secrets"] = object.clone(),
     }
-    write(&settings, &json!({"totp": {"allow-weak-secrets": true, "context": context}}).to_string());
-    let trust = Trust { daemon_uid: nix::unistd::geteuid().as_raw(), credentials: Some(folder.path().to_owned()) };
+    write(
+        &settings,
+        &json!({"totp": {"allow-weak-secrets": true, "context": context}}).to_string(),
+    );
+    let trust = Trust {
+        daemon_uid: nix::unistd::geteuid().as_raw(),
+        credentials: Some(folder.path().to_owned()),
+    };
     Some(Settings::load(&settings, &trust).ok()?.secrets)
 }
 

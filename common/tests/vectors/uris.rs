@@ -27,10 +27,16 @@ fn uris_are_written_byte_for_byte_and_read_back() {
 /// The URI as passlib's `to_uri(label, issuer)` makes it; `None` without a label.
 fn write(case: &Value) -> Result<Option<String>, BadLabel> {
     let chosen = |given: &str, own: &str| {
-        let text = case[given].as_str().or(case[own].as_str()).filter(|text| !text.is_empty());
+        let text = case[given]
+            .as_str()
+            .or(case[own].as_str())
+            .filter(|text| !text.is_empty());
         text.map(Label::as_shared).transpose()
     };
-    let (label, issuer) = (chosen("label", "ctor_label")?, chosen("issuer", "ctor_issuer")?);
+    let (label, issuer) = (
+        chosen("label", "ctor_label")?,
+        chosen("issuer", "ctor_issuer")?,
+    );
     let key = key(&case["key_hex"]);
     let uri = label.map(|label| otpauth::uri(&key, parameters(case), &label, issuer.as_ref()));
     Ok(uri.map(|uri| uri.expose().to_owned()))
@@ -53,7 +59,9 @@ fn uris_of_others_are_read_or_refused_as_decided() {
 
 fn read(text: &str) -> Result<(KeyRecord, Key), BadRecord> {
     let record = uri::parse(text)?;
-    let StoredKey::Plain(key) = &record.key else { panic!("a URI has a plain key") };
+    let StoredKey::Plain(key) = &record.key else {
+        panic!("a URI has a plain key")
+    };
     let key = Key::new(key.expose().to_vec()).unwrap();
     Ok((record, key))
 }
@@ -68,7 +76,12 @@ fn keys_are_laid_out_as_passlib_does() {
             (Form::Hex, "-", "pretty_hex"),
             (Form::Base32, "", "no_separator"),
         ] {
-            assert_eq!(otpauth::pretty(&key, form, separator).expose(), case[member], "{} {member}", case["id"]);
+            assert_eq!(
+                otpauth::pretty(&key, form, separator).expose(),
+                case[member],
+                "{} {member}",
+                case["id"]
+            );
         }
         assert_eq!(otpauth::pretty_key(&key).expose(), case["pretty"]);
         assert_eq!(key.to_base32().expose(), case["base32"]);

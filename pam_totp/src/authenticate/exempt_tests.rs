@@ -8,7 +8,10 @@ const JOINED: &str = "Password & verification code: ";
 const PASSWORD: &str = "Password: ";
 
 fn forward() -> Options {
-    Options { forward_pass: true, ..Options::default() }
+    Options {
+        forward_pass: true,
+        ..Options::default()
+    }
 }
 
 fn begins_with_nothing() -> Vec<Line> {
@@ -25,18 +28,40 @@ fn exempt() -> Vec<Line> {
 
 #[test]
 fn who_is_exempt_is_asked_nothing_and_the_module_stands_aside() {
-    let with_debug = Options { debug: true, ..Options::default() };
-    let first_pass = Options { use_first_pass: true, forward_pass: true, ..Options::default() };
+    let with_debug = Options {
+        debug: true,
+        ..Options::default()
+    };
+    let first_pass = Options {
+        use_first_pass: true,
+        forward_pass: true,
+        ..Options::default()
+    };
     for options in [Options::default(), with_debug, first_pass] {
-        assert_eq!(play(&options, [begins_with_nothing(), exempt()]), PamError::IGNORE, "{options:?}");
+        assert_eq!(
+            play(&options, [begins_with_nothing(), exempt()]),
+            PamError::IGNORE,
+            "{options:?}"
+        );
     }
 }
 
 #[test]
 fn without_a_code_nothing_but_exempt_lets_by() {
-    let refused =
-        |verdict| play(&Options { retry: 3, ..Options::default() }, [begins_with_nothing(), without_a_code(verdict)]);
-    for verdict in LOOK_ALIKES.into_iter().chain([Verdict::Accepted, Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
+    let refused = |verdict| {
+        play(
+            &Options {
+                retry: 3,
+                ..Options::default()
+            },
+            [begins_with_nothing(), without_a_code(verdict)],
+        )
+    };
+    for verdict in LOOK_ALIKES.into_iter().chain([
+        Verdict::Accepted,
+        Verdict::AlreadyUsed,
+        Verdict::TwoCodesNeeded,
+    ]) {
         assert_eq!(refused(verdict), PamError::AUTH_ERR, "{verdict:?}");
     }
     let busy = vec![
@@ -49,40 +74,91 @@ fn without_a_code_nothing_but_exempt_lets_by() {
 
 #[test]
 fn who_is_refused_unasked_is_unknown_where_the_option_says_so() {
-    let options = Options { user_unknown: true, nullok: true, ..Options::default() };
+    let options = Options {
+        user_unknown: true,
+        nullok: true,
+        ..Options::default()
+    };
     let begins = || begins(Ask::Nothing, Some(false));
-    assert_eq!(play(&options, [begins(), without_a_code(Verdict::NotEnrolled)]), PamError::USER_UNKNOWN);
-    let nullok = Options { nullok: true, ..Options::default() };
+    assert_eq!(
+        play(&options, [begins(), without_a_code(Verdict::NotEnrolled)]),
+        PamError::USER_UNKNOWN
+    );
+    let nullok = Options {
+        nullok: true,
+        ..Options::default()
+    };
     let code = play(&nullok, [begins(), without_a_code(Verdict::NotEnrolled)]);
-    assert_eq!(code, PamError::AUTH_ERR, "what the daemon refuses no service file lets by");
+    assert_eq!(
+        code,
+        PamError::AUTH_ERR,
+        "what the daemon refuses no service file lets by"
+    );
 }
 
 #[test]
 fn with_forward_pass_the_password_is_asked_for_and_left_whole() {
-    let rounds = [begins_with_nothing(), asks(PASSWORD, "horse123456"), exempt(), vec![Left("horse123456", true)]];
+    let rounds = [
+        begins_with_nothing(),
+        asks(PASSWORD, "horse123456"),
+        exempt(),
+        vec![Left("horse123456", true)],
+    ];
     assert_eq!(play(&forward(), rounds), PamError::IGNORE);
-    let rounds = [begins_with_nothing(), asks(PASSWORD, "horse"), without_a_code(Verdict::Malformed)];
-    assert_eq!(play(&forward(), rounds), PamError::AUTH_ERR, "and left only with the last word");
-    let rounds = [begins_with_nothing(), asks(PASSWORD, "horse"), exempt(), vec![Left("horse", false)]];
+    let rounds = [
+        begins_with_nothing(),
+        asks(PASSWORD, "horse"),
+        without_a_code(Verdict::Malformed),
+    ];
+    assert_eq!(
+        play(&forward(), rounds),
+        PamError::AUTH_ERR,
+        "and left only with the last word"
+    );
+    let rounds = [
+        begins_with_nothing(),
+        asks(PASSWORD, "horse"),
+        exempt(),
+        vec![Left("horse", false)],
+    ];
     assert_eq!(play(&forward(), rounds), PamError::CONV_ERR);
 }
 
 #[test]
 fn a_password_that_is_there_already_stays_as_it_is() {
-    let options = Options { try_first_pass: true, ..forward() };
-    let rounds = [begins_with_nothing(), vec![Password(Some("horse"))], exempt()];
+    let options = Options {
+        try_first_pass: true,
+        ..forward()
+    };
+    let rounds = [
+        begins_with_nothing(),
+        vec![Password(Some("horse"))],
+        exempt(),
+    ];
     assert_eq!(play(&options, rounds), PamError::IGNORE);
     let left = vec![Left("horse", true)];
-    let rounds = [begins_with_nothing(), vec![Password(None)], asks(PASSWORD, "horse"), exempt(), left];
+    let rounds = [
+        begins_with_nothing(),
+        vec![Password(None)],
+        asks(PASSWORD, "horse"),
+        exempt(),
+        left,
+    ];
     assert_eq!(play(&options, rounds), PamError::IGNORE);
-    let options = Options { try_first_pass: true, ..Options::default() };
+    let options = Options {
+        try_first_pass: true,
+        ..Options::default()
+    };
     let rounds = [begins_with_nothing(), vec![Password(None)], exempt()];
     assert_eq!(play(&options, rounds), PamError::IGNORE);
 }
 
 #[test]
 fn with_always_prompt_who_is_exempt_is_asked_and_nothing_of_it_is_looked_at() {
-    let options = Options { always_prompt: true, ..Options::default() };
+    let options = Options {
+        always_prompt: true,
+        ..Options::default()
+    };
     let rounds = [begins_with_nothing(), asks(PROMPT, "123456"), exempt()];
     assert_eq!(play(&options, rounds), PamError::IGNORE);
 }
@@ -94,17 +170,38 @@ fn a_name_that_changes_while_the_password_is_typed_is_not_let_by() {
         UserNow(Some(b"root")),
         Logged("user 'alice' refused: the application changed the user name during the prompt"),
     ];
-    assert_eq!(play(&forward(), [begins_with_nothing(), end]), PamError::AUTH_ERR);
+    assert_eq!(
+        play(&forward(), [begins_with_nothing(), end]),
+        PamError::AUTH_ERR
+    );
 }
 
 #[test]
 fn while_nobody_is_denied_a_wrong_code_is_ignored_at_once() {
     let observed = |code| vec![Judged(code, reply(Verdict::Exempt, Ask::Nothing))];
-    let rounds = [begins_as_usual(), asks(PROMPT, "111111"), observed("111111")];
+    let rounds = [
+        begins_as_usual(),
+        asks(PROMPT, "111111"),
+        observed("111111"),
+    ];
     assert_eq!(play(&Options::default(), rounds), PamError::IGNORE);
     let left = |password| vec![Left(password, true)];
-    let rounds = [begins_as_usual(), asks(JOINED, "horse111111"), observed("111111"), left("horse")];
+    let rounds = [
+        begins_as_usual(),
+        asks(JOINED, "horse111111"),
+        observed("111111"),
+        left("horse"),
+    ];
     assert_eq!(play(&forward(), rounds), PamError::IGNORE);
-    let rounds = [begins_as_usual(), asks(JOINED, "horse"), observed(""), left("horse")];
-    assert_eq!(play(&forward(), rounds), PamError::IGNORE, "a text without a code is the password");
+    let rounds = [
+        begins_as_usual(),
+        asks(JOINED, "horse"),
+        observed(""),
+        left("horse"),
+    ];
+    assert_eq!(
+        play(&forward(), rounds),
+        PamError::IGNORE,
+        "a text without a code is the password"
+    );
 }

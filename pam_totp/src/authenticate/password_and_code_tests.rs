@@ -5,27 +5,37 @@ use super::*;
 
 const JOINED: &str = "Password & verification code: ";
 const JOINED_BOTH: &str = "Password & two verification codes, the current one and the next: ";
-const JOINED_AGAIN: &str =
-    "The code was not accepted. Type your password, directly followed by the code that your device shows now.";
+const JOINED_AGAIN: &str = "The code was not accepted. Type your password, directly followed by the code that your device shows now.";
 const JOINED_LAST: &str = "The code was not accepted. Try again with your password, directly followed by the code that your device shows then.";
 const DUMMY: &str = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}I";
 
 fn forward() -> Options {
-    Options { forward_pass: true, ..Options::default() }
+    Options {
+        forward_pass: true,
+        ..Options::default()
+    }
 }
 
 fn try_first() -> Options {
-    Options { try_first_pass: true, ..Options::default() }
+    Options {
+        try_first_pass: true,
+        ..Options::default()
+    }
 }
 
 fn use_first() -> Options {
-    Options { use_first_pass: true, ..Options::default() }
+    Options {
+        use_first_pass: true,
+        ..Options::default()
+    }
 }
 
 /// The sentence after the last prompt, or after a password that came with a code.
 fn last_word(verdict: Verdict) -> Line {
     Told(match verdict {
-        Verdict::AlreadyUsed => "That code was already used. Your device shows the next one in 12 seconds.",
+        Verdict::AlreadyUsed => {
+            "That code was already used. Your device shows the next one in 12 seconds."
+        }
         Verdict::TwoCodesNeeded => {
             "Two codes in a row are needed now. \
              Try again with your password, directly followed by the current code and the next one."
@@ -35,30 +45,55 @@ fn last_word(verdict: Verdict) -> Line {
 }
 
 fn judged(codes: &'static str, verdict: Verdict) -> Line {
-    let ask = if verdict == Verdict::TwoCodesNeeded { Ask::TwoCodes } else { Ask::OneCode };
+    let ask = if verdict == Verdict::TwoCodesNeeded {
+        Ask::TwoCodes
+    } else {
+        Ask::OneCode
+    };
     Judged(codes, reply(verdict, ask))
 }
 
 fn begins_with_lengths(ask: Ask, digits: &[u8]) -> Vec<Line> {
-    let reply = ChallengeReply { digits: Some(digits.to_vec()), ..challenge(ask, Some(true)) };
+    let reply = ChallengeReply {
+        digits: Some(digits.to_vec()),
+        ..challenge(ask, Some(true))
+    };
     vec![User(Some(b"alice")), Challenged(Ok(reply))]
 }
 
 #[test]
 fn the_code_is_cut_off_and_the_rest_is_left_for_the_next_module() {
-    let end = vec![judged("123456", Verdict::Accepted), Left("correct horse", true)];
-    let code = play(&forward(), [begins_as_usual(), asks(JOINED, "correct horse123456"), end]);
+    let end = vec![
+        judged("123456", Verdict::Accepted),
+        Left("correct horse", true),
+    ];
+    let code = play(
+        &forward(),
+        [begins_as_usual(), asks(JOINED, "correct horse123456"), end],
+    );
     assert_eq!(code, PamError::SUCCESS);
     let end = vec![judged("123456", Verdict::Accepted), Left("", true)];
-    assert_eq!(play(&forward(), [begins_as_usual(), asks(JOINED, "123456"), end]), PamError::SUCCESS);
+    assert_eq!(
+        play(&forward(), [begins_as_usual(), asks(JOINED, "123456"), end]),
+        PamError::SUCCESS
+    );
 }
 
 #[test]
 fn a_password_is_left_only_after_an_accepted_code() {
-    for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
-        let options = Options { retry: 1, ..forward() };
+    for verdict in LOOK_ALIKES
+        .into_iter()
+        .chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded])
+    {
+        let options = Options {
+            retry: 1,
+            ..forward()
+        };
         let end = vec![judged("123456", verdict), last_word(verdict)];
-        let code = play(&options, [begins_as_usual(), asks(JOINED, "horse123456"), end]);
+        let code = play(
+            &options,
+            [begins_as_usual(), asks(JOINED, "horse123456"), end],
+        );
         assert_eq!(code, PamError::AUTH_ERR, "{verdict:?}");
     }
 }
@@ -66,24 +101,48 @@ fn a_password_is_left_only_after_an_accepted_code() {
 #[test]
 fn a_password_that_cannot_be_left_lets_nobody_in() {
     let end = vec![judged("123456", Verdict::Accepted), Left("horse", false)];
-    let code = play(&forward(), [begins_as_usual(), asks(JOINED, "horse123456"), end]);
+    let code = play(
+        &forward(),
+        [begins_as_usual(), asks(JOINED, "horse123456"), end],
+    );
     assert_eq!(code, PamError::CONV_ERR);
 }
 
 #[test]
 fn the_prompt_for_both_is_never_echoed() {
-    let options = Options { echo_verification_code: true, retry: 1, ..forward() };
+    let options = Options {
+        echo_verification_code: true,
+        retry: 1,
+        ..forward()
+    };
     let end = vec![judged("123456", Verdict::Rejected), Told(JOINED_LAST)];
-    assert_eq!(play(&options, [begins_as_usual(), asks(JOINED, "horse123456"), end]), PamError::AUTH_ERR);
+    assert_eq!(
+        play(
+            &options,
+            [begins_as_usual(), asks(JOINED, "horse123456"), end]
+        ),
+        PamError::AUTH_ERR
+    );
 }
 
 #[test]
 fn where_no_code_stands_the_daemon_sees_nothing_of_the_password() {
-    let options = Options { retry: 2, ..forward() };
+    let options = Options {
+        retry: 2,
+        ..forward()
+    };
     let first = vec![judged("", Verdict::Malformed), Told(JOINED_AGAIN)];
     let second = vec![judged("", Verdict::Malformed), Told(JOINED_LAST)];
-    let code =
-        play(&options, [begins_as_usual(), asks(JOINED, "horse12345"), first, asks(JOINED, "correct horse"), second]);
+    let code = play(
+        &options,
+        [
+            begins_as_usual(),
+            asks(JOINED, "horse12345"),
+            first,
+            asks(JOINED, "correct horse"),
+            second,
+        ],
+    );
     assert_eq!(code, PamError::AUTH_ERR);
 }
 
@@ -96,21 +155,49 @@ fn one_try_is_one_attempt_whatever_the_lengths() {
         (&[6, 8], "horse345678", "345678"),
         (&[6, 8], "2024345678", "24345678"),
     ] {
-        let options = Options { retry: 1, ..forward() };
+        let options = Options {
+            retry: 1,
+            ..forward()
+        };
         let end = vec![judged(cut, Verdict::Rejected), Told(JOINED_LAST)];
-        let code = play(&options, [begins_with_lengths(Ask::OneCode, digits), asks(JOINED, typed), end]);
+        let code = play(
+            &options,
+            [
+                begins_with_lengths(Ask::OneCode, digits),
+                asks(JOINED, typed),
+                end,
+            ],
+        );
         assert_eq!(code, PamError::AUTH_ERR, "{digits:?} {typed}");
     }
-    let options = Options { digits: Some(7), retry: 1, ..forward() };
+    let options = Options {
+        digits: Some(7),
+        retry: 1,
+        ..forward()
+    };
     let end = vec![judged("2345678", Verdict::Accepted), Left("horse1", true)];
-    let code = play(&options, [begins_with_lengths(Ask::OneCode, &[6, 8]), asks(JOINED, "horse12345678"), end]);
+    let code = play(
+        &options,
+        [
+            begins_with_lengths(Ask::OneCode, &[6, 8]),
+            asks(JOINED, "horse12345678"),
+            end,
+        ],
+    );
     assert_eq!(code, PamError::SUCCESS);
 }
 
 #[test]
 fn who_is_told_no_lengths_cuts_six() {
     let end = vec![judged("345678", Verdict::Accepted), Left("horse12", true)];
-    let code = play(&forward(), [begins(Ask::OneCode, None), asks(JOINED, "horse12345678"), end]);
+    let code = play(
+        &forward(),
+        [
+            begins(Ask::OneCode, None),
+            asks(JOINED, "horse12345678"),
+            end,
+        ],
+    );
     assert_eq!(code, PamError::SUCCESS);
 }
 
@@ -123,27 +210,52 @@ fn two_codes_are_cut_where_they_are_asked_for() {
         asks(JOINED, "horse111111"),
         vec![judged("111111", Verdict::TwoCodesNeeded), Told(needed)],
         asks(JOINED_BOTH, "horse111111 222222"),
-        vec![judged("111111 222222", Verdict::Accepted), Left("horse", true)],
+        vec![
+            judged("111111 222222", Verdict::Accepted),
+            Left("horse", true),
+        ],
     ];
     assert_eq!(play(&forward(), rounds), PamError::SUCCESS);
-    let end = vec![judged("111111222222", Verdict::Accepted), Left("horse", true)];
+    let end = vec![
+        judged("111111222222", Verdict::Accepted),
+        Left("horse", true),
+    ];
     let begins = begins(Ask::TwoCodes, Some(true));
-    assert_eq!(play(&forward(), [begins, asks(JOINED_BOTH, "horse111111222222"), end]), PamError::SUCCESS);
+    assert_eq!(
+        play(
+            &forward(),
+            [begins, asks(JOINED_BOTH, "horse111111222222"), end]
+        ),
+        PamError::SUCCESS
+    );
 }
 
 #[test]
 fn what_sshd_sends_in_the_place_of_a_password_is_no_code_and_takes_as_long_as_any() {
     let plain = transcript::last_word(Verdict::Malformed).remove(0);
-    for (options, prompt, sent, told) in
-        [(forward(), JOINED, "", Told(JOINED_LAST)), (Options::default(), PROMPT, DUMMY, plain)]
-    {
-        let once = Options { retry: 1, ..options };
-        let round = [begins_as_usual(), asks(prompt, DUMMY), vec![judged(sent, Verdict::Malformed), told]];
+    for (options, prompt, sent, told) in [
+        (forward(), JOINED, "", Told(JOINED_LAST)),
+        (Options::default(), PROMPT, DUMMY, plain),
+    ] {
+        let once = Options {
+            retry: 1,
+            ..options
+        };
+        let round = [
+            begins_as_usual(),
+            asks(prompt, DUMMY),
+            vec![judged(sent, Verdict::Malformed), told],
+        ];
         assert_eq!(play(&once, round), PamError::AUTH_ERR);
     }
-    let logged = Logged("user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')");
+    let logged = Logged(
+        "user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')",
+    );
     let end = vec![Password(Some(DUMMY)), Told(JOINED_LAST), logged];
-    assert_eq!(play(&use_first(), [begins_as_usual(), end]), PamError::AUTH_ERR);
+    assert_eq!(
+        play(&use_first(), [begins_as_usual(), end]),
+        PamError::AUTH_ERR
+    );
 }
 
 #[test]
@@ -153,42 +265,93 @@ fn a_name_that_changes_at_the_prompt_leaves_no_password_and_is_not_judged() {
         UserNow(Some(b"root")),
         Logged("user 'alice' refused: the application changed the user name during the prompt"),
     ];
-    assert_eq!(play(&forward(), [begins_as_usual(), end]), PamError::AUTH_ERR);
+    assert_eq!(
+        play(&forward(), [begins_as_usual(), end]),
+        PamError::AUTH_ERR
+    );
 }
 
 #[test]
 fn a_code_at_the_end_of_the_first_password_is_tried_and_nobody_is_asked() {
     for options in [try_first(), use_first()] {
-        let end = vec![Password(Some("horse123456")), judged("123456", Verdict::Accepted)];
+        let end = vec![
+            Password(Some("horse123456")),
+            judged("123456", Verdict::Accepted),
+        ];
         assert_eq!(play(&options, [begins_as_usual(), end]), PamError::SUCCESS);
-        let options = Options { forward_pass: true, ..options };
-        let end = vec![Password(Some("horse123456")), judged("123456", Verdict::Accepted), Left("horse", true)];
+        let options = Options {
+            forward_pass: true,
+            ..options
+        };
+        let end = vec![
+            Password(Some("horse123456")),
+            judged("123456", Verdict::Accepted),
+            Left("horse", true),
+        ];
         assert_eq!(play(&options, [begins_as_usual(), end]), PamError::SUCCESS);
     }
 }
 
 #[test]
 fn with_try_first_pass_who_left_no_code_or_a_wrong_one_is_asked() {
-    for first in [None, Some(""), Some("horse"), Some("horse12345"), Some(DUMMY)] {
+    for first in [
+        None,
+        Some(""),
+        Some("horse"),
+        Some("horse12345"),
+        Some(DUMMY),
+    ] {
         let round = round(PROMPT, "123456", Verdict::Accepted);
-        let code = play(&try_first(), [begins_as_usual(), vec![Password(first)], round]);
+        let code = play(
+            &try_first(),
+            [begins_as_usual(), vec![Password(first)], round],
+        );
         assert_eq!(code, PamError::SUCCESS, "{first:?}");
     }
-    let first = || vec![Password(Some("horse111111")), judged("111111", Verdict::Rejected), Told(AGAIN)];
-    let rounds = [begins_as_usual(), first(), round(PROMPT, "123456", Verdict::Accepted)];
+    let first = || {
+        vec![
+            Password(Some("horse111111")),
+            judged("111111", Verdict::Rejected),
+            Told(AGAIN),
+        ]
+    };
+    let rounds = [
+        begins_as_usual(),
+        first(),
+        round(PROMPT, "123456", Verdict::Accepted),
+    ];
     assert_eq!(play(&try_first(), rounds), PamError::SUCCESS);
-    let once = Options { retry: 1, ..try_first() };
+    let once = Options {
+        retry: 1,
+        ..try_first()
+    };
     let last = transcript::last_word(Verdict::Rejected);
-    let rounds = [begins_as_usual(), first(), round(PROMPT, "222222", Verdict::Rejected), last];
-    assert_eq!(play(&once, rounds), PamError::AUTH_ERR, "retry= counts the prompts");
+    let rounds = [
+        begins_as_usual(),
+        first(),
+        round(PROMPT, "222222", Verdict::Rejected),
+        last,
+    ];
+    assert_eq!(
+        play(&once, rounds),
+        PamError::AUTH_ERR,
+        "retry= counts the prompts"
+    );
 }
 
 #[test]
 fn with_try_first_pass_and_forward_pass_both_are_asked_for_again() {
-    let options = Options { try_first_pass: true, ..forward() };
+    let options = Options {
+        try_first_pass: true,
+        ..forward()
+    };
     let rounds = [
         begins_as_usual(),
-        vec![Password(Some("horse111111")), judged("111111", Verdict::Rejected), Told(JOINED_AGAIN)],
+        vec![
+            Password(Some("horse111111")),
+            judged("111111", Verdict::Rejected),
+            Told(JOINED_AGAIN),
+        ],
         asks(JOINED, "horse123456"),
         vec![judged("123456", Verdict::Accepted), Left("horse", true)],
     ];
@@ -198,7 +361,10 @@ fn with_try_first_pass_and_forward_pass_both_are_asked_for_again() {
 #[test]
 fn the_first_password_is_cut_for_as_many_codes_as_are_asked_for() {
     let begin = || begins(Ask::TwoCodes, Some(true));
-    let end = vec![Password(Some("horse111111 222222")), judged("111111 222222", Verdict::Accepted)];
+    let end = vec![
+        Password(Some("horse111111 222222")),
+        judged("111111 222222", Verdict::Accepted),
+    ];
     assert_eq!(play(&use_first(), [begin(), end]), PamError::SUCCESS);
     let end = vec![Password(Some("horse111111")), Asked(BOTH, None)];
     assert_eq!(play(&try_first(), [begin(), end]), PamError::CONV_ERR);
@@ -207,14 +373,32 @@ fn the_first_password_is_cut_for_as_many_codes_as_are_asked_for() {
 #[test]
 fn with_use_first_pass_nobody_is_ever_asked() {
     for first in [None, Some(""), Some("horse"), Some("horse12345")] {
-        let logged =
-            Logged("user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')");
-        let code = play(&use_first(), [begins_as_usual(), vec![Password(first), Told(JOINED_LAST), logged]]);
+        let logged = Logged(
+            "user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')",
+        );
+        let code = play(
+            &use_first(),
+            [
+                begins_as_usual(),
+                vec![Password(first), Told(JOINED_LAST), logged],
+            ],
+        );
         assert_eq!(code, PamError::AUTH_ERR, "{first:?}");
     }
-    for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded]) {
-        let end = vec![Password(Some("horse111111")), judged("111111", verdict), last_word(verdict)];
-        assert_eq!(play(&use_first(), [begins_as_usual(), end]), PamError::AUTH_ERR, "{verdict:?}");
+    for verdict in LOOK_ALIKES
+        .into_iter()
+        .chain([Verdict::AlreadyUsed, Verdict::TwoCodesNeeded])
+    {
+        let end = vec![
+            Password(Some("horse111111")),
+            judged("111111", verdict),
+            last_word(verdict),
+        ];
+        assert_eq!(
+            play(&use_first(), [begins_as_usual(), end]),
+            PamError::AUTH_ERR,
+            "{verdict:?}"
+        );
     }
 }
 
@@ -227,18 +411,35 @@ fn a_busy_daemon_is_no_verdict_on_the_first_password_either() {
             Logged("user 'alice' refused: provisiond is too busy"),
             Told(UNAVAILABLE),
         ];
-        assert_eq!(play(&options, [begins_as_usual(), end]), PamError::AUTHINFO_UNAVAIL);
+        assert_eq!(
+            play(&options, [begins_as_usual(), end]),
+            PamError::AUTHINFO_UNAVAIL
+        );
     }
 }
 
 #[test]
 fn who_needs_no_code_is_asked_for_a_password_only_with_always_prompt() {
-    let logged = || vec![Logged("user 'alice' was never enrolled and needs no code (option 'nullok')")];
+    let logged = || {
+        vec![Logged(
+            "user 'alice' was never enrolled and needs no code (option 'nullok')",
+        )]
+    };
     let begin = || begins(Ask::OneCode, Some(false));
-    let options = Options { nullok: true, try_first_pass: true, ..forward() };
+    let options = Options {
+        nullok: true,
+        try_first_pass: true,
+        ..forward()
+    };
     assert_eq!(play(&options, [begin(), logged()]), PamError::IGNORE);
-    let options = Options { always_prompt: true, ..options };
+    let options = Options {
+        always_prompt: true,
+        ..options
+    };
     let left = vec![Left("horse123456", true)];
-    let code = play(&options, [begin(), asks(JOINED, "horse123456"), left, logged()]);
+    let code = play(
+        &options,
+        [begin(), asks(JOINED, "horse123456"), left, logged()],
+    );
     assert_eq!(code, PamError::IGNORE, "all of it is the password");
 }

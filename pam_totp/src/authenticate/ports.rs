@@ -15,11 +15,13 @@ pub trait Application {
     fn user(&mut self) -> Option<Vec<u8>>;
     /// The name as it stands now. libpam does not ask for it.
     fn user_now(&self) -> Option<Vec<u8>>;
-    /// Where the login comes from. An attacker can choose these texts; they are already cut to a bounded length.
+    /// Where the login comes from. An attacker can choose these texts; they are already cut to a
+    /// bounded length.
     fn origin(&self) -> Origin;
     /// Asks the user, and shows the typed text if `echo`. `None`: the conversation failed.
     fn ask(&mut self, prompt: &str, echo: bool) -> Option<SecretText>;
-    /// The password that an earlier module or the application left (`PAM_AUTHTOK`), if there is one.
+    /// The password that an earlier module or the application left (`PAM_AUTHTOK`), if there is
+    /// one.
     fn password(&self) -> Option<SecretText>;
     /// Leaves a password for the modules after this one. `None`: libpam refused it.
     fn leave_password(&mut self, password: &SecretText) -> Option<()>;

@@ -9,57 +9,117 @@ fn said(verdict: Verdict, retry_after: Option<u64>) -> String {
 }
 
 fn said_next(verdict: Verdict, retry_after: Option<u64>, asked: Ask, ask: Ask) -> String {
-    let reply = VerifyReply { retry_after, device: Some("phone".into()), ..VerifyReply::bare(verdict, ask) };
+    let reply = VerifyReply {
+        retry_after,
+        device: Some("phone".into()),
+        ..VerifyReply::bare(verdict, ask)
+    };
     try_again(asked, &reply, &Options::default())
 }
 
 #[test]
 fn what_must_not_be_told_apart_is_said_in_the_same_words() {
-    for verdict in [Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused] {
-        assert_eq!(said(verdict, Some(12)), said(Verdict::Rejected, None), "{verdict:?}");
+    for verdict in [
+        Verdict::Malformed,
+        Verdict::NotEnrolled,
+        Verdict::Disabled,
+        Verdict::Refused,
+    ] {
+        assert_eq!(
+            said(verdict, Some(12)),
+            said(Verdict::Rejected, None),
+            "{verdict:?}"
+        );
     }
 }
 
 #[test]
 fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
-    for verdict in [Verdict::Rejected, Verdict::NotEnrolled, Verdict::TwoCodesNeeded, Verdict::AlreadyUsed] {
+    for verdict in [
+        Verdict::Rejected,
+        Verdict::NotEnrolled,
+        Verdict::TwoCodesNeeded,
+        Verdict::AlreadyUsed,
+    ] {
         let needed = "Two codes in a row are needed now. Type the current code, wait until your device shows the next one, and type that on the same line.";
-        assert_eq!(said_next(verdict, None, Ask::OneCode, Ask::TwoCodes), needed);
+        assert_eq!(
+            said_next(verdict, None, Ask::OneCode, Ask::TwoCodes),
+            needed
+        );
     }
 }
 
 #[test]
 fn what_to_type_is_what_the_next_prompt_asks_for() {
     for (language, needles) in [
-        (Language::English, ["the code that your device shows now.", "the current code, wait until"]),
-        (Language::German, ["den Code ein, den Ihr Gerät jetzt zeigt.", "den aktuellen Code ein, warten Sie"]),
+        (
+            Language::English,
+            [
+                "the code that your device shows now.",
+                "the current code, wait until",
+            ],
+        ),
+        (
+            Language::German,
+            [
+                "den Code ein, den Ihr Gerät jetzt zeigt.",
+                "den aktuellen Code ein, warten Sie",
+            ],
+        ),
     ] {
-        let options = Options { lang: language, ..Options::default() };
+        let options = Options {
+            lang: language,
+            ..Options::default()
+        };
         for (ask, needle) in [Ask::OneCode, Ask::TwoCodes].into_iter().zip(needles) {
             let said = try_again(ask, &VerifyReply::bare(Verdict::Rejected, ask), &options);
-            assert!(said.starts_with(of(ask, words(language).not_accepted)) && said.contains(needle), "{said}");
+            assert!(
+                said.starts_with(of(ask, words(language).not_accepted)) && said.contains(needle),
+                "{said}"
+            );
         }
     }
     let sooner = said_next(Verdict::Rejected, None, Ask::TwoCodes, Ask::OneCode);
-    assert_eq!(sooner, "The codes were not accepted. Type the code that your device shows now.");
+    assert_eq!(
+        sooner,
+        "The codes were not accepted. Type the code that your device shows now."
+    );
 }
 
 #[test]
 fn of_several_codes_of_which_one_was_used_the_next_is_the_first() {
     let said = said_next(Verdict::AlreadyUsed, Some(12), Ask::TwoCodes, Ask::TwoCodes);
-    assert_eq!(said, "That code was already used. Your device shows the next one in 12 seconds. Start with that one.");
+    assert_eq!(
+        said,
+        "That code was already used. Your device shows the next one in 12 seconds. Start with that one."
+    );
 }
 
 #[test]
 fn after_the_last_prompt_nobody_is_told_to_type_something_now() {
     for language in [Language::English, Language::German] {
         for [forward_pass, use_first_pass] in [[false, false], [true, false], [false, true]] {
-            let options = Options { lang: language, forward_pass, use_first_pass, ..Options::default() };
-            for verdict in [Verdict::Rejected, Verdict::AlreadyUsed, Verdict::TwoCodesNeeded] {
+            let options = Options {
+                lang: language,
+                forward_pass,
+                use_first_pass,
+                ..Options::default()
+            };
+            for verdict in [
+                Verdict::Rejected,
+                Verdict::AlreadyUsed,
+                Verdict::TwoCodesNeeded,
+            ] {
                 for ask in [Ask::OneCode, Ask::TwoCodes] {
                     let said = refused(Ask::OneCode, &VerifyReply::bare(verdict, ask), &options);
-                    assert!(!said.contains("Type") && !said.contains("Geben Sie"), "{said}");
-                    assert!(!said.contains("shows now") && !said.contains("jetzt zeigt"), "{said}");
+                    assert!(
+                        !said.contains("Type") && !said.contains("Geben Sie"),
+                        "{said}"
+                    );
+                    assert!(
+                        !said.contains("shows now") && !said.contains("jetzt zeigt"),
+                        "{said}"
+                    );
                     let both = said.contains("password") || said.contains("Passwort");
                     let told_how = verdict != Verdict::AlreadyUsed || ask != Ask::OneCode;
                     assert_eq!(both, told_how && (forward_pass || use_first_pass), "{said}");
@@ -71,12 +131,23 @@ fn after_the_last_prompt_nobody_is_told_to_type_something_now() {
 
 #[test]
 fn after_the_last_prompt_what_must_not_be_told_apart_is_said_in_the_same_words() {
-    let said = |verdict| refused(Ask::OneCode, &VerifyReply::bare(verdict, Ask::OneCode), &Options::default());
+    let said = |verdict| {
+        refused(
+            Ask::OneCode,
+            &VerifyReply::bare(verdict, Ask::OneCode),
+            &Options::default(),
+        )
+    };
     assert_eq!(
         said(Verdict::Rejected),
         "The code was not accepted. Try again with the code that your device shows then."
     );
-    for verdict in [Verdict::Malformed, Verdict::NotEnrolled, Verdict::Disabled, Verdict::Refused] {
+    for verdict in [
+        Verdict::Malformed,
+        Verdict::NotEnrolled,
+        Verdict::Disabled,
+        Verdict::Refused,
+    ] {
         assert_eq!(said(verdict), said(Verdict::Rejected), "{verdict:?}");
     }
 }
@@ -86,7 +157,10 @@ fn a_used_code_comes_with_the_time_until_the_next() {
     assert!(said(Verdict::AlreadyUsed, Some(12)).ends_with("in 12 seconds."));
     assert!(said(Verdict::AlreadyUsed, Some(1)).ends_with("in 1 second."));
     for unknown in [None, Some(0)] {
-        assert!(said(Verdict::AlreadyUsed, unknown).ends_with("Wait until your device shows the next one."));
+        assert!(
+            said(Verdict::AlreadyUsed, unknown)
+                .ends_with("Wait until your device shows the next one.")
+        );
     }
 }
 
@@ -98,7 +172,10 @@ fn an_absurd_time_is_capped() {
 #[test]
 fn the_prompt_is_the_option_or_ours() {
     let plain = Options::default();
-    let own = Options { prompt: Some("Token? ".into()), ..Options::default() };
+    let own = Options {
+        prompt: Some("Token? ".into()),
+        ..Options::default()
+    };
     assert_eq!(prompt(Ask::OneCode, &plain), "Verification code: ");
     assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
     assert_eq!(prompt(Ask::TwoCodes, &own), ENGLISH.codes[1]);
@@ -106,13 +183,27 @@ fn the_prompt_is_the_option_or_ours() {
 
 #[test]
 fn who_types_the_password_too_is_asked_for_both() {
-    let joined = Options { forward_pass: true, ..Options::default() };
-    assert_eq!(prompt(Ask::OneCode, &joined), "Password & verification code: ");
-    assert_eq!(prompt(Ask::TwoCodes, &joined), ENGLISH.password_and_codes[1]);
-    let own = Options { prompt: Some("Both: ".into()), ..joined };
+    let joined = Options {
+        forward_pass: true,
+        ..Options::default()
+    };
+    assert_eq!(
+        prompt(Ask::OneCode, &joined),
+        "Password & verification code: "
+    );
+    assert_eq!(
+        prompt(Ask::TwoCodes, &joined),
+        ENGLISH.password_and_codes[1]
+    );
+    let own = Options {
+        prompt: Some("Both: ".into()),
+        ..joined
+    };
     assert_eq!(prompt(Ask::OneCode, &own), "Both: ");
     let reply = VerifyReply::bare(Verdict::Rejected, Ask::OneCode);
-    assert!(try_again(Ask::OneCode, &reply, &own).contains("Type your password, directly followed by"));
+    assert!(
+        try_again(Ask::OneCode, &reply, &own).contains("Type your password, directly followed by")
+    );
 }
 
 #[test]
@@ -127,7 +218,11 @@ fn it_is_said_when_few_recovery_codes_are_left() {
 
 #[test]
 fn a_new_device_is_shown_as_picture_and_key_or_as_key_alone() {
-    let shown = |qr| Enrolment { device: "phone".into(), key: SecretText::new("GEZD-GNBV".into()), qr };
+    let shown = |qr| Enrolment {
+        device: "phone".into(),
+        key: SecretText::new("GEZD-GNBV".into()),
+        qr,
+    };
     let line = || SecretText::new("█▀".into());
     let told = enrolment(&shown(vec![line(), line()]), &Options::default());
     assert_eq!(
@@ -144,14 +239,26 @@ Then type the code that the app shows."
 
 #[test]
 fn in_german_everything_is_german() {
-    let german = |forward_pass| Options { lang: Language::German, forward_pass, ..Options::default() };
+    let german = |forward_pass| Options {
+        lang: Language::German,
+        forward_pass,
+        ..Options::default()
+    };
     let (german, joined) = (german(false), german(true));
     let asks = [Ask::OneCode, Ask::TwoCodes];
-    let mut said: Vec<String> =
-        asks.iter().flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned())).collect();
+    let mut said: Vec<String> = asks
+        .iter()
+        .flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned()))
+        .collect();
     for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
-        for (ask, retry_after) in asks.into_iter().flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s))) {
-            let reply = VerifyReply { retry_after, ..VerifyReply::bare(verdict, ask) };
+        for (ask, retry_after) in asks
+            .into_iter()
+            .flat_map(|ask| [None, Some(1), Some(12)].map(|s| (ask, s)))
+        {
+            let reply = VerifyReply {
+                retry_after,
+                ..VerifyReply::bare(verdict, ask)
+            };
             for asked in asks {
                 said.extend([&german, &joined].map(|options| try_again(asked, &reply, options)));
                 said.extend([&german, &joined].map(|options| refused(asked, &reply, options)));
@@ -161,14 +268,27 @@ fn in_german_everything_is_german() {
     said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
     said.push(enrolled(true, &german));
     said.push(prompt(Ask::Ticket, &german).to_owned());
-    let shown = |qr| Enrolment { device: "phone".into(), key: SecretText::new("GEZD".into()), qr };
+    let shown = |qr| Enrolment {
+        device: "phone".into(),
+        key: SecretText::new("GEZD".into()),
+        qr,
+    };
     said.push(enrolment(&shown(Vec::new()), &german).expose().to_owned());
     said.extend((0..=3).filter_map(|left| recovery_codes_left(left, &german)));
     for sentence in said {
-        assert!(!sentence.contains(" code ") && !sentence.contains(" one"), "{sentence}");
-        assert!(!sentence.contains("{}") && !sentence.contains("  "), "{sentence}");
+        assert!(
+            !sentence.contains(" code ") && !sentence.contains(" one"),
+            "{sentence}"
+        );
+        assert!(
+            !sentence.contains("{}") && !sentence.contains("  "),
+            "{sentence}"
+        );
     }
     assert_eq!(prompt(Ask::OneCode, &german), "Bestätigungscode: ");
-    let own = Options { prompt: Some("Token? ".into()), ..german };
+    let own = Options {
+        prompt: Some("Token? ".into()),
+        ..german
+    };
     assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
 }

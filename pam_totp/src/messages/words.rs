@@ -53,7 +53,10 @@ pub(super) struct Words {
 }
 
 pub(super) const ENGLISH: Words = Words {
-    codes: ["Verification code: ", "Two verification codes, the current one and the next: "],
+    codes: [
+        "Verification code: ",
+        "Two verification codes, the current one and the next: ",
+    ],
     password_and_codes: [
         "Password & verification code: ",
         "Password & two verification codes, the current one and the next: ",
@@ -97,7 +100,10 @@ pub(super) const ENGLISH: Words = Words {
 };
 
 pub(super) const GERMAN: Words = Words {
-    codes: ["Bestätigungscode: ", "Zwei Bestätigungscodes, den aktuellen und den nächsten: "],
+    codes: [
+        "Bestätigungscode: ",
+        "Zwei Bestätigungscodes, den aktuellen und den nächsten: ",
+    ],
     password_and_codes: [
         "Passwort und Bestätigungscode: ",
         "Passwort und zwei Bestätigungscodes, den aktuellen und den nächsten: ",
@@ -110,7 +116,10 @@ pub(super) const GERMAN: Words = Words {
     first_code: "\nGeben Sie dann den Code ein, den die App zeigt.",
     enrolled: "Ihr Gerät ist eingerichtet.",
     get_recovery_codes: "Wiederherstellungscodes erhalten Sie mit 'totpctl recovery-codes'.",
-    not_accepted: ["Der Code wurde nicht angenommen.", "Die Codes wurden nicht angenommen."],
+    not_accepted: [
+        "Der Code wurde nicht angenommen.",
+        "Die Codes wurden nicht angenommen.",
+    ],
     ticket_not_accepted: "Der Einrichtungscode wurde nicht angenommen.",
     two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig.",
     used: "Dieser Code wurde schon benutzt. Warten Sie, bis Ihr Gerät den nächsten zeigt.",

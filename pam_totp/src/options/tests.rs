@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn parse(arguments: &[&str]) -> Result<Options, String> {
-    let bytes: Vec<&[u8]> = arguments.iter().map(|argument| argument.as_bytes()).collect();
+    let bytes: Vec<&[u8]> = arguments
+        .iter()
+        .map(|argument| argument.as_bytes())
+        .collect();
     Options::parse(&bytes).map_err(|bad| bad.to_string())
 }
 
@@ -63,8 +66,15 @@ fn every_option_is_taken() {
         debug: true,
     };
     assert_eq!(parse(&all).unwrap(), expected);
-    let never_asks = Options { use_first_pass: true, forward_pass: true, ..Options::default() };
-    assert_eq!(parse(&["use_first_pass", "forward_pass"]).unwrap(), never_asks);
+    let never_asks = Options {
+        use_first_pass: true,
+        forward_pass: true,
+        ..Options::default()
+    };
+    assert_eq!(
+        parse(&["use_first_pass", "forward_pass"]).unwrap(),
+        never_asks
+    );
 }
 
 #[test]
@@ -72,7 +82,12 @@ fn what_asks_cannot_stand_beside_what_never_does() {
     for other in ["try_first_pass", "always_prompt"] {
         for pair in [["use_first_pass", other], [other, "use_first_pass"]] {
             let said = parse(&pair).unwrap_err();
-            assert!(said.contains(&format!("'use_first_pass' cannot be combined with '{other}'")), "{said}");
+            assert!(
+                said.contains(&format!(
+                    "'use_first_pass' cannot be combined with '{other}'"
+                )),
+                "{said}"
+            );
         }
     }
 }
@@ -82,10 +97,17 @@ fn who_enrols_at_the_prompt_has_one_of_their_own() {
     for other in ["nullok", "use_first_pass", "forward_pass", "quiet"] {
         for pair in [["enroll", other], [other, "enroll"]] {
             let said = parse(&pair).unwrap_err();
-            assert!(said.contains(&format!("'enroll' cannot be combined with '{other}'")), "{said}");
+            assert!(
+                said.contains(&format!("'enroll' cannot be combined with '{other}'")),
+                "{said}"
+            );
         }
     }
-    assert!(parse(&["enroll", "try_first_pass", "user_unknown", "retry=1"]).unwrap().enroll);
+    assert!(
+        parse(&["enroll", "try_first_pass", "user_unknown", "retry=1"])
+            .unwrap()
+            .enroll
+    );
 }
 
 #[test]
@@ -98,33 +120,79 @@ fn the_names_of_other_modules_mean_the_same() {
     ] {
         assert_eq!(parse(&[other]).unwrap(), parse(&[own]).unwrap());
         let name = other.split('=').next().unwrap();
-        assert!(parse(&[own, other]).unwrap_err().contains(&format!("'{name}' is given twice")), "{other}");
+        assert!(
+            parse(&[own, other])
+                .unwrap_err()
+                .contains(&format!("'{name}' is given twice")),
+            "{other}"
+        );
     }
 }
 
 #[test]
 fn an_unknown_option_is_refused_by_its_name_and_without_its_value() {
-    for argument in ["nullOK", "no", "", "=", "Debug", " debug", "secrets=hunter2", "no-warn", "code:"] {
+    for argument in [
+        "nullOK",
+        "no",
+        "",
+        "=",
+        "Debug",
+        " debug",
+        "secrets=hunter2",
+        "no-warn",
+        "code:",
+    ] {
         let name = argument.split('=').next().unwrap();
         let said = refused(argument);
-        assert!(said.contains(&format!("'{name}' is not known")) && !said.contains("hunter2"), "{said}");
+        assert!(
+            said.contains(&format!("'{name}' is not known")) && !said.contains("hunter2"),
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn an_option_given_twice_is_refused() {
-    for twice in [["debug", "debug"], ["retry=1", "retry=1"], ["prompt=a", "prompt=b"], ["nullok", "nullok"]] {
-        assert!(parse(&twice).unwrap_err().contains("is given twice"), "{twice:?}");
+    for twice in [
+        ["debug", "debug"],
+        ["retry=1", "retry=1"],
+        ["prompt=a", "prompt=b"],
+        ["nullok", "nullok"],
+    ] {
+        assert!(
+            parse(&twice).unwrap_err().contains("is given twice"),
+            "{twice:?}"
+        );
     }
 }
 
 #[test]
 fn a_value_is_given_where_one_belongs_and_nowhere_else() {
-    for argument in ["socket", "server_uid", "timeout", "prompt", "lang", "retry", "digits"] {
+    for argument in [
+        "socket",
+        "server_uid",
+        "timeout",
+        "prompt",
+        "lang",
+        "retry",
+        "digits",
+    ] {
         assert!(refused(argument).contains(&format!("'{argument}' needs a value")));
     }
-    for name in ["nullok", "always_prompt", "user_unknown", "try_first_pass", "forward_pass", "no_warn", "debug"] {
-        for argument in [format!("{name}="), format!("{name}=1"), format!("{name}=no")] {
+    for name in [
+        "nullok",
+        "always_prompt",
+        "user_unknown",
+        "try_first_pass",
+        "forward_pass",
+        "no_warn",
+        "debug",
+    ] {
+        for argument in [
+            format!("{name}="),
+            format!("{name}=1"),
+            format!("{name}=no"),
+        ] {
             assert!(refused(&argument).contains(&format!("'{name}' takes no value")));
         }
     }
@@ -132,20 +200,47 @@ fn a_value_is_given_where_one_belongs_and_nowhere_else() {
 
 #[test]
 fn numbers_are_digits_within_their_limits() {
-    for value in ["", "0", "31", "-1", "+3", " 3", "3s", "3.0", "0x3", "٣", "99999999999999999999"] {
-        assert!(refused(&format!("timeout={value}")).contains("'timeout' takes 1 to 30 seconds"), "{value:?}");
+    for value in [
+        "",
+        "0",
+        "31",
+        "-1",
+        "+3",
+        " 3",
+        "3s",
+        "3.0",
+        "0x3",
+        "٣",
+        "99999999999999999999",
+    ] {
+        assert!(
+            refused(&format!("timeout={value}")).contains("'timeout' takes 1 to 30 seconds"),
+            "{value:?}"
+        );
     }
     for value in ["", "0", "11", "-1", "+3", "three"] {
-        assert!(refused(&format!("retry={value}")).contains("'retry' takes a number from 1 to 10"), "{value:?}");
+        assert!(
+            refused(&format!("retry={value}")).contains("'retry' takes a number from 1 to 10"),
+            "{value:?}"
+        );
     }
     for value in ["", "0", "5", "11", "+6", "six"] {
-        assert!(refused(&format!("digits={value}")).contains("'digits' takes a number from 6 to 10"), "{value:?}");
+        assert!(
+            refused(&format!("digits={value}")).contains("'digits' takes a number from 6 to 10"),
+            "{value:?}"
+        );
     }
     for value in ["", "-1", "+0", "4294967296", "root"] {
-        assert!(refused(&format!("server_uid={value}")).contains("'server_uid' takes a user id"), "{value:?}");
+        assert!(
+            refused(&format!("server_uid={value}")).contains("'server_uid' takes a user id"),
+            "{value:?}"
+        );
     }
     for value in ["", "EN", "fr", "de_DE.UTF-8"] {
-        assert!(refused(&format!("lang={value}")).contains("'lang' takes 'en' or 'de'"), "{value:?}");
+        assert!(
+            refused(&format!("lang={value}")).contains("'lang' takes 'en' or 'de'"),
+            "{value:?}"
+        );
     }
     assert_eq!(parse(&["retry=1", "timeout=1"]).unwrap().retry, 1);
 }
@@ -155,7 +250,10 @@ fn texts_are_within_their_limits() {
     let path = |bytes: usize| format!("socket=/{}", "x".repeat(bytes - 1));
     assert!(parse(&[&path(107)]).is_ok());
     for argument in [&path(108), "socket=", "socket=run/x", "socket=~/x"] {
-        assert!(refused(argument).contains("'socket' takes an absolute path"), "{argument}");
+        assert!(
+            refused(argument).contains("'socket' takes an absolute path"),
+            "{argument}"
+        );
     }
     assert!(parse(&[&format!("prompt={}", "x".repeat(256))]).is_ok());
     for text in ["", &"x".repeat(257)] {
@@ -165,11 +263,19 @@ fn texts_are_within_their_limits() {
 
 #[test]
 fn what_is_too_long_or_no_text_is_refused_by_its_name() {
-    assert!(refused(&format!("prompt={}", "x".repeat(4096))).contains("'prompt' is longer than 4096 bytes"));
+    assert!(
+        refused(&format!("prompt={}", "x".repeat(4096)))
+            .contains("'prompt' is longer than 4096 bytes")
+    );
     assert!(refused(&"x".repeat(1 << 20)).len() < 400);
     let said = Options::parse(&[b"prompt=\xff"]).unwrap_err().to_string();
     assert!(said.contains("'prompt' is not UTF-8"));
-    assert!(Options::parse(&[b"\xff\n"]).unwrap_err().to_string().contains("'\u{fffd}\\n' is not UTF-8"));
+    assert!(
+        Options::parse(&[b"\xff\n"])
+            .unwrap_err()
+            .to_string()
+            .contains("'\u{fffd}\\n' is not UTF-8")
+    );
 }
 
 proptest! {
@@ -197,12 +303,16 @@ proptest! {
 fn the_manual_page_has_every_name() {
     let page = include_str!("../../../docs/pam_totp.8");
     let known = |name: &str| {
-        let said = [name.to_owned(), format!("{name}=")].map(|argument| refused_or_taken(&argument));
+        let said =
+            [name.to_owned(), format!("{name}=")].map(|argument| refused_or_taken(&argument));
         !said.iter().any(|said| said.contains("is not known"))
     };
     let named: Vec<&str> = page
         .lines()
-        .filter_map(|line| line.strip_prefix(".It Cm ").or_else(|| line.strip_prefix(".Cm ")))
+        .filter_map(|line| {
+            line.strip_prefix(".It Cm ")
+                .or_else(|| line.strip_prefix(".Cm "))
+        })
         .flat_map(|line| line.split(" , Cm "))
         .filter_map(|line| line.split(' ').next())
         .collect();

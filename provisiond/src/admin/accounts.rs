@@ -1,8 +1,10 @@
-//! Changes to a whole account: disable and enable (`SetState` with `all`), `RenameUser`, `Forget`, `RevokeGrace`.
+//! Changes to a whole account: disable and enable (`SetState` with `all`), `RenameUser`, `Forget`,
+//! `RevokeGrace`.
 
 use common::names::user::UserName;
 use common::wire::protocol::{
-    DeviceState, Error, ForgetReply, RenameUser, RenameUserReply, RevokeGraceReply, SetState, SetStateReply,
+    DeviceState, Error, ForgetReply, RenameUser, RenameUserReply, RevokeGraceReply, SetState,
+    SetStateReply,
 };
 
 use crate::admin::devices;
@@ -18,12 +20,24 @@ use crate::service::uid_binding::new_record;
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn set_state(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
-    if wish.all == Some(true) { set_account(service, call, wish) } else { devices::set_state(service, call, wish) }
+pub(crate) fn set_state(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &SetState,
+) -> Result<SetStateReply, Error> {
+    if wish.all == Some(true) {
+        set_account(service, call, wish)
+    } else {
+        devices::set_state(service, call, wish)
+    }
 }
 
 /// Disables the account, or enables it again. Its devices keep their states.
-fn set_account(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+fn set_account(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &SetState,
+) -> Result<SetStateReply, Error> {
     if call.caller.role == Role::Own {
         return Err(Error::PermissionDenied);
     }
@@ -31,46 +45,76 @@ fn set_account(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<Se
         (_, Some(_)) => return Err(Error::bad("all", "give either a device or 'all'")),
         (DeviceState::Active, None) => false,
         (DeviceState::Disabled, None) => true,
-        (DeviceState::Pending, None) => return Err(Error::bad("state", "an account is made active or disabled")),
+        (DeviceState::Pending, None) => {
+            return Err(Error::bad("state", "an account is made active or disabled"));
+        }
     };
-    // Rules and the roll-out may exempt a user without a record, so an account can be disabled before it has one.
+    // Rules and the roll-out may exempt a user without a record, so an account can be disabled
+    // before it has one.
     let newcomer = || (disabled && call.named.account().is_some()).then(|| new_record(call));
     change(service, call, "set_state", |record| {
         let record = record.cloned().or_else(newcomer).ok_or(Error::NoSuchUser)?;
         Ok((Some(Record { disabled, ..record }), ()))
     })?;
     service.graces.end(call.user);
-    service.log(call, call.line("set_state").with("all", true).with("state", wish.state.word()));
-    Ok(SetStateReply { user: call.user.as_str().to_owned(), device: None })
+    service.log(
+        call,
+        call.line("set_state")
+            .with("all", true)
+            .with("state", wish.state.word()),
+    );
+    Ok(SetStateReply {
+        user: call.user.as_str().to_owned(),
+        device: None,
+    })
 }
 
 /// `RenameUser`: moves the record from one name to another, in one step. Spent codes stay spent.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser) -> Result<RenameUserReply, Error> {
+pub(crate) fn rename_user(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &RenameUser,
+) -> Result<RenameUserReply, Error> {
     let new = UserName::new(&wish.new).map_err(|why| Error::bad("new", why))?;
     let named = Named::of(new, call.names);
     if named.is_unknown() {
-        return Err(Error::bad("new", "the name service did not say how this name is spelt: try again"));
+        return Err(Error::bad(
+            "new",
+            "the name service did not say how this name is spelt: try again",
+        ));
     }
     let (old, new) = (named_by_root(service, call), named.user());
-    // A record under the lower-case form of the new name: the renamed record would hide it, or be hidden by it.
+    // A record under the lower-case form of the new name: the renamed record would hide it, or be
+    // hidden by it.
     let known_by = service.record_name(&named, &call.settings);
     let has_another = known_by != *new && known_by != *old;
-    let renamed = service.records.rename(call.access_to(old), new, |record, taken| {
-        let record = record.ok_or(Error::NoSuchUser)?;
-        if taken || has_another {
-            return Err(Error::UserExists);
-        }
-        record.renamed(old, new, &call.settings.secrets).map_err(|_| Error::RecordDamaged)
-    });
+    let renamed = service
+        .records
+        .rename(call.access_to(old), new, |record, taken| {
+            let record = record.ok_or(Error::NoSuchUser)?;
+            if taken || has_another {
+                return Err(Error::UserExists);
+            }
+            record
+                .renamed(old, new, &call.settings.secrets)
+                .map_err(|_| Error::RecordDamaged)
+        });
     let renamed = renamed.map_err(|failure| service.failure(&failure, call))?;
     renamed.inspect_err(|error| service.log_refused("rename_user", call, error))?;
     service.graces.end(old);
     service.refunds.forget(old);
-    service.log(call, call.line("rename_user").with("new_name", new.as_str()).warning());
-    Ok(RenameUserReply { user: new.as_str().to_owned() })
+    service.log(
+        call,
+        call.line("rename_user")
+            .with("new_name", new.as_str())
+            .warning(),
+    );
+    Ok(RenameUserReply {
+        user: new.as_str().to_owned(),
+    })
 }
 
 /// `Forget`: removes the user's record, also one that is damaged.
@@ -79,11 +123,18 @@ pub(crate) fn rename_user(service: &Service, call: &Call<'_>, wish: &RenameUser)
 /// [`Error`].
 pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, Error> {
     let user = named_by_root(service, call);
-    // A damaged record under another spelling may belong to another account. It is removed only by its exact name.
+    // A damaged record under another spelling may belong to another account. It is removed only by
+    // its exact name.
     if ![call.named.user(), call.named.said()].contains(&user) {
-        service.records.look(user, &call.settings.secrets).map_err(|failure| service.failure(&failure, call))?;
+        service
+            .records
+            .look(user, &call.settings.secrets)
+            .map_err(|failure| service.failure(&failure, call))?;
     }
-    let removed = service.records.remove(call.access_to(user)).map_err(|failure| service.failure(&failure, call))?;
+    let removed = service
+        .records
+        .remove(call.access_to(user))
+        .map_err(|failure| service.failure(&failure, call))?;
     if !removed {
         service.log_refused("forget", call, &Error::NoSuchUser);
         return Err(Error::NoSuchUser);
@@ -91,20 +142,31 @@ pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, 
     service.graces.end(user);
     service.refunds.forget(user);
     service.log(call, call.line("forget").warning());
-    Ok(ForgetReply { user: call.user.as_str().to_owned() })
+    Ok(ForgetReply {
+        user: call.user.as_str().to_owned(),
+    })
 }
 
-/// The name of the record that root means: the account's record, or if it has none, the record under the exact name
-/// that root gave. Such a record is left over from another spelling of the account's name.
+/// The name of the record that root means: the account's record, or if it has none, the record
+/// under the exact name that root gave. Such a record is left over from another spelling of the
+/// account's name.
 fn named_by_root<'a>(service: &Service, call: &'a Call<'_>) -> &'a UserName {
     let has_none = |name| matches!(service.records.look(name, &call.settings.secrets), Ok(None));
     let said = call.named.said();
-    if has_none(call.user) && !has_none(said) { said } else { call.user }
+    if has_none(call.user) && !has_none(said) {
+        said
+    } else {
+        call.user
+    }
 }
 
-/// `RevokeGrace`: ends the user's grace: codes accepted before no longer let the user in without a new one.
+/// `RevokeGrace`: ends the user's grace: codes accepted before no longer let the user in without a
+/// new one.
 pub(crate) fn revoke_grace(service: &Service, call: &Call<'_>) -> RevokeGraceReply {
     let revoked = service.graces.end(call.user);
     service.log(call, call.line("revoke_grace").with("revoked", revoked));
-    RevokeGraceReply { user: call.user.as_str().to_owned(), revoked }
+    RevokeGraceReply {
+        user: call.user.as_str().to_owned(),
+        revoked,
+    }
 }

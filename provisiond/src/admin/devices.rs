@@ -1,5 +1,5 @@
-//! Changes to one device: disable and enable (`SetState`), `Revoke`, `RenameDevice`, `Restrict` (validity and
-//! services).
+//! Changes to one device: disable and enable (`SetState`), `Revoke`, `RenameDevice`, `Restrict`
+//! (validity and services).
 
 use common::names::device::DeviceName;
 use common::secret::SecretText;
@@ -16,40 +16,71 @@ use crate::service::Service;
 use crate::service::call::{Call, device_name};
 
 /// `SetState` of one device: disables it, or makes it active again.
-pub(super) fn set_state(service: &Service, call: &Call<'_>, wish: &SetState) -> Result<SetStateReply, Error> {
+pub(super) fn set_state(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &SetState,
+) -> Result<SetStateReply, Error> {
     let state = match wish.state {
         DeviceState::Active => State::Active,
         DeviceState::Disabled => State::Disabled,
-        DeviceState::Pending => return Err(Error::bad("state", "a device is made active or disabled")),
+        DeviceState::Pending => {
+            return Err(Error::bad("state", "a device is made active or disabled"));
+        }
     };
     let proof = wish.proof.as_ref();
-    let device = change(service, call, ("set_state", wish.device.as_deref(), proof), |record, name| {
-        if state == State::Disabled {
-            keep_one(record, name, call)?;
-        }
-        let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
-        if matches!(device.state, State::Pending { .. }) {
-            return Err(Error::bad("device", "the device waits for its first code: confirm it, or revoke it"));
-        }
-        device.state = state;
-        device.failures = Failures::default();
-        Ok(())
-    })?;
-    service.log(call, call.line("set_state").with("device", &device).with("state", wish.state.word()));
-    Ok(SetStateReply { user: call.user.as_str().to_owned(), device: Some(device.to_string()) })
+    let device = change(
+        service,
+        call,
+        ("set_state", wish.device.as_deref(), proof),
+        |record, name| {
+            if state == State::Disabled {
+                keep_one(record, name, call)?;
+            }
+            let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
+            if matches!(device.state, State::Pending { .. }) {
+                return Err(Error::bad(
+                    "device",
+                    "the device waits for its first code: confirm it, or revoke it",
+                ));
+            }
+            device.state = state;
+            device.failures = Failures::default();
+            Ok(())
+        },
+    )?;
+    service.log(
+        call,
+        call.line("set_state")
+            .with("device", &device)
+            .with("state", wish.state.word()),
+    );
+    Ok(SetStateReply {
+        user: call.user.as_str().to_owned(),
+        device: Some(device.to_string()),
+    })
 }
 
 /// `Revoke`: removes a device and its key from the record.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn revoke(service: &Service, call: &Call<'_>, wish: &Revoke) -> Result<DeviceReply, Error> {
+pub(crate) fn revoke(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Revoke,
+) -> Result<DeviceReply, Error> {
     let proof = wish.proof.as_ref();
-    let device = change(service, call, ("revoke", wish.device.as_deref(), proof), |record, name| {
-        keep_one(record, name, call)?;
-        bury(record, name, call);
-        Ok(())
-    })?;
+    let device = change(
+        service,
+        call,
+        ("revoke", wish.device.as_deref(), proof),
+        |record, name| {
+            keep_one(record, name, call)?;
+            bury(record, name, call);
+            Ok(())
+        },
+    )?;
     service.log(call, call.line("revoke").with("device", &device));
     Ok(reply(call, &device))
 }
@@ -58,18 +89,32 @@ pub(crate) fn revoke(service: &Service, call: &Call<'_>, wish: &Revoke) -> Resul
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn rename_device(service: &Service, call: &Call<'_>, wish: &RenameDevice) -> Result<DeviceReply, Error> {
+pub(crate) fn rename_device(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &RenameDevice,
+) -> Result<DeviceReply, Error> {
     let new = DeviceName::new(&wish.name).map_err(|why| Error::bad("name", why))?;
     let proof = wish.proof.as_ref();
-    let old = change(service, call, ("rename_device", wish.device.as_deref(), proof), |record, old| {
-        if new != *old && record.devices.iter().any(|device| device.name == new) {
-            return Err(Error::DeviceExists);
-        }
-        let device = record.device_mut(old).ok_or(Error::NoSuchDevice)?;
-        device.name = new.clone();
-        Ok(())
-    })?;
-    service.log(call, call.line("rename_device").with("device", &old).with("new_name", &new));
+    let old = change(
+        service,
+        call,
+        ("rename_device", wish.device.as_deref(), proof),
+        |record, old| {
+            if new != *old && record.devices.iter().any(|device| device.name == new) {
+                return Err(Error::DeviceExists);
+            }
+            let device = record.device_mut(old).ok_or(Error::NoSuchDevice)?;
+            device.name = new.clone();
+            Ok(())
+        },
+    )?;
+    service.log(
+        call,
+        call.line("rename_device")
+            .with("device", &old)
+            .with("new_name", &new),
+    );
     Ok(reply(call, &new))
 }
 
@@ -77,26 +122,46 @@ pub(crate) fn rename_device(service: &Service, call: &Call<'_>, wish: &RenameDev
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn restrict(service: &Service, call: &Call<'_>, wish: &Restrict) -> Result<DeviceReply, Error> {
+pub(crate) fn restrict(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Restrict,
+) -> Result<DeviceReply, Error> {
     let restriction = Restriction::new(wish.valid_from, wish.valid_until, &wish.services)?;
-    let device = change(service, call, ("restrict", wish.device.as_deref(), None), |record, name| {
-        let others = record.devices.iter().filter(|device| device.name != *name);
-        restriction.fits_beside(others.map(|device| &device.restriction))?;
-        record.device_mut(name).ok_or(Error::NoSuchDevice)?.restriction = restriction.clone();
-        Ok(())
-    })?;
-    let services: Vec<&str> = restriction.services().iter().map(|name| name.as_str()).collect();
+    let device = change(
+        service,
+        call,
+        ("restrict", wish.device.as_deref(), None),
+        |record, name| {
+            let others = record.devices.iter().filter(|device| device.name != *name);
+            restriction.fits_beside(others.map(|device| &device.restriction))?;
+            record
+                .device_mut(name)
+                .ok_or(Error::NoSuchDevice)?
+                .restriction = restriction.clone();
+            Ok(())
+        },
+    )?;
+    let services: Vec<&str> = restriction
+        .services()
+        .iter()
+        .map(|name| name.as_str())
+        .collect();
     let line = call
         .line("restrict")
         .with("device", &device)
         .with_some("valid_from", restriction.from())
         .with_some("valid_until", restriction.until())
-        .with_some("services", Some(services.join(",")).filter(|services| !services.is_empty()));
+        .with_some(
+            "services",
+            Some(services.join(",")).filter(|services| !services.is_empty()),
+        );
     service.log(call, line);
     Ok(reply(call, &device))
 }
 
-/// Finds the device, asks for the proof that self-service needs, and stores what `change` makes of the record.
+/// Finds the device, asks for the proof that self-service needs, and stores what `change` makes of
+/// the record.
 fn change(
     service: &Service,
     call: &Call<'_>,
@@ -121,24 +186,39 @@ fn change(
 }
 
 fn chosen(record: &Record, wished: Option<&DeviceName>) -> Result<DeviceName, Error> {
-    record.choose(wished, |_| true).map_err(|NoSuchChoice| Error::NoSuchDevice)
+    record
+        .choose(wished, |_| true)
+        .map_err(|NoSuchChoice| Error::NoSuchDevice)
 }
 
-/// Removes the device from the record, and keeps its spent codes in a tombstone (replay, if the same key is enrolled
-/// again). A key that does not open leaves no tombstone, because it could not be recognised later.
+/// Removes the device from the record, and keeps its spent codes in a tombstone (replay, if the
+/// same key is enrolled again). A key that does not open leaves no tombstone, because it could not
+/// be recognised later.
 fn bury(record: &mut Record, name: &DeviceName, call: &Call<'_>) {
-    let Some(at) = record.devices.iter().position(|device| device.name == *name) else { return };
+    let Some(at) = record
+        .devices
+        .iter()
+        .position(|device| device.name == *name)
+    else {
+        return;
+    };
     let device = record.devices.remove(at);
     if let Ok(key) = device.key(call.user, &call.settings.secrets) {
-        record.tombstones.bury(&device, &key, &call.settings.secrets, call.moment.now);
+        record
+            .tombstones
+            .bury(&device, &key, &call.settings.secrets, call.moment.now);
     }
 }
 
-/// Users must not lock themselves out: in self-service an account keeps its last device that opens every service. An
-/// administrator may take it away.
+/// Users must not lock themselves out: in self-service an account keeps its last device that opens
+/// every service. An administrator may take it away.
 fn keep_one(record: &Record, name: &DeviceName, call: &Call<'_>) -> Result<(), Error> {
-    let admits_everything = |device: &&Device| device.restriction.admits_everything(call.moment.now);
-    let others = record.active().filter(admits_everything).any(|device| device.name != *name);
+    let admits_everything =
+        |device: &&Device| device.restriction.admits_everything(call.moment.now);
+    let others = record
+        .active()
+        .filter(admits_everything)
+        .any(|device| device.name != *name);
     let is_active = record.active().any(|device| device.name == *name);
     if call.caller.role == Role::Own && is_active && !others {
         return Err(Error::bad(
@@ -150,5 +230,8 @@ fn keep_one(record: &Record, name: &DeviceName, call: &Call<'_>) -> Result<(), E
 }
 
 fn reply(call: &Call<'_>, device: &DeviceName) -> DeviceReply {
-    DeviceReply { user: call.user.as_str().to_owned(), device: device.to_string() }
+    DeviceReply {
+        user: call.user.as_str().to_owned(),
+        device: device.to_string(),
+    }
 }

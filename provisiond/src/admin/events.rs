@@ -1,4 +1,5 @@
-//! `Events`: streams the remembered log events to administrators and the helpdesk (`totpctl log`, `totpctl why`).
+//! `Events`: streams the remembered log events to administrators and the helpdesk (`totpctl log`,
+//! `totpctl why`).
 
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
@@ -10,13 +11,13 @@ use crate::audit::Wanted;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// `Events`: hands each past event to `tell`. With `follow` it hands on new events too, while `stays` allows it.
-/// `stays` is asked regularly: it returns false when the caller has left, and an error when the caller has lost the
-/// permission.
+/// `Events`: hands each past event to `tell`. With `follow` it hands on new events too, while
+/// `stays` allows it. `stays` is asked regularly: it returns false when the caller has left, and an
+/// error when the caller has lost the permission.
 ///
 /// # Errors
-/// [`Error::BadParameter`]; [`Error::Busy`] for a caller that does not read events in time, and when the daemon
-/// stops; the errors of `tell` and `stays`.
+/// [`Error::BadParameter`]; [`Error::Busy`] for a caller that does not read events in time, and
+/// when the daemon stops; the errors of `tell` and `stays`.
 pub(crate) fn events<E: From<Error>>(
     service: &Service,
     call: &Call<'_>,
@@ -34,7 +35,9 @@ pub(crate) fn events<E: From<Error>>(
         tell(&event)?;
         number = event.number;
     }
-    let Some(followed) = followed else { return Ok(()) };
+    let Some(followed) = followed else {
+        return Ok(());
+    };
     let mut looked = Instant::now();
     loop {
         if looked.elapsed() >= LOOK {
@@ -58,11 +61,16 @@ fn wanted(call: &Call<'_>, asked: &Events) -> Result<Wanted, Error> {
     }
     // Log lines name the user by the name of the record.
     let user = asked.user.as_ref().map(|_| call.user.as_str().to_owned());
-    Ok(Wanted { user, since: asked.since, limit: usize::try_from(limit).unwrap_or(usize::MAX) })
+    Ok(Wanted {
+        user,
+        since: asked.since,
+        limit: usize::try_from(limit).unwrap_or(usize::MAX),
+    })
 }
 
 /// The most events of one call.
 const MOST: u32 = 10_000;
-const LEFT_BEHIND: &str = "events were not read in time, or the daemon stops: ask again for those after the last one";
+const LEFT_BEHIND: &str =
+    "events were not read in time, or the daemon stops: ask again for those after the last one";
 /// How often a caller that follows is checked.
 const LOOK: Duration = Duration::from_secs(1);

@@ -14,11 +14,12 @@ use crate::records::Listed;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// `List`: hands every matching user to `take`, ordered by name; after them the members of the group without a record.
+/// `List`: hands every matching user to `take`, ordered by name; after them the members of the
+/// group without a record.
 ///
 /// # Errors
-/// [`Error::StoreUnavailable`]; [`Error::BadParameter`] if the name service does not list the group; the errors of
-/// `take`.
+/// [`Error::StoreUnavailable`]; [`Error::BadParameter`] if the name service does not list the
+/// group; the errors of `take`.
 pub(crate) fn list<E: From<Error>>(
     service: &Service,
     call: &Call<'_>,
@@ -29,11 +30,15 @@ pub(crate) fn list<E: From<Error>>(
     let mut left = members(service, wish.group.as_deref())?;
     let mut after = None;
     loop {
-        let page = service.records.page(after.as_ref(), &call.settings.secrets).map_err(|_| Error::StoreUnavailable)?;
+        let page = service
+            .records
+            .page(after.as_ref(), &call.settings.secrets)
+            .map_err(|_| Error::StoreUnavailable)?;
         let Some(last) = page.last() else { break };
         after = Some(last.user.clone());
         for listed in page {
-            let counts = left.remove(listed.user.as_str()) || is_in(service, &listed.user, wish.group.as_deref())?;
+            let counts = left.remove(listed.user.as_str())
+                || is_in(service, &listed.user, wish.group.as_deref())?;
             if counts && !(not_enrolled && has_active(&listed)) {
                 let user = match &listed.record {
                     Ok(record) => shown(&listed.user, record, call),
@@ -48,7 +53,9 @@ pub(crate) fn list<E: From<Error>>(
         if is_listed_in_lower_case(service, call, &user) {
             continue;
         }
-        take(ShowReply { user: shown(&user, &Record::new(&call.moment), call) })?;
+        take(ShowReply {
+            user: shown(&user, &Record::new(&call.moment), call),
+        })?;
     }
     Ok(())
 }
@@ -60,12 +67,21 @@ fn is_listed_in_lower_case(service: &Service, call: &Call<'_>, user: &UserName) 
     has_lower_case && service.record_name(&named(), &call.settings) != *user
 }
 
-/// The members of the group, as far as the name service lists them. In a directory that does not list its accounts,
-/// an account that has the group as its primary group is found by its record only.
+/// The members of the group, as far as the name service lists them. In a directory that does not
+/// list its accounts, an account that has the group as its primary group is found by its record
+/// only.
 fn members(service: &Service, group: Option<&str>) -> Result<BTreeSet<String>, Error> {
-    let Some(group) = group else { return Ok(BTreeSet::new()) };
-    let until = Instant::now().checked_add(ANSWER_TIME).unwrap_or_else(Instant::now);
-    let members = service.names.asking_until(until).members(group).map_err(|NoAnswer| silent())?;
+    let Some(group) = group else {
+        return Ok(BTreeSet::new());
+    };
+    let until = Instant::now()
+        .checked_add(ANSWER_TIME)
+        .unwrap_or_else(Instant::now);
+    let members = service
+        .names
+        .asking_until(until)
+        .members(group)
+        .map_err(|NoAnswer| silent())?;
     members.ok_or_else(|| Error::bad("group", "there is no such group: 'getent group' lists them"))
 }
 
@@ -73,17 +89,26 @@ fn is_in(service: &Service, user: &UserName, group: Option<&str>) -> Result<bool
     let Some(group) = group else { return Ok(true) };
     let names = service.names.asking();
     let account = names.by_name(user).map_err(|NoAnswer| silent())?;
-    account.map_or(Ok(false), |account| names.is_member(&account, group)).map_err(|NoAnswer| silent())
+    account
+        .map_or(Ok(false), |account| names.is_member(&account, group))
+        .map_err(|NoAnswer| silent())
 }
 
 /// Whether the user has an active device. A damaged record may have one.
 fn has_active(listed: &Listed) -> bool {
-    listed.record.as_ref().map_or(true, |record| record.active().next().is_some())
+    listed
+        .record
+        .as_ref()
+        .map_or(true, |record| record.active().next().is_some())
 }
 
 fn silent() -> Error {
-    Error::bad("group", "the name service did not list the members: try again, or check with 'getent group'")
+    Error::bad(
+        "group",
+        "the name service did not list the members: try again, or check with 'getent group'",
+    )
 }
 
-/// The time for the name service to list all accounts. The caller of a list waits longer than a login.
+/// The time for the name service to list all accounts. The caller of a list waits longer than a
+/// login.
 const ANSWER_TIME: Duration = Duration::from_secs(5);

@@ -1,4 +1,5 @@
-//! Administration: what administrators, helpdesk and users see and change of records, events and the daemon's status.
+//! Administration: what administrators, helpdesk and users see and change of records, events and
+//! the daemon's status.
 
 pub(crate) mod accounts;
 pub(crate) mod devices;

@@ -17,9 +17,13 @@ use crate::service::uid_binding::bars_self_service;
 pub(crate) fn show(service: &Service, call: &Call<'_>) -> Result<ShowReply, Error> {
     match service.records.look(call.user, &call.settings.secrets) {
         Ok(Some(record)) if bars_self_service(&record, call) => Err(Error::PermissionDenied),
-        Ok(Some(record)) => Ok(ShowReply { user: shown(call.user, &record, call) }),
+        Ok(Some(record)) => Ok(ShowReply {
+            user: shown(call.user, &record, call),
+        }),
         Ok(None) => Err(Error::NoSuchUser),
-        Err(Failure::Damaged(_)) => Ok(ShowReply { user: shown_damaged(call.user) }),
+        Err(Failure::Damaged(_)) => Ok(ShowReply {
+            user: shown_damaged(call.user),
+        }),
         Err(failure) => Err(service.failure(&failure, call)),
     }
 }
@@ -40,13 +44,16 @@ pub(super) fn shown(user: &UserName, record: &Record, call: &Call<'_>) -> protoc
         recovery_codes_left: record.recovery_codes_left(moment),
         bypass_until: bypass.map(|(until, _)| until),
         bypass_uses: bypass.map(|(_, uses)| uses),
-        ticket_until: codes.filter(|_| !record.enrolled).and_then(|codes| codes.ticket_until(moment)),
+        ticket_until: codes
+            .filter(|_| !record.enrolled)
+            .and_then(|codes| codes.ticket_until(moment)),
         devices: record.devices.iter().map(shown_device).collect(),
         damaged: false,
     }
 }
 
-/// A user with a damaged record. The user is shown as enrolled, because the record may hold a device.
+/// A user with a damaged record. The user is shown as enrolled, because the record may hold a
+/// device.
 pub(super) fn shown_damaged(user: &UserName) -> protocol::User {
     protocol::User {
         user: user.as_str().to_owned(),
@@ -80,6 +87,11 @@ fn shown_device(device: &Device) -> protocol::Device {
         last_used: device.last_used,
         valid_from: device.restriction.from(),
         valid_until: device.restriction.until(),
-        services: device.restriction.services().iter().map(ToString::to_string).collect(),
+        services: device
+            .restriction
+            .services()
+            .iter()
+            .map(ToString::to_string)
+            .collect(),
     }
 }

@@ -1,5 +1,5 @@
-//! `Status` and `ClockAccept`: health of the daemon, its store and its clock, and the end of a quarantine by an
-//! administrator.
+//! `Status` and `ClockAccept`: health of the daemon, its store and its clock, and the end of a
+//! quarantine by an administrator.
 
 use common::totp::Parameters;
 use common::wire::protocol::{ClockAcceptReply, ClockState, Error, StatusReply};
@@ -16,9 +16,16 @@ use crate::service::call::Call;
 /// # Errors
 /// [`Error::StoreUnavailable`].
 pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, Error> {
-    let health = service.records.health().map_err(|_| Error::StoreUnavailable)?;
+    let health = service
+        .records
+        .health()
+        .map_err(|_| Error::StoreUnavailable)?;
     let (settings, moment) = (&*call.settings, call.moment);
-    let quarantine_until = quarantine_until(&moment, settings.new_device.parameters, settings.policy.window);
+    let quarantine_until = quarantine_until(
+        &moment,
+        settings.new_device.parameters,
+        settings.policy.window,
+    );
     Ok(StatusReply {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: service.started,
@@ -34,16 +41,24 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
     })
 }
 
-/// `ClockAccept`: the administrator says that the clock event was right, which ends the quarantine. No spent code and
-/// no guess comes back, and what a rolled-back store has lost stays in doubt. When this returns, a restart keeps the
-/// decision.
+/// `ClockAccept`: the administrator says that the clock event was right, which ends the quarantine.
+/// No spent code and no guess comes back, and what a rolled-back store has lost stays in doubt.
+/// When this returns, a restart keeps the decision.
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`]: the decision holds until a restart only.
 pub(crate) fn clock_accept(service: &Service, call: &Call<'_>) -> Result<ClockAcceptReply, Error> {
     let accepted = service.clock.accept();
-    service.log(call, Line::new("clock_accept").with("accepted", accepted).warning());
-    service.records.keep_mark(call.deadline).map_err(|failure| service.failure(&failure, call))?;
+    service.log(
+        call,
+        Line::new("clock_accept")
+            .with("accepted", accepted)
+            .warning(),
+    );
+    service
+        .records
+        .keep_mark(call.deadline)
+        .map_err(|failure| service.failure(&failure, call))?;
     Ok(ClockAcceptReply { accepted })
 }
 
@@ -59,11 +74,14 @@ fn clock_state(moment: &Moment, quarantine_until: Option<u64>) -> ClockState {
     }
 }
 
-/// The time at which the quarantine ends for a device with the default parameters and a right clock. `None`: it is
-/// over.
+/// The time at which the quarantine ends for a device with the default parameters and a right
+/// clock. `None`: it is over.
 fn quarantine_until(moment: &Moment, parameters: Parameters, window: u64) -> Option<u64> {
     let doubt = moment.doubt?;
-    let last = parameters.step_at(doubt.at).saturating_add(window).max(last_lost(parameters, doubt));
+    let last = parameters
+        .step_at(doubt.at)
+        .saturating_add(window)
+        .max(last_lost(parameters, doubt));
     Some(parameters.start_of(last.saturating_add(1))).filter(|until| moment.now < *until)
 }
 
@@ -78,20 +96,59 @@ mod tests {
     fn of_what_can_be_wrong_with_a_clock_the_worst_is_told() {
         let moment = Moment::ordinary(NOW);
         assert_eq!(clock_state(&moment, None), ClockState::Ok);
-        let moment = Moment { synchronised: false, ..moment };
+        let moment = Moment {
+            synchronised: false,
+            ..moment
+        };
         assert_eq!(clock_state(&moment, None), ClockState::Unsynchronised);
         assert_eq!(clock_state(&moment, Some(NOW + 60)), ClockState::Quarantine);
-        assert_eq!(clock_state(&Moment { now: 0, ..moment }, Some(60)), ClockState::BeforeBuild);
+        assert_eq!(
+            clock_state(&Moment { now: 0, ..moment }, Some(60)),
+            ClockState::BeforeBuild
+        );
     }
 
     #[test]
     fn a_quarantine_is_over_when_a_device_shows_a_code_that_it_had_not_shown() {
-        let doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock, lost: 0 });
-        let until = |now| quarantine_until(&Moment { doubt, ..Moment::ordinary(now) }, Parameters::default(), 1);
-        assert_eq!((until(NOW + 10), until(NOW + 59), until(NOW + 60)), (Some(NOW + 60), Some(NOW + 60), None));
-        let doubt = doubt.map(|doubt| Doubt { lost: NOW + 120, ..doubt });
-        let until = quarantine_until(&Moment { doubt, ..Moment::ordinary(NOW) }, Parameters::default(), 1);
-        assert_eq!(until, Some(NOW + 150), "a code was used ahead of its time, and the store has forgotten it");
-        assert_eq!(quarantine_until(&Moment::ordinary(NOW), Parameters::default(), 1), None);
+        let doubt = Some(Doubt {
+            at: NOW + 10,
+            of: Doubted::Clock,
+            lost: 0,
+        });
+        let until = |now| {
+            quarantine_until(
+                &Moment {
+                    doubt,
+                    ..Moment::ordinary(now)
+                },
+                Parameters::default(),
+                1,
+            )
+        };
+        assert_eq!(
+            (until(NOW + 10), until(NOW + 59), until(NOW + 60)),
+            (Some(NOW + 60), Some(NOW + 60), None)
+        );
+        let doubt = doubt.map(|doubt| Doubt {
+            lost: NOW + 120,
+            ..doubt
+        });
+        let until = quarantine_until(
+            &Moment {
+                doubt,
+                ..Moment::ordinary(NOW)
+            },
+            Parameters::default(),
+            1,
+        );
+        assert_eq!(
+            until,
+            Some(NOW + 150),
+            "a code was used ahead of its time, and the store has forgotten it"
+        );
+        assert_eq!(
+            quarantine_until(&Moment::ordinary(NOW), Parameters::default(), 1),
+            None
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! The events behind `totpctl log`: stores the latest ones in files, and passes new ones on to callers that follow.
+//! The events behind `totpctl log`: stores the latest ones in files, and passes new ones on to
+//! callers that follow.
 //!
-//! Has a thread and a queue of its own, so that neither a stuck disk nor a slow reader delays a login or the log.
+//! Has a thread and a queue of its own, so that neither a stuck disk nor a slow reader delays a
+//! login or the log.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,9 +52,14 @@ impl Events {
             lost: AtomicU64::new(0),
             failing: AtomicBool::new(false),
         });
-        let events = Self { queue, shared: Arc::clone(&shared) };
+        let events = Self {
+            queue,
+            shared: Arc::clone(&shared),
+        };
         let remember = move || remember_all(&messages, Kept::new(files), &shared);
-        std::thread::Builder::new().name("events".into()).spawn(remember)?;
+        std::thread::Builder::new()
+            .name("events".into())
+            .spawn(remember)?;
         Ok(events)
     }
 
@@ -113,7 +120,9 @@ impl Events {
 impl Shared {
     fn followers(&self) -> MutexGuard<'_, Followers> {
         // A panic while the lock is held cannot leave the list half changed.
-        self.followers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.followers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn remember(&self, kept: &mut Kept, event: &Event) {
@@ -123,7 +132,9 @@ impl Shared {
     }
 
     fn hand_on(&self, event: &Arc<Event>) {
-        self.followers().queues.retain(|queue| queue.try_send(Arc::clone(event)).is_ok());
+        self.followers()
+            .queues
+            .retain(|queue| queue.try_send(Arc::clone(event)).is_ok());
     }
 }
 
@@ -161,7 +172,14 @@ mod tests {
     }
 
     fn numbers(events: &Events) -> Vec<u64> {
-        events.read(&Wanted { limit: 99, ..Wanted::default() }).iter().map(|event| event.number).collect()
+        events
+            .read(&Wanted {
+                limit: 99,
+                ..Wanted::default()
+            })
+            .iter()
+            .map(|event| event.number)
+            .collect()
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The event files: the latest few megabytes of events, one JSON object a line, readable for the daemon only; how they
-//! rotate and are filtered.
+//! The event files: the latest few megabytes of events, one JSON object a line, readable for the
+//! daemon only; how they rotate and are filtered.
 //!
-//! They lie beside the store and are not part of it: no login waits for them, and no verdict depends on them. A full
-//! file replaces the older one.
+//! They lie beside the store and are not part of it: no login waits for them, and no verdict
+//! depends on them. A full file replaces the older one.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -43,7 +43,8 @@ impl Wanted {
     #[must_use]
     pub fn take(&self, event: &Event) -> bool {
         let user = self.user.as_deref();
-        self.since.is_none_or(|since| event.time >= since) && (user.is_none() || event.fields.value("user") == user)
+        self.since.is_none_or(|since| event.time >= since)
+            && (user.is_none() || event.fields.value("user") == user)
     }
 }
 
@@ -76,13 +77,21 @@ impl Files {
     /// The files beside the store at `store`.
     pub(super) fn beside(store: &Path) -> Self {
         let beside = |ending| crate::store::beside(store, ending);
-        Self { newer: beside(".events"), older: beside(".events.old") }
+        Self {
+            newer: beside(".events"),
+            older: beside(".events.old"),
+        }
     }
 
     /// The newer file and its size, at the begin of a line.
     fn open(&self) -> io::Result<(File, u64)> {
         let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600).custom_flags(OFlag::O_NOFOLLOW.bits());
+        options
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits());
         let mut file = options.open(&self.newer)?;
         let size = file.metadata()?.len();
         let mut last = [b'\n'];
@@ -99,20 +108,28 @@ impl Files {
 
     /// The number of the latest event; 0 if there is none.
     pub(super) fn last_number(&self) -> u64 {
-        let wanted = Wanted { limit: 1, ..Wanted::default() };
+        let wanted = Wanted {
+            limit: 1,
+            ..Wanted::default()
+        };
         self.read(&wanted).last().map_or(0, |event| event.number)
     }
 
     /// The wanted events in order. Skips half lines and missing files.
     pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
-        // Opens the newer file first: if it replaces the older one in between, its events are read twice and not
-        // missed.
+        // Opens the newer file first: if it replaces the older one in between, its events are read
+        // twice and not missed.
         let [newer, older] = [&self.newer, &self.older].map(|path| File::open(path).ok());
         let mut latest = VecDeque::new();
         let mut number = 0;
         for file in [older, newer].into_iter().flatten() {
-            for line in BufReader::new(file.take(FULL.saturating_mul(2))).split(b'\n').map_while(Result::ok) {
-                let Ok(event) = serde_json::from_slice::<Event>(&line) else { continue };
+            for line in BufReader::new(file.take(FULL.saturating_mul(2)))
+                .split(b'\n')
+                .map_while(Result::ok)
+            {
+                let Ok(event) = serde_json::from_slice::<Event>(&line) else {
+                    continue;
+                };
                 if event.number <= number || !wanted.take(&event) {
                     continue;
                 }
@@ -145,38 +162,78 @@ mod tests {
     impl World {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            Self { files: Files::beside(&folder.path().join("store")), _folder: folder }
+            Self {
+                files: Files::beside(&folder.path().join("store")),
+                _folder: folder,
+            }
         }
 
         fn numbers(&self, wanted: &Wanted) -> Vec<u64> {
-            self.files.read(wanted).iter().map(|event| event.number).collect()
+            self.files
+                .read(wanted)
+                .iter()
+                .map(|event| event.number)
+                .collect()
         }
     }
 
     fn event(number: u64) -> Event {
-        let user = if number.is_multiple_of(2) { "alice" } else { "bob" };
-        Line::new("verify").with("user", user).at(1000 + number, number)
+        let user = if number.is_multiple_of(2) {
+            "alice"
+        } else {
+            "bob"
+        };
+        Line::new("verify")
+            .with("user", user)
+            .at(1000 + number, number)
     }
 
     fn latest(limit: usize) -> Wanted {
-        Wanted { limit, ..Wanted::default() }
+        Wanted {
+            limit,
+            ..Wanted::default()
+        }
     }
 
     #[test]
     fn events_are_read_as_they_were_written_and_the_latest_are_given() {
         let world = World::new();
-        assert_eq!((world.files.last_number(), world.files.read(&latest(9)).len()), (0, 0));
+        assert_eq!(
+            (
+                world.files.last_number(),
+                world.files.read(&latest(9)).len()
+            ),
+            (0, 0)
+        );
         for _ in 0..2 {
             let mut kept = Kept::new(world.files.clone());
             let next = world.files.last_number() + 1;
             (next..next + 5).for_each(|n| kept.append(&event(n)).unwrap());
         }
-        assert_eq!(world.files.read(&latest(99)), (1..=10).map(event).collect::<Vec<_>>());
+        assert_eq!(
+            world.files.read(&latest(99)),
+            (1..=10).map(event).collect::<Vec<_>>()
+        );
         assert_eq!(world.numbers(&latest(3)), [8, 9, 10]);
         assert_eq!(world.numbers(&latest(0)), [0_u64; 0]);
-        assert_eq!(world.numbers(&Wanted { user: Some("alice".into()), ..latest(3) }), [6, 8, 10]);
-        assert_eq!(world.numbers(&Wanted { since: Some(1009), ..latest(9) }), [9, 10]);
-        let mode = fs::metadata(&world.files.newer).unwrap().permissions().mode();
+        assert_eq!(
+            world.numbers(&Wanted {
+                user: Some("alice".into()),
+                ..latest(3)
+            }),
+            [6, 8, 10]
+        );
+        assert_eq!(
+            world.numbers(&Wanted {
+                since: Some(1009),
+                ..latest(9)
+            }),
+            [9, 10]
+        );
+        let mode = fs::metadata(&world.files.newer)
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -198,11 +255,19 @@ mod tests {
     fn two_files_of_a_fixed_size_are_kept() {
         let world = World::new();
         let mut kept = Kept::new(world.files.clone());
-        let long = |number| Line::new("x").with("user", "y".repeat(256)).with("z", "z".repeat(256)).at(1, number);
+        let long = |number| {
+            Line::new("x")
+                .with("user", "y".repeat(256))
+                .with("z", "z".repeat(256))
+                .at(1, number)
+        };
         (1..=30_000).for_each(|n| kept.append(&long(n)).unwrap());
         let size = |path| fs::metadata(path).unwrap().len();
         let (newer, older) = (size(&world.files.newer), size(&world.files.older));
-        assert!(newer < FULL && (FULL..FULL + 1024).contains(&older), "{newer} {older}");
+        assert!(
+            newer < FULL && (FULL..FULL + 1024).contains(&older),
+            "{newer} {older}"
+        );
         let numbers = world.numbers(&latest(usize::MAX));
         assert!(numbers.is_sorted() && numbers.last() == Some(&30_000) && numbers.len() > 6000);
     }
@@ -219,6 +284,9 @@ mod tests {
         let target = world.files.older.with_extension("target");
         fs::rename(&world.files.newer, &target).unwrap();
         std::os::unix::fs::symlink(&target, &world.files.newer).unwrap();
-        assert!(Kept::new(world.files.clone()).append(&event(3)).is_err(), "not through a link");
+        assert!(
+            Kept::new(world.files.clone()).append(&event(3)).is_err(),
+            "not through a link"
+        );
     }
 }

@@ -17,7 +17,11 @@ impl Line {
     /// Begins a line.
     #[must_use]
     pub fn new(event: &'static str) -> Self {
-        Self { event, fields: Fields::default(), severity: Severity::Info }
+        Self {
+            event,
+            fields: Fields::default(),
+            severity: Severity::Info,
+        }
     }
 
     /// Adds a field. A value that is too long is cut.
@@ -39,19 +43,31 @@ impl Line {
     /// Marks a refusal, or an event that an administrator should look at.
     #[must_use]
     pub fn warning(self) -> Self {
-        Self { severity: Severity::Warning, ..self }
+        Self {
+            severity: Severity::Warning,
+            ..self
+        }
     }
 
     /// Marks a failure of the daemon itself.
     #[must_use]
     pub fn error(self) -> Self {
-        Self { severity: Severity::Error, ..self }
+        Self {
+            severity: Severity::Error,
+            ..self
+        }
     }
 
     /// The finished event. `time` is Unix seconds.
     #[must_use]
     pub fn at(self, time: u64, number: u64) -> Event {
-        Event { time, number, event: self.event.to_owned(), severity: self.severity, fields: self.fields }
+        Event {
+            time,
+            number,
+            event: self.event.to_owned(),
+            severity: self.severity,
+            fields: self.fields,
+        }
     }
 }
 
@@ -61,15 +77,28 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_it_was_given() {
-        let line = Line::new("verify").with("user", "alice").with_some("tty", None::<&str>).with("uid", 0).warning();
-        assert_eq!(line.clone().at(7, 8).text(), "event=verify user=alice uid=0");
+        let line = Line::new("verify")
+            .with("user", "alice")
+            .with_some("tty", None::<&str>)
+            .with("uid", 0)
+            .warning();
+        assert_eq!(
+            line.clone().at(7, 8).text(),
+            "event=verify user=alice uid=0"
+        );
         assert_eq!(line.at(7, 8).severity, Severity::Warning);
     }
 
     #[test]
     fn what_is_too_long_is_cut() {
         let told = |user: String| Line::new("verify").with("user", user).at(7, 8).text();
-        assert_eq!(told("x".repeat(65536)), format!("event=verify user=\"{}…\"", "x".repeat(256)));
-        assert_eq!(told("é".repeat(65536)), format!("event=verify user=\"{}…\"", "é".repeat(128)));
+        assert_eq!(
+            told("x".repeat(65536)),
+            format!("event=verify user=\"{}…\"", "x".repeat(256))
+        );
+        assert_eq!(
+            told("é".repeat(65536)),
+            format!("event=verify user=\"{}…\"", "é".repeat(128))
+        );
     }
 }

@@ -1,9 +1,9 @@
-//! The audit log: one line for each decision, to syslog (authpriv) or standard error, and as an event for `totpctl
-//! log`.
+//! The audit log: one line for each decision, to syslog (authpriv) or standard error, and as an
+//! event for `totpctl log`.
 //!
-//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. Lines for which the queue
-//! is full are counted, and the count is logged as soon as lines flow again. The fields of a login's line are set in
-//! `login`.
+//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. Lines
+//! for which the queue is full are counted, and the count is logged as soon as lines flow again.
+//! The fields of a login's line are set in `login`.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -67,15 +67,25 @@ impl Audit {
         audit.obey(settings);
         let shared = Arc::clone(&audit.0);
         let write = move || write_all(&messages, Sink::new(target), &shared);
-        std::thread::Builder::new().name("audit".into()).spawn(write)?;
+        std::thread::Builder::new()
+            .name("audit".into())
+            .spawn(write)?;
         Ok(audit)
     }
 
     fn queued() -> (Self, Receiver<Message>) {
         let (lines, messages) = sync_channel(QUEUE);
-        let queue = Mutex::new(Queue { lines, events: None, number: 0 });
-        let shared =
-            Shared { queue, lost: AtomicU64::new(0), required: AtomicBool::new(false), json: AtomicBool::new(false) };
+        let queue = Mutex::new(Queue {
+            lines,
+            events: None,
+            number: 0,
+        });
+        let shared = Shared {
+            queue,
+            lost: AtomicU64::new(0),
+            required: AtomicBool::new(false),
+            json: AtomicBool::new(false),
+        };
         (Self(Arc::new(shared)), messages)
     }
 
@@ -93,8 +103,12 @@ impl Audit {
 
     /// Applies changed settings.
     pub fn obey(&self, settings: AuditSettings) {
-        self.0.required.store(settings.delivery == Delivery::Required, Ordering::Relaxed);
-        self.0.json.store(settings.format == Format::Json, Ordering::Relaxed);
+        self.0
+            .required
+            .store(settings.delivery == Delivery::Required, Ordering::Relaxed);
+        self.0
+            .json
+            .store(settings.format == Format::Json, Ordering::Relaxed);
     }
 
     /// Queues a line; never waits.
@@ -120,7 +134,11 @@ impl Audit {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn left_out(&self) -> Result<(), Unwritten> {
-        if self.0.required.load(Ordering::Relaxed) { Err(Unwritten) } else { Ok(()) }
+        if self.0.required.load(Ordering::Relaxed) {
+            Err(Unwritten)
+        } else {
+            Ok(())
+        }
     }
 
     /// Lines lost since the start.
@@ -138,13 +156,18 @@ impl Audit {
     /// The wanted events that happened before this call.
     #[must_use]
     pub fn events(&self, wanted: &Wanted) -> Vec<Event> {
-        self.0.events().map(|events| events.read(wanted)).unwrap_or_default()
+        self.0
+            .events()
+            .map(|events| events.read(wanted))
+            .unwrap_or_default()
     }
 
     /// Events from now on. The queue ends if the reader is too slow, and when the process ends.
     #[must_use]
     pub fn follow(&self) -> Receiver<Arc<Event>> {
-        self.0.events().map_or_else(|| sync_channel(0).1, |events| events.follow())
+        self.0
+            .events()
+            .map_or_else(|| sync_channel(0).1, |events| events.follow())
     }
 
     /// Ends all followed streams: the process is about to end.
@@ -154,7 +177,8 @@ impl Audit {
         }
     }
 
-    /// Waits until all queued lines are written, for a second or two at most: the process is about to end.
+    /// Waits until all queued lines are written, for a second or two at most: the process is about
+    /// to end.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         let lines = self.0.lock().lines.clone();
@@ -200,7 +224,11 @@ impl Shared {
     }
 
     fn format(&self) -> Format {
-        if self.json.load(Ordering::Relaxed) { Format::Json } else { Format::Text }
+        if self.json.load(Ordering::Relaxed) {
+            Format::Json
+        } else {
+            Format::Text
+        }
     }
 }
 
@@ -233,7 +261,9 @@ impl Troubles {
         let fail = shared.events().is_some_and(|events| events.are_failing());
         let begins = !std::mem::replace(&mut self.events_fail, fail) && fail;
         let lost = (lines > 0).then(|| Line::new("audit_lost").with("lines", lines).error());
-        lost.into_iter().chain(begins.then(|| Line::new("events_not_saved").error())).collect()
+        lost.into_iter()
+            .chain(begins.then(|| Line::new("events_not_saved").error()))
+            .collect()
     }
 }
 
@@ -261,7 +291,10 @@ mod tests {
         let (audit, messages) = Audit::queued();
         let line = || Line::new("verify");
         for delivery in [Delivery::BestEffort, Delivery::Required] {
-            audit.obey(AuditSettings { delivery, ..AuditSettings::default() });
+            audit.obey(AuditSettings {
+                delivery,
+                ..AuditSettings::default()
+            });
             assert_eq!(audit.require(line()), Ok(()));
         }
         (0..QUEUE).for_each(|_| audit.write(line()));
@@ -282,8 +315,14 @@ mod tests {
             for _ in 0..10 {
                 audit.write(Line::new("verify"));
             }
-            let numbers: Vec<u64> =
-                audit.events(&Wanted { limit: 99, ..Wanted::default() }).iter().map(|e| e.number).collect();
+            let numbers: Vec<u64> = audit
+                .events(&Wanted {
+                    limit: 99,
+                    ..Wanted::default()
+                })
+                .iter()
+                .map(|e| e.number)
+                .collect();
             assert_eq!(numbers, (1..=10 * (run + 1)).collect::<Vec<_>>());
         }
     }
@@ -297,12 +336,18 @@ mod tests {
         let mut troubles = Troubles::default();
         let mut told = |audit: &Audit| {
             let lines = troubles.since_last_time(&audit.0);
-            lines.into_iter().map(|line| line.at(0, 0).text()).collect::<Vec<_>>()
+            lines
+                .into_iter()
+                .map(|line| line.at(0, 0).text())
+                .collect::<Vec<_>>()
         };
         assert!(told(&audit).is_empty());
         (0..3).for_each(|_| audit.write(Line::new("verify")));
         audit.flush();
-        assert_eq!(told(&audit), ["event=audit_lost lines=3", "event=events_not_saved"]);
+        assert_eq!(
+            told(&audit),
+            ["event=audit_lost lines=3", "event=events_not_saved"]
+        );
         assert!(told(&audit).is_empty());
     }
 }

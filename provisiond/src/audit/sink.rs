@@ -40,7 +40,8 @@ impl Sink {
         syslog::unix(formatter).map_or(Self::Fallback, |logger| Self::Syslog(Box::new(logger)))
     }
 
-    /// Writes to syslog, and reconnects if it was restarted. A line that syslog does not take goes to standard error.
+    /// Writes to syslog, and reconnects if it was restarted. A line that syslog does not take goes
+    /// to standard error.
     pub(super) fn write(&mut self, event: &Event, format: Format) {
         let (text, severity) = (rendered(event, format), event.severity);
         if matches!(self, Self::Fallback) {
@@ -64,7 +65,11 @@ impl Sink {
 
 /// The event as text or JSON.
 fn rendered(event: &Event, format: Format) -> String {
-    let json = if format == Format::Json { json(event) } else { None };
+    let json = if format == Format::Json {
+        json(event)
+    } else {
+        None
+    };
     json.unwrap_or_else(|| event.text())
 }
 
@@ -82,7 +87,11 @@ fn on_stderr(text: &str, format: Format) -> String {
     }
 }
 
-fn send(logger: &mut Logger<LoggerBackend, Formatter3164>, text: &str, severity: Severity) -> syslog::Result<()> {
+fn send(
+    logger: &mut Logger<LoggerBackend, Formatter3164>,
+    text: &str,
+    severity: Severity,
+) -> syslog::Result<()> {
     match severity {
         Severity::Info => logger.info(text),
         Severity::Warning => logger.warning(text),

@@ -1,9 +1,9 @@
-//! Clock skew in the log: finds out whether a wrong code was right for another time, and logs how far the device's
-//! clock is off. Only the log reports it, never the caller.
+//! Clock skew in the log: finds out whether a wrong code was right for another time, and logs how
+//! far the device's clock is off. Only the log reports it, never the caller.
 //!
-//! A thread of its own measures it from a copy of the sealed keys, after the verdict is durable. So there is no timing
-//! side channel: an answer takes the same time with any number of devices and any result, and names without a device
-//! cost the same.
+//! A thread of its own measures it from a copy of the sealed keys, after the verdict is durable. So
+//! there is no timing side channel: an answer takes the same time with any number of devices and
+//! any result, and names without a device cost the same.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -56,14 +56,24 @@ impl Missed {
     /// The usable devices of a record.
     #[must_use]
     pub fn of(record: &Record, owner: &UserName, now: &Circumstances<'_>) -> Self {
-        let devices = record.usable(now.moment.now, now.service).cloned().collect();
-        Self { devices, owner: owner.clone(), is_untold: false }
+        let devices = record
+            .usable(now.moment.now, now.service)
+            .cloned()
+            .collect();
+        Self {
+            devices,
+            owner: owner.clone(),
+            is_untold: false,
+        }
     }
 
     /// The same without a log line: for a decoy's devices, and for a code that was not judged.
     #[must_use]
     pub fn untold(self) -> Self {
-        Self { is_untold: true, ..self }
+        Self {
+            is_untold: true,
+            ..self
+        }
     }
 }
 
@@ -74,7 +84,9 @@ impl Skews {
     /// The system cannot start a thread.
     pub fn start(audit: Audit) -> std::io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
-        std::thread::Builder::new().name("skew".into()).spawn(move || measure_all(&messages, &audit))?;
+        std::thread::Builder::new()
+            .name("skew".into())
+            .spawn(move || measure_all(&messages, &audit))?;
         Ok(Self(queue))
     }
 
@@ -103,7 +115,13 @@ fn measure_all(messages: &Receiver<Message>, audit: &Audit) {
 }
 
 fn measure(attempt: Attempt, audit: &Audit) {
-    let Attempt { missed, answer, settings, now, line } = attempt;
+    let Attempt {
+        missed,
+        answer,
+        settings,
+        now,
+        line,
+    } = attempt;
     let found = missed.devices.iter().filter_map(|device| {
         let skew = skew(device, &missed.owner, &answer, &settings.secrets, now)?;
         Some((&device.name, skew))
@@ -114,23 +132,38 @@ fn measure(attempt: Attempt, audit: &Audit) {
     }
 }
 
-/// How far the device's clock is ahead of ours, in seconds, if it shows the answer at any time near now.
-fn skew(device: &Device, owner: &UserName, answer: &Answer, secrets: &Secrets, now: u64) -> Option<i64> {
+/// How far the device's clock is ahead of ours, in seconds, if it shows the answer at any time near
+/// now.
+fn skew(
+    device: &Device,
+    owner: &UserName,
+    answer: &Answer,
+    secrets: &Secrets,
+    now: u64,
+) -> Option<i64> {
     if device.kind != Kind::Totp {
         return None;
     }
     let key = device.key(owner, secrets).ok()?;
     let codes = answer.codes(device.parameters.digits)?;
     let ours = device.parameters.step_at(now);
-    let found = device.parameters.find(&key, &codes, ours.saturating_sub(REACH)..=ours.saturating_add(REACH));
+    let found = device.parameters.find(
+        &key,
+        &codes,
+        ours.saturating_sub(REACH)..=ours.saturating_add(REACH),
+    );
     let nearest = found.into_iter().min_by_key(|step| step.abs_diff(ours))?;
     let steps = i64::try_from(nearest.abs_diff(ours)).ok()?;
     let seconds = steps.checked_mul(device.parameters.period.into())?;
-    Some(if nearest < ours { seconds.saturating_neg() } else { seconds })
+    Some(if nearest < ours {
+        seconds.saturating_neg()
+    } else {
+        seconds
+    })
 }
 
-/// The rate limit of the thread: a twentieth of a processor, and a second of work at once, also under a brute-force
-/// attack.
+/// The rate limit of the thread: a twentieth of a processor, and a second of work at once, also
+/// under a brute-force attack.
 #[derive(Debug, Default)]
 struct Share {
     /// The time until which the work done so far uses up the share.
@@ -149,7 +182,8 @@ impl Share {
     }
 }
 
-/// Steps to either side of now: two hours with steps of thirty seconds. A clock without summer time is found.
+/// Steps to either side of now: two hours with steps of thirty seconds. A clock without summer time
+/// is found.
 const REACH: u64 = 240;
 const QUEUE: usize = 16;
 const SHARE: u32 = 20;
@@ -167,30 +201,51 @@ mod tests {
 
     const NOW: u64 = 1_234_567_890;
 
-    /// The skew found for `codes` consecutive codes that the device shows from `steps` away from now.
+    /// The skew found for `codes` consecutive codes that the device shows from `steps` away from
+    /// now.
     fn found(device: &Device, steps: i64, codes: i64) -> Option<i64> {
         let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
-        let step = |later| device.parameters.step_at(NOW).saturating_add_signed(steps + later);
-        let shown = |later| SecretText::new(device.parameters.code_at(&key, step(later)).to_string());
+        let step = |later| {
+            device
+                .parameters
+                .step_at(NOW)
+                .saturating_add_signed(steps + later)
+        };
+        let shown =
+            |later| SecretText::new(device.parameters.code_at(&key, step(later)).to_string());
         let answer = Answer::parse(&(0..codes).map(shown).collect::<Vec<_>>()).unwrap();
         skew(device, &user("alice"), &answer, &secrets(), NOW)
     }
 
     #[test]
     fn a_code_of_another_time_tells_how_far_the_clock_is_off() {
-        let slow = Parameters { period: 60, ..Parameters::default() };
-        let [usual, slow] = [Parameters::default(), slow].map(|it| device(&user("alice"), "default", it));
+        let slow = Parameters {
+            period: 60,
+            ..Parameters::default()
+        };
+        let [usual, slow] =
+            [Parameters::default(), slow].map(|it| device(&user("alice"), "default", it));
         for (steps, seconds) in [(-21, -630), (10, 300), (-240, -7200), (240, 7200)] {
             assert_eq!(found(&usual, steps, 1), Some(seconds));
             assert_eq!(found(&slow, steps, 1), Some(2 * seconds));
         }
-        assert_eq!((found(&usual, -241, 1), found(&usual, 241, 1)), (None, None));
-        assert_eq!(found(&usual, 100, 2), Some(3000), "two in a row, by the first");
+        assert_eq!(
+            (found(&usual, -241, 1), found(&usual, 241, 1)),
+            (None, None)
+        );
+        assert_eq!(
+            found(&usual, 100, 2),
+            Some(3000),
+            "two in a row, by the first"
+        );
     }
 
     #[test]
     fn of_a_device_that_counts_there_is_no_time() {
-        let counting = Device { kind: Kind::Hotp, ..device(&user("alice"), "default", Parameters::default()) };
+        let counting = Device {
+            kind: Kind::Hotp,
+            ..device(&user("alice"), "default", Parameters::default())
+        };
         assert_eq!(found(&counting, -21, 1), None);
     }
 

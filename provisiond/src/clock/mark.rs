@@ -1,11 +1,12 @@
-//! The clock mark: the last seen state of the clock, and the detection of clock jumps and of boots after which codes
-//! are quarantined; how large a jump, and how soon a boot. Pure.
+//! The clock mark: the last seen state of the clock, and the detection of clock jumps and of boots
+//! after which codes are quarantined; how large a jump, and how soon a boot. Pure.
 //!
-//! CLOCK_BOOTTIME cannot be set and counts on through suspend: within one boot it tells how far CLOCK_REALTIME should
-//! have moved. If that differs, or if a new boot begins too early, there is an *event*: from then on the clock is
-//! trusted as it is, and codes from before the event are in doubt (quarantined). The kernel slews both clocks alike.
-//! The mark follows small differences (a leap second, a virtual machine's correction) slowly, so that they never add
-//! up to an event. Nor can many small steps back add up to a replay of the past.
+//! CLOCK_BOOTTIME cannot be set and counts on through suspend: within one boot it tells how far
+//! CLOCK_REALTIME should have moved. If that differs, or if a new boot begins too early, there is
+//! an *event*: from then on the clock is trusted as it is, and codes from before the event are in
+//! doubt (quarantined). The kernel slews both clocks alike. The mark follows small differences (a
+//! leap second, a virtual machine's correction) slowly, so that they never add up to an event. Nor
+//! can many small steps back add up to a replay of the past.
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +62,8 @@ pub struct Event {
     pub reason: Reason,
     /// The time by the clock after the event, in Unix seconds.
     pub at: u64,
-    /// The jump: how far the clock was from where it should be; after a new boot, from where it was last seen.
+    /// The jump: how far the clock was from where it should be; after a new boot, from where it was
+    /// last seen.
     pub seconds: i64,
 }
 
@@ -98,8 +100,9 @@ pub struct Doubt {
     pub at: u64,
     /// The cause of the doubt.
     pub of: Doubted,
-    /// The start of the latest spent step that a rolled-back store may have lost, in Unix seconds; 0 if it was never
-    /// rolled back. It is later than `at` if a device, or this machine's clock, was ahead.
+    /// The start of the latest spent step that a rolled-back store may have lost, in Unix seconds;
+    /// 0 if it was never rolled back. It is later than `at` if a device, or this machine's clock,
+    /// was ahead.
     pub lost: u64,
 }
 
@@ -134,7 +137,14 @@ impl Mark {
     /// The first mark, without a past.
     #[must_use]
     pub fn new(seen: &Reading) -> Self {
-        Self { seen: *seen, trusted: 0, clock_moved_at: None, store_rolled_back_at: None, spent: 0, lost: 0 }
+        Self {
+            seen: *seen,
+            trusted: 0,
+            clock_moved_at: None,
+            store_rolled_back_at: None,
+            spent: 0,
+            lost: 0,
+        }
     }
 
     /// The mark after a reading, and the event, if there was one.
@@ -155,29 +165,47 @@ impl Mark {
     /// The trusted seconds at the reading that led to this mark.
     #[must_use]
     pub fn tick_at(&self, seen: &Reading) -> u64 {
-        self.trusted_at(seen).checked_div(SECOND.unsigned_abs()).unwrap_or(0)
+        self.trusted_at(seen)
+            .checked_div(SECOND.unsigned_abs())
+            .unwrap_or(0)
     }
 
     /// The present doubt: the later one, of the clock or of the store.
     #[must_use]
     pub fn doubt(&self) -> Option<Doubt> {
-        let clock = self.clock_moved_at.map(|at| Doubt { at, of: Doubted::Clock, lost: self.lost });
-        let store = self.store_rolled_back_at.map(|at| Doubt { at, of: Doubted::Store, lost: self.lost });
+        let clock = self.clock_moved_at.map(|at| Doubt {
+            at,
+            of: Doubted::Clock,
+            lost: self.lost,
+        });
+        let store = self.store_rolled_back_at.map(|at| Doubt {
+            at,
+            of: Doubted::Store,
+            lost: self.lost,
+        });
         clock.into_iter().chain(store).max_by_key(|doubt| doubt.at)
     }
 
-    /// The mark after a roll-back of the store: it may have lost all steps spent before `at`, and later ones up to
-    /// `known`, the latest spent step according to the store's witnesses.
+    /// The mark after a roll-back of the store: it may have lost all steps spent before `at`, and
+    /// later ones up to `known`, the latest spent step according to the store's witnesses.
     #[must_use]
     pub fn with_lost_past(self, at: u64, known: u64) -> Self {
         let spent = self.spent.max(known);
-        Self { store_rolled_back_at: Some(at), spent, lost: spent, ..self }
+        Self {
+            store_rolled_back_at: Some(at),
+            spent,
+            lost: spent,
+            ..self
+        }
     }
 
     /// The mark after a step was spent; `begins` is its start in Unix seconds.
     #[must_use]
     pub fn with_spent(self, begins: u64) -> Self {
-        Self { spent: self.spent.max(begins), ..self }
+        Self {
+            spent: self.spent.max(begins),
+            ..self
+        }
     }
 
     /// The start of the latest step that was ever spent, in Unix seconds.
@@ -195,7 +223,13 @@ impl Mark {
     /// The mark without the doubt of the clock; and whether there was any.
     #[must_use]
     pub fn accepted(self) -> (Self, bool) {
-        (Self { clock_moved_at: None, ..self }, self.clock_moved_at.is_some())
+        (
+            Self {
+                clock_moved_at: None,
+                ..self
+            },
+            self.clock_moved_at.is_some(),
+        )
     }
 
     /// The mark as numbers, for the store.
@@ -204,18 +238,46 @@ impl Mark {
         let boot = self.seen.boot.0.unwrap_or(0);
         let (high, low) = (boot >> 64, boot & u128::from(u64::MAX));
         let half = |half| u64::try_from(half).unwrap_or(0);
-        let (wall, running) = (self.seen.wall.cast_unsigned(), self.seen.running.cast_unsigned());
-        let [clock, store] = [self.clock_moved_at, self.store_rolled_back_at].map(Option::unwrap_or_default);
-        [half(high), half(low), wall, running, self.trusted, clock, store, self.spent, self.lost]
+        let (wall, running) = (
+            self.seen.wall.cast_unsigned(),
+            self.seen.running.cast_unsigned(),
+        );
+        let [clock, store] =
+            [self.clock_moved_at, self.store_rolled_back_at].map(Option::unwrap_or_default);
+        [
+            half(high),
+            half(low),
+            wall,
+            running,
+            self.trusted,
+            clock,
+            store,
+            self.spent,
+            self.lost,
+        ]
     }
 
     /// The mark from its numbers.
     #[must_use]
-    pub fn from_numbers([high, low, wall, running, trusted, clock, store, spent, lost]: [u64; NUMBERS]) -> Self {
+    pub fn from_numbers(
+        [high, low, wall, running, trusted, clock, store, spent, lost]: [u64; NUMBERS],
+    ) -> Self {
         let boot = (u128::from(high) << 64) | u128::from(low);
-        let seen = Reading { boot: BootId::from(boot), wall: wall.cast_signed(), running: running.cast_signed() };
-        let [clock_moved_at, store_rolled_back_at] = [clock, store].map(|at| (at != 0).then_some(at));
-        Self { seen, trusted, clock_moved_at, store_rolled_back_at, spent, lost }
+        let seen = Reading {
+            boot: BootId::from(boot),
+            wall: wall.cast_signed(),
+            running: running.cast_signed(),
+        };
+        let [clock_moved_at, store_rolled_back_at] =
+            [clock, store].map(|at| (at != 0).then_some(at));
+        Self {
+            seen,
+            trusted,
+            clock_moved_at,
+            store_rolled_back_at,
+            spent,
+            lost,
+        }
     }
 
     fn event(&self, seen: &Reading) -> Option<Event> {
@@ -231,36 +293,56 @@ impl Mark {
             Reason::NewBoot => since < SOON,
             Reason::BehindMark | Reason::StoreRolledBack => true,
         };
-        is_one.then(|| Event { reason, at: super::seconds(seen.wall), seconds: away.checked_div(SECOND).unwrap_or(0) })
+        is_one.then(|| Event {
+            reason,
+            at: super::seconds(seen.wall),
+            seconds: away.checked_div(SECOND).unwrap_or(0),
+        })
     }
 
-    /// Microseconds since the mark. `None`: the machine was started again, or CLOCK_BOOTTIME went back.
+    /// Microseconds since the mark. `None`: the machine was started again, or CLOCK_BOOTTIME went
+    /// back.
     fn elapsed(&self, seen: &Reading) -> Option<i64> {
         let elapsed = seen.running.saturating_sub(self.seen.running);
         (self.seen.boot.is(seen.boot) && elapsed >= 0).then_some(elapsed)
     }
 
     fn trusted_at(&self, seen: &Reading) -> u64 {
-        self.trusted.saturating_add(self.elapsed(seen).map_or(0, i64::unsigned_abs))
+        self.trusted
+            .saturating_add(self.elapsed(seen).map_or(0, i64::unsigned_abs))
     }
 
     fn moved_to(self, seen: &Reading) -> Self {
-        Self { seen: *seen, trusted: self.trusted_at(seen), ..self }
+        Self {
+            seen: *seen,
+            trusted: self.trusted_at(seen),
+            ..self
+        }
     }
 
     /// Follows a small difference of the clock, by at most a thousandth of the elapsed time.
     fn followed_by(self, seen: &Reading, elapsed: i64) -> Self {
         let expected = self.seen.wall.saturating_add(elapsed);
         let most = elapsed.checked_div(FOLLOWING).unwrap_or(0);
-        let off = seen.wall.saturating_sub(expected).clamp(most.saturating_neg(), most);
-        self.moved_to(&Reading { wall: expected.saturating_add(off), ..*seen })
+        let off = seen
+            .wall
+            .saturating_sub(expected)
+            .clamp(most.saturating_neg(), most);
+        self.moved_to(&Reading {
+            wall: expected.saturating_add(off),
+            ..*seen
+        })
     }
 
-    /// A clock that was corrected backwards moves an earlier doubt back with it. Otherwise the doubt would last until
-    /// its time comes again.
+    /// A clock that was corrected backwards moves an earlier doubt back with it. Otherwise the
+    /// doubt would last until its time comes again.
     fn with_moved_clock(self, at: u64) -> Self {
         let store_rolled_back_at = self.store_rolled_back_at.map(|lost| lost.min(at));
-        Self { clock_moved_at: Some(at), store_rolled_back_at, ..self }
+        Self {
+            clock_moved_at: Some(at),
+            store_rolled_back_at,
+            ..self
+        }
     }
 }
 
@@ -270,10 +352,11 @@ pub const NUMBERS: usize = 9;
 const SECOND: i64 = super::SECOND;
 /// A larger difference is a jump.
 const TOLERANCE: i64 = 2 * SECOND;
-/// A boot this soon after the last reading is an event, and quarantines codes: two periods of the longest common kind,
-/// after which codes from before have expired.
+/// A boot this soon after the last reading is an event, and quarantines codes: two periods of the
+/// longest common kind, after which codes from before have expired.
 const SOON: i64 = 2 * 60 * SECOND;
-/// Differences are followed by one part in so many of the elapsed time: twice as fast as the kernel slews a clock.
+/// Differences are followed by one part in so many of the elapsed time: twice as fast as the kernel
+/// slews a clock.
 const FOLLOWING: i64 = 1000;
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 

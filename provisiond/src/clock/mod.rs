@@ -1,7 +1,9 @@
-//! The clock: read once for each call, and compared with the mark of earlier readings to detect jumps.
+//! The clock: read once for each call, and compared with the mark of earlier readings to detect
+//! jumps.
 //!
-//! TOTP codes depend on the time, so an attacker who sets the clock back can replay codes. The daemon trusts a clock
-//! that has jumped, but quarantines the codes that may have been spent in the time that the jump hides: see [`mark`].
+//! TOTP codes depend on the time, so an attacker who sets the clock back can replay codes. The
+//! daemon trusts a clock that has jumped, but quarantines the codes that may have been spent in the
+//! time that the jump hides: see [`mark`].
 
 pub mod mark;
 pub mod moment;
@@ -20,11 +22,13 @@ use self::moment::Moment;
 /// Unix seconds; 0 for any time before 1970.
 #[must_use]
 pub fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }
 
-/// Whether the time is plausible: not earlier than this program's build. A machine that has lost its clock starts at
-/// some time in the past, for which an attacker may know unused codes.
+/// Whether the time is plausible: not earlier than this program's build. A machine that has lost
+/// its clock starts at some time in the past, for which an attacker may know unused codes.
 #[must_use]
 pub fn can_be(now: u64) -> bool {
     now >= EARLIEST
@@ -43,7 +47,11 @@ impl Clock {
     #[must_use]
     pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
         let boot = BootId::of_this_machine();
-        Self::new(move || read(boot), || sys::synchronised().unwrap_or(true), tell)
+        Self::new(
+            move || read(boot),
+            || sys::synchronised().unwrap_or(true),
+            tell,
+        )
     }
 
     /// A clock with other sources of time, for tests.
@@ -54,7 +62,12 @@ impl Clock {
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (read, synchronised, tell) = (Box::new(read), Box::new(synchronised), Box::new(tell));
-        Arc::new(Self { read, synchronised, tell, mark: Mutex::new(None) })
+        Arc::new(Self {
+            read,
+            synchronised,
+            tell,
+            mark: Mutex::new(None),
+        })
     }
 
     /// Resumes from the mark that an earlier process has left in the store.
@@ -70,7 +83,17 @@ impl Clock {
         self.update(|seen, mark| {
             let since_boot = Duration::from_micros(seen.running.unsigned_abs());
             let (now, tick, doubt) = (seconds(seen.wall), mark.tick_at(seen), mark.doubt());
-            (mark, Moment { now, tick, since_boot, rolled_back_tick, doubt, synchronised })
+            (
+                mark,
+                Moment {
+                    now,
+                    tick,
+                    since_boot,
+                    rolled_back_tick,
+                    doubt,
+                    synchronised,
+                },
+            )
         })
     }
 
@@ -85,18 +108,22 @@ impl Clock {
         self.update(|_, mark| (mark.with_spent(begins), ()));
     }
 
-    /// Notes a roll-back of the store. Every step before now may be among the lost ones, and so may later steps up to
-    /// `known`, the latest spent step according to the store's witnesses.
+    /// Notes a roll-back of the store. Every step before now may be among the lost ones, and so may
+    /// later steps up to `known`, the latest spent step according to the store's witnesses.
     pub fn doubt_the_store(&self, known: u64) {
         let at = self.update(|seen, mark| {
             let at = seconds(seen.wall);
             (mark.with_lost_past(at, known), at)
         });
-        (self.tell)(Event { reason: Reason::StoreRolledBack, at, seconds: 0 });
+        (self.tell)(Event {
+            reason: Reason::StoreRolledBack,
+            at,
+            seconds: 0,
+        });
     }
 
-    /// Ends the quarantine after a clock event, because an administrator vouches for the clock. The quarantine after a
-    /// roll-back of the store stays. Returns whether there was a clock event.
+    /// Ends the quarantine after a clock event, because an administrator vouches for the clock. The
+    /// quarantine after a roll-back of the store stays. Returns whether there was a clock event.
     #[must_use]
     pub fn accept(&self) -> bool {
         self.update(|_, mark| mark.accepted())
@@ -121,17 +148,26 @@ impl Clock {
     }
 }
 
-/// Reads both clocks at the same moment: a process that was suspended between the two readings would see a false jump.
+/// Reads both clocks at the same moment: a process that was suspended between the two readings
+/// would see a false jump.
 fn read(boot: BootId) -> Reading {
     let mut before = micros(ClockId::CLOCK_BOOTTIME);
-    let mut seen = Reading { boot, wall: micros(ClockId::CLOCK_REALTIME), running: before };
+    let mut seen = Reading {
+        boot,
+        wall: micros(ClockId::CLOCK_REALTIME),
+        running: before,
+    };
     for _ in 0..READ_TRIES {
         let after = micros(ClockId::CLOCK_BOOTTIME);
         if after.saturating_sub(before) < ONE_MOMENT {
             break;
         }
         before = after;
-        seen = Reading { boot, wall: micros(ClockId::CLOCK_REALTIME), running: before };
+        seen = Reading {
+            boot,
+            wall: micros(ClockId::CLOCK_REALTIME),
+            running: before,
+        };
     }
     seen
 }
@@ -139,7 +175,9 @@ fn read(boot: BootId) -> Reading {
 /// A clock that cannot be read counts as 0, which is before this program was built.
 fn micros(clock: ClockId) -> i64 {
     clock_gettime(clock).map_or(0, |time| {
-        time.tv_sec().saturating_mul(SECOND).saturating_add(time.tv_nsec().checked_div(1000).unwrap_or(0))
+        time.tv_sec()
+            .saturating_mul(SECOND)
+            .saturating_add(time.tv_nsec().checked_div(1000).unwrap_or(0))
     })
 }
 
@@ -151,8 +189,8 @@ fn seconds(micros: i64) -> u64 {
 const SECOND: i64 = 1_000_000;
 const ONE_MOMENT: i64 = SECOND / 10;
 const READ_TRIES: u32 = 8;
-/// The time of the build, if it is given (`SOURCE_DATE_EPOCH`, reproducible-builds.org), else the begin of this
-/// version. Unix seconds.
+/// The time of the build, if it is given (`SOURCE_DATE_EPOCH`, reproducible-builds.org), else the
+/// begin of this version. Unix seconds.
 const EARLIEST: u64 = match option_env!("SOURCE_DATE_EPOCH") {
     Some(text) => match u64::from_str_radix(text, 10) {
         Ok(seconds) => seconds,

@@ -15,12 +15,14 @@ use super::Clock;
 /// The system cannot create a timer or start a thread.
 pub fn start(clock: Arc<Clock>) -> io::Result<()> {
     let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC)?;
-    std::thread::Builder::new().name("clock".into()).spawn(move || watch(&timer, &clock))?;
+    std::thread::Builder::new()
+        .name("clock".into())
+        .spawn(move || watch(&timer, &clock))?;
     Ok(())
 }
 
-/// Sets the timer before it reads the clock, so that no change falls in between. A timer that fails ends the thread:
-/// then the next login detects the event.
+/// Sets the timer before it reads the clock, so that no change falls in between. A timer that fails
+/// ends the thread: then the next login detects the event.
 fn watch(timer: &TimerFd, clock: &Clock) {
     loop {
         let set = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;

@@ -19,8 +19,16 @@ pub(crate) struct Hands(Arc<Mutex<Reading>>);
 
 impl Hands {
     pub(crate) fn new() -> Self {
-        let (boot, wall, running) = (BootId::of_this_machine(), 1_800_000_000 * SECOND, 100 * SECOND);
-        Self(Arc::new(Mutex::new(Reading { boot, wall, running })))
+        let (boot, wall, running) = (
+            BootId::of_this_machine(),
+            1_800_000_000 * SECOND,
+            100 * SECOND,
+        );
+        Self(Arc::new(Mutex::new(Reading {
+            boot,
+            wall,
+            running,
+        })))
     }
 
     /// A clock that reads these hands.
@@ -41,7 +49,8 @@ impl Hands {
     /// Moves each of the two clocks by so many seconds.
     pub(crate) fn pass(&self, wall: i64, running: i64) {
         let mut hands = self.0.lock().unwrap();
-        (hands.wall, hands.running) = (hands.wall + wall * SECOND, hands.running + running * SECOND);
+        (hands.wall, hands.running) =
+            (hands.wall + wall * SECOND, hands.running + running * SECOND);
     }
 }
 
@@ -59,20 +68,39 @@ fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     clock.resume(None);
     assert_eq!(
         clock.moment(None),
-        Moment { tick: 0, since_boot: Duration::from_secs(100), ..Moment::ordinary(1_800_000_000) }
+        Moment {
+            tick: 0,
+            since_boot: Duration::from_secs(100),
+            ..Moment::ordinary(1_800_000_000)
+        }
     );
     hands.pass(3610, 10);
     for _ in 0..3 {
-        let doubt = Some(Doubt { at: 1_800_003_610, of: Doubted::Clock, lost: 0 });
+        let doubt = Some(Doubt {
+            at: 1_800_003_610,
+            of: Doubted::Clock,
+            lost: 0,
+        });
         let since_boot = Duration::from_secs(110);
-        let expected = Moment { tick: 10, since_boot, doubt, ..Moment::ordinary(1_800_003_610) };
+        let expected = Moment {
+            tick: 10,
+            since_boot,
+            doubt,
+            ..Moment::ordinary(1_800_003_610)
+        };
         assert_eq!(clock.moment(None), expected);
     }
     assert_eq!(heard.try_iter().count(), 1);
     let mark = clock.mark();
     hands.pass(20, 20);
     clock.resume(Some(mark));
-    assert_eq!((clock.moment(None).tick, clock.moment(None).doubt.map(|doubt| doubt.at)), (30, Some(1_800_003_610)));
+    assert_eq!(
+        (
+            clock.moment(None).tick,
+            clock.moment(None).doubt.map(|doubt| doubt.at)
+        ),
+        (30, Some(1_800_003_610))
+    );
     assert_eq!(heard.try_iter().count(), 0);
     assert!(clock.accept() && !clock.accept() && clock.moment(None).doubt.is_none());
 }
@@ -97,8 +125,16 @@ fn what_the_store_has_lost_cannot_be_accepted_away() {
     assert_eq!(heard.try_recv().unwrap().reason, Reason::StoreRolledBack);
     assert!(!clock.accept());
     clock.will_spend(hands.now() + 90);
-    let doubt = Doubt { at: 1_800_000_000, of: Doubted::Store, lost: 1_800_000_060 };
-    assert_eq!(clock.moment(None).doubt, Some(doubt), "what is spent from now on is not lost");
+    let doubt = Doubt {
+        at: 1_800_000_000,
+        of: Doubted::Store,
+        lost: 1_800_000_060,
+    };
+    assert_eq!(
+        clock.moment(None).doubt,
+        Some(doubt),
+        "what is spent from now on is not lost"
+    );
 }
 
 #[test]

@@ -17,14 +17,23 @@ use crate::service::call::{Call, device_name};
 use crate::service::change::change;
 use crate::service::uid_binding::{bars_self_service, bind};
 
-/// `Confirm`: judges the first code of a pending device, and makes the device active if the code is right.
+/// `Confirm`: judges the first code of a pending device, and makes the device active if the code is
+/// right.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn confirm(service: &Service, call: &Call<'_>, wish: &Confirm) -> Result<ConfirmReply, Error> {
+pub(crate) fn confirm(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Confirm,
+) -> Result<ConfirmReply, Error> {
     service.may_try(call)?;
     let name = device_name(wish.device.as_deref())?;
-    let Confirmed { name, verdict, recovery_codes } = change(service, call, "confirm", |record| {
+    let Confirmed {
+        name,
+        verdict,
+        recovery_codes,
+    } = change(service, call, "confirm", |record| {
         if record.is_some_and(|record| bars_self_service(record, call)) {
             return Err(Error::PermissionDenied);
         }
@@ -33,11 +42,23 @@ pub(crate) fn confirm(service: &Service, call: &Call<'_>, wish: &Confirm) -> Res
     if verdict == Verdict::Rejected {
         service.was_wrong_for_free(call);
     }
-    let why = if clock::can_be(call.moment.now) { Doubted::Store.word() } else { CLOCK_BEFORE_BUILD };
+    let why = if clock::can_be(call.moment.now) {
+        Doubted::Store.word()
+    } else {
+        CLOCK_BEFORE_BUILD
+    };
     let reason = (verdict == Verdict::Refused).then_some(why);
-    let line = call.line("confirm").with("device", &name).with("verdict", verdict.word());
+    let line = call
+        .line("confirm")
+        .with("device", &name)
+        .with("verdict", verdict.word());
     service.log(call, line.with_some("reason", reason));
-    Ok(ConfirmReply { user: call.user.as_str().to_owned(), device: name.to_string(), verdict, recovery_codes })
+    Ok(ConfirmReply {
+        user: call.user.as_str().to_owned(),
+        device: name.to_string(),
+        verdict,
+        recovery_codes,
+    })
 }
 
 /// The outcome of a first code.
@@ -59,24 +80,44 @@ fn confirmed(
     let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
     let verdict = judge(device, wish, call)?;
     if verdict != Verdict::Accepted {
-        return Ok((None, Confirmed { name, verdict, recovery_codes: Vec::new() }));
+        return Ok((
+            None,
+            Confirmed {
+                name,
+                verdict,
+                recovery_codes: Vec::new(),
+            },
+        ));
     }
     device.state = State::Active;
     record.enrolled = true;
     bind(&mut record, call);
     let recovery_codes = first_codes(&mut record, call)?;
-    Ok((Some(record), Confirmed { name, verdict, recovery_codes }))
+    Ok((
+        Some(record),
+        Confirmed {
+            name,
+            verdict,
+            recovery_codes,
+        },
+    ))
 }
 
 /// The pending device of that name, or the only pending one.
 fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName, Error> {
-    record.choose(name, Device::is_pending).map_err(|NoSuchChoice| {
-        let is_not_pending = match name {
-            Some(name) => record.devices.iter().any(|device| device.name == *name),
-            None => !record.devices.iter().any(Device::is_pending),
-        };
-        if is_not_pending { Error::NotPending } else { Error::NoSuchDevice }
-    })
+    record
+        .choose(name, Device::is_pending)
+        .map_err(|NoSuchChoice| {
+            let is_not_pending = match name {
+                Some(name) => record.devices.iter().any(|device| device.name == *name),
+                None => !record.devices.iter().any(Device::is_pending),
+            };
+            if is_not_pending {
+                Error::NotPending
+            } else {
+                Error::NoSuchDevice
+            }
+        })
 }
 
 fn judge(device: &mut Device, wish: &Confirm, call: &Call<'_>) -> Result<Verdict, Error> {
@@ -85,20 +126,40 @@ fn judge(device: &mut Device, wish: &Confirm, call: &Call<'_>) -> Result<Verdict
     }
     let typed = Answer::parse(std::slice::from_ref(&wish.code));
     let codes = typed.and_then(|answer| answer.codes(device.parameters.digits));
-    let Some(code) = codes.filter(|codes| codes.len() == 1) else { return Ok(Verdict::Malformed) };
-    let key = device.key(call.user, &call.settings.secrets).map_err(|_| Error::RecordDamaged)?;
-    Ok(first_code(device, &key, &code, call.settings.policy.window, &call.moment))
+    let Some(code) = codes.filter(|codes| codes.len() == 1) else {
+        return Ok(Verdict::Malformed);
+    };
+    let key = device
+        .key(call.user, &call.settings.secrets)
+        .map_err(|_| Error::RecordDamaged)?;
+    Ok(first_code(
+        device,
+        &key,
+        &code,
+        call.settings.policy.window,
+        &call.moment,
+    ))
 }
 
-fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment: &Moment) -> Verdict {
+fn first_code(
+    device: &mut Device,
+    key: &Key,
+    code: &[Code],
+    window: u64,
+    moment: &Moment,
+) -> Verdict {
     if device.kind == Kind::Hotp {
         return first_counted(device, key, code, moment);
     }
     let now = device.parameters.step_at(moment.now);
     let (first, last) = (now.saturating_sub(window), now.saturating_add(window));
-    // The device may have been confirmed, and used, in the part that the store has lost: refuse codes of that time
-    // (replay).
-    let lost = if moment.has_lost(device.known_since) { last_doubtful(device, window, moment) } else { None };
+    // The device may have been confirmed, and used, in the part that the store has lost: refuse
+    // codes of that time (replay).
+    let lost = if moment.has_lost(device.known_since) {
+        last_doubtful(device, window, moment)
+    } else {
+        None
+    };
     let found = device.parameters.find(key, code, first..=last);
     match found.iter().find(|step| device.spent.accepts(**step, last)) {
         Some(step) if lost.is_some_and(|lost| *step <= lost) => Verdict::Refused,
@@ -113,8 +174,13 @@ fn first_code(device: &mut Device, key: &Key, code: &[Code], window: u64, moment
 
 /// The first code of an HOTP device. The user may have pressed the button a few times before.
 fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Verdict {
-    let found = device.parameters.find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
-    match found.iter().find(|counter| counter::accepts(&device.spent, **counter)) {
+    let found = device
+        .parameters
+        .find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
+    match found
+        .iter()
+        .find(|counter| counter::accepts(&device.spent, **counter))
+    {
         Some(_) if moment.has_lost(device.known_since) => Verdict::Refused,
         Some(counter) => {
             device.spend(&[*counter]);
@@ -135,26 +201,56 @@ mod tests {
 
     const NOW: u64 = 1_234_567_890;
 
-    /// The verdict on a first code that the device shows at `place`, after the store lost the codes spent up to three
-    /// steps from now.
+    /// The verdict on a first code that the device shows at `place`, after the store lost the codes
+    /// spent up to three steps from now.
     fn confirmed(kind: Kind, known_since: u64, place: u64, now: u64) -> Verdict {
-        let mut device = Device { known_since, ..device_of(kind, &user("alice"), "phone", Parameters::default()) };
+        let mut device = Device {
+            known_since,
+            ..device_of(kind, &user("alice"), "phone", Parameters::default())
+        };
         let key = device.key(&user("alice"), &secrets()).unwrap();
-        let doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: NOW + 90 });
-        let moment = Moment { doubt, rolled_back_tick: Some(NOW), ..Moment::ordinary(now) };
+        let doubt = Some(Doubt {
+            at: NOW,
+            of: Doubted::Store,
+            lost: NOW + 90,
+        });
+        let moment = Moment {
+            doubt,
+            rolled_back_tick: Some(NOW),
+            ..Moment::ordinary(now)
+        };
         let typed = SecretText::typed(device.parameters.code_at(&key, place).as_bytes());
-        let code = Answer::parse(&[typed]).and_then(|answer| answer.codes(6)).unwrap();
+        let code = Answer::parse(&[typed])
+            .and_then(|answer| answer.codes(6))
+            .unwrap();
         first_code(&mut device, &key, &code, 1, &moment)
     }
 
     #[test]
-    fn a_device_that_was_pending_before_a_roll_back_is_confirmed_with_a_code_that_cannot_have_been_used() {
+    fn a_device_that_was_pending_before_a_roll_back_is_confirmed_with_a_code_that_cannot_have_been_used()
+     {
         let step = NOW / 30;
-        for (passed, verdict) in [(0, Verdict::Refused), (3, Verdict::Refused), (4, Verdict::Accepted)] {
-            assert_eq!(confirmed(Kind::Totp, NOW, step + passed, NOW + 30 * passed), verdict, "{passed}");
+        for (passed, verdict) in [
+            (0, Verdict::Refused),
+            (3, Verdict::Refused),
+            (4, Verdict::Accepted),
+        ] {
+            assert_eq!(
+                confirmed(Kind::Totp, NOW, step + passed, NOW + 30 * passed),
+                verdict,
+                "{passed}"
+            );
         }
-        assert_eq!(confirmed(Kind::Totp, NOW + 1, step, NOW), Verdict::Accepted, "it was enrolled since");
-        assert_eq!(confirmed(Kind::Hotp, NOW, 3, NOW + 86400), Verdict::Refused, "the counter it had reached is lost");
+        assert_eq!(
+            confirmed(Kind::Totp, NOW + 1, step, NOW),
+            Verdict::Accepted,
+            "it was enrolled since"
+        );
+        assert_eq!(
+            confirmed(Kind::Hotp, NOW, 3, NOW + 86400),
+            Verdict::Refused,
+            "the counter it had reached is lost"
+        );
         assert_eq!(confirmed(Kind::Hotp, NOW + 1, 3, NOW), Verdict::Accepted);
     }
 }

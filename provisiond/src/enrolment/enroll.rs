@@ -1,4 +1,5 @@
-//! `Enroll`: makes a new key (or takes a given one), seals it as a device of the user, and shows it once.
+//! `Enroll`: makes a new key (or takes a given one), seals it as a device of the user, and shows it
+//! once.
 
 use common::wire::protocol::{Enroll, EnrollReply, Error};
 
@@ -10,25 +11,40 @@ use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::{bind, new_record};
 
-/// `Enroll`: adds a device, pending unless an administrator asks for an active one. The reply shows the key only
-/// after the record is durable.
+/// `Enroll`: adds a device, pending unless an administrator asks for an active one. The reply shows
+/// the key only after the record is durable.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn enroll(service: &Service, call: &Call<'_>, wish: &Enroll) -> Result<EnrollReply, Error> {
+pub(crate) fn enroll(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Enroll,
+) -> Result<EnrollReply, Error> {
     let new = NewDevice::plan(call, wish)?;
     let is_active = new.state == State::Active;
-    let begin = |record: Option<&Record>| Ok::<_, Error>(record.cloned().unwrap_or_else(|| new_record(call)));
-    let (name, recovery_codes) = proof::change(service, call, ("enroll", wish.proof.as_ref()), begin, |record, _| {
-        let name = new.add_to(record, call)?;
-        if !is_active {
-            return Ok((name, Vec::new()));
-        }
-        bind(record, call);
-        let codes = first_codes(record, call)?;
-        Ok((name, codes))
-    })?;
-    let line = call.line("enroll").with("device", &name).with("state", new.state.on_the_wire().word());
+    let begin = |record: Option<&Record>| {
+        Ok::<_, Error>(record.cloned().unwrap_or_else(|| new_record(call)))
+    };
+    let (name, recovery_codes) = proof::change(
+        service,
+        call,
+        ("enroll", wish.proof.as_ref()),
+        begin,
+        |record, _| {
+            let name = new.add_to(record, call)?;
+            if !is_active {
+                return Ok((name, Vec::new()));
+            }
+            bind(record, call);
+            let codes = first_codes(record, call)?;
+            Ok((name, codes))
+        },
+    )?;
+    let line = call
+        .line("enroll")
+        .with("device", &name)
+        .with("state", new.state.on_the_wire().word());
     service.log(call, line);
     Ok(new.reply(call.user, &name, recovery_codes))
 }

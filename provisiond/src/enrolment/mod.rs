@@ -1,4 +1,5 @@
-//! Enrolment: a user's devices and issued codes are made, proven, confirmed, resynchronised and replaced.
+//! Enrolment: a user's devices and issued codes are made, proven, confirmed, resynchronised and
+//! replaced.
 
 pub(crate) mod confirm;
 pub(crate) mod enroll;

@@ -1,5 +1,5 @@
-//! A device being enrolled: name, key, parameters, label, how long it stays pending before it expires, and the steps
-//! that its key has spent before.
+//! A device being enrolled: name, key, parameters, label, how long it stays pending before it
+//! expires, and the steps that its key has spent before.
 
 use common::config::Settings;
 use common::names::device::{DeviceName, Kind};
@@ -57,7 +57,11 @@ impl NewDevice {
             None => Kind::Totp,
         };
         let parameters = parameters(wish, kind, settings)?;
-        let lifetime = if call.caller.role == Role::Own { PENDING_OWN } else { PENDING };
+        let lifetime = if call.caller.role == Role::Own {
+            PENDING_OWN
+        } else {
+            PENDING
+        };
         let expires = call.moment.now.saturating_add(lifetime);
         Ok(Self {
             name: device_name(wish.device.as_deref())?,
@@ -67,7 +71,11 @@ impl NewDevice {
             parameters,
             label: label(wish, call.user, settings)?,
             issuer: issuer(wish.issuer.as_deref(), settings)?,
-            state: if wish.active == Some(true) { State::Active } else { State::Pending { expires } },
+            state: if wish.active == Some(true) {
+                State::Active
+            } else {
+                State::Pending { expires }
+            },
             restriction: Restriction::new(
                 wish.valid_from,
                 wish.valid_until,
@@ -83,32 +91,54 @@ impl NewDevice {
         let secrets = &call.settings.secrets;
         let moment = &call.moment;
         let name = make_room(record, self.name.as_ref(), moment.now)?;
-        if record.devices.iter().any(|device| device.has_key(&self.key, user, secrets)) {
+        if record
+            .devices
+            .iter()
+            .any(|device| device.has_key(&self.key, user, secrets))
+        {
             return Err(Error::DeviceExists);
         }
-        self.restriction.fits_beside(record.devices.iter().map(|device| &device.restriction))?;
+        self.restriction
+            .fits_beside(record.devices.iter().map(|device| &device.restriction))?;
         let key = (&self.key, self.kind, self.parameters);
-        let device = Device::active(user, name.clone(), key, secrets, moment).map_err(|_| Error::StoreUnavailable)?;
+        let device = Device::active(user, name.clone(), key, secrets, moment)
+            .map_err(|_| Error::StoreUnavailable)?;
         let spent = self.spent(record, call);
         let restriction = self.restriction.clone();
-        record.devices.push(Device { state: self.state, spent, restriction, ..device });
+        record.devices.push(Device {
+            state: self.state,
+            spent,
+            restriction,
+            ..device
+        });
         record.enrolled |= self.state == State::Active;
         Ok(name)
     }
 
-    /// The spent steps of the key: those of a revoked device with the same key, and, of a key taken over, the present
-    /// step as well (replay of a code that another system has accepted).
+    /// The spent steps of the key: those of a revoked device with the same key, and, of a key taken
+    /// over, the present step as well (replay of a code that another system has accepted).
     fn spent(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
-        let spent = record.tombstones.spent_with((self.kind, self.parameters), &self.key, &call.settings.secrets);
+        let spent = record.tombstones.spent_with(
+            (self.kind, self.parameters),
+            &self.key,
+            &call.settings.secrets,
+        );
         match self.kind {
-            Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(self.parameters, &call.moment)),
+            Kind::Totp if self.taken_over => {
+                spent.with_floor(last_used_elsewhere(self.parameters, &call.moment))
+            }
             Kind::Totp => spent,
             Kind::Hotp => spent.with_floor(self.counter),
         }
     }
 
     /// The reply that shows the key and the new recovery codes, this one time.
-    pub(crate) fn reply(&self, user: &UserName, name: &DeviceName, recovery_codes: Vec<SecretText>) -> EnrollReply {
+    pub(crate) fn reply(
+        &self,
+        user: &UserName,
+        name: &DeviceName,
+        recovery_codes: Vec<SecretText>,
+    ) -> EnrollReply {
         EnrollReply {
             user: user.as_str().to_owned(),
             device: name.to_string(),
@@ -127,29 +157,55 @@ impl NewDevice {
     /// The same for a login prompt, which can only show text.
     pub(crate) fn enrolment(&self, name: &DeviceName) -> Enrolment {
         // A QR code too wide for a terminal is left out: the user types the key.
-        let modules = qr::modules(&self.uri()).ok().filter(|modules| modules.side() <= COLUMNS);
+        let modules = qr::modules(&self.uri())
+            .ok()
+            .filter(|modules| modules.side() <= COLUMNS);
         let drawn = modules.map(|modules| modules.half_blocks(|dark| !dark, "", ""));
         let lines = drawn.iter().flat_map(|text| text.lines());
         let qr = lines.map(|line| SecretText::new(line.to_owned())).collect();
-        Enrolment { device: name.to_string(), key: otpauth::pretty_key(&self.key), qr }
+        Enrolment {
+            device: name.to_string(),
+            key: otpauth::pretty_key(&self.key),
+            qr,
+        }
     }
 
     fn uri(&self) -> SecretText {
         let issuer = Some(&self.issuer);
         match self.kind {
             Kind::Totp => otpauth::uri(&self.key, self.parameters, &self.label, issuer),
-            Kind::Hotp => otpauth::hotp_uri(&self.key, self.parameters, self.counter, &self.label, issuer),
+            Kind::Hotp => otpauth::hotp_uri(
+                &self.key,
+                self.parameters,
+                self.counter,
+                &self.label,
+                issuer,
+            ),
         }
     }
 }
 
-/// The name of the new device: the wished one or the next free one. Makes room in the record: a pending device of
-/// that name is removed, because a second enrolment starts again.
-pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u64) -> Result<DeviceName, Error> {
+/// The name of the new device: the wished one or the next free one. Makes room in the record: a
+/// pending device of that name is removed, because a second enrolment starts again.
+pub(crate) fn make_room(
+    record: &mut Record,
+    wished: Option<&DeviceName>,
+    now: u64,
+) -> Result<DeviceName, Error> {
     record.expire(now);
-    let full = || Error::bad("device", format!("a user has at most {MAX_DEVICES} devices: revoke one first"));
-    let name = wished.cloned().or_else(|| free_name(record)).ok_or_else(full)?;
-    record.devices.retain(|device| device.name != name || !device.is_pending());
+    let full = || {
+        Error::bad(
+            "device",
+            format!("a user has at most {MAX_DEVICES} devices: revoke one first"),
+        )
+    };
+    let name = wished
+        .cloned()
+        .or_else(|| free_name(record))
+        .ok_or_else(full)?;
+    record
+        .devices
+        .retain(|device| device.name != name || !device.is_pending());
     if record.devices.iter().any(|device| device.name == name) {
         return Err(Error::DeviceExists);
     }
@@ -159,34 +215,53 @@ pub(crate) fn make_room(record: &mut Record, wished: Option<&DeviceName>, now: u
     Ok(name)
 }
 
-/// `default`, or the first numbered name that is free or held by a pending device only. `None`: all are taken.
+/// `default`, or the first numbered name that is free or held by a pending device only. `None`: all
+/// are taken.
 fn free_name(record: &Record) -> Option<DeviceName> {
-    let taken = |name: &DeviceName| record.devices.iter().any(|device| device.name == *name && !device.is_pending());
-    (1..=MAX_DEVICES).map(DeviceName::nth).find(|name| !taken(name))
+    let taken = |name: &DeviceName| {
+        record
+            .devices
+            .iter()
+            .any(|device| device.name == *name && !device.is_pending())
+    };
+    (1..=MAX_DEVICES)
+        .map(DeviceName::nth)
+        .find(|name| !taken(name))
 }
 
-/// The first counter of an HOTP device. For a key taken over the administrator must say it, because codes have been
-/// used.
+/// The first counter of an HOTP device. For a key taken over the administrator must say it, because
+/// codes have been used.
 fn counter(wish: &Enroll, kind: Kind) -> Result<u64, Error> {
     match (kind, wish.counter) {
-        (Kind::Totp, Some(_)) => Err(Error::bad("counter", "only a device of the kind hotp has a counter")),
-        (Kind::Hotp, Some(counter)) if counter > MAX_START => {
-            Err(Error::bad("counter", format!("a device begins with a counter of at most {MAX_START}")))
-        }
-        (Kind::Hotp, None) if wish.key.is_some() => {
-            Err(Error::bad("counter", "for a key that is taken over, give the counter of the next code"))
-        }
+        (Kind::Totp, Some(_)) => Err(Error::bad(
+            "counter",
+            "only a device of the kind hotp has a counter",
+        )),
+        (Kind::Hotp, Some(counter)) if counter > MAX_START => Err(Error::bad(
+            "counter",
+            format!("a device begins with a counter of at most {MAX_START}"),
+        )),
+        (Kind::Hotp, None) if wish.key.is_some() => Err(Error::bad(
+            "counter",
+            "for a key that is taken over, give the counter of the next code",
+        )),
         (_, counter) => Ok(counter.unwrap_or(0)),
     }
 }
 
 fn parameters(wish: &Enroll, kind: Kind, settings: &Settings) -> Result<Parameters, Error> {
     if kind == Kind::Hotp && wish.period.is_some() {
-        return Err(Error::bad("period", "a device of the kind hotp has no period: its codes do not run out"));
+        return Err(Error::bad(
+            "period",
+            "a device of the kind hotp has no period: its codes do not run out",
+        ));
     }
     let defaults = match kind {
         Kind::Totp => settings.new_device.parameters,
-        Kind::Hotp => Parameters { period: Parameters::default().period, ..settings.new_device.parameters },
+        Kind::Hotp => Parameters {
+            period: Parameters::default().period,
+            ..settings.new_device.parameters
+        },
     };
     let alg = match &wish.alg {
         Some(alg) => alg.parse().map_err(|why| Error::bad("alg", why))?,
@@ -194,7 +269,11 @@ fn parameters(wish: &Enroll, kind: Kind, settings: &Settings) -> Result<Paramete
     };
     let digits = wish.digits.unwrap_or(defaults.digits);
     let period = wish.period.unwrap_or(defaults.period);
-    let field = if period == defaults.period { "digits" } else { "period" };
+    let field = if period == defaults.period {
+        "digits"
+    } else {
+        "period"
+    };
     Parameters::for_new_device(alg, digits, period).map_err(|why| Error::bad(field, why))
 }
 
@@ -204,14 +283,19 @@ fn key(wish: &Enroll, parameters: Parameters) -> Result<Key, Error> {
         None => Key::random(parameters.alg.key_bytes()).ok_or(Error::StoreUnavailable)?,
     };
     if key.expose().len() < MIN_KEY {
-        return Err(Error::bad("key", format!("a key has at least {MIN_KEY} bytes (RFC 4226, R6): make a longer one")));
+        return Err(Error::bad(
+            "key",
+            format!("a key has at least {MIN_KEY} bytes (RFC 4226, R6): make a longer one"),
+        ));
     }
     Ok(key)
 }
 
 fn label(wish: &Enroll, user: &UserName, settings: &Settings) -> Result<Label, Error> {
     let template = wish.label.as_deref().unwrap_or(&settings.new_device.label);
-    let label = template.replace("{host}", &host_name()).replace("{user}", user.as_str());
+    let label = template
+        .replace("{host}", &host_name())
+        .replace("{user}", user.as_str());
     Label::new(&label).map_err(|why| Error::bad("label", why))
 }
 
@@ -226,12 +310,14 @@ fn issuer(wished: Option<&str>, settings: &Settings) -> Result<Label, Error> {
 
 fn host_name() -> String {
     let name = gethostname().ok().and_then(|name| name.into_string().ok());
-    name.filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".to_owned())
+    name.filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".to_owned())
 }
 
 /// The widest QR code that a terminal shows, in characters.
 const COLUMNS: usize = 80;
-/// Seconds that a pending device waits for its first code before it expires, if an administrator enrolled it.
+/// Seconds that a pending device waits for its first code before it expires, if an administrator
+/// enrolled it.
 const PENDING: u64 = 24 * 3600;
 /// The same, if the user enrolled it.
 const PENDING_OWN: u64 = 15 * 60;
@@ -249,14 +335,25 @@ mod tests {
     #[test]
     fn whoever_has_as_many_devices_as_there_may_be_is_told_so_with_or_without_a_name_for_another() {
         let (alice, moment) = (user("alice"), Moment::ordinary(NOW));
-        let named = |name: DeviceName| device_of(Kind::Totp, &alice, name.as_str(), Parameters::default());
+        let named =
+            |name: DeviceName| device_of(Kind::Totp, &alice, name.as_str(), Parameters::default());
         let devices = (1..=MAX_DEVICES).map(DeviceName::nth).map(named).collect();
-        let mut record = Record { enrolled: true, devices, ..Record::new(&moment) };
+        let mut record = Record {
+            enrolled: true,
+            devices,
+            ..Record::new(&moment)
+        };
         let another = DeviceName::new("another").unwrap();
         for wished in [None, Some(&another)] {
             let told = make_room(&mut record, wished, NOW).unwrap_err().to_string();
-            assert!(told.contains("at most 8 devices: revoke one first"), "{told}");
+            assert!(
+                told.contains("at most 8 devices: revoke one first"),
+                "{told}"
+            );
         }
-        assert_eq!(make_room(&mut record, Some(&DeviceName::nth(1)), NOW), Err(Error::DeviceExists));
+        assert_eq!(
+            make_room(&mut record, Some(&DeviceName::nth(1)), NOW),
+            Err(Error::DeviceExists)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `Import` and `Export` (migration): devices from passlib's TOTP records, and back. Root only; each step is logged.
+//! `Import` and `Export` (migration): devices from passlib's TOTP records, and back. Root only;
+//! each step is logged.
 
 use common::config::Settings;
 use common::lineage::enckey::EnckeyV1;
@@ -18,11 +19,16 @@ use crate::service::call::{Call, device_name};
 use crate::service::change::change;
 use crate::service::uid_binding::{bind, new_record};
 
-/// `Import`: makes an active device from a passlib record. A second import of the same key changes nothing.
+/// `Import`: makes an active device from a passlib record. A second import of the same key changes
+/// nothing.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn import(service: &Service, call: &Call<'_>, wish: &Import) -> Result<ImportReply, Error> {
+pub(crate) fn import(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Import,
+) -> Result<ImportReply, Error> {
     let newcomer = Newcomer::read(wish, &call.settings)?;
     let (name, imported) = change(service, call, "import", |record| {
         let mut record = record.cloned().unwrap_or_else(|| new_record(call));
@@ -33,8 +39,17 @@ pub(crate) fn import(service: &Service, call: &Call<'_>, wish: &Import) -> Resul
         bind(&mut record, call);
         Ok((Some(record), (name, true)))
     })?;
-    service.log(call, call.line("import").with("device", &name).with("imported", imported));
-    Ok(ImportReply { user: call.user.as_str().to_owned(), device: name.to_string(), imported })
+    service.log(
+        call,
+        call.line("import")
+            .with("device", &name)
+            .with("imported", imported),
+    );
+    Ok(ImportReply {
+        user: call.user.as_str().to_owned(),
+        device: name.to_string(),
+        imported,
+    })
 }
 
 /// `Export`: the user's TOTP devices as passlib records. Names the devices that it leaves out.
@@ -43,15 +58,31 @@ pub(crate) fn import(service: &Service, call: &Call<'_>, wish: &Import) -> Resul
 /// [`Error`].
 pub(crate) fn export(service: &Service, call: &Call<'_>) -> Result<ExportReply, Error> {
     let record = service.records.look(call.user, &call.settings.secrets);
-    let record = record.map_err(|failure| service.failure(&failure, call))?.ok_or(Error::NoSuchUser)?;
+    let record = record
+        .map_err(|failure| service.failure(&failure, call))?
+        .ok_or(Error::NoSuchUser)?;
     let confirmed = record.devices.iter().filter(|device| !device.is_pending());
-    let (known, unknown): (Vec<_>, Vec<_>) = confirmed.partition(|device| device.kind == Kind::Totp);
-    let records = known.into_iter().map(|device| exported(device, call.user, &call.settings));
-    let records: Vec<_> =
-        records.collect::<Result<_, _>>().inspect_err(|error| service.log_refused("export", call, error))?;
-    service.log(call, call.line("export").with("devices", records.len()).warning());
-    let left_out = unknown.into_iter().map(|device| device.name.to_string()).collect();
-    Ok(ExportReply { user: call.user.as_str().to_owned(), records, left_out })
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        confirmed.partition(|device| device.kind == Kind::Totp);
+    let records = known
+        .into_iter()
+        .map(|device| exported(device, call.user, &call.settings));
+    let records: Vec<_> = records
+        .collect::<Result<_, _>>()
+        .inspect_err(|error| service.log_refused("export", call, error))?;
+    service.log(
+        call,
+        call.line("export").with("devices", records.len()).warning(),
+    );
+    let left_out = unknown
+        .into_iter()
+        .map(|device| device.name.to_string())
+        .collect();
+    Ok(ExportReply {
+        user: call.user.as_str().to_owned(),
+        records,
+        left_out,
+    })
 }
 
 /// A device being imported, with its key opened.
@@ -70,17 +101,39 @@ impl Newcomer {
         let record = KeyRecord::parse(wish.record.expose());
         let record = record.map_err(|why| Error::bad("record", why))?;
         if record.parameters.period > MAX_PERIOD {
-            return Err(Error::bad("record", format!("a period has at most {MAX_PERIOD} seconds: enrol a new device")));
+            return Err(Error::bad(
+                "record",
+                format!("a period has at most {MAX_PERIOD} seconds: enrol a new device"),
+            ));
         }
-        let key = record.open(&settings.secrets).map_err(|why| Error::bad("record", why))?;
-        let KeyRecord { key: stored, parameters, label, issuer } = record;
-        Ok(Self { name, stored, key, parameters, label, issuer })
+        let key = record
+            .open(&settings.secrets)
+            .map_err(|why| Error::bad("record", why))?;
+        let KeyRecord {
+            key: stored,
+            parameters,
+            label,
+            issuer,
+        } = record;
+        Ok(Self {
+            name,
+            stored,
+            key,
+            parameters,
+            label,
+            issuer,
+        })
     }
 
     /// The device of the record that already has the key, if any.
     fn is_in(&self, record: &Record, call: &Call<'_>) -> Option<DeviceName> {
-        let has_key = |device: &&Device| device.has_key(&self.key, call.user, &call.settings.secrets);
-        record.devices.iter().find(has_key).map(|device| device.name.clone())
+        let has_key =
+            |device: &&Device| device.has_key(&self.key, call.user, &call.settings.secrets);
+        record
+            .devices
+            .iter()
+            .find(has_key)
+            .map(|device| device.name.clone())
     }
 
     fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<DeviceName, Error> {
@@ -100,24 +153,43 @@ impl Newcomer {
         if let StoredKey::V1(enckey) = &self.stored {
             device.key = SealedKey::V1(enckey.clone());
         }
-        let spent = record.tombstones.spent_with((Kind::Totp, self.parameters), &self.key, secrets);
+        let spent = record
+            .tombstones
+            .spent_with((Kind::Totp, self.parameters), &self.key, secrets);
         device.spent = spent.with_floor(last_used_elsewhere(self.parameters, moment));
         Ok(record.labelled(device, self.label.as_ref(), self.issuer.as_ref()))
     }
 }
 
-fn exported(device: &Device, user: &UserName, settings: &Settings) -> Result<ExportedRecord, Error> {
-    let key = device.key(user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
-    let enckey =
-        EnckeyV1::seal(&key, &settings.secrets, settings.encrypt_cost).map_err(|why| Error::bad("user", why))?;
+fn exported(
+    device: &Device,
+    user: &UserName,
+    settings: &Settings,
+) -> Result<ExportedRecord, Error> {
+    let key = device
+        .key(user, &settings.secrets)
+        .map_err(|_| Error::RecordDamaged)?;
+    let enckey = EnckeyV1::seal(&key, &settings.secrets, settings.encrypt_cost)
+        .map_err(|why| Error::bad("user", why))?;
     let label = match &device.label {
         Some(label) => label.clone(),
         None => Label::new(user.as_str()).map_err(|why| Error::bad("user", why))?,
     };
     // passlib leaves out an issuer that its settings name, and takes it from the settings again.
-    let issuer = device.issuer.clone().filter(|issuer| settings.new_device.issuer.as_ref() != Some(issuer));
-    let record = KeyRecord { key: StoredKey::V1(enckey), parameters: device.parameters, label: Some(label), issuer };
-    Ok(ExportedRecord { device: device.name.to_string(), record: record.to_json() })
+    let issuer = device
+        .issuer
+        .clone()
+        .filter(|issuer| settings.new_device.issuer.as_ref() != Some(issuer));
+    let record = KeyRecord {
+        key: StoredKey::V1(enckey),
+        parameters: device.parameters,
+        label: Some(label),
+        issuer,
+    };
+    Ok(ExportedRecord {
+        device: device.name.to_string(),
+        record: record.to_json(),
+    })
 }
 
 /// The longest period, in seconds. Authenticators show none longer.

@@ -1,5 +1,5 @@
-//! The proof of self-service: users prove their identity with a code before they change their record. The proof is
-//! judged and charged like a login attempt.
+//! The proof of self-service: users prove their identity with a code before they change their
+//! record. The proof is judged and charged like a login attempt.
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
@@ -20,7 +20,8 @@ use crate::service::uid_binding::bars_self_service;
 pub(crate) enum Unproven {
     /// The change is refused, and the refusal is logged.
     Refused(Error),
-    /// The caller must send something first, as the error says. The question has changed nothing, so nothing is logged.
+    /// The caller must send something first, as the error says. The question has changed nothing,
+    /// so nothing is logged.
     AskedFor(Error),
 }
 
@@ -30,15 +31,16 @@ impl From<Error> for Unproven {
     }
 }
 
-/// Changes the record of the call's user with `change`, after a proof if the caller needs one, and makes it durable.
+/// Changes the record of the call's user with `change`, after a proof if the caller needs one, and
+/// makes it durable.
 ///
-/// `begin` returns the record to be changed, or the reason why it cannot be, before the proof is judged. The proof is
-/// an attempt like any other: it is spent or charged also if the change fails. `change` gets the device that proved
-/// the user.
+/// `begin` returns the record to be changed, or the reason why it cannot be, before the proof is
+/// judged. The proof is an attempt like any other: it is spent or charged also if the change fails.
+/// `change` gets the device that proved the user.
 ///
 /// # Errors
-/// What `begin` and `change` return; [`Error::ProofRequired`]; [`Error::PermissionDenied`] for the user of another uid;
-/// [`Error::Busy`]; [`Error::StoreUnavailable`], [`Error::RecordDamaged`].
+/// What `begin` and `change` return; [`Error::ProofRequired`]; [`Error::PermissionDenied`] for the
+/// user of another uid; [`Error::Busy`]; [`Error::StoreUnavailable`], [`Error::RecordDamaged`].
 pub(crate) fn change<T, E: Into<Unproven>>(
     service: &Service,
     call: &Call<'_>,
@@ -47,10 +49,15 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     change: impl Fn(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     service.may_try(call)?;
-    let changed = service.records.change(call.access(), |record| match begin(record) {
-        Ok(record) => prove(record, call, proof, |record, by| change(record, by)),
-        Err(why) => Decision { next: None, outcome: Changed::not(why.into()) },
-    });
+    let changed = service
+        .records
+        .change(call.access(), |record| match begin(record) {
+            Ok(record) => prove(record, call, proof, |record, by| change(record, by)),
+            Err(why) => Decision {
+                next: None,
+                outcome: Changed::not(why.into()),
+            },
+        });
     let Changed { proof, outcome } = changed.map_err(|failure| service.failure(&failure, call))?;
     let Some(proof) = proof else { return outcome };
     if proof.wrong_for_free {
@@ -71,8 +78,14 @@ struct Changed<T> {
 impl<T> Changed<T> {
     fn not(why: Unproven) -> Self {
         match why {
-            Unproven::Refused(error) => Self { proof: Some(Proof::default()), outcome: Err(error) },
-            Unproven::AskedFor(what) => Self { proof: None, outcome: Err(what) },
+            Unproven::Refused(error) => Self {
+                proof: Some(Proof::default()),
+                outcome: Err(error),
+            },
+            Unproven::AskedFor(what) => Self {
+                proof: None,
+                outcome: Err(what),
+            },
         }
     }
 }
@@ -91,7 +104,11 @@ struct Proof {
 impl From<&Judged> for Proof {
     fn from(judged: &Judged) -> Self {
         let wrong_for_free = judged.verdict == Verdict::Rejected && judged.charged.are_none();
-        Self { finding: judged.finding, disabled: judged.disabled.clone(), wrong_for_free }
+        Self {
+            finding: judged.finding,
+            disabled: judged.disabled.clone(),
+            wrong_for_free,
+        }
     }
 }
 
@@ -102,32 +119,47 @@ fn prove<T>(
     change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Decision<Changed<T>> {
     if bars_self_service(&record, call) {
-        return Decision { next: None, outcome: Changed::not(Unproven::Refused(Error::PermissionDenied)) };
+        return Decision {
+            next: None,
+            outcome: Changed::not(Unproven::Refused(Error::PermissionDenied)),
+        };
     }
     if !call.proof {
-        return changed(record, Proof::default(), None, |record| change(record, None));
+        return changed(record, Proof::default(), None, |record| {
+            change(record, None)
+        });
     }
     let now = circumstances(call);
     let Some(proof) = proof else {
         let ask = policy::ask(Some(&record), &now);
-        return Decision { next: None, outcome: Changed::not(Unproven::AskedFor(Error::ProofRequired { ask })) };
+        return Decision {
+            next: None,
+            outcome: Changed::not(Unproven::AskedFor(Error::ProofRequired { ask })),
+        };
     };
     let judged = judge_proof(&record, proof, call, &now);
     let proof = Proof::from(&judged);
     match (judged.verdict, judged.next) {
-        (Verdict::Accepted, Some(next)) => {
-            changed(next.clone(), proof, Some(next), |record| change(record, judged.device.as_ref()))
-        }
+        (Verdict::Accepted, Some(next)) => changed(next.clone(), proof, Some(next), |record| {
+            change(record, judged.device.as_ref())
+        }),
         (_, next) => {
             let ask = policy::ask(next.as_ref().or(Some(&record)), &now);
-            let outcome = Changed { proof: Some(proof), outcome: Err(Error::ProofRequired { ask }) };
+            let outcome = Changed {
+                proof: Some(proof),
+                outcome: Err(Error::ProofRequired { ask }),
+            };
             // The attempt on a never enrolled user leaves no trace.
-            Decision { next: next.filter(|next| next.enrolled), outcome }
+            Decision {
+                next: next.filter(|next| next.enrolled),
+                outcome,
+            }
         }
     }
 }
 
-/// Applies `change` to the record. If it fails, `otherwise` is stored instead, so that the proof stays spent.
+/// Applies `change` to the record. If it fails, `otherwise` is stored instead, so that the proof
+/// stays spent.
 fn changed<T>(
     mut record: Record,
     proof: Proof,
@@ -135,12 +167,22 @@ fn changed<T>(
     change: impl FnOnce(&mut Record) -> Result<T, Error>,
 ) -> Decision<Changed<T>> {
     let outcome = change(&mut record);
-    let next = if outcome.is_ok() { Some(record) } else { otherwise };
-    Decision { next, outcome: Changed { proof: Some(proof), outcome } }
+    let next = if outcome.is_ok() {
+        Some(record)
+    } else {
+        otherwise
+    };
+    Decision {
+        next,
+        outcome: Changed {
+            proof: Some(proof),
+            outcome,
+        },
+    }
 }
 
-/// What a proof is judged by. Only a device that opens every service proves the user. The source is unknown, because
-/// the daemon does not trust the user's own processes to report it.
+/// What a proof is judged by. Only a device that opens every service proves the user. The source is
+/// unknown, because the daemon does not trust the user's own processes to report it.
 fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
     Circumstances {
         policy: &call.settings.policy,
@@ -151,12 +193,24 @@ fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
     }
 }
 
-/// Judges a proof: a code of a device, a recovery code, or, before the first device, a ticket. A bypass is no proof:
-/// it opens logins, but must not let the helpdesk (or a thief of the bypass) change the account.
-fn judge_proof(record: &Record, proof: &SecretText, call: &Call<'_>, now: &Circumstances<'_>) -> Judged {
+/// Judges a proof: a code of a device, a recovery code, or, before the first device, a ticket. A
+/// bypass is no proof: it opens logins, but must not let the helpdesk (or a thief of the bypass)
+/// change the account.
+fn judge_proof(
+    record: &Record,
+    proof: &SecretText,
+    call: &Call<'_>,
+    now: &Circumstances<'_>,
+) -> Judged {
     let answer = Answer::parse(std::slice::from_ref(proof));
     let answer = answer.as_ref();
-    let case = &Case { user: call.user, answer, refund: 0, settings: &call.settings, now };
+    let case = &Case {
+        user: call.user,
+        answer,
+        refund: 0,
+        settings: &call.settings,
+        now,
+    };
     let (judged, _) = match answer.and_then(Answer::issued) {
         Some(code) => issued::judge(record, (code, issued::of_a_proof(record, now)), case),
         None => attempt::judge(record, case, false),

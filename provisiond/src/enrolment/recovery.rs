@@ -1,5 +1,5 @@
-//! Recovery: new recovery codes, bypass, ticket, and unlock (guesses given back). Their limits stand at the end:
-//! longest validity, most uses.
+//! Recovery: new recovery codes, bypass, ticket, and unlock (guesses given back). Their limits
+//! stand at the end: longest validity, most uses.
 //!
 //! A code is shown once, after the record is durable.
 
@@ -31,37 +31,82 @@ pub(crate) fn new_recovery_codes(
     wish: &NewRecoveryCodes,
 ) -> Result<RecoveryCodesReply, Error> {
     if call.settings.recovery.codes == 0 {
-        return Err(Error::bad("user", "the settings switch recovery codes off ('recovery.codes' is 0)"));
+        return Err(Error::bad(
+            "user",
+            "the settings switch recovery codes off ('recovery.codes' is 0)",
+        ));
     }
-    let begin = |record: Option<&Record>| record.filter(|record| record.enrolled).cloned().ok_or(Error::NoSuchUser);
+    let begin = |record: Option<&Record>| {
+        record
+            .filter(|record| record.enrolled)
+            .cloned()
+            .ok_or(Error::NoSuchUser)
+    };
     let event = ("new_recovery_codes", wish.proof.as_ref());
-    let recovery_codes = proof::change(service, call, event, begin, |record, _| renew(record, call))?;
+    let recovery_codes =
+        proof::change(service, call, event, begin, |record, _| renew(record, call))?;
     // A grace may rest on one of the replaced codes: it ends with them.
     service.graces.end(call.user);
-    service.log(call, call.line("new_recovery_codes").with("codes", recovery_codes.len()).warning());
-    Ok(RecoveryCodesReply { user: call.user.as_str().to_owned(), recovery_codes })
+    service.log(
+        call,
+        call.line("new_recovery_codes")
+            .with("codes", recovery_codes.len())
+            .warning(),
+    );
+    Ok(RecoveryCodesReply {
+        user: call.user.as_str().to_owned(),
+        recovery_codes,
+    })
 }
 
 /// `Bypass`: issues a code that opens a few logins within a limited time.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Result<TimedCodeReply, Error> {
-    let valid_for = span(wish.valid_for, USUAL_BYPASS, MAX_BYPASS, "a bypass is good for 1 second to 24 hours")?;
+pub(crate) fn bypass(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Bypass,
+) -> Result<TimedCodeReply, Error> {
+    let valid_for = span(
+        wish.valid_for,
+        USUAL_BYPASS,
+        MAX_BYPASS,
+        "a bypass is good for 1 second to 24 hours",
+    )?;
     let uses = wish.uses.unwrap_or(1);
     if !(1..=MAX_USES).contains(&uses) {
-        return Err(Error::bad("uses", format!("a bypass opens 1 to {MAX_USES} logins")));
+        return Err(Error::bad(
+            "uses",
+            format!("a bypass opens 1 to {MAX_USES} logins"),
+        ));
     }
-    let reply = give(service, call, ("bypass", valid_for), |record, codes, key| {
-        if record.disabled {
-            return Err(account_disabled());
-        }
-        if !record.enrolled {
-            return Err(Error::bad("user", "the user was never enrolled: 'totpctl ticket' lets them enrol"));
-        }
-        codes.give_bypass(key, uses, valid_for, &call.moment).map_err(|CannotMake| Error::StoreUnavailable)
-    })?;
-    service.log(call, call.line("bypass").with("until", reply.until).with("uses", uses).warning());
+    let reply = give(
+        service,
+        call,
+        ("bypass", valid_for),
+        |record, codes, key| {
+            if record.disabled {
+                return Err(account_disabled());
+            }
+            if !record.enrolled {
+                return Err(Error::bad(
+                    "user",
+                    "the user was never enrolled: 'totpctl ticket' lets them enrol",
+                ));
+            }
+            codes
+                .give_bypass(key, uses, valid_for, &call.moment)
+                .map_err(|CannotMake| Error::StoreUnavailable)
+        },
+    )?;
+    service.log(
+        call,
+        call.line("bypass")
+            .with("until", reply.until)
+            .with("uses", uses)
+            .warning(),
+    );
     Ok(reply)
 }
 
@@ -69,21 +114,46 @@ pub(crate) fn bypass(service: &Service, call: &Call<'_>, wish: &Bypass) -> Resul
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Result<TimedCodeReply, Error> {
-    let valid_for = span(wish.valid_for, USUAL_TICKET, MAX_TICKET, "a ticket is good for 1 second to 7 days")?;
+pub(crate) fn ticket(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Ticket,
+) -> Result<TimedCodeReply, Error> {
+    let valid_for = span(
+        wish.valid_for,
+        USUAL_TICKET,
+        MAX_TICKET,
+        "a ticket is good for 1 second to 7 days",
+    )?;
     if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login {
-        return Err(Error::bad("user", "the settings switch off self-service ('policy.self-service' is off)"));
+        return Err(Error::bad(
+            "user",
+            "the settings switch off self-service ('policy.self-service' is off)",
+        ));
     }
-    let reply = give(service, call, ("ticket", valid_for), |record, codes, key| {
-        if record.disabled {
-            return Err(account_disabled());
-        }
-        if record.enrolled {
-            return Err(Error::bad("user", "the user was enrolled before: 'totpctl bypass' lets them in"));
-        }
-        codes.give_ticket(key, valid_for, &call.moment).map_err(|CannotMake| Error::StoreUnavailable)
-    })?;
-    service.log(call, call.line("ticket").with("until", reply.until).warning());
+    let reply = give(
+        service,
+        call,
+        ("ticket", valid_for),
+        |record, codes, key| {
+            if record.disabled {
+                return Err(account_disabled());
+            }
+            if record.enrolled {
+                return Err(Error::bad(
+                    "user",
+                    "the user was enrolled before: 'totpctl bypass' lets them in",
+                ));
+            }
+            codes
+                .give_ticket(key, valid_for, &call.moment)
+                .map_err(|CannotMake| Error::StoreUnavailable)
+        },
+    )?;
+    service.log(
+        call,
+        call.line("ticket").with("until", reply.until).warning(),
+    );
     Ok(reply)
 }
 
@@ -92,10 +162,14 @@ pub(crate) fn ticket(service: &Service, call: &Call<'_>, wish: &Ticket) -> Resul
 /// # Errors
 /// [`Error`].
 pub(crate) fn unlock(service: &Service, call: &Call<'_>) -> Result<UnlockReply, Error> {
-    change(service, call, "unlock", |record| Ok((Some(unlocked(record, call)?), ())))?;
+    change(service, call, "unlock", |record| {
+        Ok((Some(unlocked(record, call)?), ()))
+    })?;
     service.refunds.forget(call.user);
     service.log(call, call.line("unlock").warning());
-    Ok(UnlockReply { user: call.user.as_str().to_owned() })
+    Ok(UnlockReply {
+        user: call.user.as_str().to_owned(),
+    })
 }
 
 /// Issues the timed code that `new` makes, and returns it after the record is durable.
@@ -112,12 +186,19 @@ fn give(
         Ok((Some(record), code))
     })?;
     let until = call.moment.now.saturating_add(valid_for.as_secs());
-    Ok(TimedCodeReply { user: call.user.as_str().to_owned(), code, until })
+    Ok(TimedCodeReply {
+        user: call.user.as_str().to_owned(),
+        code,
+        until,
+    })
 }
 
 /// Refuses to issue a code that could not be used, because the account is disabled.
 fn account_disabled() -> Error {
-    Error::bad("user", "the account is disabled: run 'totpctl enable --all' first")
+    Error::bad(
+        "user",
+        "the account is disabled: run 'totpctl enable --all' first",
+    )
 }
 
 /// New recovery codes, if the user has none left and the settings allow them.
@@ -147,14 +228,16 @@ fn with_codes<T>(
     Ok(done)
 }
 
-/// The record with full pools. The helpdesk may do so once a day for each account. The day is counted in trusted
-/// seconds, so that a clock that was set does not shorten it.
+/// The record with full pools. The helpdesk may do so once a day for each account. The day is
+/// counted in trusted seconds, so that a clock that was set does not shorten it.
 fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
     let record = record.ok_or(Error::NoSuchUser)?;
     let moment = &call.moment;
     refuse_other_uid(record, call)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
-    let within_the_day = record.unlocked.is_some_and(|tick| moment.tick < tick.saturating_add(DAY));
+    let within_the_day = record
+        .unlocked
+        .is_some_and(|tick| moment.tick < tick.saturating_add(DAY));
     if helpdesk && within_the_day {
         return Err(Error::bad(
             "user",
@@ -162,8 +245,17 @@ fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
         ));
     }
     let pool = Pool::full(moment);
-    let unlocked = if helpdesk { Some(moment.tick) } else { record.unlocked };
-    Ok(Record { known: pool, unknown: pool, unlocked, ..record.clone() })
+    let unlocked = if helpdesk {
+        Some(moment.tick)
+    } else {
+        record.unlocked
+    };
+    Ok(Record {
+        known: pool,
+        unknown: pool,
+        unlocked,
+        ..record.clone()
+    })
 }
 
 fn span(wished: Option<u64>, usual: u64, longest: u64, why: &str) -> Result<Duration, Error> {

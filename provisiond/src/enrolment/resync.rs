@@ -1,5 +1,5 @@
-//! `Resync`: two consecutive codes re-learn the drift (TOTP) or counter (HOTP) of a device that is too far off for a
-//! login.
+//! `Resync`: two consecutive codes re-learn the drift (TOTP) or counter (HOTP) of a device that is
+//! too far off for a login.
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
@@ -15,13 +15,17 @@ use crate::record::{NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 
-/// `Resync`: spends the two codes; they open no login. In self-service the user proves the account first, by anything
-/// but the device itself: a code of the device lies before the two, or spends them. Without codes the reply says what
-/// is needed.
+/// `Resync`: spends the two codes; they open no login. In self-service the user proves the account
+/// first, by anything but the device itself: a code of the device lies before the two, or spends
+/// them. Without codes the reply says what is needed.
 ///
 /// # Errors
 /// [`Error`].
-pub(crate) fn resync(service: &Service, call: &Call<'_>, wish: &Resync) -> Result<ResyncReply, Error> {
+pub(crate) fn resync(
+    service: &Service,
+    call: &Call<'_>,
+    wish: &Resync,
+) -> Result<ResyncReply, Error> {
     let wished = device_name(wish.device.as_deref())?;
     let answer = Answer::parse(&wish.codes);
     let begin = |record: Option<&Record>| {
@@ -33,20 +37,28 @@ pub(crate) fn resync(service: &Service, call: &Call<'_>, wish: &Resync) -> Resul
         Ok(record.clone())
     };
     let proof = wish.proof.as_ref();
-    let (device, resynced) = proof::change(service, call, ("resync", proof), begin, |record, by| {
-        let name = active_device(record, wished.as_ref())?;
-        if by == Some(&name) {
-            return Err(Error::bad("proof", ITS_OWN_CODE));
-        }
-        let resynced = resynced(record, &name, answer.as_ref(), call)?;
-        Ok((name, resynced))
-    })?;
+    let (device, resynced) =
+        proof::change(service, call, ("resync", proof), begin, |record, by| {
+            let name = active_device(record, wished.as_ref())?;
+            if by == Some(&name) {
+                return Err(Error::bad("proof", ITS_OWN_CODE));
+            }
+            let resynced = resynced(record, &name, answer.as_ref(), call)?;
+            Ok((name, resynced))
+        })?;
     if resynced.verdict == Verdict::Rejected {
         service.was_wrong_for_free(call);
     }
     log_resync(service, call, &device, &resynced);
-    let Resynced { verdict, seconds, .. } = resynced;
-    Ok(ResyncReply { user: call.user.as_str().to_owned(), device: device.to_string(), verdict, seconds })
+    let Resynced {
+        verdict, seconds, ..
+    } = resynced;
+    Ok(ResyncReply {
+        user: call.user.as_str().to_owned(),
+        device: device.to_string(),
+        verdict,
+        seconds,
+    })
 }
 
 fn log_resync(service: &Service, call: &Call<'_>, device: &DeviceName, resynced: &Resynced) {
@@ -57,7 +69,14 @@ fn log_resync(service: &Service, call: &Call<'_>, device: &DeviceName, resynced:
         .with_some("reason", resynced.reason)
         .with_some("seconds", resynced.seconds)
         .with_some("skipped_codes", resynced.left_out);
-    service.log(call, if resynced.verdict == Verdict::Accepted { line } else { line.warning() });
+    service.log(
+        call,
+        if resynced.verdict == Verdict::Accepted {
+            line
+        } else {
+            line.warning()
+        },
+    );
 }
 
 fn resynced(
@@ -69,12 +88,30 @@ fn resynced(
     let settings = &*call.settings;
     let moment = call.moment;
     if !clock::can_be(moment.now) {
-        return Ok(Resynced::unlearned(Verdict::Refused, Some(CLOCK_BEFORE_BUILD)));
+        return Ok(Resynced::unlearned(
+            Verdict::Refused,
+            Some(CLOCK_BEFORE_BUILD),
+        ));
     }
     let device = record.device_mut(name).ok_or(Error::NoSuchDevice)?;
-    let key = device.key(call.user, &settings.secrets).map_err(|_| Error::RecordDamaged)?;
-    let now = Circumstances { policy: &settings.policy, moment, source: Source::Untold, service: "", suspect: false };
-    let resynced = resync::judge(record, name, &key, answer, call.caller.role != Role::Own, &now);
+    let key = device
+        .key(call.user, &settings.secrets)
+        .map_err(|_| Error::RecordDamaged)?;
+    let now = Circumstances {
+        policy: &settings.policy,
+        moment,
+        source: Source::Untold,
+        service: "",
+        suspect: false,
+    };
+    let resynced = resync::judge(
+        record,
+        name,
+        &key,
+        answer,
+        call.caller.role != Role::Own,
+        &now,
+    );
     if resynced.verdict == Verdict::Accepted
         && let Some(device) = record.device_mut(name)
     {
@@ -86,10 +123,17 @@ fn resynced(
 
 /// The active device of that name, or the only active one.
 fn active_device(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName, Error> {
-    record.choose(name, |device| device.state == State::Active).map_err(|NoSuchChoice| {
-        let is_there = name.is_some_and(|name| record.devices.iter().any(|device| device.name == *name));
-        if is_there { Error::bad("device", "the device is not active") } else { Error::NoSuchDevice }
-    })
+    record
+        .choose(name, |device| device.state == State::Active)
+        .map_err(|NoSuchChoice| {
+            let is_there =
+                name.is_some_and(|name| record.devices.iter().any(|device| device.name == *name));
+            if is_there {
+                Error::bad("device", "the device is not active")
+            } else {
+                Error::NoSuchDevice
+            }
+        })
 }
 
 const NO_CODES: &str = "type two codes that the device shows one after the other";

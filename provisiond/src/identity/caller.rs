@@ -1,4 +1,5 @@
-//! Authentication of callers: kernel credentials (SO_PEERCRED) of a connection become a role, here and nowhere else.
+//! Authentication of callers: kernel credentials (SO_PEERCRED) of a connection become a role, here
+//! and nowhere else.
 
 use std::os::fd::AsFd;
 
@@ -10,8 +11,8 @@ use nix::sys::socket::sockopt::PeerCredentials;
 
 use crate::identity::names::{Account, Asking, Found, NoAnswer};
 
-/// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid proves nothing: under sudo
-/// and su it is that of the invoking user.
+/// The process that connected, as the kernel saw it then (unix(7), SO_PEERCRED). Its gid proves
+/// nothing: under sudo and su it is that of the invoking user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its effective uid.
@@ -27,7 +28,10 @@ impl Peer {
     /// The kernel's error. The connection cannot be served then.
     pub fn of(socket: &impl AsFd) -> Result<Self, Errno> {
         let credentials = getsockopt(&socket.as_fd(), PeerCredentials)?;
-        Ok(Self { uid: credentials.uid(), pid: credentials.pid() })
+        Ok(Self {
+            uid: credentials.uid(),
+            pid: credentials.pid(),
+        })
     }
 
     /// Whether the process runs as root.
@@ -37,7 +41,8 @@ impl Peer {
     }
 }
 
-/// The roles, in rising order of privilege. Every role may also do what `Own` may do to its own account.
+/// The roles, in rising order of privilege. Every role may also do what `Own` may do to its own
+/// account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// An account that acts on itself (self-service).
@@ -80,30 +85,47 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// The role of `peer`, if it has one. Root is known without the name service, which may be down when root is
-    /// needed most. The overflow uids, and uids without an account, have no role.
+    /// The role of `peer`, if it has one. Root is known without the name service, which may be down
+    /// when root is needed most. The overflow uids, and uids without an account, have no role.
     ///
     /// # Errors
     /// [`NoAnswer`]: a caller that the name service does not identify is permitted nothing.
     pub fn identify(peer: Peer, roles: &Roles, names: Asking<'_>) -> Found<Self> {
         if peer.is_root() {
-            let root = UserName::new("root").ok().map(|name| Account { name, uid: ROOT, gid: ROOT });
-            return Ok(root.map(|account| Self { peer, role: Role::Root, account, verifier: None }));
+            let root = UserName::new("root").ok().map(|name| Account {
+                name,
+                uid: ROOT,
+                gid: ROOT,
+            });
+            return Ok(root.map(|account| Self {
+                peer,
+                role: Role::Root,
+                account,
+                verifier: None,
+            }));
         }
         if OVERFLOW_UIDS.contains(&peer.uid) {
             return Ok(None);
         }
-        let Some(account) = names.by_uid(peer.uid)? else { return Ok(None) };
+        let Some(account) = names.by_uid(peer.uid)? else {
+            return Ok(None);
+        };
         let verifier = roles.verifier(&account.name).cloned();
         let role = match role_of(&account, roles, names)? {
             Role::Own if verifier.is_some() => Role::Verifier,
             role => role,
         };
-        Ok(Some(Self { peer, role, account, verifier }))
+        Ok(Some(Self {
+            peer,
+            role,
+            account,
+            verifier,
+        }))
     }
 
-    /// The trusted part of the reported source of a login. Root's processes are trusted with both, a verifier with
-    /// the address if the settings say so (`trusted-rhost`), and no other caller with anything.
+    /// The trusted part of the reported source of a login. Root's processes are trusted with both,
+    /// a verifier with the address if the settings say so (`trusted-rhost`), and no other caller
+    /// with anything.
     #[must_use]
     pub fn trusted_origin<'a>(
         &self,
@@ -119,7 +141,11 @@ impl Caller {
 }
 
 fn role_of(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<Role, NoAnswer> {
-    let is_in = |group: &Option<String>| group.as_deref().map_or(Ok(false), |group| names.is_member(account, group));
+    let is_in = |group: &Option<String>| {
+        group
+            .as_deref()
+            .map_or(Ok(false), |group| names.is_member(account, group))
+    };
     Ok(if is_in(&roles.admin_group)? {
         Role::Admin
     } else if is_in(&roles.helpdesk_group)? {
@@ -131,8 +157,8 @@ fn role_of(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<Role, 
 
 /// Root's uid, whatever its account is called.
 pub const ROOT: u32 = 0;
-/// The overflow uids, which the kernel shows in place of a uid outside the user namespace (user_namespaces(7)), and
-/// the value for "no uid".
+/// The overflow uids, which the kernel shows in place of a uid outside the user namespace
+/// (user_namespaces(7)), and the value for "no uid".
 const OVERFLOW_UIDS: [u32; 3] = [65534, 65535, u32::MAX];
 
 #[cfg(test)]
@@ -142,8 +168,13 @@ mod tests {
 
     fn identify(uid: u32, admins: Option<&str>, helpdesk: Option<&str>) -> Option<(Role, String)> {
         let names = Names::start().unwrap();
-        let [admin_group, helpdesk_group] = [admins, helpdesk].map(|group| group.map(str::to_owned));
-        let roles = Roles { admin_group, helpdesk_group, ..Roles::default() };
+        let [admin_group, helpdesk_group] =
+            [admins, helpdesk].map(|group| group.map(str::to_owned));
+        let roles = Roles {
+            admin_group,
+            helpdesk_group,
+            ..Roles::default()
+        };
         let caller = Caller::identify(Peer { uid, pid: 1 }, &roles, names.asking()).unwrap()?;
         Some((caller.role, caller.account.name.to_string()))
     }
@@ -154,8 +185,14 @@ mod tests {
         let daemon = |role| Some((role, "daemon".into()));
         assert_eq!(identify(1, None, None), daemon(Role::Own));
         assert_eq!(identify(1, Some("daemon"), None), daemon(Role::Admin));
-        assert_eq!(identify(1, Some("root"), Some("daemon")), daemon(Role::Helpdesk));
-        assert_eq!(identify(1, Some("daemon"), Some("daemon")), daemon(Role::Admin));
+        assert_eq!(
+            identify(1, Some("root"), Some("daemon")),
+            daemon(Role::Helpdesk)
+        );
+        assert_eq!(
+            identify(1, Some("daemon"), Some("daemon")),
+            daemon(Role::Admin)
+        );
         assert_eq!(identify(1, Some("root"), Some("root")), daemon(Role::Own));
         for uid in [65534, 65535, u32::MAX, 3_999_999_999] {
             assert_eq!(identify(uid, None, None), None, "{uid}");

@@ -1,11 +1,12 @@
-//! Look-ups in the system's name service (NSS: passwd, group) of accounts and group members, with a cache and a
-//! deadline.
+//! Look-ups in the system's name service (NSS: passwd, group) of accounts and group members, with a
+//! cache and a deadline.
 //!
-//! A name service may hang (it may be a remote directory server), so a few threads ask it, and a call waits at most
-//! one second for all of its questions together. Found entries are cached for half a minute. "No such account or
-//! group" is an answer; [`NoAnswer`] is none, and permits nothing. A missing account is cached for logins only:
-//! against a timing side channel, a login must take as long without an account as with one. Other calls see an
-//! account that an administrator has just made.
+//! A name service may hang (it may be a remote directory server), so a few threads ask it, and a
+//! call waits at most one second for all of its questions together. Found entries are cached for
+//! half a minute. "No such account or group" is an answer; [`NoAnswer`] is none, and permits
+//! nothing. A missing account is cached for logins only: against a timing side channel, a login
+//! must take as long without an account as with one. Other calls see an account that an
+//! administrator has just made.
 
 mod passwd_scan;
 
@@ -59,11 +60,21 @@ impl Names {
         let queue = Arc::new(Mutex::new(queue));
         for _ in 0..THREADS {
             let queue = Arc::clone(&queue);
-            std::thread::Builder::new().name("names".into()).spawn(move || work(&queue))?;
+            std::thread::Builder::new()
+                .name("names".into())
+                .spawn(move || work(&queue))?;
         }
         let (by_uid, by_name, missing) = (Known::default(), Known::default(), Known::default());
         let (groups, groups_of, own_group) = (Known::default(), Known::default(), Known::default());
-        Ok(Self { jobs, by_uid, by_name, missing, groups, groups_of, own_group })
+        Ok(Self {
+            jobs,
+            by_uid,
+            by_name,
+            missing,
+            groups,
+            groups_of,
+            own_group,
+        })
     }
 
     /// Begins the questions of one call. All of them share one second.
@@ -99,23 +110,31 @@ impl Asking<'_> {
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_uid(&self, uid: u32) -> Found<Account> {
-        self.ask(&self.names.by_uid, uid, |uid| account(User::from_uid(Uid::from_raw(*uid))))
+        self.ask(&self.names.by_uid, uid, |uid| {
+            account(User::from_uid(Uid::from_raw(*uid)))
+        })
     }
 
-    /// The account of that name. The name service may accept several spellings; the answer holds its own.
+    /// The account of that name. The name service may accept several spellings; the answer holds
+    /// its own.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_name(&self, name: &UserName) -> Found<Account> {
-        self.ask(&self.names.by_name, name.clone(), |name| account(User::from_name(name.as_str())))
+        self.ask(&self.names.by_name, name.clone(), |name| {
+            account(User::from_name(name.as_str()))
+        })
     }
 
-    /// The same for a login. A missing account is cached as long as a found one (timing side channel).
+    /// The same for a login. A missing account is cached as long as a found one (timing side
+    /// channel).
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_name_at_login(&self, name: &UserName) -> Found<Account> {
-        let Names { by_name, missing, .. } = self.names;
+        let Names {
+            by_name, missing, ..
+        } = self.names;
         if by_name.recall(name).is_none() && missing.recall(name).is_some() {
             return Ok(None);
         }
@@ -126,19 +145,29 @@ impl Asking<'_> {
         Ok(found)
     }
 
-    /// Whether `account` is in `group`: by its primary group, by the account's list of groups (getgrouplist), or by
-    /// the group's list of members. The C library silently leaves out of the second what failed, so `false` rests on
-    /// the third as well. A group that does not exist has no members.
+    /// Whether `account` is in `group`: by its primary group, by the account's list of groups
+    /// (getgrouplist), or by the group's list of members. The C library silently leaves out of the
+    /// second what failed, so `false` rests on the third as well. A group that does not exist has
+    /// no members.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn is_member(&self, account: &Account, group: &str) -> Result<bool, NoAnswer> {
-        let Some(group) = self.group(group)? else { return Ok(false) };
-        if account.gid == group.gid || group.members.iter().any(|member| member == account.name.as_str()) {
+        let Some(group) = self.group(group)? else {
+            return Ok(false);
+        };
+        if account.gid == group.gid
+            || group
+                .members
+                .iter()
+                .any(|member| member == account.name.as_str())
+        {
             return Ok(true);
         }
         let key = (account.name.clone(), account.gid);
-        let groups = self.ask(&self.names.groups_of, key, |(name, gid)| groups_of(name, *gid))?;
+        let groups = self.ask(&self.names.groups_of, key, |(name, gid)| {
+            groups_of(name, *gid)
+        })?;
         Ok(groups.unwrap_or_default().contains(&group.gid))
     }
 
@@ -150,27 +179,36 @@ impl Asking<'_> {
         Ok(self.group(name)?.is_some())
     }
 
-    /// The members that a group of that name lists, and the accounts that have it as their primary group, as far as
-    /// the name service lists its accounts.
+    /// The members that a group of that name lists, and the accounts that have it as their primary
+    /// group, as far as the name service lists its accounts.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn members(&self, group: &str) -> Found<BTreeSet<String>> {
-        let Some(group) = self.group(group)? else { return Ok(None) };
+        let Some(group) = self.group(group)? else {
+            return Ok(None);
+        };
         let look_up = |gid: &u32| Ok(passwd_scan::with_own_group(*gid)?.map(Arc::new));
-        let own = self.ask(&self.names.own_group, group.gid, look_up)?.unwrap_or_default();
-        Ok(Some(group.members.iter().chain(own.iter()).cloned().collect()))
+        let own = self
+            .ask(&self.names.own_group, group.gid, look_up)?
+            .unwrap_or_default();
+        Ok(Some(
+            group.members.iter().chain(own.iter()).cloned().collect(),
+        ))
     }
 
     fn group(&self, name: &str) -> Found<Group> {
         self.ask(&self.names.groups, name.to_owned(), |name| {
             let found = nix::unistd::Group::from_name(name).map_err(|_| NoAnswer)?;
-            Ok(found.map(|group| Group { gid: group.gid.as_raw(), members: group.mem.into() }))
+            Ok(found.map(|group| Group {
+                gid: group.gid.as_raw(),
+                members: group.mem.into(),
+            }))
         })
     }
 
-    /// Answers from the cache, or lets a thread ask. An answer that comes too late for this call is cached for the
-    /// next.
+    /// Answers from the cache, or lets a thread ask. An answer that comes too late for this call is
+    /// cached for the next.
     fn ask<K, V>(&self, known: &Known<K, V>, key: K, look_up: fn(&K) -> Found<V>) -> Found<V>
     where
         K: Eq + Hash + Send + 'static,
@@ -192,7 +230,10 @@ impl Asking<'_> {
             }
             let _ = answer.try_send(found);
         };
-        self.names.jobs.try_send(Box::new(job)).map_err(|_| NoAnswer)?;
+        self.names
+            .jobs
+            .try_send(Box::new(job))
+            .map_err(|_| NoAnswer)?;
         let left = self.until.saturating_duration_since(Instant::now());
         answered.recv_timeout(left).unwrap_or(Err(NoAnswer))
     }
@@ -220,7 +261,9 @@ struct Known<K, V>(Arc<Mutex<HashMap<K, (Instant, V)>>>);
 impl<K: Eq + Hash, V: Clone> Known<K, V> {
     fn recall(&self, key: &K) -> Option<V> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(key).filter(|(found, _)| found.elapsed() < LIFETIME).map(|(_, value)| value.clone())
+        all.get(key)
+            .filter(|(found, _)| found.elapsed() < LIFETIME)
+            .map(|(_, value)| value.clone())
     }
 
     fn keep(&self, key: K, value: V) {
@@ -244,15 +287,21 @@ impl<K, V> Clone for Known<K, V> {
     }
 }
 
-/// The account found. An account whose name is no valid user name gives no answer, because it could be confused with
-/// another: bytes that are no UTF-8 have become replacement characters.
+/// The account found. An account whose name is no valid user name gives no answer, because it could
+/// be confused with another: bytes that are no UTF-8 have become replacement characters.
 fn account(found: nix::Result<Option<User>>) -> Found<Account> {
-    let Some(user) = found.map_err(|_| NoAnswer)? else { return Ok(None) };
+    let Some(user) = found.map_err(|_| NoAnswer)? else {
+        return Ok(None);
+    };
     if user.name.contains(char::REPLACEMENT_CHARACTER) {
         return Err(NoAnswer);
     }
     let name = UserName::new(&user.name).map_err(|_| NoAnswer)?;
-    Ok(Some(Account { name, uid: user.uid.as_raw(), gid: user.gid.as_raw() }))
+    Ok(Some(Account {
+        name,
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+    }))
 }
 
 fn groups_of(name: &UserName, gid: u32) -> Found<Vec<u32>> {

@@ -1,5 +1,5 @@
-//! The permission table: which role (root, admin, helpdesk, verifier, self) may call which method, and on which users'
-//! records. Checked before a handler sees a call.
+//! The permission table: which role (root, admin, helpdesk, verifier, self) may call which method,
+//! and on which users' records. Checked before a handler sees a call.
 
 use common::config::roles::{Roles, SelfService};
 use common::names::user::UserName;
@@ -50,9 +50,13 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
         (_, Challenge | Verify | Confirm | Show | RevokeGrace) => Permission::Own,
-        (_, Enroll | SetState | Revoke | RenameDevice | Resync | NewRecoveryCodes) => Permission::OwnWithProof,
+        (_, Enroll | SetState | Revoke | RenameDevice | Resync | NewRecoveryCodes) => {
+            Permission::OwnWithProof
+        }
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
-        (_, RenameUser | Forget | Import | Export | Status | Reload | ClockAccept) => Permission::Never,
+        (_, RenameUser | Forget | Import | Export | Status | Reload | ClockAccept) => {
+            Permission::Never
+        }
     }
 }
 
@@ -65,7 +69,8 @@ pub(crate) struct Subject {
 
 /// A call that the table permits.
 pub(crate) struct Permitted {
-    /// The caller, in the role that permits the call: a caller that acts on its own account has the role `Own`.
+    /// The caller, in the role that permits the call: a caller that acts on its own account has the
+    /// role `Own`.
     pub(crate) caller: Caller,
     pub(crate) named: Named,
     /// Whether the caller must send a proof (a current code).
@@ -80,10 +85,14 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    const DENIED: Self = Self { error: Error::PermissionDenied, reason: None };
+    const DENIED: Self = Self {
+        error: Error::PermissionDenied,
+        reason: None,
+    };
 }
 
-/// Checks the table, and resolves the user that the call names: the caller's own account if it names none.
+/// Checks the table, and resolves the user that the call names: the caller's own account if it
+/// names none.
 pub(crate) fn permitted(
     visitor: &Visitor<'_>,
     method: Method,
@@ -96,7 +105,10 @@ pub(crate) fn permitted(
         return Err(Refusal::DENIED);
     }
     let user = subject.user.as_deref().map(UserName::new).transpose();
-    let user = user.map_err(|why| Refusal { error: Error::bad("user", why), reason: None })?;
+    let user = user.map_err(|why| Refusal {
+        error: Error::bad("user", why),
+        reason: None,
+    })?;
     let other = user.filter(|user| *user != caller.account.name);
     let for_own_sake = match permission {
         Permission::Served => other.is_none(),
@@ -104,34 +116,56 @@ pub(crate) fn permitted(
     };
     let named = match other {
         None => Named::own(&caller.account),
-        // Byte for byte: a caller limited to its own account must not make the daemon ask the name service about
-        // other names.
+        // Byte for byte: a caller limited to its own account must not make the daemon ask the name
+        // service about other names.
         Some(_) if for_own_sake => return Err(Refusal::DENIED),
-        Some(user) if matches!(method, Method::Challenge | Method::Verify) => Named::at_login(user, visitor.names),
+        Some(user) if matches!(method, Method::Challenge | Method::Verify) => {
+            Named::at_login(user, visitor.names)
+        }
         Some(user) => Named::of(user, visitor.names),
     };
     let allowed = match permission {
         Permission::Ordinary => target::ordinary(&named, caller.peer.uid, roles, visitor.names),
-        Permission::Served if !for_own_sake => {
-            target::served(&named, caller, subject.service.as_deref(), roles, visitor.names)
-        }
+        Permission::Served if !for_own_sake => target::served(
+            &named,
+            caller,
+            subject.service.as_deref(),
+            roles,
+            visitor.names,
+        ),
         _ => Ok(()),
     };
-    allowed.map_err(|reason| Refusal { reason: Some(reason), ..Refusal::DENIED })?;
-    let caller = Caller { role: if for_own_sake { Role::Own } else { caller.role }, ..caller.clone() };
-    Ok(Permitted { caller, named, proof: permission == Permission::OwnWithProof })
+    allowed.map_err(|reason| Refusal {
+        reason: Some(reason),
+        ..Refusal::DENIED
+    })?;
+    let caller = Caller {
+        role: if for_own_sake { Role::Own } else { caller.role },
+        ..caller.clone()
+    };
+    Ok(Permitted {
+        caller,
+        named,
+        proof: permission == Permission::OwnWithProof,
+    })
 }
 
-/// Restricts what users may do to their own account to what `policy.self-service` allows. Logins, `Show` and giving
-/// up a grace are always allowed.
+/// Restricts what users may do to their own account to what `policy.self-service` allows. Logins,
+/// `Show` and giving up a grace are always allowed.
 pub(crate) fn within_self_service(
     permitted: Permitted,
     method: Method,
     settings: SelfService,
 ) -> Result<Permitted, Refusal> {
-    let always = matches!(method, Method::Challenge | Method::Verify | Method::Show | Method::RevokeGrace);
+    let always = matches!(
+        method,
+        Method::Challenge | Method::Verify | Method::Show | Method::RevokeGrace
+    );
     if permitted.caller.role == Role::Own && settings == SelfService::Off && !always {
-        return Err(Refusal { reason: Some("self_service_off"), ..Refusal::DENIED });
+        return Err(Refusal {
+            reason: Some("self_service_off"),
+            ..Refusal::DENIED
+        });
     }
     Ok(permitted)
 }
@@ -144,22 +178,49 @@ mod tests {
     use crate::identity::names::{Account, Names};
 
     fn visitor<'a>(role: Role, name: &str, names: &'a Names) -> Visitor<'a> {
-        let peer = Peer { uid: if role == Role::Root { 0 } else { 1000 }, pid: 1 };
-        let account = Account { name: UserName::new(name).unwrap(), uid: peer.uid, gid: peer.uid };
+        let peer = Peer {
+            uid: if role == Role::Root { 0 } else { 1000 },
+            pid: 1,
+        };
+        let account = Account {
+            name: UserName::new(name).unwrap(),
+            uid: peer.uid,
+            gid: peer.uid,
+        };
         let verifier = (role == Role::Verifier).then(verifier);
-        Visitor { peer, caller: Some(Caller { peer, role, account, verifier }), names: names.asking() }
+        Visitor {
+            peer,
+            caller: Some(Caller {
+                peer,
+                role,
+                account,
+                verifier,
+            }),
+            names: names.asking(),
+        }
     }
 
     /// A verifier for the account `daemon` and the service `door`.
     fn verifier() -> Verifier {
         let (user, group) = (UserName::new("veronica").unwrap(), "daemon".into());
         let services = vec!["door".into()];
-        Verifier { name: "v".into(), user, services, users_group: group, trusted_rhost: false }
+        Verifier {
+            name: "v".into(),
+            user,
+            services,
+            users_group: group,
+            trusted_rhost: false,
+        }
     }
 
     fn outcome(visitor: &Visitor<'_>, method: Method, user: Option<&str>) -> &'static str {
-        let subject = Subject { user: user.map(str::to_owned), service: Some("door".into()) };
-        match permitted(visitor, method, &subject, &Roles::default()).map_err(|refusal| refusal.error) {
+        let subject = Subject {
+            user: user.map(str::to_owned),
+            service: Some("door".into()),
+        };
+        match permitted(visitor, method, &subject, &Roles::default())
+            .map_err(|refusal| refusal.error)
+        {
             Ok(Permitted { proof: false, .. }) => "yes",
             Ok(Permitted { proof: true, .. }) => "with proof",
             Err(Error::PermissionDenied) => "no",
@@ -167,9 +228,16 @@ mod tests {
         }
     }
 
-    /// A method: for root, admins and the helpdesk on other accounts (`others`: on ordinary accounts but its own),
-    /// for an account on its own record and on another account's.
-    type Row = (Method, &'static str, &'static str, &'static str, &'static str, &'static str);
+    /// A method: for root, admins and the helpdesk on other accounts (`others`: on ordinary
+    /// accounts but its own), for an account on its own record and on another account's.
+    type Row = (
+        Method,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+        &'static str,
+    );
 
     const TABLE: &[Row] = &[
         (Method::Challenge, "yes", "yes", "no", "yes", "no"),
@@ -186,7 +254,14 @@ mod tests {
         (Method::Restrict, "yes", "yes", "no", "no", "no"),
         (Method::RenameUser, "yes", "no", "no", "no", "no"),
         (Method::Forget, "yes", "no", "no", "no", "no"),
-        (Method::NewRecoveryCodes, "yes", "yes", "no", "with proof", "no"),
+        (
+            Method::NewRecoveryCodes,
+            "yes",
+            "yes",
+            "no",
+            "with proof",
+            "no",
+        ),
         (Method::Bypass, "yes", "yes", "others", "no", "no"),
         (Method::Ticket, "yes", "yes", "others", "no", "no"),
         (Method::Unlock, "yes", "yes", "others", "no", "no"),
@@ -200,7 +275,12 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_of_permissions_is_as_documented() {
-        assert!(TABLE.iter().map(|row| row.0).eq(Method::ALL.iter().copied()));
+        assert!(
+            TABLE
+                .iter()
+                .map(|row| row.0)
+                .eq(Method::ALL.iter().copied())
+        );
         let names = Names::start().unwrap();
         for row in TABLE {
             check_root_and_admins(row, &names);
@@ -219,12 +299,28 @@ mod tests {
 
     fn check_the_helpdesk(&(method, _, _, helpdesk, own, _): &Row, names: &Names) {
         let helga = visitor(Role::Helpdesk, "helga", names);
-        let (on_ordinary, on_special) = if helpdesk == "others" { ("yes", "no") } else { (helpdesk, helpdesk) };
+        let (on_ordinary, on_special) = if helpdesk == "others" {
+            ("yes", "no")
+        } else {
+            (helpdesk, helpdesk)
+        };
         // An ordinary account that there is on every machine.
-        assert_eq!(outcome(&helga, method, Some("daemon")), on_ordinary, "{method:?}");
+        assert_eq!(
+            outcome(&helga, method, Some("daemon")),
+            on_ordinary,
+            "{method:?}"
+        );
         // Root's account is not ordinary, and neither is an unknown name.
-        assert_eq!(outcome(&helga, method, Some("root")), on_special, "{method:?}");
-        assert_eq!(outcome(&helga, method, Some("bob")), on_special, "{method:?}");
+        assert_eq!(
+            outcome(&helga, method, Some("root")),
+            on_special,
+            "{method:?}"
+        );
+        assert_eq!(
+            outcome(&helga, method, Some("bob")),
+            on_special,
+            "{method:?}"
+        );
         let on_itself = if helpdesk == "yes" { "yes" } else { own };
         assert_eq!(outcome(&helga, method, None), on_itself, "{method:?}");
     }
@@ -233,7 +329,11 @@ mod tests {
         let veronica = visitor(Role::Verifier, "veronica", names);
         let is_login = matches!(method, Method::Challenge | Method::Verify);
         let on_served = if is_login { "yes" } else { other };
-        assert_eq!(outcome(&veronica, method, Some("daemon")), on_served, "{method:?}");
+        assert_eq!(
+            outcome(&veronica, method, Some("daemon")),
+            on_served,
+            "{method:?}"
+        );
         assert_eq!(outcome(&veronica, method, Some("bin")), other, "{method:?}");
         assert_eq!(outcome(&veronica, method, None), own, "{method:?}");
     }
@@ -244,8 +344,15 @@ mod tests {
         assert_eq!(outcome(&alice, method, None), own, "{method:?}");
         assert_eq!(outcome(&alice, method, Some("bob")), other, "{method:?}");
         assert_eq!(outcome(&alice, method, Some("root")), other, "{method:?}");
-        let without_role = Visitor { caller: None, ..alice };
-        assert_eq!(outcome(&without_role, method, Some("alice")), "no", "{method:?}");
+        let without_role = Visitor {
+            caller: None,
+            ..alice
+        };
+        assert_eq!(
+            outcome(&without_role, method, Some("alice")),
+            "no",
+            "{method:?}"
+        );
     }
 
     #[test]
@@ -253,15 +360,32 @@ mod tests {
         let names = Names::start().unwrap();
         let alice = visitor(Role::Own, "alice", &names);
         for &method in Method::ALL {
-            let subject = Subject { user: None, service: None };
+            let subject = Subject {
+                user: None,
+                service: None,
+            };
             let own = permitted(&alice, method, &subject, &Roles::default());
             let Ok(own) = own else { continue };
             let left = within_self_service(own, method, SelfService::Off).is_ok();
-            assert_eq!(left, ["Challenge", "Verify", "Show", "RevokeGrace"].contains(&method.name()), "{method:?}");
+            assert_eq!(
+                left,
+                ["Challenge", "Verify", "Show", "RevokeGrace"].contains(&method.name()),
+                "{method:?}"
+            );
             for role in [Role::Admin, Role::Root] {
-                let others = permitted(&visitor(role, "adam", &names), method, &subject, &Roles::default());
-                let left = others.and_then(|others| within_self_service(others, method, SelfService::Off));
-                assert_eq!(left.is_ok(), permission(method, role) != Permission::Never, "{method:?}");
+                let others = permitted(
+                    &visitor(role, "adam", &names),
+                    method,
+                    &subject,
+                    &Roles::default(),
+                );
+                let left =
+                    others.and_then(|others| within_self_service(others, method, SelfService::Off));
+                assert_eq!(
+                    left.is_ok(),
+                    permission(method, role) != Permission::Never,
+                    "{method:?}"
+                );
             }
         }
     }

@@ -1,8 +1,9 @@
-//! Resolves the user name of a call to an account. A name service may accept several spellings of a name (many
-//! directories do not tell `ALICE` from `alice`). All of them mean one user: one record, one budget, one use of a
-//! code.
+//! Resolves the user name of a call to an account. A name service may accept several spellings of a
+//! name (many directories do not tell `ALICE` from `alice`). All of them mean one user: one record,
+//! one budget, one use of a code.
 //!
-//! A name that the name service does not know is taken byte for byte, and so is every name while it does not answer.
+//! A name that the name service does not know is taken byte for byte, and so is every name while it
+//! does not answer.
 
 use common::names::user::UserName;
 
@@ -33,23 +34,28 @@ impl Named {
     /// An account that is already known: the caller's own.
     #[must_use]
     pub fn own(account: &Account) -> Self {
-        Self { said: account.name.clone(), account: Ok(Some(account.clone())) }
+        Self {
+            said: account.name.clone(),
+            account: Ok(Some(account.clone())),
+        }
     }
 
-    /// The name in the name service's spelling. The account's record is stored under it, or under its lower-case form.
+    /// The name in the name service's spelling. The account's record is stored under it, or under
+    /// its lower-case form.
     #[must_use]
     pub fn user(&self) -> &UserName {
         self.account().map_or(&self.said, |account| &account.name)
     }
 
-    /// The account, if the name service has found one. `None` also while it does not answer: a rule for certain
-    /// accounts must then match none.
+    /// The account, if the name service has found one. `None` also while it does not answer: a rule
+    /// for certain accounts must then match none.
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref().ok().and_then(Option::as_ref)
     }
 
-    /// Whether the name service did not answer, so that the name may be another spelling of an enrolled user's.
+    /// Whether the name service did not answer, so that the name may be another spelling of an
+    /// enrolled user's.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
         self.account == Err(NoAnswer)
@@ -64,7 +70,9 @@ impl Named {
     /// The lower-case form of the name service's spelling, if it differs.
     #[must_use]
     pub fn lower_case(&self) -> Option<UserName> {
-        UserName::new(&self.user().as_str().to_lowercase()).ok().filter(|lower| lower != self.user())
+        UserName::new(&self.user().as_str().to_lowercase())
+            .ok()
+            .filter(|lower| lower != self.user())
     }
 
     /// A name and the answer of the name service.
@@ -84,7 +92,11 @@ mod tests {
 
     #[test]
     fn records_go_by_the_name_services_spelling_and_else_by_what_was_said() {
-        let alice = Account { name: name("alice"), uid: 1000, gid: 1000 };
+        let alice = Account {
+            name: name("alice"),
+            uid: 1000,
+            gid: 1000,
+        };
         let said = |account| Named::found(name("ALICE"), account);
         let known = said(Ok(Some(alice.clone())));
         assert_eq!((known.user(), known.account()), (&alice.name, Some(&alice)));
@@ -101,10 +113,22 @@ mod tests {
     #[test]
     fn the_lower_case_form_is_that_of_the_name_services_spelling() {
         let lower = |said: &str, spelt: &str| {
-            let account = Account { name: name(spelt), uid: 1, gid: 1 };
-            Named::found(name(said), Ok(Some(account))).lower_case().map(|lower| lower.to_string())
+            let account = Account {
+                name: name(spelt),
+                uid: 1,
+                gid: 1,
+            };
+            Named::found(name(said), Ok(Some(account)))
+                .lower_case()
+                .map(|lower| lower.to_string())
         };
-        assert_eq!((lower("alice", "alice"), lower("ALICE", "alice")), (None, None));
-        assert_eq!(lower("ALICE", "Alice@EXAMPLE").as_deref(), Some("alice@example"));
+        assert_eq!(
+            (lower("alice", "alice"), lower("ALICE", "alice")),
+            (None, None)
+        );
+        assert_eq!(
+            lower("ALICE", "Alice@EXAMPLE").as_deref(),
+            Some("alice@example")
+        );
     }
 }

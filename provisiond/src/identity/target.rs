@@ -1,6 +1,6 @@
-//! Protected accounts: helpdesk and verifiers may act on ordinary accounts only, never on root, administrators, the
-//! helpdesk or themselves (privilege escalation). The name service decides: an account that it does not know, or
-//! while it does not answer, is not ordinary.
+//! Protected accounts: helpdesk and verifiers may act on ordinary accounts only, never on root,
+//! administrators, the helpdesk or themselves (privilege escalation). The name service decides: an
+//! account that it does not know, or while it does not answer, is not ordinary.
 
 use common::config::roles::Roles;
 
@@ -8,18 +8,33 @@ use crate::identity::caller::{Caller, ROOT};
 use crate::identity::names::{Account, Asking, NoAnswer};
 use crate::identity::resolved::Named;
 
-/// Permits an action on an account that is not root's, not an administrator's, not a helpdesk member's, and not the
-/// caller's own uid.
+/// Permits an action on an account that is not root's, not an administrator's, not a helpdesk
+/// member's, and not the caller's own uid.
 ///
 /// # Errors
 /// The reason for the log.
-pub fn ordinary(named: &Named, own_uid: u32, roles: &Roles, names: Asking<'_>) -> Result<(), &'static str> {
-    let account = named.account().ok_or(if named.is_unknown() { SILENT } else { "no_such_account" })?;
-    let protected = account.uid == own_uid || is_privileged(account, roles, names).map_err(|NoAnswer| SILENT)?;
-    if protected { Err("protected_account") } else { Ok(()) }
+pub fn ordinary(
+    named: &Named,
+    own_uid: u32,
+    roles: &Roles,
+    names: Asking<'_>,
+) -> Result<(), &'static str> {
+    let account = named.account().ok_or(if named.is_unknown() {
+        SILENT
+    } else {
+        "no_such_account"
+    })?;
+    let protected = account.uid == own_uid
+        || is_privileged(account, roles, names).map_err(|NoAnswer| SILENT)?;
+    if protected {
+        Err("protected_account")
+    } else {
+        Ok(())
+    }
 }
 
-/// Permits a verifier to verify its users (ordinary accounts in its `users-group`) for its services.
+/// Permits a verifier to verify its users (ordinary accounts in its `users-group`) for its
+/// services.
 ///
 /// # Errors
 /// The reason for the log.
@@ -43,14 +58,17 @@ pub fn served(
     }
 }
 
-/// Whether the account is root's, an administrator's or a helpdesk member's. Accounts may share a uid, and a process
-/// is known by its uid only: if one of them is privileged, all are.
+/// Whether the account is root's, an administrator's or a helpdesk member's. Accounts may share a
+/// uid, and a process is known by its uid only: if one of them is privileged, all are.
 fn is_privileged(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<bool, NoAnswer> {
     if account.uid == ROOT {
         return Ok(true);
     }
     let by_uid = names.by_uid(account.uid)?.ok_or(NoAnswer)?;
-    for group in [&roles.admin_group, &roles.helpdesk_group].into_iter().flatten() {
+    for group in [&roles.admin_group, &roles.helpdesk_group]
+        .into_iter()
+        .flatten()
+    {
         if names.is_member(account, group)? || names.is_member(&by_uid, group)? {
             return Ok(true);
         }
@@ -79,7 +97,11 @@ mod tests {
     #[test]
     fn nobody_acts_on_root_administrators_the_helpdesk_themselves_or_strangers() {
         let group = |name: &str| Some(name.to_owned());
-        let roles = Roles { admin_group: group("sys"), helpdesk_group: group("games"), ..Roles::default() };
+        let roles = Roles {
+            admin_group: group("sys"),
+            helpdesk_group: group("games"),
+            ..Roles::default()
+        };
         assert_eq!(act_on("daemon", &roles), Ok(()));
         for (user, reason) in [
             ("root", "protected_account"),

@@ -1,10 +1,11 @@
-//! The rate limit of free attempts: wrong answers that cost no guess budget (pairs, and first codes of a pending
-//! device), from users' own processes and verifiers. A local process could try twenty thousand times a second; root's
-//! logins are slowed down by the services in front of them.
+//! The rate limit of free attempts: wrong answers that cost no guess budget (pairs, and first codes
+//! of a pending device), from users' own processes and verifiers. A local process could try twenty
+//! thousand times a second; root's logins are slowed down by the services in front of them.
 //!
-//! Kept in memory, by uid. It limits only the uid that was wrong, and only free attempts. A verifier serves many
-//! users: its attempts are counted for each user, and limited to a rate that withstands brute force for ever. An
-//! hourly limit would let an attacker lock the user out through the verifier.
+//! Kept in memory, by uid. It limits only the uid that was wrong, and only free attempts. A
+//! verifier serves many users: its attempts are counted for each user, and limited to a rate that
+//! withstands brute force for ever. An hourly limit would let an attacker lock the user out through
+//! the verifier.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -47,20 +48,27 @@ impl FreeAttempts {
     #[must_use]
     pub(crate) fn has_any(&self, tries: &Tries) -> bool {
         let (most, span) = tries.allowed();
-        lock(&self.0).get(tries).is_none_or(|wrong| wrong.times(span) < most)
+        lock(&self.0)
+            .get(tries)
+            .is_none_or(|wrong| wrong.times(span) < most)
     }
 
     /// Counts a wrong free attempt.
     pub(crate) fn count(&self, tries: Tries) {
         let (_, span) = tries.allowed();
         let mut all = lock(&self.0);
-        let wrong = all.entry(tries, Window::begin, |wrong| wrong.is_over(OWN_SPAN), |wrong| wrong.since);
+        let wrong = all.entry(
+            tries,
+            Window::begin,
+            |wrong| wrong.is_over(OWN_SPAN),
+            |wrong| wrong.since,
+        );
         wrong.count(span);
     }
 }
 
-/// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year. So few never reach
-/// the thousand wrong pairs after which the search is narrow.
+/// Twenty wrong pairs an hour, twenty positions each: the odds of a hit are 4 in a million a year.
+/// So few never reach the thousand wrong pairs after which the search is narrow.
 const OWN_TRIES: u32 = 20;
 const OWN_SPAN: Duration = Duration::from_secs(3600);
 /// Ten a second: the rate of a brute-force attack that pairs withstand for a year.
@@ -84,11 +92,18 @@ mod tests {
         }
         assert!(!attempts.has_any(&tried));
         assert!(attempts.has_any(&Tries::Own(1001)));
-        let past = Instant::now().checked_sub(OWN_SPAN).expect("a time an hour ago");
-        lock(&attempts.0).values_mut().for_each(|wrong| wrong.since = past);
+        let past = Instant::now()
+            .checked_sub(OWN_SPAN)
+            .expect("a time an hour ago");
+        lock(&attempts.0)
+            .values_mut()
+            .for_each(|wrong| wrong.since = past);
         assert!(attempts.has_any(&tried));
         attempts.count(tried.clone());
-        assert_eq!(lock(&attempts.0).get(&tried).map(|wrong| wrong.times), Some(1));
+        assert_eq!(
+            lock(&attempts.0).get(&tried).map(|wrong| wrong.times),
+            Some(1)
+        );
     }
 
     #[test]
@@ -98,8 +113,12 @@ mod tests {
         (0..TRIES_FOR_OTHERS).for_each(|_| attempts.count(about("alice")));
         assert!(!attempts.has_any(&about("alice")));
         assert!(attempts.has_any(&about("bob")) && attempts.has_any(&Tries::Own(1000)));
-        let past = Instant::now().checked_sub(SPAN_FOR_OTHERS).expect("a time a second ago");
-        lock(&attempts.0).values_mut().for_each(|wrong| wrong.since = past);
+        let past = Instant::now()
+            .checked_sub(SPAN_FOR_OTHERS)
+            .expect("a time a second ago");
+        lock(&attempts.0)
+            .values_mut()
+            .for_each(|wrong| wrong.since = past);
         assert!(attempts.has_any(&about("alice")));
     }
 }

@@ -1,8 +1,8 @@
-//! The grace: remembers recently accepted codes by user, service and origin, so that within the configured time a
-//! login needs no further code.
+//! The grace: remembers recently accepted codes by user, service and origin, so that within the
+//! configured time a login needs no further code.
 //!
-//! Kept in memory and bounded: after a restart of the daemon users are asked for a code again. Measured by
-//! CLOCK_BOOTTIME, which cannot be set and counts on while the machine sleeps.
+//! Kept in memory and bounded: after a restart of the daemon users are asked for a code again.
+//! Measured by CLOCK_BOOTTIME, which cannot be set and counts on while the machine sleeps.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -33,7 +33,8 @@ struct Accepted {
     at: Option<(String, Origin)>,
 }
 
-/// An account. If its name is later given to another uid, the grace does not pass to the new holder.
+/// An account. If its name is later given to another uid, the grace does not pass to the new
+/// holder.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Holder {
     /// Its name.
@@ -51,16 +52,18 @@ pub(crate) struct Since {
     pub here: Option<Duration>,
 }
 
-/// How many graces of all users had been ended when a code was about to be judged. One counter for all needs no
-/// bounded table. Its cost: a user whose code is judged while another user's grace is ended is asked for a code once
-/// more.
+/// How many graces of all users had been ended when a code was about to be judged. One counter for
+/// all needs no bounded table. Its cost: a user whose code is judged while another user's grace is
+/// ended is asked for a code once more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends(u64);
 
 impl Default for Graces {
     fn default() -> Self {
         let (accepted, ends) = (Bounded::new(MAX_ACCEPTED), Ends::default());
-        Self { kept: Mutex::new(Kept { accepted, ends }) }
+        Self {
+            kept: Mutex::new(Kept { accepted, ends }),
+        }
     }
 }
 
@@ -71,9 +74,9 @@ impl Graces {
         lock(&self.kept).ends
     }
 
-    /// Begins a grace after an accepted code: for its origin, and with `here` for the whole machine. Does nothing if a
-    /// grace was ended since `before`, because the device may have been revoked between the verdict and this call.
-    /// `now` is the time since the machine was started.
+    /// Begins a grace after an accepted code: for its origin, and with `here` for the whole
+    /// machine. Does nothing if a grace was ended since `before`, because the device may have been
+    /// revoked between the verdict and this call. `now` is the time since the machine was started.
     pub(crate) fn begin(
         &self,
         account: &Holder,
@@ -88,7 +91,10 @@ impl Graces {
         }
         let there = origin.map(|origin| Some((service.to_owned(), origin)));
         for at in [here.then_some(None), there].into_iter().flatten() {
-            let accepted = Accepted { account: account.clone(), at };
+            let accepted = Accepted {
+                account: account.clone(),
+                at,
+            };
             let is_over = |then: &Duration| now.saturating_sub(*then) >= LONGEST;
             *kept.accepted.entry(accepted, || now, is_over, |then| *then) = now;
         }
@@ -96,18 +102,34 @@ impl Graces {
 
     /// How long ago a code of the account was accepted.
     #[must_use]
-    pub(crate) fn since(&self, account: &Holder, service: &str, origin: Option<&Origin>, now: Duration) -> Since {
+    pub(crate) fn since(
+        &self,
+        account: &Holder,
+        service: &str,
+        origin: Option<&Origin>,
+        now: Duration,
+    ) -> Since {
         let kept = lock(&self.kept);
-        let ago =
-            |at| kept.accepted.get(&Accepted { account: account.clone(), at }).and_then(|then| now.checked_sub(*then));
-        Since { there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))), here: ago(None) }
+        let ago = |at| {
+            kept.accepted
+                .get(&Accepted {
+                    account: account.clone(),
+                    at,
+                })
+                .and_then(|then| now.checked_sub(*then))
+        };
+        Since {
+            there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))),
+            here: ago(None),
+        }
     }
 
     /// Ends all graces of a user. Returns whether there was any.
     pub(crate) fn end(&self, user: &UserName) -> bool {
         let mut kept = lock(&self.kept);
         kept.ends = Ends(kept.ends.0.wrapping_add(1));
-        kept.accepted.forget(|accepted, _| accepted.account.user == *user)
+        kept.accepted
+            .forget(|accepted, _| accepted.account.user == *user)
     }
 }
 
@@ -118,7 +140,10 @@ mod tests {
     use super::*;
 
     fn holder(name: &str) -> Holder {
-        Holder { user: UserName::new(name).unwrap(), uid: Some(1000) }
+        Holder {
+            user: UserName::new(name).unwrap(),
+            uid: Some(1000),
+        }
     }
 
     fn origin(text: &str) -> Option<Origin> {
@@ -126,7 +151,13 @@ mod tests {
     }
 
     /// Begins a grace without an end in between.
-    fn begin(graces: &Graces, account: &Holder, service: &str, origin: Option<Origin>, now: Duration) {
+    fn begin(
+        graces: &Graces,
+        account: &Holder,
+        service: &str,
+        origin: Option<Origin>,
+        now: Duration,
+    ) {
         graces.begin(account, service, (origin, true), now, graces.ends());
     }
 
@@ -137,16 +168,44 @@ mod tests {
     #[test]
     fn a_code_counts_for_its_service_and_its_very_origin_and_on_the_machine_for_all() {
         let graces = Graces::default();
-        begin(&graces, &holder("alice"), "sshd", origin("192.0.2.1"), at(100));
-        let since = |name, service, from: &str| graces.since(&holder(name), service, origin(from).as_ref(), at(103));
-        let (both, here) = (Since { there: Some(at(3)), here: Some(at(3)) }, Since { there: None, here: Some(at(3)) });
+        begin(
+            &graces,
+            &holder("alice"),
+            "sshd",
+            origin("192.0.2.1"),
+            at(100),
+        );
+        let since = |name, service, from: &str| {
+            graces.since(&holder(name), service, origin(from).as_ref(), at(103))
+        };
+        let (both, here) = (
+            Since {
+                there: Some(at(3)),
+                here: Some(at(3)),
+            },
+            Since {
+                there: None,
+                here: Some(at(3)),
+            },
+        );
         assert_eq!(since("alice", "sshd", "::ffff:192.0.2.1"), both);
-        for (service, from) in [("login", "192.0.2.1"), ("sshd", "192.0.2.2"), ("sshd", "a-name"), ("sshd", "")] {
+        for (service, from) in [
+            ("login", "192.0.2.1"),
+            ("sshd", "192.0.2.2"),
+            ("sshd", "a-name"),
+            ("sshd", ""),
+        ] {
             assert_eq!(since("alice", service, from), here, "{service} {from}");
         }
         assert_eq!(since("bob", "sshd", "192.0.2.1"), Since::default());
-        let other_uid = Holder { uid: Some(1001), ..holder("alice") };
-        assert_eq!(graces.since(&other_uid, "sshd", origin("192.0.2.1").as_ref(), at(103)), Since::default());
+        let other_uid = Holder {
+            uid: Some(1001),
+            ..holder("alice")
+        };
+        assert_eq!(
+            graces.since(&other_uid, "sshd", origin("192.0.2.1").as_ref(), at(103)),
+            Since::default()
+        );
     }
 
     #[test]
@@ -157,14 +216,26 @@ mod tests {
             graces.begin(&alice, "tunnel", (from, false), at(100), graces.ends());
         }
         let since = graces.since(&alice, "tunnel", origin("192.0.2.1").as_ref(), at(103));
-        assert_eq!(since, Since { there: Some(at(3)), here: None });
+        assert_eq!(
+            since,
+            Since {
+                there: Some(at(3)),
+                here: None
+            }
+        );
     }
 
     #[test]
     fn from_no_origin_it_counts_on_the_machine_alone() {
         let graces = Graces::default();
         begin(&graces, &holder("alice"), "sudo", None, at(100));
-        assert_eq!(graces.since(&holder("alice"), "sudo", None, at(100)), Since { there: None, here: Some(at(0)) });
+        assert_eq!(
+            graces.since(&holder("alice"), "sudo", None, at(100)),
+            Since {
+                there: None,
+                here: Some(at(0))
+            }
+        );
         assert_eq!(lock(&graces.kept).accepted.len(), 1);
     }
 
@@ -174,8 +245,14 @@ mod tests {
         for when in [100, 200] {
             begin(&graces, &holder("alice"), "sshd", None, at(when));
         }
-        assert_eq!(graces.since(&holder("alice"), "sshd", None, at(205)).here, Some(at(5)));
-        assert_eq!(graces.since(&holder("alice"), "sshd", None, at(0)), Since::default());
+        assert_eq!(
+            graces.since(&holder("alice"), "sshd", None, at(205)).here,
+            Some(at(5))
+        );
+        assert_eq!(
+            graces.since(&holder("alice"), "sshd", None, at(0)),
+            Since::default()
+        );
     }
 
     #[test]
@@ -186,8 +263,21 @@ mod tests {
         }
         let alice = UserName::new("alice").unwrap();
         assert_eq!((graces.end(&alice), graces.end(&alice)), (true, false));
-        assert_eq!(graces.since(&holder("alice"), "sshd", origin("192.0.2.1").as_ref(), at(101)), Since::default());
-        assert!(graces.since(&holder("bob"), "sshd", None, at(101)).here.is_some());
+        assert_eq!(
+            graces.since(
+                &holder("alice"),
+                "sshd",
+                origin("192.0.2.1").as_ref(),
+                at(101)
+            ),
+            Since::default()
+        );
+        assert!(
+            graces
+                .since(&holder("bob"), "sshd", None, at(101))
+                .here
+                .is_some()
+        );
     }
 
     #[test]
@@ -198,9 +288,16 @@ mod tests {
         graces.end(&alice.user);
         for user in [&alice, &bob] {
             graces.begin(user, "sshd", (None, true), at(100), before);
-            assert_eq!(graces.since(user, "sshd", None, at(101)), Since::default(), "another user is asked, too");
+            assert_eq!(
+                graces.since(user, "sshd", None, at(101)),
+                Since::default(),
+                "another user is asked, too"
+            );
             begin(&graces, user, "sshd", None, at(102));
-            assert!(graces.since(user, "sshd", None, at(103)).here.is_some(), "the next login's does");
+            assert!(
+                graces.since(user, "sshd", None, at(103)).here.is_some(),
+                "the next login's does"
+            );
         }
     }
 
@@ -212,13 +309,27 @@ mod tests {
         }
         let now = at(MAX_ACCEPTED as u64);
         assert!((MAX_ACCEPTED / 2..=MAX_ACCEPTED).contains(&lock(&graces.kept).accepted.len()));
-        assert!(graces.since(&holder("u0"), "sshd", None, now).here.is_none());
-        assert!(graces.since(&holder("u2000"), "sshd", None, now).here.is_some());
+        assert!(
+            graces
+                .since(&holder("u0"), "sshd", None, now)
+                .here
+                .is_none()
+        );
+        assert!(
+            graces
+                .since(&holder("u2000"), "sshd", None, now)
+                .here
+                .is_some()
+        );
         let room = MAX_ACCEPTED - lock(&graces.kept).accepted.len();
         for n in 0..room {
             begin(&graces, &holder(&format!("v{n}")), "sshd", None, now);
         }
         begin(&graces, &holder("late"), "sshd", None, LONGEST + now);
-        assert_eq!(lock(&graces.kept).accepted.len(), 1, "what is too old goes first");
+        assert_eq!(
+            lock(&graces.kept).accepted.len(),
+            1,
+            "what is too old goes first"
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Bounded in-memory tables that a restart empties: graces, refunds, repeated answers, rate limits of sources, callers
-//! and log lines, slots and streams. Losing an entry costs a user a code, a refund or a log line, and never opens a
-//! login.
+//! Bounded in-memory tables that a restart empties: graces, refunds, repeated answers, rate limits
+//! of sources, callers and log lines, slots and streams. Losing an entry costs a user a code, a
+//! refund or a log line, and never opens a login.
 
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
@@ -17,7 +17,8 @@ use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A map with a maximum number of entries. When it is full, a new entry evicts the expired ones, or else the oldest.
+/// A map with a maximum number of entries. When it is full, a new entry evicts the expired ones, or
+/// else the oldest.
 #[derive(Debug)]
 pub(crate) struct Bounded<K, V> {
     most: usize,
@@ -26,7 +27,10 @@ pub(crate) struct Bounded<K, V> {
 
 impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
     pub(crate) fn new(most: usize) -> Self {
-        Self { most, entries: HashMap::new() }
+        Self {
+            most,
+            entries: HashMap::new(),
+        }
     }
 
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
@@ -71,13 +75,18 @@ impl<K: Eq + Hash + Clone, V> Bounded<K, V> {
         self.entries.values_mut()
     }
 
-    /// Evicts an eighth at once, so that a flood of new keys does not search the whole table for each of them.
+    /// Evicts an eighth at once, so that a flood of new keys does not search the whole table for
+    /// each of them.
     fn evict<A: Ord>(&mut self, is_over: impl Fn(&V) -> bool, began: impl Fn(&V) -> A) {
         self.entries.retain(|_, value| !is_over(value));
         if self.entries.len() < self.most {
             return;
         }
-        let mut by_age: Vec<(A, K)> = self.entries.iter().map(|(key, value)| (began(value), key.clone())).collect();
+        let mut by_age: Vec<(A, K)> = self
+            .entries
+            .iter()
+            .map(|(key, value)| (began(value), key.clone()))
+            .collect();
         by_age.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         for (_, key) in by_age.iter().take(self.most.div_ceil(8)) {
             self.entries.remove(key);
@@ -94,7 +103,10 @@ pub(crate) struct Window {
 
 impl Window {
     fn begin() -> Self {
-        Self { since: Instant::now(), times: 0 }
+        Self {
+            since: Instant::now(),
+            times: 0,
+        }
     }
 
     fn is_over(&self, span: Duration) -> bool {
@@ -128,7 +140,8 @@ mod tests {
     #[test]
     fn a_full_table_evicts_what_is_over_and_else_the_oldest() {
         let mut table = Bounded::new(3);
-        let mut add = |key: u32, value: u32| *table.entry(key, || value, |value| *value < 10, |value| *value);
+        let mut add =
+            |key: u32, value: u32| *table.entry(key, || value, |value| *value < 10, |value| *value);
         assert_eq!([add(1, 11), add(2, 5), add(3, 12)], [11, 5, 12]);
         assert_eq!(add(1, 99), 11, "it is there already");
         add(4, 13);
@@ -142,8 +155,13 @@ mod tests {
     fn a_window_that_is_over_begins_anew() {
         let span = Duration::from_secs(60);
         let mut window = Window::begin();
-        assert_eq!([window.count(span), window.count(span), window.times(span)], [1, 2, 2]);
-        window.since = Instant::now().checked_sub(span).expect("a machine that has been up for a minute");
+        assert_eq!(
+            [window.count(span), window.count(span), window.times(span)],
+            [1, 2, 2]
+        );
+        window.since = Instant::now()
+            .checked_sub(span)
+            .expect("a machine that has been up for a minute");
         assert_eq!((window.times(span), window.count(span)), (0, 1));
     }
 }

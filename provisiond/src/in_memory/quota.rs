@@ -1,9 +1,10 @@
-//! The rate limit of the log: how many lines each cause (uid or user) may write in a minute. A process that is refused
-//! twenty thousand times a second must neither evict the lines of logins from the queue nor fill the disk, and a night
-//! of brute force needs no more than a minute's lines.
+//! The rate limit of the log: how many lines each cause (uid or user) may write in a minute. A
+//! process that is refused twenty thousand times a second must neither evict the lines of logins
+//! from the queue nor fill the disk, and a night of brute force needs no more than a minute's
+//! lines.
 //!
-//! Root processes have no quota of their own: their calls are logins, which count for the user. No count outlives its
-//! minute.
+//! Root processes have no quota of their own: their calls are logins, which count for the user. No
+//! count outlives its minute.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -25,7 +26,8 @@ pub(crate) enum Cause {
     NotPermitted(u32),
     /// Any other call by a process of that uid for its own account.
     Own(u32),
-    /// A call by a process whose uid the settings give a role: an administrator, the helpdesk, a verifier.
+    /// A call by a process whose uid the settings give a role: an administrator, the helpdesk, a
+    /// verifier.
     WithRole(u32),
     /// A refused attempt for that user.
     Refusal(UserName),
@@ -44,7 +46,8 @@ pub(crate) struct LeftOut {
 struct Minute {
     begun: Instant,
     by_cause: HashMap<Cause, Lines>,
-    /// Lines of all uids without a role together, and of uids with a role for which the table was full.
+    /// Lines of all uids without a role together, and of uids with a role for which the table was
+    /// full.
     of_uids: Lines,
     /// Lines of all users together for which the table was full.
     of_users: Lines,
@@ -69,7 +72,8 @@ impl LogQuota {
         lock(&self.0).count(cause)
     }
 
-    /// The lines that were suppressed in a minute that is over. The caller logs them now, and a new minute begins.
+    /// The lines that were suppressed in a minute that is over. The caller logs them now, and a new
+    /// minute begins.
     #[must_use]
     pub(crate) fn settle_minute(&self) -> Vec<LeftOut> {
         let mut minute = lock(&self.0);
@@ -79,32 +83,49 @@ impl LogQuota {
         std::mem::replace(&mut *minute, Minute::begin()).left_out()
     }
 
-    /// The lines of one cause that were suppressed since the last report, if any. The caller logs them now.
+    /// The lines of one cause that were suppressed since the last report, if any. The caller logs
+    /// them now.
     #[must_use]
     pub(crate) fn settle(&self, cause: &Cause) -> Option<LeftOut> {
         let mut minute = lock(&self.0);
         let lines = std::mem::take(&mut minute.by_cause.get_mut(cause)?.left_out);
-        (lines > 0).then(|| LeftOut { cause: Some(cause.clone()), lines })
+        (lines > 0).then(|| LeftOut {
+            cause: Some(cause.clone()),
+            lines,
+        })
     }
 }
 
 impl Minute {
     fn begin() -> Self {
         let (of_uids, of_users) = Default::default();
-        Self { begun: Instant::now(), by_cause: HashMap::new(), of_uids, of_users }
+        Self {
+            begun: Instant::now(),
+            by_cause: HashMap::new(),
+            of_uids,
+            of_users,
+        }
     }
 
-    /// A line is written if each limit that it counts for has room. If the table is full, a new cause counts for the
-    /// shared limit only.
+    /// A line is written if each limit that it counts for has room. If the table is full, a new
+    /// cause counts for the shared limit only.
     fn count(&mut self, cause: Cause) -> bool {
         let bound = cause.bound();
         let known = self.by_cause.contains_key(&cause);
         let has_place = known || self.by_cause.len() < MAX_CAUSES;
         let is_shared = cause.is_of_a_stranger() || !has_place;
-        let shared = if matches!(cause, Cause::Refusal(_)) { &mut self.of_users } else { &mut self.of_uids };
+        let shared = if matches!(cause, Cause::Refusal(_)) {
+            &mut self.of_users
+        } else {
+            &mut self.of_uids
+        };
         if is_shared && shared.written >= MOST_SHARED {
             // Makes no entry, so that a flood of uids does not fill the table.
-            let counted = if known { self.by_cause.entry(cause).or_default() } else { shared };
+            let counted = if known {
+                self.by_cause.entry(cause).or_default()
+            } else {
+                shared
+            };
             return counted.leave_out();
         }
         if has_place {
@@ -117,15 +138,20 @@ impl Minute {
         !is_shared || shared.write()
     }
 
-    /// Names the causes with the most suppressed lines, so that the report is bounded, too; the rest is one sum.
+    /// Names the causes with the most suppressed lines, so that the report is bounded, too; the
+    /// rest is one sum.
     fn left_out(self) -> Vec<LeftOut> {
         let unnamed = self.of_uids.left_out.saturating_add(self.of_users.left_out);
-        let each =
-            self.by_cause.into_iter().map(|(cause, lines)| LeftOut { cause: Some(cause), lines: lines.left_out });
+        let each = self.by_cause.into_iter().map(|(cause, lines)| LeftOut {
+            cause: Some(cause),
+            lines: lines.left_out,
+        });
         let mut named: Vec<LeftOut> = each.filter(|left_out| left_out.lines > 0).collect();
         named.sort_by_key(|left_out| Reverse(left_out.lines));
         let rest = named.split_off(named.len().min(MOST_NAMED));
-        let lines = rest.iter().fold(unnamed, |sum, left_out| sum.saturating_add(left_out.lines));
+        let lines = rest
+            .iter()
+            .fold(unnamed, |sum, left_out| sum.saturating_add(left_out.lines));
         named.extend((lines > 0).then_some(LeftOut { cause: None, lines }));
         named
     }
@@ -152,17 +178,18 @@ impl Cause {
         }
     }
 
-    /// Whether it counts for the limit that all uids without a role share. A uid with a role does not: an attacker
-    /// without a role must neither hide what administrators do, nor make a verifier's logins fail where log lines are
-    /// required.
+    /// Whether it counts for the limit that all uids without a role share. A uid with a role does
+    /// not: an attacker without a role must neither hide what administrators do, nor make a
+    /// verifier's logins fail where log lines are required.
     fn is_of_a_stranger(&self) -> bool {
         matches!(self, Self::NotPermitted(_) | Self::Own(_))
     }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines of all uids without a role together. Twice as many, around the turn of a minute, take about half of the log's
-/// queue. The files of events hold a quarter of an hour of such lines at their longest.
+/// Lines of all uids without a role together. Twice as many, around the turn of a minute, take
+/// about half of the log's queue. The files of events hold a quarter of an hour of such lines at
+/// their longest.
 const MOST_SHARED: u32 = 300;
 /// Causes that are counted separately.
 const MAX_CAUSES: usize = 4096;
@@ -179,7 +206,9 @@ mod tests {
 
     /// How many of `lines` lines are written.
     fn written(quota: &LogQuota, cause: &Cause, lines: u32) -> usize {
-        (0..lines).filter(|_| quota.may_write(cause.clone())).count()
+        (0..lines)
+            .filter(|_| quota.may_write(cause.clone()))
+            .count()
     }
 
     fn a_minute_later(quota: &LogQuota) {
@@ -189,12 +218,24 @@ mod tests {
     #[test]
     fn each_cause_has_its_bound_and_what_is_more_is_told_when_the_minute_is_over() {
         let quota = LogQuota::default();
-        let bounds =
-            [(Cause::NotPermitted(7), 10), (Cause::Own(7), 120), (Cause::WithRole(8), 600), (refusal("alice"), 120)];
+        let bounds = [
+            (Cause::NotPermitted(7), 10),
+            (Cause::Own(7), 120),
+            (Cause::WithRole(8), 600),
+            (refusal("alice"), 120),
+        ];
         for (n, (cause, bound)) in (1..).zip(&bounds) {
-            assert_eq!(written(&quota, cause, bound + n), *bound as usize, "{cause:?}");
+            assert_eq!(
+                written(&quota, cause, bound + n),
+                *bound as usize,
+                "{cause:?}"
+            );
         }
-        assert_eq!(written(&quota, &refusal("bob"), 120), 120, "others are not concerned");
+        assert_eq!(
+            written(&quota, &refusal("bob"), 120),
+            120,
+            "others are not concerned"
+        );
         assert!(quota.settle_minute().is_empty(), "the minute is not over");
         a_minute_later(&quota);
         let told = quota.settle_minute();
@@ -204,7 +245,11 @@ mod tests {
         assert!(causes.eq(bounds.into_iter().rev().map(|(cause, _)| cause)));
         a_minute_later(&quota);
         assert!(quota.settle_minute().is_empty(), "it is told once");
-        assert_eq!(written(&quota, &Cause::NotPermitted(7), 11), 10, "in the next minute as well");
+        assert_eq!(
+            written(&quota, &Cause::NotPermitted(7), 11),
+            10,
+            "in the next minute as well"
+        );
     }
 
     #[test]
@@ -212,8 +257,20 @@ mod tests {
         let quota = LogQuota::default();
         let alice = refusal("alice");
         let _ = written(&quota, &alice, 127);
-        let told = |lines| Some(LeftOut { cause: Some(alice.clone()), lines });
-        assert_eq!((quota.settle(&alice), quota.settle(&alice), quota.settle(&refusal("bob"))), (told(7), None, None));
+        let told = |lines| {
+            Some(LeftOut {
+                cause: Some(alice.clone()),
+                lines,
+            })
+        };
+        assert_eq!(
+            (
+                quota.settle(&alice),
+                quota.settle(&alice),
+                quota.settle(&refusal("bob"))
+            ),
+            (told(7), None, None)
+        );
         assert!(!quota.may_write(alice.clone()), "the minute is not over");
         assert_eq!(quota.settle(&alice), told(1));
     }
@@ -221,15 +278,35 @@ mod tests {
     #[test]
     fn all_uids_without_a_role_share_one_bound_and_hide_neither_a_role_nor_a_refusal() {
         let quota = LogQuota::default();
-        let strangers = |of: fn(u32) -> Cause| (0..5000).filter(|uid| quota.may_write(of(*uid))).count();
-        assert_eq!((strangers(Cause::NotPermitted), strangers(Cause::Own)), (300, 0));
-        assert!(lock(&quota.0).by_cause.len() <= 300, "a uid that writes no line takes no place");
+        let strangers =
+            |of: fn(u32) -> Cause| (0..5000).filter(|uid| quota.may_write(of(*uid))).count();
+        assert_eq!(
+            (strangers(Cause::NotPermitted), strangers(Cause::Own)),
+            (300, 0)
+        );
+        assert!(
+            lock(&quota.0).by_cause.len() <= 300,
+            "a uid that writes no line takes no place"
+        );
         assert!(quota.may_write(Cause::WithRole(5001)) && quota.may_write(refusal("alice")));
         assert!(!quota.may_write(Cause::NotPermitted(0)));
         a_minute_later(&quota);
         let told = quota.settle_minute();
-        assert_eq!(told[0], LeftOut { cause: Some(Cause::NotPermitted(0)), lines: 1 }, "a uid with an entry is named");
-        assert_eq!(told[1], LeftOut { cause: None, lines: 4700 + 5000 });
+        assert_eq!(
+            told[0],
+            LeftOut {
+                cause: Some(Cause::NotPermitted(0)),
+                lines: 1
+            },
+            "a uid with an entry is named"
+        );
+        assert_eq!(
+            told[1],
+            LeftOut {
+                cause: None,
+                lines: 4700 + 5000
+            }
+        );
         assert!(quota.may_write(Cause::Own(0)));
     }
 
@@ -237,10 +314,21 @@ mod tests {
     fn beyond_the_table_a_newcomer_is_counted_under_the_shared_bound() {
         let quota = LogQuota::default();
         let names = (0..2 * MAX_CAUSES).map(|n| refusal(&format!("u{n}")));
-        assert_eq!(names.filter(|cause| quota.may_write(cause.clone())).count(), MAX_CAUSES + 300);
+        assert_eq!(
+            names.filter(|cause| quota.may_write(cause.clone())).count(),
+            MAX_CAUSES + 300
+        );
         assert_eq!(lock(&quota.0).by_cause.len(), MAX_CAUSES);
-        assert_eq!(written(&quota, &refusal("u0"), 200), 119, "a user with a place keeps it");
-        assert_eq!(written(&quota, &Cause::WithRole(7), 400), 300, "names and uids share no bound");
+        assert_eq!(
+            written(&quota, &refusal("u0"), 200),
+            119,
+            "a user with a place keeps it"
+        );
+        assert_eq!(
+            written(&quota, &Cause::WithRole(7), 400),
+            300,
+            "names and uids share no bound"
+        );
         assert_eq!(written(&quota, &Cause::Own(8), 1), 0);
     }
 
@@ -253,7 +341,10 @@ mod tests {
         a_minute_later(&quota);
         let told = quota.settle_minute();
         let lines: Vec<u32> = told.iter().map(|left_out| left_out.lines).collect();
-        assert_eq!(lines, (5..=20).rev().chain([1 + 2 + 3 + 4]).collect::<Vec<_>>());
+        assert_eq!(
+            lines,
+            (5..=20).rev().chain([1 + 2 + 3 + 4]).collect::<Vec<_>>()
+        );
         assert!(told[15].cause.is_some() && told[16].cause.is_none());
         assert!(lock(&quota.0).by_cause.is_empty());
     }

@@ -1,9 +1,9 @@
-//! Refunds for typing errors: the cost of recent wrong codes by user and source. A login of the same user from the
-//! same source within five minutes gets it back.
+//! Refunds for typing errors: the cost of recent wrong codes by user and source. A login of the
+//! same user from the same source within five minutes gets it back.
 //!
-//! Only charges to the known pool are kept, so an account has at most as many entries as known sources, also under a
-//! brute-force attack. Kept in memory and bounded: an eviction or a restart loses refunds only. The limit for each day
-//! is in `record::refunded`.
+//! Only charges to the known pool are kept, so an account has at most as many entries as known
+//! sources, also under a brute-force attack. Kept in memory and bounded: an eviction or a restart
+//! loses refunds only. The limit for each day is in `record::refunded`.
 
 use std::sync::Mutex;
 
@@ -30,7 +30,9 @@ impl Charges {
     /// The units that a success refunds.
     #[must_use]
     pub fn units(&self) -> u32 {
-        self.0.iter().fold(0, |sum, (_, units)| sum.saturating_add(*units))
+        self.0
+            .iter()
+            .fold(0, |sum, (_, units)| sum.saturating_add(*units))
     }
 
     /// The charges with one more, in units of the known pool, at the trusted second `tick`.
@@ -54,23 +56,36 @@ impl Charges {
 }
 
 impl Refunds {
-    /// Takes out the charges that a success may refund at `tick`: of two concurrent logins only one gets them.
+    /// Takes out the charges that a success may refund at `tick`: of two concurrent logins only one
+    /// gets them.
     #[must_use]
     pub fn take(&self, user: &UserName, source: Source, tick: u64) -> Charges {
-        let mut charges = lock(&self.0).remove(&(user.clone(), source)).unwrap_or_default();
-        charges.0.retain(|(at, _)| tick < at.saturating_add(LIFETIME));
+        let mut charges = lock(&self.0)
+            .remove(&(user.clone(), source))
+            .unwrap_or_default();
+        charges
+            .0
+            .retain(|(at, _)| tick < at.saturating_add(LIFETIME));
         charges
     }
 
-    /// Keeps the charges for the next attempt, together with those that other attempts have left there since.
+    /// Keeps the charges for the next attempt, together with those that other attempts have left
+    /// there since.
     pub fn put_back(&self, user: &UserName, source: Source, charges: Charges) {
         if charges.0.is_empty() {
             return;
         }
         let (mut all, key) = (lock(&self.0), (user.clone(), source));
-        let mut charges = Charges(charges.0.into_iter().chain(all.remove(&key).unwrap_or_default().0).collect());
+        let mut charges = Charges(
+            charges
+                .0
+                .into_iter()
+                .chain(all.remove(&key).unwrap_or_default().0)
+                .collect(),
+        );
         charges.0.sort_unstable_by_key(|(tick, _)| *tick);
-        // A full table evicts the oldest entry: after a recent typing error the user is about to type again.
+        // A full table evicts the oldest entry: after a recent typing error the user is about to
+        // type again.
         *all.entry(key, Charges::default, |_| false, Charges::last) = charges.latest();
     }
 
@@ -102,7 +117,11 @@ mod tests {
 
     /// A wrong code.
     fn mistype(refunds: &Refunds, name: &str, source: Source, (tick, units): (u64, u32)) {
-        refunds.put_back(&user(name), source, refunds.take(&user(name), source, tick).and(units, tick));
+        refunds.put_back(
+            &user(name),
+            source,
+            refunds.take(&user(name), source, tick).and(units, tick),
+        );
     }
 
     fn taken(refunds: &Refunds, name: &str, source: Source, tick: u64) -> u32 {
@@ -118,7 +137,11 @@ mod tests {
         assert_eq!(taken(&refunds, "alice", from("192.0.2.2"), 50), 0);
         assert_eq!(taken(&refunds, "bob", from("192.0.2.1"), 50), 0);
         assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 6);
-        assert_eq!(taken(&refunds, "alice", from("192.0.2.1"), 50), 0, "the second of two concurrent logins");
+        assert_eq!(
+            taken(&refunds, "alice", from("192.0.2.1"), 50),
+            0,
+            "the second of two concurrent logins"
+        );
     }
 
     #[test]
@@ -135,7 +158,10 @@ mod tests {
     fn what_two_attempts_at_once_leave_is_kept_together_the_latest_of_it() {
         let refunds = Refunds::default();
         mistype(&refunds, "alice", HERE, (10, 1));
-        let (one, other) = (refunds.take(&user("alice"), HERE, 20), refunds.take(&user("alice"), HERE, 20));
+        let (one, other) = (
+            refunds.take(&user("alice"), HERE, 20),
+            refunds.take(&user("alice"), HERE, 20),
+        );
         refunds.put_back(&user("alice"), HERE, other.and(2, 21));
         refunds.put_back(&user("alice"), HERE, one.and(4, 20));
         assert_eq!(taken(&refunds, "alice", HERE, 22), 6);
@@ -148,7 +174,10 @@ mod tests {
             mistype(&refunds, name, HERE, (10, 1));
         }
         refunds.forget(&user("alice"));
-        assert_eq!(["alice", "bob"].map(|name| taken(&refunds, name, HERE, 10)), [0, 1]);
+        assert_eq!(
+            ["alice", "bob"].map(|name| taken(&refunds, name, HERE, 10)),
+            [0, 1]
+        );
     }
 
     #[test]
@@ -162,6 +191,9 @@ mod tests {
         mistype(&refunds, "one-more", HERE, (5000, 1));
         assert!((MAX_ENTRIES / 2..=MAX_ENTRIES).contains(&lock(&refunds.0).len()));
         let keeps = |name: &str| lock(&refunds.0).get(&(user(name), HERE)).is_some();
-        assert_eq!(["user-0", "user-1", "user-4095", "one-more"].map(keeps), [true, false, true, true]);
+        assert_eq!(
+            ["user-0", "user-1", "user-4095", "one-more"].map(keeps),
+            [true, false, true, true]
+        );
     }
 }

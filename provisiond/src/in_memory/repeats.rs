@@ -1,16 +1,19 @@
-//! Repeated answers: remembers recent wrong answers, so that the same one, compared with the same positions, is
-//! charged once. Some clients repeat their answer automatically, and would use up the guess budget within two seconds.
+//! Repeated answers: remembers recent wrong answers, so that the same one, compared with the same
+//! positions, is charged once. Some clients repeat their answer automatically, and would use up the
+//! guess budget within two seconds.
 //!
 //! ```text
 //! fingerprint   HMAC-SHA256(random key of this process, user, and of each device that the answer is compared with: id, first
 //!               and last position, codes), its first half
 //! ```
-//! In a later time step the positions differ, and the same codes are a new guess. Without the key a fingerprint reveals
-//! nothing of its codes. A match reveals only what the caller knows already: the answer was wrong there.
+//! In a later time step the positions differ, and the same codes are a new guess. Without the key a
+//! fingerprint reveals nothing of its codes. A match reveals only what the caller knows already:
+//! the answer was wrong there.
 //!
-//! Kept in memory, in a table of a fixed size. A keyed hash of the user selects a bucket, and each bucket evicts its
-//! oldest entry: a flood of wrong answers for one user evicts the answers of that user and of few others. After an
-//! eviction or a restart a repeated answer costs a guess like any other.
+//! Kept in memory, in a table of a fixed size. A keyed hash of the user selects a bucket, and each
+//! bucket evicts its oldest entry: a flood of wrong answers for one user evicts the answers of that
+//! user and of few others. After an eviction or a restart a repeated answer costs a guess like any
+//! other.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -42,29 +45,48 @@ impl Default for Repeats {
     fn default() -> Self {
         let mut key = [0; 32];
         let key = getrandom::fill(&mut key).ok().map(|()| key);
-        Self { key, buckets: Mutex::new(vec![VecDeque::new(); BUCKETS]) }
+        Self {
+            key,
+            buckets: Mutex::new(vec![VecDeque::new(); BUCKETS]),
+        }
     }
 }
 
 impl Repeats {
-    /// The fingerprint of an answer for `user`, the name that the call is about. `None`: the answer is compared with
-    /// no device.
+    /// The fingerprint of an answer for `user`, the name that the call is about. `None`: the answer
+    /// is compared with no device.
     #[must_use]
-    pub(crate) fn fingerprint(&self, user: &UserName, compared: &[Compared]) -> Option<Fingerprint> {
+    pub(crate) fn fingerprint(
+        &self,
+        user: &UserName,
+        compared: &[Compared],
+    ) -> Option<Fingerprint> {
         if compared.is_empty() {
             return None;
         }
-        let mac = field(Hmac::<Sha256>::new_from_slice(self.key.as_ref()?).ok()?, user.as_str().as_bytes());
+        let mac = field(
+            Hmac::<Sha256>::new_from_slice(self.key.as_ref()?).ok()?,
+            user.as_str().as_bytes(),
+        );
         let bucket = u16::from_be_bytes(*mac.clone().finalize().into_bytes().first_chunk()?);
-        let print = compared.iter().fold(mac, with_device).finalize().into_bytes();
-        Some(Fingerprint { bucket: usize::from(bucket).checked_rem(BUCKETS)?, print: *print.first_chunk()? })
+        let print = compared
+            .iter()
+            .fold(mac, with_device)
+            .finalize()
+            .into_bytes();
+        Some(Fingerprint {
+            bucket: usize::from(bucket).checked_rem(BUCKETS)?,
+            print: *print.first_chunk()?,
+        })
     }
 
     /// Whether the answer was wrong before at the same positions.
     #[must_use]
     pub(crate) fn know(&self, fingerprint: &Fingerprint) -> bool {
         let buckets = lock(&self.buckets);
-        buckets.get(fingerprint.bucket).is_some_and(|prints| prints.contains(&fingerprint.print))
+        buckets
+            .get(fingerprint.bucket)
+            .is_some_and(|prints| prints.contains(&fingerprint.print))
     }
 
     /// Remembers a wrong answer, after its charge has become durable.
@@ -79,15 +101,25 @@ impl Repeats {
 }
 
 fn with_device(mac: Hmac<Sha256>, compared: &Compared) -> Hmac<Sha256> {
-    let Compared { device, codes, positions } = compared;
+    let Compared {
+        device,
+        codes,
+        positions,
+    } = compared;
     let mac = field(field(mac, device), &(codes.len() as u64).to_be_bytes());
-    let mac = field(field(mac, &positions.start().to_be_bytes()), &positions.end().to_be_bytes());
-    codes.iter().fold(mac, |mac, code| field(mac, code.expose().as_bytes()))
+    let mac = field(
+        field(mac, &positions.start().to_be_bytes()),
+        &positions.end().to_be_bytes(),
+    );
+    codes
+        .iter()
+        .fold(mac, |mac, code| field(mac, code.expose().as_bytes()))
 }
 
 /// Length-prefixed, so that different lists of fields never yield the same bytes.
 fn field(mac: Hmac<Sha256>, bytes: &[u8]) -> Hmac<Sha256> {
-    mac.chain_update((bytes.len() as u64).to_be_bytes()).chain_update(bytes)
+    mac.chain_update((bytes.len() as u64).to_be_bytes())
+        .chain_update(bytes)
 }
 
 const BUCKETS: usize = 1024;
@@ -109,7 +141,11 @@ mod tests {
 
     fn compared(device: u8, typed: &str, positions: RangeInclusive<u64>) -> Compared {
         let answer = Answer::parse(&[SecretText::new(typed.to_owned())]).unwrap();
-        Compared { device: [device; 16], codes: answer.codes(6).unwrap(), positions }
+        Compared {
+            device: [device; 16],
+            codes: answer.codes(6).unwrap(),
+            positions,
+        }
     }
 
     fn printed(repeats: &Repeats, name: &str, all: &[Compared]) -> Fingerprint {
@@ -121,7 +157,10 @@ mod tests {
         let repeats = Repeats::default();
         repeats.remember(printed(&repeats, "alice", &[compared(1, "123456", 4..=6)]));
         let knows = |name: &str, all: &[Compared]| repeats.know(&printed(&repeats, name, all));
-        assert!(knows("alice", &[compared(1, "123456", 4..=6)]) && knows("alice", &[compared(1, "123 456", 4..=6)]));
+        assert!(
+            knows("alice", &[compared(1, "123456", 4..=6)])
+                && knows("alice", &[compared(1, "123 456", 4..=6)])
+        );
         for (name, device, typed, positions) in [
             ("bob", 1, "123456", 4..=6),
             ("alice", 2, "123456", 4..=6),
@@ -135,7 +174,13 @@ mod tests {
                 "{name} {device} {typed} {positions:?}"
             );
         }
-        assert!(!knows("alice", &[compared(1, "123456", 4..=6), compared(2, "123456", 4..=6)]), "one device more");
+        assert!(
+            !knows(
+                "alice",
+                &[compared(1, "123456", 4..=6), compared(2, "123456", 4..=6)]
+            ),
+            "one device more"
+        );
         assert_eq!(repeats.fingerprint(&user("alice"), &[]), None);
     }
 
@@ -144,7 +189,10 @@ mod tests {
         let all = [compared(1, "123456", 4..=6)];
         let (one, other) = (Repeats::default(), Repeats::default());
         assert_ne!(printed(&one, "alice", &all), printed(&other, "alice", &all));
-        assert_eq!(Repeats { key: None, ..one }.fingerprint(&user("alice"), &all), None);
+        assert_eq!(
+            Repeats { key: None, ..one }.fingerprint(&user("alice"), &all),
+            None
+        );
     }
 
     #[test]
@@ -152,7 +200,9 @@ mod tests {
         let repeats = Repeats::default();
         let of = |name: &str, n: u64| printed(&repeats, name, &[compared(1, "123456", n..=n)]);
         let bucket = of("alice", 0).bucket;
-        let others = (0..).map(|n| format!("user-{n}")).filter(|name| of(name, 0).bucket != bucket);
+        let others = (0..)
+            .map(|n| format!("user-{n}"))
+            .filter(|name| of(name, 0).bucket != bucket);
         repeats.remember(of("alice", 0));
         for name in others.take(5000) {
             (0..4).for_each(|n| repeats.remember(of(&name, n)));
@@ -161,6 +211,10 @@ mod tests {
         assert!((0..16).all(|n| repeats.know(&of("alice", n))));
         repeats.remember(of("alice", 16));
         assert!(!repeats.know(&of("alice", 0)) && repeats.know(&of("alice", 1)));
-        assert!(lock(&repeats.buckets).iter().all(|prints| prints.len() <= PRINTS));
+        assert!(
+            lock(&repeats.buckets)
+                .iter()
+                .all(|prints| prints.len() <= PRINTS)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Slots: counts the connections or streams that each uid holds now. There are few, so each uid has its own limit.
+//! Slots: counts the connections or streams that each uid holds now. There are few, so each uid has
+//! its own limit.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,11 @@ impl Slots {
     /// The slots of that uid.
     #[must_use]
     pub(crate) fn of(&self, uid: u32) -> usize {
-        if uid == ROOT { self.root } else { self.others.get(&uid).copied().unwrap_or(0) }
+        if uid == ROOT {
+            self.root
+        } else {
+            self.others.get(&uid).copied().unwrap_or(0)
+        }
     }
 
     /// The slots of all uids but root.

@@ -1,5 +1,6 @@
-//! The limit of concurrent streams: calls with many replies (lists, `totpctl log`). Each holds a connection and its
-//! thread for as long as its caller reads, so few are allowed at once, and some are reserved for root.
+//! The limit of concurrent streams: calls with many replies (lists, `totpctl log`). Each holds a
+//! connection and its thread for as long as its caller reads, so few are allowed at once, and some
+//! are reserved for root.
 
 use std::sync::Mutex;
 
@@ -22,7 +23,8 @@ impl Streams {
     /// Opens a stream.
     ///
     /// # Errors
-    /// [`Error::Busy`]: the caller's limit, or the common limit of all callers but root, is reached.
+    /// [`Error::Busy`]: the caller's limit, or the common limit of all callers but root, is
+    /// reached.
     pub(crate) fn open(&self, uid: u32) -> Result<Stream<'_>, Error> {
         let mut held = lock(&self.0);
         let own = if uid == 0 { MAX_OF_ROOT } else { MAX_PER_UID };
@@ -59,7 +61,9 @@ mod tests {
     use super::*;
 
     fn held(streams: &Streams, uids: impl IntoIterator<Item = u32>) -> Vec<Stream<'_>> {
-        uids.into_iter().map(|number| streams.open(number).unwrap()).collect()
+        uids.into_iter()
+            .map(|number| streams.open(number).unwrap())
+            .collect()
     }
 
     fn refused(streams: &Streams, number: u32) -> Option<String> {
@@ -84,6 +88,10 @@ mod tests {
         let roots = held(&streams, [0; MAX_OF_ROOT]);
         assert_eq!(refused(&streams, 0).as_deref(), Some(OWN));
         drop(roots);
-        assert_eq!(refused(&streams, 1004).as_deref(), Some(OTHERS), "root's slots are reserved");
+        assert_eq!(
+            refused(&streams, 1004).as_deref(),
+            Some(OTHERS),
+            "root's slots are reserved"
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! The effects of a judged login attempt: counters of the source limit, log lines and their fields, a grace, a
-//! measurement of clock skew, and the reply to the caller. They happen in one order, after the verdict is durable.
+//! The effects of a judged login attempt: counters of the source limit, log lines and their fields,
+//! a grace, a measurement of clock skew, and the reply to the caller. They happen in one order,
+//! after the verdict is durable.
 
 use std::sync::Arc;
 
@@ -40,7 +41,12 @@ pub(super) fn settle(
     let reply = if observed {
         exemption::observed(service, login, told.verdict, counted.reason)
     } else if told.verdict == Verdict::Accepted {
-        let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
+        let line = line(
+            login,
+            told.verdict.word(),
+            told.device.as_ref(),
+            counted.reason,
+        );
         if service.log_before(call, line).is_err() {
             // The code is spent, but the settings require a log line for every login.
             return log_is_stuck(service, login, told.device.as_ref(), told.ask);
@@ -58,9 +64,14 @@ pub(super) fn settle(
     reply
 }
 
-/// Counts the attempt against its user, its caller and its source, and logs the codes it used up and the devices it
-/// disabled.
-fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Counted), was_typed: bool) {
+/// Counts the attempt against its user, its caller and its source, and logs the codes it used up
+/// and the devices it disabled.
+fn count(
+    service: &Service,
+    login: &Trusted<'_>,
+    (told, counted): (&Told, &Counted),
+    was_typed: bool,
+) {
     let call = login.call;
     if told.verdict == Verdict::Accepted {
         service.log_left_out_of(call.user);
@@ -68,7 +79,8 @@ fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Count
     if counted.wrong == Some(Wrong::ForFree) {
         service.was_wrong_for_free(call);
     }
-    // A caller that sends no code guesses nothing: its address may be that of a whole network of exempt users.
+    // A caller that sends no code guesses nothing: its address may be that of a whole network of
+    // exempt users.
     if counted.wrong.is_some() && was_typed {
         count_for_the_source(service, login);
     }
@@ -76,21 +88,32 @@ fn count(service: &Service, login: &Trusted<'_>, (told, counted): (&Told, &Count
     service.log_disabled(call, &counted.disabled);
 }
 
-/// Counts a wrong code against its source (rate limit of brute force), also if no account was charged for it. Logs
-/// the wrong code that reaches the limit.
+/// Counts a wrong code against its source (rate limit of brute force), also if no account was
+/// charged for it. Logs the wrong code that reaches the limit.
 fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
     let limits = &login.call.settings.limits;
     if login.is_limited(limits) && service.source_limits.count(login.source, limits.per_source) {
-        let line = Line::new("source_limited").with_some("source", login.rhost).with("wrong_codes", limits.per_source);
+        let line = Line::new("source_limited")
+            .with_some("source", login.rhost)
+            .with("wrong_codes", limits.per_source);
         service.audit.write(line.warning());
     }
 }
 
 fn reply(call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
-    let verdict = if call.caller.role == Role::Verifier { told.masked } else { told.verdict };
+    let verdict = if call.caller.role == Role::Verifier {
+        told.masked
+    } else {
+        told.verdict
+    };
     let bare = VerifyReply::bare(verdict, told.ask);
     let enrolled = match told.first_device {
-        Some(FirstDevice::Made(enrolment)) => return VerifyReply { enrolment: Some(enrolment), ..bare },
+        Some(FirstDevice::Made(enrolment)) => {
+            return VerifyReply {
+                enrolment: Some(enrolment),
+                ..bare
+            };
+        }
         Some(FirstDevice::Confirmed(_)) => Some(true),
         None => None,
     };
@@ -100,7 +123,13 @@ fn reply(call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
         _ => None,
     };
     let device = told.device.map(|device| device.to_string());
-    VerifyReply { retry_after: told.retry_after, device, recovery_codes_left, enrolled, ..bare }
+    VerifyReply {
+        retry_after: told.retry_after,
+        device,
+        recovery_codes_left,
+        enrolled,
+        ..bare
+    }
 }
 
 /// Whether users can make recovery codes for themselves.
@@ -109,17 +138,31 @@ fn can_renew(call: &Call<'_>) -> bool {
 }
 
 fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: &Counted) {
-    let line = line(login, told.verdict.word(), told.device.as_ref(), counted.reason);
+    let line = line(
+        login,
+        told.verdict.word(),
+        told.device.as_ref(),
+        counted.reason,
+    );
     service.log_refusal(login.call, line);
     // Logged once each time that an attempt takes the last guess of a pool.
     if let Some(pool) = counted.emptied {
-        let line = login.call.line("budget_empty").with("pool", pool).with_some("source", login.rhost);
+        let line = login
+            .call
+            .line("budget_empty")
+            .with("pool", pool)
+            .with_some("source", login.rhost);
         service.log(login.call, line.warning());
     }
 }
 
 /// Logs a refused attempt.
-pub(super) fn log_refusal(service: &Service, login: &Trusted<'_>, verdict: &str, reason: Option<&str>) {
+pub(super) fn log_refusal(
+    service: &Service,
+    login: &Trusted<'_>,
+    verdict: &str,
+    reason: Option<&str>,
+) {
     service.log_refusal(login.call, line(login, verdict, None, reason));
 }
 
@@ -131,22 +174,46 @@ pub(super) fn log_is_stuck(
     ask: Ask,
 ) -> VerifyReply {
     let refused = Verdict::Refused;
-    service.log(login.call, line(login, refused.word(), device, Some("log_is_stuck")));
+    service.log(
+        login.call,
+        line(login, refused.word(), device, Some("log_is_stuck")),
+    );
     VerifyReply::bare(refused, ask)
 }
 
 /// The log line of an attempt, with all its fields. A line that refuses is a warning.
-pub(super) fn line(login: &Trusted<'_>, verdict: &str, device: Option<&DeviceName>, reason: Option<&str>) -> Line {
-    let line = login.located(login.call.line("verify")).with("verdict", verdict);
+pub(super) fn line(
+    login: &Trusted<'_>,
+    verdict: &str,
+    device: Option<&DeviceName>,
+    reason: Option<&str>,
+) -> Line {
+    let line = login
+        .located(login.call.line("verify"))
+        .with("verdict", verdict);
     let line = line.with_some("device", device).with_some("reason", reason);
     let lets_in = verdict == Verdict::Accepted.word() || verdict == Verdict::Exempt.word();
     if lets_in { line } else { line.warning() }
 }
 
-/// Starts the measurement of clock skew: whether the wrong answer would have been right at another time.
-fn measure_skew(service: &Service, call: &Call<'_>, missed: Option<Missed>, answer: Option<Answer>) {
-    let (Some(missed), Some(answer)) = (missed, answer) else { return };
+/// Starts the measurement of clock skew: whether the wrong answer would have been right at another
+/// time.
+fn measure_skew(
+    service: &Service,
+    call: &Call<'_>,
+    missed: Option<Missed>,
+    answer: Option<Answer>,
+) {
+    let (Some(missed), Some(answer)) = (missed, answer) else {
+        return;
+    };
     let settings = Arc::clone(&call.settings);
     let line = service.signed(call, call.line("device_clock_skew"));
-    service.skews.measure(skew::Attempt { missed, answer, settings, now: call.moment.now, line });
+    service.skews.measure(skew::Attempt {
+        missed,
+        answer,
+        settings,
+        now: call.moment.now,
+        line,
+    });
 }

@@ -1,5 +1,5 @@
-//! Exempt logins (without a code): collects the proven facts of a login for [`super::rules`], then answers and logs
-//! the login. Begins the grace after an accepted code.
+//! Exempt logins (without a code): collects the proven facts of a login for [`super::rules`], then
+//! answers and logs the login. Begins the grace after an accepted code.
 
 use common::config::exemptions::rules::OBSERVE;
 use common::config::values::calendar::{self, DateTime};
@@ -18,9 +18,13 @@ use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::has_other_uid;
 
-/// What a login demands. A code is always demanded while the name service does not answer, of a disabled account, and
-/// of an account whose record is bound to another uid.
-pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<&Record>) -> Demand<'a> {
+/// What a login demands. A code is always demanded while the name service does not answer, of a
+/// disabled account, and of an account whose record is bound to another uid.
+pub(super) fn demand<'a>(
+    service: &Service,
+    login: &Trusted<'a>,
+    record: Option<&Record>,
+) -> Demand<'a> {
     let call = login.call;
     let is_barred = |record: &Record| record.disabled || has_other_uid(record, call);
     if call.named.is_unknown() || record.is_some_and(is_barred) {
@@ -38,51 +42,87 @@ pub(super) fn demand<'a>(service: &Service, login: &Trusted<'a>, record: Option<
         time: &|| local_time(moment),
         ever_enrolled: record.is_some_and(Record::is_somebodys),
         has_device: record.is_some_and(|record| record.has_usable(moment.now, login.service)),
-        since: service.graces.since(&holder(call), accepted_for, origin, moment.since_boot),
+        since: service
+            .graces
+            .since(&holder(call), accepted_for, origin, moment.since_boot),
         grace_period: login.grace_period(),
     };
     rules::demand(&call.settings.exemptions, &facts)
 }
 
-/// The reply to an attempt without a code, if no code is demanded now. `None`: the attempt is judged as one that
-/// holds no code. An unreadable record proves nothing about the user, so a code is demanded.
+/// The reply to an attempt without a code, if no code is demanded now. `None`: the attempt is
+/// judged as one that holds no code. An unreadable record proves nothing about the user, so a code
+/// is demanded.
 pub(super) fn without_code(service: &Service, login: &Trusted<'_>) -> Option<VerifyReply> {
     let call = login.call;
-    let record = service.records.look(call.user, &call.settings.secrets).ok()?;
-    let Demand::Nothing(rule) = demand(service, login, record.as_ref()) else { return None };
+    let record = service
+        .records
+        .look(call.user, &call.settings.secrets)
+        .ok()?;
+    let Demand::Nothing(rule) = demand(service, login, record.as_ref()) else {
+        return None;
+    };
     let line = effects::line(login, Verdict::Exempt.word(), None, None).with("rule", rule);
     Some(let_in(service, login, line, exempt(rule)))
 }
 
-/// Begins a grace: remembers an accepted code for the time in which the settings ask for no other. A grace from a
-/// verifier holds only for the source that the verifier is trusted to report, and never for the whole host: an
-/// unprivileged daemon must not open sudo. `before` was read before the code was judged.
+/// Begins a grace: remembers an accepted code for the time in which the settings ask for no other.
+/// A grace from a verifier holds only for the source that the verifier is trusted to report, and
+/// never for the whole host: an unprivileged daemon must not open sudo. `before` was read before
+/// the code was judged.
 pub(super) fn begin_grace(service: &Service, login: &Trusted<'_>, before: Ends) {
-    let Some(pam_service) = login.trusted_service else { return };
+    let Some(pam_service) = login.trusted_service else {
+        return;
+    };
     let call = login.call;
     let here = call.caller.role == Role::Root;
-    service.graces.begin(&holder(call), pam_service, (login.origin.clone(), here), call.moment.since_boot, before);
+    service.graces.begin(
+        &holder(call),
+        pam_service,
+        (login.origin.clone(), here),
+        call.moment.since_boot,
+        before,
+    );
 }
 
-/// Whether the verdict is logged and not enforced, because the settings only observe (`roll-out.observe`).
+/// Whether the verdict is logged and not enforced, because the settings only observe
+/// (`roll-out.observe`).
 pub(super) fn is_only_observed(service: &Service, call: &Call<'_>, verdict: Verdict) -> bool {
     let observed = call.settings.exemptions.roll_out.observe && verdict != Verdict::Accepted;
     observed && !may_be_shut(service, call)
 }
 
-/// Whether the account is disabled, or may be. The reason of the refusal does not tell, because another reason may
-/// have come first.
+/// Whether the account is disabled, or may be. The reason of the refusal does not tell, because
+/// another reason may have come first.
 fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
-    let Ok(record) = service.records.look(call.user, &call.settings.secrets) else { return true };
+    let Ok(record) = service.records.look(call.user, &call.settings.secrets) else {
+        return true;
+    };
     call.named.is_unknown() || record.is_some_and(|record| record.disabled)
 }
 
 /// The reply to an attempt that would have been refused, while the settings only observe.
-pub(super) fn observed(service: &Service, login: &Trusted<'_>, would: Verdict, reason: Option<&str>) -> VerifyReply {
+pub(super) fn observed(
+    service: &Service,
+    login: &Trusted<'_>,
+    would: Verdict,
+    reason: Option<&str>,
+) -> VerifyReply {
     let line = effects::line(login, Verdict::Exempt.word(), None, reason);
-    let line = line.with("rule", OBSERVE).with("would", would.word()).warning();
+    let line = line
+        .with("rule", OBSERVE)
+        .with("would", would.word())
+        .warning();
     let would = login.call.caller.peer.is_root().then_some(would);
-    let_in(service, login, line, VerifyReply { would, ..exempt(OBSERVE) })
+    let_in(
+        service,
+        login,
+        line,
+        VerifyReply {
+            would,
+            ..exempt(OBSERVE)
+        },
+    )
 }
 
 /// Lets the user in, unless the settings require a log line and the log takes none.
@@ -94,16 +134,22 @@ fn let_in(service: &Service, login: &Trusted<'_>, line: Line, reply: VerifyReply
 }
 
 fn exempt(rule: &str) -> VerifyReply {
-    VerifyReply { rule: Some(rule.to_owned()), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) }
+    VerifyReply {
+        rule: Some(rule.to_owned()),
+        ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing)
+    }
 }
 
 /// The user that a grace is kept for. A name without an account is told apart by the name alone.
 fn holder(call: &Call<'_>) -> Holder {
-    Holder { user: call.user.clone(), uid: call.named.account().map(|account| account.uid) }
+    Holder {
+        user: call.user.clone(),
+        uid: call.named.account().map(|account| account.uid),
+    }
 }
 
-/// Whether the account is in the group. `None`: the name service did not answer in time. A name without an account is
-/// in no group.
+/// Whether the account is in the group. `None`: the name service did not answer in time. A name
+/// without an account is in no group.
 fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
     match call.named.account() {
         Some(account) => call.names.is_member(account, group).ok(),
@@ -113,11 +159,18 @@ fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
 
 /// The local time, if the clock can be trusted.
 fn local_time(moment: &Moment) -> Option<DateTime> {
-    let settling = moment.doubt.is_some_and(|doubt| moment.now < doubt.at.saturating_add(SETTLING));
-    if clock::can_be(moment.now) && !settling { calendar::local(moment.now) } else { None }
+    let settling = moment
+        .doubt
+        .is_some_and(|doubt| moment.now < doubt.at.saturating_add(SETTLING));
+    if clock::can_be(moment.now) && !settling {
+        calendar::local(moment.now)
+    } else {
+        None
+    }
 }
 
-/// Seconds after a clock event in which the clock is not trusted: two codes of a device with the longest period.
+/// Seconds after a clock event in which the clock is not trusted: two codes of a device with the
+/// longest period.
 const SETTLING: u64 = 240;
 
 #[cfg(test)]
@@ -128,12 +181,27 @@ mod tests {
     #[test]
     fn a_clock_in_doubt_tells_no_time() {
         let (at, of) = (clock::now(), Doubted::Clock);
-        let told = |now, doubt| local_time(&Moment { doubt, ..Moment::ordinary(now) });
+        let told = |now, doubt| {
+            local_time(&Moment {
+                doubt,
+                ..Moment::ordinary(now)
+            })
+        };
         assert!(told(at, None).is_some() && told(0, None).is_none());
         assert!(
             told(at + 239, Some(Doubt { at, of, lost: 0 })).is_none()
                 && told(at + 240, Some(Doubt { at, of, lost: 0 })).is_some()
         );
-        assert!(told(at, Some(Doubt { at: u64::MAX, of, lost: 0 })).is_none());
+        assert!(
+            told(
+                at,
+                Some(Doubt {
+                    at: u64::MAX,
+                    of,
+                    lost: 0
+                })
+            )
+            .is_none()
+        );
     }
 }

@@ -1,9 +1,9 @@
-//! Enrolment at the login prompt: the user's ticket makes a first device, and the device's first code confirms it and
-//! lets the user in.
+//! Enrolment at the login prompt: the user's ticket makes a first device, and the device's first
+//! code confirms it and lets the user in.
 //!
-//! Only where the settings (`enroll-at-login`) and the service file (`enroll`) both want it. If the connection breaks
-//! in between, the device stays pending and opens the next login. Its codes are judged and charged like those of any
-//! device.
+//! Only where the settings (`enroll-at-login`) and the service file (`enroll`) both want it. If the
+//! connection breaks in between, the device stays pending and opens the next login. Its codes are
+//! judged and charged like those of any device.
 
 use common::answer::Answer;
 use common::issued::IssuedCode;
@@ -40,18 +40,30 @@ pub(super) fn is_offered(login: &Trusted<'_>) -> bool {
 }
 
 /// What Challenge asks a never enrolled user for. `None`: what every user is asked for.
-pub(super) fn asked_for(login: &Trusted<'_>, record: Option<&Record>, now: &Circumstances<'_>) -> Option<Ask> {
-    if is_wanted(login) { ask(record?, now) } else { None }
+pub(super) fn asked_for(
+    login: &Trusted<'_>,
+    record: Option<&Record>,
+    now: &Circumstances<'_>,
+) -> Option<Ask> {
+    if is_wanted(login) {
+        ask(record?, now)
+    } else {
+        None
+    }
 }
 
 /// Writes the same log lines as `Enroll` and `Confirm`, and the source of the login.
 pub(super) fn log(service: &Service, login: &Trusted<'_>, first: &FirstDevice) {
     let call = login.call;
     let line = match first {
-        FirstDevice::Made(enrolment) => call.line("enroll").with("device", &enrolment.device).with("state", "pending"),
-        FirstDevice::Confirmed(device) => {
-            call.line("confirm").with("device", device).with("verdict", Verdict::Accepted.word())
-        }
+        FirstDevice::Made(enrolment) => call
+            .line("enroll")
+            .with("device", &enrolment.device)
+            .with("state", "pending"),
+        FirstDevice::Confirmed(device) => call
+            .line("confirm")
+            .with("device", device)
+            .with("verdict", Verdict::Accepted.word()),
     };
     service.log(call, login.located(line));
 }
@@ -61,12 +73,16 @@ fn is_wanted(login: &Trusted<'_>) -> bool {
     login.call.settings.enroll_at_login && login.wants_enrolment()
 }
 
-/// What a never enrolled user is asked for. `None`: the record has neither a ticket nor a pending device.
+/// What a never enrolled user is asked for. `None`: the record has neither a ticket nor a pending
+/// device.
 pub(super) fn ask(record: &Record, now: &Circumstances<'_>) -> Option<Ask> {
     if record.is_somebodys() {
         return None;
     }
-    let ticket = record.codes.as_ref().and_then(|codes| codes.ticket_until(&now.moment));
+    let ticket = record
+        .codes
+        .as_ref()
+        .and_then(|codes| codes.ticket_until(&now.moment));
     if ticket.is_some() {
         return Some(Ask::Ticket);
     }
@@ -85,8 +101,8 @@ fn with_pending(record: &Record, now: u64) -> Record {
     record
 }
 
-/// Judges an attempt by the record of a never enrolled user. `None`: the record has neither a ticket nor a pending
-/// device to judge by.
+/// Judges an attempt by the record of a never enrolled user. `None`: the record has neither a
+/// ticket nor a pending device to judge by.
 pub(super) fn judge(
     record: &Record,
     login: &Trusted<'_>,
@@ -103,19 +119,43 @@ pub(super) fn judge(
 }
 
 /// A right ticket makes the device. The ticket is used up and the device stored in one commit.
-fn by_ticket(record: &Record, call: &Call<'_>, code: &IssuedCode, case: &Case<'_>) -> Option<Decision<Outcome>> {
+fn by_ticket(
+    record: &Record,
+    call: &Call<'_>,
+    code: &IssuedCode,
+    case: &Case<'_>,
+) -> Option<Decision<Outcome>> {
     let now = case.now;
     // A ticket lets no user in, so it must not make the source a known one.
-    let nowhere = Circumstances { source: Source::Untold, ..*now };
-    let case = &Case { refund: 0, now: &nowhere, ..*case };
+    let nowhere = Circumstances {
+        source: Source::Untold,
+        ..*now
+    };
+    let case = &Case {
+        refund: 0,
+        now: &nowhere,
+        ..*case
+    };
     let (judged, reason) = issued::judge(record, (code, Purpose::FirstDevice), case);
-    let refused = |verdict, reason| Decision { next: None, outcome: Outcome::without_record(verdict, reason) };
-    let Judged { verdict, finding, next, .. } = judged;
+    let refused = |verdict, reason| Decision {
+        next: None,
+        outcome: Outcome::without_record(verdict, reason),
+    };
+    let Judged {
+        verdict,
+        finding,
+        next,
+        ..
+    } = judged;
     let Some(mut next) = next.filter(|_| verdict == Verdict::Accepted) else {
         return match (verdict, finding) {
-            (Verdict::Refused, Some(Finding::Doubtful)) => Some(refused(verdict, Some("ticket_before_roll_back"))),
+            (Verdict::Refused, Some(Finding::Doubtful)) => {
+                Some(refused(verdict, Some("ticket_before_roll_back")))
+            }
             (Verdict::Refused, _) => Some(refused(verdict, reason)),
-            (_, Some(Finding::Expired)) => Some(refused(Verdict::NotEnrolled, Some("ticket_expired"))),
+            (_, Some(Finding::Expired)) => {
+                Some(refused(Verdict::NotEnrolled, Some("ticket_expired")))
+            }
             _ => None,
         };
     };
@@ -127,7 +167,10 @@ fn by_ticket(record: &Record, call: &Call<'_>, code: &IssuedCode, case: &Case<'_
     outcome.told.first_device = Some(FirstDevice::Made(enrolment));
     outcome.counted.finding = finding;
     outcome.counted.wrong = None;
-    Some(Decision { next: Some(next), outcome })
+    Some(Decision {
+        next: Some(next),
+        outcome,
+    })
 }
 
 fn new_device(record: &mut Record, call: &Call<'_>) -> Result<Enrolment, Error> {
@@ -136,21 +179,44 @@ fn new_device(record: &mut Record, call: &Call<'_>) -> Result<Enrolment, Error> 
     Ok(new.enrolment(&name))
 }
 
-/// A code of a pending device is judged like that of an active one, and makes it active if it is right.
-fn by_first_code(record: &Record, call: &Call<'_>, case: &Case<'_>, repeats: &Repeats) -> Option<Decision<Outcome>> {
-    // The device has opened nothing yet, so a clock that was set back revives no code of it. A store rolled back may.
-    let doubt = case.now.moment.doubt.filter(|doubt| doubt.of == Doubted::Store);
-    let now = &Circumstances { moment: Moment { doubt, ..case.now.moment }, ..*case.now };
+/// A code of a pending device is judged like that of an active one, and makes it active if it is
+/// right.
+fn by_first_code(
+    record: &Record,
+    call: &Call<'_>,
+    case: &Case<'_>,
+    repeats: &Repeats,
+) -> Option<Decision<Outcome>> {
+    // The device has opened nothing yet, so a clock that was set back revives no code of it. A
+    // store rolled back may.
+    let doubt = case
+        .now
+        .moment
+        .doubt
+        .filter(|doubt| doubt.of == Doubted::Store);
+    let now = &Circumstances {
+        moment: Moment {
+            doubt,
+            ..case.now.moment
+        },
+        ..*case.now
+    };
     let candidate = with_pending(record, now.moment.now);
     if !is_usable(&candidate, now) {
         return None;
     }
-    let Decision { next, mut outcome } = Outcome::of(&candidate, &Case { now, ..*case }, (repeats, call.user));
+    let Decision { next, mut outcome } =
+        Outcome::of(&candidate, &Case { now, ..*case }, (repeats, call.user));
     let is_right = outcome.told.verdict == Verdict::Accepted;
-    let confirmed = if is_right { outcome.told.device.clone() } else { None };
+    let confirmed = if is_right {
+        outcome.told.device.clone()
+    } else {
+        None
+    };
     let next = next.map(|mut next| {
         for (device, before) in next.devices.iter_mut().zip(&record.devices) {
-            // Only the confirmed device changes its state. A pending device is never disabled by wrong codes.
+            // Only the confirmed device changes its state. A pending device is never disabled by
+            // wrong codes.
             if confirmed.as_ref() != Some(&device.name) {
                 device.state = before.state;
             }

@@ -1,5 +1,5 @@
-//! Judges a login attempt: chooses the record (the user's or a decoy's), lets [`crate::policy`] judge, and stores the
-//! next record durably before any reply.
+//! Judges a login attempt: chooses the record (the user's or a decoy's), lets [`crate::policy`]
+//! judge, and stores the next record durably before any reply.
 
 use common::answer::Answer;
 use common::config::Policy;
@@ -19,12 +19,17 @@ use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
 
-/// Judges the answer. When this returns, what it spent or charged is durable. An accepted code refunds the recent
-/// wrong codes of the user from the same source. What a wrong code costs is remembered for that.
+/// Judges the answer. When this returns, what it spent or charged is durable. An accepted code
+/// refunds the recent wrong codes of the user from the same source. What a wrong code costs is
+/// remembered for that.
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
-pub(super) fn durably(service: &Service, login: &Trusted<'_>, answer: Option<&Answer>) -> Result<Judgement, Error> {
+pub(super) fn durably(
+    service: &Service,
+    login: &Trusted<'_>,
+    answer: Option<&Answer>,
+) -> Result<Judgement, Error> {
     let call = login.call;
     let before = service.graces.ends();
     if answer.is_some_and(is_free) && service.may_try(call).is_err() {
@@ -35,10 +40,21 @@ pub(super) fn durably(service: &Service, login: &Trusted<'_>, answer: Option<&An
     let (source, tick) = (login.source, call.moment.tick);
     let charges = service.refunds.take(call.user, source, tick);
     let now = login.circumstances(service);
-    let case = Case { user: call.user, answer, refund: charges.units(), settings: &call.settings, now: &now };
-    let outcome = by_records(service, login, &case).or_else(|failure| unjudged(service, login, failure))?;
+    let case = Case {
+        user: call.user,
+        answer,
+        refund: charges.units(),
+        settings: &call.settings,
+        now: &now,
+    };
+    let outcome =
+        by_records(service, login, &case).or_else(|failure| unjudged(service, login, failure))?;
     if outcome.told.verdict != Verdict::Accepted {
-        service.refunds.put_back(call.user, source, charges.and(outcome.counted.charged.known, tick));
+        service.refunds.put_back(
+            call.user,
+            source,
+            charges.and(outcome.counted.charged.known, tick),
+        );
     }
     if let Some(fingerprint) = outcome.counted.fingerprint {
         service.repeats.remember(fingerprint);
@@ -52,14 +68,14 @@ pub(super) struct Judgement {
     pub(super) before: Ends,
 }
 
-/// Judges by the user's record. A user without a usable device for this login is judged by a decoy: the same work,
-/// the same charge, and never a success. Where users enrol at this prompt, the ticket or pending device of a never
-/// enrolled user comes first.
+/// Judges by the user's record. A user without a usable device for this login is judged by a decoy:
+/// the same work, the same charge, and never a success. Where users enrol at this prompt, the
+/// ticket or pending device of a never enrolled user comes first.
 fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
     let enrols = first_login::is_offered(login);
-    let outcome = service
-        .records
-        .change(login.call.access(), |record| by_record(record, login, case, (&service.repeats, enrols)))?;
+    let outcome = service.records.change(login.call.access(), |record| {
+        by_record(record, login, case, (&service.repeats, enrols))
+    })?;
     match outcome {
         ByRecord::Judged(outcome) => Ok(*outcome),
         ByRecord::NoDevice(no_device) => by_decoy(service, login.call, *no_device, case),
@@ -85,18 +101,28 @@ struct NoDevice {
 impl NoDevice {
     /// The user is refused, whatever the user typed.
     fn refused(reason: &'static str) -> Self {
-        Self { verdict: Verdict::Refused, reason: Some(reason), issued: None, ask: None }
+        Self {
+            verdict: Verdict::Refused,
+            reason: Some(reason),
+            issued: None,
+            ask: None,
+        }
     }
 
-    /// `nullok` stacks let in a `not_enrolled` user. While the name service does not answer, the user is `refused`
-    /// instead, because the record may be under another spelling.
+    /// `nullok` stacks let in a `not_enrolled` user. While the name service does not answer, the
+    /// user is `refused` instead, because the record may be under another spelling.
     fn of(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Self {
         let verdict = policy::unenrolled(record);
         if verdict == Verdict::NotEnrolled && call.named.is_unknown() {
             return Self::refused("no_answer_from_name_service");
         }
         let reason = record.and_then(|record| record.why_unusable(now.moment.now, now.service));
-        Self { verdict, reason, issued: None, ask: None }
+        Self {
+            verdict,
+            reason,
+            issued: None,
+            ask: None,
+        }
     }
 }
 
@@ -107,9 +133,13 @@ fn by_record(
     (repeats, enrols): (&Repeats, bool),
 ) -> Decision<ByRecord> {
     let (call, now) = (login.call, case.now);
-    // The record belongs to another account: neither its devices nor its issued codes are looked at.
+    // The record belongs to another account: neither its devices nor its issued codes are looked
+    // at.
     if record.is_some_and(|record| has_other_uid(record, call)) {
-        return Decision { next: None, outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))) };
+        return Decision {
+            next: None,
+            outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))),
+        };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
         let Decision { mut next, outcome } = Outcome::of(record, case, (repeats, call.user));
@@ -121,7 +151,9 @@ fn by_record(
         return judged(Decision { next, outcome });
     }
     let unenrolled = record.filter(|_| enrols);
-    if let Some(decision) = unenrolled.and_then(|record| first_login::judge(record, login, case, repeats)) {
+    if let Some(decision) =
+        unenrolled.and_then(|record| first_login::judge(record, login, case, repeats))
+    {
         return judged(decision);
     }
     let mut alone = issued::judge_alone(record, case);
@@ -130,37 +162,77 @@ fn by_record(
     }
     let next = alone.as_mut().and_then(|judged| judged.next.take());
     let ask = unenrolled.and_then(|record| first_login::ask(record, now));
-    let no_device = NoDevice { issued: alone, ask, ..NoDevice::of(record, call, now) };
-    Decision { next, outcome: ByRecord::NoDevice(Box::new(no_device)) }
+    let no_device = NoDevice {
+        issued: alone,
+        ask,
+        ..NoDevice::of(record, call, now)
+    };
+    Decision {
+        next,
+        outcome: ByRecord::NoDevice(Box::new(no_device)),
+    }
 }
 
 fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {
-    Decision { next, outcome: ByRecord::Judged(Box::new(outcome)) }
+    Decision {
+        next,
+        outcome: ByRecord::Judged(Box::new(outcome)),
+    }
 }
 
-/// Judges by the decoy of the name. An issued code has been judged already: the decoy only charges it.
-fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case<'_>) -> Result<Outcome, Failure> {
-    let NoDevice { verdict, reason, issued, ask } = no_device;
+/// Judges by the decoy of the name. An issued code has been judged already: the decoy only charges
+/// it.
+fn by_decoy(
+    service: &Service,
+    call: &Call<'_>,
+    no_device: NoDevice,
+    case: &Case<'_>,
+) -> Result<Outcome, Failure> {
+    let NoDevice {
+        verdict,
+        reason,
+        issued,
+        ask,
+    } = no_device;
     let without_record = || Outcome::without_record(verdict, reason);
-    let Some(name) = decoy::name_for(call.user, &call.settings.secrets) else { return Ok(without_record()) };
+    let Some(name) = decoy::name_for(call.user, &call.settings.secrets) else {
+        return Ok(without_record());
+    };
     // Under `strict` the decoy would be disabled after many wrong codes, and then judge no more.
-    let policy = Policy { strict: false, ..*case.now.policy };
-    let now = &Circumstances { policy: &policy, ..*case.now };
+    let policy = Policy {
+        strict: false,
+        ..*case.now.policy
+    };
+    let now = &Circumstances {
+        policy: &policy,
+        ..*case.now
+    };
     // A decoy gets no refund: none of its codes is ever accepted.
-    let case = &Case { user: &name, refund: 0, now, ..*case };
+    let case = &Case {
+        user: &name,
+        refund: 0,
+        now,
+        ..*case
+    };
     let outcome = service.records.change(call.access_to(&name), |record| {
         let decoy = match record {
             Some(decoy) => Ok(decoy.clone()),
             None => decoy::make(&name, case.settings, &now.moment),
         };
         let Ok(decoy) = decoy else {
-            return Decision { next: None, outcome: without_record() };
+            return Decision {
+                next: None,
+                outcome: without_record(),
+            };
         };
         let Decision { next, outcome } = match issued {
             Some(_) => Outcome::judged(&decoy, (issued::wrong(decoy.clone(), now), None), case),
             None => Outcome::of(&decoy, case, (&service.repeats, call.user)),
         };
-        Decision { next, outcome: outcome.of_unenrolled(verdict, reason) }
+        Decision {
+            next,
+            outcome: outcome.of_unenrolled(verdict, reason),
+        }
     });
     let mut outcome = match outcome {
         // The decoy was sealed under a secret that is gone. No user is affected.
@@ -174,7 +246,8 @@ fn by_decoy(service: &Service, call: &Call<'_>, no_device: NoDevice, case: &Case
     Ok(outcome)
 }
 
-/// The outcome of an attempt that could not be judged, because of the store or because too many others wait.
+/// The outcome of an attempt that could not be judged, because of the store or because too many
+/// others wait.
 fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<Outcome, Error> {
     Ok(match failure {
         Failure::Busy => Outcome::unjudged(Verdict::Busy, None),

@@ -1,4 +1,5 @@
-//! The two calls of a login: `Challenge` (what the prompt asks for) and `Verify` (the attempt and its verdict).
+//! The two calls of a login: `Challenge` (what the prompt asks for) and `Verify` (the attempt and
+//! its verdict).
 //!
 //! ```text
 //! Challenge   reported → exemption (is a code needed?) → policy::ask
@@ -30,7 +31,11 @@ use crate::service::uid_binding::has_other_uid;
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
-pub(crate) fn verify(service: &Service, call: &Call<'_>, attempt: &Verify) -> Result<VerifyReply, Error> {
+pub(crate) fn verify(
+    service: &Service,
+    call: &Call<'_>,
+    attempt: &Verify,
+) -> Result<VerifyReply, Error> {
     let login = Trusted::of(call, attempt.into());
     if attempt.codes.is_empty()
         && let Some(reply) = exemption::without_code(service, &login)
@@ -39,14 +44,24 @@ pub(crate) fn verify(service: &Service, call: &Call<'_>, attempt: &Verify) -> Re
     }
     let answer = Answer::parse(&attempt.codes);
     let outcome = judge::durably(service, &login, answer.as_ref())?;
-    Ok(effects::settle(service, &login, outcome, (answer, !attempt.codes.is_empty())))
+    Ok(effects::settle(
+        service,
+        &login,
+        outcome,
+        (answer, !attempt.codes.is_empty()),
+    ))
 }
 
 /// `Challenge`: says what the prompt must ask for.
 ///
 /// # Errors
-/// [`Error::StoreUnavailable`]. If the record is damaged, the user is asked for a code like any other.
-pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -> Result<ChallengeReply, Error> {
+/// [`Error::StoreUnavailable`]. If the record is damaged, the user is asked for a code like any
+/// other.
+pub(crate) fn challenge(
+    service: &Service,
+    call: &Call<'_>,
+    about: &Challenge,
+) -> Result<ChallengeReply, Error> {
     let login = Trusted::of(call, about.into());
     let record = match service.records.look(call.user, &call.settings.secrets) {
         Ok(record) => record,
@@ -56,9 +71,15 @@ pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -
     let now = login.circumstances(service);
     // While the name service does not answer, the record may be under another spelling.
     let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
-    let first = if enrolled { None } else { first_login::asked_for(&login, record.as_ref(), &now) };
+    let first = if enrolled {
+        None
+    } else {
+        first_login::asked_for(&login, record.as_ref(), &now)
+    };
     let demand = exemption::demand(service, &login, record.as_ref());
-    let usable = |record: &Record| record.has_usable(call.moment.now, login.service) && !has_other_uid(record, call);
+    let usable = |record: &Record| {
+        record.has_usable(call.moment.now, login.service) && !has_other_uid(record, call)
+    };
     let judged_by = record.filter(usable).or_else(|| decoy_of(service, call));
     let ask = match (demand, first) {
         (Demand::Code | Demand::Refusal, Some(ask)) => ask,
@@ -72,15 +93,24 @@ pub(crate) fn challenge(service: &Service, call: &Call<'_>, about: &Challenge) -
 /// The stored decoy of the user's name. `None`: no attempt has made it yet.
 fn decoy_of(service: &Service, call: &Call<'_>) -> Option<Record> {
     let name = decoy::name_for(call.user, &call.settings.secrets)?;
-    service.records.look(&name, &call.settings.secrets).ok().flatten()
+    service
+        .records
+        .look(&name, &call.settings.secrets)
+        .ok()
+        .flatten()
 }
 
-/// The reply. Only callers with uid 0 are told whether the user is enrolled and how long the codes are: an attacker
-/// could enumerate users by it. For a user without a usable device, the length is that of a new device's codes.
+/// The reply. Only callers with uid 0 are told whether the user is enrolled and how long the codes
+/// are: an attacker could enumerate users by it. For a user without a usable device, the length is
+/// that of a new device's codes.
 fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>) -> ChallengeReply {
     let is_root = call.caller.peer.is_root();
     if digits.is_empty() {
         digits.push(call.settings.new_device.parameters.digits);
     }
-    ChallengeReply { ask, enrolled: is_root.then_some(enrolled), digits: is_root.then_some(digits) }
+    ChallengeReply {
+        ask,
+        enrolled: is_root.then_some(enrolled),
+        digits: is_root.then_some(digits),
+    }
 }

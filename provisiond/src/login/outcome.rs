@@ -1,5 +1,5 @@
-//! The outcome of a login attempt: what the caller is told (verdict, next prompt), and what is counted and logged
-//! (reason, charge).
+//! The outcome of a login attempt: what the caller is told (verdict, next prompt), and what is
+//! counted and logged (reason, charge).
 
 use common::answer::Answer;
 use common::names::device::DeviceName;
@@ -49,11 +49,13 @@ pub(super) struct Counted {
     pub(super) missed: Option<Missed>,
     /// The pool whose last guess the attempt took.
     pub(super) emptied: Option<&'static str>,
-    /// The fingerprint of a rejected answer and of what it was compared with, to be remembered as a repeat.
+    /// The fingerprint of a rejected answer and of what it was compared with, to be remembered as a
+    /// repeat.
     pub(super) fingerprint: Option<Fingerprint>,
     /// The same answer was wrong before, and is not counted again.
     pub(super) repeated: bool,
-    /// How the answer was wrong. For an unenrolled user the decoy has said it, so that it counts as much as for others.
+    /// How the answer was wrong. For an unenrolled user the decoy has said it, so that it counts as
+    /// much as for others.
     pub(super) wrong: Option<Wrong>,
     /// Whether the attempt was judged; false if the store failed or too many others waited.
     pub(super) is_verdict: bool,
@@ -71,10 +73,16 @@ pub(super) enum Wrong {
 }
 
 impl Outcome {
-    /// Judges the attempt by a record that has a usable device. `repeats` are the recent wrong answers. `user` is the
-    /// name of the call, also where a decoy judges.
-    pub(super) fn of(record: &Record, case: &Case<'_>, (repeats, user): (&Repeats, &UserName)) -> Decision<Self> {
-        let compared = case.answer.map(|answer| policy::compared(record, answer, case.now));
+    /// Judges the attempt by a record that has a usable device. `repeats` are the recent wrong
+    /// answers. `user` is the name of the call, also where a decoy judges.
+    pub(super) fn of(
+        record: &Record,
+        case: &Case<'_>,
+        (repeats, user): (&Repeats, &UserName),
+    ) -> Decision<Self> {
+        let compared = case
+            .answer
+            .map(|answer| policy::compared(record, answer, case.now));
         let fingerprint = compared.and_then(|compared| repeats.fingerprint(user, &compared));
         let repeated = fingerprint.is_some_and(|fingerprint| repeats.know(&fingerprint));
         let mut decision = Self::judged(record, attempt::judge(record, case, repeated), case);
@@ -84,7 +92,11 @@ impl Outcome {
     }
 
     /// The outcome of an attempt that policy has judged by the record.
-    pub(super) fn judged(record: &Record, (judged, reason): Reasoned, case: &Case<'_>) -> Decision<Self> {
+    pub(super) fn judged(
+        record: &Record,
+        (judged, reason): Reasoned,
+        case: &Case<'_>,
+    ) -> Decision<Self> {
         let &Case { user, now, .. } = case;
         let (mut outcome, next) = Self::plain(judged, reason);
         let Self { told, counted } = &mut outcome;
@@ -94,7 +106,8 @@ impl Outcome {
             Verdict::TwoCodesNeeded => Some(Missed::of(record, user, now).untold()),
             _ => None,
         };
-        let took_the_last = told.ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
+        let took_the_last =
+            told.ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
         let is_emptied = took_the_last && !counted.charged.are_none();
         counted.emptied = is_emptied.then(|| record.pool_word(now.source, now.moment.now));
         Decision { next, outcome }
@@ -120,7 +133,8 @@ impl Outcome {
         Decision { next, outcome }
     }
 
-    /// The outcome of a decoy, told as that of an unenrolled user. What the decoy was charged is never refunded.
+    /// The outcome of a decoy, told as that of an unenrolled user. What the decoy was charged is
+    /// never refunded.
     pub(super) fn of_unenrolled(mut self, verdict: Verdict, reason: Option<&'static str>) -> Self {
         let Self { told, counted } = &mut self;
         told.masked = masked(told.masked);
@@ -137,8 +151,24 @@ impl Outcome {
     /// The outcome without a mask, and the record to store.
     fn plain(judged: Judged, reason: Option<&'static str>) -> (Self, Option<Record>) {
         let wrong = Wrong::of(&judged);
-        let Judged { verdict, device, retry_after, finding, disabled, charged, repeated, next } = judged;
-        let told = Told { verdict, masked: verdict, ask: Ask::OneCode, device, retry_after, first_device: None };
+        let Judged {
+            verdict,
+            device,
+            retry_after,
+            finding,
+            disabled,
+            charged,
+            repeated,
+            next,
+        } = judged;
+        let told = Told {
+            verdict,
+            masked: verdict,
+            ask: Ask::OneCode,
+            device,
+            retry_after,
+            first_device: None,
+        };
         let counted = Counted {
             reason,
             finding,
@@ -170,7 +200,9 @@ impl Wrong {
 /// The masked verdict: an unenrolled user gets the verdict of an enrolled user with a wrong code.
 fn masked(verdict: Verdict) -> Verdict {
     match verdict {
-        Verdict::Accepted | Verdict::AlreadyUsed | Verdict::NotEnrolled | Verdict::Disabled => Verdict::Rejected,
+        Verdict::Accepted | Verdict::AlreadyUsed | Verdict::NotEnrolled | Verdict::Disabled => {
+            Verdict::Rejected
+        }
         verdict => verdict,
     }
 }

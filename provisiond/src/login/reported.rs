@@ -1,5 +1,5 @@
-//! What a caller reports of a login (service, remote host, terminal, module options), and how much of it is trusted.
-//! Worked out once, before anything is judged by it.
+//! What a caller reports of a login (service, remote host, terminal, module options), and how much
+//! of it is trusted. Worked out once, before anything is judged by it.
 
 use std::time::Duration;
 
@@ -24,19 +24,45 @@ pub(super) struct Reported<'a> {
 }
 
 impl<'a> From<&'a Challenge> for Reported<'a> {
-    fn from(Challenge { user: _, service, rhost, tty, options }: &'a Challenge) -> Self {
-        Self { service, rhost: rhost.as_deref(), tty: tty.as_deref(), options: options.as_ref() }
+    fn from(
+        Challenge {
+            user: _,
+            service,
+            rhost,
+            tty,
+            options,
+        }: &'a Challenge,
+    ) -> Self {
+        Self {
+            service,
+            rhost: rhost.as_deref(),
+            tty: tty.as_deref(),
+            options: options.as_ref(),
+        }
     }
 }
 
 impl<'a> From<&'a Verify> for Reported<'a> {
-    fn from(Verify { service, rhost, tty, options, .. }: &'a Verify) -> Self {
-        Self { service, rhost: rhost.as_deref(), tty: tty.as_deref(), options: options.as_ref() }
+    fn from(
+        Verify {
+            service,
+            rhost,
+            tty,
+            options,
+            ..
+        }: &'a Verify,
+    ) -> Self {
+        Self {
+            service,
+            rhost: rhost.as_deref(),
+            tty: tty.as_deref(),
+            options: options.as_ref(),
+        }
     }
 }
 
-/// A login, with the trusted part of the report: all of it from root's processes, and the service from a verifier. The
-/// caller's role decides whether the reported source is trusted.
+/// A login, with the trusted part of the report: all of it from root's processes, and the service
+/// from a verifier. The caller's role decides whether the reported source is trusted.
 pub(super) struct Trusted<'a> {
     pub(super) call: &'a Call<'a>,
     /// The PAM service as reported. It chooses the usable devices, and can only make them fewer.
@@ -56,7 +82,12 @@ pub(super) struct Trusted<'a> {
 
 impl<'a> Trusted<'a> {
     pub(super) fn of(call: &'a Call<'a>, reported: Reported<'a>) -> Self {
-        let Reported { service, rhost, tty, options } = reported;
+        let Reported {
+            service,
+            rhost,
+            tty,
+            options,
+        } = reported;
         let (rhost, tty) = call.caller.trusted_origin(rhost, tty);
         let rhost = rhost.filter(|rhost| !rhost.is_empty());
         let tty = tty.filter(|tty| !tty.is_empty());
@@ -79,14 +110,22 @@ impl<'a> Trusted<'a> {
         let source = self.source;
         let policy = &self.call.settings.policy;
         let limits = &self.call.settings.limits;
-        let suspect = self.is_limited(limits) && service.source_limits.is_reached(source, limits.per_source);
+        let suspect =
+            self.is_limited(limits) && service.source_limits.is_reached(source, limits.per_source);
         let mut moment = self.call.moment;
         // With the option `noskewadj` the login teaches nothing about the device's drift.
         moment.synchronised &= !self.keeps_drift();
-        Circumstances { policy, moment, source, service: self.service, suspect }
+        Circumstances {
+            policy,
+            moment,
+            source,
+            service: self.service,
+            suspect,
+        }
     }
 
-    /// Whether the source limit counts wrong codes from this source: not from `limits.trusted-sources`.
+    /// Whether the source limit counts wrong codes from this source: not from
+    /// `limits.trusted-sources`.
     pub(super) fn is_limited(&self, limits: &Limits) -> bool {
         let address = self.rhost.and_then(|rhost| rhost.parse().ok());
         !address.is_some_and(|address| limits.trust(address))
@@ -94,7 +133,8 @@ impl<'a> Trusted<'a> {
 
     /// Whether the service file (option `enroll`) lets users enrol at the prompt.
     pub(super) fn wants_enrolment(&self) -> bool {
-        self.options.is_some_and(|options| options.enroll == Some(true))
+        self.options
+            .is_some_and(|options| options.enroll == Some(true))
     }
 
     /// The grace that the service file gives (option `grace_period`).
@@ -105,10 +145,13 @@ impl<'a> Trusted<'a> {
 
     /// Adds the service, the source and the terminal to a log line.
     pub(super) fn located(&self, line: Line) -> Line {
-        line.with("service", self.service).with_some("source", self.rhost).with_some("tty", self.tty)
+        line.with("service", self.service)
+            .with_some("source", self.rhost)
+            .with_some("tty", self.tty)
     }
 
     fn keeps_drift(&self) -> bool {
-        self.options.is_some_and(|options| options.noskewadj == Some(true))
+        self.options
+            .is_some_and(|options| options.noskewadj == Some(true))
     }
 }

@@ -1,7 +1,8 @@
-//! Exemption rules, grace and roll-out: whether a login needs a code. Pure: proven facts in, a demand out.
+//! Exemption rules, grace and roll-out: whether a login needs a code. Pure: proven facts in, a
+//! demand out.
 //!
-//! A rule matches proven facts only. A look-up that failed or came late, and a report from an untrusted caller, is no
-//! fact, so no condition on it matches.
+//! A rule matches proven facts only. A look-up that failed or came late, and a report from an
+//! untrusted caller, is no fact, so no condition on it matches.
 
 use std::cell::OnceCell;
 use std::time::Duration;
@@ -57,7 +58,10 @@ pub(super) enum Demand<'r> {
 pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<'r> {
     // The local time needs the time zone file. It is read once for all rules, and only if one asks.
     let time = OnceCell::new();
-    let facts = &Facts { time: &|| *time.get_or_init(facts.time), ..*facts };
+    let facts = &Facts {
+        time: &|| *time.get_or_init(facts.time),
+        ..*facts
+    };
     let exemption = match settings.rules.iter().find(|rule| holds(rule, facts)) {
         Some(rule) => Some(rule.name.as_str()),
         None if facts.ever_enrolled => in_grace(&settings.grace, facts),
@@ -65,7 +69,9 @@ pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<
     };
     match exemption {
         Some(rule) => Demand::Nothing(rule),
-        None if !facts.ever_enrolled && settings.unknown_users == UnknownUsers::Deny => Demand::Refusal,
+        None if !facts.ever_enrolled && settings.unknown_users == UnknownUsers::Deny => {
+            Demand::Refusal
+        }
         None => Demand::Code,
     }
 }
@@ -75,12 +81,17 @@ fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
     !rule.is_without_condition()
         && meets(&rule.users, |user| user == facts.user)
         && meets(&rule.services, |service| facts.service == Some(service))
-        && meets(&rule.from, |place| facts.origin.is_some_and(|origin| lies_in(origin, place)))
-        && meets(&rule.hours, |hours| (facts.time)().is_some_and(|time| hours.hold(time)))
+        && meets(&rule.from, |place| {
+            facts.origin.is_some_and(|origin| lies_in(origin, place))
+        })
+        && meets(&rule.hours, |hours| {
+            (facts.time)().is_some_and(|time| hours.hold(time))
+        })
         && meets(&rule.groups, |group| (facts.is_member)(group) == Some(true))
 }
 
-/// Whether a condition matches: within a list, any one entry is enough. A rule without the condition matches.
+/// Whether a condition matches: within a list, any one entry is enough. A rule without the
+/// condition matches.
 fn meets<T>(list: &[T], holds: impl Fn(&T) -> bool) -> bool {
     list.is_empty() || list.iter().any(holds)
 }
@@ -104,7 +115,8 @@ fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
     }
 }
 
-/// The grace by which a code that was accepted before still counts. A user without a device left has none.
+/// The grace by which a code that was accepted before still counts. A user without a device left
+/// has none.
 fn in_grace(grace: &Grace, facts: &Facts<'_>) -> Option<&'static str> {
     if !facts.has_device {
         return None;
@@ -131,15 +143,21 @@ fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
 }
 
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
-    let Some(time) = (facts.time)() else { return false };
+    let Some(time) = (facts.time)() else {
+        return false;
+    };
     let is_before = |day: Date| time.date() < day;
     // If all days have passed, no group is looked up.
-    let has_a_day_left = roll_out.enforce_after.iter().any(|(_, day)| is_before(*day));
+    let has_a_day_left = roll_out
+        .enforce_after
+        .iter()
+        .any(|(_, day)| is_before(*day));
     has_a_day_left && first_day(roll_out, facts).is_some_and(is_before)
 }
 
-/// The day from which on the account needs a device: the earliest day of its groups, else the day of all accounts.
-/// `None`: no day applies, or the name service did not answer about a group whose day may be earlier.
+/// The day from which on the account needs a device: the earliest day of its groups, else the day
+/// of all accounts. `None`: no day applies, or the name service did not answer about a group whose
+/// day may be earlier.
 fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
     let (mut own, mut default) = (None, None);
     for (scope, day) in &roll_out.enforce_after {

@@ -1,5 +1,5 @@
-//! One login attempt and its verdict: opens the keys of the user's usable devices, has the answer judged, and adds the
-//! reason for the log where the verdict alone does not give it. Pure.
+//! One login attempt and its verdict: opens the keys of the user's usable devices, has the answer
+//! judged, and adds the reason for the log where the verdict alone does not give it. Pure.
 
 use std::hint::black_box;
 
@@ -34,10 +34,15 @@ pub struct Case<'a> {
 /// A judged attempt, with the reason for the log where the verdict alone does not give it.
 pub type Reasoned = (Judged, Option<&'static str>);
 
-/// Judges the attempt by the record. A `repeated` answer was wrong before, when it was compared with the same
-/// positions.
+/// Judges the attempt by the record. A `repeated` answer was wrong before, when it was compared
+/// with the same positions.
 pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
-    let &Case { answer, refund, now, .. } = case;
+    let &Case {
+        answer,
+        refund,
+        now,
+        ..
+    } = case;
     if let Some(code) = answer.and_then(Answer::issued) {
         return issued::judge(record, (code, Purpose::Login), case);
     }
@@ -52,7 +57,10 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
         Err(verdict) => return (Judged::unlooked(verdict), None),
     };
     let Ok(keys) = usable_keys(record, case) else {
-        return (Judged::unlooked(Verdict::Refused), Some("key_does_not_open"));
+        return (
+            Judged::unlooked(Verdict::Refused),
+            Some("key_does_not_open"),
+        );
     };
     let mut judged = super::judge(record, &keys, answer, Earlier { refund, repeated }, now);
     reseal(&mut judged, record, &keys, case);
@@ -66,35 +74,74 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     (judged, reason)
 }
 
-/// The reason for the log, if the source limit alone demands two codes: the user's own guess budget would allow one.
+/// The reason for the log, if the source limit alone demands two codes: the user's own guess budget
+/// would allow one.
 fn why_several(record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
-    let from_elsewhere = Circumstances { suspect: false, ..*now };
+    let from_elsewhere = Circumstances {
+        suspect: false,
+        ..*now
+    };
     let by_source_alone = now.suspect && ask(Some(record), &from_elsewhere) == Ask::OneCode;
     by_source_alone.then_some("source_limited")
 }
 
-/// The verdict on a single code where two are needed. It takes as long as a judged code, so that there is no timing
-/// side channel: the keys are opened, the code is compared, the result is discarded, and the record is stored
-/// unchanged.
+/// The verdict on a single code where two are needed. It takes as long as a judged code, so that
+/// there is no timing side channel: the keys are opened, the code is compared, the result is
+/// discarded, and the record is stored unchanged.
 fn unjudged(record: &Record, case: &Case<'_>) -> Judged {
     if let (Ok(keys), Some(answer)) = (usable_keys(record, case), case.answer) {
-        drop(black_box(super::judge(record, &keys, answer, Earlier::default(), case.now)));
+        drop(black_box(super::judge(
+            record,
+            &keys,
+            answer,
+            Earlier::default(),
+            case.now,
+        )));
     }
-    Judged { next: Some(record.clone()), ..Judged::unlooked(Verdict::TwoCodesNeeded) }
+    Judged {
+        next: Some(record.clone()),
+        ..Judged::unlooked(Verdict::TwoCodesNeeded)
+    }
 }
 
-fn usable_keys(record: &Record, &Case { user, settings, now, .. }: &Case<'_>) -> Result<Vec<Key>, CannotOpen> {
-    record.usable(now.moment.now, now.service).map(|device| device.key(user, &settings.secrets)).collect()
+fn usable_keys(
+    record: &Record,
+    &Case {
+        user,
+        settings,
+        now,
+        ..
+    }: &Case<'_>,
+) -> Result<Vec<Key>, CannotOpen> {
+    record
+        .usable(now.moment.now, now.service)
+        .map(|device| device.key(user, &settings.secrets))
+        .collect()
 }
 
-/// Seals a key that was imported from passlib in our own format, in the commit of its first accepted code.
-fn reseal(judged: &mut Judged, record: &Record, keys: &[Key], &Case { user, settings, now, .. }: &Case<'_>) {
+/// Seals a key that was imported from passlib in our own format, in the commit of its first
+/// accepted code.
+fn reseal(
+    judged: &mut Judged,
+    record: &Record,
+    keys: &[Key],
+    &Case {
+        user,
+        settings,
+        now,
+        ..
+    }: &Case<'_>,
+) {
     if judged.verdict != Verdict::Accepted {
         return;
     }
-    let (Some(name), Some(next)) = (&judged.device, &mut judged.next) else { return };
+    let (Some(name), Some(next)) = (&judged.device, &mut judged.next) else {
+        return;
+    };
     let mut usable = record.usable(now.moment.now, now.service).zip(keys);
-    let Some((_, key)) = usable.find(|(device, _)| device.name == *name) else { return };
+    let Some((_, key)) = usable.find(|(device, _)| device.name == *name) else {
+        return;
+    };
     if let Some(device) = next.device_mut(name) {
         device.reseal(user, key, &settings.secrets);
     }

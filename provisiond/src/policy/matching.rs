@@ -1,6 +1,6 @@
-//! The search for a code: the time steps, or HOTP counters, within a device's window at which an answer matches, and
-//! whether it is fresh, quarantined or spent there. Every position of every usable device is compared, whatever the
-//! first match is, so that there is no timing side channel.
+//! The search for a code: the time steps, or HOTP counters, within a device's window at which an
+//! answer matches, and whether it is fresh, quarantined or spent there. Every position of every
+//! usable device is compared, whatever the first match is, so that there is no timing side channel.
 
 use std::ops::RangeInclusive;
 
@@ -13,15 +13,16 @@ use super::quarantine::last_doubtful;
 use crate::record::counter;
 use crate::record::{Device, Record};
 
-/// A position at which the answer matches: the steps, or counters, that it would spend, and whether it may.
+/// A position at which the answer matches: the steps, or counters, that it would spend, and whether
+/// it may.
 pub(super) struct Match {
     pub(super) device: DeviceName,
     pub(super) steps: Vec<u64>,
     pub(super) standing: Standing,
 }
 
-/// The comparison of an answer with one device: together with the device's key it determines whether the answer is
-/// right.
+/// The comparison of an answer with one device: together with the device's key it determines
+/// whether the answer is right.
 #[derive(Debug)]
 pub struct Compared {
     /// The device's id.
@@ -40,10 +41,13 @@ pub(super) enum Standing {
     Spent,
 }
 
-/// Whether pairs are searched for in the window only, as single codes are: an attacker has tried a thousand wrong
-/// pairs.
+/// Whether pairs are searched for in the window only, as single codes are: an attacker has tried a
+/// thousand wrong pairs.
 pub fn is_narrow(record: &Record, now: &Circumstances<'_>) -> bool {
-    record.pool(now.source, now.moment.now).wrong_pairs.are_too_many(&now.moment)
+    record
+        .pool(now.source, now.moment.now)
+        .wrong_pairs
+        .are_too_many(&now.moment)
 }
 
 /// All matches of the answer. An answer of another length has none, in the same time.
@@ -57,11 +61,18 @@ pub(super) fn matches_of(
     let codes = answer.codes(device.parameters.digits).unwrap_or_default();
     let later = (codes.len() as u64).saturating_sub(1);
     let far = answer.is_several() && !narrow;
-    let found = device.parameters.find(key, &codes, searched(device, far, later, now)).into_iter();
+    let found = device
+        .parameters
+        .find(key, &codes, searched(device, far, later, now))
+        .into_iter();
     found
         .map(|first| {
             let steps: Vec<u64> = (first..=first.saturating_add(later)).collect();
-            Match { standing: standing(device, &steps, now), device: device.name.clone(), steps }
+            Match {
+                standing: standing(device, &steps, now),
+                device: device.name.clone(),
+                steps,
+            }
         })
         .collect()
 }
@@ -76,24 +87,42 @@ pub(super) fn compared_with(
     let codes = answer.codes(device.parameters.digits)?;
     let later = (codes.len() as u64).saturating_sub(1);
     let far = answer.is_several() && !narrow;
-    Some(Compared { device: device.id, positions: searched(device, far, later, now), codes })
+    Some(Compared {
+        device: device.id,
+        positions: searched(device, far, later, now),
+        codes,
+    })
 }
 
-/// The positions of the first code, when `later` codes follow it. A `far` search reaches ten steps to either side; any
-/// other one ends where the last code lies in the window, as a single code must.
-fn searched(device: &Device, far: bool, later: u64, now: &Circumstances<'_>) -> RangeInclusive<u64> {
+/// The positions of the first code, when `later` codes follow it. A `far` search reaches ten steps
+/// to either side; any other one ends where the last code lies in the window, as a single code
+/// must.
+fn searched(
+    device: &Device,
+    far: bool,
+    later: u64,
+    now: &Circumstances<'_>,
+) -> RangeInclusive<u64> {
     let window = now.policy.window;
     match device.kind {
         Kind::Totp => {
-            let (before, after) =
-                if far { (PAIR_REACH, PAIR_REACH) } else { (window.saturating_add(later).min(PAIR_REACH), window) };
+            let (before, after) = if far {
+                (PAIR_REACH, PAIR_REACH)
+            } else {
+                (window.saturating_add(later).min(PAIR_REACH), window)
+            };
             let step = shown(device, now.moment.now);
             step.saturating_sub(before)..=step.saturating_add(after).saturating_sub(later)
         }
-        // As many positions as for a TOTP device, so that a guess has the same odds and the same price.
+        // As many positions as for a TOTP device, so that a guess has the same odds and the same
+        // price.
         Kind::Hotp => {
             let positions = window.saturating_mul(2).saturating_add(1);
-            let ahead = if far { counter::LOOK_AHEAD } else { positions.saturating_add(later) };
+            let ahead = if far {
+                counter::LOOK_AHEAD
+            } else {
+                positions.saturating_add(later)
+            };
             counter::searched(&device.spent, later.saturating_add(1), ahead)
         }
     }
@@ -104,7 +133,10 @@ pub(super) fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) 
         return standing_of_counters(device, steps, now);
     }
     let horizon = horizon(device, now);
-    if !steps.iter().all(|step| device.spent.accepts(*step, horizon)) {
+    if !steps
+        .iter()
+        .all(|step| device.spent.accepts(*step, horizon))
+    {
         return Standing::Spent;
     }
     match last_doubtful(device, now.policy.window, &now.moment) {
@@ -113,10 +145,13 @@ pub(super) fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) 
     }
 }
 
-/// A rolled-back store has lost the counters that the device has used since, so none is trusted until it is known
-/// again.
+/// A rolled-back store has lost the counters that the device has used since, so none is trusted
+/// until it is known again.
 fn standing_of_counters(device: &Device, counters: &[u64], now: &Circumstances<'_>) -> Standing {
-    if !counters.iter().all(|counter| counter::accepts(&device.spent, *counter)) {
+    if !counters
+        .iter()
+        .all(|counter| counter::accepts(&device.spent, *counter))
+    {
         Standing::Spent
     } else if now.moment.has_lost(device.known_since) {
         Standing::Quarantined
@@ -130,10 +165,12 @@ pub(super) fn horizon(device: &Device, now: &Circumstances<'_>) -> u64 {
     shown(device, now.moment.now).saturating_add(now.policy.window)
 }
 
-/// The step that the device shows at `time`, corrected by its learned drift: the middle of the window.
+/// The step that the device shows at `time`, corrected by its learned drift: the middle of the
+/// window.
 pub(super) fn shown(device: &Device, time: u64) -> u64 {
     device.drift.shown_at(device.parameters.step_at(time))
 }
 
-/// Steps to either side in which a pair is searched for. This also finds a device whose clock has drifted.
+/// Steps to either side in which a pair is searched for. This also finds a device whose clock has
+/// drifted.
 const PAIR_REACH: u64 = 10;

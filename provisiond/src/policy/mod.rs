@@ -1,8 +1,8 @@
-//! The verdict on a login attempt: accepted, wrong, replayed, or two codes needed. Pure: the record, the typed answer
-//! and the time go in; the verdict and the next record come out.
+//! The verdict on a login attempt: accepted, wrong, replayed, or two codes needed. Pure: the
+//! record, the typed answer and the time go in; the verdict and the next record come out.
 //!
-//! Holds no clock, store, socket or log. The calling code makes the next record durable before the user gets the
-//! answer. A *pair* is an answer of two consecutive codes.
+//! Holds no clock, store, socket or log. The calling code makes the next record durable before the
+//! user gets the answer. A *pair* is an answer of two consecutive codes.
 
 pub mod attempt;
 pub mod issued;
@@ -40,7 +40,8 @@ pub struct Circumstances<'a> {
     pub source: Source,
     /// The PAM service.
     pub service: &'a str,
-    /// The source limit is reached: too many wrong codes came from this source, so a single code is not judged.
+    /// The source limit is reached: too many wrong codes came from this source, so a single code is
+    /// not judged.
     pub suspect: bool,
 }
 
@@ -49,8 +50,8 @@ pub struct Circumstances<'a> {
 pub struct Earlier {
     /// Units that recent wrong codes of this user from this source have cost the known pool.
     pub refund: u32,
-    /// The same answer was wrong before at the same positions. Comparing it again tells an attacker nothing, so it
-    /// costs nothing.
+    /// The same answer was wrong before at the same positions. Comparing it again tells an attacker
+    /// nothing, so it costs nothing.
     pub repeated: bool,
 }
 
@@ -68,11 +69,13 @@ pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
 #[must_use]
 pub fn compared(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> Vec<Compared> {
     let narrow = is_narrow(record, now);
-    usable(record, now).filter_map(|device| compared_with(device, answer, narrow, now)).collect()
+    usable(record, now)
+        .filter_map(|device| compared_with(device, answer, narrow, now))
+        .collect()
 }
 
-/// Whether `answer` may be judged: it has the length of a usable device's codes, and the guess budget pays for it. A
-/// `repeated` answer costs nothing.
+/// Whether `answer` may be judged: it has the length of a usable device's codes, and the guess
+/// budget pays for it. A `repeated` answer costs nothing.
 ///
 /// # Errors
 /// The verdict on an answer that is not judged. Nothing is spent or charged then.
@@ -89,8 +92,16 @@ pub fn admit<'a>(
     if !usable(record, now).any(|device| answer.codes(device.parameters.digits).is_some()) {
         return Err(Verdict::Malformed);
     }
-    let price = if repeated { 0 } else { price(record, answer, now) };
-    if answer.is_several() || affordable(price, record, now) { Ok(answer) } else { Err(Verdict::TwoCodesNeeded) }
+    let price = if repeated {
+        0
+    } else {
+        price(record, answer, now)
+    };
+    if answer.is_several() || affordable(price, record, now) {
+        Ok(answer)
+    } else {
+        Err(Verdict::TwoCodesNeeded)
+    }
 }
 
 /// The devices that are usable for this login.
@@ -100,7 +111,11 @@ fn usable<'a>(record: &'a Record, now: &'a Circumstances<'_>) -> impl Iterator<I
 
 /// The verdict on a user without a usable device.
 pub fn unenrolled(record: Option<&Record>) -> Verdict {
-    if record.is_some_and(Record::is_somebodys) { Verdict::Disabled } else { Verdict::NotEnrolled }
+    if record.is_some_and(Record::is_somebodys) {
+        Verdict::Disabled
+    } else {
+        Verdict::NotEnrolled
+    }
 }
 
 /// A judged answer.
@@ -111,8 +126,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The device that showed the code.
     pub device: Option<DeviceName>,
-    /// With `already_used`: seconds until the device shows an unused code. `None` for an HOTP device, whose user
-    /// presses a button.
+    /// With `already_used`: seconds until the device shows an unused code. `None` for an HOTP
+    /// device, whose user presses a button.
     pub retry_after: Option<u64>,
     /// What an issued code turned out to be.
     pub finding: Option<Finding>,
@@ -142,26 +157,49 @@ impl Judged {
     }
 }
 
-/// Judges an admitted answer. `keys` are the keys of the usable devices, in their order. All of them are searched,
-/// whatever the first one yields.
-pub fn judge(record: &Record, keys: &[Key], answer: &Answer, earlier: Earlier, now: &Circumstances<'_>) -> Judged {
+/// Judges an admitted answer. `keys` are the keys of the usable devices, in their order. All of
+/// them are searched, whatever the first one yields.
+pub fn judge(
+    record: &Record,
+    keys: &[Key],
+    answer: &Answer,
+    earlier: Earlier,
+    now: &Circumstances<'_>,
+) -> Judged {
     let narrow = is_narrow(record, now);
-    let found: Vec<Match> =
-        usable(record, now).zip(keys).flat_map(|(device, key)| matches_of(device, key, answer, narrow, now)).collect();
-    // A repeated answer was wrong at these positions. It costs nothing, so it must not open a login either.
-    match found.iter().min_by_key(|found| found.standing).filter(|_| !earlier.repeated) {
-        Some(best) if best.standing == Standing::Fresh => accept(record, best, &found, earlier.refund, now),
-        Some(best) if best.standing == Standing::Quarantined => {
-            Judged { device: Some(best.device.clone()), ..Judged::unlooked(Verdict::Refused) }
+    let found: Vec<Match> = usable(record, now)
+        .zip(keys)
+        .flat_map(|(device, key)| matches_of(device, key, answer, narrow, now))
+        .collect();
+    // A repeated answer was wrong at these positions. It costs nothing, so it must not open a login
+    // either.
+    match found
+        .iter()
+        .min_by_key(|found| found.standing)
+        .filter(|_| !earlier.repeated)
+    {
+        Some(best) if best.standing == Standing::Fresh => {
+            accept(record, best, &found, earlier.refund, now)
         }
+        Some(best) if best.standing == Standing::Quarantined => Judged {
+            device: Some(best.device.clone()),
+            ..Judged::unlooked(Verdict::Refused)
+        },
         Some(best) => already_used(record, best, now),
         None => reject(record, answer, earlier.repeated, now),
     }
 }
 
-/// Opens a login with `best`, and spends the answer at every other match, too. Otherwise a replay would open a second
-/// login where two devices have the same key, or a device shows the same code in two consecutive steps.
-fn accept(record: &Record, best: &Match, found: &[Match], refund: u32, now: &Circumstances<'_>) -> Judged {
+/// Opens a login with `best`, and spends the answer at every other match, too. Otherwise a replay
+/// would open a second login where two devices have the same key, or a device shows the same code
+/// in two consecutive steps.
+fn accept(
+    record: &Record,
+    best: &Match,
+    found: &[Match],
+    refund: u32,
+    now: &Circumstances<'_>,
+) -> Judged {
     let mut next = record.clone();
     if let Some(device) = next.device_mut(&best.device) {
         device.drift = learned(device, &best.steps, now);
@@ -174,11 +212,15 @@ fn accept(record: &Record, best: &Match, found: &[Match], refund: u32, now: &Cir
         }
     }
     welcome(&mut next, refund, now);
-    Judged { device: Some(best.device.clone()), next: Some(next), ..Judged::unlooked(Verdict::Accepted) }
+    Judged {
+        device: Some(best.device.clone()),
+        next: Some(next),
+        ..Judged::unlooked(Verdict::Accepted)
+    }
 }
 
-/// Updates the record after any accepted login: if the source was known before, refunds as much as today's limit
-/// allows; then makes the source a known one.
+/// Updates the record after any accepted login: if the source was known before, refunds as much as
+/// today's limit allows; then makes the source a known one.
 fn welcome(next: &mut Record, refund: u32, now: &Circumstances<'_>) {
     if next.sources.know(now.source, now.moment.now) {
         let units = next.refunded.left(&now.moment).min(refund);
@@ -199,21 +241,32 @@ fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
 }
 
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
-    let device = record.devices.iter().find(|device| device.name == found.device);
+    let device = record
+        .devices
+        .iter()
+        .find(|device| device.name == found.device);
     let totp = device.filter(|device| device.kind == Kind::Totp);
     let retry_after = totp.map(|device| {
         let next = device.spent.latest(horizon(device, now)).saturating_add(1);
         let start = device.parameters.start_of(device.drift.ours_at(next));
         start.saturating_sub(now.moment.now).max(1)
     });
-    Judged { device: Some(found.device.clone()), retry_after, ..Judged::unlooked(Verdict::AlreadyUsed) }
+    Judged {
+        device: Some(found.device.clone()),
+        retry_after,
+        ..Judged::unlooked(Verdict::AlreadyUsed)
+    }
 }
 
-/// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a millionth of a single
-/// code's, but pairs are counted. A repeated answer is neither charged nor counted so, but it is a failure (SP 800-63B
-/// counts each one).
+/// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a
+/// millionth of a single code's, but pairs are counted. A repeated answer is neither charged nor
+/// counted so, but it is a failure (SP 800-63B counts each one).
 fn reject(record: &Record, answer: &Answer, repeated: bool, now: &Circumstances<'_>) -> Judged {
-    let charged = if repeated || answer.is_several() { 0 } else { price(record, answer, now) };
+    let charged = if repeated || answer.is_several() {
+        0
+    } else {
+        price(record, answer, now)
+    };
     let mut next = record.clone();
     let pool = next.pool_mut(now.source, now.moment.now);
     match answer.is_several() {
@@ -221,11 +274,18 @@ fn reject(record: &Record, answer: &Answer, repeated: bool, now: &Circumstances<
         true => pool.wrong_pairs = pool.wrong_pairs.one_more(&now.moment),
         false => pool.budget = pool.budget.charged(charged, now.policy, &now.moment),
     }
-    let compared = usable(record, now).filter(|device| answer.codes(device.parameters.digits).is_some());
+    let compared =
+        usable(record, now).filter(|device| answer.codes(device.parameters.digits).is_some());
     let compared: Vec<DeviceName> = compared.map(|device| device.name.clone()).collect();
     let disabled = strict::count(&mut next, &compared, now.policy);
     let charged = record.units(charged, now.source, now.moment.now);
-    Judged { charged, repeated, disabled, next: Some(next), ..Judged::unlooked(Verdict::Rejected) }
+    Judged {
+        charged,
+        repeated,
+        disabled,
+        next: Some(next),
+        ..Judged::unlooked(Verdict::Rejected)
+    }
 }
 
 #[cfg(test)]

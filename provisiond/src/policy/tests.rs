@@ -18,7 +18,12 @@ use crate::record::budget::Pool;
 use crate::record::spent::SpentSteps;
 use crate::record::tests::{device, device_of, secrets, user};
 
-const POLICY: Policy = Policy { window: 1, budget: 5, refill: Duration::from_secs(86400), strict: false };
+const POLICY: Policy = Policy {
+    window: 1,
+    budget: 5,
+    refill: Duration::from_secs(86400),
+    strict: false,
+};
 const NOW: u64 = 1_234_567_890;
 const NONE: u32 = 0;
 
@@ -36,14 +41,35 @@ impl Life {
     fn new() -> Self {
         let mut record = Record::new(&Moment::ordinary(NOW));
         record.enrolled = true;
-        record.devices.push(device(&user("alice"), "default", Parameters::default()));
+        record
+            .devices
+            .push(device(&user("alice"), "default", Parameters::default()));
         let (policy, moment, source) = (POLICY, Moment::ordinary(NOW), Source::Untold);
-        Self { record, policy, moment, source, service: "sshd", suspect: false }
+        Self {
+            record,
+            policy,
+            moment,
+            source,
+            service: "sshd",
+            suspect: false,
+        }
     }
 
     fn now(&self) -> Circumstances<'_> {
-        let Self { moment, source, service, suspect, .. } = *self;
-        Circumstances { policy: &self.policy, moment, source, service, suspect }
+        let Self {
+            moment,
+            source,
+            service,
+            suspect,
+            ..
+        } = *self;
+        Circumstances {
+            policy: &self.policy,
+            moment,
+            source,
+            service,
+            suspect,
+        }
     }
 
     /// Time passes on every clock.
@@ -66,18 +92,31 @@ impl Life {
     /// The right code of the first device, `steps` away from now.
     fn code(&self, steps: i64) -> String {
         let parameters = self.record.devices[0].parameters;
-        let step = parameters.step_at(self.moment.now).saturating_add_signed(steps);
-        parameters.code_at(&Key::new(b"12345678901234567890".to_vec()).unwrap(), step).to_string()
+        let step = parameters
+            .step_at(self.moment.now)
+            .saturating_add_signed(steps);
+        parameters
+            .code_at(&Key::new(b"12345678901234567890".to_vec()).unwrap(), step)
+            .to_string()
     }
 
     /// A code of the same length that is wrong at all steps near now.
     fn wrong(&self) -> String {
         let near: Vec<String> = (-12..=12).map(|steps| self.code(steps)).collect();
-        (0u64..).map(|n| format!("{n:0width$}", width = near[0].len())).find(|code| !near.contains(code)).unwrap()
+        (0u64..)
+            .map(|n| format!("{n:0width$}", width = near[0].len()))
+            .find(|code| !near.contains(code))
+            .unwrap()
     }
 
     fn judged(&mut self, typed: &str, refund: u32) -> Judged {
-        self.judged_after(typed, Earlier { refund, repeated: false })
+        self.judged_after(
+            typed,
+            Earlier {
+                refund,
+                repeated: false,
+            },
+        )
     }
 
     fn judged_after(&mut self, typed: &str, earlier: Earlier) -> Judged {
@@ -103,7 +142,10 @@ impl Life {
     }
 
     fn left(&self) -> u32 {
-        self.record.pool(self.source, self.moment.now).budget.left(&self.policy, &self.moment)
+        self.record
+            .pool(self.source, self.moment.now)
+            .budget
+            .left(&self.policy, &self.moment)
     }
 
     fn ask(&self) -> Ask {
@@ -116,7 +158,11 @@ fn a_code_is_accepted_once() {
     let mut alice = Life::new();
     let code = alice.code(0);
     assert_eq!(alice.verdict(&code), Verdict::Accepted);
-    for again in [code.clone(), format!(" {code}"), format!("{}-{}", &code[..3], &code[3..])] {
+    for again in [
+        code.clone(),
+        format!(" {code}"),
+        format!("{}-{}", &code[..3], &code[3..]),
+    ] {
         assert_eq!(alice.verdict(&again), Verdict::AlreadyUsed, "{again}");
     }
     assert_eq!(alice.left(), 5, "a replay costs nothing");
@@ -135,7 +181,10 @@ fn the_window_reaches_one_step_each_way() {
         let mut alice = Life::new();
         let code = alice.code(steps);
         assert_eq!(alice.verdict(&code), verdict, "{steps}");
-        assert_eq!(alice.left(), if verdict == Verdict::Accepted { 5 } else { 4 });
+        assert_eq!(
+            alice.left(),
+            if verdict == Verdict::Accepted { 5 } else { 4 }
+        );
     }
 }
 
@@ -172,7 +221,11 @@ fn a_wrong_code_costs_a_guess_and_the_sixth_is_not_judged() {
         assert_eq!(alice.verdict(single), Verdict::TwoCodesNeeded);
     }
     let pair = format!("{right} {}", alice.code(1));
-    assert_eq!(alice.verdict(&pair), Verdict::Accepted, "the right code was not spent by being refused");
+    assert_eq!(
+        alice.verdict(&pair),
+        Verdict::Accepted,
+        "the right code was not spent by being refused"
+    );
     assert_eq!(alice.left(), 0, "a login gives nothing back");
     alice.pass(86400);
     assert_eq!(alice.ask(), Ask::OneCode);
@@ -197,7 +250,11 @@ fn two_codes_must_be_consecutive_unspent_and_in_order() {
         if verdict == Verdict::Accepted {
             assert_eq!(alice.verdict(&pair), Verdict::AlreadyUsed);
             let half = alice.code(second) + &alice.code(second + 1);
-            assert_ne!(alice.verdict(&half), Verdict::Accepted, "both halves were spent");
+            assert_ne!(
+                alice.verdict(&half),
+                Verdict::Accepted,
+                "both halves were spent"
+            );
         }
     }
 }
@@ -206,17 +263,36 @@ fn two_codes_must_be_consecutive_unspent_and_in_order() {
 fn nobody_learns_which_half_of_a_pair_was_wrong() {
     let mut alice = Life::new();
     let (right, next, wrong) = (alice.code(0), alice.code(1), alice.wrong());
-    for pair in [format!("{right}{wrong}"), format!("{wrong}{next}"), format!("{wrong}{wrong}")] {
+    for pair in [
+        format!("{right}{wrong}"),
+        format!("{wrong}{next}"),
+        format!("{wrong}{wrong}"),
+    ] {
         let judged = alice.judged(&pair, NONE);
-        assert_eq!((judged.verdict, judged.device, judged.retry_after), (Verdict::Rejected, None, None));
-        assert!(judged.next.is_some_and(|next| next.devices == alice.record.devices), "counted, and nothing spent");
+        assert_eq!(
+            (judged.verdict, judged.device, judged.retry_after),
+            (Verdict::Rejected, None, None)
+        );
+        assert!(
+            judged
+                .next
+                .is_some_and(|next| next.devices == alice.record.devices),
+            "counted, and nothing spent"
+        );
     }
 }
 
 #[test]
 fn what_is_no_code_of_the_users_devices_costs_nothing() {
     let mut alice = Life::new();
-    for typed in ["", "abc", "12345", "1234567", "12345678", "1234567812345678"] {
+    for typed in [
+        "",
+        "abc",
+        "12345",
+        "1234567",
+        "12345678",
+        "1234567812345678",
+    ] {
         assert_eq!(alice.verdict(typed), Verdict::Malformed, "{typed:?}");
     }
     assert_eq!(alice.left(), 5);
@@ -231,7 +307,11 @@ fn only_active_devices_open_a_login() {
         assert_eq!(alice.verdict(&code), Verdict::Disabled);
     }
     alice.record.devices.clear();
-    assert_eq!(alice.verdict(&code), Verdict::Disabled, "revoked is not the same as never enrolled");
+    assert_eq!(
+        alice.verdict(&code),
+        Verdict::Disabled,
+        "revoked is not the same as never enrolled"
+    );
     alice.record.enrolled = false;
     assert_eq!(alice.verdict(&code), Verdict::NotEnrolled);
     assert_eq!(ask(None, &alice.now()), Ask::OneCode);
@@ -240,22 +320,41 @@ fn only_active_devices_open_a_login() {
 #[test]
 fn every_device_is_searched_and_each_spends_its_own() {
     let mut alice = Life::new();
-    let eight = Parameters { alg: Algorithm::Sha1, digits: 8, period: 60 };
-    alice.record.devices.push(device(&user("alice"), "second", eight));
-    let second = eight.code_at(&alice.keys()[1], eight.step_at(NOW)).to_string();
+    let eight = Parameters {
+        alg: Algorithm::Sha1,
+        digits: 8,
+        period: 60,
+    };
+    alice
+        .record
+        .devices
+        .push(device(&user("alice"), "second", eight));
+    let second = eight
+        .code_at(&alice.keys()[1], eight.step_at(NOW))
+        .to_string();
     let judged = alice.judged(&second, NONE);
-    assert_eq!((judged.verdict, judged.device.unwrap().as_str()), (Verdict::Accepted, "second"));
+    assert_eq!(
+        (judged.verdict, judged.device.unwrap().as_str()),
+        (Verdict::Accepted, "second")
+    );
     let first = alice.code(0);
     assert_eq!(alice.verdict(&first), Verdict::Accepted);
 }
 
-/// A record should not hold one key twice, but it can: the daemon cannot compare a key that does not open.
+/// A record should not hold one key twice, but it can: the daemon cannot compare a key that does
+/// not open.
 #[test]
 fn one_code_opens_one_login_also_if_two_devices_have_the_same_key() {
     let mut alice = Life::new();
-    alice.record.devices.push(device(&user("alice"), "again", Parameters::default()));
+    alice
+        .record
+        .devices
+        .push(device(&user("alice"), "again", Parameters::default()));
     let (right, pair) = (alice.code(0), [alice.code(1), alice.code(2)]);
-    assert_eq!([alice.verdict(&right), alice.verdict(&right)], [Verdict::Accepted, Verdict::AlreadyUsed]);
+    assert_eq!(
+        [alice.verdict(&right), alice.verdict(&right)],
+        [Verdict::Accepted, Verdict::AlreadyUsed]
+    );
     assert_eq!(alice.verdict(&pair.concat()), Verdict::Accepted);
     for code in pair {
         assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed);
@@ -265,7 +364,10 @@ fn one_code_opens_one_login_also_if_two_devices_have_the_same_key() {
     let [first, second] = [alice.code(0), alice.code(1)];
     let step = Parameters::default().step_at(alice.moment.now);
     alice.record.devices[1].spend(&[step]);
-    assert_eq!(alice.verdict(&format!("{first}{second}")), Verdict::Accepted);
+    assert_eq!(
+        alice.verdict(&format!("{first}{second}")),
+        Verdict::Accepted
+    );
     alice.pass(30);
     assert_eq!(alice.verdict(&second), Verdict::AlreadyUsed);
 }
@@ -276,7 +378,10 @@ fn one_code_opens_one_login_also_if_a_device_shows_it_twice_in_a_row() {
     alice.pass(Parameters::default().start_of(47_079_327) - NOW);
     let code = alice.code(0);
     assert_eq!(code, alice.code(1), "a code of RFC 4226's key");
-    assert_eq!([alice.verdict(&code), alice.verdict(&code)], [Verdict::Accepted, Verdict::AlreadyUsed]);
+    assert_eq!(
+        [alice.verdict(&code), alice.verdict(&code)],
+        [Verdict::Accepted, Verdict::AlreadyUsed]
+    );
     alice.pass(30);
     assert_eq!(alice.verdict(&code), Verdict::AlreadyUsed);
     alice.pass(30);

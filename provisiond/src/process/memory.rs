@@ -1,17 +1,17 @@
-//! Locks the daemon's memory (mlockall): opened keys and application secrets are never swapped to disk, nor written
-//! when the machine hibernates.
+//! Locks the daemon's memory (mlockall): opened keys and application secrets are never swapped to
+//! disk, nor written when the machine hibernates.
 
 use nix::errno::Errno;
 use nix::libc::MCL_ONFAULT;
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
-/// Locks all present and future memory, each page when it is first used: the stacks of hundreds of threads are large
-/// and mostly unused.
+/// Locks all present and future memory, each page when it is first used: the stacks of hundreds of
+/// threads are large and mostly unused.
 ///
 /// # Errors
-/// The system's error; no memory is locked then. A limit that stays (RLIMIT_MEMLOCK) is an error, too: later
-/// allocations would fail under it.
+/// The system's error; no memory is locked then. A limit that stays (RLIMIT_MEMLOCK) is an error,
+/// too: later allocations would fail under it.
 pub fn lock() -> Result<(), Errno> {
     // Root may raise the limit. For other users the service manager has done so.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);

@@ -93,7 +93,8 @@ impl End {
     /// 70 if a restart may mend the failure, 78 if the administrator has to.
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Settings(_) | Self::Start(CannotStart::NoAccount | CannotStart::Sockets | CannotStart::Folder(_)) => {
+            Self::Settings(_)
+            | Self::Start(CannotStart::NoAccount | CannotStart::Sockets | CannotStart::Folder(_)) => {
                 78
             }
             Self::Store(_) | Self::Start(_) | Self::System(_) | Self::NoRandomness => STORE_FAILED,
@@ -125,11 +126,18 @@ fn check(arguments: &Arguments) -> Result<(), End> {
     Ok(())
 }
 
-/// Names the sections that the daemon ignores. They are no error: the file may hold other programs' settings.
+/// Names the sections that the daemon ignores. They are no error: the file may hold other programs'
+/// settings.
 fn name_ignored(sections: &[String]) {
     if !sections.is_empty() {
-        let names: Vec<String> = sections.iter().map(|name| format!("'{}'", printable(name))).collect();
-        println!("ignored sections: {}. Check the spelling; sections of other programs are fine.", names.join(", "));
+        let names: Vec<String> = sections
+            .iter()
+            .map(|name| format!("'{}'", printable(name)))
+            .collect();
+        println!(
+            "ignored sections: {}. Check the spelling; sections of other programs are fine.",
+            names.join(", ")
+        );
     }
 }
 
@@ -146,7 +154,8 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let sockets = startup::sockets(&arguments.runtime_dir)?;
     let mirror = startup::generation_mirror(&arguments.runtime_dir, account)?;
     startup::drop_privileges(account)?;
-    // The change of uid has reset the dumpable flag, which allows debuggers and core files (prctl(2), PR_SET_DUMPABLE).
+    // The change of uid has reset the dumpable flag, which allows debuggers and core files
+    // (prctl(2), PR_SET_DUMPABLE).
     startup::harden()?;
     let settings = source.load()?;
     let target = match arguments.log {
@@ -158,7 +167,11 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     if let Err(errno) = locked {
         let line = Line::new("memory_not_locked").with("error", errno);
         audit.write(
-            line.with("reason", "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area").warning(),
+            line.with(
+                "reason",
+                "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area",
+            )
+            .warning(),
         );
     }
     let clock = watched_clock(&audit);
@@ -166,7 +179,15 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(Box::new(store), Arc::clone(&clock));
     let skews = Skews::start(audit.clone())?;
-    let service = Arc::new(Service::new(records, clock, audit, skews, Names::start()?, settings, source));
+    let service = Arc::new(Service::new(
+        records,
+        clock,
+        audit,
+        skews,
+        Names::start()?,
+        settings,
+        source,
+    ));
     let mut server = Server::start(Arc::clone(&service), sockets)?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
@@ -174,7 +195,9 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     wait_for_the_end(&signals, &service);
     notify(&[NotifyState::Stopping]);
     service.audit.end_following();
-    let deadline = Instant::now().checked_add(DRAIN_TIME).unwrap_or_else(Instant::now);
+    let deadline = Instant::now()
+        .checked_add(DRAIN_TIME)
+        .unwrap_or_else(Instant::now);
     server.drain(deadline);
     service.records.close();
     service.audit.write(Line::new("stopped"));
@@ -184,11 +207,17 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
 }
 
 fn source(arguments: &Arguments, account: startup::Account) -> SettingsSource {
-    let named = arguments.settings.clone().or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
+    let named = arguments
+        .settings
+        .clone()
+        .or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     SettingsSource {
         path: named.unwrap_or_else(|| PathBuf::from(DEFAULT_SETTINGS)),
-        trust: Trust { daemon_uid: account.uid.as_raw(), credentials },
+        trust: Trust {
+            daemon_uid: account.uid.as_raw(),
+            credentials,
+        },
     }
 }
 
@@ -197,18 +226,32 @@ fn watched_clock(audit: &Audit) -> Arc<Clock> {
     let log = audit.clone();
     Clock::of_this_machine(move |event| {
         let line = match event.reason {
-            Reason::StoreRolledBack => Line::new("store_rolled_back")
-                .with("reason", "the store was rolled back to an older state; codes from before are refused"),
-            reason => Line::new("clock_event").with("reason", reason.word()).with("seconds", event.seconds),
+            Reason::StoreRolledBack => Line::new("store_rolled_back").with(
+                "reason",
+                "the store was rolled back to an older state; codes from before are refused",
+            ),
+            reason => Line::new("clock_event")
+                .with("reason", reason.word())
+                .with("seconds", event.seconds),
         };
         log.write(line.with("at", event.at).warning());
     })
 }
 
-fn open_store(settings: &Settings, mirror: PathBuf, clock: &Arc<Clock>, audit: &Audit) -> Result<SledStore, OpenError> {
-    let place = Place { path: settings.store.path.clone(), cache_mib: settings.store.cache_mib, mirror: Some(mirror) };
+fn open_store(
+    settings: &Settings,
+    mirror: PathBuf,
+    clock: &Arc<Clock>,
+    audit: &Audit,
+) -> Result<SledStore, OpenError> {
+    let place = Place {
+        path: settings.store.path.clone(),
+        cache_mib: settings.store.cache_mib,
+        mirror: Some(mirror),
+    };
     let log = audit.clone();
-    // After a failed write or fsync the state of the disk is unknown. A restart reads what is there.
+    // After a failed write or fsync the state of the disk is unknown. A restart reads what is
+    // there.
     SledStore::open(&place, Arc::clone(clock), move |why| {
         log.write(Line::new("store_failed").with("reason", why).error());
         log.flush();
@@ -219,17 +262,23 @@ fn open_store(settings: &Settings, mirror: PathBuf, clock: &Arc<Clock>, audit: &
 
 fn tell_started(service: &Service) {
     let users = service.records.health().map(|health| health.users).ok();
-    let line = Line::new("started").with("version", env!("CARGO_PKG_VERSION")).with("store", "sled");
+    let line = Line::new("started")
+        .with("version", env!("CARGO_PKG_VERSION"))
+        .with("store", "sled");
     service.audit.write(line.with_some("users", users));
     if sys::synchronised().is_none() {
-        let line = Line::new("clock_sync_unknown")
-            .with("reason", "the kernel does not tell whether its clock is synchronised");
+        let line = Line::new("clock_sync_unknown").with(
+            "reason",
+            "the kernel does not tell whether its clock is synchronised",
+        );
         service.audit.write(line);
     }
 }
 
 fn block_signals() -> Result<SigSet, End> {
-    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP].into_iter().collect();
+    let signals: SigSet = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]
+        .into_iter()
+        .collect();
     signals.thread_block().map_err(std::io::Error::from)?;
     Ok(signals)
 }
@@ -239,7 +288,8 @@ fn wait_for_the_end(signals: &SigSet, service: &Service) {
     loop {
         match signals.wait() {
             Ok(Signal::SIGHUP) => {
-                let reloading = NotifyState::monotonic_usec_now().map(|now| [NotifyState::Reloading, now]);
+                let reloading =
+                    NotifyState::monotonic_usec_now().map(|now| [NotifyState::Reloading, now]);
                 reloading.iter().for_each(|states| notify(states));
                 // A bad settings file is logged and changes nothing.
                 let _ = service.reload();

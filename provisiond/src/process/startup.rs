@@ -1,5 +1,5 @@
-//! Start-up steps: hardening (core files, debuggers, umask), sockets, the drop of root privileges. The steps that
-//! need root come first; then the process gives up root for good.
+//! Start-up steps: hardening (core files, debuggers, umask), sockets, the drop of root privileges.
+//! The steps that need root come first; then the process gives up root for good.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io;
@@ -14,7 +14,9 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, User, geteuid, setgroups, setresgid, setresuid};
 
@@ -24,7 +26,9 @@ use crate::server::Sockets;
 #[derive(Debug, thiserror::Error)]
 pub enum CannotStart {
     /// The account to run as does not exist.
-    #[error("there is no account '{ACCOUNT}' to run as: 'systemd-sysusers' makes it, or 'useradd --system {ACCOUNT}'")]
+    #[error(
+        "there is no account '{ACCOUNT}' to run as: 'systemd-sysusers' makes it, or 'useradd --system {ACCOUNT}'"
+    )]
     NoAccount,
     /// The service manager handed in other sockets than the daemon's two.
     #[error("the service manager must hand in exactly login.sock and provisiond.sock")]
@@ -45,16 +49,24 @@ pub enum CannotStart {
     },
 }
 
-/// The account that the daemon runs as, or will after it has dropped root. Settings and secrets may belong to it.
+/// The account that the daemon runs as, or will after it has dropped root. Settings and secrets may
+/// belong to it.
 ///
 /// # Errors
 /// [`CannotStart::NoAccount`], for root only.
 pub fn daemon_account() -> Result<Account, CannotStart> {
     if !geteuid().is_root() {
-        return Ok(Account { uid: geteuid(), gid: nix::unistd::getegid() });
+        return Ok(Account {
+            uid: geteuid(),
+            gid: nix::unistd::getegid(),
+        });
     }
     let user = User::from_name(ACCOUNT).map_err(|e| cannot(format!("look up '{ACCOUNT}'"), e))?;
-    user.map(|user| Account { uid: user.uid, gid: user.gid }).ok_or(CannotStart::NoAccount)
+    user.map(|user| Account {
+        uid: user.uid,
+        gid: user.gid,
+    })
+    .ok_or(CannotStart::NoAccount)
 }
 
 /// The uid and gid that the daemon runs as.
@@ -66,7 +78,8 @@ pub struct Account {
     pub gid: Gid,
 }
 
-/// Hardens the process: no core file, no debugger, no new file that other users can read, no new privileges.
+/// Hardens the process: no core file, no debugger, no new file that other users can read, no new
+/// privileges.
 ///
 /// # Errors
 /// [`CannotStart::System`].
@@ -88,23 +101,35 @@ pub fn sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     }
     let (mut login, mut open) = (None, None);
     for index in 0..handed.len() {
-        let listener = handed.take_unix_listener(index).map_err(|e| cannot("take a socket over", e))?;
+        let listener = handed
+            .take_unix_listener(index)
+            .map_err(|e| cannot("take a socket over", e))?;
         let listener = listener.ok_or(CannotStart::Sockets)?;
-        let address = listener.local_addr().map_err(|e| cannot("name a socket", e))?;
-        match address.as_pathname().and_then(Path::file_name).and_then(|name| name.to_str()) {
+        let address = listener
+            .local_addr()
+            .map_err(|e| cannot("name a socket", e))?;
+        match address
+            .as_pathname()
+            .and_then(Path::file_name)
+            .and_then(|name| name.to_str())
+        {
             Some(LOGIN) => login = Some(listener),
             Some(OPEN) => open = Some(listener),
             _ => return Err(CannotStart::Sockets),
         }
     }
     match (login, open) {
-        (Some(login), Some(open)) => Ok(Sockets { login, open, claim: None }),
+        (Some(login), Some(open)) => Ok(Sockets {
+            login,
+            open,
+            claim: None,
+        }),
         _ => Err(CannotStart::Sockets),
     }
 }
 
-/// Prepares the file that mirrors the store's generation, while the process is still root and can give it to the
-/// daemon's account. Under a service manager the file exists already.
+/// Prepares the file that mirrors the store's generation, while the process is still root and can
+/// give it to the daemon's account. Under a service manager the file exists already.
 ///
 /// # Errors
 /// [`CannotStart::System`].
@@ -113,7 +138,12 @@ pub fn generation_mirror(folder: &Path, account: Account) -> Result<PathBuf, Can
     if geteuid().is_root() {
         let step = || format!("make {}", path.display());
         let file = private_file(&path).map_err(|e| cannot(step(), e))?;
-        fchown(&file, Some(account.uid.as_raw()), Some(account.gid.as_raw())).map_err(|e| cannot(step(), e))?;
+        fchown(
+            &file,
+            Some(account.uid.as_raw()),
+            Some(account.gid.as_raw()),
+        )
+        .map_err(|e| cannot(step(), e))?;
     }
     Ok(path)
 }
@@ -135,10 +165,15 @@ pub fn drop_privileges(account: Account) -> Result<(), CannotStart> {
 fn make_sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     let step = || format!("make the folder {}", folder.display());
     let is_new = !folder.exists();
-    DirBuilder::new().recursive(true).mode(0o755).create(folder).map_err(|e| cannot(step(), e))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o755)
+        .create(folder)
+        .map_err(|e| cannot(step(), e))?;
     if is_new {
         // All users must reach the sockets, whatever the umask is.
-        std::fs::set_permissions(folder, Permissions::from_mode(0o755)).map_err(|e| cannot(step(), e))?;
+        std::fs::set_permissions(folder, Permissions::from_mode(0o755))
+            .map_err(|e| cannot(step(), e))?;
     }
     // Only the owner may create a socket here, because clients connect by the path.
     let metadata = folder.metadata().map_err(|e| cannot(step(), e))?;
@@ -153,9 +188,9 @@ fn make_sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     })
 }
 
-/// Locks the folder for as long as this process lives: a second daemon would otherwise take over the sockets of a
-/// running one. Waits a short time for a daemon that is stopping. The lock is a file that only the daemon can open,
-/// because any user could lock the folder itself.
+/// Locks the folder for as long as this process lives: a second daemon would otherwise take over
+/// the sockets of a running one. Waits a short time for a daemon that is stopping. The lock is a
+/// file that only the daemon can open, because any user could lock the folder itself.
 fn claim(folder: &Path) -> Result<Flock<File>, CannotStart> {
     let step = || format!("lock the folder {}", folder.display());
     let mut file = private_file(&folder.join("lock")).map_err(|e| cannot(step(), e))?;
@@ -170,19 +205,27 @@ fn claim(folder: &Path) -> Result<Flock<File>, CannotStart> {
     Err(CannotStart::InUse(folder.to_owned()))
 }
 
-/// Binds a socket in place of one that an earlier daemon left. The mode is set before `listen`, so that no client can
-/// connect earlier.
+/// Binds a socket in place of one that an earlier daemon left. The mode is set before `listen`, so
+/// that no client can connect earlier.
 fn make_socket(path: &Path, mode: u32) -> Result<UnixListener, CannotStart> {
     let step = |doing: &str| format!("{doing} {}", path.display());
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(step("remove"), error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(cannot(step("remove"), error));
+        }
         _ => {}
     }
-    let made = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None);
+    let made = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    );
     let made = made.map_err(|e| cannot(step("make"), e))?;
     let address = UnixAddr::new(path).map_err(|e| cannot(step("name"), e))?;
     bind(made.as_raw_fd(), &address).map_err(|e| cannot(step("bind"), e))?;
-    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|e| cannot(step("open up"), e))?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(|e| cannot(step("open up"), e))?;
     listen(&made, Backlog::MAXCONN).map_err(|e| cannot(step("listen on"), e))?;
     Ok(UnixListener::from(made))
 }
@@ -191,11 +234,20 @@ fn make_socket(path: &Path, mode: u32) -> Result<UnixListener, CannotStart> {
 fn private_file(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path)
+    options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path)
 }
 
 fn cannot(step: impl Into<String>, error: impl Into<io::Error>) -> CannotStart {
-    CannotStart::System { step: step.into(), error: error.into() }
+    CannotStart::System {
+        step: step.into(),
+        error: error.into(),
+    }
 }
 
 /// The account that the daemon runs as.

@@ -5,11 +5,11 @@
 //! MAC key   HKDF-SHA256(ikm = application secret of the tag, info = "pam-totp record v1")
 //! MAC input length-prefixed: user, everything before the MAC
 //! ```
-//! Version 4 has one field more than version 3, at its end. A record of version 3 is read with that field's default and
-//! written as version 4 with its next change; no older version is read.
+//! Version 4 has one field more than version 3, at its end. A record of version 3 is read with that
+//! field's default and written as version 4 with its next change; no older version is read.
 //!
-//! The body holds the record's generation, so the MAC covers user, generation and every byte. It does not detect the
-//! roll-back of a whole record of the same user: the store does.
+//! The body holds the record's generation, so the MAC covers user, generation and every byte. It
+//! does not detect the roll-back of a whole record of the same user: the store does.
 
 use common::enckey::length_prefixed;
 use common::names::user::UserName;
@@ -21,12 +21,13 @@ use super::Record;
 use crate::record::refunded::Refunded;
 
 impl Record {
-    /// The record's bytes, with a MAC under the default tag, and at most as long as the store keeps in one piece. A
-    /// longer record remembers fewer spent steps one by one. This makes no replay possible: the floor rises above the
-    /// forgotten ones.
+    /// The record's bytes, with a MAC under the default tag, and at most as long as the store keeps
+    /// in one piece. A longer record remembers fewer spent steps one by one. This makes no replay
+    /// possible: the floor rises above the forgotten ones.
     ///
     /// # Errors
-    /// [`CannotWrite`], when the record still is too long, or when the MAC's key cannot be derived; no input leads there.
+    /// [`CannotWrite`], when the record still is too long, or when the MAC's key cannot be derived;
+    /// no input leads there.
     pub fn to_bytes(&self, user: &UserName, secrets: &Secrets) -> Result<Vec<u8>, CannotWrite> {
         let mut bytes = self.written(user, secrets)?;
         for most in FEWER_STEPS {
@@ -35,12 +36,19 @@ impl Record {
             }
             bytes = self.remembering(most).written(user, secrets)?;
         }
-        if bytes.len() <= MAX_BYTES { Ok(bytes) } else { Err(CannotWrite) }
+        if bytes.len() <= MAX_BYTES {
+            Ok(bytes)
+        } else {
+            Err(CannotWrite)
+        }
     }
 
     fn remembering(&self, most: usize) -> Self {
         let mut fewer = self.clone();
-        fewer.devices.iter_mut().for_each(|device| device.spent.remember(most));
+        fewer
+            .devices
+            .iter_mut()
+            .for_each(|device| device.spent.remember(most));
         fewer.tombstones.remember(most);
         fewer
     }
@@ -50,7 +58,10 @@ impl Record {
         let mut bytes = vec![VERSION, u8::try_from(tag.len()).map_err(|_| CannotWrite)?];
         bytes.extend_from_slice(tag.as_bytes());
         let mut bytes = postcard::to_extend(self, bytes).map_err(|_| CannotWrite)?;
-        let mac = mac(user, tag, &bytes, secrets).ok_or(CannotWrite)?.finalize().into_bytes();
+        let mac = mac(user, tag, &bytes, secrets)
+            .ok_or(CannotWrite)?
+            .finalize()
+            .into_bytes();
         bytes.extend_from_slice(&mac);
         Ok(bytes)
     }
@@ -65,21 +76,35 @@ impl Record {
             return Err(Damaged::Version(version));
         }
         let (&length, rest) = rest.split_first().ok_or(Damaged::Altered)?;
-        let (tag, rest) = rest.split_at_checked(usize::from(length)).ok_or(Damaged::Altered)?;
+        let (tag, rest) = rest
+            .split_at_checked(usize::from(length))
+            .ok_or(Damaged::Altered)?;
         let tag = std::str::from_utf8(tag).map_err(|_| Damaged::Altered)?;
-        let (body, stored) = rest.split_last_chunk::<MAC_BYTES>().ok_or(Damaged::Altered)?;
-        let covered = bytes.get(..bytes.len().saturating_sub(MAC_BYTES)).ok_or(Damaged::Altered)?;
-        let mac = mac(user, tag, covered, secrets).ok_or_else(|| Damaged::NoSecret(tag.to_owned()))?;
+        let (body, stored) = rest
+            .split_last_chunk::<MAC_BYTES>()
+            .ok_or(Damaged::Altered)?;
+        let covered = bytes
+            .get(..bytes.len().saturating_sub(MAC_BYTES))
+            .ok_or(Damaged::Altered)?;
+        let mac =
+            mac(user, tag, covered, secrets).ok_or_else(|| Damaged::NoSecret(tag.to_owned()))?;
         mac.verify_slice(stored).map_err(|_| Damaged::Altered)?;
         let body = as_of_today(version, body).ok_or(Damaged::Altered)?;
-        let (record, rest) = postcard::take_from_bytes::<Self>(&body).map_err(|_| Damaged::Altered)?;
-        if rest.is_empty() { Ok(record) } else { Err(Damaged::Altered) }
+        let (record, rest) =
+            postcard::take_from_bytes::<Self>(&body).map_err(|_| Damaged::Altered)?;
+        if rest.is_empty() {
+            Ok(record)
+        } else {
+            Err(Damaged::Altered)
+        }
     }
 }
 
 /// The record cannot be serialized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the record cannot be written: it is longer than {MAX_BYTES} bytes, or no application secret can seal it")]
+#[error(
+    "the record cannot be written: it is longer than {MAX_BYTES} bytes, or no application secret can seal it"
+)]
 pub struct CannotWrite;
 
 /// Why stored bytes are no record of this user.
@@ -96,10 +121,15 @@ pub enum Damaged {
     Version(u8),
 }
 
-/// The body with the fields that its version lacks. postcard writes fields one after the other without separators.
+/// The body with the fields that its version lacks. postcard writes fields one after the other
+/// without separators.
 fn as_of_today(version: u8, body: &[u8]) -> Option<Vec<u8>> {
     let body = body.to_vec();
-    if version == VERSION { Some(body) } else { postcard::to_extend(&Refunded::default(), body).ok() }
+    if version == VERSION {
+        Some(body)
+    } else {
+        postcard::to_extend(&Refunded::default(), body).ok()
+    }
 }
 
 fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<Hmac<Sha256>> {
@@ -114,8 +144,8 @@ const OLDEST: u8 = 3;
 const MAC_BYTES: usize = 32;
 /// Bytes. sled splits a longer value in two, and a power cut may leave only one part.
 const MAX_BYTES: usize = 4096;
-/// Spent steps of a device that are remembered one by one in a record that is too long, as with eight devices in daily
-/// use for months. Tried in this order.
+/// Spent steps of a device that are remembered one by one in a record that is too long, as with
+/// eight devices in daily use for months. Tried in this order.
 const FEWER_STEPS: [usize; 3] = [32, 16, 8];
 
 #[cfg(test)]

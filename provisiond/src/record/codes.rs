@@ -1,5 +1,5 @@
-//! Issued codes of a user: recovery codes, bypass and ticket, how each is made, tried, spent and expires. Pure: time
-//! is an argument.
+//! Issued codes of a user: recovery codes, bypass and ticket, how each is made, tried, spent and
+//! expires. Pure: time is an argument.
 //!
 //! The record keeps hashes only, under a key of its own: see `hashed`.
 
@@ -36,10 +36,11 @@ pub struct Codes {
 pub enum Purpose {
     /// To log in: a recovery code or a bypass.
     Login,
-    /// To log in while none of the user's active devices is usable: a bypass. The devices' restrictions hold for
-    /// recovery codes.
+    /// To log in while none of the user's active devices is usable: a bypass. The devices'
+    /// restrictions hold for recovery codes.
     LoginOutOfBounds,
-    /// To change one's own devices: a recovery code. A bypass opens logins for a while, and nothing else.
+    /// To change one's own devices: a recovery code. A bypass opens logins for a while, and nothing
+    /// else.
     Proof,
     /// To enrol the first device: a ticket.
     FirstDevice,
@@ -65,50 +66,93 @@ pub enum Finding {
 }
 
 impl Codes {
-    /// The record's codes and their key, or an empty set under a new key. Either takes the same time.
+    /// The record's codes and their key, or an empty set under a new key. Either takes the same
+    /// time.
     ///
     /// # Errors
     /// [`CannotOpen`]; also where a new key cannot be made.
-    pub fn opened(codes: Option<&Self>, user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotOpen> {
+    pub fn opened(
+        codes: Option<&Self>,
+        user: &UserName,
+        secrets: &Secrets,
+    ) -> Result<(Self, Key), CannotOpen> {
         match codes {
             Some(codes) => Ok((codes.clone(), codes.key.open(secrets, &binding(user))?)),
             None => Self::none(user, secrets).map_err(|CannotMake| CannotOpen),
         }
     }
 
-    /// The same, to issue new codes. If the key no longer opens, all codes are lost already, and a new key replaces it.
+    /// The same, to issue new codes. If the key no longer opens, all codes are lost already, and a
+    /// new key replaces it.
     ///
     /// # Errors
     /// [`CannotMake`].
-    pub fn to_extend(codes: Option<&Self>, user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotMake> {
+    pub fn to_extend(
+        codes: Option<&Self>,
+        user: &UserName,
+        secrets: &Secrets,
+    ) -> Result<(Self, Key), CannotMake> {
         Self::opened(codes, user, secrets).or_else(|CannotOpen| Self::none(user, secrets))
     }
 
     fn none(user: &UserName, secrets: &Secrets) -> Result<(Self, Key), CannotMake> {
         let key = Key::new(random::<CODE_KEY>()?.to_vec()).map_err(|_| CannotMake)?;
         let sealed = Enckey::seal(&key, secrets, &binding(user)).map_err(|_| CannotMake)?;
-        Ok((Self { key: sealed, recovery: RecoveryCodes::default(), bypass: None, ticket: None }, key))
+        Ok((
+            Self {
+                key: sealed,
+                recovery: RecoveryCodes::default(),
+                bypass: None,
+                ticket: None,
+            },
+            key,
+        ))
     }
 
     /// The same codes after the user was renamed to `to`.
     ///
     /// # Errors
     /// [`CannotMake`]: the key does not open, or cannot be sealed.
-    pub fn renamed(&self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
-        let key = self.key.open(secrets, &binding(from)).map_err(|CannotOpen| CannotMake)?;
+    pub fn renamed(
+        &self,
+        from: &UserName,
+        to: &UserName,
+        secrets: &Secrets,
+    ) -> Result<Self, CannotMake> {
+        let key = self
+            .key
+            .open(secrets, &binding(from))
+            .map_err(|CannotOpen| CannotMake)?;
         let key = Enckey::seal(&key, secrets, &binding(to)).map_err(|_| CannotMake)?;
-        Ok(Self { key, ..self.clone() })
+        Ok(Self {
+            key,
+            ..self.clone()
+        })
     }
 
     /// Replaces all recovery codes by new ones.
     ///
     /// # Errors
     /// [`CannotMake`].
-    pub fn renew(&mut self, key: &Key, settings: &Recovery, moment: &Moment) -> Result<Vec<SecretText>, CannotMake> {
-        let codes = (0..settings.codes.min(MAX_CODES)).map(|_| draw::<LONG>()).collect::<Result<Vec<_>, _>>()?;
-        let hashes = codes.iter().map(|code| hash(key, RECOVERY, code)).collect::<Option<Vec<_>>>();
+    pub fn renew(
+        &mut self,
+        key: &Key,
+        settings: &Recovery,
+        moment: &Moment,
+    ) -> Result<Vec<SecretText>, CannotMake> {
+        let codes = (0..settings.codes.min(MAX_CODES))
+            .map(|_| draw::<LONG>())
+            .collect::<Result<Vec<_>, _>>()?;
+        let hashes = codes
+            .iter()
+            .map(|code| hash(key, RECOVERY, code))
+            .collect::<Option<Vec<_>>>();
         let until = settings.expire.map(|span| after(moment.now, span));
-        self.recovery = RecoveryCodes { hashes: hashes.ok_or(CannotMake)?, known_since: moment.stamp(), until };
+        self.recovery = RecoveryCodes {
+            hashes: hashes.ok_or(CannotMake)?,
+            known_since: moment.stamp(),
+            until,
+        };
         Ok(codes.iter().map(IssuedCode::shown).collect())
     }
 
@@ -125,7 +169,11 @@ impl Codes {
     ) -> Result<SecretText, CannotMake> {
         let code = draw::<SHORT>()?;
         let timed = Timed::new(hash(key, BYPASS, &code), valid_for, moment)?;
-        self.bypass = Some(Bypass { code: timed, uses, tries: BYPASS_TRIES });
+        self.bypass = Some(Bypass {
+            code: timed,
+            uses,
+            tries: BYPASS_TRIES,
+        });
         Ok(code.shown())
     }
 
@@ -133,24 +181,38 @@ impl Codes {
     ///
     /// # Errors
     /// [`CannotMake`].
-    pub fn give_ticket(&mut self, key: &Key, valid_for: Duration, moment: &Moment) -> Result<SecretText, CannotMake> {
+    pub fn give_ticket(
+        &mut self,
+        key: &Key,
+        valid_for: Duration,
+        moment: &Moment,
+    ) -> Result<SecretText, CannotMake> {
         let code = draw::<LONG>()?;
         self.ticket = Some(Timed::new(hash(key, TICKET, &code), valid_for, moment)?);
         Ok(code.shown())
     }
 
-    /// Tries a code, and spends it if it is right. `None`: it is wrong. Constant time: the code is always compared
-    /// with the maximum number of hashes, so that the time reveals neither how many codes there are nor which one
-    /// matched.
+    /// Tries a code, and spends it if it is right. `None`: it is wrong. Constant time: the code is
+    /// always compared with the maximum number of hashes, so that the time reveals neither how many
+    /// codes there are nor which one matched.
     #[must_use]
-    pub fn try_code(&mut self, key: &Key, code: &IssuedCode, purpose: Purpose, moment: &Moment) -> Option<Finding> {
-        let [recovery, bypass, ticket] = [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
+    pub fn try_code(
+        &mut self,
+        key: &Key,
+        code: &IssuedCode,
+        purpose: Purpose,
+        moment: &Moment,
+    ) -> Option<Finding> {
+        let [recovery, bypass, ticket] =
+            [RECOVERY, BYPASS, TICKET].map(|purpose| hash(key, purpose, code));
         let recovery = self.recovery.find(&recovery?);
         let bypass = Timed::is(self.bypass.as_ref().map(|bypass| &bypass.code), &bypass?);
         let ticket = Timed::is(self.ticket.as_ref(), &ticket?);
         match purpose {
             Purpose::Login | Purpose::LoginOutOfBounds if bypass => self.use_bypass(moment),
-            Purpose::Login | Purpose::Proof if recovery.is_some() => self.recovery.take(recovery?, moment),
+            Purpose::Login | Purpose::Proof if recovery.is_some() => {
+                self.recovery.take(recovery?, moment)
+            }
             Purpose::Login | Purpose::LoginOutOfBounds if code.is_short() => self.wrong_bypass(),
             Purpose::FirstDevice if ticket => self.use_ticket(moment),
             _ => None,
@@ -171,7 +233,9 @@ impl Codes {
     fn wrong_bypass(&mut self) -> Option<Finding> {
         let bypass = self.bypass.as_mut()?;
         bypass.tries = bypass.tries.saturating_sub(1);
-        self.bypass.take_if(|bypass| bypass.tries == 0).map(|_| Finding::BypassGone)
+        self.bypass
+            .take_if(|bypass| bypass.tries == 0)
+            .map(|_| Finding::BypassGone)
     }
 
     fn use_ticket(&mut self, moment: &Moment) -> Option<Finding> {
@@ -185,19 +249,27 @@ impl Codes {
     /// Recovery codes that would be accepted now.
     #[must_use]
     pub fn recovery_codes_left(&self, moment: &Moment) -> usize {
-        if self.recovery.why_not(moment).is_some() { 0 } else { self.recovery.hashes.len() }
+        if self.recovery.why_not(moment).is_some() {
+            0
+        } else {
+            self.recovery.hashes.len()
+        }
     }
 
     /// The end of the bypass in Unix seconds, and how many logins it still opens.
     #[must_use]
     pub fn bypass_left(&self, moment: &Moment) -> Option<(u64, u8)> {
-        self.bypass.as_ref().and_then(|bypass| Some((bypass.code.good_until(moment)?, bypass.uses)))
+        self.bypass
+            .as_ref()
+            .and_then(|bypass| Some((bypass.code.good_until(moment)?, bypass.uses)))
     }
 
     /// The end of the ticket in Unix seconds.
     #[must_use]
     pub fn ticket_until(&self, moment: &Moment) -> Option<u64> {
-        self.ticket.as_ref().and_then(|ticket| ticket.good_until(moment))
+        self.ticket
+            .as_ref()
+            .and_then(|ticket| ticket.good_until(moment))
     }
 
     /// Removes an expired bypass or ticket.
@@ -209,8 +281,17 @@ impl Codes {
 
 /// The binding of the code key: it belongs to the user, not to a device.
 fn binding(user: &UserName) -> Binding<'_> {
-    let parameters = Parameters { alg: Algorithm::Sha256, digits: 0, period: 0 };
-    Binding { user, device: &[0; 16], kind: "codes", parameters }
+    let parameters = Parameters {
+        alg: Algorithm::Sha256,
+        digits: 0,
+        period: 0,
+    };
+    Binding {
+        user,
+        device: &[0; 16],
+        kind: "codes",
+        parameters,
+    }
 }
 
 /// Bytes of the code key.

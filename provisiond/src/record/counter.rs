@@ -1,14 +1,15 @@
-//! The counter of an HOTP device (RFC 4226): how far ahead a code is searched for, and which codes are spent. Pure.
+//! The counter of an HOTP device (RFC 4226): how far ahead a code is searched for, and which codes
+//! are spent. Pure.
 //!
-//! The floor of the device's spent state is the counter of its next code. It only moves forwards: a login moves it
-//! past every skipped code, and a wrong code does not move it.
+//! The floor of the device's spent state is the counter of its next code. It only moves forwards: a
+//! login moves it past every skipped code, and a wrong code does not move it.
 
 use std::ops::RangeInclusive;
 
 use crate::record::spent::SpentSteps;
 
-/// The counters at which the first of `length` consecutive codes is searched for: the last spent one, so that a replay
-/// can be distinguished from a wrong code, and the next `ahead` ones.
+/// The counters at which the first of `length` consecutive codes is searched for: the last spent
+/// one, so that a replay can be distinguished from a wrong code, and the next `ahead` ones.
 #[must_use]
 pub fn searched(spent: &SpentSteps, length: u64, ahead: u64) -> RangeInclusive<u64> {
     let next = spent.floor();
@@ -35,12 +36,14 @@ pub fn spend(spent: SpentSteps, counter: u64) -> SpentSteps {
     spent.with_floor(counter.saturating_add(1))
 }
 
-/// The look-ahead: codes that the device may have shown and the user has not typed (RFC 4226 section 7.4).
+/// The look-ahead: codes that the device may have shown and the user has not typed (RFC 4226
+/// section 7.4).
 pub const LOOK_AHEAD: u64 = 10;
 /// The look-ahead of a resynchronisation.
 const FAR_AHEAD: u64 = 100;
-/// The highest counter that a device may begin with. No button is pressed so often, and the time steps of these
-/// numbers lie in the last century: a TOTP key that is enrolled again as an HOTP key makes no replay possible.
+/// The highest counter that a device may begin with. No button is pressed so often, and the time
+/// steps of these numbers lie in the last century: a TOTP key that is enrolled again as an HOTP key
+/// makes no replay possible.
 pub const MAX_START: u64 = 5_000_000;
 
 #[cfg(test)]
@@ -61,7 +64,11 @@ mod tests {
     #[test]
     fn the_search_begins_with_the_code_that_was_used_last_and_looks_ten_ahead() {
         assert_eq!(searched(&used_up(57), 1, 3), 56..=59);
-        assert_eq!(searched(&used_up(57), 2, 10), 56..=65, "the last pair is that of 65 and 66");
+        assert_eq!(
+            searched(&used_up(57), 2, 10),
+            56..=65,
+            "the last pair is that of 65 and 66"
+        );
         assert_eq!(searched(&used_up(57), 1, u64::MAX), 56..=66);
         assert!(searched(&used_up(0), 3, 1).count() <= 1);
     }

@@ -1,5 +1,5 @@
-//! One device (authenticator) of a user: sealed key, state (pending, active, disabled), parameters, and which of its
-//! codes are spent.
+//! One device (authenticator) of a user: sealed key, state (pending, active, disabled), parameters,
+//! and which of its codes are spent.
 //!
 //! Knows neither the user's other devices nor what a login needs.
 
@@ -81,8 +81,8 @@ pub enum State {
 }
 
 impl Device {
-    /// A new device of `user` with that key, sealed under an id of its own. It is active, has spent nothing and has no
-    /// restriction; the enrolment code changes what must differ.
+    /// A new device of `user` with that key, sealed under an id of its own. It is active, has spent
+    /// nothing and has no restriction; the enrolment code changes what must differ.
     ///
     /// # Errors
     /// [`CannotMake`].
@@ -95,7 +95,12 @@ impl Device {
     ) -> Result<Self, CannotMake> {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|_| CannotMake)?;
-        let binding = Binding { user, device: &id, kind: kind.word(), parameters };
+        let binding = Binding {
+            user,
+            device: &id,
+            kind: kind.word(),
+            parameters,
+        };
         let sealed = Enckey::seal(key, secrets, &binding).map_err(|_| CannotMake)?;
         Ok(Self {
             name,
@@ -127,10 +132,12 @@ impl Device {
         }
     }
 
-    /// Whether the device has this key, in constant time. One key in two devices would let a code be replayed.
+    /// Whether the device has this key, in constant time. One key in two devices would let a code
+    /// be replayed.
     #[must_use]
     pub fn has_key(&self, key: &Key, user: &UserName, secrets: &Secrets) -> bool {
-        self.key(user, secrets).is_ok_and(|own| own.expose().ct_eq(key.expose()).into())
+        self.key(user, secrets)
+            .is_ok_and(|own| own.expose().ct_eq(key.expose()).into())
     }
 
     /// Whether the device is pending.
@@ -139,7 +146,8 @@ impl Device {
         matches!(self.state, State::Pending { .. })
     }
 
-    /// Seals a key that was imported from passlib in our own format. If that fails, passlib's format stays.
+    /// Seals a key that was imported from passlib in our own format. If that fails, passlib's
+    /// format stays.
     pub fn reseal(&mut self, user: &UserName, key: &Key, secrets: &Secrets) {
         if matches!(self.key, SealedKey::V1(_))
             && let Ok(enckey) = Enckey::seal(key, secrets, &self.binding(user))
@@ -158,22 +166,39 @@ impl Device {
         }
     }
 
-    /// The start of its latest spent step, in Unix seconds. `None` for an HOTP device: counters are not times.
+    /// The start of its latest spent step, in Unix seconds. `None` for an HOTP device: counters are
+    /// not times.
     pub(super) fn latest_spent(&self) -> Option<u64> {
         let last = self.spent.last().filter(|_| self.kind == Kind::Totp);
         last.map(|step| self.parameters.start_of(step))
     }
 
-    /// The same device after the user was renamed to `to`. passlib's format is bound to no user, and stays.
-    pub(super) fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
-        let SealedKey::V2(_) = &self.key else { return Ok(self) };
+    /// The same device after the user was renamed to `to`. passlib's format is bound to no user,
+    /// and stays.
+    pub(super) fn renamed(
+        self,
+        from: &UserName,
+        to: &UserName,
+        secrets: &Secrets,
+    ) -> Result<Self, CannotMake> {
+        let SealedKey::V2(_) = &self.key else {
+            return Ok(self);
+        };
         let key = self.key(from, secrets).map_err(|CannotOpen| CannotMake)?;
         let sealed = Enckey::seal(&key, secrets, &self.binding(to)).map_err(|_| CannotMake)?;
-        Ok(Self { key: SealedKey::V2(sealed), ..self })
+        Ok(Self {
+            key: SealedKey::V2(sealed),
+            ..self
+        })
     }
 
     fn binding<'a>(&'a self, user: &'a UserName) -> Binding<'a> {
-        Binding { user, device: &self.id, kind: self.kind.word(), parameters: self.parameters }
+        Binding {
+            user,
+            device: &self.id,
+            kind: self.kind.word(),
+            parameters: self.parameters,
+        }
     }
 }
 

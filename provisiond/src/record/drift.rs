@@ -1,8 +1,9 @@
-//! The drift of a device's clock against ours, in time steps, learned from its accepted codes. Pure.
+//! The drift of a device's clock against ours, in time steps, learned from its accepted codes.
+//! Pure.
 //!
-//! The drift moves the window and never widens it, so the odds of a guess stay the same. A single code moves it only
-//! if the code before lay on the same side: users type a code late now and then, but a wrong clock is wrong every
-//! time.
+//! The drift moves the window and never widens it, so the odds of a guess stay the same. A single
+//! code moves it only if the code before lay on the same side: users type a code late now and then,
+//! but a wrong clock is wrong every time.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,20 +33,37 @@ impl Drift {
     #[must_use]
     pub fn after_a_code(self, found: u64, now: u64) -> Self {
         let side = offset(found, self.shown_at(now)).signum();
-        if side != 0 && side == self.side { Self { side, ..self.moved(side) } } else { Self { side, ..self } }
+        if side != 0 && side == self.side {
+            Self {
+                side,
+                ..self.moved(side)
+            }
+        } else {
+            Self { side, ..self }
+        }
     }
 
-    /// The drift after a pair was accepted at our step `now`; `last` is the step of its second code. Users type a pair
-    /// without delay, and it is found far outside the window, so one login is enough to learn from.
+    /// The drift after a pair was accepted at our step `now`; `last` is the step of its second
+    /// code. Users type a pair without delay, and it is found far outside the window, so one login
+    /// is enough to learn from.
     #[must_use]
     pub fn after_a_pair(self, last: u64, now: u64, window: u64) -> Self {
         let away = offset(last, self.shown_at(now));
         let inside = u64::from(away.unsigned_abs()) <= window;
-        Self { side: 0, ..if inside { self } else { self.moved(away) } }
+        Self {
+            side: 0,
+            ..if inside { self } else { self.moved(away) }
+        }
     }
 
     fn moved(self, steps: i8) -> Self {
-        Self { steps: self.steps.saturating_add(steps).clamp(MAX_DRIFT.saturating_neg(), MAX_DRIFT), ..self }
+        Self {
+            steps: self
+                .steps
+                .saturating_add(steps)
+                .clamp(MAX_DRIFT.saturating_neg(), MAX_DRIFT),
+            ..self
+        }
     }
 }
 
@@ -68,17 +86,37 @@ mod tests {
         assert_eq!(late.shown_at(200), 200, "once is chance");
         let late = late.after_a_code(199, 200);
         assert_eq!((late.shown_at(300), late.ours_at(299)), (299, 300));
-        assert_eq!(late.after_a_code(299, 300).after_a_code(398, 400).shown_at(500), 499, "in the middle in between");
-        let other = Drift::default().after_a_code(99, 100).after_a_code(201, 200).after_a_code(299, 300);
+        assert_eq!(
+            late.after_a_code(299, 300)
+                .after_a_code(398, 400)
+                .shown_at(500),
+            499,
+            "in the middle in between"
+        );
+        let other = Drift::default()
+            .after_a_code(99, 100)
+            .after_a_code(201, 200)
+            .after_a_code(299, 300);
         assert_eq!(other.shown_at(400), 400, "now on this side, now on that");
     }
 
     #[test]
     fn a_pair_moves_the_window_at_once_if_it_lay_outside() {
-        assert_eq!(Drift::default().after_a_pair(103, 100, 1).shown_at(200), 203);
+        assert_eq!(
+            Drift::default().after_a_pair(103, 100, 1).shown_at(200),
+            203
+        );
         assert_eq!(Drift::default().after_a_pair(97, 100, 1).shown_at(200), 197);
-        assert_eq!(Drift::default().after_a_pair(99, 100, 1).shown_at(200), 200, "typed a little late");
-        assert_eq!(Drift::default().after_a_pair(110, 100, 1).shown_at(200), 204, "no further than this");
+        assert_eq!(
+            Drift::default().after_a_pair(99, 100, 1).shown_at(200),
+            200,
+            "typed a little late"
+        );
+        assert_eq!(
+            Drift::default().after_a_pair(110, 100, 1).shown_at(200),
+            204,
+            "no further than this"
+        );
     }
 
     proptest! {

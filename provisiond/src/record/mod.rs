@@ -1,5 +1,5 @@
-//! The stored record, one for each user: devices, guess budgets, known sources, issued codes, whether the account is
-//! disabled. Pure.
+//! The stored record, one for each user: devices, guess budgets, known sources, issued codes,
+//! whether the account is disabled. Pure.
 //!
 //! Judges nothing and reads no clock. `bytes` serializes it under a MAC; `device` is one device.
 
@@ -42,7 +42,8 @@ pub struct Record {
     pub generation: u64,
     /// Whether any device was ever active. Never becomes false again.
     pub enrolled: bool,
-    /// An administrator has disabled the account: neither a device nor an issued code opens a login.
+    /// An administrator has disabled the account: neither a device nor an issued code opens a
+    /// login.
     pub disabled: bool,
     /// At most [`MAX_DEVICES`].
     pub devices: Vec<Device>,
@@ -56,12 +57,14 @@ pub struct Record {
     pub tombstones: Tombstones,
     /// Recovery codes, a bypass, a ticket.
     pub codes: Option<Codes>,
-    /// When the helpdesk last unlocked the user by a full refund of the guesses, in trusted seconds.
+    /// When the helpdesk last unlocked the user by a full refund of the guesses, in trusted
+    /// seconds.
     pub unlocked: Option<u64>,
-    /// The account's uid when the record was first written, or a device was last made active, if the name service knew
-    /// it.
+    /// The account's uid when the record was first written, or a device was last made active, if
+    /// the name service knew it.
     pub uid: Option<u32>,
-    /// Units that accepted logins have refunded to the known pool today. New in version 4 of the record.
+    /// Units that accepted logins have refunded to the known pool today. New in version 4 of the
+    /// record.
     pub refunded: Refunded,
 }
 
@@ -88,12 +91,15 @@ impl Record {
 
     /// The devices that are not pending or disabled.
     pub fn active(&self) -> impl Iterator<Item = &Device> {
-        self.devices.iter().filter(|device| device.state == State::Active)
+        self.devices
+            .iter()
+            .filter(|device| device.state == State::Active)
     }
 
     /// The devices whose codes open a login with `service` at `now`, in Unix seconds.
     pub fn usable(&self, now: u64, service: &str) -> impl Iterator<Item = &Device> {
-        self.active().filter(move |device| !self.disabled && device.restriction.admit(now, service).is_ok())
+        self.active()
+            .filter(move |device| !self.disabled && device.restriction.admit(now, service).is_ok())
     }
 
     /// Whether there is a usable device.
@@ -108,9 +114,16 @@ impl Record {
         if self.disabled {
             return Some(ACCOUNT_DISABLED);
         }
-        let unfit = self.active().find_map(|device| device.restriction.admit(now, service).err()).map(Unfit::word);
+        let unfit = self
+            .active()
+            .find_map(|device| device.restriction.admit(now, service).err())
+            .map(Unfit::word);
         let mut failures = self.devices.iter().map(|device| device.failures);
-        unfit.or_else(|| failures.any(Failures::are_too_many).then_some(STRICT_DISABLED))
+        unfit.or_else(|| {
+            failures
+                .any(Failures::are_too_many)
+                .then_some(STRICT_DISABLED)
+        })
     }
 
     /// Whether the user has enrolled before, or an administrator has disabled the account.
@@ -122,31 +135,56 @@ impl Record {
     /// The pool that pays for guesses from `source`. `now` is Unix seconds.
     #[must_use]
     pub fn pool(&self, source: Source, now: u64) -> &Pool {
-        if self.sources.know(source, now) { &self.known } else { &self.unknown }
+        if self.sources.know(source, now) {
+            &self.known
+        } else {
+            &self.unknown
+        }
     }
 
     /// Units of that pool.
     #[must_use]
     pub fn units(&self, units: u32, source: Source, now: u64) -> Units {
         let none = Units::default();
-        if self.sources.know(source, now) { Units { known: units, ..none } } else { Units { unknown: units, ..none } }
+        if self.sources.know(source, now) {
+            Units {
+                known: units,
+                ..none
+            }
+        } else {
+            Units {
+                unknown: units,
+                ..none
+            }
+        }
     }
 
     /// The log's word for that pool.
     #[must_use]
     pub fn pool_word(&self, source: Source, now: u64) -> &'static str {
-        if self.sources.know(source, now) { "known" } else { "unknown" }
+        if self.sources.know(source, now) {
+            "known"
+        } else {
+            "unknown"
+        }
     }
 
     /// The same pool, mutable.
     pub fn pool_mut(&mut self, source: Source, now: u64) -> &mut Pool {
-        if self.sources.know(source, now) { &mut self.known } else { &mut self.unknown }
+        if self.sources.know(source, now) {
+            &mut self.known
+        } else {
+            &mut self.unknown
+        }
     }
 
     /// The lengths of the codes that open a login with `service` at `now`, each length once.
     #[must_use]
     pub fn lengths_of_codes(&self, now: u64, service: &str) -> Vec<u8> {
-        let lengths: BTreeSet<u8> = self.usable(now, service).map(|device| device.parameters.digits).collect();
+        let lengths: BTreeSet<u8> = self
+            .usable(now, service)
+            .map(|device| device.parameters.digits)
+            .collect();
         lengths.into_iter().collect()
     }
 
@@ -159,7 +197,11 @@ impl Record {
     ///
     /// # Errors
     /// [`NoSuchChoice`], also for a device of that name that does not fit.
-    pub fn choose(&self, name: Option<&DeviceName>, fit: impl Fn(&Device) -> bool) -> Result<DeviceName, NoSuchChoice> {
+    pub fn choose(
+        &self,
+        name: Option<&DeviceName>,
+        fit: impl Fn(&Device) -> bool,
+    ) -> Result<DeviceName, NoSuchChoice> {
         let mut fitting = self.devices.iter().filter(|device| fit(device));
         let found = match name {
             Some(name) => fitting.find(|device| device.name == *name),
@@ -171,13 +213,19 @@ impl Record {
     /// Recovery codes that would be accepted now.
     #[must_use]
     pub fn recovery_codes_left(&self, moment: &Moment) -> usize {
-        self.codes.as_ref().map_or(0, |codes| codes.recovery_codes_left(moment))
+        self.codes
+            .as_ref()
+            .map_or(0, |codes| codes.recovery_codes_left(moment))
     }
 
     /// The start of the latest spent step of all devices, in Unix seconds; 0 if none was spent.
     #[must_use]
     pub fn latest_spent(&self) -> u64 {
-        self.devices.iter().filter_map(Device::latest_spent).max().unwrap_or(0)
+        self.devices
+            .iter()
+            .filter_map(Device::latest_spent)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Removes expired pending devices and issued codes.
@@ -185,31 +233,64 @@ impl Record {
         if let Some(codes) = &mut self.codes {
             codes.expire(now);
         }
-        self.devices.retain(|device| !matches!(device.state, State::Pending { expires } if expires <= now));
+        self.devices
+            .retain(|device| !matches!(device.state, State::Pending { expires } if expires <= now));
     }
 
-    /// An imported device with its label and issuer, as far as there is room: a record must fit into one value of the
-    /// store, and devices need neither.
+    /// An imported device with its label and issuer, as far as there is room: a record must fit
+    /// into one value of the store, and devices need neither.
     #[must_use]
-    pub fn labelled(&self, device: Device, label: Option<&Label>, issuer: Option<&Label>) -> Device {
-        let kept = self.devices.iter().flat_map(|device| [&device.label, &device.issuer]).flatten();
-        let mut room = kept.fold(MAX_LABELS, |room, label| room.saturating_sub(label.as_str().len()));
+    pub fn labelled(
+        &self,
+        device: Device,
+        label: Option<&Label>,
+        issuer: Option<&Label>,
+    ) -> Device {
+        let kept = self
+            .devices
+            .iter()
+            .flat_map(|device| [&device.label, &device.issuer])
+            .flatten();
+        let mut room = kept.fold(MAX_LABELS, |room, label| {
+            room.saturating_sub(label.as_str().len())
+        });
         let mut keep = |label: Option<&Label>| {
             let label = label.filter(|label| label.as_str().len() <= room.min(MAX_LABEL));
             room = room.saturating_sub(label.map_or(0, |label| label.as_str().len()));
             label.cloned()
         };
-        Device { label: keep(label), issuer: keep(issuer), ..device }
+        Device {
+            label: keep(label),
+            issuer: keep(issuer),
+            ..device
+        }
     }
 
-    /// The same record after the user was renamed to `to`: all keys that are bound to the user are sealed anew.
+    /// The same record after the user was renamed to `to`: all keys that are bound to the user are
+    /// sealed anew.
     ///
     /// # Errors
     /// [`CannotMake`]: a key does not open, or cannot be sealed.
-    pub fn renamed(self, from: &UserName, to: &UserName, secrets: &Secrets) -> Result<Self, CannotMake> {
-        let codes = self.codes.as_ref().map(|codes| codes.renamed(from, to, secrets)).transpose()?;
-        let devices = self.devices.into_iter().map(|device| device.renamed(from, to, secrets));
-        Ok(Self { devices: devices.collect::<Result<_, _>>()?, codes, ..self })
+    pub fn renamed(
+        self,
+        from: &UserName,
+        to: &UserName,
+        secrets: &Secrets,
+    ) -> Result<Self, CannotMake> {
+        let codes = self
+            .codes
+            .as_ref()
+            .map(|codes| codes.renamed(from, to, secrets))
+            .transpose()?;
+        let devices = self
+            .devices
+            .into_iter()
+            .map(|device| device.renamed(from, to, secrets));
+        Ok(Self {
+            devices: devices.collect::<Result<_, _>>()?,
+            codes,
+            ..self
+        })
     }
 }
 

@@ -1,5 +1,5 @@
-//! The restriction of a device: from when until when, and for which PAM services, it is usable. Pure: time is an
-//! argument.
+//! The restriction of a device: from when until when, and for which PAM services, it is usable.
+//! Pure: time is an argument.
 
 use common::names::service::ServiceName;
 use common::wire::protocol::Error;
@@ -25,28 +25,41 @@ pub enum Unfit {
 }
 
 impl Restriction {
-    /// Checks a requested restriction: valid from one Unix second until before another, for these services; for every
-    /// service if the list is empty.
+    /// Checks a requested restriction: valid from one Unix second until before another, for these
+    /// services; for every service if the list is empty.
     ///
     /// # Errors
     /// [`Error::BadParameter`].
     pub fn new(from: Option<u64>, until: Option<u64>, services: &[String]) -> Result<Self, Error> {
         if until.is_some_and(|until| until <= from.unwrap_or(0)) {
-            return Err(Error::bad("valid_until", "it ends before it begins: no code would ever be accepted"));
+            return Err(Error::bad(
+                "valid_until",
+                "it ends before it begins: no code would ever be accepted",
+            ));
         }
         for (field, time) in [("valid_from", from), ("valid_until", until)] {
             if time.is_some_and(|time| time > MAX_TIME) {
                 return Err(Error::bad(field, "the time must lie before the year 3000"));
             }
         }
-        let names = services.iter().map(|name| ServiceName::new(name)).collect::<Result<Vec<_>, _>>();
+        let names = services
+            .iter()
+            .map(|name| ServiceName::new(name))
+            .collect::<Result<Vec<_>, _>>();
         let mut services = names.map_err(|why| Error::bad("services", why))?;
         services.sort();
         services.dedup();
         if services.len() > MAX_SERVICES {
-            return Err(Error::bad("services", format!("at most {MAX_SERVICES} services can be listed")));
+            return Err(Error::bad(
+                "services",
+                format!("at most {MAX_SERVICES} services can be listed"),
+            ));
         }
-        Ok(Self { from, until, services })
+        Ok(Self {
+            from,
+            until,
+            services,
+        })
     }
 
     /// Whether the device is usable at `now`, in Unix seconds, for a login with `service`.
@@ -61,7 +74,11 @@ impl Restriction {
             return Err(Unfit::Expired);
         }
         let meant = self.services.is_empty() || self.services.iter().any(|name| name.is(service));
-        if meant { Ok(()) } else { Err(Unfit::OtherService) }
+        if meant {
+            Ok(())
+        } else {
+            Err(Unfit::OtherService)
+        }
     }
 
     /// Whether the device is usable at `now` for every service.
@@ -93,11 +110,14 @@ impl Restriction {
     /// # Errors
     /// [`Error::BadParameter`].
     pub fn fits_beside<'a>(&'a self, others: impl Iterator<Item = &'a Self>) -> Result<(), Error> {
-        let names = others.chain([self]).flat_map(|restriction| &restriction.services);
+        let names = others
+            .chain([self])
+            .flat_map(|restriction| &restriction.services);
         let bytes = names.fold(0_usize, |sum, name| sum.saturating_add(name.as_str().len()));
         if bytes > MAX_SERVICES_BYTES {
-            let why =
-                format!("the service names of all of a user's devices may have at most {MAX_SERVICES_BYTES} bytes");
+            let why = format!(
+                "the service names of all of a user's devices may have at most {MAX_SERVICES_BYTES} bytes"
+            );
             return Err(Error::bad("services", why));
         }
         Ok(())
@@ -126,7 +146,11 @@ pub(crate) const MAX_SERVICES_BYTES: usize = 256;
 mod tests {
     use super::*;
 
-    fn restriction(from: Option<u64>, until: Option<u64>, services: &[&str]) -> Result<Restriction, Error> {
+    fn restriction(
+        from: Option<u64>,
+        until: Option<u64>,
+        services: &[&str],
+    ) -> Result<Restriction, Error> {
         let services: Vec<String> = services.iter().map(|name| (*name).to_owned()).collect();
         Restriction::new(from, until, &services)
     }
@@ -143,7 +167,12 @@ mod tests {
     #[test]
     fn the_first_second_counts_and_the_last_is_the_one_before_the_end() {
         let week = restriction(Some(100), Some(200), &[]).unwrap();
-        for (now, answer) in [(99, Err(Unfit::NotYetValid)), (100, Ok(())), (199, Ok(())), (200, Err(Unfit::Expired))] {
+        for (now, answer) in [
+            (99, Err(Unfit::NotYetValid)),
+            (100, Ok(())),
+            (199, Ok(())),
+            (200, Err(Unfit::Expired)),
+        ] {
             assert_eq!(week.admit(now, "sshd"), answer, "{now}");
         }
     }
@@ -152,7 +181,10 @@ mod tests {
     fn a_device_for_some_services_is_none_for_others() {
         let sudo = restriction(None, None, &["sudo", "SUDO", "su"]).unwrap();
         assert_eq!(sudo.services().len(), 2);
-        assert_eq!((sudo.admit(0, "sudo"), sudo.admit(0, "su")), (Ok(()), Ok(())));
+        assert_eq!(
+            (sudo.admit(0, "sudo"), sudo.admit(0, "su")),
+            (Ok(()), Ok(()))
+        );
         for other in ["sshd", "sudo-i", "", "sudo "] {
             assert_eq!(sudo.admit(0, other), Err(Unfit::OtherService), "{other:?}");
         }
@@ -166,7 +198,10 @@ mod tests {
         assert_eq!(full.fits_beside(std::iter::empty()), Ok(()));
         let one = restriction(None, None, &["su"]).unwrap();
         assert!(one.fits_beside([&full].into_iter()).is_err());
-        assert_eq!(one.fits_beside([&one, &Restriction::default()].into_iter()), Ok(()));
+        assert_eq!(
+            one.fits_beside([&one, &Restriction::default()].into_iter()),
+            Ok(())
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
-//! Replay protection: the time steps of a device whose codes are spent. Pure: knows no clock and no store.
+//! Replay protection: the time steps of a device whose codes are spent. Pure: knows no clock and no
+//! store.
 //!
-//! A floor, and up to 64 spent steps above it. Neither a clock that jumps forward nor its correction makes a replay
-//! possible: an acceptable step lies above every spent step that is not in the future. A clock that ran ahead locks no
-//! user out as long as the steps spent then are remembered one by one: they block nothing before their time comes.
-//! Older ones fall below the floor, and the floor never falls.
+//! A floor, and up to 64 spent steps above it. Neither a clock that jumps forward nor its
+//! correction makes a replay possible: an acceptable step lies above every spent step that is not
+//! in the future. A clock that ran ahead locks no user out as long as the steps spent then are
+//! remembered one by one: they block nothing before their time comes. Older ones fall below the
+//! floor, and the floor never falls.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +20,8 @@ pub struct SpentSteps {
 }
 
 impl SpentSteps {
-    /// Whether `step` may still open a login. `horizon` is the latest step that clock, drift and window allow now;
-    /// steps spent beyond it were spent while a clock ran ahead.
+    /// Whether `step` may still open a login. `horizon` is the latest step that clock, drift and
+    /// window allow now; steps spent beyond it were spent while a clock ran ahead.
     #[must_use]
     pub fn accepts(&self, step: u64, horizon: u64) -> bool {
         step > self.latest(horizon) && !self.above.contains(&step)
@@ -28,7 +30,12 @@ impl SpentSteps {
     /// The latest step spent at or before `horizon`, or the floor.
     #[must_use]
     pub fn latest(&self, horizon: u64) -> u64 {
-        self.above.range(..=horizon).next_back().copied().unwrap_or(0).max(self.floor)
+        self.above
+            .range(..=horizon)
+            .next_back()
+            .copied()
+            .unwrap_or(0)
+            .max(self.floor)
     }
 
     /// The latest step that is remembered one by one. It is the last to be forgotten.
@@ -51,8 +58,8 @@ impl SpentSteps {
         self
     }
 
-    /// A shorter form for a revoked device, on the safe side: every step up to the latest spent one at `horizon` is
-    /// spent.
+    /// A shorter form for a revoked device, on the safe side: every step up to the latest spent one
+    /// at `horizon` is spent.
     #[must_use]
     pub fn at_rest(&self, horizon: u64) -> Self {
         let mut rest = self.clone().with_floor(self.latest(horizon));
@@ -60,7 +67,8 @@ impl SpentSteps {
         rest
     }
 
-    /// Remembers only the latest `most` steps one by one; the floor rises to the latest of the others.
+    /// Remembers only the latest `most` steps one by one; the floor rises to the latest of the
+    /// others.
     pub fn remember(&mut self, most: usize) {
         while self.above.len() > most
             && let Some(smallest) = self.above.pop_first()
@@ -93,7 +101,10 @@ impl From<SpentSteps> for Packed {
             before = *step;
             distance
         });
-        Self { floor: spent.floor, distances: distances.collect() }
+        Self {
+            floor: spent.floor,
+            distances: distances.collect(),
+        }
     }
 }
 
@@ -107,10 +118,15 @@ impl TryFrom<Packed> for SpentSteps {
         let mut above = BTreeSet::new();
         let mut step = 0u64;
         for distance in packed.distances {
-            step = step.checked_add(distance).ok_or("a spent step beyond the end of time")?;
+            step = step
+                .checked_add(distance)
+                .ok_or("a spent step beyond the end of time")?;
             above.insert(step);
         }
-        Ok(Self { floor: packed.floor, above })
+        Ok(Self {
+            floor: packed.floor,
+            above,
+        })
     }
 }
 
@@ -143,13 +159,19 @@ mod tests {
         spent.spend(220); // the clock was an hour ahead
         assert!(!spent.accepts(100, 102), "spent before the jump");
         assert!(!spent.accepts(99, 102));
-        assert!(spent.accepts(101, 102), "the owner is let in with a fresh code after the correction");
+        assert!(
+            spent.accepts(101, 102),
+            "the owner is let in with a fresh code after the correction"
+        );
         for step in 101..=330 {
             if spent.accepts(step, step + 1) {
                 spent.spend(step);
             }
         }
-        assert!(!spent.accepts(220, 221), "spent in the future, still spent when that time has come");
+        assert!(
+            !spent.accepts(220, 221),
+            "spent in the future, still spent when that time has come"
+        );
         assert!(!spent.accepts(100, 331));
     }
 
@@ -190,7 +212,13 @@ mod tests {
         spent.spend(5);
         spent.spend(20);
         let spent = spent.with_floor(10);
-        assert_eq!(spent, SpentSteps { floor: 10, above: [20].into() });
+        assert_eq!(
+            spent,
+            SpentSteps {
+                floor: 10,
+                above: [20].into()
+            }
+        );
         assert!(!spent.accepts(10, 11) && spent.accepts(11, 12));
         assert_eq!(spent.clone().with_floor(3), spent);
     }
@@ -198,12 +226,26 @@ mod tests {
     #[test]
     fn at_rest_few_bytes_say_at_least_as_much() {
         let mut spent = SpentSteps::default();
-        (100..130).chain([500, 600]).for_each(|step| spent.spend(step));
+        (100..130)
+            .chain([500, 600])
+            .for_each(|step| spent.spend(step));
         let rest = spent.at_rest(131);
-        assert_eq!(rest, SpentSteps { floor: 129, above: [500, 600].into() });
+        assert_eq!(
+            rest,
+            SpentSteps {
+                floor: 129,
+                above: [500, 600].into()
+            }
+        );
         assert!((1..=700).all(|step| spent.accepts(step, 700) || !rest.accepts(step, 700)));
         let ahead = spent.at_rest(50);
-        assert_eq!(ahead, SpentSteps { floor: 127, above: [128, 129, 500, 600].into() });
+        assert_eq!(
+            ahead,
+            SpentSteps {
+                floor: 127,
+                above: [128, 129, 500, 600].into()
+            }
+        );
     }
 
     proptest! {

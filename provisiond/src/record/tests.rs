@@ -8,7 +8,11 @@ use common::totp::Parameters;
 use super::*;
 
 pub(crate) fn secrets() -> Secrets {
-    Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef\n2: fedcba9876543210").unwrap(), None).unwrap()
+    Secrets::new(
+        TaggedSecrets::from_text("1: 0123456789abcdef\n2: fedcba9876543210").unwrap(),
+        None,
+    )
+    .unwrap()
 }
 
 pub(crate) fn user(name: &str) -> UserName {
@@ -23,13 +27,28 @@ pub(crate) fn device(user: &UserName, name: &str, parameters: Parameters) -> Dev
 pub(crate) fn device_of(kind: Kind, user: &UserName, name: &str, parameters: Parameters) -> Device {
     let key = Key::new(b"12345678901234567890".to_vec()).unwrap();
     let name = DeviceName::new(name).unwrap();
-    Device::active(user, name, (&key, kind, parameters), &secrets(), &Moment::ordinary(0)).unwrap()
+    Device::active(
+        user,
+        name,
+        (&key, kind, parameters),
+        &secrets(),
+        &Moment::ordinary(0),
+    )
+    .unwrap()
 }
 
 pub(super) fn record() -> (UserName, Record) {
     let alice = user("alice");
     let device = device(&alice, "default", Parameters::default());
-    (alice, Record { generation: 7, enrolled: true, devices: vec![device], ..Record::new(&Moment::ordinary(0)) })
+    (
+        alice,
+        Record {
+            generation: 7,
+            enrolled: true,
+            devices: vec![device],
+            ..Record::new(&Moment::ordinary(0))
+        },
+    )
 }
 
 #[test]
@@ -37,8 +56,16 @@ fn labels_are_kept_as_far_as_there_is_room() {
     let (_, mut record) = record();
     let label = |length| Some(Label::new(&"l".repeat(length)).unwrap());
     let labelled = |record: &Record, of: usize, with: usize| {
-        let device = record.labelled(record.devices[0].clone(), label(of).as_ref(), label(with).as_ref());
-        (device.label == label(of), device.issuer == label(with), device)
+        let device = record.labelled(
+            record.devices[0].clone(),
+            label(of).as_ref(),
+            label(with).as_ref(),
+        );
+        (
+            device.label == label(of),
+            device.issuer == label(with),
+            device,
+        )
     };
     assert!(matches!(labelled(&record, 64, 64), (true, true, _)));
     assert!(matches!(labelled(&record, 65, 1), (false, true, _)));
@@ -62,8 +89,18 @@ fn pending_devices_are_forgotten_when_their_time_is_over() {
 fn the_latest_step_that_was_spent_is_told_by_when_it_begins_whatever_the_periods_are() {
     let (alice, mut record) = record();
     assert_eq!(record.latest_spent(), 0);
-    let slow = device(&alice, "slow", Parameters { period: 60, ..Parameters::default() });
-    record.devices.extend([slow, device_of(Kind::Hotp, &alice, "token", Parameters::default())]);
+    let slow = device(
+        &alice,
+        "slow",
+        Parameters {
+            period: 60,
+            ..Parameters::default()
+        },
+    );
+    record.devices.extend([
+        slow,
+        device_of(Kind::Hotp, &alice, "token", Parameters::default()),
+    ]);
     record.devices[2].spend(&[5000]);
     assert_eq!(record.latest_spent(), 0, "counters are no times");
     record.devices[0].spend(&[100, 99]);

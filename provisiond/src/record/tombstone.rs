@@ -1,14 +1,14 @@
-//! The tombstone of a revoked device: its spent codes, kept for thirty days under a fingerprint of its key, so that
-//! enrolling the same key again makes no replay possible.
+//! The tombstone of a revoked device: its spent codes, kept for thirty days under a fingerprint of
+//! its key, so that enrolling the same key again makes no replay possible.
 //!
 //! ```text
 //! fingerprint   HMAC-SHA256(HKDF-SHA256(application secret, info = "pam-totp fingerprint v1"),
 //!                           length-prefixed: the revoked device's id, kind, period of a TOTP device, key), its first 16 bytes
 //! ```
-//! The id makes two fingerprints of one key differ. Kind and period are part of it because steps and counters cannot
-//! be compared, nor steps of two periods: the present step of one lies years away in another. The user's name is not,
-//! because the user may be renamed. The tag of the application secret is not stored, to save room: there are few, and
-//! all are tried.
+//! The id makes two fingerprints of one key differ. Kind and period are part of it because steps
+//! and counters cannot be compared, nor steps of two periods: the present step of one lies years
+//! away in another. The user's name is not, because the user may be renamed. The tag of the
+//! application secret is not stored, to save room: there are few, and all are tried.
 
 use common::enckey::length_prefixed;
 use common::names::device::Kind;
@@ -37,36 +37,58 @@ pub struct Tombstone {
 pub struct Tombstones(Vec<Tombstone>);
 
 impl Tombstones {
-    /// Remembers the spent codes of the device with that key. `now` is Unix seconds. Evicts the oldest if there are
-    /// too many.
+    /// Remembers the spent codes of the device with that key. `now` is Unix seconds. Evicts the
+    /// oldest if there are too many.
     pub fn bury(&mut self, device: &Device, key: &Key, secrets: &Secrets, now: u64) {
-        let horizon = device.drift.shown_at(device.parameters.step_at(now)).saturating_add(AHEAD);
-        let (tag, spent) = (secrets.default_tag().as_str(), device.spent.at_rest(horizon));
+        let horizon = device
+            .drift
+            .shown_at(device.parameters.step_at(now))
+            .saturating_add(AHEAD);
+        let (tag, spent) = (
+            secrets.default_tag().as_str(),
+            device.spent.at_rest(horizon),
+        );
         let like = (device.kind, device.parameters);
-        let Some(fingerprint) = fingerprint(&device.id, like, key, tag, secrets) else { return };
+        let Some(fingerprint) = fingerprint(&device.id, like, key, tag, secrets) else {
+            return;
+        };
         self.0.retain(|tombstone| tombstone.until > now);
         while self.0.len() >= MAX_TOMBSTONES {
             self.0.remove(0);
         }
         let until = now.saturating_add(LIFETIME);
-        self.0.push(Tombstone { device: device.id, fingerprint, spent, until });
+        self.0.push(Tombstone {
+            device: device.id,
+            fingerprint,
+            spent,
+            until,
+        });
     }
 
     /// Remembers only the latest `most` steps of each tombstone one by one.
     pub fn remember(&mut self, most: usize) {
-        self.0.iter_mut().for_each(|tombstone| tombstone.spent.remember(most));
+        self.0
+            .iter_mut()
+            .for_each(|tombstone| tombstone.spent.remember(most));
     }
 
-    /// The codes that an earlier device of that kind and period with that key has spent; usually none.
+    /// The codes that an earlier device of that kind and period with that key has spent; usually
+    /// none.
     #[must_use]
     pub fn spent_with(&self, like: (Kind, Parameters), key: &Key, secrets: &Secrets) -> SpentSteps {
         let same = |tombstone: &&Tombstone| {
-            let mut all =
-                secrets.tags().filter_map(|tag| fingerprint(&tombstone.device, like, key, tag.as_str(), secrets));
+            let mut all = secrets
+                .tags()
+                .filter_map(|tag| fingerprint(&tombstone.device, like, key, tag.as_str(), secrets));
             all.any(|fingerprint| fingerprint.ct_eq(&tombstone.fingerprint).into())
         };
         // The latest tombstone includes the steps of the earlier ones.
-        self.0.iter().rev().find(same).map(|tombstone| tombstone.spent.clone()).unwrap_or_default()
+        self.0
+            .iter()
+            .rev()
+            .find(same)
+            .map(|tombstone| tombstone.spent.clone())
+            .unwrap_or_default()
     }
 }
 
@@ -77,11 +99,20 @@ fn fingerprint(
     tag: &str,
     secrets: &Secrets,
 ) -> Option<[u8; 16]> {
-    let period = if kind == Kind::Totp { parameters.period } else { 0 }.to_be_bytes();
+    let period = if kind == Kind::Totp {
+        parameters.period
+    } else {
+        0
+    }
+    .to_be_bytes();
     let derived = secrets.derive::<32>(tag, None, b"pam-totp fingerprint v1")?;
     let mac = Hmac::<Sha256>::new_from_slice(derived.as_ref()).ok()?;
     let device = length_prefixed(&[device, kind.word().as_bytes(), &period, key.expose()]);
-    mac.chain_update(device).finalize().into_bytes().first_chunk().copied()
+    mac.chain_update(device)
+        .finalize()
+        .into_bytes()
+        .first_chunk()
+        .copied()
 }
 
 const LIFETIME: u64 = 30 * 86400;
@@ -107,7 +138,10 @@ mod tests {
 
     /// A device that has used the code of `step`.
     fn used(step: u64) -> Device {
-        Device { spent: spent(step), ..device(&user("alice"), "phone", Parameters::default()) }
+        Device {
+            spent: spent(step),
+            ..device(&user("alice"), "phone", Parameters::default())
+        }
     }
 
     #[test]
@@ -119,14 +153,37 @@ mod tests {
         let totp = (Kind::Totp, Parameters::default());
         let of_now = tombstones.spent_with(totp, &key(1), &secrets);
         assert!(!of_now.accepts(200, 201) && of_now.accepts(201, 202));
-        assert_eq!(tombstones.spent_with(totp, &key(2), &secrets), SpentSteps::default());
+        assert_eq!(
+            tombstones.spent_with(totp, &key(2), &secrets),
+            SpentSteps::default()
+        );
         let hotp = (Kind::Hotp, Parameters::default());
-        let slower = (Kind::Totp, Parameters { period: 60, ..Parameters::default() });
+        let slower = (
+            Kind::Totp,
+            Parameters {
+                period: 60,
+                ..Parameters::default()
+            },
+        );
         for other in [hotp, slower] {
-            assert_eq!(tombstones.spent_with(other, &key(1), &secrets), SpentSteps::default(), "{other:?}");
+            assert_eq!(
+                tombstones.spent_with(other, &key(1), &secrets),
+                SpentSteps::default(),
+                "{other:?}"
+            );
         }
-        let longer = (Kind::Totp, Parameters { digits: 8, ..Parameters::default() });
-        assert_eq!(tombstones.spent_with(longer, &key(1), &secrets), of_now, "the same steps");
+        let longer = (
+            Kind::Totp,
+            Parameters {
+                digits: 8,
+                ..Parameters::default()
+            },
+        );
+        assert_eq!(
+            tombstones.spent_with(longer, &key(1), &secrets),
+            of_now,
+            "the same steps"
+        );
     }
 
     #[test]
@@ -146,7 +203,10 @@ mod tests {
             tombstones.bury(&used(100), &key(byte), &secrets, 0);
         }
         assert_eq!(tombstones.0.len(), 4);
-        assert_eq!(tombstones.spent_with((Kind::Totp, Parameters::default()), &key(5), &secrets), spent(100));
+        assert_eq!(
+            tombstones.spent_with((Kind::Totp, Parameters::default()), &key(5), &secrets),
+            spent(100)
+        );
         tombstones.bury(&used(100), &key(6), &secrets, LIFETIME);
         assert_eq!(tombstones.0.len(), 1);
     }

@@ -1,7 +1,8 @@
 //! Reads and changes users' records in the store, one attempt at a time for each user.
 //!
-//! The only way to change a record: wait for the turn in the user queue, load, decide, compare-and-swap with
-//! `replace`, and start again if the record changed meanwhile. The caller gets no answer before the change is durable.
+//! The only way to change a record: wait for the turn in the user queue, load, decide,
+//! compare-and-swap with `replace`, and start again if the record changed meanwhile. The caller
+//! gets no answer before the change is durable.
 
 pub mod user_queue;
 
@@ -76,7 +77,11 @@ impl Records {
     /// Takes ownership of the store. `clock` is the clock whose mark the store keeps.
     #[must_use]
     pub fn new(store: Box<dyn Store>, clock: Arc<Clock>) -> Self {
-        Self { store, clock, queues: UserQueues::default() }
+        Self {
+            store,
+            clock,
+            queues: UserQueues::default(),
+        }
     }
 
     /// The user's record as it is now.
@@ -85,11 +90,13 @@ impl Records {
     /// [`Failure::Unavailable`], [`Failure::Damaged`].
     pub fn look(&self, user: &UserName, secrets: &Secrets) -> Result<Option<Record>, Failure> {
         let stored = self.store.load(user)?;
-        Ok(stored.map(|stored| Record::from_bytes(&stored.bytes, user, secrets)).transpose()?)
+        Ok(stored
+            .map(|stored| Record::from_bytes(&stored.bytes, user, secrets))
+            .transpose()?)
     }
 
-    /// Calls `decide` with the user's record and makes its decision durable. `decide` is called again when the record
-    /// was changed in the meantime, so it must have no side effects.
+    /// Calls `decide` with the user's record and makes its decision durable. `decide` is called
+    /// again when the record was changed in the meantime, so it must have no side effects.
     ///
     /// # Errors
     /// [`Failure`].
@@ -98,12 +105,17 @@ impl Records {
         access: Access<'_>,
         mut decide: impl FnMut(Option<&Record>) -> Decision<T>,
     ) -> Result<T, Failure> {
-        let _turn = self.queues.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        let _turn = self
+            .queues
+            .take(access.user, access.root, access.deadline)
+            .ok_or(Failure::Busy)?;
         while Instant::now() < access.deadline {
             let stored = self.store.load(access.user)?;
             let record = read(stored.as_ref(), &access)?;
             let decision = decide(record.as_ref());
-            let Some(next) = decision.next else { return Ok(decision.outcome) };
+            let Some(next) = decision.next else {
+                return Ok(decision.outcome);
+            };
             match self.write(next, stored.as_ref(), &access)? {
                 Outcome::Done(_) => return Ok(decision.outcome),
                 Outcome::Conflict => {}
@@ -118,10 +130,18 @@ impl Records {
     /// # Errors
     /// [`Failure`].
     pub fn remove(&self, access: Access<'_>) -> Result<bool, Failure> {
-        let _turn = self.queues.take(access.user, access.root, access.deadline).ok_or(Failure::Busy)?;
+        let _turn = self
+            .queues
+            .take(access.user, access.root, access.deadline)
+            .ok_or(Failure::Busy)?;
         while Instant::now() < access.deadline {
-            let Some(stored) = self.store.load(access.user)? else { return Ok(false) };
-            match self.store.remove(access.user, stored.version, access.deadline)? {
+            let Some(stored) = self.store.load(access.user)? else {
+                return Ok(false);
+            };
+            match self
+                .store
+                .remove(access.user, stored.version, access.deadline)?
+            {
                 Outcome::Done(_) => return Ok(true),
                 Outcome::Conflict => {}
                 Outcome::Unknown => return Err(Failure::Unknown),
@@ -130,8 +150,8 @@ impl Records {
         Err(Failure::Busy)
     }
 
-    /// Moves the user's record to the name `to`, which must have none. `remake` makes the new record; it gets the
-    /// present one, and whether `to` has a record already.
+    /// Moves the user's record to the name `to`, which must have none. `remake` makes the new
+    /// record; it gets the present one, and whether `to` has a record already.
     ///
     /// # Errors
     /// [`Failure`]; inside, the error of `remake`.
@@ -142,19 +162,38 @@ impl Records {
         mut remake: impl FnMut(Option<Record>, bool) -> Result<Record, E>,
     ) -> Result<Result<(), E>, Failure> {
         // Always in the order of the names, so that two renames cannot deadlock.
-        let turn = |user| self.queues.take(user, access.root, access.deadline).ok_or(Failure::Busy);
+        let turn = |user| {
+            self.queues
+                .take(user, access.root, access.deadline)
+                .ok_or(Failure::Busy)
+        };
         let _first = turn(access.user.min(to))?;
-        let _second = if access.user == to { None } else { Some(turn(access.user.max(to))?) };
+        let _second = if access.user == to {
+            None
+        } else {
+            Some(turn(access.user.max(to))?)
+        };
         while Instant::now() < access.deadline {
-            let (stored, taken) = (self.store.load(access.user)?, self.store.load(to)?.is_some());
+            let (stored, taken) = (
+                self.store.load(access.user)?,
+                self.store.load(to)?.is_some(),
+            );
             let next = match remake(read(stored.as_ref(), &access)?, taken) {
                 Ok(next) => next,
                 Err(error) => return Ok(Err(error)),
             };
-            let next = Record { generation: next.generation.saturating_add(1), ..next };
+            let next = Record {
+                generation: next.generation.saturating_add(1),
+                ..next
+            };
             let bytes = next.to_bytes(to, access.secrets)?;
-            let Some(Stored { version, .. }) = stored else { return Err(Failure::Unavailable) };
-            match self.store.rename(access.user, version, to, bytes, access.deadline)? {
+            let Some(Stored { version, .. }) = stored else {
+                return Err(Failure::Unavailable);
+            };
+            match self
+                .store
+                .rename(access.user, version, to, bytes, access.deadline)?
+            {
                 Outcome::Done(_) => return Ok(Ok(())),
                 Outcome::Conflict => {}
                 Outcome::Unknown => return Err(Failure::Unknown),
@@ -167,7 +206,11 @@ impl Records {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub fn page(&self, after: Option<&UserName>, secrets: &Secrets) -> Result<Vec<Listed>, Unavailable> {
+    pub fn page(
+        &self,
+        after: Option<&UserName>,
+        secrets: &Secrets,
+    ) -> Result<Vec<Listed>, Unavailable> {
         let page = self.store.list(after, PAGE)?;
         let listed = page.into_iter().map(|(user, stored)| {
             let record = Record::from_bytes(&stored.bytes, &user, secrets);
@@ -206,13 +249,24 @@ impl Records {
         self.store.close();
     }
 
-    fn write(&self, next: Record, stored: Option<&Stored>, access: &Access<'_>) -> Result<Outcome, Failure> {
-        let next = Record { generation: next.generation.saturating_add(1), ..next };
+    fn write(
+        &self,
+        next: Record,
+        stored: Option<&Stored>,
+        access: &Access<'_>,
+    ) -> Result<Outcome, Failure> {
+        let next = Record {
+            generation: next.generation.saturating_add(1),
+            ..next
+        };
         let bytes = next.to_bytes(access.user, access.secrets)?;
         // Before the update: it writes the mark into the store, and to the store's witnesses.
         self.clock.will_spend(next.latest_spent());
         Ok(match stored {
-            Some(stored) => self.store.replace(access.user, stored.version, bytes, access.deadline)?,
+            Some(stored) => {
+                self.store
+                    .replace(access.user, stored.version, bytes, access.deadline)?
+            }
             None => self.store.insert_new(access.user, bytes, access.deadline)?,
         })
     }
@@ -228,7 +282,9 @@ pub struct Listed {
 }
 
 fn read(stored: Option<&Stored>, access: &Access<'_>) -> Result<Option<Record>, Damaged> {
-    stored.map(|stored| Record::from_bytes(&stored.bytes, access.user, access.secrets)).transpose()
+    stored
+        .map(|stored| Record::from_bytes(&stored.bytes, access.user, access.secrets))
+        .transpose()
 }
 
 const PAGE: usize = 256;

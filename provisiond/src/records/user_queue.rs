@@ -1,8 +1,8 @@
-//! The user queue: one attempt at a time for each user, in the order of arrival, root processes first; limits how many
-//! wait.
+//! The user queue: one attempt at a time for each user, in the order of arrival, root processes
+//! first; limits how many wait.
 //!
-//! Knows the names of users and nothing of the attempts. A queue holds at most eight root processes and eight others:
-//! of more attempts with one code, all but one would be rejected anyway.
+//! Knows the names of users and nothing of the attempts. A queue holds at most eight root processes
+//! and eight others: of more attempts with one code, all but one would be rejected anyway.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -47,7 +47,10 @@ pub struct Turn<'a> {
 impl UserQueues {
     /// Waits for the user's turn. `None` when the queue is full, or when the deadline passes.
     pub fn take(&self, user: &UserName, root: bool, deadline: Instant) -> Option<Turn<'_>> {
-        let turn = || Turn { queues: self, user: user.clone() };
+        let turn = || Turn {
+            queues: self,
+            user: user.clone(),
+        };
         let (ticket, call) = {
             let mut queues = self.lock();
             let Some(queue) = queues.get_mut(user) else {
@@ -55,21 +58,37 @@ impl UserQueues {
                 return Some(turn());
             };
             // Counted separately: otherwise a user's own processes could block the user's logins.
-            if queue.waiting.iter().filter(|waiter| waiter.root == root).count() >= MAX_WAITING {
+            if queue
+                .waiting
+                .iter()
+                .filter(|waiter| waiter.root == root)
+                .count()
+                >= MAX_WAITING
+            {
                 return None;
             }
             let (ticket, called) = (queue.next_ticket, Arc::new(Wake::default()));
             queue.next_ticket = queue.next_ticket.wrapping_add(1);
-            queue.waiting.push(Waiter { ticket, root, called: Arc::clone(&called) });
+            queue.waiting.push(Waiter {
+                ticket,
+                root,
+                called: Arc::clone(&called),
+            });
             (ticket, called)
         };
-        if call.wait(deadline) || !self.leave(user, ticket) { Some(turn()) } else { None }
+        if call.wait(deadline) || !self.leave(user, ticket) {
+            Some(turn())
+        } else {
+            None
+        }
     }
 
     /// Leaves the queue. False if the turn has come in the meantime.
     fn leave(&self, user: &UserName, ticket: u64) -> bool {
         let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(user) else { return false };
+        let Some(queue) = queues.get_mut(user) else {
+            return false;
+        };
         let before = queue.waiting.len();
         queue.waiting.retain(|waiter| waiter.ticket != ticket);
         queue.waiting.len() < before
@@ -77,12 +96,18 @@ impl UserQueues {
 
     fn pass_on(&self, user: &UserName) {
         let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(user) else { return };
+        let Some(queue) = queues.get_mut(user) else {
+            return;
+        };
         if queue.waiting.is_empty() {
             queues.remove(user);
             return;
         }
-        let next = queue.waiting.iter().position(|waiter| waiter.root).unwrap_or(0);
+        let next = queue
+            .waiting
+            .iter()
+            .position(|waiter| waiter.root)
+            .unwrap_or(0);
         queue.waiting.remove(next).called.call();
     }
 
@@ -107,7 +132,9 @@ impl Wake {
     fn wait(&self, deadline: Instant) -> bool {
         let called = self.called.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());
-        let waited = self.changed.wait_timeout_while(called, left, |called| !*called);
+        let waited = self
+            .changed
+            .wait_timeout_while(called, left, |called| !*called);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
@@ -132,7 +159,12 @@ mod tests {
 
     /// Returns once `count` are waiting for alice.
     fn until_waiting(queues: &UserQueues, count: usize) {
-        while queues.lock().get(&alice()).map_or(0, |queue| queue.waiting.len()) < count {
+        while queues
+            .lock()
+            .get(&alice())
+            .map_or(0, |queue| queue.waiting.len())
+            < count
+        {
             std::thread::yield_now();
         }
     }
@@ -155,7 +187,10 @@ mod tests {
             drop(first);
         });
         assert_eq!(order.try_iter().collect::<Vec<_>>(), [3, 4, 1, 2]);
-        assert!(queues.lock().is_empty(), "the queue of an idle user is removed");
+        assert!(
+            queues.lock().is_empty(),
+            "the queue of an idle user is removed"
+        );
     }
 
     #[test]
@@ -169,13 +204,22 @@ mod tests {
                 until_waiting(queues, waiting);
             }
             assert!(queues.take(&alice(), false, soon()).is_none(), "full");
-            assert!(queues.take(&alice(), true, Instant::now()).is_none(), "root may wait, and its time is over");
+            assert!(
+                queues.take(&alice(), true, Instant::now()).is_none(),
+                "root may wait, and its time is over"
+            );
             let bob = UserName::new("bob").unwrap();
-            assert!(queues.take(&bob, false, soon()).is_some(), "others are not concerned");
+            assert!(
+                queues.take(&bob, false, soon()).is_some(),
+                "others are not concerned"
+            );
             drop(first);
         });
         let held = queues.take(&alice(), false, soon());
-        assert!(queues.take(&alice(), false, Instant::now()).is_none(), "too late");
+        assert!(
+            queues.take(&alice(), false, Instant::now()).is_none(),
+            "too late"
+        );
         drop(held);
         assert!(queues.lock().is_empty());
     }

@@ -1,5 +1,5 @@
-//! Dispatch: from a message to the handler of its method. Checks [`crate::identity::permission`] before a handler
-//! sees the call.
+//! Dispatch: from a message to the handler of its method. Checks [`crate::identity::permission`]
+//! before a handler sees the call.
 //!
 //! It knows no record and judges no code.
 
@@ -27,27 +27,55 @@ use crate::service::call::Call;
 /// The caller, and the settings in force.
 pub type Asked<'a> = (&'a Visitor<'a>, Arc<Settings>);
 
-/// Answers one message. The caller's errors are answered with an error reply; only a failing socket is an error here.
+/// Answers one message. The caller's errors are answered with an error reply; only a failing socket
+/// is an error here.
 ///
 /// # Errors
 /// [`FrameError`].
-pub fn dispatch(service: &Service, asked: Asked<'_>, frame: &[u8], replies: &Replies<'_>) -> Result<(), FrameError> {
+pub fn dispatch(
+    service: &Service,
+    asked: Asked<'_>,
+    frame: &[u8],
+    replies: &Replies<'_>,
+) -> Result<(), FrameError> {
     let message = match from_object::<protocol::Request<'_>>(frame) {
-        Ok(request) => Message { replies: Replies { silent: request.oneway, ..*replies }, request },
+        Ok(request) => Message {
+            replies: Replies {
+                silent: request.oneway,
+                ..*replies
+            },
+            request,
+        },
         Err(why) => return replies.error(&Error::bad("message", why)),
     };
     answer(service, asked, &message).or_else(|stop| message.replies.stop(stop))
 }
 
 fn answer(service: &Service, asked: Asked<'_>, message: &Message<'_>) -> Result<(), Stop> {
-    let (interface, name) = message.request.method.rsplit_once('.').unwrap_or(("", &message.request.method));
+    let (interface, name) = message
+        .request
+        .method
+        .rsplit_once('.')
+        .unwrap_or(("", &message.request.method));
     match interface {
         protocol::NAME => {
-            let method = Method::ALL.iter().copied().find(|method| method.name() == name);
-            handle(service, asked, method.ok_or_else(|| message.unknown_method())?, message)
+            let method = Method::ALL
+                .iter()
+                .copied()
+                .find(|method| method.name() == name);
+            handle(
+                service,
+                asked,
+                method.ok_or_else(|| message.unknown_method())?,
+                message,
+            )
         }
         introspection::NAME => introspection::answer(name, message),
-        _ => Err(Stop::Varlink(("InterfaceNotFound", "interface", interface.to_owned()))),
+        _ => Err(Stop::Varlink((
+            "InterfaceNotFound",
+            "interface",
+            interface.to_owned(),
+        ))),
     }
 }
 
@@ -62,13 +90,29 @@ fn handle(
     let permitted = permitted(visitor, method, &subject, &settings.roles)
         .and_then(|permitted| within_self_service(permitted, method, settings.self_service));
     let reason = permitted.as_ref().err().and_then(|refusal| refusal.reason);
-    let done = permitted.map_err(|refusal| Stop::Error(refusal.error)).and_then(|permitted| {
-        let Permitted { ref caller, ref named, proof } = permitted;
-        let (names, deadline, moment) = (visitor.names, message.replies.deadline, service.moment());
-        let user = &service.record_name(named, &settings);
-        let call = Call { caller, user, named, names, proof, deadline, settings, moment };
-        run(service, &call, method, message)
-    });
+    let done = permitted
+        .map_err(|refusal| Stop::Error(refusal.error))
+        .and_then(|permitted| {
+            let Permitted {
+                ref caller,
+                ref named,
+                proof,
+            } = permitted;
+            let (names, deadline, moment) =
+                (visitor.names, message.replies.deadline, service.moment());
+            let user = &service.record_name(named, &settings);
+            let call = Call {
+                caller,
+                user,
+                named,
+                names,
+                proof,
+                deadline,
+                settings,
+                moment,
+            };
+            run(service, &call, method, message)
+        });
     if let Err(Stop::Error(Error::PermissionDenied)) = &done {
         service.log_not_permitted(visitor, method.name(), subject.user.as_deref(), reason);
     }
@@ -76,7 +120,12 @@ fn handle(
 }
 
 /// The table of methods and their handlers.
-fn run(service: &Service, call: &Call<'_>, method: Method, message: &Message<'_>) -> Result<(), Stop> {
+fn run(
+    service: &Service,
+    call: &Call<'_>,
+    method: Method,
+    message: &Message<'_>,
+) -> Result<(), Stop> {
     match method {
         Method::Challenge => message.answer(|wish| login::challenge(service, call, wish)),
         Method::Verify => message.answer(|wish| login::verify(service, call, wish)),
@@ -92,17 +141,26 @@ fn run(service: &Service, call: &Call<'_>, method: Method, message: &Message<'_>
         Method::Restrict => message.answer(|wish| devices::restrict(service, call, wish)),
         Method::RenameUser => message.answer(|wish| accounts::rename_user(service, call, wish)),
         Method::Forget => message.answer(|protocol::Forget { .. }| accounts::forget(service, call)),
-        Method::NewRecoveryCodes => message.answer(|wish| recovery::new_recovery_codes(service, call, wish)),
+        Method::NewRecoveryCodes => {
+            message.answer(|wish| recovery::new_recovery_codes(service, call, wish))
+        }
         Method::Bypass => message.answer(|wish| recovery::bypass(service, call, wish)),
         Method::Ticket => message.answer(|wish| recovery::ticket(service, call, wish)),
         Method::Unlock => message.answer(|protocol::Unlock { .. }| recovery::unlock(service, call)),
         Method::Import => message.answer(|wish| passlib::import(service, call, wish)),
         Method::Export => message.answer(|protocol::Export { .. }| passlib::export(service, call)),
         Method::Status => message.answer(|protocol::Status {}| status::status(service, call)),
-        Method::ClockAccept => message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call)),
-        Method::RevokeGrace => message.answer(|protocol::RevokeGrace { .. }| Ok(accounts::revoke_grace(service, call))),
+        Method::ClockAccept => {
+            message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call))
+        }
+        Method::RevokeGrace => {
+            message.answer(|protocol::RevokeGrace { .. }| Ok(accounts::revoke_grace(service, call)))
+        }
         Method::Reload => message.answer(|protocol::Reload {}| {
-            service.reload().map(|()| protocol::Nothing {}).map_err(|why| Error::bad("settings", why))
+            service
+                .reload()
+                .map(|()| protocol::Nothing {})
+                .map_err(|why| Error::bad("settings", why))
         }),
     }
 }

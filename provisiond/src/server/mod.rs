@@ -1,8 +1,8 @@
-//! The socket server: accepts connections, gives each a permit and a thread, and enforces deadlines (idle, message,
-//! call).
+//! The socket server: accepts connections, gives each a permit and a thread, and enforces deadlines
+//! (idle, message, call).
 //!
-//! Two sockets, one dispatch. Root's logins have a socket of their own, so that local users cannot fill its backlog
-//! (denial of service). Capacity is kept for root's processes on either socket.
+//! Two sockets, one dispatch. Root's logins have a socket of their own, so that local users cannot
+//! fill its backlog (denial of service). Capacity is kept for root's processes on either socket.
 
 pub mod dispatch;
 mod permits;
@@ -78,18 +78,29 @@ impl Server {
         for (name, listener) in [("login", sockets.login), ("open", sockets.open)] {
             let (shared, end) = (Arc::clone(&shared), end.try_clone()?);
             let accept = move || accept_all(&shared, &listener, &end);
-            accepting.push(std::thread::Builder::new().name(name.into()).spawn(accept)?);
+            accepting.push(
+                std::thread::Builder::new()
+                    .name(name.into())
+                    .spawn(accept)?,
+            );
         }
-        Ok(Self { shared, accepting, running: Some(running), _claim: sockets.claim })
+        Ok(Self {
+            shared,
+            accepting,
+            running: Some(running),
+            _claim: sockets.claim,
+        })
     }
 
-    /// Stops accepting: during a restart, new connections wait in the backlog of the service manager's sockets.
-    /// Accepted connections have a short time to send their first call. Calls in progress are waited for, until the
-    /// deadline at most.
+    /// Stops accepting: during a restart, new connections wait in the backlog of the service
+    /// manager's sockets. Accepted connections have a short time to send their first call. Calls in
+    /// progress are waited for, until the deadline at most.
     pub fn drain(&mut self, deadline: Instant) {
         drop(self.running.take());
         let all_accepted = || self.accepting.iter().all(JoinHandle::is_finished);
-        wait_for(after(TIME_TO_ASK).min(deadline), || all_accepted() && none(&self.shared.unserved));
+        wait_for(after(TIME_TO_ASK).min(deadline), || {
+            all_accepted() && none(&self.shared.unserved)
+        });
         self.shared.closed.store(true, Ordering::SeqCst);
         wait_for(deadline, || none(&self.shared.working));
     }
@@ -133,16 +144,24 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
         refuse(&stream);
         return;
     };
-    let begun =
-        std::thread::Builder::new().name("connection".into()).spawn(move || serve(&permit, peer, &stream, unserved));
+    let begun = std::thread::Builder::new()
+        .name("connection".into())
+        .spawn(move || serve(&permit, peer, &stream, unserved));
     if let Err(error) = begun {
-        shared.service.audit.write(Line::new("no_thread").with("reason", error).error());
+        shared
+            .service
+            .audit
+            .write(Line::new("no_thread").with("reason", error).error());
     }
 }
 
 /// Sends the reason, if the socket takes it at once.
 fn refuse(stream: &UnixStream) {
-    let replies = Replies { socket: stream.as_fd(), deadline: Instant::now(), silent: false };
+    let replies = Replies {
+        socket: stream.as_fd(),
+        deadline: Instant::now(),
+        silent: false,
+    };
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
 
@@ -154,9 +173,13 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
         if shared.closed.load(Ordering::SeqCst) {
             return;
         }
-        // Settings and role are read anew for each call: an administrator removed from the group loses the role on open
-        // connections, too.
-        let replies = Replies { socket: stream.as_fd(), deadline: after(CALL_TIME), silent: false };
+        // Settings and role are read anew for each call: an administrator removed from the group
+        // loses the role on open connections, too.
+        let replies = Replies {
+            socket: stream.as_fd(),
+            deadline: after(CALL_TIME),
+            silent: false,
+        };
         let settings = shared.service.settings();
         let visitor = identify(shared, peer, &settings);
         if dispatch(&shared.service, (&visitor, settings), &frame, &replies).is_err() {
@@ -166,17 +189,25 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
     }
 }
 
-/// The next message; `None` or an error ends the connection. A caller that sends too much gets `TooLarge`.
+/// The next message; `None` or an error ends the connection. A caller that sends too much gets
+/// `TooLarge`.
 fn next_message(
     inbox: &mut Inbox,
     stream: &UnixStream,
     peer: Peer,
 ) -> Result<Option<common::wire::frame::Frame>, FrameError> {
     let idle = if peer.is_root() { IDLE_ROOT } else { IDLE };
-    let deadlines = Deadlines { first_byte: after(idle), whole_message: Some(MESSAGE_TIME) };
+    let deadlines = Deadlines {
+        first_byte: after(idle),
+        whole_message: Some(MESSAGE_TIME),
+    };
     let received = inbox.receive(stream, deadlines);
     if matches!(received, Err(FrameError::TooLarge)) {
-        let replies = Replies { socket: stream.as_fd(), deadline: after(MESSAGE_TIME), silent: false };
+        let replies = Replies {
+            socket: stream.as_fd(),
+            deadline: after(MESSAGE_TIME),
+            silent: false,
+        };
         let _ = replies.error(&Error::TooLarge);
     }
     received
@@ -184,10 +215,18 @@ fn next_message(
 
 fn identify<'a>(shared: &'a Shared, peer: Peer, settings: &Settings) -> Visitor<'a> {
     let names = shared.service.names.asking();
-    let caller = Caller::identify(peer, &settings.roles, names).ok().flatten();
-    let serves_many = caller.as_ref().is_some_and(|caller| caller.role == Role::Verifier);
+    let caller = Caller::identify(peer, &settings.roles, names)
+        .ok()
+        .flatten();
+    let serves_many = caller
+        .as_ref()
+        .is_some_and(|caller| caller.role == Role::Verifier);
     shared.permits.note(peer, serves_many);
-    Visitor { peer, caller, names }
+    Visitor {
+        peer,
+        caller,
+        names,
+    }
 }
 
 fn after(time: Duration) -> Instant {
@@ -195,7 +234,8 @@ fn after(time: Duration) -> Instant {
     now.checked_add(time).unwrap_or(now)
 }
 
-/// Counts a connection or call in progress until it is dropped. The daemon waits for them before it stops.
+/// Counts a connection or call in progress until it is dropped. The daemon waits for them before it
+/// stops.
 struct Counted {
     shared: Arc<Shared>,
     among: fn(&Shared) -> &AtomicUsize,
@@ -219,13 +259,14 @@ const IDLE: Duration = Duration::from_secs(2);
 const IDLE_ROOT: Duration = Duration::from_secs(30);
 /// How long a started message may take to arrive.
 const MESSAGE_TIME: Duration = Duration::from_secs(2);
-/// How long a call may take. The PAM module gives up after three seconds, and must get the reply before.
+/// How long a call may take. The PAM module gives up after three seconds, and must get the reply
+/// before.
 const CALL_TIME: Duration = Duration::from_millis(2500);
 /// The error for a connection without a permit.
 const MANY_CONNECTIONS: &str =
     "too many connections to the daemon are open: close some of yours, or try again in a moment";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
-/// How long an accepted connection may take to send its first call while the server stops. Clients send it at once,
-/// and new connections wait for the next daemon meanwhile.
+/// How long an accepted connection may take to send its first call while the server stops. Clients
+/// send it at once, and new connections wait for the next daemon meanwhile.
 const TIME_TO_ASK: Duration = Duration::from_millis(250);
 const DRAIN_LOOK: Duration = Duration::from_millis(5);

@@ -1,5 +1,5 @@
-//! Connection limits: how many connections each uid may have open. Capacity is kept for root; every other uid has a
-//! few slots (denial of service).
+//! Connection limits: how many connections each uid may have open. Capacity is kept for root; every
+//! other uid has a few slots (denial of service).
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -36,21 +36,31 @@ impl Permits {
         let mut held = permits.held.lock().unwrap_or_else(PoisonError::into_inner);
         if peer.is_root() {
             while held.slots.all() >= MAX_CONNECTIONS {
-                held = permits.returned.wait(held).unwrap_or_else(PoisonError::into_inner);
+                held = permits
+                    .returned
+                    .wait(held)
+                    .unwrap_or_else(PoisonError::into_inner);
             }
         } else {
-            let most = if held.verifiers.contains(&peer.uid) { MAX_PER_VERIFIER } else { MAX_PER_UID };
+            let most = if held.verifiers.contains(&peer.uid) {
+                MAX_PER_VERIFIER
+            } else {
+                MAX_PER_UID
+            };
             if held.slots.of(peer.uid) >= most || held.slots.of_others() >= MAX_OTHERS {
                 return None;
             }
         }
         held.slots.take(peer.uid);
         shared.service.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Permit { shared: Arc::clone(shared), peer })
+        Some(Permit {
+            shared: Arc::clone(shared),
+            peer,
+        })
     }
 
-    /// Remembers whether a uid is a verifier's, as its first call has shown. The accepting thread must not wait for
-    /// the name service.
+    /// Remembers whether a uid is a verifier's, as its first call has shown. The accepting thread
+    /// must not wait for the name service.
     pub(super) fn note(&self, peer: Peer, is_verifier: bool) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if is_verifier {
@@ -64,8 +74,16 @@ impl Permits {
 impl Drop for Permit {
     fn drop(&mut self) {
         let permits = &self.shared.permits;
-        permits.held.lock().unwrap_or_else(PoisonError::into_inner).slots.give_back(self.peer.uid);
-        self.shared.service.connections.fetch_sub(1, Ordering::Relaxed);
+        permits
+            .held
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .slots
+            .give_back(self.peer.uid);
+        self.shared
+            .service
+            .connections
+            .fetch_sub(1, Ordering::Relaxed);
         permits.returned.notify_one();
     }
 }

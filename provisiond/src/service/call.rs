@@ -1,5 +1,5 @@
-//! One call being answered: its caller, the user whose record it is about, the settings and the time. Settings and
-//! clock are read once, when the call begins, and hold to its end.
+//! One call being answered: its caller, the user whose record it is about, the settings and the
+//! time. Settings and clock are read once, when the call begins, and hold to its end.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -47,7 +47,12 @@ impl Call<'_> {
     /// Access to another record, for the same caller and until the same deadline.
     #[must_use]
     pub fn access_to<'a>(&'a self, user: &'a UserName) -> Access<'a> {
-        Access { user, root: self.caller.peer.is_root(), secrets: &self.settings.secrets, deadline: self.deadline }
+        Access {
+            user,
+            root: self.caller.peer.is_root(),
+            secrets: &self.settings.secrets,
+            deadline: self.deadline,
+        }
     }
 
     /// Begins a log line about the user, with the spelling that the caller gave if it differs.
@@ -55,11 +60,13 @@ impl Call<'_> {
     pub fn line(&self, event: &'static str) -> Line {
         let said = self.named.said();
         let alias = (said != self.user).then(|| said.as_str());
-        Line::new(event).with("user", self.user.as_str()).with_some("alias", alias)
+        Line::new(event)
+            .with("user", self.user.as_str())
+            .with_some("alias", alias)
     }
 
-    /// The counter of free attempts that the call draws on. Processes of root, administrators and the helpdesk have
-    /// no limit.
+    /// The counter of free attempts that the call draws on. Processes of root, administrators and
+    /// the helpdesk have no limit.
     #[must_use]
     pub(crate) fn tries(&self) -> Option<Tries> {
         let uid = self.caller.peer.uid;
@@ -76,5 +83,7 @@ impl Call<'_> {
 /// # Errors
 /// [`Error::BadParameter`].
 pub(crate) fn device_name(said: Option<&str>) -> Result<Option<DeviceName>, Error> {
-    said.map(DeviceName::new).transpose().map_err(|why| Error::bad("device", why))
+    said.map(DeviceName::new)
+        .transpose()
+        .map_err(|why| Error::bad("device", why))
 }

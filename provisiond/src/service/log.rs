@@ -15,7 +15,8 @@ use crate::record::strict::{MOST_FAILURES, STRICT_DISABLED};
 use crate::records::Failure;
 
 impl Service {
-    /// Writes a line about a call, with its caller. The logged event stands, also if the line cannot be written.
+    /// Writes a line about a call, with its caller. The logged event stands, also if the line
+    /// cannot be written.
     pub fn log(&self, call: &Call<'_>, line: Line) {
         let _ = self.log_before(call, line);
     }
@@ -26,24 +27,33 @@ impl Service {
     /// [`Unwritten`], if the settings require the line (`audit: required`).
     pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
         let line = self.signed(call, line);
-        self.log_within_quota(cause(call.caller.peer, Some(call.caller.role), Cause::Own), line)
+        self.log_within_quota(
+            cause(call.caller.peer, Some(call.caller.role), Cause::Own),
+            line,
+        )
     }
 
     /// Adds the caller to the line: role, uid and pid.
     #[must_use]
     pub fn signed(&self, call: &Call<'_>, line: Line) -> Line {
         let (role, peer) = (call.caller.role, call.caller.peer);
-        line.with("role", role.word()).with("uid", peer.uid).with("pid", peer.pid)
+        line.with("role", role.word())
+            .with("uid", peer.uid)
+            .with("pid", peer.pid)
     }
 
     fn log_within_quota(&self, cause: Option<Cause>, line: Line) -> Result<(), Unwritten> {
         self.log_left_out();
         let may_be_written = cause.is_none_or(|cause| self.log_quota.may_write(cause));
-        if may_be_written { self.audit.require(line) } else { self.audit.left_out() }
+        if may_be_written {
+            self.audit.require(line)
+        } else {
+            self.audit.left_out()
+        }
     }
 
-    /// Writes the line of a refused attempt, within the user's quota: under brute force only some attempts get their
-    /// own line.
+    /// Writes the line of a refused attempt, within the user's quota: under brute force only some
+    /// attempts get their own line.
     pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
         self.log_left_out();
         if self.log_quota.may_write(Cause::Refusal(call.user.clone())) {
@@ -51,21 +61,29 @@ impl Service {
         }
     }
 
-    /// Logs how many refusals of the user were suppressed. Called when the user's login is accepted.
+    /// Logs how many refusals of the user were suppressed. Called when the user's login is
+    /// accepted.
     pub(crate) fn log_left_out_of(&self, user: &UserName) {
         let left_out = self.log_quota.settle(&Cause::Refusal(user.clone()));
-        left_out.into_iter().for_each(|left_out| self.tell_left_out(left_out));
+        left_out
+            .into_iter()
+            .for_each(|left_out| self.tell_left_out(left_out));
     }
 
     /// Logs how many lines were suppressed in the past minute.
     fn log_left_out(&self) {
-        self.log_quota.settle_minute().into_iter().for_each(|left_out| self.tell_left_out(left_out));
+        self.log_quota
+            .settle_minute()
+            .into_iter()
+            .for_each(|left_out| self.tell_left_out(left_out));
     }
 
     fn tell_left_out(&self, LeftOut { cause, lines }: LeftOut) {
         let line = Line::new("lines_suppressed");
         let line = match cause {
-            Some(Cause::NotPermitted(uid) | Cause::Own(uid) | Cause::WithRole(uid)) => line.with("uid", uid),
+            Some(Cause::NotPermitted(uid) | Cause::Own(uid) | Cause::WithRole(uid)) => {
+                line.with("uid", uid)
+            }
             Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
             None => line,
         };
@@ -80,16 +98,26 @@ impl Service {
         user: Option<&str>,
         reason: Option<&'static str>,
     ) {
-        let (peer, role) = (visitor.peer, visitor.caller.as_ref().map(|caller| caller.role));
-        let line = Line::new("not_permitted").with("method", method).with_some("user", user);
-        let line = line.with("uid", peer.uid).with("pid", peer.pid).with_some("reason", reason);
+        let (peer, role) = (
+            visitor.peer,
+            visitor.caller.as_ref().map(|caller| caller.role),
+        );
+        let line = Line::new("not_permitted")
+            .with("method", method)
+            .with_some("user", user);
+        let line = line
+            .with("uid", peer.uid)
+            .with("pid", peer.pid)
+            .with_some("reason", reason);
         let _ = self.log_within_quota(cause(peer, role, Cause::NotPermitted), line.warning());
     }
 
     /// Logs a refused change and its error.
     pub fn log_refused(&self, event: &'static str, call: &Call<'_>, error: &Error) {
         let (name, _) = error.to_wire();
-        let line = call.line(event).with("error", name.rsplit('.').next().unwrap_or_default());
+        let line = call
+            .line(event)
+            .with("error", name.rsplit('.').next().unwrap_or_default());
         self.log(call, line.warning());
     }
 
@@ -99,16 +127,21 @@ impl Service {
             // The commit may be durable, and may have removed a device.
             self.graces.end(call.user);
         }
-        self.log(call, call.line("call_failed").with("reason", failure).error());
+        self.log(
+            call,
+            call.line("call_failed").with("reason", failure).error(),
+        );
         match failure {
             Failure::Busy => Error::busy(MANY_WAIT),
-            Failure::Unavailable | Failure::Unknown | Failure::CannotWrite(_) => Error::StoreUnavailable,
+            Failure::Unavailable | Failure::Unknown | Failure::CannotWrite(_) => {
+                Error::StoreUnavailable
+            }
             Failure::Damaged(_) => Error::RecordDamaged,
         }
     }
 
-    /// Logs the use of an issued code: the user may not know of it, if it was stolen. `what_for` is the PAM service,
-    /// or the change that needed the proof.
+    /// Logs the use of an issued code: the user may not know of it, if it was stolen. `what_for` is
+    /// the PAM service, or the change that needed the proof.
     pub(crate) fn log_finding(&self, call: &Call<'_>, finding: Option<Finding>, what_for: &str) {
         let line = match finding {
             Some(Finding::RecoveryCode(left)) => call.line("recovery_code_used").with("left", left),
@@ -120,24 +153,32 @@ impl Service {
         self.log(call, line.with("for", what_for).warning());
     }
 
-    /// Logs the devices that a wrong answer disabled (`policy.strict`), and ends the grace of their codes.
+    /// Logs the devices that a wrong answer disabled (`policy.strict`), and ends the grace of their
+    /// codes.
     pub(crate) fn log_disabled(&self, call: &Call<'_>, disabled: &[DeviceName]) {
         for device in disabled {
             self.graces.end(call.user);
-            let line = call.line(STRICT_DISABLED).with("device", device).with("failures", MOST_FAILURES);
+            let line = call
+                .line(STRICT_DISABLED)
+                .with("device", device)
+                .with("failures", MOST_FAILURES);
             self.log(call, line.warning());
         }
     }
 }
 
-/// The quota that a line of a process counts against; `own` if the process has no role above `Own`. `None`: root's
-/// lines are always written.
+/// The quota that a line of a process counts against; `own` if the process has no role above `Own`.
+/// `None`: root's lines are always written.
 fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause> {
     if peer.is_root() {
         return None;
     }
     let has_role = !matches!(role, None | Some(Role::Own));
-    Some(if has_role { Cause::WithRole(peer.uid) } else { own(peer.uid) })
+    Some(if has_role {
+        Cause::WithRole(peer.uid)
+    } else {
+        own(peer.uid)
+    })
 }
 
 const MANY_WAIT: &str = "too many attempts for this user are waiting: try again in a moment";

@@ -1,4 +1,5 @@
-//! The daemon's state, shared by all handlers: settings in force and their reload, records, log, limits.
+//! The daemon's state, shared by all handlers: settings in force and their reload, records, log,
+//! limits.
 
 pub(crate) mod aliases;
 pub(crate) mod call;
@@ -120,12 +121,17 @@ impl Service {
         Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reload: reads the settings again and puts them in force as a whole. On any error the old settings stay.
+    /// Reload: reads the settings again and puts them in force as a whole. On any error the old
+    /// settings stay.
     ///
     /// # Errors
     /// The sentence for the administrator.
     pub fn reload(&self) -> Result<(), String> {
-        let outcome = self.source.load().map_err(|e| e.to_string()).and_then(|settings| self.adopt(settings));
+        let outcome = self
+            .source
+            .load()
+            .map_err(|e| e.to_string())
+            .and_then(|settings| self.adopt(settings));
         self.audit.write(match &outcome {
             Ok(()) => Line::new("reloaded").with("settings", self.source.path.display()),
             Err(why) => Line::new("reload_failed").with("reason", why).error(),
@@ -137,7 +143,10 @@ impl Service {
     }
 
     fn adopt(&self, settings: Settings) -> Result<(), String> {
-        let mut current = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        let mut current = self
+            .settings
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if current.store != settings.store {
             return Err("the store cannot change while the daemon runs: restart it".into());
         }
@@ -158,13 +167,20 @@ impl Service {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Whether the caller has a free attempt left. Processes of root, administrators and the helpdesk have no limit.
+    /// Whether the caller has a free attempt left. Processes of root, administrators and the
+    /// helpdesk have no limit.
     ///
     /// # Errors
     /// [`Error::Busy`].
     pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
-        let has_any = call.tries().is_none_or(|tries| self.free_attempts.has_any(&tries));
-        if has_any { Ok(()) } else { Err(Error::busy(TOO_OFTEN)) }
+        let has_any = call
+            .tries()
+            .is_none_or(|tries| self.free_attempts.has_any(&tries));
+        if has_any {
+            Ok(())
+        } else {
+            Err(Error::busy(TOO_OFTEN))
+        }
     }
 
     /// Counts a wrong answer of the caller that the account was not charged for.
@@ -175,5 +191,4 @@ impl Service {
     }
 }
 
-const TOO_OFTEN: &str =
-    "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";
+const TOO_OFTEN: &str = "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";

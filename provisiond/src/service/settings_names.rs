@@ -1,8 +1,9 @@
-//! Warns of users and groups in the settings that the name service does not know: probable spelling mistakes.
+//! Warns of users and groups in the settings that the name service does not know: probable spelling
+//! mistakes.
 //!
-//! An unknown name is no error, because the account may be created later. It gives no role, exempts no user and sets
-//! no day. But the administrator must hear of a misspelt group: its members have the roll-out day of all accounts
-//! meanwhile.
+//! An unknown name is no error, because the account may be created later. It gives no role, exempts
+//! no user and sets no day. But the administrator must hear of a misspelt group: its members have
+//! the roll-out day of all accounts meanwhile.
 
 use common::config::exemptions::Exemptions;
 use common::config::exemptions::roll_out::Scope;
@@ -18,12 +19,18 @@ impl Service {
     pub fn warn_of_unknown_names(&self) {
         let settings = self.settings();
         for (setting, name) in unknown(&settings.roles, &settings.exemptions, self.names.asking()) {
-            self.audit.write(Line::new("unknown_name").with("setting", setting).with("name", name).warning());
+            self.audit.write(
+                Line::new("unknown_name")
+                    .with("setting", setting)
+                    .with("name", name)
+                    .warning(),
+            );
         }
     }
 }
 
-/// Each setting with an unknown name, and the name. A name that the name service does not answer about is left out.
+/// Each setting with an unknown name, and the name. A name that the name service does not answer
+/// about is left out.
 fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(String, String)> {
     let mut unknown = Vec::new();
     let mut look = |setting: String, name: &str, found: Found<()>| {
@@ -33,15 +40,26 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
     };
     let group = |name: &str| names.has_group(name).map(|known| known.then_some(()));
     let user = |name: &UserName| names.by_name(name).map(|account| account.map(drop));
-    for (setting, name) in [("admin-group", &roles.admin_group), ("helpdesk-group", &roles.helpdesk_group)] {
+    for (setting, name) in [
+        ("admin-group", &roles.admin_group),
+        ("helpdesk-group", &roles.helpdesk_group),
+    ] {
         if let Some(name) = name {
             look(format!("provisiond.{setting}"), name, group(name));
         }
     }
     for verifier in &roles.verifiers {
         let setting = |key: &str| format!("provisiond.verifiers.{}.{key}", verifier.name);
-        look(setting("user"), verifier.user.as_str(), user(&verifier.user));
-        look(setting("users-group"), &verifier.users_group, group(&verifier.users_group));
+        look(
+            setting("user"),
+            verifier.user.as_str(),
+            user(&verifier.user),
+        );
+        look(
+            setting("users-group"),
+            &verifier.users_group,
+            group(&verifier.users_group),
+        );
     }
     for (scope, _) in &exemptions.roll_out.enforce_after {
         if let Scope::Group(name) = scope {
@@ -50,8 +68,12 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
     }
     for rule in &exemptions.rules {
         let setting = |key: &str| format!("rules.{}.{key}", rule.name);
-        rule.users.iter().for_each(|name| look(setting("users"), name.as_str(), user(name)));
-        rule.groups.iter().for_each(|name| look(setting("groups"), name, group(name)));
+        rule.users
+            .iter()
+            .for_each(|name| look(setting("users"), name.as_str(), user(name)));
+        rule.groups
+            .iter()
+            .for_each(|name| look(setting("groups"), name, group(name)));
     }
     unknown
 }
@@ -83,19 +105,33 @@ mod tests {
             verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
         };
         let day = calendar::date("2026-12-01").unwrap();
-        let enforce_after = ["staf", "daemon"].map(|name| (Scope::Group(name.into()), day)).to_vec();
+        let enforce_after = ["staf", "daemon"]
+            .map(|name| (Scope::Group(name.into()), day))
+            .to_vec();
         let rule = Rule {
             name: "robots".into(),
-            users: ["daemon", "nemo"].map(|name| UserName::new(name).unwrap()).to_vec(),
+            users: ["daemon", "nemo"]
+                .map(|name| UserName::new(name).unwrap())
+                .to_vec(),
             groups: ["daemon", "no-such-group"].map(str::to_owned).to_vec(),
             from: Vec::new(),
             services: Vec::new(),
             hours: Vec::new(),
         };
-        let roll_out = RollOut { observe: false, enforce_after };
-        let exemptions = Exemptions { rules: vec![rule], roll_out, ..Exemptions::default() };
+        let roll_out = RollOut {
+            observe: false,
+            enforce_after,
+        };
+        let exemptions = Exemptions {
+            rules: vec![rule],
+            roll_out,
+            ..Exemptions::default()
+        };
         let told: Vec<(String, String)> = unknown(&roles, &exemptions, names.asking());
-        let told: Vec<String> = told.into_iter().map(|(setting, name)| format!("{setting} {name}")).collect();
+        let told: Vec<String> = told
+            .into_iter()
+            .map(|(setting, name)| format!("{setting} {name}"))
+            .collect();
         assert_eq!(
             told,
             [

@@ -1,8 +1,9 @@
 //! Binds a record to the uid of its account (`policy.bind-uid`), against reuse of a user name.
 //!
-//! An account created again under an old name belongs to another user, and usually has another uid. The devices of
-//! the former user must not open it, and it must not inherit the former user's recovery codes. The uid also tells
-//! apart accounts whose names differ only in upper and lower case.
+//! An account created again under an old name belongs to another user, and usually has another uid.
+//! The devices of the former user must not open it, and it must not inherit the former user's
+//! recovery codes. The uid also tells apart accounts whose names differ only in upper and lower
+//! case.
 
 use common::wire::protocol::Error;
 
@@ -10,8 +11,8 @@ use crate::identity::caller::Role;
 use crate::record::Record;
 use crate::service::call::Call;
 
-/// Whether the record is bound to another uid than the account has now. Without an account, or while the name service
-/// does not answer, the uid is taken as unchanged.
+/// Whether the record is bound to another uid than the account has now. Without an account, or
+/// while the name service does not answer, the uid is taken as unchanged.
 pub(crate) fn has_other_uid(record: &Record, call: &Call<'_>) -> bool {
     let uids = record.uid.zip(call.named.account());
     call.settings.bind_uid && uids.is_some_and(|(bound, account)| bound != account.uid)
@@ -22,13 +23,18 @@ pub(crate) fn bars_self_service(record: &Record, call: &Call<'_>) -> bool {
     call.caller.role == Role::Own && has_other_uid(record, call)
 }
 
-/// Refuses to issue a code on a record that is bound to another uid: the code would belong to the former account.
+/// Refuses to issue a code on a record that is bound to another uid: the code would belong to the
+/// former account.
 pub(crate) fn refuse_other_uid(record: &Record, call: &Call<'_>) -> Result<(), Error> {
-    if has_other_uid(record, call) { Err(Error::bad("user", OTHER_UID)) } else { Ok(()) }
+    if has_other_uid(record, call) {
+        Err(Error::bad("user", OTHER_UID))
+    } else {
+        Ok(())
+    }
 }
 
-/// A new record, bound from its first write and not only when a device becomes active: a pending device, a ticket and
-/// a disabled account belong to one account, too.
+/// A new record, bound from its first write and not only when a device becomes active: a pending
+/// device, a ticket and a disabled account belong to one account, too.
 pub(crate) fn new_record(call: &Call<'_>) -> Record {
     let mut record = Record::new(&call.moment);
     bind(&mut record, call);
@@ -37,10 +43,15 @@ pub(crate) fn new_record(call: &Call<'_>) -> Record {
 
 /// Binds the record to the account's present uid, when a device becomes active.
 pub(crate) fn bind(record: &mut Record, call: &Call<'_>) {
-    record.uid = call.named.account().map(|account| account.uid).or(record.uid);
+    record.uid = call
+        .named
+        .account()
+        .map(|account| account.uid)
+        .or(record.uid);
 }
 
-/// Binds a record that was written before the account existed, or while the name service did not answer.
+/// Binds a record that was written before the account existed, or while the name service did not
+/// answer.
 pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
     if record.uid.is_none() {
         bind(record, call);

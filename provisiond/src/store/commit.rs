@@ -1,8 +1,8 @@
-//! Group commit: one committer thread is the only writer. It takes all queued updates, makes them durable with one
-//! fsync, and wakes all callers that wait for it.
+//! Group commit: one committer thread is the only writer. It takes all queued updates, makes them
+//! durable with one fsync, and wakes all callers that wait for it.
 //!
-//! Knows no store and no record. It never retries after a failure: after a failed fsync the contents of the disk are
-//! unknown, so every waiting and every later caller gets [`Unavailable`].
+//! Knows no store and no record. It never retries after a failure: after a failed fsync the
+//! contents of the disk are unknown, so every waiting and every later caller gets [`Unavailable`].
 
 mod queue;
 
@@ -22,11 +22,13 @@ pub(crate) trait Apply: Send + 'static {
     /// The bytes that an update adds to its group.
     fn bytes(update: &Self::Update) -> usize;
 
-    /// Applies the updates in order, each checked against those before it. Returns when all are durable, with one
-    /// answer for each. The error is a sentence for the log; no update is applied after it.
+    /// Applies the updates in order, each checked against those before it. Returns when all are
+    /// durable, with one answer for each. The error is a sentence for the log; no update is applied
+    /// after it.
     fn apply(&mut self, group: Vec<Self::Update>) -> Result<Vec<Answer>, String>;
 
-    /// When [`Apply::chore`] must be called next. `None` while there is no chore: then the thread sleeps.
+    /// When [`Apply::chore`] must be called next. `None` while there is no chore: then the thread
+    /// sleeps.
     fn chore_due(&self) -> Option<Instant>;
 
     /// Periodic work, also done once before the end.
@@ -42,8 +44,8 @@ pub(crate) struct Committer<U> {
 }
 
 impl<U: Send + 'static> Committer<U> {
-    /// Starts the thread. `broken` returns whether the store underneath has failed silently. `fatal` is called once,
-    /// with the sentence of the failure that ended the committer.
+    /// Starts the thread. `broken` returns whether the store underneath has failed silently.
+    /// `fatal` is called once, with the sentence of the failure that ended the committer.
     pub(crate) fn start<A: Apply<Update = U>>(
         apply: A,
         broken: impl Fn() -> bool + Send + Sync + 'static,
@@ -51,15 +53,18 @@ impl<U: Send + 'static> Committer<U> {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::new(Box::new(broken), Box::new(fatal)));
         let theirs = Arc::clone(&shared);
-        std::thread::Builder::new().name("commit".into()).spawn(move || {
-            run(apply, &theirs);
-            theirs.end();
-        })?;
+        std::thread::Builder::new()
+            .name("commit".into())
+            .spawn(move || {
+                run(apply, &theirs);
+                theirs.end();
+            })?;
         Ok(Self { shared })
     }
 
-    /// Queues the update and waits for its outcome until the deadline. If the deadline has passed already, or the
-    /// queue stays full until then, the update is not queued and the store is unavailable.
+    /// Queues the update and waits for its outcome until the deadline. If the deadline has passed
+    /// already, or the queue stays full until then, the update is not queued and the store is
+    /// unavailable.
     pub(crate) fn submit(&self, update: U, deadline: Instant) -> Answer {
         let (reply, answer) = sync_channel(1);
         self.shared.enqueue(Request { update, reply }, deadline)?;
@@ -115,7 +120,10 @@ fn commit<A: Apply>(
     shared: &Shared<A::Update>,
     group: Vec<Request<A::Update>>,
 ) -> Result<(), Unavailable> {
-    let (updates, replies): (Vec<_>, Vec<_>) = group.into_iter().map(|request| (request.update, request.reply)).unzip();
+    let (updates, replies): (Vec<_>, Vec<_>) = group
+        .into_iter()
+        .map(|request| (request.update, request.reply))
+        .unzip();
     let answers = match caught(|| apply.apply(updates)) {
         // The committer was given up in the meantime, and the callers have their answer.
         Ok(_) if shared.has_failed() => return Err(Unavailable),

@@ -1,8 +1,9 @@
-//! The witnesses of a store, by which its loss or roll-back is detected: the marker, a file that survives a power cut,
-//! and the mirror of the store's age on a tmpfs, which is current at all times until the machine stops. Also the
-//! store's lock file and the modes of its folder.
+//! The witnesses of a store, by which its loss or roll-back is detected: the marker, a file that
+//! survives a power cut, and the mirror of the store's age on a tmpfs, which is current at all
+//! times until the machine stops. Also the store's lock file and the modes of its folder.
 //!
-//! The witnesses hold numbers, never records. [`super::sled`] judges what a difference from the store means.
+//! The witnesses hold numbers, never records. [`super::sled`] judges what a difference from the
+//! store means.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -33,7 +34,8 @@ pub(crate) struct Mark {
     pub(crate) age: Age,
 }
 
-/// The marker: a small file beside the store that tells whether it held users. An emptied store cannot tell so itself.
+/// The marker: a small file beside the store that tells whether it held users. An emptied store
+/// cannot tell so itself.
 #[derive(Debug)]
 pub(crate) struct Marker {
     path: PathBuf,
@@ -72,12 +74,19 @@ impl Marker {
         self.mark.map_or(0, |mark| mark.age.spent)
     }
 
-    /// Replaces the marker: the new one is durable on return, and a complete one exists at every moment.
+    /// Replaces the marker: the new one is durable on return, and a complete one exists at every
+    /// moment.
     pub(crate) fn write(&mut self, mark: Mark) -> io::Result<()> {
         let draft = beside(&self.path, ".new");
         let mut file = private().truncate(true).open(&draft)?;
-        let Mark { users, age: Age { generation, spent } } = mark;
-        write!(file, "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\n{ADVICE}\n")?;
+        let Mark {
+            users,
+            age: Age { generation, spent },
+        } = mark;
+        write!(
+            file,
+            "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\n{ADVICE}\n"
+        )?;
         file.sync_all()?;
         std::fs::rename(&draft, &self.path)?;
         sync_folder_of(&self.path)?;
@@ -86,32 +95,40 @@ impl Marker {
     }
 }
 
-/// The mirror: a copy of the age in a file that lives until the machine stops. A store that was rolled back in that
-/// time is behind it.
+/// The mirror: a copy of the age in a file that lives until the machine stops. A store that was
+/// rolled back in that time is behind it.
 #[derive(Debug)]
 pub(crate) struct Mirror(Option<File>);
 
 impl Mirror {
-    /// Opens or creates the mirror, if one is configured, and reads it. Unreadable contents count as none.
+    /// Opens or creates the mirror, if one is configured, and reads it. Unreadable contents count
+    /// as none.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<(Self, Option<Age>)> {
-        let Some(path) = path else { return Ok((Self(None), None)) };
-        let file = private().custom_flags(OFlag::O_NOFOLLOW.bits()).open(path)?;
+        let Some(path) = path else {
+            return Ok((Self(None), None));
+        };
+        let file = private()
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(path)?;
         let mut text = Vec::new();
         (&file).take(MIRROR_BYTES).read_to_end(&mut text)?;
         Ok((Self(Some(file)), parse_age(text.trim_ascii_end())))
     }
 
-    /// Overwrites the age, without fsync. A failure is ignored: a mirror that stays behind raises no false alarm, it
-    /// only detects less.
+    /// Overwrites the age, without fsync. A failure is ignored: a mirror that stays behind raises
+    /// no false alarm, it only detects less.
     pub(crate) fn write(&self, age: Age) {
         if let Some(file) = &self.0 {
-            _ = file.write_all_at(format!("{:020} {:020}\n", age.generation, age.spent).as_bytes(), 0);
+            _ = file.write_all_at(
+                format!("{:020} {:020}\n", age.generation, age.spent).as_bytes(),
+                0,
+            );
         }
     }
 }
 
-/// Opens or creates the file and locks it for this process. Waits until `deadline` for another process to release the
-/// lock; `None` if it does not.
+/// Opens or creates the file and locks it for this process. Waits until `deadline` for another
+/// process to release the lock; `None` if it does not.
 pub(crate) fn lock(path: &Path, deadline: Instant) -> io::Result<Option<Flock<File>>> {
     let mut file = private().open(path)?;
     loop {
@@ -125,8 +142,9 @@ pub(crate) fn lock(path: &Path, deadline: Instant) -> io::Result<Option<Flock<Fi
     }
 }
 
-/// Creates the store's folder if needed, and removes drafts of snapshots. A killed daemon can leave one, and sled
-/// would use it as its newest snapshot. Complete snapshots stay: without them a store is lost.
+/// Creates the store's folder if needed, and removes drafts of snapshots. A killed daemon can leave
+/// one, and sled would use it as its newest snapshot. Complete snapshots stay: without them a store
+/// is lost.
 pub(crate) fn prepare_folder(store: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(PRIVATE_FOLDER).create(store) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
@@ -143,12 +161,16 @@ pub(crate) fn prepare_folder(store: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets private modes on all files in the store's folder, whatever the umask was, and syncs them, then the folder and
-/// its entry: sled syncs neither its settings nor any folder.
+/// Sets private modes on all files in the store's folder, whatever the umask was, and syncs them,
+/// then the folder and its entry: sled syncs neither its settings nor any folder.
 pub(crate) fn settle_folder(store: &Path) -> io::Result<()> {
     for entry in store.read_dir()? {
         let entry = entry?;
-        let mode = if entry.file_type()?.is_dir() { PRIVATE_FOLDER } else { PRIVATE };
+        let mode = if entry.file_type()?.is_dir() {
+            PRIVATE_FOLDER
+        } else {
+            PRIVATE
+        };
         std::fs::set_permissions(entry.path(), Permissions::from_mode(mode))?;
         File::open(entry.path())?.sync_all()?;
     }
@@ -176,7 +198,12 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
 /// Options to read, write and create a file with private mode.
 fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(PRIVATE);
     options
 }
 
@@ -186,12 +213,18 @@ fn parse(text: &[u8]) -> Option<Mark> {
     let users = number(lines.next()?.strip_prefix(b"users ")?)?;
     let generation = number(lines.next()?.strip_prefix(b"generation ")?)?;
     let spent = number(lines.next()?.strip_prefix(b"spent ")?)?;
-    Some(Mark { users, age: Age { generation, spent } })
+    Some(Mark {
+        users,
+        age: Age { generation, spent },
+    })
 }
 
 fn parse_age(text: &[u8]) -> Option<Age> {
     let mut numbers = text.split(|byte| *byte == b' ').map(number);
-    let age = Age { generation: numbers.next()??, spent: numbers.next()?? };
+    let age = Age {
+        generation: numbers.next()??,
+        spent: numbers.next()??,
+    };
     numbers.next().is_none().then_some(age)
 }
 
@@ -201,7 +234,13 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// An unreadable marker counts as this: there were users, and the age is unknown.
-const UNREADABLE: Mark = Mark { users: 1, age: Age { generation: 0, spent: 0 } };
+const UNREADABLE: Mark = Mark {
+    users: 1,
+    age: Age {
+        generation: 0,
+        spent: 0,
+    },
+};
 const TITLE: &str = "pam-totp store marker 1";
 const ADVICE: &str = "Remove this file only if the store beside it is meant to start empty.";
 const MIRROR_BYTES: u64 = 64;
@@ -215,7 +254,13 @@ mod tests {
 
     use super::*;
 
-    const MARK: Mark = Mark { users: 3, age: Age { generation: u64::MAX, spent: 1_800_000_000 } };
+    const MARK: Mark = Mark {
+        users: 3,
+        age: Age {
+            generation: u64::MAX,
+            spent: 1_800_000_000,
+        },
+    };
 
     #[test]
     fn a_marker_is_read_as_it_was_written() {
@@ -226,10 +271,20 @@ mod tests {
         marker.write(Mark { users: 0, ..MARK }).unwrap();
         assert!(!Marker::read(&store).unwrap().says_users());
         marker.write(MARK).unwrap();
-        assert_eq!((marker.mark(), Marker::read(&store).unwrap().mark()), (Some(MARK), Some(MARK)));
-        let mode = std::fs::metadata(folder.path().join("store.marker")).unwrap().permissions().mode();
+        assert_eq!(
+            (marker.mark(), Marker::read(&store).unwrap().mark()),
+            (Some(MARK), Some(MARK))
+        );
+        let mode = std::fs::metadata(folder.path().join("store.marker"))
+            .unwrap()
+            .permissions()
+            .mode();
         assert_eq!(mode & 0o7777, 0o600);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "a draft was left behind");
+        assert_eq!(
+            std::fs::read_dir(folder.path()).unwrap().count(),
+            1,
+            "a draft was left behind"
+        );
     }
 
     #[test]
@@ -244,9 +299,17 @@ mod tests {
             std::fs::write(marker.path(), &whole[..cut]).unwrap();
             assert!(Marker::read(&store).unwrap().says_users(), "cut at {cut}");
         }
-        for text in ["users 0", "pam-totp store marker 2\nusers 0\ngeneration 0\n", "\u{fffd}"] {
+        for text in [
+            "users 0",
+            "pam-totp store marker 2\nusers 0\ngeneration 0\n",
+            "\u{fffd}",
+        ] {
             std::fs::write(marker.path(), text).unwrap();
-            assert_eq!(Marker::read(&store).unwrap().mark(), Some(UNREADABLE), "{text}");
+            assert_eq!(
+                Marker::read(&store).unwrap().mark(),
+                Some(UNREADABLE),
+                "{text}"
+            );
         }
     }
 
@@ -256,14 +319,44 @@ mod tests {
         let path = folder.path().join("generation");
         let (mirror, before) = Mirror::open(Some(&path)).unwrap();
         assert_eq!(before, None);
-        mirror.write(Age { generation: 123_456, spent: 98_765 });
-        mirror.write(Age { generation: 7, spent: 30 });
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "00000000000000000007 00000000000000000030\n");
-        for age in [Age { generation: 7, spent: 30 }, Age { generation: u64::MAX, spent: u64::MAX }] {
+        mirror.write(Age {
+            generation: 123_456,
+            spent: 98_765,
+        });
+        mirror.write(Age {
+            generation: 7,
+            spent: 30,
+        });
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            "00000000000000000007 00000000000000000030\n"
+        );
+        for age in [
+            Age {
+                generation: 7,
+                spent: 30,
+            },
+            Age {
+                generation: u64::MAX,
+                spent: u64::MAX,
+            },
+        ] {
             mirror.write(age);
             assert_eq!(Mirror::open(Some(&path)).unwrap().1, Some(age));
         }
-        for text in ["", "x", "1", "1 ", " 1", "-1 1", "+1 1", "1  2", "1 2 3", "99999999999999999999 1", "\u{663} 1"] {
+        for text in [
+            "",
+            "x",
+            "1",
+            "1 ",
+            " 1",
+            "-1 1",
+            "+1 1",
+            "1  2",
+            "1 2 3",
+            "99999999999999999999 1",
+            "\u{663} 1",
+        ] {
             std::fs::write(&path, text).unwrap();
             assert_eq!(Mirror::open(Some(&path)).unwrap().1, None, "{text:?}");
         }
@@ -273,7 +366,10 @@ mod tests {
     #[test]
     fn a_mirror_behind_a_symbolic_link_is_not_opened() {
         let folder = tempfile::tempdir().unwrap();
-        let (target, path) = (folder.path().join("target"), folder.path().join("generation"));
+        let (target, path) = (
+            folder.path().join("target"),
+            folder.path().join("generation"),
+        );
         std::fs::write(&target, "1").unwrap();
         std::os::unix::fs::symlink(&target, &path).unwrap();
         assert!(Mirror::open(Some(&path)).is_err());

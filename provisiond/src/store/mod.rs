@@ -1,6 +1,8 @@
-//! The store of records on disk: the trait of a durable compare-and-swap store, with one record of bytes for each user.
+//! The store of records on disk: the trait of a durable compare-and-swap store, with one record of
+//! bytes for each user.
 //!
-//! Knows names, bytes and versions, never the meaning of a record, and no clock but the deadlines of its callers.
+//! Knows names, bytes and versions, never the meaning of a record, and no clock but the deadlines
+//! of its callers.
 
 pub mod commit;
 pub mod marker;
@@ -12,10 +14,11 @@ use std::time::Instant;
 
 use common::names::user::UserName;
 
-/// A store of one record per user, shared by all threads. An update returns when it is durable, not before.
+/// A store of one record per user, shared by all threads. An update returns when it is durable, not
+/// before.
 ///
-/// `load` and `list` may return an update a moment before it is durable. A later update that builds on it becomes
-/// durable after it, or not at all.
+/// `load` and `list` may return an update a moment before it is durable. A later update that builds
+/// on it becomes durable after it, or not at all.
 pub trait Store: Send + Sync {
     /// The user's record, if there is one.
     ///
@@ -27,9 +30,15 @@ pub trait Store: Send + Sync {
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn insert_new(&self, user: &UserName, record: Vec<u8>, deadline: Instant) -> Result<Outcome, Unavailable>;
+    fn insert_new(
+        &self,
+        user: &UserName,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable>;
 
-    /// Replaces the record of version `expected`: [`Outcome::Conflict`] if the present version is another one.
+    /// Replaces the record of version `expected`: [`Outcome::Conflict`] if the present version is
+    /// another one.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -41,14 +50,21 @@ pub trait Store: Send + Sync {
         deadline: Instant,
     ) -> Result<Outcome, Unavailable>;
 
-    /// Removes the record of version `expected`: [`Outcome::Conflict`] if the present version is another one.
+    /// Removes the record of version `expected`: [`Outcome::Conflict`] if the present version is
+    /// another one.
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn remove(&self, user: &UserName, expected: Version, deadline: Instant) -> Result<Outcome, Unavailable>;
+    fn remove(
+        &self,
+        user: &UserName,
+        expected: Version,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable>;
 
-    /// Moves a user's record of version `expected` to a user without one, as `record`, atomically: at every moment
-    /// exactly one of the two has it. [`Outcome::Conflict`] if either is not as expected.
+    /// Moves a user's record of version `expected` to a user without one, as `record`, atomically:
+    /// at every moment exactly one of the two has it. [`Outcome::Conflict`] if either is not as
+    /// expected.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -61,11 +77,16 @@ pub trait Store: Send + Sync {
         deadline: Instant,
     ) -> Result<Outcome, Unavailable>;
 
-    /// At most `limit` records of the users whose names come after `after`, in the order of the names' bytes.
+    /// At most `limit` records of the users whose names come after `after`, in the order of the
+    /// names' bytes.
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn list(&self, after: Option<&UserName>, limit: usize) -> Result<Vec<(UserName, Stored)>, Unavailable>;
+    fn list(
+        &self,
+        after: Option<&UserName>,
+        limit: usize,
+    ) -> Result<Vec<(UserName, Stored)>, Unavailable>;
 
     /// The state of the store.
     ///
@@ -73,8 +94,8 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn health(&self) -> Result<Health, Unavailable>;
 
-    /// When a roll-back of this store was last found, in trusted seconds ([`crate::clock`]). The store itself keeps
-    /// this number, and, with every update, the mark of the clock.
+    /// When a roll-back of this store was last found, in trusted seconds ([`crate::clock`]). The
+    /// store itself keeps this number, and, with every update, the mark of the clock.
     fn rolled_back_tick(&self) -> Option<u64>;
 
     /// Makes the mark of the clock durable, as every update does, too. Nothing else changes.
@@ -87,7 +108,8 @@ pub trait Store: Send + Sync {
     fn close(&self);
 }
 
-/// The version of a stored record. It never repeats, not even after the user was removed and inserted again.
+/// The version of a stored record. It never repeats, not even after the user was removed and
+/// inserted again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Version(u64);
 
@@ -112,7 +134,8 @@ pub enum Outcome {
     Unknown,
 }
 
-/// The store does not work now. An update that was under way may or may not be found in it at the next start.
+/// The store does not work now. An update that was under way may or may not be found in it at the
+/// next start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the store cannot be used now; the daemon's log says why")]
 pub struct Unavailable;

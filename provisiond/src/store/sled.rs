@@ -1,8 +1,9 @@
-//! The embedded store on sled 0.34, with the measures by which an acknowledged update survives a power cut, a lost,
-//! damaged or rolled-back store is detected, and a failing disk ends the process, so that no code can be replayed.
+//! The embedded store on sled 0.34, with the measures by which an acknowledged update survives a
+//! power cut, a lost, damaged or rolled-back store is detected, and a failing disk ends the
+//! process, so that no code can be replayed.
 //!
-//! Knows bytes and versions, never the meaning of a record. Where sled's own guarantees are too weak, a comment says
-//! so.
+//! Knows bytes and versions, never the meaning of a record. Where sled's own guarantees are too
+//! weak, a comment says so.
 
 mod opening;
 mod rows;
@@ -52,10 +53,10 @@ pub struct SledStore {
 }
 
 impl SledStore {
-    /// Opens the store, or creates it. The clock resumes from the stored mark, and learns of a roll-back of the store;
-    /// every update stores the clock's mark. `fatal` is called at most once, with a sentence, when the store has
-    /// failed for good. No call works after that, and the process should end, so that a new one finds out what is on
-    /// the disk.
+    /// Opens the store, or creates it. The clock resumes from the stored mark, and learns of a
+    /// roll-back of the store; every update stores the clock's mark. `fatal` is called at most
+    /// once, with a sentence, when the store has failed for good. No call works after that, and the
+    /// process should end, so that a new one finds out what is on the disk.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -64,7 +65,15 @@ impl SledStore {
         clock: Arc<Clock>,
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        Self::open_with(Surroundings { lock_wait: LOCK_WAIT, sync: Box::new(File::sync_data) }, place, clock, fatal)
+        Self::open_with(
+            Surroundings {
+                lock_wait: LOCK_WAIT,
+                sync: Box::new(File::sync_data),
+            },
+            place,
+            clock,
+            fatal,
+        )
     }
 
     fn open_with(
@@ -74,21 +83,29 @@ impl SledStore {
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = place.path.as_path();
-        let deadline = Instant::now().checked_add(around.lock_wait).unwrap_or_else(Instant::now);
+        let deadline = Instant::now()
+            .checked_add(around.lock_wait)
+            .unwrap_or_else(Instant::now);
         let in_use = || OpenError::InUse(path.to_owned());
         let lock_path = beside(path, ".lock");
-        let lock = lock(&lock_path, deadline).map_err(at(&lock_path))?.ok_or_else(in_use)?;
+        let lock = lock(&lock_path, deadline)
+            .map_err(at(&lock_path))?
+            .ok_or_else(in_use)?;
         let marker = Marker::read(path).map_err(at(&beside(path, ".marker")))?;
         let mirror_path = place.mirror.as_deref();
-        let (mirror, mirrored) = Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
+        let (mirror, mirrored) =
+            Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
         let log = prepare(path, &marker, deadline)?;
         let db = open_sled(path, place.cache_mib)?;
         let (found, seen) = guarded(path, || read_summary(&db, path))?;
         let counted = guarded(path, || Ok(count(&db, &found)))?;
         clock.resume(seen);
         let Moment { now, tick, .. } = clock.moment(None);
-        let summary = judge_age(found, counted, &marker, mirrored, tick).ok_or_else(|| lost(path, &marker))?;
-        if summary.rolled_back_tick != found.rolled_back_tick || summary.generation != found.generation {
+        let summary = judge_age(found, counted, &marker, mirrored, tick)
+            .ok_or_else(|| lost(path, &marker))?;
+        if summary.rolled_back_tick != found.rolled_back_tick
+            || summary.generation != found.generation
+        {
             clock.doubt_the_store(known_to_be_spent(&marker, mirrored, now));
         }
         let shared = Arc::new(Mutex::new(summary));
@@ -106,10 +123,16 @@ impl SledStore {
         };
         writer.settle().map_err(at(path))?;
         let watched = db.clone();
-        // sled's I/O threads leave an error here, and can forget to wake the thread that waits for the write.
+        // sled's I/O threads leave an error here, and can forget to wake the thread that waits for
+        // the write.
         let broken = move || watched.context.global_error().is_err();
         let committer = Committer::start(writer, broken, fatal).map_err(at(path))?;
-        Ok(Self { db: Some(db), committer, summary: shared, _lock: lock })
+        Ok(Self {
+            db: Some(db),
+            committer,
+            summary: shared,
+            _lock: lock,
+        })
     }
 
     fn submit(
@@ -119,16 +142,29 @@ impl SledStore {
         record: Option<Vec<u8>>,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
-        self.committer.submit(vec![Change { user: user.clone(), expected, record }], deadline)
+        self.committer.submit(
+            vec![Change {
+                user: user.clone(),
+                expected,
+                record,
+            }],
+            deadline,
+        )
     }
 
-    /// An error while reading concerns that caller only. A panic leaves sled in an unknown state, and ends the store.
+    /// An error while reading concerns that caller only. A panic leaves sled in an unknown state,
+    /// and ends the store.
     fn read<T>(&self, read: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T, Unavailable> {
-        let db = self.db.as_ref().filter(|_| self.committer.works()).ok_or(Unavailable)?;
+        let db = self
+            .db
+            .as_ref()
+            .filter(|_| self.committer.works())
+            .ok_or(Unavailable)?;
         match catch_unwind(AssertUnwindSafe(|| read(db))) {
             Ok(result) => result.map_err(|_| Unavailable),
             Err(_) => {
-                self.committer.fail("the store failed while reading: its library panicked; check the disk");
+                self.committer
+                    .fail("the store failed while reading: its library panicked; check the disk");
                 Err(Unavailable)
             }
         }
@@ -137,10 +173,17 @@ impl SledStore {
 
 impl Store for SledStore {
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable> {
-        Ok(self.read(|db| db.get(key(user)))?.map(|value| stored(&value)))
+        Ok(self
+            .read(|db| db.get(key(user)))?
+            .map(|value| stored(&value)))
     }
 
-    fn insert_new(&self, user: &UserName, record: Vec<u8>, deadline: Instant) -> Result<Outcome, Unavailable> {
+    fn insert_new(
+        &self,
+        user: &UserName,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
         self.submit(user, None, Some(record), deadline)
     }
 
@@ -154,7 +197,12 @@ impl Store for SledStore {
         self.submit(user, Some(expected), Some(record), deadline)
     }
 
-    fn remove(&self, user: &UserName, expected: Version, deadline: Instant) -> Result<Outcome, Unavailable> {
+    fn remove(
+        &self,
+        user: &UserName,
+        expected: Version,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
         self.submit(user, Some(expected), None, deadline)
     }
 
@@ -166,17 +214,32 @@ impl Store for SledStore {
         record: Vec<u8>,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
-        let from = Change { user: user.clone(), expected: Some(expected), record: None };
-        let to = Change { user: to.clone(), expected: None, record: Some(record) };
+        let from = Change {
+            user: user.clone(),
+            expected: Some(expected),
+            record: None,
+        };
+        let to = Change {
+            user: to.clone(),
+            expected: None,
+            record: Some(record),
+        };
         // The last change determines the version that is returned.
         self.committer.submit(vec![from, to], deadline)
     }
 
-    fn list(&self, after: Option<&UserName>, limit: usize) -> Result<Vec<(UserName, Stored)>, Unavailable> {
-        let from = after.map_or(Bound::Included(RECORDS.to_vec()), |user| Bound::Excluded(key(user)));
+    fn list(
+        &self,
+        after: Option<&UserName>,
+        limit: usize,
+    ) -> Result<Vec<(UserName, Stored)>, Unavailable> {
+        let from = after.map_or(Bound::Included(RECORDS.to_vec()), |user| {
+            Bound::Excluded(key(user))
+        });
         let range = (from, Bound::Excluded(AFTER_RECORDS.to_vec()));
         self.read(|db| {
-            // A row without a valid user name is a trace of damage. It is skipped, so that it hides no other user.
+            // A row without a valid user name is a trace of damage. It is skipped, so that it hides
+            // no other user.
             let users = db.range(range).filter_map(|row| match row {
                 Ok((key, value)) => user_of(&key).map(|user| Ok((user, stored(&value)))),
                 Err(error) => Some(Err(error)),
@@ -187,12 +250,19 @@ impl Store for SledStore {
 
     fn health(&self) -> Result<Health, Unavailable> {
         let summary = *self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-        let health = Health { kind: "sled", users: summary.users, generation: summary.generation };
+        let health = Health {
+            kind: "sled",
+            users: summary.users,
+            generation: summary.generation,
+        };
         self.committer.works().then_some(health).ok_or(Unavailable)
     }
 
     fn rolled_back_tick(&self) -> Option<u64> {
-        self.summary.lock().unwrap_or_else(PoisonError::into_inner).rolled_back_tick
+        self.summary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .rolled_back_tick
     }
 
     fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable> {

@@ -29,7 +29,11 @@ impl Backend for OnSled {
 
     fn open_with(&self, clock: Arc<Clock>) -> Box<dyn Store> {
         let path = self.0.path().join("store");
-        let place = sled::Place { path, cache_mib: 1, mirror: Some(self.0.path().join("generation")) };
+        let place = sled::Place {
+            path,
+            cache_mib: 1,
+            mirror: Some(self.0.path().join("generation")),
+        };
         Box::new(sled::SledStore::open(&place, clock, |why| panic!("{why}")).unwrap())
     }
 }
@@ -77,12 +81,17 @@ fn done(answer: Result<Outcome, Unavailable>) -> Version {
 }
 
 fn loaded(store: &dyn Store, name: &str) -> Option<(Vec<u8>, Version)> {
-    store.load(&user(name)).unwrap().map(|stored| (stored.bytes, stored.version))
+    store
+        .load(&user(name))
+        .unwrap()
+        .map(|stored| (stored.bytes, stored.version))
 }
 
 fn names(store: &dyn Store, after: Option<&str>, limit: usize) -> Vec<String> {
     let rows = store.list(after.map(user).as_ref(), limit).unwrap();
-    rows.into_iter().map(|(user, _)| user.as_str().to_owned()).collect()
+    rows.into_iter()
+        .map(|(user, _)| user.as_str().to_owned())
+        .collect()
 }
 
 fn a_record_is_read_as_it_was_stored_also_after_a_restart(backend: &impl Backend) {
@@ -107,17 +116,29 @@ fn an_update_from_anything_but_the_present_version_is_a_conflict(backend: &impl 
     let store = backend.open();
     let (alice, bob) = (user("alice"), user("bob"));
     let old = done(store.insert_new(&alice, vec![1], soon()));
-    assert_eq!(store.insert_new(&alice, vec![2], soon()), Ok(Outcome::Conflict));
-    assert_eq!(store.replace(&bob, old, vec![2], soon()), Ok(Outcome::Conflict));
+    assert_eq!(
+        store.insert_new(&alice, vec![2], soon()),
+        Ok(Outcome::Conflict)
+    );
+    assert_eq!(
+        store.replace(&bob, old, vec![2], soon()),
+        Ok(Outcome::Conflict)
+    );
     assert_eq!(store.remove(&bob, old, soon()), Ok(Outcome::Conflict));
     let new = done(store.replace(&alice, old, vec![3], soon()));
-    assert_eq!(store.replace(&alice, old, vec![4], soon()), Ok(Outcome::Conflict));
+    assert_eq!(
+        store.replace(&alice, old, vec![4], soon()),
+        Ok(Outcome::Conflict)
+    );
     assert_eq!(store.remove(&alice, old, soon()), Ok(Outcome::Conflict));
     assert_eq!(loaded(&*store, "alice"), Some((vec![3], new)));
     assert_eq!(loaded(&*store, "bob"), None);
     _ = done(store.remove(&alice, new, soon()));
     assert_eq!(store.remove(&alice, new, soon()), Ok(Outcome::Conflict));
-    assert_eq!((loaded(&*store, "alice"), store.health().unwrap().users), (None, 0));
+    assert_eq!(
+        (loaded(&*store, "alice"), store.health().unwrap().users),
+        (None, 0)
+    );
 }
 
 fn a_version_never_repeats(backend: &impl Backend) {
@@ -126,10 +147,16 @@ fn a_version_never_repeats(backend: &impl Backend) {
         let store = backend.open();
         let first = done(store.insert_new(&user("alice"), vec![round], soon()));
         let second = done(store.replace(&user("alice"), first, vec![round], soon()));
-        assert_eq!(store.replace(&user("alice"), first, vec![9], soon()), Ok(Outcome::Conflict));
+        assert_eq!(
+            store.replace(&user("alice"), first, vec![9], soon()),
+            Ok(Outcome::Conflict)
+        );
         let third = done(store.remove(&user("alice"), second, soon()));
         for version in [first, second, third] {
-            assert!(!seen.contains(&version), "{version:?} came again in round {round}");
+            assert!(
+                !seen.contains(&version),
+                "{version:?} came again in round {round}"
+            );
             seen.push(version);
         }
     }
@@ -140,18 +167,46 @@ fn a_record_that_is_moved_is_in_one_place(backend: &impl Backend) {
     let (alice, bob, carol) = (user("alice"), user("bob"), user("carol"));
     let old = done(store.insert_new(&alice, vec![1], soon()));
     let others = done(store.insert_new(&bob, vec![2], soon()));
-    assert_eq!(store.rename(&alice, old, &bob, vec![3], soon()), Ok(Outcome::Conflict), "bob has a record");
-    assert_eq!(store.rename(&alice, others, &carol, vec![3], soon()), Ok(Outcome::Conflict), "not that version");
-    assert_eq!(store.rename(&carol, old, &alice, vec![3], soon()), Ok(Outcome::Conflict), "carol has none");
-    assert_eq!(store.rename(&alice, old, &alice, vec![3], soon()), Ok(Outcome::Conflict), "to where it is");
-    assert_eq!((loaded(&*store, "alice"), loaded(&*store, "bob")), (Some((vec![1], old)), Some((vec![2], others))));
+    assert_eq!(
+        store.rename(&alice, old, &bob, vec![3], soon()),
+        Ok(Outcome::Conflict),
+        "bob has a record"
+    );
+    assert_eq!(
+        store.rename(&alice, others, &carol, vec![3], soon()),
+        Ok(Outcome::Conflict),
+        "not that version"
+    );
+    assert_eq!(
+        store.rename(&carol, old, &alice, vec![3], soon()),
+        Ok(Outcome::Conflict),
+        "carol has none"
+    );
+    assert_eq!(
+        store.rename(&alice, old, &alice, vec![3], soon()),
+        Ok(Outcome::Conflict),
+        "to where it is"
+    );
+    assert_eq!(
+        (loaded(&*store, "alice"), loaded(&*store, "bob")),
+        (Some((vec![1], old)), Some((vec![2], others)))
+    );
     let new = done(store.rename(&alice, old, &carol, vec![3], soon()));
     assert!(new != old && new != others);
-    assert_eq!(store.replace(&alice, old, vec![4], soon()), Ok(Outcome::Conflict));
+    assert_eq!(
+        store.replace(&alice, old, vec![4], soon()),
+        Ok(Outcome::Conflict)
+    );
     drop(store);
     let store = backend.open();
-    assert_eq!((loaded(&*store, "alice"), loaded(&*store, "carol")), (None, Some((vec![3], new))));
-    assert_eq!((store.health().unwrap().users, store.rolled_back_tick()), (2, None));
+    assert_eq!(
+        (loaded(&*store, "alice"), loaded(&*store, "carol")),
+        (None, Some((vec![3], new)))
+    );
+    assert_eq!(
+        (store.health().unwrap().users, store.rolled_back_tick()),
+        (2, None)
+    );
 }
 
 fn users_are_listed_page_by_page_in_the_order_of_their_names(backend: &impl Backend) {
@@ -174,7 +229,13 @@ fn users_are_listed_page_by_page_in_the_order_of_their_names(backend: &impl Back
     assert_eq!(names(&*store, Some("b"), 2), ["m", "r"]);
     assert_eq!(names(&*store, Some("azure"), 1), ["b"]);
     assert!(names(&*store, None, 0).is_empty());
-    assert!(store.list(None, 99).unwrap().iter().all(|(user, row)| user.as_str().as_bytes() == row.bytes));
+    assert!(
+        store
+            .list(None, 99)
+            .unwrap()
+            .iter()
+            .all(|(user, row)| user.as_str().as_bytes() == row.bytes)
+    );
 }
 
 fn records_of_nobody_are_kept_and_neither_listed_nor_counted(backend: &impl Backend) {
@@ -189,7 +250,10 @@ fn records_of_nobody_are_kept_and_neither_listed_nor_counted(backend: &impl Back
     _ = done(store.insert_new(&user("alice"), vec![3], soon()));
     let stored = store.load(&reserved).unwrap().unwrap();
     assert_eq!((stored.bytes, stored.version), (vec![2], second));
-    assert_eq!((names(&*store, None, 9), store.health().unwrap().users), (vec!["alice".to_owned()], 1));
+    assert_eq!(
+        (names(&*store, None, 9), store.health().unwrap().users),
+        (vec!["alice".to_owned()], 1)
+    );
     drop(store);
     assert_eq!(backend.open().rolled_back_tick(), None);
 }
@@ -202,14 +266,28 @@ fn of_many_who_replace_one_version_exactly_one_succeeds(backend: &impl Backend) 
         let line = Barrier::new(RACERS.into());
         let race = |racer| {
             line.wait();
-            (racer, store.replace(&user("alice"), version, vec![racer], soon()).unwrap())
+            (
+                racer,
+                store
+                    .replace(&user("alice"), version, vec![racer], soon())
+                    .unwrap(),
+            )
         };
         let results: Vec<_> = std::thread::scope(|scope| {
-            let racers: Vec<_> = (0..RACERS).map(|racer| scope.spawn(move || race(racer))).collect();
-            racers.into_iter().map(|racer| racer.join().unwrap()).collect()
+            let racers: Vec<_> = (0..RACERS)
+                .map(|racer| scope.spawn(move || race(racer)))
+                .collect();
+            racers
+                .into_iter()
+                .map(|racer| racer.join().unwrap())
+                .collect()
         });
-        let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(|(_, o)| *o != Outcome::Conflict);
-        let [(winner, Outcome::Done(next))] = won[..] else { panic!("{won:?}") };
+        let (won, lost): (Vec<_>, Vec<_>) = results
+            .into_iter()
+            .partition(|(_, o)| *o != Outcome::Conflict);
+        let [(winner, Outcome::Done(next))] = won[..] else {
+            panic!("{won:?}")
+        };
         assert_eq!(lost.len(), usize::from(RACERS) - 1);
         assert_eq!(loaded(&*store, "alice"), Some((vec![winner], next)));
         version = next;
@@ -233,7 +311,13 @@ fn many_users_are_served_at_once(backend: &impl Backend) {
     drop(store);
     let store = backend.open();
     assert_eq!(store.health().unwrap().users, 64);
-    assert!(store.list(None, 99).unwrap().iter().all(|(_, row)| row.bytes == [20]));
+    assert!(
+        store
+            .list(None, 99)
+            .unwrap()
+            .iter()
+            .all(|(_, row)| row.bytes == [20])
+    );
 }
 
 fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
@@ -246,12 +330,21 @@ fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
     hands.pass(30, 30);
     let clock = hands.clock();
     drop(backend.open_with(Arc::clone(&clock)));
-    assert_eq!((clock.moment(None).tick, clock.moment(None).doubt), (90, None));
+    assert_eq!(
+        (clock.moment(None).tick, clock.moment(None).doubt),
+        (90, None)
+    );
     hands.pass(-600, 10);
     for _ in 0..2 {
         let clock = hands.clock();
         drop(backend.open_with(Arc::clone(&clock)));
-        assert_eq!((clock.moment(None).tick, clock.moment(None).doubt.map(|doubt| doubt.at)), (100, Some(hands.now())));
+        assert_eq!(
+            (
+                clock.moment(None).tick,
+                clock.moment(None).doubt.map(|doubt| doubt.at)
+            ),
+            (100, Some(hands.now()))
+        );
     }
 }
 
@@ -260,7 +353,13 @@ fn to_keep_the_mark_of_the_clock_changes_nothing_else(backend: &impl Backend) {
     let version = done(store.insert_new(&user("alice"), vec![1], soon()));
     let before = store.health().unwrap();
     _ = done(store.keep_mark(soon()));
-    assert_eq!((store.health().unwrap(), store.load(&user("alice")).unwrap().unwrap().version), (before, version));
+    assert_eq!(
+        (
+            store.health().unwrap(),
+            store.load(&user("alice")).unwrap().unwrap().version
+        ),
+        (before, version)
+    );
     store.close();
     assert_eq!(store.keep_mark(soon()), Err(Unavailable));
 }
@@ -271,10 +370,22 @@ fn a_closed_store_is_unavailable(backend: &impl Backend) {
     store.close();
     store.close();
     assert_eq!(store.load(&user("alice")).unwrap_err(), Unavailable);
-    assert_eq!(store.insert_new(&user("bob"), vec![1], soon()), Err(Unavailable));
-    assert_eq!(store.replace(&user("alice"), version, vec![1], soon()), Err(Unavailable));
-    assert_eq!(store.remove(&user("alice"), version, soon()), Err(Unavailable));
-    assert_eq!(store.rename(&user("alice"), version, &user("bob"), vec![1], soon()), Err(Unavailable));
+    assert_eq!(
+        store.insert_new(&user("bob"), vec![1], soon()),
+        Err(Unavailable)
+    );
+    assert_eq!(
+        store.replace(&user("alice"), version, vec![1], soon()),
+        Err(Unavailable)
+    );
+    assert_eq!(
+        store.remove(&user("alice"), version, soon()),
+        Err(Unavailable)
+    );
+    assert_eq!(
+        store.rename(&user("alice"), version, &user("bob"), vec![1], soon()),
+        Err(Unavailable)
+    );
     assert_eq!(store.list(None, 1).unwrap_err(), Unavailable);
     assert_eq!(store.health(), Err(Unavailable));
 }
@@ -314,7 +425,15 @@ impl Model {
     /// The present version, or a stale one.
     fn expect(&self, name: &str, stale: bool) -> Option<Version> {
         let present = self.rows.get(name).map(|row| row.1);
-        if stale { self.given.iter().rev().copied().find(|version| Some(*version) != present) } else { present }
+        if stale {
+            self.given
+                .iter()
+                .rev()
+                .copied()
+                .find(|version| Some(*version) != present)
+        } else {
+            present
+        }
     }
 
     fn updated(&mut self, name: &'static str, row: Option<Vec<u8>>, right: bool, answer: Outcome) {
@@ -337,18 +456,28 @@ impl Model {
                 self.updated(name, Some(row), !self.rows.contains_key(name), answer);
             }
             Step::Replace(name, row, stale) => {
-                let Some(expected) = self.expect(name, stale) else { return };
-                let answer = store.replace(&user(name), expected, row.clone(), soon()).unwrap();
+                let Some(expected) = self.expect(name, stale) else {
+                    return;
+                };
+                let answer = store
+                    .replace(&user(name), expected, row.clone(), soon())
+                    .unwrap();
                 self.updated(name, Some(row), !stale, answer);
             }
             Step::Remove(name, stale) => {
-                let Some(expected) = self.expect(name, stale) else { return };
+                let Some(expected) = self.expect(name, stale) else {
+                    return;
+                };
                 let answer = store.remove(&user(name), expected, soon()).unwrap();
                 self.updated(name, None, !stale, answer);
             }
             Step::Rename(name, to, row, stale) => {
-                let Some(expected) = self.expect(name, stale) else { return };
-                let answer = store.rename(&user(name), expected, &user(to), row.clone(), soon()).unwrap();
+                let Some(expected) = self.expect(name, stale) else {
+                    return;
+                };
+                let answer = store
+                    .rename(&user(name), expected, &user(to), row.clone(), soon())
+                    .unwrap();
                 let right = !stale && !self.rows.contains_key(to);
                 self.updated(to, Some(row), right, answer);
                 if right {
@@ -356,7 +485,10 @@ impl Model {
                 }
             }
             Step::List(after, limit) => {
-                let rows = self.rows.keys().filter(|name| after.is_none_or(|after| **name > after));
+                let rows = self
+                    .rows
+                    .keys()
+                    .filter(|name| after.is_none_or(|after| **name > after));
                 let expected: Vec<_> = rows.take(limit).map(|name| (*name).to_owned()).collect();
                 assert_eq!(names(store, after, limit), expected);
             }
@@ -365,7 +497,10 @@ impl Model {
         for name in ["a", "ab", "b", "m", "r", "\u{e4}"] {
             assert_eq!(loaded(store, name), self.rows.get(name).cloned());
         }
-        assert_eq!(usize::try_from(store.health().unwrap().users).unwrap(), self.rows.len());
+        assert_eq!(
+            usize::try_from(store.health().unwrap().users).unwrap(),
+            self.rows.len()
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Time, the machine and its store: what passes, what is set, what is started again and what is put back.
+//! Time, the machine and its store: what passes, what is set, what is started again and what is put
+//! back.
 
 use crate::memory::Memory;
 use crate::people::Typed;
@@ -16,9 +17,14 @@ impl World {
     }
 
     pub(crate) fn pass(&mut self, seconds: u64) {
-        self.machine
-            .change_clocks(|clocks| (clocks.wall, clocks.running) = (clocks.wall + seconds, clocks.running + seconds));
-        self.time = Time { tick: self.time.tick + seconds, ran: self.time.ran + seconds, ..self.time };
+        self.machine.change_clocks(|clocks| {
+            (clocks.wall, clocks.running) = (clocks.wall + seconds, clocks.running + seconds)
+        });
+        self.time = Time {
+            tick: self.time.tick + seconds,
+            ran: self.time.ran + seconds,
+            ..self.time
+        };
         self.time.now = self.machine.clocks().wall;
     }
 
@@ -30,7 +36,8 @@ impl World {
     }
 
     fn set_the_clock_by(&mut self, seconds: i64) {
-        self.machine.change_clocks(|clocks| clocks.wall = clocks.wall.saturating_add_signed(seconds));
+        self.machine
+            .change_clocks(|clocks| clocks.wall = clocks.wall.saturating_add_signed(seconds));
         self.moved(seconds.unsigned_abs() > UNNOTICED);
     }
 
@@ -54,17 +61,25 @@ impl World {
         let reply = self.call("ClockAccept", &serde_json::json!({})).unwrap();
         let (accepted, time) = (reply["accepted"] == true, &mut self.time);
         // A store that was put back may be from before.
-        assert!(accepted || time.surely_moved.is_none() || time.restored.is_some(), "it was moved: {time:?}");
+        assert!(
+            accepted || time.surely_moved.is_none() || time.restored.is_some(),
+            "it was moved: {time:?}"
+        );
         assert!(!accepted || time.moved.is_some(), "it never was: {time:?}");
         (time.moved, time.surely_moved) = (None, None);
-        self.count(if accepted { "the clock is right" } else { "the clock was right" });
+        self.count(if accepted {
+            "the clock is right"
+        } else {
+            "the clock was right"
+        });
     }
 
     /// The kernel does not hold its clock for right any more, or holds it for right again.
     pub(crate) fn lose_or_find_the_time_servers(&mut self) {
         self.time.unsynchronised = !self.time.unsynchronised && self.one_in(4);
         let synchronised = !self.time.unsynchronised;
-        self.machine.change_clocks(|clocks| clocks.synchronised = synchronised);
+        self.machine
+            .change_clocks(|clocks| clocks.synchronised = synchronised);
     }
 
     pub(crate) fn restart(&mut self) {
@@ -88,11 +103,26 @@ impl World {
         self.truth.memory = Memory::default();
         let (people, boot) = (self.people.clone(), self.machine.clocks().boot);
         let (time, generation, spends) = (self.time, self.generation(), self.truth.spends);
-        self.copy = Some(Copy { people, boot, time, generation, spends });
+        self.copy = Some(Copy {
+            people,
+            boot,
+            time,
+            generation,
+            spends,
+        });
     }
 
     pub(crate) fn restore_the_copy(&mut self) {
-        let Some(Copy { people, boot, time, generation, spends }) = self.copy.clone() else { return };
+        let Some(Copy {
+            people,
+            boot,
+            time,
+            generation,
+            spends,
+        }) = self.copy.clone()
+        else {
+            return;
+        };
         let lost = self.generation() > generation;
         self.machine.restore_the_copy();
         self.truth.memory = Memory::default();
@@ -111,13 +141,19 @@ impl World {
     }
 
     fn generation(&self) -> u64 {
-        self.call("Status", &serde_json::json!({})).unwrap()["generation"].as_u64().unwrap()
+        self.call("Status", &serde_json::json!({})).unwrap()["generation"]
+            .as_u64()
+            .unwrap()
     }
 
-    /// The clock is ahead for a while, and a user logs in all the time. Then the clock is corrected, and the user types the
-    /// same codes again.
+    /// The clock is ahead for a while, and a user logs in all the time. Then the clock is
+    /// corrected, and the user types the same codes again.
     pub(crate) fn live_through_an_hour_twice(&mut self, user: usize) {
-        let Some(device) = self.people[user].active().find(|device| !device.counts && device.exact).cloned() else {
+        let Some(device) = self.people[user]
+            .active()
+            .find(|device| !device.counts && device.exact)
+            .cloned()
+        else {
             return;
         };
         let first = self.time.step();

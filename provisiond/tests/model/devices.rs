@@ -9,8 +9,17 @@ use crate::world::{Buried, DOOR, World};
 impl World {
     /// A new device, or one with a key that was taken away before.
     pub(crate) fn enroll(&mut self, user: usize) {
-        let again = if self.one_in(2) { self.buried[user] } else { None };
-        let known = |key| self.people[user].devices.iter().any(|device| device.key == key);
+        let again = if self.one_in(2) {
+            self.buried[user]
+        } else {
+            None
+        };
+        let known = |key| {
+            self.people[user]
+                .devices
+                .iter()
+                .any(|device| device.key == key)
+        };
         if !self.has_room(user) || again.is_some_and(|again| known(again.key)) {
             return;
         }
@@ -20,13 +29,31 @@ impl World {
         };
         let mut wish = json!({ "user": self.name(user), "active": true, "kind": if counts { "hotp" } else { "totp" } });
         let floor = again.map_or(0, |again| self.wish_for_it_again(&mut wish, again));
-        let told = self.call("Enroll", &wish).unwrap_or_else(|error| panic!("{error} to {wish}"));
-        let key = again.map(|again| again.key).unwrap_or_else(|| self.new_key(&told));
+        let told = self
+            .call("Enroll", &wish)
+            .unwrap_or_else(|error| panic!("{error} to {wish}"));
+        let key = again
+            .map(|again| again.key)
+            .unwrap_or_else(|| self.new_key(&told));
         let exact = self.one_in(2);
         let name = told["device"].as_str().unwrap().to_owned();
         let known_since = self.time.stamp();
         let (service, days, active) = (None, 0..u64::MAX, true);
-        self.add(user, Device { name, key, active, counts, service, days, floor, known_since, exact }, &told);
+        self.add(
+            user,
+            Device {
+                name,
+                key,
+                active,
+                counts,
+                service,
+                days,
+                floor,
+                known_since,
+                exact,
+            },
+            &told,
+        );
     }
 
     /// Two active devices cost one guess each, and a user may have eight devices at most.
@@ -34,9 +61,19 @@ impl World {
         self.people[user].active().count() < 2 && self.people[user].devices.len() < 6
     }
 
-    /// Of a key that is taken over, the codes of now and before are used. An administrator says how far a device that counts
-    /// has counted, if not exactly: what it has used is known, unless the store has lost it.
-    fn wish_for_it_again(&mut self, wish: &mut Value, Buried { key, counts, floor, doubtful }: Buried) -> u64 {
+    /// Of a key that is taken over, the codes of now and before are used. An administrator says how
+    /// far a device that counts has counted, if not exactly: what it has used is known, unless the
+    /// store has lost it.
+    fn wish_for_it_again(
+        &mut self,
+        wish: &mut Value,
+        Buried {
+            key,
+            counts,
+            floor,
+            doubtful,
+        }: Buried,
+    ) -> u64 {
         wish["key"] = json!(self.keys[key].to_base32().expose());
         if !counts {
             return floor.max(self.time.step() + 1);
@@ -48,7 +85,8 @@ impl World {
     }
 
     pub(crate) fn new_key(&mut self, told: &Value) -> Key {
-        self.keys.push(Secret::from_base32(told["key"].as_str().unwrap()).unwrap());
+        self.keys
+            .push(Secret::from_base32(told["key"].as_str().unwrap()).unwrap());
         self.presses.push(0);
         self.keys.len() - 1
     }
@@ -65,36 +103,67 @@ impl World {
         person.devices.push(device);
         person.enrolled = true;
         let has_none = self.recovery_codes_left(user) == 0;
-        assert_eq!(told["recovery_codes"] != json!([]), has_none, "{}: {told}", self.name(user));
+        assert_eq!(
+            told["recovery_codes"] != json!([]),
+            has_none,
+            "{}: {told}",
+            self.name(user)
+        );
         if has_none {
             self.takes_a_sheet(user, told);
         }
     }
 
     pub(crate) fn revoke(&mut self, user: usize) {
-        let Some(at) = self.any_device(user) else { return };
+        let Some(at) = self.any_device(user) else {
+            return;
+        };
         self.change_device(user, at, "Revoke", json!({}));
-        let Device { key, counts, floor, known_since, .. } = self.people[user].devices.remove(at);
+        let Device {
+            key,
+            counts,
+            floor,
+            known_since,
+            ..
+        } = self.people[user].devices.remove(at);
         let doubtful = self.time.has_lost(known_since);
-        self.buried[user] = Some(Buried { key, counts, floor, doubtful });
+        self.buried[user] = Some(Buried {
+            key,
+            counts,
+            floor,
+            doubtful,
+        });
         self.look(user);
     }
 
     /// Few are, and not for long.
     pub(crate) fn disable_or_enable(&mut self, user: usize) {
-        let Some(at) = self.any_device(user) else { return };
+        let Some(at) = self.any_device(user) else {
+            return;
+        };
         let active = !self.people[user].devices[at].active;
-        let may_be = if active { self.has_room(user) } else { self.one_in(3) };
+        let may_be = if active {
+            self.has_room(user)
+        } else {
+            self.one_in(3)
+        };
         if !may_be {
             return;
         }
-        self.change_device(user, at, "SetState", json!({ "state": if active { "active" } else { "disabled" } }));
+        self.change_device(
+            user,
+            at,
+            "SetState",
+            json!({ "state": if active { "active" } else { "disabled" } }),
+        );
         self.people[user].devices[at].active = active;
     }
 
     /// For one service only, or some days, or without bounds.
     pub(crate) fn restrict(&mut self, user: usize) {
-        let Some(at) = self.any_device(user) else { return };
+        let Some(at) = self.any_device(user) else {
+            return;
+        };
         let service = if self.one_in(5) { Some(DOOR) } else { None };
         let (now, some_days) = (self.time.now, self.below(4 * 86_400));
         let days = match self.below(10) {
@@ -102,7 +171,10 @@ impl World {
             1 => 0..now + some_days,
             _ => 0..u64::MAX,
         };
-        let (from, until) = (Some(days.start).filter(|at| *at > 0), Some(days.end).filter(|at| *at < u64::MAX));
+        let (from, until) = (
+            Some(days.start).filter(|at| *at > 0),
+            Some(days.end).filter(|at| *at < u64::MAX),
+        );
         let services: Vec<&str> = service.into_iter().collect();
         self.change_device(
             user,
@@ -116,15 +188,27 @@ impl World {
 
     /// Its codes are its own whatever it is called. A name that another device has is refused.
     pub(crate) fn rename_a_device(&mut self, user: usize) {
-        let Some(at) = self.any_device(user) else { return };
-        let (other, new) = (self.any_device(user).unwrap_or(at), format!("device-{}", self.below(1000)));
+        let Some(at) = self.any_device(user) else {
+            return;
+        };
+        let (other, new) = (
+            self.any_device(user).unwrap_or(at),
+            format!("device-{}", self.below(1000)),
+        );
         let device = self.people[user].devices[at].name.clone();
         let wish = |name: &str| json!({ "user": self.name(user), "device": device, "name": name });
         if other != at {
-            let taken = self.call("RenameDevice", &wish(&self.people[user].devices[other].name));
+            let taken = self.call(
+                "RenameDevice",
+                &wish(&self.people[user].devices[other].name),
+            );
             assert_eq!(taken.unwrap_err(), "DeviceExists");
         }
-        if self.people[user].devices.iter().all(|device| device.name != new) {
+        if self.people[user]
+            .devices
+            .iter()
+            .all(|device| device.name != new)
+        {
             self.call("RenameDevice", &wish(&new)).unwrap();
             self.people[user].devices[at].name = new;
             self.people[user].expire(self.time.now);
@@ -134,7 +218,8 @@ impl World {
     fn change_device(&mut self, user: usize, at: usize, method: &str, mut wish: Value) {
         wish["user"] = json!(self.name(user));
         wish["device"] = json!(self.people[user].devices[at].name);
-        self.call(method, &wish).unwrap_or_else(|error| panic!("{error} to {method} {wish}"));
+        self.call(method, &wish)
+            .unwrap_or_else(|error| panic!("{error} to {method} {wish}"));
         self.people[user].expire(self.time.now);
     }
 
@@ -143,17 +228,30 @@ impl World {
         (count > 0).then(|| self.below(count) as usize)
     }
 
-    /// An administrator is read two codes in a row: of a clock that may be far off, or after a button was played with.
+    /// An administrator is read two codes in a row: of a clock that may be far off, or after a
+    /// button was played with.
     pub(crate) fn resync(&mut self, user: usize) {
-        let Some(device) = self.some_device(user) else { return };
-        let first = if device.counts { self.play_with(&device) } else { self.time.step() - 25 + self.near_or_far() };
+        let Some(device) = self.some_device(user) else {
+            return;
+        };
+        let first = if device.counts {
+            self.play_with(&device)
+        } else {
+            self.time.step() - 25 + self.near_or_far()
+        };
         let mut typed = self.typed(&device, &[first, first + 1]);
         let codes: Vec<&str> = typed.text.split(' ').collect();
         let wish = json!({ "user": self.name(user), "device": device.name, "codes": codes });
         let told = self.call("Resync", &wish).unwrap();
-        let (verdict, measured) = (told["verdict"].as_str().unwrap(), !told["seconds"].is_null());
-        let reason = self.truth.resynced(verdict, measured, &mut typed, &self.time);
-        let reason = reason.unwrap_or_else(|| panic!("step {}: {told} to {typed:?}, {:?}", self.step, self.time));
+        let (verdict, measured) = (
+            told["verdict"].as_str().unwrap(),
+            !told["seconds"].is_null(),
+        );
+        let reason = self
+            .truth
+            .resynced(verdict, measured, &mut typed, &self.time);
+        let reason = reason
+            .unwrap_or_else(|| panic!("step {}: {told} to {typed:?}, {:?}", self.step, self.time));
         self.people[user].others += 1;
         *self.people[user].device(device.key) = typed.device;
         self.count(reason);
@@ -161,13 +259,21 @@ impl World {
 
     /// Up to twice as often as a button may be pressed in vain, and two codes more.
     fn play_with(&mut self, device: &Device) -> u64 {
-        self.presses[device.key] += if self.one_in(4) { self.below(200) } else { self.below(20) };
+        self.presses[device.key] += if self.one_in(4) {
+            self.below(200)
+        } else {
+            self.below(20)
+        };
         self.press(device.key);
         self.press(device.key) - 1
     }
 
     /// Of fifty steps, the middle ones most often.
     fn near_or_far(&mut self) -> u64 {
-        if self.one_in(2) { 22 + self.below(6) } else { self.below(50) }
+        if self.one_in(2) {
+            22 + self.below(6)
+        } else {
+            self.below(50)
+        }
     }
 }

@@ -19,7 +19,11 @@ impl World {
     }
 
     pub(crate) fn use_a_bypass(&mut self, user: usize) {
-        if let Some(code) = self.people[user].bypass.as_ref().map(|bypass| bypass.code.clone()) {
+        if let Some(code) = self.people[user]
+            .bypass
+            .as_ref()
+            .map(|bypass| bypass.code.clone())
+        {
             self.type_issued(user, &code);
         }
     }
@@ -34,38 +38,66 @@ impl World {
 
     pub(crate) fn guess_an_issued_code(&mut self, user: usize) {
         let groups = if self.one_in(3) { 4 } else { 2 };
-        let code = (0..groups).map(|_| self.four_letters()).collect::<Vec<_>>().join("-");
+        let code = (0..groups)
+            .map(|_| self.four_letters())
+            .collect::<Vec<_>>()
+            .join("-");
         self.type_issued(user, &code);
     }
 
     fn four_letters(&mut self) -> String {
-        (0..4).map(|_| char::from(b'a' + self.below(26) as u8)).collect()
+        (0..4)
+            .map(|_| char::from(b'a' + self.below(26) as u8))
+            .collect()
     }
 
     fn type_issued(&mut self, user: usize, code: &str) {
         let login = self.login_from_anywhere(user);
         let told = self.verify(&login, &[code]);
         let expected = self.truth.issued(&mut self.people[user], code, &login);
-        assert_eq!(told["verdict"], expected, "step {}: {login:?}, {code}", self.step);
+        assert_eq!(
+            told["verdict"], expected,
+            "step {}: {login:?}, {code}",
+            self.step
+        );
         let left = &told["recovery_codes_left"];
-        assert!(left.is_null() || *left == self.recovery_codes_left(user), "step {}: {left}", self.step);
+        assert!(
+            left.is_null() || *left == self.recovery_codes_left(user),
+            "step {}: {left}",
+            self.step
+        );
         self.count(&format!("a code of no device: {expected}"));
     }
 
-    /// The helpdesk gives one only to a user with an account. A user that was never enrolled or is shut out gets none.
+    /// The helpdesk gives one only to a user with an account. A user that was never enrolled or is
+    /// shut out gets none.
     pub(crate) fn give_a_bypass(&mut self, user: usize) {
         let (seconds, uses) = (1 + self.below(86_400), 1 + self.below(3) as u8);
         let wish = json!({ "user": self.name(user), "valid_for": seconds, "uses": uses });
         let helpdesk = self.one_in(2);
-        let told = if helpdesk { self.call_as_helpdesk("Bypass", &wish) } else { self.call("Bypass", &wish) };
+        let told = if helpdesk {
+            self.call_as_helpdesk("Bypass", &wish)
+        } else {
+            self.call("Bypass", &wish)
+        };
         let expected = match &self.people[user] {
             _ if helpdesk && self.uid(user).is_none() => Some("PermissionDenied"),
             person if person.shut || !person.enrolled => Some("BadParameter"),
             _ => None,
         };
-        assert_eq!(told.as_ref().err().map(String::as_str), expected, "{wish}, step {}", self.step);
+        assert_eq!(
+            told.as_ref().err().map(String::as_str),
+            expected,
+            "{wish}, step {}",
+            self.step
+        );
         if let Ok(told) = told {
-            self.takes_a_bypass(user, told["code"].as_str().unwrap().to_owned(), uses, seconds);
+            self.takes_a_bypass(
+                user,
+                told["code"].as_str().unwrap().to_owned(),
+                uses,
+                seconds,
+            );
         }
     }
 
@@ -73,7 +105,14 @@ impl World {
         let (now, tick) = (self.time.now, self.time.tick);
         self.is_told(user, &code, uses);
         let (good, until_tick, made) = (now..now + seconds, tick + seconds, self.time.stamp());
-        self.people[user].bypass = Some(Bypass { code, uses, tries: 5, made, good, until_tick });
+        self.people[user].bypass = Some(Bypass {
+            code,
+            uses,
+            tries: 5,
+            made,
+            good,
+            until_tick,
+        });
     }
 
     /// By an administrator, or by the user with a proof.
@@ -82,8 +121,13 @@ impl World {
             return;
         }
         let told = match (self.uid(user), self.some_proof(user)) {
-            (Some(uid), Some(proof)) if self.one_in(2) => self.prove(user, uid, "NewRecoveryCodes", json!({}), proof),
-            _ => Some(self.call("NewRecoveryCodes", &json!({ "user": self.name(user) })).unwrap()),
+            (Some(uid), Some(proof)) if self.one_in(2) => {
+                self.prove(user, uid, "NewRecoveryCodes", json!({}), proof)
+            }
+            _ => Some(
+                self.call("NewRecoveryCodes", &json!({ "user": self.name(user) }))
+                    .unwrap(),
+            ),
         };
         if let Some(told) = told {
             self.takes_a_sheet(user, &told);
@@ -93,9 +137,14 @@ impl World {
     /// What was printed before is worth nothing.
     pub(crate) fn takes_a_sheet(&mut self, user: usize, told: &Value) {
         let codes = told["recovery_codes"].as_array().unwrap().iter();
-        let codes: Vec<String> = codes.map(|code| code.as_str().unwrap().to_owned()).collect();
+        let codes: Vec<String> = codes
+            .map(|code| code.as_str().unwrap().to_owned())
+            .collect();
         codes.iter().for_each(|code| self.is_told(user, code, 1));
-        self.people[user].sheet = Sheet { codes, made: self.time.stamp() };
+        self.people[user].sheet = Sheet {
+            codes,
+            made: self.time.stamp(),
+        };
     }
 
     fn is_told(&mut self, user: usize, code: &str, good_for: u8) {
@@ -107,18 +156,24 @@ impl World {
 
     pub(crate) fn recovery_codes_left(&self, user: usize) -> usize {
         let sheet = &self.people[user].sheet;
-        if self.time.has_lost(sheet.made) { 0 } else { sheet.codes.len() }
+        if self.time.has_lost(sheet.made) {
+            0
+        } else {
+            sheet.codes.len()
+        }
     }
 
-    /// A user's devices are gone. The user comes in with a recovery code, which is a proof as well, and enrols a new
-    /// device, or an administrator does.
+    /// A user's devices are gone. The user comes in with a recovery code, which is a proof as well,
+    /// and enrols a new device, or an administrator does.
     pub(crate) fn lose_everything(&mut self, user: usize) {
         while !self.people[user].devices.is_empty() {
             self.revoke(user);
         }
         self.use_a_recovery_code(user);
         let proof = self.some_recovery_code(user).map(Proof::Issued);
-        let Some((uid, proof)) = self.uid(user).zip(proof) else { return self.enroll(user) };
+        let Some((uid, proof)) = self.uid(user).zip(proof) else {
+            return self.enroll(user);
+        };
         if let Some(told) = self.prove(user, uid, "Enroll", json!({}), proof) {
             self.confirm(user, uid, &told);
         }
@@ -126,19 +181,51 @@ impl World {
 
     /// The first code of the new device is used by that.
     fn confirm(&mut self, user: usize, uid: u32, told: &Value) {
-        let (name, key) = (told["device"].as_str().unwrap().to_owned(), self.new_key(told));
-        let (service, days, known_since, step) = (None, 0..u64::MAX, self.time.stamp(), self.time.step());
+        let (name, key) = (
+            told["device"].as_str().unwrap().to_owned(),
+            self.new_key(told),
+        );
+        let (service, days, known_since, step) =
+            (None, 0..u64::MAX, self.time.stamp(), self.time.step());
         let (active, counts, floor, exact) = (true, false, 0, true);
-        let device = Device { name, key, active, counts, service, days, floor, known_since, exact };
-        let told = self.call_as(uid, "Confirm", &json!({ "code": self.typed(&device, &[step]).text })).unwrap();
-        assert_eq!(told["verdict"], "accepted", "step {}: {device:?}", self.step);
+        let device = Device {
+            name,
+            key,
+            active,
+            counts,
+            service,
+            days,
+            floor,
+            known_since,
+            exact,
+        };
+        let told = self
+            .call_as(
+                uid,
+                "Confirm",
+                &json!({ "code": self.typed(&device, &[step]).text }),
+            )
+            .unwrap();
+        assert_eq!(
+            told["verdict"], "accepted",
+            "step {}: {device:?}",
+            self.step
+        );
         self.truth.use_up(key, step);
         self.add(user, device, &told);
         self.count("lost everything and is back");
     }
 
-    /// What a change comes to that needs a proof, if the proof was taken. It is used up whatever becomes of the change.
-    fn prove(&mut self, user: usize, uid: u32, method: &str, mut wish: Value, proof: Proof) -> Option<Value> {
+    /// What a change comes to that needs a proof, if the proof was taken. It is used up whatever
+    /// becomes of the change.
+    fn prove(
+        &mut self,
+        user: usize,
+        uid: u32,
+        method: &str,
+        mut wish: Value,
+        proof: Proof,
+    ) -> Option<Value> {
         wish["proof"] = match &proof {
             Proof::Device(typed) => json!(typed.text),
             Proof::Issued(code) => json!(code),
@@ -158,26 +245,46 @@ impl World {
         match proof {
             Proof::Issued(code) => {
                 let expected = self.truth.issued(&mut self.people[user], code, &login);
-                assert_eq!(taken, expected == "accepted", "step {}: {expected}", self.step);
+                assert_eq!(
+                    taken,
+                    expected == "accepted",
+                    "step {}: {expected}",
+                    self.step
+                );
             }
-            Proof::Device(typed) if taken => self.truth.accepted(&mut self.people[user], typed, &login),
+            Proof::Device(typed) if taken => {
+                self.truth.accepted(&mut self.people[user], typed, &login)
+            }
             Proof::Device(typed) => self.must_have_a_reason(typed, &login),
         }
-        self.count(if taken { "a proof was taken" } else { "a proof was not taken" });
+        self.count(if taken {
+            "a proof was taken"
+        } else {
+            "a proof was not taken"
+        });
     }
 
-    /// The reply does not say which reason it was. It was no wrong code, which would have cost a guess.
+    /// The reply does not say which reason it was. It was no wrong code, which would have cost a
+    /// guess.
     fn must_have_a_reason(&self, typed: &Typed, login: &Login) {
         let person = &self.people[login.user];
         let may_be = |verdict: &&str| self.truth.reason(verdict, person, typed, login).is_some();
-        let reason = ["disabled", "already_used", "refused", "two_codes_needed"].iter().any(may_be);
-        assert!(reason, "step {}: {typed:?} proved nothing: {login:?}", self.step);
+        let reason = ["disabled", "already_used", "refused", "two_codes_needed"]
+            .iter()
+            .any(may_be);
+        assert!(
+            reason,
+            "step {}: {typed:?} proved nothing: {login:?}",
+            self.step
+        );
     }
 
     /// A recovery code, or the present code of a device whose clock is right.
     fn some_proof(&mut self, user: usize) -> Option<Proof> {
         let login = self.login(user, "", "");
-        let device = self.people[user].usable(&login).find(|device| device.exact && !device.counts);
+        let device = self.people[user]
+            .usable(&login)
+            .find(|device| device.exact && !device.counts);
         let typed = device.map(|device| self.typed(device, &[self.time.step()]));
         match typed {
             Some(typed) if self.one_in(2) => Some(Proof::Device(typed)),

@@ -9,13 +9,16 @@ use crate::reach::MANY_PAIRS;
 use crate::world::{DOOR, ELSEWHERE, GUEST, HOME, SHELL, World};
 
 impl World {
-    /// The code that a device shows now, or a little later or earlier; of one that counts, the next one. Some people do what
-    /// they are asked to.
+    /// The code that a device shows now, or a little later or earlier; of one that counts, the next
+    /// one. Some people do what they are asked to.
     pub(crate) fn log_in(&mut self, user: usize) {
         let login = self.login_from_home(user);
         let asked = self.ask(&login);
-        let typed =
-            if asked["ask"] == "two_codes" && self.one_in(2) { self.some_pair(user) } else { self.some_code(user) };
+        let typed = if asked["ask"] == "two_codes" && self.one_in(2) {
+            self.some_pair(user)
+        } else {
+            self.some_code(user)
+        };
         match typed {
             Some(typed) => self.attempt(&login, typed),
             None => self.come_with_nothing(&login),
@@ -26,14 +29,27 @@ impl World {
     fn come_with_nothing(&mut self, login: &Login) {
         let told = self.verify(login, &["123456"]);
         let enrolled = self.people[login.user].enrolled;
-        assert_eq!(told["verdict"], if enrolled { "disabled" } else { "not_enrolled" }, "{login:?}");
-        self.count(if enrolled { "no device that counts" } else { "never enrolled" });
+        assert_eq!(
+            told["verdict"],
+            if enrolled { "disabled" } else { "not_enrolled" },
+            "{login:?}"
+        );
+        self.count(if enrolled {
+            "no device that counts"
+        } else {
+            "never enrolled"
+        });
     }
 
-    /// What wrong codes have cost comes back with the right one, unless it comes late, or an administrator was faster.
+    /// What wrong codes have cost comes back with the right one, unless it comes late, or an
+    /// administrator was faster.
     pub(crate) fn log_in_with_typos(&mut self, user: usize) {
         for _ in 0..=self.below(3) {
-            let login = if self.one_in(6) { self.login_from_anywhere(user) } else { self.login_from_home(user) };
+            let login = if self.one_in(6) {
+                self.login_from_anywhere(user)
+            } else {
+                self.login_from_home(user)
+            };
             self.wrong(&login, 1);
         }
         if self.one_in(10) && self.unlock(user) {
@@ -43,7 +59,9 @@ impl World {
             let seconds = [1, 299, 300, 310][self.below(4) as usize];
             self.pass(seconds);
         }
-        let Some(typed) = self.some_code(user) else { return };
+        let Some(typed) = self.some_code(user) else {
+            return;
+        };
         let login = self.login_from_home(user);
         self.attempt(&login, typed);
     }
@@ -62,7 +80,13 @@ impl World {
         }
         let back = self.below(self.typed.len().min(200) as u64) as usize;
         let (user, Typed { device, steps, .. }) = self.typed[self.typed.len() - 1 - back].clone();
-        let Some(device) = self.people[user].active().find(|found| found.key == device.key).cloned() else { return };
+        let Some(device) = self.people[user]
+            .active()
+            .find(|found| found.key == device.key)
+            .cloned()
+        else {
+            return;
+        };
         let login = self.login_from_anywhere(user);
         self.attempt(&login, self.typed(&device, &steps));
     }
@@ -76,7 +100,8 @@ impl World {
         }
     }
 
-    /// An attacker types wrong pairs from where the owner comes: one fewer than make the search narrow, then one more.
+    /// An attacker types wrong pairs from where the owner comes: one fewer than make the search
+    /// narrow, then one more.
     pub(crate) fn guess_pairs(&mut self, user: usize) {
         self.unlock(user);
         for times in [MANY_PAIRS - 1, MANY_PAIRS] {
@@ -123,7 +148,9 @@ impl World {
     }
 
     pub(crate) fn attempt(&mut self, login: &Login, typed: Typed) {
-        if self.may_be_mistaken(login.user, &typed) || self.seen(login, &typed.text) == Seen::Perhaps {
+        if self.may_be_mistaken(login.user, &typed)
+            || self.seen(login, &typed.text) == Seen::Perhaps
+        {
             return;
         }
         let told = self.verify(login, &[&typed.text]);
@@ -142,7 +169,8 @@ impl World {
     }
 
     fn came_in(&mut self, login: &Login, typed: &Typed) {
-        self.truth.accepted(&mut self.people[login.user], typed, login);
+        self.truth
+            .accepted(&mut self.people[login.user], typed, login);
         match self.people[login.user].refunded.units {
             0 => {}
             REFUNDS => self.count("no more comes back today"),
@@ -161,13 +189,21 @@ impl World {
             self.truth.rejected(person, &typed.text, login);
         }
         reason.unwrap_or_else(|| {
-            let spent =
-                self.truth.spent.get(&typed.device.key).map(|spent| spent.keys().rev().take(5).collect::<Vec<_>>());
-            panic!("step {}, now {}: {verdict} to {login:?}: {typed:?}, spent {spent:?}", self.step, self.time.step())
+            let spent = self
+                .truth
+                .spent
+                .get(&typed.device.key)
+                .map(|spent| spent.keys().rev().take(5).collect::<Vec<_>>());
+            panic!(
+                "step {}, now {}: {verdict} to {login:?}: {typed:?}, spent {spent:?}",
+                self.step,
+                self.time.step()
+            )
         })
     }
 
-    /// Some client types its wrong answer again by itself, and its user types it once more in the next step.
+    /// Some client types its wrong answer again by itself, and its user types it once more in the
+    /// next step.
     pub(crate) fn repeat_a_wrong_answer(&mut self, user: usize) {
         let mut login = self.login_from_anywhere(user);
         let codes = if self.one_in(4) { 2 } else { 1 };
@@ -181,9 +217,17 @@ impl World {
             login.from = if self.one_in(2) { ELSEWHERE } else { HOME };
             let seen = self.seen(&login, &text);
             let new = self.is_new(&login, &typed);
-            assert!(seen != Seen::Before || new == Some(false), "step {}: {login:?}", self.step);
+            assert!(
+                seen != Seen::Before || new == Some(false),
+                "step {}: {login:?}",
+                self.step
+            );
             // A pair may be searched for farther from one source than from another.
-            assert!(codes == 2 || judged == (seen == Seen::Before), "step {}: {login:?}", self.step);
+            assert!(
+                codes == 2 || judged == (seen == Seen::Before),
+                "step {}: {login:?}",
+                self.step
+            );
             judged |= new.is_some();
             if codes == 1 && new == Some(false) {
                 self.count("wrong again");
@@ -223,30 +267,49 @@ impl World {
     fn wrong_code(&mut self, user: usize) -> String {
         loop {
             let code = format!("{:06}", self.below(1_000_000));
-            if !self.people[user].active().any(|device| self.shows(device, &code, 20).next().is_some()) {
+            if !self.people[user]
+                .active()
+                .any(|device| self.shows(device, &code, 20).next().is_some())
+            {
                 return code;
             }
         }
     }
 
-    /// Whether, by chance, a single code is one of another device, or of another time, as well. The model never types such a
-    /// code.
+    /// Whether, by chance, a single code is one of another device, or of another time, as well. The
+    /// model never types such a code.
     fn may_be_mistaken(&self, user: usize, typed: &Typed) -> bool {
-        let [step] = typed.steps[..] else { return false };
-        let also =
-            |device: &Device| self.shows(device, &typed.text, 6).any(|at| device.key != typed.device.key || at != step);
+        let [step] = typed.steps[..] else {
+            return false;
+        };
+        let also = |device: &Device| {
+            self.shows(device, &typed.text, 6)
+                .any(|at| device.key != typed.device.key || at != step)
+        };
         self.people[user].active().any(also)
     }
 
     /// When a device shows a code, so many steps to either side of now.
-    fn shows<'a>(&'a self, device: &Device, code: &'a str, reach: u64) -> impl Iterator<Item = u64> + use<'a> {
-        let (key, middle) = (device.key, if device.counts { self.presses[device.key] } else { self.time.step() });
-        (middle.saturating_sub(reach)..=middle + reach).filter(move |step| self.code(key, *step) == code)
+    fn shows<'a>(
+        &'a self,
+        device: &Device,
+        code: &'a str,
+        reach: u64,
+    ) -> impl Iterator<Item = u64> + use<'a> {
+        let (key, middle) = (
+            device.key,
+            if device.counts {
+                self.presses[device.key]
+            } else {
+                self.time.step()
+            },
+        );
+        (middle.saturating_sub(reach)..=middle + reach)
+            .filter(move |step| self.code(key, *step) == code)
     }
 
     fn ask(&self, login: &Login) -> Value {
-        let about =
-            json!({ "user": self.name(login.user), "service": login.service, "rhost": login.from, "tty": "ssh" });
+        let about = json!({ "user": self.name(login.user), "service": login.service, "rhost": login.from, "tty": "ssh" });
         self.call("Challenge", &about).unwrap()
     }
 
@@ -266,8 +329,16 @@ impl World {
 
     fn some_code(&mut self, user: usize) -> Option<Typed> {
         let device = self.some_device(user)?;
-        let off = if device.exact { 0 } else { self.below(5) as i64 - 2 };
-        let step = if device.counts { self.press(device.key) } else { self.time.step().saturating_add_signed(off) };
+        let off = if device.exact {
+            0
+        } else {
+            self.below(5) as i64 - 2
+        };
+        let step = if device.counts {
+            self.press(device.key)
+        } else {
+            self.time.step().saturating_add_signed(off)
+        };
         Some(self.typed(&device, &[step]))
     }
 
@@ -287,7 +358,11 @@ impl World {
 
     pub(crate) fn some_device(&mut self, user: usize) -> Option<Device> {
         let count = self.people[user].active().count() as u64;
-        let at = if count == 0 { 0 } else { self.below(count) as usize };
+        let at = if count == 0 {
+            0
+        } else {
+            self.below(count) as usize
+        };
         self.people[user].active().nth(at).cloned()
     }
 
@@ -298,11 +373,20 @@ impl World {
     }
 
     pub(crate) fn typed(&self, device: &Device, steps: &[u64]) -> Typed {
-        let codes: Vec<String> = steps.iter().map(|step| self.code(device.key, *step)).collect();
-        Typed { device: device.clone(), steps: steps.to_vec(), text: codes.join(" ") }
+        let codes: Vec<String> = steps
+            .iter()
+            .map(|step| self.code(device.key, *step))
+            .collect();
+        Typed {
+            device: device.clone(),
+            steps: steps.to_vec(),
+            text: codes.join(" "),
+        }
     }
 
     fn code(&self, key: Key, step: u64) -> String {
-        Parameters::default().code_at(&self.keys[key], step).to_string()
+        Parameters::default()
+            .code_at(&self.keys[key], step)
+            .to_string()
     }
 }

@@ -1,5 +1,5 @@
-//! The shipped daemon, from a message to its reply, on a clock and with a store that the test moves. In one thread, unless a test
-//! makes others.
+//! The shipped daemon, from a message to its reply, on a clock and with a store that the test
+//! moves. In one thread, unless a test makes others.
 
 use std::fs::{self, Permissions};
 use std::os::fd::AsFd;
@@ -56,10 +56,25 @@ impl Machine {
     /// With more lines of settings, and a store in the test's hand.
     pub(crate) fn start_with(wall: u64, more: &str, around: Around) -> Self {
         let place = Path::new("/dev/shm");
-        let folder = if place.is_dir() { tempfile::tempdir_in(place) } else { tempfile::tempdir() };
-        let clocks = Arc::new(Mutex::new(Clocks { boot: 1, wall, running: 1000, synchronised: true }));
+        let folder = if place.is_dir() {
+            tempfile::tempdir_in(place)
+        } else {
+            tempfile::tempdir()
+        };
+        let clocks = Arc::new(Mutex::new(Clocks {
+            boot: 1,
+            wall,
+            running: 1000,
+            synchronised: true,
+        }));
         let audit = Audit::start(Target::Stderr, AuditSettings::default()).expect("a thread");
-        let mut machine = Self { folder: folder.expect("a folder"), clocks, audit, around, service: None };
+        let mut machine = Self {
+            folder: folder.expect("a folder"),
+            clocks,
+            audit,
+            around,
+            service: None,
+        };
         let settings = machine.path("settings.yaml");
         fs::write(&settings, format!("{SETTINGS}{more}")).expect("settings");
         fs::set_permissions(&settings, Permissions::from_mode(0o600)).expect("their mode");
@@ -80,22 +95,46 @@ impl Machine {
         self.call_by(Peer { uid: 0, pid }, method, parameters)
     }
 
-    /// The same of any process. A name service and a store that have other things to do are waited for.
-    pub(crate) fn call_by(&self, peer: Peer, method: &str, parameters: &Value) -> Result<Value, String> {
+    /// The same of any process. A name service and a store that have other things to do are waited
+    /// for.
+    pub(crate) fn call_by(
+        &self,
+        peer: Peer,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, String> {
         let service = self.service.as_ref().expect("a running daemon");
         let deadline = Instant::now() + Duration::from_secs(60);
         let names = service.names.asking_until(deadline);
         let settings = service.settings();
-        let caller = Caller::identify(peer, &settings.roles, names).ok().flatten();
-        let visitor = Visitor { peer, caller, names };
+        let caller = Caller::identify(peer, &settings.roles, names)
+            .ok()
+            .flatten();
+        let visitor = Visitor {
+            peer,
+            caller,
+            names,
+        };
         let (ours, theirs) = UnixStream::pair().expect("sockets");
-        let replies = Replies { socket: theirs.as_fd(), deadline, silent: false };
+        let replies = Replies {
+            socket: theirs.as_fd(),
+            deadline,
+            silent: false,
+        };
         let call = json!({ "method": format!("{}.{method}", common::wire::protocol::NAME), "parameters": parameters });
-        dispatch(service, (&visitor, settings), call.to_string().as_bytes(), &replies).expect("a reply");
+        dispatch(
+            service,
+            (&visitor, settings),
+            call.to_string().as_bytes(),
+            &replies,
+        )
+        .expect("a reply");
         drop(theirs);
         let mut bytes = Vec::new();
         std::io::Read::read_to_end(&mut &ours, &mut bytes).expect("a reply");
-        let reply: Value = serde_json::from_slice(bytes.strip_suffix(b"\0").expect("a whole reply")).expect("JSON");
+        let reply: Value =
+            serde_json::from_slice(bytes.strip_suffix(b"\0").expect("a whole reply"))
+                .expect("JSON");
         match reply["error"].as_str() {
             Some(error) => Err(error.rsplit('.').next().unwrap_or(error).to_owned()),
             None => Ok(reply["parameters"].clone()),
@@ -113,7 +152,12 @@ impl Machine {
         self.stop();
         self.change_clocks(|clocks| {
             let wall = clocks.wall.saturating_add_signed(seconds);
-            *clocks = Clocks { boot: clocks.boot + 1, wall, running: 10, ..*clocks };
+            *clocks = Clocks {
+                boot: clocks.boot + 1,
+                wall,
+                running: 10,
+                ..*clocks
+            };
         });
         // It is on a tmpfs.
         fs::remove_file(self.path("mirror")).expect("a mirror");
@@ -141,24 +185,57 @@ impl Machine {
     }
 
     fn run(&mut self) {
-        let trust = Trust { daemon_uid: nix::unistd::Uid::effective().as_raw(), credentials: None };
-        let source = SettingsSource { path: self.path("settings.yaml"), trust };
+        let trust = Trust {
+            daemon_uid: nix::unistd::Uid::effective().as_raw(),
+            credentials: None,
+        };
+        let source = SettingsSource {
+            path: self.path("settings.yaml"),
+            trust,
+        };
         let settings: Settings = source.load().expect("settings");
         let clocks = Arc::clone(&self.clocks);
         let read = move || {
-            let Clocks { boot, wall, running, .. } = *clocks.lock().unwrap_or_else(PoisonError::into_inner);
+            let Clocks {
+                boot,
+                wall,
+                running,
+                ..
+            } = *clocks.lock().unwrap_or_else(PoisonError::into_inner);
             let micros = |seconds: u64| i64::try_from(seconds * 1_000_000).expect("a time");
-            Reading { boot: BootId::from(boot), wall: micros(wall), running: micros(running) }
+            Reading {
+                boot: BootId::from(boot),
+                wall: micros(wall),
+                running: micros(running),
+            }
         };
         let clocks = Arc::clone(&self.clocks);
-        let synchronised = move || clocks.lock().unwrap_or_else(PoisonError::into_inner).synchronised;
+        let synchronised = move || {
+            clocks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .synchronised
+        };
         let clock = Clock::new(read, synchronised, |_| ());
-        let place = Place { path: self.path("store"), cache_mib: 1, mirror: Some(self.path("mirror")) };
-        let store = SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
+        let place = Place {
+            path: self.path("store"),
+            cache_mib: 1,
+            mirror: Some(self.path("mirror")),
+        };
+        let store =
+            SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
         let names = Names::start().expect("threads");
         let records = Records::new((self.around)(store), Arc::clone(&clock));
         let skews = Skews::start(self.audit.clone()).expect("a thread");
-        self.service = Some(Service::new(records, clock, self.audit.clone(), skews, names, settings, source));
+        self.service = Some(Service::new(
+            records,
+            clock,
+            self.audit.clone(),
+            skews,
+            names,
+            settings,
+            source,
+        ));
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -1,4 +1,5 @@
-//! What happens while a change becomes durable: a store in the test's hand stops there, or does not say what became of it.
+//! What happens while a change becomes durable: a store in the test's hand stops there, or does not
+//! say what became of it.
 
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Instant;
@@ -26,7 +27,9 @@ fn a_grace_that_is_ended_while_its_login_becomes_durable_does_not_begin() {
         login.join().unwrap();
     });
     assert_eq!(alice.is_asked_for(), "one_code");
-    alice.machine.change_clocks(|clocks| (clocks.wall, clocks.running) = (clocks.wall + 30, clocks.running + 30));
+    alice.machine.change_clocks(|clocks| {
+        (clocks.wall, clocks.running) = (clocks.wall + 30, clocks.running + 30)
+    });
     alice.logs_in();
     assert_eq!(alice.is_asked_for(), "nothing", "the next login's does");
 }
@@ -47,7 +50,11 @@ fn a_grace_ends_with_a_change_of_which_the_store_did_not_say_in_time_whether_it_
         alice.logs_in();
         assert_eq!(alice.is_asked_for(), "nothing");
         next.is(Meanwhile::SayNothing);
-        assert_eq!(alice.call(method, wish).unwrap_err(), "StoreUnavailable", "{method}");
+        assert_eq!(
+            alice.call(method, wish).unwrap_err(),
+            "StoreUnavailable",
+            "{method}"
+        );
         assert_eq!(alice.is_asked_for(), "one_code", "{method}");
     }
 }
@@ -61,23 +68,39 @@ struct Alice {
 impl Alice {
     fn new(next: &Next) -> Self {
         let next = next.clone();
-        let around = move |store| Box::new(Handled { store, next: next.clone() }) as Box<dyn Store>;
+        let around = move |store| {
+            Box::new(Handled {
+                store,
+                next: next.clone(),
+            }) as Box<dyn Store>
+        };
         let grace = "grace: {same-source: {for: 1h, services: [sshd]}}\n";
         let machine = Machine::start_with(1_800_000_000, grace, Box::new(around));
-        let told = machine.call(1, "Enroll", &json!({ "user": "alice", "active": true })).unwrap();
+        let told = machine
+            .call(1, "Enroll", &json!({ "user": "alice", "active": true }))
+            .unwrap();
         let key = Key::from_base32(told["key"].as_str().unwrap()).unwrap();
         Self { machine, key }
     }
 
     fn logs_in(&self) {
         let usual = Parameters::default();
-        let code = usual.code_at(&self.key, usual.step_at(self.machine.clocks().wall)).to_string();
-        let told = self.call("Verify", json!({ "codes": [code], "service": "sshd", "rhost": HOME })).unwrap();
+        let code = usual
+            .code_at(&self.key, usual.step_at(self.machine.clocks().wall))
+            .to_string();
+        let told = self
+            .call(
+                "Verify",
+                json!({ "codes": [code], "service": "sshd", "rhost": HOME }),
+            )
+            .unwrap();
         assert_eq!(told["verdict"], "accepted");
     }
 
     fn is_asked_for(&self) -> Value {
-        self.call("Challenge", json!({ "service": "sshd", "rhost": HOME })).unwrap()["ask"].clone()
+        self.call("Challenge", json!({ "service": "sshd", "rhost": HOME }))
+            .unwrap()["ask"]
+            .clone()
     }
 
     fn call(&self, method: &str, mut parameters: Value) -> Result<Value, String> {
@@ -91,7 +114,8 @@ impl Alice {
 struct Next(Arc<Mutex<Option<Meanwhile>>>);
 
 enum Meanwhile {
-    /// It becomes durable, and the call that waits for it goes on when a second party has come to the barrier twice.
+    /// It becomes durable, and the call that waits for it goes on when a second party has come to
+    /// the barrier twice.
     StopAt(Arc<Barrier>),
     /// The store does not report whether it does.
     SayNothing,
@@ -109,7 +133,10 @@ struct Handled {
 }
 
 impl Handled {
-    fn change(&self, change: impl FnOnce(&SledStore) -> Result<Outcome, Unavailable>) -> Result<Outcome, Unavailable> {
+    fn change(
+        &self,
+        change: impl FnOnce(&SledStore) -> Result<Outcome, Unavailable>,
+    ) -> Result<Outcome, Unavailable> {
         let next = self.next.0.lock().unwrap().take();
         match next {
             None => change(&self.store),
@@ -129,7 +156,12 @@ impl Store for Handled {
         self.store.load(user)
     }
 
-    fn insert_new(&self, user: &UserName, record: Vec<u8>, deadline: Instant) -> Result<Outcome, Unavailable> {
+    fn insert_new(
+        &self,
+        user: &UserName,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
         self.change(|store| store.insert_new(user, record, deadline))
     }
 
@@ -143,7 +175,12 @@ impl Store for Handled {
         self.change(|store| store.replace(user, expected, record, deadline))
     }
 
-    fn remove(&self, user: &UserName, expected: Version, deadline: Instant) -> Result<Outcome, Unavailable> {
+    fn remove(
+        &self,
+        user: &UserName,
+        expected: Version,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
         self.change(|store| store.remove(user, expected, deadline))
     }
 
@@ -158,7 +195,11 @@ impl Store for Handled {
         self.change(|store| store.rename(user, expected, to, record, deadline))
     }
 
-    fn list(&self, after: Option<&UserName>, limit: usize) -> Result<Vec<(UserName, Stored)>, Unavailable> {
+    fn list(
+        &self,
+        after: Option<&UserName>,
+        limit: usize,
+    ) -> Result<Vec<(UserName, Stored)>, Unavailable> {
         self.store.list(after, limit)
     }
 

@@ -1,5 +1,5 @@
-//! What the daemon remembers until it is started again: what wrong codes have cost, for the login that may get it back, and
-//! which answers were wrong, so that the same one again is counted once.
+//! What the daemon remembers until it is started again: what wrong codes have cost, for the login
+//! that may get it back, and which answers were wrong, so that the same one again is counted once.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use crate::reference::Spent;
 const REFUNDED_FOR: u64 = 300;
 /// Wrong codes whose cost comes back with one login.
 const REFUNDED_AT_ONCE: usize = 2;
-/// The latest wrong answers that the daemon remembers of users that share a slot in its table, as all may.
+/// The latest wrong answers that the daemon remembers of users that share a slot in its table, as
+/// all may.
 const REMEMBERED: u64 = 16;
 
 #[derive(Default)]
@@ -36,7 +37,8 @@ pub(crate) struct Places {
     narrow: [bool; 2],
 }
 
-/// A device, its step, and the latest of its codes that were used up, where that may move the places at which it is looked for.
+/// A device, its step, and the latest of its codes that were used up, where that may move the
+/// places at which it is looked for.
 type Place = (Key, u64, Option<u64>);
 
 /// What the daemon makes of an answer that is wrong.
@@ -51,14 +53,23 @@ pub(crate) enum Seen {
 
 impl Memory {
     pub(crate) fn charged(&mut self, login: &Login, units: u64) {
-        self.charges.entry((login.user, login.from)).or_default().push((login.time.tick, units));
+        self.charges
+            .entry((login.user, login.from))
+            .or_default()
+            .push((login.time.tick, units));
     }
 
     /// What a login may get back. It is asked once.
     pub(crate) fn refund(&mut self, login: &Login) -> u64 {
-        let charges = self.charges.remove(&(login.user, login.from)).unwrap_or_default();
+        let charges = self
+            .charges
+            .remove(&(login.user, login.from))
+            .unwrap_or_default();
         let latest = charges.iter().rev().take(REFUNDED_AT_ONCE);
-        latest.filter(|(at, _)| login.time.tick < at + REFUNDED_FOR).map(|(_, units)| units).sum()
+        latest
+            .filter(|(at, _)| login.time.tick < at + REFUNDED_FOR)
+            .map(|(_, units)| units)
+            .sum()
     }
 
     /// A person got the guesses back otherwise, or goes by another name.
@@ -67,10 +78,17 @@ impl Memory {
     }
 
     pub(crate) fn seen(&self, user: usize, text: &str, places: &Places) -> Seen {
-        let wrong = self.wrong.get(&(user, text.to_owned())).into_iter().flatten();
+        let wrong = self
+            .wrong
+            .get(&(user, text.to_owned()))
+            .into_iter()
+            .flatten();
         let alike: Vec<&Wrong> = wrong.filter(|wrong| wrong.places.may_be(places)).collect();
         let is_remembered = |wrong: &Wrong| self.answers - wrong.number < REMEMBERED;
-        match alike.iter().any(|wrong| is_remembered(wrong) && wrong.places.are_surely(places)) {
+        match alike
+            .iter()
+            .any(|wrong| is_remembered(wrong) && wrong.places.are_surely(places))
+        {
             true => Seen::Before,
             false if alike.is_empty() => Seen::New,
             false => Seen::Perhaps,
@@ -87,7 +105,13 @@ impl Memory {
     }
 
     fn was_wrong(&mut self, user: usize, text: &str, places: Places) {
-        self.wrong.entry((user, text.to_owned())).or_default().push(Wrong { number: self.answers, places });
+        self.wrong
+            .entry((user, text.to_owned()))
+            .or_default()
+            .push(Wrong {
+                number: self.answers,
+                places,
+            });
     }
 
     /// The daemon was asked about an answer.
@@ -95,8 +119,8 @@ impl Memory {
         self.answers += 1;
     }
 
-    /// A person goes by another name, or has a device that may have been there before: what the daemon knows again is as
-    /// uncertain as after many answers.
+    /// A person goes by another name, or has a device that may have been there before: what the
+    /// daemon knows again is as uncertain as after many answers.
     pub(crate) fn blur(&mut self) {
         self.answers += REMEMBERED;
     }
@@ -108,16 +132,28 @@ impl Places {
     }
 
     fn may_be(&self, now: &Self) -> bool {
-        let devices = self.devices.iter().zip(&now.devices).all(|(before, now)| may_be_the_same(before, now));
+        let devices = self
+            .devices
+            .iter()
+            .zip(&now.devices)
+            .all(|(before, now)| may_be_the_same(before, now));
         let [[surely_before, before], [surely, perhaps]] = [self.narrow, now.narrow];
-        self.devices.len() == now.devices.len() && devices && surely_before <= perhaps && surely <= before
+        self.devices.len() == now.devices.len()
+            && devices
+            && surely_before <= perhaps
+            && surely <= before
     }
 }
 
 /// A clock that was found to be off meanwhile may be looked for where it was before.
 fn may_be_the_same(before: &Place, now: &Place) -> bool {
     let steps = before.1.abs_diff(now.1);
-    before.0 == now.0 && if before.2 == now.2 { steps == 0 } else { steps <= 2 * DRIFT }
+    before.0 == now.0
+        && if before.2 == now.2 {
+            steps == 0
+        } else {
+            steps <= 2 * DRIFT
+        }
 }
 
 pub(crate) fn is_pair(text: &str) -> bool {
@@ -126,11 +162,26 @@ pub(crate) fn is_pair(text: &str) -> bool {
 
 /// Where an answer to this login is looked for.
 pub(crate) fn places(person: &Person, login: &Login, text: &str, spent: &Spent) -> Places {
-    let used = |key: Key| spent.get(&key).and_then(|spent| spent.values().max().copied());
+    let used = |key: Key| {
+        spent
+            .get(&key)
+            .and_then(|spent| spent.values().max().copied())
+    };
     let devices = person.usable(login).map(|device| match device.counts {
         true => (device.key, 0, used(device.key)),
-        false => (device.key, login.time.step(), used(device.key).filter(|_| !device.exact)),
+        false => (
+            device.key,
+            login.time.step(),
+            used(device.key).filter(|_| !device.exact),
+        ),
     });
-    let narrow = if is_pair(text) { person.is_narrow(login) } else { [false; 2] };
-    Places { devices: devices.collect(), narrow }
+    let narrow = if is_pair(text) {
+        person.is_narrow(login)
+    } else {
+        [false; 2]
+    };
+    Places {
+        devices: devices.collect(),
+        narrow,
+    }
 }

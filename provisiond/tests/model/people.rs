@@ -34,7 +34,8 @@ pub(crate) struct Person {
     pub(crate) unlocked: Option<u64>,
     /// When a login was last accepted from each source.
     pub(crate) accepted: BTreeMap<&'static str, u64>,
-    /// Guesses that the daemon remembers, from where they have not logged in before and from where they have.
+    /// Guesses that the daemon remembers, from where they have not logged in before and from where
+    /// they have.
     pub(crate) buckets: [Bucket; 2],
     /// What logins have given back.
     pub(crate) refunded: Refunded,
@@ -78,7 +79,11 @@ impl Bucket {
     pub(crate) fn used(&mut self, tick: u64) -> &mut u64 {
         let days = tick.saturating_sub(self.since) / DAY;
         self.used = self.used.saturating_sub(days);
-        self.since = if self.used == 0 { self.since.max(tick) } else { self.since + days * DAY };
+        self.since = if self.used == 0 {
+            self.since.max(tick)
+        } else {
+            self.since + days * DAY
+        };
         &mut self.used
     }
 }
@@ -150,23 +155,30 @@ impl Person {
 
     /// The devices that count for a login.
     pub(crate) fn usable(&self, login: &Login) -> impl Iterator<Item = &Device> {
-        self.active().filter(|device| !self.shut && device.fits(login))
+        self.active()
+            .filter(|device| !self.shut && device.fits(login))
     }
 
     pub(crate) fn device(&mut self, key: Key) -> &mut Device {
-        self.devices.iter_mut().find(|device| device.key == key).expect("a device that they have")
+        self.devices
+            .iter_mut()
+            .find(|device| device.key == key)
+            .expect("a device that they have")
     }
 
     /// Whether they have logged in from there lately.
     pub(crate) fn knows(&self, login: &Login) -> bool {
-        self.accepted.get(login.from).is_some_and(|at| login.time.now < at + 30 * DAY)
+        self.accepted
+            .get(login.from)
+            .is_some_and(|at| login.time.now < at + 30 * DAY)
     }
 
     /// A login was accepted.
     pub(crate) fn learn(&mut self, login: &Login) {
         let now = login.time.now;
         self.accepted.retain(|_, at| now < *at + 30 * DAY);
-        self.accepted.extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
+        self.accepted
+            .extend(Some((login.from, now)).filter(|(from, _)| !from.is_empty()));
     }
 
     /// Nothing has been guessed.
@@ -177,19 +189,29 @@ impl Person {
 
     /// The daemon does not know how many guesses there were until then, and how many came back.
     pub(crate) fn use_up_guesses(&mut self, since: u64) {
-        self.buckets = [Bucket { used: BUDGET, since }; 2];
-        self.refunded = Refunded { units: REFUNDS, since };
+        self.buckets = [Bucket {
+            used: BUDGET,
+            since,
+        }; 2];
+        self.refunded = Refunded {
+            units: REFUNDS,
+            since,
+        };
     }
 
-    /// When a code was made that no device shows, and whether it is good now. `None`: it is no such code of this person, or
-    /// it does not count for this login.
+    /// When a code was made that no device shows, and whether it is good now. `None`: it is no such
+    /// code of this person, or it does not count for this login.
     pub(crate) fn issued(&self, code: &str, login: &Login) -> Option<(u64, bool)> {
         let (time, proof) = (&login.time, login.service.is_empty());
         let in_bounds = self.usable(login).next().is_some() || self.active().next().is_none();
         match &self.bypass {
             _ if self.shut => None,
-            Some(bypass) if bypass.code == code && !proof => Some((bypass.made, bypass.is_good(time))),
-            _ if in_bounds && self.sheet.codes.iter().any(|left| left == code) => Some((self.sheet.made, true)),
+            Some(bypass) if bypass.code == code && !proof => {
+                Some((bypass.made, bypass.is_good(time)))
+            }
+            _ if in_bounds && self.sheet.codes.iter().any(|left| left == code) => {
+                Some((self.sheet.made, true))
+            }
             _ => None,
         }
     }
@@ -197,13 +219,19 @@ impl Person {
     /// A code that no device shows has opened something.
     pub(crate) fn use_up(&mut self, code: &str) {
         self.sheet.codes.retain(|left| left != code);
-        self.bypass.iter_mut().filter(|bypass| bypass.code == code).for_each(|bypass| bypass.uses -= 1);
+        self.bypass
+            .iter_mut()
+            .filter(|bypass| bypass.code == code)
+            .for_each(|bypass| bypass.uses -= 1);
         self.bypass.take_if(|bypass| bypass.uses == 0);
     }
 
     /// One has opened nothing: the fifth that looks like it ends a bypass.
     pub(crate) fn miss(&mut self, code: &str) {
-        self.bypass.iter_mut().filter(|_| code.len() == BYPASS).for_each(|bypass| bypass.tries -= 1);
+        self.bypass
+            .iter_mut()
+            .filter(|_| code.len() == BYPASS)
+            .for_each(|bypass| bypass.tries -= 1);
         self.bypass.take_if(|bypass| bypass.tries == 0);
     }
 
@@ -215,12 +243,17 @@ impl Person {
 
 impl Device {
     fn fits(&self, login: &Login) -> bool {
-        self.service.is_none_or(|service| service == login.service) && self.days.contains(&login.time.now)
+        self.service.is_none_or(|service| service == login.service)
+            && self.days.contains(&login.time.now)
     }
 
     /// Steps after that of an event that may be in doubt.
     pub(crate) fn in_doubt(&self, time: &Time) -> u64 {
-        if time.has_lost(self.known_since) { FURTHEST } else { WINDOW + self.slack() }
+        if time.has_lost(self.known_since) {
+            FURTHEST
+        } else {
+            WINDOW + self.slack()
+        }
     }
 
     /// Steps by which its clock may be known to be off.

@@ -1,4 +1,5 @@
-//! How far from the present one the daemon searches for codes, and how many wrong pairs make that search narrow.
+//! How far from the present one the daemon searches for codes, and how many wrong pairs make that
+//! search narrow.
 
 use crate::people::{DAY, Device, Login, Person, Typed};
 use crate::reference::Truth;
@@ -27,7 +28,10 @@ impl Pairs {
 
     fn at(self, tick: u64) -> Self {
         let days = tick.saturating_sub(self.since) / DAY;
-        Self { times: self.times.checked_shr(days as u32).unwrap_or(0), since: self.since + days * DAY }
+        Self {
+            times: self.times.checked_shr(days as u32).unwrap_or(0),
+            since: self.since + days * DAY,
+        }
     }
 }
 
@@ -41,7 +45,9 @@ impl Person {
     }
 
     pub(crate) fn wrong_pairs(&self, login: &Login) -> u64 {
-        self.pairs[usize::from(self.knows(login))].at(login.time.tick).times
+        self.pairs[usize::from(self.knows(login))]
+            .at(login.time.tick)
+            .times
     }
 
     /// Whether pairs are searched for in the window only: surely, and perhaps.
@@ -52,8 +58,9 @@ impl Person {
 }
 
 impl Truth {
-    /// Whether the daemon finds a device's codes, if it searches `more` steps farther to either side. In a narrow search the
-    /// last code of a pair lies where a single code has to, and of a HOTP device the first one does.
+    /// Whether the daemon finds a device's codes, if it searches `more` steps farther to either
+    /// side. In a narrow search the last code of a pair lies where a single code has to, and of a
+    /// HOTP device the first one does.
     pub(crate) fn is_in_reach(
         &self,
         Typed { device, steps, .. }: &Typed,
@@ -64,16 +71,25 @@ impl Truth {
         let (near, next) = (narrow || steps.len() == 1, self.next(device));
         let [first, last] = [steps[0], steps[steps.len() - 1]];
         if device.counts {
-            return next <= first + 1 && if near { first < next + 3 } else { last < next + FAR };
+            return next <= first + 1
+                && if near {
+                    first < next + 3
+                } else {
+                    last < next + FAR
+                };
         }
-        let [earliest, latest] = [if near { last } else { first }, last].map(|step| step as i64 - time.step() as i64);
+        let [earliest, latest] =
+            [if near { last } else { first }, last].map(|step| step as i64 - time.step() as i64);
         let reach = if near { WINDOW } else { FAR } as i64 + more;
         -reach <= earliest && latest <= reach
     }
 
     /// The next code of a HOTP device.
     pub(crate) fn next(&self, device: &Device) -> u64 {
-        let last = self.spent.get(&device.key).and_then(|spent| spent.last_key_value());
+        let last = self
+            .spent
+            .get(&device.key)
+            .and_then(|spent| spent.last_key_value());
         last.map_or(0, |(last, _)| last + 1).max(device.floor)
     }
 }

@@ -1,4 +1,5 @@
-//! What the daemon promises, in numbers: used codes, guesses left, codes in doubt. It says whether a verdict may be.
+//! What the daemon promises, in numbers: used codes, guesses left, codes in doubt. It says whether
+//! a verdict may be.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -30,9 +31,12 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// An answer was wrong. One that was wrong there before costs nothing, and a pair is counted. Says whether it was new.
+    /// An answer was wrong. One that was wrong there before costs nothing, and a pair is counted.
+    /// Says whether it was new.
     pub(crate) fn rejected(&mut self, person: &mut Person, text: &str, login: &Login) -> bool {
-        let new = self.memory.is_new(login, text, places(person, login, text, &self.spent));
+        let new = self
+            .memory
+            .is_new(login, text, places(person, login, text, &self.spent));
         match is_pair(text) {
             _ if !new => {}
             true => person.count_a_wrong_pair(login),
@@ -41,10 +45,15 @@ impl Truth {
         new
     }
 
-    /// Fails if no units were left for a wrong code: three positions are compared for each device, which is one.
+    /// Fails if no units were left for a wrong code: three positions are compared for each device,
+    /// which is one.
     fn charge(&mut self, person: &mut Person, login: &Login) {
         let (known, units) = (person.knows(login), person.usable(login).count() as u64);
-        let guesses = self.guesses.entry((login.user, known)).or_default().used(login.time.ran);
+        let guesses = self
+            .guesses
+            .entry((login.user, known))
+            .or_default()
+            .used(login.time.ran);
         *guesses += units;
         assert!(*guesses <= BUDGET, "guess {guesses} was judged: {login:?}");
         *person.buckets[usize::from(known)].used(login.time.tick) += units;
@@ -53,37 +62,68 @@ impl Truth {
 
     /// A device's codes opened a login. Fails if they cannot have.
     pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
-        assert!(person.usable(login).any(|device| device.key == typed.device.key), "it does not count: {typed:?}");
+        assert!(
+            person
+                .usable(login)
+                .any(|device| device.key == typed.device.key),
+            "it does not count: {typed:?}"
+        );
         let ([narrow, _], slack) = (person.is_narrow(login), typed.device.slack() as i64);
-        assert!(self.is_in_reach(typed, narrow, slack, &login.time), "it is too far off: {login:?}: {typed:?}");
+        assert!(
+            self.is_in_reach(typed, narrow, slack, &login.time),
+            "it is too far off: {login:?}: {typed:?}"
+        );
         let device = person.device(typed.device.key);
-        assert!(!device.counts || !login.time.has_lost(device.known_since), "its used codes are in doubt: {typed:?}");
+        assert!(
+            !device.counts || !login.time.has_lost(device.known_since),
+            "its used codes are in doubt: {typed:?}"
+        );
         self.spend(device, &typed.steps, &login.time);
         self.welcome(person, login);
     }
 
-    /// What an accepted login brings, whatever opened it. From a known source, it gets wrong codes back.
+    /// What an accepted login brings, whatever opened it. From a known source, it gets wrong codes
+    /// back.
     fn welcome(&mut self, person: &mut Person, login: &Login) {
         let refund = self.memory.refund(login);
         if person.knows(login) {
             let units = person.refunded.give(refund, &login.time);
-            let guesses = self.guesses.entry((login.user, true)).or_default().used(login.time.ran);
+            let guesses = self
+                .guesses
+                .entry((login.user, true))
+                .or_default()
+                .used(login.time.ran);
             let believed = person.buckets[1].used(login.time.tick);
-            [guesses, believed].into_iter().for_each(|used| *used = used.saturating_sub(units));
+            [guesses, believed]
+                .into_iter()
+                .for_each(|used| *used = used.saturating_sub(units));
         }
         person.learn(login);
     }
 
-    /// Codes are used up. Fails if one was before, or is in doubt. From here on, the device's clock may be known to be off.
+    /// Codes are used up. Fails if one was before, or is in doubt. From here on, the device's clock
+    /// may be known to be off.
     fn spend(&mut self, device: &mut Device, steps: &[u64], time: &Time) {
         let doubt = time.doubt(time.surely_moved).filter(|_| !device.counts);
         let doubtful = doubt.map(|doubt| doubt.saturating_sub(UNNOTICED) / PERIOD + WINDOW);
         for step in steps {
-            assert!(*step >= device.floor, "code {step} is below the floor: {device:?}");
-            assert!(!device.counts || *step >= self.next(device), "counted back to {step}: {device:?}");
-            assert!(doubtful.is_none_or(|doubt| *step + device.slack() > doubt), "{step} is in doubt: {device:?}");
+            assert!(
+                *step >= device.floor,
+                "code {step} is below the floor: {device:?}"
+            );
+            assert!(
+                !device.counts || *step >= self.next(device),
+                "counted back to {step}: {device:?}"
+            );
+            assert!(
+                doubtful.is_none_or(|doubt| *step + device.slack() > doubt),
+                "{step} is in doubt: {device:?}"
+            );
             let before = self.use_up(device.key, *step);
-            assert!(before.is_none_or(|before| self.has_lost(before, *step, time)), "{step} opens twice: {device:?}");
+            assert!(
+                before.is_none_or(|before| self.has_lost(before, *step, time)),
+                "{step} opens twice: {device:?}"
+            );
         }
         device.exact &= device.counts || steps[0] == time.step();
     }
@@ -94,10 +134,12 @@ impl Truth {
         self.spent.entry(key).or_default().insert(step, self.spends)
     }
 
-    /// Whether a store that was put back may take a code again. The limit: what was used far ahead of the clock, as it is since,
-    /// cannot be in doubt.
+    /// Whether a store that was put back may take a code again. The limit: what was used far ahead
+    /// of the clock, as it is since, cannot be in doubt.
     fn has_lost(&self, before: u64, step: u64, time: &Time) -> bool {
-        let doubt = time.doubt(time.surely_moved).map_or(0, |doubt| doubt.saturating_sub(UNNOTICED) / PERIOD);
+        let doubt = time
+            .doubt(time.surely_moved)
+            .map_or(0, |doubt| doubt.saturating_sub(UNNOTICED) / PERIOD);
         step > doubt + FURTHEST && self.lost.iter().any(|lost| lost.contains(&before))
     }
 
@@ -108,18 +150,38 @@ impl Truth {
         self.memory.forget_charges(user);
     }
 
-    /// The store was put back to when so many codes were used up. The guesses since then are unknown.
+    /// The store was put back to when so many codes were used up. The guesses since then are
+    /// unknown.
     pub(crate) fn lost(&mut self, people: &mut [Person], spends: u64, time: &Time) {
-        people.iter_mut().for_each(|person| person.use_up_guesses(time.stamp()));
+        people
+            .iter_mut()
+            .for_each(|person| person.use_up_guesses(time.stamp()));
         self.lost.push(spends + 1..self.spends + 1);
     }
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
-    pub(crate) fn issued(&mut self, person: &mut Person, code: &str, login: &Login) -> &'static str {
+    pub(crate) fn issued(
+        &mut self,
+        person: &mut Person,
+        code: &str,
+        login: &Login,
+    ) -> &'static str {
         person.others += 1;
-        let (time, proof, usable) = (&login.time, login.service.is_empty(), person.usable(login).next().is_some());
-        let unusable = if person.enrolled { "disabled" } else { "not_enrolled" };
-        let [wrong, doubtful] = if usable { ["rejected", "refused"] } else { [unusable; 2] };
+        let (time, proof, usable) = (
+            &login.time,
+            login.service.is_empty(),
+            person.usable(login).next().is_some(),
+        );
+        let unusable = if person.enrolled {
+            "disabled"
+        } else {
+            "not_enrolled"
+        };
+        let [wrong, doubtful] = if usable {
+            ["rejected", "refused"]
+        } else {
+            [unusable; 2]
+        };
         let found = person.issued(code, login);
         if found.is_none() && !proof && !person.shut {
             person.miss(code);
@@ -129,19 +191,39 @@ impl Truth {
             Some((_, true)) => {}
             Some((_, false)) | None => return wrong,
         }
-        let good_for = self.good_for.get_mut(code).filter(|times| **times > 0).expect("a code that is not used up");
+        let good_for = self
+            .good_for
+            .get_mut(code)
+            .filter(|times| **times > 0)
+            .expect("a code that is not used up");
         *good_for -= 1;
         person.use_up(code);
         self.welcome(person, login);
         "accepted"
     }
 
-    /// Why two codes in a row told an administrator that of their device. They are used up if anything was `measured`.
-    pub(crate) fn resynced(&mut self, verdict: &str, measured: bool, typed: &mut Typed, time: &Time) -> Reason {
-        let (device, steps, first, ours) = (&mut typed.device, &typed.steps, typed.steps[0], time.step());
-        let (doubt, next) = (time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD), self.next(device));
-        let unsure = time.unsynchronised || ours <= doubt + 2 || first <= doubt + device.in_doubt(time);
-        let reached = if device.counts { next.saturating_sub(1)..next + 99 } else { ours - 20..ours + 20 };
+    /// Why two codes in a row told an administrator that of their device. They are used up if
+    /// anything was `measured`.
+    pub(crate) fn resynced(
+        &mut self,
+        verdict: &str,
+        measured: bool,
+        typed: &mut Typed,
+        time: &Time,
+    ) -> Reason {
+        let (device, steps, first, ours) =
+            (&mut typed.device, &typed.steps, typed.steps[0], time.step());
+        let (doubt, next) = (
+            time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD),
+            self.next(device),
+        );
+        let unsure =
+            time.unsynchronised || ours <= doubt + 2 || first <= doubt + device.in_doubt(time);
+        let reached = if device.counts {
+            next.saturating_sub(1)..next + 99
+        } else {
+            ours - 20..ours + 20
+        };
         let near = device.counts || steps[1].abs_diff(ours) <= DRIFT + WINDOW;
         let lost = device.counts && time.has_lost(device.known_since);
         let reason = match verdict {
@@ -154,14 +236,25 @@ impl Truth {
         };
         if verdict == "accepted" || measured {
             self.spend(device, steps, time);
-            device.known_since = if device.counts { time.stamp() } else { device.known_since };
+            device.known_since = if device.counts {
+                time.stamp()
+            } else {
+                device.known_since
+            };
         }
         reason
     }
 
     /// Why codes that the owner's device shows were refused.
-    pub(crate) fn reason(&self, verdict: &str, person: &Person, typed: &Typed, login: &Login) -> Reason {
-        let (device, steps, first, time) = (&typed.device, &typed.steps, typed.steps[0], &login.time);
+    pub(crate) fn reason(
+        &self,
+        verdict: &str,
+        person: &Person,
+        typed: &Typed,
+        login: &Login,
+    ) -> Reason {
+        let (device, steps, first, time) =
+            (&typed.device, &typed.steps, typed.steps[0], &login.time);
         let (single, units) = (steps.len() == 1, person.usable(login).count() as u64);
         let [surely_narrow, narrow] = person.is_narrow(login);
         let near = self.is_in_reach(typed, narrow, -(device.slack() as i64), time);
@@ -175,10 +268,16 @@ impl Truth {
             "already_used" if self.used(device, steps, time) => Some("used"),
             "refused" if lost || doubtful => Some("in doubt"),
             "two_codes_needed" if single && left < units => Some("budget"),
-            "rejected" if person.usable(login).all(|usable| usable.key != device.key) => Some("does not count"),
+            "rejected" if person.usable(login).all(|usable| usable.key != device.key) => {
+                Some("does not count")
+            }
             "rejected" if device.counts && (lost || !near) => Some("counted elsewhere"),
-            "rejected" if !device.counts && single && (first != time.step() || !device.exact) => Some("another time's"),
-            "rejected" if !single && !near && surely_narrow => Some("too far after many wrong pairs"),
+            "rejected" if !device.counts && single && (first != time.step() || !device.exact) => {
+                Some("another time's")
+            }
+            "rejected" if !single && !near && surely_narrow => {
+                Some("too far after many wrong pairs")
+            }
             "rejected" if !single && !near => Some("too far"),
             _ => None,
         }
@@ -188,12 +287,24 @@ impl Truth {
         // Of a key that comes back, what a store may have forgotten is used, too.
         let unsure = device.floor > 0 && !device.counts && time.restored.is_some();
         let floor = device.floor + if unsure { FURTHEST } else { 0 };
-        let Some(spent) = self.spent.get(&device.key) else { return steps[0] < floor };
+        let Some(spent) = self.spent.get(&device.key) else {
+            return steps[0] < floor;
+        };
         // Of sixty-five, the earliest becomes the floor.
-        let floor = spent.keys().nth_back(64).map_or(0, |step| step + 1).max(floor);
+        let floor = spent
+            .keys()
+            .nth_back(64)
+            .map_or(0, |step| step + 1)
+            .max(floor);
         // What stays of a device that was taken away is not exact.
-        let latest = if device.floor > 0 { u64::MAX } else { time.step() + WINDOW + device.slack() };
+        let latest = if device.floor > 0 {
+            u64::MAX
+        } else {
+            time.step() + WINDOW + device.slack()
+        };
         let before = |step| step <= latest && spent.range(step..=latest).next().is_some();
-        steps.iter().any(|step| *step < floor || spent.contains_key(step) || before(*step))
+        steps
+            .iter()
+            .any(|step| *step < floor || spent.contains_key(step) || before(*step))
     }
 }

@@ -107,7 +107,10 @@ impl World {
             machine: Machine::start(BEGINNING),
             truth: Truth::default(),
             people: vec![Person::default(); PEOPLE],
-            time: Time { now: BEGINNING, ..Time::default() },
+            time: Time {
+                now: BEGINNING,
+                ..Time::default()
+            },
             keys: Vec::new(),
             presses: Vec::new(),
             copy: None,
@@ -154,13 +157,23 @@ impl World {
     }
 
     /// The reply to the helpdesk.
-    pub(crate) fn call_as_helpdesk(&self, method: &str, parameters: &Value) -> Result<Value, String> {
+    pub(crate) fn call_as_helpdesk(
+        &self,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, String> {
         self.call_as(self.helpdesk, method, parameters)
     }
 
     /// The reply to a process of the user with this uid.
-    pub(crate) fn call_as(&self, uid: u32, method: &str, parameters: &Value) -> Result<Value, String> {
-        self.machine.call_by(Peer { uid, pid: self.pid }, method, parameters)
+    pub(crate) fn call_as(
+        &self,
+        uid: u32,
+        method: &str,
+        parameters: &Value,
+    ) -> Result<Value, String> {
+        self.machine
+            .call_by(Peer { uid, pid: self.pid }, method, parameters)
     }
 
     /// The uid of a user that now has an account's name.
@@ -177,7 +190,12 @@ impl World {
     }
 
     pub(crate) fn login(&self, user: usize, service: &'static str, from: &'static str) -> Login {
-        Login { user, service, from, time: self.time }
+        Login {
+            user,
+            service,
+            from,
+            time: self.time,
+        }
     }
 
     /// The usual one.
@@ -199,10 +217,15 @@ impl World {
     }
 }
 
-/// What each person is called, at first and when they were renamed. The first names are those of accounts that there are on
-/// every machine, so that the helpdesk may act for them, and they for themselves; all others are unknown to it.
-pub(crate) const NAMES: [[&str; 2]; PEOPLE] =
-    [["daemon", "model-0"], ["bin", "model-1"], ["sys", "model-2"], ["model-3", "other-3"]];
+/// What each person is called, at first and when they were renamed. The first names are those of
+/// accounts that there are on every machine, so that the helpdesk may act for them, and they for
+/// themselves; all others are unknown to it.
+pub(crate) const NAMES: [[&str; 2]; PEOPLE] = [
+    ["daemon", "model-0"],
+    ["bin", "model-1"],
+    ["sys", "model-2"],
+    ["model-3", "other-3"],
+];
 /// A member of the group that the settings call the helpdesk.
 const HELPDESK: &str = "games";
 const PEOPLE: usize = 4;

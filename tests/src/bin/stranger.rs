@@ -1,5 +1,6 @@
-//! Connections of other people. The kernel remembers the process that connected a socket, whichever process uses it
-//! later (unix(7), SO_PEERCRED), so one process lends its uid and the tests keep the connection: see `stranger.rs`.
+//! Connections of other people. The kernel remembers the process that connected a socket, whichever
+//! process uses it later (unix(7), SO_PEERCRED), so one process lends its uid and the tests keep
+//! the connection: see `stranger.rs`.
 //!
 //!   stranger one UID SOCKET              connects standard input, which is a socket
 //!   stranger crowd UID COUNT SOCKET      COUNT connections at once, each with one call, until standard input ends
@@ -28,15 +29,22 @@ fn main() {
 
 fn one(uid: u32, socket: &Path) {
     become_user(uid);
-    connect(stdin().as_raw_fd(), &UnixAddr::new(socket).expect("an address")).expect("a connection");
+    connect(
+        stdin().as_raw_fd(),
+        &UnixAddr::new(socket).expect("an address"),
+    )
+    .expect("a connection");
 }
 
 fn crowd(uid: u32, count: u32, socket: &Path) {
     become_user(uid);
-    let all: Vec<UnixStream> = (0..count).map(|_| UnixStream::connect(socket).expect("a connection")).collect();
+    let all: Vec<UnixStream> = (0..count)
+        .map(|_| UnixStream::connect(socket).expect("a connection"))
+        .collect();
     let call = wire::request("org.varlink.service.GetInfo", &json!({}));
     // A connection that the daemon refused at once takes no call.
-    all.iter().for_each(|mut stream| drop(stream.write_all(&call)));
+    all.iter()
+        .for_each(|mut stream| drop(stream.write_all(&call)));
     let (mut served, mut busy, mut closed) = (0, 0, 0);
     for stream in &all {
         match answer(stream).as_str() {
@@ -46,13 +54,17 @@ fn crowd(uid: u32, count: u32, socket: &Path) {
         }
     }
     let mut out = stdout().lock();
-    writeln!(out, "served {served} busy {busy} closed {closed}").and_then(|()| out.flush()).expect("the tests listen");
+    writeln!(out, "served {served} busy {busy} closed {closed}")
+        .and_then(|()| out.flush())
+        .expect("the tests listen");
     let _ = stdin().read(&mut [0]);
 }
 
 /// One message, without its NUL; nothing if the connection ends before.
 fn answer(mut stream: &UnixStream) -> String {
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    stream
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .expect("a timeout");
     let (mut text, mut byte) = (Vec::new(), [0]);
     while stream.read_exact(&mut byte).is_ok() && byte != [0] {
         text.extend(byte);

@@ -66,8 +66,8 @@ impl Setup {
         self
     }
 
-    /// The daemon where the packages put it, found by modules and by totpctl without being told. One at a time:
-    /// see `sshd::System`.
+    /// The daemon where the packages put it, found by modules and by totpctl without being told.
+    /// One at a time: see `sshd::System`.
     #[must_use]
     pub(crate) fn packaged() -> Self {
         let place = |path: &str| {
@@ -75,16 +75,24 @@ impl Setup {
             world::empty(&path);
             path
         };
-        // The sockets' folder too: it remembers the generation of the store that an earlier test left.
+        // The sockets' folder too: it remembers the generation of the store that an earlier test
+        // left.
         let (folder, runtime) = (place("/etc/pam-totp"), place("/run/pam-totp"));
         let state = place("/var/lib/pam-totp");
         world::give_to_daemon(&state);
         let settings = settings(&folder.join("secrets"), &state);
-        Self { folder, settings, runtime, state, packaged: true, ..Self::in_state(&world::state_folder()) }
+        Self {
+            folder,
+            settings,
+            runtime,
+            state,
+            packaged: true,
+            ..Self::in_state(&world::state_folder())
+        }
     }
 
-    /// Adds lines to the settings, whose last section is `provisiond`: `"  admin-group: totpadmins\n"` goes on there,
-    /// and `"policy: {window: 2}\n"` begins another.
+    /// Adds lines to the settings, whose last section is `provisiond`: `"  admin-group:
+    /// totpadmins\n"` goes on there, and `"policy: {window: 2}\n"` begins another.
     #[must_use]
     pub fn with(mut self, lines: &str) -> Self {
         self.settings.push_str(lines);
@@ -97,7 +105,8 @@ impl Setup {
     /// When it ends instead, or is not ready in time.
     #[must_use]
     pub fn start(self) -> Daemon {
-        self.try_start().unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text()))
+        self.try_start()
+            .unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text()))
     }
 
     /// Starts the daemon and waits until it serves or ends.
@@ -108,7 +117,11 @@ impl Setup {
         self.write();
         let log = Lines::default();
         let child = self.spawn(&log)?;
-        Ok(Daemon { setup: self, child: Some(child), log })
+        Ok(Daemon {
+            setup: self,
+            child: Some(child),
+            log,
+        })
     }
 
     /// Writes the files without starting anything.
@@ -122,9 +135,16 @@ impl Setup {
     pub(super) fn spawn(&self, log: &Lines) -> Result<Child, (ExitStatus, Lines)> {
         let notified = world::scratch().join(format!("notify-{}", world::next_number()));
         let notify = UnixDatagram::bind(&notified).expect("a socket to be notified on");
-        fs::set_permissions(&notified, std::os::unix::fs::PermissionsExt::from_mode(0o666)).expect("its mode");
+        fs::set_permissions(
+            &notified,
+            std::os::unix::fs::PermissionsExt::from_mode(0o666),
+        )
+        .expect("its mode");
         let mut command = self.command();
-        command.env("NOTIFY_SOCKET", &notified).stdin(Stdio::null()).stderr(Stdio::piped());
+        command
+            .env("NOTIFY_SOCKET", &notified)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
         if let Some([login, open]) = &self.handed_in {
             command.stdin(handed(login)).stdout(handed(open));
         }
@@ -143,12 +163,19 @@ impl Setup {
             None => Command::new(world::built("provisiond")),
         };
         if self.handed_in.is_some() {
-            command.args(["-c", HAND_IN]).arg(world::built("provisiond"));
+            command
+                .args(["-c", HAND_IN])
+                .arg(world::built("provisiond"));
         }
-        command.env_remove("NOTIFY_SOCKET").env_remove("PAM_TOTP_SETTINGS").args(["--log", "stderr"]);
+        command
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove("PAM_TOTP_SETTINGS")
+            .args(["--log", "stderr"]);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if !self.packaged {
-            command.arg("--settings").arg(self.folder.join("settings.yaml"));
+            command
+                .arg("--settings")
+                .arg(self.folder.join("settings.yaml"));
             command.arg("--runtime-dir").arg(&self.runtime);
         }
         command
@@ -168,7 +195,11 @@ fn wait_until_ready(child: &mut Child, notify: &UnixDatagram, log: &Lines) -> Op
     let mut message = [0; 4096];
     loop {
         match notify.recv(&mut message) {
-            Ok(count) if String::from_utf8_lossy(&message[..count]).lines().any(|line| line == "READY=1") => {
+            Ok(count)
+                if String::from_utf8_lossy(&message[..count])
+                    .lines()
+                    .any(|line| line == "READY=1") =>
+            {
                 return None;
             }
             Ok(_) => {}
@@ -190,15 +221,22 @@ fn wait_until_ready(child: &mut Child, notify: &UnixDatagram, log: &Lines) -> Op
 fn settings(secrets: &Path, state: &Path) -> String {
     let (secrets, store) = (secrets.display(), state.join("store"));
     let context = format!("totp:\n  context:\n    issuer: tests\n    secrets-path: {secrets}\n");
-    format!("{context}provisiond:\n  store: {{sled: {{path: {}}}}}\n", store.display())
+    format!(
+        "{context}provisiond:\n  store: {{sled: {{path: {}}}}}\n",
+        store.display()
+    )
 }
 
 fn handed(listener: &UnixListener) -> Stdio {
-    Stdio::from(OwnedFd::from(listener.try_clone().expect("another descriptor")))
+    Stdio::from(OwnedFd::from(
+        listener.try_clone().expect("another descriptor"),
+    ))
 }
 
-/// Standard input and output are the sockets. The process stays the same, so its number is known (sd_listen_fds(3)).
-const HAND_IN: &str = r#"exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@""#;
+/// Standard input and output are the sockets. The process stays the same, so its number is known
+/// (sd_listen_fds(3)).
+const HAND_IN: &str =
+    r#"exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@""#;
 const SECRETS: &str = "1: an application secret of the tests\n";
 /// How often a daemon that is not ready is looked at.
 const GLANCE: Duration = Duration::from_millis(20);

@@ -21,8 +21,9 @@ pub(super) struct PamResponse {
 
 #[repr(C)]
 pub(super) struct PamConv {
-    pub(super) converse:
-        Option<extern "C" fn(c_int, *mut *const PamMessage, *mut *mut PamResponse, *mut c_void) -> c_int>,
+    pub(super) converse: Option<
+        extern "C" fn(c_int, *mut *const PamMessage, *mut *mut PamResponse, *mut c_void) -> c_int,
+    >,
     pub(super) data: *mut c_void,
 }
 

@@ -1,4 +1,5 @@
-//! The conversation as libpam calls it: messages come in, and answers go out in memory that the module frees.
+//! The conversation as libpam calls it: messages come in, and answers go out in memory that the
+//! module frees.
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
@@ -22,11 +23,13 @@ pub(super) extern "C" fn converse_from_c(
     responses: *mut *mut PamResponse,
     data: *mut c_void,
 ) -> c_int {
-    // SAFETY: `data` is the `State` that `transact` registered; libpam calls from within `transact` only, and on its
-    // thread.
+    // SAFETY: `data` is the `State` that `transact` registered; libpam calls from within `transact`
+    // only, and on its thread.
     let state = unsafe { &*data.cast::<State<'_>>() };
     // SAFETY: libpam hands over `count` messages and a place for the responses.
-    let told = catch_unwind(AssertUnwindSafe(|| unsafe { answer_all(state, count, messages, responses) }));
+    let told = catch_unwind(AssertUnwindSafe(|| unsafe {
+        answer_all(state, count, messages, responses)
+    }));
     told.unwrap_or_else(|panic| {
         state.panicked.set(Some(panic));
         PamCode::CONV_ERR
@@ -53,7 +56,11 @@ unsafe fn answer_all(
         let message = unsafe { &*message };
         // SAFETY: its text ends in NUL.
         let text = unsafe { CStr::from_ptr(message.text) }.to_string_lossy();
-        let shown = Message { style: style(message.style), text: &text, handle: state.handle.get() };
+        let shown = Message {
+            style: style(message.style),
+            text: &text,
+            handle: state.handle.get(),
+        };
         match (state.converse.borrow_mut())(&shown) {
             // SAFETY: `n` is below the array's length.
             Reply::Bytes(bytes) => unsafe { (*array.add(n)).text = to_c(&bytes) },

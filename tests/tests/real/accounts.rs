@@ -18,7 +18,10 @@ fn who_is_not_enrolled_sees_what_everybody_sees_and_is_refused() {
     let enrolled = stack.login("alice", &[&wrong, &wrong, &wrong]);
     let stranger = stack.login("bob", &[&wrong, &wrong, &wrong]);
     let unknown = stack.login("no-such-account", &[&wrong, &wrong, &wrong]);
-    assert_eq!((enrolled.code, enrolled.prompts().len()), (PamCode::AUTH_ERR, 3));
+    assert_eq!(
+        (enrolled.code, enrolled.prompts().len()),
+        (PamCode::AUTH_ERR, 3)
+    );
     for other in [stranger, unknown] {
         assert_eq!((other.code, &other.said), (enrolled.code, &enrolled.said));
     }
@@ -33,14 +36,25 @@ fn guessing_on_tells_nobody_who_has_a_device() {
     let wrong = daemon.enroll("alice").wrong_codes(7);
     let stack = Stack::of(&daemon, "guesses", "retry=1");
     let guesses = |user: &str| -> Vec<_> {
-        wrong.iter().map(|wrong| stack.login(user, &[wrong])).map(|login| (login.code, login.said)).collect()
+        wrong
+            .iter()
+            .map(|wrong| stack.login(user, &[wrong]))
+            .map(|login| (login.code, login.said))
+            .collect()
     };
     let enrolled = guesses("alice");
-    assert_ne!(enrolled.first(), enrolled.last(), "after five guesses another prompt comes");
+    assert_ne!(
+        enrolled.first(),
+        enrolled.last(),
+        "after five guesses another prompt comes"
+    );
     let mut played = Vec::new();
-    for (kind, verdict) in
-        [("unknown", "not_enrolled"), ("pending", "not_enrolled"), ("off", "disabled"), ("gone", "disabled")]
-    {
+    for (kind, verdict) in [
+        ("unknown", "not_enrolled"),
+        ("pending", "not_enrolled"),
+        ("off", "disabled"),
+        ("gone", "disabled"),
+    ] {
         // Names share a thousand budgets: by chance one of them may be used up already.
         let fresh = (0..).map(|n| format!("{kind}-{n}")).find(|user| {
             make_user(&daemon, kind, user);
@@ -51,11 +65,18 @@ fn guessing_on_tells_nobody_who_has_a_device() {
         daemon.audited(&user, verdict);
         played.push(user);
     }
-    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["users"], users(&daemon));
+    assert_eq!(
+        daemon.call("Status", &json!({})).expect("a status")["users"],
+        users(&daemon)
+    );
     daemon.kill();
     daemon.start_again();
     for user in played {
-        assert_eq!(asked(&daemon, &user), "two_codes", "a restart tells nothing either");
+        assert_eq!(
+            asked(&daemon, &user),
+            "two_codes",
+            "a restart tells nothing either"
+        );
     }
 }
 
@@ -63,7 +84,11 @@ fn guessing_on_tells_nobody_who_has_a_device() {
 fn make_user(daemon: &Daemon, kind: &str, user: &str) {
     match kind {
         "unknown" => {}
-        "pending" => drop(daemon.call("Enroll", &json!({ "user": user })).expect("a pending device")),
+        "pending" => drop(
+            daemon
+                .call("Enroll", &json!({ "user": user }))
+                .expect("a pending device"),
+        ),
         _ => drop(daemon.enroll(user)),
     }
     match kind {
@@ -75,13 +100,18 @@ fn make_user(daemon: &Daemon, kind: &str, user: &str) {
 
 /// What a person of that name is asked for.
 fn asked(daemon: &Daemon, user: &str) -> String {
-    let told = daemon.call("Challenge", &json!({ "user": user, "service": "asked" })).expect("a challenge");
+    let told = daemon
+        .call("Challenge", &json!({ "user": user, "service": "asked" }))
+        .expect("a challenge");
     assert_eq!(told["digits"], json!([6]), "{told}");
     told["ask"].as_str().expect("what to ask for").to_owned()
 }
 
 fn users(daemon: &Daemon) -> usize {
-    daemon.totpctl_json(&["list"], "")["users"].as_array().expect("a list").len()
+    daemon.totpctl_json(&["list"], "")["users"]
+        .as_array()
+        .expect("a list")
+        .len()
 }
 
 #[test]
@@ -91,7 +121,11 @@ fn nullok_ignores_who_never_was_enrolled_without_a_prompt() {
     let ignored = Stack::expecting_ignore(&daemon, "nullok", "nullok").login("bob", &[]);
     assert_eq!((ignored.code, ignored.said.len()), (PamCode::SUCCESS, 0));
     let alone = Stack::of(&daemon, "nullok-alone", "nullok").login("bob", &[]);
-    assert_eq!(alone.code, PamCode::PERM_DENIED, "a stack in which only IGNORE comes back denies");
+    assert_eq!(
+        alone.code,
+        PamCode::PERM_DENIED,
+        "a stack in which only IGNORE comes back denies"
+    );
 }
 
 #[test]
@@ -100,8 +134,14 @@ fn nullok_still_asks_who_is_enrolled_and_who_once_was() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "nullok-enrolled", "nullok retry=1");
-    assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR);
-    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&alice.wrong()]).code,
+        PamCode::AUTH_ERR
+    );
+    assert_eq!(
+        stack.login("alice", &[&alice.code()]).code,
+        PamCode::SUCCESS
+    );
     daemon.totpctl_json(&["revoke", "alice"], "");
     let asked = stack.login("alice", &[&alice.code_at(1)]);
     assert_eq!((asked.code, asked.prompts().len()), (PamCode::AUTH_ERR, 1));
@@ -111,12 +151,21 @@ fn nullok_still_asks_who_is_enrolled_and_who_once_was() {
 fn nullok_ignores_whose_device_is_only_pending() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let pending = daemon.call("Enroll", &json!({ "user": "alice" })).expect("a pending device");
+    let pending = daemon
+        .call("Enroll", &json!({ "user": "alice" }))
+        .expect("a pending device");
     let ignored = Stack::expecting_ignore(&daemon, "nullok-pending", "nullok").login("alice", &[]);
-    assert_eq!(ignored.code, PamCode::SUCCESS, "what was never confirmed gates nothing");
+    assert_eq!(
+        ignored.code,
+        PamCode::SUCCESS,
+        "what was never confirmed gates nothing"
+    );
     let code = authenticator(&pending).code();
-    daemon.call("Confirm", &json!({ "user": "alice", "code": code })).expect("a confirmed device");
-    let asked = Stack::expecting_ignore(&daemon, "nullok-confirmed", "nullok retry=1").login("alice", &[&code]);
+    daemon
+        .call("Confirm", &json!({ "user": "alice", "code": code }))
+        .expect("a confirmed device");
+    let asked = Stack::expecting_ignore(&daemon, "nullok-confirmed", "nullok retry=1")
+        .login("alice", &[&code]);
     assert_eq!((asked.code, asked.prompts().len()), (PamCode::AUTH_ERR, 1));
 }
 
@@ -127,9 +176,18 @@ fn user_unknown_tells_the_stack_after_the_prompt() {
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "unknown", "user_unknown retry=1");
     let stranger = stack.login("bob", &["123456"]);
-    assert_eq!((stranger.code, stranger.prompts().len()), (PamCode::USER_UNKNOWN, 1));
-    assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR);
-    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        (stranger.code, stranger.prompts().len()),
+        (PamCode::USER_UNKNOWN, 1)
+    );
+    assert_eq!(
+        stack.login("alice", &[&alice.wrong()]).code,
+        PamCode::AUTH_ERR
+    );
+    assert_eq!(
+        stack.login("alice", &[&alice.code()]).code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -137,12 +195,20 @@ fn a_pending_device_opens_nothing_until_its_first_code_is_confirmed() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let stack = Stack::of(&daemon, "pending", "retry=1");
-    let device = authenticator(&daemon.call("Enroll", &json!({ "user": "alice" })).expect("a device"));
+    let device = authenticator(
+        &daemon
+            .call("Enroll", &json!({ "user": "alice" }))
+            .expect("a device"),
+    );
     let [current, next] = device.pair();
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
     let confirmed = daemon.totpctl(&["confirm", "alice"], &format!("{current}\n"));
     assert!(confirmed.status.success(), "{confirmed:?}");
-    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR, "the first code is spent by confirming");
+    assert_eq!(
+        stack.login("alice", &[&current]).code,
+        PamCode::AUTH_ERR,
+        "the first code is spent by confirming"
+    );
     assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
 }
 
@@ -152,7 +218,9 @@ fn enrolling_with_totpctl_asks_for_the_first_code() {
     let daemon = Daemon::start();
     let refused = daemon.totpctl(&["enroll", "alice"], "000\n");
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
-    let state = daemon.call("Show", &json!({ "user": "alice" })).expect("the user");
+    let state = daemon
+        .call("Show", &json!({ "user": "alice" }))
+        .expect("the user");
     assert_eq!(state["user"]["devices"][0]["state"], "pending");
     assert_eq!(state["user"]["enrolled"], false);
 }
@@ -184,8 +252,17 @@ fn a_device_revoked_while_its_owner_types_opens_nothing() {
         Reply::text(&old.code())
     });
     assert_eq!(login.code, PamCode::AUTH_ERR);
-    assert_eq!(stack.login("alice", &[&new.expect("a new device").code()]).code, PamCode::SUCCESS);
-    assert_eq!(stack.login("alice", &[&old.code_at(1)]).code, PamCode::AUTH_ERR, "the old one never again");
+    assert_eq!(
+        stack
+            .login("alice", &[&new.expect("a new device").code()])
+            .code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(
+        stack.login("alice", &[&old.code_at(1)]).code,
+        PamCode::AUTH_ERR,
+        "the old one never again"
+    );
 }
 
 #[test]
@@ -212,10 +289,16 @@ fn the_same_key_enrolled_again_does_not_revive_a_code() {
     let stack = Stack::of(&daemon, "revived", "retry=1");
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS);
     daemon.totpctl_json(&["revoke", "alice"], "");
-    let again = daemon.totpctl(&["enroll", "alice", "--key", "-", "--yes"], &format!("{}\n", alice.key));
+    let again = daemon.totpctl(
+        &["enroll", "alice", "--key", "-", "--yes"],
+        &format!("{}\n", alice.key),
+    );
     assert!(again.status.success(), "{again:?}");
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR);
-    assert_eq!(stack.login("alice", &[&alice.code_at(1)]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&alice.code_at(1)]).code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -225,12 +308,18 @@ fn a_key_that_comes_back_with_another_period_is_not_shut_out_by_the_steps_of_the
     let daemon = clocks.of(Setup::new()).start();
     let stack = Stack::of(&daemon, "slower", "retry=1");
     let quick = daemon.enroll("alice");
-    assert_eq!(stack.login("alice", &[&quick.code_when(clocks.now())]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&quick.code_when(clocks.now())]).code,
+        PamCode::SUCCESS
+    );
     daemon.totpctl_json(&["revoke", "alice"], "");
     let again = json!({ "user": "alice", "key": quick.key, "period": 60, "active": true });
     let slow = authenticator(&daemon.call("Enroll", &again).expect("the same key"));
     clocks.pass(60);
-    assert_eq!(stack.login("alice", &[&slow.code_when(clocks.now())]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&slow.code_when(clocks.now())]).code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -240,22 +329,42 @@ fn a_code_of_the_moment_in_which_a_key_is_taken_over_does_not_count() {
     let stack = Stack::of(&daemon, "taken-over", "retry=1");
     let device = Authenticator::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
     let (active, [present, next]) = device.within_a_step(["alice", "bob"], |user| {
-        let taken = daemon.totpctl(&["enroll", user, "--key", "-", "--yes"], &format!("{}\n", device.key));
+        let taken = daemon.totpctl(
+            &["enroll", user, "--key", "-", "--yes"],
+            &format!("{}\n", device.key),
+        );
         assert!(taken.status.success(), "{taken:?}");
     });
-    assert_eq!(stack.login(active, &[&present]).code, PamCode::AUTH_ERR, "it may have been used there");
+    assert_eq!(
+        stack.login(active, &[&present]).code,
+        PamCode::AUTH_ERR,
+        "it may have been used there"
+    );
     daemon.audited(active, "already_used");
     assert_eq!(stack.login(active, &[&next]).code, PamCode::SUCCESS);
     let (pending, [present, next]) = device.within_a_step(["carol", "dave"], |user| {
         let key = json!({ "user": user, "key": device.key });
-        assert_eq!(daemon.call("Enroll", &key).expect("a device")["state"], "pending");
+        assert_eq!(
+            daemon.call("Enroll", &key).expect("a device")["state"],
+            "pending"
+        );
     });
     let said = daemon.totpctl(&["confirm", pending], &format!("{present}\n"));
     assert_eq!(said.status.code(), Some(1), "{said:?}");
-    let (said, advice) =
-        (String::from_utf8_lossy(&said.stdout), "already_used: this code was used already, or may have been used");
-    assert!(said.starts_with(advice) && said.ends_with("type the next one\n"), "{said}");
-    assert!(daemon.totpctl(&["confirm", pending], &format!("{next}\n")).status.success());
+    let (said, advice) = (
+        String::from_utf8_lossy(&said.stdout),
+        "already_used: this code was used already, or may have been used",
+    );
+    assert!(
+        said.starts_with(advice) && said.ends_with("type the next one\n"),
+        "{said}"
+    );
+    assert!(
+        daemon
+            .totpctl(&["confirm", pending], &format!("{next}\n"))
+            .status
+            .success()
+    );
 }
 
 #[test]
@@ -264,11 +373,24 @@ fn each_of_two_devices_opens_and_revoking_one_leaves_the_other() {
     let daemon = Daemon::start();
     let (phone, token) = (daemon.enroll("alice"), daemon.enroll("alice"));
     let stack = Stack::of(&daemon, "devices", "retry=1");
-    assert_eq!(stack.login("alice", &[&phone.code()]).code, PamCode::SUCCESS);
-    assert_eq!(stack.login("alice", &[&token.code()]).code, PamCode::SUCCESS, "a step is spent for one device");
+    assert_eq!(
+        stack.login("alice", &[&phone.code()]).code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(
+        stack.login("alice", &[&token.code()]).code,
+        PamCode::SUCCESS,
+        "a step is spent for one device"
+    );
     daemon.totpctl_json(&["revoke", "alice", "--device", "default"], "");
-    assert_eq!(stack.login("alice", &[&phone.code_at(1)]).code, PamCode::AUTH_ERR);
-    assert_eq!(stack.login("alice", &[&token.code_at(1)]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&phone.code_at(1)]).code,
+        PamCode::AUTH_ERR
+    );
+    assert_eq!(
+        stack.login("alice", &[&token.code_at(1)]).code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -277,13 +399,29 @@ fn people_see_their_own_devices_and_nobody_elses() {
     let daemon = Daemon::start();
     daemon.enroll("alice");
     let own = daemon.totpctl_as("alice", &["--json", "show"], "");
-    let told: serde_json::Value = serde_json::from_slice(&own.stdout).unwrap_or_else(|e| panic!("{e}: {own:?}"));
-    assert!(told.to_string().contains("\"alice\"") && !told.to_string().contains("key"), "{told}");
-    assert_eq!(daemon.totpctl_as("bob", &["show", "alice"], "").status.code(), Some(4));
+    let told: serde_json::Value =
+        serde_json::from_slice(&own.stdout).unwrap_or_else(|e| panic!("{e}: {own:?}"));
+    assert!(
+        told.to_string().contains("\"alice\"") && !told.to_string().contains("key"),
+        "{told}"
+    );
+    assert_eq!(
+        daemon
+            .totpctl_as("bob", &["show", "alice"], "")
+            .status
+            .code(),
+        Some(4)
+    );
     let alice = json!({ "user": "alice" });
-    assert!(daemon.call_as(&Caller::user("alice"), "Show", &alice).is_ok());
+    assert!(
+        daemon
+            .call_as(&Caller::user("alice"), "Show", &alice)
+            .is_ok()
+    );
     for stranger in [Caller::user("bob"), Caller::number(54321)] {
-        let error = daemon.call_as(&stranger, "Show", &alice).expect_err("an error");
+        let error = daemon
+            .call_as(&stranger, "Show", &alice)
+            .expect_err("an error");
         assert_eq!(error.0, "PermissionDenied", "{stranger:?}");
     }
 }
@@ -297,6 +435,17 @@ fn an_administrator_without_root_enrols_others() {
     assert!(enrolled.status.success(), "{enrolled:?}");
     let told: serde_json::Value = serde_json::from_slice(&enrolled.stdout).expect("JSON");
     let code = authenticator(&told).code();
-    assert_eq!(Stack::of(&daemon, "admin", "").login("alice", &[&code]).code, PamCode::SUCCESS);
-    assert_eq!(daemon.totpctl_as("bob", &["enroll", "alice", "--yes"], "").status.code(), Some(4));
+    assert_eq!(
+        Stack::of(&daemon, "admin", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(
+        daemon
+            .totpctl_as("bob", &["enroll", "alice", "--yes"], "")
+            .status
+            .code(),
+        Some(4)
+    );
 }

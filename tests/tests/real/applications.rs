@@ -1,5 +1,5 @@
-//! Applications that are not like ours: they have signals, threads, children, limits and environments of their own, and no
-//! conversation at times.
+//! Applications that are not like ours: they have signals, threads, children, limits and
+//! environments of their own, and no conversation at times.
 
 use std::process::{Command, Output};
 
@@ -19,14 +19,26 @@ fn a_thousand_signals_a_second_change_nothing_and_are_left_as_they_were() {
     // The call hangs while the daemon stands still, and alarms come all the while.
     daemon.freeze();
     let lines = application.run("interrupted", &stack, &[("alice", &alice.code())]);
-    assert_eq!(code_of(&lines, "alice"), PamCode::AUTHINFO_UNAVAIL, "{lines:?}");
-    let alarms = lines.iter().find_map(|line| line.strip_prefix("alarms: ")?.parse::<u32>().ok());
+    assert_eq!(
+        code_of(&lines, "alice"),
+        PamCode::AUTHINFO_UNAVAIL,
+        "{lines:?}"
+    );
+    let alarms = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("alarms: ")?.parse::<u32>().ok());
     assert!(alarms.is_some_and(|alarms| alarms > 500), "{lines:?}");
     daemon.thaw();
-    for (typed, code) in [(alice.wrong(), PamCode::AUTH_ERR), (alice.code(), PamCode::SUCCESS)] {
+    for (typed, code) in [
+        (alice.wrong(), PamCode::AUTH_ERR),
+        (alice.code(), PamCode::SUCCESS),
+    ] {
         let lines = application.run("interrupted", &stack, &[("alice", &typed)]);
         assert_eq!(code_of(&lines, "alice"), code, "{lines:?}");
-        assert!(lines.contains(&"signals: as they were".to_owned()), "{lines:?}");
+        assert!(
+            lines.contains(&"signals: as they were".to_owned()),
+            "{lines:?}"
+        );
     }
 }
 
@@ -50,8 +62,16 @@ fn a_login_begun_before_a_fork_is_good_for_one_of_both_processes() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
-    let lines = Application::compiled().run("child", &Stack::of(&daemon, "child", "retry=1"), &[("alice", &code)]);
-    assert_eq!(lines, ["alice: 0", "alice: 7"], "the child's login, and the parent's with the same code");
+    let lines = Application::compiled().run(
+        "child",
+        &Stack::of(&daemon, "child", "retry=1"),
+        &[("alice", &code)],
+    );
+    assert_eq!(
+        lines,
+        ["alice: 0", "alice: 7"],
+        "the child's login, and the parent's with the same code"
+    );
 }
 
 #[test]
@@ -74,8 +94,15 @@ fn a_login_leaves_no_memory_behind_and_touches_none_that_is_not_its_own() {
     let stack = Stack::of(&daemon, "valgrind", "timeout=20");
     let (wrong, long, right) = (alice.wrong(), "x".repeat(4096), alice.code());
     let told = |code: PamCode| format!("alice: {}", code.0);
-    let lines = application.checked("plain", &stack, &[("alice", &wrong), ("alice", &long), ("alice", &right)]);
-    assert_eq!(lines, [PamCode::AUTH_ERR, PamCode::AUTH_ERR, PamCode::SUCCESS].map(told));
+    let lines = application.checked(
+        "plain",
+        &stack,
+        &[("alice", &wrong), ("alice", &long), ("alice", &right)],
+    );
+    assert_eq!(
+        lines,
+        [PamCode::AUTH_ERR, PamCode::AUTH_ERR, PamCode::SUCCESS].map(told)
+    );
     let lines = application.checked("no-conversation", &stack, &[("alice", "")]);
     assert_eq!(lines, [told(PamCode::CONV_ERR)]);
 }
@@ -98,7 +125,12 @@ fn limits_that_a_caller_sets_refuse_or_change_nothing() {
         &["--nproc=0"],
         &["--memlock=0"],
         &["--data=1048576"],
-        &["--stack=65536", "--fsize=0", "--core=unlimited", "--nofile=5"],
+        &[
+            "--stack=65536",
+            "--fsize=0",
+            "--core=unlimited",
+            "--nofile=5",
+        ],
     ]
     .into_iter()
     .enumerate()
@@ -109,7 +141,12 @@ fn limits_that_a_caller_sets_refuse_or_change_nothing() {
         let wrong = login(&alice.wrong());
         assert!(wrong.code.is_none_or(is_refusal), "{limits:?}: {wrong:?}");
         let right = login(&alice.code());
-        assert!(right.code.is_none_or(|code| code == PamCode::SUCCESS || is_refusal(code)), "{limits:?}: {right:?}");
+        assert!(
+            right
+                .code
+                .is_none_or(|code| code == PamCode::SUCCESS || is_refusal(code)),
+            "{limits:?}: {right:?}"
+        );
     }
 }
 
@@ -143,12 +180,25 @@ fn nothing_that_stands_in_the_environment_is_looked_at() {
             "MALLOC_PERTURB_=165",
             "LANG=de_DE.UTF-8",
         ]);
-        env.args(["LC_ALL=tr_TR.UTF-8", "LANGUAGE=de", "TZ=:/etc/shadow", "MALLOC_CHECK_=3", "LISTEN_PID=1"]);
+        env.args([
+            "LC_ALL=tr_TR.UTF-8",
+            "LANGUAGE=de",
+            "TZ=:/etc/shadow",
+            "MALLOC_CHECK_=3",
+            "LISTEN_PID=1",
+        ]);
         wrapped(env, &stack, "alice", typed)
     };
-    for (typed, code) in [(alice.wrong(), PamCode::AUTH_ERR), (alice.code(), PamCode::SUCCESS)] {
+    for (typed, code) in [
+        (alice.wrong(), PamCode::AUTH_ERR),
+        (alice.code(), PamCode::SUCCESS),
+    ] {
         let ended = hostile(&typed);
-        assert_eq!((ended.code, ended.said.as_str()), (Some(code), ""), "{ended:?}");
+        assert_eq!(
+            (ended.code, ended.said.as_str()),
+            (Some(code), ""),
+            "{ended:?}"
+        );
     }
 }
 
@@ -175,25 +225,45 @@ impl Application {
         played(Command::new(&self.0), situation, stack, logins)
     }
 
-    /// The same under valgrind, which fails it for what is read or written outside of what is allocated, and for what is
-    /// never freed.
+    /// The same under valgrind, which fails it for what is read or written outside of what is
+    /// allocated, and for what is never freed.
     fn checked(&self, situation: &str, stack: &Stack, logins: &[(&str, &str)]) -> Vec<String> {
         let mut valgrind = Command::new("valgrind");
-        valgrind.args(["--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+        valgrind.args([
+            "--quiet",
+            "--error-exitcode=99",
+            "--leak-check=full",
+            "--errors-for-leak-kinds=definite",
+        ]);
         valgrind.arg(&self.0);
         played(valgrind, situation, stack, logins)
     }
 }
 
-fn played(mut command: Command, situation: &str, stack: &Stack, logins: &[(&str, &str)]) -> Vec<String> {
-    command.arg(situation).arg(stack.confdir()).arg(stack.service());
+fn played(
+    mut command: Command,
+    situation: &str,
+    stack: &Stack,
+    logins: &[(&str, &str)],
+) -> Vec<String> {
+    command
+        .arg(situation)
+        .arg(stack.confdir())
+        .arg(stack.service());
     command.args(logins.iter().flat_map(|(user, code)| [user, code]));
-    let output: Output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let output: Output = command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     assert!(output.status.success(), "{situation}: {output:?}");
-    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn code_of(lines: &[String], user: &str) -> PamCode {
-    let code = lines.iter().find_map(|line| line.strip_prefix(&format!("{user}: "))?.parse().ok());
+    let code = lines
+        .iter()
+        .find_map(|line| line.strip_prefix(&format!("{user}: "))?.parse().ok());
     PamCode(code.unwrap_or_else(|| panic!("nothing of {user}: {lines:?}")))
 }

@@ -1,5 +1,5 @@
-//! What the clock does, and what comes of it: no code opens two logins, no guess comes back, and the owner is in within two
-//! periods.
+//! What the clock does, and what comes of it: no code opens two logins, no guess comes back, and
+//! the owner is in within two periods.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,7 +27,11 @@ impl Scene {
         let clocks = Clocks::new();
         let daemon = clocks.of(Setup::new()).start();
         let alice = daemon.enroll("alice");
-        Self { clocks, daemon, alice }
+        Self {
+            clocks,
+            daemon,
+            alice,
+        }
     }
 
     /// What her device shows so many seconds from now.
@@ -36,19 +40,26 @@ impl Scene {
     }
 
     fn login(&self, typed: &str) -> PamCode {
-        Stack::of(&self.daemon, "clock", "retry=1").login("alice", &[typed]).code
+        Stack::of(&self.daemon, "clock", "retry=1")
+            .login("alice", &[typed])
+            .code
     }
 
     fn status(&self, field: &str) -> Value {
         self.daemon.call("Status", &json!({})).expect("a status")[field].clone()
     }
 
-    /// In quarantine: nothing that may have been shown counts, no guess is lost, and the second code from now lets in.
+    /// In quarantine: nothing that may have been shown counts, no guess is lost, and the second
+    /// code from now lets in.
     fn is_in_quarantine_for_two_periods(&self) {
         let budget = self.daemon.budget("alice");
         assert_eq!(self.status("clock"), "quarantine");
         for seconds in [-30, 0, 30] {
-            assert_eq!(self.login(&self.code(seconds)), PamCode::AUTH_ERR, "{seconds}");
+            assert_eq!(
+                self.login(&self.code(seconds)),
+                PamCode::AUTH_ERR,
+                "{seconds}"
+            );
         }
         let line = self.daemon.audited("alice", "refused");
         assert!(line.contains(" reason=clock_event"), "{line}");
@@ -60,7 +71,9 @@ impl Scene {
 
     /// The line about an event, which came without a login.
     fn told(&self, reason: &str) -> String {
-        self.daemon.log.wait_for(&["event=clock_event", &format!(" reason={reason} ")])
+        self.daemon
+            .log
+            .wait_for(&["event=clock_event", &format!(" reason={reason} ")])
     }
 
     fn events(&self) -> usize {
@@ -79,7 +92,10 @@ fn after_a_login_an_hour_ahead_and_the_correction_its_code_opens_nothing_any_mor
     let ahead = scene.code(0);
     assert_eq!(scene.login(&ahead), PamCode::SUCCESS);
     scene.clocks.set_by(-3600);
-    scene.daemon.log.wait_for(&["event=clock_event", " seconds=-3600 "]);
+    scene
+        .daemon
+        .log
+        .wait_for(&["event=clock_event", " seconds=-3600 "]);
     assert_eq!(scene.login(&ahead), PamCode::AUTH_ERR);
     scene.clocks.pass(60);
     assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
@@ -106,7 +122,10 @@ fn a_clock_that_is_set_back_while_many_log_in_lets_no_code_in_twice() {
     let users: Vec<String> = (0..40).map(|n| format!("busy-{n}")).collect();
     scene.clocks.pass(5);
     let devices = scene.daemon.enroll_many(&users);
-    let codes: Vec<String> = devices.iter().map(|device| device.code_when(scene.clocks.now())).collect();
+    let codes: Vec<String> = devices
+        .iter()
+        .map(|device| device.code_when(scene.clocks.now()))
+        .collect();
     let stack = Stack::of(&scene.daemon, "busy", "retry=1");
     let accepted = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -129,7 +148,13 @@ fn a_clock_that_is_set_back_while_many_log_in_lets_no_code_in_twice() {
     }
     scene.clocks.pass(60);
     for (user, device) in users.iter().zip(&devices) {
-        assert_eq!(stack.login(user, &[&device.code_when(scene.clocks.now())]).code, PamCode::SUCCESS, "{user}");
+        assert_eq!(
+            stack
+                .login(user, &[&device.code_when(scene.clocks.now())])
+                .code,
+            PamCode::SUCCESS,
+            "{user}"
+        );
     }
 }
 
@@ -179,7 +204,11 @@ fn a_clock_that_was_set_while_the_daemon_was_away_is_noticed_when_it_comes_back(
 #[test]
 fn a_new_boot_is_an_event_if_it_is_soon_or_its_clock_is_behind() {
     let _place = world::enter();
-    for (seconds, reason) in [(20, Some("new_boot")), (-3600, Some("behind_last_boot")), (3600, None)] {
+    for (seconds, reason) in [
+        (20, Some("new_boot")),
+        (-3600, Some("behind_last_boot")),
+        (3600, None),
+    ] {
         let mut scene = Scene::new();
         assert!(scene.daemon.terminate().success());
         scene.clocks.boot_after(seconds);
@@ -206,7 +235,11 @@ fn a_clock_that_is_set_ten_days_forward_gives_no_guess_back() {
     scene.daemon.kill();
     scene.clocks.boot_after(864_000);
     scene.daemon.start_again();
-    assert_eq!(scene.daemon.budget("alice"), 2, "the daemon cannot know how long the machine was off");
+    assert_eq!(
+        scene.daemon.budget("alice"),
+        2,
+        "the daemon cannot know how long the machine was off"
+    );
     scene.clocks.pass(86_400);
     assert_eq!(scene.daemon.budget("alice"), 3);
     scene.clocks.set_by(-2_000_000);
@@ -224,13 +257,26 @@ fn an_administrator_who_accepts_the_clock_ends_the_quarantine_and_revives_nothin
     scene.clocks.set_by(-10);
     scene.told("jumped");
     let told = scene.daemon.totpctl(&["status"], "");
-    assert!(String::from_utf8_lossy(&told.stdout).contains("in quarantine until "), "{told:?}");
+    assert!(
+        String::from_utf8_lossy(&told.stdout).contains("in quarantine until "),
+        "{told:?}"
+    );
     for accepted in [true, false] {
-        assert_eq!(scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"], accepted);
-        scene.daemon.log.wait_for(&["event=clock_accept", &format!(" accepted={accepted} "), " role=root "]);
+        assert_eq!(
+            scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"],
+            accepted
+        );
+        scene.daemon.log.wait_for(&[
+            "event=clock_accept",
+            &format!(" accepted={accepted} "),
+            " role=root ",
+        ]);
     }
     assert_eq!(scene.status("clock"), "ok");
-    assert_eq!((scene.login(&used), scene.daemon.budget("alice")), (PamCode::AUTH_ERR, 4));
+    assert_eq!(
+        (scene.login(&used), scene.daemon.budget("alice")),
+        (PamCode::AUTH_ERR, 4)
+    );
     assert_eq!(scene.login(&scene.code(30)), PamCode::SUCCESS);
 }
 
@@ -240,7 +286,13 @@ fn what_an_administrator_has_said_of_the_clock_outlives_the_daemon() {
     let mut scene = Scene::new();
     scene.clocks.set_by(3600);
     scene.told("jumped");
-    assert_eq!(scene.daemon.call("ClockAccept", &json!({})).expect("an answer")["accepted"], true);
+    assert_eq!(
+        scene
+            .daemon
+            .call("ClockAccept", &json!({}))
+            .expect("an answer")["accepted"],
+        true
+    );
     scene.daemon.kill();
     scene.daemon.start_again();
     assert_eq!((scene.status("clock"), scene.events()), (json!("ok"), 1));
@@ -252,7 +304,10 @@ fn accepting_the_clock_does_not_accept_a_store_that_was_put_back() {
     let _place = world::enter();
     let mut scene = Scene::new();
     assert!(scene.daemon.terminate().success());
-    let (store, backup) = (scene.daemon.setup.state.clone(), world::scratch_folder("yesterday").join("state"));
+    let (store, backup) = (
+        scene.daemon.setup.state.clone(),
+        world::scratch_folder("yesterday").join("state"),
+    );
     copy(&store, &backup);
     scene.clocks.pass(86_400);
     scene.daemon.start_again();
@@ -262,20 +317,38 @@ fn accepting_the_clock_does_not_accept_a_store_that_was_put_back() {
     copy(&backup, &store);
     scene.daemon.start_again();
     scene.daemon.log.wait_for(&["event=store_rolled_back"]);
-    assert_eq!((scene.status("clock"), scene.daemon.budget("alice")), (json!("quarantine"), 0));
-    assert_eq!(scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"], false);
-    assert_eq!(scene.login(&format!("{used} {}", scene.code(30))), PamCode::AUTH_ERR);
+    assert_eq!(
+        (scene.status("clock"), scene.daemon.budget("alice")),
+        (json!("quarantine"), 0)
+    );
+    assert_eq!(
+        scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"],
+        false
+    );
+    assert_eq!(
+        scene.login(&format!("{used} {}", scene.code(30))),
+        PamCode::AUTH_ERR
+    );
     scene.daemon.audited("alice", "refused");
     scene.clocks.pass(60);
     let pair = scene.code(0) + &scene.code(30);
-    assert_eq!(scene.login(&pair), PamCode::SUCCESS, "in within two periods, with two codes");
+    assert_eq!(
+        scene.login(&pair),
+        PamCode::SUCCESS,
+        "in within two periods, with two codes"
+    );
 }
 
 #[test]
 fn a_machine_that_has_lost_its_clock_judges_nothing() {
     let _place = world::enter();
     let scene = Scene::new();
-    let bob = authenticator(&scene.daemon.call("Enroll", &json!({ "user": "bob" })).expect("a pending device"));
+    let bob = authenticator(
+        &scene
+            .daemon
+            .call("Enroll", &json!({ "user": "bob" }))
+            .expect("a pending device"),
+    );
     let lost = 946_684_800 - scene.clocks.now();
     scene.clocks.set_by(lost);
     assert_eq!(scene.status("clock"), "before_build");
@@ -283,14 +356,27 @@ fn a_machine_that_has_lost_its_clock_judges_nothing() {
     let line = scene.daemon.audited("alice", "refused");
     assert!(line.contains(" reason=clock_before_build"), "{line}");
     let first = json!({ "user": "bob", "code": bob.code_when(scene.clocks.now()) });
-    assert_eq!(scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"], "refused");
-    scene.daemon.log.wait_for(&["event=confirm", " user=bob ", " verdict=refused ", " reason=clock_before_build"]);
+    assert_eq!(
+        scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"],
+        "refused"
+    );
+    scene.daemon.log.wait_for(&[
+        "event=confirm",
+        " user=bob ",
+        " verdict=refused ",
+        " reason=clock_before_build",
+    ]);
     let proof = json!({ "device": "second", "proof": scene.code(90) });
-    let enrolled = scene.daemon.call_as(&Caller::user("alice"), "Enroll", &proof);
+    let enrolled = scene
+        .daemon
+        .call_as(&Caller::user("alice"), "Enroll", &proof);
     assert_eq!(enrolled.expect_err("no proof").0, "ProofRequired");
     scene.clocks.set_by(-lost);
     let first = json!({ "user": "bob", "code": bob.code_when(scene.clocks.now()) });
-    assert_eq!(scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"], "accepted");
+    assert_eq!(
+        scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"],
+        "accepted"
+    );
     assert_eq!(scene.daemon.budget("alice"), 5);
 }
 
@@ -299,7 +385,11 @@ fn a_device_that_is_off_by_half_a_minute_always_works_and_one_by_ten_minutes_nev
     let _place = world::enter();
     let scene = Scene::new();
     scene.clocks.pass(15);
-    for (seconds, code) in [(25, PamCode::SUCCESS), (-25, PamCode::SUCCESS), (600, PamCode::AUTH_ERR)] {
+    for (seconds, code) in [
+        (25, PamCode::SUCCESS),
+        (-25, PamCode::SUCCESS),
+        (600, PamCode::AUTH_ERR),
+    ] {
         scene.clocks.pass(120);
         assert_eq!(scene.login(&scene.code(seconds)), code, "{seconds}");
     }
@@ -314,12 +404,22 @@ fn a_device_that_is_45_seconds_behind_gets_in_with_two_codes_and_from_then_on_wi
         let scene = Scene::new();
         scene.clocks.pass(10);
         scene.clocks.synchronised(Some(synchronised));
-        assert_eq!(scene.status("clock"), if synchronised { "ok" } else { "unsynchronised" });
+        assert_eq!(
+            scene.status("clock"),
+            if synchronised { "ok" } else { "unsynchronised" }
+        );
         assert_eq!(scene.login(&scene.code(-45)), PamCode::AUTH_ERR);
-        assert_eq!(scene.login(&(scene.code(-75) + &scene.code(-45))), PamCode::SUCCESS);
+        assert_eq!(
+            scene.login(&(scene.code(-75) + &scene.code(-45))),
+            PamCode::SUCCESS
+        );
         scene.clocks.pass(300);
         let known = scene.login(&scene.code(-45));
-        assert_eq!(known == PamCode::SUCCESS, synchronised, "a clock that may be wrong itself measures none");
+        assert_eq!(
+            known == PamCode::SUCCESS,
+            synchronised,
+            "a clock that may be wrong itself measures none"
+        );
     }
 }
 
@@ -332,10 +432,16 @@ fn the_time_is_the_daemons_whatever_the_application_takes_it_for() {
     let clocks = Clocks::new();
     clocks.move_by(3_600_000);
     let theirs = alice.code_when(clocks.now());
-    for (typed, code) in [(theirs, PamCode::AUTH_ERR), (alice.code(), PamCode::SUCCESS)] {
+    for (typed, code) in [
+        (theirs, PamCode::AUTH_ERR),
+        (alice.code(), PamCode::SUCCESS),
+    ] {
         let mut application = Command::new("env");
         application.envs(clocks.environment());
-        assert_eq!(wrapped(application, &stack, "alice", &typed).code, Some(code));
+        assert_eq!(
+            wrapped(application, &stack, "alice", &typed).code,
+            Some(code)
+        );
     }
 }
 
@@ -346,8 +452,17 @@ fn a_kernel_that_does_not_say_whether_its_clock_is_right_is_believed_and_it_is_s
     clocks.synchronised(None);
     let daemon = clocks.of(Setup::new()).start();
     daemon.log.wait_for(&["event=clock_sync_unknown"]);
-    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["clock"], "ok");
-    assert_eq!(daemon.log.wait_for_many(1, &["event=clock_sync_unknown"]).len(), 1);
+    assert_eq!(
+        daemon.call("Status", &json!({})).expect("a status")["clock"],
+        "ok"
+    );
+    assert_eq!(
+        daemon
+            .log
+            .wait_for_many(1, &["event=clock_sync_unknown"])
+            .len(),
+        1
+    );
 }
 
 /// Puts a whole folder in the place of another.

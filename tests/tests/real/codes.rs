@@ -13,11 +13,27 @@ fn a_device_whose_clock_is_wrong_needs_two_codes_once_and_then_one() {
     let daemon = clocks.of(Setup::new()).start();
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "ahead", "retry=1");
-    let [now, third, fourth, fifth] = [0, 3, 4, 5].map(|steps| alice.code_when(clocks.now() + steps * 30));
-    assert_eq!(stack.login("alice", &[&fifth]).code, PamCode::AUTH_ERR, "two and a half minutes ahead");
-    assert_eq!(stack.login("alice", &[&format!("{third} {fourth}")]).code, PamCode::SUCCESS);
-    assert_eq!(stack.login("alice", &[&fifth]).code, PamCode::SUCCESS, "its clock is known now");
-    assert_eq!(stack.login("alice", &[&now]).code, PamCode::AUTH_ERR, "and the window is no wider");
+    let [now, third, fourth, fifth] =
+        [0, 3, 4, 5].map(|steps| alice.code_when(clocks.now() + steps * 30));
+    assert_eq!(
+        stack.login("alice", &[&fifth]).code,
+        PamCode::AUTH_ERR,
+        "two and a half minutes ahead"
+    );
+    assert_eq!(
+        stack.login("alice", &[&format!("{third} {fourth}")]).code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(
+        stack.login("alice", &[&fifth]).code,
+        PamCode::SUCCESS,
+        "its clock is known now"
+    );
+    assert_eq!(
+        stack.login("alice", &[&now]).code,
+        PamCode::AUTH_ERR,
+        "and the window is no wider"
+    );
 }
 
 #[test]
@@ -30,10 +46,21 @@ fn a_code_is_accepted_once_and_its_replay_is_audited_as_already_used() {
     let replay = stack.login("alice", &[&code]);
     assert_eq!(replay.code, PamCode::AUTH_ERR);
     let line = daemon.audited("alice", "already_used");
-    for field in [" service=once ", " role=root ", " uid=0 ", " device=default"] {
+    for field in [
+        " service=once ",
+        " role=root ",
+        " uid=0 ",
+        " device=default",
+    ] {
         assert!(line.contains(field), "{field:?} is not in {line}");
     }
-    assert_eq!(daemon.log.wait_for_many(1, &["user=alice", "verdict=accepted"]).len(), 1);
+    assert_eq!(
+        daemon
+            .log
+            .wait_for_many(1, &["user=alice", "verdict=accepted"])
+            .len(),
+        1
+    );
     assert_eq!(daemon.budget("alice"), 5, "a replay is no guess");
 }
 
@@ -45,7 +72,11 @@ fn the_code_after_a_used_one_is_accepted_and_the_one_before_it_is_not() {
     let stack = Stack::of(&daemon, "order", "retry=1");
     let [current, next] = alice.pair();
     assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
-    assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR, "a step below a spent one");
+    assert_eq!(
+        stack.login("alice", &[&current]).code,
+        PamCode::AUTH_ERR,
+        "a step below a spent one"
+    );
     assert_eq!(stack.login("alice", &[&next]).code, PamCode::AUTH_ERR);
     let bob = daemon.enroll("bob");
     let [current, next] = bob.pair();
@@ -59,10 +90,16 @@ fn a_wrong_code_costs_one_guess() {
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "wrong", "retry=1");
-    assert_eq!(stack.login("alice", &[&alice.wrong()]).code, PamCode::AUTH_ERR);
+    assert_eq!(
+        stack.login("alice", &[&alice.wrong()]).code,
+        PamCode::AUTH_ERR
+    );
     daemon.audited("alice", "rejected");
     assert_eq!(daemon.budget("alice"), 4);
-    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&alice.code()]).code,
+        PamCode::SUCCESS
+    );
     assert_eq!(daemon.budget("alice"), 4, "a login gives nothing back");
 }
 
@@ -73,19 +110,30 @@ fn a_login_gives_back_two_wrong_codes_from_its_own_known_address_also_over_conne
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "typos", "retry=1");
     let from = |rhost: &str, typed: &str| {
-        let login = stack.attempt("alice").item(Item::Rhost, rhost).item(Item::Tty, "ssh");
+        let login = stack
+            .attempt("alice")
+            .item(Item::Rhost, rhost)
+            .item(Item::Tty, "ssh");
         login.run(|_| Reply::text(typed)).code
     };
     let wrong = alice.wrong_codes(4);
     assert_eq!(from("192.0.2.1", &wrong[0]), PamCode::AUTH_ERR);
     assert_eq!(from("192.0.2.1", &alice.code()), PamCode::SUCCESS);
-    assert_eq!((daemon.known_budget("alice"), daemon.budget("alice")), (5, 4), "it was not known before");
+    assert_eq!(
+        (daemon.known_budget("alice"), daemon.budget("alice")),
+        (5, 4),
+        "it was not known before"
+    );
     for typed in &wrong[1..] {
         assert_eq!(from("192.0.2.1", typed), PamCode::AUTH_ERR);
     }
     assert_eq!(daemon.known_budget("alice"), 2);
     assert_eq!(from("192.0.2.1", &alice.code_at(1)), PamCode::SUCCESS);
-    assert_eq!((daemon.known_budget("alice"), daemon.budget("alice")), (4, 4), "two of them");
+    assert_eq!(
+        (daemon.known_budget("alice"), daemon.budget("alice")),
+        (4, 4),
+        "two of them"
+    );
 }
 
 #[test]
@@ -96,7 +144,11 @@ fn three_guesses_a_day_are_given_back_also_over_a_kill() {
     let wrong = alice.wrong_codes(4);
     for (steps, typed, left) in [(0, &wrong[..2], 5), (1, &wrong[2..], 4)] {
         let code = alice.code_at(steps);
-        assert_eq!(login_at_a_terminal(&daemon, &[&typed[0], &typed[1], &code]), PamCode::SUCCESS, "{steps}");
+        assert_eq!(
+            login_at_a_terminal(&daemon, &[&typed[0], &typed[1], &code]),
+            PamCode::SUCCESS,
+            "{steps}"
+        );
         assert_eq!(daemon.known_budget("alice"), left, "{steps}");
         daemon.kill();
         daemon.start_again();
@@ -107,7 +159,13 @@ fn three_guesses_a_day_are_given_back_also_over_a_kill() {
 pub(crate) fn login_at_a_terminal(daemon: &Daemon, codes: &[&str]) -> PamCode {
     let (stack, mut codes) = (Stack::of(daemon, "terminal", ""), codes.iter());
     let login = stack.attempt("alice").item(Item::Tty, "/dev/tty1");
-    login.run(|_| codes.next().map_or(Reply::Fail(PamCode::CONV_ERR), |code| Reply::text(code))).code
+    login
+        .run(|_| {
+            codes
+                .next()
+                .map_or(Reply::Fail(PamCode::CONV_ERR), |code| Reply::text(code))
+        })
+        .code
 }
 
 #[test]
@@ -117,10 +175,19 @@ fn codes_of_another_time_are_wrong() {
     let alice = daemon.enroll("alice");
     let stack = Stack::of(&daemon, "time", "retry=1");
     for steps in [-20, -3, 3, 20] {
-        assert_eq!(stack.login("alice", &[&alice.code_at(steps)]).code, PamCode::AUTH_ERR, "{steps} steps away");
+        assert_eq!(
+            stack.login("alice", &[&alice.code_at(steps)]).code,
+            PamCode::AUTH_ERR,
+            "{steps} steps away"
+        );
     }
-    daemon.log.wait_for_many(4, &["user=alice", "verdict=rejected"]);
-    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    daemon
+        .log
+        .wait_for_many(4, &["user=alice", "verdict=rejected"]);
+    assert_eq!(
+        stack.login("alice", &[&alice.code()]).code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -131,7 +198,12 @@ fn a_code_is_read_as_people_type_it() {
     for (n, variant) in VARIANTS.into_iter().enumerate() {
         let user = format!("typist-{n}");
         let code = daemon.enroll(&user).code();
-        assert_eq!(stack.login(&user, &[&variant(&code)]).code, PamCode::SUCCESS, "{:?}", variant(&code));
+        assert_eq!(
+            stack.login(&user, &[&variant(&code)]).code,
+            PamCode::SUCCESS,
+            "{:?}",
+            variant(&code)
+        );
     }
 }
 
@@ -143,9 +215,16 @@ fn a_used_code_stays_used_however_it_is_typed() {
     let stack = Stack::of(&daemon, "variants", "retry=1");
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
     for variant in VARIANTS {
-        assert_eq!(stack.login("alice", &[&variant(&code)]).code, PamCode::AUTH_ERR, "{:?}", variant(&code));
+        assert_eq!(
+            stack.login("alice", &[&variant(&code)]).code,
+            PamCode::AUTH_ERR,
+            "{:?}",
+            variant(&code)
+        );
     }
-    daemon.log.wait_for_many(VARIANTS.len(), &["user=alice", "verdict=already_used"]);
+    daemon
+        .log
+        .wait_for_many(VARIANTS.len(), &["user=alice", "verdict=already_used"]);
     assert_eq!(daemon.budget("alice"), 5);
 }
 
@@ -158,11 +237,21 @@ fn what_is_no_code_is_malformed_and_costs_nothing() {
     let code = alice.code();
     let never = never_codes(&code);
     for typed in &never {
-        assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR, "{typed:?}");
+        assert_eq!(
+            stack.login("alice", &[typed]).code,
+            PamCode::AUTH_ERR,
+            "{typed:?}"
+        );
     }
-    daemon.log.wait_for_many(never.len(), &["user=alice", "verdict=malformed"]);
+    daemon
+        .log
+        .wait_for_many(never.len(), &["user=alice", "verdict=malformed"]);
     assert_eq!(daemon.budget("alice"), 5);
-    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS, "none of them spent it");
+    assert_eq!(
+        stack.login("alice", &[&code]).code,
+        PamCode::SUCCESS,
+        "none of them spent it"
+    );
 }
 
 #[test]
@@ -170,18 +259,35 @@ fn every_kind_of_device_works_with_an_authenticator_that_nobody_here_wrote() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let stack = Stack::of(&daemon, "kinds", "retry=1");
-    for (n, (alg, digits, period)) in
-        [("sha1", 8, 30), ("sha256", 6, 60), ("sha512", 8, 30), ("sha1", 7, 15), ("sha512", 6, 120)]
-            .into_iter()
-            .enumerate()
+    for (n, (alg, digits, period)) in [
+        ("sha1", 8, 30),
+        ("sha256", 6, 60),
+        ("sha512", 8, 30),
+        ("sha1", 7, 15),
+        ("sha512", 6, 120),
+    ]
+    .into_iter()
+    .enumerate()
     {
         let user = format!("kind-{n}");
         let (digits, period) = (digits.to_string(), period.to_string());
-        let told = daemon
-            .totpctl_json(&["enroll", &user, "--alg", alg, "--digits", &digits, "--period", &period, "--yes"], "");
+        let told = daemon.totpctl_json(
+            &[
+                "enroll", &user, "--alg", alg, "--digits", &digits, "--period", &period, "--yes",
+            ],
+            "",
+        );
         let code = authenticator(&told).code();
-        assert_eq!(stack.login(&user, &[&code]).code, PamCode::SUCCESS, "{alg} {digits} {period}");
-        assert_eq!(stack.login(&user, &[&code]).code, PamCode::AUTH_ERR, "{alg} {digits} {period}");
+        assert_eq!(
+            stack.login(&user, &[&code]).code,
+            PamCode::SUCCESS,
+            "{alg} {digits} {period}"
+        );
+        assert_eq!(
+            stack.login(&user, &[&code]).code,
+            PamCode::AUTH_ERR,
+            "{alg} {digits} {period}"
+        );
     }
 }
 
@@ -190,10 +296,14 @@ fn a_code_of_another_length_opens_nothing() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let stack = Stack::of(&daemon, "length", "retry=1");
-    let mut eight = authenticator(&daemon.totpctl_json(&["enroll", "alice", "--digits", "8", "--yes"], ""));
+    let mut eight =
+        authenticator(&daemon.totpctl_json(&["enroll", "alice", "--digits", "8", "--yes"], ""));
     let code = eight.code();
     eight.digits = 6;
-    assert_eq!(stack.login("alice", &[&eight.code()]).code, PamCode::AUTH_ERR);
+    assert_eq!(
+        stack.login("alice", &[&eight.code()]).code,
+        PamCode::AUTH_ERR
+    );
     assert_eq!(stack.login("alice", &[&code[2..]]).code, PamCode::AUTH_ERR);
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
 }
@@ -208,8 +318,11 @@ const VARIANTS: [fn(&str) -> String; 4] = [
 
 /// What looks like the code and is none.
 fn never_codes(code: &str) -> Vec<String> {
-    let other_digits =
-        |zero: u32| -> String { code.chars().filter_map(|c| char::from_u32(zero + c.to_digit(10)?)).collect() };
+    let other_digits = |zero: u32| -> String {
+        code.chars()
+            .filter_map(|c| char::from_u32(zero + c.to_digit(10)?))
+            .collect()
+    };
     vec![
         String::new(),
         format!("{code}\n"),

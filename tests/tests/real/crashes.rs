@@ -1,4 +1,5 @@
-//! SIGKILL, between logins and in the middle of them. The ledger of what was acknowledged is kept here, outside.
+//! SIGKILL, between logins and in the middle of them. The ledger of what was acknowledged is kept
+//! here, outside.
 
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -26,7 +27,12 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
     let [_, whole] = ["warm", "whole"].map(|name| {
         let (users, codes) = enroll_one_each(&daemon, &workers, name);
         let begun = release(&mut workers, &gate, &users, &codes);
-        assert!(workers.iter().all(|worker| worker.finish().code == PamCode::SUCCESS), "no daemon was killed");
+        assert!(
+            workers
+                .iter()
+                .all(|worker| worker.finish().code == PamCode::SUCCESS),
+            "no daemon was killed"
+        );
         begun.elapsed()
     });
     // Fewer would not cover a round.
@@ -36,11 +42,17 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
         let (users, codes) = enroll_one_each(&daemon, &workers, &format!("crash-{kill:04}"));
         let begun = release(&mut workers, &gate, &users, &codes);
         // Another instant in each round: from before the first call to after the last.
-        wait_exactly(begun, whole * u32::try_from(kill % INSTANTS).expect("a small number") / 20);
+        wait_exactly(
+            begun,
+            whole * u32::try_from(kill % INSTANTS).expect("a small number") / 20,
+        );
         daemon.kill();
         let outcomes: Vec<Outcome> = workers.iter().map(Worker::finish).collect();
         daemon.start_again();
-        let accepted = outcomes.iter().filter(|o| o.code == PamCode::SUCCESS).count();
+        let accepted = outcomes
+            .iter()
+            .filter(|o| o.code == PamCode::SUCCESS)
+            .count();
         acknowledged += accepted;
         in_the_middle += usize::from(accepted > 0 && accepted < workers.len());
         for ((outcome, user), code) in outcomes.iter().zip(&users).zip(&codes) {
@@ -88,14 +100,25 @@ fn a_daemon_killed_between_logins_forgets_nothing_it_has_acknowledged() {
         let user = format!("between-{kill}");
         let device = daemon.enroll(&user);
         let [current, next] = device.pair();
-        assert_eq!(stack.login(&user, &[&device.wrong()]).code, PamCode::AUTH_ERR);
+        assert_eq!(
+            stack.login(&user, &[&device.wrong()]).code,
+            PamCode::AUTH_ERR
+        );
         assert_eq!(stack.login(&user, &[&current]).code, PamCode::SUCCESS);
         daemon.kill();
         daemon.start_again();
         assert_eq!(daemon.budget(&user), 4, "the charge");
-        assert_eq!(stack.login(&user, &[&current]).code, PamCode::AUTH_ERR, "the spend");
+        assert_eq!(
+            stack.login(&user, &[&current]).code,
+            PamCode::AUTH_ERR,
+            "the spend"
+        );
         daemon.audited(&user, "already_used");
-        assert_eq!(stack.login(&user, &[&next]).code, PamCode::SUCCESS, "and all the rest works");
+        assert_eq!(
+            stack.login(&user, &[&next]).code,
+            PamCode::SUCCESS,
+            "and all the rest works"
+        );
     }
 }
 
@@ -123,7 +146,12 @@ fn a_second_daemon_on_the_same_store_gives_up_and_leaves_the_first_alone() {
     let second = tests::daemon::Setup::in_state(&daemon.setup.state).try_start();
     let (status, log) = second.err().expect("no second daemon");
     assert_eq!(status.code(), Some(70), "{}", log.text());
-    assert_eq!(Stack::of(&daemon, "second", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "second", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -132,7 +160,10 @@ fn a_store_put_back_to_an_earlier_state_takes_no_code_of_before() {
     let mut daemon = Daemon::start();
     let [current, next] = daemon.enroll("alice").pair();
     assert!(daemon.terminate().success());
-    let (state, backup) = (daemon.setup.state.clone(), world::scratch_folder("backup").join("state"));
+    let (state, backup) = (
+        daemon.setup.state.clone(),
+        world::scratch_folder("backup").join("state"),
+    );
     let copy = |from: &Path, to: &Path| {
         let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
         world::run("rm", &["-rf", &text(to)]);
@@ -147,28 +178,50 @@ fn a_store_put_back_to_an_earlier_state_takes_no_code_of_before() {
     daemon.start_again();
     daemon.log.wait_for(&["event=store_rolled_back"]);
     for typed in [current.clone(), format!("{current} {next}")] {
-        assert_eq!(stack.login("alice", &[&typed]).code, PamCode::AUTH_ERR, "{typed}");
+        assert_eq!(
+            stack.login("alice", &[&typed]).code,
+            PamCode::AUTH_ERR,
+            "{typed}"
+        );
     }
     assert_eq!(daemon.budget("alice"), 0);
 }
 
-/// After a kill: a code that was accepted before it is used, and any other code opens one login at most.
-fn opens_one_login_at_most(daemon: &Daemon, stack: &Stack, before: PamCode, user: &str, code: &str) {
+/// After a kill: a code that was accepted before it is used, and any other code opens one login at
+/// most.
+fn opens_one_login_at_most(
+    daemon: &Daemon,
+    stack: &Stack,
+    before: PamCode,
+    user: &str,
+    code: &str,
+) {
     let again = stack.login(user, &[code]).code;
     if before == PamCode::SUCCESS {
         assert_eq!(again, PamCode::AUTH_ERR, "{user} got in twice");
         daemon.audited(user, "already_used");
     } else {
         assert_eq!(before, PamCode::AUTHINFO_UNAVAIL, "{user}");
-        assert!([PamCode::SUCCESS, PamCode::AUTH_ERR].contains(&again), "{user}: {again:?}");
+        assert!(
+            [PamCode::SUCCESS, PamCode::AUTH_ERR].contains(&again),
+            "{user}: {again:?}"
+        );
     }
-    assert_eq!(stack.login(user, &[code]).code, PamCode::AUTH_ERR, "{user} got in too often");
+    assert_eq!(
+        stack.login(user, &[code]).code,
+        PamCode::AUTH_ERR,
+        "{user} got in too often"
+    );
 }
 
 /// A new user for each worker, and a code of each.
 fn enroll_one_each(daemon: &Daemon, workers: &[Worker], name: &str) -> (Vec<String>, Vec<String>) {
     let users: Vec<String> = (0..workers.len()).map(|n| format!("{name}-{n}")).collect();
-    let codes = daemon.enroll_many(&users).iter().map(Authenticator::code).collect();
+    let codes = daemon
+        .enroll_many(&users)
+        .iter()
+        .map(Authenticator::code)
+        .collect();
     (users, codes)
 }
 

@@ -1,5 +1,5 @@
-//! Clients that say nothing, never read, or come by the thousand: each is let go in time, and people log in all the
-//! while.
+//! Clients that say nothing, never read, or come by the thousand: each is let go in time, and
+//! people log in all the while.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -27,17 +27,27 @@ fn who_says_nothing_is_let_go_after_two_seconds_but_root_is_not() {
     while_people_log_in(&daemon, || {
         let roots = open(&daemon.login_socket());
         let begun = Instant::now();
-        let silent: Vec<UnixStream> = (0..16).map(|_| connect_as(bob, &daemon.open_socket())).collect();
+        let silent: Vec<UnixStream> = (0..16)
+            .map(|_| connect_as(bob, &daemon.open_socket()))
+            .collect();
         for stream in silent {
             assert_eq!(rest(&stream), b"");
         }
-        assert!(begun.elapsed() > IDLE && begun.elapsed() < IDLE + SLACK, "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() > IDLE && begun.elapsed() < IDLE + SLACK,
+            "{:?}",
+            begun.elapsed()
+        );
         // After a call the two seconds begin again.
         let stream = connect_as(bob, &daemon.open_socket());
         let _ = ask(&stream, "Show", &json!({}));
         let begun = Instant::now();
         assert_eq!(rest(&stream), b"");
-        assert!(begun.elapsed() > IDLE - SLACK / 4 && begun.elapsed() < IDLE + SLACK, "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() > IDLE - SLACK / 4 && begun.elapsed() < IDLE + SLACK,
+            "{:?}",
+            begun.elapsed()
+        );
         assert_eq!(told(&roots, "Status"), "", "root's is still open");
     });
 }
@@ -50,12 +60,19 @@ fn who_sends_a_byte_now_and_then_is_let_go_after_two_seconds() {
     let call = request("Show", &json!({ "user": "a".repeat(200) }));
     while_people_log_in(&daemon, || {
         let root = open(&daemon.login_socket());
-        let slow = [root, connect_as(bob, &daemon.open_socket()), connect_as(bob, &daemon.open_socket())];
+        let slow = [
+            root,
+            connect_as(bob, &daemon.open_socket()),
+            connect_as(bob, &daemon.open_socket()),
+        ];
         std::thread::scope(|scope| {
             for stream in slow {
                 scope.spawn(|| {
                     let lasted = drip(stream, &call);
-                    assert!(lasted > MESSAGE - SLACK / 4 && lasted < MESSAGE + SLACK, "{lasted:?}");
+                    assert!(
+                        lasted > MESSAGE - SLACK / 4 && lasted < MESSAGE + SLACK,
+                        "{lasted:?}"
+                    );
                 });
             }
         });
@@ -76,7 +93,13 @@ fn who_never_reads_is_let_go_and_keeps_nobody_waiting() {
             let lists: Vec<UnixStream> = (0..2).map(|_| begin_list()).collect();
             // A list that has begun cannot end: its client does not read.
             lists.iter().for_each(wait_for_answer);
-            (lists, errors(&exchange(connect_as(carol, &daemon.open_socket()), &list_call())))
+            (
+                lists,
+                errors(&exchange(
+                    connect_as(carol, &daemon.open_socket()),
+                    &list_call(),
+                )),
+            )
         });
         assert_eq!(third, ["Busy"], "the third");
         // Calls of all other clients, pipelined without end.
@@ -89,10 +112,16 @@ fn who_never_reads_is_let_go_and_keeps_nobody_waiting() {
         assert!(begun.elapsed() < 4 * SLACK, "{:?}", begun.elapsed());
         for list in lists {
             let replies = errors(&rest(&list)).len();
-            assert!(replies > 0 && replies < users.len(), "{replies} replies fit into the socket");
+            assert!(
+                replies > 0 && replies < users.len(),
+                "{replies} replies fit into the socket"
+            );
         }
         let list = exchange(connect_as(carol, &daemon.open_socket()), &list_call());
-        assert!(errors(&list).len() >= users.len(), "a client that reads gets all of it");
+        assert!(
+            errors(&list).len() >= users.len(),
+            "a client that reads gets all of it"
+        );
     });
 }
 
@@ -107,13 +136,28 @@ fn of_a_thousand_connections_of_one_user_sixteen_are_served() {
             let outcome = crowd.outcome();
             (crowd, outcome)
         });
-        assert_eq!(outcome, Outcome { served: 16, busy: 984, closed: 0 });
+        assert_eq!(
+            outcome,
+            Outcome {
+                served: 16,
+                busy: 984,
+                closed: 0
+            }
+        );
         let other = connect_as(Caller::user("carol").uid, &daemon.open_socket());
-        assert_eq!(told(&other, "Show"), "NoSuchUser", "another user is served meanwhile");
+        assert_eq!(
+            told(&other, "Show"),
+            "NoSuchUser",
+            "another user is served meanwhile"
+        );
         crowd.leave();
         wait_until(|| connections(&daemon) <= CALM, "the crowd to be forgotten");
         let again = connect_as(bob, &daemon.open_socket());
-        assert_eq!(told(&again, "Show"), "NoSuchUser", "the places are given back");
+        assert_eq!(
+            told(&again, "Show"),
+            "NoSuchUser",
+            "the places are given back"
+        );
     });
 }
 
@@ -124,13 +168,23 @@ fn of_a_thousand_connections_of_many_users_root_keeps_half_of_the_places() {
     while_people_log_in(&daemon, || {
         let (_, (crowds, outcomes)) = in_time(&daemon, IDLE, || {
             let users = (0..20).map(|n| 4_200_000 + n);
-            let crowds: Vec<Crowd> = users.map(|uid| Crowd::gather(uid, 50, &daemon.open_socket())).collect();
+            let crowds: Vec<Crowd> = users
+                .map(|uid| Crowd::gather(uid, 50, &daemon.open_socket()))
+                .collect();
             let outcomes: Vec<Outcome> = crowds.iter().map(Crowd::outcome).collect();
             (crowds, outcomes)
         });
         let served: usize = outcomes.iter().map(|outcome| outcome.served).sum();
-        assert!(outcomes.iter().all(|outcome| outcome.served <= 16), "{outcomes:?}");
-        assert!(outcomes.iter().all(|outcome| outcome.served + outcome.busy == 50), "{outcomes:?}");
+        assert!(
+            outcomes.iter().all(|outcome| outcome.served <= 16),
+            "{outcomes:?}"
+        );
+        assert!(
+            outcomes
+                .iter()
+                .all(|outcome| outcome.served + outcome.busy == 50),
+            "{outcomes:?}"
+        );
         assert!((100..=128).contains(&served), "{served} were served");
         let roots = open(&daemon.open_socket());
         assert_eq!(told(&roots, "Status"), "", "root is served there too");
@@ -148,7 +202,9 @@ fn a_users_own_calls_do_not_keep_that_user_from_logging_in() {
     let attempt = json!({ "user": "alice", "codes": ["no code"], "service": "own-crowd" });
     let logins = hammer(&daemon, alice, ("Verify", &attempt), || {
         let codes = devices.iter().flat_map(|device| device.pair());
-        codes.map(|code| stack.login("alice", &[&code]).code).collect::<Vec<_>>()
+        codes
+            .map(|code| stack.login("alice", &[&code]).code)
+            .collect::<Vec<_>>()
     });
     assert_eq!(logins, vec![PamCode::SUCCESS; 10]);
 }
@@ -167,8 +223,13 @@ fn a_flood_of_refused_calls_hides_no_login_from_the_log() {
             assert_eq!(stack.login(user, &[&device.code()]).code, PamCode::SUCCESS);
         }
     });
-    users.iter().for_each(|user| drop(daemon.audited(user, "accepted")));
-    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["audit_lost"], 0);
+    users
+        .iter()
+        .for_each(|user| drop(daemon.audited(user, "accepted")));
+    assert_eq!(
+        daemon.call("Status", &json!({})).expect("a status")["audit_lost"],
+        0
+    );
     assert!(not_permitted(&daemon) <= 10 * minutes_since(begun));
 }
 
@@ -183,7 +244,12 @@ fn refused_calls_of_many_uids_together_fill_no_log_and_refuse_no_login_where_lin
         let answer = exchange(connect_as(uid, &daemon.open_socket()), &call);
         assert_eq!(errors(&answer).len(), 4, "{uid}");
     }
-    assert_eq!(Stack::of(&daemon, "required", "retry=1").login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "required", "retry=1")
+            .login("alice", &[&alice.code()])
+            .code,
+        PamCode::SUCCESS
+    );
     daemon.audited("alice", "accepted");
     let told = not_permitted(&daemon);
     assert!(told > 0 && told <= 300 * minutes_since(begun), "{told}");
@@ -198,8 +264,14 @@ fn minutes_since(begun: Instant) -> usize {
     usize::try_from(begun.elapsed().as_secs() / 60).expect("a few minutes") + 2
 }
 
-/// Sixteen connections of one user make the same call again and again, as fast as they are answered, during `work`.
-fn hammer<T>(daemon: &Daemon, uid: u32, (method, parameters): (&str, &Value), work: impl FnOnce() -> T) -> T {
+/// Sixteen connections of one user make the same call again and again, as fast as they are
+/// answered, during `work`.
+fn hammer<T>(
+    daemon: &Daemon,
+    uid: u32,
+    (method, parameters): (&str, &Value),
+    work: impl FnOnce() -> T,
+) -> T {
     let over = AtomicBool::new(false);
     let done = AtomicUsize::new(0);
     std::thread::scope(|scope| {
@@ -219,7 +291,8 @@ fn hammer<T>(daemon: &Daemon, uid: u32, (method, parameters): (&str, &Value), wo
     })
 }
 
-/// Sends one byte at a time, never stopping for long; returns how long it took the other side to close.
+/// Sends one byte at a time, never stopping for long; returns how long it took the other side to
+/// close.
 fn drip(mut stream: UnixStream, bytes: &[u8]) -> Duration {
     let begun = Instant::now();
     stream.set_read_timeout(Some(PAUSE)).expect("a timeout");
@@ -235,8 +308,9 @@ fn drip(mut stream: UnixStream, bytes: &[u8]) -> Duration {
     begun.elapsed()
 }
 
-/// Plays `work` again, at most three times, until it took no longer than `limit`, after which the daemon drops its first
-/// connections. Returns when it began, too. The connections of an earlier try are closed.
+/// Plays `work` again, at most three times, until it took no longer than `limit`, after which the
+/// daemon drops its first connections. Returns when it began, too. The connections of an earlier
+/// try are closed.
 fn in_time<T>(daemon: &Daemon, limit: Duration, work: impl Fn() -> T) -> (Instant, T) {
     for _ in 0..3 {
         let begun = Instant::now();
@@ -245,13 +319,18 @@ fn in_time<T>(daemon: &Daemon, limit: Duration, work: impl Fn() -> T) -> (Instan
             return (begun, outcome);
         }
         drop(outcome);
-        wait_until(|| connections(daemon) <= CALM, "an earlier try to be forgotten");
+        wait_until(
+            || connections(daemon) <= CALM,
+            "an earlier try to be forgotten",
+        );
     }
     panic!("this machine is too slow: three times it took longer than {limit:?}");
 }
 
 fn connections(daemon: &Daemon) -> u64 {
-    daemon.call("Status", &json!({})).expect("a status")["connections"].as_u64().expect("a number")
+    daemon.call("Status", &json!({})).expect("a status")["connections"]
+        .as_u64()
+        .expect("a number")
 }
 
 /// The error of a call on a connection that stays open, or nothing.
@@ -259,5 +338,6 @@ fn told(stream: &UnixStream, method: &str) -> String {
     ask(stream, method, &json!({})).map_or_else(|(error, _)| error, |_| String::new())
 }
 
-/// No more connections than those of the users in `while_people_log_in` and of the one that asks for the status.
+/// No more connections than those of the users in `while_people_log_in` and of the one that asks
+/// for the status.
 const CALM: u64 = 4;

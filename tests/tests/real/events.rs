@@ -1,4 +1,5 @@
-//! The events that the log keeps, and the callers that may read them: in order, over restarts, and without delaying a login.
+//! The events that the log keeps, and the callers that may read them: in order, over restarts, and
+//! without delaying a login.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -28,25 +29,43 @@ fn what_happened_is_told_in_its_order_also_after_a_crash() {
     let alice = daemon.enroll("alice");
     let (right, wrong) = (alice.code_at(0), alice.wrong());
     let stack = Stack::of(&daemon, "told", "retry=1");
-    for (code, outcome) in [(&wrong, PamCode::AUTH_ERR), (&right, PamCode::SUCCESS), (&right, PamCode::AUTH_ERR)] {
+    for (code, outcome) in [
+        (&wrong, PamCode::AUTH_ERR),
+        (&right, PamCode::SUCCESS),
+        (&right, PamCode::AUTH_ERR),
+    ] {
         assert_eq!(stack.login("alice", &[code]).code, outcome);
     }
     stack.login("bob", &[&wrong]);
     let verdicts = ["rejected", "accepted", "already_used"];
     assert_eq!(verdicts_of(&daemon, &json!({ "user": "alice" })), verdicts);
-    assert_eq!(verdicts_of(&daemon, &json!({ "user": "alice", "limit": 2 })), verdicts[1..]);
-    assert_eq!(verdicts_of(&daemon, &json!({})), [&verdicts[..], &["not_enrolled"]].concat());
+    assert_eq!(
+        verdicts_of(&daemon, &json!({ "user": "alice", "limit": 2 })),
+        verdicts[1..]
+    );
+    assert_eq!(
+        verdicts_of(&daemon, &json!({})),
+        [&verdicts[..], &["not_enrolled"]].concat()
+    );
     assert!(verdicts_of(&daemon, &json!({ "since": u32::MAX })).is_empty());
     daemon.kill();
     let file = daemon.setup.state.join("store.events");
-    assert_eq!(fs::metadata(&file).expect("the file").permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::metadata(&file).expect("the file").permissions().mode() & 0o777,
+        0o600
+    );
     let whole = fs::read(&file).expect("the file");
     fs::write(&file, [&whole, &br#"{"time":1,"numb"#[..]].concat()).expect("half a line");
     daemon.start_again();
     assert_eq!(verdicts_of(&daemon, &json!({ "user": "alice" })), verdicts);
-    let numbers: Vec<u64> =
-        events(&daemon, &json!({})).iter().map(|event| event["number"].as_u64().expect("a number")).collect();
-    assert!(numbers.is_sorted_by(|one, next| one + 1 == *next), "{numbers:?}");
+    let numbers: Vec<u64> = events(&daemon, &json!({}))
+        .iter()
+        .map(|event| event["number"].as_u64().expect("a number"))
+        .collect();
+    assert!(
+        numbers.is_sorted_by(|one, next| one + 1 == *next),
+        "{numbers:?}"
+    );
     assert!(numbers.len() >= 7, "the start is one, too: {numbers:?}");
 }
 
@@ -61,7 +80,10 @@ fn who_follows_is_told_at_once_and_the_daemon_does_not_wait_for_them_at_its_end(
     stack.login("bob", &[&wrong]);
     stack.login("alice", &[&wrong]);
     let next = event(&followed);
-    assert_eq!((&next["fields"]["user"], &next["fields"]["verdict"]), (&json!("alice"), &json!("rejected")));
+    assert_eq!(
+        (&next["fields"]["user"], &next["fields"]["verdict"]),
+        (&json!("alice"), &json!("rejected"))
+    );
     assert!(daemon.terminate().success());
     assert_eq!(parse(&answer(&followed)).unwrap_err().0, "Busy");
     assert!(!daemon.log.text().contains("audit_lost"));
@@ -80,12 +102,23 @@ fn whoever_of_the_helpdesk_reads_on_and_on_keeps_nobody_else_from_reading() {
     daves.iter().for_each(|stream| drop(event(stream)));
     let (error, told) = parse(&answer(&follow("dave"))).unwrap_err();
     assert_eq!(error, "Busy");
-    assert!(told["why"].as_str().is_some_and(|why| why.ends_with("and try again")), "{told}");
+    assert!(
+        told["why"]
+            .as_str()
+            .is_some_and(|why| why.ends_with("and try again")),
+        "{told}"
+    );
     for command in [&["list"][..], &["log"], &["why", "alice"]] {
         let refused = daemon.totpctl_as("dave", command, "");
         assert_eq!(refused.status.code(), Some(3), "{refused:?}");
-        assert!(String::from_utf8_lossy(&refused.stderr).contains("end one, "), "{refused:?}");
-        for others in [daemon.totpctl_as("carol", command, ""), daemon.totpctl(command, "")] {
+        assert!(
+            String::from_utf8_lossy(&refused.stderr).contains("end one, "),
+            "{refused:?}"
+        );
+        for others in [
+            daemon.totpctl_as("carol", command, ""),
+            daemon.totpctl(command, ""),
+        ] {
             assert!(others.status.success(), "{others:?}");
         }
     }
@@ -103,7 +136,10 @@ fn who_follows_stays_while_the_name_service_is_silent_and_is_told_when_they_may_
     // It has begun, or what comes next could come before it.
     event(&followed);
     let helpdesk_is = |group: &str| {
-        let settings = daemon.setup.settings.replace("totp-help\n", &format!("{group}\n"));
+        let settings = daemon
+            .setup
+            .settings
+            .replace("totp-help\n", &format!("{group}\n"));
         world::write_for_daemon(&daemon.setup.folder.join("settings.yaml"), &settings);
         daemon.call("Reload", &json!({})).expect("good settings");
     };
@@ -126,18 +162,30 @@ fn root_may_read_eight_at_once() {
     let parameters = json!({ "follow": true });
     let followers: Vec<UnixStream> = (0..8).map(|_| following(&daemon, &parameters)).collect();
     followers.iter().for_each(|follower| drop(event(follower)));
-    assert_eq!(parse(&answer(&following(&daemon, &parameters))).unwrap_err().0, "Busy");
+    assert_eq!(
+        parse(&answer(&following(&daemon, &parameters)))
+            .unwrap_err()
+            .0,
+        "Busy"
+    );
 }
 
 #[test]
 fn who_asks_for_too_much_or_for_one_reply_is_refused() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let refusal = |parameters| parse(&answer(&following(&daemon, &parameters))).unwrap_err().0;
+    let refusal = |parameters| {
+        parse(&answer(&following(&daemon, &parameters)))
+            .unwrap_err()
+            .0
+    };
     assert_eq!(refusal(json!({ "limit": 10_001 })), "BadParameter");
     assert_eq!(refusal(json!({ "limit": -1 })), "BadParameter");
     assert_eq!(refusal(json!({ "user": "a/b" })), "BadParameter");
-    assert_eq!(daemon.call("Events", &json!({})).unwrap_err().0, "ExpectedMore");
+    assert_eq!(
+        daemon.call("Events", &json!({})).unwrap_err().0,
+        "ExpectedMore"
+    );
 }
 
 #[test]
@@ -147,14 +195,26 @@ fn events_that_cannot_be_written_are_counted_and_stop_no_login() {
     fs::create_dir(setup.state.join("store.events")).expect("something in the way");
     let daemon = setup.start();
     let code = daemon.enroll("alice").code();
-    assert_eq!(Stack::of(&daemon, "unwritten", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "unwritten", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
     assert!(events(&daemon, &json!({})).is_empty());
     daemon.log.wait_for(&["event=events_not_saved"]);
     let status = daemon.call("Status", &json!({})).expect("a status");
-    assert!(status["events_lost"].as_u64() > Some(2) && status["audit_lost"] == 0, "{status}");
+    assert!(
+        status["events_lost"].as_u64() > Some(2) && status["audit_lost"] == 0,
+        "{status}"
+    );
     fs::remove_dir(daemon.setup.state.join("store.events")).expect("out of the way");
     daemon.call("Reload", &json!({})).expect("good settings");
-    assert_eq!(events(&daemon, &json!({})).last().expect("an event")["event"], "reloaded", "without a hand");
+    assert_eq!(
+        events(&daemon, &json!({})).last().expect("an event")["event"],
+        "reloaded",
+        "without a hand"
+    );
 }
 
 #[test]
@@ -163,7 +223,12 @@ fn nobody_gets_in_without_a_line_where_lines_are_required() {
     let setup = Setup::new().with("audit: required\n");
     let mut stuck = Stuck::start(&setup);
     let socket = open(&setup.runtime.join("login.sock"));
-    let told = ask(&socket, "Enroll", &json!({ "user": "alice", "active": true })).expect("a device");
+    let told = ask(
+        &socket,
+        "Enroll",
+        &json!({ "user": "alice", "active": true }),
+    )
+    .expect("a device");
     let alice = authenticator(&told);
     let (first, second) = (alice.code_at(0), alice.code_at(1));
     let verdict = |code: &str| {
@@ -171,7 +236,11 @@ fn nobody_gets_in_without_a_line_where_lines_are_required() {
         ask(&socket, "Verify", &attempt).expect("a verdict")["verdict"].clone()
     };
     // Each is a line, until the log takes no more.
-    let lost = || ask(&socket, "Status", &json!({})).expect("a status")["audit_lost"].as_u64().expect("a number");
+    let lost = || {
+        ask(&socket, "Status", &json!({})).expect("a status")["audit_lost"]
+            .as_u64()
+            .expect("a number")
+    };
     for n in 0.. {
         let attempt = json!({ "user": format!("user-{n}"), "codes": [""], "service": "required" });
         ask(&socket, "Verify", &attempt).expect("a verdict");
@@ -182,7 +251,11 @@ fn nobody_gets_in_without_a_line_where_lines_are_required() {
     assert_eq!(verdict(&first), "refused");
     let log = stuck.flow();
     log.wait_for(&["event=audit_lost"]);
-    assert_eq!(verdict(&first), "already_used", "it was right, and is spent");
+    assert_eq!(
+        verdict(&first),
+        "already_used",
+        "it was right, and is spent"
+    );
     assert_eq!(verdict(&second), "accepted");
     log.wait_for(&["user=alice", "verdict=accepted"]);
 }
@@ -199,18 +272,43 @@ fn totpctl_says_why_somebody_was_refused() {
         login.run(|_| Reply::text(code));
     }
     let told = daemon.totpctl_json(&["why", "alice"], "");
-    let verdicts: Vec<&str> =
-        told["attempts"].as_array().expect("attempts").iter().map(|told| told["verdict"].as_str().unwrap()).collect();
+    let verdicts: Vec<&str> = told["attempts"]
+        .as_array()
+        .expect("attempts")
+        .iter()
+        .map(|told| told["verdict"].as_str().unwrap())
+        .collect();
     assert_eq!(verdicts, ["rejected", "accepted", "already_used"]);
-    assert_eq!((&told["attempts"][1]["device"], &told["attempts"][1]["meaning"]), (&json!("default"), &Value::Null));
     assert_eq!(
-        (&told["attempts"][2]["source"], &told["attempts"][2]["service"]),
+        (
+            &told["attempts"][1]["device"],
+            &told["attempts"][1]["meaning"]
+        ),
+        (&json!("default"), &Value::Null)
+    );
+    assert_eq!(
+        (
+            &told["attempts"][2]["source"],
+            &told["attempts"][2]["service"]
+        ),
         (&json!("192.0.2.7"), &json!("whys"))
     );
     let text = said(&daemon.totpctl(&["why", "alice", "-n", "1"], ""));
-    assert!(text.contains("already_used\n  the code was used already") && !text.contains("rejected"), "{text}");
-    assert!(said(&daemon.totpctl(&["why", "bob"], "")).starts_with("the log has no login attempt of bob"));
-    assert_eq!(daemon.totpctl_as("alice", &["why", "alice"], "").status.code(), Some(4));
+    assert!(
+        text.contains("already_used\n  the code was used already") && !text.contains("rejected"),
+        "{text}"
+    );
+    assert!(
+        said(&daemon.totpctl(&["why", "bob"], ""))
+            .starts_with("the log has no login attempt of bob")
+    );
+    assert_eq!(
+        daemon
+            .totpctl_as("alice", &["why", "alice"], "")
+            .status
+            .code(),
+        Some(4)
+    );
 }
 
 #[test]
@@ -219,13 +317,25 @@ fn totpctl_shows_what_happened_and_what_happens() {
     let daemon = Daemon::start();
     let wrong = daemon.enroll("alice").wrong();
     let told = said(&daemon.totpctl(&["log", "alice"], ""));
-    assert!(told.ends_with("  enroll  alice  device=default  state=active\n"), "{told}");
+    assert!(
+        told.ends_with("  enroll  alice  device=default  state=active\n"),
+        "{told}"
+    );
     let since = said(&daemon.totpctl(&["log", "--since", "1h"], ""));
     assert!(since.contains("  started  version="), "{since}");
     assert!(said(&daemon.totpctl(&["log", "alice", "--lines", "0"], "")).is_empty());
-    assert_eq!(daemon.totpctl(&["log", "--since", "yesterday"], "").status.code(), Some(2));
+    assert_eq!(
+        daemon
+            .totpctl(&["log", "--since", "yesterday"], "")
+            .status
+            .code(),
+        Some(2)
+    );
     let mut follow = std::process::Command::new(world::built("totpctl"));
-    follow.args(["--json", "--socket"]).arg(daemon.login_socket()).args(["log", "--follow", "alice"]);
+    follow
+        .args(["--json", "--socket"])
+        .arg(daemon.login_socket())
+        .args(["log", "--follow", "alice"]);
     let mut child = follow.stdout(Stdio::piped()).spawn().expect("totpctl");
     let followed = tests::lines::Lines::default();
     followed.follow(child.stdout.take().expect("its output"));
@@ -233,7 +343,11 @@ fn totpctl_shows_what_happened_and_what_happens() {
     Stack::of(&daemon, "shown", "retry=1").login("alice", &[&wrong]);
     followed.wait_for(&[r#""verdict":"rejected""#]);
     drop(daemon);
-    assert_eq!(child.wait().expect("its end").code(), Some(3), "the daemon is gone");
+    assert_eq!(
+        child.wait().expect("its end").code(),
+        Some(3),
+        "the daemon is gone"
+    );
 }
 
 #[test]
@@ -244,17 +358,35 @@ fn a_phone_whose_clock_is_off_is_named_in_the_log_and_nowhere_else() {
     let stack = Stack::of(&daemon, "skewed", "retry=1");
     let (late, wrong) = (alice.code_at(-21), alice.wrong());
     let [of_another_time, never] = [&late, &wrong].map(|code| stack.login("alice", &[code]));
-    assert_eq!((of_another_time.code, of_another_time.said), (never.code, never.said), "the person is told nothing");
-    let line = daemon.log.wait_for(&["event=device_clock_skew", " user=alice ", " device=default "]);
+    assert_eq!(
+        (of_another_time.code, of_another_time.said),
+        (never.code, never.said),
+        "the person is told nothing"
+    );
+    let line = daemon.log.wait_for(&[
+        "event=device_clock_skew",
+        " user=alice ",
+        " device=default ",
+    ]);
     // A step may have begun in between.
-    assert!(line.ends_with(" seconds=-630") || line.ends_with(" seconds=-660"), "{line}");
+    assert!(
+        line.ends_with(" seconds=-630") || line.ends_with(" seconds=-660"),
+        "{line}"
+    );
     let told = daemon.totpctl_json(&["why", "alice"], "");
-    let skews: Vec<bool> = (0..2).map(|n| told["attempts"][n]["skew"].is_i64()).collect();
+    let skews: Vec<bool> = (0..2)
+        .map(|n| told["attempts"][n]["skew"].is_i64())
+        .collect();
     assert_eq!(skews, [true, false], "{told}");
-    assert!(said(&daemon.totpctl(&["why", "alice"], "")).contains(" ago: the phone's clock is slow"));
+    assert!(
+        said(&daemon.totpctl(&["why", "alice"], "")).contains(" ago: the phone's clock is slow")
+    );
     daemon.totpctl_json(&["disable", "alice"], "");
     stack.login("alice", &[&late]);
-    assert_eq!(daemon.totpctl_json(&["why", "alice", "-n", "1"], "")["attempts"][0]["skew"], Value::Null);
+    assert_eq!(
+        daemon.totpctl_json(&["why", "alice", "-n", "1"], "")["attempts"][0]["skew"],
+        Value::Null
+    );
 }
 
 fn said(output: &Output) -> String {
@@ -268,12 +400,18 @@ struct Stuck(Child);
 impl Stuck {
     fn start(setup: &Setup) -> Self {
         setup.write();
-        let mut child = setup.command().stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("provisiond");
+        let mut child = setup
+            .command()
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("provisiond");
         let mut said = child.stderr.take().expect("its standard error");
         fcntl(said.as_fd(), FcntlArg::F_SETPIPE_SZ(4096)).expect("a short pipe");
         // Byte by byte: what comes after this line stays in the pipe.
         let mut begun = Vec::new();
-        while !(begun.ends_with(b"\n") && String::from_utf8_lossy(&begun).contains("event=started")) {
+        while !(begun.ends_with(b"\n") && String::from_utf8_lossy(&begun).contains("event=started"))
+        {
             let mut byte = [0];
             said.read_exact(&mut byte).expect("a line of the start");
             begun.extend(byte);
@@ -299,7 +437,10 @@ impl Drop for Stuck {
 
 /// A connection on which events were asked for.
 fn following(daemon: &Daemon, parameters: &Value) -> UnixStream {
-    after(open(&daemon.login_socket()), &request_more("Events", parameters))
+    after(
+        open(&daemon.login_socket()),
+        &request_more("Events", parameters),
+    )
 }
 
 fn event(stream: &UnixStream) -> Value {
@@ -308,8 +449,13 @@ fn event(stream: &UnixStream) -> Value {
 
 /// The events that are remembered.
 fn events(daemon: &Daemon, parameters: &Value) -> Vec<Value> {
-    let told = exchange(open(&daemon.login_socket()), &request_more("Events", parameters));
-    let replies = BufReader::new(&told[..]).split(0).map(|reply| parse(&reply.expect("a reply")).expect("a reply"));
+    let told = exchange(
+        open(&daemon.login_socket()),
+        &request_more("Events", parameters),
+    );
+    let replies = BufReader::new(&told[..])
+        .split(0)
+        .map(|reply| parse(&reply.expect("a reply")).expect("a reply"));
     let mut events: Vec<Value> = replies.map(|reply| reply["event"].clone()).collect();
     assert_eq!(events.pop(), Some(Value::Null), "the last one holds none");
     events
@@ -318,5 +464,8 @@ fn events(daemon: &Daemon, parameters: &Value) -> Vec<Value> {
 /// The verdicts among them.
 fn verdicts_of(daemon: &Daemon, parameters: &Value) -> Vec<String> {
     let verdict = |event: Value| event["fields"]["verdict"].as_str().map(str::to_owned);
-    events(daemon, parameters).into_iter().filter_map(verdict).collect()
+    events(daemon, parameters)
+        .into_iter()
+        .filter_map(verdict)
+        .collect()
 }

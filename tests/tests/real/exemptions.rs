@@ -18,21 +18,48 @@ fn who_comes_from_an_exempt_network_is_asked_nothing_and_everybody_else_is() {
     let daemon = with_rules("- {name: lan, from: [192.0.2.0/24, '2001:db8::/32']}");
     let alice = daemon.enroll("alice");
     let stack = Stack::expecting_ignore(&daemon, "lan", "retry=1");
-    for (n, inside) in ["192.0.2.7", "::ffff:192.0.2.7", "2001:DB8::1"].into_iter().enumerate() {
+    for (n, inside) in ["192.0.2.7", "::ffff:192.0.2.7", "2001:DB8::1"]
+        .into_iter()
+        .enumerate()
+    {
         let_by(&login(&stack, "alice", &[(Item::Rhost, inside)]));
-        let lines = daemon.log.wait_for_many(n + 1, &["event=verify ", "user=alice", "verdict=exempt", "rule=lan"]);
+        let lines = daemon.log.wait_for_many(
+            n + 1,
+            &["event=verify ", "user=alice", "verdict=exempt", "rule=lan"],
+        );
         assert!(
-            lines.iter().any(|line| line.contains(&format!("source={inside}"))),
+            lines
+                .iter()
+                .any(|line| line.contains(&format!("source={inside}"))),
             "each use is on record: {lines:?}"
         );
     }
-    let outside = ["198.51.100.1", "192.0.2.7.example.org", "lan", "192.0.2.07", "192.0.2.7%eth0", "::1", ""];
+    let outside = [
+        "198.51.100.1",
+        "192.0.2.7.example.org",
+        "lan",
+        "192.0.2.07",
+        "192.0.2.7%eth0",
+        "::1",
+        "",
+    ];
     for rhost in outside {
-        is_asked(&login(&stack, "alice", &[(Item::Rhost, rhost), (Item::Tty, "pts/1")]), rhost);
+        is_asked(
+            &login(
+                &stack,
+                "alice",
+                &[(Item::Rhost, rhost), (Item::Tty, "pts/1")],
+            ),
+            rhost,
+        );
     }
     let code = alice.code();
     let stack = Stack::of(&daemon, "lan-outside", "retry=1");
-    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS, "nothing of it was spent");
+    assert_eq!(
+        stack.login("alice", &[&code]).code,
+        PamCode::SUCCESS,
+        "nothing of it was spent"
+    );
 }
 
 #[test]
@@ -42,13 +69,25 @@ fn what_people_say_of_their_own_logins_exempts_nobody() {
         "- {name: lan, from: [192.0.2.0/24]}\n- {name: here, from: [local]}\n- {name: some-services, services: [sshd]}",
     );
     daemon.enroll("alice");
-    for (rhost, tty) in [(json!("192.0.2.7"), Value::Null), (Value::Null, json!("/dev/tty1"))] {
+    for (rhost, tty) in [
+        (json!("192.0.2.7"), Value::Null),
+        (Value::Null, json!("/dev/tty1")),
+    ] {
         let about = json!({ "user": "alice", "service": "sshd", "rhost": rhost, "tty": tty });
-        let told = daemon.call_as(&Caller::user("alice"), "Challenge", &about).expect("a challenge");
+        let told = daemon
+            .call_as(&Caller::user("alice"), "Challenge", &about)
+            .expect("a challenge");
         assert_eq!(told["ask"], "one_code", "{about}");
-        let attempt = json!({ "user": "alice", "service": "sshd", "rhost": rhost, "tty": tty, "codes": [] });
-        let told = daemon.call_as(&Caller::user("alice"), "Verify", &attempt).expect("a verdict");
-        assert_eq!((&told["verdict"], &told["rule"]), (&json!("malformed"), &Value::Null), "{attempt}");
+        let attempt =
+            json!({ "user": "alice", "service": "sshd", "rhost": rhost, "tty": tty, "codes": [] });
+        let told = daemon
+            .call_as(&Caller::user("alice"), "Verify", &attempt)
+            .expect("a verdict");
+        assert_eq!(
+            (&told["verdict"], &told["rule"]),
+            (&json!("malformed"), &Value::Null),
+            "{attempt}"
+        );
         let told = daemon.call("Verify", &attempt).expect("a verdict");
         assert_eq!(told["verdict"], "exempt", "the same from root: {attempt}");
     }
@@ -65,8 +104,16 @@ fn the_members_of_an_exempt_group_are_asked_nothing() {
     let_by(&login(&stack, "bob", &[]));
     is_asked(&login(&stack, "alice", &[]), "no member");
     is_asked(&login(&stack, "no-such-account", &[]), "no account");
-    let told = daemon.call_as(&Caller::user("bob"), "Challenge", &json!({ "user": "bob", "service": "locker" }));
-    assert_eq!(told.expect("a challenge")["ask"], "nothing", "a group is looked up, not reported by the caller");
+    let told = daemon.call_as(
+        &Caller::user("bob"),
+        "Challenge",
+        &json!({ "user": "bob", "service": "locker" }),
+    );
+    assert_eq!(
+        told.expect("a challenge")["ask"],
+        "nothing",
+        "a group is looked up, not reported by the caller"
+    );
 }
 
 #[test]
@@ -77,8 +124,15 @@ fn a_group_of_which_nobody_tells_exempts_nobody() {
         let rules = format!("rules:\n- {{name: robots, groups: [robots-2, {untold}]}}\n");
         let daemon = with_odd_names(Setup::new().with(&rules)).start();
         daemon.enroll("carol");
-        is_asked(&login(&Stack::of(&daemon, "untold", "retry=1"), "carol", &[]), untold);
-        let_by(&login(&Stack::expecting_ignore(&daemon, "told", ""), "bob", &[]));
+        is_asked(
+            &login(&Stack::of(&daemon, "untold", "retry=1"), "carol", &[]),
+            untold,
+        );
+        let_by(&login(
+            &Stack::expecting_ignore(&daemon, "told", ""),
+            "bob",
+            &[],
+        ));
     }
 }
 
@@ -100,8 +154,14 @@ fn every_condition_of_a_rule_must_hold() {
     let tty = (Item::Tty, "tty1");
     let_by(&login(&named, "alice", &[tty]));
     is_asked(&login(&other, "alice", &[tty]), "another service");
-    is_asked(&login(&named, "bob", &[tty]), "another user, and another day");
-    is_asked(&login(&named, "alice", &[tty, (Item::Rhost, "192.0.2.1")]), "another place");
+    is_asked(
+        &login(&named, "bob", &[tty]),
+        "another user, and another day",
+    );
+    is_asked(
+        &login(&named, "alice", &[tty, (Item::Rhost, "192.0.2.1")]),
+        "another place",
+    );
     is_asked(&login(&named, "alice", &[]), "no place");
 }
 
@@ -110,17 +170,25 @@ fn hours_are_those_of_a_clock_that_is_not_in_doubt() {
     let _place = world::enter();
     let clocks = Clocks::new();
     let today = by_date(&["-d", &format!("@{}", clocks.now())]);
-    let daemon = clocks.of(Setup::new().with(&format!("rules: [{{name: today, hours: '{today}'}}]\n"))).start();
+    let daemon = clocks
+        .of(Setup::new().with(&format!("rules: [{{name: today, hours: '{today}'}}]\n")))
+        .start();
     daemon.enroll("alice");
     let asked = || {
-        let told = daemon.call("Challenge", &json!({ "user": "alice", "service": "hours" })).expect("a challenge");
+        let told = daemon
+            .call("Challenge", &json!({ "user": "alice", "service": "hours" }))
+            .expect("a challenge");
         told["ask"].as_str().expect("what to ask for").to_owned()
     };
     assert_eq!(asked(), "nothing");
     clocks.pass(86_400);
     assert_eq!(asked(), "one_code", "another day");
     clocks.set_by(6 * 86_400);
-    assert_eq!(asked(), "one_code", "the same day of another week, says a clock that was set just now");
+    assert_eq!(
+        asked(),
+        "one_code",
+        "the same day of another week, says a clock that was set just now"
+    );
     clocks.pass(240);
     assert_eq!(asked(), "nothing");
 }
@@ -131,41 +199,65 @@ fn rules_are_judged_once_more_when_the_attempt_is_made_and_nothing_is_accepted_w
     let mut daemon = with_rules("- {name: lan, from: [192.0.2.0/24]}");
     let alice = daemon.enroll("alice");
     let about = json!({ "user": "alice", "service": "deciding", "rhost": "192.0.2.7" });
-    assert_eq!(daemon.call("Challenge", &about).expect("a challenge")["ask"], "nothing");
+    assert_eq!(
+        daemon.call("Challenge", &about).expect("a challenge")["ask"],
+        "nothing"
+    );
     let attempt = |codes: &[&str]| {
-        let attempt = json!({ "user": "alice", "service": "deciding", "rhost": "192.0.2.7", "codes": codes });
+        let attempt =
+            json!({ "user": "alice", "service": "deciding", "rhost": "192.0.2.7", "codes": codes });
         daemon.call("Verify", &attempt).expect("a verdict")["verdict"].clone()
     };
     assert_eq!(attempt(&[&alice.wrong()]), "rejected", "a code is a code");
     assert_eq!(attempt(&[""]), "malformed");
     assert_eq!(attempt(&[]), "exempt");
-    daemon.setup.settings = daemon.setup.settings.replace("192.0.2.0/24", "198.51.100.0/24");
+    daemon.setup.settings = daemon
+        .setup
+        .settings
+        .replace("192.0.2.0/24", "198.51.100.0/24");
     daemon.setup.write();
     daemon.call("Reload", &json!({})).expect("other rules");
-    let attempt = json!({ "user": "alice", "service": "deciding", "rhost": "192.0.2.7", "codes": [] });
-    assert_eq!(daemon.call("Verify", &attempt).expect("a verdict")["verdict"], "malformed");
+    let attempt =
+        json!({ "user": "alice", "service": "deciding", "rhost": "192.0.2.7", "codes": [] });
+    assert_eq!(
+        daemon.call("Verify", &attempt).expect("a verdict")["verdict"],
+        "malformed"
+    );
 }
 
 #[test]
 fn until_their_day_the_never_enrolled_of_a_group_are_let_by() {
     let _place = world::enter();
     world::group("staff-of-tests", &["alice", "carol"]);
-    let daemon =
-        Setup::new().with("roll-out: {enforce-after: {staff-of-tests: 2999-12-31, everybody: 2026-01-01}}\n").start();
+    let daemon = Setup::new()
+        .with("roll-out: {enforce-after: {staff-of-tests: 2999-12-31, everybody: 2026-01-01}}\n")
+        .start();
     let stack = Stack::expecting_ignore(&daemon, "roll-out", "retry=1");
     let_by(&login(&stack, "alice", &[]));
-    daemon.log.wait_for(&["user=alice", "verdict=exempt", "rule=enforce-after"]);
+    daemon
+        .log
+        .wait_for(&["user=alice", "verdict=exempt", "rule=enforce-after"]);
     is_asked(&login(&stack, "bob", &[]), "everybody's day is over");
     let days = "roll-out: {enforce-after: {staff-of-tests: 2026-01-01, everybody: 2999-12-31}}\n";
     let sooner = Setup::new().with(days).start();
     let stack_of_sooner = Stack::expecting_ignore(&sooner, "roll-out-sooner", "retry=1");
-    is_asked(&login(&stack_of_sooner, "alice", &[]), "her group's day is over, and not everybody's");
+    is_asked(
+        &login(&stack_of_sooner, "alice", &[]),
+        "her group's day is over, and not everybody's",
+    );
     let_by(&login(&stack_of_sooner, "bob", &[]));
-    daemon.call("Enroll", &json!({ "user": "carol" })).expect("a pending device");
+    daemon
+        .call("Enroll", &json!({ "user": "carol" }))
+        .expect("a pending device");
     let_by(&login(&stack, "carol", &[]));
     let device = daemon.enroll("alice");
     is_asked(&login(&stack, "alice", &[]), "enrolled");
-    assert_eq!(Stack::of(&daemon, "roll-out-code", "").login("alice", &[&device.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "roll-out-code", "")
+            .login("alice", &[&device.code()])
+            .code,
+        PamCode::SUCCESS
+    );
     daemon.totpctl_json(&["revoke", "alice"], "");
     is_asked(&login(&stack, "alice", &[]), "once enrolled");
 }
@@ -178,13 +270,24 @@ fn who_was_never_enrolled_is_skipped_or_denied_as_the_settings_say_and_who_once_
     for daemon in [&skipping, &denying] {
         daemon.enroll("alice");
         daemon.totpctl_json(&["revoke", "alice"], "");
-        is_asked(&login(&Stack::of(daemon, "once-enrolled", "retry=1"), "alice", &[]), "once enrolled");
+        is_asked(
+            &login(&Stack::of(daemon, "once-enrolled", "retry=1"), "alice", &[]),
+            "once enrolled",
+        );
     }
-    let_by(&login(&Stack::expecting_ignore(&skipping, "skipped", ""), "bob", &[]));
-    skipping.log.wait_for(&["user=bob", "verdict=exempt", "rule=unknown-users"]);
-    for (options, code) in
-        [("", PamCode::AUTH_ERR), ("nullok", PamCode::AUTH_ERR), ("user_unknown", PamCode::USER_UNKNOWN)]
-    {
+    let_by(&login(
+        &Stack::expecting_ignore(&skipping, "skipped", ""),
+        "bob",
+        &[],
+    ));
+    skipping
+        .log
+        .wait_for(&["user=bob", "verdict=exempt", "rule=unknown-users"]);
+    for (options, code) in [
+        ("", PamCode::AUTH_ERR),
+        ("nullok", PamCode::AUTH_ERR),
+        ("user_unknown", PamCode::USER_UNKNOWN),
+    ] {
         let denied = Stack::of(&denying, "denied", options).login("bob", &[]);
         assert_eq!((denied.code, denied.said.len()), (code, 0), "{options}");
     }
@@ -199,26 +302,53 @@ fn while_it_is_only_observed_verdicts_are_logged_and_nobody_is_denied() {
     let stack = Stack::expecting_ignore(&daemon, "observed", "");
     for (typed, would) in [(alice.wrong(), "rejected"), ("no code".into(), "malformed")] {
         let observed = stack.login("alice", &[&typed]);
-        assert_eq!((observed.code, observed.prompts().len()), (PamCode::SUCCESS, 1), "{would}");
-        daemon.log.wait_for(&["user=alice", "verdict=exempt", "rule=observe", &format!("would={would}")]);
+        assert_eq!(
+            (observed.code, observed.prompts().len()),
+            (PamCode::SUCCESS, 1),
+            "{would}"
+        );
+        daemon.log.wait_for(&[
+            "user=alice",
+            "verdict=exempt",
+            "rule=observe",
+            &format!("would={would}"),
+        ]);
     }
     assert_eq!(daemon.budget("alice"), 4, "it counts as it will");
     let tried = daemon.totpctl(&["--json", "verify", "alice"], "no code\n");
     let told: Value = serde_json::from_slice(&tried.stdout).expect("JSON");
-    assert_eq!(told, json!({ "verdict": "exempt", "rule": "observe", "would": "malformed" }));
+    assert_eq!(
+        told,
+        json!({ "verdict": "exempt", "rule": "observe", "would": "malformed" })
+    );
     assert_eq!(tried.status.code(), Some(1), "it would not get in");
     let own = json!({ "user": "alice", "codes": ["no code"], "service": "own" });
-    let own = daemon.call_as(&Caller::user("alice"), "Verify", &own).expect("a verdict");
+    let own = daemon
+        .call_as(&Caller::user("alice"), "Verify", &own)
+        .expect("a verdict");
     assert_eq!(own["would"], json!(null), "{own}");
     let code = alice.code();
-    assert_eq!(Stack::of(&daemon, "observed-right", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "observed-right", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
     let replayed = stack.login("alice", &[&code]);
     assert_eq!(replayed.code, PamCode::SUCCESS);
-    daemon.log.wait_for(&["user=alice", "rule=observe", "would=already_used"]);
+    daemon
+        .log
+        .wait_for(&["user=alice", "rule=observe", "would=already_used"]);
     let_by(&login(&stack, "bob", &[]));
-    daemon.log.wait_for(&["user=bob", "verdict=exempt", "rule=observe"]);
+    daemon
+        .log
+        .wait_for(&["user=bob", "verdict=exempt", "rule=observe"]);
     daemon.totpctl_json(&["revoke", "alice"], "");
-    assert_eq!(stack.login("alice", &["123456"]).prompts().len(), 1, "a user that once was enrolled is asked");
+    assert_eq!(
+        stack.login("alice", &["123456"]).prompts().len(),
+        1,
+        "a user that once was enrolled is asked"
+    );
     daemon.totpctl_json(&["disable", "alice", "--all"], "");
     let once = Stack::expecting_ignore(&daemon, "observed-shut", "retry=1");
     is_asked(&login(&once, "alice", &[]), "a shut account is shut");
@@ -231,16 +361,25 @@ fn with_forward_pass_who_is_exempt_types_the_password_alone() {
     let daemon = with_rules("- {name: lan, from: [192.0.2.0/24]}");
     daemon.enroll("alice");
     let line = tests::stack::auth_line(&daemon, "forward_pass");
-    let stack = Stack::new("exempt-forward", &format!("{line}auth required pam_unix.so use_first_pass nodelay\n"));
+    let stack = Stack::new(
+        "exempt-forward",
+        &format!("{line}auth required pam_unix.so use_first_pass nodelay\n"),
+    );
     let with_password = |password: &str| {
         let mut asked = Vec::new();
-        let code = stack.attempt("alice").item(Item::Rhost, "192.0.2.7").run(|message| {
-            asked.push(message.text.to_owned());
-            Reply::text(password)
-        });
+        let code = stack
+            .attempt("alice")
+            .item(Item::Rhost, "192.0.2.7")
+            .run(|message| {
+                asked.push(message.text.to_owned());
+                Reply::text(password)
+            });
         (code.code, asked)
     };
-    assert_eq!(with_password("correct horse 123456"), (PamCode::SUCCESS, vec!["Password: ".to_owned()]));
+    assert_eq!(
+        with_password("correct horse 123456"),
+        (PamCode::SUCCESS, vec!["Password: ".to_owned()])
+    );
     assert_eq!(with_password("correct horse").0, PamCode::AUTH_ERR);
 }
 
@@ -252,19 +391,41 @@ fn ssh_from_an_exempt_network_asks_for_the_key_alone() {
     let code = system.daemon.enroll("alice").code();
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let key = sshd.authorize("alice");
-    let session = |codes: &[&str]| sshd.login(&Client { user: "alice", key: Some(&key), codes, ..Client::default() });
+    let session = |codes: &[&str]| {
+        sshd.login(&Client {
+            user: "alice",
+            key: Some(&key),
+            codes,
+            ..Client::default()
+        })
+    };
     assert!(!session(&["000"]).accepted);
-    reload(&system.daemon, "rules: [{name: loopback, from: [127.0.0.0/8], services: [sshd]}]\n");
+    reload(
+        &system.daemon,
+        "rules: [{name: loopback, from: [127.0.0.0/8], services: [sshd]}]\n",
+    );
     let let_by = session(&[]);
     assert!(let_by.accepted && let_by.prompts.is_empty(), "{let_by:?}");
-    system.daemon.log.wait_for(&["user=alice", "service=sshd", "source=127.0.0.1", "verdict=exempt", "rule=loopback"]);
-    reload(&system.daemon, "rules: [{name: loopback, from: [127.0.0.0/8], services: [login]}]\n");
+    system.daemon.log.wait_for(&[
+        "user=alice",
+        "service=sshd",
+        "source=127.0.0.1",
+        "verdict=exempt",
+        "rule=loopback",
+    ]);
+    reload(
+        &system.daemon,
+        "rules: [{name: loopback, from: [127.0.0.0/8], services: [login]}]\n",
+    );
     assert!(session(&[&code]).accepted);
 }
 
 /// Puts settings in force that have these lines besides.
 fn reload(daemon: &Daemon, lines: &str) {
-    world::write_for_daemon(&daemon.setup.folder.join("settings.yaml"), &format!("{}{lines}", daemon.setup.settings));
+    world::write_for_daemon(
+        &daemon.setup.folder.join("settings.yaml"),
+        &format!("{}{lines}", daemon.setup.settings),
+    );
     daemon.call("Reload", &json!({})).expect("other settings");
 }
 
@@ -274,13 +435,21 @@ fn with_rules(rules: &str) -> Daemon {
 
 /// One try in which nothing right is typed.
 fn login(stack: &Stack, user: &str, items: &[(Item, &str)]) -> Login {
-    let attempt = items.iter().fold(stack.attempt(user), |attempt, (item, value)| attempt.item(*item, value));
+    let attempt = items
+        .iter()
+        .fold(stack.attempt(user), |attempt, (item, value)| {
+            attempt.item(*item, value)
+        });
     attempt.run(|_| Reply::text("000"))
 }
 
 /// In a stack that succeeds only if the module stands aside.
 fn let_by(login: &Login) {
-    assert_eq!((login.code, login.said.len()), (PamCode::SUCCESS, 0), "{login:?}");
+    assert_eq!(
+        (login.code, login.said.len()),
+        (PamCode::SUCCESS, 0),
+        "{login:?}"
+    );
 }
 
 fn is_asked(login: &Login, why: &str) {
@@ -295,6 +464,13 @@ fn today(later: u32) -> String {
 
 /// What date(1) calls a day of the week.
 fn by_date(when: &[&str]) -> String {
-    let date = Command::new("date").arg("+%a").args(when).env("LC_ALL", "C").output();
-    String::from_utf8(date.expect("date").stdout).expect("a day").trim().to_lowercase()
+    let date = Command::new("date")
+        .arg("+%a")
+        .args(when)
+        .env("LC_ALL", "C")
+        .output();
+    String::from_utf8(date.expect("date").stdout)
+        .expect("a day")
+        .trim()
+        .to_lowercase()
 }

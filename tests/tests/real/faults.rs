@@ -5,8 +5,17 @@ use std::path::Path;
 
 #[test]
 fn every_test_that_the_table_of_faults_names_exists() {
-    let sources = sources(Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace"));
-    let named: Vec<&str> = TABLE.split('`').skip(1).step_by(2).filter(|name| name.contains("::")).collect();
+    let sources = sources(
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .expect("the workspace"),
+    );
+    let named: Vec<&str> = TABLE
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.contains("::"))
+        .collect();
     assert!(named.len() > 50, "{} names were found", named.len());
     for name in named {
         let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
@@ -18,7 +27,10 @@ fn every_test_that_the_table_of_faults_names_exists() {
 /// The text of every source file of the project.
 fn sources(folder: &Path) -> Vec<String> {
     let mut texts = Vec::new();
-    for entry in fs::read_dir(folder).expect("a folder").map_while(Result::ok) {
+    for entry in fs::read_dir(folder)
+        .expect("a folder")
+        .map_while(Result::ok)
+    {
         let path = entry.path();
         if path.is_dir() && !SKIPPED.iter().any(|name| path.ends_with(name)) {
             texts.extend(sources(&path));

@@ -1,5 +1,5 @@
-//! Brute force: an attacker guesses on and on, at one account from anywhere, and at names that no user has. The replies
-//! tell the attacker nothing.
+//! Brute force: an attacker guesses on and on, at one account from anywhere, and at names that no
+//! user has. The replies tell the attacker nothing.
 
 use std::fs;
 use std::path::Path;
@@ -26,15 +26,30 @@ fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_ha
         verdicts.push(daemon.call("Verify", &guess).expect("a verdict")["verdict"].clone());
     }
     let (judged, others) = verdicts.split_at(5);
-    assert!(judged.iter().all(|verdict| verdict == "rejected"), "{judged:?}");
-    assert!(others.iter().all(|verdict| verdict == "two_codes_needed"), "{others:?}");
+    assert!(
+        judged.iter().all(|verdict| verdict == "rejected"),
+        "{judged:?}"
+    );
+    assert!(
+        others.iter().all(|verdict| verdict == "two_codes_needed"),
+        "{others:?}"
+    );
     let two = json!({ "user": "alice", "codes": alice.pair(), "service": "guesses", "rhost": "192.0.2.1" });
-    assert_eq!(daemon.call("Verify", &two).expect("a verdict")["verdict"], "accepted", "and the owner gets in");
+    assert_eq!(
+        daemon.call("Verify", &two).expect("a verdict")["verdict"],
+        "accepted",
+        "and the owner gets in"
+    );
     daemon.audited("alice", "accepted");
     assert_eq!(daemon.refusals_told("alice"), GUESSES, "each try once");
     let lines = daemon.log.with(&["event=verify ", "user=alice"]).len();
     assert!(lines < GUESSES / 2, "{lines} lines: most are summed up");
-    let emptied = daemon.log.with(&["event=budget_empty ", "user=alice ", "pool=unknown ", "source=198.18.0.5 "]);
+    let emptied = daemon.log.with(&[
+        "event=budget_empty ",
+        "user=alice ",
+        "pool=unknown ",
+        "source=198.18.0.5 ",
+    ]);
     assert_eq!(emptied.len(), 1);
 }
 
@@ -48,10 +63,18 @@ fn thousands_of_names_that_nobody_has_leave_memory_and_store_as_they_were() {
     let (memory, disk) = (resident(daemon.pid()), size(&daemon.setup.state));
     guess_at_many(&daemon, "second", names);
     let (more_memory, more_disk) = (resident(daemon.pid()), size(&daemon.setup.state));
-    println!("{names} names: memory {memory} to {more_memory} KiB, store {disk} to {more_disk} bytes");
-    assert!(more_memory < memory + 8 * 1024, "{memory} to {more_memory} KiB");
+    println!(
+        "{names} names: memory {memory} to {more_memory} KiB, store {disk} to {more_disk} bytes"
+    );
+    assert!(
+        more_memory < memory + 8 * 1024,
+        "{memory} to {more_memory} KiB"
+    );
     assert!(more_disk < 64 << 20, "{disk} to {more_disk} bytes");
-    assert_eq!(daemon.call("Status", &json!({})).expect("a status")["users"], 0);
+    assert_eq!(
+        daemon.call("Status", &json!({})).expect("a status")["users"],
+        0
+    );
     assert_eq!(daemon.totpctl_json(&["list"], "")["users"], json!([]));
 }
 
@@ -82,22 +105,40 @@ fn what_a_stranger_sees_tells_nobody_who_has_a_device() {
     system.daemon.enroll("carol");
     system.daemon.totpctl_json(&["disable", "carol"], "");
     let mut table = Vec::new();
-    for (user, kind) in
-        [("alice", "enrolled"), ("bob", "never enrolled"), ("carol", "disabled"), ("no-such-account", "unknown")]
-    {
+    for (user, kind) in [
+        ("alice", "enrolled"),
+        ("bob", "never enrolled"),
+        ("carol", "disabled"),
+        ("no-such-account", "unknown"),
+    ] {
         let mut seen = Vec::new();
-        // What sshd sends for an account that it does not know is no code, so that this is typed for all. Five guesses
-        // use the budget up; the last two attempts find it empty.
+        // What sshd sends for an account that it does not know is no code, so that this is typed
+        // for all. Five guesses use the budget up; the last two attempts find it empty.
         let guesses = wrong.iter().map(String::as_str);
-        for (n, typed) in ["no code"].into_iter().chain(guesses).chain(["no code"]).enumerate() {
-            let row = if n == 0 || n == 7 { seen_at_sshd(&sshd, user, typed) } else { seen_at(&stack, user, typed) };
+        for (n, typed) in ["no code"]
+            .into_iter()
+            .chain(guesses)
+            .chain(["no code"])
+            .enumerate()
+        {
+            let row = if n == 0 || n == 7 {
+                seen_at_sshd(&sshd, user, typed)
+            } else {
+                seen_at(&stack, user, typed)
+            };
             println!("{kind:15} {row:?}");
             seen.push(row);
         }
         table.push(seen);
     }
-    assert_ne!(table[0][1].prompts, table[0][6].prompts, "with an empty budget the prompt is another");
-    assert!(table[0][1].outcome == format!("{:?}", PamCode::AUTH_ERR), "{table:?}");
+    assert_ne!(
+        table[0][1].prompts, table[0][6].prompts,
+        "with an empty budget the prompt is another"
+    );
+    assert!(
+        table[0][1].outcome == format!("{:?}", PamCode::AUTH_ERR),
+        "{table:?}"
+    );
     for others in &table[1..] {
         assert_eq!(others, &table[0]);
     }
@@ -112,8 +153,15 @@ struct Seen {
 }
 
 fn seen_at_sshd(sshd: &Sshd, user: &str, typed: &str) -> Seen {
-    let session = sshd.login(&Client { user, codes: &[typed], ..Client::default() });
-    let complaint = session.errors.replace(user, "USER").replace(['\r', '\n'], "");
+    let session = sshd.login(&Client {
+        user,
+        codes: &[typed],
+        ..Client::default()
+    });
+    let complaint = session
+        .errors
+        .replace(user, "USER")
+        .replace(['\r', '\n'], "");
     Seen {
         way: "sshd",
         prompts: session.prompts.concat().replace(user, "USER"),
@@ -123,19 +171,31 @@ fn seen_at_sshd(sshd: &Sshd, user: &str, typed: &str) -> Seen {
 
 fn seen_at(stack: &Stack, user: &str, typed: &str) -> Seen {
     let login = stack.login(user, &[typed]);
-    Seen { way: "libpam", prompts: format!("{:?}", login.said), outcome: format!("{:?}", login.code) }
+    Seen {
+        way: "libpam",
+        prompts: format!("{:?}", login.said),
+        outcome: format!("{:?}", login.code),
+    }
 }
 
 /// KiB of memory that a process has for itself.
 fn resident(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
-    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).expect("a size");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"))
+        .expect("a size");
+    line.trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .expect("a number")
 }
 
 /// Bytes in the files of a folder.
 fn size(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).expect("a folder").map_while(Result::ok);
+    let entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map_while(Result::ok);
     entries
         .map(|entry| match entry.metadata() {
             Ok(metadata) if metadata.is_dir() => size(&entry.path()),

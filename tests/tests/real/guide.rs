@@ -21,7 +21,10 @@ fn key_and_code() {
     let _place = world::enter();
     let scene = Scene::of("Key and code");
     let code = scene.system.daemon.enroll("alice").code();
-    assert!(!scene.with_password("alice", &code).0, "a password is no key");
+    assert!(
+        !scene.with_password("alice", &code).0,
+        "a password is no key"
+    );
     assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]));
     assert!(!scene.with_key("alice", &code).0, "a code opens one login");
 }
@@ -32,7 +35,10 @@ fn password_and_code() {
     let scene = Scene::of("Password and code");
     let alice = scene.system.daemon.enroll("alice");
     let code = alice.code();
-    assert_eq!(scene.with_password("alice", &code), asked(true, &[WORD, CODE]));
+    assert_eq!(
+        scene.with_password("alice", &code),
+        asked(true, &[WORD, CODE])
+    );
     assert!(!scene.with_password("alice", &code).0);
     world::set_password("alice", "another");
     assert_eq!(
@@ -48,7 +54,11 @@ fn password_and_code_in_one_field() {
     let scene = Scene::of("Password and code in one field");
     let code = scene.system.daemon.enroll("alice").code();
     let password = format!("{PASSWORD}{code}");
-    let told = scene.login(&Client { user: "alice", password: &password, ..Client::default() });
+    let told = scene.login(&Client {
+        user: "alice",
+        password: &password,
+        ..Client::default()
+    });
     assert_eq!(told, asked(true, &[BOTH]));
 }
 
@@ -60,36 +70,60 @@ fn password_and_code_with_pam_faillock() {
     for _ in 0..4 {
         assert!(!scene.with_password("alice", &alice.wrong()).0);
     }
-    assert_eq!(scene.with_password("alice", &alice.code()), asked(true, &[WORD, CODE]), "wrong codes lock no user out");
+    assert_eq!(
+        scene.with_password("alice", &alice.code()),
+        asked(true, &[WORD, CODE]),
+        "wrong codes lock no user out"
+    );
     world::set_password("alice", "another");
     for _ in 0..3 {
         assert!(!scene.with_password("alice", "").0);
     }
     world::set_password("alice", PASSWORD);
-    assert!(!scene.with_password("alice", &alice.code_at(1)).0, "wrong passwords do");
+    assert!(
+        !scene.with_password("alice", &alice.code_at(1)).0,
+        "wrong passwords do"
+    );
 }
 
 #[test]
 fn key_or_password_and_a_code() {
     let _place = world::enter();
     let scene = Scene::of("Key or password, and a code");
-    let (alice, bob) = (scene.system.daemon.enroll("alice"), scene.system.daemon.enroll("bob"));
+    let (alice, bob) = (
+        scene.system.daemon.enroll("alice"),
+        scene.system.daemon.enroll("bob"),
+    );
     assert_eq!(scene.with_key("alice", &alice.code()), asked(true, &[CODE]));
-    assert_eq!(scene.with_password("bob", &bob.code()), asked(true, &[WORD, CODE]));
+    assert_eq!(
+        scene.with_password("bob", &bob.code()),
+        asked(true, &[WORD, CODE])
+    );
     world::set_password("bob", "another");
-    assert_eq!(scene.with_password("bob", &bob.code_at(1)), asked(false, &[WORD]));
+    assert_eq!(
+        scene.with_password("bob", &bob.code_at(1)),
+        asked(false, &[WORD])
+    );
 }
 
 /// On a terminal and with the client's defaults, as people have it.
 #[test]
-fn in_every_recipe_for_sshd_a_mistyped_code_is_asked_for_again_and_after_three_the_client_begins_anew() {
+fn in_every_recipe_for_sshd_a_mistyped_code_is_asked_for_again_and_after_three_the_client_begins_anew()
+ {
     let _place = world::enter();
     for name in ["machines", "breakglass", "sftponly"] {
         world::group(name, &["bob"]);
     }
     let headings = GUIDE.lines().filter_map(|line| line.strip_prefix("### "));
-    let of_sshd = |recipe: &&str| files(recipe).iter().any(|file| file.path == "/etc/pam.d/sshd");
-    assert_eq!(RECIPES.map(|(recipe, _)| recipe).to_vec(), headings.filter(of_sshd).collect::<Vec<_>>());
+    let of_sshd = |recipe: &&str| {
+        files(recipe)
+            .iter()
+            .any(|file| file.path == "/etc/pam.d/sshd")
+    };
+    assert_eq!(
+        RECIPES.map(|(recipe, _)| recipe).to_vec(),
+        headings.filter(of_sshd).collect::<Vec<_>>()
+    );
     for (recipe, factor) in RECIPES {
         logs_in_after_four_typos(recipe, factor);
     }
@@ -102,8 +136,16 @@ fn logs_in_after_four_typos(recipe: &str, factor: Factor) {
     let alice = scene.system.daemon.enroll("alice");
     let key = scene.sshd.authorize("alice");
     let key = (factor == Factor::Key).then_some(key.as_path());
-    let mut terminal = scene.sshd.on_terminal(&Client { user: "alice", key, by_default: true, ..Client::default() });
-    for codes in [&[alice.wrong(), alice.wrong(), alice.wrong()][..], &[alice.wrong(), alice.code()]] {
+    let mut terminal = scene.sshd.on_terminal(&Client {
+        user: "alice",
+        key,
+        by_default: true,
+        ..Client::default()
+    });
+    for codes in [
+        &[alice.wrong(), alice.wrong(), alice.wrong()][..],
+        &[alice.wrong(), alice.code()],
+    ] {
         if factor == Factor::Password {
             terminal.answer(WORD, PASSWORD);
         }
@@ -115,11 +157,26 @@ fn logs_in_after_four_typos(recipe: &str, factor: Factor) {
         }
     }
     let (status, page) = terminal.end();
-    assert!(status.success() && page.lines().any(|line| line.trim() == "alice"), "{recipe}: {page}");
+    assert!(
+        status.success() && page.lines().any(|line| line.trim() == "alice"),
+        "{recipe}: {page}"
+    );
     let rounds = page.matches("(alice@127.0.0.1) Password: ").count();
-    assert_eq!(rounds, if factor == Factor::Password { 2 } else { 0 }, "{recipe}: {page}");
+    assert_eq!(
+        rounds,
+        if factor == Factor::Password { 2 } else { 0 },
+        "{recipe}: {page}"
+    );
     assert!(!page.contains(CLIENTS_OWN), "{recipe}: {page}");
-    assert_eq!(scene.system.daemon.log.wait_for_many(4, &["event=verify", "user=alice", "verdict=rejected"]).len(), 4);
+    assert_eq!(
+        scene
+            .system
+            .daemon
+            .log
+            .wait_for_many(4, &["event=verify", "user=alice", "verdict=rejected"])
+            .len(),
+        4
+    );
 }
 
 #[test]
@@ -130,8 +187,12 @@ fn the_client_never_shows_a_prompt_of_its_own_however_often_a_code_is_refused() 
         scene.system.daemon.enroll("alice");
         let key = scene.sshd.authorize("alice");
         let key = (factor == Factor::Key).then_some(key.as_path());
-        let mut terminal =
-            scene.sshd.on_terminal(&Client { user: "alice", key, by_default: true, ..Client::default() });
+        let mut terminal = scene.sshd.on_terminal(&Client {
+            user: "alice",
+            key,
+            by_default: true,
+            ..Client::default()
+        });
         for _ in 0..3 {
             if factor == Factor::Password {
                 terminal.answer(WORD, PASSWORD);
@@ -139,8 +200,13 @@ fn the_client_never_shows_a_prompt_of_its_own_however_often_a_code_is_refused() 
             (0..3).for_each(|_| terminal.answer(CODE, "no code"));
         }
         let (status, page) = terminal.end();
-        let told = page.trim_end().ends_with("Permission denied (keyboard-interactive).");
-        assert!(!status.success() && told && !page.contains(CLIENTS_OWN), "{recipe}: {page}");
+        let told = page
+            .trim_end()
+            .ends_with("Permission denied (keyboard-interactive).");
+        assert!(
+            !status.success() && told && !page.contains(CLIENTS_OWN),
+            "{recipe}: {page}"
+        );
     }
 }
 
@@ -150,13 +216,30 @@ fn codes_for_sudo_only() {
     let scene = Scene::of("Codes for sudo only");
     scene.system.allow_sudo("alice");
     let code = scene.system.daemon.enroll("alice").code();
-    let sudo = |input: &str| as_user("alice", &["sudo", "-S", "-k", "id", "-un"], input).status.code();
-    assert_eq!(sudo(&format!("wrong\n{code}\n")), Some(1), "the code is not asked for");
+    let sudo = |input: &str| {
+        as_user("alice", &["sudo", "-S", "-k", "id", "-un"], input)
+            .status
+            .code()
+    };
+    assert_eq!(
+        sudo(&format!("wrong\n{code}\n")),
+        Some(1),
+        "the code is not asked for"
+    );
     assert_eq!(sudo(&format!("{PASSWORD}\n{code}\n")), Some(0));
-    assert_eq!(as_user("alice", &["sudo", "-n", "-k", "id"], "").status.code(), Some(1), "a script is told at once");
+    assert_eq!(
+        as_user("alice", &["sudo", "-n", "-k", "id"], "")
+            .status
+            .code(),
+        Some(1),
+        "a script is told at once"
+    );
     let sudo_says = || {
-        let output =
-            as_user("alice", &["sudo", "-S", "-k", "id"], &format!("{PASSWORD}\n{code}\n{PASSWORD}\n{code}\n"));
+        let output = as_user(
+            "alice",
+            &["sudo", "-S", "-k", "id"],
+            &format!("{PASSWORD}\n{code}\n{PASSWORD}\n{code}\n"),
+        );
         String::from_utf8_lossy(&output.stderr).into_owned()
     };
     let used = "That code was already used.";
@@ -179,7 +262,10 @@ fn sudo_asks_for_a_mistyped_code_again_and_after_three_for_the_password() {
         codes.iter().for_each(|code| terminal.answer(CODE, code));
     };
     let mut mistyped = sudo();
-    round(&mut mistyped, &[alice.wrong(), alice.wrong(), alice.wrong()]);
+    round(
+        &mut mistyped,
+        &[alice.wrong(), alice.wrong(), alice.wrong()],
+    );
     round(&mut mistyped, &[alice.wrong(), alice.code()]);
     let (status, page) = mistyped.end();
     assert!(status.success() && page.ends_with("root\n"), "{page}");
@@ -187,7 +273,10 @@ fn sudo_asks_for_a_mistyped_code_again_and_after_three_for_the_password() {
     let mut refused = sudo();
     (0..3).for_each(|_| round(&mut refused, &["1", "2", "3"].map(str::to_owned)));
     let (status, page) = refused.end();
-    assert!(!status.success() && page.ends_with("sudo: 3 incorrect password attempts\n"), "{page}");
+    assert!(
+        !status.success() && page.ends_with("sudo: 3 incorrect password attempts\n"),
+        "{page}"
+    );
 }
 
 #[test]
@@ -196,10 +285,22 @@ fn the_office_without_a_code() {
     let mut scene = Scene::of("The office without a code");
     let code = scene.system.daemon.enroll("alice").code();
     assert_eq!(scene.with_key("alice", &code), asked(true, &[]));
-    scene.system.daemon.log.wait_for(&["user=alice", "service=sshd", "verdict=exempt", "rule=office"]);
-    assert!(!scene.with_password("alice", &code).0, "the first factor is still one");
+    scene.system.daemon.log.wait_for(&[
+        "user=alice",
+        "service=sshd",
+        "verdict=exempt",
+        "rule=office",
+    ]);
+    assert!(
+        !scene.with_password("alice", &code).0,
+        "the first factor is still one"
+    );
     scene.leave_the_office();
-    assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]), "from elsewhere");
+    assert_eq!(
+        scene.with_key("alice", &code),
+        asked(true, &[CODE]),
+        "from elsewhere"
+    );
 }
 
 #[test]
@@ -208,15 +309,35 @@ fn sudo_after_ssh_without_a_second_code() {
     let scene = Scene::of("sudo after ssh, without a second code");
     scene.system.allow_sudo("alice");
     let alice = scene.system.daemon.enroll("alice");
-    let sudo = || as_user("alice", &["sudo", "-S", "-k", "id", "-un"], &format!("{PASSWORD}\n")).status.code();
+    let sudo = || {
+        as_user(
+            "alice",
+            &["sudo", "-S", "-k", "id", "-un"],
+            &format!("{PASSWORD}\n"),
+        )
+        .status
+        .code()
+    };
     assert_eq!(sudo(), Some(1), "without an accepted code it is asked for");
     scene.system.service("sshd", "auth required TOTP");
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let (key, code) = (sshd.authorize("alice"), alice.code());
-    let client = Client { user: "alice", key: Some(&key), codes: &[&code], ..Client::default() };
+    let client = Client {
+        user: "alice",
+        key: Some(&key),
+        codes: &[&code],
+        ..Client::default()
+    };
     assert!(sshd.login(&client).accepted);
     assert_eq!(sudo(), Some(0));
-    assert!(scene.system.daemon.totpctl(&["revoke-grace", "alice"], "").status.success());
+    assert!(
+        scene
+            .system
+            .daemon
+            .totpctl(&["revoke-grace", "alice"], "")
+            .status
+            .success()
+    );
     assert_eq!(sudo(), Some(1), "it was taken back");
 }
 
@@ -225,7 +346,10 @@ fn enrolling_at_the_first_login() {
     let _place = world::enter();
     let scene = Scene::of("Enrolling at the first login");
     let ticket = ticket(&scene.system.daemon, "alice");
-    let mut terminal = scene.sshd.on_terminal(&Client { user: "alice", ..Client::default() });
+    let mut terminal = scene.sshd.on_terminal(&Client {
+        user: "alice",
+        ..Client::default()
+    });
     for (prompt, typed) in [(WORD, PASSWORD), ("Enrolment ticket: ", &ticket)] {
         terminal.answer(prompt, typed);
     }
@@ -233,7 +357,10 @@ fn enrolling_at_the_first_login() {
     let code = Authenticator::new(&key_in(&terminal.shown())).code();
     terminal.type_keys(&format!("{code}\r"));
     let (status, page) = terminal.end();
-    assert!(status.success() && page.lines().any(|line| line.trim() == "alice"), "{page}");
+    assert!(
+        status.success() && page.lines().any(|line| line.trim() == "alice"),
+        "{page}"
+    );
     assert!(page.contains('▀'), "{page}");
     assert!(!scene.with_password("alice", &code).0, "the code is used");
     let bob = scene.with_password("bob", "123456");
@@ -244,11 +371,18 @@ fn enrolling_at_the_first_login() {
 #[test]
 fn machines_and_whoever_breaks_the_glass_come_in_by_key_alone_and_without_the_daemon() {
     let _place = world::enter();
-    for (recipe, group) in [("Machines, service accounts, Ansible", "machines"), ("Break-glass", "breakglass")] {
+    for (recipe, group) in [
+        ("Machines, service accounts, Ansible", "machines"),
+        ("Break-glass", "breakglass"),
+    ] {
         world::group(group, &["bob"]);
         let mut scene = Scene::of(recipe);
         let code = scene.system.daemon.enroll("alice").code();
-        assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]), "{recipe}");
+        assert_eq!(
+            scene.with_key("alice", &code),
+            asked(true, &[CODE]),
+            "{recipe}"
+        );
         scene.system.daemon.kill();
         assert_eq!(scene.with_key("bob", ""), asked(true, &[]), "{recipe}");
         assert!(!scene.with_key("alice", &code).0, "{recipe}: no other user");
@@ -267,20 +401,43 @@ fn file_transfer() {
         codes: &[&code],
         ..Client::default()
     });
-    assert!(!session.output.contains("bob"), "no command runs there: {session:?}");
-    scene.system.daemon.log.wait_for(&["user=bob", "service=sshd", "verdict=accepted"]);
-    scene.sshd.log.wait_for(&["Accepted keyboard-interactive/pam for bob"]);
+    assert!(
+        !session.output.contains("bob"),
+        "no command runs there: {session:?}"
+    );
+    scene
+        .system
+        .daemon
+        .log
+        .wait_for(&["user=bob", "service=sshd", "verdict=accepted"]);
+    scene
+        .sshd
+        .log
+        .wait_for(&["Accepted keyboard-interactive/pam for bob"]);
 }
 
 #[test]
 fn the_long_form_of_requisite_lets_in_whom_the_short_one_does() {
     let _place = world::enter();
-    let daemon = Setup::new().with("rules: [{name: carol, users: [carol]}]\n").start();
+    let daemon = Setup::new()
+        .with("rules: [{name: carol, users: [carol]}]\n")
+        .start();
     let (alice, _) = (daemon.enroll("alice"), daemon.enroll("carol"));
-    let (_, form) = GUIDE.split_once("`auth [success=1 ").expect("the long form");
-    let (form, _) = form.split_once(" is the long form of `requisite`").expect("its end");
-    let lines = format!("auth [success=1 {}", form.trim_end_matches('`').replace("`, `", "\n"));
-    let ours = format!("{} socket={} nullok retry=1", module().display(), daemon.login_socket().display());
+    let (_, form) = GUIDE
+        .split_once("`auth [success=1 ")
+        .expect("the long form");
+    let (form, _) = form
+        .split_once(" is the long form of `requisite`")
+        .expect("its end");
+    let lines = format!(
+        "auth [success=1 {}",
+        form.trim_end_matches('`').replace("`, `", "\n")
+    );
+    let ours = format!(
+        "{} socket={} nullok retry=1",
+        module().display(),
+        daemon.login_socket().display()
+    );
     let stack = Stack::new("long-form", &(lines.replace("pam_totp.so", &ours) + "\n"));
     let (right, wrong) = (alice.code(), alice.wrong());
     for (user, codes, code) in [
@@ -297,7 +454,8 @@ fn the_long_form_of_requisite_lets_in_whom_the_short_one_does() {
 const CODE: &str = "Verification code: ";
 const WORD: &str = "Password: ";
 const BOTH: &str = "Password & verification code: ";
-/// Part of the prompt that OpenSSH's client shows where no method is left. No answer to it can work here.
+/// Part of the prompt that OpenSSH's client shows where no method is left. No answer to it can work
+/// here.
 const CLIENTS_OWN: &str = "'s password: ";
 
 /// What comes with the code.
@@ -325,7 +483,10 @@ const RECIPES: [(&str, Factor); 10] = [
 
 /// How a login went: whether it got in, and the prompts.
 fn asked(accepted: bool, prompts: &[&str]) -> (bool, Vec<String>) {
-    (accepted, prompts.iter().map(|prompt| (*prompt).to_owned()).collect())
+    (
+        accepted,
+        prompts.iter().map(|prompt| (*prompt).to_owned()).collect(),
+    )
 }
 
 /// The machine as a recipe makes it.
@@ -349,7 +510,10 @@ impl Scene {
         for user in ["alice", "bob"] {
             world::set_password(user, PASSWORD);
         }
-        Self { system, sshd: Sshd::configured(&sshd) }
+        Self {
+            system,
+            sshd: Sshd::configured(&sshd),
+        }
     }
 
     /// From here on the tests come from another network than the recipe's office.
@@ -361,18 +525,32 @@ impl Scene {
     }
 
     fn with_key(&self, user: &str, code: &str) -> (bool, Vec<String>) {
-        self.login(&Client { user, key: Some(&self.sshd.authorize(user)), codes: &[code], ..Client::default() })
+        self.login(&Client {
+            user,
+            key: Some(&self.sshd.authorize(user)),
+            codes: &[code],
+            ..Client::default()
+        })
     }
 
     fn with_password(&self, user: &str, code: &str) -> (bool, Vec<String>) {
-        self.login(&Client { user, password: PASSWORD, codes: &[code], ..Client::default() })
+        self.login(&Client {
+            user,
+            password: PASSWORD,
+            codes: &[code],
+            ..Client::default()
+        })
     }
 
     /// Whether it got in, and the prompts without what ssh writes before them.
     fn login(&self, client: &Client<'_>) -> (bool, Vec<String>) {
         let session = self.sshd.login(client);
         let before = format!("({}@127.0.0.1) ", client.user);
-        let prompts = session.prompts.iter().map(|prompt| prompt.replacen(&before, "", 1)).collect();
+        let prompts = session
+            .prompts
+            .iter()
+            .map(|prompt| prompt.replacen(&before, "", 1))
+            .collect();
         (session.accepted, prompts)
     }
 }
@@ -386,16 +564,23 @@ struct File {
 /// The indented blocks under a recipe's heading, each from its comment with the path on.
 fn files(recipe: &str) -> Vec<File> {
     let heading = format!("### {recipe}\n");
-    let (_, section) = GUIDE.split_once(&heading).unwrap_or_else(|| panic!("no recipe '{recipe}' in the guide"));
+    let (_, section) = GUIDE
+        .split_once(&heading)
+        .unwrap_or_else(|| panic!("no recipe '{recipe}' in the guide"));
     let section = section.split("\n#").next().unwrap_or_default();
     let mut files: Vec<File> = Vec::new();
     for line in section.lines().filter_map(|line| line.strip_prefix("    ")) {
         match line.strip_prefix("# /") {
             Some(path) => {
                 let path = path.split_whitespace().next().unwrap_or_default();
-                files.push(File { path: format!("/{path}"), text: String::new() });
+                files.push(File {
+                    path: format!("/{path}"),
+                    text: String::new(),
+                });
             }
-            None => files.last_mut().expect("a path before the first line").text += &format!("{line}\n"),
+            None => {
+                files.last_mut().expect("a path before the first line").text += &format!("{line}\n")
+            }
         }
     }
     assert!(!files.is_empty(), "the recipe '{recipe}' gives no file");
@@ -411,9 +596,13 @@ fn for_a_test(lines: &str) -> String {
         .replace("authfail", "authfail nodelay")
 }
 
-/// Adds a recipe's settings to the daemon's. The tests come from another network than the guide's people.
+/// Adds a recipe's settings to the daemon's. The tests come from another network than the guide's
+/// people.
 fn settle(daemon: &mut Daemon, lines: &str) {
-    daemon.setup.settings.push_str(&lines.replace("192.0.2.0/24", "127.0.0.0/8"));
+    daemon
+        .setup
+        .settings
+        .push_str(&lines.replace("192.0.2.0/24", "127.0.0.0/8"));
     daemon.setup.write();
     assert!(daemon.totpctl(&["reload"], "").status.success(), "{lines}");
 }

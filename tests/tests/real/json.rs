@@ -37,7 +37,9 @@ fn every_answer_of_totpctl_is_one_object_whose_names_stand_in_the_manual() {
         tell(exit, command, "");
     }
     let names: BTreeSet<&str> = told.iter().flat_map(names).collect();
-    let documented: BTreeSet<&str> = json_section().split(|c: char| c != '_' && !c.is_alphanumeric()).collect();
+    let documented: BTreeSet<&str> = json_section()
+        .split(|c: char| c != '_' && !c.is_alphanumeric())
+        .collect();
     let missing: Vec<_> = names.difference(&documented).collect();
     assert!(missing.is_empty(), "not in docs/totpctl.1: {missing:?}");
 }
@@ -46,9 +48,17 @@ fn every_answer_of_totpctl_is_one_object_whose_names_stand_in_the_manual() {
 fn names(value: &Value) -> Vec<&str> {
     match value {
         Value::Object(members) => {
-            let inside = members.iter().filter(|(name, _)| *name != "fields").flat_map(|(_, value)| names(value));
+            let inside = members
+                .iter()
+                .filter(|(name, _)| *name != "fields")
+                .flat_map(|(_, value)| names(value));
             let code = value["error"]["code"].as_str();
-            members.keys().map(String::as_str).chain(code).chain(inside).collect()
+            members
+                .keys()
+                .map(String::as_str)
+                .chain(code)
+                .chain(inside)
+                .collect()
         }
         Value::Array(values) => values.iter().flat_map(names).collect(),
         _ => Vec::new(),
@@ -56,7 +66,9 @@ fn names(value: &Value) -> Vec<&str> {
 }
 
 fn json_section() -> &'static str {
-    let (_, section) = MANUAL.split_once("\n.Sh JSON\n").expect("a section on JSON");
+    let (_, section) = MANUAL
+        .split_once("\n.Sh JSON\n")
+        .expect("a section on JSON");
     section.split("\n.Sh ").next().unwrap_or_default()
 }
 

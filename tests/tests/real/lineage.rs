@@ -32,12 +32,22 @@ fn a_thousand_users_of_passlib_come_with_their_old_authenticators_and_go_back() 
     daemon.setup.secrets = NEWER_SECRET.into();
     daemon.start_again();
     let (status, mut lines) = totpctl_lines(&daemon, &["export", "passlib"]);
-    let failed = lines.iter().position(|line| line["error"].is_object()).expect("a failure");
+    let failed = lines
+        .iter()
+        .position(|line| line["error"].is_object())
+        .expect("a failure");
     let failed = lines.remove(failed);
-    assert_eq!((&failed["user"], &failed["error"]["code"]), (&stayed_away["user"], &json!("record_damaged")));
+    assert_eq!(
+        (&failed["user"], &failed["error"]["code"]),
+        (&stayed_away["user"], &json!("record_damaged"))
+    );
     assert_eq!((status, lines.len()), (Some(70), came.len()));
     let secrets = json!({ "2": secret_of(NEWER_SECRET) }).to_string();
-    let found = python::run("passlib_reads.py", &[&secrets], &with_what_is_expected(&lines, came));
+    let found = python::run(
+        "passlib_reads.py",
+        &[&secrets],
+        &with_what_is_expected(&lines, came),
+    );
     assert_eq!(found.trim(), came.len().to_string());
 }
 
@@ -49,15 +59,24 @@ fn two_codes_that_tell_where_a_device_is_bring_it_our_own_seal_as_a_login_does()
     setup.secrets.push_str(NEWER_SECRET);
     let mut daemon = setup.start();
     let user = passlib_users(1, 4).remove(0);
-    daemon.call("Import", &json!({ "user": "alice", "record": user["record"].to_string() })).expect("an import");
+    daemon
+        .call(
+            "Import",
+            &json!({ "user": "alice", "record": user["record"].to_string() }),
+        )
+        .expect("an import");
     let period = user["record"]["period"].as_i64().unwrap_or(30);
     let codes = [1, 2].map(|steps| authenticator(&user).code_when(clocks.now() + steps * period));
-    let told = daemon.call("Resync", &json!({ "user": "alice", "codes": codes })).expect("a verdict");
+    let told = daemon
+        .call("Resync", &json!({ "user": "alice", "codes": codes }))
+        .expect("a verdict");
     assert_eq!(told["verdict"], "accepted");
     daemon.terminate();
     daemon.setup.secrets = NEWER_SECRET.into();
     daemon.start_again();
-    daemon.call("Export", &json!({ "user": "alice" })).expect("a key that opens without the older secret");
+    daemon
+        .call("Export", &json!({ "user": "alice" }))
+        .expect("a key that opens without the older secret");
 }
 
 #[test]
@@ -67,16 +86,35 @@ fn importing_again_changes_nothing_and_a_code_of_before_is_not_taken() {
     let user = passlib_users(1, 2).remove(0);
     let stack = Stack::of(&daemon, "imported", "retry=1");
     let import = |name: &str| {
-        daemon.call("Import", &json!({ "user": name, "record": user["record"].to_string() })).expect("an import")
+        daemon
+            .call(
+                "Import",
+                &json!({ "user": name, "record": user["record"].to_string() }),
+            )
+            .expect("an import")
     };
     let (name, [present, next]) = authenticator(&user).within_a_step(["alice", "bob"], |name| {
-        assert_eq!(import(name), json!({ "user": name, "device": "default", "imported": true }));
+        assert_eq!(
+            import(name),
+            json!({ "user": name, "device": "default", "imported": true })
+        );
     });
-    assert_eq!(stack.login(name, &[&present]).code, PamCode::AUTH_ERR, "it may have been used there");
+    assert_eq!(
+        stack.login(name, &[&present]).code,
+        PamCode::AUTH_ERR,
+        "it may have been used there"
+    );
     daemon.audited(name, "already_used");
     assert_eq!(stack.login(name, &[&next]).code, PamCode::SUCCESS);
-    assert_eq!(import(name), json!({ "user": name, "device": "default", "imported": false }));
-    assert_eq!(stack.login(name, &[&next]).code, PamCode::AUTH_ERR, "importing revives nothing");
+    assert_eq!(
+        import(name),
+        json!({ "user": name, "device": "default", "imported": false })
+    );
+    assert_eq!(
+        stack.login(name, &[&next]).code,
+        PamCode::AUTH_ERR,
+        "importing revives nothing"
+    );
 }
 
 #[test]
@@ -84,20 +122,39 @@ fn records_that_cannot_be_taken_are_refused_and_leave_no_trace() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let good = passlib_users(1, 3).remove(0)["record"].clone();
-    let mut bad: Vec<String> =
-        ["", "{}", "[]", "null", "otpauth://hotp/a?secret=AAAAAAAAAAAAAAAA"].map(String::from).into();
-    for (field, value) in
-        [("c", json!(23)), ("c", json!(-1)), ("t", json!("unknown")), ("k", json!("1")), ("v", json!(3))]
-    {
+    let mut bad: Vec<String> = [
+        "",
+        "{}",
+        "[]",
+        "null",
+        "otpauth://hotp/a?secret=AAAAAAAAAAAAAAAA",
+    ]
+    .map(String::from)
+    .into();
+    for (field, value) in [
+        ("c", json!(23)),
+        ("c", json!(-1)),
+        ("t", json!("unknown")),
+        ("k", json!("1")),
+        ("v", json!(3)),
+    ] {
         let mut record = good.clone();
         record["enckey"][field] = value;
         bad.push(record.to_string());
     }
     for record in &bad {
-        let (error, told) = daemon.call("Import", &json!({ "user": "bad", "record": record })).expect_err("a refusal");
-        assert_eq!((error.as_str(), &told["field"]), ("BadParameter", &json!("record")), "{record}");
+        let (error, told) = daemon
+            .call("Import", &json!({ "user": "bad", "record": record }))
+            .expect_err("a refusal");
+        assert_eq!(
+            (error.as_str(), &told["field"]),
+            ("BadParameter", &json!("record")),
+            "{record}"
+        );
     }
-    let (error, _) = daemon.call("Show", &json!({ "user": "bad" })).expect_err("no record");
+    let (error, _) = daemon
+        .call("Show", &json!({ "user": "bad" }))
+        .expect_err("no record");
     assert_eq!(error, "NoSuchUser");
 }
 
@@ -105,9 +162,20 @@ fn records_that_cannot_be_taken_are_refused_and_leave_no_trace() {
 fn passlib_agrees_on_random_keys_labels_times_and_windows() {
     let _place = world::enter();
     let (totpctl, folder) = (world::built("totpctl"), world::scratch_folder("agreement"));
-    let seed = count("PAM_TOTP_SEED", usize::try_from(std::process::id()).expect("a number"));
-    let arguments = [totpctl.to_str().expect("a path"), folder.to_str().expect("a path"), &seed.to_string(), "100"];
-    assert_eq!(python::run("passlib_agrees.py", &arguments, "").trim(), "100");
+    let seed = count(
+        "PAM_TOTP_SEED",
+        usize::try_from(std::process::id()).expect("a number"),
+    );
+    let arguments = [
+        totpctl.to_str().expect("a path"),
+        folder.to_str().expect("a path"),
+        &seed.to_string(),
+        "100",
+    ];
+    assert_eq!(
+        python::run("passlib_agrees.py", &arguments, "").trim(),
+        "100"
+    );
 }
 
 #[test]
@@ -115,8 +183,15 @@ fn a_foreign_client_reads_the_interface_and_drives_the_daemon() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let socket = daemon.login_socket();
-    let told = python::run("foreign_client.py", &[socket.to_str().expect("a path"), "alice"], "");
-    let lines: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("a line")).collect();
+    let told = python::run(
+        "foreign_client.py",
+        &[socket.to_str().expect("a path"), "alice"],
+        "",
+    );
+    let lines: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a line"))
+        .collect();
     let expected = [
         json!(["org.varlink.service", "org.pamtotp.Provision"]),
         json!("accepted"),
@@ -133,7 +208,9 @@ fn daemon_with_a_newer_secret() -> Daemon {
     let mut setup = Setup::new();
     setup.secrets.push_str(NEWER_SECRET);
     // A thousand exports would else take a minute.
-    setup.settings = setup.settings.replace("    issuer:", "    encrypt-cost: 4\n    issuer:");
+    setup.settings = setup
+        .settings
+        .replace("    issuer:", "    encrypt-cost: 4\n    issuer:");
     setup.start()
 }
 
@@ -144,10 +221,18 @@ fn secret_of(line: &str) -> &str {
 /// Imports all of them with totpctl.
 fn import(daemon: &Daemon, users: &[Value]) {
     let file = daemon.setup.folder.join("users.jsonl");
-    let lines = users.iter().map(|user| json!({ "user": user["user"], "record": user["record"] }).to_string() + "\n");
+    let lines = users
+        .iter()
+        .map(|user| json!({ "user": user["user"], "record": user["record"] }).to_string() + "\n");
     fs::write(&file, lines.collect::<String>()).expect("a file");
-    let (status, lines) = totpctl_lines(daemon, &["import", "passlib", file.to_str().expect("a path")]);
-    assert!(lines.iter().all(|line| line["imported"] == true), "{lines:?}");
+    let (status, lines) = totpctl_lines(
+        daemon,
+        &["import", "passlib", file.to_str().expect("a path")],
+    );
+    assert!(
+        lines.iter().all(|line| line["imported"] == true),
+        "{lines:?}"
+    );
     assert_eq!((status, lines.len()), (Some(0), users.len()));
 }
 
@@ -155,17 +240,31 @@ fn import(daemon: &Daemon, users: &[Value]) {
 fn totpctl_lines(daemon: &Daemon, arguments: &[&str]) -> (Option<i32>, Vec<Value>) {
     let output = daemon.totpctl(&[&["--json"], arguments].concat(), "");
     let lines = String::from_utf8(output.stdout).expect("text");
-    (output.status.code(), lines.lines().map(|line| serde_json::from_str(line).expect("an object")).collect())
+    (
+        output.status.code(),
+        lines
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("an object"))
+            .collect(),
+    )
 }
 
 fn passlib_users(count: usize, seed: usize) -> Vec<Value> {
-    let told = python::run("passlib_users.py", &[SECRETS, &count.to_string(), &seed.to_string()], "");
-    let users: Vec<Value> = told.lines().map(|line| serde_json::from_str(line).expect("a user")).collect();
+    let told = python::run(
+        "passlib_users.py",
+        &[SECRETS, &count.to_string(), &seed.to_string()],
+        "",
+    );
+    let users: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("a user"))
+        .collect();
     assert_eq!(users.len(), count);
     users
 }
 
-/// 64 at a time, each with the code after the present one: that of now may have been used at the old place.
+/// 64 at a time, each with the code after the present one: that of now may have been used at the
+/// old place.
 fn log_in_at_once(daemon: &Daemon, users: &[Value]) {
     let stack = Stack::of(daemon, "old-users", "retry=1");
     let waiting = Mutex::new(users.iter().collect::<Vec<_>>());
@@ -179,21 +278,31 @@ fn log_in_at_once(daemon: &Daemon, users: &[Value]) {
                     let next = waiting.lock().expect("the queue").pop();
                     let Some(user) = next else { break };
                     let device: Authenticator = authenticator(user);
-                    let outcome = worker.login(user["user"].as_str().expect("a name"), &device.code_at(1));
+                    let outcome =
+                        worker.login(user["user"].as_str().expect("a name"), &device.code_at(1));
                     if outcome.code != PamCode::SUCCESS {
-                        refused.lock().expect("the list").push((user.to_string(), outcome));
+                        refused
+                            .lock()
+                            .expect("the list")
+                            .push((user.to_string(), outcome));
                     }
                 }
             });
         }
     });
     let refused = refused.into_inner().expect("the list");
-    assert!(refused.is_empty(), "{} were refused: {refused:?}", refused.len());
+    assert!(
+        refused.is_empty(),
+        "{} were refused: {refused:?}",
+        refused.len()
+    );
 }
 
 /// Each exported record with what passlib is to find in it, a line each.
 fn with_what_is_expected(lines: &[Value], users: &[Value]) -> String {
-    let exported = lines.iter().map(|line| (line["user"].as_str().expect("a name"), &line["record"]));
+    let exported = lines
+        .iter()
+        .map(|line| (line["user"].as_str().expect("a name"), &line["record"]));
     let exported: BTreeMap<&str, &Value> = exported.collect();
     let expected = users.iter().map(|user| {
         let mut expected = user.clone();

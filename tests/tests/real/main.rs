@@ -1,9 +1,10 @@
-//! The scenarios. Each is played with the real module, libpam, daemon and totpctl, and with codes of oathtool.
+//! The scenarios. Each is played with the real module, libpam, daemon and totpctl, and with codes
+//! of oathtool.
 //!
-//! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in the environment:
-//! PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_SSH_ROUNDS, PAM_TOTP_NAMES, PAM_TOTP_KILLS,
-//! PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come again. PAM_TOTP_SWEEP=long plays every fault of the
-//! sweeps in every way.
+//! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in
+//! the environment: PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_SSH_ROUNDS,
+//! PAM_TOTP_NAMES, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS. PAM_TOTP_SEED makes what is random come
+//! again. PAM_TOTP_SWEEP=long plays every fault of the sweeps in every way.
 
 #![forbid(unsafe_code)]
 
@@ -64,7 +65,9 @@ mod why;
 /// A count from the environment, for runs that are longer or shorter than usual.
 fn count(variable: &str, usual: usize) -> usize {
     match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
         Err(_) => usual,
     }
 }

@@ -8,8 +8,8 @@ use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
 use tests::stack::Stack;
 
-/// Plays `attack` while users log in through the real module, one after the other. All of them must get in, and none
-/// may have to wait.
+/// Plays `attack` while users log in through the real module, one after the other. All of them must
+/// get in, and none may have to wait.
 pub(crate) fn while_people_log_in<T>(daemon: &Daemon, attack: impl FnOnce() -> T) -> T {
     let users: Vec<String> = (0..PEOPLE).map(|n| format!("calm-{n:03}")).collect();
     let people: Vec<_> = users.iter().zip(daemon.enroll_many(&users)).collect();
@@ -21,8 +21,16 @@ pub(crate) fn while_people_log_in<T>(daemon: &Daemon, attack: impl FnOnce() -> T
             for (user, device) in people {
                 for code in device.pair() {
                     let begun = Instant::now();
-                    assert_eq!(stack.login(user, &[&code]).code, PamCode::SUCCESS, "login {count}");
-                    assert!(begun.elapsed() < CALMLY, "login {count} took {:?}", begun.elapsed());
+                    assert_eq!(
+                        stack.login(user, &[&code]).code,
+                        PamCode::SUCCESS,
+                        "login {count}"
+                    );
+                    assert!(
+                        begun.elapsed() < CALMLY,
+                        "login {count} took {:?}",
+                        begun.elapsed()
+                    );
                     count += 1;
                     if over.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
                         return count;
@@ -33,7 +41,9 @@ pub(crate) fn while_people_log_in<T>(daemon: &Daemon, attack: impl FnOnce() -> T
         });
         let outcome = attack();
         drop(attacking);
-        let count = logins.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let count = logins
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         assert!(count > 0);
         outcome
     })
@@ -48,7 +58,8 @@ pub(crate) fn wait_until(mut reached: impl FnMut() -> bool, what: &str) {
     }
 }
 
-/// What the daemon promises: how long a message may take, and how long the unprivileged may be silent.
+/// What the daemon promises: how long a message may take, and how long the unprivileged may be
+/// silent.
 pub(crate) const MESSAGE: Duration = Duration::from_secs(2);
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
 /// Room for a slow machine.

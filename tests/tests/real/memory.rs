@@ -1,4 +1,5 @@
-//! The memory of the daemon and of the login: the processes that can read it, and the secrets that lie in it.
+//! The memory of the daemon and of the login: the processes that can read it, and the secrets that
+//! lie in it.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -22,14 +23,40 @@ fn nobody_but_root_reads_the_daemons_memory_and_a_crash_leaves_no_core() {
     let mut daemon = Daemon::start();
     for user in [world::DAEMON, "alice"] {
         let mut reader = Command::new("setpriv");
-        reader.args(["--reuid", user, "--regid", user, "--clear-groups", "--", "head", "-c", "1"]);
-        let output = reader.arg(format!("/proc/{}/mem", daemon.pid())).output().expect("setpriv");
-        assert!(!output.status.success() && output.stdout.is_empty(), "{user}: {output:?}");
-        assert!(String::from_utf8_lossy(&output.stderr).contains("Permission denied"), "{user}: {output:?}");
+        reader.args([
+            "--reuid",
+            user,
+            "--regid",
+            user,
+            "--clear-groups",
+            "--",
+            "head",
+            "-c",
+            "1",
+        ]);
+        let output = reader
+            .arg(format!("/proc/{}/mem", daemon.pid()))
+            .output()
+            .expect("setpriv");
+        assert!(
+            !output.status.success() && output.stdout.is_empty(),
+            "{user}: {output:?}"
+        );
+        assert!(
+            String::from_utf8_lossy(&output.stderr).contains("Permission denied"),
+            "{user}: {output:?}"
+        );
     }
     let limits = fs::read_to_string(format!("/proc/{}/limits", daemon.pid())).expect("its limits");
-    let core = limits.lines().find(|line| line.starts_with("Max core file size")).expect("the limit of core files");
-    assert_eq!(core.split_whitespace().rev().take(3).collect::<Vec<_>>(), ["bytes", "0", "0"], "{limits}");
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .expect("the limit of core files");
+    assert_eq!(
+        core.split_whitespace().rev().take(3).collect::<Vec<_>>(),
+        ["bytes", "0", "0"],
+        "{limits}"
+    );
     daemon.signal(Signal::SIGABRT);
     assert!(!daemon.wait().success());
 }
@@ -39,18 +66,34 @@ fn the_daemons_memory_is_locked_and_where_the_system_forbids_it_the_log_says_so(
     let _place = world::enter();
     let allowed = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok();
     if !allowed {
-        eprintln!("root may not lift the limit of locked memory here (CAP_SYS_RESOURCE): only the warning is seen");
+        eprintln!(
+            "root may not lift the limit of locked memory here (CAP_SYS_RESOURCE): only the warning is seen"
+        );
     }
     let daemon = Daemon::start();
     let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).expect("its status");
-    let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).expect("what is locked");
-    let kilobytes: u64 = locked.split_whitespace().next().and_then(|number| number.parse().ok()).expect("a number");
+    let locked = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .expect("what is locked");
+    let kilobytes: u64 = locked
+        .split_whitespace()
+        .next()
+        .and_then(|number| number.parse().ok())
+        .expect("a number");
     if !allowed {
         daemon.log.wait_for(&["event=memory_not_locked"]);
     }
     let warnings = daemon.log.with(&["event=memory_not_locked"]).len();
-    assert_eq!((kilobytes > 1024, warnings), (allowed, usize::from(!allowed)), "{status}");
-    assert!(daemon.totpctl(&["status"], "").status.success(), "and it serves");
+    assert_eq!(
+        (kilobytes > 1024, warnings),
+        (allowed, usize::from(!allowed)),
+        "{status}"
+    );
+    assert!(
+        daemon.totpctl(&["status"], "").status.success(),
+        "and it serves"
+    );
 }
 
 /// The first line of all is one about memory that cannot be locked.
@@ -61,8 +104,19 @@ fn where_the_log_is_json_every_line_is_an_object_from_the_first_on() {
     setup.write();
     let daemon = setup.command();
     let mut bound = Command::new("setpriv");
-    bound.args(["--bounding-set", "-ipc_lock", "--", "prlimit", "--memlock=0", "--"]);
-    bound.arg(daemon.get_program()).args(daemon.get_args()).stdin(Stdio::null()).stderr(Stdio::piped());
+    bound.args([
+        "--bounding-set",
+        "-ipc_lock",
+        "--",
+        "prlimit",
+        "--memlock=0",
+        "--",
+    ]);
+    bound
+        .arg(daemon.get_program())
+        .args(daemon.get_args())
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
     let mut child = bound.spawn().expect("setpriv");
     let log = Lines::default();
     log.follow(child.stderr.take().expect("its standard error"));
@@ -71,7 +125,10 @@ fn where_the_log_is_json_every_line_is_an_object_from_the_first_on() {
     assert!(child.wait().expect("its end").success());
     log.wait_for(&["stopped"]);
     let lines = log.text();
-    let events: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let events: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect(line))
+        .collect();
     assert_eq!(events[0]["event"], "memory_not_locked", "{lines}");
 }
 
@@ -79,7 +136,9 @@ fn where_the_log_is_json_every_line_is_an_object_from_the_first_on() {
 fn after_a_login_no_key_is_left_in_the_daemons_memory_nor_was_one_ever_in_the_logins() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let told = daemon.call("Enroll", &json!({ "user": "alice", "active": true })).expect("a device");
+    let told = daemon
+        .call("Enroll", &json!({ "user": "alice", "active": true }))
+        .expect("a device");
     let text = told["key"].as_str().expect("its key").to_owned();
     let key = Key::from_base32(&text).expect("base32");
     let code = authenticator(&told).code();
@@ -89,11 +148,27 @@ fn after_a_login_no_key_is_left_in_the_daemons_memory_nor_was_one_ever_in_the_lo
     login.type_code(&code);
     assert_eq!(login.finish().code, PamCode::SUCCESS);
     for secret in [key.expose(), text.as_bytes()] {
-        assert_eq!(places(daemon.pid(), secret), 0, "of {} bytes, in the daemon", secret.len());
-        assert_eq!(places(login.pid(), secret), 0, "of {} bytes, in the login", secret.len());
+        assert_eq!(
+            places(daemon.pid(), secret),
+            0,
+            "of {} bytes, in the daemon",
+            secret.len()
+        );
+        assert_eq!(
+            places(login.pid(), secret),
+            0,
+            "of {} bytes, in the login",
+            secret.len()
+        );
     }
-    assert!(places(daemon.pid(), b"an application secret of the tests") > 0, "what must be there is found");
-    assert!(places(login.pid(), b"alice") > 0, "what must be there is found");
+    assert!(
+        places(daemon.pid(), b"an application secret of the tests") > 0,
+        "what must be there is found"
+    );
+    assert!(
+        places(login.pid(), b"alice") > 0,
+        "what must be there is found"
+    );
 }
 
 /// In how many places of a process's memory these bytes stand.
@@ -104,14 +179,22 @@ fn places(pid: u32, bytes: &[u8]) -> usize {
         let mut fields = line.split_whitespace();
         let (range, access) = (fields.next()?, fields.next()?);
         let (from, to) = range.split_once('-')?;
-        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
-        access.starts_with("rw").then_some((from, usize::try_from(to - from).ok()?))
+        let (from, to) = (
+            u64::from_str_radix(from, 16).ok()?,
+            u64::from_str_radix(to, 16).ok()?,
+        );
+        access
+            .starts_with("rw")
+            .then_some((from, usize::try_from(to - from).ok()?))
     });
     regions
         .map(|(from, length)| {
             let mut region = vec![0; length];
             let read = memory.read_at(&mut region, from).unwrap_or(0);
-            region[..read].windows(bytes.len()).filter(|window| *window == bytes).count()
+            region[..read]
+                .windows(bytes.len())
+                .filter(|window| *window == bytes)
+                .count()
         })
         .sum()
 }

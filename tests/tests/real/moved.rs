@@ -19,18 +19,33 @@ fn devices_follow_a_renamed_account_and_what_was_used_stays_used() {
     let [code, next] = phone.pair();
     let old = daemon.totpctl_json(&["enroll", "alice", "--device", "old", "--yes"], "");
     let used = authenticator(&old).code();
-    let told = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
+    let told = daemon
+        .call("NewRecoveryCodes", &json!({ "user": "alice" }))
+        .expect("recovery codes");
     let recovery = told["recovery_codes"][0].as_str().expect("a code");
     for code in [&code, &used] {
         assert_eq!(stack.login("alice", &[code]).code, PamCode::SUCCESS);
     }
-    daemon.call("Revoke", &json!({ "user": "alice", "device": "old" })).expect("a revocation");
+    daemon
+        .call("Revoke", &json!({ "user": "alice", "device": "old" }))
+        .expect("a revocation");
     let told = daemon.totpctl_json(&["rename-user", "alice", "alice-smith"], "");
     assert_eq!(told, json!({ "was": "alice", "user": "alice-smith" }));
-    daemon.log.wait_for(&["event=rename_user ", " user=alice ", " new_name=alice-smith"]);
-    assert_eq!(refusal(daemon.call("Show", &json!({ "user": "alice" }))), "NoSuchUser");
+    daemon.log.wait_for(&[
+        "event=rename_user ",
+        " user=alice ",
+        " new_name=alice-smith",
+    ]);
+    assert_eq!(
+        refusal(daemon.call("Show", &json!({ "user": "alice" }))),
+        "NoSuchUser"
+    );
     for typed in [&next, recovery] {
-        assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR, "no user has that name");
+        assert_eq!(
+            stack.login("alice", &[typed]).code,
+            PamCode::AUTH_ERR,
+            "no user has that name"
+        );
     }
     assert_eq!(stack.login("alice-smith", &[&code]).code, PamCode::AUTH_ERR);
     daemon.audited("alice-smith", "already_used");
@@ -38,7 +53,8 @@ fn devices_follow_a_renamed_account_and_what_was_used_stays_used() {
         assert_eq!(stack.login("alice-smith", &[typed]).code, PamCode::SUCCESS);
     }
     // What is left of a revoked device has moved, too.
-    let again = json!({ "user": "alice-smith", "device": "back", "key": old["key"], "active": true });
+    let again =
+        json!({ "user": "alice-smith", "device": "back", "key": old["key"], "active": true });
     daemon.call("Enroll", &again).expect("the same key");
     assert_eq!(stack.login("alice-smith", &[&used]).code, PamCode::AUTH_ERR);
 }
@@ -50,7 +66,8 @@ fn nobody_is_renamed_to_somebody_who_is_there() {
     let stack = Stack::of(&daemon, "moved-onto", "retry=1");
     let [alice, bob] = ["alice", "bob"].map(|user| daemon.enroll(user).code());
     let before = everything(&daemon);
-    let rename = |user: &str, new: &str| daemon.call("RenameUser", &json!({ "user": user, "new": new }));
+    let rename =
+        |user: &str, new: &str| daemon.call("RenameUser", &json!({ "user": user, "new": new }));
     for (user, new, error) in [
         ("alice", "bob", "UserExists"),
         ("alice", "alice", "UserExists"),
@@ -83,10 +100,18 @@ fn a_daemon_killed_while_it_renames_leaves_one_of_the_two() {
         let answered = renaming.join().is_ok_and(|answer| answer.is_ok());
         daemon.start_again();
         let there = names(&daemon);
-        assert!(there == [old.as_str()] || there == [new.as_str()], "{there:?}");
-        assert!(!answered || there == [new.as_str()], "what was answered is durable");
+        assert!(
+            there == [old.as_str()] || there == [new.as_str()],
+            "{there:?}"
+        );
+        assert!(
+            !answered || there == [new.as_str()],
+            "what was answered is durable"
+        );
         if there == [old.as_str()] {
-            daemon.call("RenameUser", &json!({ "user": old, "new": new })).expect("now it is");
+            daemon
+                .call("RenameUser", &json!({ "user": old, "new": new }))
+                .expect("now it is");
         }
     }
 }
@@ -98,10 +123,16 @@ fn who_is_forgotten_is_somebody_who_never_came() {
     let code = daemon.enroll("alice").code();
     let strict = Stack::of(&daemon, "forgotten", "retry=1");
     daemon.enroll("bob");
-    for (arguments, typed, exit) in
-        [(&["forget", "alice"][..], "alic\n", 2), (&["forget", "alice"], "", 2), (&["forget", "nobody"], "nobody\n", 5)]
-    {
-        assert_eq!(daemon.totpctl(arguments, typed).status.code(), Some(exit), "{arguments:?} {typed}");
+    for (arguments, typed, exit) in [
+        (&["forget", "alice"][..], "alic\n", 2),
+        (&["forget", "alice"], "", 2),
+        (&["forget", "nobody"], "nobody\n", 5),
+    ] {
+        assert_eq!(
+            daemon.totpctl(arguments, typed).status.code(),
+            Some(exit),
+            "{arguments:?} {typed}"
+        );
     }
     assert_eq!(names(&daemon), ["alice", "bob"]);
     let output = daemon.totpctl(&["forget", "alice"], "alice\n");
@@ -120,7 +151,10 @@ fn who_is_forgotten_is_somebody_who_never_came() {
 fn names(daemon: &Daemon) -> Vec<String> {
     let listed = daemon.totpctl_json(&["list"], "");
     let users = listed["users"].as_array().expect("users");
-    users.iter().filter_map(|user| user["user"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    users
+        .iter()
+        .filter_map(|user| user["user"].as_str().map(str::to_owned))
+        .collect::<Vec<_>>()
 }
 
 #[test]
@@ -132,7 +166,9 @@ fn a_record_that_cannot_be_read_is_forgotten_all_the_same() {
     // The secret that it was written under is gone.
     daemon.setup.secrets = "2: another application secret of the tests\n".into();
     daemon.start_again();
-    let shown = daemon.call("Show", &json!({ "user": "alice" })).expect("what is known");
+    let shown = daemon
+        .call("Show", &json!({ "user": "alice" }))
+        .expect("what is known");
     assert_eq!(shown["user"]["damaged"], Value::Bool(true));
     let rename = daemon.call("RenameUser", &json!({ "user": "alice", "new": "carol" }));
     assert_eq!(refusal(rename), "RecordDamaged");

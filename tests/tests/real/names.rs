@@ -1,4 +1,5 @@
-//! Malformed names and codes: each is refused with a reason, no other user is touched, and no login is accepted.
+//! Malformed names and codes: each is refused with a reason, no other user is touched, and no login
+//! is accepted.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -26,15 +27,31 @@ fn names_that_no_account_can_have_are_refused_on_the_socket() {
         for (method, parameters) in about(&name) {
             let (error, told) = daemon.call(method, &parameters).expect_err("a refusal");
             let field = told["field"].as_str().unwrap_or_default();
-            assert_eq!((error.as_str(), field), ("BadParameter", "user"), "{method} {name:.50?}: {told}");
-            assert!(told["why"].as_str().is_some_and(|why| why.starts_with("a user name ")), "{told}");
+            assert_eq!(
+                (error.as_str(), field),
+                ("BadParameter", "user"),
+                "{method} {name:.50?}: {told}"
+            );
+            assert!(
+                told["why"]
+                    .as_str()
+                    .is_some_and(|why| why.starts_with("a user name ")),
+                "{told}"
+            );
         }
     }
     for bytes in [&b"al\xffice"[..], b"\xc0\xafalice", b"al\xed\xa0\x80ice"] {
-        let call =
-            [b"{\"method\":\"org.pamtotp.Provision.Show\",\"parameters\":{\"user\":\"", bytes, b"\"}}\0"].concat();
+        let call = [
+            b"{\"method\":\"org.pamtotp.Provision.Show\",\"parameters\":{\"user\":\"",
+            bytes,
+            b"\"}}\0",
+        ]
+        .concat();
         let answer = exchange(open(&daemon.login_socket()), &call);
-        assert!(String::from_utf8_lossy(&answer).contains("BadParameter"), "{bytes:?}");
+        assert!(
+            String::from_utf8_lossy(&answer).contains("BadParameter"),
+            "{bytes:?}"
+        );
     }
     assert_eq!(everything(&daemon), before);
 }
@@ -45,17 +62,39 @@ fn strange_names_are_other_peoples_names_and_harm_no_terminal() {
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
     let stack = Stack::of(&daemon, "look-alike", "retry=1");
-    for name in
-        ["ALICE", "Alice", "alice\u{200b}", "\u{202e}alice", "\u{430}lice", "ali%s", "..", "-rf", "\u{ff41}lice"]
-    {
-        assert_eq!(stack.login(name, &[&code]).code, PamCode::AUTH_ERR, "{name:?}");
-        daemon.call("Enroll", &json!({ "user": name, "active": true })).expect("a name like any other");
-        assert_eq!(stack.login(name, &[&code]).code, PamCode::AUTH_ERR, "{name:?} has a key of its own");
+    for name in [
+        "ALICE",
+        "Alice",
+        "alice\u{200b}",
+        "\u{202e}alice",
+        "\u{430}lice",
+        "ali%s",
+        "..",
+        "-rf",
+        "\u{ff41}lice",
+    ] {
+        assert_eq!(
+            stack.login(name, &[&code]).code,
+            PamCode::AUTH_ERR,
+            "{name:?}"
+        );
+        daemon
+            .call("Enroll", &json!({ "user": name, "active": true }))
+            .expect("a name like any other");
+        assert_eq!(
+            stack.login(name, &[&code]).code,
+            PamCode::AUTH_ERR,
+            "{name:?} has a key of its own"
+        );
     }
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
-    let shown = said(&daemon.totpctl(&["list"], "")) + &said(&daemon.totpctl(&["show", "\u{202e}alice"], ""));
+    let shown = said(&daemon.totpctl(&["list"], ""))
+        + &said(&daemon.totpctl(&["show", "\u{202e}alice"], ""));
     for text in [shown, daemon.log.text()] {
-        assert!(!text.contains(['\u{200b}', '\u{202e}', '\u{1b}']), "{text:?}");
+        assert!(
+            !text.contains(['\u{200b}', '\u{202e}', '\u{1b}']),
+            "{text:?}"
+        );
     }
 }
 
@@ -65,14 +104,28 @@ fn totpctl_refuses_names_that_no_account_can_have() {
     let daemon = Daemon::start();
     daemon.enroll("alice");
     let before = everything(&daemon);
-    let text_names = bad_names().into_iter().filter(|name| !name.contains('\0') && name.len() < 10_000);
-    let names = text_names.map(OsString::from).chain([OsString::from_vec(b"al\xffice".to_vec())]);
+    let text_names = bad_names()
+        .into_iter()
+        .filter(|name| !name.contains('\0') && name.len() < 10_000);
+    let names = text_names
+        .map(OsString::from)
+        .chain([OsString::from_vec(b"al\xffice".to_vec())]);
     for name in names {
-        for command in ["enroll", "confirm", "verify", "show", "disable", "enable", "revoke"] {
+        for command in [
+            "enroll", "confirm", "verify", "show", "disable", "enable", "revoke",
+        ] {
             let mut totpctl = Command::new(world::built("totpctl"));
-            totpctl.arg("--json").arg("--socket").arg(daemon.login_socket()).args([OsStr::new(command), &name]);
+            totpctl
+                .arg("--json")
+                .arg("--socket")
+                .arg(daemon.login_socket())
+                .args([OsStr::new(command), &name]);
             let output = with_input(totpctl, "123456\n");
-            assert_eq!(output.status.code(), Some(2), "{command} {name:?}: {output:?}");
+            assert_eq!(
+                output.status.code(),
+                Some(2),
+                "{command} {name:?}: {output:?}"
+            );
             assert!(!said(&output).contains('\u{1b}'), "{output:?}");
         }
     }
@@ -88,12 +141,26 @@ fn the_module_lets_nobody_in_whose_name_is_no_text() {
         system.service(&service, &format!("auth required TOTP {options}"));
         for name in [&b"al\xffice"[..], b"\xc0\xafalice", b"alice\xe2\x80"] {
             let mut pamtester = Command::new("pamtester");
-            pamtester.args([OsStr::new(&service), &OsString::from_vec(name.to_vec()), OsStr::new("authenticate")]);
+            pamtester.args([
+                OsStr::new(&service),
+                &OsString::from_vec(name.to_vec()),
+                OsStr::new("authenticate"),
+            ]);
             let output = with_input(pamtester, "123456\n");
-            assert_eq!(output.status.code(), Some(1), "{name:?} {options}: {output:?}");
-            assert!(said(&output).contains("Authentication failure"), "{output:?}");
+            assert_eq!(
+                output.status.code(),
+                Some(1),
+                "{name:?} {options}: {output:?}"
+            );
+            assert!(
+                said(&output).contains("Authentication failure"),
+                "{output:?}"
+            );
         }
-        world::syslog().wait_for(&[&format!("({service}:auth)"), "refused: a user name must be UTF-8"]);
+        world::syslog().wait_for(&[
+            &format!("({service}:auth)"),
+            "refused: a user name must be UTF-8",
+        ]);
     }
 }
 
@@ -105,11 +172,16 @@ fn what_is_no_code_is_malformed_on_the_socket_and_costs_nothing() {
     let code = alice.code();
     let verify = |codes: &Value| {
         let attempt = json!({ "user": "alice", "codes": codes, "service": "socket" });
-        daemon.call("Verify", &attempt).map(|reply| reply["verdict"].clone())
+        daemon
+            .call("Verify", &attempt)
+            .map(|reply| reply["verdict"].clone())
     };
     let long = format!("{}{code}", " ".repeat(510));
-    let digits =
-        |zero: u32| -> String { code.chars().filter_map(|c| char::from_u32(zero + c.to_digit(10)?)).collect() };
+    let digits = |zero: u32| -> String {
+        code.chars()
+            .filter_map(|c| char::from_u32(zero + c.to_digit(10)?))
+            .collect()
+    };
     for typed in [
         json!([]),
         json!([""]),
@@ -128,12 +200,21 @@ fn what_is_no_code_is_malformed_on_the_socket_and_costs_nothing() {
         json!(["", code]),
         json!(vec![code.as_str(); 5_000]),
     ] {
-        assert_eq!(verify(&typed), Ok(json!("malformed")), "{:.60}", typed.to_string());
+        assert_eq!(
+            verify(&typed),
+            Ok(json!("malformed")),
+            "{:.60}",
+            typed.to_string()
+        );
     }
     let (error, _) = verify(&json!(["1".repeat(1 << 20)])).expect_err("a refusal");
     assert_eq!(error, "TooLarge");
     assert_eq!(daemon.budget("alice"), 5);
-    assert_eq!(verify(&json!([code])), Ok(json!("accepted")), "none of them spent it");
+    assert_eq!(
+        verify(&json!([code])),
+        Ok(json!("accepted")),
+        "none of them spent it"
+    );
 }
 
 #[test]
@@ -141,13 +222,24 @@ fn what_is_no_code_is_no_code_for_totpctl_either() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
-    daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
+    daemon
+        .call("Enroll", &json!({ "user": "alice", "device": "waiting" }))
+        .expect("a pending device");
     let code = alice.code();
-    let inputs = ["\n".into(), format!("{code}\0\n"), format!("+{code}\n"), "1".repeat(1 << 20) + "\n", String::new()];
+    let inputs = [
+        "\n".into(),
+        format!("{code}\0\n"),
+        format!("+{code}\n"),
+        "1".repeat(1 << 20) + "\n",
+        String::new(),
+    ];
     for input in inputs {
         for command in ["verify", "confirm"] {
             let output = daemon.totpctl(&["--json", command, "alice"], &input);
-            assert!(matches!(output.status.code(), Some(1 | 2)), "{command} {input:.20?}: {output:?}");
+            assert!(
+                matches!(output.status.code(), Some(1 | 2)),
+                "{command} {input:.20?}: {output:?}"
+            );
             assert!(!said(&output).contains("accepted"), "{output:?}");
         }
     }
@@ -158,9 +250,26 @@ fn what_is_no_code_is_no_code_for_totpctl_either() {
 
 /// What no account can be called.
 fn bad_names() -> Vec<String> {
-    let names =
-        ["", " ", "alice ", " alice", "\talice", "a/b", "../../etc/passwd", "a:b", "a\nb", "a\rb", "a\0", "\u{1b}[2J"];
-    let long = ["a".repeat(257), "\u{e9}".repeat(150), "a".repeat(300), "a".repeat(60_000)];
+    let names = [
+        "",
+        " ",
+        "alice ",
+        " alice",
+        "\talice",
+        "a/b",
+        "../../etc/passwd",
+        "a:b",
+        "a\nb",
+        "a\rb",
+        "a\0",
+        "\u{1b}[2J",
+    ];
+    let long = [
+        "a".repeat(257),
+        "\u{e9}".repeat(150),
+        "a".repeat(300),
+        "a".repeat(60_000),
+    ];
     names
         .map(str::to_owned)
         .into_iter()
@@ -173,7 +282,10 @@ fn bad_names() -> Vec<String> {
 fn about(name: &str) -> [(&'static str, Value); 7] {
     [
         ("Challenge", json!({ "user": name, "service": "x" })),
-        ("Verify", json!({ "user": name, "codes": ["123456"], "service": "x" })),
+        (
+            "Verify",
+            json!({ "user": name, "codes": ["123456"], "service": "x" }),
+        ),
         ("Enroll", json!({ "user": name, "active": true })),
         ("Confirm", json!({ "user": name, "code": "123456" })),
         ("Show", json!({ "user": name })),

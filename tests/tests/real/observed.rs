@@ -16,10 +16,20 @@ fn a_shut_account_stays_shut_whatever_is_typed() {
     let (alice, bob) = (daemon.enroll("alice"), daemon.enroll("bob"));
     let [code, next] = alice.pair();
     shut(&daemon, "alice");
-    for typed in [&code, &alice.wrong(), "no code", "", "abcd-efgh", &format!("{code} {next}")] {
+    for typed in [
+        &code,
+        &alice.wrong(),
+        "no code",
+        "",
+        "abcd-efgh",
+        &format!("{code} {next}"),
+    ] {
         assert!(is_refused(&daemon, "alice", typed), "{typed:?}");
     }
-    assert!(!is_refused(&daemon, "bob", &bob.wrong()), "no other user is denied");
+    assert!(
+        !is_refused(&daemon, "bob", &bob.wrong()),
+        "no other user is denied"
+    );
 }
 
 #[test]
@@ -33,9 +43,15 @@ fn a_crowd_at_a_shut_account_gets_nobody_in() {
         verdicts.extend(at_once(&daemon, "alice"));
     }
     for verdict in &verdicts {
-        assert!(["disabled", "busy"].contains(&verdict.as_str()), "{verdict}");
+        assert!(
+            ["disabled", "busy"].contains(&verdict.as_str()),
+            "{verdict}"
+        );
     }
-    assert!(verdicts.iter().any(|verdict| verdict == "busy"), "it was a crowd");
+    assert!(
+        verdicts.iter().any(|verdict| verdict == "busy"),
+        "it was a crowd"
+    );
 }
 
 #[test]
@@ -50,7 +66,10 @@ fn nobody_is_let_by_whose_record_cannot_be_read() {
     assert!(is_refused(&daemon, "alice", &alice.wrong()));
     let line = daemon.audited("alice", "refused");
     assert!(line.contains(" reason=no_application_secret"), "{line}");
-    assert!(!is_refused(&daemon, "bob", "123456"), "a user without one is let by");
+    assert!(
+        !is_refused(&daemon, "bob", "123456"),
+        "a user without one is let by"
+    );
 }
 
 /// A shut account may have another spelling, which the name service alone knows.
@@ -82,7 +101,10 @@ fn is_refused(daemon: &Daemon, user: &str, typed: &str) -> bool {
 
 /// The verdicts on many attempts that begin together.
 fn at_once(daemon: &Daemon, user: &str) -> Vec<String> {
-    let (gate, attempt) = (Barrier::new(CROWD), json!({ "user": user, "service": "crowd", "codes": ["123456"] }));
+    let (gate, attempt) = (
+        Barrier::new(CROWD),
+        json!({ "user": user, "service": "crowd", "codes": ["123456"] }),
+    );
     let attempt = || {
         gate.wait();
         let told = daemon.call("Verify", &attempt).expect("a verdict");
@@ -90,7 +112,10 @@ fn at_once(daemon: &Daemon, user: &str) -> Vec<String> {
     };
     std::thread::scope(|scope| {
         let crowd: Vec<_> = (0..CROWD).map(|_| scope.spawn(attempt)).collect();
-        crowd.into_iter().map(|one| one.join().expect("a verdict")).collect()
+        crowd
+            .into_iter()
+            .map(|one| one.join().expect("a verdict"))
+            .collect()
     })
 }
 

@@ -1,4 +1,5 @@
-//! What people may do with their own devices: with a proof, within bounds, and never so that they lock themselves out.
+//! What people may do with their own devices: with a proof, within bounds, and never so that they
+//! lock themselves out.
 
 use serde_json::{Value, json};
 use tests::clocks::Clocks;
@@ -15,20 +16,39 @@ fn with_a_code_people_manage_their_own_devices() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let first = daemon.enroll("alice");
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| {
+        daemon.call_as(&Caller::user("alice"), method, &parameters)
+    };
     let [current, next] = first.pair();
-    let told = alice("Enroll", json!({ "device": "second", "proof": current })).expect("a pending device");
-    assert_eq!((&told["user"], &told["state"]), (&json!("alice"), &json!("pending")));
+    let told =
+        alice("Enroll", json!({ "device": "second", "proof": current })).expect("a pending device");
+    assert_eq!(
+        (&told["user"], &told["state"]),
+        (&json!("alice"), &json!("pending"))
+    );
     let second = authenticator(&told);
     let device = |daemon: &Daemon, n: usize| shown(daemon, "alice")["devices"][n].clone();
     let pending = device(&daemon, 1);
-    assert_eq!(pending["expires"].as_u64().expect("an end") - pending["created"].as_u64().expect("a time"), 15 * 60);
-    assert_eq!(alice("Confirm", json!({ "code": second.code() })).expect("a verdict")["verdict"], "accepted");
-    alice("SetState", json!({ "device": "second", "state": "disabled", "proof": next })).expect("a change");
+    assert_eq!(
+        pending["expires"].as_u64().expect("an end") - pending["created"].as_u64().expect("a time"),
+        15 * 60
+    );
+    assert_eq!(
+        alice("Confirm", json!({ "code": second.code() })).expect("a verdict")["verdict"],
+        "accepted"
+    );
+    alice(
+        "SetState",
+        json!({ "device": "second", "state": "disabled", "proof": next }),
+    )
+    .expect("a change");
     assert_eq!(device(&daemon, 1)["state"], "disabled");
     assert_eq!(shown(&daemon, "alice")["budget"], 5);
     // A disabled device proves nothing.
-    let refused = alice("SetState", json!({ "device": "second", "state": "active", "proof": second.code_at(1) }));
+    let refused = alice(
+        "SetState",
+        json!({ "device": "second", "state": "active", "proof": second.code_at(1) }),
+    );
     assert_eq!(refusal(refused), "ProofRequired");
 }
 
@@ -37,25 +57,46 @@ fn a_wrong_proof_is_charged_like_a_guess_and_changes_nothing() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let first = daemon.enroll("alice");
-    daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
+    daemon
+        .call("Enroll", &json!({ "user": "alice", "device": "waiting" }))
+        .expect("a pending device");
     let before = shown(&daemon, "alice")["devices"].clone();
-    let alice = |method: &str, parameters: &Value| daemon.call_as(&Caller::user("alice"), method, parameters);
+    let alice = |method: &str, parameters: &Value| {
+        daemon.call_as(&Caller::user("alice"), method, parameters)
+    };
     let calls = [
         ("Enroll", json!({})),
-        ("SetState", json!({ "device": "default", "state": "disabled" })),
+        (
+            "SetState",
+            json!({ "device": "default", "state": "disabled" }),
+        ),
         ("Revoke", json!({ "device": "waiting" })),
     ];
     let mut left = 5;
     for (method, parameters) in &calls {
-        for (proof, charged) in [(Value::Null, 0), (json!(""), 0), (json!("no code"), 0), (json!(first.wrong()), 1)] {
-            assert_eq!(refusal(alice(method, &and(parameters, "proof", &proof))), "ProofRequired", "{method} {proof}");
+        for (proof, charged) in [
+            (Value::Null, 0),
+            (json!(""), 0),
+            (json!("no code"), 0),
+            (json!(first.wrong()), 1),
+        ] {
+            assert_eq!(
+                refusal(alice(method, &and(parameters, "proof", &proof))),
+                "ProofRequired",
+                "{method} {proof}"
+            );
             left -= charged;
             assert_eq!(daemon.budget("alice"), left, "{method} {proof}");
         }
     }
     assert_eq!(shown(&daemon, "alice")["devices"], before);
-    let line = daemon.log.wait_for(&["event=revoke", " user=alice ", " error=ProofRequired "]);
-    assert!(line.contains(" role=self ") && line.contains(&uid_of("alice")), "{line}");
+    let line = daemon
+        .log
+        .wait_for(&["event=revoke", " user=alice ", " error=ProofRequired "]);
+    assert!(
+        line.contains(" role=self ") && line.contains(&uid_of("alice")),
+        "{line}"
+    );
 }
 
 #[test]
@@ -64,18 +105,29 @@ fn to_be_asked_for_a_proof_costs_nothing_and_is_in_no_log() {
     let daemon = Daemon::start();
     let [current, next] = daemon.enroll("alice").pair();
     let before = everything(&daemon);
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| {
+        daemon.call_as(&Caller::user("alice"), method, &parameters)
+    };
     for _ in 0..10 {
-        for (method, parameters) in
-            [("Enroll", json!({})), ("Revoke", json!({ "device": "default" })), ("NewRecoveryCodes", json!({}))]
-        {
-            assert_eq!(refusal(alice(method, parameters)), "ProofRequired", "{method}");
+        for (method, parameters) in [
+            ("Enroll", json!({})),
+            ("Revoke", json!({ "device": "default" })),
+            ("NewRecoveryCodes", json!({})),
+        ] {
+            assert_eq!(
+                refusal(alice(method, parameters)),
+                "ProofRequired",
+                "{method}"
+            );
         }
     }
     assert_eq!(everything(&daemon), before);
-    let pair =
-        json!({ "user": "alice", "codes": [format!("{current} {next}")], "service": "locker", "rhost": "", "tty": "" });
-    assert_eq!(alice("Verify", pair).expect("a verdict")["verdict"], "accepted", "a pair is judged all the same");
+    let pair = json!({ "user": "alice", "codes": [format!("{current} {next}")], "service": "locker", "rhost": "", "tty": "" });
+    assert_eq!(
+        alice("Verify", pair).expect("a verdict")["verdict"],
+        "accepted",
+        "a pair is judged all the same"
+    );
     daemon.audited("alice", "accepted");
     assert!(daemon.log.with(&[" user=alice ", " error="]).is_empty());
 }
@@ -85,7 +137,8 @@ fn when_no_guesses_are_left_a_proof_is_two_codes() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let first = daemon.enroll("alice");
-    let alice = |proof: &str| daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "proof": proof }));
+    let alice =
+        |proof: &str| daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "proof": proof }));
     let asked = |proof: &str| alice(proof).expect_err("no proof").1["ask"].clone();
     (0..4).for_each(|_| assert_eq!(asked(&first.wrong()), "one_code"));
     assert_eq!(asked(&first.wrong()), "two_codes");
@@ -93,7 +146,10 @@ fn when_no_guesses_are_left_a_proof_is_two_codes() {
     assert_eq!(asked(&current), "two_codes", "a single code is not judged");
     let told = daemon.totpctl_as("alice", &["recovery-codes"], &format!("{current}\n"));
     let told = String::from_utf8(told.stderr).expect("text");
-    assert!(told.contains("type the next two codes on one line"), "{told}");
+    assert!(
+        told.contains("type the next two codes on one line"),
+        "{told}"
+    );
     let pair = format!("{current} {next}");
     let told = daemon.totpctl_as("alice", &["recovery-codes"], &format!("{pair}\n"));
     assert!(told.status.success(), "it was not spent: {told:?}");
@@ -105,8 +161,13 @@ fn a_proof_is_spent_whatever_becomes_of_the_change() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
-    let alice =
-        |device: &str| daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "device": device, "proof": code }));
+    let alice = |device: &str| {
+        daemon.call_as(
+            &Caller::user("alice"),
+            "Enroll",
+            &json!({ "device": device, "proof": code }),
+        )
+    };
     assert_eq!(refusal(alice("default")), "DeviceExists");
     assert_eq!(refusal(alice("another")), "ProofRequired", "it is spent");
     let stack = Stack::of(&daemon, "spent-proof", "retry=1");
@@ -120,16 +181,35 @@ fn people_cannot_take_their_last_active_device_away() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
     let [current, next] = daemon.enroll("alice").pair();
-    daemon.call("Enroll", &json!({ "user": "alice", "device": "pending" })).expect("a pending device");
+    daemon
+        .call("Enroll", &json!({ "user": "alice", "device": "pending" }))
+        .expect("a pending device");
     let disable = json!({ "device": "default", "state": "disabled" });
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
+    let alice = |method: &str, parameters: Value| {
+        daemon.call_as(&Caller::user("alice"), method, &parameters)
+    };
     let refused = alice("SetState", and(&disable, "proof", &json!(current))).unwrap_err();
-    assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("device")), "{refused:?}");
+    assert_eq!(
+        (refused.0.as_str(), &refused.1["field"]),
+        ("BadParameter", &json!("device")),
+        "{refused:?}"
+    );
     let refused = alice("Revoke", json!({ "device": "default", "proof": next })).unwrap_err();
-    assert!(refused.1["why"].as_str().expect("a sentence").contains("last active device"), "{refused:?}");
+    assert!(
+        refused.1["why"]
+            .as_str()
+            .expect("a sentence")
+            .contains("last active device"),
+        "{refused:?}"
+    );
     assert_eq!(shown(&daemon, "alice")["devices"][0]["state"], "active");
-    let admin = |method: &str, parameters: Value| daemon.call_as(&Caller::user("carol"), method, &parameters);
-    assert!(admin("SetState", and(&disable, "user", &json!("alice"))).is_ok(), "an administrator can");
+    let admin = |method: &str, parameters: Value| {
+        daemon.call_as(&Caller::user("carol"), method, &parameters)
+    };
+    assert!(
+        admin("SetState", and(&disable, "user", &json!("alice"))).is_ok(),
+        "an administrator can"
+    );
     assert!(admin("Revoke", json!({ "user": "alice", "device": "default" })).is_ok());
 }
 
@@ -143,23 +223,35 @@ fn two_devices_cannot_be_taken_away_at_once() {
             let _ = daemon.call("Revoke", &json!({ "user": "alice", "device": device }));
         }
         let [left, right] = ["left", "right"].map(|device| {
-            let told = daemon.call("Enroll", &json!({ "user": "alice", "device": device, "active": true }));
+            let told = daemon.call(
+                "Enroll",
+                &json!({ "user": "alice", "device": device, "active": true }),
+            );
             authenticator(&told.expect("a device")).code()
         });
         let revoke = |device: &str, proof: &str| {
             let parameters = json!({ "device": device, "proof": proof });
-            daemon.call_as(&Caller::user("alice"), "Revoke", &parameters).is_ok()
+            daemon
+                .call_as(&Caller::user("alice"), "Revoke", &parameters)
+                .is_ok()
         };
         let gone = std::thread::scope(|scope| {
             // Each with a code of the other one, so that both are proven.
             let first = scope.spawn(|| revoke("left", &right));
             let second = scope.spawn(|| revoke("right", &left));
-            [first, second].map(|thread| usize::from(thread.join().expect("an answer"))).iter().sum::<usize>()
+            [first, second]
+                .map(|thread| usize::from(thread.join().expect("an answer")))
+                .iter()
+                .sum::<usize>()
         });
         assert!(gone <= 1, "round {round}");
         revoked += gone;
         let devices = shown(&daemon, "alice")["devices"].clone();
-        assert_eq!(devices.as_array().map(Vec::len), Some(2 - gone), "round {round}: {devices}");
+        assert_eq!(
+            devices.as_array().map(Vec::len),
+            Some(2 - gone),
+            "round {round}: {devices}"
+        );
     }
     assert!(revoked > 0, "no try ever got through");
 }
@@ -188,17 +280,39 @@ fn what_is_for_administrators_people_cannot_choose_for_themselves() {
         ("services", json!([])),
     ] {
         let refused = daemon.log.with(&["event=not_permitted"]).len();
-        let parameters = and(&json!({ "user": "alice", "device": "own", "proof": code }), field, &value);
-        assert_eq!(refusal(daemon.call_as(&Caller::user("alice"), "Enroll", &parameters)), DENIED, "{field} {value}");
+        let parameters = and(
+            &json!({ "user": "alice", "device": "own", "proof": code }),
+            field,
+            &value,
+        );
+        assert_eq!(
+            refusal(daemon.call_as(&Caller::user("alice"), "Enroll", &parameters)),
+            DENIED,
+            "{field} {value}"
+        );
         assert_eq!(everything(&daemon), before, "{field} {value}");
-        let audited = ["event=not_permitted", " method=Enroll ", " user=alice ", &uid_of("alice")];
+        let audited = [
+            "event=not_permitted",
+            " method=Enroll ",
+            " user=alice ",
+            &uid_of("alice"),
+        ];
         // Ten in a minute are told one by one.
         daemon.log.wait_for_many((refused + 1).min(10), &audited);
     }
-    let told =
-        daemon.call_as(&Caller::user("alice"), "Enroll", &json!({ "proof": code, "label": "mine", "issuer": "me" }));
-    let uri = told.expect("the proof was not spent")["uri"].as_str().expect("a URI").to_owned();
-    assert!(uri.contains("mine") && uri.contains("issuer=me"), "the words on the screen are their own: {uri}");
+    let told = daemon.call_as(
+        &Caller::user("alice"),
+        "Enroll",
+        &json!({ "proof": code, "label": "mine", "issuer": "me" }),
+    );
+    let uri = told.expect("the proof was not spent")["uri"]
+        .as_str()
+        .expect("a URI")
+        .to_owned();
+    assert!(
+        uri.contains("mine") && uri.contains("issuer=me"),
+        "the words on the screen are their own: {uri}"
+    );
 }
 
 #[test]
@@ -207,20 +321,37 @@ fn who_has_no_device_cannot_enrol_one_and_leaves_no_trace() {
     let daemon = Daemon::start();
     daemon.enroll("alice");
     let before = everything(&daemon);
-    for parameters in [json!({}), json!({ "proof": "123456" }), json!({ "proof": "123456 654321" })] {
-        assert_eq!(refusal(daemon.call_as(&Caller::user("bob"), "Enroll", &parameters)), "ProofRequired");
+    for parameters in [
+        json!({}),
+        json!({ "proof": "123456" }),
+        json!({ "proof": "123456 654321" }),
+    ] {
+        assert_eq!(
+            refusal(daemon.call_as(&Caller::user("bob"), "Enroll", &parameters)),
+            "ProofRequired"
+        );
     }
-    let verdict =
-        daemon.call_as(&Caller::user("bob"), "Verify", &json!({ "user": "bob", "codes": ["1"], "service": "x" }));
+    let verdict = daemon.call_as(
+        &Caller::user("bob"),
+        "Verify",
+        &json!({ "user": "bob", "codes": ["1"], "service": "x" }),
+    );
     assert_eq!(verdict.expect("a verdict")["verdict"], "not_enrolled");
     for method in ["Show", "Revoke"] {
-        assert_eq!(refusal(daemon.call_as(&Caller::user("bob"), method, &json!({}))), "NoSuchUser", "{method}");
+        assert_eq!(
+            refusal(daemon.call_as(&Caller::user("bob"), method, &json!({}))),
+            "NoSuchUser",
+            "{method}"
+        );
     }
     assert_eq!(everything(&daemon), before);
 }
 
 pub(crate) fn shown(daemon: &Daemon, user: &str) -> Value {
-    daemon.call("Show", &json!({ "user": user })).expect("what is known of the user")["user"].clone()
+    daemon
+        .call("Show", &json!({ "user": user }))
+        .expect("what is known of the user")["user"]
+        .clone()
 }
 
 #[test]
@@ -231,7 +362,9 @@ fn the_same_wrong_pair_again_within_its_step_is_no_other_try() {
     daemon.enroll("alice");
     let pair = json!({ "user": "alice", "codes": ["000000 000000"], "service": "own" });
     for n in 0..30 {
-        let told = daemon.call_as(&Caller::user("alice"), "Verify", &pair).expect("a verdict");
+        let told = daemon
+            .call_as(&Caller::user("alice"), "Verify", &pair)
+            .expect("a verdict");
         assert_eq!(told["verdict"], "rejected", "pair {n}");
     }
 }
@@ -241,16 +374,44 @@ fn a_process_of_ones_own_has_twenty_wrong_pairs_and_then_waits_while_logins_go_o
     let _place = world::enter();
     let daemon = Daemon::start();
     let [current, next] = daemon.enroll("alice").pair();
-    let alice = |method: &str, parameters: Value| daemon.call_as(&Caller::user("alice"), method, &parameters);
-    let pair = |codes: &str| alice("Verify", json!({ "user": "alice", "codes": [codes], "service": "own" }));
+    let alice = |method: &str, parameters: Value| {
+        daemon.call_as(&Caller::user("alice"), method, &parameters)
+    };
+    let pair = |codes: &str| {
+        alice(
+            "Verify",
+            json!({ "user": "alice", "codes": [codes], "service": "own" }),
+        )
+    };
     for n in 0..20 {
-        assert_eq!(pair(&format!("0000{n:02} 000000")).expect("a verdict")["verdict"], "rejected", "pair {n}");
+        assert_eq!(
+            pair(&format!("0000{n:02} 000000")).expect("a verdict")["verdict"],
+            "rejected",
+            "pair {n}"
+        );
     }
     let right = format!("{current} {next}");
-    assert_eq!(pair(&right).expect("a verdict")["verdict"], "busy", "not even the right one is judged");
-    assert_eq!(refusal(alice("Revoke", json!({ "device": "default", "proof": right }))), "Busy");
-    assert_eq!(refusal(alice("Confirm", json!({ "code": "000000" }))), "Busy");
+    assert_eq!(
+        pair(&right).expect("a verdict")["verdict"],
+        "busy",
+        "not even the right one is judged"
+    );
+    assert_eq!(
+        refusal(alice(
+            "Revoke",
+            json!({ "device": "default", "proof": right })
+        )),
+        "Busy"
+    );
+    assert_eq!(
+        refusal(alice("Confirm", json!({ "code": "000000" }))),
+        "Busy"
+    );
     let stack = Stack::of(&daemon, "own-pairs", "retry=1");
-    assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS, "root's logins are not counted");
+    assert_eq!(
+        stack.login("alice", &[&current]).code,
+        PamCode::SUCCESS,
+        "root's logins are not counted"
+    );
     assert_eq!(daemon.budget("alice"), 5);
 }

@@ -1,4 +1,5 @@
-//! QR codes as another program reads them: what a terminal shows, a PNG and an SVG, each decoded by `zbarimg`.
+//! QR codes as another program reads them: what a terminal shows, a PNG and an SVG, each decoded by
+//! `zbarimg`.
 
 use std::fs;
 use std::path::Path;
@@ -20,11 +21,15 @@ fn what_a_terminal_shows_is_read_as_the_uri() {
             ("ansi", &[Background::Dark, Background::Light]),
         ] {
             let page = shown(new_key(label, &["--qr", form]));
-            backgrounds.iter().for_each(|background| assert_read(&page, *background, form));
+            backgrounds
+                .iter()
+                .for_each(|background| assert_read(&page, *background, form));
         }
         let mut on_a_terminal = Command::new("script");
         let command = format!("{:?}", new_key(label, &["--qr", "utf8"]));
-        on_a_terminal.args(["--quiet", "--return", "--command", &command, "/dev/null"]).env("TERM", "xterm");
+        on_a_terminal
+            .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+            .env("TERM", "xterm");
         let page = shown(on_a_terminal);
         for background in [Background::Dark, Background::Light] {
             assert_read(&page, background, "utf8 in colours");
@@ -38,7 +43,10 @@ fn pictures_in_files_are_read_as_the_uri() {
     let folder = world::scratch_folder("pictures");
     let [png, svg, drawn] = ["code.png", "code.svg", "drawn.png"].map(|name| folder.join(name));
     let text = |path: &Path| path.to_str().expect("a path").to_owned();
-    let told = shown(new_key("Jürgen", &["--json", "--png", &text(&png), "--svg", &text(&svg)]));
+    let told = shown(new_key(
+        "Jürgen",
+        &["--json", "--png", &text(&png), "--svg", &text(&svg)],
+    ));
     let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
     world::run("rsvg-convert", &["--output", &text(&drawn), &text(&svg)]);
     for picture in [png, drawn] {
@@ -50,22 +58,39 @@ fn new_key(label: &str, arguments: &[&str]) -> Command {
     let setup = Setup::new();
     setup.write();
     let mut command = Command::new(world::built("totpctl"));
-    command.args(["key", "--settings"]).arg(setup.folder.join("settings.yaml"));
-    command.args(["new", "--label", label, "--issuer", "Big Co"]).args(arguments);
+    command
+        .args(["key", "--settings"])
+        .arg(setup.folder.join("settings.yaml"));
+    command
+        .args(["new", "--label", label, "--issuer", "Big Co"])
+        .args(arguments);
     command
 }
 
 fn shown(command: Command) -> String {
     let output = with_input(command, "");
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("text").replace('\r', "")
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .replace('\r', "")
 }
 
-/// Draws the end of a page as a terminal does, and compares what is read there with the URI above it.
+/// Draws the end of a page as a terminal does, and compares what is read there with the URI above
+/// it.
 fn assert_read(page: &str, background: Background, what: &str) {
-    let uri = page.lines().find_map(|line| line.strip_prefix("URI: ")).expect("a URI");
-    let (_, code) = page.trim_end_matches('\n').rsplit_once("\n\n").expect("a code");
-    assert_eq!(read_off(code, background), uri, "{what}, {background:?}:\n{code}");
+    let uri = page
+        .lines()
+        .find_map(|line| line.strip_prefix("URI: "))
+        .expect("a URI");
+    let (_, code) = page
+        .trim_end_matches('\n')
+        .rsplit_once("\n\n")
+        .expect("a code");
+    assert_eq!(
+        read_off(code, background),
+        uri,
+        "{what}, {background:?}:\n{code}"
+    );
 }
 
 /// What is read off a terminal that shows the code.
@@ -76,8 +101,14 @@ pub(crate) fn read_off(code: &str, background: Background) -> String {
 }
 
 fn read(picture: &Path) -> String {
-    let output = world::run("zbarimg", &["--raw", "--quiet", picture.to_str().expect("a path")]);
-    String::from_utf8(output.stdout).expect("text").trim_end().to_owned()
+    let output = world::run(
+        "zbarimg",
+        &["--raw", "--quiet", picture.to_str().expect("a path")],
+    );
+    String::from_utf8(output.stdout)
+        .expect("text")
+        .trim_end()
+        .to_owned()
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -96,10 +127,14 @@ impl Background {
     }
 }
 
-/// Brightness by rows. A character is as wide as half of its height: it fills one dot in each of two rows.
+/// Brightness by rows. A character is as wide as half of its height: it fills one dot in each of
+/// two rows.
 fn screen(text: &str, background: Background) -> Vec<Vec<u8>> {
     let (plain, _) = background.colours();
-    let mut rows: Vec<Vec<u8>> = text.lines().flat_map(|line| cells(line, background)).collect();
+    let mut rows: Vec<Vec<u8>> = text
+        .lines()
+        .flat_map(|line| cells(line, background))
+        .collect();
     let width = rows.iter().map(Vec::len).max().expect("rows") + 2 * MARGIN;
     for row in &mut rows {
         row.splice(0..0, [plain; MARGIN]);
@@ -145,9 +180,17 @@ fn cells(line: &str, background: Background) -> [Vec<u8>; 2] {
 /// A picture that every program reads, each dot [`SCALE`] pixels wide and high.
 fn pgm(rows: &[Vec<u8>]) -> Vec<u8> {
     let (width, height) = (rows[0].len() * SCALE, rows.len() * SCALE);
-    let wide = rows.iter().map(|row| row.iter().flat_map(|dot| [*dot; SCALE]).collect::<Vec<u8>>());
+    let wide = rows.iter().map(|row| {
+        row.iter()
+            .flat_map(|dot| [*dot; SCALE])
+            .collect::<Vec<u8>>()
+    });
     let pixels = wide.flat_map(|row| [(); SCALE].map(|()| row.clone()).concat());
-    format!("P5 {width} {height} 255\n").into_bytes().into_iter().chain(pixels).collect()
+    format!("P5 {width} {height} 255\n")
+        .into_bytes()
+        .into_iter()
+        .chain(pixels)
+        .collect()
 }
 
 const BLACK: u8 = 0;

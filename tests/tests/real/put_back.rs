@@ -1,5 +1,6 @@
-//! A store of before is put back, which has forgotten how far devices were off, and which codes were used ahead of their time.
-//! None of them opens anything again, and owners are in as soon as the time of the last one has passed: usually at once.
+//! A store of before is put back, which has forgotten how far devices were off, and which codes
+//! were used ahead of their time. None of them opens anything again, and owners are in as soon as
+//! the time of the last one has passed: usually at once.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,8 @@ use tests::world;
 
 use crate::clock::copy;
 
-/// A daemon with a backup of its store, in which alice and bob are enrolled, and carol's device waits for its first code.
+/// A daemon with a backup of its store, in which alice and bob are enrolled, and carol's device
+/// waits for its first code.
 struct Scene {
     clocks: Clocks,
     daemon: Daemon,
@@ -29,22 +31,37 @@ impl Scene {
         let clocks = Clocks::new();
         let mut daemon = clocks.of(Setup::new()).start();
         let [alice, bob] = ["alice", "bob"].map(|user| daemon.enroll(user));
-        let pending = daemon.call("Enroll", &json!({ "user": "carol" })).expect("a pending device");
+        let pending = daemon
+            .call("Enroll", &json!({ "user": "carol" }))
+            .expect("a pending device");
         let (carol, carols_key) = (authenticator(&pending), pending["key"].clone());
         assert!(daemon.terminate().success());
         let backup = world::scratch_folder("before").join("store");
         copy(&daemon.setup.state.join("store"), &backup);
         daemon.start_again();
-        Self { clocks, daemon, alice, bob, carol, carols_key, backup }
+        Self {
+            clocks,
+            daemon,
+            alice,
+            bob,
+            carol,
+            carols_key,
+            backup,
+        }
     }
 
-    /// Two codes in a row of a device, the first of which it shows so many seconds from now if its clock is right.
+    /// Two codes in a row of a device, the first of which it shows so many seconds from now if its
+    /// clock is right.
     fn pair(&self, device: &Authenticator, seconds: i64) -> String {
-        [seconds, seconds + 30].map(|seconds| device.code_when(self.clocks.now() + seconds)).concat()
+        [seconds, seconds + 30]
+            .map(|seconds| device.code_when(self.clocks.now() + seconds))
+            .concat()
     }
 
     fn login(&self, user: &str, typed: &str) -> PamCode {
-        Stack::of(&self.daemon, "put-back", "retry=1").login(user, &[typed]).code
+        Stack::of(&self.daemon, "put-back", "retry=1")
+            .login(user, &[typed])
+            .code
     }
 
     /// Alice gets in with what her device shows then.
@@ -55,7 +72,9 @@ impl Scene {
     /// An administrator sets the clock, and the daemon notices it.
     fn set_by(&self, seconds: i64) {
         self.clocks.set_by(seconds);
-        self.daemon.log.wait_for(&["event=clock_event", &format!(" seconds={seconds} ")]);
+        self.daemon
+            .log
+            .wait_for(&["event=clock_event", &format!(" seconds={seconds} ")]);
     }
 
     /// With a kill: the daemon has no time to tell the witnesses more than they know.
@@ -71,16 +90,24 @@ impl Scene {
         self.daemon.log.wait_for(&["event=store_rolled_back"]);
     }
 
-    /// Whatever alice has used up to the code that is shown `last` seconds from now stays used. Says after how many periods she
-    /// is in, whose device is so many seconds `ahead`, and bob, whose clock is right.
+    /// Whatever alice has used up to the code that is shown `last` seconds from now stays used.
+    /// Says after how many periods she is in, whose device is so many seconds `ahead`, and bob,
+    /// whose clock is right.
     fn are_in_after(&self, last: i64, ahead: i64) -> [Option<i64>; 2] {
         let mut after = [None, None];
         for period in 0..20 {
             for used in [last - 30, last] {
                 let pair = self.pair(&self.alice, used - 30 * period);
-                assert_eq!(self.login("alice", &pair), PamCode::AUTH_ERR, "{used} ahead, {period} periods later");
+                assert_eq!(
+                    self.login("alice", &pair),
+                    PamCode::AUTH_ERR,
+                    "{used} ahead, {period} periods later"
+                );
             }
-            let owners = [("alice", self.pair(&self.alice, ahead)), ("bob", self.pair(&self.bob, 0))];
+            let owners = [
+                ("alice", self.pair(&self.alice, ahead)),
+                ("bob", self.pair(&self.bob, 0)),
+            ];
             for ((user, pair), after) in owners.iter().zip(&mut after) {
                 if after.is_none() && self.login(user, pair) == PamCode::SUCCESS {
                     *after = Some(period);
@@ -159,25 +186,44 @@ fn where_nobody_was_ahead_owners_are_in_within_two_periods() {
 }
 
 #[test]
-fn a_device_that_is_pending_again_is_not_confirmed_with_a_used_code_and_its_key_that_is_enrolled_anew_remembers() {
+fn a_device_that_is_pending_again_is_not_confirmed_with_a_used_code_and_its_key_that_is_enrolled_anew_remembers()
+ {
     let _place = world::enter();
     let mut scene = Scene::new();
     let confirm = |scene: &Scene, seconds: i64| {
-        let first = json!({ "user": "carol", "code": scene.carol.code_when(scene.clocks.now() + seconds) });
+        let first =
+            json!({ "user": "carol", "code": scene.carol.code_when(scene.clocks.now() + seconds) });
         scene.daemon.call("Confirm", &first).expect("a verdict")["verdict"].clone()
     };
     assert_eq!(confirm(&scene, 0), "accepted");
-    assert_eq!(scene.login("carol", &scene.pair(&scene.carol, 60)), PamCode::SUCCESS);
+    assert_eq!(
+        scene.login("carol", &scene.pair(&scene.carol, 60)),
+        PamCode::SUCCESS
+    );
     scene.put_back();
     scene.clocks.pass(60);
     for used in [0, 30] {
         assert_eq!(confirm(&scene, used), "refused", "{used}");
     }
-    scene.daemon.log.wait_for(&["event=confirm", " user=carol ", " verdict=refused ", " reason=store_rolled_back"]);
+    scene.daemon.log.wait_for(&[
+        "event=confirm",
+        " user=carol ",
+        " verdict=refused ",
+        " reason=store_rolled_back",
+    ]);
     let again = json!({ "user": "carol", "key": scene.carols_key, "active": true });
     let again: Value = scene.daemon.call("Enroll", &again).expect("a device");
     assert_eq!(again["device"], "default");
-    assert_eq!(scene.login("carol", &scene.pair(&scene.carol, 0)), PamCode::AUTH_ERR);
-    assert_eq!(scene.login("carol", &scene.pair(&scene.carol, 30)), PamCode::AUTH_ERR);
-    assert_eq!(scene.login("carol", &scene.pair(&scene.carol, 60)), PamCode::SUCCESS);
+    assert_eq!(
+        scene.login("carol", &scene.pair(&scene.carol, 0)),
+        PamCode::AUTH_ERR
+    );
+    assert_eq!(
+        scene.login("carol", &scene.pair(&scene.carol, 30)),
+        PamCode::AUTH_ERR
+    );
+    assert_eq!(
+        scene.login("carol", &scene.pair(&scene.carol, 60)),
+        PamCode::SUCCESS
+    );
 }

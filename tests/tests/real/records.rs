@@ -1,5 +1,6 @@
-//! Records that were edited on the disk: the daemon refuses their users, with the reason in the log, and serves all other
-//! users as before. And secrets that must never be found in logs and files.
+//! Records that were edited on the disk: the daemon refuses their users, with the reason in the
+//! log, and serves all other users as before. And secrets that must never be found in logs and
+//! files.
 
 use std::fs;
 use std::path::Path;
@@ -88,7 +89,11 @@ fn records_swapped_between_users_open_neither() {
     // With the other one's codes just as little.
     let stack = Stack::of(&daemon, "swapped", "retry=1");
     for (user, device) in people.users.iter().zip(people.devices.iter().rev()) {
-        assert_eq!(stack.login(user, &[&device.code()]).code, PamCode::AUTH_ERR, "{user}");
+        assert_eq!(
+            stack.login(user, &[&device.code()]).code,
+            PamCode::AUTH_ERR,
+            "{user}"
+        );
     }
 }
 
@@ -112,12 +117,23 @@ fn a_damaged_record_is_neither_overwritten_nor_taken_for_no_record() {
     ] {
         let output = daemon.totpctl(&[&["--json"], arguments].concat(), input);
         assert_eq!(output.status.code(), Some(70), "{arguments:?}: {output:?}");
-        assert!(String::from_utf8_lossy(&output.stdout).contains("record_damaged"), "{output:?}");
+        assert!(
+            String::from_utf8_lossy(&output.stdout).contains("record_damaged"),
+            "{output:?}"
+        );
     }
-    daemon.log.wait_for(&["event=call_failed", &format!(" user={user} "), "altered"]);
-    let ignored = Stack::expecting_ignore(&daemon, "damaged-nullok", "nullok retry=1").login(user, &["123456"]);
-    assert_eq!((ignored.code, ignored.prompts().len()), (PamCode::AUTH_ERR, 1), "the name has a record");
-    let unknown = Stack::of(&daemon, "damaged-unknown", "user_unknown retry=1").login(user, &["123456"]);
+    daemon
+        .log
+        .wait_for(&["event=call_failed", &format!(" user={user} "), "altered"]);
+    let ignored = Stack::expecting_ignore(&daemon, "damaged-nullok", "nullok retry=1")
+        .login(user, &["123456"]);
+    assert_eq!(
+        (ignored.code, ignored.prompts().len()),
+        (PamCode::AUTH_ERR, 1),
+        "the name has a record"
+    );
+    let unknown =
+        Stack::of(&daemon, "damaged-unknown", "user_unknown retry=1").login(user, &["123456"]);
     assert_eq!(unknown.code, PamCode::AUTH_ERR);
     edit(&mut daemon, |db| change(db, user, |record| *record = whole));
     let login = Stack::of(&daemon, "repaired", "retry=1").login(user, &[&people.devices[0].code()]);
@@ -131,10 +147,18 @@ fn a_record_put_back_from_yesterday_raises_the_alarm_and_revives_no_code() {
     let device = daemon.enroll("alice");
     let code = device.code();
     let mut yesterday = Vec::new();
-    edit(&mut daemon, |db| yesterday = db.get(row("alice")).expect("the store").expect("a record").to_vec());
+    edit(&mut daemon, |db| {
+        yesterday = db
+            .get(row("alice"))
+            .expect("the store")
+            .expect("a record")
+            .to_vec()
+    });
     let stack = Stack::of(&daemon, "yesterday", "retry=1");
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
-    edit(&mut daemon, |db| drop(db.insert(row("alice"), yesterday).expect("the store")));
+    edit(&mut daemon, |db| {
+        drop(db.insert(row("alice"), yesterday).expect("the store"))
+    });
     daemon.log.wait_for(&["event=store_rolled_back"]);
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR);
     assert_eq!(daemon.budget("alice"), 0);
@@ -148,13 +172,24 @@ fn an_edited_number_raises_the_alarm_and_stops_nobody_for_good() {
         let code = daemon.enroll("alice").code();
         edit(&mut daemon, |db| {
             let record = record(db, "alice");
-            db.insert(row("alice"), [&u64::to_be_bytes(number)[..], &record].concat()).expect("the store");
+            db.insert(
+                row("alice"),
+                [&u64::to_be_bytes(number)[..], &record].concat(),
+            )
+            .expect("the store");
         });
         daemon.log.wait_for(&["event=store_rolled_back"]);
         let stack = Stack::of(&daemon, "number", "retry=1");
-        assert_eq!(stack.login("alice", &[&code]).code, PamCode::AUTH_ERR, "{number}: she may have used it");
+        assert_eq!(
+            stack.login("alice", &[&code]).code,
+            PamCode::AUTH_ERR,
+            "{number}: she may have used it"
+        );
         let enrolled = daemon.call("Enroll", &json!({ "user": "bob", "active": true }));
-        assert!(enrolled.is_ok(), "{number}: nothing can be stored any more: {enrolled:?}");
+        assert!(
+            enrolled.is_ok(),
+            "{number}: nothing can be stored any more: {enrolled:?}"
+        );
     }
 }
 
@@ -165,12 +200,17 @@ fn a_row_that_nobody_can_own_hides_nobody() {
     daemon.enroll("alice");
     edit(&mut daemon, |db| {
         for name in [&b"\xff\xfe"[..], b"a/b", b""] {
-            db.insert([b"r", name].concat(), vec![0; 64]).expect("the store");
+            db.insert([b"r", name].concat(), vec![0; 64])
+                .expect("the store");
         }
     });
     let listed = daemon.totpctl(&["list"], "");
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
-    assert!(listed.status.success() && text.contains("alice"), "{listed:?}\n{}", daemon.log.text());
+    assert!(
+        listed.status.success() && text.contains("alice"),
+        "{listed:?}\n{}",
+        daemon.log.text()
+    );
 }
 
 #[test]
@@ -188,24 +228,60 @@ fn without_its_application_secret_a_record_is_refused_and_with_it_all_is_well_ag
         daemon.setup.secrets = text.into();
         assert!(daemon.terminate().success());
         daemon.start_again();
-        assert_eq!(stack.login("alice", &[&current]).code, PamCode::AUTH_ERR, "{text}");
-        daemon.log.wait_for(&["event=verify", " user=alice ", " verdict=refused ", &format!(" reason={reason} ")]);
-        assert_eq!(daemon.call("Show", &json!({ "user": "alice" })).expect("alice")["user"]["damaged"], true);
-        assert_eq!(daemon.totpctl(&["enroll", "alice", "--yes"], "").status.code(), Some(70));
+        assert_eq!(
+            stack.login("alice", &[&current]).code,
+            PamCode::AUTH_ERR,
+            "{text}"
+        );
+        daemon.log.wait_for(&[
+            "event=verify",
+            " user=alice ",
+            " verdict=refused ",
+            &format!(" reason={reason} "),
+        ]);
+        assert_eq!(
+            daemon
+                .call("Show", &json!({ "user": "alice" }))
+                .expect("alice")["user"]["damaged"],
+            true
+        );
+        assert_eq!(
+            daemon
+                .totpctl(&["enroll", "alice", "--yes"], "")
+                .status
+                .code(),
+            Some(70)
+        );
         another_user_logs_in(&daemon, &stack, &format!("under-{reason}"));
     }
-    daemon.log.wait_for(&["event=call_failed", " user=alice ", "needs the application secret '1'"]);
+    daemon.log.wait_for(&[
+        "event=call_failed",
+        " user=alice ",
+        "needs the application secret '1'",
+    ]);
     daemon.setup.secrets = secrets + "2: another application secret\n";
     world::write_for_daemon(&daemon.setup.folder.join("secrets"), &daemon.setup.secrets);
     daemon.call("Reload", &json!({})).expect("good settings");
-    assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS, "no code was spent");
-    assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS, "sealed under the new secret now");
+    assert_eq!(
+        stack.login("alice", &[&current]).code,
+        PamCode::SUCCESS,
+        "no code was spent"
+    );
+    assert_eq!(
+        stack.login("alice", &[&next]).code,
+        PamCode::SUCCESS,
+        "sealed under the new secret now"
+    );
 }
 
 /// Enrols another user, which an unreadable record of alice does not hinder.
 fn another_user_logs_in(daemon: &Daemon, stack: &Stack, other: &str) {
     let code = daemon.enroll(other).code();
-    assert_eq!(stack.login(other, &[&code]).code, PamCode::SUCCESS, "all other users log in");
+    assert_eq!(
+        stack.login(other, &[&code]).code,
+        PamCode::SUCCESS,
+        "all other users log in"
+    );
 }
 
 #[test]
@@ -217,7 +293,11 @@ fn no_key_no_code_and_no_application_secret_is_in_any_log_or_file() {
     // Eight digits: six of them are found by chance, in a process id for example.
     let told = daemon.totpctl_json(&["enroll", "alice", "--digits", "8", "--yes"], "");
     let alice = authenticator(&told);
-    let pending = authenticator(&daemon.call("Enroll", &json!({ "user": "alice", "digits": 8 })).expect("a device"));
+    let pending = authenticator(
+        &daemon
+            .call("Enroll", &json!({ "user": "alice", "digits": 8 }))
+            .expect("a device"),
+    );
     let first = pending.code();
     let confirmed = daemon.totpctl(&["confirm", "alice"], &format!("{first}\n"));
     assert!(confirmed.status.success(), "{confirmed:?}");
@@ -226,35 +306,62 @@ fn no_key_no_code_and_no_application_secret_is_in_any_log_or_file() {
     let typed = ["never-to-be-logged", &wrong, &current];
     let stack = Stack::of(&daemon, "secrecy-of-files", "debug");
     assert_eq!(stack.login("alice", &typed).code, PamCode::SUCCESS);
-    assert_eq!(stack.login("alice", &[&current, &wrong, &wrong]).code, PamCode::AUTH_ERR);
+    assert_eq!(
+        stack.login("alice", &[&current, &wrong, &wrong]).code,
+        PamCode::AUTH_ERR
+    );
     let _ = daemon.totpctl(&["verify", "alice"], &format!("{next}\n"));
     put_secrets_in_wrong_places(&daemon, &alice, &wrong);
     daemon.kill();
     daemon.start_again();
     assert!(daemon.terminate().success());
-    let mut secrets: Vec<Vec<u8>> = vec![SECRET.into(), told["uri"].as_str().expect("a URI").into()];
+    let mut secrets: Vec<Vec<u8>> =
+        vec![SECRET.into(), told["uri"].as_str().expect("a URI").into()];
     secrets.extend([&alice, &pending].into_iter().flat_map(forms));
-    secrets.extend(["never-to-be-logged", &first, &current, &next].map(|text| text.as_bytes().to_vec()));
+    secrets.extend(
+        ["never-to-be-logged", &first, &current, &next].map(|text| text.as_bytes().to_vec()),
+    );
     holds_none_of(&secrets, &daemon);
 }
 
 /// Calls that are refused, with a key or a code in a field of another meaning or type.
 fn put_secrets_in_wrong_places(daemon: &Daemon, alice: &Authenticator, wrong: &str) {
-    let _ = daemon.totpctl(&["enroll", "alice", "--key", "-"], &format!("{}\n", alice.key));
-    let _ = daemon.call("Enroll", &json!({ "user": "alice", "key": alice.key, "digits": "8" }));
-    let _ = daemon.call("Verify", &json!({ "user": alice.key, "codes": 8, "service": wrong }));
+    let _ = daemon.totpctl(
+        &["enroll", "alice", "--key", "-"],
+        &format!("{}\n", alice.key),
+    );
+    let _ = daemon.call(
+        "Enroll",
+        &json!({ "user": "alice", "key": alice.key, "digits": "8" }),
+    );
+    let _ = daemon.call(
+        "Verify",
+        &json!({ "user": alice.key, "codes": 8, "service": wrong }),
+    );
 }
 
 /// No secret is in the daemon's log, in the system's log or in a file of the daemon.
 fn holds_none_of(secrets: &[Vec<u8>], daemon: &Daemon) {
     let logs = [daemon.log.text(), world::syslog().text()];
     assert!(logs.iter().all(|log| log.contains("alice")), "{logs:?}");
-    let files = [&daemon.setup.state, &daemon.setup.runtime].map(|folder| everything_in(folder)).concat();
+    let files = [&daemon.setup.state, &daemon.setup.runtime]
+        .map(|folder| everything_in(folder))
+        .concat();
     assert!(files.len() >= 6, "{files:?}");
-    for (place, text) in logs.map(|log| ("a log".to_owned(), log.into_bytes())).into_iter().chain(files) {
+    for (place, text) in logs
+        .map(|log| ("a log".to_owned(), log.into_bytes()))
+        .into_iter()
+        .chain(files)
+    {
         for secret in secrets {
-            let found = text.windows(secret.len()).any(|window| window == secret.as_slice());
-            assert!(!found, "{:?} is in {place}", String::from_utf8_lossy(secret));
+            let found = text
+                .windows(secret.len())
+                .any(|window| window == secret.as_slice());
+            assert!(
+                !found,
+                "{:?} is in {place}",
+                String::from_utf8_lossy(secret)
+            );
         }
     }
 }
@@ -274,25 +381,58 @@ impl People {
         let devices = daemon.enroll_many(&users);
         let other = format!("{name}-other");
         let others = daemon.enroll(&other);
-        Self { users, devices, other, others }
+        Self {
+            users,
+            devices,
+            other,
+            others,
+        }
     }
 
     /// None of them gets in, `show` and `list` say why, and all other users are as before.
     fn are_refused(&self, daemon: &Daemon, reason: &str) {
         let stack = Stack::of(daemon, "edited", "retry=1");
         for (user, device) in self.users.iter().zip(&self.devices) {
-            assert_eq!(stack.login(user, &[&device.code()]).code, PamCode::AUTH_ERR, "{user}");
-            let line = daemon.log.wait_for(&["event=verify ", &format!(" user={user} "), " verdict="]);
-            assert!(line.contains(" verdict=refused ") && line.contains(&format!(" reason={reason}")), "{line}");
-            let shown = daemon.call("Show", &json!({ "user": user })).expect("what is known")["user"].clone();
-            assert_eq!((&shown["damaged"], &shown["enrolled"]), (&json!(true), &json!(true)), "{shown}");
+            assert_eq!(
+                stack.login(user, &[&device.code()]).code,
+                PamCode::AUTH_ERR,
+                "{user}"
+            );
+            let line =
+                daemon
+                    .log
+                    .wait_for(&["event=verify ", &format!(" user={user} "), " verdict="]);
+            assert!(
+                line.contains(" verdict=refused ") && line.contains(&format!(" reason={reason}")),
+                "{line}"
+            );
+            let shown = daemon
+                .call("Show", &json!({ "user": user }))
+                .expect("what is known")["user"]
+                .clone();
+            assert_eq!(
+                (&shown["damaged"], &shown["enrolled"]),
+                (&json!(true), &json!(true)),
+                "{shown}"
+            );
         }
         assert_eq!(daemon.budget(&self.other), 5);
-        assert_eq!(stack.login(&self.other, &[&self.others.code()]).code, PamCode::SUCCESS);
+        assert_eq!(
+            stack.login(&self.other, &[&self.others.code()]).code,
+            PamCode::SUCCESS
+        );
         let told = daemon.totpctl(&["show", &self.users[0]], "");
-        assert!(told.status.success() && String::from_utf8_lossy(&told.stdout).contains("damaged"), "{told:?}");
+        assert!(
+            told.status.success() && String::from_utf8_lossy(&told.stdout).contains("damaged"),
+            "{told:?}"
+        );
         let listed = daemon.totpctl_json(&["list"], "");
-        let damaged = listed["users"].as_array().expect("users").iter().filter(|user| user["damaged"] == true).count();
+        let damaged = listed["users"]
+            .as_array()
+            .expect("users")
+            .iter()
+            .filter(|user| user["damaged"] == true)
+            .count();
         assert_eq!(damaged, self.users.len(), "{listed}");
     }
 }
@@ -301,12 +441,23 @@ impl People {
 pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     assert!(daemon.terminate().success());
     let store = daemon.setup.state.join("store");
-    let db = sled::Config::new().path(&store).flush_every_ms(None).open().expect("the store");
+    let db = sled::Config::new()
+        .path(&store)
+        .flush_every_ms(None)
+        .open()
+        .expect("the store");
     work(&db);
     db.flush().expect("the store");
     drop(db);
     let owner = format!("{0}:{0}", world::DAEMON);
-    world::run("chown", &["--recursive", &owner, store.to_str().expect("a path in UTF-8")]);
+    world::run(
+        "chown",
+        &[
+            "--recursive",
+            &owner,
+            store.to_str().expect("a path in UTF-8"),
+        ],
+    );
     daemon.start_again();
 }
 
@@ -315,7 +466,8 @@ pub(crate) fn change(db: &Db, user: &str, work: impl FnOnce(&mut Vec<u8>)) {
     let value = db.get(row(user)).expect("the store").expect("a record");
     let mut record = value[NUMBER..].to_vec();
     work(&mut record);
-    db.insert(row(user), [&value[..NUMBER], &record].concat()).expect("the store");
+    db.insert(row(user), [&value[..NUMBER], &record].concat())
+        .expect("the store");
 }
 
 pub(crate) fn record(db: &Db, user: &str) -> Vec<u8> {
@@ -341,18 +493,35 @@ fn forms(device: &Authenticator) -> Vec<Vec<u8>> {
     let raw = key.expose().to_vec();
     let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
     let numbers = format!("{raw:?}");
-    let groups: Vec<&str> = (0..device.key.len()).step_by(4).filter_map(|at| device.key.get(at..at + 4)).collect();
-    let texts = [hex.to_uppercase(), hex, numbers, device.key.to_lowercase(), device.key.clone(), groups.join(" ")];
-    std::iter::once(raw).chain(texts.map(String::into_bytes)).collect()
+    let groups: Vec<&str> = (0..device.key.len())
+        .step_by(4)
+        .filter_map(|at| device.key.get(at..at + 4))
+        .collect();
+    let texts = [
+        hex.to_uppercase(),
+        hex,
+        numbers,
+        device.key.to_lowercase(),
+        device.key.clone(),
+        groups.join(" "),
+    ];
+    std::iter::once(raw)
+        .chain(texts.map(String::into_bytes))
+        .collect()
 }
 
 /// Every file below a folder, with its path.
 fn everything_in(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry"));
+    let entries = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry"));
     let files = entries.flat_map(|entry| match entry.file_type().expect("its kind") {
         kind if kind.is_dir() => everything_in(&entry.path()),
         kind if kind.is_file() => {
-            vec![(entry.path().display().to_string(), fs::read(entry.path()).expect("a file"))]
+            vec![(
+                entry.path().display().to_string(),
+                fs::read(entry.path()).expect("a file"),
+            )]
         }
         _ => Vec::new(),
     });
@@ -365,7 +534,10 @@ struct Chance(u64);
 impl Chance {
     fn below(&mut self, end: usize) -> usize {
         // Knuth's generator for 64 bits; its upper half is the better one.
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).expect("31 bits") % end
     }
 }

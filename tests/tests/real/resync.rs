@@ -1,4 +1,5 @@
-//! Devices whose clock, or counter, is too far off for a login, and two codes in a row that find them again.
+//! Devices whose clock, or counter, is too far off for a login, and two codes in a row that find
+//! them again.
 
 use serde_json::{Value, json};
 use tests::clocks::Clocks;
@@ -25,12 +26,18 @@ impl Scene {
         let clocks = Clocks::new();
         let daemon = clocks.of(Setup::new()).start();
         let phone = daemon.enroll("alice");
-        Self { clocks, daemon, phone, behind }
+        Self {
+            clocks,
+            daemon,
+            phone,
+            behind,
+        }
     }
 
     /// What the phone shows so many seconds from now.
     fn code(&self, seconds: i64) -> String {
-        self.phone.code_when(self.clocks.now() - self.behind + seconds)
+        self.phone
+            .code_when(self.clocks.now() - self.behind + seconds)
     }
 
     /// She types the code that it shows, waits for the next one, and types that.
@@ -45,7 +52,9 @@ impl Scene {
     }
 
     fn login(&self, typed: &str) -> PamCode {
-        Stack::of(&self.daemon, "resync", "retry=1").login("alice", &[typed]).code
+        Stack::of(&self.daemon, "resync", "retry=1")
+            .login("alice", &[typed])
+            .code
     }
 }
 
@@ -56,18 +65,40 @@ fn a_clock_that_is_90_seconds_slow_is_learned_and_the_codes_are_used_up() {
     assert_eq!(scene.login(&scene.code(0)), PamCode::AUTH_ERR);
     let used = [scene.code(0), scene.code(30)];
     let typed = scene.next_two();
-    let output = scene.daemon.totpctl(&["resync", "alice"], &format!("{typed}\n"));
+    let output = scene
+        .daemon
+        .totpctl(&["resync", "alice"], &format!("{typed}\n"));
     let told = String::from_utf8(output.stdout).expect("text");
-    assert!(output.status.success() && told.contains("1 min 30 s slow"), "{told}");
-    let line = scene.daemon.log.wait_for(&["event=resync", " user=alice ", " verdict=accepted "]);
-    assert!(line.contains(" device=default ") && line.contains(" seconds=-90 "), "{line}");
+    assert!(
+        output.status.success() && told.contains("1 min 30 s slow"),
+        "{told}"
+    );
+    let line = scene
+        .daemon
+        .log
+        .wait_for(&["event=resync", " user=alice ", " verdict=accepted "]);
+    assert!(
+        line.contains(" device=default ") && line.contains(" seconds=-90 "),
+        "{line}"
+    );
     for typed in &used {
         assert_eq!(scene.login(typed), PamCode::AUTH_ERR, "it is used up");
     }
-    assert_eq!(scene.daemon.log.wait_for_many(2, &["user=alice", "verdict=already_used"]).len(), 2);
+    assert_eq!(
+        scene
+            .daemon
+            .log
+            .wait_for_many(2, &["user=alice", "verdict=already_used"])
+            .len(),
+        2
+    );
     assert_eq!(scene.resync(&typed)["verdict"], "already_used");
     scene.clocks.pass(30);
-    assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS, "one code will do");
+    assert_eq!(
+        scene.login(&scene.code(0)),
+        PamCode::SUCCESS,
+        "one code will do"
+    );
 }
 
 #[test]
@@ -76,13 +107,30 @@ fn a_clock_that_is_nine_minutes_slow_has_to_be_set_and_the_codes_are_used_up() {
     let scene = Scene::slow_by(540);
     let typed = scene.next_two();
     let told = scene.resync(&typed);
-    assert_eq!((&told["verdict"], &told["seconds"]), (&json!("refused"), &json!(-540)));
-    let line = scene.daemon.log.wait_for(&["event=resync", " verdict=refused "]);
-    assert!(line.contains(" reason=device_clock_too_far ") && line.contains(" seconds=-540 "), "{line}");
+    assert_eq!(
+        (&told["verdict"], &told["seconds"]),
+        (&json!("refused"), &json!(-540))
+    );
+    let line = scene
+        .daemon
+        .log
+        .wait_for(&["event=resync", " verdict=refused "]);
+    assert!(
+        line.contains(" reason=device_clock_too_far ") && line.contains(" seconds=-540 "),
+        "{line}"
+    );
     assert_eq!(scene.resync(&typed)["verdict"], "already_used");
     scene.clocks.pass(30);
-    assert_eq!(scene.login(&scene.code(0)), PamCode::AUTH_ERR, "nothing was learned");
-    assert_eq!(scene.login(&scene.code(540)), PamCode::SUCCESS, "its clock was set");
+    assert_eq!(
+        scene.login(&scene.code(0)),
+        PamCode::AUTH_ERR,
+        "nothing was learned"
+    );
+    assert_eq!(
+        scene.login(&scene.code(540)),
+        PamCode::SUCCESS,
+        "its clock was set"
+    );
 }
 
 #[test]
@@ -92,12 +140,18 @@ fn while_our_own_clock_is_in_doubt_nothing_is_measured_by_it() {
     scene.clocks.synchronised(Some(false));
     let typed = scene.next_two();
     assert_eq!(scene.resync(&typed)["verdict"], "refused");
-    scene.daemon.log.wait_for(&["event=resync", " reason=clock_unsynchronised "]);
+    scene
+        .daemon
+        .log
+        .wait_for(&["event=resync", " reason=clock_unsynchronised "]);
     scene.clocks.synchronised(Some(true));
     scene.clocks.set_by(7);
     scene.daemon.log.wait_for(&["event=clock_event"]);
     assert_eq!(scene.resync(&scene.next_two())["verdict"], "refused");
-    scene.daemon.log.wait_for(&["event=resync", " reason=clock_event "]);
+    scene
+        .daemon
+        .log
+        .wait_for(&["event=resync", " reason=clock_event "]);
     scene.clocks.pass(300);
     assert_eq!(scene.resync(&scene.next_two())["verdict"], "accepted");
 }
@@ -110,10 +164,19 @@ fn a_button_that_was_pressed_thirty_times_for_nothing() {
     let codes = token(&daemon, "alice").counted(0, 40);
     assert_eq!(stack.login("alice", &[&codes[30]]).code, PamCode::AUTH_ERR);
     let ask = |daemon: &Daemon, n: usize| {
-        resync(daemon, &json!({ "user": "alice", "codes": [codes[n], codes[n + 1]] }))["verdict"].clone()
+        resync(
+            daemon,
+            &json!({ "user": "alice", "codes": [codes[n], codes[n + 1]] }),
+        )["verdict"]
+            .clone()
     };
     assert_eq!(ask(&daemon, 30), "accepted");
-    assert!(daemon.log.wait_for(&["event=resync", " verdict=accepted "]).contains(" skipped_codes=30 "));
+    assert!(
+        daemon
+            .log
+            .wait_for(&["event=resync", " verdict=accepted "])
+            .contains(" skipped_codes=30 ")
+    );
     daemon.kill();
     daemon.start_again();
     for used in [&codes[29], &codes[30], &codes[31]] {
@@ -130,7 +193,10 @@ fn a_counter_that_the_store_has_lost_is_found_again_by_an_administrator_alone() 
     let mut daemon = Daemon::start();
     let codes = token(&daemon, "alice").counted(0, 9);
     assert!(daemon.terminate().success());
-    let (store, backup) = (daemon.setup.state.clone(), world::scratch_folder("before").join("state"));
+    let (store, backup) = (
+        daemon.setup.state.clone(),
+        world::scratch_folder("before").join("state"),
+    );
     copy(&store, &backup);
     daemon.start_again();
     let stack = Stack::of(&daemon, "lost", "retry=1");
@@ -142,12 +208,24 @@ fn a_counter_that_the_store_has_lost_is_found_again_by_an_administrator_alone() 
     let pair = format!("{} {}", codes[5], codes[6]);
     assert_eq!(stack.login("alice", &[&pair]).code, PamCode::AUTH_ERR);
     daemon.audited("alice", "refused");
-    let fresh = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
+    let fresh = daemon
+        .call("NewRecoveryCodes", &json!({ "user": "alice" }))
+        .expect("recovery codes");
     let own = json!({ "codes": [pair], "proof": fresh["recovery_codes"][0] });
-    let own = daemon.call_as(&Caller::user("alice"), "Resync", &own).expect("a verdict");
+    let own = daemon
+        .call_as(&Caller::user("alice"), "Resync", &own)
+        .expect("a verdict");
     assert_eq!(own["verdict"], "refused");
-    assert_eq!(resync(&daemon, &json!({ "user": "alice", "codes": [pair] }))["verdict"], "accepted");
-    assert_eq!(stack.login("alice", &[&format!("{} {}", codes[7], codes[8])]).code, PamCode::SUCCESS);
+    assert_eq!(
+        resync(&daemon, &json!({ "user": "alice", "codes": [pair] }))["verdict"],
+        "accepted"
+    );
+    assert_eq!(
+        stack
+            .login("alice", &[&format!("{} {}", codes[7], codes[8])])
+            .code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -155,15 +233,23 @@ fn people_prove_who_they_are_and_run_out_of_tries() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
     let phone = daemon.enroll("alice");
-    let token =
-        authenticator(&daemon.totpctl_json(&["enroll", "alice", "--device", "token", "--kind", "hotp", "--yes"], ""));
+    let token = authenticator(&daemon.totpctl_json(
+        &[
+            "enroll", "alice", "--device", "token", "--kind", "hotp", "--yes",
+        ],
+        "",
+    ));
     let codes = token.counted(0, 60);
     let wish = |n: usize| json!({ "device": "token", "codes": [codes[n], codes[n + 1]] });
     let alice = |wish: &Value| daemon.call_as(&Caller::user("alice"), "Resync", wish);
     let before = everything(&daemon);
     assert_eq!(refusal(alice(&wish(30))), "ProofRequired");
     assert_eq!(
-        refusal(daemon.call_as(&Caller::user("bob"), "Resync", &and(&wish(30), "user", &json!("alice")))),
+        refusal(daemon.call_as(
+            &Caller::user("bob"),
+            "Resync",
+            &and(&wish(30), "user", &json!("alice"))
+        )),
         DENIED
     );
     assert_eq!(everything(&daemon), before, "nothing is used up");
@@ -172,12 +258,22 @@ fn people_prove_who_they_are_and_run_out_of_tries() {
     let wrong = and(&wish(40), "proof", &json!("000000 000000"));
     (0..20).for_each(|n| assert_eq!(refusal(alice(&wrong)), "ProofRequired", "pair {n}"));
     assert_eq!(refusal(alice(&wrong)), "Busy");
-    let by_admin = |wish: &Value| daemon.call_as(&Caller::user("carol"), "Resync", &and(wish, "user", &json!("alice")));
+    let by_admin = |wish: &Value| {
+        daemon.call_as(
+            &Caller::user("carol"),
+            "Resync",
+            &and(wish, "user", &json!("alice")),
+        )
+    };
     assert_eq!(
-        by_admin(&json!({ "device": "token", "codes": [codes[40], codes[42]] })).expect("a verdict")["verdict"],
+        by_admin(&json!({ "device": "token", "codes": [codes[40], codes[42]] }))
+            .expect("a verdict")["verdict"],
         "rejected"
     );
-    assert_eq!(by_admin(&wish(40)).expect("a verdict")["verdict"], "accepted");
+    assert_eq!(
+        by_admin(&wish(40)).expect("a verdict")["verdict"],
+        "accepted"
+    );
     assert_eq!(daemon.budget("alice"), 5, "a wrong pair is no guess");
 }
 
@@ -186,17 +282,41 @@ fn a_code_of_the_device_itself_proves_nothing_and_what_does_is_said() {
     let _place = world::enter();
     let scene = Scene::slow_by(0);
     let daemon = &scene.daemon;
-    let fresh = daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("recovery codes");
+    let fresh = daemon
+        .call("NewRecoveryCodes", &json!({ "user": "alice" }))
+        .expect("recovery codes");
     let found = fresh["recovery_codes"][0].as_str().expect("a code");
     let [before, current, next] = [-30, 0, 30].map(|seconds| scene.code(seconds));
     let wish = json!({ "codes": [current, next], "proof": before });
-    let refused = daemon.call_as(&Caller::user("alice"), "Resync", &wish).unwrap_err();
-    assert_eq!((refused.0.as_str(), &refused.1["field"]), ("BadParameter", &json!("proof")), "{refused:?}");
-    assert!(refused.1["why"].as_str().expect("a sentence").contains("a recovery code"), "{refused:?}");
-    daemon.log.wait_for(&["event=resync", " user=alice ", " error=BadParameter "]);
-    let again = daemon.totpctl_as("alice", &["--json", "resync", "alice"], &format!("{current} {next}\n{found}\n"));
+    let refused = daemon
+        .call_as(&Caller::user("alice"), "Resync", &wish)
+        .unwrap_err();
+    assert_eq!(
+        (refused.0.as_str(), &refused.1["field"]),
+        ("BadParameter", &json!("proof")),
+        "{refused:?}"
+    );
+    assert!(
+        refused.1["why"]
+            .as_str()
+            .expect("a sentence")
+            .contains("a recovery code"),
+        "{refused:?}"
+    );
+    daemon
+        .log
+        .wait_for(&["event=resync", " user=alice ", " error=BadParameter "]);
+    let again = daemon.totpctl_as(
+        "alice",
+        &["--json", "resync", "alice"],
+        &format!("{current} {next}\n{found}\n"),
+    );
     assert!(again.status.success(), "{again:?}");
-    assert_eq!(daemon.log.wait_for_many(2, &["event=resync"]).len(), 2, "what is only asked is in no log");
+    assert_eq!(
+        daemon.log.wait_for_many(2, &["event=resync"]).len(),
+        2,
+        "what is only asked is in no log"
+    );
 }
 
 #[test]
@@ -205,11 +325,18 @@ fn nobody_types_for_a_device_that_is_not_there() {
     let daemon = Daemon::start();
     daemon.enroll("alice");
     let asked = ["resync", "alice", "--device", "lost"];
-    for output in [daemon.totpctl(&asked, ""), daemon.totpctl_as("alice", &asked, "")] {
+    for output in [
+        daemon.totpctl(&asked, ""),
+        daemon.totpctl_as("alice", &asked, ""),
+    ] {
         assert_eq!(output.status.code(), Some(5), "{output:?}");
     }
     let asked = daemon.totpctl(&["resync", "alice"], "");
-    assert_eq!(asked.status.code(), Some(2), "the codes did not come: {asked:?}");
+    assert_eq!(
+        asked.status.code(),
+        Some(2),
+        "the codes did not come: {asked:?}"
+    );
     assert!(daemon.log.with(&["event=resync", " verdict="]).is_empty());
 }
 
@@ -218,18 +345,29 @@ fn which_device_it_is_has_to_be_clear() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
-    daemon.call("Enroll", &json!({ "user": "alice", "device": "new" })).expect("a pending device");
+    daemon
+        .call("Enroll", &json!({ "user": "alice", "device": "new" }))
+        .expect("a pending device");
     let ask = |more: &Value| daemon.call("Resync", more);
     let one = ask(&json!({ "user": "alice", "codes": [code] })).expect("a verdict");
-    assert_eq!((&one["verdict"], &one["device"]), (&json!("malformed"), &json!("default")), "the only active one");
-    for (user, device, error) in
-        [("alice", "new", "BadParameter"), ("alice", "old", "NoSuchDevice"), ("bob", "default", "NoSuchUser")]
-    {
+    assert_eq!(
+        (&one["verdict"], &one["device"]),
+        (&json!("malformed"), &json!("default")),
+        "the only active one"
+    );
+    for (user, device, error) in [
+        ("alice", "new", "BadParameter"),
+        ("alice", "old", "NoSuchDevice"),
+        ("bob", "default", "NoSuchUser"),
+    ] {
         let wish = json!({ "user": user, "device": device, "codes": [code, code] });
         assert_eq!(refusal(ask(&wish)), error, "{user} {device}");
     }
     daemon.totpctl_json(&["enroll", "alice", "--device", "second", "--yes"], "");
-    assert_eq!(refusal(ask(&json!({ "user": "alice", "codes": [code, code] }))), "NoSuchDevice");
+    assert_eq!(
+        refusal(ask(&json!({ "user": "alice", "codes": [code, code] }))),
+        "NoSuchDevice"
+    );
 }
 
 fn resync(daemon: &Daemon, wish: &Value) -> Value {

@@ -1,4 +1,5 @@
-//! Servers that are not the daemon, and a daemon that makes no sense: neither the module nor totpctl accepts a login.
+//! Servers that are not the daemon, and a daemon that makes no sense: neither the module nor
+//! totpctl accepts a login.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
@@ -21,16 +22,32 @@ fn a_server_of_the_right_uid_that_makes_no_sense_lets_nobody_in() {
     for (n, (first, second)) in nonsense().into_iter().enumerate() {
         for options in ["", "nullok", "user_unknown"] {
             let server = Fake::answering(vec![first.clone(), second.clone()]);
-            let login = server.login(&format!("fake-{n}"), &format!("retry=1 timeout=1 {options}"));
-            let (first, second) = (String::from_utf8_lossy(&first), String::from_utf8_lossy(&second));
+            let login = server.login(
+                &format!("fake-{n}"),
+                &format!("retry=1 timeout=1 {options}"),
+            );
+            let (first, second) = (
+                String::from_utf8_lossy(&first),
+                String::from_utf8_lossy(&second),
+            );
             let case = format!("{:.300} then {:.300} ({options})", first, second);
             assert_eq!(login.code, PamCode::AUTHINFO_UNAVAIL, "{case}");
-            assert_eq!(login.prompts().len(), usize::from(first == asks()), "{case}");
+            assert_eq!(
+                login.prompts().len(),
+                usize::from(first == asks()),
+                "{case}"
+            );
         }
     }
-    let sensible =
-        Fake::answering(vec![asks().into_bytes(), reply(&json!({ "ask": "one_code", "verdict": "accepted" }))]);
-    assert_eq!(sensible.login("fake", "").code, PamCode::SUCCESS, "the same server, with sense, opens the door");
+    let sensible = Fake::answering(vec![
+        asks().into_bytes(),
+        reply(&json!({ "ask": "one_code", "verdict": "accepted" })),
+    ]);
+    assert_eq!(
+        sensible.login("fake", "").code,
+        PamCode::SUCCESS,
+        "the same server, with sense, opens the door"
+    );
 }
 
 #[test]
@@ -40,22 +57,38 @@ fn totpctl_believes_no_other_server_either() {
     let folder = world::scratch_folder("impostor");
     std::os::unix::fs::chown(&folder, Some(bob), None).expect("a folder of his own");
     let impostor = Worker::impostor(bob, &folder.join("socket"));
-    let told = totpctl(&folder.join("socket"), &["--json", "verify", "alice"], "123456\n");
+    let told = totpctl(
+        &folder.join("socket"),
+        &["--json", "verify", "alice"],
+        "123456\n",
+    );
     assert_eq!(told.0, Some(3), "{told:?}");
-    assert!(told.1.contains("\"wrong_server\"") && told.1.contains(&format!("uid {bob}")), "{told:?}");
+    assert!(
+        told.1.contains("\"wrong_server\"") && told.1.contains(&format!("uid {bob}")),
+        "{told:?}"
+    );
     assert!(impostor.has_said_nothing(), "it was not asked anything");
     for (answer, code) in [
-        (reply(&json!({ "ask": "one_code", "verdict": "accepted" })).repeat(2), "protocol"),
+        (
+            reply(&json!({ "ask": "one_code", "verdict": "accepted" })).repeat(2),
+            "protocol",
+        ),
         (b"nonsense\0".to_vec(), "protocol"),
         (Vec::new(), "closed"),
     ] {
         let server = Fake::answering(vec![asks().into_bytes(), answer]);
         let told = totpctl(&server.socket, &["--json", "verify", "alice"], "123456\n");
         assert_eq!(told.0, Some(3), "{told:?}");
-        assert!(told.1.contains(&format!("\"{code}\"")) && !told.1.contains("accepted"), "{told:?}");
+        assert!(
+            told.1.contains(&format!("\"{code}\"")) && !told.1.contains("accepted"),
+            "{told:?}"
+        );
     }
     let unreachable = totpctl(&folder.join("none"), &["--json", "status"], "");
-    assert!(unreachable.0 == Some(3) && unreachable.1.contains("\"unreachable\""), "{unreachable:?}");
+    assert!(
+        unreachable.0 == Some(3) && unreachable.1.contains("\"unreachable\""),
+        "{unreachable:?}"
+    );
 }
 
 #[test]
@@ -64,12 +97,28 @@ fn an_endless_row_of_signals_does_not_outlast_the_deadline() {
     let socket = world::scratch_folder("silent").join("socket");
     let _nobody_answers = UnixListener::bind(&socket).expect("a socket");
     let mut interrupted = std::process::Command::new("timeout");
-    interrupted.args(["20", "strace", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=recvfrom"]);
-    interrupted.args(["-e", "inject=recvfrom:error=EINTR:when=1+"]).arg(world::built("totpctl"));
-    interrupted.arg("--socket").arg(&socket).args(["--json", "status"]);
+    interrupted.args([
+        "20",
+        "strace",
+        "--seccomp-bpf",
+        "-o",
+        "/dev/null",
+        "-e",
+        "trace=recvfrom",
+    ]);
+    interrupted
+        .args(["-e", "inject=recvfrom:error=EINTR:when=1+"])
+        .arg(world::built("totpctl"));
+    interrupted
+        .arg("--socket")
+        .arg(&socket)
+        .args(["--json", "status"]);
     let output = with_input(interrupted, "");
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.code() == Some(3) && told.contains("\"deadline\""), "{output:?}");
+    assert!(
+        output.status.code() == Some(3) && told.contains("\"deadline\""),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -79,10 +128,20 @@ fn totpctl_gives_a_daemon_that_stands_still_up() {
     daemon.freeze();
     let begun = Instant::now();
     let told = totpctl(&daemon.login_socket(), &["--json", "status"], "");
-    assert!(told.0 == Some(3) && told.1.contains("\"deadline\""), "{told:?}");
-    assert!(begun.elapsed() < Duration::from_secs(12), "{:?}", begun.elapsed());
+    assert!(
+        told.0 == Some(3) && told.1.contains("\"deadline\""),
+        "{told:?}"
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(12),
+        "{:?}",
+        begun.elapsed()
+    );
     daemon.thaw();
-    assert_eq!(totpctl(&daemon.login_socket(), &["--json", "status"], "").0, Some(0));
+    assert_eq!(
+        totpctl(&daemon.login_socket(), &["--json", "status"], "").0,
+        Some(0)
+    );
 }
 
 /// What a fake server says to the two calls of a login. None of it is an answer.
@@ -134,8 +193,16 @@ fn nonsense() -> Vec<(Vec<u8>, Vec<u8>)> {
         reply(&json!({ "ask": "one_code", "digits": 6 })),
         asks().repeat(2).into_bytes(),
     ];
-    let starts = bad_starts.into_iter().map(|start| (start, accepted.clone()));
-    starts.chain(after_a_good_start.into_iter().map(|second| (asks().into_bytes(), second))).collect()
+    let starts = bad_starts
+        .into_iter()
+        .map(|start| (start, accepted.clone()));
+    starts
+        .chain(
+            after_a_good_start
+                .into_iter()
+                .map(|second| (asks().into_bytes(), second)),
+        )
+        .collect()
 }
 
 /// A server in this process, which is root's as the real one is.
@@ -144,12 +211,16 @@ struct Fake {
 }
 
 impl Fake {
-    /// Answers the first connection with the first of these, and so on. What it cannot deliver is not its trouble.
+    /// Answers the first connection with the first of these, and so on. What it cannot deliver is
+    /// not its trouble.
     fn answering(answers: Vec<Vec<u8>>) -> Self {
         let socket = world::scratch_folder("fake").join("socket");
         let listener = UnixListener::bind(&socket).expect("a socket");
         std::thread::spawn(move || {
-            for (answer, stream) in answers.into_iter().zip(listener.incoming().map_while(Result::ok)) {
+            for (answer, stream) in answers
+                .into_iter()
+                .zip(listener.incoming().map_while(Result::ok))
+            {
                 let mut stream = patient(stream);
                 let _ = stream.read(&mut [0; 65_536]);
                 let _ = stream.write_all(&answer);
@@ -159,7 +230,11 @@ impl Fake {
     }
 
     fn login(&self, service: &str, options: &str) -> Login {
-        let line = format!("auth required {} socket={} {options}\n", module().display(), self.socket.display());
+        let line = format!(
+            "auth required {} socket={} {options}\n",
+            module().display(),
+            self.socket.display()
+        );
         Stack::new(service, &line).login("alice", &["123456"])
     }
 }
@@ -178,5 +253,8 @@ fn totpctl(socket: &Path, arguments: &[&str], input: &str) -> (Option<i32>, Stri
     totpctl.arg("--socket").arg(socket).args(arguments);
     let output = with_input(totpctl, input);
     let text = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8_lossy(&text).into_owned())
+    (
+        output.status.code(),
+        String::from_utf8_lossy(&text).into_owned(),
+    )
 }

@@ -1,5 +1,5 @@
-//! Settings and application secrets that cannot be used: the check and the start say so, and a daemon that runs goes
-//! on with what it has.
+//! Settings and application secrets that cannot be used: the check and the start say so, and a
+//! daemon that runs goes on with what it has.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
@@ -24,7 +24,10 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
         ("policy: {budget: 1, budget: 2}\n", "duplicate"),
         ("policy: {refill: soon}\n", "24h"),
         ("policy: {window: 11}\n", "between 0 and 10"),
-        ("rules:\n- name: lan\n  services: [sshd]\n  from:\n", "rules[0].from: no value stands here"),
+        (
+            "rules:\n- name: lan\n  services: [sshd]\n  from:\n",
+            "rules[0].from: no value stands here",
+        ),
         ("nonsense\n", "line"),
         ("a: [\n", "line"),
         ("a: &a [*a]\npolicy: *a\n", "line"),
@@ -32,8 +35,15 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
     ] {
         let setup = Setup::new();
         // A section that stands twice would be another mistake.
-        let kept = if text.starts_with(' ') { "" } else { &setup.settings };
-        let text = format!("{kept}{}{text}", if text.starts_with(' ') { "totp:\n" } else { "" });
+        let kept = if text.starts_with(' ') {
+            ""
+        } else {
+            &setup.settings
+        };
+        let text = format!(
+            "{kept}{}{text}",
+            if text.starts_with(' ') { "totp:\n" } else { "" }
+        );
         setup.write();
         world::write_for_daemon(&setup.folder.join("settings.yaml"), &text);
         refused(&setup, "settings.yaml", reason, &text);
@@ -44,16 +54,34 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
 fn a_default_secret_that_is_a_weak_one_is_refused_also_where_weak_ones_open() {
     let _place = world::enter();
     let mut setup = Setup::new();
-    setup.settings = setup.settings.replace("totp:\n", "totp:\n  allow-weak-secrets: true\n");
+    setup.settings = setup
+        .settings
+        .replace("totp:\n", "totp:\n  allow-weak-secrets: true\n");
     setup.secrets = "1: an application secret of the tests\n2: hunter\n".into();
     setup.write();
-    refused(&setup, "settings.yaml", "'default-tag'", "the second is the default");
-    setup.settings = setup.settings.replace("  context:\n", "  context:\n    default-tag: 1\n");
+    refused(
+        &setup,
+        "settings.yaml",
+        "'default-tag'",
+        "the second is the default",
+    );
+    setup.settings = setup
+        .settings
+        .replace("  context:\n", "  context:\n    default-tag: 1\n");
     let daemon = setup.start();
     daemon.enroll("alice");
-    world::write_for_daemon(&daemon.setup.folder.join("secrets"), "2: hunter\n1: hunter\n");
+    world::write_for_daemon(
+        &daemon.setup.folder.join("secrets"),
+        "2: hunter\n1: hunter\n",
+    );
     let told = daemon.call("Reload", &json!({})).unwrap_err();
-    assert!(told.1["why"].as_str().expect("a sentence").contains("'default-tag'"), "{told:?}");
+    assert!(
+        told.1["why"]
+            .as_str()
+            .expect("a sentence")
+            .contains("'default-tag'"),
+        "{told:?}"
+    );
     daemon.enroll("bob");
 }
 
@@ -78,12 +106,21 @@ fn files_that_are_no_settings_are_refused_without_being_read() {
             refused(&setup, name, reason, what);
         }
     }
-    let device = Command::new(world::built("provisiond")).args(["--check", "--settings", "/dev/zero"]).output();
+    let device = Command::new(world::built("provisiond"))
+        .args(["--check", "--settings", "/dev/zero"])
+        .output();
     let sentence = said(&device.expect("provisiond"));
-    assert!(sentence.contains("/dev/zero: is not a regular file"), "{sentence}");
+    assert!(
+        sentence.contains("/dev/zero: is not a regular file"),
+        "{sentence}"
+    );
     let readable = Setup::new();
     readable.write();
-    fs::set_permissions(readable.folder.join("secrets"), Permissions::from_mode(0o644)).expect("its mode");
+    fs::set_permissions(
+        readable.folder.join("secrets"),
+        Permissions::from_mode(0o644),
+    )
+    .expect("its mode");
     refused(&readable, "secrets", "chmod o=", "every user's to read");
 }
 
@@ -94,12 +131,24 @@ fn application_secrets_that_cannot_be_used_are_refused_and_never_shown() {
         ("", "--new-secret"),
         ("# nothing\n\n", "--new-secret"),
         ("1: fifteen bytes!!\n2: short\n", "fewer than 16"),
-        ("1:                  short                  \n", "fewer than 16"),
-        ("1: hunter2-hunter2-hunter2\n1: hunter3-hunter3-hunter3\n", "repeated"),
+        (
+            "1:                  short                  \n",
+            "fewer than 16",
+        ),
+        (
+            "1: hunter2-hunter2-hunter2\n1: hunter3-hunter3-hunter3\n",
+            "repeated",
+        ),
         ("hunter2-hunter2-hunter2\n", "line 1"),
-        ("1: hunter2-hunter2-hunter2\n\nhunter3-hunter3-hunter3\n", "line 3"),
+        (
+            "1: hunter2-hunter2-hunter2\n\nhunter3-hunter3-hunter3\n",
+            "line 3",
+        ),
         ("a b: hunter2-hunter2-hunter2\n", "tag"),
-        ("{\"1\": \"hunter2-hunter2-hunter2\",\n \"1\": \"hunter3-hunter3-hunter3\"}\n", "line 2"),
+        (
+            "{\"1\": \"hunter2-hunter2-hunter2\",\n \"1\": \"hunter3-hunter3-hunter3\"}\n",
+            "line 2",
+        ),
         ("{\"1\": 12345678901234567890}\n", "line 1"),
         ("{\"1\": \"hunter2-hunter2-hunter2\"\n", "line"),
     ] {
@@ -110,7 +159,10 @@ fn application_secrets_that_cannot_be_used_are_refused_and_never_shown() {
     }
     for (secrets, reason) in [
         ("{1: short}", "fewer than 16"),
-        ("{1: hunter2-hunter2-hunter2, 1: hunter3-hunter3-hunter3}", "repeated"),
+        (
+            "{1: hunter2-hunter2-hunter2, 1: hunter3-hunter3-hunter3}",
+            "repeated",
+        ),
         ("[hunter2-hunter2-hunter2]", "line"),
         ("hunter2-hunter2-hunter2", "line end"),
         ("{1: {2: hunter2-hunter2-hunter2}}", "line"),
@@ -134,7 +186,8 @@ fn the_check_finds_what_the_daemons_user_will_not_be_able_to_read() {
         setup.write();
         // Root's alone: the daemon has given root up when it reads them.
         chown(setup.folder.join(name), Some(0), Some(0)).expect("chown");
-        fs::set_permissions(setup.folder.join(name), Permissions::from_mode(0o600)).expect("its mode");
+        fs::set_permissions(setup.folder.join(name), Permissions::from_mode(0o600))
+            .expect("its mode");
         refused(&setup, name, "cannot be read", "root's alone");
     }
 }
@@ -155,15 +208,29 @@ fn settings_that_can_be_used_pass_the_check_which_starts_nothing() {
     setup.write();
     let checked = run(setup.command().arg("--check"));
     assert!(checked.status.success(), "{checked:?}");
-    assert!(said(&checked).contains("settings.yaml") && said(&checked).contains("can be used"), "{checked:?}");
+    assert!(
+        said(&checked).contains("settings.yaml") && said(&checked).contains("can be used"),
+        "{checked:?}"
+    );
     assert_eq!(said(&checked).lines().count(), 1, "{checked:?}");
-    assert_eq!(fs::read_dir(&setup.runtime).expect("the sockets' folder").count(), 0);
-    assert_eq!(fs::read_dir(&setup.state).expect("the store's folder").count(), 0);
+    assert_eq!(
+        fs::read_dir(&setup.runtime)
+            .expect("the sockets' folder")
+            .count(),
+        0
+    );
+    assert_eq!(
+        fs::read_dir(&setup.state)
+            .expect("the store's folder")
+            .count(),
+        0
+    );
     let misspelt = setup.settings.clone() + "polcy: {window: 0}\nother-program: [1]\n";
     world::write_for_daemon(&setup.folder.join("settings.yaml"), &misspelt);
     let checked = run(setup.command().arg("--check"));
     assert!(
-        checked.status.success() && said(&checked).contains("ignored sections: 'polcy', 'other-program'."),
+        checked.status.success()
+            && said(&checked).contains("ignored sections: 'polcy', 'other-program'."),
         "{checked:?}"
     );
     let unknown = run(setup.command().arg("--chekc"));
@@ -173,12 +240,19 @@ fn settings_that_can_be_used_pass_the_check_which_starts_nothing() {
 #[test]
 fn a_new_secret_is_a_line_for_the_secrets_file() {
     let _place = world::enter();
-    let line = || String::from_utf8(run(Setup::new().command().arg("--new-secret")).stdout).expect("a text");
+    let line = || {
+        String::from_utf8(run(Setup::new().command().arg("--new-secret")).stdout).expect("a text")
+    };
     let mut setup = Setup::new();
     setup.secrets = line();
     let daemon = setup.start();
     let code = daemon.enroll("alice").code();
-    assert_eq!(Stack::of(&daemon, "new-secret", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "new-secret", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
     assert_ne!(line(), line());
 }
 
@@ -188,19 +262,29 @@ fn without_its_account_the_daemon_says_how_to_make_it() {
     let setup = Setup::new();
     setup.write();
     let passwd = fs::read_to_string("/etc/passwd").expect("the account database");
-    let others = passwd.lines().filter(|line| !line.starts_with(world::DAEMON));
+    let others = passwd
+        .lines()
+        .filter(|line| !line.starts_with(world::DAEMON));
     let without = setup.folder.join("passwd");
     fs::write(&without, others.collect::<Vec<_>>().join("\n") + "\n").expect("another database");
     for check in [&[][..], &["--check"]] {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "sh", "-c"]);
-        command.arg("mount --bind \"$0\" /etc/passwd && exec \"$@\"").arg(&without);
+        command
+            .arg("mount --bind \"$0\" /etc/passwd && exec \"$@\"")
+            .arg(&without);
         let daemon = setup.command();
-        command.arg(daemon.get_program()).args(daemon.get_args()).args(check);
+        command
+            .arg(daemon.get_program())
+            .args(daemon.get_args())
+            .args(check);
         let output = run(&mut command);
         assert!(!output.status.success(), "{output:?}");
         let sentence = said(&output);
-        assert!(sentence.contains("'_pam-totp'") && sentence.contains("useradd"), "{sentence}");
+        assert!(
+            sentence.contains("'_pam-totp'") && sentence.contains("useradd"),
+            "{sentence}"
+        );
         assert_eq!(sentence.lines().count(), 1, "{sentence}");
     }
 }
@@ -212,24 +296,45 @@ fn a_reload_with_bad_settings_keeps_the_old_ones_and_says_so() {
     let alice = daemon.enroll("alice");
     let settings = daemon.setup.folder.join("settings.yaml");
     let good = daemon.setup.settings.replace("budget: 3", "budget: 4");
-    for (n, bad) in ["policy: {budget: many}\n", "policy: {window: 1\n", "totp: {context: {secrets-path: /none}}\n"]
-        .into_iter()
-        .enumerate()
+    for (n, bad) in [
+        "policy: {budget: many}\n",
+        "policy: {window: 1\n",
+        "totp: {context: {secrets-path: /none}}\n",
+    ]
+    .into_iter()
+    .enumerate()
     {
         world::write_for_daemon(&settings, bad);
         daemon.signal(Signal::SIGHUP);
-        let line = daemon.log.wait_for_many(2 * n + 1, &["event=reload_failed"]).remove(2 * n);
-        assert!(line.contains(if n == 2 { "/none" } else { "settings.yaml" }), "{line}");
+        let line = daemon
+            .log
+            .wait_for_many(2 * n + 1, &["event=reload_failed"])
+            .remove(2 * n);
+        assert!(
+            line.contains(if n == 2 { "/none" } else { "settings.yaml" }),
+            "{line}"
+        );
         let told = daemon.totpctl(&["--json", "reload"], "");
         assert_eq!(told.status.code(), Some(78), "{told:?}");
         assert!(said(&told).contains("bad_settings"), "{told:?}");
-        daemon.log.wait_for_many(2 * n + 2, &["event=reload_failed"]);
+        daemon
+            .log
+            .wait_for_many(2 * n + 2, &["event=reload_failed"]);
         assert_eq!(daemon.budget("alice"), 3);
     }
     let moved = daemon.setup.settings.replace("/store}", "/another}");
     world::write_for_daemon(&settings, &moved);
-    assert_eq!(daemon.totpctl(&["reload"], "").status.code(), Some(78), "a store does not move");
-    assert_eq!(Stack::of(&daemon, "kept", "").login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        daemon.totpctl(&["reload"], "").status.code(),
+        Some(78),
+        "a store does not move"
+    );
+    assert_eq!(
+        Stack::of(&daemon, "kept", "")
+            .login("alice", &[&alice.code()])
+            .code,
+        PamCode::SUCCESS
+    );
     world::write_for_daemon(&settings, &good);
     daemon.signal(Signal::SIGHUP);
     daemon.log.wait_for(&["event=reloaded", "settings.yaml"]);
@@ -258,9 +363,15 @@ fn a_second_daemon_in_the_same_place_gives_up_and_the_first_is_still_reached() {
     let stack = Stack::of(&daemon, "second", "retry=1");
     let second = run(&mut daemon.setup.command());
     assert_eq!(second.status.code(), Some(70), "{second:?}");
-    assert!(said(&second).contains("in use") && said(&second).contains("stop the other"), "{second:?}");
+    assert!(
+        said(&second).contains("in use") && said(&second).contains("stop the other"),
+        "{second:?}"
+    );
     assert_eq!(stack.login("alice", &[&current]).code, PamCode::SUCCESS);
-    world::write_for_daemon(&daemon.setup.folder.join("settings.yaml"), "policy: {window: 11}\n");
+    world::write_for_daemon(
+        &daemon.setup.folder.join("settings.yaml"),
+        "policy: {window: 11}\n",
+    );
     assert_eq!(run(&mut daemon.setup.command()).status.code(), Some(78));
     assert_eq!(stack.login("alice", &[&next]).code, PamCode::SUCCESS);
 }
@@ -271,7 +382,10 @@ fn spoil(path: &Path, what: &str) {
     let good = fs::read_to_string(path).expect("a good file");
     let replaced = |command: &str, arguments: &[&str]| {
         fs::remove_file(path).expect("the good file");
-        world::run(command, &[arguments, &[path.to_str().expect("a path in UTF-8")]].concat());
+        world::run(
+            command,
+            &[arguments, &[path.to_str().expect("a path in UTF-8")]].concat(),
+        );
     };
     match what {
         "100 KiB" => world::write_for_daemon(path, &format!("{good}# {}\n", "x".repeat(100 << 10))),
@@ -299,15 +413,28 @@ fn refused(setup: &Setup, file: &str, reason: &str, case: &str) {
         let output = run(setup.command().args(arguments));
         let text = said(&output);
         assert_eq!(output.status.code(), Some(78), "{case:.80}: {output:?}");
-        assert!(text.contains(file.to_str().expect("a path in UTF-8")), "{case:.80}: {text}");
+        assert!(
+            text.contains(file.to_str().expect("a path in UTF-8")),
+            "{case:.80}: {text}"
+        );
         assert!(text.contains(reason), "{case:.80}: {text}");
-        assert!(text.lines().all(|line| line.starts_with("provisiond: ")) && text.lines().count() <= 2, "{text}");
-        assert!(!["hunter", "12345678901234567890"].iter().any(|secret| text.contains(secret)), "{text}");
+        assert!(
+            text.lines().all(|line| line.starts_with("provisiond: ")) && text.lines().count() <= 2,
+            "{text}"
+        );
+        assert!(
+            !["hunter", "12345678901234567890"]
+                .iter()
+                .any(|secret| text.contains(secret)),
+            "{text}"
+        );
     }
 }
 
 fn run(command: &mut Command) -> Output {
-    command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"))
+    command
+        .output()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"))
 }
 
 fn said(output: &Output) -> String {

@@ -1,4 +1,5 @@
-//! Messages that are none: each gets an error, or the connection ends, and people log in all the while.
+//! Messages that are none: each gets an error, or the connection ends, and people log in all the
+//! while.
 
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
@@ -22,8 +23,9 @@ fn what_is_no_call_gets_an_error_and_does_no_harm() {
     daemon.enroll("bob");
     let before = everything(&daemon)["users"].clone();
     let bob = Caller::user("bob").uid;
-    let connections: [&dyn Fn() -> UnixStream; 2] =
-        [&|| open(&daemon.login_socket()), &|| connect_as(bob, &daemon.open_socket())];
+    let connections: [&dyn Fn() -> UnixStream; 2] = [&|| open(&daemon.login_socket()), &|| {
+        connect_as(bob, &daemon.open_socket())
+    }];
     while_people_log_in(&daemon, || {
         for (what, bytes, expected) in no_calls() {
             for connect in connections {
@@ -35,9 +37,11 @@ fn what_is_no_call_gets_an_error_and_does_no_harm() {
         }
     });
     let after = everything(&daemon)["users"].clone();
-    assert!(
-        before.as_array().is_some_and(|users| users.iter().all(|user| after.to_string().contains(&user.to_string())))
-    );
+    assert!(before.as_array().is_some_and(|users| {
+        users
+            .iter()
+            .all(|user| after.to_string().contains(&user.to_string()))
+    }));
 }
 
 #[test]
@@ -56,7 +60,12 @@ fn arrays_in_the_place_of_objects_are_no_calls() {
     ] {
         let stream = open(&daemon.login_socket());
         let answer = exchange(stream, format!("{call}\0").as_bytes());
-        assert_eq!(errors(&answer), ["BadParameter"], "{call}: {}", String::from_utf8_lossy(&answer));
+        assert_eq!(
+            errors(&answer),
+            ["BadParameter"],
+            "{call}: {}",
+            String::from_utf8_lossy(&answer)
+        );
     }
 }
 
@@ -65,21 +74,39 @@ fn a_call_cut_anywhere_is_never_answered_and_its_code_not_spent() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let code = daemon.enroll("alice").code();
-    let call = request("Verify", &json!({ "user": "alice", "codes": [code], "service": "cut" }));
+    let call = request(
+        "Verify",
+        &json!({ "user": "alice", "codes": [code], "service": "cut" }),
+    );
     let connect = || open(&daemon.login_socket());
     while_people_log_in(&daemon, || {
         for cut in 0..call.len() - 1 {
-            assert_eq!(exchange(connect(), &call[..cut]), b"", "closed after {cut} bytes");
+            assert_eq!(
+                exchange(connect(), &call[..cut]),
+                b"",
+                "closed after {cut} bytes"
+            );
         }
         let begun = Instant::now();
-        let silent: Vec<UnixStream> = (1..call.len()).map(|cut| after(connect(), &call[..cut])).collect();
+        let silent: Vec<UnixStream> = (1..call.len())
+            .map(|cut| after(connect(), &call[..cut]))
+            .collect();
         // The last of them lacks nothing but its NUL.
         for stream in silent {
             assert_eq!(rest(&stream), b"");
         }
-        assert!(begun.elapsed() > MESSAGE && begun.elapsed() < MESSAGE + SLACK, "{:?}", begun.elapsed());
+        assert!(
+            begun.elapsed() > MESSAGE && begun.elapsed() < MESSAGE + SLACK,
+            "{:?}",
+            begun.elapsed()
+        );
     });
-    assert_eq!(Stack::of(&daemon, "cut", "retry=1").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "cut", "retry=1")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -87,11 +114,17 @@ fn calls_that_arrive_in_one_piece_are_answered_one_by_one() {
     let _place = world::enter();
     let daemon = Daemon::start();
     daemon.enroll("alice");
-    let (show, wrong) = (request("Show", &json!({ "user": "alice" })), request("Nonsense", &json!({})));
+    let (show, wrong) = (
+        request("Show", &json!({ "user": "alice" })),
+        request("Nonsense", &json!({})),
+    );
     let connect = || open(&daemon.login_socket());
     let came = exchange(connect(), &[show.as_slice(), &wrong, b"\0", &show].concat());
     assert_eq!(errors(&came), ["", "MethodNotFound", "BadParameter", ""]);
-    assert_eq!(errors(&exchange(connect(), &show.repeat(500))), vec![""; 500]);
+    assert_eq!(
+        errors(&exchange(connect(), &show.repeat(500))),
+        vec![""; 500]
+    );
     let (half, other) = show.split_at(show.len() / 2);
     let stream = after(connect(), &[&show, half].concat());
     assert_eq!(errors(&answer(&stream)), [""]);
@@ -118,14 +151,34 @@ fn a_call_that_wants_no_reply_gets_none_not_even_an_error() {
     ] {
         let stream = open(&daemon.login_socket());
         let answer = exchange(stream, &[first.as_bytes(), &status].concat());
-        assert_eq!(errors(&answer), [""], "{first}: {}", String::from_utf8_lossy(&answer));
+        assert_eq!(
+            errors(&answer),
+            [""],
+            "{first}: {}",
+            String::from_utf8_lossy(&answer)
+        );
     }
-    let shown = daemon.call("Show", &json!({ "user": "alice" })).expect("alice");
-    assert_eq!(shown["user"]["devices"][0]["state"], "disabled", "it was done");
+    let shown = daemon
+        .call("Show", &json!({ "user": "alice" }))
+        .expect("alice");
+    assert_eq!(
+        shown["user"]["devices"][0]["state"], "disabled",
+        "it was done"
+    );
     let bob = connect_as(Caller::user("bob").uid, &daemon.open_socket());
-    let refused = [oneway("Show", json!({ "user": "alice" })).as_bytes(), &request("Nonsense", &json!({}))].concat();
-    assert_eq!(errors(&exchange(bob, &refused)), ["MethodNotFound"], "not permitted, and not told either");
-    daemon.log.wait_for(&["event=not_permitted", " method=Show ", " user=alice "]);
+    let refused = [
+        oneway("Show", json!({ "user": "alice" })).as_bytes(),
+        &request("Nonsense", &json!({})),
+    ]
+    .concat();
+    assert_eq!(
+        errors(&exchange(bob, &refused)),
+        ["MethodNotFound"],
+        "not permitted, and not told either"
+    );
+    daemon
+        .log
+        .wait_for(&["event=not_permitted", " method=Show ", " user=alice "]);
 }
 
 /// A name, bytes that are no call, and the errors that they get; none if the connection just ends.
@@ -146,24 +199,66 @@ fn bad_bytes() -> Vec<NoCall> {
         ("nothing".into(), vec![], vec![]),
         ("the longest call".into(), padded(65_536), vec![""]),
         ("a byte more".into(), padded(65_537), vec!["TooLarge"]),
-        ("a byte more, without an end".into(), vec![b' '; 65_537], vec!["TooLarge"]),
+        (
+            "a byte more, without an end".into(),
+            vec![b' '; 65_537],
+            vec!["TooLarge"],
+        ),
         ("10 MiB".into(), vec![b'x'; 10 << 20], vec!["TooLarge"]),
-        ("brackets".into(), [&vec![b'['; 65_000][..], b"\0"].concat(), vec!["BadParameter"]),
-        ("braces".into(), [b"{\"a\":".repeat(13_000), b"\0".to_vec()].concat(), vec!["BadParameter"]),
-        ("no text".into(), b"{\"method\":\"\xff\xfe\"}\0".to_vec(), vec!["BadParameter"]),
-        ("a byte order mark".into(), [b"\xef\xbb\xbf", show("{}").as_bytes()].concat(), vec!["BadParameter"]),
-        ("a name that is no text".into(), show("{\"user\":\"_\"}").replace('_', "\u{1}").into(), vec!["BadParameter"]),
+        (
+            "brackets".into(),
+            [&vec![b'['; 65_000][..], b"\0"].concat(),
+            vec!["BadParameter"],
+        ),
+        (
+            "braces".into(),
+            [b"{\"a\":".repeat(13_000), b"\0".to_vec()].concat(),
+            vec!["BadParameter"],
+        ),
+        (
+            "no text".into(),
+            b"{\"method\":\"\xff\xfe\"}\0".to_vec(),
+            vec!["BadParameter"],
+        ),
+        (
+            "a byte order mark".into(),
+            [b"\xef\xbb\xbf", show("{}").as_bytes()].concat(),
+            vec!["BadParameter"],
+        ),
+        (
+            "a name that is no text".into(),
+            show("{\"user\":\"_\"}").replace('_', "\u{1}").into(),
+            vec!["BadParameter"],
+        ),
     ]
 }
 
 /// JSON that is no call, or a call with parameters of wrong types.
 fn bad_parameters() -> Vec<NoCall> {
-    let nested = [("[", "]"), ("{\"a\":", "}")].map(|(open, close)| open.repeat(9_000) + "1" + &close.repeat(9_000));
+    let nested = [("[", "]"), ("{\"a\":", "}")]
+        .map(|(open, close)| open.repeat(9_000) + "1" + &close.repeat(9_000));
     let [lists, maps] = nested;
-    let parameters =
-        [&lists, &maps, &format!("{{\"user\":{lists}}}"), &format!("{{\"x\":{maps}}}")].map(|text| show(text));
-    let texts = parameters.into_iter().chain(bad_texts().iter().map(|text| text.replace("ORG", INTERFACE) + "\0"));
-    texts.map(|text| (format!("{text:.120}"), text.into_bytes(), vec!["BadParameter"])).collect()
+    let parameters = [
+        &lists,
+        &maps,
+        &format!("{{\"user\":{lists}}}"),
+        &format!("{{\"x\":{maps}}}"),
+    ]
+    .map(|text| show(text));
+    let texts = parameters.into_iter().chain(
+        bad_texts()
+            .iter()
+            .map(|text| text.replace("ORG", INTERFACE) + "\0"),
+    );
+    texts
+        .map(|text| {
+            (
+                format!("{text:.120}"),
+                text.into_bytes(),
+                vec!["BadParameter"],
+            )
+        })
+        .collect()
 }
 
 fn unknown_methods() -> Vec<NoCall> {
@@ -178,7 +273,15 @@ fn unknown_methods() -> Vec<NoCall> {
         ("org.pamtotp.Provision.Show\\n", "MethodNotFound"),
         ("org.varlink.service.GetNothing", "MethodNotFound"),
     ];
-    methods.map(|(method, error)| (method.into(), format!("{{\"method\":\"{method}\"}}\0").into(), vec![error])).into()
+    methods
+        .map(|(method, error)| {
+            (
+                method.into(),
+                format!("{{\"method\":\"{method}\"}}\0").into(),
+                vec![error],
+            )
+        })
+        .into()
 }
 
 fn show(parameters: &str) -> String {

@@ -1,4 +1,5 @@
-//! Accounts that the name service knows by several spellings, and a name service that does not answer.
+//! Accounts that the name service knows by several spellings, and a name service that does not
+//! answer.
 
 use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
@@ -18,18 +19,35 @@ fn every_spelling_of_an_account_is_the_same_person() {
     let code = alice.code();
     assert_eq!(stack.login("odd-ALICE", &[&code]).code, PamCode::SUCCESS);
     for spelling in ["alice", "odd-alice", "ODD-Alice"] {
-        assert_eq!(stack.login(spelling, &[&code]).code, PamCode::AUTH_ERR, "{spelling}");
-        let line = daemon.log.wait_for_many(1, &["event=verify user=alice ", " verdict=already_used"]);
+        assert_eq!(
+            stack.login(spelling, &[&code]).code,
+            PamCode::AUTH_ERR,
+            "{spelling}"
+        );
+        let line = daemon
+            .log
+            .wait_for_many(1, &["event=verify user=alice ", " verdict=already_used"]);
         assert!(line[0].contains(" service=spelt "), "{line:?}");
     }
-    daemon.log.wait_for(&["event=verify user=alice alias=odd-ALICE ", " verdict=accepted"]);
+    daemon.log.wait_for(&[
+        "event=verify user=alice alias=odd-ALICE ",
+        " verdict=accepted",
+    ]);
     for spelling in ["alice", "odd-alice", "ODD-ALICE", "Odd-Alice", "alice"] {
-        assert_eq!(stack.login(spelling, &[&alice.wrong()]).code, PamCode::AUTH_ERR);
+        assert_eq!(
+            stack.login(spelling, &[&alice.wrong()]).code,
+            PamCode::AUTH_ERR
+        );
     }
     assert_eq!(daemon.budget("alice"), 0, "one budget for all of them");
     let shown = daemon.totpctl_json(&["show", "odd-alicE"], "");
     assert_eq!(shown["user"], "alice", "{shown}");
-    let (error, _) = daemon.call("Enroll", &json!({ "user": "odd-ALICE", "device": "default" })).expect_err("a device");
+    let (error, _) = daemon
+        .call(
+            "Enroll",
+            &json!({ "user": "odd-ALICE", "device": "default" }),
+        )
+        .expect_err("a device");
     assert_eq!(error, "DeviceExists");
 }
 
@@ -37,12 +55,29 @@ fn every_spelling_of_an_account_is_the_same_person() {
 fn nobody_is_let_by_as_not_enrolled_while_the_name_service_does_not_answer() {
     let _place = world::enter();
     let daemon = daemon();
-    let passes =
-        |user: &str| Stack::expecting_ignore(&daemon, "spelt-nullok", "nullok retry=1").login(user, &["123456"]).code;
-    assert_eq!((passes("no-account"), passes("odd-broken")), (PamCode::SUCCESS, PamCode::AUTH_ERR));
-    let told = |user: &str| Stack::of(&daemon, "spelt-unknown", "user_unknown retry=1").login(user, &["123456"]).code;
-    assert_eq!((told("no-account"), told("odd-broken")), (PamCode::USER_UNKNOWN, PamCode::AUTH_ERR));
-    daemon.log.wait_for(&["user=odd-broken ", " verdict=refused ", " reason=no_answer_from_name_service"]);
+    let passes = |user: &str| {
+        Stack::expecting_ignore(&daemon, "spelt-nullok", "nullok retry=1")
+            .login(user, &["123456"])
+            .code
+    };
+    assert_eq!(
+        (passes("no-account"), passes("odd-broken")),
+        (PamCode::SUCCESS, PamCode::AUTH_ERR)
+    );
+    let told = |user: &str| {
+        Stack::of(&daemon, "spelt-unknown", "user_unknown retry=1")
+            .login(user, &["123456"])
+            .code
+    };
+    assert_eq!(
+        (told("no-account"), told("odd-broken")),
+        (PamCode::USER_UNKNOWN, PamCode::AUTH_ERR)
+    );
+    daemon.log.wait_for(&[
+        "user=odd-broken ",
+        " verdict=refused ",
+        " reason=no_answer_from_name_service",
+    ]);
 }
 
 #[test]
@@ -57,7 +92,10 @@ fn a_name_service_that_hangs_keeps_nobody_from_logging_in() {
         assert_eq!(refused, PamCode::AUTH_ERR, "an answer, and in time");
     }
     assert_eq!(stack.login("root", &[&root.code()]).code, PamCode::SUCCESS);
-    assert_eq!(stack.login("alice", &[&alice.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        stack.login("alice", &[&alice.code()]).code,
+        PamCode::SUCCESS
+    );
 }
 
 /// A directory that says `Carla` from some day on, where it said `carla`.
@@ -70,19 +108,42 @@ fn a_record_in_lower_case_is_that_of_the_account_spelt_otherwise_now() {
     respell(&mut daemon, "carla", "Carla");
     let code = carla.code();
     let stack = Stack::expecting_ignore(&daemon, "respelt", "nullok user_unknown retry=1");
-    assert_eq!(stack.login("Carla", &[&carla.wrong()]).code, PamCode::AUTH_ERR, "not a new user");
+    assert_eq!(
+        stack.login("Carla", &[&carla.wrong()]).code,
+        PamCode::AUTH_ERR,
+        "not a new user"
+    );
     assert_eq!(daemon.totpctl_json(&["show", "Carla"], "")["user"], "carla");
     let required = Stack::of(&daemon, "respelt-required", "retry=1");
-    for (spelling, told) in [("odd-CARLA", PamCode::SUCCESS), ("Carla", PamCode::AUTH_ERR)] {
-        assert_eq!(required.login(spelling, &[&code]).code, told, "one code, one login: {spelling}");
+    for (spelling, told) in [
+        ("odd-CARLA", PamCode::SUCCESS),
+        ("Carla", PamCode::AUTH_ERR),
+    ] {
+        assert_eq!(
+            required.login(spelling, &[&code]).code,
+            told,
+            "one code, one login: {spelling}"
+        );
     }
-    daemon.log.wait_for(&["event=verify user=carla alias=Carla ", " verdict=already_used"]);
-    let (error, _) = daemon.call("Ticket", &json!({ "user": "Carla" })).expect_err("no first device");
+    daemon.log.wait_for(&[
+        "event=verify user=carla alias=Carla ",
+        " verdict=already_used",
+    ]);
+    let (error, _) = daemon
+        .call("Ticket", &json!({ "user": "Carla" }))
+        .expect_err("no first device");
     assert_eq!(error, "BadParameter");
     daemon.totpctl_json(&["rename-user", "carla", "Carla"], "");
-    assert_eq!(required.login("Carla", &[&carla.code_at(1)]).code, PamCode::SUCCESS);
+    assert_eq!(
+        required.login("Carla", &[&carla.code_at(1)]).code,
+        PamCode::SUCCESS
+    );
     daemon.totpctl_json(&["forget", "odd-carla", "--yes"], "");
-    assert_eq!(stack.login("Carla", &["1"]).code, PamCode::SUCCESS, "never enrolled");
+    assert_eq!(
+        stack.login("Carla", &["1"]).code,
+        PamCode::SUCCESS,
+        "never enrolled"
+    );
 }
 
 #[test]
@@ -104,10 +165,16 @@ fn two_accounts_that_differ_in_case_have_nothing_to_do_with_each_other() {
     make_account("dora", "4751");
     make_account("Dora", "4752");
     let lets_by = |user: &str| lets_by(&daemon, user);
-    let log_in = |user: &str, code: &str| Stack::of(&daemon, "twins", "retry=1").login(user, &[code]).code;
+    let log_in = |user: &str, code: &str| {
+        Stack::of(&daemon, "twins", "retry=1")
+            .login(user, &[code])
+            .code
+    };
     let is_unknown = |method: &str, about: &Value| is_unknown(&daemon, method, about);
     // A record without a device is dora's alone, too.
-    daemon.call("Ticket", &json!({ "user": "dora" })).expect("a ticket");
+    daemon
+        .call("Ticket", &json!({ "user": "dora" }))
+        .expect("a ticket");
     is_unknown("Show", &json!({ "user": "Dora" }));
     daemon.totpctl_json(&["disable", "dora", "--all"], "");
     assert_eq!((lets_by("dora"), lets_by("Dora")), (false, true));
@@ -117,16 +184,35 @@ fn two_accounts_that_differ_in_case_have_nothing_to_do_with_each_other() {
     is_unknown("Forget", &json!({ "user": "Dora" }));
     is_unknown("RenameUser", &json!({ "user": "Dora", "new": "donna" }));
     is_unknown("Confirm", &json!({ "user": "Dora", "code": dora.code() }));
-    daemon.call("Ticket", &json!({ "user": "Dora" })).expect("a ticket: Dora has no device yet");
+    daemon
+        .call("Ticket", &json!({ "user": "Dora" }))
+        .expect("a ticket: Dora has no device yet");
     let other = daemon.enroll("Dora");
     let (first, second) = (dora.code(), other.code());
-    assert_eq!((log_in("Dora", &first), log_in("dora", &second)), (PamCode::AUTH_ERR, PamCode::AUTH_ERR));
-    assert_eq!((log_in("Dora", &second), log_in("dora", &first)), (PamCode::SUCCESS, PamCode::SUCCESS));
-    assert_eq!((daemon.budget("Dora"), daemon.budget("dora")), (4, 4), "each has paid for one guess");
+    assert_eq!(
+        (log_in("Dora", &first), log_in("dora", &second)),
+        (PamCode::AUTH_ERR, PamCode::AUTH_ERR)
+    );
+    assert_eq!(
+        (log_in("Dora", &second), log_in("dora", &first)),
+        (PamCode::SUCCESS, PamCode::SUCCESS)
+    );
+    assert_eq!(
+        (daemon.budget("Dora"), daemon.budget("dora")),
+        (4, 4),
+        "each has paid for one guess"
+    );
     let listed = daemon.totpctl_json(&["list"], "");
-    assert_eq!(listed["users"].as_array().map(Vec::len), Some(2), "{listed}");
+    assert_eq!(
+        listed["users"].as_array().map(Vec::len),
+        Some(2),
+        "{listed}"
+    );
     daemon.totpctl_json(&["forget", "Dora", "--yes"], "");
-    assert_eq!((lets_by("Dora"), log_in("dora", &dora.code_at(1))), (true, PamCode::SUCCESS));
+    assert_eq!(
+        (lets_by("Dora"), log_in("dora", &dora.code_at(1))),
+        (true, PamCode::SUCCESS)
+    );
 }
 
 /// Whether a stack with `nullok` lets a user in without a code.
@@ -136,7 +222,11 @@ fn lets_by(daemon: &Daemon, user: &str) -> bool {
 }
 
 fn is_unknown(daemon: &Daemon, method: &str, about: &Value) {
-    assert_eq!(daemon.call(method, about).expect_err("no record").0, "NoSuchUser", "{method}");
+    assert_eq!(
+        daemon.call(method, about).expect_err("no record").0,
+        "NoSuchUser",
+        "{method}"
+    );
 }
 
 #[test]
@@ -148,7 +238,12 @@ fn a_record_that_is_older_than_its_account_is_bound_to_it_with_the_first_accepte
     make_account("Frida", "4782");
     let show = || daemon.call("Show", &json!({ "user": "Frida" }));
     assert!(show().is_ok(), "so far it may be either's");
-    assert_eq!(Stack::of(&daemon, "bound", "retry=1").login("frida", &[&frida.code()]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "bound", "retry=1")
+            .login("frida", &[&frida.code()])
+            .code,
+        PamCode::SUCCESS
+    );
     assert_eq!(show().expect_err("it is frida's").0, "NoSuchUser");
 }
 
@@ -159,11 +254,25 @@ fn a_record_that_cannot_be_read_may_be_the_accounts_and_is_forgotten_by_its_own_
     make_account("emil", "4761");
     make_account("Emil", "4762");
     daemon.enroll("emil");
-    edit(&mut daemon, |db| change(db, "emil", |record| record.truncate(20)));
+    edit(&mut daemon, |db| {
+        change(db, "emil", |record| record.truncate(20))
+    });
     let stack = Stack::expecting_ignore(&daemon, "unread", "nullok retry=1");
-    assert_eq!(stack.login("Emil", &["123456"]).code, PamCode::AUTH_ERR, "it may be Emil's");
-    assert_eq!(daemon.call("Forget", &json!({ "user": "Emil" })).expect_err("a refusal").0, "RecordDamaged");
-    daemon.call("Forget", &json!({ "user": "emil" })).expect("its own name");
+    assert_eq!(
+        stack.login("Emil", &["123456"]).code,
+        PamCode::AUTH_ERR,
+        "it may be Emil's"
+    );
+    assert_eq!(
+        daemon
+            .call("Forget", &json!({ "user": "Emil" }))
+            .expect_err("a refusal")
+            .0,
+        "RecordDamaged"
+    );
+    daemon
+        .call("Forget", &json!({ "user": "emil" }))
+        .expect("its own name");
     assert_eq!(stack.login("Emil", &["123456"]).code, PamCode::SUCCESS);
 }
 
@@ -179,13 +288,33 @@ fn root_reaches_a_record_by_its_name_where_the_account_has_none_or_is_gone() {
     make_account("zoe", "4771");
     daemon.start_again();
     daemon.totpctl_json(&["rename-user", "odd-Zoe", "zoe"], "");
-    assert_eq!(Stack::of(&daemon, "respelt", "").login("odd-Zoe", &[&zoe.code()]).code, PamCode::SUCCESS);
-    assert_eq!(daemon.call("Forget", &json!({ "user": "gone" })).expect_err("another name").0, "NoSuchUser");
+    assert_eq!(
+        Stack::of(&daemon, "respelt", "")
+            .login("odd-Zoe", &[&zoe.code()])
+            .code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(
+        daemon
+            .call("Forget", &json!({ "user": "gone" }))
+            .expect_err("another name")
+            .0,
+        "NoSuchUser"
+    );
     daemon.totpctl_json(&["forget", "Gone", "--yes"], "");
 }
 
 fn make_account(name: &str, uid: &str) {
-    let arguments = ["--badname", "--no-create-home", "--no-user-group", "--password", "*", "--uid", uid, name];
+    let arguments = [
+        "--badname",
+        "--no-create-home",
+        "--no-user-group",
+        "--password",
+        "*",
+        "--uid",
+        uid,
+        name,
+    ];
     world::run("useradd", &arguments);
 }
 

@@ -13,7 +13,14 @@ fn the_module_exports_the_six_entry_points_and_nothing_else() {
         .lines()
         .filter_map(|line| Some(line.split_whitespace().nth(2)?.into()))
         .collect();
-    let wanted = ["authenticate", "setcred", "acct_mgmt", "open_session", "close_session", "chauthtok"];
+    let wanted = [
+        "authenticate",
+        "setcred",
+        "acct_mgmt",
+        "open_session",
+        "close_session",
+        "chauthtok",
+    ];
     assert_eq!(exported, wanted.map(|name| format!("pam_sm_{name}")).into());
 }
 
@@ -34,11 +41,21 @@ fn the_module_needs_no_library_but_libc_libpam_and_the_unwinder() {
 fn the_module_makes_no_thread_and_no_process() {
     let _place = world::enter();
     let undefined = tool("nm", &["-D", "--undefined-only"]);
-    let names: Vec<&str> =
-        undefined.lines().filter_map(|line| line.split_whitespace().last()?.split('@').next()).collect();
-    for function in
-        ["pthread_create", "fork", "vfork", "clone", "posix_spawn", "execve", "execvp", "signal", "sigaction"]
-    {
+    let names: Vec<&str> = undefined
+        .lines()
+        .filter_map(|line| line.split_whitespace().last()?.split('@').next())
+        .collect();
+    for function in [
+        "pthread_create",
+        "fork",
+        "vfork",
+        "clone",
+        "posix_spawn",
+        "execve",
+        "execvp",
+        "signal",
+        "sigaction",
+    ] {
         assert!(!names.contains(&function), "the module imports {function}");
     }
 }
@@ -49,10 +66,17 @@ fn the_module_contains_no_cipher_no_store_and_no_settings_parser() {
     let parts = ["aes_gcm", "hkdf::", "totp_rs", "sled::", "yaml", "postcard"];
     let held = |program: &Path| -> Vec<&str> {
         let symbols = tool_on(program, "nm", &["--demangle"]);
-        parts.into_iter().filter(|part| symbols.contains(part)).collect()
+        parts
+            .into_iter()
+            .filter(|part| symbols.contains(part))
+            .collect()
     };
     assert_eq!(held(&module()), [""; 0]);
-    assert_eq!(held(&world::built("provisiond")), parts, "the search itself works: the daemon holds all of them");
+    assert_eq!(
+        held(&world::built("provisiond")),
+        parts,
+        "the search itself works: the daemon holds all of them"
+    );
 }
 
 fn tool(name: &str, arguments: &[&str]) -> String {

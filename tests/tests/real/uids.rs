@@ -13,26 +13,57 @@ use crate::roles::{DENIED, everything, refusal};
 #[test]
 fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so() {
     let _place = world::enter_alone();
-    world::run("useradd", &["--no-create-home", "--password", "*", "--uid", "4711", "phoenix"]);
+    world::run(
+        "useradd",
+        &[
+            "--no-create-home",
+            "--password",
+            "*",
+            "--uid",
+            "4711",
+            "phoenix",
+        ],
+    );
     let mut daemon = Setup::new().start();
     let told = daemon.totpctl_json(&["enroll", "phoenix", "--yes"], "");
     let device = tests::daemon::authenticator(&told);
-    let recovery_code = told["recovery_codes"][0].as_str().expect("a recovery code").to_owned();
-    daemon.call("Enroll", &json!({ "user": "phoenix", "device": "waiting" })).expect("a pending device");
+    let recovery_code = told["recovery_codes"][0]
+        .as_str()
+        .expect("a recovery code")
+        .to_owned();
+    daemon
+        .call("Enroll", &json!({ "user": "phoenix", "device": "waiting" }))
+        .expect("a pending device");
     assert_eq!(log_in(&daemon, &device.code()), PamCode::SUCCESS);
     another_uid(&mut daemon, "phoenix", "4712");
     let before = show(&daemon);
     codes_of_before_open_nothing(&daemon, &device, &recovery_code);
     the_record_stays_shut(&daemon, &device);
     assert_eq!(show(&daemon), before);
-    daemon.call("Enroll", &json!({ "user": "phoenix", "device": "new", "active": true })).expect("a device");
-    assert_eq!(log_in(&daemon, &device.code_at(1)), PamCode::SUCCESS, "the record is bound to the uid of now");
+    daemon
+        .call(
+            "Enroll",
+            &json!({ "user": "phoenix", "device": "new", "active": true }),
+        )
+        .expect("a device");
+    assert_eq!(
+        log_in(&daemon, &device.code_at(1)),
+        PamCode::SUCCESS,
+        "the record is bound to the uid of now"
+    );
     another_uid(&mut daemon, "phoenix", "4713");
     assert_eq!(log_in(&daemon, &recovery_code), PamCode::AUTH_ERR);
-    daemon.setup.settings.push_str("policy: {bind-uid: false}\n");
+    daemon
+        .setup
+        .settings
+        .push_str("policy: {bind-uid: false}\n");
     daemon.kill();
     daemon.start_again();
-    assert_eq!(log_in(&daemon, &recovery_code), PamCode::SUCCESS, "where the settings do not bind to it");
+    assert_eq!(
+        log_in(&daemon, &recovery_code),
+        PamCode::SUCCESS,
+        "where the settings do not bind to it"
+    );
 }
 
 /// The codes of the former owner are refused, and wrong codes cost guesses as with any other user.
@@ -40,19 +71,38 @@ fn codes_of_before_open_nothing(daemon: &Daemon, device: &Authenticator, recover
     for typed in [device.code_at(1).as_str(), recovery_code] {
         assert_eq!(log_in(daemon, typed), PamCode::AUTH_ERR, "{typed}");
     }
-    daemon.log.wait_for_many(2, &["event=verify user=phoenix ", " verdict=refused ", " reason=uid_changed"]);
+    daemon.log.wait_for_many(
+        2,
+        &[
+            "event=verify user=phoenix ",
+            " verdict=refused ",
+            " reason=uid_changed",
+        ],
+    );
     for typed in device.wrong_codes(5) {
         assert_eq!(log_in(daemon, &typed), PamCode::AUTH_ERR);
     }
-    let asked = daemon.call("Challenge", &json!({ "user": "phoenix", "service": "reborn" })).expect("a challenge");
+    let asked = daemon
+        .call(
+            "Challenge",
+            &json!({ "user": "phoenix", "service": "reborn" }),
+        )
+        .expect("a challenge");
     assert_eq!(asked["ask"], "two_codes", "as an empty budget asks for");
 }
 
 /// Neither an administrator nor the account of now reads or changes the devices.
 fn the_record_stays_shut(daemon: &Daemon, device: &Authenticator) {
     for method in ["Bypass", "Ticket", "Unlock"] {
-        let refused = daemon.call(method, &json!({ "user": "phoenix" })).expect_err("no way into another's record");
-        assert!(refused.1["why"].as_str().is_some_and(|why| why.contains("another uid")), "{refused:?}");
+        let refused = daemon
+            .call(method, &json!({ "user": "phoenix" }))
+            .expect_err("no way into another's record");
+        assert!(
+            refused.1["why"]
+                .as_str()
+                .is_some_and(|why| why.contains("another uid")),
+            "{refused:?}"
+        );
     }
     let phoenix = Caller::user("phoenix");
     for (method, about) in [
@@ -60,19 +110,37 @@ fn the_record_stays_shut(daemon: &Daemon, device: &Authenticator) {
         ("Confirm", json!({ "code": "123456" })),
         ("Show", json!({})),
     ] {
-        assert_eq!(refusal(daemon.call_as(&phoenix, method, &about)), DENIED, "{method}");
+        assert_eq!(
+            refusal(daemon.call_as(&phoenix, method, &about)),
+            DENIED,
+            "{method}"
+        );
     }
 }
 
 fn show(daemon: &Daemon) -> Value {
-    daemon.call("Show", &json!({ "user": "phoenix" })).expect("what is known")
+    daemon
+        .call("Show", &json!({ "user": "phoenix" }))
+        .expect("what is known")
 }
 
 #[test]
 fn no_rule_lets_by_who_may_be_somebody_else_by_now() {
     let _place = world::enter_alone();
-    world::run("useradd", &["--no-create-home", "--password", "*", "--uid", "4721", "reborn"]);
-    let mut daemon = Setup::new().with("rules: [{name: by-name, users: [reborn]}]\n").start();
+    world::run(
+        "useradd",
+        &[
+            "--no-create-home",
+            "--password",
+            "*",
+            "--uid",
+            "4721",
+            "reborn",
+        ],
+    );
+    let mut daemon = Setup::new()
+        .with("rules: [{name: by-name, users: [reborn]}]\n")
+        .start();
     daemon.enroll("reborn");
     let is_let_by = |daemon: &Daemon| {
         let stack = Stack::expecting_ignore(daemon, "reborn-rule", "retry=1 nullok");
@@ -81,14 +149,26 @@ fn no_rule_lets_by_who_may_be_somebody_else_by_now() {
     assert!(is_let_by(&daemon));
     another_uid(&mut daemon, "reborn", "4722");
     assert!(!is_let_by(&daemon));
-    daemon.log.wait_for(&["event=verify user=reborn ", " verdict=refused ", " reason=uid_changed"]);
+    daemon.log.wait_for(&[
+        "event=verify user=reborn ",
+        " verdict=refused ",
+        " reason=uid_changed",
+    ]);
     daemon.kill();
-    daemon.setup.settings.push_str("roll-out: {observe: true}\n");
+    daemon
+        .setup
+        .settings
+        .push_str("roll-out: {observe: true}\n");
     daemon.start_again();
     assert!(is_let_by(&daemon), "it is only observed");
-    daemon.log.wait_for(&["event=verify user=reborn ", " rule=observe would=refused"]);
+    daemon
+        .log
+        .wait_for(&["event=verify user=reborn ", " rule=observe would=refused"]);
     daemon.totpctl_json(&["disable", "reborn", "--all"], "");
-    assert!(!is_let_by(&daemon), "a shut account is shut, whatever its uid");
+    assert!(
+        !is_let_by(&daemon),
+        "a shut account is shut, whatever its uid"
+    );
 }
 
 #[test]
@@ -96,23 +176,36 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     let _place = world::enter();
     let daemon = Setup::new().with("policy: {self-service: off}\n").start();
     let alice = daemon.enroll("alice");
-    daemon.call("Enroll", &json!({ "user": "alice", "device": "waiting" })).expect("a pending device");
+    daemon
+        .call("Enroll", &json!({ "user": "alice", "device": "waiting" }))
+        .expect("a pending device");
     let as_alice = |method: &str, about| daemon.call_as(&Caller::user("alice"), method, &about);
     let before = everything(&daemon);
     for (method, about) in [
         ("Enroll", json!({ "device": "new", "proof": alice.code() })),
         ("Confirm", json!({ "code": "123456" })),
-        ("Revoke", json!({ "device": "waiting", "proof": alice.code() })),
+        (
+            "Revoke",
+            json!({ "device": "waiting", "proof": alice.code() }),
+        ),
         ("NewRecoveryCodes", json!({ "proof": alice.code() })),
     ] {
         assert_eq!(refusal(as_alice(method, about)), DENIED, "{method}");
         let method = format!(" method={method} ");
-        daemon.log.wait_for(&["event=not_permitted", &method, " reason=self_service_off"]);
+        daemon
+            .log
+            .wait_for(&["event=not_permitted", &method, " reason=self_service_off"]);
     }
     assert_eq!(everything(&daemon), before);
     assert!(as_alice("Show", json!({})).is_ok());
-    assert!(as_alice("RevokeGrace", json!({})).is_ok(), "giving up grace harms no user");
-    let verified = as_alice("Verify", json!({ "user": "alice", "service": "own", "codes": [alice.code()] }));
+    assert!(
+        as_alice("RevokeGrace", json!({})).is_ok(),
+        "giving up grace harms no user"
+    );
+    let verified = as_alice(
+        "Verify",
+        json!({ "user": "alice", "service": "own", "codes": [alice.code()] }),
+    );
     assert_eq!(verified.expect("a verdict")["verdict"], "accepted");
 }
 
@@ -124,5 +217,7 @@ fn another_uid(daemon: &mut Daemon, user: &str, uid: &str) {
 }
 
 fn log_in(daemon: &Daemon, code: &str) -> PamCode {
-    Stack::of(daemon, "reborn", "retry=1").login("phoenix", &[code]).code
+    Stack::of(daemon, "reborn", "retry=1")
+        .login("phoenix", &[code])
+        .code
 }

@@ -1,4 +1,5 @@
-//! The daemon is not there, stands still, is overrun, or is another server: no user gets in, and no login hangs.
+//! The daemon is not there, stands still, is overrun, or is another server: no user gets in, and no
+//! login hangs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,13 +25,26 @@ fn without_a_daemon_nobody_is_asked_and_nobody_gets_in() {
         let stack = Stack::of(&daemon, "absent", options);
         for user in ["alice", "bob"] {
             let login = in_time(|| stack.login(user, &[&code]));
-            assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0), "{user} {options}");
+            assert_eq!(
+                (login.code, login.prompts().len()),
+                (PamCode::AUTHINFO_UNAVAIL, 0),
+                "{user} {options}"
+            );
         }
         let ignore = Stack::expecting_ignore(&daemon, "absent-ignore", options);
-        assert_eq!(ignore.login("bob", &[&code]).code, PamCode::AUTHINFO_UNAVAIL, "never IGNORE");
+        assert_eq!(
+            ignore.login("bob", &[&code]).code,
+            PamCode::AUTHINFO_UNAVAIL,
+            "never IGNORE"
+        );
     }
     daemon.start_again();
-    assert_eq!(Stack::of(&daemon, "absent", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "absent", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -39,7 +53,10 @@ fn logins_that_race_a_restart_all_get_in_where_the_sockets_outlive_the_daemon() 
     let mut daemon = Setup::new().handed_in().start();
     let people = ["alice", "bob", "carol", "dave"].map(|user| {
         let wish = json!({ "user": user, "kind": "hotp", "active": true });
-        (user, authenticator(&daemon.call("Enroll", &wish).expect("a device")).counted(0, 1000))
+        (
+            user,
+            authenticator(&daemon.call("Enroll", &wish).expect("a device")).counted(0, 1000),
+        )
     });
     // Of a machine on which much else runs a new daemon may take its time.
     let stack = Stack::of(&daemon, "restarted", "retry=1 timeout=10");
@@ -48,7 +65,9 @@ fn logins_that_race_a_restart_all_get_in_where_the_sockets_outlive_the_daemon() 
         let logins = people.each_ref().map(|(user, codes)| {
             scope.spawn(|| {
                 let codes = codes.iter().take_while(|_| !over.load(Ordering::SeqCst));
-                codes.map(|code| stack.login(user, &[code]).code).collect::<Vec<_>>()
+                codes
+                    .map(|code| stack.login(user, &[code]).code)
+                    .collect::<Vec<_>>()
             })
         });
         for _ in 0..5 {
@@ -56,10 +75,16 @@ fn logins_that_race_a_restart_all_get_in_where_the_sockets_outlive_the_daemon() 
             daemon.start_again();
         }
         over.store(true, Ordering::SeqCst);
-        logins.into_iter().flat_map(|login| login.join().expect("logins")).collect()
+        logins
+            .into_iter()
+            .flat_map(|login| login.join().expect("logins"))
+            .collect()
     });
     assert!(outcomes.len() > people.len());
-    assert!(outcomes.iter().all(|code| *code == PamCode::SUCCESS), "{outcomes:?}");
+    assert!(
+        outcomes.iter().all(|code| *code == PamCode::SUCCESS),
+        "{outcomes:?}"
+    );
 }
 
 #[test]
@@ -69,9 +94,17 @@ fn a_daemon_that_stands_still_is_given_up_at_the_deadline() {
     let code = daemon.enroll("alice").code();
     daemon.freeze();
     let login = in_time(|| Stack::of(&daemon, "frozen", "").login("alice", &[&code]));
-    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0));
+    assert_eq!(
+        (login.code, login.prompts().len()),
+        (PamCode::AUTHINFO_UNAVAIL, 0)
+    );
     daemon.thaw();
-    assert_eq!(Stack::of(&daemon, "frozen", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "frozen", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -86,12 +119,20 @@ fn a_daemon_that_stops_while_the_person_types_lets_nobody_in() {
             Reply::text(&code)
         })
     });
-    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 1));
+    assert_eq!(
+        (login.code, login.prompts().len()),
+        (PamCode::AUTHINFO_UNAVAIL, 1)
+    );
     daemon.thaw();
-    // The call was under way: whether it was judged after all is the daemon's to say, but never twice.
+    // The call was under way: whether it was judged after all is the daemon's to say, but never
+    // twice.
     let again = stack.login("alice", &[&code, &code, &code]).code;
     let accepted = daemon.log.with(&["user=alice", "verdict=accepted"]).len();
-    assert!(accepted <= 1, "{accepted} accepted, then {again:?}\n{}", daemon.log.text());
+    assert!(
+        accepted <= 1,
+        "{accepted} accepted, then {again:?}\n{}",
+        daemon.log.text()
+    );
 }
 
 #[test]
@@ -106,7 +147,10 @@ fn a_daemon_killed_while_the_person_types_lets_nobody_in() {
             Reply::text(&code)
         })
     });
-    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 1));
+    assert_eq!(
+        (login.code, login.prompts().len()),
+        (PamCode::AUTHINFO_UNAVAIL, 1)
+    );
 }
 
 #[test]
@@ -133,10 +177,18 @@ fn a_full_backlog_is_given_up_at_the_deadline_and_forgotten_when_the_daemon_goes
     let waiting = fill_backlog(&daemon);
     assert!(!waiting.is_empty());
     let login = in_time(|| Stack::of(&daemon, "backlog", "").login("alice", &[&code]));
-    assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0));
+    assert_eq!(
+        (login.code, login.prompts().len()),
+        (PamCode::AUTHINFO_UNAVAIL, 0)
+    );
     drop(waiting);
     daemon.thaw();
-    assert_eq!(Stack::of(&daemon, "backlog", "").login("alice", &[&code]).code, PamCode::SUCCESS);
+    assert_eq!(
+        Stack::of(&daemon, "backlog", "")
+            .login("alice", &[&code])
+            .code,
+        PamCode::SUCCESS
+    );
 }
 
 #[test]
@@ -148,16 +200,25 @@ fn a_server_under_another_uid_is_not_believed() {
     let socket = folder.join("socket");
     let impostor = Worker::impostor(bob, &socket);
     let stack = |service: &str, options: &str| {
-        let line = format!("auth required {} socket={} {options}\n", module().display(), socket.display());
+        let line = format!(
+            "auth required {} socket={} {options}\n",
+            module().display(),
+            socket.display()
+        );
         Stack::new(service, &line)
     };
     for options in ["", "nullok", "user_unknown"] {
         let login = stack("impostor", options).login("alice", &["123456"]);
-        assert_eq!((login.code, login.prompts().len()), (PamCode::AUTHINFO_UNAVAIL, 0), "{options}");
+        assert_eq!(
+            (login.code, login.prompts().len()),
+            (PamCode::AUTHINFO_UNAVAIL, 0),
+            "{options}"
+        );
     }
     world::syslog().wait_for(&["(impostor:auth)", &format!("uid {bob}")]);
     assert!(impostor.has_said_nothing(), "it was not asked anything");
-    // A module that is told to trust the same server lets the user in: the check of the uid is what denies.
+    // A module that is told to trust the same server lets the user in: the check of the uid is what
+    // denies.
     let trusting = stack("trusting", &format!("server_uid={bob}")).login("alice", &["123456"]);
     assert_eq!(trusting.code, PamCode::SUCCESS);
 }
@@ -177,10 +238,15 @@ fn fill_backlog(daemon: &Daemon) -> Vec<OwnedFd> {
     }
 }
 
-/// A login must end within its deadline (three seconds for each call), with room for a slow machine.
+/// A login must end within its deadline (three seconds for each call), with room for a slow
+/// machine.
 fn in_time(login: impl FnOnce() -> Login) -> Login {
     let begun = Instant::now();
     let login = login();
-    assert!(begun.elapsed() < Duration::from_secs(6), "after {:?}: {login:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(6),
+        "after {:?}: {login:?}",
+        begun.elapsed()
+    );
     login
 }

@@ -13,25 +13,59 @@ fn whatever_it_was_the_reason_is_said_and_what_to_type_next() {
     let _place = world::enter();
     let night = Night::new();
     let slow = night.enroll("slow");
-    night.refused("slow", &slow.code_when(night.clocks.now() - 630), "192.0.2.1");
-    night.why("slow", &["right 10 min 30 s ago", "the phone's clock is slow"]);
+    night.refused(
+        "slow",
+        &slow.code_when(night.clocks.now() - 630),
+        "192.0.2.1",
+    );
+    night.why(
+        "slow",
+        &["right 10 min 30 s ago", "the phone's clock is slow"],
+    );
     let twice = night.enroll("twice").code_when(night.clocks.now());
     assert_eq!(night.login("twice", &twice, "192.0.2.1"), PamCode::SUCCESS);
     night.refused("twice", &twice, "192.0.2.1");
-    night.why("twice", &["each code opens one login", "wait for the next code"]);
+    night.why(
+        "twice",
+        &["each code opens one login", "wait for the next code"],
+    );
     let guessed = night.enroll("guessed");
     (1..=5).for_each(|n| night.refused("guessed", &guessed.wrong(), &format!("198.51.100.{n}")));
-    night.refused("guessed", &guessed.code_when(night.clocks.now()), "192.0.2.1");
-    night.why("guessed", &["after many wrong codes", "two consecutive codes", "totpctl unlock guessed"]);
+    night.refused(
+        "guessed",
+        &guessed.code_when(night.clocks.now()),
+        "192.0.2.1",
+    );
+    night.why(
+        "guessed",
+        &[
+            "after many wrong codes",
+            "two consecutive codes",
+            "totpctl unlock guessed",
+        ],
+    );
     (1..=3).for_each(|n| night.refused(&format!("anybody-{n}"), "123456", "203.0.113.9"));
     let sprayed = night.enroll("sprayed").code_when(night.clocks.now());
     night.refused("sprayed", &sprayed, "203.0.113.9");
-    night.why("sprayed", &["came from that address", "two consecutive codes", "limits.trusted-sources"]);
+    night.why(
+        "sprayed",
+        &[
+            "came from that address",
+            "two consecutive codes",
+            "limits.trusted-sources",
+        ],
+    );
     night.refused("nobody", "123456", "192.0.2.1");
-    night.why("nobody", &["never had an active device", "totpctl enroll nobody"]);
+    night.why(
+        "nobody",
+        &["never had an active device", "totpctl enroll nobody"],
+    );
     night.daemon.totpctl_json(&["enroll", "waits"], "");
     night.refused("waits", "123456", "192.0.2.1");
-    night.why("waits", &["whether a device is pending", "totpctl show waits"]);
+    night.why(
+        "waits",
+        &["whether a device is pending", "totpctl show waits"],
+    );
 }
 
 #[test]
@@ -39,11 +73,18 @@ fn what_was_done_to_a_device_or_an_account_is_said_with_what_undoes_it() {
     let _place = world::enter();
     let night = Night::new();
     for (user, done, told) in [
-        ("disabled", &["disable", "disabled"][..], &["no active device now", "totpctl show disabled"][..]),
+        (
+            "disabled",
+            &["disable", "disabled"][..],
+            &["no active device now", "totpctl show disabled"][..],
+        ),
         (
             "shut",
             &["disable", "shut", "--all"],
-            &["an administrator disabled the account", "totpctl enable shut --all"],
+            &[
+                "an administrator disabled the account",
+                "totpctl enable shut --all",
+            ],
         ),
         (
             "elsewhere",
@@ -65,16 +106,32 @@ fn codes_that_no_device_shows_are_told_from_codes_that_one_does() {
     night.enroll("alice");
     let (old, new) = (night.recovery_code(), night.recovery_code());
     night.refused("alice", &old, "192.0.2.1");
-    night.why("alice", &["no such recovery code or bypass", "totpctl recovery-codes alice", "totpctl bypass alice"]);
+    night.why(
+        "alice",
+        &[
+            "no such recovery code or bypass",
+            "totpctl recovery-codes alice",
+            "totpctl bypass alice",
+        ],
+    );
     assert_eq!(night.login("alice", &new, "192.0.2.1"), PamCode::SUCCESS);
     night.refused("alice", &new, "192.0.2.1");
     night.why("alice", &["was used already"]);
-    let bypass = night.daemon.totpctl_json(&["bypass", "alice", "--for", "1h"], "");
+    let bypass = night
+        .daemon
+        .totpctl_json(&["bypass", "alice", "--for", "1h"], "");
     let late = night.recovery_code();
     night.clocks.pass(2 * 86_400);
     for code in [bypass["code"].as_str().expect("a code"), &late] {
         night.refused("alice", code, "192.0.2.1");
-        night.why("alice", &["has expired", "totpctl recovery-codes alice", "totpctl bypass alice"]);
+        night.why(
+            "alice",
+            &[
+                "has expired",
+                "totpctl recovery-codes alice",
+                "totpctl bypass alice",
+            ],
+        );
     }
 }
 
@@ -84,15 +141,40 @@ fn who_never_came_to_a_code_is_not_taken_for_an_older_attempt() {
     world::set_password("bob", "correct horse");
     let mut night = Night::new();
     let bob = night.enroll("bob");
-    let lines = format!("auth requisite pam_unix.so nodelay\n{}", auth_line(&night.daemon, "retry=1"));
-    assert_eq!(Stack::new("why-joined", &lines).login("bob", &["wrong", &bob.wrong()]).code, PamCode::AUTH_ERR);
-    night.why("bob", &["no login attempt of bob", "never reached the code prompt", "the password or key before"]);
+    let lines = format!(
+        "auth requisite pam_unix.so nodelay\n{}",
+        auth_line(&night.daemon, "retry=1")
+    );
+    assert_eq!(
+        Stack::new("why-joined", &lines)
+            .login("bob", &["wrong", &bob.wrong()])
+            .code,
+        PamCode::AUTH_ERR
+    );
+    night.why(
+        "bob",
+        &[
+            "no login attempt of bob",
+            "never reached the code prompt",
+            "the password or key before",
+        ],
+    );
     night.refused("bob", &bob.wrong(), "192.0.2.1");
-    night.why("bob", &["rejected", "never reached the code prompt", "provisiond was not running"]);
+    night.why(
+        "bob",
+        &[
+            "rejected",
+            "never reached the code prompt",
+            "provisiond was not running",
+        ],
+    );
     night.daemon.kill();
     let told = night.daemon.totpctl(&["why", "bob"], "");
     let said = String::from_utf8_lossy(&told.stderr);
-    assert!(told.status.code() == Some(3) && said.contains("systemctl status provisiond"), "{told:?}");
+    assert!(
+        told.status.code() == Some(3) && said.contains("systemctl status provisiond"),
+        "{told:?}"
+    );
 }
 
 /// A daemon whose clock stands still, and the service that people want to log in to.
@@ -108,7 +190,11 @@ impl Night {
         let settings = "limits: {per-source: 3}\nrecovery: {expire: 1d}\n";
         let daemon = clocks.of(Setup::new().with(settings)).start();
         let stack = Stack::of(&daemon, "why", "retry=1");
-        Self { clocks, daemon, stack }
+        Self {
+            clocks,
+            daemon,
+            stack,
+        }
     }
 
     fn enroll(&self, user: &str) -> Authenticator {
@@ -116,12 +202,22 @@ impl Night {
     }
 
     fn recovery_code(&self) -> String {
-        let told = self.daemon.call("NewRecoveryCodes", &json!({ "user": "alice" })).expect("codes");
-        told["recovery_codes"][0].as_str().expect("a code").to_owned()
+        let told = self
+            .daemon
+            .call("NewRecoveryCodes", &json!({ "user": "alice" }))
+            .expect("codes");
+        told["recovery_codes"][0]
+            .as_str()
+            .expect("a code")
+            .to_owned()
     }
 
     fn login(&self, user: &str, typed: &str, from: &str) -> PamCode {
-        self.stack.attempt(user).item(Item::Rhost, from).run(|_| Reply::text(typed)).code
+        self.stack
+            .attempt(user)
+            .item(Item::Rhost, from)
+            .run(|_| Reply::text(typed))
+            .code
     }
 
     fn refused(&self, user: &str, typed: &str, from: &str) {

@@ -1,4 +1,5 @@
-//! Arguments, options and help of `verify`; help of `confirm` and `resync`. Codes are never arguments.
+//! Arguments, options and help of `verify`; help of `confirm` and `resync`. Codes are never
+//! arguments.
 
 use clap::Args;
 

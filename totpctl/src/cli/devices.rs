@@ -1,4 +1,5 @@
-//! Arguments, options and help of `disable`, `enable`, `rename-device` and `restrict`; help of `revoke`.
+//! Arguments, options and help of `disable`, `enable`, `rename-device` and `restrict`; help of
+//! `revoke`.
 
 use clap::Args;
 

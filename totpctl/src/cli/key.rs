@@ -1,4 +1,5 @@
-//! Arguments, options and help of `key` and its commands: `new`, `open`, `seal`, `uri`, `pretty`, `code`, `match`.
+//! Arguments, options and help of `key` and its commands: `new`, `open`, `seal`, `uri`, `pretty`,
+//! `code`, `match`.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -122,7 +123,12 @@ pub(crate) struct PrettyArgs {
     #[arg(long)]
     pub(crate) hex: bool,
     /// Separator between the groups; may be empty
-    #[arg(long, value_name = "TEXT", default_value = "-", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "-",
+        allow_hyphen_values = true
+    )]
     pub(crate) sep: String,
 }
 
@@ -204,7 +210,10 @@ mod tests {
     use super::*;
 
     fn action(words: &[&str]) -> KeyAction {
-        match parse(["totpctl", "key"].iter().chain(words).map(OsString::from)).unwrap().command {
+        match parse(["totpctl", "key"].iter().chain(words).map(OsString::from))
+            .unwrap()
+            .command
+        {
             Command::Key(key) => key.action,
             other => panic!("{other:?}"),
         }
@@ -212,9 +221,22 @@ mod tests {
 
     #[test]
     fn numbers_and_codes_may_begin_with_a_hyphen() {
-        let words = ["match", "--at", "-31", "--skew-seconds", "-30", "--code", "--123-456"];
-        let KeyAction::Match(wanted) = action(&words) else { panic!() };
-        assert_eq!((wanted.at, wanted.skew_seconds, wanted.window_seconds), (Some(-31), -30, 30));
+        let words = [
+            "match",
+            "--at",
+            "-31",
+            "--skew-seconds",
+            "-30",
+            "--code",
+            "--123-456",
+        ];
+        let KeyAction::Match(wanted) = action(&words) else {
+            panic!()
+        };
+        assert_eq!(
+            (wanted.at, wanted.skew_seconds, wanted.window_seconds),
+            (Some(-31), -30, 30)
+        );
         assert_eq!(wanted.code, "--123-456");
     }
 
@@ -236,8 +258,13 @@ mod tests {
 
     #[test]
     fn the_settings_are_named_before_or_after_the_action() {
-        for words in [["totpctl", "key", "--settings", "/s", "open"], ["totpctl", "key", "open", "--settings", "/s"]] {
-            let Command::Key(key) = parse(words.map(OsString::from)).unwrap().command else { panic!() };
+        for words in [
+            ["totpctl", "key", "--settings", "/s", "open"],
+            ["totpctl", "key", "open", "--settings", "/s"],
+        ] {
+            let Command::Key(key) = parse(words.map(OsString::from)).unwrap().command else {
+                panic!()
+            };
             assert_eq!(key.settings, Some(PathBuf::from("/s")));
         }
     }
@@ -245,7 +272,9 @@ mod tests {
     #[test]
     fn a_separator_may_be_anything() {
         for separator in ["", " ", "-", "--", "·"] {
-            let KeyAction::Pretty(wanted) = action(&["pretty", "--sep", separator]) else { panic!() };
+            let KeyAction::Pretty(wanted) = action(&["pretty", "--sep", separator]) else {
+                panic!()
+            };
             assert_eq!(wanted.sep, separator);
         }
     }

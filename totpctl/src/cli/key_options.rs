@@ -5,8 +5,8 @@ use common::totp::Algorithm;
 
 use super::value_parsers::{algorithms, number};
 
-/// The parameters of a new key's codes, and the names that the authenticator shows. The defaults are the daemon's for
-/// `enroll`, and those of the settings for `key new`.
+/// The parameters of a new key's codes, and the names that the authenticator shows. The defaults
+/// are the daemon's for `enroll`, and those of the settings for `key new`.
 #[derive(Debug, Default, Args)]
 pub(crate) struct KeyOptions {
     /// Hash of the key's codes: sha1, sha256 or sha512

@@ -1,6 +1,8 @@
-//! The command line: the list of commands, the options of every command, general help; refuses codes in arguments.
+//! The command line: the list of commands, the options of every command, general help; refuses
+//! codes in arguments.
 //!
-//! Each command's own arguments and help are in the file of its group. `commands` checks names later.
+//! Each command's own arguments and help are in the file of its group. `commands` checks names
+//! later.
 
 mod codes;
 mod devices;
@@ -28,7 +30,9 @@ use common::secret;
 pub(crate) use self::codes::VerifyArgs;
 pub(crate) use self::devices::{RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs};
 pub(crate) use self::enroll::EnrollArgs;
-pub(crate) use self::key::{Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs};
+pub(crate) use self::key::{
+    Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs,
+};
 pub(crate) use self::key_options::KeyOptions;
 pub(crate) use self::log::{LogArgs, WhyArgs};
 pub(crate) use self::passlib::{ExportCommand, ImportCommand};
@@ -47,7 +51,13 @@ pub(crate) struct Cli {
     #[arg(long, global = true, value_name = "PATH", help_heading = GLOBAL, verbatim_doc_comment)]
     pub(crate) socket: Option<PathBuf>,
     /// The uid that must listen on the socket, for private daemons.
-    #[arg(long, global = true, value_name = "UID", default_value_t = 0, hide = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "UID",
+        default_value_t = 0,
+        hide = true
+    )]
     pub(crate) server_uid: u32,
     /// Print one JSON object on standard output
     #[arg(long, global = true, help_heading = GLOBAL)]
@@ -165,23 +175,36 @@ pub(crate) struct DeviceTarget {
 /// Parses the command line.
 pub(crate) fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Failure> {
     Cli::try_parse_from(arguments).map_err(|error| {
-        if is_about_a_secret(&error) { Failure::Usage(NO_SECRETS_HERE) } else { Failure::CommandLine(Box::new(error)) }
+        if is_about_a_secret(&error) {
+            Failure::Usage(NO_SECRETS_HERE)
+        } else {
+            Failure::CommandLine(Box::new(error))
+        }
     })
 }
 
-/// Whether `--json` was given. Asked before the command line is parsed, because its errors are JSON too.
+/// Whether `--json` was given. Asked before the command line is parsed, because its errors are JSON
+/// too.
 pub(crate) fn asks_for_json(arguments: impl IntoIterator<Item = OsString>) -> bool {
-    arguments.into_iter().take_while(|argument| argument != "--").any(|argument| argument == "--json")
+    arguments
+        .into_iter()
+        .take_while(|argument| argument != "--")
+        .any(|argument| argument == "--json")
 }
 
-/// Whether the user gave a code or a key as an argument: the one mistake that totpctl must not repeat on the terminal.
+/// Whether the user gave a code or a key as an argument: the one mistake that totpctl must not
+/// repeat on the terminal.
 fn is_about_a_secret(error: &clap::Error) -> bool {
-    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else { return false };
+    let Some(ContextValue::String(argument)) = error.get(ContextKind::InvalidArg) else {
+        return false;
+    };
     let digits = |b: u8| b.is_ascii_digit() || matches!(b, b' ' | b'-');
     let is_code = argument.bytes().all(digits) && argument.contains(char::is_numeric);
     // An unknown option is no key, however long its name.
     let is_option = argument.starts_with("--");
-    is_code || !is_option && (IssuedCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
+    is_code
+        || !is_option
+            && (IssuedCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
 
 /// The refusal of codes and keys in arguments.
@@ -264,22 +287,44 @@ mod tests {
 
     #[test]
     fn the_global_options_go_before_and_after_the_action() {
-        for line in ["totpctl --json --socket /s show alice", "totpctl show alice --json --socket /s"] {
+        for line in [
+            "totpctl --json --socket /s show alice",
+            "totpctl show alice --json --socket /s",
+        ] {
             let cli = parsed(line).unwrap();
-            assert_eq!((cli.json, cli.socket), (true, Some(PathBuf::from("/s"))), "{line}");
+            assert_eq!(
+                (cli.json, cli.socket),
+                (true, Some(PathBuf::from("/s"))),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn a_code_or_a_key_given_as_an_argument_is_refused_and_not_repeated() {
-        for secret in ["123456", "123-456", "abcd-efgh", "ABCD-efgh-ijkl-mnop", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"] {
+        for secret in [
+            "123456",
+            "123-456",
+            "abcd-efgh",
+            "ABCD-efgh-ijkl-mnop",
+            "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+        ] {
             let failure = parsed(&format!("totpctl verify alice {secret}")).unwrap_err();
             assert!(matches!(failure, Failure::Usage(_)), "{secret}");
             assert!(!failure.to_string().contains(secret), "{failure}");
         }
-        assert!(matches!(parsed("totpctl verify alice --identity").unwrap_err(), Failure::CommandLine(_)));
-        assert!(matches!(parsed("totpctl verify alice bob").unwrap_err(), Failure::CommandLine(_)));
-        assert!(matches!(parsed("totpctl verify alice --code").unwrap_err(), Failure::CommandLine(_)));
+        assert!(matches!(
+            parsed("totpctl verify alice --identity").unwrap_err(),
+            Failure::CommandLine(_)
+        ));
+        assert!(matches!(
+            parsed("totpctl verify alice bob").unwrap_err(),
+            Failure::CommandLine(_)
+        ));
+        assert!(matches!(
+            parsed("totpctl verify alice --code").unwrap_err(),
+            Failure::CommandLine(_)
+        ));
     }
 
     #[test]

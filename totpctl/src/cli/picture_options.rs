@@ -11,7 +11,12 @@ use crate::qr::Form;
 pub(crate) struct PictureOptions {
     /// QR code: utf8, inverse, ansi, ascii or none [default:
     /// utf8 or ascii on a terminal, by its locale]
-    #[arg(long, value_name = "FORM", hide_possible_values = true, verbatim_doc_comment)]
+    #[arg(
+        long,
+        value_name = "FORM",
+        hide_possible_values = true,
+        verbatim_doc_comment
+    )]
     pub(crate) qr: Option<Form>,
     /// Draw the QR code in a new PNG file; it holds the key
     #[arg(long, value_name = "FILE")]

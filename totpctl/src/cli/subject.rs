@@ -13,9 +13,14 @@ impl Command {
     /// The user and device of the command. Empty for a command about many users or the daemon.
     pub(crate) fn subject(&self) -> Subject<'_> {
         match self {
-            Self::Enroll(wanted) => Subject { user: Some(&wanted.user), device: wanted.device.as_deref() },
+            Self::Enroll(wanted) => Subject {
+                user: Some(&wanted.user),
+                device: wanted.device.as_deref(),
+            },
             Self::Confirm(target) | Self::Revoke(target) | Self::Resync(target) => target.subject(),
-            Self::Disable(StateArgs { target, .. }) | Self::Enable(StateArgs { target, .. }) => target.subject(),
+            Self::Disable(StateArgs { target, .. }) | Self::Enable(StateArgs { target, .. }) => {
+                target.subject()
+            }
             Self::RenameDevice(wanted) => wanted.target.subject(),
             Self::Restrict(wanted) => wanted.target.subject(),
             Self::Verify(wanted) => of(&wanted.user),
@@ -26,7 +31,10 @@ impl Command {
             Self::Unlock { user } => of(user),
             Self::Show(OptionalUser { user })
             | Self::RecoveryCodes(OptionalUser { user })
-            | Self::RevokeGrace(OptionalUser { user }) => Subject { user: user.as_deref(), device: None },
+            | Self::RevokeGrace(OptionalUser { user }) => Subject {
+                user: user.as_deref(),
+                device: None,
+            },
             _ => Subject::default(),
         }
     }
@@ -34,10 +42,16 @@ impl Command {
 
 impl DeviceTarget {
     fn subject(&self) -> Subject<'_> {
-        Subject { user: Some(&self.user), device: self.device.as_deref() }
+        Subject {
+            user: Some(&self.user),
+            device: self.device.as_deref(),
+        }
     }
 }
 
 fn of(user: &str) -> Subject<'_> {
-    Subject { user: Some(user), device: None }
+    Subject {
+        user: Some(user),
+        device: None,
+    }
 }

@@ -1,4 +1,5 @@
-//! Arguments, options and help of `list`, `rename-user` and `forget`; help of `show`, `revoke-grace` and `unlock`.
+//! Arguments, options and help of `list`, `rename-user` and `forget`; help of `show`,
+//! `revoke-grace` and `unlock`.
 
 use clap::Args;
 

@@ -12,9 +12,11 @@ pub(super) fn kinds() -> impl TypedValueParser<Value = Kind> {
 
 /// A whole number. The command itself refuses one that is out of range.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, &'static str> {
-    text.parse().map_err(|_| "this is not a whole number, or it is too large")
+    text.parse()
+        .map_err(|_| "this is not a whole number, or it is too large")
 }
 
 pub(super) fn algorithms() -> impl TypedValueParser<Value = Algorithm> {
-    PossibleValuesParser::new(Algorithm::ALL.iter().map(|alg| alg.word())).try_map(|word| word.parse())
+    PossibleValuesParser::new(Algorithm::ALL.iter().map(|alg| alg.word()))
+        .try_map(|word| word.parse())
 }

@@ -14,11 +14,20 @@ pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, 
     let known = context.daemon.call(&Show { user })?.user;
     let device = waiting(&known, device.as_deref())?.name.clone();
     let code = context.prompt.ask(&prompt(&known.user, &device))?;
-    let code = code.ok_or_else(|| Failure::Unconfirmed { user: known.user.clone(), device: device.clone() })?;
-    let reply = context.daemon.call(&Confirm { user: Some(known.user), device: Some(device), code })?;
+    let code = code.ok_or_else(|| Failure::Unconfirmed {
+        user: known.user.clone(),
+        device: device.clone(),
+    })?;
+    let reply = context.daemon.call(&Confirm {
+        user: Some(known.user),
+        device: Some(device),
+        code,
+    })?;
     context.output.result(&reply)?;
     if !context.output.is_for_programs() {
-        context.output.page(&recovery_codes(&reply.user, &reply.recovery_codes))?;
+        context
+            .output
+            .page(&recovery_codes(&reply.user, &reply.recovery_codes))?;
     }
     Ok(exit_of(reply.verdict))
 }
@@ -32,7 +41,9 @@ fn waiting<'a>(user: &'a User, named: Option<&str>) -> Result<&'a Device, Failur
     if let Some(name) = named {
         let device = user.devices.iter().find(|device| device.name == name);
         let device = device.ok_or_else(|| refused(Error::NoSuchDevice))?;
-        return Some(device).filter(waits).ok_or_else(|| refused(Error::NotPending));
+        return Some(device)
+            .filter(waits)
+            .ok_or_else(|| refused(Error::NotPending));
     }
     let mut all = user.devices.iter().filter(waits);
     match (all.next(), all.next()) {
@@ -47,5 +58,9 @@ fn refused(error: Error) -> Failure {
 }
 
 fn prompt(user: &str, device: &str) -> String {
-    format!("Code that {}'s device '{}' shows now: ", printable(user), printable(device))
+    format!(
+        "Code that {}'s device '{}' shows now: ",
+        printable(user),
+        printable(device)
+    )
 }

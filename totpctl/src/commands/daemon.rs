@@ -13,18 +13,24 @@ pub(super) fn status(context: &Context<'_>) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// `reload`: makes the daemon read its settings again. A bad parameter can only be an error in the settings.
+/// `reload`: makes the daemon read its settings again. A bad parameter can only be an error in the
+/// settings.
 pub(super) fn reload(context: &Context<'_>) -> Result<Exit, Failure> {
-    context.daemon.call(&Reload {}).map_err(|error| match error {
-        ClientError::Refused(Error::BadParameter { why, .. }) => Failure::BadSettings(why),
-        error => error.into(),
-    })?;
+    context
+        .daemon
+        .call(&Reload {})
+        .map_err(|error| match error {
+            ClientError::Refused(Error::BadParameter { why, .. }) => Failure::BadSettings(why),
+            error => error.into(),
+        })?;
     context.output.result(&Reloaded { reloaded: true })?;
     Ok(Exit::Done)
 }
 
 /// `clock-accept`: tells the daemon that the clock is right.
 pub(super) fn clock_accept(context: &Context<'_>) -> Result<Exit, Failure> {
-    context.output.result(&context.daemon.call(&ClockAccept {})?)?;
+    context
+        .output
+        .result(&context.daemon.call(&ClockAccept {})?)?;
     Ok(Exit::Done)
 }

@@ -8,15 +8,33 @@ use crate::exit::{Exit, Failure};
 use crate::render::{Change, Changed};
 
 /// `disable` and `enable`.
-pub(super) fn set(context: &Context<'_>, part: &StateArgs, state: DeviceState) -> Result<Exit, Failure> {
+pub(super) fn set(
+    context: &Context<'_>,
+    part: &StateArgs,
+    state: DeviceState,
+) -> Result<Exit, Failure> {
     let names = part.target.names()?;
     let reply = context.with_proof(|proof| {
         let (user, device) = names.clone();
         // Left out rather than false: only administrators may send it at all.
-        context.daemon.call(&SetState { user, device, all: part.all.then_some(true), state, proof })
+        context.daemon.call(&SetState {
+            user,
+            device,
+            all: part.all.then_some(true),
+            state,
+            proof,
+        })
     })?;
-    let state = if state == DeviceState::Active { Change::Active } else { Change::Disabled };
-    context.output.result(&Changed { user: reply.user, device: reply.device, state })?;
+    let state = if state == DeviceState::Active {
+        Change::Active
+    } else {
+        Change::Disabled
+    };
+    context.output.result(&Changed {
+        user: reply.user,
+        device: reply.device,
+        state,
+    })?;
     Ok(Exit::Done)
 }
 
@@ -25,8 +43,16 @@ pub(super) fn revoke(context: &Context<'_>, target: &DeviceTarget) -> Result<Exi
     let names = target.names()?;
     let reply = context.with_proof(|proof| {
         let (user, device) = names.clone();
-        context.daemon.call(&Revoke { user, device, proof })
+        context.daemon.call(&Revoke {
+            user,
+            device,
+            proof,
+        })
     })?;
-    context.output.result(&Changed { user: reply.user, device: Some(reply.device), state: Change::Revoked })?;
+    context.output.result(&Changed {
+        user: reply.user,
+        device: Some(reply.device),
+        state: Change::Revoked,
+    })?;
     Ok(Exit::Done)
 }

@@ -1,4 +1,5 @@
-//! Draws the QR code of a new key for `enroll` and `key new`: on the terminal, and in the files of --png and --svg.
+//! Draws the QR code of a new key for `enroll` and `key new`: on the terminal, and in the files of
+//! --png and --svg.
 
 use std::path::Path;
 
@@ -12,9 +13,13 @@ use crate::new_file::NewFile;
 use crate::qr::{self, Drawing, Form};
 use crate::{output, pictures};
 
-/// The drawing for the terminal, in the form of --qr or the default one. A URI that is too long for a QR code is only a
-/// warning: the user can type the key.
-pub(super) fn for_terminal(context: &Context<'_>, form: Option<Form>, uri: &SecretText) -> Option<Drawing> {
+/// The drawing for the terminal, in the form of --qr or the default one. A URI that is too long for
+/// a QR code is only a warning: the user can type the key.
+pub(super) fn for_terminal(
+    context: &Context<'_>,
+    form: Option<Form>,
+    uri: &SecretText,
+) -> Option<Drawing> {
     let environment = |name: &str| std::env::var(name).ok();
     let on_terminal = context.output.page_is_seen();
     let form = form.unwrap_or_else(|| Form::usual(on_terminal, environment));
@@ -25,7 +30,8 @@ pub(super) fn for_terminal(context: &Context<'_>, form: Option<Form>, uri: &Secr
     })
 }
 
-/// The files of --png and --svg. They are created empty before the key is made, and removed if dropped.
+/// The files of --png and --svg. They are created empty before the key is made, and removed if
+/// dropped.
 #[derive(Debug)]
 pub(super) struct PictureFiles {
     png: Option<NewFile>,
@@ -35,8 +41,12 @@ pub(super) struct PictureFiles {
 impl PictureFiles {
     /// Creates the files that the command line names.
     pub(super) fn prepare(wanted: &cli::PictureOptions) -> Result<Self, Failure> {
-        let create = |path: &Option<std::path::PathBuf>| path.as_deref().map(NewFile::create).transpose();
-        Ok(Self { png: create(&wanted.png)?, svg: create(&wanted.svg)? })
+        let create =
+            |path: &Option<std::path::PathBuf>| path.as_deref().map(NewFile::create).transpose();
+        Ok(Self {
+            png: create(&wanted.png)?,
+            svg: create(&wanted.svg)?,
+        })
     }
 
     /// Draws the QR code in the files, and warns that they hold the key.
@@ -44,7 +54,8 @@ impl PictureFiles {
         if self.png.is_none() && self.svg.is_none() {
             return Ok(());
         }
-        let modules = common::qr::modules(uri).map_err(|_| Failure::BadParameter(TOO_LONG.to_owned()))?;
+        let modules =
+            common::qr::modules(uri).map_err(|_| Failure::BadParameter(TOO_LONG.to_owned()))?;
         if let Some(file) = self.png {
             warn(output, &file.fill(&pictures::png(&modules)?)?);
         }
@@ -57,7 +68,9 @@ impl PictureFiles {
 
 fn warn(output: &output::Output, path: &Path) {
     let name = printable(&path.to_string_lossy());
-    output.note(&format!("{name} holds the key: give it only to the user, and delete it after scanning"));
+    output.note(&format!(
+        "{name} holds the key: give it only to the user, and delete it after scanning"
+    ));
 }
 
 const TOO_LONG: &str = "the URI is too long for a QR code; give a shorter label or issuer";

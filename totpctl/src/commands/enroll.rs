@@ -1,4 +1,5 @@
-//! `enroll`: asks the daemon for a new device, shows its key, and asks for the first code; the prompts for both.
+//! `enroll`: asks the daemon for a new device, shows its key, and asks for the first code; the
+//! prompts for both.
 
 use common::names::device::Kind;
 use common::names::user::UserName;
@@ -18,8 +19,15 @@ use crate::verdicts::{argument, confirmation};
 /// Enrols a new device.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exit, Failure> {
     let user = UserName::new(&wanted.user)?;
-    let names = (Some(user.as_str().to_owned()), names::device(wanted.device.as_deref())?);
-    let key = wanted.key.as_deref().map(|from| read_key(context, from)).transpose()?;
+    let names = (
+        Some(user.as_str().to_owned()),
+        names::device(wanted.device.as_deref())?,
+    );
+    let key = wanted
+        .key
+        .as_deref()
+        .map(|from| read_key(context, from))
+        .transpose()?;
     context.warn_without_account(user.as_str());
     // Before the daemon makes the device: a file that cannot be created is an error in time.
     let pictures = PictureFiles::prepare(&wanted.pictures)?;
@@ -35,15 +43,26 @@ fn show_and_confirm(
     pictures: PictureFiles,
     enrolled: &mut Enrolled,
 ) -> Result<Exit, Failure> {
-    // A program gets its answer at once and confirms later; a person at a terminal is asked even with --json.
+    // A program gets its answer at once and confirms later; a person at a terminal is asked even
+    // with --json.
     let asks = !wanted.yes && (context.prompt.is_terminal() || !context.output.is_for_programs());
     let drawn = show(context, wanted, pictures, enrolled, asks)?;
-    let confirmed = if asks { have_confirmed(context, enrolled, wanted.key.is_some())? } else { Exit::Done };
+    let confirmed = if asks {
+        have_confirmed(context, enrolled, wanted.key.is_some())?
+    } else {
+        Exit::Done
+    };
     context.output.result(enrolled)?;
     if !context.output.is_for_programs() {
-        context.output.page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
+        context
+            .output
+            .page(&recovery_codes(&enrolled.user, &enrolled.recovery_codes))?;
     }
-    Ok(if confirmed == Exit::Done && !drawn { Exit::Refused } else { confirmed })
+    Ok(if confirmed == Exit::Done && !drawn {
+        Exit::Refused
+    } else {
+        confirmed
+    })
 }
 
 /// Reads the key of `--key -`, and checks it before totpctl sends it.
@@ -51,7 +70,10 @@ fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
     if from != "-" {
         return Err(Failure::Usage(NO_SECRETS_HERE));
     }
-    let text = context.prompt.ask_hidden(KEY_PROMPT)?.ok_or(Failure::NoInput("a key"))?;
+    let text = context
+        .prompt
+        .ask_hidden(KEY_PROMPT)?
+        .ok_or(Failure::NoInput("a key"))?;
     Ok(Key::from_base32(text.expose())?)
 }
 
@@ -66,25 +88,37 @@ fn ask_for_it(
     let reply = context.with_proof(|proof| {
         let services = Some(services.clone()).filter(|services| !services.is_empty());
         let call = request(wanted, names.clone(), key, proof);
-        context.daemon.call(&Enroll { valid_from, valid_until, services, ..call })
+        context.daemon.call(&Enroll {
+            valid_from,
+            valid_until,
+            services,
+            ..call
+        })
     })?;
     let mut enrolled = Enrolled::try_from(reply)?;
     enrolled.restrictions = restrictions(valid_from, valid_until, &services);
     Ok(enrolled)
 }
 
-/// After an error of standard output: the key cannot be shown again, so the user should revoke the device.
+/// After an error of standard output: the key cannot be shown again, so the user should revoke the
+/// device.
 fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Failure) {
     if matches!(failure, Failure::Writing(_)) {
         let (device, command) = (printable(&enrolled.device), argument(&enrolled.user));
-        let lost =
-            format!("the device exists, but its key may not have been shown; to revoke it: totpctl revoke {command}");
+        let lost = format!(
+            "the device exists, but its key may not have been shown; to revoke it: totpctl revoke {command}"
+        );
         context.output.note(&format!("{lost} --device {device}"));
     }
 }
 
 /// The call. A second try with a proof needs a new one, because secrets are not copied.
-fn request(wanted: &cli::EnrollArgs, (user, device): Names, key: Option<&Key>, proof: Option<SecretText>) -> Enroll {
+fn request(
+    wanted: &cli::EnrollArgs,
+    (user, device): Names,
+    key: Option<&Key>,
+    proof: Option<SecretText>,
+) -> Enroll {
     Enroll {
         user,
         device,
@@ -103,8 +137,8 @@ fn request(wanted: &cli::EnrollArgs, (user, device): Names, key: Option<&Key>, p
     }
 }
 
-/// Shows the key on the terminal and in the files of --png and --svg. Returns whether all files are drawn. A file that
-/// fails stops nothing: the device exists, and its key is shown only once.
+/// Shows the key on the terminal and in the files of --png and --svg. Returns whether all files are
+/// drawn. A file that fails stops nothing: the device exists, and its key is shown only once.
 fn show(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
@@ -114,7 +148,9 @@ fn show(
 ) -> Result<bool, Failure> {
     let drawn = pictures.draw(context.output, &enrolled.uri);
     if asks || !context.output.is_for_programs() {
-        context.output.page(&enrolled.page(for_terminal(context, wanted.pictures.qr, &enrolled.uri).as_ref()))?;
+        context.output.page(
+            &enrolled.page(for_terminal(context, wanted.pictures.qr, &enrolled.uri).as_ref()),
+        )?;
     }
     if let Err(failure) = &drawn {
         context.output.note(&failure.to_string());
@@ -123,10 +159,15 @@ fn show(
 }
 
 /// Asks for the first code. If the daemon does not answer, the result is still printed.
-fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bool) -> Result<Exit, Failure> {
+fn have_confirmed(
+    context: &Context<'_>,
+    enrolled: &mut Enrolled,
+    taken_over: bool,
+) -> Result<Exit, Failure> {
     let later = taken_over && enrolled.kind == Kind::Totp;
     let prompt = if later { NEXT_CODE_PROMPT } else { CODE_PROMPT };
-    let first = confirm(context, enrolled, prompt).inspect_err(|_| drop(context.output.page(&enrolled.people())))?;
+    let first = confirm(context, enrolled, prompt)
+        .inspect_err(|_| drop(context.output.page(&enrolled.people())))?;
     match first {
         First::Right(recovery_codes) => {
             (enrolled.state, enrolled.recovery_codes) = (DeviceState::Active, recovery_codes);
@@ -137,10 +178,13 @@ fn have_confirmed(context: &Context<'_>, enrolled: &mut Enrolled, taken_over: bo
     }
 }
 
-/// Standard input ended before a code. A program still gets the result, because the key is shown only once; a person
-/// has seen the key.
+/// Standard input ended before a code. A program still gets the result, because the key is shown
+/// only once; a person has seen the key.
 fn no_code_came(context: &Context<'_>, enrolled: &Enrolled) -> Result<Exit, Failure> {
-    let failure = Failure::Unconfirmed { user: enrolled.user.clone(), device: enrolled.device.clone() };
+    let failure = Failure::Unconfirmed {
+        user: enrolled.user.clone(),
+        device: enrolled.device.clone(),
+    };
     if !context.output.is_for_programs() {
         return Err(failure);
     }
@@ -162,14 +206,20 @@ enum First {
 fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<First, Failure> {
     let mut outcome = First::Missing;
     for _ in 0..TRIES {
-        let Some(code) = context.prompt.ask(prompt)? else { break };
+        let Some(code) = context.prompt.ask(prompt)? else {
+            break;
+        };
         outcome = First::Wrong;
         let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
         let reply = context.daemon.call(&Confirm { user, device, code })?;
         if reply.verdict == Verdict::Accepted {
             return Ok(First::Right(reply.recovery_codes));
         }
-        context.output.note(&confirmation(&enrolled.user, &enrolled.device, reply.verdict));
+        context.output.note(&confirmation(
+            &enrolled.user,
+            &enrolled.device,
+            reply.verdict,
+        ));
     }
     Ok(outcome)
 }

@@ -1,4 +1,5 @@
-//! `export passlib`: prints the devices of some or all users, one record per line, in the format of `import passlib`.
+//! `export passlib`: prints the devices of some or all users, one record per line, in the format of
+//! `import passlib`.
 
 use common::wire::protocol::{Export, List};
 use common::wire::text::printable;
@@ -10,7 +11,11 @@ use crate::render::passlib::{ExportedLine, LineFailure};
 
 /// Exports the named users, or all. A user that cannot be exported does not stop the others.
 pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, Failure> {
-    let users = if users.is_empty() { all_users(context)? } else { checked(users)? };
+    let users = if users.is_empty() {
+        all_users(context)?
+    } else {
+        checked(users)?
+    };
     let (mut exit, mut records, mut failed) = (Exit::Done, 0_usize, 0_usize);
     for user in &users {
         match export(context, user) {
@@ -19,17 +24,26 @@ pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, F
             Err(failure) => {
                 context.report(&LineFailure::new(None, Some(user.clone()), &failure))?;
                 failed = failed.saturating_add(1);
-                exit = if exit == Exit::Done { failure.code().1 } else { exit };
+                exit = if exit == Exit::Done {
+                    failure.code().1
+                } else {
+                    exit
+                };
             }
         }
     }
-    context.output.note(&format!("{records} exported, {failed} failed; the records hold keys: keep them private"));
+    context.output.note(&format!(
+        "{records} exported, {failed} failed; the records hold keys: keep them private"
+    ));
     Ok(exit)
 }
 
 /// The names of all users, before anything is printed: an incomplete export must not look complete.
 fn all_users(context: &Context<'_>) -> Result<Vec<String>, Failure> {
-    Ok(users(context, &List::default())?.into_iter().map(|user| user.user).collect())
+    Ok(users(context, &List::default())?
+        .into_iter()
+        .map(|user| user.user)
+        .collect())
 }
 
 fn checked(users: &[String]) -> Result<Vec<String>, Failure> {
@@ -38,13 +52,19 @@ fn checked(users: &[String]) -> Result<Vec<String>, Failure> {
 
 /// Prints a user's records. Returns their number.
 fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
-    let reply = context.daemon.call_slowly(&Export { user: user.to_owned() })?;
+    let reply = context.daemon.call_slowly(&Export {
+        user: user.to_owned(),
+    })?;
     for exported in &reply.records {
-        context.output.line(&ExportedLine::new(&reply.user, exported))?;
+        context
+            .output
+            .line(&ExportedLine::new(&reply.user, exported))?;
     }
     for device in &reply.left_out {
         let (user, device) = (printable(&reply.user), printable(device));
-        context.output.note(&format!("{user}: device '{device}' was not exported: passlib has no HOTP devices"));
+        context.output.note(&format!(
+            "{user}: device '{device}' was not exported: passlib has no HOTP devices"
+        ));
     }
     Ok(reply.records.len())
 }
@@ -55,7 +75,16 @@ mod tests {
 
     #[test]
     fn names_are_judged_before_anything_is_printed() {
-        assert_eq!(checked(&["alice".into(), "bob".into()]).unwrap(), ["alice", "bob"]);
-        assert_eq!(checked(&["alice".into(), "a/b".into()]).unwrap_err().code().1, Exit::BadInput);
+        assert_eq!(
+            checked(&["alice".into(), "bob".into()]).unwrap(),
+            ["alice", "bob"]
+        );
+        assert_eq!(
+            checked(&["alice".into(), "a/b".into()])
+                .unwrap_err()
+                .code()
+                .1,
+            Exit::BadInput
+        );
     }
 }

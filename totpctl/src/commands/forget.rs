@@ -15,7 +15,10 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::ForgetArgs) -> Result<Exi
         return Err(Failure::Usage(NOT_MEANT));
     }
     let reply = context.daemon.call(&Forget { user })?;
-    context.output.result(&Forgotten { user: reply.user, forgotten: true })?;
+    context.output.result(&Forgotten {
+        user: reply.user,
+        forgotten: true,
+    })?;
     Ok(Exit::Done)
 }
 
@@ -24,7 +27,10 @@ fn is_meant(context: &Context<'_>, user: &str) -> Result<bool, Failure> {
         "This deletes all devices, keys and recovery codes of {0} permanently. To confirm, type {0}: ",
         printable(user)
     );
-    Ok(context.prompt.ask(&prompt)?.is_some_and(|typed| typed.expose() == user))
+    Ok(context
+        .prompt
+        .ask(&prompt)?
+        .is_some_and(|typed| typed.expose() == user))
 }
 
 const NOT_MEANT: &str = "nothing was deleted: type the user's name to confirm, or give --yes";

@@ -8,6 +8,8 @@ use crate::exit::{Exit, Failure};
 
 /// Ends the grace period of one user; without a name, of the caller.
 pub(super) fn revoke(context: &Context<'_>, user: &OptionalUser) -> Result<Exit, Failure> {
-    context.output.result(&context.daemon.call(&RevokeGrace { user: user.name()? })?)?;
+    context
+        .output
+        .result(&context.daemon.call(&RevokeGrace { user: user.name()? })?)?;
     Ok(Exit::Done)
 }

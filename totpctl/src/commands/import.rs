@@ -40,16 +40,27 @@ pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failur
         }
     }
     summary(context, &tally)?;
-    Ok(if tally.failed > 0 { Exit::Refused } else { Exit::Done })
+    Ok(if tally.failed > 0 {
+        Exit::Refused
+    } else {
+        Exit::Done
+    })
 }
 
 /// The file, or standard input for `-`.
 fn open(path: &Path) -> io::Result<File> {
-    if path == Path::new("-") { Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?)) } else { File::open(path) }
+    if path == Path::new("-") {
+        Ok(File::from(io::stdin().as_fd().try_clone_to_owned()?))
+    } else {
+        File::open(path)
+    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::File { path: path.to_owned(), problem: format!("cannot be read: {error}") }
+    Failure::File {
+        path: path.to_owned(),
+        problem: format!("cannot be read: {error}"),
+    }
 }
 
 /// A line of the file.
@@ -70,10 +81,13 @@ struct Entry {
     record: SecretText,
 }
 
-/// Parses a line; `None` if it is empty. No error message repeats a part of the line: it holds a key.
+/// Parses a line; `None` if it is empty. No error message repeats a part of the line: it holds a
+/// key.
 fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let Line::Whole(line) = line else {
-        return Err(Failure::BadRecord(format!("the line is longer than {MAX_LINE} bytes: no record is that long")));
+        return Err(Failure::BadRecord(format!(
+            "the line is longer than {MAX_LINE} bytes: no record is that long"
+        )));
     };
     if line.trim_ascii().is_empty() {
         return Ok(None);
@@ -85,26 +99,54 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
     let raw: RawEntry<'_> = serde_json::from_slice(&line).map_err(|error| bad(error.column()))?;
     let record = match raw.record.get().as_bytes().first() {
         Some(b'{') => SecretText::new(raw.record.get().to_owned()),
-        Some(b'"') => serde_json::from_str(raw.record.get()).map_err(|error| bad(error.column()))?,
-        _ => return Err(Failure::BadRecord("'record' is neither an object nor a string".to_owned())),
+        Some(b'"') => {
+            serde_json::from_str(raw.record.get()).map_err(|error| bad(error.column()))?
+        }
+        _ => {
+            return Err(Failure::BadRecord(
+                "'record' is neither an object nor a string".to_owned(),
+            ));
+        }
     };
     if record.expose().len() > MAX_RECORD {
         return Err(Failure::BadRecord(format!(
             "the record is longer than {MAX_RECORD} bytes: no record is that long"
         )));
     }
-    Ok(Some(Entry { user: raw.user, device: raw.device, record }))
+    Ok(Some(Entry {
+        user: raw.user,
+        device: raw.device,
+        record,
+    }))
 }
 
 /// Asks the daemon to import one record.
 fn import(context: &Context<'_>, entry: Entry) -> Result<ImportedLine, Failure> {
     let user = names::user(&entry.user)?;
-    let reply = context.daemon.call(&Import { user, device: entry.device, record: entry.record })?;
-    Ok(ImportedLine { line: 0, user: reply.user, device: reply.device, imported: reply.imported })
+    let reply = context.daemon.call(&Import {
+        user,
+        device: entry.device,
+        record: entry.record,
+    })?;
+    Ok(ImportedLine {
+        line: 0,
+        user: reply.user,
+        device: reply.device,
+        imported: reply.imported,
+    })
 }
 
-fn report(context: &Context<'_>, tally: &mut Imports, line: u64, imported: ImportedLine) -> Result<(), Failure> {
-    let count = if imported.imported { &mut tally.imported } else { &mut tally.already_there };
+fn report(
+    context: &Context<'_>,
+    tally: &mut Imports,
+    line: u64,
+    imported: ImportedLine,
+) -> Result<(), Failure> {
+    let count = if imported.imported {
+        &mut tally.imported
+    } else {
+        &mut tally.already_there
+    };
     *count = count.saturating_add(1);
     let imported = ImportedLine { line, ..imported };
     if context.output.is_for_programs() {
@@ -128,7 +170,9 @@ fn report_failure(
 /// Notes how far the import came; the caller prints the failure itself.
 fn stop(context: &Context<'_>, tally: &Imports, failure: Failure) -> Result<Exit, Failure> {
     if tally.imported > 0 || tally.already_there > 0 {
-        context.output.note(&format!("stopped after {tally}; to continue, import the same file again"));
+        context.output.note(&format!(
+            "stopped after {tally}; to continue, import the same file again"
+        ));
     }
     Err(failure)
 }
@@ -138,9 +182,11 @@ fn summary(context: &Context<'_>, tally: &Imports) -> Result<(), Failure> {
     context.output.page(&format!("{tally}\n"))
 }
 
-/// The longest record, in bytes: with every byte escaped, it still fits into a message of the protocol.
+/// The longest record, in bytes: with every byte escaped, it still fits into a message of the
+/// protocol.
 const MAX_RECORD: usize = 10 * 1024;
-const NO_ENTRY: &str = "the line is not {\"user\":…,\"record\":…}, with \"device\":… if wanted, each member once";
+const NO_ENTRY: &str =
+    "the line is not {\"user\":…,\"record\":…}, with \"device\":… if wanted, each member once";
 
 #[cfg(test)]
 mod tests {
@@ -158,13 +204,25 @@ mod tests {
     fn a_record_is_an_object_or_a_text_that_holds_one() {
         let quoted = serde_json::to_string(RECORD).unwrap();
         for record in [RECORD, &quoted] {
-            let entry = entry(&format!("{{\"user\":\"alice\",\"record\":{record}}}\r")).unwrap().unwrap();
-            assert_eq!((entry.user.as_str(), entry.record.expose()), ("alice", RECORD), "byte for byte");
+            let entry = entry(&format!("{{\"user\":\"alice\",\"record\":{record}}}\r"))
+                .unwrap()
+                .unwrap();
+            assert_eq!(
+                (entry.user.as_str(), entry.record.expose()),
+                ("alice", RECORD),
+                "byte for byte"
+            );
             assert!(entry.device.is_none());
         }
-        let named = entry(&format!("{{\"record\":{RECORD},\"device\":\"phone\",\"user\":\"bob\"}}")).unwrap().unwrap();
+        let named = entry(&format!(
+            "{{\"record\":{RECORD},\"device\":\"phone\",\"user\":\"bob\"}}"
+        ))
+        .unwrap()
+        .unwrap();
         assert_eq!(named.device.as_deref(), Some("phone"));
-        let uri = entry(r#"{"user":"carol","record":"otpauth://totp/carol?secret=x"}"#).unwrap().unwrap();
+        let uri = entry(r#"{"user":"carol","record":"otpauth://totp/carol?secret=x"}"#)
+            .unwrap()
+            .unwrap();
         assert_eq!(uri.record.expose(), "otpauth://totp/carol?secret=x");
     }
 
@@ -193,8 +251,16 @@ mod tests {
         ] {
             let failure = entry(line).unwrap_err();
             assert_eq!(failure.code(), ("bad_record", Exit::BadInput), "{line}");
-            assert!(!failure.to_string().contains("GEZD") && !failure.to_string().contains("12345"), "{failure}");
+            assert!(
+                !failure.to_string().contains("GEZD") && !failure.to_string().contains("12345"),
+                "{failure}"
+            );
         }
-        assert!(read(Line::TooLong).unwrap_err().to_string().contains("65536"));
+        assert!(
+            read(Line::TooLong)
+                .unwrap_err()
+                .to_string()
+                .contains("65536")
+        );
     }
 }

@@ -14,7 +14,12 @@ use crate::table::now;
 pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failure> {
     let user = wanted.user.as_deref().map(names::user).transpose()?;
     let since = wanted.since.map(ago);
-    let call = Events { user, since, limit: wanted.lines, follow: wanted.follow.then_some(true) };
+    let call = Events {
+        user,
+        since,
+        limit: wanted.lines,
+        follow: wanted.follow.then_some(true),
+    };
     let show = |reply: EventsReply| match reply.event {
         Some(event) if context.output.is_for_programs() => context.output.line(&event),
         Some(event) => context.output.page(&event.people()),
@@ -23,7 +28,11 @@ pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failu
     if wanted.follow {
         context.daemon.follow(&call, show)?;
     } else {
-        context.daemon.call_more(&call)?.into_iter().try_for_each(show)?;
+        context
+            .daemon
+            .call_more(&call)?
+            .into_iter()
+            .try_for_each(show)?;
     }
     Ok(Exit::Done)
 }
@@ -31,10 +40,18 @@ pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failu
 /// `why`: prints the last attempts of a user, and why they were refused.
 pub(super) fn why(context: &Context<'_>, wanted: &WhyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
-    let replies = context.daemon.call_more(&Events { user: Some(user.clone()), ..Events::default() })?;
-    let events: Vec<Event> = replies.into_iter().filter_map(|reply| reply.event).collect();
+    let replies = context.daemon.call_more(&Events {
+        user: Some(user.clone()),
+        ..Events::default()
+    })?;
+    let events: Vec<Event> = replies
+        .into_iter()
+        .filter_map(|reply| reply.event)
+        .collect();
     let most = usize::try_from(wanted.lines).unwrap_or(usize::MAX);
-    context.output.result(&Attempts::among(&events, &user, most))?;
+    context
+        .output
+        .result(&Attempts::among(&events, &user, most))?;
     Ok(Exit::Done)
 }
 

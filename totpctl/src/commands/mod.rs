@@ -42,7 +42,11 @@ struct Context<'a> {
 
 /// Runs the command of the command line.
 pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
-    let context = Context { daemon: Daemon::of(cli), prompt: Prompt::open()?, output };
+    let context = Context {
+        daemon: Daemon::of(cli),
+        prompt: Prompt::open()?,
+        output,
+    };
     act(&context, &cli.command).map_err(|failure| failure.about(cli.command.subject()))
 }
 
@@ -78,9 +82,12 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
 }
 
 impl Context<'_> {
-    /// Makes a call for which the daemon may want a proof. The user is asked only then: administrators need none, and
-    /// only the daemon knows which callers are administrators.
-    fn with_proof<R>(&self, call: impl Fn(Option<SecretText>) -> Result<R, ClientError>) -> Result<R, Failure> {
+    /// Makes a call for which the daemon may want a proof. The user is asked only then:
+    /// administrators need none, and only the daemon knows which callers are administrators.
+    fn with_proof<R>(
+        &self,
+        call: impl Fn(Option<SecretText>) -> Result<R, ClientError>,
+    ) -> Result<R, Failure> {
         let ask = match call(None) {
             Err(ClientError::Refused(Error::ProofRequired { ask })) => ask,
             answer => return Ok(answer?),
@@ -90,7 +97,9 @@ impl Context<'_> {
 
     /// Asks for a proof; fails at the end of standard input.
     fn proof(&self, prompt: &str, ask: Ask) -> Result<SecretText, Failure> {
-        self.prompt.ask(prompt)?.ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
+        self.prompt
+            .ask(prompt)?
+            .ok_or_else(|| ClientError::Refused(Error::ProofRequired { ask }).into())
     }
 
     /// Asks for a code; fails at the end of standard input.
@@ -98,17 +107,26 @@ impl Context<'_> {
         self.prompt.ask(prompt)?.ok_or(Failure::NoInput("a code"))
     }
 
-    /// Warns about a name without an account. It is no error: the account may be made later, or on another machine.
+    /// Warns about a name without an account. It is no error: the account may be made later, or on
+    /// another machine.
     fn warn_without_account(&self, user: &str) {
         if let Ok(None) = nix::unistd::User::from_name(user) {
-            self.output.note(&format!("warning: this machine has no account '{}'", printable(user)));
+            self.output.note(&format!(
+                "warning: this machine has no account '{}'",
+                printable(user)
+            ));
         }
     }
 
-    /// Reports the failure of one line or user among many: as a note, and to a program as a line of JSON.
+    /// Reports the failure of one line or user among many: as a note, and to a program as a line of
+    /// JSON.
     fn report(&self, failed: &LineFailure) -> Result<(), Failure> {
         self.output.note(&failed.sentence());
-        if self.output.is_for_programs() { self.output.line(failed) } else { Ok(()) }
+        if self.output.is_for_programs() {
+            self.output.line(failed)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -116,7 +134,10 @@ impl Context<'_> {
 fn concerns_all(failure: &Failure) -> bool {
     match failure {
         Failure::Daemon(ClientError::Refused(error)) => {
-            matches!(error, Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_))
+            matches!(
+                error,
+                Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_)
+            )
         }
         Failure::BadParameter(_) | Failure::BadRecord(_) => false,
         _ => true,
@@ -125,7 +146,11 @@ fn concerns_all(failure: &Failure) -> bool {
 
 /// Success only if a login would not be refused.
 fn exit_of(verdict: Verdict) -> Exit {
-    if matches!(verdict, Verdict::Accepted | Verdict::Exempt) { Exit::Done } else { Exit::Refused }
+    if matches!(verdict, Verdict::Accepted | Verdict::Exempt) {
+        Exit::Done
+    } else {
+        Exit::Refused
+    }
 }
 
 fn proof_prompt(ask: Ask) -> &'static str {
@@ -133,7 +158,9 @@ fn proof_prompt(ask: Ask) -> &'static str {
         Ask::OneCode | Ask::Ticket | Ask::Nothing => {
             "As proof, type a code of an active device, a recovery code or a ticket: "
         }
-        Ask::TwoCodes => "As proof, type two consecutive codes of an active device on one line, or a recovery code: ",
+        Ask::TwoCodes => {
+            "As proof, type two consecutive codes of an active device on one line, or a recovery code: "
+        }
     }
 }
 

@@ -40,8 +40,10 @@ mod tests {
 
     #[test]
     fn names_are_judged_before_anything_is_sent() {
-        let target =
-            |user: &str, device: Option<&str>| DeviceTarget { user: user.into(), device: device.map(Into::into) };
+        let target = |user: &str, device: Option<&str>| DeviceTarget {
+            user: user.into(),
+            device: device.map(Into::into),
+        };
         let names = target("alice", Some("phone")).names().unwrap();
         assert_eq!(names, (Some("alice".to_owned()), Some("phone".to_owned())));
         assert_eq!(OptionalUser { user: None }.name().unwrap(), None);

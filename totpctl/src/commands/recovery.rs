@@ -11,7 +11,12 @@ use crate::render::{Purpose, TimedCode};
 /// `recovery-codes`: makes new recovery codes for one user; without a name, for the caller.
 pub(super) fn recovery_codes(context: &Context<'_>, user: &OptionalUser) -> Result<Exit, Failure> {
     let user = user.name()?;
-    let call = |proof| context.daemon.call(&NewRecoveryCodes { user: user.clone(), proof });
+    let call = |proof| {
+        context.daemon.call(&NewRecoveryCodes {
+            user: user.clone(),
+            proof,
+        })
+    };
     context.output.reveal(&context.with_proof(call)?)?;
     Ok(Exit::Done)
 }
@@ -19,8 +24,14 @@ pub(super) fn recovery_codes(context: &Context<'_>, user: &OptionalUser) -> Resu
 /// `bypass`: issues a temporary login code.
 pub(super) fn bypass(context: &Context<'_>, wanted: &cli::BypassArgs) -> Result<Exit, Failure> {
     let (user, valid_for) = (names::user(&wanted.user)?, seconds(wanted.valid_for));
-    let reply = context.daemon.call(&Bypass { user, valid_for, uses: Some(wanted.uses) })?;
-    context.output.reveal(&TimedCode::new(reply, Purpose::Bypass(wanted.uses)))?;
+    let reply = context.daemon.call(&Bypass {
+        user,
+        valid_for,
+        uses: Some(wanted.uses),
+    })?;
+    context
+        .output
+        .reveal(&TimedCode::new(reply, Purpose::Bypass(wanted.uses)))?;
     Ok(Exit::Done)
 }
 
@@ -29,13 +40,17 @@ pub(super) fn ticket(context: &Context<'_>, wanted: &cli::TicketArgs) -> Result<
     let (user, valid_for) = (names::user(&wanted.user)?, seconds(wanted.valid_for));
     context.warn_without_account(&user);
     let reply = context.daemon.call(&Ticket { user, valid_for })?;
-    context.output.reveal(&TimedCode::new(reply, Purpose::Ticket))?;
+    context
+        .output
+        .reveal(&TimedCode::new(reply, Purpose::Ticket))?;
     Ok(Exit::Done)
 }
 
 /// `unlock`: restores a user's guesses.
 pub(super) fn unlock(context: &Context<'_>, user: &str) -> Result<Exit, Failure> {
-    context.output.result(&context.daemon.call(&Unlock { user: names::user(user)? })?)?;
+    context.output.result(&context.daemon.call(&Unlock {
+        user: names::user(user)?,
+    })?)?;
     Ok(Exit::Done)
 }
 

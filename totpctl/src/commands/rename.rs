@@ -9,20 +9,40 @@ use crate::exit::{Exit, Failure};
 use crate::render::{RenamedDevice, RenamedUser};
 
 /// `rename-device`: renames a device.
-pub(super) fn device(context: &Context<'_>, wanted: &cli::RenameDeviceArgs) -> Result<Exit, Failure> {
-    let (names, name) = (wanted.target.names()?, DeviceName::new(&wanted.name)?.to_string());
+pub(super) fn device(
+    context: &Context<'_>,
+    wanted: &cli::RenameDeviceArgs,
+) -> Result<Exit, Failure> {
+    let (names, name) = (
+        wanted.target.names()?,
+        DeviceName::new(&wanted.name)?.to_string(),
+    );
     let reply = context.with_proof(|proof| {
         let ((user, device), name) = (names.clone(), name.clone());
-        context.daemon.call(&RenameDevice { user, device, name, proof })
+        context.daemon.call(&RenameDevice {
+            user,
+            device,
+            name,
+            proof,
+        })
     })?;
-    context.output.result(&RenamedDevice { user: reply.user, device: reply.device })?;
+    context.output.result(&RenamedDevice {
+        user: reply.user,
+        device: reply.device,
+    })?;
     Ok(Exit::Done)
 }
 
 /// `rename-user`: moves a record to the account's new name.
 pub(super) fn user(context: &Context<'_>, wanted: &cli::RenameUserArgs) -> Result<Exit, Failure> {
     let (user, new) = (names::user(&wanted.user)?, names::user(&wanted.new)?);
-    let reply = context.daemon.call(&RenameUser { user: user.clone(), new })?;
-    context.output.result(&RenamedUser { was: user, user: reply.user })?;
+    let reply = context.daemon.call(&RenameUser {
+        user: user.clone(),
+        new,
+    })?;
+    context.output.result(&RenamedUser {
+        was: user,
+        user: reply.user,
+    })?;
     Ok(Exit::Done)
 }

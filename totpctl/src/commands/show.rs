@@ -23,12 +23,19 @@ pub(super) fn all(context: &Context<'_>, wish: &cli::ListArgs) -> Result<Exit, F
         (true, None) => "no user is without an active device",
         (true, Some(_)) => "no user in this group is without an active device",
     };
-    let wish = List { not_enrolled: wish.not_enrolled.then_some(true), group: wish.group.clone() };
-    context.output.result(&Users { users: users(context, &wish)?, when_empty })?;
+    let wish = List {
+        not_enrolled: wish.not_enrolled.then_some(true),
+        group: wish.group.clone(),
+    };
+    context.output.result(&Users {
+        users: users(context, &wish)?,
+        when_empty,
+    })?;
     Ok(Exit::Done)
 }
 
-/// The users that the daemon lists. A call has at least one reply, so the daemon sends an empty list as an error.
+/// The users that the daemon lists. A call has at least one reply, so the daemon sends an empty
+/// list as an error.
 pub(super) fn users(context: &Context<'_>, wish: &List) -> Result<Vec<User>, Failure> {
     match context.daemon.call_more(wish) {
         Err(ClientError::Refused(Error::NoSuchUser)) => Ok(Vec::new()),

@@ -1,5 +1,5 @@
-//! Prints the results of `disable`, `enable`, `revoke`, `restrict`, `rename-device`, `rename-user` and `forget`, and a
-//! device's restrictions in words.
+//! Prints the results of `disable`, `enable`, `revoke`, `restrict`, `rename-device`, `rename-user`
+//! and `forget`, and a device's restrictions in words.
 
 use common::wire::text::printable;
 use serde::Serialize;
@@ -29,10 +29,16 @@ pub(crate) enum Change {
 impl Render for Changed {
     fn people(&self) -> String {
         let user = printable(&self.user);
-        let Some(device) = self.device.as_deref().map(printable) else { return self.account(&user) };
+        let Some(device) = self.device.as_deref().map(printable) else {
+            return self.account(&user);
+        };
         match self.state {
-            Change::Active => format!("{user}'s device '{device}' is active: its codes open logins again\n"),
-            Change::Revoked => format!("{user}'s device '{device}' is revoked: its key is deleted permanently\n"),
+            Change::Active => {
+                format!("{user}'s device '{device}' is active: its codes open logins again\n")
+            }
+            Change::Revoked => {
+                format!("{user}'s device '{device}' is revoked: its key is deleted permanently\n")
+            }
             Change::Disabled => format!(
                 "{user}'s device '{device}' is disabled: its codes open no login; to enable it again:\n  \
                  totpctl enable {} --device {device}\n",
@@ -83,7 +89,11 @@ pub(crate) struct RenamedDevice {
 
 impl Render for RenamedDevice {
     fn people(&self) -> String {
-        format!("{}'s device is now called '{}'\n", printable(&self.user), printable(&self.device))
+        format!(
+            "{}'s device is now called '{}'\n",
+            printable(&self.user),
+            printable(&self.device)
+        )
     }
 }
 
@@ -118,11 +128,21 @@ impl Render for Forgotten {
 }
 
 /// `from … UTC, until … UTC, for sudo, su only`; nothing if there are no restrictions.
-pub(crate) fn restrictions(from: Option<u64>, until: Option<u64>, services: &[String]) -> Option<String> {
+pub(crate) fn restrictions(
+    from: Option<u64>,
+    until: Option<u64>,
+    services: &[String],
+) -> Option<String> {
     let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
     let parts = [
         from.map(|from| format!("from {} UTC", utc(from))),
-        until.map(|until| format!("until {} UTC{}", utc(until), if until <= now() { " (expired)" } else { "" })),
+        until.map(|until| {
+            format!(
+                "until {} UTC{}",
+                utc(until),
+                if until <= now() { " (expired)" } else { "" }
+            )
+        }),
         Some(services.join(", "))
             .filter(|services| !services.is_empty())
             .map(|services| format!("for {services} only")),
@@ -140,22 +160,46 @@ mod tests {
     fn bounds_are_said_as_far_as_there_are_any() {
         let restricted = |valid_from, valid_until, services: &[&str]| {
             let services = services.iter().map(|name| (*name).to_owned()).collect();
-            Restricted { user: "alice".into(), device: "token".into(), valid_from, valid_until, services }.people()
+            Restricted {
+                user: "alice".into(),
+                device: "token".into(),
+                valid_from,
+                valid_until,
+                services,
+            }
+            .people()
         };
-        assert_eq!(restricted(None, None, &[]), "alice's device 'token' is usable always and for every service\n");
+        assert_eq!(
+            restricted(None, None, &[]),
+            "alice's device 'token' is usable always and for every service\n"
+        );
         assert_eq!(
             restricted(Some(1_796_083_200), Some(1_796_169_600), &["sudo", "su"]),
             "alice's device 'token' is usable from 2026-12-01 00:00 UTC, until 2026-12-02 00:00 UTC, for sudo, su only\n"
         );
         let over = restricted(None, Some(86_400), &[]);
-        assert_eq!(over, "alice's device 'token' is usable until 1970-01-02 00:00 UTC (expired)\n");
+        assert_eq!(
+            over,
+            "alice's device 'token' is usable until 1970-01-02 00:00 UTC (expired)\n"
+        );
     }
 
     #[test]
     fn a_change_says_what_it_means() {
-        let changed = |state| Changed { user: "alice".into(), device: Some("phone".into()), state };
-        let account = Changed { device: None, ..changed(Change::Disabled) };
-        assert!(account.people().ends_with("to enable it again:\n  totpctl enable alice --all\n"));
+        let changed = |state| Changed {
+            user: "alice".into(),
+            device: Some("phone".into()),
+            state,
+        };
+        let account = Changed {
+            device: None,
+            ..changed(Change::Disabled)
+        };
+        assert!(
+            account
+                .people()
+                .ends_with("to enable it again:\n  totpctl enable alice --all\n")
+        );
         assert_eq!(
             changed(Change::Disabled).people(),
             "alice's device 'phone' is disabled: its codes open no login; to enable it again:\n  \

@@ -40,12 +40,26 @@ impl TryFrom<EnrollReply> for Enrolled {
 
     /// Refuses a reply with a malformed key, or a URI with control characters.
     fn try_from(reply: EnrollReply) -> Result<Self, ClientError> {
-        let key = Key::from_base32(reply.key.expose()).map_err(|bad| ClientError::Protocol(bad.to_string()))?;
+        let key = Key::from_base32(reply.key.expose())
+            .map_err(|bad| ClientError::Protocol(bad.to_string()))?;
         if !reply.uri.expose().bytes().all(|b| b.is_ascii_graphic()) {
-            return Err(ClientError::Protocol("the URI has characters that are not allowed in a URI".to_owned()));
+            return Err(ClientError::Protocol(
+                "the URI has characters that are not allowed in a URI".to_owned(),
+            ));
         }
-        let EnrollReply { user, device, state, key: base32, uri, kind, alg, digits, period, counter, recovery_codes } =
-            reply;
+        let EnrollReply {
+            user,
+            device,
+            state,
+            key: base32,
+            uri,
+            kind,
+            alg,
+            digits,
+            period,
+            counter,
+            recovery_codes,
+        } = reply;
         let pretty_key = pretty_key(&key);
         Ok(Self {
             user,
@@ -66,14 +80,26 @@ impl TryFrom<EnrollReply> for Enrolled {
 }
 
 impl Enrolled {
-    /// The page with the key, the URI and the QR code. The QR code comes last, so that a small window still shows all
-    /// of it.
+    /// The page with the key, the URI and the QR code. The QR code comes last, so that a small
+    /// window still shows all of it.
     pub(crate) fn page(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
         let drawn = qr.map_or("", |drawing| &drawing.text);
-        let mut page = Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(drawn.len())));
+        let mut page = Zeroizing::new(String::with_capacity(
+            ENROLMENT_BYTES.saturating_add(drawn.len()),
+        ));
         let (user, device, codes) = (printable(&self.user), printable(&self.device), self.codes());
-        page.push_str(&format!("New device '{device}' of {user}: {codes}.\n{}\n\n", advice(qr)));
-        for part in ["Key: ", self.pretty_key.expose(), "\nURI: ", self.uri.expose(), "\n\n", drawn] {
+        page.push_str(&format!(
+            "New device '{device}' of {user}: {codes}.\n{}\n\n",
+            advice(qr)
+        ));
+        for part in [
+            "Key: ",
+            self.pretty_key.expose(),
+            "\nURI: ",
+            self.uri.expose(),
+            "\n\n",
+            drawn,
+        ] {
             page.push_str(part);
         }
         page
@@ -82,12 +108,15 @@ impl Enrolled {
     /// The parameters that the user gives to an authenticator that takes no URI.
     fn codes(&self) -> String {
         let codes = code_parameters(&self.alg, self.digits, self.period);
-        self.counter.map_or_else(|| codes.clone(), |counter| format!("{codes}, counter {counter}"))
+        self.counter.map_or_else(
+            || codes.clone(),
+            |counter| format!("{codes}, counter {counter}"),
+        )
     }
 }
 
-/// Tells the user to scan or type. It names the width of the QR code: one that the window wraps cannot be scanned, and
-/// the key is shown only once.
+/// Tells the user to scan or type. It names the width of the QR code: one that the window wraps
+/// cannot be scanned, and the key is shown only once.
 pub(super) fn advice(qr: Option<&Drawing>) -> String {
     match qr.map(|drawing| drawing.columns) {
         None => "Type this key into an authenticator. It is shown only once.".to_owned(),
@@ -124,26 +153,58 @@ mod tests {
         let key = SecretText::new("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ".to_owned());
         let uri = SecretText::new(uri.to_owned());
         let (kind, period, counter, recovery_codes) = (Kind::Totp, Some(30), None, Vec::new());
-        EnrollReply { user, device, state, key, uri, kind, alg, digits: 6, period, counter, recovery_codes }.try_into()
+        EnrollReply {
+            user,
+            device,
+            state,
+            key,
+            uri,
+            kind,
+            alg,
+            digits: 6,
+            period,
+            counter,
+            recovery_codes,
+        }
+        .try_into()
     }
 
     #[test]
     fn a_device_that_counts_is_shown_with_its_counter() {
         let told = enrolled(DeviceState::Pending, URI).unwrap();
-        let counts = Enrolled { kind: Kind::Hotp, period: None, counter: Some(57), ..told };
-        assert!(counts.page(None).starts_with("New device 'default' of alice: 6 digits, hotp, sha1, counter 57.\n"));
-        assert!(json(&counts).unwrap().ends_with(b"\"kind\":\"hotp\",\"alg\":\"sha1\",\"digits\":6,\"counter\":57}\n"));
+        let counts = Enrolled {
+            kind: Kind::Hotp,
+            period: None,
+            counter: Some(57),
+            ..told
+        };
+        assert!(
+            counts
+                .page(None)
+                .starts_with("New device 'default' of alice: 6 digits, hotp, sha1, counter 57.\n")
+        );
+        assert!(
+            json(&counts)
+                .unwrap()
+                .ends_with(b"\"kind\":\"hotp\",\"alg\":\"sha1\",\"digits\":6,\"counter\":57}\n")
+        );
     }
 
     fn drawing(columns: usize) -> Drawing {
-        Drawing { text: Zeroizing::new("QR\n".to_owned()), columns }
+        Drawing {
+            text: Zeroizing::new("QR\n".to_owned()),
+            columns,
+        }
     }
 
-    const URI: &str = "otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo";
+    const URI: &str =
+        "otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo";
 
     #[test]
     fn the_enrolment_shows_the_key_the_uri_and_the_code_in_that_order() {
-        let page = enrolled(DeviceState::Pending, URI).unwrap().page(Some(&drawing(45)));
+        let page = enrolled(DeviceState::Pending, URI)
+            .unwrap()
+            .page(Some(&drawing(45)));
         assert_eq!(
             page.as_str(),
             "\

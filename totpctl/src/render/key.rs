@@ -27,14 +27,26 @@ pub(crate) struct NewKey {
 }
 
 impl NewKey {
-    /// The page of `key new`: key, URI, record and QR code. The QR code comes last, so that a small window still shows
-    /// all of it.
+    /// The page of `key new`: key, URI, record and QR code. The QR code comes last, so that a small
+    /// window still shows all of it.
     pub(crate) fn sheet(&self, qr: Option<&Drawing>) -> Zeroizing<String> {
         let drawn = qr.map_or("", |drawing| &drawing.text);
         let mut sheet = blank(drawn.len());
-        let Parameters { alg, digits, period } = self.parameters;
-        sheet.push_str(&format!("New key: {}.\n{}\n\n", code_parameters(alg.word(), digits, Some(period)), advice(qr)));
-        for (name, text) in [("Key", &self.pretty_key), ("URI", &self.uri), ("Record", &self.record)] {
+        let Parameters {
+            alg,
+            digits,
+            period,
+        } = self.parameters;
+        sheet.push_str(&format!(
+            "New key: {}.\n{}\n\n",
+            code_parameters(alg.word(), digits, Some(period)),
+            advice(qr)
+        ));
+        for (name, text) in [
+            ("Key", &self.pretty_key),
+            ("URI", &self.uri),
+            ("Record", &self.record),
+        ] {
             push_all(&mut sheet, &[name, ": ", text.expose(), "\n"]);
         }
         if qr.is_some() {
@@ -65,11 +77,25 @@ pub(crate) struct OpenedKey {
 impl Reveal for OpenedKey {
     fn page(&self) -> Zeroizing<String> {
         let mut page = blank(0);
-        let text = |label: &Option<String>| label.as_deref().map_or_else(|| "none".to_owned(), printable);
-        let state =
-            if self.changed { "should be sealed again: totpctl key seal" } else { "sealed as the settings say" };
+        let text = |label: &Option<String>| {
+            label
+                .as_deref()
+                .map_or_else(|| "none".to_owned(), printable)
+        };
+        let state = if self.changed {
+            "should be sealed again: totpctl key seal"
+        } else {
+            "sealed as the settings say"
+        };
         push_all(&mut page, &["key     ", self.key.expose(), "\n"]);
-        push_all(&mut page, &["codes   ", &code_parameters(self.alg, self.digits, Some(self.period)), "\n"]);
+        push_all(
+            &mut page,
+            &[
+                "codes   ",
+                &code_parameters(self.alg, self.digits, Some(self.period)),
+                "\n",
+            ],
+        );
         push_all(&mut page, &["label   ", &text(&self.label), "\n"]);
         push_all(&mut page, &["issuer  ", &text(&self.issuer), "\n"]);
         push_all(&mut page, &["state   ", state, "\n"]);
@@ -77,7 +103,8 @@ impl Reveal for OpenedKey {
     }
 }
 
-/// The result of `key seal`, `uri` and `pretty`: one line of text, or a JSON object with one member.
+/// The result of `key seal`, `uri` and `pretty`: one line of text, or a JSON object with one
+/// member.
 #[derive(Debug)]
 pub(crate) struct Lone {
     pub(crate) name: &'static str,
@@ -124,7 +151,9 @@ pub(crate) struct Matched {
 impl Reveal for Matched {
     fn page(&self) -> Zeroizing<String> {
         let meaning = match (self.counter, self.why) {
-            (Some(counter), _) => format!("the code is right; give its step as --last-counter next time: {counter}"),
+            (Some(counter), _) => {
+                format!("the code is right; give its step as --last-counter next time: {counter}")
+            }
             (None, Some(why)) => why.to_string(),
             (None, None) => "the code is wrong".to_owned(),
         };
@@ -138,7 +167,8 @@ fn line(text: &SecretText) -> Zeroizing<String> {
     line
 }
 
-/// An empty page with room for a result and `more`: a text that grows leaves a copy of the key in memory.
+/// An empty page with room for a result and `more`: a text that grows leaves a copy of the key in
+/// memory.
 fn blank(more: usize) -> Zeroizing<String> {
     Zeroizing::new(String::with_capacity(ENROLMENT_BYTES.saturating_add(more)))
 }
@@ -164,7 +194,13 @@ mod tests {
         let uri = secret("otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ");
         let record = secret("{\"enckey\":{},\"type\":\"totp\",\"v\":1}");
         let (key, pretty_key) = (secret("GEZDGNBVGY3TQOJQ"), secret("GEZD-GNBV-GY3T-QOJQ"));
-        NewKey { record, key, pretty_key, uri, parameters: Parameters::default() }
+        NewKey {
+            record,
+            key,
+            pretty_key,
+            uri,
+            parameters: Parameters::default(),
+        }
     }
 
     #[test]
@@ -178,7 +214,10 @@ mod tests {
 
     #[test]
     fn people_get_a_sheet_with_the_code_at_its_end() {
-        let drawing = Drawing { text: Zeroizing::new("QR\n".to_owned()), columns: 45 };
+        let drawing = Drawing {
+            text: Zeroizing::new("QR\n".to_owned()),
+            columns: 45,
+        };
         assert_eq!(
             new_key().sheet(Some(&drawing)).as_str(),
             "\
@@ -227,23 +266,51 @@ state   sealed as the settings say
 
     #[test]
     fn a_lone_text_is_a_line_or_an_object() {
-        let uri = Lone { name: "uri", text: secret("otpauth://totp/a") };
-        assert_eq!((uri.page().as_str(), &*object(&uri)), ("otpauth://totp/a\n", "{\"uri\":\"otpauth://totp/a\"}\n"));
-        let code = CurrentCode { code: secret("012345"), counter: 1, expire_time: 60 };
-        assert_eq!(object(&code), "{\"code\":\"012345\",\"counter\":1,\"expire_time\":60}\n");
+        let uri = Lone {
+            name: "uri",
+            text: secret("otpauth://totp/a"),
+        };
+        assert_eq!(
+            (uri.page().as_str(), &*object(&uri)),
+            ("otpauth://totp/a\n", "{\"uri\":\"otpauth://totp/a\"}\n")
+        );
+        let code = CurrentCode {
+            code: secret("012345"),
+            counter: 1,
+            expire_time: 60,
+        };
+        assert_eq!(
+            object(&code),
+            "{\"code\":\"012345\",\"counter\":1,\"expire_time\":60}\n"
+        );
         assert_eq!(code.page().as_str(), "012345\n");
     }
 
     #[test]
     fn a_match_is_a_verdict_and_a_counter() {
-        let accepted = Matched { verdict: Verdict::Accepted, counter: Some(1), why: None };
-        assert_eq!(object(&accepted), "{\"verdict\":\"accepted\",\"counter\":1}\n");
+        let accepted = Matched {
+            verdict: Verdict::Accepted,
+            counter: Some(1),
+            why: None,
+        };
+        assert_eq!(
+            object(&accepted),
+            "{\"verdict\":\"accepted\",\"counter\":1}\n"
+        );
         assert_eq!(
             accepted.page().as_str(),
             "accepted: the code is right; give its step as --last-counter next time: 1\n"
         );
-        let rejected = Matched { verdict: Verdict::Rejected, counter: None, why: Some(NoMatch::Rejected) };
+        let rejected = Matched {
+            verdict: Verdict::Rejected,
+            counter: None,
+            why: Some(NoMatch::Rejected),
+        };
         assert_eq!(object(&rejected), "{\"verdict\":\"rejected\"}\n");
-        assert!(rejected.page().starts_with("rejected: the code does not fit"));
+        assert!(
+            rejected
+                .page()
+                .starts_with("rejected: the code does not fit")
+        );
     }
 }

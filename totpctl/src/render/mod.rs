@@ -1,5 +1,6 @@
-//! Prints the results of `verify`, `confirm`, `resync`, `status`, `reload`, `clock-accept` and `revoke-grace`; a file
-//! each for the other commands. The JSON of every result is derived from its struct.
+//! Prints the results of `verify`, `confirm`, `resync`, `status`, `reload`, `clock-accept` and
+//! `revoke-grace`; a file each for the other commands. The JSON of every result is derived from its
+//! struct.
 //!
 //! Names in texts are escaped: none can send control characters to the terminal.
 
@@ -14,14 +15,17 @@ mod users;
 
 use common::names::device::Kind;
 use common::wire::protocol::{
-    ClockAcceptReply, ClockState, ConfirmReply, ResyncReply, RevokeGraceReply, StatusReply, Verdict, VerifyReply,
+    ClockAcceptReply, ClockState, ConfirmReply, ResyncReply, RevokeGraceReply, StatusReply,
+    Verdict, VerifyReply,
 };
 use common::wire::text::printable;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
-pub(crate) use self::changes::{Change, Changed, Forgotten, RenamedDevice, RenamedUser, Restricted, restrictions};
+pub(crate) use self::changes::{
+    Change, Changed, Forgotten, RenamedDevice, RenamedUser, Restricted, restrictions,
+};
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::users::Users;
@@ -44,7 +48,8 @@ pub(crate) trait Reveal: Serialize {
 /// A result as one JSON object and a line end.
 pub(crate) fn json(result: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let mut text = Zeroizing::new(Vec::with_capacity(ENROLMENT_BYTES));
-    common::wire::json::write(&mut *text, result).map_err(|error| Failure::Writing(error.into()))?;
+    common::wire::json::write(&mut *text, result)
+        .map_err(|error| Failure::Writing(error.into()))?;
     text.push(b'\n');
     Ok(text)
 }
@@ -94,7 +99,15 @@ impl VerifyResult {
             enrolled: _,
             enrolment: _,
         } = reply;
-        Self { user: user.to_owned(), verdict, retry_after, device, rule, would, recovery_codes_left }
+        Self {
+            user: user.to_owned(),
+            verdict,
+            retry_after,
+            device,
+            rule,
+            would,
+            recovery_codes_left,
+        }
     }
 
     /// The verdict on the typed code, also if the settings exempt the user from it.
@@ -105,13 +118,23 @@ impl VerifyResult {
 
 impl Render for VerifyResult {
     fn people(&self) -> String {
-        let judged = || attempt(&self.user, self.judged(), self.device.as_deref(), self.retry_after);
+        let judged = || {
+            attempt(
+                &self.user,
+                self.judged(),
+                self.device.as_deref(),
+                self.retry_after,
+            )
+        };
         let sentence = match (&self.rule, self.would) {
             (Some(rule), Some(_)) => observed(rule, &judged()),
             (Some(rule), None) => exempt(rule),
             (None, _) => judged(),
         };
-        let left = self.recovery_codes_left.map(|left| format!("; recovery codes left: {left}")).unwrap_or_default();
+        let left = self
+            .recovery_codes_left
+            .map(|left| format!("; recovery codes left: {left}"))
+            .unwrap_or_default();
         format!("{sentence}{left}\n")
     }
 }
@@ -130,17 +153,26 @@ impl Render for StatusReply {
             ("clock", clock(self)),
         ];
         let title = format!("provisiond {}\n", printable(&self.version));
-        lines.iter().fold(title, |text, (name, value)| text + &format!("{name:<18}{value}\n"))
+        lines.iter().fold(title, |text, (name, value)| {
+            text + &format!("{name:<18}{value}\n")
+        })
     }
 }
 
 fn clock(status: &StatusReply) -> String {
     match status.clock {
         ClockState::Ok => "ok".to_owned(),
-        ClockState::Unsynchronised => "not synchronised; the daemon does not correct for devices' clocks".to_owned(),
-        ClockState::BeforeBuild => "before the daemon was built; every login is refused: set the clock".to_owned(),
+        ClockState::Unsynchronised => {
+            "not synchronised; the daemon does not correct for devices' clocks".to_owned()
+        }
+        ClockState::BeforeBuild => {
+            "before the daemon was built; every login is refused: set the clock".to_owned()
+        }
         ClockState::Quarantine => {
-            let until = status.quarantine_until.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
+            let until = status
+                .quarantine_until
+                .map(|time| format!(" until {} UTC", utc(time)))
+                .unwrap_or_default();
             format!("in quarantine{until}; codes from before are refused")
         }
     }
@@ -149,7 +181,9 @@ fn clock(status: &StatusReply) -> String {
 impl Render for ClockAcceptReply {
     fn people(&self) -> String {
         match self.accepted {
-            true => "the daemon accepts the clock, and no longer refuses codes from before\n".to_owned(),
+            true => {
+                "the daemon accepts the clock, and no longer refuses codes from before\n".to_owned()
+            }
             false => "the clock was not in quarantine: nothing changed\n".to_owned(),
         }
     }
@@ -177,9 +211,13 @@ impl Render for Reloaded {
     }
 }
 
-/// The parameters of a device's codes: `6 digits, 30 s, sha1`. Without a period the device is an HOTP token.
+/// The parameters of a device's codes: `6 digits, 30 s, sha1`. Without a period the device is an
+/// HOTP token.
 fn code_parameters(alg: &str, digits: u8, period: Option<u32>) -> String {
-    let lasting = period.map_or_else(|| Kind::Hotp.word().to_owned(), |period| format!("{period} s"));
+    let lasting = period.map_or_else(
+        || Kind::Hotp.word().to_owned(),
+        |period| format!("{period} s"),
+    );
     format!("{digits} digits, {lasting}, {}", printable(alg))
 }
 
@@ -188,7 +226,8 @@ pub(crate) fn confirm_command(user: &str, device: &str) -> String {
     format!("totpctl confirm {} --device {device}", argument(user))
 }
 
-/// Room for a result without its QR code, in bytes: a text that grows leaves a copy of the key in memory.
+/// Room for a result without its QR code, in bytes: a text that grows leaves a copy of the key in
+/// memory.
 const ENROLMENT_BYTES: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -199,31 +238,61 @@ mod tests {
 
     #[test]
     fn programs_read_a_verdict_without_what_is_unknown() {
-        let reply = VerifyReply { retry_after: Some(12), ..VerifyReply::bare(Verdict::AlreadyUsed, Ask::OneCode) };
+        let reply = VerifyReply {
+            retry_after: Some(12),
+            ..VerifyReply::bare(Verdict::AlreadyUsed, Ask::OneCode)
+        };
         let text = json(&VerifyResult::new("alice", reply)).unwrap();
-        assert_eq!(text.as_slice(), b"{\"verdict\":\"already_used\",\"retry_after\":12}\n");
+        assert_eq!(
+            text.as_slice(),
+            b"{\"verdict\":\"already_used\",\"retry_after\":12}\n"
+        );
     }
 
     #[test]
     fn a_revoked_grace_says_what_comes() {
-        let told = |revoked| RevokeGraceReply { user: "alice".into(), revoked }.people();
-        assert_eq!(told(true), "alice's grace period is over: the next login asks for a code\n");
+        let told = |revoked| {
+            RevokeGraceReply {
+                user: "alice".into(),
+                revoked,
+            }
+            .people()
+        };
+        assert_eq!(
+            told(true),
+            "alice's grace period is over: the next login asks for a code\n"
+        );
         assert_eq!(told(false), "alice had no grace period: nothing changed\n");
     }
 
     #[test]
     fn who_is_exempt_hears_by_what() {
         let (verdict, ask, rule) = (Verdict::Exempt, Ask::Nothing, Some("lan".to_owned()));
-        let told = VerifyResult::new("alice", VerifyReply { rule, ..VerifyReply::bare(verdict, ask) });
-        assert_eq!(told.people(), "exempt: the daemon's settings ask for no code here (rule 'lan')\n");
-        assert_eq!(json(&told).unwrap().as_slice(), b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n");
+        let told = VerifyResult::new(
+            "alice",
+            VerifyReply {
+                rule,
+                ..VerifyReply::bare(verdict, ask)
+            },
+        );
+        assert_eq!(
+            told.people(),
+            "exempt: the daemon's settings ask for no code here (rule 'lan')\n"
+        );
+        assert_eq!(
+            json(&told).unwrap().as_slice(),
+            b"{\"verdict\":\"exempt\",\"rule\":\"lan\"}\n"
+        );
     }
 
     #[test]
     fn while_nobody_is_denied_it_is_said_what_it_would_have_been() {
         let rule = Some("observe".to_owned());
-        let reply =
-            VerifyReply { rule, would: Some(Verdict::Rejected), ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing) };
+        let reply = VerifyReply {
+            rule,
+            would: Some(Verdict::Rejected),
+            ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing)
+        };
         let told = VerifyResult::new("alice", reply);
         assert_eq!(told.judged(), Verdict::Rejected);
         assert_eq!(

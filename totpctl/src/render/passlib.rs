@@ -1,4 +1,5 @@
-//! Prints the results of `import passlib` and `export passlib`: one line per record, and the summary.
+//! Prints the results of `import passlib` and `export passlib`: one line per record, and the
+//! summary.
 
 use std::fmt;
 
@@ -22,7 +23,11 @@ impl ImportedLine {
     /// The text for people.
     pub(crate) fn sentence(&self) -> String {
         let (user, device) = (printable(&self.user), printable(&self.device));
-        let what = if self.imported { "imported as device" } else { "exists already as device" };
+        let what = if self.imported {
+            "imported as device"
+        } else {
+            "exists already as device"
+        };
         format!("line {}: {user}: {what} '{device}'", self.line)
     }
 }
@@ -45,13 +50,27 @@ struct Reason {
 impl LineFailure {
     /// The line or user, and the error. No error message contains a record.
     pub(crate) fn new(line: Option<u64>, user: Option<String>, failure: &Failure) -> Self {
-        Self { line, user, error: Reason { code: failure.code().0, message: failure.to_string() } }
+        Self {
+            line,
+            user,
+            error: Reason {
+                code: failure.code().0,
+                message: failure.to_string(),
+            },
+        }
     }
 
     /// The text for people.
     pub(crate) fn sentence(&self) -> String {
-        let line = self.line.map(|line| format!("line {line}: ")).unwrap_or_default();
-        let user = self.user.as_deref().map(|user| format!("{}: ", printable(user))).unwrap_or_default();
+        let line = self
+            .line
+            .map(|line| format!("line {line}: "))
+            .unwrap_or_default();
+        let user = self
+            .user
+            .as_deref()
+            .map(|user| format!("{}: ", printable(user)))
+            .unwrap_or_default();
         // Word by word, because `printable` shortens long texts.
         let message: Vec<String> = self.error.message.split(' ').map(printable).collect();
         format!("{line}{user}{}", message.join(" "))
@@ -68,7 +87,11 @@ pub(crate) struct Imports {
 
 impl fmt::Display for Imports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} imported, {} existed already, {} failed", self.imported, self.already_there, self.failed)
+        write!(
+            f,
+            "{} imported, {} existed already, {} failed",
+            self.imported, self.already_there, self.failed
+        )
     }
 }
 
@@ -85,7 +108,11 @@ impl<'a> ExportedLine<'a> {
     /// A user's device. The name `default` is left out: an import chooses it itself.
     pub(crate) fn new(user: &'a str, exported: &'a ExportedRecord) -> Self {
         let device = Some(exported.device.as_str()).filter(|device| *device != "default");
-        Self { user, device, record: &exported.record }
+        Self {
+            user,
+            device,
+            record: &exported.record,
+        }
     }
 }
 
@@ -103,18 +130,38 @@ mod tests {
 
     #[test]
     fn each_line_is_told_to_people_and_programs() {
-        let mut line = ImportedLine { line: 3, user: "al\nice".into(), device: "default".into(), imported: true };
-        assert_eq!(line.sentence(), "line 3: al\\nice: imported as device 'default'");
-        assert_eq!(object(&line), "{\"line\":3,\"user\":\"al\\nice\",\"device\":\"default\",\"imported\":true}\n");
+        let mut line = ImportedLine {
+            line: 3,
+            user: "al\nice".into(),
+            device: "default".into(),
+            imported: true,
+        };
+        assert_eq!(
+            line.sentence(),
+            "line 3: al\\nice: imported as device 'default'"
+        );
+        assert_eq!(
+            object(&line),
+            "{\"line\":3,\"user\":\"al\\nice\",\"device\":\"default\",\"imported\":true}\n"
+        );
         line.imported = false;
-        assert_eq!(line.sentence(), "line 3: al\\nice: exists already as device 'default'");
+        assert_eq!(
+            line.sentence(),
+            "line 3: al\\nice: exists already as device 'default'"
+        );
     }
 
     #[test]
     fn a_failure_names_its_line_and_its_user() {
-        let refused = Failure::from(ClientError::from(Error::bad("record", "the sealed key does not open")));
+        let refused = Failure::from(ClientError::from(Error::bad(
+            "record",
+            "the sealed key does not open",
+        )));
         let failed = LineFailure::new(Some(2), Some("bob".into()), &refused);
-        assert_eq!(failed.sentence(), "line 2: bob: the sealed key does not open");
+        assert_eq!(
+            failed.sentence(),
+            "line 2: bob: the sealed key does not open"
+        );
         assert_eq!(
             object(&failed),
             "{\"line\":2,\"user\":\"bob\",\"error\":{\"code\":\"bad_parameter\",\
@@ -123,8 +170,16 @@ mod tests {
         let unread = LineFailure::new(Some(7), None, &Failure::BadRecord("no\nrecord".into()));
         assert_eq!(unread.sentence(), "line 7: no\\nrecord");
         assert!(object(&unread).starts_with("{\"line\":7,\"user\":null,\"error\":"));
-        let missing = LineFailure::new(None, Some("carol".into()), &ClientError::from(Error::NoSuchUser).into());
-        assert!(missing.sentence().starts_with("carol: "), "{}", missing.sentence());
+        let missing = LineFailure::new(
+            None,
+            Some("carol".into()),
+            &ClientError::from(Error::NoSuchUser).into(),
+        );
+        assert!(
+            missing.sentence().starts_with("carol: "),
+            "{}",
+            missing.sentence()
+        );
     }
 
     #[test]
@@ -145,7 +200,14 @@ mod tests {
 
     #[test]
     fn the_summary_counts() {
-        let tally = Imports { imported: 997, already_there: 2, failed: 1 };
-        assert_eq!(tally.to_string(), "997 imported, 2 existed already, 1 failed");
+        let tally = Imports {
+            imported: 997,
+            already_there: 2,
+            failed: 1,
+        };
+        assert_eq!(
+            tally.to_string(),
+            "997 imported, 2 existed already, 1 failed"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Prints the results of `recovery-codes`, `bypass`, `ticket` and `unlock`: the sheets with the new codes.
+//! Prints the results of `recovery-codes`, `bypass`, `ticket` and `unlock`: the sheets with the new
+//! codes.
 
 use common::secret::SecretText;
 use common::wire::protocol::{RecoveryCodesReply, TimedCodeReply, UnlockReply};
@@ -37,7 +38,11 @@ pub(crate) fn recovery_codes(user: &str, codes: &[SecretText]) -> Zeroizing<Stri
 /// The code, if it has no control characters: the daemon's replies are not trusted.
 fn printable_code(code: &SecretText) -> &str {
     let code = code.expose();
-    if code.len() <= MAX_CODE && code.bytes().all(|b| b.is_ascii_graphic()) { code } else { "(cannot be shown)" }
+    if code.len() <= MAX_CODE && code.bytes().all(|b| b.is_ascii_graphic()) {
+        code
+    } else {
+        "(cannot be shown)"
+    }
 }
 
 /// The result of `bypass` and `ticket`. The order of the fields is the order in JSON.
@@ -97,7 +102,10 @@ fn asks_for_it(user: &str) -> String {
 
 impl Render for UnlockReply {
     fn people(&self) -> String {
-        format!("{}'s guesses are restored: one code is enough again\n", printable(&self.user))
+        format!(
+            "{}'s guesses are restored: one code is enough again\n",
+            printable(&self.user)
+        )
     }
 }
 
@@ -118,12 +126,18 @@ mod tests {
 
     fn codes(count: usize) -> Vec<SecretText> {
         let letters = ('a'..='z').map(|c| c.to_string().repeat(4)).take(count);
-        letters.map(|group| SecretText::new([group.as_str(); 4].join("-"))).collect()
+        letters
+            .map(|group| SecretText::new([group.as_str(); 4].join("-")))
+            .collect()
     }
 
     #[test]
     fn recovery_codes_are_a_sheet_to_print() {
-        let page = RecoveryCodesReply { user: "alice".into(), recovery_codes: codes(3) }.page();
+        let page = RecoveryCodesReply {
+            user: "alice".into(),
+            recovery_codes: codes(3),
+        }
+        .page();
         assert_eq!(
             page.as_str(),
             "
@@ -137,15 +151,30 @@ them or write them down, and keep them apart from the device.
 "
         );
         assert!(recovery_codes("alice", &[]).is_empty());
-        let hostile = [SecretText::new("\u{1b}[2J".into()), SecretText::new("a".repeat(33))];
-        assert_eq!(recovery_codes("alice", &hostile).matches("(cannot be shown)").count(), 2);
+        let hostile = [
+            SecretText::new("\u{1b}[2J".into()),
+            SecretText::new("a".repeat(33)),
+        ];
+        assert_eq!(
+            recovery_codes("alice", &hostile)
+                .matches("(cannot be shown)")
+                .count(),
+            2
+        );
     }
 
     #[test]
     fn a_bypass_and_a_ticket_say_what_they_are_for() {
         let timed = |kind| {
             let (user, code) = ("alice".to_owned(), SecretText::new("abcd-efgh".into()));
-            TimedCode::new(TimedCodeReply { user, code, until: 1_795_468_680 }, kind)
+            TimedCode::new(
+                TimedCodeReply {
+                    user,
+                    code,
+                    until: 1_795_468_680,
+                },
+                kind,
+            )
         };
         assert_eq!(
             timed(Purpose::Bypass(2)).page().as_str(),
@@ -157,8 +186,15 @@ Bypass of alice, until 2026-11-23 21:18 UTC:
 It opens two logins in place of a device's code. Five wrong tries end it.
 "
         );
-        assert!(timed(Purpose::Ticket).page().starts_with("Ticket of alice, until 2026-11-23 21:18 UTC:\n"));
+        assert!(
+            timed(Purpose::Ticket)
+                .page()
+                .starts_with("Ticket of alice, until 2026-11-23 21:18 UTC:\n")
+        );
         let told = json(&timed(Purpose::Ticket)).unwrap();
-        assert_eq!(told.as_slice(), b"{\"user\":\"alice\",\"code\":\"abcd-efgh\",\"until\":1795468680}\n");
+        assert_eq!(
+            told.as_slice(),
+            b"{\"user\":\"alice\",\"code\":\"abcd-efgh\",\"until\":1795468680}\n"
+        );
     }
 }

@@ -17,20 +17,47 @@ impl Render for User {
         }
         text.push_str(&without_device(self));
         if self.devices.is_empty() {
-            return text + &format!("no devices; to enrol one:\n  totpctl enroll {}\n", argument(&self.user));
+            return text
+                + &format!(
+                    "no devices; to enrol one:\n  totpctl enroll {}\n",
+                    argument(&self.user)
+                );
         }
         let rows: Vec<_> = self.devices.iter().map(device_row).collect();
-        text.push_str(&table(["DEVICE", "STATE", "CODES", "ENROLLED (UTC)", "LAST USED (UTC)"], &rows));
+        text.push_str(&table(
+            [
+                "DEVICE",
+                "STATE",
+                "CODES",
+                "ENROLLED (UTC)",
+                "LAST USED (UTC)",
+            ],
+            &rows,
+        ));
         for device in &self.devices {
-            if let Some(restrictions) = restrictions(device.valid_from, device.valid_until, &device.services) {
-                text.push_str(&format!("'{}' is usable {restrictions}\n", printable(&device.name)));
+            if let Some(restrictions) =
+                restrictions(device.valid_from, device.valid_until, &device.services)
+            {
+                text.push_str(&format!(
+                    "'{}' is usable {restrictions}\n",
+                    printable(&device.name)
+                ));
             }
         }
-        for device in self.devices.iter().filter(|device| device.state == DeviceState::Pending) {
-            let until = device.expires.map(|time| format!(" until {} UTC", utc(time))).unwrap_or_default();
+        for device in self
+            .devices
+            .iter()
+            .filter(|device| device.state == DeviceState::Pending)
+        {
+            let until = device
+                .expires
+                .map(|time| format!(" until {} UTC", utc(time)))
+                .unwrap_or_default();
             let name = printable(&device.name);
             let command = confirm_command(&self.user, &name);
-            text.push_str(&format!("'{name}' waits for its first code{until}; to confirm it:\n  {command}\n"));
+            text.push_str(&format!(
+                "'{name}' waits for its first code{until}; to confirm it:\n  {command}\n"
+            ));
         }
         text
     }
@@ -39,7 +66,8 @@ impl Render for User {
 /// The first line of `show`: enrolled or not, disabled or damaged, guesses left.
 fn standing(user: &User) -> String {
     if user.damaged {
-        return "the stored record is damaged, every login is refused; the daemon's log says why".to_owned();
+        return "the stored record is damaged, every login is refused; the daemon's log says why"
+            .to_owned();
     }
     if user.disabled {
         return format!(
@@ -55,18 +83,30 @@ fn standing(user: &User) -> String {
     } else {
         "\n  with 0, the daemon asks for two consecutive codes"
     };
-    format!("enrolled; guesses left: {} from known addresses, {} from others{hint}", user.known_budget, user.budget)
+    format!(
+        "enrolled; guesses left: {} from known addresses, {} from others{hint}",
+        user.known_budget, user.budget
+    )
 }
 
 /// Recovery codes left, the bypass and the ticket, each on a line.
 fn without_device(user: &User) -> String {
     let opens = user.enrolled && !user.disabled;
     let recovery = opens.then(|| format!("recovery codes left: {}\n", user.recovery_codes_left));
-    let bypass = user.bypass_until.zip(user.bypass_uses).map(|(until, uses)| {
-        let logins = if uses == 1 { "1 more login".to_owned() } else { format!("{uses} more logins") };
-        format!("bypass until {} UTC, for {logins}\n", utc(until))
-    });
-    let ticket = user.ticket_until.map(|until| format!("ticket until {} UTC\n", utc(until)));
+    let bypass = user
+        .bypass_until
+        .zip(user.bypass_uses)
+        .map(|(until, uses)| {
+            let logins = if uses == 1 {
+                "1 more login".to_owned()
+            } else {
+                format!("{uses} more logins")
+            };
+            format!("bypass until {} UTC, for {logins}\n", utc(until))
+        });
+    let ticket = user
+        .ticket_until
+        .map(|until| format!("ticket until {} UTC\n", utc(until)));
     recovery.into_iter().chain(bypass).chain(ticket).collect()
 }
 
@@ -74,7 +114,13 @@ fn without_device(user: &User) -> String {
 fn device_row(device: &Device) -> [String; 5] {
     let codes = code_parameters(&device.alg, device.digits, device.period);
     let state = device.state.word().to_owned();
-    [printable(&device.name), state, codes, utc(device.created), last_used(device.last_used)]
+    [
+        printable(&device.name),
+        state,
+        codes,
+        utc(device.created),
+        last_used(device.last_used),
+    ]
 }
 
 fn last_used(time: Option<u64>) -> String {
@@ -96,7 +142,10 @@ impl Render for Users {
             return format!("{}\n", self.when_empty);
         }
         let rows: Vec<_> = self.users.iter().map(user_row).collect();
-        table(["USER", "DEVICES", "GUESSES LEFT", "LAST USED (UTC)"], &rows)
+        table(
+            ["USER", "DEVICES", "GUESSES LEFT", "LAST USED (UTC)"],
+            &rows,
+        )
     }
 }
 
@@ -106,19 +155,46 @@ fn user_row(user: &User) -> [String; 4] {
     if user.damaged {
         return [name, "damaged".to_owned(), "-".to_owned(), "-".to_owned()];
     }
-    let last = user.devices.iter().filter_map(|device| device.last_used).max();
+    let last = user
+        .devices
+        .iter()
+        .filter_map(|device| device.last_used)
+        .max();
     let guesses = format!("{} known, {} other", user.known_budget, user.budget);
-    let devices = if user.disabled { "account disabled".to_owned() } else { devices_by_state(&user.devices) };
+    let devices = if user.disabled {
+        "account disabled".to_owned()
+    } else {
+        devices_by_state(&user.devices)
+    };
     [name, devices, guesses, last_used(last)]
 }
 
 /// The number of devices in each state: `1 active, 1 pending`.
 fn devices_by_state(devices: &[Device]) -> String {
-    let states = [DeviceState::Active, DeviceState::Pending, DeviceState::Disabled];
-    let counts = states.map(|state| (devices.iter().filter(|device| device.state == state).count(), state));
-    let told = counts.iter().filter(|(count, _)| *count > 0).map(|(count, state)| format!("{count} {}", state.word()));
+    let states = [
+        DeviceState::Active,
+        DeviceState::Pending,
+        DeviceState::Disabled,
+    ];
+    let counts = states.map(|state| {
+        (
+            devices
+                .iter()
+                .filter(|device| device.state == state)
+                .count(),
+            state,
+        )
+    });
+    let told = counts
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, state)| format!("{count} {}", state.word()));
     let told = told.collect::<Vec<_>>().join(", ");
-    if told.is_empty() { "none".to_owned() } else { told }
+    if told.is_empty() {
+        "none".to_owned()
+    } else {
+        told
+    }
 }
 
 #[cfg(test)]
@@ -198,9 +274,17 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
 
     #[test]
     fn a_user_without_guesses_or_devices_is_told_what_follows() {
-        let spent = user("alice", vec![device("default", DeviceState::Active, None)], 0).people();
+        let spent = user(
+            "alice",
+            vec![device("default", DeviceState::Active, None)],
+            0,
+        )
+        .people();
         let told = "5 from known addresses, 0 from others\n  with 0, the daemon asks for two consecutive codes\n";
-        assert!(spent.starts_with("alice: enrolled; guesses left: ") && spent.contains(told), "{spent}");
+        assert!(
+            spent.starts_with("alice: enrolled; guesses left: ") && spent.contains(told),
+            "{spent}"
+        );
         assert_eq!(
             user("alice", Vec::new(), 5).people(),
             "alice: not enrolled yet\nno devices; to enrol one:\n  totpctl enroll alice\n"
@@ -215,38 +299,72 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             ..user("alice", vec![device("a", DeviceState::Active, None)], 5)
         };
         for (uses, left) in [(2, "2 more logins"), (1, "1 more login")] {
-            let told = format!("recovery codes left: 7\nbypass until 2026-11-23 21:40 UTC, for {left}\nDEVICE");
+            let told = format!(
+                "recovery codes left: 7\nbypass until 2026-11-23 21:40 UTC, for {left}\nDEVICE"
+            );
             assert!(bypassed(uses).people().contains(&told), "{uses}");
         }
-        let invited = User { ticket_until: Some(1_795_470_000), ..user("alice", Vec::new(), 5) };
+        let invited = User {
+            ticket_until: Some(1_795_470_000),
+            ..user("alice", Vec::new(), 5)
+        };
         let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to enrol one:\n";
         assert!(invited.people().starts_with(text), "{}", invited.people());
     }
 
     #[test]
     fn a_damaged_record_is_named_as_such() {
-        let damaged = || User { damaged: true, ..user("alice", Vec::new(), 0) };
+        let damaged = || User {
+            damaged: true,
+            ..user("alice", Vec::new(), 0)
+        };
         assert_eq!(
             damaged().people(),
             "alice: the stored record is damaged, every login is refused; the daemon's log says why\n"
         );
-        assert!(Users { users: vec![damaged()], when_empty: "" }.people().contains("alice  damaged"));
+        assert!(
+            Users {
+                users: vec![damaged()],
+                when_empty: ""
+            }
+            .people()
+            .contains("alice  damaged")
+        );
     }
 
     #[test]
     fn a_disabled_account_is_named_as_such() {
-        let shut = || User { disabled: true, ..user("alice", vec![device("default", DeviceState::Active, None)], 5) };
+        let shut = || User {
+            disabled: true,
+            ..user(
+                "alice",
+                vec![device("default", DeviceState::Active, None)],
+                5,
+            )
+        };
         assert!(shut().people().starts_with(
             "alice: the account is disabled, every login is refused; to enable it again:\n  totpctl enable alice --all\n"
         ));
-        assert!(Users { users: vec![shut()], when_empty: "" }.people().contains("alice  account disabled  "));
+        assert!(
+            Users {
+                users: vec![shut()],
+                when_empty: ""
+            }
+            .people()
+            .contains("alice  account disabled  ")
+        );
     }
 
     #[test]
     fn users_are_listed_in_a_table() {
-        let alice =
-            vec![device("a", DeviceState::Active, Some(1_795_470_000)), device("b", DeviceState::Pending, None)];
-        let users = Users { users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)], when_empty: "" };
+        let alice = vec![
+            device("a", DeviceState::Active, Some(1_795_470_000)),
+            device("b", DeviceState::Pending, None),
+        ];
+        let users = Users {
+            users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)],
+            when_empty: "",
+        };
         assert_eq!(
             users.people(),
             "\
@@ -255,6 +373,13 @@ alice      1 active, 1 pending  5 known, 5 other  2026-11-23 21:40
 b\\u{1b}ob  none                 5 known, 0 other  never
 "
         );
-        assert_eq!(Users { users: Vec::new(), when_empty: "no user" }.people(), "no user\n");
+        assert_eq!(
+            Users {
+                users: Vec::new(),
+                when_empty: "no user"
+            }
+            .people(),
+            "no user\n"
+        );
     }
 }

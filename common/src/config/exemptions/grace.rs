@@ -48,7 +48,8 @@ impl RawGrace {
     /// The checked periods, or the problem with one of them.
     pub(crate) fn check(self) -> Result<Grace, String> {
         let check = |name: &str, raw: Option<RawPeriod>| {
-            raw.map(|raw| raw.check().map_err(|why| format!("'{name}': {why}"))).transpose()
+            raw.map(|raw| raw.check().map_err(|why| format!("'{name}': {why}")))
+                .transpose()
         };
         Ok(Grace {
             same_source: check("same-source", self.same_source)?,
@@ -59,11 +60,17 @@ impl RawGrace {
 
 impl RawPeriod {
     fn check(self) -> Result<Period, String> {
-        let Self { span: Span(span), services } = self;
+        let Self {
+            span: Span(span),
+            services,
+        } = self;
         if span.is_zero() || span > LONGEST {
             return Err("'for' must be between 1 second and 30 days".to_owned());
         }
-        Ok(Period { span, services: services.check("services", service)? })
+        Ok(Period {
+            span,
+            services: services.check("services", service)?,
+        })
     }
 }
 
@@ -75,19 +82,26 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Grace, String> {
-        serde_yaml::from_str::<RawGrace>(text).map_err(|error| error.to_string())?.check()
+        serde_yaml::from_str::<RawGrace>(text)
+            .map_err(|error| error.to_string())?
+            .check()
     }
 
     #[test]
     fn grace_is_a_span_for_some_services() {
-        let told = parse("{same-source: {for: 12h, services: [sshd, login]}, same_host: {for: 5m, services: sudo}}");
+        let told = parse(
+            "{same-source: {for: 12h, services: [sshd, login]}, same_host: {for: 5m, services: sudo}}",
+        );
         let period = |seconds, services: &[&str]| {
             Some(Period {
                 span: Duration::from_secs(seconds),
                 services: services.iter().map(|s| (*s).into()).collect(),
             })
         };
-        let expected = Grace { same_source: period(43_200, &["sshd", "login"]), same_host: period(300, &["sudo"]) };
+        let expected = Grace {
+            same_source: period(43_200, &["sshd", "login"]),
+            same_host: period(300, &["sudo"]),
+        };
         assert_eq!(told, Ok(expected));
         assert_eq!(parse("{}"), Ok(Grace::default()));
     }
@@ -95,11 +109,20 @@ mod tests {
     #[test]
     fn grace_without_end_or_without_services_is_refused() {
         for (text, why) in [
-            ("{same-source: {for: 0s, services: [sshd]}}", "'same-source': 'for' must be"),
-            ("{same-host: {for: 31d, services: [sudo]}}", "'same-host': 'for' must be"),
+            (
+                "{same-source: {for: 0s, services: [sshd]}}",
+                "'same-source': 'for' must be",
+            ),
+            (
+                "{same-host: {for: 31d, services: [sudo]}}",
+                "'same-host': 'for' must be",
+            ),
             ("{same-host: {for: 5m}}", "services"),
             ("{same-host: {for: 5m, services: []}}", "1 to 64 entries"),
-            ("{same-host: {for: 5m, services: ~}}", "no value stands here"),
+            (
+                "{same-host: {for: 5m, services: ~}}",
+                "no value stands here",
+            ),
             ("{same-host: {services: [sudo]}}", "for"),
             ("{same-place: {for: 5m, services: [sudo]}}", "same-place"),
         ] {

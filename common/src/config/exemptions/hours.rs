@@ -31,7 +31,12 @@ impl Hours {
     fn of(days: &str, span: &str) -> Option<Self> {
         let (from, until) = span.split_once('-')?;
         let (from, until) = (minute(from)?, minute(until)?);
-        Some(Self { days: week(days)?, from, until }).filter(|_| from < until)
+        Some(Self {
+            days: week(days)?,
+            from,
+            until,
+        })
+        .filter(|_| from < until)
     }
 
     /// Whether `time` lies in these hours.
@@ -66,8 +71,14 @@ fn day(text: &str) -> Option<usize> {
 /// `08:30` in minutes; `24:00` is the end of the day.
 fn minute(text: &str) -> Option<i64> {
     let (hours, minutes) = text.split_once(':')?;
-    let (hours, minutes) = (two_digits(hours)?, two_digits(minutes).filter(|minutes| *minutes < 60)?);
-    hours.checked_mul(60)?.checked_add(minutes).filter(|minute| *minute <= DAY)
+    let (hours, minutes) = (
+        two_digits(hours)?,
+        two_digits(minutes).filter(|minutes| *minutes < 60)?,
+    );
+    hours
+        .checked_mul(60)?
+        .checked_add(minutes)
+        .filter(|minute| *minute <= DAY)
 }
 
 fn two_digits(text: &str) -> Option<i64> {

@@ -15,8 +15,8 @@ use crate::wire::text::printable;
 pub struct RollOut {
     /// Dry run: verdicts are logged, and no login is denied for a wrong code.
     pub observe: bool,
-    /// Groups, and the first day on which their members need a device. Before that day, never-enrolled members need no
-    /// code.
+    /// Groups, and the first day on which their members need a device. Before that day,
+    /// never-enrolled members need no code.
     pub enforce_after: Vec<(Scope, Date)>,
 }
 
@@ -51,7 +51,8 @@ pub(crate) struct RawRollOut {
     enforce_after: Days,
 }
 
-/// Groups and dates in the order of the file. A repeated group is refused: serde would silently take the last one.
+/// Groups and dates in the order of the file. A repeated group is refused: serde would silently
+/// take the last one.
 #[derive(Default)]
 struct Days(Vec<(String, String)>);
 
@@ -71,7 +72,10 @@ impl<'de> Visitor<'de> for Days {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
         while let Some((Text(name), Text(day))) = map.next_entry()? {
             if self.0.iter().any(|(known, _)| *known == name) {
-                return Err(A::Error::custom(format!("'{}' is repeated", printable(&name))));
+                return Err(A::Error::custom(format!(
+                    "'{}' is repeated",
+                    printable(&name)
+                )));
             }
             self.0.push((name, day));
         }
@@ -90,18 +94,30 @@ impl RawRollOut {
             let taken = Scope::parse(&name).and_then(|name| Ok((name, day(&date)?)));
             taken.map_err(|why| format!("'{}': {why}", printable(&name)))
         });
-        Ok(RollOut { observe: self.observe, enforce_after: dated.collect::<Result<_, _>>()? })
+        Ok(RollOut {
+            observe: self.observe,
+            enforce_after: dated.collect::<Result<_, _>>()?,
+        })
     }
 }
 
 impl Scope {
     fn parse(text: &str) -> Result<Self, String> {
-        if text == EVERYBODY { Ok(Self::All) } else { group(text).map(Self::Group) }
+        if text == EVERYBODY {
+            Ok(Self::All)
+        } else {
+            group(text).map(Self::Group)
+        }
     }
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    calendar::date(text).ok_or_else(|| format!("'{}' is not a date: write it as '2026-12-01'", printable(text)))
+    calendar::date(text).ok_or_else(|| {
+        format!(
+            "'{}' is not a date: write it as '2026-12-01'",
+            printable(text)
+        )
+    })
 }
 
 const EVERYBODY: &str = "everybody";
@@ -112,15 +128,27 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<RollOut, String> {
-        serde_yaml::from_str::<RawRollOut>(text).map_err(|error| error.to_string())?.check()
+        serde_yaml::from_str::<RawRollOut>(text)
+            .map_err(|error| error.to_string())?
+            .check()
     }
 
     #[test]
     fn a_roll_out_has_days_for_groups_and_for_everybody() {
         let told = parse("{enforce_after: {staff: 2026-12-01, everybody: 2027-01-15}}").unwrap();
         let day = |text| calendar::date(text).unwrap();
-        let expected = [(Scope::Group("staff".into()), day("2026-12-01")), (Scope::All, day("2027-01-15"))].to_vec();
-        assert_eq!(told, RollOut { observe: false, enforce_after: expected });
+        let expected = [
+            (Scope::Group("staff".into()), day("2026-12-01")),
+            (Scope::All, day("2027-01-15")),
+        ]
+        .to_vec();
+        assert_eq!(
+            told,
+            RollOut {
+                observe: false,
+                enforce_after: expected
+            }
+        );
         assert!(parse("{observe: true}").unwrap().observe);
         assert_eq!(parse("{}").unwrap(), RollOut::default());
     }
@@ -128,10 +156,19 @@ mod tests {
     #[test]
     fn what_is_wrong_is_said_with_the_group() {
         for (text, why) in [
-            ("{enforce-after: {staff: soon}}", "'staff': 'soon' is not a date"),
-            ("{enforce-after: {staff: 2026-02-30}}", "'2026-02-30' is not a date"),
+            (
+                "{enforce-after: {staff: soon}}",
+                "'staff': 'soon' is not a date",
+            ),
+            (
+                "{enforce-after: {staff: 2026-02-30}}",
+                "'2026-02-30' is not a date",
+            ),
             ("{enforce-after: {'a/b': 2026-12-01}}", "'a/b': no group"),
-            ("{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}", "'staff' is repeated"),
+            (
+                "{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}",
+                "'staff' is repeated",
+            ),
             ("{enforce-after: 2026-12-01}", "groups, each with a date"),
             ("{observe: perhaps}", "boolean"),
             ("{observed: true}", "observed"),
@@ -140,7 +177,11 @@ mod tests {
             assert!(said.contains(why), "{text}: {said}");
         }
         let many: String = (0..65).map(|n| format!("  g{n}: 2026-12-01\n")).collect();
-        assert!(parse(&format!("enforce-after:\n{many}")).unwrap_err().contains("at most 64"));
+        assert!(
+            parse(&format!("enforce-after:\n{many}"))
+                .unwrap_err()
+                .contains("at most 64")
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The section `rules` of the settings: exemptions by user, group, source, service and hours.
 //!
-//! Checked here; provisiond applies them. All conditions of a rule must match; within a list, any one entry is enough.
+//! Checked here; provisiond applies them. All conditions of a rule must match; within a list, any
+//! one entry is enough.
 
 #[cfg(test)]
 mod tests;
@@ -63,10 +64,16 @@ pub(crate) fn check(raw: Vec<RawRule>) -> Result<Vec<Rule>, String> {
     if raw.len() > MAX_RULES {
         return Err(format!("the settings take at most {MAX_RULES} rules"));
     }
-    let rules: Vec<Rule> = raw.into_iter().map(RawRule::check).collect::<Result<_, _>>()?;
+    let rules: Vec<Rule> = raw
+        .into_iter()
+        .map(RawRule::check)
+        .collect::<Result<_, _>>()?;
     let mut names = HashSet::new();
     match rules.iter().find(|rule| !names.insert(rule.name.as_str())) {
-        Some(rule) => Err(format!("two rules are called '{}': give each a name of its own", rule.name)),
+        Some(rule) => Err(format!(
+            "two rules are called '{}': give each a name of its own",
+            rule.name
+        )),
         None => Ok(rules),
     }
 }
@@ -83,12 +90,20 @@ impl RawRule {
             hours: condition(self.hours, "hours", Hours::parse).map_err(blame)?,
             name: name.clone(),
         };
-        if rule.is_without_condition() { Err(blame(FOR_EVERYBODY.to_owned())) } else { Ok(rule) }
+        if rule.is_without_condition() {
+            Err(blame(FOR_EVERYBODY.to_owned()))
+        } else {
+            Ok(rule)
+        }
     }
 }
 
 /// A condition that is left out has an empty list.
-fn condition<T>(raw: Option<Several>, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+fn condition<T>(
+    raw: Option<Several>,
+    what: &str,
+    take: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
     raw.map_or(Ok(Vec::new()), |several| several.check(what, take))
 }
 
@@ -96,16 +111,31 @@ impl Rule {
     /// Whether the rule would exempt every user.
     #[must_use]
     pub fn is_without_condition(&self) -> bool {
-        let Self { name: _, users, groups, from, services, hours } = self;
-        users.is_empty() && groups.is_empty() && from.is_empty() && services.is_empty() && hours.is_empty()
+        let Self {
+            name: _,
+            users,
+            groups,
+            from,
+            services,
+            hours,
+        } = self;
+        users.is_empty()
+            && groups.is_empty()
+            && from.is_empty()
+            && services.is_empty()
+            && hours.is_empty()
     }
 }
 
 fn rule_name(name: &str) -> Result<String, String> {
-    let plain = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !plain || !(1..=MAX_NAME).contains(&name.len()) {
         let name = printable(name);
-        return Err(format!("'{name}' cannot be the name of a rule: use 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"));
+        return Err(format!(
+            "'{name}' cannot be the name of a rule: use 1 to {MAX_NAME} of a to z, 0 to 9 and '-'"
+        ));
     }
     if OUR_OWN.contains(&name) {
         return Err(format!(
@@ -121,14 +151,18 @@ fn user(text: &str) -> Result<UserName, String> {
 
 /// A group's name, by the same rules as an account's.
 pub(crate) fn group(text: &str) -> Result<String, String> {
-    user(text).map(|_| text.to_owned()).map_err(|_| "no group can have that name".to_owned())
+    user(text)
+        .map(|_| text.to_owned())
+        .map_err(|_| "no group can have that name".to_owned())
 }
 
 /// A PAM service's name. libpam spells it in lower case, whatever the application says.
 pub(crate) fn service(text: &str) -> Result<String, String> {
     let possible = !text.is_empty()
         && text.len() <= MAX_SERVICE
-        && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/' && !byte.is_ascii_uppercase());
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/' && !byte.is_ascii_uppercase());
     possible.then(|| text.to_owned()).ok_or_else(|| {
         format!("a service is the name of a file in /etc/pam.d, in lower case, of at most {MAX_SERVICE} bytes")
     })
@@ -143,8 +177,16 @@ fn place(text: &str) -> Result<Place, String> {
     })
 }
 
-/// Reasons for an exemption other than a rule: the log has these words in the place of a rule's name.
-pub const OUR_OWN: [&str; 6] = [OBSERVE, ENFORCE_AFTER, UNKNOWN_USERS, SAME_SOURCE, SAME_HOST, GRACE_PERIOD];
+/// Reasons for an exemption other than a rule: the log has these words in the place of a rule's
+/// name.
+pub const OUR_OWN: [&str; 6] = [
+    OBSERVE,
+    ENFORCE_AFTER,
+    UNKNOWN_USERS,
+    SAME_SOURCE,
+    SAME_HOST,
+    GRACE_PERIOD,
+];
 /// `roll-out.observe`: dry run.
 pub const OBSERVE: &str = "observe";
 /// `roll-out.enforce-after`: there is time left to enrol.

@@ -1,6 +1,7 @@
 //! Calendar dates, and the date and time of day in this machine's time zone.
 //!
-//! The time zone is the machine's (localtime(5)). The environment is never read: a caller of `sudo` could set it.
+//! The time zone is the machine's (localtime(5)). The environment is never read: a caller of `sudo`
+//! could set it.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -29,8 +30,8 @@ pub fn utc(time: u64) -> Option<DateTime> {
     EPOCH.checked_add(Duration::from_secs(time)).ok()
 }
 
-/// The date and the time of day in this machine's time zone at `time`, in Unix seconds. `None`: the time zone cannot be
-/// read.
+/// The date and the time of day in this machine's time zone at `time`, in Unix seconds. `None`: the
+/// time zone cannot be read.
 #[must_use]
 pub fn local(time: u64) -> Option<DateTime> {
     in_zone(time, &zone(Path::new(ZONE))?)
@@ -60,7 +61,8 @@ mod tests {
 
     use super::*;
 
-    /// A file of a time zone that goes by `rule` (RFC 9636): no transitions, one type, and the rule in the footer.
+    /// A file of a time zone that goes by `rule` (RFC 9636): no transitions, one type, and the rule
+    /// in the footer.
     fn file(rule: &str) -> Vec<u8> {
         let counts = [0, 0, 0, 0, 1, 4].map(u32::to_be_bytes).concat();
         let block = [&b"TZif2"[..], &[0; 15], &counts, &[0; 6], b"UTC\0"].concat();
@@ -72,7 +74,15 @@ mod tests {
         let counts = [0, 0, 0, 1, 2, 8].map(u32::to_be_bytes).concat();
         let types = [&[0; 6][..], &offset.to_be_bytes(), &[0, 4], b"UTC\0XXX\0"].concat();
         let first = [&b"TZif2"[..], &[0; 15], &counts, &[0; 4], &[1], &types].concat();
-        let second = [&b"TZif2"[..], &[0; 15], &counts, &time.to_be_bytes(), &[1], &types].concat();
+        let second = [
+            &b"TZif2"[..],
+            &[0; 15],
+            &counts,
+            &time.to_be_bytes(),
+            &[1],
+            &types,
+        ]
+        .concat();
         [&first[..], &second, b"\n", rule.as_bytes(), b"\n"].concat()
     }
 
@@ -117,7 +127,10 @@ mod tests {
     #[test]
     fn a_day_begins_at_midnight() {
         let start = |day| start(date(day).unwrap());
-        assert_eq!((start("1970-01-01"), start("2027-01-01")), (Some(0), Some(1_798_761_600)));
+        assert_eq!(
+            (start("1970-01-01"), start("2027-01-01")),
+            (Some(0), Some(1_798_761_600))
+        );
         assert_eq!(start("9999-12-31"), Some(253_402_214_400));
         assert_eq!(start("1969-12-31"), None);
     }
@@ -140,14 +153,23 @@ mod tests {
         let moved = file_with_a_transition(1_798_761_600, 7200, "XXX-2");
         assert_eq!(shown(1_798_761_599, &moved), "2026-12-31T23:59:59");
         assert_eq!(shown(1_798_761_600, &moved), "2027-01-01T02:00:00");
-        assert!(read(&file_with_a_transition(1_798_761_600, 7200, "XXX-3")).is_none(), "the two do not agree");
+        assert!(
+            read(&file_with_a_transition(1_798_761_600, 7200, "XXX-3")).is_none(),
+            "the two do not agree"
+        );
     }
 
     #[test]
     fn a_time_beyond_all_calendars_has_no_name() {
-        assert_eq!((local(u64::MAX), utc(u64::MAX), utc(253_402_300_800)), (None, None, None));
+        assert_eq!(
+            (local(u64::MAX), utc(u64::MAX), utc(253_402_300_800)),
+            (None, None, None)
+        );
         assert!(local(0).is_some());
-        assert_eq!(utc(253_402_300_799).unwrap().to_string(), "9999-12-31T23:59:59");
+        assert_eq!(
+            utc(253_402_300_799).unwrap().to_string(),
+            "9999-12-31T23:59:59"
+        );
     }
 
     #[test]
@@ -156,12 +178,18 @@ mod tests {
         assert_eq!(zone(&folder.path().join("none")), Some(TimeZone::UTC));
         assert_eq!(zone(folder.path()), None);
         let whole = file("CET-1CEST,M3.5.0,M10.5.0/3");
-        for broken in
-            [&b""[..], b"TZif, but nothing more", &file("somewhere"), &file_with_a_transition(0, i32::MAX, "")]
-        {
+        for broken in [
+            &b""[..],
+            b"TZif, but nothing more",
+            &file("somewhere"),
+            &file_with_a_transition(0, i32::MAX, ""),
+        ] {
             assert_eq!(read(broken), None);
         }
-        assert!((0..whole.len()).all(|length| read(&whole[..length]).is_none()), "cut off");
+        assert!(
+            (0..whole.len()).all(|length| read(&whole[..length]).is_none()),
+            "cut off"
+        );
     }
 
     /// Runs itself once more, with another time zone in the environment.
@@ -181,7 +209,10 @@ mod tests {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&again.stdout);
-        assert!(again.status.success() && said.contains("1 passed"), "{said}");
+        assert!(
+            again.status.success() && said.contains("1 passed"),
+            "{said}"
+        );
     }
 
     const EXPECTED: &str = "EXPECTED_LOCAL_TIME";

@@ -14,7 +14,9 @@ use crate::wire::text::printable;
 ///
 /// # Errors
 /// The error of the value's own reader.
-pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(crate) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 
@@ -52,13 +54,22 @@ pub(crate) struct Several(Vec<Text>);
 
 impl Several {
     /// Checks each string. An empty list is refused: as a condition it makes no sense.
-    pub(crate) fn check<T>(self, what: &str, take: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    pub(crate) fn check<T>(
+        self,
+        what: &str,
+        take: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
         let Self(texts) = self;
         if texts.is_empty() || texts.len() > MAX_LIST {
-            return Err(format!("'{what}' has 1 to {MAX_LIST} entries: leave the key out for no condition"));
+            return Err(format!(
+                "'{what}' has 1 to {MAX_LIST} entries: leave the key out for no condition"
+            ));
         }
         let wrong = |text: &str, why| format!("'{what}': '{}': {why}", printable(text));
-        texts.iter().map(|Text(text)| take(text).map_err(|why| wrong(text, why))).collect()
+        texts
+            .iter()
+            .map(|Text(text)| take(text).map_err(|why| wrong(text, why)))
+            .collect()
     }
 }
 

@@ -21,15 +21,21 @@ impl FromStr for Span {
             "d" => 86400,
             _ => return Err(BadSpan),
         };
-        let number = text.strip_suffix(unit).and_then(|digits| digits.parse::<u64>().ok());
-        let span = number.and_then(|number| number.checked_mul(seconds)).map(Duration::from_secs);
+        let number = text
+            .strip_suffix(unit)
+            .and_then(|digits| digits.parse::<u64>().ok());
+        let span = number
+            .and_then(|number| number.checked_mul(seconds))
+            .map(Duration::from_secs);
         span.map(Self).ok_or(BadSpan)
     }
 }
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(de::Error::custom)
     }
 }
 
@@ -44,12 +50,33 @@ mod tests {
 
     #[test]
     fn a_span_is_a_number_and_its_unit() {
-        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("15m", 900), ("24h", 86400), ("7d", 604_800)] {
-            assert_eq!(text.parse(), Ok(Span(Duration::from_secs(seconds))), "{text}");
+        for (text, seconds) in [
+            ("0", 0),
+            ("90", 90),
+            ("90s", 90),
+            ("15m", 900),
+            ("24h", 86400),
+            ("7d", 604_800),
+        ] {
+            assert_eq!(
+                text.parse(),
+                Ok(Span(Duration::from_secs(seconds))),
+                "{text}"
+            );
         }
-        for text in
-            ["", "h", "soon", "1w", "-1", "+1h", "1.5h", "1 h", "1h30m", "99999999999999999999", "999999999999999999d"]
-        {
+        for text in [
+            "",
+            "h",
+            "soon",
+            "1w",
+            "-1",
+            "+1h",
+            "1.5h",
+            "1 h",
+            "1h30m",
+            "99999999999999999999",
+            "999999999999999999d",
+        ] {
             assert_eq!(text.parse::<Span>(), Err(BadSpan), "{text}");
         }
     }

@@ -66,7 +66,9 @@ pub enum Error {
     #[error("the message is longer than 65,536 bytes: send less at once")]
     TooLarge,
     /// One of `org.varlink.service`'s own errors: an unknown interface or method.
-    #[error("the daemon does not know the method '{0}': check that totpctl and provisiond have the same version")]
+    #[error(
+        "the daemon does not know the method '{0}': check that totpctl and provisiond have the same version"
+    )]
     Varlink(String),
 }
 
@@ -82,10 +84,14 @@ impl Error {
             Self::NoSuchDevice => own("NoSuchDevice"),
             Self::DeviceExists => own("DeviceExists"),
             Self::NotPending => own("NotPending"),
-            Self::ProofRequired { ask } => (format!("{NAME}.ProofRequired"), serde_json::json!({ "ask": ask })),
-            Self::BadParameter { field, why } => {
-                (format!("{NAME}.BadParameter"), serde_json::json!({ "field": field, "why": why }))
-            }
+            Self::ProofRequired { ask } => (
+                format!("{NAME}.ProofRequired"),
+                serde_json::json!({ "ask": ask }),
+            ),
+            Self::BadParameter { field, why } => (
+                format!("{NAME}.BadParameter"),
+                serde_json::json!({ "field": field, "why": why }),
+            ),
             Self::RecordDamaged => own("RecordDamaged"),
             Self::StoreUnavailable => own("StoreUnavailable"),
             Self::Busy { why } => (format!("{NAME}.Busy"), serde_json::json!({ "why": why })),
@@ -116,7 +122,9 @@ impl Error {
                 let BadParameter { field, why } = told(parameters);
                 Self::BadParameter { field, why }
             }
-            Some(".ProofRequired") => Self::ProofRequired { ask: told::<ProofRequired>(parameters).ask },
+            Some(".ProofRequired") => Self::ProofRequired {
+                ask: told::<ProofRequired>(parameters).ask,
+            },
             Some(".Busy") => Self::busy(told::<Busy>(parameters).why),
             _ => Self::Varlink(name.to_owned()),
         }
@@ -131,13 +139,18 @@ impl Error {
     /// A parameter that is not valid, and the reason.
     #[must_use]
     pub fn bad(field: &str, why: impl std::fmt::Display) -> Self {
-        Self::BadParameter { field: field.to_owned(), why: why.to_string() }
+        Self::BadParameter {
+            field: field.to_owned(),
+            why: why.to_string(),
+        }
     }
 }
 
 /// The parameters of an error; defaults, if they cannot be parsed.
 fn told<T: DeserializeOwned + Default>(parameters: Option<&RawValue>) -> T {
-    parameters.and_then(|p| from_object(p.get().as_bytes()).ok()).unwrap_or_default()
+    parameters
+        .and_then(|p| from_object(p.get().as_bytes()).ok())
+        .unwrap_or_default()
 }
 
 #[derive(Deserialize)]
@@ -148,7 +161,9 @@ struct Busy {
 
 impl Default for Busy {
     fn default() -> Self {
-        Self { why: "the daemon is too busy: try again in a moment".to_owned() }
+        Self {
+            why: "the daemon is too busy: try again in a moment".to_owned(),
+        }
     }
 }
 

@@ -21,11 +21,13 @@ pub struct Challenge {
     pub options: Option<LoginOptions>,
 }
 
-/// Options of the service file that the daemon has to know. The daemon takes them from root's processes only.
+/// Options of the service file that the daemon has to know. The daemon takes them from root's
+/// processes only.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginOptions {
-    /// Seconds after an accepted code for this service in which no code is needed from exactly the same source.
+    /// Seconds after an accepted code for this service in which no code is needed from exactly the
+    /// same source.
     pub grace_period: Option<u32>,
     /// True: the daemon does not learn how far the device's clock is off.
     pub noskewadj: Option<bool>,
@@ -89,13 +91,16 @@ pub struct VerifyReply {
     pub device: Option<String>,
     /// With `exempt`: the name of the rule.
     pub rule: Option<String>,
-    /// With `exempt`, in a dry run (`observe`): the verdict that the code would have had; told to root only.
+    /// With `exempt`, in a dry run (`observe`): the verdict that the code would have had; told to
+    /// root only.
     pub would: Option<Verdict>,
-    /// After a recovery code: how many are left. With `enrolled`: 0, if the user can create some. Told to root only.
+    /// After a recovery code: how many are left. With `enrolled`: 0, if the user can create some.
+    /// Told to root only.
     pub recovery_codes_left: Option<usize>,
     /// True: the code was the first one of a first device, which is active now.
     pub enrolled: Option<bool>,
-    /// After a ticket, with `not_enrolled`: the new device; its first code has to be asked for now. Told to root only.
+    /// After a ticket, with `not_enrolled`: the new device; its first code has to be asked for now.
+    /// Told to root only.
     pub enrolment: Option<Enrolment>,
 }
 
@@ -130,7 +135,8 @@ impl VerifyReply {
 }
 
 words! {
-    /// The verdict on an attempt. The interface file documents each. The audit lines use the same words.
+    /// The verdict on an attempt. The interface file documents each. The audit lines use the same
+    /// words.
     #[must_use]
     #[expect(missing_docs, reason = "documented where clients read it, in the interface file")]
     pub enum Verdict {

@@ -20,7 +20,10 @@ fn every_error_survives_the_wire() {
 #[test]
 fn the_interface_file_names_every_method_and_error() {
     for method in Method::ALL.iter().map(|method| method.name()) {
-        assert!(INTERFACE.contains(&format!("\nmethod {method}(")), "{method}");
+        assert!(
+            INTERFACE.contains(&format!("\nmethod {method}(")),
+            "{method}"
+        );
     }
     assert_eq!(INTERFACE.matches("\nmethod ").count(), Method::ALL.len());
     for error in [
@@ -52,7 +55,13 @@ fn a_request_with_unknown_or_repeated_fields_is_refused() {
         "{",
         "",
     ] {
-        assert!(from_object::<Request<'_>>(text.as_bytes()).is_err(), "{text}");
+        assert!(
+            from_object::<Request<'_>>(text.as_bytes()).is_err(),
+            "{text}"
+        );
     }
-    assert!(serde_json::from_str::<Verify>(r#"{"user":"a","codes":[],"service":"x","extra":1}"#).is_err());
+    assert!(
+        serde_json::from_str::<Verify>(r#"{"user":"a","codes":[],"service":"x","extra":1}"#)
+            .is_err()
+    );
 }

@@ -8,12 +8,20 @@ const BOOT: BootId = BootId(Some(7));
 const NOON: i64 = 1_800_000_000 * SECOND;
 
 fn reading(boot: u128, wall: i64, running: i64) -> Reading {
-    Reading { boot: BootId(Some(boot)), wall, running }
+    Reading {
+        boot: BootId(Some(boot)),
+        wall,
+        running,
+    }
 }
 
 /// Seconds after noon on each clock, in the first boot.
 fn at(wall: i64, running: i64) -> Reading {
-    Reading { boot: BOOT, wall: NOON + wall * SECOND, running: running * SECOND }
+    Reading {
+        boot: BOOT,
+        wall: NOON + wall * SECOND,
+        running: running * SECOND,
+    }
 }
 
 fn noon() -> Mark {
@@ -39,11 +47,26 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
         let (mark, event) = noon().after(&at(wall, running));
         let expected = seconds.map(|seconds| {
             let now = u64::try_from(1_800_000_000 + wall).unwrap();
-            Event { reason: Reason::Jumped, at: now, seconds }
+            Event {
+                reason: Reason::Jumped,
+                at: now,
+                seconds,
+            }
         });
         assert_eq!(event, expected, "{wall} {running}");
-        assert_eq!(mark.doubt(), expected.map(|event| Doubt { at: event.at, of: Doubted::Clock, lost: 0 }));
-        assert_eq!(mark.after(&at(wall + 1, running + 1)).1, None, "noticed once");
+        assert_eq!(
+            mark.doubt(),
+            expected.map(|event| Doubt {
+                at: event.at,
+                of: Doubted::Clock,
+                lost: 0
+            })
+        );
+        assert_eq!(
+            mark.after(&at(wall + 1, running + 1)).1,
+            None,
+            "noticed once"
+        );
     }
 }
 
@@ -62,22 +85,36 @@ fn a_new_boot_is_an_event_if_it_comes_soon_or_before_the_last_one_has_ended() {
         let (mark, event) = noon().after(&seen);
         assert_eq!(event.map(|event| event.reason), reason, "{since}");
         assert_eq!(event.map_or(since, |event| event.seconds), since);
-        assert_eq!(mark.after(&reading(8, seen.wall + SECOND, 6 * SECOND)).1, None, "noticed once");
+        assert_eq!(
+            mark.after(&reading(8, seen.wall + SECOND, 6 * SECOND)).1,
+            None,
+            "noticed once"
+        );
     }
 }
 
 #[test]
 fn a_boot_of_which_nothing_is_known_is_a_new_one() {
-    let unknown = Reading { boot: BootId::default(), ..at(10, 110) };
+    let unknown = Reading {
+        boot: BootId::default(),
+        ..at(10, 110)
+    };
     let (mark, event) = noon().after(&unknown);
     assert_eq!(event.map(|event| event.reason), Some(Reason::NewBoot));
-    assert_eq!(mark.after(&unknown).1.map(|event| event.reason), Some(Reason::NewBoot), "and so is the next one");
+    assert_eq!(
+        mark.after(&unknown).1.map(|event| event.reason),
+        Some(Reason::NewBoot),
+        "and so is the next one"
+    );
 }
 
 #[test]
 fn the_machines_own_clock_does_not_go_back() {
     let (mark, event) = noon().after(&at(-3600, 50));
-    assert_eq!(event.map(|event| (event.reason, event.seconds)), Some((Reason::Jumped, -3600)));
+    assert_eq!(
+        event.map(|event| (event.reason, event.seconds)),
+        Some((Reason::Jumped, -3600))
+    );
     assert_eq!(mark.tick_at(&at(-3590, 60)), 10);
 }
 
@@ -87,15 +124,22 @@ fn a_slow_slew_and_a_second_back_are_no_events() {
         let mut mark = noon();
         for minute in 1..=7 * 24 * 60 {
             let passed = minute * 60 * SECOND;
-            let (next, event) =
-                mark.after(&reading(7, NOON + passed + passed / 1_000_000 * millionths, 100 * SECOND + passed));
+            let (next, event) = mark.after(&reading(
+                7,
+                NOON + passed + passed / 1_000_000 * millionths,
+                100 * SECOND + passed,
+            ));
             assert_eq!(event, None, "minute {minute}");
             mark = next;
         }
     }
     let (mark, event) = noon().after(&at(49, 150));
     assert_eq!(event, None);
-    assert_eq!(mark.after(&at(2148, 2250)).1, None, "and another one, half an hour later");
+    assert_eq!(
+        mark.after(&at(2148, 2250)).1,
+        None,
+        "and another one, half an hour later"
+    );
 }
 
 #[test]
@@ -139,7 +183,11 @@ fn trusted_seconds_are_those_in_which_the_machine_was_seen_running() {
 fn short_looks_lose_no_trusted_time() {
     let mut mark = noon();
     for look in 1..=1000 {
-        let seen = reading(7, NOON + look * SECOND / 10, 100 * SECOND + look * SECOND / 10);
+        let seen = reading(
+            7,
+            NOON + look * SECOND / 10,
+            100 * SECOND + look * SECOND / 10,
+        );
         mark = mark.after(&seen).0;
         assert_eq!(mark.tick_at(&seen), look.unsigned_abs() / 10);
     }
@@ -150,19 +198,38 @@ fn what_was_accepted_is_not_in_doubt_and_what_the_store_lost_stays_so() {
     let moved = noon().after(&at(3650, 150)).0;
     let (accepted, was) = moved.accepted();
     assert!(was && accepted.doubt().is_none() && !accepted.accepted().1);
-    assert_eq!(accepted.after(&at(3651, 151)).1, None, "the mark follows the clock");
+    assert_eq!(
+        accepted.after(&at(3651, 151)).1,
+        None,
+        "the mark follows the clock"
+    );
     let lost = moved.with_lost_past(1_800_003_600, 1_800_003_630);
-    let store = Some(Doubt { at: 1_800_003_600, of: Doubted::Store, lost: 1_800_003_630 });
-    assert_eq!((lost.doubt().map(|doubt| doubt.at), lost.accepted().0.doubt()), (Some(1_800_003_650), store));
+    let store = Some(Doubt {
+        at: 1_800_003_600,
+        of: Doubted::Store,
+        lost: 1_800_003_630,
+    });
+    assert_eq!(
+        (
+            lost.doubt().map(|doubt| doubt.at),
+            lost.accepted().0.doubt()
+        ),
+        (Some(1_800_003_650), store)
+    );
 }
 
 #[test]
 fn a_roll_back_loses_what_was_spent_before_it_by_whoever_knows_most() {
     let spent = noon().with_spent(1_800_000_090).with_spent(1_800_000_030);
-    assert_eq!((spent.spent(), spent.spent_ahead(), spent.doubt()), (1_800_000_090, true, None));
+    assert_eq!(
+        (spent.spent(), spent.spent_ahead(), spent.doubt()),
+        (1_800_000_090, true, None)
+    );
     assert!(!spent.after(&at(90, 190)).0.spent_ahead());
     for (known, lost) in [(0, 1_800_000_090), (1_800_000_120, 1_800_000_120)] {
-        let back = spent.with_lost_past(1_800_000_060, known).with_spent(1_800_000_300);
+        let back = spent
+            .with_lost_past(1_800_000_060, known)
+            .with_spent(1_800_000_300);
         let doubt = |mark: Mark| mark.doubt().map(|doubt| (doubt.of, doubt.lost));
         assert_eq!(doubt(back), Some((Doubted::Store, lost)));
         assert_eq!(
@@ -177,7 +244,10 @@ fn a_roll_back_loses_what_was_spent_before_it_by_whoever_knows_most() {
 
 #[test]
 fn a_clock_that_is_corrected_backwards_takes_the_doubts_of_the_future_with_it() {
-    let ahead = noon().after(&at(864_000, 150)).0.with_lost_past(1_800_864_000, 0);
+    let ahead = noon()
+        .after(&at(864_000, 150))
+        .0
+        .with_lost_past(1_800_864_000, 0);
     let back = ahead.after(&at(60, 160)).0;
     assert_eq!(back.doubt().map(|doubt| doubt.at), Some(1_800_000_060));
 }
@@ -188,7 +258,12 @@ fn the_ends_of_time_are_no_trouble() {
     for wall in extremes {
         for running in extremes {
             let mark = Mark::new(&reading(7, wall, running));
-            for seen in [at(0, 0), reading(7, i64::MAX, i64::MAX), reading(7, i64::MIN, i64::MIN), reading(8, 0, 0)] {
+            for seen in [
+                at(0, 0),
+                reading(7, i64::MAX, i64::MAX),
+                reading(7, i64::MIN, i64::MIN),
+                reading(8, 0, 0),
+            ] {
                 let (next, _) = mark.after(&seen);
                 let _ = (next.tick_at(&seen), next.doubt());
             }
@@ -199,8 +274,17 @@ fn the_ends_of_time_are_no_trouble() {
 #[test]
 fn the_kernels_number_of_a_boot_is_read() {
     assert_ne!(BootId::of_this_machine(), BootId::default());
-    assert_eq!(BootId::parse("00000000-0000-0000-0000-00000000000a\n"), BootId(Some(10)));
-    for text in ["", "\n", "0", "no boot id", "00000000-0000-0000-0000-00000000000a 1"] {
+    assert_eq!(
+        BootId::parse("00000000-0000-0000-0000-00000000000a\n"),
+        BootId(Some(10))
+    );
+    for text in [
+        "",
+        "\n",
+        "0",
+        "no boot id",
+        "00000000-0000-0000-0000-00000000000a 1",
+    ] {
         assert_eq!(BootId::parse(text), BootId::default(), "{text:?}");
     }
 }
@@ -213,8 +297,8 @@ proptest! {
         prop_assert_eq!(Mark::from_numbers(mark.to_numbers()), mark);
     }
 
-    /// For every movement of the clock: without an event at most four seconds of the past repeat, and no jump adds
-    /// trusted time.
+    /// For every movement of the clock: without an event at most four seconds of the past repeat,
+    /// and no jump adds trusted time.
     #[test]
     fn no_past_comes_again_without_an_event(steps in prop::collection::vec((-5000i64..5000, 0i64..100_000), 1..60)) {
         let (mut mark, mut wall, mut running) = (noon(), NOON, 100 * SECOND);

@@ -1,5 +1,5 @@
-//! The accounts that have a group as their primary group: a scan of all accounts that the name service lists
-//! (getpwent). Many directories list none, or only those asked for recently.
+//! The accounts that have a group as their primary group: a scan of all accounts that the name
+//! service lists (getpwent). Many directories list none, or only those asked for recently.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -23,6 +23,7 @@ pub(super) fn with_own_group(gid: u32) -> Found<BTreeSet<String>> {
     Ok(Some(names))
 }
 
-/// Longer than any caller waits: the answer is then cached for the next question within half a minute.
+/// Longer than any caller waits: the answer is then cached for the next question within half a
+/// minute.
 const MAX_TIME: Duration = Duration::from_secs(10);
 const MAX_NAMES: usize = 65_536;

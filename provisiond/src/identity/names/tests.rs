@@ -9,10 +9,22 @@ fn name(name: &str) -> UserName {
 #[test]
 fn accounts_are_found_by_uid_and_by_name() {
     let names = Names::start().unwrap();
-    let root = Account { name: name("root"), uid: 0, gid: 0 };
+    let root = Account {
+        name: name("root"),
+        uid: 0,
+        gid: 0,
+    };
     assert_eq!(names.asking().by_uid(0), Ok(Some(root.clone())));
     assert_eq!(names.asking().by_name(&name("root")), Ok(Some(root)));
-    assert_eq!(names.asking().by_name(&name("daemon")).unwrap().unwrap().uid, 1);
+    assert_eq!(
+        names
+            .asking()
+            .by_name(&name("daemon"))
+            .unwrap()
+            .unwrap()
+            .uid,
+        1
+    );
     assert_eq!(names.asking().by_uid(3_999_999_999), Ok(None));
     assert_eq!(names.asking().by_name(&name("no such account")), Ok(None));
 }
@@ -23,10 +35,25 @@ fn a_login_remembers_who_has_no_account_until_somebody_finds_one() {
     let missing = name("no such account");
     assert_eq!(names.asking().by_name_at_login(&missing), Ok(None));
     let too_late = names.asking_until(Instant::now());
-    assert_eq!(too_late.by_name_at_login(&missing), Ok(None), "the name service is not asked again");
-    assert_eq!(too_late.by_name_at_login(&name("no other account")), Err(NoAnswer));
-    assert_eq!(too_late.by_name(&missing), Err(NoAnswer), "an administrator may just have made it");
-    let made = Account { name: missing.clone(), uid: 4_000_000, gid: 4_000_000 };
+    assert_eq!(
+        too_late.by_name_at_login(&missing),
+        Ok(None),
+        "the name service is not asked again"
+    );
+    assert_eq!(
+        too_late.by_name_at_login(&name("no other account")),
+        Err(NoAnswer)
+    );
+    assert_eq!(
+        too_late.by_name(&missing),
+        Err(NoAnswer),
+        "an administrator may just have made it"
+    );
+    let made = Account {
+        name: missing.clone(),
+        uid: 4_000_000,
+        gid: 4_000_000,
+    };
     names.by_name.keep(missing.clone(), made.clone());
     assert_eq!(too_late.by_name_at_login(&missing), Ok(Some(made)));
 }
@@ -41,7 +68,13 @@ fn members_are_who_has_the_group_by_any_way() {
     assert_eq!(is_member(&root, "no such group"), Ok(false));
     let (gid, members) = (4_000_000_000, Arc::from(["root".to_owned()]));
     names.groups.keep("listed".into(), Group { gid, members });
-    names.groups.keep("elsewhere".into(), Group { gid, members: Arc::from([]) });
+    names.groups.keep(
+        "elsewhere".into(),
+        Group {
+            gid,
+            members: Arc::from([]),
+        },
+    );
     assert_eq!(is_member(&root, "listed"), Ok(true));
     assert_eq!(is_member(&root, "elsewhere"), Ok(false));
     names.groups_of.keep((name("root"), 0), vec![7, gid]);
@@ -52,12 +85,20 @@ fn members_are_who_has_the_group_by_any_way() {
 fn those_who_have_a_group_as_their_own_are_among_its_members() {
     let names = Names::start().unwrap();
     let members = |group| names.asking().members(group).unwrap();
-    assert!(members("root").unwrap().contains("root") && members("daemon").unwrap().contains("daemon"));
+    assert!(
+        members("root").unwrap().contains("root") && members("daemon").unwrap().contains("daemon")
+    );
     assert!(!members("daemon").unwrap().contains("root"));
     assert_eq!(members("no such group"), None);
     // The list begins anew each time.
-    assert_eq!(passwd_scan::with_own_group(0), passwd_scan::with_own_group(0));
-    assert_eq!(passwd_scan::with_own_group(4_000_000_000), Ok(Some(BTreeSet::new())));
+    assert_eq!(
+        passwd_scan::with_own_group(0),
+        passwd_scan::with_own_group(0)
+    );
+    assert_eq!(
+        passwd_scan::with_own_group(4_000_000_000),
+        Ok(Some(BTreeSet::new()))
+    );
 }
 
 #[test]
@@ -77,7 +118,10 @@ fn a_late_answer_is_no_answer_for_this_call_and_an_answer_for_the_next() {
     while known.recall(&1).is_none() {
         std::thread::yield_now();
     }
-    assert_eq!(names.asking().ask(&known, 1, |_| Err(NoAnswer)), Ok(Some(7)));
+    assert_eq!(
+        names.asking().ask(&known, 1, |_| Err(NoAnswer)),
+        Ok(Some(7))
+    );
 }
 
 /// What the look-up of the test above waits for.
@@ -103,8 +147,15 @@ fn what_was_found_is_forgotten_in_time_and_never_too_much() {
     (0..=MAX_KNOWN).for_each(|number| known.keep(number, ()));
     assert_eq!(known.0.lock().unwrap().len(), 1);
     assert!(known.recall(&MAX_KNOWN).is_some() && known.recall(&0).is_none());
-    let past = Instant::now().checked_sub(LIFETIME).expect("a time half a minute ago");
-    known.0.lock().unwrap().values_mut().for_each(|(found, _)| *found = past);
+    let past = Instant::now()
+        .checked_sub(LIFETIME)
+        .expect("a time half a minute ago");
+    known
+        .0
+        .lock()
+        .unwrap()
+        .values_mut()
+        .for_each(|(found, _)| *found = past);
     assert!(known.recall(&MAX_KNOWN).is_none());
 }
 

@@ -21,27 +21,59 @@ struct Proven {
     time: bool,
 }
 
-const ALL: Proven = Proven { user: true, group: true, place: true, service: true, time: true };
+const ALL: Proven = Proven {
+    user: true,
+    group: true,
+    place: true,
+    service: true,
+    time: true,
+};
 
 /// A rule with these conditions. The login of the test meets each one that is proven.
 fn rule(conditions: Proven) -> Rule {
     let user = || UserName::new("backup").unwrap();
-    let some = |given: bool, text: &str| if given { vec!["other".to_owned(), text.to_owned()] } else { Vec::new() };
-    let blocks = ["2001:db8::/32", "192.0.2.0/24"].map(|text| Place::Block(Block::parse(text).unwrap()));
+    let some = |given: bool, text: &str| {
+        if given {
+            vec!["other".to_owned(), text.to_owned()]
+        } else {
+            Vec::new()
+        }
+    };
+    let blocks =
+        ["2001:db8::/32", "192.0.2.0/24"].map(|text| Place::Block(Block::parse(text).unwrap()));
     Rule {
         name: "the-rule".into(),
-        users: if conditions.user { vec![UserName::new("other").unwrap(), user()] } else { Vec::new() },
+        users: if conditions.user {
+            vec![UserName::new("other").unwrap(), user()]
+        } else {
+            Vec::new()
+        },
         groups: some(conditions.group, "ansible"),
-        from: if conditions.place { blocks.to_vec() } else { Vec::new() },
+        from: if conditions.place {
+            blocks.to_vec()
+        } else {
+            Vec::new()
+        },
         services: some(conditions.service, "sshd"),
-        hours: if conditions.time { vec![Hours::parse("wed 08:00-18:00").unwrap()] } else { Vec::new() },
+        hours: if conditions.time {
+            vec![Hours::parse("wed 08:00-18:00").unwrap()]
+        } else {
+            Vec::new()
+        },
     }
 }
 
 /// The demand on a login with these proven facts.
 fn judge(exemptions: &Exemptions, proven: Proven, ever_enrolled: bool) -> Demand<'_> {
     let user = UserName::new(if proven.user { "backup" } else { "mallory" }).unwrap();
-    let origin = Origin::told(Some(if proven.place { "192.0.2.7" } else { "backup.example.org" }), None);
+    let origin = Origin::told(
+        Some(if proven.place {
+            "192.0.2.7"
+        } else {
+            "backup.example.org"
+        }),
+        None,
+    );
     let facts = Facts {
         user: &user,
         is_member: &|group| proven.group.then_some(group == "ansible"),
@@ -79,12 +111,31 @@ fn what_time_it_is_is_asked_once_for_all_rules_and_not_if_none_goes_by_it() {
         asked.set(asked.get() + 1);
         None
     };
-    let facts = Facts { time: &time, ever_enrolled: true, ..bare(&user) };
+    let facts = Facts {
+        time: &time,
+        ever_enrolled: true,
+        ..bare(&user)
+    };
     for (hours, times) in [(rule(ALL).hours, 1), (Vec::new(), 0)] {
         asked.set(0);
-        let bare = Rule { users: Vec::new(), groups: Vec::new(), from: Vec::new(), services: Vec::new(), ..rule(ALL) };
+        let bare = Rule {
+            users: Vec::new(),
+            groups: Vec::new(),
+            from: Vec::new(),
+            services: Vec::new(),
+            ..rule(ALL)
+        };
         let rules = vec![Rule { hours, ..bare }; 128];
-        assert_eq!(demand(&Exemptions { rules, ..Exemptions::default() }, &facts), Demand::Code);
+        assert_eq!(
+            demand(
+                &Exemptions {
+                    rules,
+                    ..Exemptions::default()
+                },
+                &facts
+            ),
+            Demand::Code
+        );
         assert_eq!(asked.get(), times);
     }
 }
@@ -94,11 +145,20 @@ fn noon() -> DateTime {
 }
 
 fn only(rule: Rule) -> Exemptions {
-    Exemptions { rules: vec![rule], ..Exemptions::default() }
+    Exemptions {
+        rules: vec![rule],
+        ..Exemptions::default()
+    }
 }
 
 fn proven() -> impl Strategy<Value = Proven> {
-    any::<[bool; 5]>().prop_map(|[user, group, place, service, time]| Proven { user, group, place, service, time })
+    any::<[bool; 5]>().prop_map(|[user, group, place, service, time]| Proven {
+        user,
+        group,
+        place,
+        service,
+        time,
+    })
 }
 
 proptest! {
@@ -126,24 +186,57 @@ proptest! {
 
 #[test]
 fn a_rule_without_conditions_matches_nobody() {
-    let none = Proven { user: false, group: false, place: false, service: false, time: false };
+    let none = Proven {
+        user: false,
+        group: false,
+        place: false,
+        service: false,
+        time: false,
+    };
     assert_eq!(judge(&only(rule(none)), ALL, true), Demand::Code);
 }
 
 #[test]
 fn the_first_rule_that_holds_is_named() {
-    let named = |name: &str, conditions| Rule { name: name.into(), ..rule(conditions) };
-    let service_and_time = Proven { user: false, group: false, place: false, ..ALL };
-    let rules = vec![named("first", ALL), named("second", service_and_time), named("third", service_and_time)];
-    let exemptions = Exemptions { rules, ..Exemptions::default() };
+    let named = |name: &str, conditions| Rule {
+        name: name.into(),
+        ..rule(conditions)
+    };
+    let service_and_time = Proven {
+        user: false,
+        group: false,
+        place: false,
+        ..ALL
+    };
+    let rules = vec![
+        named("first", ALL),
+        named("second", service_and_time),
+        named("third", service_and_time),
+    ];
+    let exemptions = Exemptions {
+        rules,
+        ..Exemptions::default()
+    };
     assert_eq!(judge(&exemptions, ALL, true), Demand::Nothing("first"));
-    assert_eq!(judge(&exemptions, Proven { user: false, ..ALL }, true), Demand::Nothing("second"));
-    assert_eq!(judge(&exemptions, Proven { time: false, ..ALL }, true), Demand::Code);
+    assert_eq!(
+        judge(&exemptions, Proven { user: false, ..ALL }, true),
+        Demand::Nothing("second")
+    );
+    assert_eq!(
+        judge(&exemptions, Proven { time: false, ..ALL }, true),
+        Demand::Code
+    );
 }
 
 #[test]
 fn only_the_consoles_of_this_machine_are_local() {
-    let local = only(Rule { from: vec![Place::Local], ..rule(Proven { place: false, ..ALL }) });
+    let local = only(Rule {
+        from: vec![Place::Local],
+        ..rule(Proven {
+            place: false,
+            ..ALL
+        })
+    });
     for (rhost, tty, expected) in [
         (None, Some("/dev/tty1"), Demand::Nothing("the-rule")),
         (Some(""), Some("ttyS0"), Demand::Nothing("the-rule")),
@@ -160,49 +253,124 @@ fn only_the_consoles_of_this_machine_are_local() {
         (Some(""), Some(""), Demand::Code),
     ] {
         let (user, origin) = (UserName::new("backup").unwrap(), Origin::told(rhost, tty));
-        let facts = Facts { is_member: &|_| Some(true), origin: origin.as_ref(), service: Some("sshd"), ..bare(&user) };
+        let facts = Facts {
+            is_member: &|_| Some(true),
+            origin: origin.as_ref(),
+            service: Some("sshd"),
+            ..bare(&user)
+        };
         assert_eq!(demand(&local, &facts), expected, "{rhost:?} {tty:?}");
     }
 }
 
 #[test]
 fn an_address_and_a_console_have_many_spellings() {
-    assert_eq!(Origin::told(None, Some("/dev/tty1")), Origin::told(None, Some("tty1")));
-    assert_eq!(Origin::told(Some("::ffff:192.0.2.7"), None), Origin::told(Some("192.0.2.7"), Some("ssh")));
-    for nothing in ["192.0.2.7 ", "192.0.2.07", "3221225991", "0xc0000207", "192.0.2", "fe80::1%eth0", "[::1]"] {
+    assert_eq!(
+        Origin::told(None, Some("/dev/tty1")),
+        Origin::told(None, Some("tty1"))
+    );
+    assert_eq!(
+        Origin::told(Some("::ffff:192.0.2.7"), None),
+        Origin::told(Some("192.0.2.7"), Some("ssh"))
+    );
+    for nothing in [
+        "192.0.2.7 ",
+        "192.0.2.07",
+        "3221225991",
+        "0xc0000207",
+        "192.0.2",
+        "fe80::1%eth0",
+        "[::1]",
+    ] {
         assert_eq!(Origin::told(Some(nothing), Some("tty1")), None, "{nothing}");
     }
 }
 
-/// The settings for users without a device, applied to a never enrolled user and to one enrolled before.
+/// The settings for users without a device, applied to a never enrolled user and to one enrolled
+/// before.
 #[test]
 fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_never() {
     let day = |text| calendar::date(text).unwrap();
-    let until = |whom, text| RollOut { observe: false, enforce_after: vec![(whom, day(text))] };
-    let (staff, ansible) = (|| Scope::Group("staff".into()), || Scope::Group("ansible".into()));
-    let observe = RollOut { observe: true, ..RollOut::default() };
+    let until = |whom, text| RollOut {
+        observe: false,
+        enforce_after: vec![(whom, day(text))],
+    };
+    let (staff, ansible) = (
+        || Scope::Group("staff".into()),
+        || Scope::Group("ansible".into()),
+    );
+    let observe = RollOut {
+        observe: true,
+        ..RollOut::default()
+    };
     for (roll_out, unknown_users, expected) in [
         (RollOut::default(), UnknownUsers::Ask, Demand::Code),
-        (RollOut::default(), UnknownUsers::Skip, Demand::Nothing(UNKNOWN_USERS)),
+        (
+            RollOut::default(),
+            UnknownUsers::Skip,
+            Demand::Nothing(UNKNOWN_USERS),
+        ),
         (RollOut::default(), UnknownUsers::Deny, Demand::Refusal),
-        (until(Scope::All, "2026-11-26"), UnknownUsers::Ask, Demand::Nothing(ENFORCE_AFTER)),
-        (until(Scope::All, "2026-11-25"), UnknownUsers::Ask, Demand::Code),
-        (until(ansible(), "2026-11-26"), UnknownUsers::Deny, Demand::Nothing(ENFORCE_AFTER)),
-        (until(staff(), "2027-11-26"), UnknownUsers::Deny, Demand::Refusal),
+        (
+            until(Scope::All, "2026-11-26"),
+            UnknownUsers::Ask,
+            Demand::Nothing(ENFORCE_AFTER),
+        ),
+        (
+            until(Scope::All, "2026-11-25"),
+            UnknownUsers::Ask,
+            Demand::Code,
+        ),
+        (
+            until(ansible(), "2026-11-26"),
+            UnknownUsers::Deny,
+            Demand::Nothing(ENFORCE_AFTER),
+        ),
+        (
+            until(staff(), "2027-11-26"),
+            UnknownUsers::Deny,
+            Demand::Refusal,
+        ),
         (observe, UnknownUsers::Deny, Demand::Nothing(OBSERVE)),
     ] {
-        let exemptions = Exemptions { roll_out, unknown_users, ..Exemptions::default() };
+        let exemptions = Exemptions {
+            roll_out,
+            unknown_users,
+            ..Exemptions::default()
+        };
         assert_eq!(judge(&exemptions, ALL, false), expected, "{exemptions:?}");
-        assert_eq!(judge(&exemptions, ALL, true), Demand::Code, "{exemptions:?}");
+        assert_eq!(
+            judge(&exemptions, ALL, true),
+            Demand::Code,
+            "{exemptions:?}"
+        );
     }
 }
 
 #[test]
 fn without_a_clock_or_a_group_nobody_has_time_left() {
-    let enforce_after = vec![(Scope::Group("ansible".into()), calendar::date("2026-12-01").unwrap())];
-    let exemptions = Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() };
-    assert_eq!(judge(&exemptions, ALL, false), Demand::Nothing(ENFORCE_AFTER));
-    for missing in [Proven { time: false, ..ALL }, Proven { group: false, ..ALL }] {
+    let enforce_after = vec![(
+        Scope::Group("ansible".into()),
+        calendar::date("2026-12-01").unwrap(),
+    )];
+    let exemptions = Exemptions {
+        roll_out: RollOut {
+            observe: false,
+            enforce_after,
+        },
+        ..Exemptions::default()
+    };
+    assert_eq!(
+        judge(&exemptions, ALL, false),
+        Demand::Nothing(ENFORCE_AFTER)
+    );
+    for missing in [
+        Proven { time: false, ..ALL },
+        Proven {
+            group: false,
+            ..ALL
+        },
+    ] {
         assert_eq!(judge(&exemptions, missing, false), Demand::Code);
     }
 }
@@ -211,7 +379,10 @@ fn without_a_clock_or_a_group_nobody_has_time_left() {
 fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first() {
     let day = |text| calendar::date(text).unwrap();
     let (over, today, later) = (day("2026-11-24"), day("2026-11-25"), day("2026-11-26"));
-    let (staff, both) = (&[("staff", Some(true))][..], &[("staff", Some(true)), ("pilots", Some(true))][..]);
+    let (staff, both) = (
+        &[("staff", Some(true))][..],
+        &[("staff", Some(true)), ("pilots", Some(true))][..],
+    );
     let (untold, none) = (&[("staff", Some(true)), ("pilots", None)][..], &[][..]);
     for (days, groups, is_let_by) in [
         (&[("staff", today), ("everybody", later)][..], staff, false),
@@ -221,7 +392,11 @@ fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first
         (&[("pilots", over), ("everybody", later)], staff, true),
         (&[("pilots", later)], staff, false),
         (&[("staff", later), ("pilots", over)], both, false),
-        (&[("pilots", over), ("staff", later), ("everybody", later)], both, false),
+        (
+            &[("pilots", over), ("staff", later), ("everybody", later)],
+            both,
+            false,
+        ),
         (&[("pilots", later), ("staff", later)], both, true),
         (&[("staff", later)], untold, true),
         (&[("staff", later), ("pilots", later)], untold, false),
@@ -233,8 +408,18 @@ fn the_day_of_ones_group_comes_before_everybodys_and_of_several_groups_the_first
             None => Some(false),
         };
         let user = UserName::new("alice").unwrap();
-        let demanded = demand(&exemptions, &Facts { is_member: &told, ..bare(&user) });
-        let expected = if is_let_by { Demand::Nothing(ENFORCE_AFTER) } else { Demand::Code };
+        let demanded = demand(
+            &exemptions,
+            &Facts {
+                is_member: &told,
+                ..bare(&user)
+            },
+        );
+        let expected = if is_let_by {
+            Demand::Nothing(ENFORCE_AFTER)
+        } else {
+            Demand::Code
+        };
         assert_eq!(demanded, expected, "{days:?} {groups:?}");
     }
 }
@@ -246,7 +431,13 @@ fn enforced_after(days: &[(&str, Date)]) -> Exemptions {
         group => Scope::Group(group.into()),
     };
     let enforce_after = days.iter().map(|(name, day)| (whom(name), *day)).collect();
-    Exemptions { roll_out: RollOut { observe: false, enforce_after }, ..Exemptions::default() }
+    Exemptions {
+        roll_out: RollOut {
+            observe: false,
+            enforce_after,
+        },
+        ..Exemptions::default()
+    }
 }
 
 /// A code of the user was accepted so many seconds ago.
@@ -258,18 +449,37 @@ struct Accepted {
     here: Option<u64>,
 }
 
-/// Settings with a grace of 100 seconds for `sshd` from the same source, and of 10 seconds for `sudo` on this machine.
+/// Settings with a grace of 100 seconds for `sshd` from the same source, and of 10 seconds for
+/// `sudo` on this machine.
 fn with_graces() -> Exemptions {
-    let period = |span, service: &str| Period { span: Duration::from_secs(span), services: vec![service.into()] };
-    let grace = Grace { same_source: Some(period(100, "sshd")), same_host: Some(period(10, "sudo")) };
-    Exemptions { grace, unknown_users: UnknownUsers::Skip, ..Exemptions::default() }
+    let period = |span, service: &str| Period {
+        span: Duration::from_secs(span),
+        services: vec![service.into()],
+    };
+    let grace = Grace {
+        same_source: Some(period(100, "sshd")),
+        same_host: Some(period(10, "sudo")),
+    };
+    Exemptions {
+        grace,
+        unknown_users: UnknownUsers::Skip,
+        ..Exemptions::default()
+    }
 }
 
-/// Checks which grace lets in a user with a device, where the service file gives a grace of `option` seconds. A user
-/// without a device left has none.
-fn check_grace(service: Option<&str>, accepted: Accepted, option: Option<u64>, grace: Option<&str>) {
+/// Checks which grace lets in a user with a device, where the service file gives a grace of
+/// `option` seconds. A user without a device left has none.
+fn check_grace(
+    service: Option<&str>,
+    accepted: Accepted,
+    option: Option<u64>,
+    grace: Option<&str>,
+) {
     let user = UserName::new("alice").unwrap();
-    let since = Since { there: accepted.there.map(Duration::from_secs), here: accepted.here.map(Duration::from_secs) };
+    let since = Since {
+        there: accepted.there.map(Duration::from_secs),
+        here: accepted.here.map(Duration::from_secs),
+    };
     let facts = Facts {
         service,
         ever_enrolled: true,
@@ -280,9 +490,20 @@ fn check_grace(service: Option<&str>, accepted: Accepted, option: Option<u64>, g
     };
     let settings = with_graces();
     let expected = grace.map_or(Demand::Code, Demand::Nothing);
-    assert_eq!(demand(&settings, &facts), expected, "{service:?} {accepted:?} {option:?}");
-    let without_device = Facts { has_device: false, ..facts };
-    assert_eq!(demand(&settings, &without_device), Demand::Code, "no device left");
+    assert_eq!(
+        demand(&settings, &facts),
+        expected,
+        "{service:?} {accepted:?} {option:?}"
+    );
+    let without_device = Facts {
+        has_device: false,
+        ..facts
+    };
+    assert_eq!(
+        demand(&settings, &without_device),
+        Demand::Code,
+        "no device left"
+    );
 }
 
 #[test]
@@ -312,6 +533,9 @@ fn the_grace_of_the_service_file_counts_from_the_same_source_for_its_time() {
 
 #[test]
 fn a_login_of_no_trusted_service_has_no_grace() {
-    let just_now = Accepted { there: Some(0), here: Some(0) };
+    let just_now = Accepted {
+        there: Some(0),
+        here: Some(0),
+    };
     check_grace(None, just_now, Some(100), None);
 }

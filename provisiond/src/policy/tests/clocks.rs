@@ -11,7 +11,11 @@ fn a_clock_that_is_wrong_every_time_is_followed_and_the_window_gets_no_wider() {
         assert_eq!(alice.verdict(&ahead), Verdict::Accepted, "login {login}");
     }
     alice.moment.now = NOW + 3000;
-    for (steps, verdict) in [(6, Verdict::Rejected), (2, Verdict::Rejected), (3, Verdict::Accepted)] {
+    for (steps, verdict) in [
+        (6, Verdict::Rejected),
+        (2, Verdict::Rejected),
+        (3, Verdict::Accepted),
+    ] {
         let code = alice.code(steps);
         assert_eq!(alice.verdict(&code), verdict, "{steps} ahead");
     }
@@ -20,7 +24,11 @@ fn a_clock_that_is_wrong_every_time_is_followed_and_the_window_gets_no_wider() {
     assert_eq!(late.verdict(&pair), Verdict::Accepted);
     late.moment.now = NOW + 3000;
     let code = late.code(-5);
-    assert_eq!(late.verdict(&code), Verdict::Accepted, "two minutes is as far as it goes, and the window");
+    assert_eq!(
+        late.verdict(&code),
+        Verdict::Accepted,
+        "two minutes is as far as it goes, and the window"
+    );
 }
 
 #[test]
@@ -37,8 +45,16 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
     alice.moment.rolled_back_tick = Some(NOW);
-    alice.moment.doubt = Some(Doubt { at: NOW, of: Doubted::Store, lost: NOW });
-    assert_eq!(alice.ask(), Ask::TwoCodes, "how many guesses were used is unknown");
+    alice.moment.doubt = Some(Doubt {
+        at: NOW,
+        of: Doubted::Store,
+        lost: NOW,
+    });
+    assert_eq!(
+        alice.ask(),
+        Ask::TwoCodes,
+        "how many guesses were used is unknown"
+    );
     let pair = alice.code(-1) + &alice.code(0);
     assert_eq!(alice.verdict(&pair), Verdict::Refused);
     alice.record.unknown = Pool::full(&alice.moment);
@@ -52,14 +68,31 @@ fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_peri
     assert_eq!(alice.verdict(&code), Verdict::Accepted);
 }
 
-/// Rolls the store back to now after `past` has happened. Of `past` only the latest spent step stays known.
+/// Rolls the store back to now after `past` has happened. Of `past` only the latest spent step
+/// stays known.
 fn with_a_lost_past(alice: &mut Life, past: impl FnOnce(&mut Life)) -> Life {
     let before = alice.record.clone();
     past(alice);
-    let (now, tick, lost) = (alice.moment.now, alice.moment.tick, alice.record.latest_spent());
-    let doubt = Some(Doubt { at: now, of: Doubted::Store, lost });
-    let moment = Moment { doubt, rolled_back_tick: Some(tick), ..Moment::ordinary(now) };
-    Life { record: before, moment, ..Life::new() }
+    let (now, tick, lost) = (
+        alice.moment.now,
+        alice.moment.tick,
+        alice.record.latest_spent(),
+    );
+    let doubt = Some(Doubt {
+        at: now,
+        of: Doubted::Store,
+        lost,
+    });
+    let moment = Moment {
+        doubt,
+        rolled_back_tick: Some(tick),
+        ..Moment::ordinary(now)
+    };
+    Life {
+        record: before,
+        moment,
+        ..Life::new()
+    }
 }
 
 /// Two consecutive codes. The first is the code of `step`.
@@ -69,16 +102,27 @@ fn pair_of(alice: &Life, step: u64) -> String {
 }
 
 #[test]
-fn after_a_roll_back_no_code_comes_again_that_was_used_ahead_and_the_owner_is_in_with_the_first_one_after_it() {
+fn after_a_roll_back_no_code_comes_again_that_was_used_ahead_and_the_owner_is_in_with_the_first_one_after_it()
+ {
     let learns = |alice: &mut Life| {
-        assert_eq!(alice.verdict(&pair_of(alice, NOW / 30 + 3)), Verdict::Accepted);
+        assert_eq!(
+            alice.verdict(&pair_of(alice, NOW / 30 + 3)),
+            Verdict::Accepted
+        );
         alice.pass(300);
-        assert_eq!(alice.verdict(&alice.code(5)), Verdict::Accepted, "four steps are known, and one is the window");
+        assert_eq!(
+            alice.verdict(&alice.code(5)),
+            Verdict::Accepted,
+            "four steps are known, and one is the window"
+        );
     };
     let far = |alice: &mut Life| {
         learns(alice);
         alice.pass(300);
-        assert_eq!(alice.verdict(&pair_of(alice, alice.moment.now / 30 + 13)), Verdict::Accepted);
+        assert_eq!(
+            alice.verdict(&pair_of(alice, alice.moment.now / 30 + 13)),
+            Verdict::Accepted
+        );
     };
     let ahead = |alice: &mut Life| {
         alice.pass(600);
@@ -90,37 +134,65 @@ fn after_a_roll_back_no_code_comes_again_that_was_used_ahead_and_the_owner_is_in
         let last = alice.moment.now / 30 + furthest;
         for _ in 0..=furthest + 12 {
             for first in [last - 1, last] {
-                assert_ne!(alice.verdict(&pair_of(&alice, first)), Verdict::Accepted, "{furthest}");
+                assert_ne!(
+                    alice.verdict(&pair_of(&alice, first)),
+                    Verdict::Accepted,
+                    "{furthest}"
+                );
             }
             alice.pass(30);
         }
         let mut owner = with_a_lost_past(&mut Life::new(), past);
         owner.pass(30 * furthest);
-        assert_eq!(owner.verdict(&pair_of(&owner, last)), Verdict::Refused, "{furthest}");
-        assert_eq!(owner.verdict(&pair_of(&owner, last + 1)), Verdict::Accepted, "{furthest}");
+        assert_eq!(
+            owner.verdict(&pair_of(&owner, last)),
+            Verdict::Refused,
+            "{furthest}"
+        );
+        assert_eq!(
+            owner.verdict(&pair_of(&owner, last + 1)),
+            Verdict::Accepted,
+            "{furthest}"
+        );
     }
     let mut as_far_ahead = with_a_lost_past(&mut Life::new(), learns);
     as_far_ahead.pass(60);
-    assert_eq!(as_far_ahead.verdict(&pair_of(&as_far_ahead, NOW / 30 + 16)), Verdict::Accepted, "within two periods");
+    assert_eq!(
+        as_far_ahead.verdict(&pair_of(&as_far_ahead, NOW / 30 + 16)),
+        Verdict::Accepted,
+        "within two periods"
+    );
 }
 
 #[test]
-fn a_clock_that_ran_a_year_ahead_before_a_roll_back_keeps_nobody_out_for_longer_than_fourteen_steps() {
+fn a_clock_that_ran_a_year_ahead_before_a_roll_back_keeps_nobody_out_for_longer_than_fourteen_steps()
+ {
     let mut alice = with_a_lost_past(&mut Life::new(), |alice| {
         alice.moment.now = NOW + 31_536_000;
         assert_eq!(alice.verdict(&alice.code(0)), Verdict::Accepted);
         alice.moment.now = NOW;
     });
     alice.pass(14 * 30);
-    assert_eq!(alice.verdict(&pair_of(&alice, NOW / 30 + 14)), Verdict::Refused);
-    assert_eq!(alice.verdict(&pair_of(&alice, NOW / 30 + 15)), Verdict::Accepted);
+    assert_eq!(
+        alice.verdict(&pair_of(&alice, NOW / 30 + 14)),
+        Verdict::Refused
+    );
+    assert_eq!(
+        alice.verdict(&pair_of(&alice, NOW / 30 + 15)),
+        Verdict::Accepted
+    );
 }
 
 #[test]
-fn after_a_clock_event_older_codes_are_refused_no_guess_is_lost_and_the_owner_is_in_within_two_periods() {
+fn after_a_clock_event_older_codes_are_refused_no_guess_is_lost_and_the_owner_is_in_within_two_periods()
+ {
     let mut alice = Life::new();
     alice.pass(10);
-    alice.moment.doubt = Some(Doubt { at: NOW + 10, of: Doubted::Clock, lost: 0 });
+    alice.moment.doubt = Some(Doubt {
+        at: NOW + 10,
+        of: Doubted::Clock,
+        lost: 0,
+    });
     assert_eq!((alice.ask(), alice.left()), (Ask::OneCode, 5));
     let old: Vec<String> = (-1..=1).map(|steps| alice.code(steps)).collect();
     for typed in old.iter().chain([&(old[0].clone() + &old[1])]) {
@@ -166,7 +238,10 @@ fn after_a_login_an_hour_ahead_and_the_correction_its_code_opens_nothing_for_eve
         assert_ne!(alice.verdict(&ahead), Verdict::Accepted);
         alice.pass(30);
     }
-    assert_eq!(logins, 200, "all but the code that was used ahead and the one before it");
+    assert_eq!(
+        logins, 200,
+        "all but the code that was used ahead and the one before it"
+    );
     alice.moment.now = NOW + 3600;
     assert_eq!(alice.verdict(&ahead), Verdict::AlreadyUsed);
 }
@@ -177,7 +252,11 @@ fn nothing_is_learned_of_a_device_while_our_own_clock_is_not_synchronised() {
         let mut alice = Life::new();
         alice.moment.synchronised = synchronised;
         let pair = alice.code(3) + &alice.code(4);
-        assert_eq!(alice.verdict(&pair), Verdict::Accepted, "it lets in all the same");
+        assert_eq!(
+            alice.verdict(&pair),
+            Verdict::Accepted,
+            "it lets in all the same"
+        );
         alice.pass(300);
         let code = alice.code(4);
         assert_eq!(alice.verdict(&code), verdict);

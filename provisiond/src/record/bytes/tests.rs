@@ -22,8 +22,14 @@ use crate::record::{Device, MAX_DEVICES, MAX_LABEL};
 fn what_is_written_is_read_back() {
     let (alice, record) = record();
     let bytes = record.to_bytes(&alice, &secrets()).unwrap();
-    assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()).unwrap(), record);
-    assert_eq!(record.devices[0].key(&alice, &secrets()).unwrap().expose(), b"12345678901234567890");
+    assert_eq!(
+        Record::from_bytes(&bytes, &alice, &secrets()).unwrap(),
+        record
+    );
+    assert_eq!(
+        record.devices[0].key(&alice, &secrets()).unwrap().expose(),
+        b"12345678901234567890"
+    );
 }
 
 #[test]
@@ -34,7 +40,10 @@ fn a_flipped_bit_in_any_byte_is_noticed() {
         for bit in 0..8 {
             let mut altered = bytes.clone();
             altered[at] ^= 1 << bit;
-            assert!(Record::from_bytes(&altered, &alice, &secrets()).is_err(), "byte {at}, bit {bit}");
+            assert!(
+                Record::from_bytes(&altered, &alice, &secrets()).is_err(),
+                "byte {at}, bit {bit}"
+            );
         }
     }
 }
@@ -44,7 +53,10 @@ fn a_record_cut_or_lengthened_anywhere_is_noticed() {
     let (alice, record) = record();
     let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
     for length in 0..bytes.len() {
-        assert!(Record::from_bytes(&bytes[..length], &alice, &secrets()).is_err(), "cut at {length}");
+        assert!(
+            Record::from_bytes(&bytes[..length], &alice, &secrets()).is_err(),
+            "cut at {length}"
+        );
     }
     bytes.push(0);
     assert!(Record::from_bytes(&bytes, &alice, &secrets()).is_err());
@@ -54,18 +66,31 @@ fn a_record_cut_or_lengthened_anywhere_is_noticed() {
 fn a_record_is_its_users_alone() {
     let (alice, record) = record();
     let bytes = record.to_bytes(&alice, &secrets()).unwrap();
-    assert_eq!(Record::from_bytes(&bytes, &user("bob"), &secrets()), Err(Damaged::Altered));
+    assert_eq!(
+        Record::from_bytes(&bytes, &user("bob"), &secrets()),
+        Err(Damaged::Altered)
+    );
 }
 
 #[test]
 fn a_missing_secret_and_an_unknown_version_are_named() {
     let (alice, record) = record();
     let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
-    let one = Secrets::new(TaggedSecrets::from_text("1: 0123456789abcdef").unwrap(), None).unwrap();
-    assert_eq!(Record::from_bytes(&bytes, &alice, &one), Err(Damaged::NoSecret("2".into())));
+    let one = Secrets::new(
+        TaggedSecrets::from_text("1: 0123456789abcdef").unwrap(),
+        None,
+    )
+    .unwrap();
+    assert_eq!(
+        Record::from_bytes(&bytes, &alice, &one),
+        Err(Damaged::NoSecret("2".into()))
+    );
     for version in [OLDEST - 1, VERSION + 1] {
         bytes[0] = version;
-        assert_eq!(Record::from_bytes(&bytes, &alice, &secrets()), Err(Damaged::Version(version)));
+        assert_eq!(
+            Record::from_bytes(&bytes, &alice, &secrets()),
+            Err(Damaged::Version(version))
+        );
     }
 }
 
@@ -74,10 +99,22 @@ fn a_missing_secret_and_an_unknown_version_are_named() {
 fn a_record_of_version_3_is_read_with_its_new_field_at_its_default_and_written_as_today() {
     let (alice, bytes) = (user("alice"), version_3());
     let record = Record::from_bytes(&bytes, &alice, &secrets()).unwrap();
-    assert_eq!((record.generation, record.uid, record.unlocked), (7, Some(1000), Some(1_700_000_000)));
-    assert_eq!((record.refunded, record.devices[0].last_used), (Refunded::default(), Some(1_800_000_210)));
-    assert!(!record.devices[0].spent.accepts(60_000_007, 60_000_007), "what was used stays used");
-    assert_eq!(record.recovery_codes_left(&Moment::ordinary(1_800_000_000)), 10);
+    assert_eq!(
+        (record.generation, record.uid, record.unlocked),
+        (7, Some(1000), Some(1_700_000_000))
+    );
+    assert_eq!(
+        (record.refunded, record.devices[0].last_used),
+        (Refunded::default(), Some(1_800_000_210))
+    );
+    assert!(
+        !record.devices[0].spent.accepts(60_000_007, 60_000_007),
+        "what was used stays used"
+    );
+    assert_eq!(
+        record.recovery_codes_left(&Moment::ordinary(1_800_000_000)),
+        10
+    );
     assert!(record.devices[0].key(&alice, &secrets()).is_ok());
     let today = record.to_bytes(&alice, &secrets()).unwrap();
     assert_eq!((today[0], today.len()), (VERSION, bytes.len() + 2));
@@ -90,18 +127,30 @@ fn a_record_of_version_3_cannot_be_altered_either_nor_its_version() {
     for at in 0..bytes.len() {
         let mut altered = bytes.clone();
         altered[at] ^= 1;
-        assert!(Record::from_bytes(&altered, &alice, &secrets()).is_err(), "byte {at}");
+        assert!(
+            Record::from_bytes(&altered, &alice, &secrets()).is_err(),
+            "byte {at}"
+        );
     }
     let (alice, record) = record();
-    for (written, [from, to]) in [(version_3(), [3, 4]), (record.to_bytes(&alice, &secrets()).unwrap(), [4, 3])] {
+    for (written, [from, to]) in [
+        (version_3(), [3, 4]),
+        (record.to_bytes(&alice, &secrets()).unwrap(), [4, 3]),
+    ] {
         let mut altered = written;
         assert_eq!(std::mem::replace(&mut altered[0], to), from);
-        assert_eq!(Record::from_bytes(&altered, &alice, &secrets()), Err(Damaged::Altered), "{from} as {to}");
+        assert_eq!(
+            Record::from_bytes(&altered, &alice, &secrets()),
+            Err(Damaged::Altered),
+            "{from} as {to}"
+        );
     }
 }
 
 fn version_3() -> Vec<u8> {
-    HEXLOWER.decode(include_str!("version-3.hex").replace('\n', "").as_bytes()).unwrap()
+    HEXLOWER
+        .decode(include_str!("version-3.hex").replace('\n', "").as_bytes())
+        .unwrap()
 }
 
 #[test]
@@ -112,7 +161,10 @@ fn a_full_record_stays_within_what_the_store_takes() {
     assert!(bytes.len() <= MAX_BYTES, "{} bytes", bytes.len());
     let read = Record::from_bytes(&bytes, &alice, &secrets).unwrap();
     for (device, before) in read.devices.iter().zip(&record.devices) {
-        assert!(logins().all(|step| !device.spent.accepts(step, step)), "nothing is revived");
+        assert!(
+            logins().all(|step| !device.spent.accepts(step, step)),
+            "nothing is revived"
+        );
         assert_eq!(device.spent.latest(u64::MAX), before.spent.latest(u64::MAX));
     }
 }
@@ -143,22 +195,39 @@ fn full_record(user: &UserName, secrets: &Secrets) -> Record {
         if n < 4 {
             record.tombstones.bury(&device, &key, secrets, latest.now);
         }
-        record.devices.push(record.labelled(device, Some(&label), Some(&label)));
+        record
+            .devices
+            .push(record.labelled(device, Some(&label), Some(&label)));
     }
     for network in 0..16 {
-        record.sources.learn(Source::told(Some(&format!("2001:db8:0:{network}::1")), None), latest.now);
+        record.sources.learn(
+            Source::told(Some(&format!("2001:db8:0:{network}::1")), None),
+            latest.now,
+        );
     }
     let codes = Some(full_codes(user, secrets, &latest));
     let refunded = record.refunded.and(3, &latest);
-    Record { codes, unlocked: Some(latest.tick), uid: Some(u32::MAX), refunded, ..record }
+    Record {
+        codes,
+        unlocked: Some(latest.tick),
+        uid: Some(u32::MAX),
+        refunded,
+        ..record
+    }
 }
 
 fn full_device(n: usize, user: &UserName, key: &Key, secrets: &Secrets, latest: &Moment) -> Device {
     let name = DeviceName::new(&format!("{n}-{}", "x".repeat(30))).unwrap();
-    let parameters = Parameters { alg: Algorithm::Sha512, digits: 10, period: 120 };
-    let mut device = Device::active(user, name, (key, Kind::Totp, parameters), secrets, latest).unwrap();
+    let parameters = Parameters {
+        alg: Algorithm::Sha512,
+        digits: 10,
+        period: 120,
+    };
+    let mut device =
+        Device::active(user, name, (key, Kind::Totp, parameters), secrets, latest).unwrap();
     (device.known_since, device.last_used) = (latest.tick, Some(latest.now));
-    device.restriction = Restriction::new(Some(1), Some(32_503_680_000), &[format!("{n:032}")]).unwrap();
+    device.restriction =
+        Restriction::new(Some(1), Some(32_503_680_000), &[format!("{n:032}")]).unwrap();
     logins().for_each(|step| device.spent.spend(step));
     device
 }
@@ -166,13 +235,23 @@ fn full_device(n: usize, user: &UserName, key: &Key, secrets: &Secrets, latest: 
 fn full_codes(user: &UserName, secrets: &Secrets, latest: &Moment) -> Codes {
     let day = Duration::from_secs(86400);
     let (mut codes, key) = Codes::opened(None, user, secrets).unwrap();
-    codes.renew(&key, &Recovery { codes: 10, expire: Some(day) }, latest).unwrap();
+    codes
+        .renew(
+            &key,
+            &Recovery {
+                codes: 10,
+                expire: Some(day),
+            },
+            latest,
+        )
+        .unwrap();
     codes.give_bypass(&key, 3, day, latest).unwrap();
     codes.give_ticket(&key, day, latest).unwrap();
     codes
 }
 
-/// The steps of sixty-five logins two days apart. In steps of two minutes each distance takes two bytes.
+/// The steps of sixty-five logins two days apart. In steps of two minutes each distance takes two
+/// bytes.
 fn logins() -> impl Iterator<Item = u64> {
     (0..65).map(|login| 60_000_000 + login * 1440)
 }

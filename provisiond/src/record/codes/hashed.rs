@@ -1,13 +1,15 @@
-//! Hashes of issued codes under the code key, constant-time comparison, and the random generation of new codes.
+//! Hashes of issued codes under the code key, constant-time comparison, and the random generation
+//! of new codes.
 //!
 //! ```text
 //! code key   32 random bytes, sealed like a device's key, of the kind "codes"
 //! hash       HMAC-SHA256(code key, length-prefixed: purpose, code), its first 16 bytes
 //! ```
-//! An attacker who reads the store without the application secrets has no code key, and cannot brute-force a hash
-//! offline: even a bypass of forty bits is safe there. Sixteen bytes are enough: codes are random, so collisions are
-//! of no use to an attacker, and a wrong code matches one of ten hashes with odds of 1 in 2^124, far below those of a
-//! right guess. The purpose keeps a ticket from being accepted as a recovery code.
+//! An attacker who reads the store without the application secrets has no code key, and cannot
+//! brute-force a hash offline: even a bypass of forty bits is safe there. Sixteen bytes are enough:
+//! codes are random, so collisions are of no use to an attacker, and a wrong code matches one of
+//! ten hashes with odds of 1 in 2^124, far below those of a right guess. The purpose keeps a ticket
+//! from being accepted as a recovery code.
 
 use common::enckey::length_prefixed;
 use common::issued::IssuedCode;
@@ -24,7 +26,10 @@ pub(super) type Hash = [u8; 16];
 
 pub(super) fn hash(key: &Key, purpose: &[u8], code: &IssuedCode) -> Option<Hash> {
     let mac = Hmac::<Sha256>::new_from_slice(key.expose()).ok()?;
-    let mac = mac.chain_update(length_prefixed(&[purpose, code.expose().as_bytes()])).finalize().into_bytes();
+    let mac = mac
+        .chain_update(length_prefixed(&[purpose, code.expose().as_bytes()]))
+        .finalize()
+        .into_bytes();
     mac.first_chunk().copied()
 }
 
@@ -34,10 +39,14 @@ pub(super) fn is_hash(stored: Option<&Hash>, wanted: &Hash) -> bool {
     same & stored.is_some()
 }
 
-/// A new code of so many random bytes. One in ten thousand short codes could be taken for digits, and is drawn again.
+/// A new code of so many random bytes. One in ten thousand short codes could be taken for digits,
+/// and is drawn again.
 pub(super) fn draw<const BYTES: usize>() -> Result<IssuedCode, CannotMake> {
-    let drawn =
-        (0..MAX_DRAWS).find_map(|_| random::<BYTES>().map(|bytes| IssuedCode::from_random(&*bytes)).transpose());
+    let drawn = (0..MAX_DRAWS).find_map(|_| {
+        random::<BYTES>()
+            .map(|bytes| IssuedCode::from_random(&*bytes))
+            .transpose()
+    });
     drawn.unwrap_or(Err(CannotMake))
 }
 

@@ -1,4 +1,5 @@
-//! `org.varlink.service`, the interface of every Varlink service: vendor, version, and the text of its interfaces.
+//! `org.varlink.service`, the interface of every Varlink service: vendor, version, and the text of
+//! its interfaces.
 
 use common::wire::protocol;
 use serde::Deserialize;
@@ -27,7 +28,9 @@ pub(super) fn answer(method: &str, message: &Message<'_>) -> Result<(), Stop> {
                 NAME => INTERFACE,
                 _ => return Err(Stop::Varlink(("InterfaceNotFound", "interface", interface))),
             };
-            message.replies.reply(json!({ "description": description }), false)
+            message
+                .replies
+                .reply(json!({ "description": description }), false)
         }
         _ => Err(message.unknown_method()),
     }

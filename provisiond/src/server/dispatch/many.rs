@@ -1,5 +1,5 @@
-//! Streams: `List` and `Events`, the methods with several replies (`more`). Few run at once, and each reply has a
-//! deadline of its own, because there may be a million.
+//! Streams: `List` and `Events`, the methods with several replies (`more`). Few run at once, and
+//! each reply has a deadline of its own, because there may be a million.
 
 use std::os::fd::BorrowedFd;
 
@@ -17,7 +17,8 @@ use crate::in_memory::streams::Stream;
 use crate::service::Service;
 use crate::service::call::Call;
 
-/// `List`: holds each reply back until the next user is known, because only the last reply says that nothing follows.
+/// `List`: holds each reply back until the next user is known, because only the last reply says
+/// that nothing follows.
 pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
     let wish: protocol::List = message.parameters()?;
     let _stream = begin(service, call, &message.request)?;
@@ -30,9 +31,13 @@ pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) ->
     message.replies.extended().reply(last, false)
 }
 
-/// `Events`: sends one event a reply, and a last reply without an event. With `follow` it sends new events until the
-/// caller leaves, loses the permission, or the daemon stops.
-pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) -> Result<(), Stop> {
+/// `Events`: sends one event a reply, and a last reply without an event. With `follow` it sends new
+/// events until the caller leaves, loses the permission, or the daemon stops.
+pub(super) fn events(
+    service: &Service,
+    call: &Call<'_>,
+    message: &Message<'_>,
+) -> Result<(), Stop> {
     let asked = message.parameters()?;
     let _stream = begin(service, call, &message.request)?;
     let replies = &message.replies;
@@ -42,7 +47,9 @@ pub(super) fn events(service: &Service, call: &Call<'_>, message: &Message<'_>) 
         false => still_permitted(service, call, Method::Events).map(|()| true),
     };
     admin::events::events(service, call, &asked, tell, stays)?;
-    replies.extended().reply(protocol::EventsReply { event: None }, false)
+    replies
+        .extended()
+        .reply(protocol::EventsReply { event: None }, false)
 }
 
 /// [`protocol::EventsReply`] on its way out.
@@ -51,25 +58,41 @@ struct ToldEvent<'a> {
     event: &'a Event,
 }
 
-/// Whether the caller has closed the connection. A caller that has only shut down its sending side may still read.
+/// Whether the caller has closed the connection. A caller that has only shut down its sending side
+/// may still read.
 fn has_left(socket: &BorrowedFd<'_>) -> bool {
     let mut looked_at = [PollFd::new(*socket, PollFlags::empty())];
     !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
 }
 
-/// Whether the caller of a long stream would still be permitted to begin it now. While the name service does not
-/// answer, its last answer holds: it has not said that the caller lost the role.
+/// Whether the caller of a long stream would still be permitted to begin it now. While the name
+/// service does not answer, its last answer holds: it has not said that the caller lost the role.
 fn still_permitted(service: &Service, call: &Call<'_>, method: Method) -> Result<(), Error> {
     let (roles, names) = (&service.settings().roles, service.names.asking());
-    let Ok(caller) = Caller::identify(call.caller.peer, roles, names) else { return Ok(()) };
-    let permitted = caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never);
-    if permitted { Ok(()) } else { Err(Error::PermissionDenied) }
+    let Ok(caller) = Caller::identify(call.caller.peer, roles, names) else {
+        return Ok(());
+    };
+    let permitted =
+        caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never);
+    if permitted {
+        Ok(())
+    } else {
+        Err(Error::PermissionDenied)
+    }
 }
 
 /// Begins a stream. A call without `more` is refused.
-fn begin<'a>(service: &'a Service, call: &Call<'_>, request: &Request<'_>) -> Result<Stream<'a>, Stop> {
+fn begin<'a>(
+    service: &'a Service,
+    call: &Call<'_>,
+    request: &Request<'_>,
+) -> Result<Stream<'a>, Stop> {
     if !request.more {
-        return Err(Stop::Varlink(("ExpectedMore", "method", request.method.clone().into_owned())));
+        return Err(Stop::Varlink((
+            "ExpectedMore",
+            "method",
+            request.method.clone().into_owned(),
+        )));
     }
     Ok(service.streams.open(call.caller.peer.uid)?)
 }

@@ -16,7 +16,10 @@ pub(super) struct Message<'a> {
 
 impl Message<'_> {
     /// Parses the parameters, and sends the one reply that `handle` returns.
-    pub(super) fn answer<C>(&self, handle: impl FnOnce(&C) -> Result<C::Reply, Error>) -> Result<(), Stop>
+    pub(super) fn answer<C>(
+        &self,
+        handle: impl FnOnce(&C) -> Result<C::Reply, Error>,
+    ) -> Result<(), Stop>
     where
         C: protocol::Call<Reply: Serialize> + DeserializeOwned,
     {
@@ -29,17 +32,25 @@ impl Message<'_> {
         from_object(self.text()).map_err(|why| Error::bad("parameters", why))
     }
 
-    /// The user that the call names. Unreadable parameters name none; the handler's own parsing then refuses them.
+    /// The user that the call names. Unreadable parameters name none; the handler's own parsing
+    /// then refuses them.
     pub(super) fn subject(&self) -> Subject {
         from_object(self.text()).unwrap_or_default()
     }
 
     pub(super) fn unknown_method(&self) -> Stop {
-        Stop::Varlink(("MethodNotFound", "method", self.request.method.clone().into_owned()))
+        Stop::Varlink((
+            "MethodNotFound",
+            "method",
+            self.request.method.clone().into_owned(),
+        ))
     }
 
     fn text(&self) -> &[u8] {
-        self.request.parameters.map_or("{}", RawValue::get).as_bytes()
+        self.request
+            .parameters
+            .map_or("{}", RawValue::get)
+            .as_bytes()
     }
 }
 
@@ -54,8 +65,15 @@ mod tests {
     fn whose_record_it_is_cannot_be_said_twice() {
         let twice = r#"{"method":"x","parameters":{"user":"alice","user":"root"}}"#;
         let stdin = std::io::stdin();
-        let replies = Replies { socket: stdin.as_fd(), deadline: Instant::now(), silent: true };
-        let message = Message { request: serde_json::from_str(twice).unwrap(), replies };
+        let replies = Replies {
+            socket: stdin.as_fd(),
+            deadline: Instant::now(),
+            silent: true,
+        };
+        let message = Message {
+            request: serde_json::from_str(twice).unwrap(),
+            replies,
+        };
         assert_eq!(message.subject().user, None);
         assert!(message.parameters::<protocol::Show>().is_err());
     }

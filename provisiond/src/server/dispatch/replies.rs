@@ -22,7 +22,12 @@ pub struct Replies<'a> {
 impl Replies<'_> {
     /// The same, with a new deadline for the next reply.
     pub(super) fn extended(self) -> Self {
-        Self { deadline: Instant::now().checked_add(REPLY_TIME).unwrap_or(self.deadline), ..self }
+        Self {
+            deadline: Instant::now()
+                .checked_add(REPLY_TIME)
+                .unwrap_or(self.deadline),
+            ..self
+        }
     }
 
     /// Sends an error reply.
@@ -48,7 +53,10 @@ impl Replies<'_> {
     }
 
     pub(super) fn reply(&self, parameters: impl Serialize, continues: bool) -> Result<(), Stop> {
-        Ok(self.send(&OutgoingReply { parameters, continues })?)
+        Ok(self.send(&OutgoingReply {
+            parameters,
+            continues,
+        })?)
     }
 
     fn send(&self, message: &impl Serialize) -> Result<(), FrameError> {
@@ -56,7 +64,8 @@ impl Replies<'_> {
             return Ok(());
         }
         let mut frame = outgoing();
-        // Our own types always serialise; a reply that does not is not sent, and the caller sees the connection end.
+        // Our own types always serialise; a reply that does not is not sent, and the caller sees
+        // the connection end.
         serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
         send_frame(&self.socket, frame, self.deadline)
     }

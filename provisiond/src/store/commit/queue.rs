@@ -1,5 +1,5 @@
-//! The queue between the callers and the committer thread: waiting updates, size limits of a group, and detection of a
-//! failed or stuck disk.
+//! The queue between the callers and the committer thread: waiting updates, size limits of a group,
+//! and detection of a failed or stuck disk.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,8 +44,15 @@ pub(super) enum Turn<U> {
 }
 
 impl<U> Shared<U> {
-    pub(super) fn new(broken: Box<dyn Fn() -> bool + Send + Sync>, fatal: Box<dyn Fn(&str) + Send + Sync>) -> Self {
-        let queue = Queue { waiting: VecDeque::new(), busy_since: None, ended: false };
+    pub(super) fn new(
+        broken: Box<dyn Fn() -> bool + Send + Sync>,
+        fatal: Box<dyn Fn(&str) + Send + Sync>,
+    ) -> Self {
+        let queue = Queue {
+            waiting: VecDeque::new(),
+            busy_since: None,
+            ended: false,
+        };
         Self {
             queue: Mutex::new(queue),
             filled: Condvar::new(),
@@ -59,7 +66,11 @@ impl<U> Shared<U> {
     }
 
     /// Queues a request, or waits for room until the deadline.
-    pub(super) fn enqueue(&self, request: Request<U>, deadline: Instant) -> Result<(), Unavailable> {
+    pub(super) fn enqueue(
+        &self,
+        request: Request<U>,
+        deadline: Instant,
+    ) -> Result<(), Unavailable> {
         let mut queue = self.lock();
         loop {
             let left = left_until(deadline);
@@ -72,7 +83,11 @@ impl<U> Shared<U> {
                 self.filled.notify_one();
                 return Ok(());
             }
-            queue = self.room.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self
+                .room
+                .wait_timeout(queue, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
         }
     }
 
@@ -99,19 +114,34 @@ impl<U> Shared<U> {
                 return Turn::Over;
             }
             queue = match left {
-                None => self.filled.wait(queue).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => self.filled.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self
+                    .filled
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.filled
+                        .wait_timeout(queue, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
             };
         }
     }
 
-    /// A caller's deadline has passed: finds out whether the disk is only slow, or the store has failed.
+    /// A caller's deadline has passed: finds out whether the disk is only slow, or the store has
+    /// failed.
     pub(super) fn suspect(&self) {
         let busy = self.lock().busy_since.map(|since| since.elapsed());
         if (self.broken)() {
-            self.fail("the store failed: its last write did not succeed; check the disk", Vec::new());
+            self.fail(
+                "the store failed: its last write did not succeed; check the disk",
+                Vec::new(),
+            );
         } else if busy.is_some_and(|busy| busy > STUCK) {
-            self.fail("the store failed: its disk does not answer; check the disk", Vec::new());
+            self.fail(
+                "the store failed: its disk does not answer; check the disk",
+                Vec::new(),
+            );
         }
     }
 
@@ -131,10 +161,15 @@ impl<U> Shared<U> {
         let queue = self.lock();
         self.closed.store(true, Ordering::SeqCst);
         self.wake_all();
-        let wait = self.ended.wait_timeout_while(queue, CLOSE_TIMEOUT, |queue| !queue.ended);
+        let wait = self
+            .ended
+            .wait_timeout_while(queue, CLOSE_TIMEOUT, |queue| !queue.ended);
         let ended = wait.unwrap_or_else(PoisonError::into_inner).0.ended;
         if !ended {
-            self.fail("the store could not be closed in time: its disk does not answer", Vec::new());
+            self.fail(
+                "the store could not be closed in time: its disk does not answer",
+                Vec::new(),
+            );
         }
     }
 
@@ -164,7 +199,9 @@ impl<U> Shared<U> {
     }
 }
 
-pub(super) fn take_group<A: Apply>(waiting: &mut VecDeque<Request<A::Update>>) -> Vec<Request<A::Update>> {
+pub(super) fn take_group<A: Apply>(
+    waiting: &mut VecDeque<Request<A::Update>>,
+) -> Vec<Request<A::Update>> {
     let mut bytes = 0usize;
     let fits = |request: &&Request<A::Update>| {
         bytes = bytes.saturating_add(A::bytes(&request.update));
@@ -180,9 +217,9 @@ pub(super) fn left_until(deadline: Instant) -> Duration {
 
 /// Updates that may wait: more than the daemon has connections.
 pub(super) const QUEUE: usize = 512;
-/// The largest group, in updates and in bytes. sled may overwrite a segment of its log (512 KiB) after it has begun
-/// two more. A group, with the pages that sled rewrites for it, stays below one segment, so that no data is
-/// overwritten before the data that replaces it is synced.
+/// The largest group, in updates and in bytes. sled may overwrite a segment of its log (512 KiB)
+/// after it has begun two more. A group, with the pages that sled rewrites for it, stays below one
+/// segment, so that no data is overwritten before the data that replaces it is synced.
 pub(super) const GROUP: usize = 64;
 pub(super) const GROUP_BYTES: usize = 64 * 1024;
 /// If a group takes longer than this, the disk or the library is stuck.

@@ -68,7 +68,12 @@ fn stage(due: Option<Instant>) -> Stage {
     let (chores, seen_chores) = channel();
     let (fatal, seen_fatal) = channel();
     let (broken, fatal) = (Arc::new(AtomicBool::new(false)), Mutex::new(fatal));
-    let puppet = Puppet { groups, orders: taken_orders, due, chores };
+    let puppet = Puppet {
+        groups,
+        orders: taken_orders,
+        due,
+        chores,
+    };
     let seen_broken = Arc::clone(&broken);
     let committer = Committer::start(
         puppet,
@@ -76,7 +81,14 @@ fn stage(due: Option<Instant>) -> Stage {
         move |why| fatal.lock().unwrap().send(why.to_owned()).unwrap(),
     );
     let committer = Arc::new(committer.unwrap());
-    Stage { committer, groups: seen_groups, orders, chores: seen_chores, broken, fatal: seen_fatal }
+    Stage {
+        committer,
+        groups: seen_groups,
+        orders,
+        chores: seen_chores,
+        broken,
+        fatal: seen_fatal,
+    }
 }
 
 impl Stage {
@@ -103,7 +115,10 @@ fn soon() -> Instant {
 }
 
 fn answers(callers: Vec<JoinHandle<Answer>>) -> Vec<Answer> {
-    callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    callers
+        .into_iter()
+        .map(|caller| caller.join().unwrap())
+        .collect()
 }
 
 #[test]
@@ -115,7 +130,10 @@ fn what_queues_up_while_one_group_is_written_is_the_next_group() {
     stage.orders.send(Order::Succeed).unwrap();
     assert_eq!(stage.groups.recv().unwrap(), [1, 2, 3, 4, 5]);
     assert_eq!(first.join().unwrap(), Ok(WORD));
-    assert!(others.iter().all(|caller| !caller.is_finished()), "no caller is answered before the group is durable");
+    assert!(
+        others.iter().all(|caller| !caller.is_finished()),
+        "no caller is answered before the group is durable"
+    );
     stage.orders.send(Order::Succeed).unwrap();
     assert_eq!(answers(others), [Ok(WORD); 5]);
 }
@@ -123,7 +141,10 @@ fn what_queues_up_while_one_group_is_written_is_the_next_group() {
 #[test]
 fn a_group_is_bounded_in_updates_and_in_bytes() {
     let groups = |updates: Vec<u32>| {
-        let request = |update| Request { update, reply: sync_channel(1).0 };
+        let request = |update| Request {
+            update,
+            reply: sync_channel(1).0,
+        };
         let mut waiting: VecDeque<_> = updates.into_iter().map(request).collect();
         let mut sizes = Vec::new();
         while !waiting.is_empty() {
@@ -134,13 +155,19 @@ fn a_group_is_bounded_in_updates_and_in_bytes() {
     assert_eq!(groups(vec![1; GROUP * 2 + 1]), [GROUP, GROUP, 1]);
     let quarter = u32::try_from(GROUP_BYTES / 4).unwrap();
     assert_eq!(groups(vec![quarter; 9]), [4, 4, 1]);
-    assert_eq!(groups(vec![u32::MAX, u32::MAX, 1, 1]), [1, 1, 2], "one that is too large goes alone");
+    assert_eq!(
+        groups(vec![u32::MAX, u32::MAX, 1, 1]),
+        [1, 1, 2],
+        "one that is too large goes alone"
+    );
 }
 
 #[test]
 fn a_caller_leaves_at_its_deadline_and_the_commit_stands() {
     let stage = stage(None);
-    let answer = stage.committer.submit(7, Instant::now() + Duration::from_millis(20));
+    let answer = stage
+        .committer
+        .submit(7, Instant::now() + Duration::from_millis(20));
     assert_eq!(answer, Ok(Outcome::Unknown));
     assert_eq!(stage.groups.recv().unwrap(), [7]);
     stage.orders.send(Order::Succeed).unwrap();
@@ -155,12 +182,28 @@ fn a_full_queue_and_a_deadline_that_has_passed_queue_nothing() {
     let first = stage.submits(0);
     stage.groups.recv().unwrap();
     assert_eq!(stage.committer.submit(1, Instant::now()), Err(Unavailable));
-    let filler = || Request { update: 0, reply: sync_channel(1).0 };
-    stage.committer.shared.lock().waiting.extend(std::iter::repeat_with(filler).take(QUEUE));
-    assert_eq!(stage.committer.submit(1, Instant::now() + Duration::from_millis(20)), Err(Unavailable));
+    let filler = || Request {
+        update: 0,
+        reply: sync_channel(1).0,
+    };
+    stage
+        .committer
+        .shared
+        .lock()
+        .waiting
+        .extend(std::iter::repeat_with(filler).take(QUEUE));
+    assert_eq!(
+        stage
+            .committer
+            .submit(1, Instant::now() + Duration::from_millis(20)),
+        Err(Unavailable)
+    );
     let patient = stage.submits(2);
     (0..=QUEUE / GROUP + 1).for_each(|_| stage.orders.send(Order::Succeed).unwrap());
-    assert_eq!((first.join().unwrap(), patient.join().unwrap()), (Ok(WORD), Ok(WORD)));
+    assert_eq!(
+        (first.join().unwrap(), patient.join().unwrap()),
+        (Ok(WORD), Ok(WORD))
+    );
     assert!(stage.groups.try_iter().flatten().all(|update| update != 1));
 }
 
@@ -189,7 +232,9 @@ fn whoever_waits_in_vain_finds_out_that_the_store_failed_without_a_word() {
     stage.broken.store(true, Ordering::SeqCst);
     let patient = stage.submits(1);
     stage.groups.recv().unwrap();
-    let answer = stage.committer.submit(2, Instant::now() + Duration::from_millis(20));
+    let answer = stage
+        .committer
+        .submit(2, Instant::now() + Duration::from_millis(20));
     assert_eq!(answer, Ok(Outcome::Unknown));
     assert!(stage.fatal.recv().unwrap().contains("did not succeed"));
     // A late success of the thread is not trusted.
@@ -204,7 +249,8 @@ fn a_disk_that_never_answers_is_given_up() {
     stage.groups.recv().unwrap();
     stage.committer.shared.suspect();
     assert!(stage.committer.works(), "a slow disk is no failure");
-    stage.committer.shared.lock().busy_since = Instant::now().checked_sub(STUCK + Duration::from_millis(1));
+    stage.committer.shared.lock().busy_since =
+        Instant::now().checked_sub(STUCK + Duration::from_millis(1));
     stage.committer.shared.suspect();
     assert!(stage.fatal.recv().unwrap().contains("does not answer"));
     stage.orders.send(Order::Succeed).unwrap();
@@ -227,8 +273,15 @@ fn closing_commits_what_is_queued_and_lets_nobody_in() {
     assert_eq!(stage.committer.submit(9, soon()), Err(Unavailable));
     (0..2).for_each(|_| stage.orders.send(Order::Succeed).unwrap());
     closer.join().unwrap();
-    assert_eq!((first.join().unwrap(), answers(others)), (Ok(WORD), vec![Ok(WORD); 3]));
-    assert_eq!(stage.chores.try_iter().count(), 1, "the chore is done before the end, due or not");
+    assert_eq!(
+        (first.join().unwrap(), answers(others)),
+        (Ok(WORD), vec![Ok(WORD); 3])
+    );
+    assert_eq!(
+        stage.chores.try_iter().count(),
+        1,
+        "the chore is done before the end, due or not"
+    );
     assert!(!stage.committer.failed() && stage.fatal.try_recv().is_err());
 }
 

@@ -1,5 +1,5 @@
-//! Opens the store, and the reasons why it cannot be opened: in use by another process, lost, damaged, or of a newer
-//! version.
+//! Opens the store, and the reasons why it cannot be opened: in use by another process, lost,
+//! damaged, or of a newer version.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -37,7 +37,9 @@ pub enum OpenError {
         why: String,
     },
     /// A later version has written it.
-    #[error("the store at {0} was written by a newer version of provisiond; install that version again")]
+    #[error(
+        "the store at {0} was written by a newer version of provisiond; install that version again"
+    )]
     Newer(PathBuf),
     /// A system call failed.
     #[error("the store's {path} cannot be used: {error}; check its owner, its mode and the disk")]
@@ -61,20 +63,31 @@ pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Resul
         return Err(lost(store, marker));
     }
     prepare_folder(store).map_err(at(store))?;
-    // A killed process releases our lock and sled's lock one after the other. sled itself would not wait.
-    let log = lock(&path, deadline).map_err(at(&path))?.ok_or_else(|| OpenError::InUse(store.to_owned()))?;
+    // A killed process releases our lock and sled's lock one after the other. sled itself would not
+    // wait.
+    let log = lock(&path, deadline)
+        .map_err(at(&path))?
+        .ok_or_else(|| OpenError::InUse(store.to_owned()))?;
     log.unlock().map_err(|(_, errno)| at(&path)(errno.into()))
 }
 
 pub(super) fn open_sled(store: &Path, cache_mib: u32) -> Result<Db, OpenError> {
     let cache = u64::from(cache_mib.max(1)).saturating_mul(1 << 20);
     // Only the committer flushes.
-    let config = ::sled::Config::new().path(store).cache_capacity(cache).flush_every_ms(None);
-    guarded(store, || config.open().map_err(|error| unusable(store, error)))
+    let config = ::sled::Config::new()
+        .path(store)
+        .cache_capacity(cache)
+        .flush_every_ms(None);
+    guarded(store, || {
+        config.open().map_err(|error| unusable(store, error))
+    })
 }
 
 /// Catches panics: sled reacts to damage with a panic as often as with an error.
-pub(super) fn guarded<T>(store: &Path, work: impl FnOnce() -> Result<T, OpenError>) -> Result<T, OpenError> {
+pub(super) fn guarded<T>(
+    store: &Path,
+    work: impl FnOnce() -> Result<T, OpenError>,
+) -> Result<T, OpenError> {
     let panicked = |_| Err(damaged(store, "its library panicked"));
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(panicked)
 }
@@ -92,9 +105,15 @@ pub(super) fn unusable(store: &Path, error: ::sled::Error) -> OpenError {
 }
 
 pub(super) fn damaged(store: &Path, why: &str) -> OpenError {
-    OpenError::Damaged { store: store.to_owned(), why: why.to_owned() }
+    OpenError::Damaged {
+        store: store.to_owned(),
+        why: why.to_owned(),
+    }
 }
 
 pub(super) fn lost(store: &Path, marker: &Marker) -> OpenError {
-    OpenError::Lost { store: store.to_owned(), marker: marker.path().to_owned() }
+    OpenError::Lost {
+        store: store.to_owned(),
+        marker: marker.path().to_owned(),
+    }
 }

@@ -5,19 +5,29 @@ use common::names::user::UserName;
 use crate::store::{Stored, Version};
 
 pub(super) fn key(user: &UserName) -> Vec<u8> {
-    let prefix = if user.is_reserved() { RESERVED } else { RECORDS };
+    let prefix = if user.is_reserved() {
+        RESERVED
+    } else {
+        RECORDS
+    };
     [prefix, user.as_str().as_bytes()].concat()
 }
 
 pub(super) fn user_of(key: &[u8]) -> Option<UserName> {
-    let name = key.strip_prefix(RECORDS).and_then(|name| std::str::from_utf8(name).ok())?;
+    let name = key
+        .strip_prefix(RECORDS)
+        .and_then(|name| std::str::from_utf8(name).ok())?;
     UserName::new(name).ok()
 }
 
-/// A value too short for a version yields an empty record: damage, which the reader of the record detects.
+/// A value too short for a version yields an empty record: damage, which the reader of the record
+/// detects.
 pub(super) fn stored(value: &[u8]) -> Stored {
     let (version, bytes) = value.split_first_chunk().unwrap_or((&[0; 8], &[]));
-    Stored { bytes: bytes.to_vec(), version: Version(u64::from_be_bytes(*version)) }
+    Stored {
+        bytes: bytes.to_vec(),
+        version: Version(u64::from_be_bytes(*version)),
+    }
 }
 
 /// The prefix of a record's key; the user's name follows. The value is the version and the record.

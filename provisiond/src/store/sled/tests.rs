@@ -37,7 +37,11 @@ impl Home {
 
     fn place(&self, mirror: bool) -> Place {
         let mirror = mirror.then(|| self.path("generation"));
-        Place { path: self.path("store"), cache_mib: 1, mirror }
+        Place {
+            path: self.path("store"),
+            cache_mib: 1,
+            mirror,
+        }
     }
 
     fn open(&self) -> SledStore {
@@ -54,14 +58,22 @@ impl Home {
     }
 
     fn open_at_once(&self) -> Result<SledStore, OpenError> {
-        let around = Surroundings { lock_wait: Duration::ZERO, sync: Box::new(File::sync_data) };
+        let around = Surroundings {
+            lock_wait: Duration::ZERO,
+            sync: Box::new(File::sync_data),
+        };
         SledStore::open_with(around, &self.place(true), clock(), |why| panic!("{why}"))
     }
 
     /// Opens the closed store with sled alone, and changes it.
     fn tamper(&self, tamper: impl FnOnce(&Db)) {
         drop(lock(&self.path("store/db"), soon()).unwrap());
-        tamper(&::sled::Config::new().path(self.path("store")).open().unwrap());
+        tamper(
+            &::sled::Config::new()
+                .path(self.path("store"))
+                .open()
+                .unwrap(),
+        );
     }
 
     /// A store of `updates` updates of five users, closed.
@@ -84,12 +96,19 @@ impl Home {
     }
 
     fn refusal(&self) -> String {
-        self.try_open(true).err().expect("it was opened").to_string()
+        self.try_open(true)
+            .err()
+            .expect("it was opened")
+            .to_string()
     }
 
     fn remove(&self, name: &str) {
         let path = self.path(name);
-        if path.is_dir() { std::fs::remove_dir_all(path).unwrap() } else { std::fs::remove_file(path).unwrap() }
+        if path.is_dir() {
+            std::fs::remove_dir_all(path).unwrap()
+        } else {
+            std::fs::remove_file(path).unwrap()
+        }
     }
 }
 
@@ -131,7 +150,13 @@ fn mark(home: &Home) -> Option<Mark> {
 }
 
 fn of_age(users: u64, generation: u64) -> Mark {
-    Mark { users, age: Age { generation, spent: 0 } }
+    Mark {
+        users,
+        age: Age {
+            generation,
+            spent: 0,
+        },
+    }
 }
 
 fn generation(store: &SledStore) -> u64 {
@@ -160,7 +185,11 @@ fn updates_of_one_group_are_judged_one_after_the_other() {
     let store = home.open();
     let update = |expected: Option<u64>, record: Option<u8>| {
         let (expected, record) = (expected.map(Version), record.map(|byte| vec![byte]));
-        vec![Change { user: user("alice"), expected, record }]
+        vec![Change {
+            user: user("alice"),
+            expected,
+            record,
+        }]
     };
     let group = vec![
         update(None, Some(1)),
@@ -172,13 +201,36 @@ fn updates_of_one_group_are_judged_one_after_the_other() {
         update(None, Some(6)),
     ];
     let mut writer = writer(&home, &store);
-    let answers: Vec<_> = writer.apply(group).unwrap().into_iter().map(Result::unwrap).collect();
+    let answers: Vec<_> = writer
+        .apply(group)
+        .unwrap()
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
     let done = |version| Outcome::Done(Version(version));
     let conflict = Outcome::Conflict;
-    assert_eq!(answers, [done(1), conflict, done(2), conflict, done(3), conflict, done(4)]);
+    assert_eq!(
+        answers,
+        [
+            done(1),
+            conflict,
+            done(2),
+            conflict,
+            done(3),
+            conflict,
+            done(4)
+        ]
+    );
     let stored = store.load(&user("alice")).unwrap().unwrap();
     assert_eq!((stored.bytes, stored.version), (vec![6], Version(4)));
-    assert_eq!(store.health().unwrap(), Health { kind: "sled", users: 1, generation: 4 });
+    assert_eq!(
+        store.health().unwrap(),
+        Health {
+            kind: "sled",
+            users: 1,
+            generation: 4
+        }
+    );
 }
 
 #[test]
@@ -187,15 +239,24 @@ fn the_last_user_can_be_removed() {
         let home = Home::filled(1);
         let store = home.open();
         let version = store.load(&user("user-0")).unwrap().unwrap().version;
-        assert!(matches!(store.remove(&user("user-0"), version, soon()), Ok(Outcome::Done(_))));
+        assert!(matches!(
+            store.remove(&user("user-0"), version, soon()),
+            Ok(Outcome::Done(_))
+        ));
         let before = mark(&home);
         drop(store);
         if !clean {
             // As after a kill: the marker still has a user.
-            Marker::read(&home.path("store")).unwrap().write(before.unwrap()).unwrap();
+            Marker::read(&home.path("store"))
+                .unwrap()
+                .write(before.unwrap())
+                .unwrap();
         }
         let store = home.open();
-        assert_eq!((store.health().unwrap().users, store.rolled_back_tick()), (0, None));
+        assert_eq!(
+            (store.health().unwrap().users, store.rolled_back_tick()),
+            (0, None)
+        );
     }
 }
 
@@ -217,12 +278,22 @@ fn drafts_of_snapshots_are_removed_and_snapshots_are_kept() {
     let home = Home::filled(30);
     drop(home.open());
     let snapshots = || -> BTreeSet<_> {
-        let entries = home.path("store").read_dir().unwrap().map(|entry| entry.unwrap().file_name());
-        entries.map(|name| name.into_string().unwrap()).filter(|name| name.starts_with("snap.")).collect()
+        let entries = home
+            .path("store")
+            .read_dir()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name());
+        entries
+            .map(|name| name.into_string().unwrap())
+            .filter(|name| name.starts_with("snap."))
+            .collect()
     };
     let before = snapshots();
     assert_eq!(before.len(), 1);
-    for draft in ["store/snap.00000000000FFFFF.generating", "store/snap..generating"] {
+    for draft in [
+        "store/snap.00000000000FFFFF.generating",
+        "store/snap..generating",
+    ] {
         std::fs::write(home.path(draft), "torn").unwrap();
     }
     std::fs::write(home.path("store/other.generating"), "not ours").unwrap();
@@ -231,7 +302,11 @@ fn drafts_of_snapshots_are_removed_and_snapshots_are_kept() {
     assert!(home.path("store/other.generating").exists());
     std::fs::write(home.path("store/snap.00000000000FFFFF.generating"), "torn").unwrap();
     assert_eq!(home.open().health().unwrap().users, 5);
-    assert!(snapshots().iter().all(|name| !name.ends_with(".generating")));
+    assert!(
+        snapshots()
+            .iter()
+            .all(|name| !name.ends_with(".generating"))
+    );
 }
 
 #[test]
@@ -253,14 +328,23 @@ fn a_second_process_is_told_and_the_first_goes_on() {
 #[test]
 fn a_lock_that_sled_still_holds_is_waited_for_as_well() {
     let home = Home::filled(1);
-    home.tamper(|_| assert!(matches!(home.open_at_once().err(), Some(OpenError::InUse(_)))));
+    home.tamper(|_| {
+        assert!(matches!(
+            home.open_at_once().err(),
+            Some(OpenError::InUse(_))
+        ))
+    });
     assert_eq!(home.open().health().unwrap().users, 1);
 }
 
 #[test]
 fn every_file_is_private_whatever_was_before() {
     let home = Home::filled(10);
-    for (name, mode) in [("store", 0o755), ("store/db", 0o644), ("store/blobs", 0o777)] {
+    for (name, mode) in [
+        ("store", 0o755),
+        ("store/db", 0o644),
+        ("store/blobs", 0o777),
+    ] {
         std::fs::set_permissions(home.path(name), Permissions::from_mode(mode)).unwrap();
     }
     put(&home.open(), "alice", 10);
@@ -268,29 +352,58 @@ fn every_file_is_private_whatever_was_before() {
     let mut seen = 0;
     while let Some(folder) = folders.pop() {
         for entry in folder.read_dir().unwrap() {
-            let (path, found) = (entry.as_ref().unwrap().path(), entry.unwrap().metadata().unwrap());
+            let (path, found) = (
+                entry.as_ref().unwrap().path(),
+                entry.unwrap().metadata().unwrap(),
+            );
             let expected = if found.is_dir() { 0o700 } else { 0o600 };
-            assert_eq!(found.permissions().mode() & 0o7777, expected, "{}", path.display());
+            assert_eq!(
+                found.permissions().mode() & 0o7777,
+                expected,
+                "{}",
+                path.display()
+            );
             seen += 1;
             if found.is_dir() {
                 folders.push(path);
             }
         }
     }
-    assert!(seen >= 8, "store, its db, conf, blobs and snapshot; lock, marker, mirror; not {seen}");
+    assert!(
+        seen >= 8,
+        "store, its db, conf, blobs and snapshot; lock, marker, mirror; not {seen}"
+    );
 }
 
-/// A store whose disk fails when the switch is set, the switch, the count of syncs, and the sentences for `fatal`.
-fn failing(home: &Home) -> (SledStore, Arc<AtomicBool>, Arc<AtomicUsize>, Receiver<String>) {
-    let (fails, syncs) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+/// A store whose disk fails when the switch is set, the switch, the count of syncs, and the
+/// sentences for `fatal`.
+fn failing(
+    home: &Home,
+) -> (
+    SledStore,
+    Arc<AtomicBool>,
+    Arc<AtomicUsize>,
+    Receiver<String>,
+) {
+    let (fails, syncs) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
     let (switch, counter) = (Arc::clone(&fails), Arc::clone(&syncs));
     let sync = move |log: &File| {
         counter.fetch_add(1, Ordering::SeqCst);
-        if switch.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(5)) } else { log.sync_data() }
+        if switch.load(Ordering::SeqCst) {
+            Err(io::Error::from_raw_os_error(5))
+        } else {
+            log.sync_data()
+        }
     };
     let (fatal, heard) = channel();
     let fatal = Mutex::new(fatal);
-    let around = Surroundings { lock_wait: Duration::ZERO, sync: Box::new(sync) };
+    let around = Surroundings {
+        lock_wait: Duration::ZERO,
+        sync: Box::new(sync),
+    };
     let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
     let store = SledStore::open_with(around, &home.place(true), clock(), tell).unwrap();
     (store, fails, syncs, heard)
@@ -306,7 +419,10 @@ fn an_update_is_synced_before_it_is_acknowledged_and_a_conflict_needs_none() {
         assert_eq!(syncs.load(Ordering::SeqCst), before + 1);
     }
     let before = syncs.load(Ordering::SeqCst);
-    assert_eq!(store.insert_new(&user("alice"), vec![], soon()), Ok(Outcome::Conflict));
+    assert_eq!(
+        store.insert_new(&user("alice"), vec![], soon()),
+        Ok(Outcome::Conflict)
+    );
     assert_eq!(syncs.load(Ordering::SeqCst), before);
 }
 
@@ -317,18 +433,34 @@ fn a_failed_sync_ends_the_store_at_once_and_for_ever() {
     put(&store, "alice", 0);
     let version = store.load(&user("alice")).unwrap().unwrap().version;
     fails.store(true, Ordering::SeqCst);
-    assert_eq!(store.replace(&user("alice"), version, record(1), soon()), Err(Unavailable));
+    assert_eq!(
+        store.replace(&user("alice"), version, record(1), soon()),
+        Err(Unavailable)
+    );
     let sentence = heard.recv().unwrap();
-    assert!(sentence.contains("failed: Input/output error") && sentence.ends_with("check the disk"), "{sentence}");
+    assert!(
+        sentence.contains("failed: Input/output error") && sentence.ends_with("check the disk"),
+        "{sentence}"
+    );
     fails.store(false, Ordering::SeqCst);
     let before = syncs.load(Ordering::SeqCst);
-    assert_eq!(store.replace(&user("alice"), version, record(2), soon()), Err(Unavailable));
-    assert_eq!(store.insert_new(&user("bob"), record(2), soon()), Err(Unavailable));
+    assert_eq!(
+        store.replace(&user("alice"), version, record(2), soon()),
+        Err(Unavailable)
+    );
+    assert_eq!(
+        store.insert_new(&user("bob"), record(2), soon()),
+        Err(Unavailable)
+    );
     assert_eq!(store.load(&user("alice")).unwrap_err(), Unavailable);
     assert_eq!(store.list(None, 1).unwrap_err(), Unavailable);
     assert_eq!(store.health(), Err(Unavailable));
     drop(store);
-    assert_eq!(syncs.load(Ordering::SeqCst), before, "no sync is tried again");
+    assert_eq!(
+        syncs.load(Ordering::SeqCst),
+        before,
+        "no sync is tried again"
+    );
     assert_eq!(heard.iter().count(), 0, "it is said once");
 }
 
@@ -337,7 +469,10 @@ fn a_panic_while_reading_ends_the_store() {
     let home = Home::new();
     let (store, _, _, heard) = failing(&home);
     put(&store, "alice", 0);
-    assert_eq!(store.read(|_| -> ::sled::Result<()> { panic!("as ordered") }), Err(Unavailable));
+    assert_eq!(
+        store.read(|_| -> ::sled::Result<()> { panic!("as ordered") }),
+        Err(Unavailable)
+    );
     assert!(heard.recv().unwrap().contains("its library panicked"));
     assert_eq!(store.load(&user("alice")).unwrap_err(), Unavailable);
 }
@@ -347,6 +482,9 @@ fn a_marker_that_cannot_be_written_fails_the_first_enrolment() {
     let home = Home::new();
     let (store, _, _, heard) = failing(&home);
     std::fs::create_dir(home.path("store.marker.new")).unwrap();
-    assert_eq!(store.insert_new(&user("alice"), vec![], soon()), Err(Unavailable));
+    assert_eq!(
+        store.insert_new(&user("alice"), vec![], soon()),
+        Err(Unavailable)
+    );
     assert_eq!(heard.iter().take(1).count(), 1);
 }

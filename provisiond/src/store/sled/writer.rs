@@ -1,5 +1,5 @@
-//! The writer of the committer thread: checks a group of updates, makes it durable with one fdatasync, and updates the
-//! witnesses (marker and mirror).
+//! The writer of the committer thread: checks a group of updates, makes it durable with one
+//! fdatasync, and updates the witnesses (marker and mirror).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,8 +18,8 @@ use crate::store::commit::{Answer, Apply};
 use crate::store::marker::{Age, Mark, Marker, Mirror, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 
-/// The update of one caller: all of its changes, or none. An update without changes makes the mark of the clock
-/// durable.
+/// The update of one caller: all of its changes, or none. An update without changes makes the mark
+/// of the clock durable.
 pub(super) type Update = Vec<Change>;
 
 /// A change of one user's record: from version `expected`, or no record, to `record`, or no record.
@@ -35,7 +35,8 @@ pub(super) type SyncData = Box<dyn Fn(&File) -> io::Result<()> + Send>;
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) db: Db,
-    /// sled's `db` file, opened before the first write, so that this file descriptor gets every write-back error.
+    /// sled's `db` file, opened before the first write, so that this file descriptor gets every
+    /// write-back error.
     pub(super) log: File,
     pub(super) sync: SyncData,
     pub(super) marker: Marker,
@@ -63,7 +64,9 @@ impl Plan {
         self.summary.generation = generation;
         self.summary.follow(&key, change.expected, made);
         match change.record {
-            Some(record) => self.batch.insert(key, [&generation.to_be_bytes(), record.as_slice()].concat()),
+            Some(record) => self
+                .batch
+                .insert(key, [&generation.to_be_bytes(), record.as_slice()].concat()),
             None => self.batch.remove(key),
         }
         self.versions.insert(change.user, made);
@@ -74,16 +77,29 @@ impl Apply for Writer {
     type Update = Update;
 
     fn bytes(update: &Update) -> usize {
-        update.iter().filter_map(|change| change.record.as_ref()).map(Vec::len).fold(0, usize::saturating_add)
+        update
+            .iter()
+            .filter_map(|change| change.record.as_ref())
+            .map(Vec::len)
+            .fold(0, usize::saturating_add)
     }
 
     fn apply(&mut self, group: Vec<Update>) -> Result<Vec<Answer>, String> {
-        let mut plan = Plan { batch: Batch::default(), summary: self.summary, versions: HashMap::new() };
+        let mut plan = Plan {
+            batch: Batch::default(),
+            summary: self.summary,
+            versions: HashMap::new(),
+        };
         let keeps_mark = group.iter().any(Vec::is_empty);
-        let answers = group.into_iter().map(|update| self.judge(&mut plan, update)).collect();
+        let answers = group
+            .into_iter()
+            .map(|update| self.judge(&mut plan, update))
+            .collect();
         if keeps_mark || plan.summary != self.summary {
-            self.make_durable(plan.batch, plan.summary).map_err(|error| self.failed(&error))?;
-            self.bear_witness(plan.summary).map_err(|error| self.failed(&error))?;
+            self.make_durable(plan.batch, plan.summary)
+                .map_err(|error| self.failed(&error))?;
+            self.bear_witness(plan.summary)
+                .map_err(|error| self.failed(&error))?;
         }
         Ok(answers)
     }
@@ -93,7 +109,8 @@ impl Apply for Writer {
     }
 
     fn chore(&mut self) -> Result<(), String> {
-        self.make_durable(Batch::default(), self.summary).map_err(|error| self.failed(&error))?;
+        self.make_durable(Batch::default(), self.summary)
+            .map_err(|error| self.failed(&error))?;
         self.write_marker().map_err(|error| self.failed(&error))
     }
 }
@@ -142,18 +159,25 @@ impl Writer {
         self.sync_log()
     }
 
-    /// Flushes, then syncs the log: sled's flush writes all data, but without an fsync that survives a power cut.
+    /// Flushes, then syncs the log: sled's flush writes all data, but without an fsync that
+    /// survives a power cut.
     fn sync_log(&mut self) -> io::Result<()> {
-        let synced = self.db.flush().map_err(io::Error::from).and_then(|_| (self.sync)(&self.log));
+        let synced = self
+            .db
+            .flush()
+            .map_err(io::Error::from)
+            .and_then(|_| (self.sync)(&self.log));
         if synced.is_err() {
-            // Keeps a handle for ever: sled syncs again when its last handle is dropped, and that sync would succeed.
+            // Keeps a handle for ever: sled syncs again when its last handle is dropped, and that
+            // sync would succeed.
             std::mem::forget(self.db.clone());
         }
         synced
     }
 
-    /// Reports a durable summary to the readers and the mirror. The marker is written later, but at once for the first
-    /// user, and for a step that was spent ahead of its time, of which only the marker knows after a boot.
+    /// Reports a durable summary to the readers and the mirror. The marker is written later, but at
+    /// once for the first user, and for a step that was spent ahead of its time, of which only the
+    /// marker knows after a boot.
     fn bear_witness(&mut self, summary: Summary) -> io::Result<()> {
         self.summary = summary;
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = summary;
@@ -175,12 +199,23 @@ impl Writer {
 
     /// The numbers for the witnesses.
     fn mark(&self) -> Mark {
-        let Summary { users, generation, .. } = self.summary;
-        Mark { users, age: Age { generation, spent: self.clock.mark().spent() } }
+        let Summary {
+            users, generation, ..
+        } = self.summary;
+        Mark {
+            users,
+            age: Age {
+                generation,
+                spent: self.clock.mark().spent(),
+            },
+        }
     }
 
     fn failed(&self, error: &io::Error) -> String {
-        format!("the store at {} failed: {error}; check the disk", self.path.display())
+        format!(
+            "the store at {} failed: {error}; check the disk",
+            self.path.display()
+        )
     }
 }
 

@@ -20,10 +20,19 @@ fn every_cell_of_the_table_is_as_the_interface_file_documents_it() {
         for (method, cell) in &table {
             for subject in subjects(&caller, method) {
                 let user = subject.user.unwrap_or("bob");
-                let devices = furnished.entry(user).or_insert_with(|| furnish(&daemon, user)).clone();
+                let devices = furnished
+                    .entry(user)
+                    .or_insert_with(|| furnish(&daemon, user))
+                    .clone();
                 let case = format!("{} as {} on {:?}", method, caller.name, subject);
-                let play =
-                    Play { daemon: &daemon, caller: &caller, method, subject: &subject, devices: &devices, case };
+                let play = Play {
+                    daemon: &daemon,
+                    caller: &caller,
+                    method,
+                    subject: &subject,
+                    devices: &devices,
+                    case,
+                };
                 match cell.permission(&caller, &subject) {
                     Permission::Yes => play.is_done(false),
                     Permission::WithProof => play.is_done(true),
@@ -61,26 +70,58 @@ impl Play<'_> {
             }
             Ok(_) => {}
             // All users here are enrolled, and a ticket is for a user that never was.
-            Err((error, _)) if self.method == "Ticket" => assert_eq!(error, "BadParameter", "{}", self.case),
+            Err((error, _)) if self.method == "Ticket" => {
+                assert_eq!(error, "BadParameter", "{}", self.case)
+            }
             Err((error, _)) => {
-                assert!(["List", "Events"].contains(&self.method) && error == "ExpectedMore", "{} {error}", self.case);
+                assert!(
+                    ["List", "Events"].contains(&self.method) && error == "ExpectedMore",
+                    "{} {error}",
+                    self.case
+                );
             }
         }
     }
 
-    /// Even with right codes in it: it changes nothing, charges nothing, spends nothing, and is in the log once, as far as the
-    /// caller's uid is told one by one.
+    /// Even with right codes in it: it changes nothing, charges nothing, spends nothing, and is in
+    /// the log once, as far as the caller's uid is told one by one.
     fn is_refused(&self) {
         let before = everything(self.daemon);
         let uid = format!(" uid={} ", self.caller.credentials.uid);
-        let mut audited = vec!["event=not_permitted ".to_owned(), format!(" method={} ", self.method), uid];
-        audited.extend(self.subject.named.then_some(self.subject.user).flatten().map(|user| format!(" user={user} ")));
+        let mut audited = vec![
+            "event=not_permitted ".to_owned(),
+            format!(" method={} ", self.method),
+            uid,
+        ];
+        audited.extend(
+            self.subject
+                .named
+                .then_some(self.subject.user)
+                .flatten()
+                .map(|user| format!(" user={user} ")),
+        );
         let audited: Vec<&str> = audited.iter().map(String::as_str).collect();
         let known = self.daemon.log.with(&audited).len();
-        let told = self.daemon.log.with(&audited[..1]).iter().filter(|line| line.contains(audited[2])).count();
-        assert_eq!(refusal(self.call(Some(&self.devices.main.code()))), DENIED, "{}", self.case);
+        let told = self
+            .daemon
+            .log
+            .with(&audited[..1])
+            .iter()
+            .filter(|line| line.contains(audited[2]))
+            .count();
+        assert_eq!(
+            refusal(self.call(Some(&self.devices.main.code()))),
+            DENIED,
+            "{}",
+            self.case
+        );
         if told < TOLD_ONE_BY_ONE {
-            assert_eq!(self.daemon.log.wait_for_many(known + 1, &audited).len(), known + 1, "{}", self.case);
+            assert_eq!(
+                self.daemon.log.wait_for_many(known + 1, &audited).len(),
+                known + 1,
+                "{}",
+                self.case
+            );
         }
         assert_eq!(everything(self.daemon), before, "{}", self.case);
     }
@@ -94,7 +135,9 @@ impl Play<'_> {
             "SetState" => json!({ "device": "spare", "state": "disabled" }),
             "Revoke" => json!({ "device": "spare" }),
             "RenameDevice" => json!({ "device": "spare", "name": "other" }),
-            "Resync" => json!({ "device": "spare", "codes": [self.devices.main.code(), self.devices.main.code_at(1)] }),
+            "Resync" => {
+                json!({ "device": "spare", "codes": [self.devices.main.code(), self.devices.main.code_at(1)] })
+            }
             "RenameUser" => json!({ "new": "somebody-else" }),
             "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),
@@ -106,12 +149,15 @@ impl Play<'_> {
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
             parameters = and(&parameters, "user", &json!(user));
         }
-        if let (Some(proof), "Enroll" | "SetState" | "Revoke" | "RenameDevice" | "Resync" | "NewRecoveryCodes") =
-            (proof, self.method)
+        if let (
+            Some(proof),
+            "Enroll" | "SetState" | "Revoke" | "RenameDevice" | "Resync" | "NewRecoveryCodes",
+        ) = (proof, self.method)
         {
             parameters = and(&parameters, "proof", &json!(proof));
         }
-        self.daemon.call_as(&self.caller.credentials, self.method, &parameters)
+        self.daemon
+            .call_as(&self.caller.credentials, self.method, &parameters)
     }
 }
 
@@ -124,17 +170,38 @@ struct Subject {
 
 fn subjects(caller: &KnownCaller, method: &str) -> Vec<Subject> {
     if ["List", "Status", "Reload", "ClockAccept"].contains(&method) {
-        return vec![Subject { user: None, named: false }];
+        return vec![Subject {
+            user: None,
+            named: false,
+        }];
     }
     let other = if caller.name == "bob" { "alice" } else { "bob" };
-    let mut subjects = vec![Subject { user: Some(other), named: true }];
+    let mut subjects = vec![Subject {
+        user: Some(other),
+        named: true,
+    }];
     if caller.account.is_some() {
-        subjects.push(Subject { user: caller.account, named: true });
+        subjects.push(Subject {
+            user: caller.account,
+            named: true,
+        });
     }
-    let always_named =
-        ["Challenge", "Verify", "Bypass", "Ticket", "Unlock", "RenameUser", "Forget", "Import", "Export"];
+    let always_named = [
+        "Challenge",
+        "Verify",
+        "Bypass",
+        "Ticket",
+        "Unlock",
+        "RenameUser",
+        "Forget",
+        "Import",
+        "Export",
+    ];
     if !always_named.contains(&method) {
-        subjects.push(Subject { user: caller.account, named: false });
+        subjects.push(Subject {
+            user: caller.account,
+            named: false,
+        });
     }
     subjects
 }
@@ -177,13 +244,25 @@ fn documented() -> Vec<(String, Cell)> {
     let (mut table, mut roles) = (Vec::new(), Vec::new());
     for line in common::wire::protocol::INTERFACE.lines() {
         if let Some(list) = line.strip_prefix("# Roles: ") {
-            roles = list.trim_end_matches('.').split([',', ';']).map(|role| role.trim().to_owned()).collect();
+            roles = list
+                .trim_end_matches('.')
+                .split([',', ';'])
+                .map(|role| role.trim().to_owned())
+                .collect();
         } else if let Some(method) = line.strip_prefix("method ") {
             let name = method.split('(').next().expect("a name").to_owned();
-            table.push((name, Cell { roles: std::mem::take(&mut roles) }));
+            table.push((
+                name,
+                Cell {
+                    roles: std::mem::take(&mut roles),
+                },
+            ));
         }
     }
-    assert!(table.iter().all(|(_, cell)| !cell.roles.is_empty()), "a method of which nothing is said: {table:?}");
+    assert!(
+        table.iter().all(|(_, cell)| !cell.roles.is_empty()),
+        "a method of which nothing is said: {table:?}"
+    );
     table
 }
 
@@ -200,17 +279,26 @@ fn furnish(daemon: &Daemon, user: &str) -> Devices {
         let _ = daemon.call("Revoke", &json!({ "user": user, "device": device }));
     }
     let enroll = |device: &str, active: bool| {
-        let told = daemon.call("Enroll", &json!({ "user": user, "device": device, "active": active }));
+        let told = daemon.call(
+            "Enroll",
+            &json!({ "user": user, "device": device, "active": active }),
+        );
         authenticator(&told.expect("a device"))
     };
     let main = enroll("main", true);
     enroll("spare", true);
-    Devices { main, waiting: enroll("waiting", false) }
+    Devices {
+        main,
+        waiting: enroll("waiting", false),
+    }
 }
 
 /// A device of another program, another one each time.
 fn foreign_device() -> String {
-    let number: String = format!("{:08}", world::next_number()).bytes().map(|b| char::from(b + b'A' - b'0')).collect();
+    let number: String = format!("{:08}", world::next_number())
+        .bytes()
+        .map(|b| char::from(b + b'A' - b'0'))
+        .collect();
     format!("otpauth://totp/elsewhere?secret={}", number.repeat(4))
 }
 

@@ -20,12 +20,18 @@ use crate::qr::Form;
 use crate::render::key::NewKey;
 
 /// Makes a key and prints it.
-pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::NewKeyArgs) -> Result<Exit, Failure> {
+pub(super) fn run(
+    context: &Context<'_>,
+    file: &SettingsFile,
+    wanted: &cli::NewKeyArgs,
+) -> Result<Exit, Failure> {
     let made = make(wanted, &file.load()?)?;
     PictureFiles::prepare(&wanted.pictures)?.draw(context.output, &made.uri)?;
     let asked_for_a_page = wanted.pictures.qr.is_some_and(|form| form != Form::None);
     if asked_for_a_page || context.output.is_for_a_person() {
-        context.output.page(&made.sheet(for_terminal(context, wanted.pictures.qr, &made.uri).as_ref()))?;
+        context
+            .output
+            .page(&made.sheet(for_terminal(context, wanted.pictures.qr, &made.uri).as_ref()))?;
     }
     if context.output.is_for_programs() || !(asked_for_a_page || context.output.is_for_a_person()) {
         context.output.object(&made)?;
@@ -36,21 +42,48 @@ pub(super) fn run(context: &Context<'_>, file: &SettingsFile, wanted: &cli::NewK
 fn make(wanted: &cli::NewKeyArgs, settings: &Settings) -> Result<NewKey, Failure> {
     let user = wanted.user.as_deref().map(UserName::new).transpose()?;
     let parameters = parameters(&wanted.new_key, settings)?;
-    let (label, issuer) = (label(&wanted.new_key, user.as_ref(), settings)?, issuer(&wanted.new_key, settings)?);
+    let (label, issuer) = (
+        label(&wanted.new_key, user.as_ref(), settings)?,
+        issuer(&wanted.new_key, settings)?,
+    );
     let key = Key::random(parameters.alg.key_bytes()).ok_or(CannotSeal::NoRandomness)?;
     let (format, stored) = match (wanted.format, user) {
-        (Some(Format::V2), None) => return Err(Failure::Usage("'--format v2' binds the key to a user: give --user")),
+        (Some(Format::V2), None) => {
+            return Err(Failure::Usage(
+                "'--format v2' binds the key to a user: give --user",
+            ));
+        }
         (Some(Format::V2) | None, Some(user)) => {
-            let place = Place { user, device: device(wanted.device.as_deref())? };
+            let place = Place {
+                user,
+                device: device(wanted.device.as_deref())?,
+            };
             (Format::V2, place.v2(&key, settings, parameters)?)
         }
-        _ if wanted.device.is_some() => return Err(Failure::Usage("--device works only with '--format v2'")),
+        _ if wanted.device.is_some() => {
+            return Err(Failure::Usage("--device works only with '--format v2'"));
+        }
         _ => (Format::Passlib, v1(&key, settings, settings.encrypt_cost)?),
     };
-    let (pretty_key, uri) = (pretty_key(&key), uri(&key, parameters, &label, issuer.as_ref()));
+    let (pretty_key, uri) = (
+        pretty_key(&key),
+        uri(&key, parameters, &label, issuer.as_ref()),
+    );
     let issuer = stored_issuer(issuer, format, settings);
-    let record = KeyRecord { key: stored, parameters, label: Some(label), issuer }.to_json();
-    Ok(NewKey { record, key: key.to_base32(), pretty_key, uri, parameters })
+    let record = KeyRecord {
+        key: stored,
+        parameters,
+        label: Some(label),
+        issuer,
+    }
+    .to_json();
+    Ok(NewKey {
+        record,
+        key: key.to_base32(),
+        pretty_key,
+        uri,
+        parameters,
+    })
 }
 
 /// The parameters of a new key's codes. Offline, every period that totpctl can read is allowed.
@@ -71,14 +104,27 @@ fn parameters(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Parameter
 }
 
 /// The label of --label, else that of the settings, filled in.
-fn label(wanted: &cli::KeyOptions, user: Option<&UserName>, settings: &Settings) -> Result<Label, Failure> {
+fn label(
+    wanted: &cli::KeyOptions,
+    user: Option<&UserName>,
+    settings: &Settings,
+) -> Result<Label, Failure> {
     if let Some(text) = &wanted.label {
         return Ok(Label::as_shared(text)?);
     }
     let own = if user.is_none() { own_account() } else { None };
     let user = user.or(own.as_ref()).ok_or(Failure::Usage(NO_ACCOUNT))?;
-    let host = gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".to_owned());
-    Ok(Label::as_shared(&settings.new_device.label.replace("{host}", &host).replace("{user}", user.as_str()))?)
+    let host = gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".to_owned());
+    Ok(Label::as_shared(
+        &settings
+            .new_device
+            .label
+            .replace("{host}", &host)
+            .replace("{user}", user.as_str()),
+    )?)
 }
 
 /// The issuer of --issuer, else that of the settings; an empty one is none.
@@ -103,11 +149,17 @@ mod tests {
     }
 
     fn new(new_key: cli::KeyOptions) -> cli::NewKeyArgs {
-        cli::NewKeyArgs { new_key, ..cli::NewKeyArgs::default() }
+        cli::NewKeyArgs {
+            new_key,
+            ..cli::NewKeyArgs::default()
+        }
     }
 
     fn alice() -> cli::KeyOptions {
-        cli::KeyOptions { label: Some("alice".into()), ..cli::KeyOptions::default() }
+        cli::KeyOptions {
+            label: Some("alice".into()),
+            ..cli::KeyOptions::default()
+        }
     }
 
     fn opened(record: &str, settings: Settings) -> Opened {
@@ -119,14 +171,26 @@ mod tests {
         let passlib = "{\"alg\":\"sha256\",\"digits\":8,\"enckey\":{\"c\":0,";
         let ours = "{\"alg\":\"sha256\",\"device\":\"";
         for (user, begins) in [(None, passlib), (Some("alice".to_owned()), ours)] {
-            let new_key = cli::KeyOptions { alg: Some(Algorithm::Sha256), digits: Some(8), ..alice() };
-            let wanted = cli::NewKeyArgs { user, ..new(new_key) };
+            let new_key = cli::KeyOptions {
+                alg: Some(Algorithm::Sha256),
+                digits: Some(8),
+                ..alice()
+            };
+            let wanted = cli::NewKeyArgs {
+                user,
+                ..new(new_key)
+            };
             let made = make(&wanted, &settings("")).unwrap();
-            assert!(made.record.expose().starts_with(begins), "{}", made.record.expose());
+            assert!(
+                made.record.expose().starts_with(begins),
+                "{}",
+                made.record.expose()
+            );
             let from_record = opened(made.record.expose(), settings(""));
             assert_eq!(from_record.key.to_base32().expose(), made.key.expose());
             assert_eq!(from_record.key.expose().len(), 32);
-            let from_uri = Opened::without_settings(KeyRecord::parse(made.uri.expose()).unwrap()).unwrap();
+            let from_uri =
+                Opened::without_settings(KeyRecord::parse(made.uri.expose()).unwrap()).unwrap();
             assert_eq!(from_uri.key.to_base32().expose(), made.key.expose());
             assert_eq!(from_uri.record.parameters, from_record.record.parameters);
             assert!(!from_record.changed());
@@ -135,22 +199,62 @@ mod tests {
 
     #[test]
     fn two_new_keys_are_two() {
-        let key = || make(&wanted(), &settings("")).unwrap().key.expose().to_owned();
+        let key = || {
+            make(&wanted(), &settings(""))
+                .unwrap()
+                .key
+                .expose()
+                .to_owned()
+        };
         assert_ne!(key(), key());
     }
 
     #[test]
     fn version_2_asks_for_a_user_and_takes_a_device() {
-        let refusal = |wanted: &cli::NewKeyArgs| make(wanted, &settings("")).map(|_| ()).unwrap_err().code();
+        let refusal =
+            |wanted: &cli::NewKeyArgs| make(wanted, &settings("")).map(|_| ()).unwrap_err().code();
         let device = Some("00112233445566778899aabbccddeeFF".to_owned());
-        assert_eq!(refusal(&cli::NewKeyArgs { format: Some(Format::V2), ..wanted() }), ("usage", Exit::BadInput));
-        assert_eq!(refusal(&cli::NewKeyArgs { device: device.clone(), ..wanted() }), ("usage", Exit::BadInput));
+        assert_eq!(
+            refusal(&cli::NewKeyArgs {
+                format: Some(Format::V2),
+                ..wanted()
+            }),
+            ("usage", Exit::BadInput)
+        );
+        assert_eq!(
+            refusal(&cli::NewKeyArgs {
+                device: device.clone(),
+                ..wanted()
+            }),
+            ("usage", Exit::BadInput)
+        );
         let user = Some("alice".to_owned());
-        let made = make(&cli::NewKeyArgs { user: user.clone(), device, ..wanted() }, &settings("")).unwrap();
-        assert!(made.record.expose().contains("\"device\":\"00112233445566778899aabbccddeeff\""));
+        let made = make(
+            &cli::NewKeyArgs {
+                user: user.clone(),
+                device,
+                ..wanted()
+            },
+            &settings(""),
+        )
+        .unwrap();
+        assert!(
+            made.record
+                .expose()
+                .contains("\"device\":\"00112233445566778899aabbccddeeff\"")
+        );
         assert!(made.record.expose().contains("\"user\":\"alice\""));
-        for bad in ["", "0011", "+0112233445566778899aabbccddeeff", "00112233445566778899aabbccddeeffff"] {
-            let wanted = cli::NewKeyArgs { user: user.clone(), device: Some(bad.into()), ..wanted() };
+        for bad in [
+            "",
+            "0011",
+            "+0112233445566778899aabbccddeeff",
+            "00112233445566778899aabbccddeeffff",
+        ] {
+            let wanted = cli::NewKeyArgs {
+                user: user.clone(),
+                device: Some(bad.into()),
+                ..wanted()
+            };
             assert_eq!(refusal(&wanted), ("usage", Exit::BadInput), "{bad:?}");
         }
     }
@@ -158,29 +262,75 @@ mod tests {
     #[test]
     fn what_is_not_given_comes_from_the_settings() {
         let context = ", label: 'at {user}', issuer: demo, digits: 7, period: 60, alg: sha512";
-        let made =
-            make(&cli::NewKeyArgs { user: Some("bob".into()), ..cli::NewKeyArgs::default() }, &settings(context))
-                .unwrap();
-        assert!(made.uri.expose().starts_with("otpauth://totp/demo:at%20bob?"), "{}", made.uri.expose());
-        assert!(made.uri.expose().ends_with("&algorithm=SHA512&digits=7&period=60&issuer=demo"));
+        let made = make(
+            &cli::NewKeyArgs {
+                user: Some("bob".into()),
+                ..cli::NewKeyArgs::default()
+            },
+            &settings(context),
+        )
+        .unwrap();
+        assert!(
+            made.uri
+                .expose()
+                .starts_with("otpauth://totp/demo:at%20bob?"),
+            "{}",
+            made.uri.expose()
+        );
+        assert!(
+            made.uri
+                .expose()
+                .ends_with("&algorithm=SHA512&digits=7&period=60&issuer=demo")
+        );
         let own = make(&cli::NewKeyArgs::default(), &settings(", label: '{user}'")).unwrap();
         let name = own_account().unwrap();
-        assert!(own.uri.expose().starts_with(&format!("otpauth://totp/{}?", name.as_str())));
+        assert!(
+            own.uri
+                .expose()
+                .starts_with(&format!("otpauth://totp/{}?", name.as_str()))
+        );
     }
 
     #[test]
     fn parameters_that_no_authenticator_knows_are_refused() {
         for bad in [
-            new(cli::KeyOptions { digits: Some(5), ..alice() }),
-            new(cli::KeyOptions { digits: Some(11), ..alice() }),
-            new(cli::KeyOptions { period: Some(0), ..alice() }),
-            new(cli::KeyOptions { period: Some(86_401), ..alice() }),
-            new(cli::KeyOptions { label: Some("a:b".into()), ..alice() }),
-            new(cli::KeyOptions { label: Some(String::new()), ..alice() }),
-            new(cli::KeyOptions { issuer: Some("a:b".into()), ..alice() }),
-            cli::NewKeyArgs { user: Some("a/b".into()), ..wanted() },
+            new(cli::KeyOptions {
+                digits: Some(5),
+                ..alice()
+            }),
+            new(cli::KeyOptions {
+                digits: Some(11),
+                ..alice()
+            }),
+            new(cli::KeyOptions {
+                period: Some(0),
+                ..alice()
+            }),
+            new(cli::KeyOptions {
+                period: Some(86_401),
+                ..alice()
+            }),
+            new(cli::KeyOptions {
+                label: Some("a:b".into()),
+                ..alice()
+            }),
+            new(cli::KeyOptions {
+                label: Some(String::new()),
+                ..alice()
+            }),
+            new(cli::KeyOptions {
+                issuer: Some("a:b".into()),
+                ..alice()
+            }),
+            cli::NewKeyArgs {
+                user: Some("a/b".into()),
+                ..wanted()
+            },
         ] {
-            assert_eq!(make(&bad, &settings("")).map(|_| ()).unwrap_err().code(), ("bad_parameter", Exit::BadInput));
+            assert_eq!(
+                make(&bad, &settings("")).map(|_| ()).unwrap_err().code(),
+                ("bad_parameter", Exit::BadInput)
+            );
         }
     }
 
@@ -191,7 +341,10 @@ mod tests {
         assert!(made.uri.expose().contains("&issuer=demo"));
         let back = opened(made.record.expose(), settings(", issuer: demo"));
         assert_eq!(back.issuer().unwrap().as_str(), "demo");
-        let other = new(cli::KeyOptions { issuer: Some("other".into()), ..alice() });
+        let other = new(cli::KeyOptions {
+            issuer: Some("other".into()),
+            ..alice()
+        });
         let other = make(&other, &settings(", issuer: demo")).unwrap();
         assert!(other.record.expose().contains("\"issuer\":\"other\""));
     }

@@ -1,4 +1,5 @@
-//! Input of the `key` commands: reads a record or URI from standard input, and the settings with the secrets for it.
+//! Input of the `key` commands: reads a record or URI from standard input, and the settings with
+//! the secrets for it.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -21,34 +22,56 @@ pub(super) struct Opened {
 }
 
 impl Opened {
-    /// Reads a record or a URI and opens its key. It reads settings only if the key is sealed, or if the user names
-    /// them.
+    /// Reads a record or a URI and opens its key. It reads settings only if the key is sealed, or
+    /// if the user names them.
     pub(super) fn read(context: &Context<'_>, file: &SettingsFile) -> Result<Self, Failure> {
         let record = read_record(context)?;
         let is_sealed = !matches!(record.key, StoredKey::Plain(_));
-        if is_sealed || file.named { Self::with_settings(record, file.load()?) } else { Self::without_settings(record) }
+        if is_sealed || file.named {
+            Self::with_settings(record, file.load()?)
+        } else {
+            Self::without_settings(record)
+        }
     }
 
     /// Opens the key with the secrets of `settings`.
     pub(super) fn with_settings(record: KeyRecord, settings: Settings) -> Result<Self, Failure> {
-        Ok(Self { key: record.open(&settings.secrets)?, record, settings: Some(settings) })
+        Ok(Self {
+            key: record.open(&settings.secrets)?,
+            record,
+            settings: Some(settings),
+        })
     }
 
     /// Takes a key that is not sealed.
     pub(super) fn without_settings(record: KeyRecord) -> Result<Self, Failure> {
-        let StoredKey::Plain(key) = &record.key else { return Err(CannotOpen.into()) };
-        Ok(Self { key: Key::new(key.expose().to_vec())?, record, settings: None })
+        let StoredKey::Plain(key) = &record.key else {
+            return Err(CannotOpen.into());
+        };
+        Ok(Self {
+            key: Key::new(key.expose().to_vec())?,
+            record,
+            settings: None,
+        })
     }
 
-    /// The record's issuer, else that of the settings: passlib leaves the latter out of its records.
+    /// The record's issuer, else that of the settings: passlib leaves the latter out of its
+    /// records.
     pub(super) fn issuer(&self) -> Option<&Label> {
-        let usual = self.settings.as_ref().and_then(|settings| settings.new_device.issuer.as_ref());
+        let usual = self
+            .settings
+            .as_ref()
+            .and_then(|settings| settings.new_device.issuer.as_ref());
         self.record.issuer.as_ref().or(usual)
     }
 
     /// Whether the key should be sealed again.
     pub(super) fn changed(&self) -> bool {
-        let sealed_well = |settings: &Settings| !self.record.changed(&settings.secrets, settings.encrypt_cost);
+        let sealed_well = |settings: &Settings| {
+            !self
+                .record
+                .changed(&settings.secrets, settings.encrypt_cost)
+        };
         !self.settings.as_ref().is_some_and(sealed_well)
     }
 }
@@ -76,21 +99,34 @@ impl SettingsFile {
         let named = given.or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
         match named {
             Some(path) => Self { path, named: true },
-            None => Self { path: PathBuf::from(DEFAULT_SETTINGS), named: false },
+            None => Self {
+                path: PathBuf::from(DEFAULT_SETTINGS),
+                named: false,
+            },
         }
     }
 
     /// Reads the settings and their secrets.
     pub(super) fn load(&self) -> Result<Settings, Failure> {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Settings::load(&self.path, &Trust { daemon_uid: trusted_uid(&self.path), credentials })?)
+        Ok(Settings::load(
+            &self.path,
+            &Trust {
+                daemon_uid: trusted_uid(&self.path),
+                credentials,
+            },
+        )?)
     }
 }
 
-/// The owner, besides root, whose files are trusted: the caller, if the settings are the caller's; else the daemon.
+/// The owner, besides root, whose files are trusted: the caller, if the settings are the caller's;
+/// else the daemon.
 fn trusted_uid(path: &Path) -> u32 {
     let own = getuid().as_raw();
-    if path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == own) {
+    if path
+        .symlink_metadata()
+        .is_ok_and(|metadata| metadata.uid() == own)
+    {
         return own;
     }
     let daemon = User::from_name(DAEMON_ACCOUNT).ok().flatten();
@@ -98,7 +134,8 @@ fn trusted_uid(path: &Path) -> u32 {
 }
 
 const PROMPT: &str = "Record or otpauth:// URI, on one line (typing is not shown): ";
-const NOT_TEXT: &str = "standard input is not UTF-8 text: give a record in JSON, or an otpauth:// URI";
+const NOT_TEXT: &str =
+    "standard input is not UTF-8 text: give a record in JSON, or an otpauth:// URI";
 const DAEMON_ACCOUNT: &str = "_pam-totp";
 
 #[cfg(test)]
@@ -110,7 +147,11 @@ pub(super) mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("settings.yaml");
         let secrets = "secrets: {1: 0123456789abcdef}, encrypt-cost: 0";
-        std::fs::write(&path, format!("totp: {{context: {{{secrets}{context}}}}}\n")).unwrap();
+        std::fs::write(
+            &path,
+            format!("totp: {{context: {{{secrets}{context}}}}}\n"),
+        )
+        .unwrap();
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&path, private).unwrap();
         SettingsFile::of(Some(path)).load().unwrap()
@@ -120,7 +161,9 @@ pub(super) mod tests {
     fn ones_own_files_are_trusted_and_others_only_if_they_are_the_daemons() {
         let own = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(trusted_uid(own.path()), getuid().as_raw());
-        let daemon = User::from_name(DAEMON_ACCOUNT).unwrap().map_or(getuid(), |user| user.uid);
+        let daemon = User::from_name(DAEMON_ACCOUNT)
+            .unwrap()
+            .map_or(getuid(), |user| user.uid);
         assert_eq!(trusted_uid(Path::new("/nowhere/at/all")), daemon.as_raw());
     }
 
@@ -128,6 +171,9 @@ pub(super) mod tests {
     fn settings_that_are_named_must_be_there() {
         let file = SettingsFile::of(Some("/nowhere/at/all".into()));
         assert!(file.named);
-        assert_eq!(file.load().unwrap_err().code(), ("bad_settings", crate::exit::Exit::BadSettings));
+        assert_eq!(
+            file.load().unwrap_err().code(),
+            ("bad_settings", crate::exit::Exit::BadSettings)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Texts of `why`: for each verdict and reason of the log, a sentence that explains it and the command that helps.
+//! Texts of `why`: for each verdict and reason of the log, a sentence that explains it and the
+//! command that helps.
 
 use common::wire::text::printable;
 
@@ -9,7 +10,9 @@ use crate::verdicts::{argument, span};
 pub(super) fn meaning(attempt: &PastAttempt, user: &str) -> Option<String> {
     match (attempt.verdict.as_str(), &attempt.would) {
         ("exempt", Some(_)) => {
-            let meaning = of_verdict(attempt, user).map(|meaning| format!("; {meaning}")).unwrap_or_default();
+            let meaning = of_verdict(attempt, user)
+                .map(|meaning| format!("; {meaning}"))
+                .unwrap_or_default();
             Some(exempt(attempt) + &meaning)
         }
         ("exempt", None) => Some(exempt(attempt)),
@@ -27,9 +30,15 @@ fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
         }
         ("rejected", _, Some(skew)) => Some(another_time(skew) + until_then(skew)),
         // Where no code is right, it does not matter that the code was repeated.
-        (verdict, Some(reason), _) if reason != "repeated" || verdict == "rejected" => Some(of_reason(reason, user)),
-        ("rejected", ..) => told(&format!("{MISTYPED}; for an HOTP token: totpctl resync USER")),
-        ("already_used", ..) => told("the code was used already; each code opens one login: wait for the next code"),
+        (verdict, Some(reason), _) if reason != "repeated" || verdict == "rejected" => {
+            Some(of_reason(reason, user))
+        }
+        ("rejected", ..) => told(&format!(
+            "{MISTYPED}; for an HOTP token: totpctl resync USER"
+        )),
+        ("already_used", ..) => {
+            told("the code was used already; each code opens one login: wait for the next code")
+        }
         ("malformed", ..) => told(
             "the user typed no code, or typed it in the wrong place: type only the digits that the device shows; if the prompt \
              asks for password and code together, type the code after the password",
@@ -42,10 +51,12 @@ fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
             "the user never had an active device; to see whether a device is pending: totpctl show USER; to enrol a device: \
              totpctl enroll USER",
         ),
-        ("disabled", ..) => told("the user has no active device now; to list the devices: totpctl show USER"),
-        ("busy", ..) => {
-            told("too many attempts for this user were waiting; an attacker may be guessing codes: totpctl log USER")
+        ("disabled", ..) => {
+            told("the user has no active device now; to list the devices: totpctl show USER")
         }
+        ("busy", ..) => told(
+            "too many attempts for this user were waiting; an attacker may be guessing codes: totpctl log USER",
+        ),
         _ => None,
     }
 }
@@ -65,10 +76,20 @@ fn exempt(attempt: &PastAttempt) -> String {
 /// The code was right for another time. `skew`: seconds by which the phone's clock is fast.
 fn another_time(skew: i64) -> String {
     let span = span(skew.unsigned_abs());
-    let (when, wrong) = if skew < 0 { (format!("{span} ago"), "slow") } else { (format!("in {span}"), "fast") };
+    let (when, wrong) = if skew < 0 {
+        (format!("{span} ago"), "slow")
+    } else {
+        (format!("in {span}"), "fast")
+    };
     let was = if skew < 0 { "was" } else { "will be" };
-    let late = if (-LATE..0).contains(&skew) { "the user typed it late, or " } else { "" };
-    format!("the code {was} right {when}: {late}the phone's clock is {wrong}; set it to automatic time")
+    let late = if (-LATE..0).contains(&skew) {
+        "the user typed it late, or "
+    } else {
+        ""
+    };
+    format!(
+        "the code {was} right {when}: {late}the phone's clock is {wrong}; set it to automatic time"
+    )
 }
 
 /// How the user can log in before setting the clock.
@@ -77,7 +98,9 @@ fn until_then(skew: i64) -> &'static str {
         off if off <= REMEMBERED => {
             "; until then, two consecutive codes on one line open a login, and the daemon remembers the difference"
         }
-        off if off <= PAIR_REACH => "; until then, each login needs two consecutive codes on one line",
+        off if off <= PAIR_REACH => {
+            "; until then, each login needs two consecutive codes on one line"
+        }
         _ => "",
     }
 }
@@ -88,7 +111,10 @@ fn of_reason(reason: &str, user: &str) -> String {
         "not_yet_valid" => "the first day of the user's device is still to come",
         "expired" => "the user's device is past its last day",
         "not_for_this_service" => "the user's device is for other services",
-        reason => return of_known(reason).map_or_else(|| of_unknown(reason), |sentence| about(user, sentence)),
+        reason => {
+            return of_known(reason)
+                .map_or_else(|| of_unknown(reason), |sentence| about(user, sentence));
+        }
     };
     about(user, &format!("{unfit}; {OUT_OF_BOUNDS}"))
 }
@@ -98,15 +124,21 @@ fn about(user: &str, sentence: &str) -> String {
     sentence.replace("USER", &argument(user))
 }
 
-/// The sentence for a reason that this version of totpctl knows. Each reason stands in one of the three tables.
+/// The sentence for a reason that this version of totpctl knows. Each reason stands in one of the
+/// three tables.
 fn of_known(reason: &str) -> Option<&'static str> {
-    of_the_machine(reason).or_else(|| of_issued_code(reason)).or_else(|| of_the_account(reason))
+    of_the_machine(reason)
+        .or_else(|| of_issued_code(reason))
+        .or_else(|| of_the_account(reason))
 }
 
-/// Reasons that lie in the daemon's machine: its clock, its store, its secrets, its log, its name service.
+/// Reasons that lie in the daemon's machine: its clock, its store, its secrets, its log, its name
+/// service.
 fn of_the_machine(reason: &str) -> Option<&'static str> {
     Some(match reason {
-        "clock_before_build" => "this machine's clock shows a time before provisiond was built: set the clock",
+        "clock_before_build" => {
+            "this machine's clock shows a time before provisiond was built: set the clock"
+        }
         "clock_event" => {
             "this machine's clock was set, or may be wrong after a boot: for a minute or two the daemon refuses codes from \
              before; wait for the next codes"
@@ -132,7 +164,9 @@ fn of_the_machine(reason: &str) -> Option<&'static str> {
         "no_application_secret" => {
             "the application secret of the user's record is missing: put it back into the secrets file"
         }
-        "unknown_record_version" => "a newer provisiond wrote the user's record: install that version again",
+        "unknown_record_version" => {
+            "a newer provisiond wrote the user's record: install that version again"
+        }
         "no_answer_from_name_service" => {
             "the name service did not answer, and the name may be another spelling of an enrolled user's name: repair the name \
              service, then try again"
@@ -156,7 +190,9 @@ fn of_issued_code(reason: &str) -> Option<&'static str> {
             "the store was put back to an older state, so the daemon cannot tell whether the code was used already; to make \
              new recovery codes: totpctl recovery-codes USER"
         }
-        "bypass_revoked" => "after five wrong tries the bypass is invalid; to issue another: totpctl bypass USER",
+        "bypass_revoked" => {
+            "after five wrong tries the bypass is invalid; to issue another: totpctl bypass USER"
+        }
         "ticket_expired" => "the ticket has expired; to issue another: totpctl ticket USER",
         "ticket_before_roll_back" => {
             "the store was put back to an older state, so the daemon cannot tell whether the ticket was used; to issue \
@@ -189,7 +225,9 @@ fn of_the_account(reason: &str) -> Option<&'static str> {
             "a hundred wrong answers in a row disabled the user's device ('policy.strict'); an attacker may be guessing codes \
              (totpctl log USER); a recovery code still opens a login; to enable the device again: totpctl enable USER"
         }
-        "account_disabled" => "an administrator disabled the account; to enable it again: totpctl enable USER --all",
+        "account_disabled" => {
+            "an administrator disabled the account; to enable it again: totpctl enable USER --all"
+        }
         "uid_changed" => {
             "the account has another uid than its record is bound to; if the account now belongs to another person: \
              totpctl forget USER; if it belongs to the same person, enrol a device as an administrator"
@@ -206,7 +244,8 @@ fn of_unknown(reason: &str) -> String {
 const LATE: i64 = 120;
 /// Seconds that the daemon corrects a device's clock by, at most: four steps of thirty.
 const REMEMBERED: u64 = 120;
-/// Seconds before and after now in which the daemon searches for a pair of codes: ten steps of thirty.
+/// Seconds before and after now in which the daemon searches for a pair of codes: ten steps of
+/// thirty.
 const PAIR_REACH: u64 = 300;
 
 /// For a code that is right at no time near now.
@@ -227,15 +266,29 @@ mod tests {
 
     fn attempt(verdict: &str, reason: Option<&str>, skew: Option<i64>) -> PastAttempt {
         let (verdict, reason) = (verdict.to_owned(), reason.map(str::to_owned));
-        PastAttempt { verdict, reason, skew, ..PastAttempt::default() }
+        PastAttempt {
+            verdict,
+            reason,
+            skew,
+            ..PastAttempt::default()
+        }
     }
 
     #[test]
     fn who_got_in_without_a_code_is_told_by_what() {
-        let lan = PastAttempt { rule: Some("lan".into()), ..attempt("exempt", None, None) };
+        let lan = PastAttempt {
+            rule: Some("lan".into()),
+            ..attempt("exempt", None, None)
+        };
         let told = meaning(&lan, "alice").unwrap();
-        assert_eq!(told, "the daemon's settings ask for no code here (rule 'lan')");
-        let observed = PastAttempt { would: Some("malformed".into()), ..attempt("exempt", None, None) };
+        assert_eq!(
+            told,
+            "the daemon's settings ask for no code here (rule 'lan')"
+        );
+        let observed = PastAttempt {
+            would: Some("malformed".into()),
+            ..attempt("exempt", None, None)
+        };
         let told = meaning(&observed, "alice").unwrap();
         assert!(
             told.starts_with(
@@ -258,15 +311,27 @@ mod tests {
             Verdict::Disabled,
             Verdict::Busy,
         ] {
-            assert!(meaning(&attempt(verdict.word(), None, None), "alice").is_some(), "{verdict:?}");
+            assert!(
+                meaning(&attempt(verdict.word(), None, None), "alice").is_some(),
+                "{verdict:?}"
+            );
         }
-        let refused = meaning(&attempt("refused", Some("clock_before_build"), None), "alice").unwrap();
+        let refused = meaning(
+            &attempt("refused", Some("clock_before_build"), None),
+            "alice",
+        )
+        .unwrap();
         assert!(refused.ends_with("set the clock"));
         let strict = meaning(&attempt("disabled", Some("strict_disabled"), None), "alice").unwrap();
         assert!(strict.starts_with("a hundred wrong answers"), "{strict}");
-        assert!(meaning(&attempt("refused", Some("of\u{1b}new"), None), "a").unwrap().ends_with("of\\u{1b}new"));
+        assert!(
+            meaning(&attempt("refused", Some("of\u{1b}new"), None), "a")
+                .unwrap()
+                .ends_with("of\\u{1b}new")
+        );
         assert_eq!(meaning(&attempt("accepted", None, None), "alice"), None);
-        let repeated = |verdict| meaning(&attempt(verdict, Some("repeated"), None), "alice").unwrap();
+        let repeated =
+            |verdict| meaning(&attempt(verdict, Some("repeated"), None), "alice").unwrap();
         assert!(repeated("rejected").starts_with("it was the same wrong answer"));
         assert!(repeated("not_enrolled").starts_with("the user never had an active device"));
     }
@@ -275,14 +340,26 @@ mod tests {
     fn whose_device_does_not_count_is_told_what_helps() {
         for (reason, what) in [
             ("expired", "the user's device is past its last day"),
-            ("not_yet_valid", "the first day of the user's device is still to come"),
-            ("not_for_this_service", "the user's device is for other services"),
+            (
+                "not_yet_valid",
+                "the first day of the user's device is still to come",
+            ),
+            (
+                "not_for_this_service",
+                "the user's device is for other services",
+            ),
         ] {
             let told = meaning(&attempt("disabled", Some(reason), None), "alice").unwrap();
-            assert_eq!(told, format!("{what}; {}", OUT_OF_BOUNDS.replace("USER", "alice")));
+            assert_eq!(
+                told,
+                format!("{what}; {}", OUT_OF_BOUNDS.replace("USER", "alice"))
+            );
         }
         let told = meaning(&attempt("rejected", Some("code_expired"), None), "o'neil").unwrap();
-        assert!(told.ends_with(r"to issue a bypass: totpctl bypass 'o'\''neil'"), "{told}");
+        assert!(
+            told.ends_with(r"to issue a bypass: totpctl bypass 'o'\''neil'"),
+            "{told}"
+        );
     }
 
     #[test]
@@ -296,25 +373,52 @@ mod tests {
             told(3900),
             "the code will be right in 1 h 5 min: the phone's clock is fast; set it to automatic time"
         );
-        assert!(told(-60).starts_with("the code was right 1 min ago: the user typed it late, or the phone's clock"));
-        assert!(told(120).contains("in 2 min: the phone's clock") && told(120).ends_with("remembers the difference"));
-        assert!(told(240).ends_with("automatic time; until then, each login needs two consecutive codes on one line"));
+        assert!(told(-60).starts_with(
+            "the code was right 1 min ago: the user typed it late, or the phone's clock"
+        ));
+        assert!(
+            told(120).contains("in 2 min: the phone's clock")
+                && told(120).ends_with("remembers the difference")
+        );
+        assert!(told(240).ends_with(
+            "automatic time; until then, each login needs two consecutive codes on one line"
+        ));
     }
 
     #[test]
     fn after_many_wrong_pairs_no_pair_is_promised_to_a_clock_that_is_off() {
-        let told = |skew| meaning(&attempt("rejected", Some("after_many_wrong_pairs"), skew), "alice").unwrap();
-        for (skew, what) in [(None, MISTYPED), (Some(240), "the code will be right in 4 min: the phone's clock is")] {
+        let told = |skew| {
+            meaning(
+                &attempt("rejected", Some("after_many_wrong_pairs"), skew),
+                "alice",
+            )
+            .unwrap()
+        };
+        for (skew, what) in [
+            (None, MISTYPED),
+            (
+                Some(240),
+                "the code will be right in 4 min: the phone's clock is",
+            ),
+        ] {
             let told = told(skew);
-            assert!(told.starts_with(what) && !told.contains("until then"), "{told}");
+            assert!(
+                told.starts_with(what) && !told.contains("until then"),
+                "{told}"
+            );
             assert!(told.ends_with("totpctl resync alice"), "{told}");
         }
     }
 
     #[test]
     fn spans_are_told_as_people_say_them() {
-        for (seconds, text) in [(45, "45 s"), (60, "1 min"), (630, "10 min 30 s"), (3600, "1 h"), (7199, "1 h 59 min")]
-        {
+        for (seconds, text) in [
+            (45, "45 s"),
+            (60, "1 min"),
+            (630, "10 min 30 s"),
+            (3600, "1 h"),
+            (7199, "1 h 59 min"),
+        ] {
             assert_eq!(span(seconds), text);
         }
     }

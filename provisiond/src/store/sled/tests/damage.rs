@@ -17,7 +17,10 @@ fn a_store_of_another_make_is_refused() {
         |db| (0..5).for_each(|n| _ = db.remove(format!("ruser-{n}")).unwrap()),
     ] {
         let refusal = tampered(tamper);
-        assert!(refusal.contains("is damaged") && refusal.ends_with("restore a backup"), "{refusal}");
+        assert!(
+            refusal.contains("is damaged") && refusal.ends_with("restore a backup"),
+            "{refusal}"
+        );
     }
 }
 
@@ -29,8 +32,19 @@ fn one_damaged_record_is_one_users_trouble_and_no_version_is_given_twice() {
         db.insert(key(&user("user-2")), &[9; 9]).unwrap();
     });
     let store = home.open();
-    assert!(store.load(&user("user-1")).unwrap().unwrap().bytes.is_empty(), "damage is for the reader to notice");
-    assert_eq!(store.insert_new(&user("user-1"), vec![], soon()), Ok(Outcome::Conflict));
+    assert!(
+        store
+            .load(&user("user-1"))
+            .unwrap()
+            .unwrap()
+            .bytes
+            .is_empty(),
+        "damage is for the reader to notice"
+    );
+    assert_eq!(
+        store.insert_new(&user("user-1"), vec![], soon()),
+        Ok(Outcome::Conflict)
+    );
     put(&store, "user-2", 11);
     let version = store.load(&user("user-2")).unwrap().unwrap().version;
     assert_ne!(version.0, u64::from_be_bytes([9; 8]));
@@ -38,8 +52,8 @@ fn one_damaged_record_is_one_users_trouble_and_no_version_is_given_twice() {
     assert!(store.load(&user("user-3")).unwrap().unwrap().version.0 > version.0);
 }
 
-/// Opens a damaged store. Either it is refused, or it holds the records as after some earlier update, and the
-/// roll-back is detected.
+/// Opens a damaged store. Either it is refused, or it holds the records as after some earlier
+/// update, and the roll-back is detected.
 fn survives(home: &Home, updates: u64, what: &str) {
     let store = match home.try_open(true) {
         Ok(store) => store,
@@ -50,15 +64,27 @@ fn survives(home: &Home, updates: u64, what: &str) {
         let stored = store.load(&user(&format!("user-{number}"))).ok()?;
         stored.map(|stored| {
             let update = u64::from_be_bytes(*stored.bytes.first_chunk().unwrap());
-            assert!(stored.bytes == record(update) && update % 5 == number, "{what}: never stored");
+            assert!(
+                stored.bytes == record(update) && update % 5 == number,
+                "{what}: never stored"
+            );
             update
         })
     };
     let found: Vec<_> = (0..5).filter_map(update_of).collect();
-    let last = *found.iter().max().unwrap_or_else(|| panic!("{what}: empty"));
-    let expected: Vec<_> = (0..5).filter_map(|user| (0..=last).rev().find(|update| update % 5 == user)).collect();
+    let last = *found
+        .iter()
+        .max()
+        .unwrap_or_else(|| panic!("{what}: empty"));
+    let expected: Vec<_> = (0..5)
+        .filter_map(|user| (0..=last).rev().find(|update| update % 5 == user))
+        .collect();
     assert_eq!(found, expected, "{what}: of different times");
-    assert_eq!(store.rolled_back_tick().is_some(), last + 1 < updates, "{what}: {last} of {updates}");
+    assert_eq!(
+        store.rolled_back_tick().is_some(),
+        last + 1 < updates,
+        "{what}: {last} of {updates}"
+    );
 }
 
 fn damage_everywhere(snapshot: bool, mut damage: impl FnMut(&mut Vec<u8>, usize)) {

@@ -13,7 +13,11 @@ fn a_store_that_was_put_back_is_noticed_once_and_remembered() {
         drop(store);
         home.remove("store");
         copy(&home.path("yesterday"), &home.path("store"));
-        home.remove(if mirror_alone { "store.marker" } else { "generation" });
+        home.remove(if mirror_alone {
+            "store.marker"
+        } else {
+            "generation"
+        });
         let store = home.open();
         assert_eq!(store.rolled_back_tick(), Some(0));
         assert!(generation(&store) > before);
@@ -21,7 +25,11 @@ fn a_store_that_was_put_back_is_noticed_once_and_remembered() {
         let after = generation(&store);
         drop(store);
         let store = home.open();
-        assert_eq!((store.rolled_back_tick(), generation(&store)), (Some(0), after), "noticed twice");
+        assert_eq!(
+            (store.rolled_back_tick(), generation(&store)),
+            (Some(0), after),
+            "noticed twice"
+        );
     }
 }
 
@@ -41,7 +49,11 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         let spent = hands.now().saturating_add_signed(spent);
         clock.will_spend(spent);
         put(&store, "user-1", 10);
-        assert_eq!(mark(&home).unwrap().age.spent == spent, spent > hands.now(), "it hears at once of what is ahead");
+        assert_eq!(
+            mark(&home).unwrap().age.spent == spent,
+            spent > hands.now(),
+            "it hears at once of what is ahead"
+        );
         drop(store);
         copy(&home.path(witness), &home.path("witness"));
         home.remove("store");
@@ -53,7 +65,11 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         let clock = hands.clock();
         drop(home.open_by(&clock));
         let doubt = clock.moment(None).doubt.map(|doubt| doubt.lost);
-        assert_eq!(doubt, Some(hands.now().saturating_add_signed(lost)), "{spent} {witness}");
+        assert_eq!(
+            doubt,
+            Some(hands.now().saturating_add_signed(lost)),
+            "{spent} {witness}"
+        );
     }
 }
 
@@ -98,9 +114,15 @@ fn a_store_that_lost_everything_is_refused_until_its_marker_is_removed() {
         }
         for _ in 0..2 {
             let refusal = home.refusal();
-            assert!(refusal.contains("is empty") && refusal.contains("restore a backup"), "{loss}: {refusal}");
+            assert!(
+                refusal.contains("is empty") && refusal.contains("restore a backup"),
+                "{loss}: {refusal}"
+            );
         }
-        assert!(loss != "folder" || !home.path("store").exists(), "nothing is made before it is refused");
+        assert!(
+            loss != "folder" || !home.path("store").exists(),
+            "nothing is made before it is refused"
+        );
         home.remove("store.marker");
         if loss != "log" && loss != "emptied log" {
             assert_eq!(home.open().health().unwrap().users, 0);
@@ -110,7 +132,10 @@ fn a_store_that_lost_everything_is_refused_until_its_marker_is_removed() {
 
 #[test]
 fn a_store_in_which_one_user_is_older_than_the_others_is_noticed() {
-    for loss in [|db: &Db| _ = db.insert("ruser-1", &[0; 9]).unwrap(), |db: &Db| _ = db.remove("ruser-1").unwrap()] {
+    for loss in [
+        |db: &Db| _ = db.insert("ruser-1", &[0; 9]).unwrap(),
+        |db: &Db| _ = db.remove("ruser-1").unwrap(),
+    ] {
         let home = Home::filled(10);
         home.tamper(loss);
         let store = home.open();
