@@ -51,6 +51,7 @@ check: ## check format, lints, docs and licences, run unit tests: at most 5 minu
 	cargo deny --locked check bans licenses sources
 	packaging/advisories
 	@packaging/shellcheck
+	@packaging/measures
 	cargo test --locked --workspace --exclude tests
 	@[ "$$(id -u)" -eq 0 ] || echo 'Not tested without root: libpam, sshd, sudo, su, power cuts (`make test`).'
 

@@ -257,10 +257,8 @@ mod tests {
     fn the_arguments_are_read_as_bytes() {
         let argv = [c"a b".as_ptr(), c"\xff".as_ptr(), ptr::null()];
         // SAFETY: three strings, one of them missing.
-        assert_eq!(
-            unsafe { arguments(3, argv.as_ptr()) },
-            [&b"a b"[..], b"\xff", b""]
-        );
+        let read = unsafe { arguments(3, argv.as_ptr()) };
+        assert_eq!(read, [&b"a b"[..], b"\xff", b""]);
         // SAFETY: no string is looked at, here and below.
         assert!(unsafe { arguments(0, ptr::null()) }.is_empty());
         for (argc, argv) in [(-1, argv.as_ptr()), (3, ptr::null())] {

@@ -226,10 +226,8 @@ mod tests {
 
         fn set(&self, kind: c_int, item: &CStr) {
             // SAFETY: libpam copies the C string.
-            assert_eq!(
-                unsafe { pam_set_item(self.pam, kind, item.as_ptr().cast()) },
-                0
-            );
+            let code = unsafe { pam_set_item(self.pam, kind, item.as_ptr().cast()) };
+            assert_eq!(code, 0);
         }
 
         fn pam(&self) -> Pam {
