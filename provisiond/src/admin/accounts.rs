@@ -103,7 +103,7 @@ pub(crate) fn rename_user(
                 .map_err(|_| Error::RecordDamaged)
         });
     let renamed = renamed.map_err(|failure| service.failure(&failure, call))?;
-    renamed.inspect_err(|error| service.log_refused("rename_user", call, error))?;
+    renamed.inspect_err(|error| service.log_refused_change("rename_user", call, error))?;
     service.graces.end(old);
     service.refunds.forget(old);
     service.log(
@@ -136,7 +136,7 @@ pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, 
         .remove(call.access_to(user))
         .map_err(|failure| service.failure(&failure, call))?;
     if !removed {
-        service.log_refused("forget", call, &Error::NoSuchUser);
+        service.log_refused_change("forget", call, &Error::NoSuchUser);
         return Err(Error::NoSuchUser);
     }
     service.graces.end(user);

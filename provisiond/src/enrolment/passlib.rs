@@ -69,7 +69,7 @@ pub(crate) fn export(service: &Service, call: &Call<'_>) -> Result<ExportReply, 
         .map(|device| exported(device, call.user, &call.settings));
     let records: Vec<_> = records
         .collect::<Result<_, _>>()
-        .inspect_err(|error| service.log_refused("export", call, error))?;
+        .inspect_err(|error| service.log_refused_change("export", call, error))?;
     service.log(
         call,
         call.line("export").with("devices", records.len()).warning(),

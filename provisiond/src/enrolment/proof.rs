@@ -65,7 +65,7 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     }
     service.log_finding(call, proof.finding, event);
     service.log_disabled(call, &proof.disabled);
-    outcome.inspect_err(|error| service.log_refused(event, call, error))
+    outcome.inspect_err(|error| service.log_refused_change(event, call, error))
 }
 
 /// The outcome of a change, and of the proof before it.

@@ -32,5 +32,5 @@ pub(crate) fn change<T>(
             },
         });
     let changed = changed.map_err(|failure| service.failure(&failure, call))?;
-    changed.inspect_err(|error| service.log_refused(event, call, error))
+    changed.inspect_err(|error| service.log_refused_change(event, call, error))
 }

@@ -113,7 +113,7 @@ impl Service {
     }
 
     /// Logs a refused change and its error.
-    pub fn log_refused(&self, event: &'static str, call: &Call<'_>, error: &Error) {
+    pub fn log_refused_change(&self, event: &'static str, call: &Call<'_>, error: &Error) {
         let (name, _) = error.to_wire();
         let line = call
             .line(event)
