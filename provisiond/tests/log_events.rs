@@ -75,7 +75,7 @@ fn every_word_of_the_sources_is_on_the_page_and_the_other_way_round() {
 
 #[test]
 fn a_name_that_is_not_listed_is_found() {
-    let source = "call.line(\"new_event\")\n    .with(\"new_field\", 1)";
+    let source = "call.line(\"new_event\")\n    .with(\n    \"new_field\",\n 1)";
     assert_eq!(
         called(source, &[".line("]),
         Names::from(["new_event".to_owned()])
@@ -87,18 +87,13 @@ fn a_name_that_is_not_listed_is_found() {
     assert_eq!(literals("Some(\"new_word\"), \"No word\""), ["new_word"]);
 }
 
-/// The names that stand as a text right behind one of `openings`.
+/// The names that stand as a text right behind one of `openings`, on the same line or the next.
 fn called(source: &str, openings: &[&str]) -> Names {
-    let behind = |opening: &&str| {
-        source
-            .split(&format!("{opening}\""))
-            .skip(1)
-            .collect::<Vec<_>>()
-    };
+    let behind = |opening: &&str| source.split(*opening).skip(1).collect::<Vec<_>>();
     let texts = openings
         .iter()
         .flat_map(behind)
-        .filter_map(|rest| rest.split('"').next());
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
     texts
         .filter(|name| is_name(name))
         .map(str::to_owned)
