@@ -2,7 +2,7 @@
 //! login hangs.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -60,19 +60,26 @@ fn logins_that_race_a_restart_all_get_in_where_the_sockets_outlive_the_daemon() 
     });
     // Of a machine on which much else runs a new daemon may take its time.
     let stack = Stack::of(&daemon, "restarted", "retry=1 timeout=10");
-    let over = AtomicBool::new(false);
+    let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let login = |user: &str, code: &String| {
+        let outcome = stack.login(user, &[code.as_str()]).code;
+        answered.fetch_add(1, Ordering::SeqCst);
+        outcome
+    };
     let outcomes: Vec<PamCode> = std::thread::scope(|scope| {
         let logins = people.each_ref().map(|(user, codes)| {
-            scope.spawn(|| {
+            let (over, login) = (&over, &login);
+            scope.spawn(move || {
                 let codes = codes.iter().take_while(|_| !over.load(Ordering::SeqCst));
-                codes
-                    .map(|code| stack.login(user, &[code]).code)
-                    .collect::<Vec<_>>()
+                codes.map(|code| login(user, code)).collect::<Vec<_>>()
             })
         });
-        for _ in 0..5 {
+        // A machine may restart the daemon faster than a login takes: a few of these must race it.
+        let mut restarts = 0;
+        while restarts < 5 || (answered.load(Ordering::SeqCst) <= people.len() && restarts < 200) {
             assert!(daemon.terminate().success());
             daemon.start_again();
+            restarts += 1;
         }
         over.store(true, Ordering::SeqCst);
         logins
