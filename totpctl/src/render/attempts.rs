@@ -217,8 +217,8 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
   the code was right 10 min 30 s ago: the phone's clock is slow; set it to
   automatic time
 {third}  su       pts/0      -        malformed
-  the user typed no code, or typed it in the wrong place: type only the digits
-  that the device shows; if the prompt asks for password and code together, type
+  the user typed no code, too many codes, or other text: type one code, or two
+  if the prompt asks for two; if it asks for password and code together, type
   the code after the password
 {MISSING}"
             )

@@ -40,8 +40,8 @@ fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
             told("the code was used already; each code opens one login: wait for the next code")
         }
         ("malformed", ..) => told(
-            "the user typed no code, or typed it in the wrong place: type only the digits that the device shows; if the prompt \
-             asks for password and code together, type the code after the password",
+            "the user typed no code, too many codes, or other text: type one code, or two if the prompt asks for two; if it asks \
+             for password and code together, type the code after the password",
         ),
         ("two_codes_needed", ..) => told(
             "after many wrong codes the daemon asks for two consecutive codes: type both on one line; to make one code enough \
