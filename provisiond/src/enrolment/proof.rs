@@ -49,9 +49,10 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     change: impl Fn(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     service.may_try(call)?;
+    let access = call.access();
     let changed = service
         .records
-        .change(call.access(), |record| match begin(record) {
+        .change(access, |record| match begin(record) {
             Ok(record) => prove(record, call, proof, |record, by| change(record, by)),
             Err(why) => Decision {
                 next: None,
@@ -118,6 +119,7 @@ fn prove<T>(
     proof: Option<&SecretText>,
     change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Decision<Changed<T>> {
+    let now = circumstances(call);
     if bars_self_service(&record, call) {
         return Decision {
             next: None,
@@ -129,7 +131,6 @@ fn prove<T>(
             change(record, None)
         });
     }
-    let now = circumstances(call);
     let Some(proof) = proof else {
         let ask = policy::ask(Some(&record), &now);
         return Decision {
