@@ -212,6 +212,26 @@ fn the_client_never_shows_a_prompt_of_its_own_however_often_a_code_is_refused() 
 }
 
 #[test]
+fn a_shared_file_with_sufficient() {
+    let _place = world::enter();
+    let scene = Scene::of("A shared file with `sufficient` (Red Hat, Fedora, Gentoo)");
+    let alice = scene.system.daemon.enroll("alice");
+    let (is_in, prompts) = scene.with_password("alice", &alice.wrong());
+    assert!(!is_in && prompts[..2] == [WORD, CODE], "{prompts:?}");
+    assert_eq!(
+        scene.with_password("alice", &alice.code()),
+        asked(true, &[WORD, CODE])
+    );
+    let file = std::fs::read_to_string("/etc/pam.d/sshd").expect("the service file");
+    std::fs::write("/etc/pam.d/sshd", file.replace("substack", "include")).expect("as it was");
+    assert_eq!(
+        scene.with_password("alice", &alice.wrong()),
+        asked(true, &[WORD]),
+        "the guide warns of this"
+    );
+}
+
+#[test]
 fn codes_for_sudo_only() {
     let _place = world::enter();
     let scene = Scene::of("Codes for sudo only");
@@ -519,12 +539,16 @@ enum Factor {
 }
 
 /// The guide's recipes for sshd, in its order.
-const RECIPES: [(&str, Factor); 10] = [
+const RECIPES: [(&str, Factor); 11] = [
     ("Key and code", Factor::Key),
     ("Password and code", Factor::Password),
     ("Password and code in one field", Factor::Joined),
     ("Password and code, with pam_faillock", Factor::Password),
     ("Key or password, and a code", Factor::Password),
+    (
+        "A shared file with `sufficient` (Red Hat, Fedora, Gentoo)",
+        Factor::Password,
+    ),
     ("Machines, service accounts, Ansible", Factor::Key),
     ("File transfer", Factor::Key),
     ("The office without a code", Factor::Key),
