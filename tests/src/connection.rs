@@ -1,11 +1,13 @@
 //! A connection that a test holds in its hand, byte by byte.
 
 use std::io::{ErrorKind, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, recv};
 use serde_json::Value;
 
 use crate::lines::PATIENCE;
@@ -51,10 +53,18 @@ pub fn ask(
 /// One message, with its NUL.
 #[must_use]
 pub fn answer(mut stream: &UnixStream) -> Vec<u8> {
-    let (mut answer, mut byte) = (Vec::new(), [1]);
-    while byte != [0] {
-        stream.read_exact(&mut byte).expect("an answer");
-        answer.push(byte[0]);
+    let (mut answer, mut waiting) = (Vec::new(), vec![0; 16 * 1024]);
+    while !answer.ends_with(&[0]) {
+        let socket = stream.as_fd().as_raw_fd();
+        let came = match recv(socket, &mut waiting, MsgFlags::MSG_PEEK) {
+            Err(Errno::EINTR) => continue,
+            came => came.expect("an answer"),
+        };
+        assert!(came > 0, "no whole answer");
+        let end = waiting[..came].iter().position(|byte| *byte == 0);
+        let mut piece = vec![0; end.map_or(came, |end| end + 1)];
+        stream.read_exact(&mut piece).expect("what has come");
+        answer.extend(piece);
     }
     answer
 }

@@ -18,6 +18,7 @@ pub mod oathtool;
 pub mod odd_names;
 pub mod program;
 pub mod python;
+pub mod queues;
 pub mod race;
 pub mod sshd;
 pub mod stack;

@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::wire::frame::{Deadlines, FrameError, Inbox, outgoing, send_frame};
+use crate::wire::frame::{Deadlines, FrameError, Inbox, UNIT, outgoing, send_frame};
 use crate::wire::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
 
 /// A connection to provisiond.
@@ -155,7 +155,7 @@ impl Client {
         };
         serde_json::to_writer(&mut *message, &request)
             .map_err(|e| ClientError::Protocol(e.to_string()))?;
-        send_frame(&self.socket, message, self.deadline).map_err(|error| match error {
+        send_frame(&self.socket, message, UNIT, self.deadline).map_err(|error| match error {
             // The caller's fault, not the daemon's.
             FrameError::TooLarge => Error::TooLarge.into(),
             error => error.into(),

@@ -2,8 +2,10 @@
 //! and its deadlines.
 //!
 //! Knows no message. Lengths are checked before anything is allocated, every wait has a deadline,
-//! and buffers are wiped, because codes and keys pass through them.
+//! and buffers are wiped, because codes and keys pass through them. Messages are padded, because
+//! the kernel tells every process how many bytes wait in a Unix socket (sock_diag(7)).
 
+use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::{Duration, Instant};
 
@@ -53,13 +55,18 @@ pub enum FrameError {
     Socket(#[from] Errno),
 }
 
-/// The bytes that have arrived and were not yet returned.
+/// What has arrived and was not yet returned: the first `filled` bytes.
 #[derive(Debug)]
-pub struct Inbox(Zeroizing<Vec<u8>>);
+pub struct Inbox {
+    bytes: Zeroizing<Vec<u8>>,
+    filled: usize,
+    /// So many of them hold no NUL.
+    searched: usize,
+}
 
 impl Default for Inbox {
     fn default() -> Self {
-        Self(Zeroizing::new(Vec::with_capacity(FIRST_BUFFER)))
+        Self::of(&[])
     }
 }
 
@@ -79,18 +86,18 @@ impl Inbox {
             if let Some(frame) = self.take_frame() {
                 return Ok(Some(frame));
             }
-            if !begun && !self.0.is_empty() {
+            if !begun && !self.is_empty() {
                 begun = true;
                 deadline = deadlines
                     .whole_message
                     .and_then(|d| Instant::now().checked_add(d))
                     .unwrap_or(deadline);
             }
-            if self.0.len() > MAX_FRAME {
+            if self.filled > MAX_FRAME {
                 return Err(FrameError::TooLarge);
             }
             match self.read_some(socket, deadline)? {
-                0 if self.0.is_empty() => return Ok(None),
+                0 if self.is_empty() => return Ok(None),
                 0 => return Err(FrameError::Truncated),
                 _ => {}
             }
@@ -100,36 +107,40 @@ impl Inbox {
     /// Whether no bytes of a further message have arrived.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.filled == 0
+    }
+
+    fn of(arrived: &[u8]) -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(arrived.len()));
+        bytes.extend_from_slice(arrived);
+        Self {
+            bytes,
+            filled: arrived.len(),
+            searched: 0,
+        }
     }
 
     fn take_frame(&mut self) -> Option<Frame> {
-        let end = self
-            .0
-            .iter()
-            .take(MAX_FRAME.saturating_add(1))
-            .position(|b| *b == 0)?;
-        let rest = Zeroizing::new(
-            self.0
-                .get(end.saturating_add(1)..)
-                .unwrap_or_default()
-                .to_vec(),
-        );
-        let mut frame = std::mem::replace(&mut self.0, rest);
+        let unsearched = self.bytes.get(self.searched..self.filled)?;
+        let Ok(found) = CStr::from_bytes_until_nul(unsearched) else {
+            self.searched = self.filled;
+            return None;
+        };
+        let end = self.searched.saturating_add(found.count_bytes());
+        let rest = self.bytes.get(end.saturating_add(1)..self.filled);
+        let rest = Self::of(rest.unwrap_or_default());
+        let mut frame = std::mem::replace(self, rest).bytes;
         frame.truncate(end);
         Some(frame)
     }
 
     fn read_some(&mut self, socket: &impl AsFd, deadline: Instant) -> Result<usize, FrameError> {
-        let mut chunk = Zeroizing::new([0u8; FIRST_BUFFER]);
+        self.make_room();
+        let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
         loop {
-            match recv(
-                socket.as_fd().as_raw_fd(),
-                chunk.as_mut(),
-                MsgFlags::MSG_DONTWAIT,
-            ) {
+            match recv(socket.as_fd().as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
                 Ok(count) => {
-                    self.append(chunk.get(..count).unwrap_or_default());
+                    self.filled = self.filled.saturating_add(count);
                     return Ok(count);
                 }
                 Err(Errno::EINTR) => _ = left_until(deadline)?,
@@ -140,30 +151,35 @@ impl Inbox {
         }
     }
 
-    /// Moves to a larger buffer by hand: a growing `Vec` would leave an unwiped copy behind.
-    fn append(&mut self, bytes: &[u8]) {
-        let needed = self.0.len().saturating_add(bytes.len());
-        if needed > self.0.capacity() {
-            let mut larger = Zeroizing::new(Vec::with_capacity(needed.saturating_mul(2)));
-            larger.extend_from_slice(&self.0);
-            self.0 = larger;
+    /// Makes room for more bytes, and for no more than the longest message and its NUL. Moves to a
+    /// larger buffer by hand: a growing `Vec` would leave an unwiped copy behind.
+    fn make_room(&mut self) {
+        if self.filled < self.bytes.len() {
+            return;
         }
-        self.0.extend_from_slice(bytes);
+        let room = self.bytes.len().saturating_mul(2);
+        let room = room.clamp(UNIT, MAX_FRAME.saturating_add(1));
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(&self.bytes);
+        larger.resize(room, 0);
+        self.bytes = larger;
     }
 }
 
-/// Sends `message` and the NUL that ends it. Never raises SIGPIPE.
+/// Sends `message`, padded to a multiple of `unit` with the NUL that ends it. Never raises SIGPIPE.
 ///
 /// # Errors
 /// [`FrameError`], with `TooLarge` before anything is sent.
 pub fn send_frame(
     socket: &impl AsFd,
     mut message: Frame,
+    unit: usize,
     deadline: Instant,
 ) -> Result<(), FrameError> {
     if message.len() > MAX_FRAME {
         return Err(FrameError::TooLarge);
     }
+    pad(&mut message, unit);
     message.push(0);
     let mut rest = message.as_slice();
     while !rest.is_empty() {
@@ -181,11 +197,22 @@ pub fn send_frame(
     Ok(())
 }
 
-/// A buffer for one outgoing message, large enough that one with secrets in it never grows: the
-/// longest `Verify`, with every byte escaped, fits.
+/// A buffer for one outgoing message, large enough that one with secrets in it never grows, padded
+/// or not: the longest `Verify`, with every byte escaped, fits.
 #[must_use]
 pub fn outgoing() -> Frame {
-    Zeroizing::new(Vec::with_capacity(OUTGOING_BUFFER))
+    Zeroizing::new(Vec::with_capacity(UNIT))
+}
+
+/// Appends spaces, which mean nothing in JSON, until the message and its NUL are a multiple of
+/// `unit`, or as long as a message can be.
+fn pad(message: &mut Frame, unit: usize) {
+    let whole = message
+        .len()
+        .saturating_add(1)
+        .checked_next_multiple_of(unit);
+    let padded = whole.map_or(MAX_FRAME, |whole| whole.saturating_sub(1));
+    message.resize(padded.min(MAX_FRAME), b' ');
 }
 
 /// The time left. Signals that interrupt a wait do not extend the deadline.
@@ -211,8 +238,12 @@ fn wait(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> Result<(), 
 
 /// The longest message, in bytes, without its NUL.
 pub const MAX_FRAME: usize = 64 * 1024;
-const FIRST_BUFFER: usize = 4096;
-const OUTGOING_BUFFER: usize = 16 * 1024;
+/// A call, and a reply that comes alone, are as long as this with their NUL, whatever they hold.
+/// Only what is longer takes several units. It has room for the longest `Verify` and for the
+/// longest answer to it, which shows a key as a QR code.
+pub const UNIT: usize = 16 * 1024;
+/// The same for the replies of a stream, of which there may be a million.
+pub const UNIT_OF_STREAM: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -222,6 +253,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    fn longest() -> Frame {
+        Zeroizing::new(vec![b'x'; MAX_FRAME])
+    }
 
     fn soon() -> Instant {
         Instant::now() + Duration::from_secs(5)
@@ -252,16 +287,44 @@ mod tests {
             let sent = messages.clone();
             let writer = std::thread::spawn(move || {
                 for message in sent {
-                    send_frame(&here, Zeroizing::new(message), soon()).unwrap();
+                    send_frame(&here, Zeroizing::new(message), UNIT, soon()).unwrap();
                 }
             });
             let mut inbox = Inbox::default();
             for message in messages {
-                prop_assert_eq!(&*inbox.receive(&there, Deadlines::until(soon())).unwrap().unwrap(), &message);
+                let received = inbox.receive(&there, Deadlines::until(soon())).unwrap().unwrap();
+                prop_assert_eq!((received.len() + 1) % UNIT, 0);
+                let padding = received.strip_prefix(&*message).unwrap();
+                prop_assert!(padding.iter().all(|byte| *byte == b' '));
             }
             prop_assert!(inbox.receive(&there, Deadlines::until(soon())).unwrap().is_none());
             writer.join().unwrap();
         }
+    }
+
+    #[test]
+    fn all_messages_of_a_unit_are_equally_long() {
+        let padded = |length: usize, unit| {
+            let mut message = Zeroizing::new(vec![b'x'; length]);
+            pad(&mut message, unit);
+            message.len()
+        };
+        for length in [0, 1, 113, UNIT - 2, UNIT - 1] {
+            assert_eq!(padded(length, UNIT), UNIT - 1, "{length}");
+        }
+        assert_eq!(padded(UNIT, UNIT), 2 * UNIT - 1);
+        assert_eq!(padded(250, UNIT_OF_STREAM), UNIT_OF_STREAM - 1);
+        for length in [MAX_FRAME - 1, MAX_FRAME] {
+            assert_eq!(
+                padded(length, UNIT),
+                length,
+                "no longer than a message can be"
+            );
+        }
+        let mut message = outgoing();
+        pad(&mut message, UNIT);
+        message.push(0);
+        assert_eq!(message.capacity(), UNIT, "it did not grow");
     }
 
     #[test]
@@ -321,7 +384,7 @@ mod tests {
         let (here, _there) = UnixStream::pair().unwrap();
         let full = loop {
             let deadline = Instant::now();
-            if let Err(error) = send_frame(&here, Zeroizing::new(vec![b'x'; MAX_FRAME]), deadline) {
+            if let Err(error) = send_frame(&here, longest(), UNIT, deadline) {
                 break error;
             }
         };
@@ -333,7 +396,7 @@ mod tests {
         let (here, there) = UnixStream::pair().unwrap();
         drop(there);
         assert!(matches!(
-            send_frame(&here, outgoing(), soon()),
+            send_frame(&here, outgoing(), UNIT, soon()),
             Err(FrameError::Socket(Errno::EPIPE))
         ));
     }

@@ -8,6 +8,7 @@ use common::otpauth::{self, Label};
 use common::qr;
 use common::secret::{Key, SecretText};
 use common::totp::Parameters;
+use common::wire::frame::UNIT;
 use common::wire::protocol::{Enroll, EnrollReply, Enrolment, Error};
 use nix::unistd::gethostname;
 
@@ -316,6 +317,8 @@ fn host_name() -> String {
 
 /// The widest QR code that a terminal shows, in characters.
 const COLUMNS: usize = 80;
+/// A reply with the largest picture, of three bytes for each half block, is as long as any other.
+const _: () = assert!(COLUMNS * COLUMNS.div_ceil(2) * 3 + 2048 < UNIT);
 /// Seconds that a pending device waits for its first code before it expires, if an administrator
 /// enrolled it.
 const PENDING: u64 = 24 * 3600;

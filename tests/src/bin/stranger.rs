@@ -4,10 +4,11 @@
 //!
 //!   stranger one UID SOCKET              connects standard input, which is a socket
 //!   stranger crowd UID COUNT SOCKET      COUNT connections at once, each with one call, until standard input ends
+//!   stranger queues UID Call|Reply SOCKET    what waits in the connections of others: see `queues.rs`
 
 #![forbid(unsafe_code)]
 
-use std::io::{Read, Write, stdin, stdout};
+use std::io::{BufRead, BufReader, Read, Write, stdin, stdout};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use nix::sys::socket::{UnixAddr, connect};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
 use serde_json::json;
+use tests::queues::{self, Way};
 use tests::wire;
 
 fn main() {
@@ -23,6 +25,7 @@ fn main() {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["one", uid, socket] => one(number(uid), Path::new(socket)),
         ["crowd", uid, count, socket] => crowd(number(uid), number(count), Path::new(socket)),
+        ["queues", uid, way, socket] => queues(number(uid), way, Path::new(socket)),
         _ => panic!("see the source for the usage"),
     }
 }
@@ -60,15 +63,23 @@ fn crowd(uid: u32, count: u32, socket: &Path) {
     let _ = stdin().read(&mut [0]);
 }
 
+fn queues(uid: u32, way: &str, socket: &Path) {
+    become_user(uid);
+    let way = [Way::Call, Way::Reply]
+        .into_iter()
+        .find(|known| format!("{known:?}") == way);
+    for line in queues::see(socket, way.expect("a way")) {
+        println!("{line}");
+    }
+}
+
 /// One message, without its NUL; nothing if the connection ends before.
-fn answer(mut stream: &UnixStream) -> String {
+fn answer(stream: &UnixStream) -> String {
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
         .expect("a timeout");
-    let (mut text, mut byte) = (Vec::new(), [0]);
-    while stream.read_exact(&mut byte).is_ok() && byte != [0] {
-        text.extend(byte);
-    }
+    let mut text = Vec::new();
+    let _ = BufReader::new(stream).read_until(0, &mut text);
     String::from_utf8_lossy(&text).into_owned()
 }
 

@@ -27,6 +27,7 @@ mod guessing;
 mod guide;
 mod joined;
 mod json;
+mod lengths;
 mod lineage;
 mod listing;
 mod machine;

@@ -11,16 +11,13 @@ use super::replies::Stop;
 /// Answers a method of `org.varlink.service`.
 pub(super) fn answer(method: &str, message: &Message<'_>) -> Result<(), Stop> {
     match method {
-        "GetInfo" => message.replies.reply(
-            json!({
-                "vendor": "pam-totp",
-                "product": "provisiond",
-                "version": env!("CARGO_PKG_VERSION"),
-                "url": env!("CARGO_PKG_REPOSITORY"),
-                "interfaces": [NAME, protocol::NAME],
-            }),
-            false,
-        ),
+        "GetInfo" => message.replies.reply(json!({
+            "vendor": "pam-totp",
+            "product": "provisiond",
+            "version": env!("CARGO_PKG_VERSION"),
+            "url": env!("CARGO_PKG_REPOSITORY"),
+            "interfaces": [NAME, protocol::NAME],
+        })),
         "GetInterfaceDescription" => {
             let InterfaceName { interface } = message.parameters()?;
             let description = match interface.as_str() {
@@ -28,9 +25,7 @@ pub(super) fn answer(method: &str, message: &Message<'_>) -> Result<(), Stop> {
                 NAME => INTERFACE,
                 _ => return Err(Stop::Varlink(("InterfaceNotFound", "interface", interface))),
             };
-            message
-                .replies
-                .reply(json!({ "description": description }), false)
+            message.replies.reply(json!({ "description": description }))
         }
         _ => Err(message.unknown_method()),
     }

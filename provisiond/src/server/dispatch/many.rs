@@ -24,11 +24,11 @@ pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) ->
     let _stream = begin(service, call, &message.request)?;
     let mut waiting = None;
     admin::list::list(service, call, &wish, |user| match waiting.replace(user) {
-        Some(before) => message.replies.extended().reply(before, true),
+        Some(before) => message.replies.of_stream(before, true),
         None => Ok(()),
     })?;
     let last = waiting.ok_or(Error::NoSuchUser)?;
-    message.replies.extended().reply(last, false)
+    message.replies.of_stream(last, false)
 }
 
 /// `Events`: sends one event a reply, and a last reply without an event. With `follow` it sends new
@@ -41,15 +41,13 @@ pub(super) fn events(
     let asked = message.parameters()?;
     let _stream = begin(service, call, &message.request)?;
     let replies = &message.replies;
-    let tell = |event: &Event| replies.extended().reply(ToldEvent { event }, true);
+    let tell = |event: &Event| replies.of_stream(ToldEvent { event }, true);
     let stays = || match has_left(&replies.socket) {
         true => Ok(false),
         false => still_permitted(service, call, Method::Events).map(|()| true),
     };
     admin::events::events(service, call, &asked, tell, stays)?;
-    replies
-        .extended()
-        .reply(protocol::EventsReply { event: None }, false)
+    replies.of_stream(protocol::EventsReply { event: None }, false)
 }
 
 /// [`protocol::EventsReply`] on its way out.

@@ -24,7 +24,7 @@ impl Message<'_> {
         C: protocol::Call<Reply: Serialize> + DeserializeOwned,
     {
         let reply = handle(&self.parameters()?)?;
-        self.replies.reply(reply, false)
+        self.replies.reply(reply)
     }
 
     /// The parameters of a call. Absent ones are those of an empty object.

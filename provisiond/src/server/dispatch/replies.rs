@@ -3,7 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use common::wire::frame::{FrameError, outgoing, send_frame};
+use common::wire::frame::{FrameError, UNIT, UNIT_OF_STREAM, outgoing, send_frame};
 use common::wire::protocol::{Error, OutgoingReply};
 use serde::Serialize;
 use serde_json::json;
@@ -20,23 +20,13 @@ pub struct Replies<'a> {
 }
 
 impl Replies<'_> {
-    /// The same, with a new deadline for the next reply.
-    pub(super) fn extended(self) -> Self {
-        Self {
-            deadline: Instant::now()
-                .checked_add(REPLY_TIME)
-                .unwrap_or(self.deadline),
-            ..self
-        }
-    }
-
     /// Sends an error reply.
     ///
     /// # Errors
     /// [`FrameError`].
     pub fn error(&self, error: &Error) -> Result<(), FrameError> {
         let (error, parameters) = error.to_wire();
-        self.send(&json!({ "error": error, "parameters": parameters }))
+        self.alone(&json!({ "error": error, "parameters": parameters }))
     }
 
     /// Sends the reason why there is no reply. Only a failing socket is an error here.
@@ -49,17 +39,42 @@ impl Replies<'_> {
     }
 
     fn varlink_error(&self, (name, field, value): &VarlinkError) -> Result<(), FrameError> {
-        self.send(&json!({ "error": format!("org.varlink.service.{name}"), "parameters": { *field: value } }))
+        self.alone(&json!({ "error": format!("org.varlink.service.{name}"), "parameters": { *field: value } }))
     }
 
-    pub(super) fn reply(&self, parameters: impl Serialize, continues: bool) -> Result<(), Stop> {
-        Ok(self.send(&OutgoingReply {
+    /// Sends the one reply to a call.
+    pub(super) fn reply(&self, parameters: impl Serialize) -> Result<(), Stop> {
+        let continues = false;
+        Ok(self.alone(&OutgoingReply {
             parameters,
             continues,
         })?)
     }
 
-    fn send(&self, message: &impl Serialize) -> Result<(), FrameError> {
+    /// Sends a reply of a stream. The caller has a time of its own to take each.
+    pub(super) fn of_stream(
+        &self,
+        parameters: impl Serialize,
+        continues: bool,
+    ) -> Result<(), Stop> {
+        let extended = Instant::now().checked_add(REPLY_TIME);
+        let reply = OutgoingReply {
+            parameters,
+            continues,
+        };
+        Ok(self.send(&reply, UNIT_OF_STREAM, extended.unwrap_or(self.deadline))?)
+    }
+
+    fn alone(&self, message: &impl Serialize) -> Result<(), FrameError> {
+        self.send(message, UNIT, self.deadline)
+    }
+
+    fn send(
+        &self,
+        message: &impl Serialize,
+        unit: usize,
+        deadline: Instant,
+    ) -> Result<(), FrameError> {
         if self.silent {
             return Ok(());
         }
@@ -67,7 +82,7 @@ impl Replies<'_> {
         // Our own types always serialise; a reply that does not is not sent, and the caller sees
         // the connection end.
         serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
-        send_frame(&self.socket, frame, self.deadline)
+        send_frame(&self.socket, frame, unit, deadline)
     }
 }
 
