@@ -13,8 +13,8 @@ use crate::identity::resolved::Named;
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::change::change;
-use crate::service::uid_binding::new_record;
+use crate::service::change::{change, log_rebound};
+use crate::service::uid_binding::{Act, admitted_for, new_record};
 
 /// `SetState`: disables or enables one device, or with `all` the account.
 ///
@@ -52,7 +52,7 @@ fn set_account(
     // Rules and the roll-out may exempt a user without a record, so an account can be disabled
     // before it has one.
     let newcomer = || (disabled && call.named.account().is_some()).then(|| new_record(call));
-    change(service, call, "set_state", |record| {
+    change(service, call, devices::act_of(wish), |record| {
         let record = record.cloned().or_else(newcomer).ok_or(Error::NoSuchUser)?;
         Ok((Some(Record { disabled, ..record }), ()))
     })?;
@@ -91,6 +91,7 @@ pub(crate) fn rename_user(
     // hidden by it.
     let known_by = service.record_name(&named, &call.settings);
     let has_another = known_by != *new && known_by != *old;
+    let mut former = None;
     let renamed = service
         .records
         .rename(call.access_to(old), new, |record, taken| {
@@ -98,7 +99,11 @@ pub(crate) fn rename_user(
             if taken || has_another {
                 return Err(Error::UserExists);
             }
-            record
+            let act = Act::giving_to("rename_user", wish.same_person);
+            let admitted = admitted_for(&record, named.account(), call, act)?;
+            former = record.uid.filter(|bound| admitted.uid != Some(*bound));
+            admitted
+                .into_owned()
                 .renamed(old, new, &call.settings.secrets)
                 .map_err(|_| Error::RecordDamaged)
         });
@@ -106,6 +111,7 @@ pub(crate) fn rename_user(
     renamed.inspect_err(|error| service.log_refused_change("rename_user", call, error))?;
     service.graces.end(old);
     service.refunds.forget(old);
+    log_rebound(service, call, former);
     service.log(
         call,
         call.line("rename_user")

@@ -14,6 +14,7 @@ use crate::record::strict::Failures;
 use crate::record::{Device, NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
+use crate::service::uid_binding::Act;
 
 /// `SetState` of one device: disables it, or makes it active again.
 pub(super) fn set_state(
@@ -32,7 +33,7 @@ pub(super) fn set_state(
     let device = change(
         service,
         call,
-        ("set_state", wish.device.as_deref(), proof),
+        (act_of(wish), wish.device.as_deref(), proof),
         |record, name| {
             if state == State::Disabled {
                 keep_one(record, name, call)?;
@@ -61,6 +62,14 @@ pub(super) fn set_state(
     })
 }
 
+/// To disable takes something away; to enable gives it.
+pub(super) fn act_of(wish: &SetState) -> Act {
+    match wish.state {
+        DeviceState::Disabled => Act::taking("set_state"),
+        DeviceState::Active | DeviceState::Pending => Act::giving_to("set_state", wish.same_person),
+    }
+}
+
 /// `Revoke`: removes a device and its key from the record.
 ///
 /// # Errors
@@ -74,7 +83,7 @@ pub(crate) fn revoke(
     let device = change(
         service,
         call,
-        ("revoke", wish.device.as_deref(), proof),
+        (Act::taking("revoke"), wish.device.as_deref(), proof),
         |record, name| {
             keep_one(record, name, call)?;
             bury(record, name, call);
@@ -99,7 +108,7 @@ pub(crate) fn rename_device(
     let old = change(
         service,
         call,
-        ("rename_device", wish.device.as_deref(), proof),
+        (Act::giving("rename_device"), wish.device.as_deref(), proof),
         |record, old| {
             if new != *old && record.devices.iter().any(|device| device.name == new) {
                 return Err(Error::DeviceExists);
@@ -131,7 +140,7 @@ pub(crate) fn restrict(
     let device = change(
         service,
         call,
-        ("restrict", wish.device.as_deref(), None),
+        (Act::giving("restrict"), wish.device.as_deref(), None),
         |record, name| {
             let others = record.devices.iter().filter(|device| device.name != *name);
             restriction.fits_beside(others.map(|device| &device.restriction))?;
@@ -165,7 +174,7 @@ pub(crate) fn restrict(
 fn change(
     service: &Service,
     call: &Call<'_>,
-    (event, device, proof): (&'static str, Option<&str>, Option<&SecretText>),
+    (act, device, proof): (Act, Option<&str>, Option<&SecretText>),
     change: impl Fn(&mut Record, &DeviceName) -> Result<(), Error>,
 ) -> Result<DeviceName, Error> {
     let wished = device_name(device)?;
@@ -175,7 +184,7 @@ fn change(
         chosen(&record, wished.as_ref())?;
         Ok::<_, Unproven>(record)
     };
-    let name = proof::change(service, call, (event, proof), begin, |record, _| {
+    let name = proof::change(service, call, (act, proof), begin, |record, _| {
         let name = chosen(record, wished.as_ref())?;
         change(record, &name)?;
         Ok(name)

@@ -29,6 +29,8 @@ pub(crate) fn list<E: From<Error>>(
     let not_enrolled = wish.not_enrolled.unwrap_or(false);
     let mut left = members(service, wish.group.as_deref())?;
     let mut after = None;
+    // A name service that answers late leaves out whose uid a record belongs to, and no user.
+    let names = service.names.asking_until(patience());
     loop {
         let page = service
             .records
@@ -41,7 +43,10 @@ pub(crate) fn list<E: From<Error>>(
                 || is_in(service, &listed.user, wish.group.as_deref())?;
             if counts && !(not_enrolled && has_active(&listed)) {
                 let user = match &listed.record {
-                    Ok(record) => shown(&listed.user, record, call),
+                    Ok(record) => {
+                        let account = names.by_name(&listed.user).ok().flatten();
+                        shown(&listed.user, record, account.as_ref(), call)
+                    }
                     Err(_) => shown_damaged(&listed.user),
                 };
                 take(ShowReply { user })?;
@@ -54,7 +59,7 @@ pub(crate) fn list<E: From<Error>>(
             continue;
         }
         take(ShowReply {
-            user: shown(&user, &Record::new(&call.moment), call),
+            user: shown(&user, &Record::new(&call.moment), None, call),
         })?;
     }
     Ok(())
@@ -74,12 +79,9 @@ fn members(service: &Service, group: Option<&str>) -> Result<BTreeSet<String>, E
     let Some(group) = group else {
         return Ok(BTreeSet::new());
     };
-    let until = Instant::now()
-        .checked_add(ANSWER_TIME)
-        .unwrap_or_else(Instant::now);
     let members = service
         .names
-        .asking_until(until)
+        .asking_until(patience())
         .members(group)
         .map_err(|NoAnswer| silent())?;
     members.ok_or_else(|| Error::bad("group", "there is no such group: 'getent group' lists them"))
@@ -109,6 +111,11 @@ fn silent() -> Error {
     )
 }
 
-/// The time for the name service to list all accounts. The caller of a list waits longer than a
-/// login.
+/// Until when the name service may answer. The caller of a list waits longer than a login.
+fn patience() -> Instant {
+    let now = Instant::now();
+    now.checked_add(ANSWER_TIME).unwrap_or(now)
+}
+
+/// The time for the name service to list all accounts.
 const ANSWER_TIME: Duration = Duration::from_secs(5);

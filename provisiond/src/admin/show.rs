@@ -4,11 +4,12 @@ use common::names::device::Kind;
 use common::names::user::UserName;
 use common::wire::protocol::{self, Error, ShowReply};
 
+use crate::identity::names::Account;
 use crate::record::{Device, Record, State};
 use crate::records::Failure;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::bars_self_service;
+use crate::service::uid_binding::{bars_self_service, other_uid};
 
 /// `Show`: one user.
 ///
@@ -18,7 +19,7 @@ pub(crate) fn show(service: &Service, call: &Call<'_>) -> Result<ShowReply, Erro
     match service.records.look(call.user, &call.settings.secrets) {
         Ok(Some(record)) if bars_self_service(&record, call) => Err(Error::PermissionDenied),
         Ok(Some(record)) => Ok(ShowReply {
-            user: shown(call.user, &record, call),
+            user: shown(call.user, &record, call.named.account(), call),
         }),
         Ok(None) => Err(Error::NoSuchUser),
         Err(Failure::Damaged(_)) => Ok(ShowReply {
@@ -28,8 +29,13 @@ pub(crate) fn show(service: &Service, call: &Call<'_>) -> Result<ShowReply, Erro
     }
 }
 
-/// A user as clients see one.
-pub(super) fn shown(user: &UserName, record: &Record, call: &Call<'_>) -> protocol::User {
+/// A user as clients see one. `account` is the account of that name, if there is one.
+pub(super) fn shown(
+    user: &UserName,
+    record: &Record,
+    account: Option<&Account>,
+    call: &Call<'_>,
+) -> protocol::User {
     let (policy, moment) = (&call.settings.policy, &call.moment);
     let mut record = record.clone();
     record.expire(moment.now);
@@ -49,6 +55,7 @@ pub(super) fn shown(user: &UserName, record: &Record, call: &Call<'_>) -> protoc
             .and_then(|codes| codes.ticket_until(moment)),
         devices: record.devices.iter().map(shown_device).collect(),
         damaged: false,
+        other_uid: other_uid(&record, account, call),
     }
 }
 
@@ -67,6 +74,7 @@ pub(super) fn shown_damaged(user: &UserName) -> protocol::User {
         bypass_uses: None,
         ticket_until: None,
         damaged: true,
+        other_uid: None,
     }
 }
 

@@ -15,7 +15,7 @@ use crate::record::{Device, NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::change::change;
-use crate::service::uid_binding::{bars_self_service, bind};
+use crate::service::uid_binding::{Act, bind};
 
 /// `Confirm`: judges the first code of a pending device, and makes the device active if the code is
 /// right.
@@ -33,12 +33,12 @@ pub(crate) fn confirm(
         name,
         verdict,
         recovery_codes,
-    } = change(service, call, "confirm", |record| {
-        if record.is_some_and(|record| bars_self_service(record, call)) {
-            return Err(Error::PermissionDenied);
-        }
-        confirmed(record, name.as_ref(), wish, call)
-    })?;
+    } = change(
+        service,
+        call,
+        Act::giving_to("confirm", wish.same_person),
+        |record| confirmed(record, name.as_ref(), wish, call),
+    )?;
     if verdict == Verdict::Rejected {
         service.was_wrong_for_free(call);
     }

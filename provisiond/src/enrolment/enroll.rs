@@ -9,7 +9,7 @@ use crate::enrolment::recovery::first_codes;
 use crate::record::{Record, State};
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::{bind, new_record};
+use crate::service::uid_binding::{Act, bind, new_record};
 
 /// `Enroll`: adds a device, pending unless an administrator asks for an active one. The reply shows
 /// the key only after the record is durable.
@@ -29,7 +29,10 @@ pub(crate) fn enroll(
     let (name, recovery_codes) = proof::change(
         service,
         call,
-        ("enroll", wish.proof.as_ref()),
+        (
+            Act::giving_to("enroll", wish.same_person),
+            wish.proof.as_ref(),
+        ),
         begin,
         |record, _| {
             let name = new.add_to(record, call)?;

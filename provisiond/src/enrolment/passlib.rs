@@ -17,7 +17,7 @@ use crate::record::{CannotMake, Device, Record, SealedKey};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::change::change;
-use crate::service::uid_binding::{bind, new_record};
+use crate::service::uid_binding::{Act, bind, new_record};
 
 /// `Import`: makes an active device from a passlib record. A second import of the same key changes
 /// nothing.
@@ -30,7 +30,8 @@ pub(crate) fn import(
     wish: &Import,
 ) -> Result<ImportReply, Error> {
     let newcomer = Newcomer::read(wish, &call.settings)?;
-    let (name, imported) = change(service, call, "import", |record| {
+    let act = Act::giving_to("import", wish.same_person);
+    let (name, imported) = change(service, call, act, |record| {
         let mut record = record.cloned().unwrap_or_else(|| new_record(call));
         if let Some(name) = newcomer.is_in(&record, call) {
             return Ok((None, (name, false)));

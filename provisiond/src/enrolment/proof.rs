@@ -14,7 +14,8 @@ use crate::record::source::Source;
 use crate::records::Decision;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::bars_self_service;
+use crate::service::change::{log_rebound, rebound};
+use crate::service::uid_binding::{Act, admitted};
 
 /// The reason that a change does not begin.
 pub(crate) enum Unproven {
@@ -39,34 +40,40 @@ impl From<Error> for Unproven {
 /// `change` gets the device that proved the user.
 ///
 /// # Errors
-/// What `begin` and `change` return; [`Error::ProofRequired`]; [`Error::PermissionDenied`] for the
-/// user of another uid; [`Error::Busy`]; [`Error::StoreUnavailable`], [`Error::RecordDamaged`].
+/// What `begin` and `change` return; [`Error::ProofRequired`]; the refusal of a record that is bound
+/// to another uid; [`Error::Busy`]; [`Error::StoreUnavailable`], [`Error::RecordDamaged`].
 pub(crate) fn change<T, E: Into<Unproven>>(
     service: &Service,
     call: &Call<'_>,
-    (event, proof): (&'static str, Option<&SecretText>),
+    (act, proof): (Act, Option<&SecretText>),
     begin: impl Fn(Option<&Record>) -> Result<Record, E>,
     change: impl Fn(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     service.may_try(call)?;
-    let access = call.access();
-    let changed = service
-        .records
-        .change(access, |record| match begin(record) {
+    let mut former = None;
+    let changed = service.records.change(call.access(), |record| {
+        let begun = admitted(record, call, act)
+            .map_err(Unproven::Refused)
+            .and_then(|record| begin(record.as_deref()).map_err(Into::into));
+        let decision = match begun {
             Ok(record) => prove(record, call, proof, |record, by| change(record, by)),
             Err(why) => Decision {
                 next: None,
-                outcome: Changed::not(why.into()),
+                outcome: Changed::not(why),
             },
-        });
+        };
+        former = rebound(record, decision.next.as_ref(), call);
+        decision
+    });
     let Changed { proof, outcome } = changed.map_err(|failure| service.failure(&failure, call))?;
     let Some(proof) = proof else { return outcome };
     if proof.wrong_for_free {
         service.was_wrong_for_free(call);
     }
-    service.log_finding(call, proof.finding, event);
+    service.log_finding(call, proof.finding, act.event);
     service.log_disabled(call, &proof.disabled);
-    outcome.inspect_err(|error| service.log_refused_change(event, call, error))
+    log_rebound(service, call, former);
+    outcome.inspect_err(|error| service.log_refused_change(act.event, call, error))
 }
 
 /// The outcome of a change, and of the proof before it.
@@ -119,18 +126,12 @@ fn prove<T>(
     proof: Option<&SecretText>,
     change: impl FnOnce(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Decision<Changed<T>> {
-    let now = circumstances(call);
-    if bars_self_service(&record, call) {
-        return Decision {
-            next: None,
-            outcome: Changed::not(Unproven::Refused(Error::PermissionDenied)),
-        };
-    }
     if !call.proof {
         return changed(record, Proof::default(), None, |record| {
             change(record, None)
         });
     }
+    let now = circumstances(call);
     let Some(proof) = proof else {
         let ask = policy::ask(Some(&record), &now);
         return Decision {

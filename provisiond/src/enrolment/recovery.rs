@@ -19,7 +19,7 @@ use crate::record::{CannotMake, Record};
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::change::change;
-use crate::service::uid_binding::{new_record, refuse_other_uid};
+use crate::service::uid_binding::{Act, new_record};
 
 /// `NewRecoveryCodes`: replaces all recovery codes.
 ///
@@ -42,9 +42,9 @@ pub(crate) fn new_recovery_codes(
             .cloned()
             .ok_or(Error::NoSuchUser)
     };
-    let event = ("new_recovery_codes", wish.proof.as_ref());
-    let recovery_codes =
-        proof::change(service, call, event, begin, |record, _| renew(record, call))?;
+    let act = Act::giving_to("new_recovery_codes", wish.same_person);
+    let act = (act, wish.proof.as_ref());
+    let recovery_codes = proof::change(service, call, act, begin, |record, _| renew(record, call))?;
     // A grace may rest on one of the replaced codes: it ends with them.
     service.graces.end(call.user);
     service.log(
@@ -162,7 +162,7 @@ pub(crate) fn ticket(
 /// # Errors
 /// [`Error`].
 pub(crate) fn unlock(service: &Service, call: &Call<'_>) -> Result<UnlockReply, Error> {
-    change(service, call, "unlock", |record| {
+    change(service, call, Act::giving("unlock"), |record| {
         Ok((Some(unlocked(record, call)?), ()))
     })?;
     service.refunds.forget(call.user);
@@ -179,9 +179,8 @@ fn give(
     (event, valid_for): (&'static str, Duration),
     new: impl Fn(&Record, &mut Codes, &Key) -> Result<SecretText, Error>,
 ) -> Result<TimedCodeReply, Error> {
-    let code = change(service, call, event, |record| {
+    let code = change(service, call, Act::giving(event), |record| {
         let mut record = record.cloned().unwrap_or_else(|| new_record(call));
-        refuse_other_uid(&record, call)?;
         let code = with_codes(&mut record, call, &new)?;
         Ok((Some(record), code))
     })?;
@@ -233,7 +232,6 @@ fn with_codes<T>(
 fn unlocked(record: Option<&Record>, call: &Call<'_>) -> Result<Record, Error> {
     let record = record.ok_or(Error::NoSuchUser)?;
     let moment = &call.moment;
-    refuse_other_uid(record, call)?;
     let helpdesk = call.caller.role == Role::Helpdesk;
     let within_the_day = record
         .unlocked

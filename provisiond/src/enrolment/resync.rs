@@ -14,6 +14,7 @@ use crate::record::source::Source;
 use crate::record::{NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
+use crate::service::uid_binding::Act;
 
 /// `Resync`: spends the two codes; they open no login. In self-service the user proves the account
 /// first, by anything but the device itself: a code of the device lies before the two, or spends
@@ -36,16 +37,15 @@ pub(crate) fn resync(
         }
         Ok(record.clone())
     };
-    let proof = wish.proof.as_ref();
-    let (device, resynced) =
-        proof::change(service, call, ("resync", proof), begin, |record, by| {
-            let name = active_device(record, wished.as_ref())?;
-            if by == Some(&name) {
-                return Err(Error::bad("proof", ITS_OWN_CODE));
-            }
-            let resynced = resynced(record, &name, answer.as_ref(), call)?;
-            Ok((name, resynced))
-        })?;
+    let (act, proof) = (Act::giving("resync"), wish.proof.as_ref());
+    let (device, resynced) = proof::change(service, call, (act, proof), begin, |record, by| {
+        let name = active_device(record, wished.as_ref())?;
+        if by == Some(&name) {
+            return Err(Error::bad("proof", ITS_OWN_CODE));
+        }
+        let resynced = resynced(record, &name, answer.as_ref(), call)?;
+        Ok((name, resynced))
+    })?;
     if resynced.verdict == Verdict::Rejected {
         service.was_wrong_for_free(call);
     }

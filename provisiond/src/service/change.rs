@@ -1,36 +1,64 @@
-//! Changes a record for a handler: load, decide, replace, and log a refusal.
+//! Changes a record for a handler: load, check whose it is, decide, replace, and log a refusal.
 
 use common::wire::protocol::Error;
 
 use super::Service;
 use super::call::Call;
+use super::uid_binding::{Act, admitted, has_other_uid};
 use crate::record::Record;
 use crate::records::Decision;
 
 /// Stores the record that `next` makes of the record of the call's user, durably, and returns the
 /// second value of `next`. If `next` returns no record, nothing changes. Logs a refusal under the
-/// name of `event`.
+/// event of `act`.
 ///
 /// # Errors
-/// What `next` returns; [`Error::StoreUnavailable`], [`Error::RecordDamaged`], [`Error::Busy`].
+/// What `next` returns; the refusal of a record that is bound to another uid;
+/// [`Error::StoreUnavailable`], [`Error::RecordDamaged`], [`Error::Busy`].
 pub(crate) fn change<T>(
     service: &Service,
     call: &Call<'_>,
-    event: &'static str,
+    act: Act,
     mut next: impl FnMut(Option<&Record>) -> Result<(Option<Record>, T), Error>,
 ) -> Result<T, Error> {
-    let changed = service
-        .records
-        .change(call.access(), |record| match next(record) {
-            Ok((next, outcome)) => Decision {
-                next,
-                outcome: Ok(outcome),
-            },
+    let mut former = None;
+    let changed = service.records.change(call.access(), |record| {
+        let decided = admitted(record, call, act).and_then(|record| next(record.as_deref()));
+        match decided {
+            Ok((next, outcome)) => {
+                former = rebound(record, next.as_ref(), call);
+                Decision {
+                    next,
+                    outcome: Ok(outcome),
+                }
+            }
             Err(error) => Decision {
                 next: None,
                 outcome: Err(error),
             },
-        });
+        }
+    });
     let changed = changed.map_err(|failure| service.failure(&failure, call))?;
-    changed.inspect_err(|error| service.log_refused_change(event, call, error))
+    log_rebound(service, call, former);
+    changed.inspect_err(|error| service.log_refused_change(act.event, call, error))
+}
+
+/// The uid that the record was bound to, if the change binds it to the account's present one.
+pub(crate) fn rebound(
+    record: Option<&Record>,
+    next: Option<&Record>,
+    call: &Call<'_>,
+) -> Option<u32> {
+    let record = record.filter(|record| has_other_uid(record, call))?;
+    record
+        .uid
+        .filter(|bound| next.is_some_and(|next| next.uid != Some(*bound)))
+}
+
+/// Logs that an administrator gave the record to the account's present uid.
+pub(crate) fn log_rebound(service: &Service, call: &Call<'_>, former: Option<u32>) {
+    if let Some(former) = former {
+        let line = call.line("uid_rebound").with("former_uid", former);
+        service.log(call, line.warning());
+    }
 }

@@ -5,17 +5,30 @@
 //! recovery codes. The uid also tells apart accounts whose names differ only in upper and lower
 //! case.
 
+use std::borrow::Cow;
+
 use common::wire::protocol::Error;
+use common::wire::text::printable;
 
 use crate::identity::caller::Role;
+use crate::identity::names::Account;
 use crate::record::Record;
 use crate::service::call::Call;
 
 /// Whether the record is bound to another uid than the account has now. Without an account, or
 /// while the name service does not answer, the uid is taken as unchanged.
 pub(crate) fn has_other_uid(record: &Record, call: &Call<'_>) -> bool {
-    let uids = record.uid.zip(call.named.account());
-    call.settings.bind_uid && uids.is_some_and(|(bound, account)| bound != account.uid)
+    other_uid(record, call.named.account(), call).is_some()
+}
+
+/// The uid that the record is bound to, if the account has another one now.
+pub(crate) fn other_uid(
+    record: &Record,
+    account: Option<&Account>,
+    call: &Call<'_>,
+) -> Option<u32> {
+    let (bound, account) = record.uid.zip(account)?;
+    (call.settings.bind_uid && bound != account.uid).then_some(bound)
 }
 
 /// The same for self-service calls. Administrators may act on such a record, to mend it.
@@ -23,13 +36,88 @@ pub(crate) fn bars_self_service(record: &Record, call: &Call<'_>) -> bool {
     call.caller.role == Role::Own && has_other_uid(record, call)
 }
 
-/// Refuses to issue a code on a record that is bound to another uid: the code would belong to the
-/// former account.
-pub(crate) fn refuse_other_uid(record: &Record, call: &Call<'_>) -> Result<(), Error> {
-    if has_other_uid(record, call) {
-        Err(Error::bad("user", OTHER_UID))
-    } else {
-        Ok(())
+/// A change to a record, by its word in the log, and whether it may be made if the record is bound
+/// to another uid than the account has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Act {
+    pub(crate) event: &'static str,
+    allowed: Allowed,
+}
+
+/// Whether a change may be made to the record of another uid.
+#[derive(Clone, Copy, Debug)]
+enum Allowed {
+    /// The change takes something away, which no former owner can use.
+    Always,
+    /// An administrator says that the account belongs to the same person: the record is bound to
+    /// its present uid.
+    SamePerson,
+    /// The change would open the account to its former owner, or give the former owner's codes to
+    /// the present one.
+    Never,
+}
+
+impl Act {
+    /// A change that opens or gives something.
+    pub(crate) fn giving(event: &'static str) -> Self {
+        let allowed = Allowed::Never;
+        Self { event, allowed }
+    }
+
+    /// The same, by a caller that can say that the account belongs to the same person.
+    pub(crate) fn giving_to(event: &'static str, same_person: Option<bool>) -> Self {
+        let allowed = match same_person {
+            Some(true) => Allowed::SamePerson,
+            Some(false) | None => Allowed::Never,
+        };
+        Self { event, allowed }
+    }
+
+    /// A change that only takes something away.
+    pub(crate) fn taking(event: &'static str) -> Self {
+        let allowed = Allowed::Always;
+        Self { event, allowed }
+    }
+}
+
+/// The record that the change begins with: bound to the present uid of the account, if an
+/// administrator says that it is the same person's.
+///
+/// # Errors
+/// [`Error::PermissionDenied`] for the account's present owner; for others the sentence that says
+/// what to do.
+pub(crate) fn admitted<'r>(
+    record: Option<&'r Record>,
+    call: &Call<'_>,
+    act: Act,
+) -> Result<Option<Cow<'r, Record>>, Error> {
+    let Some(record) = record else {
+        return Ok(None);
+    };
+    admitted_for(record, call.named.account(), call, act).map(Some)
+}
+
+/// The same for a record that the account is about to get.
+///
+/// # Errors
+/// Those of [`admitted`].
+pub(crate) fn admitted_for<'r>(
+    record: &'r Record,
+    account: Option<&Account>,
+    call: &Call<'_>,
+    act: Act,
+) -> Result<Cow<'r, Record>, Error> {
+    let Some((bound, account)) = other_uid(record, account, call).zip(account) else {
+        return Ok(Cow::Borrowed(record));
+    };
+    match act.allowed {
+        _ if call.caller.role == Role::Own => Err(Error::PermissionDenied),
+        Allowed::Always => Ok(Cow::Borrowed(record)),
+        Allowed::SamePerson => Ok(Cow::Owned(Record {
+            uid: Some(account.uid),
+            ..record.clone()
+        })),
+        Allowed::Never => Err(Error::bad("user", belongs_to(bound, account))),
     }
 }
 
@@ -58,7 +146,15 @@ pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
     }
 }
 
+/// The refusal, and both next steps: the administrator knows whether it is the same person.
+fn belongs_to(bound: u32, account: &Account) -> String {
+    let (user, uid) = (printable(account.name.as_str()), account.uid);
+    format!(
+        "the record belongs to uid {bound}, and the account '{user}' has uid {uid}: if another person has the name now, run \
+         'totpctl forget {user}' first; if it is the same person, say so with --same-person (enable, enroll, confirm, \
+         recovery-codes, import, rename-user)"
+    )
+}
+
 /// The reason in the log for a login to a record bound to another uid.
 pub(crate) const UID_CHANGED: &str = "uid_changed";
-const OTHER_UID: &str = "the account has another uid than its record: run 'totpctl forget' if another person has it now, \
-                        or enrol a device as an administrator";

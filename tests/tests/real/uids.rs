@@ -13,17 +13,7 @@ use crate::roles::{DENIED, everything, refusal};
 #[test]
 fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so() {
     let _place = world::enter_alone();
-    world::run(
-        "useradd",
-        &[
-            "--no-create-home",
-            "--password",
-            "*",
-            "--uid",
-            "4711",
-            "phoenix",
-        ],
-    );
+    add_account("phoenix", "4711");
     let mut daemon = Setup::new().start();
     let told = daemon.totpctl_json(&["enroll", "phoenix", "--yes"], "");
     let device = tests::daemon::authenticator(&told);
@@ -40,12 +30,10 @@ fn an_account_that_was_made_anew_is_nobody_elses_until_an_administrator_says_so(
     codes_of_before_open_nothing(&daemon, &device, &recovery_code);
     the_record_stays_shut(&daemon, &device);
     assert_eq!(show(&daemon), before);
+    daemon.totpctl_json(&["enable", "phoenix", "--all", "--same-person"], "");
     daemon
-        .call(
-            "Enroll",
-            &json!({ "user": "phoenix", "device": "new", "active": true }),
-        )
-        .expect("a device");
+        .log
+        .wait_for(&["event=uid_rebound user=phoenix ", "former_uid=4711"]);
     assert_eq!(
         log_in(&daemon, &device.code_at(1)),
         PamCode::SUCCESS,
@@ -93,15 +81,16 @@ fn codes_of_before_open_nothing(daemon: &Daemon, device: &Authenticator, recover
 
 /// Neither an administrator nor the account of now reads or changes the devices.
 fn the_record_stays_shut(daemon: &Daemon, device: &Authenticator) {
-    for method in ["Bypass", "Ticket", "Unlock"] {
+    for (method, about) in giving(device) {
         let refused = daemon
-            .call(method, &json!({ "user": "phoenix" }))
+            .call(method, &about)
             .expect_err("no way into another's record");
         assert!(
-            refused.1["why"]
-                .as_str()
-                .is_some_and(|why| why.contains("another uid")),
-            "{refused:?}"
+            refused.1["why"].as_str().is_some_and(|why| why
+                .contains("belongs to uid 4711, and the account 'phoenix' has uid 4712")
+                && why.contains("'totpctl forget phoenix'")
+                && why.contains("--same-person")),
+            "{method}: {refused:?}"
         );
     }
     let phoenix = Caller::user("phoenix");
@@ -118,6 +107,115 @@ fn the_record_stays_shut(daemon: &Daemon, device: &Authenticator) {
     }
 }
 
+/// The calls that give something to the holder of the name, or open something.
+fn giving(device: &Authenticator) -> Vec<(&'static str, Value)> {
+    let of = |about: Value| {
+        let mut about = about;
+        about["user"] = json!("phoenix");
+        about
+    };
+    let record = json!({ "type": "totp", "v": 1, "key": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" });
+    vec![
+        ("Bypass", of(json!({}))),
+        ("Ticket", of(json!({}))),
+        ("Unlock", of(json!({}))),
+        ("Enroll", of(json!({ "device": "new", "active": true }))),
+        ("Enroll", of(json!({ "device": "new" }))),
+        (
+            "Confirm",
+            of(json!({ "device": "waiting", "code": "123456" })),
+        ),
+        ("NewRecoveryCodes", of(json!({}))),
+        ("Import", of(json!({ "record": record.to_string() }))),
+        (
+            "SetState",
+            of(json!({ "device": "default", "state": "active" })),
+        ),
+        ("SetState", of(json!({ "all": true, "state": "active" }))),
+        (
+            "Resync",
+            of(json!({ "device": "default", "codes": [device.code_at(1), device.code_at(2)] })),
+        ),
+        (
+            "Restrict",
+            of(json!({ "device": "default", "services": [] })),
+        ),
+        (
+            "RenameDevice",
+            of(json!({ "device": "default", "name": "mine" })),
+        ),
+    ]
+}
+
+#[test]
+fn a_record_of_another_uid_is_shown_as_such_and_can_be_shut_moved_and_forgotten() {
+    let _place = world::enter_alone();
+    for (name, uid) in [("davina", "4751"), ("gone", "4753")] {
+        add_account(name, uid);
+    }
+    let mut daemon = Setup::new().start();
+    let davina = daemon.enroll("davina");
+    let gone = daemon.enroll("gone");
+    another_uid(&mut daemon, "davina", "4752");
+    let shown = printed(&daemon, &["show", "davina"]);
+    for sentence in [
+        "belongs to uid 4751, which this account no longer has",
+        "totpctl forget davina",
+        "totpctl enable davina --all --same-person",
+    ] {
+        assert!(shown.contains(sentence), "{shown}");
+    }
+    let listed = printed(&daemon, &["list"]);
+    assert!(listed.contains("of uid 4751"), "{listed}");
+    daemon
+        .call(
+            "SetState",
+            &json!({ "user": "davina", "state": "disabled" }),
+        )
+        .expect("a device is disabled whoever has the name");
+    world::run("userdel", &["gone"]);
+    add_account("other", "4754");
+    daemon.kill();
+    daemon.start_again();
+    let moved = json!({ "user": "gone", "new": "other" });
+    let refused = daemon.call("RenameUser", &moved).expect_err("a refusal");
+    assert!(
+        refused.1["why"]
+            .as_str()
+            .is_some_and(|why| why.contains("uid 4753"))
+    );
+    assert_eq!(
+        verdict(&daemon, "gone", &gone.code()),
+        "accepted",
+        "no account has that name"
+    );
+    daemon.totpctl_json(&["rename-user", "gone", "other", "--same-person"], "");
+    assert_eq!(verdict(&daemon, "other", &gone.code_at(1)), "accepted");
+    daemon
+        .call("Forget", &json!({ "user": "davina" }))
+        .expect("another person has the name now");
+    daemon
+        .call("Enroll", &json!({ "user": "davina", "active": true }))
+        .expect("a device of the present owner");
+    assert_eq!(verdict(&daemon, "davina", &davina.code_at(1)), "rejected");
+}
+
+fn printed(daemon: &Daemon, command: &[&str]) -> String {
+    String::from_utf8(daemon.totpctl(command, "").stdout).expect("text")
+}
+
+fn verdict(daemon: &Daemon, user: &str, code: &str) -> Value {
+    let attempt = json!({ "user": user, "service": "reborn", "codes": [code] });
+    daemon.call("Verify", &attempt).expect("a verdict")["verdict"].clone()
+}
+
+fn add_account(name: &str, uid: &str) {
+    world::run(
+        "useradd",
+        &["--no-create-home", "--password", "*", "--uid", uid, name],
+    );
+}
+
 fn show(daemon: &Daemon) -> Value {
     daemon
         .call("Show", &json!({ "user": "phoenix" }))
@@ -127,17 +225,7 @@ fn show(daemon: &Daemon) -> Value {
 #[test]
 fn no_rule_lets_by_who_may_be_somebody_else_by_now() {
     let _place = world::enter_alone();
-    world::run(
-        "useradd",
-        &[
-            "--no-create-home",
-            "--password",
-            "*",
-            "--uid",
-            "4721",
-            "reborn",
-        ],
-    );
+    add_account("reborn", "4721");
     let mut daemon = Setup::new()
         .with("rules: [{name: by-name, users: [reborn]}]\n")
         .start();

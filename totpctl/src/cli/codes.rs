@@ -1,7 +1,18 @@
-//! Arguments, options and help of `verify`; help of `confirm` and `resync`. Codes are never
+//! Arguments, options and help of `verify` and `confirm`; help of `resync`. Codes are never
 //! arguments.
 
 use clap::Args;
+
+use super::{DeviceTarget, SamePerson};
+
+/// The arguments of `confirm`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfirmArgs {
+    #[command(flatten)]
+    pub(crate) target: DeviceTarget,
+    #[command(flatten)]
+    pub(crate) same_person: SamePerson,
+}
 
 /// The arguments of `verify`.
 #[derive(Debug, Args)]

@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::DeviceTarget;
+use super::{DeviceTarget, SamePerson};
 
 /// The arguments of `disable` and `enable`: a device or the account.
 #[derive(Debug, Args)]
@@ -13,6 +13,15 @@ pub(crate) struct StateArgs {
     /// The whole account, including recovery codes
     #[arg(long, conflicts_with = "device")]
     pub(crate) all: bool,
+}
+
+/// The arguments of `enable`.
+#[derive(Debug, Args)]
+pub(crate) struct EnableArgs {
+    #[command(flatten)]
+    pub(crate) part: StateArgs,
+    #[command(flatten)]
+    pub(crate) same_person: SamePerson,
 }
 
 /// The arguments of `rename-device`.
@@ -46,7 +55,7 @@ pub(crate) struct RestrictionArgs {
     /// Last usable day of the device (UTC)
     #[arg(long, value_name = "DAY")]
     pub(crate) until: Option<String>,
-    /// PAM services for which the device is usable: sudo,su (and so for sudo -i, su -)
+    /// PAM services for which the device is usable: sudo,su
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) services: Vec<String>,
 }
@@ -63,7 +72,11 @@ pub(super) const ENABLE_EXAMPLES: &str = "\
 Examples:
   totpctl enable alice              the only device
   totpctl enable alice --device phone
-  totpctl enable alice --all        the account; devices keep their state";
+  totpctl enable alice --all        the account; devices keep their state
+  totpctl enable alice --all --same-person
+
+With --same-person the record follows the account to its present uid, with all
+devices and codes. If another person has the name now: totpctl forget";
 
 pub(super) const REVOKE_EXAMPLES: &str = "\
 Examples:

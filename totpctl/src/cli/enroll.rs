@@ -5,7 +5,7 @@ use common::names::device::Kind;
 
 use super::devices::RestrictionArgs;
 use super::value_parsers::{kinds, number};
-use super::{KeyOptions, PictureOptions};
+use super::{KeyOptions, PictureOptions, SamePerson};
 
 /// The arguments of `enroll`. The defaults are the daemon's, by its settings.
 #[derive(Debug, Args)]
@@ -33,6 +33,8 @@ pub(crate) struct EnrollArgs {
     /// Activate at once, without asking for a first code
     #[arg(long)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) same_person: SamePerson,
     #[command(flatten)]
     pub(crate) pictures: PictureOptions,
 }

@@ -27,8 +27,10 @@ use clap::{Args, Parser, Subcommand};
 use common::issued::IssuedCode;
 use common::secret;
 
-pub(crate) use self::codes::VerifyArgs;
-pub(crate) use self::devices::{RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs};
+pub(crate) use self::codes::{ConfirmArgs, VerifyArgs};
+pub(crate) use self::devices::{
+    EnableArgs, RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs,
+};
 pub(crate) use self::enroll::EnrollArgs;
 pub(crate) use self::key::{
     Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs,
@@ -37,7 +39,7 @@ pub(crate) use self::key_options::KeyOptions;
 pub(crate) use self::log::{LogArgs, WhyArgs};
 pub(crate) use self::passlib::{ExportCommand, ImportCommand};
 pub(crate) use self::picture_options::PictureOptions;
-pub(crate) use self::recovery::{BypassArgs, TicketArgs};
+pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
 pub(crate) use self::subject::Subject;
 pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
 use crate::exit::Failure;
@@ -74,7 +76,7 @@ pub(crate) enum Command {
     Enroll(EnrollArgs),
     /// Activate a pending device with its first code
     #[command(after_help = codes::CONFIRM_EXAMPLES)]
-    Confirm(DeviceTarget),
+    Confirm(ConfirmArgs),
     /// Try a code: a real login attempt, which spends the code
     #[command(after_help = codes::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
@@ -95,7 +97,7 @@ pub(crate) enum Command {
     Disable(StateArgs),
     /// Enable a disabled device or account again
     #[command(after_help = devices::ENABLE_EXAMPLES)]
-    Enable(StateArgs),
+    Enable(EnableArgs),
     /// Delete a device and its key permanently
     #[command(after_help = devices::REVOKE_EXAMPLES)]
     Revoke(DeviceTarget),
@@ -110,7 +112,7 @@ pub(crate) enum Command {
     Restrict(RestrictArgs),
     /// Make new recovery codes; the old ones become invalid
     #[command(after_help = recovery::CODES_EXAMPLES)]
-    RecoveryCodes(OptionalUser),
+    RecoveryCodes(RecoveryArgs),
     /// Issue a temporary login code for an enrolled user
     #[command(after_help = recovery::BYPASS_EXAMPLES)]
     Bypass(BypassArgs),
@@ -170,6 +172,21 @@ pub(crate) struct DeviceTarget {
     /// Name of the device, if the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+/// The decision that only an administrator can make: whose account it is.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct SamePerson {
+    /// The account has another uid now, of the same person
+    #[arg(long)]
+    same_person: bool,
+}
+
+impl SamePerson {
+    /// As it is sent: left out unless it was said.
+    pub(crate) fn said(self) -> Option<bool> {
+        self.same_person.then_some(true)
+    }
 }
 
 /// Parses the command line.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::SamePerson;
+
 /// The arguments of `import`.
 #[derive(Debug, Subcommand)]
 #[command(disable_help_subcommand = true)]
@@ -14,6 +16,8 @@ pub(crate) enum ImportCommand {
         /// Lines of {"user":…,"record":…}; '-' for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        same_person: SamePerson,
     },
 }
 

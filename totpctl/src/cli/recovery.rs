@@ -1,9 +1,19 @@
-//! Arguments, options and help of `bypass` and `ticket`; help of `recovery-codes`.
+//! Arguments, options and help of `recovery-codes`, `bypass` and `ticket`.
 
 use clap::Args;
 use common::config::values::span::Span;
 
 use super::value_parsers::number;
+use super::{OptionalUser, SamePerson};
+
+/// The arguments of `recovery-codes`.
+#[derive(Debug, Args)]
+pub(crate) struct RecoveryArgs {
+    #[command(flatten)]
+    pub(crate) user: OptionalUser,
+    #[command(flatten)]
+    pub(crate) same_person: SamePerson,
+}
 
 /// The arguments of `bypass`.
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 //! The user and device that a command line names, for the texts of refusals.
 
-use super::{Command, DeviceTarget, OptionalUser, StateArgs};
+use super::{Command, DeviceTarget, OptionalUser};
 
 /// A user and a device, as far as the command line names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,10 +17,10 @@ impl Command {
                 user: Some(&wanted.user),
                 device: wanted.device.as_deref(),
             },
-            Self::Confirm(target) | Self::Revoke(target) | Self::Resync(target) => target.subject(),
-            Self::Disable(StateArgs { target, .. }) | Self::Enable(StateArgs { target, .. }) => {
-                target.subject()
-            }
+            Self::Confirm(wanted) => wanted.target.subject(),
+            Self::Revoke(target) | Self::Resync(target) => target.subject(),
+            Self::Disable(part) => part.target.subject(),
+            Self::Enable(wanted) => wanted.part.target.subject(),
             Self::RenameDevice(wanted) => wanted.target.subject(),
             Self::Restrict(wanted) => wanted.target.subject(),
             Self::Verify(wanted) => of(&wanted.user),
@@ -29,13 +29,18 @@ impl Command {
             Self::RenameUser(wanted) => of(&wanted.user),
             Self::Forget(wanted) => of(&wanted.user),
             Self::Unlock { user } => of(user),
-            Self::Show(OptionalUser { user })
-            | Self::RecoveryCodes(OptionalUser { user })
-            | Self::RevokeGrace(OptionalUser { user }) => Subject {
-                user: user.as_deref(),
-                device: None,
-            },
+            Self::Show(user) | Self::RevokeGrace(user) => user.subject(),
+            Self::RecoveryCodes(wanted) => wanted.user.subject(),
             _ => Subject::default(),
+        }
+    }
+}
+
+impl OptionalUser {
+    fn subject(&self) -> Subject<'_> {
+        Subject {
+            user: self.user.as_deref(),
+            device: None,
         }
     }
 }

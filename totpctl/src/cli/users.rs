@@ -3,6 +3,8 @@
 
 use clap::Args;
 
+use super::SamePerson;
+
 /// The arguments of `list`.
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
@@ -23,6 +25,8 @@ pub(crate) struct RenameUserArgs {
     /// New name of the account
     #[arg(value_name = "NEW")]
     pub(crate) new: String,
+    #[command(flatten)]
+    pub(crate) same_person: SamePerson,
 }
 
 /// The arguments of `forget`.

@@ -4,13 +4,13 @@ use common::wire::protocol::{Confirm, Device, DeviceState, Error, Show, User};
 use common::wire::text::printable;
 
 use super::{Context, exit_of};
-use crate::cli::DeviceTarget;
+use crate::cli::ConfirmArgs;
 use crate::exit::{Exit, Failure};
 use crate::render::recovery_codes;
 
 /// Finds the pending device, asks for its code, and confirms the device.
-pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, Failure> {
-    let (user, device) = target.names()?;
+pub(super) fn run(context: &Context<'_>, wanted: &ConfirmArgs) -> Result<Exit, Failure> {
+    let (user, device) = wanted.target.names()?;
     let known = context.daemon.call(&Show { user })?.user;
     let device = waiting(&known, device.as_deref())?.name.clone();
     let code = context.prompt.ask(&prompt(&known.user, &device))?;
@@ -22,6 +22,7 @@ pub(super) fn run(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, 
         user: Some(known.user),
         device: Some(device),
         code,
+        same_person: wanted.same_person.said(),
     })?;
     context.output.result(&reply)?;
     if !context.output.is_for_programs() {

@@ -3,15 +3,25 @@
 use common::wire::protocol::{DeviceState, Revoke, SetState};
 
 use super::Context;
-use crate::cli::{DeviceTarget, StateArgs};
+use crate::cli::{DeviceTarget, EnableArgs, StateArgs};
 use crate::exit::{Exit, Failure};
 use crate::render::{Change, Changed};
 
-/// `disable` and `enable`.
-pub(super) fn set(
+/// `disable`.
+pub(super) fn disable(context: &Context<'_>, part: &StateArgs) -> Result<Exit, Failure> {
+    set(context, part, (DeviceState::Disabled, None))
+}
+
+/// `enable`.
+pub(super) fn enable(context: &Context<'_>, wanted: &EnableArgs) -> Result<Exit, Failure> {
+    let active = (DeviceState::Active, wanted.same_person.said());
+    set(context, &wanted.part, active)
+}
+
+fn set(
     context: &Context<'_>,
     part: &StateArgs,
-    state: DeviceState,
+    (state, same_person): (DeviceState, Option<bool>),
 ) -> Result<Exit, Failure> {
     let names = part.target.names()?;
     let reply = context.with_proof(|proof| {
@@ -23,6 +33,7 @@ pub(super) fn set(
             all: part.all.then_some(true),
             state,
             proof,
+            same_person,
         })
     })?;
     let state = if state == DeviceState::Active {

@@ -133,6 +133,7 @@ fn request(
         // Left out rather than false: only administrators may send it at all.
         active: wanted.yes.then_some(true),
         proof,
+        same_person: wanted.same_person.said(),
         ..Enroll::default()
     }
 }
@@ -211,7 +212,12 @@ fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<F
         };
         outcome = First::Wrong;
         let (user, device) = (Some(enrolled.user.clone()), Some(enrolled.device.clone()));
-        let reply = context.daemon.call(&Confirm { user, device, code })?;
+        let reply = context.daemon.call(&Confirm {
+            user,
+            device,
+            code,
+            same_person: None,
+        })?;
         if reply.verdict == Verdict::Accepted {
             return Ok(First::Right(reply.recovery_codes));
         }

@@ -14,11 +14,16 @@ use serde_json::value::RawValue;
 
 use super::{Context, concerns_all, names};
 use crate::bounded_lines::{BoundedLines, Line, MAX_LINE};
+use crate::cli::SamePerson;
 use crate::exit::{Exit, Failure};
 use crate::render::passlib::{ImportedLine, Imports, LineFailure};
 
 /// Imports the lines of a file.
-pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failure> {
+pub(super) fn passlib(
+    context: &Context<'_>,
+    path: &Path,
+    same_person: SamePerson,
+) -> Result<Exit, Failure> {
     let unreadable = |error| unreadable(path, &error);
     let mut lines = BoundedLines::new(open(path).map_err(unreadable)?);
     let (mut number, mut tally) = (0_u64, Imports::default());
@@ -33,7 +38,7 @@ pub(super) fn passlib(context: &Context<'_>, path: &Path) -> Result<Exit, Failur
             }
         };
         let user = entry.user.clone();
-        match import(context, entry) {
+        match import(context, entry, same_person) {
             Ok(imported) => report(context, &mut tally, number, imported)?,
             Err(failure) if concerns_all(&failure) => return stop(context, &tally, failure),
             Err(failure) => report_failure(context, &mut tally, number, Some(user), &failure)?,
@@ -121,12 +126,17 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
 }
 
 /// Asks the daemon to import one record.
-fn import(context: &Context<'_>, entry: Entry) -> Result<ImportedLine, Failure> {
+fn import(
+    context: &Context<'_>,
+    entry: Entry,
+    same_person: SamePerson,
+) -> Result<ImportedLine, Failure> {
     let user = names::user(&entry.user)?;
     let reply = context.daemon.call(&Import {
         user,
         device: entry.device,
         record: entry.record,
+        same_person: same_person.said(),
     })?;
     Ok(ImportedLine {
         line: 0,

@@ -23,7 +23,7 @@ mod verify;
 
 use common::secret::SecretText;
 use common::wire::client::ClientError;
-use common::wire::protocol::{Ask, DeviceState, Error, Verdict};
+use common::wire::protocol::{Ask, Error, Verdict};
 use common::wire::text::printable;
 
 use crate::cli::{Cli, Command, ExportCommand, ImportCommand};
@@ -53,26 +53,28 @@ pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
 fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
     match command {
         Command::Enroll(wanted) => enroll::run(context, wanted),
-        Command::Confirm(target) => confirm::run(context, target),
+        Command::Confirm(wanted) => confirm::run(context, wanted),
         Command::Verify(wanted) => verify::run(context, wanted),
         Command::Show(user) => show::one(context, user),
         Command::List(list) => show::all(context, list),
         Command::Why(wanted) => log::why(context, wanted),
         Command::Log(wanted) => log::log(context, wanted),
-        Command::Disable(part) => devices::set(context, part, DeviceState::Disabled),
-        Command::Enable(part) => devices::set(context, part, DeviceState::Active),
+        Command::Disable(part) => devices::disable(context, part),
+        Command::Enable(wanted) => devices::enable(context, wanted),
         Command::Revoke(target) => devices::revoke(context, target),
         Command::RenameDevice(wanted) => rename::device(context, wanted),
         Command::RenameUser(wanted) => rename::user(context, wanted),
         Command::Forget(wanted) => forget::run(context, wanted),
         Command::Resync(target) => resync::run(context, target),
         Command::Restrict(wanted) => restrict::run(context, wanted),
-        Command::RecoveryCodes(user) => recovery::recovery_codes(context, user),
+        Command::RecoveryCodes(wanted) => recovery::recovery_codes(context, wanted),
         Command::Bypass(wanted) => recovery::bypass(context, wanted),
         Command::Ticket(wanted) => recovery::ticket(context, wanted),
         Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
-        Command::Import(ImportCommand::Passlib { file }) => import::passlib(context, file),
+        Command::Import(ImportCommand::Passlib { file, same_person }) => {
+            import::passlib(context, file, *same_person)
+        }
         Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Status => daemon::status(context),

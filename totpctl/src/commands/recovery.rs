@@ -4,17 +4,21 @@ use common::config::values::span::Span;
 use common::wire::protocol::{Bypass, NewRecoveryCodes, Ticket, Unlock};
 
 use super::{Context, names};
-use crate::cli::{self, OptionalUser};
+use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::{Purpose, TimedCode};
 
 /// `recovery-codes`: makes new recovery codes for one user; without a name, for the caller.
-pub(super) fn recovery_codes(context: &Context<'_>, user: &OptionalUser) -> Result<Exit, Failure> {
-    let user = user.name()?;
+pub(super) fn recovery_codes(
+    context: &Context<'_>,
+    wanted: &cli::RecoveryArgs,
+) -> Result<Exit, Failure> {
+    let user = wanted.user.name()?;
     let call = |proof| {
         context.daemon.call(&NewRecoveryCodes {
             user: user.clone(),
             proof,
+            same_person: wanted.same_person.said(),
         })
     };
     context.output.reveal(&context.with_proof(call)?)?;

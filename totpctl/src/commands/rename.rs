@@ -39,6 +39,7 @@ pub(super) fn user(context: &Context<'_>, wanted: &cli::RenameUserArgs) -> Resul
     let reply = context.daemon.call(&RenameUser {
         user: user.clone(),
         new,
+        same_person: wanted.same_person.said(),
     })?;
     context.output.result(&RenamedUser {
         was: user,

@@ -69,6 +69,14 @@ fn standing(user: &User) -> String {
         return "the stored record is damaged, every login is refused; the daemon's log says why"
             .to_owned();
     }
+    if let Some(uid) = user.other_uid {
+        let command = argument(&user.user);
+        return format!(
+            "the record belongs to uid {uid}, which this account no longer has: every login is refused\n  \
+             if another person has the name now: totpctl forget {command}\n  \
+             if it is the same person: totpctl enable {command} --all --same-person"
+        );
+    }
     if user.disabled {
         return format!(
             "the account is disabled, every login is refused; to enable it again:\n  totpctl enable {} --all",
@@ -161,7 +169,9 @@ fn user_row(user: &User) -> [String; 4] {
         .filter_map(|device| device.last_used)
         .max();
     let guesses = format!("{} known, {} other", user.known_budget, user.budget);
-    let devices = if user.disabled {
+    let devices = if let Some(uid) = user.other_uid {
+        format!("of uid {uid}")
+    } else if user.disabled {
         "account disabled".to_owned()
     } else {
         devices_by_state(&user.devices)
@@ -237,6 +247,7 @@ mod tests {
             bypass_uses: None,
             ticket_until: None,
             damaged: false,
+            other_uid: None,
         }
     }
 
@@ -330,6 +341,24 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             .people()
             .contains("alice  damaged")
         );
+    }
+
+    #[test]
+    fn a_record_of_another_uid_is_named_as_such_with_both_ways_out() {
+        let reused = || User {
+            other_uid: Some(4001),
+            ..user("dave", vec![device("a", DeviceState::Active, None)], 5)
+        };
+        assert!(reused().people().starts_with(
+            "dave: the record belongs to uid 4001, which this account no longer has: every login is refused\n  \
+             if another person has the name now: totpctl forget dave\n  \
+             if it is the same person: totpctl enable dave --all --same-person\n"
+        ));
+        let listed = Users {
+            users: vec![reused()],
+            when_empty: "",
+        };
+        assert!(listed.people().contains("dave  of uid 4001  "));
     }
 
     #[test]

@@ -41,6 +41,9 @@ pub struct Enroll {
     pub services: Option<Vec<String>>,
     /// A current code of an active device, a recovery code, or for the first device a ticket.
     pub proof: Option<SecretText>,
+    /// True: the account has another uid now and still belongs to the same person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_person: Option<bool>,
 }
 
 /// Reply to [`Enroll`].
@@ -92,6 +95,9 @@ pub struct Confirm {
     pub device: Option<String>,
     /// The typed code.
     pub code: SecretText,
+    /// True: the account has another uid now and still belongs to the same person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_person: Option<bool>,
 }
 
 /// Reply to [`Confirm`].
@@ -121,6 +127,9 @@ pub struct SetState {
     pub state: DeviceState,
     /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
+    /// True: the account has another uid now and still belongs to the same person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_person: Option<bool>,
 }
 
 /// `Revoke`: delete a device for good.

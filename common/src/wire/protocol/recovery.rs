@@ -12,6 +12,9 @@ pub struct NewRecoveryCodes {
     pub user: Option<String>,
     /// A current code of an active device, or a recovery code.
     pub proof: Option<SecretText>,
+    /// True: the account has another uid now and still belongs to the same person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_person: Option<bool>,
 }
 
 /// Reply to [`NewRecoveryCodes`].

@@ -77,6 +77,10 @@ pub struct User {
     pub ticket_until: Option<u64>,
     /// The stored record was altered or cannot be opened: every login of this user is refused.
     pub damaged: bool,
+    /// The uid that the record belongs to, if the account has another one: every login of this user
+    /// is refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_uid: Option<u32>,
 }
 
 /// One authenticator of a user.
@@ -116,6 +120,9 @@ pub struct RenameUser {
     pub user: String,
     /// The new name.
     pub new: String,
+    /// True: the account has another uid now and still belongs to the same person.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub same_person: Option<bool>,
 }
 
 /// Reply to [`RenameUser`].

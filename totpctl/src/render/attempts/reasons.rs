@@ -230,7 +230,7 @@ fn of_the_account(reason: &str) -> Option<&'static str> {
         }
         "uid_changed" => {
             "the account has another uid than its record is bound to; if the account now belongs to another person: \
-             totpctl forget USER; if it belongs to the same person, enrol a device as an administrator"
+             totpctl forget USER; if it belongs to the same person: totpctl enable USER --all --same-person"
         }
         _ => return None,
     })
