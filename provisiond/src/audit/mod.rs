@@ -17,6 +17,7 @@ use common::wire::event::Event;
 use crate::clock;
 
 mod events;
+mod held;
 mod kept;
 mod line;
 mod sink;

@@ -1,22 +1,24 @@
 //! Clock skew in the log: finds out whether a wrong code was right for another time, and logs how
-//! far the device's clock is off. Only the log reports it, never the caller.
+//! far the device's clock is off. Only the log reports it, never the caller, and of a code that is
+//! still to come not before that code has become useless.
 //!
 //! A thread of its own measures it from a copy of the sealed keys, after the verdict is durable. So
 //! there is no timing side channel: an answer takes the same time with any number of devices and
 //! any result, and names without a device cost the same.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use common::answer::Answer;
 use common::config::Settings;
-use common::names::device::{DeviceName, Kind};
+use common::names::device::Kind;
 use common::names::user::UserName;
 use common::secrets::Secrets;
 
+use crate::audit::held::{Held, Hour};
 use crate::audit::{Audit, Line};
-use crate::policy::Circumstances;
+use crate::policy::{Circumstances, searched_until, shown};
 use crate::record::{Device, Record};
 
 /// The handle to the thread.
@@ -105,16 +107,39 @@ impl Skews {
 }
 
 fn measure_all(messages: &Receiver<Message>, audit: &Audit) {
-    let mut share = Share::default();
-    while let Ok(message) = messages.recv() {
-        match message {
-            Message::Attempt(attempt) => share.spend(Instant::now(), || measure(*attempt, audit)),
-            Message::Flush(done) => drop(done.try_send(())),
+    let (mut share, mut held) = (Share::default(), Held::default());
+    loop {
+        let message = match next(messages, held.is_empty()) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => None,
+            // The daemon ends: what is still held back is lost.
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        if let Some(Message::Attempt(attempt)) = &message {
+            share.spend(Instant::now(), || measure(attempt, audit, &mut held));
+        }
+        let due = held.due(Hour::now());
+        due.into_iter().for_each(|line| audit.write(line));
+        if let Some(Message::Flush(done)) = message {
+            let _ = done.try_send(());
         }
     }
 }
 
-fn measure(attempt: Attempt, audit: &Audit) {
+/// The next message. While a line is held back, it is looked at regularly: a timer would not notice
+/// that the clock is set.
+fn next(messages: &Receiver<Message>, is_idle: bool) -> Result<Message, RecvTimeoutError> {
+    if is_idle {
+        messages.recv().map_err(RecvTimeoutError::from)
+    } else {
+        messages.recv_timeout(LOOK)
+    }
+}
+
+/// Logs how far the clock of the device is off that shows the answer nearest to now. Of a code that
+/// the device has yet to show, the line is held back until the code opens nothing any more: a
+/// guesser who reads the log would else wait for it.
+fn measure(attempt: &Attempt, audit: &Audit, held: &mut Held) {
     let Attempt {
         missed,
         answer,
@@ -123,24 +148,38 @@ fn measure(attempt: Attempt, audit: &Audit) {
         line,
     } = attempt;
     let found = missed.devices.iter().filter_map(|device| {
-        let skew = skew(device, &missed.owner, &answer, &settings.secrets, now)?;
+        let skew = skew(device, &missed.owner, answer, &settings.secrets, *now)?;
         Some((&device.name, skew))
     });
-    let nearest: Option<(&DeviceName, i64)> = found.min_by_key(|(_, skew)| skew.unsigned_abs());
-    if let Some((device, skew)) = nearest.filter(|_| !missed.is_untold) {
-        audit.write(line.with("device", device).with("seconds", skew));
+    let nearest = found.min_by_key(|(_, skew)| skew.seconds.unsigned_abs());
+    let Some((device, skew)) = nearest.filter(|_| !missed.is_untold) else {
+        return;
+    };
+    let line = line.clone().with("device", device).with("at", now);
+    let line = line.with("seconds", skew.seconds);
+    match skew.secret_for {
+        0 => audit.write(line),
+        seconds => held.hold(line, seconds, Hour::now()),
     }
 }
 
-/// How far the device's clock is ahead of ours, in seconds, if it shows the answer at any time near
-/// now.
+/// Where an answer was right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Skew {
+    /// How far the device's clock is ahead of ours.
+    seconds: i64,
+    /// Seconds until the answer opens no login any more, alone or as half of a pair.
+    secret_for: u64,
+}
+
+/// The skew of the device's clock, if it shows the answer at any time near now.
 fn skew(
     device: &Device,
     owner: &UserName,
     answer: &Answer,
     secrets: &Secrets,
     now: u64,
-) -> Option<i64> {
+) -> Option<Skew> {
     if device.kind != Kind::Totp {
         return None;
     }
@@ -155,11 +194,27 @@ fn skew(
     let nearest = found.into_iter().min_by_key(|step| step.abs_diff(ours))?;
     let steps = i64::try_from(nearest.abs_diff(ours)).ok()?;
     let seconds = steps.checked_mul(device.parameters.period.into())?;
-    Some(if nearest < ours {
+    let seconds = if nearest < ours {
         seconds.saturating_neg()
     } else {
         seconds
+    };
+    let last = nearest.saturating_add((codes.len() as u64).saturating_sub(1));
+    Some(Skew {
+        seconds,
+        secret_for: secret_for(device, last, now),
     })
+}
+
+/// Seconds until no login is compared with `step` any more: none if the window has passed it. The
+/// window is where the device's learned drift has moved it, so that a step before ours may still be
+/// to come.
+fn secret_for(device: &Device, step: u64, now: u64) -> u64 {
+    if step < shown(device, now) {
+        return 0;
+    }
+    let until = searched_until(step).saturating_add(1);
+    device.parameters.start_of(until).saturating_sub(now)
 }
 
 /// The rate limit of the thread: a twentieth of a processor, and a second of work at once, also
@@ -185,6 +240,8 @@ impl Share {
 /// Steps to either side of now: two hours with steps of thirty seconds. A clock without summer time
 /// is found.
 const REACH: u64 = 240;
+/// How often the lines that are held back are looked at.
+const LOOK: Duration = Duration::from_secs(1);
 const QUEUE: usize = 16;
 const SHARE: u32 = 20;
 /// A second of work.
@@ -214,7 +271,7 @@ mod tests {
         let shown =
             |later| SecretText::new(device.parameters.code_at(&key, step(later)).to_string());
         let answer = Answer::parse(&(0..codes).map(shown).collect::<Vec<_>>()).unwrap();
-        skew(device, &user("alice"), &answer, &secrets(), NOW)
+        skew(device, &user("alice"), &answer, &secrets(), NOW).map(|skew| skew.seconds)
     }
 
     #[test]
@@ -237,6 +294,25 @@ mod tests {
             found(&usual, 100, 2),
             Some(3000),
             "two in a row, by the first"
+        );
+    }
+
+    #[test]
+    fn a_skew_is_secret_until_no_login_is_compared_with_the_step_any_more() {
+        let mut device = device(&user("alice"), "default", Parameters::default());
+        let ours = device.parameters.step_at(NOW);
+        let passed = NOW % 30;
+        for (steps, secret) in [(-2, 0), (3, 18 * 30 - passed), (200, 215 * 30 - passed)] {
+            let step = ours.saturating_add_signed(steps);
+            assert_eq!(secret_for(&device, step, NOW), secret, "{steps}");
+        }
+        device.drift = device.drift.after_a_pair(ours - 9, ours, 1);
+        assert_eq!(shown(&device, NOW), ours - 4);
+        assert_eq!(secret_for(&device, ours - 5, NOW), 0);
+        assert_eq!(
+            secret_for(&device, ours - 1, NOW),
+            14 * 30 - passed,
+            "its clock is slow: the code is yet to come"
         );
     }
 

@@ -27,6 +27,12 @@ pub fn now() -> u64 {
         .map_or(0, |since| since.as_secs())
 }
 
+/// Seconds since this machine was started (CLOCK_BOOTTIME), which no process can set.
+#[must_use]
+pub fn running() -> u64 {
+    seconds(micros(ClockId::CLOCK_BOOTTIME))
+}
+
 /// Whether the time is plausible: not earlier than this program's build. A machine that has lost
 /// its clock starts at some time in the past, for which an attacker may know unused codes.
 #[must_use]

@@ -11,6 +11,7 @@ use common::secret::Key;
 use super::Circumstances;
 use super::quarantine::last_doubtful;
 use crate::record::counter;
+use crate::record::drift::MAX_DRIFT;
 use crate::record::{Device, Record};
 
 /// A position at which the answer matches: the steps, or counters, that it would spend, and whether
@@ -167,10 +168,19 @@ pub(super) fn horizon(device: &Device, now: &Circumstances<'_>) -> u64 {
 
 /// The step that the device shows at `time`, corrected by its learned drift: the middle of the
 /// window.
-pub(super) fn shown(device: &Device, time: u64) -> u64 {
+#[must_use]
+pub fn shown(device: &Device, time: u64) -> u64 {
     device.drift.shown_at(device.parameters.step_at(time))
 }
 
+/// The last of our steps at which a login is compared with `step`, alone or as half of a pair:
+/// whatever drift the daemon may have learned by then, and with any window.
+#[must_use]
+pub fn searched_until(step: u64) -> u64 {
+    step.saturating_add(PAIR_REACH)
+        .saturating_add(u64::from(MAX_DRIFT.unsigned_abs()))
+}
+
 /// Steps to either side in which a pair is searched for. This also finds a device whose clock has
-/// drifted.
+/// drifted. No window is wider.
 const PAIR_REACH: u64 = 10;

@@ -17,7 +17,7 @@ use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
-pub use self::matching::{Compared, is_narrow};
+pub use self::matching::{Compared, is_narrow, searched_until, shown};
 use self::matching::{Match, Standing, compared_with, horizon, matches_of};
 use self::price::{affordable, dearest_guess, price};
 use self::quarantine::is_a_measure;

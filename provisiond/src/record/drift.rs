@@ -72,7 +72,7 @@ fn offset(found: u64, middle: u64) -> i8 {
 }
 
 /// Steps: two minutes, with steps of 30 seconds. A clock with more drift must be set.
-const MAX_DRIFT: i8 = 4;
+pub const MAX_DRIFT: i8 = 4;
 
 #[cfg(test)]
 mod tests {

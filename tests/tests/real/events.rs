@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use serde_json::{Value, json};
+use tests::clocks::Clocks;
 use tests::connection::{after, answer, ask, open};
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply};
+use tests::oathtool::Authenticator;
 use tests::odd_names::with_odd_names;
 use tests::stack::Stack;
 use tests::stranger::connect_as;
@@ -387,6 +389,54 @@ fn a_phone_whose_clock_is_off_is_named_in_the_log_and_nowhere_else() {
         daemon.totpctl_json(&["why", "alice", "-n", "1"], "")["attempts"][0]["skew"],
         Value::Null
     );
+}
+
+#[test]
+fn of_a_code_that_is_still_to_come_the_log_says_nothing_until_that_code_opens_nothing() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let mut daemon = clocks.of(Setup::new()).start();
+    let stack = Stack::of(&daemon, "to-come", "retry=1");
+    let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| daemon.enroll(user));
+    let later = |device: &Authenticator, steps: i64| device.code_when(clocks.now() + 30 * steps);
+    let soon = later(&alice, 3);
+    let far = format!("{} {}", later(&bob, 20), later(&bob, 21));
+    for (user, typed) in [("alice", &soon), ("bob", &far)] {
+        assert_eq!(stack.login(user, &[typed]).code, PamCode::AUTH_ERR);
+    }
+    // A pair is searched for ten steps to either side, and a drift of four is learned: the third
+    // step from now is out of reach after the seventeenth, the twenty-first after the thirty-fifth.
+    for (passes, told) in [(0, 0), (76, 0), (463, 0), (1, 1), (539, 1), (1, 2)] {
+        clocks.pass(passes);
+        assert_eq!(skews_told(&daemon), told, "after {passes} more");
+    }
+    daemon
+        .log
+        .wait_for(&["event=device_clock_skew ", "user=alice", " seconds=90"]);
+    assert_eq!(
+        stack.login("alice", &[&soon]).code,
+        PamCode::AUTH_ERR,
+        "what was told is of no use"
+    );
+    let why = daemon.totpctl_json(&["why", "bob"], "");
+    assert_eq!(why["attempts"][0]["skew"], 600, "{why}");
+    let lost = later(&carol, 3);
+    assert_eq!(stack.login("carol", &[&lost]).code, PamCode::AUTH_ERR);
+    let told = skews_told(&daemon);
+    daemon.terminate();
+    daemon.start_again();
+    clocks.pass(7200);
+    assert_eq!(
+        skews_told(&daemon),
+        told,
+        "a stop tells nothing early or late"
+    );
+}
+
+/// How many lines tell so far that a code was right for another time.
+fn skews_told(daemon: &Daemon) -> usize {
+    let log = said(&daemon.totpctl(&["--json", "log"], ""));
+    log.matches(r#""event":"device_clock_skew""#).count()
 }
 
 fn said(output: &Output) -> String {
