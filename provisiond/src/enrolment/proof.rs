@@ -132,11 +132,13 @@ fn prove<T>(
         });
     }
     let now = circumstances(call);
+    let required = |record: &Record| Error::ProofRequired {
+        ask: policy::ask(Some(record), &now),
+    };
     let Some(proof) = proof else {
-        let ask = policy::ask(Some(&record), &now);
         return Decision {
             next: None,
-            outcome: Changed::not(Unproven::AskedFor(Error::ProofRequired { ask })),
+            outcome: Changed::not(Unproven::AskedFor(required(&record))),
         };
     };
     let judged = judge_proof(&record, proof, call, &now);
@@ -146,10 +148,9 @@ fn prove<T>(
             change(record, judged.device.as_ref())
         }),
         (_, next) => {
-            let ask = policy::ask(next.as_ref().or(Some(&record)), &now);
             let outcome = Changed {
                 proof: Some(proof),
-                outcome: Err(Error::ProofRequired { ask }),
+                outcome: Err(required(next.as_ref().unwrap_or(&record))),
             };
             // The attempt on a never enrolled user leaves no trace.
             Decision {
