@@ -1,5 +1,5 @@
-//! QR codes as text: the dark and light squares (modules) of a code with the border that scanners
-//! need (quiet zone), and two ways to draw them.
+//! QR codes: the dark and light squares (modules) with their white border (quiet zone), for text
+//! and pictures, and two ways to draw them as text.
 
 use qrcode::types::QrResult;
 use qrcode::{Color, EcLevel, QrCode};

@@ -1,4 +1,4 @@
-//! Draws QR codes as pictures for --png and --svg: encoding, size in pixels.
+//! The files of --png and --svg: how a QR code's squares are encoded, and their size in pixels.
 
 use std::fmt::Write;
 

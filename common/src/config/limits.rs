@@ -1,5 +1,5 @@
-//! The section `limits` of the settings: the rate limit of wrong codes per source address, and
-//! trusted sources.
+//! The section `limits` of the settings: how many wrong codes one source address may send, and
+//! which sources are trusted.
 
 use std::net::IpAddr;
 

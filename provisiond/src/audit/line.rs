@@ -1,4 +1,4 @@
-//! The builder of a log line: event name, fields, severity.
+//! The builder of any log line, whatever its fields: event name, severity, quotation.
 
 use std::fmt::Display;
 

@@ -1,6 +1,7 @@
-//! The rate limit of free attempts: wrong answers that cost no guess budget (pairs, and first codes
-//! of a pending device), from users' own processes and verifiers. A local process could try twenty
-//! thousand times a second; root's logins are slowed down by the services in front of them.
+//! The rate limit of each calling uid for free attempts, which are wrong answers that cost no guess
+//! budget: pairs, and first codes of a pending device, from users' own processes and verifiers. A
+//! local process could try twenty thousand times a second; root's logins are slowed down by the
+//! services in front of them.
 //!
 //! Kept in memory, by uid. It limits only the uid that was wrong, and only free attempts. A
 //! verifier serves many users: its attempts are counted for each user, and limited to a rate that

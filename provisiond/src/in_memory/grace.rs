@@ -1,5 +1,5 @@
-//! The grace: remembers recently accepted codes by user, service and origin, so that within the
-//! configured time a login needs no further code.
+//! The table of graces: the latest accepted codes by user, service and origin.
+//! [`crate::login`] decides when a grace begins, and what it is good for.
 //!
 //! Kept in memory and bounded: after a restart of the daemon users are asked for a code again.
 //! Measured by CLOCK_BOOTTIME, which cannot be set and counts on while the machine sleeps.

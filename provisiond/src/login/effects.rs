@@ -1,6 +1,6 @@
-//! The effects of a judged login attempt: counters of the source limit, log lines and their fields,
-//! a grace, a measurement of clock skew, and the reply to the caller. They happen in one order,
-//! after the verdict is durable.
+//! The effects of a judged login attempt: its log line with all fields, counters of the source
+//! limit, a grace, a measurement of clock skew, and the reply to the caller. They happen in one
+//! order, after the verdict is durable.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Exempt logins (without a code): collects the proven facts of a login for [`super::rules`], then
-//! answers and logs the login. Begins the grace after an accepted code.
+//! Logins without a code, by a rule or a grace, and when a grace begins: collects the proven facts
+//! of a login for [`super::rules`], then answers and logs the login.
 
 use common::config::exemptions::rules::OBSERVE;
 use common::config::values::calendar::{self, DateTime};

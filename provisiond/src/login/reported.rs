@@ -1,5 +1,5 @@
-//! What a caller reports of a login (service, remote host, terminal, module options), and how much
-//! of it is trusted. Worked out once, before anything is judged by it.
+//! What a caller reports of a login (service, remote host, terminal, module options): how much of
+//! it is trusted, and how the log line names it. Worked out once, before anything is judged by it.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The price of a guess in units of the guess budget, and whether the user's pool can pay it: the
-//! rate limit of a brute-force attack on one user.
+//! The price of a wrong single code in units of the guess budget, and whether the user's pool can
+//! pay it: the rate limit of a brute-force attack on one user.
 
 use common::answer::Answer;
 

@@ -1,5 +1,5 @@
-//! The guess budget: the rate limit of each user against brute force, without a lockout. Pure: time
-//! is an argument.
+//! The guess budget and the count of wrong pairs: the rate limit of each user against brute force,
+//! without a lockout. Pure: time is an argument.
 //!
 //! A wrong code costs units. Units come back one by one with time, or with a login that soon
 //! follows wrong codes from the same known source. A user without units left is not locked out: the

@@ -1,5 +1,5 @@
-//! Issued codes of a user: recovery codes, bypass and ticket, how each is made, tried, spent and
-//! expires. Pure: time is an argument.
+//! Issued codes of a user: recovery codes, bypass and ticket, how long each is, how it is made,
+//! tried, spent and expires. Pure: time is an argument.
 //!
 //! The record keeps hashes only, under a key of its own: see `hashed`.
 

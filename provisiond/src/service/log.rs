@@ -1,4 +1,5 @@
-//! The log lines of calls, and the rate limit on the lines that a caller or a user can cause.
+//! Writes the lines of all calls to the log, within the rate limit on the lines that a caller or a
+//! user can cause.
 
 use common::names::device::DeviceName;
 use common::names::user::UserName;

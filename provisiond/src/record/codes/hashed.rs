@@ -1,5 +1,5 @@
-//! Hashes of issued codes under the code key, constant-time comparison, and the random generation
-//! of new codes.
+//! Hashes of issued codes under the code key, and their constant-time comparison; draws new codes
+//! of a given length.
 //!
 //! ```text
 //! code key   32 random bytes, sealed like a device's key, of the kind "codes"
