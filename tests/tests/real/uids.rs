@@ -150,23 +150,23 @@ fn giving(device: &Authenticator) -> Vec<(&'static str, Value)> {
 #[test]
 fn a_record_of_another_uid_is_shown_as_such_and_can_be_shut_moved_and_forgotten() {
     let _place = world::enter_alone();
-    for (name, uid) in [("davina", "4751"), ("gone", "4753")] {
+    for (name, uid) in [("davina", "4831"), ("gone", "4833")] {
         add_account(name, uid);
     }
     let mut daemon = Setup::new().start();
     let davina = daemon.enroll("davina");
     let gone = daemon.enroll("gone");
-    another_uid(&mut daemon, "davina", "4752");
+    another_uid(&mut daemon, "davina", "4832");
     let shown = printed(&daemon, &["show", "davina"]);
     for sentence in [
-        "belongs to uid 4751, which this account no longer has",
+        "belongs to uid 4831, which this account no longer has",
         "totpctl forget davina",
         "totpctl enable davina --all --same-person",
     ] {
         assert!(shown.contains(sentence), "{shown}");
     }
     let listed = printed(&daemon, &["list"]);
-    assert!(listed.contains("of uid 4751"), "{listed}");
+    assert!(listed.contains("of uid 4831"), "{listed}");
     daemon
         .call(
             "SetState",
@@ -174,7 +174,7 @@ fn a_record_of_another_uid_is_shown_as_such_and_can_be_shut_moved_and_forgotten(
         )
         .expect("a device is disabled whoever has the name");
     world::run("userdel", &["gone"]);
-    add_account("other", "4754");
+    add_account("other", "4834");
     daemon.kill();
     daemon.start_again();
     let moved = json!({ "user": "gone", "new": "other" });
@@ -182,7 +182,7 @@ fn a_record_of_another_uid_is_shown_as_such_and_can_be_shut_moved_and_forgotten(
     assert!(
         refused.1["why"]
             .as_str()
-            .is_some_and(|why| why.contains("uid 4753"))
+            .is_some_and(|why| why.contains("uid 4833"))
     );
     assert_eq!(
         verdict(&daemon, "gone", &gone.code()),
