@@ -52,7 +52,7 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     service.may_try(call)?;
     let mut former = None;
     let changed = service.records.change(call.access(), |record| {
-        let begun = admitted(record, call, act)
+        let begun = admitted(service, record, call, act)
             .map_err(Unproven::Refused)
             .and_then(|record| begin(record.as_deref()).map_err(Into::into));
         let decision = match begun {

@@ -145,6 +145,16 @@ impl Asking<'_> {
         Ok(found)
     }
 
+    /// The account of that name as the name service says now, not as it said before.
+    ///
+    /// # Errors
+    /// [`NoAnswer`].
+    pub fn by_name_now(&self, name: &UserName) -> Found<Account> {
+        self.ask(&Known::default(), name.clone(), |name| {
+            account(User::from_name(name.as_str()))
+        })
+    }
+
     /// Whether `account` is in `group`: by its primary group, by the account's list of groups
     /// (getgrouplist), or by the group's list of members. The C library silently leaves out of the
     /// second what failed, so `false` rests on the third as well. A group that does not exist has

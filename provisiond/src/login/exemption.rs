@@ -19,7 +19,7 @@ use crate::service::call::Call;
 use crate::service::uid_binding::has_other_uid;
 
 /// What a login demands. A code is always demanded while the name service does not answer, of a
-/// disabled account, and of an account whose record is bound to another uid.
+/// disabled account, of an account whose record is bound to another uid, and of a renamed account.
 pub(super) fn demand<'a>(
     service: &Service,
     login: &Trusted<'a>,
@@ -27,7 +27,8 @@ pub(super) fn demand<'a>(
 ) -> Demand<'a> {
     let call = login.call;
     let is_barred = |record: &Record| record.disabled || has_other_uid(record, call);
-    if call.named.is_unknown() || record.is_some_and(is_barred) {
+    if call.named.is_unknown() || record.is_some_and(is_barred) || service.is_renamed(record, call)
+    {
         return Demand::Code;
     }
     let moment = &call.moment;

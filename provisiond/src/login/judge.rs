@@ -10,13 +10,13 @@ use super::first_login;
 use super::outcome::{Outcome, is_free};
 use super::reported::Trusted;
 use crate::in_memory::grace::Ends;
-use crate::in_memory::repeats::Repeats;
 use crate::policy::attempt::Case;
 use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::Call;
+use crate::service::renamed::UID_OF_ANOTHER_NAME;
 use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
 
 /// Judges the answer. When this returns, what it spent or charged is durable. An accepted code
@@ -74,7 +74,7 @@ pub(super) struct Judgement {
 fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
     let enrols = first_login::is_offered(login);
     let outcome = service.records.change(login.call.access(), |record| {
-        by_record(record, login, case, (&service.repeats, enrols))
+        by_record(service, record, login, case, enrols)
     })?;
     match outcome {
         ByRecord::Judged(outcome) => Ok(*outcome),
@@ -127,18 +127,17 @@ impl NoDevice {
 }
 
 fn by_record(
+    service: &Service,
     record: Option<&Record>,
     login: &Trusted<'_>,
     case: &Case<'_>,
-    (repeats, enrols): (&Repeats, bool),
+    enrols: bool,
 ) -> Decision<ByRecord> {
-    let (call, now) = (login.call, case.now);
-    // The record belongs to another account: neither its devices nor its issued codes are looked
-    // at.
-    if record.is_some_and(|record| has_other_uid(record, call)) {
+    let (call, now, repeats) = (login.call, case.now, &service.repeats);
+    if let Some(reason) = barred(service, record, call) {
         return Decision {
             next: None,
-            outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(UID_CHANGED))),
+            outcome: ByRecord::NoDevice(Box::new(NoDevice::refused(reason))),
         };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
@@ -171,6 +170,17 @@ fn by_record(
         next,
         outcome: ByRecord::NoDevice(Box::new(no_device)),
     }
+}
+
+/// The reason why neither devices nor issued codes are looked at: the record belongs to another
+/// account, or the account's record stands under its former name.
+fn barred(service: &Service, record: Option<&Record>, call: &Call<'_>) -> Option<&'static str> {
+    if record.is_some_and(|record| has_other_uid(record, call)) {
+        return Some(UID_CHANGED);
+    }
+    service
+        .is_renamed(record, call)
+        .then_some(UID_OF_ANOTHER_NAME)
 }
 
 fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {

@@ -70,7 +70,9 @@ pub(crate) fn challenge(
     };
     let now = login.circumstances(service);
     // While the name service does not answer, the record may be under another spelling.
-    let enrolled = call.named.is_unknown() || record.as_ref().is_some_and(Record::is_somebodys);
+    let enrolled = call.named.is_unknown()
+        || record.as_ref().is_some_and(Record::is_somebodys)
+        || service.is_renamed(record.as_ref(), call);
     let first = if enrolled {
         None
     } else {

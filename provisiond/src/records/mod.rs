@@ -4,6 +4,7 @@
 //! compare-and-swap with `replace`, and start again if the record changed meanwhile. The caller
 //! gets no answer before the change is durable.
 
+mod by_uid;
 pub mod user_queue;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use common::secrets::Secrets;
 
 use crate::clock::Clock;
 use crate::record::{CannotWrite, Damaged, Record};
+use crate::records::by_uid::ByUid;
 use crate::records::user_queue::UserQueues;
 use crate::store::{Health, Outcome, Store, Stored, Unavailable};
 
@@ -22,6 +24,7 @@ pub struct Records {
     store: Box<dyn Store>,
     clock: Arc<Clock>,
     queues: UserQueues,
+    by_uid: ByUid,
 }
 
 /// One access to a record: the user, the caller's priority, the secrets and the deadline.
@@ -81,7 +84,52 @@ impl Records {
             store,
             clock,
             queues: UserQueues::default(),
+            by_uid: ByUid::default(),
         }
+    }
+
+    /// Notes the uid of every record that these secrets open. Reads the whole store.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn note_uids(&self, secrets: &Secrets) -> Result<(), Unavailable> {
+        let mut after = None;
+        loop {
+            let page = self.page(after.as_ref(), secrets)?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.user.clone());
+            for Listed { user, record } in &page {
+                let uid = record.as_ref().ok().and_then(|record| record.uid);
+                self.by_uid.note(uid, user);
+            }
+        }
+        self.by_uid.is_whole_now();
+        Ok(())
+    }
+
+    /// The names of the records, of users that were enrolled or shut, that are bound to this uid. A
+    /// record that was bound to it and is damaged now counts as well.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn bound_to(&self, uid: u32, secrets: &Secrets) -> Result<Vec<UserName>, Unavailable> {
+        if !self.by_uid.is_whole() {
+            self.note_uids(secrets)?;
+        }
+        let mut bound = Vec::new();
+        for name in self.by_uid.of(uid) {
+            let counts = match self.look(&name, secrets) {
+                Ok(record) => {
+                    record.is_some_and(|record| record.uid == Some(uid) && record.is_somebodys())
+                }
+                Err(Failure::Damaged(_)) => true,
+                Err(_) => return Err(Unavailable),
+            };
+            if counts {
+                bound.push(name);
+            }
+        }
+        Ok(bound)
     }
 
     /// The user's record as it is now.
@@ -187,6 +235,7 @@ impl Records {
                 ..next
             };
             let bytes = next.to_bytes(to, access.secrets)?;
+            self.by_uid.note(next.uid, to);
             let Some(Stored { version, .. }) = stored else {
                 return Err(Failure::Unavailable);
             };
@@ -260,6 +309,7 @@ impl Records {
             ..next
         };
         let bytes = next.to_bytes(access.user, access.secrets)?;
+        self.by_uid.note(next.uid, access.user);
         // Before the update: it writes the mark into the store, and to the store's witnesses.
         self.clock.will_spend(next.latest_spent());
         Ok(match stored {

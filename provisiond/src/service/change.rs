@@ -23,7 +23,8 @@ pub(crate) fn change<T>(
 ) -> Result<T, Error> {
     let mut former = None;
     let changed = service.records.change(call.access(), |record| {
-        let decided = admitted(record, call, act).and_then(|record| next(record.as_deref()));
+        let decided =
+            admitted(service, record, call, act).and_then(|record| next(record.as_deref()));
         match decided {
             Ok((next, outcome)) => {
                 former = rebound(record, next.as_ref(), call);

@@ -5,6 +5,7 @@ pub(crate) mod aliases;
 pub(crate) mod call;
 pub(crate) mod change;
 mod log;
+pub(crate) mod renamed;
 mod settings_names;
 pub(crate) mod uid_binding;
 
@@ -85,6 +86,8 @@ impl SettingsSource {
 
 impl Service {
     /// The state at the start of the daemon.
+    ///
+    /// A store that cannot be read now is read again when a uid is first asked for.
     #[must_use]
     pub fn new(
         records: Records,
@@ -95,6 +98,7 @@ impl Service {
         settings: Settings,
         source: SettingsSource,
     ) -> Self {
+        let _ = records.note_uids(&settings.secrets);
         Self {
             records,
             clock,
@@ -138,6 +142,8 @@ impl Service {
         });
         if outcome.is_ok() {
             self.warn_of_unknown_names();
+            // New secrets may open more records.
+            let _ = self.records.note_uids(&self.settings().secrets);
         }
         outcome
     }

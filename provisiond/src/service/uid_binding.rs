@@ -13,7 +13,9 @@ use common::wire::text::printable;
 use crate::identity::caller::Role;
 use crate::identity::names::Account;
 use crate::record::Record;
+use crate::service::Service;
 use crate::service::call::Call;
+use crate::service::renamed::refuse_renamed;
 
 /// Whether the record is bound to another uid than the account has now. Without an account, or
 /// while the name service does not answer, the uid is taken as unchanged.
@@ -85,12 +87,16 @@ impl Act {
 ///
 /// # Errors
 /// [`Error::PermissionDenied`] for the account's present owner; for others the sentence that says
-/// what to do.
+/// what to do. The same sentence for an account whose record stands under its former name.
 pub(crate) fn admitted<'r>(
+    service: &Service,
     record: Option<&'r Record>,
     call: &Call<'_>,
     act: Act,
 ) -> Result<Option<Cow<'r, Record>>, Error> {
+    if !matches!(act.allowed, Allowed::Always) {
+        refuse_renamed(service, record, call)?;
+    }
     let Some(record) = record else {
         return Ok(None);
     };

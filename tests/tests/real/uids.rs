@@ -260,6 +260,79 @@ fn no_rule_lets_by_who_may_be_somebody_else_by_now() {
 }
 
 #[test]
+fn an_account_that_was_renamed_is_not_let_in_as_one_that_never_enrolled() {
+    let _place = world::enter_alone();
+    add_account("rhea", "4841");
+    add_account("newt", "4842");
+    let mut daemon = Setup::new().with("unknown-users: skip\n").start();
+    let rhea = daemon.enroll("rhea");
+    let is_let_by = |daemon: &Daemon, user: &str| {
+        let stack = Stack::expecting_ignore(daemon, "renamed", "retry=1 nullok");
+        stack.login(user, &["123456"]).code == PamCode::SUCCESS
+    };
+    world::run(
+        "useradd",
+        &[
+            "--no-create-home",
+            "--non-unique",
+            "--uid",
+            "4841",
+            "shares",
+        ],
+    );
+    assert!(
+        is_let_by(&daemon, "shares"),
+        "two accounts of one uid are two"
+    );
+    world::run("userdel", &["--force", "shares"]);
+    world::run("usermod", &["--login", "rhea2", "rhea"]);
+    for is_new in [false, true] {
+        assert!(!is_let_by(&daemon, "rhea2"), "after a restart: {is_new}");
+        assert!(is_let_by(&daemon, "newt"), "after a restart: {is_new}");
+        daemon.kill();
+        daemon.start_again();
+    }
+    daemon.log.wait_for_many(
+        2,
+        &[
+            "event=verify user=rhea2 ",
+            " verdict=refused ",
+            " reason=uid_of_another_name",
+        ],
+    );
+    the_renaming_is_told(&daemon);
+    daemon.totpctl_json(&["rename-user", "rhea", "rhea2"], "");
+    assert_eq!(verdict(&daemon, "rhea2", &rhea.code()), "accepted");
+    assert!(!is_let_by(&daemon, "rhea2"));
+}
+
+/// Whatever an administrator runs under the new name, no second record begins, and the way out is
+/// said.
+fn the_renaming_is_told(daemon: &Daemon) {
+    let before = everything(daemon);
+    let record = json!({ "type": "totp", "v": 1, "key": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ" });
+    for (method, about) in [
+        ("Show", json!({})),
+        ("Enroll", json!({})),
+        ("Enroll", json!({ "active": true, "same_person": true })),
+        ("Ticket", json!({})),
+        ("Import", json!({ "record": record.to_string() })),
+    ] {
+        let mut about = about;
+        about["user"] = json!("rhea2");
+        let refused = daemon.call(method, &about).expect_err("a refusal");
+        assert!(
+            refused.1["why"]
+                .as_str()
+                .is_some_and(|why| why.contains("'totpctl rename-user rhea rhea2'")
+                    && why.contains("'totpctl forget rhea'")),
+            "{method}: {refused:?}"
+        );
+    }
+    assert_eq!(everything(daemon), before);
+}
+
+#[test]
 fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
     let _place = world::enter();
     let daemon = Setup::new().with("policy: {self-service: off}\n").start();

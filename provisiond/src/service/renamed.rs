@@ -1,0 +1,87 @@
+//! Notices an account that was renamed (`usermod -l`): its new name has no record, and the record of
+//! the old name is bound to its uid. Such an account must not count as never enrolled, or `nullok`
+//! and the roll-out would let it in without a code.
+
+use common::names::user::UserName;
+use common::wire::protocol::Error;
+use common::wire::text::printable;
+
+use super::Service;
+use super::call::Call;
+use crate::identity::names::{Account, NoAnswer};
+use crate::record::Record;
+
+/// What is known of an account without an enrolled record of its own.
+pub(crate) enum Former {
+    /// No record of another name is bound to its uid.
+    None,
+    /// The record of this name is.
+    Name(UserName),
+    /// The store does not say.
+    Unknown,
+}
+
+impl Service {
+    /// Whether the account, which has this record, has an enrolled or shut record under another
+    /// name, or may have one.
+    pub(crate) fn is_renamed(&self, record: Option<&Record>, call: &Call<'_>) -> bool {
+        !matches!(self.former_name(record, call), Former::None)
+    }
+
+    /// The same, with the other name.
+    pub(crate) fn former_name(&self, record: Option<&Record>, call: &Call<'_>) -> Former {
+        let account = call.named.account().filter(|_| call.settings.bind_uid);
+        let Some(account) = account.filter(|_| !record.is_some_and(Record::is_somebodys)) else {
+            return Former::None;
+        };
+        let Ok(names) = self.records.bound_to(account.uid, &call.settings.secrets) else {
+            return Former::Unknown;
+        };
+        let former = names
+            .into_iter()
+            .find(|name| name != call.user && !is_anothers(name, account, call));
+        former.map_or(Former::None, Former::Name)
+    }
+}
+
+/// Whether another account has that name and shares the uid, such as `root` and `toor`. The name
+/// service is asked anew: an answer from before the renaming would let the account in. If it does
+/// not answer, the name counts as the account's own former one.
+fn is_anothers(name: &UserName, account: &Account, call: &Call<'_>) -> bool {
+    match call.names.by_name_now(name) {
+        Ok(Some(other)) => other.uid == account.uid && other.name != account.name,
+        Ok(None) | Err(NoAnswer) => false,
+    }
+}
+
+/// The refusal to begin a second record for the account.
+///
+/// # Errors
+/// The sentence with both next steps.
+pub(super) fn refuse_renamed(
+    service: &Service,
+    record: Option<&Record>,
+    call: &Call<'_>,
+) -> Result<(), Error> {
+    match service.former_name(record, call) {
+        Former::None => Ok(()),
+        Former::Unknown => Err(Error::StoreUnavailable),
+        Former::Name(former) => Err(has_former_name(&former, call)),
+    }
+}
+
+/// The refusal as a sentence with both next steps.
+pub(crate) fn has_former_name(former: &UserName, call: &Call<'_>) -> Error {
+    let (former, user) = (printable(former.as_str()), printable(call.user.as_str()));
+    Error::bad(
+        "user",
+        format!(
+            "the record of '{former}' belongs to the uid of '{user}', and no other account has that name: if the account was \
+             renamed, run 'totpctl rename-user {former} {user}' as root; if '{former}' is gone for good, 'totpctl forget \
+             {former}'"
+        ),
+    )
+}
+
+/// The reason in the log for a login under the new name.
+pub(crate) const UID_OF_ANOTHER_NAME: &str = "uid_of_another_name";
