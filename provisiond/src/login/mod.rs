@@ -2,7 +2,7 @@
 //! its verdict).
 //!
 //! ```text
-//! Challenge   reported → exemption (is a code needed?) → policy::ask
+//! Challenge   reported → exemption (is a code needed?) → policy::ask; the same work for every name
 //! Verify      reported → exemption → judge (durable from here on) → effects (counters, lines, grace, skew; the reply)
 //! ```
 
@@ -63,6 +63,8 @@ pub(crate) fn challenge(
     about: &Challenge,
 ) -> Result<ChallengeReply, Error> {
     let login = Trusted::of(call, about.into());
+    // Both are looked at for every name: the time must not tell which of them counts.
+    let decoy = decoy_of(service, call);
     let record = match service.records.look(call.user, &call.settings.secrets) {
         Ok(record) => record,
         Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new())),
@@ -82,24 +84,23 @@ pub(crate) fn challenge(
     let usable = |record: &Record| {
         record.has_usable(call.moment.now, login.service) && !has_other_uid(record, call)
     };
-    let judged_by = record.filter(usable).or_else(|| decoy_of(service, call));
+    let (own, decoy) = (record.filter(usable), decoy.as_ref());
+    let judged_by = own.as_ref().or(decoy);
     let ask = match (demand, first) {
         (Demand::Code | Demand::Refusal, Some(ask)) => ask,
-        (Demand::Code, None) => policy::ask(judged_by.as_ref(), &now),
+        (Demand::Code, None) => policy::ask(judged_by, &now),
         (Demand::Nothing(_), _) | (Demand::Refusal, None) => Ask::Nothing,
     };
-    let digits = judged_by.map(|record| record.lengths_of_codes(call.moment.now, login.service));
+    let lengths = judged_by.map(|record| record.lengths_of_codes(call.moment.now, login.service));
+    let digits = lengths.filter(|_| own.is_some());
     Ok(asked(call, ask, enrolled, digits.unwrap_or_default()))
 }
 
-/// The stored decoy of the user's name. `None`: no attempt has made it yet.
+/// The decoy of the user's name, made or not.
 fn decoy_of(service: &Service, call: &Call<'_>) -> Option<Record> {
-    let name = decoy::name_for(call.user, &call.settings.secrets)?;
-    service
-        .records
-        .look(&name, &call.settings.secrets)
-        .ok()
-        .flatten()
+    let secrets = &call.settings.secrets;
+    let name = decoy::name_for(call.user, secrets)?;
+    service.records.look_at_decoy(&name, secrets)
 }
 
 /// The reply. Only callers with uid 0 are told whether the user is enrolled and how long the codes

@@ -62,10 +62,12 @@ pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<
         time: &|| *time.get_or_init(facts.time),
         ..*facts
     };
+    // Read for every login or for none: the time must not tell who was never enrolled.
+    let today = today(&settings.roll_out, facts);
     let exemption = match settings.rules.iter().find(|rule| holds(rule, facts)) {
         Some(rule) => Some(rule.name.as_str()),
         None if facts.ever_enrolled => in_grace(&settings.grace, facts),
-        None => not_yet(settings, facts),
+        None => not_yet(settings, facts, today),
     };
     match exemption {
         Some(rule) => Demand::Nothing(rule),
@@ -105,10 +107,10 @@ fn lies_in(origin: &Origin, place: &Place) -> bool {
 }
 
 /// The setting that exempts a never enrolled user.
-fn not_yet(settings: &Exemptions, facts: &Facts<'_>) -> Option<&'static str> {
+fn not_yet(settings: &Exemptions, facts: &Facts<'_>, today: Option<Date>) -> Option<&'static str> {
     if settings.roll_out.observe {
         Some(OBSERVE)
-    } else if has_time_left(&settings.roll_out, facts) {
+    } else if has_time_left(&settings.roll_out, facts, today) {
         Some(ENFORCE_AFTER)
     } else {
         (settings.unknown_users == UnknownUsers::Skip).then_some(UNKNOWN_USERS)
@@ -142,11 +144,16 @@ fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
     is_meant.then_some(period.span)
 }
 
-fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>) -> bool {
-    let Some(time) = (facts.time)() else {
-        return false;
-    };
-    let is_before = |day: Date| time.date() < day;
+/// The day by which the roll-out goes. `None`: it has no day, or the clock is in doubt.
+fn today(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
+    if roll_out.enforce_after.is_empty() {
+        return None;
+    }
+    (facts.time)().map(|time| time.date())
+}
+
+fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>, today: Option<Date>) -> bool {
+    let is_before = |day: Date| today.is_some_and(|today| today < day);
     // If all days have passed, no group is looked up.
     let has_a_day_left = roll_out
         .enforce_after

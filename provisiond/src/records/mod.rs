@@ -5,6 +5,7 @@
 //! gets no answer before the change is durable.
 
 mod by_uid;
+mod stand_in;
 pub mod user_queue;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use common::secrets::Secrets;
 use crate::clock::Clock;
 use crate::record::{CannotWrite, Damaged, Record};
 use crate::records::by_uid::ByUid;
+use crate::records::stand_in::StandIn;
 use crate::records::user_queue::UserQueues;
 use crate::store::{Health, Outcome, Store, Stored, Unavailable};
 
@@ -25,6 +27,8 @@ pub struct Records {
     clock: Arc<Clock>,
     queues: UserQueues,
     by_uid: ByUid,
+    of_a_user: StandIn,
+    of_a_decoy: StandIn,
 }
 
 /// One access to a record: the user, the caller's priority, the secrets and the deadline.
@@ -85,6 +89,8 @@ impl Records {
             clock,
             queues: UserQueues::default(),
             by_uid: ByUid::default(),
+            of_a_user: StandIn::of_a_user(),
+            of_a_decoy: StandIn::of_a_decoy(),
         }
     }
 
@@ -132,15 +138,28 @@ impl Records {
         Ok(bound)
     }
 
-    /// The user's record as it is now.
+    /// The user's record as it is now. The look takes as long if there is none.
     ///
     /// # Errors
     /// [`Failure::Unavailable`], [`Failure::Damaged`].
     pub fn look(&self, user: &UserName, secrets: &Secrets) -> Result<Option<Record>, Failure> {
-        let stored = self.store.load(user)?;
-        Ok(stored
-            .map(|stored| Record::from_bytes(&stored.bytes, user, secrets))
-            .transpose()?)
+        match self.store.load(user)? {
+            Some(stored) => Ok(Some(Record::from_bytes(&stored.bytes, user, secrets)?)),
+            None => {
+                let _takes_as_long = self.of_a_user.open(secrets);
+                Ok(None)
+            }
+        }
+    }
+
+    /// The same of a decoy's record. `None` only if it is damaged, or the store does not work: one
+    /// that was not made yet has a full budget and one device, like the stand-in in its place.
+    #[must_use]
+    pub fn look_at_decoy(&self, name: &UserName, secrets: &Secrets) -> Option<Record> {
+        match self.store.load(name).ok()? {
+            Some(stored) => Record::from_bytes(&stored.bytes, name, secrets).ok(),
+            None => self.of_a_decoy.open(secrets),
+        }
     }
 
     /// Calls `decide` with the user's record and makes its decision durable. `decide` is called

@@ -1,6 +1,7 @@
-//! What happens while a change becomes durable: a store in the test's hand stops there, or does not
-//! say what became of it.
+//! What happens between the daemon and its store, which is in the test's hand: it stops while a
+//! change becomes durable, does not say what became of it, or counts what is read.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::time::Instant;
 
@@ -59,6 +60,39 @@ fn a_grace_ends_with_a_change_of_which_the_store_did_not_say_in_time_whether_it_
     }
 }
 
+#[test]
+fn a_challenge_reads_as_many_records_for_every_name() {
+    let next = Next::default();
+    let alice = Alice::new(&next);
+    let call = |method: &str, wish: Value| alice.machine.call(1, method, &wish).unwrap();
+    for user in ["disabled", "pending"] {
+        call(
+            "Enroll",
+            json!({ "user": user, "active": user == "disabled" }),
+        );
+    }
+    call(
+        "SetState",
+        json!({ "user": "disabled", "state": "disabled" }),
+    );
+    let read = |user: &str| {
+        let before = next.loads.load(Ordering::SeqCst);
+        call("Challenge", json!({ "user": user, "service": "sshd" }));
+        next.loads.load(Ordering::SeqCst) - before
+    };
+    let users = ["alice", "disabled", "pending", "no-account"];
+    let first = users.map(read);
+    let guess = |user| json!({ "user": user, "service": "sshd", "codes": ["000000"] });
+    for user in users {
+        call("Verify", guess(user));
+    }
+    assert_eq!(
+        [first, users.map(read)].as_flattened(),
+        [2; 8],
+        "the name's own record and its decoy's, made or not"
+    );
+}
+
 /// A user with a device, where an accepted code counts for a while (grace).
 struct Alice {
     machine: Machine,
@@ -111,7 +145,11 @@ impl Alice {
 
 /// What the store does when the next change is to become durable. Then it is as always.
 #[derive(Clone, Default)]
-struct Next(Arc<Mutex<Option<Meanwhile>>>);
+struct Next {
+    change: Arc<Mutex<Option<Meanwhile>>>,
+    /// How many records were read.
+    loads: Arc<AtomicUsize>,
+}
 
 enum Meanwhile {
     /// It becomes durable, and the call that waits for it goes on when a second party has come to
@@ -123,7 +161,7 @@ enum Meanwhile {
 
 impl Next {
     fn is(&self, meanwhile: Meanwhile) {
-        *self.0.lock().unwrap() = Some(meanwhile);
+        *self.change.lock().unwrap() = Some(meanwhile);
     }
 }
 
@@ -137,7 +175,7 @@ impl Handled {
         &self,
         change: impl FnOnce(&SledStore) -> Result<Outcome, Unavailable>,
     ) -> Result<Outcome, Unavailable> {
-        let next = self.next.0.lock().unwrap().take();
+        let next = self.next.change.lock().unwrap().take();
         match next {
             None => change(&self.store),
             Some(Meanwhile::SayNothing) => Ok(Outcome::Unknown),
@@ -153,6 +191,7 @@ impl Handled {
 
 impl Store for Handled {
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable> {
+        self.next.loads.fetch_add(1, Ordering::SeqCst);
         self.store.load(user)
     }
 

@@ -1,9 +1,11 @@
-//! Timing side channel: the duration of a refusal must not show whether a user has a device.
+//! Timing side channel: neither the duration of a refusal, nor that of the question what to ask for,
+//! must show whether a user has a device.
 //! Measured on the socket, where there is least noise.
 //!
 //! PAM_TOTP_ATTEMPTS is how many attempts; from ten thousand on the times are judged. Run it with
 //! `--release`, alone.
 
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use serde_json::json;
@@ -17,50 +19,99 @@ use crate::count;
 #[test]
 fn a_refusal_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
     let _place = world::enter_alone();
-    refuse(|attempt| attempt);
+    let scene = Scene::new();
+    scene.compare(VERDICTS, scene.held_open(), |user, attempt| {
+        request("Verify", &guess(user, attempt))
+    });
 }
 
 #[test]
 fn a_repeated_answer_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
     let _place = world::enter_alone();
-    refuse(|_| 0);
+    let scene = Scene::new();
+    let again = |user: &str, _| request("Verify", &guess(user, 0));
+    scene.compare(VERDICTS, scene.held_open(), again);
 }
 
-/// Refuses users of every kind, with what is typed at each attempt, and compares the times.
-fn refuse(typed: impl Fn(usize) -> usize) {
-    let settings =
-        format!("policy: {{budget: {BUDGET}}}\nlimits: {{trusted-sources: [192.0.2.0/24]}}\n");
-    let daemon = Setup::new().with(&settings).start();
-    let attempts = count("PAM_TOTP_ATTEMPTS", 500);
-    let names = attempts.div_ceil(KINDS.len() * ATTEMPTS_EACH);
-    let users = KINDS.map(|kind| people(&daemon, kind, names));
-    let mut times = KINDS.map(|_| Vec::new());
-    let mut stream = open(&daemon.login_socket());
-    for attempt in 0..attempts {
-        let kind = shuffled(attempt);
-        let user = &users[kind][attempt / KINDS.len() % names];
-        let call = request("Verify", &guess(user, typed(attempt)));
-        let begun = Instant::now();
-        stream = after(stream, &call);
-        wait_for_answer(&stream);
-        times[kind].push(begun.elapsed().as_nanos());
-        let told = String::from_utf8(answer(&stream)).expect("a text");
-        assert!(
-            told.contains(&format!("\"{}\"", VERDICTS[kind])),
-            "{}: {told}",
-            KINDS[kind]
-        );
+#[test]
+fn what_is_asked_for_is_said_as_soon_for_who_has_a_device_as_for_who_has_none() {
+    let _place = world::enter_alone();
+    let scene = Scene::new();
+    let challenge = |user: &str, _| {
+        let login = json!({ "user": user, "service": "timing", "rhost": "192.0.2.1" });
+        request("Challenge", &login)
+    };
+    // On a connection of its own, as the module calls.
+    let connect = || open(&scene.daemon.login_socket());
+    scene.compare(ASKS, connect, challenge);
+    // A first guess makes the decoy of the name.
+    for user in scene.users.iter().flatten() {
+        let told = scene.daemon.call("Verify", &guess(user, 0));
+        told.expect("a verdict");
     }
-    for (kind, measured) in KINDS.iter().zip(&times) {
-        let told_apart = odds_of_telling(&times[0], measured);
-        println!(
-            "{kind:15} median {:6} µs  AUC {told_apart:.3}",
-            median(measured) / 1000
-        );
-        assert!(
-            attempts < MANY || (told_apart - 0.5).abs() < 0.05,
-            "{kind} can be told from the enrolled"
-        );
+    scene.compare(ASKS, connect, challenge);
+}
+
+/// A daemon, and users of every kind.
+struct Scene {
+    daemon: Daemon,
+    users: [Vec<String>; KINDS.len()],
+    attempts: usize,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let settings =
+            format!("policy: {{budget: {BUDGET}}}\nlimits: {{trusted-sources: [192.0.2.0/24]}}\n");
+        let daemon = Setup::new().with(&settings).start();
+        let attempts = count("PAM_TOTP_ATTEMPTS", 500);
+        let names = attempts.div_ceil(KINDS.len() * ATTEMPTS_EACH);
+        let users = KINDS.map(|kind| people(&daemon, kind, names));
+        Self {
+            daemon,
+            users,
+            attempts,
+        }
+    }
+
+    /// One connection for all calls.
+    fn held_open(&self) -> impl Fn() -> UnixStream {
+        let stream = open(&self.daemon.login_socket());
+        move || stream.try_clone().expect("a handle")
+    }
+
+    /// Makes calls about users of every kind, and compares the times. A reply holds the word of its
+    /// kind.
+    fn compare(
+        &self,
+        words: [&str; KINDS.len()],
+        connect: impl Fn() -> UnixStream,
+        call: impl Fn(&str, usize) -> Vec<u8>,
+    ) {
+        let mut times = KINDS.map(|_| Vec::new());
+        for attempt in 0..self.attempts {
+            let kind = shuffled(attempt);
+            let users = &self.users[kind];
+            let call = call(&users[attempt / KINDS.len() % users.len()], attempt);
+            let begun = Instant::now();
+            let stream = after(connect(), &call);
+            wait_for_answer(&stream);
+            times[kind].push(begun.elapsed().as_nanos());
+            let told = String::from_utf8(answer(&stream)).expect("a text");
+            let word = format!("\"{}\"", words[kind]);
+            assert!(told.contains(&word), "{}: {told}", KINDS[kind]);
+        }
+        for (kind, measured) in KINDS.iter().zip(&times) {
+            let told_apart = odds_of_telling(&times[0], measured);
+            println!(
+                "{kind:15} median {:6} µs  AUC {told_apart:.3}",
+                median(measured) / 1000
+            );
+            assert!(
+                self.attempts < MANY || (told_apart - 0.5).abs() < 0.05,
+                "{kind} can be told from the enrolled"
+            );
+        }
     }
 }
 
@@ -163,6 +214,15 @@ const VERDICTS: [&str; 7] = [
     "disabled",
     "disabled",
     "two_codes_needed",
+];
+const ASKS: [&str; 7] = [
+    "one_code",
+    "one_code",
+    "one_code",
+    "one_code",
+    "one_code",
+    "one_code",
+    "two_codes",
 ];
 /// Enough that names which share a decoy do not use it up, and few enough that the log tells of
 /// each.

@@ -348,6 +348,35 @@ fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_nev
 }
 
 #[test]
+fn the_day_is_looked_at_for_every_login_or_for_none() {
+    let user = UserName::new("backup").unwrap();
+    let past = RollOut {
+        observe: false,
+        enforce_after: vec![(Scope::All, calendar::date("2026-11-25").unwrap())],
+    };
+    for (roll_out, expected) in [(past, 1), (RollOut::default(), 0)] {
+        let exemptions = Exemptions {
+            roll_out,
+            ..Exemptions::default()
+        };
+        for ever_enrolled in [false, true] {
+            let asked = Cell::new(0);
+            let time = || {
+                asked.set(asked.get() + 1);
+                Some(noon())
+            };
+            let facts = Facts {
+                time: &time,
+                ever_enrolled,
+                ..bare(&user)
+            };
+            assert_eq!(demand(&exemptions, &facts), Demand::Code);
+            assert_eq!(asked.get(), expected, "{ever_enrolled}");
+        }
+    }
+}
+
+#[test]
 fn without_a_clock_or_a_group_nobody_has_time_left() {
     let enforce_after = vec![(
         Scope::Group("ansible".into()),
