@@ -8,9 +8,13 @@ use common::wire::protocol::{Confirm, ConfirmReply, Error, Verdict};
 use crate::clock::mark::Doubted;
 use crate::clock::moment::Moment;
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
+use crate::enrolment::proof::circumstances;
 use crate::enrolment::recovery::first_codes;
+use crate::identity::caller::Role;
 use crate::policy::quarantine::last_doubtful;
+use crate::policy::{self, Judged};
 use crate::record::counter::{self, LOOK_AHEAD};
+use crate::record::restriction::Restriction;
 use crate::record::{Device, NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
@@ -27,20 +31,21 @@ pub(crate) fn confirm(
     call: &Call<'_>,
     wish: &Confirm,
 ) -> Result<ConfirmReply, Error> {
-    service.may_try(call)?;
+    let attempt = service.may_try(call)?;
     let name = device_name(wish.device.as_deref())?;
     let Confirmed {
         name,
         verdict,
         recovery_codes,
+        charged,
     } = change(
         service,
         call,
         Act::giving_to("confirm", wish.same_person),
         |record| confirmed(record, name.as_ref(), wish, call),
     )?;
-    if verdict == Verdict::Rejected {
-        service.was_wrong_for_free(call);
+    if verdict == Verdict::Rejected && !charged {
+        attempt.was_wrong();
     }
     let why = if clock::can_be(call.moment.now) {
         Doubted::Store.word()
@@ -66,8 +71,24 @@ struct Confirmed {
     name: DeviceName,
     verdict: Verdict,
     recovery_codes: Vec<SecretText>,
+    /// The account paid for the wrong code.
+    charged: bool,
 }
 
+impl Confirmed {
+    /// A verdict that makes no device active.
+    fn not(name: DeviceName, verdict: Verdict) -> Self {
+        Self {
+            name,
+            verdict,
+            recovery_codes: Vec::new(),
+            charged: false,
+        }
+    }
+}
+
+/// Judges the first code. A user's own processes could guess it, so they pay for a wrong one from
+/// the account's guesses, as at a login; without a guess left, two codes are needed.
 fn confirmed(
     record: Option<&Record>,
     name: Option<&DeviceName>,
@@ -77,17 +98,23 @@ fn confirmed(
     let mut record = record.cloned().ok_or(Error::NoSuchUser)?;
     record.expire(call.moment.now);
     let name = pending_name(&record, name)?;
+    let Some(typed) = Answer::parse(std::slice::from_ref(&wish.code)) else {
+        return Ok((None, Confirmed::not(name, Verdict::Malformed)));
+    };
+    let now = circumstances(call);
+    let trial = on_trial(&record, &name).filter(|_| call.caller.role == Role::Own);
+    if let Some(Err(verdict)) = trial
+        .as_ref()
+        .map(|trial| policy::admit(trial, Some(&typed), false, &now))
+    {
+        return Ok((None, Confirmed::not(name, verdict)));
+    }
     let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
-    let verdict = judge(device, wish, call)?;
+    let verdict = judge(device, &typed, call)?;
     if verdict != Verdict::Accepted {
-        return Ok((
-            None,
-            Confirmed {
-                name,
-                verdict,
-                recovery_codes: Vec::new(),
-            },
-        ));
+        let trial = trial.filter(|_| verdict == Verdict::Rejected);
+        let judged = trial.map(|trial| policy::reject(&trial, &typed, false, &now));
+        return Ok(wrong(record, name, verdict, judged));
     }
     device.state = State::Active;
     record.enrolled = true;
@@ -99,8 +126,47 @@ fn confirmed(
             name,
             verdict,
             recovery_codes,
+            charged: false,
         },
     ))
+}
+
+/// The record as if the pending device were active, and its only one.
+fn on_trial(record: &Record, name: &DeviceName) -> Option<Record> {
+    let device = record.devices.iter().find(|device| device.name == *name)?;
+    let device = Device {
+        state: State::Active,
+        restriction: Restriction::default(),
+        ..device.clone()
+    };
+    Some(Record {
+        disabled: false,
+        devices: vec![device],
+        ..record.clone()
+    })
+}
+
+/// The outcome of a code that was not accepted. What the judged trial paid, the record pays.
+fn wrong(
+    record: Record,
+    name: DeviceName,
+    verdict: Verdict,
+    judged: Option<Judged>,
+) -> (Option<Record>, Confirmed) {
+    let charged = judged
+        .as_ref()
+        .is_some_and(|judged| !judged.charged.are_none());
+    let trial = judged.and_then(|judged| judged.next);
+    let next = trial.map(|Record { known, unknown, .. }| Record {
+        known,
+        unknown,
+        ..record
+    });
+    let outcome = Confirmed {
+        charged,
+        ..Confirmed::not(name, verdict)
+    };
+    (next, outcome)
 }
 
 /// The pending device of that name, or the only pending one.
@@ -120,13 +186,11 @@ fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName
         })
 }
 
-fn judge(device: &mut Device, wish: &Confirm, call: &Call<'_>) -> Result<Verdict, Error> {
+fn judge(device: &mut Device, typed: &Answer, call: &Call<'_>) -> Result<Verdict, Error> {
     if !clock::can_be(call.moment.now) {
         return Ok(Verdict::Refused);
     }
-    let typed = Answer::parse(std::slice::from_ref(&wish.code));
-    let codes = typed.and_then(|answer| answer.codes(device.parameters.digits));
-    let Some(code) = codes.filter(|codes| codes.len() == 1) else {
+    let Some(codes) = typed.codes(device.parameters.digits) else {
         return Ok(Verdict::Malformed);
     };
     let key = device
@@ -135,7 +199,7 @@ fn judge(device: &mut Device, wish: &Confirm, call: &Call<'_>) -> Result<Verdict
     Ok(first_code(
         device,
         &key,
-        &code,
+        &codes,
         call.settings.policy.window,
         &call.moment,
     ))
@@ -161,10 +225,12 @@ fn first_code(
         None
     };
     let found = device.parameters.find(key, code, first..=last);
-    match found.iter().find(|step| device.spent.accepts(**step, last)) {
+    let spends = |step: u64| (step..).zip(code).map(|(step, _)| step);
+    let fresh = |step: &&u64| spends(**step).all(|step| device.spent.accepts(step, last));
+    match found.iter().find(fresh) {
         Some(step) if lost.is_some_and(|lost| *step <= lost) => Verdict::Refused,
         Some(step) => {
-            device.spent.spend(*step);
+            device.spend(&spends(*step).collect::<Vec<_>>());
             Verdict::Accepted
         }
         None if found.is_empty() => Verdict::Rejected,
@@ -174,16 +240,19 @@ fn first_code(
 
 /// The first code of an HOTP device. The user may have pressed the button a few times before.
 fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Verdict {
-    let found = device
-        .parameters
-        .find(key, code, counter::searched(&device.spent, 1, LOOK_AHEAD));
+    let length = u64::try_from(code.len()).unwrap_or(u64::MAX);
+    let found = device.parameters.find(
+        key,
+        code,
+        counter::searched(&device.spent, length, LOOK_AHEAD),
+    );
     match found
         .iter()
         .find(|counter| counter::accepts(&device.spent, **counter))
     {
         Some(_) if moment.has_lost(device.known_since) => Verdict::Refused,
         Some(counter) => {
-            device.spend(&[*counter]);
+            device.spend(&[counter.saturating_add(length).saturating_sub(1)]);
             Verdict::Accepted
         }
         None if found.is_empty() => Verdict::Rejected,

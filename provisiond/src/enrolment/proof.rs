@@ -49,7 +49,7 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     begin: impl Fn(Option<&Record>) -> Result<Record, E>,
     change: impl Fn(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    service.may_try(call)?;
+    let attempt = service.may_try(call)?;
     let mut former = None;
     let changed = service.records.change(call.access(), |record| {
         let begun = admitted(service, record, call, act)
@@ -68,7 +68,7 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     let Changed { proof, outcome } = changed.map_err(|failure| service.failure(&failure, call))?;
     let Some(proof) = proof else { return outcome };
     if proof.wrong_for_free {
-        service.was_wrong_for_free(call);
+        attempt.was_wrong();
     }
     service.log_finding(call, proof.finding, act.event);
     service.log_disabled(call, &proof.disabled);
@@ -186,7 +186,7 @@ fn changed<T>(
 
 /// What a proof is judged by. Only a device that opens every service proves the user. The source is
 /// unknown, because the daemon does not trust the user's own processes to report it.
-fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
+pub(super) fn circumstances<'a>(call: &'a Call<'_>) -> Circumstances<'a> {
     Circumstances {
         policy: &call.settings.policy,
         moment: call.moment,

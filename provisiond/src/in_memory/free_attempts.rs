@@ -1,5 +1,5 @@
 //! The rate limit of each calling uid for free attempts, which are wrong answers that cost no guess
-//! budget: pairs, and first codes of a pending device, from users' own processes and verifiers. A
+//! budget: pairs, and issued codes, from users' own processes and verifiers. A
 //! local process could try twenty thousand times a second; root's logins are slowed down by the
 //! services in front of them.
 //!
@@ -44,19 +44,40 @@ impl Tries {
     }
 }
 
+/// A free attempt under way. It counts as a wrong one from its beginning, so that attempts at once
+/// are no more than are allowed; when it is dropped, it is given back.
+#[must_use]
+pub(crate) struct Attempt<'a> {
+    all: &'a FreeAttempts,
+    tries: Option<Tries>,
+}
+
+impl Attempt<'_> {
+    /// The attempt was wrong, and stays counted.
+    pub(crate) fn was_wrong(mut self) {
+        self.tries = None;
+    }
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let Some(tries) = &self.tries else { return };
+        if let Some(wrong) = lock(&self.all.0).get_mut(tries) {
+            wrong.times = wrong.times.saturating_sub(1);
+        }
+    }
+}
+
 impl FreeAttempts {
-    /// Whether one more attempt is allowed.
-    #[must_use]
-    pub(crate) fn has_any(&self, tries: &Tries) -> bool {
-        let (most, span) = tries.allowed();
-        lock(&self.0)
-            .get(tries)
-            .is_none_or(|wrong| wrong.times(span) < most)
+    /// Begins an attempt, if one more is allowed. Without `tries` there is no limit.
+    pub(crate) fn begin(&self, tries: Option<Tries>) -> Option<Attempt<'_>> {
+        let is_allowed = tries.as_ref().is_none_or(|tries| self.count(tries.clone()));
+        is_allowed.then(|| Attempt { all: self, tries })
     }
 
-    /// Counts a wrong free attempt.
-    pub(crate) fn count(&self, tries: Tries) {
-        let (_, span) = tries.allowed();
+    /// Counts a wrong free attempt, if one more is allowed. Returns whether it is.
+    pub(crate) fn count(&self, tries: Tries) -> bool {
+        let (most, span) = tries.allowed();
         let mut all = lock(&self.0);
         let wrong = all.entry(
             tries,
@@ -64,7 +85,11 @@ impl FreeAttempts {
             |wrong| wrong.is_over(OWN_SPAN),
             |wrong| wrong.since,
         );
-        wrong.count(span);
+        let is_allowed = wrong.times(span) < most;
+        if is_allowed {
+            wrong.count(span);
+        }
+        is_allowed
     }
 }
 
@@ -87,20 +112,19 @@ mod tests {
     fn twenty_wrong_tries_an_hour_and_others_are_not_concerned() {
         let attempts = FreeAttempts::default();
         let tried = Tries::Own(1000);
+        let begin = |tries: &Tries| attempts.begin(Some(tries.clone()));
         for _ in 0..OWN_TRIES {
-            assert!(attempts.has_any(&tried));
-            attempts.count(tried.clone());
+            begin(&tried).expect("an attempt").was_wrong();
         }
-        assert!(!attempts.has_any(&tried));
-        assert!(attempts.has_any(&Tries::Own(1001)));
+        assert!(begin(&tried).is_none());
+        assert!(begin(&Tries::Own(1001)).is_some() && attempts.begin(None).is_some());
         let past = Instant::now()
             .checked_sub(OWN_SPAN)
             .expect("a time an hour ago");
         lock(&attempts.0)
             .values_mut()
             .for_each(|wrong| wrong.since = past);
-        assert!(attempts.has_any(&tried));
-        attempts.count(tried.clone());
+        begin(&tried).expect("an attempt").was_wrong();
         assert_eq!(
             lock(&attempts.0).get(&tried).map(|wrong| wrong.times),
             Some(1)
@@ -108,18 +132,30 @@ mod tests {
     }
 
     #[test]
+    fn attempts_at_once_are_no_more_than_are_allowed_and_what_was_not_wrong_is_given_back() {
+        let attempts = FreeAttempts::default();
+        let under_way: Vec<_> = (0..2 * OWN_TRIES)
+            .filter_map(|_| attempts.begin(Some(Tries::Own(1000))))
+            .collect();
+        assert_eq!(under_way.len(), OWN_TRIES as usize);
+        drop(under_way);
+        assert!(attempts.begin(Some(Tries::Own(1000))).is_some());
+    }
+
+    #[test]
     fn a_verifier_is_slowed_down_for_the_user_that_it_is_wrong_about() {
         let attempts = FreeAttempts::default();
         let about = |name: &str| Tries::For(1000, UserName::new(name).unwrap());
-        (0..TRIES_FOR_OTHERS).for_each(|_| attempts.count(about("alice")));
-        assert!(!attempts.has_any(&about("alice")));
-        assert!(attempts.has_any(&about("bob")) && attempts.has_any(&Tries::Own(1000)));
+        let may_try = |tries: Tries| attempts.begin(Some(tries)).is_some();
+        assert!((0..TRIES_FOR_OTHERS).all(|_| attempts.count(about("alice"))));
+        assert!(!may_try(about("alice")));
+        assert!(may_try(about("bob")) && may_try(Tries::Own(1000)));
         let past = Instant::now()
             .checked_sub(SPAN_FOR_OTHERS)
             .expect("a time a second ago");
         lock(&attempts.0)
             .values_mut()
             .for_each(|wrong| wrong.since = past);
-        assert!(attempts.has_any(&about("alice")));
+        assert!(may_try(about("alice")));
     }
 }

@@ -25,11 +25,21 @@ use crate::service::call::Call;
 pub(super) fn settle(
     service: &Service,
     login: &Trusted<'_>,
-    Judgement { outcome, before }: Judgement,
+    Judgement {
+        outcome,
+        before,
+        attempt,
+    }: Judgement<'_>,
     (answer, was_typed): (Option<Answer>, bool),
 ) -> VerifyReply {
     let call = login.call;
     let Outcome { told, counted } = outcome;
+    if counted.wrong == Some(Wrong::ForFree) {
+        match attempt {
+            Some(attempt) => attempt.was_wrong(),
+            None => service.was_wrong_for_free(call),
+        }
+    }
     count(service, login, (&told, &counted), was_typed);
     if let Some(first) = &told.first_device {
         first_login::log(service, login, first);
@@ -64,7 +74,7 @@ pub(super) fn settle(
     reply
 }
 
-/// Counts the attempt against its user, its caller and its source, and logs the codes it used up
+/// Counts the attempt against its user and its source, and logs the codes it used up
 /// and the devices it disabled.
 fn count(
     service: &Service,
@@ -75,9 +85,6 @@ fn count(
     let call = login.call;
     if told.verdict == Verdict::Accepted {
         service.log_left_out_of(call.user);
-    }
-    if counted.wrong == Some(Wrong::ForFree) {
-        service.was_wrong_for_free(call);
     }
     // A caller that sends no code guesses nothing: its address may be that of a whole network of
     // exempt users.

@@ -9,6 +9,7 @@ use super::decoy;
 use super::first_login;
 use super::outcome::{Outcome, is_free};
 use super::reported::Trusted;
+use crate::in_memory::free_attempts::Attempt;
 use crate::in_memory::grace::Ends;
 use crate::policy::attempt::Case;
 use crate::policy::{self, Circumstances, Judged, issued};
@@ -25,18 +26,23 @@ use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
 ///
 /// # Errors
 /// [`Error::StoreUnavailable`].
-pub(super) fn durably(
-    service: &Service,
+pub(super) fn durably<'s>(
+    service: &'s Service,
     login: &Trusted<'_>,
     answer: Option<&Answer>,
-) -> Result<Judgement, Error> {
+) -> Result<Judgement<'s>, Error> {
     let call = login.call;
     let before = service.graces.ends();
-    if answer.is_some_and(is_free) && service.may_try(call).is_err() {
+    let free = answer.filter(|answer| is_free(answer));
+    let Ok(attempt) = free.map(|_| service.may_try(call)).transpose() else {
         let mut outcome = Outcome::unjudged(Verdict::Busy, Some("caller_limited"));
         outcome.told.ask = Ask::TwoCodes;
-        return Ok(Judgement { outcome, before });
-    }
+        return Ok(Judgement {
+            outcome,
+            before,
+            attempt: None,
+        });
+    };
     let (source, tick) = (login.source, call.moment.tick);
     let charges = service.refunds.take(call.user, source, tick);
     let now = login.circumstances(service);
@@ -59,13 +65,19 @@ pub(super) fn durably(
     if let Some(fingerprint) = outcome.counted.fingerprint {
         service.repeats.remember(fingerprint);
     }
-    Ok(Judgement { outcome, before })
+    Ok(Judgement {
+        outcome,
+        before,
+        attempt,
+    })
 }
 
-/// An outcome, and how often graces had ended before the attempt was judged.
-pub(super) struct Judgement {
+/// An outcome, how often graces had ended before the attempt was judged, and the free attempt that
+/// it took.
+pub(super) struct Judgement<'s> {
     pub(super) outcome: Outcome,
     pub(super) before: Ends,
+    pub(super) attempt: Option<Attempt<'s>>,
 }
 
 /// Judges by the user's record. A user without a usable device for this login is judged by a decoy:

@@ -261,7 +261,7 @@ fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judg
 /// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a
 /// millionth of a single code's, but pairs are counted. A repeated answer is neither charged nor
 /// counted so, but it is a failure (SP 800-63B counts each one).
-fn reject(record: &Record, answer: &Answer, repeated: bool, now: &Circumstances<'_>) -> Judged {
+pub fn reject(record: &Record, answer: &Answer, repeated: bool, now: &Circumstances<'_>) -> Judged {
     let charged = if repeated || answer.is_several() {
         0
     } else {

@@ -22,7 +22,7 @@ use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
 use crate::clock::{self, Clock};
 use crate::identity::names::Names;
-use crate::in_memory::free_attempts::FreeAttempts;
+use crate::in_memory::free_attempts::{Attempt, FreeAttempts};
 use crate::in_memory::grace::Graces;
 use crate::in_memory::quota::LogQuota;
 use crate::in_memory::refunds::Refunds;
@@ -173,20 +173,14 @@ impl Service {
         self.connections.load(Ordering::Relaxed)
     }
 
-    /// Whether the caller has a free attempt left. Processes of root, administrators and the
+    /// Begins a free attempt, if the caller has one left. Processes of root, administrators and the
     /// helpdesk have no limit.
     ///
     /// # Errors
     /// [`Error::Busy`].
-    pub fn may_try(&self, call: &Call<'_>) -> Result<(), Error> {
-        let has_any = call
-            .tries()
-            .is_none_or(|tries| self.free_attempts.has_any(&tries));
-        if has_any {
-            Ok(())
-        } else {
-            Err(Error::busy(TOO_OFTEN))
-        }
+    pub(crate) fn may_try(&self, call: &Call<'_>) -> Result<Attempt<'_>, Error> {
+        let attempt = self.free_attempts.begin(call.tries());
+        attempt.ok_or_else(|| Error::busy(TOO_OFTEN))
     }
 
     /// Counts a wrong answer of the caller that the account was not charged for.

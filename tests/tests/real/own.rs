@@ -355,6 +355,57 @@ pub(crate) fn shown(daemon: &Daemon, user: &str) -> Value {
 }
 
 #[test]
+fn first_codes_by_the_users_own_processes_cost_guesses_however_many_are_tried_at_once() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let told = daemon
+        .call("Enroll", &json!({ "user": "alice" }))
+        .expect("a pending device");
+    let device = authenticator(&told);
+    let confirm = |code: &str| {
+        daemon
+            .call_as(&Caller::user("alice"), "Confirm", &json!({ "code": code }))
+            .expect("a verdict")["verdict"]
+            .clone()
+    };
+    let wrong = device.wrong_codes(8);
+    let verdicts: Vec<Value> = std::thread::scope(|scope| {
+        let tried: Vec<_> = wrong
+            .iter()
+            .map(|code| scope.spawn(|| confirm(code)))
+            .collect();
+        let verdicts = tried.into_iter().map(|one| one.join().expect("a verdict"));
+        verdicts.collect()
+    });
+    let judged = verdicts.iter().filter(|verdict| **verdict == "rejected");
+    assert_eq!(judged.count(), 5, "{verdicts:?}");
+    assert_eq!(daemon.budget("alice"), 0);
+    let [current, next] = device.pair();
+    assert_eq!(confirm(&current), "two_codes_needed");
+    assert_eq!(confirm(&format!("{current} {next}")), "accepted");
+    for code in [current, next] {
+        let attempt = json!({ "user": "alice", "service": "own", "codes": [code] });
+        let told = daemon.call("Verify", &attempt).expect("a verdict");
+        assert_ne!(told["verdict"], "accepted", "both are spent");
+    }
+}
+
+#[test]
+fn an_administrator_who_mistypes_a_first_code_costs_the_user_no_guess() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let told = daemon
+        .call("Enroll", &json!({ "user": "alice" }))
+        .expect("a pending device");
+    let device = authenticator(&told);
+    for code in device.wrong_codes(6) {
+        let told = daemon.call("Confirm", &json!({ "user": "alice", "code": code }));
+        assert_eq!(told.expect("a verdict")["verdict"], "rejected");
+    }
+    assert_eq!(daemon.budget("alice"), 5);
+}
+
+#[test]
 fn the_same_wrong_pair_again_within_its_step_is_no_other_try() {
     let _place = world::enter();
     let clocks = Clocks::new();
