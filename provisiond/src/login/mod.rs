@@ -103,17 +103,19 @@ fn decoy_of(service: &Service, call: &Call<'_>) -> Option<Record> {
     service.records.look_at_decoy(&name, secrets)
 }
 
-/// The reply. Only callers with uid 0 are told whether the user is enrolled and how long the codes
-/// are: an attacker could enumerate users by it. For a user without a usable device, the length is
-/// that of a new device's codes.
+/// The reply. Only processes of root, and users about themselves, are told whether the user is
+/// enrolled, and only root how long the codes are: an attacker could enumerate users by it. For a
+/// user without a usable device, the length is that of a new device's codes.
 fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>) -> ChallengeReply {
     let is_root = call.caller.peer.is_root();
+    let account = call.named.account();
+    let is_own = account.is_some_and(|account| account.uid == call.caller.peer.uid);
     if digits.is_empty() {
         digits.push(call.settings.new_device.parameters.digits);
     }
     ChallengeReply {
         ask,
-        enrolled: is_root.then_some(enrolled),
+        enrolled: (is_root || is_own).then_some(enrolled),
         digits: is_root.then_some(digits),
     }
 }

@@ -5,11 +5,47 @@ use serde_json::{Value, json};
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
+use tests::sshd::{System, as_user};
 use tests::stack::Stack;
 use tests::wire::Caller;
 use tests::world;
 
 use crate::roles::{DENIED, and, daemon_with_admins, everything, refusal, uid_of};
+
+#[test]
+fn a_program_of_the_users_own_lets_in_by_nullok_who_was_never_enrolled() {
+    let _place = world::enter();
+    let system = System::start();
+    let module = world::for_everyone("libpam_totp.so");
+    let line = format!(
+        "auth required {} nullok\nauth required pam_permit.so",
+        module.display()
+    );
+    system.service("totp-locker", &line);
+    let unlock = |user: &str, typed: &str| {
+        as_user(
+            user,
+            &["pamtester", "totp-locker", user, "authenticate"],
+            typed,
+        )
+    };
+    let alice = unlock("alice", "");
+    assert_eq!(alice.status.code(), Some(0), "{alice:?}");
+    assert!(!format!("{alice:?}").contains("code:"), "{alice:?}");
+    let code = system.daemon.enroll("alice").code();
+    assert_eq!(unlock("alice", "\n\n\n").status.code(), Some(1));
+    assert_eq!(unlock("alice", &format!("{code}\n")).status.code(), Some(0));
+    let others = unlock("bob", "");
+    assert_eq!(others.status.code(), Some(0), "never enrolled: {others:?}");
+    system
+        .daemon
+        .call(
+            "SetState",
+            &json!({ "user": "bob", "all": true, "state": "disabled" }),
+        )
+        .expect("a shut account");
+    assert_eq!(unlock("bob", "\n\n\n").status.code(), Some(1));
+}
 
 #[test]
 fn with_a_code_people_manage_their_own_devices() {

@@ -122,32 +122,32 @@ fn a_connection_belongs_to_who_opened_it_not_to_who_uses_it() {
 }
 
 #[test]
-fn only_root_is_told_who_is_enrolled() {
+fn only_root_and_the_user_are_told_who_is_enrolled() {
     let _place = world::enter();
     let daemon = daemon_with_admins();
-    daemon.enroll("alice");
-    let challenge = |user: &str| json!({ "user": user, "service": "told" });
-    let (admin, own) = (Caller::user("carol"), Caller::user("alice"));
-    for (user, enrolled) in [("alice", true), ("bob", false)] {
-        let told = daemon
-            .call("Challenge", &challenge(user))
-            .expect("a challenge");
-        assert_eq!(told["enrolled"], enrolled, "{told}");
-        let told = daemon
-            .call_as(&admin, "Challenge", &challenge(user))
-            .expect("a challenge");
-        assert_eq!(
-            (&told["enrolled"], &told["ask"]),
-            (&Value::Null, &json!("one_code")),
-            "{told}"
-        );
+    daemon.enroll("bob");
+    for (user, enrolled) in [("alice", false), ("bob", true), ("carol", false)] {
+        let challenge = json!({ "user": user, "service": "table" });
+        for caller in callers() {
+            let told = daemon.call_as(&caller.credentials, "Challenge", &challenge);
+            let is_own = caller.account == Some(user);
+            let expected = match caller.role {
+                Role::Root => json!(enrolled),
+                _ if is_own => json!(enrolled),
+                Role::Admin => Value::Null,
+                Role::Verifier if user == "bob" => Value::Null,
+                _ => {
+                    assert_eq!(refusal(told), DENIED, "{} of {user}", caller.name);
+                    continue;
+                }
+            };
+            let told = told.expect("a challenge");
+            assert_eq!(told["enrolled"], expected, "{} of {user}", caller.name);
+            assert_eq!(told["ask"], "one_code", "{} of {user}", caller.name);
+            let digits = told["digits"].is_null();
+            assert_eq!(digits, caller.role != Role::Root, "{}", caller.name);
+        }
     }
-    assert_eq!(
-        daemon
-            .call_as(&own, "Challenge", &challenge("alice"))
-            .expect("a challenge")["enrolled"],
-        Value::Null
-    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ pub struct LoginOptions {
 pub struct ChallengeReply {
     /// What to ask for.
     pub ask: Ask,
-    /// Whether the user ever had an active device; told to root only.
+    /// Whether the user ever had an active device; told to root, and to users about themselves.
     pub enrolled: Option<bool>,
     /// The lengths of the user's codes, each once; told to root only.
     pub digits: Option<Vec<u8>>,
