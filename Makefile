@@ -9,9 +9,9 @@ MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
-# libpam looks in the folder it was built with, whatever PREFIX is.
-MULTIARCH ?= $(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null || gcc -print-multiarch)
-MODULEDIR ?= /usr/lib/$(MULTIARCH)/security
+# libpam looks in the folder it was built with, whatever PREFIX is. Found once, and only by the targets that need it.
+MODULEDIR ?= $(eval MODULEDIR := $$(shell packaging/module-folder $(OURS)))$(MODULEDIR)
+OURS = $(firstword $(wildcard $(RELEASE)/libpam_totp.so $(DESTDIR)$(BINDIR)/totpctl))
 SETTINGS = $(SYSCONFDIR)/pam-totp/settings.yaml
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
@@ -66,7 +66,8 @@ soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak
 
 install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of the Makefile)
-	@test -e $(RELEASE)/provisiond || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }
+	@test -n '$(MODULEDIR)'
+	@test -e '$(RELEASE)/provisiond' || { echo 'Nothing to install yet: run make build first.' >&2; exit 1; }
 	install -d '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MODULEDIR)' '$(DESTDIR)$(UNITDIR)' \
 	    '$(DESTDIR)$(SYSUSERSDIR)' '$(DESTDIR)$(TMPFILESDIR)' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(MANDIR)/man1' '$(DESTDIR)$(MANDIR)/man5' \
 	    '$(DESTDIR)$(MANDIR)/man8' \
@@ -75,7 +76,7 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	install -m 755 $(RELEASE)/provisiond '$(DESTDIR)$(SBINDIR)/provisiond'
 	install -m 644 $(RELEASE)/libpam_totp.so '$(DESTDIR)$(MODULEDIR)/pam_totp.so'
 	install -m 644 packaging/systemd/* '$(DESTDIR)$(UNITDIR)'
-	sed -i 's|^ExecStart=/usr/sbin/|ExecStart=$(SBINDIR)/|' '$(DESTDIR)$(UNITDIR)/provisiond.service'
+	sed -i 's|=/usr/sbin/|=$(SBINDIR)/|; s|=+/usr/bin/|=+$(BINDIR)/|' '$(DESTDIR)$(UNITDIR)/provisiond.service'
 	install -m 644 packaging/sysusers.d/pam-totp.conf '$(DESTDIR)$(SYSUSERSDIR)'
 	install -m 644 packaging/tmpfiles.d/pam-totp.conf '$(DESTDIR)$(TMPFILESDIR)'
 	install -d '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'
@@ -88,15 +89,19 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	install -m 644 docs/pam_totp.8 '$(DESTDIR)$(MANDIR)/man8'
 	@# Settings that an administrator may have changed are never overwritten.
 	test -e '$(DESTDIR)$(SETTINGS)' || install -m 640 packaging/settings.yaml '$(DESTDIR)$(SETTINGS)'
+	@[ -n '$(DESTDIR)' ] || packaging/set-up '$(SYSCONFDIR)' '$(SBINDIR)/provisiond'
 
-uninstall: ## remove the installed files; settings, secrets and the store stay
+uninstall: ## stop the daemon and remove the installed files; settings, secrets and the store stay
+	@test -n '$(MODULEDIR)'
+	@packaging/let-go '$(DESTDIR)' '$(SYSCONFDIR)'
 	rm -f '$(DESTDIR)$(BINDIR)/totpctl' '$(DESTDIR)$(SBINDIR)/provisiond' '$(DESTDIR)$(MODULEDIR)/pam_totp.so' \
 	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
 	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf' \
 	    '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/pam-totp.conf' \
 	    '$(DESTDIR)$(MANDIR)/man1/totpctl.1' '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
-	@echo 'Kept: $(DESTDIR)$(SYSCONFDIR)/pam-totp and /var/lib/pam-totp. Remove pam_totp.so from /etc/pam.d as well.'
+	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
+	@echo 'Kept: $(DESTDIR)$(SYSCONFDIR)/pam-totp, /var/lib/pam-totp and the account _pam-totp.'
 
 clean: ## remove the built files
 	cargo clean

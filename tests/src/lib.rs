@@ -14,6 +14,7 @@ pub mod daemon;
 pub mod disk;
 pub mod lines;
 mod log_page;
+pub mod machine;
 pub mod oathtool;
 pub mod odd_names;
 pub mod program;

@@ -9,6 +9,7 @@ use clap::Parser;
 use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
 use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use sd_notify::NotifyState;
 use zeroize::Zeroizing;
@@ -22,7 +23,7 @@ use crate::identity::names::Names;
 use crate::process::memory;
 use crate::process::startup::{self, CannotStart};
 use crate::records::Records;
-use crate::server::Server;
+use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
 use crate::store::sled::{OpenError, Place, SledStore};
 
@@ -152,7 +153,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     // Bad settings end the start here, before it touches what a running daemon may use.
     source.load()?;
     let sockets = startup::sockets(&arguments.runtime_dir)?;
-    let mirror = startup::generation_mirror(&arguments.runtime_dir, account)?;
+    let mirror = startup::generation_mirror(&arguments.runtime_dir, account);
     startup::drop_privileges(account)?;
     // The change of uid has reset the dumpable flag, which allows debuggers and core files
     // (prctl(2), PR_SET_DUMPABLE).
@@ -165,15 +166,11 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let audit = Audit::start(target, settings.audit)?;
     audit.remember(&settings.store.path)?;
     if let Err(errno) = locked {
-        let line = Line::new("memory_not_locked").with("error", errno);
-        audit.write(
-            line.with(
-                "reason",
-                "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area",
-            )
-            .warning(),
-        );
+        audit.write(not_locked(errno));
     }
+    let mirror = mirror
+        .inspect_err(|error| audit.write(without_mirror(error)))
+        .ok();
     let clock = watched_clock(&audit);
     let store = open_store(&settings, mirror, &clock, &audit)?;
     noticing::start(Arc::clone(&clock))?;
@@ -188,7 +185,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
         settings,
         source,
     ));
-    let mut server = Server::start(Arc::clone(&service), sockets)?;
+    let mut server = Server::start(Arc::clone(&service), sockets, pulse())?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
     service.warn_of_unknown_names();
@@ -238,16 +235,35 @@ fn watched_clock(audit: &Audit) -> Arc<Clock> {
     })
 }
 
+fn not_locked(errno: Errno) -> Line {
+    let line = Line::new("memory_not_locked").with("error", errno);
+    line.with(
+        "reason",
+        "keys may be swapped out: raise LimitMEMLOCK, or encrypt the swap area",
+    )
+    .warning()
+}
+
+fn without_mirror(error: &std::io::Error) -> Line {
+    let line = Line::new("mirror_unavailable").with("error", error);
+    line.with(
+        "reason",
+        "a roll-back of the store is found by the marker alone: run \
+         'systemd-tmpfiles --create pam-totp.conf', then restart the daemon",
+    )
+    .warning()
+}
+
 fn open_store(
     settings: &Settings,
-    mirror: PathBuf,
+    mirror: Option<PathBuf>,
     clock: &Arc<Clock>,
     audit: &Audit,
 ) -> Result<SledStore, OpenError> {
     let place = Place {
         path: settings.store.path.clone(),
         cache_mib: settings.store.cache_mib,
-        mirror: Some(mirror),
+        mirror,
     };
     let log = audit.clone();
     // After a failed write or fsync the state of the disk is unknown. A restart reads what is
@@ -299,6 +315,12 @@ fn wait_for_the_end(signals: &SigSet, service: &Service) {
             Err(_) => {}
         }
     }
+}
+
+/// The signs of life for the service manager, if it watches the daemon.
+fn pulse() -> Option<Pulse> {
+    let alive = || notify(&[NotifyState::Watchdog]);
+    sd_notify::watchdog_enabled().map(|within| Pulse::new(within, alive))
 }
 
 /// Notifies the service manager, if there is one (sd_notify).

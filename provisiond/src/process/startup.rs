@@ -128,22 +128,20 @@ pub fn sockets(folder: &Path) -> Result<Sockets, CannotStart> {
     }
 }
 
-/// Prepares the file that mirrors the store's generation, while the process is still root and can
-/// give it to the daemon's account. Under a service manager the file exists already.
+/// Opens the file that mirrors the store's generation, and makes it if it is missing. A process that
+/// is still root gives it to the daemon's account. Under a service manager the file exists already.
 ///
 /// # Errors
-/// [`CannotStart::System`].
-pub fn generation_mirror(folder: &Path, account: Account) -> Result<PathBuf, CannotStart> {
+/// The system's error. The daemon then starts without this witness of a roll-back.
+pub fn generation_mirror(folder: &Path, account: Account) -> io::Result<PathBuf> {
     let path = folder.join("generation");
+    let file = private_file(&path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
     if geteuid().is_root() {
-        let step = || format!("make {}", path.display());
-        let file = private_file(&path).map_err(|e| cannot(step(), e))?;
-        fchown(
-            &file,
-            Some(account.uid.as_raw()),
-            Some(account.gid.as_raw()),
-        )
-        .map_err(|e| cannot(step(), e))?;
+        let (uid, gid) = (account.uid.as_raw(), account.gid.as_raw());
+        fchown(&file, Some(uid), Some(gid))?;
     }
     Ok(path)
 }
@@ -235,6 +233,7 @@ fn private_file(path: &Path) -> io::Result<File> {
     let flags = (OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits();
     let mut options = OpenOptions::new();
     options
+        .read(true)
         .write(true)
         .create(true)
         .truncate(false)

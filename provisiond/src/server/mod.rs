@@ -6,6 +6,7 @@
 
 pub mod dispatch;
 mod permits;
+mod pulse;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, pipe};
@@ -24,6 +25,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use self::dispatch::{Replies, dispatch};
 use self::permits::{Permit, Permits};
+pub use self::pulse::Pulse;
 use crate::audit::Line;
 use crate::identity::caller::{Caller, Peer, Role};
 use crate::identity::permission::Visitor;
@@ -61,11 +63,15 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts to accept.
+    /// Starts to accept. The thread that accepts logins gives the `pulse`.
     ///
     /// # Errors
     /// The system has no thread to give.
-    pub fn start(service: Arc<Service>, sockets: Sockets) -> std::io::Result<Self> {
+    pub fn start(
+        service: Arc<Service>,
+        sockets: Sockets,
+        pulse: Option<Pulse>,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             service,
             permits: Permits::default(),
@@ -75,9 +81,12 @@ impl Server {
         });
         let (end, running) = pipe()?;
         let mut accepting = Vec::new();
-        for (name, listener) in [("login", sockets.login), ("open", sockets.open)] {
+        for (name, listener, pulse) in [
+            ("login", sockets.login, pulse),
+            ("open", sockets.open, None),
+        ] {
             let (shared, end) = (Arc::clone(&shared), end.try_clone()?);
-            let accept = move || accept_all(&shared, &listener, &end);
+            let accept = move || accept_all(&shared, &listener, &end, pulse);
             accepting.push(
                 std::thread::Builder::new()
                     .name(name.into())
@@ -116,8 +125,18 @@ fn none(counted: &AtomicUsize) -> bool {
     counted.load(Ordering::SeqCst) == 0
 }
 
-fn accept_all(shared: &Arc<Shared>, listener: &UnixListener, end: &PipeReader) {
-    while has_connection(listener, end) {
+fn accept_all(
+    shared: &Arc<Shared>,
+    listener: &UnixListener,
+    end: &PipeReader,
+    mut pulse: Option<Pulse>,
+) {
+    let works = || shared.service.records.health().is_ok();
+    let mut beat = || {
+        let beat = |pulse: &mut Pulse| pulse.beat(works);
+        pulse.as_mut().map_or(PollTimeout::NONE, beat)
+    };
+    while has_connection(listener, end, &mut beat) {
         match listener.accept() {
             Ok((stream, _)) => admit(shared, stream),
             // Descriptors or memory have run out: wait until open connections release some.
@@ -126,11 +145,19 @@ fn accept_all(shared: &Arc<Shared>, listener: &UnixListener, end: &PipeReader) {
     }
 }
 
-/// Waits for a connection. False: the server stops.
-fn has_connection(listener: &UnixListener, end: &PipeReader) -> bool {
+/// Waits for a connection, and does not miss a `beat`. False: the server stops.
+fn has_connection(
+    listener: &UnixListener,
+    end: &PipeReader,
+    mut beat: impl FnMut() -> PollTimeout,
+) -> bool {
     let mut awaited = [listener.as_fd(), end.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    while poll(&mut awaited, PollTimeout::NONE).is_err() {
-        std::thread::sleep(ACCEPT_PAUSE);
+    loop {
+        match poll(&mut awaited, beat()) {
+            Ok(0) => {}
+            Ok(_) => break,
+            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
+        }
     }
     let [_, end] = awaited;
     end.any() == Some(false)

@@ -60,6 +60,7 @@ mod terminal;
 mod timing;
 mod uids;
 mod unavailable;
+mod units;
 mod verifiers;
 mod why;
 

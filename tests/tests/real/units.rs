@@ -1,0 +1,334 @@
+//! The shipped units under a real systemd: `make install`, `systemctl`, and the commands of the
+//! documents.
+
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use serde_json::Value;
+use tests::daemon::authenticator;
+use tests::machine::Machine;
+use tests::oathtool::Authenticator;
+use tests::world;
+
+const GUIDE: &str = include_str!("../../../docs/administrators-guide.md");
+
+#[test]
+fn after_make_install_two_commands_bring_the_first_login() {
+    let _place = world::enter();
+    let machine = Machine::boot();
+    machine.run(&["systemctl", "enable", "--now", "provisiond"]);
+    let device = enroll(&machine, "alice");
+    assert!(log_in(&machine, "alice", &device.code()));
+    assert!(!log_in(&machine, "alice", &device.code()), "a replay");
+    assert_eq!(
+        machine.run(&["stat", "-c", "%a %U %G", SETTINGS, SECRETS, MIRROR]),
+        "640 root _pam-totp\n640 root _pam-totp\n600 _pam-totp _pam-totp"
+    );
+    machine.run(&["provisiond", "--check"]);
+}
+
+#[test]
+fn an_upgrade_keeps_settings_and_secrets_and_a_restart_serves_it() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.write(SETTINGS, "policy: {window: 2}\n");
+    let secrets = machine.run(&["cat", SECRETS]);
+    let told = machine.run(&INSTALL);
+    assert!(told.contains("systemctl restart provisiond"), "{told}");
+    machine.run(&["systemctl", "restart", "provisiond"]);
+    assert_eq!(machine.run(&["cat", SECRETS]), secrets);
+    assert_eq!(machine.run(&["cat", SETTINGS]), "policy: {window: 2}");
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
+fn with_bad_settings_the_daemon_waits_and_the_first_login_after_the_repair_starts_it() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.write(SETTINGS, "polcy\n");
+    machine.run(&["systemctl", "stop", "provisiond.service"]);
+    assert!(!log_in(&machine, "alice", &device.code()));
+    machine.wait_for(UNITS[0], "ActiveState", "failed");
+    assert_eq!(machine.property(UNITS[0], "ExecMainStatus"), "78");
+    assert_eq!(machine.property(UNITS[0], "NRestarts"), "0");
+    machine.write(SETTINGS, "");
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+/// systemd's limit is twenty attempts in two seconds. A slow machine reaches two.
+#[test]
+fn however_many_logins_find_a_daemon_that_cannot_start_roots_socket_stays_open() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.run(&[&["systemctl", "stop"], &UNITS[..]].concat());
+    let fails = "[Service]\nExecStartPre=\nExecStart=\nExecStart=/bin/false\nRestart=no\n";
+    drop_in(&machine, UNITS[0], fails);
+    for socket in &UNITS[1..] {
+        drop_in(&machine, socket, "[Socket]\nTriggerLimitBurst=2\n");
+    }
+    machine.run(&["systemctl", "start", UNITS[1], UNITS[2]]);
+    // systemd ends each connection when the start has failed. A closed socket refuses.
+    let knock = |socket| while_it_is_open(&machine, &machine.path(socket), 6);
+    knock("/run/pam-totp/login.sock");
+    assert_eq!(machine.property(UNITS[1], "Result"), "success");
+    knock("/run/pam-totp/provisiond.sock");
+    assert_eq!(
+        machine.property(UNITS[2], "Result"),
+        "trigger-limit-hit",
+        "no user makes systemd start the daemon without end"
+    );
+    drop_in(&machine, UNITS[0], "");
+    assert!(log_in(&machine, "alice", &device.code()));
+    machine.wait_for("provisiond.socket", "ActiveState", "active");
+}
+
+#[test]
+fn a_missing_mirror_comes_back_and_where_it_cannot_the_daemon_starts_with_a_warning() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.run(&["rm", MIRROR]);
+    machine.run(&["systemctl", "restart", "provisiond"]);
+    machine.run(&["test", "-s", MIRROR]);
+    machine.run(&["rm", MIRROR, "/usr/lib/tmpfiles.d/pam-totp.conf"]);
+    machine.run(&["systemctl", "restart", "provisiond"]);
+    machine.journal.wait_for(&["event=mirror_unavailable"]);
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
+fn without_its_account_the_daemon_waits_and_the_first_login_after_the_repair_starts_it() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.run(&["systemctl", "stop", "provisiond.service"]);
+    machine.run(&["userdel", "_pam-totp"]);
+    assert!(!log_in(&machine, "alice", &device.code()));
+    machine.wait_for("provisiond.service", "ActiveState", "failed");
+    assert_eq!(machine.property("provisiond.service", "NRestarts"), "0");
+    machine.run(&["systemd-sysusers", "pam-totp.conf"]);
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
+fn a_reload_with_bad_settings_fails_and_says_why() {
+    let _place = world::enter();
+    let machine = serving();
+    let reload = || machine.command(&["systemctl", "reload", "provisiond"]);
+    assert!(reload().status.success());
+    machine.write(SETTINGS, "policy: {windw: 2}\n");
+    assert!(!reload().status.success());
+    machine.journal.wait_for(&["totpctl", "windw"]);
+    assert_eq!(
+        machine.property("provisiond.service", "ActiveState"),
+        "active"
+    );
+    machine.write(SETTINGS, "policy: {window: 2}\n");
+    assert!(reload().status.success());
+}
+
+#[test]
+fn a_daemon_that_stands_still_is_started_anew() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    drop_in(&machine, UNITS[0], "[Service]\nWatchdogSec=2s\n");
+    machine.run(&["systemctl", "restart", "provisiond"]);
+    // As long as the daemon answers, it tells so, and is left alone.
+    let told = || machine.property(UNITS[0], "WatchdogTimestampMonotonic");
+    for _ in 0..3 {
+        let before = told();
+        machine.until(|| told() != before);
+    }
+    assert_eq!(machine.property(UNITS[0], "NRestarts"), "0");
+    let pid = machine.property(UNITS[0], "MainPID");
+    machine.run(&["kill", "-STOP", &pid]);
+    machine.wait_for(UNITS[0], "NRestarts", "1");
+    machine.wait_for(UNITS[0], "ActiveState", "active");
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
+fn uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_running() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    assert!(log_in(&machine, "alice", &device.code()));
+    let refused = machine.command(&UNINSTALL);
+    assert!(!refused.status.success(), "{refused:?}");
+    let told = String::from_utf8_lossy(&refused.stderr);
+    assert!(told.contains(SERVICE), "{told}");
+    assert!(
+        log_in(&machine, "alice", &device.code_at(1)),
+        "all is there"
+    );
+    machine.write(
+        SERVICE,
+        "# auth required pam_totp.so\nauth required pam_permit.so\n",
+    );
+    machine.run(&UNINSTALL);
+    for unit in UNITS {
+        assert_eq!(machine.property(unit, "LoadState"), "not-found", "{unit}");
+        assert_eq!(machine.property(unit, "ActiveState"), "inactive", "{unit}");
+    }
+    let left = [
+        "find",
+        "/etc/systemd",
+        "/usr/lib",
+        "/usr/sbin",
+        "/usr/bin",
+        "-name",
+    ];
+    for name in ["*provisiond*", "*pam?totp*", "totpctl"] {
+        assert_eq!(machine.run(&[&left[..], &[name]].concat()), "", "{name}");
+    }
+    machine.run(&["test", "-e", SETTINGS, "-a", "-e", SECRETS]);
+}
+
+/// The programs were brought along: there is no compiler.
+#[test]
+fn the_module_goes_where_libpam_looks_or_nothing_is_installed() {
+    let _place = world::enter();
+    let machine = Machine::boot();
+    machine.run(&[
+        "rm",
+        "-f",
+        "/usr/bin/gcc",
+        "/usr/bin/cc",
+        "/usr/bin/dpkg-architecture",
+    ]);
+    let find =
+        |name: &str| machine.run(&["find", "/usr", "/lib", "-name", name, "-printf", "%h\n"]);
+    let libpams = find("pam_deny.so");
+    machine.run(&["find", "/usr", "-name", "pam_totp.so", "-delete"]);
+    machine.run(&INSTALL);
+    assert_eq!(find("pam_totp.so"), libpams);
+    machine.run(&["find", "/usr", "-name", "pam_totp.so", "-delete"]);
+    machine.run(&["find", "/usr", "-name", "pam_deny.so", "-delete"]);
+    let told = machine.command(&INSTALL);
+    let words = String::from_utf8_lossy(&told.stderr);
+    assert!(
+        !told.status.success() && words.contains("MODULEDIR="),
+        "{told:?}"
+    );
+    assert_eq!(find("pam_totp.so"), "");
+}
+
+#[test]
+fn the_units_are_valid_and_strict() {
+    let _place = world::enter();
+    let machine = Machine::boot();
+    let folder = "/usr/lib/systemd/system";
+    let units = UNITS.map(|unit| format!("{folder}/{unit}"));
+    for unit in &units {
+        let told = machine.command(&["systemd-analyze", "--man=no", "verify", unit]);
+        assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
+    }
+    let security = [
+        "systemd-analyze",
+        "security",
+        "--offline=yes",
+        "--threshold=10",
+        &units[0],
+    ];
+    machine.run(&security);
+    for (name, value) in [
+        ("OOMScoreAdjust", "-900"),
+        ("TasksMax", "512"),
+        ("LimitNOFILE", "1024"),
+        ("LimitNOFILESoft", "1024"),
+        ("LogRateLimitIntervalUSec", "0"),
+    ] {
+        assert_eq!(machine.property(UNITS[0], name), value, "{name}");
+    }
+}
+
+/// The commands stand in the guide.
+#[test]
+fn the_break_glass_drill_stops_the_daemon_and_starts_it_again() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    let (_, drill) = GUIDE
+        .split_once("Try it now, with the daemon stopped: `")
+        .expect("the drill");
+    let mut commands = drill.split('`').step_by(2);
+    let mut play = || machine.run(&["sh", "-c", commands.next().expect("a command")]);
+    play();
+    assert!(!log_in(&machine, "alice", &device.code()));
+    assert_eq!(machine.property(UNITS[0], "ActiveState"), "inactive");
+    play();
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+/// A machine on which the daemon serves.
+fn serving() -> Machine {
+    let machine = Machine::boot();
+    machine.run(&["systemctl", "enable", "--now", "provisiond"]);
+    machine
+}
+
+fn enroll(machine: &Machine, user: &str) -> Authenticator {
+    let told = machine.run(&["totpctl", "--json", "enroll", user, "--yes"]);
+    let told: Value = serde_json::from_str(&told).expect("JSON");
+    authenticator(&told)
+}
+
+/// Changes a unit, until the machine ends.
+fn drop_in(machine: &Machine, unit: &str, lines: &str) {
+    let folder = &format!("/run/systemd/system/{unit}.d");
+    machine.run(&["mkdir", "-p", folder]);
+    machine.write(&format!("{folder}/of-a-test.conf"), lines);
+    machine.run(&["systemctl", "daemon-reload"]);
+}
+
+/// Connects again and again, each time until the other side has ended the connection.
+fn while_it_is_open(machine: &Machine, path: &Path, times: usize) {
+    for _ in 0..times {
+        let Ok(mut connection) = UnixStream::connect(path) else {
+            return;
+        };
+        let _ = connection.read_to_end(&mut Vec::new());
+        // systemd answers when it has ended all of them.
+        machine.property(UNITS[0], "ActiveState");
+    }
+}
+
+/// Whether a login with this code gets in.
+fn log_in(machine: &Machine, user: &str, code: &str) -> bool {
+    let lines = "auth required pam_totp.so retry=1\naccount required pam_permit.so\n";
+    machine.write(SERVICE, lines);
+    let told = machine.with_input(
+        &["pamtester", "totp", user, "authenticate"],
+        &format!("{code}\n"),
+    );
+    told.status.success()
+}
+
+const UNITS: [&str; 3] = [
+    "provisiond.service",
+    "provisiond-login.socket",
+    "provisiond.socket",
+];
+const SERVICE: &str = "/etc/pam.d/totp";
+const SETTINGS: &str = "/etc/pam-totp/settings.yaml";
+const SECRETS: &str = "/etc/pam-totp/secrets";
+const MIRROR: &str = "/run/pam-totp/generation";
+const INSTALL: [&str; 5] = [
+    "make",
+    "-C",
+    "/run/project",
+    "install",
+    "RELEASE=/run/built",
+];
+const UNINSTALL: [&str; 5] = [
+    "make",
+    "-C",
+    "/run/project",
+    "uninstall",
+    "RELEASE=/run/built",
+];
