@@ -115,12 +115,20 @@ impl Daemon {
 
     /// Starts it again after it was killed or has ended, on the same files.
     pub fn start_again(&mut self) {
+        self.try_start_again()
+            .unwrap_or_else(|status| panic!("provisiond: {status}\n{}", self.log.text()));
+    }
+
+    /// The same where it may refuse to start.
+    ///
+    /// # Errors
+    /// How it ended.
+    pub fn try_start_again(&mut self) -> Result<(), ExitStatus> {
         assert!(self.child.is_none(), "it still runs");
         self.setup.write();
         let started = self.setup.spawn(&self.log);
-        self.child = Some(
-            started.unwrap_or_else(|(status, log)| panic!("provisiond: {status}\n{}", log.text())),
-        );
+        self.child = Some(started.map_err(|(status, _)| status)?);
+        Ok(())
     }
 
     /// Runs totpctl as root, with this on its standard input.

@@ -161,6 +161,7 @@ fn refusal(error: &Error) -> (&'static str, Exit) {
         Error::BadParameter { .. } => ("bad_parameter", Exit::BadInput),
         Error::RecordDamaged => ("record_damaged", Exit::StoreFailed),
         Error::StoreUnavailable => ("store_unavailable", Exit::StoreFailed),
+        Error::StoreIncomplete => ("store_incomplete", Exit::StoreFailed),
         Error::Busy { .. } => ("busy", Exit::Unreachable),
         Error::TooLarge => ("too_large", Exit::BadInput),
         Error::Varlink(_) => ("protocol", Exit::Unreachable),
@@ -248,6 +249,7 @@ mod tests {
             (Error::bad("digits", "6 to 10"), "bad_parameter", 2),
             (Error::RecordDamaged, "record_damaged", 70),
             (Error::StoreUnavailable, "store_unavailable", 70),
+            (Error::StoreIncomplete, "store_incomplete", 70),
             (Error::busy("wait"), "busy", 3),
             (Error::TooLarge, "too_large", 2),
             (

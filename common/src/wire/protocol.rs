@@ -141,5 +141,5 @@ calls! {
     RenameUser => RenameUserReply, Forget => ForgetReply,
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
-    ClockAccept => ClockAcceptReply, RevokeGrace => RevokeGraceReply,
+    ClockAccept => ClockAcceptReply, StoreAcceptLoss => StoreAcceptLossReply, RevokeGrace => RevokeGraceReply,
 }

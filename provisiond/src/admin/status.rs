@@ -1,8 +1,10 @@
-//! `Status` and `ClockAccept`: health of the daemon, its store and its clock, and the end of a
-//! quarantine by an administrator.
+//! `Status`, `ClockAccept` and `StoreAcceptLoss`: health of the daemon, its store and its clock;
+//! the end of a quarantine by an administrator, and of the doubt whether users are missing.
 
 use common::totp::Parameters;
-use common::wire::protocol::{ClockAcceptReply, ClockState, Error, StatusReply};
+use common::wire::protocol::{
+    ClockAcceptReply, ClockState, Error, StatusReply, StoreAcceptLossReply,
+};
 
 use crate::audit::Line;
 use crate::clock;
@@ -32,6 +34,8 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
         store: health.kind.to_owned(),
         users: health.users,
         generation: health.generation,
+        incomplete: call.incomplete,
+        users_known: service.records.incomplete().map(|missing| missing.users),
         default_tag: settings.secrets.default_tag().to_string(),
         connections: service.open_connections(),
         audit_lost: service.audit.lost(),
@@ -60,6 +64,30 @@ pub(crate) fn clock_accept(service: &Service, call: &Call<'_>) -> Result<ClockAc
         .keep_mark(call.deadline)
         .map_err(|failure| service.failure(&failure, call))?;
     Ok(ClockAcceptReply { accepted })
+}
+
+/// `StoreAcceptLoss`: root says that users which the store does not hold were never enrolled. It
+/// brings no user back, and what a rolled-back store has lost of codes and guesses stays in doubt.
+///
+/// # Errors
+/// [`Error::StoreUnavailable`].
+pub(crate) fn store_accept_loss(
+    service: &Service,
+    call: &Call<'_>,
+) -> Result<StoreAcceptLossReply, Error> {
+    let missing = service.records.incomplete();
+    let accepted = missing.is_some();
+    if accepted {
+        service
+            .records
+            .accept_loss(call.deadline)
+            .map_err(|failure| service.failure(&failure, call))?;
+    }
+    let line = Line::new("store_accept_loss")
+        .with("accepted", accepted)
+        .with_some("known", missing.map(|missing| missing.users));
+    service.log(call, line.warning());
+    Ok(StoreAcceptLossReply { accepted })
 }
 
 fn clock_state(moment: &Moment, quarantine_until: Option<u64>) -> ClockState {

@@ -45,7 +45,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
     use Method::*;
     match (role, method) {
         (Role::Root, _) => Permission::Any,
-        (Role::Admin, RenameUser | Forget | Import | Export) => Permission::Never,
+        (Role::Admin, RenameUser | Forget | Import | Export | StoreAcceptLoss) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
@@ -54,9 +54,8 @@ pub fn permission(method: Method, role: Role) -> Permission {
             Permission::OwnWithProof
         }
         (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
-        (_, RenameUser | Forget | Import | Export | Status | Reload | ClockAccept) => {
-            Permission::Never
-        }
+        (_, RenameUser | Forget | Import | Export | Status | Reload) => Permission::Never,
+        (_, ClockAccept | StoreAcceptLoss) => Permission::Never,
     }
 }
 
@@ -270,6 +269,7 @@ mod tests {
         (Method::Status, "yes", "yes", "no", "no", "no"),
         (Method::Reload, "yes", "yes", "no", "no", "no"),
         (Method::ClockAccept, "yes", "yes", "no", "no", "no"),
+        (Method::StoreAcceptLoss, "yes", "no", "no", "no", "no"),
         (Method::RevokeGrace, "yes", "yes", "yes", "yes", "no"),
     ];
 

@@ -19,7 +19,8 @@ use crate::service::call::Call;
 use crate::service::uid_binding::has_other_uid;
 
 /// What a login demands. A code is always demanded while the name service does not answer, of a
-/// disabled account, of an account whose record is bound to another uid, and of a renamed account.
+/// user whose record may be missing, of a disabled account, of an account whose record is bound to
+/// another uid, and of a renamed account.
 pub(super) fn demand<'a>(
     service: &Service,
     login: &Trusted<'a>,
@@ -27,7 +28,10 @@ pub(super) fn demand<'a>(
 ) -> Demand<'a> {
     let call = login.call;
     let is_barred = |record: &Record| record.disabled || has_other_uid(record, call);
-    if call.named.is_unknown() || record.is_some_and(is_barred) || service.is_renamed(record, call)
+    if call.may_be_enrolled(record).is_some()
+        || record.is_some_and(is_barred)
+        || call.named.is_unknown()
+        || service.is_renamed(record, call)
     {
         return Demand::Code;
     }
@@ -99,7 +103,9 @@ fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
     let Ok(record) = service.records.look(call.user, &call.settings.secrets) else {
         return true;
     };
-    call.named.is_unknown() || record.is_some_and(|record| record.disabled)
+    call.named.is_unknown()
+        || call.may_be_enrolled(record.as_ref()).is_some()
+        || record.is_some_and(|record| record.disabled)
 }
 
 /// The reply to an attempt that would have been refused, while the settings only observe.

@@ -16,7 +16,7 @@ use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
-use crate::service::call::Call;
+use crate::service::call::{Call, STORE_INCOMPLETE};
 use crate::service::renamed::UID_OF_ANOTHER_NAME;
 use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
 
@@ -121,12 +121,12 @@ impl NoDevice {
         }
     }
 
-    /// `nullok` stacks let in a `not_enrolled` user. While the name service does not answer, the
-    /// user is `refused` instead, because the record may be under another spelling.
+    /// `nullok` stacks let in a `not_enrolled` user. A user who may be enrolled all the same is
+    /// `refused` instead.
     fn of(record: Option<&Record>, call: &Call<'_>, now: &Circumstances<'_>) -> Self {
         let verdict = policy::unenrolled(record);
-        if verdict == Verdict::NotEnrolled && call.named.is_unknown() {
-            return Self::refused("no_answer_from_name_service");
+        if let Some(reason) = call.may_be_enrolled(record) {
+            return Self::refused(reason);
         }
         let reason = record.and_then(|record| record.why_unusable(now.moment.now, now.service));
         Self {
@@ -161,7 +161,7 @@ fn by_record(
         }
         return judged(Decision { next, outcome });
     }
-    let unenrolled = record.filter(|_| enrols);
+    let unenrolled = record.filter(|_| enrols && call.may_be_enrolled(record).is_none());
     if let Some(decision) =
         unenrolled.and_then(|record| first_login::judge(record, login, case, repeats))
     {
@@ -274,6 +274,7 @@ fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<
     Ok(match failure {
         Failure::Busy => Outcome::unjudged(Verdict::Busy, None),
         Failure::Damaged(damaged) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
+        Failure::Incomplete => Outcome::unjudged(Verdict::Refused, Some(STORE_INCOMPLETE)),
         Failure::Unknown => {
             // The commit may be durable: it may have disabled a device.
             service.graces.end(login.call.user);

@@ -71,9 +71,8 @@ pub(crate) fn challenge(
         Err(failure) => return Err(service.failure(&failure, call)),
     };
     let now = login.circumstances(service);
-    // While the name service does not answer, the record may be under another spelling.
-    let enrolled = call.named.is_unknown()
-        || record.as_ref().is_some_and(Record::is_somebodys)
+    let enrolled = record.as_ref().is_some_and(Record::is_somebodys)
+        || call.may_be_enrolled(record.as_ref()).is_some()
         || service.is_renamed(record.as_ref(), call);
     let first = if enrolled {
         None

@@ -282,6 +282,13 @@ fn tell_started(service: &Service) {
         .with("version", env!("CARGO_PKG_VERSION"))
         .with("store", "sled");
     service.audit.write(line.with_some("users", users));
+    if let Some(missing) = service.records.incomplete() {
+        let line = Line::new("store_incomplete")
+            .with_some("users", users)
+            .with("known", missing.users)
+            .with("reason", USERS_MAY_BE_MISSING);
+        service.audit.write(line.error());
+    }
     if sys::synchronised().is_none() {
         let line = Line::new("clock_sync_unknown").with(
             "reason",
@@ -328,6 +335,9 @@ fn notify(states: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(states);
 }
 
+const USERS_MAY_BE_MISSING: &str = "the store is damaged, or older than it was: users that it does not hold are refused, \
+                                    and no user is enrolled, until a good copy is put back or root runs \
+                                    'totpctl store accept-loss'";
 const STORE_FAILED: u8 = 70;
 /// How long calls in progress may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -19,7 +19,7 @@ use crate::record::{CannotWrite, Damaged, Record};
 use crate::records::by_uid::ByUid;
 use crate::records::stand_in::StandIn;
 use crate::records::user_queue::UserQueues;
-use crate::store::{Health, Outcome, Store, Stored, Unavailable};
+use crate::store::{Health, Incomplete, Outcome, Store, Stored, Unavailable};
 
 /// The records of all users.
 pub struct Records {
@@ -66,6 +66,9 @@ pub enum Failure {
     /// It is not known whether the change became durable.
     #[error("the store did not say in time whether the change is durable")]
     Unknown,
+    /// Users may be missing from the store, so no user is enrolled.
+    #[error("users may be missing from the store, so no user is enrolled")]
+    Incomplete,
     /// The changed record cannot be serialized.
     #[error(transparent)]
     CannotWrite(#[from] CannotWrite),
@@ -183,8 +186,14 @@ impl Records {
             let Some(next) = decision.next else {
                 return Ok(decision.outcome);
             };
+            let enrols = self.enrols(record.as_ref(), &next, access.user)?;
             match self.write(next, stored.as_ref(), &access)? {
-                Outcome::Done(_) => return Ok(decision.outcome),
+                Outcome::Done(_) => {
+                    if enrols {
+                        self.keep_mark(access.deadline)?;
+                    }
+                    return Ok(decision.outcome);
+                }
                 Outcome::Conflict => {}
                 Outcome::Unknown => return Err(Failure::Unknown),
             }
@@ -228,6 +237,9 @@ impl Records {
         to: &UserName,
         mut remake: impl FnMut(Option<Record>, bool) -> Result<Record, E>,
     ) -> Result<Result<(), E>, Failure> {
+        if self.incomplete().is_some() {
+            return Err(Failure::Incomplete);
+        }
         // Always in the order of the names, so that two renames cannot deadlock.
         let turn = |user| {
             self.queues
@@ -301,20 +313,53 @@ impl Records {
         self.store.rolled_back_tick()
     }
 
-    /// Makes the mark of the clock durable.
+    /// Whether users may be missing from the store.
+    #[must_use]
+    pub fn incomplete(&self) -> Option<Incomplete> {
+        self.store.incomplete()
+    }
+
+    /// From now on users that the store does not hold were never enrolled. Durable on return.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`], [`Failure::Unknown`].
+    pub fn accept_loss(&self, deadline: Instant) -> Result<(), Failure> {
+        durable(self.store.accept_loss(deadline)?)
+    }
+
+    /// Makes the mark of the clock durable, and the witnesses of the store's age with it.
     ///
     /// # Errors
     /// [`Failure::Unavailable`], [`Failure::Unknown`].
     pub fn keep_mark(&self, deadline: Instant) -> Result<(), Failure> {
-        match self.store.keep_mark(deadline)? {
-            Outcome::Done(_) => Ok(()),
-            Outcome::Conflict | Outcome::Unknown => Err(Failure::Unknown),
-        }
+        durable(self.store.keep_mark(deadline)?)
     }
 
     /// Makes everything durable and accepts no more changes.
     pub fn close(&self) {
         self.store.close();
+    }
+
+    /// Whether the change makes the user one who was enrolled. The witnesses of the store hear of
+    /// that before the caller does: a store without it must never look like one in which the user
+    /// never was. While users may be missing, nothing leads to an enrolment: the record that the
+    /// user has may be among them.
+    fn enrols(
+        &self,
+        before: Option<&Record>,
+        next: &Record,
+        user: &UserName,
+    ) -> Result<bool, Failure> {
+        if user.is_reserved() || before.is_some_and(|before| before.enrolled) {
+            return Ok(false);
+        }
+        let devices = before.map_or(0, |before| before.devices.len());
+        let leads_to_it =
+            before.is_none() && !next.disabled || next.enrolled || next.devices.len() > devices;
+        if leads_to_it && self.incomplete().is_some() {
+            return Err(Failure::Incomplete);
+        }
+        Ok(next.is_somebodys())
     }
 
     fn write(
@@ -354,6 +399,13 @@ fn read(stored: Option<&Stored>, access: &Access<'_>) -> Result<Option<Record>, 
     stored
         .map(|stored| Record::from_bytes(&stored.bytes, access.user, access.secrets))
         .transpose()
+}
+
+fn durable(outcome: Outcome) -> Result<(), Failure> {
+    match outcome {
+        Outcome::Done(_) => Ok(()),
+        Outcome::Conflict | Outcome::Unknown => Err(Failure::Unknown),
+    }
 }
 
 const PAGE: usize = 256;

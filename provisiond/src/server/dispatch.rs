@@ -110,6 +110,7 @@ fn handle(
                 deadline,
                 settings,
                 moment,
+                incomplete: service.records.incomplete().is_some(),
             };
             run(service, &call, method, message)
         });
@@ -152,6 +153,9 @@ fn run(
         Method::Status => message.answer(|protocol::Status {}| status::status(service, call)),
         Method::ClockAccept => {
             message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call))
+        }
+        Method::StoreAcceptLoss => {
+            message.answer(|protocol::StoreAcceptLoss {}| status::store_accept_loss(service, call))
         }
         Method::RevokeGrace => {
             message.answer(|protocol::RevokeGrace { .. }| Ok(accounts::revoke_grace(service, call)))

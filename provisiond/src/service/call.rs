@@ -15,6 +15,7 @@ use crate::identity::caller::{Caller, Role};
 use crate::identity::names::Asking;
 use crate::identity::resolved::Named;
 use crate::in_memory::free_attempts::Tries;
+use crate::record::Record;
 use crate::records::Access;
 
 /// A permitted call.
@@ -35,6 +36,8 @@ pub struct Call<'a> {
     pub settings: Arc<Settings>,
     /// The one reading of the clock that the call is judged by.
     pub moment: Moment,
+    /// Whether users may be missing from the store.
+    pub(crate) incomplete: bool,
 }
 
 impl Call<'_> {
@@ -52,6 +55,21 @@ impl Call<'_> {
             root: self.caller.peer.is_root(),
             secrets: &self.settings.secrets,
             deadline: self.deadline,
+        }
+    }
+
+    /// Why the daemon cannot tell that the user was never enrolled, although the record does not
+    /// say that the user was. Such a user is refused: no setting for users without a device is
+    /// about them.
+    #[must_use]
+    pub(crate) fn may_be_enrolled(&self, record: Option<&Record>) -> Option<&'static str> {
+        if record.is_some_and(Record::is_somebodys) {
+            None
+        } else if self.named.is_unknown() {
+            // The record may be under another spelling.
+            Some("no_answer_from_name_service")
+        } else {
+            self.incomplete.then_some(STORE_INCOMPLETE)
         }
     }
 
@@ -77,6 +95,9 @@ impl Call<'_> {
         }
     }
 }
+
+/// The reason in the log where users may be missing from the store.
+pub(crate) const STORE_INCOMPLETE: &str = "store_incomplete";
 
 /// The device name that a call gives, if it gives one.
 ///

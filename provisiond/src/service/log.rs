@@ -137,6 +137,7 @@ impl Service {
             Failure::Unavailable | Failure::Unknown | Failure::CannotWrite(_) => {
                 Error::StoreUnavailable
             }
+            Failure::Incomplete => Error::StoreIncomplete,
             Failure::Damaged(_) => Error::RecordDamaged,
         }
     }

@@ -23,6 +23,9 @@ pub(crate) struct Age {
     pub(crate) generation: u64,
     /// The start of the latest spent step, in Unix seconds.
     pub(crate) spent: u64,
+    /// The generation that a store must have reached to hold every user: the store's own, unless
+    /// users are missing from it.
+    pub(crate) whole: u64,
 }
 
 /// The state of a store when its marker was written.
@@ -64,9 +67,21 @@ impl Marker {
         self.mark
     }
 
+    /// The age according to the marker, if there is one that can be read.
+    pub(crate) fn age(&self) -> Option<Age> {
+        self.mark
+            .filter(|mark| *mark != UNREADABLE)
+            .map(|mark| mark.age)
+    }
+
+    /// The number of users according to the marker.
+    pub(crate) fn users(&self) -> u64 {
+        self.mark.map_or(0, |mark| mark.users)
+    }
+
     /// Whether the store held users according to the marker.
     pub(crate) fn says_users(&self) -> bool {
-        self.mark.is_some_and(|mark| mark.users > 0)
+        self.users() > 0
     }
 
     /// The start of the latest spent step according to the marker, in Unix seconds.
@@ -81,11 +96,16 @@ impl Marker {
         let mut file = private().truncate(true).open(&draft)?;
         let Mark {
             users,
-            age: Age { generation, spent },
+            age:
+                Age {
+                    generation,
+                    spent,
+                    whole,
+                },
         } = mark;
         write!(
             file,
-            "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\n{ADVICE}\n"
+            "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\nwhole {whole}\n{ADVICE}\n"
         )?;
         file.sync_all()?;
         std::fs::rename(&draft, &self.path)?;
@@ -112,15 +132,20 @@ impl Mirror {
             .open(path)?;
         let mut text = Vec::new();
         (&file).take(MIRROR_BYTES).read_to_end(&mut text)?;
-        Ok((Self(Some(file)), parse_age(text.trim_ascii_end())))
+        Ok((Self(Some(file)), parse_age(&text)))
     }
 
     /// Overwrites the age, without fsync. A failure is ignored: a mirror that stays behind raises
     /// no false alarm, it only detects less.
     pub(crate) fn write(&self, age: Age) {
         if let Some(file) = &self.0 {
+            let Age {
+                generation,
+                spent,
+                whole,
+            } = age;
             _ = file.write_all_at(
-                format!("{:020} {:020}\n", age.generation, age.spent).as_bytes(),
+                format!("{generation:020} {spent:020} {whole:020}\n").as_bytes(),
                 0,
             );
         }
@@ -213,17 +238,32 @@ fn parse(text: &[u8]) -> Option<Mark> {
     let users = number(lines.next()?.strip_prefix(b"users ")?)?;
     let generation = number(lines.next()?.strip_prefix(b"generation ")?)?;
     let spent = number(lines.next()?.strip_prefix(b"spent ")?)?;
+    // Markers of before have no such line.
+    let whole = match lines.next().and_then(|line| line.strip_prefix(b"whole ")) {
+        Some(whole) => number(whole)?,
+        None => generation,
+    };
     Some(Mark {
         users,
-        age: Age { generation, spent },
+        age: Age {
+            generation,
+            spent,
+            whole,
+        },
     })
 }
 
 fn parse_age(text: &[u8]) -> Option<Age> {
-    let mut numbers = text.split(|byte| *byte == b' ').map(number);
+    // A mirror of before may have left the end of a longer line behind its own.
+    let line = text.split(|byte| *byte == b'\n').next()?;
+    let mut numbers = line.split(|byte| *byte == b' ').map(number);
+    let (generation, spent) = (numbers.next()??, numbers.next()??);
+    // Mirrors of before have two numbers.
+    let whole = numbers.next().unwrap_or(Some(generation))?;
     let age = Age {
-        generation: numbers.next()??,
-        spent: numbers.next()??,
+        generation,
+        spent,
+        whole,
     };
     numbers.next().is_none().then_some(age)
 }
@@ -239,6 +279,7 @@ const UNREADABLE: Mark = Mark {
     age: Age {
         generation: 0,
         spent: 0,
+        whole: 0,
     },
 };
 const TITLE: &str = "pam-totp store marker 1";
@@ -259,6 +300,7 @@ mod tests {
         age: Age {
             generation: u64::MAX,
             spent: 1_800_000_000,
+            whole: 7,
         },
     };
 
@@ -294,11 +336,17 @@ mod tests {
         let mut marker = Marker::read(&store).unwrap();
         marker.write(MARK).unwrap();
         let whole = std::fs::read(marker.path()).unwrap();
-        let needed = whole.len() - ADVICE.len() - 2;
+        let needed = whole.len() - ADVICE.len() - "\nwhole 7\n".len() - 1;
         for cut in 0..needed - 20 {
             std::fs::write(marker.path(), &whole[..cut]).unwrap();
             assert!(Marker::read(&store).unwrap().says_users(), "cut at {cut}");
         }
+        let of_before = "pam-totp store marker 1\nusers 3\ngeneration 9\nspent 0\nRemove\n";
+        std::fs::write(marker.path(), of_before).unwrap();
+        assert_eq!(
+            Marker::read(&store).unwrap().age().map(|age| age.whole),
+            Some(9)
+        );
         for text in [
             "users 0",
             "pam-totp store marker 2\nusers 0\ngeneration 0\n",
@@ -319,30 +367,25 @@ mod tests {
         let path = folder.path().join("generation");
         let (mirror, before) = Mirror::open(Some(&path)).unwrap();
         assert_eq!(before, None);
-        mirror.write(Age {
-            generation: 123_456,
-            spent: 98_765,
-        });
-        mirror.write(Age {
-            generation: 7,
-            spent: 30,
-        });
+        let age = |generation, spent, whole| Age {
+            generation,
+            spent,
+            whole,
+        };
+        mirror.write(age(123_456, 98_765, 123_456));
+        mirror.write(age(7, 30, 5));
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "00000000000000000007 00000000000000000030\n"
+            "00000000000000000007 00000000000000000030 00000000000000000005\n"
         );
-        for age in [
-            Age {
-                generation: 7,
-                spent: 30,
-            },
-            Age {
-                generation: u64::MAX,
-                spent: u64::MAX,
-            },
-        ] {
+        for age in [age(7, 30, 7), age(u64::MAX, u64::MAX, u64::MAX)] {
             mirror.write(age);
             assert_eq!(Mirror::open(Some(&path)).unwrap().1, Some(age));
+        }
+        for of_before in ["7 30", "7 30\n", "7 30\n0000 0005\n"] {
+            std::fs::write(&path, of_before).unwrap();
+            let read = Mirror::open(Some(&path)).unwrap().1;
+            assert_eq!(read, Some(age(7, 30, 7)), "{of_before:?}");
         }
         for text in [
             "",
@@ -353,7 +396,8 @@ mod tests {
             "-1 1",
             "+1 1",
             "1  2",
-            "1 2 3",
+            "1 2 3 4",
+            "1 2 x",
             "99999999999999999999 1",
             "\u{663} 1",
         ] {

@@ -98,11 +98,22 @@ pub trait Store: Send + Sync {
     /// store itself keeps this number, and, with every update, the mark of the clock.
     fn rolled_back_tick(&self) -> Option<u64>;
 
-    /// Makes the mark of the clock durable, as every update does, too. Nothing else changes.
+    /// Whether users may be missing: the store was damaged, or is older than it was. `None`: it
+    /// holds every user that it ever held and that was not removed.
+    fn incomplete(&self) -> Option<Incomplete>;
+
+    /// Makes the mark of the clock durable, as every update does, too, and the witnesses of the
+    /// store's age with it. Nothing else changes.
     ///
     /// # Errors
     /// [`Unavailable`].
     fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable>;
+
+    /// From now on the store counts as complete: users that it does not hold were never enrolled.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn accept_loss(&self, deadline: Instant) -> Result<Outcome, Unavailable>;
 
     /// Makes all queued updates durable and stops. Every later call returns [`Unavailable`].
     fn close(&self);
@@ -139,6 +150,15 @@ pub enum Outcome {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the store cannot be used now; the daemon's log says why")]
 pub struct Unavailable;
+
+/// A store in which users may be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Incomplete {
+    /// The most users that the store, or a witness of it, knew. Some may have been unknown to all.
+    pub users: u64,
+    /// The generation that a store must have reached to hold them all.
+    whole: u64,
+}
 
 /// The state of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@
 //! Knows bytes and versions, never the meaning of a record. Where sled's own guarantees are too
 //! weak, a comment says so.
 
+mod log_file;
 mod opening;
 mod rows;
 mod summary;
@@ -21,13 +22,14 @@ use ::sled::Db;
 use common::names::user::UserName;
 use nix::fcntl::Flock;
 
+use self::log_file::LogFile;
 pub use self::opening::OpenError;
 use self::opening::{at, guarded, lost, open_sled, prepare};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
 use self::summary::{Summary, count, judge_age, known_to_be_spent, read_summary};
 use self::writer::{Change, SyncData, Update, Writer};
 use super::marker::{Marker, Mirror, beside, lock};
-use super::{Health, Outcome, Store, Stored, Unavailable, Version};
+use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 use crate::clock::moment::Moment;
 use crate::store::commit::Committer;
@@ -112,7 +114,7 @@ impl SledStore {
         let mut writer = Writer {
             path: path.to_owned(),
             db: db.clone(),
-            log,
+            log: LogFile::new(log, path.join("db")),
             sync: around.sync,
             marker,
             marker_due: None,
@@ -142,14 +144,17 @@ impl SledStore {
         record: Option<Vec<u8>>,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
-        self.committer.submit(
-            vec![Change {
-                user: user.clone(),
-                expected,
-                record,
-            }],
-            deadline,
-        )
+        let change = Change {
+            user: user.clone(),
+            expected,
+            record,
+        };
+        self.committer
+            .submit(Update::Records(vec![change]), deadline)
+    }
+
+    fn summary(&self) -> Summary {
+        *self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// An error while reading concerns that caller only. A panic leaves sled in an unknown state,
@@ -225,7 +230,8 @@ impl Store for SledStore {
             record: Some(record),
         };
         // The last change determines the version that is returned.
-        self.committer.submit(vec![from, to], deadline)
+        self.committer
+            .submit(Update::Records(vec![from, to]), deadline)
     }
 
     fn list(
@@ -249,7 +255,7 @@ impl Store for SledStore {
     }
 
     fn health(&self) -> Result<Health, Unavailable> {
-        let summary = *self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+        let summary = self.summary();
         let health = Health {
             kind: "sled",
             users: summary.users,
@@ -259,14 +265,19 @@ impl Store for SledStore {
     }
 
     fn rolled_back_tick(&self) -> Option<u64> {
-        self.summary
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .rolled_back_tick
+        self.summary().rolled_back_tick
+    }
+
+    fn incomplete(&self) -> Option<Incomplete> {
+        self.summary().incomplete
     }
 
     fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
-        self.committer.submit(Vec::new(), deadline)
+        self.committer.submit(Update::KeepMark, deadline)
+    }
+
+    fn accept_loss(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
+        self.committer.submit(Update::AcceptLoss, deadline)
     }
 
     fn close(&self) {

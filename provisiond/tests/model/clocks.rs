@@ -1,10 +1,12 @@
 //! Time, the machine and its store: what passes, what is set, what is started again and what is put
 //! back.
 
+use serde_json::json;
+
 use crate::memory::Memory;
 use crate::people::Typed;
 use crate::time::{PERIOD, Time, UNNOTICED};
-use crate::world::{Copy, World};
+use crate::world::{Copy, DOOR, NAMES, World};
 
 impl World {
     pub(crate) fn wait(&mut self) {
@@ -126,6 +128,7 @@ impl World {
         let lost = self.generation() > generation;
         self.machine.restore_the_copy();
         self.truth.memory = Memory::default();
+        self.accept_the_loss(lost);
         if boot != self.machine.clocks().boot {
             self.time.tick = time.tick;
         }
@@ -138,6 +141,27 @@ impl World {
             self.truth.lost(&mut self.people, spends, &self.time);
             self.buried.fill(None);
         }
+    }
+
+    /// While users may be missing, none counts as never enrolled, and none is enrolled.
+    fn accept_the_loss(&self, lost: bool) {
+        let call = |method: &str, parameters| self.call(method, &parameters);
+        for [name, _] in NAMES.iter().filter(|_| lost) {
+            let told = call("Challenge", json!({ "user": name, "service": DOOR })).unwrap();
+            assert_eq!(told["enrolled"], true, "{name}: {told}");
+            let verdict = call(
+                "Verify",
+                json!({ "user": name, "codes": [], "service": DOOR }),
+            )
+            .unwrap();
+            assert_ne!(verdict["verdict"], "not_enrolled", "{name}: {verdict}");
+        }
+        let stranger = json!({ "user": "a-stranger", "active": true });
+        if lost {
+            assert_eq!(call("Enroll", stranger).unwrap_err(), "StoreIncomplete");
+        }
+        let reply = call("StoreAcceptLoss", json!({})).unwrap();
+        assert_eq!(reply["accepted"], lost, "{reply}");
     }
 
     fn generation(&self) -> u64 {

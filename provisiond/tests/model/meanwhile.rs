@@ -9,7 +9,7 @@ use common::names::user::UserName;
 use common::secret::Key;
 use common::totp::Parameters;
 use provisiond::store::sled::SledStore;
-use provisiond::store::{Health, Outcome, Store, Stored, Unavailable, Version};
+use provisiond::store::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use serde_json::{Value, json};
 
 use crate::machine::Machine;
@@ -250,8 +250,16 @@ impl Store for Handled {
         self.store.rolled_back_tick()
     }
 
+    fn incomplete(&self) -> Option<Incomplete> {
+        self.store.incomplete()
+    }
+
     fn keep_mark(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
-        self.change(|store| store.keep_mark(deadline))
+        self.store.keep_mark(deadline)
+    }
+
+    fn accept_loss(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
+        self.store.accept_loss(deadline)
     }
 
     fn close(&self) {

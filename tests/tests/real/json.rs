@@ -73,7 +73,7 @@ fn json_section() -> &'static str {
 }
 
 /// Commands that succeed, in this order: each finds what the ones before it left.
-const SUCCESSFUL: [&str; 23] = [
+const SUCCESSFUL: [&str; 24] = [
     "show alice",
     "list",
     "why alice",
@@ -95,6 +95,7 @@ const SUCCESSFUL: [&str; 23] = [
     "status",
     "reload",
     "clock-accept",
+    "store accept-loss",
     "--version",
     "--help",
 ];

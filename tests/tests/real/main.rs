@@ -33,6 +33,7 @@ mod listing;
 mod machine;
 mod meanwhile;
 mod memory;
+mod missing_users;
 mod module;
 mod moved;
 mod names;

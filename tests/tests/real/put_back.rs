@@ -211,6 +211,8 @@ fn a_device_that_is_pending_again_is_not_confirmed_with_a_used_code_and_its_key_
         " verdict=refused ",
         " reason=store_rolled_back",
     ]);
+    let accepted = scene.daemon.call("StoreAcceptLoss", &json!({}));
+    assert_eq!(accepted.expect("a reply")["accepted"], true);
     let again = json!({ "user": "carol", "key": scene.carols_key, "active": true });
     let again: Value = scene.daemon.call("Enroll", &again).expect("a device");
     assert_eq!(again["device"], "default");

@@ -185,6 +185,8 @@ fn an_edited_number_raises_the_alarm_and_stops_nobody_for_good() {
             PamCode::AUTH_ERR,
             "{number}: she may have used it"
         );
+        let accepted = daemon.call("StoreAcceptLoss", &json!({}));
+        assert_eq!(accepted.expect("a reply")["accepted"], true);
         let enrolled = daemon.call("Enroll", &json!({ "user": "bob", "active": true }));
         assert!(
             enrolled.is_ok(),

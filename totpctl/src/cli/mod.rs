@@ -15,6 +15,7 @@ mod manual;
 mod passlib;
 mod picture_options;
 mod recovery;
+mod store;
 mod subject;
 mod users;
 mod value_parsers;
@@ -40,6 +41,7 @@ pub(crate) use self::log::{LogArgs, WhyArgs};
 pub(crate) use self::passlib::{ExportCommand, ImportCommand};
 pub(crate) use self::picture_options::PictureOptions;
 pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
+pub(crate) use self::store::StoreCommand;
 pub(crate) use self::subject::Subject;
 pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
 use crate::exit::Failure;
@@ -150,6 +152,9 @@ pub(crate) enum Command {
     /// Accept the machine's clock after it was set on purpose
     #[command(after_help = CLOCK_HELP)]
     ClockAccept,
+    /// Decide about a store from which users may be missing
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
     Key(KeyArgs),

@@ -1,7 +1,7 @@
-//! `status`, `reload` and `clock-accept`: commands about the daemon itself.
+//! `status`, `reload`, `clock-accept` and `store accept-loss`: commands about the daemon itself.
 
 use common::wire::client::ClientError;
-use common::wire::protocol::{ClockAccept, Error, Reload, Status};
+use common::wire::protocol::{ClockAccept, Error, Reload, Status, StoreAcceptLoss};
 
 use super::Context;
 use crate::exit::{Exit, Failure};
@@ -32,5 +32,13 @@ pub(super) fn clock_accept(context: &Context<'_>) -> Result<Exit, Failure> {
     context
         .output
         .result(&context.daemon.call(&ClockAccept {})?)?;
+    Ok(Exit::Done)
+}
+
+/// `store accept-loss`: tells the daemon that users which the store lacks are given up.
+pub(super) fn store_accept_loss(context: &Context<'_>) -> Result<Exit, Failure> {
+    context
+        .output
+        .result(&context.daemon.call(&StoreAcceptLoss {})?)?;
     Ok(Exit::Done)
 }

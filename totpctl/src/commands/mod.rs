@@ -26,7 +26,7 @@ use common::wire::client::ClientError;
 use common::wire::protocol::{Ask, Error, Verdict};
 use common::wire::text::printable;
 
-use crate::cli::{Cli, Command, ExportCommand, ImportCommand};
+use crate::cli::{Cli, Command, ExportCommand, ImportCommand, StoreCommand};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -80,6 +80,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Status => daemon::status(context),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),
+        Command::Store(StoreCommand::AcceptLoss) => daemon::store_accept_loss(context),
     }
 }
 
@@ -138,7 +139,10 @@ fn concerns_all(failure: &Failure) -> bool {
         Failure::Daemon(ClientError::Refused(error)) => {
             matches!(
                 error,
-                Error::PermissionDenied | Error::StoreUnavailable | Error::Varlink(_)
+                Error::PermissionDenied
+                    | Error::StoreUnavailable
+                    | Error::StoreIncomplete
+                    | Error::Varlink(_)
             )
         }
         Failure::BadParameter(_) | Failure::BadRecord(_) => false,
@@ -172,7 +176,11 @@ mod tests {
 
     #[test]
     fn only_what_concerns_all_stops_the_others() {
-        for error in [Error::PermissionDenied, Error::StoreUnavailable] {
+        for error in [
+            Error::PermissionDenied,
+            Error::StoreUnavailable,
+            Error::StoreIncomplete,
+        ] {
             assert!(concerns_all(&ClientError::from(error).into()));
         }
         assert!(concerns_all(&ClientError::Deadline.into()));

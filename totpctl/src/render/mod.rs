@@ -1,5 +1,5 @@
-//! Prints the results of `verify`, `confirm`, `resync`, `status`, `reload`, `clock-accept` and
-//! `revoke-grace`; a file each for the other commands. The JSON of every result is derived from its
+//! Prints the results of `verify`, `confirm`, `resync`, `status`, `reload`, `clock-accept`, `store`
+//! and `revoke-grace`; a file each for the other commands. The JSON of every result is derived from its
 //! struct.
 //!
 //! Names in texts are escaped: none can send control characters to the terminal.
@@ -16,7 +16,7 @@ mod users;
 use common::names::device::Kind;
 use common::wire::protocol::{
     ClockAcceptReply, ClockState, ConfirmReply, ResyncReply, RevokeGraceReply, StatusReply,
-    Verdict, VerifyReply,
+    StoreAcceptLossReply, Verdict, VerifyReply,
 };
 use common::wire::text::printable;
 use serde::Serialize;
@@ -144,7 +144,7 @@ impl Render for StatusReply {
         let lines = [
             ("running since", format!("{} UTC", utc(self.started))),
             ("store", printable(&self.store)),
-            ("users", self.users.to_string()),
+            ("users", users(self)),
             ("generation", self.generation.to_string()),
             ("default tag", printable(&self.default_tag)),
             ("connections", self.connections.to_string()),
@@ -156,6 +156,22 @@ impl Render for StatusReply {
         lines.iter().fold(title, |text, (name, value)| {
             text + &format!("{name:<18}{value}\n")
         })
+    }
+}
+
+fn users(status: &StatusReply) -> String {
+    let users = status.users;
+    let of = status
+        .users_known
+        .filter(|known| *known > users)
+        .map(|known| format!(" of {known}"))
+        .unwrap_or_default();
+    match status.incomplete {
+        true => format!(
+            "{users}{of}; users may be missing, and no user is enrolled: put a good copy of the store back, or run \
+             'totpctl store accept-loss'"
+        ),
+        false => users.to_string(),
     }
 }
 
@@ -185,6 +201,15 @@ impl Render for ClockAcceptReply {
                 "the daemon accepts the clock, and no longer refuses codes from before\n".to_owned()
             }
             false => "the clock was not in quarantine: nothing changed\n".to_owned(),
+        }
+    }
+}
+
+impl Render for StoreAcceptLossReply {
+    fn people(&self) -> String {
+        match self.accepted {
+            true => "the daemon takes the store as complete: users that it lacks count as never enrolled\n".to_owned(),
+            false => "no user was missing from the store: nothing changed\n".to_owned(),
         }
     }
 }
@@ -312,6 +337,8 @@ mod tests {
             store: "sled".into(),
             users: 12,
             generation: 345,
+            incomplete: false,
+            users_known: None,
             default_tag: "2026-11-23".into(),
             connections: 1,
             audit_lost: 0,
@@ -334,5 +361,20 @@ events lost       0
 clock             in quarantine until 2026-11-23 21:19 UTC; codes from before are refused
 "
         );
+        for (known, told) in [
+            (Some(100), "12 of 100; users may"),
+            (Some(12), "12; users may"),
+        ] {
+            let status = StatusReply {
+                incomplete: true,
+                users_known: known,
+                ..status.clone()
+            };
+            let text = status.people();
+            assert!(
+                text.contains(&format!("users             {told} be missing")),
+                "{text}"
+            );
+        }
     }
 }

@@ -64,7 +64,7 @@ pub struct ExportedRecord {
 pub struct Status {}
 
 /// Reply to [`Status`].
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StatusReply {
     /// The daemon's version.
     pub version: String,
@@ -76,6 +76,12 @@ pub struct StatusReply {
     pub users: u64,
     /// The generation of the store: the number of durable changes.
     pub generation: u64,
+    /// Users may be missing: the store was damaged, or is older than it was.
+    #[serde(default)]
+    pub incomplete: bool,
+    /// How many users the store is known to have held, while users may be missing.
+    #[serde(default)]
+    pub users_known: Option<u64>,
     /// The tag that new keys are sealed under.
     pub default_tag: String,
     /// Connections open now.
@@ -112,6 +118,18 @@ pub struct ClockAccept {}
 /// Reply to [`ClockAccept`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ClockAcceptReply {
+    /// Whether there was anything to accept.
+    pub accepted: bool,
+}
+
+/// `StoreAcceptLoss`: users that the store does not hold were never enrolled, or are given up.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreAcceptLoss {}
+
+/// Reply to [`StoreAcceptLoss`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct StoreAcceptLossReply {
     /// Whether there was anything to accept.
     pub accepted: bool,
 }

@@ -56,6 +56,12 @@ pub enum Error {
     /// The store does not work now.
     #[error("the store is unavailable: the daemon's log says why")]
     StoreUnavailable,
+    /// Users may be missing from the store, so no user is enrolled.
+    #[error(
+        "users may be missing from the store, so no user is enrolled or renamed now: put a good copy of the store back, or \
+         give the missing users up with 'totpctl store accept-loss'"
+    )]
+    StoreIncomplete,
     /// Too many connections, attempts or streams.
     #[error("{why}")]
     Busy {
@@ -94,6 +100,7 @@ impl Error {
             ),
             Self::RecordDamaged => own("RecordDamaged"),
             Self::StoreUnavailable => own("StoreUnavailable"),
+            Self::StoreIncomplete => own("StoreIncomplete"),
             Self::Busy { why } => (format!("{NAME}.Busy"), serde_json::json!({ "why": why })),
             Self::TooLarge => own("TooLarge"),
             Self::Varlink(name) => (name.clone(), serde_json::json!({})),
@@ -112,6 +119,7 @@ impl Error {
             Self::NotPending,
             Self::RecordDamaged,
             Self::StoreUnavailable,
+            Self::StoreIncomplete,
             Self::TooLarge,
         ];
         if let Some(error) = known.into_iter().find(|e| e.to_wire().0 == name) {

@@ -1,5 +1,5 @@
 //! Opens the store, and the reasons why it cannot be opened: in use by another process, lost,
-//! damaged, or of a newer version.
+//! damaged, or of another version.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -41,6 +41,12 @@ pub enum OpenError {
         "the store at {0} was written by a newer version of provisiond; install that version again"
     )]
     Newer(PathBuf),
+    /// A version from before the first release has written it.
+    #[error(
+        "the store at {0} was written by a provisiond that is too old for this one to read; install that version again, \
+         and take its users over with 'totpctl export passlib' and 'totpctl import passlib'"
+    )]
+    Older(PathBuf),
     /// A system call failed.
     #[error("the store's {path} cannot be used: {error}; check its owner, its mode and the disk")]
     Io {

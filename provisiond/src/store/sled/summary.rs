@@ -1,5 +1,5 @@
-//! The summary of the store, and the detection of a roll-back: compares the store's age with its
-//! witnesses, and the records with the summary.
+//! The summary of the store, and the detection of a roll-back and of a loss: compares the store's
+//! age with its witnesses, and the records with the summary.
 
 use std::path::Path;
 
@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use super::opening::{OpenError, damaged, unusable};
 use super::rows::RECORDS;
 use crate::clock::mark::{Mark as ClockMark, NUMBERS};
-use crate::store::Version;
 use crate::store::marker::{Age, Marker};
+use crate::store::{Incomplete, Version};
 
 /// The summary of the store: one value that every group of updates changes in the same batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(super) struct Summary {
     pub(super) users: u64,
     /// When a roll-back was last found, in trusted seconds.
     pub(super) rolled_back_tick: Option<u64>,
+    /// Users may be missing, and no administrator has accepted that yet.
+    pub(super) incomplete: Option<Incomplete>,
     /// The sum of [`imprint`] over all records.
     imprint: u64,
 }
@@ -28,7 +30,15 @@ impl Summary {
         let rolled_back = self
             .rolled_back_tick
             .map_or(0, |tick| tick.saturating_add(1));
-        let numbers = [self.generation, self.users, rolled_back, self.imprint];
+        let Incomplete { users, whole } = self.incomplete.unwrap_or(COMPLETE);
+        let numbers = [
+            self.generation,
+            self.users,
+            rolled_back,
+            self.imprint,
+            users,
+            whole,
+        ];
         let numbers = numbers
             .into_iter()
             .chain(clock.to_numbers())
@@ -36,22 +46,41 @@ impl Summary {
         std::iter::once(FORMAT).chain(numbers).collect()
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Option<(Self, ClockMark)> {
+    fn from_bytes(format: u8, bytes: &[u8]) -> Option<(Self, ClockMark)> {
         let (numbers, []) = bytes.as_chunks() else {
             return None;
         };
-        let (own, clock) = numbers.split_first_chunk()?;
-        let [generation, users, rolled_back, imprint] = own.map(u64::from_be_bytes);
-        let clock = <[[u8; 8]; NUMBERS]>::try_from(clock)
-            .ok()?
-            .map(u64::from_be_bytes);
+        let numbers: Vec<u64> = numbers.iter().copied().map(u64::from_be_bytes).collect();
+        let (own, rest) = numbers.split_first_chunk()?;
+        let [generation, users, rolled_back, imprint] = *own;
+        let (missing, clock) = match format {
+            WITHOUT_LOSS => (COMPLETE, rest),
+            _ => {
+                let ([users, whole], clock) = rest.split_first_chunk()?;
+                let (users, whole) = (*users, *whole);
+                (Incomplete { users, whole }, clock)
+            }
+        };
         let summary = Self {
             generation,
             users,
             rolled_back_tick: rolled_back.checked_sub(1),
+            incomplete: Some(missing).filter(|missing| *missing != COMPLETE),
             imprint,
         };
+        let clock = <[u64; NUMBERS]>::try_from(clock).ok()?;
         Some((summary, ClockMark::from_numbers(clock)))
+    }
+
+    /// The age of the store for its witnesses; `spent` is the start of the latest spent step.
+    pub(super) fn age(&self, spent: u64) -> Age {
+        let generation = self.generation;
+        let whole = self.incomplete.map_or(generation, |missing| missing.whole);
+        Age {
+            generation,
+            spent,
+            whole,
+        }
     }
 
     /// Updates the summary after a user's record has changed from one version, or none, to another,
@@ -85,14 +114,16 @@ pub(super) fn read_summary(
         .is_some();
     let (summary, clock) = match db.get(SUMMARY).map_err(failed)?.as_deref() {
         None => (Summary::default(), None),
-        Some([FORMAT, rest @ ..]) => {
-            let summary =
-                Summary::from_bytes(rest).filter(|(summary, _)| summary.generation < ABSURD);
+        Some([format @ WITHOUT_LOSS..=FORMAT, rest @ ..]) => {
+            let summary = Summary::from_bytes(*format, rest)
+                .filter(|(summary, _)| summary.generation < ABSURD);
             let (summary, clock) =
                 summary.ok_or_else(|| damaged(store, "its summary cannot be read"))?;
             (summary, Some(clock))
         }
-        Some(_) => return Err(OpenError::Newer(store.to_owned())),
+        Some([format, ..]) if *format > FORMAT => return Err(OpenError::Newer(store.to_owned())),
+        Some([_, ..]) => return Err(OpenError::Older(store.to_owned())),
+        Some([]) => return Err(damaged(store, "its summary is empty")),
     };
     if records == (summary.users > 0) {
         Ok((summary, clock))
@@ -102,29 +133,35 @@ pub(super) fn read_summary(
 }
 
 /// The summary as counted from all records. A damaged log can lose the last updates of some users
-/// and keep all later ones, and the summary; the generation does not show that. `None`: too many
-/// records to count while callers wait, or unreadable ones, which those users' `load` reports.
+/// and keep all later ones, and the summary; the generation does not show that. `None`: a record
+/// cannot be read, so that it is not known how many there are.
 pub(super) fn count(db: &Db, found: &Summary) -> Option<Summary> {
     let mut counted = Summary {
         users: 0,
         imprint: 0,
         ..*found
     };
-    if found.users > COUNTED {
-        return None;
-    }
+    let mut is_torn = false;
     for row in db.scan_prefix(RECORDS) {
         let (key, value) = row.ok()?;
-        let version = Version(u64::from_be_bytes(*value.first_chunk()?));
+        let version = value.first_chunk().copied().map(u64::from_be_bytes);
+        // A record too short for its version is its user's trouble alone, and is counted all the
+        // same.
+        is_torn |= version.is_none();
+        let version = Version(version.unwrap_or(0));
         counted.generation = counted.generation.max(believed(version.0));
         counted.follow(&key, None, Some(version));
+    }
+    if is_torn {
+        counted.imprint = found.imprint;
     }
     Some(counted)
 }
 
 /// Compares the summary with the count and the witnesses. `None`: the store was lost. When the
 /// store is older than its witnesses, it was rolled back: the generation leaps ahead of all updates
-/// that may have been lost, so that the roll-back is reported once and no version repeats.
+/// that may have been lost, so that the roll-back is reported once and no version repeats. Then
+/// users may be missing, too.
 pub(super) fn judge_age(
     found: Summary,
     counted: Option<Summary>,
@@ -132,6 +169,7 @@ pub(super) fn judge_age(
     mirrored: Option<Age>,
     tick: u64,
 ) -> Option<Summary> {
+    let is_sound = counted == Some(found);
     let counted = counted.unwrap_or(found);
     let marked = marker
         .mark()
@@ -139,10 +177,10 @@ pub(super) fn judge_age(
     if found.users == 0 && marker.says_users() && found.generation <= marked {
         return None;
     }
-    let known = marked
-        .max(mirrored.map_or(0, |age| believed(age.generation)))
-        .max(counted.generation);
-    if found.generation >= known && counted == found {
+    let mirror = mirrored.map_or(0, |age| believed(age.generation));
+    let known = marked.max(mirror).max(counted.generation);
+    let is_witnessed = found.users == 0 || marker.age().or(mirrored).is_some();
+    if found.generation >= known && is_sound && is_witnessed {
         return Some(found);
     }
     // Records that were made after an earlier roll-back in the same second have a stamp later than
@@ -152,9 +190,21 @@ pub(super) fn judge_age(
             .rolled_back_tick
             .map_or(tick, |earlier| tick.max(earlier.saturating_add(1))),
     );
+    // A store in which users are missing counts on, but no further towards a whole one.
+    let own = match found.incomplete {
+        None => counted.generation,
+        Some(missing) => missing.whole,
+    };
+    let ages = marker.age().into_iter().chain(mirrored);
+    let whole = ages.map(|age| age.whole).fold(own, u64::max);
+    let whole = if is_witnessed { whole } else { UNKNOWN };
+    let is_whole = is_sound && found.incomplete.is_none() && found.generation >= whole;
+    let known_before = found.incomplete.map_or(0, |missing| missing.users);
+    let users = found.users.max(marker.users()).max(known_before);
     Some(Summary {
         generation: known.saturating_add(LEAP),
         rolled_back_tick,
+        incomplete: (!is_whole).then_some(Incomplete { users, whole }),
         ..counted
     })
 }
@@ -184,10 +234,14 @@ pub(super) fn imprint(key: &[u8], version: Version) -> u64 {
 /// The key of the [`Summary`].
 pub(super) const SUMMARY: &[u8] = b"m";
 /// The first byte of the summary: the format of this store.
-pub(super) const FORMAT: u8 = 3;
+pub(super) const FORMAT: u8 = 4;
+/// The format of before, which does not say whether users are missing.
+const WITHOUT_LOSS: u8 = 3;
+/// Stands for a store in which no user is missing.
+const COMPLETE: Incomplete = Incomplete { users: 0, whole: 0 };
+/// The generation of a whole store, where no witness is left to tell it: no copy is known to be.
+const UNKNOWN: u64 = u64::MAX;
 /// More updates than can be written in the minute by which the marker may be behind.
 pub(super) const LEAP: u64 = 1 << 32;
 /// A generation that no store reaches by counting: a larger one is damage, and not trusted.
 pub(super) const ABSURD: u64 = 1 << 62;
-/// Up to this many users, all records are counted at open, which takes a fraction of a second.
-pub(super) const COUNTED: u64 = 20_000;

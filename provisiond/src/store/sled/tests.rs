@@ -1,6 +1,7 @@
 //! Tests of the sled store: locks, syncs that fail, kills, markers.
 
 mod damage;
+mod missing;
 mod put_back;
 
 use std::collections::BTreeSet;
@@ -155,6 +156,7 @@ fn of_age(users: u64, generation: u64) -> Mark {
         age: Age {
             generation,
             spent: 0,
+            whole: generation,
         },
     }
 }
@@ -168,7 +170,10 @@ fn writer(home: &Home, store: &SledStore) -> Writer {
     Writer {
         path: home.path("store"),
         db: store.db.clone().unwrap(),
-        log: File::open(home.path("store/db")).unwrap(),
+        log: LogFile::new(
+            File::open(home.path("store/db")).unwrap(),
+            home.path("store/db"),
+        ),
         sync: Box::new(File::sync_data),
         marker: Marker::read(&home.path("store")).unwrap(),
         marker_due: None,
@@ -185,11 +190,11 @@ fn updates_of_one_group_are_judged_one_after_the_other() {
     let store = home.open();
     let update = |expected: Option<u64>, record: Option<u8>| {
         let (expected, record) = (expected.map(Version), record.map(|byte| vec![byte]));
-        vec![Change {
+        Update::Records(vec![Change {
             user: user("alice"),
             expected,
             record,
-        }]
+        }])
     };
     let group = vec![
         update(None, Some(1)),

@@ -11,16 +11,23 @@ use std::time::{Duration, Instant};
 use ::sled::{Batch, Db};
 use common::names::user::UserName;
 
+use super::log_file::LogFile;
 use super::rows::{key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};
 use crate::clock::Clock;
 use crate::store::commit::{Answer, Apply};
-use crate::store::marker::{Age, Mark, Marker, Mirror, settle_folder};
+use crate::store::marker::{Mark, Marker, Mirror, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 
-/// The update of one caller: all of its changes, or none. An update without changes makes the mark
-/// of the clock durable.
-pub(super) type Update = Vec<Change>;
+/// The update of one caller.
+pub(super) enum Update {
+    /// All of these changes, or none.
+    Records(Vec<Change>),
+    /// The mark of the clock and the marker become durable.
+    KeepMark,
+    /// The same, and the store counts as complete.
+    AcceptLoss,
+}
 
 /// A change of one user's record: from version `expected`, or no record, to `record`, or no record.
 pub(super) struct Change {
@@ -35,9 +42,7 @@ pub(super) type SyncData = Box<dyn Fn(&File) -> io::Result<()> + Send>;
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) db: Db,
-    /// sled's `db` file, opened before the first write, so that this file descriptor gets every
-    /// write-back error.
-    pub(super) log: File,
+    pub(super) log: LogFile,
     pub(super) sync: SyncData,
     pub(super) marker: Marker,
     pub(super) marker_due: Option<Instant>,
@@ -51,6 +56,8 @@ pub(super) struct Writer {
 pub(super) struct Plan {
     batch: Batch,
     summary: Summary,
+    /// A caller waits for the marker.
+    tells_marker: bool,
     /// The versions after the earlier updates of this group.
     versions: HashMap<UserName, Option<Version>>,
 }
@@ -77,7 +84,10 @@ impl Apply for Writer {
     type Update = Update;
 
     fn bytes(update: &Update) -> usize {
-        update
+        let Update::Records(changes) = update else {
+            return 0;
+        };
+        changes
             .iter()
             .filter_map(|change| change.record.as_ref())
             .map(Vec::len)
@@ -88,17 +98,17 @@ impl Apply for Writer {
         let mut plan = Plan {
             batch: Batch::default(),
             summary: self.summary,
+            tells_marker: false,
             versions: HashMap::new(),
         };
-        let keeps_mark = group.iter().any(Vec::is_empty);
         let answers = group
             .into_iter()
             .map(|update| self.judge(&mut plan, update))
             .collect();
-        if keeps_mark || plan.summary != self.summary {
+        if plan.tells_marker || plan.summary != self.summary {
             self.make_durable(plan.batch, plan.summary)
                 .map_err(|error| self.failed(&error))?;
-            self.bear_witness(plan.summary)
+            self.bear_witness(plan.summary, plan.tells_marker)
                 .map_err(|error| self.failed(&error))?;
         }
         Ok(answers)
@@ -132,7 +142,17 @@ impl Writer {
     }
 
     fn judge(&self, plan: &mut Plan, update: Update) -> Answer {
-        for change in &update {
+        match update {
+            Update::Records(changes) => return self.judge_changes(plan, changes),
+            Update::KeepMark => {}
+            Update::AcceptLoss => plan.summary.incomplete = None,
+        }
+        plan.tells_marker = true;
+        Ok(Outcome::Done(Version(plan.summary.generation)))
+    }
+
+    fn judge_changes(&self, plan: &mut Plan, changes: Vec<Change>) -> Answer {
+        for change in &changes {
             let current = match plan.versions.get(&change.user) {
                 Some(version) => *version,
                 None => self.version_of(&change.user)?,
@@ -144,7 +164,7 @@ impl Writer {
         if plan.summary.generation >= ABSURD {
             return Err(Unavailable);
         }
-        update.into_iter().for_each(|change| plan.add(change));
+        changes.into_iter().for_each(|change| plan.add(change));
         Ok(Outcome::Done(Version(plan.summary.generation)))
     }
 
@@ -155,8 +175,10 @@ impl Writer {
 
     fn make_durable(&mut self, mut batch: Batch, summary: Summary) -> io::Result<()> {
         batch.insert(SUMMARY, summary.to_bytes(self.clock.mark()));
+        self.log.check()?;
         self.db.apply_batch(batch)?;
-        self.sync_log()
+        self.sync_log()?;
+        self.log.check()
     }
 
     /// Flushes, then syncs the log: sled's flush writes all data, but without an fsync that
@@ -166,7 +188,7 @@ impl Writer {
             .db
             .flush()
             .map_err(io::Error::from)
-            .and_then(|_| (self.sync)(&self.log));
+            .and_then(|_| (self.sync)(self.log.file()));
         if synced.is_err() {
             // Keeps a handle for ever: sled syncs again when its last handle is dropped, and that
             // sync would succeed.
@@ -176,15 +198,15 @@ impl Writer {
     }
 
     /// Reports a durable summary to the readers and the mirror. The marker is written later, but at
-    /// once for the first user, and for a step that was spent ahead of its time, of which only the
-    /// marker knows after a boot.
-    fn bear_witness(&mut self, summary: Summary) -> io::Result<()> {
+    /// once for a caller that waits for it, for the first user, and for a step that was spent ahead
+    /// of its time, of which only the marker knows after a boot.
+    fn bear_witness(&mut self, summary: Summary, at_once: bool) -> io::Result<()> {
         self.summary = summary;
         *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = summary;
         let mark = self.mark();
         self.mirror.write(mark.age);
         let ahead = self.clock.mark().spent_ahead() && self.marker.spent() < mark.age.spent;
-        if ahead || summary.users > 0 && !self.marker.says_users() {
+        if at_once || ahead || summary.users > 0 && !self.marker.says_users() {
             return self.write_marker();
         }
         let soon = Instant::now().checked_add(MARKER_INTERVAL);
@@ -199,15 +221,9 @@ impl Writer {
 
     /// The numbers for the witnesses.
     fn mark(&self) -> Mark {
-        let Summary {
-            users, generation, ..
-        } = self.summary;
         Mark {
-            users,
-            age: Age {
-                generation,
-                spent: self.clock.mark().spent(),
-            },
+            users: self.summary.users,
+            age: self.summary.age(self.clock.mark().spent()),
         }
     }
 

@@ -143,7 +143,7 @@ impl Play<'_> {
             "Import" => json!({ "device": "new", "record": foreign_device() }),
             "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
             "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Reload" => json!({}),
-            "ClockAccept" | "RevokeGrace" => json!({}),
+            "ClockAccept" | "StoreAcceptLoss" | "RevokeGrace" => json!({}),
             other => panic!("{other} has no call here: add one"),
         };
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
@@ -169,7 +169,7 @@ struct Subject {
 }
 
 fn subjects(caller: &KnownCaller, method: &str) -> Vec<Subject> {
-    if ["List", "Status", "Reload", "ClockAccept"].contains(&method) {
+    if ["List", "Status", "Reload", "ClockAccept", "StoreAcceptLoss"].contains(&method) {
         return vec![Subject {
             user: None,
             named: false,

@@ -147,6 +147,10 @@ fn of_the_machine(reason: &str) -> Option<&'static str> {
             "the store was put back to an older state: the daemon refuses codes that may have been used since, usually for a \
              minute or two; wait for the next codes; for an HOTP token: totpctl resync USER"
         }
+        "store_incomplete" => {
+            "the store was damaged or put back, and the user's record may be missing from it: put a good copy of the store \
+             back, or, if there is none: totpctl store accept-loss, then totpctl enroll USER"
+        }
         "store_unavailable" | "store_too_slow" => {
             "the store failed or was too slow: check the disk and the daemon's log, then try again"
         }

@@ -11,6 +11,11 @@ fn a_store_of_another_make_is_refused() {
     };
     let newer = tampered(|db| _ = db.insert(SUMMARY, &[FORMAT + 1]).unwrap());
     assert!(newer.contains("newer version"), "{newer}");
+    let older = tampered(|db| _ = db.insert(SUMMARY, &[2]).unwrap());
+    assert!(
+        older.contains("too old") && !older.contains("newer"),
+        "{older}"
+    );
     for tamper in [
         (|db| _ = db.remove(SUMMARY).unwrap()) as fn(&Db),
         |db| _ = db.insert(SUMMARY, &[FORMAT, 0]).unwrap(),
@@ -84,6 +89,11 @@ fn survives(home: &Home, updates: u64, what: &str) {
         store.rolled_back_tick().is_some(),
         last + 1 < updates,
         "{what}: {last} of {updates}"
+    );
+    assert_eq!(
+        store.incomplete().is_some(),
+        last + 1 < updates,
+        "{what}: users may be missing"
     );
 }
 

@@ -94,7 +94,10 @@ fn a_store_that_nobody_touched_is_not_suspected() {
     std::fs::write(home.path("generation"), "nonsense").unwrap();
     assert_eq!(home.open().rolled_back_tick(), None);
     let mirror = std::fs::read_to_string(home.path("generation")).unwrap();
-    assert_eq!(mirror, "00000000000000000013 00000000000000000000\n");
+    assert_eq!(
+        mirror,
+        "00000000000000000013 00000000000000000000 00000000000000000013\n"
+    );
 }
 
 #[test]

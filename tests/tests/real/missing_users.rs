@@ -1,0 +1,276 @@
+//! The store is damaged, lost or put back, at rest and under the running daemon: no user who was
+//! enrolled is let by as one who never was, and no login is acknowledged into a file that is gone.
+
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tests::daemon::{Daemon, Setup, authenticator};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::world;
+
+use crate::clock::copy;
+
+/// Something that happens to a file or folder.
+type Touch = fn(&Path);
+
+const USERS: usize = 12;
+/// Both ways to let a user by who never was enrolled.
+const LENIENT: &str = "unknown-users: skip\n";
+const NULLOK: &str = "retry=1 nullok";
+
+/// A daemon that was stopped, and a copy of all that it has written.
+struct Scene {
+    daemon: Daemon,
+    good: PathBuf,
+    users: Vec<String>,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self::of(LENIENT)
+    }
+
+    fn of(settings: &str) -> Self {
+        let mut daemon = Setup::new().with(settings).start();
+        let users: Vec<String> = (0..USERS).map(|number| format!("user-{number}")).collect();
+        daemon.enroll_many(&users);
+        assert!(daemon.terminate().success());
+        let good = world::scratch_folder("good").join("state");
+        copy(&daemon.setup.state, &good);
+        Self {
+            daemon,
+            good,
+            users,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.daemon.setup.state.join(name)
+    }
+
+    fn mirror(&self) -> PathBuf {
+        self.daemon.setup.runtime.join("generation")
+    }
+
+    /// Puts everything back as it was when the daemon was stopped, but the mirror.
+    fn restore(&self) {
+        copy(&self.good, &self.daemon.setup.state);
+    }
+
+    /// Starts the daemon on what is there now. No user who was enrolled gets in without a code.
+    fn lets_none_by(&mut self, what: &str) {
+        if let Err(status) = self.daemon.try_start_again() {
+            assert_eq!(status.code(), Some(70), "{what}");
+            return;
+        }
+        let stack = Stack::of(&self.daemon, "missing", NULLOK);
+        for user in &self.users {
+            let login = stack.login(user, &[""]);
+            assert_eq!(login.code, PamCode::AUTH_ERR, "{what}: {user}");
+        }
+        self.daemon.kill();
+    }
+}
+
+#[test]
+fn no_damage_to_any_file_lets_an_enrolled_user_by_as_never_enrolled() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    let mirror = fs::read(scene.mirror()).expect("a mirror");
+    for file in files_of(&scene.good) {
+        for (damage, hurt) in DAMAGES {
+            for with_mirror in [true, false] {
+                scene.restore();
+                match with_mirror {
+                    true => fs::write(scene.mirror(), &mirror).expect("the mirror"),
+                    false => fs::remove_file(scene.mirror()).expect("the mirror"),
+                }
+                hurt(&scene.path(&file));
+                scene.lets_none_by(&format!("{file}: {damage}, mirror: {with_mirror}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn bits_flipped_and_cuts_anywhere_in_the_store_let_no_enrolled_user_by() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    let whole = fs::read(scene.path("store/db")).expect("the store");
+    let used = whole.iter().rposition(|byte| *byte != 0).expect("users");
+    for part in 0..10 {
+        let offset = used * part / 10;
+        scene.restore();
+        let mut bytes = whole.clone();
+        bytes[offset] ^= 1 << (part % 8);
+        fs::write(scene.path("store/db"), bytes).expect("a flipped bit");
+        scene.lets_none_by(&format!("a bit at {offset}"));
+        scene.restore();
+        cut(&scene.path("store/db"), offset as u64);
+        scene.lets_none_by(&format!("cut at {offset}"));
+    }
+}
+
+#[test]
+fn while_users_may_be_missing_none_is_let_by_or_enrolled_until_root_accepts_it() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    for name in fs::read_dir(&scene.daemon.setup.state).expect("its files") {
+        let path = name.expect("a file").path();
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        removed.expect("its end");
+    }
+    scene.daemon.start_again();
+    let daemon = &scene.daemon;
+    daemon
+        .log
+        .wait_for(&["event=store_incomplete", " users=0 ", " known="]);
+    let stack = Stack::of(daemon, "missing", NULLOK);
+    assert_eq!(stack.login("user-1", &[""]).code, PamCode::AUTH_ERR);
+    let line = daemon.audited("user-1", "refused");
+    assert!(line.contains(" reason=store_incomplete"), "{line}");
+    for (method, wish) in [
+        ("Enroll", json!({ "user": "newcomer", "active": true })),
+        ("Enroll", json!({ "user": "newcomer" })),
+        ("Ticket", json!({ "user": "newcomer" })),
+    ] {
+        let refusal = daemon.call(method, &wish).expect_err("it is refused");
+        assert_eq!(refusal.0, "StoreIncomplete", "{method}");
+    }
+    let status = daemon.call("Status", &json!({})).expect("its state");
+    assert_eq!(status["incomplete"], true, "{status}");
+    let told = daemon.totpctl(&["status"], "");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("users may be missing"), "{told}");
+    let why = daemon.totpctl(&["why", "user-1"], "");
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("totpctl store accept-loss"), "{why}");
+    let accepted = daemon.totpctl_json(&["store", "accept-loss"], "");
+    assert_eq!(accepted, json!({ "accepted": true }));
+    daemon
+        .log
+        .wait_for(&["event=store_accept_loss accepted=true "]);
+    scene.daemon.kill();
+    scene.daemon.start_again();
+    let stack = Stack::expecting_ignore(&scene.daemon, "given-up", NULLOK);
+    assert_eq!(stack.login("user-1", &[]).code, PamCode::SUCCESS);
+    scene.daemon.enroll("newcomer");
+    let again = scene.daemon.totpctl_json(&["store", "accept-loss"], "");
+    assert_eq!(again, json!({ "accepted": false }));
+}
+
+#[test]
+fn a_good_copy_that_is_put_back_ends_the_doubt() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    let db = scene.path("store/db");
+    cut(&db, fs::metadata(&db).expect("the store").len() / 2);
+    if scene.daemon.try_start_again().is_ok() {
+        let status = scene.daemon.call("Status", &json!({})).expect("its state");
+        assert_eq!(status["incomplete"], true, "{status}");
+        scene.daemon.kill();
+    }
+    copy(&scene.good.join("store"), &scene.path("store"));
+    scene.daemon.start_again();
+    let status = scene.daemon.call("Status", &json!({})).expect("its state");
+    assert_eq!(
+        (&status["incomplete"], &status["users"]),
+        (&json!(false), &json!(USERS)),
+        "{status}"
+    );
+    scene.daemon.enroll("newcomer");
+}
+
+#[test]
+fn a_store_of_before_a_users_first_code_does_not_make_the_user_a_stranger() {
+    let _place = world::enter();
+    let mut daemon = Setup::new().with(LENIENT).start();
+    let pending = daemon
+        .call("Enroll", &json!({ "user": "alice" }))
+        .expect("a pending device");
+    assert!(daemon.terminate().success());
+    let before = world::scratch_folder("before").join("store");
+    copy(&daemon.setup.state.join("store"), &before);
+    daemon.start_again();
+    let code = authenticator(&pending).code();
+    let confirmed = daemon
+        .call("Confirm", &json!({ "user": "alice", "code": code }))
+        .expect("a verdict");
+    assert_eq!(confirmed["verdict"], "accepted", "{confirmed}");
+    daemon.kill();
+    copy(&before, &daemon.setup.state.join("store"));
+    // As after a boot.
+    fs::remove_file(daemon.setup.runtime.join("generation")).expect("the mirror");
+    daemon.start_again();
+    let login = Stack::of(&daemon, "missing", NULLOK).login("alice", &[""]);
+    assert_eq!(login.code, PamCode::AUTH_ERR);
+}
+
+#[test]
+fn what_is_taken_from_under_the_running_daemon_acknowledges_no_login() {
+    let _place = world::enter();
+    let touches: [(&str, Touch); 5] = [
+        ("removed", |state| {
+            fs::remove_dir_all(state.join("store")).expect("removed");
+        }),
+        ("renamed", |state| {
+            fs::rename(state.join("store"), state.join("elsewhere")).expect("renamed");
+        }),
+        ("its log renamed", |state| {
+            fs::rename(state.join("store/db"), state.join("store/bd")).expect("renamed");
+        }),
+        ("emptied", |state| cut(&state.join("store/db"), 0)),
+        ("replaced by its copy", |state| {
+            copy(&state.join("store"), &state.join("copy"));
+            copy(&state.join("copy"), &state.join("store"));
+        }),
+    ];
+    for (what, touch) in touches {
+        let mut daemon = Daemon::start();
+        let alice = daemon.enroll("alice");
+        touch(&daemon.setup.state);
+        let login = Stack::of(&daemon, "touched", "retry=1").login("alice", &[&alice.code()]);
+        assert_eq!(login.code, PamCode::AUTHINFO_UNAVAIL, "{what}");
+        assert_eq!(daemon.wait().code(), Some(70), "{what}");
+        daemon.log.wait_for(&["event=store_failed"]);
+    }
+}
+
+/// What can happen to a file.
+const DAMAGES: [(&str, Touch); 4] = [
+    ("removed", |path| fs::remove_file(path).expect("its end")),
+    ("emptied", |path| cut(path, 0)),
+    ("cut to half", |path| {
+        cut(path, fs::metadata(path).expect("a file").len() / 2);
+    }),
+    ("a page of zeros in its middle", |path| {
+        let file = fs::File::options().write(true).open(path).expect("a file");
+        let size = file.metadata().expect("its size").len();
+        let page = vec![0; usize::try_from(size.min(4096)).expect("a size")];
+        file.write_all_at(&page, size / 3).expect("zeros");
+    }),
+];
+
+fn cut(path: &Path, size: u64) {
+    let file = fs::File::options().write(true).open(path).expect("a file");
+    file.set_len(size).expect("its new size");
+}
+
+/// The files of the state that hold records, or witness them, by their paths in it.
+fn files_of(state: &Path) -> Vec<String> {
+    let mut files = vec!["store.marker".to_owned(), "store.lock".to_owned()];
+    for entry in fs::read_dir(state.join("store")).expect("a folder") {
+        let entry = entry.expect("an entry");
+        if entry.file_type().expect("its kind").is_file() {
+            files.push(format!("store/{}", entry.file_name().to_string_lossy()));
+        }
+    }
+    files
+}
