@@ -6,6 +6,7 @@
 //! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
 //! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
 //! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
+//! - `pam_file`: whether a service's PAM file names the module.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
 //!
 //! totpctl has no store, cipher or rule of its own: formats and codes are in `common`. Codes and
@@ -28,6 +29,7 @@ mod echo_off;
 mod exit;
 mod new_file;
 mod output;
+mod pam_file;
 mod pictures;
 mod prompt;
 mod qr;

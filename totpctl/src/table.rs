@@ -1,5 +1,5 @@
-//! Layout of printed text: tables, sentences wrapped at 80 columns, and times in local time and
-//! UTC.
+//! Layout of printed text: tables, sentences wrapped at 80 columns, and times in this machine's time
+//! zone.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -76,13 +76,28 @@ fn first_piece(text: &str) -> usize {
     length
 }
 
-/// A time in Unix seconds as `2026-11-23 21:18:04` in this machine's time zone; in UTC, if that is
-/// not known.
-pub(crate) fn local(seconds: u64) -> String {
-    match calendar::local(seconds) {
-        Some(time) => time.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        None => format!("{} UTC", utc(seconds)),
-    }
+/// A time in Unix seconds as `2026-11-23 22:18:04 CET`. Every time that people read is in this
+/// machine's time zone and names it; in UTC, if the zone is not known.
+pub(crate) fn second(seconds: u64) -> String {
+    written(seconds, "%Y-%m-%d %H:%M:%S %Z")
+}
+
+/// The same as `2026-11-23 22:18 CET`.
+pub(crate) fn minute(seconds: u64) -> String {
+    written(seconds, "%Y-%m-%d %H:%M %Z")
+}
+
+/// The same as `2026-11-23`.
+pub(crate) fn day(seconds: u64) -> String {
+    written(seconds, "%Y-%m-%d")
+}
+
+fn written(seconds: u64, format: &str) -> String {
+    let time = calendar::shown(seconds);
+    time.map_or_else(
+        || "after 9999".to_owned(),
+        |time| time.strftime(format).to_string(),
+    )
 }
 
 /// The present time, in Unix seconds.
@@ -91,15 +106,6 @@ pub(crate) fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs()
-}
-
-/// A time in Unix seconds as `2026-11-23 21:18`, in UTC.
-pub(crate) fn utc(seconds: u64) -> String {
-    let time = calendar::utc(seconds);
-    time.map_or_else(
-        || "after 9999".to_owned(),
-        |time| time.strftime("%Y-%m-%d %H:%M").to_string(),
-    )
 }
 
 /// The widest cell that sets a column's width, in columns: a device's longest name.
@@ -180,21 +186,17 @@ jürgen  1
     }
 
     #[test]
-    fn times_are_shown_as_people_write_them() {
-        for (seconds, text) in [
-            (0, "1970-01-01 00:00"),
-            (68_169_599, "1972-02-28 23:59"),
-            (68_169_600, "1972-02-29 00:00"),
-            (94_694_399, "1972-12-31 23:59"),
-            (951_827_696, "2000-02-29 12:34"),
-            (1_795_468_680, "2026-11-23 21:18"),
-            (4_107_542_399, "2100-02-28 23:59"),
-            (4_107_542_400, "2100-03-01 00:00"),
-            (253_402_300_799, "9999-12-31 23:59"),
-            (253_402_300_800, "after 9999"),
-            (u64::MAX, "after 9999"),
-        ] {
-            assert_eq!(utc(seconds), text, "{seconds}");
-        }
+    fn times_are_in_this_machines_zone_and_name_it() {
+        let zone = calendar::shown(1_795_468_684).unwrap();
+        let (told, name) = (zone.datetime(), zone.strftime("%Z").to_string());
+        let expected = told.strftime("%Y-%m-%d %H:%M:%S").to_string();
+        assert_eq!(second(1_795_468_684), format!("{expected} {name}"));
+        assert_eq!(
+            minute(1_795_468_684),
+            format!("{} {name}", &expected[..expected.len() - 3])
+        );
+        assert_eq!(day(1_795_468_684), expected[..10]);
+        assert!(!name.is_empty());
+        assert_eq!(second(u64::MAX), "after 9999");
     }
 }

@@ -49,11 +49,11 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
-        (_, Challenge | Verify | Confirm | Show | RevokeGrace) => Permission::Own,
+        (_, Challenge | Verify | Confirm | Show | Events | RevokeGrace) => Permission::Own,
         (_, Enroll | SetState | Revoke | RenameDevice | Resync | NewRecoveryCodes) => {
             Permission::OwnWithProof
         }
-        (_, Restrict | Bypass | Ticket | Unlock | List | Events) => Permission::Never,
+        (_, Restrict | Bypass | Ticket | Unlock | List) => Permission::Never,
         (_, RenameUser | Forget | Import | Export | Status | Reload) => Permission::Never,
         (_, ClockAccept | StoreAcceptLoss) => Permission::Never,
     }
@@ -150,7 +150,7 @@ pub(crate) fn permitted(
 }
 
 /// Restricts what users may do to their own account to what `policy.self-service` allows. Logins,
-/// `Show` and giving up a grace are always allowed.
+/// `Show`, `Events` and giving up a grace are always allowed.
 pub(crate) fn within_self_service(
     permitted: Permitted,
     method: Method,
@@ -158,7 +158,7 @@ pub(crate) fn within_self_service(
 ) -> Result<Permitted, Refusal> {
     let always = matches!(
         method,
-        Method::Challenge | Method::Verify | Method::Show | Method::RevokeGrace
+        Method::Challenge | Method::Verify | Method::Show | Method::Events | Method::RevokeGrace
     );
     if permitted.caller.role == Role::Own && settings == SelfService::Off && !always {
         return Err(Refusal {
@@ -245,7 +245,7 @@ mod tests {
         (Method::Confirm, "yes", "yes", "no", "yes", "no"),
         (Method::Show, "yes", "yes", "yes", "yes", "no"),
         (Method::List, "yes", "yes", "yes", "no", "no"),
-        (Method::Events, "yes", "yes", "yes", "no", "no"),
+        (Method::Events, "yes", "yes", "yes", "yes", "no"),
         (Method::SetState, "yes", "yes", "no", "with proof", "no"),
         (Method::Revoke, "yes", "yes", "no", "with proof", "no"),
         (Method::RenameDevice, "yes", "yes", "no", "with proof", "no"),
@@ -369,7 +369,7 @@ mod tests {
             let left = within_self_service(own, method, SelfService::Off).is_ok();
             assert_eq!(
                 left,
-                ["Challenge", "Verify", "Show", "RevokeGrace"].contains(&method.name()),
+                ["Challenge", "Verify", "Show", "Events", "RevokeGrace"].contains(&method.name()),
                 "{method:?}"
             );
             for role in [Role::Admin, Role::Root] {

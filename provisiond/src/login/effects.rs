@@ -199,6 +199,9 @@ pub(super) fn line(
         .located(login.call.line("verify"))
         .with("verdict", verdict);
     let line = line.with_some("device", device).with_some("reason", reason);
+    // All codes are wrong on a machine whose clock is.
+    let is_doubtful = verdict != Verdict::Accepted.word() && !login.call.moment.synchronised;
+    let line = line.with_some("machine_clock", is_doubtful.then_some("unsynchronised"));
     let lets_in = verdict == Verdict::Accepted.word() || verdict == Verdict::Exempt.word();
     if lets_in { line } else { line.warning() }
 }

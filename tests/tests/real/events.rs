@@ -306,10 +306,53 @@ fn totpctl_says_why_somebody_was_refused() {
     );
     assert_eq!(
         daemon
-            .totpctl_as("alice", &["why", "alice"], "")
+            .totpctl_as("bob", &["why", "alice"], "")
             .status
             .code(),
         Some(4)
+    );
+}
+
+#[test]
+fn users_read_their_own_attempts_and_nothing_else() {
+    let _place = world::enter();
+    let daemon = daemon_with_admins();
+    let stack = Stack::of(&daemon, "own-why", "retry=1");
+    for user in ["alice", "bob"] {
+        let wrong = daemon.enroll(user).wrong();
+        assert_eq!(stack.login(user, &[&wrong]).code, PamCode::AUTH_ERR);
+    }
+    let why = said(&daemon.totpctl_as("alice", &["why", "alice"], ""));
+    assert!(
+        why.contains("  own-why  ") && why.contains("rejected"),
+        "{why}"
+    );
+    let asked = |user: &str, parameters: Value| {
+        let socket = connect_as(Caller::user(user).uid, &daemon.open_socket());
+        replies(&exchange(socket, &request_more("Events", &parameters)))
+    };
+    for parameters in [json!({}), json!({ "user": "alice" }), json!({ "since": 1 })] {
+        let told = asked("alice", parameters).expect("her own");
+        assert_eq!(told.len(), 1, "no change, and no line of bob: {told:?}");
+        assert_eq!(
+            (&told[0]["event"], &told[0]["fields"]["user"]),
+            (&json!("verify"), &json!("alice"))
+        );
+    }
+    assert_eq!(asked("alice", json!({ "limit": 0 })), Ok(Vec::new()));
+    for (parameters, error) in [
+        (json!({ "user": "bob" }), "PermissionDenied"),
+        (json!({ "follow": true }), "BadParameter"),
+        (json!({ "limit": 10_001 }), "BadParameter"),
+    ] {
+        assert_eq!(asked("alice", parameters), Err(error.to_owned()));
+    }
+    daemon.totpctl_json(&["forget", "alice", "--yes"], "");
+    let another = asked("alice", json!({}));
+    assert_eq!(
+        another,
+        Ok(Vec::new()),
+        "it may be another person's name now"
     );
 }
 
@@ -503,12 +546,20 @@ fn events(daemon: &Daemon, parameters: &Value) -> Vec<Value> {
         open(&daemon.login_socket()),
         &request_more("Events", parameters),
     );
-    let replies = BufReader::new(&told[..])
+    replies(&told).expect("events")
+}
+
+/// The events of a reply, or the name of the error.
+fn replies(told: &[u8]) -> Result<Vec<Value>, String> {
+    let replies = BufReader::new(told)
         .split(0)
-        .map(|reply| parse(&reply.expect("a reply")).expect("a reply"));
-    let mut events: Vec<Value> = replies.map(|reply| reply["event"].clone()).collect();
+        .map(|reply| parse(&reply.expect("a reply")));
+    let events: Result<Vec<Value>, _> = replies
+        .map(|reply| reply.map(|reply| reply["event"].clone()))
+        .collect();
+    let mut events = events.map_err(|(error, _)| error)?;
     assert_eq!(events.pop(), Some(Value::Null), "the last one holds none");
-    events
+    Ok(events)
 }
 
 /// The verdicts among them.

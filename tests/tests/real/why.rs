@@ -1,5 +1,8 @@
 //! A user is refused at three in the morning: `totpctl why` says the reason, and what to type next.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::json;
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
@@ -22,6 +25,13 @@ fn whatever_it_was_the_reason_is_said_and_what_to_type_next() {
         "slow",
         &["right 10 min 30 s ago", "the phone's clock is slow"],
     );
+    night.clocks.synchronised(Some(false));
+    night.refused("slow", &slow.wrong(), "192.0.2.1");
+    night.why(
+        "slow",
+        &["the kernel does not hold this machine's clock for synchronised"],
+    );
+    night.clocks.synchronised(Some(true));
     let twice = night.enroll("twice").code_when(night.clocks.now());
     assert_eq!(night.login("twice", &twice, "192.0.2.1"), PamCode::SUCCESS);
     night.refused("twice", &twice, "192.0.2.1");
@@ -175,6 +185,42 @@ fn who_never_came_to_a_code_is_not_taken_for_an_older_attempt() {
         told.status.code() == Some(3) && said.contains("systemctl status provisiond"),
         "{told:?}"
     );
+}
+
+#[test]
+fn verify_says_that_it_asks_the_daemon_and_warns_of_a_service_that_never_asks() {
+    let _place = world::enter();
+    let night = Night::new();
+    let alice = night.enroll("alice");
+    let file = |name: &str, text: &str| {
+        fs::write(Path::new("/etc/pam.d").join(name), text).expect("a service file");
+    };
+    file("deep", "auth required pam_unix.so\n");
+    file("never-asks", "@include deep\n");
+    file(
+        "asks",
+        "auth include never-asks\nauth required pam_totp.so\n",
+    );
+    for (steps, options, warned) in [
+        (-1, &["--service", "never-asks"][..], true),
+        (0, &["--service", "asks"], false),
+        (1, &["--service", "unknown"], false),
+        (2, &[], false),
+    ] {
+        let code = alice.code_when(night.clocks.now() + 30 * steps);
+        let output = night.daemon.totpctl(
+            &[&["verify", "alice"], options].concat(),
+            &format!("{code}\n"),
+        );
+        let text = String::from_utf8(output.stdout).expect("text");
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words.contains("asked the daemon, not PAM"), "{text}");
+        assert_eq!(
+            words.contains("WARNING: /etc/pam.d/never-asks") && words.contains("asks for no code"),
+            warned,
+            "{text}"
+        );
+    }
 }
 
 /// A daemon whose clock stands still, and the service that people want to log in to.

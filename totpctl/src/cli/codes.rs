@@ -21,12 +21,15 @@ pub(crate) struct VerifyArgs {
     #[arg(value_name = "USER")]
     pub(crate) user: String,
     /// PAM service of the attempt
-    #[arg(long, default_value = "totpctl")]
+    #[arg(long, default_value = NO_SERVICE)]
     pub(crate) service: String,
     /// Remote host of the attempt
     #[arg(long, value_name = "HOST")]
     pub(crate) rhost: Option<String>,
 }
+
+/// The service of an attempt that names none. It has no PAM file.
+pub(crate) const NO_SERVICE: &str = "totpctl";
 
 pub(super) const CONFIRM_EXAMPLES: &str = "\
 Examples:
@@ -41,7 +44,10 @@ Examples:
 
 Type the code on one line; if totpctl asks for two consecutive codes, type both
 on that line. The exit code is 0 if the daemon accepts, 1 if not. A wrong code
-costs the user one guess.";
+costs the user one guess.
+
+totpctl asks the daemon, not PAM. Whether a service asks for a code at all
+depends on its file in /etc/pam.d.";
 
 pub(super) const RESYNC_EXAMPLES: &str = "\
 Examples:

@@ -28,7 +28,7 @@ use clap::{Args, Parser, Subcommand};
 use common::issued::IssuedCode;
 use common::secret;
 
-pub(crate) use self::codes::{ConfirmArgs, VerifyArgs};
+pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
 pub(crate) use self::devices::{
     EnableArgs, RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs,
 };

@@ -1,14 +1,20 @@
 //! `verify`: asks for a code and makes a login attempt as the PAM module does; the prompts for one
 //! and two codes.
 //!
-//! An accepted code is spent.
+//! An accepted code is spent. PAM is not asked: a service whose files do not name the module lets in
+//! without a code, whatever the daemon says here.
+
+use std::path::Path;
 
 use common::wire::protocol::{Ask, Challenge, Verify};
+use common::wire::text::printable;
 
 use super::{Context, exit_of, names};
 use crate::cli;
 use crate::exit::{Exit, Failure};
+use crate::pam_file;
 use crate::render::VerifyResult;
+use crate::table::wrapped;
 
 /// Asks the daemon how many codes it wants, asks the user for them, and prints the verdict.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exit, Failure> {
@@ -37,7 +43,34 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exi
     };
     let attempt = VerifyResult::new(&wanted.user, context.daemon.call(&attempt)?);
     context.output.result(&attempt)?;
+    if !context.output.is_for_programs() {
+        context.output.page(&about_pam(&wanted.service))?;
+    }
     Ok(exit_of(attempt.judged()))
+}
+
+/// What the verdict does not tell.
+fn about_pam(service: &str) -> String {
+    let (name, folder) = (printable(service), pam_file::FOLDER);
+    if service == cli::NO_SERVICE {
+        return wrapped(
+            &format!(
+                "totpctl asked the daemon, not PAM: whether a login asks for a code depends on its file in {folder}"
+            ),
+            "",
+        );
+    }
+    let found = pam_file::names_the_module(Path::new(folder), service);
+    let told = match found {
+        Some(false) => format!(
+            "WARNING: {folder}/{name}, with the files that it includes, does not name pam_totp.so: a login at this service \
+             asks for no code; totpctl asked the daemon, not PAM"
+        ),
+        _ => format!(
+            "totpctl asked the daemon, not PAM: whether a login at this service asks for a code depends on {folder}/{name}"
+        ),
+    };
+    wrapped(&told, "")
 }
 
 const ONE_CODE: &str = "Verification code: ";

@@ -1,14 +1,16 @@
 //! Prints the result of `why`: the table of a user's login attempts, each refusal explained below
-//! its row.
+//! its row. What was said of an earlier row is not said again.
 
 mod reasons;
+
+use std::collections::{HashMap, HashSet};
 
 use common::wire::event::Event;
 use common::wire::text::{printable, quoted};
 use serde::Serialize;
 
 use super::Render;
-use crate::table::{local, table, wrapped};
+use crate::table::{second, table, wrapped};
 use crate::verdicts::argument;
 
 /// The result of `why`: the last attempts of a user.
@@ -34,6 +36,8 @@ struct PastAttempt {
     rule: Option<String>,
     /// With `exempt` under `roll-out.observe`: the verdict on the typed code.
     would: Option<String>,
+    /// `unsynchronised`, if the kernel did not hold the machine's clock for synchronised.
+    machine_clock: Option<String>,
     /// If the code was right for another time: seconds by which the device's clock is fast.
     skew: Option<i64>,
     /// The reason as a sentence with the next step; none for an accepted code.
@@ -50,11 +54,7 @@ impl Attempts {
         for event in events {
             attempts.extend(PastAttempt::told_by(event));
             if event.event == "device_clock_skew" {
-                let pid = event.fields.value("pid");
-                let of_it = |attempt: &&mut PastAttempt| {
-                    attempt.judged() == "rejected" && attempt.pid.as_deref() == pid
-                };
-                let attempt = attempts.iter_mut().rfind(of_it);
+                let attempt = measured(&mut attempts, event);
                 attempt.into_iter().for_each(|attempt| attempt.learn(event));
             }
         }
@@ -66,6 +66,23 @@ impl Attempts {
             user: user.to_owned(),
             attempts,
         }
+    }
+}
+
+/// The attempt that a `device_clock_skew` event is about: of its process, the first that was
+/// rejected since the time `at`. An older daemon does not name that time, and writes the event at
+/// once.
+fn measured<'a>(attempts: &'a mut [PastAttempt], event: &Event) -> Option<&'a mut PastAttempt> {
+    let pid = event.fields.value("pid");
+    let at = event.fields.value("at").and_then(|at| at.parse().ok());
+    let of_it = |attempt: &&mut PastAttempt| {
+        attempt.judged() == "rejected"
+            && attempt.pid.as_deref() == pid
+            && at.is_none_or(|at: u64| attempt.time >= at && attempt.skew.is_none())
+    };
+    match at {
+        Some(_) => attempts.iter_mut().find(of_it),
+        None => attempts.iter_mut().rfind(of_it),
     }
 }
 
@@ -82,6 +99,7 @@ impl PastAttempt {
             reason: told("reason"),
             rule: told("rule"),
             would: told("would"),
+            machine_clock: told("machine_clock"),
             skew: None,
             meaning: None,
             pid: told("pid"),
@@ -91,6 +109,11 @@ impl PastAttempt {
     /// The verdict on the typed code, also if the settings exempted the user from it.
     fn judged(&self) -> &str {
         self.would.as_deref().unwrap_or(&self.verdict)
+    }
+
+    /// Whether the machine's own clock may have been wrong.
+    fn is_on_a_doubtful_clock(&self) -> bool {
+        self.machine_clock.is_some()
     }
 
     /// Adds what a `skew` event tells: the code was right for another time.
@@ -107,7 +130,7 @@ impl PastAttempt {
         let shown = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), quoted);
         let verdict = quoted(&self.verdict);
         [
-            local(self.time),
+            second(self.time),
             shown(&self.service),
             shown(&self.source),
             shown(&self.device),
@@ -127,18 +150,39 @@ impl Render for Attempts {
         }
         let rows: Vec<_> = self.attempts.iter().map(PastAttempt::row).collect();
         let text = table(["TIME", "SERVICE", "SOURCE", "DEVICE", "VERDICT"], &rows);
-        let meanings = std::iter::once(None).chain(
-            self.attempts
-                .iter()
-                .map(|attempt| attempt.meaning.as_deref()),
-        );
-        let told = |(line, meaning): (&str, Option<&str>)| {
-            let meaning = meaning
-                .map(|meaning| wrapped(meaning, "  "))
-                .unwrap_or_default();
-            format!("{line}\n{meaning}")
-        };
+        let mut said = Said::default();
+        let meanings = self.attempts.iter().map(|attempt| said.of(attempt));
+        let meanings = std::iter::once(String::new()).chain(meanings);
+        let told = |(line, meaning)| format!("{line}\n{meaning}");
         text.lines().zip(meanings).map(told).collect::<String>() + MISSING
+    }
+}
+
+/// What was said of the attempts above.
+#[derive(Default)]
+struct Said<'a> {
+    meanings: HashMap<&'a str, u64>,
+    clauses: HashSet<&'a str>,
+}
+
+impl<'a> Said<'a> {
+    /// The meaning of an attempt in lines: whole for the first, then what is new in it, or where it
+    /// stands.
+    fn of(&mut self, attempt: &'a PastAttempt) -> String {
+        let Some(meaning) = attempt.meaning.as_deref() else {
+            return String::new();
+        };
+        if let Some(above) = self.meanings.get(meaning) {
+            return wrapped(&format!("as at {}", second(*above)), "  ");
+        }
+        self.meanings.insert(meaning, attempt.time);
+        let mut new = Vec::new();
+        for (place, clause) in meaning.split("; ").enumerate() {
+            if self.clauses.insert(clause) || place == 0 {
+                new.push(clause);
+            }
+        }
+        wrapped(&new.join("; "), "  ")
     }
 }
 
@@ -206,14 +250,15 @@ mod tests {
     #[test]
     fn attempts_are_a_table_and_under_each_stands_why() {
         let text = Attempts::among(&events(), "alice", 10).people();
-        let [first, second, third] = [1_795_468_680, 1_795_468_700, 1_795_468_760].map(local);
+        let head = format!("{:width$}", "TIME", width = second(0).len());
+        let [first, next, third] = [1_795_468_680, 1_795_468_700, 1_795_468_760].map(second);
         assert_eq!(
             text,
             format!(
                 "\
-TIME                 SERVICE  SOURCE     DEVICE   VERDICT
+{head}  SERVICE  SOURCE     DEVICE   VERDICT
 {first}  sshd     192.0.2.1  default  accepted
-{second}  sshd     192.0.2.1  default  rejected
+{next}  sshd     192.0.2.1  default  rejected
   the code was right 10 min 30 s ago: the phone's clock is slow; set it to
   automatic time
 {third}  su       pts/0      -        malformed
@@ -247,6 +292,51 @@ TIME                 SERVICE  SOURCE     DEVICE   VERDICT
                 .unwrap()
                 .contains("10 min 30 s ago")
         );
+    }
+
+    #[test]
+    fn a_held_back_skew_is_told_of_its_own_attempt_and_not_of_the_next_of_the_same_process() {
+        let attempt = |time| event(time, "verify", &[("verdict", "rejected"), ("pid", "5")]);
+        let skew = |at| {
+            event(
+                900,
+                "device_clock_skew",
+                &[("pid", "5"), ("device", "d"), ("at", at), ("seconds", "90")],
+            )
+        };
+        let events = [attempt(1), attempt(4), attempt(9), skew("4")];
+        let json = serde_json::to_value(Attempts::among(&events, "alice", 9)).unwrap();
+        let skews = [0, 1, 2].map(|n| json["attempts"][n]["skew"].as_i64());
+        assert_eq!(skews, [None, Some(90), None]);
+    }
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let rejected = |time, seconds| {
+            let pid = format!("{time}");
+            let attempt = event(time, "verify", &[("verdict", "rejected"), ("pid", &pid)]);
+            let told = [("pid", &*pid), ("device", "d"), ("seconds", seconds)];
+            [attempt, event(time, "device_clock_skew", &told)]
+        };
+        let wrong = |time| [event(time, "verify", &[("verdict", "rejected")])];
+        let events = [
+            &rejected(1, "-630")[..],
+            &wrong(2),
+            &rejected(3, "-660"),
+            &wrong(4),
+        ]
+        .concat();
+        let text = Attempts::among(&events, "alice", 9).people();
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        for (part, times) in [
+            ("the code was right 10 min 30 s ago", 1),
+            ("the code was right 11 min ago", 1),
+            ("set it to automatic time", 1),
+            ("was mistyped", 1),
+            (&*format!("as at {}", second(2)), 1),
+        ] {
+            assert_eq!(words.matches(part).count(), times, "{part}: {text}");
+        }
     }
 
     #[test]

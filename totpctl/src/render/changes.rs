@@ -5,7 +5,7 @@ use common::wire::text::printable;
 use serde::Serialize;
 
 use super::Render;
-use crate::table::{now, utc};
+use crate::table::{minute, now};
 use crate::verdicts::argument;
 
 /// The result of `disable`, `enable` and `revoke`, for a device, or, without one, for the account.
@@ -127,7 +127,7 @@ impl Render for Forgotten {
     }
 }
 
-/// `from … UTC, until … UTC, for sudo, su only`; nothing if there are no restrictions.
+/// `from …, until …, for sudo, su only`; nothing if there are no restrictions.
 pub(crate) fn restrictions(
     from: Option<u64>,
     until: Option<u64>,
@@ -135,11 +135,11 @@ pub(crate) fn restrictions(
 ) -> Option<String> {
     let services: Vec<String> = services.iter().map(|name| printable(name)).collect();
     let parts = [
-        from.map(|from| format!("from {} UTC", utc(from))),
+        from.map(|from| format!("from {}", minute(from))),
         until.map(|until| {
             format!(
-                "until {} UTC{}",
-                utc(until),
+                "until {}{}",
+                minute(until),
                 if until <= now() { " (expired)" } else { "" }
             )
         }),
@@ -175,12 +175,19 @@ mod tests {
         );
         assert_eq!(
             restricted(Some(1_796_083_200), Some(1_796_169_600), &["sudo", "su"]),
-            "alice's device 'token' is usable from 2026-12-01 00:00 UTC, until 2026-12-02 00:00 UTC, for sudo, su only\n"
+            format!(
+                "alice's device 'token' is usable from {}, until {}, for sudo, su only\n",
+                minute(1_796_083_200),
+                minute(1_796_169_600)
+            )
         );
         let over = restricted(None, Some(86_400), &[]);
         assert_eq!(
             over,
-            "alice's device 'token' is usable until 1970-01-02 00:00 UTC (expired)\n"
+            format!(
+                "alice's device 'token' is usable until {} (expired)\n",
+                minute(86_400)
+            )
         );
     }
 

@@ -4,7 +4,7 @@ use common::wire::event::Event;
 use common::wire::text::{printable, quoted};
 
 use super::Render;
-use crate::table::local;
+use crate::table::second;
 
 impl Render for Event {
     /// Time, event, user and verdict, then the other fields, without the pid, and without role and
@@ -13,7 +13,7 @@ impl Render for Event {
     fn people(&self) -> String {
         let told = |key: &str| self.fields.value(key).map(quoted);
         let head = [Some(quoted(&self.event)), told("user"), told("verdict")];
-        let mut line = local(self.time);
+        let mut line = second(self.time);
         head.into_iter()
             .flatten()
             .for_each(|word| line.push_str(&format!("  {word}")));
@@ -49,7 +49,7 @@ mod tests {
             severity: Severity::Warning,
             fields,
         };
-        event.people().strip_prefix(&local(0)).unwrap().to_owned()
+        event.people().strip_prefix(&second(0)).unwrap().to_owned()
     }
 
     #[test]

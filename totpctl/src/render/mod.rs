@@ -30,7 +30,7 @@ pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::table::utc;
+use crate::table::minute;
 use crate::verdicts::{argument, attempt, confirmation, exempt, observed, resynced};
 
 /// The result of a command, without secrets.
@@ -142,7 +142,7 @@ impl Render for VerifyResult {
 impl Render for StatusReply {
     fn people(&self) -> String {
         let lines = [
-            ("running since", format!("{} UTC", utc(self.started))),
+            ("running since", minute(self.started)),
             ("store", printable(&self.store)),
             ("users", users(self)),
             ("generation", self.generation.to_string()),
@@ -187,7 +187,7 @@ fn clock(status: &StatusReply) -> String {
         ClockState::Quarantine => {
             let until = status
                 .quarantine_until
-                .map(|time| format!(" until {} UTC", utc(time)))
+                .map(|time| format!(" until {}", minute(time)))
                 .unwrap_or_default();
             format!("in quarantine{until}; codes from before are refused")
         }
@@ -346,11 +346,13 @@ mod tests {
             clock: ClockState::Quarantine,
             quarantine_until: Some(1_795_468_740),
         };
+        let [started, until] = [1_795_468_680, 1_795_468_740].map(minute);
         assert_eq!(
             status.people(),
-            "\
+            format!(
+                "\
 provisiond 0.1.0
-running since     2026-11-23 21:18 UTC
+running since     {started}
 store             sled
 users             12
 generation        345
@@ -358,8 +360,9 @@ default tag       2026-11-23
 connections       1
 audit lines lost  0
 events lost       0
-clock             in quarantine until 2026-11-23 21:19 UTC; codes from before are refused
+clock             in quarantine until {until}; codes from before are refused
 "
+            )
         );
         for (known, told) in [
             (Some(100), "12 of 100; users may"),

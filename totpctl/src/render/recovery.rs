@@ -8,7 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::{Render, Reveal};
-use crate::table::utc;
+use crate::table::minute;
 use crate::verdicts::argument;
 
 impl Reveal for RecoveryCodesReply {
@@ -71,13 +71,13 @@ impl TimedCode {
 
 impl Reveal for TimedCode {
     fn page(&self) -> Zeroizing<String> {
-        let (user, until) = (printable(&self.reply.user), utc(self.reply.until));
+        let (user, until) = (printable(&self.reply.user), minute(self.reply.until));
         let (what, advice) = match self.purpose {
             Purpose::Bypass(uses) => ("Bypass", opens(uses)),
             Purpose::Ticket => ("Ticket", asks_for_it(&self.reply.user)),
         };
         let mut page = Zeroizing::new(String::with_capacity(PAGE_BYTES));
-        page.push_str(&format!("{what} of {user}, until {until} UTC:\n\n   "));
+        page.push_str(&format!("{what} of {user}, until {until}:\n\n   "));
         page.push_str(printable_code(&self.reply.code));
         page.push_str(&format!("\n\n{advice}\n"));
         page
@@ -176,20 +176,23 @@ them or write them down, and keep them apart from the device.
                 kind,
             )
         };
+        let until = minute(1_795_468_680);
         assert_eq!(
-            timed(Purpose::Bypass(2)).page().as_str(),
-            "\
-Bypass of alice, until 2026-11-23 21:18 UTC:
+            *timed(Purpose::Bypass(2)).page(),
+            format!(
+                "\
+Bypass of alice, until {until}:
 
    abcd-efgh
 
 It opens two logins in place of a device's code. Five wrong tries end it.
 "
+            )
         );
         assert!(
             timed(Purpose::Ticket)
                 .page()
-                .starts_with("Ticket of alice, until 2026-11-23 21:18 UTC:\n")
+                .starts_with(&format!("Ticket of alice, until {until}:\n"))
         );
         let told = json(&timed(Purpose::Ticket)).unwrap();
         assert_eq!(

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::changes::restrictions;
 use super::{Render, code_parameters, confirm_command};
-use crate::table::{table, utc};
+use crate::table::{day, minute, table};
 use crate::verdicts::argument;
 
 impl Render for User {
@@ -25,13 +25,7 @@ impl Render for User {
         }
         let rows: Vec<_> = self.devices.iter().map(device_row).collect();
         text.push_str(&table(
-            [
-                "DEVICE",
-                "STATE",
-                "CODES",
-                "ENROLLED (UTC)",
-                "LAST USED (UTC)",
-            ],
+            ["DEVICE", "STATE", "CODES", "ENROLLED", "LAST USED"],
             &rows,
         ));
         for device in &self.devices {
@@ -51,7 +45,7 @@ impl Render for User {
         {
             let until = device
                 .expires
-                .map(|time| format!(" until {} UTC", utc(time)))
+                .map(|time| format!(" until {}", minute(time)))
                 .unwrap_or_default();
             let name = printable(&device.name);
             let command = confirm_command(&self.user, &name);
@@ -110,11 +104,11 @@ fn without_device(user: &User) -> String {
             } else {
                 format!("{uses} more logins")
             };
-            format!("bypass until {} UTC, for {logins}\n", utc(until))
+            format!("bypass until {}, for {logins}\n", minute(until))
         });
     let ticket = user
         .ticket_until
-        .map(|until| format!("ticket until {} UTC\n", utc(until)));
+        .map(|until| format!("ticket until {}\n", minute(until)));
     recovery.into_iter().chain(bypass).chain(ticket).collect()
 }
 
@@ -126,13 +120,13 @@ fn device_row(device: &Device) -> [String; 5] {
         printable(&device.name),
         state,
         codes,
-        utc(device.created),
+        day(device.created),
         last_used(device.last_used),
     ]
 }
 
 fn last_used(time: Option<u64>) -> String {
-    time.map_or_else(|| "never".to_owned(), utc)
+    time.map_or_else(|| "never".to_owned(), minute)
 }
 
 /// The result of `list`.
@@ -150,10 +144,7 @@ impl Render for Users {
             return format!("{}\n", self.when_empty);
         }
         let rows: Vec<_> = self.users.iter().map(user_row).collect();
-        table(
-            ["USER", "DEVICES", "GUESSES LEFT", "LAST USED (UTC)"],
-            &rows,
-        )
+        table(["USER", "DEVICES", "GUESSES LEFT", "LAST USED"], &rows)
     }
 }
 
@@ -265,20 +256,24 @@ mod tests {
             },
         ];
         let text = user("alice", devices, 4).people();
+        let (day, used) = (day(1_795_468_680), minute(1_795_470_000));
+        let until = minute(1_795_555_080);
         assert_eq!(
             text,
-            "\
+            format!(
+                "\
 alice: enrolled; guesses left: 5 from known addresses, 4 from others
 recovery codes left: 7
-DEVICE     STATE     CODES                 ENROLLED (UTC)    LAST USED (UTC)
-default    active    6 digits, 30 s, sha1  2026-11-23 21:18  2026-11-23 21:40
-old-phone  disabled  6 digits, 30 s, sha1  2026-11-23 21:18  never
-laptop     pending   6 digits, 30 s, sha1  2026-11-23 21:18  never
-token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
+DEVICE     STATE     CODES                 ENROLLED    LAST USED
+default    active    6 digits, 30 s, sha1  {day}  {used}
+old-phone  disabled  6 digits, 30 s, sha1  {day}  never
+laptop     pending   6 digits, 30 s, sha1  {day}  never
+token      active    6 digits, hotp, sha1  {day}  never
 'token' is usable for sudo only
-'laptop' waits for its first code until 2026-11-24 21:18 UTC; to confirm it:
+'laptop' waits for its first code until {until}; to confirm it:
   totpctl confirm alice --device laptop
 "
+            )
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80));
     }
@@ -310,17 +305,19 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             ..user("alice", vec![device("a", DeviceState::Active, None)], 5)
         };
         for (uses, left) in [(2, "2 more logins"), (1, "1 more login")] {
-            let told = format!(
-                "recovery codes left: 7\nbypass until 2026-11-23 21:40 UTC, for {left}\nDEVICE"
-            );
+            let until = minute(1_795_470_000);
+            let told = format!("recovery codes left: 7\nbypass until {until}, for {left}\nDEVICE");
             assert!(bypassed(uses).people().contains(&told), "{uses}");
         }
         let invited = User {
             ticket_until: Some(1_795_470_000),
             ..user("alice", Vec::new(), 5)
         };
-        let text = "alice: not enrolled yet\nticket until 2026-11-23 21:40 UTC\nno devices; to enrol one:\n";
-        assert!(invited.people().starts_with(text), "{}", invited.people());
+        let text = format!(
+            "alice: not enrolled yet\nticket until {}\nno devices; to enrol one:\n",
+            minute(1_795_470_000)
+        );
+        assert!(invited.people().starts_with(&text), "{}", invited.people());
     }
 
     #[test]
@@ -394,13 +391,16 @@ token      active    6 digits, hotp, sha1  2026-11-23 21:18  never
             users: vec![user("alice", alice, 5), user("b\u{1b}ob", Vec::new(), 0)],
             when_empty: "",
         };
+        let used = minute(1_795_470_000);
         assert_eq!(
             users.people(),
-            "\
-USER       DEVICES              GUESSES LEFT      LAST USED (UTC)
-alice      1 active, 1 pending  5 known, 5 other  2026-11-23 21:40
-b\\u{1b}ob  none                 5 known, 0 other  never
+            format!(
+                "\
+USER       DEVICES              GUESSES LEFT      LAST USED
+alice      1 active, 1 pending  5 known, 5 other  {used}
+b\\u{{1b}}ob  none                 5 known, 0 other  never
 "
+            )
         );
         assert_eq!(
             Users {

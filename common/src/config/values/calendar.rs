@@ -5,9 +5,9 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
 
 use jiff::Timestamp;
+pub use jiff::ZonedDateTime;
 pub use jiff::civil::{Date, DateTime};
 use jiff::tz::TimeZone;
 
@@ -24,22 +24,23 @@ pub fn start(date: Date) -> Option<u64> {
     u64::try_from(date.duration_since(EPOCH.date()).as_secs()).ok()
 }
 
-/// The date and the time of day in UTC at `time`, in Unix seconds. `None` after the year 9999.
-#[must_use]
-pub fn utc(time: u64) -> Option<DateTime> {
-    EPOCH.checked_add(Duration::from_secs(time)).ok()
-}
-
 /// The date and the time of day in this machine's time zone at `time`, in Unix seconds. `None`: the
 /// time zone cannot be read.
 #[must_use]
 pub fn local(time: u64) -> Option<DateTime> {
-    in_zone(time, &zone(Path::new(ZONE))?)
+    in_zone(time, zone(Path::new(ZONE))?).map(|time| time.datetime())
 }
 
-fn in_zone(time: u64, zone: &TimeZone) -> Option<DateTime> {
+/// The same with the zone, to be shown to people: UTC, if the machine's zone cannot be read. `None`
+/// after the year 9999.
+#[must_use]
+pub fn shown(time: u64) -> Option<ZonedDateTime> {
+    in_zone(time, zone(Path::new(ZONE)).unwrap_or(TimeZone::UTC))
+}
+
+fn in_zone(time: u64, zone: TimeZone) -> Option<ZonedDateTime> {
     let time = Timestamp::from_second(i64::try_from(time).ok()?).ok()?;
-    Some(zone.to_datetime(time))
+    Some(time.to_zoned_datetime(zone))
 }
 
 /// A machine without the file is on UTC. If the file is not valid, the time zone is unknown.
@@ -93,7 +94,10 @@ mod tests {
     }
 
     fn shown(time: u64, file: &[u8]) -> String {
-        in_zone(time, &read(file).unwrap()).unwrap().to_string()
+        in_zone(time, read(file).unwrap())
+            .unwrap()
+            .datetime()
+            .to_string()
     }
 
     #[test]
@@ -161,15 +165,9 @@ mod tests {
 
     #[test]
     fn a_time_beyond_all_calendars_has_no_name() {
-        assert_eq!(
-            (local(u64::MAX), utc(u64::MAX), utc(253_402_300_800)),
-            (None, None, None)
-        );
+        assert_eq!((local(u64::MAX), local(253_402_387_200)), (None, None));
+        assert!(super::shown(u64::MAX).is_none() && super::shown(0).is_some());
         assert!(local(0).is_some());
-        assert_eq!(
-            utc(253_402_300_799).unwrap().to_string(),
-            "9999-12-31T23:59:59"
-        );
     }
 
     #[test]

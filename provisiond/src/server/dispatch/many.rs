@@ -11,9 +11,9 @@ use serde::Serialize;
 use super::message::Message;
 use super::replies::Stop;
 use crate::admin;
-use crate::identity::caller::Caller;
+use crate::identity::caller::{Caller, Role};
 use crate::identity::permission::{Permission, permission};
-use crate::in_memory::streams::Stream;
+use crate::in_memory::streams::{Lane, Stream};
 use crate::service::Service;
 use crate::service::call::Call;
 
@@ -63,15 +63,15 @@ fn has_left(socket: &BorrowedFd<'_>) -> bool {
     !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
 }
 
-/// Whether the caller of a long stream would still be permitted to begin it now. While the name
-/// service does not answer, its last answer holds: it has not said that the caller lost the role.
+/// Whether the caller of a long stream, which is about all users, would still be permitted to begin
+/// it now. While the name service does not answer, its last answer holds: it has not said that the
+/// caller lost the role.
 fn still_permitted(service: &Service, call: &Call<'_>, method: Method) -> Result<(), Error> {
     let (roles, names) = (&service.settings().roles, service.names.asking());
     let Ok(caller) = Caller::identify(call.caller.peer, roles, names) else {
         return Ok(());
     };
-    let permitted =
-        caller.is_some_and(|caller| permission(method, caller.role) != Permission::Never);
+    let permitted = caller.is_some_and(|caller| permission(method, caller.role) == Permission::Any);
     if permitted {
         Ok(())
     } else {
@@ -92,5 +92,9 @@ fn begin<'a>(
             request.method.clone().into_owned(),
         )));
     }
-    Ok(service.streams.open(call.caller.peer.uid)?)
+    let lane = match call.caller.role {
+        Role::Own => Lane::OwnAccount,
+        _ => Lane::Role,
+    };
+    Ok(service.streams.open(call.caller.peer.uid, lane)?)
 }

@@ -25,16 +25,22 @@ fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
     match (attempt.judged(), attempt.reason.as_deref(), attempt.skew) {
         ("accepted", ..) => None,
         ("rejected", Some("after_many_wrong_pairs"), skew) => {
-            let what = skew.map_or_else(|| MISTYPED.to_owned(), another_time);
+            let what = skew.map_or_else(
+                || mistyped(attempt),
+                |skew| another_time(skew, attempt.is_on_a_doubtful_clock()),
+            );
             told(&format!("{what}; {NO_FARTHER}"))
         }
-        ("rejected", _, Some(skew)) => Some(another_time(skew) + until_then(skew)),
+        ("rejected", _, Some(skew)) => {
+            Some(another_time(skew, attempt.is_on_a_doubtful_clock()) + until_then(skew))
+        }
         // Where no code is right, it does not matter that the code was repeated.
         (verdict, Some(reason), _) if reason != "repeated" || verdict == "rejected" => {
             Some(of_reason(reason, user))
         }
         ("rejected", ..) => told(&format!(
-            "{MISTYPED}; for an HOTP token: totpctl resync USER"
+            "{}; for an HOTP token: totpctl resync USER",
+            mistyped(attempt)
         )),
         ("already_used", ..) => {
             told("the code was used already; each code opens one login: wait for the next code")
@@ -73,23 +79,35 @@ fn exempt(attempt: &PastAttempt) -> String {
     }
 }
 
-/// The code was right for another time. `skew`: seconds by which the phone's clock is fast.
-fn another_time(skew: i64) -> String {
+/// The code was right for another time. `skew`: seconds by which the phone's clock is fast, unless
+/// the machine's own clock is slow, which may be if the kernel does not hold it for synchronised.
+fn another_time(skew: i64, is_doubtful: bool) -> String {
     let span = span(skew.unsigned_abs());
-    let (when, wrong) = if skew < 0 {
-        (format!("{span} ago"), "slow")
+    let (when, phone, machine) = if skew < 0 {
+        (format!("{span} ago"), "slow", "fast")
     } else {
-        (format!("in {span}"), "fast")
+        (format!("{span} later"), "fast", "slow")
     };
-    let was = if skew < 0 { "was" } else { "will be" };
     let late = if (-LATE..0).contains(&skew) {
         "the user typed it late, or "
     } else {
         ""
     };
-    format!(
-        "the code {was} right {when}: {late}the phone's clock is {wrong}; set it to automatic time"
-    )
+    let clocks = if is_doubtful {
+        format!("the phone's clock is {phone} or this machine's is {machine}; {UNSYNCHRONISED}")
+    } else {
+        format!("the phone's clock is {phone}; set it to automatic time")
+    };
+    format!("the code was right {when}: {late}{clocks}")
+}
+
+/// The code was right at no time near that of the login.
+fn mistyped(attempt: &PastAttempt) -> String {
+    if attempt.is_on_a_doubtful_clock() {
+        format!("{MISTYPED}; {UNSYNCHRONISED}")
+    } else {
+        MISTYPED.to_owned()
+    }
 }
 
 /// How the user can log in before setting the clock.
@@ -140,12 +158,13 @@ fn of_the_machine(reason: &str) -> Option<&'static str> {
             "this machine's clock shows a time before provisiond was built: set the clock"
         }
         "clock_event" => {
-            "this machine's clock was set, or may be wrong after a boot: for a minute or two the daemon refuses codes from \
-             before; wait for the next codes"
+            "this machine's clock was set, or may be wrong after a boot: for two periods of the device (a minute, as a rule) \
+             the daemon refuses codes from before; wait for the next codes"
         }
         "store_rolled_back" => {
-            "the store was put back to an older state: the daemon refuses codes that may have been used since, usually for a \
-             minute or two; wait for the next codes; for an HOTP token: totpctl resync USER"
+            "the store was put back to an older state: the daemon refuses codes that may have been used since: for two periods \
+             of the device (a minute, as a rule), and for fifteen (eight minutes) where codes were used ahead of their time; \
+             wait for the next codes; for an HOTP token: totpctl resync USER"
         }
         "store_incomplete" => {
             "the store was damaged or put back, and the user's record may be missing from it: put a good copy of the store \
@@ -257,8 +276,13 @@ const REMEMBERED: u64 = 120;
 const PAIR_REACH: u64 = 300;
 
 /// For a code that is right at no time near now.
-const MISTYPED: &str = "no device of the user shows this code at about this time: the code was mistyped, belongs to another \
-                        account, or the phone's clock is hours off";
+const MISTYPED: &str = "no device of the user showed this code in the two hours before: the code was mistyped, belongs to another \
+                        account, or the phone's clock is hours off or fast; of a fast one this command tells some minutes \
+                        after the code's own time, when the code is useless";
+/// For an attempt at which the kernel did not hold the machine's clock for synchronised. All codes
+/// are wrong then, whatever the phones show.
+const UNSYNCHRONISED: &str = "the kernel does not hold this machine's clock for synchronised: compare it with another clock, and \
+                              start a time service (timedatectl shows both)";
 /// For an account where the daemon searches for pairs of codes in the window only.
 const NO_FARTHER: &str = "after a thousand wrong pairs of codes the daemon accepts two consecutive codes only in the window of a \
                           single code; a recovery code opens a login; for a device whose clock or counter is off: totpctl \
@@ -379,18 +403,46 @@ mod tests {
         );
         assert_eq!(
             told(3900),
-            "the code will be right in 1 h 5 min: the phone's clock is fast; set it to automatic time"
+            "the code was right 1 h 5 min later: the phone's clock is fast; set it to automatic time"
         );
         assert!(told(-60).starts_with(
             "the code was right 1 min ago: the user typed it late, or the phone's clock"
         ));
         assert!(
-            told(120).contains("in 2 min: the phone's clock")
+            told(120).contains("2 min later: the phone's clock")
                 && told(120).ends_with("remembers the difference")
         );
         assert!(told(240).ends_with(
             "automatic time; until then, each login needs two consecutive codes on one line"
         ));
+    }
+
+    #[test]
+    fn a_machine_whose_clock_is_not_synchronised_is_suspected_too() {
+        let told = |skew| {
+            let attempt = PastAttempt {
+                machine_clock: Some("unsynchronised".into()),
+                ..attempt("rejected", None, skew)
+            };
+            meaning(&attempt, "alice").unwrap()
+        };
+        for (skew, what) in [
+            (
+                Some(600),
+                "the phone's clock is fast or this machine's is slow; ",
+            ),
+            (
+                Some(-600),
+                "the phone's clock is slow or this machine's is fast; ",
+            ),
+            (None, "the code was mistyped"),
+        ] {
+            let told = told(skew);
+            assert!(
+                told.contains(what) && told.contains(UNSYNCHRONISED),
+                "{told}"
+            );
+        }
     }
 
     #[test]
@@ -406,7 +458,7 @@ mod tests {
             (None, MISTYPED),
             (
                 Some(240),
-                "the code will be right in 4 min: the phone's clock is",
+                "the code was right 4 min later: the phone's clock is",
             ),
         ] {
             let told = told(skew);
