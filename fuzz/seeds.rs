@@ -45,6 +45,7 @@ fn main() -> Outcome {
     for (name, typed) in [
         ("one", "123 456"),
         ("two", "123-456 654-321"),
+        ("other-scripts", "\u{1b}[200~１２３\u{a0}٤٥٦\u{200b}\u{1b}[201~"),
         ("issued", "abcd-efgh-1jkl-mn0p"),
         ("short-issued", "ABCD 2345"),
     ] {

@@ -3,10 +3,13 @@
 //!
 //! Knows no device: the caller tells how many digits its codes have.
 
+pub mod plain;
+
 use std::fmt;
 
 use zeroize::Zeroizing;
 
+use self::plain::Plain;
 use crate::issued::IssuedCode;
 use crate::secret::{SecretText, without_separators};
 
@@ -28,9 +31,9 @@ struct Field {
 }
 
 impl Answer {
-    /// Parses the typed text: one field holding the codes, or one field for each. ASCII spaces are
-    /// dropped, and one `-` in each code; then only `0` to `9` remain, or it is an [`IssuedCode`],
-    /// or malformed (`None`).
+    /// Parses the typed text: one field holding the codes, or one field for each. By the rule of
+    /// [`Plain`], spaces are dropped, and one `-` in each code; then only `0` to `9` remain, or it
+    /// is an [`IssuedCode`], or malformed (`None`).
     #[must_use]
     pub fn parse(typed: &[SecretText]) -> Option<Self> {
         Self::shown(typed).or_else(|| match typed {
@@ -90,8 +93,9 @@ impl Answer {
 
 impl Field {
     fn read(text: &str) -> Option<Self> {
-        let digits = without_separators(text)?;
-        let hyphens = text.bytes().filter(|b| *b == b'-').count();
+        let plain = Plain::of(text)?;
+        let digits = without_separators(plain.expose())?;
+        let hyphens = plain.expose().matches('-').count();
         digits
             .bytes()
             .all(|b| b.is_ascii_digit())

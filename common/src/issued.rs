@@ -9,6 +9,7 @@ use std::fmt;
 use data_encoding::BASE32_NOPAD;
 use zeroize::Zeroizing;
 
+use crate::answer::plain::Plain;
 use crate::secret::{SecretText, without_separators};
 
 /// An issued code in its canonical spelling: 8 or 16 base32 characters, at least one of them a
@@ -16,12 +17,12 @@ use crate::secret::{SecretText, without_separators};
 pub struct IssuedCode(Zeroizing<String>);
 
 impl IssuedCode {
-    /// Parses the typed text: ASCII spaces and hyphens are dropped, lower case is upper case, and
-    /// digits that base32 does not have are the letters that they look like. A text of digits alone
-    /// is a device's code and never an issued one.
+    /// Parses the typed text: by the rule of [`Plain`], spaces and hyphens are dropped, lower case
+    /// is upper case, and digits that base32 does not have are the letters that they look like. A
+    /// text of digits alone is a device's code and never an issued one.
     #[must_use]
     pub fn parse(typed: &str) -> Option<Self> {
-        let kept = without_separators(typed)?;
+        let kept = without_separators(Plain::of(typed)?.expose())?;
         let mut text = Zeroizing::new(String::with_capacity(kept.len()));
         text.extend(kept.chars().map(meant));
         let fits = LENGTHS.contains(&text.len())
@@ -105,6 +106,9 @@ mod tests {
             " abcd efgh ijkl mnop ",
             "a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p",
             "a8cd-ef9h-ijk1-mn0p",
+            "ａｂｃｄ－ｅｆｇｈ－ｉｊｋｌ－ｍｎｏｐ",
+            "abcd\u{2011}efgh\u{2013}ijkl\u{2212}mnop",
+            "\u{1b}[200~abcd-efgh-ijkl-mnop\t\u{1b}[201~",
         ] {
             assert_eq!(
                 parse(typed).as_deref(),
@@ -124,11 +128,10 @@ mod tests {
             "abcd-efgh-ijkl",
             "abcd-efgh-ijkl-mnopq",
             "abcd-efgh\n",
-            "abcd\tefgh",
             "abcd_efgh",
             "äbcd-efg",
-            "ａbcdefgh",
             "23456723",
+            "２３４５６７２３",
             "2345 6723",
             "2345-6723-4567-2345",
             "01890189",

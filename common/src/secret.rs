@@ -128,9 +128,8 @@ pub enum BadKey {
     Length,
 }
 
-/// A typed code or key without what users type for legibility: ASCII spaces and hyphens are dropped
-/// wherever they stand, and nothing else is. Other white space and look-alike hyphens stay, so the
-/// text is then refused. `None`: the text has more than [`MAX_TYPED`] bytes.
+/// A plain code or a typed key without what users type for legibility: ASCII spaces and hyphens are
+/// dropped wherever they stand, and nothing else is. `None`: the text has more than [`MAX_TYPED`] bytes.
 pub(crate) fn without_separators(typed: &str) -> Option<Zeroizing<String>> {
     if typed.len() > MAX_TYPED {
         return None;

@@ -4,6 +4,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
+use common::answer::plain::Plain;
 use common::answer::{Answer, CODE_DIGITS, Code, MAX_CODES};
 use common::issued::IssuedCode;
 use common::secret::SecretText;
@@ -25,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
     }
     let digits: String = fields
         .iter()
-        .flat_map(|field| field.expose().chars())
+        .filter_map(|field| Plain::of(field.expose()))
+        .flat_map(|plain| plain.expose().chars().collect::<Vec<_>>())
         .filter(char::is_ascii_digit)
         .collect();
     let mut readings = 0;

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 use common::answer::CODE_DIGITS;
+use common::answer::plain::Plain;
 use common::issued::IssuedCode;
 use common::secret::SecretText;
 use common::wire::protocol::Ask;
@@ -51,8 +52,9 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
 }
 
 /// Cuts as many codes as are asked for off the end of the text, all of the longest length for which
-/// digits stand there. Spaces are allowed between two codes and nowhere else; a space before the
-/// first code belongs to the password. `None`: the text does not end in such codes.
+/// digits stand there, by the rule of [`Plain`]. Spaces are allowed between two codes and after the
+/// last one; a space before the first code belongs to the password. `None`: the text does not end in
+/// such codes.
 ///
 /// The longest length wins, because the last six of eight digits are digits, too: a user with
 /// devices of both lengths could otherwise never use the longer.
@@ -61,7 +63,8 @@ pub fn lengths(option: Option<usize>, told: &[u8]) -> Vec<usize> {
 /// a password.
 #[must_use]
 pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAndCodes> {
-    let text = typed.expose();
+    let plain = Plain::of(typed.expose())?;
+    let text = plain.expose().trim_end_matches(' ');
     let shown = lengths
         .iter()
         .find_map(|length| before_codes(text, count(ask), *length));
@@ -70,7 +73,8 @@ pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAn
             .iter()
             .find_map(|length| before_issued(text, *length))
     })?;
-    let (password, codes) = text.split_at_checked(password.len())?;
+    let end = plain.end_of(password.chars().count());
+    let (password, codes) = typed.expose().split_at_checked(end)?;
     Some(PasswordAndCodes {
         password: SecretText::new(password.to_owned()),
         codes: SecretText::new(codes.to_owned()),
@@ -163,12 +167,34 @@ mod tests {
             "pass12345",
             "pass123 456",
             "pass123-456",
-            "pass123456 ",
-            "１２３４５６",
+            "pass½23456",
+            "pass123456\n",
         ] {
             assert_eq!(one(text, &[6]), None, "{text:?}");
         }
         assert_eq!(one("passwo\u{e9}\u{e9}\u{e9}", &[6, 7, 8, 9, 10]), None);
+    }
+
+    #[test]
+    fn a_code_is_found_as_input_methods_and_pasting_bring_it() {
+        for code in [
+            "123456 ",
+            "123456\t",
+            "１２３４５６",
+            "۱۲۳۴۵۶",
+            "\u{1b}[200~123456\u{1b}[201~",
+            "\u{200b}123\u{200b}456\u{feff}",
+            "\u{1b}[200~abcd\u{2011}efgh\u{1b}[201~",
+        ] {
+            for password in ["correct horse", "grün ", "パスワード", ""] {
+                let typed = format!("{password}{code}");
+                assert_eq!(one(&typed, &[6]), parts(password, code), "{typed:?}");
+            }
+        }
+        assert_eq!(
+            cut_text("pass123456\u{a0}６５４３２１", Ask::TwoCodes, &[6]),
+            parts("pass", "123456\u{a0}６５４３２１")
+        );
     }
 
     #[test]
@@ -200,7 +226,7 @@ mod tests {
             "pass123456",
             "pass23456 654321",
             "pass123456x654321",
-            "pass123456\t654321",
+            "pass123456\n654321",
         ] {
             assert_eq!(cut_text(text, Ask::TwoCodes, &[6]), None, "{text:?}");
         }
@@ -262,9 +288,10 @@ mod tests {
             for ask in [Ask::OneCode, Ask::TwoCodes] {
                 if let Some((password, codes)) = cut_text(&text, ask, &lengths) {
                     prop_assert_eq!(format!("{password}{codes}"), &*text);
-                    let digits = codes.bytes().filter(u8::is_ascii_digit).count();
+                    let plain = Plain::of(&codes).unwrap().expose().to_owned();
+                    let digits = plain.bytes().filter(u8::is_ascii_digit).count();
                     prop_assert!(lengths.iter().any(|length| length * count(ask) == digits));
-                    prop_assert!(codes.bytes().all(|byte| byte == b' ' || byte.is_ascii_digit()));
+                    prop_assert!(plain.bytes().all(|byte| byte == b' ' || byte.is_ascii_digit()));
                 }
             }
         }

@@ -48,14 +48,18 @@ pub fn cut(mut text: String) -> String {
     text
 }
 
-/// Control characters, the backslash of the escapes themselves, and the characters that Unicode
-/// draws as nothing or uses to reorder a line (general category Cf, as far as it is in use).
+/// Control characters, line and paragraph separators, the backslash of the escapes themselves, and
+/// what is invisible.
 pub(crate) fn needs_escape(c: char) -> bool {
-    c.is_control()
-        || c == '\\'
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+    c.is_control() || matches!(c, '\\' | '\u{2028}' | '\u{2029}') || is_invisible(c)
+}
+
+/// Characters that Unicode draws as nothing or uses to reorder a line (general category Cf, as far
+/// as it is in use).
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// The longest text shown of one field, in bytes.

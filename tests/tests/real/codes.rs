@@ -1,9 +1,11 @@
 //! What opens, how often, and what never does.
 
+use serde_json::json;
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply};
 use tests::stack::Stack;
+use tests::wire::Caller;
 use tests::world;
 
 #[test]
@@ -229,6 +231,44 @@ fn a_used_code_stays_used_however_it_is_typed() {
 }
 
 #[test]
+fn every_kind_of_code_is_read_as_input_methods_and_pasting_bring_it() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let wide = |code: &str| -> String {
+        let wide = code.bytes().map(|byte| u32::from(byte) + 0xfee0);
+        wide.filter_map(char::from_u32).collect()
+    };
+    let alice = daemon.enroll("alice");
+    let codes = daemon.totpctl_json(&["recovery-codes", "alice"], "");
+    let recovery = wide(codes["recovery_codes"][0].as_str().expect("a code"));
+    let bypass = daemon.totpctl_json(&["bypass", "alice"], "");
+    let bypass = bypass["code"]
+        .as_str()
+        .expect("a code")
+        .replace('-', "\u{2013}");
+    let stack = Stack::of(&daemon, "typed-otherwise", "retry=1");
+    for typed in [&recovery, &format!("\u{1b}[200~{bypass}\u{1b}[201~")] {
+        assert_eq!(
+            stack.login("alice", &[typed]).code,
+            PamCode::SUCCESS,
+            "{typed:?}"
+        );
+    }
+    let persian = in_script(&alice.code(), 0x6f0);
+    let told = daemon.totpctl_json(&["verify", "alice"], &format!("{persian}\n"));
+    assert_eq!(told["verdict"], "accepted", "{told}");
+    let bob = daemon.totpctl_json(&["enroll", "bob"], "");
+    let first = wide(&authenticator(&bob).code());
+    let told = daemon.totpctl_json(&["confirm", "bob"], &format!("{first}\n"));
+    assert_eq!(told["verdict"], "accepted", "{told}");
+    let ticket = daemon.totpctl_json(&["ticket", "carol"], "");
+    let ticket = wide(ticket["code"].as_str().expect("a code"));
+    let carol = Caller::user("carol");
+    let told = daemon.call_as(&carol, "Enroll", &json!({ "proof": ticket }));
+    assert_eq!(told.expect("a device")["state"], "pending");
+}
+
+#[test]
 fn what_is_no_code_is_malformed_and_costs_nothing() {
     let _place = world::enter();
     let daemon = Daemon::start();
@@ -309,7 +349,14 @@ fn a_code_of_another_length_opens_nothing() {
 }
 
 /// The ways in which people type a code of six digits.
-const VARIANTS: [fn(&str) -> String; 4] = [
+const VARIANTS: [fn(&str) -> String; 11] = [
+    |code| in_script(code, 0xff10),
+    |code| in_script(code, 0x660),
+    |code| in_script(code, 0x6f0),
+    |code| in_script(code, 0x966),
+    |code| format!("\t{}\u{a0}{}", &code[..3], &code[3..]),
+    |code| format!("{}\u{2011}{}\u{200b}", &code[..3], &code[3..]),
+    |code| format!("\u{1b}[200~{code}\u{1b}[201~"),
     |code| format!("{} {}", &code[..3], &code[3..]),
     |code| format!(" {code}"),
     |code| format!("{}-{}", &code[..3], &code[3..]),
@@ -318,21 +365,23 @@ const VARIANTS: [fn(&str) -> String; 4] = [
 
 /// What looks like the code and is none.
 fn never_codes(code: &str) -> Vec<String> {
-    let other_digits = |zero: u32| -> String {
-        code.chars()
-            .filter_map(|c| char::from_u32(zero + c.to_digit(10)?))
-            .collect()
-    };
     vec![
         String::new(),
         format!("{code}\n"),
-        format!("\t{code}"),
         format!("+{code}"),
         format!("-{}-{}", &code[..3], &code[3..]),
         code[1..].to_owned(),
         format!("0x{code}0"),
         format!("{code},{code}"),
-        other_digits(0xff10),
-        other_digits(0x660),
+        // Superscripts are numbers, and no decimal digits.
+        code.replace(&code[..1], "\u{b2}"),
     ]
+}
+
+/// The code in the digits that follow this zero.
+fn in_script(code: &str, zero: u32) -> String {
+    let digits = code.chars().filter_map(|c| c.to_digit(10));
+    digits
+        .filter_map(|digit| char::from_u32(zero + digit))
+        .collect()
 }
