@@ -81,6 +81,12 @@ impl Enckey {
         &self.tag
     }
 
+    /// The length of the sealed key, in bytes.
+    #[must_use]
+    pub fn key_bytes(&self) -> usize {
+        self.sealed.len().saturating_sub(GCM_TAG)
+    }
+
     pub(crate) fn from_parts(tag: &Tag, salt: &[u8], sealed: Vec<u8>) -> Option<Self> {
         let possible = sealed
             .len()

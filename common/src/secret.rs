@@ -53,7 +53,7 @@ impl<'de> Deserialize<'de> for SecretText {
     }
 }
 
-/// The secret bytes of one device: 10 to 64 bytes; the daemon takes over keys of at least 16.
+/// The secret bytes of one device: 10 to 64 bytes.
 pub struct Key(Zeroizing<Vec<u8>>);
 
 impl Key {
@@ -104,6 +104,12 @@ impl Key {
         SecretText::new(BASE32_NOPAD.encode(self.expose()))
     }
 
+    /// The length, if it is less than [`STRONG_BITS`].
+    #[must_use]
+    pub fn weak_bits(&self) -> Option<u32> {
+        weak_bits(self.0.len())
+    }
+
     /// The secret itself. The caller must not let it leak.
     #[must_use]
     pub fn expose(&self) -> &[u8] {
@@ -115,6 +121,14 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
     }
+}
+
+/// The bits of a key of so many bytes, if they are fewer than [`STRONG_BITS`].
+#[must_use]
+pub fn weak_bits(bytes: usize) -> Option<u32> {
+    let bits = bytes.saturating_mul(8);
+    let weak = (bits < STRONG_BITS).then_some(bits)?;
+    u32::try_from(weak).ok()
 }
 
 /// Why a text or bytes are not a key.
@@ -142,6 +156,8 @@ pub(crate) fn without_separators(typed: &str) -> Option<Zeroizing<String>> {
 
 /// The longest typed text, in bytes (`PAM_MAX_RESP_SIZE`).
 pub const MAX_TYPED: usize = 512;
+/// The fewest bits of a key that is taken without a word from the administrator (RFC 4226 section 4, R6).
+pub const STRONG_BITS: usize = 128;
 /// Bytes in a key: from the shortest in the wild (80 bits) to the block of the widest hash.
 pub const KEY_BYTES: std::ops::RangeInclusive<usize> = 10..=64;
 

@@ -56,6 +56,12 @@ impl EnckeyV1 {
         })
     }
 
+    /// The length of the sealed key, in bytes.
+    #[must_use]
+    pub fn key_bytes(&self) -> usize {
+        self.sealed.len()
+    }
+
     /// Opens the key. An altered record opens as well, to another key: only a right code proves the
     /// key.
     ///

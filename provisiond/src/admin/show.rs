@@ -105,5 +105,6 @@ fn shown_device(device: &Device) -> protocol::Device {
             .iter()
             .map(ToString::to_string)
             .collect(),
+        weak_key_bits: device.weak_key_bits(),
     }
 }

@@ -47,7 +47,8 @@ pub(crate) fn enroll(
     let line = call
         .line("enroll")
         .with("device", &name)
-        .with("state", new.state.on_the_wire().word());
+        .with("state", new.state.on_the_wire().word())
+        .with_some("weak_key_bits", new.weak_key_bits());
     service.log(call, line);
     Ok(new.reply(call.user, &name, recovery_codes))
 }

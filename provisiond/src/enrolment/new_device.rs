@@ -6,7 +6,7 @@ use common::names::device::{DeviceName, Kind};
 use common::names::user::UserName;
 use common::otpauth::{self, Label};
 use common::qr;
-use common::secret::{Key, SecretText};
+use common::secret::{Key, STRONG_BITS, SecretText};
 use common::totp::Parameters;
 use common::wire::frame::UNIT;
 use common::wire::protocol::{Enroll, EnrollReply, Enrolment, Error};
@@ -49,7 +49,8 @@ impl NewDevice {
             || wish.alg.is_some()
             || wish.digits.is_some()
             || wish.period.is_some()
-            || wish.counter.is_some();
+            || wish.counter.is_some()
+            || wish.allow_weak.is_some();
         if for_admins && call.caller.role == Role::Own {
             return Err(Error::PermissionDenied);
         }
@@ -131,6 +132,11 @@ impl NewDevice {
             Kind::Totp => spent,
             Kind::Hotp => spent.with_floor(self.counter),
         }
+    }
+
+    /// The bits of its key, if they are few.
+    pub(super) fn weak_key_bits(&self) -> Option<u32> {
+        self.key.weak_bits()
     }
 
     /// The reply that shows the key and the new recovery codes, this one time.
@@ -283,13 +289,21 @@ fn key(wish: &Enroll, parameters: Parameters) -> Result<Key, Error> {
         Some(text) => Key::from_base32(text.expose()).map_err(|why| Error::bad("key", why))?,
         None => Key::random(parameters.alg.key_bytes()).ok_or(Error::StoreUnavailable)?,
     };
-    if key.expose().len() < MIN_KEY {
-        return Err(Error::bad(
-            "key",
-            format!("a key has at least {MIN_KEY} bytes (RFC 4226, R6): make a longer one"),
-        ));
+    strong_enough(key, "key", wish.allow_weak)
+}
+
+/// The key, unless it is short and the administrator does not allow that.
+pub(super) fn strong_enough(key: Key, field: &str, allow_weak: Option<bool>) -> Result<Key, Error> {
+    match key.weak_bits() {
+        Some(bits) if allow_weak != Some(true) => Err(Error::bad(
+            field,
+            format!(
+                "the key has only {bits} bits, and RFC 4226 wants at least {STRONG_BITS}: enrol a new device, or take the key \
+                 with --allow-weak until it is replaced"
+            ),
+        )),
+        _ => Ok(key),
     }
-    Ok(key)
 }
 
 fn label(wish: &Enroll, user: &UserName, settings: &Settings) -> Result<Label, Error> {
@@ -324,8 +338,6 @@ const _: () = assert!(COLUMNS * COLUMNS.div_ceil(2) * 3 + 2048 < UNIT);
 const PENDING: u64 = 24 * 3600;
 /// The same, if the user enrolled it.
 const PENDING_OWN: u64 = 15 * 60;
-/// The fewest bytes of a key: 128 bits (RFC 4226 section 4, R6).
-const MIN_KEY: usize = 16;
 
 #[cfg(test)]
 mod tests {

@@ -11,9 +11,9 @@ use common::secret::Key;
 use common::totp::Parameters;
 use common::wire::protocol::{Error, ExportReply, ExportedRecord, Import, ImportReply};
 
-use crate::enrolment::new_device::make_room;
+use crate::enrolment::new_device::{make_room, strong_enough};
 use crate::policy::quarantine::last_used_elsewhere;
-use crate::record::{CannotMake, Device, Record, SealedKey};
+use crate::record::{CannotMake, Device, Record};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::change::change;
@@ -44,7 +44,8 @@ pub(crate) fn import(
         call,
         call.line("import")
             .with("device", &name)
-            .with("imported", imported),
+            .with("imported", imported)
+            .with_some("weak_key_bits", newcomer.key.weak_bits()),
     );
     Ok(ImportReply {
         user: call.user.as_str().to_owned(),
@@ -89,7 +90,6 @@ pub(crate) fn export(service: &Service, call: &Call<'_>) -> Result<ExportReply, 
 /// A device being imported, with its key opened.
 struct Newcomer {
     name: Option<DeviceName>,
-    stored: StoredKey,
     key: Key,
     parameters: Parameters,
     label: Option<Label>,
@@ -107,18 +107,23 @@ impl Newcomer {
                 format!("a period has at most {MAX_PERIOD} seconds: enrol a new device"),
             ));
         }
+        if let StoredKey::V1(EnckeyV1 { cost, .. }) = record.key
+            && cost > MAX_COST
+        {
+            return Err(Error::bad("record", too_dear(cost)));
+        }
         let key = record
             .open(&settings.secrets)
             .map_err(|why| Error::bad("record", why))?;
+        let key = strong_enough(key, "record", wish.allow_weak)?;
         let KeyRecord {
-            key: stored,
             parameters,
             label,
             issuer,
+            ..
         } = record;
         Ok(Self {
             name,
-            stored,
             key,
             parameters,
             label,
@@ -151,9 +156,6 @@ impl Newcomer {
         let key = (&self.key, Kind::Totp, self.parameters);
         let device = Device::active(call.user, name, key, secrets, moment);
         let mut device = device.map_err(|CannotMake| Error::StoreUnavailable)?;
-        if let StoredKey::V1(enckey) = &self.stored {
-            device.key = SealedKey::V1(enckey.clone());
-        }
         let spent = record
             .tombstones
             .spent_with((Kind::Totp, self.parameters), &self.key, secrets);
@@ -193,5 +195,15 @@ fn exported(
     })
 }
 
+fn too_dear(cost: u32) -> String {
+    format!(
+        "the sealed key's cost is {cost}, and the daemon opens keys of a cost of at most {MAX_COST}: seal it with a lower one \
+         where it comes from, or open it with 'totpctl key open' and import the result"
+    )
+}
+
+/// The highest cost of a sealed key that is imported: a million rounds, which a slow machine
+/// computes within the time of a call.
+const MAX_COST: u32 = 20;
 /// The longest period, in seconds. Authenticators show none longer.
 const MAX_PERIOD: u32 = 300;

@@ -8,7 +8,7 @@ use common::lineage::enckey::EnckeyV1;
 use common::names::device::{DeviceName, Kind};
 use common::names::user::UserName;
 use common::otpauth::Label;
-use common::secret::Key;
+use common::secret::{Key, weak_bits};
 use common::secrets::Secrets;
 use common::totp::Parameters;
 use common::wire::protocol::DeviceState;
@@ -62,7 +62,7 @@ pub struct Device {
 pub enum SealedKey {
     /// In our own format, bound to its user and device.
     V2(Enckey),
-    /// In passlib's format, until its first accepted code.
+    /// In passlib's format, of a record imported by an earlier daemon, until its first accepted code.
     V1(EnckeyV1),
 }
 
@@ -130,6 +130,15 @@ impl Device {
             SealedKey::V2(enckey) => enckey.open(secrets, &self.binding(user)),
             SealedKey::V1(enckey) => enckey.open(secrets),
         }
+    }
+
+    /// The bits of the device's key, if they are fewer than 128.
+    #[must_use]
+    pub fn weak_key_bits(&self) -> Option<u32> {
+        weak_bits(match &self.key {
+            SealedKey::V2(enckey) => enckey.key_bytes(),
+            SealedKey::V1(enckey) => enckey.key_bytes(),
+        })
     }
 
     /// Whether the device has this key, in constant time. One key in two devices would let a code

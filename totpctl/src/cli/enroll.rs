@@ -28,6 +28,9 @@ pub(crate) struct EnrollArgs {
     // Any text: clap must not repeat a key in an error message that a user gives here by mistake.
     #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,
+    /// With --key: take a key of fewer than 128 bits as well
+    #[arg(long, requires = "key")]
+    pub(crate) allow_weak: bool,
     #[command(flatten)]
     pub(crate) bounds: RestrictionArgs,
     /// Activate at once, without asking for a first code

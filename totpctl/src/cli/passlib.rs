@@ -16,6 +16,9 @@ pub(crate) enum ImportCommand {
         /// Lines of {"user":…,"record":…}; '-' for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
+        /// Take keys of fewer than 128 bits as well
+        #[arg(long)]
+        allow_weak: bool,
         #[command(flatten)]
         same_person: SamePerson,
     },

@@ -133,6 +133,7 @@ fn request(
         // Left out rather than false: only administrators may send it at all.
         active: wanted.yes.then_some(true),
         proof,
+        allow_weak: wanted.allow_weak.then_some(true),
         same_person: wanted.same_person.said(),
         ..Enroll::default()
     }

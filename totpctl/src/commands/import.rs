@@ -22,7 +22,7 @@ use crate::render::passlib::{ImportedLine, Imports, LineFailure};
 pub(super) fn passlib(
     context: &Context<'_>,
     path: &Path,
-    same_person: SamePerson,
+    allowed: Allowed,
 ) -> Result<Exit, Failure> {
     let unreadable = |error| unreadable(path, &error);
     let mut lines = BoundedLines::new(open(path).map_err(unreadable)?);
@@ -38,7 +38,7 @@ pub(super) fn passlib(
             }
         };
         let user = entry.user.clone();
-        match import(context, entry, same_person) {
+        match import(context, entry, allowed) {
             Ok(imported) => report(context, &mut tally, number, imported)?,
             Err(failure) if concerns_all(&failure) => return stop(context, &tally, failure),
             Err(failure) => report_failure(context, &mut tally, number, Some(user), &failure)?,
@@ -67,6 +67,9 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
         problem: format!("cannot be read: {error}"),
     }
 }
+
+/// What the administrator vouches for: the same person, and weak keys.
+type Allowed = (SamePerson, bool);
 
 /// A line of the file.
 #[derive(Deserialize)]
@@ -129,13 +132,14 @@ fn read(line: Line) -> Result<Option<Entry>, Failure> {
 fn import(
     context: &Context<'_>,
     entry: Entry,
-    same_person: SamePerson,
+    (same_person, allow_weak): Allowed,
 ) -> Result<ImportedLine, Failure> {
     let user = names::user(&entry.user)?;
     let reply = context.daemon.call(&Import {
         user,
         device: entry.device,
         record: entry.record,
+        allow_weak: allow_weak.then_some(true),
         same_person: same_person.said(),
     })?;
     Ok(ImportedLine {

@@ -72,9 +72,11 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Ticket(wanted) => recovery::ticket(context, wanted),
         Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
-        Command::Import(ImportCommand::Passlib { file, same_person }) => {
-            import::passlib(context, file, *same_person)
-        }
+        Command::Import(ImportCommand::Passlib {
+            file,
+            allow_weak,
+            same_person,
+        }) => import::passlib(context, file, (*same_person, *allow_weak)),
         Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Status => daemon::status(context),

@@ -38,6 +38,14 @@ impl Render for User {
                 ));
             }
         }
+        for device in &self.devices {
+            if let Some(bits) = device.weak_key_bits {
+                text.push_str(&format!(
+                    "'{}' has a weak key of {bits} bits: replace it by a new device\n",
+                    printable(&device.name)
+                ));
+            }
+        }
         for device in self
             .devices
             .iter()
@@ -220,6 +228,7 @@ mod tests {
             valid_from: None,
             valid_until: None,
             services: Vec::new(),
+            weak_key_bits: None,
         }
     }
 
@@ -276,6 +285,17 @@ token      active    6 digits, hotp, sha1  {day}  never
             )
         );
         assert!(text.lines().all(|line| line.chars().count() <= 80));
+    }
+
+    #[test]
+    fn a_weak_key_is_marked() {
+        let weak = Device {
+            weak_key_bits: Some(80),
+            ..device("old", DeviceState::Active, None)
+        };
+        let text = user("alice", vec![weak], 5).people();
+        let told = "'old' has a weak key of 80 bits: replace it by a new device\n";
+        assert!(text.ends_with(told), "{text}");
     }
 
     #[test]

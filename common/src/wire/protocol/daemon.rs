@@ -14,6 +14,9 @@ pub struct Import {
     pub device: Option<String>,
     /// The record as passlib wrote it, or an `otpauth://` URI.
     pub record: SecretText,
+    /// True: a key of fewer than 128 bits is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_weak: Option<bool>,
     /// True: the account has another uid now and still belongs to the same person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_person: Option<bool>,

@@ -41,6 +41,9 @@ pub struct Enroll {
     pub services: Option<Vec<String>>,
     /// A current code of an active device, a recovery code, or for the first device a ticket.
     pub proof: Option<SecretText>,
+    /// True: a key of fewer than 128 bits is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allow_weak: Option<bool>,
     /// True: the account has another uid now and still belongs to the same person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_person: Option<bool>,

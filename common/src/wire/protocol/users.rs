@@ -110,6 +110,9 @@ pub struct Device {
     pub valid_until: Option<u64>,
     /// The PAM services that accept its codes; empty: all.
     pub services: Vec<String>,
+    /// The length of its key, if it has fewer than 128 bits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weak_key_bits: Option<u32>,
 }
 
 /// `RenameUser`: move a record to the account's new name.
