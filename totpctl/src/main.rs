@@ -4,6 +4,7 @@
 //! - `commands/`: each command's code: the calls to the daemon and the prompts for codes.
 //! - `render/`: each command's result: sentences and tables for people, JSON for programs.
 //! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
+//! - `age`: how long the program has been running.
 //! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
 //! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
 //! - `pam_file`: whether a service's PAM file names the module.
@@ -21,6 +22,7 @@
     )
 )]
 
+mod age;
 mod bounded_lines;
 mod cli;
 mod commands;

@@ -1,6 +1,8 @@
 //! `Enroll`: makes a new key (or takes a given one), seals it as a device of the user, and shows it
 //! once.
 
+use std::time::Duration;
+
 use common::wire::protocol::{Enroll, EnrollReply, Error};
 
 use crate::enrolment::new_device::NewDevice;
@@ -22,6 +24,9 @@ pub(crate) fn enroll(
     wish: &Enroll,
 ) -> Result<EnrollReply, Error> {
     let new = NewDevice::plan(call, wish)?;
+    let age = Duration::from_millis(wish.age.unwrap_or(0));
+    let enrolment = service.enrolments.begin(call.user, age);
+    let is_named = wish.device.is_some();
     let is_active = new.state == State::Active;
     let begin = |record: Option<&Record>| {
         Ok::<_, Error>(record.cloned().unwrap_or_else(|| new_record(call)))
@@ -35,6 +40,11 @@ pub(crate) fn enroll(
         ),
         begin,
         |record, _| {
+            record.expire(call.moment.now);
+            // The next device is one device, however many ask for it at once.
+            if !is_named && !enrolment.makes() && !record.devices.is_empty() {
+                return Err(Error::bad("device", AT_ONCE));
+            }
             let name = new.add_to(record, call)?;
             if !is_active {
                 return Ok((name, Vec::new()));
@@ -52,3 +62,6 @@ pub(crate) fn enroll(
     service.log(call, line);
     Ok(new.reply(call.user, &name, recovery_codes))
 }
+
+const AT_ONCE: &str = "another enrolment of this user ran at the same time and made a device: 'totpctl show' shows it; to add one \
+                       more, name it with --device";

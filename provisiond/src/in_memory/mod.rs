@@ -2,6 +2,7 @@
 //! of sources, callers and log lines, slots and streams. Losing an entry costs a user a code, a
 //! refund or a log line, and never opens a login.
 
+pub(crate) mod enrolments;
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
 pub(crate) mod quota;

@@ -22,6 +22,7 @@ use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
 use crate::clock::{self, Clock};
 use crate::identity::names::Names;
+use crate::in_memory::enrolments::Enrolments;
 use crate::in_memory::free_attempts::{Attempt, FreeAttempts};
 use crate::in_memory::grace::Graces;
 use crate::in_memory::quota::LogQuota;
@@ -53,6 +54,8 @@ pub struct Service {
     pub(crate) log_quota: LogQuota,
     /// Recently accepted codes, which let the user in without another.
     pub(crate) graces: Graces,
+    /// Enrolments under way, of which one makes a user's next device.
+    pub(crate) enrolments: Enrolments,
     /// Wrong answers of users' own processes that cost the account nothing (rate limit).
     pub(crate) free_attempts: FreeAttempts,
     /// The number of open connections.
@@ -110,6 +113,7 @@ impl Service {
             source_limits: SourceLimits::default(),
             log_quota: LogQuota::default(),
             graces: Graces::default(),
+            enrolments: Enrolments::default(),
             free_attempts: FreeAttempts::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),

@@ -427,6 +427,39 @@ fn first_codes_by_the_users_own_processes_cost_guesses_however_many_are_tried_at
 }
 
 #[test]
+fn of_many_enrolments_at_once_without_a_name_one_makes_the_device_and_the_others_are_told() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for (user, options) in [("alice", &["--yes"][..]), ("bob", &[])] {
+        let enroll = || {
+            let arguments = [&["--json", "enroll", user], options].concat();
+            daemon.totpctl(&arguments, "")
+        };
+        let outputs: Vec<_> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..32).map(|_| scope.spawn(enroll)).collect();
+            all.into_iter()
+                .map(|one| one.join().expect("an output"))
+                .collect()
+        });
+        let shown_keys = outputs
+            .iter()
+            .filter(|output| String::from_utf8_lossy(&output.stdout).contains("otpauth://"));
+        assert_eq!(shown_keys.count(), 1, "{user}");
+        let told = outputs.iter().filter(|output| {
+            let error = String::from_utf8_lossy(&output.stderr);
+            error.contains("ran at the same time") || error.contains("are waiting")
+        });
+        assert_eq!(told.count(), 31, "{user}");
+        assert_eq!(
+            shown(&daemon, user)["devices"].as_array().map(Vec::len),
+            Some(1)
+        );
+    }
+    daemon.totpctl_json(&["enroll", "alice", "--yes"], "");
+    assert_eq!(shown(&daemon, "alice")["devices"][1]["name"], "device-2");
+}
+
+#[test]
 fn an_administrator_who_mistypes_a_first_code_costs_the_user_no_guess() {
     let _place = world::enter();
     let daemon = Daemon::start();

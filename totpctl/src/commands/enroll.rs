@@ -11,6 +11,7 @@ use super::Context;
 use super::drawing::{PictureFiles, for_terminal};
 use super::names::{self, Names};
 use super::restrict::times_and_services;
+use crate::age;
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
 use crate::render::{Enrolled, Render, recovery_codes, restrictions};
@@ -133,6 +134,7 @@ fn request(
         // Left out rather than false: only administrators may send it at all.
         active: wanted.yes.then_some(true),
         proof,
+        age: age::in_milliseconds(),
         allow_weak: wanted.allow_weak.then_some(true),
         same_person: wanted.same_person.said(),
         ..Enroll::default()

@@ -41,6 +41,10 @@ pub struct Enroll {
     pub services: Option<Vec<String>>,
     /// A current code of an active device, a recovery code, or for the first device a ticket.
     pub proof: Option<SecretText>,
+    /// How long the caller's program has been running, in milliseconds: of programs that run at
+    /// once and name no device, one makes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub age: Option<u64>,
     /// True: a key of fewer than 128 bits is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_weak: Option<bool>,
