@@ -2,6 +2,8 @@
  *   ODD-ALICE        another spelling of /etc/passwd's `alice`; also OdD-Alice, and so on
  *   odd-hung...      no answer, ever
  *   odd-broken...    the server cannot be reached
+ *   odd-here...      the accounts of /etc/odd-passwd, in its form; while there is no such file, the server
+ *                    cannot be reached
  * Of everything else it knows nothing. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -31,7 +33,8 @@ static enum nss_status odd(const char *name, int *errnop) {
 enum nss_status _nss_odd_getpwnam_r(const char *name, struct passwd *entry, char *buffer, size_t size, int *errnop) {
     if (!begins(name, "odd-") || begins(name, "odd-hung") || begins(name, "odd-broken"))
         return odd(name, errnop);
-    FILE *accounts = fopen("/etc/passwd", "re");
+    int here = begins(name, "odd-here");
+    FILE *accounts = fopen(here ? "/etc/odd-passwd" : "/etc/passwd", "re");
     if (!accounts) {
         *errnop = errno;
         return NSS_STATUS_UNAVAIL;
@@ -39,7 +42,7 @@ enum nss_status _nss_odd_getpwnam_r(const char *name, struct passwd *entry, char
     struct passwd *found;
     int failed;
     while (!(failed = fgetpwent_r(accounts, entry, buffer, size, &found)))
-        if (!strcasecmp(found->pw_name, name + strlen("odd-"))) break;
+        if (!strcasecmp(found->pw_name, here ? name : name + strlen("odd-"))) break;
     fclose(accounts);
     if (!failed) return NSS_STATUS_SUCCESS;
     *errnop = failed;

@@ -8,6 +8,25 @@ use crate::daemon::Setup;
 use crate::tracee::library;
 use crate::world;
 
+/// Makes these the accounts that begin with `odd-here`, with their uids. `None`: their server
+/// cannot be reached.
+///
+/// # Panics
+/// When the file cannot be written or removed.
+pub fn accounts_here(accounts: Option<&[(&str, u32)]>) {
+    match accounts {
+        Some(accounts) => {
+            let lines = accounts
+                .iter()
+                .map(|(name, uid)| format!("{name}:x:{uid}:{uid}::/:/bin/sh\n"));
+            std::fs::write(ACCOUNTS, lines.collect::<String>()).expect("a file of accounts");
+        }
+        None => std::fs::remove_file(ACCOUNTS).expect("no file of accounts"),
+    }
+}
+
+const ACCOUNTS: &str = "/etc/odd-passwd";
+
 /// A daemon whose name service knows accounts by other spellings too, and does not always answer.
 /// The module's source says by which names.
 #[must_use]

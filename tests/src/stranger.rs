@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
+use serde_json::Value;
 
 use crate::connection::patient;
 use crate::lines::Lines;
@@ -98,6 +99,42 @@ impl Drop for Crowd {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// A process whose connections call again and again, until it is dropped.
+pub struct Flood(Child);
+
+impl Flood {
+    /// `count` connections of as many uids, from `first` on, make the same call without end. They
+    /// do so when this returns.
+    #[must_use]
+    pub fn begin(
+        (first, uids): (u32, u32),
+        count: usize,
+        path: &Path,
+        (method, parameters): (&str, &Value),
+    ) -> Self {
+        let numbers = [first.to_string(), uids.to_string(), count.to_string()];
+        let mut flood = program();
+        flood.arg("flood").args(numbers).arg(path);
+        let mut process = flood
+            .args([method, &parameters.to_string()])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("a flood");
+        let lines = Lines::default();
+        lines.follow(process.stdout.take().expect("its output"));
+        let flood = Self(process);
+        lines.wait_for(&["flooding"]);
+        flood
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

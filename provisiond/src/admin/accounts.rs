@@ -51,9 +51,13 @@ fn set_account(
     };
     // Rules and the roll-out may exempt a user without a record, so an account can be disabled
     // before it has one.
-    let newcomer = || (disabled && call.named.account().is_some()).then(|| new_record(call));
+    let may_be_new = disabled && (call.named.account().is_some() || call.named.is_unknown());
     change(service, call, devices::act_of(wish), |record| {
-        let record = record.cloned().or_else(newcomer).ok_or(Error::NoSuchUser)?;
+        let record = match record {
+            Some(record) => record.clone(),
+            None if may_be_new => new_record(call)?,
+            None => return Err(Error::NoSuchUser),
+        };
         Ok((Some(Record { disabled, ..record }), ()))
     })?;
     service.graces.end(call.user);

@@ -27,10 +27,10 @@ pub(crate) fn list<E: From<Error>>(
     mut take: impl FnMut(ShowReply) -> Result<(), E>,
 ) -> Result<(), E> {
     let not_enrolled = wish.not_enrolled.unwrap_or(false);
-    let mut left = members(service, wish.group.as_deref())?;
+    let mut left = members(call, wish.group.as_deref())?;
     let mut after = None;
     // A name service that answers late leaves out whose uid a record belongs to, and no user.
-    let names = service.names.asking_until(patience());
+    let names = call.names.until(patience());
     loop {
         let page = service
             .records
@@ -40,7 +40,7 @@ pub(crate) fn list<E: From<Error>>(
         after = Some(last.user.clone());
         for listed in page {
             let counts = left.remove(listed.user.as_str())
-                || is_in(service, &listed.user, wish.group.as_deref())?;
+                || is_in(service, call, &listed.user, wish.group.as_deref())?;
             if counts && !(not_enrolled && has_active(&listed)) {
                 let user = match &listed.record {
                     Ok(record) => {
@@ -68,28 +68,34 @@ pub(crate) fn list<E: From<Error>>(
 /// Whether the member has a record under the lower-case form of the name.
 fn is_listed_in_lower_case(service: &Service, call: &Call<'_>, user: &UserName) -> bool {
     let has_lower_case = user.as_str().to_lowercase() != user.as_str();
-    let named = || Named::of(user.clone(), service.names.asking());
+    let names = || service.names.asking_for(call.caller.peer);
+    let named = || Named::of(user.clone(), names());
     has_lower_case && service.record_name(&named(), &call.settings) != *user
 }
 
 /// The members of the group, as far as the name service lists them. In a directory that does not
 /// list its accounts, an account that has the group as its primary group is found by its record
 /// only.
-fn members(service: &Service, group: Option<&str>) -> Result<BTreeSet<String>, Error> {
+fn members(call: &Call<'_>, group: Option<&str>) -> Result<BTreeSet<String>, Error> {
     let Some(group) = group else {
         return Ok(BTreeSet::new());
     };
-    let members = service
+    let members = call
         .names
-        .asking_until(patience())
+        .until(patience())
         .members(group)
         .map_err(|NoAnswer| silent())?;
     members.ok_or_else(|| Error::bad("group", "there is no such group: 'getent group' lists them"))
 }
 
-fn is_in(service: &Service, user: &UserName, group: Option<&str>) -> Result<bool, Error> {
+fn is_in(
+    service: &Service,
+    call: &Call<'_>,
+    user: &UserName,
+    group: Option<&str>,
+) -> Result<bool, Error> {
     let Some(group) = group else { return Ok(true) };
-    let names = service.names.asking();
+    let names = service.names.asking_for(call.caller.peer);
     let account = names.by_name(user).map_err(|NoAnswer| silent())?;
     account
         .map_or(Ok(false), |account| names.is_member(&account, group))

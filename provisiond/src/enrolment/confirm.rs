@@ -118,7 +118,7 @@ fn confirmed(
     }
     device.state = State::Active;
     record.enrolled = true;
-    bind(&mut record, call);
+    bind(&mut record, call)?;
     let recovery_codes = first_codes(&mut record, call)?;
     Ok((
         Some(record),

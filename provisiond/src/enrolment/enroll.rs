@@ -28,9 +28,7 @@ pub(crate) fn enroll(
     let enrolment = service.enrolments.begin(call.user, age);
     let is_named = wish.device.is_some();
     let is_active = new.state == State::Active;
-    let begin = |record: Option<&Record>| {
-        Ok::<_, Error>(record.cloned().unwrap_or_else(|| new_record(call)))
-    };
+    let begin = |record: Option<&Record>| record.cloned().map_or_else(|| new_record(call), Ok);
     let (name, recovery_codes) = proof::change(
         service,
         call,
@@ -49,7 +47,7 @@ pub(crate) fn enroll(
             if !is_active {
                 return Ok((name, Vec::new()));
             }
-            bind(record, call);
+            bind(record, call)?;
             let codes = first_codes(record, call)?;
             Ok((name, codes))
         },

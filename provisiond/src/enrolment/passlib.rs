@@ -32,12 +32,12 @@ pub(crate) fn import(
     let newcomer = Newcomer::read(wish, &call.settings)?;
     let act = Act::giving_to("import", wish.same_person);
     let (name, imported) = change(service, call, act, |record| {
-        let mut record = record.cloned().unwrap_or_else(|| new_record(call));
+        let mut record = record.cloned().map_or_else(|| new_record(call), Ok)?;
         if let Some(name) = newcomer.is_in(&record, call) {
             return Ok((None, (name, false)));
         }
         let name = newcomer.add_to(&mut record, call)?;
-        bind(&mut record, call);
+        bind(&mut record, call)?;
         Ok((Some(record), (name, true)))
     })?;
     service.log(

@@ -180,7 +180,7 @@ fn give(
     new: impl Fn(&Record, &mut Codes, &Key) -> Result<SecretText, Error>,
 ) -> Result<TimedCodeReply, Error> {
     let code = change(service, call, Act::giving(event), |record| {
-        let mut record = record.cloned().unwrap_or_else(|| new_record(call));
+        let mut record = record.cloned().map_or_else(|| new_record(call), Ok)?;
         let code = with_codes(&mut record, call, &new)?;
         Ok((Some(record), code))
     })?;

@@ -2,11 +2,14 @@
 //! cache and a deadline.
 //!
 //! A name service may hang (it may be a remote directory server), so a few threads ask it, and a
-//! call waits at most one second for all of its questions together. Found entries are cached for
-//! half a minute. "No such account or group" is an answer; [`NoAnswer`] is none, and permits
-//! nothing. A missing account is cached for logins only: against a timing side channel, a login
-//! must take as long without an account as with one. Other calls see an account that an
-//! administrator has just made.
+//! call waits at most one second for all of its questions together. Each [`Lane`] has threads and a
+//! queue of its own: a flood of questions in one delays none in another (denial of service).
+//!
+//! Found entries are cached for half a minute, and remembered for longer as the last known answer.
+//! "No such account or group" is an answer; [`NoAnswer`] is none, and permits nothing. What is
+//! missing is cached too: a caller's uid and a group for a few seconds, so that a caller without an
+//! account costs one look-up and not one a call; the name of a login as long as a found one,
+//! against a timing side channel. Other calls see an account that an administrator has just made.
 
 mod passwd_scan;
 
@@ -15,11 +18,13 @@ use std::ffi::CString;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::names::user::UserName;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
+
+use crate::identity::caller::Peer;
 
 /// An account of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,12 +44,24 @@ pub struct NoAnswer;
 /// The entry found. `None`: the name service says that there is no such entry.
 pub type Found<T> = Result<Option<T>, NoAnswer>;
 
+/// Whose questions they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lane {
+    /// Root's processes and the daemon itself.
+    Root,
+    /// Uids that were found to have an account.
+    Known,
+    /// All other uids. Any local user may have thousands of them (subuid(5)).
+    Unknown,
+}
+
 /// The name service, and a cache of its recent answers.
 pub struct Names {
-    jobs: SyncSender<Job>,
+    root: SyncSender<Job>,
+    known: SyncSender<Job>,
+    unknown: SyncSender<Job>,
     by_uid: Known<u32, Account>,
     by_name: Known<UserName, Account>,
-    missing: Known<UserName, ()>,
     groups: Known<String, Group>,
     groups_of: Known<(UserName, u32), Vec<u32>>,
     own_group: Known<u32, Arc<BTreeSet<String>>>,
@@ -56,38 +73,64 @@ impl Names {
     /// # Errors
     /// The system has no thread to give.
     pub fn start() -> std::io::Result<Self> {
-        let (jobs, queue) = sync_channel(QUEUE);
-        let queue = Arc::new(Mutex::new(queue));
-        for _ in 0..THREADS {
-            let queue = Arc::clone(&queue);
-            std::thread::Builder::new()
-                .name("names".into())
-                .spawn(move || work(&queue))?;
-        }
-        let (by_uid, by_name, missing) = (Known::default(), Known::default(), Known::default());
+        let (by_uid, by_name) = (Known::default(), Known::default());
         let (groups, groups_of, own_group) = (Known::default(), Known::default(), Known::default());
         Ok(Self {
-            jobs,
+            root: start_lane()?,
+            known: start_lane()?,
+            unknown: start_lane()?,
             by_uid,
             by_name,
-            missing,
             groups,
             groups_of,
             own_group,
         })
     }
 
-    /// Begins the questions of one call. All of them share one second.
+    /// Begins the questions of the daemon itself. All of them share one second.
     #[must_use]
     pub fn asking(&self) -> Asking<'_> {
-        let now = Instant::now();
-        self.asking_until(now.checked_add(ANSWER_TIME).unwrap_or(now))
+        self.asking_in(Lane::Root)
     }
 
-    /// The same, with a deadline of its own.
+    /// Begins the questions of one call of that process. All of them share one second, and delay
+    /// none of a process with more rights.
     #[must_use]
-    pub fn asking_until(&self, until: Instant) -> Asking<'_> {
-        Asking { names: self, until }
+    pub fn asking_for(&self, peer: Peer) -> Asking<'_> {
+        self.asking_in(if peer.is_root() {
+            Lane::Root
+        } else if self.by_uid.last(&peer.uid).is_some() {
+            Lane::Known
+        } else {
+            Lane::Unknown
+        })
+    }
+
+    /// Whether the uid has an account, if that is known without a question.
+    #[must_use]
+    pub fn has_account(&self, uid: u32) -> Option<bool> {
+        match self.by_uid.recall(&uid, MISSING_TIME) {
+            Some(found) => Some(found.is_some()),
+            None => self.by_uid.last(&uid).map(|_| true),
+        }
+    }
+
+    fn asking_in(&self, lane: Lane) -> Asking<'_> {
+        let now = Instant::now();
+        let until = now.checked_add(ANSWER_TIME).unwrap_or(now);
+        Asking {
+            names: self,
+            lane,
+            until,
+        }
+    }
+
+    fn queue(&self, lane: Lane) -> &SyncSender<Job> {
+        match lane {
+            Lane::Root => &self.root,
+            Lane::Known => &self.known,
+            Lane::Unknown => &self.unknown,
+        }
     }
 }
 
@@ -101,16 +144,23 @@ impl fmt::Debug for Names {
 #[derive(Clone, Copy, Debug)]
 pub struct Asking<'a> {
     names: &'a Names,
+    lane: Lane,
     until: Instant,
 }
 
 impl Asking<'_> {
+    /// The same, with a deadline of its own.
+    #[must_use]
+    pub fn until(self, until: Instant) -> Self {
+        Self { until, ..self }
+    }
+
     /// The account with that uid.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_uid(&self, uid: u32) -> Found<Account> {
-        self.ask(&self.names.by_uid, uid, |uid| {
+        self.ask((&self.names.by_uid, MISSING_TIME), uid, |uid| {
             account(User::from_uid(Uid::from_raw(*uid)))
         })
     }
@@ -121,9 +171,7 @@ impl Asking<'_> {
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_name(&self, name: &UserName) -> Found<Account> {
-        self.ask(&self.names.by_name, name.clone(), |name| {
-            account(User::from_name(name.as_str()))
-        })
+        self.account_named(name, Duration::ZERO)
     }
 
     /// The same for a login. A missing account is cached as long as a found one (timing side
@@ -132,17 +180,20 @@ impl Asking<'_> {
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_name_at_login(&self, name: &UserName) -> Found<Account> {
-        let Names {
-            by_name, missing, ..
-        } = self.names;
-        if by_name.recall(name).is_none() && missing.recall(name).is_some() {
-            return Ok(None);
-        }
-        let found = self.by_name(name)?;
-        if found.is_none() {
-            missing.keep(name.clone(), ());
-        }
-        Ok(found)
+        self.account_named(name, LIFETIME)
+    }
+
+    fn account_named(&self, name: &UserName, missing_for: Duration) -> Found<Account> {
+        self.ask((&self.names.by_name, missing_for), name.clone(), |name| {
+            account(User::from_name(name.as_str()))
+        })
+    }
+
+    /// The account that the name service has found last for that name, however long ago. For the
+    /// time of its silence: the answer may permit nothing that a present one would refuse.
+    #[must_use]
+    pub fn last_by_name(&self, name: &UserName) -> Option<Account> {
+        self.names.by_name.last(name)
     }
 
     /// The account of that name as the name service says now, not as it said before.
@@ -150,7 +201,7 @@ impl Asking<'_> {
     /// # Errors
     /// [`NoAnswer`].
     pub fn by_name_now(&self, name: &UserName) -> Found<Account> {
-        self.ask(&Known::default(), name.clone(), |name| {
+        self.ask((&Known::default(), Duration::ZERO), name.clone(), |name| {
             account(User::from_name(name.as_str()))
         })
     }
@@ -163,7 +214,7 @@ impl Asking<'_> {
     /// # Errors
     /// [`NoAnswer`].
     pub fn is_member(&self, account: &Account, group: &str) -> Result<bool, NoAnswer> {
-        let Some(group) = self.group(group)? else {
+        let Some(group) = self.group(group, MISSING_TIME)? else {
             return Ok(false);
         };
         if account.gid == group.gid
@@ -175,18 +226,17 @@ impl Asking<'_> {
             return Ok(true);
         }
         let key = (account.name.clone(), account.gid);
-        let groups = self.ask(&self.names.groups_of, key, |(name, gid)| {
-            groups_of(name, *gid)
-        })?;
+        let known = (&self.names.groups_of, Duration::ZERO);
+        let groups = self.ask(known, key, |(name, gid)| groups_of(name, *gid))?;
         Ok(groups.unwrap_or_default().contains(&group.gid))
     }
 
-    /// Whether there is a group of that name.
+    /// Whether there is a group of that name, also one that was made just now.
     ///
     /// # Errors
     /// [`NoAnswer`].
     pub fn has_group(&self, name: &str) -> Result<bool, NoAnswer> {
-        Ok(self.group(name)?.is_some())
+        Ok(self.group(name, Duration::ZERO)?.is_some())
     }
 
     /// The members that a group of that name lists, and the accounts that have it as their primary
@@ -195,20 +245,20 @@ impl Asking<'_> {
     /// # Errors
     /// [`NoAnswer`].
     pub fn members(&self, group: &str) -> Found<BTreeSet<String>> {
-        let Some(group) = self.group(group)? else {
+        let Some(group) = self.group(group, Duration::ZERO)? else {
             return Ok(None);
         };
         let look_up = |gid: &u32| Ok(passwd_scan::with_own_group(*gid)?.map(Arc::new));
         let own = self
-            .ask(&self.names.own_group, group.gid, look_up)?
+            .ask((&self.names.own_group, Duration::ZERO), group.gid, look_up)?
             .unwrap_or_default();
         Ok(Some(
             group.members.iter().chain(own.iter()).cloned().collect(),
         ))
     }
 
-    fn group(&self, name: &str) -> Found<Group> {
-        self.ask(&self.names.groups, name.to_owned(), |name| {
+    fn group(&self, name: &str, missing_for: Duration) -> Found<Group> {
+        self.ask((&self.names.groups, missing_for), name.to_owned(), |name| {
             let found = nix::unistd::Group::from_name(name).map_err(|_| NoAnswer)?;
             Ok(found.map(|group| Group {
                 gid: group.gid.as_raw(),
@@ -219,13 +269,18 @@ impl Asking<'_> {
 
     /// Answers from the cache, or lets a thread ask. An answer that comes too late for this call is
     /// cached for the next.
-    fn ask<K, V>(&self, known: &Known<K, V>, key: K, look_up: fn(&K) -> Found<V>) -> Found<V>
+    fn ask<K, V>(
+        &self,
+        (known, missing_for): (&Known<K, V>, Duration),
+        key: K,
+        look_up: fn(&K) -> Found<V>,
+    ) -> Found<V>
     where
-        K: Eq + Hash + Send + 'static,
+        K: Clone + Eq + Hash + Send + 'static,
         V: Clone + Send + 'static,
     {
-        if let Some(found) = known.recall(&key) {
-            return Ok(Some(found));
+        if let Some(found) = known.recall(&key, missing_for) {
+            return Ok(found);
         }
         let (answer, answered) = sync_channel(1);
         let (known, until) = (known.clone(), self.until);
@@ -235,13 +290,13 @@ impl Asking<'_> {
                 return;
             }
             let found = look_up(&key);
-            if let Ok(Some(found)) = &found {
-                known.keep(key, found.clone());
+            if let Ok(found) = &found {
+                known.keep(key, found.clone(), missing_for);
             }
             let _ = answer.try_send(found);
         };
         self.names
-            .jobs
+            .queue(self.lane)
             .try_send(Box::new(job))
             .map_err(|_| NoAnswer)?;
         let left = self.until.saturating_duration_since(Instant::now());
@@ -250,6 +305,19 @@ impl Asking<'_> {
 }
 
 type Job = Box<dyn FnOnce() + Send>;
+
+/// Starts the threads of a lane.
+fn start_lane() -> std::io::Result<SyncSender<Job>> {
+    let (jobs, queue) = sync_channel(QUEUE);
+    let queue = Arc::new(Mutex::new(queue));
+    for _ in 0..THREADS {
+        let queue = Arc::clone(&queue);
+        std::thread::Builder::new()
+            .name("names".into())
+            .spawn(move || work(&queue))?;
+    }
+    Ok(jobs)
+}
 
 fn work(queue: &Mutex<Receiver<Job>>) {
     loop {
@@ -265,29 +333,69 @@ struct Group {
     members: Arc<[String]>,
 }
 
-/// A bounded cache: found entries, and when they were found.
-struct Known<K, V>(Arc<Mutex<HashMap<K, (Instant, V)>>>);
+/// A bounded cache: what was found, what was missing, and when.
+struct Known<K, V>(Arc<Mutex<Answers<K, V>>>);
 
-impl<K: Eq + Hash, V: Clone> Known<K, V> {
-    fn recall(&self, key: &K) -> Option<V> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(key)
-            .filter(|(found, _)| found.elapsed() < LIFETIME)
-            .map(|(_, value)| value.clone())
-    }
+struct Answers<K, V> {
+    found: HashMap<K, (Instant, V)>,
+    /// A table of its own: a flood of missing entries evicts no found one.
+    missing: HashMap<K, (Instant, ())>,
+}
 
-    fn keep(&self, key: K, value: V) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if all.len() >= MAX_KNOWN {
-            all.clear();
+impl<K: Clone + Eq + Hash, V: Clone> Known<K, V> {
+    /// The present answer, without a question.
+    fn recall(&self, key: &K, missing_for: Duration) -> Option<Option<V>> {
+        let all = self.lock();
+        let found = all.found.get(key).filter(|(at, _)| at.elapsed() < LIFETIME);
+        if let Some((_, value)) = found {
+            return Some(Some(value.clone()));
         }
-        all.insert(key, (Instant::now(), value));
+        let missing = all.missing.get(key);
+        missing
+            .filter(|(at, ())| at.elapsed() < missing_for)
+            .map(|_| None)
     }
+
+    /// What was found last, unless it is missing since.
+    fn last(&self, key: &K) -> Option<V> {
+        self.lock().found.get(key).map(|(_, value)| value.clone())
+    }
+
+    /// Remembers an answer; that the key is missing only for questions that ask for such answers.
+    fn keep(&self, key: K, found: Option<V>, missing_for: Duration) {
+        let mut all = self.lock();
+        if let Some(value) = found {
+            all.missing.remove(&key);
+            insert(&mut all.found, key, value);
+            return;
+        }
+        all.found.remove(&key);
+        if missing_for > Duration::ZERO {
+            insert(&mut all.missing, key, ());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Answers<K, V>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Inserts into a bounded table. A full one first loses the older half of its entries.
+fn insert<K: Eq + Hash, V>(table: &mut HashMap<K, (Instant, V)>, key: K, value: V) {
+    if table.len() >= MAX_KNOWN && !table.contains_key(&key) {
+        let mut ages: Vec<Instant> = table.values().map(|(at, _)| *at).collect();
+        let middle = ages.len() / 2;
+        let (_, median, _) = ages.select_nth_unstable(middle);
+        let median = *median;
+        table.retain(|_, (at, _)| *at > median);
+    }
+    table.insert(key, (Instant::now(), value));
 }
 
 impl<K, V> Default for Known<K, V> {
     fn default() -> Self {
-        Self(Arc::default())
+        let (found, missing) = (HashMap::new(), HashMap::new());
+        Self(Arc::new(Mutex::new(Answers { found, missing })))
     }
 }
 
@@ -320,11 +428,17 @@ fn groups_of(name: &UserName, gid: u32) -> Found<Vec<u32>> {
     Ok(Some(groups.into_iter().map(Gid::as_raw).collect()))
 }
 
+/// Threads of each lane.
 const THREADS: usize = 4;
-const QUEUE: usize = 64;
+/// Questions of each lane that may wait: one of each connection, so that none is refused while the
+/// name service answers.
+const QUEUE: usize = 256;
 const ANSWER_TIME: Duration = Duration::from_secs(1);
 const LIFETIME: Duration = Duration::from_secs(30);
-const MAX_KNOWN: usize = 1024;
+/// How long a caller's uid and a group are remembered as missing. An administrator may be making
+/// them.
+const MISSING_TIME: Duration = Duration::from_secs(5);
+const MAX_KNOWN: usize = 4096;
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! one budget, one use of a code.
 //!
 //! A name that the name service does not know is taken byte for byte, and so is every name while it
-//! does not answer.
+//! does not answer. The account that it found last tells then which uid the name had.
 
 use common::names::user::UserName;
 
@@ -14,6 +14,8 @@ use crate::identity::names::{Account, Asking, Found, NoAnswer};
 pub struct Named {
     said: UserName,
     account: Found<Account>,
+    /// While the name service does not answer: the account that it found last.
+    last: Option<Account>,
 }
 
 impl Named {
@@ -21,14 +23,26 @@ impl Named {
     #[must_use]
     pub fn of(said: UserName, names: Asking<'_>) -> Self {
         let account = names.by_name(&said);
-        Self { said, account }
+        Self::answered(said, account, names)
     }
 
     /// The same for a login.
     #[must_use]
     pub fn at_login(said: UserName, names: Asking<'_>) -> Self {
         let account = names.by_name_at_login(&said);
-        Self { said, account }
+        Self::answered(said, account, names)
+    }
+
+    fn answered(said: UserName, account: Found<Account>, names: Asking<'_>) -> Self {
+        let last = match account {
+            Ok(_) => None,
+            Err(NoAnswer) => names.last_by_name(&said),
+        };
+        Self {
+            said,
+            account,
+            last,
+        }
     }
 
     /// An account that is already known: the caller's own.
@@ -37,6 +51,7 @@ impl Named {
         Self {
             said: account.name.clone(),
             account: Ok(Some(account.clone())),
+            last: None,
         }
     }
 
@@ -52,6 +67,21 @@ impl Named {
     #[must_use]
     pub fn account(&self) -> Option<&Account> {
         self.account.as_ref().ok().and_then(Option::as_ref)
+    }
+
+    /// The uid that the name has, or had when the name service last answered. `Ok(None)`: it has
+    /// no account. For comparisons that refuse, and never to permit what a present answer would
+    /// not.
+    ///
+    /// # Errors
+    /// [`NoAnswer`]: there was no answer yet.
+    pub fn last_uid(&self) -> Found<u32> {
+        match (&self.account, &self.last) {
+            (Err(NoAnswer), Some(last)) => Ok(Some(last.uid)),
+            (account, _) => account.as_ref().map_or(Err(NoAnswer), |account| {
+                Ok(account.as_ref().map(|account| account.uid))
+            }),
+        }
     }
 
     /// Whether the name service did not answer, so that the name may be another spelling of an
@@ -78,7 +108,11 @@ impl Named {
     /// A name and the answer of the name service.
     #[cfg(test)]
     pub(crate) fn found(said: UserName, account: Found<Account>) -> Self {
-        Self { said, account }
+        Self {
+            said,
+            account,
+            last: None,
+        }
     }
 }
 

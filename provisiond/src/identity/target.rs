@@ -119,7 +119,7 @@ mod tests {
     fn what_the_name_service_does_not_say_permits_nothing() {
         let (names, silent) = (Names::start().unwrap(), Names::start().unwrap());
         let daemon = Named::of(UserName::new("daemon").unwrap(), names.asking());
-        let late = silent.asking_until(Instant::now());
+        let late = silent.asking().until(Instant::now());
         let unknown = Named::of(UserName::new("sys").unwrap(), late);
         let roles = Roles::default();
         assert_eq!(ordinary(&daemon, 2, &roles, names.asking()), Ok(()));

@@ -24,7 +24,7 @@ use crate::record::{Record, State};
 use crate::records::Decision;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::uid_binding::bind;
+use crate::service::uid_binding::bind_if_answered;
 
 /// What a login did to a first device.
 pub(super) enum FirstDevice {
@@ -223,7 +223,7 @@ fn by_first_code(
         }
         if confirmed.is_some() {
             next.enrolled = true;
-            bind(&mut next, call);
+            bind_if_answered(&mut next, call);
         }
         next
     });

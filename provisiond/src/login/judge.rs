@@ -18,7 +18,7 @@ use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::{Call, STORE_INCOMPLETE};
 use crate::service::renamed::UID_OF_ANOTHER_NAME;
-use crate::service::uid_binding::{UID_CHANGED, bind_unbound, has_other_uid};
+use crate::service::uid_binding::{bind_unbound, why_not_its_own};
 
 /// Judges the answer. When this returns, what it spent or charged is durable. An accepted code
 /// refunds the recent wrong codes of the user from the same source. What a wrong code costs is
@@ -187,12 +187,13 @@ fn by_record(
 /// The reason why neither devices nor issued codes are looked at: the record belongs to another
 /// account, or the account's record stands under its former name.
 fn barred(service: &Service, record: Option<&Record>, call: &Call<'_>) -> Option<&'static str> {
-    if record.is_some_and(|record| has_other_uid(record, call)) {
-        return Some(UID_CHANGED);
-    }
-    service
-        .is_renamed(record, call)
-        .then_some(UID_OF_ANOTHER_NAME)
+    let renamed = || {
+        let renamed = service.is_renamed(record, call);
+        renamed.then_some(UID_OF_ANOTHER_NAME)
+    };
+    record
+        .and_then(|record| why_not_its_own(record, call))
+        .or_else(renamed)
 }
 
 fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {

@@ -188,7 +188,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let mut server = Server::start(Arc::clone(&service), sockets, pulse())?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);
-    service.warn_of_unknown_names();
+    service.look_up_names();
     wait_for_the_end(&signals, &service);
     notify(&[NotifyState::Stopping]);
     service.audit.end_following();

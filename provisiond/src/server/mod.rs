@@ -27,7 +27,8 @@ use self::dispatch::{Replies, dispatch};
 use self::permits::{Permit, Permits};
 pub use self::pulse::Pulse;
 use crate::audit::Line;
-use crate::identity::caller::{Caller, Peer, Role};
+use crate::identity::caller::{Caller, Peer};
+use crate::identity::names::{Asking, Found};
 use crate::identity::permission::Visitor;
 use crate::service::Service;
 
@@ -173,7 +174,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     };
     let begun = std::thread::Builder::new()
         .name("connection".into())
-        .spawn(move || serve(&permit, peer, &stream, unserved));
+        .spawn(move || serve(permit, &stream, unserved));
     if let Err(error) = begun {
         shared
             .service
@@ -192,10 +193,16 @@ fn refuse(stream: &UnixStream) {
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
 
-fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
+fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
+    let peer = permit.peer;
+    if !permit.is_identified() && !permit.settle(&identify(&permit.shared, peer).caller) {
+        refuse(stream);
+        return;
+    }
     let shared = &permit.shared;
+    let end = (!permit.is_lasting()).then(|| after(LIFE));
     let (mut inbox, mut unserved) = (Inbox::default(), Some(unserved));
-    while let Ok(Some(frame)) = next_message(&mut inbox, stream, peer) {
+    while let Ok(Some(frame)) = next_message(&mut inbox, stream, peer, end) {
         let _working = Counted::begin(Arc::clone(shared), |shared| &shared.working);
         if shared.closed.load(Ordering::SeqCst) {
             return;
@@ -207,25 +214,43 @@ fn serve(permit: &Permit, peer: Peer, stream: &UnixStream, unserved: Counted) {
             deadline: after(CALL_TIME),
             silent: false,
         };
-        let settings = shared.service.settings();
-        let visitor = identify(shared, peer, &settings);
+        let Identified {
+            caller,
+            names,
+            settings,
+        } = identify(shared, peer);
+        let caller = caller.ok().flatten();
+        let visitor = Visitor {
+            peer,
+            caller,
+            names,
+        };
         if dispatch(&shared.service, (&visitor, settings), &frame, &replies).is_err() {
             return;
         }
         drop(unserved.take());
+        // Uids without an account are free: one answer for each connection is enough to say no.
+        if visitor.caller.is_none() {
+            return;
+        }
     }
 }
 
 /// The next message; `None` or an error ends the connection. A caller that sends too much gets
-/// `TooLarge`.
+/// `TooLarge`. At `end` the connection has lasted long enough.
 fn next_message(
     inbox: &mut Inbox,
     stream: &UnixStream,
     peer: Peer,
+    end: Option<Instant>,
 ) -> Result<Option<common::wire::frame::Frame>, FrameError> {
+    if end.is_some_and(|end| Instant::now() >= end) {
+        return Ok(None);
+    }
     let idle = if peer.is_root() { IDLE_ROOT } else { IDLE };
+    let idle = after(idle);
     let deadlines = Deadlines {
-        first_byte: after(idle),
+        first_byte: end.map_or(idle, |end| end.min(idle)),
         whole_message: Some(MESSAGE_TIME),
     };
     let received = inbox.receive(stream, deadlines);
@@ -240,19 +265,26 @@ fn next_message(
     received
 }
 
-fn identify<'a>(shared: &'a Shared, peer: Peer, settings: &Settings) -> Visitor<'a> {
-    let names = shared.service.names.asking();
-    let caller = Caller::identify(peer, &settings.roles, names)
-        .ok()
-        .flatten();
-    let serves_many = caller
-        .as_ref()
-        .is_some_and(|caller| caller.role == Role::Verifier);
-    shared.permits.note(peer, serves_many);
-    Visitor {
-        peer,
+/// A caller, the questions that the call may still ask, and the settings in force.
+struct Identified<'a> {
+    caller: Found<Caller>,
+    names: Asking<'a>,
+    settings: Arc<Settings>,
+}
+
+fn identify(shared: &Shared, peer: Peer) -> Identified<'_> {
+    let (names, settings) = (
+        shared.service.names.asking_for(peer),
+        shared.service.settings(),
+    );
+    let caller = Caller::identify(peer, &settings.roles, names);
+    if let Ok(Some(caller)) = &caller {
+        shared.permits.note(caller);
+    }
+    Identified {
         caller,
         names,
+        settings,
     }
 }
 
@@ -284,6 +316,8 @@ impl Drop for Counted {
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_ROOT: Duration = Duration::from_secs(30);
+/// How long a connection without a role may go on with calls, so that others get its place.
+const LIFE: Duration = Duration::from_secs(10);
 /// How long a started message may take to arrive.
 const MESSAGE_TIME: Duration = Duration::from_secs(2);
 /// How long a call may take. The PAM module gives up after three seconds, and must get the reply
@@ -297,3 +331,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// send it at once, and new connections wait for the next daemon meanwhile.
 const TIME_TO_ASK: Duration = Duration::from_millis(250);
 const DRAIN_LOOK: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_has_lasted_long_enough_ends_although_calls_wait() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(b"{}\0{}\0").unwrap();
+        let (mut inbox, peer) = (Inbox::default(), Peer { uid: 1000, pid: 1 });
+        let mut next = |end| next_message(&mut inbox, &theirs, peer, end).unwrap();
+        assert!(next(Some(after(LIFE))).is_some());
+        assert!(next(Some(Instant::now())).is_none());
+        assert!(next(None).is_some(), "root's lasts");
+    }
+}

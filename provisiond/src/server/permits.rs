@@ -1,13 +1,17 @@
-//! Connection limits: how many connections each uid may have open. Capacity is kept for root; every
-//! other uid has a few slots (denial of service).
+//! Connection limits: how many connections each uid may have open. Capacity is kept for root, for
+//! verifiers and for administrators. Uids are free (any local user may have thousands, subuid(5)),
+//! so all uids without an account share a few places (denial of service).
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::Shared;
-use crate::identity::caller::Peer;
+use crate::identity::caller::{Caller, Peer, Role};
+use crate::identity::names::Found;
 use crate::in_memory::slots::Slots;
+use crate::service::Service;
 
 /// The connections open now.
 #[derive(Default)]
@@ -16,83 +20,235 @@ pub(super) struct Permits {
     returned: Condvar,
 }
 
-#[derive(Default)]
-struct Held {
-    slots: Slots,
-    /// Uids whose calls have shown that they are a verifier's.
-    verifiers: HashSet<u32>,
+/// The connections whose places are counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Pool {
+    Root,
+    Verifiers,
+    /// Administrators and the helpdesk.
+    Staff,
+    /// Accounts without a role.
+    Accounts,
+    /// Uids without an account.
+    Strangers,
+    /// Uids about which the name service has not answered yet.
+    Unidentified,
 }
 
-/// One connection's slot, given back when it is dropped.
+#[derive(Default)]
+struct Held {
+    pools: HashMap<Pool, Slots>,
+    /// Uids whose calls have shown that they have a role. Administrators give roles, so these are
+    /// few.
+    verifiers: HashSet<u32>,
+    staff: HashSet<u32>,
+}
+
+/// One connection's place, given back when it is dropped.
 pub(super) struct Permit {
     pub(super) shared: Arc<Shared>,
-    peer: Peer,
+    pub(super) peer: Peer,
+    pool: Pool,
 }
 
 impl Permits {
-    /// Root waits for a slot, in the socket's backlog. Any other uid gets one at once, or none.
+    /// Root waits for a place, in the socket's backlog. A uid that is not identified yet waits for
+    /// a moment. Any other uid gets a place at once, or none. The accepting thread asks no name
+    /// service.
     pub(super) fn take(shared: &Arc<Shared>, peer: Peer) -> Option<Permit> {
         let permits = &shared.permits;
-        let mut held = permits.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if peer.is_root() {
-            while held.slots.all() >= MAX_CONNECTIONS {
-                held = permits
-                    .returned
-                    .wait(held)
-                    .unwrap_or_else(PoisonError::into_inner);
+        let mut held = permits.lock();
+        let pool = held.pool_of(peer, &shared.service);
+        let has_room = |held: &mut Held| held.has_room(pool, peer.uid, &shared.service);
+        let (returned, is_full) = (&permits.returned, |held: &mut Held| !has_room(held));
+        held = match pool {
+            Pool::Root => returned
+                .wait_while(held, is_full)
+                .unwrap_or_else(PoisonError::into_inner),
+            Pool::Unidentified => {
+                let waited = returned.wait_timeout_while(held, ROOM_TIME, is_full);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
-        } else {
-            let most = if held.verifiers.contains(&peer.uid) {
-                MAX_PER_VERIFIER
-            } else {
-                MAX_PER_UID
-            };
-            if held.slots.of(peer.uid) >= most || held.slots.of_others() >= MAX_OTHERS {
-                return None;
-            }
+            _ => held,
+        };
+        if !has_room(&mut held) {
+            return None;
         }
-        held.slots.take(peer.uid);
+        held.pool(pool).take(peer.uid);
+        drop(held);
         shared.service.connections.fetch_add(1, Ordering::Relaxed);
         Some(Permit {
             shared: Arc::clone(shared),
             peer,
+            pool,
         })
     }
 
-    /// Remembers whether a uid is a verifier's, as its first call has shown. The accepting thread
-    /// must not wait for the name service.
-    pub(super) fn note(&self, peer: Peer, is_verifier: bool) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_verifier {
-            held.verifiers.insert(peer.uid);
-        } else {
-            held.verifiers.remove(&peer.uid);
+    /// Remembers the role of a uid, as its call has shown it.
+    pub(super) fn note(&self, caller: &Caller) {
+        let (uid, mut held) = (caller.peer.uid, self.lock());
+        let pool = pool_of(caller.role);
+        held.verifiers.remove(&uid);
+        held.staff.remove(&uid);
+        match pool {
+            Pool::Verifiers => held.verifiers.insert(uid),
+            Pool::Staff => held.staff.insert(uid),
+            _ => false,
+        };
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn pool(&mut self, pool: Pool) -> &mut Slots {
+        self.pools.entry(pool).or_default()
+    }
+
+    /// The pool of a new connection, by what is known of its uid. Where the accounts' places are
+    /// taken, the connection is identified first: it may be an administrator's.
+    fn pool_of(&mut self, peer: Peer, service: &Service) -> Pool {
+        let uid = peer.uid;
+        if peer.is_root() {
+            return Pool::Root;
         }
+        if self.verifiers.contains(&uid) || service.is_a_verifiers(uid) {
+            return Pool::Verifiers;
+        }
+        if self.staff.contains(&uid) {
+            return Pool::Staff;
+        }
+        match service.names.has_account(uid) {
+            Some(true) if self.has_room(Pool::Accounts, uid, service) => Pool::Accounts,
+            Some(false) => Pool::Strangers,
+            Some(true) | None => Pool::Unidentified,
+        }
+    }
+
+    fn has_room(&mut self, pool: Pool, uid: u32, service: &Service) -> bool {
+        if pool == Pool::Root {
+            let all = self.pools.values().map(Slots::all);
+            return all.fold(0, usize::saturating_add) < MAX_CONNECTIONS;
+        }
+        let most = pool.most();
+        let each = match pool {
+            Pool::Verifiers => {
+                let share = most.checked_div(service.count_verifiers());
+                share.unwrap_or(most).max(1)
+            }
+            _ => MAX_PER_UID,
+        };
+        let held = self.pool(pool);
+        held.of(uid) < each && held.all() < most
+    }
+}
+
+impl Pool {
+    /// The places of the pool. What the others leave is root's.
+    const fn most(self) -> usize {
+        match self {
+            Self::Root => MAX_CONNECTIONS,
+            Self::Verifiers | Self::Accounts => 64,
+            Self::Staff => 32,
+            Self::Strangers => 8,
+            Self::Unidentified => 24,
+        }
+    }
+}
+
+fn pool_of(role: Role) -> Pool {
+    match role {
+        Role::Root => Pool::Root,
+        Role::Verifier => Pool::Verifiers,
+        Role::Admin | Role::Helpdesk => Pool::Staff,
+        Role::Own => Pool::Accounts,
+    }
+}
+
+impl Permit {
+    /// Whether the uid is known well enough to have a place of its own.
+    pub(super) fn is_identified(&self) -> bool {
+        self.pool != Pool::Unidentified
+    }
+
+    /// Whether the connection may be open for as long as its caller likes: places of its pool are
+    /// for its caller alone.
+    pub(super) fn is_lasting(&self) -> bool {
+        matches!(self.pool, Pool::Root | Pool::Verifiers)
+    }
+
+    /// Moves the connection to the pool of its caller. Returns whether there was room. While the
+    /// name service does not answer, it stays where it is.
+    pub(super) fn settle(&mut self, found: &Found<Caller>) -> bool {
+        let pool = match found {
+            Ok(Some(caller)) => pool_of(caller.role),
+            Ok(None) => Pool::Strangers,
+            Err(_) => return true,
+        };
+        let uid = self.peer.uid;
+        let mut held = self.shared.permits.lock();
+        let has_room = held.has_room(pool, uid, &self.shared.service);
+        if has_room {
+            held.pool(self.pool).give_back(uid);
+            held.pool(pool).take(uid);
+            self.pool = pool;
+        }
+        drop(held);
+        self.shared.permits.returned.notify_all();
+        has_room
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let permits = &self.shared.permits;
-        permits
-            .held
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .slots
-            .give_back(self.peer.uid);
-        self.shared
-            .service
-            .connections
-            .fetch_sub(1, Ordering::Relaxed);
-        permits.returned.notify_one();
+        permits.lock().pool(self.pool).give_back(self.peer.uid);
+        let connections = &self.shared.service.connections;
+        connections.fetch_sub(1, Ordering::Relaxed);
+        permits.returned.notify_all();
     }
 }
 
 /// Connections at once. Each is a thread and a buffer of a few kilobytes.
 const MAX_CONNECTIONS: usize = 256;
-/// Connections of all uids but root: the rest is kept for root's logins.
-const MAX_OTHERS: usize = 128;
-/// Connections of one uid: a user has a few terminals, not dozens.
+/// Connections of one uid: a user has a few terminals, not dozens. Verifiers, which serve many
+/// users, share their places equally.
 const MAX_PER_UID: usize = 16;
-/// Connections of a verifier's uid, which serves many users.
-const MAX_PER_VERIFIER: usize = 64;
+/// How long an unidentified connection waits for a place. While the name service answers, those
+/// before it need theirs for less.
+const ROOM_TIME: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threat_model_has_these_places_and_root_keeps_what_the_others_leave() {
+        let [strangers, unidentified, accounts, staff, verifiers] = [
+            Pool::Strangers,
+            Pool::Unidentified,
+            Pool::Accounts,
+            Pool::Staff,
+            Pool::Verifiers,
+        ]
+        .map(Pool::most);
+        let roots = MAX_CONNECTIONS - strangers - unidentified - accounts - staff - verifiers;
+        let seconds = super::super::LIFE.as_secs();
+        assert_eq!((roots, seconds), (64, 10));
+        for row in [
+            format!(
+                "| connections, of {MAX_CONNECTIONS} | {strangers} together, one answer each | \
+                 {MAX_PER_UID} each, {accounts} together, ten seconds each | verifiers {verifiers} together, \
+                 in equal shares; administrators and the helpdesk {MAX_PER_UID} each, {staff} together | \
+                 at least {roots} |"
+            ),
+            format!("| connections that are not identified | {unidentified} together |"),
+        ] {
+            assert!(THREAT_MODEL.contains(&row), "{row}");
+        }
+    }
+
+    const THREAT_MODEL: &str = include_str!("../../../docs/threat-model.md");
+}

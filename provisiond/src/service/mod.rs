@@ -9,6 +9,7 @@ pub(crate) mod renamed;
 mod settings_names;
 pub(crate) mod uid_binding;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -64,6 +65,8 @@ pub struct Service {
     pub(crate) streams: Streams,
     /// When the daemon started, in Unix seconds.
     pub started: u64,
+    /// The uids that verifiers run under, as the name service has said when the settings were read.
+    verifier_uids: RwLock<HashSet<u32>>,
     settings: RwLock<Arc<Settings>>,
     source: SettingsSource,
 }
@@ -118,6 +121,7 @@ impl Service {
             connections: AtomicU64::new(0),
             streams: Streams::default(),
             started: clock::now(),
+            verifier_uids: RwLock::default(),
             settings: RwLock::new(Arc::new(settings)),
             source,
         }
@@ -145,7 +149,7 @@ impl Service {
             Err(why) => Line::new("reload_failed").with("reason", why).error(),
         });
         if outcome.is_ok() {
-            self.warn_of_unknown_names();
+            self.look_up_names();
             // New secrets may open more records.
             let _ = self.records.note_uids(&self.settings().secrets);
         }

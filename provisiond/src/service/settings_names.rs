@@ -1,10 +1,13 @@
-//! Warns of users and groups in the settings that the name service does not know: probable spelling
-//! mistakes.
+//! Looks up the users and groups of the settings: warns of those that the name service does not
+//! know (probable spelling mistakes), and learns the uids of verifiers.
 //!
 //! An unknown name is no error, because the account may be created later. It gives no role, exempts
 //! no user and sets no day. But the administrator must hear of a misspelt group: its members have
 //! the roll-out day of all accounts meanwhile.
 
+use std::sync::PoisonError;
+
+use common::config::Settings;
 use common::config::exemptions::Exemptions;
 use common::config::exemptions::roll_out::Scope;
 use common::config::roles::Roles;
@@ -15,9 +18,40 @@ use crate::identity::names::{Asking, Found};
 use crate::service::Service;
 
 impl Service {
-    /// Logs a warning for each unknown name.
-    pub fn warn_of_unknown_names(&self) {
+    /// Asks about all names: after a start, and when other settings are in force.
+    pub fn look_up_names(&self) {
         let settings = self.settings();
+        self.learn_verifiers(&settings.roles);
+        self.warn_of_unknown_names(&settings);
+    }
+
+    /// Whether a verifier runs under that uid, as far as the name service has said.
+    #[must_use]
+    pub fn is_a_verifiers(&self, uid: u32) -> bool {
+        let uids = self.verifier_uids.read();
+        uids.unwrap_or_else(PoisonError::into_inner).contains(&uid)
+    }
+
+    /// How many verifiers the settings name.
+    #[must_use]
+    pub fn count_verifiers(&self) -> usize {
+        self.settings().roles.verifiers.len()
+    }
+
+    fn learn_verifiers(&self, roles: &Roles) {
+        let names = self.names.asking();
+        let accounts = roles
+            .verifiers
+            .iter()
+            .map(|verifier| names.by_name(&verifier.user));
+        let uids = accounts.filter_map(|found| found.ok().flatten().map(|account| account.uid));
+        *self
+            .verifier_uids
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = uids.collect();
+    }
+
+    fn warn_of_unknown_names(&self, settings: &Settings) {
         for (setting, name) in unknown(&settings.roles, &settings.exemptions, self.names.asking()) {
             self.audit.write(
                 Line::new("unknown_name")

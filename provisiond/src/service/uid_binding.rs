@@ -11,16 +11,28 @@ use common::wire::protocol::Error;
 use common::wire::text::printable;
 
 use crate::identity::caller::Role;
-use crate::identity::names::Account;
+use crate::identity::names::{Account, NoAnswer};
+use crate::identity::target::SILENT;
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::renamed::refuse_renamed;
 
-/// Whether the record is bound to another uid than the account has now. Without an account, or
-/// while the name service does not answer, the uid is taken as unchanged.
+/// The reason for the log why a bound record is not the account's, or may not be. While the name
+/// service does not answer, the last known uid counts, and without one a bound record opens nothing:
+/// the application has just resolved the name, so that silence is no ordinary state. Where there is
+/// no account, no other person has the name.
+pub(crate) fn why_not_its_own(record: &Record, call: &Call<'_>) -> Option<&'static str> {
+    let bound = record.uid.filter(|_| call.settings.bind_uid)?;
+    match call.named.last_uid() {
+        Ok(uid) => uid.filter(|uid| *uid != bound).map(|_| UID_CHANGED),
+        Err(NoAnswer) => Some(SILENT),
+    }
+}
+
+/// Whether the record is bound, and not known to be the account's.
 pub(crate) fn has_other_uid(record: &Record, call: &Call<'_>) -> bool {
-    other_uid(record, call.named.account(), call).is_some()
+    why_not_its_own(record, call).is_some()
 }
 
 /// The uid that the record is bound to, if the account has another one now.
@@ -94,12 +106,16 @@ pub(crate) fn admitted<'r>(
     call: &Call<'_>,
     act: Act,
 ) -> Result<Option<Cow<'r, Record>>, Error> {
-    if !matches!(act.allowed, Allowed::Always) {
+    let takes = matches!(act.allowed, Allowed::Always);
+    if !takes {
         refuse_renamed(service, record, call)?;
     }
     let Some(record) = record else {
         return Ok(None);
     };
+    if !takes && why_not_its_own(record, call) == Some(SILENT) {
+        return Err(Error::busy(NAMES_SILENT));
+    }
     admitted_for(record, call.named.account(), call, act).map(Some)
 }
 
@@ -129,14 +145,30 @@ pub(crate) fn admitted_for<'r>(
 
 /// A new record, bound from its first write and not only when a device becomes active: a pending
 /// device, a ticket and a disabled account belong to one account, too.
-pub(crate) fn new_record(call: &Call<'_>) -> Record {
+///
+/// # Errors
+/// [`Error::Busy`] while the name service does not answer.
+pub(crate) fn new_record(call: &Call<'_>) -> Result<Record, Error> {
     let mut record = Record::new(&call.moment);
-    bind(&mut record, call);
-    record
+    bind(&mut record, call)?;
+    Ok(record)
 }
 
-/// Binds the record to the account's present uid, when a device becomes active.
-pub(crate) fn bind(record: &mut Record, call: &Call<'_>) {
+/// Binds the record to the account's present uid, when a device becomes active. Without an answer
+/// of the name service the record could stay unbound for ever, or be of another spelling.
+///
+/// # Errors
+/// [`Error::Busy`] while the name service does not answer.
+pub(crate) fn bind(record: &mut Record, call: &Call<'_>) -> Result<(), Error> {
+    if call.named.is_unknown() {
+        return Err(Error::busy(NAMES_SILENT));
+    }
+    bind_if_answered(record, call);
+    Ok(())
+}
+
+/// The same where the name service may be silent: the record then stays as it is.
+pub(crate) fn bind_if_answered(record: &mut Record, call: &Call<'_>) {
     record.uid = call
         .named
         .account()
@@ -148,7 +180,7 @@ pub(crate) fn bind(record: &mut Record, call: &Call<'_>) {
 /// answer.
 pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
     if record.uid.is_none() {
-        bind(record, call);
+        bind_if_answered(record, call);
     }
 }
 
@@ -164,3 +196,4 @@ fn belongs_to(bound: u32, account: &Account) -> String {
 
 /// The reason in the log for a login to a record bound to another uid.
 pub(crate) const UID_CHANGED: &str = "uid_changed";
+const NAMES_SILENT: &str = "the name service does not say which uid the account has: try again, or check with 'getent passwd'";

@@ -105,7 +105,7 @@ impl Machine {
     ) -> Result<Value, String> {
         let service = self.service.as_ref().expect("a running daemon");
         let deadline = Instant::now() + Duration::from_secs(60);
-        let names = service.names.asking_until(deadline);
+        let names = service.names.asking().until(deadline);
         let settings = service.settings();
         let caller = Caller::identify(peer, &settings.roles, names)
             .ok()

@@ -22,6 +22,7 @@ mod events;
 mod exemptions;
 mod faults;
 mod first_login;
+mod floods;
 mod grace;
 mod guessing;
 mod guide;

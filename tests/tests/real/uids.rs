@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
+use tests::odd_names::{accounts_here, with_odd_names};
 use tests::stack::Stack;
 use tests::wire::Caller;
 use tests::world;
@@ -368,6 +369,72 @@ fn without_self_service_people_log_in_and_leave_the_rest_to_others() {
         json!({ "user": "alice", "service": "own", "codes": [alice.code()] }),
     );
     assert_eq!(verified.expect("a verdict")["verdict"], "accepted");
+}
+
+#[test]
+fn a_bound_record_opens_nothing_and_no_record_is_bound_while_the_name_service_does_not_say_whose_it_is()
+ {
+    let _place = world::enter_alone();
+    let bound = "odd-here-bound";
+    accounts_here(Some(&[(bound, 4801), ("odd-here-new", 4802)]));
+    let mut daemon = with_odd_names(Setup::new()).start();
+    let told = daemon.totpctl_json(&["enroll", bound, "--yes"], "");
+    let code = told["recovery_codes"][0].as_str().expect("a code");
+    let device = tests::daemon::authenticator(&told);
+    for (accounts, reason, error) in [
+        (None, "no_answer_from_name_service", "Busy"),
+        (Some(&[(bound, 4803)][..]), "uid_changed", "BadParameter"),
+    ] {
+        accounts_here(accounts);
+        daemon.kill();
+        daemon.start_again();
+        let stack = Stack::of(&daemon, "whose", "retry=1 nullok");
+        for typed in [code, &device.code()] {
+            assert_eq!(
+                stack.login(bound, &[typed]).code,
+                PamCode::AUTH_ERR,
+                "{reason}"
+            );
+        }
+        let reason = format!(" reason={reason} ");
+        let user = format!("event=verify user={bound} ");
+        daemon
+            .log
+            .wait_for_many(2, &[&user, " verdict=refused ", &reason]);
+        for method in ["Bypass", "Unlock"] {
+            let refused = daemon.call(method, &json!({ "user": bound }));
+            assert_eq!(refusal(refused), error, "{method} {reason}");
+        }
+        if accounts.is_none() {
+            nothing_is_bound(&daemon);
+            accounts_here(Some(&[]));
+        }
+    }
+    accounts_here(Some(&[(bound, 4801)]));
+    daemon.kill();
+    daemon.start_again();
+    let stack = Stack::of(&daemon, "whose", "retry=1");
+    assert_eq!(stack.login(bound, &[code]).code, PamCode::SUCCESS);
+}
+
+/// A record that is made while the name service is silent could stay unbound for ever.
+fn nothing_is_bound(daemon: &Daemon) {
+    let before = everything(daemon);
+    for (method, about) in [
+        ("Enroll", json!({ "user": "odd-here-new" })),
+        (
+            "Enroll",
+            json!({ "user": "odd-here-bound", "device": "new", "active": true }),
+        ),
+        ("Ticket", json!({ "user": "odd-here-new" })),
+        (
+            "SetState",
+            json!({ "user": "odd-here-new", "state": "disabled", "all": true }),
+        ),
+    ] {
+        assert_eq!(refusal(daemon.call(method, &about)), "Busy", "{method}");
+    }
+    assert_eq!(everything(daemon), before);
 }
 
 /// The daemon caches resolved accounts for a while; a new one asks the name service.

@@ -1,7 +1,10 @@
 //! Streams: `List` and `Events`, the methods with several replies (`more`). Few run at once, and
-//! each reply has a deadline of its own, because there may be a million.
+//! each reply has a deadline of its own, because there may be a million. A caller that loses the
+//! permission meanwhile gets no more.
 
+use std::cell::Cell;
 use std::os::fd::BorrowedFd;
+use std::time::{Duration, Instant};
 
 use common::wire::event::Event;
 use common::wire::protocol::{self, Error, Method, Request};
@@ -12,6 +15,7 @@ use super::message::Message;
 use super::replies::Stop;
 use crate::admin;
 use crate::identity::caller::{Caller, Role};
+use crate::identity::names::{Found, NoAnswer};
 use crate::identity::permission::{Permission, permission};
 use crate::in_memory::streams::{Lane, Stream};
 use crate::service::Service;
@@ -23,8 +27,12 @@ pub(super) fn list(service: &Service, call: &Call<'_>, message: &Message<'_>) ->
     let wish: protocol::List = message.parameters()?;
     let _stream = begin(service, call, &message.request)?;
     let mut waiting = None;
+    let watch = Watch::begin(service, call, Method::List);
     admin::list::list(service, call, &wish, |user| match waiting.replace(user) {
-        Some(before) => message.replies.of_stream(before, true),
+        Some(before) => {
+            watch.look_in_time()?;
+            message.replies.of_stream(before, true)
+        }
         None => Ok(()),
     })?;
     let last = waiting.ok_or(Error::NoSuchUser)?;
@@ -42,9 +50,10 @@ pub(super) fn events(
     let _stream = begin(service, call, &message.request)?;
     let replies = &message.replies;
     let tell = |event: &Event| replies.of_stream(ToldEvent { event }, true);
+    let watch = Watch::begin(service, call, Method::Events);
     let stays = || match has_left(&replies.socket) {
         true => Ok(false),
-        false => still_permitted(service, call, Method::Events).map(|()| true),
+        false => watch.look().map(|()| true),
     };
     admin::events::events(service, call, &asked, tell, stays)?;
     replies.of_stream(protocol::EventsReply { event: None }, false)
@@ -63,19 +72,59 @@ fn has_left(socket: &BorrowedFd<'_>) -> bool {
     !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
 }
 
-/// Whether the caller of a long stream, which is about all users, would still be permitted to begin
-/// it now. While the name service does not answer, its last answer holds: it has not said that the
-/// caller lost the role.
-fn still_permitted(service: &Service, call: &Call<'_>, method: Method) -> Result<(), Error> {
-    let (roles, names) = (&service.settings().roles, service.names.asking());
-    let Ok(caller) = Caller::identify(call.caller.peer, roles, names) else {
-        return Ok(());
-    };
-    let permitted = caller.is_some_and(|caller| permission(method, caller.role) == Permission::Any);
-    if permitted {
-        Ok(())
-    } else {
-        Err(Error::PermissionDenied)
+/// Looks now and then whether the caller of a long stream, which is about all users, would still be
+/// permitted to begin it.
+struct Watch<'a> {
+    service: &'a Service,
+    call: &'a Call<'a>,
+    method: Method,
+    looked: Cell<Instant>,
+    /// When the name service answered last.
+    answered: Cell<Instant>,
+}
+
+impl<'a> Watch<'a> {
+    fn begin(service: &'a Service, call: &'a Call<'a>, method: Method) -> Self {
+        let now = || Cell::new(Instant::now());
+        Self {
+            service,
+            call,
+            method,
+            looked: now(),
+            answered: now(),
+        }
+    }
+
+    fn look_in_time(&self) -> Result<(), Error> {
+        if self.looked.get().elapsed() < LOOK {
+            return Ok(());
+        }
+        self.looked.set(Instant::now());
+        self.look()
+    }
+
+    fn look(&self) -> Result<(), Error> {
+        let peer = self.call.caller.peer;
+        let settings = self.service.settings();
+        let names = self.service.names.asking_for(peer);
+        let permitted = Caller::identify(peer, &settings.roles, names).map(|caller| {
+            caller.map(|caller| permission(self.method, caller.role) == Permission::Any)
+        });
+        if permitted.is_ok() {
+            self.answered.set(Instant::now());
+        }
+        goes_on(permitted, self.answered.get().elapsed())
+    }
+}
+
+/// While the name service does not answer, its last answer holds for as long as it is cached: it
+/// has not said that the caller lost the role. A longer silence ends the stream.
+fn goes_on(permitted: Found<bool>, silent_for: Duration) -> Result<(), Error> {
+    match permitted {
+        Ok(Some(true)) => Ok(()),
+        Ok(Some(false) | None) => Err(Error::PermissionDenied),
+        Err(NoAnswer) if silent_for < SILENCE => Ok(()),
+        Err(NoAnswer) => Err(Error::busy(SILENT)),
     }
 }
 
@@ -97,4 +146,26 @@ fn begin<'a>(
         _ => Lane::Role,
     };
     Ok(service.streams.open(call.caller.peer.uid, lane)?)
+}
+
+/// How often the caller of a list is checked.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long the name service may be silent about the caller of a stream.
+const SILENCE: Duration = Duration::from_secs(30);
+const SILENT: &str = "the name service has not said for half a minute whether you may still read this: try again, \
+                      or check with 'getent group'";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_outlasts_a_short_silence_of_the_name_service_and_no_long_one_and_no_dismissal() {
+        let after = |permitted, seconds| goes_on(permitted, Duration::from_secs(seconds));
+        assert!(after(Ok(Some(true)), 0).is_ok() && after(Err(NoAnswer), 29).is_ok());
+        assert!(matches!(after(Err(NoAnswer), 30), Err(Error::Busy { .. })));
+        for lost in [Ok(Some(false)), Ok(None)] {
+            assert!(matches!(after(lost, 0), Err(Error::PermissionDenied)));
+        }
+    }
 }

@@ -1,0 +1,68 @@
+//! Floods of calls by uids without an account, which are free, and by one ordinary user: they use up
+//! nothing that others need.
+
+use serde_json::{Value, json};
+use tests::daemon::{Daemon, Setup};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::stranger::Flood;
+use tests::wire::Caller;
+use tests::world;
+
+use crate::roles::with_roles;
+
+#[test]
+fn a_flood_of_uids_without_an_account_leaves_no_question_login_or_call_unanswered() {
+    let _place = world::enter_alone();
+    let daemon = with_roles(Setup::new()).with("audit: required\n").start();
+    let socket = daemon.open_socket();
+    let call = json!({ "user": "alice" });
+    flooded(&daemon, || {
+        Flood::begin((4_400_000, 3000), 128, &socket, ("Show", &call))
+    });
+}
+
+#[test]
+fn a_flood_of_one_ordinary_user_leaves_no_question_login_or_call_unanswered() {
+    let _place = world::enter_alone();
+    let daemon = with_roles(Setup::new()).with("audit: required\n").start();
+    world::make_accounts(&["carl".to_owned()]);
+    let (socket, carl) = (daemon.open_socket(), Caller::user("carl").uid);
+    let long = json!({ "user": "x".repeat(250) });
+    flooded(&daemon, || {
+        Flood::begin((carl, 1), 128, &socket, ("Bypass", &long))
+    });
+}
+
+/// What holds during a flood, and what the daemon remembers from before it.
+fn flooded(daemon: &Daemon, begin: impl FnOnce() -> Flood) {
+    let (alice, bob) = (daemon.enroll("alice"), daemon.enroll("bob"));
+    let stack = Stack::of(daemon, "flooded", "retry=1");
+    let wrong = alice.wrong_codes(3);
+    for typed in &wrong {
+        assert_eq!(stack.login("alice", &[typed]).code, PamCode::AUTH_ERR);
+    }
+    let flood = begin();
+    every_question_is_answered(daemon);
+    for code in alice.pair() {
+        assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    }
+    let own = daemon.call_as(&Caller::user("alice"), "Show", &json!({}));
+    assert_eq!(own.expect("her devices")["user"]["user"], "alice");
+    let attempt = json!({ "user": "bob", "service": "tunnel", "codes": [bob.code()] });
+    let verdict = daemon.call_as(&Caller::user("vera"), "Verify", &attempt);
+    assert_eq!(verdict.expect("a verdict")["verdict"], "accepted");
+    drop(flood);
+    assert_eq!(daemon.refusals_told("alice"), wrong.len());
+    let status = daemon.call("Status", &json!({})).expect("a status");
+    assert_eq!(status["audit_lost"], 0);
+}
+
+/// While the name service does not answer, no user is called "not enrolled".
+fn every_question_is_answered(daemon: &Daemon) {
+    for n in 0..200 {
+        let about = json!({ "user": format!("asked-{n}"), "service": "flooded" });
+        let told = daemon.call("Challenge", &about).expect("what to ask for");
+        assert_eq!(told["enrolled"], Value::Bool(false), "question {n}");
+    }
+}
