@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::wire::event::Event;
 
+use super::Share;
 use super::kept::{Files, Kept, Wanted};
 
 /// The handle to the events.
@@ -29,7 +30,7 @@ struct Shared {
 }
 
 enum Message {
-    Event(Arc<Event>),
+    Event(Arc<Event>, Share),
     Flush(SyncSender<()>),
 }
 
@@ -69,8 +70,8 @@ impl Events {
     }
 
     /// Queues an event; never waits.
-    pub(super) fn tell(&self, event: Arc<Event>) {
-        if self.queue.try_send(Message::Event(event)).is_err() {
+    pub(super) fn tell(&self, event: Arc<Event>, share: Share) {
+        if self.queue.try_send(Message::Event(event, share)).is_err() {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -125,8 +126,8 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, kept: &mut Kept, event: &Event) {
-        let failed = kept.append(event).is_err();
+    fn remember(&self, kept: &mut Kept, event: &Event, share: Share) {
+        let failed = kept.append(event, share).is_err();
         self.failing.store(failed, Ordering::Relaxed);
         self.lost.fetch_add(u64::from(failed), Ordering::Relaxed);
     }
@@ -141,8 +142,8 @@ impl Shared {
 fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
     while let Ok(message) = messages.recv() {
         match message {
-            Message::Event(event) => {
-                shared.remember(&mut kept, &event);
+            Message::Event(event, share) => {
+                shared.remember(&mut kept, &event, share);
                 shared.hand_on(&event);
             }
             Message::Flush(done) => drop(done.try_send(())),
@@ -185,10 +186,10 @@ mod tests {
     #[test]
     fn what_was_told_before_is_read_and_what_comes_after_is_followed() {
         let (_folder, events) = started();
-        (1..=3).for_each(|n| events.tell(event(n)));
+        (1..=3).for_each(|n| events.tell(event(n), Share::Root));
         assert_eq!(numbers(&events), [1, 2, 3]);
         let followed = events.follow();
-        (4..=5).for_each(|n| events.tell(event(n)));
+        (4..=5).for_each(|n| events.tell(event(n), Share::Root));
         let told: Vec<u64> = (0..2).map(|_| followed.recv().unwrap().number).collect();
         assert_eq!((told, events.last_number()), (vec![4, 5], 5));
     }
@@ -199,7 +200,7 @@ mod tests {
         let (slow, other) = (events.follow(), events.follow());
         let many = FOLLOWER_QUEUE as u64 + 1;
         for n in 1..=many {
-            events.tell(event(n));
+            events.tell(event(n), Share::Root);
             assert_eq!(other.recv().unwrap().number, n);
         }
         assert_eq!(slow.iter().count(), FOLLOWER_QUEUE);
@@ -219,7 +220,7 @@ mod tests {
         let (folder, events) = started();
         drop(folder);
         let followed = events.follow();
-        events.tell(event(1));
+        events.tell(event(1), Share::Root);
         assert_eq!(followed.recv().unwrap().number, 1);
         assert_eq!((events.lost(), events.are_failing()), (1, true));
     }

@@ -2,7 +2,9 @@
 //! daemon only; how they rotate and are filtered.
 //!
 //! They lie beside the store and are not part of it: no login waits for them, and no verdict
-//! depends on them. A full file replaces the older one.
+//! depends on them. A full file replaces the older one. Events that ordinary users' processes cause
+//! have files of their own, and so have those of strangers: no flood of theirs pushes out the
+//! attempts that `totpctl why` explains.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -13,18 +15,37 @@ use std::path::{Path, PathBuf};
 use common::wire::event::Event;
 use nix::fcntl::OFlag;
 
-/// The files, with the newer one open while it can be written.
+use crate::audit::Share;
+
+/// The files, written.
 #[derive(Debug)]
 pub(super) struct Kept {
-    files: Files,
+    main: Writer,
+    own: Writer,
+    strangers: Writer,
+}
+
+/// The paths of all files.
+#[derive(Clone, Debug)]
+pub(super) struct Files {
+    main: Pair,
+    own: Pair,
+    strangers: Pair,
+}
+
+/// Two files, with the newer one open while it can be written.
+#[derive(Debug)]
+struct Writer {
+    pair: Pair,
     open: Option<(File, u64)>,
 }
 
-/// The paths of the files.
+/// The paths of two files, and the size at which the newer one becomes the older.
 #[derive(Clone, Debug)]
-pub(super) struct Files {
+struct Pair {
     newer: PathBuf,
     older: PathBuf,
+    full: u64,
 }
 
 /// The filter of a caller that reads events.
@@ -51,38 +72,83 @@ impl Wanted {
 impl Kept {
     /// Opens no file yet: the first write reports a failing disk.
     pub(super) fn new(files: Files) -> Self {
-        Self { files, open: None }
+        let writer = |pair| Writer { pair, open: None };
+        Self {
+            main: writer(files.main),
+            own: writer(files.own),
+            strangers: writer(files.strangers),
+        }
     }
 
-    /// Appends an event. After an error the next event opens the file anew.
-    pub(super) fn append(&mut self, event: &Event) -> io::Result<()> {
+    /// Appends an event to the files of its share. After an error the next event opens the file
+    /// anew.
+    pub(super) fn append(&mut self, event: &Event, share: Share) -> io::Result<()> {
+        match share {
+            Share::Root | Share::Role | Share::Refused => &mut self.main,
+            Share::Own => &mut self.own,
+            Share::Stranger => &mut self.strangers,
+        }
+        .append(event)
+    }
+}
+
+impl Writer {
+    fn append(&mut self, event: &Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
         let (mut file, size) = match self.open.take() {
             Some(open) => open,
-            None => self.files.open()?,
+            None => self.pair.open()?,
         };
         // In one write, so that a concurrent reader sees no half line.
         file.write_all(&line)?;
         let size = size.saturating_add(line.len() as u64);
-        if size < FULL {
+        if size < self.pair.full {
             self.open = Some((file, size));
             return Ok(());
         }
-        fs::rename(&self.files.newer, &self.files.older)
+        fs::rename(&self.pair.newer, &self.pair.older)
     }
 }
 
 impl Files {
     /// The files beside the store at `store`.
     pub(super) fn beside(store: &Path) -> Self {
-        let beside = |ending| crate::store::beside(store, ending);
+        let beside = |newer, older, full| Pair {
+            newer: crate::store::beside(store, newer),
+            older: crate::store::beside(store, older),
+            full,
+        };
         Self {
-            newer: beside(".events"),
-            older: beside(".events.old"),
+            main: beside(".events", ".events.old", FULL),
+            own: beside(".events.own", ".events.own.old", FULL_OF_OWN),
+            strangers: beside(
+                ".events.strangers",
+                ".events.strangers.old",
+                FULL_OF_STRANGERS,
+            ),
         }
     }
 
+    /// The number of the latest event; 0 if there is none.
+    pub(super) fn last_number(&self) -> u64 {
+        let wanted = Wanted {
+            limit: 1,
+            ..Wanted::default()
+        };
+        self.read(&wanted).last().map_or(0, |event| event.number)
+    }
+
+    /// The wanted events in order. Skips half lines and missing files.
+    pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
+        let pairs = [&self.main, &self.own, &self.strangers];
+        let mut events: Vec<Event> = pairs.iter().flat_map(|pair| pair.read(wanted)).collect();
+        events.sort_by_key(|event| event.number);
+        events.split_off(events.len().saturating_sub(wanted.limit))
+    }
+}
+
+impl Pair {
     /// The newer file and its size, at the begin of a line.
     fn open(&self) -> io::Result<(File, u64)> {
         let mut options = OpenOptions::new();
@@ -106,24 +172,15 @@ impl Files {
         Ok((file, size))
     }
 
-    /// The number of the latest event; 0 if there is none.
-    pub(super) fn last_number(&self) -> u64 {
-        let wanted = Wanted {
-            limit: 1,
-            ..Wanted::default()
-        };
-        self.read(&wanted).last().map_or(0, |event| event.number)
-    }
-
-    /// The wanted events in order. Skips half lines and missing files.
-    pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
+    /// The wanted events of both files.
+    fn read(&self, wanted: &Wanted) -> VecDeque<Event> {
         // Opens the newer file first: if it replaces the older one in between, its events are read
         // twice and not missed.
         let [newer, older] = [&self.newer, &self.older].map(|path| File::open(path).ok());
         let mut latest = VecDeque::new();
         let mut number = 0;
         for file in [older, newer].into_iter().flatten() {
-            for line in BufReader::new(file.take(FULL.saturating_mul(2)))
+            for line in BufReader::new(file.take(self.full.saturating_mul(2)))
                 .split(b'\n')
                 .map_while(Result::ok)
             {
@@ -140,12 +197,14 @@ impl Files {
                 }
             }
         }
-        latest.into()
+        latest
     }
 }
 
 /// Bytes of a file: ten to twenty thousand events. Two files are kept.
 const FULL: u64 = 4 << 20;
+const FULL_OF_OWN: u64 = 2 << 20;
+const FULL_OF_STRANGERS: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -208,7 +267,7 @@ mod tests {
         for _ in 0..2 {
             let mut kept = Kept::new(world.files.clone());
             let next = world.files.last_number() + 1;
-            (next..next + 5).for_each(|n| kept.append(&event(n)).unwrap());
+            (next..next + 5).for_each(|n| kept.append(&event(n), Share::Root).unwrap());
         }
         assert_eq!(
             world.files.read(&latest(99)),
@@ -230,7 +289,7 @@ mod tests {
             }),
             [9, 10]
         );
-        let mode = fs::metadata(&world.files.newer)
+        let mode = fs::metadata(&world.files.main.newer)
             .unwrap()
             .permissions()
             .mode();
@@ -240,14 +299,22 @@ mod tests {
     #[test]
     fn what_a_crash_has_cut_short_is_passed_over() {
         let world = World::new();
-        Kept::new(world.files.clone()).append(&event(1)).unwrap();
-        let whole = fs::read(&world.files.newer).unwrap();
+        Kept::new(world.files.clone())
+            .append(&event(1), Share::Root)
+            .unwrap();
+        let whole = fs::read(&world.files.main.newer).unwrap();
         for end in 0..whole.len() {
-            fs::write(&world.files.newer, [&whole[..], &whole[..end]].concat()).unwrap();
-            Kept::new(world.files.clone()).append(&event(2)).unwrap();
+            fs::write(
+                &world.files.main.newer,
+                [&whole[..], &whole[..end]].concat(),
+            )
+            .unwrap();
+            Kept::new(world.files.clone())
+                .append(&event(2), Share::Root)
+                .unwrap();
             assert_eq!(world.numbers(&latest(9)), [1, 2], "{end}");
         }
-        fs::write(&world.files.newer, [0xff; 4096]).unwrap();
+        fs::write(&world.files.main.newer, [0xff; 4096]).unwrap();
         assert_eq!(world.numbers(&latest(9)), [0_u64; 0]);
     }
 
@@ -261,9 +328,9 @@ mod tests {
                 .with("z", "z".repeat(256))
                 .at(1, number)
         };
-        (1..=30_000).for_each(|n| kept.append(&long(n)).unwrap());
+        (1..=30_000).for_each(|n| kept.append(&long(n), Share::Root).unwrap());
         let size = |path| fs::metadata(path).unwrap().len();
-        let (newer, older) = (size(&world.files.newer), size(&world.files.older));
+        let (newer, older) = (size(&world.files.main.newer), size(&world.files.main.older));
         assert!(
             newer < FULL && (FULL..FULL + 1024).contains(&older),
             "{newer} {older}"
@@ -273,19 +340,49 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_of_one_share_pushes_no_event_of_another_out_and_all_are_read_in_order() {
+        let world = World::new();
+        let mut kept = Kept::new(world.files.clone());
+        let long = |number| {
+            Line::new("x")
+                .with("y", "y".repeat(256))
+                .with("z", "z".repeat(256))
+                .at(1, number)
+        };
+        let flood: [(u64, Share); 2] = [(10_000, Share::Stranger), (40_000, Share::Own)];
+        kept.append(&event(2), Share::Refused).unwrap();
+        kept.append(&event(4), Share::Own).unwrap();
+        for (first, share) in flood {
+            (first..first + 9_000).for_each(|n| kept.append(&long(n), share).unwrap());
+            kept.append(&event(first + 9_000), Share::Role).unwrap();
+        }
+        let alice = Wanted {
+            user: Some("alice".into()),
+            ..latest(99)
+        };
+        assert_eq!(world.numbers(&alice), [2, 19_000, 49_000]);
+        assert_eq!(world.numbers(&latest(2)), [48_999, 49_000]);
+        assert_eq!(world.files.last_number(), 49_000);
+        let strangers = world.files.strangers.read(&latest(usize::MAX)).len();
+        assert!((1500..9000).contains(&strangers), "{strangers}");
+    }
+
+    #[test]
     fn a_file_that_is_written_again_after_an_error_goes_on() {
         let world = World::new();
         let mut kept = Kept::new(world.files.clone());
-        fs::create_dir(&world.files.newer).unwrap();
-        assert!(kept.append(&event(1)).is_err());
-        fs::remove_dir(&world.files.newer).unwrap();
-        kept.append(&event(2)).unwrap();
+        fs::create_dir(&world.files.main.newer).unwrap();
+        assert!(kept.append(&event(1), Share::Root).is_err());
+        fs::remove_dir(&world.files.main.newer).unwrap();
+        kept.append(&event(2), Share::Root).unwrap();
         assert_eq!(world.numbers(&latest(9)), [2]);
-        let target = world.files.older.with_extension("target");
-        fs::rename(&world.files.newer, &target).unwrap();
-        std::os::unix::fs::symlink(&target, &world.files.newer).unwrap();
+        let target = world.files.main.older.with_extension("target");
+        fs::rename(&world.files.main.newer, &target).unwrap();
+        std::os::unix::fs::symlink(&target, &world.files.main.newer).unwrap();
         assert!(
-            Kept::new(world.files.clone()).append(&event(3)).is_err(),
+            Kept::new(world.files.clone())
+                .append(&event(3), Share::Root)
+                .is_err(),
             "not through a link"
         );
     }

@@ -1,4 +1,5 @@
-//! The builder of any log line, whatever its fields: event name, severity, quotation.
+//! The builder of any log line, whatever its fields: event name, severity, quotation, and the share of
+//! the log that it takes.
 
 use std::fmt::Display;
 
@@ -11,7 +12,38 @@ pub struct Line {
     event: &'static str,
     fields: Fields,
     severity: Severity,
+    share: Option<Share>,
 }
+
+/// Whose doing a line is. Each share has its own part of the log's queue, so that no caller's lines
+/// keep those of a caller with more rights out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Share {
+    /// The daemon itself, and root's processes.
+    Root,
+    /// Verifiers, the helpdesk, administrators.
+    Role,
+    /// Refused attempts of accounts, which no login depends on.
+    Refused,
+    /// Processes that act on their own account.
+    Own,
+    /// Processes that may not make their call, and refused attempts of names without an account.
+    Stranger,
+}
+
+impl Share {
+    /// How many of its lines may wait. What the others leave is root's.
+    pub(super) const fn most(self) -> usize {
+        match self {
+            Self::Root => QUEUE,
+            Self::Role | Self::Refused => 256,
+            Self::Own | Self::Stranger => 128,
+        }
+    }
+}
+
+/// Lines that may wait. A line takes well under a kilobyte.
+pub(super) const QUEUE: usize = 1024;
 
 impl Line {
     /// Begins a line.
@@ -21,7 +53,19 @@ impl Line {
             event,
             fields: Fields::default(),
             severity: Severity::Info,
+            share: None,
         }
+    }
+
+    /// Says whose doing the line is, unless that was said before.
+    #[must_use]
+    pub fn of(mut self, share: Share) -> Self {
+        self.share.get_or_insert(share);
+        self
+    }
+
+    pub(super) fn share(&self) -> Share {
+        self.share.unwrap_or(Share::Root)
     }
 
     /// Adds a field. A value that is too long is cut.
@@ -74,6 +118,20 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_threat_model_has_these_shares_of_the_queue() {
+        let shares = [Share::Stranger, Share::Own, Share::Role, Share::Refused];
+        let [strangers, own, role, refused] = shares.map(Share::most);
+        let roots = QUEUE - strangers - own - role - refused;
+        let row = format!(
+            "| log lines that wait, of 1,024 | {strangers} | {own} | {role} | at least {roots}; \
+             refused attempts {refused} |"
+        );
+        assert!(QUEUE == 1024 && THREAT_MODEL.contains(&row), "{row}");
+    }
+
+    const THREAT_MODEL: &str = include_str!("../../../docs/threat-model.md");
 
     #[test]
     fn a_line_tells_what_it_was_given() {

@@ -1,13 +1,15 @@
 //! The audit log: one line for each decision, to syslog (authpriv) or standard error, and as an
 //! event for `totpctl log`.
 //!
-//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. Lines
-//! for which the queue is full are counted, and the count is logged as soon as lines flow again.
+//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. Each
+//! [`Share`] may fill a part of the queue. Lines for which there is no room are counted, and the
+//! count is logged as soon as lines flow again.
 //! The fields of a login's line are set in `login`.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,7 +27,8 @@ pub mod skew;
 
 use events::Events;
 pub use kept::Wanted;
-pub use line::Line;
+use line::QUEUE;
+pub use line::{Line, Share};
 use sink::Sink;
 pub use sink::Target;
 
@@ -43,6 +46,8 @@ struct Shared {
 
 struct Queue {
     lines: SyncSender<Message>,
+    /// The lines that wait, by their share.
+    waiting: HashMap<Share, usize>,
     /// `None` until the store's folder is known.
     events: Option<Events>,
     /// The number of the last line.
@@ -50,7 +55,7 @@ struct Queue {
 }
 
 enum Message {
-    Line(Arc<Event>),
+    Line(Arc<Event>, Share),
     Flush(SyncSender<()>),
 }
 
@@ -78,6 +83,7 @@ impl Audit {
         let (lines, messages) = sync_channel(QUEUE);
         let queue = Mutex::new(Queue {
             lines,
+            waiting: HashMap::new(),
             events: None,
             number: 0,
         });
@@ -123,7 +129,7 @@ impl Audit {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn require(&self, line: Line) -> Result<(), Unwritten> {
-        if self.queue(line).is_ok() {
+        if self.0.lock().take(line) {
             return Ok(());
         }
         self.0.lost.fetch_add(1, Ordering::Relaxed);
@@ -190,27 +196,36 @@ impl Audit {
             events.flush();
         }
     }
-
-    fn queue(&self, line: Line) -> Result<(), TrySendError<Message>> {
-        self.0.lock().take(line)
-    }
 }
 
 impl Queue {
     /// Numbers and queues a line under one lock, so that lines stand in the order of their numbers.
-    fn take(&mut self, line: Line) -> Result<(), TrySendError<Message>> {
+    /// Returns whether there was room.
+    fn take(&mut self, line: Line) -> bool {
+        let share = line.share();
         let event = self.number(line);
-        self.lines.try_send(Message::Line(event))
+        let waiting = self.waiting.entry(share).or_default();
+        let has_room =
+            *waiting < share.most() && self.lines.try_send(Message::Line(event, share)).is_ok();
+        *waiting = waiting.saturating_add(usize::from(has_room));
+        has_room
     }
 
     /// Makes a line an event and passes it on to be stored, even if the log's queue is full.
     fn number(&mut self, line: Line) -> Arc<Event> {
         self.number = self.number.saturating_add(1);
+        let share = line.share();
         let event = Arc::new(line.at(clock::now(), self.number));
         if let Some(events) = &self.events {
-            events.tell(Arc::clone(&event));
+            events.tell(Arc::clone(&event), share);
         }
         event
+    }
+
+    /// A line waits no more.
+    fn begin_to_write(&mut self, share: Share) {
+        let waiting = self.waiting.entry(share).or_default();
+        *waiting = waiting.saturating_sub(1);
     }
 }
 
@@ -237,7 +252,10 @@ fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
     let mut troubles = Troubles::default();
     while let Ok(message) = messages.recv() {
         match message {
-            Message::Line(event) => sink.write(&event, shared.format()),
+            Message::Line(event, share) => {
+                shared.lock().begin_to_write(share);
+                sink.write(&event, shared.format());
+            }
             Message::Flush(done) => drop(done.try_send(())),
         }
         for line in troubles.since_last_time(shared) {
@@ -268,8 +286,6 @@ impl Troubles {
     }
 }
 
-/// Lines that may wait. A line takes well under a kilobyte.
-const QUEUE: usize = 1024;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -304,6 +320,30 @@ mod tests {
         assert_eq!(audit.require(line()), Ok(()));
         assert_eq!(audit.lost(), 4);
         drop(messages);
+    }
+
+    #[test]
+    fn no_share_of_a_stuck_log_fills_the_queue_for_callers_with_more_rights() {
+        let (audit, messages) = Audit::queued();
+        audit.obey(AuditSettings {
+            delivery: Delivery::Required,
+            ..AuditSettings::default()
+        });
+        let shares = [Share::Stranger, Share::Own, Share::Refused, Share::Role];
+        for share in shares {
+            let line = || Line::new("verify").of(share).of(Share::Root);
+            let written = (0..2 * QUEUE).filter(|_| audit.require(line()).is_ok());
+            assert_eq!(written.count(), share.most(), "{share:?}");
+        }
+        let all: usize = shares.into_iter().map(Share::most).sum();
+        let kept = (0..QUEUE).filter(|_| audit.require(Line::new("verify")).is_ok());
+        assert_eq!(kept.count(), QUEUE - all, "root's own part");
+        let Ok(Message::Line(_, share)) = messages.recv() else {
+            panic!("a line")
+        };
+        audit.0.lock().begin_to_write(share);
+        let stranger = || audit.require(Line::new("verify").of(Share::Stranger));
+        assert_eq!([stranger(), stranger()], [Ok(()), Err(Unwritten)]);
     }
 
     #[test]

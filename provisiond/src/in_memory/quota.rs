@@ -46,9 +46,10 @@ pub(crate) struct LeftOut {
 struct Minute {
     begun: Instant,
     by_cause: HashMap<Cause, Lines>,
-    /// Lines of all uids without a role together, and of uids with a role for which the table was
-    /// full.
-    of_uids: Lines,
+    /// Lines of all calls without permission together. Uids are free, so each counts for this bound.
+    of_strangers: Lines,
+    /// Lines of all processes together that act on their own account.
+    of_own: Lines,
     /// Lines of all users together for which the table was full.
     of_users: Lines,
 }
@@ -98,26 +99,28 @@ impl LogQuota {
 
 impl Minute {
     fn begin() -> Self {
-        let (of_uids, of_users) = Default::default();
+        let (of_strangers, of_own, of_users) = Default::default();
         Self {
             begun: Instant::now(),
             by_cause: HashMap::new(),
-            of_uids,
+            of_strangers,
+            of_own,
             of_users,
         }
     }
 
     /// A line is written if each limit that it counts for has room. If the table is full, a new
-    /// cause counts for the shared limit only.
+    /// user counts for the shared limit only. A uid with a role always has a place: administrators
+    /// give roles.
     fn count(&mut self, cause: Cause) -> bool {
         let bound = cause.bound();
         let known = self.by_cause.contains_key(&cause);
-        let has_place = known || self.by_cause.len() < MAX_CAUSES;
+        let has_place = known || cause.has_a_role() || self.by_cause.len() < MAX_CAUSES;
         let is_shared = cause.is_of_a_stranger() || !has_place;
-        let shared = if matches!(cause, Cause::Refusal(_)) {
-            &mut self.of_users
-        } else {
-            &mut self.of_uids
+        let shared = match cause {
+            Cause::Refusal(_) => &mut self.of_users,
+            Cause::NotPermitted(_) => &mut self.of_strangers,
+            Cause::Own(_) | Cause::WithRole(_) => &mut self.of_own,
         };
         if is_shared && shared.written >= MOST_SHARED {
             // Makes no entry, so that a flood of uids does not fill the table.
@@ -141,7 +144,10 @@ impl Minute {
     /// Names the causes with the most suppressed lines, so that the report is bounded, too; the
     /// rest is one sum.
     fn left_out(self) -> Vec<LeftOut> {
-        let unnamed = self.of_uids.left_out.saturating_add(self.of_users.left_out);
+        let shared = [self.of_strangers, self.of_own, self.of_users];
+        let unnamed = shared
+            .iter()
+            .fold(0_u32, |sum, lines| sum.saturating_add(lines.left_out));
         let each = self.by_cause.into_iter().map(|(cause, lines)| LeftOut {
             cause: Some(cause),
             lines: lines.left_out,
@@ -178,7 +184,11 @@ impl Cause {
         }
     }
 
-    /// Whether it counts for the limit that all uids without a role share. A uid with a role does
+    fn has_a_role(&self) -> bool {
+        matches!(self, Self::WithRole(_))
+    }
+
+    /// Whether it counts for a limit that all uids without a role share. A uid with a role does
     /// not: an attacker without a role must neither hide what administrators do, nor make a
     /// verifier's logins fail where log lines are required.
     fn is_of_a_stranger(&self) -> bool {
@@ -187,9 +197,8 @@ impl Cause {
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Lines of all uids without a role together. Twice as many, around the turn of a minute, take
-/// about half of the log's queue. The files of events hold a quarter of an hour of such lines at
-/// their longest.
+/// Lines of all uids without a role together: of calls without permission, and of calls for their
+/// own accounts. Their files of events hold a quarter of an hour of such lines at their longest.
 const MOST_SHARED: u32 = 300;
 /// Causes that are counted separately.
 const MAX_CAUSES: usize = 4096;
@@ -253,6 +262,24 @@ mod tests {
     }
 
     #[test]
+    fn the_threat_model_has_these_bounds() {
+        let [strangers, own, role, refusal] = [
+            Cause::NotPermitted(7),
+            Cause::Own(7),
+            Cause::WithRole(7),
+            refusal("alice"),
+        ]
+        .map(|cause| cause.bound());
+        let row = format!(
+            "| log lines a minute | {strangers} each, {MOST_SHARED} together | {own} each, {MOST_SHARED} together; \
+             refused calls like strangers | {role} each | no limit; {refusal} refused attempts for each user name |"
+        );
+        assert!(THREAT_MODEL.contains(&row), "{row}");
+    }
+
+    const THREAT_MODEL: &str = include_str!("../../../docs/threat-model.md");
+
+    #[test]
     fn what_was_left_out_for_one_cause_can_be_told_at_once() {
         let quota = LogQuota::default();
         let alice = refusal("alice");
@@ -282,10 +309,11 @@ mod tests {
             |of: fn(u32) -> Cause| (0..5000).filter(|uid| quota.may_write(of(*uid))).count();
         assert_eq!(
             (strangers(Cause::NotPermitted), strangers(Cause::Own)),
-            (300, 0)
+            (300, 300),
+            "calls without permission keep no owner's line out"
         );
         assert!(
-            lock(&quota.0).by_cause.len() <= 300,
+            lock(&quota.0).by_cause.len() <= 600,
             "a uid that writes no line takes no place"
         );
         assert!(quota.may_write(Cause::WithRole(5001)) && quota.may_write(refusal("alice")));
@@ -304,7 +332,7 @@ mod tests {
             told[1],
             LeftOut {
                 cause: None,
-                lines: 4700 + 5000
+                lines: 4700 + 4700
             }
         );
         assert!(quota.may_write(Cause::Own(0)));
@@ -325,11 +353,11 @@ mod tests {
             "a user with a place keeps it"
         );
         assert_eq!(
-            written(&quota, &Cause::WithRole(7), 400),
-            300,
-            "names and uids share no bound"
+            written(&quota, &Cause::WithRole(7), 700),
+            600,
+            "a uid with a role has a place"
         );
-        assert_eq!(written(&quota, &Cause::Own(8), 1), 0);
+        assert_eq!(written(&quota, &Cause::Own(8), 400), 300);
     }
 
     #[test]

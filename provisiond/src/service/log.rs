@@ -7,7 +7,7 @@ use common::wire::protocol::Error;
 
 use super::Service;
 use super::call::Call;
-use crate::audit::{Line, Unwritten};
+use crate::audit::{Line, Share, Unwritten};
 use crate::identity::caller::{Peer, Role};
 use crate::identity::permission::Visitor;
 use crate::in_memory::quota::{Cause, LeftOut};
@@ -45,9 +45,10 @@ impl Service {
 
     fn log_within_quota(&self, cause: Option<Cause>, line: Line) -> Result<(), Unwritten> {
         self.log_left_out();
+        let share = cause.as_ref().map_or(Share::Root, share);
         let may_be_written = cause.is_none_or(|cause| self.log_quota.may_write(cause));
         if may_be_written {
-            self.audit.require(line)
+            self.audit.require(line.of(share))
         } else {
             self.audit.left_out()
         }
@@ -57,9 +58,18 @@ impl Service {
     /// attempts get their own line.
     pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
         self.log_left_out();
-        if self.log_quota.may_write(Cause::Refusal(call.user.clone())) {
-            self.log(call, line);
+        if !self.log_quota.may_write(Cause::Refusal(call.user.clone())) {
+            return;
         }
+        let is_nobodys = call.named.account().is_none() && !call.named.is_unknown();
+        self.log(
+            call,
+            match call.caller.role {
+                Role::Own => line,
+                _ if is_nobodys => line.of(Share::Stranger),
+                _ => line.of(Share::Refused),
+            },
+        );
     }
 
     /// Logs how many refusals of the user were suppressed. Called when the user's login is
@@ -181,6 +191,16 @@ fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause>
     } else {
         own(peer.uid)
     })
+}
+
+/// The share of the log that a cause's lines take.
+fn share(cause: &Cause) -> Share {
+    match cause {
+        Cause::NotPermitted(_) => Share::Stranger,
+        Cause::Own(_) => Share::Own,
+        Cause::WithRole(_) => Share::Role,
+        Cause::Refusal(_) => Share::Refused,
+    }
 }
 
 const MANY_WAIT: &str = "too many attempts for this user are waiting: try again in a moment";

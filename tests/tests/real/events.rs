@@ -232,33 +232,45 @@ fn nobody_gets_in_without_a_line_where_lines_are_required() {
     )
     .expect("a device");
     let alice = authenticator(&told);
-    let (first, second) = (alice.code_at(0), alice.code_at(1));
     let verdict = |code: &str| {
         let attempt = json!({ "user": "alice", "codes": [code], "service": "required" });
         ask(&socket, "Verify", &attempt).expect("a verdict")["verdict"].clone()
     };
-    // Each is a line, until the log takes no more.
     let lost = || {
         ask(&socket, "Status", &json!({})).expect("a status")["audit_lost"]
             .as_u64()
             .expect("a number")
     };
-    for n in 0.. {
-        let attempt = json!({ "user": format!("user-{n}"), "codes": [""], "service": "required" });
-        ask(&socket, "Verify", &attempt).expect("a verdict");
-        if n % 100 == 0 && lost() > 0 {
-            break;
+    // Each call is a line, until the log takes no more.
+    let fill = |method: &str, about: &dyn Fn(u64) -> Value| {
+        let before = lost();
+        for n in 0.. {
+            ask(&socket, method, &about(n)).expect("a reply");
+            if n % 100 == 0 && lost() > before {
+                break;
+            }
         }
-    }
-    assert_eq!(verdict(&first), "refused");
+    };
+    fill(
+        "Verify",
+        &|n| json!({ "user": format!("user-{n}"), "codes": [""], "service": "required" }),
+    );
+    assert_eq!(
+        verdict(&alice.code_at(-1)),
+        "accepted",
+        "refused attempts of others have a part of the queue, and not all of it"
+    );
+    fill("RevokeGrace", &|_| json!({ "user": "alice" }));
+    let right = alice.code_at(0);
+    assert_eq!(verdict(&right), "refused");
     let log = stuck.flow();
     log.wait_for(&["event=audit_lost"]);
     assert_eq!(
-        verdict(&first),
+        verdict(&right),
         "already_used",
         "it was right, and is spent"
     );
-    assert_eq!(verdict(&second), "accepted");
+    assert_eq!(verdict(&alice.code_at(1)), "accepted");
     log.wait_for(&["user=alice", "verdict=accepted"]);
 }
 
