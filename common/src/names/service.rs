@@ -28,10 +28,10 @@ impl ServiceName {
         }
     }
 
-    /// Whether `service`, as a process names itself, is this service.
+    /// Whether `service`, as a process names itself, is this service or its sister.
     #[must_use]
     pub fn is(&self, service: &str) -> bool {
-        self.0.eq_ignore_ascii_case(service)
+        is_one_service(&self.0, service)
     }
 
     /// The name.
@@ -60,6 +60,30 @@ impl fmt::Display for ServiceName {
         f.write_str(&self.0)
     }
 }
+
+/// Whether two names mean one service to the settings, to a grace and to a device's restriction:
+/// they are equal, or sisters. Upper and lower case are the same, as in libpam.
+#[must_use]
+pub fn is_one_service(name: &str, other: &str) -> bool {
+    family(name).eq_ignore_ascii_case(family(other))
+}
+
+/// The name under which a service and its sister are remembered.
+#[must_use]
+pub fn family(service: &str) -> &str {
+    let is_sister = |(sister, _): &&(&str, &str)| sister.eq_ignore_ascii_case(service);
+    SISTERS
+        .iter()
+        .find(is_sister)
+        .map_or(service, |(_, family)| family)
+}
+
+/// Sisters: a program that starts a login shell names another service than otherwise, and libpam
+/// then reads another file. Both give the same power to the same user. Programs that
+/// authenticate in another way, or for another place, are no sisters (`login` and `remote`, `sshd`
+/// and `cockpit`): an exemption of one must not open the other.
+pub const SISTERS: [(&str, &str); 3] =
+    [("sudo-i", "sudo"), ("su-l", "su"), ("runuser-l", "runuser")];
 
 /// The text is not a service name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +119,31 @@ mod tests {
         ] {
             assert_eq!(ServiceName::new(name), Err(BadServiceName), "{name:?}");
         }
-        assert!(!ServiceName::new("sudo").unwrap().is("sudo-i"));
+    }
+
+    #[test]
+    fn a_program_is_one_service_whether_it_starts_a_login_shell_or_not() {
+        for (name, other) in [
+            ("sudo", "sudo-i"),
+            ("su-l", "su"),
+            ("SUDO-I", "sudo"),
+            ("runuser", "runuser-l"),
+            ("sudo-i", "sudo-i"),
+        ] {
+            assert!(is_one_service(name, other), "{name} {other}");
+            assert!(ServiceName::new(name).unwrap().is(other), "{name} {other}");
+        }
+        for (name, other) in [
+            ("sudo", "su"),
+            ("sudo-i", "su-l"),
+            ("login", "remote"),
+            ("sshd", "cockpit"),
+            ("gdm-password", "gdm-autologin"),
+            ("vpn", "vpn-l"),
+            ("sudo", ""),
+        ] {
+            assert!(!is_one_service(name, other), "{name} {other}");
+            assert!(!is_one_service(other, name), "{name} {other}");
+        }
     }
 }

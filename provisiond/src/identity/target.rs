@@ -3,6 +3,7 @@
 //! account that it does not know, or while it does not answer, is not ordinary.
 
 use common::config::roles::Roles;
+use common::names::service::is_one_service;
 
 use crate::identity::caller::{Caller, ROOT};
 use crate::identity::names::{Account, Asking, NoAnswer};
@@ -46,7 +47,11 @@ pub fn served(
     names: Asking<'_>,
 ) -> Result<(), &'static str> {
     let verifier = caller.verifier.as_ref().ok_or("not_a_verifier")?;
-    if !service.is_some_and(|service| verifier.services.iter().any(|own| own == service)) {
+    let is_own = |service| {
+        let mut own = verifier.services.iter();
+        own.any(|own| is_one_service(own, service))
+    };
+    if !service.is_some_and(is_own) {
         return Err("service_not_allowed");
     }
     ordinary(named, caller.peer.uid, roles, names)?;
@@ -83,9 +88,11 @@ pub const SILENT: &str = "no_answer_from_name_service";
 mod tests {
     use std::time::Instant;
 
+    use common::config::roles::Verifier;
     use common::names::user::UserName;
 
     use super::*;
+    use crate::identity::caller::{Peer, Role};
     use crate::identity::names::Names;
 
     fn act_on(user: &str, roles: &Roles) -> Result<(), &'static str> {
@@ -113,6 +120,38 @@ mod tests {
             assert_eq!(act_on(user, &roles), Err(reason), "{user}");
         }
         assert_eq!(act_on("sys", &Roles::default()), Ok(()));
+    }
+
+    #[test]
+    fn a_verifier_asks_for_its_services_and_their_sisters() {
+        let names = Names::start().unwrap();
+        let named = |user: &str| UserName::new(user).unwrap();
+        let verifier = Verifier {
+            name: "v".into(),
+            user: named("games"),
+            services: vec!["sudo".into()],
+            users_group: "daemon".into(),
+            trusted_rhost: false,
+        };
+        let daemon = Named::of(named("daemon"), names.asking());
+        let account = Named::of(named("games"), names.asking());
+        let caller = Caller {
+            peer: Peer { uid: 5, pid: 1 },
+            role: Role::Verifier,
+            account: account.account().unwrap().clone(),
+            verifier: Some(verifier),
+        };
+        let asked = |service| {
+            let roles = Roles::default();
+            served(&daemon, &caller, service, &roles, names.asking())
+        };
+        assert_eq!(
+            (asked(Some("sudo")), asked(Some("sudo-i"))),
+            (Ok(()), Ok(()))
+        );
+        for service in [Some("su"), Some("sudo-l"), None] {
+            assert_eq!(asked(service), Err("service_not_allowed"), "{service:?}");
+        }
     }
 
     #[test]

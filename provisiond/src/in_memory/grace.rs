@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use common::config::exemptions::grace::LONGEST;
+use common::names::service::family;
 use common::names::user::UserName;
 
 use super::{Bounded, lock};
@@ -29,7 +30,7 @@ struct Kept {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Accepted {
     account: Holder,
-    /// `None`: every service on this machine.
+    /// The service's family and the origin. `None`: every service on this machine.
     at: Option<(String, Origin)>,
 }
 
@@ -89,7 +90,7 @@ impl Graces {
         if kept.ends != before {
             return;
         }
-        let there = origin.map(|origin| Some((service.to_owned(), origin)));
+        let there = origin.map(|origin| Some((family(service).to_owned(), origin)));
         for at in [here.then_some(None), there].into_iter().flatten() {
             let accepted = Accepted {
                 account: account.clone(),
@@ -119,7 +120,8 @@ impl Graces {
                 .and_then(|then| now.checked_sub(*then))
         };
         Since {
-            there: origin.and_then(|origin| ago(Some((service.to_owned(), origin.clone())))),
+            there: origin
+                .and_then(|origin| ago(Some((family(service).to_owned(), origin.clone())))),
             here: ago(None),
         }
     }
@@ -206,6 +208,17 @@ mod tests {
             graces.since(&other_uid, "sshd", origin("192.0.2.1").as_ref(), at(103)),
             Since::default()
         );
+    }
+
+    #[test]
+    fn a_code_for_a_service_counts_for_its_sister() {
+        let graces = Graces::default();
+        let console = || Origin::told(None, Some("tty1"));
+        begin(&graces, &holder("alice"), "sudo", console(), at(100));
+        for (service, there) in [("sudo-i", Some(at(3))), ("su", None)] {
+            let since = graces.since(&holder("alice"), service, console().as_ref(), at(103));
+            assert_eq!(since.there, there, "{service}");
+        }
     }
 
     #[test]

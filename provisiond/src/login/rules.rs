@@ -14,6 +14,7 @@ use common::config::exemptions::rules::{
     ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS,
 };
 use common::config::values::calendar::{Date, DateTime};
+use common::names::service::is_one_service;
 use common::names::user::UserName;
 
 use crate::in_memory::grace::Since;
@@ -82,7 +83,11 @@ pub(super) fn demand<'r>(settings: &'r Exemptions, facts: &Facts<'_>) -> Demand<
 fn holds(rule: &Rule, facts: &Facts<'_>) -> bool {
     !rule.is_without_condition()
         && meets(&rule.users, |user| user == facts.user)
-        && meets(&rule.services, |service| facts.service == Some(service))
+        && meets(&rule.services, |service| {
+            facts
+                .service
+                .is_some_and(|own| is_one_service(service, own))
+        })
         && meets(&rule.from, |place| {
             facts.origin.is_some_and(|origin| lies_in(origin, place))
         })
@@ -140,7 +145,10 @@ fn in_grace(grace: &Grace, facts: &Facts<'_>) -> Option<&'static str> {
 
 fn span_for(period: &Option<Period>, service: &str) -> Option<Duration> {
     let period = period.as_ref()?;
-    let is_meant = period.services.iter().any(|meant| meant == service);
+    let is_meant = period
+        .services
+        .iter()
+        .any(|meant| is_one_service(meant, service));
     is_meant.then_some(period.span)
 }
 

@@ -185,7 +185,10 @@ mod tests {
             (sudo.admit(0, "sudo"), sudo.admit(0, "su")),
             (Ok(()), Ok(()))
         );
-        for other in ["sshd", "sudo-i", "", "sudo "] {
+        for sister in ["sudo-i", "su-l"] {
+            assert_eq!(sudo.admit(0, sister), Ok(()), "{sister}");
+        }
+        for other in ["sshd", "sudo-l", "", "sudo "] {
             assert_eq!(sudo.admit(0, other), Err(Unfit::OtherService), "{other:?}");
         }
         assert!(!sudo.admits_everything(0));

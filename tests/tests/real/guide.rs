@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use common::names::service::SISTERS;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
@@ -211,22 +212,52 @@ fn the_client_never_shows_a_prompt_of_its_own_however_often_a_code_is_refused() 
 }
 
 #[test]
+fn a_shared_file_with_sufficient() {
+    let _place = world::enter();
+    let scene = Scene::of("A shared file with `sufficient` (Red Hat, Fedora, Gentoo)");
+    let alice = scene.system.daemon.enroll("alice");
+    let (is_in, prompts) = scene.with_password("alice", &alice.wrong());
+    assert!(!is_in && prompts[..2] == [WORD, CODE], "{prompts:?}");
+    assert_eq!(
+        scene.with_password("alice", &alice.code()),
+        asked(true, &[WORD, CODE])
+    );
+    let file = std::fs::read_to_string("/etc/pam.d/sshd").expect("the service file");
+    std::fs::write("/etc/pam.d/sshd", file.replace("substack", "include")).expect("as it was");
+    assert_eq!(
+        scene.with_password("alice", &alice.wrong()),
+        asked(true, &[WORD]),
+        "the guide warns of this"
+    );
+}
+
+#[test]
 fn codes_for_sudo_only() {
     let _place = world::enter();
     let scene = Scene::of("Codes for sudo only");
     scene.system.allow_sudo("alice");
-    let code = scene.system.daemon.enroll("alice").code();
-    let sudo = |input: &str| {
-        as_user("alice", &["sudo", "-S", "-k", "id", "-un"], input)
+    let alice = scene.system.daemon.enroll("alice");
+    let code = alice.code();
+    let sudo = |options: &str, input: &str| {
+        as_user("alice", &["sudo", "-S", options, "id", "-un"], input)
             .status
             .code()
     };
-    assert_eq!(
-        sudo(&format!("wrong\n{code}\n")),
-        Some(1),
-        "the code is not asked for"
-    );
-    assert_eq!(sudo(&format!("{PASSWORD}\n{code}\n")), Some(0));
+    for options in ["-k", "-ki"] {
+        assert_eq!(
+            sudo(options, &format!("{PASSWORD}\n")),
+            Some(1),
+            "{options}: the password is not enough"
+        );
+        assert_eq!(
+            sudo(options, &format!("wrong\n{code}\n")),
+            Some(1),
+            "{options}: the code is not asked for"
+        );
+    }
+    assert_eq!(sudo("-k", &format!("{PASSWORD}\n{code}\n")), Some(0));
+    let next = alice.code_at(1);
+    assert_eq!(sudo("-ki", &format!("{PASSWORD}\n{next}\n")), Some(0));
     assert_eq!(
         as_user("alice", &["sudo", "-n", "-k", "id"], "")
             .status
@@ -310,15 +341,18 @@ fn sudo_after_ssh_without_a_second_code() {
     scene.system.allow_sudo("alice");
     let alice = scene.system.daemon.enroll("alice");
     let sudo = || {
-        as_user(
-            "alice",
-            &["sudo", "-S", "-k", "id", "-un"],
-            &format!("{PASSWORD}\n"),
-        )
-        .status
-        .code()
+        ["-k", "-ki"].map(|options| {
+            as_user(
+                "alice",
+                &["sudo", "-S", options, "id", "-un"],
+                &format!("{PASSWORD}\n"),
+            )
+            .status
+            .code()
+        })
     };
-    assert_eq!(sudo(), Some(1), "without an accepted code it is asked for");
+    let (asked, spared) = ([Some(1), Some(1)], [Some(0), Some(0)]);
+    assert_eq!(sudo(), asked, "without an accepted code it is asked for");
     scene.system.service("sshd", "auth required TOTP");
     let sshd = Sshd::start("publickey,keyboard-interactive");
     let (key, code) = (sshd.authorize("alice"), alice.code());
@@ -329,7 +363,7 @@ fn sudo_after_ssh_without_a_second_code() {
         ..Client::default()
     };
     assert!(sshd.login(&client).accepted);
-    assert_eq!(sudo(), Some(0));
+    assert_eq!(sudo(), spared);
     assert!(
         scene
             .system
@@ -338,7 +372,44 @@ fn sudo_after_ssh_without_a_second_code() {
             .status
             .success()
     );
-    assert_eq!(sudo(), Some(1), "it was taken back");
+    assert_eq!(sudo(), asked, "it was taken back");
+}
+
+#[test]
+fn codes_for_su() {
+    let _place = world::enter();
+    let scene = Scene::of("Codes for su");
+    let (alice, bob) = (
+        scene.system.daemon.enroll("alice"),
+        scene.system.daemon.enroll("bob"),
+    );
+    let su = |options: &[&str], input: &str| {
+        let command = [&["su"], options, &["bob", "-c", "id -un"]].concat();
+        as_user("alice", &command, input).status.success()
+    };
+    for (options, step) in [(&[][..], 0), (&["-"], 1)] {
+        assert!(!su(options, &format!("{PASSWORD}\n")), "{options:?}");
+        let callers = format!("{PASSWORD}\n{}\n", alice.code_at(step));
+        assert!(!su(options, &callers), "{options:?}");
+        let targets = format!("{PASSWORD}\n{}\n", bob.code_at(step));
+        assert!(su(options, &targets), "{options:?}");
+    }
+}
+
+#[test]
+fn a_recipe_for_a_service_names_the_file_of_its_sister() {
+    let recipes = GUIDE.lines().filter_map(|line| line.strip_prefix("### "));
+    for recipe in recipes {
+        let paths: Vec<String> = files(recipe).into_iter().map(|file| file.path).collect();
+        let has = |service: &str| paths.contains(&format!("/etc/pam.d/{service}"));
+        for (sister, service) in SISTERS {
+            assert_eq!(
+                has(service),
+                has(sister),
+                "{recipe}: {service} and {sister}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -468,12 +539,16 @@ enum Factor {
 }
 
 /// The guide's recipes for sshd, in its order.
-const RECIPES: [(&str, Factor); 10] = [
+const RECIPES: [(&str, Factor); 11] = [
     ("Key and code", Factor::Key),
     ("Password and code", Factor::Password),
     ("Password and code in one field", Factor::Joined),
     ("Password and code, with pam_faillock", Factor::Password),
     ("Key or password, and a code", Factor::Password),
+    (
+        "A shared file with `sufficient` (Red Hat, Fedora, Gentoo)",
+        Factor::Password,
+    ),
     ("Machines, service accounts, Ansible", Factor::Key),
     ("File transfer", Factor::Key),
     ("The office without a code", Factor::Key),

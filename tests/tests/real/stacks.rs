@@ -131,6 +131,90 @@ fn in_every_stack_a_code_opens_once_and_every_refusal_refuses() {
     }
 }
 
+/// Shapes of stacks around our module, with a first factor that always succeeds: the lines, the
+/// included file, and whether libpam asks our module at all.
+const ENDS: [(&str, &str, &str, bool); 9] = [
+    (
+        "done-above",
+        "auth [success=done default=ignore] pam_permit.so\nauth required TOTP",
+        "",
+        false,
+    ),
+    (
+        "sufficient-above",
+        "auth sufficient pam_permit.so\nauth required TOTP",
+        "",
+        false,
+    ),
+    (
+        "jump-above",
+        "auth [success=1 default=ignore] pam_permit.so\nauth required TOTP\nauth required pam_permit.so",
+        "",
+        false,
+    ),
+    (
+        "included-sufficient",
+        "auth include INNER\nauth required TOTP",
+        "auth sufficient pam_permit.so\nauth required pam_deny.so",
+        false,
+    ),
+    (
+        "at-included",
+        "@include INNER\nauth required TOTP",
+        "auth sufficient pam_permit.so\nauth required pam_deny.so",
+        false,
+    ),
+    (
+        "included-done",
+        "auth include INNER\nauth required TOTP",
+        "auth [success=done default=die] pam_permit.so",
+        false,
+    ),
+    (
+        "substack-sufficient",
+        "auth substack INNER\nauth required TOTP",
+        "auth sufficient pam_permit.so\nauth required pam_deny.so",
+        true,
+    ),
+    (
+        "substack-jump",
+        "auth substack INNER\nauth required TOTP",
+        "auth [success=1 default=ignore] pam_permit.so\nauth required pam_permit.so",
+        true,
+    ),
+    (
+        "below",
+        "auth required TOTP\nauth include INNER",
+        "auth sufficient pam_permit.so\nauth required pam_deny.so",
+        true,
+    ),
+];
+
+#[test]
+fn what_ends_the_stack_above_the_module_lets_in_without_it_unless_it_stands_in_a_substack() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    for (name, lines, inner, is_asked) in ENDS {
+        let kind = Kind {
+            name,
+            lines,
+            inner,
+            denies: false,
+        };
+        let device = daemon.enroll(name);
+        let stack = kind.stack(&daemon, "retry=1");
+        let wrong = stack.login(name, &[&device.wrong()]);
+        let expected = if is_asked {
+            (PamCode::AUTH_ERR, 1)
+        } else {
+            (PamCode::SUCCESS, 0)
+        };
+        assert_eq!((wrong.code, wrong.prompts().len()), expected, "{name}");
+        let right = stack.login(name, &[&device.code()]);
+        assert_eq!(right.code, PamCode::SUCCESS, "{name}");
+    }
+}
+
 #[test]
 fn in_every_stack_who_needs_no_code_gets_in_only_by_another_line() {
     let _place = world::enter();

@@ -542,9 +542,40 @@ fn an_accepted_code_counts_for_its_time_and_its_services_and_only_for_who_has_a_
         ("sshd", Some(100), Some(0), None),
         ("login", Some(0), Some(0), None),
         ("sudo", None, Some(9), Some(SAME_HOST)),
+        ("sudo-i", None, Some(9), Some(SAME_HOST)),
         ("sudo", None, Some(10), None),
     ] {
         check_grace(Some(service), Accepted { there, here }, None, grace);
+    }
+}
+
+#[test]
+fn a_rule_for_a_service_is_one_for_its_sister_and_for_no_other() {
+    let user = UserName::new("backup").unwrap();
+    let named = |service: &str| Exemptions {
+        rules: vec![Rule {
+            services: vec![service.into()],
+            name: "the-rule".into(),
+            users: Vec::new(),
+            groups: Vec::new(),
+            from: Vec::new(),
+            hours: Vec::new(),
+        }],
+        ..Exemptions::default()
+    };
+    for (name, service, exempts) in [
+        ("sudo", "sudo-i", true),
+        ("su-l", "su", true),
+        ("sudo", "su", false),
+        ("login", "remote", false),
+    ] {
+        let facts = Facts {
+            service: Some(service),
+            ..bare(&user)
+        };
+        let exemptions = named(name);
+        let is_exempt = matches!(demand(&exemptions, &facts), Demand::Nothing(_));
+        assert_eq!(is_exempt, exempts, "{name} {service}");
     }
 }
 
