@@ -33,7 +33,7 @@
 //! | `policy` | the verdict: window, price of a guess, quarantine, issued codes. Pure | clocks, stores, logs |
 //! | `store` | bytes made durable: sled, the committer, the marker | what the bytes mean |
 //! | `record` | the record of one user: devices, guess budget, drift, spent steps, codes. Pure | clocks, stores, logs |
-//! | `clock` | the time of a call; clock jumps and boots that lead to a quarantine | users |
+//! | `clock` | the time of a call; clock jumps and boots, and the doubts that lead to a quarantine | users |
 
 #![deny(unsafe_code)]
 #![cfg_attr(

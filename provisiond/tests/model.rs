@@ -108,4 +108,8 @@ const EXPECTED: &[&str] = &[
     "wrong codes came back",
     "no more comes back today",
     "wrong again",
+    "a whole disk was put back",
+    "a first login was lost",
+    "a whole disk was put back",
+    "a first login was lost",
 ];

@@ -134,7 +134,7 @@ fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String
         Verdict::Exempt => "no code is needed here".to_owned(),
         Verdict::Rejected => "the code is wrong".to_owned(),
         Verdict::AlreadyUsed => match retry_after {
-            Some(seconds) => format!("this code was used already; the next one comes in {seconds} s"),
+            Some(seconds) => format!("this code was used already; the next one comes in {}", span(seconds)),
             None => "this code was used already; wait for the next one".to_owned(),
         },
         Verdict::Malformed => "this is not a code; type only the digits that the device shows".to_owned(),
@@ -142,6 +142,11 @@ fn of_any_code(name: &str, verdict: Verdict, retry_after: Option<u64>) -> String
             "after many wrong codes, one code is not enough; type two consecutive codes on one line".to_owned()
         }
         Verdict::NotEnrolled | Verdict::Disabled => format!("{name} has no active device"),
+        Verdict::Refused if let Some(seconds) = retry_after => format!(
+            "codes from before the clock was set, the machine started or the store put back are refused; the first one \
+             that counts comes in {}",
+            span(seconds)
+        ),
         Verdict::Refused => {
             "the daemon cannot trust the record or the machine's clock now; see 'totpctl status' and the daemon's log"
                 .to_owned()

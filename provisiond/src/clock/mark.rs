@@ -1,12 +1,20 @@
 //! The clock mark: the last seen state of the clock, and the detection of clock jumps and of boots
-//! after which codes are quarantined; how large a jump, and how soon a boot. Pure.
+//! after which codes are quarantined. Pure.
 //!
 //! CLOCK_BOOTTIME cannot be set and counts on through suspend: within one boot it tells how far
-//! CLOCK_REALTIME should have moved. If that differs, or if a new boot begins too early, there is
-//! an *event*: from then on the clock is trusted as it is, and codes from before the event are in
-//! doubt (quarantined). The kernel slews both clocks alike. The mark follows small differences (a
-//! leap second, a virtual machine's correction) slowly, so that they never add up to an event. Nor
-//! can many small steps back add up to a replay of the past.
+//! CLOCK_REALTIME should have moved. If that differs, there is an *event*: from then on the clock
+//! is trusted as it is, and codes from before the event are in doubt (quarantined). The kernel
+//! slews both clocks alike. The mark follows small differences (a leap second, a virtual machine's
+//! correction) slowly, so that they never add up to an event. Nor can many small steps back add up
+//! to a replay of the past.
+//!
+//! Every new boot is an event, whatever the mark says: the mark may be that of an older disk, which
+//! was put back while the machine was off. No code was used between the last boot and this one, so
+//! the event is dated at the beginning of the boot. A boot that began before the mark, by its own
+//! clock, has a wrong clock, or the store comes from another machine: that event is dated at its
+//! discovery, and if the clock is behind the mark, the mark stays in force (see [`Doubts`]).
+
+use super::doubt::Doubts;
 
 /// The clocks, read at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +35,24 @@ impl BootId {
     /// The id of the present boot.
     #[must_use]
     pub fn of_this_machine() -> Self {
-        Self::parse(&std::fs::read_to_string(BOOT_ID).unwrap_or_default())
+        Self::parse(&std::fs::read_to_string(BOOT_ID).unwrap_or_default()).or_of_this_process()
+    }
+
+    /// Where the kernel gives no id, each process counts as a boot of its own. Otherwise each
+    /// reading would be an event.
+    fn or_of_this_process(self) -> Self {
+        let begun = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        Self(self.0.or(Some(begun.as_nanos().max(1))))
     }
 
     fn parse(text: &str) -> Self {
         let digits: String = text.trim_end().chars().filter(|c| *c != '-').collect();
         Self(u128::from_str_radix(&digits, 16).ok().filter(|id| *id != 0))
+    }
+
+    #[cfg(test)]
+    pub(super) fn number(self) -> u128 {
+        self.0.unwrap_or(0)
     }
 
     /// Whether both are the same boot. Unknown ids are never the same.
@@ -41,18 +61,16 @@ impl BootId {
     }
 }
 
-/// The last reading of the clock, and the last events.
+/// The last reading of the clock, and the doubts that the last events have left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
     seen: Reading,
     /// Trusted time: microseconds in which this machine was seen running, over all its boots.
     trusted: u64,
-    clock_moved_at: Option<u64>,
-    store_rolled_back_at: Option<u64>,
-    /// The start of the latest step that was ever spent, in Unix seconds.
+    doubts: Doubts,
+    /// The start of the latest step that was ever spent, in Unix seconds. `Doubts::lost` is the
+    /// same at the time of the last roll-back: steps that were spent since then are not lost.
     spent: u64,
-    /// The same at the time of the last roll-back: steps that were spent since then are not lost.
-    lost: u64,
 }
 
 /// A clock or store event. It quarantines the codes from before it.
@@ -60,7 +78,7 @@ pub struct Mark {
 pub struct Event {
     /// The kind of event.
     pub reason: Reason,
-    /// The time by the clock after the event, in Unix seconds.
+    /// The time by the clock after the event, in Unix seconds; of a new boot, its beginning.
     pub at: u64,
     /// The jump: how far the clock was from where it should be; after a new boot, from where it was
     /// last seen.
@@ -72,9 +90,9 @@ pub struct Event {
 pub enum Reason {
     /// The clock was set while the machine ran.
     Jumped,
-    /// After a new boot the clock is behind the mark.
+    /// A new boot has begun before the time that was last seen, by its own clock.
     BehindMark,
-    /// The machine was started again so soon that codes from before may still be valid.
+    /// The machine was started again.
     NewBoot,
     /// The store was rolled back.
     StoreRolledBack,
@@ -93,39 +111,6 @@ impl Reason {
     }
 }
 
-/// The doubt behind a quarantine: codes up to a certain time are refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// That time, in Unix seconds.
-    pub at: u64,
-    /// The cause of the doubt.
-    pub of: Doubted,
-    /// The start of the latest spent step that a rolled-back store may have lost, in Unix seconds;
-    /// 0 if it was never rolled back. It is later than `at` if a device, or this machine's clock,
-    /// was ahead.
-    pub lost: u64,
-}
-
-/// The cause of a doubt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubted {
-    /// The clock jumped, or the machine was started again.
-    Clock,
-    /// The store was rolled back.
-    Store,
-}
-
-impl Doubted {
-    /// The reason for the log why an earlier code is refused.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Clock => "clock_event",
-            Self::Store => "store_rolled_back",
-        }
-    }
-}
-
 impl From<u128> for BootId {
     /// The boot with that id; 0 is unknown.
     fn from(number: u128) -> Self {
@@ -140,10 +125,8 @@ impl Mark {
         Self {
             seen: *seen,
             trusted: 0,
-            clock_moved_at: None,
-            store_rolled_back_at: None,
+            doubts: Doubts::default(),
             spent: 0,
-            lost: 0,
         }
     }
 
@@ -151,14 +134,33 @@ impl Mark {
     #[must_use]
     pub fn after(self, seen: &Reading) -> (Self, Option<Event>) {
         let event = self.event(seen);
-        if let Some(event) = event {
-            return (self.moved_to(seen).with_moved_clock(event.at), Some(event));
+        if let Some(event) = &event {
+            let doubts = self.doubts_after(event, seen);
+            return (
+                Self {
+                    doubts,
+                    ..self.moved_to(seen)
+                },
+                Some(*event),
+            );
         }
         match self.elapsed(seen) {
             // Too short a time: the correction would be rounded to 0.
             Some(elapsed) if elapsed < SECOND => (self, None),
             Some(elapsed) => (self.followed_by(seen, elapsed), None),
             None => (self.moved_to(seen), None),
+        }
+    }
+
+    /// The mark with trusted time that has caught up with the stamps that were given: within one
+    /// trusted second, each boot and each roll-back gives a later one.
+    #[must_use]
+    pub fn caught_up(self, rolled_back_tick: Option<u64>) -> Self {
+        let stamp = self.doubts.stamp(0, rolled_back_tick);
+        let micros = stamp.saturating_mul(SECOND.unsigned_abs());
+        Self {
+            trusted: self.trusted.max(micros),
+            ..self
         }
     }
 
@@ -170,20 +172,17 @@ impl Mark {
             .unwrap_or(0)
     }
 
-    /// The present doubt: the later one, of the clock or of the store.
+    /// The doubts at the reading that led to this mark. `vouched`: the kernel holds its clock for
+    /// right.
     #[must_use]
-    pub fn doubt(&self) -> Option<Doubt> {
-        let clock = self.clock_moved_at.map(|at| Doubt {
-            at,
-            of: Doubted::Clock,
-            lost: self.lost,
-        });
-        let store = self.store_rolled_back_at.map(|at| Doubt {
-            at,
-            of: Doubted::Store,
-            lost: self.lost,
-        });
-        clock.into_iter().chain(store).max_by_key(|doubt| doubt.at)
+    pub fn doubts_at(&self, seen: &Reading, vouched: bool) -> Doubts {
+        self.doubts.at(super::seconds(seen.wall), vouched)
+    }
+
+    /// The mark with these doubts.
+    #[must_use]
+    pub fn with_doubts(self, doubts: Doubts) -> Self {
+        Self { doubts, ..self }
     }
 
     /// The mark after a roll-back of the store: it may have lost all steps spent before `at`, and
@@ -191,10 +190,14 @@ impl Mark {
     #[must_use]
     pub fn with_lost_past(self, at: u64, known: u64) -> Self {
         let spent = self.spent.max(known);
-        Self {
-            store_rolled_back_at: Some(at),
-            spent,
+        let doubts = Doubts {
+            rolled_back: Some(at),
             lost: spent,
+            ..self.doubts
+        };
+        Self {
+            doubts,
+            spent,
             ..self
         }
     }
@@ -220,18 +223,6 @@ impl Mark {
         self.spent > super::seconds(self.seen.wall)
     }
 
-    /// The mark without the doubt of the clock; and whether there was any.
-    #[must_use]
-    pub fn accepted(self) -> (Self, bool) {
-        (
-            Self {
-                clock_moved_at: None,
-                ..self
-            },
-            self.clock_moved_at.is_some(),
-        )
-    }
-
     /// The mark as numbers, for the store.
     #[must_use]
     pub fn to_numbers(self) -> [u64; NUMBERS] {
@@ -242,62 +233,104 @@ impl Mark {
             self.seen.wall.cast_unsigned(),
             self.seen.running.cast_unsigned(),
         );
-        let [clock, store] =
-            [self.clock_moved_at, self.store_rolled_back_at].map(Option::unwrap_or_default);
+        let Doubts {
+            moved,
+            booted,
+            made_since,
+            behind,
+            rolled_back,
+            lost,
+        } = self.doubts;
+        let [moved, booted, behind, rolled_back] =
+            [moved, booted, behind, rolled_back].map(Option::unwrap_or_default);
         [
             half(high),
             half(low),
             wall,
             running,
             self.trusted,
-            clock,
-            store,
+            moved,
+            rolled_back,
             self.spent,
-            self.lost,
+            lost,
+            booted,
+            made_since,
+            behind,
         ]
     }
 
-    /// The mark from its numbers.
+    /// The mark from its numbers. A mark of before this version lacks the last three. `None`: they
+    /// are no mark.
     #[must_use]
-    pub fn from_numbers(
-        [high, low, wall, running, trusted, clock, store, spent, lost]: [u64; NUMBERS],
-    ) -> Self {
+    pub fn from_numbers(numbers: &[u64]) -> Option<Self> {
+        let (old, new) = numbers.split_first_chunk()?;
+        let [booted, made_since, behind] = match new {
+            [] => [0, 0, 0],
+            new => <[u64; 3]>::try_from(new).ok()?,
+        };
+        let [
+            high,
+            low,
+            wall,
+            running,
+            trusted,
+            moved,
+            rolled_back,
+            spent,
+            lost,
+        ] = *old;
         let boot = (u128::from(high) << 64) | u128::from(low);
         let seen = Reading {
             boot: BootId::from(boot),
             wall: wall.cast_signed(),
             running: running.cast_signed(),
         };
-        let [clock_moved_at, store_rolled_back_at] =
-            [clock, store].map(|at| (at != 0).then_some(at));
-        Self {
+        let [moved, booted, behind, rolled_back] =
+            [moved, booted, behind, rolled_back].map(|at| (at != 0).then_some(at));
+        let doubts = Doubts {
+            moved,
+            booted,
+            made_since,
+            behind,
+            rolled_back,
+            lost,
+        };
+        Some(Self {
             seen,
             trusted,
-            clock_moved_at,
-            store_rolled_back_at,
+            doubts,
             spent,
-            lost,
-        }
+        })
     }
 
     fn event(&self, seen: &Reading) -> Option<Event> {
         let since = seen.wall.saturating_sub(self.seen.wall);
-        let (reason, away) = match self.elapsed(seen) {
-            Some(elapsed) => (Reason::Jumped, since.saturating_sub(elapsed)),
-            None if self.seen.boot.is(seen.boot) => (Reason::Jumped, since),
-            None if since < -TOLERANCE => (Reason::BehindMark, since),
-            None => (Reason::NewBoot, since),
+        let began = seen.wall.saturating_sub(seen.running.max(0));
+        let (reason, at, away) = match self.elapsed(seen) {
+            Some(elapsed) => (Reason::Jumped, seen.wall, since.saturating_sub(elapsed)),
+            None if self.seen.boot.is(seen.boot) => (Reason::Jumped, seen.wall, since),
+            None if began.saturating_sub(self.seen.wall) < -TOLERANCE => {
+                (Reason::BehindMark, seen.wall, since)
+            }
+            None => (Reason::NewBoot, began, since),
         };
-        let is_one = match reason {
-            Reason::Jumped => away.unsigned_abs() > TOLERANCE.unsigned_abs(),
-            Reason::NewBoot => since < SOON,
-            Reason::BehindMark | Reason::StoreRolledBack => true,
-        };
+        let is_one = reason != Reason::Jumped || away.unsigned_abs() > TOLERANCE.unsigned_abs();
         is_one.then(|| Event {
             reason,
-            at: super::seconds(seen.wall),
+            at: super::seconds(at),
             seconds: away.checked_div(SECOND).unwrap_or(0),
         })
+    }
+
+    fn doubts_after(&self, event: &Event, seen: &Reading) -> Doubts {
+        match event.reason {
+            Reason::NewBoot | Reason::BehindMark => {
+                let is_behind = seen.wall < self.seen.wall;
+                let behind = is_behind.then(|| super::seconds(self.seen.wall));
+                self.doubts.with_boot(event.at, self.tick_at(seen), behind)
+            }
+            Reason::Jumped | Reason::StoreRolledBack => self.doubts.with_moved(event.at),
+        }
     }
 
     /// Microseconds since the mark. `None`: the machine was started again, or CLOCK_BOOTTIME went
@@ -333,28 +366,14 @@ impl Mark {
             ..*seen
         })
     }
-
-    /// A clock that was corrected backwards moves an earlier doubt back with it. Otherwise the
-    /// doubt would last until its time comes again.
-    fn with_moved_clock(self, at: u64) -> Self {
-        let store_rolled_back_at = self.store_rolled_back_at.map(|lost| lost.min(at));
-        Self {
-            clock_moved_at: Some(at),
-            store_rolled_back_at,
-            ..self
-        }
-    }
 }
 
 /// The count of numbers in a mark.
-pub const NUMBERS: usize = 9;
+pub const NUMBERS: usize = 12;
 /// Microseconds, like all that follow.
 const SECOND: i64 = super::SECOND;
 /// A larger difference is a jump.
 const TOLERANCE: i64 = 2 * SECOND;
-/// A boot this soon after the last reading is an event, and quarantines codes: two periods of the
-/// longest common kind, after which codes from before have expired.
-const SOON: i64 = 2 * 60 * SECOND;
 /// Differences are followed by one part in so many of the elapsed time: twice as fast as the kernel
 /// slews a clock.
 const FOLLOWING: i64 = 1000;

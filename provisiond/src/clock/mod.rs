@@ -3,8 +3,9 @@
 //!
 //! TOTP codes depend on the time, so an attacker who sets the clock back can replay codes. The
 //! daemon trusts a clock that has jumped, but quarantines the codes that may have been spent in the
-//! time that the jump hides: see [`mark`].
+//! time that the jump hides: see [`mark`]. What is in doubt since then is in [`doubt`].
 
+pub mod doubt;
 pub mod mark;
 pub mod moment;
 pub mod noticing;
@@ -43,7 +44,7 @@ pub fn can_be(now: u64) -> bool {
 /// The clock of this machine, and its mark.
 pub struct Clock {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
-    synchronised: Box<dyn Fn() -> bool + Send + Sync>,
+    synchronised: Box<dyn Fn() -> Option<bool> + Send + Sync>,
     tell: Box<dyn Fn(Event) + Send + Sync>,
     mark: Mutex<Option<Mark>>,
 }
@@ -53,18 +54,15 @@ impl Clock {
     #[must_use]
     pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
         let boot = BootId::of_this_machine();
-        Self::new(
-            move || read(boot),
-            || sys::synchronised().unwrap_or(true),
-            tell,
-        )
+        Self::new(move || read(boot), sys::synchronised, tell)
     }
 
-    /// A clock with other sources of time, for tests.
+    /// A clock with other sources of time, for tests. `synchronised`: whether the kernel holds its
+    /// clock for right; `None` if it does not say.
     #[must_use]
     pub fn new(
         read: impl Fn() -> Reading + Send + Sync + 'static,
-        synchronised: impl Fn() -> bool + Send + Sync + 'static,
+        synchronised: impl Fn() -> Option<bool> + Send + Sync + 'static,
         tell: impl Fn(Event) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (read, synchronised, tell) = (Box::new(read), Box::new(synchronised), Box::new(tell));
@@ -76,30 +74,30 @@ impl Clock {
         })
     }
 
-    /// Resumes from the mark that an earlier process has left in the store.
-    pub fn resume(&self, found: Option<Mark>) {
-        *self.lock() = found;
+    /// Resumes from the mark that an earlier process has left in the store, which was last found
+    /// rolled back in that trusted second.
+    pub fn resume(&self, found: Option<Mark>, rolled_back_tick: Option<u64>) {
+        *self.lock() = found.map(|mark| mark.caught_up(rolled_back_tick));
         self.update(|_, mark| (mark, ()));
     }
 
-    /// The one reading by which a call is judged.
+    /// The one reading by which a call is judged. A kernel that does not say whether its clock is
+    /// synchronised is believed about the drift of devices, and does not vouch for a clock that is
+    /// behind.
     #[must_use]
     pub fn moment(&self, rolled_back_tick: Option<u64>) -> Moment {
         let synchronised = (self.synchronised)();
         self.update(|seen, mark| {
-            let since_boot = Duration::from_micros(seen.running.unsigned_abs());
-            let (now, tick, doubt) = (seconds(seen.wall), mark.tick_at(seen), mark.doubt());
-            (
-                mark,
-                Moment {
-                    now,
-                    tick,
-                    since_boot,
-                    rolled_back_tick,
-                    doubt,
-                    synchronised,
-                },
-            )
+            let doubts = mark.doubts_at(seen, synchronised == Some(true));
+            let moment = Moment {
+                now: seconds(seen.wall),
+                tick: mark.tick_at(seen),
+                since_boot: Duration::from_micros(seen.running.unsigned_abs()),
+                rolled_back_tick,
+                doubts,
+                synchronised: synchronised.unwrap_or(true),
+            };
+            (mark.with_doubts(doubts), moment)
         })
     }
 
@@ -128,11 +126,13 @@ impl Clock {
         });
     }
 
-    /// Ends the quarantine after a clock event, because an administrator vouches for the clock. The
-    /// quarantine after a roll-back of the store stays. Returns whether there was a clock event.
-    #[must_use]
-    pub fn accept(&self) -> bool {
-        self.update(|_, mark| mark.accepted())
+    /// Ends the doubts of the clock, because an administrator vouches for it. Those of the store
+    /// stay.
+    pub fn accept(&self) {
+        self.update(|seen, mark| {
+            let doubts = mark.doubts_at(seen, true).accepted();
+            (mark.with_doubts(doubts), ())
+        });
     }
 
     /// Reads under the lock, so that no reading is compared with a later one.

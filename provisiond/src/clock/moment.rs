@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::mark::Doubt;
+use super::doubt::Doubts;
 
 /// The time of an attempt: one reading of the clock, and the last roll-back of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Moment {
     /// The trusted second in which a roll-back of the store was last found.
     pub rolled_back_tick: Option<u64>,
     /// The quarantine: which earlier codes are refused, and why.
-    pub doubt: Option<Doubt>,
+    pub doubts: Doubts,
     /// Whether our own clock is fit to measure a device's by.
     pub synchronised: bool,
 }
@@ -32,18 +32,16 @@ impl Moment {
             tick: now,
             since_boot: Duration::ZERO,
             rolled_back_tick: None,
-            doubt: None,
+            doubts: Doubts::default(),
             synchronised: true,
         }
     }
 
-    /// The trusted second for a new entry: always later than the last roll-back of the store.
+    /// The trusted second for a new entry: always later than the last boot, and than the last
+    /// roll-back of the store.
     #[must_use]
     pub fn stamp(&self) -> u64 {
-        self.tick.max(
-            self.rolled_back_tick
-                .map_or(0, |event| event.saturating_add(1)),
-        )
+        self.doubts.stamp(self.tick, self.rolled_back_tick)
     }
 
     /// Whether the store was rolled back after `stamp`, so that uses since then may be lost. In

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use super::mark::{Doubt, Doubted};
+use super::doubt::Doubts;
 use super::*;
 
 #[test]
@@ -31,6 +31,13 @@ impl Hands {
         })))
     }
 
+    /// The machine is started again, and its clock is so many seconds later than before.
+    pub(crate) fn boot(&self, wall: i64, running: i64) {
+        self.pass(wall, 0);
+        let mut hands = self.0.lock().unwrap();
+        (hands.boot, hands.running) = (BootId::from(hands.boot.number() + 1), running * SECOND);
+    }
+
     /// A clock that reads these hands.
     pub(crate) fn clock(&self) -> Arc<Clock> {
         self.telling(|_| ())
@@ -38,7 +45,7 @@ impl Hands {
 
     fn telling(&self, tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Clock> {
         let hands = self.clone();
-        Clock::new(move || *hands.0.lock().unwrap(), || true, tell)
+        Clock::new(move || *hands.0.lock().unwrap(), || Some(true), tell)
     }
 
     /// Unix seconds.
@@ -65,7 +72,7 @@ fn clock() -> (Hands, Arc<Clock>, Receiver<Event>) {
 #[test]
 fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     let (hands, clock, heard) = clock();
-    clock.resume(None);
+    clock.resume(None, None);
     assert_eq!(
         clock.moment(None),
         Moment {
@@ -76,16 +83,15 @@ fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     );
     hands.pass(3610, 10);
     for _ in 0..3 {
-        let doubt = Some(Doubt {
-            at: 1_800_003_610,
-            of: Doubted::Clock,
-            lost: 0,
-        });
+        let doubts = Doubts {
+            moved: Some(1_800_003_610),
+            ..Doubts::default()
+        };
         let since_boot = Duration::from_secs(110);
         let expected = Moment {
             tick: 10,
             since_boot,
-            doubt,
+            doubts,
             ..Moment::ordinary(1_800_003_610)
         };
         assert_eq!(clock.moment(None), expected);
@@ -93,25 +99,23 @@ fn an_event_is_told_once_and_leaves_a_doubt_that_outlives_the_process() {
     assert_eq!(heard.try_iter().count(), 1);
     let mark = clock.mark();
     hands.pass(20, 20);
-    clock.resume(Some(mark));
+    clock.resume(Some(mark), None);
     assert_eq!(
-        (
-            clock.moment(None).tick,
-            clock.moment(None).doubt.map(|doubt| doubt.at)
-        ),
+        (clock.moment(None).tick, clock.moment(None).doubts.moved),
         (30, Some(1_800_003_610))
     );
     assert_eq!(heard.try_iter().count(), 0);
-    assert!(clock.accept() && !clock.accept() && clock.moment(None).doubt.is_none());
+    clock.accept();
+    assert_eq!(clock.moment(None).doubts, Doubts::default());
 }
 
 #[test]
 fn a_jump_while_nobody_looked_is_noticed_by_the_next_process() {
     let (hands, clock, heard) = clock();
-    clock.resume(None);
+    clock.resume(None, None);
     let mark = clock.mark();
     hands.pass(-600, 40);
-    clock.resume(Some(mark));
+    clock.resume(Some(mark), None);
     let event = heard.try_recv().unwrap();
     assert_eq!((event.reason, event.seconds), (Reason::Jumped, -640));
 }
@@ -123,16 +127,16 @@ fn what_the_store_has_lost_cannot_be_accepted_away() {
     clock.will_spend(hands.now());
     clock.doubt_the_store(hands.now() + 30);
     assert_eq!(heard.try_recv().unwrap().reason, Reason::StoreRolledBack);
-    assert!(!clock.accept());
+    clock.accept();
     clock.will_spend(hands.now() + 90);
-    let doubt = Doubt {
-        at: 1_800_000_000,
-        of: Doubted::Store,
+    let doubts = Doubts {
+        rolled_back: Some(1_800_000_000),
         lost: 1_800_000_060,
+        ..Doubts::default()
     };
     assert_eq!(
-        clock.moment(None).doubt,
-        Some(doubt),
+        clock.moment(None).doubts,
+        doubts,
         "what is spent from now on is not lost"
     );
 }
@@ -142,5 +146,39 @@ fn this_machines_clocks_run_on_together() {
     let clock = Clock::of_this_machine(|event| panic!("{event:?}"));
     let first = clock.moment(None);
     let second = clock.moment(None);
-    assert!(first.now.abs_diff(now()) <= 1 && second.now >= first.now && second.doubt.is_none());
+    assert!(first.now.abs_diff(now()) <= 1 && second.now >= first.now);
+    assert_eq!(second.doubts, Doubts::default());
+}
+
+#[test]
+fn a_clock_that_is_behind_after_a_boot_stays_in_doubt_until_the_kernel_or_an_administrator_vouches()
+{
+    for (vouches, seconds, behind) in [
+        (Some(true), 0, None),
+        (Some(false), 0, Some(1_800_000_000)),
+        (None, 0, Some(1_800_000_000)),
+        (Some(false), 3599, Some(1_800_000_000)),
+        (Some(false), 3600, None),
+    ] {
+        let (hands, read) = (Hands::new(), Hands::new());
+        let clock = || {
+            let read = hands.clone();
+            Clock::new(move || *read.0.lock().unwrap(), move || vouches, |_| ())
+        };
+        let before = read.clock().mark();
+        hands.boot(-3600, 10);
+        let after = clock();
+        after.resume(Some(before), None);
+        hands.pass(seconds, seconds);
+        assert_eq!(after.moment(None).doubts.behind, behind, "{vouches:?}");
+        let again = clock();
+        again.resume(Some(after.mark()), None);
+        assert_eq!(
+            again.moment(None).doubts.behind,
+            behind,
+            "a restart changes nothing: {vouches:?}"
+        );
+        again.accept();
+        assert_eq!(again.moment(None).doubts.latest(), None);
+    }
 }

@@ -5,13 +5,13 @@ use common::names::device::{DeviceName, Kind};
 use common::secret::{Key, SecretText};
 use common::wire::protocol::{Confirm, ConfirmReply, Error, Verdict};
 
-use crate::clock::mark::Doubted;
+use crate::clock::doubt::Doubted;
 use crate::clock::moment::Moment;
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::enrolment::proof::circumstances;
 use crate::enrolment::recovery::first_codes;
 use crate::identity::caller::Role;
-use crate::policy::quarantine::last_doubtful;
+use crate::policy::quarantine::{of_device, of_first_codes};
 use crate::policy::{self, Judged};
 use crate::record::counter::{self, LOOK_AHEAD};
 use crate::record::restriction::Restriction;
@@ -36,6 +36,7 @@ pub(crate) fn confirm(
     let Confirmed {
         name,
         verdict,
+        reason,
         recovery_codes,
         charged,
     } = change(
@@ -47,12 +48,6 @@ pub(crate) fn confirm(
     if verdict == Verdict::Rejected && !charged {
         attempt.was_wrong();
     }
-    let why = if clock::can_be(call.moment.now) {
-        Doubted::Store.word()
-    } else {
-        CLOCK_BEFORE_BUILD
-    };
-    let reason = (verdict == Verdict::Refused).then_some(why);
     let line = call
         .line("confirm")
         .with("device", &name)
@@ -70,17 +65,22 @@ pub(crate) fn confirm(
 struct Confirmed {
     name: DeviceName,
     verdict: Verdict,
+    reason: Option<&'static str>,
     recovery_codes: Vec<SecretText>,
     /// The account paid for the wrong code.
     charged: bool,
 }
 
+/// A verdict, with the reason for the log if it is `refused`.
+type Reasoned = (Verdict, Option<&'static str>);
+
 impl Confirmed {
     /// A verdict that makes no device active.
-    fn not(name: DeviceName, verdict: Verdict) -> Self {
+    fn not(name: DeviceName, (verdict, reason): Reasoned) -> Self {
         Self {
             name,
             verdict,
+            reason,
             recovery_codes: Vec::new(),
             charged: false,
         }
@@ -99,7 +99,7 @@ fn confirmed(
     record.expire(call.moment.now);
     let name = pending_name(&record, name)?;
     let Some(typed) = Answer::parse(std::slice::from_ref(&wish.code)) else {
-        return Ok((None, Confirmed::not(name, Verdict::Malformed)));
+        return Ok((None, Confirmed::not(name, (Verdict::Malformed, None))));
     };
     let now = circumstances(call);
     let trial = on_trial(&record, &name).filter(|_| call.caller.role == Role::Own);
@@ -107,14 +107,14 @@ fn confirmed(
         .as_ref()
         .map(|trial| policy::admit(trial, Some(&typed), false, &now))
     {
-        return Ok((None, Confirmed::not(name, verdict)));
+        return Ok((None, Confirmed::not(name, (verdict, None))));
     }
     let device = record.device_mut(&name).ok_or(Error::NoSuchDevice)?;
-    let verdict = judge(device, &typed, call)?;
+    let (verdict, reason) = judge(device, &typed, call)?;
     if verdict != Verdict::Accepted {
         let trial = trial.filter(|_| verdict == Verdict::Rejected);
         let judged = trial.map(|trial| policy::reject(&trial, &typed, false, &now));
-        return Ok(wrong(record, name, verdict, judged));
+        return Ok(wrong(record, name, (verdict, reason), judged));
     }
     device.state = State::Active;
     record.enrolled = true;
@@ -125,6 +125,7 @@ fn confirmed(
         Confirmed {
             name,
             verdict,
+            reason,
             recovery_codes,
             charged: false,
         },
@@ -150,7 +151,7 @@ fn on_trial(record: &Record, name: &DeviceName) -> Option<Record> {
 fn wrong(
     record: Record,
     name: DeviceName,
-    verdict: Verdict,
+    reasoned: Reasoned,
     judged: Option<Judged>,
 ) -> (Option<Record>, Confirmed) {
     let charged = judged
@@ -164,7 +165,7 @@ fn wrong(
     });
     let outcome = Confirmed {
         charged,
-        ..Confirmed::not(name, verdict)
+        ..Confirmed::not(name, reasoned)
     };
     (next, outcome)
 }
@@ -186,12 +187,12 @@ fn pending_name(record: &Record, name: Option<&DeviceName>) -> Result<DeviceName
         })
 }
 
-fn judge(device: &mut Device, typed: &Answer, call: &Call<'_>) -> Result<Verdict, Error> {
+fn judge(device: &mut Device, typed: &Answer, call: &Call<'_>) -> Result<Reasoned, Error> {
     if !clock::can_be(call.moment.now) {
-        return Ok(Verdict::Refused);
+        return Ok((Verdict::Refused, Some(CLOCK_BEFORE_BUILD)));
     }
     let Some(codes) = typed.codes(device.parameters.digits) else {
-        return Ok(Verdict::Malformed);
+        return Ok((Verdict::Malformed, None));
     };
     let key = device
         .key(call.user, &call.settings.secrets)
@@ -211,35 +212,34 @@ fn first_code(
     code: &[Code],
     window: u64,
     moment: &Moment,
-) -> Verdict {
+) -> Reasoned {
     if device.kind == Kind::Hotp {
         return first_counted(device, key, code, moment);
     }
     let now = device.parameters.step_at(moment.now);
     let (first, last) = (now.saturating_sub(window), now.saturating_add(window));
-    // The device may have been confirmed, and used, in the part that the store has lost: refuse
-    // codes of that time (replay).
-    let lost = if moment.has_lost(device.known_since) {
-        last_doubtful(device, window, moment)
-    } else {
-        None
-    };
+    // The device may have been confirmed, and used, in a part of the past that the store knows
+    // nothing of: refuse codes of that time (replay).
+    let moment = of_first_codes(std::iter::once(&*device), moment);
+    let doubtful = of_device(device, window, &moment);
     let found = device.parameters.find(key, code, first..=last);
     let spends = |step: u64| (step..).zip(code).map(|(step, _)| step);
     let fresh = |step: &&u64| spends(**step).all(|step| device.spent.accepts(step, last));
     match found.iter().find(fresh) {
-        Some(step) if lost.is_some_and(|lost| *step <= lost) => Verdict::Refused,
         Some(step) => {
+            if let Some(doubtful) = doubtful.filter(|doubtful| *step <= doubtful.last) {
+                return (Verdict::Refused, Some(doubtful.of.word()));
+            }
             device.spend(&spends(*step).collect::<Vec<_>>());
-            Verdict::Accepted
+            (Verdict::Accepted, None)
         }
-        None if found.is_empty() => Verdict::Rejected,
-        None => Verdict::AlreadyUsed,
+        None if found.is_empty() => (Verdict::Rejected, None),
+        None => (Verdict::AlreadyUsed, None),
     }
 }
 
 /// The first code of an HOTP device. The user may have pressed the button a few times before.
-fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Verdict {
+fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment) -> Reasoned {
     let length = u64::try_from(code.len()).unwrap_or(u64::MAX);
     let found = device.parameters.find(
         key,
@@ -250,13 +250,15 @@ fn first_counted(device: &mut Device, key: &Key, code: &[Code], moment: &Moment)
         .iter()
         .find(|counter| counter::accepts(&device.spent, **counter))
     {
-        Some(_) if moment.has_lost(device.known_since) => Verdict::Refused,
+        Some(_) if moment.has_lost(device.known_since) => {
+            (Verdict::Refused, Some(Doubted::Store.word()))
+        }
         Some(counter) => {
             device.spend(&[counter.saturating_add(length).saturating_sub(1)]);
-            Verdict::Accepted
+            (Verdict::Accepted, None)
         }
-        None if found.is_empty() => Verdict::Rejected,
-        None => Verdict::AlreadyUsed,
+        None if found.is_empty() => (Verdict::Rejected, None),
+        None => (Verdict::AlreadyUsed, None),
     }
 }
 
@@ -265,7 +267,7 @@ mod tests {
     use common::totp::Parameters;
 
     use super::*;
-    use crate::clock::mark::Doubt;
+    use crate::clock::doubt::Doubts;
     use crate::record::tests::{device_of, secrets, user};
 
     const NOW: u64 = 1_234_567_890;
@@ -278,13 +280,13 @@ mod tests {
             ..device_of(kind, &user("alice"), "phone", Parameters::default())
         };
         let key = device.key(&user("alice"), &secrets()).unwrap();
-        let doubt = Some(Doubt {
-            at: NOW,
-            of: Doubted::Store,
+        let doubts = Doubts {
+            rolled_back: Some(NOW),
             lost: NOW + 90,
-        });
+            ..Doubts::default()
+        };
         let moment = Moment {
-            doubt,
+            doubts,
             rolled_back_tick: Some(NOW),
             ..Moment::ordinary(now)
         };
@@ -292,7 +294,7 @@ mod tests {
         let code = Answer::parse(&[typed])
             .and_then(|answer| answer.codes(6))
             .unwrap();
-        first_code(&mut device, &key, &code, 1, &moment)
+        first_code(&mut device, &key, &code, 1, &moment).0
     }
 
     #[test]

@@ -151,7 +151,10 @@ fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: 
         told.device.as_ref(),
         counted.reason,
     );
-    service.log_refusal(login.call, line);
+    // With a reason, the wait is one that the user does not expect.
+    let until = told.retry_after.filter(|_| counted.reason.is_some());
+    let until = until.map(|seconds| login.call.moment.now.saturating_add(seconds));
+    service.log_refusal(login.call, line.with_some("until", until));
     // Logged once each time that an attempt takes the last guess of a pool.
     if let Some(pool) = counted.emptied {
         let line = login

@@ -167,8 +167,9 @@ fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
 /// The local time, if the clock can be trusted.
 fn local_time(moment: &Moment) -> Option<DateTime> {
     let settling = moment
-        .doubt
-        .is_some_and(|doubt| moment.now < doubt.at.saturating_add(SETTLING));
+        .doubts
+        .latest()
+        .is_some_and(|event| moment.now < event.saturating_add(SETTLING));
     if clock::can_be(moment.now) && !settling {
         calendar::local(moment.now)
     } else {
@@ -183,32 +184,34 @@ const SETTLING: u64 = 240;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::mark::{Doubt, Doubted};
+    use crate::clock::doubt::Doubts;
 
     #[test]
     fn a_clock_in_doubt_tells_no_time() {
-        let (at, of) = (clock::now(), Doubted::Clock);
-        let told = |now, doubt| {
+        let at = clock::now();
+        let told = |now, moved| {
             local_time(&Moment {
-                doubt,
+                doubts: Doubts {
+                    moved,
+                    ..Doubts::default()
+                },
                 ..Moment::ordinary(now)
             })
         };
         assert!(told(at, None).is_some() && told(0, None).is_none());
+        assert!(told(at + 239, Some(at)).is_none() && told(at + 240, Some(at)).is_some());
+        assert!(told(at, Some(u64::MAX)).is_none());
+        let behind = Doubts {
+            behind: Some(at + 3600),
+            ..Doubts::default()
+        };
+        let behind = Moment {
+            doubts: behind,
+            ..Moment::ordinary(at)
+        };
         assert!(
-            told(at + 239, Some(Doubt { at, of, lost: 0 })).is_none()
-                && told(at + 240, Some(Doubt { at, of, lost: 0 })).is_some()
-        );
-        assert!(
-            told(
-                at,
-                Some(Doubt {
-                    at: u64::MAX,
-                    of,
-                    lost: 0
-                })
-            )
-            .is_none()
+            local_time(&behind).is_none(),
+            "nor does one that is behind what was seen before a boot"
         );
     }
 }

@@ -12,11 +12,10 @@ use common::wire::protocol::{Ask, Enroll, Enrolment, Error, Verdict};
 
 use super::outcome::Outcome;
 use super::reported::Trusted;
-use crate::clock::mark::Doubted;
-use crate::clock::moment::Moment;
 use crate::enrolment::new_device::NewDevice;
 use crate::in_memory::repeats::Repeats;
 use crate::policy::attempt::Case;
+use crate::policy::quarantine::of_first_codes;
 use crate::policy::{self, Circumstances, Judged, issued};
 use crate::record::codes::{Finding, Purpose};
 use crate::record::source::Source;
@@ -187,21 +186,13 @@ fn by_first_code(
     case: &Case<'_>,
     repeats: &Repeats,
 ) -> Option<Decision<Outcome>> {
+    let candidate = with_pending(record, case.now.moment.now);
     // The device has opened nothing yet, so a clock that was set back revives no code of it. A
-    // store rolled back may.
-    let doubt = case
-        .now
-        .moment
-        .doubt
-        .filter(|doubt| doubt.of == Doubted::Store);
+    // store or a disk that was put back may.
     let now = &Circumstances {
-        moment: Moment {
-            doubt,
-            ..case.now.moment
-        },
+        moment: of_first_codes(candidate.devices.iter(), &case.now.moment),
         ..*case.now
     };
-    let candidate = with_pending(record, now.moment.now);
     if !is_usable(&candidate, now) {
         return None;
     }

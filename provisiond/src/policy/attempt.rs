@@ -10,8 +10,9 @@ use common::names::user::UserName;
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
-use super::{Circumstances, Earlier, Judged, admit, ask, is_narrow, issued, quarantine};
-use crate::clock::mark::Doubted;
+use super::{
+    Circumstances, Earlier, Judged, admit, ask, is_narrow, is_used_ahead, issued, quarantine,
+};
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
 use crate::record::codes::Purpose;
@@ -64,14 +65,24 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     };
     let mut judged = super::judge(record, &keys, answer, Earlier { refund, repeated }, now);
     reseal(&mut judged, record, &keys, case);
-    let reason = match judged.verdict {
-        Verdict::Refused => Some(quarantine::doubted(now).unwrap_or(Doubted::Store).word()),
+    let reason = reason_of(&judged, record, now);
+    (judged, reason)
+}
+
+/// The reason for the log where the verdict alone does not give it.
+fn reason_of(judged: &Judged, record: &Record, now: &Circumstances<'_>) -> Option<&'static str> {
+    let device = judged.device.as_ref();
+    let device = device.and_then(|name| record.device(name));
+    match judged.verdict {
+        Verdict::Refused => Some(quarantine::reason(device, now)),
+        Verdict::AlreadyUsed => device
+            .filter(|device| is_used_ahead(device, now))
+            .map(|_| USED_AHEAD),
         _ if judged.repeated => Some(REPEATED),
         // After many wrong pairs the search is narrow: a right pair may lie outside it.
         Verdict::Rejected => is_narrow(record, now).then_some("after_many_wrong_pairs"),
         _ => None,
-    };
-    (judged, reason)
+    }
 }
 
 /// The reason for the log, if the source limit alone demands two codes: the user's own guess budget
@@ -147,5 +158,8 @@ fn reseal(
     }
 }
 
+/// The reason for the log why every code that a device shows counts as used: its floor lies ahead,
+/// because this machine's clock did when it was used.
+const USED_AHEAD: &str = "used_ahead";
 /// The reason for the log why a wrong answer was not counted.
 pub const REPEATED: &str = "repeated";

@@ -9,7 +9,7 @@ use common::names::device::{DeviceName, Kind};
 use common::secret::Key;
 
 use super::Circumstances;
-use super::quarantine::last_doubtful;
+use super::quarantine::of_device;
 use crate::record::counter;
 use crate::record::drift::MAX_DRIFT;
 use crate::record::{Device, Record};
@@ -20,6 +20,15 @@ pub(super) struct Match {
     pub(super) device: DeviceName,
     pub(super) steps: Vec<u64>,
     pub(super) standing: Standing,
+}
+
+impl Match {
+    /// The device, if it is a TOTP device.
+    pub(super) fn totp_device<'a>(&self, record: &'a Record) -> Option<&'a Device> {
+        record
+            .device(&self.device)
+            .filter(|device| device.kind == Kind::Totp)
+    }
 }
 
 /// The comparison of an answer with one device: together with the device's key it determines
@@ -140,8 +149,8 @@ pub(super) fn standing(device: &Device, steps: &[u64], now: &Circumstances<'_>) 
     {
         return Standing::Spent;
     }
-    match last_doubtful(device, now.policy.window, &now.moment) {
-        Some(doubtful) if steps.iter().any(|step| *step <= doubtful) => Standing::Quarantined,
+    match of_device(device, now.policy.window, &now.moment) {
+        Some(doubtful) if steps.iter().any(|step| *step <= doubtful.last) => Standing::Quarantined,
         _ => Standing::Fresh,
     }
 }

@@ -126,8 +126,8 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The device that showed the code.
     pub device: Option<DeviceName>,
-    /// With `already_used`: seconds until the device shows an unused code. `None` for an HOTP
-    /// device, whose user presses a button.
+    /// With `already_used`, and with `refused` in a quarantine: seconds until the device shows a code
+    /// that may open a login. `None` for an HOTP device, whose user presses a button.
     pub retry_after: Option<u64>,
     /// What an issued code turned out to be.
     pub finding: Option<Finding>,
@@ -181,10 +181,7 @@ pub fn judge(
         Some(best) if best.standing == Standing::Fresh => {
             accept(record, best, &found, earlier.refund, now)
         }
-        Some(best) if best.standing == Standing::Quarantined => Judged {
-            device: Some(best.device.clone()),
-            ..Judged::unlooked(Verdict::Refused)
-        },
+        Some(best) if best.standing == Standing::Quarantined => quarantined(record, best, now),
         Some(best) => already_used(record, best, now),
         None => reject(record, answer, earlier.repeated, now),
     }
@@ -241,21 +238,41 @@ fn learned(device: &Device, found: &[u64], now: &Circumstances<'_>) -> Drift {
 }
 
 fn already_used(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
-    let device = record
-        .devices
-        .iter()
-        .find(|device| device.name == found.device);
-    let totp = device.filter(|device| device.kind == Kind::Totp);
-    let retry_after = totp.map(|device| {
-        let next = device.spent.latest(horizon(device, now)).saturating_add(1);
-        let start = device.parameters.start_of(device.drift.ours_at(next));
-        start.saturating_sub(now.moment.now).max(1)
+    let device = found.totp_device(record);
+    Judged {
+        device: Some(found.device.clone()),
+        retry_after: device.map(|device| {
+            let last = device.spent.latest(horizon(device, now));
+            seconds_until_after(last, device, now)
+        }),
+        ..Judged::unlooked(Verdict::AlreadyUsed)
+    }
+}
+
+/// Whether every code that the device shows now counts as used: so many codes were used while the
+/// clock was ahead that its floor lies ahead.
+fn is_used_ahead(device: &Device, now: &Circumstances<'_>) -> bool {
+    device.kind == Kind::Totp && device.spent.floor() > horizon(device, now)
+}
+
+fn quarantined(record: &Record, found: &Match, now: &Circumstances<'_>) -> Judged {
+    let quarantine = found.totp_device(record).and_then(|device| {
+        let quarantine = quarantine::of_device(device, now.policy.window, &now.moment)?;
+        Some(seconds_until_after(quarantine.last, device, now))
     });
     Judged {
         device: Some(found.device.clone()),
-        retry_after,
-        ..Judged::unlooked(Verdict::AlreadyUsed)
+        retry_after: quarantine,
+        ..Judged::unlooked(Verdict::Refused)
     }
+}
+
+/// Seconds until the device shows the step after `last`.
+fn seconds_until_after(last: u64, device: &Device, now: &Circumstances<'_>) -> u64 {
+    let start = device
+        .parameters
+        .start_of(device.drift.ours_at(last.saturating_add(1)));
+    start.saturating_sub(now.moment.now).max(1)
 }
 
 /// A wrong single code costs its price. A wrong pair costs nothing, because its odds are a

@@ -14,8 +14,7 @@ use common::wire::protocol::Verdict;
 
 use super::Circumstances;
 use super::matching::{Standing, standing};
-use super::quarantine::{doubted, is_a_measure};
-use crate::clock::mark::Doubted;
+use super::quarantine::{self, why_no_measure};
 use crate::record::counter;
 use crate::record::{Device, Record};
 
@@ -65,8 +64,9 @@ pub fn judge(
     let Some(codes) = codes else {
         return Resynced::unlearned(Verdict::Malformed, None);
     };
-    if device.kind == Kind::Totp && !is_a_measure(device, now) {
-        let reason = doubted(now).map_or("clock_unsynchronised", Doubted::word);
+    if device.kind == Kind::Totp
+        && let Some(reason) = why_no_measure(device, now)
+    {
         return Resynced::unlearned(Verdict::Refused, Some(reason));
     }
     let found = device
@@ -83,7 +83,7 @@ pub fn judge(
         }
         Some((Standing::Quarantined, _)) => Resynced::unlearned(
             Verdict::Refused,
-            Some(doubted(now).unwrap_or(Doubted::Store).word()),
+            Some(quarantine::reason(Some(device), now)),
         ),
         Some((Standing::Spent, _)) => Resynced::unlearned(Verdict::AlreadyUsed, None),
         None => {
@@ -153,7 +153,7 @@ mod tests {
     use common::totp::Parameters;
 
     use super::*;
-    use crate::clock::mark::Doubt;
+    use crate::clock::doubt::Doubts;
     use crate::clock::moment::Moment;
     use crate::record::source::Source;
     use crate::record::tests::{device_of, secrets, user};
@@ -340,13 +340,7 @@ mod tests {
             told.reason
         };
         let ordinary = Moment::ordinary(NOW);
-        let doubt = |of| {
-            Some(Doubt {
-                at: NOW - 60,
-                of,
-                lost: 0,
-            })
-        };
+        let [moved, rolled_back] = [Some(NOW - 60); 2];
         assert_eq!(
             refused(Moment {
                 synchronised: false,
@@ -356,24 +350,39 @@ mod tests {
         );
         assert_eq!(
             refused(Moment {
-                doubt: doubt(Doubted::Clock),
+                doubts: Doubts {
+                    moved,
+                    ..Doubts::default()
+                },
                 ..ordinary
             }),
             Some("clock_event")
         );
         assert_eq!(
             refused(Moment {
-                doubt: doubt(Doubted::Store),
+                doubts: Doubts {
+                    rolled_back,
+                    ..Doubts::default()
+                },
                 ..ordinary
             }),
             Some("store_rolled_back")
         );
+        let long_past = Doubts {
+            booted: Some(NOW - 3600),
+            ..Doubts::default()
+        };
+        assert_eq!(
+            refused(Moment {
+                synchronised: false,
+                doubts: long_past,
+                ..ordinary
+            }),
+            Some("clock_unsynchronised"),
+            "a boot of long ago is not the reason"
+        );
         let mut alice = Life::new(Kind::Totp);
-        alice.moment.doubt = Some(Doubt {
-            at: NOW - 90,
-            of: Doubted::Clock,
-            lost: 0,
-        });
+        alice.moment.doubts.moved = Some(NOW - 90);
         assert_eq!(
             alice.pair_at(-3).verdict,
             Verdict::Refused,

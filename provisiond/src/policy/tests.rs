@@ -12,7 +12,7 @@ use common::totp::{Algorithm, Parameters};
 use proptest::prelude::*;
 
 use super::*;
-use crate::clock::mark::{Doubt, Doubted};
+use crate::clock::doubt::Doubts;
 use crate::record::State;
 use crate::record::budget::Pool;
 use crate::record::spent::SpentSteps;

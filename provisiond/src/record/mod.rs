@@ -189,6 +189,11 @@ impl Record {
     }
 
     /// The device of that name.
+    pub fn device(&self, name: &DeviceName) -> Option<&Device> {
+        self.devices.iter().find(|device| device.name == *name)
+    }
+
+    /// The device of that name.
     pub fn device_mut(&mut self, name: &DeviceName) -> Option<&mut Device> {
         self.devices.iter_mut().find(|device| device.name == *name)
     }

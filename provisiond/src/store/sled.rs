@@ -31,7 +31,6 @@ use self::writer::{Change, SyncData, Update, Writer};
 use super::marker::{Marker, Mirror, beside, lock};
 use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
-use crate::clock::moment::Moment;
 use crate::store::commit::Committer;
 
 /// The location of the store, and its memory limit.
@@ -101,14 +100,14 @@ impl SledStore {
         let db = open_sled(path, place.cache_mib)?;
         let (found, seen) = guarded(path, || read_summary(&db, path))?;
         let counted = guarded(path, || Ok(count(&db, &found)))?;
-        clock.resume(seen);
-        let Moment { now, tick, .. } = clock.moment(None);
-        let summary = judge_age(found, counted, &marker, mirrored, tick)
+        clock.resume(seen, found.rolled_back_tick);
+        let moment = clock.moment(found.rolled_back_tick);
+        let summary = judge_age(found, counted, &marker, mirrored, moment.stamp())
             .ok_or_else(|| lost(path, &marker))?;
         if summary.rolled_back_tick != found.rolled_back_tick
             || summary.generation != found.generation
         {
-            clock.doubt_the_store(known_to_be_spent(&marker, mirrored, now));
+            clock.doubt_the_store(known_to_be_spent(&marker, mirrored, moment.now));
         }
         let shared = Arc::new(Mutex::new(summary));
         let mut writer = Writer {

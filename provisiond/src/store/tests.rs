@@ -331,7 +331,7 @@ fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
     let clock = hands.clock();
     drop(backend.open_with(Arc::clone(&clock)));
     assert_eq!(
-        (clock.moment(None).tick, clock.moment(None).doubt),
+        (clock.moment(None).tick, clock.moment(None).doubts.latest()),
         (90, None)
     );
     hands.pass(-600, 10);
@@ -339,10 +339,7 @@ fn what_was_seen_of_the_clock_is_remembered(backend: &impl Backend) {
         let clock = hands.clock();
         drop(backend.open_with(Arc::clone(&clock)));
         assert_eq!(
-            (
-                clock.moment(None).tick,
-                clock.moment(None).doubt.map(|doubt| doubt.at)
-            ),
+            (clock.moment(None).tick, clock.moment(None).doubts.latest()),
             (100, Some(hands.now()))
         );
     }

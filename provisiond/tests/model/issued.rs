@@ -199,19 +199,23 @@ impl World {
             known_since,
             exact,
         };
-        let told = self
-            .call_as(
-                uid,
-                "Confirm",
-                &json!({ "code": self.typed(&device, &[step]).text }),
-            )
-            .unwrap();
+        // Without a guess left, two codes are needed.
+        let left = self.people[user].buckets[0].left(self.time.tick);
+        let steps = if left > 0 {
+            vec![step]
+        } else {
+            vec![step, step + 1]
+        };
+        let first = json!({ "code": self.typed(&device, &steps).text });
+        let told = self.call_as(uid, "Confirm", &first).unwrap();
         assert_eq!(
             told["verdict"], "accepted",
             "step {}: {device:?}",
             self.step
         );
-        self.truth.use_up(key, step);
+        for step in steps {
+            self.truth.use_up(key, step);
+        }
         self.add(user, device, &told);
         self.count("lost everything and is back");
     }

@@ -26,6 +26,8 @@ use provisiond::store::sled::{Place, SledStore};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::time::UNNOTICED;
+
 /// The daemon, its clocks and its files.
 pub(crate) struct Machine {
     folder: TempDir,
@@ -150,24 +152,39 @@ impl Machine {
     /// The same with another boot of the machine in between, which lasts `seconds` by the clock.
     pub(crate) fn boot(&mut self, seconds: i64) {
         self.stop();
+        self.begin_a_boot(seconds);
+        self.run();
+    }
+
+    /// The same, and while the machine is off its whole disk is put back as it was when the copy
+    /// was made.
+    pub(crate) fn boot_with_the_copied_disk(&mut self, seconds: i64) {
+        self.stop();
+        copy(&self.path("copy"), &self.path("store"));
+        fs::copy(self.path("copy.marker"), self.path("store.marker")).expect("a marker");
+        self.begin_a_boot(seconds);
+        self.run();
+    }
+
+    fn begin_a_boot(&self, seconds: i64) {
         self.change_clocks(|clocks| {
             let wall = clocks.wall.saturating_add_signed(seconds);
             *clocks = Clocks {
                 boot: clocks.boot + 1,
                 wall,
-                running: 10,
+                running: UNNOTICED,
                 ..*clocks
             };
         });
         // It is on a tmpfs.
         fs::remove_file(self.path("mirror")).expect("a mirror");
-        self.run();
     }
 
     /// Keeps a copy of the store as it is now.
     pub(crate) fn keep_a_copy(&mut self) {
         self.stop();
         copy(&self.path("store"), &self.path("copy"));
+        fs::copy(self.path("store.marker"), self.path("copy.marker")).expect("a marker");
         self.run();
     }
 
@@ -211,10 +228,8 @@ impl Machine {
         };
         let clocks = Arc::clone(&self.clocks);
         let synchronised = move || {
-            clocks
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .synchronised
+            let clocks = clocks.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(clocks.synchronised)
         };
         let clock = Clock::new(read, synchronised, |_| ());
         let place = Place {
@@ -262,6 +277,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 const SETTINGS: &str = "totp: {context: {secrets: {1: a secret of the model's test}}}\n\
+                        enroll-at-login: true\n\
                         provisiond: {helpdesk-group: games}\n\
                         limits: {trusted-sources: [192.0.2.0/24]}\n\
                         rules: [{name: guest, users: [bin], services: [door], from: [192.0.2.1]}]\n";

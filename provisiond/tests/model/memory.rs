@@ -14,7 +14,7 @@ const REFUNDED_AT_ONCE: usize = 2;
 /// all may.
 const REMEMBERED: u64 = 16;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Memory {
     /// When each wrong code of a person from a known source was typed, and the units that it cost.
     charges: BTreeMap<(usize, &'static str), Vec<(u64, u64)>>,
@@ -24,13 +24,14 @@ pub(crate) struct Memory {
     answers: u64,
 }
 
+#[derive(Clone)]
 struct Wrong {
     number: u64,
     places: Places,
 }
 
 /// What an answer is compared with.
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Places {
     devices: Vec<Place>,
     /// Whether it is a pair that is searched for in the window only: surely, and perhaps.

@@ -15,13 +15,16 @@ type Reason = Option<&'static str>;
 pub(crate) type Spent = BTreeMap<Key, BTreeMap<u64, u64>>;
 
 /// Everything that is never forgotten, whatever becomes of the daemon's store.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Truth {
     pub(crate) spent: Spent,
     /// How many codes were used up.
     pub(crate) spends: u64,
     /// Which of them a store that was put back knows nothing of.
     lost: Vec<Range<u64>>,
+    /// The same of a whole disk that was put back while the machine was off, and the time of the
+    /// boot after it.
+    lost_unnoticed: Vec<(Range<u64>, u64)>,
     /// Guesses that were judged, for each person and kind of source.
     guesses: BTreeMap<(usize, bool), Bucket>,
     /// The exception: what a restart forgets.
@@ -104,7 +107,9 @@ impl Truth {
     /// Codes are used up. Fails if one was before, or is in doubt. From here on, the device's clock
     /// may be known to be off.
     fn spend(&mut self, device: &mut Device, steps: &[u64], time: &Time) {
-        let doubt = time.doubt(time.surely_moved).filter(|_| !device.counts);
+        let doubt = time
+            .surely_in_doubt(device.known_since)
+            .filter(|_| !device.counts);
         let doubtful = doubt.map(|doubt| doubt.saturating_sub(UNNOTICED) / PERIOD + WINDOW);
         for step in steps {
             assert!(
@@ -117,12 +122,12 @@ impl Truth {
             );
             assert!(
                 doubtful.is_none_or(|doubt| *step + device.slack() > doubt),
-                "{step} is in doubt: {device:?}"
+                "{step} is in doubt: {device:?}, {time:?}"
             );
             let before = self.use_up(device.key, *step);
             assert!(
-                before.is_none_or(|before| self.has_lost(before, *step, time)),
-                "{step} opens twice: {device:?}"
+                before.is_none_or(|before| self.has_lost(before, *step, device, time)),
+                "{step} opens twice: {device:?}, {time:?}"
             );
         }
         device.exact &= device.counts || steps[0] == time.step();
@@ -135,12 +140,18 @@ impl Truth {
     }
 
     /// Whether a store that was put back may take a code again. The limit: what was used far ahead
-    /// of the clock, as it is since, cannot be in doubt.
-    fn has_lost(&self, before: u64, step: u64, time: &Time) -> bool {
+    /// of the clock, as it is since, cannot be in doubt; nor can what was used ahead of the boot
+    /// before which a whole disk was put back, which nothing tells the daemon.
+    fn has_lost(&self, before: u64, step: u64, device: &Device, time: &Time) -> bool {
         let doubt = time
-            .doubt(time.surely_moved)
+            .surely_in_doubt(0)
             .map_or(0, |doubt| doubt.saturating_sub(UNNOTICED) / PERIOD);
-        step > doubt + FURTHEST && self.lost.iter().any(|lost| lost.contains(&before))
+        let known = |lost: &Range<u64>| lost.contains(&before) && step > doubt + FURTHEST;
+        let unknown = |(lost, booted): &(Range<u64>, u64)| {
+            let shown = booted.saturating_sub(UNNOTICED) / PERIOD + WINDOW;
+            lost.contains(&before) && step + device.slack() > shown
+        };
+        self.lost.iter().any(known) || self.lost_unnoticed.iter().any(unknown)
     }
 
     /// All guesses are given back, or a user that the store does not know is enrolled.
@@ -157,6 +168,28 @@ impl Truth {
             .iter_mut()
             .for_each(|person| person.use_up_guesses(time.stamp()));
         self.lost.push(spends + 1..self.spends + 1);
+    }
+
+    /// A whole disk was put back while the machine was off, of when `before` was true. The limit:
+    /// guesses, and codes that have no time, come back with it.
+    pub(crate) fn lost_unnoticed(&mut self, before: Self, counting: &[Key], booted: u64) {
+        for key in counting {
+            self.spent.remove(key);
+        }
+        let counted = before
+            .spent
+            .into_iter()
+            .filter(|(key, _)| counting.contains(key));
+        self.spent.extend(counted);
+        (self.guesses, self.good_for) = (before.guesses, before.good_for);
+        self.lost_unnoticed
+            .push((before.spends + 1..self.spends + 1, booted));
+    }
+
+    /// The clock is set: a time before the boot may come again, with codes that were used then.
+    pub(crate) fn clock_is_set_to(&mut self, now: u64) {
+        let booted = self.lost_unnoticed.iter_mut().map(|(_, booted)| booted);
+        booted.for_each(|booted| *booted = now.min(*booted));
     }
 
     /// What becomes of a code that no device shows. A bypass proves nothing.
@@ -214,7 +247,7 @@ impl Truth {
         let (device, steps, first, ours) =
             (&mut typed.device, &typed.steps, typed.steps[0], time.step());
         let (doubt, next) = (
-            time.doubt(time.moved).map_or(0, |doubt| doubt / PERIOD),
+            time.perhaps_in_doubt().map_or(0, |doubt| doubt / PERIOD),
             self.next(device),
         );
         let unsure =
@@ -259,7 +292,7 @@ impl Truth {
         let [surely_narrow, narrow] = person.is_narrow(login);
         let near = self.is_in_reach(typed, narrow, -(device.slack() as i64), time);
         let lost = device.counts && time.has_lost(device.known_since);
-        let doubt = time.doubt(time.moved).filter(|_| !device.counts);
+        let doubt = time.perhaps_in_doubt().filter(|_| !device.counts);
         let doubtful = doubt.is_some_and(|doubt| first <= doubt / PERIOD + device.in_doubt(time));
         let left = person.buckets[usize::from(person.knows(login))].left(time.tick);
         match verdict {

@@ -7,7 +7,7 @@ use nix::unistd::User;
 use provisiond::identity::caller::Peer;
 use serde_json::Value;
 
-use crate::machine::Machine;
+use crate::machine::{Clocks, Machine};
 use crate::people::{Key, Login, Person, Typed};
 use crate::reference::Truth;
 use crate::time::Time;
@@ -41,10 +41,11 @@ pub(crate) struct World {
 #[derive(Clone)]
 pub(crate) struct Copy {
     pub(crate) people: Vec<Person>,
-    pub(crate) boot: u128,
+    pub(crate) clocks: Clocks,
     pub(crate) time: Time,
     pub(crate) generation: u64,
-    pub(crate) spends: u64,
+    pub(crate) truth: Truth,
+    pub(crate) buried: Vec<Option<Buried>>,
 }
 
 /// A key that was taken away.
@@ -97,6 +98,8 @@ const STEPS: &[(u64, Step)] = &[
     (5, |world, _| world.boot()),
     (4, |world, _| world.keep_a_copy()),
     (2, |world, _| world.restore_the_copy()),
+    (2, |world, _| world.boot_with_the_copied_disk()),
+    (2, |world, _| world.lose_a_first_login()),
     (1, World::live_through_an_hour_twice),
 ];
 

@@ -76,6 +76,16 @@ impl Scene {
             .wait_for(&["event=clock_event", &format!(" reason={reason} ")])
     }
 
+    /// The machine is switched off, and started again so many seconds later by its clock.
+    fn boot_after(&mut self, seconds: i64) {
+        self.daemon.kill();
+        self.clocks.boot_after(seconds);
+        // It is on a tmpfs.
+        let mirror = self.daemon.setup.runtime.join("generation");
+        std::fs::remove_file(mirror).expect("a mirror");
+        self.daemon.start_again();
+    }
+
     fn events(&self) -> usize {
         self.daemon.log.with(&["event=clock_event"]).len()
     }
@@ -202,25 +212,181 @@ fn a_clock_that_was_set_while_the_daemon_was_away_is_noticed_when_it_comes_back(
 }
 
 #[test]
-fn a_new_boot_is_an_event_if_it_is_soon_or_its_clock_is_behind() {
+fn a_new_boot_is_an_event_however_late_it_comes_or_if_its_clock_is_behind() {
     let _place = world::enter();
-    for (seconds, reason) in [
-        (20, Some("new_boot")),
-        (-3600, Some("behind_last_boot")),
-        (3600, None),
+    for (seconds, reason) in [(20, "new_boot"), (-3600, "behind_last_boot")] {
+        let mut scene = Scene::new();
+        scene.boot_after(seconds);
+        assert!(scene.told(reason).contains(&format!(" seconds={seconds} ")));
+        scene.is_in_quarantine_for_two_periods();
+    }
+    let mut scene = Scene::new();
+    scene.boot_after(3600);
+    let told = scene.told("new_boot");
+    let began = scene.clocks.now() - 5;
+    assert!(
+        told.ends_with(&format!(" at={began}")),
+        "a boot is dated at its beginning: {told}"
+    );
+    for seconds in [-30, 0] {
+        assert_eq!(scene.login(&scene.code(seconds)), PamCode::AUTH_ERR);
+    }
+    assert_eq!(
+        scene.login(&scene.code(30)),
+        PamCode::SUCCESS,
+        "it was not shown before the boot"
+    );
+}
+
+#[test]
+fn a_restart_of_the_daemon_alone_is_no_event() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    scene.daemon.kill();
+    scene.clocks.pass(5);
+    scene.daemon.start_again();
+    assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
+    assert_eq!((scene.events(), scene.status("clock")), (0, json!("ok")));
+}
+
+#[test]
+fn after_a_boot_from_a_disk_that_was_put_back_no_code_of_before_opens_a_second_login() {
+    let _place = world::enter();
+    for off in [20, 200] {
+        let mut scene = Scene::new();
+        let waits = scene
+            .daemon
+            .call("Enroll", &json!({ "user": "waits" }))
+            .expect("a pending device");
+        let waits = authenticator(&waits);
+        assert!(scene.daemon.terminate().success());
+        let (state, disk) = (
+            scene.daemon.setup.state.clone(),
+            world::scratch_folder("disk").join("state"),
+        );
+        copy(&state, &disk);
+        scene.clocks.pass(130);
+        scene.daemon.start_again();
+        let used = scene.code(0);
+        let first = json!({ "user": "waits", "code": waits.code_when(scene.clocks.now()) });
+        let confirm = |scene: &Scene, first: &Value| {
+            scene.daemon.call("Confirm", first).expect("a verdict")["verdict"].clone()
+        };
+        assert_eq!(scene.login(&used), PamCode::SUCCESS);
+        assert_eq!(confirm(&scene, &first), "accepted");
+        scene.daemon.kill();
+        copy(&disk, &state);
+        scene.boot_after(off);
+        scene.told("new_boot");
+        assert_eq!(scene.login(&used), PamCode::AUTH_ERR, "{off}");
+        assert_ne!(confirm(&scene, &first), "accepted", "{off}");
+        assert_eq!(scene.daemon.log.with(&["event=store_rolled_back"]).len(), 0);
+        scene.clocks.pass(60);
+        assert_eq!(scene.login(&used), PamCode::AUTH_ERR, "{off}");
+        assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS);
+        let first = json!({ "user": "waits", "code": waits.code_when(scene.clocks.now()) });
+        assert_eq!(confirm(&scene, &first), "accepted");
+    }
+}
+
+#[test]
+fn what_is_enrolled_after_a_boot_works_at_once() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    scene.boot_after(20);
+    scene.told("new_boot");
+    let bob = scene.daemon.enroll("bob");
+    let code = bob.code_when(scene.clocks.now());
+    let stack = Stack::of(&scene.daemon, "clock", "retry=1");
+    assert_eq!(stack.login("bob", &[&code]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn a_clock_that_is_behind_after_a_boot_brings_no_code_of_that_past_until_something_vouches_for_it()
+{
+    let _place = world::enter();
+    for (says, vouches) in [
+        (Some(false), "an administrator"),
+        (None, "an administrator"),
+        (Some(false), "the kernel"),
     ] {
         let mut scene = Scene::new();
-        assert!(scene.daemon.terminate().success());
-        scene.clocks.boot_after(seconds);
-        scene.daemon.start_again();
-        match reason {
-            Some(reason) => {
-                assert!(scene.told(reason).contains(&format!(" seconds={seconds} ")));
-                scene.is_in_quarantine_for_two_periods();
-            }
-            None => assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS),
+        scene.clocks.synchronised(says);
+        scene.boot_after(-86_400);
+        scene.told("behind_last_boot");
+        // Killed, and started in another boot that is still behind.
+        scene.clocks.pass(600);
+        scene.daemon.kill();
+        scene.boot_after(300);
+        scene.clocks.pass(600);
+        assert_eq!(scene.login(&scene.code(0)), PamCode::AUTH_ERR, "{says:?}");
+        let line = scene.daemon.audited("alice", "refused");
+        assert!(
+            line.contains(" reason=clock_event ") && line.contains(" until="),
+            "{line}"
+        );
+        assert_eq!(scene.status("clock"), "quarantine");
+        let until = scene.status("quarantine_until").as_i64().expect("a time");
+        assert!(until > scene.clocks.now() + 80_000, "{until}");
+        if vouches == "the kernel" {
+            scene.clocks.synchronised(Some(true));
+        } else {
+            let told = scene.daemon.totpctl(&["status"], "");
+            let told = String::from_utf8_lossy(&told.stdout).into_owned();
+            assert!(
+                told.contains("; if the clock is right: totpctl clock-accept"),
+                "{told}"
+            );
+            assert_eq!(
+                scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"],
+                true
+            );
         }
+        assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS, "{vouches}");
+        scene.clocks.synchronised(says);
+        scene.clocks.pass(30);
+        assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS, "for good");
     }
+}
+
+#[test]
+fn what_clock_accept_says_is_what_status_says() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    let shown = |scene: &Scene, arguments: &[&str]| {
+        String::from_utf8_lossy(&scene.daemon.totpctl(arguments, "").stdout).into_owned()
+    };
+    let agree = |scene: &Scene, accepted: bool| {
+        let told = scene.daemon.totpctl_json(&["clock-accept"], "");
+        assert_eq!(told["accepted"], accepted, "{told}");
+        for field in ["clock", "quarantine_until"] {
+            assert_eq!(told[field], scene.status(field), "{told}");
+        }
+        assert_eq!(scene.status("acceptable"), false);
+        let said = shown(scene, &["clock-accept"]);
+        let (_, state) = said.split_once(": it is ").expect("a state");
+        let status = shown(scene, &["status"]);
+        assert!(status.contains(state), "{said}{status}");
+    };
+    agree(&scene, false);
+    scene.clocks.synchronised(Some(false));
+    agree(&scene, false);
+    scene.clocks.set_by(-10);
+    scene.told("jumped");
+    agree(&scene, true);
+    scene.clocks.set_by(-10);
+    scene.daemon.log.wait_for_many(2, &["event=clock_event"]);
+    scene.clocks.pass(60);
+    agree(&scene, false);
+    scene.boot_after(20);
+    agree(&scene, true);
+    scene.boot_after(-3600);
+    agree(&scene, true);
+    let lost = 946_684_800 - scene.clocks.now();
+    scene.clocks.set_by(lost);
+    agree(&scene, false);
+    scene.clocks.set_by(-lost);
+    agree(&scene, true);
 }
 
 #[test]
@@ -321,9 +487,10 @@ fn accepting_the_clock_does_not_accept_a_store_that_was_put_back() {
         (scene.status("clock"), scene.daemon.budget("alice")),
         (json!("quarantine"), 0)
     );
+    let told = scene.daemon.totpctl_json(&["clock-accept"], "");
     assert_eq!(
-        scene.daemon.totpctl_json(&["clock-accept"], "")["accepted"],
-        false
+        (&told["accepted"], &told["clock"]),
+        (&json!(false), &json!("quarantine"))
     );
     assert_eq!(
         scene.login(&format!("{used} {}", scene.code(30))),

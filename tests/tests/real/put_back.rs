@@ -229,3 +229,50 @@ fn a_device_that_is_pending_again_is_not_confirmed_with_a_used_code_and_its_key_
         PamCode::SUCCESS
     );
 }
+
+#[test]
+fn a_clock_that_is_set_after_the_store_was_put_back_hides_nothing_from_a_first_login() {
+    let _place = world::enter();
+    for seconds in [3, -3, 0] {
+        let clocks = Clocks::new();
+        let mut daemon = clocks
+            .of(Setup::new().with("enroll-at-login: true\n"))
+            .start();
+        daemon.enroll("somebody");
+        let dave = daemon
+            .call("Enroll", &json!({ "user": "dave" }))
+            .expect("a pending device");
+        let dave = authenticator(&dave);
+        assert!(daemon.terminate().success());
+        let store = daemon.setup.state.join("store");
+        let backup = world::scratch_folder("pending").join("store");
+        copy(&store, &backup);
+        daemon.start_again();
+        let used = [0, 30].map(|seconds| {
+            clocks.pass(seconds);
+            let code = dave.code_when(clocks.now());
+            let stack = Stack::of(&daemon, "first", "enroll retry=1");
+            assert_eq!(stack.login("dave", &[&code]).code, PamCode::SUCCESS);
+            code
+        });
+        daemon.kill();
+        copy(&backup, &store);
+        if seconds == 0 {
+            clocks.boot_after(20);
+        }
+        daemon.start_again();
+        daemon.log.wait_for(&["event=store_rolled_back"]);
+        clocks.set_by(seconds);
+        daemon.log.wait_for(&["event=clock_event"]);
+        let loss = daemon.call("StoreAcceptLoss", &json!({}));
+        assert_eq!(loss.expect("an answer")["accepted"], true);
+        let stack = Stack::of(&daemon, "first", "enroll retry=1");
+        let login = |typed: &str| stack.login("dave", &[typed]).code;
+        assert_eq!(login(&used.concat()), PamCode::AUTH_ERR, "{seconds}");
+        let line = daemon.audited("dave", "refused");
+        assert!(line.contains(" reason=store_rolled_back "), "{line}");
+        clocks.pass(90);
+        let pair = [0, 30].map(|seconds| dave.code_when(clocks.now() + seconds));
+        assert_eq!(login(&pair.concat()), PamCode::SUCCESS);
+    }
+}

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use common::config::values::calendar;
 use serde_json::json;
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup};
@@ -221,6 +222,47 @@ fn verify_says_that_it_asks_the_daemon_and_warns_of_a_service_that_never_asks() 
             "{text}"
         );
     }
+}
+
+#[test]
+fn a_device_that_is_shut_because_the_clock_was_ahead_is_told_as_one() {
+    let _place = world::enter();
+    let night = Night::new();
+    let phone = night.enroll("early");
+    let code = || phone.code_when(night.clocks.now());
+    night.clocks.set_by(86_400);
+    night.daemon.log.wait_for(&["event=clock_event"]);
+    night.clocks.pass(60);
+    let opens = |code: &str| assert_eq!(night.login("early", code, "192.0.2.1"), PamCode::SUCCESS);
+    let first = night.clocks.now();
+    for _ in 0..65 {
+        opens(&code());
+        night.clocks.pass(30);
+    }
+    night.clocks.set_by(-90_000);
+    night.daemon.log.wait_for_many(2, &["event=clock_event"]);
+    night.clocks.pass(60);
+    night.refused("early", &code(), "192.0.2.1");
+    let until = first / 30 * 30 + 30;
+    night.daemon.log.wait_for(&[
+        "event=verify user=early ",
+        " verdict=already_used ",
+        &format!(" reason=used_ahead until={until} "),
+    ]);
+    let when = calendar::local(until.unsigned_abs()).expect("a zone");
+    let when = when.strftime("%Y-%m-%d %H:%M:%S").to_string();
+    night.why(
+        "early",
+        &[
+            "clock was far ahead",
+            "a recovery code, a bypass or another device opens a login",
+            "totpctl enroll early",
+            &format!("shows the first code that counts at {when}"),
+        ],
+    );
+    night.clocks.pass(until - night.clocks.now());
+    night.clocks.pass(30 * 65);
+    opens(&code());
 }
 
 /// A daemon whose clock stands still, and the service that people want to log in to.

@@ -149,7 +149,7 @@ pub(crate) enum Command {
     /// Make the daemon read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
-    /// Accept the machine's clock after it was set on purpose
+    /// Accept the machine's clock as right
     #[command(after_help = CLOCK_HELP)]
     ClockAccept,
     /// Decide about a store from which users may be missing
@@ -271,10 +271,11 @@ const CLOCK_HELP: &str = "\
 Examples:
   totpctl clock-accept
 
-After the machine's clock was set, the daemon refuses codes that devices may
-have shown before, for two periods. This command ends that at once. Used codes
-stay used, and no guesses are restored. Do not run it after a virtual machine
-was restored from a snapshot: the daemon cannot know which codes were used
+After the machine was started, or its clock set, the daemon refuses codes that
+devices may have shown before. This command ends the quarantine that
+'totpctl status' shows, unless an older store is its cause. Used codes stay
+used, and no guesses are restored. Do not run it after a virtual machine or a
+disk was restored from a snapshot: the daemon cannot know which codes were used
 since then.";
 
 #[cfg(test)]

@@ -40,6 +40,9 @@ struct PastAttempt {
     machine_clock: Option<String>,
     /// If the code was right for another time: seconds by which the device's clock is fast.
     skew: Option<i64>,
+    /// If the user must wait longer than for the next code: when the device shows the first code
+    /// that counts, in Unix seconds.
+    until: Option<u64>,
     /// The reason as a sentence with the next step; none for an accepted code.
     meaning: Option<String>,
     /// The calling process: it joins a later `skew` event to its attempt.
@@ -101,6 +104,7 @@ impl PastAttempt {
             would: told("would"),
             machine_clock: told("machine_clock"),
             skew: None,
+            until: told("until").and_then(|until| until.parse().ok()),
             meaning: None,
             pid: told("pid"),
         })

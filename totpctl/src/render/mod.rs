@@ -30,7 +30,7 @@ pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
-use crate::table::minute;
+use crate::table::{minute, second};
 use crate::verdicts::{argument, attempt, confirmation, exempt, observed, resynced};
 
 /// The result of a command, without secrets.
@@ -141,6 +141,10 @@ impl Render for VerifyResult {
 
 impl Render for StatusReply {
     fn people(&self) -> String {
+        let accept = match self.acceptable {
+            Some(true) => "; if the clock is right: totpctl clock-accept",
+            Some(false) | None => "",
+        };
         let lines = [
             ("running since", minute(self.started)),
             ("store", printable(&self.store)),
@@ -150,7 +154,7 @@ impl Render for StatusReply {
             ("connections", self.connections.to_string()),
             ("audit lines lost", self.audit_lost.to_string()),
             ("events lost", self.events_lost.to_string()),
-            ("clock", clock(self)),
+            ("clock", clock(self.clock, self.quarantine_until) + accept),
         ];
         let title = format!("provisiond {}\n", printable(&self.version));
         lines.iter().fold(title, |text, (name, value)| {
@@ -175,8 +179,9 @@ fn users(status: &StatusReply) -> String {
     }
 }
 
-fn clock(status: &StatusReply) -> String {
-    match status.clock {
+/// The state of the machine's clock, in the same words in `status` and in `clock-accept`.
+fn clock(state: ClockState, quarantine_until: Option<u64>) -> String {
+    match state {
         ClockState::Ok => "ok".to_owned(),
         ClockState::Unsynchronised => {
             "not synchronised; the daemon does not correct for devices' clocks".to_owned()
@@ -184,23 +189,27 @@ fn clock(status: &StatusReply) -> String {
         ClockState::BeforeBuild => {
             "before the daemon was built; every login is refused: set the clock".to_owned()
         }
-        ClockState::Quarantine => {
-            let until = status
-                .quarantine_until
-                .map(|time| format!(" until {}", minute(time)))
-                .unwrap_or_default();
-            format!("in quarantine{until}; codes from before are refused")
-        }
+        ClockState::Quarantine => match quarantine_until {
+            Some(time) => format!(
+                "in quarantine until {}; codes shown from then on are accepted",
+                second(time)
+            ),
+            None => "in quarantine; codes from before are refused".to_owned(),
+        },
     }
 }
 
 impl Render for ClockAcceptReply {
     fn people(&self) -> String {
-        match self.accepted {
-            true => {
-                "the daemon accepts the clock, and no longer refuses codes from before\n".to_owned()
-            }
-            false => "the clock was not in quarantine: nothing changed\n".to_owned(),
+        let done = if self.accepted {
+            "the daemon accepts the clock"
+        } else {
+            "there is nothing to accept in the clock"
+        };
+        // An older daemon does not tell the state.
+        match self.clock {
+            Some(state) => format!("{done}: it is {}\n", clock(state, self.quarantine_until)),
+            None => format!("{done}; to see the state of the clock: totpctl status\n"),
         }
     }
 }
@@ -345,8 +354,9 @@ mod tests {
             events_lost: 0,
             clock: ClockState::Quarantine,
             quarantine_until: Some(1_795_468_740),
+            acceptable: Some(true),
         };
-        let [started, until] = [1_795_468_680, 1_795_468_740].map(minute);
+        let (started, until) = (minute(1_795_468_680), second(1_795_468_740));
         assert_eq!(
             status.people(),
             format!(
@@ -360,7 +370,7 @@ default tag       2026-11-23
 connections       1
 audit lines lost  0
 events lost       0
-clock             in quarantine until {until}; codes from before are refused
+clock             in quarantine until {until}; codes shown from then on are accepted; if the clock is right: totpctl clock-accept
 "
             )
         );
@@ -379,5 +389,35 @@ clock             in quarantine until {until}; codes from before are refused
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn what_clock_accept_says_of_the_clock_is_what_status_says() {
+        let until = Some(1_795_468_740);
+        for (state, quarantine_until) in [
+            (ClockState::Ok, None),
+            (ClockState::Unsynchronised, None),
+            (ClockState::BeforeBuild, None),
+            (ClockState::Quarantine, until),
+        ] {
+            for (accepted, done) in [
+                (true, "the daemon accepts the clock: it is "),
+                (false, "there is nothing to accept in the clock: it is "),
+            ] {
+                let reply = ClockAcceptReply {
+                    accepted,
+                    clock: Some(state),
+                    quarantine_until,
+                };
+                let shown = clock(state, quarantine_until);
+                assert_eq!(reply.people(), format!("{done}{shown}\n"));
+            }
+        }
+        let older = ClockAcceptReply {
+            accepted: false,
+            clock: None,
+            quarantine_until: None,
+        };
+        assert!(older.people().ends_with("totpctl status\n"));
     }
 }

@@ -97,6 +97,8 @@ pub struct StatusReply {
     pub clock: ClockState,
     /// When a new device shows the first code that is accepted again, in Unix seconds.
     pub quarantine_until: Option<u64>,
+    /// Whether `ClockAccept` would end or shorten the quarantine. An older daemon does not say.
+    pub acceptable: Option<bool>,
 }
 
 /// The state of the machine's clock, the worst first.
@@ -121,8 +123,13 @@ pub struct ClockAccept {}
 /// Reply to [`ClockAccept`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct ClockAcceptReply {
-    /// Whether there was anything to accept.
+    /// Whether a quarantine was ended or shortened.
     pub accepted: bool,
+    /// The state of the machine's clock now, as [`StatusReply`] tells it. An older daemon does not
+    /// say.
+    pub clock: Option<ClockState>,
+    /// The same as in [`StatusReply`].
+    pub quarantine_until: Option<u64>,
 }
 
 /// `StoreAcceptLoss`: users that the store does not hold were never enrolled, or are given up.

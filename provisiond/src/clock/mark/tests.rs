@@ -24,7 +24,7 @@ fn at(wall: i64, running: i64) -> Reading {
     }
 }
 
-fn noon() -> Mark {
+fn noon_mark() -> Mark {
     Mark::new(&at(0, 100))
 }
 
@@ -44,7 +44,7 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
         // A machine that was stopped for a month, then had its clock set.
         (2_592_000, 101, Some(2_591_999)),
     ] {
-        let (mark, event) = noon().after(&at(wall, running));
+        let (mark, event) = noon_mark().after(&at(wall, running));
         let expected = seconds.map(|seconds| {
             let now = u64::try_from(1_800_000_000 + wall).unwrap();
             Event {
@@ -54,14 +54,7 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
             }
         });
         assert_eq!(event, expected, "{wall} {running}");
-        assert_eq!(
-            mark.doubt(),
-            expected.map(|event| Doubt {
-                at: event.at,
-                of: Doubted::Clock,
-                lost: 0
-            })
-        );
+        assert_eq!(mark.doubts.latest(), expected.map(|event| event.at));
         assert_eq!(
             mark.after(&at(wall + 1, running + 1)).1,
             None,
@@ -71,25 +64,72 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
 }
 
 #[test]
-fn a_new_boot_is_an_event_if_it_comes_soon_or_before_the_last_one_has_ended() {
-    for (since, reason) in [
-        (-3600, Some(Reason::BehindMark)),
-        (-3, Some(Reason::BehindMark)),
-        (-2, Some(Reason::NewBoot)),
-        (0, Some(Reason::NewBoot)),
-        (119, Some(Reason::NewBoot)),
-        (120, None),
-        (31_536_000, None),
+fn a_new_boot_is_an_event_dated_at_its_beginning_however_long_ago_the_last_one_was_seen() {
+    let noon = 1_800_000_000;
+    for (since, running, reason, at, behind) in [
+        (-3600, 5, Reason::BehindMark, noon - 3600, Some(noon)),
+        (-3, 5, Reason::BehindMark, noon - 3, Some(noon)),
+        (0, 1, Reason::NewBoot, noon - 1, None),
+        (20, 5, Reason::NewBoot, noon + 15, None),
+        (20, 23, Reason::BehindMark, noon + 20, None),
+        (119, 30, Reason::NewBoot, noon + 89, None),
+        (120, 30, Reason::NewBoot, noon + 90, None),
+        (31_536_000, 60, Reason::NewBoot, noon + 31_535_940, None),
+        (31_536_000, -60, Reason::NewBoot, noon + 31_536_000, None),
     ] {
-        let seen = reading(8, NOON + since * SECOND, 5 * SECOND);
-        let (mark, event) = noon().after(&seen);
-        assert_eq!(event.map(|event| event.reason), reason, "{since}");
-        assert_eq!(event.map_or(since, |event| event.seconds), since);
-        assert_eq!(
-            mark.after(&reading(8, seen.wall + SECOND, 6 * SECOND)).1,
-            None,
-            "noticed once"
-        );
+        let at = u64::try_from(at).unwrap();
+        let seen = reading(8, NOON + since * SECOND, running * SECOND);
+        let (mark, event) = noon_mark().after(&seen);
+        let event = event.unwrap();
+        assert_eq!((event.reason, event.at), (reason, at), "{since} {running}");
+        assert_eq!(event.seconds, since);
+        let doubts = Doubts {
+            booted: Some(at),
+            made_since: 1,
+            behind: behind.map(|time: i64| time.unsigned_abs()),
+            ..Doubts::default()
+        };
+        assert_eq!(mark.doubts, doubts, "{since} {running}");
+        let later = reading(8, seen.wall + SECOND, seen.running + SECOND);
+        assert_eq!(mark.after(&later).1, None, "noticed once");
+    }
+}
+
+#[test]
+fn a_clock_that_is_behind_over_two_boots_is_behind_the_latest_time_that_was_seen() {
+    let first = reading(8, NOON - 7200 * SECOND, 5 * SECOND);
+    let second = reading(9, NOON - 3600 * SECOND, 5 * SECOND);
+    let third = reading(10, NOON - 3000 * SECOND, 5 * SECOND);
+    let mark = [first, second, third]
+        .iter()
+        .fold(noon_mark(), |mark, seen| mark.after(seen).0);
+    let doubts = |vouched| mark.doubts_at(&third, vouched);
+    assert_eq!(doubts(false).behind, Some(1_800_000_000));
+    assert_eq!(doubts(true).behind, None, "the kernel vouches");
+    let set = reading(10, NOON - 9000 * SECOND, 10 * SECOND);
+    let set = mark.after(&set).0.doubts;
+    assert_eq!(
+        set.behind,
+        Some(1_800_000_000),
+        "setting it vouches for nothing"
+    );
+}
+
+#[test]
+fn what_is_made_in_one_second_after_boots_and_roll_backs_is_later_than_each_of_them() {
+    let boot = |number, mark: Mark| mark.after(&reading(number, NOON + SECOND, 0)).0;
+    let mut stamp = 0;
+    let mut mark = noon_mark();
+    let mut rolled_back = None;
+    for number in 8..20 {
+        if number % 3 == 0 {
+            rolled_back = Some(mark.doubts.stamp(0, rolled_back));
+        }
+        mark = boot(number, mark.caught_up(rolled_back));
+        assert!(stamp < mark.doubts.made_since, "made before boot {number}");
+        let made = mark.doubts.stamp(mark.trusted / 1_000_000, rolled_back);
+        assert!(made >= mark.doubts.made_since && rolled_back < Some(made));
+        stamp = made;
     }
 }
 
@@ -97,20 +137,16 @@ fn a_new_boot_is_an_event_if_it_comes_soon_or_before_the_last_one_has_ended() {
 fn a_boot_of_which_nothing_is_known_is_a_new_one() {
     let unknown = Reading {
         boot: BootId::default(),
-        ..at(10, 110)
+        ..at(200, 110)
     };
-    let (mark, event) = noon().after(&unknown);
+    let (mark, event) = noon_mark().after(&unknown);
     assert_eq!(event.map(|event| event.reason), Some(Reason::NewBoot));
-    assert_eq!(
-        mark.after(&unknown).1.map(|event| event.reason),
-        Some(Reason::NewBoot),
-        "and so is the next one"
-    );
+    assert!(mark.after(&unknown).1.is_some(), "and so is the next one");
 }
 
 #[test]
 fn the_machines_own_clock_does_not_go_back() {
-    let (mark, event) = noon().after(&at(-3600, 50));
+    let (mark, event) = noon_mark().after(&at(-3600, 50));
     assert_eq!(
         event.map(|event| (event.reason, event.seconds)),
         Some((Reason::Jumped, -3600))
@@ -121,7 +157,7 @@ fn the_machines_own_clock_does_not_go_back() {
 #[test]
 fn a_slow_slew_and_a_second_back_are_no_events() {
     for millionths in [-500, 500] {
-        let mut mark = noon();
+        let mut mark = noon_mark();
         for minute in 1..=7 * 24 * 60 {
             let passed = minute * 60 * SECOND;
             let (next, event) = mark.after(&reading(
@@ -133,7 +169,7 @@ fn a_slow_slew_and_a_second_back_are_no_events() {
             mark = next;
         }
     }
-    let (mark, event) = noon().after(&at(49, 150));
+    let (mark, event) = noon_mark().after(&at(49, 150));
     assert_eq!(event, None);
     assert_eq!(
         mark.after(&at(2148, 2250)).1,
@@ -144,7 +180,7 @@ fn a_slow_slew_and_a_second_back_are_no_events() {
 
 #[test]
 fn many_small_steps_back_do_not_bring_the_past_again() {
-    let mut mark = noon();
+    let mut mark = noon_mark();
     let (mut wall, mut running) = (0, 100);
     let mut events = 0;
     for _ in 0..600 {
@@ -165,7 +201,7 @@ fn many_small_steps_back_do_not_bring_the_past_again() {
 
 #[test]
 fn trusted_seconds_are_those_in_which_the_machine_was_seen_running() {
-    let mut mark = noon();
+    let mut mark = noon_mark();
     for (seen, tick) in [
         (at(10, 110), 10),
         (at(864_010, 111), 11),
@@ -181,7 +217,7 @@ fn trusted_seconds_are_those_in_which_the_machine_was_seen_running() {
 
 #[test]
 fn short_looks_lose_no_trusted_time() {
-    let mut mark = noon();
+    let mut mark = noon_mark();
     for look in 1..=1000 {
         let seen = reading(
             7,
@@ -195,61 +231,79 @@ fn short_looks_lose_no_trusted_time() {
 
 #[test]
 fn what_was_accepted_is_not_in_doubt_and_what_the_store_lost_stays_so() {
-    let moved = noon().after(&at(3650, 150)).0;
-    let (accepted, was) = moved.accepted();
-    assert!(was && accepted.doubt().is_none() && !accepted.accepted().1);
+    let behind = noon_mark()
+        .after(&reading(8, NOON - 60 * SECOND, 5 * SECOND))
+        .0;
+    let moved = behind
+        .after(&reading(8, NOON - 600 * SECOND, 10 * SECOND))
+        .0;
+    let lost = moved.with_lost_past(1_799_999_000, 1_800_000_030);
+    assert!(
+        [moved, lost]
+            .iter()
+            .all(|mark| mark.doubts.of_the_clock().is_some())
+    );
+    let store = Doubts {
+        rolled_back: Some(1_799_999_000),
+        lost: 1_800_000_030,
+        ..Doubts::default()
+    };
+    for (mark, stays) in [(moved, Doubts::default()), (lost, store)] {
+        let accepted = mark.doubts.accepted();
+        assert_eq!(
+            (accepted.latest(), accepted.lost),
+            (stays.latest(), stays.lost)
+        );
+        assert_eq!(accepted.made_since, mark.doubts.made_since);
+    }
+    let accepted = lost.with_doubts(store);
     assert_eq!(
-        accepted.after(&at(3651, 151)).1,
+        accepted
+            .after(&reading(8, NOON - 599 * SECOND, 11 * SECOND))
+            .1,
         None,
         "the mark follows the clock"
-    );
-    let lost = moved.with_lost_past(1_800_003_600, 1_800_003_630);
-    let store = Some(Doubt {
-        at: 1_800_003_600,
-        of: Doubted::Store,
-        lost: 1_800_003_630,
-    });
-    assert_eq!(
-        (
-            lost.doubt().map(|doubt| doubt.at),
-            lost.accepted().0.doubt()
-        ),
-        (Some(1_800_003_650), store)
     );
 }
 
 #[test]
 fn a_roll_back_loses_what_was_spent_before_it_by_whoever_knows_most() {
-    let spent = noon().with_spent(1_800_000_090).with_spent(1_800_000_030);
+    let spent = noon_mark()
+        .with_spent(1_800_000_090)
+        .with_spent(1_800_000_030);
     assert_eq!(
-        (spent.spent(), spent.spent_ahead(), spent.doubt()),
-        (1_800_000_090, true, None)
+        (spent.spent(), spent.spent_ahead(), spent.doubts),
+        (1_800_000_090, true, Doubts::default())
     );
     assert!(!spent.after(&at(90, 190)).0.spent_ahead());
     for (known, lost) in [(0, 1_800_000_090), (1_800_000_120, 1_800_000_120)] {
         let back = spent
             .with_lost_past(1_800_000_060, known)
             .with_spent(1_800_000_300);
-        let doubt = |mark: Mark| mark.doubt().map(|doubt| (doubt.of, doubt.lost));
-        assert_eq!(doubt(back), Some((Doubted::Store, lost)));
+        let doubt = |mark: Mark| (mark.doubts.rolled_back, mark.doubts.lost);
+        assert_eq!(doubt(back), (Some(1_800_000_060), lost));
         assert_eq!(
             doubt(back.after(&at(400, 190)).0),
-            Some((Doubted::Clock, lost)),
-            "an event of the clock ends nothing"
+            (Some(1_800_000_060), lost),
+            "an event of the clock ends nothing, and hides nothing"
         );
         let again = back.with_lost_past(1_800_000_090, 0);
-        assert_eq!(doubt(again), Some((Doubted::Store, 1_800_000_300)));
+        assert_eq!(doubt(again), (Some(1_800_000_090), 1_800_000_300));
     }
 }
 
 #[test]
 fn a_clock_that_is_corrected_backwards_takes_the_doubts_of_the_future_with_it() {
-    let ahead = noon()
-        .after(&at(864_000, 150))
+    let ahead = noon_mark()
+        .after(&reading(8, NOON + 864_000 * SECOND, 5 * SECOND))
         .0
         .with_lost_past(1_800_864_000, 0);
-    let back = ahead.after(&at(60, 160)).0;
-    assert_eq!(back.doubt().map(|doubt| doubt.at), Some(1_800_000_060));
+    let set = reading(8, NOON + 60 * SECOND, 15 * SECOND);
+    let booted = reading(9, NOON + 60 * SECOND, 5 * SECOND);
+    for back in [set, booted] {
+        let doubts = ahead.after(&back).0.doubts_at(&back, true);
+        assert_eq!(doubts.latest(), Some(1_800_000_060), "{back:?}");
+    }
 }
 
 #[test]
@@ -265,7 +319,7 @@ fn the_ends_of_time_are_no_trouble() {
                 reading(8, 0, 0),
             ] {
                 let (next, _) = mark.after(&seen);
-                let _ = (next.tick_at(&seen), next.doubt());
+                let _ = (next.tick_at(&seen), next.doubts_at(&seen, false));
             }
         }
     }
@@ -273,7 +327,13 @@ fn the_ends_of_time_are_no_trouble() {
 
 #[test]
 fn the_kernels_number_of_a_boot_is_read() {
-    assert_ne!(BootId::of_this_machine(), BootId::default());
+    let unknown = BootId::default();
+    assert_ne!(BootId::of_this_machine(), unknown);
+    let [one, another] = [unknown, BOOT].map(BootId::or_of_this_process);
+    assert!(
+        one.is(one) && another == BOOT,
+        "a process is a boot at least"
+    );
     assert_eq!(
         BootId::parse("00000000-0000-0000-0000-00000000000a\n"),
         BootId(Some(10))
@@ -291,17 +351,25 @@ fn the_kernels_number_of_a_boot_is_read() {
 
 proptest! {
     #[test]
-    fn what_is_stored_is_read_back(boot in any::<u128>(), wall in any::<i64>(), running in any::<i64>(), trusted in any::<u64>(), [spent, lost] in any::<[u64; 2]>(), clock in prop::option::of(1u64..), store in prop::option::of(1u64..)) {
+    fn what_is_stored_is_read_back(boot in any::<u128>(), [wall, running] in any::<[i64; 2]>(), [trusted, spent, lost, made_since] in any::<[u64; 4]>(), times in prop::array::uniform4(prop::option::of(1u64..))) {
         let seen = Reading { boot: BootId((boot != 0).then_some(boot)), wall, running };
-        let mark = Mark { seen, trusted, clock_moved_at: clock, store_rolled_back_at: store, spent, lost };
-        prop_assert_eq!(Mark::from_numbers(mark.to_numbers()), mark);
+        let [moved, booted, behind, rolled_back] = times;
+        let doubts = Doubts { moved, booted, made_since, behind, rolled_back, lost };
+        let mark = Mark { seen, trusted, doubts, spent };
+        let numbers = mark.to_numbers();
+        prop_assert_eq!(Mark::from_numbers(&numbers), Some(mark));
+        let before = Doubts { booted: None, made_since: 0, behind: None, ..doubts };
+        prop_assert_eq!(Mark::from_numbers(&numbers[..9]), Some(Mark { doubts: before, ..mark }));
+        for wrong in [0, 8, 10, 11] {
+            prop_assert_eq!(Mark::from_numbers(&numbers[..wrong]), None);
+        }
     }
 
     /// For every movement of the clock: without an event at most four seconds of the past repeat,
     /// and no jump adds trusted time.
     #[test]
     fn no_past_comes_again_without_an_event(steps in prop::collection::vec((-5000i64..5000, 0i64..100_000), 1..60)) {
-        let (mut mark, mut wall, mut running) = (noon(), NOON, 100 * SECOND);
+        let (mut mark, mut wall, mut running) = (noon_mark(), NOON, 100 * SECOND);
         let mut latest = wall;
         for (jump, passes) in steps {
             (wall, running) = (wall + (jump + passes) * 1000, running + passes * 1000);

@@ -45,11 +45,11 @@ fn of_a_device_that_is_ahead_the_next_code_comes_sooner() {
 fn after_a_roll_back_older_codes_are_refused_and_the_owner_is_in_within_two_periods() {
     let mut alice = Life::new();
     alice.moment.rolled_back_tick = Some(NOW);
-    alice.moment.doubt = Some(Doubt {
-        at: NOW,
-        of: Doubted::Store,
+    alice.moment.doubts = Doubts {
+        rolled_back: Some(NOW),
         lost: NOW,
-    });
+        ..Doubts::default()
+    };
     assert_eq!(
         alice.ask(),
         Ask::TwoCodes,
@@ -78,13 +78,13 @@ fn with_a_lost_past(alice: &mut Life, past: impl FnOnce(&mut Life)) -> Life {
         alice.moment.tick,
         alice.record.latest_spent(),
     );
-    let doubt = Some(Doubt {
-        at: now,
-        of: Doubted::Store,
+    let doubts = Doubts {
+        rolled_back: Some(now),
         lost,
-    });
+        ..Doubts::default()
+    };
     let moment = Moment {
-        doubt,
+        doubts,
         rolled_back_tick: Some(tick),
         ..Moment::ordinary(now)
     };
@@ -188,11 +188,7 @@ fn after_a_clock_event_older_codes_are_refused_no_guess_is_lost_and_the_owner_is
  {
     let mut alice = Life::new();
     alice.pass(10);
-    alice.moment.doubt = Some(Doubt {
-        at: NOW + 10,
-        of: Doubted::Clock,
-        lost: 0,
-    });
+    alice.moment.doubts.moved = Some(NOW + 10);
     assert_eq!((alice.ask(), alice.left()), (Ask::OneCode, 5));
     let old: Vec<String> = (-1..=1).map(|steps| alice.code(steps)).collect();
     for typed in old.iter().chain([&(old[0].clone() + &old[1])]) {
@@ -263,6 +259,51 @@ fn nothing_is_learned_of_a_device_while_our_own_clock_is_not_synchronised() {
     }
 }
 
+#[test]
+fn a_code_that_is_refused_in_a_quarantine_comes_with_the_time_until_one_is_accepted() {
+    let mut alice = Life::new();
+    let wait = 60 - NOW % 30;
+    alice.moment.doubts.moved = Some(NOW);
+    let judged = alice.judged(&alice.code(0), NONE);
+    assert_eq!(
+        (judged.verdict, judged.retry_after),
+        (Verdict::Refused, Some(wait))
+    );
+    alice.pass(wait - 1);
+    let judged = alice.judged(&alice.code(1), NONE);
+    assert_eq!(
+        (judged.verdict, judged.retry_after),
+        (Verdict::Accepted, None),
+        "a device that is a little fast shows it sooner"
+    );
+}
+
+#[test]
+fn after_a_boot_the_codes_of_before_it_are_refused_but_those_of_a_device_that_was_made_since() {
+    for (made, verdict) in [(NOW, Verdict::Refused), (NOW + 1, Verdict::Accepted)] {
+        let mut alice = Life::new();
+        alice.record.devices[0].known_since = made;
+        alice.moment.doubts = Doubts {
+            booted: Some(NOW),
+            made_since: NOW + 1,
+            ..Doubts::default()
+        };
+        let code = alice.code(1);
+        assert_eq!(alice.verdict(&code), verdict, "{made}");
+        alice.moment.doubts.behind = Some(NOW + 3600);
+        alice.pass(3600);
+        let code = alice.code(1);
+        assert_eq!(
+            alice.verdict(&code),
+            verdict,
+            "the clock is not yet past what was seen before the boot"
+        );
+        alice.pass(60);
+        let code = alice.code(0);
+        assert_eq!(alice.verdict(&code), Verdict::Accepted);
+    }
+}
+
 proptest! {
     /// Holds for every movement of the clock, noticed or not.
     #[test]
@@ -275,7 +316,7 @@ proptest! {
         for (seconds, steps, noticed) in moves {
             alice.moment.now = alice.moment.now.saturating_add_signed(seconds);
             if noticed {
-                alice.moment.doubt = Some(Doubt { at: alice.moment.now, of: Doubted::Clock, lost: 0 });
+                alice.moment.doubts.moved = Some(alice.moment.now);
             }
             let first = ten.step_at(alice.moment.now).saturating_add_signed(steps);
             for typed in [alice.code(steps), alice.code(steps) + &alice.code(steps + 1)] {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::opening::{OpenError, damaged, unusable};
 use super::rows::RECORDS;
-use crate::clock::mark::{Mark as ClockMark, NUMBERS};
+use crate::clock::mark::Mark as ClockMark;
 use crate::store::marker::{Age, Marker};
 use crate::store::{Incomplete, Version};
 
@@ -68,8 +68,7 @@ impl Summary {
             incomplete: Some(missing).filter(|missing| *missing != COMPLETE),
             imprint,
         };
-        let clock = <[u64; NUMBERS]>::try_from(clock).ok()?;
-        Some((summary, ClockMark::from_numbers(clock)))
+        Some((summary, ClockMark::from_numbers(clock)?))
     }
 
     /// The age of the store for its witnesses; `spent` is the start of the latest spent step.
@@ -167,7 +166,7 @@ pub(super) fn judge_age(
     counted: Option<Summary>,
     marker: &Marker,
     mirrored: Option<Age>,
-    tick: u64,
+    stamp: u64,
 ) -> Option<Summary> {
     let is_sound = counted == Some(found);
     let counted = counted.unwrap_or(found);
@@ -183,13 +182,8 @@ pub(super) fn judge_age(
     if found.generation >= known && is_sound && is_witnessed {
         return Some(found);
     }
-    // Records that were made after an earlier roll-back in the same second have a stamp later than
-    // that second.
-    let rolled_back_tick = Some(
-        found
-            .rolled_back_tick
-            .map_or(tick, |earlier| tick.max(earlier.saturating_add(1))),
-    );
+    // What was made after an earlier roll-back, or a boot, in the same second has no later stamp.
+    let rolled_back_tick = Some(stamp);
     // A store in which users are missing counts on, but no further towards a whole one.
     let own = match found.incomplete {
         None => counted.generation,
@@ -234,8 +228,9 @@ pub(super) fn imprint(key: &[u8], version: Version) -> u64 {
 /// The key of the [`Summary`].
 pub(super) const SUMMARY: &[u8] = b"m";
 /// The first byte of the summary: the format of this store.
-pub(super) const FORMAT: u8 = 4;
-/// The format of before, which does not say whether users are missing.
+pub(super) const FORMAT: u8 = 5;
+/// The format that does not say whether users are missing. It and format 4, whose mark of the clock
+/// knows fewer doubts, are read, and written anew.
 const WITHOUT_LOSS: u8 = 3;
 /// Stands for a store in which no user is missing.
 const COMPLETE: Incomplete = Incomplete { users: 0, whole: 0 };

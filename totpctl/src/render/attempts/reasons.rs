@@ -4,6 +4,7 @@
 use common::wire::text::printable;
 
 use super::PastAttempt;
+use crate::table::second;
 use crate::verdicts::{argument, span};
 
 /// The reason as a sentence with the next step. None if a code opened the login.
@@ -36,7 +37,7 @@ fn of_verdict(attempt: &PastAttempt, user: &str) -> Option<String> {
         }
         // Where no code is right, it does not matter that the code was repeated.
         (verdict, Some(reason), _) if reason != "repeated" || verdict == "rejected" => {
-            Some(of_reason(reason, user))
+            Some(of_reason(reason, user) + &counts_from(attempt.until))
         }
         ("rejected", ..) => told(&format!(
             "{}; for an HOTP token: totpctl resync USER",
@@ -123,6 +124,16 @@ fn until_then(skew: i64) -> &'static str {
     }
 }
 
+/// When the device shows the first code that counts.
+fn counts_from(until: Option<u64>) -> String {
+    until.map_or_else(String::new, |until| {
+        format!(
+            "; the device shows the first code that counts at {}",
+            second(until)
+        )
+    })
+}
+
 /// The sentence for the log's `reason`.
 fn of_reason(reason: &str, user: &str) -> String {
     let unfit = match reason {
@@ -158,8 +169,9 @@ fn of_the_machine(reason: &str) -> Option<&'static str> {
             "this machine's clock shows a time before provisiond was built: set the clock"
         }
         "clock_event" => {
-            "this machine's clock was set, or may be wrong after a boot: for two periods of the device (a minute, as a rule) \
-             the daemon refuses codes from before; wait for the next codes"
+            "this machine was started, or its clock set, a moment before: for two periods of the device (a minute, as a rule) \
+             the daemon refuses codes from before; wait for the next codes; if the wait is longer, and the clock is right: \
+             totpctl clock-accept"
         }
         "store_rolled_back" => {
             "the store was put back to an older state: the daemon refuses codes that may have been used since: for two periods \
@@ -232,6 +244,11 @@ fn of_issued_code(reason: &str) -> Option<&'static str> {
 /// Reasons that lie in the account, or in the wrong codes sent to it.
 fn of_the_account(reason: &str) -> Option<&'static str> {
     Some(match reason {
+        "used_ahead" => {
+            "every code that the user's device shows counts as used, because this machine's clock was far ahead when the \
+             device was used or its key taken over; a recovery code, a bypass or another device opens a login; to end the \
+             wait, give the user a device with a new key: totpctl enroll USER"
+        }
         "repeated" => {
             "it was the same wrong answer as just before, which cost no further guess: the user typed it again, or a program \
              repeated it by itself; wait for the next code"
@@ -329,6 +346,28 @@ mod tests {
             ),
             "{told}"
         );
+    }
+
+    #[test]
+    fn an_attempt_that_has_to_wait_is_told_until_when() {
+        let until = Some(1_800_000_000);
+        for (verdict, reason, what) in [
+            ("refused", "clock_event", "this machine was started"),
+            ("refused", "store_rolled_back", "the store was put back"),
+            ("already_used", "used_ahead", "every code that the user's"),
+        ] {
+            let attempt = PastAttempt {
+                until,
+                ..attempt(verdict, Some(reason), None)
+            };
+            let told = meaning(&attempt, "alice").unwrap();
+            assert!(told.starts_with(what), "{told}");
+            let end = format!(
+                "; the device shows the first code that counts at {}",
+                second(1_800_000_000)
+            );
+            assert!(told.ends_with(&end), "{told}");
+        }
     }
 
     #[test]

@@ -64,10 +64,9 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         copy(&home.path("witness"), &home.path(witness));
         let clock = hands.clock();
         drop(home.open_by(&clock));
-        let doubt = clock.moment(None).doubt.map(|doubt| doubt.lost);
         assert_eq!(
-            doubt,
-            Some(hands.now().saturating_add_signed(lost)),
+            clock.moment(None).doubts.lost,
+            hands.now().saturating_add_signed(lost),
             "{spent} {witness}"
         );
     }
