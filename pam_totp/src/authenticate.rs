@@ -101,7 +101,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             }
             Some(reply) => self.next_ask(challenge.ask, &reply),
             None if self.options.use_first_pass => {
-                return Err(self.no_code_with_password(challenge.ask));
+                return Err(self.no_code_with_password(&challenge));
             }
             None => challenge.ask,
         };
@@ -232,9 +232,14 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 
     /// The place of the cut depends on the user's devices, so a text without a code gets the same
-    /// sentence as a wrong code.
-    fn no_code_with_password(&mut self, asked: Ask) -> Stop {
-        self.last_word(asked, &VerifyReply::bare(Verdict::Malformed, asked));
+    /// sentence as a wrong code, also in a quarantine.
+    fn no_code_with_password(&mut self, challenge: &ChallengeReply) -> Stop {
+        let asked = challenge.ask;
+        let reply = VerifyReply {
+            quarantine: challenge.quarantine,
+            ..VerifyReply::bare(Verdict::Malformed, asked)
+        };
+        self.last_word(asked, &reply);
         Stop::NoCodeWithPassword
     }
 

@@ -9,7 +9,7 @@
 mod words;
 
 use common::secret::SecretText;
-use common::wire::protocol::{Ask, Enrolment, Verdict, VerifyReply};
+use common::wire::protocol::{Ask, Enrolment, Quarantine, Verdict, VerifyReply};
 
 use self::words::{OfCodes, Words, words};
 use crate::options::Options;
@@ -133,8 +133,18 @@ pub fn unavailable(options: &Options) -> &'static str {
     words(options.lang).unavailable
 }
 
-/// `how`: what to type, by how many codes are asked for next.
+/// `how`: what to type, by how many codes are asked for next. In a quarantine it is the same for
+/// every user and every code, whatever the verdict: only how many codes are asked for may differ.
 fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String {
+    let quarantine = reply.quarantine.as_ref().filter(|_| asked != Ask::Ticket);
+    if let Some(quarantine) = quarantine {
+        let until = in_quarantine(quarantine, words);
+        return if reply.ask == Ask::TwoCodes && asked != Ask::TwoCodes {
+            format!("{} {until}", words.two_codes_needed)
+        } else {
+            until
+        };
+    }
     let not_accepted = if asked == Ask::Ticket {
         words.ticket_not_accepted
     } else {
@@ -155,6 +165,13 @@ fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String 
         _ => (not_accepted.to_owned(), of(reply.ask, how)),
     };
     format!("{what} {how}")
+}
+
+fn in_quarantine(quarantine: &Quarantine, words: &Words) -> String {
+    match quarantine.until {
+        Some(time) => words.quarantine_until.replace("{}", &time.to_string()),
+        None => words.quarantine.to_owned(),
+    }
 }
 
 fn of(ask: Ask, [one, two]: OfCodes) -> &'static str {

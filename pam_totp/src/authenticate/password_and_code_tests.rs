@@ -1,5 +1,7 @@
 //! Tests of the flow with a password and a code in one field.
 
+use common::wire::protocol::{Quarantine, TimeOfDay};
+
 use super::transcript::*;
 use super::*;
 
@@ -256,6 +258,39 @@ fn what_sshd_sends_in_the_place_of_a_password_is_no_code_and_takes_as_long_as_an
         play(&use_first(), [begins_as_usual(), end]),
         PamError::AUTH_ERR
     );
+}
+
+#[test]
+fn in_a_quarantine_a_password_without_a_code_gets_the_sentence_of_a_wrong_code() {
+    let quarantine = Some(Quarantine {
+        until: TimeOfDay::try_from(0).ok(),
+    });
+    let told = "This machine was started, or its clock set, a moment ago: codes shown from 00:00:00 on are accepted.";
+    let begins = || {
+        let reply = ChallengeReply {
+            quarantine,
+            ..challenge(Ask::OneCode, Some(true))
+        };
+        vec![User(Some(b"alice")), Challenged(Ok(reply))]
+    };
+    let wrong = VerifyReply {
+        quarantine,
+        ..VerifyReply::bare(Verdict::Rejected, Ask::OneCode)
+    };
+    let round = [
+        begins(),
+        vec![
+            Password(Some("horse123456")),
+            Judged("123456", Ok(wrong)),
+            Told(told),
+        ],
+    ];
+    assert_eq!(play(&use_first(), round), PamError::AUTH_ERR);
+    let logged = Logged(
+        "user 'alice' refused: there is no password with a code at its end (option 'use_first_pass')",
+    );
+    let round = [begins(), vec![Password(Some("horse")), Told(told), logged]];
+    assert_eq!(play(&use_first(), round), PamError::AUTH_ERR);
 }
 
 #[test]

@@ -170,6 +170,7 @@ pub(super) fn challenge(ask: Ask, enrolled: Option<bool>) -> ChallengeReply {
         ask,
         enrolled,
         digits: enrolled.map(|_| vec![6]),
+        quarantine: None,
     }
 }
 

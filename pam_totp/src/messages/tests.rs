@@ -1,5 +1,7 @@
 //! Tests of the prompts and messages.
 
+use common::wire::protocol::TimeOfDay;
+
 use super::words::ENGLISH;
 use super::*;
 use crate::options::Language;
@@ -165,6 +167,60 @@ fn a_used_code_comes_with_the_time_until_the_next() {
 }
 
 #[test]
+fn in_a_quarantine_every_user_is_told_the_same_whatever_the_verdict() {
+    let told = |verdict, until: Option<u32>, asked, ask, language| {
+        let until = until.map(|time| TimeOfDay::try_from(time).unwrap());
+        let reply = VerifyReply {
+            quarantine: Some(Quarantine { until }),
+            retry_after: Some(12),
+            ..VerifyReply::bare(verdict, ask)
+        };
+        let options = Options {
+            lang: language,
+            ..Options::default()
+        };
+        let said = [try_again, refused].map(|say| say(asked, &reply, &options));
+        assert_eq!(said[0], said[1]);
+        said[0].clone()
+    };
+    let (one, two) = (Ask::OneCode, Ask::TwoCodes);
+    let until = "This machine was started, or its clock set, a moment ago: codes shown from 09:05:30 on are accepted.";
+    for verdict in [
+        Verdict::Rejected,
+        Verdict::AlreadyUsed,
+        Verdict::Malformed,
+        Verdict::TwoCodesNeeded,
+        Verdict::NotEnrolled,
+        Verdict::Disabled,
+        Verdict::Refused,
+    ] {
+        let at = Some(9 * 3600 + 5 * 60 + 30);
+        assert_eq!(told(verdict, at, one, one, Language::English), until);
+        assert_eq!(told(verdict, at, two, two, Language::English), until);
+        assert_eq!(
+            told(verdict, at, one, two, Language::English),
+            format!("Two codes in a row are needed now. {until}")
+        );
+        assert!(
+            told(verdict, at, one, one, Language::German)
+                .contains("Codes, die Ihr Gerät ab 09:05:30 Uhr zeigt, werden angenommen.")
+        );
+        for language in [Language::English, Language::German] {
+            let said = told(verdict, None, one, one, language);
+            assert_eq!(said, words(language).quarantine);
+        }
+    }
+    let ticket = told(
+        Verdict::Rejected,
+        Some(0),
+        Ask::Ticket,
+        Ask::Ticket,
+        Language::English,
+    );
+    assert_eq!(ticket, ENGLISH.ticket_not_accepted, "a ticket has no time");
+}
+
+#[test]
 fn an_absurd_time_is_capped() {
     assert!(said(Verdict::AlreadyUsed, Some(u64::MAX)).ends_with("in 3600 seconds."));
 }
@@ -267,6 +323,14 @@ fn in_german_everything_is_german() {
     }
     said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
     said.push(enrolled(true, &german));
+    for until in [None, TimeOfDay::try_from(0).ok()] {
+        let quarantine = Some(Quarantine { until });
+        let reply = VerifyReply {
+            quarantine,
+            ..VerifyReply::bare(Verdict::Refused, Ask::OneCode)
+        };
+        said.push(refused(Ask::OneCode, &reply, &german));
+    }
     said.push(prompt(Ask::Ticket, &german).to_owned());
     let shown = |qr| Enrolment {
         device: "phone".into(),

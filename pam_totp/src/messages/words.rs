@@ -50,6 +50,9 @@ pub(super) struct Words {
     /// `{}` is the number of codes.
     pub(super) few_recovery_codes_left: &'static str,
     pub(super) unavailable: &'static str,
+    /// In a quarantine; `{}` is the time of day.
+    pub(super) quarantine_until: &'static str,
+    pub(super) quarantine: &'static str,
 }
 
 pub(super) const ENGLISH: Words = Words {
@@ -97,6 +100,9 @@ pub(super) const ENGLISH: Words = Words {
     one_recovery_code_left: "You have 1 recovery code left. Run 'totpctl recovery-codes' to get new ones.",
     few_recovery_codes_left: "You have {} recovery codes left. Run 'totpctl recovery-codes' to get new ones.",
     unavailable: "The code cannot be checked now. Try again later, or ask an administrator.",
+    quarantine_until: "This machine was started, or its clock set, a moment ago: codes shown from {} on are accepted.",
+    quarantine: "This machine's clock cannot be trusted now, and codes are refused until it can. \
+                 Try again later, or ask an administrator.",
 };
 
 pub(super) const GERMAN: Words = Words {
@@ -149,4 +155,8 @@ pub(super) const GERMAN: Words = Words {
     few_recovery_codes_left: "Sie haben noch {} Wiederherstellungscodes. Neue erhalten Sie mit 'totpctl recovery-codes'.",
     unavailable: "Der Code kann gerade nicht geprüft werden. \
                   Versuchen Sie es später noch einmal, oder fragen Sie in der Administration nach.",
+    quarantine_until: "Dieser Rechner wurde eben gestartet, oder seine Uhr wurde gestellt: \
+                       Codes, die Ihr Gerät ab {} Uhr zeigt, werden angenommen.",
+    quarantine: "Der Uhr dieses Rechners ist gerade nicht zu trauen, und bis dahin wird kein Code angenommen. \
+                 Versuchen Sie es später noch einmal, oder fragen Sie in der Administration nach.",
 };

@@ -12,11 +12,12 @@ mod exemption;
 mod first_login;
 mod judge;
 mod outcome;
+mod quarantine;
 mod reported;
 mod rules;
 
 use common::answer::Answer;
-use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verify, VerifyReply};
+use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 
 use self::reported::Trusted;
 use self::rules::Demand;
@@ -44,12 +45,19 @@ pub(crate) fn verify(
     }
     let answer = Answer::parse(&attempt.codes);
     let outcome = judge::durably(service, &login, answer.as_ref())?;
-    Ok(effects::settle(
+    let reply = effects::settle(
         service,
         &login,
         outcome,
         (answer, !attempt.codes.is_empty()),
-    ))
+    );
+    let lets_in = matches!(reply.verdict, Verdict::Accepted | Verdict::Exempt);
+    Ok(VerifyReply {
+        quarantine: (!lets_in)
+            .then(|| quarantine::of_this_machine(call))
+            .flatten(),
+        ..reply
+    })
 }
 
 /// `Challenge`: says what the prompt must ask for.
@@ -116,5 +124,6 @@ fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>) -> Chal
         ask,
         enrolled: (is_root || is_own).then_some(enrolled),
         digits: is_root.then_some(digits),
+        quarantine: quarantine::of_this_machine(call),
     }
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::config::values::calendar;
 use serde_json::{Value, json};
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
@@ -346,6 +347,65 @@ fn a_clock_that_is_behind_after_a_boot_brings_no_code_of_that_past_until_somethi
         scene.clocks.synchronised(says);
         scene.clocks.pass(30);
         assert_eq!(scene.login(&scene.code(0)), PamCode::SUCCESS, "for good");
+    }
+}
+
+#[test]
+fn in_a_quarantine_every_user_is_told_the_same_with_or_without_a_device() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    scene.daemon.totpctl_json(&["enroll", "waits"], "");
+    for user in ["disabled", "elsewhere"] {
+        scene.daemon.enroll(user);
+    }
+    scene
+        .daemon
+        .totpctl_json(&["disable", "disabled", "--all"], "");
+    scene
+        .daemon
+        .totpctl_json(&["restrict", "elsewhere", "--services", "other"], "");
+    scene.boot_after(20);
+    let until = scene.status("quarantine_until").as_u64().expect("a time");
+    let until = calendar::local(until)
+        .expect("a zone")
+        .strftime("%H:%M:%S")
+        .to_string();
+    let sentence = format!(
+        "This machine was started, or its clock set, a moment ago: codes shown from {until} on are accepted."
+    );
+    let users = ["alice", "waits", "disabled", "elsewhere", "never-heard-of"];
+    let told = |typed: &str, options: &str| {
+        let stack = Stack::of(&scene.daemon, "told", options);
+        users.map(|user| {
+            let login = stack.login(user, &[typed, typed]);
+            assert_ne!(login.code, PamCode::SUCCESS);
+            login.told().join("\n")
+        })
+    };
+    for typed in [
+        &scene.code(0),
+        &scene.alice.wrong(),
+        "12345",
+        "no code",
+        "aaaa-bbbb",
+    ] {
+        for said in told(typed, "retry=1") {
+            assert_eq!(said, sentence, "{typed}");
+        }
+    }
+    for said in told("1234567", "retry=2 lang=de") {
+        assert!(said.contains(&format!("ab {until} Uhr zeigt")), "{said}");
+    }
+    scene.clocks.pass(60);
+    for said in told("12345", "retry=1") {
+        assert!(said.starts_with("The code was not accepted."), "{said}");
+    }
+    scene.clocks.set_by(946_684_800 - scene.clocks.now());
+    for said in told("12345", "retry=1") {
+        assert!(
+            said.starts_with("This machine's clock cannot be trusted now"),
+            "{said}"
+        );
     }
 }
 

@@ -98,6 +98,7 @@ impl VerifyResult {
             recovery_codes_left,
             enrolled: _,
             enrolment: _,
+            quarantine: _,
         } = reply;
         Self {
             user: user.to_owned(),

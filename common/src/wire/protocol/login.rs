@@ -1,5 +1,7 @@
 //! Messages of a login: `Challenge` and `Verify`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretText;
@@ -44,6 +46,8 @@ pub struct ChallengeReply {
     pub enrolled: Option<bool>,
     /// The lengths of the user's codes, each once; told to root only.
     pub digits: Option<Vec<u8>>,
+    /// The quarantine of this machine, if there is one. It says nothing of the user.
+    pub quarantine: Option<Quarantine>,
 }
 
 /// What the user is asked for.
@@ -102,7 +106,47 @@ pub struct VerifyReply {
     /// After a ticket, with `not_enrolled`: the new device; its first code has to be asked for now.
     /// Told to root only.
     pub enrolment: Option<Enrolment>,
+    /// The quarantine of this machine, if there is one and the user was not let in. It says nothing
+    /// of the user.
+    pub quarantine: Option<Quarantine>,
 }
+
+/// A time in which earlier codes are refused, because this machine was started or restored, or its
+/// clock set: the same for every user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantine {
+    /// Codes shown from this time on are accepted. `None`: that takes long, or is unknown.
+    pub until: Option<TimeOfDay>,
+}
+
+/// A time of day in the machine's time zone, in seconds since midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct TimeOfDay(u32);
+
+impl TryFrom<u32> for TimeOfDay {
+    type Error = &'static str;
+
+    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
+        if seconds < DAY {
+            Ok(Self(seconds))
+        } else {
+            Err("no day has so many seconds")
+        }
+    }
+}
+
+/// `HH:MM:SS`.
+impl fmt::Display for TimeOfDay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (minutes, second) = (self.0 / 60, self.0 % 60);
+        let (hour, minute) = (minutes / 60, minutes % 60);
+        write!(f, "{hour:02}:{minute:02}:{second:02}")
+    }
+}
+
+/// Seconds.
+const DAY: u32 = 86_400;
 
 /// A device that was created at the prompt of a login: its owner is shown this once.
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,6 +174,7 @@ impl VerifyReply {
             recovery_codes_left: None,
             enrolled: None,
             enrolment: None,
+            quarantine: None,
         }
     }
 }

@@ -65,3 +65,31 @@ fn a_request_with_unknown_or_repeated_fields_is_refused() {
             .is_err()
     );
 }
+
+#[test]
+fn a_time_of_day_is_a_number_of_seconds_of_one_day_and_nothing_else() {
+    let read = |text: &str| serde_json::from_str::<TimeOfDay>(text);
+    for (text, shown) in [
+        ("0", "00:00:00"),
+        ("33930", "09:25:30"),
+        ("86399", "23:59:59"),
+    ] {
+        let time = read(text).unwrap();
+        assert_eq!(time.to_string(), shown);
+        assert_eq!(serde_json::to_string(&time).unwrap(), text);
+    }
+    for text in ["86400", "4294967296", "-1", "1.5", "\"12:00:00\"", "null"] {
+        assert!(read(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn a_reply_of_before_the_quarantine_was_told_is_read() {
+    let reply = r#"{"verdict":"rejected","ask":"one_code"}"#;
+    let reply = serde_json::from_str::<VerifyReply>(reply).unwrap();
+    assert_eq!(reply.quarantine, None);
+    let reply = serde_json::from_str::<ChallengeReply>(r#"{"ask":"one_code"}"#).unwrap();
+    assert_eq!(reply.quarantine, None);
+    let reply = serde_json::from_str::<ClockAcceptReply>(r#"{"accepted":true}"#).unwrap();
+    assert_eq!((reply.clock, reply.quarantine_until), (None, None));
+}
