@@ -7,6 +7,7 @@
 //! any result, and names without a device cost the same.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -17,13 +18,35 @@ use common::names::user::UserName;
 use common::secrets::Secrets;
 
 use crate::audit::held::{Held, Hour};
-use crate::audit::{Audit, Line};
+use crate::audit::{Audit, Line, Share};
 use crate::policy::{Circumstances, searched_until, shown};
 use crate::record::{Device, Record};
 
 /// The handle to the thread.
 #[derive(Debug)]
-pub struct Skews(SyncSender<Message>);
+pub struct Skews {
+    queue: SyncSender<Message>,
+    others: Arc<Waiting>,
+}
+
+/// The attempts of all callers but root that wait.
+#[derive(Debug, Default)]
+struct Waiting(AtomicUsize);
+
+impl Waiting {
+    /// Whether one more may wait.
+    fn begin(&self) -> bool {
+        let has_room = self.0.fetch_add(1, Ordering::Relaxed) < QUEUE_OF_OTHERS;
+        if !has_room {
+            self.end();
+        }
+        has_room
+    }
+
+    fn end(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// The devices for which an answer was wrong.
 #[derive(Debug)]
@@ -47,6 +70,12 @@ pub struct Attempt {
     pub now: u64,
     /// The log line without the result.
     pub line: Line,
+}
+
+impl Attempt {
+    fn is_others(&self) -> bool {
+        self.line.share() != Share::Root
+    }
 }
 
 enum Message {
@@ -86,28 +115,39 @@ impl Skews {
     /// The system cannot start a thread.
     pub fn start(audit: Audit) -> std::io::Result<Self> {
         let (queue, messages) = sync_channel(QUEUE);
+        let others = Arc::<Waiting>::default();
+        let waiting = Arc::clone(&others);
         std::thread::Builder::new()
             .name("skew".into())
-            .spawn(move || measure_all(&messages, &audit))?;
-        Ok(Self(queue))
+            .spawn(move || measure_all(&messages, &waiting, &audit))?;
+        Ok(Self { queue, others })
     }
 
-    /// Queues an attempt; never waits. If the queue is full, the attempt is not measured.
+    /// Queues an attempt; never waits. If the queue is full, the attempt is not measured. All
+    /// callers but root have a part of the queue.
     pub fn measure(&self, attempt: Attempt) {
-        let _ = self.0.try_send(Message::Attempt(Box::new(attempt)));
+        let is_others = attempt.is_others();
+        if is_others && !self.others.begin() {
+            return;
+        }
+        let attempt = Message::Attempt(Box::new(attempt));
+        if self.queue.try_send(attempt).is_err() && is_others {
+            self.others.end();
+        }
     }
 
     /// Waits until all queued attempts are logged, for a second at most.
     pub fn flush(&self) {
         let (done, told) = sync_channel(1);
-        if self.0.try_send(Message::Flush(done)).is_ok() {
+        if self.queue.try_send(Message::Flush(done)).is_ok() {
             let _ = told.recv_timeout(FLUSH_TIME);
         }
     }
 }
 
-fn measure_all(messages: &Receiver<Message>, audit: &Audit) {
-    let (mut share, mut held) = (Share::default(), Held::default());
+fn measure_all(messages: &Receiver<Message>, others: &Waiting, audit: &Audit) {
+    let (mut roots, mut of_others) = (WorkTime::default(), WorkTime::default());
+    let mut held = Held::default();
     loop {
         let message = match next(messages, held.is_empty()) {
             Ok(message) => Some(message),
@@ -116,7 +156,13 @@ fn measure_all(messages: &Receiver<Message>, audit: &Audit) {
             Err(RecvTimeoutError::Disconnected) => return,
         };
         if let Some(Message::Attempt(attempt)) = &message {
-            share.spend(Instant::now(), || measure(attempt, audit, &mut held));
+            let time = if attempt.is_others() {
+                others.end();
+                &mut of_others
+            } else {
+                &mut roots
+            };
+            time.spend(Instant::now(), || measure(attempt, audit, &mut held));
         }
         let due = held.due(Hour::now());
         due.into_iter().for_each(|line| audit.write(line));
@@ -218,14 +264,15 @@ fn secret_for(device: &Device, step: u64, now: u64) -> u64 {
 }
 
 /// The rate limit of the thread: a twentieth of a processor, and a second of work at once, also
-/// under a brute-force attack.
+/// under a brute-force attack. Root's calls have one, and all other callers another, so that no
+/// process uses up what shows root's users that a phone's clock is wrong.
 #[derive(Debug, Default)]
-struct Share {
+struct WorkTime {
     /// The time until which the work done so far uses up the share.
     paid: Option<Instant>,
 }
 
-impl Share {
+impl WorkTime {
     /// Does the work, unless too much was done already.
     fn spend(&mut self, now: Instant, work: impl FnOnce()) {
         let paid = self.paid.map_or(now, |paid| paid.max(now));
@@ -243,6 +290,7 @@ const REACH: u64 = 240;
 /// How often the lines that are held back are looked at.
 const LOOK: Duration = Duration::from_secs(1);
 const QUEUE: usize = 16;
+const QUEUE_OF_OTHERS: usize = 8;
 const SHARE: u32 = 20;
 /// A second of work.
 const AT_ONCE: Duration = Duration::from_secs(20);
@@ -298,6 +346,17 @@ mod tests {
     }
 
     #[test]
+    fn other_callers_leave_root_its_part_of_the_queue() {
+        let others = Waiting::default();
+        assert_eq!(
+            (0..QUEUE).filter(|_| others.begin()).count(),
+            QUEUE_OF_OTHERS
+        );
+        others.end();
+        assert_eq!([others.begin(), others.begin()], [true, false]);
+    }
+
+    #[test]
     fn a_skew_is_secret_until_no_login_is_compared_with_the_step_any_more() {
         let mut device = device(&user("alice"), "default", Parameters::default());
         let ours = device.parameters.step_at(NOW);
@@ -327,7 +386,7 @@ mod tests {
 
     #[test]
     fn the_share_of_a_processor_is_bounded() {
-        let mut share = Share::default();
+        let mut share = WorkTime::default();
         let begun = Instant::now();
         let mut done = 0;
         for _ in 0..10_000 {

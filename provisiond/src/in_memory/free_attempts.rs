@@ -17,11 +17,17 @@ use super::{Bounded, Window, lock};
 
 /// The wrong free attempts of late.
 #[derive(Debug)]
-pub(crate) struct FreeAttempts(Mutex<Bounded<Tries, Window>>);
+pub(crate) struct FreeAttempts {
+    own: Mutex<Bounded<Tries, Window>>,
+    /// A table of its own: a verifier that is wrong about many users makes the daemon forget no
+    /// user's own wrong attempts.
+    of_verifiers: Mutex<Bounded<Tries, Window>>,
+}
 
 impl Default for FreeAttempts {
     fn default() -> Self {
-        Self(Mutex::new(Bounded::new(MAX_KNOWN)))
+        let [own, of_verifiers] = [(); 2].map(|()| Mutex::new(Bounded::new(MAX_KNOWN)));
+        Self { own, of_verifiers }
     }
 }
 
@@ -62,7 +68,7 @@ impl Attempt<'_> {
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let Some(tries) = &self.tries else { return };
-        if let Some(wrong) = lock(&self.all.0).get_mut(tries) {
+        if let Some(wrong) = lock(self.all.table(tries)).get_mut(tries) {
             wrong.times = wrong.times.saturating_sub(1);
         }
     }
@@ -78,11 +84,11 @@ impl FreeAttempts {
     /// Counts a wrong free attempt, if one more is allowed. Returns whether it is.
     pub(crate) fn count(&self, tries: Tries) -> bool {
         let (most, span) = tries.allowed();
-        let mut all = lock(&self.0);
+        let mut all = lock(self.table(&tries));
         let wrong = all.entry(
             tries,
             Window::begin,
-            |wrong| wrong.is_over(OWN_SPAN),
+            |wrong| wrong.is_over(span),
             |wrong| wrong.since,
         );
         let is_allowed = wrong.times(span) < most;
@@ -90,6 +96,13 @@ impl FreeAttempts {
             wrong.count(span);
         }
         is_allowed
+    }
+
+    fn table(&self, tries: &Tries) -> &Mutex<Bounded<Tries, Window>> {
+        match tries {
+            Tries::Own(_) => &self.own,
+            Tries::For(..) => &self.of_verifiers,
+        }
     }
 }
 
@@ -121,12 +134,12 @@ mod tests {
         let past = Instant::now()
             .checked_sub(OWN_SPAN)
             .expect("a time an hour ago");
-        lock(&attempts.0)
+        lock(&attempts.own)
             .values_mut()
             .for_each(|wrong| wrong.since = past);
         begin(&tried).expect("an attempt").was_wrong();
         assert_eq!(
-            lock(&attempts.0).get(&tried).map(|wrong| wrong.times),
+            lock(&attempts.own).get(&tried).map(|wrong| wrong.times),
             Some(1)
         );
     }
@@ -153,9 +166,20 @@ mod tests {
         let past = Instant::now()
             .checked_sub(SPAN_FOR_OTHERS)
             .expect("a time a second ago");
-        lock(&attempts.0)
+        lock(&attempts.of_verifiers)
             .values_mut()
             .for_each(|wrong| wrong.since = past);
         assert!(may_try(about("alice")));
+    }
+
+    #[test]
+    fn a_verifier_that_is_wrong_about_many_users_gives_no_user_attempts_back() {
+        let attempts = FreeAttempts::default();
+        assert!((0..OWN_TRIES).all(|_| attempts.count(Tries::Own(1000))));
+        for n in 0..2 * MAX_KNOWN {
+            let user = UserName::new(&format!("u{n}")).unwrap();
+            assert!(attempts.count(Tries::For(1001, user)));
+        }
+        assert!(!attempts.count(Tries::Own(1000)));
     }
 }

@@ -34,11 +34,12 @@ impl Service {
         )
     }
 
-    /// Adds the caller to the line: role, uid and pid.
+    /// Adds the caller to the line: role, uid and pid, and whose share of the log it takes.
     #[must_use]
     pub fn signed(&self, call: &Call<'_>, line: Line) -> Line {
         let (role, peer) = (call.caller.role, call.caller.peer);
-        line.with("role", role.word())
+        line.of(share_of(role))
+            .with("role", role.word())
             .with("uid", peer.uid)
             .with("pid", peer.pid)
     }
@@ -191,6 +192,15 @@ fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause>
     } else {
         own(peer.uid)
     })
+}
+
+/// The share of the log that lines about a role's calls take.
+fn share_of(role: Role) -> Share {
+    match role {
+        Role::Root => Share::Root,
+        Role::Own => Share::Own,
+        Role::Verifier | Role::Helpdesk | Role::Admin => Share::Role,
+    }
 }
 
 /// The share of the log that a cause's lines take.
