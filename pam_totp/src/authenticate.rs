@@ -89,7 +89,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             challenge.digits.as_deref().unwrap_or_default(),
         );
         if challenge.ask == Ask::Nothing {
-            return self.try_nothing();
+            return self.try_nothing(&lengths);
         }
         if self.options.nullok && challenge.enrolled == Some(false) {
             return self.without_code(challenge.ask);
@@ -118,20 +118,35 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         Err(Stop::NeedsNoCode)
     }
 
-    /// One attempt without a code: provisiond decides. With `forward_pass` the user is asked for
-    /// the password, and all of the typed text is left for the modules after this one.
-    fn try_nothing(&mut self) -> Result<Verdict, Stop> {
-        let typed = self.password_alone()?;
-        match self.verify(Vec::new())?.verdict {
-            Verdict::Exempt => typed
-                .map_or(Ok(()), |password| self.forward(&password))
-                .map(|()| Verdict::Exempt),
-            other => Err(Stop::NotExempt(other)),
+    /// One attempt where no code is needed: provisiond decides. With `forward_pass` the user is asked
+    /// for the password, which is left for the modules after this one. Clients that know one field
+    /// send a code with it all the same: provisiond tells whether the end of the text is one.
+    fn try_nothing(&mut self, lengths: &[usize]) -> Result<Verdict, Stop> {
+        let (typed, is_left) = self.password_alone()?;
+        let cut = typed
+            .as_ref()
+            .filter(|_| self.options.forward_pass)
+            .and_then(|typed| password_and_code::cut(typed, Ask::OneCode, lengths));
+        let (before, codes) = match cut {
+            Some(PasswordAndCodes { password, codes }) => (Some(password), vec![codes]),
+            None => (None, Vec::new()),
+        };
+        let reply = self.verify(codes)?;
+        let is_code = match reply.verdict {
+            Verdict::Accepted if before.is_some() => true,
+            Verdict::Exempt => reply.device.is_some(),
+            other => return Err(Stop::NotExempt(other)),
+        };
+        let whole = typed.filter(|_| !is_left);
+        if let Some(password) = before.filter(|_| is_code).or(whole) {
+            self.forward(&password)?;
         }
+        Ok(reply.verdict)
     }
 
-    /// What the user types where no code is needed. `None`: there is no prompt.
-    fn password_alone(&mut self) -> Result<Option<SecretText>, Stop> {
+    /// What the user types where no code is needed, or has typed for an earlier module; and whether
+    /// it is left for the next module already. `None`: there is no prompt.
+    fn password_alone(&mut self) -> Result<(Option<SecretText>, bool), Stop> {
         let Options {
             forward_pass,
             always_prompt,
@@ -139,16 +154,20 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             use_first_pass,
             ..
         } = self.options;
-        let is_there = *try_first_pass && self.application.password().is_some();
-        if *use_first_pass || is_there || !(*forward_pass || *always_prompt) {
-            return Ok(None);
+        if (*try_first_pass || *use_first_pass)
+            && let Some(password) = self.application.password()
+        {
+            return Ok((Some(password), true));
+        }
+        if *use_first_pass || !(*forward_pass || *always_prompt) {
+            return Ok((None, false));
         }
         let prompt = if *forward_pass {
             messages::password_prompt(self.options)
         } else {
             messages::prompt(Ask::Nothing, self.options)
         };
-        self.ask_for(prompt).map(Some)
+        Ok((Some(self.ask_for(prompt)?), false))
     }
 
     /// One try with the password of an earlier module. `None`: the options do not want it, or it

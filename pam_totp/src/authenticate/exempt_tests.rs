@@ -32,17 +32,68 @@ fn who_is_exempt_is_asked_nothing_and_the_module_stands_aside() {
         debug: true,
         ..Options::default()
     };
-    let first_pass = Options {
-        use_first_pass: true,
-        forward_pass: true,
-        ..Options::default()
-    };
-    for options in [Options::default(), with_debug, first_pass] {
+    for options in [Options::default(), with_debug] {
         assert_eq!(
             play(&options, [begins_with_nothing(), exempt()]),
             PamError::IGNORE,
             "{options:?}"
         );
+    }
+    let first_pass = Options {
+        use_first_pass: true,
+        ..forward()
+    };
+    let rounds = [begins_with_nothing(), vec![Password(None)], exempt()];
+    assert_eq!(play(&first_pass, rounds), PamError::IGNORE);
+}
+
+/// The daemon's word on the end of a text, where no code is needed.
+fn end_of_text(code: &'static str, verdict: Verdict, device: Option<&str>) -> Vec<Line> {
+    let reply = VerifyReply {
+        device: device.map(str::to_owned),
+        ..VerifyReply::bare(verdict, Ask::Nothing)
+    };
+    vec![Judged(code, Ok(reply))]
+}
+
+#[test]
+fn a_code_that_was_not_needed_is_cut_off_if_it_is_one_and_else_is_the_passwords_end() {
+    for (verdict, device, left, outcome) in [
+        (Verdict::Exempt, Some("phone"), "horse", PamError::IGNORE),
+        (Verdict::Accepted, Some("phone"), "horse", PamError::SUCCESS),
+        (Verdict::Exempt, None, "horse123456", PamError::IGNORE),
+    ] {
+        let rounds = [
+            begins_with_nothing(),
+            asks(PASSWORD, "horse123456"),
+            end_of_text("123456", verdict, device),
+            vec![Left(left, true)],
+        ];
+        assert_eq!(play(&forward(), rounds), outcome, "{verdict:?} {device:?}");
+        let there = Options {
+            use_first_pass: true,
+            ..forward()
+        };
+        let stays = left == "horse123456";
+        let rounds = [
+            begins_with_nothing(),
+            vec![Password(Some("horse123456"))],
+            end_of_text("123456", verdict, device),
+            if stays {
+                Vec::new()
+            } else {
+                vec![Left(left, true)]
+            },
+        ];
+        assert_eq!(play(&there, rounds), outcome, "{verdict:?} {device:?}");
+    }
+    for verdict in LOOK_ALIKES.into_iter().chain([Verdict::AlreadyUsed]) {
+        let rounds = [
+            begins_with_nothing(),
+            asks(PASSWORD, "horse123456"),
+            end_of_text("123456", verdict, Some("phone")),
+        ];
+        assert_eq!(play(&forward(), rounds), PamError::AUTH_ERR, "{verdict:?}");
     }
 }
 
@@ -100,9 +151,9 @@ fn who_is_refused_unasked_is_unknown_where_the_option_says_so() {
 fn with_forward_pass_the_password_is_asked_for_and_left_whole() {
     let rounds = [
         begins_with_nothing(),
-        asks(PASSWORD, "horse123456"),
+        asks(PASSWORD, "horse12345"),
         exempt(),
-        vec![Left("horse123456", true)],
+        vec![Left("horse12345", true)],
     ];
     assert_eq!(play(&forward(), rounds), PamError::IGNORE);
     let rounds = [

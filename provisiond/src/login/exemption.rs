@@ -6,6 +6,7 @@ use common::config::values::calendar::{self, DateTime};
 use common::wire::protocol::{Ask, Verdict, VerifyReply};
 
 use super::effects;
+use super::judge::Judgement;
 use super::reported::Trusted;
 use super::rules::{self, Demand, Facts};
 use crate::audit::Line;
@@ -55,20 +56,35 @@ pub(super) fn demand<'a>(
     rules::demand(&call.settings.exemptions, &facts)
 }
 
-/// The reply to an attempt without a code, if no code is demanded now. `None`: the attempt is
-/// judged as one that holds no code. An unreadable record proves nothing about the user, so a code
-/// is demanded.
-pub(super) fn without_code(service: &Service, login: &Trusted<'_>) -> Option<VerifyReply> {
+/// The rule by which no code is demanded now. `None`: the attempt is judged, also one that holds no
+/// code. An unreadable record proves nothing about the user, so a code is demanded.
+pub(super) fn rule<'a>(service: &Service, login: &Trusted<'a>) -> Option<&'a str> {
     let call = login.call;
     let record = service
         .records
         .look(call.user, &call.settings.secrets)
         .ok()?;
-    let Demand::Nothing(rule) = demand(service, login, record.as_ref()) else {
-        return None;
+    match demand(service, login, record.as_ref()) {
+        Demand::Nothing(rule) => Some(rule),
+        Demand::Code | Demand::Refusal => None,
+    }
+}
+
+/// The reply to an attempt for which no code is demanded. If a code came all the same, and was
+/// `used` before, the reply names its device: the caller may have cut it off a password.
+pub(super) fn let_by(
+    service: &Service,
+    login: &Trusted<'_>,
+    rule: &str,
+    used: Option<Judgement<'_>>,
+) -> VerifyReply {
+    let device = used.and_then(|used| used.outcome.told.device);
+    let line = effects::line(login, Verdict::Exempt.word(), device.as_ref(), None);
+    let reply = VerifyReply {
+        device: device.map(|device| device.to_string()),
+        ..exempt(rule)
     };
-    let line = effects::line(login, Verdict::Exempt.word(), None, None).with("rule", rule);
-    Some(let_in(service, login, line, exempt(rule)))
+    let_in(service, login, line.with("rule", rule), reply)
 }
 
 /// Begins a grace: remembers an accepted code for the time in which the settings ask for no other.

@@ -11,8 +11,9 @@ use super::outcome::{Outcome, is_free};
 use super::reported::Trusted;
 use crate::in_memory::free_attempts::Attempt;
 use crate::in_memory::grace::Ends;
-use crate::policy::attempt::Case;
+use crate::policy::attempt::{self, Case};
 use crate::policy::{self, Circumstances, Judged, issued};
+use crate::record::budget::Pool;
 use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
@@ -70,6 +71,75 @@ pub(super) fn durably<'s>(
         before,
         attempt,
     })
+}
+
+/// Judges a code that comes although none is demanded. A right one is spent; any other costs and
+/// changes nothing. `None`: it is no code of a device, spent or not.
+pub(super) fn unneeded(
+    service: &Service,
+    login: &Trusted<'_>,
+    answer: &Answer,
+) -> Option<Judgement<'static>> {
+    let call = login.call;
+    let before = service.graces.ends();
+    let now = &Circumstances {
+        suspect: false,
+        ..login.circumstances(service)
+    };
+    let case = &Case {
+        user: call.user,
+        answer: Some(answer),
+        refund: 0,
+        settings: &call.settings,
+        now,
+    };
+    let is_usable = |record: &&Record| {
+        record.has_usable(now.moment.now, now.service)
+            && barred(service, Some(record), call).is_none()
+    };
+    let decide = |record: Option<&Record>| {
+        let Some(record) = record.filter(is_usable) else {
+            return Decision {
+                next: None,
+                outcome: None,
+            };
+        };
+        // It costs no guess, so it is judged while none is left, too.
+        let judged = attempt::judge(&with_all_guesses(record, now), case, false);
+        let Decision { next, outcome } = Outcome::judged(record, judged, case);
+        let next = next.filter(|_| outcome.told.verdict == Verdict::Accepted);
+        Decision {
+            next: next.map(|next| Record {
+                known: record.known,
+                unknown: record.unknown,
+                ..next
+            }),
+            outcome: Some(outcome),
+        }
+    };
+    let outcome = service.records.change(call.access(), decide).ok()??;
+    let is_code = matches!(
+        outcome.told.verdict,
+        Verdict::Accepted | Verdict::AlreadyUsed
+    );
+    is_code.then_some(Judgement {
+        outcome,
+        before,
+        attempt: None,
+    })
+}
+
+/// The record as if no code had been guessed at. Wrong pairs still count.
+fn with_all_guesses(record: &Record, now: &Circumstances<'_>) -> Record {
+    let refilled = |pool: Pool| Pool {
+        budget: Pool::full(&now.moment).budget,
+        ..pool
+    };
+    Record {
+        known: refilled(record.known),
+        unknown: refilled(record.unknown),
+        ..record.clone()
+    }
 }
 
 /// An outcome, how often graces had ended before the attempt was judged, and the free attempt that

@@ -2,7 +2,8 @@
 
 use std::sync::Once;
 
-use tests::daemon::{Daemon, authenticator};
+use serde_json::json;
+use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply, Style};
 use tests::stack::{Stack, auth_line};
 use tests::world;
@@ -74,6 +75,82 @@ fn one_prompt_takes_both_and_pam_unix_gets_the_password() {
         3,
         "one attempt for each login"
     );
+}
+
+#[test]
+fn within_a_grace_the_same_text_a_new_code_and_the_password_alone_all_let_in() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = forwarding(&daemon, "one-field-grace", "retry=1 grace_period=3600");
+    let permitted = |user: &str, typed: &str| {
+        let attempt = stack.attempt(user).item(Item::Rhost, "192.0.2.7");
+        attempt.run(|_| Reply::text(typed)).code == PamCode::SUCCESS
+    };
+    let first = format!("{PASSWORD}{}", alice.code());
+    let next = format!("{PASSWORD}{}", alice.code_at(1));
+    let wrong = format!("{PASSWORD}{}", alice.wrong());
+    assert!(permitted("alice", &first));
+    assert!(permitted("alice", &first), "the very same text");
+    assert!(permitted("alice", PASSWORD));
+    assert!(permitted("alice", &next) && permitted("alice", &next));
+    assert!(
+        !permitted("alice", &wrong),
+        "it is no code, and so the password's end"
+    );
+    assert!(!permitted("alice", &format!("wrong horse{}", alice.code())));
+    assert_eq!(
+        daemon.known_budget("alice"),
+        5,
+        "what is not needed costs nothing"
+    );
+    daemon
+        .call("RevokeGrace", &json!({ "user": "alice" }))
+        .expect("an end");
+    assert!(
+        !permitted("alice", &next),
+        "the code that was not needed is spent"
+    );
+    let bob = daemon.enroll("bob");
+    assert!(permitted(
+        "bob",
+        &format!("{PASSWORD_OF_BOB}{}", bob.code())
+    ));
+    assert!(permitted("bob", PASSWORD_OF_BOB), "its own end is no code");
+    assert!(permitted(
+        "bob",
+        &format!("{PASSWORD_OF_BOB}{}", bob.code_at(1))
+    ));
+    assert_eq!(daemon.known_budget("bob"), 5);
+}
+
+#[test]
+fn a_text_of_an_exempt_user_may_end_in_a_code() {
+    let _place = world::enter();
+    let rules = "rules: [{name: lan, from: [192.0.2.0/24]}]\n";
+    let daemon = Setup::new().with(rules).start();
+    let alice = daemon.enroll("alice");
+    let stack = forwarding(&daemon, "one-field-exempt", "retry=1");
+    for (typed, expected) in [
+        (PASSWORD.to_owned(), PamCode::SUCCESS),
+        (format!("{PASSWORD}{}", alice.code()), PamCode::SUCCESS),
+        (format!("{PASSWORD}{}", alice.code()), PamCode::SUCCESS),
+        (format!("{PASSWORD}{}", alice.wrong()), PamCode::AUTH_ERR),
+    ] {
+        let attempt = stack.attempt("alice").item(Item::Rhost, "192.0.2.7");
+        let login = attempt.run(|_| Reply::text(&typed));
+        assert_eq!(
+            (login.code, login.prompts()),
+            (expected, vec!["Password: "])
+        );
+    }
+    let elsewhere = stack.attempt("alice").item(Item::Rhost, "198.51.100.7");
+    let again = format!("{PASSWORD}{}", alice.code());
+    assert_eq!(
+        elsewhere.run(|_| Reply::text(&again)).code,
+        PamCode::AUTH_ERR
+    );
+    daemon.audited("alice", "already_used");
 }
 
 #[test]
