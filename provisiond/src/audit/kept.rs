@@ -9,13 +9,12 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use common::wire::event::Event;
-use nix::fcntl::OFlag;
 
 use crate::audit::Share;
+use crate::store::private;
 
 /// The files, written.
 #[derive(Debug)]
@@ -152,13 +151,8 @@ impl Pair {
     /// The newer file and its size, at the begin of a line.
     fn open(&self) -> io::Result<(File, u64)> {
         let mut options = OpenOptions::new();
-        options
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits());
-        let mut file = options.open(&self.newer)?;
+        options.read(true).append(true).create(true);
+        let mut file = private::file(&mut options, &self.newer)?;
         let size = file.metadata()?.len();
         let mut last = [b'\n'];
         if size > 0 {
@@ -176,7 +170,8 @@ impl Pair {
     fn read(&self, wanted: &Wanted) -> VecDeque<Event> {
         // Opens the newer file first: if it replaces the older one in between, its events are read
         // twice and not missed.
-        let [newer, older] = [&self.newer, &self.older].map(|path| File::open(path).ok());
+        let open = |path| private::file(OpenOptions::new().read(true), path).ok();
+        let [newer, older] = [&self.newer, &self.older].map(|path| open(path));
         let mut latest = VecDeque::new();
         let mut number = 0;
         for file in [older, newer].into_iter().flatten() {
@@ -376,14 +371,21 @@ mod tests {
         fs::remove_dir(&world.files.main.newer).unwrap();
         kept.append(&event(2), Share::Root).unwrap();
         assert_eq!(world.numbers(&latest(9)), [2]);
-        let target = world.files.main.older.with_extension("target");
-        fs::rename(&world.files.main.newer, &target).unwrap();
-        std::os::unix::fs::symlink(&target, &world.files.main.newer).unwrap();
-        assert!(
-            Kept::new(world.files.clone())
-                .append(&event(3), Share::Root)
-                .is_err(),
-            "not through a link"
-        );
+        let events = &world.files.main.newer;
+        let target = events.with_extension("target");
+        fs::rename(events, &target).unwrap();
+        let pipe = |path: &Path| nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let strange: [&dyn Fn(); 3] = [
+            &|| std::os::unix::fs::symlink(&target, events).unwrap(),
+            &|| fs::hard_link(&target, events).unwrap(),
+            &|| pipe(events),
+        ];
+        for make in strange {
+            make();
+            let mut kept = Kept::new(world.files.clone());
+            assert!(kept.append(&event(3), Share::Root).is_err());
+            assert_eq!(world.numbers(&latest(9)), [0_u64; 0]);
+            fs::remove_file(events).unwrap();
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The witnesses of a store, by which its loss or roll-back is detected: the marker, a file that
 //! survives a power cut, and the mirror of the store's age on a tmpfs, which is current at all
-//! times until the machine stops. Also the store's lock file and the modes of its folder.
+//! times until the machine stops. Also the store's lock file, and its folder as it is before and
+//! after it is opened.
 //!
 //! The witnesses hold numbers, never records. [`super::sled`] judges what a difference from the
 //! store means.
@@ -8,13 +9,15 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{Flock, FlockArg};
+
+use super::private::{self, PRIVATE_FOLDER};
 
 /// The age of a store, in numbers that only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +52,8 @@ impl Marker {
     /// Reads the marker of the store at `store`.
     pub(crate) fn read(store: &Path) -> io::Result<Self> {
         let path = beside(store, ".marker");
-        let mark = match std::fs::read(&path) {
-            Ok(text) => Some(parse(&text).unwrap_or(UNREADABLE)),
+        let mark = match private::file(OpenOptions::new().read(true), &path) {
+            Ok(file) => Some(parse(&start_of(&file)?).unwrap_or(UNREADABLE)),
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -93,7 +96,7 @@ impl Marker {
     /// moment.
     pub(crate) fn write(&mut self, mark: Mark) -> io::Result<()> {
         let draft = beside(&self.path, ".new");
-        let mut file = private().truncate(true).open(&draft)?;
+        let mut file = private::new_file(&draft)?;
         let Mark {
             users,
             age:
@@ -127,12 +130,9 @@ impl Mirror {
         let Some(path) = path else {
             return Ok((Self(None), None));
         };
-        let file = private()
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(path)?;
-        let mut text = Vec::new();
-        (&file).take(MIRROR_BYTES).read_to_end(&mut text)?;
-        Ok((Self(Some(file)), parse_age(&text)))
+        let file = kept(path)?;
+        let age = parse_age(&start_of(&file)?);
+        Ok((Self(Some(file)), age))
     }
 
     /// Overwrites the age, without fsync. A failure is ignored: a mirror that stays behind raises
@@ -155,7 +155,7 @@ impl Mirror {
 /// Opens or creates the file and locks it for this process. Waits until `deadline` for another
 /// process to release the lock; `None` if it does not.
 pub(crate) fn lock(path: &Path, deadline: Instant) -> io::Result<Option<Flock<File>>> {
-    let mut file = private().open(path)?;
+    let mut file = kept(path)?;
     loop {
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(locked) => return Ok(Some(locked)),
@@ -167,14 +167,15 @@ pub(crate) fn lock(path: &Path, deadline: Instant) -> io::Result<Option<Flock<Fi
     }
 }
 
-/// Creates the store's folder if needed, and removes drafts of snapshots. A killed daemon can leave
-/// one, and sled would use it as its newest snapshot. Complete snapshots stay: without them a store
-/// is lost.
+/// Creates the store's folder if needed, checks all that lies in it, and removes drafts of
+/// snapshots. A killed daemon can leave one, and sled would use it as its newest snapshot. Complete
+/// snapshots stay: without them a store is lost.
 pub(crate) fn prepare_folder(store: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(PRIVATE_FOLDER).create(store) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
+    private::tree(store, &|_, _| Ok(()))?;
     for entry in store.read_dir()? {
         let entry = entry?;
         let name = entry.file_name();
@@ -189,18 +190,10 @@ pub(crate) fn prepare_folder(store: &Path) -> io::Result<()> {
 /// Sets private modes on all files in the store's folder, whatever the umask was, and syncs them,
 /// then the folder and its entry: sled syncs neither its settings nor any folder.
 pub(crate) fn settle_folder(store: &Path) -> io::Result<()> {
-    for entry in store.read_dir()? {
-        let entry = entry?;
-        let mode = if entry.file_type()?.is_dir() {
-            PRIVATE_FOLDER
-        } else {
-            PRIVATE
-        };
-        std::fs::set_permissions(entry.path(), Permissions::from_mode(mode))?;
-        File::open(entry.path())?.sync_all()?;
-    }
-    std::fs::set_permissions(store, Permissions::from_mode(PRIVATE_FOLDER))?;
-    File::open(store)?.sync_all()?;
+    private::tree(store, &|file, kind| {
+        file.set_permissions(Permissions::from_mode(kind.mode()))?;
+        file.sync_all()
+    })?;
     sync_folder_of(store)
 }
 
@@ -220,16 +213,20 @@ fn sync_folder_of(path: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Options to read, write and create a file with private mode.
-fn private() -> OpenOptions {
+/// Opens or creates a file that keeps its contents.
+fn kept(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(PRIVATE);
-    options
+    private::file(
+        options.read(true).write(true).create(true).truncate(false),
+        path,
+    )
+}
+
+/// The first bytes of a file, which are all of a witness.
+fn start_of(file: &File) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    file.take(WITNESS_BYTES).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 fn parse(text: &[u8]) -> Option<Mark> {
@@ -284,10 +281,8 @@ const UNREADABLE: Mark = Mark {
 };
 const TITLE: &str = "pam-totp store marker 1";
 const ADVICE: &str = "Remove this file only if the store beside it is meant to start empty.";
-const MIRROR_BYTES: u64 = 64;
+const WITNESS_BYTES: u64 = 4096;
 const LOCK_POLL: Duration = Duration::from_millis(50);
-const PRIVATE: u32 = 0o600;
-const PRIVATE_FOLDER: u32 = 0o700;
 
 #[cfg(test)]
 mod tests {

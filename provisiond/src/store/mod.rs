@@ -6,6 +6,7 @@
 
 pub mod commit;
 pub mod marker;
+pub(crate) mod private;
 pub mod sled;
 
 pub(crate) use marker::beside;

@@ -29,6 +29,7 @@ use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
 use self::summary::{Summary, count, judge_age, known_to_be_spent, read_summary};
 use self::writer::{Change, SyncData, Update, Writer};
 use super::marker::{Marker, Mirror, beside, lock};
+use super::private;
 use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 use crate::store::commit::Committer;
@@ -88,6 +89,8 @@ impl SledStore {
             .checked_add(around.lock_wait)
             .unwrap_or_else(Instant::now);
         let in_use = || OpenError::InUse(path.to_owned());
+        let state = path.parent().unwrap_or(path);
+        private::folder(state).map_err(at(state))?;
         let lock_path = beside(path, ".lock");
         let lock = lock(&lock_path, deadline)
             .map_err(at(&lock_path))?

@@ -243,6 +243,33 @@ fn what_is_taken_from_under_the_running_daemon_acknowledges_no_login() {
     }
 }
 
+#[test]
+fn a_state_folder_that_others_can_write_and_pipes_in_it_do_not_hold_up_the_start() {
+    let _place = world::enter();
+    let chmod: Touch = |state| {
+        world::run("chmod", &["0777", state.to_str().expect("a path")]);
+    };
+    let pipes: Touch = |state| {
+        for name in ["store.events", "store.events.old", "store.marker"] {
+            let path = state.join(name);
+            let _ = fs::remove_file(&path);
+            world::run("mkfifo", &[path.to_str().expect("a path")]);
+        }
+    };
+    for (touch, named) in [
+        (chmod, "other users can write to it"),
+        (pipes, "store.marker"),
+    ] {
+        let mut daemon = Daemon::start();
+        daemon.enroll("alice");
+        assert!(daemon.terminate().success());
+        touch(&daemon.setup.state);
+        let status = daemon.try_start_again().expect_err("it does not start");
+        assert_eq!(status.code(), Some(70));
+        daemon.log.wait_for(&["cannot be used", named]);
+    }
+}
+
 /// What can happen to a file.
 const DAMAGES: [(&str, Touch); 4] = [
     ("removed", |path| fs::remove_file(path).expect("its end")),

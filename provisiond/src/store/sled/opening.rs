@@ -60,8 +60,8 @@ pub enum OpenError {
 /// Prepares the folder for sled and returns our own file descriptor of sled's log.
 pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, OpenError> {
     let path = store.join("db");
-    let is_new = match path.metadata() {
-        Ok(log) => log.len() == 0,
+    let is_new = match path.symlink_metadata() {
+        Ok(log) => log.is_file() && log.len() == 0,
         Err(error) if error.kind() == ErrorKind::NotFound => true,
         Err(error) => return Err(at(&path)(error)),
     };

@@ -3,6 +3,7 @@
 mod damage;
 mod missing;
 mod put_back;
+mod strange;
 
 use std::collections::BTreeSet;
 use std::fs::Permissions;
@@ -348,7 +349,7 @@ fn every_file_is_private_whatever_was_before() {
     for (name, mode) in [
         ("store", 0o755),
         ("store/db", 0o644),
-        ("store/blobs", 0o777),
+        ("store/blobs", 0o755),
     ] {
         std::fs::set_permissions(home.path(name), Permissions::from_mode(mode)).unwrap();
     }
