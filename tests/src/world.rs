@@ -126,9 +126,13 @@ pub(crate) fn empty(path: &Path) {
     }
 }
 
-/// Writes a file that root owns and the daemon's group may read, as the packages do for secrets.
+/// Writes a file that root owns and the daemon's group may read, as the packages do for secrets. It
+/// rests: the daemon waits for no further change of it.
 pub fn write_for_daemon(path: &Path, text: &str) {
     fs::write(path, text).expect("a settings file");
+    let file = fs::File::options().write(true).open(path);
+    file.and_then(|file| file.set_modified(std::time::UNIX_EPOCH))
+        .expect("its time");
     chown(path, Some(0), Some(user(DAEMON).gid.as_raw())).expect("chown");
     fs::set_permissions(path, Permissions::from_mode(0o640)).expect("chmod");
 }

@@ -2,10 +2,11 @@
 //! be able to write them, and a file with secrets must not be readable by other users. Does not
 //! parse them.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -27,11 +28,33 @@ pub struct Trust {
 pub(super) struct TrustedFile {
     text: Zeroizing<String>,
     mode: u32,
+    state: State,
 }
 
 impl TrustedFile {
-    /// Reads the whole file.
+    /// Reads the whole file. An editor may write it in place at this moment, and the beginning of
+    /// the settings may be settings too: what was changed just before is read again until it rests.
     pub(super) fn read(path: &Path, trust: &Trust) -> Result<Self, Problem> {
+        Self::read_at_rest(path, trust, std::thread::sleep)
+    }
+
+    /// The same, where `wait` gives the writer so much time.
+    pub(super) fn read_at_rest(
+        path: &Path,
+        trust: &Trust,
+        mut wait: impl FnMut(Duration),
+    ) -> Result<Self, Problem> {
+        for _ in 0..TRIES {
+            let file = Self::read_once(path, trust)?;
+            wait(file.state.unrest());
+            if State::of(&path.symlink_metadata()?) == file.state {
+                return Ok(file);
+            }
+        }
+        Err(Problem::Changing)
+    }
+
+    fn read_once(path: &Path, trust: &Trust) -> Result<Self, Problem> {
         let file = open(path)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
@@ -48,6 +71,7 @@ impl TrustedFile {
         Ok(Self {
             text: text_of(file)?,
             mode: metadata.mode(),
+            state: State::of(&metadata),
         })
     }
 
@@ -63,6 +87,30 @@ impl TrustedFile {
         } else {
             Ok(())
         }
+    }
+}
+
+/// What tells whether a file was changed or replaced.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    file: (u64, u64),
+    size: u64,
+    changed: Option<SystemTime>,
+}
+
+impl State {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            changed: metadata.modified().ok(),
+        }
+    }
+
+    /// How long to wait for the writer's next bytes.
+    fn unrest(&self) -> Duration {
+        let age = self.changed.and_then(|changed| changed.elapsed().ok());
+        REST.saturating_sub(age.unwrap_or_default())
     }
 }
 
@@ -94,5 +142,8 @@ fn text_of(file: File) -> Result<Zeroizing<String>, Problem> {
 
 /// The largest file. Nested flow maps parse in quadratic time: this size takes a second at worst.
 pub(super) const MAX_BYTES: usize = 64 * 1024;
+/// A file that was not changed for so long is not being written.
+const REST: Duration = Duration::from_millis(200);
+const TRIES: u32 = 10;
 const OTHERS_WRITE: u32 = 0o022;
 const OTHERS_READ: u32 = 0o007;

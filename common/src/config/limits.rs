@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use serde::Deserialize;
 
+use crate::config::values::decimal::Decimal;
 use crate::config::values::given::given;
 use crate::wire::text::printable;
 
@@ -102,7 +103,7 @@ pub(crate) struct RawLimits {
         alias = "per_source",
         deserialize_with = "given"
     )]
-    per_source: Option<u32>,
+    per_source: Option<Decimal<u32>>,
     #[serde(rename = "trusted-sources", alias = "trusted_sources")]
     trusted_sources: Vec<String>,
 }
@@ -114,8 +115,13 @@ impl RawLimits {
             .trusted_sources
             .iter()
             .map(|text| Block::parse(text).ok_or_else(|| not_a_block(text)));
+        let per_source = self.per_source.map_or(PER_SOURCE, |Decimal(codes)| codes);
+        if per_source > MAX_PER_SOURCE {
+            let why = format!("{per_source} is not between 0 and {MAX_PER_SOURCE}");
+            return Err(("limits.per-source", why));
+        }
         Ok(Limits {
-            per_source: self.per_source.unwrap_or(PER_SOURCE),
+            per_source,
             trusted_sources: blocks.collect::<Result<_, _>>()?,
         })
     }
@@ -130,6 +136,8 @@ fn not_a_block(text: &str) -> (&'static str, String) {
 }
 
 const PER_SOURCE: u32 = 60;
+/// More is no limit: an address that many people share belongs into `trusted-sources`.
+const MAX_PER_SOURCE: u32 = 10_000;
 /// The bits before the IPv4 address in an IPv4-mapped IPv6 address.
 const MAPPED: u32 = 96;
 

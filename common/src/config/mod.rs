@@ -66,6 +66,9 @@ pub struct Settings {
     pub exemptions: Exemptions,
     /// Whether users with a ticket can enrol at the prompt, in services whose file has `enroll`.
     pub enroll_at_login: bool,
+    /// The sections of the file that provisiond ignores. They belong to other programs, or are
+    /// misspelt.
+    pub left_alone: Vec<String>,
 }
 
 impl Settings {
@@ -97,16 +100,6 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The names of the sections of the file at `path` that provisiond ignores. They belong to
-    /// other programs, or are misspelt.
-    ///
-    /// # Errors
-    /// As [`Settings::load`].
-    pub fn left_alone(path: &Path, trust: &Trust) -> Result<Vec<String>, ConfigError> {
-        let file = TrustedFile::read(path, trust).at(path)?;
-        sections::left_alone(file.text()).at(path)
-    }
-
     fn check(raw: RawSettings, secrets: Secrets) -> Result<Self, Problem> {
         Ok(Self {
             encrypt_cost: raw.context.encrypt_cost()?,
@@ -122,6 +115,7 @@ impl Settings {
             audit: raw.audit.0,
             exemptions: raw.exemptions.check()?,
             enroll_at_login: raw.enroll_at_login,
+            left_alone: raw.left_alone,
         })
     }
 }

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::problem::{Problem, bad, within};
 use crate::config::roles::SelfService;
+use crate::config::values::decimal::Decimal;
 use crate::config::values::given::given;
 use crate::config::values::span::Span;
 
@@ -27,9 +28,9 @@ pub struct Policy {
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(super) struct RawPolicy {
     #[serde(deserialize_with = "given")]
-    window: Option<u64>,
+    window: Option<Decimal<u64>>,
     #[serde(deserialize_with = "given")]
-    budget: Option<u32>,
+    budget: Option<Decimal<u32>>,
     #[serde(deserialize_with = "given")]
     refill: Option<Span>,
     #[serde(deserialize_with = "given")]
@@ -58,8 +59,18 @@ impl RawPolicy {
             ));
         }
         Ok(Policy {
-            window: within("policy.window", self.window.unwrap_or(1), 0, MAX_WINDOW)?,
-            budget: within("policy.budget", self.budget.unwrap_or(5), 0, MAX_BUDGET)?,
+            window: within(
+                "policy.window",
+                self.window.map_or(1, |Decimal(window)| window),
+                0,
+                MAX_WINDOW,
+            )?,
+            budget: within(
+                "policy.budget",
+                self.budget.map_or(5, |Decimal(budget)| budget),
+                0,
+                MAX_BUDGET,
+            )?,
             refill,
             strict: self.strict.unwrap_or(false),
         })

@@ -32,6 +32,9 @@ pub enum Problem {
         /// The uid of its owner.
         found: u32,
     },
+    /// Another program writes it.
+    #[error("is being changed: write the new text to another file and rename that, then try again")]
+    Changing,
     /// Others could have written it.
     #[error("its group or other users can write to it: run 'chmod go-w' on it")]
     Writable,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::{self, Deserializer};
 
+use crate::config::values::decimal::Decimal;
 use crate::config::values::given::given;
 use crate::config::values::span::{BadSpan, Span};
 
@@ -22,7 +23,7 @@ pub struct Recovery {
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(crate) struct RawRecovery {
     #[serde(deserialize_with = "given")]
-    codes: Option<u8>,
+    codes: Option<Decimal<u8>>,
     #[serde(deserialize_with = "given")]
     expire: Option<Expire>,
 }
@@ -30,7 +31,7 @@ pub(crate) struct RawRecovery {
 impl RawRecovery {
     /// The checked settings, or the key that is not valid and the reason.
     pub(crate) fn check(self) -> Result<Recovery, (&'static str, String)> {
-        let codes = self.codes.unwrap_or(MAX_CODES);
+        let codes = self.codes.map_or(MAX_CODES, |Decimal(codes)| codes);
         if codes > MAX_CODES {
             return Err((
                 "recovery.codes",

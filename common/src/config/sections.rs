@@ -22,6 +22,7 @@ use crate::config::limits::RawLimits;
 use crate::config::recovery::RawRecovery;
 use crate::config::roles::{RawRoles, RawVerifiers};
 use crate::config::values::given::{Text, given};
+use crate::config::values::untagged::Untagged;
 
 /// The settings as they are written; each section checks its own.
 pub(super) struct RawSettings {
@@ -35,10 +36,12 @@ pub(super) struct RawSettings {
     pub(super) audit: RawAudit,
     pub(super) exemptions: RawExemptions,
     pub(super) enroll_at_login: bool,
+    pub(super) left_alone: Vec<String>,
 }
 
 impl RawSettings {
     pub(super) fn parse(text: &str) -> Result<Self, Problem> {
+        let left_alone = left_alone(text)?;
         let file: Option<RawFile> =
             serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
         let mut file = file.unwrap_or_default();
@@ -55,6 +58,7 @@ impl RawSettings {
             audit: file.audit.unwrap_or_default(),
             exemptions,
             enroll_at_login: file.enroll_at_login.unwrap_or(false),
+            left_alone,
         })
     }
 }
@@ -63,12 +67,10 @@ impl RawSettings {
 pub(super) fn left_alone(text: &str) -> Result<Vec<String>, Problem> {
     let names: Option<Names> =
         serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
-    let Names(mut names) = names.unwrap_or_default();
-    names.retain(|name| !SECTIONS.contains(&name.as_str()));
-    Ok(names)
+    Ok(names.unwrap_or_default().0)
 }
 
-/// The names of all sections of a file, whatever they contain.
+/// The names of the sections that belong to other programs, whatever they contain.
 #[derive(Default)]
 struct Names(Vec<String>);
 
@@ -86,8 +88,13 @@ impl<'de> Visitor<'de> for Names {
     }
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some((name, IgnoredAny)) = map.next_entry()? {
-            self.0.push(name);
+        while let Some(name) = map.next_key::<String>()? {
+            if SECTIONS.contains(&name.as_str()) {
+                let Untagged = map.next_value()?;
+            } else {
+                let IgnoredAny = map.next_value()?;
+                self.0.push(name);
+            }
         }
         Ok(self)
     }

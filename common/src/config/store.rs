@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::problem::{Problem, bad, within};
+use crate::config::values::decimal::Decimal;
 use crate::config::values::given::given;
 
 /// Settings of the embedded database (sled).
@@ -28,7 +29,7 @@ struct RawSled {
     #[serde(deserialize_with = "given")]
     path: Option<PathBuf>,
     #[serde(rename = "cache-mib", alias = "cache_mib", deserialize_with = "given")]
-    cache_mib: Option<u32>,
+    cache_mib: Option<Decimal<u32>>,
 }
 
 impl RawStore {
@@ -43,7 +44,10 @@ impl RawStore {
                 "give the store's folder by its absolute path",
             ));
         }
-        let cache_mib = self.sled.cache_mib.unwrap_or(DEFAULT_CACHE_MIB);
+        let cache_mib = self
+            .sled
+            .cache_mib
+            .map_or(DEFAULT_CACHE_MIB, |Decimal(mib)| mib);
         let cache_mib = within("provisiond.store.sled.cache-mib", cache_mib, 1, 4096)?;
         Ok(SledSettings { path, cache_mib })
     }

@@ -3,7 +3,8 @@
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use super::file::MAX_BYTES;
+use super::file::{MAX_BYTES, TrustedFile};
+use super::problem::Problem;
 use super::*;
 use crate::config::audit::{Delivery, Format};
 use crate::config::exemptions::roll_out::UnknownUsers;
@@ -23,6 +24,9 @@ impl Folder {
     fn write(&self, name: &str, text: &str, mode: u32) {
         std::fs::write(self.path(name), text).unwrap();
         std::fs::set_permissions(self.path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        // It is not being written any more.
+        let file = std::fs::File::options().write(true).open(self.path(name));
+        file.unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -492,14 +496,11 @@ fn application_secrets_that_cannot_be_used_are_refused_with_a_sentence() {
 #[test]
 fn a_section_that_is_left_alone_can_be_named_and_ours_are_none() {
     let folder = Folder::new();
-    let left_alone = |text: &str| {
-        folder.write("settings.yaml", text, 0o640);
-        Settings::left_alone(&folder.path("settings.yaml"), &folder.trust()).unwrap()
-    };
+    let left_alone = |text: &str| sections::left_alone(text).unwrap();
     let text = "polcy: {window: 0}\ntotp: {}\nSESSION_CONFIG: [1, {a: b}]\n2: ~\nroll_out:\n";
     assert_eq!(left_alone(text), ["polcy", "SESSION_CONFIG", "2"]);
     assert!(
-        folder.load(text).is_ok()
+        folder.load(text).unwrap().left_alone.len() == 3
             && left_alone("").is_empty()
             && left_alone("# nothing\n").is_empty()
     );
@@ -559,6 +560,89 @@ fn a_key_with_nothing_behind_it_is_refused() {
             assert!(said.contains(section), "{key} {nothing:?}: {said}");
         }
     }
+}
+
+#[test]
+fn a_number_has_decimal_digits_and_no_value_has_a_tag() {
+    let folder = Folder::new();
+    for key in [
+        "policy: {window: @}",
+        "policy: {budget: @}",
+        "limits: {per-source: @}",
+        "recovery: {codes: @}",
+        "provisiond: {store: {sled: {cache-mib: @}}}",
+        "totp: {context: {digits: @}}",
+        "totp: {context: {period: @}}",
+        "totp: {context: {encrypt-cost: @}}",
+    ] {
+        for number in [] {
+            let said = folder.refusal(&format!("{}\n", key.replace('@', number)));
+            assert!(
+                said.contains("decimal digits") || said.contains("tag"),
+                "{key} {number}: {said}"
+            );
+        }
+    }
+    for tagged in [
+        "unknown-users: !foo skip",
+        "policy: !foo {window: 0}",
+        "rules: [!foo {name: lan, from: [local]}]",
+        "totp: {context: {secrets: {1: !foo a secret of enough bytes}}}",
+    ] {
+        assert!(
+            folder.refusal(&format!("{tagged}\n")).contains("tag"),
+            "{tagged}"
+        );
+    }
+    assert!(folder.load("SESSION_CONFIG: !foo {a: !bar 1}\n").is_ok());
+}
+
+#[test]
+fn the_source_limit_has_an_upper_bound() {
+    let folder = Folder::new();
+    assert!(folder.load("limits: {per-source: 10000}\n").is_ok());
+    let said = folder.refusal("limits: {per-source: 10001}\n");
+    assert!(said.contains("between 0 and 10000"), "{said}");
+}
+
+#[test]
+fn settings_that_are_being_written_are_not_taken_before_they_are_whole() {
+    let folder = Folder::new();
+    let path = folder.path("settings.yaml");
+    let mut text = String::new();
+    let mut write = |more: &str| {
+        text.push_str(more);
+        folder.write("settings.yaml", &text, 0o640);
+    };
+    write("policy: {window: 0}\n");
+    let mut more = ["unknown-users: deny\n", "enroll-at-login: true\n"].into_iter();
+    let file = TrustedFile::read_at_rest(&path, &folder.trust(), |_| {
+        more.next().into_iter().for_each(&mut write);
+    });
+    let whole = "policy: {window: 0}\nunknown-users: deny\nenroll-at-login: true\n";
+    assert_eq!(file.map_err(|_| "no settings").unwrap().text(), whole);
+    let endless = TrustedFile::read_at_rest(&path, &folder.trust(), |_| write("# more\n"));
+    assert!(matches!(endless.err(), Some(Problem::Changing)));
+}
+
+#[test]
+fn what_was_changed_just_now_is_waited_for() {
+    let folder = Folder::new();
+    folder.write("settings.yaml", "", 0o640);
+    let waited = |folder: &Folder| {
+        let mut waited = Vec::new();
+        let path = folder.path("settings.yaml");
+        let file = TrustedFile::read_at_rest(&path, &folder.trust(), |time| waited.push(time));
+        assert!(file.is_ok());
+        waited
+    };
+    assert_eq!(waited(&folder), [Duration::ZERO]);
+    let path = folder.path("settings.yaml");
+    let file = std::fs::File::options().write(true).open(path).unwrap();
+    // Later than any look at the clock: its age is unknown.
+    let later = std::time::SystemTime::now() + Duration::from_secs(60);
+    file.set_modified(later).unwrap();
+    assert!(waited(&folder)[0] > Duration::ZERO);
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 
 use super::file::Trust;
 use super::problem::{Problem, bad, within};
+use crate::config::values::decimal::Decimal;
 use crate::lineage::enckey::MAX_COST;
 use crate::otpauth::Label;
 use crate::secrets::TaggedSecrets;
@@ -39,9 +40,9 @@ pub(super) struct RawTotp {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 pub(super) struct RawContext {
-    digits: Option<u8>,
+    digits: Option<Decimal<u8>>,
     alg: Option<String>,
-    period: Option<u32>,
+    period: Option<Decimal<u32>>,
     label: Option<String>,
     issuer: Option<String>,
     secrets: Option<TaggedSecrets>,
@@ -50,7 +51,7 @@ pub(super) struct RawContext {
     #[serde(rename = "default-tag", alias = "default_tag")]
     default_tag: Option<String>,
     #[serde(rename = "encrypt-cost", alias = "encrypt_cost")]
-    encrypt_cost: Option<u32>,
+    encrypt_cost: Option<Decimal<u32>>,
 }
 
 impl RawTotp {
@@ -86,7 +87,7 @@ impl RawContext {
     pub(super) fn encrypt_cost(&self) -> Result<u32, Problem> {
         within(
             "totp.context.encrypt-cost",
-            self.encrypt_cost.unwrap_or(DEFAULT_COST),
+            self.encrypt_cost.map_or(DEFAULT_COST, |Decimal(cost)| cost),
             0,
             MAX_COST,
         )
@@ -99,8 +100,10 @@ impl RawContext {
             .map_or(Ok(defaults.alg), |word| word.parse::<Algorithm>());
         let alg = alg.map_err(|why| bad("totp.context.alg", why))?;
         let (digits, period) = (
-            self.digits.unwrap_or(defaults.digits),
-            self.period.unwrap_or(defaults.period),
+            self.digits
+                .map_or(defaults.digits, |Decimal(digits)| digits),
+            self.period
+                .map_or(defaults.period, |Decimal(period)| period),
         );
         let parameters = Parameters::for_new_device(alg, digits, period)
             .map_err(|why| bad("totp.context", why))?;

@@ -45,14 +45,15 @@ impl EnckeyV1 {
             .to_string();
         let mut salt = vec![0; NEW_SALT];
         getrandom::fill(&mut salt).map_err(|_| CannotSeal::NoRandomness)?;
-        let mut sealed = key.expose().to_vec();
+        // On an error path it still is the key, and is wiped.
+        let mut sealed = Zeroizing::new(key.expose().to_vec());
         let secret = secrets.secret(&tag).ok_or(CannotSeal::WeakSecret)?;
         apply_keystream(secret, &salt, cost, &mut sealed).ok_or(CannotSeal::Cost)?;
         Ok(Self {
             tag,
             cost,
             salt,
-            sealed,
+            sealed: std::mem::take(&mut *sealed),
         })
     }
 

@@ -113,9 +113,14 @@ fn new_secret() -> Result<(), End> {
 }
 
 fn check(arguments: &Arguments) -> Result<(), End> {
+    startup::harden()?;
+    // Where the system does not allow it, the daemon itself says so.
+    let _ = memory::lock();
     let account = startup::daemon_account()?;
     // Checks as the daemon's account, so that root hears of files that the daemon could not read.
     startup::drop_privileges(account)?;
+    // The change of uid has reset the dumpable flag.
+    startup::harden()?;
     let source = source(arguments, account);
     let settings = source.load()?;
     println!(
@@ -123,7 +128,7 @@ fn check(arguments: &Arguments) -> Result<(), End> {
         source.path.display(),
         settings.secrets.default_tag()
     );
-    name_ignored(&Settings::left_alone(&source.path, &source.trust)?);
+    name_ignored(&settings.left_alone);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Looks up the users and groups of the settings: warns of those that the name service does not
-//! know (probable spelling mistakes), and learns the uids of verifiers.
+//! know, and of sections that the daemon does not know (probable spelling mistakes), and learns the
+//! uids of verifiers.
 //!
 //! An unknown name is no error, because the account may be created later. It gives no role, exempts
 //! no user and sets no day. But the administrator must hear of a misspelt group: its members have
@@ -52,6 +53,10 @@ impl Service {
     }
 
     fn warn_of_unknown_names(&self, settings: &Settings) {
+        for section in &settings.left_alone {
+            let line = Line::new("unknown_section").with("setting", section);
+            self.audit.write(line.warning());
+        }
         for (setting, name) in unknown(&settings.roles, &settings.exemptions, self.names.asking()) {
             self.audit.write(
                 Line::new("unknown_name")

@@ -62,6 +62,31 @@ fn nobody_but_root_reads_the_daemons_memory_and_a_crash_leaves_no_core() {
 }
 
 #[test]
+fn the_check_of_the_settings_is_hardened_like_the_daemon() {
+    let _place = world::enter();
+    let setup = Setup::new();
+    setup.write();
+    let check = setup.command();
+    let traced = Command::new("strace")
+        .args(["-e", "trace=prctl,setresuid,openat", "--"])
+        .arg(check.get_program())
+        .args(check.get_args())
+        .arg("--check")
+        .output()
+        .expect("strace");
+    let calls = String::from_utf8_lossy(&traced.stderr).into_owned();
+    let at = |what: &str| {
+        calls
+            .rfind(what)
+            .unwrap_or_else(|| panic!("no {what}: {calls}"))
+    };
+    let hardened = at("PR_SET_DUMPABLE, SUID_DUMP_DISABLE");
+    assert!(at("setresuid(") < hardened, "{calls}");
+    let secrets = calls.find("/secrets\"").expect("the secrets are read");
+    assert!(hardened < secrets, "{calls}");
+}
+
+#[test]
 fn the_daemons_memory_is_locked_and_where_the_system_forbids_it_the_log_says_so() {
     let _place = world::enter();
     let allowed = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY).is_ok();

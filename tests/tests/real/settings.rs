@@ -238,6 +238,21 @@ fn settings_that_can_be_used_pass_the_check_which_starts_nothing() {
 }
 
 #[test]
+fn a_misspelt_section_is_in_the_daemons_log() {
+    let _place = world::enter();
+    let daemon = Setup::new().with("polcy: {window: 0}\n").start();
+    daemon
+        .log
+        .wait_for(&["event=unknown_section setting=polcy"]);
+    let settings = daemon.setup.settings.replace("polcy", "polic");
+    world::write_for_daemon(&daemon.setup.folder.join("settings.yaml"), &settings);
+    daemon.signal(Signal::SIGHUP);
+    daemon
+        .log
+        .wait_for(&["event=unknown_section setting=polic"]);
+}
+
+#[test]
 fn a_new_secret_is_a_line_for_the_secrets_file() {
     let _place = world::enter();
     let line = || {

@@ -2,5 +2,7 @@
 //! that must be present.
 
 pub mod calendar;
+pub(crate) mod decimal;
 pub(crate) mod given;
 pub mod span;
+pub(crate) mod untagged;
