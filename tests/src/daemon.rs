@@ -224,12 +224,24 @@ impl Daemon {
         shown["user"][what].as_u64().expect("a number")
     }
 
+    /// The lines that contain every one of `parts`, of all that happened before this call. A thread
+    /// of the daemon writes the log, in order: a line that is caused now comes after those.
+    #[must_use]
+    pub fn logged(&self, parts: &[&str]) -> Vec<String> {
+        let user = format!("looked-{}", world::next_number());
+        self.call("RevokeGrace", &json!({ "user": user }))
+            .expect("a line in the log");
+        self.log
+            .wait_for(&["event=revoke_grace ", &format!(" user={user} ")]);
+        self.log.with(parts)
+    }
+
     /// How many refused attempts of `user` the log tells of: one by one, and summed up. What was
     /// left out is told with the next accepted login at the latest.
     #[must_use]
     pub fn refusals_told(&self, user: &str) -> usize {
         let user = format!(" user={user} ");
-        let lines = self.log.with(&["event=verify ", &user]);
+        let lines = self.logged(&["event=verify ", &user]);
         let refused = lines
             .iter()
             .filter(|line| !line.contains(" verdict=accepted"))

@@ -30,7 +30,7 @@ fn every_user_is_shown_as_the_older_daemon_did_and_the_start_is_no_alarm() {
         store.daemon.start_again();
         store.shows_what_the_older_daemon_did();
         assert_eq!(
-            store.daemon.log.with(&["event=store_"]),
+            store.daemon.logged(&["event=store_"]),
             Vec::<String>::new(),
             "{archive}"
         );

@@ -102,7 +102,7 @@ fn a_device_counts_between_its_days() {
     );
     daemon.totpctl_json(&["restrict", "alice", "--lift"], "");
     assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
-    assert!(daemon.log.with(&["event=restrict ", " user=alice "]).len() >= 3);
+    assert!(daemon.logged(&["event=restrict ", " user=alice "]).len() >= 3);
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn who_tries_a_few_guesses_on_each_of_many_accounts_is_asked_for_two_codes_by_al
         "wrong_codes=12",
     ]);
     assert_eq!(
-        daemon.log.with(&["event=source_limited "]),
+        daemon.logged(&["event=source_limited "]),
         [told],
         "told once, and of no trusted source"
     );
@@ -288,7 +288,7 @@ fn people_who_are_not_asked_for_a_code_are_no_crowd_that_guesses() {
         login_from(&stack, "alice", "203.0.113.9", &alice.code()).code,
         PamCode::SUCCESS
     );
-    assert!(daemon.log.with(&["event=source_limited "]).is_empty());
+    assert!(daemon.logged(&["event=source_limited "]).is_empty());
 }
 
 /// Nor does it for other users, and an unknown name is masked: no reply tells it apart.
@@ -302,8 +302,7 @@ fn the_same_wrong_code_again_within_its_step_costs_nothing_whoever_is_behind_the
     let wrong = daemon.enroll("alice").wrong();
     let again = |user: &str| {
         daemon
-            .log
-            .with(&[
+            .logged(&[
                 "event=verify ",
                 &format!(" user={user} "),
                 " reason=repeated ",

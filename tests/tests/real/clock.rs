@@ -88,7 +88,7 @@ impl Scene {
     }
 
     fn events(&self) -> usize {
-        self.daemon.log.with(&["event=clock_event"]).len()
+        self.daemon.logged(&["event=clock_event"]).len()
     }
 }
 

@@ -276,7 +276,7 @@ fn refused_calls_of_many_uids_together_fill_no_log_and_refuse_no_login_where_lin
 }
 
 fn not_permitted(daemon: &Daemon) -> usize {
-    daemon.log.with(&["event=not_permitted "]).len()
+    daemon.logged(&["event=not_permitted "]).len()
 }
 
 /// Minutes of the log that have begun since then.

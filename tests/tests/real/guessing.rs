@@ -42,9 +42,9 @@ fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_ha
     );
     daemon.audited("alice", "accepted");
     assert_eq!(daemon.refusals_told("alice"), GUESSES, "each try once");
-    let lines = daemon.log.with(&["event=verify ", "user=alice"]).len();
+    let lines = daemon.logged(&["event=verify ", "user=alice"]).len();
     assert!(lines < GUESSES / 2, "{lines} lines: most are summed up");
-    let emptied = daemon.log.with(&[
+    let emptied = daemon.logged(&[
         "event=budget_empty ",
         "user=alice ",
         "pool=unknown ",

@@ -68,7 +68,7 @@ fn ssh_with_a_code_and_without_the_key_does_not_even_ask() {
             "{session:?}"
         );
     }
-    assert!(system.daemon.log.with(&["event=verify"]).is_empty());
+    assert!(system.daemon.logged(&["event=verify"]).is_empty());
 }
 
 #[test]

@@ -109,7 +109,7 @@ fn the_daemons_memory_is_locked_and_where_the_system_forbids_it_the_log_says_so(
     if !allowed {
         daemon.log.wait_for(&["event=memory_not_locked"]);
     }
-    let warnings = daemon.log.with(&["event=memory_not_locked"]).len();
+    let warnings = daemon.logged(&["event=memory_not_locked"]).len();
     assert_eq!(
         (kilobytes > 1024, warnings),
         (allowed, usize::from(!allowed)),

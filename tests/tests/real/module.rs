@@ -235,7 +235,7 @@ fn with_always_prompt_who_was_never_enrolled_is_asked_and_let_through() {
             "{option}"
         );
     }
-    assert!(daemon.log.with(&["event=verify", "user=bob"]).is_empty());
+    assert!(daemon.logged(&["event=verify", "user=bob"]).is_empty());
     let asked =
         Stack::of(&daemon, "always-asked", "always_prompt retry=1").login("bob", &["123456"]);
     assert_eq!(asked.code, PamCode::AUTH_ERR);

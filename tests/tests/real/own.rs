@@ -165,7 +165,7 @@ fn to_be_asked_for_a_proof_costs_nothing_and_is_in_no_log() {
         "a pair is judged all the same"
     );
     daemon.audited("alice", "accepted");
-    assert!(daemon.log.with(&[" user=alice ", " error="]).is_empty());
+    assert!(daemon.logged(&[" user=alice ", " error="]).is_empty());
 }
 
 #[test]
@@ -315,7 +315,7 @@ fn what_is_for_administrators_people_cannot_choose_for_themselves() {
         ("valid_until", json!(4_000_000_000_u64)),
         ("services", json!([])),
     ] {
-        let refused = daemon.log.with(&["event=not_permitted"]).len();
+        let refused = daemon.logged(&["event=not_permitted"]).len();
         let parameters = and(
             &json!({ "user": "alice", "device": "own", "proof": code }),
             field,

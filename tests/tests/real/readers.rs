@@ -101,9 +101,7 @@ fn repeat_a_wrong_code(daemon: &Daemon, alice: &Authenticator, wrong: &str) {
     let (user, _) = alice.within_a_step((0..3).map(|n| format!("again-{n}")), |user| {
         (0..3).for_each(|_| drop(attempt(daemon, user, wrong, "sshd", "192.0.2.8")));
     });
-    let told = daemon
-        .log
-        .with(&["event=verify ", &format!(" user={user} ")]);
+    let told = daemon.logged(&["event=verify ", &format!(" user={user} ")]);
     let again = told
         .iter()
         .filter(|line| line.contains(" reason=repeated "))

@@ -254,8 +254,8 @@ fn the_first_confirmation_shows_ten_codes_and_new_ones_end_them() {
     assert_eq!(stack.login("alice", &[old[0]]).code, PamCode::AUTH_ERR);
     assert_eq!(stack.login("alice", &[&new[0]]).code, PamCode::SUCCESS);
     assert!(
-        daemon.log.with(&[&new[0]]).is_empty()
-            && daemon.log.with(&[&new[0].replace('-', "")]).is_empty()
+        daemon.logged(&[&new[0]]).is_empty()
+            && daemon.logged(&[&new[0].replace('-', "")]).is_empty()
     );
 }
 
@@ -599,7 +599,7 @@ fn a_recovery_code_behind_a_password_is_cut_off_with_its_hyphens() {
             .code,
         PamCode::SUCCESS
     );
-    assert!(daemon.log.with(&["horse"]).is_empty());
+    assert!(daemon.logged(&["horse"]).is_empty());
 }
 
 #[test]

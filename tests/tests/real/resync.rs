@@ -337,7 +337,7 @@ fn nobody_types_for_a_device_that_is_not_there() {
         Some(2),
         "the codes did not come: {asked:?}"
     );
-    assert!(daemon.log.with(&["event=resync", " verdict="]).is_empty());
+    assert!(daemon.logged(&["event=resync", " verdict="]).is_empty());
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_client_that_repeats_its_wrong_answer_pays_for_one_guess() {
             " verdict=rejected ",
         ],
     );
-    let again = system.daemon.log.with(&[
+    let again = system.daemon.logged(&[
         "event=verify ",
         &format!(" user={user} "),
         " reason=repeated ",
@@ -234,7 +234,7 @@ fn who_goes_away_at_the_prompt_leaves_nothing_behind_and_is_charged_nothing() {
     drop(sshd.begin(&alice));
     sshd.wait_until_idle();
     assert!(
-        system.daemon.log.with(&["event=verify"]).is_empty(),
+        system.daemon.logged(&["event=verify"]).is_empty(),
         "nothing was typed"
     );
     assert!(sshd.login(&alice).accepted);
@@ -295,7 +295,7 @@ fn who_cannot_be_asked_is_refused_at_once() {
             "{session:?}"
         );
     }
-    assert!(system.daemon.log.with(&["event=verify"]).is_empty());
+    assert!(system.daemon.logged(&["event=verify"]).is_empty());
 }
 
 fn empty_the_budget(system: &System, device: &Authenticator) {

@@ -29,7 +29,7 @@ fn the_hundredth_wrong_answer_in_a_row_disables_the_device_and_a_recovery_code_s
     assert_eq!(
         (
             state(&daemon),
-            daemon.log.with(&["event=strict_disabled "]).len()
+            daemon.logged(&["event=strict_disabled "]).len()
         ),
         (json!("active"), 0)
     );
@@ -121,7 +121,7 @@ fn a_name_behind_which_there_is_nobody_is_judged_on_after_a_hundred_wrong_answer
     }
     assert!((0..120).all(|_| asks(&pair) == "two_codes"));
     assert_eq!(
-        daemon.log.with(&["event=strict_disabled "]),
+        daemon.logged(&["event=strict_disabled "]),
         Vec::<String>::new()
     );
 }

@@ -134,7 +134,7 @@ fn a_daemon_that_stops_while_the_person_types_lets_nobody_in() {
     // The call was under way: whether it was judged after all is the daemon's to say, but never
     // twice.
     let again = stack.login("alice", &[&code, &code, &code]).code;
-    let accepted = daemon.log.with(&["user=alice", "verdict=accepted"]).len();
+    let accepted = daemon.logged(&["user=alice", "verdict=accepted"]).len();
     assert!(
         accepted <= 1,
         "{accepted} accepted, then {again:?}\n{}",

@@ -101,11 +101,10 @@ impl Play<'_> {
                 .map(|user| format!(" user={user} ")),
         );
         let audited: Vec<&str> = audited.iter().map(String::as_str).collect();
-        let known = self.daemon.log.with(&audited).len();
+        let known = self.daemon.logged(&audited).len();
         let told = self
             .daemon
-            .log
-            .with(&audited[..1])
+            .logged(&audited[..1])
             .iter()
             .filter(|line| line.contains(audited[2]))
             .count();
