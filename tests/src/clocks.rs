@@ -80,7 +80,7 @@ impl Clocks {
     #[must_use]
     pub fn environment(&self) -> [(&'static str, PathBuf); 3] {
         [
-            ("LD_PRELOAD", preloaded()),
+            ("LD_PRELOAD", world::preloading(&preloaded())),
             ("CLOCKS", self.path.clone()),
             ("CLOCKS_BELL", self.bell.clone()),
         ]

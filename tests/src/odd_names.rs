@@ -33,6 +33,7 @@ const ACCOUNTS: &str = "/etc/odd-passwd";
 pub fn with_odd_names(mut setup: Setup) -> Setup {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
+        world::change_the_machine();
         let module = library("libnss_odd", include_str!("odd_names.c"));
         // After all other sources: programs that cannot load this one look names up as before.
         world::run(

@@ -33,6 +33,7 @@ impl System {
     #[must_use]
     pub fn start() -> Self {
         static ALONE: Mutex<()> = Mutex::new(());
+        world::change_the_machine();
         let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         Self {
             daemon: Setup::packaged().start(),

@@ -1,5 +1,6 @@
 //! The world that `tests/in-private-world` made: makes sure that we are inside, and brings its
-//! people and its log.
+//! people and its log. Where nothing may be mounted, `tests/without-mounts` made a smaller one: a
+//! folder, and accounts in a file that libnss_wrapper shows. It has no log and no service files.
 //!
 //! Knows no daemon. Whatever is changed here vanishes with the world.
 
@@ -79,7 +80,16 @@ pub fn for_everyone(name: &str) -> PathBuf {
 #[must_use]
 pub fn scratch() -> PathBuf {
     prepare();
-    PathBuf::from(SCRATCH)
+    folder()
+}
+
+fn folder() -> PathBuf {
+    without_mounts().unwrap_or_else(|| PathBuf::from(SCRATCH))
+}
+
+/// The folder of the world that has no mounts, if that is where we are.
+fn without_mounts() -> Option<PathBuf> {
+    std::env::var_os("PAM_TOTP_WITHOUT_MOUNTS").map(PathBuf::from)
 }
 
 /// A new folder in there. The name only helps a developer to find it.
@@ -109,11 +119,33 @@ pub fn give_to_daemon(path: &Path) {
     .expect("chown");
 }
 
+/// For a test that changes `/etc` or the machine's usual places.
+///
+/// # Panics
+/// Where these are not private.
+pub fn change_the_machine() {
+    prepare();
+    assert!(
+        Path::new(MARK).is_dir() && without_mounts().is_none(),
+        "this test changes /etc: tests/without-mounts must not name it"
+    );
+}
+
+/// What a program is started with that this library is preloaded into: beside the libraries of a
+/// world without mounts.
+pub(crate) fn preloading(library: &Path) -> PathBuf {
+    let mut all = library.as_os_str().to_owned();
+    if let Some(others) = std::env::var_os("LD_PRELOAD") {
+        all.push(":");
+        all.push(others);
+    }
+    all.into()
+}
+
 /// Makes a folder of the world, and empties it if it was there: for what needs a clean start at its
 /// usual place.
 pub(crate) fn empty(path: &Path) {
-    // Outside the world this must not remove anything.
-    prepare();
+    change_the_machine();
     make_folder(path, 0o755);
     for entry in fs::read_dir(path).expect("a folder").map_while(Result::ok) {
         let kind = entry.file_type().expect("its kind");
@@ -148,6 +180,7 @@ pub fn user(name: &str) -> User {
 /// Makes accounts that cannot log in anywhere. There may be thousands, so no process is started for
 /// each.
 pub fn make_accounts(names: &[String]) {
+    change_the_machine();
     let mut passwd = fs::OpenOptions::new()
         .append(true)
         .open("/etc/passwd")
@@ -164,6 +197,7 @@ pub fn make_accounts(names: &[String]) {
 
 /// Makes a group, if need be, and puts people into it.
 pub fn group(name: &str, members: &[&str]) {
+    change_the_machine();
     run("groupadd", &["--force", name]);
     for member in members {
         run("usermod", &["--append", "--groups", name, member]);
@@ -172,6 +206,7 @@ pub fn group(name: &str, members: &[&str]) {
 
 /// Gives an account a password.
 pub fn set_password(user: &str, password: &str) {
+    change_the_machine();
     // With a method named, chpasswd(8) leaves PAM alone.
     let mut chpasswd = Command::new("chpasswd")
         .args(["-c", "SHA256"])
@@ -206,6 +241,9 @@ pub fn run(program: &str, arguments: &[&str]) -> Output {
 pub fn syslog() -> &'static Lines {
     static LINES: OnceLock<Lines> = OnceLock::new();
     LINES.get_or_init(|| {
+        if without_mounts().is_some() {
+            return Lines::default();
+        }
         // A symbolic link to the journal's socket is replaced too; /dev is ours.
         let _ = fs::remove_file(DEV_LOG);
         let socket = UnixDatagram::bind(DEV_LOG).expect("/dev/log");
@@ -231,13 +269,15 @@ pub fn next_number() -> u32 {
 fn prepare() {
     static READY: OnceLock<()> = OnceLock::new();
     READY.get_or_init(|| {
-        let private = Path::new(MARK).is_dir() && nix::unistd::geteuid().is_root();
+        let is_ours = Path::new(MARK).is_dir() || without_mounts().is_some();
         assert!(
-            private,
+            is_ours && nix::unistd::geteuid().is_root(),
             "these tests mount, make accounts and run sshd: start them with 'make test', as root"
         );
-        make_folder(Path::new(SCRATCH), 0o755);
-        make_people();
+        make_folder(&folder(), 0o755);
+        if without_mounts().is_none() {
+            make_people();
+        }
         syslog();
         allow_many_files();
     });

@@ -18,6 +18,7 @@ mod codes;
 mod counted;
 mod crashes;
 mod crowds;
+mod demo;
 mod events;
 mod exemptions;
 mod faults;
