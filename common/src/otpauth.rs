@@ -76,7 +76,19 @@ pub struct BadLabel;
 /// defaults (SHA-1, 6 digits, 30 seconds) are left out.
 #[must_use]
 pub fn uri(key: &Key, parameters: Parameters, label: &Label, issuer: Option<&Label>) -> SecretText {
-    written(key, parameters, None, label, issuer)
+    written(key, parameters, None, label, (issuer, issuer))
+}
+
+/// The same with the issuer in its parameter only: a shorter URI makes a smaller QR code.
+#[must_use]
+pub fn short_uri(
+    key: &Key,
+    parameters: Parameters,
+    counter: Option<u64>,
+    label: &Label,
+    issuer: &Label,
+) -> SecretText {
+    written(key, parameters, counter, label, (None, Some(issuer)))
 }
 
 /// The same for an HOTP device: with the counter of its next code, and without a period.
@@ -88,7 +100,7 @@ pub fn hotp_uri(
     label: &Label,
     issuer: Option<&Label>,
 ) -> SecretText {
-    written(key, parameters, Some(counter), label, issuer)
+    written(key, parameters, Some(counter), label, (issuer, issuer))
 }
 
 fn written(
@@ -96,7 +108,7 @@ fn written(
     parameters: Parameters,
     counter: Option<u64>,
     label: &Label,
-    issuer: Option<&Label>,
+    (prefix, issuer): (Option<&Label>, Option<&Label>),
 ) -> SecretText {
     let mut uri = String::with_capacity(URI_BYTES);
     let kind = if counter.is_some() {
@@ -106,8 +118,8 @@ fn written(
     };
     // Writing to a String cannot fail.
     let _ = write!(uri, "otpauth://{}/", kind.word());
-    if let Some(issuer) = issuer {
-        push_encoded(&mut uri, issuer.as_str(), b"@");
+    if let Some(prefix) = prefix {
+        push_encoded(&mut uri, prefix.as_str(), b"@");
         uri.push(':');
     }
     push_encoded(&mut uri, label.as_str(), b"@");

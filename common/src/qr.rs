@@ -12,7 +12,26 @@ use crate::secret::SecretText;
 /// # Errors
 /// It is longer than a QR code can hold.
 pub fn modules(text: &SecretText) -> QrResult<Modules> {
-    Ok(Modules::of(&encode(text.expose().as_bytes())?))
+    modules_within(text, QUIET)
+}
+
+/// The same with a white border of so many squares.
+///
+/// # Errors
+/// Those of [`modules`].
+pub fn modules_within(text: &SecretText, border: usize) -> QrResult<Modules> {
+    Ok(Modules::of(&encode(text.expose().as_bytes())?, border))
+}
+
+/// The code for `text` with the widest border that fits into a window, drawn in half blocks. `None`:
+/// it fits with none that scanners read.
+#[must_use]
+pub fn fitting(text: &SecretText, columns: usize, lines: usize) -> Option<Modules> {
+    let fits = |modules: &Modules| modules.side() <= columns && modules.side().div_ceil(2) <= lines;
+    BORDERS
+        .into_iter()
+        .filter_map(|border| modules_within(text, border).ok())
+        .find(fits)
 }
 
 /// The smallest code that holds the text, with better error correction if that does not make it
@@ -37,16 +56,16 @@ impl Modules {
         self.0.iter().map(|row| row.as_slice())
     }
 
-    fn of(code: &QrCode) -> Self {
-        let side = code.width().saturating_add(QUIET.saturating_mul(2));
+    fn of(code: &QrCode, border: usize) -> Self {
+        let side = code.width().saturating_add(border.saturating_mul(2));
         let blank = || Zeroizing::new(vec![false; side]);
         let colors = code.to_colors();
         let rows = colors.chunks(code.width()).map(|row| {
             let dark = row.iter().map(|color| *color == Color::Dark);
-            let margin = || std::iter::repeat_n(false, QUIET);
+            let margin = || std::iter::repeat_n(false, border);
             Zeroizing::new(margin().chain(dark).chain(margin()).collect())
         });
-        let margin = || std::iter::repeat_with(blank).take(QUIET);
+        let margin = || std::iter::repeat_with(blank).take(border);
         Self(margin().chain(rows).chain(margin()).collect())
     }
 
@@ -106,6 +125,9 @@ impl Modules {
 
 /// Light modules around the code, as many as ISO/IEC 18004 asks for.
 const QUIET: usize = 4;
+/// The borders that are tried where there is little room. Scanners read a code on a screen with half
+/// of the border.
+pub const BORDERS: [usize; 2] = [QUIET, 2];
 const BYTES_PER_MODULE: usize = 8;
 
 #[cfg(test)]
@@ -195,6 +217,17 @@ mod tests {
             })
             .collect();
         assert_eq!(without_quiet_zone(&rows), expected());
+    }
+
+    #[test]
+    fn a_code_with_little_room_gets_a_narrow_border_and_else_none_is_drawn() {
+        let uri = SecretText::new(URI.to_owned());
+        let side = |lines| fitting(&uri, 80, lines).map(|modules| modules.side());
+        let wide = drawn().side();
+        assert_eq!(side(wide.div_ceil(2)), Some(wide));
+        assert_eq!(side(wide.div_ceil(2) - 1), Some(wide - 4));
+        assert_eq!(side(wide.div_ceil(2) - 3), None);
+        assert!(fitting(&uri, wide - 5, 80).is_none());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //! (`expose`), wiped on drop. Codes that the user types are parsed in [`crate::answer`].
 
 use std::fmt;
+use std::sync::LazyLock;
 
-use data_encoding::{BASE32, BASE32_NOPAD};
+use data_encoding::{BASE32, BASE32_NOPAD, Encoding};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
@@ -80,21 +81,16 @@ impl Key {
     }
 
     /// Parses base32 (RFC 4648) as users paste it: either case, with or without padding, spaces and
-    /// hyphens.
+    /// hyphens. Bits left over at the end are ignored, as other programs do: some systems make keys
+    /// of random letters.
     ///
     /// # Errors
-    /// Anything else, including bits left over at the end: such a text was cut or mistyped.
+    /// Anything else.
     pub fn from_base32(text: &str) -> Result<Self, BadKey> {
         let mut base32 = without_separators(text).ok_or(BadKey::Length)?;
         base32.make_ascii_uppercase();
-        let encoding = if base32.contains('=') {
-            BASE32
-        } else {
-            BASE32_NOPAD
-        };
-        encoding
-            .decode(base32.as_bytes())
-            .map_err(|_| BadKey::Base32)
+        decode_base32(&base32)
+            .ok_or(BadKey::Base32)
             .and_then(Self::new)
     }
 
@@ -140,6 +136,22 @@ pub enum BadKey {
     /// Too short to be safe, or longer than any authenticator's.
     #[error("a key has 10 to 64 bytes (16 to 103 base32 characters)")]
     Length,
+}
+
+/// The bytes of a text in base32, upper case, with whole padding or none. Bits left over at the end
+/// are ignored; a letter that adds no bit to any byte is not.
+pub(crate) fn decode_base32(text: &str) -> Option<Vec<u8>> {
+    static LENIENT: LazyLock<[Encoding; 2]> =
+        LazyLock::new(|| [&BASE32, &BASE32_NOPAD].map(lenient));
+    let [padded, plain] = &*LENIENT;
+    let encoding = if text.contains('=') { padded } else { plain };
+    encoding.decode(text.as_bytes()).ok()
+}
+
+fn lenient(strict: &Encoding) -> Encoding {
+    let mut specification = strict.specification();
+    specification.check_trailing_bits = false;
+    specification.encoding().unwrap_or_else(|_| strict.clone())
 }
 
 /// A plain code or a typed key without what users type for legibility: ASCII spaces and hyphens are
@@ -205,11 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn spare_bits_at_the_end_of_a_key_are_ignored() {
+        for (text, same) in [
+            ("JBSWY3DPEHPK3PXPJBSWY3DPEB", "JBSWY3DPEHPK3PXPJBSWY3DPEA"),
+            ("GEZDGNBVGY3TQOJQGF======", "GEZDGNBVGY3TQOJQGE======"),
+            ("gezd-gnbv-gy3t-qojq-gf", "GEZDGNBVGY3TQOJQGE"),
+        ] {
+            let [text, same] = [text, same].map(|text| Key::from_base32(text).unwrap());
+            assert_eq!(text.expose(), same.expose());
+        }
+    }
+
+    #[test]
     fn keys_that_were_cut_or_mistyped_are_refused() {
         for text in [
             "GEZDGNBVGY3TQOJ1",
             "GEZDGNBVGY3TQOJQG",
-            "GEZDGNBVGY3TQOJQGF======",
+            "GEZDGNBVGY3TQOJQGE=====",
             "GEZDGNBVGY3TQOJQ\n",
             "ÄEZDGNBVGY3TQOJQ",
         ] {

@@ -36,8 +36,14 @@ impl Terminal {
     /// programs there does so with this one.
     #[must_use]
     pub fn start(command: &Command, columns: u16) -> Self {
+        Self::of_size(command, columns, 60)
+    }
+
+    /// The same with so many lines.
+    #[must_use]
+    pub fn of_size(command: &Command, columns: u16, lines: u16) -> Self {
         let size = Winsize {
-            ws_row: 60,
+            ws_row: lines,
             ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,

@@ -4,28 +4,36 @@
 //! With `--json`, standard output has one object and nothing else; `log`, `import` and `export`
 //! print one object per line.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use clap::error::ErrorKind;
 use common::wire::text::printable;
+use nix::sys::stat::{Mode, SFlag, fstat};
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::exit::{Exit, Failure};
+use crate::qr::Window;
 use crate::render::{self, Render, Reveal};
 
 /// Standard output and standard error, for a person or for a program.
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
+    warned: Cell<bool>,
 }
 
 impl Output {
     /// With `json`, a program reads standard output.
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self {
+            json,
+            warned: Cell::new(false),
+        }
     }
 
     /// Whether `--json` was given.
@@ -49,10 +57,21 @@ impl Output {
 
     /// Prints a result that is one text: the bare text, or JSON with `--json`.
     pub(crate) fn reveal(&self, result: &impl Reveal) -> Result<(), Failure> {
+        self.will_hold_secrets();
         if self.json {
             self.line(result)
         } else {
             self.page(&result.page())
+        }
+    }
+
+    /// Warns if keys or codes are about to go to a file that other users can read: the shell made it,
+    /// so totpctl cannot make it private.
+    pub(crate) fn will_hold_secrets(&self) {
+        let stdout = is_read_by_others(io::stdout().as_fd());
+        let stderr = self.json && is_read_by_others(io::stderr().as_fd());
+        if (stdout || stderr) && !self.warned.replace(true) {
+            self.note(READ_BY_OTHERS);
         }
     }
 
@@ -87,6 +106,23 @@ impl Output {
         } else {
             io::stdout().is_terminal()
         }
+    }
+
+    /// The size of the terminal that [`Self::page`] goes to. `None`: it is no terminal, or does not
+    /// say.
+    pub(crate) fn window(&self) -> Option<Window> {
+        let size = if self.json {
+            tcgetwinsize(io::stderr())
+        } else {
+            tcgetwinsize(io::stdout())
+        };
+        let size = size
+            .ok()
+            .filter(|size| size.ws_col > 0 && size.ws_row > 0)?;
+        Some(Window {
+            columns: size.ws_col.into(),
+            lines: size.ws_row.into(),
+        })
     }
 
     /// Prints a note or warning to standard error. The caller has made names in it printable.
@@ -124,6 +160,18 @@ impl Output {
         shown.map_or_else(|failure| self.failure(&failure), |()| Exit::Done)
     }
 }
+
+/// Whether the stream goes to a file that its group or all users can read.
+fn is_read_by_others(stream: BorrowedFd<'_>) -> bool {
+    fstat(stream).is_ok_and(|stat| {
+        let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
+        let mode = Mode::from_bits_truncate(stat.st_mode);
+        kind == SFlag::S_IFREG && mode.intersects(Mode::S_IRGRP | Mode::S_IROTH)
+    })
+}
+
+const READ_BY_OTHERS: &str = "warning: the output goes to a file that other users can read, and holds keys or codes: make the file \
+    private ('chmod 600'), and delete it soon; 'umask 077' before the command makes it private from the start";
 
 /// Prints clap's error. Clap repeats the arguments, so their control characters are escaped.
 fn usage(error: &clap::Error) {

@@ -1,9 +1,9 @@
 //! Draws QR codes on the terminal: forms (utf8, inverse, ansi, ascii), colours, and the width in
 //! columns.
 //!
-//! The modules, with the quiet zone that scanners need, come from `common`.
+//! The modules, with a quiet zone, come from `common`.
 
-use common::qr::modules;
+use common::qr::{BORDERS, modules_within};
 use common::secret::SecretText;
 use qrcode::types::QrResult;
 use zeroize::Zeroizing;
@@ -47,16 +47,54 @@ pub(crate) struct Drawing {
     pub(crate) text: Zeroizing<String>,
     /// The width, in columns.
     pub(crate) columns: usize,
+    /// The height.
+    pub(crate) lines: usize,
 }
 
-/// Draws `text`; nothing with [`Form::None`]. With `colours`, half blocks set a dark background of
+impl Drawing {
+    /// Whether the window shows all of it, with one more line for a prompt.
+    pub(crate) fn fits(&self, window: Window) -> bool {
+        self.columns <= window.columns && self.lines < window.lines
+    }
+}
+
+/// The size of a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Window {
+    pub(crate) columns: usize,
+    pub(crate) lines: usize,
+}
+
+/// Draws `text` as [`draw`] does, with a border that is narrower where the window has too little
+/// room for the usual one.
+pub(crate) fn draw_in(
+    text: &SecretText,
+    form: Form,
+    colours: bool,
+    window: Option<Window>,
+) -> QrResult<Option<Drawing>> {
+    let [usual, narrow] = BORDERS;
+    match (draw_within(text, form, colours, usual)?, window) {
+        (Some(drawing), Some(window)) if !drawing.fits(window) => {
+            draw_within(text, form, colours, narrow)
+        }
+        (drawing, _) => Ok(drawing),
+    }
+}
+
+/// Draws `text` with a border; nothing with [`Form::None`]. With `colours`, half blocks set a dark background of
 /// their own, so they can be scanned on every terminal. Fails if the text is too long for a QR
 /// code.
-pub(crate) fn draw(text: &SecretText, form: Form, colours: bool) -> QrResult<Option<Drawing>> {
+fn draw_within(
+    text: &SecretText,
+    form: Form,
+    colours: bool,
+    border: usize,
+) -> QrResult<Option<Drawing>> {
     if form == Form::None {
         return Ok(None);
     }
-    let modules = modules(text)?;
+    let modules = modules_within(text, border)?;
     let side = modules.side();
     let (text, columns) = match form {
         Form::Utf8 if colours => (
@@ -71,7 +109,12 @@ pub(crate) fn draw(text: &SecretText, form: Form, colours: bool) -> QrResult<Opt
         ),
         Form::Ascii | Form::None => (modules.pairs("  ", "@@", ""), side.saturating_mul(2)),
     };
-    Ok(Some(Drawing { text, columns }))
+    let lines = text.lines().count();
+    Ok(Some(Drawing {
+        text,
+        columns,
+        lines,
+    }))
 }
 
 const WHITE_ON_BLACK: &str = "\x1b[97;40m";
@@ -79,7 +122,28 @@ const PLAIN: &str = "\x1b[0m";
 
 #[cfg(test)]
 mod tests {
+    use common::qr::modules;
+
     use super::*;
+
+    fn draw(text: &SecretText, form: Form, colours: bool) -> QrResult<Option<Drawing>> {
+        draw_in(text, form, colours, None)
+    }
+
+    #[test]
+    fn a_window_with_little_room_gets_a_narrow_border() {
+        let lines_in = |lines| {
+            let window = Some(Window { columns: 80, lines });
+            let uri = SecretText::new(URI.to_owned());
+            draw_in(&uri, Form::Utf8, false, window)
+                .unwrap()
+                .unwrap()
+                .lines
+        };
+        assert_eq!(lines_in(24), 23);
+        assert_eq!(lines_in(23), 21, "a prompt follows");
+        assert_eq!(lines_in(10), 21, "and narrower than that it is never");
+    }
 
     const URI: &str = "otpauth://totp/demo:alice@host.example?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo";
 

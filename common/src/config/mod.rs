@@ -21,8 +21,8 @@ use self::problem::At;
 pub use self::problem::{ConfigError, Problem};
 use self::sections::RawSettings;
 pub use self::store::SledSettings;
-pub use self::totp::NewDevice;
 use self::totp::Source;
+pub use self::totp::{DEFAULT_LABEL, NewDevice};
 
 pub mod audit;
 pub mod exemptions;

@@ -443,19 +443,19 @@ fn parameters_of_new_devices_that_cannot_be_used_are_refused_with_a_sentence() {
         ("totp: {context: {issuer: 'a:b'}}\n", "without ':'"),
         (
             "totp: {context: {label: '{foo}'}}\n",
-            "only {user} and {host}",
+            "only {user}, {host} and {device}",
         ),
         (
             "totp: {context: {label: '{user}@{Host}'}}\n",
-            "only {user} and {host}",
+            "only {user}, {host} and {device}",
         ),
         (
             "totp: {context: {label: '{user'}}\n",
-            "only {user} and {host}",
+            "only {user}, {host} and {device}",
         ),
         (
             "totp: {context: {label: '{{user}}'}}\n",
-            "only {user} and {host}",
+            "only {user}, {host} and {device}",
         ),
     ]);
 }

@@ -124,11 +124,12 @@ fn template(label: Option<String>) -> Result<String, Problem> {
     if label
         .replace("{user}", "")
         .replace("{host}", "")
+        .replace("{device}", "")
         .contains(['{', '}'])
     {
         return Err(bad(
             "totp.context.label",
-            "only {user} and {host} are filled in: a label has no other braces",
+            "only {user}, {host} and {device} are filled in: a label has no other braces",
         ));
     }
     Ok(label)
@@ -143,6 +144,7 @@ pub(super) enum Source {
 }
 
 const DEFAULT_SECRETS: &str = "/etc/pam-totp/secrets";
-const DEFAULT_LABEL: &str = "{user}@{host}";
+/// The label of a new device. Without an issuer in the settings, the host stands in its place.
+pub const DEFAULT_LABEL: &str = "{user}@{host}";
 /// passlib's default.
 const DEFAULT_COST: u32 = 14;

@@ -1,6 +1,6 @@
 //! Parses a stored record in JSON: every member must be known, of its type, and present once.
 
-use data_encoding::{BASE32, BASE32_NOPAD, HEXLOWER};
+use data_encoding::HEXLOWER;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -11,7 +11,7 @@ use crate::lineage::enckey::{EnckeyV1, MAX_COST, SALT_BYTES};
 use crate::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD, StoredKey};
 use crate::names::user::UserName;
 use crate::otpauth::Label;
-use crate::secret::{KEY_BYTES, Key, SecretText};
+use crate::secret::{KEY_BYTES, Key, SecretText, decode_base32};
 use crate::secrets::Tag;
 use crate::totp::{Algorithm, Parameters};
 use crate::wire::protocol::from_object;
@@ -182,18 +182,10 @@ fn place(user: &str, device: &str) -> Result<SealedFor, BadRecord> {
     Ok((user, device.try_into().map_err(|_| BadRecord::Place)?))
 }
 
-/// Base32 in either case, with or without padding. Bits left over at the end must be zero: else it
-/// was cut or mistyped.
+/// Base32 in either case, with or without padding. Bits left over at the end are ignored, as passlib
+/// does.
 fn decode(text: &str) -> Result<Vec<u8>, BadRecord> {
-    let text = text.to_ascii_uppercase();
-    let encoding = if text.contains('=') {
-        BASE32
-    } else {
-        BASE32_NOPAD
-    };
-    encoding
-        .decode(text.as_bytes())
-        .map_err(|_| BadRecord::Sealed)
+    decode_base32(&text.to_ascii_uppercase()).ok_or(BadRecord::Sealed)
 }
 
 type SealedFor = (UserName, [u8; 16]);

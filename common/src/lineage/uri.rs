@@ -177,7 +177,7 @@ pub enum BadUri {
 }
 
 /// The scheme of a URI.
-pub(super) const SCHEME: &str = "otpauth://";
+pub const SCHEME: &str = "otpauth://";
 const KNOWN: [&str; 5] = ["secret", "issuer", "algorithm", "digits", "period"];
 
 #[cfg(test)]

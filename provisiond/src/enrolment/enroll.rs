@@ -29,7 +29,7 @@ pub(crate) fn enroll(
     let is_named = wish.device.is_some();
     let is_active = new.state == State::Active;
     let begin = |record: Option<&Record>| record.cloned().map_or_else(|| new_record(call), Ok);
-    let (name, recovery_codes) = proof::change(
+    let (added, recovery_codes) = proof::change(
         service,
         call,
         (
@@ -43,22 +43,22 @@ pub(crate) fn enroll(
             if !is_named && !enrolment.makes() && !record.devices.is_empty() {
                 return Err(Error::bad("device", AT_ONCE));
             }
-            let name = new.add_to(record, call)?;
+            let added = new.add_to(record, call)?;
             if !is_active {
-                return Ok((name, Vec::new()));
+                return Ok((added, Vec::new()));
             }
             bind(record, call)?;
             let codes = first_codes(record, call)?;
-            Ok((name, codes))
+            Ok((added, codes))
         },
     )?;
     let line = call
         .line("enroll")
-        .with("device", &name)
+        .with("device", &added.name)
         .with("state", new.state.on_the_wire().word())
         .with_some("weak_key_bits", new.weak_key_bits());
     service.log(call, line);
-    Ok(new.reply(call.user, &name, recovery_codes))
+    Ok(new.reply(call.user, &added, recovery_codes))
 }
 
 const AT_ONCE: &str = "another enrolment of this user ran at the same time and made a device: 'totpctl show' shows it; to add one \

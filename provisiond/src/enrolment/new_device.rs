@@ -1,7 +1,7 @@
 //! A device being enrolled: name, key, parameters, label, how long it stays pending before it
 //! expires, and the steps that its key has spent before.
 
-use common::config::Settings;
+use common::config::{DEFAULT_LABEL, Settings};
 use common::names::device::{DeviceName, Kind};
 use common::names::user::UserName;
 use common::otpauth::{self, Label};
@@ -28,7 +28,7 @@ pub(crate) struct NewDevice {
     /// Of an HOTP device: the counter of its next code.
     counter: u64,
     parameters: Parameters,
-    label: Label,
+    label: Template,
     issuer: Label,
     pub(crate) state: State,
     restriction: Restriction,
@@ -65,14 +65,16 @@ impl NewDevice {
             PENDING
         };
         let expires = call.moment.now.saturating_add(lifetime);
+        let host = host_name();
+        let issuer = issuer(wish.issuer.as_deref(), settings, &host)?;
         Ok(Self {
             name: device_name(wish.device.as_deref())?,
             key: key(wish, parameters)?,
             kind,
             counter: counter(wish, kind)?,
             parameters,
-            label: label(wish, call.user, settings)?,
-            issuer: issuer(wish.issuer.as_deref(), settings)?,
+            label: Template::of(wish, call, (&host, &issuer))?,
+            issuer,
             state: if wish.active == Some(true) {
                 State::Active
             } else {
@@ -88,7 +90,7 @@ impl NewDevice {
     }
 
     /// Adds the device to the record.
-    pub(crate) fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<DeviceName, Error> {
+    pub(crate) fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<Added, Error> {
         let user = call.user;
         let secrets = &call.settings.secrets;
         let moment = &call.moment;
@@ -107,6 +109,7 @@ impl NewDevice {
             .map_err(|_| Error::StoreUnavailable)?;
         let spent = self.spent(record, call);
         let restriction = self.restriction.clone();
+        let label = self.label.filled(&name, !record.devices.is_empty())?;
         record.devices.push(Device {
             state: self.state,
             spent,
@@ -114,7 +117,7 @@ impl NewDevice {
             ..device
         });
         record.enrolled |= self.state == State::Active;
-        Ok(name)
+        Ok(Added { name, label })
     }
 
     /// The spent steps of the key: those of a revoked device with the same key, and, of a key taken
@@ -143,15 +146,15 @@ impl NewDevice {
     pub(crate) fn reply(
         &self,
         user: &UserName,
-        name: &DeviceName,
+        added: &Added,
         recovery_codes: Vec<SecretText>,
     ) -> EnrollReply {
         EnrollReply {
             user: user.as_str().to_owned(),
-            device: name.to_string(),
+            device: added.name.to_string(),
             state: self.state.on_the_wire(),
             key: self.key.to_base32(),
-            uri: self.uri(),
+            uri: self.uri(&added.label),
             kind: self.kind,
             alg: self.parameters.alg.to_string(),
             digits: self.parameters.digits,
@@ -162,33 +165,76 @@ impl NewDevice {
     }
 
     /// The same for a login prompt, which can only show text.
-    pub(crate) fn enrolment(&self, name: &DeviceName) -> Enrolment {
-        // A QR code too wide for a terminal is left out: the user types the key.
-        let modules = qr::modules(&self.uri())
-            .ok()
-            .filter(|modules| modules.side() <= COLUMNS);
+    pub(crate) fn enrolment(&self, added: &Added) -> Enrolment {
+        // A QR code too large for a terminal is left out: the user types the key.
+        let modules = qr::fitting(&self.uri(&added.label), COLUMNS, LINES);
         let drawn = modules.map(|modules| modules.half_blocks(|dark| !dark, "", ""));
         let lines = drawn.iter().flat_map(|text| text.lines());
         let qr = lines.map(|line| SecretText::new(line.to_owned())).collect();
         Enrolment {
-            device: name.to_string(),
+            device: added.name.to_string(),
             key: otpauth::pretty_key(&self.key),
             qr,
         }
     }
 
-    fn uri(&self) -> SecretText {
-        let issuer = Some(&self.issuer);
-        match self.kind {
-            Kind::Totp => otpauth::uri(&self.key, self.parameters, &self.label, issuer),
-            Kind::Hotp => otpauth::hotp_uri(
-                &self.key,
-                self.parameters,
-                self.counter,
-                &self.label,
-                issuer,
-            ),
+    /// What an authenticator scans. The issuer that stands for the host is in it once.
+    fn uri(&self, label: &Label) -> SecretText {
+        let counter = (self.kind == Kind::Hotp).then_some(self.counter);
+        let (key, parameters, issuer) = (&self.key, self.parameters, &self.issuer);
+        match counter {
+            _ if self.label.leaves_the_host_to_the_issuer => {
+                otpauth::short_uri(key, parameters, counter, label, issuer)
+            }
+            None => otpauth::uri(key, parameters, label, Some(issuer)),
+            Some(counter) => otpauth::hotp_uri(key, parameters, counter, label, Some(issuer)),
         }
+    }
+}
+
+/// A device in its record: its name, and the account's name as the authenticator shows it.
+pub(crate) struct Added {
+    pub(crate) name: DeviceName,
+    label: Label,
+}
+
+/// The account's name as the authenticator shows it, but for the name of the device.
+struct Template {
+    text: String,
+    leaves_the_host_to_the_issuer: bool,
+}
+
+impl Template {
+    fn of(wish: &Enroll, call: &Call<'_>, (host, issuer): (&str, &Label)) -> Result<Self, Error> {
+        let usual = call.settings.new_device.label.as_str();
+        let leaves_the_host_to_the_issuer =
+            wish.label.is_none() && usual == DEFAULT_LABEL && issuer.as_str() == host;
+        let template = match &wish.label {
+            Some(label) => label,
+            None if leaves_the_host_to_the_issuer => "{user}",
+            None => usual,
+        };
+        let text = template
+            .replace("{host}", host)
+            .replace("{user}", call.user.as_str());
+        let template = Self {
+            text,
+            leaves_the_host_to_the_issuer,
+        };
+        template.filled(&DeviceName::nth(1), false)?;
+        Ok(template)
+    }
+
+    /// The label of that device. Authenticators replace an entry by another of the same issuer and
+    /// label, so a user's further devices have their names in theirs.
+    fn filled(&self, device: &DeviceName, is_further: bool) -> Result<Label, Error> {
+        let text = self.text.replace("{device}", device.as_str());
+        let text = if is_further && !text.contains(device.as_str()) {
+            format!("{text} ({device})")
+        } else {
+            text
+        };
+        Label::new(&text).map_err(|why| Error::bad("label", why))
     }
 }
 
@@ -306,20 +352,12 @@ pub(super) fn strong_enough(key: Key, field: &str, allow_weak: Option<bool>) -> 
     }
 }
 
-fn label(wish: &Enroll, user: &UserName, settings: &Settings) -> Result<Label, Error> {
-    let template = wish.label.as_deref().unwrap_or(&settings.new_device.label);
-    let label = template
-        .replace("{host}", &host_name())
-        .replace("{user}", user.as_str());
-    Label::new(&label).map_err(|why| Error::bad("label", why))
-}
-
 /// The issuer that the authenticator shows: from the request, the settings, or this host's name.
-fn issuer(wished: Option<&str>, settings: &Settings) -> Result<Label, Error> {
+fn issuer(wished: Option<&str>, settings: &Settings, host: &str) -> Result<Label, Error> {
     match (wished, &settings.new_device.issuer) {
         (Some(wished), _) => Label::new(wished).map_err(|why| Error::bad("issuer", why)),
         (None, Some(issuer)) => Ok(issuer.clone()),
-        (None, None) => Label::new(&host_name()).map_err(|why| Error::bad("issuer", why)),
+        (None, None) => Label::new(host).map_err(|why| Error::bad("issuer", why)),
     }
 }
 
@@ -331,6 +369,8 @@ fn host_name() -> String {
 
 /// The widest QR code that a terminal shows, in characters.
 const COLUMNS: usize = 80;
+/// The highest one at a prompt: of 24 lines the key, the advice and the prompt need three.
+const LINES: usize = 21;
 /// A reply with the largest picture, of three bytes for each half block, is as long as any other.
 const _: () = assert!(COLUMNS * COLUMNS.div_ceil(2) * 3 + 2048 < UNIT);
 /// Seconds that a pending device waits for its first code before it expires, if an administrator

@@ -174,8 +174,8 @@ fn by_ticket(
 
 fn new_device(record: &mut Record, call: &Call<'_>) -> Result<Enrolment, Error> {
     let new = NewDevice::plan(call, &Enroll::default())?;
-    let name = new.add_to(record, call)?;
-    Ok(new.enrolment(&name))
+    let added = new.add_to(record, call)?;
+    Ok(new.enrolment(&added))
 }
 
 /// A code of a pending device is judged like that of an active one, and makes it active if it is

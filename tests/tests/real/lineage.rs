@@ -61,6 +61,25 @@ fn an_imported_key_has_our_own_seal_at_once() {
 }
 
 #[test]
+fn a_key_with_spare_bits_is_the_key_that_other_programs_read() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (spare, key) = ("JBSWY3DPEHPK3PXPJBSWY3DPEB", "JBSWY3DPEHPK3PXPJBSWY3DPEA");
+    let told = daemon.totpctl_json(&["enroll", "alice", "--key", "-", "--yes"], spare);
+    assert_eq!(told["key"], key);
+    let uri = format!("otpauth://totp/bob?secret={spare}");
+    let plain = json!({ "type": "totp", "v": 1, "key": spare }).to_string();
+    for (user, record) in [("bob", uri), ("carol", plain)] {
+        daemon
+            .call("Import", &json!({ "user": user, "record": record }))
+            .expect("an import");
+        let again = json!({ "user": user, "device": "same", "key": key, "counter": null });
+        let (error, _) = daemon.call("Enroll", &again).expect_err("it has the key");
+        assert_eq!(error, "DeviceExists", "{user}");
+    }
+}
+
+#[test]
 fn a_key_of_eighty_bits_is_taken_only_if_an_administrator_says_so_and_is_marked() {
     let _place = world::enter();
     let daemon = Daemon::start();

@@ -24,7 +24,7 @@ pub(crate) struct EnrollArgs {
     /// With hotp: counter of the next code
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<u64>)]
     pub(crate) counter: Option<u64>,
-    /// Use the base32 key on standard input: '--key -'
+    /// Key or otpauth:// URI on standard input: '--key -'
     // Any text: clap must not repeat a key in an error message that a user gives here by mistake.
     #[arg(long, value_name = "-")]
     pub(crate) key: Option<String>,

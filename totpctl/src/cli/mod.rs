@@ -26,6 +26,7 @@ use std::path::PathBuf;
 use clap::error::{ContextKind, ContextValue};
 use clap::{Args, Parser, Subcommand};
 use common::issued::IssuedCode;
+use common::lineage::uri::SCHEME;
 use common::secret;
 
 pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
@@ -225,6 +226,7 @@ fn is_about_a_secret(error: &clap::Error) -> bool {
     // An unknown option is no key, however long its name.
     let is_option = argument.starts_with("--");
     is_code
+        || argument.starts_with(SCHEME)
         || !is_option
             && (IssuedCode::parse(argument).is_some() || secret::Key::from_base32(argument).is_ok())
 }
@@ -329,6 +331,7 @@ mod tests {
             "123456",
             "123-456",
             "abcd-efgh",
+            "otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ",
             "ABCD-efgh-ijkl-mnop",
             "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
         ] {

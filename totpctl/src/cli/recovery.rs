@@ -61,5 +61,7 @@ Examples:
   totpctl ticket alice
   totpctl ticket alice --for 2d
 
-For a user that was never enrolled. alice runs 'totpctl enroll alice' and types
-the code, which works once. A new ticket replaces the old one.";
+For a user that was never enrolled. alice types the code at the next login, if
+the service enrols at the prompt ('enroll' in its PAM file), or after 'totpctl
+enroll alice' where alice gets in without a code. It works once, and a new
+ticket replaces it.";

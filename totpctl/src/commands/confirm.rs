@@ -24,6 +24,9 @@ pub(super) fn run(context: &Context<'_>, wanted: &ConfirmArgs) -> Result<Exit, F
         code,
         same_person: wanted.same_person.said(),
     })?;
+    if !reply.recovery_codes.is_empty() {
+        context.output.will_hold_secrets();
+    }
     context.output.result(&reply)?;
     if !context.output.is_for_programs() {
         context

@@ -22,12 +22,30 @@ pub(super) fn for_terminal(
 ) -> Option<Drawing> {
     let environment = |name: &str| std::env::var(name).ok();
     let on_terminal = context.output.page_is_seen();
-    let form = form.unwrap_or_else(|| Form::usual(on_terminal, environment));
+    let drawn_as = form.unwrap_or_else(|| Form::usual(on_terminal, environment));
     let colours = on_terminal && environment("TERM").is_some_and(|term| term != "dumb");
-    qr::draw(uri, form, colours).unwrap_or_else(|_| {
+    let window = context.output.window();
+    let drawing = qr::draw_in(uri, drawn_as, colours, window).unwrap_or_else(|_| {
         context.output.note(&format!("warning: {TOO_LONG}"));
         None
-    })
+    })?;
+    if form.is_none() && window.is_some_and(|window| !drawing.fits(window)) {
+        context.output.note(&too_large(&drawing, drawn_as));
+        return None;
+    }
+    Some(drawing)
+}
+
+/// A picture of which a part has scrolled away cannot be scanned, and it would take the key along.
+fn too_large(drawing: &Drawing, form: Form) -> String {
+    let (columns, lines) = (drawing.columns, drawing.lines.saturating_add(1));
+    let smaller = match form {
+        Form::Ascii | Form::Ansi => "'--qr utf8' is half as large, if the terminal shows UTF-8; ",
+        Form::Utf8 | Form::Inverse | Form::None => "",
+    };
+    format!(
+        "no QR code is drawn: it needs a window of {columns} columns and {lines} lines; {smaller}--png FILE draws it in a file"
+    )
 }
 
 /// The files of --png and --svg. They are created empty before the key is made, and removed if

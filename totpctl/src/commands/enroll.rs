@@ -1,9 +1,13 @@
 //! `enroll`: asks the daemon for a new device, shows its key, and asks for the first code; the
 //! prompts for both.
 
+use common::lineage::record::{KeyRecord, StoredKey};
+use common::lineage::uri::SCHEME;
 use common::names::device::Kind;
 use common::names::user::UserName;
+use common::otpauth::Label;
 use common::secret::{Key, SecretText};
+use common::totp::Parameters;
 use common::wire::protocol::{Confirm, DeviceState, Enroll, Verdict};
 use common::wire::text::printable;
 
@@ -24,15 +28,15 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exi
         Some(user.as_str().to_owned()),
         names::device(wanted.device.as_deref())?,
     );
-    let key = wanted
+    let given = wanted
         .key
         .as_deref()
-        .map(|from| read_key(context, from))
+        .map(|from| read_key(context, wanted, from))
         .transpose()?;
     context.warn_without_account(user.as_str());
     // Before the daemon makes the device: a file that cannot be created is an error in time.
     let pictures = PictureFiles::prepare(&wanted.pictures)?;
-    let mut enrolled = ask_for_it(context, wanted, &names, key.as_ref())?;
+    let mut enrolled = ask_for_it(context, wanted, &names, given.as_ref())?;
     show_and_confirm(context, wanted, pictures, &mut enrolled)
         .inspect_err(|failure| tell_of_a_lost_key(context, &enrolled, failure))
 }
@@ -47,6 +51,7 @@ fn show_and_confirm(
     // A program gets its answer at once and confirms later; a person at a terminal is asked even
     // with --json.
     let asks = !wanted.yes && (context.prompt.is_terminal() || !context.output.is_for_programs());
+    context.output.will_hold_secrets();
     let drawn = show(context, wanted, pictures, enrolled, asks)?;
     let confirmed = if asks {
         have_confirmed(context, enrolled, wanted.key.is_some())?
@@ -66,8 +71,14 @@ fn show_and_confirm(
     })
 }
 
+/// What `--key -` reads: a key, or a URI that says more about it.
+struct Given {
+    key: Key,
+    said: Option<(Parameters, Option<Label>, Option<Label>)>,
+}
+
 /// Reads the key of `--key -`, and checks it before totpctl sends it.
-fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
+fn read_key(context: &Context<'_>, wanted: &cli::EnrollArgs, from: &str) -> Result<Given, Failure> {
     if from != "-" {
         return Err(Failure::Usage(NO_SECRETS_HERE));
     }
@@ -75,7 +86,28 @@ fn read_key(context: &Context<'_>, from: &str) -> Result<Key, Failure> {
         .prompt
         .ask_hidden(KEY_PROMPT)?
         .ok_or(Failure::NoInput("a key"))?;
-    Ok(Key::from_base32(text.expose())?)
+    let text = text.expose().trim();
+    if !text.starts_with(SCHEME) {
+        let key = Key::from_base32(text)?;
+        return Ok(Given { key, said: None });
+    }
+    let options = &wanted.new_key;
+    let says_it_again = options.alg.is_some()
+        || options.digits.is_some()
+        || options.period.is_some()
+        || wanted.kind == Some(Kind::Hotp)
+        || wanted.counter.is_some();
+    if says_it_again {
+        return Err(Failure::Usage(THE_URI_SAYS_IT));
+    }
+    let record = KeyRecord::parse(text)?;
+    let StoredKey::Plain(key) = record.key else {
+        return Err(Failure::Usage(THE_URI_SAYS_IT));
+    };
+    Ok(Given {
+        key,
+        said: Some((record.parameters, record.label, record.issuer)),
+    })
 }
 
 /// Makes the call, and a second one with a proof if the daemon wants one.
@@ -83,12 +115,12 @@ fn ask_for_it(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
     names: &Names,
-    key: Option<&Key>,
+    given: Option<&Given>,
 ) -> Result<Enrolled, Failure> {
     let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
     let reply = context.with_proof(|proof| {
         let services = Some(services.clone()).filter(|services| !services.is_empty());
-        let call = request(wanted, names.clone(), key, proof);
+        let call = request(wanted, names.clone(), given, proof);
         context.daemon.call(&Enroll {
             valid_from,
             valid_until,
@@ -117,20 +149,32 @@ fn tell_of_a_lost_key(context: &Context<'_>, enrolled: &Enrolled, failure: &Fail
 fn request(
     wanted: &cli::EnrollArgs,
     (user, device): Names,
-    key: Option<&Key>,
+    given: Option<&Given>,
     proof: Option<SecretText>,
 ) -> Enroll {
+    let (parameters, label, issuer) = match given.and_then(|given| given.said.as_ref()) {
+        Some((parameters, label, issuer)) => (Some(*parameters), label.as_ref(), issuer.as_ref()),
+        None => (None, None, None),
+    };
+    let options = &wanted.new_key;
+    let said = |option: &Option<String>, by_uri: Option<&Label>| {
+        let by_uri = || by_uri.map(|label| label.as_str().to_owned());
+        option.clone().or_else(by_uri)
+    };
     Enroll {
         user,
         device,
         kind: wanted.kind.map(|kind| kind.word().to_owned()),
-        alg: wanted.new_key.alg.map(|alg| alg.word().to_owned()),
-        digits: wanted.new_key.digits,
-        period: wanted.new_key.period,
+        alg: parameters
+            .map(|said| said.alg)
+            .or(options.alg)
+            .map(|alg| alg.word().to_owned()),
+        digits: parameters.map(|said| said.digits).or(options.digits),
+        period: parameters.map(|said| said.period).or(options.period),
         counter: wanted.counter,
-        label: wanted.new_key.label.clone(),
-        issuer: wanted.new_key.issuer.clone(),
-        key: key.map(Key::to_base32),
+        label: said(&options.label, label),
+        issuer: said(&options.issuer, issuer),
+        key: given.map(|given| given.key.to_base32()),
         // Left out rather than false: only administrators may send it at all.
         active: wanted.yes.then_some(true),
         proof,
@@ -233,7 +277,9 @@ fn confirm(context: &Context<'_>, enrolled: &Enrolled, prompt: &str) -> Result<F
     Ok(outcome)
 }
 
-const KEY_PROMPT: &str = "Key in base32 (typing is not shown): ";
+const KEY_PROMPT: &str = "Key in base32, or otpauth:// URI (typing is not shown): ";
+const THE_URI_SAYS_IT: &str = "the otpauth:// URI says itself how its codes are made: leave out --kind, --alg, --digits, --period and \
+    --counter";
 const CODE_PROMPT: &str = "Code that the new device shows now: ";
 /// For a key of --key: its current code may have been used elsewhere, so the daemon refuses it.
 const NEXT_CODE_PROMPT: &str = "Code that the device shows next (not the current one): ";

@@ -55,6 +55,9 @@ fn export(context: &Context<'_>, user: &str) -> Result<usize, Failure> {
     let reply = context.daemon.call_slowly(&Export {
         user: user.to_owned(),
     })?;
+    if !reply.records.is_empty() {
+        context.output.will_hold_secrets();
+    }
     for exported in &reply.records {
         context
             .output

@@ -115,14 +115,15 @@ impl Enrolled {
     }
 }
 
-/// Tells the user to scan or type. It names the width of the QR code: one that the window wraps
-/// cannot be scanned, and the key is shown only once.
+/// Tells the user to scan or type. It names the size of the QR code: one that the window wraps, or
+/// that scrolls away, cannot be scanned, and the key is shown only once.
 pub(super) fn advice(qr: Option<&Drawing>) -> String {
-    match qr.map(|drawing| drawing.columns) {
+    match qr {
         None => "Type this key into an authenticator. It is shown only once.".to_owned(),
-        Some(columns) => format!(
-            "Scan the QR code (in a window at least {columns} columns wide) or type the key.\n\
-             Both are shown only once."
+        Some(Drawing { columns, lines, .. }) => format!(
+            "Scan the QR code (in a window of at least {columns} columns and {} lines) or type the\n\
+             key. Both are shown only once.",
+            lines.saturating_add(1)
         ),
     }
 }
@@ -194,6 +195,7 @@ mod tests {
         Drawing {
             text: Zeroizing::new("QR\n".to_owned()),
             columns,
+            lines: 1,
         }
     }
 
@@ -209,8 +211,8 @@ mod tests {
             page.as_str(),
             "\
 New device 'default' of alice: 6 digits, 30 s, sha1.
-Scan the QR code (in a window at least 45 columns wide) or type the key.
-Both are shown only once.
+Scan the QR code (in a window of at least 45 columns and 2 lines) or type the
+key. Both are shown only once.
 
 Key: GEZD-GNBV-GY3T-QOJQ-GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/demo:alice?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=demo
@@ -223,7 +225,7 @@ QR
     #[test]
     fn whoever_cannot_scan_the_code_is_told_so() {
         assert!(advice(None).starts_with("Type this key"));
-        assert!(advice(Some(&drawing(90))).contains("at least 90 columns"));
+        assert!(advice(Some(&drawing(90))).contains("at least 90 columns and 2 lines"));
     }
 
     #[test]

@@ -217,13 +217,14 @@ mod tests {
         let drawing = Drawing {
             text: Zeroizing::new("QR\n".to_owned()),
             columns: 45,
+            lines: 1,
         };
         assert_eq!(
             new_key().sheet(Some(&drawing)).as_str(),
             "\
 New key: 6 digits, 30 s, sha1.
-Scan the QR code (in a window at least 45 columns wide) or type the key.
-Both are shown only once.
+Scan the QR code (in a window of at least 45 columns and 2 lines) or type the
+key. Both are shown only once.
 
 Key: GEZD-GNBV-GY3T-QOJQ
 URI: otpauth://totp/alice?secret=GEZDGNBVGY3TQOJQ

@@ -96,7 +96,8 @@ fn opens(uses: u8) -> String {
 fn asks_for_it(user: &str) -> String {
     let (name, command) = (printable(user), argument(user));
     format!(
-        "It enrols the account's first device, once. To enrol, {name} logs in and runs:\n  totpctl enroll {command}"
+        "It enrols the account's first device, once. {name} types it at the next login, if the service enrols at the\n\
+         prompt ('enroll' in its PAM file); else where {name} gets in without a code, and runs:\n  totpctl enroll {command}"
     )
 }
 

@@ -26,7 +26,10 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::KeyArgs) -> Result<Exit, 
     match &wanted.action {
         KeyAction::New(wanted) => return new::run(context, &settings, wanted),
         KeyAction::Seal(wanted) => return seal::run(context, &settings, wanted),
-        KeyAction::Open => context.output.object(&open(&opened()?))?,
+        KeyAction::Open => {
+            context.output.will_hold_secrets();
+            context.output.object(&open(&opened()?))?;
+        }
         KeyAction::Uri(wanted) => context.output.reveal(&Lone {
             name: "uri",
             text: uri(&opened()?, wanted)?,

@@ -4,6 +4,7 @@ use common::answer::CODE_DIGITS;
 use common::config::Settings;
 use common::enckey::CannotSeal;
 use common::lineage::record::{BadRecord, KeyRecord, MAX_PERIOD};
+use common::names::device::DeviceName;
 use common::names::user::UserName;
 use common::otpauth::{Label, pretty_key, uri};
 use common::secret::Key;
@@ -27,6 +28,7 @@ pub(super) fn run(
 ) -> Result<Exit, Failure> {
     let made = make(wanted, &file.load()?)?;
     PictureFiles::prepare(&wanted.pictures)?.draw(context.output, &made.uri)?;
+    context.output.will_hold_secrets();
     let asked_for_a_page = wanted.pictures.qr.is_some_and(|form| form != Form::None);
     if asked_for_a_page || context.output.is_for_a_person() {
         context
@@ -43,7 +45,11 @@ fn make(wanted: &cli::NewKeyArgs, settings: &Settings) -> Result<NewKey, Failure
     let user = wanted.user.as_deref().map(UserName::new).transpose()?;
     let parameters = parameters(&wanted.new_key, settings)?;
     let (label, issuer) = (
-        label(&wanted.new_key, user.as_ref(), settings)?,
+        label(
+            &wanted.new_key,
+            (user.as_ref(), wanted.device.as_deref()),
+            settings,
+        )?,
         issuer(&wanted.new_key, settings)?,
     );
     let key = Key::random(parameters.alg.key_bytes()).ok_or(CannotSeal::NoRandomness)?;
@@ -106,12 +112,14 @@ fn parameters(wanted: &cli::KeyOptions, settings: &Settings) -> Result<Parameter
 /// The label of --label, else that of the settings, filled in.
 fn label(
     wanted: &cli::KeyOptions,
-    user: Option<&UserName>,
+    (user, name): (Option<&UserName>, Option<&str>),
     settings: &Settings,
 ) -> Result<Label, Failure> {
     if let Some(text) = &wanted.label {
         return Ok(Label::as_shared(text)?);
     }
+    let usual = DeviceName::nth(1);
+    let device = name.unwrap_or_else(|| usual.as_str());
     let own = if user.is_none() { own_account() } else { None };
     let user = user.or(own.as_ref()).ok_or(Failure::Usage(NO_ACCOUNT))?;
     let host = gethostname()
@@ -123,6 +131,7 @@ fn label(
             .new_device
             .label
             .replace("{host}", &host)
+            .replace("{device}", device)
             .replace("{user}", user.as_str()),
     )?)
 }
