@@ -13,6 +13,18 @@ use self::plain::Plain;
 use crate::issued::IssuedCode;
 use crate::secret::{SecretText, without_separators};
 
+/// Whether the text is not the user's but sshd's own: for a user that it refuses whatever is typed,
+/// sshd sends this in place of each answer, as long as the answer was.
+#[must_use]
+pub fn is_of_sshd(typed: &[SecretText]) -> bool {
+    let [only] = typed else { return false };
+    let text = only.expose().bytes();
+    text.len() > 0 && text.zip(OF_SSHD.bytes().cycle()).all(|(a, b)| a == b)
+}
+
+/// OpenSSH writes it anew and anew.
+const OF_SSHD: &str = "\u{8}\n\r\u{7f}INCORRECT";
+
 /// The text that the user typed, known to be one or two codes, or an issued code. The length of a
 /// code depends on the device, so digits are split into codes later.
 pub struct Answer(Typed);

@@ -136,3 +136,16 @@ fn parse(fields: &[&str]) -> String {
         });
     readings.collect::<Vec<_>>().join(" or ")
 }
+
+#[test]
+fn what_sshd_sends_in_the_place_of_an_answer_is_known_at_every_length() {
+    let typed = |text: &str| is_of_sshd(&[SecretText::new(text.to_owned())]);
+    let dummy = "\u{8}\n\r\u{7f}INCORRECT".repeat(2);
+    for length in 1..=dummy.len() {
+        assert!(typed(&dummy[..length]), "{length}");
+    }
+    for other in ["", "123456", "INCORRECT", "\u{8}\n\r\u{7f}123456", "\u{7f}"] {
+        assert!(!typed(other), "{other:?}");
+    }
+    assert!(!is_of_sshd(&[]));
+}

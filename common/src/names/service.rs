@@ -31,7 +31,7 @@ impl ServiceName {
     /// Whether `service`, as a process names itself, is this service or its sister.
     #[must_use]
     pub fn is(&self, service: &str) -> bool {
-        is_one_service(&self.0, service)
+        is_one_service(&self.0, &service.to_ascii_lowercase())
     }
 
     /// The name.
@@ -62,16 +62,16 @@ impl fmt::Display for ServiceName {
 }
 
 /// Whether two names mean one service to the settings, to a grace and to a device's restriction:
-/// they are equal, or sisters. Upper and lower case are the same, as in libpam.
+/// they are equal, or sisters.
 #[must_use]
 pub fn is_one_service(name: &str, other: &str) -> bool {
-    family(name).eq_ignore_ascii_case(family(other))
+    family(name) == family(other)
 }
 
 /// The name under which a service and its sister are remembered.
 #[must_use]
 pub fn family(service: &str) -> &str {
-    let is_sister = |(sister, _): &&(&str, &str)| sister.eq_ignore_ascii_case(service);
+    let is_sister = |(sister, _): &&(&str, &str)| *sister == service;
     SISTERS
         .iter()
         .find(is_sister)
@@ -126,12 +126,12 @@ mod tests {
         for (name, other) in [
             ("sudo", "sudo-i"),
             ("su-l", "su"),
-            ("SUDO-I", "sudo"),
             ("runuser", "runuser-l"),
             ("sudo-i", "sudo-i"),
         ] {
             assert!(is_one_service(name, other), "{name} {other}");
-            assert!(ServiceName::new(name).unwrap().is(other), "{name} {other}");
+            let spelt = other.to_uppercase();
+            assert!(ServiceName::new(name).unwrap().is(&spelt), "{name} {other}");
         }
         for (name, other) in [
             ("sudo", "su"),
@@ -140,6 +140,7 @@ mod tests {
             ("sshd", "cockpit"),
             ("gdm-password", "gdm-autologin"),
             ("vpn", "vpn-l"),
+            ("SUDO", "sudo"),
             ("sudo", ""),
         ] {
             assert!(!is_one_service(name, other), "{name} {other}");

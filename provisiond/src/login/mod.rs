@@ -16,7 +16,7 @@ mod quarantine;
 mod reported;
 mod rules;
 
-use common::answer::Answer;
+use common::answer::{Answer, is_of_sshd};
 use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 
 use self::reported::Trusted;
@@ -54,7 +54,10 @@ pub(crate) fn verify(
             used => exemption::let_by(service, &login, rule, used),
         });
     }
-    let outcome = judge::durably(service, &login, answer.as_ref())?;
+    let mut outcome = judge::durably(service, &login, answer.as_ref())?;
+    if is_of_sshd(&attempt.codes) {
+        outcome.outcome.counted.was_hidden();
+    }
     let reply = effects::settle(
         service,
         &login,

@@ -61,6 +61,17 @@ pub(super) struct Counted {
     pub(super) is_verdict: bool,
 }
 
+impl Counted {
+    /// sshd refuses the user, and has hidden the answer. The log says so: no code would help.
+    pub(super) fn was_hidden(&mut self) {
+        if self.wrong == Some(Wrong::Malformed) {
+            self.reason = Some(HIDDEN_BY_SSHD);
+        }
+    }
+}
+
+const HIDDEN_BY_SSHD: &str = "hidden_by_sshd";
+
 /// How an answer was wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wrong {

@@ -14,6 +14,7 @@ use tests::world;
 
 use crate::first_login::{key_in, ticket};
 
+const README: &str = include_str!("../../../README.md");
 const GUIDE: &str = include_str!("../../../docs/administrators-guide.md");
 const PASSWORD: &str = "correct horse";
 
@@ -28,6 +29,67 @@ fn key_and_code() {
     );
     assert_eq!(scene.with_key("alice", &code), asked(true, &[CODE]));
     assert!(!scene.with_key("alice", &code).0, "a code opens one login");
+}
+
+/// With `PermitRootLogin` as Debian has it, and as the guide says.
+#[test]
+fn root_gets_in_with_key_and_code_only_where_sshd_lets_root_type() {
+    let _place = world::enter();
+    let scene = Scene::of("Key and code");
+    let root = scene.system.daemon.enroll("root");
+    assert!(!scene.with_key("root", &root.code()).0);
+    scene.system.daemon.log.wait_for(&[
+        "event=verify",
+        "user=root",
+        "verdict=malformed",
+        "reason=hidden_by_sshd",
+    ]);
+    let why = scene.system.daemon.totpctl(&["why", "root"], "");
+    let why = String::from_utf8_lossy(&why.stdout).into_owned();
+    assert!(why.contains("PermitRootLogin"), "{why}");
+    let methods = "publickey,keyboard-interactive";
+    let sshd = Sshd::start_with(methods, "PermitRootLogin yes\n");
+    let key = sshd.authorize("root");
+    let client = Client {
+        user: "root",
+        key: Some(&key),
+        codes: &[&root.code()],
+        ..Client::default()
+    };
+    assert!(sshd.login(&client).accepted, "the code was not used up");
+}
+
+/// From key and code back to Debian's own files.
+#[test]
+fn the_way_back_of_the_readme_lets_in_with_a_key_alone_and_with_a_password() {
+    let _place = world::enter();
+    let scene = Scene::of("Key and code");
+    let alice = scene.system.daemon.enroll("alice");
+    assert!(scene.with_key("alice", &alice.code()).0);
+    scene.system.service("sshd", "");
+    assert!(!scene.with_key("alice", "").0, "half of the way is none");
+    let (_, line) = README
+        .split_once("**The way back.**")
+        .expect("the way back");
+    let (_, line) = line.split_once("put `").expect("what to put back");
+    let (line, _) = line.split_once('`').expect("its end");
+    scene.system.service("sshd", line);
+    // Debian's configuration, without the file of step 5.
+    let sshd = Sshd::configured("UsePAM yes\nKbdInteractiveAuthentication no\n");
+    let key = sshd.authorize("alice");
+    let alone = Client {
+        user: "alice",
+        key: Some(&key),
+        ..Client::default()
+    };
+    assert!(sshd.login(&alone).accepted);
+    let by_password = Client {
+        user: "alice",
+        password: PASSWORD,
+        options: &["PreferredAuthentications=password"],
+        ..Client::default()
+    };
+    assert!(sshd.login(&by_password).accepted);
 }
 
 #[test]

@@ -236,8 +236,14 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
         head[1].starts_with("Subject: pam-totp on ") && head[1].ends_with(": budget_empty"),
         "{head:?}"
     );
-    assert!(
-        first[0].contains("192.0.2.1") && first[0].contains("\"user\":\"alice\""),
+    let body = first[0].lines().collect::<Vec<_>>();
+    for field in ["source: 192.0.2.1", "user: alice", "severity: warning"] {
+        assert!(body.contains(&field), "{first:?}");
+    }
+    let is_date = |line: &&str| line.starts_with("time: 20") && line.contains('-');
+    assert_eq!(
+        body.iter().filter(|line| is_date(line)).count(),
+        1,
         "{first:?}"
     );
     let line = events
@@ -249,6 +255,46 @@ fn the_example_mails_what_somebody_should_look_at_and_no_more_than_it_says() {
         1 + 3,
         "three an hour are enough"
     );
+}
+
+#[test]
+fn the_example_mails_each_event_once_and_those_of_a_store_that_was_put_back() {
+    let _place = world::enter();
+    let folder = world::scratch_folder("mail-state");
+    let sendmail = folder.join("sendmail");
+    let told = folder.join("told");
+    let script = format!("#!/bin/sh\ngrep ^Subject: >> {}\n", told.display());
+    program::write(&sendmail, &script);
+    fs::write(folder.join("last"), "40 1000\n").expect("what was read before");
+    let line = |number: u32, time: u32, event: &str| {
+        json!({ "time": time, "number": number, "event": event, "severity": "warning", "fields": {} })
+            .to_string()
+    };
+    let mailed = |lines: &[String]| -> usize {
+        fs::write(&told, "").expect("no mails yet");
+        let mut script = Command::new(packaging("examples/pam-totp-mail"));
+        script
+            .env("SENDMAIL", &sendmail)
+            .env("STATE_DIRECTORY", &folder);
+        let lines: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        assert!(with_input(script, &lines).status.success());
+        fs::read_to_string(&told)
+            .expect("the mails")
+            .lines()
+            .count()
+    };
+    let lines = [
+        line(39, 990, "bypass"),
+        line(40, 1000, "ticket"),
+        line(41, 1000, "unlock"),
+        line(42, 995, "clock_event"),
+    ];
+    assert_eq!(mailed(&lines), 2, "the last two are new");
+    assert_eq!(mailed(&lines), 0);
+    let put_back = line(12, 2000, "store_rolled_back");
+    assert_eq!(mailed(&[line(11, 900, "bypass"), put_back]), 1);
+    fs::remove_file(folder.join("last")).expect("it has read nothing yet");
+    assert_eq!(mailed(&lines), 0, "it begins with the present");
 }
 
 fn packaging(path: &str) -> PathBuf {

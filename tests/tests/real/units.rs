@@ -152,6 +152,40 @@ fn a_daemon_that_stands_still_is_started_anew() {
     assert!(log_in(&machine, "alice", &device.code()));
 }
 
+/// The commands stand in the head of the unit.
+#[test]
+fn the_example_mails_what_happened_while_it_did_not_run() {
+    let _place = world::enter();
+    let machine = serving();
+    enroll(&machine, "alice");
+    let examples = "/usr/share/doc/pam-totp/examples";
+    let unit = machine.run(&["cat", &format!("{examples}/pam-totp-mail.service")]);
+    let commands = unit.lines().filter_map(|line| line.strip_prefix("#   "));
+    let sendmail = "#!/bin/sh\n[ \"$*\" = '-oi -odi -t' ] && cat >> /var/lib/mails\n";
+    machine.write("/usr/sbin/sendmail", sendmail);
+    machine.run(&["chmod", "755", "/usr/sbin/sendmail"]);
+    for command in commands {
+        machine.run(&["sh", "-c", &format!("cd {examples} && {command}")]);
+    }
+    let has_come = |word: &str| {
+        let grep = ["grep", "-q", word, "/var/lib/mails"];
+        machine.until(|| machine.command(&grep).status.success());
+    };
+    machine.until(|| machine.command(&["test", "-e", STATE]).status.success());
+    let begun = machine.run(&["cat", STATE]);
+    // The first event of a later second.
+    machine.until(|| {
+        machine.run(&["totpctl", "unlock", "alice"]);
+        machine.run(&["cat", STATE]) != begun
+    });
+    has_come("unlock");
+    machine.run(&["systemctl", "stop", "pam-totp-mail"]);
+    machine.run(&["totpctl", "bypass", "alice"]);
+    machine.run(&["systemctl", "restart", "provisiond"]);
+    machine.run(&["systemctl", "start", "pam-totp-mail"]);
+    has_come("bypass");
+}
+
 #[test]
 fn uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_running() {
     let _place = world::enter();
@@ -317,6 +351,7 @@ const UNITS: [&str; 3] = [
 const SERVICE: &str = "/etc/pam.d/totp";
 const SETTINGS: &str = "/etc/pam-totp/settings.yaml";
 const SECRETS: &str = "/etc/pam-totp/secrets";
+const STATE: &str = "/var/lib/pam-totp-mail/last";
 const MIRROR: &str = "/run/pam-totp/generation";
 const INSTALL: [&str; 5] = [
     "make",

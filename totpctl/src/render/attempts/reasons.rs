@@ -253,6 +253,11 @@ fn of_the_account(reason: &str) -> Option<&'static str> {
             "it was the same wrong answer as just before, which cost no further guess: the user typed it again, or a program \
              repeated it by itself; wait for the next code"
         }
+        "hidden_by_sshd" => {
+            "sshd refuses this user whatever is typed, and sent its own text in place of the answer; usual causes: for root, \
+             'PermitRootLogin' is not 'yes' (Debian's default refuses all but keys); 'AllowUsers', 'DenyUsers' or groups of \
+             sshd_config; a shell that does not exist; for the cause: journalctl -t sshd"
+        }
         "source_limited" => {
             "too many wrong codes came from that address, for all users together: for an hour the daemon asks it for two \
              consecutive codes; type both on one line; if the address is your own, add it to 'limits.trusted-sources'"
