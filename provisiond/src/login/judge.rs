@@ -345,6 +345,7 @@ fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<
     Ok(match failure {
         Failure::Busy => Outcome::unjudged(Verdict::Busy, None),
         Failure::Damaged(damaged) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
+        Failure::WrongSecret => Outcome::unjudged(Verdict::Refused, Some("wrong_secret")),
         Failure::Incomplete => Outcome::unjudged(Verdict::Refused, Some(STORE_INCOMPLETE)),
         Failure::Unknown => {
             // The commit may be durable: it may have disabled a device.

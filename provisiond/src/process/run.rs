@@ -151,6 +151,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     // Only this thread waits for signals, so every later thread must have them blocked.
     let signals = block_signals()?;
     startup::harden()?;
+    startup::lift_file_limit();
     // Before the first secret is read into memory.
     let locked = memory::lock();
     let account = startup::daemon_account()?;
@@ -190,6 +191,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
         settings,
         source,
     ));
+    service.check_secrets(&service.settings());
     let mut server = Server::start(Arc::clone(&service), sockets, pulse())?;
     tell_started(&service);
     notify(&[NotifyState::Ready]);

@@ -13,7 +13,7 @@ use listenfd::ListenFd;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
 };
@@ -88,6 +88,14 @@ pub fn harden() -> Result<(), CannotStart> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).map_err(|e| cannot("switch core files off", e))?;
     prctl::set_dumpable(false).map_err(|e| cannot("keep debuggers off", e))?;
     prctl::set_no_new_privs().map_err(|e| cannot("give up new privileges", e))
+}
+
+/// Lifts the soft limit of open files to the hard one: the soft one is for programs that use
+/// select(2). A limit that stays is no error, because connections leave descriptors to the store.
+pub fn lift_file_limit() {
+    if let Ok((_, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
 }
 
 /// The two sockets: handed in by the service manager (socket activation), else made in `folder`.

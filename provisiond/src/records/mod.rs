@@ -5,10 +5,11 @@
 //! gets no answer before the change is durable.
 
 mod by_uid;
+mod canaries;
 mod stand_in;
 pub mod user_queue;
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use common::names::user::UserName;
@@ -26,6 +27,8 @@ pub struct Records {
     store: Box<dyn Store>,
     clock: Arc<Clock>,
     queues: UserQueues,
+    /// The tags whose application secret is another than before.
+    wrong_tags: RwLock<Vec<String>>,
     by_uid: ByUid,
     of_a_user: StandIn,
     of_a_decoy: StandIn,
@@ -69,6 +72,9 @@ pub enum Failure {
     /// Users may be missing from the store, so no user is enrolled.
     #[error("users may be missing from the store, so no user is enrolled")]
     Incomplete,
+    /// The default application secret is another than before, so nothing is sealed under it.
+    #[error("the application secret of the default tag is another than before")]
+    WrongSecret,
     /// The changed record cannot be serialized.
     #[error(transparent)]
     CannotWrite(#[from] CannotWrite),
@@ -91,6 +97,7 @@ impl Records {
             store,
             clock,
             queues: UserQueues::default(),
+            wrong_tags: RwLock::default(),
             by_uid: ByUid::default(),
             of_a_user: StandIn::of_a_user(),
             of_a_decoy: StandIn::of_a_decoy(),
@@ -265,6 +272,7 @@ impl Records {
                 generation: next.generation.saturating_add(1),
                 ..next
             };
+            self.may_seal(access.secrets)?;
             let bytes = next.to_bytes(to, access.secrets)?;
             self.by_uid.note(next.uid, to);
             let Some(Stored { version, .. }) = stored else {
@@ -311,6 +319,45 @@ impl Records {
     #[must_use]
     pub fn rolled_back_tick(&self) -> Option<u64> {
         self.store.rolled_back_tick()
+    }
+
+    /// Compares the secrets that are about to be in force with those of before. While the default
+    /// one is wrong, no record is written. Returns the tags of the wrong ones.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn check_secrets(
+        &self,
+        secrets: &Secrets,
+        deadline: Instant,
+    ) -> Result<Vec<String>, Failure> {
+        let wrong = self.wrong_tags(secrets, deadline)?;
+        let mut known = self
+            .wrong_tags
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        known.clone_from(&wrong);
+        Ok(wrong)
+    }
+
+    /// The tags whose application secret is another than before.
+    #[must_use]
+    pub fn wrong_secrets(&self) -> Vec<String> {
+        let known = self.wrong_tags.read();
+        known.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is sealed under a wrong secret is lost when the right one comes back.
+    fn may_seal(&self, secrets: &Secrets) -> Result<(), Failure> {
+        let known = self.wrong_tags.read();
+        let known = known.unwrap_or_else(PoisonError::into_inner);
+        match known
+            .iter()
+            .any(|tag| tag == secrets.default_tag().as_str())
+        {
+            true => Err(Failure::WrongSecret),
+            false => Ok(()),
+        }
     }
 
     /// Whether users may be missing from the store.
@@ -372,6 +419,7 @@ impl Records {
             generation: next.generation.saturating_add(1),
             ..next
         };
+        self.may_seal(access.secrets)?;
         let bytes = next.to_bytes(access.user, access.secrets)?;
         self.by_uid.note(next.uid, access.user);
         // Before the update: it writes the mark into the store, and to the store's witnesses.

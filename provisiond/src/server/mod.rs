@@ -10,7 +10,7 @@ mod pulse;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, pipe};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -22,6 +22,7 @@ use common::wire::frame::{Deadlines, FrameError, Inbox};
 use common::wire::protocol::Error;
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::resource::{Resource, getrlimit};
 
 use self::dispatch::{Replies, dispatch};
 use self::permits::{Permit, Permits};
@@ -168,7 +169,8 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     let unserved = Counted::begin(Arc::clone(shared), |shared| &shared.unserved);
     // Without credentials there is no caller to serve.
     let Ok(peer) = Peer::of(&stream) else { return };
-    let Some(permit) = Permits::take(shared, peer) else {
+    let permit = Permits::take(shared, peer).filter(|_| leaves_descriptors(&stream));
+    let Some(permit) = permit else {
         refuse(&stream);
         return;
     };
@@ -181,6 +183,15 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
             .audit
             .write(Line::new("no_thread").with("reason", error).error());
     }
+}
+
+/// Whether the connection is none of the last descriptors that the process may have. Those are for
+/// the store and its marker, the name service and the settings: the system gives the lowest free
+/// one, and a store without a descriptor would look like one on a failed disk.
+fn leaves_descriptors(stream: &UnixStream) -> bool {
+    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
+    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
+    number < most.saturating_sub(KEPT_DESCRIPTORS)
 }
 
 /// Sends the reason, if the socket takes it at once.
@@ -324,6 +335,8 @@ const MESSAGE_TIME: Duration = Duration::from_secs(2);
 /// before.
 const CALL_TIME: Duration = Duration::from_millis(2500);
 /// The error for a connection without a permit.
+/// Descriptors that no connection gets.
+const KEPT_DESCRIPTORS: u64 = 32;
 const MANY_CONNECTIONS: &str =
     "too many connections to the daemon are open: close some of yours, or try again in a moment";
 const ACCEPT_PAUSE: Duration = Duration::from_millis(10);

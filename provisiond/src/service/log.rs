@@ -149,6 +149,7 @@ impl Service {
                 Error::StoreUnavailable
             }
             Failure::Incomplete => Error::StoreIncomplete,
+            Failure::WrongSecret => Error::bad("secrets", WRONG_SECRET),
             Failure::Damaged(_) => Error::RecordDamaged,
         }
     }
@@ -213,4 +214,7 @@ fn share(cause: &Cause) -> Share {
     }
 }
 
+const WRONG_SECRET: &str = "the default application secret has another value than before, so nothing is sealed under \
+                            it: put the former value back, or give the new one a tag of its own ('totpctl status' names \
+                            the tags)";
 const MANY_WAIT: &str = "too many attempts for this user are waiting: try again in a moment";

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use common::config::{ConfigError, Settings, Trust};
 use common::wire::protocol::Error;
@@ -143,7 +144,10 @@ impl Service {
             .source
             .load()
             .map_err(|e| e.to_string())
-            .and_then(|settings| self.adopt(settings));
+            .and_then(|settings| {
+                self.check_secrets(&settings);
+                self.adopt(settings)
+            });
         self.audit.write(match &outcome {
             Ok(()) => Line::new("reloaded").with("settings", self.source.path.display()),
             Err(why) => Line::new("reload_failed").with("reason", why).error(),
@@ -154,6 +158,23 @@ impl Service {
             let _ = self.records.note_uids(&self.settings().secrets);
         }
         outcome
+    }
+
+    /// Notices application secrets that have another value than before. Called before settings are
+    /// in force. If the store does not answer, what was known before stays.
+    pub fn check_secrets(&self, settings: &Settings) {
+        let deadline = Instant::now()
+            .checked_add(CHECK_TIME)
+            .unwrap_or_else(Instant::now);
+        match self.records.check_secrets(&settings.secrets, deadline) {
+            Ok(wrong) => wrong.iter().for_each(|tag| {
+                let line = Line::new("wrong_secret").with("tag", tag);
+                self.audit.write(line.error());
+            }),
+            Err(why) => self
+                .audit
+                .write(Line::new("secrets_not_checked").with("reason", why).error()),
+        }
     }
 
     fn adopt(&self, settings: Settings) -> Result<(), String> {
@@ -199,4 +220,5 @@ impl Service {
     }
 }
 
+const CHECK_TIME: Duration = Duration::from_secs(10);
 const TOO_OFTEN: &str = "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";

@@ -26,6 +26,8 @@ pub struct Setup {
     pub runtime: PathBuf,
     /// Where the store is.
     pub state: PathBuf,
+    /// How many descriptors it may have, if that is bounded.
+    pub descriptors: Option<u32>,
     /// Variables of its environment, besides the tests' own.
     pub environment: Vec<(&'static str, PathBuf)>,
     /// The paths are the built-in ones: the daemon is told none.
@@ -51,6 +53,7 @@ impl Setup {
             runtime: folder.join("run"),
             state: state.to_owned(),
             folder,
+            descriptors: None,
             environment: Vec::new(),
             packaged: false,
             handed_in: None,
@@ -158,9 +161,16 @@ impl Setup {
     /// The daemon's command line, for this setup.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = match self.handed_in {
-            Some(_) => Command::new("sh"),
-            None => Command::new(world::built("provisiond")),
+        let mut command = match (&self.handed_in, self.descriptors) {
+            (Some(_), _) => Command::new("sh"),
+            (None, None) => Command::new(world::built("provisiond")),
+            // prlimit(1) becomes the daemon.
+            (None, Some(most)) => {
+                let mut command = Command::new("prlimit");
+                command.arg(format!("--nofile={most}:{most}"));
+                command.arg(world::built("provisiond"));
+                command
+            }
         };
         if self.handed_in.is_some() {
             command

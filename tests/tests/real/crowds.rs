@@ -341,3 +341,25 @@ fn told(stream: &UnixStream, method: &str) -> String {
 /// No more connections than those of the users in `while_people_log_in` and of the one that asks
 /// for the status.
 const CALM: u64 = 4;
+
+#[test]
+fn connections_that_take_all_descriptors_leave_those_of_the_store() {
+    let _place = world::enter();
+    let mut setup = Setup::new();
+    setup.descriptors = Some(96);
+    let daemon = setup.start();
+    let first = open(&daemon.login_socket());
+    let call = |method: &str, wish| ask(&first, method, &wish);
+    call("Status", json!({})).expect("it is served");
+    let crowd: Vec<_> = (0..120).map(|_| open(&daemon.login_socket())).collect();
+    // What is refused is told at once.
+    let refused = crowd.last().expect("a connection");
+    assert!(!rest(refused).is_empty(), "it is told why");
+    // The first enrolment writes the marker, for which the daemon opens files.
+    for user in ["alice", "bob"] {
+        let wish = json!({ "user": user, "active": true });
+        call("Enroll", wish).expect("the store works");
+    }
+    drop(crowd);
+    assert!(daemon.log.with(&["event=store_failed"]).is_empty());
+}

@@ -67,6 +67,7 @@ mod unavailable;
 mod units;
 mod verifiers;
 mod why;
+mod wrong_secret;
 
 /// A count from the environment, for runs that are longer or shorter than usual.
 fn count(variable: &str, usual: usize) -> usize {

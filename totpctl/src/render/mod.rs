@@ -152,6 +152,7 @@ impl Render for StatusReply {
             ("users", users(self)),
             ("generation", self.generation.to_string()),
             ("default tag", printable(&self.default_tag)),
+            ("secrets", secrets(self)),
             ("connections", self.connections.to_string()),
             ("audit lines lost", self.audit_lost.to_string()),
             ("events lost", self.events_lost.to_string()),
@@ -161,6 +162,21 @@ impl Render for StatusReply {
         lines.iter().fold(title, |text, (name, value)| {
             text + &format!("{name:<18}{value}\n")
         })
+    }
+}
+
+fn secrets(status: &StatusReply) -> String {
+    let wrong: Vec<_> = status
+        .wrong_secrets
+        .iter()
+        .map(|tag| printable(tag))
+        .collect();
+    match wrong.as_slice() {
+        [] => "ok".to_owned(),
+        wrong => format!(
+            "another value than before under {}; put the former value back, or give the new one a tag of its own",
+            wrong.join(", ")
+        ),
     }
 }
 
@@ -350,6 +366,7 @@ mod tests {
             incomplete: false,
             users_known: None,
             default_tag: "2026-11-23".into(),
+            wrong_secrets: Vec::new(),
             connections: 1,
             audit_lost: 0,
             events_lost: 0,
@@ -368,6 +385,7 @@ store             sled
 users             12
 generation        345
 default tag       2026-11-23
+secrets           ok
 connections       1
 audit lines lost  0
 events lost       0

@@ -87,6 +87,9 @@ pub struct StatusReply {
     pub users_known: Option<u64>,
     /// The tag that new keys are sealed under.
     pub default_tag: String,
+    /// The tags whose application secret has another value than before.
+    #[serde(default)]
+    pub wrong_secrets: Vec<String>,
     /// Connections open now.
     pub connections: u64,
     /// Audit lines lost since the start because the log was stuck.

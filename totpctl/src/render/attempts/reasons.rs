@@ -178,6 +178,10 @@ fn of_the_machine(reason: &str) -> Option<&'static str> {
              of the device (a minute, as a rule), and for fifteen (eight minutes) where codes were used ahead of their time; \
              wait for the next codes; for an HOTP token: totpctl resync USER"
         }
+        "wrong_secret" => {
+            "the application secret has another value than before: put the former value back, or give the new one a tag of \
+             its own; to see the tag: totpctl status"
+        }
         "store_incomplete" => {
             "the store was damaged or put back, and the user's record may be missing from it: put a good copy of the store \
              back, or, if there is none: totpctl store accept-loss, then totpctl enroll USER"
