@@ -103,7 +103,13 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             None if self.options.use_first_pass => {
                 return Err(self.no_code_with_password(&challenge));
             }
-            None => challenge.ask,
+            None => {
+                if challenge.ask == Ask::TwoCodes {
+                    self.application
+                        .tell(&messages::two_codes_needed(self.options));
+                }
+                challenge.ask
+            }
         };
         self.ask_and_try(ask, &lengths)
     }
@@ -163,11 +169,11 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             return Ok((None, false));
         }
         let prompt = if *forward_pass {
-            messages::password_prompt(self.options)
+            messages::password_prompt(self.options).to_owned()
         } else {
             messages::prompt(Ask::Nothing, self.options)
         };
-        Ok((Some(self.ask_for(prompt)?), false))
+        Ok((Some(self.ask_for(&prompt)?), false))
     }
 
     /// One try with the password of an earlier module. `None`: the options do not want it, or it
@@ -281,7 +287,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
     }
 
     fn ask(&mut self, ask: Ask) -> Result<SecretText, Stop> {
-        self.ask_for(messages::prompt(ask, self.options))
+        self.ask_for(&messages::prompt(ask, self.options))
     }
 
     fn ask_for(&mut self, prompt: &str) -> Result<SecretText, Stop> {

@@ -14,23 +14,34 @@ use common::wire::protocol::{Ask, Enrolment, Quarantine, Verdict, VerifyReply};
 use self::words::{OfCodes, Words, words};
 use crate::options::Options;
 
-/// The prompt.
+/// The prompt. Where it asks for two codes it begins with the words of the one for a single code:
+/// clients that answer by themselves match a prompt's beginning.
 #[must_use]
-pub fn prompt(ask: Ask, options: &Options) -> &str {
+pub fn prompt(ask: Ask, options: &Options) -> String {
     let words = words(options.lang);
-    let ours = of(
-        ask,
-        if options.forward_pass {
-            words.password_and_codes
-        } else {
-            words.codes
-        },
-    );
+    let ours = if options.forward_pass {
+        words.password_and_code
+    } else {
+        words.code
+    };
+    let one = options.prompt.as_deref().unwrap_or(ours);
     match ask {
-        Ask::OneCode | Ask::Nothing => options.prompt.as_deref().unwrap_or(ours),
-        Ask::Ticket => words.ticket,
-        Ask::TwoCodes => ours,
+        Ask::OneCode | Ask::Nothing => one.to_owned(),
+        Ask::TwoCodes => format!("{}{}", one.trim_end().trim_end_matches(':'), words.both),
+        Ask::Ticket => words.ticket.to_owned(),
     }
+}
+
+/// The message before a first prompt that asks for two codes: why, what ends it, and how to type
+/// them. It is the same for every name.
+#[must_use]
+pub fn two_codes_needed(options: &Options) -> String {
+    let words = words(options.lang);
+    format!(
+        "{} {}",
+        words.two_codes_needed,
+        of(Ask::TwoCodes, now(options, words))
+    )
 }
 
 /// The prompt for the password alone, where no code is needed. The option `prompt=` does not change
@@ -45,16 +56,7 @@ pub fn password_prompt(options: &Options) -> &'static str {
 #[must_use]
 pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
-    said(
-        asked,
-        reply,
-        if options.forward_pass {
-            words.now_with_password
-        } else {
-            words.now
-        },
-        words,
-    )
+    said(asked, reply, now(options, words), words)
 }
 
 /// The message after the last prompt, or after a password that came with a code: why it was not
@@ -171,6 +173,15 @@ fn in_quarantine(quarantine: &Quarantine, words: &Words) -> String {
     match quarantine.until {
         Some(time) => words.quarantine_until.replace("{}", &time.to_string()),
         None => words.quarantine.to_owned(),
+    }
+}
+
+/// What to type at the prompt that follows.
+fn now(options: &Options, words: &Words) -> OfCodes {
+    if options.forward_pass {
+        words.now_with_password
+    } else {
+        words.now
     }
 }
 

@@ -6,7 +6,7 @@ use super::transcript::*;
 use super::*;
 
 const JOINED: &str = "Password & verification code: ";
-const JOINED_BOTH: &str = "Password & two verification codes, the current one and the next: ";
+const JOINED_BOTH: &str = "Password & verification code (the current one and the next): ";
 const JOINED_AGAIN: &str = "The code was not accepted. Type your password, directly followed by the code that your device shows now.";
 const JOINED_LAST: &str = "The code was not accepted. Try again with your password, directly followed by the code that your device shows then.";
 const DUMMY: &str = "\u{8}\n\r\u{7f}INCORRECT\u{8}\n\r\u{7f}I";
@@ -39,7 +39,7 @@ fn last_word(verdict: Verdict) -> Line {
             "That code was already used. Your device shows the next one in 12 seconds."
         }
         Verdict::TwoCodesNeeded => {
-            "Two codes in a row are needed now. \
+            "Two codes in a row are needed now, because many wrong codes were typed. This ends with time, or by an administrator's 'totpctl unlock'. \
              Try again with your password, directly followed by the current code and the next one."
         }
         _ => JOINED_LAST,
@@ -205,7 +205,7 @@ fn who_is_told_no_lengths_cuts_six() {
 
 #[test]
 fn two_codes_are_cut_where_they_are_asked_for() {
-    let needed = "Two codes in a row are needed now. Type your password, directly followed by the current code; \
+    let needed = "Two codes in a row are needed now, because many wrong codes were typed. This ends with time, or by an administrator's 'totpctl unlock'. Type your password, directly followed by the current code; \
                   wait until your device shows the next one, and type that on the same line.";
     let rounds = [
         begins_as_usual(),
@@ -222,7 +222,8 @@ fn two_codes_are_cut_where_they_are_asked_for() {
         judged("111111222222", Verdict::Accepted),
         Left("horse", true),
     ];
-    let begins = begins(Ask::TwoCodes, Some(true));
+    let mut begins = begins(Ask::TwoCodes, Some(true));
+    begins.push(Told(needed));
     assert_eq!(
         play(
             &forward(),
@@ -401,7 +402,12 @@ fn the_first_password_is_cut_for_as_many_codes_as_are_asked_for() {
         judged("111111 222222", Verdict::Accepted),
     ];
     assert_eq!(play(&use_first(), [begin(), end]), PamError::SUCCESS);
-    let end = vec![Password(Some("horse111111")), Asked(BOTH, None)];
+    let needed = "Two codes in a row are needed now, because many wrong codes were typed. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
+    let end = vec![
+        Password(Some("horse111111")),
+        Told(needed),
+        Asked(BOTH, None),
+    ];
     assert_eq!(play(&try_first(), [begin(), end]), PamError::CONV_ERR);
 }
 

@@ -43,7 +43,7 @@ fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
         Verdict::TwoCodesNeeded,
         Verdict::AlreadyUsed,
     ] {
-        let needed = "Two codes in a row are needed now. Type the current code, wait until your device shows the next one, and type that on the same line.";
+        let needed = "Two codes in a row are needed now, because many wrong codes were typed. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
         assert_eq!(
             said_next(verdict, None, Ask::OneCode, Ask::TwoCodes),
             needed
@@ -199,7 +199,9 @@ fn in_a_quarantine_every_user_is_told_the_same_whatever_the_verdict() {
         assert_eq!(told(verdict, at, two, two, Language::English), until);
         assert_eq!(
             told(verdict, at, one, two, Language::English),
-            format!("Two codes in a row are needed now. {until}")
+            format!(
+                "Two codes in a row are needed now, because many wrong codes were typed. This ends with time, or by an administrator's 'totpctl unlock'. {until}"
+            )
         );
         assert!(
             told(verdict, at, one, one, Language::German)
@@ -234,7 +236,36 @@ fn the_prompt_is_the_option_or_ours() {
     };
     assert_eq!(prompt(Ask::OneCode, &plain), "Verification code: ");
     assert_eq!(prompt(Ask::OneCode, &own), "Token? ");
-    assert_eq!(prompt(Ask::TwoCodes, &own), ENGLISH.codes[1]);
+    assert_eq!(
+        prompt(Ask::TwoCodes, &own),
+        "Token? (the current one and the next): "
+    );
+}
+
+#[test]
+fn every_prompt_for_codes_begins_with_the_words_of_the_first() {
+    for language in [Language::English, Language::German] {
+        for forward_pass in [false, true] {
+            for own in [
+                None,
+                Some("Token: "),
+                Some("Token? "),
+                Some("Code"),
+                Some(":"),
+            ] {
+                let options = Options {
+                    lang: language,
+                    forward_pass,
+                    prompt: own.map(str::to_owned),
+                    ..Options::default()
+                };
+                let first = prompt(Ask::OneCode, &options);
+                let both = prompt(Ask::TwoCodes, &options);
+                let words = first.trim_end().trim_end_matches(':');
+                assert!(both.starts_with(words) && both != first, "{both}");
+            }
+        }
+    }
 }
 
 #[test]
@@ -249,7 +280,7 @@ fn who_types_the_password_too_is_asked_for_both() {
     );
     assert_eq!(
         prompt(Ask::TwoCodes, &joined),
-        ENGLISH.password_and_codes[1]
+        "Password & verification code (the current one and the next): "
     );
     let own = Options {
         prompt: Some("Both: ".into()),
@@ -304,7 +335,7 @@ fn in_german_everything_is_german() {
     let asks = [Ask::OneCode, Ask::TwoCodes];
     let mut said: Vec<String> = asks
         .iter()
-        .flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options).to_owned()))
+        .flat_map(|ask| [&german, &joined].map(|options| prompt(*ask, options)))
         .collect();
     for verdict in [Verdict::Rejected, Verdict::AlreadyUsed] {
         for (ask, retry_after) in asks
@@ -322,7 +353,7 @@ fn in_german_everything_is_german() {
         }
     }
     said.extend([unavailable(&german), password_prompt(&german)].map(str::to_owned));
-    said.push(enrolled(true, &german));
+    said.extend([enrolled(true, &german), two_codes_needed(&german)]);
     for until in [None, TimeOfDay::try_from(0).ok()] {
         let quarantine = Some(Quarantine { until });
         let reply = VerifyReply {
@@ -331,7 +362,7 @@ fn in_german_everything_is_german() {
         };
         said.push(refused(Ask::OneCode, &reply, &german));
     }
-    said.push(prompt(Ask::Ticket, &german).to_owned());
+    said.push(prompt(Ask::Ticket, &german));
     let shown = |qr| Enrolment {
         device: "phone".into(),
         key: SecretText::new("GEZD".into()),

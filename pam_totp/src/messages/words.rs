@@ -18,8 +18,10 @@ pub(super) type OfCodes = [&'static str; 2];
 
 /// One language: the prompts, and the sentences after them.
 pub(super) struct Words {
-    pub(super) codes: OfCodes,
-    pub(super) password_and_codes: OfCodes,
+    pub(super) code: &'static str,
+    pub(super) password_and_code: &'static str,
+    /// In place of the prompt's colon, where it asks for two codes.
+    pub(super) both: &'static str,
     pub(super) password: &'static str,
     pub(super) ticket: &'static str,
     /// Before the QR code, the key below it, the key alone, and the prompt after them.
@@ -56,14 +58,9 @@ pub(super) struct Words {
 }
 
 pub(super) const ENGLISH: Words = Words {
-    codes: [
-        "Verification code: ",
-        "Two verification codes, the current one and the next: ",
-    ],
-    password_and_codes: [
-        "Password & verification code: ",
-        "Password & two verification codes, the current one and the next: ",
-    ],
+    code: "Verification code: ",
+    password_and_code: "Password & verification code: ",
+    both: " (the current one and the next): ",
     password: "Password: ",
     ticket: "Enrolment ticket: ",
     scan: "Scan this QR code with your authenticator app:",
@@ -74,7 +71,8 @@ pub(super) const ENGLISH: Words = Words {
     get_recovery_codes: "Run 'totpctl recovery-codes' to get recovery codes.",
     not_accepted: ["The code was not accepted.", "The codes were not accepted."],
     ticket_not_accepted: "The ticket was not accepted.",
-    two_codes_needed: "Two codes in a row are needed now.",
+    two_codes_needed: "Two codes in a row are needed now, because many wrong codes were typed. \
+                       This ends with time, or by an administrator's 'totpctl unlock'.",
     used: "That code was already used. Wait until your device shows the next one.",
     used_one_second: "That code was already used. Your device shows the next one in 1 second.",
     used_some_seconds: "That code was already used. Your device shows the next one in {} seconds.",
@@ -106,14 +104,9 @@ pub(super) const ENGLISH: Words = Words {
 };
 
 pub(super) const GERMAN: Words = Words {
-    codes: [
-        "Bestätigungscode: ",
-        "Zwei Bestätigungscodes, den aktuellen und den nächsten: ",
-    ],
-    password_and_codes: [
-        "Passwort und Bestätigungscode: ",
-        "Passwort und zwei Bestätigungscodes, den aktuellen und den nächsten: ",
-    ],
+    code: "Bestätigungscode: ",
+    password_and_code: "Passwort und Bestätigungscode: ",
+    both: " (der aktuelle und der nächste): ",
     password: "Passwort: ",
     ticket: "Einrichtungscode: ",
     scan: "Scannen Sie diesen QR-Code mit Ihrer Authenticator-App:",
@@ -127,7 +120,8 @@ pub(super) const GERMAN: Words = Words {
         "Die Codes wurden nicht angenommen.",
     ],
     ticket_not_accepted: "Der Einrichtungscode wurde nicht angenommen.",
-    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig.",
+    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig, weil viele falsche Codes eingegeben wurden. \
+                       Das endet mit der Zeit oder durch 'totpctl unlock' in der Administration.",
     used: "Dieser Code wurde schon benutzt. Warten Sie, bis Ihr Gerät den nächsten zeigt.",
     used_one_second: "Dieser Code wurde schon benutzt. Ihr Gerät zeigt den nächsten in 1 Sekunde.",
     used_some_seconds: "Dieser Code wurde schon benutzt. Ihr Gerät zeigt den nächsten in {} Sekunden.",

@@ -350,7 +350,7 @@ fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<
         Failure::Unknown => {
             // The commit may be durable: it may have disabled a device.
             service.graces.end(login.call.user);
-            Outcome::unjudged(Verdict::Refused, Some("store_too_slow"))
+            Outcome::unjudged(Verdict::Busy, Some("store_too_slow"))
         }
         Failure::Unavailable => return Err(unavailable(service, login, "store_unavailable")),
         Failure::CannotWrite(_) => return Err(unavailable(service, login, "record_not_written")),

@@ -61,6 +61,22 @@ fn a_grace_ends_with_a_change_of_which_the_store_did_not_say_in_time_whether_it_
 }
 
 #[test]
+fn a_code_that_the_store_is_too_slow_for_is_not_called_wrong_whoever_is_behind_the_name() {
+    let next = Next::default();
+    let alice = Alice::new(&next);
+    let guess = |user| json!({ "user": user, "service": "sshd", "codes": ["000000"] });
+    alice
+        .machine
+        .call(1, "Verify", &guess("no-account"))
+        .unwrap();
+    for user in ["alice", "no-account"] {
+        next.is(Meanwhile::SayNothing);
+        let told = alice.machine.call(1, "Verify", &guess(user)).unwrap();
+        assert_eq!(told["verdict"], "busy", "{user}: {told}");
+    }
+}
+
+#[test]
 fn a_challenge_reads_as_many_records_for_every_name() {
     let next = Next::default();
     let alice = Alice::new(&next);

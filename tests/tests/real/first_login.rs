@@ -245,7 +245,7 @@ fn who_guesses_at_a_pending_device_is_asked_for_two_codes_and_its_owner_gets_in_
     let single = stack.login("alice", &[&one]);
     assert_eq!(single.code, PamCode::AUTH_ERR, "it is not judged any more");
     assert!(
-        single.prompts()[0].starts_with("Two verification codes"),
+        single.prompts()[0].starts_with("Verification code (the current one"),
         "{single:?}"
     );
     let another = ticket(&daemon, "alice");
@@ -254,7 +254,7 @@ fn who_guesses_at_a_pending_device_is_asked_for_two_codes_and_its_owner_gets_in_
         [Reply::text(&another), Reply::Fail(PamCode::CONV_ERR)],
     );
     assert!(
-        shown.prompts()[1].starts_with("Two verification codes"),
+        shown.prompts()[1].starts_with("Verification code (the current one"),
         "a new device is asked for them, too: {shown:?}"
     );
     assert_eq!(

@@ -153,6 +153,32 @@ fn a_text_of_an_exempt_user_may_end_in_a_code() {
     daemon.audited("alice", "already_used");
 }
 
+/// The plugin's line `openvpn login USERNAME Password PASSWORD Verification OTP`: a prompt is
+/// answered by the words that it begins with.
+#[test]
+fn a_client_that_matches_the_beginning_of_a_prompt_answers_where_two_codes_are_asked_for() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = after_unix(&daemon, "openvpn", "requisite", "retry=1");
+    let login = |code: &str| {
+        stack.converse("alice", |message| match message.text {
+            text if text.starts_with("Password") => Reply::text(PASSWORD),
+            text if text.starts_with("Verification") => Reply::text(code),
+            _ => Reply::Fail(PamCode::CONV_ERR),
+        })
+    };
+    for _ in 0..5 {
+        assert_eq!(login(&alice.wrong()).code, PamCode::AUTH_ERR);
+    }
+    let both = login(&alice.pair().join(" "));
+    assert_eq!(both.code, PamCode::SUCCESS, "{both:?}");
+    assert!(
+        both.told()[0].contains("many wrong codes were typed"),
+        "{both:?}"
+    );
+}
+
 #[test]
 fn whose_code_is_wrong_does_not_get_as_far_as_guessing_passwords() {
     let _place = world::enter();
@@ -269,7 +295,7 @@ fn when_two_codes_are_needed_both_are_cut_off() {
     assert_eq!(login.code, PamCode::SUCCESS, "{login:?}");
     assert_eq!(
         login.prompts(),
-        ["Password & two verification codes, the current one and the next: "]
+        ["Password & verification code (the current one and the next): "]
     );
 }
 

@@ -172,7 +172,7 @@ fn however_few_tries_sshd_gives_whoever_is_asked_for_two_codes_gets_in() {
         "{session:?}"
     );
     assert!(
-        session.prompts[0].contains("Two verification codes"),
+        session.prompts[0].contains("Verification code (the current one"),
         "{session:?}"
     );
     // A refusal is the last try of its connection.
