@@ -177,11 +177,6 @@ fn what_is_no_code_is_malformed_on_the_socket_and_costs_nothing() {
             .map(|reply| reply["verdict"].clone())
     };
     let long = format!("{}{code}", " ".repeat(510));
-    let digits = |zero: u32| -> String {
-        code.chars()
-            .filter_map(|c| char::from_u32(zero + c.to_digit(10)?))
-            .collect()
-    };
     for typed in [
         json!([]),
         json!([""]),
@@ -189,10 +184,6 @@ fn what_is_no_code_is_malformed_on_the_socket_and_costs_nothing() {
         json!([format!("{code}\0")]),
         json!([format!("\0{code}")]),
         json!([format!("+{code}")]),
-        json!([format!("{code}\u{a0}")]),
-        json!([digits(0xff10)]),
-        json!([digits(0x660)]),
-        json!([digits(0x966)]),
         json!([long]),
         json!(["1".repeat(60_000)]),
         json!([code, code, code, code]),
