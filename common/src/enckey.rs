@@ -118,6 +118,7 @@ impl Enckey {
             .sealing_tag()
             .ok_or(CannotSeal::WeakSecret)?
             .to_string();
+        let aad = additional_data(&tag, binding);
         let material = derive(secrets, &tag, &salt).ok_or(CannotSeal::WeakSecret)?;
         let (cipher, nonce) = cipher(&material).ok_or(CannotSeal::Cipher)?;
         // Encrypted in place, with room for the GCM tag: no copy of the plaintext stays behind.
@@ -126,7 +127,7 @@ impl Enckey {
         ));
         buffer.extend_from_slice(key.expose());
         cipher
-            .encrypt_in_place(&nonce, &additional_data(&tag, binding), &mut *buffer)
+            .encrypt_in_place(&nonce, &aad, &mut *buffer)
             .map_err(|_| CannotSeal::Cipher)?;
         Ok(Self {
             tag,

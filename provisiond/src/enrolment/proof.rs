@@ -50,8 +50,9 @@ pub(crate) fn change<T, E: Into<Unproven>>(
     change: impl Fn(&mut Record, Option<&DeviceName>) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let attempt = service.may_try(call)?;
+    let access = call.access();
     let mut former = None;
-    let changed = service.records.change(call.access(), |record| {
+    let changed = service.records.change(access, |record| {
         let begun = admitted(service, record, call, act)
             .map_err(Unproven::Refused)
             .and_then(|record| begin(record.as_deref()).map_err(Into::into));

@@ -19,7 +19,7 @@ use common::wire::protocol::{Ask, Verdict};
 
 pub use self::matching::{Compared, is_narrow, searched_until, shown};
 use self::matching::{Match, Standing, compared_with, horizon, matches_of};
-use self::price::{affordable, dearest_guess, price};
+use self::price::{affordable, can_guess, price};
 use self::quarantine::is_a_measure;
 use crate::clock::moment::Moment;
 use crate::record::budget::Units;
@@ -59,7 +59,7 @@ pub struct Earlier {
 #[must_use]
 pub fn ask(record: Option<&Record>, now: &Circumstances<'_>) -> Ask {
     match record {
-        Some(record) if !affordable(dearest_guess(record, now), record, now) => Ask::TwoCodes,
+        Some(record) if !can_guess(record, now) => Ask::TwoCodes,
         None if now.suspect => Ask::TwoCodes,
         _ => Ask::OneCode,
     }

@@ -6,6 +6,19 @@ use common::answer::Answer;
 use super::{Circumstances, usable};
 use crate::record::Record;
 
+/// Whether the pool can pay for this user's most expensive single code. The daemon does not know
+/// which device the user has at hand, and a user must not be asked for one code and hear afterwards
+/// that two are needed.
+pub(super) fn can_guess(record: &Record, now: &Circumstances<'_>) -> bool {
+    let dearest = record
+        .lengths_of_codes(now.moment.now, now.service)
+        .into_iter()
+        .map(|length| units(record, |digits| digits == length, now))
+        .max()
+        .unwrap_or(0);
+    affordable(dearest, record, now)
+}
+
 /// Whether the pool can pay for a guess. A guess that costs more than a full pool (six devices, a
 /// wide window) needs a full pool and leaves a debt that the refill pays off. Otherwise it would
 /// never be possible.
@@ -24,18 +37,6 @@ pub(super) fn affordable(price: u32, record: &Record, now: &Circumstances<'_>) -
 /// window.
 pub(super) fn price(record: &Record, answer: &Answer, now: &Circumstances<'_>) -> u32 {
     units(record, |digits| answer.codes(digits).is_some(), now)
-}
-
-/// The price of this user's most expensive single code. The daemon does not know which device the
-/// user has at hand, and a user must not be asked for one code and hear afterwards that two are
-/// needed.
-pub(super) fn dearest_guess(record: &Record, now: &Circumstances<'_>) -> u32 {
-    record
-        .lengths_of_codes(now.moment.now, now.service)
-        .into_iter()
-        .map(|length| units(record, |digits| digits == length, now))
-        .max()
-        .unwrap_or(0)
 }
 
 /// The cost of comparing a single code with every usable device whose codes have its length.
