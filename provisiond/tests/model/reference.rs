@@ -65,6 +65,17 @@ impl Truth {
 
     /// A device's codes opened a login. Fails if they cannot have.
     pub(crate) fn accepted(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
+        self.spend_right(person, typed, login);
+        self.welcome(person, login);
+    }
+
+    /// The same where none was needed: no wrong code comes back.
+    pub(crate) fn accepted_unneeded(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
+        self.spend_right(person, typed, login);
+        person.learn(login);
+    }
+
+    fn spend_right(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
         assert!(
             person
                 .usable(login)
@@ -82,7 +93,6 @@ impl Truth {
             "its used codes are in doubt: {typed:?}"
         );
         self.spend(device, &typed.steps, &login.time);
-        self.welcome(person, login);
     }
 
     /// What an accepted login brings, whatever opened it. From a known source, it gets wrong codes

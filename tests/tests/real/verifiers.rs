@@ -92,7 +92,7 @@ fn a_verifier_asks_for_nobody_else_and_for_no_other_service() {
     }
     refused("alice", "tunnel", &codes[3], "not_in_users_group");
     refused("no-account", "tunnel", "123456", "no_such_account");
-    for service in ["sshd", "tunnel-l", "tunnel ", ""] {
+    for service in ["sshd", "TUNNEL", "tunnel-l", "tunnel ", ""] {
         refused("bob", service, &codes[4], "service_not_allowed");
     }
     assert_eq!(
