@@ -36,9 +36,10 @@ fn devices_follow_a_renamed_account_and_what_was_used_stays_used() {
         " user=alice ",
         " new_name=alice-smith",
     ]);
+    // The account still has its old name, and the record of the new name is bound to its uid.
     assert_eq!(
         refusal(daemon.call("Show", &json!({ "user": "alice" }))),
-        "NoSuchUser"
+        "BadParameter"
     );
     for typed in [&next, recovery] {
         assert_eq!(
