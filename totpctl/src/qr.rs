@@ -65,7 +65,7 @@ pub(crate) struct Window {
     pub(crate) lines: usize,
 }
 
-/// Draws `text` as [`draw`] does, with a border that is narrower where the window has too little
+/// Draws `text` as a QR code, with a border that is narrower where the window has too little
 /// room for the usual one.
 pub(crate) fn draw_in(
     text: &SecretText,

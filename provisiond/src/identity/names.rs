@@ -2,7 +2,7 @@
 //! cache and a deadline.
 //!
 //! A name service may hang (it may be a remote directory server), so a few threads ask it, and a
-//! call waits at most one second for all of its questions together. Each [`Lane`] has threads and a
+//! call waits at most one second for all of its questions together. Each lane has threads and a
 //! queue of its own: a flood of questions in one delays none in another (denial of service).
 //!
 //! Found entries are cached for half a minute, and remembered for longer as the last known answer.
