@@ -55,7 +55,7 @@ pub(crate) struct RestrictionArgs {
     /// Last usable day of the device (UTC)
     #[arg(long, value_name = "DAY")]
     pub(crate) until: Option<String>,
-    /// PAM services for which the device is usable: sudo,su (and so for sudo -i, su -)
+    /// PAM services for which the device is usable: sudo,su
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub(crate) services: Vec<String>,
 }
