@@ -71,7 +71,7 @@ pub(super) const ENGLISH: Words = Words {
     get_recovery_codes: "Run 'totpctl recovery-codes' to get recovery codes.",
     not_accepted: ["The code was not accepted.", "The codes were not accepted."],
     ticket_not_accepted: "The ticket was not accepted.",
-    two_codes_needed: "Two codes in a row are needed now, because many wrong codes were typed. \
+    two_codes_needed: "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. \
                        This ends with time, or by an administrator's 'totpctl unlock'.",
     used: "That code was already used. Wait until your device shows the next one.",
     used_one_second: "That code was already used. Your device shows the next one in 1 second.",
@@ -120,7 +120,7 @@ pub(super) const GERMAN: Words = Words {
         "Die Codes wurden nicht angenommen.",
     ],
     ticket_not_accepted: "Der Einrichtungscode wurde nicht angenommen.",
-    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig, weil viele falsche Codes eingegeben wurden. \
+    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig, weil viele falsche Codes eingegeben wurden oder der Speicher wiederhergestellt wurde. \
                        Das endet mit der Zeit oder durch 'totpctl unlock' in der Administration.",
     used: "Dieser Code wurde schon benutzt. Warten Sie, bis Ihr Gerät den nächsten zeigt.",
     used_one_second: "Dieser Code wurde schon benutzt. Ihr Gerät zeigt den nächsten in 1 Sekunde.",
