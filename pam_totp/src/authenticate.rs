@@ -21,7 +21,7 @@ use common::names::user::UserName;
 use common::secret::SecretText;
 use common::wire::client::ClientError;
 use common::wire::protocol::{
-    Ask, Challenge, ChallengeReply, Error, LoginOptions, Verdict, Verify, VerifyReply,
+    Ask, Challenge, ChallengeReply, Enrolment, Error, LoginOptions, Verdict, Verify, VerifyReply,
 };
 use common::wire::text::printable;
 use pamsm::PamError;
@@ -95,7 +95,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             return self.without_code(challenge.ask);
         }
         let ask = match self.try_first_pass(challenge.ask, &lengths)? {
-            Some(reply) if self.options.use_first_pass || self.is_final(reply.verdict) => {
+            Some(reply) if self.options.use_first_pass || self.is_final(&reply) => {
                 self.last_word(challenge.ask, &reply);
                 return Ok(reply.verdict);
             }
@@ -200,16 +200,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             let reply = self.try_typed(typed, ask, lengths)?;
             // A right ticket does not count as a try: the first code of the new device is still to
             // be typed.
-            if let (true, Verdict::NotEnrolled, Some(enrolment)) =
-                (self.options.enroll, reply.verdict, &reply.enrolment)
-            {
-                self.application
-                    .tell(messages::enrolment(enrolment, self.options).expose());
-                ask = reply.ask;
-                continue;
+            if self.new_device(&reply).is_none() {
+                rounds = rounds.saturating_sub(1);
             }
-            rounds = rounds.saturating_sub(1);
-            if rounds == 0 || self.is_final(reply.verdict) {
+            if rounds == 0 || self.is_final(&reply) {
                 self.last_word(ask, &reply);
                 return Ok(reply.verdict);
             }
@@ -236,11 +230,25 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         self.verify_typed(split)
     }
 
-    /// Tells the user why there is another prompt, and returns what that prompt asks for.
+    /// Tells the user why there is another prompt, or shows the device that a ticket has made, and
+    /// returns what that prompt asks for.
     fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
-        self.application
-            .tell(&messages::try_again(asked, reply, self.options));
+        match self.new_device(reply) {
+            Some(device) => {
+                let shown = messages::enrolment(device, reply.ask, self.options);
+                self.application.tell(shown.expose());
+            }
+            None => self
+                .application
+                .tell(&messages::try_again(asked, reply, self.options)),
+        }
         reply.ask
+    }
+
+    /// The device that a ticket has just made, also a ticket behind a password.
+    fn new_device<'r>(&self, reply: &'r VerifyReply) -> Option<&'r Enrolment> {
+        let is_made = self.options.enroll && reply.verdict == Verdict::NotEnrolled;
+        reply.enrolment.as_ref().filter(|_| is_made)
     }
 
     /// Tells the user why the login is refused, where no other prompt follows. Unknown users and
@@ -375,10 +383,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// Whether another try is pointless. All other verdicts lead to the next prompt, so that an
     /// attacker at the prompt cannot tell a wrong code from an account without a device.
-    fn is_final(&self, verdict: Verdict) -> bool {
-        match verdict {
+    fn is_final(&self, reply: &VerifyReply) -> bool {
+        match reply.verdict {
             Verdict::Accepted | Verdict::Exempt | Verdict::Busy => true,
-            Verdict::NotEnrolled => self.options.user_unknown,
+            Verdict::NotEnrolled => self.options.user_unknown && self.new_device(reply).is_none(),
             _ => false,
         }
     }

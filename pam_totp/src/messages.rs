@@ -94,9 +94,9 @@ pub fn recovery_codes_left(left: usize, options: &Options) -> Option<String> {
 }
 
 /// The message after a right ticket: the new device's key, as a QR code if there is one, and as
-/// text. The next prompt asks for its first code.
+/// text. The next prompt asks for its first code, or, by `ask`, for its first two.
 #[must_use]
-pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
+pub fn enrolment(enrolment: &Enrolment, ask: Ask, options: &Options) -> SecretText {
     let words = words(options.lang);
     let (before, or_type) = match enrolment.qr.is_empty() {
         true => ("", words.type_key),
@@ -106,7 +106,7 @@ pub fn enrolment(enrolment: &Enrolment, options: &Options) -> SecretText {
     let parts = [before].into_iter().chain(lines).chain([
         or_type,
         enrolment.key.expose(),
-        words.first_code,
+        of(ask, words.first_code),
     ]);
     // A text that grew would leave a copy of the key behind.
     let mut text = String::with_capacity(

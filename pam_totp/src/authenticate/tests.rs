@@ -522,6 +522,51 @@ fn a_ticket_shows_a_device_and_its_first_code_lets_in_with_the_only_try() {
     }
 }
 
+/// The ticket was issued while the user was at the prompt of the first factor.
+#[test]
+fn a_ticket_behind_the_password_of_an_earlier_module_shows_its_device_too() {
+    for user_unknown in [false, true] {
+        let options = Options {
+            enroll: true,
+            try_first_pass: true,
+            user_unknown,
+            ..retrying(1)
+        };
+        let lines = [
+            begins(Ask::OneCode, Some(false)),
+            vec![Password(Some("pwaaaa-bbbb-cccc-dddd"))],
+            vec![Judged("aaaa-bbbb-cccc-dddd", made())],
+            vec![Told(SHOWN)],
+            round(PROMPT, "123456", Verdict::Accepted),
+        ];
+        assert_eq!(play(&options, lines), PamError::SUCCESS);
+    }
+}
+
+#[test]
+fn with_no_guess_left_the_new_device_is_asked_for_two_codes_and_the_text_says_so() {
+    let options = Options {
+        enroll: true,
+        ..retrying(1)
+    };
+    let two = made().map(|made| VerifyReply {
+        ask: Ask::TwoCodes,
+        ..made
+    });
+    let shown = SHOWN.replace(
+        "the app shows.",
+        "the app shows, wait until it shows the next one, and type that on the same line.",
+    );
+    let lines = [
+        begins(Ask::Ticket, Some(false)),
+        asks(TICKET, "aaaa-bbbb"),
+        vec![Judged("aaaa-bbbb", two)],
+        vec![Told(shown.leak())],
+        round(BOTH, "123456 234567", Verdict::Accepted),
+    ];
+    assert_eq!(play(&options, lines), PamError::SUCCESS);
+}
+
 #[test]
 fn a_ticket_alone_lets_nobody_in() {
     let options = Options {

@@ -303,20 +303,24 @@ fn it_is_said_when_few_recovery_codes_are_left() {
     assert_eq!(said[3..], [None, None]);
 }
 
-#[test]
-fn a_new_device_is_shown_as_picture_and_key_or_as_key_alone() {
-    let shown = |qr| Enrolment {
+fn new_device(qr: Vec<SecretText>) -> Enrolment {
+    Enrolment {
         device: "phone".into(),
         key: SecretText::new("GEZD-GNBV".into()),
         qr,
-    };
+    }
+}
+
+#[test]
+fn a_new_device_is_shown_as_picture_and_key_or_as_key_alone() {
     let line = || SecretText::new("█▀".into());
-    let told = enrolment(&shown(vec![line(), line()]), &Options::default());
+    let drawn = new_device(vec![line(), line()]);
+    let told = enrolment(&drawn, Ask::OneCode, &Options::default());
     assert_eq!(
         told.expose(),
         "Scan this QR code with your authenticator app:\n█▀\n█▀\nOr type this key into the app: GEZD-GNBV\nThen type the code that the app shows."
     );
-    let told = enrolment(&shown(Vec::new()), &Options::default());
+    let told = enrolment(&new_device(Vec::new()), Ask::OneCode, &Options::default());
     assert_eq!(
         told.expose(),
         "Type this key into your authenticator app: GEZD-GNBV
@@ -363,12 +367,10 @@ fn in_german_everything_is_german() {
         said.push(refused(Ask::OneCode, &reply, &german));
     }
     said.push(prompt(Ask::Ticket, &german));
-    let shown = |qr| Enrolment {
-        device: "phone".into(),
-        key: SecretText::new("GEZD".into()),
-        qr,
-    };
-    said.push(enrolment(&shown(Vec::new()), &german).expose().to_owned());
+    for ask in asks {
+        let shown = enrolment(&new_device(Vec::new()), ask, &german);
+        said.push(shown.expose().to_owned());
+    }
     said.extend((0..=3).filter_map(|left| recovery_codes_left(left, &german)));
     for sentence in said {
         assert!(

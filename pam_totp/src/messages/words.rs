@@ -28,7 +28,7 @@ pub(super) struct Words {
     pub(super) scan: &'static str,
     pub(super) or_type_key: &'static str,
     pub(super) type_key: &'static str,
-    pub(super) first_code: &'static str,
+    pub(super) first_code: OfCodes,
     pub(super) enrolled: &'static str,
     pub(super) get_recovery_codes: &'static str,
     /// By how many codes the prompt asked for.
@@ -66,7 +66,10 @@ pub(super) const ENGLISH: Words = Words {
     scan: "Scan this QR code with your authenticator app:",
     or_type_key: "\nOr type this key into the app: ",
     type_key: "Type this key into your authenticator app: ",
-    first_code: "\nThen type the code that the app shows.",
+    first_code: [
+        "\nThen type the code that the app shows.",
+        "\nThen type the code that the app shows, wait until it shows the next one, and type that on the same line.",
+    ],
     enrolled: "Your device is enrolled.",
     get_recovery_codes: "Run 'totpctl recovery-codes' to get recovery codes.",
     not_accepted: ["The code was not accepted.", "The codes were not accepted."],
@@ -112,7 +115,11 @@ pub(super) const GERMAN: Words = Words {
     scan: "Scannen Sie diesen QR-Code mit Ihrer Authenticator-App:",
     or_type_key: "\nOder geben Sie diesen Schlüssel in der App ein: ",
     type_key: "Geben Sie diesen Schlüssel in Ihrer Authenticator-App ein: ",
-    first_code: "\nGeben Sie dann den Code ein, den die App zeigt.",
+    first_code: [
+        "\nGeben Sie dann den Code ein, den die App zeigt.",
+        "\nGeben Sie dann den Code ein, den die App zeigt, warten Sie, bis sie den nächsten zeigt, und geben Sie ihn in \
+         derselben Zeile ein.",
+    ],
     enrolled: "Ihr Gerät ist eingerichtet.",
     get_recovery_codes: "Wiederherstellungscodes erhalten Sie mit 'totpctl recovery-codes'.",
     not_accepted: [
