@@ -75,7 +75,7 @@ pub struct Mark {
 
 /// A clock or store event. It quarantines the codes from before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct ClockEvent {
     /// The kind of event.
     pub reason: Reason,
     /// The time by the clock after the event, in Unix seconds; of a new boot, its beginning.
@@ -132,7 +132,7 @@ impl Mark {
 
     /// The mark after a reading, and the event, if there was one.
     #[must_use]
-    pub fn after(self, seen: &Reading) -> (Self, Option<Event>) {
+    pub fn after(self, seen: &Reading) -> (Self, Option<ClockEvent>) {
         let event = self.event(seen);
         if let Some(event) = &event {
             let doubts = self.doubts_after(event, seen);
@@ -303,7 +303,7 @@ impl Mark {
         })
     }
 
-    fn event(&self, seen: &Reading) -> Option<Event> {
+    fn event(&self, seen: &Reading) -> Option<ClockEvent> {
         let since = seen.wall.saturating_sub(self.seen.wall);
         let began = seen.wall.saturating_sub(seen.running.max(0));
         let (reason, at, away) = match self.elapsed(seen) {
@@ -315,14 +315,14 @@ impl Mark {
             None => (Reason::NewBoot, began, since),
         };
         let is_one = reason != Reason::Jumped || away.unsigned_abs() > TOLERANCE.unsigned_abs();
-        is_one.then(|| Event {
+        is_one.then(|| ClockEvent {
             reason,
             at: super::seconds(at),
             seconds: away.checked_div(SECOND).unwrap_or(0),
         })
     }
 
-    fn doubts_after(&self, event: &Event, seen: &Reading) -> Doubts {
+    fn doubts_after(&self, event: &ClockEvent, seen: &Reading) -> Doubts {
         match event.reason {
             Reason::NewBoot | Reason::BehindMark => {
                 let is_behind = seen.wall < self.seen.wall;

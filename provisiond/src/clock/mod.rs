@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
 
-use self::mark::{BootId, Event, Mark, Reading, Reason};
+use self::mark::{BootId, ClockEvent, Mark, Reading, Reason};
 use self::moment::Moment;
 
 /// Unix seconds; 0 for any time before 1970.
@@ -45,14 +45,14 @@ pub fn can_be(now: u64) -> bool {
 pub struct Clock {
     read: Box<dyn Fn() -> Reading + Send + Sync>,
     synchronised: Box<dyn Fn() -> Option<bool> + Send + Sync>,
-    tell: Box<dyn Fn(Event) + Send + Sync>,
+    tell: Box<dyn Fn(ClockEvent) + Send + Sync>,
     mark: Mutex<Option<Mark>>,
 }
 
 impl Clock {
     /// The machine's own clock. `tell` is called once for each event.
     #[must_use]
-    pub fn of_this_machine(tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Self> {
+    pub fn of_this_machine(tell: impl Fn(ClockEvent) + Send + Sync + 'static) -> Arc<Self> {
         let boot = BootId::of_this_machine();
         Self::new(move || read(boot), sys::synchronised, tell)
     }
@@ -63,7 +63,7 @@ impl Clock {
     pub fn new(
         read: impl Fn() -> Reading + Send + Sync + 'static,
         synchronised: impl Fn() -> Option<bool> + Send + Sync + 'static,
-        tell: impl Fn(Event) + Send + Sync + 'static,
+        tell: impl Fn(ClockEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let (read, synchronised, tell) = (Box::new(read), Box::new(synchronised), Box::new(tell));
         Arc::new(Self {
@@ -119,7 +119,7 @@ impl Clock {
             let at = seconds(seen.wall);
             (mark.with_lost_past(at, known), at)
         });
-        (self.tell)(Event {
+        (self.tell)(ClockEvent {
             reason: Reason::StoreRolledBack,
             at,
             seconds: 0,

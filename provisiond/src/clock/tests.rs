@@ -43,7 +43,7 @@ impl Hands {
         self.telling(|_| ())
     }
 
-    fn telling(&self, tell: impl Fn(Event) + Send + Sync + 'static) -> Arc<Clock> {
+    fn telling(&self, tell: impl Fn(ClockEvent) + Send + Sync + 'static) -> Arc<Clock> {
         let hands = self.clone();
         Clock::new(move || *hands.0.lock().unwrap(), || Some(true), tell)
     }
@@ -62,7 +62,7 @@ impl Hands {
 }
 
 /// A clock, its hands, and its reported events.
-fn clock() -> (Hands, Arc<Clock>, Receiver<Event>) {
+fn clock() -> (Hands, Arc<Clock>, Receiver<ClockEvent>) {
     let (hands, (told, heard)) = (Hands::new(), channel());
     let told = Mutex::new(told);
     let clock = hands.telling(move |event| told.lock().unwrap().send(event).unwrap());

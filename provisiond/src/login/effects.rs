@@ -12,7 +12,7 @@ use common::wire::protocol::{Ask, Verdict, VerifyReply};
 use super::exemption;
 use super::first_login::{self, FirstDevice};
 use super::judge::Judgement;
-use super::outcome::{Counted, Outcome, Told, Wrong};
+use super::outcome::{AttemptOutcome, Counted, Told, Wrong};
 use super::reported::Trusted;
 use crate::audit::Line;
 use crate::audit::skew::{self, Missed};
@@ -33,7 +33,7 @@ pub(super) fn settle(
     (answer, was_typed): (Option<Answer>, bool),
 ) -> VerifyReply {
     let call = login.call;
-    let Outcome { told, counted } = outcome;
+    let AttemptOutcome { told, counted } = outcome;
     if counted.wrong == Some(Wrong::ForFree) {
         match attempt {
             Some(attempt) => attempt.was_wrong(),

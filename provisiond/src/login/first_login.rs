@@ -10,7 +10,7 @@ use common::issued::IssuedCode;
 use common::names::device::DeviceName;
 use common::wire::protocol::{Ask, Enroll, Enrolment, Error, Verdict};
 
-use super::outcome::Outcome;
+use super::outcome::AttemptOutcome;
 use super::reported::Trusted;
 use crate::enrolment::new_device::NewDevice;
 use crate::in_memory::repeats::Repeats;
@@ -107,7 +107,7 @@ pub(super) fn judge(
     login: &Trusted<'_>,
     case: &Case<'_>,
     repeats: &Repeats,
-) -> Option<Decision<Outcome>> {
+) -> Option<Decision<AttemptOutcome>> {
     if record.is_somebodys() {
         return None;
     }
@@ -123,7 +123,7 @@ fn by_ticket(
     call: &Call<'_>,
     code: &IssuedCode,
     case: &Case<'_>,
-) -> Option<Decision<Outcome>> {
+) -> Option<Decision<AttemptOutcome>> {
     let now = case.now;
     // A ticket lets no user in, so it must not make the source a known one.
     let nowhere = Circumstances {
@@ -138,7 +138,7 @@ fn by_ticket(
     let (judged, reason) = issued::judge(record, (code, Purpose::FirstDevice), case);
     let refused = |verdict, reason| Decision {
         next: None,
-        outcome: Outcome::without_record(verdict, reason),
+        outcome: AttemptOutcome::without_record(verdict, reason),
     };
     let Judged {
         verdict,
@@ -161,7 +161,7 @@ fn by_ticket(
     let Ok(enrolment) = new_device(&mut next, call) else {
         return Some(refused(Verdict::Refused, Some("device_not_made")));
     };
-    let mut outcome = Outcome::without_record(Verdict::NotEnrolled, None);
+    let mut outcome = AttemptOutcome::without_record(Verdict::NotEnrolled, None);
     outcome.told.ask = policy::ask(Some(&with_pending(&next, now.moment.now)), now);
     outcome.told.first_device = Some(FirstDevice::Made(enrolment));
     outcome.counted.finding = finding;
@@ -185,7 +185,7 @@ fn by_first_code(
     call: &Call<'_>,
     case: &Case<'_>,
     repeats: &Repeats,
-) -> Option<Decision<Outcome>> {
+) -> Option<Decision<AttemptOutcome>> {
     let candidate = with_pending(record, case.now.moment.now);
     // The device has opened nothing yet, so a clock that was set back revives no code of it. A
     // store or a disk that was put back may.
@@ -197,7 +197,7 @@ fn by_first_code(
         return None;
     }
     let Decision { next, mut outcome } =
-        Outcome::of(&candidate, &Case { now, ..*case }, (repeats, call.user));
+        AttemptOutcome::of(&candidate, &Case { now, ..*case }, (repeats, call.user));
     let is_right = outcome.told.verdict == Verdict::Accepted;
     let confirmed = if is_right {
         outcome.told.device.clone()

@@ -7,7 +7,7 @@ use common::wire::protocol::{Ask, Error, Verdict};
 
 use super::decoy;
 use super::first_login;
-use super::outcome::{Outcome, is_free};
+use super::outcome::{AttemptOutcome, is_free};
 use super::reported::Trusted;
 use crate::in_memory::free_attempts::Attempt;
 use crate::in_memory::grace::Ends;
@@ -36,7 +36,7 @@ pub(super) fn durably<'s>(
     let before = service.graces.ends();
     let free = answer.filter(|answer| is_free(answer));
     let Ok(attempt) = free.map(|_| service.may_try(call)).transpose() else {
-        let mut outcome = Outcome::unjudged(Verdict::Busy, Some("caller_limited"));
+        let mut outcome = AttemptOutcome::unjudged(Verdict::Busy, Some("caller_limited"));
         outcome.told.ask = Ask::TwoCodes;
         return Ok(Judgement {
             outcome,
@@ -106,7 +106,7 @@ pub(super) fn unneeded(
         };
         // It costs no guess, so it is judged while none is left, too.
         let judged = attempt::judge(&with_all_guesses(record, now), case, false);
-        let Decision { next, outcome } = Outcome::judged(record, judged, case);
+        let Decision { next, outcome } = AttemptOutcome::judged(record, judged, case);
         let next = next.filter(|_| outcome.told.verdict == Verdict::Accepted);
         Decision {
             next: next.map(|next| Record {
@@ -145,7 +145,7 @@ fn with_all_guesses(record: &Record, now: &Circumstances<'_>) -> Record {
 /// An outcome, how often graces had ended before the attempt was judged, and the free attempt that
 /// it took.
 pub(super) struct Judgement<'s> {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: AttemptOutcome,
     pub(super) before: Ends,
     pub(super) attempt: Option<Attempt<'s>>,
 }
@@ -153,7 +153,11 @@ pub(super) struct Judgement<'s> {
 /// Judges by the user's record. A user without a usable device for this login is judged by a decoy:
 /// the same work, the same charge, and never a success. Where users enrol at this prompt, the
 /// ticket or pending device of a never enrolled user comes first.
-fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result<Outcome, Failure> {
+fn by_records(
+    service: &Service,
+    login: &Trusted<'_>,
+    case: &Case<'_>,
+) -> Result<AttemptOutcome, Failure> {
     let enrols = first_login::is_offered(login);
     let outcome = service.records.change(login.call.access(), |record| {
         by_record(service, record, login, case, enrols)
@@ -166,7 +170,7 @@ fn by_records(service: &Service, login: &Trusted<'_>, case: &Case<'_>) -> Result
 
 /// What the user's record says.
 enum ByRecord {
-    Judged(Box<Outcome>),
+    Judged(Box<AttemptOutcome>),
     NoDevice(Box<NoDevice>),
 }
 
@@ -223,7 +227,7 @@ fn by_record(
         };
     }
     if let Some(record) = record.filter(|record| record.has_usable(now.moment.now, now.service)) {
-        let Decision { mut next, outcome } = Outcome::of(record, case, (repeats, call.user));
+        let Decision { mut next, outcome } = AttemptOutcome::of(record, case, (repeats, call.user));
         if outcome.told.verdict == Verdict::Accepted
             && let Some(next) = &mut next
         {
@@ -239,7 +243,7 @@ fn by_record(
     }
     let mut alone = issued::judge_alone(record, case);
     if let Some(accepted) = alone.take_if(|judged| judged.verdict == Verdict::Accepted) {
-        return judged(Outcome::accepted_alone(accepted));
+        return judged(AttemptOutcome::accepted_alone(accepted));
     }
     let next = alone.as_mut().and_then(|judged| judged.next.take());
     let ask = unenrolled.and_then(|record| first_login::ask(record, now));
@@ -266,7 +270,7 @@ fn barred(service: &Service, record: Option<&Record>, call: &Call<'_>) -> Option
         .or_else(renamed)
 }
 
-fn judged(Decision { next, outcome }: Decision<Outcome>) -> Decision<ByRecord> {
+fn judged(Decision { next, outcome }: Decision<AttemptOutcome>) -> Decision<ByRecord> {
     Decision {
         next,
         outcome: ByRecord::Judged(Box::new(outcome)),
@@ -280,14 +284,14 @@ fn by_decoy(
     call: &Call<'_>,
     no_device: NoDevice,
     case: &Case<'_>,
-) -> Result<Outcome, Failure> {
+) -> Result<AttemptOutcome, Failure> {
     let NoDevice {
         verdict,
         reason,
         issued,
         ask,
     } = no_device;
-    let without_record = || Outcome::without_record(verdict, reason);
+    let without_record = || AttemptOutcome::without_record(verdict, reason);
     let Some(name) = decoy::name_for(call.user, &call.settings.secrets) else {
         return Ok(without_record());
     };
@@ -319,8 +323,10 @@ fn by_decoy(
             };
         };
         let Decision { next, outcome } = match issued {
-            Some(_) => Outcome::judged(&decoy, (issued::wrong(decoy.clone(), now), None), case),
-            None => Outcome::of(&decoy, case, (&service.repeats, call.user)),
+            Some(_) => {
+                AttemptOutcome::judged(&decoy, (issued::wrong(decoy.clone(), now), None), case)
+            }
+            None => AttemptOutcome::of(&decoy, case, (&service.repeats, call.user)),
         };
         Decision {
             next,
@@ -341,16 +347,22 @@ fn by_decoy(
 
 /// The outcome of an attempt that could not be judged, because of the store or because too many
 /// others wait.
-fn unjudged(service: &Service, login: &Trusted<'_>, failure: Failure) -> Result<Outcome, Error> {
+fn unjudged(
+    service: &Service,
+    login: &Trusted<'_>,
+    failure: Failure,
+) -> Result<AttemptOutcome, Error> {
     Ok(match failure {
-        Failure::Busy => Outcome::unjudged(Verdict::Busy, None),
-        Failure::Damaged(damaged) => Outcome::unjudged(Verdict::Refused, Some(damage(&damaged))),
-        Failure::WrongSecret => Outcome::unjudged(Verdict::Refused, Some("wrong_secret")),
-        Failure::Incomplete => Outcome::unjudged(Verdict::Refused, Some(STORE_INCOMPLETE)),
+        Failure::Busy => AttemptOutcome::unjudged(Verdict::Busy, None),
+        Failure::Damaged(damaged) => {
+            AttemptOutcome::unjudged(Verdict::Refused, Some(damage(&damaged)))
+        }
+        Failure::WrongSecret => AttemptOutcome::unjudged(Verdict::Refused, Some("wrong_secret")),
+        Failure::Incomplete => AttemptOutcome::unjudged(Verdict::Refused, Some(STORE_INCOMPLETE)),
         Failure::Unknown => {
             // The commit may be durable: it may have disabled a device.
             service.graces.end(login.call.user);
-            Outcome::unjudged(Verdict::Busy, Some("store_too_slow"))
+            AttemptOutcome::unjudged(Verdict::Busy, Some("store_too_slow"))
         }
         Failure::Unavailable => return Err(unavailable(service, login, "store_unavailable")),
         Failure::CannotWrite(_) => return Err(unavailable(service, login, "record_not_written")),

@@ -17,7 +17,7 @@ use crate::record::codes::Finding;
 use crate::records::Decision;
 
 /// The outcome of an attempt, judged or not.
-pub(super) struct Outcome {
+pub(super) struct AttemptOutcome {
     pub(super) told: Told,
     pub(super) counted: Counted,
 }
@@ -83,7 +83,7 @@ pub(super) enum Wrong {
     ForFree,
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Judges the attempt by a record that has a usable device. `repeats` are the recent wrong
     /// answers. `user` is the name of the call, also where a decoy judges.
     pub(super) fn of(

@@ -47,7 +47,7 @@ fn a_clock_that_was_set_is_an_event_and_one_that_runs_on_is_none() {
         let (mark, event) = noon_mark().after(&at(wall, running));
         let expected = seconds.map(|seconds| {
             let now = u64::try_from(1_800_000_000 + wall).unwrap();
-            Event {
+            ClockEvent {
                 reason: Reason::Jumped,
                 at: now,
                 seconds,
