@@ -62,7 +62,8 @@ pub(super) fn settle(
             return log_is_stuck(service, login, told.device.as_ref(), told.ask);
         }
         // A bypass opens as many logins as it was issued for. A grace would let in more.
-        if !matches!(counted.finding, Some(Finding::Bypass(_))) {
+        let grants = !matches!(counted.finding, Some(Finding::Bypass(_)));
+        if let Some(before) = before.filter(|_| grants) {
             exemption::begin_grace(service, login, before);
         }
         reply(call, told, &counted)

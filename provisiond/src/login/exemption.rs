@@ -17,6 +17,7 @@ use crate::in_memory::grace::{Ends, Holder};
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
+use crate::service::renamed::Former;
 use crate::service::uid_binding::has_other_uid;
 
 /// What a login demands. A code is always demanded while the name service does not answer, of a
@@ -121,7 +122,20 @@ fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
     };
     call.named.is_unknown()
         || call.may_be_enrolled(record.as_ref()).is_some()
+        || former_may_be_shut(service, record.as_ref(), call)
         || record.is_some_and(|record| record.disabled)
+}
+
+/// The same for the record that a renamed account has under its former name.
+fn former_may_be_shut(service: &Service, record: Option<&Record>, call: &Call<'_>) -> bool {
+    match service.former_name(record, call) {
+        Former::None => false,
+        Former::Unknown => true,
+        Former::Name(name) => service
+            .records
+            .look(&name, &call.settings.secrets)
+            .map_or(true, |record| record.is_some_and(|record| record.disabled)),
+    }
 }
 
 /// The reply to an attempt that would have been refused, while the settings only observe.

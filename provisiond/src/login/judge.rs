@@ -33,7 +33,7 @@ pub(super) fn durably<'s>(
     answer: Option<&Answer>,
 ) -> Result<Judgement<'s>, Error> {
     let call = login.call;
-    let before = service.graces.ends();
+    let before = Some(service.graces.ends());
     let free = answer.filter(|answer| is_free(answer));
     let Ok(attempt) = free.map(|_| service.may_try(call)).transpose() else {
         let mut outcome = AttemptOutcome::unjudged(Verdict::Busy, Some("caller_limited"));
@@ -81,7 +81,6 @@ pub(super) fn unneeded(
     answer: &Answer,
 ) -> Option<Judgement<'static>> {
     let call = login.call;
-    let before = service.graces.ends();
     let now = &Circumstances {
         suspect: false,
         ..login.circumstances(service)
@@ -109,11 +108,7 @@ pub(super) fn unneeded(
         let Decision { next, outcome } = AttemptOutcome::judged(record, judged, case);
         let next = next.filter(|_| outcome.told.verdict == Verdict::Accepted);
         Decision {
-            next: next.map(|next| Record {
-                known: record.known,
-                unknown: record.unknown,
-                ..next
-            }),
+            next: next.map(|next| spent_alone(record, next)),
             outcome: Some(outcome),
         }
     };
@@ -124,9 +119,24 @@ pub(super) fn unneeded(
     );
     is_code.then_some(Judgement {
         outcome,
-        before,
+        before: None,
         attempt: None,
     })
+}
+
+/// The record with the step of a right code spent, and nothing else that an accepted login brings:
+/// wrong codes cost nothing here, so that a right one may be a guess.
+fn spent_alone(record: &Record, next: Record) -> Record {
+    let mut spent = Record {
+        known: record.known,
+        unknown: record.unknown,
+        sources: record.sources.clone(),
+        ..next
+    };
+    for (device, before) in spent.devices.iter_mut().zip(&record.devices) {
+        device.failures = before.failures;
+    }
+    spent
 }
 
 /// The record as if no code had been guessed at. Wrong pairs still count.
@@ -146,7 +156,8 @@ fn with_all_guesses(record: &Record, now: &Circumstances<'_>) -> Record {
 /// it took.
 pub(super) struct Judgement<'s> {
     pub(super) outcome: AttemptOutcome,
-    pub(super) before: Ends,
+    /// `None`: the attempt begins no grace.
+    pub(super) before: Option<Ends>,
     pub(super) attempt: Option<Attempt<'s>>,
 }
 

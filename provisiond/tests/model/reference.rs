@@ -69,10 +69,9 @@ impl Truth {
         self.welcome(person, login);
     }
 
-    /// The same where none was needed: no wrong code comes back.
+    /// The same where none was needed: the code is spent, and that is all.
     pub(crate) fn accepted_unneeded(&mut self, person: &mut Person, typed: &Typed, login: &Login) {
         self.spend_right(person, typed, login);
-        person.learn(login);
     }
 
     fn spend_right(&mut self, person: &mut Person, typed: &Typed, login: &Login) {

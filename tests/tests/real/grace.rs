@@ -175,6 +175,15 @@ fn only_an_accepted_code_begins_a_grace() {
         &stack.login("alice", &[&alice.wrong()]),
         "being exempt gives none, nor does a wrong code",
     );
+    let unneeded = json!({
+        "user": "alice", "service": "begun", "rhost": "192.0.2.1", "codes": [alice.code_at(-1)],
+    });
+    let told = daemon.call("Verify", &unneeded).expect("a verdict");
+    assert_eq!(told["verdict"], "accepted");
+    is_asked(
+        &stack.login("alice", &["000"]),
+        "nor does a code where none was needed: wrong ones cost nothing there",
+    );
     let attempt = json!({ "user": "alice", "service": "begun", "codes": [alice.code()] });
     let told = daemon
         .call_as(&Caller::user("alice"), "Verify", &attempt)

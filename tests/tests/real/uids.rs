@@ -307,6 +307,19 @@ fn an_account_that_was_renamed_is_not_let_in_as_one_that_never_enrolled() {
     assert!(!is_let_by(&daemon, "rhea2"));
 }
 
+#[test]
+fn a_shut_account_that_was_renamed_is_not_let_in_while_the_settings_only_observe() {
+    let _place = world::enter_alone();
+    add_account("petra", "4851");
+    let daemon = Setup::new().with("roll-out: {observe: true}\n").start();
+    daemon.enroll("petra");
+    let stack = Stack::expecting_ignore(&daemon, "renamed-shut", "retry=1");
+    assert_eq!(stack.login("petra", &["123456"]).code, PamCode::SUCCESS);
+    daemon.totpctl_json(&["disable", "petra", "--all"], "");
+    world::run("usermod", &["--login", "petra2", "petra"]);
+    assert_eq!(stack.login("petra2", &["123456"]).code, PamCode::AUTH_ERR);
+}
+
 /// Whatever an administrator runs under the new name, no second record begins, and the way out is
 /// said.
 fn the_renaming_is_told(daemon: &Daemon) {
