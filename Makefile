@@ -64,7 +64,7 @@ test: root check ## run check, then every suite that needs root and real servers
 
 private-suites:
 	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
-	@[ ! -e tests/mutants/run ] || tests/mutants/run
+	@[ ! -e tests/mutants/run ] || tests/mutants/run --suites-passed
 
 soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak
