@@ -9,7 +9,7 @@ use crate::record::{Device, Record, State};
 use crate::records::Failure;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::renamed::{Former, has_former_name};
+use crate::service::renamed::{Former, has_former_name, may_have_former_name};
 use crate::service::uid_binding::{bars_self_service, other_uid};
 
 /// `Show`: one user.
@@ -24,6 +24,7 @@ pub(crate) fn show(service: &Service, call: &Call<'_>) -> Result<ShowReply, Erro
         }),
         Ok(None) => Err(match service.former_name(None, call) {
             Former::Name(former) => has_former_name(&former, call),
+            Former::Unread(former) => may_have_former_name(&former, call),
             Former::None | Former::Unknown => Error::NoSuchUser,
         }),
         Err(Failure::Damaged(_)) => Ok(ShowReply {

@@ -130,7 +130,7 @@ fn may_be_shut(service: &Service, call: &Call<'_>) -> bool {
 fn former_may_be_shut(service: &Service, record: Option<&Record>, call: &Call<'_>) -> bool {
     match service.former_name(record, call) {
         Former::None => false,
-        Former::Unknown => true,
+        Former::Unread(_) | Former::Unknown => true,
         Former::Name(name) => service
             .records
             .look(&name, &call.settings.secrets)

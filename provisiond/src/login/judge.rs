@@ -18,7 +18,7 @@ use crate::record::{Damaged, Record};
 use crate::records::{Decision, Failure};
 use crate::service::Service;
 use crate::service::call::{Call, STORE_INCOMPLETE};
-use crate::service::renamed::UID_OF_ANOTHER_NAME;
+use crate::service::renamed;
 use crate::service::uid_binding::{bind_unbound, why_not_its_own};
 
 /// Judges the answer. When this returns, what it spent or charged is durable. An accepted code
@@ -272,13 +272,9 @@ fn by_record(
 /// The reason why neither devices nor issued codes are looked at: the record belongs to another
 /// account, or the account's record stands under its former name.
 fn barred(service: &Service, record: Option<&Record>, call: &Call<'_>) -> Option<&'static str> {
-    let renamed = || {
-        let renamed = service.is_renamed(record, call);
-        renamed.then_some(UID_OF_ANOTHER_NAME)
-    };
     record
         .and_then(|record| why_not_its_own(record, call))
-        .or_else(renamed)
+        .or_else(|| renamed::reason(&service.former_name(record, call)))
 }
 
 fn judged(Decision { next, outcome }: Decision<AttemptOutcome>) -> Decision<ByRecord> {

@@ -1,10 +1,11 @@
 //! The names of the records that may be bound to a uid: an index in memory, so that an account that
-//! was renamed is found by its uid.
+//! was renamed is found by its uid. Of a record that could not be read only the name is known: it
+//! may be bound to any uid.
 //!
 //! It knows too many rather than too few: each write adds its name before it is durable, and nothing
 //! is taken out. The reader looks at the records themselves.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use common::names::user::UserName;
@@ -16,6 +17,7 @@ pub(super) struct ByUid(Mutex<Index>);
 #[derive(Default)]
 struct Index {
     names: BTreeMap<u32, Vec<UserName>>,
+    unread: BTreeSet<UserName>,
     is_whole: bool,
 }
 
@@ -32,6 +34,13 @@ impl ByUid {
         }
     }
 
+    /// Adds a record that cannot be read.
+    pub(super) fn note_unread(&self, name: &UserName) {
+        if !name.is_reserved() {
+            self.lock().unread.insert(name.clone());
+        }
+    }
+
     /// Says that every record of the store has been noted.
     pub(super) fn is_whole_now(&self) {
         self.lock().is_whole = true;
@@ -45,6 +54,11 @@ impl ByUid {
     /// The names whose records may be bound to this uid.
     pub(super) fn of(&self, uid: u32) -> Vec<UserName> {
         self.lock().names.get(&uid).cloned().unwrap_or_default()
+    }
+
+    /// The names of the records that could not be read.
+    pub(super) fn unread(&self) -> Vec<UserName> {
+        self.lock().unread.iter().cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Index> {

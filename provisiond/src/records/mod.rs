@@ -115,8 +115,10 @@ impl Records {
             let Some(last) = page.last() else { break };
             after = Some(last.user.clone());
             for Listed { user, record } in &page {
-                let uid = record.as_ref().ok().and_then(|record| record.uid);
-                self.by_uid.note(uid, user);
+                match record {
+                    Ok(record) => self.by_uid.note(record.uid, user),
+                    Err(_) => self.by_uid.note_unread(user),
+                }
             }
         }
         self.by_uid.is_whole_now();
@@ -146,6 +148,13 @@ impl Records {
             }
         }
         Ok(bound)
+    }
+
+    /// The names of the records that could not be read when their uids were noted. Each may be bound
+    /// to any uid, and may be readable or gone by now.
+    #[must_use]
+    pub fn unread(&self) -> Vec<UserName> {
+        self.by_uid.unread()
     }
 
     /// The user's record as it is now. The look takes as long if there is none.

@@ -1,6 +1,7 @@
 //! Notices an account that was renamed (`usermod -l`): its new name has no record, and the record of
 //! the old name is bound to its uid. Such an account must not count as never enrolled, or `nullok`
-//! and the roll-out would let it in without a code.
+//! and the roll-out would let it in without a code. A record that cannot be read, of a name without
+//! an account, may be that of any renamed account.
 
 use common::names::user::UserName;
 use common::wire::protocol::Error;
@@ -17,6 +18,8 @@ pub(crate) enum Former {
     None,
     /// The record of this name is.
     Name(UserName),
+    /// The record of this name cannot be read, and may be.
+    Unread(UserName),
     /// The store does not say.
     Unknown,
 }
@@ -40,8 +43,28 @@ impl Service {
         let former = names
             .into_iter()
             .find(|name| name != call.user && !is_anothers(name, account, call));
-        former.map_or(Former::None, Former::Name)
+        former.map_or_else(|| self.unread_former(call), Former::Name)
     }
+
+    /// A record that cannot be read and may be the account's. The name service is asked about so many
+    /// names; the next one counts as a former name, because a wrong secret makes every record one of
+    /// these.
+    fn unread_former(&self, call: &Call<'_>) -> Former {
+        const ASKED: usize = 16;
+        let is_unread = |name: &UserName| {
+            let record = self.records.look(name, &call.settings.secrets);
+            name != call.user && record.is_err()
+        };
+        let unread = self.records.unread().into_iter().filter(is_unread);
+        let mut unread = unread.enumerate();
+        let former = unread.find(|(asked, name)| *asked >= ASKED || !has_account(name, call));
+        former.map_or(Former::None, |(_, name)| Former::Unread(name))
+    }
+}
+
+/// Whether an account has that name now, as the name service says. Its record is its own.
+fn has_account(name: &UserName, call: &Call<'_>) -> bool {
+    matches!(call.names.by_name_now(name), Ok(Some(_)))
 }
 
 /// Whether another account has that name and shares the uid, such as `root` and `toor`. The name
@@ -54,7 +77,8 @@ fn is_anothers(name: &UserName, account: &Account, call: &Call<'_>) -> bool {
     }
 }
 
-/// The refusal to begin a second record for the account.
+/// The refusal to begin a second record for the account. A record that only may be the account's
+/// refuses no command.
 ///
 /// # Errors
 /// The sentence with both next steps.
@@ -64,7 +88,7 @@ pub(super) fn refuse_renamed(
     call: &Call<'_>,
 ) -> Result<(), Error> {
     match service.former_name(record, call) {
-        Former::None => Ok(()),
+        Former::None | Former::Unread(_) => Ok(()),
         Former::Unknown => Err(Error::StoreUnavailable),
         Former::Name(former) => Err(has_former_name(&former, call)),
     }
@@ -83,5 +107,24 @@ pub(crate) fn has_former_name(former: &UserName, call: &Call<'_>) -> Error {
     )
 }
 
-/// The reason in the log for a login under the new name.
-pub(crate) const UID_OF_ANOTHER_NAME: &str = "uid_of_another_name";
+/// The answer about an account without a record, while another record cannot be read.
+pub(crate) fn may_have_former_name(former: &UserName, call: &Call<'_>) -> Error {
+    let (former, user) = (printable(former.as_str()), printable(call.user.as_str()));
+    Error::bad(
+        "user",
+        format!(
+            "'{user}' has no record, and the record of '{former}', a name without an account, cannot be read: it may be the \
+             record of '{user}' from before a renaming; 'totpctl show {former}' tells what is wrong with it; if '{former}' is \
+             gone for good, run 'totpctl forget {former}' as root"
+        ),
+    )
+}
+
+/// The reason in the log for a login under the new name, if there is, or may be, a former one.
+pub(crate) fn reason(former: &Former) -> Option<&'static str> {
+    match former {
+        Former::None => None,
+        Former::Name(_) | Former::Unknown => Some("uid_of_another_name"),
+        Former::Unread(_) => Some("former_record_unreadable"),
+    }
+}

@@ -9,6 +9,7 @@ use tests::stack::Stack;
 use tests::wire::Caller;
 use tests::world;
 
+use crate::records::{change, edit};
 use crate::roles::{DENIED, everything, refusal};
 
 #[test]
@@ -305,6 +306,38 @@ fn an_account_that_was_renamed_is_not_let_in_as_one_that_never_enrolled() {
     daemon.totpctl_json(&["rename-user", "rhea", "rhea2"], "");
     assert_eq!(verdict(&daemon, "rhea2", &rhea.code()), "accepted");
     assert!(!is_let_by(&daemon, "rhea2"));
+}
+
+#[test]
+fn a_record_that_cannot_be_read_may_be_that_of_any_renamed_account() {
+    let _place = world::enter_alone();
+    for (name, uid) in [("selma", "4855"), ("tilda", "4856"), ("newt", "4857")] {
+        add_account(name, uid);
+    }
+    let mut daemon = Daemon::start();
+    daemon.enroll("selma");
+    daemon.enroll("tilda");
+    let stack = Stack::expecting_ignore(&daemon, "unread-former", "retry=1 nullok");
+    let is_let_by = |user: &str| stack.login(user, &["123456"]).code == PamCode::SUCCESS;
+    edit(&mut daemon, |db| {
+        for name in ["selma", "tilda"] {
+            change(db, name, |record| record.truncate(20));
+        }
+    });
+    assert!(is_let_by("newt"), "each damaged record has its account");
+    world::run("usermod", &["--login", "selma2", "selma"]);
+    assert!(!is_let_by("selma2"));
+    assert!(!is_let_by("newt"), "nothing says whose record it is");
+    daemon.log.wait_for(&[
+        "event=verify user=selma2 ",
+        " verdict=refused ",
+        " reason=former_record_unreadable",
+    ]);
+    let told = daemon.call("Show", &json!({ "user": "selma2" }));
+    let why = told.expect_err("a refusal").1["why"].to_string();
+    assert!(why.contains("'totpctl forget selma'"), "{why}");
+    daemon.totpctl_json(&["forget", "selma", "--yes"], "");
+    assert!(is_let_by("newt"));
 }
 
 #[test]

@@ -281,6 +281,10 @@ fn of_the_account(reason: &str) -> Option<&'static str> {
             "the account has no record of its own, and its uid is the one of another name's record: the account was renamed, \
              or got the uid of a deleted one; the name, and the command that helps: totpctl show USER"
         }
+        "former_record_unreadable" => {
+            "the account has no record of its own, and a record of a name without an account cannot be read: it may be this \
+             user's from before a renaming; the name, and the command that helps: totpctl show USER"
+        }
         "uid_changed" => {
             "the account has another uid than its record is bound to; if the account now belongs to another person: \
              totpctl forget USER; if it belongs to the same person: totpctl enable USER --all --same-person"
