@@ -51,6 +51,7 @@ check: ## check format, lints, docs and licences, run unit tests: at most 5 minu
 	cargo deny --locked check bans licenses sources
 	packaging/advisories
 	@packaging/shellcheck
+	@packaging/manuals
 	@packaging/measures
 	cargo test --locked --workspace --exclude tests
 	@[ "$$(id -u)" -eq 0 ] || echo 'Not tested without root: libpam, sshd, sudo, su, power cuts (`make test`).'
@@ -87,7 +88,7 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	install -m 755 packaging/examples/pam-totp-mail '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 644 packaging/examples/pam-totp-mail.service '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 644 packaging/fail2ban/filter.d/pam-totp.conf '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'
-	install -m 644 README.md CHANGELOG.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
+	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
 	install -m 644 docs/totpctl.1 '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 docs/pam-totp-settings.5 '$(DESTDIR)$(MANDIR)/man5'
 	install -m 644 docs/pam_totp.8 '$(DESTDIR)$(MANDIR)/man8'
