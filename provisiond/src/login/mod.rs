@@ -92,9 +92,10 @@ pub(crate) fn challenge(
         Err(failure) => return Err(service.failure(&failure, call)),
     };
     let now = login.circumstances(service);
-    let enrolled = record.as_ref().is_some_and(Record::is_somebodys)
-        || call.may_be_enrolled(record.as_ref()).is_some()
-        || service.is_renamed(record.as_ref(), call);
+    let renamed = service.is_renamed(record.as_ref(), call);
+    let enrolled = renamed
+        || record.as_ref().is_some_and(Record::is_somebodys)
+        || call.may_be_enrolled(record.as_ref()).is_some();
     let first = if enrolled {
         None
     } else {

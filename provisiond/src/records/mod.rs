@@ -125,17 +125,23 @@ impl Records {
         Ok(())
     }
 
-    /// The names of the records, of users that were enrolled or shut, that are bound to this uid. A
-    /// record that was bound to it and is damaged now counts as well.
+    /// The names of the records, of users that were enrolled or shut, that are bound to this uid,
+    /// but for the record of the name `own`, which is not looked at. A record that was bound to the
+    /// uid and is damaged now counts as well.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub fn bound_to(&self, uid: u32, secrets: &Secrets) -> Result<Vec<UserName>, Unavailable> {
+    pub fn others_bound_to(
+        &self,
+        uid: u32,
+        own: &UserName,
+        secrets: &Secrets,
+    ) -> Result<Vec<UserName>, Unavailable> {
         if !self.by_uid.is_whole() {
             self.note_uids(secrets)?;
         }
         let mut bound = Vec::new();
-        for name in self.by_uid.of(uid) {
+        for name in self.by_uid.of(uid).into_iter().filter(|name| name != own) {
             let counts = match self.look(&name, secrets) {
                 Ok(record) => {
                     record.is_some_and(|record| record.uid == Some(uid) && record.is_somebodys())

@@ -196,11 +196,7 @@ fn leaves_descriptors(stream: &UnixStream) -> bool {
 
 /// Sends the reason, if the socket takes it at once.
 fn refuse(stream: &UnixStream) {
-    let replies = Replies {
-        socket: stream.as_fd(),
-        deadline: Instant::now(),
-        silent: false,
-    };
+    let replies = Replies::within(stream.as_fd(), Duration::ZERO);
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
 
@@ -220,11 +216,7 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
         }
         // Settings and role are read anew for each call: an administrator removed from the group
         // loses the role on open connections, too.
-        let replies = Replies {
-            socket: stream.as_fd(),
-            deadline: after(CALL_TIME),
-            silent: false,
-        };
+        let replies = Replies::within(stream.as_fd(), CALL_TIME);
         let Identified {
             caller,
             names,
@@ -266,11 +258,7 @@ fn next_message(
     };
     let received = inbox.receive(stream, deadlines);
     if matches!(received, Err(FrameError::TooLarge)) {
-        let replies = Replies {
-            socket: stream.as_fd(),
-            deadline: after(MESSAGE_TIME),
-            silent: false,
-        };
+        let replies = Replies::within(stream.as_fd(), MESSAGE_TIME);
         let _ = replies.error(&Error::TooLarge);
     }
     received

@@ -31,18 +31,30 @@ impl Service {
         !matches!(self.former_name(record, call), Former::None)
     }
 
-    /// The same, with the other name.
+    /// The same, with the other name. The search takes as long for users that are enrolled, because
+    /// it is a part of the answer to a challenge.
     pub(crate) fn former_name(&self, record: Option<&Record>, call: &Call<'_>) -> Former {
-        let account = call.named.account().filter(|_| call.settings.bind_uid);
-        let Some(account) = account.filter(|_| !record.is_some_and(Record::is_somebodys)) else {
+        let former = self.search(call);
+        match record.is_some_and(Record::is_somebodys) {
+            true => Former::None,
+            false => former,
+        }
+    }
+
+    fn search(&self, call: &Call<'_>) -> Former {
+        let Some(account) = call.named.account().filter(|_| call.settings.bind_uid) else {
             return Former::None;
         };
-        let Ok(names) = self.records.bound_to(account.uid, &call.settings.secrets) else {
+        let secrets = &call.settings.secrets;
+        let Ok(names) = self
+            .records
+            .others_bound_to(account.uid, call.user, secrets)
+        else {
             return Former::Unknown;
         };
         let former = names
             .into_iter()
-            .find(|name| name != call.user && !is_anothers(name, account, call));
+            .find(|name| !is_anothers(name, account, call));
         former.map_or_else(|| self.unread_former(call), Former::Name)
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::config::audit::AuditSettings;
 use common::config::{Settings, Trust};
@@ -106,8 +106,9 @@ impl Machine {
         parameters: &Value,
     ) -> Result<Value, String> {
         let service = self.service.as_ref().expect("a running daemon");
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let names = service.names.asking().until(deadline);
+        let (ours, theirs) = UnixStream::pair().expect("sockets");
+        let replies = Replies::within(theirs.as_fd(), Duration::from_secs(60));
+        let names = service.names.asking().until(replies.deadline);
         let settings = service.settings();
         let caller = Caller::identify(peer, &settings.roles, names)
             .ok()
@@ -116,12 +117,6 @@ impl Machine {
             peer,
             caller,
             names,
-        };
-        let (ours, theirs) = UnixStream::pair().expect("sockets");
-        let replies = Replies {
-            socket: theirs.as_fd(),
-            deadline,
-            silent: false,
         };
         let call = json!({ "method": format!("{}.{method}", common::wire::protocol::NAME), "parameters": parameters });
         dispatch(

@@ -57,7 +57,7 @@ impl Message<'_> {
 #[cfg(test)]
 mod tests {
     use std::os::fd::AsFd;
-    use std::time::Instant;
+    use std::time::Duration;
 
     use super::*;
 
@@ -65,11 +65,7 @@ mod tests {
     fn whose_record_it_is_cannot_be_said_twice() {
         let twice = r#"{"method":"x","parameters":{"user":"alice","user":"root"}}"#;
         let stdin = std::io::stdin();
-        let replies = Replies {
-            socket: stdin.as_fd(),
-            deadline: Instant::now(),
-            silent: true,
-        };
+        let replies = Replies::within(stdin.as_fd(), Duration::ZERO);
         let message = Message {
             request: serde_json::from_str(twice).unwrap(),
             replies,

@@ -1,9 +1,14 @@
 //! Replies to a caller, and the errors in place of a reply.
+//!
+//! The one reply to a call leaves at an even step of time since the call arrived: the work left over,
+//! such as a longer record or another cache line, must not show who has a device (timing side
+//! channel).
 
+use std::hint::spin_loop;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use common::wire::frame::{FrameError, UNIT, UNIT_OF_STREAM, outgoing, send_frame};
+use common::wire::frame::{Frame, FrameError, UNIT, UNIT_OF_STREAM, outgoing, send_frame};
 use common::wire::protocol::{Error, OutgoingReply};
 use serde::Serialize;
 use serde_json::json;
@@ -13,13 +18,27 @@ use serde_json::json;
 pub struct Replies<'a> {
     /// The connection.
     pub socket: BorrowedFd<'a>,
+    /// When the call arrived.
+    pub arrived: Instant,
     /// When the caller must have taken a reply.
     pub deadline: Instant,
     /// The caller wants no reply (`oneway`).
     pub silent: bool,
 }
 
-impl Replies<'_> {
+impl<'a> Replies<'a> {
+    /// To a call that has just arrived, and whose caller must have taken the reply within that time.
+    #[must_use]
+    pub fn within(socket: BorrowedFd<'a>, time: Duration) -> Self {
+        let arrived = Instant::now();
+        Self {
+            socket,
+            arrived,
+            deadline: arrived.checked_add(time).unwrap_or(arrived),
+            silent: false,
+        }
+    }
+
     /// Sends an error reply.
     ///
     /// # Errors
@@ -62,28 +81,43 @@ impl Replies<'_> {
             parameters,
             continues,
         };
-        Ok(self.send(&reply, UNIT_OF_STREAM, extended.unwrap_or(self.deadline))?)
+        let deadline = extended.unwrap_or(self.deadline);
+        if !self.silent {
+            send_frame(&self.socket, frame_of(&reply)?, UNIT_OF_STREAM, deadline)?;
+        }
+        Ok(())
     }
 
     fn alone(&self, message: &impl Serialize) -> Result<(), FrameError> {
-        self.send(message, UNIT, self.deadline)
-    }
-
-    fn send(
-        &self,
-        message: &impl Serialize,
-        unit: usize,
-        deadline: Instant,
-    ) -> Result<(), FrameError> {
         if self.silent {
             return Ok(());
         }
-        let mut frame = outgoing();
-        // Our own types always serialise; a reply that does not is not sent, and the caller sees
-        // the connection end.
-        serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
-        send_frame(&self.socket, frame, unit, deadline)
+        let frame = frame_of(message)?;
+        wait_for_even_step(self.arrived);
+        send_frame(&self.socket, frame, UNIT, self.deadline)
     }
+}
+
+/// Our own types always serialise; a reply that does not is not sent, and the caller sees the
+/// connection end.
+fn frame_of(message: &impl Serialize) -> Result<Frame, FrameError> {
+    let mut frame = outgoing();
+    serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
+    Ok(frame)
+}
+
+/// The thread spins, because a sleep ends tens of microseconds late.
+fn wait_for_even_step(arrived: Instant) {
+    let end = next_step(arrived.elapsed());
+    while arrived.elapsed() < end {
+        spin_loop();
+    }
+}
+
+fn next_step(worked: Duration) -> Duration {
+    let steps = worked.as_micros().checked_div(STEP.as_micros());
+    let steps = steps.and_then(|steps| u32::try_from(steps).ok());
+    STEP.saturating_mul(steps.unwrap_or_default().saturating_add(1))
 }
 
 /// Why a message got no reply from a handler.
@@ -110,3 +144,16 @@ impl From<FrameError> for Stop {
 
 /// How long a caller may take to read one reply of a stream.
 const REPLY_TIME: Duration = Duration::from_secs(2);
+/// Many times the microsecond that users of a kind differ by, and little beside a connection.
+const STEP: Duration = Duration::from_micros(32);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_of_any_length_ends_at_a_step() {
+        let step = |worked| next_step(Duration::from_nanos(worked)).as_micros();
+        assert_eq!([0, 31_999, 32_000, 95_000].map(step), [32, 32, 64, 96]);
+    }
+}
