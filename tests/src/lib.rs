@@ -12,6 +12,7 @@ pub mod clocks;
 pub mod connection;
 pub mod daemon;
 pub mod disk;
+pub mod guide;
 pub mod lines;
 mod log_page;
 pub mod machine;

@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
@@ -93,6 +94,20 @@ impl Terminal {
         self.end_of(text, 0);
     }
 
+    /// Waits until one of these texts is shown.
+    ///
+    /// # Panics
+    /// As [`Terminal::wait_for`].
+    pub fn wait_for_any(&self, texts: &[&str]) {
+        let (shown, in_time) = self
+            .shown
+            .wait_until(|shown| texts.iter().any(|text| shown.contains(text)));
+        assert!(
+            in_time,
+            "none of {texts:?} on the terminal; there is:\n{shown}"
+        );
+    }
+
     /// Waits until this prompt is shown, behind the last one that was answered, and types a line.
     ///
     /// # Panics
@@ -102,22 +117,26 @@ impl Terminal {
         self.type_keys(&format!("{line}\r"));
     }
 
+    /// The same for a program that drops what was typed before it has hidden the answer.
+    ///
+    /// # Panics
+    /// As [`Terminal::answer`], or when it hides nothing in time.
+    pub fn answer_hidden(&mut self, prompt: &str, line: &str) {
+        self.answered = self.end_of(prompt, self.answered);
+        let begun = Instant::now();
+        while self.echoes() {
+            assert!(begun.elapsed() < PATIENCE, "{prompt:?} shows the answer");
+            std::thread::yield_now();
+        }
+        self.type_keys(&format!("{line}\r"));
+    }
+
     /// Waits until this text is shown behind so many bytes, and says how many there are up to its
     /// end.
     fn end_of(&self, text: &str, start: usize) -> usize {
-        let shown = self
-            .shown
-            .text
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let missing = |shown: &mut String| !shown[start..].contains(text);
-        let (shown, wait) = self
-            .shown
-            .more
-            .wait_timeout_while(shown, PATIENCE, missing)
-            .expect("no panic in between");
+        let (shown, in_time) = self.shown.wait_until(|shown| shown[start..].contains(text));
         assert!(
-            !wait.timed_out(),
+            in_time,
             "no {text:?} on the terminal; there is:\n{}",
             &shown[start..]
         );
@@ -187,6 +206,16 @@ impl Drop for Terminal {
 }
 
 impl Shown {
+    /// Waits until `is_there`, and says whether it was in time.
+    fn wait_until(&self, is_there: impl Fn(&str) -> bool) -> (MutexGuard<'_, String>, bool) {
+        let shown = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        let (shown, wait) = self
+            .more
+            .wait_timeout_while(shown, PATIENCE, |shown| !is_there(shown))
+            .expect("no panic in between");
+        (shown, !wait.timed_out())
+    }
+
     fn follow(&self, mut terminal: File) {
         let mut chunk = [0; 4096];
         // Without any program on it, reading from a terminal is an error.

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use common::names::service::SISTERS;
 use tests::daemon::{Daemon, Setup};
+use tests::guide::{File, GUIDE, files};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::program;
@@ -15,7 +16,6 @@ use tests::world;
 use crate::first_login::{key_in, ticket};
 
 const README: &str = include_str!("../../../README.md");
-const GUIDE: &str = include_str!("../../../docs/administrators-guide.md");
 const PASSWORD: &str = "correct horse";
 
 #[test]
@@ -690,38 +690,6 @@ impl Scene {
             .collect();
         (session.accepted, prompts)
     }
-}
-
-/// A file that a recipe gives.
-struct File {
-    path: String,
-    text: String,
-}
-
-/// The indented blocks under a recipe's heading, each from its comment with the path on.
-fn files(recipe: &str) -> Vec<File> {
-    let heading = format!("### {recipe}\n");
-    let (_, section) = GUIDE
-        .split_once(&heading)
-        .unwrap_or_else(|| panic!("no recipe '{recipe}' in the guide"));
-    let section = section.split("\n#").next().unwrap_or_default();
-    let mut files: Vec<File> = Vec::new();
-    for line in section.lines().filter_map(|line| line.strip_prefix("    ")) {
-        match line.strip_prefix("# /") {
-            Some(path) => {
-                let path = path.split_whitespace().next().unwrap_or_default();
-                files.push(File {
-                    path: format!("/{path}"),
-                    text: String::new(),
-                });
-            }
-            None => {
-                files.last_mut().expect("a path before the first line").text += &format!("{line}\n")
-            }
-        }
-    }
-    assert!(!files.is_empty(), "the recipe '{recipe}' gives no file");
-    files
 }
 
 /// The module under test, and no pause after a refusal.
