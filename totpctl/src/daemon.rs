@@ -29,6 +29,14 @@ impl Daemon {
         }
     }
 
+    /// Root's daemon, where no command line names another.
+    pub(crate) fn of_root() -> Self {
+        Self {
+            socket: LOGIN_SOCKET.into(),
+            server_uid: 0,
+        }
+    }
+
     /// Makes one call.
     pub(crate) fn call<C: Call>(&self, call: &C) -> Result<C::Reply, ClientError> {
         self.connect(CALL_TIMEOUT)?.call(call)

@@ -74,6 +74,9 @@ pub(crate) enum Failure {
         /// The reason and the next step.
         problem: String,
     },
+    /// `setup`: what is in its way, and the next step.
+    #[error("{0}")]
+    SetUp(String),
     /// An invalid name, key, day or number.
     #[error("{0}")]
     BadParameter(String),
@@ -137,6 +140,7 @@ impl Failure {
             }
             Self::BadRecord(_) => ("bad_record", Exit::BadInput),
             Self::File { .. } => ("file", Exit::BadInput),
+            Self::SetUp(_) => ("set_up", Exit::Refused),
             Self::BadParameter(_) => ("bad_parameter", Exit::BadInput),
             Self::Usage(_) => ("usage", Exit::BadInput),
             Self::CommandLine(error) if !error.use_stderr() => ("help", Exit::Done),

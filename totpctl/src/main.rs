@@ -2,6 +2,8 @@
 //!
 //! - `cli/`: the command line: each command's arguments, options and `--help` text.
 //! - `commands/`: each command's code: the calls to the daemon and the prompts for codes.
+//! - `setup/`: `setup`: makes services ask for codes, and takes that back.
+//! - `first_steps`: what `totpctl` alone prints for root on a new machine.
 //! - `render/`: each command's result: sentences and tables for people, JSON for programs.
 //! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
 //! - `age`: how long the program has been running.
@@ -29,6 +31,7 @@ mod commands;
 mod daemon;
 mod echo_off;
 mod exit;
+mod first_steps;
 mod new_file;
 mod output;
 mod pam_file;
@@ -37,6 +40,7 @@ mod prompt;
 mod qr;
 mod refusals;
 mod render;
+mod setup;
 mod table;
 mod verdicts;
 
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     let output = output::Output::new(cli::asks_for_json(std::env::args_os()));
     let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &output));
     outcome
+        .or_else(|failure| first_steps::instead_of(failure, &output))
         .unwrap_or_else(|failure| output.failure(&failure))
         .into()
 }

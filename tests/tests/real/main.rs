@@ -52,6 +52,7 @@ mod recovery;
 mod resync;
 mod roles;
 mod servers;
+mod setting_up;
 mod settings;
 mod socket;
 mod spellings;

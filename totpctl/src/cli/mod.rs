@@ -15,6 +15,7 @@ mod manual;
 mod passlib;
 mod picture_options;
 mod recovery;
+mod setup;
 mod store;
 mod subject;
 mod users;
@@ -42,6 +43,7 @@ pub(crate) use self::log::{LogArgs, WhyArgs};
 pub(crate) use self::passlib::{ExportCommand, ImportCommand};
 pub(crate) use self::picture_options::PictureOptions;
 pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
+pub(crate) use self::setup::{Mode, SetupArgs, Target};
 pub(crate) use self::store::StoreCommand;
 pub(crate) use self::subject::Subject;
 pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
@@ -144,6 +146,9 @@ pub(crate) enum Command {
     /// Export users to another system
     #[command(subcommand)]
     Export(ExportCommand),
+    /// Make sshd, sudo, su or login ask for codes
+    #[command(after_help = setup::EXAMPLES)]
+    Setup(SetupArgs),
     /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
@@ -240,6 +245,7 @@ const GLOBAL: &str = "Options of every command";
 const EXAMPLES: &str = "\
 Examples:
   totpctl enroll alice              show a QR code, ask for its first code
+  totpctl setup sshd                make logins ask for codes
   totpctl show alice                alice's devices and their last use
   totpctl verify alice              try a code
   totpctl why alice                 why alice's logins were refused

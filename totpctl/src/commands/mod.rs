@@ -32,12 +32,13 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::prompt::Prompt;
 use crate::render::passlib::LineFailure;
+use crate::setup;
 
 /// What every command works with.
-struct Context<'a> {
-    daemon: Daemon,
-    prompt: Prompt,
-    output: &'a Output,
+pub(crate) struct Context<'a> {
+    pub(crate) daemon: Daemon,
+    pub(crate) prompt: Prompt,
+    pub(crate) output: &'a Output,
 }
 
 /// Runs the command of the command line.
@@ -79,6 +80,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         }) => import::passlib(context, file, (*same_person, *allow_weak)),
         Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
+        Command::Setup(wanted) => setup::run(context, wanted),
         Command::Status => daemon::status(context),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),
