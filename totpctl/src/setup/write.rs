@@ -19,8 +19,7 @@ pub(crate) fn carry_out(
     if record.due.is_some() {
         timer::arm()?;
     }
-    let armed = records.arm(record).map(|()| true);
-    let written = armed.and_then(|_| write_all(record, recipe));
+    let written = records.arm(record).and_then(|()| write_all(record, recipe));
     written.map_err(|failure| take_back(records, record, &failure))
 }
 
