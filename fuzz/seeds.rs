@@ -53,6 +53,7 @@ fn main() -> Outcome {
     }
     let event = r#"{"time":1795472164,"number":7,"event":"verify","severity":"warning","fields":{"user":"alice","verdict":"rejected"}}"#;
     seed(&corpus, "event", "verify", event)?;
+    seed(&corpus, "stack", "shared", STACK)?;
     seed(&corpus, "frame", "calls", CALLS)
 }
 
@@ -92,3 +93,15 @@ grace: {same-source: {for: 12h, services: [sshd]}, same-host: {for: 5m, services
 unknown-users: skip
 ";
 const CALLS: &str = "{\"method\":\"org.pamtotp.Provision.Status\",\"parameters\":{}}\0{\"method\":\"a.b\",\"more\":true}\0{";
+const STACK: &str = "auth substack 2
+auth [success=1 default=ignore] pam_succeed_if.so user ingroup staff
+auth required \\
+    pam_totp.so nullok
+=====
+auth required pam_deny.so
+=====
+auth required pam_env.so
+auth sufficient pam_unix.so
+auth [success=done user_unknown=ignore default=die] pam_exec.so
+auth required pam_deny.so
+";

@@ -56,6 +56,19 @@ pub fn transact(
     application: &Application<'_>,
     converse: &mut dyn FnMut(&Message<'_>) -> Reply,
 ) -> PamCode {
+    let code = transact_if_started(application, converse);
+    code.unwrap_or_else(|code| panic!("pam_start_confdir: {code:?}"))
+}
+
+/// As [`transact`], for service files that libpam may refuse to read: then `pam_start_confdir`
+/// fails, and its code is the error.
+///
+/// # Panics
+/// When `converse` panics.
+pub fn transact_if_started(
+    application: &Application<'_>,
+    converse: &mut dyn FnMut(&Message<'_>) -> Reply,
+) -> Result<PamCode, PamCode> {
     let text = |text: &str| CString::new(text).expect("no NUL in names");
     let (service, user) = (text(application.service), application.user.map(text));
     let confdir = text(application.confdir.to_str().expect("a confdir in UTF-8"));
@@ -81,7 +94,9 @@ pub fn transact(
             &raw mut handle,
         )
     });
-    assert_eq!(started, PamCode::SUCCESS, "pam_start_confdir");
+    if started != PamCode::SUCCESS {
+        return Err(started);
+    }
     state.handle.set(handle);
     set_item(handle, FAIL_DELAY, (no_delay as *const ()).cast());
     for (item, value) in application.items {
@@ -95,7 +110,7 @@ pub fn transact(
     if let Some(panic) = state.panicked.take() {
         resume_unwind(panic);
     }
-    code
+    Ok(code)
 }
 
 fn run(handle: *mut PamHandle, application: &Application<'_>) -> PamCode {
