@@ -58,8 +58,10 @@ fn of_logins(stack: &Stack, explored: &Explored, circumstances: Circumstances) -
     }
     let mut findings = let_by(stack, explored);
     findings.extend(let_in_by_a_refusal(stack, explored));
-    findings.extend(never_in(stack, explored));
-    findings.extend(ignored_is_refused(stack, explored, circumstances));
+    match never_in(stack, explored) {
+        Some(closed) => findings.push(closed),
+        None => findings.extend(ignored_is_refused(stack, explored, circumstances)),
+    }
     findings.extend(asked_in_vain(stack, explored));
     findings.extend(asked_again(stack, explored));
     findings.extend(password_without_effect(stack, explored));
@@ -180,6 +182,9 @@ fn never_in(stack: &Stack, explored: &Explored) -> Option<Finding> {
             "a login with a right code is refused".to_owned()
         },
         next_step: match culprit {
+            Some(handler) if handler.module().is_some_and(|module| module.is_missing) => {
+                format!("Install {} again: its file is missing", name(handler))
+            }
             Some(handler) => format!(
                 "{} refuses here: take the line away, or put it where only failed logins come",
                 name(handler)

@@ -9,7 +9,7 @@
 //! - `age`: how long the program has been running.
 //! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
 //! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
-//! - `pam_file`: whether a service's PAM file names the module.
+//! - `doctor/`: the checks of `doctor`: PAM files, daemon, settings, sshd, machine.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
 //!
 //! totpctl has no store, cipher or rule of its own: formats and codes are in `common`. Codes and
@@ -29,12 +29,12 @@ mod bounded_lines;
 mod cli;
 mod commands;
 mod daemon;
+mod doctor;
 mod echo_off;
 mod exit;
 mod first_steps;
 mod new_file;
 mod output;
-mod pam_file;
 mod pictures;
 mod prompt;
 mod qr;

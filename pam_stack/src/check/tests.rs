@@ -349,7 +349,7 @@ fn a_stack_with_too_many_ways_is_not_called_healthy() {
     let gate =
         "auth [success=ok auth_err=1 user_unknown=2 abort=3 default=ignore] pam_listfile.so\n";
     let mut files = "== sshd\n".to_owned();
-    for _ in 0..100 {
+    for _ in 0..40 {
         files.push_str(gate);
         files.push_str("auth sufficient pam_totp.so\n");
     }

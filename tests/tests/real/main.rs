@@ -19,6 +19,7 @@ mod counted;
 mod crashes;
 mod crowds;
 mod demo;
+mod doctor;
 mod enrolling;
 mod events;
 mod exemptions;

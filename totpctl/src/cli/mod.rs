@@ -6,6 +6,7 @@
 
 mod codes;
 mod devices;
+mod doctor;
 mod enroll;
 mod key;
 mod key_options;
@@ -34,6 +35,7 @@ pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
 pub(crate) use self::devices::{
     EnableArgs, RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs,
 };
+pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::enroll::EnrollArgs;
 pub(crate) use self::key::{
     Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs,
@@ -152,6 +154,9 @@ pub(crate) enum Command {
     /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
+    /// Find logins without a code, and lock-outs, in PAM and sshd
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(DoctorArgs),
     /// Make the daemon read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,
@@ -265,7 +270,8 @@ Examples:
   totpctl --json status
 
 For administrators only. If the daemon does not answer:
-  systemctl status provisiond";
+  systemctl status provisiond
+To check PAM, sshd and the machine as well: totpctl doctor";
 
 const RELOAD_EXAMPLES: &str = "\
 Examples:

@@ -5,6 +5,7 @@
 mod confirm;
 mod daemon;
 mod devices;
+mod doctor;
 mod drawing;
 mod enroll;
 mod export;
@@ -82,6 +83,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Key(wanted) => key::run(context, wanted),
         Command::Setup(wanted) => setup::run(context, wanted),
         Command::Status => daemon::status(context),
+        Command::Doctor(wanted) => doctor::run(context, wanted),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),
         Command::Store(StoreCommand::AcceptLoss) => daemon::store_accept_loss(context),

@@ -4,15 +4,13 @@
 //! An accepted code is spent. PAM is not asked: a service whose files do not name the module lets in
 //! without a code, whatever the daemon says here.
 
-use std::path::Path;
-
 use common::wire::protocol::{Ask, Challenge, Verify};
 use common::wire::text::printable;
 
 use super::{Context, exit_of, names};
 use crate::cli;
+use crate::doctor::{FOLDER, names_the_module};
 use crate::exit::{Exit, Failure};
-use crate::pam_file;
 use crate::render::VerifyResult;
 use crate::table::wrapped;
 
@@ -51,7 +49,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exi
 
 /// What the verdict does not tell.
 fn about_pam(service: &str) -> String {
-    let (name, folder) = (printable(service), pam_file::FOLDER);
+    let (name, folder) = (printable(service), FOLDER);
     if service == cli::NO_SERVICE {
         return wrapped(
             &format!(
@@ -60,7 +58,7 @@ fn about_pam(service: &str) -> String {
             "",
         );
     }
-    let found = pam_file::names_the_module(Path::new(folder), service);
+    let found = names_the_module(service);
     let told = match found {
         Some(false) => format!(
             "WARNING: {folder}/{name}, with the files that it includes, does not name pam_totp.so: a login at this service \

@@ -8,6 +8,7 @@ mod attempts;
 mod changes;
 mod enrolment;
 mod event;
+mod examined;
 pub(crate) mod key;
 pub(crate) mod passlib;
 mod recovery;
@@ -27,6 +28,7 @@ pub(crate) use self::changes::{
     Change, Changed, Forgotten, RenamedDevice, RenamedUser, Restricted, restrictions,
 };
 pub(crate) use self::enrolment::Enrolled;
+pub(crate) use self::examined::Examined;
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::users::Users;
 use crate::exit::Failure;

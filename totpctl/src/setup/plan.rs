@@ -7,8 +7,8 @@ use super::pam_edit;
 use super::recipe::{KEY_SCRIPT_PATH, Place, Recipe};
 use super::record::{Change, Part};
 use crate::cli::Target;
+use crate::doctor::FOLDER;
 use crate::exit::Failure;
-use crate::pam_file::FOLDER;
 
 /// The changes of a recipe, in the order in which they are written. Each state in between asks for
 /// no less than the one before: our lines first, which no file names yet; then sshd's methods; the

@@ -13,7 +13,8 @@ use common::secret::{Key, SecretText};
 use common::totp::Parameters;
 use common::wire::protocol::Verdict;
 
-use self::opened::{Opened, SettingsFile};
+use self::opened::Opened;
+pub(super) use self::opened::SettingsFile;
 use super::Context;
 use crate::cli::{self, KeyAction};
 use crate::exit::{Exit, Failure};

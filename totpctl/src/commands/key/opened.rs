@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use common::config::{DEFAULT_SETTINGS, Settings, Trust};
+use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
 use common::enckey::CannotOpen;
 use common::lineage::record::{KeyRecord, MAX_TEXT, StoredKey};
 use common::otpauth::Label;
@@ -88,14 +88,14 @@ pub(super) fn read_record(context: &Context<'_>) -> Result<KeyRecord, Failure> {
 
 /// The settings file, and whether the user named it.
 #[derive(Debug)]
-pub(super) struct SettingsFile {
+pub(in crate::commands) struct SettingsFile {
     path: PathBuf,
     named: bool,
 }
 
 impl SettingsFile {
     /// The file of --settings, else of $PAM_TOTP_SETTINGS, else the default one.
-    pub(super) fn of(given: Option<PathBuf>) -> Self {
+    pub(in crate::commands) fn of(given: Option<PathBuf>) -> Self {
         let named = given.or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
         match named {
             Some(path) => Self { path, named: true },
@@ -108,14 +108,19 @@ impl SettingsFile {
 
     /// Reads the settings and their secrets.
     pub(super) fn load(&self) -> Result<Settings, Failure> {
+        Ok(self.load_checked()?)
+    }
+
+    /// The same, with the error of the settings alone.
+    pub(in crate::commands) fn load_checked(&self) -> Result<Settings, ConfigError> {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Ok(Settings::load(
+        Settings::load(
             &self.path,
             &Trust {
                 daemon_uid: trusted_uid(&self.path),
                 credentials,
             },
-        )?)
+        )
     }
 }
 

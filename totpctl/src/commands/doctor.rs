@@ -1,0 +1,59 @@
+//! `doctor`: checks the machine, and prints what it finds. Changes nothing.
+
+use std::path::Path;
+
+use common::config::exemptions::Exemptions;
+use common::config::exemptions::roll_out::UnknownUsers;
+use common::names::service::ServiceName;
+use common::wire::protocol::Status;
+use pam_stack::{Circumstances, Severity};
+
+use super::Context;
+use super::key::SettingsFile;
+use crate::cli::DoctorArgs;
+use crate::doctor::{
+    Services, check_daemon, check_machine, check_settings, check_sockets, check_sshd,
+};
+use crate::exit::{Exit, Failure};
+use crate::render::Examined;
+
+/// Checks everything. Exit code 1: something has to be done.
+pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Failure> {
+    for service in &wanted.services {
+        ServiceName::new(service).map_err(|bad| Failure::BadParameter(bad.to_string()))?;
+    }
+    let services = Services::below(Path::new("/"));
+    let checked = services.wanted(&wanted.services);
+    let settings = SettingsFile::of(None).load_checked();
+    let status = context.daemon.call(&Status {});
+    let circumstances = Circumstances {
+        has_exemptions: settings
+            .as_ref()
+            .is_ok_and(|settings| let_in_without_a_code(&settings.exemptions)),
+    };
+    let is_root = nix::unistd::geteuid().is_root();
+    let mut findings = services.check(&checked, wanted.services.is_empty(), circumstances);
+    findings.extend(check_daemon(&status));
+    findings.extend(check_sockets());
+    findings.extend(check_settings(&settings, is_root, status.as_ref().ok()));
+    if checked.iter().any(|service| service == "sshd") {
+        findings.extend(check_sshd(wanted.user.as_deref()));
+    }
+    findings.extend(check_machine());
+    let examined = Examined::new(checked, findings);
+    context.output.result(&examined)?;
+    Ok(match examined.worst() {
+        None | Some(Severity::Note) => Exit::Done,
+        Some(_) => Exit::Refused,
+    })
+}
+
+/// Whether the settings let some users in without a code.
+fn let_in_without_a_code(exemptions: &Exemptions) -> bool {
+    !exemptions.rules.is_empty()
+        || exemptions.roll_out.observe
+        || !exemptions.roll_out.enforce_after.is_empty()
+        || exemptions.unknown_users == UnknownUsers::Skip
+        || exemptions.grace.same_source.is_some()
+        || exemptions.grace.same_host.is_some()
+}

@@ -1,0 +1,196 @@
+//! Whether the daemon can be reached, and what it says of its store, its secrets and the clock.
+
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+use common::wire::client::ClientError;
+use common::wire::protocol::{ClockState, Error, LOGIN_SOCKET, OPEN_SOCKET, StatusReply};
+use pam_stack::{Finding, Severity};
+
+use super::{about_file, finding};
+
+/// What the daemon's answer to `Status` tells.
+pub(crate) fn check(answer: &Result<StatusReply, ClientError>) -> Vec<Finding> {
+    match answer {
+        Ok(status) => of_status(status),
+        Err(ClientError::Refused(Error::PermissionDenied)) => vec![finding(
+            Severity::Note,
+            "not-permitted",
+            "the daemon tells its state to administrators only, so that it was not checked",
+            "Run this command as root",
+        )],
+        Err(error) => vec![finding(
+            Severity::LockOut,
+            "daemon-unreachable",
+            format!("every login that needs a code is refused: {error}"),
+            "Run 'systemctl enable --now provisiond', then 'systemctl status provisiond'",
+        )],
+    }
+}
+
+fn of_status(status: &StatusReply) -> Vec<Finding> {
+    let mut findings = of_clock(status.clock);
+    if status.incomplete {
+        findings.push(finding(
+            Severity::LockOut,
+            "store-incomplete",
+            "users may be missing from the store, so that they are refused and no user is enrolled",
+            "Put a good copy of the store back, or run 'totpctl store accept-loss'",
+        ));
+    }
+    if !status.wrong_secrets.is_empty() {
+        findings.push(finding(
+            Severity::LockOut,
+            "wrong-secret",
+            format!(
+                "the application secret has another value than before under {}: keys that it sealed cannot be opened",
+                status.wrong_secrets.join(", ")
+            ),
+            "Put the former value back, or give the new one a tag of its own",
+        ));
+    }
+    if status.audit_lost > 0 || status.events_lost > 0 {
+        findings.push(finding(
+            Severity::Warning,
+            "log-lost",
+            format!(
+                "{} lines of the log and {} events were lost since the daemon started",
+                status.audit_lost, status.events_lost
+            ),
+            "Check that the system's log takes lines, and that the disk has space",
+        ));
+    }
+    findings
+}
+
+fn of_clock(clock: ClockState) -> Vec<Finding> {
+    let (severity, kind, what, next_step) = match clock {
+        ClockState::Ok => return Vec::new(),
+        ClockState::BeforeBuild => (
+            Severity::LockOut,
+            "clock-before-build",
+            "the clock shows a time before the daemon was built: every login is refused",
+            "Set the clock",
+        ),
+        ClockState::Quarantine => (
+            Severity::Note,
+            "clock-quarantine",
+            "after a boot or a change of the clock, codes from before are refused for a short time",
+            "Nothing; 'totpctl status' says until when",
+        ),
+        ClockState::Unsynchronised => (
+            Severity::Warning,
+            "clock-unsynchronised",
+            "the kernel reports the clock as not synchronised: it can drift away from the users' phones",
+            "Run 'timedatectl set-ntp true', or install chrony",
+        ),
+    };
+    vec![finding(severity, kind, what, next_step)]
+}
+
+/// Owner and mode of the sockets that the daemon has by default.
+pub(crate) fn check_sockets() -> Vec<Finding> {
+    [(LOGIN_SOCKET, 0o600), (OPEN_SOCKET, 0o666)]
+        .into_iter()
+        .filter_map(|(path, mode)| socket(Path::new(path), mode))
+        .collect()
+}
+
+fn socket(path: &Path, mode: u32) -> Option<Finding> {
+    // A missing socket is found by calling the daemon.
+    let metadata = path.symlink_metadata().ok()?;
+    let found = metadata.mode() & 0o777;
+    let is_good = metadata.file_type().is_socket() && metadata.uid() == 0 && found == mode;
+    (!is_good).then(|| {
+        about_file(
+            path,
+            finding(
+                Severity::Warning,
+                "socket-mode",
+                format!(
+                    "the socket has mode {found:o} and owner uid {}, and not {mode:o} and 0",
+                    metadata.uid()
+                ),
+                "Run 'systemctl restart provisiond-login.socket provisiond.socket', and keep their units as they were installed",
+            ),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> StatusReply {
+        StatusReply {
+            version: "1".into(),
+            started: 0,
+            store: "sled".into(),
+            users: 1,
+            generation: 1,
+            incomplete: false,
+            users_known: None,
+            default_tag: "1".into(),
+            wrong_secrets: Vec::new(),
+            connections: 1,
+            audit_lost: 0,
+            events_lost: 0,
+            clock: ClockState::Ok,
+            quarantine_until: None,
+            acceptable: None,
+        }
+    }
+
+    fn kinds(answer: Result<StatusReply, ClientError>) -> Vec<(&'static str, Severity)> {
+        check(&answer)
+            .into_iter()
+            .map(|found| (found.kind, found.severity))
+            .collect()
+    }
+
+    #[test]
+    fn a_daemon_that_is_well_is_not_mentioned() {
+        assert_eq!(kinds(Ok(status())), []);
+    }
+
+    #[test]
+    fn a_daemon_that_cannot_be_reached_locks_out() {
+        assert_eq!(
+            kinds(Err(ClientError::Deadline)),
+            [("daemon-unreachable", Severity::LockOut)]
+        );
+        assert_eq!(
+            kinds(Err(ClientError::Refused(Error::PermissionDenied))),
+            [("not-permitted", Severity::Note)]
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_store_secrets_log_and_clock_is_told() {
+        let ill = StatusReply {
+            incomplete: true,
+            wrong_secrets: vec!["1".into()],
+            events_lost: 2,
+            clock: ClockState::BeforeBuild,
+            ..status()
+        };
+        assert_eq!(
+            kinds(Ok(ill)),
+            [
+                ("clock-before-build", Severity::LockOut),
+                ("store-incomplete", Severity::LockOut),
+                ("wrong-secret", Severity::LockOut),
+                ("log-lost", Severity::Warning),
+            ]
+        );
+        for (clock, kind) in [
+            (ClockState::Quarantine, ("clock-quarantine", Severity::Note)),
+            (
+                ClockState::Unsynchronised,
+                ("clock-unsynchronised", Severity::Warning),
+            ),
+        ] {
+            assert_eq!(kinds(Ok(StatusReply { clock, ..status() })), [kind]);
+        }
+    }
+}
