@@ -98,6 +98,7 @@ impl End {
             | Self::Start(CannotStart::NoAccount | CannotStart::Sockets | CannotStart::Folder(_)) => {
                 78
             }
+            Self::Store(error) if error.needs_the_administrator() => 78,
             Self::Store(_) | Self::Start(_) | Self::System(_) | Self::NoRandomness => STORE_FAILED,
         }
     }

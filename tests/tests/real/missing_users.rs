@@ -63,7 +63,7 @@ impl Scene {
     /// Starts the daemon on what is there now. No user who was enrolled gets in without a code.
     fn lets_none_by(&mut self, what: &str) {
         if let Err(status) = self.daemon.try_start_again() {
-            assert_eq!(status.code(), Some(70), "{what}");
+            assert_eq!(status.code(), Some(78), "{what}");
             return;
         }
         let stack = Stack::of(&self.daemon, "missing", NULLOK);
@@ -265,7 +265,7 @@ fn a_state_folder_that_others_can_write_and_pipes_in_it_do_not_hold_up_the_start
         assert!(daemon.terminate().success());
         touch(&daemon.setup.state);
         let status = daemon.try_start_again().expect_err("it does not start");
-        assert_eq!(status.code(), Some(70));
+        assert_eq!(status.code(), Some(78), "a restart mends nothing: {named}");
         daemon.log.wait_for(&["cannot be used", named]);
     }
 }

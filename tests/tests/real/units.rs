@@ -115,6 +115,32 @@ fn without_its_account_the_daemon_waits_and_the_first_login_after_the_repair_sta
 }
 
 #[test]
+fn what_only_an_administrator_can_mend_is_no_reason_to_start_the_daemon_again_and_again() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    let program = "/usr/sbin/provisiond";
+    let store = "/var/lib/pam-totp/store";
+    for (code, breaks, mends) in [
+        ("78", ["chmod", "0777", store], ["chmod", "0700", store]),
+        (
+            "203",
+            ["chmod", "0644", program],
+            ["chmod", "0755", program],
+        ),
+    ] {
+        machine.run(&["systemctl", "stop", "provisiond.service"]);
+        machine.run(&breaks);
+        assert!(!log_in(&machine, "alice", &device.code()), "{code}");
+        machine.wait_for(UNITS[0], "ActiveState", "failed");
+        assert_eq!(machine.property(UNITS[0], "ExecMainStatus"), code);
+        assert_eq!(machine.property(UNITS[0], "NRestarts"), "0", "{code}");
+        machine.run(&mends);
+    }
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
 fn a_reload_with_bad_settings_fails_and_says_why() {
     let _place = world::enter();
     let machine = serving();

@@ -57,6 +57,19 @@ pub enum OpenError {
     },
 }
 
+impl OpenError {
+    /// Whether another start fails in the same way until the administrator has done something.
+    #[must_use]
+    pub fn needs_the_administrator(&self) -> bool {
+        match self {
+            Self::InUse(_) => false,
+            Self::Lost { .. } | Self::Damaged { .. } | Self::Newer(_) | Self::Older(_) => true,
+            // What others can change, and what is no file or folder, is refused as this kind, too.
+            Self::Io { error, .. } => error.kind() == ErrorKind::PermissionDenied,
+        }
+    }
+}
+
 /// Prepares the folder for sled and returns our own file descriptor of sled's log.
 pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, OpenError> {
     let path = store.join("db");
