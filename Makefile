@@ -9,6 +9,9 @@ MANDIR ?= $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
+BASHDIR ?= $(PREFIX)/share/bash-completion/completions
+FISHDIR ?= $(PREFIX)/share/fish/vendor_completions.d
+ZSHDIR ?= $(PREFIX)/share/zsh/site-functions
 # libpam looks in the folder it was built with, whatever PREFIX is. Found once, and only by the targets that need it.
 MODULEDIR ?= $(eval MODULEDIR := $$(shell packaging/module-folder $(OURS)))$(MODULEDIR)
 OURS = $(firstword $(wildcard $(RELEASE)/libpam_totp.so $(DESTDIR)$(BINDIR)/totpctl))
@@ -17,10 +20,12 @@ SETTINGS = $(SYSCONFDIR)/pam-totp/settings.yaml
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 RELEASE := $(TARGET)/release
 
+CARGO ?= cargo
+
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites soak install uninstall clean
+.PHONY: help root demo build programs check test private-suites deb deb-test deb-source soak install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -40,8 +45,8 @@ build: ## build the programs that `make install` copies
 
 # The module by itself: built together with the daemon it would be handed ciphers, for the linker to throw away.
 programs:
-	cargo build --locked --release -p provisiond -p totpctl
-	cargo build --locked --release -p pam_totp
+	$(CARGO) build --locked --release -p provisiond -p totpctl
+	$(CARGO) build --locked --release -p pam_totp
 
 check: ## check format, lints, docs and licences, run unit tests: at most 5 minutes, no root
 	@packaging/need check
@@ -66,6 +71,18 @@ test: root check ## run check, then every suite that needs root and real servers
 private-suites:
 	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
 	@[ ! -e tests/mutants/run ] || tests/mutants/run --suites-passed
+
+deb: ## build the Debian packages, without network once the crates are there: target/debian/*.deb
+	@packaging/need deb
+	packaging/deb binary
+
+deb-test: root deb ## build the Debian packages; install, upgrade and remove them in a fresh Debian 12: 5 minutes (root)
+	@packaging/need deb-test
+	packaging/test-deb
+
+deb-source: ## build the Debian source package, with all crates in it: target/debian/*.dsc
+	@packaging/need deb
+	packaging/deb source
 
 soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak
@@ -92,7 +109,11 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
 	install -m 644 docs/totpctl.1 '$(DESTDIR)$(MANDIR)/man1'
 	install -m 644 docs/pam-totp-settings.5 '$(DESTDIR)$(MANDIR)/man5'
-	install -m 644 docs/pam_totp.8 '$(DESTDIR)$(MANDIR)/man8'
+	install -m 644 docs/pam_totp.8 docs/provisiond.8 '$(DESTDIR)$(MANDIR)/man8'
+	install -d '$(DESTDIR)$(BASHDIR)' '$(DESTDIR)$(FISHDIR)' '$(DESTDIR)$(ZSHDIR)'
+	$(RELEASE)/totpctl completions bash >'$(DESTDIR)$(BASHDIR)/totpctl'
+	$(RELEASE)/totpctl completions fish >'$(DESTDIR)$(FISHDIR)/totpctl.fish'
+	$(RELEASE)/totpctl completions zsh >'$(DESTDIR)$(ZSHDIR)/_totpctl'
 	@# Settings that an administrator may have changed are never overwritten.
 	test -e '$(DESTDIR)$(SETTINGS)' || install -m 640 packaging/settings.yaml '$(DESTDIR)$(SETTINGS)'
 	@[ -n '$(DESTDIR)' ] || packaging/set-up '$(SYSCONFDIR)' '$(SBINDIR)/provisiond'
@@ -104,7 +125,9 @@ uninstall: ## stop the daemon and remove the installed files; settings, secrets 
 	    $(addprefix '$(DESTDIR)$(UNITDIR)'/,$(notdir $(wildcard packaging/systemd/*))) \
 	    '$(DESTDIR)$(SYSUSERSDIR)/pam-totp.conf' '$(DESTDIR)$(TMPFILESDIR)/pam-totp.conf' \
 	    '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d/pam-totp.conf' \
-	    '$(DESTDIR)$(MANDIR)/man1/totpctl.1' '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8'
+	    '$(DESTDIR)$(MANDIR)/man1/totpctl.1' '$(DESTDIR)$(MANDIR)/man5/pam-totp-settings.5' '$(DESTDIR)$(MANDIR)/man8/pam_totp.8' \
+	    '$(DESTDIR)$(MANDIR)/man8/provisiond.8' '$(DESTDIR)$(BASHDIR)/totpctl' '$(DESTDIR)$(FISHDIR)/totpctl.fish' \
+	    '$(DESTDIR)$(ZSHDIR)/_totpctl'
 	rm -rf '$(DESTDIR)$(DOCDIR)'
 	@[ -n '$(DESTDIR)' ] || [ ! -d /run/systemd/system ] || systemctl daemon-reload
 	@echo 'Kept: $(DESTDIR)$(SYSCONFDIR)/pam-totp, /var/lib/pam-totp and the account _pam-totp.'

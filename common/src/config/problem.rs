@@ -1,9 +1,11 @@
 //! Errors of settings and secrets files: the file, the problem, and the next step.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::file::MAX_BYTES;
+use super::totp::DEFAULT_SECRETS;
 use crate::secrets::BadSecrets;
 
 /// A file that cannot be used, and why.
@@ -14,12 +16,23 @@ pub struct ConfigError {
     problem: Problem,
 }
 
+impl ConfigError {
+    /// Whether this process may not read the default file of the secrets. systemd reads it as root
+    /// and hands it to the daemon, so that no other account needs access to it.
+    #[must_use]
+    pub fn is_about_secrets_of_root_alone(&self) -> bool {
+        let denied = matches!(&self.problem, Problem::Unreadable(error)
+            if error.kind() == io::ErrorKind::PermissionDenied);
+        denied && self.path == Path::new(DEFAULT_SECRETS)
+    }
+}
+
 /// What is wrong with a file, and the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The system refuses to read it.
     #[error("cannot be read: {0}; check that it exists and that the daemon's user may read it")]
-    Unreadable(#[from] std::io::Error),
+    Unreadable(#[from] io::Error),
     /// A symbolic link, which an attacker could redirect.
     #[error("is a symbolic link: give the path of the file itself")]
     Link,

@@ -143,7 +143,8 @@ pub(super) enum Source {
     File(PathBuf),
 }
 
-const DEFAULT_SECRETS: &str = "/etc/pam-totp/secrets";
+/// The file of the secrets, if neither the settings nor the service manager name one.
+pub(super) const DEFAULT_SECRETS: &str = "/etc/pam-totp/secrets";
 /// The label of a new device. Without an issuer in the settings, the host stands in its place.
 pub const DEFAULT_LABEL: &str = "{user}@{host}";
 /// passlib's default.

@@ -118,12 +118,19 @@ fn check(arguments: &Arguments) -> Result<(), End> {
     // Where the system does not allow it, the daemon itself says so.
     let _ = memory::lock();
     let account = startup::daemon_account()?;
+    let source = source(arguments, account);
+    let as_root = source.load();
     // Checks as the daemon's account, so that root hears of files that the daemon could not read.
     startup::drop_privileges(account)?;
     // The change of uid has reset the dumpable flag.
     startup::harden()?;
-    let source = source(arguments, account);
-    let settings = source.load()?;
+    let settings = source.load().or_else(|error| {
+        if error.is_about_secrets_of_root_alone() {
+            as_root
+        } else {
+            Err(error)
+        }
+    })?;
     println!(
         "{}: the settings can be used; new keys are sealed under '{}'",
         source.path.display(),

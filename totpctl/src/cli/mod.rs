@@ -5,6 +5,7 @@
 //! later.
 
 mod codes;
+mod completions;
 mod devices;
 mod doctor;
 mod enroll;
@@ -32,6 +33,7 @@ use common::lineage::uri::SCHEME;
 use common::secret;
 
 pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
+pub(crate) use self::completions::CompletionsArgs;
 pub(crate) use self::devices::{
     EnableArgs, RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs,
 };
@@ -169,6 +171,9 @@ pub(crate) enum Command {
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
     Key(KeyArgs),
+    /// Print the script with which a shell completes arguments
+    #[command(after_help = completions::EXAMPLES)]
+    Completions(CompletionsArgs),
 }
 
 /// A user; the caller, if none is named.

@@ -2,6 +2,7 @@
 //!
 //! Each command calls the daemon and asks the user for codes. `key` calls no daemon.
 
+mod completions;
 mod confirm;
 mod daemon;
 mod devices;
@@ -82,6 +83,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Setup(wanted) => setup::run(context, wanted),
+        Command::Completions(wanted) => completions::run(context, wanted),
         Command::Status => daemon::status(context),
         Command::Doctor(wanted) => doctor::run(context, wanted),
         Command::Reload => daemon::reload(context),
