@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites deb deb-test deb-source soak install uninstall clean
+.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source rpm soak install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -79,6 +79,14 @@ deb: ## build the Debian packages, without network once the crates are there: ta
 deb-test: root deb ## build the Debian packages; install, upgrade and remove them in a fresh Debian 12: 5 minutes (root)
 	@packaging/need deb-test
 	packaging/test-deb
+
+deb-again: ## build the Debian packages twice, in two folders, and compare the bytes
+	@packaging/need deb
+	packaging/deb again
+
+rpm: ## build RPM packages, and check them with rpmlint: target/rpm
+	@packaging/need rpm
+	packaging/rpm/build
 
 deb-source: ## build the Debian source package, with all crates in it: target/debian/*.dsc
 	@packaging/need deb
