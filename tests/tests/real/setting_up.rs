@@ -139,6 +139,32 @@ fn su_asks_for_the_code_of_root_and_root_itself_for_none() {
     scene.machine.run(&["su", "alice", "-c", "true"]);
 }
 
+/// On a console of its own.
+#[test]
+fn login_asks_for_password_and_code_and_the_new_console_confirms() {
+    let scene = Scene::start();
+    let alice = scene.enroll("alice");
+    scene.set_up(&["login"]);
+    let log_in = |code: &str| {
+        // With a line end after the brace, expect takes the list for cases.
+        let dialogue = format!(
+            "spawn login; expect login: {{send alice\\r}}; expect Password: {{send \"{PASSWORD}\\r\"}}; \
+             expect code: {{send {code}\\r}}; \
+             expect {{\n {{$ }} {{send \"{CONFIRM} && exit\\r\"}}\n refused {{exit 1}}\n accepted {{exit 1}}\n }}; \
+             expect eof"
+        );
+        scene.machine.command(&["expect", "-c", &dialogue])
+    };
+    log_in(&alice.wrong());
+    scene.is_armed();
+    let told = log_in(&alice.code());
+    assert!(
+        !scene.has("/var/lib/pam-totp-setup/login.armed"),
+        "{told:?}"
+    );
+    scene.is_disarmed();
+}
+
 #[test]
 fn unless_it_is_confirmed_the_timer_puts_every_file_back_byte_for_byte() {
     let scene = Scene::start();
@@ -409,6 +435,22 @@ fn a_file_that_setup_does_not_understand_is_left_alone() {
     scene.machine.run(&["rm", "/etc/pam.d/sudo"]);
     scene.refuses(&["sudo", "--yes", "--user", "alice"], "does not exist");
     assert!(!scene.has("/etc/pam.d/pam-totp-sudo"));
+}
+
+/// The line stands in a file that is meant for accounts, and ends the authentication all the same.
+#[test]
+fn a_stack_that_would_let_in_without_a_code_is_noticed_before_anything_is_written() {
+    let scene = Scene::start();
+    scene.enroll("alice");
+    let account = scene.machine.run(&["cat", "/etc/pam.d/common-account"]);
+    let hole = format!("auth sufficient pam_permit.so\n{account}\n");
+    scene.machine.write("/etc/pam.d/common-account", &hole);
+    let sudo = "@include common-account\n@include common-auth\nsession required pam_permit.so\n";
+    scene.machine.write("/etc/pam.d/sudo", sudo);
+    let before = scene.files();
+    let set_up = ["sudo", "--yes", "--user", "alice"];
+    scene.refuses(&set_up, "/etc/pam.d/common-account, line 1");
+    assert_eq!(scene.files(), before);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `setup`: makes a service ask for codes, with a rollback that comes by itself unless a new login
 //! with a code confirms it.
 //!
-//! The order: read and plan (`plan`, `recipe`, `pam_edit`), show (`diff`), check (`checks`), then arm
+//! The order: read and plan (`plan`, `recipe`, `pam_edit`, `stack`), show (`diff`), check (`checks`), then arm
 //! the rollback (`timer`, `record`) and write (`write`, `file`, `sshd`); later confirm (`proof`,
 //! `session`) or put back (`put_back`). It judges no code: the daemon does.
 
@@ -19,6 +19,7 @@ mod recipe;
 mod record;
 mod session;
 mod sshd;
+mod stack;
 mod timer;
 mod write;
 
@@ -60,6 +61,7 @@ fn set_up(context: &Context<'_>, target: Target, wanted: &SetupArgs) -> Result<E
     }
     checks::has_rollback(wanted)?;
     checks::module_is_installed()?;
+    stack::check(&recipe, &files)?;
     let user = checks::confirming_user(context, target, wanted)?;
     if target == Target::Sshd {
         sshd::check().map_err(Failure::SetUp)?;

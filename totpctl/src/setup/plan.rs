@@ -37,7 +37,7 @@ pub(crate) fn of(recipe: &Recipe) -> Result<Vec<Change>, Failure> {
 
 /// The services of one program, and whether it may be that they have no file. A program whose
 /// service has no file uses `other`, which asks for no code.
-fn services(target: Target) -> &'static [(&'static str, bool)] {
+pub(crate) fn services(target: Target) -> &'static [(&'static str, bool)] {
     match target {
         Target::Sshd => &[("sshd", false)],
         Target::Sudo => &[("sudo", false), ("sudo-i", false)],
