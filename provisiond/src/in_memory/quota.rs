@@ -3,8 +3,9 @@
 //! from the queue nor fill the disk, and a night of brute force needs no more than a minute's
 //! lines.
 //!
-//! Root processes have no quota of their own: their calls are logins, which count for the user. No
-//! count outlives its minute.
+//! Root processes have no quota of their own: their calls are logins, which count for the user.
+//! Refused attempts count for the user apart for each kind of caller, so that no other process uses
+//! up what guesses at sshd or sudo need. No count outlives its minute.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -29,8 +30,10 @@ pub(crate) enum Cause {
     /// A call by a process whose uid the settings give a role: an administrator, the helpdesk, a
     /// verifier.
     WithRole(u32),
-    /// A refused attempt for that user.
+    /// A refused attempt for that user, at a program of root's such as sshd.
     Refusal(UserName),
+    /// A refused attempt for that user, which a process with a role asked about: of that uid.
+    RefusalFor(u32, UserName),
 }
 
 /// Lines that were suppressed.
@@ -46,6 +49,9 @@ pub(crate) struct LeftOut {
 struct Minute {
     begun: Instant,
     by_cause: HashMap<Cause, Lines>,
+    /// The attempts that processes with a role asked about. Such a process can invent attempts, so
+    /// they have a table of their own: else they would take the places of users at root's programs.
+    for_roles: HashMap<Cause, Lines>,
     /// Lines of all calls without permission together. Uids are free, so each counts for this bound.
     of_strangers: Lines,
     /// Lines of all processes together that act on their own account.
@@ -89,7 +95,7 @@ impl LogQuota {
     #[must_use]
     pub(crate) fn settle(&self, cause: &Cause) -> Option<LeftOut> {
         let mut minute = lock(&self.0);
-        let lines = std::mem::take(&mut minute.by_cause.get_mut(cause)?.left_out);
+        let lines = std::mem::take(&mut minute.table(cause).get_mut(cause)?.left_out);
         (lines > 0).then(|| LeftOut {
             cause: Some(cause.clone()),
             lines,
@@ -103,6 +109,7 @@ impl Minute {
         Self {
             begun: Instant::now(),
             by_cause: HashMap::new(),
+            for_roles: HashMap::new(),
             of_strangers,
             of_own,
             of_users,
@@ -113,12 +120,15 @@ impl Minute {
     /// user counts for the shared limit only. A uid with a role always has a place: administrators
     /// give roles.
     fn count(&mut self, cause: Cause) -> bool {
+        if matches!(cause, Cause::RefusalFor(..)) {
+            return self.count_for_a_role(cause);
+        }
         let bound = cause.bound();
         let known = self.by_cause.contains_key(&cause);
         let has_place = known || cause.has_a_role() || self.by_cause.len() < MAX_CAUSES;
         let is_shared = cause.is_of_a_stranger() || !has_place;
         let shared = match cause {
-            Cause::Refusal(_) => &mut self.of_users,
+            Cause::Refusal(_) | Cause::RefusalFor(..) => &mut self.of_users,
             Cause::NotPermitted(_) => &mut self.of_strangers,
             Cause::Own(_) | Cause::WithRole(_) => &mut self.of_own,
         };
@@ -141,6 +151,28 @@ impl Minute {
         !is_shared || shared.write()
     }
 
+    /// If the table is full, a new user has no limit here: the line counts for its caller next.
+    fn count_for_a_role(&mut self, cause: Cause) -> bool {
+        let bound = cause.bound();
+        let table = &mut self.for_roles;
+        if table.len() >= MAX_CAUSES && !table.contains_key(&cause) {
+            return true;
+        }
+        let lines = table.entry(cause).or_default();
+        if lines.written >= bound {
+            lines.leave_out()
+        } else {
+            lines.write()
+        }
+    }
+
+    fn table(&mut self, cause: &Cause) -> &mut HashMap<Cause, Lines> {
+        match cause {
+            Cause::RefusalFor(..) => &mut self.for_roles,
+            _ => &mut self.by_cause,
+        }
+    }
+
     /// Names the causes with the most suppressed lines, so that the report is bounded, too; the
     /// rest is one sum.
     fn left_out(self) -> Vec<LeftOut> {
@@ -148,7 +180,8 @@ impl Minute {
         let unnamed = shared
             .iter()
             .fold(0_u32, |sum, lines| sum.saturating_add(lines.left_out));
-        let each = self.by_cause.into_iter().map(|(cause, lines)| LeftOut {
+        let all = self.by_cause.into_iter().chain(self.for_roles);
+        let each = all.map(|(cause, lines)| LeftOut {
             cause: Some(cause),
             lines: lines.left_out,
         });
@@ -179,7 +212,7 @@ impl Cause {
     fn bound(&self) -> u32 {
         match self {
             Self::NotPermitted(_) => 10,
-            Self::Own(_) | Self::Refusal(_) => 120,
+            Self::Own(_) | Self::Refusal(_) | Self::RefusalFor(..) => 120,
             Self::WithRole(_) => 600,
         }
     }
@@ -200,7 +233,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Lines of all uids without a role together: of calls without permission, and of calls for their
 /// own accounts. Their files of events hold a quarter of an hour of such lines at their longest.
 const MOST_SHARED: u32 = 300;
-/// Causes that are counted separately.
+/// Causes that are counted separately, in each of the two tables.
 const MAX_CAUSES: usize = 4096;
 /// Causes that are named in the report of a minute.
 const MOST_NAMED: usize = 16;
@@ -209,8 +242,12 @@ const MOST_NAMED: usize = 16;
 mod tests {
     use super::*;
 
-    fn refusal(user: &str) -> Cause {
-        Cause::Refusal(UserName::new(user).unwrap())
+    fn user(name: &str) -> UserName {
+        UserName::new(name).unwrap()
+    }
+
+    fn refusal(name: &str) -> Cause {
+        Cause::Refusal(user(name))
     }
 
     /// How many of `lines` lines are written.
@@ -232,6 +269,7 @@ mod tests {
             (Cause::Own(7), 120),
             (Cause::WithRole(8), 600),
             (refusal("alice"), 120),
+            (Cause::RefusalFor(8, user("alice")), 120),
         ];
         for (n, (cause, bound)) in (1..).zip(&bounds) {
             assert_eq!(
@@ -250,7 +288,7 @@ mod tests {
         let told = quota.settle_minute();
         let lines: Vec<u32> = told.iter().map(|left_out| left_out.lines).collect();
         let causes = told.into_iter().filter_map(|left_out| left_out.cause);
-        assert_eq!(lines, [4, 3, 2, 1]);
+        assert_eq!(lines, [5, 4, 3, 2, 1]);
         assert!(causes.eq(bounds.into_iter().rev().map(|(cause, _)| cause)));
         a_minute_later(&quota);
         assert!(quota.settle_minute().is_empty(), "it is told once");
@@ -263,16 +301,18 @@ mod tests {
 
     #[test]
     fn the_threat_model_has_these_bounds() {
-        let [strangers, own, role, refusal] = [
+        let [strangers, own, role, of_roles, refusal] = [
             Cause::NotPermitted(7),
             Cause::Own(7),
             Cause::WithRole(7),
+            Cause::RefusalFor(7, user("alice")),
             refusal("alice"),
         ]
         .map(|cause| cause.bound());
         let row = format!(
             "| log lines a minute | {strangers} each, {MOST_SHARED} together | {own} each, {MOST_SHARED} together; \
-             refused calls like strangers | {role} each | no limit; {refusal} refused attempts for each user name |"
+             refused calls like strangers | {role} each; {of_roles} refused attempts for each user name | \
+             no limit; {refusal} refused attempts for each user name |"
         );
         assert!(THREAT_MODEL.contains(&row), "{row}");
     }
@@ -358,6 +398,32 @@ mod tests {
             "a uid with a role has a place"
         );
         assert_eq!(written(&quota, &Cause::Own(8), 400), 300);
+    }
+
+    #[test]
+    fn attempts_that_a_role_invents_take_no_line_and_no_place_of_those_at_roots_programs() {
+        let quota = LogQuota::default();
+        let told = |uid: u32, name: &str| Cause::RefusalFor(uid, user(name));
+        assert_eq!(written(&quota, &told(8, "alice"), 200), 120);
+        for n in 0..2 * MAX_CAUSES {
+            let _ = quota.may_write(told(8, &format!("u{n}")));
+        }
+        assert_eq!(lock(&quota.0).for_roles.len(), MAX_CAUSES);
+        for cause in [refusal("alice"), refusal("bob"), Cause::WithRole(9)] {
+            assert_eq!(written(&quota, &cause, 120), 120, "{cause:?}");
+        }
+        assert_eq!(
+            written(&quota, &told(9, "alice"), 200),
+            200,
+            "only the caller's own bound is left to newcomers"
+        );
+        assert_eq!(
+            quota.settle(&told(8, "alice")),
+            Some(LeftOut {
+                cause: Some(told(8, "alice")),
+                lines: 80
+            })
+        );
     }
 
     #[test]

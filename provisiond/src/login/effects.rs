@@ -85,7 +85,7 @@ fn count(
 ) {
     let call = login.call;
     if told.verdict == Verdict::Accepted {
-        service.log_left_out_of(call.user);
+        service.log_left_out_of_user(call);
     }
     // A caller that sends no code guesses nothing: its address may be that of a whole network of
     // exempt users.

@@ -2,7 +2,6 @@
 //! user can cause.
 
 use common::names::device::DeviceName;
-use common::names::user::UserName;
 use common::wire::protocol::Error;
 
 use super::Service;
@@ -59,7 +58,7 @@ impl Service {
     /// attempts get their own line.
     pub(crate) fn log_refusal(&self, call: &Call<'_>, line: Line) {
         self.log_left_out();
-        if !self.log_quota.may_write(Cause::Refusal(call.user.clone())) {
+        if !refusal(call).is_none_or(|cause| self.log_quota.may_write(cause)) {
             return;
         }
         let is_nobodys = call.named.account().is_none() && !call.named.is_unknown();
@@ -75,8 +74,8 @@ impl Service {
 
     /// Logs how many refusals of the user were suppressed. Called when the user's login is
     /// accepted.
-    pub(crate) fn log_left_out_of(&self, user: &UserName) {
-        let left_out = self.log_quota.settle(&Cause::Refusal(user.clone()));
+    pub(crate) fn log_left_out_of_user(&self, call: &Call<'_>) {
+        let left_out = refusal(call).and_then(|cause| self.log_quota.settle(&cause));
         left_out
             .into_iter()
             .for_each(|left_out| self.tell_left_out(left_out));
@@ -97,6 +96,7 @@ impl Service {
                 line.with("uid", uid)
             }
             Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
+            Some(Cause::RefusalFor(uid, user)) => line.with("uid", uid).with("user", user.as_str()),
             None => line,
         };
         self.audit.write(line.with("lines", lines).warning());
@@ -195,6 +195,21 @@ fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause>
     })
 }
 
+/// The quota of the user that a refused attempt counts against, besides the caller's own. Root's
+/// processes share one, and each uid with a role has another: no lines of theirs suppress those
+/// about guesses at sshd or sudo. `None`: a process that acts on its own account has its own quota
+/// only.
+fn refusal(call: &Call<'_>) -> Option<Cause> {
+    let user = call.user.clone();
+    match call.caller.role {
+        Role::Own => None,
+        Role::Root => Some(Cause::Refusal(user)),
+        Role::Verifier | Role::Helpdesk | Role::Admin => {
+            Some(Cause::RefusalFor(call.caller.peer.uid, user))
+        }
+    }
+}
+
 /// The share of the log that lines about a role's calls take.
 fn share_of(role: Role) -> Share {
     match role {
@@ -210,7 +225,7 @@ fn share(cause: &Cause) -> Share {
         Cause::NotPermitted(_) => Share::Stranger,
         Cause::Own(_) => Share::Own,
         Cause::WithRole(_) => Share::Role,
-        Cause::Refusal(_) => Share::Refused,
+        Cause::Refusal(_) | Cause::RefusalFor(..) => Share::Refused,
     }
 }
 

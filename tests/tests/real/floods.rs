@@ -2,11 +2,12 @@
 //! nothing that others need.
 
 use serde_json::{Value, json};
+use tests::connection::errors;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
-use tests::stranger::Flood;
-use tests::wire::Caller;
+use tests::stranger::{Flood, connect_as};
+use tests::wire::{Caller, exchange, request};
 use tests::world;
 
 use crate::roles::with_roles;
@@ -32,6 +33,26 @@ fn a_flood_of_one_ordinary_user_leaves_no_question_login_or_call_unanswered() {
     flooded(&daemon, || {
         Flood::begin((carl, 1), 128, &socket, ("Bypass", &long))
     });
+}
+
+#[test]
+fn attempts_that_a_users_process_or_a_verifier_invents_hide_no_guess_at_a_program_of_roots() {
+    let _place = world::enter_alone();
+    let daemon = with_roles(Setup::new()).start();
+    let stack = Stack::of(&daemon, "guessed", "retry=1");
+    for (caller, user, role) in [("alice", "alice", "self"), ("vera", "bob", "verifier")] {
+        let wrong = daemon.enroll(user).wrong_codes(3);
+        let invented = json!({ "user": user, "service": "tunnel", "codes": ["no code"] });
+        let calls = request("Verify", &invented).repeat(150);
+        let socket = connect_as(Caller::user(caller).uid, &daemon.open_socket());
+        assert_eq!(errors(&exchange(socket, &calls)), [""; 150], "{caller}");
+        for typed in &wrong {
+            assert_eq!(stack.login(user, &[typed]).code, PamCode::AUTH_ERR);
+        }
+        let lines = |role: &str| daemon.logged(&["event=verify ", &format!(" user={user} "), role]);
+        assert!(lines(&format!(" role={role} ")).len() >= 120, "{caller}");
+        assert_eq!(lines(" role=root ").len(), wrong.len(), "{caller}");
+    }
 }
 
 /// What holds during a flood, and what the daemon remembers from before it.
