@@ -2,9 +2,9 @@
 //! daemon only; how they rotate and are filtered.
 //!
 //! They lie beside the store and are not part of it: no login waits for them, and no verdict
-//! depends on them. A full file replaces the older one. Events that ordinary users' processes cause
-//! have files of their own, and so have those of strangers: no flood of theirs pushes out the
-//! attempts that `totpctl why` explains.
+//! depends on them. A full file replaces the older one. Events that verifiers, administrators and
+//! the helpdesk, ordinary users' processes and strangers cause have files of their own for each
+//! kind: no flood of theirs pushes out the attempts at root's programs, or what another kind did.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -20,6 +20,8 @@ use crate::store::private;
 #[derive(Debug)]
 pub(super) struct Kept {
     main: Writer,
+    staff: Writer,
+    verifiers: Writer,
     own: Writer,
     strangers: Writer,
 }
@@ -28,6 +30,8 @@ pub(super) struct Kept {
 #[derive(Clone, Debug)]
 pub(super) struct Files {
     main: Pair,
+    staff: Pair,
+    verifiers: Pair,
     own: Pair,
     strangers: Pair,
 }
@@ -74,6 +78,8 @@ impl Kept {
         let writer = |pair| Writer { pair, open: None };
         Self {
             main: writer(files.main),
+            staff: writer(files.staff),
+            verifiers: writer(files.verifiers),
             own: writer(files.own),
             strangers: writer(files.strangers),
         }
@@ -83,7 +89,9 @@ impl Kept {
     /// anew.
     pub(super) fn append(&mut self, event: &Event, share: Share) -> io::Result<()> {
         match share {
-            Share::Root | Share::Role | Share::Refused => &mut self.main,
+            Share::Root | Share::Refused => &mut self.main,
+            Share::Staff => &mut self.staff,
+            Share::Verifier | Share::RefusedByVerifier => &mut self.verifiers,
             Share::Own => &mut self.own,
             Share::Stranger => &mut self.strangers,
         }
@@ -120,6 +128,8 @@ impl Files {
         };
         Self {
             main: beside(".events", ".events.old", FULL),
+            staff: beside(".events.staff", ".events.staff.old", FULL),
+            verifiers: beside(".events.verifiers", ".events.verifiers.old", FULL),
             own: beside(".events.own", ".events.own.old", FULL_OF_OWN),
             strangers: beside(
                 ".events.strangers",
@@ -140,7 +150,13 @@ impl Files {
 
     /// The wanted events in order. Skips half lines and missing files.
     pub(super) fn read(&self, wanted: &Wanted) -> Vec<Event> {
-        let pairs = [&self.main, &self.own, &self.strangers];
+        let pairs = [
+            &self.main,
+            &self.staff,
+            &self.verifiers,
+            &self.own,
+            &self.strangers,
+        ];
         let mut events: Vec<Event> = pairs.iter().flat_map(|pair| pair.read(wanted)).collect();
         events.sort_by_key(|event| event.number);
         events.split_off(events.len().saturating_sub(wanted.limit))
@@ -344,20 +360,29 @@ mod tests {
                 .with("z", "z".repeat(256))
                 .at(1, number)
         };
-        let flood: [(u64, Share); 2] = [(10_000, Share::Stranger), (40_000, Share::Own)];
+        let flood: [(u64, Share); 4] = [
+            (10_000, Share::Stranger),
+            (40_000, Share::Own),
+            (60_000, Share::RefusedByVerifier),
+            (80_000, Share::Staff),
+        ];
         kept.append(&event(2), Share::Refused).unwrap();
         kept.append(&event(4), Share::Own).unwrap();
         for (first, share) in flood {
             (first..first + 9_000).for_each(|n| kept.append(&long(n), share).unwrap());
-            kept.append(&event(first + 9_000), Share::Role).unwrap();
+            kept.append(&event(first + 9_000), Share::Root).unwrap();
         }
         let alice = Wanted {
             user: Some("alice".into()),
             ..latest(99)
         };
-        assert_eq!(world.numbers(&alice), [2, 19_000, 49_000]);
-        assert_eq!(world.numbers(&latest(2)), [48_999, 49_000]);
-        assert_eq!(world.files.last_number(), 49_000);
+        assert_eq!(
+            world.numbers(&alice),
+            [2, 19_000, 49_000, 69_000, 89_000],
+            "what stands in root's files stays"
+        );
+        assert_eq!(world.numbers(&latest(2)), [88_999, 89_000]);
+        assert_eq!(world.files.last_number(), 89_000);
         let strangers = world.files.strangers.read(&latest(usize::MAX)).len();
         assert!((1500..9000).contains(&strangers), "{strangers}");
     }

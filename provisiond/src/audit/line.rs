@@ -21,10 +21,14 @@ pub struct Line {
 pub enum Share {
     /// The daemon itself, and root's processes.
     Root,
-    /// Verifiers, the helpdesk, administrators.
-    Role,
-    /// Refused attempts of accounts, which no login depends on.
+    /// Administrators and the helpdesk.
+    Staff,
+    /// Verifiers.
+    Verifier,
+    /// Refused attempts of accounts at programs of root's, which no login depends on.
     Refused,
+    /// Refused attempts of accounts that a verifier asked about.
+    RefusedByVerifier,
     /// Processes that act on their own account.
     Own,
     /// Processes that may not make their call, and refused attempts of names without an account.
@@ -36,8 +40,9 @@ impl Share {
     pub(super) const fn most(self) -> usize {
         match self {
             Self::Root => QUEUE,
-            Self::Role | Self::Refused => 256,
-            Self::Own | Self::Stranger => 128,
+            Self::Refused => 256,
+            Self::Verifier | Self::Own | Self::Stranger => 128,
+            Self::Staff | Self::RefusedByVerifier => 64,
         }
     }
 }
@@ -121,11 +126,19 @@ mod tests {
 
     #[test]
     fn the_threat_model_has_these_shares_of_the_queue() {
-        let shares = [Share::Stranger, Share::Own, Share::Role, Share::Refused];
-        let [strangers, own, role, refused] = shares.map(Share::most);
-        let roots = QUEUE - strangers - own - role - refused;
+        let [strangers, own, staff, verifiers, by_verifiers, refused] = [
+            Share::Stranger,
+            Share::Own,
+            Share::Staff,
+            Share::Verifier,
+            Share::RefusedByVerifier,
+            Share::Refused,
+        ]
+        .map(Share::most);
+        let roots = QUEUE - strangers - own - staff - verifiers - by_verifiers - refused;
         let row = format!(
-            "| log lines that wait, of 1,024 | {strangers} | {own} | {role} | at least {roots}; \
+            "| log lines that wait, of 1,024 | {strangers} | {own} | verifiers {verifiers}, and {by_verifiers} for \
+             attempts that they refuse; administrators and the helpdesk {staff} | at least {roots}; \
              refused attempts {refused} |"
         );
         assert!(QUEUE == 1024 && THREAT_MODEL.contains(&row), "{row}");

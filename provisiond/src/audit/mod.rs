@@ -329,7 +329,14 @@ mod tests {
             delivery: Delivery::Required,
             ..AuditSettings::default()
         });
-        let shares = [Share::Stranger, Share::Own, Share::Refused, Share::Role];
+        let shares = [
+            Share::Stranger,
+            Share::Own,
+            Share::Refused,
+            Share::RefusedByVerifier,
+            Share::Verifier,
+            Share::Staff,
+        ];
         for share in shares {
             let line = || Line::new("verify").of(share).of(Share::Root);
             let written = (0..2 * QUEUE).filter(|_| audit.require(line()).is_ok());

@@ -30,6 +30,8 @@ pub(crate) enum Cause {
     /// A call by a process whose uid the settings give a role: an administrator, the helpdesk, a
     /// verifier.
     WithRole(u32),
+    /// A refused call by such a process: it may not make the call, or the change was refused.
+    RefusedCall(u32),
     /// A refused attempt for that user, at a program of root's such as sshd.
     Refusal(UserName),
     /// A refused attempt for that user, which a process with a role asked about: of that uid.
@@ -130,7 +132,7 @@ impl Minute {
         let shared = match cause {
             Cause::Refusal(_) | Cause::RefusalFor(..) => &mut self.of_users,
             Cause::NotPermitted(_) => &mut self.of_strangers,
-            Cause::Own(_) | Cause::WithRole(_) => &mut self.of_own,
+            Cause::Own(_) | Cause::WithRole(_) | Cause::RefusedCall(_) => &mut self.of_own,
         };
         if is_shared && shared.written >= MOST_SHARED {
             // Makes no entry, so that a flood of uids does not fill the table.
@@ -212,13 +214,14 @@ impl Cause {
     fn bound(&self) -> u32 {
         match self {
             Self::NotPermitted(_) => 10,
+            Self::RefusedCall(_) => 30,
             Self::Own(_) | Self::Refusal(_) | Self::RefusalFor(..) => 120,
             Self::WithRole(_) => 600,
         }
     }
 
     fn has_a_role(&self) -> bool {
-        matches!(self, Self::WithRole(_))
+        matches!(self, Self::WithRole(_) | Self::RefusedCall(_))
     }
 
     /// Whether it counts for a limit that all uids without a role share. A uid with a role does
@@ -268,6 +271,7 @@ mod tests {
             (Cause::NotPermitted(7), 10),
             (Cause::Own(7), 120),
             (Cause::WithRole(8), 600),
+            (Cause::RefusedCall(8), 30),
             (refusal("alice"), 120),
             (Cause::RefusalFor(8, user("alice")), 120),
         ];
@@ -288,7 +292,7 @@ mod tests {
         let told = quota.settle_minute();
         let lines: Vec<u32> = told.iter().map(|left_out| left_out.lines).collect();
         let causes = told.into_iter().filter_map(|left_out| left_out.cause);
-        assert_eq!(lines, [5, 4, 3, 2, 1]);
+        assert_eq!(lines, [6, 5, 4, 3, 2, 1]);
         assert!(causes.eq(bounds.into_iter().rev().map(|(cause, _)| cause)));
         a_minute_later(&quota);
         assert!(quota.settle_minute().is_empty(), "it is told once");
@@ -301,17 +305,19 @@ mod tests {
 
     #[test]
     fn the_threat_model_has_these_bounds() {
-        let [strangers, own, role, of_roles, refusal] = [
+        let [strangers, own, role, refused, of_roles, refusal] = [
             Cause::NotPermitted(7),
             Cause::Own(7),
             Cause::WithRole(7),
+            Cause::RefusedCall(7),
             Cause::RefusalFor(7, user("alice")),
             refusal("alice"),
         ]
         .map(|cause| cause.bound());
         let row = format!(
             "| log lines a minute | {strangers} each, {MOST_SHARED} together | {own} each, {MOST_SHARED} together; \
-             refused calls like strangers | {role} each; {of_roles} refused attempts for each user name | \
+             refused calls like strangers | {role} each, {refused} of refused calls; \
+             {of_roles} refused attempts for each user name | \
              no limit; {refusal} refused attempts for each user name |"
         );
         assert!(THREAT_MODEL.contains(&row), "{row}");
@@ -356,7 +362,10 @@ mod tests {
             lock(&quota.0).by_cause.len() <= 600,
             "a uid that writes no line takes no place"
         );
-        assert!(quota.may_write(Cause::WithRole(5001)) && quota.may_write(refusal("alice")));
+        for of in [Cause::WithRole, Cause::RefusedCall] {
+            assert!(quota.may_write(of(5001)));
+        }
+        assert!(quota.may_write(refusal("alice")));
         assert!(!quota.may_write(Cause::NotPermitted(0)));
         a_minute_later(&quota);
         let told = quota.settle_minute();

@@ -2,6 +2,7 @@
 //! user can cause.
 
 use common::names::device::DeviceName;
+use common::names::user::UserName;
 use common::wire::protocol::Error;
 
 use super::Service;
@@ -28,7 +29,7 @@ impl Service {
     pub fn log_before(&self, call: &Call<'_>, line: Line) -> Result<(), Unwritten> {
         let line = self.signed(call, line);
         self.log_within_quota(
-            cause(call.caller.peer, Some(call.caller.role), Cause::Own),
+            cause(call.caller.peer, Some(call.caller.role), Kind::Call),
             line,
         )
     }
@@ -45,10 +46,9 @@ impl Service {
 
     fn log_within_quota(&self, cause: Option<Cause>, line: Line) -> Result<(), Unwritten> {
         self.log_left_out();
-        let share = cause.as_ref().map_or(Share::Root, share);
         let may_be_written = cause.is_none_or(|cause| self.log_quota.may_write(cause));
         if may_be_written {
-            self.audit.require(line.of(share))
+            self.audit.require(line)
         } else {
             self.audit.left_out()
         }
@@ -65,9 +65,10 @@ impl Service {
         self.log(
             call,
             match call.caller.role {
-                Role::Own => line,
-                _ if is_nobodys => line.of(Share::Stranger),
-                _ => line.of(Share::Refused),
+                Role::Root if is_nobodys => line.of(Share::Stranger),
+                Role::Root => line.of(Share::Refused),
+                Role::Verifier => line.of(Share::RefusedByVerifier),
+                Role::Own | Role::Helpdesk | Role::Admin => line,
             },
         );
     }
@@ -92,9 +93,12 @@ impl Service {
     fn tell_left_out(&self, LeftOut { cause, lines }: LeftOut) {
         let line = Line::new("lines_suppressed");
         let line = match cause {
-            Some(Cause::NotPermitted(uid) | Cause::Own(uid) | Cause::WithRole(uid)) => {
-                line.with("uid", uid)
-            }
+            Some(
+                Cause::NotPermitted(uid)
+                | Cause::Own(uid)
+                | Cause::WithRole(uid)
+                | Cause::RefusedCall(uid),
+            ) => line.with("uid", uid),
             Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
             Some(Cause::RefusalFor(uid, user)) => line.with("uid", uid).with("user", user.as_str()),
             None => line,
@@ -116,12 +120,13 @@ impl Service {
         );
         let line = Line::new("not_permitted")
             .with("method", method)
-            .with_some("user", user);
+            .with_some("user", user.map(shown));
         let line = line
+            .of(share_of_refused(role))
             .with("uid", peer.uid)
             .with("pid", peer.pid)
             .with_some("reason", reason);
-        let _ = self.log_within_quota(cause(peer, role, Cause::NotPermitted), line.warning());
+        let _ = self.log_within_quota(cause(peer, role, Kind::NotPermitted), line.warning());
     }
 
     /// Logs a refused change and its error.
@@ -130,7 +135,9 @@ impl Service {
         let line = call
             .line(event)
             .with("error", name.rsplit('.').next().unwrap_or_default());
-        self.log(call, line.warning());
+        let (peer, role) = (call.caller.peer, call.caller.role);
+        let line = self.signed(call, line.warning());
+        let _ = self.log_within_quota(cause(peer, Some(role), Kind::RefusedChange), line);
     }
 
     /// Logs why a record could not be read or changed, and returns the error for the caller.
@@ -181,18 +188,27 @@ impl Service {
     }
 }
 
-/// The quota that a line of a process counts against; `own` if the process has no role above `Own`.
-/// `None`: root's lines are always written.
-fn cause(peer: Peer, role: Option<Role>, own: fn(u32) -> Cause) -> Option<Cause> {
+/// What a line tells of a call.
+#[derive(Clone, Copy)]
+enum Kind {
+    Call,
+    RefusedChange,
+    NotPermitted,
+}
+
+/// The quota that a line of a process counts against. `None`: root's lines are always written.
+fn cause(peer: Peer, role: Option<Role>, kind: Kind) -> Option<Cause> {
     if peer.is_root() {
         return None;
     }
     let has_role = !matches!(role, None | Some(Role::Own));
-    Some(if has_role {
-        Cause::WithRole(peer.uid)
-    } else {
-        own(peer.uid)
-    })
+    let cause = match (kind, has_role) {
+        (Kind::Call, true) => Cause::WithRole,
+        (Kind::RefusedChange | Kind::NotPermitted, true) => Cause::RefusedCall,
+        (Kind::Call | Kind::RefusedChange, false) => Cause::Own,
+        (Kind::NotPermitted, false) => Cause::NotPermitted,
+    };
+    Some(cause(peer.uid))
 }
 
 /// The quota of the user that a refused attempt counts against, besides the caller's own. Root's
@@ -215,21 +231,45 @@ fn share_of(role: Role) -> Share {
     match role {
         Role::Root => Share::Root,
         Role::Own => Share::Own,
-        Role::Verifier | Role::Helpdesk | Role::Admin => Share::Role,
+        Role::Helpdesk | Role::Admin => Share::Staff,
+        Role::Verifier => Share::Verifier,
     }
 }
 
-/// The share of the log that a cause's lines take.
-fn share(cause: &Cause) -> Share {
-    match cause {
-        Cause::NotPermitted(_) => Share::Stranger,
-        Cause::Own(_) => Share::Own,
-        Cause::WithRole(_) => Share::Role,
-        Cause::Refusal(_) | Cause::RefusalFor(..) => Share::Refused,
+/// The share of the log that a call takes which its caller may not make.
+fn share_of_refused(role: Option<Role>) -> Share {
+    match role {
+        None | Some(Role::Own) => Share::Stranger,
+        Some(role) => share_of(role),
     }
 }
 
+/// The user that a refused call names, for its line. A text that no account can be called, such as
+/// hundreds of control characters, is any text that the caller likes: its beginning is enough.
+fn shown(user: &str) -> String {
+    if UserName::new(user).is_ok() || user.chars().count() <= MOST_OF_NO_NAME {
+        return user.to_owned();
+    }
+    let beginning: String = user.chars().take(MOST_OF_NO_NAME).collect();
+    format!("{beginning}…")
+}
+
+const MOST_OF_NO_NAME: usize = 32;
 const WRONG_SECRET: &str = "the default application secret has another value than before, so nothing is sealed under \
                             it: put the former value back, or give the new one a tag of its own ('totpctl status' names \
                             the tags)";
 const MANY_WAIT: &str = "too many attempts for this user are waiting: try again in a moment";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_no_name_is_shortened_and_a_name_is_whole() {
+        let name = "n".repeat(256);
+        assert_eq!(shown(&name), name);
+        assert_eq!(shown("a/b"), "a/b");
+        let long = shown(&"\u{1}".repeat(65_536));
+        assert_eq!(long, format!("{}…", "\u{1}".repeat(MOST_OF_NO_NAME)));
+    }
+}

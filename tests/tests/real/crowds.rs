@@ -280,7 +280,7 @@ fn not_permitted(daemon: &Daemon) -> usize {
 }
 
 /// Minutes of the log that have begun since then.
-fn minutes_since(begun: Instant) -> usize {
+pub(crate) fn minutes_since(begun: Instant) -> usize {
     usize::try_from(begun.elapsed().as_secs() / 60).expect("a few minutes") + 2
 }
 

@@ -1,6 +1,9 @@
 //! Floods of calls by uids without an account, which are free, and by one ordinary user: they use up
 //! nothing that others need.
 
+use std::fs;
+use std::time::Instant;
+
 use serde_json::{Value, json};
 use tests::connection::errors;
 use tests::daemon::{Daemon, Setup};
@@ -10,6 +13,7 @@ use tests::stranger::{Flood, connect_as};
 use tests::wire::{Caller, exchange, request};
 use tests::world;
 
+use crate::crowds::minutes_since;
 use crate::roles::with_roles;
 
 #[test]
@@ -53,6 +57,55 @@ fn attempts_that_a_users_process_or_a_verifier_invents_hide_no_guess_at_a_progra
         assert!(lines(&format!(" role={role} ")).len() >= 120, "{caller}");
         assert_eq!(lines(" role=root ").len(), wrong.len(), "{caller}");
     }
+}
+
+#[test]
+fn refused_calls_of_a_role_are_few_and_short_and_have_files_of_their_own() {
+    let _place = world::enter_alone();
+    let daemon = with_roles(Setup::new()).start();
+    let (alice, bob) = (daemon.enroll("alice"), daemon.enroll("bob"));
+    let stack = Stack::of(&daemon, "remembered", "retry=1");
+    assert_eq!(
+        stack.login("alice", &[&alice.wrong()]).code,
+        PamCode::AUTH_ERR
+    );
+    let given = daemon.call_as(&Caller::user("dave"), "Bypass", &json!({ "user": "alice" }));
+    given.expect("a bypass");
+    let attempt = json!({ "user": "bob", "service": "tunnel", "codes": [bob.wrong()] });
+    let refused = daemon.call_as(&Caller::user("vera"), "Verify", &attempt);
+    assert_eq!(refused.expect("a verdict")["verdict"], "rejected");
+    let begun = Instant::now();
+    let calls = request("Import", &json!({ "user": "\u{1}".repeat(256) })).repeat(700);
+    for caller in ["dave", "vera"] {
+        let uid = Caller::user(caller).uid;
+        let told = exchange(connect_as(uid, &daemon.open_socket()), &calls);
+        assert_eq!(errors(&told), ["PermissionDenied"; 700], "{caller}");
+        let lines = daemon.logged(&["event=not_permitted ", &format!(" uid={uid} ")]);
+        assert!(
+            (1..=30 * minutes_since(begun)).contains(&lines.len()),
+            "{caller}"
+        );
+    }
+    // Reading waits until the events are written.
+    let _ = daemon.totpctl_json(&["why", "alice"], "");
+    let kept = |file| fs::read_to_string(daemon.setup.state.join(file)).expect("events");
+    let of_roots = kept("store.events");
+    assert!(of_roots.contains(r#""verdict":"rejected""#));
+    for (file, event) in [
+        ("store.events.staff", r#""event":"bypass""#),
+        ("store.events.verifiers", r#""verdict":"rejected""#),
+    ] {
+        assert!(kept(file).contains(event), "{file}");
+    }
+    for role in ["helpdesk", "verifier"] {
+        assert!(!of_roots.contains(&format!(r#""role":"{role}""#)), "{role}");
+    }
+    assert!(!of_roots.contains(r#""event":"not_permitted""#));
+    let of_staff = kept("store.events.staff");
+    let refused = of_staff
+        .lines()
+        .filter(|line| line.contains("not_permitted"));
+    assert!(refused.clone().count() > 0 && refused.into_iter().all(|line| line.len() < 512));
 }
 
 /// What holds during a flood, and what the daemon remembers from before it.
