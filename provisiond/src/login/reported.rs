@@ -110,8 +110,12 @@ impl<'a> Trusted<'a> {
         let source = self.source;
         let policy = &self.call.settings.policy;
         let limits = &self.call.settings.limits;
-        let suspect =
-            self.is_limited(limits) && service.source_limits.is_reached(source, limits.per_source);
+        let reporter = self.call.caller.peer.uid;
+        let is_reached = || {
+            let limited = &service.source_limits;
+            limited.is_reached(reporter, source, limits.per_source)
+        };
+        let suspect = self.is_limited(limits) && is_reached();
         let mut moment = self.call.moment;
         // With the option `noskewadj` the login teaches nothing about the device's drift.
         moment.synchronised &= !self.keeps_drift();

@@ -47,9 +47,10 @@ fn attempts_that_a_users_process_or_a_verifier_invents_hide_no_guess_at_a_progra
     for (caller, user, role) in [("alice", "alice", "self"), ("vera", "bob", "verifier")] {
         let wrong = daemon.enroll(user).wrong_codes(3);
         let invented = json!({ "user": user, "service": "tunnel", "codes": ["no code"] });
-        let calls = request("Verify", &invented).repeat(150);
-        let socket = connect_as(Caller::user(caller).uid, &daemon.open_socket());
-        assert_eq!(errors(&exchange(socket, &calls)), [""; 150], "{caller}");
+        let calls = request("Verify", &invented).repeat(50);
+        for _ in 0..3 {
+            assert_eq!(told(caller, &daemon, &calls), [""; 50], "{caller}");
+        }
         for typed in &wrong {
             assert_eq!(stack.login(user, &[typed]).code, PamCode::AUTH_ERR);
         }
@@ -75,11 +76,12 @@ fn refused_calls_of_a_role_are_few_and_short_and_have_files_of_their_own() {
     let refused = daemon.call_as(&Caller::user("vera"), "Verify", &attempt);
     assert_eq!(refused.expect("a verdict")["verdict"], "rejected");
     let begun = Instant::now();
-    let calls = request("Import", &json!({ "user": "\u{1}".repeat(256) })).repeat(700);
+    let calls = request("Import", &json!({ "user": "\u{1}".repeat(256) })).repeat(50);
     for caller in ["dave", "vera"] {
+        for _ in 0..6 {
+            assert_eq!(told(caller, &daemon, &calls), ["PermissionDenied"; 50]);
+        }
         let uid = Caller::user(caller).uid;
-        let told = exchange(connect_as(uid, &daemon.open_socket()), &calls);
-        assert_eq!(errors(&told), ["PermissionDenied"; 700], "{caller}");
         let lines = daemon.logged(&["event=not_permitted ", &format!(" uid={uid} ")]);
         assert!(
             (1..=30 * minutes_since(begun)).contains(&lines.len()),
@@ -106,6 +108,43 @@ fn refused_calls_of_a_role_are_few_and_short_and_have_files_of_their_own() {
         .lines()
         .filter(|line| line.contains("not_permitted"));
     assert!(refused.clone().count() > 0 && refused.into_iter().all(|line| line.len() < 512));
+}
+
+#[test]
+fn addresses_that_a_verifier_invents_limit_no_login_at_sshd_and_take_its_own_lines() {
+    let _place = world::enter_alone();
+    let daemon = with_roles(Setup::new())
+        .with("      trusted-rhost: true\n")
+        .with("limits: {per-source: 1}\n")
+        .start();
+    let bob = daemon.enroll("bob");
+    let invented = |n: usize| {
+        let rhost = format!("192.0.{}.{}", n / 250, n % 250 + 1);
+        let about =
+            json!({ "user": "bob", "service": "tunnel", "codes": ["no code"], "rhost": rhost });
+        request("Verify", &about)
+    };
+    let begun = Instant::now();
+    for first in (0..3000).step_by(50) {
+        let calls: Vec<u8> = (first..first + 50).flat_map(invented).collect();
+        assert_eq!(told("vera", &daemon, &calls), [""; 50], "{first}");
+    }
+    let lines = daemon.logged(&["event=source_limited ", " role=verifier "]);
+    let most = 600 * minutes_since(begun);
+    assert!((1..=most).contains(&lines.len()), "{}", lines.len());
+    let at_vera = json!({ "user": "bob", "service": "tunnel", "rhost": "192.0.0.1" });
+    let told = daemon.call_as(&Caller::user("vera"), "Challenge", &at_vera);
+    assert_eq!(told.expect("what to ask for")["ask"], "two_codes");
+    let at_sshd =
+        json!({ "user": "bob", "service": "sshd", "rhost": "192.0.0.1", "codes": [bob.code()] });
+    let told = daemon.call("Verify", &at_sshd);
+    assert_eq!(told.expect("a verdict")["verdict"], "accepted");
+}
+
+/// The errors of the replies to `calls`, on a connection of that account.
+fn told(account: &str, daemon: &Daemon, calls: &[u8]) -> Vec<String> {
+    let socket = connect_as(Caller::user(account).uid, &daemon.open_socket());
+    errors(&exchange(socket, calls))
 }
 
 /// What holds during a flood, and what the daemon remembers from before it.
