@@ -27,6 +27,7 @@ struct Shared {
     followers: Mutex<Followers>,
     lost: AtomicU64,
     failing: AtomicBool,
+    gone: AtomicU64,
 }
 
 enum Message {
@@ -52,6 +53,7 @@ impl Events {
             followers: Mutex::default(),
             lost: AtomicU64::new(0),
             failing: AtomicBool::new(false),
+            gone: AtomicU64::new(0),
         });
         let events = Self {
             queue,
@@ -84,6 +86,11 @@ impl Events {
     /// Whether the latest event could not be written.
     pub(super) fn are_failing(&self) -> bool {
         self.shared.failing.load(Ordering::Relaxed)
+    }
+
+    /// How many files of events another program has removed or moved since the start.
+    pub(super) fn gone(&self) -> u64 {
+        self.shared.gone.load(Ordering::Relaxed)
     }
 
     /// The wanted events that happened before this call.
@@ -129,6 +136,7 @@ impl Shared {
     fn remember(&self, kept: &mut Kept, event: &Event, share: Share) {
         let failed = kept.append(event, share).is_err();
         self.failing.store(failed, Ordering::Relaxed);
+        self.gone.store(kept.gone(), Ordering::Relaxed);
         self.lost.fetch_add(u64::from(failed), Ordering::Relaxed);
     }
 

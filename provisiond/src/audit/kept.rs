@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use common::wire::event::Event;
@@ -24,6 +25,8 @@ pub(super) struct Kept {
     verifiers: Writer,
     own: Writer,
     strangers: Writer,
+    /// Files that another program has removed or moved since the start.
+    gone: u64,
 }
 
 /// The paths of all files.
@@ -82,12 +85,26 @@ impl Kept {
             verifiers: writer(files.verifiers),
             own: writer(files.own),
             strangers: writer(files.strangers),
+            gone: 0,
         }
     }
 
-    /// Appends an event to the files of its share. After an error the next event opens the file
-    /// anew.
+    /// How many files another program has removed or moved since the start.
+    pub(super) const fn gone(&self) -> u64 {
+        self.gone
+    }
+
+    /// Appends an event to the files of its share. After an error, or when another program has
+    /// removed or moved the file, the file is opened anew.
     pub(super) fn append(&mut self, event: &Event, share: Share) -> io::Result<()> {
+        let writer = self.writer(share);
+        if writer.let_go_of_a_lost_file() {
+            self.gone = self.gone.saturating_add(1);
+        }
+        self.writer(share).append(event)
+    }
+
+    fn writer(&mut self, share: Share) -> &mut Writer {
         match share {
             Share::Root | Share::Refused => &mut self.main,
             Share::Staff => &mut self.staff,
@@ -95,11 +112,21 @@ impl Kept {
             Share::Own => &mut self.own,
             Share::Stranger => &mut self.strangers,
         }
-        .append(event)
     }
 }
 
 impl Writer {
+    /// Closes the open file if its path does not lead to it any more: no reader would find what is
+    /// written there. Returns whether that was so.
+    fn let_go_of_a_lost_file(&mut self) -> bool {
+        let is_lost = |(file, _): &(File, u64)| !is_at(file, &self.pair.newer);
+        let is_lost = self.open.as_ref().is_some_and(is_lost);
+        if is_lost {
+            self.open = None;
+        }
+        is_lost
+    }
+
     fn append(&mut self, event: &Event) -> io::Result<()> {
         let mut line = serde_json::to_vec(event)?;
         line.push(b'\n');
@@ -210,6 +237,13 @@ impl Pair {
         }
         latest
     }
+}
+
+/// Whether the path leads to the open file.
+fn is_at(file: &File, path: &Path) -> bool {
+    let identity = |found: fs::Metadata| (found.dev(), found.ino());
+    let [open, named] = [file.metadata(), fs::symlink_metadata(path)].map(|f| f.map(identity));
+    matches!((open, named), (Ok(open), Ok(named)) if open == named)
 }
 
 /// Bytes of a file: ten to twenty thousand events. Two files are kept.
@@ -385,6 +419,29 @@ mod tests {
         assert_eq!(world.files.last_number(), 89_000);
         let strangers = world.files.strangers.read(&latest(usize::MAX)).len();
         assert!((1500..9000).contains(&strangers), "{strangers}");
+    }
+
+    #[test]
+    fn events_go_into_a_file_that_readers_find_after_theirs_was_removed_moved_or_replaced() {
+        let world = World::new();
+        let mut kept = Kept::new(world.files.clone());
+        let newer = world.files.main.newer.clone();
+        let aside = newer.with_extension("aside");
+        let lost: [&dyn Fn(); 3] = [
+            &|| fs::remove_file(&newer).unwrap(),
+            &|| fs::rename(&newer, &aside).unwrap(),
+            &|| fs::rename(&aside, &newer).unwrap(),
+        ];
+        kept.append(&event(1), Share::Root).unwrap();
+        for (number, lose) in (2..).zip(lost) {
+            lose();
+            kept.append(&event(number), Share::Root).unwrap();
+            let told = world.numbers(&latest(9));
+            assert_eq!(told.last(), Some(&number), "{told:?}");
+            assert_eq!(kept.gone(), number - 1, "told once for each");
+        }
+        kept.append(&event(5), Share::Root).unwrap();
+        assert_eq!(kept.gone(), 3, "a file in its place is kept open");
     }
 
     #[test]

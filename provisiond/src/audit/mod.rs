@@ -270,18 +270,23 @@ fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
 struct Troubles {
     lines_lost: u64,
     events_fail: bool,
+    files_gone: u64,
 }
 
 impl Troubles {
-    /// Lines about new troubles: lost lines, and the first event that cannot be written.
+    /// Lines about new troubles: lost lines, the first event that cannot be written, and a file of
+    /// events that another program has taken away.
     fn since_last_time(&mut self, shared: &Shared) -> Vec<Line> {
         let lost = shared.lost.load(Ordering::Relaxed);
         let lines = lost.saturating_sub(std::mem::replace(&mut self.lines_lost, lost));
         let fail = shared.events().is_some_and(|events| events.are_failing());
         let begins = !std::mem::replace(&mut self.events_fail, fail) && fail;
         let lost = (lines > 0).then(|| Line::new("audit_lost").with("lines", lines).error());
+        let gone = shared.events().map_or(0, |events| events.gone());
+        let was_gone = std::mem::replace(&mut self.files_gone, gone);
         lost.into_iter()
             .chain(begins.then(|| Line::new("events_not_saved").error()))
+            .chain((gone > was_gone).then(|| Line::new("events_removed").warning()))
             .collect()
     }
 }

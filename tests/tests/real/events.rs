@@ -220,6 +220,24 @@ fn events_that_cannot_be_written_are_counted_and_stop_no_login() {
 }
 
 #[test]
+fn events_after_their_file_was_removed_are_remembered_and_the_log_says_so() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let wrong = daemon.enroll("alice").wrong_codes(2);
+    let stack = Stack::of(&daemon, "removed", "retry=1");
+    for typed in &wrong {
+        let verdicts = || verdicts_of(&daemon, &json!({ "user": "alice" }));
+        stack.login("alice", &[typed]);
+        assert_eq!(verdicts(), ["rejected"]);
+        fs::remove_file(daemon.setup.state.join("store.events")).expect("a file");
+        assert!(verdicts().is_empty());
+    }
+    // The log tells of it with the next line.
+    let _ = daemon.logged(&[]);
+    daemon.log.wait_for(&["event=events_removed"]);
+}
+
+#[test]
 fn nobody_gets_in_without_a_line_where_lines_are_required() {
     let _place = world::enter();
     let setup = Setup::new().with("audit: required\n");
