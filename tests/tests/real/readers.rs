@@ -297,6 +297,49 @@ fn the_example_mails_each_event_once_and_those_of_a_store_that_was_put_back() {
     assert_eq!(mailed(&lines), 0, "it begins with the present");
 }
 
+#[test]
+fn however_many_events_of_one_kind_an_attacker_causes_each_other_kind_is_mailed() {
+    let _place = world::enter();
+    let folder = world::scratch_folder("mail-kinds");
+    let (sendmail, told) = (folder.join("sendmail"), folder.join("told"));
+    let script = format!("#!/bin/sh\ngrep ^Subject: >> {}\n", told.display());
+    program::write(&sendmail, &script);
+    let line = |event: &str, field: &str| {
+        json!({ "time": 1000, "number": 1, "event": event, "severity": "warning", "fields": { field: "x" } })
+            .to_string()
+            + "\n"
+    };
+    let others = [
+        ("store_rolled_back", "reason"),
+        ("recovery_code_used", "user"),
+        ("wrong_secret", "tag"),
+        ("secrets_not_checked", "reason"),
+        ("reload_failed", "reason"),
+        ("uid_rebound", "user"),
+        ("store_accept_loss", "accepted"),
+        ("clock_accept", "accepted"),
+        ("export", "user"),
+        ("events_removed", "user"),
+        ("mirror_unavailable", "error"),
+    ];
+    let flood = ["budget_empty", "source_limited"].map(|event| line(event, "source").repeat(12));
+    let after: String = others.map(|(event, field)| line(event, field)).concat();
+    let refused = line("export", "error");
+    let mut script = Command::new(packaging("examples/pam-totp-mail"));
+    script.env("SENDMAIL", &sendmail).env("MOST", "2");
+    let done = with_input(script, &[flood.concat(), refused, after].concat());
+    assert!(done.status.success(), "{done:?}");
+    let mails = fs::read_to_string(&told).expect("the mails");
+    let of = |event: &str| mails.matches(&format!(": {event}\n")).count();
+    for (event, _) in others {
+        assert_eq!(of(event), 1, "{event}: {mails}");
+    }
+    // An hour may have begun meanwhile.
+    for event in ["budget_empty", "source_limited"] {
+        assert!((2..=4).contains(&of(event)), "{mails}");
+    }
+}
+
 fn packaging(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../packaging")
