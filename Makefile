@@ -25,11 +25,11 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source rpm soak install uninstall clean
+.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source rpm vm-test soak install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/:.*/, "", $$1); printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 root:
 	@[ "$$(id -u)" -eq 0 ] || { echo 'This needs root. Without it there is `make check`.' >&2; exit 1; }
@@ -91,6 +91,10 @@ rpm: ## build RPM packages, and check them with rpmlint: target/rpm
 deb-source: ## build the Debian source package, with all crates in it: target/debian/*.dsc
 	@packaging/need deb
 	packaging/deb source
+
+vm-test: root deb ## install the packages in a fresh Debian in qemu, log in to it from outside: at most 15 minutes (root)
+	@packaging/need vm-test
+	tests/vm/run
 
 soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak

@@ -18,8 +18,9 @@ fn every_test_that_the_table_of_faults_names_exists() {
         .collect();
     assert!(named.len() > 50, "{} names were found", named.len());
     for name in named {
-        let function = format!("fn {}(", name.rsplit("::").next().unwrap_or(name));
-        let exists = |text: &String| text.contains(&function);
+        let name = name.rsplit("::").next().unwrap_or(name);
+        let function = [format!("fn {name}("), format!("def {name}(")];
+        let exists = |text: &String| function.iter().any(|head| text.contains(head));
         assert!(sources.iter().any(exists), "docs/faults.md names {name}");
     }
 }
@@ -34,7 +35,10 @@ fn sources(folder: &Path) -> Vec<String> {
         let path = entry.path();
         if path.is_dir() && !SKIPPED.iter().any(|name| path.ends_with(name)) {
             texts.extend(sources(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "rs" || extension == "py")
+        {
             texts.push(fs::read_to_string(&path).expect("a source"));
         }
     }

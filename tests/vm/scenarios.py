@@ -1,0 +1,203 @@
+"""What the test machine must prove. Each function is a test, and its name the sentence; they are played in this order.
+
+The first ones set the machine up, and are played for every choice of the others.
+"""
+
+import json
+import subprocess
+import time
+
+import factor
+import packages
+from people import User, hotp_codes
+
+
+def pam_totp_is_installed_without_a_network_and_its_daemon_runs(vm):
+    packages.install(vm.guest)
+    assert "active" in vm.guest.run("systemctl is-active provisiond.socket provisiond-login.socket")
+    vm.guest.run("totpctl status")
+
+
+def an_administrator_enrols_users_and_turns_the_factor_on(vm):
+    for name in "alice", "bob":
+        vm.users[name] = User(vm.guest, name)
+    # Her codes live for minutes, so that a machine that starts slowly sees them within their time.
+    vm.users["carol"] = User(vm.guest, "carol", period=120)
+    for user in vm.users.values():
+        user.enrol()
+    vm.guest.run("echo 'alice ALL=(ALL) ALL' >/etc/sudoers.d/alice; chmod 440 /etc/sudoers.d/alice")
+    factor.turn_on(vm.guest, "Key or password, and a code", "Codes for sudo only", "Codes for su")
+
+
+def a_key_and_a_code_open_a_login_and_the_same_code_opens_no_other(vm):
+    alice = vm.users["alice"]
+    code = alice.code()
+    first = alice.log_in(code, key=True)
+    assert first.accepted and first.printed == "alice" and len(first.prompts) == 1, first
+    assert not alice.log_in(code, key=True).accepted
+    assert "already_used" in vm.guest.run("totpctl --json why alice")
+
+
+def a_password_and_a_code_open_a_login_and_the_same_code_opens_no_other(vm):
+    bob = vm.users["bob"]
+    code = bob.code()
+    first = bob.log_in(code)
+    assert first.accepted and first.printed == "bob" and len(first.prompts) == 2, first
+    assert not bob.log_in(code).accepted
+
+
+def neither_a_key_nor_a_password_opens_a_login_without_a_code(vm):
+    alice = vm.users["alice"]
+    for key in True, False:
+        login = alice.log_in(key=key)
+        assert not login.accepted and len(login.prompts) >= 1, login
+
+
+def the_console_takes_a_password_alone_while_only_sshd_names_the_module(vm):
+    with vm.at_the_console("bob") as console:
+        console.type("id -un")
+        console.expect("bob\r\n")
+
+
+def the_console_takes_a_password_and_a_code_once_its_file_names_the_module(vm):
+    bob = vm.users["bob"]
+    vm.guest.run("cp -a /etc/pam.d/login /root; sed -i 's/^@include common-auth.*/auth requisite pam_unix.so\\n"
+                 "auth required pam_totp.so/' /etc/pam.d/login")
+    try:
+        with vm.at_the_console("bob", bob.code()) as console:
+            console.type("id -un")
+            console.expect("bob\r\n")
+    finally:
+        vm.guest.run("mv /root/login /etc/pam.d")
+
+
+def sudo_takes_the_password_and_a_code(vm):
+    becomes_root(vm, "sudo -k id -u")
+
+
+def sudo_i_takes_the_password_and_a_code(vm):
+    becomes_root(vm, "sudo -k; sudo -i id -u")
+
+
+def sudo_refuses_the_password_without_a_code(vm):
+    alice = vm.users["alice"]
+    for command in "id -u", "-i id -u":
+        told = vm.guest.run(f"setpriv --reuid alice --regid alice --init-groups sudo -S -k {command} 2>&1 || echo refused",
+                            stdin=alice.password + "\n")
+        assert "Verification code" in told and told.endswith("refused\n"), told
+
+
+def su_takes_the_password_and_a_code_of_the_other_account(vm):
+    bob = vm.users["bob"]
+    with vm.at_the_console("alice") as console:
+        for command in "su bob -c 'id -un'", "su - bob -c 'id -un'":
+            console.type(command)
+            console.expect("Password: ")
+            console.type(bob.password)
+            console.expect("Verification code: ")
+            console.type(bob.code())
+            console.expect("bob\r\n")
+
+
+def after_a_reboot_a_used_code_stays_used_and_the_next_one_opens(vm):
+    carol, alice = vm.users["carol"], vm.users["alice"]
+    code = carol.code()
+    assert carol.log_in(code, key=True).accepted
+    vm.reboot()
+    refused(vm, carol, code)
+    assert alice.log_in(alice.code(), key=True).accepted
+
+
+def after_a_power_cut_a_used_code_stays_used_and_the_next_one_opens(vm):
+    carol, alice = vm.users["carol"], vm.users["alice"]
+    code = carol.code()
+    assert carol.log_in(code, key=True).accepted
+    vm.guest.cut_power()
+    vm.power_on()
+    refused(vm, carol, code)
+    assert alice.log_in(alice.code(), key=True).accepted
+
+
+def a_disk_that_was_put_back_revives_no_code(vm):
+    carol, alice = vm.users["carol"], vm.users["alice"]
+    before = vm.guest.copy_of_the_disk()
+    code = carol.code()
+    assert carol.log_in(code, key=True).accepted
+    vm.guest.cut_power()
+    before.replace(vm.guest.disk)
+    vm.power_on()
+    refused(vm, carol, code)
+    assert alice.log_in(alice.code(), key=True).accepted
+
+
+def a_clock_that_is_stepped_forth_and_back_revives_no_code(vm):
+    carol, alice = vm.users["carol"], vm.users["alice"]
+    code = carol.code()
+    assert carol.log_in(code, key=True).accepted
+    for step in "+ 3600", "- 3600":
+        vm.guest.run(f'date --set "@$(($(date +%s) {step}))"')
+        refused(vm, carol, code)
+    alice.not_before(time.time())
+    assert alice.log_in(alice.code(), key=True).accepted
+
+
+def an_upgrade_refuses_no_login_and_lets_none_in_without_a_code(vm):
+    """A call that the daemon does not answer within three seconds is a refused login, and counted as that."""
+    names = [f"user{number}" for number in range(20)]
+    vm.guest.run("printf 'auth required pam_totp.so\\naccount required pam_permit.so\\n' >/etc/pam.d/upgrade; mkdir /root/codes")
+    enrolled = vm.guest.run(f"for name in {' '.join(names)}; do useradd -M $name;"
+                            "totpctl --json enroll $name --kind hotp --yes | tr -d '\\n'; echo; done")
+    keys = [json.loads(line)["key"] for line in enrolled.splitlines()]
+    codes = [f"{name} {code}" for name, key in zip(names, keys, strict=True) for code in hotp_codes(key)]
+    vm.guest.run("awk '{ print $2 >\"/root/codes/\" $1 }'", stdin="\n".join(codes) + "\n")
+    with subprocess.Popen([*vm.guest.door(), "/root/parcel/logins", "upgrade", "/root/codes", *names], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as logins:
+        logins.stdout.readline()
+        # A failed upgrade must not leave the logins waiting for their end.
+        try:
+            packages.upgrade(vm.guest)
+            vm.guest.run("totpctl status")
+        finally:
+            told, _ = logins.communicate("")
+    vm.guest.run("rm /etc/pam.d/upgrade")
+    vm.note(told.strip().split("\n")[-1])
+    assert logins.returncode == 0, told
+
+
+def apparmor_confines_the_daemon_and_denied_it_nothing(vm):
+    confined = vm.guest.run("cat /proc/$(systemctl show -P MainPID provisiond)/attr/apparmor/current")
+    assert "(enforce)" in confined, confined
+    denied = vm.guest.run("journalctl --no-pager | grep 'apparmor=\"DENIED\".*provisiond' || true")
+    assert not denied, denied
+
+
+def a_package_that_a_service_still_names_does_not_go(vm):
+    told = vm.guest.run(f"{packages.APT} remove libpam-totp 2>&1 && echo removed || true")
+    assert "removed" not in told.splitlines() and "/etc/pam.d/sshd" in told, told
+    alice = vm.users["alice"]
+    assert alice.log_in(alice.code(), key=True).accepted
+
+
+def after_the_removal_a_login_takes_no_code(vm):
+    factor.turn_off(vm.guest)
+    packages.remove(vm.guest)
+    assert "pam_totp" not in vm.guest.run("cat /etc/pam.d/*")
+    by_key, by_password = vm.users["alice"].log_in(key=True), vm.users["bob"].log_in()
+    assert by_key.accepted and not by_key.prompts, by_key
+    assert by_password.accepted and len(by_password.prompts) == 1, by_password
+
+
+def refused(vm, user, code):
+    login = user.log_in(code, key=True)
+    assert not login.accepted and login.prompts, login
+
+
+def becomes_root(vm, command):
+    alice = vm.users["alice"]
+    with vm.at_the_console("alice") as console:
+        console.type(command)
+        console.expect(r"password for alice: ")
+        console.type(alice.password)
+        console.expect("Verification code: ")
+        console.type(alice.code())
+        console.expect("[^0-9]0\r\n")
