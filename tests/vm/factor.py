@@ -1,45 +1,36 @@
-"""Turns the second factor on in the test machine, as the guide says, and off again."""
-
-import re
-
-from packages import PROJECT
-from guest import quoted
-
-GUIDE = PROJECT / "docs/administrators-guide.md"
+"""Turns the second factor on in the test machine, with `totpctl setup` as an administrator does, and off again."""
 
 
-def turn_on(guest, *recipes):
-    """Follows recipes of the guide as they stand there. Files that are there are kept, to be put back."""
-    for recipe in recipes:
-        for path, mode, lines in files_of(recipe):
-            kept = f"/root/before{path}"
-            guest.run(f"[ ! -e {path} ] || [ -e {kept} ] || {{ mkdir -p $(dirname {kept}); cp -a {path} {kept}; }}")
-            if path.startswith("/etc/pam.d/") and "@include common-auth" in guest.run(f"cat {path}"):
-                guest.run(f"awk -v lines={quoted(lines)} '/^@include common-auth/ {{ print lines; next }} {{ print }}'"
-                          f" {path} >{path}.new; mv {path}.new {path}")
-            elif not path.startswith("/etc/pam.d/"):
-                guest.run(f"cat >{path}; chmod {mode} {path}", stdin=lines + "\n")
-    reload_sshd(guest)
+def turn_on(vm):
+    """Sets up sshd, sudo and su. Each is confirmed in a new login with a code, as setup wants it."""
+    alice, root = vm.users["alice"], vm.users["root"]
+    with_a_new_sshd(vm.guest, "totpctl setup sshd --mode key-or-password+code --user alice --yes")
+    confirmed = alice.log_in(alice.code(), key=True, command=f"echo '{alice.password}' | sudo -S totpctl setup --confirm")
+    assert confirmed.accepted, confirmed
+    vm.guest.run("totpctl setup sudo --user alice --yes")
+    confirm(vm, "sudo -k totpctl setup --confirm", alice)
+    vm.guest.run("totpctl setup su --yes")
+    confirm(vm, "su -c 'totpctl setup --confirm'", root)
 
 
-def turn_off(guest):
-    """The way back: the files as they were, and none of ours."""
-    guest.run("cp -a /root/before/etc/. /etc; rm -f /etc/ssh/sshd_config.d/50-pam-totp.conf")
-    reload_sshd(guest)
-
-
-def reload_sshd(guest):
-    """sshd starts anew in place: the log says when it listens again."""
-    guest.run("sshd -t; now=$(journalctl -qn 0 --show-cursor | sed 's/^-- cursor: //'); systemctl reload ssh;"
+def with_a_new_sshd(guest, script):
+    """The script makes sshd start anew in place: the log says when it listens again."""
+    guest.run(f"now=$(journalctl -qn 0 --show-cursor | sed 's/^-- cursor: //'); {script};"
               "grep -qm 1 'Server listening' < <(journalctl -f -u ssh --after-cursor=\"$now\" 2>/dev/null)")
 
 
-def files_of(recipe):
-    """The files of a recipe: path, mode and lines."""
-    _, _, rest = GUIDE.read_text().partition(f"\n### {recipe}\n")
-    section = re.split(r"\n##+ ", rest)[0]
-    block = "\n".join(line[4:] for line in section.split("\n") if line.startswith("    ") or not line)
-    for part in re.split(r"(?m)^(?=# /)", block):
-        head = re.match(r"# (/\S+)(?:.*\(mode (\d+)\))?.*\n", part)
-        if head:
-            yield head[1], head[2] or "644", part[head.end():].strip("\n")
+def confirm(vm, command, asked):
+    """Alice runs the command at the console, with the password and a code of the user that is asked for them."""
+    with vm.at_the_console("alice") as console:
+        # The terminal's echo of the command must not look like its success.
+        console.type(f"{command} && echo con\\firmed")
+        console.expect(r"[Pp]assword(?: for alice)?: ")
+        console.type(asked.password)
+        console.expect("Verification code: ")
+        console.type(asked.code())
+        console.expect("confirmed\r\n")
+
+
+def turn_off(guest):
+    guest.run("totpctl setup su --undo; totpctl setup sudo --undo")
+    with_a_new_sshd(guest, "totpctl setup sshd --undo")

@@ -14,9 +14,14 @@ class User:
         self.guest, self.name, self.period = guest, name, period
         self.password = f"password of {name}"
         self.last = 0
-        guest.run(f"useradd -m -s /bin/bash {name}; install -d -m 700 -o {name} -g {name} /home/{name}/.ssh;"
-                  f"install -m 600 -o {name} -g {name} /root/.ssh/authorized_keys /home/{name}/.ssh/")
+        if name != "root":
+            self.create()
         guest.run("chpasswd --crypt-method SHA256", stdin=f"{name}:{self.password}\n")
+
+    def create(self):
+        name = self.name
+        self.guest.run(f"useradd -m -s /bin/bash {name}; install -d -m 700 -o {name} -g {name} /home/{name}/.ssh;"
+                       f"install -m 600 -o {name} -g {name} /root/.ssh/authorized_keys /home/{name}/.ssh/")
 
     def enrol(self):
         """The administrator enrols the user; the authenticator takes the key from the enrolment's JSON."""
