@@ -23,7 +23,8 @@ type Canary = (String, [u8; 32]);
 
 impl Records {
     /// Compares the secrets with their canaries, and stores canaries of new tags. Returns the tags
-    /// whose secret is another than before. In a store without users any secret is right.
+    /// whose secret is another than before: all of them, if no record opens and the store knows none
+    /// of the tags. In a store without users any secret is right.
     ///
     /// # Errors
     /// [`Failure`].
@@ -39,10 +40,11 @@ impl Records {
                 Some(stored) if self.store.health()?.users > 0 => read(stored),
                 _ => Vec::new(),
             };
-            if known.is_empty() && self.opens_no_record(secrets)? {
+            let of = |tag: &str| known.iter().find(|(known, _)| known == tag);
+            let all_are_new = present.iter().all(|(tag, _)| of(tag).is_none());
+            if all_are_new && self.opens_no_record(secrets)? {
                 return Ok(present.into_iter().map(|(tag, _)| tag).collect());
             }
-            let of = |tag: &str| known.iter().find(|(known, _)| known == tag);
             let (new, old): (Vec<Canary>, Vec<Canary>) = present
                 .iter()
                 .cloned()
@@ -64,8 +66,8 @@ impl Records {
         Err(Failure::Busy)
     }
 
-    /// Whether there are records and none of the first opens: a store that has no canaries yet, and
-    /// whose secret is wrong already.
+    /// Whether there are records and none of the first opens: the settings have lost the secret of
+    /// this store, also of one that has no canaries yet.
     fn opens_no_record(&self, secrets: &Secrets) -> Result<bool, Failure> {
         let page = self.page(None, secrets)?;
         Ok(!page.is_empty() && page.iter().all(|listed| listed.record.is_err()))

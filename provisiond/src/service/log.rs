@@ -255,8 +255,8 @@ fn shown(user: &str) -> String {
 }
 
 const MOST_OF_NO_NAME: usize = 32;
-const WRONG_SECRET: &str = "the default application secret has another value than before, so nothing is sealed under \
-                            it: put the former value back, or give the new one a tag of its own ('totpctl status' names \
+const WRONG_SECRET: &str = "the default application secret is another than before, so nothing is sealed under it: put \
+                            the former one back, and a new one beside it under a tag of its own ('totpctl status' names \
                             the tags)";
 const MANY_WAIT: &str = "too many attempts for this user are waiting: try again in a moment";
 

@@ -17,7 +17,7 @@ fn seals_nothing(daemon: &Daemon) {
     let told = daemon.totpctl(&["status"], "");
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
     assert!(
-        told.contains("another value than before under 1;"),
+        told.contains("another application secret than before under 1;"),
         "{told}"
     );
     let (error, why) = daemon
@@ -49,6 +49,27 @@ fn a_wrong_secret_is_noticed_at_the_start_and_nothing_is_sealed_under_it() {
     let login = Stack::of(&daemon, "right-secret", "").login("alice", &[&alice.code()]);
     assert_eq!(login.code, PamCode::SUCCESS);
     daemon.enroll("bob");
+}
+
+/// As after `provisiond --new-secret > secrets`: the tag is new as well.
+#[test]
+fn a_secret_that_was_lost_and_made_anew_is_noticed_and_no_user_is_enrolled_under_it() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    assert!(daemon.terminate().success());
+    let made = "1790000000: another application secret of the tests\n".to_owned();
+    let right = std::mem::replace(&mut daemon.setup.secrets, made);
+    daemon.start_again();
+    daemon.log.wait_for(&["event=wrong_secret tag=1790000000"]);
+    let enrolled = daemon.call("Enroll", &json!({ "user": "bob", "active": true }));
+    assert_eq!(enrolled.expect_err("nothing is sealed").0, "BadParameter");
+    assert!(daemon.terminate().success());
+    daemon.setup.secrets += &right;
+    daemon.start_again();
+    daemon.enroll("bob");
+    let login = Stack::of(&daemon, "found-again", "").login("alice", &[&alice.code()]);
+    assert_eq!(login.code, PamCode::SUCCESS);
 }
 
 #[test]

@@ -43,10 +43,10 @@ fn of_status(status: &StatusReply) -> Vec<Finding> {
             Severity::LockOut,
             "wrong-secret",
             format!(
-                "the application secret has another value than before under {}: keys that it sealed cannot be opened",
+                "the application secret under {} is another than before: keys that were sealed cannot be opened",
                 status.wrong_secrets.join(", ")
             ),
-            "Put the former value back, or give the new one a tag of its own",
+            "Put the former one back, and a new one beside it under a tag of its own",
         ));
     }
     if status.audit_lost > 0 || status.events_lost > 0 {

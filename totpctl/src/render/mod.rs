@@ -176,7 +176,7 @@ fn secrets(status: &StatusReply) -> String {
     match wrong.as_slice() {
         [] => "ok".to_owned(),
         wrong => format!(
-            "another value than before under {}; put the former value back, or give the new one a tag of its own",
+            "another application secret than before under {}; put the former one back, and a new one beside it under a tag of its own",
             wrong.join(", ")
         ),
     }

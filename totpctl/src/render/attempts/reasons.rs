@@ -179,8 +179,8 @@ fn of_the_machine(reason: &str) -> Option<&'static str> {
              wait for the next codes; for an HOTP token: totpctl resync USER"
         }
         "wrong_secret" => {
-            "the application secret has another value than before: put the former value back, or give the new one a tag of \
-             its own; to see the tag: totpctl status"
+            "the application secret is another than before: put the former one back, and a new one beside it under a tag of its \
+             own; to see the tag: totpctl status"
         }
         "store_incomplete" => {
             "the store was damaged or put back, and the user's record may be missing from it: put a good copy of the store \
