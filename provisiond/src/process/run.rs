@@ -40,7 +40,8 @@ pub struct Arguments {
     /// Where audit lines go
     #[arg(long, value_enum, value_name = "WHERE", default_value = "syslog")]
     log: Log,
-    /// Check the settings and the application secrets, say what is wrong, and exit
+    /// Check the settings and the application secrets, say what is wrong, and exit;
+    /// 'totpctl doctor' checks PAM, sshd and the running daemon as well
     #[arg(long, conflicts_with = "new_secret")]
     check: bool,
     /// Print a line for the secrets file, with a new random application secret, and exit

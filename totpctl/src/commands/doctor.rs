@@ -10,7 +10,7 @@ use pam_stack::{Circumstances, Severity};
 
 use super::Context;
 use super::key::SettingsFile;
-use crate::cli::DoctorArgs;
+use crate::cli::{DoctorArgs, NO_SECRETS_HERE};
 use crate::doctor::{
     Services, check_daemon, check_machine, check_settings, check_sockets, check_sshd,
 };
@@ -20,7 +20,7 @@ use crate::render::Examined;
 /// Checks everything. Exit code 1: something has to be done.
 pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Failure> {
     for service in &wanted.services {
-        ServiceName::new(service).map_err(|bad| Failure::BadParameter(bad.to_string()))?;
+        expect_service(service)?;
     }
     let services = Services::below(Path::new("/"));
     let checked = services.wanted(&wanted.services);
@@ -48,6 +48,15 @@ pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Fa
     })
 }
 
+/// A name of digits only is a code that was typed in the wrong place.
+fn expect_service(name: &str) -> Result<(), Failure> {
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Failure::Usage(NO_SECRETS_HERE));
+    }
+    ServiceName::new(name).map_err(|bad| Failure::BadParameter(bad.to_string()))?;
+    Ok(())
+}
+
 /// Whether the settings let some users in without a code.
 fn let_in_without_a_code(exemptions: &Exemptions) -> bool {
     !exemptions.rules.is_empty()
@@ -56,4 +65,18 @@ fn let_in_without_a_code(exemptions: &Exemptions) -> bool {
         || exemptions.unknown_users == UnknownUsers::Skip
         || exemptions.grace.same_source.is_some()
         || exemptions.grace.same_host.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_in_place_of_a_service_is_refused_and_not_repeated() {
+        let failure = expect_service("123456").unwrap_err();
+        assert!(matches!(failure, Failure::Usage(_)));
+        assert!(!failure.to_string().contains("123456"));
+        assert!(expect_service("../sshd").is_err());
+        assert!(expect_service("sudo-i").is_ok());
+    }
 }
