@@ -81,6 +81,16 @@ impl Answer {
         (1..=MAX_CODES).contains(&codes.len()).then_some(codes)
     }
 
+    /// What was typed, in order: the digits of each field, or the issued code. Equal answers have
+    /// equal text, however they were typed. The caller must not let it leak.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<&str> {
+        match &self.0 {
+            Typed::Shown(fields) => fields.iter().map(|field| field.digits.as_str()).collect(),
+            Typed::Issued(code) => vec![code.expose()],
+        }
+    }
+
     /// The code, if it is an issued one.
     #[must_use]
     pub fn issued(&self) -> Option<&IssuedCode> {

@@ -124,30 +124,45 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         Err(Stop::NeedsNoCode)
     }
 
-    /// One attempt where no code is needed: provisiond decides. With `forward_pass` the user is asked
+    /// The login where no code is needed: provisiond decides. With `forward_pass` the user is asked
     /// for the password, which is left for the modules after this one. Clients that know one field
-    /// send a code with it all the same: provisiond tells whether the end of the text is one.
+    /// send codes with it all the same: provisiond tells whether the end of the text is two codes,
+    /// or else one.
     fn try_nothing(&mut self, lengths: &[usize]) -> Result<Verdict, Stop> {
         let (typed, is_left) = self.password_alone()?;
-        let cut = typed
-            .as_ref()
-            .filter(|_| self.options.forward_pass)
-            .and_then(|typed| password_and_code::cut(typed, Ask::OneCode, lengths));
-        let (before, codes) = match cut {
-            Some(PasswordAndCodes { password, codes }) => (Some(password), vec![codes]),
-            None => (None, Vec::new()),
-        };
-        let reply = self.verify(codes)?;
-        let is_code = match reply.verdict {
-            Verdict::Accepted if before.is_some() => true,
-            Verdict::Exempt => reply.device.is_some(),
-            other => return Err(Stop::NotExempt(other)),
-        };
-        let whole = typed.filter(|_| !is_left);
-        if let Some(password) = before.filter(|_| is_code).or(whole) {
+        let forwarded = typed.as_ref().filter(|_| self.options.forward_pass);
+        let cuts = forwarded
+            .map(|typed| password_and_code::cuts(typed, lengths))
+            .unwrap_or_default();
+        // Without anything to ask about, the attempt holds no code.
+        if cuts.is_empty() {
+            self.try_unneeded(Vec::new())?;
+        }
+        for PasswordAndCodes { password, codes } in cuts {
+            if let Some(verdict) = self.try_unneeded(vec![codes])? {
+                self.forward(&password)?;
+                return Ok(verdict);
+            }
+        }
+        if let Some(password) = typed.filter(|_| !is_left) {
             self.forward(&password)?;
         }
-        Ok(reply.verdict)
+        Ok(Verdict::Exempt)
+    }
+
+    /// One attempt where no code is needed. Returns the verdict if the codes are some, new or used;
+    /// `None` if they are none, and the user is exempt. Everything else ends the login.
+    fn try_unneeded(&mut self, codes: Vec<SecretText>) -> Result<Option<Verdict>, Stop> {
+        let has_codes = !codes.is_empty();
+        let reply = self.verify(codes)?;
+        match reply.verdict {
+            Verdict::Accepted if has_codes => Ok(Some(Verdict::Accepted)),
+            Verdict::Exempt => {
+                let is_code = reply.device.is_some() || reply.is_code == Some(true);
+                Ok(is_code.then_some(Verdict::Exempt))
+            }
+            other => Err(Stop::NotExempt(other)),
+        }
     }
 
     /// What the user types where no code is needed, or has typed for an earlier module; and whether

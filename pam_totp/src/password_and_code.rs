@@ -1,8 +1,9 @@
 //! Splits a password and codes that the user typed into one field (`forward_pass`,
 //! `try_first_pass`, `use_first_pass`).
 //!
-//! A text is cut at one place only, before the daemon judges it: a second guess at the place would
-//! be a second guess at the code.
+//! Where a code is needed, a text is cut at one place only, before the daemon judges it: a second
+//! guess at the place would be a second guess at the code. Where none is needed, the daemon is
+//! asked about two codes first, and then about one.
 
 #![forbid(unsafe_code)]
 
@@ -79,6 +80,19 @@ pub fn cut(typed: &SecretText, ask: Ask, lengths: &[usize]) -> Option<PasswordAn
         password: SecretText::new(password.to_owned()),
         codes: SecretText::new(codes.to_owned()),
     })
+}
+
+/// Where a text may end in codes that nothing asked for: before two codes, or else before one.
+#[must_use]
+pub fn cuts(typed: &SecretText, lengths: &[usize]) -> Vec<PasswordAndCodes> {
+    let cut = |ask| cut(typed, ask, lengths);
+    let mut cuts: Vec<PasswordAndCodes> = [Ask::TwoCodes, Ask::OneCode]
+        .into_iter()
+        .filter_map(cut)
+        .collect();
+    // An issued code is cut off in the same place, whatever is asked for.
+    cuts.dedup_by(|one, other| one.codes.expose() == other.codes.expose());
+    cuts
 }
 
 fn count(ask: Ask) -> usize {

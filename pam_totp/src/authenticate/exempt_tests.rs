@@ -97,6 +97,53 @@ fn a_code_that_was_not_needed_is_cut_off_if_it_is_one_and_else_is_the_passwords_
     }
 }
 
+/// The daemon's word on a text whose end it has accepted before.
+fn known(codes: &'static str, is_code: Option<bool>) -> Vec<Line> {
+    let reply = VerifyReply {
+        is_code,
+        ..VerifyReply::bare(Verdict::Exempt, Ask::Nothing)
+    };
+    vec![Judged(codes, Ok(reply))]
+}
+
+#[test]
+fn two_codes_that_were_not_needed_are_cut_off_together_and_else_one() {
+    let typed = || asks(PASSWORD, "horse123456 654321");
+    let left = |password| vec![Left(password, true)];
+    let (pair, one) = ("123456 654321", "654321");
+    let rounds = [
+        vec![known(pair, Some(true)), left("horse")],
+        vec![
+            known(pair, None),
+            known(one, Some(true)),
+            left("horse123456 "),
+        ],
+        vec![
+            known(pair, None),
+            known(one, None),
+            left("horse123456 654321"),
+        ],
+    ];
+    for rounds in rounds {
+        let rounds = [begins_with_nothing(), typed()].into_iter().chain(rounds);
+        assert_eq!(play(&forward(), rounds), PamError::IGNORE);
+    }
+    let refused = || vec![Judged(one, reply(Verdict::Rejected, Ask::OneCode))];
+    let rounds = [begins_with_nothing(), typed(), known(pair, None), refused()];
+    assert_eq!(play(&forward(), rounds), PamError::AUTH_ERR);
+    let issued = [
+        begins_with_nothing(),
+        asks(PASSWORD, "once-blue-moon"),
+        known("blue-moon", None),
+        left("once-blue-moon"),
+    ];
+    assert_eq!(
+        play(&forward(), issued),
+        PamError::IGNORE,
+        "asked about once"
+    );
+}
+
 #[test]
 fn without_a_code_nothing_but_exempt_lets_by() {
     let refused = |verdict| {

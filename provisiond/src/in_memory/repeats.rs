@@ -1,10 +1,12 @@
-//! Repeated answers: remembers recent wrong answers, so that the same one, compared with the same
-//! positions, is charged once. Some clients repeat their answer automatically, and would use up the
-//! guess budget within two seconds.
+//! Repeated answers. Remembers recent wrong answers, so that the same one, compared with the same
+//! positions, is charged once: some clients repeat their answer automatically, and would use up the
+//! guess budget within two seconds. A second table of the kind remembers accepted answers, so that
+//! a code that comes again behind a password, where none is needed, is told from the password.
 //!
 //! ```text
-//! fingerprint   HMAC-SHA256(random key of this process, user, and of each device that the answer is compared with: id, first
+//! fingerprint   HMAC-SHA256(random key of this table, user, and of each device that the answer is compared with: id, first
 //!               and last position, codes), its first half
+//! of accepted   HMAC-SHA256(random key of this table, user, codes), its first half
 //! ```
 //! In a later time step the positions differ, and the same codes are a new guess. Without the key a
 //! fingerprint reveals nothing of its codes. A match reveals only what the caller knows already:
@@ -18,6 +20,7 @@
 use std::collections::VecDeque;
 use std::sync::Mutex;
 
+use common::answer::Answer;
 use common::names::user::UserName;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -25,7 +28,7 @@ use sha2::Sha256;
 use super::lock;
 use crate::policy::Compared;
 
-/// The fingerprints of wrong answers.
+/// The fingerprints of wrong answers, or of accepted ones.
 pub(crate) struct Repeats {
     /// `None`: the system gave no random bytes, and no answer is remembered.
     key: Option<[u8; 32]>,
@@ -64,23 +67,51 @@ impl Repeats {
         if compared.is_empty() {
             return None;
         }
+        self.print(user, |mac| compared.iter().fold(mac, with_device))
+    }
+
+    /// The fingerprint of an answer for `user` by its text alone.
+    fn of_text(&self, user: &UserName, answer: &Answer) -> Option<Fingerprint> {
+        self.print(user, |mac| {
+            let pieces = answer.pieces().into_iter();
+            pieces.fold(mac, |mac, piece| mac.chain_update(piece))
+        })
+    }
+
+    fn print(
+        &self,
+        user: &UserName,
+        answer: impl FnOnce(Hmac<Sha256>) -> Hmac<Sha256>,
+    ) -> Option<Fingerprint> {
         let mac = field(
             Hmac::<Sha256>::new_from_slice(self.key.as_ref()?).ok()?,
             user.as_str().as_bytes(),
         );
         let bucket = u16::from_be_bytes(*mac.clone().finalize().into_bytes().first_chunk()?);
-        let print = compared
-            .iter()
-            .fold(mac, with_device)
-            .finalize()
-            .into_bytes();
+        let print = answer(mac).finalize().into_bytes();
         Some(Fingerprint {
             bucket: usize::from(bucket).checked_rem(BUCKETS)?,
             print: *print.first_chunk()?,
         })
     }
 
-    /// Whether the answer was wrong before at the same positions.
+    /// Whether the user's answer was accepted before.
+    #[must_use]
+    pub(crate) fn know_text(&self, user: &UserName, answer: &Answer) -> bool {
+        self.of_text(user, answer)
+            .is_some_and(|fingerprint| self.know(&fingerprint))
+    }
+
+    /// Remembers an accepted answer of the user.
+    pub(crate) fn remember_text(&self, user: &UserName, answer: &Answer) {
+        if let Some(fingerprint) = self.of_text(user, answer)
+            && !self.know(&fingerprint)
+        {
+            self.remember(fingerprint);
+        }
+    }
+
+    /// Whether the answer was remembered: it was wrong before at the same positions, or accepted.
     #[must_use]
     pub(crate) fn know(&self, fingerprint: &Fingerprint) -> bool {
         let buckets = lock(&self.buckets);
@@ -89,7 +120,7 @@ impl Repeats {
             .is_some_and(|prints| prints.contains(&fingerprint.print))
     }
 
-    /// Remembers a wrong answer, after its charge has become durable.
+    /// Remembers an answer, after its charge or its spending has become durable.
     pub(crate) fn remember(&self, fingerprint: Fingerprint) {
         let mut buckets = lock(&self.buckets);
         if let Some(prints) = buckets.get_mut(fingerprint.bucket) {
@@ -130,7 +161,6 @@ const PRINTS: usize = 16;
 mod tests {
     use std::ops::RangeInclusive;
 
-    use common::answer::Answer;
     use common::secret::SecretText;
 
     use super::*;
@@ -182,6 +212,28 @@ mod tests {
             "one device more"
         );
         assert_eq!(repeats.fingerprint(&user("alice"), &[]), None);
+    }
+
+    #[test]
+    fn an_accepted_answer_is_known_again_for_its_user_however_it_is_typed() {
+        let accepted = Repeats::default();
+        let typed = |fields: &[&str]| {
+            let fields: Vec<SecretText> = fields
+                .iter()
+                .map(|text| SecretText::new((*text).to_owned()))
+                .collect();
+            Answer::parse(&fields).unwrap()
+        };
+        let knows = |name: &str, fields: &[&str]| accepted.know_text(&user(name), &typed(fields));
+        for right in ["123456 654321", "abcd-efgh-ijkl-mnop"] {
+            accepted.remember_text(&user("alice"), &typed(&[right]));
+        }
+        assert!(knows("alice", &["123456654321"]) && knows("alice", &["123456", "654-321"]));
+        assert!(knows("alice", &["ABCDEFGHIJKLMNOP"]));
+        assert!(!knows("bob", &["123456654321"]));
+        for another in ["123456", "654321", "654321123456", "abcd-efgh-ijkl-mnoq"] {
+            assert!(!knows("alice", &[another]), "{another}");
+        }
     }
 
     #[test]

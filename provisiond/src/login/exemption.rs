@@ -72,16 +72,17 @@ pub(super) fn rule<'a>(service: &Service, login: &Trusted<'a>) -> Option<&'a str
 }
 
 /// The reply to an attempt for which no code is demanded. If a code came all the same, and was
-/// `used` before, the reply names its device: the caller may have cut it off a password.
+/// `used` or `known` before, the reply says so: the caller may have cut it off a password.
 pub(super) fn let_by(
     service: &Service,
     login: &Trusted<'_>,
     rule: &str,
-    used: Option<Judgement<'_>>,
+    (used, known): (Option<Judgement<'_>>, bool),
 ) -> VerifyReply {
     let device = used.and_then(|used| used.outcome.told.device);
     let line = effects::line(login, Verdict::Exempt.word(), device.as_ref(), None);
     let reply = VerifyReply {
+        is_code: (known || device.is_some()).then_some(true),
         device: device.map(|device| device.to_string()),
         ..exempt(rule)
     };

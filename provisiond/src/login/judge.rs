@@ -66,6 +66,7 @@ pub(super) fn durably<'s>(
     if let Some(fingerprint) = outcome.counted.fingerprint {
         service.repeats.remember(fingerprint);
     }
+    remember_accepted(service, call, &outcome, answer);
     Ok(Judgement {
         outcome,
         before,
@@ -73,14 +74,35 @@ pub(super) fn durably<'s>(
     })
 }
 
+/// Remembers an accepted answer: behind a password, it may come again where none is needed.
+fn remember_accepted(
+    service: &Service,
+    call: &Call<'_>,
+    outcome: &AttemptOutcome,
+    answer: Option<&Answer>,
+) {
+    if let Some(answer) = answer
+        && outcome.told.verdict == Verdict::Accepted
+    {
+        service.accepted.remember_text(call.user, answer);
+    }
+}
+
 /// Judges a code that comes although none is demanded. A right one is spent; any other costs and
-/// changes nothing. `None`: it is no code of a device, spent or not.
+/// changes nothing. `None`: it is no code of a device, spent or not, or it is not judged: an issued
+/// code would be used up for nothing, and a caller that is not root may guess only so often. A
+/// `known` answer was accepted before, and is no guess.
 pub(super) fn unneeded(
     service: &Service,
     login: &Trusted<'_>,
     answer: &Answer,
+    known: bool,
 ) -> Option<Judgement<'static>> {
     let call = login.call;
+    if answer.issued().is_some() {
+        return None;
+    }
+    let guess = service.may_try(call).ok()?;
     let now = &Circumstances {
         suspect: false,
         ..login.circumstances(service)
@@ -117,6 +139,10 @@ pub(super) fn unneeded(
         outcome.told.verdict,
         Verdict::Accepted | Verdict::AlreadyUsed
     );
+    if !is_code && !known {
+        guess.was_wrong();
+    }
+    remember_accepted(service, call, &outcome, Some(answer));
     is_code.then_some(Judgement {
         outcome,
         before: None,

@@ -21,7 +21,6 @@ use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Ver
 
 use self::reported::Trusted;
 use self::rules::Demand;
-use crate::identity::caller::Role;
 use crate::policy;
 use crate::record::Record;
 use crate::records::Failure;
@@ -40,19 +39,10 @@ pub(crate) fn verify(
 ) -> Result<VerifyReply, Error> {
     let login = Trusted::of(call, attempt.into());
     let answer = Answer::parse(&attempt.codes);
-    let unneeded = answer
-        .as_ref()
-        .filter(|answer| answer.issued().is_none() && call.caller.role == Role::Root);
-    if (attempt.codes.is_empty() || unneeded.is_some())
+    if (attempt.codes.is_empty() || answer.is_some())
         && let Some(rule) = exemption::rule(service, &login)
     {
-        let judged = unneeded.and_then(|answer| judge::unneeded(service, &login, answer));
-        return Ok(match judged {
-            Some(right) if right.outcome.told.verdict == Verdict::Accepted => {
-                effects::settle(service, &login, right, (answer, true))
-            }
-            used => exemption::let_by(service, &login, rule, used),
-        });
+        return Ok(unneeded(service, &login, rule, answer));
     }
     let mut outcome = judge::durably(service, &login, answer.as_ref())?;
     if is_of_sshd(&attempt.codes) {
@@ -71,6 +61,30 @@ pub(crate) fn verify(
             .flatten(),
         ..reply
     })
+}
+
+/// The reply where no code is needed. A right code of a device that came all the same is spent. Of
+/// any other answer the caller is told whether it was accepted before, as the module may have cut it
+/// off a password.
+fn unneeded(
+    service: &Service,
+    login: &Trusted<'_>,
+    rule: &str,
+    answer: Option<Answer>,
+) -> VerifyReply {
+    let user = login.call.user;
+    let known = answer
+        .as_ref()
+        .is_some_and(|answer| service.accepted.know_text(user, answer));
+    let judged = answer
+        .as_ref()
+        .and_then(|answer| judge::unneeded(service, login, answer, known));
+    match judged {
+        Some(right) if right.outcome.told.verdict == Verdict::Accepted => {
+            effects::settle(service, login, right, (answer, true))
+        }
+        used => exemption::let_by(service, login, rule, (used, known)),
+    }
 }
 
 /// `Challenge`: says what the prompt must ask for.

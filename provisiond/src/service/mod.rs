@@ -50,6 +50,8 @@ pub struct Service {
     pub(crate) refunds: Refunds,
     /// Fingerprints of recent wrong answers: a repeat is not charged again.
     pub(crate) repeats: Repeats,
+    /// Fingerprints of recently accepted answers: a repeat behind a password is no part of it.
+    pub(crate) accepted: Repeats,
     /// The source limit: wrong codes of each network (rate limit of brute force).
     pub(crate) source_limits: SourceLimits,
     /// The rate limit of log lines.
@@ -114,6 +116,7 @@ impl Service {
             names,
             refunds: Refunds::default(),
             repeats: Repeats::default(),
+            accepted: Repeats::default(),
             source_limits: SourceLimits::default(),
             log_quota: LogQuota::default(),
             graces: Graces::default(),

@@ -3,6 +3,7 @@
 use std::sync::Once;
 
 use serde_json::json;
+use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::{Item, PamCode, Reply, Style};
 use tests::stack::{Stack, auth_line};
@@ -156,6 +157,46 @@ fn a_text_of_an_exempt_user_may_end_in_a_code() {
 
 /// The plugin's line `openvpn login USERNAME Password PASSWORD Verification OTP`: a prompt is
 /// answered by the words that it begins with.
+#[test]
+fn the_very_same_text_lets_in_for_a_whole_grace_whatever_code_has_begun_it() {
+    let _place = world::enter();
+    let clocks = Clocks::new();
+    let daemon = clocks.of(Setup::new()).start();
+    let (alice, bob) = (daemon.enroll("alice"), enroll_with_recovery(&daemon, "bob"));
+    let stack = forwarding(&daemon, "same-text", "retry=1 grace_period=3600");
+    let permitted = |user: &str, typed: &str| {
+        let attempt = stack.attempt(user).item(Item::Rhost, "192.0.2.7");
+        attempt.run(|_| Reply::text(typed)).code == PamCode::SUCCESS
+    };
+    for wrong in alice.wrong_codes(5) {
+        assert!(!permitted("alice", &format!("{PASSWORD}{wrong}")));
+    }
+    let [current, next] = [0, 30].map(|later| alice.code_when(clocks.now() + later));
+    let both = format!("{PASSWORD}{current} {next}");
+    let recovery = format!("{PASSWORD_OF_BOB}{bob}");
+    for (user, typed) in [("alice", &both), ("bob", &recovery)] {
+        assert!(permitted(user, typed));
+        assert!(permitted(user, typed), "{user}: the very same text");
+    }
+    clocks.pass(1800);
+    for (user, typed) in [("alice", &both), ("bob", &recovery)] {
+        assert!(permitted(user, typed), "{user}: half an hour later");
+    }
+    assert!(permitted("bob", PASSWORD_OF_BOB), "its own end is no code");
+    assert!(!permitted("alice", &format!("{PASSWORD}{next} {current}")));
+    clocks.pass(1801);
+    for (user, typed) in [("alice", &both), ("bob", &recovery)] {
+        assert!(!permitted(user, typed), "{user}: after the grace");
+    }
+}
+
+/// Enrols the user, and returns a recovery code.
+fn enroll_with_recovery(daemon: &Daemon, user: &str) -> String {
+    let told = daemon.call("Enroll", &json!({ "user": user, "active": true }));
+    let codes = &told.expect("an enrolment")["recovery_codes"];
+    codes[0].as_str().expect("a recovery code").to_owned()
+}
+
 #[test]
 fn a_client_that_matches_the_beginning_of_a_prompt_answers_where_two_codes_are_asked_for() {
     let _place = world::enter();

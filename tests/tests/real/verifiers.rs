@@ -207,6 +207,39 @@ fn a_code_that_a_verifier_has_seen_counts_for_its_service_and_address_and_opens_
 }
 
 #[test]
+fn where_no_code_is_needed_a_verifier_or_a_users_own_process_is_told_which_end_of_a_text_is_one() {
+    let _place = world::enter();
+    let daemon = with_roles(Setup::new())
+        .with("rules: [{name: all}]\n")
+        .start();
+    let bob = daemon.enroll("bob");
+    let (right, wrong) = (bob.code(), bob.wrong());
+    let told = |process: &str, typed: &str| {
+        let about = json!({ "user": "bob", "service": "tunnel", "codes": [typed] });
+        let told = daemon.call_as(&Caller::user(process), "Verify", &about);
+        let told = told.expect("a verdict");
+        (told["verdict"].clone(), told["is_code"].clone())
+    };
+    let exempt = |is_code: Value| (json!("exempt"), is_code);
+    for process in ["vera", "bob"] {
+        for end_of_a_password in [&*wrong, "blue-moon", "123456 654321"] {
+            assert_eq!(told(process, end_of_a_password), exempt(Value::Null));
+        }
+    }
+    assert_eq!(told("vera", &right), (json!("accepted"), Value::Null));
+    for process in ["vera", "bob"] {
+        assert_eq!(told(process, &right), exempt(json!(true)));
+    }
+    // After so many wrong ones no other is compared, and a known one is known all the same.
+    for wrong in bob.wrong_codes(25) {
+        assert_eq!(told("bob", &wrong), exempt(Value::Null));
+    }
+    assert_eq!(told("bob", &bob.code_at(1)), exempt(Value::Null));
+    assert_eq!(told("bob", &right), exempt(json!(true)));
+    assert_eq!((daemon.known_budget("bob"), daemon.budget("bob")), (5, 5));
+}
+
+#[test]
 fn a_verifier_may_have_many_connections_once_it_is_known_to_be_one() {
     let _place = world::enter_alone();
     let daemon = daemon_with_admins();

@@ -95,6 +95,7 @@ impl VerifyResult {
             ask: _,
             retry_after,
             device,
+            is_code: _,
             rule,
             would,
             recovery_codes_left,

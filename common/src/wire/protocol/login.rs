@@ -93,6 +93,8 @@ pub struct VerifyReply {
     pub retry_after: Option<u64>,
     /// The device that showed the code.
     pub device: Option<String>,
+    /// With `exempt`, true: the code that came, although none was needed, had been accepted before.
+    pub is_code: Option<bool>,
     /// With `exempt`: the name of the rule.
     pub rule: Option<String>,
     /// With `exempt`, in a dry run (`observe`): the verdict that the code would have had; told to
@@ -169,6 +171,7 @@ impl VerifyReply {
             ask,
             retry_after: None,
             device: None,
+            is_code: None,
             rule: None,
             would: None,
             recovery_codes_left: None,
