@@ -14,8 +14,9 @@ use common::wire::protocol::{Ask, Enrolment, Quarantine, Verdict, VerifyReply};
 use self::words::{OfCodes, Words, words};
 use crate::options::Options;
 
-/// The prompt. Where it asks for two codes it begins with the words of the one for a single code:
-/// clients that answer by themselves match a prompt's beginning.
+/// The prompt. Where it asks for two codes it begins with the words of the one for a single code,
+/// and with the option `prompt=` every prompt begins with its words: clients that answer by
+/// themselves match a prompt's beginning.
 #[must_use]
 pub fn prompt(ask: Ask, options: &Options) -> String {
     let words = words(options.lang);
@@ -27,8 +28,11 @@ pub fn prompt(ask: Ask, options: &Options) -> String {
     let one = options.prompt.as_deref().unwrap_or(ours);
     match ask {
         Ask::OneCode | Ask::Nothing => one.to_owned(),
-        Ask::TwoCodes => format!("{}{}", one.trim_end().trim_end_matches(':'), words.both),
-        Ask::Ticket => words.ticket.to_owned(),
+        Ask::TwoCodes => format!("{}{}", without_colon(one), words.both),
+        Ask::Ticket => match &options.prompt {
+            Some(own) => format!("{} ({}): ", without_colon(own), without_colon(words.ticket)),
+            None => words.ticket.to_owned(),
+        },
     }
 }
 
@@ -44,11 +48,15 @@ pub fn two_codes_needed(options: &Options) -> String {
     )
 }
 
-/// The prompt for the password alone, where no code is needed. The option `prompt=` does not change
-/// it.
+/// The prompt for the password alone, where no code is needed: the option `prompt=`, or ours.
 #[must_use]
-pub fn password_prompt(options: &Options) -> &'static str {
-    words(options.lang).password
+pub fn password_prompt(options: &Options) -> &str {
+    let ours = words(options.lang).password;
+    options.prompt.as_deref().unwrap_or(ours)
+}
+
+fn without_colon(prompt: &str) -> &str {
+    prompt.trim_end().trim_end_matches(':')
 }
 
 /// The message between two prompts, of which the first was `asked`: why the text was not accepted,

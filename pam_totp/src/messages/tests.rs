@@ -240,10 +240,13 @@ fn the_prompt_is_the_option_or_ours() {
         prompt(Ask::TwoCodes, &own),
         "Token? (the current one and the next): "
     );
+    assert_eq!(prompt(Ask::Ticket, &own), "Token? (Enrolment ticket): ");
+    assert_eq!(password_prompt(&own), "Token? ");
+    assert_eq!(password_prompt(&plain), "Password: ");
 }
 
 #[test]
-fn every_prompt_for_codes_begins_with_the_words_of_the_first() {
+fn every_prompt_begins_with_the_words_of_the_first() {
     for language in [Language::English, Language::German] {
         for forward_pass in [false, true] {
             for own in [
@@ -263,6 +266,11 @@ fn every_prompt_for_codes_begins_with_the_words_of_the_first() {
                 let both = prompt(Ask::TwoCodes, &options);
                 let words = first.trim_end().trim_end_matches(':');
                 assert!(both.starts_with(words) && both != first, "{both}");
+                if own.is_some() {
+                    assert_eq!(password_prompt(&options), first);
+                    let ticket = prompt(Ask::Ticket, &options);
+                    assert!(ticket.starts_with(words) && ticket != first, "{ticket}");
+                }
             }
         }
     }
