@@ -2,8 +2,11 @@
 //! [`crate::login`] decides when a grace begins, and what it is good for.
 //!
 //! Kept in memory and bounded: after a restart of the daemon users are asked for a code again.
+//! Users may end their own graces without a proof, as often as they like, so an end counts for
+//! that user and for few others.
 //! Measured by CLOCK_BOOTTIME, which cannot be set and counts on while the machine sleeps.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -18,12 +21,14 @@ use crate::record::source::Origin;
 #[derive(Debug)]
 pub(crate) struct Graces {
     kept: Mutex<Kept>,
+    /// With a random key: no user can choose whose counter is theirs, too.
+    counter_of: RandomState,
 }
 
 #[derive(Debug)]
 struct Kept {
     accepted: Bounded<Accepted, Duration>,
-    ends: Ends,
+    ends: Vec<Ends>,
 }
 
 /// The account and the scope of an accepted code.
@@ -53,26 +58,37 @@ pub(crate) struct Since {
     pub here: Option<Duration>,
 }
 
-/// How many graces of all users had been ended when a code was about to be judged. One counter for
-/// all needs no bounded table. Its cost: a user whose code is judged while another user's grace is
-/// ended is asked for a code once more.
+/// How many graces had been ended, of the users that share a counter, when a code was about to be
+/// judged. A keyed hash of the user selects the counter. The cost of sharing: a user whose code is
+/// judged while the grace of another user of the same counter is ended is asked for a code once
+/// more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends(u64);
 
 impl Default for Graces {
     fn default() -> Self {
-        let (accepted, ends) = (Bounded::new(MAX_ACCEPTED), Ends::default());
+        let accepted = Bounded::new(MAX_ACCEPTED);
+        let ends = vec![Ends::default(); COUNTERS];
         Self {
             kept: Mutex::new(Kept { accepted, ends }),
+            counter_of: RandomState::new(),
         }
     }
 }
 
 impl Graces {
-    /// Must be read before a code is judged, and passed to [`Graces::begin`].
+    /// Must be read before a code of the user is judged, and passed to [`Graces::begin`].
     #[must_use]
-    pub(crate) fn ends(&self) -> Ends {
-        lock(&self.kept).ends
+    pub(crate) fn ends(&self, user: &UserName) -> Ends {
+        lock(&self.kept).ends_at(self.counter(user))
+    }
+
+    fn counter(&self, user: &UserName) -> usize {
+        let hash = self.counter_of.hash_one(user.as_str());
+        let counter = hash.checked_rem(COUNTERS as u64);
+        counter
+            .and_then(|counter| usize::try_from(counter).ok())
+            .unwrap_or_default()
     }
 
     /// Begins a grace after an accepted code: for its origin, and with `here` for the whole
@@ -87,7 +103,7 @@ impl Graces {
         before: Ends,
     ) {
         let mut kept = lock(&self.kept);
-        if kept.ends != before {
+        if kept.ends_at(self.counter(&account.user)) != before {
             return;
         }
         let there = origin.map(|origin| Some((family(service).to_owned(), origin)));
@@ -129,13 +145,23 @@ impl Graces {
     /// Ends all graces of a user. Returns whether there was any.
     pub(crate) fn end(&self, user: &UserName) -> bool {
         let mut kept = lock(&self.kept);
-        kept.ends = Ends(kept.ends.0.wrapping_add(1));
+        if let Some(ends) = kept.ends.get_mut(self.counter(user)) {
+            *ends = Ends(ends.0.wrapping_add(1));
+        }
         kept.accepted
             .forget(|accepted, _| accepted.account.user == *user)
     }
 }
 
+impl Kept {
+    fn ends_at(&self, counter: usize) -> Ends {
+        self.ends.get(counter).copied().unwrap_or_default()
+    }
+}
+
 const MAX_ACCEPTED: usize = 4096;
+/// Counters of ended graces, 32 KiB.
+const COUNTERS: usize = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -160,7 +186,8 @@ mod tests {
         origin: Option<Origin>,
         now: Duration,
     ) {
-        graces.begin(account, service, (origin, true), now, graces.ends());
+        let before = graces.ends(&account.user);
+        graces.begin(account, service, (origin, true), now, before);
     }
 
     fn at(seconds: u64) -> Duration {
@@ -226,7 +253,8 @@ mod tests {
         let graces = Graces::default();
         let alice = holder("alice");
         for from in [origin("192.0.2.1"), None] {
-            graces.begin(&alice, "tunnel", (from, false), at(100), graces.ends());
+            let before = graces.ends(&alice.user);
+            graces.begin(&alice, "tunnel", (from, false), at(100), before);
         }
         let since = graces.since(&alice, "tunnel", origin("192.0.2.1").as_ref(), at(103));
         assert_eq!(
@@ -296,22 +324,29 @@ mod tests {
     #[test]
     fn none_begins_that_was_ended_while_its_code_was_judged() {
         let graces = Graces::default();
-        let (alice, bob) = (holder("alice"), holder("bob"));
-        let before = graces.ends();
+        let alice = holder("alice");
+        let before = graces.ends(&alice.user);
         graces.end(&alice.user);
-        for user in [&alice, &bob] {
-            graces.begin(user, "sshd", (None, true), at(100), before);
-            assert_eq!(
-                graces.since(user, "sshd", None, at(101)),
-                Since::default(),
-                "another user is asked, too"
-            );
-            begin(&graces, user, "sshd", None, at(102));
-            assert!(
-                graces.since(user, "sshd", None, at(103)).here.is_some(),
-                "the next login's does"
-            );
-        }
+        graces.begin(&alice, "sshd", (None, true), at(100), before);
+        let since = |seconds| graces.since(&alice, "sshd", None, at(seconds));
+        assert_eq!(since(101), Since::default());
+        begin(&graces, &alice, "sshd", None, at(102));
+        assert!(since(103).here.is_some(), "the next login's does");
+    }
+
+    #[test]
+    fn a_user_that_ends_graces_without_end_hinders_no_crowd_of_others() {
+        let graces = Graces::default();
+        let crowd: Vec<Holder> = (0..100).map(|n| holder(&format!("u{n}"))).collect();
+        let befores: Vec<Ends> = crowd.iter().map(|one| graces.ends(&one.user)).collect();
+        let mallory = UserName::new("mallory").unwrap();
+        (0..1000).for_each(|_| _ = graces.end(&mallory));
+        let begun = crowd.iter().zip(befores).filter(|(one, before)| {
+            graces.begin(one, "sshd", (None, true), at(100), *before);
+            graces.since(one, "sshd", None, at(101)).here.is_some()
+        });
+        // One in 4,096 shares the counter.
+        assert!(begun.count() >= 98);
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn durably<'s>(
     answer: Option<&Answer>,
 ) -> Result<Judgement<'s>, Error> {
     let call = login.call;
-    let before = Some(service.graces.ends());
+    let before = Some(service.graces.ends(call.user));
     let free = answer.filter(|answer| is_free(answer));
     let Ok(attempt) = free.map(|_| service.may_try(call)).transpose() else {
         let mut outcome = AttemptOutcome::unjudged(Verdict::Busy, Some("caller_limited"));

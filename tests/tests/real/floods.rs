@@ -40,6 +40,29 @@ fn a_flood_of_one_ordinary_user_leaves_no_question_login_or_call_unanswered() {
 }
 
 #[test]
+fn a_user_that_ends_graces_without_end_takes_no_other_users_away() {
+    let _place = world::enter_alone();
+    let grace = "grace: {same-source: {for: 1h, services: [flooded]}}\n";
+    let daemon = Setup::new().with(grace).start();
+    world::make_accounts(&["carl".to_owned()]);
+    let (socket, carl) = (daemon.open_socket(), Caller::user("carl").uid);
+    let others = ["alice", "bob", "carol", "dave"].map(|user| (user, daemon.enroll(user)));
+    let _flood = Flood::begin((carl, 1), 16, &socket, ("RevokeGrace", &json!({})));
+    let in_grace = others.iter().filter(|(user, device)| {
+        let mut about = json!({ "user": user, "service": "flooded", "rhost": "192.0.2.1" });
+        let ask = daemon.call("Challenge", &about).expect("what to ask for");
+        assert_eq!(ask["ask"], "one_code");
+        about["codes"] = json!([device.code()]);
+        let told = daemon.call("Verify", &about).expect("a verdict");
+        assert_eq!(told["verdict"], "accepted");
+        let about = json!({ "user": user, "service": "flooded", "rhost": "192.0.2.1" });
+        daemon.call("Challenge", &about).expect("what to ask for")["ask"] == "nothing"
+    });
+    // One user in 4,096 shares carl's counter.
+    assert!(in_grace.count() >= others.len() - 1);
+}
+
+#[test]
 fn attempts_that_a_users_process_or_a_verifier_invents_hide_no_guess_at_a_program_of_roots() {
     let _place = world::enter_alone();
     let daemon = with_roles(Setup::new()).start();
