@@ -201,6 +201,8 @@ pub(crate) struct Added {
 /// The account's name as the authenticator shows it, but for the name of the device.
 struct Template {
     text: String,
+    /// It has a place for the name of the device.
+    names_the_device: bool,
     leaves_the_host_to_the_issuer: bool,
 }
 
@@ -219,6 +221,7 @@ impl Template {
             .replace("{user}", call.user.as_str());
         let template = Self {
             text,
+            names_the_device: template.contains(DEVICE),
             leaves_the_host_to_the_issuer,
         };
         template.filled(&DeviceName::nth(1), false)?;
@@ -226,10 +229,11 @@ impl Template {
     }
 
     /// The label of that device. Authenticators replace an entry by another of the same issuer and
-    /// label, so a user's further devices have their names in theirs.
+    /// label, so a user's further devices have their names in theirs. Words of the label that are
+    /// the device's name by chance, as in the user's name, tell no device from another.
     fn filled(&self, device: &DeviceName, is_further: bool) -> Result<Label, Error> {
-        let text = self.text.replace("{device}", device.as_str());
-        let text = if is_further && !text.contains(device.as_str()) {
+        let text = self.text.replace(DEVICE, device.as_str());
+        let text = if is_further && !self.names_the_device {
             format!("{text} ({device})")
         } else {
             text
@@ -367,6 +371,8 @@ fn host_name() -> String {
         .unwrap_or_else(|| "localhost".to_owned())
 }
 
+/// The place of the device's name in a label.
+const DEVICE: &str = "{device}";
 /// The widest QR code that a terminal shows, in characters.
 const COLUMNS: usize = 80;
 /// The highest one at a prompt: of 24 lines the key, the advice and the prompt need three.

@@ -32,7 +32,13 @@ fn a_users_further_devices_have_their_names_in_their_labels() {
         label(&["--device", "phone", "--label", "a"]),
         "a%20%28phone%29"
     );
-    assert_eq!(label(&["--device", "tab", "--label", "my tab"]), "my%20tab");
+    // A label that holds the device's name by chance is that of other devices, too.
+    for device in ["tab", "pad"] {
+        assert_eq!(
+            label(&["--device", device, "--label", "my tab"]),
+            format!("my%20tab%20%28{device}%29")
+        );
+    }
     assert_eq!(
         label(&["--device", "x", "--label", "{device}/{user}"]),
         "x%2Falice"
