@@ -26,7 +26,6 @@ pub(crate) fn enroll(
     let new = NewDevice::plan(call, wish)?;
     let age = Duration::from_millis(wish.age.unwrap_or(0));
     let enrolment = service.enrolments.begin(call.user, age);
-    let is_named = wish.device.is_some();
     let is_active = new.state == State::Active;
     let begin = |record: Option<&Record>| record.cloned().map_or_else(|| new_record(call), Ok);
     let (added, recovery_codes) = proof::change(
@@ -39,8 +38,9 @@ pub(crate) fn enroll(
         begin,
         |record, _| {
             record.expire(call.moment.now);
-            // The next device is one device, however many ask for it at once.
-            if !is_named && !enrolment.makes() && !record.devices.is_empty() {
+            // A device is made once, however many ask for it at once: one that replaced another's
+            // pending device would leave that caller with a key that opens nothing.
+            if !enrolment.makes() && new.is_made_by_another(record) {
                 return Err(Error::bad("device", AT_ONCE));
             }
             let added = new.add_to(record, call)?;
@@ -61,5 +61,5 @@ pub(crate) fn enroll(
     Ok(new.reply(call.user, &added, recovery_codes))
 }
 
-const AT_ONCE: &str = "another enrolment of this user ran at the same time and made a device: 'totpctl show' shows it; to add one \
-                       more, name it with --device";
+const AT_ONCE: &str = "another enrolment of this user ran at the same time and made this device: 'totpctl show' shows it; to \
+                       add one more, name it with --device";

@@ -89,6 +89,15 @@ impl NewDevice {
         })
     }
 
+    /// Whether the device that an enrolment at the same time has made is the one that is meant: that
+    /// of the wished name, while it is pending, or without a name, any.
+    pub(super) fn is_made_by_another(&self, record: &Record) -> bool {
+        match &self.name {
+            Some(name) => record.device(name).is_some_and(Device::is_pending),
+            None => !record.devices.is_empty(),
+        }
+    }
+
     /// Adds the device to the record.
     pub(crate) fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<Added, Error> {
         let user = call.user;

@@ -1,5 +1,6 @@
-//! Enrolments without a device name that run at once: a script that was started twice, or two
-//! administrators. Each of them means the user's next device, and only one of them can make it.
+//! Enrolments of one user that run at once: a script that was started twice, or two administrators.
+//! Those of one device name mean one device, and those without a name mean the user's next one.
+//! Only one of them can make it.
 //!
 //! Two enrolments overlap if one began before the other had ended. An enrolment begins with its
 //! caller's program and not with the call: of many programs started together, the first may have

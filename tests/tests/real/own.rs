@@ -427,12 +427,16 @@ fn first_codes_by_the_users_own_processes_cost_guesses_however_many_are_tried_at
 }
 
 #[test]
-fn of_many_enrolments_at_once_without_a_name_one_makes_the_device_and_the_others_are_told() {
+fn of_many_enrolments_of_one_device_at_once_one_makes_it_and_the_others_are_told() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    for (user, active) in [("alice", true), ("bob", false)] {
+    for (user, device, active) in [
+        ("alice", None, true),
+        ("bob", None, false),
+        ("carol", Some("phone"), false),
+    ] {
         // Programs that were started a minute ago, and call one after the other or together.
-        let about = json!({ "user": user, "active": active, "age": 60_000 });
+        let about = json!({ "user": user, "device": device, "active": active, "age": 60_000 });
         let told: Vec<_> = std::thread::scope(|scope| {
             let enroll = || daemon.call("Enroll", &about);
             let all: Vec<_> = (0..16).map(|_| scope.spawn(enroll)).collect();
@@ -451,6 +455,11 @@ fn of_many_enrolments_at_once_without_a_name_one_makes_the_device_and_the_others
     }
     daemon.totpctl_json(&["enroll", "alice", "--yes"], "");
     assert_eq!(shown(&daemon, "alice")["devices"][1]["name"], "device-2");
+    let at_once = json!({ "user": "carol", "device": "desk", "age": 60_000 });
+    let desk = daemon.call("Enroll", &at_once);
+    assert_eq!(desk.expect("another device")["device"], "desk");
+    let again = daemon.call("Enroll", &json!({ "user": "carol", "device": "phone" }));
+    assert_eq!(again.expect("a new beginning")["device"], "phone");
 }
 
 #[test]

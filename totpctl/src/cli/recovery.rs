@@ -45,7 +45,8 @@ Examples:
   totpctl recovery-codes            your own; asks for a code first
   totpctl recovery-codes alice      as an administrator
 
-Each code opens one login without a device. totpctl shows the codes only once.";
+Each code opens one login without a device. totpctl shows the codes only once.
+New codes replace the old ones; of commands at once, the last one's are valid.";
 
 pub(super) const BYPASS_EXAMPLES: &str = "\
 Examples:
