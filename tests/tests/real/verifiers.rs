@@ -210,7 +210,7 @@ fn a_code_that_a_verifier_has_seen_counts_for_its_service_and_address_and_opens_
 fn where_no_code_is_needed_a_verifier_or_a_users_own_process_is_told_which_end_of_a_text_is_one() {
     let _place = world::enter();
     let daemon = with_roles(Setup::new())
-        .with("rules: [{name: all}]\n")
+        .with("rules: [{name: all, users: [bob]}]\n")
         .start();
     let bob = daemon.enroll("bob");
     let (right, wrong) = (bob.code(), bob.wrong());
