@@ -9,12 +9,15 @@ use tests::{program, world};
 
 use crate::scene::{PASSWORD, Running, Scene, free_port, holds_with_one_field};
 
+/// The recipe of the guide.
+pub const RECIPE: &str = "Apache";
+
 #[test]
 fn apache_lets_in_with_password_and_code_once_a_session() {
     let _place = world::enter();
     world::group("web-users", &["alice", "bob"]);
     lay_out_pages();
-    let scene = Scene::of("Apache");
+    let scene = Scene::of(RECIPE);
     let server = Server::start();
     let visit = |user: &str, typed: &str| server.visitor().logs_in(user, typed);
     holds_with_one_field(&scene, visit);
@@ -27,7 +30,7 @@ fn a_session_of_apache_goes_on_without_another_code_and_opens_for_no_other_brows
     let _place = world::enter();
     world::group("web-users", &["bob"]);
     lay_out_pages();
-    let scene = Scene::of("Apache");
+    let scene = Scene::of(RECIPE);
     let server = Server::start();
     let bob = scene.enroll("bob");
     let (here, there) = (server.visitor(), server.visitor());

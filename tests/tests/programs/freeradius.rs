@@ -9,11 +9,14 @@ use tests::world;
 
 use crate::scene::{PASSWORD, Running, Scene, free_port, holds_with_one_field};
 
+/// The recipe of the guide.
+pub const RECIPE: &str = "FreeRADIUS";
+
 #[test]
 fn freeradius_lets_in_with_password_and_code_in_one_field() {
     let _place = world::enter();
     world::group("vpn", &["alice", "bob"]);
-    let scene = Scene::of("FreeRADIUS");
+    let scene = Scene::of(RECIPE);
     let port = port();
     let _server = start();
     holds_with_one_field(&scene, |user, typed| lets_in(port, user, typed));
@@ -25,7 +28,7 @@ fn freeradius_lets_in_with_password_and_code_in_one_field() {
 fn freeradius_gets_no_answer_for_users_outside_of_its_group() {
     let _place = world::enter();
     world::group("vpn", &["alice"]);
-    let scene = Scene::of("FreeRADIUS");
+    let scene = Scene::of(RECIPE);
     let carol = scene.enroll("carol");
     let port = port();
     let _server = start();

@@ -8,10 +8,13 @@ use tests::world;
 
 use crate::scene::{PASSWORD, Scene};
 
+/// The recipe of the guide.
+pub const RECIPE: &str = "A screen locker";
+
 #[test]
 fn a_locker_of_the_user_unlocks_with_password_and_code_and_after_guesses_with_two_codes() {
     let _place = world::enter();
-    let scene = Scene::of("A screen locker");
+    let scene = Scene::of(RECIPE);
     let screen = Screen::start();
     let alice = scene.enroll("alice");
     let mut lock = screen.lock("alice");

@@ -9,3 +9,24 @@ mod locker;
 mod openvpn;
 mod scene;
 mod vsftpd;
+
+use tests::guide::GUIDE;
+
+#[test]
+fn every_recipe_of_the_chapter_is_played() {
+    let (_, chapter) = GUIDE
+        .split_once("\n## Recipes for other programs\n")
+        .expect("the chapter");
+    let chapter = chapter.split("\n## ").next().unwrap_or_default();
+    let recipes = chapter.lines().filter_map(|line| line.strip_prefix("### "));
+    assert_eq!(
+        recipes.collect::<Vec<_>>(),
+        [
+            openvpn::RECIPE,
+            freeradius::RECIPE,
+            apache::RECIPE,
+            vsftpd::RECIPE,
+            locker::RECIPE,
+        ]
+    );
+}

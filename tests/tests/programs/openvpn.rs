@@ -9,10 +9,13 @@ use tests::world;
 
 use crate::scene::{PASSWORD, Running, Scene, free_port, gets_in_after_guesses};
 
+/// The recipe of the guide.
+pub const RECIPE: &str = "OpenVPN";
+
 #[test]
 fn openvpn_lets_in_with_password_and_code_once_and_after_guesses_with_two_codes() {
     let _place = world::enter();
-    let scene = Scene::of("OpenVPN");
+    let scene = Scene::of(RECIPE);
     let server = Server::start();
     let (alice, bob) = (scene.enroll("alice"), scene.enroll("bob"));
     let code = alice.code();
@@ -33,7 +36,7 @@ fn openvpn_lets_in_with_password_and_code_once_and_after_guesses_with_two_codes(
 #[test]
 fn a_connection_of_openvpn_outlives_the_renewal_of_its_keys_and_without_tokens_it_does_not() {
     let _place = world::enter();
-    let scene = Scene::of("OpenVPN");
+    let scene = Scene::of(RECIPE);
     let alice = scene.enroll("alice");
     let renewing = |server: &Server, code: &str| {
         let client = server.client("alice", PASSWORD, code, "reneg-sec 1\n");
@@ -60,7 +63,7 @@ struct Server {
 }
 
 impl Server {
-    /// Starts it. As many do, it drops its privileges.
+    /// Starts it, with the capabilities that Debian's unit has. As many do, it drops its privileges.
     fn start() -> Self {
         Self::configured(&recipe("server/server.conf"))
     }
@@ -79,8 +82,11 @@ impl Server {
         let port = free_port();
         let config = folder.join("server.conf");
         fs::write(&config, format!("port {port}\n{SERVER}{lines}")).expect("a configuration");
-        let mut openvpn = Command::new("openvpn");
-        openvpn.arg("--config").arg(&config).current_dir(&folder);
+        let mut openvpn = Command::new("setpriv");
+        let bounds = capabilities_of_the_unit();
+        openvpn.args(["--inh-caps=-all", "--bounding-set", &bounds]);
+        openvpn.args(["openvpn", "--config"]).arg(&config);
+        openvpn.current_dir(&folder);
         let program = Running::start(openvpn);
         program.log.wait_for(&[CONNECTED]);
         Self {
@@ -119,9 +125,23 @@ impl Server {
     }
 }
 
+/// What Debian's unit leaves of root's power, for setpriv(1).
+fn capabilities_of_the_unit() -> String {
+    let unit = fs::read_to_string("/lib/systemd/system/openvpn-server@.service");
+    let unit = unit.expect("the unit of the package openvpn");
+    let bounds = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("CapabilityBoundingSet="));
+    let names = bounds.expect("its capabilities").split_whitespace();
+    let names = names.filter_map(|name| name.strip_prefix("CAP_"));
+    names.fold("-all".to_owned(), |set, name| {
+        format!("{set},+{}", name.to_lowercase())
+    })
+}
+
 /// What the recipe adds to a file of `/etc/openvpn`.
 fn recipe(name: &str) -> String {
-    let files = tests::guide::files("OpenVPN");
+    let files = tests::guide::files(RECIPE);
     let file = files.into_iter().find(|file| file.path.ends_with(name));
     file.expect("a file of the recipe").text
 }

@@ -6,10 +6,13 @@ use tests::world;
 
 use crate::scene::{PASSWORD, Running, Scene, free_port, gets_in_after_guesses};
 
+/// The recipe of the guide.
+pub const RECIPE: &str = "vsftpd";
+
 #[test]
 fn vsftpd_lets_a_client_go_on_from_its_address_and_a_replay_in_from_no_other() {
     let _place = world::enter();
-    let scene = Scene::of("vsftpd");
+    let scene = Scene::of(RECIPE);
     let server = Server::start();
     let alice = scene.enroll("alice");
     let typed = format!("{PASSWORD}{}", alice.code());
@@ -29,7 +32,7 @@ fn vsftpd_lets_a_client_go_on_from_its_address_and_a_replay_in_from_no_other() {
 #[test]
 fn vsftpd_takes_no_password_without_encryption() {
     let _place = world::enter();
-    let scene = Scene::of("vsftpd");
+    let scene = Scene::of(RECIPE);
     let server = Server::start();
     let typed = format!("{PASSWORD}{}", scene.enroll("alice").code());
     let mut plain = server.client("alice", &typed, HERE);
