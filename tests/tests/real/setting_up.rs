@@ -100,6 +100,12 @@ fn sudo_and_sudo_i_ask_for_a_code_and_sudo_itself_confirms() {
         !scene.sudo(&["-k", "-i", "true"], "").status.success(),
         "sudo -i"
     );
+    let doctor = scene.machine.command(&["totpctl", "doctor"]);
+    let found = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(
+        !found.contains("/etc/pam.d/") && !found.contains("pam-totp-sudo"),
+        "{found}"
+    );
     let confirm = ["-k", "totpctl", "setup", "--confirm"];
     let confirmed = scene.sudo(&confirm, &alice.code());
     assert!(confirmed.status.success(), "{confirmed:?}");

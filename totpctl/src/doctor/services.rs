@@ -135,10 +135,13 @@ pub(crate) fn names_the_module(service: &str) -> Option<bool> {
 /// services.
 fn is_service(name: &str) -> bool {
     let is_shared = name.starts_with("common-")
+        // Those of `totpctl setup`.
+        || name.starts_with("pam-totp-")
         || name.starts_with("system-")
         || name.starts_with("postlogin")
         || name.ends_with("-auth");
-    let is_copy = name.ends_with('~')
+    let is_copy = name.starts_with('.')
+        || name.ends_with('~')
         || name.contains(".dpkg-")
         || [".bak", ".orig", ".rpmsave", ".rpmnew", ".pam-new"]
             .iter()
