@@ -120,9 +120,6 @@ fn load(text: &str) -> Result<Settings, ConfigError> {
     let daemon_uid = nix::unistd::geteuid().as_raw();
     Settings::load(
         &folder.path().join("settings.yaml"),
-        &Trust {
-            daemon_uid,
-            credentials: Some(folder.path().into()),
-        },
+        &Trust::new(daemon_uid, Some(folder.path().into())),
     )
 }

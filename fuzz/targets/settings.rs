@@ -35,10 +35,7 @@ fuzz_target!(|text: &[u8]| {
     let file = FOLDER.join("settings.yaml");
     fs::write(&file, text).expect("a file");
     let daemon_uid = fs::metadata(&file).expect("a file").uid();
-    let trust = Trust {
-        daemon_uid,
-        credentials: Some(FOLDER.clone()),
-    };
+    let trust = Trust::new(daemon_uid, Some(FOLDER.clone()));
     let Ok(settings) = Settings::load(&file, &trust) else {
         return;
     };

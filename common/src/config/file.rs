@@ -1,11 +1,12 @@
-//! Reads settings and secrets files, and checks their owner and mode: only root and the daemon may
-//! be able to write them, and a file with secrets must not be readable by other users. Does not
-//! parse them.
+//! Reads settings and secrets files, and checks their owner and mode, and the folders above them:
+//! only root and the daemon may be able to write them, and a file with secrets must not be readable
+//! by other users. Does not parse them.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
@@ -13,15 +14,86 @@ use nix::fcntl::OFlag;
 use zeroize::Zeroizing;
 
 use super::problem::Problem;
+use super::secrets_file::DEFAULT_SECRETS;
+use crate::secret::SecretText;
 
-/// The uid that may own the files besides root, and the folder of the secrets if the settings name
-/// none.
+/// Which files are trusted, and how the secrets come if the settings name no file.
 #[derive(Clone, Debug)]
 pub struct Trust {
-    /// The uid of the daemon. Files belong to it or to root.
-    pub daemon_uid: u32,
+    /// The uid of the daemon. Files and folders belong to it or to root.
+    pub(super) daemon_uid: u32,
     /// The service manager's credentials (`$CREDENTIALS_DIRECTORY`), if it gave any.
-    pub credentials: Option<PathBuf>,
+    pub(super) credentials: Option<PathBuf>,
+    /// The default file of secrets.
+    pub(super) secrets_file: PathBuf,
+    /// What it held when this process was root.
+    pub(super) read_as_root: Option<Arc<SecretText>>,
+}
+
+/// The users that may be able to read a file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readers {
+    /// All users.
+    All,
+    /// Its owner and its group.
+    Few,
+}
+
+impl Trust {
+    /// Trusts the files of root and of the daemon.
+    #[must_use]
+    pub fn new(daemon_uid: u32, credentials: Option<PathBuf>) -> Self {
+        Self {
+            daemon_uid,
+            credentials,
+            secrets_file: PathBuf::from(DEFAULT_SECRETS),
+            read_as_root: None,
+        }
+    }
+
+    /// Judges a file by its kind, owner and mode, and by the folders that lead to it.
+    pub(super) fn judge(
+        &self,
+        path: &Path,
+        metadata: &Metadata,
+        readers: Readers,
+    ) -> Result<(), Problem> {
+        if !metadata.is_file() {
+            return Err(Problem::NotAFile);
+        }
+        if !self.owns(metadata) {
+            let found = metadata.uid();
+            return Err(Problem::Owner { found });
+        }
+        if metadata.mode() & OTHERS_WRITE != 0 {
+            return Err(Problem::Writable);
+        }
+        if readers == Readers::Few && metadata.mode() & OTHERS_READ != 0 {
+            return Err(Problem::Readable);
+        }
+        self.judge_folders(path)
+    }
+
+    /// A user that can write to a folder above the file can put another file in its place.
+    fn judge_folders(&self, path: &Path) -> Result<(), Problem> {
+        let absolute = std::path::absolute(path)?;
+        let resolved = absolute.parent().map(Path::canonicalize).transpose()?;
+        let folders = absolute.ancestors().skip(1);
+        let resolved = resolved.iter().flat_map(|folder| folder.ancestors());
+        for folder in folders.chain(resolved) {
+            let metadata = folder.metadata()?;
+            // Of a sticky folder, such as /tmp, other users cannot remove what is not theirs.
+            let open = metadata.mode() & OTHERS_WRITE != 0 && metadata.mode() & STICKY == 0;
+            if open || !self.owns(&metadata) {
+                return Err(Problem::Folder(folder.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn owns(&self, metadata: &Metadata) -> bool {
+        [0, self.daemon_uid].contains(&metadata.uid())
+    }
 }
 
 /// The text of a file that only root and the daemon can write.
@@ -57,17 +129,7 @@ impl TrustedFile {
     fn read_once(path: &Path, trust: &Trust) -> Result<Self, Problem> {
         let file = open(path)?;
         let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(Problem::NotAFile);
-        }
-        if ![0, trust.daemon_uid].contains(&metadata.uid()) {
-            return Err(Problem::Owner {
-                found: metadata.uid(),
-            });
-        }
-        if metadata.mode() & OTHERS_WRITE != 0 {
-            return Err(Problem::Writable);
-        }
+        trust.judge(path, &metadata, Readers::All)?;
         Ok(Self {
             text: text_of(file)?,
             mode: metadata.mode(),
@@ -124,7 +186,7 @@ fn open(path: &Path) -> Result<File, Problem> {
         .open(path)
         .map_err(|error| match error.raw_os_error() {
             Some(code) if code == Errno::ELOOP as i32 => Problem::Link,
-            _ => Problem::Unreadable(error),
+            _ => error.into(),
         })
 }
 
@@ -147,3 +209,4 @@ const REST: Duration = Duration::from_millis(200);
 const TRIES: u32 = 10;
 const OTHERS_WRITE: u32 = 0o022;
 const OTHERS_READ: u32 = 0o007;
+const STICKY: u32 = 0o1000;

@@ -5,23 +5,23 @@
 //! defaults. To add a setting, add it there. A new section also goes into `Settings` here and into
 //! `sections.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::audit::AuditSettings;
 use crate::config::exemptions::Exemptions;
 use crate::config::limits::Limits;
 use crate::config::recovery::Recovery;
 use crate::config::roles::{Roles, SelfService};
-use crate::secrets::{BadSecrets, Secrets, TaggedSecrets};
+use crate::secrets::{BadSecrets, Secrets};
 
 pub use self::file::Trust;
 use self::file::TrustedFile;
 pub use self::policy::Policy;
 use self::problem::At;
 pub use self::problem::{ConfigError, Problem};
+pub use self::secrets_file::DEFAULT_SECRETS;
 use self::sections::RawSettings;
 pub use self::store::SledSettings;
-use self::totp::Source;
 pub use self::totp::{DEFAULT_LABEL, NewDevice};
 
 pub mod audit;
@@ -32,6 +32,7 @@ mod policy;
 mod problem;
 pub mod recovery;
 pub mod roles;
+mod secrets_file;
 mod sections;
 mod store;
 mod totp;
@@ -79,7 +80,7 @@ impl Settings {
     pub fn load(path: &Path, trust: &Trust) -> Result<Self, ConfigError> {
         let file = TrustedFile::read(path, trust).at(path)?;
         let mut raw = RawSettings::parse(file.text()).at(path)?;
-        let (tagged, origin) = tagged_secrets(&mut raw, path, &file, trust)?;
+        let (tagged, origin) = secrets_file::find(&mut raw.context, &file, path, trust)?;
         let check = if raw.allow_weak_secrets {
             Secrets::with_weak
         } else {
@@ -118,31 +119,6 @@ impl Settings {
             left_alone: raw.left_alone,
         })
     }
-}
-
-/// The secrets, and the file that holds them: the settings file or the secrets file.
-fn tagged_secrets(
-    raw: &mut RawSettings,
-    path: &Path,
-    file: &TrustedFile,
-    trust: &Trust,
-) -> Result<(TaggedSecrets, PathBuf), ConfigError> {
-    match raw.context.secrets_source(trust).at(path)? {
-        Source::Inline(tagged) => {
-            file.is_for_few().at(path)?;
-            Ok((tagged, path.to_owned()))
-        }
-        Source::File(origin) => {
-            let tagged = secrets_in(&origin, trust).at(&origin)?;
-            Ok((tagged, origin))
-        }
-    }
-}
-
-fn secrets_in(path: &Path, trust: &Trust) -> Result<TaggedSecrets, Problem> {
-    let file = TrustedFile::read(path, trust)?;
-    file.is_for_few()?;
-    Ok(TaggedSecrets::from_whole_text(file.text())?)
 }
 
 /// The default settings file, if neither the command line nor the environment names another.

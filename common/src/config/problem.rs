@@ -1,11 +1,13 @@
 //! Errors of settings and secrets files: the file, the problem, and the next step.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use nix::unistd::{Uid, geteuid};
+
 use super::file::MAX_BYTES;
-use super::totp::DEFAULT_SECRETS;
+use super::secrets_file::DEFAULT_SECRETS;
 use crate::secrets::BadSecrets;
 
 /// A file that cannot be used, and why.
@@ -16,29 +18,38 @@ pub struct ConfigError {
     problem: Problem,
 }
 
-impl ConfigError {
-    /// Whether this process may not read the default file of the secrets. systemd reads it as root
-    /// and hands it to the daemon, so that no other account needs access to it.
-    #[must_use]
-    pub fn is_about_secrets_of_root_alone(&self) -> bool {
-        let denied = matches!(&self.problem, Problem::Unreadable(error)
-            if error.kind() == io::ErrorKind::PermissionDenied);
-        denied && self.path == Path::new(DEFAULT_SECRETS)
-    }
-}
-
 /// What is wrong with a file, and the next step.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// The system refuses to read it.
-    #[error("cannot be read: {0}; check that it exists and that the daemon's user may read it")]
-    Unreadable(#[from] io::Error),
+    #[error("cannot be read: {0}; check the file and its disk")]
+    Unreadable(io::Error),
+    /// There is none.
+    #[error("cannot be read, because it does not exist: check its path")]
+    Missing,
+    /// The default file of secrets does not exist.
+    #[error(
+        "cannot be read, because it does not exist: put your copy of it back. If no user has a device yet, make it as root: \
+         (umask 077; provisiond --new-secret > {DEFAULT_SECRETS})"
+    )]
+    NoSecrets,
+    /// This process may not read it.
+    #[error(
+        "cannot be read by uid {0}: let the daemon's group read it ('chgrp _pam-totp', 'chmod 640'), or, if that is not the \
+         daemon's uid, run this as root"
+    )]
+    Forbidden(Uid),
     /// A symbolic link, which an attacker could redirect.
     #[error("is a symbolic link: give the path of the file itself")]
     Link,
     /// A folder, a device, a pipe.
     #[error("is not a regular file: give the path of one")]
     NotAFile,
+    /// Other users can replace the file.
+    #[error(
+        "lies in a folder in which other users can replace it: run 'chown root' and 'chmod go-w' on {}", .0.display()
+    )]
+    Folder(PathBuf),
     /// A file of another user.
     #[error("belongs to uid {found}: run 'chown root' on it")]
     Owner {
@@ -63,6 +74,29 @@ pub enum Problem {
     /// Not valid YAML, or not these settings.
     #[error("{0}; pam-totp-settings(5) describes every setting")]
     Yaml(String),
+    /// A key that stands twice in one section, or a section that stands twice.
+    #[error(
+        "line {line}: '{key}' is repeated, and is on line {first} already: keep one, with the settings of both"
+    )]
+    Repeated {
+        /// The key.
+        key: String,
+        /// Its line.
+        line: usize,
+        /// The line on which it stands first.
+        first: usize,
+    },
+    /// A tag of a secret that stands twice.
+    #[error(
+        "line {line}: a tag of the application secrets is repeated, and is on line {first} already: give each secret a tag \
+         of its own"
+    )]
+    RepeatedTag {
+        /// Its line.
+        line: usize,
+        /// The line on which it stands first.
+        first: usize,
+    },
     /// A value out of its bounds.
     #[error("'{key}': {why}")]
     Value {
@@ -82,6 +116,16 @@ pub enum Problem {
     /// The secrets themselves.
     #[error(transparent)]
     Secrets(#[from] BadSecrets),
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::NotFound => Self::Missing,
+            ErrorKind::PermissionDenied => Self::Forbidden(geteuid()),
+            _ => Self::Unreadable(error),
+        }
+    }
 }
 
 /// Names the file in an error.

@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for RawVerifiers {
     }
 }
 
-/// Reads a map and refuses repeated names: serde would silently take the last one.
+/// Reads a map in the order of the file. It repeats no name: the file was read over before.
 struct VerifiersVisitor;
 
 impl<'de> Visitor<'de> for VerifiersVisitor {
@@ -126,12 +126,6 @@ impl<'de> Visitor<'de> for VerifiersVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut verifiers: Vec<(String, RawVerifier)> = Vec::new();
         while let Some((name, verifier)) = map.next_entry::<String, RawVerifier>()? {
-            if verifiers.iter().any(|(known, _)| *known == name) {
-                return Err(de::Error::custom(format!(
-                    "'{}' is repeated",
-                    printable(&name)
-                )));
-            }
             if verifiers.len() >= MAX_VERIFIERS {
                 return Err(de::Error::custom(format!(
                     "the settings take at most {MAX_VERIFIERS} verifiers"
@@ -262,7 +256,6 @@ mod tests {
                 "trusted-rhost",
             ),
             (verifiers("[a]"), "names of verifiers"),
-            (verifiers(&format!("a: {ONE}\na: {ONE}\n")), "repeated"),
             (
                 verifiers(&format!("a: {ONE}\nb: {ONE}\n")),
                 "'a' and 'b' both run as 'u'",

@@ -4,10 +4,7 @@
 //! other sections are ignored. Keys may be spelt with `_` or `-`. Bounds and defaults of the values
 //! are in the file of each section.
 
-use std::fmt;
-
-use serde::de::{IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::policy::RawPolicy;
 use super::problem::Problem;
@@ -22,7 +19,8 @@ use crate::config::limits::RawLimits;
 use crate::config::recovery::RawRecovery;
 use crate::config::roles::{RawRoles, RawVerifiers};
 use crate::config::values::given::{Text, given};
-use crate::config::values::untagged::Untagged;
+use crate::config::values::read_over::{Refused, read_over};
+use crate::wire::text::printable;
 
 /// The settings as they are written; each section checks its own.
 pub(super) struct RawSettings {
@@ -65,39 +63,17 @@ impl RawSettings {
 
 /// The names of the sections that are ignored, in the order of the file.
 pub(super) fn left_alone(text: &str) -> Result<Vec<String>, Problem> {
-    let names: Option<Names> =
-        serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
-    Ok(names.unwrap_or_default().0)
-}
-
-/// The names of the sections that belong to other programs, whatever they contain.
-#[derive(Default)]
-struct Names(Vec<String>);
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Self::default())
-    }
-}
-
-impl<'de> Visitor<'de> for Names {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sections of settings")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some(name) = map.next_key::<String>()? {
-            if SECTIONS.contains(&name.as_str()) {
-                let Untagged = map.next_value()?;
-            } else {
-                let IgnoredAny = map.next_value()?;
-                self.0.push(name);
-            }
-        }
-        Ok(self)
-    }
+    read_over(text, &SECTIONS).map_err(|refused| match refused {
+        Refused::Yaml(error) => Problem::Yaml(error.to_string()),
+        Refused::Repeated { key, line, first } => match key {
+            Some(key) => Problem::Repeated {
+                key: printable(&key),
+                line,
+                first,
+            },
+            None => Problem::RepeatedTag { line, first },
+        },
+    })
 }
 
 /// The file as it is written. Other top-level sections belong to other programs.

@@ -1,6 +1,7 @@
 //! Tests of the settings as a whole: defaults, bounds, errors, and the files they are read from.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::file::{MAX_BYTES, TrustedFile};
@@ -36,8 +37,8 @@ impl Folder {
     fn trust(&self) -> Trust {
         let daemon_uid = nix::unistd::geteuid().as_raw();
         Trust {
-            daemon_uid,
-            credentials: Some(self.0.path().to_owned()),
+            secrets_file: self.path("kept"),
+            ..Trust::new(daemon_uid, Some(self.0.path().to_owned()))
         }
     }
 
@@ -379,7 +380,7 @@ fn policy_limits_recovery_and_audit_that_cannot_be_used_are_refused_with_a_sente
         ("policy: {strict: 100}\n", "line 1"),
         ("policy: {refill: 1s}\n", "policy.refill"),
         ("policy: {refill: 99999999999999999999d}\n", "24h"),
-        ("policy: {budget: 1, budget: 2}\n", "duplicate"),
+        ("policy: {budget: 1, budget: 2}\n", "repeated"),
         ("limits: {per-source: -1}\n", "line 1"),
         ("limits: {per-user: 1}\n", "per-user"),
         (
@@ -490,6 +491,178 @@ fn application_secrets_that_cannot_be_used_are_refused_with_a_sentence() {
         ("totp: {context: {encrypt-cost: 23}}\n", "between 0 and 22"),
         ("totp: {context: {encrypt-cost: -1}}\n", "line 1"),
         ("totp: {allow-weak-secrets: sometimes}\n", "line 1"),
+    ]);
+}
+
+/// A text, its repeated key, the key's line, and the line of the first one.
+const REPEATED: [(&str, &str, usize, usize); 14] = [
+    (
+        "# ours\npolicy:\n  window: 1\n\nlimits: {}\npolicy: {budget: 3}\n",
+        "policy",
+        6,
+        2,
+    ),
+    ("a: 1\nrules: []\nb: 1\nrules: []\n", "rules", 4, 2),
+    ("roll-out: {}\nroll_out: {}\n", "roll_out", 2, 1),
+    (
+        "unknown-users: ask\n\n\nunknown-users: ask\n",
+        "unknown-users",
+        4,
+        1,
+    ),
+    (
+        "\npolicy:\n  window: 1\n  budget: 2\n  window: 1\n",
+        "window",
+        5,
+        3,
+    ),
+    (
+        "policy: {\n  window: 1,\n  budget: 2,\n  window: 1}\n",
+        "window",
+        4,
+        2,
+    ),
+    (
+        "totp:\n  context:\n    digits: 6\n    digits: 6\n",
+        "digits",
+        4,
+        3,
+    ),
+    (
+        "AUTHC_CONFIG:\n  totp:\n    context: {}\n    context: {}\n",
+        "context",
+        4,
+        3,
+    ),
+    (
+        "rules:\n- name: a\n  users: b\n- name: c\n  users: d\n  users: e\n",
+        "users",
+        6,
+        5,
+    ),
+    (
+        "provisiond:\n  verifiers:\n    a: {}\n    b: {}\n    a: {}\n",
+        "a",
+        5,
+        3,
+    ),
+    (
+        "roll-out:\n  enforce-after:\n    a: 2026-12-01\n    a: 2026-12-01\n",
+        "a",
+        4,
+        3,
+    ),
+    (
+        "limits:\n  per_source: 1\n  per-source: 1\n",
+        "per-source",
+        3,
+        2,
+    ),
+    (
+        "policy:\r\n  window: 1\r\n\tbudget: 1\r\n  window: 1\r\n",
+        "",
+        3,
+        0,
+    ),
+    (
+        "policy:\r\n  window: 1\r\n# \u{e4}\r\n  window: 1\r\n",
+        "window",
+        4,
+        2,
+    ),
+];
+
+#[test]
+fn a_repeated_key_is_named_with_both_of_its_lines() {
+    let long = "# a line\n".repeat(5000);
+    for (text, key, line, first) in REPEATED {
+        for (before, more) in [("", 0), (long.as_str(), 5000)] {
+            let told = sections::left_alone(&format!("{before}{text}")).unwrap_err();
+            let (line, first) = (line + more, first + more);
+            let expected =
+                format!("line {line}: '{key}' is repeated, and is on line {first} already");
+            if key.is_empty() {
+                assert!(told.to_string().contains(&format!("line {line}")), "{told}");
+            } else {
+                assert!(told.to_string().starts_with(&expected), "{text}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repeated_tag_of_a_secret_has_its_lines_and_is_not_shown() {
+    let text = "totp:\n  context:\n    secrets:\n      hunter2: a\n      2: b\n      hunter2: c\n";
+    let told = sections::left_alone(text).unwrap_err().to_string();
+    assert!(
+        told.starts_with("line 6: a tag") && told.contains("on line 4 already"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn other_programs_may_repeat_what_is_theirs_and_names_that_differ_in_a_hyphen_are_two() {
+    for text in [
+        "theirs: {a: 1, a: 2}\ntheirs: 3\n",
+        "provisiond: {verifiers: {a-b: {}, a_b: {}}}\n",
+        "roll-out: {enforce-after: {a-b: 2026-12-01, a_b: 2026-12-01}}\n",
+        "totp: {context: {secrets: {a-b: x, a_b: y}}}\n",
+        "policy: {window: 1}\nlimits: {window: 1}\n",
+        "rules: [{name: a}, {name: a}]\n",
+    ] {
+        assert!(sections::left_alone(text).is_ok(), "{text}");
+    }
+}
+
+/// Each mistake stands on line 4.
+#[test]
+fn every_mistake_is_on_the_line_that_is_named() {
+    check_refusals(&[
+        (
+            "policy: {\n  window: 1,\n  budget: 2,\n  windoe: 1}\n",
+            "line 4",
+        ),
+        (
+            "policy: {\n  window: 1,\n  budget: 2,\n  strict: 1}\n",
+            "line 4",
+        ),
+        ("rules:\n- name: a\n  users: b\n- nme: c\n", "line 4"),
+        ("rules:\n- name: a\n  users:\n  - [b]\n", "line 4"),
+        (
+            "limits:\n  trusted-sources:\n  - 192.0.2.0/24\n  - {}\n",
+            "line 4",
+        ),
+        (
+            "provisiond:\n  verifiers:\n    a:\n      usr: b\n",
+            "line 4",
+        ),
+        (
+            "provisiond:\n  store:\n    sled:\n      pth: /a\n",
+            "line 4",
+        ),
+        (
+            "grace:\n  same-host:\n    for: 5m\n    servces: [sudo]\n",
+            "line 4",
+        ),
+        (
+            "roll-out:\n  enforce-after:\n    a: 2026-12-01\n    b: [1]\n",
+            "line 4",
+        ),
+        (
+            "recovery:\r\n  codes: 1\r\n  # \u{e4}\r\n  expir: 1d\r\n",
+            "line 4",
+        ),
+        (
+            "policy:\n  window: 1\n  budget: 2\n\tstrict: true\n",
+            "line 4",
+        ),
+        ("audit:\n  # one\n  # two\n  queue: 5\n", "line 4"),
+        (
+            "totp:\n  context:\n    digits: 6\n    alg: !foo sha1\n",
+            "line 4",
+        ),
+        ("policy:\n\n\n  refill:\n", "line 4"),
     ]);
 }
 
@@ -689,7 +862,7 @@ fn files_that_others_could_have_written_are_refused() {
     folder.write("secrets", SECRETS, 0o644);
     assert!(load("settings.yaml").contains("secrets: holds secrets"));
     std::fs::remove_file(folder.path("secrets")).unwrap();
-    assert!(load("settings.yaml").contains("secrets: cannot be read"));
+    assert!(load("settings.yaml").contains("kept: cannot be read"));
     symlink(folder.path("settings.yaml"), folder.path("link")).unwrap();
     assert!(load("link").contains("symbolic link"));
     assert!(load(".").contains("not a regular file"));
@@ -708,10 +881,7 @@ fn files_of_strangers_are_refused() {
     if ours.is_root() {
         std::os::unix::fs::chown(folder.path("settings.yaml"), Some(12345), None).unwrap();
     }
-    let trust = Trust {
-        daemon_uid: 4_000_000_000,
-        credentials: None,
-    };
+    let trust = Trust::new(4_000_000_000, None);
     let sentence = Settings::load(&folder.path("settings.yaml"), &trust)
         .unwrap_err()
         .to_string();

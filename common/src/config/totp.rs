@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::file::Trust;
 use super::problem::{Problem, bad, within};
 use crate::config::values::decimal::Decimal;
 use crate::lineage::enckey::MAX_COST;
@@ -64,7 +63,7 @@ impl RawTotp {
 }
 
 impl RawContext {
-    pub(super) fn secrets_source(&mut self, trust: &Trust) -> Result<Source, Problem> {
+    pub(super) fn secrets_source(&mut self) -> Result<Source, Problem> {
         match (self.secrets.take(), self.secrets_path.take()) {
             (Some(_), Some(_)) => Err(Problem::SecretsTwice),
             (Some(inline), None) => Ok(Source::Inline(inline)),
@@ -72,11 +71,8 @@ impl RawContext {
                 "totp.context.secrets-path",
                 "give the secrets file by its absolute path",
             )),
-            (None, Some(file)) => Ok(Source::File(file)),
-            (None, None) => Ok(Source::File(match &trust.credentials {
-                Some(credentials) => credentials.join("secrets"),
-                None => PathBuf::from(DEFAULT_SECRETS),
-            })),
+            (None, Some(file)) => Ok(Source::Named(file)),
+            (None, None) => Ok(Source::Default),
         }
     }
 
@@ -139,12 +135,12 @@ fn template(label: Option<String>) -> Result<String, Problem> {
 pub(super) enum Source {
     /// In the settings themselves.
     Inline(TaggedSecrets),
-    /// In a file of their own.
-    File(PathBuf),
+    /// In a file of their own, which the daemon's user reads.
+    Named(PathBuf),
+    /// The settings do not say: in the default file, which root reads.
+    Default,
 }
 
-/// The file of the secrets, if neither the settings nor the service manager name one.
-pub(super) const DEFAULT_SECRETS: &str = "/etc/pam-totp/secrets";
 /// The label of a new device. Without an issuer in the settings, the host stands in its place.
 pub const DEFAULT_LABEL: &str = "{user}@{host}";
 /// passlib's default.

@@ -87,10 +87,8 @@ fn read_from_settings(case: &Value) -> Option<Secrets> {
         &settings,
         &json!({"totp": {"allow-weak-secrets": true, "context": context}}).to_string(),
     );
-    let trust = Trust {
-        daemon_uid: nix::unistd::geteuid().as_raw(),
-        credentials: Some(folder.path().to_owned()),
-    };
+    let daemon_uid = nix::unistd::geteuid().as_raw();
+    let trust = Trust::new(daemon_uid, Some(folder.path().to_owned()));
     Some(Settings::load(&settings, &trust).ok()?.secrets)
 }
 

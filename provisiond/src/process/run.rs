@@ -11,6 +11,7 @@ use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::geteuid;
 use sd_notify::NotifyState;
 use zeroize::Zeroizing;
 
@@ -120,18 +121,11 @@ fn check(arguments: &Arguments) -> Result<(), End> {
     let _ = memory::lock();
     let account = startup::daemon_account()?;
     let source = source(arguments, account);
-    let as_root = source.load();
     // Checks as the daemon's account, so that root hears of files that the daemon could not read.
     startup::drop_privileges(account)?;
     // The change of uid has reset the dumpable flag.
     startup::harden()?;
-    let settings = source.load().or_else(|error| {
-        if error.is_about_secrets_of_root_alone() {
-            as_root
-        } else {
-            Err(error)
-        }
-    })?;
+    let settings = source.load()?;
     println!(
         "{}: the settings can be used; new keys are sealed under '{}'",
         source.path.display(),
@@ -219,17 +213,21 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     Ok(())
 }
 
+/// Where the settings are. Called before root is dropped: the default file of secrets may be root's
+/// alone, as it may be under systemd, which reads it as root.
 fn source(arguments: &Arguments, account: startup::Account) -> SettingsSource {
     let named = arguments
         .settings
         .clone()
         .or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let trust = Trust::new(account.uid.as_raw(), credentials);
     SettingsSource {
         path: named.unwrap_or_else(|| PathBuf::from(DEFAULT_SETTINGS)),
-        trust: Trust {
-            daemon_uid: account.uid.as_raw(),
-            credentials,
+        trust: if geteuid().is_root() {
+            trust.with_secrets_read_as_root()
+        } else {
+            trust
         },
     }
 }

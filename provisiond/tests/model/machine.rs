@@ -197,10 +197,7 @@ impl Machine {
     }
 
     fn run(&mut self) {
-        let trust = Trust {
-            daemon_uid: nix::unistd::Uid::effective().as_raw(),
-            credentials: None,
-        };
+        let trust = Trust::new(nix::unistd::Uid::effective().as_raw(), None);
         let source = SettingsSource {
             path: self.path("settings.yaml"),
             trust,

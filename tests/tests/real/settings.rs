@@ -21,7 +21,7 @@ fn settings_that_cannot_be_used_are_refused_with_the_file_and_the_reason() {
         ("policy: {windoe: 1}\n", "windoe"),
         ("policy: {window: wide}\n", "window"),
         ("policy: [1]\n", "section"),
-        ("policy: {budget: 1, budget: 2}\n", "duplicate"),
+        ("policy: {budget: 1, budget: 2}\n", "'budget' is repeated"),
         ("policy: {refill: soon}\n", "24h"),
         ("policy: {window: 11}\n", "between 0 and 10"),
         (

@@ -58,6 +58,150 @@ fn with_bad_settings_the_daemon_waits_and_the_first_login_after_the_repair_start
     assert!(log_in(&machine, "alice", &device.code()));
 }
 
+/// What was done to the file, by a shell, and a part of the sentence if it is refused.
+const SECRETS_FILES: [(&str, Option<&str>); 12] = [
+    ("chown root:root $F; chmod 600 $F", None),
+    ("chown root:_pam-totp $F; chmod 640 $F", None),
+    ("chown _pam-totp:_pam-totp $F; chmod 400 $F", None),
+    (
+        "chmod 644 $F",
+        Some("secrets: holds secrets and every user can read it"),
+    ),
+    (
+        "chmod 660 $F",
+        Some("secrets: its group or other users can write"),
+    ),
+    (
+        "chown nobody $F; chmod 600 $F",
+        Some("secrets: belongs to uid 65534"),
+    ),
+    (
+        "rm $F",
+        Some("secrets: cannot be read, because it does not exist"),
+    ),
+    (": > $F", Some("secrets: there is no application secret")),
+    ("echo > $F", Some("secrets: there is no application secret")),
+    (
+        "mv $F /etc/other; ln -s /etc/other $F",
+        Some("secrets: is a symbolic link"),
+    ),
+    (
+        "chmod 777 /etc/pam-totp",
+        Some("settings.yaml: lies in a folder"),
+    ),
+    (
+        "chmod 604 $F; chown root:root $F",
+        Some("secrets: holds secrets and every"),
+    ),
+];
+
+#[test]
+fn of_the_secrets_file_the_check_says_what_the_start_does() {
+    let _place = world::enter();
+    let machine = serving();
+    for (spoil, refused) in SECRETS_FILES {
+        machine.run(&[
+            "sh",
+            "-c",
+            &format!("F={SECRETS}; cp -p $F /run/kept; {spoil}"),
+        ]);
+        let seen = machine.journal.text().lines().count();
+        let check = machine.command(&["provisiond", "--check"]);
+        let start = machine.command(&["systemctl", "restart", "provisiond"]);
+        assert_eq!(
+            check.status.success(),
+            refused.is_none(),
+            "{spoil}: {check:?}"
+        );
+        assert_eq!(
+            start.status.success(),
+            refused.is_none(),
+            "{spoil}: {start:?}"
+        );
+        if let Some(reason) = refused {
+            let told = String::from_utf8_lossy(&check.stderr);
+            let sentence = told.trim();
+            assert!(
+                sentence.contains(&format!("/etc/pam-totp/{reason}")),
+                "{spoil}: {sentence}"
+            );
+            machine.until(|| {
+                let journal = machine.journal.text();
+                journal
+                    .lines()
+                    .skip(seen)
+                    .any(|line| line.contains(sentence))
+            });
+        }
+        let back = "rm -f $F /etc/other; chmod 755 /etc/pam-totp; mv /run/kept $F";
+        machine.run(&["sh", "-c", &format!("F={SECRETS}; {back}")]);
+    }
+    machine.run(&["systemctl", "restart", "provisiond"]);
+}
+
+#[test]
+fn a_reload_refuses_secrets_that_others_have_become_able_to_read() {
+    let _place = world::enter();
+    let machine = serving();
+    machine.run(&["chmod", "644", SECRETS]);
+    let reload = machine.command(&["systemctl", "reload", "provisiond"]);
+    assert!(!reload.status.success(), "{reload:?}");
+    machine.journal.wait_for(&["event=reload_failed", SECRETS]);
+}
+
+#[test]
+fn users_who_may_not_read_the_secrets_are_told_that_root_checks_them() {
+    let _place = world::enter();
+    let machine = serving();
+    let check = |user: &str, group: &str| {
+        let to = [
+            "setpriv",
+            "--reuid",
+            user,
+            "--regid",
+            group,
+            "--clear-groups",
+        ];
+        let told = machine.command(&[&to[..], &["provisiond", "--check"]].concat());
+        (
+            told.status.success(),
+            String::from_utf8_lossy(&told.stderr).into_owned(),
+        )
+    };
+    assert!(check("_pam-totp", "_pam-totp").0);
+    machine.run(&["chown", "root:root", SECRETS]);
+    for (user, group) in [("_pam-totp", "_pam-totp"), ("nobody", "nogroup")] {
+        let (may, told) = check(user, group);
+        assert!(!may && told.contains("run this as root"), "{user}: {told}");
+    }
+}
+
+/// Not by the unit: a daemon that is started as root reads them before it gives root up.
+#[test]
+fn secrets_of_root_alone_reach_a_daemon_that_systemd_gives_no_credentials() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.run(&[&["systemctl", "stop"], &UNITS[..]].concat());
+    machine.run(&[
+        "sh",
+        "-c",
+        "chown root:root $1; chmod 600 $1",
+        "sh",
+        SECRETS,
+    ]);
+    let start = [
+        "systemd-run",
+        "-p",
+        "Type=notify",
+        "--unit=by-hand",
+        "provisiond",
+    ];
+    machine.run(&start);
+    assert!(log_in(&machine, "alice", &device.code()));
+    machine.run(&["systemctl", "stop", "by-hand"]);
+}
+
 /// systemd's limit is twenty attempts in two seconds. A slow machine reaches two.
 #[test]
 fn however_many_logins_find_a_daemon_that_cannot_start_roots_socket_stays_open() {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::exemptions::rules::group;
@@ -51,8 +51,7 @@ pub(crate) struct RawRollOut {
     enforce_after: Days,
 }
 
-/// Groups and dates in the order of the file. A repeated group is refused: serde would silently
-/// take the last one.
+/// Groups and dates in the order of the file.
 #[derive(Default)]
 struct Days(Vec<(String, String)>);
 
@@ -71,12 +70,6 @@ impl<'de> Visitor<'de> for Days {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
         while let Some((Text(name), Text(day))) = map.next_entry()? {
-            if self.0.iter().any(|(known, _)| *known == name) {
-                return Err(A::Error::custom(format!(
-                    "'{}' is repeated",
-                    printable(&name)
-                )));
-            }
             self.0.push((name, day));
         }
         Ok(self)
@@ -165,10 +158,6 @@ mod tests {
                 "'2026-02-30' is not a date",
             ),
             ("{enforce-after: {'a/b': 2026-12-01}}", "'a/b': no group"),
-            (
-                "{enforce-after: {staff: 2026-12-01, staff: 2026-12-02}}",
-                "'staff' is repeated",
-            ),
             ("{enforce-after: 2026-12-01}", "groups, each with a date"),
             ("{observe: perhaps}", "boolean"),
             ("{observed: true}", "observed"),

@@ -4,5 +4,5 @@
 pub mod calendar;
 pub(crate) mod decimal;
 pub(crate) mod given;
+pub(crate) mod read_over;
 pub mod span;
-pub(crate) mod untagged;

@@ -114,13 +114,8 @@ impl SettingsFile {
     /// The same, with the error of the settings alone.
     pub(in crate::commands) fn load_checked(&self) -> Result<Settings, ConfigError> {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-        Settings::load(
-            &self.path,
-            &Trust {
-                daemon_uid: trusted_uid(&self.path),
-                credentials,
-            },
-        )
+        let trust = Trust::new(trusted_uid(&self.path), credentials);
+        Settings::load(&self.path, &trust)
     }
 }
 
