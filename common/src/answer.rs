@@ -22,6 +22,21 @@ pub fn is_of_sshd(typed: &[SecretText]) -> bool {
     text.len() > 0 && text.zip(OF_SSHD.bytes().cycle()).all(|(a, b)| a == b)
 }
 
+/// Whether characters stand in the text that no device shows, and it is not written like an issued
+/// code either. By its form alone, so that it tells nothing of the user. A text with control
+/// characters does not count: sshd's own is one, and a key such as an arrow types others.
+#[must_use]
+pub fn has_other_than_digits(typed: &SecretText) -> bool {
+    let typed = typed.expose();
+    let Some(plain) = Plain::of(typed) else {
+        return false;
+    };
+    let is_digit = |c: char| c.is_ascii_digit() || matches!(c, ' ' | '-');
+    !plain.expose().contains(char::is_control)
+        && !plain.expose().chars().all(is_digit)
+        && IssuedCode::parse(typed).is_none()
+}
+
 /// OpenSSH writes it anew and anew.
 const OF_SSHD: &str = "\u{8}\n\r\u{7f}INCORRECT";
 

@@ -28,7 +28,7 @@ use pamsm::PamError;
 
 use self::outcome::{Stop, log_line, pam_code};
 pub use self::ports::{Application, Daemon, Origin};
-use crate::messages;
+use crate::messages::{self, Tried};
 use crate::options::Options;
 use crate::password_and_code::{self, PasswordAndCodes};
 
@@ -96,10 +96,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
         let ask = match self.try_first_pass(challenge.ask, &lengths)? {
             Some(reply) if self.options.use_first_pass || self.is_final(&reply) => {
-                self.last_word(challenge.ask, &reply);
+                self.last_word(challenge.ask.into(), &reply);
                 return Ok(reply.verdict);
             }
-            Some(reply) => self.next_ask(challenge.ask, &reply),
+            Some(reply) => self.next_ask(challenge.ask.into(), &reply),
             None if self.options.use_first_pass => {
                 return Err(self.no_code_with_password(&challenge));
             }
@@ -212,6 +212,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         let mut rounds = self.options.retry;
         loop {
             let typed = self.ask(ask)?;
+            let tried = Tried::at_prompt(ask, &typed, self.options);
             let reply = self.try_typed(typed, ask, lengths)?;
             // A right ticket does not count as a try: the first code of the new device is still to
             // be typed.
@@ -219,10 +220,10 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
                 rounds = rounds.saturating_sub(1);
             }
             if rounds == 0 || self.is_final(&reply) {
-                self.last_word(ask, &reply);
+                self.last_word(tried, &reply);
                 return Ok(reply.verdict);
             }
-            ask = self.next_ask(ask, &reply);
+            ask = self.next_ask(tried, &reply);
         }
     }
 
@@ -247,7 +248,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// Tells the user why there is another prompt, or shows the device that a ticket has made, and
     /// returns what that prompt asks for.
-    fn next_ask(&mut self, asked: Ask, reply: &VerifyReply) -> Ask {
+    fn next_ask(&mut self, tried: Tried, reply: &VerifyReply) -> Ask {
         match self.new_device(reply) {
             Some(device) => {
                 let shown = messages::enrolment(device, reply.ask, self.options);
@@ -255,7 +256,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             }
             None => self
                 .application
-                .tell(&messages::try_again(asked, reply, self.options)),
+                .tell(&messages::try_again(tried, reply, self.options)),
         }
         reply.ask
     }
@@ -268,14 +269,14 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
 
     /// Tells the user why the login is refused, where no other prompt follows. Unknown users and
     /// users without a device get the same sentence as others, whatever code PAM gets.
-    fn last_word(&mut self, asked: Ask, reply: &VerifyReply) {
+    fn last_word(&mut self, tried: Tried, reply: &VerifyReply) {
         // A successful login needs no sentence, and a daemon that cannot judge has its own.
         if !matches!(
             reply.verdict,
             Verdict::Accepted | Verdict::Exempt | Verdict::Busy
         ) {
             self.application
-                .tell(&messages::refused(asked, reply, self.options));
+                .tell(&messages::refused(tried, reply, self.options));
         }
     }
 
@@ -287,7 +288,7 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             quarantine: challenge.quarantine,
             ..VerifyReply::bare(Verdict::Malformed, asked)
         };
-        self.last_word(asked, &reply);
+        self.last_word(asked.into(), &reply);
         Stop::NoCodeWithPassword
     }
 

@@ -8,6 +8,7 @@
 
 mod words;
 
+use common::answer::has_other_than_digits;
 use common::secret::SecretText;
 use common::wire::protocol::{Ask, Enrolment, Quarantine, Verdict, VerifyReply};
 
@@ -59,22 +60,51 @@ fn without_colon(prompt: &str) -> &str {
     prompt.trim_end().trim_end_matches(':')
 }
 
-/// The message between two prompts, of which the first was `asked`: why the text was not accepted,
+/// What a message is about: what the prompt asked for, and the form of the text that came.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    asked: Ask,
+    other_than_digits: bool,
+}
+
+impl Tried {
+    /// The text that was typed at a prompt. Where it holds a password as well, its form says nothing
+    /// of the code.
+    #[must_use]
+    pub fn at_prompt(asked: Ask, typed: &SecretText, options: &Options) -> Self {
+        Self {
+            asked,
+            other_than_digits: !options.forward_pass && has_other_than_digits(typed),
+        }
+    }
+}
+
+impl From<Ask> for Tried {
+    /// A code that came with a password, or a text that was not looked at.
+    fn from(asked: Ask) -> Self {
+        Self {
+            asked,
+            other_than_digits: false,
+        }
+    }
+}
+
+/// The message between two prompts: why the text was not accepted,
 /// and what to type now.
 #[must_use]
-pub fn try_again(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
+pub fn try_again(tried: impl Into<Tried>, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
-    said(asked, reply, now(options, words), words)
+    said(tried.into(), reply, now(options, words), words)
 }
 
 /// The message after the last prompt, or after a password that came with a code: why it was not
 /// accepted, and what to type next time. Applications may ask again, as sshd's client does.
 #[must_use]
-pub fn refused(asked: Ask, reply: &VerifyReply, options: &Options) -> String {
+pub fn refused(tried: impl Into<Tried>, reply: &VerifyReply, options: &Options) -> String {
     let words = words(options.lang);
     let with_password = options.forward_pass || options.use_first_pass;
     said(
-        asked,
+        tried.into(),
         reply,
         if with_password {
             words.then_with_password
@@ -145,7 +175,9 @@ pub fn unavailable(options: &Options) -> &'static str {
 
 /// `how`: what to type, by how many codes are asked for next. In a quarantine it is the same for
 /// every user and every code, whatever the verdict: only how many codes are asked for may differ.
-fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String {
+/// Whether the text can be a code is told by its form alone, whatever the verdict and the user.
+fn said(tried: Tried, reply: &VerifyReply, how: OfCodes, words: &Words) -> String {
+    let asked = tried.asked;
     let quarantine = reply.quarantine.as_ref().filter(|_| asked != Ask::Ticket);
     if let Some(quarantine) = quarantine {
         let until = in_quarantine(quarantine, words);
@@ -157,6 +189,8 @@ fn said(asked: Ask, reply: &VerifyReply, how: OfCodes, words: &Words) -> String 
     }
     let not_accepted = if asked == Ask::Ticket {
         words.ticket_not_accepted
+    } else if tried.other_than_digits {
+        words.not_digits
     } else {
         of(asked, words.not_accepted)
     };

@@ -149,3 +149,41 @@ fn what_sshd_sends_in_the_place_of_an_answer_is_known_at_every_length() {
     }
     assert!(!is_of_sshd(&[]));
 }
+
+#[test]
+fn a_text_with_other_characters_than_digits_is_known_by_its_form_alone() {
+    let other = |text: &str| has_other_than_digits(&SecretText::new(text.to_owned()));
+    for text in [
+        "12345o",
+        "l23456",
+        "hello",
+        "123.456",
+        "пароль",
+        "１２３４５ａ",
+        "½23456",
+        "abcd-efg",
+        "abcd-efgh-ijkl-mno",
+        "user@example.org",
+    ] {
+        assert!(other(text), "{text:?}");
+    }
+    for text in [
+        "",
+        " ",
+        "1",
+        "123456",
+        "123 456-",
+        "１２３４５６",
+        "123456 654321",
+        "abcd-efgh",
+        "ABCDEFGHIJKLMNOP",
+        "\u{1b}[A123456",
+        "12345\n",
+        "ab\u{7f}",
+    ] {
+        assert!(!other(text), "{text:?}");
+    }
+    let dummy = "\u{8}\n\r\u{7f}INCORRECT".repeat(2);
+    assert!((1..=dummy.len()).all(|length| !other(&dummy[..length])));
+    assert!(!other(&"x".repeat(513)));
+}

@@ -35,6 +35,74 @@ fn what_must_not_be_told_apart_is_said_in_the_same_words() {
     }
 }
 
+/// By the text's form alone, whatever the verdict, and not where a password is in the same text.
+#[test]
+fn letters_where_only_digits_can_be_have_a_sentence_of_their_own_whoever_the_user_is() {
+    for (lang, own, ordinary) in [
+        (
+            Language::English,
+            "only the digits 0 to 9",
+            "The code was not accepted.",
+        ),
+        (
+            Language::German,
+            "nur die Ziffern 0 bis 9",
+            "Der Code wurde nicht angenommen.",
+        ),
+    ] {
+        let options = |forward_pass| Options {
+            lang,
+            forward_pass,
+            ..Options::default()
+        };
+        for verdict in [
+            Verdict::Malformed,
+            Verdict::Rejected,
+            Verdict::NotEnrolled,
+            Verdict::Disabled,
+            Verdict::Refused,
+        ] {
+            let reply = VerifyReply::bare(verdict, Ask::OneCode);
+            let told = |typed: &str, options: &Options| {
+                let typed = SecretText::new(typed.to_owned());
+                let tried = Tried::at_prompt(Ask::OneCode, &typed, options);
+                [
+                    try_again(tried, &reply, options),
+                    refused(tried, &reply, options),
+                ]
+            };
+            for said in told("12345o", &options(false)) {
+                assert!(said.contains(own) && !said.contains(ordinary), "{said}");
+            }
+            // Digits, a recovery code as it is written, sshd's stand-in, and a password with a code.
+            for typed in ["12345", "abcd-efgh-ijkl-mnop", "\u{8}\n\r\u{7f}INCORR"] {
+                for said in told(typed, &options(false)) {
+                    assert!(said.starts_with(ordinary), "{typed:?}: {said}");
+                }
+            }
+            for said in told("secret12345o", &options(true)) {
+                assert!(said.starts_with(ordinary), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn letters_at_a_prompt_for_a_ticket_and_in_a_quarantine_are_told_like_others() {
+    let options = Options::default();
+    let typed = SecretText::new("hello".into());
+    let tried = |asked| Tried::at_prompt(asked, &typed, &options);
+    let reply = VerifyReply::bare(Verdict::Malformed, Ask::Ticket);
+    let said = try_again(tried(Ask::Ticket), &reply, &options);
+    assert_eq!(said, ENGLISH.ticket_not_accepted);
+    let reply = VerifyReply {
+        quarantine: Some(Quarantine { until: None }),
+        ..VerifyReply::bare(Verdict::Malformed, Ask::OneCode)
+    };
+    let said = try_again(tried(Ask::OneCode), &reply, &options);
+    assert_eq!(said, ENGLISH.quarantine);
+}
+
 #[test]
 fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
     for verdict in [
@@ -375,6 +443,7 @@ fn in_german_everything_is_german() {
         said.push(refused(Ask::OneCode, &reply, &german));
     }
     said.push(prompt(Ask::Ticket, &german));
+    said.push(words(Language::German).not_digits.to_owned());
     for ask in asks {
         let shown = enrolment(&new_device(Vec::new()), ask, &german);
         said.push(shown.expose().to_owned());

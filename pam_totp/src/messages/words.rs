@@ -33,6 +33,8 @@ pub(super) struct Words {
     pub(super) get_recovery_codes: &'static str,
     /// By how many codes the prompt asked for.
     pub(super) not_accepted: OfCodes,
+    /// After a text that is not written like any code.
+    pub(super) not_digits: &'static str,
     pub(super) ticket_not_accepted: &'static str,
     pub(super) two_codes_needed: &'static str,
     pub(super) used: &'static str,
@@ -73,6 +75,8 @@ pub(super) const ENGLISH: Words = Words {
     enrolled: "Your device is enrolled.",
     get_recovery_codes: "Run 'totpctl recovery-codes' to get recovery codes.",
     not_accepted: ["The code was not accepted.", "The codes were not accepted."],
+    not_digits: "That is not a code. A device's code has only the digits 0 to 9; a recovery code has 16 letters and \
+                 digits.",
     ticket_not_accepted: "The ticket was not accepted.",
     two_codes_needed: "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. \
                        This ends with time, or by an administrator's 'totpctl unlock'.",
@@ -126,6 +130,8 @@ pub(super) const GERMAN: Words = Words {
         "Der Code wurde nicht angenommen.",
         "Die Codes wurden nicht angenommen.",
     ],
+    not_digits: "Das ist kein Code. Der Code eines Geräts hat nur die Ziffern 0 bis 9; ein Wiederherstellungscode hat \
+                 16 Buchstaben und Ziffern.",
     ticket_not_accepted: "Der Einrichtungscode wurde nicht angenommen.",
     two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig, weil viele falsche Codes eingegeben wurden oder der Speicher wiederhergestellt wurde. \
                        Das endet mit der Zeit oder durch 'totpctl unlock' in der Administration.",

@@ -29,6 +29,39 @@ fn who_is_not_enrolled_sees_what_everybody_sees_and_is_refused() {
     daemon.audited("no-such-account", "not_enrolled");
 }
 
+/// By the form of the text alone: users with and without a device, with recovery codes, shut, and
+/// names without an account are told the same.
+#[test]
+fn letters_in_place_of_digits_are_told_as_such_and_the_same_to_every_user() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    daemon.enroll("alice");
+    daemon.enroll("carol");
+    let off = daemon.totpctl(&["disable", "carol"], "");
+    assert!(off.status.success(), "{off:?}");
+    for (lang, own, ordinary) in [
+        ("en", "only the digits 0 to 9", "was not accepted."),
+        ("de", "nur die Ziffern 0 bis 9", "wurde nicht angenommen."),
+    ] {
+        let stack = Stack::of(&daemon, "letters", &format!("lang={lang}"));
+        for (typed, said) in [
+            (["12345o", "hello", "123.456"], own),
+            (["12", "abcd-efgh-ijkl-mnop", "\u{1b}[A1"], ordinary),
+        ] {
+            let enrolled = stack.login("alice", &typed);
+            assert_eq!(enrolled.code, PamCode::AUTH_ERR);
+            let told = enrolled.told();
+            assert!(
+                told.len() == 3 && told.iter().all(|told| told.contains(said)),
+                "{told:?}"
+            );
+            for user in ["bob", "carol", "no-such-account"] {
+                assert_eq!(stack.login(user, &typed).said, enrolled.said, "{user}");
+            }
+        }
+    }
+}
+
 #[test]
 fn guessing_on_tells_nobody_who_has_a_device() {
     let _place = world::enter();

@@ -148,7 +148,7 @@ fn a_person_has_three_tries_or_as_many_as_the_option_says() {
     let _place = world::enter();
     let daemon = Daemon::start();
     for (option, tries) in [("", 3), ("retry=2", 2), ("retry=1", 1)] {
-        let login = Stack::of(&daemon, "tries", option).converse("bob", |_| Reply::text("no code"));
+        let login = Stack::of(&daemon, "tries", option).converse("bob", |_| Reply::text("12"));
         let asked = (login.code, login.prompts().len(), login.told().len());
         // Never PAM_MAXTRIES, after which the client of ssh would ask for an answer that is thrown
         // away.
