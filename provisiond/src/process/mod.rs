@@ -1,5 +1,13 @@
 //! The daemon as a process: command line, start, privileges, locked memory, exit code.
 
+mod full_disk;
 pub mod memory;
 pub mod run;
 pub mod startup;
+
+use sd_notify::NotifyState;
+
+/// Notifies the service manager, if there is one (sd_notify).
+fn notify(states: &[NotifyState<'_>]) {
+    let _ = sd_notify::notify(states);
+}

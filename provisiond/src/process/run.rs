@@ -21,8 +21,8 @@ use crate::clock::mark::Reason;
 use crate::clock::sys;
 use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
-use crate::process::memory;
 use crate::process::startup::{self, CannotStart};
+use crate::process::{full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
@@ -180,6 +180,9 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let mirror = mirror
         .inspect_err(|error| audit.write(without_mirror(error)))
         .ok();
+    if !full_disk::wait(&settings.store.path, &audit, &signals)? {
+        return Ok(());
+    }
     let clock = watched_clock(&audit);
     let store = open_store(&settings, mirror, &clock, &audit)?;
     noticing::start(Arc::clone(&clock))?;
@@ -342,11 +345,6 @@ fn wait_for_the_end(signals: &SigSet, service: &Service) {
 fn pulse() -> Option<Pulse> {
     let alive = || notify(&[NotifyState::Watchdog]);
     sd_notify::watchdog_enabled().map(|within| Pulse::new(within, alive))
-}
-
-/// Notifies the service manager, if there is one (sd_notify).
-fn notify(states: &[NotifyState<'_>]) {
-    let _ = sd_notify::notify(states);
 }
 
 const USERS_MAY_BE_MISSING: &str = "the store is damaged, or older than it was: users that it does not hold are refused, \

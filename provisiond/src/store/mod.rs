@@ -7,6 +7,7 @@
 pub mod commit;
 pub mod marker;
 pub(crate) mod private;
+pub mod room;
 pub mod sled;
 
 pub(crate) use marker::beside;

@@ -13,6 +13,7 @@ use tests::stranger::{Flood, connect_as};
 use tests::wire::{Caller, exchange, request};
 use tests::world;
 
+use crate::count;
 use crate::crowds::minutes_since;
 use crate::roles::with_roles;
 
@@ -168,6 +169,53 @@ fn addresses_that_a_verifier_invents_limit_no_login_at_sshd_and_take_its_own_lin
 fn told(account: &str, daemon: &Daemon, calls: &[u8]) -> Vec<String> {
     let socket = connect_as(Caller::user(account).uid, &daemon.open_socket());
     errors(&exchange(socket, calls))
+}
+
+/// How long root's logins take meanwhile is printed: run it with `--release`, alone.
+/// PAM_TOTP_FLOOD_LOGINS is how many there are.
+#[test]
+fn roots_logins_are_all_accepted_while_strangers_and_a_user_flood_at_once() {
+    let _place = world::enter_alone();
+    let daemon = with_roles(Setup::new()).with("audit: required\n").start();
+    world::make_accounts(&["carl".to_owned()]);
+    let (socket, carl) = (daemon.open_socket(), Caller::user("carl").uid);
+    let logins = count("PAM_TOTP_FLOOD_LOGINS", 20);
+    log_in_and_measure(&daemon, "quiet", logins);
+    let call = json!({ "user": "alice" });
+    let strangers = Flood::begin((4_400_000, 3000), 128, &socket, ("Show", &call));
+    log_in_and_measure(&daemon, "strangers", logins);
+    let long = json!({ "user": "x".repeat(250) });
+    let user = Flood::begin((carl, 1), 128, &socket, ("Bypass", &long));
+    log_in_and_measure(&daemon, "both", logins);
+    drop((strangers, user));
+    let status = daemon.call("Status", &json!({})).expect("a status");
+    assert_eq!(status["audit_lost"], 0);
+}
+
+/// Logs in as the module does: Challenge and Verify, each on a connection of its own.
+fn log_in_and_measure(daemon: &Daemon, during: &str, logins: usize) {
+    let users: Vec<String> = (0..logins).map(|n| format!("{during}-{n}")).collect();
+    let devices = daemon.enroll_many(&users);
+    let mut times: Vec<u128> = users
+        .iter()
+        .zip(devices)
+        .map(|(user, device)| {
+            let code = device.code();
+            let begun = Instant::now();
+            let about = json!({ "user": user, "service": "flooded" });
+            let asked = daemon.call("Challenge", &about).expect("what to ask for");
+            let attempt = json!({ "user": user, "service": "flooded", "codes": [code] });
+            let verdict = daemon.call("Verify", &attempt).expect("a verdict");
+            let took = begun.elapsed().as_micros();
+            assert_eq!(asked["ask"], "one_code", "{user}");
+            assert_eq!(verdict["verdict"], "accepted", "{user}");
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    let of = |hundredth: usize| times[(times.len() * hundredth / 100).min(times.len() - 1)];
+    let (half, most, all) = (of(50), of(99), of(100));
+    println!("{during:10} p50 {half:6} µs  p99 {most:6} µs  longest {all:6} µs");
 }
 
 /// What holds during a flood, and what the daemon remembers from before it.

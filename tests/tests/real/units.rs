@@ -322,6 +322,44 @@ fn a_daemon_that_stands_still_is_started_anew() {
     assert!(log_in(&machine, "alice", &device.code()));
 }
 
+/// The disk fills up while the daemon serves, and stays full while the daemon looks again and again.
+#[test]
+fn on_a_full_disk_the_daemon_is_not_started_again_and_again_and_goes_on_when_there_is_room() {
+    let _place = world::enter();
+    let machine = Machine::boot();
+    let small = "mkdir -p $1 && mount -t tmpfs -o size=8m tmpfs $1 && mkdir $1/filled";
+    machine.run(&["sh", "-c", small, "sh", "/var/lib/pam-totp"]);
+    machine.run(&["systemctl", "enable", "--now", "provisiond"]);
+    let device = enroll(&machine, "alice");
+    machine.run(&[
+        "sh",
+        "-c",
+        "cat /dev/zero > /var/lib/pam-totp/filled/all || true",
+    ]);
+    // Until the store has used up what room it had.
+    let fails = || machine.journal.with(&["event=store_failed"]).len();
+    machine.until(|| !log_in(&machine, "alice", &device.wrong()) && fails() > 0);
+    machine.journal.wait_for(&["event=store_waits"]);
+    // Each look at the disk is a sign of life.
+    let looked = || machine.property(UNITS[0], "WatchdogTimestampMonotonic");
+    for _ in 0..3 {
+        let before = looked();
+        machine.until(|| looked() != before);
+    }
+    assert_eq!(machine.property(UNITS[0], "NRestarts"), "1");
+    assert_eq!(machine.property(UNITS[0], "ActiveState"), "active");
+    let status = machine.property(UNITS[0], "StatusText");
+    assert!(status.contains("waits until the disk"), "{status}");
+    machine.run(&["rm", "/var/lib/pam-totp/filled/all"]);
+    machine.journal.wait_for(&["event=store_goes_on"]);
+    machine.until(|| log_in(&machine, "alice", &device.code()));
+    assert_eq!(machine.journal.with(&["event=store_waits"]).len(), 1);
+    assert_eq!(
+        (fails(), machine.property(UNITS[0], "NRestarts")),
+        (1, "1".into())
+    );
+}
+
 /// The commands stand in the head of the unit.
 #[test]
 fn the_example_mails_what_happened_while_it_did_not_run() {

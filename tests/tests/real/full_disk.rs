@@ -1,0 +1,122 @@
+//! A disk that is full, or cannot be written: the daemon waits, and the log has a line when it
+//! begins and one when it ends, however long it lasts.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+use tests::daemon::{Daemon, Setup};
+use tests::libpam::PamCode;
+use tests::stack::Stack;
+use tests::world;
+
+#[test]
+fn a_daemon_on_a_full_disk_waits_for_room_with_one_line_and_then_serves() {
+    let _place = world::enter();
+    let disk = SmallDisk::new();
+    disk.fill();
+    let daemon = Setup::in_state(&disk.0).start();
+    daemon.log.wait_for(&["event=store_waits", "No space left"]);
+    disk.free();
+    daemon.log.wait_for(&["event=started"]);
+    assert_eq!(waits_and_ends(&daemon), (1, 1));
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "room", "retry=1");
+    assert_eq!(
+        stack.login("alice", &[&alice.code()]).code,
+        PamCode::SUCCESS
+    );
+}
+
+#[test]
+fn a_disk_that_fills_up_ends_the_daemon_once_and_no_code_is_taken_twice() {
+    let _place = world::enter();
+    let disk = SmallDisk::new();
+    let mut daemon = Setup::in_state(&disk.0).start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "fills", "retry=1");
+    let code = alice.code();
+    assert_eq!(stack.login("alice", &[&code]).code, PamCode::SUCCESS);
+    disk.fill();
+    // Until its log has used up what room it had.
+    while stack.login("alice", &[&alice.wrong()]).code == PamCode::AUTH_ERR {}
+    assert_eq!(daemon.wait().code(), Some(70));
+    assert_eq!(daemon.log.with(&["event=store_failed"]).len(), 1);
+    daemon.start_again();
+    daemon.log.wait_for(&["event=store_waits"]);
+    disk.free();
+    daemon.log.wait_for(&["event=store_goes_on"]);
+    assert_eq!(
+        stack.login("alice", &[&code]).code,
+        PamCode::AUTH_ERR,
+        "a replay"
+    );
+}
+
+#[test]
+fn a_disk_that_became_read_only_is_waited_for_and_the_daemon_can_be_stopped_meanwhile() {
+    let _place = world::enter();
+    let disk = SmallDisk::new();
+    disk.remount("ro");
+    let mut daemon = Setup::in_state(&disk.0).start();
+    daemon.log.wait_for(&["event=store_waits", "Read-only"]);
+    daemon.signal(Signal::SIGHUP);
+    daemon.signal(Signal::SIGTERM);
+    assert!(daemon.wait().success());
+    assert_eq!(waits_and_ends(&daemon), (1, 0));
+    disk.remount("rw");
+    daemon.start_again();
+    daemon.enroll("alice");
+}
+
+fn waits_and_ends(daemon: &Daemon) -> (usize, usize) {
+    let count = |event: &str| daemon.log.with(&[event]).len();
+    (count("event=store_waits"), count("event=store_goes_on"))
+}
+
+/// A small disk with a folder of the daemon's user. It is unmounted when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn new() -> Self {
+        let root = world::scratch_folder("small-disk");
+        world::run(
+            "mount",
+            &["-t", "tmpfs", "-o", "size=8m", "tmpfs", text(&root)],
+        );
+        let state = root.join("state");
+        world::give_to_daemon(&state);
+        Self(state)
+    }
+
+    fn filling(&self) -> PathBuf {
+        self.0.with_file_name("filling")
+    }
+
+    /// Another program takes all of it.
+    fn fill(&self) {
+        let mut file = fs::File::create(self.filling()).expect("a file");
+        while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    fn free(&self) {
+        fs::remove_file(self.filling()).expect("the file");
+    }
+
+    fn remount(&self, how: &str) {
+        let root = self.0.parent().expect("its root");
+        world::run("mount", &["-o", &format!("remount,{how}"), text(root)]);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let root = self.0.parent().expect("its root");
+        world::run("umount", &["--lazy", text(root)]);
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
