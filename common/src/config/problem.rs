@@ -45,6 +45,12 @@ pub enum Problem {
     /// A folder, a device, a pipe.
     #[error("is not a regular file: give the path of one")]
     NotAFile,
+    /// This process may not read the default file of secrets, and need not: root does.
+    #[error(
+        "cannot be read by uid {0}: root reads it for the daemon, so run this as root. A daemon that neither systemd nor \
+         root starts reads it itself: run 'chgrp _pam-totp' and 'chmod 640' on it"
+    )]
+    RootsSecrets(Uid),
     /// Other users can replace the file.
     #[error(
         "lies in a folder in which other users can replace it: run 'chown root' and 'chmod go-w' on {}", .0.display()

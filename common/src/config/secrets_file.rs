@@ -97,6 +97,7 @@ fn secrets_in(path: &Path, trust: &Trust) -> Result<TaggedSecrets, Problem> {
 fn with_the_first_step(problem: Problem) -> Problem {
     match problem {
         Problem::Missing => Problem::NoSecrets,
+        Problem::Forbidden(uid) => Problem::RootsSecrets(uid),
         other => other,
     }
 }
