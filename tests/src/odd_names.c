@@ -4,6 +4,7 @@
  *   odd-broken...    the server cannot be reached
  *   odd-here...      the accounts of /etc/odd-passwd, in its form; while there is no such file, the server
  *                    cannot be reached
+ * and for uids: no answer, ever, about 4,600,000 and the hundred thousand after it.
  * Of everything else it knows nothing. */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -47,6 +48,11 @@ enum nss_status _nss_odd_getpwnam_r(const char *name, struct passwd *entry, char
     if (!failed) return NSS_STATUS_SUCCESS;
     *errnop = failed;
     return failed == ERANGE ? NSS_STATUS_TRYAGAIN : NSS_STATUS_NOTFOUND;
+}
+
+enum nss_status _nss_odd_getpwuid_r(uid_t uid, struct passwd *entry, char *buffer, size_t size, int *errnop) {
+    (void)entry, (void)buffer, (void)size;
+    return odd(uid / 100000 == 46 ? "odd-hung" : "", errnop);
 }
 
 enum nss_status _nss_odd_getgrnam_r(const char *name, struct group *entry, char *buffer, size_t size, int *errnop) {

@@ -8,6 +8,9 @@ use crate::daemon::Setup;
 use crate::tracee::library;
 use crate::world;
 
+/// The first of a hundred thousand uids about which the name service never answers.
+pub const HUNG_UIDS: u32 = 4_600_000;
+
 /// Makes these the accounts that begin with `odd-here`, with their uids. `None`: their server
 /// cannot be reached.
 ///

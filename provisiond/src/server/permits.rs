@@ -5,7 +5,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use super::Shared;
 use crate::identity::caller::{Caller, Peer, Role};
@@ -52,26 +51,18 @@ pub(super) struct Permit {
 }
 
 impl Permits {
-    /// Root waits for a place, in the socket's backlog. A uid that is not identified yet waits for
-    /// a moment. Any other uid gets a place at once, or none. The accepting thread asks no name
-    /// service.
+    /// Root waits for a place, in the socket's backlog. Any other uid gets a place at once, or
+    /// none: a caller that waited here would keep verifiers and users behind it waiting. The
+    /// accepting thread asks no name service.
     pub(super) fn take(shared: &Arc<Shared>, peer: Peer) -> Option<Permit> {
         let permits = &shared.permits;
         let mut held = permits.lock();
         let pool = held.pool_of(peer, &shared.service);
-        let has_room = |held: &mut Held| held.has_room(pool, peer.uid, &shared.service);
-        let (returned, is_full) = (&permits.returned, |held: &mut Held| !has_room(held));
-        held = match pool {
-            Pool::Root => returned
-                .wait_while(held, is_full)
-                .unwrap_or_else(PoisonError::into_inner),
-            Pool::Unidentified => {
-                let waited = returned.wait_timeout_while(held, ROOM_TIME, is_full);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-            _ => held,
-        };
-        if !has_room(&mut held) {
+        let is_full = |held: &mut Held| !held.has_room(pool, peer.uid, &shared.service);
+        if pool == Pool::Root {
+            let waited = permits.returned.wait_while(held, is_full);
+            held = waited.unwrap_or_else(PoisonError::into_inner);
+        } else if is_full(&mut held) {
             return None;
         }
         held.pool(pool).take(peer.uid);
@@ -216,9 +207,6 @@ const MAX_CONNECTIONS: usize = 256;
 /// Connections of one uid: a user has a few terminals, not dozens. Verifiers, which serve many
 /// users, share their places equally.
 const MAX_PER_UID: usize = 16;
-/// How long an unidentified connection waits for a place. While the name service answers, those
-/// before it need theirs for less.
-const ROOM_TIME: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

@@ -10,13 +10,14 @@ use tests::connection::{after, ask, errors, open, rest, wait_for_answer};
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
+use tests::odd_names::{HUNG_UIDS, with_odd_names};
 use tests::stack::Stack;
 use tests::stranger::{Crowd, Flood, Outcome, connect_as};
 use tests::wire::{Caller, exchange, request};
 use tests::world;
 
 use crate::meanwhile::{IDLE, MESSAGE, PAUSE, SLACK, wait_until, while_people_log_in};
-use crate::roles::{daemon_with_admins, list_call};
+use crate::roles::{daemon_with_admins, list_call, with_roles};
 
 #[test]
 fn who_says_nothing_is_let_go_after_two_seconds_but_root_is_not() {
@@ -182,6 +183,33 @@ fn uids_without_an_account_share_a_few_places_and_get_one_answer_on_each_connect
             "one answer and no more, once the others are gone",
         );
     });
+}
+
+#[test]
+fn a_flood_of_uids_that_the_name_service_is_silent_about_keeps_no_known_caller_waiting() {
+    let _place = world::enter_alone();
+    let daemon = with_odd_names(with_roles(Setup::new())).start();
+    let device = daemon.enroll("bob");
+    let open_as = |user: &str| connect_as(Caller::user(user).uid, &daemon.open_socket());
+    assert_eq!(told(&open_as("bob"), "Show"), "");
+    let about = json!({ "user": "bob", "service": "tunnel" });
+    assert!(ask(&open_as("vera"), "Challenge", &about).is_ok());
+    // Both are known from now on.
+    // The daemon closes it if it is idle for half a minute.
+    let idle = open(&daemon.login_socket());
+    let call = json!({ "user": "bob" });
+    let socket = daemon.open_socket();
+    let _flood = Flood::begin((HUNG_UIDS, 3000), 600, &socket, ("Show", &call));
+    for _ in 0..60 {
+        assert_eq!(told(&open_as("bob"), "Show"), "");
+    }
+    let asked = json!({ "user": "bob", "service": "tunnel", "codes": [device.code()] });
+    assert!(ask(&open_as("vera"), "Verify", &asked).is_ok());
+    assert_eq!(
+        told(&idle, "Status"),
+        "",
+        "they were served before it ended"
+    );
 }
 
 #[test]
