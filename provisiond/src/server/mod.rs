@@ -7,11 +7,13 @@
 pub mod dispatch;
 mod permits;
 mod pulse;
+mod socket_path;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
@@ -27,6 +29,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use self::dispatch::{Replies, dispatch};
 use self::permits::{Permit, Permits};
 pub use self::pulse::Pulse;
+use self::socket_path::{LOOK_EVERY, SocketPath};
 use crate::audit::Line;
 use crate::identity::caller::{Caller, Peer};
 use crate::identity::names::{Asking, Found};
@@ -134,9 +137,14 @@ fn accept_all(
     mut pulse: Option<Pulse>,
 ) {
     let works = || shared.service.records.health().is_ok();
+    let mut path = SocketPath::of(listener);
     let mut beat = || {
+        if let Some(path) = path.as_mut().and_then(SocketPath::just_gone) {
+            shared.service.audit.write(socket_removed(path));
+        }
         let beat = |pulse: &mut Pulse| pulse.beat(works);
-        pulse.as_mut().map_or(PollTimeout::NONE, beat)
+        let look = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::MAX);
+        pulse.as_mut().map_or(look, beat)
     };
     while has_connection(listener, end, &mut beat) {
         match listener.accept() {
@@ -145,6 +153,16 @@ fn accept_all(
             Err(_) => std::thread::sleep(ACCEPT_PAUSE),
         }
     }
+}
+
+fn socket_removed(path: &Path) -> Line {
+    let line = Line::new("socket_removed").with("path", path.display());
+    line.with(
+        "reason",
+        "programs do not find the daemon: run 'systemctl restart provisiond-login.socket provisiond.socket', or, without \
+         systemd, start the daemon again",
+    )
+    .error()
 }
 
 /// Waits for a connection, and does not miss a `beat`. False: the server stops.

@@ -245,6 +245,26 @@ fn a_missing_mirror_comes_back_and_where_it_cannot_the_daemon_starts_with_a_warn
 }
 
 #[test]
+fn a_socket_that_a_hand_has_removed_is_named_with_the_command_that_brings_it_back() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    machine.run(&["rm", "-r", "/run/pam-totp"]);
+    machine.run(&["systemctl", "restart", "provisiond"]);
+    machine
+        .journal
+        .wait_for(&["event=socket_removed path=/run/pam-totp/login.sock"]);
+    assert!(!log_in(&machine, "alice", &device.code()));
+    machine.run(&[
+        "systemctl",
+        "restart",
+        "provisiond-login.socket",
+        "provisiond.socket",
+    ]);
+    assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
 fn without_its_account_the_daemon_waits_and_the_first_login_after_the_repair_starts_it() {
     let _place = world::enter();
     let machine = serving();
