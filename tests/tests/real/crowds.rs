@@ -219,9 +219,14 @@ fn while_all_places_of_ordinary_users_are_taken_verifiers_administrators_and_roo
     let device = daemon.enroll("bob");
     let users: Vec<String> = (0..5).map(|n| format!("crowd-{n}")).collect();
     world::make_accounts(&users);
+    let uid = |user: &String| Caller::user(user).uid;
+    // Uids that the daemon has not seen share few places, and would hear `Busy` sooner.
+    for user in &users {
+        let call = connect_as(uid(user), &daemon.open_socket());
+        assert_eq!(told(&call, "Show"), "NoSuchUser");
+    }
     while_people_log_in(&daemon, || {
         let (_, (crowds, outcomes)) = in_time(&daemon, IDLE, || {
-            let uid = |user: &String| Caller::user(user).uid;
             let gather = |user| Crowd::gather(uid(user), 16, &daemon.open_socket());
             let crowds: Vec<Crowd> = users.iter().map(gather).collect();
             let outcomes: Vec<Outcome> = crowds.iter().map(Crowd::outcome).collect();

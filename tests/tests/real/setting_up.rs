@@ -45,7 +45,7 @@ fn a_session_that_was_open_before_does_not_confirm_whatever_code_was_tried() {
 fn sshd_asks_for_password_and_code_and_spares_the_exempt_group() {
     let scene = Scene::start();
     let (alice, _) = (scene.enroll("alice"), scene.enroll("bob"));
-    scene.machine.run(&["groupadd", "machines"]);
+    scene.machine.run(&["groupadd", "--force", "machines"]);
     scene.machine.run(&["usermod", "-aG", "machines", "bob"]);
     let before = scene.files();
     scene.set_up(&[
@@ -646,7 +646,7 @@ impl Scene {
     /// Runs a command again and again, with this fault at its first call, then at its second one,
     /// until it succeeds. Returns how often it did not.
     fn at_each(&self, fault: &str, command: &[String], after: impl Fn()) -> u32 {
-        for step in 1.. {
+        for step in 1..=MOST_STEPS {
             let from_then_on = if fault.contains("error") { "+" } else { "" };
             let inject = format!("inject={fault}:when={step}{from_then_on}");
             let strace = ["strace", "-o", "/dev/null", "-e", &inject];
@@ -657,7 +657,7 @@ impl Scene {
                 return step - 1;
             }
         }
-        unreachable!("there are fewer steps than numbers")
+        panic!("{command:?} fails without a fault, too");
     }
 
     /// As if ten minutes had passed: the record's times are in milliseconds since the boot.
@@ -712,6 +712,8 @@ fn free_port() -> String {
         .to_string()
 }
 
+/// A set-up has fewer steps of a kind.
+const MOST_STEPS: u32 = 200;
 const PASSWORD: &str = "correct horse";
 const CONFIRM: &str = "sudo -n totpctl setup --confirm";
 const UNDO: &str = "pam-totp-setup-undo.service";
