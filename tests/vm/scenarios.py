@@ -183,7 +183,7 @@ def apparmor_confines_the_daemon_and_denied_it_nothing(vm):
 
 def a_package_that_a_service_still_names_does_not_go(vm):
     told = vm.guest.run(f"{packages.APT} remove libpam-totp 2>&1 && echo removed || true")
-    assert "removed" not in told.splitlines() and "/etc/pam.d/sshd" in told, told
+    assert "removed" not in told.splitlines() and "/etc/pam.d/pam-totp-sshd" in told, told
     alice = vm.users["alice"]
     assert alice.log_in(alice.code(), key=True).accepted
 
