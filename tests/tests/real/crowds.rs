@@ -200,8 +200,12 @@ fn a_flood_of_uids_that_the_name_service_is_silent_about_keeps_no_known_caller_w
     let call = json!({ "user": "bob" });
     let socket = daemon.open_socket();
     let _flood = Flood::begin((HUNG_UIDS, 3000), 600, &socket, ("Show", &call));
-    for _ in 0..60 {
+    for served in 0..60 {
         assert_eq!(told(&open_as("bob"), "Show"), "");
+        assert!(
+            !is_closed(&idle),
+            "{served} calls were served before it ended"
+        );
     }
     let asked = json!({ "user": "bob", "service": "tunnel", "codes": [device.code()] });
     assert!(ask(&open_as("vera"), "Verify", &asked).is_ok());
@@ -210,6 +214,14 @@ fn a_flood_of_uids_that_the_name_service_is_silent_about_keeps_no_known_caller_w
         "",
         "they were served before it ended"
     );
+}
+
+/// Whether the daemon has closed a connection on which it owes no reply.
+fn is_closed(mut stream: &UnixStream) -> bool {
+    stream.set_nonblocking(true).expect("a socket");
+    let read = stream.read(&mut [0]);
+    stream.set_nonblocking(false).expect("a socket");
+    read.is_ok()
 }
 
 #[test]
