@@ -249,10 +249,10 @@ fn the_rollback_needs_neither_the_daemon_nor_a_valid_configuration_of_sshd() {
         "echo nonsense >> /etc/ssh/sshd_config.d/00-pam-totp.conf",
     ]);
     scene.machine.command(&["systemctl", "restart", "ssh"]);
-    assert_eq!(
-        scene.machine.property("ssh.service", "ActiveState"),
-        "failed"
-    );
+    // systemd takes this unit for started as soon as its process exists.
+    scene
+        .machine
+        .wait_for("ssh.service", "ActiveState", "failed");
     scene.let_the_time_pass("sshd");
     let undone = scene.machine.command(&["systemctl", "start", UNDO]);
     assert!(
