@@ -40,6 +40,12 @@ pub(super) fn settle(
             None => service.was_wrong_for_free(call),
         }
     }
+    if told.verdict == Verdict::Accepted
+        && let Some(answer) = &answer
+    {
+        // Behind a password, it may come again where none is needed.
+        service.accepted.remember_text(call.user, answer);
+    }
     count(service, login, (&told, &counted), was_typed);
     if let Some(first) = &told.first_device {
         first_login::log(service, login, first);
@@ -182,8 +188,21 @@ pub(super) fn log_refusal(
     service.log_refusal(login.call, line(login, verdict, None, reason));
 }
 
+/// Lets a user in without a code, unless the settings require a log line and the log takes none.
+pub(super) fn let_in(
+    service: &Service,
+    login: &Trusted<'_>,
+    line: Line,
+    reply: VerifyReply,
+) -> VerifyReply {
+    match service.log_before(login.call, line) {
+        Ok(()) => reply,
+        Err(_) => log_is_stuck(service, login, None, reply.ask),
+    }
+}
+
 /// Refuses a login because its line cannot be logged.
-pub(super) fn log_is_stuck(
+fn log_is_stuck(
     service: &Service,
     login: &Trusted<'_>,
     device: Option<&DeviceName>,

@@ -9,7 +9,6 @@ use super::effects;
 use super::judge::Judgement;
 use super::reported::Trusted;
 use super::rules::{self, Demand, Facts};
-use crate::audit::Line;
 use crate::clock;
 use crate::clock::moment::Moment;
 use crate::identity::caller::Role;
@@ -86,7 +85,7 @@ pub(super) fn let_by(
         device: device.map(|device| device.to_string()),
         ..exempt(rule)
     };
-    let_in(service, login, line.with("rule", rule), reply)
+    effects::let_in(service, login, line.with("rule", rule), reply)
 }
 
 /// Begins a grace: remembers an accepted code for the time in which the settings ask for no other.
@@ -152,23 +151,11 @@ pub(super) fn observed(
         .with("would", would.word())
         .warning();
     let would = login.call.caller.peer.is_root().then_some(would);
-    let_in(
-        service,
-        login,
-        line,
-        VerifyReply {
-            would,
-            ..exempt(OBSERVE)
-        },
-    )
-}
-
-/// Lets the user in, unless the settings require a log line and the log takes none.
-fn let_in(service: &Service, login: &Trusted<'_>, line: Line, reply: VerifyReply) -> VerifyReply {
-    match service.log_before(login.call, line) {
-        Ok(()) => reply,
-        Err(_) => effects::log_is_stuck(service, login, None, Ask::Nothing),
-    }
+    let reply = VerifyReply {
+        would,
+        ..exempt(OBSERVE)
+    };
+    effects::let_in(service, login, line, reply)
 }
 
 fn exempt(rule: &str) -> VerifyReply {

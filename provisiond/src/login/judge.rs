@@ -66,26 +66,11 @@ pub(super) fn durably<'s>(
     if let Some(fingerprint) = outcome.counted.fingerprint {
         service.repeats.remember(fingerprint);
     }
-    remember_accepted(service, call, &outcome, answer);
     Ok(Judgement {
         outcome,
         before,
         attempt,
     })
-}
-
-/// Remembers an accepted answer: behind a password, it may come again where none is needed.
-fn remember_accepted(
-    service: &Service,
-    call: &Call<'_>,
-    outcome: &AttemptOutcome,
-    answer: Option<&Answer>,
-) {
-    if let Some(answer) = answer
-        && outcome.told.verdict == Verdict::Accepted
-    {
-        service.accepted.remember_text(call.user, answer);
-    }
 }
 
 /// Judges a code that comes although none is demanded. A right one is spent; any other costs and
@@ -142,7 +127,6 @@ pub(super) fn unneeded(
     if !is_code && !known {
         guess.was_wrong();
     }
-    remember_accepted(service, call, &outcome, Some(answer));
     is_code.then_some(Judgement {
         outcome,
         before: None,

@@ -38,14 +38,14 @@ pub(crate) fn verify(
     attempt: &Verify,
 ) -> Result<VerifyReply, Error> {
     let login = Trusted::of(call, attempt.into());
-    let answer = Answer::parse(&attempt.codes);
+    let (answer, is_hidden) = (Answer::parse(&attempt.codes), is_of_sshd(&attempt.codes));
     if (attempt.codes.is_empty() || answer.is_some())
         && let Some(rule) = exemption::rule(service, &login)
     {
         return Ok(unneeded(service, &login, rule, answer));
     }
     let mut outcome = judge::durably(service, &login, answer.as_ref())?;
-    if is_of_sshd(&attempt.codes) {
+    if is_hidden {
         outcome.outcome.counted.was_hidden();
     }
     let reply = effects::settle(
