@@ -43,10 +43,11 @@ build: ## build the programs that `make install` copies
 	@packaging/need build
 	@$(MAKE) --no-print-directory programs
 
-# The module by itself: built together with the daemon it would be handed ciphers, for the linker to throw away.
+# The module by itself: built together with the daemon it would be handed ciphers, for the linker to throw away. And as a
+# shared object alone: beside an rlib the compiler keeps whatever another crate might call.
 programs:
 	$(CARGO) build --locked --release -p provisiond -p totpctl
-	$(CARGO) build --locked --release -p pam_totp
+	CARGO_PROFILE_RELEASE_LTO=fat $(CARGO) rustc --locked --release -p pam_totp --lib --crate-type cdylib
 
 check: ## check format, lints, docs and licences, run unit tests: at most 5 minutes, no root
 	@packaging/need check

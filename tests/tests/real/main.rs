@@ -70,6 +70,7 @@ mod timing;
 mod uids;
 mod unavailable;
 mod units;
+mod unwinding;
 mod verifiers;
 mod why;
 mod wrong_secret;
