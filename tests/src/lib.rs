@@ -6,13 +6,14 @@
 //! build the whole workspace first; `make test` does both. Nothing here sleeps to wait:
 //! [`lines::Lines`] waits for what a program says.
 
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
 pub mod clocks;
 pub mod connection;
 pub mod daemon;
 pub mod disk;
 pub mod guide;
+pub mod libpam;
 pub mod lines;
 mod log_page;
 pub mod machine;
@@ -31,9 +32,3 @@ pub mod tracee;
 pub mod wire;
 pub mod worker;
 pub mod world;
-
-#[expect(
-    unsafe_code,
-    reason = "libpam is C, and no safe wrapper starts a stack from a folder"
-)]
-pub mod libpam;

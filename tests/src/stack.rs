@@ -135,7 +135,7 @@ impl Attempt<'_> {
         let application = Application {
             service: &self.stack.service,
             user: self.user,
-            confdir: self.stack.confdir(),
+            confdir: Some(self.stack.confdir()),
             items: &self.items,
             calls: &self.calls,
             flags: self.flags,

@@ -3,6 +3,7 @@
 //! - `cli/`: the command line: each command's arguments, options and `--help` text.
 //! - `commands/`: each command's code: the calls to the daemon and the prompts for codes.
 //! - `setup/`: `setup`: makes services ask for codes, and takes that back.
+//! - `stack_try/`: `try`: logins through the real stack, and what they show.
 //! - `first_steps`: what `totpctl` alone prints for root on a new machine.
 //! - `render/`: each command's result: sentences and tables for people, JSON for programs.
 //! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
@@ -41,6 +42,7 @@ mod qr;
 mod refusals;
 mod render;
 mod setup;
+mod stack_try;
 mod table;
 mod verdicts;
 

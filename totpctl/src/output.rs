@@ -198,6 +198,14 @@ fn write(stream: BorrowedFd<'_>, text: &[u8]) -> Result<(), Failure> {
     File::from(stream).write_all(text).map_err(Failure::Writing)
 }
 
+/// A text of several lines with control characters escaped.
+pub(crate) fn lines(text: &str) -> String {
+    text.split('\n')
+        .map(one_line)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
 /// The sentence with line ends and control characters escaped. Word by word, because `printable`
 /// shortens long texts.
 fn one_line(sentence: &str) -> String {

@@ -80,7 +80,7 @@ fn authenticating<'a>(
     Application {
         service,
         user: Some(user),
-        confdir,
+        confdir: Some(confdir),
         items: &[],
         calls: &[Call::Authenticate],
         flags: 0,

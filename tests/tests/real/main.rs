@@ -61,6 +61,7 @@ mod settings;
 mod socket;
 mod spellings;
 mod ssh;
+mod stack_try;
 mod stacks;
 mod strict;
 mod sweeps;

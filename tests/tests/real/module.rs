@@ -325,10 +325,10 @@ fn strange_replies_are_refused_and_cost_nothing() {
     for reply in [
         Reply::Null,
         Reply::text(""),
-        Reply::Bytes(vec![b'1'; 1 << 20]),
-        Reply::Bytes(vec![b'1'; 513]),
-        Reply::Bytes(padded),
-        Reply::Bytes(b"\xff\xfe123456".to_vec()),
+        Reply::bytes(&vec![b'1'; 1 << 20]),
+        Reply::bytes(&vec![b'1'; 513]),
+        Reply::bytes(&padded),
+        Reply::bytes(b"\xff\xfe123456"),
     ] {
         assert_eq!(stack.replies("alice", [reply]).code, PamCode::AUTH_ERR);
     }
@@ -347,7 +347,7 @@ fn a_user_name_that_changes_at_the_prompt_is_a_refusal() {
     let stack = Stack::of(&daemon, "changing", "retry=1");
     for code in [&alice, &bob] {
         let login = stack.converse("alice", |prompt| {
-            prompt.set_item(Item::User, "bob");
+            prompt.set_item(Item::User, "bob").expect("an item");
             Reply::text(code)
         });
         assert_eq!(login.code, PamCode::AUTH_ERR);

@@ -71,7 +71,7 @@ fn through_libpam(folder: &Path) -> Login {
     let application = Application {
         service: SERVICE,
         user: Some("alice"),
-        confdir: folder,
+        confdir: Some(folder),
         items: &[],
         calls: &[Call::Authenticate],
         flags: 0,

@@ -20,6 +20,7 @@ mod recovery;
 mod setup;
 mod store;
 mod subject;
+mod try_login;
 mod users;
 mod value_parsers;
 
@@ -50,6 +51,7 @@ pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
 pub(crate) use self::setup::{Mode, SetupArgs, Target};
 pub(crate) use self::store::StoreCommand;
 pub(crate) use self::subject::Subject;
+pub(crate) use self::try_login::TryArgs;
 pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
 use crate::exit::Failure;
 
@@ -89,6 +91,9 @@ pub(crate) enum Command {
     /// Try a code: a real login attempt, which spends the code
     #[command(after_help = codes::VERIFY_EXAMPLES)]
     Verify(VerifyArgs),
+    /// Play a login through PAM: without a code, then with one
+    #[command(after_help = try_login::EXAMPLES)]
+    Try(TryArgs),
     /// Show a user's devices
     #[command(after_help = users::SHOW_EXAMPLES)]
     Show(OptionalUser),
@@ -258,6 +263,7 @@ Examples:
   totpctl setup sshd                make logins ask for codes
   totpctl show alice                alice's devices and their last use
   totpctl verify alice              try a code
+  totpctl try alice --service sshd  try a login through PAM
   totpctl why alice                 why alice's logins were refused
   totpctl revoke alice --device old
   totpctl --json list

@@ -24,6 +24,7 @@ impl Command {
             Self::RenameDevice(wanted) => wanted.target.subject(),
             Self::Restrict(wanted) => wanted.target.subject(),
             Self::Verify(wanted) => of(&wanted.user),
+            Self::Try(wanted) => of(&wanted.user),
             Self::Bypass(wanted) => of(&wanted.user),
             Self::Ticket(wanted) => of(&wanted.user),
             Self::RenameUser(wanted) => of(&wanted.user),

@@ -49,7 +49,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Fa
 }
 
 /// A name of digits only is a code that was typed in the wrong place.
-fn expect_service(name: &str) -> Result<(), Failure> {
+pub(super) fn expect_service(name: &str) -> Result<(), Failure> {
     if name.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Failure::Usage(NO_SECRETS_HERE));
     }

@@ -1,7 +1,6 @@
 //! `log` and `why`: reads the daemon's events, and prints them or explains a user's login attempts.
 
 use common::config::values::span::Span;
-use common::wire::event::Event;
 use common::wire::protocol::{Events, EventsReply};
 
 use super::{Context, names};
@@ -40,14 +39,7 @@ pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failu
 /// `why`: prints the last attempts of a user, and why they were refused.
 pub(super) fn why(context: &Context<'_>, wanted: &WhyArgs) -> Result<Exit, Failure> {
     let user = names::user(&wanted.user)?;
-    let replies = context.daemon.call_more(&Events {
-        user: Some(user.clone()),
-        ..Events::default()
-    })?;
-    let events: Vec<Event> = replies
-        .into_iter()
-        .filter_map(|reply| reply.event)
-        .collect();
+    let events = context.events_about(&user)?;
     let most = usize::try_from(wanted.lines).unwrap_or(usize::MAX);
     context
         .output

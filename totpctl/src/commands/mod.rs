@@ -21,11 +21,13 @@ mod rename;
 mod restrict;
 mod resync;
 mod show;
+mod try_login;
 mod verify;
 
 use common::secret::SecretText;
 use common::wire::client::ClientError;
-use common::wire::protocol::{Ask, Error, Verdict};
+use common::wire::event::Event;
+use common::wire::protocol::{Ask, Error, Events, Verdict};
 use common::wire::text::printable;
 
 use crate::cli::{Cli, Command, ExportCommand, ImportCommand, StoreCommand};
@@ -58,6 +60,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Enroll(wanted) => enroll::run(context, wanted),
         Command::Confirm(wanted) => confirm::run(context, wanted),
         Command::Verify(wanted) => verify::run(context, wanted),
+        Command::Try(wanted) => try_login::run(context, wanted),
         Command::Show(user) => show::one(context, user),
         Command::List(list) => show::all(context, list),
         Command::Why(wanted) => log::why(context, wanted),
@@ -116,6 +119,35 @@ impl Context<'_> {
     /// Asks for a code; fails at the end of standard input.
     fn code(&self, prompt: &str) -> Result<SecretText, Failure> {
         self.prompt.ask(prompt)?.ok_or(Failure::NoInput("a code"))
+    }
+
+    /// The number of the daemon's last event.
+    pub(crate) fn last_event(&self) -> Result<u64, Failure> {
+        let last = self.events(&Events {
+            limit: Some(1),
+            ..Events::default()
+        })?;
+        Ok(last
+            .iter()
+            .map(|event| event.number)
+            .max()
+            .unwrap_or_default())
+    }
+
+    /// The daemon's events about a user.
+    pub(crate) fn events_about(&self, user: &str) -> Result<Vec<Event>, Failure> {
+        self.events(&Events {
+            user: Some(user.to_owned()),
+            ..Events::default()
+        })
+    }
+
+    fn events(&self, wanted: &Events) -> Result<Vec<Event>, Failure> {
+        let replies = self.daemon.call_more(wanted)?;
+        Ok(replies
+            .into_iter()
+            .filter_map(|reply| reply.event)
+            .collect())
     }
 
     /// Warns about a name without an account. It is no error: the account may be made later, or on

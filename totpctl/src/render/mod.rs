@@ -12,6 +12,7 @@ mod examined;
 pub(crate) mod key;
 pub(crate) mod passlib;
 mod recovery;
+mod tried;
 mod users;
 
 use common::names::device::Kind;
@@ -30,6 +31,7 @@ pub(crate) use self::changes::{
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::examined::Examined;
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
+pub(crate) use self::tried::Tried;
 pub(crate) use self::users::Users;
 use crate::exit::Failure;
 use crate::table::{minute, second};

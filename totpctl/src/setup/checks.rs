@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use common::wire::client::ClientError;
-use common::wire::protocol::{self, DeviceState, Error, Events, Show};
+use common::wire::protocol::{self, DeviceState, Error, Show};
 use common::wire::text::printable;
 use nix::unistd::{Group, Uid, User, geteuid, getgrouplist};
 
@@ -60,16 +60,6 @@ fn may_log_in(user: &protocol::User) -> bool {
     let mut devices = user.devices.iter();
     devices.any(|device| device.state == DeviceState::Active)
         && !(user.disabled || user.damaged || user.other_uid.is_some())
-}
-
-/// The number of the daemon's last event.
-pub(crate) fn last_event(context: &Context<'_>) -> Result<u64, Failure> {
-    let last = context.daemon.call_more(&Events {
-        limit: Some(1),
-        ..Events::default()
-    })?;
-    let numbers = last.iter().filter_map(|reply| reply.event.as_ref());
-    Ok(numbers.map(|event| event.number).max().unwrap_or_default())
 }
 
 /// Without a timer, the set-up stays until a hand takes it back: root has to want that.

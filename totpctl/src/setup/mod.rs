@@ -25,9 +25,6 @@ mod write;
 
 use std::time::Duration;
 
-use common::wire::event::Event;
-use common::wire::protocol::Events;
-
 use self::boot::Instant;
 use self::outcome::{Outcome, State};
 use self::proof::Evidence;
@@ -74,7 +71,7 @@ fn set_up(context: &Context<'_>, target: Target, wanted: &SetupArgs) -> Result<E
     is_free(&records, target)?;
     let mut record = Record::new(target, user, recipe.include(), recipe.place())?;
     record.due = (!wanted.no_rollback).then(|| record.begun.later(TIME));
-    record.last_event = checks::last_event(context)?;
+    record.last_event = context.last_event()?;
     record.files = files;
     write::carry_out(&records, &record, &recipe)?;
     let until = record
@@ -128,7 +125,7 @@ fn confirm(context: &Context<'_>) -> Result<Exit, Failure> {
         return Err(Failure::SetUp(TOO_LATE.to_owned()));
     }
     let evidence = Evidence {
-        events: &events_about(context, &record.user)?,
+        events: &context.events_about(&record.user)?,
         ancestors: &session::ancestors(),
         booted: now().saturating_sub(at.milliseconds / 1000),
     };
@@ -142,17 +139,6 @@ fn confirm(context: &Context<'_>) -> Result<Exit, Failure> {
         .output
         .result(&Outcome::new(&record, State::Confirmed))?;
     Ok(Exit::Done)
-}
-
-fn events_about(context: &Context<'_>, user: &str) -> Result<Vec<Event>, Failure> {
-    let replies = context.daemon.call_more(&Events {
-        user: Some(user.to_owned()),
-        ..Events::default()
-    })?;
-    Ok(replies
-        .into_iter()
-        .filter_map(|reply| reply.event)
-        .collect())
 }
 
 /// What the timer runs, and the next boot.

@@ -29,6 +29,12 @@ pub(super) struct PamConv {
 
 #[link(name = "pam")]
 unsafe extern "C" {
+    pub(super) fn pam_start(
+        service: *const c_char,
+        user: *const c_char,
+        conversation: *const PamConv,
+        handle: *mut *mut PamHandle,
+    ) -> c_int;
     pub(super) fn pam_start_confdir(
         service: *const c_char,
         user: *const c_char,
@@ -46,4 +52,5 @@ unsafe extern "C" {
     pub(super) fn pam_close_session(handle: *mut PamHandle, flags: c_int) -> c_int;
     pub(super) fn pam_chauthtok(handle: *mut PamHandle, flags: c_int) -> c_int;
     pub(super) fn calloc(count: usize, size: usize) -> *mut c_void;
+    pub(super) fn free(memory: *mut c_void);
 }
