@@ -7,6 +7,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::code::Code;
+use crate::exemption::exempt_group;
 use crate::explore::{Explored, explore};
 use crate::finding::{Finding, Place, Severity};
 use crate::known::{Role, role};
@@ -79,8 +80,26 @@ fn let_by(stack: &Stack, explored: &Explored) -> Vec<Finding> {
         .collect();
     lines
         .into_iter()
-        .filter_map(|(at, answer)| Some(one_let_by(stack.handlers.get(at)?, answer)))
+        .filter_map(|(at, answer)| {
+            let handler = stack.handlers.get(at)?;
+            Some(match exempt_group(&stack.handlers, at, explored) {
+                Some(group) => exempted(handler, group),
+                None => one_let_by(handler, answer),
+            })
+        })
         .collect()
+}
+
+fn exempted(handler: &Handler, group: &str) -> Finding {
+    Finding {
+        severity: Severity::Note,
+        kind: "exempt-group",
+        place: Some(handler.place.clone()),
+        what: format!(
+            "members of the group '{group}' come in without a code, and no log of the daemon shows it"
+        ),
+        next_step: format!("Nothing, if that is meant. 'getent group {group}' lists the members"),
+    }
 }
 
 fn one_let_by(handler: &Handler, answer: Code) -> Finding {

@@ -8,6 +8,7 @@
 //! - `play`: one login, with a given answer of each module.
 //! - `explore`: all logins at once: every answer that each module can give.
 //! - `known`: what modules of distributions can answer.
+//! - `exemption`: the line that exempts a group on purpose.
 //! - `check`, `finding`: what is wrong with a stack, where, and the next step.
 //!
 //! The crate loads no module and knows no daemon. It is a library, because totpctl, the real tests
@@ -29,6 +30,7 @@
 mod check;
 mod code;
 mod control;
+mod exemption;
 mod explore;
 mod files;
 mod finding;

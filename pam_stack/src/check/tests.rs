@@ -334,6 +334,41 @@ fn root_that_needs_no_code_for_su_is_a_note_and_no_hole() {
 }
 
 #[test]
+fn a_group_that_setup_exempts_is_a_note_and_any_other_line_is_a_hole() {
+    let line = "auth [success=1 default=ignore] pam_succeed_if.so quiet user ingroup breakglass\n";
+    let rest = "auth required pam_totp.so\nauth required pam_permit.so\n";
+    let severity = |first: &str, line: &str| {
+        let files = format!("== sudo\n{first}{line}{rest}");
+        let found = findings("sudo", &files, Circumstances::default());
+        found.first().map(|it| (it.severity, it.kind))
+    };
+    let password = "auth requisite pam_unix.so\n";
+    assert_eq!(
+        severity(password, line),
+        Some((Severity::Note, "exempt-group"))
+    );
+    let hole = Some((Severity::Hole, "not-asked"));
+    assert_eq!(severity("", line), hole, "no first factor");
+    for (part, other) in [
+        ("quiet ", ""),
+        ("user ingroup breakglass", "user notingroup breakglass"),
+        ("breakglass", "breakglass:users"),
+        ("breakglass", "breakglass user != root"),
+        ("default=ignore", "user_unknown=1 default=ignore"),
+        ("success=1", "success=done"),
+        ("pam_succeed_if", "pam_listfile"),
+    ] {
+        assert_eq!(
+            severity(password, &line.replace(part, other)),
+            hole,
+            "{other}"
+        );
+    }
+    let two = format!("{line}auth required pam_env.so\n").replace("success=1", "success=2");
+    assert_eq!(severity(password, &two), hole, "not right above the module");
+}
+
+#[test]
 fn exemptions_of_the_settings_need_another_success_in_the_stack() {
     let alone = "== sshd\nauth required pam_totp.so\n";
     let exempting = Circumstances {

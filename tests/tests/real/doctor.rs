@@ -14,7 +14,12 @@ const SSHD: &str = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthen
 const SSHD_FILE: &str = "/etc/ssh/sshd_config.d/00-doctor.conf";
 
 /// What a machine for tests may lack: a synchronised clock and such.
-const OF_THE_MACHINE: [&str; 3] = ["clock-unsynchronised", "clock-quarantine", "selinux"];
+const OF_THE_MACHINE: [&str; 4] = [
+    "apparmor",
+    "clock-unsynchronised",
+    "clock-quarantine",
+    "selinux",
+];
 
 /// A healthy machine.
 fn healthy() -> System {
@@ -55,6 +60,7 @@ fn doctor_is_quiet_on_a_healthy_machine_and_finds_each_fault() {
     let mut system = healthy();
     expect(&system, &[], &[]);
     forgotten_sister(&system);
+    exempt_group(&system);
     sshd(&system);
     settings(&system);
     socket(&system);
@@ -68,6 +74,21 @@ fn forgotten_sister(system: &System) {
     expect(system, &["sudo-i"], &["not-named"]);
     expect(system, &["sudo"], &[]);
     system.service("sudo-i", PASSWORD_AND_CODE);
+}
+
+/// The line of `totpctl setup sudo --exempt-group`.
+fn exempt_group(system: &System) {
+    let line = "auth [success=1 default=ignore] pam_succeed_if.so quiet user ingroup users";
+    let rest = "auth required TOTP\nauth required pam_permit.so";
+    system.service(
+        "sudo",
+        &format!("auth requisite pam_unix.so\n{line}\n{rest}"),
+    );
+    let (told, _) = found(system, &["sudo"]);
+    assert_eq!(told, ["exempt-group"]);
+    system.service("sudo", &format!("{line}\n{rest}"));
+    expect(system, &["sudo"], &["not-asked"]);
+    system.service("sudo", PASSWORD_AND_CODE);
 }
 
 fn sshd(system: &System) {
@@ -85,6 +106,10 @@ fn sshd(system: &System) {
     }
     fs::write(SSHD_FILE, SSHD).expect("sshd's settings");
     expect(system, &["--user", "root"], &["sshd-root"]);
+    for bad in ["root,addr=192.0.2.1", "no-such-account"] {
+        let refused = system.daemon.totpctl(&["doctor", "--user", bad], "");
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    }
 }
 
 fn settings(system: &System) {

@@ -12,7 +12,8 @@ use super::Context;
 use super::key::SettingsFile;
 use crate::cli::{DoctorArgs, NO_SECRETS_HERE};
 use crate::doctor::{
-    Services, check_daemon, check_machine, check_settings, check_sockets, check_sshd,
+    Services, can_be_asked_about, check_daemon, check_machine, check_settings, check_sockets,
+    check_sshd,
 };
 use crate::exit::{Exit, Failure};
 use crate::render::Examined;
@@ -21,6 +22,9 @@ use crate::render::Examined;
 pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Failure> {
     for service in &wanted.services {
         expect_service(service)?;
+    }
+    if let Some(user) = &wanted.user {
+        can_be_asked_about(user).map_err(Failure::BadParameter)?;
     }
     let services = Services::below(Path::new("/"));
     let checked = services.wanted(&wanted.services);

@@ -13,7 +13,7 @@ pub(crate) use self::daemon::{check as check_daemon, check_sockets};
 pub(crate) use self::machine::check as check_machine;
 pub(crate) use self::services::{Services, names_the_module};
 pub(crate) use self::settings::check as check_settings;
-pub(crate) use self::sshd::check as check_sshd;
+pub(crate) use self::sshd::{can_be_asked_about, check as check_sshd, connection_of};
 
 /// The folder of PAM's service files.
 pub(crate) const FOLDER: &str = "/etc/pam.d";

@@ -4,7 +4,9 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use common::names::user::UserName;
 use common::wire::text::printable;
+use nix::unistd::User;
 use pam_stack::{Finding, Severity};
 
 use super::finding;
@@ -25,9 +27,7 @@ fn ask(sshd: &str, user: Option<&str>) -> Result<String, String> {
     let mut command = Command::new(sshd);
     command.arg("-T").stdin(Stdio::null());
     if let Some(user) = user {
-        command
-            .arg("-C")
-            .arg(format!("user={user},host=localhost,addr=127.0.0.1"));
+        command.arg("-C").arg(connection_of(user));
     }
     let output = command.output().map_err(|error| error.to_string())?;
     if output.status.success() {
@@ -36,6 +36,33 @@ fn ask(sshd: &str, user: Option<&str>) -> Result<String, String> {
         let said = String::from_utf8_lossy(&output.stderr);
         let line = said.lines().last().unwrap_or("it did not say why");
         Err(printable(line))
+    }
+}
+
+/// A connection of this user, as `sshd -C` takes it. Without an account, `Match Group` would not
+/// apply.
+pub(crate) fn connection_of(user: &str) -> String {
+    format!("user={user},host=localhost,addr=127.0.0.1")
+}
+
+/// Refuses a user that sshd cannot be asked about: in `sshd -C` a comma begins the next setting.
+///
+/// # Errors
+/// What is wrong with the name, and the next step.
+pub(crate) fn can_be_asked_about(user: &str) -> Result<(), String> {
+    UserName::new(user).map_err(|bad| bad.to_string())?;
+    let name = printable(user);
+    if user.contains(',') {
+        return Err(format!(
+            "sshd cannot be asked about '{name}': its test mode (sshd -T -C) takes no name with a comma; look at its \
+             Match blocks yourself"
+        ));
+    }
+    match User::from_name(user) {
+        Ok(Some(_)) => Ok(()),
+        _ => Err(format!(
+            "this machine has no account '{name}': check the spelling with 'getent passwd'"
+        )),
     }
 }
 
@@ -260,6 +287,14 @@ mod tests {
             ),
         ] {
             assert_eq!(kinds(change, None), Vec::from_iter(found), "{change:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_would_be_a_setting_of_the_test_mode_is_refused_with_a_sentence() {
+        assert_eq!(can_be_asked_about("root"), Ok(()));
+        for name in ["root,addr=10.0.0.1", "a/b", "", "no-such-account"] {
+            assert!(can_be_asked_about(name).is_err(), "{name}");
         }
     }
 

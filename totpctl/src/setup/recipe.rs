@@ -77,11 +77,6 @@ impl Recipe {
         self.mode == Mode::Key
     }
 
-    /// Whether some users log in without a code on purpose.
-    pub(crate) fn has_exempt_group(&self) -> bool {
-        self.exempt_group.is_some()
-    }
-
     /// Our lines of PAM. The last one lets in a user that the daemon exempts or `nullok` lets by:
     /// the module then says PAM_IGNORE, and a stack needs one success.
     pub(crate) fn pam(&self) -> String {

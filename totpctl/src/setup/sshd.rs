@@ -9,6 +9,7 @@ use nix::unistd::Pid;
 
 use super::programs::{has_systemd, run};
 use super::recipe::Recipe;
+use crate::doctor::{can_be_asked_about, connection_of};
 
 /// Checks the configuration as it lies on the disk.
 pub(crate) fn check() -> Result<(), String> {
@@ -17,8 +18,12 @@ pub(crate) fn check() -> Result<(), String> {
 
 /// Checks that the lines of the recipe are in effect for the user that is to confirm it.
 pub(crate) fn is_in_effect(recipe: &Recipe, user: &str) -> Result<(), String> {
-    let connection = format!("user={user},host=localhost,addr=127.0.0.1");
-    judge(&run(SSHD, &["-T", "-C", &connection])?, recipe, user)
+    can_be_asked_about(user)?;
+    judge(
+        &run(SSHD, &["-T", "-C", &connection_of(user)])?,
+        recipe,
+        user,
+    )
 }
 
 /// Makes a running sshd read its configuration again; starts one that has failed.

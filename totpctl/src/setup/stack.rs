@@ -40,19 +40,8 @@ fn first_problem(recipe: &Recipe, planned: &Planned<'_>, folders: &Folders) -> O
     });
     names
         .flat_map(|name| pam_stack::check(&pam_stack::read(name, planned, folders), circumstances))
-        .find(|finding| is_a_problem(recipe, finding))
+        .find(|finding| matches!(finding.severity, Severity::Hole | Severity::LockOut))
         .map(|finding| told(&finding))
-}
-
-fn is_a_problem(recipe: &Recipe, finding: &Finding) -> bool {
-    let is_bad = matches!(finding.severity, Severity::Hole | Severity::LockOut);
-    // The line that spares the exempt group its code is what the administrator asked for.
-    let is_meant = recipe.has_exempt_group()
-        && finding
-            .place
-            .as_ref()
-            .is_some_and(|place| place.file.file_name() == Some(recipe.include().as_ref()));
-    is_bad && !is_meant
 }
 
 fn told(finding: &Finding) -> String {

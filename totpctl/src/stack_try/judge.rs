@@ -78,12 +78,15 @@ impl Ground {
             .filter(|handler| handler.is_ours() && handler.module().is_some_and(has_nullok))
             .find(|_| is_unenrolled);
         Self {
-            holes: lines(|it| it.severity == Severity::Hole || it.kind == "root-needs-no-code"),
+            holes: lines(|it| it.severity == Severity::Hole || ON_PURPOSE.contains(&it.kind)),
             lock_outs: lines(|it| it.severity == Severity::LockOut),
             spared: spared.map(|handler| Line::from(&handler.place)),
         }
     }
 }
+
+/// Notes about lines that let some users by.
+const ON_PURPOSE: [&str; 2] = ["exempt-group", "root-needs-no-code"];
 
 /// A line of a PAM file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
