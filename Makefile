@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source rpm vm-test soak install uninstall clean
+.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source rpm vm-test soak bench install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -96,6 +96,11 @@ deb-source: ## build the Debian source package, with all crates in it: target/de
 vm-test: root deb ## install the packages in a fresh Debian in qemu, log in to it from outside: at most 15 minutes (root)
 	@packaging/need vm-test
 	tests/vm/run
+
+bench: root ## measure logins beside google-authenticator and pam_oath: docs/benchmarks.md, half an hour (root)
+	@packaging/need bench
+	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
+	tests/in-private-world bench/run.py '$(RELEASE)'
 
 soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak
