@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::process::Output;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::daemon::authenticator;
 use tests::machine::Machine;
 use tests::oathtool::Authenticator;
@@ -173,9 +173,7 @@ fn login_asks_for_password_and_code_and_the_new_console_confirms() {
 
 #[test]
 fn unless_it_is_confirmed_the_timer_puts_every_file_back_byte_for_byte() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     let often = "[Timer]\nOnActiveSec=\nOnUnitInactiveSec=\nOnActiveSec=100ms\nOnUnitInactiveSec=100ms\nAccuracySec=1ms\n";
     scene
         .machine
@@ -212,9 +210,7 @@ fn unless_it_is_confirmed_the_timer_puts_every_file_back_byte_for_byte() {
 /// The next boot starts the target. The kernel's name for the boot is another then.
 #[test]
 fn the_next_boot_puts_every_file_back_at_once() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     scene.set_up(&["sshd"]);
     let record = "/var/lib/pam-totp-setup/sshd.armed";
     scene.machine.run(&[
@@ -232,22 +228,10 @@ fn the_next_boot_puts_every_file_back_at_once() {
 
 #[test]
 fn the_rollback_needs_neither_the_daemon_nor_a_valid_configuration_of_sshd() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     scene.set_up(&["sshd"]);
-    scene.machine.run(&[
-        "systemctl",
-        "stop",
-        "provisiond.socket",
-        "provisiond-login.socket",
-        "provisiond",
-    ]);
-    scene.machine.run(&[
-        "sh",
-        "-c",
-        "echo nonsense >> /etc/ssh/sshd_config.d/00-pam-totp.conf",
-    ]);
+    scene.stop_the_daemon();
+    scene.append("/etc/ssh/sshd_config.d/00-pam-totp.conf", "nonsense");
     scene.machine.command(&["systemctl", "restart", "ssh"]);
     // systemd takes this unit for started as soon as its process exists.
     scene
@@ -278,9 +262,7 @@ fn a_file_that_another_hand_has_changed_keeps_that_change() {
     let sudo = scene.machine.run(&["cat", "/etc/pam.d/sudo"]);
     let sudo_i = scene.machine.run(&["cat", "/etc/pam.d/sudo-i"]);
     scene.set_up(&["sudo"]);
-    scene
-        .machine
-        .run(&["sh", "-c", "echo '# theirs' >> /etc/pam.d/sudo"]);
+    scene.append("/etc/pam.d/sudo", "# theirs");
     let told = scene.machine.command(&["totpctl", "setup", "--undo"]);
     assert_eq!(told.status.code(), Some(1));
     let words = String::from_utf8_lossy(&told.stdout).into_owned();
@@ -302,11 +284,7 @@ fn lines_that_a_service_still_names_stay_where_they_are() {
     let scene = Scene::start();
     scene.enroll("alice");
     scene.set_up(&["sudo"]);
-    scene.machine.run(&[
-        "sh",
-        "-c",
-        "echo '@include pam-totp-sudo' >> /etc/pam.d/sudo",
-    ]);
+    scene.append("/etc/pam.d/sudo", "@include pam-totp-sudo");
     let told = scene.machine.command(&["totpctl", "setup", "--undo"]);
     assert_eq!(told.status.code(), Some(1));
     assert!(scene.has("/etc/pam.d/pam-totp-sudo"));
@@ -315,9 +293,7 @@ fn lines_that_a_service_still_names_stay_where_they_are() {
 /// Killed before each of these calls in turn.
 #[test]
 fn killed_at_any_step_a_set_up_can_be_taken_back_byte_for_byte() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     for (service, call) in [
         ("sudo", "renameat"),
         ("sudo", "linkat"),
@@ -338,9 +314,7 @@ fn killed_at_any_step_a_set_up_can_be_taken_back_byte_for_byte() {
 
 #[test]
 fn killed_at_any_step_an_undo_can_be_run_again() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     let undo = ["totpctl", "setup", "sudo", "--undo"].map(str::to_owned);
     for call in ["renameat", "unlinkat"] {
         scene.set_up(&["sudo"]);
@@ -359,9 +333,7 @@ fn killed_at_any_step_an_undo_can_be_run_again() {
 /// From each write on, no write finds room.
 #[test]
 fn on_a_full_disk_a_set_up_fails_and_an_undo_needs_no_room() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     let steps = scene.at_each("write:error=ENOSPC", &set_up_of("sudo"), || {
         let inject = "inject=write:error=ENOSPC";
         let undo = [
@@ -395,9 +367,7 @@ fn a_set_up_that_sshd_would_not_follow_is_taken_back_at_once() {
 
 #[test]
 fn nothing_is_written_for_a_user_that_could_not_log_in_or_without_the_daemon() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     scene.refuses(&["sshd", "--yes", "--user", "bob"], "bob");
     scene.refuses(&["sshd", "--yes", "--user", "root"], "root");
     scene.refuses(&["sshd", "--yes", "--user", "nobody-here"], "no account");
@@ -408,13 +378,7 @@ fn nothing_is_written_for_a_user_that_could_not_log_in_or_without_the_daemon() {
     scene
         .machine
         .run(&["totpctl", "setup", "sshd", "--dry-run"]);
-    scene.machine.run(&[
-        "systemctl",
-        "stop",
-        "provisiond.socket",
-        "provisiond-login.socket",
-        "provisiond",
-    ]);
+    scene.stop_the_daemon();
     scene.refuses(&["sshd", "--yes", "--user", "alice"], "provisiond");
     assert_eq!(scene.files(), before);
     assert!(!scene.has("/var/lib/pam-totp-setup/sshd.armed"));
@@ -460,6 +424,66 @@ fn a_stack_that_would_let_in_without_a_code_is_noticed_before_anything_is_writte
 }
 
 #[test]
+fn nothing_is_written_before_yes_is_typed() {
+    let (scene, before) = Scene::with_alice();
+    let asked = ["totpctl", "setup", "sudo", "--user", "alice"];
+    for answer in ["", "\n", "y\n", "no\n", "YES\n"] {
+        let told = scene.machine.with_input(&asked, answer);
+        assert_eq!(told.status.code(), Some(2), "{answer:?}: {told:?}");
+        assert_eq!(scene.files(), before, "{answer:?}");
+    }
+    scene.is_disarmed();
+    let told = scene.machine.with_input(&asked, "yes\n");
+    assert!(told.status.success(), "{told:?}");
+    let shown = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(shown.contains("+@include pam-totp-sudo"), "{shown}");
+    scene.is_armed();
+    scene.undo(&[]);
+    assert_eq!(scene.files(), before);
+}
+
+#[test]
+fn a_group_that_setup_exempts_from_sudo_is_meant_for_doctor_too() {
+    let (scene, _) = Scene::with_alice();
+    scene.machine.run(&["groupadd", "--force", "machines"]);
+    scene.set_up(&["sudo", "--exempt-group", "machines"]);
+    let doctor = scene
+        .machine
+        .command(&["totpctl", "--json", "doctor", "sudo", "sudo-i"]);
+    let told: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+    let findings = told["findings"].as_array().expect("a list");
+    let about_pam = findings.iter().filter(|it| {
+        let file = it["file"].as_str().unwrap_or_default();
+        file.starts_with("/etc/pam.d/")
+    });
+    let kinds: Vec<_> = about_pam.map(|it| (&it["kind"], &it["severity"])).collect();
+    assert_eq!(kinds, [(&json!("exempt-group"), &json!("note"))]);
+}
+
+/// The shared files of Red Hat's family, as authselect writes them.
+#[test]
+fn where_other_shared_files_rule_nothing_is_written_and_the_recipe_is_named() {
+    let (scene, _) = Scene::with_alice();
+    scene.machine.run(&["rm", "/etc/pam.d/common-auth"]);
+    let shared =
+        "auth required pam_env.so\nauth sufficient pam_unix.so\nauth required pam_deny.so\n";
+    scene.machine.write("/etc/pam.d/system-auth", shared);
+    let sudo = "auth include system-auth\naccount include system-auth\n";
+    scene.machine.write("/etc/pam.d/sudo", sudo);
+    let before = scene.files();
+    for service in ["sshd", "sudo"] {
+        let set_up = [service, "--yes", "--user", "alice"];
+        scene.refuses(&set_up, "A shared file with sufficient");
+        scene.refuses(&set_up, "this system has other ones");
+        scene.machine.run(&["mkdir", "/etc/authselect"]);
+        scene.refuses(&set_up, "authselect writes the shared files here");
+        scene.machine.run(&["rmdir", "/etc/authselect"]);
+    }
+    assert_eq!(scene.files(), before);
+    scene.is_disarmed();
+}
+
+#[test]
 fn one_set_up_at_a_time_waits_for_its_confirmation() {
     let scene = Scene::start();
     scene.enroll("alice");
@@ -472,9 +496,7 @@ fn one_set_up_at_a_time_waits_for_its_confirmation() {
 
 #[test]
 fn without_systemd_a_set_up_wants_to_be_told_that_no_timer_takes_it_back() {
-    let scene = Scene::start();
-    scene.enroll("alice");
-    let before = scene.files();
+    let (scene, before) = Scene::with_alice();
     // As it looks in a container.
     let inside = |command: &str| {
         let hidden = format!("mount -t tmpfs tmpfs /run/systemd && {command}");
@@ -509,13 +531,7 @@ fn totpctl_alone_tells_root_the_next_commands_until_a_user_is_enrolled() {
         "{told}"
     );
     assert!(!told.contains("systemctl"), "{told}");
-    scene.machine.run(&[
-        "systemctl",
-        "stop",
-        "provisiond.socket",
-        "provisiond-login.socket",
-        "provisiond",
-    ]);
+    scene.stop_the_daemon();
     let told = scene.machine.run(&["totpctl"]);
     assert!(told.contains("systemctl enable --now provisiond"), "{told}");
     scene.machine.run(&["systemctl", "start", "provisiond"]);
@@ -563,6 +579,14 @@ impl Scene {
         };
         scene.sshd_has_read_its_files();
         scene
+    }
+
+    /// The machine with an enrolled alice, and its files.
+    fn with_alice() -> (Self, String) {
+        let scene = Self::start();
+        scene.enroll("alice");
+        let files = scene.files();
+        (scene, files)
     }
 
     fn enroll(&self, user: &str) -> Authenticator {
@@ -627,6 +651,18 @@ impl Scene {
         let command = [&AS_ALICE[..], &["sudo", "-S"], arguments].concat();
         self.machine
             .with_input(&command, &format!("{PASSWORD}\n{code}\n"))
+    }
+
+    fn stop_the_daemon(&self) {
+        let units = ["provisiond.socket", "provisiond-login.socket", "provisiond"];
+        self.machine
+            .run(&[&["systemctl", "stop"], &units[..]].concat());
+    }
+
+    /// As another hand changes a file.
+    fn append(&self, path: &str, line: &str) {
+        let text = std::fs::read_to_string(self.machine.path(path)).expect("a file");
+        self.machine.write(path, &format!("{text}{line}\n"));
     }
 
     /// A `totpctl setup` that must refuse, in these words.

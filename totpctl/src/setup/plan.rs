@@ -14,6 +14,7 @@ use crate::exit::Failure;
 /// no less than the one before: our lines first, which no file names yet; then sshd's methods; the
 /// service files last, so that a code never stands in for sshd's key.
 pub(crate) fn of(recipe: &Recipe) -> Result<Vec<Change>, Failure> {
+    check_common_auth(recipe)?;
     let include = Path::new(FOLDER).join(recipe.include());
     let mut changes = Vec::new();
     if let Some(script) = recipe.script() {
@@ -28,7 +29,6 @@ pub(crate) fn of(recipe: &Recipe) -> Result<Vec<Change>, Failure> {
     if let Some(lines) = recipe.sshd() {
         changes.push(new(Path::new(SSHD_FILE), Part::Sshd, lines, 0o644)?);
     }
-    check_common_auth(recipe)?;
     for &(service, may_be_absent) in services(recipe.target) {
         changes.extend(service_file(recipe, service, may_be_absent)?);
     }
@@ -97,7 +97,7 @@ fn service_file(
 fn check_common_auth(recipe: &Recipe) -> Result<(), Failure> {
     let path = Path::new(FOLDER).join("common-auth");
     let Some(common) = Location::open(&path)?.read()? else {
-        return Err(refused(&path, NO_DEBIAN));
+        return Err(refused(&path, &no_debian()));
     };
     if pam_edit::names_the_module(&common.text) {
         return Err(refused(&path, NAMES_IT));
@@ -108,6 +108,16 @@ fn check_common_auth(recipe: &Recipe) -> Result<(), Failure> {
     }
     pam_edit::check_common_auth(&common.text, unix_only)
         .map_err(|why| refused(&path, &format!("{why}: {BY_HAND}")))
+}
+
+/// Where the shared file is missing that Debian's services include.
+fn no_debian() -> String {
+    let rules = if Path::new(AUTHSELECT).exists() {
+        "authselect writes the shared files here, and a line of theirs may end a login before the module is asked"
+    } else {
+        "this system has other ones"
+    };
+    format!("does not exist: setup knows the PAM files of Debian only, and {rules}. {SHARED_FILE}")
 }
 
 fn refused(path: &Path, problem: &str) -> Failure {
@@ -124,6 +134,7 @@ const BY_HAND: &str = "setup changes nothing there; write the lines by hand, as 
     say (/usr/share/doc/pam-totp/administrators-guide.md)";
 const NAMES_IT: &str = "asks for codes already: take a former set-up back with 'totpctl setup --undo', and lines \
     that were written by hand by hand";
-const NO_DEBIAN: &str = "does not exist: setup knows the PAM files of Debian only. On Red Hat's systems, where authselect \
-    writes the shared files, change the service's own file as the guide's recipe 'A shared file with sufficient' says \
-    (/usr/share/doc/pam-totp/administrators-guide.md)";
+/// Where Red Hat's tool for the shared files keeps its state.
+const AUTHSELECT: &str = "/etc/authselect";
+const SHARED_FILE: &str = "Change the service's own file as the guide's recipe 'A shared file with sufficient' says \
+    (/usr/share/doc/pam-totp/administrators-guide.md), then run 'totpctl doctor' and 'totpctl try'";
