@@ -201,6 +201,21 @@ fn su_is_tried_as_a_user_that_is_not_root() {
     );
 }
 
+#[test]
+fn the_daemon_is_told_the_host_and_the_terminal_that_are_given() {
+    let _place = world::enter();
+    let system = machine();
+    let alice = system.daemon.enroll("alice");
+    system.service("sshd", "auth required TOTP");
+    let places = ["--rhost", "192.0.2.7", "--tty", "tty9"];
+    let arguments = [&["--service", "sshd"], &places[..]].concat();
+    let input = format!("\n{}\n", alice.code());
+    let told = played(&system, &arguments, &input);
+    assert!(told.status.success(), "{told:?}");
+    let line = system.daemon.audited("alice", "accepted");
+    assert!(line.contains(" source=192.0.2.7 tty=tty9 "), "{line}");
+}
+
 /// The stack's session and credentials would leave a file.
 #[test]
 fn a_try_opens_no_session_and_sets_no_credentials() {

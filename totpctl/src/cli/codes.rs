@@ -47,7 +47,7 @@ on that line. The exit code is 0 if the daemon accepts, 1 if not. A wrong code
 costs the user one guess.
 
 totpctl asks the daemon, not PAM. Whether a service asks for a code at all
-depends on its file in /etc/pam.d.";
+depends on its file in /etc/pam.d: 'totpctl try' plays that.";
 
 pub(super) const RESYNC_EXAMPLES: &str = "\
 Examples:

@@ -25,7 +25,7 @@ Reads the PAM files as libpam does, and works out whether a login can succeed
 without a code (hole), whether no login can succeed (lock-out), and what else
 is weak (warning); names the line and the next step. Also checks the daemon,
 its settings and sockets, sshd and the machine. Changes nothing; run it as
-root.
+root. To play a login through a service: totpctl try.
 
 Exit codes: 0 nothing found, 1 a hole, a lock-out or a warning was found.
 Notes are for information.";

@@ -29,6 +29,7 @@ use common::wire::client::ClientError;
 use common::wire::event::Event;
 use common::wire::protocol::{Ask, Error, Events, Verdict};
 use common::wire::text::printable;
+use nix::unistd::geteuid;
 
 use crate::cli::{Cli, Command, ExportCommand, ImportCommand, StoreCommand};
 use crate::daemon::Daemon;
@@ -170,6 +171,14 @@ impl Context<'_> {
         } else {
             Ok(())
         }
+    }
+}
+
+/// Refuses a command to users that are not root.
+pub(crate) fn expect_root(command: &'static str) -> Result<(), Failure> {
+    match geteuid().is_root() {
+        true => Ok(()),
+        false => Err(Failure::RootOnly(command)),
     }
 }
 

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use common::wire::protocol::{Ask, Challenge};
 use common::wire::text::printable;
-use nix::unistd::geteuid;
 use pam_stack::{Circumstances, Disk, Folders, check, read};
 
 use super::doctor::expect_service;
-use super::{Context, names};
+use super::{Context, expect_root, names};
 use crate::cli::TryArgs;
 use crate::exit::{Exit, Failure};
 use crate::render::Tried;
@@ -17,9 +16,7 @@ use crate::table::wrapped;
 
 /// Plays the login without a code, then with one. The first play that shows something ends it.
 pub(super) fn run(context: &Context<'_>, wanted: &TryArgs) -> Result<Exit, Failure> {
-    if !geteuid().is_root() {
-        return Err(Failure::RootOnly("try"));
-    }
+    expect_root("try")?;
     names::user(&wanted.user)?;
     expect_service(&wanted.service)?;
     context.warn_without_account(&wanted.user);

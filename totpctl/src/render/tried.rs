@@ -36,17 +36,26 @@ impl Tried {
         }
     }
 
+    fn doctor(&self) -> String {
+        format!(
+            "'totpctl doctor {}' says what to do",
+            argument(&self.service)
+        )
+    }
+
     fn let_in(&self) -> Option<String> {
         let user = printable(&self.user);
         Some(match &self.outcome {
             Outcome::LetInUnasked { lines } => format!(
-                "let in without being asked: {}. {DOCTOR}",
-                list(lines, "no line of the files tells why")
+                "let in without being asked: {}. {}",
+                list(lines, "its files do not name pam_totp.so"),
+                self.doctor()
             ),
             Outcome::LetInRefused { verdict, lines } => format!(
-                "let in although the daemon said '{}': {}. {DOCTOR}",
+                "let in although the daemon said '{}': {}. {}",
                 printable(verdict),
-                list(lines, "no line of the files tells why")
+                list(lines, "no line of its files tells why"),
+                self.doctor()
             ),
             Outcome::NeverEnrolled { lines } => format!(
                 "let in without a code: {user} was never enrolled, and 'nullok' lets such users in, {}. To see {user} \
@@ -88,9 +97,10 @@ impl Tried {
                 printable(reason)
             ),
             Outcome::NoWayIn { reason, lines } => format!(
-                "no user can get in: {} ({}). {DOCTOR}",
+                "no user can get in: {} ({}). {}",
                 list(lines, "libpam refuses"),
-                printable(reason)
+                printable(reason),
+                self.doctor()
             ),
             _ => String::new(),
         }
@@ -117,4 +127,76 @@ fn list(lines: &[Line], none: &str) -> String {
     }
 }
 
-const DOCTOR: &str = "'totpctl doctor' with the name of the service says what to do";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(outcome: Outcome) -> String {
+        Tried::new("alice", "sshd", outcome).people()
+    }
+
+    fn lines() -> Vec<Line> {
+        vec![Line {
+            file: "/etc/pam.d/sshd".into(),
+            line: 3,
+        }]
+    }
+
+    #[test]
+    fn every_outcome_begins_with_what_happened_and_names_its_line() {
+        let text = String::new;
+        for (outcome, beginning) in [
+            (Outcome::AskedAndAccepted, "asked and accepted."),
+            (
+                Outcome::Exempt { rule: text() },
+                "asked, and no code is needed",
+            ),
+            (
+                Outcome::NeverEnrolled { lines: lines() },
+                "let in without a code",
+            ),
+            (Outcome::CodeTypedFirst, "a code was typed"),
+            (
+                Outcome::LetInUnasked { lines: lines() },
+                "let in without being asked: line 3 of /etc/pam.d/sshd",
+            ),
+            (
+                Outcome::LetInRefused {
+                    verdict: "rejected".to_owned(),
+                    lines: lines(),
+                },
+                "let in although the daemon said 'rejected'",
+            ),
+            (
+                Outcome::RefusedUnasked { reason: text() },
+                "refused before the module was asked",
+            ),
+            (
+                Outcome::Rejected {
+                    verdict: "already_used".to_owned(),
+                },
+                "asked and refused: already_used",
+            ),
+            (
+                Outcome::RefusedAfterwards { reason: text() },
+                "the code was accepted, and another module refuses",
+            ),
+            (
+                Outcome::NoWayIn {
+                    reason: text(),
+                    lines: lines(),
+                },
+                "no user can get in: line 3 of /etc/pam.d/sshd",
+            ),
+        ] {
+            let sentence = told(outcome);
+            assert!(
+                sentence.starts_with(&format!("sshd: {beginning}")),
+                "{sentence}"
+            );
+        }
+        let without = told(Outcome::LetInUnasked { lines: Vec::new() });
+        assert!(without.contains("do not name pam_totp.so"), "{without}");
+        assert!(without.contains("'totpctl doctor sshd'"), "{without}");
+    }
+}

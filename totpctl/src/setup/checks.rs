@@ -5,23 +5,13 @@ use std::path::Path;
 use common::wire::client::ClientError;
 use common::wire::protocol::{self, DeviceState, Error, Show};
 use common::wire::text::printable;
-use nix::unistd::{Group, Uid, User, geteuid, getgrouplist};
+use nix::unistd::{Group, Uid, User, getgrouplist};
 
 use super::programs::has_systemd;
 use crate::cli::{SetupArgs, Target};
 use crate::commands::Context;
 use crate::exit::Failure;
 use crate::verdicts::argument;
-
-/// Only root changes the machine's logins.
-pub(crate) fn is_root() -> Result<(), Failure> {
-    match geteuid().is_root() {
-        true => Ok(()),
-        false => Err(Failure::SetUp(
-            "setup is for root only: run it with sudo".to_owned(),
-        )),
-    }
-}
 
 /// The user whose new login is to confirm the set-up, under the daemon's spelling: it has an active
 /// device, and no exempt group spares it the code.

@@ -31,13 +31,13 @@ use self::proof::Evidence;
 use self::recipe::Recipe;
 use self::record::{Change, Record, Records};
 use crate::cli::{SetupArgs, Target};
-use crate::commands::Context;
+use crate::commands::{Context, expect_root};
 use crate::exit::{Exit, Failure};
 use crate::table::now;
 
 /// Runs the command.
 pub(crate) fn run(context: &Context<'_>, wanted: &SetupArgs) -> Result<Exit, Failure> {
-    checks::is_root()?;
+    expect_root("setup")?;
     match wanted.service {
         _ if wanted.confirm => confirm(context),
         _ if wanted.if_due => undo_if_due(context),

@@ -9,6 +9,7 @@ use super::record::Record;
 use crate::cli::Target;
 use crate::render::Render;
 use crate::table::{minute, wrapped};
+use crate::verdicts::argument;
 
 /// What became of a set-up.
 #[derive(Debug, Serialize)]
@@ -83,8 +84,16 @@ impl Outcome {
                 "No timer takes it back: if no login works, run 'totpctl setup {service} --undo' in this session."
             ),
         };
-        let told = format!("{service} now asks for a code. Keep this session open. {login}:");
-        format!("{}  {command}\n{}", wrapped(&told, ""), wrapped(&end, ""))
+        let told = format!(
+            "{service} now asks for a code. Keep this session open. To try it here first: totpctl try {} --service {service}",
+            argument(&self.user)
+        );
+        let login = wrapped(&format!("{login}:"), "");
+        format!(
+            "{}{login}  {command}\n{}",
+            wrapped(&told, ""),
+            wrapped(&end, "")
+        )
     }
 }
 
