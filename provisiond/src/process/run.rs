@@ -26,7 +26,7 @@ use crate::process::{full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
-use crate::store::sled::{OpenError, Place, SledStore};
+use crate::store::sled::{Erasing, OpenError, Place, SledStore};
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
 #[derive(Debug, Parser)]
@@ -282,15 +282,37 @@ fn open_store(
         cache_mib: settings.store.cache_mib,
         mirror,
     };
+    let tell = |step| tell_erasing(audit, step);
     let log = audit.clone();
     // After a failed write or fsync the state of the disk is unknown. A restart reads what is
     // there.
-    SledStore::open(&place, Arc::clone(clock), move |why| {
+    SledStore::open(&place, Arc::clone(clock), tell, move |why| {
         log.write(Line::new("store_failed").with("reason", why).error());
         log.flush();
         eprintln!("provisiond: {why}");
         std::process::exit(STORE_FAILED.into());
     })
+}
+
+/// What the erasing of deleted keys comes to. While it goes on, the service manager waits.
+fn tell_erasing(audit: &Audit, step: Erasing) {
+    match step {
+        Erasing::GoesOn => notify(&[
+            NotifyState::ExtendTimeoutUsec(ERASING_STEP_USEC),
+            NotifyState::Watchdog,
+        ]),
+        Erasing::Done => audit.write(Line::new("keys_erased")),
+        Erasing::Failed(why) => {
+            let reason = format!(
+                "keys that were deleted stay in the store's files until a later start: {why}"
+            );
+            audit.write(
+                Line::new("keys_not_erased")
+                    .with("reason", reason)
+                    .warning(),
+            );
+        }
+    }
 }
 
 fn tell_started(service: &Service) {
@@ -351,5 +373,7 @@ const USERS_MAY_BE_MISSING: &str = "the store is damaged, or older than it was: 
                                     and no user is enrolled, until a good copy is put back or root runs \
                                     'totpctl store accept-loss'";
 const STORE_FAILED: u8 = 70;
+/// Longer than a step of erasing takes before it is given up.
+const ERASING_STEP_USEC: u32 = 60_000_000;
 /// How long calls in progress may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(2);

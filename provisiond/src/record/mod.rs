@@ -233,6 +233,13 @@ impl Record {
             .unwrap_or(0)
     }
 
+    /// Whether a sealed key of this record is none of `next`: it was deleted, or sealed anew.
+    #[must_use]
+    pub fn has_key_not_in(&self, next: &Self) -> bool {
+        let is_gone = |device: &Device| next.devices.iter().all(|kept| kept.key != device.key);
+        self.devices.iter().any(is_gone)
+    }
+
     /// Removes expired pending devices and issued codes.
     pub fn expire(&mut self, now: u64) {
         if let Some(codes) = &mut self.codes {

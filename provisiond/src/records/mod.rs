@@ -209,6 +209,9 @@ impl Records {
                 return Ok(decision.outcome);
             };
             let enrols = self.enrols(record.as_ref(), &next, access.user)?;
+            if record.is_some_and(|record| record.has_key_not_in(&next)) {
+                self.store.will_delete();
+            }
             match self.write(next, stored.as_ref(), &access)? {
                 Outcome::Done(_) => {
                     if enrols {

@@ -117,6 +117,10 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn accept_loss(&self, deadline: Instant) -> Result<Outcome, Unavailable>;
 
+    /// The next update deletes a key, or replaces one. What the files keep of it is erased when the
+    /// store is opened again. An update that removes or renames a record needs no such word.
+    fn will_delete(&self);
+
     /// Makes all queued updates durable and stops. Every later call returns [`Unavailable`].
     fn close(&self);
 }

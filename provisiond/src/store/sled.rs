@@ -5,6 +5,7 @@
 //! Knows bytes and versions, never the meaning of a record. Where sled's own guarantees are too
 //! weak, a comment says so.
 
+mod erasing;
 mod log_file;
 mod opening;
 mod rows;
@@ -15,6 +16,7 @@ use std::fs::File;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,9 +24,10 @@ use ::sled::Db;
 use common::names::user::UserName;
 use nix::fcntl::Flock;
 
+pub use self::erasing::Erasing;
 use self::log_file::LogFile;
 pub use self::opening::OpenError;
-use self::opening::{at, guarded, lost, open_sled, prepare};
+use self::opening::{Opened, at, guarded, lost};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
 use self::summary::{Summary, count, judge_age, known_to_be_spent, read_summary};
 use self::writer::{Change, SyncData, Update, Writer};
@@ -51,6 +54,8 @@ pub struct SledStore {
     db: Option<Db>,
     committer: Committer<Update>,
     summary: Arc<Mutex<Summary>>,
+    /// The next update deletes a key.
+    deletes: Arc<AtomicBool>,
     _lock: Flock<File>,
 }
 
@@ -58,13 +63,15 @@ impl SledStore {
     /// Opens the store, or creates it. The clock resumes from the stored mark, and learns of a
     /// roll-back of the store; every update stores the clock's mark. `fatal` is called at most
     /// once, with a sentence, when the store has failed for good. No call works after that, and the
-    /// process should end, so that a new one finds out what is on the disk.
+    /// process should end, so that a new one finds out what is on the disk. `tell` is called while
+    /// the store is opened, if keys were deleted that its files still hold.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(
         place: &Place,
         clock: Arc<Clock>,
+        tell: impl Fn(Erasing),
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         Self::open_with(
@@ -74,6 +81,7 @@ impl SledStore {
             },
             place,
             clock,
+            &tell,
             fatal,
         )
     }
@@ -82,6 +90,7 @@ impl SledStore {
         around: Surroundings,
         place: &Place,
         clock: Arc<Clock>,
+        tell: &dyn Fn(Erasing),
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = place.path.as_path();
@@ -99,10 +108,10 @@ impl SledStore {
         let mirror_path = place.mirror.as_deref();
         let (mirror, mirrored) =
             Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
-        let log = prepare(path, &marker, deadline)?;
-        let db = open_sled(path, place.cache_mib)?;
-        let (found, seen) = guarded(path, || read_summary(&db, path))?;
-        let counted = guarded(path, || Ok(count(&db, &found)))?;
+        let mut opened = Opened::at(place, &marker, deadline)?;
+        let db = &opened.db;
+        let (found, seen) = guarded(path, || read_summary(db, path))?;
+        let counted = guarded(path, || Ok(count(db, &found)))?;
         clock.resume(seen, found.rolled_back_tick);
         let moment = clock.moment(found.rolled_back_tick);
         let summary = judge_age(found, counted, &marker, mirrored, moment.stamp())
@@ -112,7 +121,13 @@ impl SledStore {
         {
             clock.doubt_the_store(known_to_be_spent(&marker, mirrored, moment.now));
         }
+        // A store in doubt stays as it was found: a good copy may have to be made from it.
+        if summary == found && summary.incomplete.is_none() {
+            opened = erasing::without_deleted_keys(opened, place, &marker, tell)?;
+        }
+        let Opened { db, log } = opened;
         let shared = Arc::new(Mutex::new(summary));
+        let deletes = Arc::default();
         let mut writer = Writer {
             path: path.to_owned(),
             db: db.clone(),
@@ -124,6 +139,7 @@ impl SledStore {
             clock,
             summary,
             shared: Arc::clone(&shared),
+            deletes: Arc::clone(&deletes),
         };
         writer.settle().map_err(at(path))?;
         let watched = db.clone();
@@ -135,6 +151,7 @@ impl SledStore {
             db: Some(db),
             committer,
             summary: shared,
+            deletes,
             _lock: lock,
         })
     }
@@ -210,6 +227,7 @@ impl Store for SledStore {
         expected: Version,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
+        self.will_delete();
         self.submit(user, Some(expected), None, deadline)
     }
 
@@ -221,6 +239,7 @@ impl Store for SledStore {
         record: Vec<u8>,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
+        self.will_delete();
         let from = Change {
             user: user.clone(),
             expected: Some(expected),
@@ -280,6 +299,10 @@ impl Store for SledStore {
 
     fn accept_loss(&self, deadline: Instant) -> Result<Outcome, Unavailable> {
         self.committer.submit(Update::AcceptLoss, deadline)
+    }
+
+    fn will_delete(&self) {
+        self.deletes.store(true, Ordering::SeqCst);
     }
 
     fn close(&self) {

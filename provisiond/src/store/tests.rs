@@ -34,7 +34,7 @@ impl Backend for OnSled {
             cache_mib: 1,
             mirror: Some(self.0.path().join("generation")),
         };
-        Box::new(sled::SledStore::open(&place, clock, |why| panic!("{why}")).unwrap())
+        Box::new(sled::SledStore::open(&place, clock, |_| (), |why| panic!("{why}")).unwrap())
     }
 }
 

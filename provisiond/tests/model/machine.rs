@@ -229,8 +229,8 @@ impl Machine {
             cache_mib: 1,
             mirror: Some(self.path("mirror")),
         };
-        let store =
-            SledStore::open(&place, Arc::clone(&clock), |why| panic!("{why}")).expect("a store");
+        let store = SledStore::open(&place, Arc::clone(&clock), |_| (), |why| panic!("{why}"))
+            .expect("a store");
         let names = Names::start().expect("threads");
         let records = Records::new((self.around)(store), Arc::clone(&clock));
         let skews = Skews::start(self.audit.clone()).expect("a thread");

@@ -278,6 +278,10 @@ impl Store for Handled {
         self.store.accept_loss(deadline)
     }
 
+    fn will_delete(&self) {
+        self.store.will_delete();
+    }
+
     fn close(&self) {
         self.store.close();
     }

@@ -11,6 +11,8 @@ use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::world;
 
+use crate::erased::{is_whole_without, with_a_key_to_erase};
+
 #[test]
 fn a_daemon_on_a_full_disk_waits_for_room_with_one_line_and_then_serves() {
     let _place = world::enter();
@@ -70,6 +72,23 @@ fn a_disk_that_became_read_only_is_waited_for_and_the_daemon_can_be_stopped_mean
     daemon.enroll("alice");
 }
 
+#[test]
+fn a_disk_without_room_for_a_copy_keeps_a_deleted_key_and_the_daemon_serves() {
+    let _place = world::enter();
+    let disk = SmallDisk::new();
+    let (mut daemon, gone) = with_a_key_to_erase(&disk.0);
+    disk.fill();
+    disk.shrink_by(2 << 20);
+    daemon.start_again();
+    daemon.log.wait_for(&["event=keys_not_erased", "no room"]);
+    assert_eq!(waits_and_ends(&daemon), (0, 0));
+    assert!(daemon.terminate().success());
+    disk.free();
+    daemon.start_again();
+    daemon.log.wait_for(&["event=keys_erased"]);
+    is_whole_without(&daemon, &gone, "when there was room");
+}
+
 fn waits_and_ends(daemon: &Daemon) -> (usize, usize) {
     let count = |event: &str| daemon.log.with(&[event]).len();
     (count("event=store_waits"), count("event=store_goes_on"))
@@ -98,6 +117,14 @@ impl SmallDisk {
     fn fill(&self) {
         let mut file = fs::File::create(self.filling()).expect("a file");
         while file.write_all(&[0; 4096]).is_ok() {}
+    }
+
+    /// Some of what the other program takes becomes free.
+    fn shrink_by(&self, bytes: u64) {
+        let filling = fs::OpenOptions::new().write(true).open(self.filling());
+        let filling = filling.expect("the file");
+        let size = filling.metadata().expect("its size").len();
+        filling.set_len(size - bytes).expect("less of it");
     }
 
     fn free(&self) {

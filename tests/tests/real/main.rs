@@ -22,6 +22,7 @@ mod crowds;
 mod demo;
 mod doctor;
 mod enrolling;
+mod erased;
 mod events;
 mod exemptions;
 mod faults;

@@ -474,7 +474,7 @@ fn length_of_a_record(daemon: &mut Daemon) -> usize {
     length
 }
 
-fn row(user: &str) -> Vec<u8> {
+pub(crate) fn row(user: &str) -> Vec<u8> {
     [b"r", user.as_bytes()].concat()
 }
 

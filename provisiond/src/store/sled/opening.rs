@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use ::sled::Db;
 
+use super::Place;
 use crate::store::marker::{Marker, lock, prepare_folder};
 
 /// Why the store cannot be opened.
@@ -70,8 +71,23 @@ impl OpenError {
     }
 }
 
+/// sled's store, and our own file descriptor of its log.
+pub(super) struct Opened {
+    pub(super) db: Db,
+    pub(super) log: File,
+}
+
+impl Opened {
+    /// Opens the store, or creates it. Waits until `deadline` for a killed process to let it go.
+    pub(super) fn at(place: &Place, marker: &Marker, deadline: Instant) -> Result<Self, OpenError> {
+        let log = prepare(&place.path, marker, deadline)?;
+        let db = open_sled(&place.path, place.cache_mib)?;
+        Ok(Self { db, log })
+    }
+}
+
 /// Prepares the folder for sled and returns our own file descriptor of sled's log.
-pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, OpenError> {
+fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, OpenError> {
     let path = store.join("db");
     let is_new = match path.symlink_metadata() {
         Ok(log) => log.is_file() && log.len() == 0,
@@ -90,16 +106,21 @@ pub(super) fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Resul
     log.unlock().map_err(|(_, errno)| at(&path)(errno.into()))
 }
 
-pub(super) fn open_sled(store: &Path, cache_mib: u32) -> Result<Db, OpenError> {
+fn open_sled(store: &Path, cache_mib: u32) -> Result<Db, OpenError> {
+    guarded(store, || {
+        config(store, cache_mib)
+            .open()
+            .map_err(|error| unusable(store, error))
+    })
+}
+
+pub(super) fn config(store: &Path, cache_mib: u32) -> ::sled::Config {
     let cache = u64::from(cache_mib.max(1)).saturating_mul(1 << 20);
     // Only the committer flushes.
-    let config = ::sled::Config::new()
+    ::sled::Config::new()
         .path(store)
         .cache_capacity(cache)
-        .flush_every_ms(None);
-    guarded(store, || {
-        config.open().map_err(|error| unusable(store, error))
-    })
+        .flush_every_ms(None)
 }
 
 /// Catches panics: sled reacts to damage with a panic as often as with an error.

@@ -1,6 +1,7 @@
 //! Tests of the sled store: locks, syncs that fail, kills, markers.
 
 mod damage;
+mod erased;
 mod missing;
 mod put_back;
 mod strange;
@@ -52,11 +53,17 @@ impl Home {
 
     /// Opens the store with a clock that the test moves.
     fn open_by(&self, clock: &Arc<Clock>) -> SledStore {
-        SledStore::open(&self.place(true), Arc::clone(clock), |why| panic!("{why}")).unwrap()
+        SledStore::open(
+            &self.place(true),
+            Arc::clone(clock),
+            |_| (),
+            |why| panic!("{why}"),
+        )
+        .unwrap()
     }
 
     fn try_open(&self, mirror: bool) -> Result<SledStore, OpenError> {
-        SledStore::open(&self.place(mirror), clock(), |why| panic!("{why}"))
+        SledStore::open(&self.place(mirror), clock(), |_| (), |why| panic!("{why}"))
     }
 
     fn open_at_once(&self) -> Result<SledStore, OpenError> {
@@ -64,7 +71,9 @@ impl Home {
             lock_wait: Duration::ZERO,
             sync: Box::new(File::sync_data),
         };
-        SledStore::open_with(around, &self.place(true), clock(), |why| panic!("{why}"))
+        SledStore::open_with(around, &self.place(true), clock(), &|_| (), |why| {
+            panic!("{why}")
+        })
     }
 
     /// Opens the closed store with sled alone, and changes it.
@@ -182,6 +191,7 @@ fn writer(home: &Home, store: &SledStore) -> Writer {
         clock: clock(),
         summary: Summary::default(),
         shared: Arc::clone(&store.summary),
+        deletes: Arc::default(),
     }
 }
 
@@ -324,7 +334,10 @@ fn a_second_process_is_told_and_the_first_goes_on() {
     put(&store, "alice", 0);
     let waiting = std::thread::spawn({
         let place = home.place(true);
-        move || SledStore::open(&place, clock(), |_| {}).map(|store| store.health().unwrap().users)
+        move || {
+            SledStore::open(&place, clock(), |_| (), |_| {})
+                .map(|store| store.health().unwrap().users)
+        }
     });
     put(&store, "bob", 1);
     drop(store);
@@ -411,7 +424,7 @@ fn failing(
         sync: Box::new(sync),
     };
     let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
-    let store = SledStore::open_with(around, &home.place(true), clock(), tell).unwrap();
+    let store = SledStore::open_with(around, &home.place(true), clock(), &|_| (), tell).unwrap();
     (store, fails, syncs, heard)
 }
 

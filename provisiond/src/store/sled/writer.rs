@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::sled::{Batch, Db};
 use common::names::user::UserName;
 
+use super::erasing::ERASED;
 use super::log_file::LogFile;
 use super::rows::{key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};
@@ -50,6 +52,8 @@ pub(super) struct Writer {
     pub(super) clock: Arc<Clock>,
     pub(super) summary: Summary,
     pub(super) shared: Arc<Mutex<Summary>>,
+    /// The next update deletes a key.
+    pub(super) deletes: Arc<AtomicBool>,
 }
 
 /// A group of updates before its commit.
@@ -129,7 +133,11 @@ impl Writer {
     /// Makes the state after opening durable, and writes the witnesses.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         let summary = self.summary;
-        self.make_durable(Batch::default(), summary)?;
+        let mut batch = Batch::default();
+        if self.db.is_empty() {
+            batch.insert(ERASED, &[]);
+        }
+        self.make_durable(batch, summary)?;
         settle_folder(&self.path)?;
         let mark = self.mark();
         self.mirror.write(mark.age);
@@ -175,6 +183,9 @@ impl Writer {
 
     fn make_durable(&mut self, mut batch: Batch, summary: Summary) -> io::Result<()> {
         batch.insert(SUMMARY, summary.to_bytes(self.clock.mark()));
+        if self.deletes.swap(false, Ordering::SeqCst) {
+            batch.remove(ERASED);
+        }
         self.log.check()?;
         self.db.apply_batch(batch)?;
         self.sync_log()?;

@@ -72,7 +72,7 @@ fn a_folder_that_is_a_link_and_what_belongs_to_another_account_is_refused() {
         cache_mib: 1,
         mirror: None,
     };
-    let refused = SledStore::open(&place, clock(), |why| panic!("{why}"));
+    let refused = SledStore::open(&place, clock(), |_| (), |why| panic!("{why}"));
     assert!(matches!(refused, Err(OpenError::Io { .. })));
     if !nix::unistd::geteuid().is_root() {
         return;
