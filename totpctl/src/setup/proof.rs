@@ -69,16 +69,24 @@ fn is_accepted_login(record: &Record, event: &Event) -> bool {
 
 /// Whether a login is that of this session. sudo, su and login ask the module themselves and stay
 /// above the session. sshd asks in a process of its own that ends; its monitor stays above the
-/// session, and is older than the login.
+/// session and is older than the login, and the process below the monitor is younger: a code that
+/// was tried inside the session is none.
 fn is_of(login: &Event, ancestors: &[&Ancestor], booted: u64) -> bool {
     let pid = login.fields.value("pid").and_then(|pid| pid.parse().ok());
     let is_sshd = login.fields.value("service") == Some("sshd");
-    ancestors.iter().any(|ancestor| {
-        let since = booted.saturating_add(ancestor.started / 1000);
+    let since = |ancestor: &Ancestor| booted.saturating_add(ancestor.started / 1000);
+    let mut below: Option<&Ancestor> = None;
+    for &ancestor in ancestors {
         let is_monitor = ancestor.is_roots && MONITORS.contains(&ancestor.program.as_str());
-        // Both times are cut to whole seconds.
-        pid == Some(ancestor.pid) || is_sshd && is_monitor && login.time.saturating_add(1) >= since
-    })
+        // All times are cut to whole seconds, and that of the boot is worked out from two of them.
+        let is_between = login.time.saturating_add(1) >= since(ancestor)
+            && below.is_none_or(|below| login.time <= since(below).saturating_add(2));
+        if pid == Some(ancestor.pid) || is_sshd && is_monitor && is_between {
+            return true;
+        }
+        below = Some(ancestor);
+    }
+    false
 }
 
 fn how_to(record: &Record) -> String {
@@ -167,6 +175,19 @@ mod tests {
             process(2, 10, "sshd"),
         ];
         assert!(!proves(Target::Sshd, &[login(8, 1055, &[])], &above));
+    }
+
+    #[test]
+    fn a_code_that_was_tried_inside_the_session_is_none() {
+        let above = [
+            process(12, 1100, "sudo"),
+            process(10, 1056, "bash"),
+            process(8, 1050, "sshd"),
+        ];
+        let tried = login(9, 1070, &[("pid", "11")]);
+        assert!(!proves(Target::Sshd, std::slice::from_ref(&tried), &above));
+        let both = [login(8, 1055, &[]), tried];
+        assert!(proves(Target::Sshd, &both, &above));
     }
 
     #[test]
