@@ -6,6 +6,7 @@
 //! no user and sets no day. But the administrator must hear of a misspelt group: its members have
 //! the roll-out day of all accounts meanwhile.
 
+use std::collections::HashSet;
 use std::sync::PoisonError;
 
 use common::config::Settings;
@@ -40,16 +41,11 @@ impl Service {
     }
 
     fn learn_verifiers(&self, roles: &Roles) {
-        let names = self.names.asking();
-        let accounts = roles
-            .verifiers
-            .iter()
-            .map(|verifier| names.by_name(&verifier.user));
-        let uids = accounts.filter_map(|found| found.ok().flatten().map(|account| account.uid));
+        let uids = uids_of_verifiers(roles, self.names.asking());
         *self
             .verifier_uids
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = uids.collect();
+            .unwrap_or_else(PoisonError::into_inner) = uids;
     }
 
     fn warn_of_unknown_names(&self, settings: &Settings) {
@@ -66,6 +62,24 @@ impl Service {
             );
         }
     }
+}
+
+/// The uids of the verifiers, as far as the name service answers. Asks about each uid, too: a
+/// verifier's first call then waits behind no flood of uids that the daemon never saw.
+fn uids_of_verifiers(roles: &Roles, names: Asking<'_>) -> HashSet<u32> {
+    let named = roles
+        .verifiers
+        .iter()
+        .map(|verifier| names.by_name(&verifier.user));
+    let uids: HashSet<u32> = named
+        .filter_map(|found| found.ok().flatten())
+        .map(|account| account.uid)
+        .collect();
+    for uid in &uids {
+        // An answer that is missing or late changes nothing.
+        let _ = names.by_uid(*uid);
+    }
+    uids
 }
 
 /// Each setting with an unknown name, and the name. A name that the name service does not answer
@@ -128,16 +142,31 @@ mod tests {
     use crate::identity::names::Names;
 
     #[test]
-    fn what_is_unknown_is_told_with_the_setting_that_names_it() {
+    fn a_verifiers_uid_is_known_before_its_first_call() {
         let names = Names::start().unwrap();
-        let group = |name: &str| Some(name.to_owned());
-        let verifier = |user: &str, users_group: &str| Verifier {
+        let roles = Roles {
+            verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
+            ..Roles::default()
+        };
+        assert_eq!(names.has_account(1), None);
+        assert_eq!(uids_of_verifiers(&roles, names.asking()), [1].into());
+        assert_eq!(names.has_account(1), Some(true));
+    }
+
+    fn verifier(user: &str, users_group: &str) -> Verifier {
+        Verifier {
             name: user.into(),
             user: UserName::new(user).unwrap(),
             services: Vec::new(),
             users_group: users_group.into(),
             trusted_rhost: false,
-        };
+        }
+    }
+
+    #[test]
+    fn what_is_unknown_is_told_with_the_setting_that_names_it() {
+        let names = Names::start().unwrap();
+        let group = |name: &str| Some(name.to_owned());
         let roles = Roles {
             admin_group: group("root"),
             helpdesk_group: group("no-such-group"),
