@@ -29,6 +29,8 @@ fn every_answer_of_totpctl_is_one_object_whose_names_stand_in_the_manual() {
     tell(0, "verify alice", &alice.code());
     tell(1, "verify alice", &alice.code());
     tell(1, "verify carol", "123456\n");
+    // Its stack is that of the file `other`, which asks for the password.
+    tell(1, "try alice --service no-such-service", "wrong\n");
     tell(1, "resync alice --device default", "123456 654321\n");
     for command in SUCCESSFUL {
         tell(0, command, "");

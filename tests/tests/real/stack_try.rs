@@ -202,6 +202,23 @@ fn su_is_tried_as_a_user_that_is_not_root() {
 }
 
 #[test]
+fn sudo_is_tried_as_the_user_itself_and_another_caller_can_be_named() {
+    let _place = world::enter();
+    let system = machine();
+    let alice = system.daemon.enroll("alice");
+    system.service(
+        "sudo",
+        &format!("auth requisite pam_succeed_if.so quiet ruser = alice\n{PASSWORD_AND_CODE}"),
+    );
+    expect(&system, "sudo", &both(&alice.code()), "asked_and_accepted");
+    let told = played(&system, &["--service", "sudo", "--caller", "bob"], "");
+    assert!(
+        String::from_utf8_lossy(&told.stdout).contains("refused_unasked"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn the_daemon_is_told_the_host_and_the_terminal_that_are_given() {
     let _place = world::enter();
     let system = machine();
