@@ -1,9 +1,12 @@
-//! The module's connection to provisiond: the socket, and one connection for each call.
+//! The module's connection to provisiond: one for the challenge and the code that follows, if the
+//! user types at once. The daemon hangs up on a user that types for longer, and the module connects
+//! anew.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::wire::client::{Client, ClientError};
+use common::wire::kept::Kept;
 use common::wire::protocol::{
     Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply,
 };
@@ -16,6 +19,8 @@ pub(crate) struct Provisiond {
     socket: PathBuf,
     server_uid: u32,
     timeout: Duration,
+    /// The connection of the challenge.
+    kept: Option<Kept>,
 }
 
 impl Provisiond {
@@ -28,21 +33,35 @@ impl Provisiond {
             socket,
             server_uid: options.server_uid,
             timeout: options.timeout,
+            kept: None,
         }
     }
 
-    fn connect(&self) -> Result<Client, ClientError> {
-        Client::connect(&self.socket, self.server_uid, self.timeout)
+    fn connect(&self, timeout: Duration) -> Result<Client, ClientError> {
+        Client::connect(&self.socket, self.server_uid, timeout)
     }
 }
 
 impl Daemon for Provisiond {
     fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
-        self.connect()?.call(call)
+        let mut client = self.connect(self.timeout)?;
+        let reply = client.call(call)?;
+        self.kept = Kept::new(client);
+        Ok(reply)
     }
 
+    /// Sends the code a second time only if the daemon did not read the first one to its end: what
+    /// was read may have been judged, and the code may be spent.
     fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError> {
-        self.connect()?.call(call)
+        let begun = Instant::now();
+        if let Some(mut client) = self.kept.take().and_then(|kept| kept.again(self.timeout)) {
+            match client.call(call) {
+                Err(ClientError::Unread) => {}
+                told => return told,
+            }
+        }
+        let left = self.timeout.saturating_sub(begun.elapsed());
+        self.connect(left)?.call(call)
     }
 }
 
@@ -58,6 +77,11 @@ unsafe extern "C" {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
+    use std::os::unix::net::{UnixListener, UnixStream};
+
+    use common::wire::protocol::Verdict;
+
     use super::*;
 
     #[test]
@@ -81,4 +105,87 @@ mod tests {
             .unwrap_err();
         assert!(matches!(error, ClientError::Unreachable { .. }));
     }
+
+    #[test]
+    fn a_code_that_is_typed_at_once_goes_by_the_connection_of_the_challenge() {
+        let served = logged_in(|daemon| {
+            let mut first = daemon.challenged();
+            read_call(&first);
+            first.write_all(ACCEPTED).unwrap();
+        });
+        assert_eq!(served.unwrap().verdict, Verdict::Accepted);
+    }
+
+    #[test]
+    fn a_code_that_the_daemon_did_not_read_is_sent_on_a_new_connection() {
+        for read in [0, 1] {
+            let served = logged_in(move |daemon| {
+                let mut first = daemon.challenged();
+                // Hung up before the code came, or with a part of it unread.
+                first.read_exact(&mut vec![0; read]).unwrap();
+                drop(first);
+                let mut second = daemon.accept();
+                read_call(&second);
+                second.write_all(ACCEPTED).unwrap();
+            });
+            assert_eq!(served.unwrap().verdict, Verdict::Accepted, "{read}");
+        }
+    }
+
+    #[test]
+    fn a_code_that_the_daemon_has_read_is_not_sent_again() {
+        let served = logged_in(|daemon| {
+            let first = daemon.challenged();
+            read_call(&first);
+        });
+        assert!(matches!(served, Err(ClientError::Closed)), "{served:?}");
+    }
+
+    /// Challenge and Verify, against a daemon that does `serve`. No more connections come to it.
+    fn logged_in(serve: impl FnOnce(&Fake) + Send + 'static) -> Result<VerifyReply, ClientError> {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let fake = Fake(UnixListener::bind(&socket).unwrap());
+        let serving = std::thread::spawn(move || {
+            serve(&fake);
+            fake
+        });
+        let options = Options {
+            socket: Some(socket),
+            server_uid: geteuid(),
+            ..Options::default()
+        };
+        let mut daemon = Provisiond::new(&options);
+        daemon.challenge(&Challenge::default()).unwrap();
+        let told = daemon.verify(&Verify::default());
+        let Fake(listener) = serving.join().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err(), "another connection came");
+        told
+    }
+
+    struct Fake(UnixListener);
+
+    impl Fake {
+        fn accept(&self) -> UnixStream {
+            self.0.accept().unwrap().0
+        }
+
+        fn challenged(&self) -> UnixStream {
+            let mut stream = self.accept();
+            read_call(&stream);
+            stream
+                .write_all(b"{\"parameters\":{\"ask\":\"one_code\"}}\0")
+                .unwrap();
+            stream
+        }
+    }
+
+    fn read_call(mut stream: &UnixStream) {
+        let mut call = [0; 16 * 1024];
+        stream.read_exact(&mut call).unwrap();
+        assert_eq!(call.last(), Some(&0));
+    }
+
+    const ACCEPTED: &[u8] = b"{\"parameters\":{\"verdict\":\"accepted\",\"ask\":\"one_code\"}}\0";
 }

@@ -133,7 +133,9 @@ impl Failure {
             Self::Daemon(ClientError::Unreachable { .. }) => ("unreachable", Exit::Unreachable),
             Self::Daemon(ClientError::WrongServer { .. }) => ("wrong_server", Exit::Unreachable),
             Self::Daemon(ClientError::Deadline) => ("deadline", Exit::Unreachable),
-            Self::Daemon(ClientError::Closed) => ("closed", Exit::Unreachable),
+            Self::Daemon(ClientError::Closed | ClientError::Unread) => {
+                ("closed", Exit::Unreachable)
+            }
             Self::Daemon(ClientError::Protocol(_)) => ("protocol", Exit::Unreachable),
             Self::BadSettings(_) | Self::Settings(_) => ("bad_settings", Exit::BadSettings),
             Self::Seal(CannotSeal::WeakSecret) => ("bad_settings", Exit::BadSettings),
@@ -284,6 +286,7 @@ mod tests {
             },
             ClientError::Deadline,
             ClientError::Closed,
+            ClientError::Unread,
             ClientError::Protocol("nonsense".into()),
         ] {
             assert_eq!(Failure::from(error).code().1, Exit::Unreachable);

@@ -4,7 +4,7 @@
 //! It runs inside login processes: it starts no thread, reads no environment, raises no SIGPIPE,
 //! leaks no descriptor, and uses no descriptor below 3.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,9 @@ pub enum ClientError {
     /// The daemon closed the connection without a reply.
     #[error("provisiond closed the connection without a reply: {STATUS}")]
     Closed,
+    /// The daemon closed the connection before it had read the whole call, which it did not judge.
+    #[error("provisiond closed the connection before it read the call: {STATUS}")]
+    Unread,
     /// The reply does not follow the protocol.
     #[error(
         "provisiond sent an invalid reply ({0}): check that client and daemon have the same version"
@@ -146,6 +149,15 @@ impl Client {
         })
     }
 
+    pub(super) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// Forgets the descriptor without closing it: it belongs to other code by now.
+    pub(super) fn leave_open(self) {
+        std::mem::forget(self.socket);
+    }
+
     fn send<C: Call>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
         let mut message = outgoing();
         let request = OutgoingRequest {
@@ -184,9 +196,9 @@ impl From<FrameError> for ClientError {
     fn from(error: FrameError) -> Self {
         match error {
             FrameError::TimedOut => Self::Deadline,
-            FrameError::Truncated | FrameError::Socket(Errno::EPIPE | Errno::ECONNRESET) => {
-                Self::Closed
-            }
+            FrameError::Truncated => Self::Closed,
+            // A Unix socket tells with ECONNRESET that the other side closed it with bytes unread.
+            FrameError::Socket(Errno::EPIPE | Errno::ECONNRESET) => Self::Unread,
             error => Self::Protocol(error.to_string()),
         }
     }
@@ -258,8 +270,8 @@ mod tests {
         let listener = UnixListener::bind(&path).unwrap();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut call = [0; 4096];
-            if stream.read(&mut call).unwrap() > 0 {
+            let mut call = [0; UNIT];
+            if stream.read_exact(&mut call).is_ok() {
                 stream.write_all(reply).unwrap();
             }
         });

@@ -145,7 +145,6 @@ impl Inbox {
                 }
                 Err(Errno::EINTR) => _ = left_until(deadline)?,
                 Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN, deadline)?,
-                Err(Errno::ECONNRESET) => return Ok(0),
                 Err(errno) => return Err(errno.into()),
             }
         }

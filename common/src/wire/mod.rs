@@ -5,5 +5,6 @@ pub mod client;
 pub mod event;
 pub mod frame;
 pub mod json;
+pub mod kept;
 pub mod protocol;
 pub mod text;

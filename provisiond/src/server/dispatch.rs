@@ -27,8 +27,8 @@ use crate::service::call::Call;
 /// The caller, and the settings in force.
 pub type Asked<'a> = (&'a Visitor<'a>, Arc<Settings>);
 
-/// Answers one message. The caller's errors are answered with an error reply; only a failing socket
-/// is an error here.
+/// Answers one message, and returns its method if it is one of ours. The caller's errors are
+/// answered with an error reply; only a failing socket is an error here.
 ///
 /// # Errors
 /// [`FrameError`].
@@ -37,7 +37,7 @@ pub fn dispatch(
     asked: Asked<'_>,
     frame: &[u8],
     replies: &Replies<'_>,
-) -> Result<(), FrameError> {
+) -> Result<Option<Method>, FrameError> {
     let message = match from_object::<protocol::Request<'_>>(frame) {
         Ok(request) => Message {
             replies: Replies {
@@ -46,30 +46,32 @@ pub fn dispatch(
             },
             request,
         },
-        Err(why) => return replies.error(&Error::bad("message", why)),
+        Err(why) => {
+            replies.error(&Error::bad("message", why))?;
+            return Ok(None);
+        }
     };
-    answer(service, asked, &message).or_else(|stop| message.replies.stop(stop))
+    let (interface, name) = message.names();
+    let ours = || Method::ALL.iter().find(|method| method.name() == name);
+    let method = (interface == protocol::NAME).then(ours).flatten().copied();
+    answer(service, asked, method, &message).or_else(|stop| message.replies.stop(stop))?;
+    Ok(method)
 }
 
-fn answer(service: &Service, asked: Asked<'_>, message: &Message<'_>) -> Result<(), Stop> {
-    let (interface, name) = message
-        .request
-        .method
-        .rsplit_once('.')
-        .unwrap_or(("", &message.request.method));
+fn answer(
+    service: &Service,
+    asked: Asked<'_>,
+    method: Option<Method>,
+    message: &Message<'_>,
+) -> Result<(), Stop> {
+    let (interface, name) = message.names();
     match interface {
-        protocol::NAME => {
-            let method = Method::ALL
-                .iter()
-                .copied()
-                .find(|method| method.name() == name);
-            handle(
-                service,
-                asked,
-                method.ok_or_else(|| message.unknown_method())?,
-                message,
-            )
-        }
+        protocol::NAME => handle(
+            service,
+            asked,
+            method.ok_or_else(|| message.unknown_method())?,
+            message,
+        ),
         introspection::NAME => introspection::answer(name, message),
         _ => Err(Stop::Varlink((
             "InterfaceNotFound",

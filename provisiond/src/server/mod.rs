@@ -1,5 +1,5 @@
 //! The socket server: accepts connections, gives each a permit and a thread, and enforces deadlines
-//! (idle, message, call).
+//! (idle, typing, message, call).
 //!
 //! Two sockets, one dispatch. Root's logins have a socket of their own, so that local users cannot
 //! fill its backlog (denial of service). Capacity is kept for root's processes on either socket.
@@ -8,6 +8,7 @@ pub mod dispatch;
 mod permits;
 mod pulse;
 mod socket_path;
+mod workers;
 
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, pipe};
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use common::config::Settings;
 use common::wire::frame::{Deadlines, FrameError, Inbox};
-use common::wire::protocol::Error;
+use common::wire::protocol::{Error, Method};
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
@@ -30,6 +31,7 @@ use self::dispatch::{Replies, dispatch};
 use self::permits::{Permit, Permits};
 pub use self::pulse::Pulse;
 use self::socket_path::{LOOK_EVERY, SocketPath};
+use self::workers::Workers;
 use crate::audit::Line;
 use crate::identity::caller::{Caller, Peer};
 use crate::identity::names::{Asking, Found};
@@ -59,7 +61,8 @@ pub struct Server {
 struct Shared {
     service: Arc<Service>,
     permits: Permits,
-    /// Connections whose first call has not been answered.
+    workers: Arc<Workers>,
+    /// Connections whose next call comes at once: the first, and the one after a Challenge.
     unserved: AtomicUsize,
     /// Calls being answered now.
     working: AtomicUsize,
@@ -80,6 +83,7 @@ impl Server {
         let shared = Arc::new(Shared {
             service,
             permits: Permits::default(),
+            workers: Arc::new(Workers::new()),
             unserved: AtomicUsize::new(0),
             working: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -192,10 +196,8 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
         refuse(&stream);
         return;
     };
-    let begun = std::thread::Builder::new()
-        .name("connection".into())
-        .spawn(move || serve(permit, &stream, unserved));
-    if let Err(error) = begun {
+    let serve = move || serve(permit, &stream, unserved);
+    if let Err(error) = shared.workers.give(serve) {
         shared
             .service
             .audit
@@ -227,7 +229,8 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
     let shared = &permit.shared;
     let end = (!permit.is_lasting()).then(|| after(LIFE));
     let (mut inbox, mut unserved) = (Inbox::default(), Some(unserved));
-    while let Ok(Some(frame)) = next_message(&mut inbox, stream, peer, end) {
+    let mut idle = idle_of(peer);
+    while let Ok(Some(frame)) = next_message(&mut inbox, stream, idle, end) {
         let _working = Counted::begin(Arc::clone(shared), |shared| &shared.working);
         if shared.closed.load(Ordering::SeqCst) {
             return;
@@ -246,10 +249,13 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
             caller,
             names,
         };
-        if dispatch(&shared.service, (&visitor, settings), &frame, &replies).is_err() {
+        let Ok(method) = dispatch(&shared.service, (&visitor, settings), &frame, &replies) else {
             return;
-        }
-        drop(unserved.take());
+        };
+        let typing = method == Some(Method::Challenge);
+        idle = if typing { TYPING } else { idle_of(peer) };
+        let next = typing.then(|| Counted::begin(Arc::clone(shared), |shared| &shared.unserved));
+        drop(std::mem::replace(&mut unserved, next));
         // Uids without an account are free: one answer for each connection is enough to say no.
         if visitor.caller.is_none() {
             return;
@@ -262,13 +268,12 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
 fn next_message(
     inbox: &mut Inbox,
     stream: &UnixStream,
-    peer: Peer,
+    idle: Duration,
     end: Option<Instant>,
 ) -> Result<Option<common::wire::frame::Frame>, FrameError> {
     if end.is_some_and(|end| Instant::now() >= end) {
         return Ok(None);
     }
-    let idle = if peer.is_root() { IDLE_ROOT } else { IDLE };
     let idle = after(idle);
     let deadlines = Deadlines {
         first_byte: end.map_or(idle, |end| end.min(idle)),
@@ -280,6 +285,10 @@ fn next_message(
         let _ = replies.error(&Error::TooLarge);
     }
     received
+}
+
+fn idle_of(peer: Peer) -> Duration {
+    if peer.is_root() { IDLE_ROOT } else { IDLE }
 }
 
 /// A caller, the questions that the call may still ask, and the settings in force.
@@ -333,6 +342,10 @@ impl Drop for Counted {
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(2);
 const IDLE_ROOT: Duration = Duration::from_secs(30);
+/// The same after a Challenge. A program that has the code sends it at once, on the same connection.
+/// A user types for seconds, and a login at its prompt holds neither a thread nor a place: it
+/// connects anew.
+const TYPING: Duration = Duration::from_millis(100);
 /// How long a connection without a role may go on with calls, so that others get its place.
 const LIFE: Duration = Duration::from_secs(10);
 /// How long a started message may take to arrive.
@@ -361,8 +374,8 @@ mod tests {
     fn a_connection_that_has_lasted_long_enough_ends_although_calls_wait() {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(b"{}\0{}\0").unwrap();
-        let (mut inbox, peer) = (Inbox::default(), Peer { uid: 1000, pid: 1 });
-        let mut next = |end| next_message(&mut inbox, &theirs, peer, end).unwrap();
+        let mut inbox = Inbox::default();
+        let mut next = |end| next_message(&mut inbox, &theirs, IDLE, end).unwrap();
         assert!(next(Some(after(LIFE))).is_some());
         assert!(next(Some(Instant::now())).is_none());
         assert!(next(None).is_some(), "root's lasts");

@@ -5,12 +5,14 @@
  * Each login prints a line "USER: NUMBER", libpam's return code; what else a situation has to say comes after it. */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <security/pam_appl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -136,6 +138,35 @@ static void in_a_child(struct login *login) {
     end(login);
 }
 
+/* At the prompt it closes what it does not know, as programs do before they start others, and opens sockets of its own. */
+#define FIRST 3
+#define PAIRS 16
+
+static int answer_with_sockets(int count, const struct pam_message **messages, struct pam_response **responses, void *data) {
+    static int pairs[PAIRS][2];
+    static int asked;
+    for (int n = FIRST; asked == 0 && n < FIRST + 2 * PAIRS; n++)
+        close(n);
+    for (int n = 0; asked == 0 && n < PAIRS; n++)
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pairs[n]) != 0)
+            abort();
+    asked = 1;
+    return answer(count, messages, responses, data);
+}
+
+static void with_sockets(struct login *login) {
+    int open = 0, received = 0;
+    char byte;
+    start(login, answer_with_sockets);
+    authenticate(login);
+    for (int n = FIRST; n < FIRST + 2 * PAIRS; n++) {
+        received += recv(n, &byte, 1, MSG_DONTWAIT) == 1;
+        open += fcntl(n, F_GETFD) >= 0;
+    }
+    printf("sockets: %d open, %d with something in them\n", open, received);
+    end(login);
+}
+
 int main(int count, char **arguments) {
     if (count < 6)
         return 2;
@@ -158,6 +189,8 @@ int main(int count, char **arguments) {
         interrupted(logins);
     } else if (strcmp(situation, "threads") == 0) {
         in_threads(logins);
+    } else if (strcmp(situation, "sockets") == 0) {
+        with_sockets(logins);
     } else if (strcmp(situation, "child") == 0) {
         in_a_child(logins);
     } else {

@@ -75,6 +75,19 @@ fn a_login_begun_before_a_fork_is_good_for_one_of_both_processes() {
 }
 
 #[test]
+fn sockets_that_an_application_opens_at_the_prompt_get_no_code_and_stay_open() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "sockets", "retry=1");
+    let lines = Application::compiled().run("sockets", &stack, &[("alice", &code)]);
+    assert_eq!(
+        lines,
+        ["alice: 0", "sockets: 32 open, 0 with something in them"]
+    );
+}
+
+#[test]
 fn who_has_no_conversation_gets_in_by_nothing() {
     let _place = world::enter();
     let daemon = Daemon::start();

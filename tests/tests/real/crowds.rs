@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::connection::{after, ask, errors, open, rest, wait_for_answer};
 use tests::daemon::{Daemon, Setup};
-use tests::libpam::PamCode;
+use tests::libpam::{PamCode, Reply};
 use tests::lines::PATIENCE;
 use tests::odd_names::{HUNG_UIDS, with_odd_names};
 use tests::stack::Stack;
 use tests::stranger::{Crowd, Flood, Outcome, connect_as};
+use tests::tracee::traced;
 use tests::wire::{Caller, exchange, request};
 use tests::world;
 
@@ -50,6 +51,43 @@ fn who_says_nothing_is_let_go_after_two_seconds_but_root_is_not() {
         );
         assert_eq!(told(&roots, "Status"), "", "root's is still open");
     });
+}
+
+/// By root's own processes, which may otherwise be silent for half a minute.
+#[test]
+fn logins_that_wait_at_their_prompts_hold_neither_places_nor_threads() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "prompts", "retry=1");
+    let login = stack.converse("alice", |_| {
+        let about = json!({ "user": "alice", "service": "prompts" });
+        let challenged = |_| {
+            let stream = open(&daemon.login_socket());
+            ask(&stream, "Challenge", &about).expect("what to ask for");
+            stream
+        };
+        // More than there are places, by which root's next login would have to wait.
+        let others: Vec<_> = (0..300).map(challenged).collect();
+        wait_until(|| connections(&daemon) == 1, "the daemon to hang up");
+        let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid()));
+        let threads = threads.expect("its threads").count();
+        assert!(threads < 100, "{threads} threads are left");
+        drop(others);
+        Reply::text(&alice.code())
+    });
+    assert_eq!(login.code, PamCode::SUCCESS, "by a second connection");
+}
+
+#[test]
+fn a_program_that_has_the_code_logs_in_by_one_connection() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let code = daemon.enroll("alice").code();
+    let stack = Stack::of(&daemon, "at-once", "");
+    let ended = traced(&["--trace=connect"], &stack, "alice", &code);
+    assert_eq!(ended.code, Some(PamCode::SUCCESS), "{ended:?}");
+    assert_eq!(ended.said.matches("login.sock").count(), 1, "{ended:?}");
 }
 
 #[test]

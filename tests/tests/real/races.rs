@@ -15,6 +15,7 @@ use tests::worker::{Gate, Outcome, Worker};
 use tests::world;
 
 use crate::count;
+use crate::meanwhile::wait_until;
 
 #[test]
 fn of_32_processes_with_one_code_released_together_exactly_one_gets_in() {
@@ -140,6 +141,8 @@ fn logins_that_all_wait_for_the_same_judge_still_make_one_success() {
     workers
         .iter_mut()
         .for_each(|worker| drop(worker.begin("alice")));
+    // The daemon has hung up on those that type, so that each code comes by a new connection.
+    wait_until(|| sockets(&daemon) == 1, "the daemon to hang up");
     // While the daemon stands still, every Verify call is sent and none is answered: all of them
     // overlap.
     daemon.freeze();

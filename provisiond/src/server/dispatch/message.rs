@@ -38,6 +38,12 @@ impl Message<'_> {
         from_object(self.text()).unwrap_or_default()
     }
 
+    /// The interface and the method that the caller wrote.
+    pub(super) fn names(&self) -> (&str, &str) {
+        let method = &*self.request.method;
+        method.rsplit_once('.').unwrap_or(("", method))
+    }
+
     pub(super) fn unknown_method(&self) -> Stop {
         Stop::Varlink((
             "MethodNotFound",
