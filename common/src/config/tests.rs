@@ -748,7 +748,21 @@ fn a_number_has_decimal_digits_and_no_value_has_a_tag() {
         "totp: {context: {period: @}}",
         "totp: {context: {encrypt-cost: @}}",
     ] {
-        for number in [] {
+        for number in [
+            "0b11",
+            "0x1f",
+            "0o17",
+            "+5",
+            "-5",
+            "5.0",
+            "1e3",
+            "1_000",
+            "007",
+            "five",
+            "''",
+            "!foo 5",
+            "99999999999999999999",
+        ] {
             let said = folder.refusal(&format!("{}\n", key.replace('@', number)));
             assert!(
                 said.contains("decimal digits") || said.contains("tag"),

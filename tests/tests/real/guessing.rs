@@ -13,6 +13,7 @@ use tests::stack::Stack;
 use tests::world;
 
 use crate::count;
+use crate::records::edit;
 
 #[test]
 fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_has_its_line() {
@@ -56,7 +57,7 @@ fn of_a_thousand_wrong_codes_from_a_thousand_sources_five_are_judged_and_each_ha
 #[test]
 fn thousands_of_names_that_nobody_has_leave_memory_and_store_as_they_were() {
     let _place = world::enter();
-    let daemon = Daemon::start();
+    let mut daemon = Daemon::start();
     let names = count("PAM_TOTP_NAMES", 5000);
     // Until every decoy is there, and what the daemon keeps ready has grown to its size.
     guess_at_many(&daemon, "first", names);
@@ -76,6 +77,10 @@ fn thousands_of_names_that_nobody_has_leave_memory_and_store_as_they_were() {
         0
     );
     assert_eq!(daemon.totpctl_json(&["list"], "")["users"], json!([]));
+    // All names share 1,024 decoys; some rows are the store's own.
+    let mut rows = 0;
+    edit(&mut daemon, |db| rows = db.len());
+    assert!((1000..1100).contains(&rows), "{rows} rows");
 }
 
 /// A guess at each of so many names, several at a time: those waiting for the disk wait together.

@@ -14,6 +14,7 @@ use tests::worker::{Gate, Worker};
 use tests::world;
 
 use crate::count;
+use crate::records::{edit, row};
 
 const SECRETS: &str = r#"{"1": "an application secret of the tests"}"#;
 const NEWER_SECRET: &str = "2: another application secret of the tests\n";
@@ -52,6 +53,11 @@ fn an_imported_key_has_our_own_seal_at_once() {
     daemon
         .call("Import", &json!({ "user": "alice", "record": record }))
         .expect("an import");
+    edit(&mut daemon, |db| {
+        let record = db.get(row("alice")).expect("the store").expect("a record");
+        // Our own format, and not passlib's, under the tag '2', which is one byte long.
+        assert!(record.windows(3).any(|part| part == [0, 1, b'2']));
+    });
     daemon.terminate();
     daemon.setup.secrets = NEWER_SECRET.into();
     daemon.start_again();
