@@ -3,6 +3,7 @@
 A wait ends when the thing waited for happens. The bound is for a machine that hangs, not for one that is slow.
 """
 
+import contextlib
 import re
 import signal
 import socket
@@ -10,7 +11,7 @@ import subprocess
 import threading
 import time
 
-PATIENCE = 300
+PATIENCE = 600
 KEYS_ONLY = ["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
 
 
@@ -22,6 +23,8 @@ class Guest:
         self.disk = folder / "disk.img"
         self.ssh_port, self.door_port = free_ports(2)
         self.qemu = self.console = None
+        # Every command that was typed in the machine, as it was typed.
+        self.typed = set()
         copy_disk(image / "disk.img", self.disk)
 
     def power_on(self):
@@ -29,7 +32,7 @@ class Guest:
         line = self.folder / "console.sock"
         line.unlink(missing_ok=True)
         self.qemu = subprocess.Popen(self.command(line), stdin=subprocess.DEVNULL)
-        self.console = Console(line, self.folder / "console.log", self.qemu)
+        self.console = Terminal(self.serial_line(line), self.folder / "console.log", self.typed)
         self.wait_for_the_door()
 
     def command(self, line):
@@ -41,6 +44,13 @@ class Guest:
                 # No way out: what the packages need, they bring, or Debian's image has it.
                 "-nic", f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{self.ssh_port}-:22,"
                         f"hostfwd=tcp:127.0.0.1:{self.door_port}-:2222"]
+
+    def serial_line(self, path):
+        line = socket.socket(socket.AF_UNIX)
+        while line.connect_ex(str(path)) != 0:
+            if self.qemu.poll() is not None:
+                raise AssertionError("qemu did not start: see its message above")
+        return line
 
     def cut_power(self):
         """Ends the machine at once, as a power cut does: what the guest had not made durable is gone."""
@@ -67,12 +77,33 @@ class Guest:
         return self.qemu is not None and self.qemu.poll() is None
 
     def run(self, script, check=True, stdin=""):
-        """Runs a script as root in the machine. Returns what it printed."""
+        """Runs a script as root in the machine. Returns what it printed; without check, its errors as well."""
+        self.typed.update(script.split("\n"))
         door = [*self.door(), "bash --norc -euo pipefail -c " + quoted(script)]
         done = subprocess.run(door, input=stdin, capture_output=True, text=True, timeout=PATIENCE)
         if check and done.returncode != 0:
             raise AssertionError(f"in the machine, exit {done.returncode}: {script}\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return done.stdout if check else done.stdout + done.stderr
+
+    @contextlib.contextmanager
+    def root_terminal(self):
+        """A shell of root on a terminal, through the door."""
+        with self.terminal([*self.door(), "-tt", "stty sane; exec bash --norc"], {}) as terminal:
+            terminal.ready()
+            yield terminal
+
+    @contextlib.contextmanager
+    def terminal(self, ssh, environment):
+        """What an ssh shows and takes that has a terminal in the machine. It ends with the scenario's interest in it. Without a
+        terminal on our side it begins raw: `stty sane` makes it one."""
+        ours, theirs = socket.socketpair()
+        client = subprocess.Popen(ssh, stdin=theirs, stdout=theirs, stderr=theirs, env=environment or None)
+        theirs.close()
+        try:
+            yield Terminal(ours, self.folder / "terminals.log", self.typed)
+        finally:
+            client.kill()
+            client.wait()
 
     def door(self):
         return ["ssh", *KEYS_ONLY, "-i", self.image / "key", "-p", str(self.door_port), "-o", "ControlMaster=auto",
@@ -92,16 +123,12 @@ class Guest:
         return self.run("journalctl --no-pager -n 400", check=False) if self.running() else ""
 
 
-class Console:
-    """The serial line: what the machine prints is kept in a file, and a login can be typed."""
+class Terminal:
+    """A terminal of the machine, serial or over ssh: what the machine prints is kept in a file, and commands can be typed."""
 
-    def __init__(self, path, log, qemu):
-        self.line = socket.socket(socket.AF_UNIX)
-        while self.line.connect_ex(str(path)) != 0:
-            if qemu.poll() is not None:
-                raise AssertionError("qemu did not start")
-        self.log = log
-        self.unread, self.news = b"", threading.Condition()
+    def __init__(self, line, log, typed):
+        self.line, self.log, self.typed = line, log, typed
+        self.unread, self.ended, self.news = b"", False, threading.Condition()
         threading.Thread(target=self.read, daemon=True).start()
 
     def read(self):
@@ -111,15 +138,23 @@ class Console:
                 with self.news:
                     self.unread += came
                     self.news.notify()
+        with self.news:
+            self.ended = True
+            self.news.notify()
 
     def expect(self, pattern):
         """Waits for a text, and takes it and what came before it."""
         with self.news:
-            if not self.news.wait_for(lambda: re.search(pattern.encode(), self.unread), PATIENCE):
-                raise AssertionError(f"the console did not show {pattern!r}, but {self.unread[-500:]!r}")
+            self.news.wait_for(lambda: self.ended or re.search(pattern.encode(), self.unread), PATIENCE)
             found = re.search(pattern.encode(), self.unread)
+            if not found:
+                raise AssertionError(f"the terminal did not show {pattern!r}, but {self.unread[-500:]!r}")
             self.unread = self.unread[found.end():]
         return found.group().decode()
+
+    def ready(self):
+        """Waits for the shell's prompt: sudo and others throw away what is typed before they end."""
+        self.expect(r"(?:@vm:\S+[#$]|bash-[0-9.]+#) ")
 
     def forget(self):
         """Leaves what was printed up to now unread."""
@@ -127,7 +162,11 @@ class Console:
             self.unread = b""
 
     def type(self, text):
+        self.typed.add(text)
         self.line.sendall(text.encode() + b"\r")
+
+    def interrupt(self):
+        self.line.sendall(b"\x03")
 
 
 def accelerator(image):

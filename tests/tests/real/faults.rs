@@ -1,4 +1,4 @@
-//! The table of faults names tests that exist.
+//! The table of faults, and the faults in the packages, name tests that exist.
 
 use std::fs;
 use std::path::Path;
@@ -23,6 +23,22 @@ fn every_test_that_the_table_of_faults_names_exists() {
         let exists = |text: &String| function.iter().any(|head| text.contains(head));
         assert!(sources.iter().any(exists), "docs/faults.md names {name}");
     }
+}
+
+#[test]
+fn every_fault_in_the_packages_names_a_scenario_of_the_machine() {
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("vm");
+    let scenarios = fs::read_to_string(machine.join("scenarios.py")).expect("the scenarios");
+    let faults = fs::read_dir(machine.join("faults")).expect("the faults");
+    let mut seen = 0;
+    for patch in faults.map_while(Result::ok) {
+        let text = fs::read_to_string(patch.path()).expect("a patch");
+        let first = text.lines().next().unwrap_or_default();
+        let (_, name) = first.split_once("; test: ").expect("the fault's test");
+        assert!(scenarios.contains(&format!("def {name}(vm)")), "{first}");
+        seen += 1;
+    }
+    assert!(seen >= 3, "{seen} faults");
 }
 
 /// The text of every source file of the project.

@@ -1,6 +1,7 @@
 //! The recipes of the administrator's guide, as they stand there, on the real sshd and sudo.
 
 use std::path::Path;
+use std::process::Command;
 
 use common::names::service::SISTERS;
 use tests::daemon::{Daemon, Setup};
@@ -17,6 +18,16 @@ use crate::first_login::{key_in, ticket};
 
 const README: &str = include_str!("../../../README.md");
 const PASSWORD: &str = "correct horse";
+
+/// `make vm-test` types them; this says at once which one it would miss.
+#[test]
+fn every_command_of_the_readme_and_the_guide_is_typed_in_the_machine_or_has_a_reason() {
+    let table = Path::new(env!("CARGO_MANIFEST_DIR")).join("vm/documents.py");
+    let told = Command::new("python3").arg(table).output();
+    let told = told.expect("python3");
+    let missing = String::from_utf8_lossy(&told.stderr);
+    assert!(told.status.success(), "{missing}");
+}
 
 #[test]
 fn key_and_code() {

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""The commands that README.md and the administrator's guide tell a reader to type. Each is typed in the test machine as it
+stands there, or ELSEWHERE says why not.
+
+  tests/vm/documents.py      fails where a command is in no scenario and not ELSEWHERE, or where ELSEWHERE is out of date
+"""
+
+import re
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parents[1]
+DOCUMENTS = "README.md", "docs/administrators-guide.md"
+
+NO_COMMAND = re.compile(r"""
+      -                                    # an option of a command that stands beside it
+    | (auth|account|session|@include)\b    # a line of a PAM file, and what may stand in one
+    | pam_\w+\.so | \[
+    | [A-Z<]                               # a line of sshd, sudoers, Apache or a web page
+    | [\w-]+:\s                            # settings
+    | plugin\s | user\snobody              # a line of OpenVPN
+    | not\ssynchronised | in\squarantine | before\sthe\sdaemon   # what totpctl status shows
+    """, re.VERBOSE)
+
+# Command: the reason that it is not typed in the machine, and the test that plays it elsewhere (suite::name), if there is one.
+BUILDS = "needs the sources and a compiler: "
+PART = "is the name of a command; whole ones stand beside it"
+OTHER = "needs a program that the machine does not have: "
+MANUAL = OTHER + "packaging::the_shells_complete_and_the_manual_pages_are_found"
+RADIUS = OTHER + "programs::freeradius_lets_in_with_password_and_code_in_one_field"
+APACHE = OTHER + "programs::apache_lets_in_with_password_and_code_once_a_session"
+VSFTPD = OTHER + "programs::vsftpd_takes_no_password_without_encryption"
+ELSEWHERE = {
+    "make demo": BUILDS + "real::where_nothing_may_be_mounted_the_demo_shows_the_same",
+    "make check": BUILDS + ".ci/run",
+    "make test": BUILDS + ".ci/run",
+    "make vm-test": BUILDS + ".ci/run",
+    "make deb": BUILDS + ".ci/run, and the machine installs what it makes",
+    "make soak": BUILDS + "hours, before a release",
+    "make install": BUILDS + "real::after_make_install_two_commands_bring_the_first_login",
+    "make build && make install": BUILDS + "real::after_make_install_two_commands_bring_the_first_login",
+    "make build && make install && systemctl restart provisiond": BUILDS
+    + "real::an_upgrade_keeps_settings_and_secrets_and_a_restart_serves_it",
+    "make uninstall": BUILDS + "real::uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_running",
+    "man pam_totp": MANUAL,
+    "man pam-totp-settings": MANUAL,
+    "# as root: FreeRADIUS": RADIUS,
+    "freeradius -C && systemctl restart freeradius": RADIUS,
+    "# as root: Apache": APACHE,
+    "htpasswd -B /etc/apache2/web-passwords alice": APACHE,
+    "apachectl configtest && systemctl restart apache2": APACHE,
+    "# as root: vsftpd": VSFTPD,
+    "systemctl restart vsftpd": VSFTPD,
+    "pkill i3lock": OTHER + "it ends a locker, programs::a_locker_of_the_user_unlocks_with_password_and_code_and_after_guesses_with_two_codes",
+    "login -h": "is what a telnet server calls, not a user",
+    "ssh alice@…": "has an address of the reader's; the scenarios log in so",
+    "sudo -n": "is what scripts write before a command of theirs: vm::sudo_n_fails_without_asking",
+    "totpctl rename-user OLD NEW": "stands for names of the reader's: vm::commands_for_users_and_devices_work_as_the_guide_has_them",
+    "totpctl forget": PART,
+    "totpctl key …": PART,
+    "totpctl resync": PART,
+    "totpctl restrict": PART,
+    "totpctl revoke": PART,
+    "totpctl setup": PART,
+    "totpctl unlock": PART,
+    "totpctl verify": PART,
+    "totpctl why": PART,
+}
+
+
+def untyped(typed):
+    """The commands of the documents that are neither ELSEWHERE nor among those that were typed."""
+    return [f"{place}: {command}" for command, place in documented().items() if command not in ELSEWHERE and command not in typed]
+
+
+def documented():
+    """Each command, and where it stands, such as README.md:12."""
+    found = {}
+    for name in DOCUMENTS:
+        for number, command in commands((PROJECT / name).read_text()):
+            found.setdefault(command, f"{name}:{number}")
+    return found
+
+
+def commands(text):
+    """The commands of a text: its blocks, except those of a file, and what stands between backquotes."""
+    of_a_file, heading, as_root = False, "", None
+    for number, line in enumerate(text.splitlines(), 1):
+        heading = line.lstrip("# ") if line.startswith("#") else heading
+        if not line.startswith("    "):
+            of_a_file = False
+            yield from ((number, span) for span in re.findall(r"`([^`]+)`", line) if is_command(span))
+        elif line.startswith(("    # /", "    # as root")):
+            of_a_file = True
+            if line == "    # as root":
+                yield number, f"# as root: {heading}"
+        elif not of_a_file and is_command(line.strip()):
+            yield number, re.sub(r"\s+#\s.*", "", line.strip())
+
+
+def is_command(text):
+    return " " in text and not NO_COMMAND.match(text)
+
+
+# --- without the machine: is every command in a scenario, and is ELSEWHERE up to date? ---
+
+def problems():
+    sources = "".join(path.read_text() for path in HERE.glob("*.py") if path.name != "documents.py")
+    tests = "".join(path.read_text() for path in [*PROJECT.glob("tests/tests/**/*.rs"), PROJECT / "packaging/test-deb"]) + sources
+    in_a_scenario = [command for command in documented() if re.search(re.escape(command) + r"""["'\\\n;]""", sources)]
+    for line in untyped(in_a_scenario):
+        yield f"{line}\n    No scenario types this command: add it to tests/vm/guide.py, or to ELSEWHERE with the reason."
+    for command, reason in ELSEWHERE.items():
+        if command not in documented():
+            yield f"{command}\n    No document has this command any more: take it out of ELSEWHERE."
+        for name in re.findall(r"::(\w+)", reason):
+            if not re.search(rf"(fn |def |^){name}\(", tests, re.MULTILINE):
+                yield f"{command}\n    There is no test {name}: ELSEWHERE names it."
+
+
+if __name__ == "__main__":
+    found = list(problems())
+    sys.exit("\n".join(found) if found else 0)
