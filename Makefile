@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source rpm vm-test soak bench install uninstall clean
+.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -93,6 +93,10 @@ deb-source: ## build the Debian source package, with all crates in it: target/de
 	@packaging/need deb
 	packaging/deb source
 
+deb-source-test: root deb-source ## build the Debian source package in a fresh Debian 12 without network (root)
+	@packaging/need deb-test
+	packaging/test-source
+
 vm-test: root deb ## install the packages in a fresh Debian in qemu, log in to it from outside: at most 15 minutes (root)
 	@packaging/need vm-test
 	tests/vm/run
@@ -134,7 +138,7 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	$(RELEASE)/totpctl completions zsh >'$(DESTDIR)$(ZSHDIR)/_totpctl'
 	@# Settings that an administrator may have changed are never overwritten.
 	test -e '$(DESTDIR)$(SETTINGS)' || install -m 640 packaging/settings.yaml '$(DESTDIR)$(SETTINGS)'
-	@[ -n '$(DESTDIR)' ] || packaging/set-up '$(SYSCONFDIR)' '$(SBINDIR)/provisiond'
+	@[ -n '$(DESTDIR)' ] || packaging/set-up '$(SYSCONFDIR)' '$(SBINDIR)/provisiond' '$(BINDIR)/totpctl'
 
 uninstall: ## stop the daemon and remove the installed files; settings, secrets and the store stay
 	@test -n '$(MODULEDIR)'

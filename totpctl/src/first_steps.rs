@@ -1,5 +1,6 @@
 //! `totpctl` alone, as root on a machine where no user is enrolled: prints the next commands in place
-//! of the error that the command is missing.
+//! of the error that the command is missing. `make install` and the packages say the same by running
+//! it.
 
 use common::wire::client::ClientError;
 use common::wire::protocol::Status;
@@ -28,5 +29,6 @@ const START: &str = "  systemctl enable --now provisiond   start the daemon\n";
 const STEPS: &str = "\
   totpctl enroll USER                 give a user a device
   totpctl setup sshd --user USER      ask for codes; comes undone unless confirmed
-All commands: totpctl --help
+Keep a copy of /etc/pam-totp/secrets on another machine: without it every device has to be
+enrolled again. All commands: totpctl --help
 ";

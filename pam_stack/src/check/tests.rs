@@ -153,7 +153,7 @@ fn debian() -> [Planted; 7] {
     }
 }
 
-fn shared_files() -> [Planted; 7] {
+fn shared_files() -> [Planted; 9] {
     planted! {
         "Red Hat: a shared file with sufficient is included": "sshd", Hole "not-asked" at Some(("password-auth", 5)) =>
             with!(RED_HAT_SHARED, "== sshd\nauth include password-auth\nauth required pam_totp.so\n");
@@ -163,6 +163,10 @@ fn shared_files() -> [Planted; 7] {
             "== sudo\nauth requisite pam_unix.so\nauth [default=1 ignore=ignore success=ok] pam_localuser.so\nauth required pam_totp.so\n";
         "Red Hat: substack, so that a wrong password still asks": "sshd", Warning "asked-after-a-failure" at Some(("password-auth", 8)) =>
             with!(RED_HAT_SHARED, "== sshd\nauth substack password-auth\nauth required pam_totp.so\n");
+        "Red Hat: postlogin has the module, after a substack": "sshd", Warning "asked-after-a-failure" at Some(("password-auth", 8)) =>
+            with!(RED_HAT_SHARED, "== sshd\nauth substack password-auth\nauth include postlogin\n== postlogin\nauth required pam_totp.so nullok\n");
+        "Red Hat: postlogin has the module, after an include": "sshd", Hole "not-asked" at Some(("password-auth", 5)) =>
+            with!(RED_HAT_SHARED, "== sshd\nauth include password-auth\nauth include postlogin\n== postlogin\nauth required pam_totp.so nullok\n");
         "Gentoo: system-auth has sufficient": "sshd", Hole "not-asked" at Some(("system-auth", 3)) =>
             with!(GENTOO_SHARED, "== sshd\nauth include system-remote-login\nauth required pam_totp.so\n");
         "Arch: the module stands in system-auth, and a home jumps over it": "sshd", Hole "not-asked" at Some(("system-auth", 1)) =>

@@ -69,7 +69,7 @@ fn selinux(enforce: &Path) -> Option<Finding> {
             "selinux",
             "SELinux is enforcing: a confined login service, such as sshd, needs a permission to connect to the daemon's socket; \
              without it every login that needs a code is refused, and none is let in",
-            "If logins are refused while the daemon runs, look at 'ausearch -m avc -ts recent', then run 'totpctl try'",
+            "Install pam-totp-selinux. If logins are refused while the daemon runs, look at 'ausearch -m avc -ts recent', then run 'totpctl try'",
         )
     })
 }
