@@ -26,8 +26,7 @@ pub(crate) fn instead_of(failure: Failure, output: &Output) -> Result<Exit, Fail
 
 const NO_USER: &str = "No user is enrolled yet. The next commands, as root:\n";
 const START: &str = "  systemctl enable --now provisiond   start the daemon\n";
-const STEPS: &str = "\
-  totpctl enroll USER                 give a user a device
+const STEPS: &str = "  totpctl enroll USER                 give a user a device
   totpctl setup sshd --user USER      ask for codes; comes undone unless confirmed
 Keep a copy of /etc/pam-totp/secrets on another machine: without it every device has to be
 enrolled again. All commands: totpctl --help
