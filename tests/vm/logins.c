@@ -92,6 +92,11 @@ static void *once_a_second(void *user)
         if (ended || fscanf(codes, "%31s", answer.code) != 1)
             return NULL;
         log_in(user, &answer);
+        /* A second that was missed is not made up for: on a slow machine that would be a flood. */
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        if (now.tv_sec > next.tv_sec)
+            next.tv_sec = now.tv_sec;
     }
 }
 
