@@ -9,7 +9,7 @@ use super::file::{Readers, Trust, TrustedFile};
 use super::problem::{At, ConfigError, Problem};
 use super::totp::{RawContext, Source};
 use crate::secret::SecretText;
-use crate::secrets::TaggedSecrets;
+use crate::secrets::{BadSecrets, TaggedSecrets};
 
 /// The secrets, and the file that the administrator keeps them in.
 pub(super) fn find(
@@ -45,7 +45,7 @@ fn default_secrets(trust: &Trust) -> Result<(TaggedSecrets, PathBuf), ConfigErro
         }
         None => {
             let tagged = secrets_in(kept, trust)
-                .map_err(with_the_first_step)
+                .map_err(|problem| with_the_first_step(problem, trust))
                 .at(kept)?;
             Ok((tagged, kept.to_owned()))
         }
@@ -94,9 +94,14 @@ fn secrets_in(path: &Path, trust: &Trust) -> Result<TaggedSecrets, Problem> {
     Ok(TaggedSecrets::from_whole_text(file.text())?)
 }
 
-fn with_the_first_step(problem: Problem) -> Problem {
+fn with_the_first_step(problem: Problem, trust: &Trust) -> Problem {
+    let is_copied = |folder: &PathBuf| folder.join(CREDENTIAL).exists();
     match problem {
         Problem::Missing => Problem::NoSecrets,
+        // Root could read it: the copy is as blank as the file.
+        Problem::Forbidden(_) if trust.credentials.as_ref().is_some_and(is_copied) => {
+            Problem::Secrets(BadSecrets::None)
+        }
         Problem::Forbidden(uid) => Problem::RootsSecrets(uid),
         other => other,
     }
@@ -109,7 +114,7 @@ impl Trust {
     pub fn with_secrets_read_as_root(mut self) -> Self {
         let file = TrustedFile::read(&self.secrets_file, &self).ok();
         self.read_as_root = file
-            .filter(|file| file.is_for_few().is_ok() && !file.text().trim().is_empty())
+            .filter(|file| file.is_for_few().is_ok())
             .map(|file| Arc::new(SecretText::new(file.text().to_owned())));
         self
     }

@@ -23,7 +23,7 @@ fn after_make_install_two_commands_bring_the_first_login() {
     assert!(!log_in(&machine, "alice", &device.code()), "a replay");
     assert_eq!(
         machine.run(&["stat", "-c", "%a %U %G", SETTINGS, SECRETS, MIRROR]),
-        "640 root _pam-totp\n640 root _pam-totp\n600 _pam-totp _pam-totp"
+        "640 root _pam-totp\n600 root root\n600 _pam-totp _pam-totp"
     );
     machine.run(&["provisiond", "--check"]);
 }
@@ -59,7 +59,7 @@ fn with_bad_settings_the_daemon_waits_and_the_first_login_after_the_repair_start
 }
 
 /// What was done to the file, by a shell, and a part of the sentence if it is refused.
-const SECRETS_FILES: [(&str, Option<&str>); 12] = [
+const SECRETS_FILES: [(&str, Option<&str>); 13] = [
     ("chown root:root $F; chmod 600 $F", None),
     ("chown root:_pam-totp $F; chmod 640 $F", None),
     ("chown _pam-totp:_pam-totp $F; chmod 400 $F", None),
@@ -88,6 +88,10 @@ const SECRETS_FILES: [(&str, Option<&str>); 12] = [
     (
         "chmod 777 /etc/pam-totp",
         Some("settings.yaml: lies in a folder"),
+    ),
+    (
+        "chgrp _pam-totp $F; chmod 640 $F; : > $F",
+        Some("secrets: there is no application secret"),
     ),
     (
         "chmod 604 $F; chown root:root $F",
@@ -168,12 +172,13 @@ fn users_who_may_not_read_the_secrets_are_told_that_root_checks_them() {
             String::from_utf8_lossy(&told.stderr).into_owned(),
         )
     };
-    assert!(check("_pam-totp", "_pam-totp").0);
-    machine.run(&["chown", "root:root", SECRETS]);
     for (user, group) in [("_pam-totp", "_pam-totp"), ("nobody", "nogroup")] {
         let (may, told) = check(user, group);
         assert!(!may && told.contains("run this as root"), "{user}: {told}");
     }
+    machine.run(&["chgrp", "_pam-totp", SECRETS]);
+    machine.run(&["chmod", "640", SECRETS]);
+    assert!(check("_pam-totp", "_pam-totp").0);
 }
 
 /// Not by the unit: a daemon that is started as root reads them before it gives root up.
