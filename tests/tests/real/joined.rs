@@ -1,7 +1,5 @@
 //! Password and code in one field, between our module and the real pam_unix.
 
-use std::sync::Once;
-
 use serde_json::json;
 use tests::clocks::Clocks;
 use tests::daemon::{Daemon, Setup, authenticator};
@@ -15,17 +13,16 @@ const PASSWORD: &str = "correct horse";
 /// Its last six digits are a part of the password, and no code.
 const PASSWORD_OF_BOB: &str = "stable000000";
 
-fn passwords() {
-    static SET: Once = Once::new();
-    SET.call_once(|| {
-        world::set_password("alice", PASSWORD);
-        world::set_password("bob", PASSWORD_OF_BOB);
-    });
+/// For a test that needs bob's password. The others know bob by the usual one.
+fn alone_with_bob() -> world::Alone {
+    let place = world::enter_alone();
+    world::set_password("bob", PASSWORD_OF_BOB);
+    place
 }
 
 /// Our module with these options asks for both, and pam_unix gets the password.
 fn forwarding(daemon: &Daemon, service: &str, options: &str) -> Stack {
-    passwords();
+    world::set_password("alice", PASSWORD);
     let unix = "auth required pam_unix.so use_first_pass nodelay\n";
     Stack::new(
         service,
@@ -35,7 +32,7 @@ fn forwarding(daemon: &Daemon, service: &str, options: &str) -> Stack {
 
 /// pam_unix asks, and our module with these options goes on with what was typed.
 fn after_unix(daemon: &Daemon, service: &str, unix: &str, options: &str) -> Stack {
-    passwords();
+    world::set_password("alice", PASSWORD);
     Stack::new(
         service,
         &format!(
@@ -80,7 +77,7 @@ fn one_prompt_takes_both_and_pam_unix_gets_the_password() {
 
 #[test]
 fn within_a_grace_the_same_text_a_new_code_and_the_password_alone_all_let_in() {
-    let _place = world::enter();
+    let _place = alone_with_bob();
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
     let stack = forwarding(&daemon, "one-field-grace", "retry=1 grace_period=3600");
@@ -159,7 +156,7 @@ fn a_text_of_an_exempt_user_may_end_in_a_code() {
 /// answered by the words that it begins with.
 #[test]
 fn the_very_same_text_lets_in_for_a_whole_grace_whatever_code_has_begun_it() {
-    let _place = world::enter();
+    let _place = alone_with_bob();
     let clocks = Clocks::new();
     let daemon = clocks.of(Setup::new()).start();
     let (alice, bob) = (daemon.enroll("alice"), enroll_with_recovery(&daemon, "bob"));
@@ -268,7 +265,7 @@ fn both_may_be_typed_again() {
 
 #[test]
 fn the_length_is_that_of_the_users_device_or_the_options() {
-    let _place = world::enter();
+    let _place = alone_with_bob();
     let daemon = Daemon::start();
     let told = daemon.totpctl_json(&["enroll", "bob", "--digits", "8", "--yes"], "");
     let bob = authenticator(&told);
@@ -364,7 +361,7 @@ fn after_pam_unix_a_password_without_a_code_leads_to_the_prompt() {
 
 #[test]
 fn a_password_that_ends_like_a_code_is_a_guess_that_the_login_gives_back() {
-    let _place = world::enter();
+    let _place = alone_with_bob();
     let daemon = Daemon::start();
     let bob = loop {
         let bob = daemon.enroll("bob");
@@ -404,7 +401,7 @@ fn what_pam_unix_could_not_use_opens_with_its_code_and_comes_back_without_it() {
     let alice = daemon.enroll("alice");
     let unix = "auth required pam_unix.so use_first_pass nodelay\n";
     for (steps, option) in [(0, "try_first_pass"), (1, "use_first_pass")] {
-        passwords();
+        world::set_password("alice", PASSWORD);
         let ours = auth_line(&daemon, &format!("{option} forward_pass"));
         let stack = Stack::new(
             "both-ways",
@@ -425,7 +422,7 @@ fn without_forward_pass_the_password_stays_as_it_was() {
     let _place = world::enter();
     let daemon = Daemon::start();
     let alice = daemon.enroll("alice");
-    passwords();
+    world::set_password("alice", PASSWORD);
     let ours = auth_line(&daemon, "use_first_pass");
     let stack = format!(
         "auth optional pam_unix.so nodelay\n{ours}auth required pam_unix.so use_first_pass nodelay\n"
@@ -466,7 +463,7 @@ fn with_use_first_pass_nobody_is_asked() {
 
 #[test]
 fn who_needs_no_code_types_the_password_at_either_prompt() {
-    let _place = world::enter();
+    let _place = alone_with_bob();
     let daemon = Daemon::start();
     let login =
         forwarding(&daemon, "no-code", "nullok always_prompt").login("bob", &[PASSWORD_OF_BOB]);
