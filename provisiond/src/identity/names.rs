@@ -62,6 +62,8 @@ pub struct Names {
     unknown: SyncSender<Job>,
     by_uid: Known<u32, Account>,
     by_name: Known<UserName, Account>,
+    /// Uids of accounts that were found by name. One uid may have several names.
+    named: Known<u32, ()>,
     groups: Known<String, Group>,
     groups_of: Known<(UserName, u32), Vec<u32>>,
     own_group: Known<u32, Arc<BTreeSet<String>>>,
@@ -81,6 +83,7 @@ impl Names {
             unknown: start_lane()?,
             by_uid,
             by_name,
+            named: Known::default(),
             groups,
             groups_of,
             own_group,
@@ -99,19 +102,23 @@ impl Names {
     pub fn asking_for(&self, peer: Peer) -> Asking<'_> {
         self.asking_in(if peer.is_root() {
             Lane::Root
-        } else if self.by_uid.last(&peer.uid).is_some() {
+        } else if self.has_account(peer.uid) == Some(true) {
             Lane::Known
         } else {
             Lane::Unknown
         })
     }
 
-    /// Whether the uid has an account, if that is known without a question.
+    /// Whether the uid has an account, if that is known without a question. A login by its name has
+    /// shown it, too: so a flood of other uids keeps no user out that has logged in.
     #[must_use]
     pub fn has_account(&self, uid: u32) -> Option<bool> {
         match self.by_uid.recall(&uid, MISSING_TIME) {
             Some(found) => Some(found.is_some()),
-            None => self.by_uid.last(&uid).map(|_| true),
+            None => {
+                let is_known = self.by_uid.last(&uid).is_some() || self.named.last(&uid).is_some();
+                is_known.then_some(true)
+            }
         }
     }
 
@@ -184,9 +191,14 @@ impl Asking<'_> {
     }
 
     fn account_named(&self, name: &UserName, missing_for: Duration) -> Found<Account> {
-        self.ask((&self.names.by_name, missing_for), name.clone(), |name| {
+        let known = (&self.names.by_name, missing_for);
+        let found = self.ask(known, name.clone(), |name| {
             account(User::from_name(name.as_str()))
-        })
+        });
+        if let Ok(Some(account)) = &found {
+            self.names.named.keep(account.uid, Some(()), Duration::ZERO);
+        }
+        found
     }
 
     /// The account that the name service has found last for that name, however long ago. For the

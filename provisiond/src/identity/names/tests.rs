@@ -31,6 +31,19 @@ fn accounts_are_found_by_uid_and_by_name() {
 }
 
 #[test]
+fn an_account_that_a_login_has_named_is_no_stranger() {
+    let names = Names::start().unwrap();
+    assert_eq!(names.has_account(1), None);
+    for _ in 0..2 {
+        let found = names.asking().by_name_at_login(&name("daemon"));
+        assert_eq!(found.unwrap().unwrap().uid, 1);
+        assert_eq!(names.has_account(1), Some(true));
+    }
+    names.by_uid.keep(1, None, MISSING_TIME);
+    assert_eq!(names.has_account(1), Some(false), "the newer answer");
+}
+
+#[test]
 fn a_login_remembers_who_has_no_account_until_somebody_finds_one() {
     let names = Names::start().unwrap();
     let missing = name("no such account");
