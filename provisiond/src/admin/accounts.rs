@@ -13,8 +13,8 @@ use crate::identity::resolved::Named;
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::change::{change, log_rebound};
-use crate::service::uid_binding::{Act, admitted_for, new_record};
+use crate::service::change::change;
+use crate::service::uid_binding::{Act, admitted_for, log_rebound, new_record};
 
 /// `SetState`: disables or enables one device, or with `all` the account.
 ///

@@ -14,8 +14,7 @@ use crate::record::source::Source;
 use crate::records::Decision;
 use crate::service::Service;
 use crate::service::call::Call;
-use crate::service::change::{log_rebound, rebound};
-use crate::service::uid_binding::{Act, admitted};
+use crate::service::uid_binding::{Act, admitted, log_rebound, rebound};
 
 /// The reason that a change does not begin.
 pub(crate) enum Unproven {

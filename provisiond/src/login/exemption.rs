@@ -36,7 +36,7 @@ pub(super) fn demand<'a>(
     {
         return Demand::Code;
     }
-    let moment = &call.moment;
+    let (moment, account) = (&call.moment, holder(call));
     let origin = login.origin.as_ref();
     let trusted_service = login.trusted_service;
     let accepted_for = trusted_service.unwrap_or_default();
@@ -50,7 +50,7 @@ pub(super) fn demand<'a>(
         has_device: record.is_some_and(|record| record.has_usable(moment.now, login.service)),
         since: service
             .graces
-            .since(&holder(call), accepted_for, origin, moment.since_boot),
+            .since(&account, accepted_for, origin, moment.since_boot),
         grace_period: login.grace_period(),
     };
     rules::demand(&call.settings.exemptions, &facts)

@@ -4,7 +4,7 @@ use common::wire::protocol::Error;
 
 use super::Service;
 use super::call::Call;
-use super::uid_binding::{Act, admitted, has_other_uid};
+use super::uid_binding::{Act, admitted, log_rebound, rebound};
 use crate::record::Record;
 use crate::records::Decision;
 
@@ -42,24 +42,4 @@ pub(crate) fn change<T>(
     let changed = changed.map_err(|failure| service.failure(&failure, call))?;
     log_rebound(service, call, former);
     changed.inspect_err(|error| service.log_refused_change(act.event, call, error))
-}
-
-/// The uid that the record was bound to, if the change binds it to the account's present one.
-pub(crate) fn rebound(
-    record: Option<&Record>,
-    next: Option<&Record>,
-    call: &Call<'_>,
-) -> Option<u32> {
-    let record = record.filter(|record| has_other_uid(record, call))?;
-    record
-        .uid
-        .filter(|bound| next.is_some_and(|next| next.uid != Some(*bound)))
-}
-
-/// Logs that an administrator gave the record to the account's present uid.
-pub(crate) fn log_rebound(service: &Service, call: &Call<'_>, former: Option<u32>) {
-    if let Some(former) = former {
-        let line = call.line("uid_rebound").with("former_uid", former);
-        service.log(call, line.warning());
-    }
 }

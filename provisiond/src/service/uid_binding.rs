@@ -184,6 +184,26 @@ pub(crate) fn bind_unbound(record: &mut Record, call: &Call<'_>) {
     }
 }
 
+/// The uid that the record was bound to, if the change binds it to the account's present one.
+pub(crate) fn rebound(
+    record: Option<&Record>,
+    next: Option<&Record>,
+    call: &Call<'_>,
+) -> Option<u32> {
+    let record = record.filter(|record| has_other_uid(record, call))?;
+    record
+        .uid
+        .filter(|bound| next.is_some_and(|next| next.uid != Some(*bound)))
+}
+
+/// Logs that an administrator gave the record to the account's present uid.
+pub(crate) fn log_rebound(service: &Service, call: &Call<'_>, former: Option<u32>) {
+    if let Some(former) = former {
+        let line = call.line("uid_rebound").with("former_uid", former);
+        service.log(call, line.warning());
+    }
+}
+
 /// The refusal, and both next steps: the administrator knows whether it is the same person.
 fn belongs_to(bound: u32, account: &Account) -> String {
     let (user, uid) = (printable(account.name.as_str()), account.uid);
