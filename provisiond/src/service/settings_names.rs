@@ -64,22 +64,17 @@ impl Service {
     }
 }
 
-/// The uids of the verifiers, as far as the name service answers. Asks about each uid, too: a
-/// verifier's first call then waits behind no flood of uids that the daemon never saw.
+/// The uids of the verifiers, as far as the name service answers. They are known from then on, so
+/// that a verifier's first call waits behind no flood of uids that the daemon never saw.
 fn uids_of_verifiers(roles: &Roles, names: Asking<'_>) -> HashSet<u32> {
     let named = roles
         .verifiers
         .iter()
         .map(|verifier| names.by_name(&verifier.user));
-    let uids: HashSet<u32> = named
+    named
         .filter_map(|found| found.ok().flatten())
         .map(|account| account.uid)
-        .collect();
-    for uid in &uids {
-        // An answer that is missing or late changes nothing.
-        let _ = names.by_uid(*uid);
-    }
-    uids
+        .collect()
 }
 
 /// Each setting with an unknown name, and the name. A name that the name service does not answer
