@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::wire::client::{Client, ClientError};
-use common::wire::protocol::{Call, LOGIN_SOCKET, OPEN_SOCKET};
+use common::wire::protocol::{LOGIN_SOCKET, MethodCall, OPEN_SOCKET};
 
 use crate::cli::Cli;
 use crate::exit::Failure;
@@ -38,17 +38,17 @@ impl Daemon {
     }
 
     /// Makes one call.
-    pub(crate) fn call<C: Call>(&self, call: &C) -> Result<C::Reply, ClientError> {
+    pub(crate) fn call<C: MethodCall>(&self, call: &C) -> Result<C::Reply, ClientError> {
         self.connect(CALL_TIMEOUT)?.call(call)
     }
 
     /// As [`Self::call`], for calls that take the daemon long.
-    pub(crate) fn call_slowly<C: Call>(&self, call: &C) -> Result<C::Reply, ClientError> {
+    pub(crate) fn call_slowly<C: MethodCall>(&self, call: &C) -> Result<C::Reply, ClientError> {
         self.connect(PATIENT_TIMEOUT)?.call(call)
     }
 
     /// Makes one call that has several replies.
-    pub(crate) fn call_more<C: Call>(&self, call: &C) -> Result<Vec<C::Reply>, ClientError> {
+    pub(crate) fn call_more<C: MethodCall>(&self, call: &C) -> Result<Vec<C::Reply>, ClientError> {
         let mut replies = Vec::new();
         self.connect(PATIENT_TIMEOUT)?.call_more(call, |reply| {
             replies.push(reply);
@@ -58,7 +58,7 @@ impl Daemon {
     }
 
     /// Makes one call with endless replies, and hands each to `take` as it arrives.
-    pub(crate) fn follow<C: Call>(
+    pub(crate) fn follow<C: MethodCall>(
         &self,
         call: &C,
         take: impl FnMut(C::Reply) -> Result<(), Failure>,

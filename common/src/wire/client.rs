@@ -16,7 +16,7 @@ use nix::sys::socket::{
 use nix::sys::time::{TimeVal, TimeValLike};
 
 use crate::wire::frame::{Deadlines, FrameError, Inbox, UNIT, outgoing, send_frame};
-use crate::wire::protocol::{Call, Error, OutgoingRequest, Reply, from_object};
+use crate::wire::protocol::{Error, MethodCall, OutgoingRequest, Reply, from_object};
 
 /// A connection to provisiond.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; after any but `Refused` the connection cannot be used any more.
-    pub fn call<C: Call>(&mut self, call: &C) -> Result<C::Reply, ClientError> {
+    pub fn call<C: MethodCall>(&mut self, call: &C) -> Result<C::Reply, ClientError> {
         self.send(call, false)?;
         let (reply, continues) = self.receive::<C>()?;
         if continues || !self.inbox.is_empty() {
@@ -121,7 +121,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`], or what `take` returns.
-    pub fn call_more<C: Call, E: From<ClientError>>(
+    pub fn call_more<C: MethodCall, E: From<ClientError>>(
         &mut self,
         call: &C,
         mut take: impl FnMut(C::Reply) -> Result<(), E>,
@@ -158,7 +158,7 @@ impl Client {
         std::mem::forget(self.socket);
     }
 
-    fn send<C: Call>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
+    fn send<C: MethodCall>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
         let mut message = outgoing();
         let request = OutgoingRequest {
             method: C::METHOD,
@@ -174,7 +174,7 @@ impl Client {
         })
     }
 
-    fn receive<C: Call>(&mut self) -> Result<(C::Reply, bool), ClientError> {
+    fn receive<C: MethodCall>(&mut self) -> Result<(C::Reply, bool), ClientError> {
         let frame = self
             .inbox
             .receive(&self.socket, Deadlines::until(self.deadline))?;

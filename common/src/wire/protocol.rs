@@ -31,7 +31,7 @@ pub const LOGIN_SOCKET: &str = "/run/pam-totp/login.sock";
 pub const OPEN_SOCKET: &str = "/run/pam-totp/provisiond.sock";
 
 /// A method of the interface: its parameters and its reply.
-pub trait Call: Serialize {
+pub trait MethodCall: Serialize {
     /// The method's qualified name.
     const METHOD: &'static str;
     /// The parameters of its reply.
@@ -127,7 +127,7 @@ macro_rules! calls {
             }
         }
 
-        $(impl Call for $call {
+        $(impl MethodCall for $call {
             const METHOD: &'static str = concat!("org.pamtotp.Provision.", stringify!($call));
             type Reply = $reply;
         })*

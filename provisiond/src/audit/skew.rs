@@ -59,7 +59,7 @@ pub struct Missed {
 }
 
 /// An answer that may have been right for another time.
-pub struct Attempt {
+pub struct MissedAttempt {
     /// The devices.
     pub missed: Missed,
     /// The typed answer.
@@ -72,14 +72,14 @@ pub struct Attempt {
     pub line: Line,
 }
 
-impl Attempt {
+impl MissedAttempt {
     fn is_others(&self) -> bool {
         self.line.share() != Share::Root
     }
 }
 
 enum Message {
-    Attempt(Box<Attempt>),
+    Attempt(Box<MissedAttempt>),
     Flush(SyncSender<()>),
 }
 
@@ -125,7 +125,7 @@ impl Skews {
 
     /// Queues an attempt; never waits. If the queue is full, the attempt is not measured. All
     /// callers but root have a part of the queue.
-    pub fn measure(&self, attempt: Attempt) {
+    pub fn measure(&self, attempt: MissedAttempt) {
         let is_others = attempt.is_others();
         if is_others && !self.others.begin() {
             return;
@@ -185,8 +185,8 @@ fn next(messages: &Receiver<Message>, is_idle: bool) -> Result<Message, RecvTime
 /// Logs how far the clock of the device is off that shows the answer nearest to now. Of a code that
 /// the device has yet to show, the line is held back until the code opens nothing any more: a
 /// guesser who reads the log would else wait for it.
-fn measure(attempt: &Attempt, audit: &Audit, held: &mut Held) {
-    let Attempt {
+fn measure(attempt: &MissedAttempt, audit: &Audit, held: &mut Held) {
+    let MissedAttempt {
         missed,
         answer,
         settings,

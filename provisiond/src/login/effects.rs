@@ -247,7 +247,7 @@ fn measure_skew(
     };
     let settings = Arc::clone(&call.settings);
     let line = service.signed(call, call.line("device_clock_skew"));
-    service.skews.measure(skew::Attempt {
+    service.skews.measure(skew::MissedAttempt {
         missed,
         answer,
         settings,

@@ -33,7 +33,7 @@ pub(crate) struct Age {
 
 /// The state of a store when its marker was written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Mark {
+pub(crate) struct StoreMark {
     /// The number of users.
     pub(crate) users: u64,
     /// The age.
@@ -45,7 +45,7 @@ pub(crate) struct Mark {
 #[derive(Debug)]
 pub(crate) struct Marker {
     path: PathBuf,
-    mark: Option<Mark>,
+    mark: Option<StoreMark>,
 }
 
 impl Marker {
@@ -66,7 +66,7 @@ impl Marker {
     }
 
     /// Its contents; `None` when there is no marker.
-    pub(crate) fn mark(&self) -> Option<Mark> {
+    pub(crate) fn mark(&self) -> Option<StoreMark> {
         self.mark
     }
 
@@ -94,10 +94,10 @@ impl Marker {
 
     /// Replaces the marker: the new one is durable on return, and a complete one exists at every
     /// moment.
-    pub(crate) fn write(&mut self, mark: Mark) -> io::Result<()> {
+    pub(crate) fn write(&mut self, mark: StoreMark) -> io::Result<()> {
         let draft = beside(&self.path, ".new");
         let mut file = private::new_file(&draft)?;
-        let Mark {
+        let StoreMark {
             users,
             age:
                 Age {
@@ -229,7 +229,7 @@ fn start_of(file: &File) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-fn parse(text: &[u8]) -> Option<Mark> {
+fn parse(text: &[u8]) -> Option<StoreMark> {
     let mut lines = text.split(|byte| *byte == b'\n');
     (lines.next()? == TITLE.as_bytes()).then_some(())?;
     let users = number(lines.next()?.strip_prefix(b"users ")?)?;
@@ -240,7 +240,7 @@ fn parse(text: &[u8]) -> Option<Mark> {
         Some(whole) => number(whole)?,
         None => generation,
     };
-    Some(Mark {
+    Some(StoreMark {
         users,
         age: Age {
             generation,
@@ -271,7 +271,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 }
 
 /// An unreadable marker counts as this: there were users, and the age is unknown.
-const UNREADABLE: Mark = Mark {
+const UNREADABLE: StoreMark = StoreMark {
     users: 1,
     age: Age {
         generation: 0,
@@ -290,7 +290,7 @@ mod tests {
 
     use super::*;
 
-    const MARK: Mark = Mark {
+    const MARK: StoreMark = StoreMark {
         users: 3,
         age: Age {
             generation: u64::MAX,
@@ -305,7 +305,7 @@ mod tests {
         let store = folder.path().join("store");
         let mut marker = Marker::read(&store).unwrap();
         assert_eq!((marker.mark(), marker.says_users()), (None, false));
-        marker.write(Mark { users: 0, ..MARK }).unwrap();
+        marker.write(StoreMark { users: 0, ..MARK }).unwrap();
         assert!(!Marker::read(&store).unwrap().says_users());
         marker.write(MARK).unwrap();
         assert_eq!(

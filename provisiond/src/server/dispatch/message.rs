@@ -21,7 +21,7 @@ impl Message<'_> {
         handle: impl FnOnce(&C) -> Result<C::Reply, Error>,
     ) -> Result<(), Stop>
     where
-        C: protocol::Call<Reply: Serialize> + DeserializeOwned,
+        C: protocol::MethodCall<Reply: Serialize> + DeserializeOwned,
     {
         let reply = handle(&self.parameters()?)?;
         self.replies.reply(reply)

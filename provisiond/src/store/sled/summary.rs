@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::opening::{OpenError, damaged, unusable};
 use super::rows::RECORDS;
-use crate::clock::mark::Mark as ClockMark;
+use crate::clock::mark::Mark;
 use crate::store::marker::{Age, Marker};
 use crate::store::{Incomplete, Version};
 
@@ -26,7 +26,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    pub(super) fn to_bytes(self, clock: ClockMark) -> Vec<u8> {
+    pub(super) fn to_bytes(self, clock: Mark) -> Vec<u8> {
         let rolled_back = self
             .rolled_back_tick
             .map_or(0, |tick| tick.saturating_add(1));
@@ -46,7 +46,7 @@ impl Summary {
         std::iter::once(FORMAT).chain(numbers).collect()
     }
 
-    fn from_bytes(format: u8, bytes: &[u8]) -> Option<(Self, ClockMark)> {
+    fn from_bytes(format: u8, bytes: &[u8]) -> Option<(Self, Mark)> {
         let (numbers, []) = bytes.as_chunks() else {
             return None;
         };
@@ -68,7 +68,7 @@ impl Summary {
             incomplete: Some(missing).filter(|missing| *missing != COMPLETE),
             imprint,
         };
-        Some((summary, ClockMark::from_numbers(clock)?))
+        Some((summary, Mark::from_numbers(clock)?))
     }
 
     /// The age of the store for its witnesses; `spent` is the start of the latest spent step.
@@ -100,10 +100,7 @@ impl Summary {
     }
 }
 
-pub(super) fn read_summary(
-    db: &Db,
-    store: &Path,
-) -> Result<(Summary, Option<ClockMark>), OpenError> {
+pub(super) fn read_summary(db: &Db, store: &Path) -> Result<(Summary, Option<Mark>), OpenError> {
     let failed = |error| unusable(store, error);
     let records = db
         .scan_prefix(RECORDS)

@@ -20,7 +20,7 @@ use super::summary::{FORMAT, LEAP, SUMMARY};
 use super::*;
 use crate::clock::tests::Hands;
 use crate::store::commit::Apply;
-use crate::store::marker::{Age, Mark, prepare_folder};
+use crate::store::marker::{Age, StoreMark, prepare_folder};
 
 fn clock() -> Arc<Clock> {
     Clock::of_this_machine(|_| ())
@@ -156,12 +156,12 @@ fn put(store: &SledStore, name: &str, update: u64) {
     assert!(matches!(answer, Ok(Outcome::Done(_))), "{answer:?}");
 }
 
-fn mark(home: &Home) -> Option<Mark> {
+fn mark(home: &Home) -> Option<StoreMark> {
     Marker::read(&home.path("store")).unwrap().mark()
 }
 
-fn of_age(users: u64, generation: u64) -> Mark {
-    Mark {
+fn of_age(users: u64, generation: u64) -> StoreMark {
+    StoreMark {
         users,
         age: Age {
             generation,

@@ -18,7 +18,7 @@ use super::rows::{key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};
 use crate::clock::Clock;
 use crate::store::commit::{Answer, Apply};
-use crate::store::marker::{Mark, Marker, Mirror, settle_folder};
+use crate::store::marker::{Marker, Mirror, StoreMark, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 
 /// The update of one caller.
@@ -231,8 +231,8 @@ impl Writer {
     }
 
     /// The numbers for the witnesses.
-    fn mark(&self) -> Mark {
-        Mark {
+    fn mark(&self) -> StoreMark {
+        StoreMark {
             users: self.summary.users,
             age: self.summary.age(self.clock.mark().spent()),
         }
