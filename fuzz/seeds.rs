@@ -45,7 +45,10 @@ fn main() -> Outcome {
     for (name, typed) in [
         ("one", "123 456"),
         ("two", "123-456 654-321"),
-        ("other-scripts", "\u{1b}[200~１２３\u{a0}٤٥٦\u{200b}\u{1b}[201~"),
+        (
+            "other-scripts",
+            "\u{1b}[200~１２３\u{a0}٤٥٦\u{200b}\u{1b}[201~",
+        ),
         ("issued", "abcd-efgh-1jkl-mn0p"),
         ("short-issued", "ABCD 2345"),
     ] {
@@ -54,6 +57,14 @@ fn main() -> Outcome {
     let event = r#"{"time":1795472164,"number":7,"event":"verify","severity":"warning","fields":{"user":"alice","verdict":"rejected"}}"#;
     seed(&corpus, "event", "verify", event)?;
     seed(&corpus, "stack", "shared", STACK)?;
+    for sample in ["plain", "key", "passphrase"] {
+        let file = format!("../import/src/pskc/samples/{sample}.xml");
+        let text = fs::read_to_string(fuzz.join(file))?;
+        seed(&corpus, "import_pskc", sample, &text)?;
+    }
+    for (target, text) in FOREIGN {
+        seed(&corpus, target, "sample", text)?;
+    }
     seed(&corpus, "frame", "calls", CALLS)
 }
 
@@ -105,3 +116,34 @@ auth sufficient pam_unix.so
 auth [success=done user_unknown=ignore default=die] pam_exec.so
 auth required pam_deny.so
 ";
+/// One file of each format that `import` reads.
+const FOREIGN: [(&str, &str); 7] = [
+    (
+        "import_otpauth",
+        "otpauth://hotp/Co:a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&counter=9&issuer=Co\n",
+    ),
+    (
+        "import_google_authenticator",
+        "KJGNNK7A3FCUGC753AU5BKGY74\n\" DISALLOW_REUSE 59866975\n\" TIME_SKEW -2\n\" TOTP_AUTH\n81954280\n",
+    ),
+    (
+        "import_users_oath",
+        "HOTP/T30/8 bob - 3132333435363738393031323334353637383930 0 050471 2005-03-18T01:58:31L\n",
+    ),
+    (
+        "import_migration",
+        "otpauth-migration://offline?data=CjEKCkhlbGxvId6tvu8SGEV4YW1wbGU6YWxpY2VAZ29vZ2xlLmNvbRoHRXhhbXBsZTAC",
+    ),
+    (
+        "import_aegis",
+        r#"{"db":{"entries":[{"type":"hotp","name":"a","info":{"secret":"GEZDGNBVGY3TQOJQ","counter":5}}]}}"#,
+    ),
+    (
+        "import_andotp",
+        r#"[{"secret":"GEZDGNBVGY3TQOJQ","label":"a","type":"TOTP","algorithm":"SHA1","digits":6}]"#,
+    ),
+    (
+        "import_table",
+        "user,key,kind,counter\nalice,GEZDGNBVGY3TQOJQ,hotp,4\n",
+    ),
+];

@@ -41,7 +41,9 @@ fuzz_target!(|input: (&str, u64)| {
     let was_asked = played.called.iter().any(|at| stack.handlers[*at].is_ours());
     if played.code == Code::SUCCESS {
         assert!(is_safe(&["never-in", "unreadable"]) || was_asked);
-        let by_root = findings.iter().any(|found| found.severity == Severity::Note);
+        let by_root = findings
+            .iter()
+            .any(|found| found.severity == Severity::Note);
         let known = !is_safe(&["not-asked", "not-named", "too-complicated"]);
         assert!(was_asked || known || by_root, "let in without a word");
     }

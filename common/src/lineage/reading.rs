@@ -142,7 +142,10 @@ impl RawEnckey {
 }
 
 /// The parameters in a record or a URI; missing ones are passlib's defaults.
-pub(super) fn parameters(
+///
+/// # Errors
+/// [`BadRecord`], with the bounds.
+pub fn parameters(
     alg: Option<&str>,
     digits: Option<u64>,
     period: Option<u64>,

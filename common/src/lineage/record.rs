@@ -10,6 +10,7 @@ use data_encoding::{BASE32_NOPAD, HEXLOWER};
 use crate::enckey::{Binding, CannotOpen, Enckey};
 use crate::lineage::enckey::{EnckeyV1, MAX_COST};
 use crate::lineage::json::JsonObject;
+pub use crate::lineage::reading::parameters;
 use crate::lineage::uri::BadUri;
 use crate::lineage::{reading, uri};
 use crate::names::device::Kind;

@@ -1,4 +1,4 @@
-//! Parses an `otpauth://totp/` URI, for import. [`crate::otpauth`] writes URIs.
+//! Parses an `otpauth://` URI, for import. [`crate::otpauth`] writes URIs.
 //!
 //! A URI that programs could read in two ways is refused: a name in another letter case, a broken
 //! escape, a number that is not digits. A parameter that authenticators disagree on must not decide
@@ -11,13 +11,48 @@ use zeroize::Zeroizing;
 
 use crate::lineage::reading;
 use crate::lineage::record::{BadRecord, KeyRecord, MAX_TEXT, StoredKey};
+use crate::names::device::Kind;
+use crate::otpauth::Label;
 use crate::secret::Key;
+use crate::totp::Parameters;
 
-/// Parses a URI. White space after it is dropped.
+/// A key as two programs share it: what a URI says.
+#[derive(Debug)]
+pub struct SharedKey {
+    /// The key.
+    pub key: Key,
+    /// Hash, digits, period. An HOTP key has no period.
+    pub parameters: Parameters,
+    /// Of an HOTP key: the counter of its next code. `None`: a TOTP key.
+    pub counter: Option<u64>,
+    /// The account's name, as an authenticator shows it.
+    pub label: Option<Label>,
+    /// The place to log in to.
+    pub issuer: Option<Label>,
+}
+
+/// Parses the URI of a TOTP key, as passlib does. White space after it is dropped.
 ///
 /// # Errors
 /// [`BadRecord`], which never shows a part of the text.
 pub fn parse(text: &str) -> Result<KeyRecord, BadRecord> {
+    let shared = parse_shared(text)?;
+    if shared.counter.is_some() {
+        return Err(BadRecord::Type);
+    }
+    Ok(KeyRecord {
+        key: StoredKey::Plain(shared.key),
+        parameters: shared.parameters,
+        label: shared.label,
+        issuer: shared.issuer,
+    })
+}
+
+/// Parses the URI of a TOTP or an HOTP key. White space after it is dropped.
+///
+/// # Errors
+/// [`BadRecord`], which never shows a part of the text.
+pub fn parse_shared(text: &str) -> Result<SharedKey, BadRecord> {
     if text.len() > MAX_TEXT {
         return Err(BadRecord::TooLong);
     }
@@ -28,22 +63,23 @@ pub fn parse(text: &str) -> Result<KeyRecord, BadRecord> {
     let rest = text.strip_prefix(SCHEME).ok_or(BadUri::Scheme)?;
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (kind, label) = path.split_once('/').unwrap_or((path, ""));
-    if kind != "totp" {
-        return Err(BadRecord::Type);
-    }
+    let kind: Kind = kind.parse().map_err(|_| BadRecord::Type)?;
     let label = decode(label, false)?;
     let (prefix, label) = label.split_once(':').unwrap_or(("", &label));
     let label = reading::label(Some(label.trim()))?.ok_or(BadUri::NoLabel)?;
     let query = Query::parse(query)?;
-    Ok(KeyRecord {
-        key: StoredKey::Plain(Key::from_base32(
-            query.given("secret").ok_or(BadUri::NoSecret)?,
-        )?),
+    let counter = match kind {
+        Kind::Totp => None,
+        Kind::Hotp => Some(query.number("counter")?.ok_or(BadUri::NoCounter)?),
+    };
+    Ok(SharedKey {
+        key: Key::from_base32(query.given("secret").ok_or(BadUri::NoSecret)?)?,
         parameters: reading::parameters(
             query.whole("algorithm")?,
             query.number("digits")?,
             query.number("period")?,
         )?,
+        counter,
         issuer: reading::label(query.issuer(prefix)?)?,
         label: Some(label),
     })
@@ -149,11 +185,14 @@ pub enum BadUri {
     )]
     Character,
     /// No label.
-    #[error("the URI has no label after 'otpauth://totp/'")]
+    #[error("the URI has no label after 'otpauth://totp/' or 'otpauth://hotp/'")]
     NoLabel,
     /// No key.
     #[error("the URI has no 'secret'")]
     NoSecret,
+    /// An HOTP key whose next code is unknown.
+    #[error("the URI of an HOTP key needs 'counter', the counter of its next code")]
+    NoCounter,
     /// A repeated parameter: it is unclear which one is right.
     #[error("the URI gives a parameter twice: keep the right one")]
     Twice,
@@ -166,7 +205,9 @@ pub enum BadUri {
     #[error("the URI has a parameter without a value: give it one, or leave it out")]
     Blank,
     /// A number with a sign, a space or a unit.
-    #[error("the URI's 'digits' and 'period' must be whole numbers, written in digits alone")]
+    #[error(
+        "the URI's 'digits', 'period' and 'counter' must be whole numbers, written in digits alone"
+    )]
     Number,
     /// A percent sign that escapes nothing, or bytes that are not UTF-8.
     #[error("the URI has a '%' without two hexadecimal digits after it, or its text is not UTF-8")]
@@ -178,12 +219,19 @@ pub enum BadUri {
 
 /// The scheme of a URI.
 pub const SCHEME: &str = "otpauth://";
-const KNOWN: [&str; 5] = ["secret", "issuer", "algorithm", "digits", "period"];
+const KNOWN: [&str; 6] = [
+    "secret",
+    "issuer",
+    "algorithm",
+    "digits",
+    "period",
+    "counter",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::totp::{Algorithm, Parameters};
+    use crate::totp::Algorithm;
 
     const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -210,6 +258,18 @@ mod tests {
         assert_eq!(record.issuer.unwrap().as_str(), "Big Co");
         assert!(
             matches!(record.key, StoredKey::Plain(key) if key.expose() == b"12345678901234567890")
+        );
+    }
+
+    #[test]
+    fn an_hotp_uri_says_the_counter_of_the_next_code() {
+        let uri = format!("otpauth://hotp/alice?secret={SECRET}&counter=7");
+        assert_eq!(parse_shared(&uri).unwrap().counter, Some(7));
+        assert_eq!(parse(&uri).unwrap_err(), BadRecord::Type);
+        let without = uri.replace("&counter=7", "");
+        assert_eq!(
+            parse_shared(&without).unwrap_err(),
+            BadUri::NoCounter.into()
         );
     }
 
