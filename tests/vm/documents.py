@@ -31,7 +31,20 @@ MANUAL = OTHER + "packaging::the_shells_complete_and_the_manual_pages_are_found"
 RADIUS = OTHER + "programs::freeradius_lets_in_with_password_and_code_in_one_field"
 APACHE = OTHER + "programs::apache_lets_in_with_password_and_code_once_a_session"
 VSFTPD = OTHER + "programs::vsftpd_takes_no_password_without_encryption"
+FORMATS = OTHER + "real::exports_of_apps_and_lists_are_taken_by_their_labels_and_a_dry_run_changes_nothing"
 ELSEWHERE = {
+    "totpctl import": PART,
+    "totpctl import google-authenticator --homes": OTHER
+    + "real::the_files_in_home_folders_are_read_with_mistrust_and_only_for_users_without_a_device",
+    "totpctl import users-oath /etc/users.oath": OTHER
+    + "real::users_of_pam_oath_go_on_here_with_their_counters_and_used_codes",
+    "totpctl import pskc tokens.xml": OTHER + "real::tokens_of_an_encrypted_pskc_file_open_logins_here",
+    "totpctl import migration codes.txt": FORMATS,
+    "totpctl import aegis export.json": FORMATS,
+    "totpctl import andotp backup.json": FORMATS,
+    "totpctl import otpauth uris.txt": FORMATS,
+    "totpctl import csv users.csv": OTHER
+    + "real::a_file_that_was_imported_in_part_can_be_imported_again_and_nothing_doubles",
     "make demo": BUILDS + "real::where_nothing_may_be_mounted_the_demo_shows_the_same",
     "make check": BUILDS + ".ci/run",
     "make test": BUILDS + ".ci/run",

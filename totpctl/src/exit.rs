@@ -208,6 +208,18 @@ impl From<BadRecord> for Failure {
     }
 }
 
+impl From<import::BadFile> for Failure {
+    fn from(bad: import::BadFile) -> Self {
+        Self::BadRecord(bad.to_string())
+    }
+}
+
+impl From<import::Problem> for Failure {
+    fn from(bad: import::Problem) -> Self {
+        Self::BadRecord(bad.to_string())
+    }
+}
+
 impl From<CannotOpen> for Failure {
     fn from(bad: CannotOpen) -> Self {
         Self::BadRecord(bad.to_string())

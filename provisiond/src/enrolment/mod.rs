@@ -3,6 +3,7 @@
 
 pub(crate) mod confirm;
 pub(crate) mod enroll;
+pub(crate) mod import;
 pub(crate) mod new_device;
 pub(crate) mod passlib;
 pub(crate) mod proof;

@@ -15,6 +15,7 @@ use nix::unistd::gethostname;
 use crate::identity::caller::Role;
 use crate::policy::quarantine::last_used_elsewhere;
 use crate::record::counter::MAX_START;
+use crate::record::drift::Drift;
 use crate::record::restriction::Restriction;
 use crate::record::spent::SpentSteps;
 use crate::record::{Device, MAX_DEVICES, Record, State};
@@ -138,9 +139,11 @@ impl NewDevice {
             &call.settings.secrets,
         );
         match self.kind {
-            Kind::Totp if self.taken_over => {
-                spent.with_floor(last_used_elsewhere(self.parameters, &call.moment))
-            }
+            Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(
+                self.parameters,
+                Drift::default(),
+                &call.moment,
+            )),
             Kind::Totp => spent,
             Kind::Hotp => spent.with_floor(self.counter),
         }

@@ -17,6 +17,7 @@ use super::matching::shown;
 use crate::clock::doubt::Doubted;
 use crate::clock::moment::Moment;
 use crate::record::Device;
+use crate::record::drift::Drift;
 
 /// A quarantine of one device's codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,11 +88,10 @@ pub fn over_at(parameters: Parameters, window: u64, moment: &Moment) -> Option<u
 }
 
 /// The last step that an imported key may have spent: in the system that it comes from, also while
-/// our clock is behind, or here before a roll-back.
-pub fn last_used_elsewhere(parameters: Parameters, moment: &Moment) -> u64 {
-    parameters
-        .step_at(moment.now.max(moment.doubts.behind.unwrap_or(0)))
-        .max(last_lost(parameters, moment))
+/// our clock is behind, or here before a roll-back. `drift` is that of its device, if known.
+pub fn last_used_elsewhere(parameters: Parameters, drift: Drift, moment: &Moment) -> u64 {
+    let present = parameters.step_at(moment.now.max(moment.doubts.behind.unwrap_or(0)));
+    drift.shown_at(present).max(last_lost(parameters, moment))
 }
 
 /// The last step that may have been spent in the part of the past that a rolled-back store has
@@ -132,7 +132,6 @@ const UNSURE: u64 = 2;
 mod tests {
     use super::*;
     use crate::clock::doubt::Doubts;
-    use crate::record::drift::Drift;
     use crate::record::tests::{device, user};
 
     const NOW: u64 = 1_800_000_000;
@@ -199,8 +198,9 @@ mod tests {
 
     #[test]
     fn a_key_that_is_taken_over_may_have_been_used_here_before_the_store_was_put_back() {
-        let last =
-            |now, lost| last_used_elsewhere(Parameters::default(), &at(now, lost)) - NOW / 30;
+        let last = |now, lost| {
+            last_used_elsewhere(Parameters::default(), Drift::default(), &at(now, lost)) - NOW / 30
+        };
         assert_eq!(
             (last(NOW, 0), last(NOW, NOW + 90), last(NOW + 120, NOW + 90)),
             (0, 3, 4)

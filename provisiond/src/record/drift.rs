@@ -17,6 +17,17 @@ pub struct Drift {
 }
 
 impl Drift {
+    /// The drift that another system has learned: as far as it goes here.
+    #[must_use]
+    pub fn of_steps(steps: i64) -> Self {
+        let most = i64::from(MAX_DRIFT);
+        let steps = steps.clamp(most.saturating_neg(), most);
+        Self {
+            steps: i8::try_from(steps).unwrap_or(0),
+            side: 0,
+        }
+    }
+
     /// The step that the device shows when ours is `step`.
     #[must_use]
     pub fn shown_at(self, step: u64) -> u64 {
@@ -98,6 +109,13 @@ mod tests {
             .after_a_code(201, 200)
             .after_a_code(299, 300);
         assert_eq!(other.shown_at(400), 400, "now on this side, now on that");
+    }
+
+    #[test]
+    fn a_drift_that_another_system_has_learned_goes_no_further_than_ours() {
+        for (steps, shown) in [(0, 100), (2, 102), (-3, 97), (90, 104), (i64::MIN, 96)] {
+            assert_eq!(Drift::of_steps(steps).shown_at(100), shown, "{steps}");
+        }
     }
 
     #[test]

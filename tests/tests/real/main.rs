@@ -43,6 +43,7 @@ mod memory;
 mod missing_users;
 mod module;
 mod moved;
+mod moving_in;
 mod names;
 mod observed;
 mod own;

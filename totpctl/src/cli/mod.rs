@@ -9,12 +9,13 @@ mod completions;
 mod devices;
 mod doctor;
 mod enroll;
+mod export;
+mod import;
 mod key;
 mod key_options;
 mod log;
 #[cfg(test)]
 mod manual;
-mod passlib;
 mod picture_options;
 mod recovery;
 mod setup;
@@ -40,12 +41,13 @@ pub(crate) use self::devices::{
 };
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::enroll::EnrollArgs;
+pub(crate) use self::export::ExportCommand;
+pub(crate) use self::import::{ImportCommand, ImportFile, ImportOptions, LabelledFile};
 pub(crate) use self::key::{
     Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs,
 };
 pub(crate) use self::key_options::KeyOptions;
 pub(crate) use self::log::{LogArgs, WhyArgs};
-pub(crate) use self::passlib::{ExportCommand, ImportCommand};
 pub(crate) use self::picture_options::PictureOptions;
 pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
 pub(crate) use self::setup::{Mode, SetupArgs, Target};
@@ -267,7 +269,7 @@ Examples:
   totpctl why alice                 why alice's logins were refused
   totpctl revoke alice --device old
   totpctl --json list
-  totpctl import passlib users.jsonl
+  totpctl import users-oath /etc/users.oath
   totpctl key open < record.json    offline: show what a record holds
 
 totpctl reads codes and keys from the terminal or standard input, never from

@@ -7,7 +7,7 @@ use common::wire::text::printable;
 use super::show::users;
 use super::{Context, concerns_all, names};
 use crate::exit::{Exit, Failure};
-use crate::render::passlib::{ExportedLine, LineFailure};
+use crate::render::moving::{ExportedLine, LineFailure};
 
 /// Exports the named users, or all. A user that cannot be exported does not stop the others.
 pub(super) fn passlib(context: &Context<'_>, users: &[String]) -> Result<Exit, Failure> {

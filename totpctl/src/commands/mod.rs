@@ -31,12 +31,12 @@ use common::wire::protocol::{Ask, Error, Events, Verdict};
 use common::wire::text::printable;
 use nix::unistd::geteuid;
 
-use crate::cli::{Cli, Command, ExportCommand, ImportCommand, StoreCommand};
+use crate::cli::{Cli, Command, ExportCommand, StoreCommand};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::prompt::Prompt;
-use crate::render::passlib::LineFailure;
+use crate::render::moving::LineFailure;
 use crate::setup;
 
 /// What every command works with.
@@ -79,11 +79,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Ticket(wanted) => recovery::ticket(context, wanted),
         Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
-        Command::Import(ImportCommand::Passlib {
-            file,
-            allow_weak,
-            same_person,
-        }) => import::passlib(context, file, (*same_person, *allow_weak)),
+        Command::Import(wanted) => import::run(context, wanted),
         Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Setup(wanted) => setup::run(context, wanted),

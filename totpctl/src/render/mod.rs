@@ -10,7 +10,7 @@ mod enrolment;
 mod event;
 mod examined;
 pub(crate) mod key;
-pub(crate) mod passlib;
+pub(crate) mod moving;
 mod recovery;
 mod tried;
 mod users;

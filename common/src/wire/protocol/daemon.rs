@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::names::device::Kind;
 use crate::secret::SecretText;
 
-/// `Import`: import a device from passlib.
+/// `Import`: import a device from passlib or from another system.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Import {
@@ -13,13 +14,49 @@ pub struct Import {
     /// The new device's name; the next free one if absent.
     pub device: Option<String>,
     /// The record as passlib wrote it, or an `otpauth://` URI.
-    pub record: SecretText,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<SecretText>,
+    /// In its place: a key of another system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foreign: Option<ForeignKey>,
+    /// True: only a user that was never enrolled gets the device.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_only: Option<bool>,
+    /// True: nothing is changed; the reply is what it would be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dry_run: Option<bool>,
     /// True: a key of fewer than 128 bits is taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub allow_weak: Option<bool>,
     /// True: the account has another uid now and still belongs to the same person.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub same_person: Option<bool>,
+}
+
+/// A device's key and what is spent of it, as another system knows them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForeignKey {
+    /// In base32.
+    pub key: SecretText,
+    /// Time-based or counter-based.
+    pub kind: Kind,
+    /// `sha1`, `sha256` or `sha512`; `sha1` if absent.
+    pub alg: Option<String>,
+    /// Digits in a code; 6 if absent.
+    pub digits: Option<u8>,
+    /// Seconds a code is shown; 30 if absent.
+    pub period: Option<u32>,
+    /// With `hotp`: the counter of the next code.
+    pub counter: Option<u64>,
+    /// The account's name, as the authenticator shows it.
+    pub label: Option<String>,
+    /// The place to log in to, as the authenticator shows it.
+    pub issuer: Option<String>,
+    /// Steps whose codes are spent.
+    pub spent: Option<Vec<u64>>,
+    /// Steps that the authenticator's clock is ahead.
+    pub skew: Option<i64>,
 }
 
 /// Reply to [`Import`].

@@ -1,5 +1,4 @@
-//! Prints the results of `import passlib` and `export passlib`: one line per record, and the
-//! summary.
+//! Prints the results of `import` and `export`: one line per entry, and the summary.
 
 use std::fmt;
 
@@ -10,33 +9,75 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
-/// A line that the daemon imported, or whose device existed already.
-#[derive(Debug, Serialize)]
-pub(crate) struct ImportedLine {
-    pub(crate) line: u64,
-    pub(crate) user: String,
-    pub(crate) device: String,
-    pub(crate) imported: bool,
+/// Where an entry stands.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Place {
+    /// In this line of the file.
+    Line(u64),
+    /// The entry of this number in the file.
+    Entry(u64),
+    /// In this file.
+    File(String),
 }
 
-impl ImportedLine {
-    /// The text for people.
-    pub(crate) fn sentence(&self) -> String {
-        let (user, device) = (printable(&self.user), printable(&self.device));
-        let what = if self.imported {
-            "imported as device"
-        } else {
-            "exists already as device"
-        };
-        format!("line {}: {user}: {what} '{device}'", self.line)
+impl Place {
+    /// A sentence about it.
+    pub(crate) fn of(&self, user: Option<&str>, sentence: &str) -> String {
+        let user = user.map(|user| format!("{}: ", printable(user)));
+        format!("{self}: {}{sentence}", user.unwrap_or_default())
     }
 }
 
-/// A line that could not be imported, or a user that could not be exported.
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(number) => write!(f, "line {number}"),
+            Self::Entry(number) => write!(f, "entry {number}"),
+            Self::File(path) => write!(f, "{}", printable(path)),
+        }
+    }
+}
+
+impl From<import::Place> for Place {
+    fn from(place: import::Place) -> Self {
+        match place {
+            import::Place::Line(number) => Self::Line(number),
+            import::Place::Entry(number) => Self::Entry(number),
+        }
+    }
+}
+
+/// An entry that the daemon imported, or whose device existed already.
+#[derive(Debug, Serialize)]
+pub(crate) struct ImportedEntry {
+    #[serde(flatten)]
+    pub(crate) place: Place,
+    pub(crate) user: String,
+    pub(crate) device: String,
+    pub(crate) imported: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) dry_run: bool,
+}
+
+impl ImportedEntry {
+    /// The text for people.
+    pub(crate) fn sentence(&self) -> String {
+        let what = match (self.imported, self.dry_run) {
+            (true, false) => "imported as device",
+            (true, true) => "would be imported as device",
+            (false, _) => "exists already as device",
+        };
+        let sentence = format!("{what} '{}'", printable(&self.device));
+        self.place.of(Some(&self.user), &sentence)
+    }
+}
+
+/// An entry that could not be imported, or a user that could not be exported.
 #[derive(Debug, Serialize)]
 pub(crate) struct LineFailure {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    line: Option<u64>,
+    #[serde(flatten)]
+    place: Option<Place>,
     user: Option<String>,
     error: Reason,
 }
@@ -48,10 +89,10 @@ struct Reason {
 }
 
 impl LineFailure {
-    /// The line or user, and the error. No error message contains a record.
-    pub(crate) fn new(line: Option<u64>, user: Option<String>, failure: &Failure) -> Self {
+    /// The place or user, and the error. No error message contains a record.
+    pub(crate) fn new(place: Option<Place>, user: Option<String>, failure: &Failure) -> Self {
         Self {
-            line,
+            place,
             user,
             error: Reason {
                 code: failure.code().0,
@@ -62,36 +103,43 @@ impl LineFailure {
 
     /// The text for people.
     pub(crate) fn sentence(&self) -> String {
-        let line = self
-            .line
-            .map(|line| format!("line {line}: "))
-            .unwrap_or_default();
-        let user = self
-            .user
-            .as_deref()
-            .map(|user| format!("{}: ", printable(user)))
-            .unwrap_or_default();
         // Word by word, because `printable` shortens long texts.
         let message: Vec<String> = self.error.message.split(' ').map(printable).collect();
-        format!("{line}{user}{}", message.join(" "))
+        let (user, message) = (self.user.as_deref(), message.join(" "));
+        match (&self.place, user) {
+            (Some(place), user) => place.of(user, &message),
+            (None, Some(user)) => format!("{}: {message}", printable(user)),
+            (None, None) => message,
+        }
     }
 }
 
-/// The summary of an import: numbers of lines.
+/// The summary of an import: numbers of entries.
 #[derive(Debug, Default)]
 pub(crate) struct Imports {
     pub(crate) imported: u64,
     pub(crate) already_there: u64,
+    /// Users that were enrolled before, with another key.
+    pub(crate) left: u64,
     pub(crate) failed: u64,
+    /// Nothing was changed.
+    pub(crate) dry_run: bool,
 }
 
 impl fmt::Display for Imports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.dry_run {
+            f.write_str("nothing was changed; without --dry-run: ")?;
+        }
         write!(
             f,
-            "{} imported, {} existed already, {} failed",
-            self.imported, self.already_there, self.failed
-        )
+            "{} imported, {} existed already, ",
+            self.imported, self.already_there
+        )?;
+        if self.left > 0 {
+            write!(f, "{} left as they are, ", self.left)?;
+        }
+        write!(f, "{} failed", self.failed)
     }
 }
 
@@ -130,11 +178,12 @@ mod tests {
 
     #[test]
     fn each_line_is_told_to_people_and_programs() {
-        let mut line = ImportedLine {
-            line: 3,
+        let mut line = ImportedEntry {
+            place: Place::Line(3),
             user: "al\nice".into(),
             device: "default".into(),
             imported: true,
+            dry_run: false,
         };
         assert_eq!(
             line.sentence(),
@@ -157,7 +206,7 @@ mod tests {
             "record",
             "the sealed key does not open",
         )));
-        let failed = LineFailure::new(Some(2), Some("bob".into()), &refused);
+        let failed = LineFailure::new(Some(Place::Line(2)), Some("bob".into()), &refused);
         assert_eq!(
             failed.sentence(),
             "line 2: bob: the sealed key does not open"
@@ -167,7 +216,11 @@ mod tests {
             "{\"line\":2,\"user\":\"bob\",\"error\":{\"code\":\"bad_parameter\",\
              \"message\":\"the sealed key does not open\"}}\n"
         );
-        let unread = LineFailure::new(Some(7), None, &Failure::BadRecord("no\nrecord".into()));
+        let unread = LineFailure::new(
+            Some(Place::Line(7)),
+            None,
+            &Failure::BadRecord("no\nrecord".into()),
+        );
         assert_eq!(unread.sentence(), "line 7: no\\nrecord");
         assert!(object(&unread).starts_with("{\"line\":7,\"user\":null,\"error\":"));
         let missing = LineFailure::new(
@@ -204,10 +257,20 @@ mod tests {
             imported: 997,
             already_there: 2,
             failed: 1,
+            ..Imports::default()
         };
         assert_eq!(
             tally.to_string(),
             "997 imported, 2 existed already, 1 failed"
+        );
+        let tally = Imports {
+            left: 3,
+            dry_run: true,
+            ..tally
+        };
+        assert_eq!(
+            tally.to_string(),
+            "nothing was changed; without --dry-run: 997 imported, 2 existed already, 3 left as they are, 1 failed"
         );
     }
 }
