@@ -193,6 +193,14 @@ impl Daemon {
         authenticator(&told)
     }
 
+    /// Enrols a further device of this name, active at once.
+    ///
+    /// # Panics
+    /// When `totpctl` fails.
+    pub fn enroll_as(&self, user: &str, device: &str) -> Authenticator {
+        authenticator(&self.totpctl_json(&["enroll", user, "--device", device, "--yes"], ""))
+    }
+
     /// Enrols many users, on the socket, active at once.
     pub fn enroll_many(&self, users: &[String]) -> Vec<Authenticator> {
         let enroll = |user| {

@@ -60,7 +60,7 @@ pub(crate) fn tree(path: &Path, look: &impl Fn(&File, Kind) -> io::Result<()>) -
                 .and_then(|file| look(&file, Kind::File))
                 .map_err(named)?;
         } else {
-            return Err(named(io::Error::other(Kind::File.is_not())));
+            return Err(named(unfit(Kind::File.is_not())));
         }
     }
     look(&opened, Kind::Folder)
@@ -95,33 +95,40 @@ fn check(found: &Metadata, kind: Kind) -> io::Result<()> {
         Kind::File => found.is_file(),
         Kind::Folder => found.is_dir(),
     };
-    let unfit = |why: String| Err(io::Error::new(ErrorKind::PermissionDenied, why));
     if !is_kind {
-        unfit(kind.is_not().to_owned())
+        Err(unfit(kind.is_not()))
     } else if ![0, geteuid().as_raw()].contains(&found.uid()) {
-        unfit(format!(
+        Err(unfit(&format!(
             "it belongs to the uid {}: give it to the daemon's account",
             found.uid()
-        ))
+        )))
     } else if found.mode() & OTHERS_WRITE != 0 {
-        unfit("other users can write to it: find out what they wrote, then 'chmod go-w'".to_owned())
+        Err(unfit(
+            "other users can write to it: find out what they wrote, then 'chmod go-w'",
+        ))
     } else if kind == Kind::File && found.nlink() != 1 {
-        unfit("it has a second name (a hard link), by which it can be changed: copy it".to_owned())
+        Err(unfit(
+            "it has a second name (a hard link), by which it can be changed: copy it",
+        ))
     } else {
         Ok(())
     }
 }
 
+/// An entry that is not what the daemon has put there. Another start finds it as it is, until an
+/// administrator has looked.
+fn unfit(why: &str) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, why)
+}
+
 fn readable(error: io::Error) -> io::Error {
     match error.raw_os_error() {
-        Some(code) if code == Errno::ENOTDIR as i32 => io::Error::new(
-            error.kind(),
+        Some(code) if code == Errno::ENOTDIR as i32 => unfit(
             "it is no folder, or a symbolic link, which is not followed: name the folder itself in the settings",
         ),
-        Some(code) if code == Errno::ELOOP as i32 => io::Error::new(
-            ErrorKind::PermissionDenied,
-            "it is a symbolic link, which is not followed: put the file itself there",
-        ),
+        Some(code) if code == Errno::ELOOP as i32 => {
+            unfit("it is a symbolic link, which is not followed: put the file itself there")
+        }
         _ => error,
     }
 }

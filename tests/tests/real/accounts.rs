@@ -404,7 +404,7 @@ fn a_code_of_the_moment_in_which_a_key_is_taken_over_does_not_count() {
 fn each_of_two_devices_opens_and_revoking_one_leaves_the_other() {
     let _place = world::enter();
     let daemon = Daemon::start();
-    let (phone, token) = (daemon.enroll("alice"), daemon.enroll("alice"));
+    let (phone, token) = (daemon.enroll("alice"), daemon.enroll_as("alice", "token"));
     let stack = Stack::of(&daemon, "devices", "retry=1");
     assert_eq!(
         stack.login("alice", &[&phone.code()]).code,

@@ -299,7 +299,7 @@ fn while_all_places_of_ordinary_users_are_taken_verifiers_administrators_and_roo
 fn a_users_own_calls_do_not_keep_that_user_from_logging_in() {
     let _place = world::enter_alone();
     let daemon = Daemon::start();
-    let devices: Vec<_> = (0..5).map(|_| daemon.enroll("alice")).collect();
+    let devices = daemon.enroll_many(&vec!["alice".to_owned(); 5]);
     let alice = Caller::user("alice").uid;
     let stack = Stack::of(&daemon, "own-crowd", "retry=1");
     let attempt = json!({ "user": "alice", "codes": ["no code"], "service": "own-crowd" });

@@ -72,7 +72,7 @@ fn forgotten_sister(system: &System) {
     system.service("sudo-i", "auth required pam_unix.so");
     expect(system, &[], &["not-named"]);
     expect(system, &["sudo-i"], &["not-named"]);
-    expect(system, &["sudo"], &[]);
+    expect(system, &["sudo"], &["not-named"]);
     system.service("sudo-i", PASSWORD_AND_CODE);
 }
 

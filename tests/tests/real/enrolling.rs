@@ -27,7 +27,10 @@ fn a_users_further_devices_have_their_names_in_their_labels() {
     };
     let first = label(&[]);
     assert!(first.starts_with("alice@") && !first.contains("default"));
-    assert_eq!(label(&[]), format!("{first}%20%28device-2%29"));
+    assert_eq!(
+        label(&["--device", "device-2"]),
+        format!("{first}%20%28device-2%29")
+    );
     assert_eq!(
         label(&["--device", "phone", "--label", "a"]),
         "a%20%28phone%29"
@@ -114,7 +117,8 @@ fn keys_and_codes_that_go_to_a_file_that_others_can_read_are_warned_of() {
     let daemon = Daemon::start();
     daemon.enroll("bob");
     let path = daemon.setup.folder.join("printed");
-    let warned = |mode: u32, arguments: &[&str]| {
+    let mut made = 0;
+    let mut warned = |mode: u32, arguments: &[&str]| {
         let file = File::create(&path).expect("a file");
         fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
         let mut command = Command::new(world::built("totpctl"));
@@ -122,6 +126,10 @@ fn keys_and_codes_that_go_to_a_file_that_others_can_read_are_warned_of() {
             .arg("--socket")
             .arg(daemon.login_socket())
             .args(arguments);
+        if arguments.contains(&"enroll") {
+            made += 1;
+            command.args(["--device", &format!("phone-{made}")]);
+        }
         let output = command
             .stdin(Stdio::null())
             .stdout(file)

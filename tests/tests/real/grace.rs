@@ -97,7 +97,10 @@ fn grace_ends_with_a_restart_by_hand_and_when_a_device_is_taken_away() {
     let mut daemon = Setup::new()
         .with("grace: {same-source: {for: 12h, services: [ending]}}\n")
         .start();
-    let (phone, spare) = (daemon.enroll("alice"), daemon.enroll("alice"));
+    let (phone, spare) = (
+        daemon.enroll("alice"),
+        daemon.enroll_as("alice", "device-2"),
+    );
     let stack = Stack::of(&daemon, "ending", "retry=1");
     let in_grace = |daemon: &Daemon| asked_of(daemon, "ending", "192.0.2.1") == "nothing";
     let log_in = |device: &Authenticator, step| {

@@ -17,7 +17,7 @@ pub(crate) struct DoctorArgs {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   totpctl doctor                    everything, for every service that asks
-  totpctl doctor sudo sudo-i        these services; they should ask for a code
+  totpctl doctor sudo               this service and sudo-i; they should ask
   totpctl doctor --user root        sshd's settings as they apply to root
   totpctl --json doctor             for monitoring
 

@@ -36,7 +36,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Fa
             .is_ok_and(|settings| let_in_without_a_code(&settings.exemptions)),
     };
     let is_root = nix::unistd::geteuid().is_root();
-    let mut findings = services.check(&checked, wanted.services.is_empty(), circumstances);
+    let mut findings = services.check(&checked, !wanted.services.is_empty(), circumstances);
     findings.extend(check_daemon(&status));
     findings.extend(check_sockets());
     findings.extend(check_settings(&settings, is_root, status.as_ref().ok()));

@@ -118,6 +118,8 @@ fn ask_for_it(
     given: Option<&Given>,
 ) -> Result<Enrolled, Failure> {
     let (valid_from, valid_until, services) = times_and_services(&wanted.bounds)?;
+    // Not by a script that was started twice: a key is given, or a user answers at a terminal.
+    let is_meant = given.is_some() || !wanted.yes && context.prompt.is_terminal();
     let reply = context.with_proof(|proof| {
         let services = Some(services.clone()).filter(|services| !services.is_empty());
         let call = request(wanted, names.clone(), given, proof);
@@ -125,6 +127,7 @@ fn ask_for_it(
             valid_from,
             valid_until,
             services,
+            age: began_ago(is_meant),
             ..call
         })
     })?;
@@ -178,12 +181,21 @@ fn request(
         // Left out rather than false: only administrators may send it at all.
         active: wanted.yes.then_some(true),
         proof,
-        age: age::in_milliseconds(),
         allow_weak: wanted.allow_weak.then_some(true),
         same_person: wanted.same_person.said(),
         ..Enroll::default()
     }
 }
+
+/// How long ago the enrolment began, in milliseconds: with this program, or, unless it is meant on
+/// its own, five seconds before. Of programs that a script starts together, a busy machine starts
+/// the last one when the first has ended.
+fn began_ago(is_meant: bool) -> Option<u64> {
+    let before = if is_meant { 0 } else { HELD_UP };
+    Some(age::in_milliseconds()?.saturating_add(before))
+}
+
+const HELD_UP: u64 = 5000;
 
 /// Shows the key on the terminal and in the files of --png and --svg. Returns whether all files are
 /// drawn. A file that fails stops nothing: the device exists, and its key is shown only once.
@@ -284,3 +296,14 @@ const CODE_PROMPT: &str = "Code that the new device shows now: ";
 /// For a key of --key: its current code may have been used elsewhere, so the daemon refuses it.
 const NEXT_CODE_PROMPT: &str = "Code that the device shows next (not the current one): ";
 const TRIES: u32 = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_enrolment_of_a_script_began_five_seconds_before_its_program() {
+        let meant = began_ago(true).unwrap();
+        assert!(began_ago(false).unwrap() >= meant + HELD_UP);
+    }
+}

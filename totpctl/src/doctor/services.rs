@@ -35,12 +35,12 @@ impl Services {
         }
     }
 
-    /// The findings about these services, and without names on the command line about their
-    /// sisters.
+    /// The findings about these services and about the sisters of those that ask: of services that
+    /// the command line names only about the other name of the same program.
     pub(crate) fn check(
         &self,
         services: &[String],
-        with_sisters: bool,
+        are_named: bool,
         circumstances: Circumstances,
     ) -> Vec<Finding> {
         let mut findings: Vec<Finding> = services
@@ -50,9 +50,7 @@ impl Services {
         if services.is_empty() {
             findings.push(no_service());
         }
-        if with_sisters {
-            findings.extend(self.forgotten_sisters(services));
-        }
+        findings.extend(self.forgotten_sisters(services, are_named));
         findings
     }
 
@@ -61,14 +59,16 @@ impl Services {
     }
 
     /// Sisters that exist here and never ask.
-    fn forgotten_sisters(&self, services: &[String]) -> Vec<Finding> {
+    fn forgotten_sisters(&self, services: &[String], are_named: bool) -> Vec<Finding> {
         let sisters: BTreeSet<(&str, &String)> = services
             .iter()
+            .filter(|service| self.asks(service))
             .flat_map(|service| {
                 sisters(service)
                     .iter()
                     .map(move |sister| (*sister, service))
             })
+            .filter(|(sister, service)| !are_named || is_one_service(sister, service))
             .filter(|(sister, _)| !services.iter().any(|service| service == sister))
             .collect();
         sisters
@@ -182,7 +182,7 @@ mod tests {
         let named: Vec<String> = named.iter().map(|name| (*name).to_owned()).collect();
         let wanted = services.wanted(&named);
         services
-            .check(&wanted, named.is_empty(), Circumstances::default())
+            .check(&wanted, !named.is_empty(), Circumstances::default())
             .into_iter()
             .map(|found| (found.kind, found.severity))
             .collect()
@@ -226,6 +226,14 @@ mod tests {
         let root = machine(&[("sshd", ASKS), ("login", NEVER_ASKS)]);
         assert_eq!(kinds(&root, &["login"]), [("not-named", Severity::Hole)]);
         assert_eq!(kinds(&root, &["SSHD"]), []);
+        let root = machine(&[("sudo", ASKS), ("sudo-i", NEVER_ASKS), ("sshd", ASKS)]);
+        assert_eq!(
+            kinds(&root, &["sudo"]),
+            [("not-named", Severity::Hole)],
+            "sudo -i is the same program"
+        );
+        let root = machine(&[("sshd", ASKS), ("cockpit", NEVER_ASKS)]);
+        assert_eq!(kinds(&root, &["sshd"]), []);
         assert_eq!(
             kinds(&machine(&[]), &[]),
             [("no-service", Severity::Warning)]

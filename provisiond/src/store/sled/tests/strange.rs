@@ -53,7 +53,9 @@ fn what_others_can_change_and_what_is_no_file_is_refused_by_its_name() {
     for (name, make) in strange {
         let home = Home::filled(3);
         make(&home, name);
-        let refusal = home.refusal();
+        let refused = home.try_open(true).err().expect("it was opened");
+        assert!(refused.needs_the_administrator(), "{name}: {refused}");
+        let refusal = refused.to_string();
         let named = Path::new(name).file_name().unwrap_or_default();
         assert!(
             refusal.contains(named.to_str().unwrap()) && refusal.contains("cannot be used"),
