@@ -134,7 +134,8 @@ def lost_and_found(vm):
     assert "active" in vm.guest.run("totpctl show alice")
     stop = "systemctl stop provisiond.socket provisiond-login.socket provisiond.service"
     start = "systemctl start provisiond.service"
-    vm.guest.run(f"{stop}\ncp -a /var/lib/pam-totp/store /root/store\n{start}")
+    folders = "/var/lib/pam-totp/store /var/lib/pam-totp/store.journal"
+    vm.guest.run(f"{stop}\nmkdir /root/backup\ncp -a {folders} /root/backup/\n{start}")
     vm.guest.run("useradd -M dave\ntotpctl --json enroll dave --yes")
-    vm.guest.run(f"{stop}\nrm -r /var/lib/pam-totp/store\nmv /root/store /var/lib/pam-totp/store\n{start}")
+    vm.guest.run(f"{stop}\nrm -r {folders}\nmv /root/backup/* /var/lib/pam-totp/\n{start}")
     assert "no user was missing" not in vm.guest.run("totpctl store accept-loss")

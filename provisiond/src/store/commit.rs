@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::Instant;
 
+pub(crate) use self::queue::{GROUP, GROUP_BYTES};
 use self::queue::{Request, Shared, Turn, left_until};
 use crate::store::{Outcome, Unavailable};
 
@@ -91,6 +92,12 @@ impl<U: Send + 'static> Committer<U> {
     /// Ends the committer with a failure and its sentence for `fatal`.
     pub(crate) fn fail(&self, why: &str) {
         self.shared.fail(why, Vec::new());
+    }
+
+    /// The same, for another thread.
+    pub(crate) fn failing(&self) -> impl Fn(&str) + Send + use<U> {
+        let shared = Arc::clone(&self.shared);
+        move |why| shared.fail(why, Vec::new())
     }
 
     /// Accepts no more updates, and waits until all queued ones are durable and the chore is done.

@@ -5,6 +5,7 @@
 //! of its callers.
 
 pub mod commit;
+pub mod journal;
 pub mod marker;
 pub(crate) mod private;
 pub mod room;

@@ -26,8 +26,9 @@ pub fn lack(store: &Path) -> Option<io::Error> {
     })
 }
 
-/// Bytes: the store can then be opened, and some logins go on from there.
-const ROOM: i64 = 1 << 20;
+/// Bytes: the store can then be opened, with a new segment of its journal, and some logins go on from
+/// there.
+const ROOM: i64 = 3 << 19;
 
 #[cfg(test)]
 mod tests {

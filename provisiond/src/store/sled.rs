@@ -1,37 +1,48 @@
-//! The embedded store on sled 0.34, with the measures by which an acknowledged update survives a
-//! power cut, a lost, damaged or rolled-back store is detected, and a failing disk ends the
-//! process, so that no code can be replayed.
+//! The embedded store on sled 0.34 and a journal in front of it, with the measures by which an
+//! acknowledged update survives a power cut, a lost, damaged or rolled-back store is detected, and a
+//! failing disk ends the process, so that no code can be replayed.
 //!
 //! Knows bytes and versions, never the meaning of a record. Where sled's own guarantees are too
 //! weak, a comment says so.
 
+mod base;
 mod erasing;
 mod log_file;
 mod opening;
+mod overlay;
+mod replay;
 mod rows;
+mod settling;
 mod summary;
 mod writer;
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fs::File;
+use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::sled::Db;
+use ::sled::{Db, IVec};
 use common::names::user::UserName;
 use nix::fcntl::Flock;
 
+use self::base::Base;
 pub use self::erasing::Erasing;
-use self::log_file::LogFile;
 pub use self::opening::OpenError;
-use self::opening::{Opened, at, guarded, lost};
+use self::opening::{at, lost, open};
+use self::overlay::Overlay;
+use self::replay::Found;
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
-use self::summary::{Summary, count, judge_age, known_to_be_spent, read_summary};
-use self::writer::{Change, SyncData, Update, Writer};
-use super::marker::{Marker, Mirror, beside, lock};
+use self::settling::Settler;
+use self::summary::{Summary, judge_age, known_to_be_spent};
+use self::writer::{Change, Update, Writer};
+use super::journal::frame::Bytes;
+use super::journal::{self, Earlier, SyncData};
+use super::marker::{Age, Marker, Mirror, beside, lock};
 use super::private;
 use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
@@ -40,7 +51,8 @@ use crate::store::commit::Committer;
 /// The location of the store, and its memory limit.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// The folder. Lock and marker lie beside it: the same path with `.lock` and `.marker`.
+    /// The folder. Journal, lock and marker lie beside it: the same path with `.journal`, `.lock` and
+    /// `.marker`.
     pub path: PathBuf,
     /// The size of sled's cache, in MiB. sled uses several times as much memory.
     pub cache_mib: u32,
@@ -52,6 +64,7 @@ pub struct Place {
 pub struct SledStore {
     /// Always `Some`, until `drop` takes it.
     db: Option<Db>,
+    overlay: Arc<Overlay>,
     committer: Committer<Update>,
     summary: Arc<Mutex<Summary>>,
     /// The next update deletes a key.
@@ -74,16 +87,12 @@ impl SledStore {
         tell: impl Fn(Erasing),
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        Self::open_with(
-            Surroundings {
-                lock_wait: LOCK_WAIT,
-                sync: Box::new(File::sync_data),
-            },
-            place,
-            clock,
-            &tell,
-            fatal,
-        )
+        let around = Surroundings {
+            lock_wait: LOCK_WAIT,
+            settle_after: SETTLE_AFTER,
+            sync: Arc::new(File::sync_data),
+        };
+        Self::open_with(around, place, clock, &tell, fatal)
     }
 
     fn open_with(
@@ -97,58 +106,40 @@ impl SledStore {
         let deadline = Instant::now()
             .checked_add(around.lock_wait)
             .unwrap_or_else(Instant::now);
-        let in_use = || OpenError::InUse(path.to_owned());
-        let state = path.parent().unwrap_or(path);
-        private::folder(state).map_err(at(state))?;
-        let lock_path = beside(path, ".lock");
-        let lock = lock(&lock_path, deadline)
-            .map_err(at(&lock_path))?
-            .ok_or_else(in_use)?;
-        let marker = Marker::read(path).map_err(at(&beside(path, ".marker")))?;
-        let mirror_path = place.mirror.as_deref();
-        let (mirror, mirrored) =
-            Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
-        let mut opened = Opened::at(place, &marker, deadline)?;
-        let db = &opened.db;
-        let (found, seen) = guarded(path, || read_summary(db, path))?;
-        let counted = guarded(path, || Ok(count(db, &found)))?;
-        clock.resume(seen, found.rolled_back_tick);
-        let moment = clock.moment(found.rolled_back_tick);
-        let summary = judge_age(found, counted, &marker, mirrored, moment.stamp())
-            .ok_or_else(|| lost(path, &marker))?;
-        if summary.rolled_back_tick != found.rolled_back_tick
-            || summary.generation != found.generation
-        {
-            clock.doubt_the_store(known_to_be_spent(&marker, mirrored, moment.now));
-        }
+        let lock = claim(path, deadline)?;
+        let witnesses = Witnesses::read(place)?;
+        let mut base = open(place, &witnesses.marker, &around.sync, deadline)?;
+        let folder = beside(path, JOURNAL);
+        let earlier = Earlier::in_folder(&folder).map_err(at(&folder))?;
+        let found = Found::after_replay(&mut base, &earlier, path)?;
+        let summary = judge(&found, &witnesses, &clock, path)?;
+        let journal = earlier.begin(around.sync).map_err(at(&folder))?;
         // A store in doubt stays as it was found: a good copy may have to be made from it.
-        if summary == found && summary.incomplete.is_none() {
-            opened = erasing::without_deleted_keys(opened, place, &marker, tell)?;
+        if summary == found.summary && summary.incomplete.is_none() {
+            journal::remove(&folder, 0..journal.segment()).map_err(at(&folder))?;
+            base = erasing::without_deleted_keys(base, place, &witnesses.marker, tell)?;
         }
-        let Opened { db, log } = opened;
+        let overlay = Arc::new(Overlay::new(around.settle_after));
         let shared = Arc::new(Mutex::new(summary));
         let deletes = Arc::default();
-        let mut writer = Writer {
+        let writer = Writer {
             path: path.to_owned(),
-            db: db.clone(),
-            log: LogFile::new(log, path.join("db")),
-            sync: around.sync,
-            marker,
+            db: base.db.clone(),
+            overlay: Arc::clone(&overlay),
+            journal,
+            marker: witnesses.marker,
             marker_due: None,
-            mirror,
+            mirror: witnesses.mirror,
             clock,
             summary,
             shared: Arc::clone(&shared),
             deletes: Arc::clone(&deletes),
         };
-        writer.settle().map_err(at(path))?;
-        let watched = db.clone();
-        // sled's I/O threads leave an error here, and can forget to wake the thread that waits for
-        // the write.
-        let broken = move || watched.context.global_error().is_err();
-        let committer = Committer::start(writer, broken, fatal).map_err(at(path))?;
+        let db = base.db.clone();
+        let committer = start(writer, base, folder, fatal).map_err(at(path))?;
         Ok(Self {
             db: Some(db),
+            overlay,
             committer,
             summary: shared,
             deletes,
@@ -197,9 +188,11 @@ impl SledStore {
 
 impl Store for SledStore {
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable> {
-        Ok(self
-            .read(|db| db.get(key(user)))?
-            .map(|value| stored(&value)))
+        let key = key(user);
+        self.read(|db| match self.overlay.get(&key) {
+            Some(value) => Ok(value.map(|value| stored(&value))),
+            None => Ok(db.get(&key)?.map(|value| stored(&value))),
+        })
     }
 
     fn insert_new(
@@ -260,14 +253,18 @@ impl Store for SledStore {
         after: Option<&UserName>,
         limit: usize,
     ) -> Result<Vec<(UserName, Stored)>, Unavailable> {
-        let from = after.map_or(Bound::Included(RECORDS.to_vec()), |user| {
-            Bound::Excluded(key(user))
-        });
-        let range = (from, Bound::Excluded(AFTER_RECORDS.to_vec()));
+        let from = after.map_or(RECORDS.to_vec(), key);
+        let from = match after {
+            Some(_) => Bound::Excluded(from.as_slice()),
+            None => Bound::Included(from.as_slice()),
+        };
+        let range = (from, Bound::Excluded(AFTER_RECORDS));
         self.read(|db| {
+            // First, because what the settler takes out of it meanwhile is in sled then.
+            let newer = self.overlay.range(range);
             // A row without a valid user name is a trace of damage. It is skipped, so that it hides
             // no other user.
-            let users = db.range(range).filter_map(|row| match row {
+            let users = merged(newer, db.range::<&[u8], _>(range)).filter_map(|row| match row {
                 Ok((key, value)) => user_of(&key).map(|user| Ok((user, stored(&value)))),
                 Err(error) => Some(Err(error)),
             });
@@ -307,6 +304,9 @@ impl Store for SledStore {
 
     fn close(&self) {
         self.committer.close();
+        if !self.committer.failed() && !self.overlay.close() {
+            self.committer.fail(NOT_CLOSED);
+        }
     }
 }
 
@@ -315,6 +315,7 @@ impl Drop for SledStore {
         self.close();
         let db = self.db.take();
         if self.committer.failed() {
+            self.overlay.end();
             // Dropping it would make sled write and sync once more.
             std::mem::forget(db);
         } else {
@@ -326,10 +327,130 @@ impl Drop for SledStore {
 /// The parts that tests replace.
 struct Surroundings {
     lock_wait: Duration,
+    settle_after: Duration,
     sync: SyncData,
 }
 
+/// Marker and mirror, and what the mirror said.
+struct Witnesses {
+    marker: Marker,
+    mirror: Mirror,
+    mirrored: Option<Age>,
+}
+
+impl Witnesses {
+    fn read(place: &Place) -> Result<Self, OpenError> {
+        let path = place.path.as_path();
+        let marker = Marker::read(path).map_err(at(&beside(path, ".marker")))?;
+        let mirror_path = place.mirror.as_deref();
+        let (mirror, mirrored) =
+            Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
+        Ok(Self {
+            marker,
+            mirror,
+            mirrored,
+        })
+    }
+}
+
+/// Locks the store for this process.
+fn claim(path: &Path, deadline: Instant) -> Result<Flock<File>, OpenError> {
+    let state = path.parent().unwrap_or(path);
+    private::folder(state).map_err(at(state))?;
+    let lock_path = beside(path, ".lock");
+    lock(&lock_path, deadline)
+        .map_err(at(&lock_path))?
+        .ok_or_else(|| OpenError::InUse(path.to_owned()))
+}
+
+/// The summary to go on with, by what the witnesses say. The clock resumes, and hears of a roll-back.
+fn judge(
+    found: &Found,
+    witnesses: &Witnesses,
+    clock: &Clock,
+    path: &Path,
+) -> Result<Summary, OpenError> {
+    let Witnesses {
+        marker, mirrored, ..
+    } = witnesses;
+    let before = found.summary;
+    clock.resume(found.seen, before.rolled_back_tick);
+    let moment = clock.moment(before.rolled_back_tick);
+    let summary = judge_age(before, found.counted, marker, *mirrored, moment.stamp())
+        .ok_or_else(|| lost(path, marker))?;
+    if summary.rolled_back_tick != before.rolled_back_tick
+        || summary.generation != before.generation
+    {
+        clock.doubt_the_store(known_to_be_spent(marker, *mirrored, moment.now));
+    }
+    Ok(summary)
+}
+
+/// Makes the state after opening durable, then starts the threads: the committer, and the settler
+/// behind it.
+fn start(
+    mut writer: Writer,
+    mut base: Base,
+    journal: PathBuf,
+    fatal: impl Fn(&str) + Send + Sync + 'static,
+) -> io::Result<Committer<Update>> {
+    writer.settle(&mut base)?;
+    let settler = Settler {
+        overlay: Arc::clone(&writer.overlay),
+        first: writer.journal.segment(),
+        journal,
+        base,
+    };
+    let path = writer.path.clone();
+    let watched = writer.db.clone();
+    // sled's I/O threads leave an error here, and can forget to wake the thread that waits for the
+    // write.
+    let broken = move || watched.context.global_error().is_err();
+    let committer = Committer::start(writer, broken, fatal)?;
+    let fail = committer.failing();
+    settler.start(move |error| fail(&failed(&path, error)))?;
+    Ok(committer)
+}
+
+/// The rows of sled with newer ones in their places, in the order of their keys.
+fn merged(
+    newer: Vec<(Bytes, Option<Bytes>)>,
+    rows: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
+) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
+    let mut newer = newer.into_iter().peekable();
+    let mut rows = rows.peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let next = match (newer.peek(), rows.peek()) {
+                (_, Some(Err(_))) | (None, _) => return rows.next(),
+                (Some(_), None) => newer.next(),
+                (Some((key, _)), Some(Ok((older, _)))) => match (**key).cmp(older) {
+                    Less => newer.next(),
+                    Equal => {
+                        let _replaced = rows.next();
+                        newer.next()
+                    }
+                    Greater => return rows.next(),
+                },
+            };
+            // One that was removed hides the row of sled.
+            if let Some((key, Some(value))) = next {
+                return Some(Ok((IVec::from(&*key), IVec::from(&*value))));
+            }
+        }
+    })
+}
+
+fn failed(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    format!("the store at {path} failed: {error}; check the disk")
+}
+
+const JOURNAL: &str = ".journal";
 const LOCK_WAIT: Duration = Duration::from_secs(5);
+/// sled takes what has come in so long as a few large batches.
+const SETTLE_AFTER: Duration = Duration::from_secs(1);
+const NOT_CLOSED: &str = "the store could not be closed: its disk does not answer; check the disk";
 
 #[cfg(test)]
 mod tests;

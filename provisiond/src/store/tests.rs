@@ -394,6 +394,7 @@ enum Step {
     Remove(&'static str, bool),
     Rename(&'static str, &'static str, Vec<u8>, bool),
     List(Option<&'static str>, usize),
+    Settle,
     Reopen,
 }
 
@@ -406,6 +407,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (name(), any::<bool>()).prop_map(|(name, stale)| Step::Remove(name, stale)),
         1 => (name(), name(), record(), any::<bool>()).prop_map(|(name, to, record, stale)| Step::Rename(name, to, record, stale)),
         1 => (prop::option::of(name()), 0..8usize).prop_map(|(after, limit)| Step::List(after, limit)),
+        1 => Just(Step::Settle),
         1 => Just(Step::Reopen),
     ];
     prop::collection::vec(step, 1..40)
@@ -489,6 +491,7 @@ impl Model {
                 let expected: Vec<_> = rows.take(limit).map(|name| (*name).to_owned()).collect();
                 assert_eq!(names(store, after, limit), expected);
             }
+            Step::Settle => assert!(matches!(store.keep_mark(soon()), Ok(Outcome::Done(_)))),
             Step::Reopen => {}
         }
         for name in ["a", "ab", "b", "m", "r", "\u{e4}"] {

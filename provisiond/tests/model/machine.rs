@@ -155,7 +155,7 @@ impl Machine {
     /// was made.
     pub(crate) fn boot_with_the_copied_disk(&mut self, seconds: i64) {
         self.stop();
-        copy(&self.path("copy"), &self.path("store"));
+        self.copy_store("copy", "store");
         fs::copy(self.path("copy.marker"), self.path("store.marker")).expect("a marker");
         self.begin_a_boot(seconds);
         self.run();
@@ -178,7 +178,7 @@ impl Machine {
     /// Keeps a copy of the store as it is now.
     pub(crate) fn keep_a_copy(&mut self) {
         self.stop();
-        copy(&self.path("store"), &self.path("copy"));
+        self.copy_store("store", "copy");
         fs::copy(self.path("store.marker"), self.path("copy.marker")).expect("a marker");
         self.run();
     }
@@ -186,8 +186,16 @@ impl Machine {
     /// Puts the store back as it was when the copy was made.
     pub(crate) fn restore_the_copy(&mut self) {
         self.stop();
-        copy(&self.path("copy"), &self.path("store"));
+        self.copy_store("copy", "store");
         self.run();
+    }
+
+    /// Copies a store and its journal.
+    fn copy_store(&self, from: &str, to: &str) {
+        for ending in ["", ".journal"] {
+            let [from, to] = [from, to].map(|name| self.path(&format!("{name}{ending}")));
+            copy(&from, &to);
+        }
     }
 
     fn stop(&mut self) {

@@ -698,3 +698,10 @@ pub(crate) fn copy(from: &Path, to: &Path) {
     world::run("rm", &["-rf", to]);
     world::run("cp", &["--archive", from, to]);
 }
+
+/// Puts the store of a state folder, with its journal, in the place of another's.
+pub(crate) fn copy_store(from: &Path, to: &Path) {
+    for part in ["store", "store.journal"] {
+        copy(&from.join(part), &to.join(part));
+    }
+}

@@ -11,7 +11,7 @@ use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::world;
 
-use crate::clock::copy;
+use crate::clock::{copy, copy_store};
 
 /// Something that happens to a file or folder.
 type Touch = fn(&Path);
@@ -172,12 +172,14 @@ fn a_good_copy_that_is_put_back_ends_the_doubt() {
     let mut scene = Scene::new();
     let db = scene.path("store/db");
     cut(&db, fs::metadata(&db).expect("the store").len() / 2);
+    // It would bring the store up again.
+    fs::remove_dir_all(scene.path("store.journal")).expect("the journal");
     if scene.daemon.try_start_again().is_ok() {
         let status = scene.daemon.call("Status", &json!({})).expect("its state");
         assert_eq!(status["incomplete"], true, "{status}");
         scene.daemon.kill();
     }
-    copy(&scene.good.join("store"), &scene.path("store"));
+    copy_store(&scene.good, &scene.daemon.setup.state);
     scene.daemon.start_again();
     let status = scene.daemon.call("Status", &json!({})).expect("its state");
     assert_eq!(
@@ -196,8 +198,8 @@ fn a_store_of_before_a_users_first_code_does_not_make_the_user_a_stranger() {
         .call("Enroll", &json!({ "user": "alice" }))
         .expect("a pending device");
     assert!(daemon.terminate().success());
-    let before = world::scratch_folder("before").join("store");
-    copy(&daemon.setup.state.join("store"), &before);
+    let before = world::scratch_folder("before");
+    copy_store(&daemon.setup.state, &before);
     daemon.start_again();
     let code = authenticator(&pending).code();
     let confirmed = daemon
@@ -205,7 +207,7 @@ fn a_store_of_before_a_users_first_code_does_not_make_the_user_a_stranger() {
         .expect("a verdict");
     assert_eq!(confirmed["verdict"], "accepted", "{confirmed}");
     daemon.kill();
-    copy(&before, &daemon.setup.state.join("store"));
+    copy_store(&before, &daemon.setup.state);
     // As after a boot.
     fs::remove_file(daemon.setup.runtime.join("generation")).expect("the mirror");
     daemon.start_again();
@@ -214,7 +216,7 @@ fn a_store_of_before_a_users_first_code_does_not_make_the_user_a_stranger() {
 }
 
 #[test]
-fn what_is_taken_from_under_the_running_daemon_acknowledges_no_login() {
+fn what_is_taken_from_under_the_running_daemon_ends_it_and_lets_no_code_open_twice() {
     let _place = world::enter();
     let touches: [(&str, Touch); 5] = [
         ("removed", |state| {
@@ -236,11 +238,49 @@ fn what_is_taken_from_under_the_running_daemon_acknowledges_no_login() {
         let mut daemon = Daemon::start();
         let alice = daemon.enroll("alice");
         touch(&daemon.setup.state);
+        let code = alice.code();
+        let login = |daemon: &Daemon| {
+            let stack = Stack::of(daemon, "touched", "retry=1");
+            stack.login("alice", &[&code]).code
+        };
+        let first = login(&daemon);
+        assert_eq!(daemon.wait().code(), Some(70), "{what}");
+        daemon.log.wait_for(&["event=store_failed"]);
+        let again = daemon.try_start_again().map(|()| login(&daemon));
+        // What the journal has acknowledged is there, or the store knows that it is not.
+        let opened = [Ok(first), again].map(|code| code.unwrap_or(PamCode::AUTH_ERR));
+        let successes = opened.iter().filter(|code| **code == PamCode::SUCCESS);
+        assert!(successes.count() <= 1, "{what}: {opened:?}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_taken_from_under_the_running_daemon_acknowledges_no_login() {
+    let _place = world::enter();
+    let touches: [(&str, Touch); 3] = [
+        ("removed", |journal| {
+            fs::remove_dir_all(journal).expect("removed");
+        }),
+        ("renamed", |journal| {
+            fs::rename(journal, journal.with_file_name("elsewhere")).expect("renamed");
+        }),
+        ("emptied", |journal| cut(&segment(journal), 0)),
+    ];
+    for (what, touch) in touches {
+        let mut daemon = Daemon::start();
+        let alice = daemon.enroll("alice");
+        touch(&daemon.setup.state.join("store.journal"));
         let login = Stack::of(&daemon, "touched", "retry=1").login("alice", &[&alice.code()]);
         assert_eq!(login.code, PamCode::AUTHINFO_UNAVAIL, "{what}");
         assert_eq!(daemon.wait().code(), Some(70), "{what}");
         daemon.log.wait_for(&["event=store_failed"]);
     }
+}
+
+/// The journal's only segment.
+fn segment(journal: &Path) -> PathBuf {
+    let mut entries = fs::read_dir(journal).expect("a folder");
+    entries.next().expect("a segment").expect("an entry").path()
 }
 
 #[test]
@@ -293,10 +333,12 @@ fn cut(path: &Path, size: u64) {
 /// The files of the state that hold records, or witness them, by their paths in it.
 fn files_of(state: &Path) -> Vec<String> {
     let mut files = vec!["store.marker".to_owned(), "store.lock".to_owned()];
-    for entry in fs::read_dir(state.join("store")).expect("a folder") {
-        let entry = entry.expect("an entry");
-        if entry.file_type().expect("its kind").is_file() {
-            files.push(format!("store/{}", entry.file_name().to_string_lossy()));
+    for folder in ["store", "store.journal"] {
+        for entry in fs::read_dir(state.join(folder)).expect("a folder") {
+            let entry = entry.expect("an entry");
+            if entry.file_type().expect("its kind").is_file() {
+                files.push(format!("{folder}/{}", entry.file_name().to_string_lossy()));
+            }
         }
     }
     files

@@ -83,10 +83,10 @@ fn a_power_cut_in_the_middle_of_an_enrolment_leaves_all_of_it_or_nothing() {
     let daemon = Setup::in_state(&disk.state()).start();
     let (mut all, mut nothing) = (0, 0);
     for cut in 0..cuts().div_ceil(4).max(2) {
-        // strace ends a line when the call returns: after the first of these the store is not
+        // strace ends a line when the call returns: after the first of these the journal is not
         // synced yet, after the second it is.
         let last_call = if cut % 2 == 0 {
-            "sync_file_range("
+            "pwrite64("
         } else {
             "fdatasync("
         };
@@ -219,5 +219,5 @@ fn cuts() -> usize {
 /// Every sync takes this much longer, so that an answer which does not wait for it is out long
 /// before.
 const SLOW_DISK: &str = "fdatasync,fsync:delay_enter=300000";
-/// The same, with a pause before the store is synced, too.
-const SLOW_STORE: &str = "sync_file_range,fdatasync,fsync:delay_enter=300000";
+/// The same, with a pause before the journal is written, too.
+const SLOW_STORE: &str = "pwrite64,fdatasync,fsync:delay_enter=300000";

@@ -12,7 +12,7 @@ use tests::oathtool::Authenticator;
 use tests::stack::Stack;
 use tests::world;
 
-use crate::clock::copy;
+use crate::clock::copy_store;
 
 /// A daemon with a backup of its store, in which alice and bob are enrolled, and carol's device
 /// waits for its first code.
@@ -36,8 +36,8 @@ impl Scene {
             .expect("a pending device");
         let (carol, carols_key) = (authenticator(&pending), pending["key"].clone());
         assert!(daemon.terminate().success());
-        let backup = world::scratch_folder("before").join("store");
-        copy(&daemon.setup.state.join("store"), &backup);
+        let backup = world::scratch_folder("before");
+        copy_store(&daemon.setup.state, &backup);
         daemon.start_again();
         Self {
             clocks,
@@ -85,7 +85,7 @@ impl Scene {
     fn put_back_after(&mut self, meanwhile: impl FnOnce(&Self)) {
         self.daemon.kill();
         meanwhile(self);
-        copy(&self.backup, &self.daemon.setup.state.join("store"));
+        copy_store(&self.backup, &self.daemon.setup.state);
         self.daemon.start_again();
         self.daemon.log.wait_for(&["event=store_rolled_back"]);
     }
@@ -244,9 +244,8 @@ fn a_clock_that_is_set_after_the_store_was_put_back_hides_nothing_from_a_first_l
             .expect("a pending device");
         let dave = authenticator(&dave);
         assert!(daemon.terminate().success());
-        let store = daemon.setup.state.join("store");
-        let backup = world::scratch_folder("pending").join("store");
-        copy(&store, &backup);
+        let backup = world::scratch_folder("pending");
+        copy_store(&daemon.setup.state, &backup);
         daemon.start_again();
         let used = [0, 30].map(|seconds| {
             clocks.pass(seconds);
@@ -256,7 +255,7 @@ fn a_clock_that_is_set_after_the_store_was_put_back_hides_nothing_from_a_first_l
             code
         });
         daemon.kill();
-        copy(&backup, &store);
+        copy_store(&backup, &daemon.setup.state);
         if seconds == 0 {
             clocks.boot_after(20);
         }

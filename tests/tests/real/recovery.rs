@@ -10,6 +10,7 @@ use tests::stack::Stack;
 use tests::wire::Caller;
 use tests::world;
 
+use crate::clock::copy_store;
 use crate::codes::login_at_a_terminal;
 use crate::count;
 use crate::own::shown;
@@ -609,34 +610,13 @@ fn a_store_of_yesterday_brings_no_used_recovery_code_back() {
     let codes = enroll_with_codes(&daemon, "alice");
     assert!(daemon.terminate().success());
     let yesterday = world::scratch_folder("yesterday");
-    world::run(
-        "cp",
-        &[
-            "-a",
-            daemon.setup.state.join(".").to_str().expect("a path"),
-            yesterday.to_str().expect("a path"),
-        ],
-    );
+    copy_store(&daemon.setup.state, &yesterday);
     daemon.start_again();
     let stack = Stack::of(&daemon, "yesterday", "retry=1");
     assert_eq!(stack.login("alice", &[&codes[0]]).code, PamCode::SUCCESS);
     daemon.signal(Signal::SIGTERM);
     daemon.wait();
-    world::run(
-        "rm",
-        &[
-            "-r",
-            daemon.setup.state.join("store").to_str().expect("a path"),
-        ],
-    );
-    world::run(
-        "cp",
-        &[
-            "-a",
-            yesterday.join(".").to_str().expect("a path"),
-            daemon.setup.state.to_str().expect("a path"),
-        ],
-    );
+    copy_store(&yesterday, &daemon.setup.state);
     daemon.start_again();
     for code in &codes[..2] {
         assert_eq!(

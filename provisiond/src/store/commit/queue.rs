@@ -220,8 +220,8 @@ pub(super) const QUEUE: usize = 512;
 /// The largest group, in updates and in bytes. sled may overwrite a segment of its log (512 KiB)
 /// after it has begun two more. A group, with the pages that sled rewrites for it, stays below one
 /// segment, so that no data is overwritten before the data that replaces it is synced.
-pub(super) const GROUP: usize = 64;
-pub(super) const GROUP_BYTES: usize = 64 * 1024;
+pub(crate) const GROUP: usize = 64;
+pub(crate) const GROUP_BYTES: usize = 64 * 1024;
 /// If a group takes longer than this, the disk or the library is stuck.
 pub(super) const STUCK: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);

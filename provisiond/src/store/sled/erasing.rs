@@ -17,7 +17,9 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 
 use super::Place;
-use super::opening::{OpenError, Opened, config, guarded, unusable};
+use super::base::Base;
+use super::opening::{OpenError, config, guarded, open, unusable};
+use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, beside, lock, prepare_folder, settle_folder, sync_folder_of};
 
 /// What the store tells while it erases deleted keys.
@@ -34,34 +36,35 @@ pub enum Erasing {
 /// The same store, and no deleted key in its files. If that cannot be had, the store as it was.
 /// Never to be called for a store in doubt: its files are all that is left of it.
 pub(super) fn without_deleted_keys(
-    opened: Opened,
+    base: Base,
     place: &Place,
     marker: &Marker,
     tell: &dyn Fn(Erasing),
-) -> Result<Opened, OpenError> {
+) -> Result<Base, OpenError> {
     let store = place.path.as_path();
     let is_due = guarded(store, || {
-        is_due(&opened.db).map_err(|error| unusable(store, error))
+        is_due(&base.db).map_err(|error| unusable(store, error))
     })?;
     let copied = match remove_leftover(store) {
-        Ok(()) if !is_due => return Ok(opened),
-        Ok(()) => copy(store, &opened.db, place.cache_mib, tell),
+        Ok(()) if !is_due => return Ok(base),
+        Ok(()) => copy(store, &base.db, place.cache_mib, tell),
         Err(error) => Err(error.to_string()),
     };
-    let (opened, erased) = match copied {
+    let (base, erased) = match copied {
         Ok(()) => {
-            drop(opened);
+            let sync = SyncData::clone(&base.sync);
+            drop(base);
             let exchanged = wait_until_closed(store).and_then(|()| exchange(store));
-            (Opened::at(place, marker, soon())?, exchanged)
+            (open(place, marker, &sync, soon())?, exchanged)
         }
-        Err(why) => (opened, Err(why)),
+        Err(why) => (base, Err(why)),
     };
     if erased.is_err() {
         // What cannot be removed now, the next start removes.
         let _ = remove_leftover(store);
     }
     tell(erased.map_or_else(Erasing::Failed, |()| Erasing::Done));
-    Ok(opened)
+    Ok(base)
 }
 
 /// Whether the files of this store may hold a deleted key. A store of an earlier version, which

@@ -10,6 +10,9 @@ use std::time::Instant;
 use ::sled::Db;
 
 use super::Place;
+use super::base::Base;
+use super::log_file::LogFile;
+use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, lock, prepare_folder};
 
 /// Why the store cannot be opened.
@@ -20,8 +23,8 @@ pub enum OpenError {
     InUse(PathBuf),
     /// It is empty, but held users.
     #[error(
-        "the store at {store} is empty, but {marker} says that it held users; restore a backup, or remove {marker} if \
-         the store is meant to start empty"
+        "the store at {store} is empty, but {marker} says that it held users; restore a backup, or remove {marker} and \
+         {store}.journal if the store is meant to start empty"
     )]
     Lost {
         /// The store's folder.
@@ -71,19 +74,20 @@ impl OpenError {
     }
 }
 
-/// sled's store, and our own file descriptor of its log.
-pub(super) struct Opened {
-    pub(super) db: Db,
-    pub(super) log: File,
-}
-
-impl Opened {
-    /// Opens the store, or creates it. Waits until `deadline` for a killed process to let it go.
-    pub(super) fn at(place: &Place, marker: &Marker, deadline: Instant) -> Result<Self, OpenError> {
-        let log = prepare(&place.path, marker, deadline)?;
-        let db = open_sled(&place.path, place.cache_mib)?;
-        Ok(Self { db, log })
-    }
+/// Opens sled's store, or creates it. Waits until `deadline` for a killed process to let it go.
+pub(super) fn open(
+    place: &Place,
+    marker: &Marker,
+    sync: &SyncData,
+    deadline: Instant,
+) -> Result<Base, OpenError> {
+    let log = prepare(&place.path, marker, deadline)?;
+    let db = open_sled(&place.path, place.cache_mib)?;
+    Ok(Base {
+        db,
+        log: LogFile::new(log, place.path.join("db")),
+        sync: SyncData::clone(sync),
+    })
 }
 
 /// Prepares the folder for sled and returns our own file descriptor of sled's log.

@@ -1,8 +1,41 @@
-//! The rows in sled: the key of a user's record, and the version in front of its bytes.
+//! The rows in sled: the key of a user's record, and the version in front of its bytes. Also what
+//! sled gets as one batch.
+
+use std::collections::BTreeMap;
 
 use common::names::user::UserName;
 
+use crate::store::commit::{GROUP, GROUP_BYTES};
+use crate::store::journal::frame::{Bytes, Row};
 use crate::store::{Stored, Version};
+
+/// Rows of several groups, merged: of two with one key the later one holds. It stays as small as the
+/// largest group, because sled takes no more at once.
+#[derive(Default)]
+pub(super) struct Merged {
+    pub(super) rows: BTreeMap<Bytes, Option<Bytes>>,
+    bytes: usize,
+}
+
+impl Merged {
+    /// Whether a group of so many bytes may still join. The first one always may.
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
+        let bytes = self.bytes.saturating_add(bytes);
+        self.rows.is_empty() || bytes <= GROUP_BYTES && self.rows.len() < GROUP
+    }
+
+    pub(super) fn add(&mut self, rows: impl IntoIterator<Item = Row>) {
+        for row in rows {
+            self.bytes = self.bytes.saturating_add(row.size());
+            self.rows.insert(row.key, row.value);
+        }
+    }
+}
+
+/// The bytes of all rows.
+pub(super) fn size(rows: &[Row]) -> usize {
+    rows.iter().map(Row::size).fold(0, usize::saturating_add)
+}
 
 pub(super) fn key(user: &UserName) -> Vec<u8> {
     let prefix = if user.is_reserved() {

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use super::opening::{OpenError, damaged, unusable};
 use super::rows::RECORDS;
 use crate::clock::mark::Mark;
+use crate::store::journal::frame::Point;
 use crate::store::marker::{Age, Marker};
 use crate::store::{Incomplete, Version};
 
@@ -69,6 +70,14 @@ impl Summary {
             imprint,
         };
         Some((summary, Mark::from_numbers(clock)?))
+    }
+
+    /// Where the store stands, by its records.
+    pub(super) fn point(&self) -> Point {
+        Point {
+            generation: self.generation,
+            imprint: self.imprint,
+        }
     }
 
     /// The age of the store for its witnesses; `spent` is the start of the latest spent step.

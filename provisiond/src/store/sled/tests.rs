@@ -4,6 +4,7 @@ mod damage;
 mod erased;
 mod missing;
 mod put_back;
+mod replay;
 mod strange;
 
 use std::collections::BTreeSet;
@@ -69,7 +70,8 @@ impl Home {
     fn open_at_once(&self) -> Result<SledStore, OpenError> {
         let around = Surroundings {
             lock_wait: Duration::ZERO,
-            sync: Box::new(File::sync_data),
+            settle_after: SETTLE_AFTER,
+            sync: Arc::new(File::sync_data),
         };
         SledStore::open_with(around, &self.place(true), clock(), &|_| (), |why| {
             panic!("{why}")
@@ -101,9 +103,23 @@ impl Home {
         let store = self.open_by(clock);
         put(&store, "user-1", 10);
         drop(store);
-        self.remove("store");
-        copy(&self.path("yesterday"), &self.path("store"));
+        self.put_back("yesterday");
         self.open_by(clock)
+    }
+
+    /// Copies the store and its journal to a folder of that name.
+    fn keep(&self, name: &str) {
+        for part in ["store", "store.journal"] {
+            copy(&self.path(part), &self.path(name).join(part));
+        }
+    }
+
+    /// Puts both back as they were then.
+    fn put_back(&self, name: &str) {
+        for part in ["store", "store.journal"] {
+            let _ = std::fs::remove_dir_all(self.path(part));
+            copy(&self.path(name).join(part), &self.path(part));
+        }
     }
 
     fn refusal(&self) -> String {
@@ -177,14 +193,12 @@ fn generation(store: &SledStore) -> u64 {
 
 /// A second writer of the open store, which the test can hand a group of updates.
 fn writer(home: &Home, store: &SledStore) -> Writer {
+    let earlier = Earlier::in_folder(&home.path("store.journal")).unwrap();
     Writer {
         path: home.path("store"),
         db: store.db.clone().unwrap(),
-        log: LogFile::new(
-            File::open(home.path("store/db")).unwrap(),
-            home.path("store/db"),
-        ),
-        sync: Box::new(File::sync_data),
+        overlay: Arc::clone(&store.overlay),
+        journal: earlier.begin(Arc::new(File::sync_data)).unwrap(),
         marker: Marker::read(&home.path("store")).unwrap(),
         marker_due: None,
         mirror: Mirror::open(None).unwrap().0,
@@ -419,9 +433,11 @@ fn failing(
     };
     let (fatal, heard) = channel();
     let fatal = Mutex::new(fatal);
+    // What the committer alone syncs is counted: sled gets its part at the end.
     let around = Surroundings {
-        lock_wait: Duration::ZERO,
-        sync: Box::new(sync),
+        lock_wait: LOCK_WAIT,
+        settle_after: Duration::from_secs(3600),
+        sync: Arc::new(sync),
     };
     let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
     let store = SledStore::open_with(around, &home.place(true), clock(), &|_| (), tell).unwrap();
@@ -507,3 +523,6 @@ fn a_marker_that_cannot_be_written_fails_the_first_enrolment() {
     );
     assert_eq!(heard.iter().take(1).count(), 1);
 }
+
+/// The first segment of a new store.
+const SEGMENT: &str = "store.journal/00000000000000000001.journal";

@@ -1,23 +1,26 @@
-//! The writer of the committer thread: checks a group of updates, makes it durable with one
-//! fdatasync, and updates the witnesses (marker and mirror).
+//! The writer of the committer thread: checks a group of updates, makes it durable in the journal with
+//! one fdatasync, and updates the overlay and the witnesses (marker and mirror).
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::sled::{Batch, Db};
+use ::sled::Db;
 use common::names::user::UserName;
 
+use super::base::Base;
 use super::erasing::ERASED;
-use super::log_file::LogFile;
-use super::rows::{key, stored};
+use super::failed;
+use super::overlay::Overlay;
+use super::rows::{Merged, key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};
 use crate::clock::Clock;
 use crate::store::commit::{Answer, Apply};
+use crate::store::journal::Journal;
+use crate::store::journal::frame::Row;
 use crate::store::marker::{Marker, Mirror, StoreMark, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 
@@ -38,14 +41,12 @@ pub(super) struct Change {
     pub(super) record: Option<Vec<u8>>,
 }
 
-pub(super) type SyncData = Box<dyn Fn(&File) -> io::Result<()> + Send>;
-
 /// The only writer of the store. Runs on the committer thread.
 pub(super) struct Writer {
     pub(super) path: PathBuf,
     pub(super) db: Db,
-    pub(super) log: LogFile,
-    pub(super) sync: SyncData,
+    pub(super) overlay: Arc<Overlay>,
+    pub(super) journal: Journal,
     pub(super) marker: Marker,
     pub(super) marker_due: Option<Instant>,
     pub(super) mirror: Mirror,
@@ -58,7 +59,7 @@ pub(super) struct Writer {
 
 /// A group of updates before its commit.
 pub(super) struct Plan {
-    batch: Batch,
+    rows: Vec<Row>,
     summary: Summary,
     /// A caller waits for the marker.
     tells_marker: bool,
@@ -74,12 +75,10 @@ impl Plan {
         let key = key(&change.user);
         self.summary.generation = generation;
         self.summary.follow(&key, change.expected, made);
-        match change.record {
-            Some(record) => self
-                .batch
-                .insert(key, [&generation.to_be_bytes(), record.as_slice()].concat()),
-            None => self.batch.remove(key),
-        }
+        let value = change
+            .record
+            .map(|record| [&generation.to_be_bytes(), record.as_slice()].concat());
+        self.rows.push(row(&key, value));
         self.versions.insert(change.user, made);
     }
 }
@@ -100,7 +99,7 @@ impl Apply for Writer {
 
     fn apply(&mut self, group: Vec<Update>) -> Result<Vec<Answer>, String> {
         let mut plan = Plan {
-            batch: Batch::default(),
+            rows: Vec::new(),
             summary: self.summary,
             tells_marker: false,
             versions: HashMap::new(),
@@ -110,10 +109,9 @@ impl Apply for Writer {
             .map(|update| self.judge(&mut plan, update))
             .collect();
         if plan.tells_marker || plan.summary != self.summary {
-            self.make_durable(plan.batch, plan.summary)
-                .map_err(|error| self.failed(&error))?;
-            self.bear_witness(plan.summary, plan.tells_marker)
-                .map_err(|error| self.failed(&error))?;
+            self.make_durable(plan.rows, plan.summary)
+                .and_then(|()| self.bear_witness(plan.summary, plan.tells_marker))
+                .map_err(|error| failed(&self.path, &error))?;
         }
         Ok(answers)
     }
@@ -123,21 +121,22 @@ impl Apply for Writer {
     }
 
     fn chore(&mut self) -> Result<(), String> {
-        self.make_durable(Batch::default(), self.summary)
-            .map_err(|error| self.failed(&error))?;
-        self.write_marker().map_err(|error| self.failed(&error))
+        self.make_durable(Vec::new(), self.summary)
+            .and_then(|()| self.write_marker())
+            .map_err(|error| failed(&self.path, &error))
     }
 }
 
 impl Writer {
     /// Makes the state after opening durable, and writes the witnesses.
-    pub(super) fn settle(&mut self) -> io::Result<()> {
+    pub(super) fn settle(&mut self, base: &mut Base) -> io::Result<()> {
         let summary = self.summary;
-        let mut batch = Batch::default();
-        if self.db.is_empty() {
-            batch.insert(ERASED, &[]);
+        let mut merged = Merged::default();
+        merged.add([row(SUMMARY, Some(summary.to_bytes(self.clock.mark())))]);
+        if base.db.is_empty() {
+            merged.add([row(ERASED, Some(Vec::new()))]);
         }
-        self.make_durable(batch, summary)?;
+        base.write(&merged)?;
         settle_folder(&self.path)?;
         let mark = self.mark();
         self.mirror.write(mark.age);
@@ -177,35 +176,29 @@ impl Writer {
     }
 
     fn version_of(&self, user: &UserName) -> Result<Option<Version>, Unavailable> {
-        let value = self.db.get(key(user)).map_err(|_| Unavailable)?;
+        let key = key(user);
+        if let Some(value) = self.overlay.get(&key) {
+            return Ok(value.map(|value| stored(&value).version));
+        }
+        let value = self.db.get(key).map_err(|_| Unavailable)?;
         Ok(value.map(|value| stored(&value).version))
     }
 
-    fn make_durable(&mut self, mut batch: Batch, summary: Summary) -> io::Result<()> {
-        batch.insert(SUMMARY, summary.to_bytes(self.clock.mark()));
+    fn make_durable(&mut self, mut rows: Vec<Row>, summary: Summary) -> io::Result<()> {
+        rows.push(row(SUMMARY, Some(summary.to_bytes(self.clock.mark()))));
         if self.deletes.swap(false, Ordering::SeqCst) {
-            batch.remove(ERASED);
+            rows.push(row(ERASED, None));
         }
-        self.log.check()?;
-        self.db.apply_batch(batch)?;
-        self.sync_log()?;
-        self.log.check()
-    }
-
-    /// Flushes, then syncs the log: sled's flush writes all data, but without an fsync that
-    /// survives a power cut.
-    fn sync_log(&mut self) -> io::Result<()> {
-        let synced = self
-            .db
-            .flush()
-            .map_err(io::Error::from)
-            .and_then(|_| (self.sync)(self.log.file()));
-        if synced.is_err() {
-            // Keeps a handle for ever: sled syncs again when its last handle is dropped, and that
-            // sync would succeed.
-            std::mem::forget(self.db.clone());
+        // sled's I/O threads leave an error here, and can forget to wake the settler.
+        self.db.context.global_error()?;
+        if !self.overlay.wait_for_room() {
+            return Err(not_settled());
         }
-        synced
+        let rows = self
+            .journal
+            .append(self.summary.point(), summary.point(), rows)?;
+        self.overlay.push(rows, self.journal.segment());
+        Ok(())
     }
 
     /// Reports a durable summary to the readers and the mirror. The marker is written later, but at
@@ -217,6 +210,10 @@ impl Writer {
         let mark = self.mark();
         self.mirror.write(mark.age);
         let ahead = self.clock.mark().spent_ahead() && self.marker.spent() < mark.age.spent;
+        // What a caller waits for is rare, and stands in both files before it is answered.
+        if at_once && !self.overlay.settle() {
+            return Err(not_settled());
+        }
         if at_once || ahead || summary.users > 0 && !self.marker.says_users() {
             return self.write_marker();
         }
@@ -237,13 +234,17 @@ impl Writer {
             age: self.summary.age(self.clock.mark().spent()),
         }
     }
+}
 
-    fn failed(&self, error: &io::Error) -> String {
-        format!(
-            "the store at {} failed: {error}; check the disk",
-            self.path.display()
-        )
+fn row(key: &[u8], value: Option<Vec<u8>>) -> Row {
+    Row {
+        key: key.into(),
+        value: value.map(Into::into),
     }
+}
+
+fn not_settled() -> io::Error {
+    io::Error::other("its database does not take what its journal holds")
 }
 
 /// How far the marker may be behind while updates are written, and while none are.

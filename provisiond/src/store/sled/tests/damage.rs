@@ -97,13 +97,9 @@ fn survives(home: &Home, updates: u64, what: &str) {
     );
 }
 
-fn damage_everywhere(snapshot: bool, mut damage: impl FnMut(&mut Vec<u8>, usize)) {
-    const UPDATES: u64 = 60;
-    let home = Home::filled(UPDATES);
-    if snapshot {
-        drop(home.open());
-    }
-    let whole = std::fs::read(home.path("store/db")).unwrap();
+/// Damages a file of copies of the store, at offsets from its beginning to the end of what is used.
+fn damage_everywhere(home: &Home, file: &str, mut damage: impl FnMut(&mut Vec<u8>, usize)) {
+    let whole = std::fs::read(home.path(file)).unwrap();
     let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let stride = used / 80 + 1;
     for offset in (0..used).step_by(stride) {
@@ -111,19 +107,43 @@ fn damage_everywhere(snapshot: bool, mut damage: impl FnMut(&mut Vec<u8>, usize)
         copy(home.0.path(), copied.0.path());
         let mut bytes = whole.clone();
         damage(&mut bytes, offset);
-        std::fs::write(copied.path("store/db"), bytes).unwrap();
-        survives(&copied, UPDATES, &format!("offset {offset}"));
+        std::fs::write(copied.path(file), bytes).unwrap();
+        survives(&copied, UPDATES, &format!("{file} at {offset}"));
     }
+}
+
+/// Closed stores, one of them with a snapshot of sled's.
+fn closed() -> [Home; 2] {
+    let homes = [Home::filled(UPDATES), Home::filled(UPDATES)];
+    drop(homes[1].open());
+    homes
 }
 
 #[test]
 fn a_truncated_store_is_refused_or_knows_that_it_is_older() {
-    damage_everywhere(false, |bytes, offset| bytes.truncate(offset));
-    damage_everywhere(true, |bytes, offset| bytes.truncate(offset));
+    for home in closed() {
+        damage_everywhere(&home, "store/db", |bytes, offset| bytes.truncate(offset));
+    }
 }
 
 #[test]
 fn a_store_with_a_flipped_bit_is_refused_or_knows_that_it_is_older() {
-    damage_everywhere(false, |bytes, offset| bytes[offset] ^= 1 << (offset % 8));
-    damage_everywhere(true, |bytes, offset| bytes[offset] ^= 1 << (offset % 8));
+    for home in closed() {
+        damage_everywhere(&home, "store/db", |bytes, offset| {
+            bytes[offset] ^= 1 << (offset % 8)
+        });
+    }
 }
+
+#[test]
+fn a_store_whose_journal_was_damaged_after_a_kill_knows_that_it_is_older() {
+    let home = Home::killed(UPDATES, &[7, 20]);
+    let journal = home.segments().pop().unwrap();
+    damage_everywhere(&home, &journal, |bytes, offset| bytes.truncate(offset));
+    damage_everywhere(&home, &journal, |bytes, offset| {
+        bytes[offset] ^= 1 << (offset % 8)
+    });
+    damage_everywhere(&home, &journal, |bytes, offset| bytes[offset..].fill(0));
+}
+
+const UPDATES: u64 = 60;

@@ -43,17 +43,12 @@ impl Home {
     /// A store that was copied after five updates, and closed after ten.
     fn of_yesterday() -> Self {
         let home = Self::filled(5);
-        copy(&home.path("store"), &home.path("yesterday"));
+        home.keep("yesterday");
         let store = home.open();
         (5..10).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
         drop(store);
-        copy(&home.path("store"), &home.path("good"));
+        home.keep("good");
         home
-    }
-
-    fn put_back(&self, name: &str) {
-        self.remove("store");
-        copy(&self.path(name), &self.path("store"));
     }
 }
 
@@ -98,7 +93,7 @@ fn a_store_is_whole_again_when_a_good_copy_is_put_back() {
 #[test]
 fn the_most_users_that_were_ever_known_are_remembered() {
     let home = Home::filled(1);
-    copy(&home.path("store"), &home.path("yesterday"));
+    home.keep("yesterday");
     let store = home.open();
     (1..5).for_each(|update| put(&store, &format!("user-{update}"), update));
     drop(store);
@@ -120,25 +115,43 @@ fn a_kept_mark_is_in_the_marker_before_it_is_answered() {
     assert_eq!(mark(&home), Some(of_age(5, 6)));
 }
 
+type Touch = Box<dyn Fn(&Home)>;
+
+/// What another program may do to one of the store's files.
+fn touches(file: &'static str) -> [(&'static str, Touch); 7] {
+    let folder = Path::new(file).parent().unwrap().to_str().unwrap();
+    [
+        ("removed", Box::new(move |home| home.remove(file))),
+        (
+            "removed with its folder",
+            Box::new(move |home| home.remove(folder)),
+        ),
+        (
+            "renamed",
+            Box::new(move |home| rename(home, file, "elsewhere")),
+        ),
+        (
+            "renamed with its folder",
+            Box::new(move |home| rename(home, folder, "elsewhere")),
+        ),
+        (
+            "replaced",
+            Box::new(move |home| {
+                copy(&home.path(file), &home.path("other"));
+                rename(home, "other", file);
+            }),
+        ),
+        ("emptied", Box::new(move |home| cut(home, file, |_| 0))),
+        (
+            "cut",
+            Box::new(move |home| cut(home, file, |size| size - 1000)),
+        ),
+    ]
+}
+
 #[test]
-fn what_another_program_removes_replaces_or_cuts_is_a_failed_disk() {
-    let touches: [(&str, Loss); 7] = [
-        ("removed", |home| home.remove("store/db")),
-        ("removed with its folder", |home| home.remove("store")),
-        ("renamed", |home| {
-            std::fs::rename(home.path("store/db"), home.path("elsewhere")).unwrap();
-        }),
-        ("renamed with its folder", |home| {
-            std::fs::rename(home.path("store"), home.path("elsewhere")).unwrap();
-        }),
-        ("replaced", |home| {
-            copy(&home.path("store/db"), &home.path("other"));
-            std::fs::rename(home.path("other"), home.path("store/db")).unwrap();
-        }),
-        ("emptied", |home| cut(home, |_| 0)),
-        ("cut", |home| cut(home, |size| size - 1000)),
-    ];
-    for (what, touch) in touches {
+fn a_journal_that_another_program_removes_replaces_or_cuts_acknowledges_nothing() {
+    for (what, touch) in touches(SEGMENT) {
         let home = Home::new();
         let (store, _, _, heard) = failing(&home);
         (0..10).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
@@ -155,20 +168,39 @@ fn what_another_program_removes_replaces_or_cuts_is_a_failed_disk() {
 }
 
 #[test]
-fn what_another_program_removed_is_noticed_without_an_update() {
-    let home = Home::filled(10);
-    let store = home.open();
-    let mut writer = writer(&home, &store);
-    writer.chore().unwrap();
-    home.remove("store/db");
-    assert!(writer.chore().is_err());
+fn what_another_program_removes_replaces_or_cuts_is_a_failed_disk() {
+    for (what, touch) in touches("store/db") {
+        let home = Home::new();
+        let (store, _, _, heard) = failing(&home);
+        (0..10).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
+        assert!(store.overlay.settle());
+        put(&store, "user-1", 11);
+        touch(&home);
+        assert_eq!(store.keep_mark(soon()), Err(Unavailable), "{what}");
+        let told = heard.recv().unwrap();
+        assert!(told.ends_with("check the disk"), "{what}: {told}");
+    }
 }
 
-fn cut(home: &Home, size: fn(u64) -> u64) {
-    let file = File::options()
-        .write(true)
-        .open(home.path("store/db"))
-        .unwrap();
+#[test]
+fn what_another_program_removed_is_noticed_without_an_update() {
+    let home = Home::filled(10);
+    let (store, _, _, heard) = failing(&home);
+    let mut writer = writer(&home, &store);
+    writer.chore().unwrap();
+    assert!(store.overlay.settle());
+    home.remove("store/db");
+    writer.chore().unwrap();
+    assert!(!store.overlay.settle());
+    assert!(heard.recv().unwrap().ends_with("check the disk"));
+}
+
+fn rename(home: &Home, from: &str, to: &str) {
+    std::fs::rename(home.path(from), home.path(to)).unwrap();
+}
+
+fn cut(home: &Home, file: &str, size: fn(u64) -> u64) {
+    let file = File::options().write(true).open(home.path(file)).unwrap();
     let before = file.metadata().unwrap().len();
     file.set_len(size(before)).unwrap();
 }

@@ -6,13 +6,12 @@ use super::*;
 fn a_store_that_was_put_back_is_noticed_once_and_remembered() {
     for mirror_alone in [false, true] {
         let home = Home::filled(10);
-        copy(&home.path("store"), &home.path("yesterday"));
+        home.keep("yesterday");
         let store = home.open();
         put(&store, "user-1", 10);
         let before = generation(&store);
         drop(store);
-        home.remove("store");
-        copy(&home.path("yesterday"), &home.path("store"));
+        home.put_back("yesterday");
         home.remove(if mirror_alone {
             "store.marker"
         } else {
@@ -43,7 +42,7 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         (-300, "store.marker", 0),
     ] {
         let (home, hands) = (Home::filled(10), Hands::new());
-        copy(&home.path("store"), &home.path("yesterday"));
+        home.keep("yesterday");
         let clock = hands.clock();
         let store = home.open_by(&clock);
         let spent = hands.now().saturating_add_signed(spent);
@@ -56,8 +55,7 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
         );
         drop(store);
         copy(&home.path(witness), &home.path("witness"));
-        home.remove("store");
-        copy(&home.path("yesterday"), &home.path("store"));
+        home.put_back("yesterday");
         for other in ["generation", "store.marker"] {
             home.remove(other);
         }
@@ -75,9 +73,9 @@ fn a_store_that_was_put_back_hears_from_each_of_its_witnesses_how_far_it_was_spe
 #[test]
 fn a_second_roll_back_is_later_than_what_was_made_after_the_first_in_the_same_second() {
     let (home, clock) = (Home::filled(10), Hands::new().clock());
-    copy(&home.path("store"), &home.path("yesterday"));
+    home.keep("yesterday");
     let first = home.put_back_after_an_update(&clock).rolled_back_tick();
-    copy(&home.path("store"), &home.path("yesterday"));
+    home.keep("yesterday");
     let second = home.put_back_after_an_update(&clock).rolled_back_tick();
     assert!(first.is_some() && second > first, "{first:?} {second:?}");
 }
@@ -104,6 +102,7 @@ fn a_store_that_lost_everything_is_refused_until_its_marker_is_removed() {
     for loss in ["folder", "log", "emptied log", "another, empty store"] {
         let home = Home::filled(10);
         home.remove("generation");
+        home.remove("store.journal");
         match loss {
             "folder" => home.remove("store"),
             "log" => home.remove("store/db"),

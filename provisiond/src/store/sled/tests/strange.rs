@@ -31,7 +31,7 @@ fn name_twice(home: &Home, name: &str) {
 
 #[test]
 fn what_others_can_change_and_what_is_no_file_is_refused_by_its_name() {
-    let strange: [(&str, Make); 17] = [
+    let strange: [(&str, Make); 22] = [
         ("", open_up),
         ("store", open_up),
         ("store", link),
@@ -42,6 +42,11 @@ fn what_others_can_change_and_what_is_no_file_is_refused_by_its_name() {
         ("store/db", name_twice),
         ("store/conf", link),
         ("store/pipe", make_pipe),
+        ("store.journal", open_up),
+        ("store.journal", link),
+        (SEGMENT, open_up),
+        (SEGMENT, link),
+        (SEGMENT, name_twice),
         ("store.marker", link),
         ("store.marker", make_pipe),
         ("store.marker", name_twice),
