@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::wire::client::{Client, ClientError};
 use common::wire::kept::Kept;
 use common::wire::protocol::{
-    Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply,
+    Challenge, ChallengeReply, LOGIN_SOCKET, MethodCall, OPEN_SOCKET, Verify, VerifyReply,
 };
 
 use crate::authenticate::Daemon;
@@ -37,21 +37,35 @@ impl Provisiond {
         }
     }
 
-    fn connect(&self, timeout: Duration) -> Result<Client, ClientError> {
-        Client::connect(&self.socket, self.server_uid, timeout)
+    /// Makes a call on a new connection, and once more on another if the daemon hung up before it
+    /// read the call: such a daemon is stopping, and the new connection waits for the next one.
+    fn ask<C: MethodCall>(
+        &self,
+        call: &C,
+        begun: Instant,
+    ) -> Result<(Client, C::Reply), ClientError> {
+        let ask = || {
+            let left = self.timeout.saturating_sub(begun.elapsed());
+            let mut client = Client::connect(&self.socket, self.server_uid, left)?;
+            let reply = client.call(call)?;
+            Ok((client, reply))
+        };
+        match ask() {
+            Err(ClientError::Unread) => ask(),
+            told => told,
+        }
     }
 }
 
 impl Daemon for Provisiond {
     fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
-        let mut client = self.connect(self.timeout)?;
-        let reply = client.call(call)?;
+        let (client, reply) = self.ask(call, Instant::now())?;
         self.kept = Kept::new(client);
         Ok(reply)
     }
 
-    /// Sends the code a second time only if the daemon did not read the first one to its end: what
-    /// was read may have been judged, and the code may be spent.
+    /// Sends the code again only if the daemon did not read it to its end: what was read may have
+    /// been judged, and the code may be spent.
     fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError> {
         let begun = Instant::now();
         if let Some(mut client) = self.kept.take().and_then(|kept| kept.again(self.timeout)) {
@@ -60,8 +74,7 @@ impl Daemon for Provisiond {
                 told => return told,
             }
         }
-        let left = self.timeout.saturating_sub(begun.elapsed());
-        self.connect(left)?.call(call)
+        self.ask(call, begun).map(|(_, reply)| reply)
     }
 }
 
@@ -130,6 +143,30 @@ mod tests {
             });
             assert_eq!(served.unwrap().verdict, Verdict::Accepted, "{read}");
         }
+    }
+
+    #[test]
+    fn a_daemon_that_stops_before_it_reads_a_call_is_not_the_last_one_to_be_asked() {
+        let served = logged_in(|daemon| {
+            drop(daemon.accept());
+            let first = daemon.challenged();
+            drop(first);
+            drop(daemon.accept());
+            let mut second = daemon.accept();
+            read_call(&second);
+            second.write_all(ACCEPTED).unwrap();
+        });
+        assert_eq!(served.unwrap().verdict, Verdict::Accepted);
+    }
+
+    #[test]
+    fn a_daemon_that_never_reads_is_not_asked_for_ever() {
+        let served = logged_in(|daemon| {
+            drop(daemon.challenged());
+            drop(daemon.accept());
+            drop(daemon.accept());
+        });
+        assert!(matches!(served, Err(ClientError::Unread)), "{served:?}");
     }
 
     #[test]

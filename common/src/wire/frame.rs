@@ -104,6 +104,18 @@ impl Inbox {
         }
     }
 
+    /// Waits until a message begins, and reads none of it: what stays unread when the socket is
+    /// closed, the other side can tell from what may have been acted on.
+    ///
+    /// # Errors
+    /// [`FrameError`].
+    pub fn wait(&self, socket: &impl AsFd, deadline: Instant) -> Result<(), FrameError> {
+        if !self.is_empty() {
+            return Ok(());
+        }
+        wait(socket, PollFlags::POLLIN, deadline)
+    }
+
     /// Whether no bytes of a further message have arrived.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -21,7 +21,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::config::Settings;
-use common::wire::frame::{Deadlines, FrameError, Inbox};
+use common::wire::frame::{Deadlines, Frame, FrameError, Inbox};
 use common::wire::protocol::{Error, Method};
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -230,7 +230,7 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
     let end = (!permit.is_lasting()).then(|| after(LIFE));
     let (mut inbox, mut unserved) = (Inbox::default(), Some(unserved));
     let mut idle = idle_of(peer);
-    while let Ok(Some(frame)) = next_message(&mut inbox, stream, idle, end) {
+    while let Ok(Some(frame)) = next_message(&mut inbox, stream, (idle, end), &shared.closed) {
         let _working = Counted::begin(Arc::clone(shared), |shared| &shared.working);
         if shared.closed.load(Ordering::SeqCst) {
             return;
@@ -264,13 +264,14 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
 }
 
 /// The next message; `None` or an error ends the connection. A caller that sends too much gets
-/// `TooLarge`. At `end` the connection has lasted long enough.
+/// `TooLarge`. At `end` the connection has lasted long enough. A server that is `closed` leaves the
+/// message unread: the caller then knows that it was not judged, and sends it to the next daemon.
 fn next_message(
     inbox: &mut Inbox,
     stream: &UnixStream,
-    idle: Duration,
-    end: Option<Instant>,
-) -> Result<Option<common::wire::frame::Frame>, FrameError> {
+    (idle, end): (Duration, Option<Instant>),
+    closed: &AtomicBool,
+) -> Result<Option<Frame>, FrameError> {
     if end.is_some_and(|end| Instant::now() >= end) {
         return Ok(None);
     }
@@ -279,6 +280,10 @@ fn next_message(
         first_byte: end.map_or(idle, |end| end.min(idle)),
         whole_message: Some(MESSAGE_TIME),
     };
+    inbox.wait(stream, deadlines.first_byte)?;
+    if closed.load(Ordering::SeqCst) {
+        return Ok(None);
+    }
     let received = inbox.receive(stream, deadlines);
     if matches!(received, Err(FrameError::TooLarge)) {
         let replies = Replies::within(stream.as_fd(), MESSAGE_TIME);
@@ -366,7 +371,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write as _;
+    use std::io::{Read as _, Write as _};
 
     use super::*;
 
@@ -375,9 +380,22 @@ mod tests {
         let (mut ours, theirs) = UnixStream::pair().unwrap();
         ours.write_all(b"{}\0{}\0").unwrap();
         let mut inbox = Inbox::default();
-        let mut next = |end| next_message(&mut inbox, &theirs, IDLE, end).unwrap();
+        let open = AtomicBool::new(false);
+        let mut next = |end| next_message(&mut inbox, &theirs, (IDLE, end), &open).unwrap();
         assert!(next(Some(after(LIFE))).is_some());
         assert!(next(Some(Instant::now())).is_none());
         assert!(next(None).is_some(), "root's lasts");
+    }
+
+    #[test]
+    fn a_server_that_stops_leaves_a_call_unread_so_that_the_caller_can_send_it_again() {
+        let (mut ours, theirs) = UnixStream::pair().unwrap();
+        ours.write_all(b"{}\0").unwrap();
+        let closed = AtomicBool::new(true);
+        let none = next_message(&mut Inbox::default(), &theirs, (IDLE, None), &closed);
+        assert!(none.unwrap().is_none());
+        drop(theirs);
+        let told = ours.read(&mut [0]).unwrap_err();
+        assert_eq!(told.kind(), std::io::ErrorKind::ConnectionReset);
     }
 }
