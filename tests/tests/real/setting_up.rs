@@ -232,6 +232,7 @@ fn the_rollback_needs_neither_the_daemon_nor_a_valid_configuration_of_sshd() {
     let (scene, before) = Scene::with_alice();
     scene.set_up(&["sshd"]);
     scene.stop_the_daemon();
+    scene.let_no_daemon_start();
     scene.append("/etc/ssh/sshd_config.d/00-pam-totp.conf", "nonsense");
     scene.machine.command(&["systemctl", "restart", "ssh"]);
     // systemd takes this unit for started as soon as its process exists.
@@ -658,6 +659,16 @@ impl Scene {
         let units = ["provisiond.socket", "provisiond-login.socket", "provisiond"];
         self.machine
             .run(&[&["systemctl", "stop"], &units[..]].concat());
+    }
+
+    fn let_no_daemon_start(&self) {
+        let folder = "/run/systemd/system/provisiond.service.d";
+        self.machine.run(&["mkdir", "-p", folder]);
+        let never = "[Service]\nExecStartPre=/bin/false\n";
+        self.machine.write(&format!("{folder}/never.conf"), never);
+        self.machine.run(&["systemctl", "daemon-reload"]);
+        let start = ["systemctl", "start", "provisiond"];
+        assert!(!self.machine.command(&start).status.success());
     }
 
     /// As another hand changes a file.
