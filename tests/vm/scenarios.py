@@ -203,10 +203,12 @@ def apparmor_denies_what_is_not_the_daemons_and_has_denied_the_daemon_nothing(vm
     denied = "journalctl --no-pager | grep 'apparmor=\"DENIED\".*provisiond' || true"
     assert not vm.guest.run(denied)
     vm.guest.run("for folder in /etc/pam-totp /srv; do cp -p /etc/pam-totp/settings.yaml $folder/copy.yaml; done")
-    vm.guest.run("provisiond --check --settings /etc/pam-totp/copy.yaml")
-    told = vm.guest.run("provisiond --check --settings /srv/copy.yaml || echo refused", check=False)
+    try:
+        vm.guest.run("provisiond --check --settings /etc/pam-totp/copy.yaml")
+        told = vm.guest.run("provisiond --check --settings /srv/copy.yaml || echo refused", check=False)
+    finally:
+        vm.guest.run("rm /etc/pam-totp/copy.yaml /srv/copy.yaml; journalctl --sync")
     assert "/srv/copy.yaml: cannot be read" in told and "refused" in told.splitlines(), told
-    vm.guest.run("rm /etc/pam-totp/copy.yaml /srv/copy.yaml\njournalctl --sync")
     assert "/srv/copy.yaml" in vm.guest.run(denied)
     confined = vm.guest.run("cat /proc/$(systemctl show -P MainPID provisiond)/attr/apparmor/current")
     assert "provisiond (enforce)" in confined, confined
