@@ -75,7 +75,7 @@ def the_console_takes_a_password_and_a_code_once_its_file_names_the_module(vm):
 
 
 def a_set_up_that_no_login_confirms_is_taken_back_by_a_reboot(vm):
-    before = set_up_without_confirming(vm)
+    before = set_up_without_confirming(vm, "login")
     vm.reboot()
     is_taken_back(vm, before)
 
@@ -127,7 +127,7 @@ def after_a_reboot_a_used_code_stays_used_and_the_next_one_opens(vm):
 def after_a_power_cut_a_set_up_is_taken_back_and_a_used_code_stays_used(vm):
     """The set-up is one that no login has confirmed."""
     carol, alice = vm.users["carol"], vm.users["alice"]
-    before = set_up_without_confirming(vm)
+    before = set_up_without_confirming(vm, "login")
     code = carol.code()
     assert carol.log_in(code, key=True).accepted
     vm.guest.cut_power()
@@ -275,10 +275,10 @@ def lets_in_without_a_code(vm, with_key, with_password):
     assert by_password.accepted and len(by_password.prompts) == 1, by_password
 
 
-def set_up_without_confirming(vm):
+def set_up_without_confirming(vm, service):
     """Returns what the files were before."""
     before = vm.guest.run(LOGIN_FILES)
-    vm.guest.run("totpctl setup login --user bob --yes")
+    vm.guest.run(f"totpctl setup {service} --user bob --yes")
     assert vm.guest.run(LOGIN_FILES) != before
     return before
 
