@@ -18,6 +18,7 @@ const FOLDERS: &[&str] = &[
     "common",
     "docs",
     "fuzz",
+    "import",
     "packaging",
     "pam_totp",
     "provisiond",

@@ -32,8 +32,10 @@ RADIUS = OTHER + "programs::freeradius_lets_in_with_password_and_code_in_one_fie
 APACHE = OTHER + "programs::apache_lets_in_with_password_and_code_once_a_session"
 VSFTPD = OTHER + "programs::vsftpd_takes_no_password_without_encryption"
 FORMATS = OTHER + "real::exports_of_apps_and_lists_are_taken_by_their_labels_and_a_dry_run_changes_nothing"
+PEERS = OTHER + "real::what_is_exported_is_read_by_the_other_modules_and_a_used_code_stays_used"
 ELSEWHERE = {
     "totpctl import": PART,
+    "totpctl export": PART,
     "totpctl import google-authenticator --homes": OTHER
     + "real::the_files_in_home_folders_are_read_with_mistrust_and_only_for_users_without_a_device",
     "totpctl import users-oath /etc/users.oath": OTHER
@@ -43,6 +45,9 @@ ELSEWHERE = {
     "totpctl import aegis export.json": FORMATS,
     "totpctl import andotp backup.json": FORMATS,
     "totpctl import otpauth uris.txt": FORMATS,
+    "totpctl export users-oath": PEERS,
+    "totpctl export otpauth": PEERS,
+    "totpctl export google-authenticator alice": PEERS,
     "totpctl import csv users.csv": OTHER
     + "real::a_file_that_was_imported_in_part_can_be_imported_again_and_nothing_doubles",
     "make demo": BUILDS + "real::where_nothing_may_be_mounted_the_demo_shows_the_same",

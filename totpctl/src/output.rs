@@ -89,6 +89,11 @@ impl Output {
         write(io::stdout().as_fd(), &render::json(result)?)
     }
 
+    /// Prints text for another program, as it is.
+    pub(crate) fn text(&self, text: &str) -> Result<(), Failure> {
+        write(io::stdout().as_fd(), text.as_bytes())
+    }
+
     /// Prints text for a person: with `--json` to standard error, because a program reads standard
     /// output.
     pub(crate) fn page(&self, text: &str) -> Result<(), Failure> {

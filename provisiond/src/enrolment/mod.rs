@@ -3,9 +3,10 @@
 
 pub(crate) mod confirm;
 pub(crate) mod enroll;
+pub(crate) mod export;
 pub(crate) mod import;
 pub(crate) mod new_device;
-pub(crate) mod passlib;
+mod passlib;
 pub(crate) mod proof;
 pub(crate) mod recovery;
 pub(crate) mod resync;

@@ -1,51 +1,14 @@
-//! passlib's TOTP records: read for `import`, and written by `Export`. Root only; an export is
-//! logged.
+//! passlib's TOTP records: read for `import`, and written for `export`.
 
 use common::config::Settings;
 use common::lineage::enckey::EnckeyV1;
 use common::lineage::record::{KeyRecord, StoredKey};
-use common::names::device::Kind;
 use common::names::user::UserName;
 use common::otpauth::Label;
 use common::secret::{Key, SecretText};
-use common::wire::protocol::{Error, ExportReply, ExportedRecord};
+use common::wire::protocol::{Error, ExportedRecord};
 
 use crate::record::Device;
-use crate::service::Service;
-use crate::service::call::Call;
-
-/// `Export`: the user's TOTP devices as passlib records. Names the devices that it leaves out.
-///
-/// # Errors
-/// [`Error`].
-pub(crate) fn export(service: &Service, call: &Call<'_>) -> Result<ExportReply, Error> {
-    let record = service.records.look(call.user, &call.settings.secrets);
-    let record = record
-        .map_err(|failure| service.failure(&failure, call))?
-        .ok_or(Error::NoSuchUser)?;
-    let confirmed = record.devices.iter().filter(|device| !device.is_pending());
-    let (known, unknown): (Vec<_>, Vec<_>) =
-        confirmed.partition(|device| device.kind == Kind::Totp);
-    let records = known
-        .into_iter()
-        .map(|device| exported(device, call.user, &call.settings));
-    let records: Vec<_> = records
-        .collect::<Result<_, _>>()
-        .inspect_err(|error| service.log_refused_change("export", call, error))?;
-    service.log(
-        call,
-        call.line("export").with("devices", records.len()).warning(),
-    );
-    let left_out = unknown
-        .into_iter()
-        .map(|device| device.name.to_string())
-        .collect();
-    Ok(ExportReply {
-        user: call.user.as_str().to_owned(),
-        records,
-        left_out,
-    })
-}
 
 /// Reads a record of passlib's, and opens its key.
 ///
@@ -63,7 +26,11 @@ pub(super) fn opened(record: &SecretText, settings: &Settings) -> Result<(Key, K
     Ok((key.map_err(|why| Error::bad("record", why))?, record))
 }
 
-fn exported(
+/// A device as passlib's record, sealed under the default application secret.
+///
+/// # Errors
+/// [`Error`].
+pub(super) fn exported(
     device: &Device,
     user: &UserName,
     settings: &Settings,

@@ -28,6 +28,12 @@ impl Drift {
         }
     }
 
+    /// Steps that its clock is ahead.
+    #[must_use]
+    pub fn steps(self) -> i64 {
+        self.steps.into()
+    }
+
     /// The step that the device shows when ours is `step`.
     #[must_use]
     pub fn shown_at(self, step: u64) -> u64 {

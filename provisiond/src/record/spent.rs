@@ -44,6 +44,15 @@ impl SpentSteps {
         self.above.last().copied()
     }
 
+    /// The latest spent steps: those remembered one by one from `earliest` on, and the floor, up to
+    /// which all are.
+    #[must_use]
+    pub fn since(&self, earliest: u64) -> Vec<u64> {
+        let floor = (self.floor >= earliest).then_some(earliest..=self.floor);
+        let above = self.above.range(earliest..).copied();
+        floor.into_iter().flatten().chain(above).collect()
+    }
+
     /// Every step up to the floor is spent.
     #[must_use]
     pub fn floor(&self) -> u64 {
@@ -150,6 +159,15 @@ mod tests {
         assert!(!spent.accepts(10, 11));
         assert!(!spent.accepts(9, 11), "older than what was spent");
         assert!(spent.accepts(11, 11));
+    }
+
+    #[test]
+    fn the_latest_spent_steps_are_told() {
+        let mut spent = SpentSteps::default().with_floor(100);
+        spent.spend(103);
+        assert_eq!(spent.since(98), [98, 99, 100, 103]);
+        assert_eq!(spent.since(101), [103]);
+        assert!(spent.since(104).is_empty());
     }
 
     #[test]

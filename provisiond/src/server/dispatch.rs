@@ -18,7 +18,7 @@ use self::message::Message;
 pub use self::replies::Replies;
 use self::replies::Stop;
 use crate::admin::{accounts, devices, show, status};
-use crate::enrolment::{confirm, enroll, import, passlib, recovery, resync};
+use crate::enrolment::{confirm, enroll, export, import, recovery, resync};
 use crate::identity::permission::{Permitted, Visitor, permitted, within_self_service};
 use crate::login;
 use crate::service::Service;
@@ -151,7 +151,7 @@ fn run(
         Method::Ticket => message.answer(|wish| recovery::ticket(service, call, wish)),
         Method::Unlock => message.answer(|protocol::Unlock { .. }| recovery::unlock(service, call)),
         Method::Import => message.answer(|wish| import::import(service, call, wish)),
-        Method::Export => message.answer(|protocol::Export { .. }| passlib::export(service, call)),
+        Method::Export => message.answer(|wish| export::export(service, call, wish)),
         Method::Status => message.answer(|protocol::Status {}| status::status(service, call)),
         Method::ClockAccept => {
             message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call))

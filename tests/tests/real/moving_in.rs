@@ -26,6 +26,19 @@ fn a_phone_of_google_authenticator_goes_on_here_and_its_used_codes_stay_used() {
         PamCode::SUCCESS
     );
     let before = fs::read(&file).expect("their file");
+    let arguments = [
+        "import",
+        "google-authenticator",
+        path(&file),
+        "--user",
+        "alice",
+    ];
+    let said = daemon.totpctl(&[&arguments[..], &["--dry-run"]].concat(), "");
+    let said = String::from_utf8(said.stderr).expect("text");
+    assert!(
+        said.contains("5 scratch codes are not taken over"),
+        "{said}"
+    );
     assert_eq!(import_file(&daemon, &file, "alice")["imported"], true);
     assert_eq!(
         fs::read(&file).expect("their file"),
@@ -311,6 +324,71 @@ fn a_file_that_was_imported_in_part_can_be_imported_again_and_nothing_doubles() 
     }
     let status = daemon.totpctl_json(&["status"], "");
     assert_eq!(status["users"], 50);
+}
+
+#[test]
+fn what_is_exported_is_read_by_the_other_modules_and_a_used_code_stays_used() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let ours = Stack::of(&daemon, "leaving", "retry=1");
+    let phone = daemon.enroll("alice");
+    let button = json!({ "user": "bob", "kind": "hotp", "key": KEY, "counter": 3, "active": true });
+    daemon.call("Enroll", &button).expect("a button");
+    let button = Authenticator::new(KEY);
+    let shown = |counter: u64| button.counted(counter, 0).remove(0);
+    assert_eq!(ours.login("bob", &[&shown(3)]).code, PamCode::SUCCESS);
+    let early = phone.code_at(1);
+    assert_eq!(ours.login("alice", &[&early]).code, PamCode::SUCCESS);
+
+    let file = world::scratch_folder("leaving").join("file");
+    write_private(
+        &file,
+        &exported(&daemon, &["google-authenticator", "alice"]),
+    );
+    assert_ne!(
+        theirs(&file).login("alice", &[&early]).code,
+        PamCode::SUCCESS
+    );
+    let later = phone.code_at(2);
+    let wide = fs::read_to_string(&file)
+        .expect("the file")
+        .replace("WINDOW_SIZE 3", "WINDOW_SIZE 9");
+    write_private(&file, &wide);
+    assert_eq!(
+        theirs(&file).login("alice", &[&later]).code,
+        PamCode::SUCCESS
+    );
+    write_private(&file, &exported(&daemon, &["google-authenticator", "bob"]));
+    assert_eq!(
+        theirs(&file).login("bob", &[&shown(4)]).code,
+        PamCode::SUCCESS
+    );
+
+    let oath = world::scratch_folder("leaving").join("users.oath");
+    write_private(&oath, &exported(&daemon, &["users-oath"]));
+    let line = format!(
+        "auth required pam_oath.so usersfile={} window=5\n",
+        oath.display()
+    );
+    let oath = Stack::new("leaving-oath", &line);
+    assert_ne!(oath.login("bob", &[&shown(3)]).code, PamCode::SUCCESS);
+    assert_eq!(oath.login("bob", &[&shown(4)]).code, PamCode::SUCCESS);
+    assert_eq!(oath.login("alice", &[&later]).code, PamCode::SUCCESS);
+
+    let uris = exported(&daemon, &["otpauth", "alice", "bob"]);
+    let again = Daemon::start();
+    let (status, lines) = imported(&again, &["otpauth", "-"], &uris);
+    assert_eq!((status, lines.len()), (Some(0), 2), "{lines:?}");
+    let ours = Stack::of(&again, "returned", "retry=1");
+    assert_eq!(ours.login("bob", &[&shown(3)]).code, PamCode::AUTH_ERR);
+    assert_eq!(ours.login("bob", &[&shown(4)]).code, PamCode::SUCCESS);
+}
+
+/// What `totpctl export` prints.
+fn exported(daemon: &Daemon, arguments: &[&str]) -> String {
+    let output = daemon.totpctl(&[&["export"], arguments].concat(), "");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 fn key_of(n: usize) -> String {

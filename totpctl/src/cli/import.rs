@@ -168,7 +168,7 @@ Examples:
 
 If the file is encrypted (AES-128-CBC), totpctl asks for its passphrase, or
 for its key as 32 hexadecimal digits. The account of a key is the UID of its
-UserId. FreeIPA and privacyIDEA exchange tokens in this format.";
+UserId. FreeIPA, and makers of hardware tokens, use this format.";
 
 const CSV_EXAMPLES: &str = "\
 Examples:

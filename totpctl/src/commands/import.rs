@@ -15,6 +15,7 @@ use std::path::Path;
 
 use common::wire::client::ClientError;
 use common::wire::protocol::{Error, Import};
+use common::wire::text::printable;
 
 use super::{Context, concerns_all, names};
 use crate::cli::{ImportCommand, ImportFile, ImportOptions, LabelledFile};
@@ -59,6 +60,8 @@ pub(super) fn run(context: &Context<'_>, command: &ImportCommand) -> Result<Exit
 struct Candidate {
     place: Place,
     user: Option<String>,
+    /// Scratch codes of the entry, which are not taken over.
+    scratch_codes: usize,
     call: Result<Import, Failure>,
 }
 
@@ -87,10 +90,19 @@ impl<'a> Moving<'a> {
     /// # Errors
     /// What would meet all further entries, too.
     fn entry(&mut self, candidate: Candidate) -> Result<(), Failure> {
-        let Candidate { place, user, call } = candidate;
+        let Candidate {
+            place,
+            user,
+            scratch_codes,
+            call,
+        } = candidate;
         let is_first_only = matches!(&call, Ok(call) if call.first_only == Some(true));
         match call.and_then(|call| self.imported(place.clone(), call)) {
-            Ok(imported) => self.report(&imported),
+            Ok(imported) => {
+                self.report(&imported)?;
+                self.note_scratch_codes(&imported, scratch_codes);
+                Ok(())
+            }
             Err(Failure::Daemon(ClientError::Refused(Error::DeviceExists))) if is_first_only => {
                 self.leave(&place, user.as_deref());
                 Ok(())
@@ -137,6 +149,17 @@ impl<'a> Moving<'a> {
         }
         self.context.output.note(&imported.sentence());
         Ok(())
+    }
+
+    fn note_scratch_codes(&self, imported: &ImportedEntry, count: usize) {
+        if imported.imported && count > 0 {
+            let user = printable(&imported.user);
+            let sentence = format!(
+                "{count} scratch codes are not taken over; to make recovery codes: totpctl recovery-codes {user}"
+            );
+            let sentence = imported.place.of(Some(&imported.user), &sentence);
+            self.context.output.note(&sentence);
+        }
     }
 
     /// A user that was enrolled before keeps that device.

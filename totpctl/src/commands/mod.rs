@@ -31,7 +31,7 @@ use common::wire::protocol::{Ask, Error, Events, Verdict};
 use common::wire::text::printable;
 use nix::unistd::geteuid;
 
-use crate::cli::{Cli, Command, ExportCommand, StoreCommand};
+use crate::cli::{Cli, Command, StoreCommand};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -80,7 +80,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
         Command::Import(wanted) => import::run(context, wanted),
-        Command::Export(ExportCommand::Passlib { users }) => export::passlib(context, users),
+        Command::Export(wanted) => export::run(context, wanted),
         Command::Key(wanted) => key::run(context, wanted),
         Command::Setup(wanted) => setup::run(context, wanted),
         Command::Completions(wanted) => completions::run(context, wanted),

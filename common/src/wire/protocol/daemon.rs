@@ -70,12 +70,15 @@ pub struct ImportReply {
     pub imported: bool,
 }
 
-/// `Export`: export a user's devices to passlib.
+/// `Export`: export a user's devices to passlib, or in plain.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Export {
     /// Account name.
     pub user: String,
+    /// True: the keys themselves, and not passlib's records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plain: Option<bool>,
 }
 
 /// Reply to [`Export`].
@@ -87,6 +90,18 @@ pub struct ExportReply {
     pub records: Vec<ExportedRecord>,
     /// HOTP devices, which passlib does not know.
     pub left_out: Vec<String>,
+    /// With `plain`, in place of `records`. An older daemon has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<ExportedKey>,
+}
+
+/// A device with its key in plain.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ExportedKey {
+    /// The device's name.
+    pub device: String,
+    /// Its key, and what is spent of it.
+    pub key: ForeignKey,
 }
 
 /// A device in passlib's form.

@@ -94,6 +94,7 @@ fn all(
 
 /// The call for an entry.
 pub(super) fn candidate(place: Place, user: User<'_>, entry: Result<Entry, Failure>) -> Candidate {
+    let scratch_codes = entry.as_ref().map_or(0, |entry| entry.scratch_codes.len());
     let named = entry.as_ref().ok().and_then(|entry| entry.user.as_deref());
     let user = match user {
         User::Label(Some(user)) => Some(user.to_owned()),
@@ -108,7 +109,12 @@ pub(super) fn candidate(place: Place, user: User<'_>, entry: Result<Entry, Failu
             ..Import::default()
         })
     });
-    Candidate { place, user, call }
+    Candidate {
+        place,
+        user,
+        scratch_codes,
+        call,
+    }
 }
 
 /// The account that a label stands for: that of its name, or, if this machine has none, that of the

@@ -41,7 +41,12 @@ fn candidate(place: Place, entry: Result<Entry, Failure>) -> Candidate {
         record: Some(entry.record),
         ..Import::default()
     });
-    Candidate { place, user, call }
+    Candidate {
+        place,
+        user,
+        scratch_codes: 0,
+        call,
+    }
 }
 
 /// A line of the file.
