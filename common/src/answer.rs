@@ -115,6 +115,18 @@ impl Answer {
         }
     }
 
+    /// The code, if it can be a scratch code of another system: one field of eight digits.
+    #[must_use]
+    pub fn scratch(&self) -> Option<IssuedCode> {
+        match &self.0 {
+            Typed::Shown(fields) => match fields.as_slice() {
+                [only] => IssuedCode::scratch(&only.digits),
+                _ => None,
+            },
+            Typed::Issued(_) => None,
+        }
+    }
+
     /// Whether it is two codes. A single code is never as long.
     #[must_use]
     pub fn is_several(&self) -> bool {

@@ -30,6 +30,14 @@ impl IssuedCode {
         (fits && kept.chars().any(|c| !c.is_ascii_digit())).then_some(Self(text))
     }
 
+    /// A scratch code of another system, which the daemon keeps like a recovery code: eight digits
+    /// alone, so that it is never equal to a code that we issue. `None`: the text is no such code.
+    #[must_use]
+    pub fn scratch(digits: &str) -> Option<Self> {
+        let fits = digits.len() == SHORT && digits.bytes().all(|b| b.is_ascii_digit());
+        fits.then(|| Self(Zeroizing::new(digits.to_owned())))
+    }
+
     /// The code of 5 or 10 random bytes. `None`: the caller has to draw other bytes, because a user
     /// could misread this code as digits alone.
     #[must_use]
@@ -96,6 +104,18 @@ mod tests {
 
     fn parse(typed: &str) -> Option<String> {
         IssuedCode::parse(typed).map(|code| code.expose().to_owned())
+    }
+
+    #[test]
+    fn a_scratch_code_is_eight_digits_and_no_code_that_we_issue() {
+        assert_eq!(
+            IssuedCode::scratch("23456723").unwrap().expose(),
+            "23456723"
+        );
+        assert!(parse("23456723").is_none());
+        for text in ["2345672", "234567234", "2345672a", "2345 723", ""] {
+            assert!(IssuedCode::scratch(text).is_none(), "{text}");
+        }
     }
 
     #[test]

@@ -35,8 +35,8 @@ pub struct Entry {
     pub last_code: Option<SecretText>,
     /// Steps that the authenticator's clock is ahead.
     pub skew: i64,
-    /// Codes of eight digits that each open one login.
-    pub scratch_codes: Vec<SecretText>,
+    /// Codes of eight digits that each open one login. `None`: the format has none.
+    pub scratch_codes: Option<Vec<SecretText>>,
 }
 
 impl Entry {
@@ -53,7 +53,7 @@ impl Entry {
             spent: Vec::new(),
             last_code: None,
             skew: 0,
-            scratch_codes: Vec::new(),
+            scratch_codes: None,
         }
     }
 

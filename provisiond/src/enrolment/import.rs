@@ -2,6 +2,8 @@
 //! each step is logged. `passlib` reads passlib's records.
 
 use common::config::Settings;
+use common::config::recovery::MAX_CODES;
+use common::issued::IssuedCode;
 use common::lineage::record;
 use common::names::device::{DeviceName, Kind};
 use common::otpauth::Label;
@@ -10,7 +12,7 @@ use common::totp::Parameters;
 use common::wire::protocol::{Error, ForeignKey, Import, ImportReply};
 
 use crate::enrolment::new_device::{make_room, strong_enough};
-use crate::enrolment::passlib;
+use crate::enrolment::{passlib, recovery};
 use crate::policy::quarantine::last_used_elsewhere;
 use crate::record::counter::MAX_START;
 use crate::record::drift::Drift;
@@ -33,9 +35,10 @@ pub(crate) fn import(
 ) -> Result<ImportReply, Error> {
     let newcomer = Newcomer::read(wish, &call.settings)?;
     let act = Act::giving_to("import", wish.same_person);
-    let (name, imported) = change(service, call, act, |record| {
+    let (name, imported, recovery_codes) = change(service, call, act, |record| {
         let (next, name, imported) = newcomer.imported(record, call)?;
-        Ok((next.filter(|_| !newcomer.dry_run), (name, imported)))
+        let codes = newcomer.recovery_codes(next.as_ref().or(record), call);
+        Ok((next.filter(|_| !newcomer.dry_run), (name, imported, codes)))
     })?;
     if !newcomer.dry_run {
         service.log(
@@ -50,6 +53,7 @@ pub(crate) fn import(
         user: call.user.as_str().to_owned(),
         device: name.to_string(),
         imported,
+        recovery_codes,
     })
 }
 
@@ -62,6 +66,8 @@ struct Newcomer {
     label: Option<Label>,
     issuer: Option<Label>,
     state: State,
+    /// All that the other system still accepts. `None`: it has no such codes.
+    scratch_codes: Option<Vec<IssuedCode>>,
     /// Only a user that was never enrolled gets the device.
     first_only: bool,
     dry_run: bool,
@@ -98,6 +104,7 @@ impl Newcomer {
         Ok(Self {
             name,
             key,
+            scratch_codes: scratch_codes(wish)?,
             first_only: wish.first_only == Some(true),
             dry_run: wish.dry_run == Some(true),
             ..newcomer
@@ -114,6 +121,7 @@ impl Newcomer {
             label,
             issuer,
             state: State::default(),
+            scratch_codes: None,
             first_only: false,
             dry_run: false,
         }
@@ -147,13 +155,25 @@ impl Newcomer {
     ) -> Result<(Option<Record>, DeviceName, bool), Error> {
         let mut record = record.cloned().map_or_else(|| new_record(call), Ok)?;
         if let Some(name) = self.is_in(&record, call) {
-            let changed = self.moves_on(&mut record, &name, call);
+            let mut changed = self.moves_on(&mut record, &name, call);
+            changed |= self.used_up(&mut record, call)?;
             return Ok((changed.then_some(record), name, false));
         }
         if self.first_only && record.enrolled {
             return Err(Error::DeviceExists);
         }
+        let is_first = !record.enrolled;
         let name = self.add_to(&mut record, call)?;
+        // Later nothing would tell which of them were used here.
+        if let Some(codes) = self
+            .scratch_codes
+            .as_deref()
+            .filter(|codes| !codes.is_empty())
+            && is_first
+            && call.settings.recovery.codes > 0
+        {
+            recovery::take_over(&mut record, codes, call)?;
+        }
         bind(&mut record, call)?;
         Ok((Some(record), name, true))
     }
@@ -180,6 +200,23 @@ impl Newcomer {
         let before = device.spent.clone();
         self.state.spend(device, call);
         device.spent != before
+    }
+
+    /// Forgets scratch codes that were used in the other system since. Says whether there were any.
+    fn used_up(&self, record: &mut Record, call: &Call<'_>) -> Result<bool, Error> {
+        let (true, Some(codes)) = (record.scratch_codes, &self.scratch_codes) else {
+            return Ok(false);
+        };
+        let before = record.codes.clone();
+        recovery::keep_only(record, codes, call)?;
+        Ok(record.codes != before)
+    }
+
+    /// How many scratch codes are recovery codes, for the reply.
+    fn recovery_codes(&self, record: Option<&Record>, call: &Call<'_>) -> Option<usize> {
+        self.scratch_codes.as_ref()?;
+        let record = record.filter(|record| record.scratch_codes);
+        Some(record.map_or(0, |record| record.recovery_codes_left(&call.moment)))
     }
 
     fn add_to(&self, record: &mut Record, call: &Call<'_>) -> Result<DeviceName, Error> {
@@ -259,6 +296,17 @@ impl State {
             .collect();
         device.spend(&spent);
     }
+}
+
+fn scratch_codes(wish: &Import) -> Result<Option<Vec<IssuedCode>>, Error> {
+    let Some(codes) = &wish.scratch_codes else {
+        return Ok(None);
+    };
+    let read = codes.iter().map(|code| IssuedCode::scratch(code.expose()));
+    let read = read.collect::<Option<Vec<_>>>();
+    let read = read.filter(|codes| codes.len() <= usize::from(MAX_CODES));
+    let why = "a scratch code has eight digits, and a user has at most ten";
+    Ok(Some(read.ok_or_else(|| Error::bad("scratch_codes", why))?))
 }
 
 /// The longest period, in seconds. Authenticators show none longer.

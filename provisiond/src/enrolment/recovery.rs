@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use common::config::roles::SelfService;
+use common::issued::IssuedCode;
 use common::secret::{Key, SecretText};
 use common::wire::protocol::{
     Bypass, Error, NewRecoveryCodes, RecoveryCodesReply, Ticket, TimedCodeReply, UnlockReply,
@@ -209,9 +210,35 @@ pub(crate) fn first_codes(record: &mut Record, call: &Call<'_>) -> Result<Vec<Se
 }
 
 fn renew(record: &mut Record, call: &Call<'_>) -> Result<Vec<SecretText>, Error> {
+    record.scratch_codes = false;
     with_codes(record, call, |_, codes, key| {
         let renewed = codes.renew(key, &call.settings.recovery, &call.moment);
         renewed.map_err(|CannotMake| Error::StoreUnavailable)
+    })
+}
+
+/// Makes scratch codes of another system the user's recovery codes.
+pub(super) fn take_over(
+    record: &mut Record,
+    scratch_codes: &[IssuedCode],
+    call: &Call<'_>,
+) -> Result<(), Error> {
+    record.scratch_codes = true;
+    with_codes(record, call, |_, codes, key| {
+        let taken = codes.take_over(key, scratch_codes, &call.settings.recovery, &call.moment);
+        taken.map_err(|CannotMake| Error::StoreUnavailable)
+    })
+}
+
+/// Forgets the scratch codes that the other system has seen used since.
+pub(super) fn keep_only(
+    record: &mut Record,
+    scratch_codes: &[IssuedCode],
+    call: &Call<'_>,
+) -> Result<(), Error> {
+    with_codes(record, call, |_, codes, key| {
+        codes.keep_only(key, scratch_codes);
+        Ok(())
     })
 }
 

@@ -6,16 +6,18 @@ use std::hint::black_box;
 use common::answer::Answer;
 use common::config::Settings;
 use common::enckey::CannotOpen;
+use common::issued::IssuedCode;
 use common::names::user::UserName;
 use common::secret::Key;
 use common::wire::protocol::{Ask, Verdict};
 
 use super::{
     Circumstances, Earlier, Judged, admit, ask, is_narrow, is_used_ahead, issued, quarantine,
+    scratch,
 };
 use crate::clock::{self, CLOCK_BEFORE_BUILD};
 use crate::record::Record;
-use crate::record::codes::Purpose;
+use crate::record::codes::{Codes, Purpose};
 
 /// An attempt as it is judged: the user, the typed answer and the circumstances.
 #[derive(Clone, Copy)]
@@ -50,6 +52,9 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     if !clock::can_be(now.moment.now) {
         return (Judged::unlooked(Verdict::Refused), Some(CLOCK_BEFORE_BUILD));
     }
+    if let Some(code) = scratch::typed(record, answer, now) {
+        return judge_scratch(record, &code, case);
+    }
     let answer = match admit(record, answer, repeated, now) {
         Ok(answer) => answer,
         Err(Verdict::TwoCodesNeeded) => {
@@ -66,6 +71,24 @@ pub fn judge(record: &Record, case: &Case<'_>, repeated: bool) -> Reasoned {
     let mut judged = super::judge(record, &keys, answer, Earlier { refund, repeated }, now);
     reseal(&mut judged, record, &keys, case);
     let reason = reason_of(&judged, record, now);
+    (judged, reason)
+}
+
+/// Judges a scratch code, if the budget pays for the guess.
+fn judge_scratch(record: &Record, code: &IssuedCode, case: &Case<'_>) -> Reasoned {
+    if !scratch::is_affordable(record, case.now) {
+        return (unjudged(record, case), why_several(record, case.now));
+    }
+    let opened = Codes::opened(record.codes.as_ref(), case.user, &case.settings.secrets);
+    let Ok(codes) = opened else {
+        return (
+            Judged::unlooked(Verdict::Refused),
+            Some("key_does_not_open"),
+        );
+    };
+    let judged = scratch::judge(record, codes, code, case.refund, case.now);
+    let unknown = (judged.verdict == Verdict::Rejected).then_some("no_such_code");
+    let reason = judged.finding.and_then(issued::reason).or(unknown);
     (judged, reason)
 }
 

@@ -10,6 +10,7 @@ mod matching;
 mod price;
 pub mod quarantine;
 pub mod resync;
+mod scratch;
 
 use common::answer::Answer;
 use common::config::Policy;

@@ -5,8 +5,8 @@
 //! MAC key   HKDF-SHA256(ikm = application secret of the tag, info = "pam-totp record v1")
 //! MAC input length-prefixed: user, everything before the MAC
 //! ```
-//! Version 4 has one field more than version 3, at its end. A record of version 3 is read with that
-//! field's default and written as version 4 with its next change; no older version is read.
+//! Versions 4 and 5 have one field more each, at the end. An earlier record is read with the fields'
+//! defaults and written as version 5 with its next change; none before version 3 is read.
 //!
 //! The body holds the record's generation, so the MAC covers user, generation and every byte. It
 //! does not detect the roll-back of a whole record of the same user: the store does.
@@ -124,12 +124,15 @@ pub enum Damaged {
 /// The body with the fields that its version lacks. postcard writes fields one after the other
 /// without separators.
 fn as_of_today(version: u8, body: &[u8]) -> Option<Vec<u8>> {
-    let body = body.to_vec();
-    if version == VERSION {
-        Some(body)
-    } else {
-        postcard::to_extend(&Refunded::default(), body).ok()
+    let mut body = body.to_vec();
+    if version < 4 {
+        body = postcard::to_extend(&Refunded::default(), body).ok()?;
     }
+    if version < 5 {
+        let has_scratch_codes = false;
+        body = postcard::to_extend(&has_scratch_codes, body).ok()?;
+    }
+    Some(body)
 }
 
 fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<Hmac<Sha256>> {
@@ -138,7 +141,7 @@ fn mac(user: &UserName, tag: &str, covered: &[u8], secrets: &Secrets) -> Option<
     Some(mac.chain_update(length_prefixed(&[user.as_str().as_bytes(), covered])))
 }
 
-const VERSION: u8 = 4;
+const VERSION: u8 = 5;
 /// The oldest version that can be read.
 const OLDEST: u8 = 3;
 const MAC_BYTES: usize = 32;

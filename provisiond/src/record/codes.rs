@@ -156,6 +156,51 @@ impl Codes {
         Ok(codes.iter().map(IssuedCode::shown).collect())
     }
 
+    /// Replaces all recovery codes by scratch codes of another system.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn take_over(
+        &mut self,
+        key: &Key,
+        codes: &[IssuedCode],
+        settings: &Recovery,
+        moment: &Moment,
+    ) -> Result<(), CannotMake> {
+        let most = usize::from(MAX_CODES);
+        let hashes = codes
+            .iter()
+            .take(most)
+            .map(|code| hash(key, RECOVERY, code));
+        self.recovery = RecoveryCodes {
+            hashes: hashes.collect::<Option<Vec<_>>>().ok_or(CannotMake)?,
+            known_since: moment.stamp(),
+            until: settings.expire.map(|span| after(moment.now, span)),
+        };
+        Ok(())
+    }
+
+    /// Forgets the recovery codes that are none of `codes`: the other system has seen them used.
+    pub fn keep_only(&mut self, key: &Key, codes: &[IssuedCode]) {
+        let kept: Vec<_> = codes
+            .iter()
+            .filter_map(|code| hash(key, RECOVERY, code))
+            .collect();
+        self.recovery.hashes.retain(|hash| kept.contains(hash));
+    }
+
+    /// Tries a scratch code, and spends it if it is right. Constant time, as [`Self::try_code`].
+    #[must_use]
+    pub fn try_scratch(
+        &mut self,
+        key: &Key,
+        code: &IssuedCode,
+        moment: &Moment,
+    ) -> Option<Finding> {
+        let found = self.recovery.find(&hash(key, RECOVERY, code)?);
+        self.recovery.take(found?, moment)
+    }
+
     /// Issues a bypass, which replaces the present one.
     ///
     /// # Errors

@@ -66,6 +66,9 @@ pub struct Record {
     /// Units that accepted logins have refunded to the known pool today. New in version 4 of the
     /// record.
     pub refunded: Refunded,
+    /// The recovery codes are scratch codes of another system, of eight digits: each guess is
+    /// charged. New in version 5 of the record.
+    pub scratch_codes: bool,
 }
 
 impl Record {
@@ -86,6 +89,7 @@ impl Record {
             unlocked: None,
             uid: None,
             refunded: Refunded::none(moment),
+            scratch_codes: false,
         }
     }
 

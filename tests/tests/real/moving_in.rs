@@ -26,19 +26,6 @@ fn a_phone_of_google_authenticator_goes_on_here_and_its_used_codes_stay_used() {
         PamCode::SUCCESS
     );
     let before = fs::read(&file).expect("their file");
-    let arguments = [
-        "import",
-        "google-authenticator",
-        path(&file),
-        "--user",
-        "alice",
-    ];
-    let said = daemon.totpctl(&[&arguments[..], &["--dry-run"]].concat(), "");
-    let said = String::from_utf8(said.stderr).expect("text");
-    assert!(
-        said.contains("5 scratch codes are not taken over"),
-        "{said}"
-    );
     assert_eq!(import_file(&daemon, &file, "alice")["imported"], true);
     assert_eq!(
         fs::read(&file).expect("their file"),
@@ -85,6 +72,72 @@ fn the_counter_of_google_authenticator_goes_on_here_also_when_it_moved_after_the
     assert_eq!(import_file(&daemon, &file, "alice")["imported"], false);
     assert_eq!(ours.login("alice", &[&shown(5)]).code, PamCode::AUTH_ERR);
     assert_eq!(ours.login("alice", &[&shown(6)]).code, PamCode::SUCCESS);
+}
+
+#[test]
+fn scratch_codes_go_on_as_recovery_codes_open_one_login_each_and_every_guess_is_charged() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let (file, phone) = google_authenticator("scratch", &["-t", "-d", "-w", "3"]);
+    let text = fs::read_to_string(&file).expect("their file");
+    let scratch: Vec<&str> = text.lines().filter(|line| line.len() == 8).collect();
+    let [there, here, later, last, never] = scratch[..] else {
+        panic!("five scratch codes: {}", scratch.len());
+    };
+    assert_eq!(
+        theirs(&file).login("alice", &[there]).code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(import_file(&daemon, &file, "alice")["recovery_codes"], 4);
+    let ours = Stack::of(&daemon, "scratch-here", "retry=1");
+    assert_eq!(ours.login("alice", &[here]).code, PamCode::SUCCESS);
+    assert_eq!(
+        theirs(&file).login("alice", &[later]).code,
+        PamCode::SUCCESS
+    );
+    assert_eq!(import_file(&daemon, &file, "alice")["recovery_codes"], 2);
+    assert_eq!(ours.login("alice", &[last]).code, PamCode::SUCCESS);
+    for used in [there, here, later, last] {
+        assert_eq!(
+            ours.login("alice", &[used]).code,
+            PamCode::AUTH_ERR,
+            "{used}"
+        );
+    }
+    daemon
+        .log
+        .wait_for(&["event=verify", "verdict=rejected", "reason=no_such_code"]);
+    daemon
+        .call("Unlock", &json!({ "user": "alice" }))
+        .expect("new guesses");
+    for guess in 0..5 {
+        let wrong = format!("0000000{guess}");
+        assert_eq!(ours.login("alice", &[&wrong]).code, PamCode::AUTH_ERR);
+    }
+    assert_eq!(
+        ours.login("alice", &[never]).code,
+        PamCode::AUTH_ERR,
+        "without a guess left no scratch code is judged"
+    );
+    daemon.audited("alice", "two_codes_needed");
+    let later = format!("{} {}", phone.code_at(2), phone.code_at(3));
+    assert_eq!(
+        ours.login("alice", &[&later]).code,
+        PamCode::SUCCESS,
+        "the phone still gets in"
+    );
+    daemon
+        .call("NewRecoveryCodes", &json!({ "user": "alice" }))
+        .expect("new codes");
+    daemon
+        .call("Unlock", &json!({ "user": "alice" }))
+        .expect("new guesses");
+    assert_eq!(
+        ours.login("alice", &[never]).code,
+        PamCode::AUTH_ERR,
+        "replaced"
+    );
+    daemon.audited("alice", "malformed");
 }
 
 #[test]
@@ -374,6 +427,10 @@ fn what_is_exported_is_read_by_the_other_modules_and_a_used_code_stays_used() {
     assert_ne!(oath.login("bob", &[&shown(3)]).code, PamCode::SUCCESS);
     assert_eq!(oath.login("bob", &[&shown(4)]).code, PamCode::SUCCESS);
     assert_eq!(oath.login("alice", &[&later]).code, PamCode::SUCCESS);
+
+    let nix = daemon.totpctl(&["export", "google-authenticator", "nix"], "");
+    let said = String::from_utf8(nix.stderr).expect("text");
+    assert!(said.contains("nix has no record"), "{said}");
 
     let uris = exported(&daemon, &["otpauth", "alice", "bob"]);
     let again = Daemon::start();

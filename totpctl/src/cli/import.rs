@@ -133,9 +133,9 @@ Examples:
   totpctl import google-authenticator .google_authenticator --user alice
 
 The user goes on with the same phone. Used codes stay used, a counter and a
-learned clock skew go on, and the file is left as it is. Its window and its
-rate limit are not taken over: the daemon has its own. Its scratch codes are
-not either: 'totpctl recovery-codes' makes codes that take their place.
+learned clock skew go on, and the file is left as it is. With the first device
+of a user, its scratch codes become recovery codes; each guess at one costs a
+guess. Its window and rate limit are not taken over: the daemon has its own.
 
 With --homes, totpctl reads .google_authenticator in the home of each account,
 if it is a regular file of that account and private. A user gets a device only

@@ -1,6 +1,6 @@
 //! The user and device that a command line names, for the texts of refusals.
 
-use super::{Command, DeviceTarget, OptionalUser};
+use super::{Command, DeviceTarget, ExportCommand, OptionalUser};
 
 /// A user and a device, as far as the command line names them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +30,7 @@ impl Command {
             Self::RenameUser(wanted) => of(&wanted.user),
             Self::Forget(wanted) => of(&wanted.user),
             Self::Unlock { user } => of(user),
+            Self::Export(ExportCommand::GoogleAuthenticator { user, .. }) => of(user),
             Self::Show(user) | Self::RevokeGrace(user) => user.subject(),
             Self::RecoveryCodes(wanted) => wanted.user.subject(),
             _ => Subject::default(),

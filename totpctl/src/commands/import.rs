@@ -60,7 +60,7 @@ pub(super) fn run(context: &Context<'_>, command: &ImportCommand) -> Result<Exit
 struct Candidate {
     place: Place,
     user: Option<String>,
-    /// Scratch codes of the entry, which are not taken over.
+    /// How many scratch codes the entry has.
     scratch_codes: usize,
     call: Result<Import, Failure>,
 }
@@ -100,7 +100,9 @@ impl<'a> Moving<'a> {
         match call.and_then(|call| self.imported(place.clone(), call)) {
             Ok(imported) => {
                 self.report(&imported)?;
-                self.note_scratch_codes(&imported, scratch_codes);
+                if imported.imported && scratch_codes > 0 {
+                    self.note_scratch_codes(&imported, scratch_codes);
+                }
                 Ok(())
             }
             Err(Failure::Daemon(ClientError::Refused(Error::DeviceExists))) if is_first_only => {
@@ -133,6 +135,7 @@ impl<'a> Moving<'a> {
             user: reply.user,
             device: reply.device,
             imported: reply.imported,
+            recovery_codes: reply.recovery_codes,
             dry_run: self.how.dry_run,
         })
     }
@@ -151,15 +154,17 @@ impl<'a> Moving<'a> {
         Ok(())
     }
 
+    /// Says what becomes of the entry's scratch codes.
     fn note_scratch_codes(&self, imported: &ImportedEntry, count: usize) {
-        if imported.imported && count > 0 {
-            let user = printable(&imported.user);
-            let sentence = format!(
+        let user = printable(&imported.user);
+        let sentence = match imported.recovery_codes.unwrap_or(0) {
+            0 => format!(
                 "{count} scratch codes are not taken over; to make recovery codes: totpctl recovery-codes {user}"
-            );
-            let sentence = imported.place.of(Some(&imported.user), &sentence);
-            self.context.output.note(&sentence);
-        }
+            ),
+            taken => format!("{taken} scratch codes go on as recovery codes"),
+        };
+        let sentence = imported.place.of(Some(&imported.user), &sentence);
+        self.context.output.note(&sentence);
     }
 
     /// A user that was enrolled before keeps that device.

@@ -56,6 +56,8 @@ pub(crate) struct ImportedEntry {
     pub(crate) user: String,
     pub(crate) device: String,
     pub(crate) imported: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recovery_codes: Option<usize>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) dry_run: bool,
 }
@@ -183,6 +185,7 @@ mod tests {
             user: "al\nice".into(),
             device: "default".into(),
             imported: true,
+            recovery_codes: None,
             dry_run: false,
         };
         assert_eq!(

@@ -19,6 +19,9 @@ pub struct Import {
     /// In its place: a key of another system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub foreign: Option<ForeignKey>,
+    /// With `foreign`: scratch codes of eight digits, all that the other system still accepts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scratch_codes: Option<Vec<SecretText>>,
     /// True: only a user that was never enrolled gets the device.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_only: Option<bool>,
@@ -66,8 +69,11 @@ pub struct ImportReply {
     pub user: String,
     /// The device's name.
     pub device: String,
-    /// False if the user had a device with that key already; nothing was changed then.
+    /// False if the user had a device with that key already.
     pub imported: bool,
+    /// How many scratch codes are recovery codes now, if any were given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recovery_codes: Option<usize>,
 }
 
 /// `Export`: export a user's devices to passlib, or in plain.

@@ -117,8 +117,24 @@ fn a_record_of_version_3_is_read_with_its_new_field_at_its_default_and_written_a
     );
     assert!(record.devices[0].key(&alice, &secrets()).is_ok());
     let today = record.to_bytes(&alice, &secrets()).unwrap();
-    assert_eq!((today[0], today.len()), (VERSION, bytes.len() + 2));
+    assert_eq!((today[0], today.len()), (VERSION, bytes.len() + 3));
     assert_eq!(Record::from_bytes(&today, &alice, &secrets()), Ok(record));
+}
+
+/// A record of version 4 lacks the last byte of the body.
+#[test]
+fn a_record_of_version_4_has_no_scratch_codes() {
+    let (alice, record) = record();
+    let mut bytes = record.to_bytes(&alice, &secrets()).unwrap();
+    bytes.truncate(bytes.len() - MAC_BYTES - 1);
+    bytes[0] = 4;
+    let tag = usize::from(bytes[1]);
+    let tag = String::from_utf8(bytes[2..2 + tag].to_vec()).unwrap();
+    let mac = mac(&alice, &tag, &bytes, &secrets()).unwrap();
+    bytes.extend_from_slice(&mac.finalize().into_bytes());
+    let read = Record::from_bytes(&bytes, &alice, &secrets()).unwrap();
+    assert!(!read.scratch_codes);
+    assert_eq!(read, record);
 }
 
 #[test]
@@ -134,8 +150,8 @@ fn a_record_of_version_3_cannot_be_altered_either_nor_its_version() {
     }
     let (alice, record) = record();
     for (written, [from, to]) in [
-        (version_3(), [3, 4]),
-        (record.to_bytes(&alice, &secrets()).unwrap(), [4, 3]),
+        (version_3(), [3, 5]),
+        (record.to_bytes(&alice, &secrets()).unwrap(), [5, 3]),
     ] {
         let mut altered = written;
         assert_eq!(std::mem::replace(&mut altered[0], to), from);

@@ -94,7 +94,11 @@ fn all(
 
 /// The call for an entry.
 pub(super) fn candidate(place: Place, user: User<'_>, entry: Result<Entry, Failure>) -> Candidate {
-    let scratch_codes = entry.as_ref().map_or(0, |entry| entry.scratch_codes.len());
+    let scratch_codes = entry
+        .as_ref()
+        .ok()
+        .and_then(|entry| entry.scratch_codes.as_ref());
+    let scratch_codes = scratch_codes.map_or(0, Vec::len);
     let named = entry.as_ref().ok().and_then(|entry| entry.user.as_deref());
     let user = match user {
         User::Label(Some(user)) => Some(user.to_owned()),
@@ -106,6 +110,7 @@ pub(super) fn candidate(place: Place, user: User<'_>, entry: Result<Entry, Failu
         Ok(Import {
             user: user.ok_or_else(|| Failure::BadRecord(NO_USER.to_owned()))?,
             foreign: Some(foreign(&entry)),
+            scratch_codes: entry.scratch_codes,
             ..Import::default()
         })
     });
