@@ -168,3 +168,13 @@ fn keys_of_other_kinds_are_refused() {
         assert!(first(from, to).is_err(), "{to}");
     }
 }
+
+#[test]
+fn a_file_of_very_many_elements_is_refused() {
+    let container = "<KeyContainer xmlns=\"urn:ietf:params:xml:ns:keyprov:pskc\">";
+    let many = format!("{container}{}</KeyContainer>", "<a/>".repeat(4_000_001));
+    assert!(matches!(
+        read(many.as_bytes(), None).unwrap_err(),
+        BadFile::Xml(_)
+    ));
+}
