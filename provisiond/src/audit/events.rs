@@ -2,7 +2,8 @@
 //! callers that follow.
 //!
 //! Has a thread and a queue of its own, so that neither a stuck disk nor a slow reader delays a
-//! login or the log.
+//! login or the log. It rests for a moment after each batch, so that many logins a second wake it
+//! seldom; whoever reads waits for the rest of that moment.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +17,6 @@ use super::Share;
 use super::kept::{Files, Kept, Wanted};
 
 /// The handle to the events.
-#[derive(Clone)]
 pub(super) struct Events {
     queue: SyncSender<Message>,
     shared: Arc<Shared>,
@@ -148,17 +148,24 @@ impl Shared {
 }
 
 fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
-    while let Ok(message) = messages.recv() {
-        match message {
-            Message::Event(event, share) => {
-                shared.remember(&mut kept, &event, share);
-                shared.hand_on(&event);
+    while let Ok(first) = messages.recv() {
+        kept.look_again();
+        for message in std::iter::once(first).chain(messages.try_iter()) {
+            match message {
+                Message::Event(event, share) => {
+                    shared.remember(&mut kept, &event, share);
+                    shared.hand_on(&event);
+                }
+                Message::Flush(done) => drop(done.try_send(())),
             }
-            Message::Flush(done) => drop(done.try_send(())),
         }
+        std::thread::sleep(REST);
     }
 }
 
+/// A wake-up for each event would cost a login ten system calls. A killed daemon loses so much of
+/// its events, and no line of its log.
+const REST: Duration = Duration::from_millis(20);
 /// Events that may wait.
 const QUEUE: usize = 1024;
 /// Events that may wait for one follower.

@@ -44,6 +44,8 @@ pub(super) struct Files {
 struct Writer {
     pair: Pair,
     open: Option<(File, u64)>,
+    /// The open file is known to be at its path.
+    is_there: bool,
 }
 
 /// The paths of two files, and the size at which the newer one becomes the older.
@@ -78,7 +80,11 @@ impl Wanted {
 impl Kept {
     /// Opens no file yet: the first write reports a failing disk.
     pub(super) fn new(files: Files) -> Self {
-        let writer = |pair| Writer { pair, open: None };
+        let writer = |pair| Writer {
+            pair,
+            open: None,
+            is_there: false,
+        };
         Self {
             main: writer(files.main),
             staff: writer(files.staff),
@@ -92,6 +98,19 @@ impl Kept {
     /// How many files another program has removed or moved since the start.
     pub(super) const fn gone(&self) -> u64 {
         self.gone
+    }
+
+    /// The next event of each share finds out whether its file is still there.
+    pub(super) fn look_again(&mut self) {
+        for writer in [
+            &mut self.main,
+            &mut self.staff,
+            &mut self.verifiers,
+            &mut self.own,
+            &mut self.strangers,
+        ] {
+            writer.is_there = false;
+        }
     }
 
     /// Appends an event to the files of its share. After an error, or when another program has
@@ -119,6 +138,9 @@ impl Writer {
     /// Closes the open file if its path does not lead to it any more: no reader would find what is
     /// written there. Returns whether that was so.
     fn let_go_of_a_lost_file(&mut self) -> bool {
+        if std::mem::replace(&mut self.is_there, true) {
+            return false;
+        }
         let is_lost = |(file, _): &(File, u64)| !is_at(file, &self.pair.newer);
         let is_lost = self.open.as_ref().is_some_and(is_lost);
         if is_lost {
@@ -436,6 +458,7 @@ mod tests {
         kept.append(&event(1), Share::Root).unwrap();
         for (number, lose) in (2..).zip(lost) {
             lose();
+            kept.look_again();
             kept.append(&event(number), Share::Root).unwrap();
             let told = world.numbers(&latest(9));
             assert_eq!(told.last(), Some(&number), "{told:?}");

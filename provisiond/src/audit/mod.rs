@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::config::audit::{AuditSettings, Delivery, Format};
@@ -38,6 +38,8 @@ pub struct Audit(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Empty until the store's folder is known.
+    events: OnceLock<Events>,
     lost: AtomicU64,
     /// `audit.delivery: required`: a login whose line is lost is refused.
     required: AtomicBool,
@@ -48,8 +50,6 @@ struct Queue {
     lines: SyncSender<Message>,
     /// The lines that wait, by their share.
     waiting: HashMap<Share, usize>,
-    /// `None` until the store's folder is known.
-    events: Option<Events>,
     /// The number of the last line.
     number: u64,
 }
@@ -84,11 +84,11 @@ impl Audit {
         let queue = Mutex::new(Queue {
             lines,
             waiting: HashMap::new(),
-            events: None,
             number: 0,
         });
         let shared = Shared {
             queue,
+            events: OnceLock::new(),
             lost: AtomicU64::new(0),
             required: AtomicBool::new(false),
             json: AtomicBool::new(false),
@@ -104,7 +104,7 @@ impl Audit {
         let events = Events::start(store)?;
         let mut queue = self.0.lock();
         queue.number = queue.number.max(events.last_number());
-        queue.events = Some(events);
+        let _ = self.0.events.set(events);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl Audit {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn require(&self, line: Line) -> Result<(), Unwritten> {
-        if self.0.lock().take(line) {
+        if self.0.lock().take(line, self.0.events.get()) {
             return Ok(());
         }
         self.0.lost.fetch_add(1, Ordering::Relaxed);
@@ -157,14 +157,15 @@ impl Audit {
     /// Events lost since the start.
     #[must_use]
     pub fn events_lost(&self) -> u64 {
-        self.0.events().map_or(0, |events| events.lost())
+        self.0.events.get().map_or(0, Events::lost)
     }
 
     /// The wanted events that happened before this call.
     #[must_use]
     pub fn events(&self, wanted: &Wanted) -> Vec<Event> {
         self.0
-            .events()
+            .events
+            .get()
             .map(|events| events.read(wanted))
             .unwrap_or_default()
     }
@@ -173,13 +174,14 @@ impl Audit {
     #[must_use]
     pub fn follow(&self) -> Receiver<Arc<Event>> {
         self.0
-            .events()
-            .map_or_else(|| sync_channel(0).1, |events| events.follow())
+            .events
+            .get()
+            .map_or_else(|| sync_channel(0).1, Events::follow)
     }
 
     /// Ends all followed streams: the process is about to end.
     pub fn end_following(&self) {
-        if let Some(events) = self.0.events() {
+        if let Some(events) = self.0.events.get() {
             events.end_following();
         }
     }
@@ -192,7 +194,7 @@ impl Audit {
         if lines.try_send(Message::Flush(done)).is_ok() {
             let _ = written.recv_timeout(FLUSH_TIME);
         }
-        if let Some(events) = self.0.events() {
+        if let Some(events) = self.0.events.get() {
             events.flush();
         }
     }
@@ -201,9 +203,9 @@ impl Audit {
 impl Queue {
     /// Numbers and queues a line under one lock, so that lines stand in the order of their numbers.
     /// Returns whether there was room.
-    fn take(&mut self, line: Line) -> bool {
+    fn take(&mut self, line: Line, events: Option<&Events>) -> bool {
         let share = line.share();
-        let event = self.number(line);
+        let event = self.number(line, events);
         let waiting = self.waiting.entry(share).or_default();
         let has_room =
             *waiting < share.most() && self.lines.try_send(Message::Line(event, share)).is_ok();
@@ -212,11 +214,11 @@ impl Queue {
     }
 
     /// Makes a line an event and passes it on to be stored, even if the log's queue is full.
-    fn number(&mut self, line: Line) -> Arc<Event> {
+    fn number(&mut self, line: Line, events: Option<&Events>) -> Arc<Event> {
         self.number = self.number.saturating_add(1);
         let share = line.share();
         let event = Arc::new(line.at(clock::now(), self.number));
-        if let Some(events) = &self.events {
+        if let Some(events) = events {
             events.tell(Arc::clone(&event), share);
         }
         event
@@ -233,10 +235,6 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // A panic while the lock is held cannot leave it half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn events(&self) -> Option<Events> {
-        self.lock().events.clone()
     }
 
     fn format(&self) -> Format {
@@ -259,7 +257,7 @@ fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
             Message::Flush(done) => drop(done.try_send(())),
         }
         for line in troubles.since_last_time(shared) {
-            let event = shared.lock().number(line);
+            let event = shared.lock().number(line, shared.events.get());
             sink.write(&event, shared.format());
         }
     }
@@ -279,10 +277,10 @@ impl Troubles {
     fn since_last_time(&mut self, shared: &Shared) -> Vec<Line> {
         let lost = shared.lost.load(Ordering::Relaxed);
         let lines = lost.saturating_sub(std::mem::replace(&mut self.lines_lost, lost));
-        let fail = shared.events().is_some_and(|events| events.are_failing());
+        let fail = shared.events.get().is_some_and(Events::are_failing);
         let begins = !std::mem::replace(&mut self.events_fail, fail) && fail;
         let lost = (lines > 0).then(|| Line::new("audit_lost").with("lines", lines).error());
-        let gone = shared.events().map_or(0, |events| events.gone());
+        let gone = shared.events.get().map_or(0, Events::gone);
         let was_gone = std::mem::replace(&mut self.files_gone, gone);
         lost.into_iter()
             .chain(begins.then(|| Line::new("events_not_saved").error()))

@@ -66,6 +66,8 @@ struct Shared {
     unserved: AtomicUsize,
     /// Calls being answered now.
     working: AtomicUsize,
+    /// How many descriptors the process may have.
+    descriptors: u64,
     /// The server begins no more calls.
     closed: AtomicBool,
 }
@@ -86,6 +88,7 @@ impl Server {
             workers: Arc::new(Workers::new()),
             unserved: AtomicUsize::new(0),
             working: AtomicUsize::new(0),
+            descriptors: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
             closed: AtomicBool::new(false),
         });
         let (end, running) = pipe()?;
@@ -191,7 +194,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     let unserved = Counted::begin(Arc::clone(shared), |shared| &shared.unserved);
     // Without credentials there is no caller to serve.
     let Ok(peer) = Peer::of(&stream) else { return };
-    let permit = Permits::take(shared, peer).filter(|_| leaves_descriptors(&stream));
+    let permit = Permits::take(shared, peer).filter(|_| shared.leaves_descriptors(&stream));
     let Some(permit) = permit else {
         refuse(&stream);
         return;
@@ -205,13 +208,14 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     }
 }
 
-/// Whether the connection is none of the last descriptors that the process may have. Those are for
-/// the store and its marker, the name service and the settings: the system gives the lowest free
-/// one, and a store without a descriptor would look like one on a failed disk.
-fn leaves_descriptors(stream: &UnixStream) -> bool {
-    let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft);
-    let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
-    number < most.saturating_sub(KEPT_DESCRIPTORS)
+impl Shared {
+    /// Whether the connection is none of the last descriptors that the process may have. Those are
+    /// for the store and its marker, the name service and the settings: the system gives the lowest
+    /// free one, and a store without a descriptor would look like one on a failed disk.
+    fn leaves_descriptors(&self, stream: &UnixStream) -> bool {
+        let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
+        number < self.descriptors.saturating_sub(KEPT_DESCRIPTORS)
+    }
 }
 
 /// Sends the reason, if the socket takes it at once.

@@ -41,6 +41,8 @@ struct Held {
     /// few.
     verifiers: HashSet<u32>,
     staff: HashSet<u32>,
+    /// Accepting threads that wait for a place of root's.
+    waiting: usize,
 }
 
 /// One connection's place, given back when it is dropped.
@@ -59,11 +61,14 @@ impl Permits {
         let mut held = permits.lock();
         let pool = held.pool_of(peer, &shared.service);
         let is_full = |held: &mut Held| !held.has_room(pool, peer.uid, &shared.service);
-        if pool == Pool::Root {
+        if is_full(&mut held) {
+            if pool != Pool::Root {
+                return None;
+            }
+            held.waiting = held.waiting.saturating_add(1);
             let waited = permits.returned.wait_while(held, is_full);
             held = waited.unwrap_or_else(PoisonError::into_inner);
-        } else if is_full(&mut held) {
-            return None;
+            held.waiting = held.waiting.saturating_sub(1);
         }
         held.pool(pool).take(peer.uid);
         drop(held);
@@ -86,6 +91,16 @@ impl Permits {
             Pool::Staff => held.staff.insert(uid),
             _ => false,
         };
+    }
+
+    /// A place was given back: wakes root's connections that wait for one. Without any it saves a
+    /// system call for each connection.
+    fn tell(&self, held: MutexGuard<'_, Held>) {
+        let is_awaited = held.waiting > 0;
+        drop(held);
+        if is_awaited {
+            self.returned.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -186,8 +201,7 @@ impl Permit {
             held.pool(pool).take(uid);
             self.pool = pool;
         }
-        drop(held);
-        self.shared.permits.returned.notify_all();
+        self.shared.permits.tell(held);
         has_room
     }
 }
@@ -195,10 +209,11 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         let permits = &self.shared.permits;
-        permits.lock().pool(self.pool).give_back(self.peer.uid);
+        let mut held = permits.lock();
+        held.pool(self.pool).give_back(self.peer.uid);
         let connections = &self.shared.service.connections;
         connections.fetch_sub(1, Ordering::Relaxed);
-        permits.returned.notify_all();
+        permits.tell(held);
     }
 }
 
