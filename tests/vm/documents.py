@@ -26,6 +26,7 @@ NO_COMMAND = re.compile(r"""
 # Command: the reason that it is not typed in the machine, and the test that plays it elsewhere (suite::name), if there is one.
 BUILDS = "needs the sources and a compiler: "
 PART = "is the name of a command; whole ones stand beside it"
+OWN = "is for users, and asks for a proof: real::a_user_that_names_no_user_means_the_own_account_and_root_must_name_one"
 OTHER = "needs a program that the machine does not have: "
 MANUAL = OTHER + "packaging::the_shells_complete_and_the_manual_pages_are_found"
 RADIUS = OTHER + "programs::freeradius_lets_in_with_password_and_code_in_one_field"
@@ -75,6 +76,8 @@ ELSEWHERE = {
     "ssh alice@…": "has an address of the reader's; the scenarios log in so",
     "sudo -n": "is what scripts write before a command of theirs: vm::sudo_n_fails_without_asking",
     "totpctl rename-user OLD NEW": "stands for names of the reader's: vm::commands_for_users_and_devices_work_as_the_guide_has_them",
+    "totpctl enroll": OWN,
+    "totpctl recovery-codes": OWN,
     "totpctl forget": PART,
     "totpctl key …": PART,
     "totpctl resync": PART,

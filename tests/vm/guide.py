@@ -108,7 +108,7 @@ def now_code(vm, key):
 
 def help_for_a_user(vm):
     alice = vm.users["alice"]
-    for command in "totpctl unlock alice", "totpctl revoke-grace alice", "totpctl recovery-codes":
+    for command in "totpctl unlock alice", "totpctl revoke-grace alice", "totpctl recovery-codes alice":
         vm.guest.run(command)
     vm.guest.run("totpctl bypass alice")
     # The guide says that this clock allows none.

@@ -54,7 +54,7 @@ use nix::sys::resource::{Resource, setrlimit};
 fn main() -> ExitCode {
     keep_memory_private();
     let output = output::Output::new(cli::asks_for_json(std::env::args_os()));
-    let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(&cli, &output));
+    let outcome = cli::parse(std::env::args_os()).and_then(|cli| commands::run(cli, &output));
     outcome
         .or_else(|failure| first_steps::instead_of(failure, &output))
         .unwrap_or_else(|failure| output.failure(&failure))

@@ -193,6 +193,52 @@ fn when_no_guesses_are_left_a_proof_is_two_codes() {
 }
 
 #[test]
+fn a_user_that_names_no_user_means_the_own_account_and_root_must_name_one() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let first = daemon.enroll("alice");
+    let alice = |arguments: &[&str], typed: &str| {
+        let told = daemon.totpctl_as("alice", &[&["--json"], arguments].concat(), typed);
+        assert!(told.status.success(), "{arguments:?}: {told:?}");
+        serde_json::from_slice::<Value>(&told.stdout).expect("JSON")
+    };
+    let enrol = ["enroll", "--device", "second"];
+    let told = alice(&enrol, &format!("{}\n", first.code()));
+    assert_eq!(told["user"], "alice");
+    let second = authenticator(&told);
+    let told = alice(&["confirm"], &format!("{}\n", second.code()));
+    assert_eq!(told["verdict"], "accepted");
+    let [_, proof] = first.pair();
+    let told = alice(&["revoke", "--device", "second"], &format!("{proof}\n"));
+    assert_eq!(told["device"], "second");
+    assert_eq!(alice(&["show"], "")["user"], "alice");
+    alice(&["why"], "");
+
+    daemon.enroll("root");
+    let before = daemon.call("Show", &json!({ "user": "root" }));
+    for command in [
+        "enroll",
+        "show",
+        "why",
+        "confirm",
+        "recovery-codes",
+        "revoke",
+        "disable",
+        "enable",
+        "resync",
+        "restrict",
+        "revoke-grace",
+    ] {
+        let told = daemon.totpctl(&[command], "123456\n");
+        assert_eq!(told.status.code(), Some(2), "{command}: {told:?}");
+        let words = String::from_utf8(told.stderr).expect("text");
+        assert!(words.contains("name the user"), "{command}: {words}");
+    }
+    let after = daemon.call("Show", &json!({ "user": "root" }));
+    assert_eq!(before, after, "root's own devices are as they were");
+}
+
+#[test]
 fn a_proof_is_spent_whatever_becomes_of_the_change() {
     let _place = world::enter();
     let daemon = Daemon::start();

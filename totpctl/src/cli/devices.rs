@@ -27,11 +27,15 @@ pub(crate) struct EnableArgs {
 /// The arguments of `rename-device`.
 #[derive(Debug, Args)]
 pub(crate) struct RenameDeviceArgs {
-    #[command(flatten)]
-    pub(crate) target: DeviceTarget,
+    /// Account name
+    #[arg(value_name = "USER")]
+    pub(crate) user: String,
     /// New name of the device
     #[arg(value_name = "NEW")]
     pub(crate) name: String,
+    /// Name of the device, if the user has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: Option<String>,
 }
 
 /// The arguments of `restrict`.

@@ -5,14 +5,13 @@ use common::names::device::Kind;
 
 use super::devices::RestrictionArgs;
 use super::value_parsers::{kinds, number};
-use super::{KeyOptions, PictureOptions, SamePerson};
+use super::{KeyOptions, OptionalUser, PictureOptions, SamePerson};
 
 /// The arguments of `enroll`. The defaults are the daemon's, by its settings.
 #[derive(Debug, Args)]
 pub(crate) struct EnrollArgs {
-    /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
+    #[command(flatten)]
+    pub(crate) user: OptionalUser,
     /// Name of the new device [default: default or device-N]
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
@@ -45,6 +44,7 @@ pub(crate) struct EnrollArgs {
 pub(super) const EXAMPLES: &str = "\
 Examples:
   totpctl enroll alice
+  totpctl enroll --device tablet    your own; asks for a code first
   totpctl enroll alice --device phone --issuer 'Example Ltd'
   totpctl enroll alice --key - < key.txt
   totpctl enroll alice --device token --kind hotp --counter 7 --key - < key.txt

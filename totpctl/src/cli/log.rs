@@ -3,6 +3,8 @@
 use clap::Args;
 use common::config::values::span::Span;
 
+use super::OptionalUser;
+
 /// The arguments of `log`.
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
@@ -24,9 +26,8 @@ pub(crate) struct LogArgs {
 /// The arguments of `why`.
 #[derive(Debug, Args)]
 pub(crate) struct WhyArgs {
-    /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
+    #[command(flatten)]
+    pub(crate) user: OptionalUser,
     /// Number of attempts to show, at most 10000
     #[arg(short = 'n', long, value_name = "N", default_value_t = 10, allow_negative_numbers = true,
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -47,6 +48,7 @@ are in this machine's time zone.";
 pub(super) const WHY_EXAMPLES: &str = "\
 Examples:
   totpctl why alice                 the last ten attempts
+  totpctl why                       your own
   totpctl why alice -n 1
   totpctl --json why alice
 

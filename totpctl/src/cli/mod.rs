@@ -183,10 +183,10 @@ pub(crate) enum Command {
     Completions(CompletionsArgs),
 }
 
-/// A user; the caller, if none is named.
-#[derive(Debug, Args)]
+/// A user. Where none is named, `commands` fills in the caller's account.
+#[derive(Debug, Default, Args)]
 pub(crate) struct OptionalUser {
-    /// Account name [default: your own]
+    /// Account name [default: your own; root names one]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
 }
@@ -194,9 +194,8 @@ pub(crate) struct OptionalUser {
 /// A user's device.
 #[derive(Debug, Args)]
 pub(crate) struct DeviceTarget {
-    /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
+    #[command(flatten)]
+    pub(crate) user: OptionalUser,
     /// Name of the device, if the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,

@@ -14,14 +14,17 @@ impl Command {
     pub(crate) fn subject(&self) -> Subject<'_> {
         match self {
             Self::Enroll(wanted) => Subject {
-                user: Some(&wanted.user),
                 device: wanted.device.as_deref(),
+                ..wanted.user.subject()
             },
             Self::Confirm(wanted) => wanted.target.subject(),
             Self::Revoke(target) | Self::Resync(target) => target.subject(),
             Self::Disable(part) => part.target.subject(),
             Self::Enable(wanted) => wanted.part.target.subject(),
-            Self::RenameDevice(wanted) => wanted.target.subject(),
+            Self::RenameDevice(wanted) => Subject {
+                device: wanted.device.as_deref(),
+                ..of(&wanted.user)
+            },
             Self::Restrict(wanted) => wanted.target.subject(),
             Self::Verify(wanted) => of(&wanted.user),
             Self::Try(wanted) => of(&wanted.user),
@@ -34,6 +37,22 @@ impl Command {
             Self::Show(user) | Self::RevokeGrace(user) => user.subject(),
             Self::RecoveryCodes(wanted) => wanted.user.subject(),
             _ => Subject::default(),
+        }
+    }
+
+    /// The user of a command that people also run for themselves: its name may be missing.
+    pub(crate) fn user_mut(&mut self) -> Option<&mut OptionalUser> {
+        match self {
+            Self::Enroll(wanted) => Some(&mut wanted.user),
+            Self::Confirm(wanted) => Some(&mut wanted.target.user),
+            Self::Revoke(target) | Self::Resync(target) => Some(&mut target.user),
+            Self::Disable(part) => Some(&mut part.target.user),
+            Self::Enable(wanted) => Some(&mut wanted.part.target.user),
+            Self::Restrict(wanted) => Some(&mut wanted.target.user),
+            Self::Why(wanted) => Some(&mut wanted.user),
+            Self::RecoveryCodes(wanted) => Some(&mut wanted.user),
+            Self::Show(user) | Self::RevokeGrace(user) => Some(user),
+            _ => None,
         }
     }
 }
@@ -50,8 +69,8 @@ impl OptionalUser {
 impl DeviceTarget {
     fn subject(&self) -> Subject<'_> {
         Subject {
-            user: Some(&self.user),
             device: self.device.as_deref(),
+            ..self.user.subject()
         }
     }
 }

@@ -4,7 +4,6 @@
 use common::lineage::record::{KeyRecord, StoredKey};
 use common::lineage::uri::SCHEME;
 use common::names::device::Kind;
-use common::names::user::UserName;
 use common::otpauth::Label;
 use common::secret::{Key, SecretText};
 use common::totp::Parameters;
@@ -23,9 +22,8 @@ use crate::verdicts::{argument, confirmation};
 
 /// Enrols a new device.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exit, Failure> {
-    let user = UserName::new(&wanted.user)?;
     let names = (
-        Some(user.as_str().to_owned()),
+        wanted.user.name()?,
         names::device(wanted.device.as_deref())?,
     );
     let given = wanted
@@ -33,7 +31,9 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exi
         .as_deref()
         .map(|from| read_key(context, wanted, from))
         .transpose()?;
-    context.warn_without_account(user.as_str());
+    if let Some(user) = &names.0 {
+        context.warn_without_account(user);
+    }
     // Before the daemon makes the device: a file that cannot be created is an error in time.
     let pictures = PictureFiles::prepare(&wanted.pictures)?;
     let mut enrolled = ask_for_it(context, wanted, &names, given.as_ref())?;

@@ -38,7 +38,7 @@ pub(super) fn log(context: &Context<'_>, wanted: &LogArgs) -> Result<Exit, Failu
 
 /// `why`: prints the last attempts of a user, and why they were refused.
 pub(super) fn why(context: &Context<'_>, wanted: &WhyArgs) -> Result<Exit, Failure> {
-    let user = names::user(&wanted.user)?;
+    let user = wanted.user.name()?.unwrap_or_default();
     let events = context.events_about(&user)?;
     let most = usize::try_from(wanted.lines).unwrap_or(usize::MAX);
     context

@@ -47,9 +47,10 @@ pub(crate) struct Context<'a> {
 }
 
 /// Runs the command of the command line.
-pub(crate) fn run(cli: &Cli, output: &Output) -> Result<Exit, Failure> {
+pub(crate) fn run(mut cli: Cli, output: &Output) -> Result<Exit, Failure> {
+    names::fill_in(&mut cli.command)?;
     let context = Context {
-        daemon: Daemon::of(cli),
+        daemon: Daemon::of(&cli),
         prompt: Prompt::open()?,
         output,
     };

@@ -14,7 +14,10 @@ pub(super) fn device(
     wanted: &cli::RenameDeviceArgs,
 ) -> Result<Exit, Failure> {
     let (names, name) = (
-        wanted.target.names()?,
+        (
+            Some(names::user(&wanted.user)?),
+            names::device(wanted.device.as_deref())?,
+        ),
         DeviceName::new(&wanted.name)?.to_string(),
     );
     let reply = context.with_proof(|proof| {
