@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use common::wire::event::Event;
 
-use super::Share;
 use super::kept::{Files, Kept, Wanted};
+use super::{REST, Share};
 
 /// The handle to the events.
 pub(super) struct Events {
@@ -163,9 +163,6 @@ fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
     }
 }
 
-/// A wake-up for each event would cost a login ten system calls. A killed daemon loses so much of
-/// its events, and no line of its log.
-const REST: Duration = Duration::from_millis(20);
 /// Events that may wait.
 const QUEUE: usize = 1024;
 /// Events that may wait for one follower.
