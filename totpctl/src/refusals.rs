@@ -11,10 +11,10 @@ use crate::verdicts::argument;
 
 /// The refusal with the names and the next step. None if the names add nothing.
 pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {
-    let Some(user) = subject.user else {
-        let own = "you have no device: ask an administrator to enrol one, or for a ticket; with a ticket: totpctl enroll USER";
-        return (*error == Error::NoSuchUser).then(|| own.to_owned());
-    };
+    if subject.is_own && *error == Error::NoSuchUser {
+        return Some(NO_DEVICE_OF_YOUR_OWN.to_owned());
+    }
+    let user = subject.user?;
     let (name, command) = (printable(user), argument(user));
     let device = subject.device.map(printable);
     let meaning = match (error, device) {
@@ -52,6 +52,8 @@ pub(crate) fn refusal(error: &Error, subject: Subject<'_>) -> Option<String> {
     Some(meaning)
 }
 
+const NO_DEVICE_OF_YOUR_OWN: &str = "you have no device: ask an administrator to enrol one, or for a ticket; with a ticket: totpctl enroll";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,7 +61,12 @@ mod tests {
     #[test]
     fn a_refusal_names_whom_it_is_about_and_what_to_type_next() {
         let told = |error: Error, user, device| {
-            refusal(&error, Subject { user, device }).unwrap_or_default()
+            let subject = Subject {
+                user,
+                device,
+                is_own: false,
+            };
+            refusal(&error, subject).unwrap_or_default()
         };
         for (error, device, beginning) in [
             (Error::NoSuchUser, None, "al ice has no record; "),
@@ -91,7 +98,16 @@ mod tests {
                 "{told}"
             );
         }
-        assert!(told(Error::NoSuchUser, None, None).starts_with("you have no device: "));
+        let own = Subject {
+            user: Some("alice"),
+            is_own: true,
+            ..Subject::default()
+        };
+        assert_eq!(
+            refusal(&Error::NoSuchUser, own).as_deref(),
+            Some(NO_DEVICE_OF_YOUR_OWN)
+        );
+        assert_eq!(told(Error::NoSuchUser, None, None), "");
         assert_eq!(told(Error::StoreUnavailable, Some("alice"), None), "");
     }
 }

@@ -213,6 +213,9 @@ fn a_user_that_names_no_user_means_the_own_account_and_root_must_name_one() {
     assert_eq!(told["device"], "second");
     assert_eq!(alice(&["show"], "")["user"], "alice");
     alice(&["why"], "");
+    let told = daemon.totpctl_as("bob", &["show"], "");
+    let words = String::from_utf8(told.stderr).expect("text");
+    assert!(words.contains("you have no device"), "{words}");
 
     daemon.enroll("root");
     let before = daemon.call("Show", &json!({ "user": "root" }));

@@ -189,6 +189,9 @@ pub(crate) struct OptionalUser {
     /// Account name [default: your own; root names one]
     #[arg(value_name = "USER")]
     pub(crate) user: Option<String>,
+    /// The name was filled in.
+    #[arg(skip)]
+    pub(crate) is_own: bool,
 }
 
 /// A user's device.

@@ -7,6 +7,8 @@ use super::{Command, DeviceTarget, ExportCommand, OptionalUser};
 pub(crate) struct Subject<'a> {
     pub(crate) user: Option<&'a str>,
     pub(crate) device: Option<&'a str>,
+    /// The caller named no user, and means the own account.
+    pub(crate) is_own: bool,
 }
 
 impl Command {
@@ -62,6 +64,7 @@ impl OptionalUser {
         Subject {
             user: self.user.as_deref(),
             device: None,
+            is_own: self.is_own,
         }
     }
 }
@@ -78,6 +81,6 @@ impl DeviceTarget {
 fn of(user: &str) -> Subject<'_> {
     Subject {
         user: Some(user),
-        device: None,
+        ..Subject::default()
     }
 }

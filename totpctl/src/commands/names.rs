@@ -19,6 +19,7 @@ pub(super) fn fill_in(command: &mut Command) -> Result<(), Failure> {
     match command.user_mut() {
         Some(missing) if missing.user.is_none() => {
             missing.user = Some(own(geteuid().as_raw())?);
+            missing.is_own = true;
             Ok(())
         }
         _ => Ok(()),
@@ -71,6 +72,7 @@ mod tests {
         let target = |user: &str, device: Option<&str>| DeviceTarget {
             user: OptionalUser {
                 user: Some(user.into()),
+                is_own: false,
             },
             device: device.map(Into::into),
         };
