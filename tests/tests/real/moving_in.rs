@@ -380,6 +380,22 @@ fn a_file_that_was_imported_in_part_can_be_imported_again_and_nothing_doubles() 
 }
 
 #[test]
+fn many_entries_are_sent_at_once_and_those_of_one_user_in_the_order_of_the_file() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let rows: String = (0..200)
+        .map(|n| format!("user{},{},totp\n", n / 2, key_of(n)))
+        .collect();
+    let (status, lines) = imported(&daemon, &["csv", "-"], &format!("user,key,kind\n{rows}"));
+    assert_eq!((status, lines.len()), (Some(0), 200));
+    for (n, line) in lines.iter().enumerate() {
+        let device = ["default", "device-2"][n % 2];
+        let expected = json!({ "line": n + 2, "user": format!("user{}", n / 2), "device": device, "imported": true });
+        assert_eq!(*line, expected);
+    }
+}
+
+#[test]
 fn what_is_exported_is_read_by_the_other_modules_and_a_used_code_stays_used() {
     let _place = world::enter();
     let daemon = Daemon::start();

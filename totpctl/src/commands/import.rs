@@ -1,5 +1,5 @@
 //! `import`: sends each entry of a file to the daemon, in a call of its own, so that a bad entry
-//! does not stop the others.
+//! does not stop the others; several calls at once.
 //!
 //! `passlib` reads passlib's lines, `foreign` the formats of the crate `import`, and `homes` the
 //! files in the home folders.
@@ -17,8 +17,10 @@ use common::wire::client::ClientError;
 use common::wire::protocol::{Error, Import};
 use common::wire::text::printable;
 
+use super::many::{BATCH, at_once};
 use super::{Context, concerns_all, names};
 use crate::cli::{ImportCommand, ImportFile, ImportOptions, LabelledFile};
+use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::render::moving::{ImportedEntry, Imports, LineFailure, Place};
 
@@ -65,11 +67,64 @@ struct Candidate {
     call: Result<Import, Failure>,
 }
 
+impl Candidate {
+    /// Makes the call.
+    fn tried(self, daemon: &Daemon, how: ImportOptions) -> Tried {
+        let is_first_only = matches!(&self.call, Ok(call) if call.first_only == Some(true));
+        let place = self.place.clone();
+        Tried {
+            outcome: self
+                .call
+                .and_then(|call| imported(daemon, how, place, call)),
+            place: self.place,
+            user: self.user,
+            scratch_codes: self.scratch_codes,
+            is_first_only,
+        }
+    }
+}
+
+fn imported(
+    daemon: &Daemon,
+    how: ImportOptions,
+    place: Place,
+    call: Import,
+) -> Result<ImportedEntry, Failure> {
+    let call = Import {
+        user: names::user(&call.user)?,
+        allow_weak: how.allow_weak.then_some(true),
+        same_person: how.same_person.said(),
+        dry_run: how.dry_run.then_some(true),
+        ..call
+    };
+    let reply = daemon.call(&call)?;
+    Ok(ImportedEntry {
+        place,
+        user: reply.user,
+        device: reply.device,
+        imported: reply.imported,
+        recovery_codes: reply.recovery_codes,
+        dry_run: how.dry_run,
+    })
+}
+
 /// An import under way: calls the daemon, reports each entry, and counts.
 struct Moving<'a> {
     context: &'a Context<'a>,
     how: ImportOptions,
     tally: Imports,
+    /// Entries that are sent together. They are of different users: two of one user go in the order
+    /// of the file.
+    waiting: Vec<Candidate>,
+}
+
+/// An entry, and what became of it.
+struct Tried {
+    place: Place,
+    user: Option<String>,
+    scratch_codes: usize,
+    is_first_only: bool,
+    outcome: Result<ImportedEntry, Failure>,
 }
 
 impl<'a> Moving<'a> {
@@ -82,22 +137,51 @@ impl<'a> Moving<'a> {
             context,
             how,
             tally,
+            waiting: Vec::new(),
         }
     }
 
-    /// Imports one entry.
+    /// Imports one entry, with others.
     ///
     /// # Errors
     /// What would meet all further entries, too.
     fn entry(&mut self, candidate: Candidate) -> Result<(), Failure> {
-        let Candidate {
+        let is_of = |other: &Candidate| other.user.is_some() && other.user == candidate.user;
+        if self.waiting.len() >= BATCH || self.waiting.iter().any(is_of) {
+            self.send()?;
+        }
+        self.waiting.push(candidate);
+        Ok(())
+    }
+
+    /// Sends what waits, and reports all of it, also where one failure meets all others.
+    fn send(&mut self) -> Result<(), Failure> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let (daemon, how) = (&self.context.daemon, self.how);
+        let ends = |tried: &Tried| tried.outcome.as_ref().is_err_and(concerns_all);
+        let call = |candidate: Candidate| candidate.tried(daemon, how);
+        let mut ended = Ok(());
+        for tried in at_once(waiting, call, ends) {
+            match self.settle(tried) {
+                Err(failure) if ended.is_ok() => ended = Err(failure),
+                _ => {}
+            }
+        }
+        if matches!(&ended, Err(failure) if !matches!(failure, Failure::Writing(_))) {
+            self.stop();
+        }
+        ended
+    }
+
+    fn settle(&mut self, tried: Tried) -> Result<(), Failure> {
+        let Tried {
             place,
             user,
             scratch_codes,
-            call,
-        } = candidate;
-        let is_first_only = matches!(&call, Ok(call) if call.first_only == Some(true));
-        match call.and_then(|call| self.imported(place.clone(), call)) {
+            is_first_only,
+            outcome,
+        } = tried;
+        match outcome {
             Ok(imported) => {
                 self.report(&imported)?;
                 if imported.imported && scratch_codes > 0 {
@@ -109,35 +193,13 @@ impl<'a> Moving<'a> {
                 self.leave(&place, user.as_deref());
                 Ok(())
             }
-            Err(failure) if concerns_all(&failure) => {
-                self.stop();
-                Err(failure)
-            }
+            Err(failure) if concerns_all(&failure) => Err(failure),
             Err(failure) => {
                 self.tally.failed = self.tally.failed.saturating_add(1);
                 self.context
                     .report(&LineFailure::new(Some(place), user, &failure))
             }
         }
-    }
-
-    fn imported(&self, place: Place, call: Import) -> Result<ImportedEntry, Failure> {
-        let call = Import {
-            user: names::user(&call.user)?,
-            allow_weak: self.how.allow_weak.then_some(true),
-            same_person: self.how.same_person.said(),
-            dry_run: self.how.dry_run.then_some(true),
-            ..call
-        };
-        let reply = self.context.daemon.call(&call)?;
-        Ok(ImportedEntry {
-            place,
-            user: reply.user,
-            device: reply.device,
-            imported: reply.imported,
-            recovery_codes: reply.recovery_codes,
-            dry_run: self.how.dry_run,
-        })
     }
 
     fn report(&mut self, imported: &ImportedEntry) -> Result<(), Failure> {
@@ -187,8 +249,9 @@ impl<'a> Moving<'a> {
         }
     }
 
-    /// Prints the summary; with `--json` to standard error.
-    fn end(&self) -> Result<Exit, Failure> {
+    /// Sends what still waits, and prints the summary; with `--json` to standard error.
+    fn end(mut self) -> Result<Exit, Failure> {
+        self.send()?;
         self.context.output.page(&format!("{}\n", self.tally))?;
         Ok(if self.tally.failed > 0 {
             Exit::Refused

@@ -15,6 +15,7 @@ mod grace;
 mod import;
 mod key;
 mod log;
+mod many;
 mod names;
 mod recovery;
 mod rename;

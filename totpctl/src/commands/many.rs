@@ -1,0 +1,84 @@
+//! Many calls at once, for imports and lists of users: the daemon makes several calls durable with
+//! one write to the disk, so calls that wait for it side by side are many times faster.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+/// Hands each item to `call`, a few at once, and returns what came out, in the order of the items.
+/// Of a result for which `ends` is true, no further item is begun; those are missing at the end.
+pub(super) fn at_once<T: Send, R: Send>(
+    items: Vec<T>,
+    call: impl Fn(T) -> R + Sync,
+    ends: impl Fn(&R) -> bool + Sync,
+) -> Vec<R> {
+    let helpers = items.len().min(AT_ONCE).saturating_sub(1);
+    let (queue, ended) = (
+        Mutex::new(items.into_iter().enumerate()),
+        AtomicBool::new(false),
+    );
+    let next = || {
+        let mut queue = queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.next().filter(|_| !ended.load(Ordering::Acquire))
+    };
+    let work = || {
+        let mut done = Vec::new();
+        while let Some((place, item)) = next() {
+            let result = call(item);
+            ended.fetch_or(ends(&result), Ordering::Release);
+            done.push((place, result));
+        }
+        done
+    };
+    let mut done = thread::scope(|scope| {
+        // A thread that the system refuses is not needed: this one does all that is left.
+        let spawn = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let helping: Vec<_> = (0..helpers).filter_map(spawn).collect();
+        let mut done = work();
+        for helper in helping {
+            match helper.join() {
+                Ok(part) => done.extend(part),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        done
+    });
+    done.sort_by_key(|(place, _)| *place);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Calls at once. An administrator that is not root has sixteen connections, and closed ones count
+/// until the daemon has noticed.
+const AT_ONCE: usize = 12;
+/// Entries that are sent together. After a kill, these are the ones whose result was not printed.
+pub(super) const BATCH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn results_come_in_the_order_of_the_items() {
+        let items: Vec<u32> = (0..1000).collect();
+        let doubled = at_once(items, |item| item * 2, |_| false);
+        assert!(doubled.iter().copied().eq((0..1000).map(|n| n * 2)));
+        assert!(at_once(Vec::<u32>::new(), |item| item, |_| false).is_empty());
+    }
+
+    #[test]
+    fn several_items_are_under_way_at_once() {
+        // One at a time would wait here for ever.
+        let all_there = Barrier::new(AT_ONCE);
+        let waited = at_once((0..AT_ONCE).collect(), |_| all_there.wait(), |_| false);
+        assert_eq!(waited.len(), AT_ONCE);
+    }
+
+    #[test]
+    fn a_result_that_ends_all_begins_no_further_item() {
+        let results = at_once((0..10_000).collect(), |item: u32| item, |item| *item == 5);
+        assert!(results.len() < 10_000 && results.contains(&5));
+        assert!(results.iter().copied().eq(0..results.len() as u32));
+    }
+}
