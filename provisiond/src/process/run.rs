@@ -26,7 +26,7 @@ use crate::process::{full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
-use crate::store::sled::{Erasing, OpenError, Place, SledStore};
+use crate::store::sled::{OpenError, Part, Place, SledStore, Told};
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
 #[derive(Debug, Parser)]
@@ -282,7 +282,8 @@ fn open_store(
         cache_mib: settings.store.cache_mib,
         mirror,
     };
-    let tell = |step| tell_erasing(audit, step);
+    let lines = audit.clone();
+    let tell = move |told| tell_upkeep(&lines, told);
     let log = audit.clone();
     // After a failed write or fsync the state of the disk is unknown. A restart reads what is
     // there.
@@ -294,15 +295,15 @@ fn open_store(
     })
 }
 
-/// What the erasing of deleted keys comes to. While it goes on, the service manager waits.
-fn tell_erasing(audit: &Audit, step: Erasing) {
-    match step {
-        Erasing::GoesOn => notify(&[
+/// What became of deleted keys, and of damage. While the opening goes on, the service manager waits.
+fn tell_upkeep(audit: &Audit, told: Told) {
+    match told {
+        Told::GoesOn => notify(&[
             NotifyState::ExtendTimeoutUsec(ERASING_STEP_USEC),
             NotifyState::Watchdog,
         ]),
-        Erasing::Done => audit.write(Line::new("keys_erased")),
-        Erasing::Failed(why) => {
+        Told::Erased => audit.write(Line::new("keys_erased")),
+        Told::NotErased(why) => {
             let reason = format!(
                 "keys that were deleted stay in the store's files until a later start: {why}"
             );
@@ -312,6 +313,21 @@ fn tell_erasing(audit: &Audit, step: Erasing) {
                     .warning(),
             );
         }
+        Told::Healed(part) => {
+            let line = Line::new("store_healed").with("what", word(part));
+            audit.write(line.with("reason", HEALED).warning());
+        }
+        Told::NotHealed(part, why) => {
+            let line = Line::new("store_not_healed").with("what", word(part));
+            audit.write(line.with("reason", why).error());
+        }
+    }
+}
+
+fn word(part: Part) -> &'static str {
+    match part {
+        Part::Store => "store",
+        Part::Copy => "copy",
     }
 }
 
@@ -372,6 +388,7 @@ fn pulse() -> Option<Pulse> {
 const USERS_MAY_BE_MISSING: &str = "the store is damaged, or older than it was: users that it does not hold are refused, \
                                     and no user is enrolled, until a good copy is put back or root runs \
                                     'totpctl store accept-loss'";
+const HEALED: &str = "it was damaged, lost or old, and was made anew: no record is lost; find out what damaged it, and check the disk";
 const STORE_FAILED: u8 = 70;
 /// Longer than a step of erasing takes before it is given up.
 const ERASING_STEP_USEC: u32 = 60_000_000;

@@ -7,6 +7,7 @@
 
 pub mod frame;
 mod segment;
+pub(crate) mod snapshot;
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Read};
@@ -14,9 +15,11 @@ use std::ops::Range;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::Sender;
 
 use self::frame::{Frame, Point, Row, frames};
-use self::segment::{MAX_SIZE, Segment, number_of, path_of};
+pub(crate) use self::segment::MAX_SIZE;
+use self::segment::{Segment, number_of, path_of};
 use super::marker::{settle_folder, sync_folder_of};
 use super::private::{self, PRIVATE_FOLDER};
 
@@ -28,44 +31,74 @@ pub(crate) struct Journal {
     folder: PathBuf,
     segment: Segment,
     sync: SyncData,
+    notices: Sender<Notice>,
 }
 
 impl Journal {
     /// Makes the rows of a group durable that lead a store from one point to another.
+    ///
+    /// If another program has removed, replaced or cut the segment, the frames before may be gone.
+    /// `bring_up` then makes sled hold them, and the group goes into a new segment before it counts.
     pub(crate) fn append(
         &mut self,
         before: Point,
         after: Point,
         rows: Vec<Row>,
+        bring_up: impl FnOnce() -> io::Result<()>,
     ) -> io::Result<Vec<Row>> {
         let mut frame = Frame {
-            segment: self.segment.number,
+            segment: 0,
             before,
             after,
             rows,
         };
-        let mut bytes = frame.to_bytes().ok_or_else(too_large)?;
-        if !self.segment.has_room(bytes.len()) {
-            let number = next(self.segment.number)?;
-            self.segment = Segment::create(&self.folder, number)?;
-            frame.segment = number;
-            bytes = frame.to_bytes().ok_or_else(too_large)?;
+        if !self.write(&mut frame)? {
+            bring_up()?;
+            self.rotate()?;
+            let _ = self.notices.send(Notice::Hurt);
+            if !self.write(&mut frame)? {
+                return Err(io::Error::other(
+                    "another program removes, replaces or cuts its journal",
+                ));
+            }
         }
-        self.segment.write(&bytes)?;
-        (self.sync)(self.segment.file())?;
-        if self.segment.is_in_its_place()? {
-            Ok(frame.rows)
-        } else {
-            Err(io::Error::other(
-                "another program removed, replaced or cut its journal",
-            ))
-        }
+        Ok(frame.rows)
+    }
+
+    /// Begins a new segment.
+    pub(crate) fn rotate(&mut self) -> io::Result<()> {
+        make_folder(&self.folder)?;
+        self.segment = Segment::create(&self.folder, next(self.segment.number)?)?;
+        let _ = self.notices.send(Notice::Grown);
+        Ok(())
     }
 
     /// The number of the segment that the last frame is in.
     pub(crate) fn segment(&self) -> u64 {
         self.segment.number
     }
+
+    /// Whether the frame is durable in a file that has its name.
+    fn write(&mut self, frame: &mut Frame) -> io::Result<bool> {
+        frame.segment = self.segment.number;
+        let mut bytes = frame.to_bytes().ok_or_else(too_large)?;
+        if !self.segment.has_room(bytes.len()) {
+            self.rotate()?;
+            frame.segment = self.segment.number;
+            bytes = frame.to_bytes().ok_or_else(too_large)?;
+        }
+        self.segment.write(&bytes)?;
+        (self.sync)(self.segment.file())?;
+        self.segment.is_in_its_place()
+    }
+}
+
+/// What the keeper of the copy hears.
+pub(crate) enum Notice {
+    /// There is one more segment.
+    Grown,
+    /// The journal was hurt.
+    Hurt,
 }
 
 /// The segments that earlier processes have left, the oldest first.
@@ -77,11 +110,9 @@ pub(crate) struct Earlier {
 impl Earlier {
     /// Looks into the folder, which is made if there is none.
     pub(crate) fn in_folder(folder: &Path) -> io::Result<Self> {
-        match DirBuilder::new().mode(PRIVATE_FOLDER).create(folder) {
-            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
+        make_folder(folder)?;
         private::tree(folder, &|_, _| Ok(()))?;
+        snapshot::remove_draft(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             numbers: numbers(folder)?,
@@ -90,17 +121,18 @@ impl Earlier {
 
     /// The whole frames, segment by segment.
     pub(crate) fn segments(&self) -> impl Iterator<Item = io::Result<Vec<Frame>>> {
-        self.numbers.iter().map(|number| {
-            let path = path_of(&self.folder, *number);
-            let file = private::file(OpenOptions::new().read(true), &path)?;
-            let mut bytes = Vec::new();
-            file.take(MAX_SIZE).read_to_end(&mut bytes)?;
-            Ok(frames(&bytes, *number).collect())
-        })
+        self.numbers
+            .iter()
+            .map(|number| segment_frames(&self.folder, *number))
+    }
+
+    /// Whether there is no copy at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.numbers.is_empty() && snapshot::size(&self.folder) == 0
     }
 
     /// A journal that begins behind them.
-    pub(crate) fn begin(&self, sync: SyncData) -> io::Result<Journal> {
+    pub(crate) fn begin(&self, sync: SyncData, notices: Sender<Notice>) -> io::Result<Journal> {
         let number = next(self.numbers.last().copied().unwrap_or(0))?;
         let segment = Segment::create(&self.folder, number)?;
         settle_folder(&self.folder)?;
@@ -108,12 +140,43 @@ impl Earlier {
             folder: self.folder.clone(),
             segment,
             sync,
+            notices,
         })
     }
 }
 
+/// Plays the copy: calls `each` with all rows of the snapshot, then with those of all frames that
+/// follow from its beginning, in their order. Returns how far it reaches.
+///
+/// # Errors
+/// The snapshot is hurt, or `each` failed.
+pub(crate) fn play(
+    folder: &Path,
+    each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
+) -> io::Result<Point> {
+    let start = snapshot::play(folder, each)?;
+    let mut reached = start.point;
+    for number in numbers(folder)? {
+        if number < start.segment {
+            continue;
+        }
+        for frame in segment_frames(folder, number)? {
+            if frame.before == reached {
+                each(frame.rows)?;
+                reached = frame.after;
+            }
+        }
+    }
+    Ok(reached)
+}
+
+/// How many segments there are.
+pub(crate) fn count(folder: &Path) -> io::Result<usize> {
+    Ok(numbers(folder)?.len())
+}
+
 /// Removes the segments with these numbers, the oldest first: what is left at every instant is the
-/// end of the chain. Only to be called when sled durably holds all that is in them.
+/// end of the chain. Only to be called when sled and a snapshot durably hold all that is in them.
 pub(crate) fn remove(folder: &Path, which: Range<u64>) -> io::Result<()> {
     let mut numbers = numbers(folder)?;
     numbers.retain(|number| which.contains(number));
@@ -121,6 +184,20 @@ pub(crate) fn remove(folder: &Path, which: Range<u64>) -> io::Result<()> {
         std::fs::remove_file(path_of(folder, number))?;
     }
     sync_folder_of(&path_of(folder, which.end))
+}
+
+fn segment_frames(folder: &Path, number: u64) -> io::Result<Vec<Frame>> {
+    let file = private::file(OpenOptions::new().read(true), &path_of(folder, number))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE).read_to_end(&mut bytes)?;
+    Ok(frames(&bytes, number).collect())
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(PRIVATE_FOLDER).create(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn numbers(folder: &Path) -> io::Result<Vec<u64>> {

@@ -7,6 +7,8 @@
 
 mod base;
 mod erasing;
+mod healing;
+mod keeping;
 mod log_file;
 mod opening;
 mod overlay;
@@ -14,6 +16,7 @@ mod replay;
 mod rows;
 mod settling;
 mod summary;
+mod witnesses;
 mod writer;
 
 use std::cmp::Ordering::{Equal, Greater, Less};
@@ -23,6 +26,7 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -31,18 +35,21 @@ use common::names::user::UserName;
 use nix::fcntl::Flock;
 
 use self::base::Base;
-pub use self::erasing::Erasing;
+use self::healing::Start;
+use self::keeping::{Keeper, rows};
 pub use self::opening::OpenError;
-use self::opening::{at, lost, open};
+use self::opening::{at, lost};
 use self::overlay::Overlay;
 use self::replay::Found;
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
 use self::settling::Settler;
 use self::summary::{Summary, judge_age, known_to_be_spent};
+use self::witnesses::Witnesses;
 use self::writer::{Change, Update, Writer};
 use super::journal::frame::Bytes;
-use super::journal::{self, Earlier, SyncData};
-use super::marker::{Age, Marker, Mirror, beside, lock};
+use super::journal::snapshot;
+use super::journal::{self, Earlier, Notice, SyncData};
+use super::marker::{beside, lock};
 use super::private;
 use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
@@ -60,12 +67,40 @@ pub struct Place {
     pub mirror: Option<PathBuf>,
 }
 
+/// What the store tells while it is opened and served.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The opening goes on: rows were copied or compared. Told at least twice a minute.
+    GoesOn,
+    /// No file of the store holds a deleted key any more.
+    Erased,
+    /// The files hold deleted keys until a later start. The store is as it was.
+    NotErased(String),
+    /// A part was damaged, lost or old, and was made anew from the other one.
+    Healed(Part),
+    /// It could not be made anew.
+    NotHealed(Part, String),
+}
+
+/// The two parts of the store, each of which holds every record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// sled's folder.
+    Store,
+    /// The snapshot, and the journal that goes on from it.
+    Copy,
+}
+
+/// Hears what the store tells.
+pub(super) type Tell = Arc<dyn Fn(Told) + Send + Sync>;
+
 /// The store in its own folder, locked for this process.
 pub struct SledStore {
     /// Always `Some`, until `drop` takes it.
     db: Option<Db>,
     overlay: Arc<Overlay>,
-    committer: Committer<Update>,
+    committer: Arc<Committer<Update>>,
+    keeper: Keeping,
     summary: Arc<Mutex<Summary>>,
     /// The next update deletes a key.
     deletes: Arc<AtomicBool>,
@@ -76,15 +111,15 @@ impl SledStore {
     /// Opens the store, or creates it. The clock resumes from the stored mark, and learns of a
     /// roll-back of the store; every update stores the clock's mark. `fatal` is called at most
     /// once, with a sentence, when the store has failed for good. No call works after that, and the
-    /// process should end, so that a new one finds out what is on the disk. `tell` is called while
-    /// the store is opened, if keys were deleted that its files still hold.
+    /// process should end, so that a new one finds out what is on the disk. `tell` hears of deleted
+    /// keys that are erased, and of what is healed, while the store is opened and later.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(
         place: &Place,
         clock: Arc<Clock>,
-        tell: impl Fn(Erasing),
+        tell: impl Fn(Told) + Send + Sync + 'static,
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let around = Surroundings {
@@ -92,14 +127,14 @@ impl SledStore {
             settle_after: SETTLE_AFTER,
             sync: Arc::new(File::sync_data),
         };
-        Self::open_with(around, place, clock, &tell, fatal)
+        Self::open_with(around, place, clock, Arc::new(tell), fatal)
     }
 
     fn open_with(
         around: Surroundings,
         place: &Place,
         clock: Arc<Clock>,
-        tell: &dyn Fn(Erasing),
+        tell: Tell,
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let path = place.path.as_path();
@@ -107,41 +142,86 @@ impl SledStore {
             .checked_add(around.lock_wait)
             .unwrap_or_else(Instant::now);
         let lock = claim(path, deadline)?;
-        let witnesses = Witnesses::read(place)?;
-        let mut base = open(place, &witnesses.marker, &around.sync, deadline)?;
         let folder = beside(path, JOURNAL);
         let earlier = Earlier::in_folder(&folder).map_err(at(&folder))?;
-        let found = Found::after_replay(&mut base, &earlier, path)?;
+        let mut witnesses = Witnesses::read(place, &earlier)?;
+        let opening = Start {
+            place,
+            sync: &around.sync,
+            earlier: &earlier,
+            deadline,
+            tell: &tell,
+        };
+        let (mut base, found) = opening.open(&mut witnesses)?;
         let summary = judge(&found, &witnesses, &clock, path)?;
-        let journal = earlier.begin(around.sync).map_err(at(&folder))?;
+        let (notices, heard) = channel();
+        let journal = earlier.begin(around.sync, notices).map_err(at(&folder))?;
         // A store in doubt stays as it was found: a good copy may have to be made from it.
         if summary == found.summary && summary.incomplete.is_none() {
-            journal::remove(&folder, 0..journal.segment()).map_err(at(&folder))?;
-            base = erasing::without_deleted_keys(base, place, &witnesses.marker, tell)?;
+            let copy = snapshot::Start {
+                point: summary.point(),
+                segment: journal.segment(),
+            };
+            let renew = |db: &Db| {
+                snapshot::write(&folder, copy, rows(db))?;
+                journal::remove(&folder, 0..copy.segment)
+            };
+            base = erasing::without_deleted_keys(base, place, &witnesses.marker, renew, &tell)?;
         }
-        let overlay = Arc::new(Overlay::new(around.settle_after));
-        let shared = Arc::new(Mutex::new(summary));
-        let deletes = Arc::default();
         let writer = Writer {
             path: path.to_owned(),
             db: base.db.clone(),
-            overlay: Arc::clone(&overlay),
+            overlay: Arc::new(Overlay::new(around.settle_after)),
             journal,
             marker: witnesses.marker,
             marker_due: None,
             mirror: witnesses.mirror,
             clock,
             summary,
-            shared: Arc::clone(&shared),
-            deletes: Arc::clone(&deletes),
+            shared: Arc::new(Mutex::new(summary)),
+            deletes: Arc::default(),
         };
-        let db = base.db.clone();
-        let committer = start(writer, base, folder, fatal).map_err(at(path))?;
+        let is_first = earlier.is_empty() || summary != found.summary;
+        let keeper = Keeper::of(&writer, folder, tell, is_first);
+        Self::start(writer, base, keeper, heard, lock, fatal).map_err(at(path))
+    }
+
+    /// Makes the state after opening durable, then starts the threads: the committer, and behind it
+    /// the settler and the keeper of the copy.
+    fn start(
+        mut writer: Writer,
+        mut base: Base,
+        keeper: Keeper,
+        notices: Receiver<Notice>,
+        lock: Flock<File>,
+        fatal: impl Fn(&str) + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        writer.settle(&mut base)?;
+        let (db, path) = (base.db.clone(), writer.path.clone());
+        let overlay = Arc::clone(&writer.overlay);
+        let (summary, deletes) = (Arc::clone(&writer.shared), Arc::clone(&writer.deletes));
+        let watched = db.clone();
+        // sled's I/O threads leave an error here, and can forget to wake the thread that waits for
+        // the write.
+        let broken = move || watched.context.global_error().is_err();
+        let committer = Arc::new(Committer::start(writer, broken, fatal)?);
+        let settler = Settler {
+            overlay: Arc::clone(&overlay),
+            base,
+        };
+        let fail = committer.failing();
+        settler.start(move |error| fail(&failed(&path, error)))?;
+        let (ends, begins) = (Arc::clone(&keeper.ends), Arc::clone(&committer));
+        let ended = keeper.start(move || begin_copy(&begins), notices)?;
         Ok(Self {
             db: Some(db),
             overlay,
             committer,
-            summary: shared,
+            keeper: Keeping {
+                ends,
+                ended: Mutex::new(ended),
+            },
+            summary,
             deletes,
             _lock: lock,
         })
@@ -303,7 +383,9 @@ impl Store for SledStore {
     }
 
     fn close(&self) {
+        self.keeper.ends.store(true, Ordering::SeqCst);
         self.committer.close();
+        self.keeper.wait();
         if !self.committer.failed() && !self.overlay.close() {
             self.committer.fail(NOT_CLOSED);
         }
@@ -331,26 +413,25 @@ struct Surroundings {
     sync: SyncData,
 }
 
-/// Marker and mirror, and what the mirror said.
-struct Witnesses {
-    marker: Marker,
-    mirror: Mirror,
-    mirrored: Option<Age>,
+/// The thread that keeps the copy.
+struct Keeping {
+    ends: Arc<AtomicBool>,
+    ended: Mutex<Receiver<()>>,
 }
 
-impl Witnesses {
-    fn read(place: &Place) -> Result<Self, OpenError> {
-        let path = place.path.as_path();
-        let marker = Marker::read(path).map_err(at(&beside(path, ".marker")))?;
-        let mirror_path = place.mirror.as_deref();
-        let (mirror, mirrored) =
-            Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
-        Ok(Self {
-            marker,
-            mirror,
-            mirrored,
-        })
+impl Keeping {
+    /// Waits until it has ended, or a disk that does not answer holds it up.
+    fn wait(&self) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = ended.recv_timeout(LOCK_WAIT);
     }
+}
+
+fn begin_copy(committer: &Committer<Update>) -> Option<snapshot::Start> {
+    let (begun, heard) = channel();
+    let deadline = Instant::now().checked_add(LOCK_WAIT)?;
+    let _ = committer.submit(Update::BeginCopy(begun), deadline).ok()?;
+    heard.try_recv().ok()
 }
 
 /// Locks the store for this process.
@@ -370,46 +451,17 @@ fn judge(
     clock: &Clock,
     path: &Path,
 ) -> Result<Summary, OpenError> {
-    let Witnesses {
-        marker, mirrored, ..
-    } = witnesses;
-    let before = found.summary;
+    let (marker, before) = (&witnesses.marker, found.summary);
     clock.resume(found.seen, before.rolled_back_tick);
     let moment = clock.moment(before.rolled_back_tick);
-    let summary = judge_age(before, found.counted, marker, *mirrored, moment.stamp())
+    let summary = judge_age(before, found.counted, witnesses, moment.stamp())
         .ok_or_else(|| lost(path, marker))?;
     if summary.rolled_back_tick != before.rolled_back_tick
         || summary.generation != before.generation
     {
-        clock.doubt_the_store(known_to_be_spent(marker, *mirrored, moment.now));
+        clock.doubt_the_store(known_to_be_spent(marker, witnesses.mirrored, moment.now));
     }
     Ok(summary)
-}
-
-/// Makes the state after opening durable, then starts the threads: the committer, and the settler
-/// behind it.
-fn start(
-    mut writer: Writer,
-    mut base: Base,
-    journal: PathBuf,
-    fatal: impl Fn(&str) + Send + Sync + 'static,
-) -> io::Result<Committer<Update>> {
-    writer.settle(&mut base)?;
-    let settler = Settler {
-        overlay: Arc::clone(&writer.overlay),
-        first: writer.journal.segment(),
-        journal,
-        base,
-    };
-    let path = writer.path.clone();
-    let watched = writer.db.clone();
-    // sled's I/O threads leave an error here, and can forget to wake the thread that waits for the
-    // write.
-    let broken = move || watched.context.global_error().is_err();
-    let committer = Committer::start(writer, broken, fatal)?;
-    let fail = committer.failing();
-    settler.start(move |error| fail(&failed(&path, error)))?;
-    Ok(committer)
 }
 
 /// The rows of sled with newer ones in their places, in the order of their keys.

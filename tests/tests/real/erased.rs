@@ -184,13 +184,13 @@ fn is_in(folder: &Path, bytes: &[u8]) -> bool {
 }
 
 /// A daemon under strace from its first instant on. It is killed when dropped.
-struct Traced {
+pub(crate) struct Traced {
     daemon: Child,
     lines: io::Lines<BufReader<ChildStderr>>,
 }
 
 impl Traced {
-    fn start(setup: &Setup, options: &[&str]) -> Self {
+    pub(crate) fn start(setup: &Setup, options: &[&str]) -> Self {
         setup.write();
         let plain = setup.command();
         let mut daemon = Command::new("strace");
@@ -204,7 +204,7 @@ impl Traced {
     }
 
     /// Waits until the daemon, or strace, writes that. False: it has ended.
-    fn says(&mut self, part: &str) -> bool {
+    pub(crate) fn says(&mut self, part: &str) -> bool {
         let mut lines = self.lines.by_ref().map_while(Result::ok);
         lines.any(|line| line.contains(part))
     }

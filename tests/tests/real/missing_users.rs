@@ -12,6 +12,7 @@ use tests::stack::Stack;
 use tests::world;
 
 use crate::clock::{copy, copy_store};
+use crate::erased::Traced;
 
 /// Something that happens to a file or folder.
 type Touch = fn(&Path);
@@ -60,6 +61,17 @@ impl Scene {
         copy(&self.good, &self.daemon.setup.state);
     }
 
+    /// Starts the daemon on what is there now. It has every user, and doubts nothing.
+    fn has_all(&mut self, what: &str) {
+        self.daemon.start_again();
+        let status = self.daemon.call("Status", &json!({})).expect("its state");
+        let told = (&status["incomplete"], &status["users"]);
+        assert_eq!(told, (&json!(false), &json!(USERS)), "{what}: {status}");
+        let doubts = self.daemon.log.with(&["event=store_rolled_back"]);
+        assert!(doubts.is_empty(), "{what}: {doubts:?}");
+        self.daemon.kill();
+    }
+
     /// Starts the daemon on what is there now. No user who was enrolled gets in without a code.
     fn lets_none_by(&mut self, what: &str) {
         if let Err(status) = self.daemon.try_start_again() {
@@ -76,7 +88,7 @@ impl Scene {
 }
 
 #[test]
-fn no_damage_to_any_file_lets_an_enrolled_user_by_as_never_enrolled() {
+fn no_damage_to_any_one_file_loses_a_user_or_a_used_code() {
     let _place = world::enter();
     let mut scene = Scene::new();
     let mirror = fs::read(scene.mirror()).expect("a mirror");
@@ -89,7 +101,7 @@ fn no_damage_to_any_file_lets_an_enrolled_user_by_as_never_enrolled() {
                     false => fs::remove_file(scene.mirror()).expect("the mirror"),
                 }
                 hurt(&scene.path(&file));
-                scene.lets_none_by(&format!("{file}: {damage}, mirror: {with_mirror}"));
+                scene.has_all(&format!("{file}: {damage}, mirror: {with_mirror}"));
             }
         }
     }
@@ -99,6 +111,8 @@ fn no_damage_to_any_file_lets_an_enrolled_user_by_as_never_enrolled() {
 fn bits_flipped_and_cuts_anywhere_in_the_store_let_no_enrolled_user_by() {
     let _place = world::enter();
     let mut scene = Scene::new();
+    // Without the copy, which heals it.
+    fs::remove_dir_all(scene.good.join("store.journal")).expect("the copy");
     let whole = fs::read(scene.path("store/db")).expect("the store");
     let used = whole.iter().rposition(|byte| *byte != 0).expect("users");
     for part in 0..10 {
@@ -216,7 +230,7 @@ fn a_store_of_before_a_users_first_code_does_not_make_the_user_a_stranger() {
 }
 
 #[test]
-fn what_is_taken_from_under_the_running_daemon_ends_it_and_lets_no_code_open_twice() {
+fn a_store_that_is_taken_from_under_the_running_daemon_is_healed_by_the_next_start() {
     let _place = world::enter();
     let touches: [(&str, Touch); 5] = [
         ("removed", |state| {
@@ -236,26 +250,28 @@ fn what_is_taken_from_under_the_running_daemon_ends_it_and_lets_no_code_open_twi
     ];
     for (what, touch) in touches {
         let mut daemon = Daemon::start();
-        let alice = daemon.enroll("alice");
+        let [code, next] = daemon.enroll("alice").pair();
         touch(&daemon.setup.state);
-        let code = alice.code();
-        let login = |daemon: &Daemon| {
+        let login = |daemon: &Daemon, code: &str| {
             let stack = Stack::of(daemon, "touched", "retry=1");
-            stack.login("alice", &[&code]).code
+            stack.login("alice", &[code]).code
         };
-        let first = login(&daemon);
+        assert_eq!(login(&daemon, &code), PamCode::SUCCESS, "{what}");
         assert_eq!(daemon.wait().code(), Some(70), "{what}");
         daemon.log.wait_for(&["event=store_failed"]);
-        let again = daemon.try_start_again().map(|()| login(&daemon));
-        // What the journal has acknowledged is there, or the store knows that it is not.
-        let opened = [Ok(first), again].map(|code| code.unwrap_or(PamCode::AUTH_ERR));
-        let successes = opened.iter().filter(|code| **code == PamCode::SUCCESS);
-        assert!(successes.count() <= 1, "{what}: {opened:?}");
+        daemon.start_again();
+        assert_eq!(login(&daemon, &code), PamCode::AUTH_ERR, "{what}");
+        daemon.audited("alice", "already_used");
+        assert_eq!(login(&daemon, &next), PamCode::SUCCESS, "{what}");
+        let status = daemon.call("Status", &json!({})).expect("its state");
+        assert_eq!(status["incomplete"], false, "{what}: {status}");
+        let doubts = daemon.log.with(&["event=store_rolled_back"]);
+        assert!(doubts.is_empty(), "{what}: {doubts:?}");
     }
 }
 
 #[test]
-fn a_journal_that_is_taken_from_under_the_running_daemon_acknowledges_no_login() {
+fn a_journal_that_is_taken_from_under_the_running_daemon_is_begun_anew_and_no_login_is_refused() {
     let _place = world::enter();
     let touches: [(&str, Touch); 3] = [
         ("removed", |journal| {
@@ -268,12 +284,22 @@ fn a_journal_that_is_taken_from_under_the_running_daemon_acknowledges_no_login()
     ];
     for (what, touch) in touches {
         let mut daemon = Daemon::start();
-        let alice = daemon.enroll("alice");
+        let [code, next] = daemon.enroll("alice").pair();
         touch(&daemon.setup.state.join("store.journal"));
-        let login = Stack::of(&daemon, "touched", "retry=1").login("alice", &[&alice.code()]);
-        assert_eq!(login.code, PamCode::AUTHINFO_UNAVAIL, "{what}");
-        assert_eq!(daemon.wait().code(), Some(70), "{what}");
-        daemon.log.wait_for(&["event=store_failed"]);
+        let login = |daemon: &Daemon, code: &str| {
+            let stack = Stack::of(daemon, "touched", "retry=1");
+            stack.login("alice", &[code]).code
+        };
+        assert_eq!(login(&daemon, &code), PamCode::SUCCESS, "{what}");
+        daemon.log.wait_for(&["event=store_healed", " what=copy "]);
+        daemon.kill();
+        // Then the copy alone is left.
+        fs::remove_dir_all(daemon.setup.state.join("store")).expect("removed");
+        daemon.start_again();
+        daemon.log.wait_for(&["event=store_healed", " what=store "]);
+        assert_eq!(login(&daemon, &code), PamCode::AUTH_ERR, "{what}");
+        daemon.audited("alice", "already_used");
+        assert_eq!(login(&daemon, &next), PamCode::SUCCESS, "{what}");
     }
 }
 
@@ -281,6 +307,64 @@ fn a_journal_that_is_taken_from_under_the_running_daemon_acknowledges_no_login()
 fn segment(journal: &Path) -> PathBuf {
     let mut entries = fs::read_dir(journal).expect("a folder");
     entries.next().expect("a segment").expect("an entry").path()
+}
+
+#[test]
+fn a_disk_that_fails_while_the_copy_is_renewed_leaves_the_daemon_serving_with_a_line() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    fs::remove_dir_all(scene.path("store.journal")).expect("the copy");
+    let draft = scene.path("store.journal/snapshot.new");
+    let draft = draft.to_str().expect("a path in UTF-8");
+    let fault = "inject=write:error=EIO";
+    let mut traced = Traced::start(&scene.daemon.setup, &["-P", draft, "-e", fault]);
+    assert!(traced.says("event=store_not_healed what=copy"));
+    let asked = scene.daemon.totpctl_json(&["status"], "");
+    assert_eq!(asked["users"], USERS, "{asked}");
+    drop(traced);
+    scene.has_all("the next start");
+}
+
+#[test]
+fn a_disk_that_fails_while_the_store_is_healed_leaves_it_as_it_was_and_the_next_start_heals() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    cut(&scene.path("store/db"), 0);
+    let draft = scene.path("store.healing/db");
+    let draft = draft.to_str().expect("a path in UTF-8");
+    let fault = "inject=pwrite64:error=EIO";
+    let mut traced = Traced::start(&scene.daemon.setup, &["-P", draft, "-e", fault]);
+    assert!(traced.says("event=store_not_healed what=store"));
+    drop(traced);
+    scene.has_all("the next start");
+}
+
+#[test]
+fn a_daemon_killed_at_any_step_of_healing_loses_nothing_and_the_next_start_heals() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    for call in ["mkdir", "renameat2", "rename", "fsync", "unlinkat,rmdir"] {
+        let mut steps = 0;
+        loop {
+            scene.restore();
+            cut(&scene.path("store/db"), 0);
+            let fault = format!("inject={call}:signal=KILL:when={}", steps + 1);
+            let trace = format!("trace={call}");
+            let mut traced = Traced::start(&scene.daemon.setup, &["-e", &trace, "-e", &fault]);
+            if traced.says("event=started") {
+                break;
+            }
+            drop(traced);
+            steps += 1;
+            scene.daemon.start_again();
+            let status = scene.daemon.call("Status", &json!({})).expect("its state");
+            let told = (&status["incomplete"], &status["users"]);
+            assert_eq!(told, (&json!(false), &json!(USERS)), "{fault}: {status}");
+            scene.daemon.kill();
+        }
+        assert!(steps > 0, "{call}: the daemon was never killed");
+        println!("{call}: killed at {steps} steps");
+    }
 }
 
 #[test]

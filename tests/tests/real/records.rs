@@ -428,7 +428,8 @@ impl People {
     }
 }
 
-/// Ends the daemon, edits its store, and starts it again.
+/// Ends the daemon, edits its store, and starts it again. The copy, which would heal it, is lost as
+/// well.
 pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     assert!(daemon.terminate().success());
     let store = daemon.setup.state.join("store");
@@ -440,6 +441,7 @@ pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     work(&db);
     db.flush().expect("the store");
     drop(db);
+    fs::remove_dir_all(daemon.setup.state.join("store.journal")).expect("the copy");
     let owner = format!("{0}:{0}", world::DAEMON);
     world::run(
         "chown",

@@ -4,6 +4,7 @@
 //! Reads hostile bytes: the disk may have lost, torn or altered any of them. A frame is taken whole
 //! or not at all, and what stands behind a damaged one is still found.
 
+use std::io::{self, Read};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -110,6 +111,30 @@ impl Frame {
         let whole = HEADER.checked_add(length)?;
         Some((frame, whole.checked_next_multiple_of(ALIGNMENT)?))
     }
+}
+
+/// The next frame of a file in which nothing but frames is. `None`: the file is at its end.
+///
+/// # Errors
+/// The file cannot be read, or there is no whole frame.
+pub fn next_frame(file: &mut impl Read) -> io::Result<Option<Frame>> {
+    let mut bytes = Vec::new();
+    file.take(HEADER as u64).read_to_end(&mut bytes)?;
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let length = bytes.get(ALIGNMENT..).and_then(|rest| rest.first_chunk());
+    let length = length.map_or(u64::MAX, |length| u64::from_be_bytes(*length));
+    if length <= MAX_BODY as u64 {
+        let padded = length.next_multiple_of(ALIGNMENT as u64);
+        file.take(padded).read_to_end(&mut bytes)?;
+    }
+    let whole = Frame::parse(&bytes).filter(|(_, length)| *length == bytes.len());
+    whole.map(|(frame, _)| Some(frame)).ok_or_else(damaged)
+}
+
+pub(super) fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is damaged")
 }
 
 /// All whole frames of a segment with that number, in their order. What is damaged is left out.

@@ -98,6 +98,6 @@ pub(super) fn number_of(name: &str) -> Option<u64> {
 
 const ENDING: &str = ".journal";
 /// The most bytes of a segment: several thousand logins.
-pub(super) const MAX_SIZE: u64 = 4 << 20;
+pub(crate) const MAX_SIZE: u64 = 4 << 20;
 /// Bytes that are written ahead: several hundred logins.
 const STEP: usize = 1 << 18;

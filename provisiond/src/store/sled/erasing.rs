@@ -16,22 +16,11 @@ use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use nix::sys::statvfs::statvfs;
 
-use super::Place;
 use super::base::Base;
 use super::opening::{OpenError, config, guarded, open, unusable};
+use super::{Place, Tell, Told};
 use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, beside, lock, prepare_folder, settle_folder, sync_folder_of};
-
-/// What the store tells while it erases deleted keys.
-#[derive(Debug)]
-pub enum Erasing {
-    /// It goes on: rows were copied or compared. Told at least twice a minute.
-    GoesOn,
-    /// No file of the store holds a deleted key any more.
-    Done,
-    /// The files hold deleted keys until a later start. The store is as it was.
-    Failed(String),
-}
 
 /// The same store, and no deleted key in its files. If that cannot be had, the store as it was.
 /// Never to be called for a store in doubt: its files are all that is left of it.
@@ -39,7 +28,8 @@ pub(super) fn without_deleted_keys(
     base: Base,
     place: &Place,
     marker: &Marker,
-    tell: &dyn Fn(Erasing),
+    renew_the_copy: impl FnOnce(&Db) -> io::Result<()>,
+    tell: &Tell,
 ) -> Result<Base, OpenError> {
     let store = place.path.as_path();
     let is_due = guarded(store, || {
@@ -47,14 +37,19 @@ pub(super) fn without_deleted_keys(
     })?;
     let copied = match remove_leftover(store) {
         Ok(()) if !is_due => return Ok(base),
-        Ok(()) => copy(store, &base.db, place.cache_mib, tell),
+        // Before the store says of itself that nothing is left.
+        Ok(()) => has_room(store)
+            .and_then(|()| renew_the_copy(&base.db).map_err(|error| error.to_string()))
+            .and_then(|()| copy(store, &base.db, place.cache_mib, tell)),
         Err(error) => Err(error.to_string()),
     };
     let (base, erased) = match copied {
         Ok(()) => {
             let sync = SyncData::clone(&base.sync);
             drop(base);
-            let exchanged = wait_until_closed(store).and_then(|()| exchange(store));
+            let exchanged = wait_until_closed(store)
+                .and_then(|()| exchange(store, &beside(store, DRAFT)))
+                .and_then(|()| remove_former(store));
             (open(place, marker, &sync, soon())?, exchanged)
         }
         Err(why) => (base, Err(why)),
@@ -63,7 +58,7 @@ pub(super) fn without_deleted_keys(
         // What cannot be removed now, the next start removes.
         let _ = remove_leftover(store);
     }
-    tell(erased.map_or_else(Erasing::Failed, |()| Erasing::Done));
+    tell(erased.map_or_else(Told::NotErased, |()| Told::Erased));
     Ok(base)
 }
 
@@ -82,8 +77,7 @@ fn remove_leftover(store: &Path) -> io::Result<()> {
 }
 
 /// Makes a fresh store beside this one, with the same rows, whole and durable.
-fn copy(store: &Path, db: &Db, cache_mib: u32, tell: &dyn Fn(Erasing)) -> Result<(), String> {
-    has_room(store)?;
+fn copy(store: &Path, db: &Db, cache_mib: u32, tell: &Tell) -> Result<(), String> {
     let (steps, heard) = channel();
     let copying = Copying {
         from: db.clone(),
@@ -101,19 +95,19 @@ fn copy(store: &Path, db: &Db, cache_mib: u32, tell: &dyn Fn(Erasing)) -> Result
         .map_err(|error| error.to_string())?;
     loop {
         match heard.recv_timeout(STUCK) {
-            Ok(Step::GoesOn) => tell(Erasing::GoesOn),
+            Ok(Step::GoesOn) => tell(Told::GoesOn),
             Ok(Step::Done(done)) => return done,
             Err(_) => return Err("the disk does not answer, or sled panicked".to_owned()),
         }
     }
 }
 
-/// Exchanges the store, which is closed, with its fresh copy, and removes the former one.
-fn exchange(store: &Path) -> Result<(), String> {
-    let draft = beside(store, DRAFT);
+/// Exchanges the store, which is closed, with a fresh one. Durable on return: else a power cut could
+/// undo the exchange, and find the former store removed.
+pub(super) fn exchange(store: &Path, fresh: &Path) -> Result<(), String> {
     renameat2(
         AT_FDCWD,
-        &draft,
+        fresh,
         AT_FDCWD,
         store,
         RenameFlags::RENAME_EXCHANGE,
@@ -122,15 +116,17 @@ fn exchange(store: &Path) -> Result<(), String> {
         Errno::EINVAL => "the file system cannot exchange two folders (RENAME_EXCHANGE)".to_owned(),
         errno => errno.to_string(),
     })?;
-    // Or a power cut could undo the exchange, and find the former store removed.
-    sync_folder_of(store)
-        .and_then(|()| remove_leftover(store))
+    sync_folder_of(store).map_err(|error| error.to_string())
+}
+
+fn remove_former(store: &Path) -> Result<(), String> {
+    remove_leftover(store)
         .and_then(|()| sync_folder_of(store))
         .map_err(|error| error.to_string())
 }
 
 /// Waits until no thread of sled has the store's file open any more.
-fn wait_until_closed(store: &Path) -> Result<(), String> {
+pub(super) fn wait_until_closed(store: &Path) -> Result<(), String> {
     match lock(&store.join("db"), soon()) {
         Ok(Some(_)) => Ok(()),
         Ok(None) => Err("sled does not close its file".to_owned()),
@@ -220,7 +216,8 @@ impl Copying {
     }
 }
 
-fn soon() -> Instant {
+/// When the next step must have come.
+pub(super) fn soon() -> Instant {
     let now = Instant::now();
     now.checked_add(STUCK).unwrap_or(now)
 }
@@ -232,10 +229,15 @@ fn rows(db: &Db) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
     db.iter().filter(move |row| !says_erased(row))
 }
 
-/// A disk that the copy filled would stop other programs, and this one's log of events.
-fn has_room(store: &Path) -> Result<(), String> {
-    let size = |error: io::Error| error.to_string();
-    let needed = std::fs::metadata(store.join("db")).map_err(size)?.len();
+/// Whether a copy of the store has room. A disk that it filled would stop other programs, and this
+/// one's log of events.
+pub(super) fn has_room(store: &Path) -> Result<(), String> {
+    let size = std::fs::metadata(store.join("db")).map_err(|error| error.to_string())?;
+    has_room_for(store, size.len())
+}
+
+/// The same of a copy for which as many bytes are read.
+pub(super) fn has_room_for(store: &Path, needed: u64) -> Result<(), String> {
     let disk = statvfs(store).map_err(|errno| errno.to_string())?;
     let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     if free < needed.saturating_mul(2).saturating_add(ROOM) {
@@ -251,6 +253,6 @@ pub(super) const ERASED: &[u8] = b"e";
 const DRAFT: &str = ".erasing";
 const ROWS_OF_A_STEP: usize = 1024;
 /// If a step takes longer than this, the disk or the library is stuck.
-const STUCK: Duration = Duration::from_secs(30);
+pub(super) const STUCK: Duration = Duration::from_secs(30);
 /// Bytes that stay free for others.
 const ROOM: u64 = 4 << 20;

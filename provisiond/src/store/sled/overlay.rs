@@ -43,15 +43,11 @@ struct State {
 struct Group {
     rows: Vec<Row>,
     bytes: usize,
-    /// The segment of the journal that it is in.
-    segment: u64,
 }
 
 /// Groups that sled gets as one batch.
 pub(super) struct Chunk {
     pub(super) merged: Merged,
-    /// The segment of the journal that the last of its groups is in.
-    pub(super) segment: u64,
     last: u64,
 }
 
@@ -85,8 +81,8 @@ impl Overlay {
         self.wait_until(|state| state.bytes < BYTES)
     }
 
-    /// Adds the rows of a group that is durable in that segment of the journal.
-    pub(super) fn push(&self, rows: Vec<Row>, segment: u64) {
+    /// Adds the rows of a group that is durable in the journal.
+    pub(super) fn push(&self, rows: Vec<Row>) {
         let bytes = size(&rows);
         let mut state = self.lock();
         state.pushed = state.pushed.saturating_add(1);
@@ -96,11 +92,7 @@ impl Overlay {
             state.rows.insert(Bytes::clone(key), row);
         }
         state.bytes = state.bytes.saturating_add(bytes);
-        state.groups.push_back(Group {
-            rows,
-            bytes,
-            segment,
-        });
+        state.groups.push_back(Group { rows, bytes });
         let (is_first, is_idle) = (state.due.is_none(), state.settled >= state.wanted);
         if is_first {
             state.due = Instant::now().checked_add(self.settle_after);
@@ -151,7 +143,7 @@ impl Overlay {
                 state.due = None;
             }
             if state.settled < state.wanted && !state.has_ended {
-                return state.chunk();
+                return Some(state.chunk());
             }
             if state.is_closed || state.has_ended {
                 return None;
@@ -210,10 +202,9 @@ impl Overlay {
 
 impl State {
     /// The oldest groups, as many as sled takes at once.
-    fn chunk(&self) -> Option<Chunk> {
+    fn chunk(&self) -> Chunk {
         let mut chunk = Chunk {
             merged: Merged::default(),
-            segment: self.groups.front()?.segment,
             last: self.settled,
         };
         for group in &self.groups {
@@ -221,10 +212,9 @@ impl State {
                 break;
             }
             chunk.merged.add(group.rows.iter().cloned());
-            chunk.segment = group.segment;
             chunk.last = chunk.last.saturating_add(1);
         }
-        Some(chunk)
+        chunk
     }
 }
 

@@ -8,6 +8,8 @@ use std::io;
 use std::mem::take;
 use std::path::Path;
 
+use ::sled::Db;
+
 use super::base::Base;
 use super::opening::{OpenError, at, guarded};
 use super::rows::{Merged, size};
@@ -34,28 +36,38 @@ impl Found {
         earlier: &Earlier,
         store: &Path,
     ) -> Result<Self, OpenError> {
-        let found = Self::read(base, store)?;
-        if found.counted != Some(found.summary) {
+        let found = guarded(store, || Self::read(&base.db, store))?;
+        let Some(reached) = found.sound() else {
             return Ok(found);
-        }
-        let reached = found.summary.point();
+        };
         let has_moved = guarded(store, || replay(base, earlier, reached).map_err(at(store)))?;
         if has_moved {
-            Self::read(base, store)
+            guarded(store, || Self::read(&base.db, store))
         } else {
             Ok(found)
         }
     }
 
-    fn read(base: &Base, store: &Path) -> Result<Self, OpenError> {
-        guarded(store, || {
-            let (summary, seen) = read_summary(&base.db, store)?;
-            Ok(Self {
-                counted: count(&base.db, &summary),
-                summary,
-                seen,
-            })
+    /// sled may panic.
+    pub(super) fn read(db: &Db, store: &Path) -> Result<Self, OpenError> {
+        let (summary, seen) = read_summary(db, store)?;
+        Ok(Self {
+            counted: count(db, &summary),
+            summary,
+            seen,
         })
+    }
+
+    /// Where the store stands, if its records are those that its summary tells of.
+    pub(super) fn sound(&self) -> Option<Point> {
+        let is_sound = self.counted == Some(self.summary);
+        is_sound.then(|| self.summary.point())
+    }
+
+    /// The latest generation that sled itself knows.
+    pub(super) fn newest(&self) -> u64 {
+        let counted = self.counted.map_or(0, |counted| counted.generation);
+        self.summary.generation.max(counted)
     }
 }
 

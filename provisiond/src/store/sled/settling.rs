@@ -3,20 +3,15 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::base::Base;
 use super::overlay::Overlay;
-use crate::store::journal;
 
 /// The work of the thread.
 pub(super) struct Settler {
     pub(super) base: Base,
     pub(super) overlay: Arc<Overlay>,
-    /// The folder of the journal, and the first segment of this process.
-    pub(super) journal: PathBuf,
-    pub(super) first: u64,
 }
 
 impl Settler {
@@ -40,10 +35,6 @@ impl Settler {
         while let Some(chunk) = self.overlay.next() {
             self.base.write(&chunk.merged)?;
             self.overlay.forget(&chunk);
-            if chunk.segment > self.first {
-                journal::remove(&self.journal, self.first..chunk.segment)?;
-                self.first = chunk.segment;
-            }
         }
         Ok(())
     }

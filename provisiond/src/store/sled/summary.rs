@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::opening::{OpenError, damaged, unusable};
 use super::rows::RECORDS;
+use super::witnesses::Witnesses;
 use crate::clock::mark::Mark;
 use crate::store::journal::frame::Point;
 use crate::store::marker::{Age, Marker};
@@ -170,10 +171,16 @@ pub(super) fn count(db: &Db, found: &Summary) -> Option<Summary> {
 pub(super) fn judge_age(
     found: Summary,
     counted: Option<Summary>,
-    marker: &Marker,
-    mirrored: Option<Age>,
+    witnesses: &Witnesses,
     stamp: u64,
 ) -> Option<Summary> {
+    let Witnesses {
+        marker,
+        mirrored,
+        journal,
+        ..
+    } = witnesses;
+    let mirrored = *mirrored;
     let is_sound = counted == Some(found);
     let counted = counted.unwrap_or(found);
     let marked = marker
@@ -183,7 +190,7 @@ pub(super) fn judge_age(
         return None;
     }
     let mirror = mirrored.map_or(0, |age| believed(age.generation));
-    let known = marked.max(mirror).max(counted.generation);
+    let known = marked.max(mirror).max(counted.generation).max(*journal);
     let is_witnessed = found.users == 0 || marker.age().or(mirrored).is_some();
     if found.generation >= known && is_sound && is_witnessed {
         return Some(found);
@@ -196,7 +203,7 @@ pub(super) fn judge_age(
         Some(missing) => missing.whole,
     };
     let ages = marker.age().into_iter().chain(mirrored);
-    let whole = ages.map(|age| age.whole).fold(own, u64::max);
+    let whole = ages.map(|age| age.whole).fold(own.max(*journal), u64::max);
     let whole = if is_witnessed { whole } else { UNKNOWN };
     let is_whole = is_sound && found.incomplete.is_none() && found.generation >= whole;
     let known_before = found.incomplete.map_or(0, |missing| missing.users);

@@ -2,6 +2,7 @@
 
 mod damage;
 mod erased;
+mod healing;
 mod missing;
 mod put_back;
 mod replay;
@@ -21,7 +22,7 @@ use super::summary::{FORMAT, LEAP, SUMMARY};
 use super::*;
 use crate::clock::tests::Hands;
 use crate::store::commit::Apply;
-use crate::store::marker::{Age, StoreMark, prepare_folder};
+use crate::store::marker::{Age, Marker, Mirror, StoreMark, prepare_folder};
 
 fn clock() -> Arc<Clock> {
     Clock::of_this_machine(|_| ())
@@ -73,13 +74,19 @@ impl Home {
             settle_after: SETTLE_AFTER,
             sync: Arc::new(File::sync_data),
         };
-        SledStore::open_with(around, &self.place(true), clock(), &|_| (), |why| {
-            panic!("{why}")
-        })
+        SledStore::open_with(
+            around,
+            &self.place(true),
+            clock(),
+            Arc::new(|_| ()),
+            |why| panic!("{why}"),
+        )
     }
 
-    /// Opens the closed store with sled alone, and changes it.
+    /// Opens the closed store with sled alone, and changes it. The copy, which would heal it, is lost
+    /// as well.
     fn tamper(&self, tamper: impl FnOnce(&Db)) {
+        let _ = std::fs::remove_dir_all(self.path("store.journal"));
         drop(lock(&self.path("store/db"), soon()).unwrap());
         tamper(
             &::sled::Config::new()
@@ -198,7 +205,9 @@ fn writer(home: &Home, store: &SledStore) -> Writer {
         path: home.path("store"),
         db: store.db.clone().unwrap(),
         overlay: Arc::clone(&store.overlay),
-        journal: earlier.begin(Arc::new(File::sync_data)).unwrap(),
+        journal: earlier
+            .begin(Arc::new(File::sync_data), channel().0)
+            .unwrap(),
         marker: Marker::read(&home.path("store")).unwrap(),
         marker_due: None,
         mirror: Mirror::open(None).unwrap().0,
@@ -440,7 +449,8 @@ fn failing(
         sync: Arc::new(sync),
     };
     let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
-    let store = SledStore::open_with(around, &home.place(true), clock(), &|_| (), tell).unwrap();
+    let store =
+        SledStore::open_with(around, &home.place(true), clock(), Arc::new(|_| ()), tell).unwrap();
     (store, fails, syncs, heard)
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::store::commit::{Answer, Apply};
 use crate::store::journal::Journal;
 use crate::store::journal::frame::Row;
+use crate::store::journal::snapshot::Start;
 use crate::store::marker::{Marker, Mirror, StoreMark, settle_folder};
 use crate::store::{Outcome, Unavailable, Version};
 
@@ -32,6 +34,8 @@ pub(super) enum Update {
     KeepMark,
     /// The same, and the store counts as complete.
     AcceptLoss,
+    /// A snapshot begins here: with a new segment of the journal.
+    BeginCopy(Sender<Start>),
 }
 
 /// A change of one user's record: from version `expected`, or no record, to `record`, or no record.
@@ -148,9 +152,18 @@ impl Writer {
         Ok(())
     }
 
-    fn judge(&self, plan: &mut Plan, update: Update) -> Answer {
+    fn judge(&mut self, plan: &mut Plan, update: Update) -> Answer {
         match update {
             Update::Records(changes) => return self.judge_changes(plan, changes),
+            Update::BeginCopy(begun) => {
+                // Its group follows in the new segment.
+                self.journal.rotate().map_err(|_| Unavailable)?;
+                let _ = begun.send(Start {
+                    point: self.summary.point(),
+                    segment: self.journal.segment(),
+                });
+                return Ok(Outcome::Done(Version(plan.summary.generation)));
+            }
             Update::KeepMark => {}
             Update::AcceptLoss => plan.summary.incomplete = None,
         }
@@ -194,10 +207,10 @@ impl Writer {
         if !self.overlay.wait_for_room() {
             return Err(not_settled());
         }
-        let rows = self
-            .journal
-            .append(self.summary.point(), summary.point(), rows)?;
-        self.overlay.push(rows, self.journal.segment());
+        let settle = || self.overlay.settle().then_some(()).ok_or_else(not_settled);
+        let (before, after) = (self.summary.point(), summary.point());
+        let rows = self.journal.append(before, after, rows, settle)?;
+        self.overlay.push(rows);
         Ok(())
     }
 

@@ -28,9 +28,11 @@ const LOSSES: [(&str, Loss); 7] = [
     ),
     ("nothing but the mirror", |home| {
         home.remove("store");
+        home.remove("store.journal");
         home.remove("store.marker");
     }),
     ("no witness", |home| {
+        home.remove("store.journal");
         home.remove("store.marker");
         home.remove("generation");
     }),
@@ -115,10 +117,10 @@ fn a_kept_mark_is_in_the_marker_before_it_is_answered() {
     assert_eq!(mark(&home), Some(of_age(5, 6)));
 }
 
-type Touch = Box<dyn Fn(&Home)>;
+pub(super) type Touch = Box<dyn Fn(&Home)>;
 
 /// What another program may do to one of the store's files.
-fn touches(file: &'static str) -> [(&'static str, Touch); 7] {
+pub(super) fn touches(file: &'static str) -> [(&'static str, Touch); 7] {
     let folder = Path::new(file).parent().unwrap().to_str().unwrap();
     [
         ("removed", Box::new(move |home| home.remove(file))),
@@ -147,24 +149,6 @@ fn touches(file: &'static str) -> [(&'static str, Touch); 7] {
             Box::new(move |home| cut(home, file, |size| size - 1000)),
         ),
     ]
-}
-
-#[test]
-fn a_journal_that_another_program_removes_replaces_or_cuts_acknowledges_nothing() {
-    for (what, touch) in touches(SEGMENT) {
-        let home = Home::new();
-        let (store, _, _, heard) = failing(&home);
-        (0..10).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
-        let version = store.load(&user("user-1")).unwrap().unwrap().version;
-        touch(&home);
-        assert_eq!(
-            store.replace(&user("user-1"), version, record(11), soon()),
-            Err(Unavailable),
-            "{what}"
-        );
-        let told = heard.recv().unwrap();
-        assert!(told.ends_with("check the disk"), "{what}: {told}");
-    }
 }
 
 #[test]

@@ -59,7 +59,6 @@ fn after_a_kill_every_acknowledged_update_is_there_whatever_sled_had_of_it() {
     for settled in [&[][..], &[0], &[9], &[18], &[19], &[3, 4, 12]] {
         let home = Home::killed(20, settled);
         home.has_all(&format!("settled: {settled:?}"));
-        assert_eq!(home.segments().len(), 1, "earlier ones are removed");
     }
 }
 
@@ -103,6 +102,7 @@ fn updates_behind_a_gap_are_not_replayed() {
     drop(store);
     killed.remove("store");
     copy(&home.path("yesterday/store"), &killed.path("store"));
+    killed.remove(&killed.segments()[1]);
     for _ in 0..2 {
         let store = killed.open();
         assert_eq!(killed.updates_of_users(&store), [0, 1, 2, 3, 4]);
@@ -113,37 +113,30 @@ fn updates_behind_a_gap_are_not_replayed() {
 }
 
 #[test]
-fn sled_is_brought_up_while_the_store_is_open_and_used_segments_are_removed() {
+fn sled_is_brought_up_while_the_store_is_open_and_a_journal_that_has_grown_long_is_cut() {
     let home = Home::new();
     let store = home.open();
-    let large = |update: u64| update.to_be_bytes().repeat(1000);
-    let mut version = None;
-    for update in 0..600 {
+    let large = |update: u64| update.to_be_bytes().repeat(6000);
+    for update in 0..450 {
         let name = user(&format!("user-{}", update % 5));
-        version = store.load(&name).unwrap().map(|stored| stored.version);
-        let done = match version {
-            Some(version) => store.replace(&name, version, large(update), soon()),
+        let done = match store.load(&name).unwrap() {
+            Some(stored) => store.replace(&name, stored.version, large(update), soon()),
             None => store.insert_new(&name, large(update), soon()),
         };
         assert!(matches!(done, Ok(Outcome::Done(_))));
         let read = store.load(&name).unwrap().unwrap();
         assert_eq!(read.bytes, large(update));
     }
-    assert!(version.is_some());
     assert!(matches!(store.keep_mark(soon()), Ok(Outcome::Done(_))));
-    assert!(
-        store
-            .overlay
-            .range((Bound::Unbounded, Bound::Unbounded))
-            .is_empty()
-    );
+    let left = store.overlay.range((Bound::Unbounded, Bound::Unbounded));
+    assert!(left.is_empty());
+    while home.segments().iter().any(|name| name == SEGMENT) {
+        std::thread::yield_now();
+    }
     drop(store);
-    let names = home.segments();
-    assert_eq!(names.len(), 1, "{names:?}");
-    assert!(names[0].as_str() > SEGMENT);
     home.tamper(|db| {
         let value = db.get(b"ruser-4").unwrap().unwrap();
-        assert_eq!(value[8..], large(599));
+        assert_eq!(value[8..], large(449));
     });
 }
 
