@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 use tests::daemon::{Daemon, Setup, authenticator};
+use tests::disk::Disk;
 use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::world;
@@ -368,6 +369,76 @@ fn a_daemon_killed_at_any_step_of_healing_loses_nothing_and_the_next_start_heals
 }
 
 #[test]
+fn a_daemon_killed_at_any_step_of_renewing_the_copy_loses_nothing_and_the_next_start_renews() {
+    let _place = world::enter();
+    let mut scene = Scene::new();
+    for call in ["write", "rename", "fsync", "unlink"] {
+        let mut steps = 0;
+        loop {
+            scene.restore();
+            hurt_the_copy(&scene.daemon.setup.state);
+            let fault = format!("inject={call}:signal=KILL:when={}", steps + 1);
+            let draft = scene.path("store.journal/snapshot.new");
+            let [draft, folder] =
+                [draft.as_path(), &scene.path("store.journal")].map(|path| text(path).to_owned());
+            let trace = format!("trace={call}");
+            let options = ["-P", &draft, "-P", &folder, "-e", &trace, "-e", &fault];
+            let mut traced = Traced::start(&scene.daemon.setup, &options);
+            if traced.says("event=store_healed what=copy") {
+                break;
+            }
+            drop(traced);
+            steps += 1;
+            scene.has_all(&fault);
+        }
+        println!("{call}: killed at {steps} steps");
+    }
+}
+
+#[test]
+fn after_a_power_cut_while_a_part_is_made_anew_nothing_is_lost() {
+    let _place = world::enter();
+    let hurts: [(&str, Touch, &[&str]); 2] = [
+        (
+            "store",
+            |state| cut(&state.join("store/db"), 0),
+            &["fsync(", "renameat2(", "rename("],
+        ),
+        ("copy", hurt_the_copy, &["fsync(", "rename(", "unlink("]),
+    ];
+    for (what, hurt, calls) in hurts {
+        let disk = Disk::new();
+        let mut daemon = Setup::in_state(&disk.state()).start();
+        for user in ["alice", "bob"] {
+            daemon.enroll(user);
+        }
+        assert!(daemon.terminate().success());
+        hurt(&daemon.setup.state);
+        world::run("sync", &["--file-system", text(&daemon.setup.state)]);
+        let mut traced = Traced::start(&daemon.setup, &["-e", CALLS, "-e", SLOW_CALLS]);
+        for call in calls {
+            assert!(traced.says(call), "{what}: {call}");
+            let cut = disk.cut();
+            let after = Setup::in_state(&cut.root.join("state")).start();
+            let status = after.call("Status", &json!({})).expect("its state");
+            let told = (&status["incomplete"], &status["users"]);
+            assert_eq!(told, (&json!(false), &json!(2)), "{what} {call}: {status}");
+        }
+    }
+}
+
+/// Zeros where the journal begins.
+fn hurt_the_copy(state: &Path) {
+    let segment = segment(&state.join("store.journal"));
+    let file = fs::File::options().write(true).open(segment).expect("it");
+    file.write_all_at(&[0; 64], 0).expect("zeros");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+#[test]
 fn a_state_folder_that_others_can_write_and_pipes_in_it_do_not_hold_up_the_start() {
     let _place = world::enter();
     let chmod: Touch = |state| {
@@ -427,3 +498,6 @@ fn files_of(state: &Path) -> Vec<String> {
     }
     files
 }
+
+const CALLS: &str = "trace=rename,renameat2,fsync,unlink";
+const SLOW_CALLS: &str = "inject=rename,renameat2,fsync,unlink:delay_enter=200000";
