@@ -117,7 +117,7 @@ auth [success=done user_unknown=ignore default=die] pam_exec.so
 auth required pam_deny.so
 ";
 /// One file of each format that `import` reads.
-const FOREIGN: [(&str, &str); 7] = [
+const FOREIGN: [(&str, &str); 8] = [
     (
         "import_otpauth",
         "otpauth://hotp/Co:a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&counter=9&issuer=Co\n",
@@ -142,6 +142,7 @@ const FOREIGN: [(&str, &str); 7] = [
         "import_andotp",
         r#"[{"secret":"GEZDGNBVGY3TQOJQ","label":"a","type":"TOTP","algorithm":"SHA1","digits":6}]"#,
     ),
+    ("import_users", "user,device\nalice,phone\nbob,\n"),
     (
         "import_table",
         "user,key,kind,counter\nalice,GEZDGNBVGY3TQOJQ,hotp,4\n",

@@ -15,6 +15,7 @@ pub mod otpauth;
 mod problem;
 pub mod pskc;
 pub mod table;
+pub mod users;
 pub mod users_oath;
 
 pub use self::entry::Entry;

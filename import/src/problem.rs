@@ -63,6 +63,9 @@ pub enum BadFile {
         "line 1: the first row must name the columns: 'user' and 'key', and if wanted 'kind', 'alg', 'digits', 'period', 'counter', 'label' and 'issuer', each once"
     )]
     Columns,
+    /// A list of users whose first row does not name its columns.
+    #[error("the first row must name the columns: 'user', and if wanted 'device'")]
+    UserColumns,
 }
 
 /// Why an entry cannot be taken.

@@ -77,6 +77,8 @@ ELSEWHERE = {
     "sudo -n": "is what scripts write before a command of theirs: vm::sudo_n_fails_without_asking",
     "totpctl rename-user OLD NEW": "stands for names of the reader's: vm::commands_for_users_and_devices_work_as_the_guide_has_them",
     "totpctl enroll": OWN,
+    "totpctl enroll --users users.csv --keys keys.jsonl": "makes devices for accounts that the machine does not have: "
+    + "real::a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_that_was_shown",
     "totpctl recovery-codes": OWN,
     "totpctl forget": PART,
     "totpctl key …": PART,

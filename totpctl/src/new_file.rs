@@ -1,4 +1,4 @@
-//! Creates the files of --png and --svg, which hold a key: new, readable by their owner only,
+//! Creates the files of --png, --svg and --keys, which hold keys: new, readable by their owner only,
 //! removed after an error.
 
 use std::fs::{File, OpenOptions};
@@ -52,14 +52,26 @@ impl NewFile {
 
     /// Writes the content and keeps the file. Returns its path.
     pub(crate) fn fill(mut self, content: &[u8]) -> Result<PathBuf, Failure> {
-        let written = self
-            .file
-            .write_all(content)
-            .and_then(|()| self.file.sync_all());
-        written
-            .map_err(|error| failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO)))?;
-        self.keep = true;
+        self.append(content)?;
+        self.keep()?;
         Ok(std::mem::take(&mut self.path))
+    }
+
+    /// Writes more of the content.
+    pub(crate) fn append(&mut self, content: &[u8]) -> Result<(), Failure> {
+        let written = self.file.write_all(content);
+        written.map_err(|error| self.failed(error))
+    }
+
+    /// Brings what was written to the disk, and keeps the file from here on.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        self.file.sync_all().map_err(|error| self.failed(error))?;
+        self.keep = true;
+        Ok(())
+    }
+
+    fn failed(&self, error: std::io::Error) -> Failure {
+        failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO))
     }
 }
 

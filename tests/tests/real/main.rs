@@ -37,6 +37,7 @@ mod json;
 mod lengths;
 mod lineage;
 mod listing;
+mod lists;
 mod machine;
 mod meanwhile;
 mod memory;

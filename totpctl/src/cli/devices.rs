@@ -3,7 +3,7 @@
 
 use clap::Args;
 
-use super::{DeviceTarget, SamePerson};
+use super::{DeviceTarget, SamePerson, UserList};
 
 /// The arguments of `disable` and `enable`: a device or the account.
 #[derive(Debug, Args)]
@@ -13,6 +13,24 @@ pub(crate) struct StateArgs {
     /// The whole account, including recovery codes
     #[arg(long, conflicts_with = "device")]
     pub(crate) all: bool,
+}
+
+/// The arguments of `disable`.
+#[derive(Debug, Args)]
+pub(crate) struct DisableArgs {
+    #[command(flatten)]
+    pub(crate) part: StateArgs,
+    #[command(flatten)]
+    pub(crate) list: UserList,
+}
+
+/// The arguments of `revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeArgs {
+    #[command(flatten)]
+    pub(crate) target: DeviceTarget,
+    #[command(flatten)]
+    pub(crate) list: UserList,
 }
 
 /// The arguments of `enable`.
@@ -69,6 +87,7 @@ Examples:
   totpctl disable alice             the only device
   totpctl disable alice --device phone
   totpctl disable alice --all       the whole account
+  totpctl disable --users leavers.csv --all
 
 Users can disable their own devices with a code, but not the last active one.";
 
@@ -86,6 +105,7 @@ pub(super) const REVOKE_EXAMPLES: &str = "\
 Examples:
   totpctl revoke alice              the only device
   totpctl revoke alice --device old
+  totpctl revoke --users users.csv --device old
 
 Users can revoke their own devices with a code, but not the last active one.
 To keep a device for later use: totpctl disable";

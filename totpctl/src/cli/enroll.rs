@@ -1,14 +1,17 @@
 //! Arguments, options and help of `enroll`.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use common::names::device::Kind;
 
 use super::devices::RestrictionArgs;
 use super::value_parsers::{kinds, number};
-use super::{KeyOptions, OptionalUser, PictureOptions, SamePerson};
+use super::{KeyOptions, OptionalUser, PictureOptions, SamePerson, UserList};
 
 /// The arguments of `enroll`. The defaults are the daemon's, by its settings.
 #[derive(Debug, Args)]
+#[command(mut_arg("users", |users| users.conflicts_with_all(OF_ONE_DEVICE)))]
 pub(crate) struct EnrollArgs {
     #[command(flatten)]
     pub(crate) user: OptionalUser,
@@ -39,7 +42,25 @@ pub(crate) struct EnrollArgs {
     pub(crate) same_person: SamePerson,
     #[command(flatten)]
     pub(crate) pictures: PictureOptions,
+    #[command(flatten)]
+    pub(crate) list: UserList,
+    /// With --users: write the keys to this new, private file
+    #[arg(long, value_name = "FILE", requires = "users")]
+    pub(crate) keys: Option<PathBuf>,
 }
+
+/// What says something about one device, and not about those of a list.
+const OF_ONE_DEVICE: [&str; 9] = [
+    "kind",
+    "counter",
+    "key",
+    "allow_weak",
+    "yes",
+    "same_person",
+    "qr",
+    "png",
+    "svg",
+];
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -50,6 +71,7 @@ Examples:
   totpctl enroll alice --device token --kind hotp --counter 7 --key - < key.txt
   totpctl enroll alice --yes --json
   totpctl enroll alice --png alice.png
+  totpctl enroll --users users.csv --keys keys.jsonl
 
 Without --yes the device stays pending until its first code is typed here or
 given to 'totpctl confirm'. A pending device opens no login. totpctl shows the
@@ -58,4 +80,9 @@ key only once. With --json, totpctl asks only if standard input is a terminal.
 QR codes: 'utf8' and 'inverse' draw half blocks, 'inverse' for dark text on a
 light background; 'ansi' draws coloured spaces, 'ascii' plain characters.
 --png and --svg create a new file that only its owner can read. The file holds
-the key: give it only to the user, and delete it after scanning.";
+the key: give it only to the user, and delete it after scanning.
+
+With --users, each device is active once its key is written, one JSON object a
+line. After an interruption run the same list again, with a new file of keys:
+a user with a device of that name is left alone. If two files have a key of one
+device, the later one is valid. A bad row is reported by its line; exit code 1.";

@@ -37,7 +37,7 @@ use common::secret;
 pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
 pub(crate) use self::completions::CompletionsArgs;
 pub(crate) use self::devices::{
-    EnableArgs, RenameDeviceArgs, RestrictArgs, RestrictionArgs, StateArgs,
+    DisableArgs, EnableArgs, RenameDeviceArgs, RestrictArgs, RestrictionArgs, RevokeArgs, StateArgs,
 };
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::enroll::EnrollArgs;
@@ -110,13 +110,13 @@ pub(crate) enum Command {
     Log(LogArgs),
     /// Disable a device or the account; it can be enabled again
     #[command(after_help = devices::DISABLE_EXAMPLES)]
-    Disable(StateArgs),
+    Disable(DisableArgs),
     /// Enable a disabled device or account again
     #[command(after_help = devices::ENABLE_EXAMPLES)]
     Enable(EnableArgs),
     /// Delete a device and its key permanently
     #[command(after_help = devices::REVOKE_EXAMPLES)]
-    Revoke(DeviceTarget),
+    Revoke(RevokeArgs),
     /// Rename a device
     #[command(after_help = devices::RENAME_EXAMPLES)]
     RenameDevice(RenameDeviceArgs),
@@ -202,6 +202,20 @@ pub(crate) struct DeviceTarget {
     /// Name of the device, if the user has several
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
+}
+
+/// Users in a file, in place of one on the command line.
+#[derive(Debug, Default, Args)]
+pub(crate) struct UserList {
+    /// Many users: a CSV file with the column user, and if
+    /// wanted device, or JSON lines; '-': standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "user",
+        verbatim_doc_comment
+    )]
+    pub(crate) users: Option<PathBuf>,
 }
 
 /// The decision that only an administrator can make: whose account it is.

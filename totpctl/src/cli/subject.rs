@@ -20,8 +20,9 @@ impl Command {
                 ..wanted.user.subject()
             },
             Self::Confirm(wanted) => wanted.target.subject(),
-            Self::Revoke(target) | Self::Resync(target) => target.subject(),
-            Self::Disable(part) => part.target.subject(),
+            Self::Resync(target) => target.subject(),
+            Self::Revoke(wanted) => wanted.target.subject(),
+            Self::Disable(wanted) => wanted.part.target.subject(),
             Self::Enable(wanted) => wanted.part.target.subject(),
             Self::RenameDevice(wanted) => Subject {
                 device: wanted.device.as_deref(),
@@ -45,10 +46,13 @@ impl Command {
     /// The user of a command that people also run for themselves: its name may be missing.
     pub(crate) fn user_mut(&mut self) -> Option<&mut OptionalUser> {
         match self {
-            Self::Enroll(wanted) => Some(&mut wanted.user),
+            Self::Enroll(wanted) if wanted.list.users.is_none() => Some(&mut wanted.user),
             Self::Confirm(wanted) => Some(&mut wanted.target.user),
-            Self::Revoke(target) | Self::Resync(target) => Some(&mut target.user),
-            Self::Disable(part) => Some(&mut part.target.user),
+            Self::Resync(target) => Some(&mut target.user),
+            Self::Revoke(wanted) if wanted.list.users.is_none() => Some(&mut wanted.target.user),
+            Self::Disable(wanted) if wanted.list.users.is_none() => {
+                Some(&mut wanted.part.target.user)
+            }
             Self::Enable(wanted) => Some(&mut wanted.part.target.user),
             Self::Restrict(wanted) => Some(&mut wanted.target.user),
             Self::Why(wanted) => Some(&mut wanted.user),

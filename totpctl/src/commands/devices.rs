@@ -2,14 +2,17 @@
 
 use common::wire::protocol::{DeviceState, Revoke, SetState};
 
-use super::Context;
-use crate::cli::{DeviceTarget, EnableArgs, StateArgs};
+use super::{Context, lists};
+use crate::cli::{DisableArgs, EnableArgs, RevokeArgs, StateArgs};
 use crate::exit::{Exit, Failure};
 use crate::render::{Change, Changed};
 
 /// `disable`.
-pub(super) fn disable(context: &Context<'_>, part: &StateArgs) -> Result<Exit, Failure> {
-    set(context, part, (DeviceState::Disabled, None))
+pub(super) fn disable(context: &Context<'_>, wanted: &DisableArgs) -> Result<Exit, Failure> {
+    match &wanted.list.users {
+        Some(list) => lists::disable(context, list, wanted),
+        None => set(context, &wanted.part, (DeviceState::Disabled, None)),
+    }
 }
 
 /// `enable`.
@@ -50,8 +53,11 @@ fn set(
 }
 
 /// `revoke`.
-pub(super) fn revoke(context: &Context<'_>, target: &DeviceTarget) -> Result<Exit, Failure> {
-    let names = target.names()?;
+pub(super) fn revoke(context: &Context<'_>, wanted: &RevokeArgs) -> Result<Exit, Failure> {
+    if let Some(list) = &wanted.list.users {
+        return lists::revoke(context, list, wanted);
+    }
+    let names = wanted.target.names()?;
     let reply = context.with_proof(|proof| {
         let (user, device) = names.clone();
         context.daemon.call(&Revoke {

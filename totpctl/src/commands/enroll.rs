@@ -10,10 +10,10 @@ use common::totp::Parameters;
 use common::wire::protocol::{Confirm, DeviceState, Enroll, Verdict};
 use common::wire::text::printable;
 
-use super::Context;
 use super::drawing::{PictureFiles, for_terminal};
 use super::names::{self, Names};
 use super::restrict::times_and_services;
+use super::{Context, lists};
 use crate::age;
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
@@ -22,6 +22,9 @@ use crate::verdicts::{argument, confirmation};
 
 /// Enrols a new device.
 pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exit, Failure> {
+    if let Some(list) = &wanted.list.users {
+        return lists::enroll(context, list, wanted);
+    }
     let names = (
         wanted.user.name()?,
         names::device(wanted.device.as_deref())?,

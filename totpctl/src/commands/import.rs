@@ -9,13 +9,15 @@ mod homes;
 mod passlib;
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
+use ::import::MAX_FILE;
 use common::wire::client::ClientError;
 use common::wire::protocol::{Error, Import};
 use common::wire::text::printable;
+use zeroize::Zeroizing;
 
 use super::many::{BATCH, at_once};
 use super::{Context, concerns_all, names};
@@ -259,6 +261,17 @@ impl<'a> Moving<'a> {
             Exit::Done
         })
     }
+}
+
+/// All of a file, and at most one byte more than any may have.
+pub(super) fn bytes_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    let most = u64::try_from(MAX_FILE)
+        .unwrap_or(u64::MAX)
+        .saturating_add(1);
+    let read = open(path)?.take(most).read_to_end(&mut bytes);
+    read.map_err(|error| unreadable(path, &error))?;
+    Ok(bytes)
 }
 
 /// The file, or standard input for `-`.

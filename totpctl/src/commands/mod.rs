@@ -14,6 +14,7 @@ mod forget;
 mod grace;
 mod import;
 mod key;
+mod lists;
 mod log;
 mod many;
 mod names;
@@ -68,9 +69,9 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::List(list) => show::all(context, list),
         Command::Why(wanted) => log::why(context, wanted),
         Command::Log(wanted) => log::log(context, wanted),
-        Command::Disable(part) => devices::disable(context, part),
+        Command::Disable(wanted) => devices::disable(context, wanted),
         Command::Enable(wanted) => devices::enable(context, wanted),
-        Command::Revoke(target) => devices::revoke(context, target),
+        Command::Revoke(wanted) => devices::revoke(context, wanted),
         Command::RenameDevice(wanted) => rename::device(context, wanted),
         Command::RenameUser(wanted) => rename::user(context, wanted),
         Command::Forget(wanted) => forget::run(context, wanted),

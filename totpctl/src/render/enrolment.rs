@@ -18,14 +18,14 @@ pub(crate) struct Enrolled {
     pub(crate) user: String,
     pub(crate) device: String,
     pub(crate) state: DeviceState,
-    key: SecretText,
+    pub(crate) key: SecretText,
     pretty_key: SecretText,
     pub(crate) uri: SecretText,
     pub(crate) kind: Kind,
-    alg: String,
-    digits: u8,
+    pub(crate) alg: String,
+    pub(crate) digits: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
-    period: Option<u32>,
+    pub(crate) period: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counter: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

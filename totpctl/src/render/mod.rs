@@ -10,6 +10,7 @@ mod enrolment;
 mod event;
 mod examined;
 pub(crate) mod key;
+pub(crate) mod lists;
 pub(crate) mod moving;
 mod recovery;
 mod tried;

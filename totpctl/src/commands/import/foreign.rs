@@ -1,16 +1,14 @@
 //! Imports the formats of the crate `import`: whose each entry is, and what the daemon is told.
 
-use std::io::Read;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::import::pskc::Lock;
-use ::import::{BadFile, Entry, Item, MAX_FILE, google_authenticator, pskc};
+use ::import::{BadFile, Entry, Item, google_authenticator, pskc};
 use common::names::device::Kind;
 use common::wire::protocol::{ForeignKey, Import};
-use zeroize::Zeroizing;
 
-use super::{Candidate, Moving, open, unreadable};
+use super::{Candidate, Moving, bytes_of};
 use crate::cli::{ImportFile, ImportOptions, LabelledFile};
 use crate::commands::Context;
 use crate::exit::{Exit, Failure};
@@ -151,17 +149,6 @@ fn foreign(entry: &Entry) -> ForeignKey {
         spent: Some(spent),
         skew: Some(entry.skew),
     }
-}
-
-/// All of a file, and at most one byte more than any may have.
-fn bytes_of(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let most = u64::try_from(MAX_FILE)
-        .unwrap_or(u64::MAX)
-        .saturating_add(1);
-    let read = open(path)?.take(most).read_to_end(&mut bytes);
-    read.map_err(|error| unreadable(path, &error))?;
-    Ok(bytes)
 }
 
 const NO_USER: &str =

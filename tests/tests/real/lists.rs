@@ -1,0 +1,191 @@
+//! Commands about many users: a list that was done in part is done again and nothing doubles, bad
+//! rows are named, and no key is lost or shown twice.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use tests::daemon::Daemon;
+use tests::oathtool::Authenticator;
+use tests::world;
+
+const USERS: usize = 2000;
+const ISSUER: &str = "A company whose long name fills the pipe before a batch has ended";
+
+#[test]
+fn a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_that_was_shown() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    let folder = world::scratch_folder("lists");
+    let list = folder.join("users.csv");
+    let rows: String = (0..USERS).map(|n| format!("user{n}\n")).collect();
+    fs::write(&list, format!("user\n{rows}")).expect("a list");
+
+    // No process reads the pipe, which does not hold a batch of keys: the client waits with them.
+    let mut killed = totpctl(&daemon, &list, None);
+    let mut client = killed.stdout(Stdio::piped()).spawn().expect("totpctl");
+    daemon.log.wait_for(&["event=enroll", "user=user255"]);
+    client.kill().expect("SIGKILL");
+    let mut first = String::new();
+    let mut pipe = client.stdout.take().expect("its output");
+    pipe.read_to_string(&mut first).expect("the keys so far");
+    client.wait().expect("its end");
+
+    let (second, third) = (folder.join("second"), folder.join("third"));
+    let notes = folder.join("notes");
+    let mut stopped = totpctl(&daemon, &list, Some(&second));
+    let mut client = stopped
+        .stderr(fs::File::create(&notes).expect("notes"))
+        .spawn()
+        .expect("totpctl");
+    daemon.log.wait_for(&["event=enroll", "user=user1000"]);
+    daemon.kill();
+    let ended = client.wait().expect("its end");
+    let told = fs::read_to_string(&notes).expect("text");
+    assert_eq!(ended.code(), Some(3), "{told}");
+    assert!(told.contains("run the same list again"), "{told}");
+    daemon.start_again();
+
+    let last = totpctl(&daemon, &list, Some(&third))
+        .output()
+        .expect("totpctl");
+    assert_eq!(last.status.code(), Some(0), "{last:?}");
+    let mode = fs::metadata(&third).expect("keys").permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    let again = totpctl(&daemon, &list, None).output().expect("totpctl");
+    assert_eq!(
+        (again.status.code(), &*again.stdout),
+        (Some(0), &b""[..]),
+        "no key is shown twice"
+    );
+
+    let files = [second, third].map(|file| fs::read_to_string(file).expect("keys"));
+    let mut keys: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    // The kill may have cut the last line of the first run.
+    let lines = first
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    for line in lines.chain(files.iter().flat_map(|file| file.lines())) {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        if let (Some(user), Some(key)) = (line["user"].as_str(), line["key"].as_str()) {
+            keys.entry(user.to_owned())
+                .or_default()
+                .push(key.to_owned());
+        }
+    }
+    assert_eq!(keys.len(), USERS, "each user's key was shown");
+    let distinct: std::collections::BTreeSet<&String> = keys.values().flatten().collect();
+    assert_eq!(distinct.len(), keys.values().flatten().count(), "each once");
+    let listed = daemon.totpctl_json(&["list"], "");
+    let listed = listed["users"]
+        .as_array()
+        .or(listed.as_array())
+        .expect("users");
+    assert_eq!(listed.len(), USERS);
+    for user in listed {
+        let devices = user["devices"].as_array().expect("devices");
+        assert_eq!(devices.len(), 1, "{user}");
+        assert_eq!(devices[0]["state"], "active", "{user}");
+    }
+    let replaced = keys.iter().filter(|(_, keys)| keys.len() > 1).take(3);
+    let plain = keys.iter().filter(|(_, keys)| keys.len() == 1).take(3);
+    for (user, keys) in replaced.chain(plain) {
+        let (valid, stale) = keys.split_last().expect("a key");
+        for key in stale {
+            assert_eq!(verdict(&daemon, user, key), "rejected", "{user}");
+        }
+        assert_eq!(verdict(&daemon, user, valid), "accepted", "{user}");
+    }
+}
+
+#[test]
+fn a_bad_row_is_named_by_its_line_and_the_others_are_done() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let run = |command: &[&str], rows: &str| {
+        let arguments = [&["--json"], command, &["--users", "-"]].concat();
+        let told = daemon.totpctl(&arguments, rows);
+        let text = String::from_utf8(told.stdout).expect("text");
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .filter(|line: &Value| line["line"].is_u64())
+            .collect();
+        let notes = String::from_utf8(told.stderr).expect("text");
+        (told.status.code(), lines, notes)
+    };
+    let row = |line: u64, user: &str, changed: bool| json!({ "line": line, "user": user, "device": "phone", "changed": changed });
+    let list = "user,device\nalice,phone\na/b,\nghost,phone\nbob,my phone\nalice,phone\ncarol\n";
+    let (status, lines, notes) = run(&["enroll"], list);
+    assert_eq!(status, Some(1), "{notes}");
+    let bad: Vec<_> = lines
+        .iter()
+        .filter(|line| line["error"].is_object())
+        .map(|line| line["line"].clone())
+        .collect();
+    assert_eq!(bad, [json!(3), json!(5), json!(7)], "{lines:?}");
+    for done in [
+        row(2, "alice", true),
+        row(4, "ghost", true),
+        row(6, "alice", false),
+    ] {
+        assert!(lines.contains(&done), "{done}: {lines:?}");
+    }
+    assert!(
+        notes.contains("line 4: warning: this machine has no account 'ghost'"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("2 enrolled, 1 enrolled before, 3 failed"),
+        "{notes}"
+    );
+
+    let list = "{\"user\":\"alice\"}\n{\"user\":\"ghost\"}\n";
+    let (status, lines, notes) = run(&["disable", "--device", "phone"], list);
+    assert_eq!(
+        (status, lines),
+        (Some(0), vec![row(1, "alice", true), row(2, "ghost", true)]),
+        "{notes}"
+    );
+    for changed in [true, false] {
+        let (status, lines, notes) = run(&["revoke", "--device", "phone"], list);
+        assert_eq!(
+            (status, lines),
+            (
+                Some(0),
+                vec![row(1, "alice", changed), row(2, "ghost", changed)]
+            ),
+            "{notes}"
+        );
+    }
+    let (status, lines, _) = run(&["revoke"], list);
+    assert_eq!(
+        (status, lines.len()),
+        (Some(1), 2),
+        "a device has to be named"
+    );
+}
+
+fn verdict(daemon: &Daemon, user: &str, key: &str) -> Value {
+    // The code of the present step made the device active.
+    let code = Authenticator::new(key).code_at(1);
+    let call = json!({ "user": user, "codes": [code], "service": "sshd" });
+    daemon.call("Verify", &call).expect("a verdict")["verdict"].clone()
+}
+
+fn totpctl(daemon: &Daemon, list: &Path, keys: Option<&PathBuf>) -> Command {
+    let mut totpctl = Command::new(world::built("totpctl"));
+    totpctl.arg("--socket").arg(daemon.login_socket());
+    totpctl
+        .args(["enroll", "--issuer", ISSUER, "--users"])
+        .arg(list);
+    if let Some(keys) = keys {
+        totpctl.arg("--keys").arg(keys);
+    }
+    totpctl.stdin(Stdio::null()).stderr(Stdio::null());
+    totpctl
+}

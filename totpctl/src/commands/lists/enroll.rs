@@ -1,0 +1,211 @@
+//! `enroll --users`: a device for each user of a list. A device is pending until its key is written,
+//! and then made active with a code of that key: no active device has a key that was never shown,
+//! wherever the command or the machine stops.
+
+use std::path::Path;
+
+use ::import::users::Named;
+use common::names::device::DeviceName;
+use common::secret::{Key, SecretText};
+use common::totp::Parameters;
+use common::wire::client::ClientError;
+use common::wire::protocol::{Confirm, Enroll, Error, Verdict};
+use common::wire::text::printable;
+use nix::unistd::User;
+
+use super::{List, Tried, at_once, batches, device_of, names, rows};
+use crate::cli::EnrollArgs;
+use crate::commands::Context;
+use crate::commands::restrict::times_and_services;
+use crate::daemon::Daemon;
+use crate::exit::{Exit, Failure};
+use crate::new_file::NewFile;
+use crate::output::Output;
+use crate::render::Enrolled;
+use crate::render::lists::{CodesLine, Did, KeyLine};
+use crate::render::moving::Place;
+use crate::table::now;
+
+/// Enrols the users of a list.
+pub(in crate::commands) fn enroll(
+    context: &Context<'_>,
+    list: &Path,
+    wanted: &EnrollArgs,
+) -> Result<Exit, Failure> {
+    let rows = rows(list)?;
+    let (bounds, mut keys) = (
+        times_and_services(&wanted.bounds)?,
+        Keys::new(context.output, wanted.keys.as_deref())?,
+    );
+    let (daemon, mut list) = (&context.daemon, List::new(context, "enrolled"));
+    for batch in batches(rows) {
+        let make = |row| Tried::of(row, |named| made(daemon, wanted, &bounds, named));
+        let made = at_once(batch, make, Tried::ends_all);
+        warn_without_accounts(context.output, &made);
+        keys.write_keys(&made)?;
+        let activate = |made| activated(daemon, made);
+        let activated = at_once(made, activate, |(tried, _)| tried.ends_all());
+        let (tried, codes): (Vec<_>, Vec<_>) = activated.into_iter().unzip();
+        let written = keys.write_codes(codes.into_iter().flatten());
+        list.report(tried)?;
+        written?;
+    }
+    list.end()
+}
+
+/// The device of a row.
+enum Made {
+    There(Did),
+    /// It waits until its key is written.
+    Pending(Box<Enrolled>, bool),
+}
+
+type Bounds = (Option<u64>, Option<u64>, Vec<String>);
+
+/// A pending device with a new key, in the place of one that an earlier run has left pending.
+fn made(
+    daemon: &Daemon,
+    wanted: &EnrollArgs,
+    (valid_from, valid_until, services): &Bounds,
+    named: &Named,
+) -> Result<Made, Failure> {
+    let user = names::user(&named.user)?;
+    let device = device_of(named, wanted.device.as_deref())?;
+    let device = device.unwrap_or_else(|| DeviceName::nth(1).to_string());
+    let new = &wanted.new_key;
+    let call = Enroll {
+        user: Some(user.clone()),
+        device: Some(device.clone()),
+        alg: new.alg.map(|alg| alg.word().to_owned()),
+        digits: new.digits,
+        period: new.period,
+        label: new.label.clone(),
+        issuer: new.issuer.clone(),
+        valid_from: *valid_from,
+        valid_until: *valid_until,
+        services: Some(services.clone()).filter(|services| !services.is_empty()),
+        ..Enroll::default()
+    };
+    let has_account = !matches!(User::from_name(&user), Ok(None));
+    match daemon.call(&call) {
+        Err(ClientError::Refused(Error::DeviceExists)) => {
+            Ok(Made::There(Did::before(user, Some(device))))
+        }
+        answer => Ok(Made::Pending(
+            Box::new(Enrolled::try_from(answer?)?),
+            has_account,
+        )),
+    }
+}
+
+/// Makes a pending device active. With the first device come recovery codes.
+fn activated(daemon: &Daemon, made: Tried<Made>) -> (Tried<Did>, Option<CodesLine>) {
+    let Tried {
+        line,
+        user,
+        outcome,
+    } = made;
+    let outcome = outcome.and_then(|made| match made {
+        Made::There(did) => Ok((did, None)),
+        Made::Pending(enrolled, _) => confirmed(daemon, &enrolled),
+    });
+    let (outcome, codes) = match outcome {
+        Ok((did, codes)) => (Ok(did), codes),
+        Err(failure) => (Err(failure), None),
+    };
+    let tried = Tried {
+        line,
+        user,
+        outcome,
+    };
+    (tried, codes)
+}
+
+/// Sends a code of the new key; another one, if the time step has ended meanwhile.
+fn confirmed(daemon: &Daemon, new: &Enrolled) -> Result<(Did, Option<CodesLine>), Failure> {
+    for _ in 0..TRIES {
+        let reply = daemon.call(&Confirm {
+            user: Some(new.user.clone()),
+            device: Some(new.device.clone()),
+            code: present_code(new)?,
+            same_person: None,
+        })?;
+        if reply.verdict == Verdict::Accepted {
+            let codes = CodesLine::of(reply.user.clone(), reply.recovery_codes);
+            return Ok((Did::now(reply.user, Some(reply.device)), codes));
+        }
+    }
+    Err(Failure::BadParameter(NOT_ACTIVE.to_owned()))
+}
+
+fn present_code(new: &Enrolled) -> Result<SecretText, Failure> {
+    let foreign = |why: String| Failure::Daemon(ClientError::Protocol(why));
+    let key = Key::from_base32(new.key.expose())?;
+    let alg = new.alg.parse().map_err(|_| foreign(new.alg.clone()))?;
+    let period = new.period.unwrap_or(Parameters::default().period);
+    let parameters = Parameters::for_new_device(alg, new.digits, period);
+    let parameters = parameters.map_err(|bad| foreign(bad.to_string()))?;
+    let code = parameters.code_at(&key, parameters.step_at(now()));
+    Ok(SecretText::typed(code.as_bytes()))
+}
+
+/// The account may be made later, or be on another machine: no error, but in a long list it is
+/// rather a spelling mistake.
+fn warn_without_accounts(output: &Output, made: &[Tried<Made>]) {
+    for tried in made {
+        if let Ok(Made::Pending(new, false)) = &tried.outcome {
+            let user = printable(&new.user);
+            let sentence = format!("warning: this machine has no account '{user}'");
+            output.note(&Place::Line(tried.line).of(None, &sentence));
+        }
+    }
+}
+
+/// Where keys and recovery codes go, one object a line.
+enum Keys<'a> {
+    File(NewFile),
+    Output(&'a Output),
+}
+
+impl<'a> Keys<'a> {
+    fn new(output: &'a Output, path: Option<&Path>) -> Result<Self, Failure> {
+        match path {
+            Some(path) => Ok(Self::File(NewFile::create(path)?)),
+            None => {
+                output.will_hold_secrets();
+                Ok(Self::Output(output))
+            }
+        }
+    }
+
+    /// Writes the keys of a batch, and returns only when a file has them on the disk.
+    fn write_keys(&mut self, made: &[Tried<Made>]) -> Result<(), Failure> {
+        let pending = made.iter().filter_map(|tried| match &tried.outcome {
+            Ok(Made::Pending(new, _)) => Some(&**new),
+            _ => None,
+        });
+        self.write(pending.map(KeyLine::of))
+    }
+
+    fn write_codes(&mut self, codes: impl Iterator<Item = CodesLine>) -> Result<(), Failure> {
+        self.write(codes)
+    }
+
+    fn write(&mut self, lines: impl Iterator<Item = impl serde::Serialize>) -> Result<(), Failure> {
+        match self {
+            Self::Output(output) => lines.into_iter().try_for_each(|line| output.line(&line)),
+            Self::File(file) => {
+                let mut is_new = false;
+                for line in lines {
+                    file.append(&crate::render::json(&line)?)?;
+                    is_new = true;
+                }
+                if is_new { file.keep() } else { Ok(()) }
+            }
+        }
+    }
+}
+
+const TRIES: u32 = 2;
+const NOT_ACTIVE: &str = "the daemon did not accept the first code, so the device stays pending: see 'totpctl status' for its clock, and \
+    run the same list again";
