@@ -15,7 +15,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
-use crate::wire::frame::{Deadlines, FrameError, Inbox, UNIT, outgoing, send_frame};
+use crate::wire::frame::{Deadlines, FrameError, Inbox, UNIT, frame_of, send_frame};
 use crate::wire::protocol::{Error, MethodCall, OutgoingRequest, Reply, from_object};
 
 /// A connection to provisiond.
@@ -159,15 +159,13 @@ impl Client {
     }
 
     fn send<C: MethodCall>(&mut self, call: &C, more: bool) -> Result<(), ClientError> {
-        let mut message = outgoing();
         let request = OutgoingRequest {
             method: C::METHOD,
             parameters: call,
             more,
         };
-        serde_json::to_writer(&mut *message, &request)
-            .map_err(|e| ClientError::Protocol(e.to_string()))?;
-        send_frame(&self.socket, message, UNIT, self.deadline).map_err(|error| match error {
+        let message = frame_of(&request).map_err(|e| ClientError::Protocol(e.to_string()))?;
+        send_frame(&self.socket, &message, UNIT, self.deadline).map_err(|error| match error {
             // The caller's fault, not the daemon's.
             FrameError::TooLarge => Error::TooLarge.into(),
             error => error.into(),

@@ -79,7 +79,7 @@ fn a_daemon_killed_between_the_spend_and_the_answer_lets_nobody_in_and_the_code_
     let mut killer = None;
     let login = stack.converse("alice", |_| {
         // The next thing that the daemon sends is the verdict.
-        killer = Some(Strace::attach(&daemon, "sendto:signal=SIGKILL"));
+        killer = Some(Strace::attach(&daemon, "sendmsg:signal=SIGKILL"));
         Reply::text(&current)
     });
     assert_eq!(login.code, PamCode::AUTHINFO_UNAVAIL);

@@ -8,7 +8,7 @@ use std::hint::spin_loop;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use common::wire::frame::{Frame, FrameError, UNIT, UNIT_OF_STREAM, outgoing, send_frame};
+use common::wire::frame::{Frame, FrameError, UNIT, UNIT_OF_STREAM, frame_of, send_frame};
 use common::wire::protocol::{Error, OutgoingReply};
 use serde::Serialize;
 use serde_json::json;
@@ -83,7 +83,7 @@ impl<'a> Replies<'a> {
         };
         let deadline = extended.unwrap_or(self.deadline);
         if !self.silent {
-            send_frame(&self.socket, frame_of(&reply)?, UNIT_OF_STREAM, deadline)?;
+            send_frame(&self.socket, &serialised(&reply)?, UNIT_OF_STREAM, deadline)?;
         }
         Ok(())
     }
@@ -92,18 +92,16 @@ impl<'a> Replies<'a> {
         if self.silent {
             return Ok(());
         }
-        let frame = frame_of(message)?;
+        let frame = serialised(message)?;
         wait_for_even_step(self.arrived);
-        send_frame(&self.socket, frame, UNIT, self.deadline)
+        send_frame(&self.socket, &frame, UNIT, self.deadline)
     }
 }
 
 /// Our own types always serialise; a reply that does not is not sent, and the caller sees the
 /// connection end.
-fn frame_of(message: &impl Serialize) -> Result<Frame, FrameError> {
-    let mut frame = outgoing();
-    serde_json::to_writer(&mut *frame, message).map_err(|_| FrameError::Truncated)?;
-    Ok(frame)
+fn serialised(message: &impl Serialize) -> Result<Frame, FrameError> {
+    frame_of(message).map_err(|_| FrameError::Truncated)
 }
 
 /// The thread spins, because a sleep ends tens of microseconds late.
