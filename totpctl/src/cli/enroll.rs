@@ -45,7 +45,8 @@ pub(crate) struct EnrollArgs {
     #[command(flatten)]
     pub(crate) list: UserList,
     /// With --users: write the keys to this new, private file
-    #[arg(long, value_name = "FILE", requires = "users")]
+    // clap asks for no --users beside a user, which conflicts with it: --keys must, too.
+    #[arg(long, value_name = "FILE", requires = "users", conflicts_with = "user")]
     pub(crate) keys: Option<PathBuf>,
 }
 

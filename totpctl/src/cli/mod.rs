@@ -395,6 +395,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_a_list_or_for_one_user_is_refused_with_the_other() {
+        for line in [
+            "totpctl enroll alice --keys k",
+            "totpctl enroll --keys k",
+            "totpctl enroll alice --users l",
+            "totpctl enroll --users l --yes",
+            "totpctl enroll --users l --key -",
+            "totpctl enroll --users l --kind hotp",
+            "totpctl revoke alice --users l",
+            "totpctl disable alice --users l",
+        ] {
+            let failure = parsed(line).unwrap_err();
+            assert!(matches!(failure, Failure::CommandLine(_)), "{line}");
+        }
+        parsed("totpctl enroll --users l --keys k --device phone").unwrap();
+    }
+
+    #[test]
     fn json_is_noticed_even_on_a_bad_command_line() {
         let asks = |line: &str| asks_for_json(line.split_whitespace().map(OsString::from));
         assert!(asks("totpctl --json nonsense"));
