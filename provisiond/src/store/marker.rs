@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use data_encoding::HEXLOWER;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
+use sha2::{Digest, Sha256};
 
 use super::private::{self, PRIVATE_FOLDER};
 
@@ -106,10 +108,11 @@ impl Marker {
                     whole,
                 },
         } = mark;
-        write!(
-            file,
-            "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\nwhole {whole}\n{ADVICE}\n"
-        )?;
+        let numbers = format!(
+            "{TITLE}\nusers {users}\ngeneration {generation}\nspent {spent}\nwhole {whole}\n"
+        );
+        let check = checksum(numbers.as_bytes());
+        write!(file, "{numbers}check {check}\n{ADVICE}\n")?;
         file.sync_all()?;
         std::fs::rename(&draft, &self.path)?;
         sync_folder_of(&self.path)?;
@@ -235,7 +238,12 @@ fn parse(text: &[u8]) -> Option<StoreMark> {
     let users = number(lines.next()?.strip_prefix(b"users ")?)?;
     let generation = number(lines.next()?.strip_prefix(b"generation ")?)?;
     let spent = number(lines.next()?.strip_prefix(b"spent ")?)?;
-    // Markers of before have no such line.
+    // Markers of before have neither of these two lines.
+    if let Some(at) = text.windows(CHECK.len()).position(|part| part == CHECK) {
+        let (numbers, rest) = text.split_at_checked(at.checked_add(1)?)?;
+        let told = rest.strip_prefix(b"check ")?.split(|byte| *byte == b'\n');
+        (told.take(1).next()? == checksum(numbers).as_bytes()).then_some(())?;
+    }
     let whole = match lines.next().and_then(|line| line.strip_prefix(b"whole ")) {
         Some(whole) => number(whole)?,
         None => generation,
@@ -248,6 +256,12 @@ fn parse(text: &[u8]) -> Option<StoreMark> {
             whole,
         },
     })
+}
+
+/// A flipped bit in a number would make the store look rolled back.
+fn checksum(numbers: &[u8]) -> String {
+    let hash = Sha256::digest(numbers);
+    HEXLOWER.encode(hash.first_chunk::<8>().map_or(&[], |bytes| bytes))
 }
 
 fn parse_age(text: &[u8]) -> Option<Age> {
@@ -281,6 +295,7 @@ const UNREADABLE: StoreMark = StoreMark {
 };
 const TITLE: &str = "pam-totp store marker 1";
 const ADVICE: &str = "Remove this file only if the store beside it is meant to start empty.";
+const CHECK: &[u8] = b"\ncheck ";
 const WITNESS_BYTES: u64 = 4096;
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
@@ -353,6 +368,20 @@ mod tests {
                 Some(UNREADABLE),
                 "{text}"
             );
+        }
+    }
+
+    #[test]
+    fn a_marker_with_any_flipped_bit_tells_the_truth_or_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut marker = Marker::read(&folder.path().join("store")).unwrap();
+        marker.write(MARK).unwrap();
+        let whole = std::fs::read(marker.path()).unwrap();
+        for bit in 0..whole.len() * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let read = parse(&bytes);
+            assert!(read.is_none_or(|mark| mark == MARK), "bit {bit}: {read:?}");
         }
     }
 

@@ -52,7 +52,7 @@ impl Home {
 
     /// The files of the state, by their paths in it, but for the lock and the kept copy.
     fn files(&self) -> Vec<String> {
-        let mut files = vec!["generation".to_owned(), "store.marker".to_owned()];
+        let mut files = vec!["store.marker".to_owned()];
         for folder in ["store", "store.journal"] {
             for entry in self.path(folder).read_dir().unwrap() {
                 let entry = entry.unwrap();
