@@ -45,6 +45,13 @@ impl Start<'_> {
             Err(OpenError::Damaged { .. } | OpenError::Lost { .. }) => (None, witnesses.newest()),
             Err(_) => return opened,
         };
+        if let Ok((_, found)) = &opened
+            && found.is_all_replayed
+            && witnesses.marker.says_users()
+        {
+            // A sled that cannot read its file at all begins anew. The journal has made it whole.
+            (self.tell)(Told::Healed(Part::Store));
+        }
         // A sled that holds nothing may be one that was made anew.
         let is_new = stands.is_some_and(|stands| stands.generation >= needed);
         if is_new && needed > 0 && witnesses.are_there() {

@@ -26,6 +26,8 @@ pub(super) struct Found {
     pub(super) counted: Option<Summary>,
     /// The last mark of the clock.
     pub(super) seen: Option<Mark>,
+    /// sled held nothing, and all of it came from the journal.
+    pub(super) is_all_replayed: bool,
 }
 
 impl Found {
@@ -41,11 +43,14 @@ impl Found {
             return Ok(found);
         };
         let has_moved = guarded(store, || replay(base, earlier, reached).map_err(at(store)))?;
-        if has_moved {
-            guarded(store, || Self::read(&base.db, store))
-        } else {
-            Ok(found)
+        if !has_moved {
+            return Ok(found);
         }
+        let replayed = guarded(store, || Self::read(&base.db, store))?;
+        Ok(Self {
+            is_all_replayed: reached == Point::default(),
+            ..replayed
+        })
     }
 
     /// sled may panic.
@@ -55,6 +60,7 @@ impl Found {
             counted: count(db, &summary),
             summary,
             seen,
+            is_all_replayed: false,
         })
     }
 

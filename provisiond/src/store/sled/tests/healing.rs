@@ -186,6 +186,22 @@ fn no_damage_to_any_one_file_loses_an_update_or_is_taken_for_an_older_store() {
 }
 
 #[test]
+fn a_store_that_its_journal_alone_makes_whole_is_told_as_healed() {
+    let home = Home::filled(3);
+    let size = fs::read(home.path("store/db")).unwrap().len();
+    fs::write(home.path("store/db"), vec![0x5a; size]).unwrap();
+    for healed in [true, false] {
+        let (store, told) = home.hear();
+        assert_eq!(store.unwrap().health().unwrap().users, 3);
+        assert_eq!(
+            told.try_iter()
+                .any(|told| told == Told::Healed(Part::Store)),
+            healed
+        );
+    }
+}
+
+#[test]
 fn a_lost_or_older_store_is_made_anew_from_the_copy_and_the_damaged_one_is_kept_once() {
     let home = Home::of_users(100, false);
     let losses: [(&str, Loss); 4] = [
