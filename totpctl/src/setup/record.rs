@@ -7,6 +7,7 @@
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -91,12 +92,19 @@ impl Record {
 }
 
 impl Records {
-    /// Opens the folder, and makes it if need be.
+    /// Opens the folder, and makes it if need be. Waits for another process that holds it: the timer
+    /// looks at a set-up twice a minute, for a moment.
     pub(crate) fn open() -> Result<Self, Failure> {
-        Self::open_in(Path::new(FOLDER))
+        let mut tries = TRIES;
+        Self::open_in(Path::new(FOLDER), || {
+            std::thread::sleep(PAUSE);
+            tries = tries.saturating_sub(1);
+            tries > 0
+        })
     }
 
-    fn open_in(folder: &Path) -> Result<Self, Failure> {
+    /// `again` is asked after each try in vain.
+    fn open_in(folder: &Path, again: impl FnMut() -> bool) -> Result<Self, Failure> {
         if !folder.is_dir() {
             DirBuilder::new()
                 .mode(0o700)
@@ -112,8 +120,7 @@ impl Records {
             .write(true)
             .open(&lock)
             .map_err(|error| failure(&lock, &error.to_string()))?;
-        let held = Flock::lock(file, FlockArg::LockExclusiveNonblock);
-        let held = held.map_err(|_| Failure::SetUp(BUSY.to_owned()))?;
+        let held = hold(file, again).ok_or_else(|| Failure::SetUp(BUSY.to_owned()))?;
         Ok(Self {
             folder: folder.to_owned(),
             _lock: held,
@@ -195,6 +202,18 @@ impl Records {
     }
 }
 
+fn hold(mut file: File, mut again: impl FnMut() -> bool) -> Option<Flock<File>> {
+    loop {
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Ok(held) => return Some(held),
+            Err((back, _)) => file = back,
+        }
+        if !again() {
+            return None;
+        }
+    }
+}
+
 fn failure(path: &Path, problem: &str) -> Failure {
     Failure::File {
         path: path.to_owned(),
@@ -207,6 +226,9 @@ const ARMED: &str = "armed";
 const CONFIRMED: &str = "confirmed";
 const VERSION: u32 = 1;
 const TARGETS: [Target; 4] = [Target::Sshd, Target::Sudo, Target::Su, Target::Login];
+/// Ten seconds in all.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(50);
 const BUSY: &str = "another 'totpctl setup' is at work: wait until it has ended, and try again";
 
 #[cfg(test)]
@@ -227,7 +249,7 @@ mod tests {
     #[test]
     fn a_set_up_is_armed_then_confirmed_then_forgotten() {
         let (_folder, path) = folder();
-        let records = Records::open_in(&path).unwrap();
+        let records = Records::open_in(&path, || false).unwrap();
         let sudo = record(Target::Sudo);
         records.arm(&sudo).unwrap();
         assert_eq!(records.armed().unwrap(), Some(sudo.clone()));
@@ -241,16 +263,24 @@ mod tests {
     #[test]
     fn one_process_at_a_time_works_on_the_records() {
         let (_folder, path) = folder();
-        let first = Records::open_in(&path).unwrap();
-        assert!(Records::open_in(&path).is_err());
+        let first = Records::open_in(&path, || false).unwrap();
+        assert!(Records::open_in(&path, || false).is_err());
         drop(first);
-        assert!(Records::open_in(&path).is_ok());
+        assert!(Records::open_in(&path, || false).is_ok());
+    }
+
+    #[test]
+    fn a_process_waits_for_the_one_that_works_on_the_records() {
+        let (_folder, path) = folder();
+        let mut first = Some(Records::open_in(&path, || false).unwrap());
+        let second = Records::open_in(&path, || first.take().is_some());
+        assert!(second.is_ok());
     }
 
     #[test]
     fn a_record_that_cannot_be_understood_is_an_error() {
         let (_folder, path) = folder();
-        let records = Records::open_in(&path).unwrap();
+        let records = Records::open_in(&path, || false).unwrap();
         for text in ["", "{}", "{\"version\":1}"] {
             let location = Location::open(&path.join("su.armed")).unwrap();
             location
