@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use common::wire::event::Event;
 
+use super::Share;
 use super::kept::{Files, Kept, Wanted};
-use super::{REST, Share};
 
 /// The handle to the events.
 pub(super) struct Events {
@@ -163,6 +163,9 @@ fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
     }
 }
 
+/// A wake-up for each event, and a look whether its file is still there, would cost a login more than
+/// what is written. A killed daemon loses so much of its events, and no line of its log.
+const REST: Duration = Duration::from_millis(20);
 /// Events that may wait.
 const QUEUE: usize = 1024;
 /// Events that may wait for one follower.

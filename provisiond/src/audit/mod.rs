@@ -248,29 +248,20 @@ impl Shared {
 
 fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
     let mut troubles = Troubles::default();
-    while let Ok(first) = messages.recv() {
-        for message in std::iter::once(first).chain(messages.try_iter()) {
-            match message {
-                Message::Line(event, share) => {
-                    shared.lock().begin_to_write(share);
-                    sink.write(&event, shared.format());
-                }
-                Message::Flush(done) => drop(done.try_send(())),
-            }
-            for line in troubles.since_last_time(shared) {
-                let event = shared.lock().number(line, shared.events.get());
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Line(event, share) => {
+                shared.lock().begin_to_write(share);
                 sink.write(&event, shared.format());
             }
+            Message::Flush(done) => drop(done.try_send(())),
         }
-        if !shared.required.load(Ordering::Relaxed) {
-            std::thread::sleep(REST);
+        for line in troubles.since_last_time(shared) {
+            let event = shared.lock().number(line, shared.events.get());
+            sink.write(&event, shared.format());
         }
     }
 }
-
-/// How long the threads that write lines and events rest after each batch: a wake-up for each login
-/// would cost it more than what is written.
-const REST: Duration = Duration::from_millis(20);
 
 /// The reported troubles of the log itself.
 #[derive(Default)]
