@@ -3,7 +3,7 @@
 
 use common::lineage::uri;
 use common::secret::Key;
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::{Reader, ReaderBuilder, StringRecord, Trim};
 
 use crate::entry::{filled, number, parameters};
 use crate::{BadFile, Entry, Item, MAX_LINE, Problem, text, within_limits};
@@ -13,14 +13,7 @@ use crate::{BadFile, Entry, Item, MAX_LINE, Problem, text, within_limits};
 /// # Errors
 /// [`BadFile`]; a bad row is an item of its own.
 pub fn read(bytes: &[u8]) -> Result<Vec<Item>, BadFile> {
-    let text = text(bytes)?;
-    let header = text.lines().next().unwrap_or_default();
-    let delimiter = if header.contains(';') { b';' } else { b',' };
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .trim(Trim::All)
-        .flexible(true)
-        .from_reader(text.as_bytes());
+    let mut reader = reader(text(bytes)?);
     let columns = Columns::of(reader.headers().map_err(|_| BadFile::Columns)?)?;
     let mut items = Vec::new();
     for row in reader.records() {
@@ -33,6 +26,17 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Item>, BadFile> {
         }
     }
     within_limits(items)
+}
+
+/// A reader of a table whose first row names the columns.
+pub(crate) fn reader(text: &str) -> Reader<&[u8]> {
+    let header = text.lines().next().unwrap_or_default();
+    let delimiter = if header.contains(';') { b';' } else { b',' };
+    ReaderBuilder::new()
+        .delimiter(delimiter)
+        .trim(Trim::All)
+        .flexible(true)
+        .from_reader(text.as_bytes())
 }
 
 /// The names of the columns, in their order.

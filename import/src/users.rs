@@ -1,10 +1,10 @@
 //! Lists of users, for commands about many: a table (CSV) whose first row names the columns `user`
 //! and, if wanted, `device`; or one JSON object a line, with the same members.
 
-use csv::{ReaderBuilder, StringRecord, Trim};
+use csv::StringRecord;
 use serde::Deserialize;
 
-use crate::{BadFile, MAX_ENTRIES, MAX_LINE, Problem, text};
+use crate::{BadFile, MAX_ENTRIES, MAX_LINE, Problem, table, text};
 
 /// A row of the list.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Row>, BadFile> {
     let rows = if text.trim_start().starts_with('{') {
         objects(text)
     } else {
-        table(text)?
+        rows(text)?
     };
     match rows.len() {
         0 => Err(BadFile::Empty),
@@ -65,14 +65,8 @@ fn object_of(object: &str) -> Result<Named, Problem> {
     serde_json::from_str(object).map_err(|_| Problem::Form(NO_OBJECT))
 }
 
-fn table(text: &str) -> Result<Vec<Row>, BadFile> {
-    let header = text.lines().next().unwrap_or_default();
-    let delimiter = if header.contains(';') { b';' } else { b',' };
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter)
-        .trim(Trim::All)
-        .flexible(true)
-        .from_reader(text.as_bytes());
+fn rows(text: &str) -> Result<Vec<Row>, BadFile> {
+    let mut reader = table::reader(text);
     let header = reader.headers().map_err(|_| BadFile::UserColumns)?;
     let columns: Vec<String> = header.iter().map(str::to_ascii_lowercase).collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
