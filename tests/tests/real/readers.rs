@@ -311,6 +311,8 @@ fn however_many_events_of_one_kind_an_attacker_causes_each_other_kind_is_mailed(
     };
     let others = [
         ("store_rolled_back", "reason"),
+        ("store_healed", "what"),
+        ("store_not_healed", "what"),
         ("recovery_code_used", "user"),
         ("wrong_secret", "tag"),
         ("secrets_not_checked", "reason"),
