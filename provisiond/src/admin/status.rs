@@ -4,7 +4,7 @@
 use common::config::Settings;
 use common::totp::Parameters;
 use common::wire::protocol::{
-    ClockAcceptReply, ClockState, Error, StatusReply, StoreAcceptLossReply,
+    ClockAcceptReply, ClockState, CopyReply, Error, StatusReply, StoreAcceptLossReply,
 };
 
 use crate::audit::Line;
@@ -13,6 +13,7 @@ use crate::clock::moment::Moment;
 use crate::policy::quarantine::over_at;
 use crate::service::Service;
 use crate::service::call::Call;
+use crate::store::CopyHealth;
 
 /// `Status`: the state of the daemon, its store and its clock.
 ///
@@ -41,7 +42,18 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
         clock,
         quarantine_until,
         acceptable: Some(before != after),
+        copy: Some(copy_as_told(health.copy)),
     })
+}
+
+fn copy_as_told(copy: CopyHealth) -> CopyReply {
+    CopyReply {
+        whole: copy.is_whole,
+        seen_whole: copy.seen_whole,
+        snapshot: copy.snapshot,
+        healed: copy.healed,
+        not_healed: copy.not_healed,
+    }
 }
 
 /// `ClockAccept`: the administrator says that the clock is right, which ends or shortens the

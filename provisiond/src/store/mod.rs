@@ -176,6 +176,25 @@ pub struct Health {
     pub users: u64,
     /// The number of updates, plus a leap for each roll-back: it only grows.
     pub generation: u64,
+    /// The state of the store's second copy of every record.
+    pub copy: CopyHealth,
+}
+
+/// The state of the second copy of every record, from which a damaged store is healed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CopyHealth {
+    /// Whether it was whole when it was last read back, or was made anew since. `None`: it was not
+    /// looked at yet.
+    pub is_whole: Option<bool>,
+    /// When it was last known to be whole, in Unix seconds.
+    pub seen_whole: Option<u64>,
+    /// When its snapshot was made, in Unix seconds. `None`: there is none, and the journal reaches
+    /// back to the first update.
+    pub snapshot: Option<u64>,
+    /// How often, since the store was opened, a part of it was made anew from the other one.
+    pub healed: u64,
+    /// How often that failed.
+    pub not_healed: u64,
 }
 
 #[cfg(test)]

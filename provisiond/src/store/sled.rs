@@ -15,42 +15,32 @@ mod overlay;
 mod replay;
 mod rows;
 mod settling;
+mod starting;
 mod summary;
+mod upkeep;
 mod witnesses;
 mod writer;
 
-use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fs::File;
-use std::io;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use ::sled::{Db, IVec};
+use ::sled::Db;
 use common::names::user::UserName;
 use nix::fcntl::Flock;
 
-use self::base::Base;
-use self::healing::Start;
-use self::keeping::{Keeper, rows};
 pub use self::opening::OpenError;
-use self::opening::{at, lost};
-use self::overlay::Overlay;
-use self::replay::Found;
+use self::overlay::{Overlay, merged};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
-use self::settling::Settler;
-use self::summary::{Summary, judge_age, known_to_be_spent};
-use self::witnesses::Witnesses;
-use self::writer::{Change, Update, Writer};
-use super::journal::frame::Bytes;
-use super::journal::snapshot;
-use super::journal::{self, Earlier, Notice, SyncData};
-use super::marker::{beside, lock};
-use super::private;
+use self::starting::Surroundings;
+use self::summary::Summary;
+use self::upkeep::Upkeep;
+use self::writer::{Change, Update};
 use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 use crate::store::commit::Committer;
@@ -102,6 +92,7 @@ pub struct SledStore {
     committer: Arc<Committer<Update>>,
     keeper: Keeping,
     summary: Arc<Mutex<Summary>>,
+    upkeep: Arc<Upkeep>,
     /// The next update deletes a key.
     deletes: Arc<AtomicBool>,
     _lock: Flock<File>,
@@ -128,103 +119,6 @@ impl SledStore {
             sync: Arc::new(File::sync_data),
         };
         Self::open_with(around, place, clock, Arc::new(tell), fatal)
-    }
-
-    fn open_with(
-        around: Surroundings,
-        place: &Place,
-        clock: Arc<Clock>,
-        tell: Tell,
-        fatal: impl Fn(&str) + Send + Sync + 'static,
-    ) -> Result<Self, OpenError> {
-        let path = place.path.as_path();
-        let deadline = Instant::now()
-            .checked_add(around.lock_wait)
-            .unwrap_or_else(Instant::now);
-        let lock = claim(path, deadline)?;
-        let folder = beside(path, JOURNAL);
-        let earlier = Earlier::in_folder(&folder).map_err(at(&folder))?;
-        let mut witnesses = Witnesses::read(place, &earlier)?;
-        let opening = Start {
-            place,
-            sync: &around.sync,
-            earlier: &earlier,
-            deadline,
-            tell: &tell,
-        };
-        let (mut base, found) = opening.open(&mut witnesses)?;
-        let summary = judge(&found, &witnesses, &clock, path)?;
-        let (notices, heard) = channel();
-        let journal = earlier.begin(around.sync, notices).map_err(at(&folder))?;
-        // A store in doubt stays as it was found: a good copy may have to be made from it.
-        if summary == found.summary && summary.incomplete.is_none() {
-            let copy = snapshot::Start {
-                point: summary.point(),
-                segment: journal.segment(),
-            };
-            let renew = |db: &Db| {
-                snapshot::write(&folder, copy, rows(db))?;
-                journal::remove(&folder, 0..copy.segment)
-            };
-            base = erasing::without_deleted_keys(base, place, &witnesses.marker, renew, &tell)?;
-        }
-        let writer = Writer {
-            path: path.to_owned(),
-            db: base.db.clone(),
-            overlay: Arc::new(Overlay::new(around.settle_after)),
-            journal,
-            marker: witnesses.marker,
-            marker_due: None,
-            mirror: witnesses.mirror,
-            clock,
-            summary,
-            shared: Arc::new(Mutex::new(summary)),
-            deletes: Arc::default(),
-        };
-        let is_first = earlier.is_empty() || summary != found.summary;
-        let keeper = Keeper::of(&writer, folder, tell, is_first);
-        Self::start(writer, base, keeper, heard, lock, fatal).map_err(at(path))
-    }
-
-    /// Makes the state after opening durable, then starts the threads: the committer, and behind it
-    /// the settler and the keeper of the copy.
-    fn start(
-        mut writer: Writer,
-        mut base: Base,
-        keeper: Keeper,
-        notices: Receiver<Notice>,
-        lock: Flock<File>,
-        fatal: impl Fn(&str) + Send + Sync + 'static,
-    ) -> io::Result<Self> {
-        writer.settle(&mut base)?;
-        let (db, path) = (base.db.clone(), writer.path.clone());
-        let overlay = Arc::clone(&writer.overlay);
-        let (summary, deletes) = (Arc::clone(&writer.shared), Arc::clone(&writer.deletes));
-        let watched = db.clone();
-        // sled's I/O threads leave an error here, and can forget to wake the thread that waits for
-        // the write.
-        let broken = move || watched.context.global_error().is_err();
-        let committer = Arc::new(Committer::start(writer, broken, fatal)?);
-        let settler = Settler {
-            overlay: Arc::clone(&overlay),
-            base,
-        };
-        let fail = committer.failing();
-        settler.start(move |error| fail(&failed(&path, error)))?;
-        let (ends, begins) = (Arc::clone(&keeper.ends), Arc::clone(&committer));
-        let ended = keeper.start(move || begin_copy(&begins), notices)?;
-        Ok(Self {
-            db: Some(db),
-            overlay,
-            committer,
-            keeper: Keeping {
-                ends,
-                ended: Mutex::new(ended),
-            },
-            summary,
-            deletes,
-            _lock: lock,
-        })
     }
 
     fn submit(
@@ -358,6 +252,7 @@ impl Store for SledStore {
             kind: "sled",
             users: summary.users,
             generation: summary.generation,
+            copy: self.upkeep.health(),
         };
         self.committer.works().then_some(health).ok_or(Unavailable)
     }
@@ -406,13 +301,6 @@ impl Drop for SledStore {
     }
 }
 
-/// The parts that tests replace.
-struct Surroundings {
-    lock_wait: Duration,
-    settle_after: Duration,
-    sync: SyncData,
-}
-
 /// The thread that keeps the copy.
 struct Keeping {
     ends: Arc<AtomicBool>,
@@ -425,77 +313,6 @@ impl Keeping {
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = ended.recv_timeout(LOCK_WAIT);
     }
-}
-
-fn begin_copy(committer: &Committer<Update>) -> Option<snapshot::Start> {
-    let (begun, heard) = channel();
-    let deadline = Instant::now().checked_add(LOCK_WAIT)?;
-    let _ = committer.submit(Update::BeginCopy(begun), deadline).ok()?;
-    heard.try_recv().ok()
-}
-
-/// Locks the store for this process.
-fn claim(path: &Path, deadline: Instant) -> Result<Flock<File>, OpenError> {
-    let state = path.parent().unwrap_or(path);
-    private::folder(state).map_err(at(state))?;
-    let lock_path = beside(path, ".lock");
-    lock(&lock_path, deadline)
-        .map_err(at(&lock_path))?
-        .ok_or_else(|| OpenError::InUse(path.to_owned()))
-}
-
-/// The summary to go on with, by what the witnesses say. The clock resumes, and hears of a roll-back.
-fn judge(
-    found: &Found,
-    witnesses: &Witnesses,
-    clock: &Clock,
-    path: &Path,
-) -> Result<Summary, OpenError> {
-    let (marker, before) = (&witnesses.marker, found.summary);
-    clock.resume(found.seen, before.rolled_back_tick);
-    let moment = clock.moment(before.rolled_back_tick);
-    let summary = judge_age(before, found.counted, witnesses, moment.stamp())
-        .ok_or_else(|| lost(path, marker))?;
-    if summary.rolled_back_tick != before.rolled_back_tick
-        || summary.generation != before.generation
-    {
-        clock.doubt_the_store(known_to_be_spent(marker, witnesses.mirrored, moment.now));
-    }
-    Ok(summary)
-}
-
-/// The rows of sled with newer ones in their places, in the order of their keys.
-fn merged(
-    newer: Vec<(Bytes, Option<Bytes>)>,
-    rows: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
-) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
-    let mut newer = newer.into_iter().peekable();
-    let mut rows = rows.peekable();
-    std::iter::from_fn(move || {
-        loop {
-            let next = match (newer.peek(), rows.peek()) {
-                (_, Some(Err(_))) | (None, _) => return rows.next(),
-                (Some(_), None) => newer.next(),
-                (Some((key, _)), Some(Ok((older, _)))) => match (**key).cmp(older) {
-                    Less => newer.next(),
-                    Equal => {
-                        let _replaced = rows.next();
-                        newer.next()
-                    }
-                    Greater => return rows.next(),
-                },
-            };
-            // One that was removed hides the row of sled.
-            if let Some((key, Some(value))) = next {
-                return Some(Ok((IVec::from(&*key), IVec::from(&*value))));
-            }
-        }
-    })
-}
-
-fn failed(path: &Path, error: &io::Error) -> String {
-    let path = path.display();
-    format!("the store at {path} failed: {error}; check the disk")
 }
 
 const JOURNAL: &str = ".journal";

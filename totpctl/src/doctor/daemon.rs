@@ -38,6 +38,14 @@ fn of_status(status: &StatusReply) -> Vec<Finding> {
             "Put a good copy of the store back, or run 'totpctl store accept-loss'",
         ));
     }
+    if status.copy.is_some_and(|copy| copy.whole == Some(false)) && !status.incomplete {
+        findings.push(finding(
+            Severity::Warning,
+            "copy-damaged",
+            "the store's second copy is damaged and could not be made anew: damage to the database could not be healed now",
+            "Run 'journalctl -t provisiond', and look at the line store_not_healed; usually the disk has no room",
+        ));
+    }
     if !status.wrong_secrets.is_empty() {
         findings.push(finding(
             Severity::LockOut,
@@ -119,6 +127,8 @@ fn socket(path: &Path, mode: u32) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use common::wire::protocol::CopyReply;
+
     use super::*;
 
     fn status() -> StatusReply {
@@ -138,7 +148,18 @@ mod tests {
             clock: ClockState::Ok,
             quarantine_until: None,
             acceptable: None,
+            copy: None,
         }
+    }
+
+    #[test]
+    fn a_second_copy_that_is_damaged_is_told() {
+        let copy = Some(CopyReply {
+            whole: Some(false),
+            ..CopyReply::default()
+        });
+        let hurt = StatusReply { copy, ..status() };
+        assert_eq!(kinds(Ok(hurt)), [("copy-damaged", Severity::Warning)]);
     }
 
     fn kinds(answer: Result<StatusReply, ClientError>) -> Vec<(&'static str, Severity)> {

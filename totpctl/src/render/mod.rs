@@ -18,8 +18,8 @@ mod users;
 
 use common::names::device::Kind;
 use common::wire::protocol::{
-    ClockAcceptReply, ClockState, ConfirmReply, ResyncReply, RevokeGraceReply, StatusReply,
-    StoreAcceptLossReply, Verdict, VerifyReply,
+    ClockAcceptReply, ClockState, ConfirmReply, CopyReply, ResyncReply, RevokeGraceReply,
+    StatusReply, StoreAcceptLossReply, Verdict, VerifyReply,
 };
 use common::wire::text::printable;
 use serde::Serialize;
@@ -157,6 +157,7 @@ impl Render for StatusReply {
             ("store", printable(&self.store)),
             ("users", users(self)),
             ("generation", self.generation.to_string()),
+            ("second copy", copy(self.copy)),
             ("default tag", printable(&self.default_tag)),
             ("secrets", secrets(self)),
             ("connections", self.connections.to_string()),
@@ -184,6 +185,32 @@ fn secrets(status: &StatusReply) -> String {
             wrong.join(", ")
         ),
     }
+}
+
+/// The state of the store's second copy of every record.
+fn copy(copy: Option<CopyReply>) -> String {
+    let Some(copy) = copy else {
+        return "an older daemon does not tell".to_owned();
+    };
+    let state = match (copy.whole, copy.seen_whole) {
+        (None, _) => "not read back yet".to_owned(),
+        (Some(true), Some(seen)) => format!("whole at {}", minute(seen)),
+        (Some(true), None) => "whole".to_owned(),
+        (Some(false), _) => {
+            "damaged, and not made anew: 'journalctl -t provisiond' says why".to_owned()
+        }
+    };
+    let snapshot = copy
+        .snapshot
+        .map(|made| format!("; snapshot of {}", minute(made)));
+    let counted = |number: u64, what: &str| match number {
+        0 => String::new(),
+        number => format!("; {what} since the start: {number}"),
+    };
+    state
+        + &snapshot.unwrap_or_default()
+        + &counted(copy.healed, "healed")
+        + &counted(copy.not_healed, "healing failed")
 }
 
 fn users(status: &StatusReply) -> String {
@@ -379,8 +406,16 @@ mod tests {
             clock: ClockState::Quarantine,
             quarantine_until: Some(1_795_468_740),
             acceptable: Some(true),
+            copy: Some(CopyReply {
+                whole: Some(true),
+                seen_whole: Some(1_795_468_700),
+                snapshot: None,
+                healed: 0,
+                not_healed: 0,
+            }),
         };
         let (started, until) = (minute(1_795_468_680), second(1_795_468_740));
+        let seen = minute(1_795_468_700);
         assert_eq!(
             status.people(),
             format!(
@@ -390,6 +425,7 @@ running since     {started}
 store             sled
 users             12
 generation        345
+second copy       whole at {seen}
 default tag       2026-11-23
 secrets           ok
 connections       1
@@ -414,6 +450,32 @@ clock             in quarantine until {until}; codes shown from then on are acce
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn the_second_copy_is_told_with_its_age_and_what_was_healed() {
+        let (seen, made) = (1_795_468_700, 1_795_400_000);
+        let whole = CopyReply {
+            whole: Some(true),
+            seen_whole: Some(seen),
+            snapshot: Some(made),
+            healed: 2,
+            not_healed: 1,
+        };
+        let (seen, made) = (minute(seen), minute(made));
+        assert_eq!(
+            copy(Some(whole)),
+            format!(
+                "whole at {seen}; snapshot of {made}; healed since the start: 2; healing failed since the start: 1"
+            )
+        );
+        let hurt = CopyReply {
+            whole: Some(false),
+            ..CopyReply::default()
+        };
+        assert!(copy(Some(hurt)).starts_with("damaged, and not made anew"));
+        assert_eq!(copy(Some(CopyReply::default())), "not read back yet");
+        assert_eq!(copy(None), "an older daemon does not tell");
     }
 
     #[test]

@@ -160,6 +160,24 @@ pub struct StatusReply {
     pub quarantine_until: Option<u64>,
     /// Whether `ClockAccept` would end or shorten the quarantine. An older daemon does not say.
     pub acceptable: Option<bool>,
+    /// The store's second copy of every record. An older daemon does not say.
+    #[serde(default)]
+    pub copy: Option<CopyReply>,
+}
+
+/// The state of the store's second copy of every record, in [`StatusReply`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyReply {
+    /// Whether it was whole when it was last read back. `None`: it was not looked at yet.
+    pub whole: Option<bool>,
+    /// When it was last known to be whole, in Unix seconds.
+    pub seen_whole: Option<u64>,
+    /// When its snapshot was made, in Unix seconds; `None` while the journal alone is the copy.
+    pub snapshot: Option<u64>,
+    /// How often a part of the store was made anew from the other one since the daemon started.
+    pub healed: u64,
+    /// How often that failed.
+    pub not_healed: u64,
 }
 
 /// The state of the machine's clock, the worst first.

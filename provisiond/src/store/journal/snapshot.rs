@@ -9,6 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
 use std::mem::take;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::frame::{Frame, Point, Row, damaged, next_frame};
 use crate::store::marker::sync_folder_of;
@@ -51,6 +52,11 @@ pub(super) fn remove_draft(folder: &Path) -> io::Result<()> {
 /// The size of the snapshot, in bytes; 0 if there is none.
 pub(crate) fn size(folder: &Path) -> u64 {
     std::fs::metadata(folder.join(NAME)).map_or(0, |file| file.len())
+}
+
+/// When the snapshot was made; `None` if there is none.
+pub(crate) fn made(folder: &Path) -> Option<SystemTime> {
+    std::fs::metadata(folder.join(NAME)).ok()?.modified().ok()
 }
 
 /// Calls `each` with all rows of the snapshot. Without one, the store begins with nothing.

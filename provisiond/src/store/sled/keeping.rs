@@ -18,6 +18,7 @@ use ::sled::Db;
 use super::erasing::has_room;
 use super::overlay::Overlay;
 use super::summary::Summary;
+use super::upkeep::Upkeep;
 use super::writer::Writer;
 use super::{Part, Tell, Told};
 use crate::store::journal::frame::Row;
@@ -36,6 +37,7 @@ pub(super) struct Keeper {
     pub(super) overlay: Arc<Overlay>,
     pub(super) shared: Arc<Mutex<Summary>>,
     pub(super) tell: Tell,
+    pub(super) upkeep: Arc<Upkeep>,
     /// The first segment of this process.
     pub(super) first: u64,
     /// There was no copy before, or the store was rolled back: it is made, not healed.
@@ -45,7 +47,13 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// The keeper of the store with that writer.
-    pub(super) fn of(writer: &Writer, folder: PathBuf, tell: Tell, is_first: bool) -> Self {
+    pub(super) fn of(
+        writer: &Writer,
+        folder: PathBuf,
+        tell: Tell,
+        upkeep: Arc<Upkeep>,
+        is_first: bool,
+    ) -> Self {
         Self {
             store: writer.path.clone(),
             folder,
@@ -53,6 +61,7 @@ impl Keeper {
             overlay: Arc::clone(&writer.overlay),
             shared: Arc::clone(&writer.shared),
             tell,
+            upkeep,
             first: writer.journal.segment(),
             is_first,
             ends: Arc::default(),
@@ -99,6 +108,10 @@ impl Keeper {
         let reached = journal::play(&self.folder, &mut |_| self.pause());
         let is_whole = reached
             .is_ok_and(|reached| reached == stands || reached.generation > stands.generation);
+        if self.ends.load(Ordering::SeqCst) {
+            return;
+        }
+        self.upkeep.looked(is_whole);
         if !is_whole {
             self.renew(begin, true);
         }
@@ -124,6 +137,9 @@ impl Keeper {
         let renewed = renewed.unwrap_or_else(panicked);
         if self.ends.load(Ordering::SeqCst) {
             return;
+        }
+        if renewed.is_ok() {
+            self.upkeep.looked(true);
         }
         match renewed {
             Ok(()) if heals && !self.is_first => (self.tell)(Told::Healed(Part::Copy)),

@@ -4,10 +4,13 @@
 //!
 //! Bounded: while it is full, the committer waits for the settler.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use ::sled::IVec;
 
 use super::rows::{Merged, size};
 use crate::store::journal::frame::{Bytes, Row};
@@ -216,6 +219,35 @@ impl State {
         }
         chunk
     }
+}
+
+/// The rows of sled with newer ones in their places, in the order of their keys.
+pub(super) fn merged(
+    newer: Vec<(Bytes, Option<Bytes>)>,
+    rows: impl Iterator<Item = ::sled::Result<(IVec, IVec)>>,
+) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
+    let mut newer = newer.into_iter().peekable();
+    let mut rows = rows.peekable();
+    std::iter::from_fn(move || {
+        loop {
+            let next = match (newer.peek(), rows.peek()) {
+                (_, Some(Err(_))) | (None, _) => return rows.next(),
+                (Some(_), None) => newer.next(),
+                (Some((key, _)), Some(Ok((older, _)))) => match (**key).cmp(older) {
+                    Less => newer.next(),
+                    Equal => {
+                        let _replaced = rows.next();
+                        newer.next()
+                    }
+                    Greater => return rows.next(),
+                },
+            };
+            // One that was removed hides the row of sled.
+            if let Some((key, Some(value))) = next {
+                return Some(Ok((IVec::from(&*key), IVec::from(&*value))));
+            }
+        }
+    })
 }
 
 /// Several thousand logins.

@@ -18,11 +18,16 @@ use std::sync::mpsc::{Receiver, channel};
 
 use tempfile::TempDir;
 
+use ::sled::Db;
+
+use super::starting::begin_copy;
 use super::summary::{FORMAT, LEAP, SUMMARY};
+use super::writer::Writer;
 use super::*;
 use crate::clock::tests::Hands;
 use crate::store::commit::Apply;
-use crate::store::marker::{Age, Marker, Mirror, StoreMark, prepare_folder};
+use crate::store::journal::{self, Earlier, snapshot};
+use crate::store::marker::{Age, Marker, Mirror, StoreMark, lock, prepare_folder};
 
 fn clock() -> Arc<Clock> {
     Clock::of_this_machine(|_| ())
@@ -267,7 +272,8 @@ fn updates_of_one_group_are_judged_one_after_the_other() {
         Health {
             kind: "sled",
             users: 1,
-            generation: 4
+            generation: 4,
+            ..store.health().unwrap()
         }
     );
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,6 @@ use common::names::user::UserName;
 
 use super::base::Base;
 use super::erasing::ERASED;
-use super::failed;
 use super::overlay::Overlay;
 use super::rows::{Merged, key, stored};
 use super::summary::{ABSURD, SUMMARY, Summary};
@@ -247,6 +246,11 @@ impl Writer {
             age: self.summary.age(self.clock.mark().spent()),
         }
     }
+}
+
+pub(super) fn failed(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    format!("the store at {path} failed: {error}; check the disk")
 }
 
 fn row(key: &[u8], value: Option<Vec<u8>>) -> Row {

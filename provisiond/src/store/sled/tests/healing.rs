@@ -92,6 +92,7 @@ fn renew(home: &Home, store: &SledStore) -> Result<(), String> {
         overlay: Arc::clone(&store.overlay),
         shared: Arc::clone(&store.summary),
         tell: Arc::new(|_| ()),
+        upkeep: Arc::clone(&store.upkeep),
         first: 1,
         is_first: false,
         ends: Arc::default(),
@@ -266,6 +267,9 @@ fn a_copy_that_was_hurt_is_renewed_while_the_store_is_open_and_is_then_as_good()
             }
         } else {
             assert_eq!(told.recv().unwrap(), Told::Healed(Part::Copy), "{what}");
+            let copy = store.health().unwrap().copy;
+            assert_eq!((copy.is_whole, copy.healed), (Some(true), 1), "{what}");
+            assert!(copy.snapshot.is_some() && copy.seen_whole.is_some());
         }
         drop(store);
         home.remove("store");
