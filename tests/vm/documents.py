@@ -62,6 +62,8 @@ ELSEWHERE = {
     "make build && make install && systemctl restart provisiond": BUILDS
     + "real::an_upgrade_keeps_settings_and_secrets_and_a_restart_serves_it",
     "make uninstall": BUILDS + "real::uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_running",
+    "systemctl enable --now pam-totp-metrics.timer": OTHER
+    + "real::the_timer_writes_the_metrics_where_node_exporter_reads_them",
     "man pam_totp": MANUAL,
     "man pam-totp-settings": MANUAL,
     "# as root: FreeRADIUS": RADIUS,

@@ -9,6 +9,7 @@ from people import enrol_at, hotp_codes
 HARMLESS = """
 totpctl --help
 totpctl status
+totpctl metrics
 totpctl why alice
 totpctl why root
 totpctl show alice

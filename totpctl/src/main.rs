@@ -10,6 +10,7 @@
 //! - `age`: how long the program has been running.
 //! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
 //! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
+//! - `textfile`: the file of `metrics`.
 //! - `doctor/`: the checks of `doctor`: PAM files, daemon, settings, sshd, machine.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
 //!
@@ -44,6 +45,7 @@ mod render;
 mod setup;
 mod stack_try;
 mod table;
+mod textfile;
 mod verdicts;
 
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
 //! Creates the files of --png, --svg and --keys, which hold keys: new, readable by their owner only,
-//! removed after an error.
+//! removed after an error. Also the draft of --textfile, which is then published.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -8,8 +8,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode, fchmod};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use crate::exit::Failure;
@@ -36,8 +36,7 @@ impl NewFile {
             .read(true)
             .custom_flags(OFlag::O_DIRECTORY.bits())
             .open(folder);
-        let folder =
-            opened.map_err(|error| failed(Errno::try_from(error).unwrap_or(Errno::EIO)))?;
+        let folder = opened.map_err(|error| failed(errno(error)))?;
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let file: OwnedFd =
@@ -48,6 +47,29 @@ impl NewFile {
             file: file.into(),
             keep: false,
         })
+    }
+
+    /// Creates a draft in the folder of `path`. One that a killed process of the same number has left
+    /// is removed.
+    pub(crate) fn beside(path: &Path) -> Result<Self, Failure> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let draft = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        let _ = std::fs::remove_file(&draft);
+        Self::create(&draft)
+    }
+
+    /// Lets every user read the file, brings it to the disk, and puts it in the place of `path`, in
+    /// the same folder.
+    pub(crate) fn publish(mut self, path: &Path) -> Result<(), Failure> {
+        let (Some(draft), Some(name)) = (self.path.file_name(), path.file_name()) else {
+            return Err(failure(path, Errno::EISDIR));
+        };
+        let published = fchmod(&self.file, Mode::from_bits_truncate(READABLE))
+            .and_then(|()| self.file.sync_all().map_err(errno))
+            .and_then(|()| renameat(&self.folder, draft, &self.folder, name));
+        published.map_err(|errno| failure(path, errno))?;
+        self.keep = true;
+        Ok(())
     }
 
     /// Writes the content and keeps the file. Returns its path.
@@ -71,7 +93,7 @@ impl NewFile {
     }
 
     fn failed(&self, error: std::io::Error) -> Failure {
-        failure(&self.path, Errno::try_from(error).unwrap_or(Errno::EIO))
+        failure(&self.path, errno(error))
     }
 }
 
@@ -90,6 +112,10 @@ fn parent(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+fn errno(error: std::io::Error) -> Errno {
+    Errno::try_from(error).unwrap_or(Errno::EIO)
+}
+
 fn failure(path: &Path, errno: Errno) -> Failure {
     let problem = match errno {
         Errno::EEXIST => {
@@ -103,6 +129,8 @@ fn failure(path: &Path, errno: Errno) -> Failure {
         problem,
     }
 }
+
+const READABLE: u32 = 0o644;
 
 #[cfg(test)]
 mod tests {

@@ -5,6 +5,7 @@ mod daemon;
 mod devices;
 mod error;
 mod login;
+mod metrics;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ pub use self::daemon::*;
 pub use self::devices::*;
 pub use self::error::Error;
 pub use self::login::*;
+pub use self::metrics::*;
 pub use self::recovery::*;
 pub use self::users::*;
 
@@ -142,4 +144,5 @@ calls! {
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
     ClockAccept => ClockAcceptReply, StoreAcceptLoss => StoreAcceptLossReply, RevokeGrace => RevokeGraceReply,
+    Metrics => MetricsReply,
 }

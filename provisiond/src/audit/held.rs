@@ -1,14 +1,19 @@
-//! Log lines that would help an attacker if the log had them now: each is held back until it can
+//! What would help an attacker if it were told now, as a log line: each is held back until it can
 //! help no more. In memory only: a stop of the daemon loses them, and none is ever told early.
 
 use std::collections::VecDeque;
 
-use super::Line;
 use crate::clock;
 
 /// The lines that are held back.
-#[derive(Debug, Default)]
-pub(super) struct Held(VecDeque<(Hour, Line)>);
+#[derive(Debug)]
+pub(super) struct Held<T>(VecDeque<(Hour, T)>);
+
+impl<T> Default for Held<T> {
+    fn default() -> Self {
+        Self(VecDeque::new())
+    }
+}
 
 /// A time by two clocks. A line is due only when both have come to it, so that a clock that is set
 /// forth and back again, or set back meanwhile, brings no line early.
@@ -40,10 +45,10 @@ impl Hour {
     }
 }
 
-impl Held {
+impl<T> Held<T> {
     /// Holds a line back for so many seconds from now on. A line that would have to wait too long
     /// is dropped, and a full store drops its oldest.
-    pub(super) fn hold(&mut self, line: Line, seconds: u64, now: Hour) {
+    pub(super) fn hold(&mut self, line: T, seconds: u64, now: Hour) {
         if seconds > LONGEST {
             return;
         }
@@ -54,7 +59,7 @@ impl Held {
     }
 
     /// Takes out the lines that are due.
-    pub(super) fn due(&mut self, now: Hour) -> Vec<Line> {
+    pub(super) fn due(&mut self, now: Hour) -> Vec<T> {
         let (due, held) = std::mem::take(&mut self.0)
             .into_iter()
             .partition::<VecDeque<_>, _>(|(until, _)| until.has_come(now));
@@ -75,13 +80,14 @@ const MOST: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::Line;
 
     const NOW: Hour = Hour {
         wall: 1_795_468_680,
         running: 1000,
     };
 
-    fn held(seconds: impl IntoIterator<Item = u64>) -> Held {
+    fn held(seconds: impl IntoIterator<Item = u64>) -> Held<Line> {
         let mut held = Held::default();
         for seconds in seconds {
             held.hold(Line::new("x").with("seconds", seconds), seconds, NOW);
@@ -89,7 +95,7 @@ mod tests {
         held
     }
 
-    fn due(held: &mut Held, now: Hour) -> Vec<String> {
+    fn due(held: &mut Held<Line>, now: Hour) -> Vec<String> {
         let lines = held.due(now).into_iter();
         lines
             .map(|line| line.at(0, 0).fields.value("seconds").unwrap().to_owned())

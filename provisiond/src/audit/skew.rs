@@ -6,8 +6,9 @@
 //! there is no timing side channel: an answer takes the same time with any number of devices and
 //! any result, and names without a device cost the same.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use common::config::Settings;
 use common::names::device::Kind;
 use common::names::user::UserName;
 use common::secrets::Secrets;
+use common::wire::protocol;
 
 use crate::audit::held::{Held, Hour};
 use crate::audit::{Audit, Line, Share};
@@ -27,6 +29,56 @@ use crate::record::{Device, Record};
 pub struct Skews {
     queue: SyncSender<Message>,
     others: Arc<Waiting>,
+    counted: Arc<Counted>,
+}
+
+/// The measurements that the log has, for the metrics.
+#[derive(Debug, Default)]
+struct Counted {
+    ahead: Sum,
+    behind: Sum,
+}
+
+#[derive(Debug, Default)]
+struct Sum {
+    count: AtomicU64,
+    seconds: AtomicU64,
+}
+
+impl Counted {
+    fn count(&self, seconds: i64) {
+        let sum = if seconds < 0 {
+            &self.behind
+        } else {
+            &self.ahead
+        };
+        sum.count.fetch_add(1, Ordering::Relaxed);
+        sum.seconds
+            .fetch_add(seconds.unsigned_abs(), Ordering::Relaxed);
+    }
+}
+
+impl Sum {
+    fn told(&self) -> protocol::Skews {
+        protocol::Skews {
+            count: self.count.load(Ordering::Relaxed),
+            seconds: self.seconds.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A line of the log, and how far the device's clock is ahead of ours.
+struct Measured {
+    line: Line,
+    seconds: i64,
+}
+
+impl Measured {
+    /// Logs and counts it at once: a count that came before the line would tell what is held back.
+    fn tell(self, audit: &Audit, counted: &Counted) {
+        counted.count(self.seconds);
+        audit.write(self.line);
+    }
 }
 
 /// The attempts of all callers but root that wait.
@@ -117,10 +169,16 @@ impl Skews {
         let (queue, messages) = sync_channel(QUEUE);
         let others = Arc::<Waiting>::default();
         let waiting = Arc::clone(&others);
+        let counted = Arc::<Counted>::default();
+        let counts = Arc::clone(&counted);
         std::thread::Builder::new()
             .name("skew".into())
-            .spawn(move || measure_all(&messages, &waiting, &audit))?;
-        Ok(Self { queue, others })
+            .spawn(move || measure_all(&messages, &waiting, (&audit, &counts)))?;
+        Ok(Self {
+            queue,
+            others,
+            counted,
+        })
     }
 
     /// Queues an attempt; never waits. If the queue is full, the attempt is not measured. All
@@ -136,6 +194,14 @@ impl Skews {
         }
     }
 
+    /// The measurements that were logged since the start, by their direction.
+    #[must_use]
+    pub fn counted(&self) -> BTreeMap<String, protocol::Skews> {
+        let Counted { ahead, behind } = &*self.counted;
+        let sums = [("ahead", ahead), ("behind", behind)];
+        sums.map(|(word, sum)| (word.to_owned(), sum.told())).into()
+    }
+
     /// Waits until all queued attempts are logged, for a second at most.
     pub fn flush(&self) {
         let (done, told) = sync_channel(1);
@@ -145,7 +211,11 @@ impl Skews {
     }
 }
 
-fn measure_all(messages: &Receiver<Message>, others: &Waiting, audit: &Audit) {
+fn measure_all(
+    messages: &Receiver<Message>,
+    others: &Waiting,
+    (audit, counted): (&Audit, &Counted),
+) {
     let (mut roots, mut of_others) = (WorkTime::default(), WorkTime::default());
     let mut held = Held::default();
     loop {
@@ -162,10 +232,12 @@ fn measure_all(messages: &Receiver<Message>, others: &Waiting, audit: &Audit) {
             } else {
                 &mut roots
             };
-            time.spend(Instant::now(), || measure(attempt, audit, &mut held));
+            let tell = |measured: Measured| measured.tell(audit, counted);
+            time.spend(Instant::now(), || measure(attempt, tell, &mut held));
         }
         let due = held.due(Hour::now());
-        due.into_iter().for_each(|line| audit.write(line));
+        due.into_iter()
+            .for_each(|measured| measured.tell(audit, counted));
         if let Some(Message::Flush(done)) = message {
             let _ = done.try_send(());
         }
@@ -185,7 +257,7 @@ fn next(messages: &Receiver<Message>, is_idle: bool) -> Result<Message, RecvTime
 /// Logs how far the clock of the device is off that shows the answer nearest to now. Of a code that
 /// the device has yet to show, the line is held back until the code opens nothing any more: a
 /// guesser who reads the log would else wait for it.
-fn measure(attempt: &MissedAttempt, audit: &Audit, held: &mut Held) {
+fn measure(attempt: &MissedAttempt, tell: impl FnOnce(Measured), held: &mut Held<Measured>) {
     let MissedAttempt {
         missed,
         answer,
@@ -202,10 +274,13 @@ fn measure(attempt: &MissedAttempt, audit: &Audit, held: &mut Held) {
         return;
     };
     let line = line.clone().with("device", device).with("at", now);
-    let line = line.with("seconds", skew.seconds);
+    let measured = Measured {
+        line: line.with("seconds", skew.seconds),
+        seconds: skew.seconds,
+    };
     match skew.secret_for {
-        0 => audit.write(line),
-        seconds => held.hold(line, seconds, Hour::now()),
+        0 => tell(measured),
+        seconds => held.hold(measured, seconds, Hour::now()),
     }
 }
 

@@ -54,7 +54,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
             Permission::OwnWithProof
         }
         (_, Restrict | Bypass | Ticket | Unlock | List) => Permission::Never,
-        (_, RenameUser | Forget | Import | Export | Status | Reload) => Permission::Never,
+        (_, RenameUser | Forget | Import | Export | Status | Metrics | Reload) => Permission::Never,
         (_, ClockAccept | StoreAcceptLoss) => Permission::Never,
     }
 }
@@ -271,6 +271,7 @@ mod tests {
         (Method::ClockAccept, "yes", "yes", "no", "no", "no"),
         (Method::StoreAcceptLoss, "yes", "no", "no", "no", "no"),
         (Method::RevokeGrace, "yes", "yes", "yes", "yes", "no"),
+        (Method::Metrics, "yes", "yes", "no", "no", "no"),
     ];
 
     #[test]

@@ -1,7 +1,8 @@
 //! Bounded in-memory tables that a restart empties: graces, refunds, repeated answers, rate limits
-//! of sources, callers and log lines, slots and streams. Losing an entry costs a user a code, a
-//! refund or a log line, and never opens a login.
+//! of sources, callers and log lines, slots and streams; and the counters of the metrics. Losing an
+//! entry costs a user a code, a refund or a log line, and never opens a login.
 
+pub(crate) mod counters;
 pub(crate) mod enrolments;
 pub(crate) mod free_attempts;
 pub(crate) mod grace;

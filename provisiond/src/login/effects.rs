@@ -1,5 +1,5 @@
 //! The effects of a judged login attempt: its log line with all fields, counters of the source
-//! limit, a grace, a measurement of clock skew, and the reply to the caller. They happen in one
+//! limit and of the metrics, a grace, a measurement of clock skew, and the reply to the caller. They happen in one
 //! order, after the verdict is durable.
 
 use std::sync::Arc;
@@ -51,7 +51,7 @@ pub(super) fn settle(
         first_login::log(service, login, first);
     }
     if matches!(told.first_device, Some(FirstDevice::Made(_))) {
-        return reply(call, told, &counted);
+        return reply(service, call, told, &counted);
     }
     let observed = counted.is_verdict && exemption::is_only_observed(service, call, told.verdict);
     let reply = if observed {
@@ -72,17 +72,17 @@ pub(super) fn settle(
         if let Some(before) = before.filter(|_| grants) {
             exemption::begin_grace(service, login, before);
         }
-        reply(call, told, &counted)
+        reply(service, call, told, &counted)
     } else {
         log_refusal_of(service, login, &told, &counted);
-        reply(call, told, &counted)
+        reply(service, call, told, &counted)
     };
     measure_skew(service, call, counted.missed, answer);
     reply
 }
 
 /// Counts the attempt against its user and its source, and logs the codes it used up
-/// and the devices it disabled.
+/// and the devices it disabled. Counts the pool it emptied.
 fn count(
     service: &Service,
     login: &Trusted<'_>,
@@ -97,6 +97,9 @@ fn count(
     // exempt users.
     if counted.wrong.is_some() && was_typed {
         count_for_the_source(service, login);
+    }
+    if let Some(pool) = counted.exhausted {
+        service.counters.pool_exhausted(pool);
     }
     service.log_finding(call, counted.finding, login.service);
     service.log_disabled(call, &counted.disabled);
@@ -119,7 +122,9 @@ fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
     }
 }
 
-fn reply(call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
+/// The reply to the verdict, which is counted as a verifier hears it.
+fn reply(service: &Service, call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
+    service.counters.verdict(told.masked);
     let verdict = if call.caller.role == Role::Verifier {
         told.masked
     } else {
@@ -178,14 +183,10 @@ fn log_refusal_of(service: &Service, login: &Trusted<'_>, told: &Told, counted: 
     }
 }
 
-/// Logs a refused attempt.
-pub(super) fn log_refusal(
-    service: &Service,
-    login: &Trusted<'_>,
-    verdict: &str,
-    reason: Option<&str>,
-) {
-    service.log_refusal(login.call, line(login, verdict, None, reason));
+/// Logs and counts an attempt that gets an error in place of a verdict.
+pub(super) fn unavailable(service: &Service, login: &Trusted<'_>, reason: &'static str) {
+    service.counters.unavailable();
+    service.log_refusal(login.call, line(login, "unavailable", None, Some(reason)));
 }
 
 /// Lets a user in without a code, unless the settings require a log line and the log takes none.
@@ -196,7 +197,10 @@ pub(super) fn let_in(
     reply: VerifyReply,
 ) -> VerifyReply {
     match service.log_before(login.call, line) {
-        Ok(()) => reply,
+        Ok(()) => {
+            service.counters.verdict(reply.verdict);
+            reply
+        }
         Err(_) => log_is_stuck(service, login, None, reply.ask),
     }
 }
@@ -209,6 +213,7 @@ fn log_is_stuck(
     ask: Ask,
 ) -> VerifyReply {
     let refused = Verdict::Refused;
+    service.counters.verdict(refused);
     service.log(
         login.call,
         line(login, refused.word(), device, Some("log_is_stuck")),

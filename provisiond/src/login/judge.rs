@@ -387,7 +387,7 @@ fn unjudged(
 }
 
 fn unavailable(service: &Service, login: &Trusted<'_>, reason: &'static str) -> Error {
-    super::effects::log_refusal(service, login, "unavailable", Some(reason));
+    super::effects::unavailable(service, login, reason);
     Error::StoreUnavailable
 }
 

@@ -49,6 +49,8 @@ pub(super) struct Counted {
     pub(super) missed: Option<Missed>,
     /// The pool whose last guess the attempt took.
     pub(super) emptied: Option<&'static str>,
+    /// The same, or that of a decoy: the metrics do not tell which names have a device.
+    pub(super) exhausted: Option<&'static str>,
     /// The fingerprint of a rejected answer and of what it was compared with, to be remembered as a
     /// repeat.
     pub(super) fingerprint: Option<Fingerprint>,
@@ -121,6 +123,7 @@ impl AttemptOutcome {
             told.ask != Ask::OneCode && policy::ask(Some(record), now) == Ask::OneCode;
         let is_emptied = took_the_last && !counted.charged.are_none();
         counted.emptied = is_emptied.then(|| record.pool_word(now.source, now.moment.now));
+        counted.exhausted = counted.emptied;
         Decision { next, outcome }
     }
 
@@ -187,6 +190,7 @@ impl AttemptOutcome {
             disabled,
             missed: None,
             emptied: None,
+            exhausted: None,
             fingerprint: None,
             repeated,
             wrong,

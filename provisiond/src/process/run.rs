@@ -26,7 +26,7 @@ use crate::process::{full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
-use crate::store::sled::{OpenError, Part, Place, SledStore, Told};
+use crate::store::sled::{OpenError, Place, SledStore, Told};
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
 #[derive(Debug, Parser)]
@@ -314,20 +314,13 @@ fn tell_upkeep(audit: &Audit, told: Told) {
             );
         }
         Told::Healed(part) => {
-            let line = Line::new("store_healed").with("what", word(part));
+            let line = Line::new("store_healed").with("what", part.word());
             audit.write(line.with("reason", HEALED).warning());
         }
         Told::NotHealed(part, why) => {
-            let line = Line::new("store_not_healed").with("what", word(part));
+            let line = Line::new("store_not_healed").with("what", part.word());
             audit.write(line.with("reason", why).error());
         }
-    }
-}
-
-fn word(part: Part) -> &'static str {
-    match part {
-        Part::Store => "store",
-        Part::Copy => "copy",
     }
 }
 

@@ -20,7 +20,7 @@ use crate::record::{CannotWrite, Damaged, Record};
 use crate::records::by_uid::ByUid;
 use crate::records::stand_in::StandIn;
 use crate::records::user_queue::UserQueues;
-use crate::store::{Health, Incomplete, Outcome, Store, Stored, Unavailable};
+use crate::store::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable};
 
 /// The records of all users.
 pub struct Records {
@@ -331,6 +331,12 @@ impl Records {
     /// [`Unavailable`].
     pub fn health(&self) -> Result<Health, Unavailable> {
         self.store.health()
+    }
+
+    /// What the store has counted, and its files.
+    #[must_use]
+    pub fn measures(&self) -> Measures {
+        self.store.measures()
     }
 
     /// When the last roll-back of the store was found, in trusted seconds.

@@ -17,7 +17,7 @@ use common::wire::protocol::{self, Error, Method, from_object};
 use self::message::Message;
 pub use self::replies::Replies;
 use self::replies::Stop;
-use crate::admin::{accounts, devices, show, status};
+use crate::admin::{accounts, devices, metrics, show, status};
 use crate::enrolment::{confirm, enroll, export, import, recovery, resync};
 use crate::identity::permission::{Permitted, Visitor, permitted, within_self_service};
 use crate::login;
@@ -131,7 +131,11 @@ fn run(
 ) -> Result<(), Stop> {
     match method {
         Method::Challenge => message.answer(|wish| login::challenge(service, call, wish)),
-        Method::Verify => message.answer(|wish| login::verify(service, call, wish)),
+        Method::Verify => message.answer(|wish| {
+            let reply = login::verify(service, call, wish);
+            service.counters.took(message.replies.took());
+            reply
+        }),
         Method::Enroll => message.answer(|wish| enroll::enroll(service, call, wish)),
         Method::Confirm => message.answer(|wish| confirm::confirm(service, call, wish)),
         Method::Show => message.answer(|protocol::Show { .. }| show::show(service, call)),
@@ -153,6 +157,7 @@ fn run(
         Method::Import => message.answer(|wish| import::import(service, call, wish)),
         Method::Export => message.answer(|wish| export::export(service, call, wish)),
         Method::Status => message.answer(|protocol::Status {}| status::status(service, call)),
+        Method::Metrics => message.answer(|protocol::Metrics {}| Ok(metrics::metrics(service))),
         Method::ClockAccept => {
             message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call))
         }

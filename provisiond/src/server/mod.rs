@@ -196,7 +196,7 @@ fn admit(shared: &Arc<Shared>, stream: UnixStream) {
     let Ok(peer) = Peer::of(&stream) else { return };
     let permit = Permits::take(shared, peer).filter(|_| shared.leaves_descriptors(&stream));
     let Some(permit) = permit else {
-        refuse(&stream);
+        refuse(shared, &stream);
         return;
     };
     let serve = move || serve(permit, &stream, unserved);
@@ -219,7 +219,8 @@ impl Shared {
 }
 
 /// Sends the reason, if the socket takes it at once.
-fn refuse(stream: &UnixStream) {
+fn refuse(shared: &Shared, stream: &UnixStream) {
+    shared.service.counters.connection_refused();
     let replies = Replies::within(stream.as_fd(), Duration::ZERO);
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
@@ -227,7 +228,7 @@ fn refuse(stream: &UnixStream) {
 fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
     let peer = permit.peer;
     if !permit.is_identified() && !permit.settle(&identify(&permit.shared, peer).caller) {
-        refuse(stream);
+        refuse(&permit.shared, stream);
         return;
     }
     let shared = &permit.shared;

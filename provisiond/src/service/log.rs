@@ -106,7 +106,7 @@ impl Service {
         self.audit.write(line.with("lines", lines).warning());
     }
 
-    /// Logs that the permission table refused a call.
+    /// Logs and counts that the permission table refused a call.
     pub(crate) fn log_not_permitted(
         &self,
         visitor: &Visitor<'_>,
@@ -118,6 +118,7 @@ impl Service {
             visitor.peer,
             visitor.caller.as_ref().map(|caller| caller.role),
         );
+        self.counters.not_permitted(role.map(Role::word));
         let line = Line::new("not_permitted")
             .with("method", method)
             .with_some("user", user.map(shown));

@@ -24,6 +24,7 @@ use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
 use crate::clock::{self, Clock};
 use crate::identity::names::Names;
+use crate::in_memory::counters::Counters;
 use crate::in_memory::enrolments::Enrolments;
 use crate::in_memory::free_attempts::{Attempt, FreeAttempts};
 use crate::in_memory::grace::Graces;
@@ -62,6 +63,8 @@ pub struct Service {
     pub(crate) enrolments: Enrolments,
     /// Wrong answers of users' own processes that cost the account nothing (rate limit).
     pub(crate) free_attempts: FreeAttempts,
+    /// The counters of the metrics.
+    pub(crate) counters: Counters,
     /// The number of open connections.
     pub connections: AtomicU64,
     /// The open streams of `List` and `Events`.
@@ -122,6 +125,7 @@ impl Service {
             graces: Graces::default(),
             enrolments: Enrolments::default(),
             free_attempts: FreeAttempts::default(),
+            counters: Counters::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
             started: clock::now(),

@@ -97,6 +97,9 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn health(&self) -> Result<Health, Unavailable>;
 
+    /// What the store has counted since it was opened, and its files. Looks at each file.
+    fn measures(&self) -> Measures;
+
     /// When a roll-back of this store was last found, in trusted seconds ([`crate::clock`]). The
     /// store itself keeps this number, and, with every update, the mark of the clock.
     fn rolled_back_tick(&self) -> Option<u64>;
@@ -196,6 +199,20 @@ pub struct CopyHealth {
     /// How often that failed.
     pub not_healed: u64,
 }
+
+/// What a store has counted since it was opened, and its files now.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Measures {
+    /// Groups of updates that became durable together.
+    pub commits: u64,
+    /// The records in them.
+    pub records: u64,
+    /// What each part takes on the disk.
+    pub bytes: Vec<ByPart>,
+}
+
+/// The word of a part, and its number.
+pub type ByPart = (&'static str, u64);
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //! weak, a comment says so.
 
 mod base;
+mod counted;
 mod erasing;
 mod healing;
 mod keeping;
@@ -34,6 +35,7 @@ use ::sled::Db;
 use common::names::user::UserName;
 use nix::fcntl::Flock;
 
+use self::counted::{Counted, bytes_on_disk};
 pub use self::opening::OpenError;
 use self::overlay::{Overlay, merged};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
@@ -41,7 +43,8 @@ use self::starting::Surroundings;
 use self::summary::Summary;
 use self::upkeep::Upkeep;
 use self::writer::{Change, Update};
-use super::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
+use super::marker::beside;
+use super::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 use crate::store::commit::Committer;
 
@@ -81,6 +84,17 @@ pub enum Part {
     Copy,
 }
 
+impl Part {
+    /// Its word in the log and in the metrics.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Store => "store",
+            Self::Copy => "copy",
+        }
+    }
+}
+
 /// Hears what the store tells.
 pub(super) type Tell = Arc<dyn Fn(Told) + Send + Sync>;
 
@@ -95,6 +109,8 @@ pub struct SledStore {
     upkeep: Arc<Upkeep>,
     /// The next update deletes a key.
     deletes: Arc<AtomicBool>,
+    counted: Arc<Counted>,
+    path: PathBuf,
     _lock: Flock<File>,
 }
 
@@ -255,6 +271,17 @@ impl Store for SledStore {
             copy: self.upkeep.health(),
         };
         self.committer.works().then_some(health).ok_or(Unavailable)
+    }
+
+    fn measures(&self) -> Measures {
+        let copy = beside(&self.path, JOURNAL);
+        Measures {
+            bytes: vec![
+                (Part::Store.word(), bytes_on_disk(&self.path)),
+                (Part::Copy.word(), bytes_on_disk(&copy)),
+            ],
+            ..self.counted.measures()
+        }
     }
 
     fn rolled_back_tick(&self) -> Option<u64> {

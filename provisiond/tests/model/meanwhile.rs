@@ -9,7 +9,9 @@ use common::names::user::UserName;
 use common::secret::Key;
 use common::totp::Parameters;
 use provisiond::store::sled::SledStore;
-use provisiond::store::{Health, Incomplete, Outcome, Store, Stored, Unavailable, Version};
+use provisiond::store::{
+    Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable, Version,
+};
 use serde_json::{Value, json};
 
 use crate::machine::Machine;
@@ -260,6 +262,10 @@ impl Store for Handled {
 
     fn health(&self) -> Result<Health, Unavailable> {
         self.store.health()
+    }
+
+    fn measures(&self) -> Measures {
+        self.store.measures()
     }
 
     fn rolled_back_tick(&self) -> Option<u64> {

@@ -1,5 +1,5 @@
-//! The guide's recipes for other people's programs, each with the real program of Debian, the real
-//! module and the real daemon. `packaging/need test` installs the programs.
+//! The guide's recipes for other people's programs, and its way to Prometheus, each with the real
+//! program of Debian, the real module and the real daemon. `packaging/need test` installs the programs.
 
 #![forbid(unsafe_code)]
 
@@ -7,6 +7,7 @@ mod apache;
 mod freeradius;
 mod locker;
 mod openvpn;
+mod prometheus;
 mod scene;
 mod vsftpd;
 

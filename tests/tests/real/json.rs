@@ -75,7 +75,7 @@ fn json_section() -> &'static str {
 }
 
 /// Commands that succeed, in this order: each finds what the ones before it left.
-const SUCCESSFUL: [&str; 24] = [
+const SUCCESSFUL: [&str; 25] = [
     "show alice",
     "list",
     "why alice",
@@ -95,6 +95,7 @@ const SUCCESSFUL: [&str; 24] = [
     "rename-user alice alicia",
     "forget alicia --yes",
     "status",
+    "metrics",
     "reload",
     "clock-accept",
     "store accept-loss",

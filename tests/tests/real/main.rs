@@ -41,6 +41,7 @@ mod lists;
 mod machine;
 mod meanwhile;
 mod memory;
+mod metrics;
 mod missing_users;
 mod module;
 mod moved;

@@ -426,6 +426,22 @@ fn the_example_mails_what_happened_while_it_did_not_run() {
 }
 
 #[test]
+fn the_timer_writes_the_metrics_where_node_exporter_reads_them() {
+    let _place = world::enter();
+    let machine = serving();
+    let folder = "/var/lib/prometheus/node-exporter";
+    machine.run(&["mkdir", "-p", folder]);
+    let enable = "systemctl enable --now pam-totp-metrics.timer";
+    assert!(GUIDE.contains(&format!("\n    {enable}\n")));
+    machine.run(&enable.split(' ').collect::<Vec<_>>());
+    let file = machine.path(&format!("{folder}/pam-totp.prom"));
+    machine.until(|| file.exists());
+    let text = std::fs::read_to_string(&file).expect("the metrics");
+    assert!(text.contains("\npam_totp_up 1\n"), "{text}");
+    machine.wait_for("pam-totp-metrics.service", "Result", "success");
+}
+
+#[test]
 fn uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_running() {
     let _place = world::enter();
     let machine = serving();
@@ -498,12 +514,18 @@ fn the_units_are_valid_and_strict() {
     let folder = "/usr/lib/systemd/system";
     let units = UNITS.map(|unit| format!("{folder}/{unit}"));
     let undo = ["service", "timer"].map(|kind| format!("{folder}/pam-totp-setup-undo.{kind}"));
-    for unit in units.iter().chain(&undo) {
+    let metrics = ["service", "timer"].map(|kind| format!("{folder}/pam-totp-metrics.{kind}"));
+    for unit in units.iter().chain(&undo).chain(&metrics) {
         let told = machine.command(&["systemd-analyze", "--man=no", "verify", unit]);
         assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
     }
-    // Tenths of a point. The rollback has to be root, and may change owners.
-    for (unit, most) in [(&units[0], "--threshold=10"), (&undo[0], "--threshold=14")] {
+    // Tenths of a point. The rollback has to be root, and may change owners. The metrics are read
+    // by root, too.
+    for (unit, most) in [
+        (&units[0], "--threshold=10"),
+        (&undo[0], "--threshold=14"),
+        (&metrics[0], "--threshold=10"),
+    ] {
         let analyze = ["systemd-analyze", "security", "--offline=yes"];
         machine.run(&[&analyze[..], &[most, unit]].concat());
     }

@@ -16,6 +16,7 @@ mod key_options;
 mod log;
 #[cfg(test)]
 mod manual;
+mod metrics;
 mod picture_options;
 mod recovery;
 mod setup;
@@ -48,6 +49,7 @@ pub(crate) use self::key::{
 };
 pub(crate) use self::key_options::KeyOptions;
 pub(crate) use self::log::{LogArgs, WhyArgs};
+pub(crate) use self::metrics::MetricsArgs;
 pub(crate) use self::picture_options::PictureOptions;
 pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
 pub(crate) use self::setup::{Mode, SetupArgs, Target};
@@ -163,6 +165,9 @@ pub(crate) enum Command {
     /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
     Status,
+    /// Print the daemon's metrics for Prometheus
+    #[command(after_help = metrics::EXAMPLES)]
+    Metrics(MetricsArgs),
     /// Find logins without a code, and lock-outs, in PAM and sshd
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),

@@ -17,6 +17,7 @@ mod key;
 mod lists;
 mod log;
 mod many;
+mod metrics;
 mod names;
 mod recovery;
 mod rename;
@@ -88,6 +89,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Setup(wanted) => setup::run(context, wanted),
         Command::Completions(wanted) => completions::run(context, wanted),
         Command::Status => daemon::status(context),
+        Command::Metrics(wanted) => metrics::run(context, wanted),
         Command::Doctor(wanted) => doctor::run(context, wanted),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),

@@ -11,6 +11,7 @@ mod event;
 mod examined;
 pub(crate) mod key;
 pub(crate) mod lists;
+mod metrics;
 pub(crate) mod moving;
 mod recovery;
 mod tried;
@@ -31,6 +32,7 @@ pub(crate) use self::changes::{
 };
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::examined::Examined;
+pub(crate) use self::metrics::{Measured, down};
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
 pub(crate) use self::tried::Tried;
 pub(crate) use self::users::Users;

@@ -39,6 +39,11 @@ impl<'a> Replies<'a> {
         }
     }
 
+    /// How long the call takes, if its reply leaves now: until the next even step.
+    pub(super) fn took(&self) -> Duration {
+        next_step(self.arrived.elapsed())
+    }
+
     /// Sends an error reply.
     ///
     /// # Errors
@@ -147,7 +152,19 @@ const STEP: Duration = Duration::from_micros(32);
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::AsFd;
+
     use super::*;
+
+    #[test]
+    fn the_metrics_have_no_finer_time_of_a_call_than_its_caller() {
+        let stdin = std::io::stdin();
+        for _ in 0..100 {
+            let took = Replies::within(stdin.as_fd(), Duration::ZERO).took();
+            let micros = took.as_micros();
+            assert!(micros >= 32 && micros.is_multiple_of(32), "{took:?}");
+        }
+    }
 
     #[test]
     fn work_of_any_length_ends_at_a_step() {

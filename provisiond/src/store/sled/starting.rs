@@ -84,6 +84,7 @@ impl SledStore {
             summary,
             shared: Arc::new(Mutex::new(summary)),
             deletes: Arc::default(),
+            counted: Arc::default(),
         };
         let is_first = earlier.is_empty() || summary != found.summary;
         let keeper = Keeper::of(&writer, folder, tell, upkeep, is_first);
@@ -104,6 +105,7 @@ impl SledStore {
         let (db, path) = (base.db.clone(), writer.path.clone());
         let overlay = Arc::clone(&writer.overlay);
         let (summary, deletes) = (Arc::clone(&writer.shared), Arc::clone(&writer.deletes));
+        let (counted, place) = (Arc::clone(&writer.counted), path.clone());
         let watched = db.clone();
         // sled's I/O threads leave an error here, and can forget to wake the thread that waits for
         // the write.
@@ -129,6 +131,8 @@ impl SledStore {
             summary,
             upkeep,
             deletes,
+            counted,
+            path: place,
             _lock: lock,
         })
     }

@@ -220,6 +220,7 @@ fn writer(home: &Home, store: &SledStore) -> Writer {
         summary: Summary::default(),
         shared: Arc::clone(&store.summary),
         deletes: Arc::default(),
+        counted: Arc::default(),
     }
 }
 

@@ -13,6 +13,7 @@ use ::sled::Db;
 use common::names::user::UserName;
 
 use super::base::Base;
+use super::counted::Counted;
 use super::erasing::ERASED;
 use super::overlay::Overlay;
 use super::rows::{Merged, key, stored};
@@ -58,6 +59,7 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Mutex<Summary>>,
     /// The next update deletes a key.
     pub(super) deletes: Arc<AtomicBool>,
+    pub(super) counted: Arc<Counted>,
 }
 
 /// A group of updates before its commit.
@@ -112,9 +114,11 @@ impl Apply for Writer {
             .map(|update| self.judge(&mut plan, update))
             .collect();
         if plan.tells_marker || plan.summary != self.summary {
+            let records = plan.rows.len();
             self.make_durable(plan.rows, plan.summary)
                 .and_then(|()| self.bear_witness(plan.summary, plan.tells_marker))
                 .map_err(|error| failed(&self.path, &error))?;
+            self.counted.commit(records);
         }
         Ok(answers)
     }

@@ -141,8 +141,8 @@ impl Play<'_> {
             "Restrict" => json!({ "device": "spare", "services": ["sudo"] }),
             "Import" => json!({ "device": "new", "record": foreign_device() }),
             "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
-            "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Reload" => json!({}),
-            "ClockAccept" | "StoreAcceptLoss" | "RevokeGrace" => json!({}),
+            "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Metrics" => json!({}),
+            "Reload" | "ClockAccept" | "StoreAcceptLoss" | "RevokeGrace" => json!({}),
             other => panic!("{other} has no call here: add one"),
         };
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
@@ -160,6 +160,16 @@ impl Play<'_> {
     }
 }
 
+/// Methods that are about no user.
+const OF_NO_USER: [&str; 6] = [
+    "List",
+    "Status",
+    "Metrics",
+    "Reload",
+    "ClockAccept",
+    "StoreAcceptLoss",
+];
+
 /// The user that a call is about, and whether the call names them.
 #[derive(Debug)]
 struct Subject {
@@ -168,7 +178,7 @@ struct Subject {
 }
 
 fn subjects(caller: &KnownCaller, method: &str) -> Vec<Subject> {
-    if ["List", "Status", "Reload", "ClockAccept", "StoreAcceptLoss"].contains(&method) {
+    if OF_NO_USER.contains(&method) {
         return vec![Subject {
             user: None,
             named: false,
