@@ -447,6 +447,7 @@ fn uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_r
     let machine = serving();
     let device = enroll(&machine, "alice");
     assert!(log_in(&machine, "alice", &device.code()));
+    machine.run(&["systemctl", "enable", "--now", METRICS]);
     let refused = machine.command(&UNINSTALL);
     assert!(!refused.status.success(), "{refused:?}");
     let told = String::from_utf8_lossy(&refused.stderr);
@@ -460,7 +461,7 @@ fn uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_r
         "# auth required pam_totp.so\nauth required pam_permit.so\n",
     );
     machine.run(&UNINSTALL);
-    for unit in UNITS {
+    for unit in UNITS.into_iter().chain([METRICS]) {
         assert_eq!(machine.property(unit, "LoadState"), "not-found", "{unit}");
         assert_eq!(machine.property(unit, "ActiveState"), "inactive", "{unit}");
     }
@@ -607,6 +608,7 @@ const UNITS: [&str; 3] = [
     "provisiond-login.socket",
     "provisiond.socket",
 ];
+const METRICS: &str = "pam-totp-metrics.timer";
 const SERVICE: &str = "/etc/pam.d/totp";
 const SETTINGS: &str = "/etc/pam-totp/settings.yaml";
 const SECRETS: &str = "/etc/pam-totp/secrets";
