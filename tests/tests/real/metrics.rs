@@ -101,19 +101,20 @@ fn no_user_device_source_code_or_secret_is_in_the_metrics() {
     }
     verify(&daemon, "no-such-user", &wrong, "192.0.2.77");
     let text = text(&daemon);
-    for private in [
+    let private = [
         "alice",
         "no-such-user",
         "pocketphone",
         "192.0.2",
-        &code,
-        &wrong,
         "lettersandmore",
         "sshd",
         &alice.key,
-    ] {
+    ];
+    for private in private {
         assert!(!text.contains(private), "{private} is in\n{text}");
     }
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit());
+    assert!(!numbers.any(|number| number == code || number == wrong));
     let labels: BTreeSet<&str> = text.lines().flat_map(labels).collect();
     let allowed = [
         "direction",
