@@ -1,5 +1,6 @@
-//! Waits, before the store is opened, until its disk takes changes. A daemon that ended instead would
-//! be started again each second, with lines in the log each time.
+//! Waits, before the store is opened, until its disk takes changes, and where it is damaged, until there
+//! is room to heal it. A daemon that ended instead would be started again each second, with lines in the
+//! log each time.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -13,17 +14,21 @@ use sd_notify::NotifyState;
 
 use crate::audit::{Audit, Line};
 use crate::process::notify;
-use crate::store::room;
 
-/// Waits for room for the store at `store`. False: the daemon was asked to stop meanwhile.
+/// Waits until the disk of the store at `store` lacks nothing. False: the daemon was asked to stop meanwhile.
 ///
 /// The service manager hears that the daemon is ready: a start that lasted would hold up a whole
 /// boot. Logins wait in the sockets, and their modules give up at their deadline.
 ///
 /// # Errors
 /// The system lets no signals be waited for.
-pub(super) fn wait(store: &Path, audit: &Audit, signals: &SigSet) -> io::Result<bool> {
-    let Some(mut error) = room::lack(store) else {
+pub(super) fn wait(
+    store: &Path,
+    lack: impl Fn(&Path) -> Option<io::Error>,
+    audit: &Audit,
+    signals: &SigSet,
+) -> io::Result<bool> {
+    let Some(mut error) = lack(store) else {
         return Ok(true);
     };
     let stop = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
@@ -40,7 +45,7 @@ pub(super) fn wait(store: &Path, audit: &Audit, signals: &SigSet) -> io::Result<
         }
         // This loop is alive, and not stuck in the disk.
         notify(&[NotifyState::Watchdog]);
-        match room::lack(store) {
+        match lack(store) {
             Some(again) => error = again,
             None => break,
         }

@@ -1,6 +1,6 @@
 //! Runs the daemon: command line options, `--check`, start, signals (reload, stop), exit codes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ use crate::process::{full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
+use crate::store::room;
 use crate::store::sled::{OpenError, Place, SledStore, Told};
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
@@ -180,11 +181,10 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let mirror = mirror
         .inspect_err(|error| audit.write(without_mirror(error)))
         .ok();
-    if !full_disk::wait(&settings.store.path, &audit, &signals)? {
-        return Ok(());
-    }
     let clock = watched_clock(&audit);
-    let store = open_store(&settings, mirror, &clock, &audit)?;
+    let Some(store) = open_when_there_is_room(&settings, mirror, &clock, &audit, &signals)? else {
+        return Ok(());
+    };
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(Box::new(store), Arc::clone(&clock));
     let skews = Skews::start(audit.clone())?;
@@ -271,6 +271,30 @@ fn without_mirror(error: &std::io::Error) -> Line {
     .warning()
 }
 
+/// Opens the store, and waits for its disk before that, and for room to heal it. `None`: the daemon was
+/// asked to stop meanwhile.
+fn open_when_there_is_room(
+    settings: &Settings,
+    mirror: Option<PathBuf>,
+    clock: &Arc<Clock>,
+    audit: &Audit,
+    signals: &SigSet,
+) -> Result<Option<SledStore>, End> {
+    let path = settings.store.path.as_path();
+    let mut goes_on = full_disk::wait(path, room::lack, audit, signals)?;
+    while goes_on {
+        goes_on = match open_store(settings, mirror.clone(), clock, audit) {
+            Err(OpenError::NoRoom { bytes, .. }) => {
+                let lack = |store: &Path| room::lack_for_a_copy(store, bytes);
+                full_disk::wait(path, lack, audit, signals)?
+            }
+            // The lines that say why come before the end.
+            opened => return Ok(Some(opened.inspect_err(|_| audit.flush())?)),
+        };
+    }
+    Ok(None)
+}
+
 fn open_store(
     settings: &Settings,
     mirror: Option<PathBuf>,
@@ -316,6 +340,9 @@ fn tell_upkeep(audit: &Audit, told: Told) {
         Told::Healed(part) => {
             let line = Line::new("store_healed").with("what", part.word());
             audit.write(line.with("reason", HEALED).warning());
+        }
+        Told::Salvaged => {
+            audit.write(Line::new("store_salvaged").with("reason", SALVAGED).error());
         }
         Told::NotHealed(part, why) => {
             let line = Line::new("store_not_healed").with("what", part.word());
@@ -381,6 +408,8 @@ fn pulse() -> Option<Pulse> {
 const USERS_MAY_BE_MISSING: &str = "the store is damaged, or older than it was: users that it does not hold are refused, \
                                     and no user is enrolled, until a good copy is put back or root runs \
                                     'totpctl store accept-loss'";
+const SALVAGED: &str = "both parts of the store are damaged or old: what is whole of either is served; look for missing users \
+     (totpctl status), and put a good copy back, or accept the loss";
 const HEALED: &str = "it was damaged, lost or old, and was made anew: no record is lost; find out what damaged it, and check the disk";
 const STORE_FAILED: u8 = 70;
 /// Longer than a step of erasing takes before it is given up.

@@ -119,11 +119,12 @@ impl Earlier {
         })
     }
 
-    /// The whole frames, segment by segment.
-    pub(crate) fn segments(&self) -> impl Iterator<Item = io::Result<Vec<Frame>>> {
-        self.numbers
-            .iter()
-            .map(|number| segment_frames(&self.folder, *number))
+    /// Calls `each` with all whole frames, in their order.
+    pub(crate) fn each_frame(
+        &self,
+        each: &mut dyn FnMut(Frame) -> io::Result<()>,
+    ) -> io::Result<()> {
+        each_frame(&self.folder, each)
     }
 
     /// Whether there is no copy at all.
@@ -161,6 +162,7 @@ pub(crate) fn play(
             continue;
         }
         for frame in segment_frames(folder, number)? {
+            let frame = frame?;
             if frame.before == reached {
                 each(frame.rows)?;
                 reached = frame.after;
@@ -186,11 +188,25 @@ pub(crate) fn remove(folder: &Path, which: Range<u64>) -> io::Result<()> {
     sync_folder_of(&path_of(folder, which.end))
 }
 
-fn segment_frames(folder: &Path, number: u64) -> io::Result<Vec<Frame>> {
+/// Calls `each` with all whole frames of all segments, in their order.
+pub(crate) fn each_frame(
+    folder: &Path,
+    each: &mut dyn FnMut(Frame) -> io::Result<()>,
+) -> io::Result<()> {
+    for number in numbers(folder)? {
+        for frame in segment_frames(folder, number)? {
+            each(frame?)?;
+        }
+    }
+    Ok(())
+}
+
+fn segment_frames(
+    folder: &Path,
+    number: u64,
+) -> io::Result<impl Iterator<Item = io::Result<Frame>>> {
     let file = private::file(OpenOptions::new().read(true), &path_of(folder, number))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_SIZE).read_to_end(&mut bytes)?;
-    Ok(frames(&bytes, number).collect())
+    Ok(frames(file.take(MAX_SIZE), number))
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {

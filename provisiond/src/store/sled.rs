@@ -6,15 +6,18 @@
 //! weak, a comment says so.
 
 mod base;
+mod comparing;
 mod counted;
 mod erasing;
 mod healing;
 mod keeping;
 mod log_file;
+mod making;
 mod opening;
 mod overlay;
 mod replay;
 mod rows;
+mod salvage;
 mod settling;
 mod starting;
 mod summary;
@@ -71,6 +74,8 @@ pub enum Told {
     NotErased(String),
     /// A part was damaged, lost or old, and was made anew from the other one.
     Healed(Part),
+    /// Neither part was whole. Every record that is whole in either is served; some may be missing.
+    Salvaged,
     /// It could not be made anew.
     NotHealed(Part, String),
 }

@@ -12,6 +12,7 @@ use tests::stack::Stack;
 use tests::world;
 
 use crate::erased::{is_whole_without, with_a_key_to_erase};
+use crate::records::{edit_database, row};
 
 #[test]
 fn a_daemon_on_a_full_disk_waits_for_room_with_one_line_and_then_serves() {
@@ -87,6 +88,42 @@ fn a_disk_without_room_for_a_copy_keeps_a_deleted_key_and_the_daemon_serves() {
     daemon.start_again();
     daemon.log.wait_for(&["event=keys_erased"]);
     is_whole_without(&daemon, &gone, "when there was room");
+}
+
+#[test]
+fn a_damaged_store_without_room_to_heal_it_stays_as_it_is_until_there_is_room() {
+    let _place = world::enter();
+    let disk = SmallDisk::new();
+    let mut daemon = Setup::in_state(&disk.0).start();
+    let users = ["alice", "bob", "carol"].map(|user| daemon.enroll(user).code());
+    assert!(daemon.terminate().success());
+    let db = disk.0.join("store/db");
+    edit_database(&disk.0, |sled| {
+        sled.remove(row("bob")).expect("a record");
+    });
+    disk.fill();
+    disk.shrink_by(2 << 20);
+    let damaged = fs::read(&db).expect("the database");
+    daemon.start_again();
+    let line = daemon.log.wait_for(&["event=store_not_healed what=store "]);
+    assert!(line.contains("no room"), "{line}");
+    daemon.log.wait_for(&["event=store_waits"]);
+    assert!(!disk.0.join("store.healing").exists());
+    assert!(fs::read(&db).expect("the database") == damaged);
+    disk.free();
+    daemon.log.wait_for(&["event=store_goes_on"]);
+    daemon.log.wait_for(&["event=store_healed what=store "]);
+    daemon.log.wait_for_many(2, &["event=started"]);
+    let status = daemon.totpctl_json(&["status"], "");
+    assert_eq!(
+        (&status["users"], &status["incomplete"]),
+        (&3.into(), &false.into())
+    );
+    let stack = Stack::of(&daemon, "healed", "retry=1");
+    let logins = ["alice", "bob", "carol"].iter().zip(&users);
+    for (user, code) in logins {
+        assert_eq!(stack.login(user, &[code]).code, PamCode::SUCCESS, "{user}");
+    }
 }
 
 fn waits_and_ends(daemon: &Daemon) -> (usize, usize) {

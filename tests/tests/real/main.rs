@@ -58,6 +58,7 @@ mod records;
 mod recovery;
 mod resync;
 mod roles;
+mod salvage;
 mod same_as_libpam;
 mod servers;
 mod setting_up;

@@ -9,6 +9,7 @@ use serde_json::json;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::disk::Disk;
 use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
 use tests::stack::Stack;
 use tests::world;
 
@@ -16,29 +17,32 @@ use crate::clock::{copy, copy_store};
 use crate::erased::Traced;
 
 /// Something that happens to a file or folder.
-type Touch = fn(&Path);
+pub(crate) type Touch = fn(&Path);
 
 const USERS: usize = 12;
 /// Both ways to let a user by who never was enrolled.
 const LENIENT: &str = "unknown-users: skip\n";
-const NULLOK: &str = "retry=1 nullok";
+pub(crate) const NULLOK: &str = "retry=1 nullok";
 
 /// A daemon that was stopped, and a copy of all that it has written.
-struct Scene {
-    daemon: Daemon,
+pub(crate) struct Scene {
+    pub(crate) daemon: Daemon,
     good: PathBuf,
-    users: Vec<String>,
+    pub(crate) users: Vec<String>,
+    /// A code of each, shown before the daemon was stopped.
+    pub(crate) codes: Vec<String>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::of(LENIENT)
     }
 
     fn of(settings: &str) -> Self {
         let mut daemon = Setup::new().with(settings).start();
         let users: Vec<String> = (0..USERS).map(|number| format!("user-{number}")).collect();
-        daemon.enroll_many(&users);
+        let devices = daemon.enroll_many(&users);
+        let codes = devices.iter().map(Authenticator::code).collect();
         assert!(daemon.terminate().success());
         let good = world::scratch_folder("good").join("state");
         copy(&daemon.setup.state, &good);
@@ -46,19 +50,20 @@ impl Scene {
             daemon,
             good,
             users,
+            codes,
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.daemon.setup.state.join(name)
     }
 
-    fn mirror(&self) -> PathBuf {
+    pub(crate) fn mirror(&self) -> PathBuf {
         self.daemon.setup.runtime.join("generation")
     }
 
     /// Puts everything back as it was when the daemon was stopped, but the mirror.
-    fn restore(&self) {
+    pub(crate) fn restore(&self) {
         copy(&self.good, &self.daemon.setup.state);
     }
 
@@ -305,7 +310,7 @@ fn a_journal_that_is_taken_from_under_the_running_daemon_is_begun_anew_and_no_lo
 }
 
 /// The journal's only segment.
-fn segment(journal: &Path) -> PathBuf {
+pub(crate) fn segment(journal: &Path) -> PathBuf {
     let mut entries = fs::read_dir(journal).expect("a folder");
     entries.next().expect("a segment").expect("an entry").path()
 }
@@ -480,7 +485,7 @@ const DAMAGES: [(&str, Touch); 4] = [
     }),
 ];
 
-fn cut(path: &Path, size: u64) {
+pub(crate) fn cut(path: &Path, size: u64) {
     let file = fs::File::options().write(true).open(path).expect("a file");
     file.set_len(size).expect("its new size");
 }

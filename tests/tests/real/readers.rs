@@ -312,6 +312,7 @@ fn however_many_events_of_one_kind_an_attacker_causes_each_other_kind_is_mailed(
     let others = [
         ("store_rolled_back", "reason"),
         ("store_healed", "what"),
+        ("store_salvaged", "reason"),
         ("store_not_healed", "what"),
         ("recovery_code_used", "user"),
         ("wrong_secret", "tag"),

@@ -432,7 +432,14 @@ impl People {
 /// well.
 pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     assert!(daemon.terminate().success());
-    let store = daemon.setup.state.join("store");
+    edit_database(&daemon.setup.state, work);
+    fs::remove_dir_all(daemon.setup.state.join("store.journal")).expect("the copy");
+    daemon.start_again();
+}
+
+/// Edits the database of a daemon that has ended, and leaves its copy as it is.
+pub(crate) fn edit_database(state: &Path, work: impl FnOnce(&Db)) {
+    let store = state.join("store");
     let db = sled::Config::new()
         .path(&store)
         .flush_every_ms(None)
@@ -441,17 +448,9 @@ pub(crate) fn edit(daemon: &mut Daemon, work: impl FnOnce(&Db)) {
     work(&db);
     db.flush().expect("the store");
     drop(db);
-    fs::remove_dir_all(daemon.setup.state.join("store.journal")).expect("the copy");
     let owner = format!("{0}:{0}", world::DAEMON);
-    world::run(
-        "chown",
-        &[
-            "--recursive",
-            &owner,
-            store.to_str().expect("a path in UTF-8"),
-        ],
-    );
-    daemon.start_again();
+    let store = store.to_str().expect("a path in UTF-8");
+    world::run("chown", &["--recursive", &owner, store]);
 }
 
 /// Rewrites a record and leaves its number as it is.

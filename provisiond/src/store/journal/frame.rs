@@ -138,22 +138,70 @@ pub(super) fn damaged() -> io::Error {
 }
 
 /// All whole frames of a segment with that number, in their order. What is damaged is left out.
-pub fn frames(bytes: &[u8], segment: u64) -> impl Iterator<Item = Frame> {
-    let mut rest = bytes;
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
+pub fn frames(file: impl Read, segment: u64) -> impl Iterator<Item = io::Result<Frame>> {
+    // A frame of another segment is a trace of another life of these blocks.
+    whole_frames(file).filter(move |frame| {
+        frame
+            .as_ref()
+            .map_or(true, |frame| frame.segment == segment)
+    })
+}
+
+/// All whole frames of a file, in their order, whatever is between them. No more of the file is in
+/// memory than two frames have at most.
+pub(super) fn whole_frames(file: impl Read) -> impl Iterator<Item = io::Result<Frame>> {
+    let mut window = Window {
+        file,
+        bytes: Vec::new(),
+        at: 0,
+        has_ended: false,
+    };
+    std::iter::from_fn(move || window.next().transpose())
+}
+
+/// The part of a file that is being read.
+struct Window<R> {
+    file: R,
+    bytes: Vec<u8>,
+    /// Where the next frame may begin.
+    at: usize,
+    /// The file is at its end, or cannot be read further.
+    has_ended: bool,
+}
+
+impl<R: Read> Window<R> {
+    fn next(&mut self) -> io::Result<Option<Frame>> {
+        loop {
+            self.fill()?;
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            if rest.is_empty() {
+                return Ok(None);
+            }
             let (frame, length) = match Frame::parse(rest) {
                 Some((frame, length)) => (Some(frame), length),
                 None => (None, ALIGNMENT),
             };
-            rest = rest.get(length..).unwrap_or_default();
-            // A frame of another segment is a trace of another life of these blocks.
-            if let Some(frame) = frame.filter(|frame| frame.segment == segment) {
-                return Some(frame);
+            self.at = self.at.saturating_add(length);
+            if frame.is_some() {
+                return Ok(frame);
             }
         }
-        None
-    })
+    }
+
+    /// Reads on until a whole frame is there, or the file is at its end.
+    fn fill(&mut self) -> io::Result<()> {
+        let left = self.bytes.len().saturating_sub(self.at);
+        if self.has_ended || left >= LARGEST {
+            return Ok(());
+        }
+        self.bytes.drain(..self.at.min(self.bytes.len()));
+        self.at = 0;
+        self.has_ended = true;
+        let wanted = LARGEST as u64;
+        let read = (&mut self.file).take(wanted).read_to_end(&mut self.bytes)?;
+        self.has_ended = (read as u64) < wanted;
+        Ok(())
+    }
 }
 
 fn write_row(body: &mut Vec<u8>, row: &Row) -> Option<()> {
@@ -215,6 +263,8 @@ const MAGIC: &[u8; ALIGNMENT] = b"ptotpfr1";
 const NUMBERS: usize = 6 * 8;
 const CHECKSUM: usize = 16;
 const HEADER: usize = ALIGNMENT + NUMBERS + CHECKSUM;
+/// The bytes of the largest frame.
+const LARGEST: usize = (HEADER + MAX_BODY).next_multiple_of(ALIGNMENT);
 /// Stands in place of a value's length for a row that is removed.
 const REMOVED: u32 = u32::MAX;
 
@@ -277,9 +327,43 @@ mod tests {
         let each = bytes.len() / 5;
         bytes.extend([0; 4096]);
         bytes[2 * each + 40] ^= 1;
-        let found: Vec<u64> = frames(&bytes, 3).map(|f| f.before.generation).collect();
-        assert_eq!(found, [0, 1, 3, 4]);
-        assert_eq!(frames(&bytes, 4).count(), 0, "frames of another segment");
+        let found = frames(&bytes[..], 3).map(|frame| frame.unwrap().before.generation);
+        assert_eq!(found.collect::<Vec<_>>(), [0, 1, 3, 4]);
+        assert_eq!(
+            frames(&bytes[..], 4).count(),
+            0,
+            "frames of another segment"
+        );
+    }
+
+    #[test]
+    fn large_frames_are_found_with_damage_before_and_between_them() {
+        let large = |generation| Frame {
+            rows: vec![row("r", Some(&vec![7; MAX_BODY - 7]))],
+            ..frame(generation)
+        };
+        let mut bytes = vec![0; 4096];
+        for generation in 0..3 {
+            bytes.extend(large(generation).to_bytes().unwrap());
+            bytes.extend([0x5a; 8 * 1000]);
+        }
+        let found = frames(&bytes[..], 3).map(|frame| frame.unwrap().before.generation);
+        assert_eq!(found.collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_further_is_an_error_once() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::from_raw_os_error(5))
+            }
+        }
+        let whole = frame(1).to_bytes().unwrap();
+        let mut found = frames(whole.chain(Broken), 3);
+        assert!(found.next().unwrap().is_err());
+        assert_eq!(found.next().unwrap().unwrap(), frame(1));
+        assert!(found.next().is_none());
     }
 
     #[test]
@@ -297,7 +381,7 @@ mod tests {
             let _ = Frame::parse(&bytes);
             let mut hurt = frame(9).to_bytes().unwrap();
             hurt.splice(cut..cut, bytes);
-            prop_assert!(frames(&hurt, 3).count() <= 1);
+            prop_assert!(frames(&hurt[..], 3).count() <= 1);
         }
     }
 }

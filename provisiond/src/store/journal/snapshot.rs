@@ -11,7 +11,7 @@ use std::mem::take;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::frame::{Frame, Point, Row, damaged, next_frame};
+use super::frame::{Frame, Point, Row, damaged, next_frame, whole_frames};
 use crate::store::marker::sync_folder_of;
 use crate::store::private;
 
@@ -60,7 +60,7 @@ pub(crate) fn made(folder: &Path) -> Option<SystemTime> {
 }
 
 /// Calls `each` with all rows of the snapshot. Without one, the store begins with nothing.
-pub(super) fn play(
+pub(crate) fn play(
     folder: &Path,
     each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
 ) -> io::Result<Start> {
@@ -87,6 +87,29 @@ pub(super) fn play(
         expected = Some((start, number.saturating_add(1)));
     }
     Err(damaged())
+}
+
+/// Calls `each` with the rows of every part of the snapshot that is whole, however much of it is
+/// damaged.
+pub(crate) fn each_whole_part(
+    folder: &Path,
+    each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
+) -> io::Result<()> {
+    let file = match private::file(OpenOptions::new().read(true), &folder.join(NAME)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    for frame in whole_frames(file) {
+        each(frame?.rows)?;
+    }
+    Ok(())
+}
+
+/// The generation at which the snapshot begins, by its first part that is whole; 0 if there is none.
+pub(crate) fn begins(folder: &Path) -> u64 {
+    let file = private::file(OpenOptions::new().read(true), &folder.join(NAME));
+    let part = file.ok().and_then(|file| whole_frames(file).next()?.ok());
+    part.map_or(0, |part| part.before.generation)
 }
 
 fn fill(draft: &Path, start: Start, rows: impl Iterator<Item = io::Result<Row>>) -> io::Result<()> {

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use ::sled::{Db, IVec};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
-use nix::sys::statvfs::statvfs;
 
 use super::base::Base;
 use super::opening::{OpenError, config, guarded, open, unusable};
 use super::{Place, Tell, Told};
 use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, beside, lock, prepare_folder, settle_folder, sync_folder_of};
+use crate::store::room;
 
 /// The same store, and no deleted key in its files. If that cannot be had, the store as it was.
 /// Never to be called for a store in doubt: its files are all that is left of it.
@@ -229,21 +229,10 @@ fn rows(db: &Db) -> impl Iterator<Item = ::sled::Result<(IVec, IVec)>> {
     db.iter().filter(move |row| !says_erased(row))
 }
 
-/// Whether a copy of the store has room. A disk that it filled would stop other programs, and this
-/// one's log of events.
+/// Whether a copy of the store has room.
 pub(super) fn has_room(store: &Path) -> Result<(), String> {
     let size = std::fs::metadata(store.join("db")).map_err(|error| error.to_string())?;
-    has_room_for(store, size.len())
-}
-
-/// The same of a copy for which as many bytes are read.
-pub(super) fn has_room_for(store: &Path, needed: u64) -> Result<(), String> {
-    let disk = statvfs(store).map_err(|errno| errno.to_string())?;
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
-    if free < needed.saturating_mul(2).saturating_add(ROOM) {
-        return Err("the disk has no room for a copy of the store".to_owned());
-    }
-    Ok(())
+    room::for_a_copy(store, size.len())
 }
 
 /// The key of a row that says that no file of the store holds a deleted key. The update that deletes
@@ -254,5 +243,3 @@ const DRAFT: &str = ".erasing";
 const ROWS_OF_A_STEP: usize = 1024;
 /// If a step takes longer than this, the disk or the library is stuck.
 pub(super) const STUCK: Duration = Duration::from_secs(30);
-/// Bytes that stay free for others.
-const ROOM: u64 = 4 << 20;

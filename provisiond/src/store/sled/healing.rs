@@ -1,29 +1,30 @@
-//! Heals a damaged, lost or older store at the start (self-repair): if the copy is whole and as new as
-//! everything that is known of the store, a fresh sled is made from it, counted, and put into the
-//! place of the damaged one, which is kept aside once.
+//! Heals a damaged, lost or older store at the start (self-repair): makes a fresh sled, counts it, and
+//! puts it into the place of the damaged one, which is kept aside.
+//!
+//! It comes from the copy, if that is whole and as new as everything that is known of the store. Else
+//! both parts are hurt, and it gets what is whole of either: a store that may still turn out to be
+//! whole, or one in which users may be missing.
 //!
 //! At every instant the store's name stands for the damaged store or for the healed one. What a kill
 //! leaves beside it is removed at the next start, which begins anew.
 
 use std::fs::{remove_dir_all, rename};
 use std::io::{self, ErrorKind};
-use std::mem::take;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Sender, channel};
 use std::time::Instant;
 
-use ::sled::{Batch, Db};
-
 use super::base::Base;
-use super::erasing::{STUCK, exchange, has_room_for, soon, wait_until_closed};
-use super::opening::{OpenError, at, config, damaged, guarded, open, unusable};
+use super::erasing::{exchange, soon, wait_until_closed};
+use super::making::{Made, Making, Source};
+use super::opening::{OpenError, at, open};
 use super::replay::Found;
-use super::rows::{Merged, size};
+use super::salvage::Parts;
 use super::witnesses::Witnesses;
 use super::{JOURNAL, Part, Place, Tell, Told};
-use crate::store::journal::frame::{Point, Row};
+use crate::store::journal::frame::Point;
 use crate::store::journal::{Earlier, SyncData, play, snapshot};
-use crate::store::marker::{beside, prepare_folder, settle_folder, sync_folder_of};
+use crate::store::marker::{beside, sync_folder_of};
+use crate::store::room;
 
 /// The store's parts at a start.
 pub(super) struct Start<'a> {
@@ -34,9 +35,11 @@ pub(super) struct Start<'a> {
     pub(super) tell: &'a Tell,
 }
 
+type Opened = Result<(Base, Found), OpenError>;
+
 impl Start<'_> {
-    /// Opens the store, brought up to its journal, and healed from the copy where that is needed.
-    pub(super) fn open(&self, witnesses: &mut Witnesses) -> Result<(Base, Found), OpenError> {
+    /// Opens the store, brought up to its journal, and healed where that is needed.
+    pub(super) fn open(&self, witnesses: &mut Witnesses) -> Opened {
         let store = self.place.path.as_path();
         remove(&beside(store, DRAFT)).map_err(at(store))?;
         let opened = self.attempt(witnesses, self.deadline);
@@ -55,170 +58,138 @@ impl Start<'_> {
         // A sled that holds nothing may be one that was made anew.
         let is_new = stands.is_some_and(|stands| stands.generation >= needed);
         if is_new && needed > 0 && witnesses.are_there() {
-            // What cannot be removed now, a later start removes.
-            let _ = remove(&beside(store, DAMAGED));
+            self.let_go_of_the_damaged(&opened);
             return opened;
         }
-        let folder = beside(store, JOURNAL);
         // A copy with an error in it is not whole.
-        let reached = play(&folder, &mut |_| Ok(())).unwrap_or_default();
+        let reached = play(&self.folder(), &mut |_| Ok(())).unwrap_or_default();
+        if is_new && stands == Some(reached) {
+            if let Ok((_, found)) = &opened {
+                // Two that fail apart agree, whatever became of the marker.
+                witnesses.agree(&found.summary);
+            }
+            return opened;
+        }
+        self.healed(opened, witnesses, reached, needed)
+    }
+
+    /// Heals from the copy, which reaches that point, or else from what is whole of both parts.
+    fn healed(
+        &self,
+        mut opened: Opened,
+        witnesses: &mut Witnesses,
+        reached: Point,
+        needed: u64,
+    ) -> Opened {
+        let stands = opened.as_ref().ok().and_then(|(_, found)| found.sound());
         let is_newer = stands.is_none_or(|stands| reached.generation > stands.generation);
         if is_newer && reached.generation >= needed.max(1) {
             drop(opened);
-            let healed = self.heal(&folder, reached);
-            if let Err(why) = healed {
-                (self.tell)(Told::NotHealed(Part::Store, why));
-                return self.attempt(witnesses, soon());
+            if self.make(Source::Copy(reached))? == Made::Whole {
+                return self.open_again(witnesses, Made::Whole);
             }
-            (self.tell)(Told::Healed(Part::Store));
-            let opened = self.attempt(witnesses, soon())?;
-            witnesses.agree(&opened.1.summary);
-            return Ok(opened);
+            // Its frames are whole, and a record is missing all the same.
+            opened = self.attempt(witnesses, soon());
         }
-        if let Ok((_, found)) = &opened
-            && is_new
-            && stands == Some(reached)
-        {
-            // Two that fail apart agree, whatever became of the marker.
-            witnesses.agree(&found.summary);
+        let copied = snapshot::begins(&self.folder()).max(witnesses.journal);
+        if copied <= stands.map_or(0, |stands| stands.generation) {
+            return opened;
         }
-        opened
+        let parts = Parts {
+            store: opened.as_ref().ok().map(|(base, _)| base.db.clone()),
+            stands,
+        };
+        drop(opened);
+        let needed = needed.max(1);
+        let made = self.make(Source::Both { parts, needed })?;
+        self.open_again(witnesses, made)
     }
 
-    fn attempt(
-        &self,
-        witnesses: &Witnesses,
-        deadline: Instant,
-    ) -> Result<(Base, Found), OpenError> {
+    /// Opens what was made, and tells what it is.
+    fn open_again(&self, witnesses: &mut Witnesses, made: Made) -> Opened {
+        match made {
+            Made::Whole => (self.tell)(Told::Healed(Part::Store)),
+            Made::Doubtful => (self.tell)(Told::Salvaged),
+            Made::Nothing => {}
+        }
+        let opened = self.attempt(witnesses, soon())?;
+        if made == Made::Whole {
+            witnesses.agree(&opened.1.summary);
+        }
+        Ok(opened)
+    }
+
+    fn attempt(&self, witnesses: &Witnesses, deadline: Instant) -> Opened {
         let mut base = open(self.place, &witnesses.marker, self.sync, deadline)?;
-        let found = Found::after_replay(&mut base, self.earlier, &self.place.path)?;
+        let store = &self.place.path;
+        let found = Found::after_replay(&mut base, self.earlier, witnesses.journal, store)?;
         Ok((base, found))
     }
 
-    /// Puts a fresh store, made from the copy, into the place of this one, which is closed.
-    fn heal(&self, folder: &Path, reached: Point) -> Result<(), String> {
+    /// Makes a fresh store, and puts it into the place of this one, which is closed, unless nothing
+    /// came of it. A copy that turns out to lack a record takes no place.
+    fn make(&self, source: Source) -> Result<Made, OpenError> {
         let store = self.place.path.as_path();
-        has_room_for(folder, snapshot::size(folder))?;
-        let (steps, heard) = channel();
+        let not_healed = |why: String| {
+            (self.tell)(Told::NotHealed(Part::Store, why.clone()));
+            why
+        };
+        let is_of_both = matches!(source, Source::Both { .. });
+        let bytes = self.size_of(is_of_both);
+        room::for_a_copy(&self.folder(), bytes).map_err(|why| OpenError::NoRoom {
+            store: store.to_owned(),
+            bytes,
+            why: not_healed(why),
+        })?;
         let draft = beside(store, DRAFT);
         let making = Making {
             draft: draft.clone(),
-            folder: folder.to_owned(),
+            folder: self.folder(),
             cache_mib: self.place.cache_mib,
-            reached,
-            steps,
+            source,
         };
-        // On a failing disk sled can wait for ever. Then the thread stays behind.
-        let thread = std::thread::Builder::new().name("heal".into());
-        thread
-            .spawn(move || making.run())
-            .map_err(|error| error.to_string())?;
-        loop {
-            match heard.recv_timeout(STUCK) {
-                Ok(Step::GoesOn) => (self.tell)(Told::GoesOn),
-                Ok(Step::Done(Ok(()))) => return put_in_place(store, &draft),
-                Ok(Step::Done(Err(error))) => return Err(error.to_string()),
-                Err(_) => return Err("the disk does not answer".to_owned()),
-            }
+        let done = remove(&draft).map_err(|error| error.to_string());
+        let done = done.and_then(|()| making.run(self.tell));
+        let done = done.and_then(|made| match made {
+            Made::Whole => put_in_place(store, &draft, true).map(|()| made),
+            Made::Doubtful if is_of_both => put_in_place(store, &draft, false).map(|()| made),
+            Made::Doubtful | Made::Nothing => Ok(made),
+        });
+        done.map_err(|why| OpenError::NotHealed {
+            store: store.to_owned(),
+            why: not_healed(why),
+        })
+    }
+
+    /// Removes the damaged store of an earlier start. One in doubt is kept: it may be all that a good
+    /// one can be made from.
+    fn let_go_of_the_damaged(&self, opened: &Opened) {
+        let is_complete =
+            |(_, found): &(Base, Found)| -> bool { found.summary.incomplete.is_none() };
+        if opened.as_ref().is_ok_and(is_complete) {
+            // What cannot be removed now, a later start removes.
+            let _ = remove(&beside(&self.place.path, DAMAGED));
         }
     }
-}
 
-/// The work of the thread that makes a fresh store from the copy.
-struct Making {
-    draft: PathBuf,
-    folder: PathBuf,
-    cache_mib: u32,
-    reached: Point,
-    steps: Sender<Step>,
-}
-
-enum Step {
-    GoesOn,
-    Done(Result<(), OpenError>),
-}
-
-impl Making {
-    fn run(&self) {
-        let done = guarded(&self.draft, || self.make());
-        let _ = self.steps.send(Step::Done(done));
-    }
-
-    fn make(&self) -> Result<(), OpenError> {
-        let draft = self.draft.as_path();
-        let closed = || wait_until_closed(draft).map_err(|why| damaged(draft, &why));
-        prepare_folder(draft).map_err(at(draft))?;
-        self.fill()?;
-        closed()?;
-        // What sled reads back is counted.
-        let found = Found::read(&self.open()?, draft)?;
-        if found.sound() != Some(self.reached) {
-            return Err(damaged(draft, "its records and its summary differ"));
+    /// The bytes that a fresh store is made from.
+    fn size_of(&self, is_of_both: bool) -> u64 {
+        let copy = snapshot::size(&self.folder());
+        let log = std::fs::metadata(self.place.path.join("db"));
+        match is_of_both {
+            true => copy.max(log.map_or(0, |log| log.len())),
+            false => copy,
         }
-        closed()?;
-        settle_folder(draft).map_err(at(draft))
     }
 
-    fn fill(&self) -> Result<(), OpenError> {
-        let db = self.open()?;
-        let mut filling = Filling {
-            db: &db,
-            waiting: Merged::default(),
-            batches: 0,
-            steps: &self.steps,
-        };
-        play(&self.folder, &mut |rows| filling.add(rows)).map_err(at(&self.folder))?;
-        filling.write().map_err(at(&self.draft))?;
-        let flushed = db.flush();
-        flushed.map_err(|error| unusable(&self.draft, error))?;
-        Ok(())
-    }
-
-    fn open(&self) -> Result<Db, OpenError> {
-        let opened = config(&self.draft, self.cache_mib).open();
-        opened.map_err(|error| unusable(&self.draft, error))
+    fn folder(&self) -> PathBuf {
+        beside(&self.place.path, JOURNAL)
     }
 }
 
-/// Rows on their way into a fresh sled.
-struct Filling<'a> {
-    db: &'a Db,
-    waiting: Merged,
-    batches: usize,
-    steps: &'a Sender<Step>,
-}
-
-impl Filling<'_> {
-    fn add(&mut self, rows: Vec<Row>) -> io::Result<()> {
-        for row in rows {
-            if !self.waiting.has_room(size(std::slice::from_ref(&row))) {
-                self.write()?;
-            }
-            self.waiting.add([row]);
-        }
-        Ok(())
-    }
-
-    fn write(&mut self) -> io::Result<()> {
-        let mut batch = Batch::default();
-        for (key, value) in take(&mut self.waiting).rows {
-            match value {
-                Some(value) => batch.insert(&*key, &*value),
-                None => batch.remove(&*key),
-            }
-        }
-        self.db.apply_batch(batch)?;
-        self.batches = self.batches.saturating_add(1);
-        if self.batches.is_multiple_of(BATCHES_OF_A_STEP) {
-            self.db.flush()?;
-            let _ = self.steps.send(Step::GoesOn);
-        }
-        Ok(())
-    }
-}
-
-/// The store's name stands for the fresh one then, and the damaged one is kept aside.
-fn put_in_place(store: &Path, draft: &Path) -> Result<(), String> {
+/// The store's name stands for the fresh one then, and the damaged one is kept aside. If the fresh one
+/// is in doubt, too, the first damaged one stays: the later ones were made from it.
+fn put_in_place(store: &Path, draft: &Path, is_whole: bool) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
     if !store.exists() {
         rename(draft, store).map_err(failed)?;
@@ -228,9 +199,12 @@ fn put_in_place(store: &Path, draft: &Path) -> Result<(), String> {
     exchange(store, draft)?;
     let aside = beside(store, DAMAGED);
     // From here on the store is healed: what cannot be kept aside is removed at the next start.
-    let _ = remove(&aside)
-        .and_then(|()| rename(draft, &aside))
-        .and_then(|()| sync_folder_of(store));
+    let kept = if !is_whole && aside.exists() {
+        remove(draft)
+    } else {
+        remove(&aside).and_then(|()| rename(draft, &aside))
+    };
+    let _ = kept.and_then(|()| sync_folder_of(store));
     Ok(())
 }
 
@@ -244,4 +218,3 @@ fn remove(folder: &Path) -> io::Result<()> {
 /// The endings of the folders beside the store.
 const DRAFT: &str = ".healing";
 const DAMAGED: &str = ".damaged";
-const BATCHES_OF_A_STEP: usize = 64;

@@ -40,6 +40,26 @@ pub enum OpenError {
         /// The damage.
         why: String,
     },
+    /// It is damaged, and the disk has no room for one that is made anew.
+    #[error("the store at {store} is damaged, and cannot be made anew: {why}; make room")]
+    NoRoom {
+        /// The store's folder.
+        store: PathBuf,
+        /// The bytes of what it is made from.
+        bytes: u64,
+        /// What is missing.
+        why: String,
+    },
+    /// It is damaged, and could not be made anew. What is whole of it was not changed.
+    #[error(
+        "the store at {store} is damaged, and could not be made anew ({why}); check the disk, then start provisiond again"
+    )]
+    NotHealed {
+        /// The store's folder.
+        store: PathBuf,
+        /// What went wrong.
+        why: String,
+    },
     /// A later version has written it.
     #[error(
         "the store at {0} was written by a newer version of provisiond; install that version again"
@@ -66,7 +86,7 @@ impl OpenError {
     #[must_use]
     pub fn needs_the_administrator(&self) -> bool {
         match self {
-            Self::InUse(_) => false,
+            Self::InUse(_) | Self::NoRoom { .. } | Self::NotHealed { .. } => false,
             Self::Lost { .. } | Self::Damaged { .. } | Self::Newer(_) | Self::Older(_) => true,
             // What others can change, and what is no file or folder, is refused as this kind, too.
             Self::Io { error, .. } => error.kind() == ErrorKind::PermissionDenied,

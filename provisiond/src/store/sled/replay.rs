@@ -32,14 +32,17 @@ pub(super) struct Found {
 
 impl Found {
     /// What is in sled once it was brought up to the journal. Only a sound one is: rows that are
-    /// missing from it would be missing from the journal's points, too.
+    /// missing from it would be missing from the journal's points, too. `newest` is the latest
+    /// generation of the journal: it is not read again where it has nothing new.
     pub(super) fn after_replay(
         base: &mut Base,
         earlier: &Earlier,
+        newest: u64,
         store: &Path,
     ) -> Result<Self, OpenError> {
         let found = guarded(store, || Self::read(&base.db, store))?;
-        let Some(reached) = found.sound() else {
+        let behind = |reached: &Point| reached.generation < newest;
+        let Some(reached) = found.sound().filter(behind) else {
             return Ok(found);
         };
         let has_moved = guarded(store, || replay(base, earlier, reached).map_err(at(store)))?;
@@ -85,11 +88,7 @@ fn replay(base: &mut Base, earlier: &Earlier, reached: Point) -> io::Result<bool
         has_moved: false,
         waiting: Merged::default(),
     };
-    for frames in earlier.segments() {
-        for frame in frames? {
-            replay.take(base, frame)?;
-        }
-    }
+    earlier.each_frame(&mut |frame| replay.take(base, frame))?;
     if replay.has_moved {
         base.write(&replay.waiting)?;
     }

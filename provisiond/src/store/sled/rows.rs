@@ -63,6 +63,11 @@ pub(super) fn stored(value: &[u8]) -> Stored {
     }
 }
 
+/// The version of a row; `None`: it is too short for one.
+pub(super) fn version_of(value: &[u8]) -> Option<u64> {
+    value.first_chunk().copied().map(u64::from_be_bytes)
+}
+
 /// The prefix of a record's key; the user's name follows. The value is the version and the record.
 pub(super) const RECORDS: &[u8] = b"r";
 pub(super) const AFTER_RECORDS: &[u8] = b"s";

@@ -14,7 +14,7 @@ use nix::fcntl::Flock;
 use super::base::Base;
 use super::erasing;
 use super::healing;
-use super::keeping::{Keeper, rows};
+use super::keeping::{Keeper, Orders, rows};
 use super::opening::{OpenError, at, lost};
 use super::overlay::Overlay;
 use super::replay::Found;
@@ -25,6 +25,7 @@ use super::witnesses::Witnesses;
 use super::writer::{Update, Writer, failed};
 use super::{JOURNAL, Keeping, LOCK_WAIT, Place, SledStore, Tell};
 use crate::clock::Clock;
+use crate::store::Outcome;
 use crate::store::commit::Committer;
 use crate::store::journal::snapshot;
 use crate::store::journal::{self, Earlier, Notice, SyncData};
@@ -117,9 +118,8 @@ impl SledStore {
         };
         let fail = committer.failing();
         settler.start(move |error| fail(&failed(&path, error)))?;
-        let (ends, begins) = (Arc::clone(&keeper.ends), Arc::clone(&committer));
-        let upkeep = Arc::clone(&keeper.upkeep);
-        let ended = keeper.start(move || begin_copy(&begins), notices)?;
+        let (ends, upkeep) = (Arc::clone(&keeper.ends), Arc::clone(&keeper.upkeep));
+        let ended = keeper.start(orders_for(&committer), notices)?;
         Ok(Self {
             db: Some(db),
             overlay,
@@ -143,6 +143,21 @@ pub(super) struct Surroundings {
     pub(super) lock_wait: Duration,
     pub(super) settle_after: Duration,
     pub(super) sync: SyncData,
+}
+
+/// What the keeper may have the committer do.
+pub(super) fn orders_for(committer: &Arc<Committer<Update>>) -> Orders {
+    let (begins, finishes) = (Arc::clone(committer), Arc::clone(committer));
+    let fail = committer.failing();
+    Orders {
+        begin: Box::new(move || begin_copy(&begins)),
+        finish: Box::new(move || {
+            let deadline = Instant::now().checked_add(LOCK_WAIT);
+            let kept = deadline.and_then(|at| finishes.submit(Update::KeepMark, at).ok());
+            matches!(kept, Some(Outcome::Done(_)))
+        }),
+        fail: Box::new(fail),
+    }
 }
 
 pub(super) fn begin_copy(committer: &Committer<Update>) -> Option<snapshot::Start> {

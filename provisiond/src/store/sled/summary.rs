@@ -48,6 +48,15 @@ impl Summary {
         std::iter::once(FORMAT).chain(numbers).collect()
     }
 
+    /// The summary, and the mark of the clock beside it. `None`: it is none, or of another version.
+    pub(super) fn parse(bytes: &[u8]) -> Option<(Self, Mark)> {
+        match bytes {
+            [format @ WITHOUT_LOSS..=FORMAT, rest @ ..] => Self::from_bytes(*format, rest),
+            _ => None,
+        }
+        .filter(|(summary, _)| summary.generation < ABSURD)
+    }
+
     fn from_bytes(format: u8, bytes: &[u8]) -> Option<(Self, Mark)> {
         let (numbers, []) = bytes.as_chunks() else {
             return None;
@@ -120,9 +129,8 @@ pub(super) fn read_summary(db: &Db, store: &Path) -> Result<(Summary, Option<Mar
         .is_some();
     let (summary, clock) = match db.get(SUMMARY).map_err(failed)?.as_deref() {
         None => (Summary::default(), None),
-        Some([format @ WITHOUT_LOSS..=FORMAT, rest @ ..]) => {
-            let summary = Summary::from_bytes(*format, rest)
-                .filter(|(summary, _)| summary.generation < ABSURD);
+        Some(bytes @ [WITHOUT_LOSS..=FORMAT, ..]) => {
+            let summary = Summary::parse(bytes);
             let (summary, clock) =
                 summary.ok_or_else(|| damaged(store, "its summary cannot be read"))?;
             (summary, Some(clock))

@@ -1,11 +1,13 @@
 //! Tests of the sled store: locks, syncs that fail, kills, markers.
 
+mod comparing;
 mod damage;
 mod erased;
 mod healing;
 mod missing;
 mod put_back;
 mod replay;
+mod salvage;
 mod strange;
 
 use std::collections::BTreeSet;

@@ -30,7 +30,7 @@ impl Upkeep {
         match told {
             Told::Healed(_) => found.healed = found.healed.saturating_add(1),
             Told::NotHealed(..) => found.not_healed = found.not_healed.saturating_add(1),
-            Told::GoesOn | Told::Erased | Told::NotErased(_) => {}
+            Told::GoesOn | Told::Erased | Told::NotErased(_) | Told::Salvaged => {}
         }
     }
 

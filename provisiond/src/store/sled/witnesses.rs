@@ -23,11 +23,11 @@ impl Witnesses {
         let (mirror, mirrored) =
             Mirror::open(mirror_path).map_err(at(mirror_path.unwrap_or(path)))?;
         let mut journal = 0;
-        for frames in earlier.segments() {
-            for frame in frames.map_err(at(path))? {
-                journal = believed(frame.after.generation).max(journal);
-            }
-        }
+        let read = earlier.each_frame(&mut |frame| {
+            journal = believed(frame.after.generation).max(journal);
+            Ok(())
+        });
+        read.map_err(at(path))?;
         Ok(Self {
             marker,
             mirror,

@@ -97,8 +97,37 @@ fn survives(home: &Home, updates: u64, what: &str) {
     );
 }
 
+/// The same where the journal is damaged as well: the records are whole ones, and where one is not its
+/// user's last, the roll-back is detected.
+fn survives_in_parts(home: &Home, updates: u64, what: &str) {
+    let store = home
+        .try_open(true)
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
+    for number in 0..5 {
+        let stored = store.load(&user(&format!("user-{number}"))).unwrap();
+        let found = stored.map(|stored| {
+            let update = u64::from_be_bytes(*stored.bytes.first_chunk().unwrap());
+            assert!(
+                stored.bytes == record(update) && update % 5 == number,
+                "{what}: never stored"
+            );
+            update
+        });
+        let last = (0..updates).rev().find(|update| update % 5 == number);
+        if found != last {
+            assert!(store.rolled_back_tick().is_some(), "{what}: {found:?}");
+            assert!(store.incomplete().is_some(), "{what}: users may be missing");
+        }
+    }
+}
+
 /// Damages a file of copies of the store, at offsets from its beginning to the end of what is used.
-fn damage_everywhere(home: &Home, file: &str, mut damage: impl FnMut(&mut Vec<u8>, usize)) {
+fn damage_everywhere(
+    home: &Home,
+    file: &str,
+    survives: fn(&Home, u64, &str),
+    mut damage: impl FnMut(&mut Vec<u8>, usize),
+) {
     let whole = std::fs::read(home.path(file)).unwrap();
     let used = whole.iter().rposition(|byte| *byte != 0).unwrap();
     let stride = used / 80 + 1;
@@ -122,14 +151,16 @@ fn closed() -> [Home; 2] {
 #[test]
 fn a_truncated_store_is_refused_or_knows_that_it_is_older() {
     for home in closed() {
-        damage_everywhere(&home, "store/db", |bytes, offset| bytes.truncate(offset));
+        damage_everywhere(&home, "store/db", survives, |bytes, offset| {
+            bytes.truncate(offset)
+        });
     }
 }
 
 #[test]
 fn a_store_with_a_flipped_bit_is_refused_or_knows_that_it_is_older() {
     for home in closed() {
-        damage_everywhere(&home, "store/db", |bytes, offset| {
+        damage_everywhere(&home, "store/db", survives, |bytes, offset| {
             bytes[offset] ^= 1 << (offset % 8)
         });
     }
@@ -139,11 +170,15 @@ fn a_store_with_a_flipped_bit_is_refused_or_knows_that_it_is_older() {
 fn a_store_whose_journal_was_damaged_after_a_kill_knows_that_it_is_older() {
     let home = Home::killed(UPDATES, &[7, 20]);
     let journal = home.segments().pop().unwrap();
-    damage_everywhere(&home, &journal, |bytes, offset| bytes.truncate(offset));
-    damage_everywhere(&home, &journal, |bytes, offset| {
+    damage_everywhere(&home, &journal, survives_in_parts, |bytes, offset| {
+        bytes.truncate(offset)
+    });
+    damage_everywhere(&home, &journal, survives_in_parts, |bytes, offset| {
         bytes[offset] ^= 1 << (offset % 8)
     });
-    damage_everywhere(&home, &journal, |bytes, offset| bytes[offset..].fill(0));
+    damage_everywhere(&home, &journal, survives_in_parts, |bytes, offset| {
+        bytes[offset..].fill(0)
+    });
 }
 
 const UPDATES: u64 = 60;

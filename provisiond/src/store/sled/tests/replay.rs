@@ -89,27 +89,35 @@ fn a_store_that_is_only_behind_its_journal_was_not_rolled_back() {
 }
 
 #[test]
-fn updates_behind_a_gap_are_not_replayed() {
+fn behind_a_gap_of_the_journal_a_store_is_whole_if_every_record_is_and_else_in_doubt() {
     let home = Home::filled(5);
     home.keep("yesterday");
     let store = home.open();
     (5..10).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
     drop(store);
-    let (store, ..) = failing(&home);
-    (10..20).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
-    let killed = Home::new();
-    copy(home.0.path(), killed.0.path());
-    drop(store);
-    killed.remove("store");
-    copy(&home.path("yesterday/store"), &killed.path("store"));
-    killed.remove(&killed.segments()[1]);
-    for _ in 0..2 {
-        let store = killed.open();
-        assert_eq!(killed.updates_of_users(&store), [0, 1, 2, 3, 4]);
-        assert!(store.rolled_back_tick().is_some());
-        assert!(store.incomplete().is_some());
+    for (updates, is_whole) in [(20, true), (14, false)] {
+        let (behind, killed) = (Home::new(), Home::new());
+        copy(home.0.path(), behind.0.path());
+        let (store, ..) = failing(&behind);
+        (10..updates).for_each(|update| put(&store, &format!("user-{}", update % 5), update));
+        copy(behind.0.path(), killed.0.path());
+        drop(store);
+        killed.remove("store");
+        copy(&behind.path("yesterday/store"), &killed.path("store"));
+        killed.remove(&killed.segments()[1]);
+        for _ in 0..2 {
+            let store = killed.open();
+            let last = if is_whole { 19 } else { 4 };
+            let has = killed.updates_of_users(&store);
+            assert_eq!((has[0], has[4]), (if is_whole { 15 } else { 10 }, last));
+            assert_eq!(store.rolled_back_tick().is_none(), is_whole);
+            assert_eq!(store.incomplete().is_none(), is_whole);
+        }
+        assert!(
+            is_whole || killed.segments().len() > 1,
+            "what is in doubt is kept"
+        );
     }
-    assert!(killed.segments().len() > 1, "what is in doubt is kept");
 }
 
 #[test]
