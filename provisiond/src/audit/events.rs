@@ -133,11 +133,18 @@ impl Shared {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remember(&self, kept: &mut Kept, event: &Event, share: Share) {
-        let failed = kept.append(event, share).is_err();
-        self.failing.store(failed, Ordering::Relaxed);
+    /// Writes the events of a batch, then hands them on.
+    fn remember(&self, kept: &mut Kept, batch: &mut Vec<Arc<Event>>) {
+        if batch.is_empty() {
+            return;
+        }
+        let lost = kept.write();
+        self.failing.store(lost > 0, Ordering::Relaxed);
         self.gone.store(kept.gone(), Ordering::Relaxed);
-        self.lost.fetch_add(u64::from(failed), Ordering::Relaxed);
+        self.lost.fetch_add(lost, Ordering::Relaxed);
+        for event in batch.drain(..) {
+            self.hand_on(&event);
+        }
     }
 
     fn hand_on(&self, event: &Arc<Event>) {
@@ -148,17 +155,24 @@ impl Shared {
 }
 
 fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
+    let mut batch = Vec::new();
     while let Ok(first) = messages.recv() {
-        kept.look_again();
-        for message in std::iter::once(first).chain(messages.try_iter()) {
+        for message in std::iter::once(first)
+            .chain(messages.try_iter())
+            .take(QUEUE)
+        {
             match message {
                 Message::Event(event, share) => {
-                    shared.remember(&mut kept, &event, share);
-                    shared.hand_on(&event);
+                    kept.add(&event, share);
+                    batch.push(event);
                 }
-                Message::Flush(done) => drop(done.try_send(())),
+                Message::Flush(done) => {
+                    shared.remember(&mut kept, &mut batch);
+                    let _ = done.try_send(());
+                }
             }
         }
+        shared.remember(&mut kept, &mut batch);
         std::thread::sleep(REST);
     }
 }

@@ -44,8 +44,9 @@ pub(super) struct Files {
 struct Writer {
     pair: Pair,
     open: Option<(File, u64)>,
-    /// The open file is known to be at its path.
-    is_there: bool,
+    /// Lines to be written, and how many.
+    lines: Vec<u8>,
+    count: u64,
 }
 
 /// The paths of two files, and the size at which the newer one becomes the older.
@@ -83,7 +84,8 @@ impl Kept {
         let writer = |pair| Writer {
             pair,
             open: None,
-            is_there: false,
+            lines: Vec::new(),
+            count: 0,
         };
         Self {
             main: writer(files.main),
@@ -100,8 +102,15 @@ impl Kept {
         self.gone
     }
 
-    /// The next event of each share finds out whether its file is still there.
-    pub(super) fn look_again(&mut self) {
+    /// Adds an event to those that are written next.
+    pub(super) fn add(&mut self, event: &Event, share: Share) {
+        self.writer(share).add(event);
+    }
+
+    /// Appends what was added to the files of its share. After an error, or when another program has
+    /// removed or moved a file, it is opened anew. Returns how many events were lost.
+    pub(super) fn write(&mut self) -> u64 {
+        let mut lost = 0u64;
         for writer in [
             &mut self.main,
             &mut self.staff,
@@ -109,18 +118,19 @@ impl Kept {
             &mut self.own,
             &mut self.strangers,
         ] {
-            writer.is_there = false;
+            let count = std::mem::take(&mut writer.count);
+            if count == 0 {
+                continue;
+            }
+            if writer.let_go_of_a_lost_file() {
+                self.gone = self.gone.saturating_add(1);
+            }
+            if writer.write().is_err() {
+                lost = lost.saturating_add(count);
+            }
+            writer.lines.clear();
         }
-    }
-
-    /// Appends an event to the files of its share. After an error, or when another program has
-    /// removed or moved the file, the file is opened anew.
-    pub(super) fn append(&mut self, event: &Event, share: Share) -> io::Result<()> {
-        let writer = self.writer(share);
-        if writer.let_go_of_a_lost_file() {
-            self.gone = self.gone.saturating_add(1);
-        }
-        self.writer(share).append(event)
+        lost
     }
 
     fn writer(&mut self, share: Share) -> &mut Writer {
@@ -135,12 +145,19 @@ impl Kept {
 }
 
 impl Writer {
+    fn add(&mut self, event: &Event) {
+        let before = self.lines.len();
+        if serde_json::to_writer(&mut self.lines, event).is_err() {
+            self.lines.truncate(before);
+            return;
+        }
+        self.lines.push(b'\n');
+        self.count = self.count.saturating_add(1);
+    }
+
     /// Closes the open file if its path does not lead to it any more: no reader would find what is
     /// written there. Returns whether that was so.
     fn let_go_of_a_lost_file(&mut self) -> bool {
-        if std::mem::replace(&mut self.is_there, true) {
-            return false;
-        }
         let is_lost = |(file, _): &(File, u64)| !is_at(file, &self.pair.newer);
         let is_lost = self.open.as_ref().is_some_and(is_lost);
         if is_lost {
@@ -149,16 +166,14 @@ impl Writer {
         is_lost
     }
 
-    fn append(&mut self, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
+    fn write(&mut self) -> io::Result<()> {
         let (mut file, size) = match self.open.take() {
             Some(open) => open,
             None => self.pair.open()?,
         };
         // In one write, so that a concurrent reader sees no half line.
-        file.write_all(&line)?;
-        let size = size.saturating_add(line.len() as u64);
+        file.write_all(&self.lines)?;
+        let size = size.saturating_add(self.lines.len() as u64);
         if size < self.pair.full {
             self.open = Some((file, size));
             return Ok(());
@@ -314,6 +329,12 @@ mod tests {
             .at(1000 + number, number)
     }
 
+    /// How many events were lost when this one was written.
+    fn written(kept: &mut Kept, event: &Event, share: Share) -> u64 {
+        kept.add(event, share);
+        kept.write()
+    }
+
     fn latest(limit: usize) -> Wanted {
         Wanted {
             limit,
@@ -334,7 +355,8 @@ mod tests {
         for _ in 0..2 {
             let mut kept = Kept::new(world.files.clone());
             let next = world.files.last_number() + 1;
-            (next..next + 5).for_each(|n| kept.append(&event(n), Share::Root).unwrap());
+            (next..next + 5)
+                .for_each(|n| assert_eq!(written(&mut kept, &event(n), Share::Root), 0));
         }
         assert_eq!(
             world.files.read(&latest(99)),
@@ -366,9 +388,8 @@ mod tests {
     #[test]
     fn what_a_crash_has_cut_short_is_passed_over() {
         let world = World::new();
-        Kept::new(world.files.clone())
-            .append(&event(1), Share::Root)
-            .unwrap();
+        let mut kept = Kept::new(world.files.clone());
+        assert_eq!(written(&mut kept, &event(1), Share::Root), 0);
         let whole = fs::read(&world.files.main.newer).unwrap();
         for end in 0..whole.len() {
             fs::write(
@@ -376,9 +397,8 @@ mod tests {
                 [&whole[..], &whole[..end]].concat(),
             )
             .unwrap();
-            Kept::new(world.files.clone())
-                .append(&event(2), Share::Root)
-                .unwrap();
+            let mut kept = Kept::new(world.files.clone());
+            assert_eq!(written(&mut kept, &event(2), Share::Root), 0);
             assert_eq!(world.numbers(&latest(9)), [1, 2], "{end}");
         }
         fs::write(&world.files.main.newer, [0xff; 4096]).unwrap();
@@ -395,7 +415,7 @@ mod tests {
                 .with("z", "z".repeat(256))
                 .at(1, number)
         };
-        (1..=30_000).for_each(|n| kept.append(&long(n), Share::Root).unwrap());
+        (1..=30_000).for_each(|n| assert_eq!(written(&mut kept, &long(n), Share::Root), 0));
         let size = |path| fs::metadata(path).unwrap().len();
         let (newer, older) = (size(&world.files.main.newer), size(&world.files.main.older));
         assert!(
@@ -423,11 +443,11 @@ mod tests {
             (60_000, Share::RefusedByVerifier),
             (80_000, Share::Staff),
         ];
-        kept.append(&event(2), Share::Refused).unwrap();
-        kept.append(&event(4), Share::Own).unwrap();
+        assert_eq!(written(&mut kept, &event(2), Share::Refused), 0);
+        assert_eq!(written(&mut kept, &event(4), Share::Own), 0);
         for (first, share) in flood {
-            (first..first + 9_000).for_each(|n| kept.append(&long(n), share).unwrap());
-            kept.append(&event(first + 9_000), Share::Root).unwrap();
+            (first..first + 9_000).for_each(|n| assert_eq!(written(&mut kept, &long(n), share), 0));
+            assert_eq!(written(&mut kept, &event(first + 9_000), Share::Root), 0);
         }
         let alice = Wanted {
             user: Some("alice".into()),
@@ -455,16 +475,15 @@ mod tests {
             &|| fs::rename(&newer, &aside).unwrap(),
             &|| fs::rename(&aside, &newer).unwrap(),
         ];
-        kept.append(&event(1), Share::Root).unwrap();
+        assert_eq!(written(&mut kept, &event(1), Share::Root), 0);
         for (number, lose) in (2..).zip(lost) {
             lose();
-            kept.look_again();
-            kept.append(&event(number), Share::Root).unwrap();
+            assert_eq!(written(&mut kept, &event(number), Share::Root), 0);
             let told = world.numbers(&latest(9));
             assert_eq!(told.last(), Some(&number), "{told:?}");
             assert_eq!(kept.gone(), number - 1, "told once for each");
         }
-        kept.append(&event(5), Share::Root).unwrap();
+        assert_eq!(written(&mut kept, &event(5), Share::Root), 0);
         assert_eq!(kept.gone(), 3, "a file in its place is kept open");
     }
 
@@ -473,9 +492,9 @@ mod tests {
         let world = World::new();
         let mut kept = Kept::new(world.files.clone());
         fs::create_dir(&world.files.main.newer).unwrap();
-        assert!(kept.append(&event(1), Share::Root).is_err());
+        assert!(written(&mut kept, &event(1), Share::Root) == 1);
         fs::remove_dir(&world.files.main.newer).unwrap();
-        kept.append(&event(2), Share::Root).unwrap();
+        assert_eq!(written(&mut kept, &event(2), Share::Root), 0);
         assert_eq!(world.numbers(&latest(9)), [2]);
         let events = &world.files.main.newer;
         let target = events.with_extension("target");
@@ -489,7 +508,7 @@ mod tests {
         for make in strange {
             make();
             let mut kept = Kept::new(world.files.clone());
-            assert!(kept.append(&event(3), Share::Root).is_err());
+            assert!(written(&mut kept, &event(3), Share::Root) == 1);
             assert_eq!(world.numbers(&latest(9)), [0_u64; 0]);
             fs::remove_file(events).unwrap();
         }

@@ -179,6 +179,12 @@ impl Mark {
         self.doubts.at(super::seconds(seen.wall), vouched)
     }
 
+    /// Whether the clock was behind an earlier time, as far as this mark knows.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.doubts.behind.is_some()
+    }
+
     /// The mark with these doubts.
     #[must_use]
     pub fn with_doubts(self, doubts: Doubts) -> Self {

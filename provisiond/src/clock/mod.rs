@@ -86,16 +86,28 @@ impl Clock {
     /// behind.
     #[must_use]
     pub fn moment(&self, rolled_back_tick: Option<u64>) -> Moment {
-        let synchronised = (self.synchronised)();
+        self.look(rolled_back_tick, true)
+    }
+
+    /// The same for a call that measures no device's clock. The kernel is asked only if its answer
+    /// may end a doubt: to ask it is a system call of each login.
+    #[must_use]
+    pub fn moment_of_question(&self, rolled_back_tick: Option<u64>) -> Moment {
+        self.look(rolled_back_tick, false)
+    }
+
+    fn look(&self, rolled_back_tick: Option<u64>, measures: bool) -> Moment {
         self.update(|seen, mark| {
-            let doubts = mark.doubts_at(seen, synchronised == Some(true));
+            let asks = measures || mark.is_behind();
+            let synchronised = asks.then(|| (self.synchronised)());
+            let doubts = mark.doubts_at(seen, synchronised == Some(Some(true)));
             let moment = Moment {
                 now: seconds(seen.wall),
                 tick: mark.tick_at(seen),
                 since_boot: Duration::from_micros(seen.running.unsigned_abs()),
                 rolled_back_tick,
                 doubts,
-                synchronised: synchronised.unwrap_or(true),
+                synchronised: synchronised.is_some_and(|told| told.unwrap_or(true)),
             };
             (mark.with_doubts(doubts), moment)
         })

@@ -1,5 +1,6 @@
 //! Tests of the clock: events are told once, and a doubt outlives the process.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
 use super::doubt::Doubts;
@@ -181,4 +182,30 @@ fn a_clock_that_is_behind_after_a_boot_stays_in_doubt_until_the_kernel_or_an_adm
         again.accept();
         assert_eq!(again.moment(None).doubts.latest(), None);
     }
+}
+
+#[test]
+fn a_question_asks_the_kernel_only_while_its_answer_may_end_a_doubt() {
+    let (hands, asked) = (Hands::new(), Arc::new(AtomicUsize::new(0)));
+    let clock = || {
+        let (read, asked) = (hands.clone(), Arc::clone(&asked));
+        let vouches = move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            Some(true)
+        };
+        Clock::new(move || *read.0.lock().unwrap(), vouches, |_| ())
+    };
+    let ordinary = clock();
+    ordinary.resume(None, None);
+    let question = ordinary.moment_of_question(None);
+    assert!(!question.synchronised, "it measures no device's clock");
+    assert_eq!(asked.load(Ordering::SeqCst), 0);
+    let before = ordinary.mark();
+    hands.boot(-3600, 10);
+    let behind = clock();
+    behind.resume(Some(before), None);
+    assert_eq!(behind.moment_of_question(None).doubts.behind, None);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    let _ = behind.moment_of_question(None);
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "the doubt is over");
 }

@@ -100,8 +100,8 @@ fn handle(
                 ref named,
                 proof,
             } = permitted;
-            let (names, deadline, moment) =
-                (visitor.names, message.replies.deadline, service.moment());
+            let (names, deadline) = (visitor.names, message.replies.deadline);
+            let moment = service.moment(method);
             let user = &service.record_name(named, &settings);
             let call = Call {
                 caller,

@@ -1,23 +1,22 @@
-//! The socket server: accepts connections, gives each a permit and a thread, and enforces deadlines
-//! (idle, typing, message, call).
+//! The socket server: accepts connections, gives each a permit, and enforces deadlines (idle, typing,
+//! message, call).
 //!
 //! Two sockets, one dispatch. Root's logins have a socket of their own, so that local users cannot
 //! fill its backlog (denial of service). Capacity is kept for root's processes on either socket.
 
+mod crew;
 pub mod dispatch;
 mod permits;
 mod pulse;
 mod socket_path;
-mod workers;
 
 use std::fs::File;
-use std::io::{PipeReader, PipeWriter, pipe};
+use std::io::{self, PipeReader, PipeWriter, pipe};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use common::config::Settings;
@@ -27,11 +26,11 @@ use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 
+use self::crew::{Crew, Host};
 use self::dispatch::{Replies, dispatch};
 use self::permits::{Permit, Permits};
 pub use self::pulse::Pulse;
 use self::socket_path::{LOOK_EVERY, SocketPath};
-use self::workers::Workers;
 use crate::audit::Line;
 use crate::identity::caller::{Caller, Peer};
 use crate::identity::names::{Asking, Found};
@@ -52,16 +51,18 @@ pub struct Sockets {
 /// The server, running.
 pub struct Server {
     shared: Arc<Shared>,
-    accepting: Vec<JoinHandle<()>>,
-    /// The accepting threads stop when this end of the pipe is closed.
+    crews: Crews,
+    /// The crews stop accepting when this end of the pipe is closed.
     running: Option<PipeWriter>,
     _claim: Option<Flock<File>>,
 }
 
+/// The threads of both sockets.
+type Crews = [Arc<Crew<Arc<Shared>>>; 2];
+
 struct Shared {
     service: Arc<Service>,
     permits: Permits,
-    workers: Arc<Workers>,
     /// Connections whose next call comes at once: the first, and the one after a Challenge.
     unserved: AtomicUsize,
     /// Calls being answered now.
@@ -73,41 +74,40 @@ struct Shared {
 }
 
 impl Server {
-    /// Starts to accept. The thread that accepts logins gives the `pulse`.
+    /// Starts to accept, and gives the `pulse` while there are threads that do.
     ///
     /// # Errors
-    /// The system has no thread to give.
+    /// The system has no thread or no descriptor to give.
     pub fn start(
         service: Arc<Service>,
         sockets: Sockets,
         pulse: Option<Pulse>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             service,
             permits: Permits::default(),
-            workers: Arc::new(Workers::new()),
             unserved: AtomicUsize::new(0),
             working: AtomicUsize::new(0),
             descriptors: getrlimit(Resource::RLIMIT_NOFILE).map_or(0, |(soft, _)| soft),
             closed: AtomicBool::new(false),
         });
         let (end, running) = pipe()?;
-        let mut accepting = Vec::new();
-        for (name, listener, pulse) in [
-            ("login", sockets.login, pulse),
-            ("open", sockets.open, None),
-        ] {
-            let (shared, end) = (Arc::clone(&shared), end.try_clone()?);
-            let accept = move || accept_all(&shared, &listener, &end, pulse);
-            accepting.push(
-                std::thread::Builder::new()
-                    .name(name.into())
-                    .spawn(accept)?,
-            );
-        }
+        let end = Arc::new(end);
+        let paths = [&sockets.login, &sockets.open].map(SocketPath::of);
+        let crew = |listener| Crew::start(Arc::clone(&shared), listener, &end);
+        let crews = [crew(sockets.login)?, crew(sockets.open)?];
+        let watch = Watch {
+            service: Arc::clone(&shared.service),
+            crews: crews.clone(),
+            paths: paths.into_iter().flatten().collect(),
+            pulse,
+        };
+        std::thread::Builder::new()
+            .name("watch".into())
+            .spawn(move || watch.until(&end))?;
         Ok(Self {
             shared,
-            accepting,
+            crews,
             running: Some(running),
             _claim: sockets.claim,
         })
@@ -118,9 +118,9 @@ impl Server {
     /// progress are waited for, until the deadline at most.
     pub fn drain(&mut self, deadline: Instant) {
         drop(self.running.take());
-        let all_accepted = || self.accepting.iter().all(JoinHandle::is_finished);
+        let accepts = || self.crews.iter().any(|crew| crew.is_at_the_door());
         wait_for(after(TIME_TO_ASK).min(deadline), || {
-            all_accepted() && none(&self.shared.unserved)
+            !accepts() && none(&self.shared.unserved)
         });
         self.shared.closed.store(true, Ordering::SeqCst);
         wait_for(deadline, || none(&self.shared.working));
@@ -137,28 +137,31 @@ fn none(counted: &AtomicUsize) -> bool {
     counted.load(Ordering::SeqCst) == 0
 }
 
-fn accept_all(
-    shared: &Arc<Shared>,
-    listener: &UnixListener,
-    end: &PipeReader,
-    mut pulse: Option<Pulse>,
-) {
-    let works = || shared.service.records.health().is_ok();
-    let mut path = SocketPath::of(listener);
-    let mut beat = || {
-        if let Some(path) = path.as_mut().and_then(SocketPath::just_gone) {
-            shared.service.audit.write(socket_removed(path));
+/// Watches the sockets, and gives the pulse.
+struct Watch {
+    service: Arc<Service>,
+    crews: Crews,
+    paths: Vec<SocketPath>,
+    pulse: Option<Pulse>,
+}
+
+impl Watch {
+    fn until(mut self, end: &PipeReader) {
+        let mut awaited = [PollFd::new(end.as_fd(), PollFlags::POLLIN)];
+        while matches!(poll(&mut awaited, self.look()), Ok(0) | Err(_)) {}
+    }
+
+    /// Returns how long to wait for the next look.
+    fn look(&mut self) -> PollTimeout {
+        for path in self.paths.iter_mut().filter_map(SocketPath::just_gone) {
+            self.service.audit.write(socket_removed(path));
         }
+        let (service, crews) = (&self.service, &self.crews);
+        let works =
+            || service.records.health().is_ok() && crews.iter().all(|crew| crew.is_at_the_door());
         let beat = |pulse: &mut Pulse| pulse.beat(works);
         let look = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::MAX);
-        pulse.as_mut().map_or(look, beat)
-    };
-    while has_connection(listener, end, &mut beat) {
-        match listener.accept() {
-            Ok((stream, _)) => admit(shared, stream),
-            // Descriptors or memory have run out: wait until open connections release some.
-            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
-        }
+        self.pulse.as_mut().map_or(look, beat)
     }
 }
 
@@ -172,39 +175,39 @@ fn socket_removed(path: &Path) -> Line {
     .error()
 }
 
-/// Waits for a connection, and does not miss a `beat`. False: the server stops.
-fn has_connection(
-    listener: &UnixListener,
-    end: &PipeReader,
-    mut beat: impl FnMut() -> PollTimeout,
-) -> bool {
-    let mut awaited = [listener.as_fd(), end.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-    loop {
-        match poll(&mut awaited, beat()) {
-            Ok(0) => {}
-            Ok(_) => break,
-            Err(_) => std::thread::sleep(ACCEPT_PAUSE),
-        }
-    }
-    let [_, end] = awaited;
-    end.any() == Some(false)
+/// A connection with its place.
+struct Guest {
+    permit: Permit,
+    stream: UnixStream,
+    unserved: Counted,
 }
 
-fn admit(shared: &Arc<Shared>, stream: UnixStream) {
-    let unserved = Counted::begin(Arc::clone(shared), |shared| &shared.unserved);
-    // Without credentials there is no caller to serve.
-    let Ok(peer) = Peer::of(&stream) else { return };
-    let permit = Permits::take(shared, peer).filter(|_| shared.leaves_descriptors(&stream));
-    let Some(permit) = permit else {
-        refuse(shared, &stream);
-        return;
-    };
-    let serve = move || serve(permit, &stream, unserved);
-    if let Err(error) = shared.workers.give(serve) {
-        shared
-            .service
-            .audit
-            .write(Line::new("no_thread").with("reason", error).error());
+impl Host for Arc<Shared> {
+    type Guest = Guest;
+
+    fn admit(&self, stream: UnixStream) -> Option<Guest> {
+        let unserved = Counted::begin(Self::clone(self), |shared| &shared.unserved);
+        // Without credentials there is no caller to serve.
+        let peer = Peer::of(&stream).ok()?;
+        let permit = Permits::take(self, peer).filter(|_| self.leaves_descriptors(&stream));
+        let Some(permit) = permit else {
+            refuse(self, &stream);
+            return None;
+        };
+        Some(Guest {
+            permit,
+            stream,
+            unserved,
+        })
+    }
+
+    fn serve(&self, guest: Guest) {
+        serve(guest.permit, &guest.stream, guest.unserved);
+    }
+
+    fn lacks_thread(&self, error: &io::Error) {
+        let line = Line::new("no_thread").with("reason", error);
+        self.service.audit.write(line.error());
     }
 }
 
@@ -363,12 +366,11 @@ const MESSAGE_TIME: Duration = Duration::from_secs(2);
 /// How long a call may take. The PAM module gives up after three seconds, and must get the reply
 /// before.
 const CALL_TIME: Duration = Duration::from_millis(2500);
-/// The error for a connection without a permit.
 /// Descriptors that no connection gets.
 const KEPT_DESCRIPTORS: u64 = 32;
+/// The error for a connection without a permit.
 const MANY_CONNECTIONS: &str =
     "too many connections to the daemon are open: close some of yours, or try again in a moment";
-const ACCEPT_PAUSE: Duration = Duration::from_millis(10);
 /// How long an accepted connection may take to send its first call while the server stops. Clients
 /// send it at once, and new connections wait for the next daemon meanwhile.
 const TIME_TO_ASK: Duration = Duration::from_millis(250);
@@ -401,6 +403,6 @@ mod tests {
         assert!(none.unwrap().is_none());
         drop(theirs);
         let told = ours.read(&mut [0]).unwrap_err();
-        assert_eq!(told.kind(), std::io::ErrorKind::ConnectionReset);
+        assert_eq!(told.kind(), io::ErrorKind::ConnectionReset);
     }
 }

@@ -1,5 +1,6 @@
-//! The service manager's watchdog. The thread that accepts logins tells it, again and again, that
-//! the daemon works: a daemon that hangs says nothing, and is started anew.
+//! The service manager's watchdog. A thread tells it, again and again, that the daemon works: that
+//! the store does, and that threads wait for connections. A daemon that hangs says nothing, and is
+//! started anew.
 
 use std::time::{Duration, Instant};
 

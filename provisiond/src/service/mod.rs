@@ -16,7 +16,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use common::config::{ConfigError, Settings, Trust};
-use common::wire::protocol::Error;
+use common::wire::protocol::{Error, Method};
 
 use self::call::Call;
 use crate::audit::skew::Skews;
@@ -197,10 +197,15 @@ impl Service {
         Ok(())
     }
 
-    /// The one reading of the clock that a call is judged by.
+    /// The one reading of the clock that a call of this method is judged by. A question judges no
+    /// code, and so measures no device's clock.
     #[must_use]
-    pub fn moment(&self) -> Moment {
-        self.clock.moment(self.records.rolled_back_tick())
+    pub fn moment(&self, method: Method) -> Moment {
+        let rolled_back_tick = self.records.rolled_back_tick();
+        match method {
+            Method::Challenge => self.clock.moment_of_question(rolled_back_tick),
+            _ => self.clock.moment(rolled_back_tick),
+        }
     }
 
     /// How many connections are open.

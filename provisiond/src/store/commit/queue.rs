@@ -25,6 +25,8 @@ pub(super) struct Shared<U> {
 pub(super) struct Queue<U> {
     pub(super) waiting: VecDeque<Request<U>>,
     pub(super) busy_since: Option<Instant>,
+    /// Callers that wait for room.
+    outside: usize,
     ended: bool,
 }
 
@@ -51,6 +53,7 @@ impl<U> Shared<U> {
         let queue = Queue {
             waiting: VecDeque::new(),
             busy_since: None,
+            outside: 0,
             ended: false,
         };
         Self {
@@ -83,11 +86,10 @@ impl<U> Shared<U> {
                 self.filled.notify_one();
                 return Ok(());
             }
-            queue = self
-                .room
-                .wait_timeout(queue, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
+            queue.outside = queue.outside.saturating_add(1);
+            let waited = self.room.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue.outside = queue.outside.saturating_sub(1);
         }
     }
 
@@ -107,7 +109,10 @@ impl<U> Shared<U> {
             if !queue.waiting.is_empty() {
                 queue.busy_since = Some(Instant::now());
                 let group = take_group::<A>(&mut queue.waiting);
-                self.room.notify_all();
+                // Without any, it saves a system call for each group.
+                if queue.outside > 0 {
+                    self.room.notify_all();
+                }
                 return Turn::Group(group);
             }
             if self.closed.load(Ordering::SeqCst) {

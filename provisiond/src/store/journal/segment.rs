@@ -14,6 +14,8 @@ use crate::store::private;
 pub(super) struct Segment {
     pub(super) number: u64,
     file: File,
+    /// Its device and its inode, which no other file has while it is open.
+    inode: (u64, u64),
     path: PathBuf,
     /// Where the next frame begins.
     end: u64,
@@ -26,8 +28,10 @@ impl Segment {
     pub(super) fn create(folder: &Path, number: u64) -> io::Result<Self> {
         let path = path_of(folder, number);
         let file = private::new_file(&path)?;
+        let made = file.metadata()?;
         let mut segment = Self {
             number,
+            inode: (made.dev(), made.ino()),
             file,
             path,
             end: 0,
@@ -74,13 +78,12 @@ impl Segment {
     /// Whether the file still has its name, no other one, and its size. If not, another program has
     /// removed, replaced, linked or cut it, and what was written last may be nowhere.
     pub(super) fn is_in_its_place(&self) -> io::Result<bool> {
-        let ours = self.file.metadata()?;
         let named = match fs::symlink_metadata(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             named => named?,
         };
-        Ok((ours.dev(), ours.ino(), 1, self.size)
-            == (named.dev(), named.ino(), named.nlink(), ours.len()))
+        let is_ours = (named.dev(), named.ino()) == self.inode;
+        Ok(is_ours && (named.nlink(), named.len()) == (1, self.size))
     }
 }
 
