@@ -60,7 +60,7 @@ fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {
         }
     }
     println!(
-        "{kills} kills, {in_the_middle} of them between acknowledged and lost logins; {acknowledged} acknowledged"
+        "figures: {kills} kills, {in_the_middle} of them between acknowledged and lost logins; {acknowledged} acknowledged"
     );
     let logins = kills * workers.len();
     assert!(
@@ -238,7 +238,7 @@ fn release(workers: &mut [Worker], gate: &Gate, users: &[String], codes: &[Strin
 }
 
 /// Spins: a sleep would be late by more than the instants differ.
-fn wait_exactly(begun: Instant, duration: Duration) {
+pub(crate) fn wait_exactly(begun: Instant, duration: Duration) {
     while begun.elapsed() < duration {
         std::hint::spin_loop();
     }

@@ -3,13 +3,14 @@
 //!
 //! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in
 //! the environment: PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_SSH_ROUNDS,
-//! PAM_TOTP_NAMES, PAM_TOTP_KILLS, PAM_TOTP_POWER_CUTS, PAM_TOTP_STACKS, PAM_TOTP_FLOOD_LOGINS.
+//! PAM_TOTP_NAMES, PAM_TOTP_KILLS, PAM_TOTP_CRASHES, PAM_TOTP_POWER_CUTS, PAM_TOTP_STACKS, PAM_TOTP_FLOOD_LOGINS.
 //! PAM_TOTP_SEED makes what is random come again. PAM_TOTP_SWEEP=long plays every fault of the sweeps
 //! in every way.
 
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod anytime;
 mod applications;
 mod before;
 mod bounds;
@@ -20,6 +21,7 @@ mod counted;
 mod crashes;
 mod crowds;
 mod demo;
+mod disk_faults;
 mod doctor;
 mod enrolling;
 mod erased;

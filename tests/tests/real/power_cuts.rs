@@ -37,6 +37,7 @@ fn after_a_power_cut_no_accepted_code_comes_back() {
             "cut {cut}: the store works"
         );
     }
+    println!("figures: {} power cuts after a login", cuts());
 }
 
 #[test]
@@ -56,6 +57,10 @@ fn after_a_power_cut_no_charged_guess_comes_back() {
             assert_eq!(AfterCut::of(&disk).daemon.budget(&user), left, "cut {cut}");
         }
     }
+    println!(
+        "figures: {} power cuts after a guess",
+        cuts().div_ceil(5) * 5
+    );
 }
 
 #[test]
