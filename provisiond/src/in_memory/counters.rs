@@ -15,7 +15,7 @@ use common::wire::protocol::{ByWord, Times, Verdict};
 /// The counters.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    verdicts: Words<VERDICTS>,
+    verdicts: Words<9>,
     verdict_times: Histogram,
     pools_exhausted: Words<2>,
     not_permitted: Words<6>,
@@ -25,7 +25,7 @@ pub(crate) struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         Self {
-            verdicts: Words::of(verdict_words()),
+            verdicts: Words::of(VERDICTS),
             verdict_times: Histogram::default(),
             pools_exhausted: Words::of(["known", "unknown"]),
             not_permitted: Words::of(["none", "self", "verifier", "helpdesk", "admin", "root"]),
@@ -154,15 +154,18 @@ impl Histogram {
     }
 }
 
-/// The words of all verdicts, and one for an attempt without any.
-fn verdict_words() -> [&'static str; VERDICTS] {
-    array::from_fn(|index| {
-        let verdict = Verdict::ALL.get(index);
-        verdict.map_or(UNAVAILABLE, |verdict| verdict.word())
-    })
-}
-
-const VERDICTS: usize = Verdict::ALL.len() + 1;
+/// The verdicts that a verifier hears, and a word for an attempt without one.
+const VERDICTS: [&str; 9] = [
+    Verdict::Accepted.word(),
+    Verdict::Exempt.word(),
+    Verdict::Rejected.word(),
+    Verdict::AlreadyUsed.word(),
+    Verdict::Malformed.word(),
+    Verdict::TwoCodesNeeded.word(),
+    Verdict::Refused.word(),
+    Verdict::Busy.word(),
+    UNAVAILABLE,
+];
 const UNAVAILABLE: &str = "unavailable";
 
 /// Microseconds: from a fast disk's commit to the deadline of the module.
@@ -174,18 +177,21 @@ const BOUNDS: [u64; 14] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use common::wire::protocol::Verdict;
 
     #[test]
-    fn every_verdict_has_a_counter_of_its_own_and_so_has_an_error() {
+    fn every_verdict_that_a_verifier_hears_has_a_counter_of_its_own_and_so_has_an_error() {
         let counters = Counters::default();
         for verdict in Verdict::ALL {
             counters.verdict(*verdict);
         }
         counters.unavailable();
         let told = counters.verdicts();
-        assert_eq!(told.len(), Verdict::ALL.len() + 1);
+        let unheard = [Verdict::NotEnrolled, Verdict::Disabled];
+        assert_eq!(told.len(), Verdict::ALL.len() + 1 - unheard.len());
         assert!(told.values().all(|count| *count == 1), "{told:?}");
+        for verdict in unheard {
+            assert!(!told.contains_key(verdict.word()), "{told:?}");
+        }
     }
 
     #[test]
