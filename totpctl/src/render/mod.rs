@@ -163,8 +163,8 @@ impl Render for StatusReply {
             ("default tag", printable(&self.default_tag)),
             ("secrets", secrets(self)),
             ("connections", self.connections.to_string()),
-            ("audit lines lost", self.audit_lost.to_string()),
-            ("events lost", self.events_lost.to_string()),
+            ("audit lines lost", lost(self.audit_lost, LOG_IS_STUCK)),
+            ("events lost", lost(self.events_lost, DISK_IS_FULL)),
             ("clock", clock(self.clock, self.quarantine_until) + accept),
         ];
         let title = format!("provisiond {}\n", printable(&self.version));
@@ -183,9 +183,17 @@ fn secrets(status: &StatusReply) -> String {
     match wrong.as_slice() {
         [] => "ok".to_owned(),
         wrong => format!(
-            "another application secret than before under {}; put the former one back, and a new one beside it under a tag of its own",
+            "another application secret than before under {}; users with keys under it are refused: put the former one back, and a new one beside it under a tag of its own",
             wrong.join(", ")
         ),
+    }
+}
+
+/// A number of lines that were lost, and the next step if there are any.
+fn lost(lines: u64, next_step: &str) -> String {
+    match lines {
+        0 => "0".to_owned(),
+        lines => format!("{lines} since the start: {next_step}"),
     }
 }
 
@@ -315,6 +323,10 @@ pub(crate) fn confirm_command(user: &str, device: &str) -> String {
 /// Room for a result without its QR code, in bytes: a text that grows leaves a copy of the key in
 /// memory.
 const ENROLMENT_BYTES: usize = 16 * 1024;
+
+const LOG_IS_STUCK: &str =
+    "check that the journal takes lines ('systemctl status systemd-journald')";
+const DISK_IS_FULL: &str = "check that the disk of the store has room";
 
 #[cfg(test)]
 mod tests {
@@ -452,6 +464,15 @@ clock             in quarantine until {until}; codes shown from then on are acce
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn lines_that_were_lost_have_a_next_step_and_none_have_none() {
+        assert_eq!(lost(0, LOG_IS_STUCK), "0");
+        assert_eq!(
+            lost(7, DISK_IS_FULL),
+            "7 since the start: check that the disk of the store has room"
+        );
     }
 
     #[test]
