@@ -9,7 +9,8 @@
 //! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
 //! - `age`: how long the program has been running.
 //! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
-//! - `output`, `table`, `qr`, `pictures`, `new_file`: printing text, QR codes and files with keys.
+//! - `output`, `table`, `qr`, `pictures`, `new_file`, `progress`: printing text, QR codes, files with
+//!   keys and progress.
 //! - `textfile`: the file of `metrics`.
 //! - `doctor/`: the checks of `doctor`: PAM files, daemon, settings, sshd, machine.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
@@ -38,6 +39,7 @@ mod first_steps;
 mod new_file;
 mod output;
 mod pictures;
+mod progress;
 mod prompt;
 mod qr;
 mod refusals;

@@ -11,6 +11,8 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use tests::daemon::Daemon;
 use tests::oathtool::Authenticator;
+use tests::terminal::Terminal;
+use tests::wire::Caller;
 use tests::world;
 
 const USERS: usize = 2000;
@@ -168,6 +170,96 @@ fn a_bad_row_is_named_by_its_line_and_the_others_are_done() {
         (Some(1), 2),
         "a device has to be named"
     );
+}
+
+#[test]
+fn a_list_of_tickets_is_run_again_and_no_unused_ticket_is_replaced_or_shown_twice() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    daemon.enroll("carol");
+    let run = |more: &[&str], rows: &str| {
+        let told = daemon.totpctl(&[&["ticket", "--users", "-"], more].concat(), rows);
+        let text = String::from_utf8(told.stdout).expect("text");
+        let lines: Vec<Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"))
+            .collect();
+        let notes = String::from_utf8(told.stderr).expect("text");
+        (told.status.code(), lines, notes)
+    };
+    let list = "user,device\nalice,\na/b,\ncarol,\nghost,\nbob,phone\n";
+    let (status, first, notes) = run(&[], list);
+    assert_eq!(status, Some(1), "{notes}");
+    let users: Vec<_> = first.iter().map(|line| line["user"].clone()).collect();
+    assert_eq!(users, ["alice", "ghost"], "{first:?}");
+    for told in [
+        "line 3: ",
+        "line 4: carol: was enrolled before",
+        "line 5: warning: this machine has no account 'ghost'",
+        "line 6: bob: ",
+        "2 tickets issued, 1 needed none, 2 failed",
+    ] {
+        assert!(notes.contains(told), "{told}: {notes}");
+    }
+    // What is not a terminal gets no bar.
+    assert!(!notes.contains(" of 5 ["), "{notes}");
+
+    let list = "user\nalice\nghost\n";
+    let (status, again, notes) = run(&[], list);
+    assert_eq!((status, again.len()), (Some(0), 0), "{notes}");
+    assert!(
+        notes.contains("line 2: alice: has an unused ticket"),
+        "{notes}"
+    );
+    let (status, lines, _) = run(&["--json"], list);
+    let left = |line: u64, user: &str| json!({ "line": line, "user": user, "changed": false, "because": "has_ticket" });
+    assert_eq!(
+        (status, lines),
+        (Some(0), vec![left(2, "alice"), left(3, "ghost")])
+    );
+    let (_, replaced, _) = run(&["--replace", "--for", "1h"], "user\nghost\n");
+    assert_ne!(replaced[0]["code"], first[1]["code"]);
+    assert!(replaced[0]["until"].as_u64() < first[1]["until"].as_u64());
+
+    // The ticket is the proof with which the user enrols alone.
+    for (ticket, is_good) in [(&first[1], false), (&replaced[0], false), (&first[0], true)] {
+        let call = json!({ "device": "phone", "proof": ticket["code"] });
+        let caller = Caller::user("alice");
+        let reply = daemon.call_as(&caller, "Enroll", &call);
+        assert_eq!(reply.is_ok(), is_good, "{reply:?}");
+    }
+}
+
+#[test]
+fn a_list_on_a_terminal_shows_its_progress_and_none_of_it_is_left() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let folder = world::scratch_folder("progress");
+    let list = folder.join("users.csv");
+    let rows: String = (0..USERS).map(|n| format!("user{n}\n")).collect();
+    fs::write(&list, format!("user\n{rows}")).expect("a list");
+    let (keys, list) = (folder.join("keys"), list.to_str().expect("a path"));
+    let keys = keys.to_str().expect("a path");
+    let on_a_terminal = |arguments: &[&str]| {
+        let mut totpctl = Command::new(world::built("totpctl"));
+        totpctl.arg("--socket").arg(daemon.login_socket());
+        totpctl.args(arguments);
+        Terminal::start(&totpctl, 80).end()
+    };
+    let (status, shown) = on_a_terminal(&["enroll", "--users", list, "--keys", keys]);
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert!(shown.contains(&format!(" of {USERS} [")), "{shown}");
+    // Each drawing of the bar is cleared before what follows it.
+    let (_, last) = shown.rsplit_once(" left").expect("a bar");
+    let (cleared, summary) = last.split_once("totpctl: ").expect("a summary");
+    assert!(cleared.contains("\u{1b}[2K"), "{last:?}");
+    let wanted = format!("{USERS} enrolled, 0 enrolled before, 0 failed\n");
+    assert_eq!(summary, wanted, "{last:?}");
+
+    let disable = ["--json", "disable", "--device", "default", "--users", list];
+    let (status, shown) = on_a_terminal(&disable);
+    assert_eq!(status.code(), Some(0), "{shown}");
+    assert!(!shown.contains(" of 2000 ["), "a program reads it: {shown}");
 }
 
 fn verdict(daemon: &Daemon, user: &str, key: &str) -> Value {

@@ -410,6 +410,9 @@ mod tests {
             "totpctl enroll --users l --kind hotp",
             "totpctl revoke alice --users l",
             "totpctl disable alice --users l",
+            "totpctl ticket",
+            "totpctl ticket alice --users l",
+            "totpctl ticket alice --replace",
         ] {
             let failure = parsed(line).unwrap_err();
             assert!(matches!(failure, Failure::CommandLine(_)), "{line}");

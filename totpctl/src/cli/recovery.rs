@@ -4,7 +4,7 @@ use clap::Args;
 use common::config::values::span::Span;
 
 use super::value_parsers::number;
-use super::{OptionalUser, SamePerson};
+use super::{OptionalUser, SamePerson, UserList};
 
 /// The arguments of `recovery-codes`.
 #[derive(Debug, Args)]
@@ -33,11 +33,17 @@ pub(crate) struct BypassArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TicketArgs {
     /// Account name
-    #[arg(value_name = "USER")]
-    pub(crate) user: String,
+    #[arg(value_name = "USER", required_unless_present = "users")]
+    pub(crate) user: Option<String>,
     /// How long the code is valid, at most 7d [default: 7d]
     #[arg(long = "for", value_name = "TIME")]
     pub(crate) valid_for: Option<Span>,
+    #[command(flatten)]
+    pub(crate) list: UserList,
+    /// With --users: replace unused tickets, too
+    // clap asks for no --users beside a user, which conflicts with it: --replace must, too.
+    #[arg(long, requires = "users", conflicts_with = "user")]
+    pub(crate) replace: bool,
 }
 
 pub(super) const CODES_EXAMPLES: &str = "\
@@ -61,8 +67,13 @@ pub(super) const TICKET_EXAMPLES: &str = "\
 Examples:
   totpctl ticket alice
   totpctl ticket alice --for 2d
+  umask 077; totpctl ticket --users users.csv > tickets.jsonl
 
 For a user that was never enrolled. alice types the code at the next login, if
 the service enrols at the prompt ('enroll' in its PAM file), or after 'totpctl
 enroll alice' where alice gets in without a code. It works once, and a new
-ticket replaces it.";
+ticket replaces it.
+
+With --users, totpctl prints each ticket once, one JSON object a line. A user
+with a device or an unused ticket is left alone, so that a list can be run
+again. If tickets of an interrupted run were not printed: --replace.";

@@ -32,7 +32,10 @@ impl Command {
             Self::Verify(wanted) => of(&wanted.user),
             Self::Try(wanted) => of(&wanted.user),
             Self::Bypass(wanted) => of(&wanted.user),
-            Self::Ticket(wanted) => of(&wanted.user),
+            Self::Ticket(wanted) => Subject {
+                user: wanted.user.as_deref(),
+                ..Subject::default()
+            },
             Self::RenameUser(wanted) => of(&wanted.user),
             Self::Forget(wanted) => of(&wanted.user),
             Self::Unlock { user } => of(user),

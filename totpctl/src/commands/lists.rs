@@ -1,9 +1,10 @@
 //! `--users`: commands about many users. Reads the list, acts on its rows several at once, reports
 //! each bad row by its line, and sums up.
 //!
-//! `enroll` has a file of its own, because it prints keys.
+//! `enroll` and `ticket` have files of their own, because they print keys and codes.
 
 mod enroll;
+mod ticket;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -11,14 +12,19 @@ use std::path::Path;
 use ::import::users::{self, Named, Row};
 use common::wire::client::ClientError;
 use common::wire::protocol::{DeviceState, Error, Revoke, SetState};
+use common::wire::text::printable;
+use nix::unistd::User;
 
 pub(super) use self::enroll::enroll;
+pub(super) use self::ticket::ticket;
 use super::import::bytes_of;
 use super::many::{BATCH, at_once};
 use super::{Context, concerns_all, names};
 use crate::cli::{DisableArgs, RevokeArgs, Subject};
 use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::progress::Progress;
 use crate::render::lists::{Did, ListedRow, Tally};
 use crate::render::moving::{LineFailure, Place};
 
@@ -29,7 +35,8 @@ pub(super) fn disable(
     wanted: &DisableArgs,
 ) -> Result<Exit, Failure> {
     let part = &wanted.part;
-    each(context, list, "disabled", |daemon, named| {
+    let words = ["disabled", "disabled before"];
+    each(context, list, words, |daemon, named| {
         let reply = daemon.call(&SetState {
             user: Some(names::user(&named.user)?),
             device: device_of(named, part.target.device.as_deref())?.filter(|_| !part.all),
@@ -48,7 +55,8 @@ pub(super) fn revoke(
     list: &Path,
     wanted: &RevokeArgs,
 ) -> Result<Exit, Failure> {
-    each(context, list, "revoked", |daemon, named| {
+    let words = ["revoked", "revoked before"];
+    each(context, list, words, |daemon, named| {
         let user = names::user(&named.user)?;
         let device = device_of(named, wanted.target.device.as_deref())?;
         let device = device.ok_or_else(|| Failure::BadParameter(NO_DEVICE.to_owned()))?;
@@ -108,12 +116,13 @@ impl<T> Tried<T> {
 fn each(
     context: &Context<'_>,
     path: &Path,
-    done: &'static str,
+    words: [&'static str; 2],
     act: impl Fn(&Daemon, &Named) -> Result<Did, Failure> + Sync,
 ) -> Result<Exit, Failure> {
-    let mut list = List::new(context, done);
+    let rows = rows(path)?;
+    let mut list = List::new(context, words, rows.len());
     let daemon = &context.daemon;
-    for batch in batches(rows(path)?) {
+    for batch in batches(rows, BATCH) {
         let act = |row| Tried::of(row, |named| act(daemon, named));
         list.report(at_once(batch, act, Tried::ends_all))?;
     }
@@ -124,13 +133,14 @@ fn rows(path: &Path) -> Result<Vec<Row>, Failure> {
     Ok(users::read(&bytes_of(path)?)?)
 }
 
-/// Rows that are acted on together: no two of one user, so that the order of the list holds.
-fn batches(rows: Vec<Row>) -> Vec<Vec<Row>> {
+/// Rows that are acted on together, at most so many: no two of one user, so that the order of the
+/// list holds.
+fn batches(rows: Vec<Row>, most: usize) -> Vec<Vec<Row>> {
     let (mut batches, mut batch, mut users) = (Vec::new(), Vec::new(), HashSet::new());
     for row in rows {
         let user = row.named.as_ref().ok().map(|named| named.user.clone());
         let is_there = user.is_some_and(|user| !users.insert(user));
-        if is_there || batch.len() >= BATCH {
+        if is_there || batch.len() >= most {
             batches.push(std::mem::take(&mut batch));
             users.clear();
             users.extend(row.named.as_ref().ok().map(|named| named.user.clone()));
@@ -141,16 +151,34 @@ fn batches(rows: Vec<Row>) -> Vec<Vec<Row>> {
     batches
 }
 
+/// Whether this machine has the account, or its name service does not say.
+fn has_account(user: &str) -> bool {
+    !matches!(User::from_name(user), Ok(None))
+}
+
+/// The account may be made later, or be on another machine: no error, but in a long list it is
+/// rather a spelling mistake.
+fn warn_without_account(output: &Output, line: u64, user: &str) {
+    let sentence = format!("warning: this machine has no account '{}'", printable(user));
+    output.note(&Place::Line(line).of(None, &sentence));
+}
+
 /// A list under way.
 struct List<'a> {
     context: &'a Context<'a>,
     tally: Tally,
+    progress: Progress,
 }
 
 impl<'a> List<'a> {
-    fn new(context: &'a Context<'a>, done: &'static str) -> Self {
-        let tally = Tally::new(done);
-        Self { context, tally }
+    /// `words` say what is done to a user, and that nothing is left to do: "enrolled", "enrolled
+    /// before".
+    fn new(context: &'a Context<'a>, words: [&'static str; 2], rows: usize) -> Self {
+        Self {
+            context,
+            tally: Tally::new(words),
+            progress: Progress::of(context.output, rows),
+        }
     }
 
     /// Reports and counts rows.
@@ -158,6 +186,13 @@ impl<'a> List<'a> {
     /// # Errors
     /// What would meet all further rows, too.
     fn report(&mut self, batch: Vec<Tried<Did>>) -> Result<(), Failure> {
+        let (rows, progress) = (batch.len(), self.progress.clone());
+        let reported = progress.aside(|| self.rows(batch));
+        progress.advance(rows);
+        reported
+    }
+
+    fn rows(&mut self, batch: Vec<Tried<Did>>) -> Result<(), Failure> {
         let mut ended = Ok(());
         for tried in batch {
             match self.row(tried) {
@@ -191,7 +226,12 @@ impl<'a> List<'a> {
             }
             Ok(did) => {
                 self.tally.count(&did);
-                if self.context.output.is_for_programs() {
+                if let Some(left) = did.left_alone() {
+                    let place = Place::Line(line);
+                    let sentence = place.of(user.as_deref(), left.sentence());
+                    self.context.output.note(&sentence);
+                }
+                if self.context.output.is_for_programs() || did.has_code() {
                     self.context.output.line(&ListedRow { line, did })?;
                 }
                 Ok(())
@@ -200,7 +240,8 @@ impl<'a> List<'a> {
     }
 
     /// Prints the summary, to standard error: standard output may hold keys.
-    fn end(&self) -> Result<Exit, Failure> {
+    fn end(self) -> Result<Exit, Failure> {
+        self.progress.clear();
         self.context.output.note(&self.tally.to_string());
         Ok(if self.tally.failed > 0 {
             Exit::Refused
@@ -227,7 +268,7 @@ mod tests {
         };
         let sizes = |users: &[&str]| -> Vec<usize> {
             let rows = users.iter().map(|user| row(user)).collect();
-            batches(rows).iter().map(Vec::len).collect()
+            batches(rows, BATCH).iter().map(Vec::len).collect()
         };
         assert_eq!(sizes(&["a", "b", "a", "a", "b"]), [2, 1, 2]);
         let many: Vec<String> = (0..BATCH + 1).map(|n| n.to_string()).collect();

@@ -49,7 +49,7 @@ pub(super) fn at_once<T: Send, R: Send>(
 
 /// Calls at once. An administrator that is not root has sixteen connections, and closed ones count
 /// until the daemon has noticed.
-const AT_ONCE: usize = 12;
+pub(super) const AT_ONCE: usize = 12;
 /// Entries that are sent together. After a kill, these are the ones whose result was not printed.
 pub(super) const BATCH: usize = 256;
 

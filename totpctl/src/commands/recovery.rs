@@ -3,7 +3,7 @@
 use common::config::values::span::Span;
 use common::wire::protocol::{Bypass, NewRecoveryCodes, Ticket, Unlock};
 
-use super::{Context, names};
+use super::{Context, lists, names};
 use crate::cli;
 use crate::exit::{Exit, Failure};
 use crate::render::{Purpose, TimedCode};
@@ -41,9 +41,15 @@ pub(super) fn bypass(context: &Context<'_>, wanted: &cli::BypassArgs) -> Result<
 
 /// `ticket`: issues a code that enrols a first device.
 pub(super) fn ticket(context: &Context<'_>, wanted: &cli::TicketArgs) -> Result<Exit, Failure> {
-    let (user, valid_for) = (names::user(&wanted.user)?, seconds(wanted.valid_for));
+    if let Some(list) = &wanted.list.users {
+        return lists::ticket(context, list, wanted);
+    }
+    let user = names::user(wanted.user.as_deref().unwrap_or_default())?;
     context.warn_without_account(&user);
-    let reply = context.daemon.call(&Ticket { user, valid_for })?;
+    let reply = context.daemon.call(&Ticket {
+        user,
+        valid_for: seconds(wanted.valid_for),
+    })?;
     context
         .output
         .reveal(&TimedCode::new(reply, Purpose::Ticket))?;
@@ -58,6 +64,7 @@ pub(super) fn unlock(context: &Context<'_>, user: &str) -> Result<Exit, Failure>
     Ok(Exit::Done)
 }
 
-fn seconds(span: Option<Span>) -> Option<u64> {
+/// A span in whole seconds, as the daemon takes it.
+pub(super) fn seconds(span: Option<Span>) -> Option<u64> {
     span.map(|Span(span)| span.as_secs())
 }

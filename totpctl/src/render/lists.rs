@@ -3,6 +3,7 @@
 use std::fmt;
 
 use common::secret::SecretText;
+use common::wire::protocol::TimedCodeReply;
 use serde::Serialize;
 
 use super::Enrolled;
@@ -15,6 +16,34 @@ pub(crate) struct Did {
     device: Option<String>,
     /// False: it was so before.
     changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<LeftAlone>,
+    #[serde(flatten)]
+    code: Option<IssuedTicket>,
+}
+
+/// Why nothing was done for a row, where it is worth a note.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LeftAlone {
+    Enrolled,
+    HasTicket,
+}
+
+impl LeftAlone {
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Self::Enrolled => "was enrolled before, and needs no ticket",
+            Self::HasTicket => "has an unused ticket; '--replace' issues a new one",
+        }
+    }
+}
+
+/// A ticket that was issued for a row.
+#[derive(Debug, Serialize)]
+struct IssuedTicket {
+    code: SecretText,
+    until: u64,
 }
 
 impl Did {
@@ -23,7 +52,33 @@ impl Did {
             user,
             device,
             changed: true,
+            because: None,
+            code: None,
         }
+    }
+
+    pub(crate) fn ticket(reply: TimedCodeReply) -> Self {
+        let TimedCodeReply { user, code, until } = reply;
+        Self {
+            code: Some(IssuedTicket { code, until }),
+            ..Self::now(user, None)
+        }
+    }
+
+    pub(crate) fn nothing(user: String, because: LeftAlone) -> Self {
+        Self {
+            because: Some(because),
+            ..Self::before(user, None)
+        }
+    }
+
+    pub(crate) fn left_alone(&self) -> Option<LeftAlone> {
+        self.because
+    }
+
+    /// Whether it shows a code, which is printed for people, too.
+    pub(crate) fn has_code(&self) -> bool {
+        self.code.is_some()
     }
 
     pub(crate) fn before(user: String, device: Option<String>) -> Self {
@@ -82,17 +137,17 @@ impl CodesLine {
 /// The summary: numbers of rows.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    done: &'static str,
+    words: [&'static str; 2],
     changed: u64,
     before: u64,
     pub(crate) failed: u64,
 }
 
 impl Tally {
-    /// `done` says what is done to a user, such as "enrolled".
-    pub(crate) fn new(done: &'static str) -> Self {
+    /// `words` say what is done to a user, and that nothing was left to do.
+    pub(crate) fn new(words: [&'static str; 2]) -> Self {
         Self {
-            done,
+            words,
             changed: 0,
             before: 0,
             failed: 0,
@@ -112,15 +167,12 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
-            done,
+            words: [done, nothing],
             changed,
             before,
             failed,
         } = self;
-        write!(
-            f,
-            "{changed} {done}, {before} {done} before, {failed} failed"
-        )
+        write!(f, "{changed} {done}, {before} {nothing}, {failed} failed")
     }
 }
 
@@ -130,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_summary_counts_what_was_so_before() {
-        let mut tally = Tally::new("enrolled");
+        let mut tally = Tally::new(["enrolled", "enrolled before"]);
         for did in [
             Did::now("a".into(), None),
             Did::before("b".into(), None),

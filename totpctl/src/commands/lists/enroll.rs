@@ -10,10 +10,10 @@ use common::secret::{Key, SecretText};
 use common::totp::Parameters;
 use common::wire::client::ClientError;
 use common::wire::protocol::{Confirm, Enroll, Error, Verdict};
-use common::wire::text::printable;
-use nix::unistd::User;
 
-use super::{List, Tried, at_once, batches, device_of, names, rows};
+use super::{
+    BATCH, List, Tried, at_once, batches, device_of, has_account, names, rows, warn_without_account,
+};
 use crate::cli::EnrollArgs;
 use crate::commands::Context;
 use crate::commands::restrict::times_and_services;
@@ -23,7 +23,6 @@ use crate::new_file::NewFile;
 use crate::output::Output;
 use crate::render::Enrolled;
 use crate::render::lists::{CodesLine, Did, KeyLine};
-use crate::render::moving::Place;
 use crate::table::now;
 
 /// Enrols the users of a list.
@@ -37,16 +36,20 @@ pub(in crate::commands) fn enroll(
         times_and_services(&wanted.bounds)?,
         Keys::new(context.output, wanted.keys.as_deref())?,
     );
-    let (daemon, mut list) = (&context.daemon, List::new(context, "enrolled"));
-    for batch in batches(rows) {
+    let (daemon, words) = (&context.daemon, ["enrolled", "enrolled before"]);
+    let mut list = List::new(context, words, rows.len());
+    for batch in batches(rows, BATCH) {
         let make = |row| Tried::of(row, |named| made(daemon, wanted, &bounds, named));
         let made = at_once(batch, make, Tried::ends_all);
-        warn_without_accounts(context.output, &made);
-        keys.write_keys(&made)?;
+        list.progress.aside(|| {
+            warn_without_accounts(context.output, &made);
+            keys.write_keys(&made)
+        })?;
         let activate = |made| activated(daemon, made);
         let activated = at_once(made, activate, |(tried, _)| tried.ends_all());
         let (tried, codes): (Vec<_>, Vec<_>) = activated.into_iter().unzip();
-        let written = keys.write_codes(codes.into_iter().flatten());
+        let codes = codes.into_iter().flatten();
+        let written = list.progress.aside(|| keys.write_codes(codes));
         list.report(tried)?;
         written?;
     }
@@ -86,7 +89,7 @@ fn made(
         services: Some(services.clone()).filter(|services| !services.is_empty()),
         ..Enroll::default()
     };
-    let has_account = !matches!(User::from_name(&user), Ok(None));
+    let has_account = has_account(&user);
     match daemon.call(&call) {
         Err(ClientError::Refused(Error::DeviceExists)) => {
             Ok(Made::There(Did::before(user, Some(device))))
@@ -149,14 +152,10 @@ fn present_code(new: &Enrolled) -> Result<SecretText, Failure> {
     Ok(SecretText::typed(code.as_bytes()))
 }
 
-/// The account may be made later, or be on another machine: no error, but in a long list it is
-/// rather a spelling mistake.
 fn warn_without_accounts(output: &Output, made: &[Tried<Made>]) {
     for tried in made {
         if let Ok(Made::Pending(new, false)) = &tried.outcome {
-            let user = printable(&new.user);
-            let sentence = format!("warning: this machine has no account '{user}'");
-            output.note(&Place::Line(tried.line).of(None, &sentence));
+            warn_without_account(output, tried.line, &new.user);
         }
     }
 }
