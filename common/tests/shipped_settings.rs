@@ -102,8 +102,9 @@ fn keys(value: &Value, path: &str) -> Vec<String> {
 }
 
 /// Mappings whose keys are tags, names or groups.
-const CHOSEN: [&str; 3] = [
+const CHOSEN: [&str; 4] = [
     "totp.context.secrets",
+    "enroll-at-login.without-ticket-until",
     "roll-out.enforce-after",
     "provisiond.verifiers",
 ];

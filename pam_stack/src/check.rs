@@ -65,6 +65,7 @@ fn of_logins(stack: &Stack, explored: &Explored, circumstances: Circumstances) -
     }
     findings.extend(asked_in_vain(stack, explored));
     findings.extend(asked_again(stack, explored));
+    findings.extend(enrols_without_first_factor(stack, explored));
     findings.extend(password_without_effect(stack, explored));
     findings
 }
@@ -295,6 +296,48 @@ fn asked_again(stack: &Stack, explored: &Explored) -> Vec<Finding> {
         })
         .collect()
 }
+
+/// `enroll=first_factor` says that the user has passed a first factor, and the stack does not see to
+/// it: an attacker could enrol a device of its own as that of another user.
+fn enrols_without_first_factor(stack: &Stack, explored: &Explored) -> Vec<Finding> {
+    let says_so = |handler: &Handler| {
+        handler.module().is_some_and(|module| {
+            handler.is_ours() && module.arguments.iter().any(|word| word == FIRST_FACTOR)
+        })
+    };
+    let lines = stack.handlers.iter().enumerate();
+    lines
+        .filter(|(_, handler)| says_so(handler))
+        .filter_map(|(at, handler)| {
+            let after_a_failure = explored.asked_in_vain.iter().any(|(ours, _)| *ours == at);
+            if !after_a_failure && !explored.asked_unproven.contains(&at) {
+                return None;
+            }
+            let (severity, kind, what) = if after_a_failure {
+                (
+                    Severity::Hole,
+                    "enrols-after-a-failure",
+                    "after a wrong first factor the module still shows the key of a new device: an attacker enrols in another user's place",
+                )
+            } else {
+                (
+                    Severity::Warning,
+                    "enrols-unproven",
+                    "the module says that a first factor was checked, and no line above checks one: that is right only where the application does, as sshd with a key",
+                )
+            };
+            Some(Finding {
+                severity,
+                kind,
+                place: Some(handler.place.clone()),
+                what: what.to_owned(),
+                next_step: "Write 'auth requisite pam_unix.so' above the line, or 'enroll' in place of 'enroll=first_factor': users then need a ticket".to_owned(),
+            })
+        })
+        .collect()
+}
+
+const FIRST_FACTOR: &str = "enroll=first_factor";
 
 /// A right code lets in although the stack has a password line and no first factor succeeded.
 fn password_without_effect(stack: &Stack, explored: &Explored) -> Option<Finding> {

@@ -19,6 +19,8 @@ pub(crate) struct Explored {
     /// The handlers that can ask for a code in a login that has failed already, each with the
     /// handler that made it fail.
     pub(crate) asked_in_vain: BTreeSet<(usize, usize)>,
+    /// The handlers that can ask for a code before any module has proven something.
+    pub(crate) asked_unproven: BTreeSet<usize>,
     /// The handlers that can ask for a second code in one login.
     pub(crate) asked_again: BTreeSet<usize>,
     /// The stack is too complicated to follow.
@@ -115,8 +117,13 @@ impl Way {
     fn note_question(&self, at: usize, explored: &mut Explored) {
         if let Some(by) = self.failed_by {
             explored.asked_in_vain.insert((at, by));
-        } else if matches!(self.end.ours, Some((_, Code::SUCCESS))) {
+            return;
+        }
+        if matches!(self.end.ours, Some((_, Code::SUCCESS))) {
             explored.asked_again.insert(at);
+        }
+        if !self.end.is_proven {
+            explored.asked_unproven.insert(at);
         }
     }
 

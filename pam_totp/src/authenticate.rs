@@ -94,6 +94,9 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         if self.options.nullok && challenge.enrolled == Some(false) {
             return self.without_code(challenge.ask);
         }
+        if challenge.ask == Ask::FirstDevice {
+            return self.enrol_without_ticket(&lengths);
+        }
         let ask = match self.try_first_pass(challenge.ask, &lengths)? {
             Some(reply) if self.options.use_first_pass || self.is_final(&reply) => {
                 self.last_word(challenge.ask.into(), &reply);
@@ -111,7 +114,25 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
                 challenge.ask
             }
         };
-        self.ask_and_try(ask, &lengths)
+        self.ask_and_try(ask, &lengths, false)
+    }
+
+    /// The login of a user that enrols with the first factor alone: provisiond makes the device, and
+    /// the prompt asks for its first code. Without a device (the permission has just ended) the
+    /// user is asked and refused like all others. No code was sent, so even `accepted` is an error.
+    fn enrol_without_ticket(&mut self, lengths: &[usize]) -> Result<Verdict, Stop> {
+        let reply = self.verify(Vec::new())?;
+        if reply.verdict == Verdict::Accepted {
+            return Err(Stop::NotExempt(reply.verdict));
+        }
+        if self.new_device(&reply).is_none() {
+            return match self.is_final(&reply) {
+                true => Ok(reply.verdict),
+                false => self.ask_and_try(reply.ask, lengths, false),
+            };
+        }
+        let ask = self.next_ask(Ask::FirstDevice.into(), &reply);
+        self.ask_and_try(ask, lengths, true)
     }
 
     /// Ends the login of a user that needs no code, with or without a prompt. All of the typed text
@@ -207,18 +228,25 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
         }
     }
 
-    /// As many tries as the options allow.
-    fn ask_and_try(&mut self, mut ask: Ask, lengths: &[usize]) -> Result<Verdict, Stop> {
+    /// As many tries as the options allow. `shown`: this login has shown a new device already.
+    fn ask_and_try(
+        &mut self,
+        mut ask: Ask,
+        lengths: &[usize],
+        mut shown: bool,
+    ) -> Result<Verdict, Stop> {
         let mut rounds = self.options.retry;
         loop {
             let typed = self.ask(ask)?;
             let tried = Tried::at_prompt(ask, &typed, self.options);
             let reply = self.try_typed(typed, ask, lengths)?;
-            // A right ticket does not count as a try: the first code of the new device is still to
-            // be typed.
-            if self.new_device(&reply).is_none() {
+            // The attempt that makes a device does not count as a try, once: the first code of the
+            // device is still to be typed.
+            let is_new = self.new_device(&reply).is_some();
+            if shown || !is_new {
                 rounds = rounds.saturating_sub(1);
             }
+            shown |= is_new;
             if rounds == 0 || self.is_final(&reply) {
                 self.last_word(tried, &reply);
                 return Ok(reply.verdict);
@@ -375,13 +403,14 @@ impl<A: Application, D: Daemon> Login<'_, A, D> {
             grace_period,
             noskewadj,
             enroll,
+            first_factor,
             ..
         } = self.options;
-        let (noskewadj, enroll) = (noskewadj.then_some(true), enroll.then_some(true));
         let told = LoginOptions {
             grace_period,
-            noskewadj,
-            enroll,
+            noskewadj: noskewadj.then_some(true),
+            enroll: enroll.then_some(true),
+            first_factor: (enroll && first_factor).then_some(true),
         };
         (told != LoginOptions::default()).then_some(told)
     }

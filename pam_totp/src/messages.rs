@@ -28,7 +28,7 @@ pub fn prompt(ask: Ask, options: &Options) -> String {
     };
     let one = options.prompt.as_deref().unwrap_or(ours);
     match ask {
-        Ask::OneCode | Ask::Nothing => one.to_owned(),
+        Ask::OneCode | Ask::FirstDevice | Ask::Nothing => one.to_owned(),
         Ask::TwoCodes => format!("{}{}", without_colon(one), words.both),
         Ask::Ticket => match &options.prompt {
             Some(own) => format!("{} ({}): ", without_colon(own), without_colon(words.ticket)),
@@ -202,7 +202,7 @@ fn said(tried: Tried, reply: &VerifyReply, how: OfCodes, words: &Words) -> Strin
         }
         // The next prompt says by itself what to type.
         (Ask::Ticket, _) => return not_accepted.to_owned(),
-        (Ask::OneCode | Ask::Nothing, Verdict::AlreadyUsed) => {
+        (Ask::OneCode | Ask::FirstDevice | Ask::Nothing, Verdict::AlreadyUsed) => {
             return already_used(reply.retry_after, words);
         }
         (_, Verdict::AlreadyUsed) => (already_used(reply.retry_after, words), words.begin_with_it),
@@ -229,7 +229,7 @@ fn now(options: &Options, words: &Words) -> OfCodes {
 
 fn of(ask: Ask, [one, two]: OfCodes) -> &'static str {
     match ask {
-        Ask::OneCode | Ask::Ticket | Ask::Nothing => one,
+        Ask::OneCode | Ask::Ticket | Ask::FirstDevice | Ask::Nothing => one,
         Ask::TwoCodes => two,
     }
 }

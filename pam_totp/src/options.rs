@@ -59,6 +59,9 @@ pub struct Options {
     pub no_increment_hotp: bool,
     /// `enroll`: a never-enrolled user with a ticket can enrol at the prompt.
     pub enroll: bool,
+    /// `enroll=first_factor`: the same, and a login that comes as far as this line has passed a
+    /// first factor, so that the daemon's settings can let the user enrol without a ticket.
+    pub first_factor: bool,
     /// `echo_verification_code` or `echo-verification-code`: the code is shown while it is typed.
     pub echo_verification_code: bool,
     /// `quiet` or `no_warn`: the user sees prompts and no messages.
@@ -99,6 +102,11 @@ impl Options {
             } else {
                 Err("takes no value")
             };
+        }
+        if name == "enroll" {
+            self.first_factor = first_factor(value)?;
+            self.enroll = true;
+            return Ok(());
         }
         let value = || value.ok_or("needs a value after '='");
         match name {
@@ -169,7 +177,6 @@ impl Options {
             "use_first_pass" => &mut self.use_first_pass,
             "forward_pass" => &mut self.forward_pass,
             "noskewadj" => &mut self.noskewadj,
-            "enroll" => &mut self.enroll,
             "no_increment_hotp" => &mut self.no_increment_hotp,
             "echo_verification_code" => &mut self.echo_verification_code,
             "quiet" => &mut self.quiet,
@@ -199,6 +206,7 @@ impl Default for Options {
             noskewadj: false,
             no_increment_hotp: false,
             enroll: false,
+            first_factor: false,
             echo_verification_code: false,
             quiet: false,
             debug: false,
@@ -286,6 +294,14 @@ fn prompt(text: &str) -> Result<String, &'static str> {
         .contains(&text.len())
         .then(|| text.to_owned())
         .ok_or("takes 1 to 256 bytes")
+}
+
+fn first_factor(value: Option<&str>) -> Result<bool, &'static str> {
+    match value {
+        None => Ok(false),
+        Some("first_factor") => Ok(true),
+        Some(_) => Err("takes no value, or 'first_factor'"),
+    }
 }
 
 fn language(name: &str) -> Result<Language, &'static str> {

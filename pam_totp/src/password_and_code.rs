@@ -97,7 +97,7 @@ pub fn cuts(typed: &SecretText, lengths: &[usize]) -> Vec<PasswordAndCodes> {
 
 fn count(ask: Ask) -> usize {
     match ask {
-        Ask::OneCode | Ask::Ticket | Ask::Nothing => 1,
+        Ask::OneCode | Ask::Ticket | Ask::FirstDevice | Ask::Nothing => 1,
         Ask::TwoCodes => 2,
     }
 }

@@ -297,7 +297,7 @@ impl Year {
         }
         let asked = self.asked(HOME, now);
         let codes = match asked {
-            Ask::Ticket | Ask::Nothing => 0,
+            Ask::Ticket | Ask::FirstDevice | Ask::Nothing => 0,
             Ask::OneCode => 1,
             Ask::TwoCodes => 2,
         };

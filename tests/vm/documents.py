@@ -81,6 +81,8 @@ ELSEWHERE = {
     "totpctl enroll": OWN,
     "totpctl enroll --users users.csv --keys keys.jsonl": "makes devices for accounts that the machine does not have: "
     + "real::a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_that_was_shown",
+    "totpctl ticket --users users.csv > tickets.jsonl": "issues tickets to accounts that the machine does not have: "
+    + "real::a_list_of_tickets_is_run_again_and_no_unused_ticket_is_replaced_or_shown_twice",
     "totpctl recovery-codes": OWN,
     "totpctl forget": PART,
     "totpctl key …": PART,

@@ -8,6 +8,7 @@
 use std::path::Path;
 
 use crate::config::audit::AuditSettings;
+use crate::config::enroll_at_login::EnrollAtLogin;
 use crate::config::exemptions::Exemptions;
 use crate::config::limits::Limits;
 use crate::config::recovery::Recovery;
@@ -25,6 +26,7 @@ pub use self::store::SledSettings;
 pub use self::totp::{DEFAULT_LABEL, NewDevice};
 
 pub mod audit;
+pub mod enroll_at_login;
 pub mod exemptions;
 mod file;
 pub mod limits;
@@ -65,8 +67,8 @@ pub struct Settings {
     pub audit: AuditSettings,
     /// Exemptions: logins that need no code.
     pub exemptions: Exemptions,
-    /// Whether users with a ticket can enrol at the prompt, in services whose file has `enroll`.
-    pub enroll_at_login: bool,
+    /// The users that can enrol at the prompt, in services whose file has `enroll`.
+    pub enroll_at_login: EnrollAtLogin,
     /// The sections of the file that provisiond ignores. They belong to other programs, or are
     /// misspelt.
     pub left_alone: Vec<String>,
@@ -115,7 +117,10 @@ impl Settings {
             recovery: raw.recovery.check()?,
             audit: raw.audit.0,
             exemptions: raw.exemptions.check()?,
-            enroll_at_login: raw.enroll_at_login,
+            enroll_at_login: raw
+                .enroll_at_login
+                .check()
+                .map_err(|why| ("enroll-at-login", why))?,
             left_alone: raw.left_alone,
         })
     }

@@ -6,6 +6,7 @@
 
 use serde::Deserialize;
 
+use super::enroll_at_login::RawEnrollAtLogin;
 use super::policy::RawPolicy;
 use super::problem::Problem;
 use super::store::RawStore;
@@ -33,7 +34,7 @@ pub(super) struct RawSettings {
     pub(super) recovery: RawRecovery,
     pub(super) audit: RawAudit,
     pub(super) exemptions: RawExemptions,
-    pub(super) enroll_at_login: bool,
+    pub(super) enroll_at_login: RawEnrollAtLogin,
     pub(super) left_alone: Vec<String>,
 }
 
@@ -55,7 +56,7 @@ impl RawSettings {
             recovery: file.recovery.unwrap_or_default(),
             audit: file.audit.unwrap_or_default(),
             exemptions,
-            enroll_at_login: file.enroll_at_login.unwrap_or(false),
+            enroll_at_login: file.enroll_at_login.unwrap_or_default(),
             left_alone,
         })
     }
@@ -106,7 +107,7 @@ struct RawFile {
         alias = "enroll_at_login",
         deserialize_with = "given"
     )]
-    enroll_at_login: Option<bool>,
+    enroll_at_login: Option<RawEnrollAtLogin>,
 }
 
 impl RawFile {

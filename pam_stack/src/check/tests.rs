@@ -176,12 +176,16 @@ fn shared_files() -> [Planted; 9] {
     }
 }
 
-fn own_lines() -> [Planted; 9] {
+fn own_lines() -> [Planted; 11] {
     planted! {
         "nullok without pam_permit": "sshd", LockOut "ends-in-ignore" at Some(("sshd", 1)) =>
             "== sshd\nauth required pam_totp.so nullok\n";
         "the first factor is required": "sshd", Warning "asked-after-a-failure" at Some(("sshd", 1)) =>
             "== sshd\nauth required pam_unix.so\nauth required pam_totp.so\n";
+        "a wrong password still shows the key of a new device": "sshd", Hole "enrols-after-a-failure" at Some(("sshd", 2)) =>
+            "== sshd\nauth required pam_unix.so\nauth required pam_totp.so enroll=first_factor\n";
+        "a device for a user that has proven nothing": "su", Warning "enrols-unproven" at Some(("su", 1)) =>
+            "== su\nauth required pam_totp.so enroll=first_factor\n";
         "the password is optional": "sshd", Warning "code-alone" at Some(("sshd", 1)) =>
             "== sshd\nauth optional pam_unix.so\nauth required pam_totp.so\n";
         "the module is sufficient before the password": "su", Hole "refusal-lets-in" at Some(("su", 1)) =>
@@ -283,7 +287,7 @@ fn healthy_debian() -> [Healthy; 6] {
     ]
 }
 
-fn healthy_others() -> [Healthy; 6] {
+fn healthy_others() -> [Healthy; 7] {
     [
         (
             "key or password",
@@ -307,6 +311,11 @@ fn healthy_others() -> [Healthy; 6] {
             "nullok with pam_permit",
             "sshd",
             "== sshd\nauth requisite pam_unix.so\nauth required pam_totp.so nullok\nauth required pam_permit.so\n",
+        ),
+        (
+            "enrolment with the first factor alone",
+            "sshd",
+            "== sshd\nauth requisite pam_unix.so\nauth required pam_totp.so enroll=first_factor\n",
         ),
         (
             "the long form of requisite",

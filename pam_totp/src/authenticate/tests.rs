@@ -474,6 +474,7 @@ fn whoever_is_let_in_by_one_of_the_last_recovery_codes_is_told_to_get_new_ones()
     }
 }
 
+const TOO_BUSY: &str = "user 'alice' refused: provisiond is too busy";
 const SHOWN: &str = "Scan this QR code with your authenticator app:\n##\n# \nOr type this key into the app: GEZD-GNBV\nThen type the code that the app shows.";
 const TICKET: &str = "Enrolment ticket: ";
 
@@ -624,6 +625,75 @@ fn a_wrong_ticket_is_asked_for_again_and_a_password_is_not_taken_for_one() {
         play(&options, lines.into_iter().flatten()),
         PamError::AUTH_ERR
     );
+}
+
+fn without_ticket() -> Options {
+    Options {
+        enroll: true,
+        first_factor: true,
+        ..retrying(1)
+    }
+}
+
+#[test]
+fn with_the_first_factor_alone_the_device_is_shown_first_and_its_code_lets_in_with_the_only_try() {
+    for try_first_pass in [false, true] {
+        let options = Options {
+            try_first_pass,
+            ..without_ticket()
+        };
+        let lines = [
+            begins(Ask::FirstDevice, Some(false)),
+            vec![NothingJudged(made()), Told(SHOWN)],
+            round(PROMPT, "123456", Verdict::Accepted),
+        ];
+        assert_eq!(play(&options, lines), PamError::SUCCESS);
+    }
+}
+
+#[test]
+fn a_further_device_in_the_same_login_costs_a_try() {
+    let options = Options {
+        retry: 2,
+        ..without_ticket()
+    };
+    let another = || [asks(PROMPT, ""), vec![Judged("", made())]];
+    let begun = [
+        begins(Ask::FirstDevice, Some(false)),
+        vec![NothingJudged(made()), Told(SHOWN)],
+    ];
+    let lines = begun
+        .into_iter()
+        .chain(another())
+        .chain([vec![Told(SHOWN)]])
+        .chain(another())
+        .chain([last_word(Verdict::NotEnrolled)]);
+    assert_eq!(play(&options, lines), PamError::AUTH_ERR);
+}
+
+#[test]
+fn who_finds_the_permission_gone_is_asked_like_all_others_and_no_answer_without_a_code_lets_in() {
+    let refused = reply(Verdict::NotEnrolled, Ask::OneCode);
+    let lines = [
+        begins(Ask::FirstDevice, Some(false)),
+        vec![NothingJudged(refused)],
+        round(PROMPT, "123456", Verdict::NotEnrolled),
+        last_word(Verdict::NotEnrolled),
+    ];
+    assert_eq!(play(&without_ticket(), lines), PamError::AUTH_ERR);
+    let busy = || vec![Logged(TOO_BUSY), Told(UNAVAILABLE)];
+    for (verdict, end, code) in [
+        (Verdict::Accepted, Vec::new(), PamError::AUTH_ERR),
+        (Verdict::Exempt, Vec::new(), PamError::IGNORE),
+        (Verdict::Busy, busy(), PamError::AUTHINFO_UNAVAIL),
+    ] {
+        let lines = [
+            begins(Ask::FirstDevice, Some(false)),
+            vec![NothingJudged(reply(verdict, Ask::OneCode))],
+            end,
+        ];
+        assert_eq!(play(&without_ticket(), lines), code, "{verdict:?}");
+    }
 }
 
 #[test]

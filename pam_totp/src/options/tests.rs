@@ -61,6 +61,7 @@ fn every_option_is_taken() {
         noskewadj: true,
         no_increment_hotp: true,
         enroll: false,
+        first_factor: false,
         echo_verification_code: true,
         quiet: true,
         debug: true,
@@ -108,6 +109,21 @@ fn who_enrols_at_the_prompt_has_one_of_their_own() {
             .unwrap()
             .enroll
     );
+}
+
+#[test]
+fn a_first_factor_is_said_with_one_word_and_no_other() {
+    let said = |argument| {
+        let options = parse(&[argument]).map_err(|_| ())?;
+        Ok((options.enroll, options.first_factor))
+    };
+    assert_eq!(said("enroll"), Ok((true, false)));
+    assert_eq!(said("enroll=first_factor"), Ok((true, true)));
+    for other in ["enroll=", "enroll=1", "enroll=First_Factor", "enroll=no"] {
+        assert_eq!(said(other), Err(()), "{other}");
+    }
+    assert!(parse(&["enroll", "enroll=first_factor"]).is_err());
+    assert!(parse(&["enroll=first_factor", "nullok"]).is_err());
 }
 
 #[test]

@@ -394,8 +394,8 @@ const _: () = assert!(COLUMNS * COLUMNS.div_ceil(2) * 3 + 2048 < UNIT);
 /// Seconds that a pending device waits for its first code before it expires, if an administrator
 /// enrolled it.
 const PENDING: u64 = 24 * 3600;
-/// The same, if the user enrolled it.
-const PENDING_OWN: u64 = 15 * 60;
+/// The same, if the user enrolled it, and can do so again.
+pub(crate) const PENDING_OWN: u64 = 15 * 60;
 
 #[cfg(test)]
 mod tests {

@@ -126,7 +126,8 @@ pub(crate) fn ticket(
         MAX_TICKET,
         "a ticket is good for 1 second to 7 days",
     )?;
-    if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login {
+    if call.settings.self_service == SelfService::Off && !call.settings.enroll_at_login.with_ticket
+    {
         return Err(Error::bad(
             "user",
             "the settings switch off self-service ('policy.self-service' is off)",

@@ -50,7 +50,7 @@ pub(super) fn settle(
     if let Some(first) = &told.first_device {
         first_login::log(service, login, first);
     }
-    if matches!(told.first_device, Some(FirstDevice::Made(_))) {
+    if matches!(told.first_device, Some(FirstDevice::Made(..))) {
         return reply(service, call, told, &counted);
     }
     let observed = counted.is_verdict && exemption::is_only_observed(service, call, told.verdict);
@@ -132,7 +132,7 @@ fn reply(service: &Service, call: &Call<'_>, told: Told, counted: &Counted) -> V
     };
     let bare = VerifyReply::bare(verdict, told.ask);
     let enrolled = match told.first_device {
-        Some(FirstDevice::Made(enrolment)) => {
+        Some(FirstDevice::Made(enrolment, _)) => {
             return VerifyReply {
                 enrolment: Some(enrolment),
                 ..bare

@@ -175,7 +175,7 @@ fn holder(call: &Call<'_>) -> Holder {
 
 /// Whether the account is in the group. `None`: the name service did not answer in time. A name
 /// without an account is in no group.
-fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
+pub(super) fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
     match call.named.account() {
         Some(account) => call.names.is_member(account, group).ok(),
         None => Some(false),
@@ -183,7 +183,7 @@ fn is_member(call: &Call<'_>, group: &str) -> Option<bool> {
 }
 
 /// The local time, if the clock can be trusted.
-fn local_time(moment: &Moment) -> Option<DateTime> {
+pub(super) fn local_time(moment: &Moment) -> Option<DateTime> {
     let settling = moment
         .doubts
         .latest()

@@ -6,7 +6,7 @@ use common::config::Policy;
 use common::wire::protocol::{Ask, Error, Verdict};
 
 use super::decoy;
-use super::first_login;
+use super::first_login::{self, Offer};
 use super::outcome::{AttemptOutcome, is_free};
 use super::reported::Trusted;
 use crate::in_memory::free_attempts::Attempt;
@@ -31,6 +31,7 @@ pub(super) fn durably<'s>(
     service: &'s Service,
     login: &Trusted<'_>,
     answer: Option<&Answer>,
+    offer: &Offer,
 ) -> Result<Judgement<'s>, Error> {
     let call = login.call;
     let before = Some(service.graces.ends(call.user));
@@ -54,8 +55,8 @@ pub(super) fn durably<'s>(
         settings: &call.settings,
         now: &now,
     };
-    let outcome =
-        by_records(service, login, &case).or_else(|failure| unjudged(service, login, failure))?;
+    let outcome = by_records(service, login, &case, offer)
+        .or_else(|failure| unjudged(service, login, failure))?;
     if outcome.told.verdict != Verdict::Accepted {
         service.refunds.put_back(
             call.user,
@@ -172,16 +173,16 @@ pub(super) struct Judgement<'s> {
 }
 
 /// Judges by the user's record. A user without a usable device for this login is judged by a decoy:
-/// the same work, the same charge, and never a success. Where users enrol at this prompt, the
-/// ticket or pending device of a never enrolled user comes first.
+/// the same work, the same charge, and never a success. Where users enrol at this prompt, what a
+/// never enrolled user can enrol by comes first.
 fn by_records(
     service: &Service,
     login: &Trusted<'_>,
     case: &Case<'_>,
+    offer: &Offer,
 ) -> Result<AttemptOutcome, Failure> {
-    let enrols = first_login::is_offered(login);
     let outcome = service.records.change(login.call.access(), |record| {
-        by_record(service, record, login, case, enrols)
+        by_record(service, record, login, case, offer)
     })?;
     match outcome {
         ByRecord::Judged(outcome) => Ok(*outcome),
@@ -238,7 +239,7 @@ fn by_record(
     record: Option<&Record>,
     login: &Trusted<'_>,
     case: &Case<'_>,
-    enrols: bool,
+    offer: &Offer,
 ) -> Decision<ByRecord> {
     let (call, now, repeats) = (login.call, case.now, &service.repeats);
     if let Some(reason) = barred(service, record, call) {
@@ -256,10 +257,8 @@ fn by_record(
         }
         return judged(Decision { next, outcome });
     }
-    let unenrolled = record.filter(|_| enrols && call.may_be_enrolled(record).is_none());
-    if let Some(decision) =
-        unenrolled.and_then(|record| first_login::judge(record, login, case, repeats))
-    {
+    let may_enrol = call.may_be_enrolled(record).is_none();
+    if may_enrol && let Some(decision) = first_login::judge(record, login, case, (repeats, offer)) {
         return judged(decision);
     }
     let mut alone = issued::judge_alone(record, case);
@@ -267,7 +266,9 @@ fn by_record(
         return judged(AttemptOutcome::accepted_alone(accepted));
     }
     let next = alone.as_mut().and_then(|judged| judged.next.take());
-    let ask = unenrolled.and_then(|record| first_login::ask(record, now));
+    let ask = record
+        .filter(|_| may_enrol && offer.is_open())
+        .and_then(|record| first_login::ask(record, now));
     let no_device = NoDevice {
         issued: alone,
         ask,

@@ -15,6 +15,7 @@ mod outcome;
 mod quarantine;
 mod reported;
 mod rules;
+mod without_ticket;
 
 use common::answer::{Answer, is_of_sshd};
 use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
@@ -44,7 +45,8 @@ pub(crate) fn verify(
     {
         return Ok(unneeded(service, &login, rule, answer));
     }
-    let mut outcome = judge::durably(service, &login, answer.as_ref())?;
+    let offer = first_login::offer(service, &login, &attempt.codes);
+    let mut outcome = judge::durably(service, &login, answer.as_ref(), &offer)?;
     if is_hidden {
         outcome.outcome.counted.was_hidden();
     }

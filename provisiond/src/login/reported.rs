@@ -141,6 +141,13 @@ impl<'a> Trusted<'a> {
             .is_some_and(|options| options.enroll == Some(true))
     }
 
+    /// Whether the service file also says that the user has passed a first factor
+    /// (`enroll=first_factor`).
+    pub(super) fn has_first_factor(&self) -> bool {
+        self.options
+            .is_some_and(|options| options.first_factor == Some(true))
+    }
+
     /// The grace that the service file gives (option `grace_period`).
     pub(super) fn grace_period(&self) -> Option<Duration> {
         let seconds = self.options?.grace_period?;

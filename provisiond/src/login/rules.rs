@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use common::config::exemptions::Exemptions;
 use common::config::exemptions::grace::{Grace, Period};
-use common::config::exemptions::roll_out::{RollOut, Scope, UnknownUsers};
+use common::config::exemptions::roll_out::{RollOut, UnknownUsers};
 use common::config::exemptions::rules::{
     ENFORCE_AFTER, GRACE_PERIOD, OBSERVE, Place, Rule, SAME_HOST, SAME_SOURCE, UNKNOWN_USERS,
 };
@@ -162,29 +162,12 @@ fn today(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
 
 fn has_time_left(roll_out: &RollOut, facts: &Facts<'_>, today: Option<Date>) -> bool {
     let is_before = |day: Date| today.is_some_and(|today| today < day);
+    let days = &roll_out.enforce_after;
     // If all days have passed, no group is looked up.
-    let has_a_day_left = roll_out
-        .enforce_after
-        .iter()
-        .any(|(_, day)| is_before(*day));
-    has_a_day_left && first_day(roll_out, facts).is_some_and(is_before)
-}
-
-/// The day from which on the account needs a device: the earliest day of its groups, else the day
-/// of all accounts. `None`: no day applies, or the name service did not answer about a group whose
-/// day may be earlier.
-fn first_day(roll_out: &RollOut, facts: &Facts<'_>) -> Option<Date> {
-    let (mut own, mut default) = (None, None);
-    for (scope, day) in &roll_out.enforce_after {
-        match scope {
-            Scope::All => default = Some(*day),
-            Scope::Group(group) if (facts.is_member)(group)? => {
-                own = Some(own.map_or(*day, |first: Date| first.min(*day)))
-            }
-            Scope::Group(_) => {}
-        }
-    }
-    own.or(default)
+    days.any(is_before)
+        && days
+            .of_account(facts.is_member)
+            .is_some_and(|(_, day)| is_before(day))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use common::config::values::group_days::GroupDays;
 use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
 use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
@@ -132,8 +133,25 @@ fn check(arguments: &Arguments) -> Result<(), End> {
         source.path.display(),
         settings.secrets.default_tag()
     );
+    name_groups_without_ticket(&settings.enroll_at_login.without_ticket_until);
     name_ignored(&settings.left_alone);
     Ok(())
+}
+
+/// Names the groups whose members can enrol with the first factor alone: it holds for a time only,
+/// and is easily forgotten in a file.
+fn name_groups_without_ticket(days: &GroupDays) {
+    if !days.is_empty() {
+        let until: Vec<String> = days
+            .0
+            .iter()
+            .map(|(scope, day)| format!("'{}' until {day}", printable(scope.as_str())))
+            .collect();
+        println!(
+            "users that can enrol at the prompt without a ticket, with the first factor alone: {}.",
+            until.join(", ")
+        );
+    }
 }
 
 /// Names the sections that the daemon ignores. They are no error: the file may hold other programs'

@@ -11,8 +11,8 @@ use std::sync::PoisonError;
 
 use common::config::Settings;
 use common::config::exemptions::Exemptions;
-use common::config::exemptions::roll_out::Scope;
 use common::config::roles::Roles;
+use common::config::values::group_days::GroupDays;
 use common::names::user::UserName;
 
 use crate::audit::Line;
@@ -53,7 +53,12 @@ impl Service {
             let line = Line::new("unknown_section").with("setting", section);
             self.audit.write(line.warning());
         }
-        for (setting, name) in unknown(&settings.roles, &settings.exemptions, self.names.asking()) {
+        let named = (
+            &settings.roles,
+            &settings.exemptions,
+            &settings.enroll_at_login.without_ticket_until,
+        );
+        for (setting, name) in unknown(named, self.names.asking()) {
             self.audit.write(
                 Line::new("unknown_name")
                     .with("setting", setting)
@@ -79,7 +84,10 @@ fn uids_of_verifiers(roles: &Roles, names: Asking<'_>) -> HashSet<u32> {
 
 /// Each setting with an unknown name, and the name. A name that the name service does not answer
 /// about is left out.
-fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(String, String)> {
+fn unknown(
+    (roles, exemptions, without_ticket): (&Roles, &Exemptions, &GroupDays),
+    names: Asking<'_>,
+) -> Vec<(String, String)> {
     let mut unknown = Vec::new();
     let mut look = |setting: String, name: &str, found: Found<()>| {
         if found == Ok(None) {
@@ -109,9 +117,12 @@ fn unknown(roles: &Roles, exemptions: &Exemptions, names: Asking<'_>) -> Vec<(St
             group(&verifier.users_group),
         );
     }
-    for (scope, _) in &exemptions.roll_out.enforce_after {
-        if let Scope::Group(name) = scope {
-            look("roll-out.enforce-after".to_owned(), name, group(name));
+    for (setting, days) in [
+        ("roll-out.enforce-after", &exemptions.roll_out.enforce_after),
+        ("enroll-at-login.without-ticket-until", without_ticket),
+    ] {
+        for name in days.groups() {
+            look(setting.to_owned(), name, group(name));
         }
     }
     for rule in &exemptions.rules {
@@ -132,6 +143,7 @@ mod tests {
     use common::config::exemptions::rules::Rule;
     use common::config::roles::Verifier;
     use common::config::values::calendar;
+    use common::config::values::group_days::Scope;
 
     use super::*;
     use crate::identity::names::Names;
@@ -168,9 +180,11 @@ mod tests {
             verifiers: vec![verifier("daemon", "daemon"), verifier("nemo", "nobodies")],
         };
         let day = calendar::date("2026-12-01").unwrap();
-        let enforce_after = ["staf", "daemon"]
-            .map(|name| (Scope::Group(name.into()), day))
-            .to_vec();
+        let days = |names: [&str; 2]| {
+            GroupDays(names.map(|name| (Scope::Group(name.into()), day)).to_vec())
+        };
+        let enforce_after = days(["staf", "daemon"]);
+        let without_ticket = days(["daemon", "studens"]);
         let rule = Rule {
             name: "robots".into(),
             users: ["daemon", "nemo"]
@@ -190,7 +204,8 @@ mod tests {
             roll_out,
             ..Exemptions::default()
         };
-        let told: Vec<(String, String)> = unknown(&roles, &exemptions, names.asking());
+        let told: Vec<(String, String)> =
+            unknown((&roles, &exemptions, &without_ticket), names.asking());
         let told: Vec<String> = told
             .into_iter()
             .map(|(setting, name)| format!("{setting} {name}"))
@@ -202,6 +217,7 @@ mod tests {
                 "provisiond.verifiers.nemo.user nemo",
                 "provisiond.verifiers.nemo.users-group nobodies",
                 "roll-out.enforce-after staf",
+                "enroll-at-login.without-ticket-until studens",
                 "rules.robots.users nemo",
                 "rules.robots.groups no-such-group",
             ]

@@ -509,6 +509,33 @@ fn enrolling_at_the_first_login() {
 }
 
 #[test]
+fn enrolling_at_the_first_login_without_a_ticket() {
+    let _place = world::enter();
+    world::group("staff", &["alice"]);
+    let scene = Scene::of("Enrolling at the first login without a ticket");
+    let wrong = scene.with_a_wrong_password("alice", "123456");
+    assert_eq!(wrong, asked(false, &[WORD]), "no first factor, no key");
+    let mut terminal = scene.sshd.on_terminal(&Client {
+        user: "alice",
+        ..Client::default()
+    });
+    terminal.answer(WORD, PASSWORD);
+    terminal.wait_for(CODE);
+    let code = Authenticator::new(&key_in(&terminal.shown())).code();
+    terminal.type_keys(&format!("{code}\r"));
+    let (status, page) = terminal.end();
+    assert!(
+        status.success() && page.lines().any(|line| line.trim() == "alice"),
+        "{page}"
+    );
+    assert!(page.contains('▀'), "{page}");
+    assert!(!scene.with_password("alice", &code).0, "the code is used");
+    let bob = scene.with_password("bob", "123456");
+    assert_eq!(bob.1[..2], [WORD, CODE], "he is not of the group");
+    assert!(!bob.0);
+}
+
+#[test]
 fn machines_and_whoever_breaks_the_glass_come_in_by_key_alone_and_without_the_daemon() {
     let _place = world::enter();
     for (recipe, group) in [
@@ -608,7 +635,7 @@ enum Factor {
 }
 
 /// The guide's recipes for sshd, in its order.
-const RECIPES: [(&str, Factor); 11] = [
+const RECIPES: [(&str, Factor); 12] = [
     ("Key and code", Factor::Key),
     ("Password and code", Factor::Password),
     ("Password and code in one field", Factor::Joined),
@@ -622,6 +649,10 @@ const RECIPES: [(&str, Factor); 11] = [
     ("File transfer", Factor::Key),
     ("The office without a code", Factor::Key),
     ("Enrolling at the first login", Factor::Password),
+    (
+        "Enrolling at the first login without a ticket",
+        Factor::Password,
+    ),
     ("Break-glass", Factor::Key),
 ];
 

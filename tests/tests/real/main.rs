@@ -81,6 +81,7 @@ mod units;
 mod unwinding;
 mod verifiers;
 mod why;
+mod without_ticket;
 mod wrong_secret;
 
 /// A count from the environment, for runs that are longer or shorter than usual.

@@ -211,7 +211,7 @@ fn exit_of(verdict: Verdict) -> Exit {
 
 fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
-        Ask::OneCode | Ask::Ticket | Ask::Nothing => {
+        Ask::OneCode | Ask::Ticket | Ask::FirstDevice | Ask::Nothing => {
             "As proof, type a code of an active device, a recovery code or a ticket: "
         }
         Ask::TwoCodes => {

@@ -42,7 +42,7 @@ fn shown(context: &Context<'_>, reply: &ResyncReply) -> Result<Exit, Failure> {
 
 fn proof_prompt(ask: Ask) -> &'static str {
     match ask {
-        Ask::OneCode | Ask::Ticket | Ask::Nothing => {
+        Ask::OneCode | Ask::Ticket | Ask::FirstDevice | Ask::Nothing => {
             "A recovery code, or a code of another active device: "
         }
         Ask::TwoCodes => {

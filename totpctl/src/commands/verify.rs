@@ -28,7 +28,7 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::VerifyArgs) -> Result<Exi
     let asked = context.daemon.call(&challenge)?;
     let codes = match asked.ask {
         Ask::Nothing => Vec::new(),
-        Ask::OneCode | Ask::Ticket => vec![context.code(ONE_CODE)?],
+        Ask::OneCode | Ask::Ticket | Ask::FirstDevice => vec![context.code(ONE_CODE)?],
         Ask::TwoCodes => vec![context.code(TWO_CODES)?],
     };
     let attempt = Verify {

@@ -1,14 +1,8 @@
 //! The sections `roll-out` (dry run, dates to enrol by) and `unknown-users` of the settings.
 
-use std::fmt;
+use serde::Deserialize;
 
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-
-use crate::config::exemptions::rules::group;
-use crate::config::values::calendar::{self, Date};
-use crate::config::values::given::Text;
-use crate::wire::text::printable;
+use crate::config::values::group_days::{GroupDays, RawGroupDays};
 
 /// The section `roll-out`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,16 +11,7 @@ pub struct RollOut {
     pub observe: bool,
     /// Groups, and the first day on which their members need a device. Before that day,
     /// never-enrolled members need no code.
-    pub enforce_after: Vec<(Scope, Date)>,
-}
-
-/// The users that a date applies to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Scope {
-    /// All accounts.
-    All,
-    /// The members of a group.
-    Group(String),
+    pub enforce_after: GroupDays,
 }
 
 /// `unknown-users`: how never-enrolled users are treated.
@@ -48,77 +33,24 @@ pub enum UnknownUsers {
 pub(crate) struct RawRollOut {
     observe: bool,
     #[serde(rename = "enforce-after", alias = "enforce_after")]
-    enforce_after: Days,
-}
-
-/// Groups and dates in the order of the file.
-#[derive(Default)]
-struct Days(Vec<(String, String)>);
-
-impl<'de> Deserialize<'de> for Days {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Self::default())
-    }
-}
-
-impl<'de> Visitor<'de> for Days {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("groups, each with a date")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
-        while let Some((Text(name), Text(day))) = map.next_entry()? {
-            self.0.push((name, day));
-        }
-        Ok(self)
-    }
+    enforce_after: RawGroupDays,
 }
 
 impl RawRollOut {
     /// The checked roll-out, or the first problem.
     pub(crate) fn check(self) -> Result<RollOut, String> {
-        let Days(days) = self.enforce_after;
-        if days.len() > MAX_GROUPS {
-            return Err(format!("'enforce-after' takes at most {MAX_GROUPS} groups"));
-        }
-        let dated = days.into_iter().map(|(name, date)| {
-            let taken = Scope::parse(&name).and_then(|name| Ok((name, day(&date)?)));
-            taken.map_err(|why| format!("'{}': {why}", printable(&name)))
-        });
         Ok(RollOut {
             observe: self.observe,
-            enforce_after: dated.collect::<Result<_, _>>()?,
+            enforce_after: self.enforce_after.check("enforce-after")?,
         })
     }
 }
 
-impl Scope {
-    fn parse(text: &str) -> Result<Self, String> {
-        if text == EVERYBODY {
-            Ok(Self::All)
-        } else {
-            group(text).map(Self::Group)
-        }
-    }
-}
-
-fn day(text: &str) -> Result<Date, String> {
-    calendar::date(text).ok_or_else(|| {
-        format!(
-            "'{}' is not a date: write it as '2026-12-01'",
-            printable(text)
-        )
-    })
-}
-
-const EVERYBODY: &str = "everybody";
-const MAX_GROUPS: usize = 64;
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::values::calendar;
+    use crate::config::values::group_days::Scope;
 
     fn parse(text: &str) -> Result<RollOut, String> {
         serde_yaml::from_str::<RawRollOut>(text)
@@ -139,7 +71,7 @@ mod tests {
             told,
             RollOut {
                 observe: false,
-                enforce_after: expected
+                enforce_after: GroupDays(expected)
             }
         );
         assert!(parse("{observe: true}").unwrap().observe);

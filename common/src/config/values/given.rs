@@ -105,5 +105,5 @@ impl<'de> Visitor<'de> for SeveralVisitor {
     }
 }
 
-const NOTHING: &str = "no value stands here: give one, or leave the key out";
+pub(crate) const NOTHING: &str = "no value stands here: give one, or leave the key out";
 const MAX_LIST: usize = 64;

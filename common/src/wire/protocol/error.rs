@@ -195,7 +195,7 @@ impl Default for ProofRequired {
 /// The proof that is needed, and the next step.
 fn proof_required(ask: Ask) -> &'static str {
     match ask {
-        Ask::OneCode | Ask::Ticket | Ask::Nothing => {
+        Ask::OneCode | Ask::Ticket | Ask::FirstDevice | Ask::Nothing => {
             "this needs a proof: an unused code of an active device, a recovery code, or a ticket for the first device; type \
              the next code, or ask an administrator"
         }

@@ -35,6 +35,9 @@ pub struct LoginOptions {
     pub noskewadj: Option<bool>,
     /// True: a never-enrolled user with a ticket can enrol at the prompt.
     pub enroll: Option<bool>,
+    /// With `enroll`, true: the user has passed a first factor, so that the settings can let the
+    /// user enrol without a ticket.
+    pub first_factor: Option<bool>,
 }
 
 /// Reply to [`Challenge`].
@@ -60,6 +63,8 @@ pub enum Ask {
     TwoCodes,
     /// The ticket for a first device.
     Ticket,
+    /// The first code of a device that `Verify`, called without a code, makes and shows.
+    FirstDevice,
     /// No code. `Verify` is still called, without a code.
     Nothing,
 }

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use common::config::exemptions::rules::Hours;
 use common::config::limits::Block;
 use common::config::values::calendar::{self, DateTime};
+use common::config::values::group_days::{GroupDays, Scope};
 use proptest::prelude::*;
 
 use super::*;
@@ -293,7 +294,7 @@ fn who_never_had_a_device_is_let_by_as_the_settings_say_and_who_once_had_one_nev
     let day = |text| calendar::date(text).unwrap();
     let until = |whom, text| RollOut {
         observe: false,
-        enforce_after: vec![(whom, day(text))],
+        enforce_after: GroupDays(vec![(whom, day(text))]),
     };
     let (staff, ansible) = (
         || Scope::Group("staff".into()),
@@ -352,7 +353,7 @@ fn the_day_is_looked_at_for_every_login_or_for_none() {
     let user = UserName::new("backup").unwrap();
     let past = RollOut {
         observe: false,
-        enforce_after: vec![(Scope::All, calendar::date("2026-11-25").unwrap())],
+        enforce_after: GroupDays(vec![(Scope::All, calendar::date("2026-11-25").unwrap())]),
     };
     for (roll_out, expected) in [(past, 1), (RollOut::default(), 0)] {
         let exemptions = Exemptions {
@@ -378,10 +379,10 @@ fn the_day_is_looked_at_for_every_login_or_for_none() {
 
 #[test]
 fn without_a_clock_or_a_group_nobody_has_time_left() {
-    let enforce_after = vec![(
+    let enforce_after = GroupDays(vec![(
         Scope::Group("ansible".into()),
         calendar::date("2026-12-01").unwrap(),
-    )];
+    )]);
     let exemptions = Exemptions {
         roll_out: RollOut {
             observe: false,
@@ -459,7 +460,8 @@ fn enforced_after(days: &[(&str, Date)]) -> Exemptions {
         "everybody" => Scope::All,
         group => Scope::Group(group.into()),
     };
-    let enforce_after = days.iter().map(|(name, day)| (whom(name), *day)).collect();
+    let days = days.iter().map(|(name, day)| (whom(name), *day));
+    let enforce_after = GroupDays(days.collect());
     Exemptions {
         roll_out: RollOut {
             observe: false,

@@ -238,7 +238,7 @@ fn of_issued_code(reason: &str) -> Option<&'static str> {
              another: totpctl ticket USER"
         }
         "device_not_made" => {
-            "the ticket was right, but the daemon could not make a device: check label and issuer with 'provisiond --check', \
+            "the user may enrol, but the daemon could not make a device: check label and issuer with 'provisiond --check', \
              then try again"
         }
         _ => return None,
