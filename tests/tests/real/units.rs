@@ -425,6 +425,65 @@ fn the_example_mails_what_happened_while_it_did_not_run() {
     has_come("bypass");
 }
 
+/// The commands stand in the head of the unit.
+#[test]
+fn the_example_imports_a_file_that_a_user_has_made_meanwhile_and_its_code_opens_the_next_login() {
+    let _place = world::enter();
+    let machine = serving();
+    let home = "/var/lib/home-of-alice";
+    machine.run(&["usermod", "--home", home, "alice"]);
+    machine.run(&["install", "-d", "-o", "alice", "-m", "700", home]);
+    let examples = "/usr/share/doc/pam-totp/examples";
+    let unit = machine.run(&["cat", &format!("{examples}/pam-totp-import.service")]);
+    for command in unit.lines().filter_map(|line| line.strip_prefix("#   ")) {
+        machine.run(&["sh", "-c", &format!("cd {examples} && {command}")]);
+    }
+    // The first run finds nothing, and a later one the file.
+    machine.journal.wait_for(&["0 imported, 0 existed already"]);
+    let file = format!("{home}/.google_authenticator");
+    machine.run(&[
+        "setpriv",
+        "--reuid=alice",
+        "--regid=alice",
+        "--clear-groups",
+        "google-authenticator",
+        "--quiet",
+        "--force",
+        "-t",
+        "-d",
+        "-w",
+        "3",
+        "-u",
+        "-Q",
+        "none",
+        "-C",
+        "-s",
+        &file,
+    ]);
+    let key = machine.run(&["head", "-n", "1", &file]);
+    machine.run(&["systemctl", "start", "pam-totp-import.service"]);
+    machine.journal.wait_for(&["alice: imported as device"]);
+    let device = Authenticator::new(&key);
+    // The code of the present step may have been used before.
+    assert!(log_in(&machine, "alice", &device.code_at(1)));
+    machine.run(&["systemctl", "start", "pam-totp-import.service"]);
+    machine.journal.wait_for(&["0 imported, 1 existed already"]);
+    let unit = "/etc/systemd/system/pam-totp-import";
+    for kind in ["service", "timer"] {
+        let unit = format!("{unit}.{kind}");
+        let told = machine.command(&["systemd-analyze", "--man=no", "verify", &unit]);
+        assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
+    }
+    let unit = &format!("{unit}.service");
+    machine.run(&[
+        "systemd-analyze",
+        "security",
+        "--offline=yes",
+        "--threshold=35",
+        unit,
+    ]);
+}
+
 #[test]
 fn the_timer_writes_the_metrics_where_node_exporter_reads_them() {
     let _place = world::enter();

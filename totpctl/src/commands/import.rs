@@ -185,14 +185,16 @@ impl<'a> Moving<'a> {
         } = tried;
         match outcome {
             Ok(imported) => {
-                self.report(&imported)?;
+                let is_news = imported.imported || self.tells_all(is_first_only);
+                self.report(&imported, is_news)?;
                 if imported.imported && scratch_codes > 0 {
                     self.note_scratch_codes(&imported, scratch_codes);
                 }
                 Ok(())
             }
             Err(Failure::Daemon(ClientError::Refused(Error::DeviceExists))) if is_first_only => {
-                self.leave(&place, user.as_deref());
+                let is_news = self.tells_all(is_first_only);
+                self.leave(&place, user.as_deref(), is_news);
                 Ok(())
             }
             Err(failure) if concerns_all(&failure) => Err(failure),
@@ -204,7 +206,13 @@ impl<'a> Moving<'a> {
         }
     }
 
-    fn report(&mut self, imported: &ImportedEntry) -> Result<(), Failure> {
+    /// A timer runs the import of all homes, and its log would have a line a minute for each user
+    /// with whom nothing happened.
+    fn tells_all(&self, is_first_only: bool) -> bool {
+        !is_first_only || self.how.dry_run
+    }
+
+    fn report(&mut self, imported: &ImportedEntry, is_news: bool) -> Result<(), Failure> {
         let count = if imported.imported {
             &mut self.tally.imported
         } else {
@@ -214,7 +222,9 @@ impl<'a> Moving<'a> {
         if self.context.output.is_for_programs() {
             return self.context.output.line(imported);
         }
-        self.context.output.note(&imported.sentence());
+        if is_news {
+            self.context.output.note(&imported.sentence());
+        }
         Ok(())
     }
 
@@ -232,13 +242,15 @@ impl<'a> Moving<'a> {
     }
 
     /// A user that was enrolled before keeps that device.
-    fn leave(&mut self, place: &Place, user: Option<&str>) {
+    fn leave(&mut self, place: &Place, user: Option<&str>, is_news: bool) {
         self.tally.left = self.tally.left.saturating_add(1);
-        let sentence = place.of(
-            user,
-            "left as it is: the user was enrolled with another key",
-        );
-        self.context.output.note(&sentence);
+        if is_news {
+            let sentence = place.of(
+                user,
+                "left as it is: the user was enrolled with another key",
+            );
+            self.context.output.note(&sentence);
+        }
     }
 
     /// Notes how far the import came; the caller prints the failure itself.
