@@ -34,6 +34,8 @@ APACHE = OTHER + "programs::apache_lets_in_with_password_and_code_once_a_session
 VSFTPD = OTHER + "programs::vsftpd_takes_no_password_without_encryption"
 FORMATS = OTHER + "real::exports_of_apps_and_lists_are_taken_by_their_labels_and_a_dry_run_changes_nothing"
 PEERS = OTHER + "real::what_is_exported_is_read_by_the_other_modules_and_a_used_code_stays_used"
+LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_disabled_first_and_forgotten_by_a_later_run"
+EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
 ELSEWHERE = {
     "totpctl import": PART,
     "totpctl export": PART,
@@ -83,6 +85,11 @@ ELSEWHERE = {
     + "real::a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_that_was_shown",
     "totpctl ticket --users users.csv > tickets.jsonl": "issues tickets to accounts that the machine does not have: "
     + "real::a_list_of_tickets_is_run_again_and_no_unused_ticket_is_replaced_or_shown_twice",
+    "totpctl gc": LEAVERS,
+    "totpctl gc --yes": LEAVERS,
+    "totpctl gc --forget --yes": LEAVERS,
+    "totpctl list --stale 90d": EXPIRING,
+    "totpctl list --expiring 14d": EXPIRING,
     "totpctl recovery-codes": OWN,
     "totpctl forget": PART,
     "totpctl key …": PART,

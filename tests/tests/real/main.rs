@@ -36,6 +36,7 @@ mod guessing;
 mod guide;
 mod joined;
 mod json;
+mod leavers;
 mod lengths;
 mod lineage;
 mod listing;

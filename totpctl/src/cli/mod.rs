@@ -56,7 +56,7 @@ pub(crate) use self::setup::{Mode, SetupArgs, Target};
 pub(crate) use self::store::StoreCommand;
 pub(crate) use self::subject::Subject;
 pub(crate) use self::try_login::TryArgs;
-pub(crate) use self::users::{ForgetArgs, ListArgs, RenameUserArgs};
+pub(crate) use self::users::{ForgetArgs, GcArgs, ListArgs, RenameUserArgs};
 use crate::exit::Failure;
 
 /// Enrol authenticators for logins; show and change enrolled users.
@@ -153,6 +153,9 @@ pub(crate) enum Command {
     /// Delete a user's record with all devices and codes
     #[command(after_help = users::FORGET)]
     Forget(ForgetArgs),
+    /// Find users that have no account any more, and disable them
+    #[command(after_help = users::GC_EXAMPLES)]
+    Gc(GcArgs),
     /// Import users from another system
     #[command(subcommand)]
     Import(ImportCommand),

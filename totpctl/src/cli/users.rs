@@ -1,9 +1,11 @@
-//! Arguments, options and help of `list`, `rename-user` and `forget`; help of `show`,
+//! Arguments, options and help of `list`, `rename-user`, `forget` and `gc`; help of `show`,
 //! `revoke-grace` and `unlock`.
 
 use clap::Args;
+use common::config::values::span::Span;
 
 use super::SamePerson;
+use super::value_parsers::number;
 
 /// The arguments of `list`.
 #[derive(Debug, Args)]
@@ -14,6 +16,26 @@ pub(crate) struct ListArgs {
     /// Only users without an active device
     #[arg(long)]
     pub(crate) not_enrolled: bool,
+    /// Only users whose devices were not used for so long: 90d
+    #[arg(long, value_name = "TIME", conflicts_with = "not_enrolled")]
+    pub(crate) stale: Option<Span>,
+    /// Only devices whose last day comes within so long: 14d
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["not_enrolled", "stale"])]
+    pub(crate) expiring: Option<Span>,
+}
+
+/// The arguments of `gc`.
+#[derive(Debug, Args)]
+pub(crate) struct GcArgs {
+    /// Do it; without this, only say what would be done
+    #[arg(long)]
+    pub(crate) yes: bool,
+    /// Delete the records of gone users that are disabled
+    #[arg(long)]
+    pub(crate) forget: bool,
+    /// So many users are gone, even if that is more than 5 %
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = number::<usize>)]
+    pub(crate) expect: Option<usize>,
 }
 
 /// The arguments of `rename-user`.
@@ -44,9 +66,22 @@ pub(super) const LIST_EXAMPLES: &str = "\
 Examples:
   totpctl list
   totpctl list --not-enrolled --group staff
+  totpctl list --stale 90d
+  totpctl list --expiring 14d
   totpctl --json list
 
-Only --group lists users without a record: the group's other members.";
+Only --group lists users without a record: the group's other members. A device
+that was never used counts as stale from its enrolment on.";
+
+pub(super) const GC_EXAMPLES: &str = "\
+Examples:
+  totpctl gc                        users without an account, and the plan
+  totpctl gc --yes                  disable their accounts in the store
+  totpctl gc --forget --yes         delete the records of those disabled before
+
+Nothing is done if the name service fails, or if more than 5 % of the users (and
+more than five) are gone: a directory that does not answer looks like that. If
+they really are gone, say how many: --expect 120";
 
 pub(super) const RENAME_EXAMPLES: &str = "\
 Examples:

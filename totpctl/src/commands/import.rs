@@ -207,7 +207,7 @@ impl<'a> Moving<'a> {
     }
 
     /// A timer runs the import of all homes, and its log would have a line a minute for each user
-    /// with whom nothing happened.
+    /// for which nothing happened.
     fn tells_all(&self, is_first_only: bool) -> bool {
         !is_first_only || self.how.dry_run
     }

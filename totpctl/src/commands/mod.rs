@@ -11,6 +11,7 @@ mod drawing;
 mod enroll;
 mod export;
 mod forget;
+mod gc;
 mod grace;
 mod import;
 mod key;
@@ -76,6 +77,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::RenameDevice(wanted) => rename::device(context, wanted),
         Command::RenameUser(wanted) => rename::user(context, wanted),
         Command::Forget(wanted) => forget::run(context, wanted),
+        Command::Gc(wanted) => gc::run(context, wanted),
         Command::Resync(target) => resync::run(context, target),
         Command::Restrict(wanted) => restrict::run(context, wanted),
         Command::RecoveryCodes(wanted) => recovery::recovery_codes(context, wanted),

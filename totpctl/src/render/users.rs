@@ -156,6 +156,37 @@ impl Render for Users {
     }
 }
 
+/// The result of `list --expiring`: users, with the devices that expire alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct Expiring {
+    pub(crate) users: Vec<User>,
+    /// The sentence for an empty list.
+    #[serde(skip)]
+    pub(crate) when_empty: &'static str,
+}
+
+impl Render for Expiring {
+    fn people(&self) -> String {
+        if self.users.is_empty() {
+            return format!("{}\n", self.when_empty);
+        }
+        let rows: Vec<_> = self.users.iter().flat_map(expiring_rows).collect();
+        table(["USER", "DEVICE", "USABLE UNTIL", "LAST USED"], &rows)
+    }
+}
+
+/// A row for each device.
+fn expiring_rows(user: &User) -> impl Iterator<Item = [String; 4]> {
+    user.devices.iter().map(|device| {
+        [
+            printable(&user.user),
+            printable(&device.name),
+            device.valid_until.map(minute).unwrap_or_default(),
+            last_used(device.last_used),
+        ]
+    })
+}
+
 /// One row of the table of users. A damaged record has no known values: `-` in their cells.
 fn user_row(user: &User) -> [String; 4] {
     let name = printable(&user.user);
