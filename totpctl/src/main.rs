@@ -9,6 +9,7 @@
 //! - `verdicts`, `refusals`, `exit`: the texts of verdicts, refusals and errors; exit codes.
 //! - `age`: how long the program has been running.
 //! - `prompt`, `echo_off`, `bounded_lines`: reading codes, keys and files.
+//! - `sheet`: the printed page of a new device.
 //! - `output`, `table`, `qr`, `pictures`, `new_file`, `progress`: printing text, QR codes, files with
 //!   keys and progress.
 //! - `textfile`: the file of `metrics`.
@@ -45,6 +46,7 @@ mod qr;
 mod refusals;
 mod render;
 mod setup;
+mod sheet;
 mod stack_try;
 mod table;
 mod textfile;

@@ -1,10 +1,11 @@
-//! Creates the files of --png, --svg and --keys, which hold keys: new, readable by their owner only,
-//! removed after an error. Also the draft of --textfile, which is then published.
+//! Creates the files of --png, --svg, --keys and --sheet, and the folder of --sheets, which hold keys:
+//! new, readable by their owner only; a file is removed after an error. Also the draft of --textfile,
+//! which is then published.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -105,6 +106,17 @@ impl Drop for NewFile {
     }
 }
 
+/// A folder that totpctl has created.
+pub(crate) struct NewFolder;
+
+impl NewFolder {
+    /// Creates an empty folder at `path`. It takes none that is there already, nor a symbolic link.
+    pub(crate) fn create(path: &Path) -> Result<(), Failure> {
+        let created = DirBuilder::new().mode(0o700).create(path);
+        created.map_err(|error| failure(path, Errno::try_from(error).unwrap_or(Errno::EIO)))
+    }
+}
+
 /// The folder of the file: the current one, if the path names none.
 fn parent(path: &Path) -> &Path {
     path.parent()
@@ -119,7 +131,7 @@ fn errno(error: std::io::Error) -> Errno {
 fn failure(path: &Path, errno: Errno) -> Failure {
     let problem = match errno {
         Errno::EEXIST => {
-            "exists already, and totpctl does not overwrite it: name a new file".to_owned()
+            "exists already, and totpctl does not overwrite it: name a new one".to_owned()
         }
         Errno::ENOENT => "cannot be created: the folder does not exist".to_owned(),
         errno => format!("cannot be created: {}", errno.desc()),
@@ -172,6 +184,22 @@ mod tests {
         assert!(refusal(&path("no/such/folder")).contains("the folder does not exist"));
         assert!(refusal(Path::new("/")).contains("cannot be created"));
         assert!(refusal(Path::new("")).contains("cannot be created"));
+    }
+
+    #[test]
+    fn a_new_folder_is_its_owners_only_and_no_other_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("sheets"), folder.path().join("link"));
+        NewFolder::create(&path).unwrap();
+        assert_eq!(
+            path.metadata().unwrap().permissions().mode() & 0o7777,
+            0o700
+        );
+        symlink(folder.path(), &link).unwrap();
+        for path in [path, link] {
+            let refused = NewFolder::create(&path).unwrap_err().to_string();
+            assert!(refused.contains("exists already"), "{refused}");
+        }
     }
 
     #[test]

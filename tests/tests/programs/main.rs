@@ -1,5 +1,6 @@
 //! The guide's recipes for other people's programs, and its way to Prometheus, each with the real
-//! program of Debian, the real module and the real daemon. `packaging/need test` installs the programs.
+//! program of Debian, the real module and the real daemon; and the printed sheets in a browser.
+//! `packaging/need test` installs the programs.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,7 @@ mod locker;
 mod openvpn;
 mod prometheus;
 mod scene;
+mod sheets;
 mod vsftpd;
 
 use tests::guide::GUIDE;

@@ -18,6 +18,7 @@ use crate::age;
 use crate::cli::{self, NO_SECRETS_HERE};
 use crate::exit::{Exit, Failure};
 use crate::render::{Enrolled, Render, recovery_codes, restrictions};
+use crate::sheet::Sheet;
 use crate::verdicts::{argument, confirmation};
 
 /// Enrols a new device.
@@ -39,8 +40,9 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exi
     }
     // Before the daemon makes the device: a file that cannot be created is an error in time.
     let pictures = PictureFiles::prepare(&wanted.pictures)?;
+    let sheet = new_sheet(wanted)?;
     let mut enrolled = ask_for_it(context, wanted, &names, given.as_ref())?;
-    show_and_confirm(context, wanted, pictures, &mut enrolled)
+    show_and_confirm(context, wanted, (pictures, sheet), &mut enrolled)
         .inspect_err(|failure| tell_of_a_lost_key(context, &enrolled, failure))
 }
 
@@ -48,19 +50,22 @@ pub(super) fn run(context: &Context<'_>, wanted: &cli::EnrollArgs) -> Result<Exi
 fn show_and_confirm(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
-    pictures: PictureFiles,
+    (pictures, mut sheet): (PictureFiles, Option<Sheet>),
     enrolled: &mut Enrolled,
 ) -> Result<Exit, Failure> {
     // A program gets its answer at once and confirms later; a person at a terminal is asked even
     // with --json.
     let asks = !wanted.yes && (context.prompt.is_terminal() || !context.output.is_for_programs());
     context.output.will_hold_secrets();
-    let drawn = show(context, wanted, pictures, enrolled, asks)?;
+    let mut drawn = show(context, wanted, pictures, enrolled, asks)?;
+    drawn &= noted(context, begin_sheet(&mut sheet, enrolled));
     let confirmed = if asks {
-        have_confirmed(context, enrolled, wanted.key.is_some())?
+        have_confirmed(context, enrolled, wanted.key.is_some())
     } else {
-        Exit::Done
+        Ok(Exit::Done)
     };
+    drawn &= noted(context, end_sheet(sheet, enrolled));
+    let confirmed = confirmed?;
     context.output.result(enrolled)?;
     if !context.output.is_for_programs() {
         context
@@ -72,6 +77,37 @@ fn show_and_confirm(
     } else {
         confirmed
     })
+}
+
+/// The file of --sheet.
+fn new_sheet(wanted: &cli::EnrollArgs) -> Result<Option<Sheet>, Failure> {
+    let language = lists::language_of_sheets(wanted);
+    let path = wanted.sheet.as_deref();
+    path.map(|path| Sheet::create(path, language)).transpose()
+}
+
+fn begin_sheet(sheet: &mut Option<Sheet>, enrolled: &Enrolled) -> Result<(), Failure> {
+    match sheet {
+        Some(sheet) => sheet.begin(enrolled),
+        None => Ok(()),
+    }
+}
+
+fn end_sheet(sheet: Option<Sheet>, enrolled: &Enrolled) -> Result<(), Failure> {
+    let is_active = enrolled.state == DeviceState::Active;
+    match sheet {
+        Some(sheet) => sheet.end(enrolled, (is_active, &enrolled.recovery_codes)),
+        None => Ok(()),
+    }
+}
+
+/// Whether it was done. A file that fails stops nothing: the device exists, and its key is shown
+/// only once.
+fn noted(context: &Context<'_>, done: Result<(), Failure>) -> bool {
+    if let Err(failure) = &done {
+        context.output.note(&failure.to_string());
+    }
+    done.is_ok()
 }
 
 /// What `--key -` reads: a key, or a URI that says more about it.
@@ -201,7 +237,7 @@ fn began_ago(is_meant: bool) -> Option<u64> {
 const HELD_UP: u64 = 5000;
 
 /// Shows the key on the terminal and in the files of --png and --svg. Returns whether all files are
-/// drawn. A file that fails stops nothing: the device exists, and its key is shown only once.
+/// drawn.
 fn show(
     context: &Context<'_>,
     wanted: &cli::EnrollArgs,
@@ -215,10 +251,7 @@ fn show(
             &enrolled.page(for_terminal(context, wanted.pictures.qr, &enrolled.uri).as_ref()),
         )?;
     }
-    if let Err(failure) = &drawn {
-        context.output.note(&failure.to_string());
-    }
-    Ok(drawn.is_ok())
+    Ok(noted(context, drawn))
 }
 
 /// Asks for the first code. If the daemon does not answer, the result is still printed.

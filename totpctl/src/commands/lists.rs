@@ -15,7 +15,7 @@ use common::wire::protocol::{DeviceState, Error, Revoke, SetState};
 use common::wire::text::printable;
 use nix::unistd::User;
 
-pub(super) use self::enroll::enroll;
+pub(super) use self::enroll::{enroll, language_of_sheets};
 pub(super) use self::ticket::ticket;
 use super::import::bytes_of;
 use super::many::{BATCH, at_once};

@@ -19,7 +19,7 @@ pub(crate) struct Enrolled {
     pub(crate) device: String,
     pub(crate) state: DeviceState,
     pub(crate) key: SecretText,
-    pretty_key: SecretText,
+    pub(crate) pretty_key: SecretText,
     pub(crate) uri: SecretText,
     pub(crate) kind: Kind,
     pub(crate) alg: String,
@@ -27,7 +27,7 @@ pub(crate) struct Enrolled {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) period: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    counter: Option<u64>,
+    pub(crate) counter: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) recovery_codes: Vec<SecretText>,
     /// The device's restrictions in words. They are not in JSON: a program knows its own options.

@@ -23,6 +23,7 @@ use crate::new_file::NewFile;
 use crate::output::Output;
 use crate::render::Enrolled;
 use crate::render::lists::{CodesLine, Did, KeyLine};
+use crate::sheet::{Language, Sheet, Sheets};
 use crate::table::now;
 
 /// Enrols the users of a list.
@@ -32,21 +33,23 @@ pub(in crate::commands) fn enroll(
     wanted: &EnrollArgs,
 ) -> Result<Exit, Failure> {
     let rows = rows(list)?;
-    let (bounds, mut keys) = (
-        times_and_services(&wanted.bounds)?,
-        Keys::new(context.output, wanted.keys.as_deref())?,
-    );
+    let (bounds, sheets) = (times_and_services(&wanted.bounds)?, new_folder(wanted)?);
+    let mut keys = Keys::new(context.output, wanted)?;
     let (daemon, words) = (&context.daemon, ["enrolled", "enrolled before"]);
     let mut list = List::new(context, words, rows.len());
-    for batch in batches(rows, BATCH) {
+    let most = if sheets.is_some() { SHEETS } else { BATCH };
+    for batch in batches(rows, most) {
         let make = |row| Tried::of(row, |named| made(daemon, wanted, &bounds, named));
         let made = at_once(batch, make, Tried::ends_all);
         list.progress.aside(|| {
             warn_without_accounts(context.output, &made);
             keys.write_keys(&made)
         })?;
-        let activate = |made| activated(daemon, made);
-        let activated = at_once(made, activate, |(tried, _)| tried.ends_all());
+        let made = made
+            .into_iter()
+            .map(|tried| with_sheet(sheets.as_ref(), tried));
+        let activate = |(made, sheet)| activated(daemon, made, sheet);
+        let activated = at_once(made.collect(), activate, |(tried, _)| tried.ends_all());
         let (tried, codes): (Vec<_>, Vec<_>) = activated.into_iter().unzip();
         let codes = codes.into_iter().flatten();
         let written = list.progress.aside(|| keys.write_codes(codes));
@@ -101,8 +104,27 @@ fn made(
     }
 }
 
+/// Writes the first part of the sheet of a pending device: it is on the disk before the device is
+/// active.
+fn with_sheet(sheets: Option<&Sheets>, mut tried: Tried<Made>) -> (Tried<Made>, Option<Sheet>) {
+    let (Some(sheets), Ok(Made::Pending(new, _))) = (sheets, &tried.outcome) else {
+        return (tried, None);
+    };
+    match sheets.begin(new) {
+        Ok(sheet) => (tried, Some(sheet)),
+        Err(failure) => {
+            tried.outcome = Err(Failure::BadParameter(failure.to_string()));
+            (tried, None)
+        }
+    }
+}
+
 /// Makes a pending device active. With the first device come recovery codes.
-fn activated(daemon: &Daemon, made: Tried<Made>) -> (Tried<Did>, Option<CodesLine>) {
+fn activated(
+    daemon: &Daemon,
+    made: Tried<Made>,
+    sheet: Option<Sheet>,
+) -> (Tried<Did>, Option<CodesLine>) {
     let Tried {
         line,
         user,
@@ -110,7 +132,7 @@ fn activated(daemon: &Daemon, made: Tried<Made>) -> (Tried<Did>, Option<CodesLin
     } = made;
     let outcome = outcome.and_then(|made| match made {
         Made::There(did) => Ok((did, None)),
-        Made::Pending(enrolled, _) => confirmed(daemon, &enrolled),
+        Made::Pending(enrolled, _) => confirmed(daemon, &enrolled, sheet),
     });
     let (outcome, codes) = match outcome {
         Ok((did, codes)) => (Ok(did), codes),
@@ -125,7 +147,11 @@ fn activated(daemon: &Daemon, made: Tried<Made>) -> (Tried<Did>, Option<CodesLin
 }
 
 /// Sends a code of the new key; another one, if the time step has ended meanwhile.
-fn confirmed(daemon: &Daemon, new: &Enrolled) -> Result<(Did, Option<CodesLine>), Failure> {
+fn confirmed(
+    daemon: &Daemon,
+    new: &Enrolled,
+    sheet: Option<Sheet>,
+) -> Result<(Did, Option<CodesLine>), Failure> {
     for _ in 0..TRIES {
         let reply = daemon.call(&Confirm {
             user: Some(new.user.clone()),
@@ -134,6 +160,9 @@ fn confirmed(daemon: &Daemon, new: &Enrolled) -> Result<(Did, Option<CodesLine>)
             same_person: None,
         })?;
         if reply.verdict == Verdict::Accepted {
+            if let Some(sheet) = sheet {
+                sheet.end(new, (true, &reply.recovery_codes))?;
+            }
             let codes = CodesLine::of(reply.user.clone(), reply.recovery_codes);
             return Ok((Did::now(reply.user, Some(reply.device)), codes));
         }
@@ -160,17 +189,34 @@ fn warn_without_accounts(output: &Output, made: &[Tried<Made>]) {
     }
 }
 
+/// The folder of --sheets.
+fn new_folder(wanted: &EnrollArgs) -> Result<Option<Sheets>, Failure> {
+    let language = language_of_sheets(wanted);
+    let folder = wanted.sheets.as_deref();
+    folder
+        .map(|folder| Sheets::create(folder, language))
+        .transpose()
+}
+
+/// The language of --lang, or of the locale.
+pub(in crate::commands) fn language_of_sheets(wanted: &EnrollArgs) -> Language {
+    Language::of(wanted.lang, |name| std::env::var(name).ok())
+}
+
 /// Where keys and recovery codes go, one object a line.
 enum Keys<'a> {
     File(NewFile),
     Output(&'a Output),
+    /// The sheets alone have them.
+    Nowhere,
 }
 
 impl<'a> Keys<'a> {
-    fn new(output: &'a Output, path: Option<&Path>) -> Result<Self, Failure> {
-        match path {
-            Some(path) => Ok(Self::File(NewFile::create(path)?)),
-            None => {
+    fn new(output: &'a Output, wanted: &EnrollArgs) -> Result<Self, Failure> {
+        match (wanted.keys.as_deref(), &wanted.sheets) {
+            (Some(path), _) => Ok(Self::File(NewFile::create(path)?)),
+            (None, Some(_)) => Ok(Self::Nowhere),
+            (None, None) => {
                 output.will_hold_secrets();
                 Ok(Self::Output(output))
             }
@@ -192,6 +238,7 @@ impl<'a> Keys<'a> {
 
     fn write(&mut self, lines: impl Iterator<Item = impl serde::Serialize>) -> Result<(), Failure> {
         match self {
+            Self::Nowhere => Ok(()),
             Self::Output(output) => lines.into_iter().try_for_each(|line| output.line(&line)),
             Self::File(file) => {
                 let mut is_new = false;
@@ -205,6 +252,8 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// Devices with sheets that are made together: each has two open files.
+const SHEETS: usize = 64;
 const TRIES: u32 = 2;
 const NOT_ACTIVE: &str = "the daemon did not accept the first code, so the device stays pending: see 'totpctl status' for its clock, and \
     run the same list again";
