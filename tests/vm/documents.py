@@ -20,7 +20,7 @@ NO_COMMAND = re.compile(r"""
     | [A-Z<]                               # a line of sshd, sudoers, Apache or a web page
     | [\w-]+:\s                            # settings
     | plugin\s | user\snobody              # a line of OpenVPN
-    | not\ssynchronised | in\squarantine | before\sthe\sdaemon   # what totpctl status shows
+    | not\ssynchronised | in\squarantine | before\sthe\sdaemon | second\scopy   # what totpctl status shows
     """, re.VERBOSE)
 
 # Command: the reason that it is not typed in the machine, and the test that plays it elsewhere (suite::name), if there is one.
@@ -96,6 +96,7 @@ ELSEWHERE = {
     "totpctl recovery-codes": OWN,
     "totpctl forget": PART,
     "totpctl key …": PART,
+    "totpctl list": PART,
     "totpctl resync": PART,
     "totpctl restrict": PART,
     "totpctl revoke": PART,
