@@ -90,6 +90,16 @@ impl Secrets {
             .map(|_| &self.default_tag)
     }
 
+    /// Whether these secrets seal as `other` do: under the same default tag, with the same secret.
+    #[must_use]
+    pub fn seal_as(&self, other: &Self) -> bool {
+        let own = self.find(self.default_tag.as_str());
+        let theirs = other.find(other.default_tag.as_str());
+        std::ptr::eq(self, other)
+            || self.default_tag == other.default_tag
+                && own.map(|own| &own.bytes) == theirs.map(|theirs| &theirs.bytes)
+    }
+
     /// Every tag.
     pub fn tags(&self) -> impl Iterator<Item = &Tag> {
         self.secrets.keys()

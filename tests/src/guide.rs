@@ -52,10 +52,20 @@ pub fn commands(recipe: &str) -> String {
     commands
 }
 
+/// The indented lines of a chapter.
+#[must_use]
+pub fn lines_of(chapter: &str) -> Vec<String> {
+    below(&format!("\n## {chapter}\n"))
+}
+
 fn indented(recipe: &str) -> Vec<String> {
+    below(&format!("### {recipe}\n"))
+}
+
+fn below(heading: &str) -> Vec<String> {
     let (_, section) = GUIDE
-        .split_once(&format!("### {recipe}\n"))
-        .unwrap_or_else(|| panic!("no recipe '{recipe}' in the guide"));
+        .split_once(heading)
+        .unwrap_or_else(|| panic!("no '{heading}' in the guide"));
     let section = section.split("\n#").next().unwrap_or_default();
     let lines = section.lines().filter_map(|line| line.strip_prefix("    "));
     lines.map(str::to_owned).collect()

@@ -93,6 +93,9 @@ ELSEWHERE = {
     "totpctl gc --forget --yes": LEAVERS,
     "totpctl list --stale 90d": EXPIRING,
     "totpctl list --expiring 14d": EXPIRING,
+    "provisiond --new-secret >> /etc/pam-totp/secrets": "would change the secrets that later scenarios count on: "
+    + "real::the_chapter_on_a_new_secret_is_played_as_it_stands",
+    "totpctl rotate": "is refused while there is one secret: real::the_chapter_on_a_new_secret_is_played_as_it_stands",
     "totpctl recovery-codes": OWN,
     "totpctl forget": PART,
     "totpctl key …": PART,

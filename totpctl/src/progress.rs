@@ -37,6 +37,12 @@ impl Progress {
         self.0.inc(rows.try_into().unwrap_or(u64::MAX));
     }
 
+    /// Says how many rows are done, and of how many.
+    pub(crate) fn stands_at(&self, rows: u64, of: u64) {
+        self.0.set_length(of);
+        self.0.set_position(rows);
+    }
+
     /// Removes the bar.
     pub(crate) fn clear(&self) {
         self.0.finish_and_clear();

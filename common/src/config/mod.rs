@@ -6,6 +6,7 @@
 //! `sections.rs`.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use crate::config::audit::AuditSettings;
 use crate::config::enroll_at_login::EnrollAtLogin;
@@ -46,7 +47,7 @@ pub struct Settings {
     /// The defaults of a new device.
     pub new_device: NewDevice,
     /// The application secrets.
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
     /// The cost of a key that is exported to passlib: a power of two.
     pub encrypt_cost: u32,
     /// Where records are kept.
@@ -107,7 +108,7 @@ impl Settings {
         Ok(Self {
             encrypt_cost: raw.context.encrypt_cost()?,
             new_device: raw.context.new_device()?,
-            secrets,
+            secrets: Arc::new(secrets),
             store: raw.store.check()?,
             bind_uid: raw.policy.bind_uid(),
             self_service: raw.policy.self_service(),

@@ -142,7 +142,7 @@ calls! {
     RenameDevice => DeviceReply, Resync => ResyncReply, Restrict => DeviceReply,
     RenameUser => RenameUserReply, Forget => ForgetReply,
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
-    Import => ImportReply, Export => ExportReply, Status => StatusReply, Reload => Nothing,
+    Import => ImportReply, Export => ExportReply, Status => StatusReply, Rotate => RotateReply, Reload => Nothing,
     ClockAccept => ClockAcceptReply, StoreAcceptLoss => StoreAcceptLossReply, RevokeGrace => RevokeGraceReply,
     Metrics => MetricsReply,
 }

@@ -89,7 +89,8 @@ fn read_from_settings(case: &Value) -> Option<Secrets> {
     );
     let daemon_uid = nix::unistd::geteuid().as_raw();
     let trust = Trust::new(daemon_uid, Some(folder.path().to_owned()));
-    Some(Settings::load(&settings, &trust).ok()?.secrets)
+    let secrets = Settings::load(&settings, &trust).ok()?.secrets;
+    std::sync::Arc::into_inner(secrets)
 }
 
 fn write(path: &Path, text: &str) {

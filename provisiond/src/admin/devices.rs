@@ -1,8 +1,10 @@
 //! Changes to one device: disable and enable (`SetState`), `Revoke`, `RenameDevice`, `Restrict`
 //! (validity and services).
 
+use common::enckey::CannotOpen;
 use common::names::device::DeviceName;
 use common::secret::SecretText;
+use common::secrets::Secrets;
 use common::wire::protocol::{
     DeviceReply, DeviceState, Error, RenameDevice, Restrict, Revoke, SetState, SetStateReply,
 };
@@ -11,7 +13,7 @@ use crate::enrolment::proof::{self, Unproven};
 use crate::identity::caller::Role;
 use crate::record::restriction::Restriction;
 use crate::record::strict::Failures;
-use crate::record::{Device, NoSuchChoice, Record, State};
+use crate::record::{CannotMake, Device, NoSuchChoice, Record, State};
 use crate::service::Service;
 use crate::service::call::{Call, device_name};
 use crate::service::uid_binding::Act;
@@ -86,8 +88,7 @@ pub(crate) fn revoke(
         (Act::taking("revoke"), wish.device.as_deref(), proof),
         |record, name| {
             keep_one(record, name, call)?;
-            bury(record, name, call);
-            Ok(())
+            bury(record, name, call)
         },
     )?;
     service.log(call, call.line("revoke").with("device", &device));
@@ -203,19 +204,21 @@ fn chosen(record: &Record, wished: Option<&DeviceName>) -> Result<DeviceName, Er
 /// Removes the device from the record, and keeps its spent codes in a tombstone (replay, if the
 /// same key is enrolled again). A key that does not open leaves no tombstone, because it could not
 /// be recognised later.
-fn bury(record: &mut Record, name: &DeviceName, call: &Call<'_>) {
+fn bury(record: &mut Record, name: &DeviceName, call: &Call<'_>) -> Result<(), Error> {
     let Some(at) = record
         .devices
         .iter()
         .position(|device| device.name == *name)
     else {
-        return;
+        return Ok(());
     };
     let device = record.devices.remove(at);
-    if let Ok(key) = device.key(call.user, &call.settings.secrets) {
-        record
-            .tombstones
-            .bury(&device, &key, &call.settings.secrets, call.moment.now);
+    let secrets: &Secrets = &call.settings.secrets;
+    match device.key(call.user, secrets) {
+        Ok(key) => record
+            .bury(&device, &key, (call.user, secrets), call.moment.now)
+            .map_err(|CannotMake| Error::StoreUnavailable),
+        Err(CannotOpen) => Ok(()),
     }
 }
 

@@ -6,5 +6,6 @@ pub(crate) mod devices;
 pub(crate) mod events;
 pub(crate) mod list;
 pub(crate) mod metrics;
+pub(crate) mod rotate;
 pub(crate) mod show;
 pub(crate) mod status;

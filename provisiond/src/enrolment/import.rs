@@ -242,8 +242,8 @@ impl Newcomer {
     /// What an earlier device with the key has spent, and of a TOTP key every step up to the
     /// present one: the other system may have accepted its code.
     fn spent_before(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
-        let (secrets, like) = (&call.settings.secrets, (self.kind, self.parameters));
-        let spent = record.tombstones.spent_with(like, &self.key, secrets);
+        let like = (self.kind, self.parameters);
+        let spent = record.spent_with(like, &self.key, (call.user, &call.settings.secrets));
         match self.kind {
             Kind::Hotp => spent,
             Kind::Totp => {

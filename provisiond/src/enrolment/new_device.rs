@@ -133,11 +133,8 @@ impl NewDevice {
     /// The spent steps of the key: those of a revoked device with the same key, and, of a key taken
     /// over, the present step as well (replay of a code that another system has accepted).
     fn spent(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
-        let spent = record.tombstones.spent_with(
-            (self.kind, self.parameters),
-            &self.key,
-            &call.settings.secrets,
-        );
+        let like = (self.kind, self.parameters);
+        let spent = record.spent_with(like, &self.key, (call.user, &call.settings.secrets));
         match self.kind {
             Kind::Totp if self.taken_over => spent.with_floor(last_used_elsewhere(
                 self.parameters,

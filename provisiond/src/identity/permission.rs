@@ -55,7 +55,7 @@ pub fn permission(method: Method, role: Role) -> Permission {
         }
         (_, Restrict | Bypass | Ticket | Unlock | List) => Permission::Never,
         (_, RenameUser | Forget | Import | Export | Status | Metrics | Reload) => Permission::Never,
-        (_, ClockAccept | StoreAcceptLoss) => Permission::Never,
+        (_, ClockAccept | StoreAcceptLoss | Rotate) => Permission::Never,
     }
 }
 
@@ -267,6 +267,7 @@ mod tests {
         (Method::Import, "yes", "no", "no", "no", "no"),
         (Method::Export, "yes", "no", "no", "no", "no"),
         (Method::Status, "yes", "yes", "no", "no", "no"),
+        (Method::Rotate, "yes", "yes", "no", "no", "no"),
         (Method::Reload, "yes", "yes", "no", "no", "no"),
         (Method::ClockAccept, "yes", "yes", "no", "no", "no"),
         (Method::StoreAcceptLoss, "yes", "no", "no", "no", "no"),

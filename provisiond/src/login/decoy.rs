@@ -22,6 +22,7 @@ use sha2::Sha256;
 
 use crate::clock::moment::Moment;
 use crate::record::{CannotMake, Device, Record};
+use crate::records::DECOYS;
 
 /// The name that the decoy of `user` is stored under. `None`: the default application secret is not
 /// fit for it.
@@ -56,9 +57,6 @@ pub(super) fn make(
         ..Record::new(moment)
     })
 }
-
-/// A power of two.
-const DECOYS: u16 = 1024;
 
 #[cfg(test)]
 mod tests {

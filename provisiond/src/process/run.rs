@@ -218,6 +218,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     service.check_secrets(&service.settings());
     let mut server = Server::start(Arc::clone(&service), sockets, pulse())?;
     tell_started(&service);
+    service.tell_missing_secrets();
     notify(&[NotifyState::Ready]);
     service.look_up_names();
     wait_for_the_end(&signals, &service);

@@ -75,11 +75,7 @@ impl Record {
         if !(OLDEST..=VERSION).contains(&version) {
             return Err(Damaged::Version(version));
         }
-        let (&length, rest) = rest.split_first().ok_or(Damaged::Altered)?;
-        let (tag, rest) = rest
-            .split_at_checked(usize::from(length))
-            .ok_or(Damaged::Altered)?;
-        let tag = std::str::from_utf8(tag).map_err(|_| Damaged::Altered)?;
+        let (tag, rest) = split_tag(rest).ok_or(Damaged::Altered)?;
         let (body, stored) = rest
             .split_last_chunk::<MAC_BYTES>()
             .ok_or(Damaged::Altered)?;
@@ -98,6 +94,18 @@ impl Record {
             Err(Damaged::Altered)
         }
     }
+}
+
+/// The tag of the application secret of the MAC, as the bytes say it: nothing is checked.
+pub(super) fn mac_tag(bytes: &[u8]) -> Option<&str> {
+    let (tag, _) = split_tag(bytes.get(1..)?)?;
+    Some(tag)
+}
+
+fn split_tag(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let (&length, rest) = bytes.split_first()?;
+    let (tag, rest) = rest.split_at_checked(usize::from(length))?;
+    Some((std::str::from_utf8(tag).ok()?, rest))
 }
 
 /// The record cannot be serialized.

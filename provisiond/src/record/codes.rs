@@ -109,6 +109,12 @@ impl Codes {
         ))
     }
 
+    /// The tag of the application secret that their key is sealed under.
+    #[must_use]
+    pub fn tag(&self) -> &str {
+        self.key.tag()
+    }
+
     /// The same codes after the user was renamed to `to`.
     ///
     /// # Errors
@@ -128,6 +134,27 @@ impl Codes {
             key,
             ..self.clone()
         })
+    }
+
+    /// The same codes with their key sealed under the default tag of `to`. No code dies. A key that
+    /// does not open stays.
+    ///
+    /// # Errors
+    /// [`CannotMake`]: the key cannot be sealed.
+    pub fn resealed(
+        self,
+        user: &UserName,
+        from: &Secrets,
+        to: &Secrets,
+    ) -> Result<Self, CannotMake> {
+        if self.tag() == to.default_tag().as_str() {
+            return Ok(self);
+        }
+        let Ok(key) = self.key.open(from, &binding(user)) else {
+            return Ok(self);
+        };
+        let key = Enckey::seal(&key, to, &binding(user)).map_err(|_| CannotMake)?;
+        Ok(Self { key, ..self })
     }
 
     /// Replaces all recovery codes by new ones.

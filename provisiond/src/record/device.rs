@@ -201,6 +201,27 @@ impl Device {
         })
     }
 
+    /// The same device with its key sealed under the default tag of `to`, in our own format. A key
+    /// that does not open stays.
+    pub(super) fn resealed(
+        self,
+        user: &UserName,
+        from: &Secrets,
+        to: &Secrets,
+    ) -> Result<Self, CannotMake> {
+        if matches!(&self.key, SealedKey::V2(key) if key.tag() == to.default_tag().as_str()) {
+            return Ok(self);
+        }
+        let Ok(key) = self.key(user, from) else {
+            return Ok(self);
+        };
+        let sealed = Enckey::seal(&key, to, &self.binding(user)).map_err(|_| CannotMake)?;
+        Ok(Self {
+            key: SealedKey::V2(sealed),
+            ..self
+        })
+    }
+
     fn binding<'a>(&'a self, user: &'a UserName) -> Binding<'a> {
         Binding {
             user,

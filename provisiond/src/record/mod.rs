@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use common::names::device::DeviceName;
+use common::names::device::{DeviceName, Kind};
 use common::names::user::UserName;
 use common::otpauth::Label;
+use common::secret::Key;
 use common::secrets::Secrets;
+use common::totp::Parameters;
 use serde::{Deserialize, Serialize};
 
 pub use self::bytes::{CannotWrite, Damaged};
@@ -19,6 +21,7 @@ use crate::record::codes::Codes;
 use crate::record::refunded::Refunded;
 use crate::record::restriction::Unfit;
 use crate::record::source::{KnownSources, Source};
+use crate::record::spent::SpentSteps;
 use crate::record::strict::{Failures, STRICT_DISABLED};
 use crate::record::tombstone::Tombstones;
 
@@ -30,6 +33,7 @@ mod device;
 pub mod drift;
 pub mod refunded;
 pub mod restriction;
+pub mod seals;
 pub mod source;
 pub mod spent;
 pub mod strict;
@@ -280,6 +284,63 @@ impl Record {
             issuer: keep(issuer),
             ..device
         }
+    }
+
+    /// Keeps the spent codes of a device that was taken out of the record, under a fingerprint of its
+    /// key. The fingerprint hangs on the code key, which is made if there is none.
+    ///
+    /// # Errors
+    /// [`CannotMake`].
+    pub fn bury(
+        &mut self,
+        device: &Device,
+        key: &Key,
+        (user, secrets): (&UserName, &Secrets),
+        now: u64,
+    ) -> Result<(), CannotMake> {
+        let (codes, code_key) = Codes::to_extend(self.codes.as_ref(), user, secrets)?;
+        self.codes = Some(codes);
+        self.tombstones.bury(device, key, &code_key, now);
+        Ok(())
+    }
+
+    /// The codes that a revoked device of that kind and period with that key has spent; usually
+    /// none.
+    #[must_use]
+    pub fn spent_with(
+        &self,
+        like: (Kind, Parameters),
+        key: &Key,
+        (user, secrets): (&UserName, &Secrets),
+    ) -> SpentSteps {
+        let codes = self.codes.as_ref();
+        let opened = codes.and_then(|codes| Codes::opened(Some(codes), user, secrets).ok());
+        let code_key = opened.map(|(_, key)| key);
+        self.tombstones
+            .spent_with(like, key, code_key.as_ref(), secrets)
+    }
+
+    /// The same record with everything sealed under the default tag of `to`, opened with `from`. A key
+    /// that does not open stays as it is: the user's other devices must not suffer from it.
+    ///
+    /// # Errors
+    /// [`CannotMake`]: a key cannot be sealed.
+    pub fn resealed(
+        self,
+        user: &UserName,
+        from: &Secrets,
+        to: &Secrets,
+    ) -> Result<Self, CannotMake> {
+        let codes = self.codes.map(|codes| codes.resealed(user, from, to));
+        let devices = self
+            .devices
+            .into_iter()
+            .map(|device| device.resealed(user, from, to));
+        Ok(Self {
+            devices: devices.collect::<Result<_, _>>()?,
+            codes: codes.transpose()?,
+            ..self
+        })
     }
 
     /// The same record after the user was renamed to `to`: all keys that are bound to the user are

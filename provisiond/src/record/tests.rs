@@ -37,7 +37,7 @@ pub(crate) fn device_of(kind: Kind, user: &UserName, name: &str, parameters: Par
     .unwrap()
 }
 
-pub(super) fn record() -> (UserName, Record) {
+pub(crate) fn record() -> (UserName, Record) {
     let alice = user("alice");
     let device = device(&alice, "default", Parameters::default());
     (

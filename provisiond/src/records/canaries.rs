@@ -15,7 +15,7 @@ use common::secrets::Secrets;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use super::{Failure, Records, durable};
+use super::{DECOYS, Failure, Records, durable};
 use crate::store::{Outcome, Stored};
 
 /// A tag and its canary.
@@ -109,5 +109,5 @@ fn read(stored: &Stored) -> Vec<Canary> {
 
 /// The reserved name of the row. Decoys have the names below it.
 fn row() -> UserName {
-    UserName::reserved(1024)
+    UserName::reserved(DECOYS)
 }

@@ -4,8 +4,11 @@
 //! compare-and-swap with `replace`, and start again if the record changed meanwhile. The caller
 //! gets no answer before the change is durable.
 
+mod by_tag;
 mod by_uid;
 mod canaries;
+pub mod rotation;
+mod sealing;
 mod stand_in;
 pub mod user_queue;
 
@@ -16,8 +19,12 @@ use common::names::user::UserName;
 use common::secrets::Secrets;
 
 use crate::clock::Clock;
-use crate::record::{CannotWrite, Damaged, Record};
+use crate::record::seals::Seals;
+use crate::record::{CannotMake, CannotWrite, Damaged, Record};
+use crate::records::by_tag::ByTag;
 use crate::records::by_uid::ByUid;
+pub use crate::records::sealing::StillNeeded;
+use crate::records::sealing::{Sealed, seals_of};
 use crate::records::stand_in::StandIn;
 use crate::records::user_queue::UserQueues;
 use crate::store::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable};
@@ -30,6 +37,9 @@ pub struct Records {
     /// The tags whose application secret is another than before.
     wrong_tags: RwLock<Vec<String>>,
     by_uid: ByUid,
+    by_tag: ByTag,
+    /// The application secrets in force, once the daemon has put some in force.
+    in_force: RwLock<Option<Arc<Secrets>>>,
     of_a_user: StandIn,
     of_a_decoy: StandIn,
 }
@@ -83,6 +93,13 @@ pub enum Failure {
     Damaged(#[from] Damaged),
 }
 
+/// Without a seal a record cannot be written.
+impl From<CannotMake> for Failure {
+    fn from(CannotMake: CannotMake) -> Self {
+        Self::CannotWrite(CannotWrite)
+    }
+}
+
 impl From<Unavailable> for Failure {
     fn from(_: Unavailable) -> Self {
         Self::Unavailable
@@ -99,9 +116,25 @@ impl Records {
             queues: UserQueues::default(),
             wrong_tags: RwLock::default(),
             by_uid: ByUid::default(),
+            by_tag: ByTag::default(),
+            in_force: RwLock::default(),
             of_a_user: StandIn::of_a_user(),
             of_a_decoy: StandIn::of_a_decoy(),
         }
+    }
+
+    /// Reads the whole store when the daemon starts, while no call changes it: notes the uid of every
+    /// record, and counts what needs which application secret.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn take_stock(&self, secrets: &Secrets) -> Result<(), Unavailable> {
+        self.each(secrets, |listed| {
+            self.note_uid(listed);
+            self.count(listed);
+        })?;
+        self.by_uid.is_whole_now();
+        self.count_decoys(secrets)
     }
 
     /// Notes the uid of every record that these secrets open. Reads the whole store.
@@ -109,20 +142,28 @@ impl Records {
     /// # Errors
     /// [`Unavailable`].
     pub fn note_uids(&self, secrets: &Secrets) -> Result<(), Unavailable> {
+        self.each(secrets, |listed| self.note_uid(listed))?;
+        self.by_uid.is_whole_now();
+        Ok(())
+    }
+
+    fn each(&self, secrets: &Secrets, mut look: impl FnMut(&Listed)) -> Result<(), Unavailable> {
         let mut after = None;
         loop {
             let page = self.page(after.as_ref(), secrets)?;
-            let Some(last) = page.last() else { break };
+            let Some(last) = page.last() else {
+                return Ok(());
+            };
             after = Some(last.user.clone());
-            for Listed { user, record } in &page {
-                match record {
-                    Ok(record) => self.by_uid.note(record.uid, user),
-                    Err(_) => self.by_uid.note_unread(user),
-                }
-            }
+            page.iter().for_each(&mut look);
         }
-        self.by_uid.is_whole_now();
-        Ok(())
+    }
+
+    fn note_uid(&self, Listed { user, record, .. }: &Listed) {
+        match record {
+            Ok(record) => self.by_uid.note(record.uid, user),
+            Err(_) => self.by_uid.note_unread(user),
+        }
     }
 
     /// The names of the records, of users that were enrolled or shut, that are bound to this uid,
@@ -209,10 +250,13 @@ impl Records {
                 return Ok(decision.outcome);
             };
             let enrols = self.enrols(record.as_ref(), &next, access.user)?;
-            if record.is_some_and(|record| record.has_key_not_in(&next)) {
+            if record
+                .as_ref()
+                .is_some_and(|record| record.has_key_not_in(&next))
+            {
                 self.store.will_delete();
             }
-            match self.write(next, stored.as_ref(), &access)? {
+            match self.write(next, (stored.as_ref(), record.as_ref()), &access)? {
                 Outcome::Done(_) => {
                     if enrols {
                         self.keep_mark(access.deadline)?;
@@ -239,10 +283,14 @@ impl Records {
             let Some(stored) = self.store.load(access.user)? else {
                 return Ok(false);
             };
-            match self
+            let before = Seals::read(&stored.bytes, access.user, access.secrets);
+            let whose = (access.user, access.user);
+            let update = self.by_tag.begin(whose, &before, Seals::default());
+            let removed = self
                 .store
-                .remove(access.user, stored.version, access.deadline)?
-            {
+                .remove(access.user, stored.version, access.deadline);
+            self.by_tag.end(update, &removed);
+            match removed? {
                 Outcome::Done(_) => return Ok(true),
                 Outcome::Conflict => {}
                 Outcome::Unknown => return Err(Failure::Unknown),
@@ -282,7 +330,9 @@ impl Records {
                 self.store.load(access.user)?,
                 self.store.load(to)?.is_some(),
             );
-            let next = match remake(read(stored.as_ref(), &access)?, taken) {
+            let record = read(stored.as_ref(), &access)?;
+            let before = seals_of(stored.as_ref(), record.as_ref(), access.user);
+            let next = match remake(record, taken) {
                 Ok(next) => next,
                 Err(error) => return Ok(Err(error)),
             };
@@ -290,16 +340,16 @@ impl Records {
                 generation: next.generation.saturating_add(1),
                 ..next
             };
-            self.may_seal(access.secrets)?;
-            let bytes = next.to_bytes(to, access.secrets)?;
-            self.by_uid.note(next.uid, to);
             let Some(Stored { version, .. }) = stored else {
                 return Err(Failure::Unavailable);
             };
-            match self
+            let Sealed { bytes, update } = self.sealed(&next, &before, to, &access)?;
+            self.by_uid.note(next.uid, to);
+            let renamed = self
                 .store
-                .rename(access.user, version, to, bytes, access.deadline)?
-            {
+                .rename(access.user, version, to, bytes, access.deadline);
+            self.by_tag.end(update, &renamed);
+            match renamed? {
                 Outcome::Done(_) => return Ok(Ok(())),
                 Outcome::Conflict => {}
                 Outcome::Unknown => return Err(Failure::Unknown),
@@ -320,7 +370,12 @@ impl Records {
         let page = self.store.list(after, PAGE)?;
         let listed = page.into_iter().map(|(user, stored)| {
             let record = Record::from_bytes(&stored.bytes, &user, secrets);
-            Listed { user, record }
+            let bytes = stored.bytes;
+            Listed {
+                user,
+                record,
+                bytes,
+            }
         });
         Ok(listed.collect())
     }
@@ -436,25 +491,26 @@ impl Records {
     fn write(
         &self,
         next: Record,
-        stored: Option<&Stored>,
+        (stored, record): (Option<&Stored>, Option<&Record>),
         access: &Access<'_>,
     ) -> Result<Outcome, Failure> {
         let next = Record {
             generation: next.generation.saturating_add(1),
             ..next
         };
-        self.may_seal(access.secrets)?;
-        let bytes = next.to_bytes(access.user, access.secrets)?;
+        let before = seals_of(stored, record, access.user);
+        let Sealed { bytes, update } = self.sealed(&next, &before, access.user, access)?;
         self.by_uid.note(next.uid, access.user);
         // Before the update: it writes the mark into the store, and to the store's witnesses.
         self.clock.will_spend(next.latest_spent());
-        Ok(match stored {
-            Some(stored) => {
-                self.store
-                    .replace(access.user, stored.version, bytes, access.deadline)?
-            }
-            None => self.store.insert_new(access.user, bytes, access.deadline)?,
-        })
+        let written = match stored {
+            Some(stored) => self
+                .store
+                .replace(access.user, stored.version, bytes, access.deadline),
+            None => self.store.insert_new(access.user, bytes, access.deadline),
+        };
+        self.by_tag.end(update, &written);
+        Ok(written?)
     }
 }
 
@@ -465,6 +521,7 @@ pub struct Listed {
     pub user: UserName,
     /// The record, unless it is damaged.
     pub record: Result<Record, Damaged>,
+    bytes: Vec<u8>,
 }
 
 fn read(stored: Option<&Stored>, access: &Access<'_>) -> Result<Option<Record>, Damaged> {
@@ -481,3 +538,5 @@ fn durable(outcome: Outcome) -> Result<(), Failure> {
 }
 
 const PAGE: usize = 256;
+/// Decoys, under the first reserved names. A power of two.
+pub(crate) const DECOYS: u16 = 1024;

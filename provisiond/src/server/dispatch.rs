@@ -158,6 +158,7 @@ fn run(
         Method::Export => message.answer(|wish| export::export(service, call, wish)),
         Method::Status => message.answer(|protocol::Status {}| status::status(service, call)),
         Method::Metrics => message.answer(|protocol::Metrics {}| Ok(metrics::metrics(service))),
+        Method::Rotate => many::rotate(service, call, message),
         Method::ClockAccept => {
             message.answer(|protocol::ClockAccept {}| status::clock_accept(service, call))
         }

@@ -6,14 +6,14 @@ pub(crate) mod call;
 pub(crate) mod change;
 mod log;
 pub(crate) mod renamed;
+mod secrets;
 mod settings_names;
 pub(crate) mod uid_binding;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use common::config::{ConfigError, Settings, Trust};
 use common::wire::protocol::{Error, Method};
@@ -69,6 +69,8 @@ pub struct Service {
     pub connections: AtomicU64,
     /// The open streams of `List` and `Events`.
     pub(crate) streams: Streams,
+    /// Held by the rotation that is under way.
+    pub(crate) rotation: Mutex<()>,
     /// When the daemon started, in Unix seconds.
     pub started: u64,
     /// The uids that verifiers run under, as the name service has said when the settings were read.
@@ -110,7 +112,9 @@ impl Service {
         settings: Settings,
         source: SettingsSource,
     ) -> Self {
-        let _ = records.note_uids(&settings.secrets);
+        // Nothing is replaced, so that nothing can be missing.
+        let _ = records.put_in_force(&settings.secrets);
+        let _ = records.take_stock(&settings.secrets);
         Self {
             records,
             clock,
@@ -128,6 +132,7 @@ impl Service {
             counters: Counters::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
+            rotation: Mutex::default(),
             started: clock::now(),
             verifier_uids: RwLock::default(),
             settings: RwLock::new(Arc::new(settings)),
@@ -153,6 +158,7 @@ impl Service {
             .map_err(|e| e.to_string())
             .and_then(|settings| {
                 self.check_secrets(&settings);
+                self.settle_counts();
                 self.adopt(settings)
             });
         self.audit.write(match &outcome {
@@ -163,25 +169,10 @@ impl Service {
             self.look_up_names();
             // New secrets may open more records.
             let _ = self.records.note_uids(&self.settings().secrets);
+            self.settle_counts();
+            self.tell_missing_secrets();
         }
         outcome
-    }
-
-    /// Notices application secrets that have another value than before. Called before settings are
-    /// in force. If the store does not answer, what was known before stays.
-    pub fn check_secrets(&self, settings: &Settings) {
-        let deadline = Instant::now()
-            .checked_add(CHECK_TIME)
-            .unwrap_or_else(Instant::now);
-        match self.records.check_secrets(&settings.secrets, deadline) {
-            Ok(wrong) => wrong.iter().for_each(|tag| {
-                let line = Line::new("wrong_secret").with("tag", tag);
-                self.audit.write(line.error());
-            }),
-            Err(why) => self
-                .audit
-                .write(Line::new("secrets_not_checked").with("reason", why).error()),
-        }
     }
 
     fn adopt(&self, settings: Settings) -> Result<(), String> {
@@ -192,6 +183,9 @@ impl Service {
         if current.store != settings.store {
             return Err("the store cannot change while the daemon runs: restart it".into());
         }
+        self.records
+            .put_in_force(&settings.secrets)
+            .map_err(|needed| needed.to_string())?;
         self.audit.obey(settings.audit);
         *current = Arc::new(settings);
         Ok(())
@@ -232,5 +226,4 @@ impl Service {
     }
 }
 
-const CHECK_TIME: Duration = Duration::from_secs(10);
 const TOO_OFTEN: &str = "your processes sent twenty wrong codes within an hour: wait a few minutes, or ask an administrator";

@@ -134,6 +134,12 @@ pub trait Store: Send + Sync {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Version(u64);
 
+#[cfg(test)]
+impl Version {
+    /// One, for tests of rooms that only hand versions on.
+    pub(crate) const FIRST: Self = Self(1);
+}
+
 /// A record as it is stored.
 #[derive(Debug)]
 pub struct Stored {

@@ -61,6 +61,7 @@ mod records;
 mod recovery;
 mod resync;
 mod roles;
+mod rotation;
 mod salvage;
 mod same_as_libpam;
 mod servers;

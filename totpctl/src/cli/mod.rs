@@ -19,6 +19,7 @@ mod manual;
 mod metrics;
 mod picture_options;
 mod recovery;
+mod rotate;
 mod setup;
 mod store;
 mod subject;
@@ -52,6 +53,7 @@ pub(crate) use self::log::{LogArgs, WhyArgs};
 pub(crate) use self::metrics::MetricsArgs;
 pub(crate) use self::picture_options::PictureOptions;
 pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
+pub(crate) use self::rotate::RotateArgs;
 pub(crate) use self::setup::{Mode, SetupArgs, Target};
 pub(crate) use self::store::StoreCommand;
 pub(crate) use self::subject::Subject;
@@ -174,6 +176,9 @@ pub(crate) enum Command {
     /// Find logins without a code, and lock-outs, in PAM and sshd
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(DoctorArgs),
+    /// Seal all keys under a new application secret
+    #[command(after_help = rotate::EXAMPLES)]
+    Rotate(RotateArgs),
     /// Make the daemon read its settings again
     #[command(after_help = RELOAD_EXAMPLES)]
     Reload,

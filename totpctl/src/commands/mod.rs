@@ -24,6 +24,7 @@ mod recovery;
 mod rename;
 mod restrict;
 mod resync;
+mod rotate;
 mod show;
 mod try_login;
 mod verify;
@@ -93,6 +94,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Status => daemon::status(context),
         Command::Metrics(wanted) => metrics::run(context, wanted),
         Command::Doctor(wanted) => doctor::run(context, wanted),
+        Command::Rotate(wanted) => rotate::run(context, wanted),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),
         Command::Store(StoreCommand::AcceptLoss) => daemon::store_accept_loss(context),

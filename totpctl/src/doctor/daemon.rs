@@ -57,6 +57,18 @@ fn of_status(status: &StatusReply) -> Vec<Finding> {
             "Put the former one back, and a new one beside it under a tag of its own",
         ));
     }
+    let missing = missing_secrets(status);
+    if !missing.is_empty() {
+        findings.push(finding(
+            Severity::LockOut,
+            "missing-secret",
+            format!(
+                "the settings lack the application secret of {}, so that users whose records need it are refused",
+                missing.join(", ")
+            ),
+            "Put it back into the secrets file, and run 'totpctl reload'",
+        ));
+    }
     if status.audit_lost > 0 || status.events_lost > 0 {
         findings.push(finding(
             Severity::Warning,
@@ -69,6 +81,12 @@ fn of_status(status: &StatusReply) -> Vec<Finding> {
         ));
     }
     findings
+}
+
+fn missing_secrets(status: &StatusReply) -> Vec<&str> {
+    let sealed = status.sealed.iter().flatten();
+    let missing = sealed.filter(|under| !under.known && under.records > 0);
+    missing.map(|under| under.tag.as_str()).collect()
 }
 
 fn of_clock(clock: ClockState) -> Vec<Finding> {
@@ -127,7 +145,7 @@ fn socket(path: &Path, mode: u32) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use common::wire::protocol::CopyReply;
+    use common::wire::protocol::{CopyReply, SealedUnder};
 
     use super::*;
 
@@ -142,6 +160,7 @@ mod tests {
             users_known: None,
             default_tag: "1".into(),
             wrong_secrets: Vec::new(),
+            sealed: None,
             connections: 1,
             audit_lost: 0,
             events_lost: 0,
@@ -160,6 +179,20 @@ mod tests {
         });
         let hurt = StatusReply { copy, ..status() };
         assert_eq!(kinds(Ok(hurt)), [("copy-damaged", Severity::Warning)]);
+    }
+
+    fn missing() -> SealedUnder {
+        SealedUnder {
+            tag: "0".into(),
+            default: false,
+            known: false,
+            records: 1,
+            macs: 1,
+            device_keys: 1,
+            code_keys: 0,
+            tombstones: 0,
+            decoys: 0,
+        }
     }
 
     fn kinds(answer: Result<StatusReply, ClientError>) -> Vec<(&'static str, Severity)> {
@@ -191,6 +224,7 @@ mod tests {
         let ill = StatusReply {
             incomplete: true,
             wrong_secrets: vec!["1".into()],
+            sealed: Some(vec![missing()]),
             events_lost: 2,
             clock: ClockState::BeforeBuild,
             ..status()
@@ -201,6 +235,7 @@ mod tests {
                 ("clock-before-build", Severity::LockOut),
                 ("store-incomplete", Severity::LockOut),
                 ("wrong-secret", Severity::LockOut),
+                ("missing-secret", Severity::LockOut),
                 ("log-lost", Severity::Warning),
             ]
         );

@@ -325,6 +325,7 @@ mod tests {
                 users_known: None,
                 default_tag: "2026-11-23".into(),
                 wrong_secrets: vec!["1".into()],
+                sealed: None,
                 connections: 1,
                 audit_lost: 3,
                 events_lost: 0,

@@ -15,6 +15,8 @@ pub(crate) mod lists;
 mod metrics;
 pub(crate) mod moving;
 mod recovery;
+mod rotated;
+mod sealed;
 mod tried;
 mod users;
 
@@ -36,6 +38,7 @@ pub(crate) use self::examined::Examined;
 pub(crate) use self::gone::{Gone, Step};
 pub(crate) use self::metrics::{Measured, down};
 pub(crate) use self::recovery::{Purpose, TimedCode, recovery_codes};
+pub(crate) use self::rotated::Rotated;
 pub(crate) use self::tried::Tried;
 pub(crate) use self::users::{Expiring, Users};
 use crate::exit::Failure;
@@ -164,6 +167,7 @@ impl Render for StatusReply {
             ("second copy", copy(self.copy)),
             ("default tag", printable(&self.default_tag)),
             ("secrets", secrets(self)),
+            ("sealed under", sealed_under(self)),
             ("connections", self.connections.to_string()),
             ("audit lines lost", lost(self.audit_lost, LOG_IS_STUCK)),
             ("events lost", lost(self.events_lost, DISK_IS_FULL)),
@@ -173,6 +177,14 @@ impl Render for StatusReply {
         lines.iter().fold(title, |text, (name, value)| {
             text + &format!("{name:<18}{value}\n")
         })
+    }
+}
+
+/// What is sealed under each tag, a line each.
+fn sealed_under(status: &StatusReply) -> String {
+    match &status.sealed {
+        Some(sealed) => sealed::lines(sealed).join("\n                  "),
+        None => "not counted; restart the daemon to have it counted".to_owned(),
     }
 }
 
@@ -332,7 +344,7 @@ const DISK_IS_FULL: &str = "check that the disk of the store has room";
 
 #[cfg(test)]
 mod tests {
-    use common::wire::protocol::Ask;
+    use common::wire::protocol::{Ask, SealedUnder};
 
     use super::*;
 
@@ -404,9 +416,22 @@ mod tests {
         assert_eq!(super::json(&told).unwrap().as_slice(), json);
     }
 
-    #[test]
-    fn the_daemons_state_is_a_list_of_lines() {
-        let status = StatusReply {
+    fn under(tag: &str, records: u64) -> SealedUnder {
+        SealedUnder {
+            tag: tag.into(),
+            default: tag != "1",
+            known: true,
+            records,
+            macs: records,
+            device_keys: records,
+            code_keys: records,
+            tombstones: 0,
+            decoys: 0,
+        }
+    }
+
+    fn a_status() -> StatusReply {
+        StatusReply {
             version: "0.1.0".into(),
             started: 1_795_468_680,
             store: "sled".into(),
@@ -416,6 +441,7 @@ mod tests {
             users_known: None,
             default_tag: "2026-11-23".into(),
             wrong_secrets: Vec::new(),
+            sealed: Some(vec![under("2026-11-23", 11), under("1", 1)]),
             connections: 1,
             audit_lost: 0,
             events_lost: 0,
@@ -429,7 +455,12 @@ mod tests {
                 healed: 0,
                 not_healed: 0,
             }),
-        };
+        }
+    }
+
+    #[test]
+    fn the_daemons_state_is_a_list_of_lines() {
+        let status = a_status();
         let (started, until) = (minute(1_795_468_680), second(1_795_468_740));
         let seen = minute(1_795_468_700);
         assert_eq!(
@@ -444,6 +475,8 @@ generation        345
 second copy       whole at {seen}
 default tag       2026-11-23
 secrets           ok
+sealed under      2026-11-23 (default): 11 records
+                  1: 1 record; to seal them under the default tag: totpctl rotate
 connections       1
 audit lines lost  0
 events lost       0

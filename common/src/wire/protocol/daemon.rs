@@ -148,6 +148,9 @@ pub struct StatusReply {
     /// The tags whose application secret has another value than before.
     #[serde(default)]
     pub wrong_secrets: Vec<String>,
+    /// What is sealed under each tag. `None`: not counted, or an older daemon.
+    #[serde(default)]
+    pub sealed: Option<Vec<SealedUnder>>,
     /// Connections open now.
     pub connections: u64,
     /// Audit lines lost since the start because the log was stuck.
@@ -180,6 +183,29 @@ pub struct CopyReply {
     pub not_healed: u64,
 }
 
+/// What is sealed under one tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealedUnder {
+    /// The tag.
+    pub tag: String,
+    /// Whether it is the default tag: new keys are sealed under it.
+    pub default: bool,
+    /// Whether the daemon has the application secret.
+    pub known: bool,
+    /// Users' records in which anything is sealed under the tag.
+    pub records: u64,
+    /// Records whose MAC is under the tag.
+    pub macs: u64,
+    /// Devices' keys.
+    pub device_keys: u64,
+    /// Keys that recovery codes, bypasses and tickets are hashed under.
+    pub code_keys: u64,
+    /// Tombstones of revoked devices.
+    pub tombstones: u64,
+    /// Decoys, which judge the attempts on names without a device.
+    pub decoys: u64,
+}
+
 /// The state of the machine's clock, the worst first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -192,6 +218,34 @@ pub enum ClockState {
     Unsynchronised,
     /// The clock is trusted.
     Ok,
+}
+
+/// `Rotate`: seals every record under the default tag.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotate {
+    /// The tag that must be the default one; any if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+}
+
+/// Reply to [`Rotate`], one of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RotateReply {
+    /// The tag that records are sealed under.
+    pub tag: String,
+    /// Records and decoys in the store, as far as that is known.
+    pub total: u64,
+    /// Those that were looked at until now.
+    pub looked: u64,
+    /// Those that were sealed anew until now.
+    pub resealed: u64,
+    /// Those that stay under another tag, because they cannot be read, or a key of theirs does not
+    /// open.
+    pub failed: u64,
+    /// In the last reply: what is sealed under each tag now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Vec<SealedUnder>>,
 }
 
 /// `ClockAccept`: the clock was set on purpose and is right.

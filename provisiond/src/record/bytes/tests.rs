@@ -209,7 +209,7 @@ fn full_record(user: &UserName, secrets: &Secrets) -> Record {
     for n in 0..MAX_DEVICES {
         let device = full_device(n, user, &key, secrets, &latest);
         if n < 4 {
-            record.tombstones.bury(&device, &key, secrets, latest.now);
+            record.tombstones.bury(&device, &key, &key, latest.now);
         }
         record
             .devices

@@ -1,4 +1,4 @@
-//! Streams: `List` and `Events`, the methods with several replies (`more`). Few run at once, and
+//! Streams: `List`, `Events` and `Rotate`, the methods with several replies (`more`). Few run at once, and
 //! each reply has a deadline of its own, because there may be a million. A caller that loses the
 //! permission meanwhile gets no more.
 
@@ -7,6 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use common::wire::event::Event;
+use common::wire::frame::FrameError;
 use common::wire::protocol::{self, Error, Method, Request};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
@@ -57,6 +58,28 @@ pub(super) fn events(
     };
     admin::events::events(service, call, &asked, tell, stays)?;
     replies.of_stream(protocol::EventsReply { event: None }, false)
+}
+
+/// `Rotate`: sends how far it is, and a last reply with what is left. It ends when the caller leaves,
+/// loses the permission, or the daemon stops; another call goes on.
+pub(super) fn rotate(
+    service: &Service,
+    call: &Call<'_>,
+    message: &Message<'_>,
+) -> Result<(), Stop> {
+    let wish: protocol::Rotate = message.parameters()?;
+    let _stream = begin(service, call, &message.request)?;
+    let replies = &message.replies;
+    let watch = Watch::begin(service, call, Method::Rotate);
+    let tell = |reply: protocol::RotateReply| {
+        watch.look_in_time()?;
+        match has_left(&replies.socket) {
+            true => Err(Stop::Socket(FrameError::Truncated)),
+            false => replies.of_stream(reply, true),
+        }
+    };
+    let last = admin::rotate::rotate(service, call, &wish, tell)?;
+    replies.of_stream(last, false)
 }
 
 /// [`protocol::EventsReply`] on its way out.

@@ -75,7 +75,7 @@ impl Play<'_> {
             }
             Err((error, _)) => {
                 assert!(
-                    ["List", "Events"].contains(&self.method) && error == "ExpectedMore",
+                    ["List", "Events", "Rotate"].contains(&self.method) && error == "ExpectedMore",
                     "{} {error}",
                     self.case
                 );
@@ -142,7 +142,7 @@ impl Play<'_> {
             "Import" => json!({ "device": "new", "record": foreign_device() }),
             "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
             "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Metrics" => json!({}),
-            "Reload" | "ClockAccept" | "StoreAcceptLoss" | "RevokeGrace" => json!({}),
+            "Reload" | "ClockAccept" | "StoreAcceptLoss" | "RevokeGrace" | "Rotate" => json!({}),
             other => panic!("{other} has no call here: add one"),
         };
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
@@ -161,13 +161,14 @@ impl Play<'_> {
 }
 
 /// Methods that are about no user.
-const OF_NO_USER: [&str; 6] = [
+const OF_NO_USER: [&str; 7] = [
     "List",
     "Status",
     "Metrics",
     "Reload",
     "ClockAccept",
     "StoreAcceptLoss",
+    "Rotate",
 ];
 
 /// The user that a call is about, and whether the call names them.
