@@ -1,6 +1,8 @@
 //! The recipes of the administrator's guide, as they stand there: their files and their commands.
 //! So the guide and its tests cannot differ.
 
+use crate::world;
+
 /// The guide.
 pub const GUIDE: &str = include_str!("../../docs/administrators-guide.md");
 
@@ -56,6 +58,18 @@ pub fn commands(recipe: &str) -> String {
 #[must_use]
 pub fn lines_of(chapter: &str) -> Vec<String> {
     below(&format!("\n## {chapter}\n"))
+}
+
+/// Runs a line of the guide with the programs of this build, and returns what it printed.
+///
+/// # Panics
+/// When it fails.
+pub fn typed(line: &str) -> String {
+    let built = world::built("totpctl");
+    let folder = built.parent().expect("a folder").display();
+    let output = world::run("sh", &["-euc", &format!("PATH={folder}:$PATH; {line}")]);
+    assert!(output.status.success(), "{line}: {output:?}");
+    String::from_utf8(output.stdout).expect("a text")
 }
 
 fn indented(recipe: &str) -> Vec<String> {

@@ -8,6 +8,7 @@ from people import enrol_at, hotp_codes
 # They look, or put in force what is there, and change no user.
 HARMLESS = """
 totpctl --help
+totpctl list
 totpctl status
 totpctl metrics
 totpctl why alice

@@ -77,6 +77,9 @@ pub(crate) enum Failure {
     /// `setup`: what is in its way, and the next step.
     #[error("{0}")]
     SetUp(String),
+    /// `backup` and `restore`: what provisiond said, and its exit code.
+    #[error("{0}")]
+    Backup(String, Exit),
     /// A command that only root may run.
     #[error("{0} is for root only: run it with sudo")]
     RootOnly(&'static str),
@@ -146,6 +149,7 @@ impl Failure {
             Self::BadRecord(_) => ("bad_record", Exit::BadInput),
             Self::File { .. } => ("file", Exit::BadInput),
             Self::SetUp(_) => ("set_up", Exit::Refused),
+            Self::Backup(_, exit) => ("backup", *exit),
             Self::RootOnly(_) => ("permission_denied", Exit::NotPermitted),
             Self::BadParameter(_) => ("bad_parameter", Exit::BadInput),
             Self::Usage(_) => ("usage", Exit::BadInput),

@@ -1,5 +1,6 @@
 //! The daemon as a process: command line, start, privileges, locked memory, exit code.
 
+mod backup;
 mod full_disk;
 pub mod memory;
 pub mod run;

@@ -23,7 +23,7 @@ use crate::clock::sys;
 use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
 use crate::process::startup::{self, CannotStart};
-use crate::process::{full_disk, memory, notify};
+use crate::process::{backup, full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
@@ -50,6 +50,18 @@ pub struct Arguments {
     /// Print a line for the secrets file, with a new random application secret, and exit
     #[arg(long)]
     new_secret: bool,
+    /// Write a backup of the store to a new file, and exit; '-': to standard output
+    #[arg(long, value_name = "FILE", group = "backups")]
+    backup: Option<PathBuf>,
+    /// Say what is in a backup, and whether the application secrets open it, and exit
+    #[arg(long, value_name = "FILE", group = "backups")]
+    check_backup: Option<PathBuf>,
+    /// Put a backup in the place of the store, while no daemon runs, and exit
+    #[arg(long, value_name = "FILE", group = "backups")]
+    restore: Option<PathBuf>,
+    /// With --restore: also if the store has users; it is kept beside the new one
+    #[arg(long, requires = "restore")]
+    replace: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -67,6 +79,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         new_secret()
     } else if arguments.check {
         check(&arguments)
+    } else if let Some(file) = &arguments.backup {
+        back_up(&arguments, file)
+    } else if let Some(file) = &arguments.check_backup {
+        check_backup(&arguments, file)
+    } else if let Some(file) = &arguments.restore {
+        put_back(&arguments, file)
     } else {
         serve(&arguments)
     };
@@ -90,6 +108,8 @@ enum End {
     Start(#[from] CannotStart),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
+    #[error(transparent)]
+    Backup(#[from] backup::Failure),
     #[error("the system gave no random bytes: try again later")]
     NoRandomness,
 }
@@ -103,9 +123,51 @@ impl End {
                 78
             }
             Self::Store(error) if error.needs_the_administrator() => 78,
+            Self::Backup(_) => 1,
             Self::Store(_) | Self::Start(_) | Self::System(_) | Self::NoRandomness => STORE_FAILED,
         }
     }
+}
+
+fn back_up(arguments: &Arguments, path: &Path) -> Result<(), End> {
+    if path == Path::new("-") {
+        let (settings, _) = as_the_daemon(arguments)?;
+        return Ok(backup::to_standard_output(&settings)?);
+    }
+    let file = backup::NewBackup::create(path)?;
+    let (settings, _) = as_the_daemon(arguments)?;
+    file.fill(&settings)?.print();
+    Ok(())
+}
+
+fn check_backup(arguments: &Arguments, path: &Path) -> Result<(), End> {
+    let file = backup::open(path)?;
+    let (settings, _) = as_the_daemon(arguments)?;
+    backup::check(&file, path, &settings)?.print();
+    Ok(())
+}
+
+fn put_back(arguments: &Arguments, path: &Path) -> Result<(), End> {
+    let file = backup::open(path)?;
+    let account = startup::daemon_account()?;
+    let mirror = startup::generation_mirror(&arguments.runtime_dir, account).ok();
+    let (settings, _) = as_the_daemon(arguments)?;
+    let restored = backup::put_back(file, path, (&settings, mirror), arguments.replace)?;
+    restored.print();
+    Ok(())
+}
+
+/// Becomes the daemon's account, and reads the settings as it does.
+fn as_the_daemon(arguments: &Arguments) -> Result<(Settings, PathBuf), End> {
+    startup::harden()?;
+    // Where the system does not allow it, the daemon itself says so.
+    let _ = memory::lock();
+    let account = startup::daemon_account()?;
+    let source = source(arguments, account);
+    startup::drop_privileges(account)?;
+    // The change of uid has reset the dumpable flag.
+    startup::harden()?;
+    Ok((source.load()?, source.path))
 }
 
 fn new_secret() -> Result<(), End> {
@@ -118,19 +180,11 @@ fn new_secret() -> Result<(), End> {
 }
 
 fn check(arguments: &Arguments) -> Result<(), End> {
-    startup::harden()?;
-    // Where the system does not allow it, the daemon itself says so.
-    let _ = memory::lock();
-    let account = startup::daemon_account()?;
-    let source = source(arguments, account);
-    // Checks as the daemon's account, so that root hears of files that the daemon could not read.
-    startup::drop_privileges(account)?;
-    // The change of uid has reset the dumpable flag.
-    startup::harden()?;
-    let settings = source.load()?;
+    // As the daemon's account, so that root hears of files that the daemon could not read.
+    let (settings, path) = as_the_daemon(arguments)?;
     println!(
         "{}: the settings can be used; new keys are sealed under '{}'",
-        source.path.display(),
+        path.display(),
         settings.secrets.default_tag()
     );
     name_groups_without_ticket(&settings.enroll_at_login.without_ticket_until);

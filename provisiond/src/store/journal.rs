@@ -10,9 +10,9 @@ mod segment;
 pub(crate) mod snapshot;
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
@@ -155,21 +155,71 @@ pub(crate) fn play(
     folder: &Path,
     each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
 ) -> io::Result<Point> {
-    let start = snapshot::play(folder, each)?;
-    let mut reached = start.point;
-    for number in numbers(folder)? {
-        if number < start.segment {
-            continue;
-        }
-        for frame in segment_frames(folder, number)? {
-            let frame = frame?;
-            if frame.before == reached {
-                each(frame.rows)?;
-                reached = frame.after;
+    Held::open(folder)?.play(None, each)
+}
+
+/// The files of the copy, held open: what is removed or renewed meanwhile can still be read.
+pub(crate) struct Held {
+    snapshot: Option<File>,
+    segments: Vec<(u64, File)>,
+}
+
+impl Held {
+    /// Opens a snapshot and the segments that belong to it. If the keeper renews the snapshot
+    /// meanwhile, its segments may be gone: then all is opened again.
+    pub(crate) fn open(folder: &Path) -> io::Result<Self> {
+        for _ in 0..TRIES {
+            let snapshot = snapshot::open(folder)?;
+            let Some(segments) = open_segments(folder)? else {
+                continue;
+            };
+            if inode_of(snapshot.as_ref())? == inode_of(snapshot::open(folder)?.as_ref())? {
+                return Ok(Self { snapshot, segments });
             }
         }
+        Err(io::Error::other("it is renewed again and again"))
     }
-    Ok(reached)
+
+    /// Plays it, as far as to `until` where that is told.
+    pub(crate) fn play(
+        &self,
+        until: Option<Point>,
+        each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
+    ) -> io::Result<Point> {
+        let start = snapshot::play_file(self.snapshot.as_ref(), each)?;
+        let mut reached = start.point;
+        for (number, mut file) in self.segments.iter().map(|(number, file)| (*number, file)) {
+            if number < start.segment {
+                continue;
+            }
+            file.rewind()?;
+            for frame in frames(file.take(MAX_SIZE), number) {
+                let frame = frame?;
+                if frame.before == reached && until != Some(reached) {
+                    each(frame.rows)?;
+                    reached = frame.after;
+                }
+            }
+        }
+        Ok(reached)
+    }
+}
+
+/// `None`: one was removed meanwhile.
+fn open_segments(folder: &Path) -> io::Result<Option<Vec<(u64, File)>>> {
+    let mut segments = Vec::new();
+    for number in numbers(folder)? {
+        match private::file(OpenOptions::new().read(true), &path_of(folder, number)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => segments.push((number, file?)),
+        }
+    }
+    Ok(Some(segments))
+}
+
+fn inode_of(file: Option<&File>) -> io::Result<Option<u64>> {
+    file.map(|file| file.metadata().map(|file| file.ino()))
+        .transpose()
 }
 
 /// How many segments there are.
@@ -233,3 +283,8 @@ fn next(number: u64) -> io::Result<u64> {
 fn too_large() -> io::Error {
     io::Error::other("a group of updates is larger than its journal takes")
 }
+
+/// The ending of its folder, beside the store.
+pub(crate) const JOURNAL: &str = ".journal";
+/// Openings of the copy before it is given up.
+const TRIES: u32 = 10;

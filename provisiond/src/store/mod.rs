@@ -4,6 +4,7 @@
 //! Knows names, bytes and versions, never the meaning of a record, and no clock but the deadlines
 //! of its callers.
 
+pub mod backup;
 pub mod commit;
 pub mod journal;
 pub mod marker;

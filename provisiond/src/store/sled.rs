@@ -16,6 +16,7 @@ mod making;
 mod opening;
 mod overlay;
 mod replay;
+mod restoring;
 mod rows;
 mod salvage;
 mod settling;
@@ -41,6 +42,7 @@ use nix::fcntl::Flock;
 use self::counted::{Counted, bytes_on_disk};
 pub use self::opening::OpenError;
 use self::overlay::{Overlay, merged};
+pub use self::restoring::{Contents, RestoreError, record_of, restore};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
 use self::starting::Surroundings;
 use self::summary::Summary;
@@ -50,6 +52,7 @@ use super::marker::beside;
 use super::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 use crate::store::commit::Committer;
+use crate::store::journal::JOURNAL;
 
 /// The location of the store, and its memory limit.
 #[derive(Clone, Debug)]
@@ -347,7 +350,6 @@ impl Keeping {
     }
 }
 
-const JOURNAL: &str = ".journal";
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// sled takes what has come in so long as a few large batches.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);

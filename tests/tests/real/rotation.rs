@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::{Value, json};
 use tests::connection::{after, answer, open};
 use tests::daemon::{Daemon, Setup, authenticator};
-use tests::guide::lines_of;
+use tests::guide::{lines_of, typed};
 use tests::libpam::PamCode;
 use tests::sshd::System;
 use tests::stack::Stack;
@@ -365,13 +365,13 @@ fn the_chapter_on_a_new_secret_is_played_as_it_stands() {
     let [add, restart, rotate] = &lines_of("A new application secret")[..] else {
         panic!("three commands");
     };
-    shell(add);
+    typed(add);
     assert_eq!(restart, "systemctl restart provisiond");
     let file = daemon.setup.folder.join("secrets");
     let secrets = std::fs::read_to_string(&file).expect("the secrets");
     let second = secrets.lines().nth(1).expect("another line").to_owned() + "\n";
     restarted(daemon, &secrets);
-    let told = shell(rotate);
+    let told = typed(rotate);
     assert!(
         told.contains("left under 1: 0\nnext: take 1 out of"),
         "{told}"
@@ -386,16 +386,6 @@ fn restarted(daemon: &mut Daemon, secrets: &str) {
     assert!(daemon.terminate().success());
     daemon.setup.secrets = secrets.to_owned();
     daemon.start_again();
-}
-
-/// Runs a line of the guide with the programs of this build, and returns what it printed.
-fn shell(line: &str) -> String {
-    let built = world::built("totpctl");
-    let folder = built.parent().expect("a folder").display();
-    let line = format!("PATH={folder}:$PATH; {line}");
-    let output = world::run("sh", &["-euc", &line]);
-    assert!(output.status.success(), "{line}: {output:?}");
-    String::from_utf8(output.stdout).expect("a text")
 }
 
 /// In base32.

@@ -4,6 +4,7 @@
 //! Each command's own arguments and help are in the file of its group. `commands` checks names
 //! later.
 
+mod backup;
 mod codes;
 mod completions;
 mod devices;
@@ -36,6 +37,7 @@ use common::issued::IssuedCode;
 use common::lineage::uri::SCHEME;
 use common::secret;
 
+pub(crate) use self::backup::{BackupArgs, DaemonSettings, RestoreArgs};
 pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
 pub(crate) use self::completions::CompletionsArgs;
 pub(crate) use self::devices::{
@@ -188,6 +190,12 @@ pub(crate) enum Command {
     /// Decide about a store from which users may be missing
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Write a backup of the store, or check one (root only)
+    #[command(after_help = backup::BACKUP_EXAMPLES)]
+    Backup(BackupArgs),
+    /// Put a backup in the place of the store (root only)
+    #[command(after_help = backup::RESTORE_EXAMPLES)]
+    Restore(RestoreArgs),
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
     Key(KeyArgs),

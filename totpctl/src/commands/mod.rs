@@ -2,6 +2,7 @@
 //!
 //! Each command calls the daemon and asks the user for codes. `key` calls no daemon.
 
+mod backup;
 mod completions;
 mod confirm;
 mod daemon;
@@ -95,6 +96,8 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Metrics(wanted) => metrics::run(context, wanted),
         Command::Doctor(wanted) => doctor::run(context, wanted),
         Command::Rotate(wanted) => rotate::run(context, wanted),
+        Command::Backup(wanted) => backup::backup(context, wanted),
+        Command::Restore(wanted) => backup::restore(context, wanted),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),
         Command::Store(StoreCommand::AcceptLoss) => daemon::store_accept_loss(context),

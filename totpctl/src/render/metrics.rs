@@ -166,6 +166,17 @@ impl Page {
             "Tags whose application secret has another value than before.",
             status.wrong_secrets.len(),
         );
+        // An older daemon does not count them.
+        if let Some(sealed) = &status.sealed {
+            let records = sealed
+                .iter()
+                .map(|under| (under.tag.clone(), under.records));
+            self.by_word(
+                ("sealed_records", "gauge"),
+                "Records in which anything is sealed under each tag of an application secret.",
+                ("tag", &records.collect()),
+            );
+        }
         self.of_commits(store);
         // An older daemon does not say.
         if let Some(copy) = &status.copy {
@@ -297,7 +308,23 @@ const CLOCK_STATES: [(ClockState, &str); 4] = [
 
 #[cfg(test)]
 mod tests {
+    use common::wire::protocol::SealedUnder;
+
     use super::*;
+
+    fn under_1() -> SealedUnder {
+        SealedUnder {
+            tag: "1".into(),
+            default: false,
+            known: true,
+            records: 7,
+            macs: 7,
+            device_keys: 7,
+            code_keys: 7,
+            tombstones: 0,
+            decoys: 0,
+        }
+    }
 
     fn measured() -> Measured {
         let words = |pairs: &[(&str, u64)]| -> ByWord {
@@ -325,7 +352,7 @@ mod tests {
                 users_known: None,
                 default_tag: "2026-11-23".into(),
                 wrong_secrets: vec!["1".into()],
-                sealed: None,
+                sealed: Some(vec![under_1()]),
                 connections: 1,
                 audit_lost: 3,
                 events_lost: 0,
@@ -372,6 +399,7 @@ mod tests {
              pam_totp_clock_state{state=\"ok\"} 1\n",
             "\npam_totp_device_clock_skew_seconds_total{direction=\"behind\"} 90\n",
             "\npam_totp_wrong_secrets 1\n",
+            "\npam_totp_sealed_records{tag=\"1\"} 7\n",
             "\npam_totp_store_snapshot_timestamp_seconds 0\n",
             "\npam_totp_store_copy_whole_timestamp_seconds 1795468681\n",
             "\npam_totp_store_healed_total 1\n",
@@ -379,7 +407,7 @@ mod tests {
             assert!(text.contains(lines), "{lines}\nis not in\n{text}");
         }
         let heads = text.lines().filter(|line| line.starts_with("# TYPE "));
-        assert_eq!(heads.count(), 26);
+        assert_eq!(heads.count(), 27);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Names in texts are escaped: none can send control characters to the terminal.
 
 mod attempts;
+mod backup;
 mod changes;
 mod enrolment;
 mod event;
@@ -30,6 +31,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub(crate) use self::attempts::Attempts;
+pub(crate) use self::backup::Backup;
 pub(crate) use self::changes::{
     Change, Changed, Forgotten, RenamedDevice, RenamedUser, Restricted, restrictions,
 };

@@ -6,9 +6,9 @@
 //! since its beginning make them all of one time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use std::mem::take;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::frame::{Frame, Point, Row, damaged, next_frame, whole_frames};
@@ -59,18 +59,49 @@ pub(crate) fn made(folder: &Path) -> Option<SystemTime> {
     std::fs::metadata(folder.join(NAME)).ok()?.modified().ok()
 }
 
+/// Opens the snapshot. `None`: there is none.
+pub(super) fn open(folder: &Path) -> io::Result<Option<File>> {
+    match private::file(OpenOptions::new().read(true), &path(folder)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => file.map(Some),
+    }
+}
+
+/// The path of the snapshot in its folder.
+pub(crate) fn path(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
 /// Calls `each` with all rows of the snapshot. Without one, the store begins with nothing.
 pub(crate) fn play(
     folder: &Path,
     each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
 ) -> io::Result<Start> {
-    let file = match private::file(OpenOptions::new().read(true), &folder.join(NAME)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Start::default()),
-        file => file?,
+    play_file(open(folder)?.as_ref(), each)
+}
+
+/// The same of a snapshot that was opened before, from its beginning.
+pub(super) fn play_file(
+    file: Option<&File>,
+    each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
+) -> io::Result<Start> {
+    let Some(mut file) = file else {
+        return Ok(Start::default());
     };
+    file.rewind()?;
     let mut file = BufReader::new(file);
+    let start = read(&mut file, each)?;
+    let is_all = file.read(&mut [0])? == 0;
+    if is_all { Ok(start) } else { Err(damaged()) }
+}
+
+/// Calls `each` with all rows, up to the frame that says that it is the last.
+pub(crate) fn read(
+    file: &mut impl Read,
+    each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
+) -> io::Result<Start> {
     let mut expected: Option<(Start, u64)> = None;
-    while let Some(frame) = next_frame(&mut file)? {
+    while let Some(frame) = next_frame(file)? {
         let start = Start {
             point: frame.before,
             segment: frame.segment,
@@ -80,8 +111,7 @@ pub(crate) fn play(
             return Err(damaged());
         }
         if frame.after.imprint == LAST {
-            let is_all = next_frame(&mut file)?.is_none();
-            return if is_all { Ok(start) } else { Err(damaged()) };
+            return Ok(start);
         }
         each(frame.rows)?;
         expected = Some((start, number.saturating_add(1)));
@@ -113,41 +143,67 @@ pub(crate) fn begins(folder: &Path) -> u64 {
 }
 
 fn fill(draft: &Path, start: Start, rows: impl Iterator<Item = io::Result<Row>>) -> io::Result<()> {
-    let mut file = BufWriter::new(private::new_file(draft)?);
-    let (mut number, mut bytes, mut chunk) = (0u64, 0usize, Vec::new());
+    let file = BufWriter::new(private::new_file(draft)?);
+    let mut writing = Writing::new(file, start);
     for row in rows {
-        let row = row?;
-        bytes = bytes.saturating_add(row.size());
-        chunk.push(row);
-        if bytes >= CHUNK {
-            put(&mut file, start, number, MORE, take(&mut chunk))?;
-            (number, bytes) = (number.saturating_add(1), 0);
-        }
+        writing.add(row?)?;
     }
-    put(&mut file, start, number, MORE, chunk)?;
-    put(&mut file, start, number.saturating_add(1), LAST, Vec::new())?;
+    let file = writing.finish()?;
     file.into_inner().map_err(io::Error::from)?.sync_all()
 }
 
-fn put(
-    file: &mut BufWriter<File>,
+/// A snapshot that is being written.
+pub(crate) struct Writing<W> {
+    file: W,
     start: Start,
     number: u64,
-    imprint: u64,
-    rows: Vec<Row>,
-) -> io::Result<()> {
-    let frame = Frame {
-        segment: start.segment,
-        before: start.point,
-        after: Point {
-            generation: number,
-            imprint,
-        },
-        rows,
-    };
-    let bytes = frame.to_bytes();
-    let too_large = || io::Error::other("a row is larger than its snapshot takes");
-    file.write_all(&bytes.ok_or_else(too_large)?)
+    bytes: usize,
+    chunk: Vec<Row>,
+}
+
+impl<W: Write> Writing<W> {
+    pub(crate) fn new(file: W, start: Start) -> Self {
+        Self {
+            file,
+            start,
+            number: 0,
+            bytes: 0,
+            chunk: Vec::new(),
+        }
+    }
+
+    /// Adds a row. Of two with one key the later one holds.
+    pub(crate) fn add(&mut self, row: Row) -> io::Result<()> {
+        self.bytes = self.bytes.saturating_add(row.size());
+        self.chunk.push(row);
+        if self.bytes >= CHUNK {
+            self.put(MORE)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the end.
+    pub(crate) fn finish(mut self) -> io::Result<W> {
+        self.put(MORE)?;
+        self.put(LAST)?;
+        Ok(self.file)
+    }
+
+    fn put(&mut self, imprint: u64) -> io::Result<()> {
+        let frame = Frame {
+            segment: self.start.segment,
+            before: self.start.point,
+            after: Point {
+                generation: self.number,
+                imprint,
+            },
+            rows: take(&mut self.chunk),
+        };
+        let too_large = || io::Error::other("a row is larger than its snapshot takes");
+        let bytes = frame.to_bytes().ok_or_else(too_large)?;
+        (self.number, self.bytes) = (self.number.saturating_add(1), 0);
+        self.file.write_all(&bytes)
+    }
 }
 
 const NAME: &str = "snapshot";

@@ -20,9 +20,9 @@ use super::opening::{OpenError, at, open};
 use super::replay::Found;
 use super::salvage::Parts;
 use super::witnesses::Witnesses;
-use super::{JOURNAL, Part, Place, Tell, Told};
+use super::{Part, Place, Tell, Told};
 use crate::store::journal::frame::Point;
-use crate::store::journal::{Earlier, SyncData, play, snapshot};
+use crate::store::journal::{Earlier, JOURNAL, SyncData, play, snapshot};
 use crate::store::marker::{beside, sync_folder_of};
 use crate::store::room;
 

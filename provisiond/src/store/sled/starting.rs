@@ -23,12 +23,12 @@ use super::summary::{Summary, judge_age, known_to_be_spent};
 use super::upkeep::Upkeep;
 use super::witnesses::Witnesses;
 use super::writer::{Update, Writer, failed};
-use super::{JOURNAL, Keeping, LOCK_WAIT, Place, SledStore, Tell};
+use super::{Keeping, LOCK_WAIT, Place, SledStore, Tell};
 use crate::clock::Clock;
 use crate::store::Outcome;
 use crate::store::commit::Committer;
 use crate::store::journal::snapshot;
-use crate::store::journal::{self, Earlier, Notice, SyncData};
+use crate::store::journal::{self, Earlier, JOURNAL, Notice, SyncData};
 use crate::store::marker::{beside, lock};
 use crate::store::private;
 
@@ -177,7 +177,7 @@ fn counted(upkeep: &Arc<Upkeep>, tell: Tell) -> Tell {
 }
 
 /// Locks the store for this process.
-fn claim(path: &Path, deadline: Instant) -> Result<Flock<File>, OpenError> {
+pub(super) fn claim(path: &Path, deadline: Instant) -> Result<Flock<File>, OpenError> {
     let state = path.parent().unwrap_or(path);
     private::folder(state).map_err(at(state))?;
     let lock_path = beside(path, ".lock");

@@ -48,6 +48,20 @@ impl Summary {
         std::iter::once(FORMAT).chain(numbers).collect()
     }
 
+    /// The summary after a backup was restored at that trusted second, where `newest` was the latest
+    /// generation that was known, and `users` were.
+    pub(super) fn restored(self, newest: u64, stamp: u64, users: u64) -> Self {
+        Self {
+            generation: newest.saturating_add(LEAP),
+            rolled_back_tick: Some(stamp),
+            incomplete: Some(Incomplete {
+                users: self.users.max(users),
+                whole: UNKNOWN,
+            }),
+            ..self
+        }
+    }
+
     /// The summary, and the mark of the clock beside it. `None`: it is none, or of another version.
     pub(super) fn parse(bytes: &[u8]) -> Option<(Self, Mark)> {
         match bytes {
