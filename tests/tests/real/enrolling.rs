@@ -1,5 +1,5 @@
 //! How a new key reaches the authenticator: its label, its picture, and the file that a shell made
-//! for it.
+//! for it; and a machine that gives no random bytes for one.
 
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -10,10 +10,27 @@ use serde_json::{Value, json};
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::{PamCode, Reply};
 use tests::stack::Stack;
+use tests::strace::Strace;
 use tests::terminal::Terminal;
 use tests::world;
 
 use crate::first_login::ticket;
+
+#[test]
+fn without_random_bytes_no_key_is_made_and_logins_go_on() {
+    let _place = world::enter();
+    let daemon = Daemon::start();
+    let alice = daemon.enroll("alice");
+    let stack = Stack::of(&daemon, "random", "retry=1");
+    let strace = Strace::attach(&daemon, "getrandom:error=EIO");
+    let wish = json!({ "user": "bob", "active": true });
+    assert!(daemon.call("Enroll", &wish).is_err());
+    let login = stack.login("alice", &[&alice.code()]);
+    assert_eq!(login.code, PamCode::SUCCESS);
+    drop(strace);
+    assert!(daemon.call("Show", &json!({ "user": "bob" })).is_err());
+    daemon.enroll("bob");
+}
 
 #[test]
 fn a_users_further_devices_have_their_names_in_their_labels() {
