@@ -124,6 +124,7 @@ fn no_user_device_source_code_or_secret_is_in_the_metrics() {
         "role",
         "state",
         "store",
+        "tag",
         "verdict",
         "version",
     ];
@@ -171,6 +172,40 @@ fn what_was_healed_is_counted_and_the_copy_has_a_time() {
     wait_until(seen, "a look at the copy");
     for part in ["store", "copy"] {
         assert!(value(&format!("bytes{{part=\"{part}\"}}")) > 0, "{part}");
+    }
+}
+
+#[test]
+fn records_whose_application_secret_is_gone_are_a_metric_by_their_tag() {
+    let _place = world::enter();
+    let mut daemon = Daemon::start();
+    daemon.enroll("alice");
+    let first = daemon.setup.secrets.clone();
+    let second = "2: another application secret of the tests\n";
+    daemon.setup.secrets += second;
+    daemon.kill();
+    daemon.start_again();
+    daemon.enroll("bob");
+    let told = |daemon: &Daemon, line: &str| {
+        let text = text(daemon);
+        assert!(
+            text.contains(&format!("\npam_totp_{line}\n")),
+            "{line}: {text}"
+        );
+    };
+    for line in ["sealed_records{tag=\"2\"} 1", "secret_known{tag=\"2\"} 1"] {
+        told(&daemon, line);
+    }
+    daemon.setup.secrets = first;
+    daemon.kill();
+    daemon.start_again();
+    for line in [
+        "sealed_records{tag=\"1\"} 1",
+        "secret_known{tag=\"1\"} 1",
+        "sealed_records{tag=\"2\"} 1",
+        "secret_known{tag=\"2\"} 0",
+    ] {
+        told(&daemon, line);
     }
 }
 

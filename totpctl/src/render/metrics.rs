@@ -1,12 +1,14 @@
 //! Prints the result of `metrics` in Prometheus' text format: the name, type, help and labels of
 //! every metric.
 //!
-//! Labels are words of our own, a version and tags of secrets: never a user, a device or an address.
+//! Labels are words of our own, the version and the administrator's tags of secrets: never a user, a
+//! device or an address.
 
 use std::fmt::{Display, Write as _};
 
 use common::wire::protocol::{
-    ByWord, ClockState, CopyReply, MetricsReply, Skews, StatusReply, StoreMetrics, Times,
+    ByWord, ClockState, CopyReply, MetricsReply, SealedUnder, Skews, StatusReply, StoreMetrics,
+    Times,
 };
 use serde::Serialize;
 
@@ -161,27 +163,38 @@ impl Page {
             "Whether users may be missing from the store.",
             u64::from(status.incomplete),
         );
+        self.of_secrets(status);
+        self.of_commits(store);
+        // An older daemon does not say.
+        if let Some(copy) = &status.copy {
+            self.of_the_copy(copy);
+        }
+    }
+
+    fn of_secrets(&mut self, status: &StatusReply) {
         self.gauge(
             "wrong_secrets",
             "Tags whose application secret has another value than before.",
             status.wrong_secrets.len(),
         );
         // An older daemon does not count them.
-        if let Some(sealed) = &status.sealed {
-            let records = sealed
-                .iter()
-                .map(|under| (under.tag.clone(), under.records));
-            self.by_word(
-                ("sealed_records", "gauge"),
-                "Records in which anything is sealed under each tag of an application secret.",
-                ("tag", &records.collect()),
-            );
-        }
-        self.of_commits(store);
-        // An older daemon does not say.
-        if let Some(copy) = &status.copy {
-            self.of_the_copy(copy);
-        }
+        let Some(sealed) = &status.sealed else {
+            return;
+        };
+        let by_tag = |of: fn(&SealedUnder) -> u64| -> ByWord {
+            let tags = sealed.iter();
+            tags.map(|under| (under.tag.clone(), of(under))).collect()
+        };
+        self.by_word(
+            ("sealed_records", "gauge"),
+            "Records in which anything is sealed under each tag of an application secret.",
+            ("tag", &by_tag(|under| under.records)),
+        );
+        self.by_word(
+            ("secret_known", "gauge"),
+            "Whether the daemon has the application secret of the tag.",
+            ("tag", &by_tag(|under| under.known.into())),
+        );
     }
 
     fn of_commits(&mut self, store: &StoreMetrics) {
@@ -308,8 +321,6 @@ const CLOCK_STATES: [(ClockState, &str); 4] = [
 
 #[cfg(test)]
 mod tests {
-    use common::wire::protocol::SealedUnder;
-
     use super::*;
 
     fn under_1() -> SealedUnder {
@@ -400,6 +411,7 @@ mod tests {
             "\npam_totp_device_clock_skew_seconds_total{direction=\"behind\"} 90\n",
             "\npam_totp_wrong_secrets 1\n",
             "\npam_totp_sealed_records{tag=\"1\"} 7\n",
+            "\npam_totp_secret_known{tag=\"1\"} 1\n",
             "\npam_totp_store_snapshot_timestamp_seconds 0\n",
             "\npam_totp_store_copy_whole_timestamp_seconds 1795468681\n",
             "\npam_totp_store_healed_total 1\n",
@@ -407,7 +419,7 @@ mod tests {
             assert!(text.contains(lines), "{lines}\nis not in\n{text}");
         }
         let heads = text.lines().filter(|line| line.starts_with("# TYPE "));
-        assert_eq!(heads.count(), 27);
+        assert_eq!(heads.count(), 28);
     }
 
     #[test]
