@@ -37,7 +37,6 @@ PEERS = OTHER + "real::what_is_exported_is_read_by_the_other_modules_and_a_used_
 SHEET = OTHER + "programs::a_sheet_is_one_page_on_paper_and_its_picture_is_read_as_the_uri"
 LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_disabled_first_and_forgotten_by_a_later_run"
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
-RESTORED = "would suspend the codes that later scenarios use: real::the_chapter_on_backups_is_played_as_it_stands"
 ELSEWHERE = {
     "totpctl import": PART,
     "totpctl export": PART,
@@ -97,10 +96,6 @@ ELSEWHERE = {
     "provisiond --new-secret >> /etc/pam-totp/secrets": "would change the secrets that later scenarios count on: "
     + "real::the_chapter_on_a_new_secret_is_played_as_it_stands",
     "totpctl rotate": "is refused while there is one secret: real::the_chapter_on_a_new_secret_is_played_as_it_stands",
-    "totpctl backup /root/pam-totp.backup": RESTORED,
-    "totpctl backup --verify /root/pam-totp.backup": RESTORED,
-    "totpctl restore /root/pam-totp.backup": RESTORED,
-    "totpctl store accept-loss": RESTORED,
     "totpctl backup - | age -r age1… > pam-totp.backup.age": OTHER
     + "real::of_a_backup_under_load_that_is_restored_elsewhere_no_used_code_opens_anything",
     "totpctl recovery-codes": OWN,

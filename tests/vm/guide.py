@@ -25,6 +25,8 @@ journalctl -u pam-totp-setup-undo
 provisiond --check
 totpctl reload
 totpctl clock-accept
+totpctl backup /root/pam-totp.backup
+totpctl backup --verify /root/pam-totp.backup
 systemctl daemon-reload
 systemctl reload provisiond
 systemctl status provisiond
@@ -47,6 +49,11 @@ def looks_and_services(vm):
         vm.guest.run(command)
     with a_new_sshd(vm.guest):
         vm.guest.run("sshd -t && systemctl reload ssh")
+    # A restore would suspend the codes that later scenarios use: it reads the backup to its end, and finds users.
+    vm.guest.run("systemctl stop provisiond.socket provisiond-login.socket provisiond.service")
+    told = vm.guest.run("totpctl restore /root/pam-totp.backup", check=False)
+    vm.guest.run("systemctl start provisiond\nrm /root/pam-totp.backup")
+    assert "has users: with --replace" in told, told
     # No clock of a network is reached here, and the doctor says so: it may find no more.
     for command in "totpctl doctor", "totpctl doctor sudo sudo-i":
         told = vm.guest.run(command, check=False)

@@ -1,32 +1,25 @@
-//! `--backup`, `--check-backup` and `--restore`: a backup of the store in a file, whether it is whole
-//! and opens, and back again. All run beside the daemon, or without it, and end.
-//!
-//! Files that the administrator names are opened as root; everything else is done as the daemon's
-//! account.
+//! `--backup`, `--check-backup` and `--restore`: a backup of the store to standard output, whether the
+//! one on standard input is whole and opens, and back again. All run beside the daemon, or without
+//! it, as the daemon's account, and end. totpctl opens the files: AppArmor lets this program into the
+//! folders of the daemon only.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::io::{self, BufWriter, Read};
+use std::path::PathBuf;
 
 use common::config::Settings;
 use common::secrets::Secrets;
-use nix::fcntl::OFlag;
 use nix::unistd::gethostname;
 use serde::Serialize;
 
 use crate::clock;
 use crate::record::{Damaged, Record};
 use crate::store::backup::{self, BackupError, Header};
-use crate::store::sled::{Place, RestoreError, record_of, restore};
+use crate::store::sled::{Place, RestoreError, Restoring, record_of};
 
 /// Why a command about a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
-    /// The named file.
-    #[error("{0}: {1}")]
-    File(PathBuf, String),
     /// The backup or the store.
     #[error(transparent)]
     Backup(#[from] BackupError),
@@ -41,7 +34,6 @@ pub(super) enum Failure {
 /// What was done with a backup.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    file: PathBuf,
     done: Done,
     #[serde(flatten)]
     header: Header,
@@ -56,85 +48,66 @@ enum Done {
 }
 
 impl Report {
-    fn of(file: &Path, header: Header, done: Done) -> Self {
-        Self {
-            file: file.to_owned(),
-            done,
-            header,
-        }
-    }
-
-    /// Prints it on standard output, as one JSON object.
+    /// Prints it as one JSON object: on standard output, unless the backup goes there.
     pub(super) fn print(&self) {
-        if let Ok(json) = serde_json::to_string(self) {
-            println!("{json}");
+        match serde_json::to_string(self) {
+            Ok(json) if matches!(self.done, Done::Made) => eprintln!("{json}"),
+            Ok(json) => println!("{json}"),
+            Err(_) => {}
         }
     }
 }
 
-/// A file for a backup: new, and for its owner alone. What exists is never written over.
-pub(super) struct NewBackup {
-    path: PathBuf,
-    file: File,
+/// Writes the backup to standard output.
+pub(super) fn make(settings: &Settings) -> Result<Report, Failure> {
+    let out = BufWriter::new(io::stdout().lock());
+    let header = backup::write(&settings.store.path, out, |contents| Header {
+        program: env!("CARGO_PKG_VERSION").to_owned(),
+        host: gethostname().map_or_else(
+            |_| String::new(),
+            |host| host.to_string_lossy().into_owned(),
+        ),
+        made: clock::now(),
+        generation: contents.generation(),
+        users: contents.users(),
+    })?;
+    Ok(Report {
+        done: Done::Made,
+        header,
+    })
 }
 
-impl NewBackup {
-    pub(super) fn create(path: &Path) -> Result<Self, Failure> {
-        let mut options = OpenOptions::new();
-        options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits());
-        let file = options.open(path).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists => failed(path, "exists already: name a new file"),
-            _ => failed(path, error),
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-        })
-    }
-
-    /// Writes the backup, durable on return. What could not be written is removed.
-    pub(super) fn fill(self, settings: &Settings) -> Result<Report, Failure> {
-        let header = write(settings, &self.file);
-        let synced = header.and_then(|header| {
-            self.file
-                .sync_all()
-                .map_err(|error| failed(&self.path, error))?;
-            Ok(header)
-        });
-        if synced.is_err() {
-            // The daemon's account may not remove it from root's folder: then it is empty.
-            let _ = self.file.set_len(0);
-            let _ = std::fs::remove_file(&self.path);
-        }
-        Ok(Report::of(&self.path, synced?, Done::Made))
-    }
+/// Reads the backup on standard input to its end and opens every record in it. Changes nothing.
+pub(super) fn check(settings: &Settings) -> Result<Report, Failure> {
+    let header = checked(io::stdin().lock(), settings)?;
+    Ok(Report {
+        done: Done::Checked,
+        header,
+    })
 }
 
-/// Writes the backup to standard output, for another program that encrypts it.
-pub(super) fn to_standard_output(settings: &Settings) -> Result<(), Failure> {
-    write(settings, io::stdout().lock()).map(|_| ())
+/// Puts the backup on standard input in the place of the store. It is checked first.
+pub(super) fn put_back(
+    settings: &Settings,
+    mirror: Option<PathBuf>,
+    replace: bool,
+) -> Result<Report, Failure> {
+    let place = Place {
+        path: settings.store.path.clone(),
+        cache_mib: settings.store.cache_mib,
+        mirror,
+    };
+    let restoring = Restoring::begin(&place, &mut io::stdin().lock())?;
+    checked(restoring.backup()?, settings)?;
+    Ok(Report {
+        done: Done::Restored,
+        header: restoring.put_in_place(replace)?,
+    })
 }
 
-/// Opens a backup.
-pub(super) fn open(path: &Path) -> Result<File, Failure> {
-    let file = File::open(path).map_err(|error| failed(path, error))?;
-    match file.metadata().is_ok_and(|file| file.is_file()) {
-        true => Ok(file),
-        false => Err(failed(
-            path,
-            "is no ordinary file: copy the backup into one",
-        )),
-    }
-}
-
-/// Reads the backup to its end and opens every record in it. Changes nothing.
-pub(super) fn check(file: &File, path: &Path, settings: &Settings) -> Result<Report, Failure> {
+fn checked(backup: impl Read, settings: &Settings) -> Result<Header, Failure> {
     let mut records = BTreeMap::new();
-    let (header, _) = backup::read(file, &mut |rows| {
+    let (header, _) = backup::read(backup, &mut |rows| {
         for (user, stored) in rows.iter().filter_map(record_of) {
             match stored {
                 Some(stored) => {
@@ -156,42 +129,9 @@ pub(super) fn check(file: &File, path: &Path, settings: &Settings) -> Result<Rep
         *number = number.saturating_add(1);
     }
     match closed.is_empty() {
-        true => Ok(Report::of(path, header, Done::Checked)),
+        true => Ok(header),
         false => Err(Failure::DoesNotOpen(does_not_open(&closed))),
     }
-}
-
-/// Puts the backup in the place of the store. It is checked first.
-pub(super) fn put_back(
-    mut file: File,
-    path: &Path,
-    (settings, mirror): (&Settings, Option<PathBuf>),
-    replace: bool,
-) -> Result<Report, Failure> {
-    check(&file, path, settings)?;
-    let place = Place {
-        path: settings.store.path.clone(),
-        cache_mib: settings.store.cache_mib,
-        mirror,
-    };
-    let header = restore(&place, &mut file, replace)?;
-    Ok(Report::of(path, header, Done::Restored))
-}
-
-fn write(settings: &Settings, out: impl Write) -> Result<Header, Failure> {
-    let header = backup::write(&settings.store.path, BufWriter::new(out), |contents| {
-        Header {
-            program: env!("CARGO_PKG_VERSION").to_owned(),
-            host: gethostname().map_or_else(
-                |_| String::new(),
-                |host| host.to_string_lossy().into_owned(),
-            ),
-            made: clock::now(),
-            generation: contents.generation(),
-            users: contents.users(),
-        }
-    });
-    Ok(header?)
 }
 
 fn need(why: &Damaged) -> String {
@@ -214,8 +154,4 @@ fn does_not_open(closed: &BTreeMap<String, u64>) -> String {
          secrets file",
         closed.join("; ")
     )
-}
-
-fn failed(path: &Path, why: impl ToString) -> Failure {
-    Failure::File(path.to_owned(), why.to_string())
 }

@@ -50,15 +50,15 @@ pub struct Arguments {
     /// Print a line for the secrets file, with a new random application secret, and exit
     #[arg(long)]
     new_secret: bool,
-    /// Write a backup of the store to a new file, and exit; '-': to standard output
-    #[arg(long, value_name = "FILE", group = "backups")]
-    backup: Option<PathBuf>,
-    /// Say what is in a backup, and whether the application secrets open it, and exit
-    #[arg(long, value_name = "FILE", group = "backups")]
-    check_backup: Option<PathBuf>,
-    /// Put a backup in the place of the store, while no daemon runs, and exit
-    #[arg(long, value_name = "FILE", group = "backups")]
-    restore: Option<PathBuf>,
+    /// Write a backup of the store to standard output, and exit: see 'totpctl backup'
+    #[arg(long, group = "backups")]
+    backup: bool,
+    /// Say what is in the backup on standard input, and whether the application secrets open it, and exit
+    #[arg(long, group = "backups")]
+    check_backup: bool,
+    /// Put the backup on standard input in the place of the store, while no daemon runs, and exit
+    #[arg(long, group = "backups")]
+    restore: bool,
     /// With --restore: also if the store has users; it is kept beside the new one
     #[arg(long, requires = "restore")]
     replace: bool,
@@ -79,12 +79,12 @@ pub fn run(arguments: Arguments) -> ExitCode {
         new_secret()
     } else if arguments.check {
         check(&arguments)
-    } else if let Some(file) = &arguments.backup {
-        back_up(&arguments, file)
-    } else if let Some(file) = &arguments.check_backup {
-        check_backup(&arguments, file)
-    } else if let Some(file) = &arguments.restore {
-        put_back(&arguments, file)
+    } else if arguments.backup {
+        back_up(&arguments)
+    } else if arguments.check_backup {
+        check_backup(&arguments)
+    } else if arguments.restore {
+        put_back(&arguments)
     } else {
         serve(&arguments)
     };
@@ -129,31 +129,23 @@ impl End {
     }
 }
 
-fn back_up(arguments: &Arguments, path: &Path) -> Result<(), End> {
-    if path == Path::new("-") {
-        let (settings, _) = as_the_daemon(arguments)?;
-        return Ok(backup::to_standard_output(&settings)?);
-    }
-    let file = backup::NewBackup::create(path)?;
+fn back_up(arguments: &Arguments) -> Result<(), End> {
     let (settings, _) = as_the_daemon(arguments)?;
-    file.fill(&settings)?.print();
+    backup::make(&settings)?.print();
     Ok(())
 }
 
-fn check_backup(arguments: &Arguments, path: &Path) -> Result<(), End> {
-    let file = backup::open(path)?;
+fn check_backup(arguments: &Arguments) -> Result<(), End> {
     let (settings, _) = as_the_daemon(arguments)?;
-    backup::check(&file, path, &settings)?.print();
+    backup::check(&settings)?.print();
     Ok(())
 }
 
-fn put_back(arguments: &Arguments, path: &Path) -> Result<(), End> {
-    let file = backup::open(path)?;
+fn put_back(arguments: &Arguments) -> Result<(), End> {
     let account = startup::daemon_account()?;
     let mirror = startup::generation_mirror(&arguments.runtime_dir, account).ok();
     let (settings, _) = as_the_daemon(arguments)?;
-    let restored = backup::put_back(file, path, (&settings, mirror), arguments.replace)?;
-    restored.print();
+    backup::put_back(&settings, mirror, arguments.replace)?.print();
     Ok(())
 }
 

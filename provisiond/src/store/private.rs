@@ -23,11 +23,14 @@ pub(crate) fn file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a file for writing. One that an earlier process has left is removed, never written to.
+/// Creates a file, to be written and read. One that an earlier process has left is removed, never written to.
 pub(crate) fn new_file(path: &Path) -> io::Result<File> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => file(OpenOptions::new().write(true).create_new(true), path),
+        _ => file(
+            OpenOptions::new().read(true).write(true).create_new(true),
+            path,
+        ),
     }
 }
 

@@ -42,7 +42,7 @@ use nix::fcntl::Flock;
 use self::counted::{Counted, bytes_on_disk};
 pub use self::opening::OpenError;
 use self::overlay::{Overlay, merged};
-pub use self::restoring::{Contents, RestoreError, record_of, restore};
+pub use self::restoring::{Contents, RestoreError, Restoring, record_of};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
 use self::starting::Surroundings;
 use self::summary::Summary;

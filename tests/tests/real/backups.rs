@@ -2,6 +2,7 @@
 //! anything again.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -275,6 +276,31 @@ fn a_backup_that_is_cut_altered_newer_or_of_other_secrets_is_refused_and_nothing
         &bytes,
         "1 record: the application secret '1' is not here",
     );
+}
+
+#[test]
+fn a_backup_goes_to_standard_output_for_another_program_and_its_file_is_roots_alone() {
+    let _place = world::enter();
+    let daemon = Setup::new().start();
+    daemon.enroll("alice");
+    let backup = backup_of(&daemon);
+    let kept = fs::metadata(&backup).expect("a backup");
+    assert_eq!((kept.mode() & 0o777, kept.uid()), (0o600, 0));
+    let piped = totpctl(&daemon.setup, &["backup", "-"]);
+    assert!(
+        piped.status.success() && piped.stderr.is_empty(),
+        "{piped:?}"
+    );
+    let path = new_path("piped");
+    fs::write(&path, &piped.stdout).expect("a file");
+    let told = done(&daemon.setup, &["backup", "--verify", text(&path)]);
+    assert!(told.contains("1 user"), "{told}");
+    drop(daemon);
+    let nowhere = Setup::new();
+    nowhere.write();
+    let none = new_path("none");
+    refused(&nowhere, &["backup", text(&none)], "cannot be read");
+    assert!(!none.exists(), "no half backup stays");
 }
 
 #[test]

@@ -1,45 +1,131 @@
-//! `backup` and `restore`: run provisiond, which alone knows the store, as root.
+//! `backup` and `restore`: run provisiond, which alone knows the store, as root. The files are opened
+//! here, and their bytes go through pipes: AppArmor lets provisiond into the folders of the daemon
+//! only.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use nix::unistd::geteuid;
 
 use super::Context;
 use crate::cli::{BackupArgs, DaemonSettings, RestoreArgs};
 use crate::exit::{Exit, Failure};
+use crate::new_file::NewFile;
 use crate::render::Backup;
 
 /// `backup`.
 pub(super) fn backup(context: &Context<'_>, wanted: &BackupArgs) -> Result<Exit, Failure> {
-    let option = if wanted.verify {
-        "--check-backup"
-    } else {
-        "--backup"
-    };
     let mut provisiond = provisiond("backup", &wanted.daemon)?;
-    provisiond.arg(option).arg(&wanted.file);
-    if wanted.file == Path::new("-") && !wanted.verify {
-        // The bytes go to where ours go.
-        let status = provisiond.status().map_err(not_run)?;
-        return if status.success() {
-            Ok(Exit::Done)
-        } else {
-            Err(Failure::Backup("no backup was made".into(), exit(status)))
-        };
+    if wanted.verify {
+        provisiond.arg("--check-backup");
+        return sent(context, provisiond, &wanted.file);
     }
-    told(context, provisiond)
+    provisiond.arg("--backup");
+    if wanted.file == Path::new("-") {
+        return to_standard_output(provisiond);
+    }
+    let mut file = NewFile::create(&wanted.file)?;
+    let output = received(provisiond, &mut |bytes| file.append(bytes))?;
+    let report = report(&output.status, &output.stderr, &output.stderr)?;
+    file.keep()?;
+    context.output.result(&report.of(&wanted.file))?;
+    Ok(Exit::Done)
 }
 
 /// `restore`.
 pub(super) fn restore(context: &Context<'_>, wanted: &RestoreArgs) -> Result<Exit, Failure> {
     let mut provisiond = provisiond("restore", &wanted.daemon)?;
-    provisiond.arg("--restore").arg(&wanted.file);
+    provisiond.arg("--restore");
     if wanted.replace {
         provisiond.arg("--replace");
     }
-    told(context, provisiond)
+    sent(context, provisiond, &wanted.file)
+}
+
+fn to_standard_output(provisiond: Command) -> Result<Exit, Failure> {
+    let mut out = io::stdout().lock();
+    if out.is_terminal() {
+        return Err(Failure::Usage(TO_A_TERMINAL));
+    }
+    let output = received(provisiond, &mut |bytes| {
+        out.write_all(bytes).map_err(Failure::Writing)
+    })?;
+    report(&output.status, &output.stderr, &output.stderr)?;
+    out.flush().map_err(Failure::Writing)?;
+    Ok(Exit::Done)
+}
+
+/// Runs provisiond, and hands on what it writes to its standard output.
+fn received(
+    mut provisiond: Command,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<Output, Failure> {
+    provisiond
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = provisiond.spawn().map_err(not_run)?;
+    let handed_on = hand_on(&mut running, each);
+    // If that failed, provisiond finds its standard output closed, and ends.
+    drop(running.stdout.take());
+    let output = running.wait_with_output().map_err(not_run)?;
+    handed_on.map(|()| output)
+}
+
+fn hand_on(
+    running: &mut Child,
+    each: &mut dyn FnMut(&[u8]) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let mut bytes = vec![0; CHUNK];
+    while let Some(out) = &mut running.stdout {
+        let count = out.read(&mut bytes).map_err(Failure::Reading)?;
+        if count == 0 {
+            break;
+        }
+        each(bytes.get(..count).unwrap_or_default())?;
+    }
+    Ok(())
+}
+
+/// Runs provisiond with the file on its standard input, and prints its report.
+fn sent(context: &Context<'_>, mut provisiond: Command, path: &Path) -> Result<Exit, Failure> {
+    let mut file = open(path)?;
+    provisiond
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut running = provisiond.spawn().map_err(not_run)?;
+    let copied = match running.stdin.take() {
+        Some(mut pipe) => io::copy(&mut file, &mut pipe).map(drop),
+        None => Ok(()),
+    };
+    let output = running.wait_with_output().map_err(not_run)?;
+    // A provisiond that has seen enough closes the pipe, and says why.
+    let report = report(&output.status, &output.stdout, &output.stderr)?;
+    copied.map_err(|error| unreadable(path, &error))?;
+    context.output.result(&report.of(path))?;
+    Ok(Exit::Done)
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+    match file.metadata().is_ok_and(|file| file.is_file()) {
+        true => Ok(file),
+        false => Err(Failure::File {
+            path: path.to_owned(),
+            problem: "is no ordinary file: copy the backup into one".to_owned(),
+        }),
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::File {
+        path: path.to_owned(),
+        problem: format!("cannot be read: {error}"),
+    }
 }
 
 /// The daemon's program: beside this one, or in the folder of system programs that belongs to it.
@@ -67,17 +153,14 @@ fn provisiond(command: &'static str, settings: &DaemonSettings) -> Result<Comman
     Ok(provisiond)
 }
 
-fn told(context: &Context<'_>, mut provisiond: Command) -> Result<Exit, Failure> {
-    let output = provisiond.output().map_err(not_run)?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
+/// What provisiond `told`, or why it failed.
+fn report(status: &ExitStatus, told: &[u8], failed: &[u8]) -> Result<Backup, Failure> {
+    if !status.success() {
+        let why = String::from_utf8_lossy(failed);
         let why = why.trim().trim_start_matches("provisiond: ").to_owned();
-        return Err(Failure::Backup(why, exit(output.status)));
+        return Err(Failure::Backup(why, exit(*status)));
     }
-    let backup: Backup =
-        serde_json::from_slice(&output.stdout).map_err(|error| not_run(error.into()))?;
-    context.output.result(&backup)?;
-    Ok(Exit::Done)
+    serde_json::from_slice(told).map_err(|error| not_run(error.into()))
 }
 
 fn exit(status: ExitStatus) -> Exit {
@@ -88,7 +171,11 @@ fn exit(status: ExitStatus) -> Exit {
     }
 }
 
-fn not_run(error: std::io::Error) -> Failure {
+fn not_run(error: io::Error) -> Failure {
     let why = format!("provisiond cannot be run: {error}: install it beside totpctl");
     Failure::Backup(why, Exit::Refused)
 }
+
+const CHUNK: usize = 64 * 1024;
+const TO_A_TERMINAL: &str =
+    "a backup is no text for a terminal: name a file, or pipe it into another program";

@@ -1,5 +1,7 @@
 //! Prints the results of `backup` and `restore`, as provisiond reports them, with the next step.
 
+use std::path::Path;
+
 use common::wire::text::printable;
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +11,8 @@ use crate::table::second;
 /// What provisiond did with a backup.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Backup {
+    /// provisiond sees a pipe.
+    #[serde(default)]
     file: String,
     done: Done,
     program: String,
@@ -24,6 +28,16 @@ enum Done {
     Made,
     Checked,
     Restored,
+}
+
+impl Backup {
+    /// The same, of that file.
+    pub(crate) fn of(self, file: &Path) -> Self {
+        Self {
+            file: file.to_string_lossy().into_owned(),
+            ..self
+        }
+    }
 }
 
 impl Render for Backup {
@@ -64,10 +78,10 @@ mod tests {
             ("restored", "Next: start the daemon"),
         ] {
             let told = format!(
-                r#"{{"file":"/b","done":"{done}","program":"0.1.0","host":"h\u001b","made":1796025493,"generation":7,"users":1}}"#
+                r#"{{"done":"{done}","program":"0.1.0","host":"h\u001b","made":1796025493,"generation":7,"users":1}}"#
             );
             let backup: Backup = serde_json::from_str(&told).unwrap();
-            let text = backup.people();
+            let text = backup.of(Path::new("/b")).people();
             assert!(text.starts_with("/b: 1 user of h\\u{1b} at "), "{text}");
             assert!(text.contains(part), "{text}");
         }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use common::names::user::UserName;
+use nix::fcntl::Flock;
 
 use super::opening::{OpenError, at};
 use super::rows::{stored, user_of};
@@ -82,46 +83,86 @@ pub enum RestoreError {
     Kept(PathBuf),
 }
 
-/// Puts the backup in the place of the store, which no daemon serves. A former store is kept beside
-/// it, as the path with `.former`. `file` was read to its end before and is whole.
-///
-/// # Errors
-/// [`RestoreError`]. Unless the last steps fail, nothing has changed.
-pub fn restore(place: &Place, file: &mut File, replace: bool) -> Result<Header, RestoreError> {
-    let path = place.path.as_path();
-    let deadline = Instant::now().checked_add(LOCK_WAIT);
-    let _lock = claim(path, deadline.unwrap_or_else(Instant::now))?;
-    let mut marker = Marker::read(path).map_err(at(path))?;
-    let former = beside(path, FORMER);
-    let is_there = path.exists() || beside(path, JOURNAL).exists();
-    let has_users = marker.says_users() || is_there && marker.mark().is_none();
-    if has_users && !replace {
-        return Err(RestoreError::HasUsers(path.to_owned()));
+/// A store that no daemon serves, and the backup that is to take its place.
+pub struct Restoring<'a> {
+    place: &'a Place,
+    marker: Marker,
+    backup: File,
+    _lock: Flock<File>,
+}
+
+impl<'a> Restoring<'a> {
+    /// Claims the store, and copies the backup beside it: it is read several times, and may come
+    /// through a pipe.
+    ///
+    /// # Errors
+    /// [`RestoreError`]. Nothing has changed.
+    pub fn begin(place: &'a Place, backup: &mut impl Read) -> Result<Self, RestoreError> {
+        let path = place.path.as_path();
+        let deadline = Instant::now().checked_add(LOCK_WAIT);
+        let lock = claim(path, deadline.unwrap_or_else(Instant::now))?;
+        let marker = Marker::read(path).map_err(at(path))?;
+        let copied = copied(backup, &beside(path, COPY));
+        Ok(Self {
+            place,
+            marker,
+            backup: copied.map_err(BackupError::Io)?,
+            _lock: lock,
+        })
     }
-    if is_there
-        && [former.clone(), beside(&former, JOURNAL)]
-            .iter()
-            .any(|kept| kept.exists())
-    {
-        return Err(RestoreError::Kept(former));
+
+    /// The backup, from its beginning, to be checked.
+    ///
+    /// # Errors
+    /// [`RestoreError`].
+    pub fn backup(&self) -> Result<&File, RestoreError> {
+        let mut backup = &self.backup;
+        backup.rewind().map_err(BackupError::Io)?;
+        Ok(backup)
     }
-    let (_, mirrored) = Mirror::open(place.mirror.as_deref()).map_err(at(path))?;
-    let mut contents = Contents::default();
-    file.rewind().map_err(at(path))?;
-    let (header, _) = backup::read(&mut *file, &mut |rows| {
-        rows.iter().for_each(|row| contents.note(row));
-        Ok(())
-    })?;
-    let found = contents.summary.ok_or(BackupError::Damaged)?;
-    let (summary, clock) = in_doubt(found, &marker, mirrored);
-    let draft = beside(path, DRAFT);
-    write_draft(&draft, file, summary, clock)?;
-    let mark = StoreMark {
-        users: summary.users.max(1),
-        age: summary.age(clock.spent()),
-    };
-    put_in_place(path, &draft, &former, (&mut marker, mark)).map_err(at(path))?;
-    Ok(header)
+
+    /// Puts the backup, which is whole, in the place of the store. A former store is kept beside it,
+    /// as the path with `.former`.
+    ///
+    /// # Errors
+    /// [`RestoreError`]. Unless the last steps fail, nothing has changed.
+    pub fn put_in_place(mut self, replace: bool) -> Result<Header, RestoreError> {
+        let path = self.place.path.as_path();
+        let former = beside(path, FORMER);
+        let is_there = path.exists() || beside(path, JOURNAL).exists();
+        let has_users = self.marker.says_users() || is_there && self.marker.mark().is_none();
+        if has_users && !replace {
+            return Err(RestoreError::HasUsers(path.to_owned()));
+        }
+        let mut kept = [former.clone(), beside(&former, JOURNAL)].into_iter();
+        if is_there && kept.any(|kept| kept.exists()) {
+            return Err(RestoreError::Kept(former));
+        }
+        let (_, mirrored) = Mirror::open(self.place.mirror.as_deref()).map_err(at(path))?;
+        let mut contents = Contents::default();
+        let (header, _) = backup::read(self.backup()?, &mut |rows| {
+            rows.iter().for_each(|row| contents.note(row));
+            Ok(())
+        })?;
+        let found = contents.summary.ok_or(BackupError::Damaged)?;
+        let (summary, clock) = in_doubt(found, &self.marker, mirrored);
+        let draft = beside(path, DRAFT);
+        write_draft(&draft, self.backup()?, summary, clock)?;
+        let mark = StoreMark {
+            users: summary.users.max(1),
+            age: summary.age(clock.spent()),
+        };
+        put_in_place(path, &draft, &former, (&mut self.marker, mark)).map_err(at(path))?;
+        Ok(header)
+    }
+}
+
+/// A copy without a name: it is gone with this process.
+fn copied(from: &mut impl Read, path: &Path) -> io::Result<File> {
+    let mut file = private::new_file(path)?;
+    std::fs::remove_file(path)?;
+    io::copy(from, &mut file)?;
+    Ok(file)
 }
 
 /// The summary and the mark of the clock with which the restored store begins: newer than all that is
@@ -147,7 +188,7 @@ fn in_doubt(
 /// A folder with the snapshot that the restored store begins with.
 fn write_draft(
     draft: &Path,
-    file: &mut File,
+    backup: &File,
     summary: Summary,
     mark: Mark,
 ) -> Result<(), RestoreError> {
@@ -164,8 +205,7 @@ fn write_draft(
         segment: 0,
     };
     let mut writing = Writing::new(io::BufWriter::new(out), start);
-    file.rewind().map_err(failed)?;
-    backup::read(&mut *file, &mut |rows| {
+    backup::read(backup, &mut |rows| {
         let others = rows.into_iter().filter(|row| *row.key != *SUMMARY);
         others.into_iter().try_for_each(|row| writing.add(row))
     })?;
@@ -217,5 +257,6 @@ fn kept(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// The endings of what lies beside the store.
 const DRAFT: &str = ".restoring";
+const COPY: &str = ".restoring.backup";
 const FORMER: &str = ".former";
 const MOST_OF_MARKER: u64 = 4096;
