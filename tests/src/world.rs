@@ -5,7 +5,7 @@
 //! Knows no daemon. Whatever is changed here vanishes with the world.
 
 use std::fs::{self, Permissions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
@@ -95,7 +95,7 @@ fn without_mounts() -> Option<PathBuf> {
 /// A new folder in there. The name only helps a developer to find it.
 #[must_use]
 pub fn scratch_folder(name: &str) -> PathBuf {
-    let path = scratch().join(format!("{name}-{}", next_number()));
+    let path = new_folder(name);
     make_folder(&path, 0o755);
     path
 }
@@ -103,9 +103,23 @@ pub fn scratch_folder(name: &str) -> PathBuf {
 /// A new folder that the daemon's user owns, for a store.
 #[must_use]
 pub fn state_folder() -> PathBuf {
-    let path = scratch().join(format!("state-{}", next_number()));
+    let path = new_folder("state");
     give_to_daemon(&path);
     path
+}
+
+/// Another test program of the same world may have left folders with the same numbers.
+fn new_folder(name: &str) -> PathBuf {
+    loop {
+        let path = scratch().join(format!("{name}-{}", next_number()));
+        match fs::create_dir(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => {
+                made.expect("a folder");
+                return path;
+            }
+        }
+    }
 }
 
 /// Makes `path` a folder of the daemon's user, 0700.
