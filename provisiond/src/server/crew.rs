@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind, PipeReader};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::Builder;
 use std::time::Duration;
 
@@ -38,6 +38,8 @@ pub(super) struct Crew<H> {
     _end: Arc<PipeReader>,
     /// Threads that wait for a connection, or decide on one.
     waiting: AtomicUsize,
+    /// One of them decides.
+    is_deciding: AtomicBool,
     /// How long a thread waits that is not the only one.
     patience: EpollTimeout,
 }
@@ -72,6 +74,7 @@ impl<H: Host> Crew<H> {
             epoll,
             _end: Arc::clone(end),
             waiting: AtomicUsize::new(0),
+            is_deciding: AtomicBool::new(false),
             patience: EpollTimeout::try_from(patience).unwrap_or(EpollTimeout::NONE),
         });
         recruit(Place::add(&crew))?;
@@ -81,6 +84,11 @@ impl<H: Host> Crew<H> {
     /// Whether a thread waits for connections, or decides on one.
     pub(super) fn is_at_the_door(&self) -> bool {
         self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Whether a connection that comes now would be accepted at once.
+    pub(super) fn is_free(&self) -> bool {
+        self.is_at_the_door() && !self.is_deciding.load(Ordering::SeqCst)
     }
 
     /// The next connection to serve. `None`: the thread is to end.
@@ -120,7 +128,7 @@ impl<H: Host> Crew<H> {
 
     /// Accepts a connection, and lets go of the listener.
     fn accept(&self) -> Option<H::Guest> {
-        let _held = Held(self);
+        let _held = Held::by(self);
         match self.listener.accept() {
             Ok((stream, _)) => self.host.admit(stream),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
@@ -171,8 +179,16 @@ enum Awaited {
 /// The listener, which is reported to no other thread until this is dropped.
 struct Held<'a, H>(&'a Crew<H>);
 
+impl<'a, H> Held<'a, H> {
+    fn by(crew: &'a Crew<H>) -> Self {
+        crew.is_deciding.store(true, Ordering::SeqCst);
+        Self(crew)
+    }
+}
+
 impl<H> Drop for Held<'_, H> {
     fn drop(&mut self) {
+        self.0.is_deciding.store(false, Ordering::SeqCst);
         let _ = self.0.epoll.modify(&self.0.listener, &mut once());
     }
 }
@@ -244,21 +260,27 @@ mod tests {
     use std::sync::Mutex;
     use std::sync::mpsc::{Receiver, Sender, channel};
     use std::thread::{self, ThreadId};
+    use std::time::Instant;
 
     use super::*;
 
-    /// Tells who serves, and serves until the client hangs up.
-    struct Echo(Mutex<Sender<ThreadId>>);
+    /// Tells who serves, and serves until the client hangs up. Decides when the test lets it.
+    struct Echo {
+        tell: Mutex<Sender<ThreadId>>,
+        decision: Mutex<()>,
+    }
 
     impl Host for Echo {
         type Guest = UnixStream;
 
         fn admit(&self, stream: UnixStream) -> Option<UnixStream> {
+            drop(self.decision.lock().unwrap());
             Some(stream)
         }
 
         fn serve(&self, mut guest: UnixStream) {
-            self.0.lock().unwrap().send(thread::current().id()).unwrap();
+            let tell = self.tell.lock().unwrap().clone();
+            tell.send(thread::current().id()).unwrap();
             let mut word = [0];
             while guest.read(&mut word).unwrap() == 1 {
                 assert_ne!(&word, b"!", "planted");
@@ -284,7 +306,11 @@ mod tests {
         let (tell, served_by) = channel();
         let (reader, end) = pipe().unwrap();
         let reader = Arc::new(reader);
-        let crew = Crew::waiting(Echo(Mutex::new(tell)), listener, &reader, patience).unwrap();
+        let host = Echo {
+            tell: Mutex::new(tell),
+            decision: Mutex::default(),
+        };
+        let crew = Crew::waiting(host, listener, &reader, patience).unwrap();
         Scene {
             crew,
             served_by,
@@ -296,6 +322,14 @@ mod tests {
     impl Scene {
         fn connect(&self) -> UnixStream {
             UnixStream::connect(self.folder.path().join("s")).unwrap()
+        }
+
+        fn until_free(&self, wanted: bool) {
+            let patience = Instant::now() + Duration::from_secs(20);
+            while self.crew.is_free() != wanted {
+                assert!(Instant::now() < patience, "never free: {wanted}");
+                thread::yield_now();
+            }
         }
 
         fn until_waiting(&self, wanted: usize) {
@@ -351,6 +385,19 @@ mod tests {
         scene.until_waiting(1);
         assert!(scene.crew.is_at_the_door());
         echoes(&scene.connect());
+    }
+
+    #[test]
+    fn while_a_thread_decides_on_a_connection_no_other_one_would_be_accepted() {
+        let scene = scene(PATIENCE);
+        scene.until_free(true);
+        let decision = scene.crew.host.decision.lock().unwrap();
+        let waits = scene.connect();
+        scene.until_free(false);
+        assert!(scene.crew.is_at_the_door());
+        drop(decision);
+        echoes(&waits);
+        scene.until_free(true);
     }
 
     #[test]

@@ -157,8 +157,7 @@ impl Watch {
             self.service.audit.write(socket_removed(path));
         }
         let (service, crews) = (&self.service, &self.crews);
-        let works =
-            || service.records.health().is_ok() && crews.iter().all(|crew| crew.is_at_the_door());
+        let works = || service.records.health().is_ok() && crews.iter().all(|crew| crew.is_free());
         let beat = |pulse: &mut Pulse| pulse.beat(works);
         let look = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::MAX);
         self.pulse.as_mut().map_or(look, beat)

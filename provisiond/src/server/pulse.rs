@@ -1,5 +1,5 @@
 //! The service manager's watchdog. A thread tells it, again and again, that the daemon works: that
-//! the store does, and that threads wait for connections. A daemon that hangs says nothing, and is
+//! the store does, and that threads are free to accept connections. A daemon that hangs says nothing, and is
 //! started anew.
 
 use std::time::{Duration, Instant};
@@ -28,10 +28,13 @@ impl Pulse {
     pub(super) fn beat(&mut self, works: impl Fn() -> bool) -> PollTimeout {
         let now = Instant::now();
         if now >= self.due {
-            if works() {
+            let next = if works() {
                 (self.tell)();
-            }
-            self.due = now.checked_add(self.every).unwrap_or(now);
+                self.every
+            } else {
+                self.every.min(LOOK_AGAIN)
+            };
+            self.due = now.checked_add(next).unwrap_or(now);
         }
         let wait = self.due.saturating_duration_since(now);
         PollTimeout::try_from(wait.max(SHORTEST)).unwrap_or(PollTimeout::MAX)
@@ -40,6 +43,8 @@ impl Pulse {
 
 /// One that is late, and one that is lost, do no harm.
 const SIGNS_IN_TIME: u32 = 3;
+/// A daemon at work may be busy at the very moment of the look.
+const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// The kernel takes whole milliseconds: a shorter wait would be none.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -54,8 +59,12 @@ mod tests {
         let (signs, given) = channel();
         let mut pulse = Pulse::new(Duration::from_secs(3000), move || signs.send(()).unwrap());
         let count = || given.try_iter().count();
-        pulse.beat(|| false);
-        assert_eq!(count(), 0, "it does not work");
+        let again = pulse.beat(|| false);
+        assert_eq!(
+            (count(), again.as_millis()),
+            (0, Some(250)),
+            "it does not work"
+        );
         pulse.due = Instant::now();
         let wait = pulse.beat(|| true);
         assert_eq!(count(), 1);
