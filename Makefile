@@ -129,6 +129,7 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	install -m 755 packaging/examples/pam-totp-mail '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 644 packaging/examples/pam-totp-mail.service packaging/examples/pam-totp-import.* '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 644 packaging/prometheus/pam-totp.rules.yml '$(DESTDIR)$(DOCDIR)/examples'
+	cp -R --no-preserve=mode,ownership packaging/examples/ansible '$(DESTDIR)$(DOCDIR)/examples'
 	install -m 644 packaging/fail2ban/filter.d/pam-totp.conf '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'
 	install -m 644 README.md CHANGELOG.md SECURITY.md LICENSE $(wildcard docs/*.md) '$(DESTDIR)$(DOCDIR)'
 	install -m 644 docs/totpctl.1 '$(DESTDIR)$(MANDIR)/man1'

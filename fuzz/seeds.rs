@@ -117,7 +117,7 @@ auth [success=done user_unknown=ignore default=die] pam_exec.so
 auth required pam_deny.so
 ";
 /// One file of each format that `import` reads.
-const FOREIGN: [(&str, &str); 8] = [
+const FOREIGN: [(&str, &str); 9] = [
     (
         "import_otpauth",
         "otpauth://hotp/Co:a?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&counter=9&issuer=Co\n",
@@ -141,6 +141,10 @@ const FOREIGN: [(&str, &str); 8] = [
     (
         "import_andotp",
         r#"[{"secret":"GEZDGNBVGY3TQOJQ","label":"a","type":"TOTP","algorithm":"SHA1","digits":6}]"#,
+    ),
+    (
+        "import_desired_state",
+        "users:\n  alice: &a\n    state: active\n    enroll: ticket\n    exclusive: true\n    devices:\n      phone:\n      old: {state: absent}\n      t: {state: disabled, from: 2026-12-01, until: ~, services: [sudo]}\n  bob: *a\n",
     ),
     ("import_users", "user,device\nalice,phone\nbob,\n"),
     (

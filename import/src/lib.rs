@@ -1,12 +1,15 @@
 //! Reads the files of other TOTP systems, one file a format: bytes go in, entries come out, each
 //! with its place in the file or with the reason why it cannot be taken. Writes some of them, too.
 //!
+//! Also reads lists of users, and the desired state of users for `totpctl apply`.
+//!
 //! Pure: opens no file and no socket, and knows neither the daemon nor the accounts of this
 //! machine. No problem shows a part of the file, which holds keys.
 #![forbid(unsafe_code)]
 
 pub mod aegis;
 pub mod andotp;
+pub mod desired_state;
 mod entry;
 pub mod google_authenticator;
 mod lines;

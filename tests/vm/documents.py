@@ -35,11 +35,15 @@ VSFTPD = OTHER + "programs::vsftpd_takes_no_password_without_encryption"
 FORMATS = OTHER + "real::exports_of_apps_and_lists_are_taken_by_their_labels_and_a_dry_run_changes_nothing"
 PEERS = OTHER + "real::what_is_exported_is_read_by_the_other_modules_and_a_used_code_stays_used"
 SHEET = OTHER + "programs::a_sheet_is_one_page_on_paper_and_its_picture_is_read_as_the_uri"
+APPLY = ("changes accounts that other scenarios count on: "
+         "programs::the_file_of_the_guide_and_the_role_make_the_same_users")
 LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_disabled_first_and_forgotten_by_a_later_run"
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
 ELSEWHERE = {
     "totpctl import": PART,
     "totpctl export": PART,
+    "totpctl apply": PART,
+    "totpctl --json apply": PART,
     "totpctl import google-authenticator --homes": OTHER
     + "real::the_files_in_home_folders_are_read_with_mistrust_and_only_for_users_without_a_device",
     "totpctl import users-oath /etc/users.oath": OTHER
@@ -86,6 +90,8 @@ ELSEWHERE = {
     + "real::a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_that_was_shown",
     "totpctl ticket --users users.csv > tickets.jsonl": "issues tickets to accounts that the machine does not have: "
     + "real::a_list_of_tickets_is_run_again_and_no_unused_ticket_is_replaced_or_shown_twice",
+    "totpctl apply /root/users.yaml --check --diff --tickets /root/tickets.jsonl": APPLY,
+    "totpctl apply /root/users.yaml --tickets /root/tickets.jsonl": APPLY,
     "totpctl enroll alice --yes --sheet alice.html": SHEET,
     "totpctl enroll --users users.csv --sheets sheets": SHEET,
     "totpctl gc": LEAVERS,

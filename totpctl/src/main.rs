@@ -14,6 +14,7 @@
 //!   keys and progress.
 //! - `textfile`: the file of `metrics`.
 //! - `doctor/`: the checks of `doctor`: PAM files, daemon, settings, sshd, machine.
+//! - `diff`: a change, line by line.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
 //!
 //! totpctl has no store, cipher or rule of its own: formats and codes are in `common`. Codes and
@@ -33,6 +34,7 @@ mod bounded_lines;
 mod cli;
 mod commands;
 mod daemon;
+mod diff;
 mod doctor;
 mod echo_off;
 mod exit;

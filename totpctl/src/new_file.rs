@@ -1,17 +1,17 @@
 //! Creates the files of --png, --svg, --keys and --sheet, and the folder of --sheets, which hold keys:
 //! new, readable by their owner only; a file is removed after an error. Also the draft of --textfile,
-//! which is then published.
+//! which is then published, and the file of tickets, to which lines are appended.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, fchmod};
-use nix::unistd::{UnlinkatFlags, unlinkat};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
 use crate::exit::Failure;
 
@@ -106,6 +106,54 @@ impl Drop for NewFile {
     }
 }
 
+/// A file that only its owner can read, and that grows.
+#[derive(Debug)]
+pub(crate) struct PrivateLog {
+    path: PathBuf,
+    file: File,
+}
+
+impl PrivateLog {
+    /// Opens the file, or creates it. It follows no symbolic link, and takes no file that other users
+    /// can read.
+    pub(crate) fn open(path: &Path) -> Result<Self, Failure> {
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(flags.bits())
+            .open(path)
+            .map_err(|error| failure(path, errno(error)))?;
+        let found = file
+            .metadata()
+            .map_err(|error| failure(path, errno(error)))?;
+        let is_own = found.uid() == geteuid().as_raw() && found.nlink() == 1;
+        if !found.is_file() || !is_own || found.mode() & OTHERS != 0 {
+            return Err(Failure::File {
+                path: path.to_owned(),
+                problem: NOT_PRIVATE.to_owned(),
+            });
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Writes one line more.
+    pub(crate) fn append(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let written = self.file.write_all(line);
+        written.map_err(|error| failure(&self.path, errno(error)))
+    }
+
+    /// Brings what was written to the disk.
+    pub(crate) fn keep(&mut self) -> Result<(), Failure> {
+        let synced = self.file.sync_all();
+        synced.map_err(|error| failure(&self.path, errno(error)))
+    }
+}
+
 /// A folder that totpctl has created.
 pub(crate) struct NewFolder;
 
@@ -143,6 +191,8 @@ fn failure(path: &Path, errno: Errno) -> Failure {
 }
 
 const READABLE: u32 = 0o644;
+const OTHERS: u32 = 0o077;
+const NOT_PRIVATE: &str = "is not a private file of your own, as a file with tickets must be: name a new one, or run 'chmod 600' on it";
 
 #[cfg(test)]
 mod tests {
@@ -200,6 +250,30 @@ mod tests {
             let refused = NewFolder::create(&path).unwrap_err().to_string();
             assert!(refused.contains("exists already"), "{refused}");
         }
+    }
+
+    #[test]
+    fn lines_are_appended_to_a_private_file_and_to_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for line in ["1\n", "2\n"] {
+            let mut log = PrivateLog::open(&path("log")).unwrap();
+            log.append(line.as_bytes()).unwrap();
+            log.keep().unwrap();
+        }
+        assert_eq!(std::fs::read(path("log")).unwrap(), b"1\n2\n");
+        let mode = path("log").metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        std::fs::write(path("open"), "").unwrap();
+        symlink(path("log"), path("link")).unwrap();
+        for name in ["open", "link", "."] {
+            let refused = PrivateLog::open(&path(name)).unwrap_err().to_string();
+            let told =
+                refused.contains("not a private file") || refused.contains("cannot be created");
+            assert!(told, "{name}: {refused}");
+        }
+        std::fs::hard_link(path("log"), path("second")).unwrap();
+        assert!(PrivateLog::open(&path("second")).is_err());
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! The guide's recipes for other people's programs, and its way to Prometheus, each with the real
-//! program of Debian, the real module and the real daemon; and the printed sheets in a browser.
+//! program of Debian, the real module and the real daemon; Ansible with the role among the examples; and the printed
+//! sheets in a browser.
 //! `packaging/need test` installs the programs.
 
 #![forbid(unsafe_code)]
 
+mod ansible;
 mod apache;
 mod freeradius;
 mod locker;

@@ -146,6 +146,27 @@ fn a_bad_row_is_named_by_its_line_and_the_others_are_done() {
         "{notes}"
     );
 
+    let list = "user,device\nnever,phone\nalice,watch\nghost,phone\n";
+    let (status, lines, notes) = run(&["disable"], list);
+    let refused = |line: &&Value| line["error"].is_object();
+    let refused: Vec<_> = lines
+        .iter()
+        .filter(refused)
+        .map(|line| line["line"].clone())
+        .collect();
+    assert_eq!(
+        (status, refused),
+        (Some(1), vec![json!(2), json!(3)]),
+        "{notes}"
+    );
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["line"] == 4 && line["changed"] == true),
+        "{lines:?}"
+    );
+    assert!(daemon.totpctl(&["enable", "ghost"], "").status.success());
+
     let list = "{\"user\":\"alice\"}\n{\"user\":\"ghost\"}\n";
     let (status, lines, notes) = run(&["disable", "--device", "phone"], list);
     assert_eq!(

@@ -12,6 +12,7 @@
 mod accounts;
 mod anytime;
 mod applications;
+mod applying;
 mod backups;
 mod before;
 mod bounds;

@@ -4,6 +4,7 @@
 //! Each command's own arguments and help are in the file of its group. `commands` checks names
 //! later.
 
+mod apply;
 mod backup;
 mod codes;
 mod completions;
@@ -37,6 +38,7 @@ use common::issued::IssuedCode;
 use common::lineage::uri::SCHEME;
 use common::secret;
 
+pub(crate) use self::apply::ApplyArgs;
 pub(crate) use self::backup::{BackupArgs, DaemonSettings, RestoreArgs};
 pub(crate) use self::codes::{ConfirmArgs, NO_SERVICE, VerifyArgs};
 pub(crate) use self::completions::CompletionsArgs;
@@ -160,6 +162,9 @@ pub(crate) enum Command {
     /// Find users that have no account any more, and disable them
     #[command(after_help = users::GC_EXAMPLES)]
     Gc(GcArgs),
+    /// Make users and devices what a YAML file says
+    #[command(after_help = apply::EXAMPLES)]
+    Apply(ApplyArgs),
     /// Import users from another system
     #[command(subcommand)]
     Import(ImportCommand),

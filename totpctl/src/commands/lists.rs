@@ -152,13 +152,13 @@ fn batches(rows: Vec<Row>, most: usize) -> Vec<Vec<Row>> {
 }
 
 /// Whether this machine has the account, or its name service does not say.
-fn has_account(user: &str) -> bool {
+pub(super) fn has_account(user: &str) -> bool {
     !matches!(User::from_name(user), Ok(None))
 }
 
 /// The account may be made later, or be on another machine: no error, but in a long list it is
 /// rather a spelling mistake.
-fn warn_without_account(output: &Output, line: u64, user: &str) {
+pub(super) fn warn_without_account(output: &Output, line: u64, user: &str) {
     let sentence = format!("warning: this machine has no account '{}'", printable(user));
     output.note(&Place::Line(line).of(None, &sentence));
 }

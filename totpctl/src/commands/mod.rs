@@ -2,6 +2,7 @@
 //!
 //! Each command calls the daemon and asks the user for codes. `key` calls no daemon.
 
+pub(crate) mod apply;
 mod backup;
 mod completions;
 mod confirm;
@@ -87,6 +88,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Ticket(wanted) => recovery::ticket(context, wanted),
         Command::RevokeGrace(user) => grace::revoke(context, user),
         Command::Unlock { user } => recovery::unlock(context, user),
+        Command::Apply(wanted) => apply::run(context, wanted),
         Command::Import(wanted) => import::run(context, wanted),
         Command::Export(wanted) => export::run(context, wanted),
         Command::Key(wanted) => key::run(context, wanted),
@@ -193,7 +195,7 @@ pub(crate) fn expect_root(command: &'static str) -> Result<(), Failure> {
 /// Whether the failure of one line or user would meet all others too.
 fn concerns_all(failure: &Failure) -> bool {
     match failure {
-        Failure::Daemon(ClientError::Refused(error)) => {
+        Failure::Daemon(ClientError::Refused(error)) | Failure::Refused { error, .. } => {
             matches!(
                 error,
                 Error::PermissionDenied
@@ -230,6 +232,7 @@ fn proof_prompt(ask: Ask) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::Subject;
 
     #[test]
     fn only_what_concerns_all_stops_the_others() {
@@ -248,7 +251,13 @@ mod tests {
             Error::RecordDamaged,
             Error::busy("wait"),
         ] {
-            assert!(!concerns_all(&ClientError::from(error).into()));
+            assert!(!concerns_all(&ClientError::from(error.clone()).into()));
+            let of_alice = Subject {
+                user: Some("alice"),
+                ..Subject::default()
+            };
+            let named = Failure::from(ClientError::from(error)).about(of_alice);
+            assert!(!concerns_all(&named), "{named}");
         }
         assert!(!concerns_all(&Failure::BadParameter("no name".into())));
     }

@@ -4,6 +4,7 @@
 //!
 //! Names in texts are escaped: none can send control characters to the terminal.
 
+pub(crate) mod applied;
 mod attempts;
 mod backup;
 mod changes;

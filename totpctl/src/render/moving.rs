@@ -84,10 +84,20 @@ pub(crate) struct LineFailure {
     error: Reason,
 }
 
+/// Why something failed.
 #[derive(Debug, Serialize)]
-struct Reason {
+pub(crate) struct Reason {
     code: &'static str,
     message: String,
+}
+
+impl Reason {
+    pub(crate) fn of(failure: &Failure) -> Self {
+        Self {
+            code: failure.code().0,
+            message: failure.to_string(),
+        }
+    }
 }
 
 impl LineFailure {
@@ -96,10 +106,7 @@ impl LineFailure {
         Self {
             place,
             user,
-            error: Reason {
-                code: failure.code().0,
-                message: failure.to_string(),
-            },
+            error: Reason::of(failure),
         }
     }
 

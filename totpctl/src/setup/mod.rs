@@ -7,7 +7,6 @@
 
 mod boot;
 mod checks;
-mod diff;
 mod file;
 mod outcome;
 mod pam_edit;
@@ -32,6 +31,7 @@ use self::recipe::Recipe;
 use self::record::{Change, Record, Records};
 use crate::cli::{SetupArgs, Target};
 use crate::commands::{Context, expect_root};
+use crate::diff;
 use crate::exit::{Exit, Failure};
 use crate::table::now;
 

@@ -24,6 +24,14 @@ pub fn start(date: Date) -> Option<u64> {
     u64::try_from(date.duration_since(EPOCH.date()).as_secs()).ok()
 }
 
+/// The day in UTC whose first second `time` is, in Unix seconds. `None`: it is no first second, or is
+/// after the year 9999.
+#[must_use]
+pub fn day(time: u64) -> Option<Date> {
+    let date = in_zone(time, TimeZone::UTC)?.date();
+    (start(date) == Some(time)).then_some(date)
+}
+
 /// The date and the time of day in this machine's time zone at `time`, in Unix seconds. `None`: the
 /// time zone cannot be read.
 #[must_use]
@@ -137,6 +145,8 @@ mod tests {
         );
         assert_eq!(start("9999-12-31"), Some(253_402_214_400));
         assert_eq!(start("1969-12-31"), None);
+        assert_eq!(day(1_798_761_600).unwrap().to_string(), "2027-01-01");
+        assert_eq!((day(1_798_761_601), day(u64::MAX)), (None, None));
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Shows a change of a file as a unified diff. `setup` changes each file in one place, so there is
-//! one hunk.
+//! Shows a change of a text as a unified diff with one hunk: from the first line that differs to the
+//! last one.
 
 use common::wire::text::printable;
 
-/// The diff of a file, with three lines around the change. `None` as the old text: a new file.
+/// The diff of a file or of what else has a name, with three lines around the change. `None` as the old
+/// text: a new file.
 pub(crate) fn diff(path: &str, old: Option<&str>, new: &str) -> String {
     let old_lines: Vec<&str> = old.unwrap_or_default().lines().collect();
     let new_lines: Vec<&str> = new.lines().collect();
