@@ -114,25 +114,29 @@ struct Checked {
 
 impl Checked {
     fn file(&mut self, tree: Node) -> Vec<DesiredUser> {
-        let Node::Map(sections) = tree else {
-            self.findings.push(Finding::of_the_file(NO_USERS));
-            return Vec::new();
+        let is_users = |(section, _): &(Key, Node)| section.name == USERS;
+        let sections = match tree {
+            Node::Map(sections) if sections.iter().any(is_users) => sections,
+            // A file of another kind, perhaps of secrets: none of its text is shown.
+            _ => {
+                self.findings.push(Finding::of_the_file(NO_USERS));
+                return Vec::new();
+            }
         };
-        let mut users = None;
+        let mut users = Vec::new();
         for (section, entries) in self.each_once(sections) {
-            match section.name.as_str() {
-                "users" => users = Some(self.section(&section, entries)),
-                _ => self.unknown(&section, "'users'"),
+            if section.name == USERS {
+                let entries = self.section(&section, entries);
+                users.extend(
+                    entries
+                        .into_iter()
+                        .filter_map(|(name, entry)| self.user(&name, entry)),
+                );
+            } else {
+                self.unknown(&section, "'users'");
             }
         }
-        let Some(users) = users else {
-            self.findings.push(Finding::of_the_file(NO_USERS));
-            return Vec::new();
-        };
         users
-            .into_iter()
-            .filter_map(|(name, entry)| self.user(&name, entry))
-            .collect()
     }
 
     fn user(&mut self, key: &Key, entry: Node) -> Option<DesiredUser> {
@@ -336,6 +340,7 @@ const DEVICE_STATES: [(&str, DeviceWish); 3] = [
     ("disabled", DeviceWish::Disabled),
     ("absent", DeviceWish::Absent),
 ];
+const USERS: &str = "users";
 const DAY: u64 = 86400;
 /// The longest file, in bytes: room for a hundred thousand users.
 const MAX_BYTES: usize = 8 << 20;

@@ -68,23 +68,26 @@ pub(super) fn run(context: &Context<'_>, wanted: &ApplyArgs) -> Result<Exit, Fai
     })
 }
 
-/// Reads the file. Every finding is a note; the first one is the error as well.
+/// Reads the file. The first finding is the error, and several are notes as well.
 fn read(context: &Context<'_>, path: &Path) -> Result<Vec<DesiredUser>, Failure> {
-    desired_state::read(&bytes_of(path)?).map_err(|findings| {
-        let (first, others) = findings
-            .split_first()
-            .map_or((String::new(), &[][..]), |(first, others)| {
-                (first.to_string(), others)
-            });
-        for finding in others {
-            context.output.note(&finding.to_string());
-        }
-        let others = match others.len() {
-            0 => String::new(),
-            count => format!("; the file has {count} more that are wrong"),
-        };
-        Failure::BadRecord(format!("{first}{others}; nothing was changed"))
-    })
+    let findings = match desired_state::read(&bytes_of(path)?) {
+        Ok(users) => return Ok(users),
+        Err(findings) => findings,
+    };
+    let count = findings.len();
+    let noted = if count > 1 { NOTES } else { 0 };
+    for finding in findings.iter().take(noted) {
+        context.output.note(&finding.to_string());
+    }
+    let first = findings.first().map(ToString::to_string);
+    let of = match count {
+        0 | 1 => String::new(),
+        count => format!(" (the first of {count} mistakes)"),
+    };
+    Err(Failure::BadRecord(format!(
+        "{}{of}; nothing was changed",
+        first.unwrap_or_default()
+    )))
 }
 
 /// A user of the file under way.
@@ -289,3 +292,6 @@ fn report(
     }
     ended
 }
+
+/// Findings that are noted: a file of another kind may have thousands.
+const NOTES: usize = 20;
