@@ -17,6 +17,7 @@ pub mod libpam;
 pub mod lines;
 mod log_page;
 pub mod machine;
+pub mod memory_group;
 pub mod oathtool;
 pub mod odd_names;
 pub mod program;

@@ -28,6 +28,8 @@ pub struct Setup {
     pub state: PathBuf,
     /// How many descriptors it may have, if that is bounded.
     pub descriptors: Option<u32>,
+    /// The file by which a process enters the control group that it is to be in, if any.
+    pub group: Option<PathBuf>,
     /// Variables of its environment, besides the tests' own.
     pub environment: Vec<(&'static str, PathBuf)>,
     /// The paths are the built-in ones: the daemon is told none.
@@ -54,6 +56,7 @@ impl Setup {
             state: state.to_owned(),
             folder,
             descriptors: None,
+            group: None,
             environment: Vec::new(),
             packaged: false,
             handed_in: None,
@@ -161,11 +164,18 @@ impl Setup {
     /// The daemon's command line, for this setup.
     #[must_use]
     pub fn command(&self) -> Command {
-        let mut command = match (&self.handed_in, self.descriptors) {
-            (Some(_), _) => Command::new("sh"),
-            (None, None) => Command::new(world::built("provisiond")),
+        let mut command = match (&self.handed_in, &self.group, self.descriptors) {
+            (Some(_), ..) => Command::new("sh"),
+            // The shell becomes the daemon.
+            (None, Some(group), _) => {
+                let mut command = Command::new("sh");
+                command.args(["-c", ENTER]).arg(world::built("provisiond"));
+                command.arg(group);
+                command
+            }
+            (None, None, None) => Command::new(world::built("provisiond")),
             // prlimit(1) becomes the daemon.
-            (None, Some(most)) => {
+            (None, None, Some(most)) => {
                 let mut command = Command::new("prlimit");
                 command.arg(format!("--nofile={most}:{most}"));
                 command.arg(world::built("provisiond"));
@@ -247,6 +257,8 @@ fn handed(listener: &UnixListener) -> Stdio {
 /// (sd_listen_fds(3)).
 const HAND_IN: &str =
     r#"exec 3<&0 4<&1 </dev/null >/dev/null; LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" "$@""#;
+/// Into a control group first.
+const ENTER: &str = r#"echo $$ > "$1"; shift; exec "$0" "$@""#;
 const SECRETS: &str = "1: an application secret of the tests\n";
 /// How often a daemon that is not ready is looked at.
 const GLANCE: Duration = Duration::from_millis(20);

@@ -2,6 +2,7 @@
 //! nothing that others need.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -249,4 +250,66 @@ fn every_question_is_answered(daemon: &Daemon) {
         let told = daemon.call("Challenge", &about).expect("what to ask for");
         assert_eq!(told["enrolled"], Value::Bool(false), "question {n}");
     }
+}
+
+/// PAM_TOTP_BURST is the number of calls; in the long form no other login may wait for a second.
+#[test]
+fn a_burst_of_roots_calls_about_one_user_and_about_many_keeps_no_other_user_waiting() {
+    let _place = world::enter_alone();
+    let daemon = Daemon::start();
+    let calls = count("PAM_TOTP_BURST", 3000);
+    let options = if calls > 3000 {
+        "retry=1 timeout=1"
+    } else {
+        "retry=1"
+    };
+    let users: Vec<String> = (0..30).map(|n| format!("other-{n}")).collect();
+    let devices = daemon.enroll_many(&users);
+    let victim = daemon.enroll("victim").wrong();
+    let stack = Stack::of(&daemon, "burst", options);
+    let (made, busy) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let burst = |caller: usize| {
+        while made.fetch_add(1, Ordering::SeqCst) < calls {
+            let user = match caller % 2 {
+                0 => "victim".to_owned(),
+                _ => format!("guessed-{}", made.load(Ordering::SeqCst) % 500),
+            };
+            let about = json!({ "user": user, "service": "burst", "codes": [victim] });
+            if daemon.call("Verify", &about).expect("a verdict")["verdict"] == "busy" {
+                busy.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    let begun = Instant::now();
+    let (mut longest, mut threads) = (0, 0);
+    std::thread::scope(|scope| {
+        let burst = &burst;
+        let callers: Vec<_> = (0..64).map(|n| scope.spawn(move || burst(n))).collect();
+        for (user, device) in users.iter().zip(&devices) {
+            let code = device.code();
+            let begun = Instant::now();
+            assert_eq!(stack.login(user, &[&code]).code, PamCode::SUCCESS, "{user}");
+            longest = longest.max(begun.elapsed().as_millis());
+            let tasks = fs::read_dir(format!("/proc/{}/task", daemon.pid()));
+            threads = threads.max(tasks.expect("its threads").count());
+        }
+        made.fetch_add(calls, Ordering::SeqCst);
+        callers
+            .into_iter()
+            .for_each(|caller| caller.join().expect("a caller"));
+    });
+    assert!(
+        busy.load(Ordering::SeqCst) > 0,
+        "the queue of one user has an end"
+    );
+    // The limit of the unit (TasksMax=).
+    assert!(threads < 512, "{threads} threads");
+    let rate = made.load(Ordering::SeqCst).saturating_sub(calls) as u128 * 1000;
+    let rate = rate / begun.elapsed().as_millis().max(1);
+    println!(
+        "figures: a burst of about {rate} calls a second by 64 callers, {} of them told to wait; {} other logins, the longest {longest} ms; \
+         {threads} threads at most",
+        busy.load(Ordering::SeqCst),
+        users.len()
+    );
 }

@@ -3,6 +3,7 @@
 //!
 //! Long forms: PAM_TOTP_ROTATED (records) and PAM_TOTP_ROTATION_KILLS.
 
+use std::io::{BufRead, BufReader};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -46,7 +47,7 @@ fn set_secrets(daemon: &mut Daemon, secrets: &str) {
     daemon.setup.write();
 }
 
-fn both() -> String {
+pub(crate) fn both() -> String {
     Setup::new().secrets + SECOND
 }
 
@@ -144,13 +145,13 @@ fn a_secret_that_is_missing_at_the_start_is_named_with_the_number_of_records_tha
 }
 
 /// Adds a second secret, which is the default from then on.
-fn add_second(daemon: &mut Daemon) {
+pub(crate) fn add_second(daemon: &mut Daemon) {
     set_secrets(daemon, &both());
     daemon.totpctl_json(&["reload"], "");
 }
 
 /// Runs the rotation with totpctl, and checks that nothing is left under 1.
-fn rotate(daemon: &Daemon) -> Value {
+pub(crate) fn rotate(daemon: &Daemon) -> Value {
     let rotated = daemon.totpctl_json(&["rotate", "--to", "2"], "");
     assert_eq!(rotated["left"][0]["records"], 0, "{rotated}");
     assert_eq!(numbers(&under(daemon, "1")), [0; 6]);
@@ -158,7 +159,7 @@ fn rotate(daemon: &Daemon) -> Value {
 }
 
 /// Takes the first secret away and starts the daemon anew, which erases the former seals.
-fn take_first_away(daemon: &mut Daemon) {
+pub(crate) fn take_first_away(daemon: &mut Daemon) {
     assert!(daemon.terminate().success());
     daemon.setup.secrets = SECOND.to_owned();
     daemon.start_again();
@@ -261,10 +262,10 @@ fn a_rotation_that_comes_too_early_is_refused_with_the_next_step() {
 }
 
 /// A rotation that is under way, until its replies end.
-struct UnderWay(UnixStream);
+pub(crate) struct UnderWay(UnixStream);
 
 impl UnderWay {
-    fn begin(daemon: &Daemon) -> Self {
+    pub(crate) fn begin(daemon: &Daemon) -> Self {
         let call = request_more("Rotate", &json!({}));
         Self(after(open(&daemon.login_socket()), &call))
     }
@@ -275,10 +276,19 @@ impl UnderWay {
         came.ends_with(&[0])
             .then(|| parse(&came).unwrap_or_else(|error| panic!("{error:?}")))
     }
+
+    /// Whether it comes to its end, before the daemon does.
+    pub(crate) fn reaches_its_end(&self) -> bool {
+        let mut replies = BufReader::new(&self.0).split(0);
+        replies
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|reply| parse(&reply).is_ok_and(|reply| !reply["sealed"].is_null()))
+    }
 }
 
 /// Every record can be read, and each is under one of the two tags.
-fn all_are_readable(daemon: &Daemon, users: usize) {
+pub(crate) fn all_are_readable(daemon: &Daemon, users: usize) {
     let listed = daemon.totpctl(&["list"], "");
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(
