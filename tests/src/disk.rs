@@ -1,4 +1,4 @@
-//! A disk that can lose its power: an ext4 image behind a loop device.
+//! A disk that can lose its power: an image with a file system behind a loop device.
 //!
 //! What the image file holds at an instant is what a disk would hold if the power went then: what a
 //! program wrote and did not sync is still in the page cache above the loop device, and is lost in
@@ -15,36 +15,74 @@ pub struct Disk {
     pub root: PathBuf,
 }
 
+/// The file system of a disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Debian's usual one.
+    Ext4,
+    /// Red Hat's usual one.
+    Xfs,
+    /// Copy-on-write, SUSE's usual one.
+    Btrfs,
+}
+
+impl Kind {
+    /// Makes the file system, and the bytes that it needs at least.
+    fn program(self) -> (&'static [&'static str], u64) {
+        match self {
+            // Enough for a store of a few users, and quickly copied.
+            Self::Ext4 => (&["mkfs.ext4", "-q", "-F"], 24 << 20),
+            Self::Xfs => (&["mkfs.xfs", "-q", "-f"], 320 << 20),
+            Self::Btrfs => (&["mkfs.btrfs", "-q", "-f"], 128 << 20),
+        }
+    }
+}
+
 impl Disk {
     /// A new, empty one.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(Kind::Ext4)
+    }
+
+    /// The same with another file system.
+    #[must_use]
+    pub fn of(kind: Kind) -> Self {
         let folder = world::scratch_folder("disk");
         let image = folder.join("image");
+        let (program, size) = kind.program();
         std::fs::File::create(&image)
             .expect("an image")
-            .set_len(SIZE)
+            .set_len(size)
             .expect("its size");
-        world::run("mkfs.ext4", &["-q", "-F", text(&image)]);
+        let (program, options) = program.split_first().expect("a program");
+        world::run(program, &[options, &[text(&image)]].concat());
         Self::mount(folder, image)
     }
 
     /// Cuts the power now, and mounts what this disk then holds, in another place. This disk itself
-    /// goes on.
+    /// goes on. For ext4: other file systems take a copy for themselves.
     #[must_use]
     pub fn cut(&self) -> Self {
         let folder = world::scratch_folder("disk-after-cut");
         let image = folder.join("image");
-        world::run(
-            "cp",
-            &[
-                "--sparse=always",
-                "--reflink=auto",
-                text(&self.image),
-                text(&image),
-            ],
-        );
+        copy(&self.image, &image);
         Self::mount(folder, image)
+    }
+
+    /// Cuts the power now. `ends` ends the programs that use the disk, which is then mounted again in
+    /// its place, with what it held at that instant.
+    pub fn lose_power(&mut self, ends: impl FnOnce()) {
+        let then = self.image.with_extension("then");
+        copy(&self.image, &then);
+        ends();
+        world::run("umount", &[text(&self.root)]);
+        std::fs::rename(&then, &self.image).expect("what it held");
+        // The kernel remembers a younger state of a btrfs, and refuses an older one.
+        let _ = std::process::Command::new("btrfs")
+            .args(["device", "scan", "--forget"])
+            .output();
+        mount(&self.image, &self.root);
     }
 
     /// A folder for a store on this disk, made if need be.
@@ -62,7 +100,7 @@ impl Disk {
     fn mount(folder: PathBuf, image: PathBuf) -> Self {
         let root = folder.join("root");
         std::fs::create_dir(&root).expect("a mount point");
-        world::run("mount", &["-o", "loop", text(&image), text(&root)]);
+        mount(&image, &root);
         Self { image, root }
     }
 }
@@ -84,9 +122,15 @@ impl Drop for Disk {
     }
 }
 
+fn copy(from: &Path, to: &Path) {
+    let options = ["--sparse=always", "--reflink=auto"];
+    world::run("cp", &[&options[..], &[text(from), text(to)]].concat());
+}
+
+fn mount(image: &Path, root: &Path) {
+    world::run("mount", &["-o", "loop", text(image), text(root)]);
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
-
-/// Enough for a store of a few users, and quickly copied.
-const SIZE: u64 = 24 << 20;

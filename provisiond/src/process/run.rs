@@ -27,8 +27,8 @@ use crate::process::{backup, full_disk, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Server};
 use crate::service::{Service, SettingsSource};
-use crate::store::room;
 use crate::store::sled::{OpenError, Place, SledStore, Told};
+use crate::store::{file_system, room};
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
 #[derive(Debug, Parser)]
@@ -249,6 +249,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let Some(store) = open_when_there_is_room(&settings, mirror, &clock, &audit, &signals)? else {
         return Ok(());
     };
+    tell_concern(&settings, &audit);
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(Box::new(store), Arc::clone(&clock));
     let skews = Skews::start(audit.clone())?;
@@ -334,6 +335,14 @@ fn without_mirror(error: &std::io::Error) -> Line {
          'systemd-tmpfiles --create pam-totp.conf', then restart the daemon",
     )
     .warning()
+}
+
+/// Names a file system that promises less than the store needs.
+fn tell_concern(settings: &Settings, audit: &Audit) {
+    if let Some(concern) = file_system::concern(&settings.store.path) {
+        let line = Line::new("file_system").with("kind", concern.kind);
+        audit.write(line.with("reason", concern.why).warning());
+    }
 }
 
 /// Opens the store, and waits for its disk before that, and for room to heal it. `None`: the daemon was

@@ -10,7 +10,7 @@ mod segment;
 pub(crate) mod snapshot;
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Seek};
+use std::io::{self, ErrorKind, Read};
 use std::ops::Range;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ pub(crate) use self::segment::MAX_SIZE;
 use self::segment::{Segment, number_of, path_of};
 use super::marker::{settle_folder, sync_folder_of};
 use super::private::{self, PRIVATE_FOLDER};
+use super::unreadable::Patched;
 
 /// How a written file becomes durable. Tests replace it.
 pub(crate) type SyncData = Arc<dyn Fn(&File) -> io::Result<()> + Send + Sync>;
@@ -188,11 +189,11 @@ impl Held {
     ) -> io::Result<Point> {
         let start = snapshot::play_file(self.snapshot.as_ref(), each)?;
         let mut reached = start.point;
-        for (number, mut file) in self.segments.iter().map(|(number, file)| (*number, file)) {
+        for (number, file) in self.segments.iter().map(|(number, file)| (*number, file)) {
             if number < start.segment {
                 continue;
             }
-            file.rewind()?;
+            let file = Patched::from_the_start(file)?;
             for frame in frames(file.take(MAX_SIZE), number) {
                 let frame = frame?;
                 if frame.before == reached && until != Some(reached) {
@@ -256,7 +257,10 @@ fn segment_frames(
     number: u64,
 ) -> io::Result<impl Iterator<Item = io::Result<Frame>>> {
     let file = private::file(OpenOptions::new().read(true), &path_of(folder, number))?;
-    Ok(frames(file.take(MAX_SIZE), number))
+    Ok(frames(
+        Patched::from_the_start(file)?.take(MAX_SIZE),
+        number,
+    ))
 }
 
 fn make_folder(folder: &Path) -> io::Result<()> {

@@ -20,6 +20,7 @@ use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use super::private::{self, PRIVATE_FOLDER};
+use super::unreadable::Patched;
 
 /// The age of a store, in numbers that only grow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -228,6 +229,7 @@ fn kept(path: &Path) -> io::Result<File> {
 /// The first bytes of a file, which are all of a witness.
 fn start_of(file: &File) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
+    let file = Patched::from_the_start(file)?;
     file.take(WITNESS_BYTES).read_to_end(&mut text)?;
     Ok(text)
 }

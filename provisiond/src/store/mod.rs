@@ -6,11 +6,14 @@
 
 pub mod backup;
 pub mod commit;
+mod exchange;
+pub mod file_system;
 pub mod journal;
 pub mod marker;
 pub(crate) mod private;
 pub mod room;
 pub mod sled;
+mod unreadable;
 
 pub(crate) use marker::beside;
 

@@ -41,6 +41,7 @@ use nix::fcntl::Flock;
 
 use self::counted::{Counted, bytes_on_disk};
 pub use self::opening::OpenError;
+use self::opening::is_of_a_lost_part;
 use self::overlay::{Overlay, merged};
 pub use self::restoring::{Contents, RestoreError, Restoring, record_of};
 use self::rows::{AFTER_RECORDS, RECORDS, key, stored, user_of};
@@ -165,22 +166,22 @@ impl SledStore {
         *self.summary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// An error while reading concerns that caller only. A panic leaves sled in an unknown state,
-    /// and ends the store.
+    /// An error while reading concerns that caller only. But what the disk has lost is healed by the
+    /// next start alone, and a panic leaves sled in an unknown state: both end the store.
     fn read<T>(&self, read: impl FnOnce(&Db) -> ::sled::Result<T>) -> Result<T, Unavailable> {
         let db = self
             .db
             .as_ref()
             .filter(|_| self.committer.works())
             .ok_or(Unavailable)?;
-        match catch_unwind(AssertUnwindSafe(|| read(db))) {
-            Ok(result) => result.map_err(|_| Unavailable),
-            Err(_) => {
-                self.committer
-                    .fail("the store failed while reading: its library panicked; check the disk");
-                Err(Unavailable)
-            }
-        }
+        let why = match catch_unwind(AssertUnwindSafe(|| read(db))) {
+            Ok(Ok(value)) => return Ok(value),
+            Ok(Err(error)) if is_of_a_lost_part(&error) => LOST_A_PART,
+            Ok(Err(_)) => return Err(Unavailable),
+            Err(_) => PANICKED,
+        };
+        self.committer.fail(why);
+        Err(Unavailable)
     }
 }
 
@@ -354,6 +355,8 @@ const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// sled takes what has come in so long as a few large batches.
 const SETTLE_AFTER: Duration = Duration::from_secs(1);
 const NOT_CLOSED: &str = "the store could not be closed: its disk does not answer; check the disk";
+const LOST_A_PART: &str = "the store failed while reading: the disk has lost a part of it; the next start heals it; check the disk";
+const PANICKED: &str = "the store failed while reading: its library panicked; check the disk";
 
 #[cfg(test)]
 mod tests;

@@ -208,6 +208,19 @@ impl Traced {
         let mut lines = self.lines.by_ref().map_while(Result::ok);
         lines.any(|line| line.contains(part))
     }
+
+    /// What is written up to that, or to the daemon's end.
+    pub(crate) fn until(&mut self, part: &str) -> Vec<String> {
+        let mut told = Vec::new();
+        for line in self.lines.by_ref().map_while(Result::ok) {
+            let is_it = line.contains(part);
+            told.push(line);
+            if is_it {
+                break;
+            }
+        }
+        told
+    }
 }
 
 impl Drop for Traced {

@@ -433,7 +433,7 @@ fn after_a_power_cut_while_a_part_is_made_anew_nothing_is_lost() {
 }
 
 /// Zeros where the journal begins.
-fn hurt_the_copy(state: &Path) {
+pub(crate) fn hurt_the_copy(state: &Path) {
     let segment = segment(&state.join("store.journal"));
     let file = fs::File::options().write(true).open(segment).expect("it");
     file.write_all_at(&[0; 64], 0).expect("zeros");
@@ -491,7 +491,7 @@ pub(crate) fn cut(path: &Path, size: u64) {
 }
 
 /// The files of the state that hold records, or witness them, by their paths in it.
-fn files_of(state: &Path) -> Vec<String> {
+pub(crate) fn files_of(state: &Path) -> Vec<String> {
     let mut files = vec!["store.marker".to_owned(), "store.lock".to_owned()];
     for folder in ["store", "store.journal"] {
         for entry in fs::read_dir(state.join(folder)).expect("a folder") {

@@ -6,7 +6,7 @@
 //! since its beginning make them all of one time.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use super::frame::{Frame, Point, Row, damaged, next_frame, whole_frames};
 use crate::store::marker::sync_folder_of;
 use crate::store::private;
+use crate::store::unreadable::Patched;
 
 /// Where a snapshot begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,11 +86,10 @@ pub(super) fn play_file(
     file: Option<&File>,
     each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
 ) -> io::Result<Start> {
-    let Some(mut file) = file else {
+    let Some(file) = file else {
         return Ok(Start::default());
     };
-    file.rewind()?;
-    let mut file = BufReader::new(file);
+    let mut file = BufReader::new(Patched::from_the_start(file)?);
     let start = read(&mut file, each)?;
     let is_all = file.read(&mut [0])? == 0;
     if is_all { Ok(start) } else { Err(damaged()) }
@@ -125,11 +125,10 @@ pub(crate) fn each_whole_part(
     folder: &Path,
     each: &mut dyn FnMut(Vec<Row>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = match private::file(OpenOptions::new().read(true), &folder.join(NAME)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        file => file?,
+    let Some(file) = open(folder)? else {
+        return Ok(());
     };
-    for frame in whole_frames(file) {
+    for frame in whole_frames(Patched::from_the_start(file)?) {
         each(frame?.rows)?;
     }
     Ok(())
@@ -137,8 +136,9 @@ pub(crate) fn each_whole_part(
 
 /// The generation at which the snapshot begins, by its first part that is whole; 0 if there is none.
 pub(crate) fn begins(folder: &Path) -> u64 {
-    let file = private::file(OpenOptions::new().read(true), &folder.join(NAME));
-    let part = file.ok().and_then(|file| whole_frames(file).next()?.ok());
+    let file = open(folder).ok().flatten();
+    let file = file.and_then(|file| Patched::from_the_start(file).ok());
+    let part = file.and_then(|file| whole_frames(file).next()?.ok());
     part.map_or(0, |part| part.before.generation)
 }
 

@@ -12,12 +12,11 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::{Duration, Instant};
 
 use ::sled::{Db, IVec};
-use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::base::Base;
 use super::opening::{OpenError, config, guarded, open, unusable};
 use super::{Place, Tell, Told};
+use crate::store::exchange::exchange;
 use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, beside, lock, prepare_folder, settle_folder, sync_folder_of};
 use crate::store::room;
@@ -100,23 +99,6 @@ fn copy(store: &Path, db: &Db, cache_mib: u32, tell: &Tell) -> Result<(), String
             Err(_) => return Err("the disk does not answer, or sled panicked".to_owned()),
         }
     }
-}
-
-/// Exchanges the store, which is closed, with a fresh one. Durable on return: else a power cut could
-/// undo the exchange, and find the former store removed.
-pub(super) fn exchange(store: &Path, fresh: &Path) -> Result<(), String> {
-    renameat2(
-        AT_FDCWD,
-        fresh,
-        AT_FDCWD,
-        store,
-        RenameFlags::RENAME_EXCHANGE,
-    )
-    .map_err(|errno| match errno {
-        Errno::EINVAL => "the file system cannot exchange two folders (RENAME_EXCHANGE)".to_owned(),
-        errno => errno.to_string(),
-    })?;
-    sync_folder_of(store).map_err(|error| error.to_string())
 }
 
 fn remove_former(store: &Path) -> Result<(), String> {

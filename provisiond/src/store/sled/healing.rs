@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::base::Base;
-use super::erasing::{exchange, soon, wait_until_closed};
+use super::erasing::{soon, wait_until_closed};
 use super::making::{Made, Making, Source};
 use super::opening::{OpenError, at, open};
 use super::replay::Found;
 use super::salvage::Parts;
 use super::witnesses::Witnesses;
 use super::{Part, Place, Tell, Told};
+use crate::store::exchange::exchange;
 use crate::store::journal::frame::Point;
 use crate::store::journal::{Earlier, JOURNAL, SyncData, play, snapshot};
 use crate::store::marker::{beside, sync_folder_of};

@@ -1,6 +1,7 @@
 //! Opens the store, and the reasons why it cannot be opened: in use by another process, lost,
 //! damaged, or of another version.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,8 @@ use super::base::Base;
 use super::log_file::LogFile;
 use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, lock, prepare_folder};
+use crate::store::private::{self, Kind};
+use crate::store::unreadable;
 
 /// Why the store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -127,7 +130,24 @@ fn prepare(store: &Path, marker: &Marker, deadline: Instant) -> Result<File, Ope
     let log = lock(&path, deadline)
         .map_err(at(&path))?
         .ok_or_else(|| OpenError::InUse(store.to_owned()))?;
+    // sled takes a part that it cannot read for one that was never written, and overwrites what
+    // follows it, which could still be saved.
+    if has_lost_a_part(store).map_err(at(store))? {
+        return Err(damaged(store, LOST_A_PART));
+    }
     log.unlock().map_err(|(_, errno)| at(&path)(errno.into()))
+}
+
+/// Whether the disk has lost a part of any file of sled's.
+fn has_lost_a_part(store: &Path) -> io::Result<bool> {
+    let lost = Cell::new(false);
+    private::tree(store, &|file, kind| {
+        if kind == Kind::File && unreadable::has_lost_a_part(file)? {
+            lost.set(true);
+        }
+        Ok(())
+    })?;
+    Ok(lost.get())
 }
 
 fn open_sled(store: &Path, cache_mib: u32) -> Result<Db, OpenError> {
@@ -163,9 +183,15 @@ pub(super) fn at(path: &Path) -> impl FnOnce(io::Error) -> OpenError {
 
 pub(super) fn unusable(store: &Path, error: ::sled::Error) -> OpenError {
     match error {
+        error if is_of_a_lost_part(&error) => damaged(store, LOST_A_PART),
         ::sled::Error::Io(error) if error.kind() != ErrorKind::UnexpectedEof => at(store)(error),
         error => damaged(store, &error.to_string()),
     }
+}
+
+/// Whether the disk has lost what sled wanted to read.
+pub(super) fn is_of_a_lost_part(error: &::sled::Error) -> bool {
+    matches!(error, ::sled::Error::Io(error) if unreadable::is_loss(error))
 }
 
 pub(super) fn damaged(store: &Path, why: &str) -> OpenError {
@@ -181,3 +207,5 @@ pub(super) fn lost(store: &Path, marker: &Marker) -> OpenError {
         marker: marker.path().to_owned(),
     }
 }
+
+const LOST_A_PART: &str = "the disk cannot read a part of its files";
