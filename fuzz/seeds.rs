@@ -1,12 +1,18 @@
-//! Fills `corpus/` with seeds: every text of the test vectors, and the settings as they are
-//! shipped.
+//! Fills `corpus/` with seeds: every text of the test vectors, the settings as they are shipped, a file of
+//! each format that is imported, and the files and the backup of a small store.
 
 #![forbid(unsafe_code)]
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use common::names::user::UserName;
+use provisiond::clock::Clock;
+use provisiond::store::backup::{self, Header};
+use provisiond::store::sled::{Place, SledStore};
+use provisiond::store::{self, Store};
 use serde_json::Value;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -65,10 +71,65 @@ fn main() -> Outcome {
     for (target, text) in FOREIGN {
         seed(&corpus, target, "sample", text)?;
     }
-    seed(&corpus, "frame", "calls", CALLS)
+    seed(&corpus, "frame", "calls", CALLS)?;
+    let folder = std::env::temp_dir().join(format!("fuzz-seeds-{}", std::process::id()));
+    let stored = store(&corpus, &folder);
+    fs::remove_dir_all(&folder)?;
+    stored
 }
 
-fn seed(corpus: &Path, target: &str, name: &str, text: &str) -> Outcome {
+/// A store with a few records, of which one was changed: its journal, and a backup as a whole and
+/// without the lines at its beginning.
+fn store(corpus: &Path, folder: &Path) -> Outcome {
+    let place = Place {
+        path: folder.join("store"),
+        cache_mib: 1,
+        mirror: None,
+    };
+    fs::create_dir_all(&place.path)?;
+    let clock = Clock::of_this_machine(|_| ());
+    let store = SledStore::open(&place, clock, |_| (), |why| eprintln!("{why}"))?;
+    let deadline = || Instant::now() + Duration::from_secs(60);
+    let alice = UserName::new("alice")?;
+    let first = store.insert_new(&alice, vec![0; 300], deadline())?;
+    let store::Outcome::Done(version) = first else {
+        return Err("a store that takes records".into());
+    };
+    for done in [
+        store.insert_new(&UserName::new("bob")?, vec![0; 300], deadline())?,
+        store.replace(&alice, version, vec![1; 200], deadline())?,
+    ] {
+        assert!(matches!(done, store::Outcome::Done(_)), "{done:?}");
+    }
+    drop(store);
+    for file in fs::read_dir(folder.join("store.journal"))? {
+        let file = file?;
+        let name = file.file_name().to_string_lossy().into_owned();
+        if file.file_type()?.is_file() {
+            // Its room for what is to come is left out.
+            let bytes = fs::read(file.path())?;
+            let end = bytes
+                .iter()
+                .rposition(|byte| *byte != 0)
+                .map_or(0, |last| last + 1);
+            seed(corpus, "journal", &name, &bytes[..end])?;
+        }
+    }
+    let mut written = Vec::new();
+    backup::write(&place.path, &mut written, |contents| Header {
+        program: "0".to_owned(),
+        host: "h".to_owned(),
+        made: 1,
+        generation: contents.generation(),
+        users: contents.users(),
+    })?;
+    seed(corpus, "backup", "whole", &written)?;
+    let lines = written.splitn(3, |byte| *byte == b'\n');
+    let rows = lines.last().ok_or("rows")?;
+    seed(corpus, "backup", "rows", rows)
+}
+
+fn seed(corpus: &Path, target: &str, name: &str, text: impl AsRef<[u8]>) -> Outcome {
     fs::create_dir_all(corpus.join(target))?;
     Ok(fs::write(corpus.join(target).join(name), text)?)
 }

@@ -23,7 +23,11 @@ fuzz_target!(|bytes: &[u8]| {
     for user in users {
         assert!((1..=lines).contains(&user.line), "{user:?}");
         // An alias stands where its text stands.
-        before = if text.contains('*') { 0 } else { before.max(user.line) };
+        before = if text.contains('*') {
+            0
+        } else {
+            before.max(user.line)
+        };
         assert!(before <= user.line, "{user:?}");
         let stays = |wish: Option<DeviceWish>| wish != Some(DeviceWish::Absent);
         assert!(!user.exclusive || user.devices.iter().any(|device| stays(device.state)));
