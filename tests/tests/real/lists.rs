@@ -1,5 +1,7 @@
 //! Commands about many users: a list that was done in part is done again and nothing doubles, bad
 //! rows are named, and no key is lost or shown twice.
+//!
+//! Long form: PAM_TOTP_LISTED (users of the list that is killed).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,6 +17,9 @@ use tests::terminal::Terminal;
 use tests::wire::Caller;
 use tests::world;
 
+use crate::count;
+
+/// Users of a list whose length is not the point.
 const USERS: usize = 2000;
 const ISSUER: &str = "A company whose long name fills the pipe before a batch has ended";
 
@@ -24,7 +29,8 @@ fn a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_th
     let mut daemon = Daemon::start();
     let folder = world::scratch_folder("lists");
     let list = folder.join("users.csv");
-    let rows: String = (0..USERS).map(|n| format!("user{n}\n")).collect();
+    let users = count("PAM_TOTP_LISTED", USERS);
+    let rows: String = (0..users).map(|n| format!("user{n}\n")).collect();
     fs::write(&list, format!("user\n{rows}")).expect("a list");
 
     // No process reads the pipe, which does not hold a batch of keys: the client waits with them.
@@ -79,7 +85,7 @@ fn a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_th
                 .push(key.to_owned());
         }
     }
-    assert_eq!(keys.len(), USERS, "each user's key was shown");
+    assert_eq!(keys.len(), users, "each user's key was shown");
     let distinct: std::collections::BTreeSet<&String> = keys.values().flatten().collect();
     assert_eq!(distinct.len(), keys.values().flatten().count(), "each once");
     let listed = daemon.totpctl_json(&["list"], "");
@@ -87,7 +93,7 @@ fn a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_th
         .as_array()
         .or(listed.as_array())
         .expect("users");
-    assert_eq!(listed.len(), USERS);
+    assert_eq!(listed.len(), users);
     for user in listed {
         let devices = user["devices"].as_array().expect("devices");
         assert_eq!(devices.len(), 1, "{user}");
@@ -95,6 +101,9 @@ fn a_list_killed_in_the_middle_is_run_again_and_every_active_device_has_a_key_th
     }
     let replaced = keys.iter().filter(|(_, keys)| keys.len() > 1).take(3);
     let plain = keys.iter().filter(|(_, keys)| keys.len() == 1).take(3);
+    println!(
+        "figures: {users} users of a list enrolled over a kill of the client and one of the daemon, each once"
+    );
     for (user, keys) in replaced.chain(plain) {
         let (valid, stale) = keys.split_last().expect("a key");
         for key in stale {

@@ -4,7 +4,8 @@
 //! `make test` runs them, as root, in a world of their own. Counts of the long ones can be set in
 //! the environment: PAM_TOTP_RACE_ROUNDS, PAM_TOTP_GUESSING_ROUNDS, PAM_TOTP_SSH_ROUNDS,
 //! PAM_TOTP_NAMES, PAM_TOTP_KILLS, PAM_TOTP_CRASHES, PAM_TOTP_POWER_CUTS, PAM_TOTP_STACKS, PAM_TOTP_FLOOD_LOGINS,
-//! PAM_TOTP_ROTATION_STEPS, PAM_TOTP_LOGINS, PAM_TOTP_USERS, PAM_TOTP_ROWS, PAM_TOTP_BURST, PAM_TOTP_REPLACED.
+//! PAM_TOTP_ROTATION_STEPS, PAM_TOTP_LOGINS, PAM_TOTP_USERS, PAM_TOTP_ROWS, PAM_TOTP_BURST, PAM_TOTP_REPLACED,
+//! PAM_TOTP_LISTED.
 //! PAM_TOTP_SEED makes what is random come again. PAM_TOTP_SWEEP=long plays every fault of the sweeps
 //! in every way.
 
