@@ -188,7 +188,7 @@ impl Host for Arc<Shared> {
         let unserved = Counted::begin(Self::clone(self), |shared| &shared.unserved);
         // Without credentials there is no caller to serve.
         let peer = Peer::of(&stream).ok()?;
-        let permit = Permits::take(self, peer).filter(|_| self.leaves_descriptors(&stream));
+        let permit = Permits::take(self, peer).filter(|_| self.leaves_descriptors(peer, &stream));
         let Some(permit) = permit else {
             refuse(self, &stream);
             return None;
@@ -213,10 +213,13 @@ impl Host for Arc<Shared> {
 impl Shared {
     /// Whether the connection is none of the last descriptors that the process may have. Those are
     /// for the store and its marker, the name service and the settings: the system gives the lowest
-    /// free one, and a store without a descriptor would look like one on a failed disk.
-    fn leaves_descriptors(&self, stream: &UnixStream) -> bool {
+    /// free one, and a store without a descriptor would look like one on a failed disk. Of the others
+    /// the last are root's: silent users would take them all where the limit is low.
+    fn leaves_descriptors(&self, peer: Peer, stream: &UnixStream) -> bool {
         let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
-        number < self.descriptors.saturating_sub(KEPT_DESCRIPTORS)
+        let of_root = if peer.is_root() { 0 } else { ROOTS_DESCRIPTORS };
+        let kept = KEPT_DESCRIPTORS.saturating_add(of_root);
+        number < self.descriptors.saturating_sub(kept)
     }
 }
 
@@ -367,6 +370,8 @@ const MESSAGE_TIME: Duration = Duration::from_secs(2);
 const CALL_TIME: Duration = Duration::from_millis(2500);
 /// Descriptors that no connection gets.
 const KEPT_DESCRIPTORS: u64 = 32;
+/// Descriptors that no connection but root's gets.
+const ROOTS_DESCRIPTORS: u64 = 8;
 /// The error for a connection without a permit.
 const MANY_CONNECTIONS: &str =
     "too many connections to the daemon are open: close some of yours, or try again in a moment";

@@ -16,6 +16,7 @@ mod making;
 mod opening;
 mod overlay;
 mod replay;
+mod rescue;
 mod restoring;
 mod rows;
 mod salvage;

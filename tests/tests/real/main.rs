@@ -46,6 +46,7 @@ mod lengths;
 mod lineage;
 mod listing;
 mod lists;
+mod load;
 mod machine;
 mod many;
 mod meanwhile;

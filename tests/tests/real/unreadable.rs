@@ -136,6 +136,37 @@ fn a_database_that_cannot_be_read_is_set_aside_as_it_was() {
 }
 
 #[test]
+fn where_the_copy_is_gone_as_well_what_the_disk_still_reads_is_served_and_nothing_is_changed() {
+    let _place = world::enter();
+    let stopped = Stopped::new();
+    let database = fs::read(stopped.path("store/db")).expect("the database");
+    // The first daemon's reads fail until it knows; the other one's do when it saves what is left, too.
+    for (hurt, event, aside) in [
+        ("1..2", STORE_HEALED, "store.damaged"),
+        ("3..140", "restore a backup", "store"),
+    ] {
+        stopped.restore();
+        fs::remove_dir_all(stopped.path("store.journal")).expect("the copy");
+        let mut traced = stopped.start_unreadable("store/db", hurt);
+        assert!(traced.says(event), "{hurt}");
+        let is_served = traced
+            .until("event=started")
+            .iter()
+            .any(|line| line.contains("started"));
+        assert_eq!(is_served, event == STORE_HEALED, "{hurt}");
+        if is_served {
+            stopped.has_all(hurt);
+        }
+        let kept = stopped.path(aside).join("db");
+        assert!(
+            fs::read(kept).expect("the database") == database,
+            "{hurt}: it was changed"
+        );
+        assert!(!stopped.path("store.readable").exists(), "{hurt}");
+    }
+}
+
+#[test]
 fn a_disk_that_loses_a_sector_under_the_running_daemon_ends_it_and_the_next_start_heals() {
     let _place = world::enter();
     let mut setup = Setup::new();

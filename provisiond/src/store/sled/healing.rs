@@ -18,6 +18,7 @@ use super::erasing::{soon, wait_until_closed};
 use super::making::{Made, Making, Source};
 use super::opening::{OpenError, at, open};
 use super::replay::Found;
+use super::rescue;
 use super::salvage::Parts;
 use super::witnesses::Witnesses;
 use super::{Part, Place, Tell, Told};
@@ -42,7 +43,9 @@ impl Start<'_> {
     /// Opens the store, brought up to its journal, and healed where that is needed.
     pub(super) fn open(&self, witnesses: &mut Witnesses) -> Opened {
         let store = self.place.path.as_path();
-        remove(&beside(store, DRAFT)).map_err(at(store))?;
+        for leftover in [DRAFT, READABLE] {
+            remove(&beside(store, leftover)).map_err(at(store))?;
+        }
         let opened = self.attempt(witnesses, self.deadline);
         let (stands, needed) = match &opened {
             Ok((_, found)) => (found.sound(), found.newest().max(witnesses.newest())),
@@ -82,6 +85,7 @@ impl Start<'_> {
         reached: Point,
         needed: u64,
     ) -> Opened {
+        let store = self.place.path.as_path();
         let stands = opened.as_ref().ok().and_then(|(_, found)| found.sound());
         let is_newer = stands.is_none_or(|stands| reached.generation > stands.generation);
         if is_newer && reached.generation >= needed.max(1) {
@@ -92,18 +96,28 @@ impl Start<'_> {
             // Its frames are whole, and a record is missing all the same.
             opened = self.attempt(witnesses, soon());
         }
+        let readable = match &opened {
+            Ok((base, _)) => Some(base.db.clone()),
+            Err(OpenError::Damaged { .. }) => {
+                rescue::open(store, &beside(store, READABLE), self.place.cache_mib)
+            }
+            Err(_) => None,
+        };
         let copied = snapshot::begins(&self.folder()).max(witnesses.journal);
-        if copied <= stands.map_or(0, |stands| stands.generation) {
+        let has_more = copied > stands.map_or(0, |stands| stands.generation);
+        if !has_more && (opened.is_ok() || readable.is_none()) {
             return opened;
         }
+        drop(opened);
         let parts = Parts {
-            store: opened.as_ref().ok().map(|(base, _)| base.db.clone()),
+            store: readable,
             stands,
         };
-        drop(opened);
         let needed = needed.max(1);
-        let made = self.make(Source::Both { parts, needed })?;
-        self.open_again(witnesses, made)
+        let made = self.make(Source::Both { parts, needed });
+        // What cannot be removed now, the next start removes.
+        let _ = remove(&beside(store, READABLE));
+        self.open_again(witnesses, made?)
     }
 
     /// Opens what was made, and tells what it is.
@@ -218,4 +232,5 @@ fn remove(folder: &Path) -> io::Result<()> {
 
 /// The endings of the folders beside the store.
 const DRAFT: &str = ".healing";
+const READABLE: &str = ".readable";
 const DAMAGED: &str = ".damaged";
