@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use common::wire::client::{Client, ClientError};
 use common::wire::kept::Kept;
 use common::wire::protocol::{
-    Challenge, ChallengeReply, LOGIN_SOCKET, MethodCall, OPEN_SOCKET, Verify, VerifyReply,
+    Challenge, ChallengeReply, LOGIN_SOCKET, OPEN_SOCKET, Verify, VerifyReply,
 };
 
 use crate::authenticate::Daemon;
@@ -39,16 +39,14 @@ impl Provisiond {
 
     /// Makes a call on a new connection, and once more on another if the daemon hung up before it
     /// read the call: such a daemon is stopping, and the new connection waits for the next one.
-    fn ask<C: MethodCall>(
+    fn ask<R>(
         &self,
-        call: &C,
         begun: Instant,
-    ) -> Result<(Client, C::Reply), ClientError> {
+        call: impl Fn(Client) -> Result<R, ClientError>,
+    ) -> Result<R, ClientError> {
         let ask = || {
             let left = self.timeout.saturating_sub(begun.elapsed());
-            let mut client = Client::connect(&self.socket, self.server_uid, left)?;
-            let reply = client.call(call)?;
-            Ok((client, reply))
+            call(Client::connect(&self.socket, self.server_uid, left)?)
         };
         match ask() {
             Err(ClientError::Unread) => ask(),
@@ -59,7 +57,10 @@ impl Provisiond {
 
 impl Daemon for Provisiond {
     fn challenge(&mut self, call: &Challenge) -> Result<ChallengeReply, ClientError> {
-        let (client, reply) = self.ask(call, Instant::now())?;
+        let (client, reply) = self.ask(Instant::now(), |mut client| {
+            let reply = client.call(call)?;
+            Ok((client, reply))
+        })?;
         self.kept = Kept::new(client);
         Ok(reply)
     }
@@ -68,13 +69,13 @@ impl Daemon for Provisiond {
     /// been judged, and the code may be spent.
     fn verify(&mut self, call: &Verify) -> Result<VerifyReply, ClientError> {
         let begun = Instant::now();
-        if let Some(mut client) = self.kept.take().and_then(|kept| kept.again(self.timeout)) {
-            match client.call(call) {
+        if let Some(client) = self.kept.take().and_then(|kept| kept.again(self.timeout)) {
+            match client.last_call(call) {
                 Err(ClientError::Unread) => {}
                 told => return told,
             }
         }
-        self.ask(call, begun).map(|(_, reply)| reply)
+        self.ask(begun, |client| client.last_call(call))
     }
 }
 

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::socket::sockopt::{PeerCredentials, SendTimeout};
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt, socket,
+    AddressFamily, Shutdown, SockFlag, SockType, UnixAddr, connect, getsockopt, setsockopt,
+    shutdown, socket,
 };
 use nix::sys::time::{TimeVal, TimeValLike};
 
@@ -110,11 +111,19 @@ impl Client {
     /// [`ClientError`]; after any but `Refused` the connection cannot be used any more.
     pub fn call<C: MethodCall>(&mut self, call: &C) -> Result<C::Reply, ClientError> {
         self.send(call, false)?;
-        let (reply, continues) = self.receive::<C>()?;
-        if continues || !self.inbox.is_empty() {
-            return Err(ClientError::Protocol("more than one reply came".into()));
-        }
-        Ok(reply)
+        self.only_reply::<C>()
+    }
+
+    /// Makes the last call of the connection and waits for its reply. The daemon learns with the call
+    /// that no other one follows, and need not wait for it.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub fn last_call<C: MethodCall>(mut self, call: &C) -> Result<C::Reply, ClientError> {
+        self.send(call, false)?;
+        // Without it the daemon waits until the connection is closed.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+        self.only_reply::<C>()
     }
 
     /// Makes one call that brings several replies and hands each to `take`.
@@ -170,6 +179,14 @@ impl Client {
             FrameError::TooLarge => Error::TooLarge.into(),
             error => error.into(),
         })
+    }
+
+    fn only_reply<C: MethodCall>(&mut self) -> Result<C::Reply, ClientError> {
+        let (reply, continues) = self.receive::<C>()?;
+        if continues || !self.inbox.is_empty() {
+            return Err(ClientError::Protocol("more than one reply came".into()));
+        }
+        Ok(reply)
     }
 
     fn receive<C: MethodCall>(&mut self) -> Result<(C::Reply, bool), ClientError> {
@@ -372,6 +389,25 @@ mod tests {
             matches!(error, ClientError::Refused(Error::TooLarge)),
             "{error}"
         );
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn the_server_knows_of_the_last_call_before_it_answers_that_no_other_one_follows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENT)).unwrap();
+            stream.read_exact(&mut [0; UNIT]).unwrap();
+            assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+            let reply = b"{\"parameters\":{\"ask\":\"one_code\"}}\0";
+            stream.write_all(reply).unwrap();
+        });
+        let client = Client::connect(&path, uid(), PATIENT).unwrap();
+        let reply = client.last_call(&Challenge::default()).unwrap();
+        assert_eq!(reply.ask, Ask::OneCode);
         server.join().unwrap();
     }
 

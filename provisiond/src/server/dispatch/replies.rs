@@ -2,7 +2,7 @@
 //!
 //! The one reply to a call leaves at an even step of time since the call arrived: the work left over,
 //! such as a longer record or another cache line, must not show who has a device (timing side
-//! channel).
+//! channel). A reply that has waited for the disk leaves at once.
 
 use std::hint::spin_loop;
 use std::os::fd::BorrowedFd;
@@ -111,9 +111,18 @@ fn serialised(message: &impl Serialize) -> Result<Frame, FrameError> {
 
 /// The thread spins, because a sleep ends tens of microseconds late.
 fn wait_for_even_step(arrived: Instant) {
-    let end = next_step(arrived.elapsed());
+    let end = leaves_after(arrived.elapsed());
     while arrived.elapsed() < end {
         spin_loop();
+    }
+}
+
+/// When a reply leaves that is ready after `worked`.
+fn leaves_after(worked: Duration) -> Duration {
+    if worked < WAITED {
+        next_step(worked)
+    } else {
+        worked
     }
 }
 
@@ -149,6 +158,9 @@ impl From<FrameError> for Stop {
 const REPLY_TIME: Duration = Duration::from_secs(2);
 /// Many times the microsecond that users of a kind differ by, and little beside a connection.
 const STEP: Duration = Duration::from_micros(32);
+/// What takes as long as this has waited, for the disk or for a processor. Waits differ by more than
+/// a step; the mean of many replies would tell as much with steps as without.
+const WAITED: Duration = Duration::from_micros(128);
 
 #[cfg(test)]
 mod tests {
@@ -168,7 +180,14 @@ mod tests {
 
     #[test]
     fn work_of_any_length_ends_at_a_step() {
-        let step = |worked| next_step(Duration::from_nanos(worked)).as_micros();
+        let step = |worked| leaves_after(Duration::from_nanos(worked)).as_micros();
         assert_eq!([0, 31_999, 32_000, 95_000].map(step), [32, 32, 64, 96]);
+        assert_eq!(step(127_999), 128);
+    }
+
+    #[test]
+    fn a_reply_that_has_waited_leaves_at_once() {
+        let waited = Duration::from_micros(150);
+        assert_eq!(leaves_after(waited), waited);
     }
 }
