@@ -5,7 +5,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -138,9 +138,12 @@ fn wait_until_booted(pid: u32) {
             return;
         }
         let state = String::from_utf8_lossy(&told.stdout).into_owned();
-        assert!(begun.elapsed() < PATIENCE, "the machine is '{state}'");
+        assert!(begun.elapsed() < BOOT, "the machine is '{state}'");
     }
 }
+
+/// Machines boot beside all other tests, and beside each other.
+const BOOT: Duration = PATIENCE.saturating_mul(3);
 
 fn inside(pid: u32, command: &[&str]) -> Command {
     let mut nsenter = Command::new("nsenter");
