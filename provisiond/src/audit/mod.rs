@@ -1,12 +1,14 @@
 //! The audit log: one line for each decision, to syslog (authpriv) or standard error, and as an
 //! event for `totpctl log`.
 //!
-//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. Each
-//! [`Share`] may fill a part of the queue. Lines for which there is no room are counted, and the
+//! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. It rests
+//! for a moment after each batch, so that many logins a second wake it seldom. Each [`Share`] may
+//! fill a part of the queue. Lines for which there is no room are counted, and the
 //! count is logged as soon as lines flow again.
 //! The fields of a login's line are set in `login`.
 
 use std::collections::HashMap;
+use std::iter;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -248,18 +250,21 @@ impl Shared {
 
 fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
     let mut troubles = Troubles::default();
-    while let Ok(message) = messages.recv() {
-        match message {
-            Message::Line(event, share) => {
-                shared.lock().begin_to_write(share);
+    while let Ok(first) = messages.recv() {
+        for message in iter::once(first).chain(messages.try_iter()) {
+            match message {
+                Message::Line(event, share) => {
+                    shared.lock().begin_to_write(share);
+                    sink.write(&event, shared.format());
+                }
+                Message::Flush(done) => drop(done.try_send(())),
+            }
+            for line in troubles.since_last_time(shared) {
+                let event = shared.lock().number(line, shared.events.get());
                 sink.write(&event, shared.format());
             }
-            Message::Flush(done) => drop(done.try_send(())),
         }
-        for line in troubles.since_last_time(shared) {
-            let event = shared.lock().number(line, shared.events.get());
-            sink.write(&event, shared.format());
-        }
+        std::thread::sleep(REST);
     }
 }
 
@@ -290,6 +295,8 @@ impl Troubles {
 }
 
 const FLUSH_TIME: Duration = Duration::from_secs(1);
+/// Lines that come meanwhile wake no thread. A kill loses them.
+const REST: Duration = Duration::from_millis(2);
 
 #[cfg(test)]
 mod tests {
