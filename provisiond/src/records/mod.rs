@@ -137,11 +137,27 @@ impl Records {
         self.count_decoys(secrets)
     }
 
-    /// Notes the uid of every record that these secrets open. Reads the whole store.
+    /// Notes the uids of the records that could not be read before and that these secrets open. All
+    /// others are noted: each write notes its own, and a reload must not read a hundred thousand.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub fn note_uids(&self, secrets: &Secrets) -> Result<(), Unavailable> {
+    pub fn note_more_uids(&self, secrets: &Secrets) -> Result<(), Unavailable> {
+        if !self.by_uid.is_whole() {
+            return self.note_uids(secrets);
+        }
+        for name in self.by_uid.unread() {
+            let stored = self.store.load(&name)?;
+            let record = stored.map(|stored| Record::from_bytes(&stored.bytes, &name, secrets));
+            if let Some(Ok(record)) = record {
+                self.by_uid.note(record.uid, &name);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the uid of every record that these secrets open. Reads the whole store.
+    fn note_uids(&self, secrets: &Secrets) -> Result<(), Unavailable> {
         self.each(secrets, |listed| self.note_uid(listed))?;
         self.by_uid.is_whole_now();
         Ok(())

@@ -168,7 +168,7 @@ impl Service {
         if outcome.is_ok() {
             self.look_up_names();
             // New secrets may open more records.
-            let _ = self.records.note_uids(&self.settings().secrets);
+            let _ = self.records.note_more_uids(&self.settings().secrets);
             self.settle_counts();
             self.tell_missing_secrets();
         }

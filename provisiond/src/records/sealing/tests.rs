@@ -13,11 +13,14 @@ use crate::record::Device;
 use crate::record::seals::Held;
 use crate::record::tests::{record, user};
 use crate::records::Decision;
+use crate::records::by_uid::ByUid;
 use crate::records::rotation::Walk;
 use crate::store::sled::{Place, SledStore};
 
 const FIRST: &str = "1: 0123456789abcdef\n";
 const BOTH: &str = "1: 0123456789abcdef\n2: fedcba9876543210\n";
+/// Alice's.
+const UID: u32 = 1000;
 const SECOND: &str = "2: fedcba9876543210\n";
 
 fn secrets(text: &str) -> Arc<Secrets> {
@@ -52,6 +55,7 @@ fn write(records: &Records, secrets: &Secrets) {
     let like = (&key, device.kind, device.parameters);
     let name = device.name.clone();
     let moment = Moment::ordinary(0);
+    record.uid = Some(UID);
     record.devices = vec![Device::active(&alice, name, like, secrets, &moment).unwrap()];
     let access = Access {
         user: &alice,
@@ -92,6 +96,26 @@ fn a_call_that_began_before_a_reload_writes_nothing_under_the_former_default_tag
     records.put_in_force(&alone).unwrap();
     let read = records.look(&user("alice"), &alone).unwrap().unwrap();
     read.devices[0].key(&user("alice"), &alone).unwrap();
+}
+
+#[test]
+fn new_secrets_bring_the_uids_of_records_that_could_not_be_read_and_no_other_is_read_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alice, first) = (user("alice"), secrets(FIRST));
+    let records_of_first = records(&folder, &first);
+    write(&records_of_first, &first);
+    drop(records_of_first);
+    let mut records = records(&folder, &secrets(SECOND));
+    assert_eq!(
+        (records.by_uid.of(UID), records.unread()),
+        (vec![], vec![alice.clone()])
+    );
+    records.note_more_uids(&secrets(BOTH)).unwrap();
+    assert_eq!(records.by_uid.of(UID), [alice]);
+    records.by_uid = ByUid::default();
+    records.by_uid.is_whole_now();
+    records.note_more_uids(&secrets(BOTH)).unwrap();
+    assert!(records.by_uid.of(UID).is_empty());
 }
 
 #[test]
