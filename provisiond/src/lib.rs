@@ -21,6 +21,7 @@
 //! | room | what it does | what it refuses to know |
 //! |---|---|---|
 //! | `process` | from the command line to the exit code: privileges, sockets, signals | what a call is |
+//! | `relay` | on a login host of a fleet: passes the calls of logins on to verifiers | records, verdicts |
 //! | `server` | connections in, replies out, deadlines, the table from method to handler | records, verdicts |
 //! | `login` | the calls Challenge and Verify | connections |
 //! | `admin` | what administrators and users see and change of records | connections |
@@ -56,6 +57,8 @@ pub mod policy;
 pub mod process;
 pub mod record;
 pub mod records;
+#[cfg(feature = "fleet")]
+mod relay;
 pub mod server;
 pub mod service;
 pub mod store;

@@ -202,7 +202,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-const OF_EVERY_CALL: &[&str] = &["user", "alias", "role", "uid", "pid"];
+const OF_EVERY_CALL: &[&str] = &["user", "alias", "role", "uid", "pid", "host"];
 const STRICT_DISABLED: &str = provisiond::record::strict::STRICT_DISABLED;
 /// A parameter of a call, and an option of the command line.
 const NO_WORDS: &[&str] = &["valid_for", "new_secret", "scratch_codes"];

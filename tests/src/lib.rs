@@ -12,6 +12,7 @@ pub mod clocks;
 pub mod connection;
 pub mod daemon;
 pub mod disk;
+pub mod fleet;
 pub mod guide;
 pub mod libpam;
 pub mod lines;

@@ -16,7 +16,11 @@ pub(crate) fn check(lines: &[String]) {
             .expect("a line of the log");
         let mut fields = keys(text);
         let event = text.split(' ').next().unwrap_or_default();
-        let Fields { required, optional } = events
+        let Fields {
+            required,
+            optional,
+            is_call,
+        } = events
             .get(event)
             .unwrap_or_else(|| panic!("docs/log-events.md has no event {event}: {line}"));
         let missing: Vec<_> = required
@@ -26,6 +30,12 @@ pub(crate) fn check(lines: &[String]) {
         assert!(
             missing.is_empty(),
             "docs/log-events.md: {missing:?} is missing in: {line}"
+        );
+        // The caller of a call is a process, or the relay of a host.
+        let of_a_process = fields.contains("uid") && fields.contains("pid");
+        assert!(
+            !is_call || of_a_process != fields.contains("host"),
+            "no caller in: {line}"
         );
         fields.retain(|field| !required.contains(field) && !optional.contains(field));
         assert!(
@@ -39,6 +49,7 @@ pub(crate) fn check(lines: &[String]) {
 struct Fields {
     required: HashSet<&'static str>,
     optional: HashSet<&'static str>,
+    is_call: bool,
 }
 
 /// A row of the tables of events: the event and its fields.
@@ -48,18 +59,24 @@ fn row(line: &'static str) -> Option<(&'static str, Fields)> {
         return None;
     };
     let event = event.strip_prefix('`')?.strip_suffix('`')?;
-    let (mut required, mut optional) = (HashSet::new(), HashSet::new());
+    let (mut required, mut optional, mut is_call) = (HashSet::new(), HashSet::new(), false);
     for field in fields.split(", ").filter(|field| !field.is_empty()) {
         if field == "*call*" {
-            required.extend(["user", "role", "uid", "pid"]);
-            optional.insert("alias");
+            is_call = true;
+            required.extend(["user", "role"]);
+            optional.extend(["alias", "uid", "pid", "host"]);
         } else if let Some(name) = field.strip_suffix('?') {
             optional.insert(name.trim_matches('`'));
         } else {
             required.insert(field.trim_matches('`'));
         }
     }
-    Some((event, Fields { required, optional }))
+    let fields = Fields {
+        required,
+        optional,
+        is_call,
+    };
+    Some((event, fields))
 }
 
 /// The keys of the fields behind the event. What stands in quotation marks is no key.

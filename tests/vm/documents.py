@@ -20,6 +20,7 @@ NO_COMMAND = re.compile(r"""
     | [A-Z<]                               # a line of sshd, sudoers, Apache or a web page
     | [\w-]+:\s                            # settings
     | plugin\s | user\snobody              # a line of OpenVPN
+    | network\sinet                        # a line of AppArmor
     | not\ssynchronised | in\squarantine | before\sthe\sdaemon | second\scopy   # what totpctl status shows
     """, re.VERBOSE)
 
@@ -81,6 +82,7 @@ ELSEWHERE = {
     "# as root: vsftpd": VSFTPD,
     "systemctl restart vsftpd": VSFTPD,
     "pkill i3lock": OTHER + "it ends a locker, programs::a_locker_of_the_user_unlocks_with_password_and_code_and_after_guesses_with_two_codes",
+    "openssl x509 -noout -fingerprint -sha256": OTHER + "real::a_revoked_host_loses_its_open_connections_too",
     "login -h": "is what a telnet server calls, not a user",
     "ssh alice@…": "has an address of the reader's; the scenarios log in so",
     "sudo -n": "is what scripts write before a command of theirs: vm::sudo_n_fails_without_asking",

@@ -178,6 +178,7 @@ fn refusal(error: &Error) -> (&'static str, Exit) {
         Error::StoreIncomplete => ("store_incomplete", Exit::StoreFailed),
         Error::Busy { .. } => ("busy", Exit::Unreachable),
         Error::TooLarge => ("too_large", Exit::BadInput),
+        Error::NotOnARelay => ("not_on_a_relay", Exit::Refused),
         Error::Varlink(_) => ("protocol", Exit::Unreachable),
     }
 }
@@ -278,6 +279,7 @@ mod tests {
             (Error::StoreIncomplete, "store_incomplete", 70),
             (Error::busy("wait"), "busy", 3),
             (Error::TooLarge, "too_large", 2),
+            (Error::NotOnARelay, "not_on_a_relay", 1),
             (
                 Error::Varlink("org.varlink.service.MethodNotFound".into()),
                 "protocol",

@@ -142,6 +142,11 @@ impl TrustedFile {
         &self.text
     }
 
+    /// The same, without the file.
+    pub(super) fn into_text(self) -> Zeroizing<String> {
+        self.text
+    }
+
     /// Fails if other users can read the file: it may then not hold secrets.
     pub(super) fn is_for_few(&self) -> Result<(), Problem> {
         if self.mode & OTHERS_READ != 0 {

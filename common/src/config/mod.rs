@@ -8,9 +8,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use crate::config::audit::AuditSettings;
 use crate::config::enroll_at_login::EnrollAtLogin;
 use crate::config::exemptions::Exemptions;
+use crate::config::fleet::{Fleet, UpstreamSettings};
 use crate::config::limits::Limits;
 use crate::config::recovery::Recovery;
 use crate::config::roles::{Roles, SelfService};
@@ -18,6 +21,7 @@ use crate::secrets::{BadSecrets, Secrets};
 
 pub use self::file::Trust;
 use self::file::TrustedFile;
+use self::fleet::RawFleet;
 pub use self::policy::Policy;
 use self::problem::At;
 pub use self::problem::{ConfigError, Problem};
@@ -30,6 +34,7 @@ pub mod audit;
 pub mod enroll_at_login;
 pub mod exemptions;
 mod file;
+pub mod fleet;
 pub mod limits;
 mod policy;
 mod problem;
@@ -40,6 +45,68 @@ mod sections;
 mod store;
 mod totp;
 pub mod values;
+
+/// What the settings make of the daemon.
+#[derive(Debug)]
+pub enum Part {
+    /// It keeps records and judges codes.
+    Judge(Box<Settings>),
+    /// It passes the calls of logins on to verifiers, and keeps nothing.
+    Relay(Box<RelaySettings>),
+}
+
+impl Part {
+    /// Reads the settings file at `path`, and, unless it is a relay's, the secrets.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load(path: &Path, trust: &Trust) -> Result<Self, ConfigError> {
+        let file = TrustedFile::read(path, trust).at(path)?;
+        let raw = RawSettings::parse(file.text()).at(path)?;
+        if raw.upstream.is_some() {
+            let settings = RelaySettings::check(raw).at(path)?;
+            return Ok(Self::Relay(Box::new(settings)));
+        }
+        let settings = Settings::of(&file, raw, path, trust)?.able_to_seal(path)?;
+        Ok(Self::Judge(Box::new(settings)))
+    }
+}
+
+/// The settings of a relay. It has no application secret and no store.
+#[derive(Debug)]
+pub struct RelaySettings {
+    /// The verifiers.
+    pub upstream: UpstreamSettings,
+    /// Administrators, helpdesk, and local daemons that verify codes.
+    pub roles: Roles,
+    /// The audit log.
+    pub audit: AuditSettings,
+    /// The sections of the file that provisiond ignores.
+    pub left_alone: Vec<String>,
+}
+
+impl RelaySettings {
+    /// Whether the file holds the settings of a relay.
+    #[must_use]
+    pub fn are_in(path: &Path, trust: &Trust) -> bool {
+        let file = TrustedFile::read(path, trust);
+        let raw = file.and_then(|file| RawSettings::parse(file.text()));
+        raw.is_ok_and(|raw| raw.upstream.is_some())
+    }
+
+    fn check(raw: RawSettings) -> Result<Self, Problem> {
+        if let Some(section) = raw.unused_by_a_relay {
+            return Err(Problem::UnusedByARelay(section));
+        }
+        let upstream = raw.upstream.ok_or(Problem::OfARelay)?;
+        Ok(Self {
+            upstream: upstream.check()?,
+            roles: raw.roles.check()?,
+            audit: raw.audit.0,
+            left_alone: raw.left_alone,
+        })
+    }
+}
 
 /// All settings in force, checked.
 #[derive(Debug)]
@@ -54,6 +121,8 @@ pub struct Settings {
     pub store: SledSettings,
     /// Administrators, helpdesk and verifiers.
     pub roles: Roles,
+    /// How relays of other hosts are served, if they are.
+    pub fleet: Option<Fleet>,
     /// What users may do with their own devices.
     pub self_service: SelfService,
     /// Whether a record is valid only for the uid that its account had when a device was confirmed.
@@ -82,8 +151,20 @@ impl Settings {
     /// [`ConfigError`]: the file, what is wrong with it, and the next step.
     pub fn load(path: &Path, trust: &Trust) -> Result<Self, ConfigError> {
         let file = TrustedFile::read(path, trust).at(path)?;
-        let mut raw = RawSettings::parse(file.text()).at(path)?;
-        let (tagged, origin) = secrets_file::find(&mut raw.context, &file, path, trust)?;
+        let raw = RawSettings::parse(file.text()).at(path)?;
+        Self::of(&file, raw, path, trust)
+    }
+
+    fn of(
+        file: &TrustedFile,
+        mut raw: RawSettings,
+        path: &Path,
+        trust: &Trust,
+    ) -> Result<Self, ConfigError> {
+        if raw.upstream.is_some() {
+            return Err(Problem::OfARelay).at(path);
+        }
+        let (tagged, origin) = secrets_file::find(&mut raw.context, file, path, trust)?;
         let check = if raw.allow_weak_secrets {
             Secrets::with_weak
         } else {
@@ -98,10 +179,13 @@ impl Settings {
     /// # Errors
     /// [`ConfigError`], also if the default secret is a weak one.
     pub fn load_to_seal(path: &Path, trust: &Trust) -> Result<Self, ConfigError> {
-        let settings = Self::load(path, trust)?;
-        let weak = || BadSecrets::WeakDefault(settings.secrets.default_tag().clone());
-        settings.secrets.sealing_tag().ok_or_else(weak).at(path)?;
-        Ok(settings)
+        Self::load(path, trust)?.able_to_seal(path)
+    }
+
+    fn able_to_seal(self, path: &Path) -> Result<Self, ConfigError> {
+        let weak = || BadSecrets::WeakDefault(self.secrets.default_tag().clone());
+        self.secrets.sealing_tag().ok_or_else(weak).at(path)?;
+        Ok(self)
     }
 
     fn check(raw: RawSettings, secrets: Secrets) -> Result<Self, Problem> {
@@ -113,6 +197,7 @@ impl Settings {
             bind_uid: raw.policy.bind_uid(),
             self_service: raw.policy.self_service(),
             roles: raw.roles.check()?,
+            fleet: raw.fleet.map(RawFleet::check).transpose()?,
             policy: raw.policy.check()?,
             limits: raw.limits.check()?,
             recovery: raw.recovery.check()?,
@@ -125,6 +210,22 @@ impl Settings {
             left_alone: raw.left_alone,
         })
     }
+}
+
+/// The text of a file of TLS. A file with a private key must not be readable by every user.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn read_pem(
+    path: &Path,
+    trust: &Trust,
+    is_private: bool,
+) -> Result<Zeroizing<String>, ConfigError> {
+    let file = TrustedFile::read(path, trust).at(path)?;
+    if is_private {
+        file.is_for_few().at(path)?;
+    }
+    Ok(file.into_text())
 }
 
 /// The default settings file, if neither the command line nor the environment names another.

@@ -116,6 +116,18 @@ pub enum Problem {
         "has the settings of 'totp' in more than one place ('totp', 'AUTHC_CONFIG', 'context'): keep one of them"
     )]
     TotpTwice,
+    /// The settings of a relay, where a store or secrets are needed.
+    #[error(
+        "is the settings file of a relay ('provisiond.upstream'), which has no store and no application secret: run this on a \
+         verifier"
+    )]
+    OfARelay,
+    /// A section that a relay would ignore.
+    #[error(
+        "has '{0}' beside 'provisiond.upstream': a relay judges no code and keeps no record, so remove '{0}' here, and set it \
+         on the verifiers"
+    )]
+    UnusedByARelay(&'static str),
     /// Secrets in the settings and a path to others.
     #[error("has both 'secrets' and 'secrets-path': keep one of them")]
     SecretsTwice,

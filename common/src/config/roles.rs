@@ -1,13 +1,11 @@
 //! The settings of roles: `admin-group`, `helpdesk-group` and `verifiers` of the section
 //! `provisiond`, and `self-service`.
 
-use std::fmt;
-
-use serde::de::{self, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::config::exemptions::rules::{group, service};
 use crate::config::values::given::Text;
+use crate::config::values::in_order::{Entries, entry_name, in_order};
 use crate::names::user::UserName;
 use crate::wire::text::printable;
 
@@ -109,33 +107,15 @@ impl RawVerifiers {
 
 impl<'de> Deserialize<'de> for RawVerifiers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(VerifiersVisitor)
+        in_order(deserializer, &VERIFIERS).map(Self)
     }
 }
 
-/// Reads a map in the order of the file. It repeats no name: the file was read over before.
-struct VerifiersVisitor;
-
-impl<'de> Visitor<'de> for VerifiersVisitor {
-    type Value = RawVerifiers;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("names of verifiers, each with 'user', 'services' and 'users-group'")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut verifiers: Vec<(String, RawVerifier)> = Vec::new();
-        while let Some((name, verifier)) = map.next_entry::<String, RawVerifier>()? {
-            if verifiers.len() >= MAX_VERIFIERS {
-                return Err(de::Error::custom(format!(
-                    "the settings take at most {MAX_VERIFIERS} verifiers"
-                )));
-            }
-            verifiers.push((name, verifier));
-        }
-        Ok(RawVerifiers(verifiers))
-    }
-}
+const VERIFIERS: Entries = Entries {
+    what: "names of verifiers, each with 'user', 'services' and 'users-group'",
+    plural: "verifiers",
+    most: 16,
+};
 
 #[derive(Deserialize)]
 #[serde(
@@ -153,14 +133,7 @@ struct RawVerifier {
 
 impl RawVerifier {
     fn check(self, name: String) -> Result<Verifier, String> {
-        if name.is_empty()
-            || name.len() > MAX_NAME
-            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        {
-            return Err(format!(
-                "a verifier's name has 1 to {MAX_NAME} letters, digits and '-'"
-            ));
-        }
+        let name = entry_name(name, "a verifier's name")?;
         let user = UserName::new(&self.user.0).map_err(|why| why.to_string())?;
         if user.as_str() == "root" {
             return Err("root may ask for every user without this: name the account that the daemon runs as".to_owned());
@@ -168,28 +141,30 @@ impl RawVerifier {
         if self.services.is_empty() || self.services.len() > MAX_SERVICES {
             return Err(format!("a verifier has 1 to {MAX_SERVICES} services"));
         }
-        let wrong = |text: &str, why| format!("'{}': {why}", printable(text));
-        let services = self
-            .services
-            .iter()
-            .map(|Text(text)| service(text).map_err(|why| wrong(text, why)));
-        let services = services.collect::<Result<_, _>>()?;
         Ok(Verifier {
             name,
             user,
-            services,
+            services: named_services(&self.services)?,
             users_group: named_group(&self.users_group.0)?,
             trusted_rhost: self.trusted_rhost,
         })
     }
 }
 
-fn named_group(text: &str) -> Result<String, String> {
+/// The name of a group.
+pub(super) fn named_group(text: &str) -> Result<String, String> {
     group(text).map_err(|why| format!("'{}': {why}", printable(text)))
 }
 
-const MAX_VERIFIERS: usize = 16;
-const MAX_NAME: usize = 32;
+/// The names of PAM services.
+pub(super) fn named_services(texts: &[Text]) -> Result<Vec<String>, String> {
+    let wrong = |text: &str, why| format!("'{}': {why}", printable(text));
+    let services = texts.iter();
+    services
+        .map(|Text(text)| service(text).map_err(|why| wrong(text, why)))
+        .collect()
+}
+
 const MAX_SERVICES: usize = 16;
 
 #[cfg(test)]

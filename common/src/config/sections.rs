@@ -7,6 +7,7 @@
 use serde::Deserialize;
 
 use super::enroll_at_login::RawEnrollAtLogin;
+use super::fleet::{RawFleet, RawUpstream};
 use super::policy::RawPolicy;
 use super::problem::Problem;
 use super::store::RawStore;
@@ -29,6 +30,10 @@ pub(super) struct RawSettings {
     pub(super) allow_weak_secrets: bool,
     pub(super) store: RawStore,
     pub(super) roles: RawRoles,
+    pub(super) fleet: Option<RawFleet>,
+    pub(super) upstream: Option<RawUpstream>,
+    /// With `upstream`: a section or a key of the file that means nothing to a relay.
+    pub(super) unused_by_a_relay: Option<&'static str>,
     pub(super) policy: RawPolicy,
     pub(super) limits: RawLimits,
     pub(super) recovery: RawRecovery,
@@ -44,12 +49,21 @@ impl RawSettings {
         let file: Option<RawFile> =
             serde_yaml::from_str(text).map_err(|e| Problem::Yaml(e.to_string()))?;
         let mut file = file.unwrap_or_default();
+        let unused_by_a_relay = file.unused_by_a_relay();
         let (totp, exemptions) = (file.totp()?, file.exemptions());
-        let (store, roles) = file.provisiond.unwrap_or_default().parts();
+        let provisiond = file.provisiond.unwrap_or_default();
+        let roles = RawRoles {
+            admin_group: provisiond.admin_group,
+            helpdesk_group: provisiond.helpdesk_group,
+            verifiers: provisiond.verifiers,
+        };
         Ok(Self {
+            fleet: provisiond.fleet,
+            upstream: provisiond.upstream,
+            unused_by_a_relay,
             context: totp.context.unwrap_or_default(),
             allow_weak_secrets: totp.allow_weak_secrets.unwrap_or(false),
-            store,
+            store: provisiond.store.unwrap_or_default(),
             roles,
             policy: file.policy.unwrap_or_default(),
             limits: file.limits.unwrap_or_default(),
@@ -111,6 +125,34 @@ struct RawFile {
 }
 
 impl RawFile {
+    /// What stands in the file and means nothing to a relay, which judges no code and keeps no record.
+    /// An administrator could believe that it is in force.
+    fn unused_by_a_relay(&self) -> Option<&'static str> {
+        let provisiond = self.provisiond.as_ref();
+        let of_totp = self.totp.is_some() || self.context.is_some() || self.authc_config.is_some();
+        let sections = [
+            ("totp", of_totp),
+            (
+                "provisiond.store",
+                provisiond.is_some_and(|section| section.store.is_some()),
+            ),
+            (
+                "provisiond.fleet",
+                provisiond.is_some_and(|section| section.fleet.is_some()),
+            ),
+            ("policy", self.policy.is_some()),
+            ("limits", self.limits.is_some()),
+            ("recovery", self.recovery.is_some()),
+            ("rules", self.rules.is_some()),
+            ("roll-out", self.roll_out.is_some()),
+            ("unknown-users", self.unknown_users.is_some()),
+            ("grace", self.grace.is_some()),
+            ("enroll-at-login", self.enroll_at_login.is_some()),
+        ];
+        let mut given = sections.into_iter().filter(|(_, is_given)| *is_given);
+        given.next().map(|(name, _)| name)
+    }
+
     fn exemptions(&mut self) -> RawExemptions {
         RawExemptions {
             rules: self.rules.take().unwrap_or_default(),
@@ -141,7 +183,8 @@ struct RawAuthcConfig {
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields, expecting = "a section of settings")]
 struct RawProvisiond {
-    store: RawStore,
+    #[serde(deserialize_with = "given")]
+    store: Option<RawStore>,
     #[serde(
         rename = "admin-group",
         alias = "admin_group",
@@ -155,25 +198,10 @@ struct RawProvisiond {
     )]
     helpdesk_group: Option<Text>,
     verifiers: RawVerifiers,
-}
-
-impl RawProvisiond {
-    fn parts(self) -> (RawStore, RawRoles) {
-        let Self {
-            store,
-            admin_group,
-            helpdesk_group,
-            verifiers,
-        } = self;
-        (
-            store,
-            RawRoles {
-                admin_group,
-                helpdesk_group,
-                verifiers,
-            },
-        )
-    }
+    #[serde(deserialize_with = "given")]
+    fleet: Option<RawFleet>,
+    #[serde(deserialize_with = "given")]
+    upstream: Option<RawUpstream>,
 }
 
 /// All spellings of the sections of [`RawFile`].

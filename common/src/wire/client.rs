@@ -193,18 +193,23 @@ impl Client {
         let frame = self
             .inbox
             .receive(&self.socket, Deadlines::until(self.deadline))?;
-        let frame = frame.ok_or(ClientError::Closed)?;
-        let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
-        let reply: Reply<'_> = from_object(&frame).map_err(unreadable)?;
-        if let Some(name) = reply.error {
-            return Err(Error::from_wire(&name, reply.parameters).into());
-        }
-        let parameters = reply.parameters.map_or("{}", |p| p.get());
-        Ok((
-            from_object(parameters.as_bytes()).map_err(unreadable)?,
-            reply.continues,
-        ))
+        read_reply::<C>(&frame.ok_or(ClientError::Closed)?)
     }
+}
+
+/// The reply in a message, and whether another one follows.
+///
+/// # Errors
+/// [`ClientError::Refused`] for an error reply, else [`ClientError::Protocol`].
+pub fn read_reply<C: MethodCall>(message: &[u8]) -> Result<(C::Reply, bool), ClientError> {
+    let unreadable = |e: serde_json::Error| ClientError::Protocol(e.to_string());
+    let reply: Reply<'_> = from_object(message).map_err(unreadable)?;
+    if let Some(name) = reply.error {
+        return Err(Error::from_wire(&name, reply.parameters).into());
+    }
+    let parameters = reply.parameters.map_or("{}", |p| p.get());
+    let parameters = from_object(parameters.as_bytes()).map_err(unreadable)?;
+    Ok((parameters, reply.continues))
 }
 
 impl From<FrameError> for ClientError {

@@ -83,6 +83,22 @@ impl Inbox {
         socket: &impl AsFd,
         deadlines: Deadlines,
     ) -> Result<Option<Frame>, FrameError> {
+        self.receive_by(
+            |room, deadline| read_some(socket, room, deadline),
+            deadlines,
+        )
+    }
+
+    /// The same for a connection that is no plain socket. `read` waits for bytes until the deadline, and
+    /// returns how many it has written; 0 is the end of the connection.
+    ///
+    /// # Errors
+    /// Those of `read`, and [`FrameError`].
+    pub fn receive_by<E: From<FrameError>>(
+        &mut self,
+        mut read: impl FnMut(&mut [u8], Instant) -> Result<usize, E>,
+        deadlines: Deadlines,
+    ) -> Result<Option<Frame>, E> {
         let mut deadline = deadlines.first_byte;
         let mut begun = false;
         loop {
@@ -97,11 +113,11 @@ impl Inbox {
                     .unwrap_or(deadline);
             }
             if self.filled > MAX_FRAME {
-                return Err(FrameError::TooLarge);
+                return Err(FrameError::TooLarge.into());
             }
-            match self.read_some(socket, deadline)? {
+            match self.fill(|room| read(room, deadline))? {
                 0 if self.is_empty() => return Ok(None),
-                0 => return Err(FrameError::Truncated),
+                0 => return Err(FrameError::Truncated.into()),
                 _ => {}
             }
         }
@@ -158,20 +174,11 @@ impl Inbox {
         }
     }
 
-    fn read_some(&mut self, socket: &impl AsFd, deadline: Instant) -> Result<usize, FrameError> {
+    fn fill<E>(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize, E>) -> Result<usize, E> {
         self.make_room();
-        let room = self.bytes.get_mut(self.filled..).unwrap_or_default();
-        loop {
-            match recv(socket.as_fd().as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
-                Ok(count) => {
-                    self.filled = self.filled.saturating_add(count);
-                    return Ok(count);
-                }
-                Err(Errno::EINTR) => _ = left_until(deadline)?,
-                Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN, deadline)?,
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        let count = read(self.bytes.get_mut(self.filled..).unwrap_or_default())?;
+        self.filled = self.filled.saturating_add(count).min(self.bytes.len());
+        Ok(count)
     }
 
     /// Makes room for more bytes, and for no more than the longest message and its NUL. Moves to a
@@ -187,6 +194,17 @@ impl Inbox {
         larger.resize(room, 0);
         self.wipe_from(0);
         self.bytes = larger;
+    }
+}
+
+fn read_some(socket: &impl AsFd, room: &mut [u8], deadline: Instant) -> Result<usize, FrameError> {
+    loop {
+        match recv(socket.as_fd().as_raw_fd(), room, MsgFlags::MSG_DONTWAIT) {
+            Ok(count) => return Ok(count),
+            Err(Errno::EINTR) => _ = left_until(deadline)?,
+            Err(Errno::EAGAIN) => wait(socket, PollFlags::POLLIN, deadline)?,
+            Err(errno) => return Err(errno.into()),
+        }
     }
 }
 
@@ -227,12 +245,7 @@ pub fn send_frame(
     unit: usize,
     deadline: Instant,
 ) -> Result<(), FrameError> {
-    if message.len() > MAX_FRAME {
-        return Err(FrameError::TooLarge);
-    }
-    let padding = SPACES.get(..padding(message.len(), unit));
-    let parts = [message.as_slice(), padding.unwrap_or_default(), &[0]];
-    let mut parts = parts.map(IoSlice::new);
+    let mut parts = padded(message, unit)?.map(IoSlice::new);
     let mut rest = parts.as_mut_slice();
     while !rest.is_empty() {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
@@ -244,6 +257,18 @@ pub fn send_frame(
         }
     }
     Ok(())
+}
+
+/// The message, its padding and its NUL, as they are sent one after the other.
+///
+/// # Errors
+/// [`FrameError::TooLarge`].
+pub fn padded(message: &Frame, unit: usize) -> Result<[&[u8]; 3], FrameError> {
+    if message.len() > MAX_FRAME {
+        return Err(FrameError::TooLarge);
+    }
+    let padding = SPACES.get(..padding(message.len(), unit));
+    Ok([message.as_slice(), padding.unwrap_or_default(), &[0]])
 }
 
 /// How many spaces, which mean nothing in JSON, make a message of that length and its NUL a multiple
@@ -275,7 +300,11 @@ fn left_until(deadline: Instant) -> Result<Duration, FrameError> {
     }
 }
 
-fn wait(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> Result<(), FrameError> {
+/// Waits until the socket is ready for reading or writing.
+///
+/// # Errors
+/// [`FrameError`].
+pub fn wait(socket: &impl AsFd, events: PollFlags, deadline: Instant) -> Result<(), FrameError> {
     let left = left_until(deadline)?;
     // Rounded up to a whole millisecond: rounding down would spin through the last one.
     let millis = left.as_millis().saturating_add(1).min(i32::MAX as u128);

@@ -44,6 +44,7 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
         quarantine_until,
         acceptable: Some(before != after),
         copy: Some(copy_as_told(health.copy)),
+        upstream: None,
     })
 }
 

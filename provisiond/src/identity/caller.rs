@@ -2,7 +2,9 @@
 //! and nowhere else.
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
+use common::config::fleet::HostRule;
 use common::config::roles::{Roles, Verifier};
 use common::names::user::UserName;
 use nix::errno::Errno;
@@ -47,6 +49,8 @@ impl Peer {
 pub enum Role {
     /// An account that acts on itself (self-service).
     Own,
+    /// The daemon of another host of the fleet, which passes its logins on (`provisiond.fleet`).
+    Relay,
     /// An unprivileged daemon that the settings let verify other users (`provisiond.verifiers`).
     Verifier,
     /// A member of the helpdesk group.
@@ -63,6 +67,7 @@ impl Role {
     pub fn word(self) -> &'static str {
         match self {
             Self::Own => "self",
+            Self::Relay => "relay",
             Self::Verifier => "verifier",
             Self::Helpdesk => "helpdesk",
             Self::Admin => "admin",
@@ -82,9 +87,37 @@ pub struct Caller {
     pub account: Account,
     /// The verifier of the settings that runs under this uid.
     pub verifier: Option<Verifier>,
+    /// The host that the call came from, if it is another one than this.
+    pub host: Option<RemoteHost>,
+}
+
+/// A host of the fleet, known by its certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemoteHost {
+    /// The name in its certificate.
+    pub name: Arc<str>,
+    /// What it may ask for.
+    pub rule: HostRule,
 }
 
 impl Caller {
+    /// The relay of a host. It has no account: its uid is a number that no local process can have.
+    #[must_use]
+    pub fn of_host(host: RemoteHost, number: u32) -> Option<Self> {
+        let uid = HOST_UIDS.checked_add(number)?;
+        Some(Self {
+            peer: Peer { uid, pid: 0 },
+            role: Role::Relay,
+            account: Account {
+                name: UserName::new(&host.name).ok()?,
+                uid,
+                gid: uid,
+            },
+            verifier: None,
+            host: Some(host),
+        })
+    }
+
     /// The role of `peer`, if it has one. Root is known without the name service, which may be down
     /// when root is needed most. The overflow uids, and uids without an account, have no role.
     ///
@@ -102,9 +135,10 @@ impl Caller {
                 role: Role::Root,
                 account,
                 verifier: None,
+                host: None,
             }));
         }
-        if OVERFLOW_UIDS.contains(&peer.uid) {
+        if OVERFLOW_UIDS.contains(&peer.uid) || peer.uid >= HOST_UIDS {
             return Ok(None);
         }
         let Some(account) = names.by_uid(peer.uid)? else {
@@ -120,11 +154,12 @@ impl Caller {
             role,
             account,
             verifier,
+            host: None,
         }))
     }
 
     /// The trusted part of the reported source of a login. Root's processes are trusted with both,
-    /// a verifier with the address if the settings say so (`trusted-rhost`), and no other caller
+    /// and so is a host of the fleet unless its rule says otherwise; a verifier with the address if the settings say so (`trusted-rhost`), and no other caller
     /// with anything.
     #[must_use]
     pub fn trusted_origin<'a>(
@@ -132,9 +167,10 @@ impl Caller {
         rhost: Option<&'a str>,
         tty: Option<&'a str>,
     ) -> (Option<&'a str>, Option<&'a str>) {
-        match (self.role, &self.verifier) {
-            (Role::Root, _) => (rhost, tty),
-            (Role::Verifier, Some(verifier)) if verifier.trusted_rhost => (rhost, None),
+        match (self.role, &self.verifier, &self.host) {
+            (Role::Root, ..) => (rhost, tty),
+            (Role::Relay, _, Some(host)) if host.rule.trusted_rhost => (rhost, tty),
+            (Role::Verifier, Some(verifier), _) if verifier.trusted_rhost => (rhost, None),
             _ => (None, None),
         }
     }
@@ -155,6 +191,9 @@ fn role_of(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<Role, 
     })
 }
 
+/// Hosts of the fleet have numbers from this uid on, so that limits and quotas count them like
+/// processes. A local process with such a uid has no role.
+pub const HOST_UIDS: u32 = 0xfff0_0000;
 /// Root's uid, whatever its account is called.
 pub const ROOT: u32 = 0;
 /// The overflow uids, which the kernel shows in place of a uid outside the user namespace
@@ -194,7 +233,7 @@ mod tests {
             daemon(Role::Admin)
         );
         assert_eq!(identify(1, Some("root"), Some("root")), daemon(Role::Own));
-        for uid in [65534, 65535, u32::MAX, 3_999_999_999] {
+        for uid in [65534, 65535, HOST_UIDS, u32::MAX, 3_999_999_999] {
             assert_eq!(identify(uid, None, None), None, "{uid}");
         }
     }

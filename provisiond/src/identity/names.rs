@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use common::names::user::UserName;
 use nix::unistd::{Gid, Uid, User, getgrouplist};
 
-use crate::identity::caller::Peer;
+use crate::identity::caller::{HOST_UIDS, Peer};
 
 /// An account of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub type Found<T> = Result<Option<T>, NoAnswer>;
 enum Lane {
     /// Root's processes and the daemon itself.
     Root,
-    /// Uids that were found to have an account.
+    /// Uids that were found to have an account, and hosts of the fleet.
     Known,
     /// All other uids. Any local user may have thousands of them (subuid(5)).
     Unknown,
@@ -102,7 +102,7 @@ impl Names {
     pub fn asking_for(&self, peer: Peer) -> Asking<'_> {
         self.asking_in(if peer.is_root() {
             Lane::Root
-        } else if self.has_account(peer.uid) == Some(true) {
+        } else if peer.uid >= HOST_UIDS || self.has_account(peer.uid) == Some(true) {
             Lane::Known
         } else {
             Lane::Unknown

@@ -31,6 +31,8 @@ pub enum Permission {
     Ordinary,
     /// Those of the users it serves, and its own account's: see [`target::served`].
     Served,
+    /// Those of the users that its rule names: see [`target::relayed`].
+    Relayed,
     /// Its own account's.
     Own,
     /// Its own account's, with a current code.
@@ -48,6 +50,8 @@ pub fn permission(method: Method, role: Role) -> Permission {
         (Role::Admin, RenameUser | Forget | Import | Export | StoreAcceptLoss) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
         (Role::Helpdesk, Bypass | Ticket | Unlock) => Permission::Ordinary,
+        (Role::Relay, Challenge | Verify) => Permission::Relayed,
+        (Role::Relay, _) => Permission::Never,
         (Role::Verifier, Challenge | Verify) => Permission::Served,
         (_, Challenge | Verify | Confirm | Show | Events | RevokeGrace) => Permission::Own,
         (_, Enroll | SetState | Revoke | RenameDevice | Resync | NewRecoveryCodes) => {
@@ -108,12 +112,15 @@ pub(crate) fn permitted(
         error: Error::bad("user", why),
         reason: None,
     })?;
-    let other = user.filter(|user| *user != caller.account.name);
+    // A host may be called like a user, and has no account of its own.
+    let is_relayed = permission == Permission::Relayed;
+    let other = user.filter(|user| is_relayed || *user != caller.account.name);
     let for_own_sake = match permission {
         Permission::Served => other.is_none(),
         permission => matches!(permission, Permission::Own | Permission::OwnWithProof),
     };
     let named = match other {
+        None if is_relayed => return Err(Refusal::DENIED),
         None => Named::own(&caller.account),
         // Byte for byte: a caller limited to its own account must not make the daemon ask the name
         // service about other names.
@@ -132,6 +139,9 @@ pub(crate) fn permitted(
             roles,
             visitor.names,
         ),
+        Permission::Relayed => {
+            target::relayed(&named, caller, subject.service.as_deref(), visitor.names)
+        }
         _ => Ok(()),
     };
     allowed.map_err(|reason| Refusal {
@@ -171,9 +181,11 @@ pub(crate) fn within_self_service(
 
 #[cfg(test)]
 mod tests {
+    use common::config::fleet::HostRule;
     use common::config::roles::Verifier;
 
     use super::*;
+    use crate::identity::caller::RemoteHost;
     use crate::identity::names::{Account, Names};
 
     fn visitor<'a>(role: Role, name: &str, names: &'a Names) -> Visitor<'a> {
@@ -187,6 +199,7 @@ mod tests {
             gid: peer.uid,
         };
         let verifier = (role == Role::Verifier).then(verifier);
+        let host = (role == Role::Relay).then(host);
         Visitor {
             peer,
             caller: Some(Caller {
@@ -194,8 +207,23 @@ mod tests {
                 role,
                 account,
                 verifier,
+                host,
             }),
             names: names.asking(),
+        }
+    }
+
+    /// A host whose rule has the group `daemon` and the service `door`.
+    fn host() -> RemoteHost {
+        RemoteHost {
+            name: "daemon".into(),
+            rule: HostRule {
+                name: "h".into(),
+                names: vec!["daemon".into()],
+                services: vec!["door".into()],
+                users_groups: vec!["daemon".into()],
+                trusted_rhost: true,
+            },
         }
     }
 
@@ -288,6 +316,7 @@ mod tests {
             check_root_and_admins(row, &names);
             check_the_helpdesk(row, &names);
             check_verifiers(row, &names);
+            check_hosts(row, &names);
             check_own_account(row, &names);
         }
     }
@@ -338,6 +367,21 @@ mod tests {
         );
         assert_eq!(outcome(&veronica, method, Some("bin")), other, "{method:?}");
         assert_eq!(outcome(&veronica, method, None), own, "{method:?}");
+    }
+
+    /// A host that is called like the account that it asks for, and may ask for members of `daemon`.
+    fn check_hosts(&(method, ..): &Row, names: &Names) {
+        let relay = visitor(Role::Relay, "daemon", names);
+        let is_login = matches!(method, Method::Challenge | Method::Verify);
+        let on_served = if is_login { "yes" } else { "no" };
+        assert_eq!(
+            outcome(&relay, method, Some("daemon")),
+            on_served,
+            "{method:?}"
+        );
+        for other in [Some("bin"), Some("root"), Some("no such account"), None] {
+            assert_eq!(outcome(&relay, method, other), "no", "{method:?} {other:?}");
+        }
     }
 
     fn check_own_account(&(method, _, _, _, own, other): &Row, names: &Names) {

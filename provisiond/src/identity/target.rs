@@ -63,6 +63,34 @@ pub fn served(
     }
 }
 
+/// Permits a host of the fleet to pass on the logins that its rule names: of members of its
+/// `users-groups`, for its services. Those groups decide alone: administrators log in on hosts, too.
+///
+/// # Errors
+/// The reason for the log.
+pub fn relayed(
+    named: &Named,
+    caller: &Caller,
+    service: Option<&str>,
+    names: Asking<'_>,
+) -> Result<(), &'static str> {
+    let rule = &caller.host.as_ref().ok_or("not_a_verifier")?.rule;
+    if !service.is_some_and(|service| rule.serves(service)) {
+        return Err("service_not_allowed");
+    }
+    let account = named.account().ok_or(if named.is_unknown() {
+        SILENT
+    } else {
+        "no_such_account"
+    })?;
+    for group in &rule.users_groups {
+        if names.is_member(account, group).map_err(|NoAnswer| SILENT)? {
+            return Ok(());
+        }
+    }
+    Err("not_in_users_group")
+}
+
 /// Whether the account is root's, an administrator's or a helpdesk member's. Accounts may share a
 /// uid, and a process is known by its uid only: if one of them is privileged, all are.
 fn is_privileged(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<bool, NoAnswer> {
@@ -140,6 +168,7 @@ mod tests {
             role: Role::Verifier,
             account: account.account().unwrap().clone(),
             verifier: Some(verifier),
+            host: None,
         };
         let asked = |service| {
             let roles = Roles::default();

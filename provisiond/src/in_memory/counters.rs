@@ -18,7 +18,7 @@ pub(crate) struct Counters {
     verdicts: Words<9>,
     verdict_times: Histogram,
     pools_exhausted: Words<2>,
-    not_permitted: Words<6>,
+    not_permitted: Words<7>,
     connections_refused: AtomicU64,
 }
 
@@ -28,7 +28,9 @@ impl Default for Counters {
             verdicts: Words::of(VERDICTS),
             verdict_times: Histogram::default(),
             pools_exhausted: Words::of(["known", "unknown"]),
-            not_permitted: Words::of(["none", "self", "verifier", "helpdesk", "admin", "root"]),
+            not_permitted: Words::of([
+                "none", "self", "relay", "verifier", "helpdesk", "admin", "root",
+            ]),
             connections_refused: AtomicU64::new(0),
         }
     }

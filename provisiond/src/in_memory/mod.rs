@@ -1,13 +1,16 @@
 //! Bounded in-memory tables that a restart empties: graces, refunds, repeated answers, rate limits
-//! of sources, callers and log lines, slots and streams; and the counters of the metrics. Losing an
+//! of sources, callers and log lines, slots and streams; numbers of hosts; and the counters of the metrics. Losing an
 //! entry costs a user a code, a refund or a log line, and never opens a login.
 
 pub(crate) mod counters;
 pub(crate) mod enrolments;
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
+pub(crate) mod hosts;
 pub(crate) mod quota;
 pub mod refunds;
+#[cfg(feature = "fleet")]
+pub(crate) mod refusals;
 pub(crate) mod repeats;
 pub(crate) mod slots;
 pub(crate) mod source_limit;

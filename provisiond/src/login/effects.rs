@@ -125,10 +125,9 @@ fn count_for_the_source(service: &Service, login: &Trusted<'_>) {
 /// The reply to the verdict, which is counted as a verifier hears it.
 fn reply(service: &Service, call: &Call<'_>, told: Told, counted: &Counted) -> VerifyReply {
     service.counters.verdict(told.masked);
-    let verdict = if call.caller.role == Role::Verifier {
-        told.masked
-    } else {
-        told.verdict
+    let verdict = match call.caller.role {
+        Role::Verifier | Role::Relay => told.masked,
+        _ => told.verdict,
     };
     let bare = VerifyReply::bare(verdict, told.ask);
     let enrolled = match told.first_device {

@@ -12,7 +12,7 @@ use super::rules::{self, Demand, Facts};
 use crate::clock;
 use crate::clock::moment::Moment;
 use crate::identity::caller::Role;
-use crate::in_memory::grace::{Ends, Holder};
+use crate::in_memory::grace::{Ends, Holder, Since};
 use crate::record::Record;
 use crate::service::Service;
 use crate::service::call::Call;
@@ -48,9 +48,12 @@ pub(super) fn demand<'a>(
         time: &|| local_time(moment),
         ever_enrolled: record.is_some_and(Record::is_somebodys),
         has_device: record.is_some_and(|record| record.has_usable(moment.now, login.service)),
-        since: service
-            .graces
-            .since(&account, accepted_for, origin, moment.since_boot),
+        since: match call.caller.role {
+            Role::Relay => Since::default(),
+            _ => service
+                .graces
+                .since(&account, accepted_for, origin, moment.since_boot),
+        },
         grace_period: login.grace_period(),
     };
     rules::demand(&call.settings.exemptions, &facts)
@@ -91,12 +94,16 @@ pub(super) fn let_by(
 /// Begins a grace: remembers an accepted code for the time in which the settings ask for no other.
 /// A grace from a verifier holds only for the source that the verifier is trusted to report, and
 /// never for the whole host: an unprivileged daemon must not open sudo. `before` was read before
-/// the code was judged.
+/// the code was judged. A relay's login begins none and uses none: a host whose certificate was stolen
+/// could extend one code that it has seen to all other hosts.
 pub(super) fn begin_grace(service: &Service, login: &Trusted<'_>, before: Ends) {
     let Some(pam_service) = login.trusted_service else {
         return;
     };
     let call = login.call;
+    if call.caller.role == Role::Relay {
+        return;
+    }
     let here = call.caller.role == Role::Root;
     service.graces.begin(
         &holder(call),

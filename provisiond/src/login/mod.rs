@@ -22,6 +22,7 @@ use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Ver
 
 use self::reported::Trusted;
 use self::rules::Demand;
+use crate::identity::caller::Role;
 use crate::policy;
 use crate::record::Record;
 use crate::records::Failure;
@@ -146,7 +147,8 @@ fn decoy_of(service: &Service, call: &Call<'_>) -> Option<Record> {
 fn asked(call: &Call<'_>, ask: Ask, enrolled: bool, mut digits: Vec<u8>) -> ChallengeReply {
     let is_root = call.caller.peer.is_root();
     let account = call.named.account();
-    let is_own = account.is_some_and(|account| account.uid == call.caller.peer.uid);
+    let is_own = call.caller.role != Role::Relay
+        && account.is_some_and(|account| account.uid == call.caller.peer.uid);
     if digits.is_empty() {
         digits.push(call.settings.new_device.parameters.digits);
     }

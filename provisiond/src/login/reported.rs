@@ -62,7 +62,7 @@ impl<'a> From<&'a Verify> for Reported<'a> {
 }
 
 /// A login, with the trusted part of the report: all of it from root's processes, and the service
-/// from a verifier. The caller's role decides whether the reported source is trusted.
+/// from a verifier or a relay. The caller's role decides whether the reported source is trusted.
 pub(super) struct Trusted<'a> {
     pub(super) call: &'a Call<'a>,
     /// The PAM service as reported. It chooses the usable devices, and can only make them fewer.
@@ -92,7 +92,9 @@ impl<'a> Trusted<'a> {
         let rhost = rhost.filter(|rhost| !rhost.is_empty());
         let tty = tty.filter(|tty| !tty.is_empty());
         let role = call.caller.role;
-        let is_service_trusted = matches!(role, Role::Root | Role::Verifier);
+        let is_service_trusted = matches!(role, Role::Root | Role::Verifier | Role::Relay);
+        // The consoles of another host are not those that rules mean by `local`.
+        let console = tty.filter(|_| role != Role::Relay);
         Self {
             call,
             service,
@@ -100,7 +102,7 @@ impl<'a> Trusted<'a> {
             rhost,
             tty,
             source: Source::told(rhost, tty),
-            origin: Origin::told(rhost, tty),
+            origin: Origin::told(rhost, console),
             options: options.filter(|_| role == Role::Root),
         }
     }

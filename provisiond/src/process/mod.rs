@@ -2,6 +2,8 @@
 
 mod backup;
 mod full_disk;
+#[cfg_attr(not(feature = "fleet"), path = "without_hosts.rs")]
+mod hosts;
 pub mod memory;
 pub mod run;
 pub mod startup;

@@ -1,13 +1,15 @@
 //! Runs the daemon: command line options, `--check`, start, signals (reload, stop), exit codes.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use common::config::audit::AuditSettings;
 use common::config::values::group_days::GroupDays;
-use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
+use common::config::{ConfigError, DEFAULT_SETTINGS, Part, RelaySettings, Settings, Trust};
 use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
 use nix::errno::Errno;
@@ -23,9 +25,9 @@ use crate::clock::sys;
 use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
 use crate::process::startup::{self, CannotStart};
-use crate::process::{backup, full_disk, memory, notify};
+use crate::process::{backup, full_disk, hosts, memory, notify};
 use crate::records::Records;
-use crate::server::{Pulse, Server};
+use crate::server::{Pulse, Sockets};
 use crate::service::{Service, SettingsSource};
 use crate::store::sled::{OpenError, Place, SledStore, Told};
 use crate::store::{file_system, room};
@@ -99,7 +101,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 /// The failures that end the daemon.
 #[derive(Debug, thiserror::Error)]
-enum End {
+pub(super) enum End {
     #[error(transparent)]
     Settings(#[from] ConfigError),
     #[error(transparent)]
@@ -108,6 +110,8 @@ enum End {
     Start(#[from] CannotStart),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
+    #[error(transparent)]
+    Hosts(#[from] hosts::CannotServe),
     #[error(transparent)]
     Backup(#[from] backup::Failure),
     #[error("the system gave no random bytes: try again later")]
@@ -119,6 +123,7 @@ impl End {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(_)
+            | Self::Hosts(_)
             | Self::Start(CannotStart::NoAccount | CannotStart::Sockets | CannotStart::Folder(_)) => {
                 78
             }
@@ -151,6 +156,12 @@ fn put_back(arguments: &Arguments) -> Result<(), End> {
 
 /// Becomes the daemon's account, and reads the settings as it does.
 fn as_the_daemon(arguments: &Arguments) -> Result<(Settings, PathBuf), End> {
+    let source = source_as_the_daemon(arguments)?;
+    Ok((source.load()?, source.path))
+}
+
+/// Becomes the daemon's account.
+fn source_as_the_daemon(arguments: &Arguments) -> Result<SettingsSource, End> {
     startup::harden()?;
     // Where the system does not allow it, the daemon itself says so.
     let _ = memory::lock();
@@ -159,7 +170,7 @@ fn as_the_daemon(arguments: &Arguments) -> Result<(Settings, PathBuf), End> {
     startup::drop_privileges(account)?;
     // The change of uid has reset the dumpable flag.
     startup::harden()?;
-    Ok((source.load()?, source.path))
+    Ok(source)
 }
 
 fn new_secret() -> Result<(), End> {
@@ -173,7 +184,17 @@ fn new_secret() -> Result<(), End> {
 
 fn check(arguments: &Arguments) -> Result<(), End> {
     // As the daemon's account, so that root hears of files that the daemon could not read.
-    let (settings, path) = as_the_daemon(arguments)?;
+    let source = source_as_the_daemon(arguments)?;
+    let path = &source.path;
+    let settings = match source.load_part()? {
+        Part::Judge(settings) => settings,
+        Part::Relay(settings) => {
+            hosts::check_relay(&settings, &source)?;
+            name_ignored(&settings.left_alone);
+            return Ok(());
+        }
+    };
+    hosts::check_verifier(&settings, &source)?;
     println!(
         "{}: the settings can be used; new keys are sealed under '{}'",
         path.display(),
@@ -225,26 +246,78 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
     let account = startup::daemon_account()?;
     let source = source(arguments, account);
     // Bad settings end the start here, before it touches what a running daemon may use.
-    source.load()?;
+    let part = source.load_part()?;
     let sockets = startup::sockets(&arguments.runtime_dir)?;
-    let mirror = startup::generation_mirror(&arguments.runtime_dir, account);
-    startup::drop_privileges(account)?;
-    // The change of uid has reset the dumpable flag, which allows debuggers and core files
-    // (prctl(2), PR_SET_DUMPABLE).
-    startup::harden()?;
-    let settings = source.load()?;
-    let target = match arguments.log {
-        Log::Syslog => Target::Syslog,
-        Log::Stderr => Target::Stderr,
+    let begun = Begun {
+        signals,
+        locked,
+        account,
+        source,
+        sockets,
+        log: arguments.log,
     };
-    let audit = Audit::start(target, settings.audit)?;
-    audit.remember(&settings.store.path)?;
-    if let Err(errno) = locked {
-        audit.write(not_locked(errno));
+    match part {
+        Part::Judge(settings) => {
+            let listener = hosts::listen(&settings)?;
+            let mirror = startup::generation_mirror(&arguments.runtime_dir, account);
+            serve_as_judge(begun, mirror, listener)
+        }
+        Part::Relay(_) => hosts::serve_as_relay(begun),
     }
+}
+
+/// What both parts of a daemon begin with, while they may be root.
+pub(super) struct Begun {
+    pub(super) signals: SigSet,
+    locked: Result<(), Errno>,
+    account: startup::Account,
+    pub(super) source: SettingsSource,
+    pub(super) sockets: Sockets,
+    log: Log,
+}
+
+impl Begun {
+    /// Gives root up.
+    pub(super) fn become_the_daemon(&self) -> Result<(), End> {
+        startup::drop_privileges(self.account)?;
+        // The change of uid has reset the dumpable flag, which allows debuggers and core files
+        // (prctl(2), PR_SET_DUMPABLE).
+        Ok(startup::harden()?)
+    }
+
+    /// Starts the log.
+    pub(super) fn start_log(&self, settings: AuditSettings) -> Result<Audit, End> {
+        let target = match self.log {
+            Log::Syslog => Target::Syslog,
+            Log::Stderr => Target::Stderr,
+        };
+        let audit = Audit::start(target, settings)?;
+        if let Err(errno) = self.locked {
+            audit.write(not_locked(errno));
+        }
+        Ok(audit)
+    }
+}
+
+fn serve_as_judge(
+    begun: Begun,
+    mirror: std::io::Result<PathBuf>,
+    listener: Option<TcpListener>,
+) -> Result<(), End> {
+    begun.become_the_daemon()?;
+    let settings = begun.source.load()?;
+    let listening = hosts::listening(listener, &settings, &begun.source)?;
+    let audit = begun.start_log(settings.audit)?;
+    audit.remember(&settings.store.path)?;
     let mirror = mirror
         .inspect_err(|error| audit.write(without_mirror(error)))
         .ok();
+    let Begun {
+        signals,
+        source,
+        sockets,
+        ..
+    } = begun;
     let clock = watched_clock(&audit);
     let Some(store) = open_when_there_is_room(&settings, mirror, &clock, &audit, &signals)? else {
         return Ok(());
@@ -263,23 +336,27 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
         source,
     ));
     service.check_secrets(&service.settings());
-    let mut server = Server::start(Arc::clone(&service), sockets, pulse())?;
+    let mut server = hosts::start_server(Arc::clone(&service), sockets, listening)?;
     tell_started(&service);
     service.tell_missing_secrets();
     notify(&[NotifyState::Ready]);
     service.look_up_names();
-    wait_for_the_end(&signals, &service);
+    // A bad settings file is logged and changes nothing.
+    wait_for_the_end(&signals, || _ = service.reload());
     notify(&[NotifyState::Stopping]);
     service.audit.end_following();
-    let deadline = Instant::now()
-        .checked_add(DRAIN_TIME)
-        .unwrap_or_else(Instant::now);
-    server.drain(deadline);
+    server.drain(drain_deadline());
     service.records.close();
     service.audit.write(Line::new("stopped"));
     service.skews.flush();
     service.audit.flush();
     Ok(())
+}
+
+/// When calls in progress are no longer waited for.
+pub(super) fn drain_deadline() -> Instant {
+    let now = Instant::now();
+    now.checked_add(DRAIN_TIME).unwrap_or(now)
 }
 
 /// Where the settings are. Called before root is dropped: the default file of secrets may be root's
@@ -291,12 +368,15 @@ fn source(arguments: &Arguments, account: startup::Account) -> SettingsSource {
         .or_else(|| std::env::var_os("PAM_TOTP_SETTINGS").map(PathBuf::from));
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let trust = Trust::new(account.uid.as_raw(), credentials);
+    let path = named.unwrap_or_else(|| PathBuf::from(DEFAULT_SETTINGS));
+    // A relay has no use for secrets, even if this machine has some. Settings that cannot be read are
+    // no relay's; loading them says why.
+    let wants_secrets = geteuid().is_root() && !RelaySettings::are_in(&path, &trust);
     SettingsSource {
-        path: named.unwrap_or_else(|| PathBuf::from(DEFAULT_SETTINGS)),
-        trust: if geteuid().is_root() {
-            trust.with_secrets_read_as_root()
-        } else {
-            trust
+        path,
+        trust: match wants_secrets {
+            true => trust.with_secrets_read_as_root(),
+            false => trust,
         },
     }
 }
@@ -456,15 +536,14 @@ fn block_signals() -> Result<SigSet, End> {
 }
 
 /// Reloads on SIGHUP, returns on SIGTERM and SIGINT.
-fn wait_for_the_end(signals: &SigSet, service: &Service) {
+pub(super) fn wait_for_the_end(signals: &SigSet, reload: impl Fn()) {
     loop {
         match signals.wait() {
             Ok(Signal::SIGHUP) => {
                 let reloading =
                     NotifyState::monotonic_usec_now().map(|now| [NotifyState::Reloading, now]);
                 reloading.iter().for_each(|states| notify(states));
-                // A bad settings file is logged and changes nothing.
-                let _ = service.reload();
+                reload();
                 notify(&[NotifyState::Ready]);
             }
             Ok(_) => return,
@@ -474,7 +553,7 @@ fn wait_for_the_end(signals: &SigSet, service: &Service) {
 }
 
 /// The signs of life for the service manager, if it watches the daemon.
-fn pulse() -> Option<Pulse> {
+pub(super) fn pulse() -> Option<Pulse> {
     let alive = || notify(&[NotifyState::Watchdog]);
     sd_notify::watchdog_enabled().map(|within| Pulse::new(within, alive))
 }

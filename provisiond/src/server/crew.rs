@@ -5,6 +5,8 @@
 //! a thread that serves: before a thread begins to serve, another one waits for connections.
 
 use std::io::{self, ErrorKind, PipeReader};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,11 +18,13 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 
 /// What a crew works for.
 pub(super) trait Host: Send + Sync + 'static {
+    /// What it accepts connections from.
+    type Listener: Listener;
     /// A connection that may be served.
     type Guest;
 
     /// Decides on a connection. Until this returns, further ones wait in the backlog.
-    fn admit(&self, stream: UnixStream) -> Option<Self::Guest>;
+    fn admit(&self, stream: <Self::Listener as Listener>::Stream) -> Option<Self::Guest>;
 
     /// Serves a connection to its end.
     fn serve(&self, guest: Self::Guest);
@@ -29,10 +33,55 @@ pub(super) trait Host: Send + Sync + 'static {
     fn lacks_thread(&self, error: &io::Error);
 }
 
+/// A socket that listens.
+pub(super) trait Listener: AsFd + Send + Sync + 'static {
+    /// A connection.
+    type Stream;
+
+    /// Makes `accept_next` return at once if there is no connection.
+    fn never_wait(&self) -> io::Result<()>;
+
+    /// Accepts a connection.
+    fn accept_next(&self) -> io::Result<Self::Stream>;
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    fn never_wait(&self) -> io::Result<()> {
+        self.set_nonblocking(true)
+    }
+
+    fn accept_next(&self) -> io::Result<UnixStream> {
+        self.accept().map(|(stream, _)| stream)
+    }
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    fn never_wait(&self) -> io::Result<()> {
+        self.set_nonblocking(true)
+    }
+
+    fn accept_next(&self) -> io::Result<TcpStream> {
+        self.accept().map(|(stream, _)| stream)
+    }
+}
+
+/// A crew as its server sees it, whatever it listens on.
+pub(super) trait Door: Send + Sync {
+    /// Whether a thread waits for connections, or decides on one.
+    fn is_at_the_door(&self) -> bool;
+
+    /// Whether a connection that comes now would be accepted at once.
+    fn is_free(&self) -> bool;
+}
+
 /// The threads of one listener.
-pub(super) struct Crew<H> {
+pub(super) struct Crew<H: Host> {
     host: H,
-    listener: UnixListener,
+    listener: H::Listener,
     epoll: Epoll,
     /// Must stay open for as long as it is awaited.
     _end: Arc<PipeReader>,
@@ -51,7 +100,7 @@ impl<H: Host> Crew<H> {
     /// The system has no thread or no descriptor to give.
     pub(super) fn start(
         host: H,
-        listener: UnixListener,
+        listener: H::Listener,
         end: &Arc<PipeReader>,
     ) -> io::Result<Arc<Self>> {
         Self::waiting(host, listener, end, PATIENCE)
@@ -59,12 +108,12 @@ impl<H: Host> Crew<H> {
 
     fn waiting(
         host: H,
-        listener: UnixListener,
+        listener: H::Listener,
         end: &Arc<PipeReader>,
         patience: Duration,
     ) -> io::Result<Arc<Self>> {
         // While two daemons share a listener, the other one may be faster.
-        listener.set_nonblocking(true)?;
+        listener.never_wait()?;
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&listener, once())?;
         epoll.add(end.as_ref(), EpollEvent::new(EpollFlags::EPOLLIN, END))?;
@@ -79,16 +128,6 @@ impl<H: Host> Crew<H> {
         });
         recruit(Place::add(&crew))?;
         Ok(crew)
-    }
-
-    /// Whether a thread waits for connections, or decides on one.
-    pub(super) fn is_at_the_door(&self) -> bool {
-        self.waiting.load(Ordering::SeqCst) > 0
-    }
-
-    /// Whether a connection that comes now would be accepted at once.
-    pub(super) fn is_free(&self) -> bool {
-        self.is_at_the_door() && !self.is_deciding.load(Ordering::SeqCst)
     }
 
     /// The next connection to serve. `None`: the thread is to end.
@@ -129,8 +168,8 @@ impl<H: Host> Crew<H> {
     /// Accepts a connection, and lets go of the listener.
     fn accept(&self) -> Option<H::Guest> {
         let _held = Held::by(self);
-        match self.listener.accept() {
-            Ok((stream, _)) => self.host.admit(stream),
+        match self.listener.accept_next() {
+            Ok(stream) => self.host.admit(stream),
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             // Descriptors or memory have run out: wait until open connections release some.
             Err(_) => {
@@ -138,6 +177,16 @@ impl<H: Host> Crew<H> {
                 None
             }
         }
+    }
+}
+
+impl<H: Host> Door for Crew<H> {
+    fn is_at_the_door(&self) -> bool {
+        self.waiting.load(Ordering::SeqCst) > 0
+    }
+
+    fn is_free(&self) -> bool {
+        self.is_at_the_door() && !self.is_deciding.load(Ordering::SeqCst)
     }
 }
 
@@ -177,16 +226,16 @@ enum Awaited {
 }
 
 /// The listener, which is reported to no other thread until this is dropped.
-struct Held<'a, H>(&'a Crew<H>);
+struct Held<'a, H: Host>(&'a Crew<H>);
 
-impl<'a, H> Held<'a, H> {
+impl<'a, H: Host> Held<'a, H> {
     fn by(crew: &'a Crew<H>) -> Self {
         crew.is_deciding.store(true, Ordering::SeqCst);
         Self(crew)
     }
 }
 
-impl<H> Drop for Held<'_, H> {
+impl<H: Host> Drop for Held<'_, H> {
     fn drop(&mut self) {
         self.0.is_deciding.store(false, Ordering::SeqCst);
         let _ = self.0.epoll.modify(&self.0.listener, &mut once());
@@ -194,12 +243,12 @@ impl<H> Drop for Held<'_, H> {
 }
 
 /// The place of a thread among those that wait.
-struct Place<H> {
+struct Place<H: Host> {
     crew: Arc<Crew<H>>,
     is_taken: bool,
 }
 
-impl<H> Place<H> {
+impl<H: Host> Place<H> {
     fn add(crew: &Arc<Crew<H>>) -> Self {
         crew.waiting.fetch_add(1, Ordering::SeqCst);
         Self {
@@ -232,7 +281,7 @@ impl<H> Place<H> {
     }
 }
 
-impl<H> Drop for Place<H> {
+impl<H: Host> Drop for Place<H> {
     fn drop(&mut self) {
         if self.is_taken {
             self.crew.waiting.fetch_sub(1, Ordering::SeqCst);
@@ -271,6 +320,7 @@ mod tests {
     }
 
     impl Host for Echo {
+        type Listener = UnixListener;
         type Guest = UnixStream;
 
         fn admit(&self, stream: UnixStream) -> Option<UnixStream> {

@@ -14,9 +14,9 @@ use common::config::Settings;
 use common::wire::frame::FrameError;
 use common::wire::protocol::{self, Error, Method, from_object};
 
-use self::message::Message;
-pub use self::replies::Replies;
-use self::replies::Stop;
+pub(crate) use self::message::Message;
+pub(crate) use self::replies::Stop;
+pub use self::replies::{Outlet, Replies};
 use crate::admin::{accounts, devices, metrics, show, status};
 use crate::enrolment::{confirm, enroll, export, import, recovery, resync};
 use crate::identity::permission::{Permitted, Visitor, permitted, within_self_service};
@@ -28,7 +28,7 @@ use crate::service::call::Call;
 pub type Asked<'a> = (&'a Visitor<'a>, Arc<Settings>);
 
 /// Answers one message, and returns its method if it is one of ours. The caller's errors are
-/// answered with an error reply; only a failing socket is an error here.
+/// answered with an error reply; only a failing connection is an error here.
 ///
 /// # Errors
 /// [`FrameError`].
@@ -37,6 +37,21 @@ pub fn dispatch(
     asked: Asked<'_>,
     frame: &[u8],
     replies: &Replies<'_>,
+) -> Result<Option<Method>, FrameError> {
+    with_method(frame, replies, |method, message| {
+        handle(service, asked, method, message)
+    })
+}
+
+/// Reads the envelope of a message, and lets `handle` answer it if its method is one of ours. The
+/// interface `org.varlink.service` is answered here.
+///
+/// # Errors
+/// [`FrameError`].
+pub(crate) fn with_method(
+    frame: &[u8],
+    replies: &Replies<'_>,
+    handle: impl FnOnce(Method, &Message<'_>) -> Result<(), Stop>,
 ) -> Result<Option<Method>, FrameError> {
     let message = match from_object::<protocol::Request<'_>>(frame) {
         Ok(request) => Message {
@@ -54,31 +69,18 @@ pub fn dispatch(
     let (interface, name) = message.names();
     let ours = || Method::ALL.iter().find(|method| method.name() == name);
     let method = (interface == protocol::NAME).then(ours).flatten().copied();
-    answer(service, asked, method, &message).or_else(|stop| message.replies.stop(stop))?;
-    Ok(method)
-}
-
-fn answer(
-    service: &Service,
-    asked: Asked<'_>,
-    method: Option<Method>,
-    message: &Message<'_>,
-) -> Result<(), Stop> {
-    let (interface, name) = message.names();
-    match interface {
-        protocol::NAME => handle(
-            service,
-            asked,
-            method.ok_or_else(|| message.unknown_method())?,
-            message,
-        ),
-        introspection::NAME => introspection::answer(name, message),
+    let answered = match (interface, method) {
+        (protocol::NAME, Some(method)) => handle(method, &message),
+        (protocol::NAME, None) => Err(message.unknown_method()),
+        (introspection::NAME, _) => introspection::answer(name, &message),
         _ => Err(Stop::Varlink((
             "InterfaceNotFound",
             "interface",
             interface.to_owned(),
         ))),
-    }
+    };
+    answered.or_else(|stop| message.replies.stop(stop))?;
+    Ok(method)
 }
 
 /// Hands a permitted call to its handler. The clock is read here, once for the whole call.

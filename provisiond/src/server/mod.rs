@@ -1,14 +1,20 @@
 //! The socket server: accepts connections, gives each a permit, and enforces deadlines (idle, typing,
 //! message, call).
 //!
-//! Two sockets, one dispatch. Root's logins have a socket of their own, so that local users cannot
+//! Two sockets, and on a verifier of a fleet a third for the relays of other hosts ([`remote`]); one
+//! dispatch. Root's logins have a socket of their own, so that local users cannot
 //! fill its backlog (denial of service). Capacity is kept for root's processes on either socket.
 
 mod crew;
+pub mod desk;
 pub mod dispatch;
 mod permits;
 mod pulse;
+#[cfg(feature = "fleet")]
+pub mod remote;
 mod socket_path;
+#[cfg(feature = "fleet")]
+pub mod tls;
 
 use std::fs::File;
 use std::io::{self, PipeReader, PipeWriter, pipe};
@@ -19,23 +25,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use common::config::Settings;
 use common::wire::frame::{Deadlines, Frame, FrameError, Inbox};
 use common::wire::protocol::{Error, Method};
 use nix::fcntl::Flock;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::resource::{Resource, getrlimit};
 
-use self::crew::{Crew, Host};
-use self::dispatch::{Replies, dispatch};
+use self::crew::{Crew, Door, Host};
+use self::desk::Desk;
+use self::dispatch::Replies;
 use self::permits::{Permit, Permits};
 pub use self::pulse::Pulse;
 use self::socket_path::{LOOK_EVERY, SocketPath};
 use crate::audit::Line;
-use crate::identity::caller::{Caller, Peer};
-use crate::identity::names::{Asking, Found};
-use crate::identity::permission::Visitor;
-use crate::service::Service;
+use crate::identity::caller::Peer;
 
 /// The two sockets, listening.
 #[derive(Debug)]
@@ -57,11 +60,11 @@ pub struct Server {
     _claim: Option<Flock<File>>,
 }
 
-/// The threads of both sockets.
-type Crews = [Arc<Crew<Arc<Shared>>>; 2];
+/// The threads of each socket.
+type Crews = Vec<Arc<dyn Door>>;
 
 struct Shared {
-    service: Arc<Service>,
+    desk: Arc<dyn Desk>,
     permits: Permits,
     /// Connections whose next call comes at once: the first, and the one after a Challenge.
     unserved: AtomicUsize,
@@ -78,13 +81,19 @@ impl Server {
     ///
     /// # Errors
     /// The system has no thread or no descriptor to give.
-    pub fn start(
-        service: Arc<Service>,
+    pub fn start(desk: Arc<dyn Desk>, sockets: Sockets, pulse: Option<Pulse>) -> io::Result<Self> {
+        Self::start_with(desk, sockets, pulse, |_, _| Ok(None))
+    }
+
+    /// The same with a further listener, which `more` starts.
+    fn start_with(
+        desk: Arc<dyn Desk>,
         sockets: Sockets,
         pulse: Option<Pulse>,
+        more: impl FnOnce(&Arc<Shared>, &Arc<PipeReader>) -> io::Result<Option<Arc<dyn Door>>>,
     ) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            service,
+            desk,
             permits: Permits::default(),
             unserved: AtomicUsize::new(0),
             working: AtomicUsize::new(0),
@@ -95,9 +104,10 @@ impl Server {
         let end = Arc::new(end);
         let paths = [&sockets.login, &sockets.open].map(SocketPath::of);
         let crew = |listener| Crew::start(Arc::clone(&shared), listener, &end);
-        let crews = [crew(sockets.login)?, crew(sockets.open)?];
+        let mut crews: Crews = vec![crew(sockets.login)?, crew(sockets.open)?];
+        crews.extend(more(&shared, &end)?);
         let watch = Watch {
-            service: Arc::clone(&shared.service),
+            desk: Arc::clone(&shared.desk),
             crews: crews.clone(),
             paths: paths.into_iter().flatten().collect(),
             pulse,
@@ -139,7 +149,7 @@ fn none(counted: &AtomicUsize) -> bool {
 
 /// Watches the sockets, and gives the pulse.
 struct Watch {
-    service: Arc<Service>,
+    desk: Arc<dyn Desk>,
     crews: Crews,
     paths: Vec<SocketPath>,
     pulse: Option<Pulse>,
@@ -154,10 +164,10 @@ impl Watch {
     /// Returns how long to wait for the next look.
     fn look(&mut self) -> PollTimeout {
         for path in self.paths.iter_mut().filter_map(SocketPath::just_gone) {
-            self.service.audit.write(socket_removed(path));
+            self.desk.audit().write(socket_removed(path));
         }
-        let (service, crews) = (&self.service, &self.crews);
-        let works = || service.records.health().is_ok() && crews.iter().all(|crew| crew.is_free());
+        let (desk, crews) = (&self.desk, &self.crews);
+        let works = || desk.is_well() && crews.iter().all(|crew| crew.is_free());
         let beat = |pulse: &mut Pulse| pulse.beat(works);
         let look = PollTimeout::try_from(LOOK_EVERY).unwrap_or(PollTimeout::MAX);
         self.pulse.as_mut().map_or(look, beat)
@@ -182,13 +192,15 @@ struct Guest {
 }
 
 impl Host for Arc<Shared> {
+    type Listener = UnixListener;
     type Guest = Guest;
 
     fn admit(&self, stream: UnixStream) -> Option<Guest> {
         let unserved = Counted::begin(Self::clone(self), |shared| &shared.unserved);
         // Without credentials there is no caller to serve.
         let peer = Peer::of(&stream).ok()?;
-        let permit = Permits::take(self, peer).filter(|_| self.leaves_descriptors(peer, &stream));
+        let permit =
+            Permits::take(self, peer).filter(|_| self.leaves_descriptors(peer.is_root(), &stream));
         let Some(permit) = permit else {
             refuse(self, &stream);
             return None;
@@ -205,19 +217,23 @@ impl Host for Arc<Shared> {
     }
 
     fn lacks_thread(&self, error: &io::Error) {
-        let line = Line::new("no_thread").with("reason", error);
-        self.service.audit.write(line.error());
+        self.tell_lack_of_thread(error);
     }
 }
 
 impl Shared {
+    fn tell_lack_of_thread(&self, error: &io::Error) {
+        let line = Line::new("no_thread").with("reason", error);
+        self.desk.audit().write(line.error());
+    }
+
     /// Whether the connection is none of the last descriptors that the process may have. Those are
     /// for the store and its marker, the name service and the settings: the system gives the lowest
     /// free one, and a store without a descriptor would look like one on a failed disk. Of the others
     /// the last are root's: silent users would take them all where the limit is low.
-    fn leaves_descriptors(&self, peer: Peer, stream: &UnixStream) -> bool {
+    fn leaves_descriptors(&self, is_roots: bool, stream: &impl AsRawFd) -> bool {
         let number = u64::try_from(stream.as_raw_fd()).unwrap_or(u64::MAX);
-        let of_root = if peer.is_root() { 0 } else { ROOTS_DESCRIPTORS };
+        let of_root = if is_roots { 0 } else { ROOTS_DESCRIPTORS };
         let kept = KEPT_DESCRIPTORS.saturating_add(of_root);
         number < self.descriptors.saturating_sub(kept)
     }
@@ -225,14 +241,14 @@ impl Shared {
 
 /// Sends the reason, if the socket takes it at once.
 fn refuse(shared: &Shared, stream: &UnixStream) {
-    shared.service.counters.connection_refused();
+    shared.desk.connection_refused();
     let replies = Replies::within(stream.as_fd(), Duration::ZERO);
     let _ = replies.error(&Error::busy(MANY_CONNECTIONS));
 }
 
 fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
     let peer = permit.peer;
-    if !permit.is_identified() && !permit.settle(&identify(&permit.shared, peer).caller) {
+    if !permit.is_identified() && !permit.settle(&permit.shared.desk.identify(peer)) {
         refuse(&permit.shared, stream);
         return;
     }
@@ -245,31 +261,18 @@ fn serve(mut permit: Permit, stream: &UnixStream, unserved: Counted) {
         if shared.closed.load(Ordering::SeqCst) {
             return;
         }
-        // Settings and role are read anew for each call: an administrator removed from the group
-        // loses the role on open connections, too.
         let replies = Replies::within(stream.as_fd(), CALL_TIME);
-        let Identified {
-            caller,
-            names,
-            settings,
-        } = identify(shared, peer);
-        let caller = caller.ok().flatten();
-        let visitor = Visitor {
-            peer,
-            caller,
-            names,
-        };
-        let Ok(method) = dispatch(&shared.service, (&visitor, settings), &frame, &replies) else {
+        let Ok(answered) = shared.desk.answer(peer, &frame, &replies) else {
             return;
         };
+        let (caller, method) = (answered.caller, answered.method);
+        // Uids without an account are free: one answer for each connection is enough to say no.
+        let Some(caller) = caller else { return };
+        shared.permits.note(&caller);
         let typing = method == Some(Method::Challenge);
         idle = if typing { TYPING } else { idle_of(peer) };
         let next = typing.then(|| Counted::begin(Arc::clone(shared), |shared| &shared.unserved));
         drop(std::mem::replace(&mut unserved, next));
-        // Uids without an account are free: one answer for each connection is enough to say no.
-        if visitor.caller.is_none() {
-            return;
-        }
     }
 }
 
@@ -304,29 +307,6 @@ fn next_message(
 
 fn idle_of(peer: Peer) -> Duration {
     if peer.is_root() { IDLE_ROOT } else { IDLE }
-}
-
-/// A caller, the questions that the call may still ask, and the settings in force.
-struct Identified<'a> {
-    caller: Found<Caller>,
-    names: Asking<'a>,
-    settings: Arc<Settings>,
-}
-
-fn identify(shared: &Shared, peer: Peer) -> Identified<'_> {
-    let (names, settings) = (
-        shared.service.names.asking_for(peer),
-        shared.service.settings(),
-    );
-    let caller = Caller::identify(peer, &settings.roles, names);
-    if let Ok(Some(caller)) = &caller {
-        shared.permits.note(caller);
-    }
-    Identified {
-        caller,
-        names,
-        settings,
-    }
 }
 
 fn after(time: Duration) -> Instant {

@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::Shared;
+use super::desk::Desk;
 use crate::identity::caller::{Caller, Peer, Role};
 use crate::identity::names::Found;
 use crate::in_memory::slots::Slots;
-use crate::service::Service;
 
 /// The connections open now.
 #[derive(Default)]
@@ -59,8 +59,8 @@ impl Permits {
     pub(super) fn take(shared: &Arc<Shared>, peer: Peer) -> Option<Permit> {
         let permits = &shared.permits;
         let mut held = permits.lock();
-        let pool = held.pool_of(peer, &shared.service);
-        let is_full = |held: &mut Held| !held.has_room(pool, peer.uid, &shared.service);
+        let pool = held.pool_of(peer, &*shared.desk);
+        let is_full = |held: &mut Held| !held.has_room(pool, peer.uid, &*shared.desk);
         if is_full(&mut held) {
             if pool != Pool::Root {
                 return None;
@@ -72,7 +72,7 @@ impl Permits {
         }
         held.pool(pool).take(peer.uid);
         drop(held);
-        shared.service.connections.fetch_add(1, Ordering::Relaxed);
+        shared.desk.connections().fetch_add(1, Ordering::Relaxed);
         Some(Permit {
             shared: Arc::clone(shared),
             peer,
@@ -115,25 +115,25 @@ impl Held {
 
     /// The pool of a new connection, by what is known of its uid. Where the accounts' places are
     /// taken, the connection is identified first: it may be an administrator's.
-    fn pool_of(&mut self, peer: Peer, service: &Service) -> Pool {
+    fn pool_of(&mut self, peer: Peer, desk: &dyn Desk) -> Pool {
         let uid = peer.uid;
         if peer.is_root() {
             return Pool::Root;
         }
-        if self.verifiers.contains(&uid) || service.is_a_verifiers(uid) {
+        if self.verifiers.contains(&uid) || desk.is_a_verifiers(uid) {
             return Pool::Verifiers;
         }
         if self.staff.contains(&uid) {
             return Pool::Staff;
         }
-        match service.names.has_account(uid) {
-            Some(true) if self.has_room(Pool::Accounts, uid, service) => Pool::Accounts,
+        match desk.names().has_account(uid) {
+            Some(true) if self.has_room(Pool::Accounts, uid, desk) => Pool::Accounts,
             Some(false) => Pool::Strangers,
             Some(true) | None => Pool::Unidentified,
         }
     }
 
-    fn has_room(&mut self, pool: Pool, uid: u32, service: &Service) -> bool {
+    fn has_room(&mut self, pool: Pool, uid: u32, desk: &dyn Desk) -> bool {
         if pool == Pool::Root {
             let all = self.pools.values().map(Slots::all);
             return all.fold(0, usize::saturating_add) < MAX_CONNECTIONS;
@@ -141,7 +141,7 @@ impl Held {
         let most = pool.most();
         let each = match pool {
             Pool::Verifiers => {
-                let share = most.checked_div(service.count_verifiers());
+                let share = most.checked_div(desk.count_verifiers());
                 share.unwrap_or(most).max(1)
             }
             _ => MAX_PER_UID,
@@ -167,7 +167,7 @@ impl Pool {
 fn pool_of(role: Role) -> Pool {
     match role {
         Role::Root => Pool::Root,
-        Role::Verifier => Pool::Verifiers,
+        Role::Verifier | Role::Relay => Pool::Verifiers,
         Role::Admin | Role::Helpdesk => Pool::Staff,
         Role::Own => Pool::Accounts,
     }
@@ -195,7 +195,7 @@ impl Permit {
         };
         let uid = self.peer.uid;
         let mut held = self.shared.permits.lock();
-        let has_room = held.has_room(pool, uid, &self.shared.service);
+        let has_room = held.has_room(pool, uid, &*self.shared.desk);
         if has_room {
             held.pool(self.pool).give_back(uid);
             held.pool(pool).take(uid);
@@ -211,7 +211,7 @@ impl Drop for Permit {
         let permits = &self.shared.permits;
         let mut held = permits.lock();
         held.pool(self.pool).give_back(self.peer.uid);
-        let connections = &self.shared.service.connections;
+        let connections = self.shared.desk.connections();
         connections.fetch_sub(1, Ordering::Relaxed);
         permits.tell(held);
     }

@@ -90,7 +90,7 @@ impl Call<'_> {
         let uid = self.caller.peer.uid;
         match self.caller.role {
             Role::Own => Some(Tries::Own(uid)),
-            Role::Verifier => Some(Tries::For(uid, self.user.clone())),
+            Role::Verifier | Role::Relay => Some(Tries::For(uid, self.user.clone())),
             Role::Helpdesk | Role::Admin | Role::Root => None,
         }
     }

@@ -8,7 +8,7 @@ use common::wire::protocol::Error;
 use super::Service;
 use super::call::Call;
 use crate::audit::{Line, Share, Unwritten};
-use crate::identity::caller::{Peer, Role};
+use crate::identity::caller::{HOST_UIDS, Peer, RemoteHost, Role};
 use crate::identity::permission::Visitor;
 use crate::in_memory::quota::{Cause, LeftOut};
 use crate::record::codes::Finding;
@@ -37,11 +37,9 @@ impl Service {
     /// Adds the caller to the line: role, uid and pid, and whose share of the log it takes.
     #[must_use]
     pub fn signed(&self, call: &Call<'_>, line: Line) -> Line {
-        let (role, peer) = (call.caller.role, call.caller.peer);
-        line.of(share_of(role))
-            .with("role", role.word())
-            .with("uid", peer.uid)
-            .with("pid", peer.pid)
+        let role = call.caller.role;
+        let line = line.of(share_of(role)).with("role", role.word());
+        called_by(line, call.caller.peer, call.caller.host.as_ref())
     }
 
     fn log_within_quota(&self, cause: Option<Cause>, line: Line) -> Result<(), Unwritten> {
@@ -67,7 +65,7 @@ impl Service {
             match call.caller.role {
                 Role::Root if is_nobodys => line.of(Share::Stranger),
                 Role::Root => line.of(Share::Refused),
-                Role::Verifier => line.of(Share::RefusedByVerifier),
+                Role::Verifier | Role::Relay => line.of(Share::RefusedByVerifier),
                 Role::Own | Role::Helpdesk | Role::Admin => line,
             },
         );
@@ -90,20 +88,28 @@ impl Service {
             .for_each(|left_out| self.tell_left_out(left_out));
     }
 
-    fn tell_left_out(&self, LeftOut { cause, lines }: LeftOut) {
-        let line = Line::new("lines_suppressed");
-        let line = match cause {
-            Some(
-                Cause::NotPermitted(uid)
-                | Cause::Own(uid)
-                | Cause::WithRole(uid)
-                | Cause::RefusedCall(uid),
-            ) => line.with("uid", uid),
-            Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
-            Some(Cause::RefusalFor(uid, user)) => line.with("uid", uid).with("user", user.as_str()),
-            None => line,
-        };
-        self.audit.write(line.with("lines", lines).warning());
+    fn tell_left_out(&self, lines: LeftOut) {
+        let line = left_out(lines, |line, uid| self.about(line, uid));
+        self.audit.write(line);
+    }
+
+    /// Writes a line about a connection from the network that was refused, within the quota of the
+    /// host, or of all strangers together.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn log_refused_connection(&self, host: Option<&str>, line: Line) {
+        let number = host.and_then(|host| self.hosts.number(host));
+        let number = number.map_or(NO_UID, |number| HOST_UIDS.saturating_add(number));
+        let line = line.of(Share::Stranger);
+        let _ = self.log_within_quota(Some(Cause::RefusedCall(number)), line);
+    }
+
+    /// Names the caller that has that uid, or the host that has that number.
+    fn about(&self, line: Line, uid: u32) -> Line {
+        let host = uid.checked_sub(HOST_UIDS);
+        match host.and_then(|number| self.hosts.name(number)) {
+            Some(host) => line.with("host", host),
+            None => line.with("uid", uid),
+        }
     }
 
     /// Logs and counts that the permission table refused a call.
@@ -119,15 +125,14 @@ impl Service {
             visitor.caller.as_ref().map(|caller| caller.role),
         );
         self.counters.not_permitted(role.map(Role::word));
-        let line = Line::new("not_permitted")
-            .with("method", method)
-            .with_some("user", user.map(shown));
-        let line = line
-            .of(share_of_refused(role))
-            .with("uid", peer.uid)
-            .with("pid", peer.pid)
-            .with_some("reason", reason);
-        let _ = self.log_within_quota(cause(peer, role, Kind::NotPermitted), line.warning());
+        let line = not_permitted(method, user, role);
+        let host = visitor
+            .caller
+            .as_ref()
+            .and_then(|caller| caller.host.as_ref());
+        let line = called_by(line, peer, host);
+        let line = line.with_some("reason", reason);
+        let _ = self.log_within_quota(cause_of_refused(peer, role), line.warning());
     }
 
     /// Logs a refused change and its error.
@@ -189,6 +194,38 @@ impl Service {
     }
 }
 
+/// The line about suppressed lines. `about` names the caller that has a uid.
+pub(crate) fn left_out(
+    LeftOut { cause, lines }: LeftOut,
+    about: impl Fn(Line, u32) -> Line,
+) -> Line {
+    let line = Line::new("lines_suppressed");
+    let line = match cause {
+        Some(
+            Cause::NotPermitted(uid)
+            | Cause::Own(uid)
+            | Cause::WithRole(uid)
+            | Cause::RefusedCall(uid),
+        ) => about(line, uid),
+        Some(Cause::Refusal(user)) => line.with("user", user.as_str()),
+        Some(Cause::RefusalFor(uid, user)) => about(line, uid).with("user", user.as_str()),
+        None => line,
+    };
+    line.with("lines", lines).warning()
+}
+
+/// Begins the line about a call that the permission table refused.
+pub(crate) fn not_permitted(method: &str, user: Option<&str>, role: Option<Role>) -> Line {
+    let line = Line::new("not_permitted").with("method", method);
+    line.with_some("user", user.map(shown))
+        .of(share_of_refused(role))
+}
+
+/// The quota that such a line counts against.
+pub(crate) fn cause_of_refused(peer: Peer, role: Option<Role>) -> Option<Cause> {
+    cause(peer, role, Kind::NotPermitted)
+}
+
 /// What a line tells of a call.
 #[derive(Clone, Copy)]
 enum Kind {
@@ -221,7 +258,7 @@ fn refusal(call: &Call<'_>) -> Option<Cause> {
     match call.caller.role {
         Role::Own => None,
         Role::Root => Some(Cause::Refusal(user)),
-        Role::Verifier | Role::Helpdesk | Role::Admin => {
+        Role::Verifier | Role::Relay | Role::Helpdesk | Role::Admin => {
             Some(Cause::RefusalFor(call.caller.peer.uid, user))
         }
     }
@@ -233,7 +270,15 @@ fn share_of(role: Role) -> Share {
         Role::Root => Share::Root,
         Role::Own => Share::Own,
         Role::Helpdesk | Role::Admin => Share::Staff,
-        Role::Verifier => Share::Verifier,
+        Role::Verifier | Role::Relay => Share::Verifier,
+    }
+}
+
+/// Adds the calling process, or the host that has passed its call on.
+fn called_by(line: Line, peer: Peer, host: Option<&RemoteHost>) -> Line {
+    match host {
+        Some(host) => line.with("host", &host.name),
+        None => line.with("uid", peer.uid).with("pid", peer.pid),
     }
 }
 
@@ -255,6 +300,9 @@ fn shown(user: &str) -> String {
     format!("{beginning}…")
 }
 
+/// The kernel's value for "no uid".
+#[cfg(feature = "fleet")]
+const NO_UID: u32 = u32::MAX;
 const MOST_OF_NO_NAME: usize = 32;
 const WRONG_SECRET: &str = "the default application secret is another than before, so nothing is sealed under it: put \
                             the former one back, and a new one beside it under a tag of its own ('totpctl status' names \

@@ -4,10 +4,10 @@
 pub(crate) mod aliases;
 pub(crate) mod call;
 pub(crate) mod change;
-mod log;
+pub(crate) mod log;
 pub(crate) mod renamed;
 mod secrets;
-mod settings_names;
+pub(crate) mod settings_names;
 pub(crate) mod uid_binding;
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use common::config::{ConfigError, Settings, Trust};
+use common::config::{ConfigError, Part, Settings, Trust};
 use common::wire::protocol::{Error, Method};
 
 use self::call::Call;
@@ -28,6 +28,7 @@ use crate::in_memory::counters::Counters;
 use crate::in_memory::enrolments::Enrolments;
 use crate::in_memory::free_attempts::{Attempt, FreeAttempts};
 use crate::in_memory::grace::Graces;
+use crate::in_memory::hosts::Hosts;
 use crate::in_memory::quota::LogQuota;
 use crate::in_memory::refunds::Refunds;
 use crate::in_memory::repeats::Repeats;
@@ -65,6 +66,8 @@ pub struct Service {
     pub(crate) free_attempts: FreeAttempts,
     /// The counters of the metrics.
     pub(crate) counters: Counters,
+    /// The hosts of the fleet that have called.
+    pub(crate) hosts: Hosts,
     /// The number of open connections.
     pub connections: AtomicU64,
     /// The open streams of `List` and `Events`.
@@ -95,6 +98,14 @@ impl SettingsSource {
     /// [`ConfigError`].
     pub fn load(&self) -> Result<Settings, ConfigError> {
         Settings::load_to_seal(&self.path, &self.trust)
+    }
+
+    /// The same, where they may be a relay's.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn load_part(&self) -> Result<Part, ConfigError> {
+        Part::load(&self.path, &self.trust)
     }
 }
 
@@ -130,6 +141,7 @@ impl Service {
             enrolments: Enrolments::default(),
             free_attempts: FreeAttempts::default(),
             counters: Counters::default(),
+            hosts: Hosts::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
             rotation: Mutex::default(),
@@ -182,6 +194,16 @@ impl Service {
             .unwrap_or_else(PoisonError::into_inner);
         if current.store != settings.store {
             return Err("the store cannot change while the daemon runs: restart it".into());
+        }
+        let listens = |settings: &Settings| {
+            let fleet = settings.fleet.as_ref();
+            fleet.map(|fleet| (fleet.listen, fleet.tls.clone()))
+        };
+        if listens(&current) != listens(&settings) {
+            return Err(
+                "the fleet's address and files cannot change while the daemon runs: restart it"
+                    .into(),
+            );
         }
         self.records
             .put_in_force(&settings.secrets)

@@ -11,6 +11,7 @@ use std::sync::PoisonError;
 
 use common::config::Settings;
 use common::config::exemptions::Exemptions;
+use common::config::fleet::{Fleet, HostRule};
 use common::config::roles::Roles;
 use common::config::values::group_days::GroupDays;
 use common::names::user::UserName;
@@ -58,7 +59,10 @@ impl Service {
             &settings.exemptions,
             &settings.enroll_at_login.without_ticket_until,
         );
-        for (setting, name) in unknown(named, self.names.asking()) {
+        let of_hosts = settings.fleet.as_ref();
+        let of_hosts = of_hosts.map(|fleet| unknown_of_hosts(fleet, self.names.asking()));
+        let unknown = unknown(named, self.names.asking());
+        for (setting, name) in unknown.into_iter().chain(of_hosts.unwrap_or_default()) {
             self.audit.write(
                 Line::new("unknown_name")
                     .with("setting", setting)
@@ -71,7 +75,7 @@ impl Service {
 
 /// The uids of the verifiers, as far as the name service answers. They are known from then on, so
 /// that a verifier's first call waits behind no flood of uids that the daemon never saw.
-fn uids_of_verifiers(roles: &Roles, names: Asking<'_>) -> HashSet<u32> {
+pub(crate) fn uids_of_verifiers(roles: &Roles, names: Asking<'_>) -> HashSet<u32> {
     let named = roles
         .verifiers
         .iter()
@@ -80,6 +84,19 @@ fn uids_of_verifiers(roles: &Roles, names: Asking<'_>) -> HashSet<u32> {
         .filter_map(|found| found.ok().flatten())
         .map(|account| account.uid)
         .collect()
+}
+
+/// The same of the rules for hosts of a fleet.
+fn unknown_of_hosts(fleet: &Fleet, names: Asking<'_>) -> Vec<(String, String)> {
+    let of_rule = |rule: &HostRule| {
+        let setting = format!("provisiond.fleet.hosts.{}.users-groups", rule.name);
+        let is_unknown = |group: &&String| names.has_group(group) == Ok(false);
+        let groups = rule.users_groups.iter().filter(is_unknown);
+        groups
+            .map(|group| (setting.clone(), group.clone()))
+            .collect::<Vec<_>>()
+    };
+    fleet.hosts.iter().flat_map(of_rule).collect()
 }
 
 /// Each setting with an unknown name, and the name. A name that the name service does not answer

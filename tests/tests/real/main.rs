@@ -68,6 +68,7 @@ mod races;
 mod readers;
 mod records;
 mod recovery;
+mod relay;
 mod replaced;
 mod resync;
 mod roles;

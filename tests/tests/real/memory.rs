@@ -201,7 +201,7 @@ fn after_a_login_no_key_is_left_in_the_daemons_memory_nor_was_one_ever_in_the_lo
 }
 
 /// In how many places of a process's memory these bytes stand.
-fn places(pid: u32, bytes: &[u8]) -> usize {
+pub(crate) fn places(pid: u32, bytes: &[u8]) -> usize {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).expect("its mappings");
     let memory = File::open(format!("/proc/{pid}/mem")).expect("its memory");
     let regions = maps.lines().filter_map(|line| {

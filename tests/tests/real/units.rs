@@ -2,14 +2,18 @@
 //! documents.
 
 use std::cell::Cell;
+use std::fs::read_to_string;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use serde_json::Value;
 use tests::daemon::authenticator;
+use tests::fleet::{Authority, Tls, free_port, relay};
+use tests::libpam::PamCode;
 use tests::machine::Machine;
 use tests::oathtool::Authenticator;
+use tests::stack::Stack;
 use tests::world;
 
 const GUIDE: &str = include_str!("../../../docs/administrators-guide.md");
@@ -495,7 +499,7 @@ fn the_timer_writes_the_metrics_where_node_exporter_reads_them() {
     machine.run(&enable.split(' ').collect::<Vec<_>>());
     let file = machine.path(&format!("{folder}/pam-totp.prom"));
     machine.until(|| file.exists());
-    let text = std::fs::read_to_string(&file).expect("the metrics");
+    let text = read_to_string(&file).expect("the metrics");
     assert!(text.contains("\npam_totp_up 1\n"), "{text}");
     machine.wait_for("pam-totp-metrics.service", "Result", "success");
 }
@@ -616,6 +620,47 @@ fn the_break_glass_drill_stops_the_daemon_and_starts_it_again() {
     assert_eq!(machine.property(UNITS[0], "ActiveState"), "inactive");
     play();
     assert!(log_in(&machine, "alice", &device.code()));
+}
+
+#[test]
+fn with_the_drop_in_of_the_guide_a_verifier_serves_relays_under_its_unit_and_else_says_why_not() {
+    let _place = world::enter();
+    let machine = serving();
+    let device = enroll(&machine, "alice");
+    let (authority, port) = (Authority::new(), free_port());
+    let Tls { ca, cert, key } = authority.verifier();
+    machine.run(&["mkdir", "/etc/pam-totp/fleet"]);
+    for (name, path) in [("ca", ca), ("cert", cert), ("key", key)] {
+        let there = format!("/etc/pam-totp/fleet/{name}.pem");
+        machine.write(&there, &read_to_string(path).expect("PEM"));
+        machine.run(&["chgrp", "_pam-totp", &there]);
+        machine.run(&["chmod", "640", &there]);
+    }
+    let files = ["ca", "cert", "key"].map(|name| format!("{name}: /etc/pam-totp/fleet/{name}.pem"));
+    let hosts = "{all: {names: [web1], services: [sshd], users-groups: [alice]}}";
+    let (files, listen) = (files.join(", "), format!("127.0.0.1:{port}"));
+    let fleet = format!("{{listen: '{listen}', {files}, hosts: {hosts}}}");
+    machine.write(SETTINGS, &format!("provisiond: {{fleet: {fleet}}}\n"));
+    let restart = ["systemctl", "restart", "provisiond"];
+    assert!(!machine.command(&restart).status.success());
+    machine.journal.wait_for(&["cannot listen on"]);
+    let lines = GUIDE
+        .split("       [Service]\n")
+        .find(|part| part.contains("PrivateNetwork=no"));
+    let lines = lines.and_then(|part| part.split("\n\n").next());
+    drop_in(
+        &machine,
+        UNITS[0],
+        &format!("[Service]\n{}\n", lines.expect("the drop-in")),
+    );
+    machine.run(&restart);
+    let relay = relay(&authority.host("web1"), &[port]).start();
+    relay.log.wait_for(&["event=verifier_reached"]);
+    let login = Stack::of(&relay, "sshd", "retry=1").login("alice", &[&device.code()]);
+    assert_eq!(login.code, PamCode::SUCCESS);
+    machine
+        .journal
+        .wait_for(&["event=verify user=alice ", " role=relay host=web1"]);
 }
 
 /// A machine on which the daemon serves.

@@ -4,7 +4,10 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use common::wire::client::ClientError;
-use common::wire::protocol::{ClockState, Error, LOGIN_SOCKET, OPEN_SOCKET, StatusReply};
+use common::wire::protocol::{
+    ClockState, Error, LOGIN_SOCKET, OPEN_SOCKET, StatusReply, UpstreamServer,
+};
+use common::wire::text::printable;
 use pam_stack::{Finding, Severity};
 
 use super::{about_file, finding};
@@ -28,8 +31,30 @@ pub(crate) fn check(answer: &Result<StatusReply, ClientError>) -> Vec<Finding> {
     }
 }
 
+/// What is wrong with a relay that reaches no verifier.
+fn of_verifiers(upstream: &[UpstreamServer]) -> Option<Finding> {
+    if upstream.iter().any(|server| server.reached == Some(true)) {
+        return None;
+    }
+    let told = |server: &UpstreamServer| {
+        let reason = server.reason.as_deref().unwrap_or("not tried yet");
+        format!("{}: {}", printable(&server.server), printable(reason))
+    };
+    let reasons: Vec<_> = upstream.iter().map(told).collect();
+    let reasons = reasons.join("; ");
+    Some(finding(
+        Severity::LockOut,
+        "no-verifier",
+        format!(
+            "this daemon is a relay and reaches no verifier, so that every login that needs a code is refused ({reasons})"
+        ),
+        "Follow the reason, then look at 'totpctl status'",
+    ))
+}
+
 fn of_status(status: &StatusReply) -> Vec<Finding> {
     let mut findings = of_clock(status.clock);
+    findings.extend(status.upstream.as_deref().and_then(of_verifiers));
     if status.incomplete {
         findings.push(finding(
             Severity::LockOut,
@@ -151,6 +176,7 @@ mod tests {
 
     fn status() -> StatusReply {
         StatusReply {
+            upstream: None,
             version: "1".into(),
             started: 0,
             store: "sled".into(),
@@ -169,6 +195,26 @@ mod tests {
             acceptable: None,
             copy: None,
         }
+    }
+
+    #[test]
+    fn a_relay_that_reaches_no_verifier_locks_out() {
+        let server = |reached| UpstreamServer {
+            server: "v:6238".into(),
+            reached,
+            since: None,
+            reason: None,
+        };
+        let relay = |servers: &[Option<bool>]| {
+            let upstream = Some(servers.iter().map(|reached| server(*reached)).collect());
+            kinds(Ok(StatusReply {
+                upstream,
+                ..status()
+            }))
+        };
+        let locked_out = [("no-verifier", Severity::LockOut)];
+        assert_eq!(relay(&[Some(false), None]), locked_out);
+        assert_eq!(relay(&[Some(false), Some(true)]), []);
     }
 
     #[test]

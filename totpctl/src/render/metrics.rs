@@ -354,6 +354,7 @@ mod tests {
         Measured {
             read: 1_795_468_690,
             status: StatusReply {
+                upstream: None,
                 version: "0.1.0".into(),
                 started: 1_795_468_680,
                 store: "sled".into(),

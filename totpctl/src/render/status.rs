@@ -1,6 +1,8 @@
 //! Prints the state of the daemon (`status`), and of its clock (`clock-accept`, in the same words).
 
-use common::wire::protocol::{ClockAcceptReply, ClockState, CopyReply, StatusReply};
+use common::wire::protocol::{
+    ClockAcceptReply, ClockState, CopyReply, StatusReply, UpstreamServer,
+};
 use common::wire::text::printable;
 
 use super::{Render, sealed};
@@ -12,6 +14,9 @@ impl Render for StatusReply {
             Some(true) => "; if the clock is right: totpctl clock-accept",
             Some(false) | None => "",
         };
+        if let Some(upstream) = &self.upstream {
+            return relay(self, upstream);
+        }
         let lines = [
             ("running since", minute(self.started)),
             ("store", printable(&self.store)),
@@ -26,10 +31,45 @@ impl Render for StatusReply {
             ("events lost", lost(self.events_lost, DISK_IS_FULL)),
             ("clock", clock(self.clock, self.quarantine_until) + accept),
         ];
-        let title = format!("provisiond {}\n", printable(&self.version));
-        lines.iter().fold(title, |text, (name, value)| {
-            text + &format!("{name:<18}{value}\n")
-        })
+        titled(self, &lines)
+    }
+}
+
+/// A line for each name and value, below the daemon's version.
+fn titled(status: &StatusReply, lines: &[(&str, String)]) -> String {
+    let title = format!("provisiond {}\n", printable(&status.version));
+    lines.iter().fold(title, |text, (name, value)| {
+        text + &format!("{name:<18}{value}\n")
+    })
+}
+
+/// The state of a relay, which keeps nothing: its verifiers.
+fn relay(status: &StatusReply, upstream: &[UpstreamServer]) -> String {
+    let servers: Vec<_> = upstream.iter().map(server).collect();
+    let clock = match status.clock {
+        ClockState::Unsynchronised => "not synchronised; the verifiers' clocks count",
+        _ => "the verifiers' clocks count",
+    };
+    let lines = [
+        ("running since", minute(status.started)),
+        ("relay to", servers.join("\n                  ")),
+        ("connections", status.connections.to_string()),
+        ("audit lines lost", lost(status.audit_lost, LOG_IS_STUCK)),
+        ("clock", clock.to_owned()),
+    ];
+    titled(status, &lines)
+}
+
+fn server(server: &UpstreamServer) -> String {
+    let name = printable(&server.server);
+    let since = server.since.map(second).unwrap_or_default();
+    match server.reached {
+        None => format!("{name}: not tried yet"),
+        Some(true) => format!("{name}: reached at {since}"),
+        Some(false) => {
+            let reason = server.reason.as_deref().unwrap_or_default();
+            format!("{name}: not reached since {since}: {}", printable(reason))
+        }
     }
 }
 
@@ -167,6 +207,7 @@ mod tests {
 
     fn a_status() -> StatusReply {
         StatusReply {
+            upstream: None,
             version: "0.1.0".into(),
             started: 1_795_468_680,
             store: "sled".into(),

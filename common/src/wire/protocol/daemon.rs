@@ -166,6 +166,22 @@ pub struct StatusReply {
     /// The store's second copy of every record. An older daemon does not say.
     #[serde(default)]
     pub copy: Option<CopyReply>,
+    /// The verifiers of a relay, which has no store of its own. `None`: the daemon is no relay.
+    #[serde(default)]
+    pub upstream: Option<Vec<UpstreamServer>>,
+}
+
+/// A verifier as a relay reaches it, in [`StatusReply`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpstreamServer {
+    /// Its address in the settings.
+    pub server: String,
+    /// Whether it answered when it was last connected to. `None`: not tried yet.
+    pub reached: Option<bool>,
+    /// When it was last connected to, or since when it is not reached, in Unix seconds.
+    pub since: Option<u64>,
+    /// Why it is not reached: a sentence with the next step.
+    pub reason: Option<String>,
 }
 
 /// The state of the store's second copy of every record, in [`StatusReply`].

@@ -71,6 +71,12 @@ pub enum Error {
     /// The message was too long.
     #[error("the message is longer than 65,536 bytes: send less at once")]
     TooLarge,
+    /// The daemon is a relay, which does not have the method.
+    #[error(
+        "this machine's daemon is a relay: it keeps no records, and passes logins on; run this on a verifier of the fleet \
+         ('totpctl status' names them)"
+    )]
+    NotOnARelay,
     /// One of `org.varlink.service`'s own errors: an unknown interface or method.
     #[error(
         "the daemon does not know the method '{0}': check that totpctl and provisiond have the same version"
@@ -103,6 +109,7 @@ impl Error {
             Self::StoreIncomplete => own("StoreIncomplete"),
             Self::Busy { why } => (format!("{NAME}.Busy"), serde_json::json!({ "why": why })),
             Self::TooLarge => own("TooLarge"),
+            Self::NotOnARelay => (NOT_IMPLEMENTED.to_owned(), serde_json::json!({})),
             Self::Varlink(name) => (name.clone(), serde_json::json!({})),
         }
     }
@@ -121,6 +128,7 @@ impl Error {
             Self::StoreUnavailable,
             Self::StoreIncomplete,
             Self::TooLarge,
+            Self::NotOnARelay,
         ];
         if let Some(error) = known.into_iter().find(|e| e.to_wire().0 == name) {
             return error;
@@ -153,6 +161,9 @@ impl Error {
         }
     }
 }
+
+/// The error of a method that is described but not there: in `org.varlink.service`.
+const NOT_IMPLEMENTED: &str = "org.varlink.service.MethodNotImplemented";
 
 /// The parameters of an error; defaults, if they cannot be parsed.
 fn told<T: DeserializeOwned + Default>(parameters: Option<&RawValue>) -> T {

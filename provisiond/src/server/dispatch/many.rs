@@ -3,13 +3,11 @@
 //! permission meanwhile gets no more.
 
 use std::cell::Cell;
-use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use common::wire::event::Event;
 use common::wire::frame::FrameError;
 use common::wire::protocol::{self, Error, Method, Request};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 
 use super::message::Message;
@@ -52,7 +50,7 @@ pub(super) fn events(
     let replies = &message.replies;
     let tell = |event: &Event| replies.of_stream(ToldEvent { event }, true);
     let watch = Watch::begin(service, call, Method::Events);
-    let stays = || match has_left(&replies.socket) {
+    let stays = || match replies.to.is_closed() {
         true => Ok(false),
         false => watch.look().map(|()| true),
     };
@@ -73,7 +71,7 @@ pub(super) fn rotate(
     let watch = Watch::begin(service, call, Method::Rotate);
     let tell = |reply: protocol::RotateReply| {
         watch.look_in_time()?;
-        match has_left(&replies.socket) {
+        match replies.to.is_closed() {
             true => Err(Stop::Socket(FrameError::Truncated)),
             false => replies.of_stream(reply, true),
         }
@@ -86,13 +84,6 @@ pub(super) fn rotate(
 #[derive(Serialize)]
 struct ToldEvent<'a> {
     event: &'a Event,
-}
-
-/// Whether the caller has closed the connection. A caller that has only shut down its sending side
-/// may still read.
-fn has_left(socket: &BorrowedFd<'_>) -> bool {
-    let mut looked_at = [PollFd::new(*socket, PollFlags::empty())];
-    !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
 }
 
 /// Looks now and then whether the caller of a long stream, which is about all users, would still be

@@ -9,14 +9,14 @@ use super::replies::{Replies, Stop};
 use crate::identity::permission::Subject;
 
 /// A message whose envelope was read.
-pub(super) struct Message<'a> {
-    pub(super) request: Request<'a>,
-    pub(super) replies: Replies<'a>,
+pub(crate) struct Message<'a> {
+    pub(crate) request: Request<'a>,
+    pub(crate) replies: Replies<'a>,
 }
 
 impl Message<'_> {
     /// Parses the parameters, and sends the one reply that `handle` returns.
-    pub(super) fn answer<C>(
+    pub(crate) fn answer<C>(
         &self,
         handle: impl FnOnce(&C) -> Result<C::Reply, Error>,
     ) -> Result<(), Stop>
@@ -28,23 +28,23 @@ impl Message<'_> {
     }
 
     /// The parameters of a call. Absent ones are those of an empty object.
-    pub(super) fn parameters<T: DeserializeOwned>(&self) -> Result<T, Error> {
+    pub(crate) fn parameters<T: DeserializeOwned>(&self) -> Result<T, Error> {
         from_object(self.text()).map_err(|why| Error::bad("parameters", why))
     }
 
     /// The user that the call names. Unreadable parameters name none; the handler's own parsing
     /// then refuses them.
-    pub(super) fn subject(&self) -> Subject {
+    pub(crate) fn subject(&self) -> Subject {
         from_object(self.text()).unwrap_or_default()
     }
 
     /// The interface and the method that the caller wrote.
-    pub(super) fn names(&self) -> (&str, &str) {
+    pub(crate) fn names(&self) -> (&str, &str) {
         let method = &*self.request.method;
         method.rsplit_once('.').unwrap_or(("", method))
     }
 
-    pub(super) fn unknown_method(&self) -> Stop {
+    pub(crate) fn unknown_method(&self) -> Stop {
         Stop::Varlink((
             "MethodNotFound",
             "method",

@@ -10,14 +10,18 @@ use std::time::{Duration, Instant};
 
 use common::wire::frame::{Frame, FrameError, UNIT, UNIT_OF_STREAM, frame_of, send_frame};
 use common::wire::protocol::{Error, OutgoingReply};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use serde_json::json;
+
+#[cfg(feature = "fleet")]
+use crate::server::tls::Link;
 
 /// The way back to the caller.
 #[derive(Clone, Copy)]
 pub struct Replies<'a> {
     /// The connection.
-    pub socket: BorrowedFd<'a>,
+    pub(super) to: Outlet<'a>,
     /// When the call arrived.
     pub arrived: Instant,
     /// When the caller must have taken a reply.
@@ -26,13 +30,59 @@ pub struct Replies<'a> {
     pub silent: bool,
 }
 
+/// The connection of a caller.
+#[derive(Clone, Copy)]
+pub enum Outlet<'a> {
+    /// A process of this machine.
+    Socket(BorrowedFd<'a>),
+    /// The relay of another host.
+    #[cfg(feature = "fleet")]
+    Link(&'a Link),
+}
+
+impl<'a> From<BorrowedFd<'a>> for Outlet<'a> {
+    fn from(socket: BorrowedFd<'a>) -> Self {
+        Self::Socket(socket)
+    }
+}
+
+#[cfg(feature = "fleet")]
+impl<'a> From<&'a Link> for Outlet<'a> {
+    fn from(link: &'a Link) -> Self {
+        Self::Link(link)
+    }
+}
+
+impl Outlet<'_> {
+    fn send(self, frame: &Frame, unit: usize, deadline: Instant) -> Result<(), FrameError> {
+        match self {
+            Self::Socket(socket) => send_frame(&socket, frame, unit, deadline),
+            #[cfg(feature = "fleet")]
+            Self::Link(link) => Ok(link.send(frame, unit, deadline)?),
+        }
+    }
+
+    /// Whether the caller has closed the connection. A caller that has only shut down its sending
+    /// side may still read. No relay may begin what outlasts a reply.
+    pub(super) fn is_closed(self) -> bool {
+        match self {
+            Self::Socket(socket) => {
+                let mut looked_at = [PollFd::new(socket, PollFlags::empty())];
+                !matches!(poll(&mut looked_at, PollTimeout::ZERO), Ok(0))
+            }
+            #[cfg(feature = "fleet")]
+            Self::Link(_) => true,
+        }
+    }
+}
+
 impl<'a> Replies<'a> {
     /// To a call that has just arrived, and whose caller must have taken the reply within that time.
     #[must_use]
-    pub fn within(socket: BorrowedFd<'a>, time: Duration) -> Self {
+    pub fn within(to: impl Into<Outlet<'a>>, time: Duration) -> Self {
         let arrived = Instant::now();
         Self {
-            socket,
+            to: to.into(),
             arrived,
             deadline: arrived.checked_add(time).unwrap_or(arrived),
             silent: false,
@@ -67,7 +117,7 @@ impl<'a> Replies<'a> {
     }
 
     /// Sends the one reply to a call.
-    pub(super) fn reply(&self, parameters: impl Serialize) -> Result<(), Stop> {
+    pub(crate) fn reply(&self, parameters: impl Serialize) -> Result<(), Stop> {
         let continues = false;
         Ok(self.alone(&OutgoingReply {
             parameters,
@@ -88,7 +138,8 @@ impl<'a> Replies<'a> {
         };
         let deadline = extended.unwrap_or(self.deadline);
         if !self.silent {
-            send_frame(&self.socket, &serialised(&reply)?, UNIT_OF_STREAM, deadline)?;
+            self.to
+                .send(&serialised(&reply)?, UNIT_OF_STREAM, deadline)?;
         }
         Ok(())
     }
@@ -99,7 +150,7 @@ impl<'a> Replies<'a> {
         }
         let frame = serialised(message)?;
         wait_for_even_step(self.arrived);
-        send_frame(&self.socket, &frame, UNIT, self.deadline)
+        self.to.send(&frame, UNIT, self.deadline)
     }
 }
 
@@ -133,14 +184,14 @@ fn next_step(worked: Duration) -> Duration {
 }
 
 /// Why a message got no reply from a handler.
-pub(super) enum Stop {
+pub(crate) enum Stop {
     Error(Error),
     Varlink(VarlinkError),
     Socket(FrameError),
 }
 
 /// An error of `org.varlink.service`: its name, and its one parameter.
-pub(super) type VarlinkError = (&'static str, &'static str, String);
+pub(crate) type VarlinkError = (&'static str, &'static str, String);
 
 impl From<Error> for Stop {
     fn from(error: Error) -> Self {
