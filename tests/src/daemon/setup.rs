@@ -208,25 +208,29 @@ impl Default for Setup {
     }
 }
 
-/// `None` when it serves, its status when it ended.
+/// `None` when it serves, its status when it ended. A start that says that it goes on has as much time
+/// as it asks for, as with systemd.
 fn wait_until_ready(child: &mut Child, notify: &UnixDatagram, log: &Lines) -> Option<ExitStatus> {
     notify.set_read_timeout(Some(GLANCE)).expect("a timeout");
-    let begun = Instant::now();
+    let mut deadline = Instant::now() + PATIENCE;
     let mut message = [0; 4096];
     loop {
         match notify.recv(&mut message) {
-            Ok(count)
-                if String::from_utf8_lossy(&message[..count])
-                    .lines()
-                    .any(|line| line == "READY=1") =>
-            {
-                return None;
+            Ok(count) => {
+                for line in String::from_utf8_lossy(&message[..count]).lines() {
+                    if line == "READY=1" {
+                        return None;
+                    }
+                    if let Some(more) = line.strip_prefix("EXTEND_TIMEOUT_USEC=") {
+                        let more = Duration::from_micros(more.parse().expect("a time"));
+                        deadline = deadline.max(Instant::now() + more);
+                    }
+                }
             }
-            Ok(_) => {}
             // Nothing yet: does it still live?
             Err(_) => match child.try_wait().expect("its status") {
                 Some(status) => return Some(status),
-                None if begun.elapsed() > PATIENCE => {
+                None if Instant::now() > deadline => {
                     let _ = child.kill();
                     let _ = child.wait();
                     log.push("(the harness lost patience)");

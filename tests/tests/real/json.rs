@@ -35,6 +35,9 @@ fn every_answer_of_totpctl_is_one_object_whose_names_stand_in_the_manual() {
     for command in SUCCESSFUL {
         tell(0, command, "");
     }
+    let file = "users: {no-account: {state: disabled}, bob: {devices: {phone: }, state: disabled}}";
+    tell(1, "apply - --diff", file);
+    tell(2, "apply -", "users: {alice: {key: x}}");
     for (exit, command) in REFUSED {
         tell(exit, command, "");
     }
