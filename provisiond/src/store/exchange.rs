@@ -1,6 +1,7 @@
 //! Exchanges the names of two folders in one step (RENAME_EXCHANGE): a store that is made anew takes the
 //! place of the former one so that no kill and no power cut finds neither.
 
+use std::io;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -8,9 +9,20 @@ use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 
 use super::marker::sync_folder_of;
 
+/// Why two folders were not exchanged.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotExchanged {
+    /// Nothing has changed.
+    #[error("the file system cannot exchange two folders (RENAME_EXCHANGE)")]
+    Unsupported,
+    /// They may have been exchanged, and not durably.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 /// Exchanges the store, which is closed, with a fresh one. Durable on return: else a power cut could
 /// undo the exchange, and find the former store removed.
-pub(crate) fn exchange(store: &Path, fresh: &Path) -> Result<(), String> {
+pub(crate) fn exchange(store: &Path, fresh: &Path) -> Result<(), NotExchanged> {
     renameat2(
         AT_FDCWD,
         fresh,
@@ -19,8 +31,8 @@ pub(crate) fn exchange(store: &Path, fresh: &Path) -> Result<(), String> {
         RenameFlags::RENAME_EXCHANGE,
     )
     .map_err(|errno| match errno {
-        Errno::EINVAL => "the file system cannot exchange two folders (RENAME_EXCHANGE)".to_owned(),
-        errno => errno.to_string(),
+        Errno::EINVAL | Errno::ENOSYS | Errno::EOPNOTSUPP => NotExchanged::Unsupported,
+        errno => NotExchanged::Io(errno.into()),
     })?;
-    sync_folder_of(store).map_err(|error| error.to_string())
+    Ok(sync_folder_of(store)?)
 }

@@ -12,7 +12,7 @@ use nix::sys::statfs::{
 };
 
 use super::beside;
-use super::exchange::exchange;
+use super::exchange::{NotExchanged, exchange};
 
 /// What speaks against a file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,10 +40,9 @@ fn cannot_exchange(store: &Path) -> bool {
     // Those that a killed process has left do as well.
     let _ = folders.each_ref().map(fs::create_dir);
     let [one, other] = &folders;
-    let can = exchange(one, other);
-    let are_there = one.is_dir() && other.is_dir();
+    let tried = exchange(one, other);
     let _ = folders.each_ref().map(fs::remove_dir);
-    are_there && can.is_err()
+    matches!(tried, Err(NotExchanged::Unsupported))
 }
 
 const fn of(kind: &'static str, why: &'static str) -> Concern {
@@ -79,8 +78,8 @@ const ELSEWHERE: &str = "the store lies behind a network or another program: log
      promise less than those of a disk; put it on a disk of this machine";
 const WITHOUT_A_JOURNAL: &str = "the store lies on a file system without a journal of its own, and a power cut may damage more than \
      the store can heal; put it on ext4, xfs or btrfs";
-const CANNOT_EXCHANGE: &str = "the file system of the store cannot exchange two folders (RENAME_EXCHANGE): a damaged store could not \
-     be healed, and deleted keys stay in its files; put it on ext4, xfs or btrfs";
+const CANNOT_EXCHANGE: &str = "the file system of the store cannot exchange two folders (RENAME_EXCHANGE): deleted keys stay in its \
+     files; put it on ext4, xfs or btrfs";
 
 #[cfg(test)]
 mod tests {

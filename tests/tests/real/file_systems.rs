@@ -13,7 +13,8 @@ use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::world;
 
-use crate::erased::{is_whole_without, with_a_key_to_erase};
+use crate::clock::copy;
+use crate::erased::{Traced, is_whole_without, with_a_key_to_erase};
 use crate::missing_users::cut;
 
 #[test]
@@ -70,6 +71,50 @@ fn on_an_overlay_all_holds_but_the_power_cut_and_the_log_says_that_it_goes_with_
     let concern = played_in(&state_in(&root, "state"), &root);
     assert!(concern.contains("kind=overlay "), "{concern}");
     world::run("umount", &["--lazy", text(&root)]);
+}
+
+/// As ZFS before 2.2, and FUSE.
+#[test]
+fn where_two_folders_cannot_be_exchanged_a_damaged_store_heals_in_two_steps_that_a_kill_may_part() {
+    let _place = world::enter();
+    let disk = Disk::new();
+    let mut scene = Scene::in_state(&disk.state());
+    assert!(scene.daemon.terminate().success());
+    let (good, state) = (world::scratch_folder("good").join("state"), disk.state());
+    copy(&state, &good);
+    let mirror = scene.daemon.setup.runtime.join("generation");
+    let mirrored = fs::read(&mirror).expect("a mirror");
+    let mut kills = 0;
+    loop {
+        copy(&good, &state);
+        fs::write(&mirror, &mirrored).expect("the mirror");
+        cut(&state.join("store/db"), 0);
+        let kill = format!("inject=rename:signal=KILL:when={}", kills + 1);
+        let options = [
+            "-e",
+            "trace=renameat2,rename",
+            "-e",
+            CANNOT_EXCHANGE,
+            "-e",
+            &kill,
+        ];
+        let mut traced = Traced::start(&scene.daemon.setup, &options);
+        let told = traced.until("event=started");
+        let says = |part: &str| told.iter().any(|line| line.contains(part));
+        let is_up = says("event=started");
+        assert!(!is_up || says("event=store_healed what=store "), "{told:?}");
+        assert!(!is_up || says("event=file_system kind=other "), "{told:?}");
+        drop(traced);
+        scene.daemon.start_again();
+        scene.holds(&format!("killed at step {kills}"));
+        scene.daemon.kill();
+        if is_up {
+            break;
+        }
+        kills += 1;
+        assert!(kills < 20, "it never heals");
+    }
+    assert!(kills >= 2, "killed at {kills} steps");
 }
 
 /// Plays it on a disk of that kind, and cuts its power.
@@ -195,3 +240,5 @@ fn state_in(root: &Path, name: &str) -> PathBuf {
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
 }
+
+const CANNOT_EXCHANGE: &str = "inject=renameat2:error=EINVAL";

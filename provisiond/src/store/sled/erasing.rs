@@ -47,7 +47,9 @@ pub(super) fn without_deleted_keys(
             let sync = SyncData::clone(&base.sync);
             drop(base);
             let exchanged = wait_until_closed(store)
-                .and_then(|()| exchange(store, &beside(store, DRAFT)))
+                .and_then(|()| {
+                    exchange(store, &beside(store, DRAFT)).map_err(|error| error.to_string())
+                })
                 .and_then(|()| remove_former(store));
             (open(place, marker, &sync, soon())?, exchanged)
         }

@@ -22,7 +22,7 @@ use super::rescue;
 use super::salvage::Parts;
 use super::witnesses::Witnesses;
 use super::{Part, Place, Tell, Told};
-use crate::store::exchange::exchange;
+use crate::store::exchange::{NotExchanged, exchange};
 use crate::store::journal::frame::Point;
 use crate::store::journal::{Earlier, JOURNAL, SyncData, play, snapshot};
 use crate::store::marker::{beside, sync_folder_of};
@@ -166,8 +166,10 @@ impl Start<'_> {
         let done = remove(&draft).map_err(|error| error.to_string());
         let done = done.and_then(|()| making.run(self.tell));
         let done = done.and_then(|made| match made {
-            Made::Whole => put_in_place(store, &draft, true).map(|()| made),
-            Made::Doubtful if is_of_both => put_in_place(store, &draft, false).map(|()| made),
+            Made::Whole => put_in_place(store, &draft, true, !is_of_both).map(|()| made),
+            Made::Doubtful if is_of_both => {
+                put_in_place(store, &draft, false, false).map(|()| made)
+            }
             Made::Doubtful | Made::Nothing => Ok(made),
         });
         done.map_err(|why| OpenError::NotHealed {
@@ -204,15 +206,27 @@ impl Start<'_> {
 
 /// The store's name stands for the fresh one then, and the damaged one is kept aside. If the fresh one
 /// is in doubt, too, the first damaged one stays: the later ones were made from it.
-fn put_in_place(store: &Path, draft: &Path, is_whole: bool) -> Result<(), String> {
+///
+/// Where the file system cannot exchange two folders, a store that can be made again (`again`) takes
+/// its place in two steps: a start that finds none makes it from the copy once more.
+fn put_in_place(store: &Path, draft: &Path, is_whole: bool, again: bool) -> Result<(), String> {
     let failed = |error: io::Error| error.to_string();
     if !store.exists() {
         rename(draft, store).map_err(failed)?;
         return sync_folder_of(store).map_err(failed);
     }
     wait_until_closed(store)?;
-    exchange(store, draft)?;
     let aside = beside(store, DAMAGED);
+    match exchange(store, draft) {
+        Err(NotExchanged::Unsupported) if again => {
+            let stepped = remove(&aside)
+                .and_then(|()| rename(store, &aside))
+                .and_then(|()| rename(draft, store))
+                .and_then(|()| sync_folder_of(store));
+            return stepped.map_err(failed);
+        }
+        exchanged => exchanged.map_err(|error| error.to_string())?,
+    }
     // From here on the store is healed: what cannot be kept aside is removed at the next start.
     let kept = if !is_whole && aside.exists() {
         remove(draft)
