@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench install uninstall clean
+.PHONY: help root demo build programs check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -72,6 +72,12 @@ test: root check ## run check, then every suite that needs root and real servers
 private-suites:
 	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
 	@[ ! -e tests/mutants/run ] || tests/mutants/run --suites-passed
+
+# A build of its own: nothing else needs the crates of etcd's client.
+etcd-test: root ## run the store's suite, and the store on etcd, against real etcd: some minutes (root)
+	@packaging/need etcd-test
+	cargo clippy --locked -p provisiond --features etcd --all-targets -- -D warnings
+	tests/in-private-world cargo test --locked -p provisiond --features etcd --lib store::
 
 deb: ## build the Debian packages, without network once the crates are there: target/debian/*.deb
 	@packaging/need deb

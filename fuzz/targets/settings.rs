@@ -43,7 +43,7 @@ fuzz_target!(|text: &[u8]| {
     assert!((6..=10).contains(&settings.new_device.parameters.digits));
     assert!((15..=120).contains(&settings.new_device.parameters.period));
     assert!(settings.policy.window <= 10 && settings.policy.budget <= 1000);
-    assert!(settings.store.path.is_absolute());
+    assert!(settings.store.path().is_absolute());
     let default = settings.secrets.default_tag().as_str();
     assert_eq!(
         settings.secrets.derive::<32>(default, None, b"").is_some(),

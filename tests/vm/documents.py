@@ -19,6 +19,7 @@ NO_COMMAND = re.compile(r"""
     | pam_\w+\.so | \[
     | [A-Z<]                               # a line of sshd, sudoers, Apache or a web page
     | [\w-]+:\s                            # settings
+    | network\sinet                       # a rule of AppArmor
     | plugin\s | user\snobody              # a line of OpenVPN
     | network\sinet                        # a line of AppArmor
     | not\ssynchronised | in\squarantine | before\sthe\sdaemon | second\scopy   # what totpctl status shows
@@ -40,7 +41,18 @@ APPLY = ("changes accounts that other scenarios count on: "
          "programs::the_file_of_the_guide_and_the_role_make_the_same_users")
 LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_disabled_first_and_forgotten_by_a_later_run"
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
+ETCD = "needs a cluster of etcd: etcd-test::a_daemon_without_the_role_is_refused_and_one_with_it_is_served"
+SNAPSHOT = "needs a cluster of etcd: etcd-test::a_snapshot_that_is_restored_as_a_new_cluster_is_a_roll_back"
 ELSEWHERE = {
+    "cargo build --release -p provisiond --features etcd": BUILDS + "make etcd-test builds it for the tests",
+    "etcdctl user add root --no-password": ETCD,
+    "etcdctl user grant-role root root": ETCD,
+    "etcdctl user add verifier --no-password": ETCD,
+    "etcdctl role add pam-totp": ETCD,
+    "etcdctl role grant-permission pam-totp --prefix=true readwrite /pam-totp/": ETCD,
+    "etcdctl user grant-role verifier pam-totp": ETCD,
+    "etcdctl auth enable": ETCD,
+    "etcdctl snapshot save": SNAPSHOT,
     "totpctl import": PART,
     "totpctl export": PART,
     "totpctl apply": PART,
@@ -158,7 +170,8 @@ def is_command(text):
 
 def problems():
     sources = "".join(path.read_text() for path in HERE.glob("*.py") if path.name != "documents.py")
-    tests = "".join(path.read_text() for path in [*PROJECT.glob("tests/tests/**/*.rs"), PROJECT / "packaging/test-deb"]) + sources
+    suites = [*PROJECT.glob("tests/tests/**/*.rs"), *PROJECT.glob("provisiond/src/store/etcd/tests/*.rs"), PROJECT / "packaging/test-deb"]
+    tests = "".join(path.read_text() for path in suites) + sources
     in_a_scenario = [command for command in documented() if re.search(re.escape(command) + r"""["'\\\n;]""", sources)]
     for line in untyped(in_a_scenario):
         yield f"{line}\n    No scenario types this command: add it to tests/vm/guide.py, or to ELSEWHERE with the reason."

@@ -27,10 +27,12 @@ use self::problem::At;
 pub use self::problem::{ConfigError, Problem};
 pub use self::secrets_file::DEFAULT_SECRETS;
 use self::sections::RawSettings;
-pub use self::store::SledSettings;
+pub use self::store::etcd::EtcdSettings;
+pub use self::store::{SledSettings, StoreSettings};
 pub use self::totp::{DEFAULT_LABEL, NewDevice};
 
 pub mod audit;
+pub mod client_tls;
 pub mod enroll_at_login;
 pub mod exemptions;
 mod file;
@@ -118,7 +120,7 @@ pub struct Settings {
     /// The cost of a key that is exported to passlib: a power of two.
     pub encrypt_cost: u32,
     /// Where records are kept.
-    pub store: SledSettings,
+    pub store: StoreSettings,
     /// Administrators, helpdesk and verifiers.
     pub roles: Roles,
     /// How relays of other hosts are served, if they are.
@@ -189,12 +191,13 @@ impl Settings {
     }
 
     fn check(raw: RawSettings, secrets: Secrets) -> Result<Self, Problem> {
+        let store = raw.store.check()?;
         Ok(Self {
             encrypt_cost: raw.context.encrypt_cost()?,
             new_device: raw.context.new_device()?,
             secrets: Arc::new(secrets),
-            store: raw.store.check()?,
-            bind_uid: raw.policy.bind_uid(),
+            bind_uid: raw.policy.bind_uid(store.is_shared())?,
+            store,
             self_service: raw.policy.self_service(),
             roles: raw.roles.check()?,
             fleet: raw.fleet.map(RawFleet::check).transpose()?,

@@ -46,8 +46,13 @@ impl RawPolicy {
         self.self_service
     }
 
-    pub(super) fn bind_uid(&self) -> bool {
-        self.bind_uid.unwrap_or(true)
+    /// On a shared store a binding would shut out users whose accounts have other uids on other
+    /// machines, and a daemon does not hear at once of the bindings that another one makes.
+    pub(super) fn bind_uid(&self, is_shared: bool) -> Result<bool, Problem> {
+        match self.bind_uid {
+            Some(true) if is_shared => Err(bad("policy.bind-uid", NOT_ON_ETCD)),
+            given => Ok(given.unwrap_or(!is_shared)),
+        }
     }
 
     pub(super) fn check(self) -> Result<Policy, Problem> {
@@ -84,3 +89,5 @@ const MAX_REFILL: Duration = Duration::from_secs(366 * 86400);
 const MAX_WINDOW: u64 = 10;
 /// At six digits, a thousand guesses of three positions are 0.3 %: more is no protection.
 const MAX_BUDGET: u32 = 1000;
+const NOT_ON_ETCD: &str =
+    "cannot be true with a store on etcd, which several machines share: leave the key out";

@@ -78,10 +78,10 @@ fn an_empty_file_means_the_defaults() {
         );
         assert_eq!(
             settings.store,
-            SledSettings {
+            StoreSettings::Sled(SledSettings {
                 path: "/var/lib/pam-totp/store".into(),
                 cache_mib: 32
-            }
+            })
         );
         assert_eq!(
             (settings.self_service, settings.bind_uid),
@@ -142,10 +142,10 @@ fn everything_about_new_devices_the_store_and_roles_can_be_set() {
     assert_eq!(settings.new_device.issuer.unwrap().as_str(), "x y");
     assert_eq!(
         settings.store,
-        SledSettings {
+        StoreSettings::Sled(SledSettings {
             path: "/srv/store".into(),
             cache_mib: 8
-        }
+        })
     );
     assert_eq!(settings.roles.admin_group.as_deref(), Some("wheel"));
     assert_eq!(settings.roles.helpdesk_group.as_deref(), Some("help"));

@@ -43,7 +43,7 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
         clock,
         quarantine_until,
         acceptable: Some(before != after),
-        copy: Some(copy_as_told(health.copy)),
+        copy: health.copy.map(copy_as_told),
         upstream: None,
     })
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read};
 use std::path::PathBuf;
 
-use common::config::Settings;
+use common::config::{Settings, SledSettings, StoreSettings};
 use common::secrets::Secrets;
 use nix::unistd::gethostname;
 use serde::Serialize;
@@ -26,6 +26,12 @@ pub(super) enum Failure {
     /// The store.
     #[error(transparent)]
     Restore(#[from] RestoreError),
+    /// Etcd has backups of its own.
+    #[error(
+        "the records are on etcd, which makes its own backups: 'etcdctl snapshot save' on one member, and the restore that \
+         the administrator's guide describes in 'A fleet'"
+    )]
+    OnEtcd,
     /// Records that no secret opens.
     #[error("{0}")]
     DoesNotOpen(String),
@@ -60,8 +66,9 @@ impl Report {
 
 /// Writes the backup to standard output.
 pub(super) fn make(settings: &Settings) -> Result<Report, Failure> {
+    let store = embedded(settings)?;
     let out = BufWriter::new(io::stdout().lock());
-    let header = backup::write(&settings.store.path, out, |contents| Header {
+    let header = backup::write(&store.path, out, |contents| Header {
         program: env!("CARGO_PKG_VERSION").to_owned(),
         host: gethostname().map_or_else(
             |_| String::new(),
@@ -92,9 +99,10 @@ pub(super) fn put_back(
     mirror: Option<PathBuf>,
     replace: bool,
 ) -> Result<Report, Failure> {
+    let store = embedded(settings)?;
     let place = Place {
-        path: settings.store.path.clone(),
-        cache_mib: settings.store.cache_mib,
+        path: store.path.clone(),
+        cache_mib: store.cache_mib,
         mirror,
     };
     let restoring = Restoring::begin(&place, &mut io::stdin().lock())?;
@@ -103,6 +111,13 @@ pub(super) fn put_back(
         done: Done::Restored,
         header: restoring.put_in_place(replace)?,
     })
+}
+
+fn embedded(settings: &Settings) -> Result<&SledSettings, Failure> {
+    match &settings.store {
+        StoreSettings::Sled(store) => Ok(store),
+        StoreSettings::Etcd(_) => Err(Failure::OnEtcd),
+    }
 }
 
 fn checked(backup: impl Read, settings: &Settings) -> Result<Header, Failure> {

@@ -1,6 +1,6 @@
 //! Waits, before the store is opened, until its disk takes changes, and where it is damaged, until there
-//! is room to heal it. A daemon that ended instead would be started again each second, with lines in the
-//! log each time.
+//! is room to heal it; or until etcd serves. A daemon that ended instead would be started again each
+//! second, with lines in the log each time.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,27 +16,39 @@ use crate::audit::{Audit, Line};
 use crate::process::notify;
 
 /// Waits until the disk of the store at `store` lacks nothing. False: the daemon was asked to stop meanwhile.
-///
-/// The service manager hears that the daemon is ready: a start that lasted would hold up a whole
-/// boot. Logins wait in the sockets, and their modules give up at their deadline.
-///
-/// # Errors
-/// The system lets no signals be waited for.
 pub(super) fn wait(
     store: &Path,
     lack: impl Fn(&Path) -> Option<io::Error>,
     audit: &Audit,
     signals: &SigSet,
 ) -> io::Result<bool> {
-    let Some(mut error) = lack(store) else {
+    let lack = || lack(store).map(|error| cannot_be_written(store, &error));
+    wait_while(lack, STATUS, audit, signals)
+}
+
+/// Waits as long as something lacks, which is told in a sentence. False: the daemon was asked to stop
+/// meanwhile.
+///
+/// The service manager hears that the daemon is ready: a start that lasted would hold up a whole
+/// boot. Logins wait in the sockets, and their modules give up at their deadline.
+///
+/// # Errors
+/// The system lets no signals be waited for.
+pub(super) fn wait_while(
+    mut lack: impl FnMut() -> Option<String>,
+    status: &str,
+    audit: &Audit,
+    signals: &SigSet,
+) -> io::Result<bool> {
+    let Some(mut reason) = lack() else {
         return Ok(true);
     };
     let stop = SignalFd::with_flags(signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-    notify(&[NotifyState::Ready, NotifyState::Status(STATUS)]);
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
     let mut reminder = Reminder::default();
     loop {
         if reminder.is_due(Instant::now()) {
-            audit.write(waits(store, &error));
+            audit.write(Line::new("store_waits").with("reason", &reason).error());
         }
         if is_stopped(&stop) {
             audit.write(Line::new("stopped"));
@@ -45,8 +57,8 @@ pub(super) fn wait(
         }
         // This loop is alive, and not stuck in the disk.
         notify(&[NotifyState::Watchdog]);
-        match lack(store) {
-            Some(again) => error = again,
+        match lack() {
+            Some(again) => reason = again,
             None => break,
         }
     }
@@ -55,13 +67,12 @@ pub(super) fn wait(
     Ok(true)
 }
 
-fn waits(store: &Path, error: &io::Error) -> Line {
-    let reason = format!(
+fn cannot_be_written(store: &Path, error: &io::Error) -> String {
+    format!(
         "the store at {} cannot be written ({error}), and the daemon waits: no login with a code succeeds until \
          the disk has room and can be written",
         store.display()
-    );
-    Line::new("store_waits").with("reason", reason).error()
+    )
 }
 
 /// Lets a moment pass. True: a signal asks the daemon to stop. A reload needs nothing: the settings

@@ -1,6 +1,8 @@
 //! The daemon as a process: command line, start, privileges, locked memory, exit code.
 
 mod backup;
+#[cfg_attr(not(feature = "etcd"), path = "without_etcd.rs")]
+mod etcd;
 mod full_disk;
 #[cfg_attr(not(feature = "fleet"), path = "without_hosts.rs")]
 mod hosts;

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use common::config::audit::AuditSettings;
 use common::config::values::group_days::GroupDays;
-use common::config::{ConfigError, DEFAULT_SETTINGS, Part, RelaySettings, Settings, Trust};
+use common::config::{
+    ConfigError, DEFAULT_SETTINGS, Part, RelaySettings, Settings, SledSettings, StoreSettings,
+    Trust,
+};
 use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
 use nix::errno::Errno;
@@ -25,12 +28,12 @@ use crate::clock::sys;
 use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
 use crate::process::startup::{self, CannotStart};
-use crate::process::{backup, full_disk, hosts, memory, notify};
+use crate::process::{backup, etcd, full_disk, hosts, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Sockets};
 use crate::service::{Service, SettingsSource};
 use crate::store::sled::{OpenError, Place, SledStore, Told};
-use crate::store::{file_system, room};
+use crate::store::{Store, file_system, room};
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
 #[derive(Debug, Parser)]
@@ -107,6 +110,8 @@ pub(super) enum End {
     #[error(transparent)]
     Store(#[from] OpenError),
     #[error(transparent)]
+    Etcd(#[from] etcd::CannotOpen),
+    #[error(transparent)]
     Start(#[from] CannotStart),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -128,8 +133,13 @@ impl End {
                 78
             }
             Self::Store(error) if error.needs_the_administrator() => 78,
+            Self::Etcd(error) if error.needs_the_administrator() => 78,
             Self::Backup(_) => 1,
-            Self::Store(_) | Self::Start(_) | Self::System(_) | Self::NoRandomness => STORE_FAILED,
+            Self::Store(_)
+            | Self::Etcd(_)
+            | Self::Start(_)
+            | Self::System(_)
+            | Self::NoRandomness => STORE_FAILED,
         }
     }
 }
@@ -185,7 +195,6 @@ fn new_secret() -> Result<(), End> {
 fn check(arguments: &Arguments) -> Result<(), End> {
     // As the daemon's account, so that root hears of files that the daemon could not read.
     let source = source_as_the_daemon(arguments)?;
-    let path = &source.path;
     let settings = match source.load_part()? {
         Part::Judge(settings) => settings,
         Part::Relay(settings) => {
@@ -195,9 +204,12 @@ fn check(arguments: &Arguments) -> Result<(), End> {
         }
     };
     hosts::check_verifier(&settings, &source)?;
+    if let StoreSettings::Etcd(shared) = &settings.store {
+        etcd::check(shared, &source.trust)?;
+    }
     println!(
         "{}: the settings can be used; new keys are sealed under '{}'",
-        path.display(),
+        source.path.display(),
         settings.secrets.default_tag()
     );
     name_groups_without_ticket(&settings.enroll_at_login.without_ticket_until);
@@ -308,7 +320,7 @@ fn serve_as_judge(
     let settings = begun.source.load()?;
     let listening = hosts::listening(listener, &settings, &begun.source)?;
     let audit = begun.start_log(settings.audit)?;
-    audit.remember(&settings.store.path)?;
+    audit.remember(settings.store.path())?;
     let mirror = mirror
         .inspect_err(|error| audit.write(without_mirror(error)))
         .ok();
@@ -319,12 +331,13 @@ fn serve_as_judge(
         ..
     } = begun;
     let clock = watched_clock(&audit);
-    let Some(store) = open_when_there_is_room(&settings, mirror, &clock, &audit, &signals)? else {
+    let around = (&clock, &audit, &signals);
+    let Some(store) = open(&settings.store, &source.trust, mirror, around)? else {
         return Ok(());
     };
-    tell_concern(&settings, &audit);
+    tell_concern(&settings.store, &audit);
     noticing::start(Arc::clone(&clock))?;
-    let records = Records::new(Box::new(store), Arc::clone(&clock));
+    let records = Records::new(store, Arc::clone(&clock));
     let skews = Skews::start(audit.clone())?;
     let service = Arc::new(Service::new(
         records,
@@ -417,24 +430,45 @@ fn without_mirror(error: &std::io::Error) -> Line {
     .warning()
 }
 
-/// Names a file system that promises less than the store needs.
-fn tell_concern(settings: &Settings, audit: &Audit) {
-    if let Some(concern) = file_system::concern(&settings.store.path) {
+/// Names a file system that promises less than a store on it needs.
+fn tell_concern(store: &StoreSettings, audit: &Audit) {
+    let StoreSettings::Sled(sled) = store else {
+        return;
+    };
+    if let Some(concern) = file_system::concern(&sled.path) {
         let line = Line::new("file_system").with("kind", concern.kind);
         audit.write(line.with("reason", concern.why).warning());
+    }
+}
+
+/// Opens the store of the settings. `None`: the daemon was asked to stop while it waited.
+fn open(
+    settings: &StoreSettings,
+    trust: &Trust,
+    mirror: Option<PathBuf>,
+    around: (&Arc<Clock>, &Audit, &SigSet),
+) -> Result<Option<Box<dyn Store>>, End> {
+    match settings {
+        StoreSettings::Sled(sled) => {
+            let store = open_when_there_is_room(sled, mirror, around)?;
+            Ok(store.map(|store| -> Box<dyn Store> { Box::new(store) }))
+        }
+        StoreSettings::Etcd(shared) => {
+            let opened = etcd::open(shared, trust, mirror, around);
+            // The lines that say why come before the end.
+            Ok(opened.inspect_err(|_| around.1.flush())?)
+        }
     }
 }
 
 /// Opens the store, and waits for its disk before that, and for room to heal it. `None`: the daemon was
 /// asked to stop meanwhile.
 fn open_when_there_is_room(
-    settings: &Settings,
+    settings: &SledSettings,
     mirror: Option<PathBuf>,
-    clock: &Arc<Clock>,
-    audit: &Audit,
-    signals: &SigSet,
+    (clock, audit, signals): (&Arc<Clock>, &Audit, &SigSet),
 ) -> Result<Option<SledStore>, End> {
-    let path = settings.store.path.as_path();
+    let path = settings.path.as_path();
     let mut goes_on = full_disk::wait(path, room::lack, audit, signals)?;
     while goes_on {
         goes_on = match open_store(settings, mirror.clone(), clock, audit) {
@@ -450,27 +484,32 @@ fn open_when_there_is_room(
 }
 
 fn open_store(
-    settings: &Settings,
+    settings: &SledSettings,
     mirror: Option<PathBuf>,
     clock: &Arc<Clock>,
     audit: &Audit,
 ) -> Result<SledStore, OpenError> {
     let place = Place {
-        path: settings.store.path.clone(),
-        cache_mib: settings.store.cache_mib,
+        path: settings.path.clone(),
+        cache_mib: settings.cache_mib,
         mirror,
     };
     let lines = audit.clone();
     let tell = move |told| tell_upkeep(&lines, told);
-    let log = audit.clone();
     // After a failed write or fsync the state of the disk is unknown. A restart reads what is
     // there.
-    SledStore::open(&place, Arc::clone(clock), tell, move |why| {
+    SledStore::open(&place, Arc::clone(clock), tell, ending(audit))
+}
+
+/// Ends the process with the sentence that a store has failed with.
+pub(super) fn ending(audit: &Audit) -> impl Fn(&str) + Send + Sync + use<> {
+    let log = audit.clone();
+    move |why| {
         log.write(Line::new("store_failed").with("reason", why).error());
         log.flush();
         eprintln!("provisiond: {why}");
         std::process::exit(STORE_FAILED.into());
-    })
+    }
 }
 
 /// What became of deleted keys, and of damage. While the opening goes on, the service manager waits.
@@ -506,10 +545,11 @@ fn tell_upkeep(audit: &Audit, told: Told) {
 }
 
 fn tell_started(service: &Service) {
-    let users = service.records.health().map(|health| health.users).ok();
+    let health = service.records.health().ok();
+    let users = health.as_ref().map(|health| health.users);
     let line = Line::new("started")
         .with("version", env!("CARGO_PKG_VERSION"))
-        .with("store", "sled");
+        .with_some("store", health.map(|health| health.kind));
     service.audit.write(line.with_some("users", users));
     if let Some(missing) = service.records.incomplete() {
         let line = Line::new("store_incomplete")

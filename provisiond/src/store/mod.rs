@@ -6,6 +6,8 @@
 
 pub mod backup;
 pub mod commit;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 mod exchange;
 pub mod file_system;
 pub mod journal;
@@ -189,8 +191,8 @@ pub struct Health {
     pub users: u64,
     /// The number of updates, plus a leap for each roll-back: it only grows.
     pub generation: u64,
-    /// The state of the store's second copy of every record.
-    pub copy: CopyHealth,
+    /// The state of the store's second copy of every record. `None`: the store keeps none of its own.
+    pub copy: Option<CopyHealth>,
 }
 
 /// The state of the second copy of every record, from which a damaged store is healed.

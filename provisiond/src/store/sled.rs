@@ -278,7 +278,7 @@ impl Store for SledStore {
             kind: "sled",
             users: summary.users,
             generation: summary.generation,
-            copy: self.upkeep.health(),
+            copy: Some(self.upkeep.health()),
         };
         self.committer.works().then_some(health).ok_or(Unavailable)
     }

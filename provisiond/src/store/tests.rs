@@ -38,31 +38,54 @@ impl Backend for OnSled {
     }
 }
 
-/// The promises of every store, as one test each for the backend.
-macro_rules! promises {
-    ($backend:ident: $($name:ident)*) => { $(
-        #[test]
-        fn $name() {
-            super::$name(&<super::$backend as super::Backend>::new());
-        }
-    )* };
+/// One prefix of the cluster that the tests share, and the files of one machine.
+#[cfg(feature = "etcd")]
+struct OnEtcd(etcd::tests::Machine);
+
+#[cfg(feature = "etcd")]
+impl Backend for OnEtcd {
+    fn new() -> Self {
+        Self(etcd::tests::Machine::of(etcd::tests::shared()))
+    }
+
+    fn open_with(&self, clock: Arc<Clock>) -> Box<dyn Store> {
+        Box::new(self.0.open_with(clock).unwrap())
+    }
 }
 
-mod on_sled {
-    promises! { OnSled:
-        a_record_is_read_as_it_was_stored_also_after_a_restart
-        an_update_from_anything_but_the_present_version_is_a_conflict
-        a_version_never_repeats
-        a_record_that_is_moved_is_in_one_place
-        users_are_listed_page_by_page_in_the_order_of_their_names
-        records_of_nobody_are_kept_and_neither_listed_nor_counted
-        of_many_who_replace_one_version_exactly_one_succeeds
-        many_users_are_served_at_once
-        a_closed_store_is_unavailable
-        what_was_seen_of_the_clock_is_remembered
-        to_keep_the_mark_of_the_clock_changes_nothing_else
-        it_behaves_like_a_map
-    }
+/// The promises of every store, as one test each for the backend.
+macro_rules! promises {
+    ($module:ident $backend:ident: $($name:ident)*) => {
+        mod $module { $(
+            #[test]
+            fn $name() {
+                super::$name(&<super::$backend as super::Backend>::new());
+            }
+        )* }
+    };
+}
+
+macro_rules! on_every_store {
+    ($($name:ident)*) => {
+        promises! { on_sled OnSled: $($name)* }
+        #[cfg(feature = "etcd")]
+        promises! { on_etcd OnEtcd: $($name)* }
+    };
+}
+
+on_every_store! {
+    a_record_is_read_as_it_was_stored_also_after_a_restart
+    an_update_from_anything_but_the_present_version_is_a_conflict
+    a_version_never_repeats
+    a_record_that_is_moved_is_in_one_place
+    users_are_listed_page_by_page_in_the_order_of_their_names
+    records_of_nobody_are_kept_and_neither_listed_nor_counted
+    of_many_who_replace_one_version_exactly_one_succeeds
+    many_users_are_served_at_once
+    a_closed_store_is_unavailable
+    what_was_seen_of_the_clock_is_remembered
+    to_keep_the_mark_of_the_clock_changes_nothing_else
+    it_behaves_like_a_map
 }
 
 fn user(name: &str) -> UserName {

@@ -22,7 +22,7 @@ impl Render for StatusReply {
             ("store", printable(&self.store)),
             ("users", users(self)),
             ("generation", self.generation.to_string()),
-            ("second copy", copy(self.copy)),
+            ("second copy", copy(&self.store, self.copy)),
             ("default tag", printable(&self.default_tag)),
             ("secrets", secrets(self)),
             ("sealed under", sealed_under(self)),
@@ -105,9 +105,12 @@ fn lost(lines: u64, next_step: &str) -> String {
 }
 
 /// The state of the store's second copy of every record.
-fn copy(copy: Option<CopyReply>) -> String {
+fn copy(store: &str, copy: Option<CopyReply>) -> String {
     let Some(copy) = copy else {
-        return "an older daemon does not tell".to_owned();
+        return match store {
+            "etcd" => "on every member of etcd".to_owned(),
+            _ => "an older daemon does not tell".to_owned(),
+        };
     };
     let state = match (copy.whole, copy.seen_whole) {
         (None, _) => "not read back yet".to_owned(),
@@ -298,7 +301,7 @@ clock             in quarantine until {until}; codes shown from then on are acce
         };
         let (seen, made) = (minute(seen), minute(made));
         assert_eq!(
-            copy(Some(whole)),
+            copy("sled", Some(whole)),
             format!(
                 "whole at {seen}; snapshot of {made}; healed since the start: 2; healing failed since the start: 1"
             )
@@ -307,9 +310,13 @@ clock             in quarantine until {until}; codes shown from then on are acce
             whole: Some(false),
             ..CopyReply::default()
         };
-        assert!(copy(Some(hurt)).starts_with("damaged, and not made anew"));
-        assert_eq!(copy(Some(CopyReply::default())), "not read back yet");
-        assert_eq!(copy(None), "an older daemon does not tell");
+        assert!(copy("sled", Some(hurt)).starts_with("damaged, and not made anew"));
+        assert_eq!(
+            copy("sled", Some(CopyReply::default())),
+            "not read back yet"
+        );
+        assert_eq!(copy("sled", None), "an older daemon does not tell");
+        assert_eq!(copy("etcd", None), "on every member of etcd");
     }
 
     #[test]

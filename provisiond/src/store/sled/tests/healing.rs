@@ -281,7 +281,7 @@ fn a_copy_that_was_hurt_is_renewed_while_the_store_is_open_and_is_then_as_good()
             }
         } else {
             assert_eq!(told.recv().unwrap(), Told::Healed(Part::Copy), "{what}");
-            let copy = store.health().unwrap().copy;
+            let copy = store.health().unwrap().copy.unwrap();
             assert_eq!((copy.is_whole, copy.healed), (Some(true), 1), "{what}");
             assert!(copy.snapshot.is_some() && copy.seen_whole.is_some());
         }

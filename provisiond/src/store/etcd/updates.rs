@@ -1,0 +1,163 @@
+//! One update as one transaction: what it requires, what it writes, and how it is known what became
+//! of it, even if the answer was lost.
+//!
+//! A transaction may reach etcd twice: the same one is sent again until there is an answer. It
+//! requires the revision that it builds on, so it is made once at most. If it is not made because
+//! something has changed, the write ids tell whether the change was this update itself.
+
+use etcd_client::{
+    Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
+};
+
+use super::keys::{Keys, WriteId, is_made_by};
+use super::state::FleetClock;
+use crate::store::Outcome;
+
+/// What an update does to one row.
+pub(super) enum Change {
+    /// Writes a row that is not there yet.
+    Insert(Vec<u8>, Vec<u8>),
+    /// Writes the row of that revision anew.
+    Replace(Vec<u8>, i64, Vec<u8>),
+    /// Removes the row of that revision.
+    Remove(Vec<u8>, i64),
+}
+
+/// An update of records.
+pub(super) struct Update<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) id: WriteId,
+    /// The revision of the state that the daemon knows.
+    pub(super) state: i64,
+    pub(super) changes: Vec<Change>,
+    /// The row by which the update is known to have been made. `None`: it leaves none.
+    pub(super) trace: Option<Vec<u8>>,
+    pub(super) clock: FleetClock,
+}
+
+/// What an answer says of an update.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It was made, or not.
+    Outcome(Outcome),
+    /// It was not made: the state of the store is another one than the daemon knows.
+    StateChanged,
+}
+
+impl Update<'_> {
+    /// The transaction.
+    pub(super) fn txn(&self) -> Txn {
+        let state = Compare::mod_revision(self.keys.state(), CompareOp::Equal, self.state);
+        let required = self.changes.iter().map(Change::required);
+        let compares: Vec<Compare> = std::iter::once(state).chain(required).collect();
+        let writes = self.changes.iter().map(Change::written);
+        let last = TxnOp::put(self.keys.last(), self.id.to_bytes(), None);
+        let writes: Vec<TxnOp> = writes.chain([last, self.clock()]).collect();
+        let trace = self.trace.clone().unwrap_or_else(|| self.keys.last());
+        let looks = [self.keys.state(), self.keys.last(), trace];
+        Txn::new()
+            .when(compares)
+            .and_then(writes)
+            .or_else(looks.map(|key| TxnOp::get(key, None)))
+    }
+
+    /// What the answer says. `revision`: etcd's at the answer. `was_doubtful`: the transaction may
+    /// have been made before it.
+    pub(super) fn judge(
+        &self,
+        response: &TxnResponse,
+        revision: i64,
+        was_doubtful: bool,
+    ) -> Judged {
+        if response.succeeded() {
+            return Judged::Outcome(Outcome::Done(super::keys::version(revision)));
+        }
+        let rows: Vec<Option<KeyValue>> = rows(response);
+        let row = |index: usize| rows.get(index).and_then(Option::as_ref);
+        if was_doubtful && let Some(made) = self.made_before(row(1), row(2)) {
+            return Judged::Outcome(Outcome::Done(super::keys::version(made)));
+        }
+        if row(0).map(KeyValue::mod_revision) != Some(self.state) {
+            return Judged::StateChanged;
+        }
+        // It may have been made, and the row changed once more since.
+        let outcome = if was_doubtful {
+            Outcome::Unknown
+        } else {
+            Outcome::Conflict
+        };
+        Judged::Outcome(outcome)
+    }
+
+    /// The revision in which this update was made, by the row that it has left.
+    fn made_before(&self, last: Option<&KeyValue>, trace: Option<&KeyValue>) -> Option<i64> {
+        let found = match self.trace {
+            Some(_) => trace.filter(|row| is_made_by(row.value(), self.id)),
+            None => last.filter(|row| row.value() == self.id.to_bytes()),
+        };
+        found.map(KeyValue::mod_revision)
+    }
+
+    /// Writes the clock of the fleet, if it is behind.
+    fn clock(&self) -> TxnOp {
+        let (key, fresh) = (self.keys.clock(), FleetClock::fresh(self.clock.tick));
+        let is_behind = Compare::value(key.clone(), CompareOp::Less, fresh);
+        let write = TxnOp::put(key, self.clock.to_bytes(), None);
+        TxnOp::txn(Txn::new().when([is_behind]).and_then([write]))
+    }
+}
+
+impl Change {
+    fn required(&self) -> Compare {
+        match self {
+            Self::Insert(key, _) => Compare::create_revision(key.clone(), CompareOp::Equal, 0),
+            Self::Replace(key, revision, _) | Self::Remove(key, revision) => {
+                Compare::mod_revision(key.clone(), CompareOp::Equal, *revision)
+            }
+        }
+    }
+
+    fn written(&self) -> TxnOp {
+        match self {
+            Self::Insert(key, row) | Self::Replace(key, _, row) => {
+                TxnOp::put(key.clone(), row.clone(), None)
+            }
+            Self::Remove(key, _) => TxnOp::delete(key.clone(), None),
+        }
+    }
+}
+
+/// The transaction that reads these rows.
+pub(super) fn reading<const N: usize>(keys: [Vec<u8>; N]) -> Txn {
+    Txn::new().and_then(keys.map(|key| TxnOp::get(key, None)))
+}
+
+/// The read of at most `limit` rows of a range; 0 counts them alone.
+pub(super) fn range((from, to): (Vec<u8>, Vec<u8>), limit: i64) -> TxnOp {
+    let options = GetOptions::new().with_range(to);
+    let options = match limit {
+        0 => options.with_count_only(),
+        limit => options.with_limit(limit),
+    };
+    TxnOp::get(from, Some(options))
+}
+
+/// The first row of each read, in their order.
+pub(super) fn rows(response: &TxnResponse) -> Vec<Option<KeyValue>> {
+    let row = |answer| match answer {
+        TxnOpResponse::Get(mut rows) => rows.take_kvs().into_iter().next(),
+        _ => None,
+    };
+    response.op_responses().into_iter().map(row).collect()
+}
+
+/// The rows of one read, and how many there are.
+pub(super) fn rows_of_range(response: &TxnResponse, index: usize) -> (Vec<KeyValue>, u64) {
+    match response.op_responses().into_iter().nth(index) {
+        Some(TxnOpResponse::Get(mut rows)) => {
+            let count = u64::try_from(rows.count()).unwrap_or(0);
+            (rows.take_kvs(), count)
+        }
+        _ => (Vec::new(), 0),
+    }
+}
