@@ -236,7 +236,7 @@ mod tests {
             ("path: store", "absolute"),
             ("timeout: 0", "between"),
             ("timeout: 31s", "between"),
-            ("timeout: ", "line"),
+            ("timeout: ", "span of time"),
             ("user: x", "unknown"),
         ] {
             let why = check(&format!("{{{rest}, {wrong}}}")).unwrap_err();
