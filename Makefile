@@ -77,7 +77,11 @@ private-suites:
 etcd-test: root ## run the store's suite, and the store on etcd, against real etcd: some minutes (root)
 	@packaging/need etcd-test
 	cargo clippy --locked -p provisiond --features etcd --all-targets -- -D warnings
+	cargo clippy --locked -p tests --test fleet -- -D warnings
 	tests/in-private-world cargo test --locked -p provisiond --features etcd --lib store::
+	cargo build --locked -p provisiond --features etcd
+	cargo build --locked -p pam_totp
+	tests/in-private-world cargo test --locked -p tests --test fleet
 
 deb: ## build the Debian packages, without network once the crates are there: target/debian/*.deb
 	@packaging/need deb
