@@ -112,7 +112,10 @@ fn of_the_connection(
     texts: Option<&TlsTexts>,
 ) -> Fault {
     let (Some(files), Some(texts)) = (&settings.tls, texts) else {
-        return doubtful(format!("cannot be reached ({})", innermost(error)));
+        return doubtful(format!(
+            "cannot be reached ({}): {NO_WAY}",
+            innermost(error)
+        ));
     };
     let (ca, cert) = (files.ca.display(), files.cert.display());
     let ours = || match own_certificate(texts) {
@@ -140,7 +143,10 @@ fn of_the_connection(
                 | ErrorKind::HostUnreachable
                 | ErrorKind::NetworkUnreachable
                 | ErrorKind::TimedOut,
-            ) => doubtful(format!("cannot be reached ({})", innermost(error))),
+            ) => doubtful(format!(
+                "cannot be reached ({}): {NO_WAY}",
+                innermost(error)
+            )),
             _ => {
                 let why = innermost(error);
                 doubtful(format!("closed the connection ({why}): {}", ours()))
@@ -234,6 +240,7 @@ const ROLE: &str = "give the user that its certificate names (CN) a role with th
                     in 'A fleet'";
 const NO_TLS: &str =
     "etcd speaks TLS if it has --cert-file and --key-file, and an endpoint with https://";
+const NO_WAY: &str = "does etcd run there, and does provisiond's unit let it reach the network?";
 const NO_LEADER: &str =
     "has no leader: more than half of the members must run and reach each other";
 const INVALID_ARGUMENT: i32 = 3;
