@@ -158,6 +158,7 @@ fn unknown(
 mod tests {
     use common::config::exemptions::roll_out::RollOut;
     use common::config::exemptions::rules::Rule;
+    use common::config::fleet::TlsFiles;
     use common::config::roles::Verifier;
     use common::config::values::calendar;
     use common::config::values::group_days::Scope;
@@ -185,6 +186,34 @@ mod tests {
             users_group: users_group.into(),
             trusted_rhost: false,
         }
+    }
+
+    #[test]
+    fn a_group_of_a_rule_for_hosts_that_is_unknown_is_told() {
+        let names = Names::start().unwrap();
+        let file = || "/f".into();
+        let rule = HostRule {
+            name: "web".into(),
+            names: vec!["*.web.test".into()],
+            services: vec!["sshd".into()],
+            users_groups: vec!["daemon".into(), "staf".into()],
+            trusted_rhost: true,
+        };
+        let fleet = Fleet {
+            listen: "[::]:6238".parse().unwrap(),
+            tls: TlsFiles {
+                ca: file(),
+                cert: file(),
+                key: file(),
+            },
+            hosts: vec![rule],
+            revoked: Vec::new(),
+        };
+        let setting = "provisiond.fleet.hosts.web.users-groups";
+        assert_eq!(
+            unknown_of_hosts(&fleet, names.asking()),
+            [(setting.into(), "staf".into())]
+        );
     }
 
     #[test]
