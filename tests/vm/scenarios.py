@@ -209,6 +209,7 @@ def apparmor_denies_what_is_not_the_daemons_and_has_denied_the_daemon_nothing(vm
     finally:
         vm.guest.run("rm /etc/pam-totp/copy.yaml /srv/copy.yaml; journalctl --sync")
     assert "/srv/copy.yaml: cannot be read" in told and "refused" in told.splitlines(), told
+    assert "AppArmor" in told, told
     assert "/srv/copy.yaml" in vm.guest.run(denied)
     confined = vm.guest.run("cat /proc/$(systemctl show -P MainPID provisiond)/attr/apparmor/current")
     assert "provisiond (enforce)" in confined, confined

@@ -39,6 +39,12 @@ pub enum Problem {
          daemon's uid, run this as root"
     )]
     Forbidden(Uid),
+    /// Not even root may read it.
+    #[error(
+        "cannot be read, not even by root: where AppArmor confines provisiond, move the file below /etc/pam-totp, or permit \
+         its path in /etc/apparmor.d/local/usr.sbin.provisiond; else look at SELinux and at the file's mount"
+    )]
+    RefusedToRoot,
     /// A symbolic link, which an attacker could redirect.
     #[error("is a symbolic link: give the path of the file itself")]
     Link,
@@ -140,8 +146,18 @@ impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::NotFound => Self::Missing,
-            ErrorKind::PermissionDenied => Self::Forbidden(geteuid()),
+            ErrorKind::PermissionDenied => Self::refused_to(geteuid()),
             _ => Self::Unreadable(error),
+        }
+    }
+}
+
+impl Problem {
+    fn refused_to(uid: Uid) -> Self {
+        if uid.is_root() {
+            Self::RefusedToRoot
+        } else {
+            Self::Forbidden(uid)
         }
     }
 }
@@ -183,5 +199,17 @@ pub(super) fn bad(key: &'static str, why: impl ToString) -> Problem {
     Problem::Value {
         key,
         why: why.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_refused_to_root_is_not_mended_by_its_mode() {
+        let told = |uid| Problem::refused_to(Uid::from_raw(uid)).to_string();
+        assert!(told(0).contains("AppArmor") && !told(0).contains("chmod"));
+        assert!(told(998).contains("uid 998") && told(998).contains("chmod 640"));
     }
 }
