@@ -176,7 +176,7 @@ impl RawFleet {
         let listen = self.listen.as_ref().map_or(LISTEN, |Text(text)| text);
         let revoked = self
             .revoked
-            .map(|revoked| revoked.check("revoked", revocation));
+            .map(|revoked| revoked.check_list("revoked", MAX_REVOKED, revocation));
         Ok(Fleet {
             listen: address(listen).map_err(wrong)?,
             tls: files([self.ca, self.cert, self.key]).map_err(wrong)?,
@@ -328,6 +328,8 @@ const PORT: u16 = 6238;
 const LISTEN: &str = "[::]:6238";
 const MAX_SERVERS: usize = 8;
 const MAX_SERVICES: usize = 16;
+/// Fingerprints of so many certificates fit into the settings.
+const MAX_REVOKED: usize = 500;
 
 #[cfg(test)]
 mod tests {
@@ -420,6 +422,14 @@ mod tests {
         assert!(fleet.is_revoked("Web7.example.com", &other));
         assert!(fleet.is_revoked("web1.example.com", &stolen));
         assert!(!fleet.is_revoked("web1.example.com", &other));
+    }
+
+    #[test]
+    fn the_list_of_what_is_revoked_may_be_empty_or_as_long_as_a_fleet_needs() {
+        let revoked = |list: &str| fleet(&format!("{{{TLS}, hosts: {{}}, revoked: [{list}]}}"));
+        assert_eq!(revoked("").unwrap().revoked.len(), 0);
+        assert_eq!(revoked(&"web, ".repeat(500)).unwrap().revoked.len(), 500);
+        assert!(revoked(&"web, ".repeat(501)).is_err());
     }
 
     #[test]

@@ -59,13 +59,34 @@ impl Several {
         what: &str,
         take: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Vec<T>, String> {
-        let Self(texts) = self;
-        if texts.is_empty() || texts.len() > MAX_LIST {
+        if self.0.is_empty() || self.0.len() > MAX_LIST {
             return Err(format!(
                 "'{what}' has 1 to {MAX_LIST} entries: leave the key out for no condition"
             ));
         }
+        self.each(what, take)
+    }
+
+    /// Checks each string of a list that may be empty, and has so many entries at most.
+    pub(crate) fn check_list<T>(
+        self,
+        what: &str,
+        most: usize,
+        take: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
+        if self.0.len() > most {
+            return Err(format!("'{what}' has at most {most} entries"));
+        }
+        self.each(what, take)
+    }
+
+    fn each<T>(
+        self,
+        what: &str,
+        take: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, String> {
         let wrong = |text: &str, why| format!("'{what}': '{}': {why}", printable(text));
+        let Self(texts) = self;
         texts
             .iter()
             .map(|Text(text)| take(text).map_err(|why| wrong(text, why)))
