@@ -644,15 +644,12 @@ fn with_the_drop_in_of_the_guide_a_verifier_serves_relays_under_its_unit_and_els
     let restart = ["systemctl", "restart", "provisiond"];
     assert!(!machine.command(&restart).status.success());
     machine.journal.wait_for(&["cannot listen on"]);
-    let lines = GUIDE
-        .split("       [Service]\n")
-        .find(|part| part.contains("PrivateNetwork=no"));
-    let lines = lines.and_then(|part| part.split("\n\n").next());
-    drop_in(
-        &machine,
-        UNITS[0],
-        &format!("[Service]\n{}\n", lines.expect("the drop-in")),
-    );
+    let (_, lines) = GUIDE
+        .split_once("\n       [Service]\n       PrivateNetwork=no\n")
+        .expect("the drop-in");
+    let lines = lines.split("\n\n").next().expect("its lines");
+    let lines = format!("[Service]\nPrivateNetwork=no\n{lines}\n");
+    drop_in(&machine, UNITS[0], &lines);
     machine.run(&restart);
     let relay = relay(&authority.host("web1"), &[port]).start();
     relay.log.wait_for(&["event=verifier_reached"]);
