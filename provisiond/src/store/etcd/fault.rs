@@ -26,6 +26,8 @@ pub(super) struct Fault {
     pub(super) lasts: bool,
     /// The update may have been made, or may still be.
     pub(super) is_doubtful: bool,
+    /// There was no answer in time, which says less than any other fault.
+    pub(super) is_silence: bool,
 }
 
 impl Fault {
@@ -35,6 +37,7 @@ impl Fault {
             sentence,
             lasts: true,
             is_doubtful: false,
+            is_silence: false,
         }
     }
 
@@ -75,6 +78,7 @@ impl Fault {
         };
         Self {
             sentence: format!("{endpoint} {}", fault.sentence),
+            is_silence: matches!(error, NoAnswer::TooLate),
             ..fault
         }
     }
@@ -233,6 +237,7 @@ fn doubtful(sentence: String) -> Fault {
         sentence,
         lasts: false,
         is_doubtful: true,
+        is_silence: false,
     }
 }
 

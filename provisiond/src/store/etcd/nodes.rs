@@ -109,6 +109,7 @@ impl Nodes {
             sentence: "there was no time left to ask etcd".to_owned(),
             is_doubtful: false,
         };
+        let mut has_heard = false;
         while Instant::now() < deadline && !self.is_over() {
             let made = self.made();
             let (mut all_last, mut any_lasts) = (true, false);
@@ -129,11 +130,13 @@ impl Nodes {
                     Err(fault) => {
                         all_last &= fault.lasts;
                         failure.is_doubtful |= fault.is_doubtful;
-                        // What an administrator can mend says more than that time ran out.
-                        if fault.lasts || !any_lasts {
+                        // What an administrator can mend says the most, and silence the least.
+                        let says_less = any_lasts || fault.is_silence && has_heard;
+                        if fault.lasts || !says_less {
                             failure.sentence = fault.sentence;
                         }
                         any_lasts |= fault.lasts;
+                        has_heard |= !fault.is_silence;
                     }
                 }
             }
