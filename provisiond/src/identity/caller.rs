@@ -159,8 +159,8 @@ impl Caller {
     }
 
     /// The trusted part of the reported source of a login. Root's processes are trusted with both,
-    /// and so is a host of the fleet unless its rule says otherwise; a verifier with the address if the settings say so (`trusted-rhost`), and no other caller
-    /// with anything.
+    /// and so is a host of the fleet unless its rule says otherwise; a verifier with the address if the
+    /// settings say so (`trusted-rhost`), and no other caller with anything.
     #[must_use]
     pub fn trusted_origin<'a>(
         &self,
