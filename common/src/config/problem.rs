@@ -36,15 +36,9 @@ pub enum Problem {
     /// This process may not read it.
     #[error(
         "cannot be read by uid {0}: let the daemon's group read it ('chgrp _pam-totp', 'chmod 640'), or, if that is not the \
-         daemon's uid, run this as root"
+         daemon's uid, run this as root; where AppArmor confines provisiond, the file must lie below /etc/pam-totp"
     )]
     Forbidden(Uid),
-    /// Not even root may read it.
-    #[error(
-        "cannot be read, not even by root: where AppArmor confines provisiond, move the file below /etc/pam-totp, or permit \
-         its path in /etc/apparmor.d/local/usr.sbin.provisiond; else look at SELinux and at the file's mount"
-    )]
-    RefusedToRoot,
     /// A symbolic link, which an attacker could redirect.
     #[error("is a symbolic link: give the path of the file itself")]
     Link,
@@ -146,18 +140,8 @@ impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             ErrorKind::NotFound => Self::Missing,
-            ErrorKind::PermissionDenied => Self::refused_to(geteuid()),
+            ErrorKind::PermissionDenied => Self::Forbidden(geteuid()),
             _ => Self::Unreadable(error),
-        }
-    }
-}
-
-impl Problem {
-    fn refused_to(uid: Uid) -> Self {
-        if uid.is_root() {
-            Self::RefusedToRoot
-        } else {
-            Self::Forbidden(uid)
         }
     }
 }
@@ -199,17 +183,5 @@ pub(super) fn bad(key: &'static str, why: impl ToString) -> Problem {
     Problem::Value {
         key,
         why: why.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_that_is_refused_to_root_is_not_mended_by_its_mode() {
-        let told = |uid| Problem::refused_to(Uid::from_raw(uid)).to_string();
-        assert!(told(0).contains("AppArmor") && !told(0).contains("chmod"));
-        assert!(told(998).contains("uid 998") && told(998).contains("chmod 640"));
     }
 }
