@@ -111,7 +111,7 @@ vm-test: root deb ## install the packages in a fresh Debian in qemu, log in to i
 	@packaging/need vm-test
 	tests/vm/run
 
-bench: root ## measure logins beside google-authenticator and pam_oath: docs/benchmarks.md, half an hour (root)
+bench: root ## measure logins beside google-authenticator and pam_oath: docs/benchmarks.md, six minutes if the machine is idle (root)
 	@packaging/need bench
 	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
 	tests/in-private-world bench/run.py '$(RELEASE)'

@@ -11,21 +11,11 @@ use serde::{Deserialize, Deserializer};
 
 use super::problem::{Problem, bad};
 use crate::config::roles::{named_group, named_services};
+use crate::config::tls_files::TlsFiles;
 use crate::config::values::given::{Several, Text, given};
 use crate::config::values::in_order::{Entries, entry_name, in_order};
 use crate::names::service::is_one_service;
 use crate::wire::text::printable;
-
-/// The files of TLS: PEM, as other programs take them.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The certificates of the authorities that sign the other side's certificate.
-    pub ca: PathBuf,
-    /// This daemon's certificate, and those between it and its authority.
-    pub cert: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
 
 /// Where a relay's calls go.
 #[derive(Clone, Debug, PartialEq, Eq)]

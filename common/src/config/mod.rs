@@ -8,8 +8,6 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use crate::config::audit::AuditSettings;
 use crate::config::enroll_at_login::EnrollAtLogin;
 use crate::config::exemptions::Exemptions;
@@ -32,7 +30,6 @@ pub use self::store::{SledSettings, StoreSettings};
 pub use self::totp::{DEFAULT_LABEL, NewDevice};
 
 pub mod audit;
-pub mod client_tls;
 pub mod enroll_at_login;
 pub mod exemptions;
 mod file;
@@ -45,6 +42,7 @@ pub mod roles;
 mod secrets_file;
 mod sections;
 mod store;
+pub mod tls_files;
 mod totp;
 pub mod values;
 
@@ -213,22 +211,6 @@ impl Settings {
             left_alone: raw.left_alone,
         })
     }
-}
-
-/// The text of a file of TLS. A file with a private key must not be readable by every user.
-///
-/// # Errors
-/// [`ConfigError`].
-pub fn read_pem(
-    path: &Path,
-    trust: &Trust,
-    is_private: bool,
-) -> Result<Zeroizing<String>, ConfigError> {
-    let file = TrustedFile::read(path, trust).at(path)?;
-    if is_private {
-        file.is_for_few().at(path)?;
-    }
-    Ok(file.into_text())
 }
 
 /// The default settings file, if neither the command line nor the environment names another.

@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use common::config::Trust;
-use common::config::fleet::{ServerAddress, TlsFiles};
+use common::config::fleet::ServerAddress;
+use common::config::tls_files::TlsFiles;
 use common::wire::client::{ClientError, read_reply};
 use common::wire::frame::{Deadlines, UNIT, frame_of};
 use common::wire::protocol::{Error, MethodCall, OutgoingRequest, UpstreamServer};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use common::config::fleet::TlsFiles;
+use common::config::tls_files::TlsFiles;
 use common::config::{Settings, Trust};
 use common::wire::frame::Deadlines;
 use common::wire::protocol::Error;

@@ -158,8 +158,8 @@ fn unknown(
 mod tests {
     use common::config::exemptions::roll_out::RollOut;
     use common::config::exemptions::rules::Rule;
-    use common::config::fleet::TlsFiles;
     use common::config::roles::Verifier;
+    use common::config::tls_files::TlsFiles;
     use common::config::values::calendar;
     use common::config::values::group_days::Scope;
 

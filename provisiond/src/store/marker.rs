@@ -218,7 +218,7 @@ pub(crate) fn sync_folder_of(path: &Path) -> io::Result<()> {
 }
 
 /// Opens or creates a file that keeps its contents.
-fn kept(path: &Path) -> io::Result<File> {
+pub(super) fn kept(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     private::file(
         options.read(true).write(true).create(true).truncate(false),

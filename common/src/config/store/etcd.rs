@@ -11,8 +11,8 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::absolute;
-use crate::config::client_tls::{ClientTls, RawClientTls};
 use crate::config::problem::{Problem, bad};
+use crate::config::tls_files::{RawTlsFiles, TlsFiles};
 use crate::config::values::given::{Several, Text, given};
 use crate::config::values::span::Span;
 
@@ -24,7 +24,7 @@ pub struct EtcdSettings {
     /// What the keys of all rows begin with.
     pub prefix: String,
     /// The certificates. `None`: all endpoints are without TLS, on this machine.
-    pub tls: Option<ClientTls>,
+    pub tls: Option<TlsFiles>,
     /// How long a question may take, over all endpoints.
     pub timeout: Duration,
     /// What this machine keeps of the store lies beside this path.
@@ -53,7 +53,7 @@ impl RawEtcd {
     pub(super) fn check(self) -> Result<EtcdSettings, Problem> {
         let endpoints = self.endpoints.check("endpoints", endpoint);
         let endpoints = endpoints.map_err(|why| bad("provisiond.store.etcd", why))?;
-        let tls = RawClientTls {
+        let tls = RawTlsFiles {
             ca: self.ca,
             cert: self.cert,
             key: self.key,

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use common::config::fleet::TlsFiles;
-use common::config::{ConfigError, Trust, read_pem};
+use common::config::tls_files::TlsFiles;
+use common::config::{ConfigError, Trust};
 use rustls::client::Resumption;
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
@@ -140,22 +140,22 @@ pub struct Read {
 impl Read {
     fn of(files: &TlsFiles, trust: &Trust) -> Result<Self, BadFiles> {
         let TlsFiles { ca, cert, key } = files;
+        let texts = files.read(trust)?;
         let mut authorities = RootCertStore::empty();
-        for certificate in certificates(ca, trust)? {
+        for certificate in certificates(ca, &texts.ca)? {
             let added = authorities.add(certificate);
             added.map_err(|why| content(ca, why))?;
         }
-        let text = read_pem(key, trust, true)?;
+        let private = PrivateKeyDer::from_pem_slice(texts.key.as_bytes());
         Ok(Self {
             authorities,
-            chain: certificates(cert, trust)?,
-            key: PrivateKeyDer::from_pem_slice(text.as_bytes()).map_err(|why| content(key, why))?,
+            chain: certificates(cert, &texts.cert)?,
+            key: private.map_err(|why| content(key, why))?,
         })
     }
 }
 
-fn certificates(path: &Path, trust: &Trust) -> Result<Vec<CertificateDer<'static>>, BadFiles> {
-    let text = read_pem(path, trust, false)?;
+fn certificates(path: &Path, text: &str) -> Result<Vec<CertificateDer<'static>>, BadFiles> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     let found = found.map_err(|why| content(path, why))?;
     match found.is_empty() {

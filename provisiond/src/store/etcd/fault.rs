@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use common::config::EtcdSettings;
-use common::config::client_tls::TlsTexts;
+use common::config::tls_files::TlsTexts;
 use common::wire::text::printable;
 use etcd_client::Error;
 use rustls::crypto::ring;

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use common::config::client_tls::TlsTexts;
+use common::config::tls_files::TlsTexts;
 use common::config::{EtcdSettings, Trust};
 use etcd_client::{
     Certificate, Client, ConnectOptions, Identity, ResponseHeader, StatusResponse, TlsOptions, Txn,

@@ -14,7 +14,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 
 use crate::clock::mark::Mark;
-use crate::store::marker::{beside, sync_folder_of};
+use crate::store::marker::{beside, kept, sync_folder_of};
 use crate::store::private;
 
 /// How far a store had come. The numbers only grow.
@@ -186,15 +186,6 @@ fn parse(text: &[u8]) -> Option<Remembered> {
 fn checksum(facts: &str) -> String {
     let hash = Sha256::digest(facts.as_bytes());
     HEXLOWER.encode(hash.first_chunk::<8>().map_or(&[], |bytes| bytes))
-}
-
-/// Opens or creates a file that keeps its contents.
-fn kept(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    private::file(
-        options.read(true).write(true).create(true).truncate(false),
-        path,
-    )
 }
 
 fn start_of(file: &File) -> io::Result<Vec<u8>> {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::config::client_tls::ClientTls;
+use common::config::tls_files::TlsFiles;
 
 /// A folder with certificates and keys, `NAME.pem` and `NAME.key`.
 pub(super) struct Certificates(tempfile::TempDir);
@@ -36,8 +36,8 @@ impl Certificates {
     }
 
     /// What a client needs to show itself under that name.
-    pub(super) fn client(&self, name: &str) -> ClientTls {
-        ClientTls {
+    pub(super) fn client(&self, name: &str) -> TlsFiles {
+        TlsFiles {
             ca: self.path("ca.pem"),
             cert: self.path(&format!("{name}.pem")),
             key: self.path(&format!("{name}.key")),

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::config::client_tls::ClientTls;
+use common::config::tls_files::TlsFiles;
 use common::config::{EtcdSettings, Trust};
 use etcd_client::{Client, Error};
 use nix::sys::signal::{Signal, kill};
@@ -125,7 +125,7 @@ impl Cluster {
     }
 
     /// The certificate of another client, which was made when the cluster was.
-    pub(in crate::store) fn client(&self, name: &str) -> ClientTls {
+    pub(in crate::store) fn client(&self, name: &str) -> TlsFiles {
         self.certificates.as_ref().unwrap().client(name)
     }
 
@@ -215,7 +215,7 @@ impl Cluster {
             .args(["-c", command])
             .env("ETCDCTL_ENDPOINTS", &self.members[0].endpoint);
         if let Some(certificates) = &self.certificates {
-            let ClientTls { ca, cert, key } = certificates.client("root");
+            let TlsFiles { ca, cert, key } = certificates.client("root");
             let files = [
                 ("ETCDCTL_CACERT", ca),
                 ("ETCDCTL_CERT", cert),

@@ -1,7 +1,7 @@
-//! The files with which the daemon shows itself to a server over TLS, and knows the server: `ca`,
-//! `cert` and `key`. Judges who may write them, not what is in them.
+//! The files with which the daemon shows itself over TLS, and knows the other side: `ca`, `cert` and
+//! `key`, in PEM. Judges who may read and write them, not what is in them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -10,10 +10,10 @@ use super::problem::{At, ConfigError, Problem, bad};
 
 /// Where the three files are.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientTls {
-    /// The certificates, in PEM, of which one has signed the server's.
+pub struct TlsFiles {
+    /// The certificates of the authorities that sign the other side's certificate.
     pub ca: PathBuf,
-    /// The daemon's own certificate, with the chain to its CA.
+    /// The daemon's certificate, and those between it and its authority.
     pub cert: PathBuf,
     /// Its private key.
     pub key: PathBuf,
@@ -30,40 +30,42 @@ pub struct TlsTexts {
     pub key: Zeroizing<String>,
 }
 
-impl ClientTls {
+impl TlsFiles {
     /// Reads the three files as they are now: they are replaced when a certificate is renewed.
     ///
     /// # Errors
     /// [`ConfigError`]: a file that is missing, that others can write, or a key that others can read.
     pub fn read(&self, trust: &Trust) -> Result<TlsTexts, ConfigError> {
-        let text = |path| TrustedFile::read(path, trust).at(path);
-        let (ca, cert) = (text(&self.ca)?, text(&self.cert)?);
-        let key = text(&self.key)?;
+        let key = read(&self.key, trust)?;
         key.is_for_few().at(&self.key)?;
         Ok(TlsTexts {
-            ca: ca.text().to_owned(),
-            cert: cert.text().to_owned(),
-            key: Zeroizing::new(key.text().to_owned()),
+            ca: read(&self.ca, trust)?.text().to_owned(),
+            cert: read(&self.cert, trust)?.text().to_owned(),
+            key: key.into_text(),
         })
     }
 }
 
+fn read(path: &Path, trust: &Trust) -> Result<TrustedFile, ConfigError> {
+    TrustedFile::read(path, trust).at(path)
+}
+
 /// The files as they are given.
-pub(super) struct RawClientTls {
+pub(super) struct RawTlsFiles {
     pub(super) ca: Option<PathBuf>,
     pub(super) cert: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
 }
 
-impl RawClientTls {
+impl RawTlsFiles {
     /// `None` if there is none of the three.
-    pub(super) fn check(self, section: &'static str) -> Result<Option<ClientTls>, Problem> {
+    pub(super) fn check(self, section: &'static str) -> Result<Option<TlsFiles>, Problem> {
         match (self.ca, self.cert, self.key) {
             (None, None, None) => Ok(None),
             (Some(ca), Some(cert), Some(key)) => {
                 let are_absolute = [&ca, &cert, &key].iter().all(|path| path.is_absolute());
                 match are_absolute {
-                    true => Ok(Some(ClientTls { ca, cert, key })),
+                    true => Ok(Some(TlsFiles { ca, cert, key })),
                     false => Err(bad(
                         section,
                         "give 'ca', 'cert' and 'key' by absolute paths",
