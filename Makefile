@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench install uninstall clean
+.PHONY: help root demo build programs check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench bench-growth install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -115,6 +115,11 @@ bench: root ## measure logins beside google-authenticator and pam_oath: docs/ben
 	@packaging/need bench
 	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
 	tests/in-private-world bench/run.py '$(RELEASE)'
+
+bench-growth: root ## measure a store of a million users: docs/benchmarks.md, half an hour if the machine is idle (root)
+	@packaging/need bench
+	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
+	tests/in-private-world bench/growth.py '$(RELEASE)'
 
 soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak

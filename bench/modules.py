@@ -130,7 +130,7 @@ class Ours(Module):
             arguments = ["--settings", f"{folder}/settings.yaml", "--runtime-dir", f"{folder}/run"]
             self.daemon = subprocess.Popen(
                 [f"{self.programs}/provisiond", *arguments],
-                env={"NOTIFY_SOCKET": path, "PATH": os.environ["PATH"]},
+                env={**os.environ, "NOTIFY_SOCKET": path},
             )
             while b"READY=1" not in ready.recv(4096):
                 pass

@@ -7,6 +7,7 @@ import time
 from statistics import median
 
 PEER = "google-authenticator"
+MARKS = "<!-- Below: the tables of the last run of `make bench`. -->\n", "<!-- Above: make bench. -->\n"
 RIGHT = "right, P = 1", "right, P = 8", "right, P = 64", "right, a process for each login"
 
 
@@ -53,11 +54,16 @@ def tables(results, rotations, users):
 
 
 def heading(results, rotations, users):
-    busy = results.quiet.count(False)
-    idle = "the machine was idle before each" if busy == 0 else f"THE MACHINE WAS BUSY before {busy} of {len(results.quiet)}"
+    return machine(results.quiet, f"{users} users; medians of {rotations} rotations")
+
+
+def machine(quiet, what):
+    """The machine, what was measured on it, and whether it did anything else."""
+    busy = quiet.count(False)
+    idle = "the machine was idle before each" if busy == 0 else f"THE MACHINE WAS BUSY before {busy} of {len(quiet)}"
     return (
         f"Measured on {time.strftime('%Y-%m-%d')}: {os.cpu_count()} processors ({processor()}), Linux {platform.release()},"
-        f" {filesystem('/var/tmp')}. {users} users; medians of {rotations} rotations; {idle} measurement."
+        f" {filesystem('/var/tmp')}. {what}; {idle} measurement."
     )
 
 
@@ -166,12 +172,11 @@ def filesystem(path):
     return max(above, key=lambda mount: len(mount[0]))[1]
 
 
-def write(path, text):
-    """Everything up to the mark stays as it is; the tables of the last run follow it."""
+def write(path, text, marks=MARKS):
+    """Puts the tables between the two marks. Everything else stays as it is."""
+    first, last = marks
     with open(path) as file:
-        kept, mark, _ = file.read().partition(MARK)
+        before, _, rest = file.read().partition(first)
+    _, _, after = rest.partition(last)
     with open(path, "w") as file:
-        file.write(f"{kept}{mark}\n{text}")
-
-
-MARK = "<!-- Below: the tables of the last run of `make bench`. -->\n"
+        file.write(f"{before}{first}\n{text}\n{last}{after}")

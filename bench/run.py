@@ -14,15 +14,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 
 import report
+from machine import idle, make_daemons_account
 from modules import Google, Oath, Ours, Permit, another
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROTATIONS = int(os.environ.get("BENCH_ROTATIONS", "5"))
 USERS = int(os.environ.get("BENCH_USERS", "1000"))
-WAIT = int(os.environ.get("BENCH_WAIT", "30"))
 CALLERS = 1, 8, 64
 
 
@@ -178,7 +177,7 @@ def per_login(path, logins):
 
 def make_accounts(users):
     """A name without an account costs more to look up than one with."""
-    subprocess.run(["useradd", "--system", "--user-group", "--no-create-home", "_pam-totp"], check=False, stderr=subprocess.DEVNULL)
+    make_daemons_account()
     with open("/etc/passwd", "a") as passwd:
         for n, user in enumerate(users):
             passwd.write(f"{user}:*:{200000 + n}:{200000 + n}::/nonexistent:/usr/sbin/nologin\n")
@@ -187,23 +186,6 @@ def make_accounts(users):
 def libpams_folder(module):
     command = [f"{HERE}/../packaging/module-folder", module]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
-
-
-def idle():
-    """Waits, but not for ever, until the machine has been four fifths idle for a second. Returns whether it was."""
-    return any(idle_share() >= 0.8 for _ in range(WAIT))
-
-
-def idle_share():
-    def ticks():
-        with open("/proc/stat") as file:
-            numbers = [int(word) for word in file.readline().split()[1:]]
-        return numbers[3] + numbers[4], sum(numbers[:8])
-
-    idle_before, all_before = ticks()
-    time.sleep(1)
-    idle_after, all_after = ticks()
-    return (idle_after - idle_before) / max(all_after - all_before, 1)
 
 
 def main():
