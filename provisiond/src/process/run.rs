@@ -338,6 +338,8 @@ fn serve_as_judge(
     tell_concern(&settings.store, &audit);
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(store, Arc::clone(&clock));
+    // A store that cannot be read now is read again when a uid is first asked for.
+    let _ = records.take_stock(&settings.secrets, || tell_upkeep(&audit, Told::GoesOn));
     let skews = Skews::start(audit.clone())?;
     let service = Arc::new(Service::new(
         records,

@@ -12,7 +12,9 @@ mod sealing;
 mod stand_in;
 pub mod user_queue;
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::{Builder, available_parallelism, scope};
 use std::time::Instant;
 
 use common::names::user::UserName;
@@ -124,14 +126,24 @@ impl Records {
     }
 
     /// Reads the whole store when the daemon starts, while no call changes it: notes the uid of every
-    /// record, and counts what needs which application secret.
+    /// record, and counts what needs which application secret. Calls `goes_on` after every
+    /// thousand records or so.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub fn take_stock(&self, secrets: &Secrets) -> Result<(), Unavailable> {
+    pub fn take_stock(
+        &self,
+        secrets: &Secrets,
+        goes_on: impl Fn() + Sync,
+    ) -> Result<(), Unavailable> {
+        let looked = AtomicUsize::new(0);
         self.each(secrets, |listed| {
             self.note_uid(listed);
             self.count(listed);
+            let before = looked.fetch_add(1, Ordering::Relaxed);
+            if before.saturating_add(1).is_multiple_of(GOES_ON_AFTER) {
+                goes_on();
+            }
         })?;
         self.by_uid.is_whole_now();
         self.count_decoys(secrets)
@@ -163,16 +175,37 @@ impl Records {
         Ok(())
     }
 
-    fn each(&self, secrets: &Secrets, mut look: impl FnMut(&Listed)) -> Result<(), Unavailable> {
-        let mut after = None;
-        loop {
-            let page = self.page(after.as_ref(), secrets)?;
-            let Some(last) = page.last() else {
-                return Ok(());
-            };
-            after = Some(last.user.clone());
-            page.iter().for_each(&mut look);
-        }
+    /// Looks at every record, on all processors: one thread at a time reads a page, and each checks
+    /// the records of its own.
+    fn each(&self, secrets: &Secrets, look: impl Fn(&Listed) + Sync) -> Result<(), Unavailable> {
+        let after = Mutex::new(None);
+        let next = || {
+            let mut after = after.lock().unwrap_or_else(PoisonError::into_inner);
+            let page = self.store.list(after.as_ref(), PAGE)?;
+            if let Some((last, _)) = page.last() {
+                *after = Some(last.clone());
+            }
+            Ok(page)
+        };
+        let work = || {
+            loop {
+                let page = next()?;
+                if page.is_empty() {
+                    return Ok(());
+                }
+                listed(page, secrets).for_each(|listed| look(&listed));
+            }
+        };
+        scope(|scope| {
+            // A thread that the system refuses is not needed: this one does all that is left.
+            let spawn = |_| Builder::new().spawn_scoped(scope, work).ok();
+            let helping: Vec<_> = (1..processors()).filter_map(spawn).collect();
+            let mut done = work();
+            for helper in helping {
+                done = done.and(helper.join().unwrap_or(Err(Unavailable)));
+            }
+            done
+        })
     }
 
     fn note_uid(&self, Listed { user, record, .. }: &Listed) {
@@ -383,17 +416,7 @@ impl Records {
         after: Option<&UserName>,
         secrets: &Secrets,
     ) -> Result<Vec<Listed>, Unavailable> {
-        let page = self.store.list(after, PAGE)?;
-        let listed = page.into_iter().map(|(user, stored)| {
-            let record = Record::from_bytes(&stored.bytes, &user, secrets);
-            let bytes = stored.bytes;
-            Listed {
-                user,
-                record,
-                bytes,
-            }
-        });
-        Ok(listed.collect())
+        Ok(listed(self.store.list(after, PAGE)?, secrets).collect())
     }
 
     /// The state of the store.
@@ -540,6 +563,24 @@ pub struct Listed {
     bytes: Vec<u8>,
 }
 
+fn listed(
+    page: Vec<(UserName, Stored)>,
+    secrets: &Secrets,
+) -> impl Iterator<Item = Listed> + use<'_> {
+    page.into_iter().map(|(user, Stored { bytes, .. })| {
+        let record = Record::from_bytes(&bytes, &user, secrets);
+        Listed {
+            user,
+            record,
+            bytes,
+        }
+    })
+}
+
+fn processors() -> usize {
+    available_parallelism().map_or(1, usize::from)
+}
+
 fn read(stored: Option<&Stored>, access: &Access<'_>) -> Result<Option<Record>, Damaged> {
     stored
         .map(|stored| Record::from_bytes(&stored.bytes, access.user, access.secrets))
@@ -554,5 +595,6 @@ fn durable(outcome: Outcome) -> Result<(), Failure> {
 }
 
 const PAGE: usize = 256;
+const GOES_ON_AFTER: usize = 1024;
 /// Decoys, under the first reserved names. A power of two.
 pub(crate) const DECOYS: u16 = 1024;

@@ -111,8 +111,6 @@ impl SettingsSource {
 
 impl Service {
     /// The state at the start of the daemon.
-    ///
-    /// A store that cannot be read now is read again when a uid is first asked for.
     #[must_use]
     pub fn new(
         records: Records,
@@ -125,7 +123,6 @@ impl Service {
     ) -> Self {
         // Nothing is replaced, so that nothing can be missing.
         let _ = records.put_in_force(&settings.secrets);
-        let _ = records.take_stock(&settings.secrets);
         Self {
             records,
             clock,

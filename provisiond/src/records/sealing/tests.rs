@@ -43,7 +43,7 @@ fn records(folder: &tempfile::TempDir, in_force: &Arc<Secrets>) -> Records {
     let store = SledStore::open(&place, Arc::clone(&clock), |_| (), |why| panic!("{why}"));
     let records = Records::new(Box::new(store.unwrap()), clock);
     records.put_in_force(in_force).unwrap();
-    records.take_stock(in_force).unwrap();
+    records.take_stock(in_force, || ()).unwrap();
     records
 }
 
@@ -168,4 +168,40 @@ fn a_walk_finds_what_is_under_another_tag_and_decoys_as_well() {
     }
     assert_eq!(held(&records, "1"), Held::default());
     assert!(due().is_empty());
+}
+
+/// A record for each of so many users, bound to the uids from 0 on.
+fn fill(records: &Records, secrets: &Secrets, users: u32) {
+    let (_, mut record) = record();
+    std::thread::scope(|scope| {
+        for first in 0..8 {
+            let mut record = record.clone();
+            scope.spawn(move || {
+                for n in (first..users).step_by(8) {
+                    let user = user(&format!("user{n}"));
+                    record.uid = Some(n);
+                    let bytes = record.to_bytes(&user, secrets).unwrap();
+                    let done = records.store.insert_new(&user, bytes, soon());
+                    assert!(matches!(done, Ok(Outcome::Done(_))), "{done:?}");
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_start_looks_at_each_record_once_and_says_on_the_way_that_it_goes_on() {
+    const USERS: u32 = 1100;
+    let (folder, secrets) = (tempfile::tempdir().unwrap(), secrets(FIRST));
+    let mut records = records(&folder, &secrets);
+    fill(&records, &secrets, USERS);
+    (records.by_uid, records.by_tag) = Default::default();
+    let told = AtomicUsize::new(0);
+    let tell = || _ = told.fetch_add(1, Ordering::Relaxed);
+    records.take_stock(&secrets, tell).unwrap();
+    assert_eq!(held(&records, "1").records, u64::from(USERS));
+    for n in 0..USERS {
+        assert_eq!(records.by_uid.of(n), [user(&format!("user{n}"))]);
+    }
+    assert_eq!(told.into_inner(), 1);
 }
