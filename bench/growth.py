@@ -1,6 +1,6 @@
 #!/usr/bin/env -S python3 -B
-"""Measures how pam-totp grows: a store of a thousand users, of 100,000 and of a million. Prints the tables, and writes them to
-docs/benchmarks.md, beside those of run.py.
+"""Measures how pam-totp grows: a store of a thousand users beside one of a million, and a list of 100,000. Prints the
+tables, and writes them to docs/benchmarks.md, beside those of run.py.
 
     tests/in-private-world bench/growth.py PROGRAMS    `make bench-growth`; PROGRAMS is the folder of the release build
 

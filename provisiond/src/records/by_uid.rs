@@ -66,8 +66,8 @@ impl ByUid {
     }
 }
 
-/// Names in one piece of memory, each uid's in a chain. A million users take 30 MiB; with a piece for
-/// each name they would take 180.
+/// Names in one piece of memory, each uid's in a chain. With a piece for each name, a hundred thousand
+/// users took 14 MiB more.
 #[derive(Default)]
 struct Names {
     /// Where the last name of each uid is.
