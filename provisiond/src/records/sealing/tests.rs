@@ -1,6 +1,7 @@
 //! Tests of the secrets in force, with a real store.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use common::secret::Key;
@@ -15,6 +16,7 @@ use crate::record::tests::{record, user};
 use crate::records::Decision;
 use crate::records::by_uid::ByUid;
 use crate::records::rotation::Walk;
+use crate::store::Outcome;
 use crate::store::sled::{Place, SledStore};
 
 const FIRST: &str = "1: 0123456789abcdef\n";
