@@ -12,6 +12,7 @@ use tests::connection::{after, answer, open};
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::guide::{lines_of, typed};
 use tests::libpam::PamCode;
+use tests::oathtool::Authenticator;
 use tests::sshd::System;
 use tests::stack::Stack;
 use tests::wire::{parse, request_more};
@@ -309,7 +310,13 @@ fn records_that_are_rotated_while_the_daemon_is_killed_are_readable_at_every_mom
     let mut random = count("PAM_TOTP_SEED", 1) as u64;
     let mut daemon = Daemon::start();
     let names: Vec<String> = (0..users).map(|n| format!("user-{n}")).collect();
-    let devices = daemon.enroll_many(&names);
+    let devices: Vec<Authenticator> = std::thread::scope(|scope| {
+        let daemon = &daemon;
+        let enrol = |some| scope.spawn(move || daemon.enroll_many(some));
+        let parts: Vec<_> = names.chunks(users.div_ceil(8)).map(enrol).collect();
+        let parts = parts.into_iter().map(|part| part.join().expect("devices"));
+        parts.flatten().collect()
+    });
     add_second(&mut daemon);
     for _ in 0..kills {
         random = random
