@@ -174,7 +174,7 @@ fn a_walk_finds_what_is_under_another_tag_and_decoys_as_well() {
 
 /// A record for each of so many users, bound to the uids from 0 on.
 fn fill(records: &Records, secrets: &Secrets, users: u32) {
-    let (_, mut record) = record();
+    let (_, record) = record();
     std::thread::scope(|scope| {
         for first in 0..8 {
             let mut record = record.clone();
