@@ -43,7 +43,12 @@ LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_dis
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
 ETCD = "needs a cluster of etcd: etcd-test::a_daemon_without_the_role_is_refused_and_one_with_it_is_served"
 SNAPSHOT = "needs a cluster of etcd: etcd-test::a_snapshot_that_is_restored_as_a_new_cluster_is_a_roll_back"
+FLEET = "needs two machines: real::the_chapter_on_a_fleet_is_followed_from_empty_folders_to_the_first_login"
 ELSEWHERE = {
+    "# as root: A fleet of hosts": FLEET,
+    "totpctl fleet host revoke web1.example.com": FLEET,
+    "totpctl fleet": PART,
+    "totpctl fleet host add": PART,
     "cargo build --release -p provisiond --features etcd": BUILDS + "make etcd-test builds it for the tests",
     "etcdctl user add root --no-password": ETCD,
     "etcdctl user grant-role root root": ETCD,
@@ -94,7 +99,6 @@ ELSEWHERE = {
     "# as root: vsftpd": VSFTPD,
     "systemctl restart vsftpd": VSFTPD,
     "pkill i3lock": OTHER + "it ends a locker, programs::a_locker_of_the_user_unlocks_with_password_and_code_and_after_guesses_with_two_codes",
-    "openssl x509 -noout -fingerprint -sha256": OTHER + "real::a_revoked_host_loses_its_open_connections_too",
     "login -h": "is what a telnet server calls, not a user",
     "ssh alice@…": "has an address of the reader's; the scenarios log in so",
     "sudo -n": "is what scripts write before a command of theirs: vm::sudo_n_fails_without_asking",

@@ -14,6 +14,7 @@
 //!   keys and progress.
 //! - `textfile`: the file of `metrics`.
 //! - `doctor/`: the checks of `doctor`: PAM files, daemon, settings, sshd, machine.
+//! - `fleet/`: `fleet`: the authority that signs certificates, and the files of hosts and verifiers.
 //! - `diff`: a change, line by line.
 //! - `daemon`: the connection to provisiond. Only `key` works without it.
 //!
@@ -39,6 +40,8 @@ mod doctor;
 mod echo_off;
 mod exit;
 mod first_steps;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod new_file;
 mod output;
 mod pictures;

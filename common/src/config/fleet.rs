@@ -5,11 +5,13 @@
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Deserializer};
 
 use super::problem::{Problem, bad};
+use super::sections::RawSettings;
 use crate::config::roles::{named_group, named_services};
 use crate::config::tls_files::TlsFiles;
 use crate::config::values::given::{Several, Text, given};
@@ -35,6 +37,15 @@ pub struct ServerAddress {
     pub port: u16,
 }
 
+impl FromStr for ServerAddress {
+    type Err = String;
+
+    /// `verifier.example.com`, `verifier.example.com:6238`, `192.0.2.1`, `[2001:db8::1]:6238`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        server(text)
+    }
+}
+
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.host.contains(':') {
@@ -58,6 +69,15 @@ pub struct Fleet {
 }
 
 impl Fleet {
+    /// The section of a verifier's settings. Neither the other sections nor the secrets are judged.
+    ///
+    /// # Errors
+    /// [`Problem`]: the text is no settings, or the section is in error.
+    pub fn in_settings(text: &str) -> Result<Option<Self>, Problem> {
+        let raw = RawSettings::parse(text)?;
+        raw.fleet.map(RawFleet::check).transpose()
+    }
+
     /// The rule for the host whose certificate has that name: the first one that matches.
     #[must_use]
     pub fn rule(&self, host: &str) -> Option<&HostRule> {
@@ -244,7 +264,6 @@ fn files(paths: [PathBuf; 3]) -> Result<TlsFiles, String> {
     Ok(TlsFiles { ca, cert, key })
 }
 
-/// `verifier.example.com`, `verifier.example.com:6238`, `192.0.2.1`, `[2001:db8::1]:6238`.
 fn server(text: &str) -> Result<ServerAddress, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(ServerAddress {
@@ -290,7 +309,10 @@ fn pattern(text: &str) -> Result<String, String> {
 }
 
 /// A name of the DNS, as certificates hold it (RFC 5280 section 4.2.1.6), in lower case.
-fn host_name(text: &str) -> Result<String, String> {
+///
+/// # Errors
+/// A sentence.
+pub fn host_name(text: &str) -> Result<String, String> {
     let is_label = |label: &str| {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
         (1..=63).contains(&label.len()) && label.bytes().all(plain)
@@ -301,7 +323,11 @@ fn host_name(text: &str) -> Result<String, String> {
         .ok_or_else(|| "write the name of a host as its certificate has it".to_owned())
 }
 
-fn revocation(text: &str) -> Result<Revoked, String> {
+/// An entry of `revoked`.
+///
+/// # Errors
+/// A sentence.
+pub fn revocation(text: &str) -> Result<Revoked, String> {
     let hexadecimal = text.replace(':', "");
     let decoded = HEXLOWER_PERMISSIVE.decode(hexadecimal.as_bytes());
     if let Some(fingerprint) = decoded.ok().and_then(|bytes| bytes.try_into().ok()) {

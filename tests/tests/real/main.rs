@@ -35,6 +35,7 @@ mod faults;
 mod file_systems;
 mod first_login;
 mod floods;
+mod founding;
 mod full_disk;
 mod grace;
 mod guessing;

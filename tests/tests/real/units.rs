@@ -623,7 +623,7 @@ fn the_break_glass_drill_stops_the_daemon_and_starts_it_again() {
 }
 
 #[test]
-fn with_the_drop_in_of_the_guide_a_verifier_serves_relays_under_its_unit_and_else_says_why_not() {
+fn with_the_drop_in_of_a_fleet_a_verifier_serves_relays_under_its_unit_and_else_says_why_not() {
     let _place = world::enter();
     let machine = serving();
     let device = enroll(&machine, "alice");
@@ -644,12 +644,7 @@ fn with_the_drop_in_of_the_guide_a_verifier_serves_relays_under_its_unit_and_els
     let restart = ["systemctl", "restart", "provisiond"];
     assert!(!machine.command(&restart).status.success());
     machine.journal.wait_for(&["cannot listen on"]);
-    let (_, lines) = GUIDE
-        .split_once("\n       [Service]\n       PrivateNetwork=no\n")
-        .expect("the drop-in");
-    let lines = lines.split("\n\n").next().expect("its lines");
-    let lines = format!("[Service]\nPrivateNetwork=no\n{lines}\n");
-    drop_in(&machine, UNITS[0], &lines);
+    drop_in(&machine, UNITS[0], OF_A_FLEET);
     machine.run(&restart);
     let relay = relay(&authority.host("web1"), &[port]).start();
     relay.log.wait_for(&["event=verifier_reached"]);
@@ -709,6 +704,8 @@ const UNITS: [&str; 3] = [
     "provisiond-login.socket",
     "provisiond.socket",
 ];
+/// As it is in the file that `totpctl fleet` packs for a machine.
+const OF_A_FLEET: &str = include_str!("../../../totpctl/src/fleet/fleet.conf");
 const METRICS: &str = "pam-totp-metrics.timer";
 const SERVICE: &str = "/etc/pam.d/totp";
 const SETTINGS: &str = "/etc/pam-totp/settings.yaml";

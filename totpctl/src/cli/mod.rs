@@ -12,6 +12,8 @@ mod devices;
 mod doctor;
 mod enroll;
 mod export;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod import;
 mod key;
 mod key_options;
@@ -48,6 +50,11 @@ pub(crate) use self::devices::{
 pub(crate) use self::doctor::DoctorArgs;
 pub(crate) use self::enroll::EnrollArgs;
 pub(crate) use self::export::ExportCommand;
+#[cfg(feature = "fleet")]
+pub(crate) use self::fleet::{
+    AddHostArgs, AddVerifierArgs, FleetCommand, HostCommand, InitArgs, NewCertificate,
+    RevokeHostArgs, VerifierCommand,
+};
 pub(crate) use self::import::{ImportCommand, ImportFile, ImportOptions, LabelledFile};
 pub(crate) use self::key::{
     Format, KeyAction, KeyArgs, MatchArgs, NewKeyArgs, PrettyArgs, SealArgs, UriArgs,
@@ -201,6 +208,10 @@ pub(crate) enum Command {
     /// Put a backup in the place of the store (root only)
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(RestoreArgs),
+    /// Make and revoke the certificates of a fleet's machines
+    #[cfg(feature = "fleet")]
+    #[command(subcommand, after_help = fleet::EXAMPLES)]
+    Fleet(FleetCommand),
     /// Make, open and check keys offline, without the daemon
     #[command(disable_help_subcommand = true, after_help = key::EXAMPLES)]
     Key(KeyArgs),

@@ -12,8 +12,8 @@ use super::Context;
 use super::key::SettingsFile;
 use crate::cli::{DoctorArgs, NO_SECRETS_HERE};
 use crate::doctor::{
-    Services, can_be_asked_about, check_daemon, check_machine, check_settings, check_sockets,
-    check_sshd,
+    Services, can_be_asked_about, check_daemon, check_machine, check_relay, check_settings,
+    check_sockets, check_sshd,
 };
 use crate::exit::{Exit, Failure};
 use crate::render::Examined;
@@ -28,7 +28,8 @@ pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Fa
     }
     let services = Services::below(Path::new("/"));
     let checked = services.wanted(&wanted.services);
-    let settings = SettingsFile::of(None).load_checked();
+    let file = SettingsFile::of(None);
+    let (settings, relay) = (file.load_checked(), file.load_relay());
     let status = context.daemon.call(&Status {});
     let circumstances = Circumstances {
         has_exemptions: settings
@@ -39,7 +40,10 @@ pub(super) fn run(context: &Context<'_>, wanted: &DoctorArgs) -> Result<Exit, Fa
     let mut findings = services.check(&checked, !wanted.services.is_empty(), circumstances);
     findings.extend(check_daemon(&status));
     findings.extend(check_sockets());
-    findings.extend(check_settings(&settings, is_root, status.as_ref().ok()));
+    findings.extend(match &relay {
+        Some(relay) => check_relay(relay),
+        None => check_settings(&settings, is_root, status.as_ref().ok()),
+    });
     if checked.iter().any(|service| service == "sshd") {
         findings.extend(check_sshd(wanted.user.as_deref()));
     }

@@ -12,6 +12,8 @@ mod doctor;
 mod drawing;
 mod enroll;
 mod export;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod forget;
 mod gc;
 mod grace;
@@ -100,6 +102,8 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Rotate(wanted) => rotate::run(context, wanted),
         Command::Backup(wanted) => backup::backup(context, wanted),
         Command::Restore(wanted) => backup::restore(context, wanted),
+        #[cfg(feature = "fleet")]
+        Command::Fleet(wanted) => fleet::run(context, wanted),
         Command::Reload => daemon::reload(context),
         Command::ClockAccept => daemon::clock_accept(context),
         Command::Store(StoreCommand::AcceptLoss) => daemon::store_accept_loss(context),

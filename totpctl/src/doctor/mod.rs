@@ -1,6 +1,8 @@
 //! The checks of `totpctl doctor`: PAM files, the daemon, settings, sshd and the machine. Each file
 //! returns findings and prints nothing.
 
+#[cfg(feature = "fleet")]
+mod certificate;
 mod daemon;
 mod machine;
 mod services;
@@ -9,10 +11,12 @@ mod sshd;
 
 use pam_stack::{Finding, Place, Severity};
 
+#[cfg(feature = "fleet")]
+pub(crate) use self::certificate::check as check_certificate;
 pub(crate) use self::daemon::{check as check_daemon, check_sockets};
 pub(crate) use self::machine::check as check_machine;
 pub(crate) use self::services::{Services, names_the_module};
-pub(crate) use self::settings::check as check_settings;
+pub(crate) use self::settings::{check as check_settings, check_relay};
 pub(crate) use self::sshd::{can_be_asked_about, check as check_sshd, connection_of};
 
 /// The folder of PAM's service files.

@@ -1,6 +1,6 @@
 //! Whether the daemon can start again with its settings and secrets, and whether it has read them.
 
-use common::config::{ConfigError, Settings};
+use common::config::{ConfigError, RelaySettings, Settings};
 use common::wire::protocol::StatusReply;
 use common::wire::text::printable;
 use pam_stack::{Finding, Severity};
@@ -68,5 +68,18 @@ fn of_settings(settings: &Settings, status: Option<&StatusReply>) -> Vec<Finding
             "Check the spelling; sections of other programs are fine",
         ));
     }
+    #[cfg(feature = "fleet")]
+    if let Some(fleet) = &settings.fleet {
+        findings.extend(super::check_certificate(&fleet.tls.cert));
+    }
     findings
+}
+
+/// The same at a login host of a fleet.
+pub(crate) fn check_relay(settings: &RelaySettings) -> Vec<Finding> {
+    #[cfg(feature = "fleet")]
+    let findings = super::check_certificate(&settings.upstream.tls.cert);
+    #[cfg(not(feature = "fleet"))]
+    let findings = None;
+    findings.into_iter().collect()
 }

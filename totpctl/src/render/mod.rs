@@ -11,6 +11,8 @@ mod changes;
 mod enrolment;
 mod event;
 mod examined;
+#[cfg(feature = "fleet")]
+pub(crate) mod fleet;
 mod gone;
 pub(crate) mod key;
 pub(crate) mod lists;

@@ -177,7 +177,7 @@ impl Location {
         if !about.is_file() {
             return Err(failure(
                 &self.path,
-                "is no ordinary file: setup leaves it alone",
+                "is no ordinary file: totpctl leaves it alone",
             ));
         }
         check_owner(&self.path, &file)?;
@@ -188,7 +188,7 @@ impl Location {
         if u64::try_from(text.len()).unwrap_or(u64::MAX) > MOST_BYTES {
             return Err(failure(
                 &self.path,
-                "is longer than 64 KiB: setup leaves it alone",
+                "is longer than 64 KiB: totpctl leaves it alone",
             ));
         }
         Ok(Some(Content {
@@ -291,7 +291,7 @@ fn check_owner(path: &Path, opened: &File) -> Result<(), Failure> {
     }
     Err(failure(
         path,
-        "may be changed by other users than root, itself or its folder: setup leaves it alone",
+        "may be changed by other users than root, itself or its folder: totpctl leaves it alone",
     ))
 }
 

@@ -7,7 +7,7 @@
 
 mod boot;
 mod checks;
-mod file;
+pub(crate) mod file;
 mod outcome;
 mod pam_edit;
 mod plan;

@@ -4,7 +4,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use common::config::{ConfigError, DEFAULT_SETTINGS, Settings, Trust};
+use common::config::{ConfigError, DEFAULT_SETTINGS, Part, RelaySettings, Settings, Trust};
 use common::enckey::CannotOpen;
 use common::lineage::record::{KeyRecord, MAX_TEXT, StoredKey};
 use common::otpauth::Label;
@@ -116,6 +116,14 @@ impl SettingsFile {
         let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         let trust = Trust::new(trusted_uid(&self.path), credentials);
         Settings::load(&self.path, &trust)
+    }
+
+    /// The settings of a relay, if they are a relay's.
+    pub(in crate::commands) fn load_relay(&self) -> Option<RelaySettings> {
+        match Part::load(&self.path, &Trust::new(trusted_uid(&self.path), None)) {
+            Ok(Part::Relay(settings)) => Some(*settings),
+            _ => None,
+        }
     }
 }
 
