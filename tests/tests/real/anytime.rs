@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
+use tests::random::Random;
 use tests::stack::Stack;
 use tests::worker::{Gate, Worker};
 use tests::world;
@@ -106,7 +107,7 @@ impl Suite {
             gate,
             workers,
             ledger: Vec::new(),
-            random: Random(count("PAM_TOTP_SEED", 1) as u64 | 1),
+            random: Random::new(count("PAM_TOTP_SEED", 1) as u64),
             start: begun.elapsed(),
             crashes: BTreeMap::new(),
             clients_killed: 0,
@@ -246,26 +247,6 @@ impl Suite {
         while self.status()["copy"]["whole"] != true {
             std::thread::yield_now();
         }
-    }
-}
-
-/// Moments that come again with the same seed (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        usize::try_from(self.next() % end as u64).expect("a small number")
-    }
-
-    fn up_to(&mut self, longest: Duration) -> Duration {
-        longest * u32::try_from(self.next() % 1000).expect("a small number") / 1000
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use pam_stack::{Circumstances, Code, Disk, Folders, Handler, check, play, read};
 use tests::libpam::{Application, Call, Reply, transact_if_started};
+use tests::random::Random;
 use tests::tracee::library;
 use tests::world;
 
@@ -21,7 +22,7 @@ fn random_stacks_end_in_pam_stack_as_in_libpam() {
     let mut seen = Seen::default();
     for number in 0..stacks {
         let folder = world::scratch_folder("stack");
-        let random = Random((seed as u64) << 32 | number as u64);
+        let random = Random::new((seed as u64) << 32 | number as u64);
         let mut writer = Writer::new(random, &folder, &modules);
         let files = writer.write_all();
         let real = through_libpam(&folder);
@@ -250,7 +251,7 @@ impl<'a> Writer<'a> {
 
     fn module(&mut self) -> String {
         self.lines += 1;
-        let answer = self.random.answer();
+        let answer = random_code(&mut self.random);
         let (path, tag) = if self.random.one_in(3) {
             (&self.modules.ours, "totp")
         } else {
@@ -270,7 +271,7 @@ impl<'a> Writer<'a> {
     fn bracket(&mut self) -> String {
         let mut pairs = Vec::new();
         for _ in 0..self.random.below(4) {
-            let answer = self.random.answer();
+            let answer = random_code(&mut self.random);
             let name = Code::from_number(answer).expect("a code").name();
             pairs.push(format!("{name}={}", self.action()));
         }
@@ -290,34 +291,13 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// SplitMix64.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn one_in(&mut self, bound: usize) -> bool {
-        self.below(bound) == 0
-    }
-
-    /// A return code of a module; the usual ones are more likely.
-    fn answer(&mut self) -> i32 {
-        match self.below(8) {
-            0..=3 => 0,
-            4 => 7,
-            5 => 25,
-            6 => [9, 10, 12, 26, 28][self.below(5)],
-            _ => self.below(31) as i32,
-        }
+/// A return code of a module; the usual ones are more likely.
+fn random_code(random: &mut Random) -> i32 {
+    match random.below(8) {
+        0..=3 => 0,
+        4 => 7,
+        5 => 25,
+        6 => [9, 10, 12, 26, 28][random.below(5)],
+        _ => random.below(31) as i32,
     }
 }
