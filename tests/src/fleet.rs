@@ -83,8 +83,9 @@ impl Authority {
     #[must_use]
     pub fn sign(&self, wish: &Wish<'_>) -> Tls {
         let number = world::next_number();
+        // openssl-ca(1) keeps a copy of each certificate there, named by its serial number.
         let [key, request, certificate, config] =
-            ["key", "csr", "pem", "cnf"].map(|ending| format!("{number}.{ending}"));
+            ["key", "csr", "pem", "cnf"].map(|ending| format!("own-{number}.{ending}"));
         let subject = format!("/CN=certificate {number}");
         self.openssl(&[
             "req",
@@ -140,9 +141,25 @@ impl Authority {
     /// A verifier's certificate, for 127.0.0.1.
     #[must_use]
     pub fn verifier(&self) -> Tls {
+        self.verifier_at("127.0.0.1")
+    }
+
+    /// The same for that address.
+    #[must_use]
+    pub fn verifier_at(&self, address: &str) -> Tls {
+        self.server(address, "serverAuth")
+    }
+
+    /// The certificate of a member of etcd at that address. Its gateway is a client of itself.
+    #[must_use]
+    pub fn member_at(&self, address: &str) -> Tls {
+        self.server(address, "serverAuth,clientAuth")
+    }
+
+    fn server(&self, address: &str, purpose: &str) -> Tls {
         self.sign(&Wish {
-            purpose: "serverAuth",
-            ..Wish::host("IP:127.0.0.1")
+            purpose,
+            ..Wish::host(&format!("IP:{address}"))
         })
     }
 
@@ -180,8 +197,13 @@ pub fn verifier(tls: &Tls, hosts: &str) -> (Setup, u16) {
 /// The same on that port.
 #[must_use]
 pub fn listening(setup: Setup, port: u16, tls: &Tls, hosts: &str) -> Setup {
+    listening_at(setup, &format!("127.0.0.1:{port}"), tls, hosts)
+}
+
+/// The same at that address and port.
+#[must_use]
+pub fn listening_at(setup: Setup, listen: &str, tls: &Tls, hosts: &str) -> Setup {
     let files = files(tls);
-    let listen = format!("127.0.0.1:{port}");
     setup.with(&format!(
         "  fleet:\n    listen: '{listen}'\n{files}    hosts: {hosts}\n"
     ))

@@ -82,4 +82,4 @@ fn matching<'a>(lines: &'a [String], parts: &'a [&str]) -> impl Iterator<Item = 
 }
 
 /// Longer than anything here takes; waiting this long is a failure.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -143,7 +143,7 @@ fn wait_until_booted(pid: u32) {
 }
 
 /// Machines boot beside all other tests, and beside each other.
-const BOOT: Duration = PATIENCE.saturating_mul(3);
+const BOOT: Duration = PATIENCE;
 
 fn inside(pid: u32, command: &[&str]) -> Command {
     let mut nsenter = Command::new("nsenter");

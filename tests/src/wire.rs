@@ -20,6 +20,17 @@ pub fn call(socket: &Path, method: &str, parameters: &Value) -> Result<Value, (S
     parse(&exchange(stream, &request(method, parameters)))
 }
 
+/// The same of a daemon that may be dead, or dies meanwhile: nothing if there is no reply.
+pub fn call_if_alive(
+    socket: &Path,
+    method: &str,
+    parameters: &Value,
+) -> Option<Result<Value, (String, Value)>> {
+    let stream = UnixStream::connect(socket).ok()?;
+    let answer = exchange(stream, &request(method, parameters));
+    answer.contains(&0).then(|| parse(&answer))
+}
+
 /// Calls `method` once, in a process of another user.
 ///
 /// # Errors

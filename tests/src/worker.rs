@@ -82,17 +82,22 @@ impl Worker {
         self.expect("at the gate");
     }
 
+    /// Logs in up to the gate. A login that ends before it returns its outcome.
+    pub fn come_to_the_gate(&mut self, user: &str, code: &str) -> Option<Outcome> {
+        self.send(user);
+        loop {
+            let told = self.event();
+            match told["event"].as_str() {
+                Some("prompted") => self.send(code),
+                Some("at the gate") => return None,
+                _ => return Some(outcome(&told)),
+            }
+        }
+    }
+
     /// Waits until the login has ended. The stack must not ask again (`retry=1`).
     pub fn finish(&self) -> Outcome {
-        let done = self.expect("done");
-        let nanoseconds = |field: &str| done[field].as_u64().expect("a time");
-        Outcome {
-            code: PamCode(
-                i32::try_from(done["code"].as_i64().expect("a code")).expect("a PAM code"),
-            ),
-            released: nanoseconds("released"),
-            returned: nanoseconds("returned"),
-        }
+        outcome(&self.expect("done"))
     }
 
     /// Begins, types and ends one login.
@@ -119,16 +124,29 @@ impl Worker {
     }
 
     fn expect(&self, event: &str) -> Value {
+        let told = self.event();
+        assert_eq!(told["event"], event, "{told}");
+        told
+    }
+
+    fn event(&self) -> Value {
         let line = match self.events.recv_timeout(PATIENCE) {
             Ok(line) => line,
-            Err(RecvTimeoutError::Timeout) => {
-                panic!("a worker was not '{event}' within {PATIENCE:?}")
-            }
-            Err(RecvTimeoutError::Disconnected) => panic!("a worker ended before it was '{event}'"),
+            Err(RecvTimeoutError::Timeout) => panic!("a worker was silent for {PATIENCE:?}"),
+            Err(RecvTimeoutError::Disconnected) => panic!("a worker ended"),
         };
-        let told: Value = serde_json::from_str(&line).expect("an event");
-        assert_eq!(told["event"], event, "{line}");
-        told
+        serde_json::from_str(&line).expect("an event")
+    }
+}
+
+fn outcome(done: &Value) -> Outcome {
+    assert_eq!(done["event"], "done", "{done}");
+    let nanoseconds = |field: &str| done[field].as_u64().expect("a time");
+    let code = i32::try_from(done["code"].as_i64().expect("a code")).expect("a PAM code");
+    Outcome {
+        code: PamCode(code),
+        released: nanoseconds("released"),
+        returned: nanoseconds("returned"),
     }
 }
 

@@ -194,6 +194,11 @@ pub fn user(name: &str) -> User {
 /// Makes accounts that cannot log in anywhere. There may be thousands, so no process is started for
 /// each.
 pub fn make_accounts(names: &[String]) {
+    make_members(None, names);
+}
+
+/// The same in that group, if one is named.
+pub fn make_members(group: Option<u32>, names: &[String]) {
     change_the_machine();
     let mut passwd = fs::OpenOptions::new()
         .append(true)
@@ -201,9 +206,10 @@ pub fn make_accounts(names: &[String]) {
         .expect("the account database");
     for name in names {
         let uid = FIRST_MADE + next_number();
+        let gid = group.unwrap_or(uid);
         writeln!(
             passwd,
-            "{name}:*:{uid}:{uid}::/nonexistent:/usr/sbin/nologin"
+            "{name}:*:{uid}:{gid}::/nonexistent:/usr/sbin/nologin"
         )
         .expect("an account");
     }

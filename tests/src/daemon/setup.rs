@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 
 use super::Daemon;
 use crate::lines::{Lines, PATIENCE};
+use crate::network::Host;
 use crate::world;
 
 /// What a daemon is started with. Change the fields as the test needs before [`Setup::start`].
@@ -30,6 +31,8 @@ pub struct Setup {
     pub descriptors: Option<u32>,
     /// The file by which a process enters the control group that it is to be in, if any.
     pub group: Option<PathBuf>,
+    /// The machine of a network that it runs on, if it is not to run on this one.
+    pub host: Option<Host>,
     /// Variables of its environment, besides the tests' own.
     pub environment: Vec<(&'static str, PathBuf)>,
     /// The paths are the built-in ones: the daemon is told none.
@@ -57,6 +60,7 @@ impl Setup {
             folder,
             descriptors: None,
             group: None,
+            host: None,
             environment: Vec::new(),
             packaged: false,
             handed_in: None,
@@ -173,7 +177,10 @@ impl Setup {
                 command.arg(group);
                 command
             }
-            (None, None, None) => Command::new(world::built("provisiond")),
+            (None, None, None) => match &self.host {
+                Some(host) => host.command(world::built("provisiond")),
+                None => Command::new(world::built("provisiond")),
+            },
             // prlimit(1) becomes the daemon.
             (None, None, Some(most)) => {
                 let mut command = Command::new("prlimit");

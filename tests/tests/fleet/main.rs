@@ -3,8 +3,16 @@
 //! `etcd`.
 
 mod cluster;
+mod history;
+mod once;
+mod people;
+mod site;
+mod stale;
+mod storm;
+mod trouble;
 
 use tests::daemon::{Daemon, Setup};
+use tests::fleet::Tls;
 use tests::race::{Race, successes};
 use tests::stack::Stack;
 use tests::worker::Outcome;
@@ -12,22 +20,26 @@ use tests::world;
 
 use crate::cluster::Cluster;
 
-/// A daemon that keeps its records there, and what is its own in a folder of its own.
-fn machine(cluster: &Cluster) -> Setup {
+/// A daemon that keeps its records on that etcd, and what is its own in a folder of its own. It shows the
+/// members that certificate.
+fn kept_on(endpoints: &[String], client: Option<&Tls>) -> Setup {
     let mut setup = Setup::new();
-    let own = format!(
-        "{{sled: {{path: {}}}}}",
-        setup.state.join("store").display()
-    );
+    let path = setup.state.join("store").display().to_string();
+    let own = format!("{{sled: {{path: {path}}}}}");
     assert!(setup.settings.contains(&own), "{}", setup.settings);
-    let path = setup.state.join("store");
-    let endpoints = cluster.endpoints().join(", ");
-    let shared = format!(
-        "{{etcd: {{endpoints: [{endpoints}], path: {}}}}}",
-        path.display()
-    );
+    let endpoints = endpoints.join(", ");
+    let files = client.map(|Tls { ca, cert, key }| {
+        let [ca, cert, key] = [ca, cert, key].map(|file| file.display());
+        format!(", ca: {ca}, cert: {cert}, key: {key}")
+    });
+    let files = files.unwrap_or_default();
+    let shared = format!("{{etcd: {{endpoints: [{endpoints}], path: {path}{files}}}}}");
     setup.settings = setup.settings.replace(&own, &shared);
     setup
+}
+
+fn machine(cluster: &Cluster) -> Setup {
+    kept_on(&cluster.endpoints(), None)
 }
 
 /// The same code, typed at every machine, and released at once.
@@ -91,4 +103,14 @@ fn a_daemon_that_starts_before_etcd_waits_for_it() {
     let mut race = Race::through(&stacks, 2);
     let outcomes = round(&mut race, &[machine], "alice");
     assert_eq!(successes(&outcomes), 1, "{outcomes:?}");
+}
+
+/// A count from the environment, for runs that are longer or shorter than usual.
+fn count(variable: &str, usual: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => usual,
+    }
 }
