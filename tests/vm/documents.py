@@ -47,6 +47,8 @@ FLEET = "needs two machines: real::the_chapter_on_a_fleet_is_followed_from_empty
 ELSEWHERE = {
     "# as root: A fleet of hosts": FLEET,
     "totpctl fleet host revoke web1.example.com": FLEET,
+    "totpctl fleet list --ending 30d": "needs the authority of a fleet: "
+    + "real::a_file_of_a_machine_is_private_and_made_once_and_its_certificate_is_told_before_it_ends",
     "totpctl fleet": PART,
     "totpctl fleet host add": PART,
     "cargo build --release -p provisiond --features etcd": BUILDS + "make etcd-test builds it for the tests",

@@ -78,6 +78,10 @@ fn a_file_of_a_machine_is_private_and_made_once_and_its_certificate_is_told_befo
         !again.status.success() && why.contains("exists already"),
         "{why}"
     );
+    let ending = "totpctl fleet list --ending 30d";
+    assert!(tests::guide::GUIDE.contains(ending));
+    let none = type_in(&verifier, ending);
+    assert_eq!(none.trim(), "no machine");
     let issued = verifier.run(&["cat", "/etc/pam-totp/authority/issued"]);
     assert_eq!(
         issued.lines().count(),
@@ -92,6 +96,10 @@ fn a_file_of_a_machine_is_private_and_made_once_and_its_certificate_is_told_befo
     hand_over(&verifier, &host, "soon.tar");
     type_in(&host, "tar -xf soon.tar -C /");
     assert!(certificate_ends(&host));
+    let listed = verifier.command(&["sh", "-c", ending]);
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let is_named = text.contains("web1.example.com") && !text.contains("v1.example.com ");
+    assert!(is_named && listed.status.code() == Some(1), "{text}");
 }
 
 /// Whether doctor tells of the certificate. It has read the settings of a relay, and finds none at fault.

@@ -16,6 +16,9 @@ pub(crate) enum FleetCommand {
     /// Make the authority that signs the fleet's certificates
     #[command(after_help = INIT)]
     Init(InitArgs),
+    /// List the machines, and when their certificates end
+    #[command(after_help = LIST)]
+    List(ListFleetArgs),
     /// Verifiers, which keep the keys and judge codes
     #[command(subcommand)]
     Verifier(VerifierCommand),
@@ -53,6 +56,17 @@ pub(crate) struct InitArgs {
     /// How long the authority is valid
     #[arg(long, value_name = "SPAN", default_value = "3650d", value_parser = valid)]
     pub(crate) valid: Duration,
+}
+
+/// The arguments of `fleet list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListFleetArgs {
+    #[command(flatten)]
+    pub(crate) folder: AuthorityFolder,
+    /// Only machines whose certificate has ended, or ends
+    /// within that time
+    #[arg(long, value_name = "SPAN", value_parser = valid, verbatim_doc_comment)]
+    pub(crate) ending: Option<Duration>,
 }
 
 /// The arguments of `fleet verifier add`.
@@ -167,6 +181,15 @@ Examples:
 The folder is new and private. A copy of its key lets its holder make itself a
 verifier, to which users then type their codes: keep it on a verifier, or better
 on an administrator's machine, and in a backup.";
+
+const LIST: &str = "\
+Examples:
+  totpctl fleet list
+  totpctl fleet list --ending 30d
+
+Lists what the authority has signed, of each machine the last certificate. A
+machine that was revoked, or never used its certificate, is listed as well.
+Exit code 1: with --ending, there are such machines.";
 
 const VERIFIER_ADD: &str = "\
 Examples:

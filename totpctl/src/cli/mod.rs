@@ -52,8 +52,8 @@ pub(crate) use self::enroll::EnrollArgs;
 pub(crate) use self::export::ExportCommand;
 #[cfg(feature = "fleet")]
 pub(crate) use self::fleet::{
-    AddHostArgs, AddVerifierArgs, FleetCommand, HostCommand, InitArgs, NewCertificate,
-    RevokeHostArgs, VerifierCommand,
+    AddHostArgs, AddVerifierArgs, FleetCommand, HostCommand, InitArgs, ListFleetArgs,
+    NewCertificate, RevokeHostArgs, VerifierCommand,
 };
 pub(crate) use self::import::{ImportCommand, ImportFile, ImportOptions, LabelledFile};
 pub(crate) use self::key::{

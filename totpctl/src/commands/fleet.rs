@@ -9,21 +9,23 @@ use common::wire::text::printable;
 
 use super::{Context, expect_root};
 use crate::cli::{
-    AddHostArgs, AddVerifierArgs, FleetCommand, HostCommand, InitArgs, NewCertificate,
-    RevokeHostArgs, VerifierCommand,
+    AddHostArgs, AddVerifierArgs, FleetCommand, HostCommand, InitArgs, ListFleetArgs,
+    NewCertificate, RevokeHostArgs, VerifierCommand,
 };
 use crate::exit::{Exit, Failure};
 use crate::fleet::{
     Authority, Purpose, Signed, pack, settings_of_a_host, settings_of_a_verifier, with_one_more,
 };
 use crate::new_file::NewFile;
-use crate::render::fleet::{Added, Begun, Revoked, rule};
+use crate::render::fleet::{Added, Begun, Machines, Revoked, rule};
 use crate::setup::file::Location;
+use crate::table::now;
 
 /// Runs the command.
 pub(super) fn run(context: &Context<'_>, command: &FleetCommand) -> Result<Exit, Failure> {
     match command {
         FleetCommand::Init(wanted) => init(context, wanted),
+        FleetCommand::List(wanted) => list(context, wanted),
         FleetCommand::Verifier(VerifierCommand::Add(wanted)) => add_verifier(context, wanted),
         FleetCommand::Host(HostCommand::Add(wanted)) => add_host(context, wanted),
         FleetCommand::Host(HostCommand::Revoke(wanted)) => revoke(context, wanted),
@@ -35,6 +37,18 @@ fn init(context: &Context<'_>, wanted: &InitArgs) -> Result<Exit, Failure> {
     let until = Authority::make(folder, wanted.valid)?;
     context.output.result(&Begun::new(folder, until))?;
     Ok(Exit::Done)
+}
+
+fn list(context: &Context<'_>, wanted: &ListFleetArgs) -> Result<Exit, Failure> {
+    let authority = Authority::open(&wanted.folder.path)?;
+    let end = wanted
+        .ending
+        .map(|span| now().saturating_add(span.as_secs()));
+    let mut machines = authority.machines()?;
+    machines.retain(|machine| end.is_none_or(|end| machine.until <= end));
+    let is_urgent = end.is_some() && !machines.is_empty();
+    context.output.result(&Machines { machines })?;
+    Ok(if is_urgent { Exit::Refused } else { Exit::Done })
 }
 
 fn add_verifier(context: &Context<'_>, wanted: &AddVerifierArgs) -> Result<Exit, Failure> {

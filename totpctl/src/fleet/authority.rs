@@ -14,6 +14,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use x509_parser::pem::Pem;
 use x509_parser::time::ASN1Time;
@@ -35,7 +36,8 @@ pub(crate) struct Authority {
 }
 
 /// What a certificate is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Purpose {
     /// A verifier's: it is called.
     Verifier,
@@ -136,14 +138,28 @@ impl Authority {
         Ok(signed)
     }
 
+    /// The last certificate of each machine, in the order of the list.
+    pub(crate) fn machines(&self) -> Result<Vec<Issued>, Failure> {
+        let mut machines: Vec<Issued> = Vec::new();
+        for issued in Issued::all(&self.folder)? {
+            match machines
+                .iter_mut()
+                .find(|machine| machine.is_of_the_same(&issued))
+            {
+                Some(machine) => *machine = issued,
+                None => machines.push(issued),
+            }
+        }
+        Ok(machines)
+    }
+
     /// The names of the verifiers that were added, each once, in the order of the list.
     pub(crate) fn verifiers(&self) -> Result<Vec<String>, Failure> {
-        let mut names = Vec::new();
-        for issued in Issued::all(&self.folder)? {
-            let name = issued.verifier().map(str::to_owned);
-            names.extend(name.filter(|name| !names.contains(name)));
-        }
-        Ok(names)
+        let machines = self.machines()?.into_iter();
+        let verifiers = machines.filter(|machine| machine.role == Purpose::Verifier);
+        Ok(verifiers
+            .filter_map(|machine| machine.names.into_iter().next())
+            .collect())
     }
 }
 

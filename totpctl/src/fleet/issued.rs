@@ -12,30 +12,26 @@ use crate::new_file::PrivateLog;
 /// A certificate that was signed.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Issued {
-    role: Role,
-    names: Vec<String>,
-    until: u64,
-    fingerprint: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Role {
-    Verifier,
-    Host,
+    pub(crate) role: Purpose,
+    pub(crate) names: Vec<String>,
+    /// When it ends, in Unix seconds.
+    pub(crate) until: u64,
+    pub(crate) fingerprint: String,
 }
 
 impl Issued {
     pub(super) fn of(purpose: Purpose, names: &[String], signed: &Signed) -> Self {
         Self {
-            role: match purpose {
-                Purpose::Verifier => Role::Verifier,
-                Purpose::Host => Role::Host,
-            },
+            role: purpose,
             names: names.to_vec(),
             until: signed.until,
             fingerprint: signed.fingerprint.clone(),
         }
+    }
+
+    /// Whether both are certificates of one machine: its first name is the machine's.
+    pub(super) fn is_of_the_same(&self, other: &Self) -> bool {
+        self.role == other.role && self.names.first() == other.names.first()
     }
 
     /// Everything in the list of that folder.
@@ -56,12 +52,6 @@ impl Issued {
                 .map_err(|error| failed(format!("line {number} is damaged: {error}")))
         };
         text.lines().enumerate().map(line).collect()
-    }
-
-    /// The first name of a verifier.
-    pub(super) fn verifier(&self) -> Option<&str> {
-        let name = self.names.first()?;
-        (self.role == Role::Verifier).then_some(name)
     }
 
     pub(super) fn append_to(&self, folder: &Path) -> Result<(), Failure> {

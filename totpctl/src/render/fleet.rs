@@ -6,8 +6,8 @@ use common::wire::text::printable;
 use serde::Serialize;
 
 use super::Render;
-use crate::fleet::Signed;
-use crate::table::{day, wrapped};
+use crate::fleet::{Issued, Purpose, Signed};
+use crate::table::{day, table, wrapped};
 
 /// The result of `fleet init`.
 #[derive(Debug, Serialize)]
@@ -35,6 +35,12 @@ pub(crate) struct Added {
 pub(crate) struct Revoked {
     name: String,
     was_revoked: bool,
+}
+
+/// The result of `fleet list`.
+#[derive(Debug, Serialize)]
+pub(crate) struct Machines {
+    pub(crate) machines: Vec<Issued>,
 }
 
 impl Begun {
@@ -111,6 +117,27 @@ impl Render for Added {
             (Some(section), false) => format!("{SECTION}{section}"),
         };
         text
+    }
+}
+
+impl Render for Machines {
+    fn people(&self) -> String {
+        let row = |machine: &Issued| {
+            let role = match machine.role {
+                Purpose::Verifier => "verifier",
+                Purpose::Host => "host",
+            };
+            [
+                printable(&machine.names.join(" ")),
+                role.to_owned(),
+                day(machine.until),
+            ]
+        };
+        let rows: Vec<_> = self.machines.iter().map(row).collect();
+        match rows.is_empty() {
+            true => "no machine\n".to_owned(),
+            false => table(["NAMES", "ROLE", "CERTIFICATE UNTIL"], &rows),
+        }
     }
 }
 

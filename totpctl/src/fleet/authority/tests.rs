@@ -72,6 +72,33 @@ fn a_certificate_has_its_names_its_one_purpose_and_its_end() {
 }
 
 #[test]
+fn of_each_machine_the_last_certificate_is_listed() {
+    let (_scratch, folder) = made(YEAR);
+    let authority = Authority::open(&folder).unwrap();
+    let day = Duration::from_secs(86_400);
+    for (purpose, wanted, valid) in [
+        (Purpose::Host, names(&["web1"]), day),
+        (Purpose::Verifier, names(&["web1", "192.0.2.1"]), day),
+        (Purpose::Host, names(&["web2"]), day),
+        (Purpose::Host, names(&["web1"]), YEAR / 2),
+    ] {
+        drop(authority.sign(purpose, &wanted, valid).unwrap());
+    }
+    let listed = authority.machines().unwrap();
+    let shown = listed
+        .iter()
+        .map(|machine| (machine.role, machine.names.join(" ")));
+    assert!(shown.eq([
+        (Purpose::Host, "web1".to_owned()),
+        (Purpose::Verifier, "web1 192.0.2.1".to_owned()),
+        (Purpose::Host, "web2".to_owned()),
+    ]));
+    let soon = now() + 2 * 86_400;
+    let ends: Vec<_> = listed.iter().map(|machine| machine.until < soon).collect();
+    assert_eq!(ends, [false, true, true]);
+}
+
+#[test]
 fn the_authoritys_key_is_its_owners_alone_and_another_mode_is_refused() {
     let (_scratch, folder) = made(YEAR);
     let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o7777;
