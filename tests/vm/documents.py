@@ -19,9 +19,7 @@ NO_COMMAND = re.compile(r"""
     | pam_\w+\.so | \[
     | [A-Z<]                               # a line of sshd, sudoers, Apache or a web page
     | [\w-]+:\s                            # settings
-    | network\sinet                       # a rule of AppArmor
     | plugin\s | user\snobody              # a line of OpenVPN
-    | network\sinet                        # a line of AppArmor
     | not\ssynchronised | in\squarantine | before\sthe\sdaemon | second\scopy   # what totpctl status shows
     """, re.VERBOSE)
 
