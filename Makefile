@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench bench-growth install uninstall clean
+.PHONY: help root demo build programs provisiond-etcd check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench bench-growth install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -48,6 +48,11 @@ build: ## build the programs that `make install` copies
 programs:
 	$(CARGO) build --locked --release -p provisiond -p totpctl
 	CARGO_PROFILE_RELEASE_LTO=fat $(CARGO) rustc --locked --release -p pam_totp --lib --crate-type cdylib
+
+# Another daemon than that of `make programs`, which is built after it in the same place.
+provisiond-etcd:
+	$(CARGO) build --locked --release -p provisiond --features etcd
+	install -D -m 755 $(RELEASE)/provisiond $(RELEASE)/etcd/provisiond
 
 check: ## check format, lints, docs and licences, run unit tests: at most 5 minutes, no root
 	@packaging/need check
@@ -83,7 +88,7 @@ etcd-test: root ## run the store's suite, and the store on etcd, against real et
 	cargo build --locked -p pam_totp
 	tests/in-private-world cargo test --locked -p tests --test fleet
 
-deb: ## build the Debian packages, without network once the crates are there: target/debian/*.deb
+deb: ## build the Debian packages, without network once the crates are there: target/debian/*.deb; ETCD=1 builds the daemon with etcd, too
 	@packaging/need deb
 	packaging/deb binary
 

@@ -40,6 +40,8 @@ APPLY = ("changes accounts that other scenarios count on: "
 LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_disabled_first_and_forgotten_by_a_later_run"
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
 ETCD = "needs a cluster of etcd: etcd-test::a_daemon_without_the_role_is_refused_and_one_with_it_is_served"
+FLAVOUR = ("needs a package that `make deb` leaves out: "
+           "packaging::the_daemon_with_etcd_and_the_one_without_take_each_others_place_and_stop_nothing_on_the_way")
 SNAPSHOT = "needs a cluster of etcd: etcd-test::a_snapshot_that_is_restored_as_a_new_cluster_is_a_roll_back"
 FLEET = "needs two machines: real::the_chapter_on_a_fleet_is_followed_from_empty_folders_to_the_first_login"
 ELSEWHERE = {
@@ -50,6 +52,8 @@ ELSEWHERE = {
     "totpctl fleet": PART,
     "totpctl fleet host add": PART,
     "cargo build --release -p provisiond --features etcd": BUILDS + "make etcd-test builds it for the tests",
+    "make deb ETCD=1": FLAVOUR,
+    "apt install ./target/debian/pam-totp-daemon-etcd_*.deb": FLAVOUR,
     "etcdctl user add root --no-password": ETCD,
     "etcdctl user grant-role root root": ETCD,
     "etcdctl user add verifier --no-password": ETCD,

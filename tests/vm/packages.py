@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-NAMES = "libpam-totp pam-totp-daemon pam-totp-tools"
+NAMES = "libpam-totp pam-totp-daemon pam-totp-daemon-common pam-totp-tools"
 APT = "DEBIAN_FRONTEND=noninteractive apt-get -qy"
 
 
@@ -16,7 +16,7 @@ def parcel(folder, debs, faults):
     now, later = folder / "parcel/target/debian", folder / "parcel/later"
     now.mkdir(parents=True)
     later.mkdir()
-    found = [deb for deb in debs.glob("*.deb") if "-dbgsym_" not in deb.name]
+    found = [deb for name in NAMES.split() for deb in debs.glob(f"{name}_*.deb")]
     if len(found) != len(NAMES.split()):
         raise SystemExit(f"tests/vm/run: {debs} has not one package each of {NAMES}: run make deb first")
     trees = [(deb.name, unpacked(deb, folder / "trees")) for deb in found]
@@ -76,5 +76,5 @@ def apt(root, command):
 
 def purge(guest, answer=None):
     if answer:
-        guest.run(f"echo 'pam-totp-daemon pam-totp-daemon/delete-devices boolean {answer}' | debconf-set-selections")
+        guest.run(f"echo 'pam-totp-daemon-common pam-totp-daemon-common/delete-devices boolean {answer}' | debconf-set-selections")
     return guest.run(f"{APT} purge {NAMES} 2>&1")
