@@ -5,7 +5,7 @@ use common::wire::protocol::StatusReply;
 use common::wire::text::printable;
 use pam_stack::{Finding, Severity};
 
-use super::finding;
+use super::{check_certificate, finding};
 
 /// What the settings tell; `status` is the running daemon's.
 pub(crate) fn check(
@@ -68,18 +68,14 @@ fn of_settings(settings: &Settings, status: Option<&StatusReply>) -> Vec<Finding
             "Check the spelling; sections of other programs are fine",
         ));
     }
-    #[cfg(feature = "fleet")]
     if let Some(fleet) = &settings.fleet {
-        findings.extend(super::check_certificate(&fleet.tls.cert));
+        findings.extend(check_certificate(&fleet.tls.cert));
     }
     findings
 }
 
 /// The same at a login host of a fleet.
 pub(crate) fn check_relay(settings: &RelaySettings) -> Vec<Finding> {
-    #[cfg(feature = "fleet")]
-    let findings = super::check_certificate(&settings.upstream.tls.cert);
-    #[cfg(not(feature = "fleet"))]
-    let findings = None;
-    findings.into_iter().collect()
+    let finding = check_certificate(&settings.upstream.tls.cert);
+    finding.into_iter().collect()
 }
