@@ -41,7 +41,7 @@ fn one_code_tried_at_ten_login_hosts_at_once_opens_one_login() {
     let of_a_hundred = |part: usize| spreads[(spreads.len() - 1) * part / 100] / 1000;
     println!(
         "figures: {rounds} codes, each tried at 10 login hosts: one success each; the ten were released within {} µs \
-         (median) and {} µs (99 of 100 rounds); {} operations linearizable",
+         (median) and {} µs (99 in a hundred); {} operations linearizable",
         of_a_hundred(50),
         of_a_hundred(99),
         history.len()
