@@ -43,11 +43,22 @@ pub(super) struct Files {
 #[derive(Debug)]
 struct Writer {
     pair: Pair,
-    open: Option<(File, u64)>,
+    open: Option<Open>,
     /// Lines to be written, and how many.
     lines: Vec<u8>,
     count: u64,
 }
+
+/// The newer file, open.
+#[derive(Debug)]
+struct Open {
+    file: File,
+    size: u64,
+    identity: Identity,
+}
+
+/// Device and number of a file.
+type Identity = (u64, u64);
 
 /// The paths of two files, and the size at which the newer one becomes the older.
 #[derive(Clone, Debug)]
@@ -158,7 +169,7 @@ impl Writer {
     /// Closes the open file if its path does not lead to it any more: no reader would find what is
     /// written there. Returns whether that was so.
     fn let_go_of_a_lost_file(&mut self) -> bool {
-        let is_lost = |(file, _): &(File, u64)| !is_at(file, &self.pair.newer);
+        let is_lost = |open: &Open| !is_at(open.identity, &self.pair.newer);
         let is_lost = self.open.as_ref().is_some_and(is_lost);
         if is_lost {
             self.open = None;
@@ -167,15 +178,15 @@ impl Writer {
     }
 
     fn write(&mut self) -> io::Result<()> {
-        let (mut file, size) = match self.open.take() {
+        let mut open = match self.open.take() {
             Some(open) => open,
             None => self.pair.open()?,
         };
         // In one write, so that a concurrent reader sees no half line.
-        file.write_all(&self.lines)?;
-        let size = size.saturating_add(self.lines.len() as u64);
-        if size < self.pair.full {
-            self.open = Some((file, size));
+        open.file.write_all(&self.lines)?;
+        open.size = open.size.saturating_add(self.lines.len() as u64);
+        if open.size < self.pair.full {
+            self.open = Some(open);
             return Ok(());
         }
         fs::rename(&self.pair.newer, &self.pair.older)
@@ -228,12 +239,13 @@ impl Files {
 }
 
 impl Pair {
-    /// The newer file and its size, at the begin of a line.
-    fn open(&self) -> io::Result<(File, u64)> {
+    /// Opens the newer file, at the begin of a line.
+    fn open(&self) -> io::Result<Open> {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true);
         let mut file = private::file(&mut options, &self.newer)?;
-        let size = file.metadata()?.len();
+        let metadata = file.metadata()?;
+        let size = metadata.len();
         let mut last = [b'\n'];
         if size > 0 {
             file.seek(SeekFrom::End(-1))?;
@@ -243,7 +255,11 @@ impl Pair {
         if last != [b'\n'] {
             file.write_all(b"\n")?;
         }
-        Ok((file, size))
+        Ok(Open {
+            file,
+            size,
+            identity: identity(&metadata),
+        })
     }
 
     /// The wanted events of both files.
@@ -276,11 +292,13 @@ impl Pair {
     }
 }
 
-/// Whether the path leads to the open file.
-fn is_at(file: &File, path: &Path) -> bool {
-    let identity = |found: fs::Metadata| (found.dev(), found.ino());
-    let [open, named] = [file.metadata(), fs::symlink_metadata(path)].map(|f| f.map(identity));
-    matches!((open, named), (Ok(open), Ok(named)) if open == named)
+/// Whether the path leads to that file. While the file is open, no other one has its number.
+fn is_at(open: Identity, path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|named| identity(&named) == open)
+}
+
+fn identity(metadata: &fs::Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Bytes of a file: ten to twenty thousand events. Two files are kept.

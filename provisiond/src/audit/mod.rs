@@ -296,7 +296,7 @@ impl Troubles {
 
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// Lines that come meanwhile wake no thread. A kill loses them.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {
