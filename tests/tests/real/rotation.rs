@@ -294,7 +294,8 @@ pub(crate) fn all_are_readable(daemon: &Daemon, users: usize) {
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert!(
         listed.status.success() && !text.contains("damaged"),
-        "{text}"
+        "{text}{}",
+        String::from_utf8_lossy(&listed.stderr)
     );
     assert!(daemon.log.with(&["event=missing_secret"]).is_empty());
     let whole = ["1", "2"].map(|tag| under(daemon, tag)["macs"].as_u64().unwrap_or(0));
