@@ -14,11 +14,13 @@ pub mod user_queue;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::{Builder, available_parallelism, scope};
+use std::thread::{Builder, scope};
 use std::time::Instant;
 
 use common::names::user::UserName;
 use common::secrets::Secrets;
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
 
 use crate::clock::Clock;
 use crate::record::seals::Seals;
@@ -577,8 +579,11 @@ fn listed(
     })
 }
 
+/// The standard library would read the files of the cgroup as well, which AppArmor's profile denies.
 fn processors() -> usize {
-    available_parallelism().map_or(1, usize::from)
+    let ours = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
+    let is_ours = |number: &usize| ours.is_set(*number) == Ok(true);
+    (0..CpuSet::count()).filter(is_ours).count().max(1)
 }
 
 fn read(stored: Option<&Stored>, access: &Access<'_>) -> Result<Option<Record>, Damaged> {
