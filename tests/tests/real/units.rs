@@ -24,8 +24,9 @@ fn after_make_install_two_commands_bring_the_first_login() {
     let machine = Machine::boot();
     machine.run(&["systemctl", "enable", "--now", "provisiond"]);
     let device = enroll(&machine, "alice");
-    assert!(log_in(&machine, "alice", &device.code()));
-    assert!(!log_in(&machine, "alice", &device.code()), "a replay");
+    let code = device.code();
+    assert!(log_in(&machine, "alice", &code));
+    assert!(!log_in(&machine, "alice", &code), "a replay");
     assert_eq!(
         machine.run(&["stat", "-c", "%a %U %G", SETTINGS, SECRETS, MIRROR]),
         "640 root _pam-totp\n600 root root\n600 _pam-totp _pam-totp"
