@@ -121,7 +121,7 @@ bench: root ## measure logins beside google-authenticator and pam_oath: docs/ben
 	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
 	tests/in-private-world bench/run.py '$(RELEASE)'
 
-bench-growth: root ## measure a store of a million users: docs/benchmarks.md, half an hour if the machine is idle (root)
+bench-growth: root ## measure a store of a million users, which takes longer: docs/benchmarks.md (root)
 	@packaging/need bench
 	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
 	tests/in-private-world bench/growth.py '$(RELEASE)'
