@@ -37,3 +37,17 @@ pub mod tracee;
 pub mod wire;
 pub mod worker;
 pub mod world;
+
+/// A count from the environment, for runs that are longer or shorter than usual.
+///
+/// # Panics
+/// If it is no number.
+#[must_use]
+pub fn count(variable: &str, usual: usize) -> usize {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
+        Err(_) => usual,
+    }
+}

@@ -104,13 +104,3 @@ fn a_daemon_that_starts_before_etcd_waits_for_it() {
     let outcomes = round(&mut race, &[machine], "alice");
     assert_eq!(successes(&outcomes), 1, "{outcomes:?}");
 }
-
-/// A count from the environment, for runs that are longer or shorter than usual.
-fn count(variable: &str, usual: usize) -> usize {
-    match std::env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
-        Err(_) => usual,
-    }
-}

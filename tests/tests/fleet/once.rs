@@ -1,13 +1,13 @@
 //! One code, tried at ten login hosts at once, round after round: each time exactly one of them lets
 //! its person in. The history of all rounds is checked as well.
 
+use tests::count;
 use tests::linear::logins::Told;
 use tests::linear::{self, Operation};
 use tests::race::{Race, successes};
 use tests::worker::Outcome;
 use tests::world;
 
-use crate::count;
 use crate::history::{attempt, now};
 use crate::site::{Site, accounts};
 

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
+use tests::count;
 use tests::linear;
 use tests::linear::logins::Told;
 use tests::lines::PATIENCE;
@@ -14,7 +15,6 @@ use tests::race::successes;
 use tests::random::Random;
 use tests::world;
 
-use crate::count;
 use crate::people::{People, Round};
 use crate::site::{Desk, Site, accounts};
 use crate::trouble::{Fault, Window, wait_until_whole};

@@ -10,6 +10,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tests::count;
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::random::Random;
@@ -17,7 +18,6 @@ use tests::stack::Stack;
 use tests::worker::{Gate, Worker};
 use tests::world;
 
-use crate::count;
 use crate::crashes::wait_exactly;
 use crate::missing_users::{cut, segment};
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use tests::count;
 use tests::daemon::Daemon;
 use tests::libpam::{PamCode, Reply};
 use tests::oathtool::Authenticator;
@@ -13,8 +14,6 @@ use tests::stack::Stack;
 use tests::strace::Strace;
 use tests::worker::{Gate, Outcome, Worker};
 use tests::world;
-
-use crate::count;
 
 #[test]
 fn a_daemon_killed_in_the_middle_of_logins_forgets_no_accepted_code() {

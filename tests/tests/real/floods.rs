@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tests::connection::errors;
+use tests::count;
 use tests::daemon::{Daemon, Setup};
 use tests::libpam::PamCode;
 use tests::stack::Stack;
@@ -14,7 +15,6 @@ use tests::stranger::{Flood, connect_as};
 use tests::wire::{Caller, exchange, request};
 use tests::world;
 
-use crate::count;
 use crate::crowds::minutes_since;
 use crate::roles::with_roles;
 

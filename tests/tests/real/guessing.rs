@@ -6,13 +6,13 @@ use std::path::Path;
 
 use serde_json::json;
 use tests::connection::{ask, open};
+use tests::count;
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::sshd::{Client, Sshd, System};
 use tests::stack::Stack;
 use tests::world;
 
-use crate::count;
 use crate::records::edit;
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
+use tests::count;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
@@ -13,7 +14,6 @@ use tests::stack::Stack;
 use tests::worker::{Gate, Worker};
 use tests::world;
 
-use crate::count;
 use crate::records::{edit, row};
 
 const SECRETS: &str = r#"{"1": "an application secret of the tests"}"#;

@@ -11,13 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use tests::count;
 use tests::daemon::Daemon;
 use tests::oathtool::Authenticator;
 use tests::terminal::Terminal;
 use tests::wire::Caller;
 use tests::world;
-
-use crate::count;
 
 /// Users of a list whose length is not the point.
 const USERS: usize = 2000;

@@ -99,13 +99,3 @@ mod verifiers;
 mod why;
 mod without_ticket;
 mod wrong_secret;
-
-/// A count from the environment, for runs that are longer or shorter than usual.
-fn count(variable: &str, usual: usize) -> usize {
-    match std::env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text} is no number")),
-        Err(_) => usual,
-    }
-}

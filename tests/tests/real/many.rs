@@ -8,13 +8,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Value, json};
+use tests::count;
 use tests::daemon::{Daemon, authenticator};
 use tests::libpam::PamCode;
 use tests::oathtool::Authenticator;
 use tests::stack::Stack;
 use tests::world;
-
-use crate::count;
 
 #[test]
 fn however_many_logins_there_were_the_state_of_a_hundred_users_grows_by_64_mib_at_most() {

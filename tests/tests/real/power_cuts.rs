@@ -1,13 +1,12 @@
 //! Power cuts: a second daemon lives on what the disk held at that instant.
 
+use tests::count;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::disk::Disk;
 use tests::libpam::PamCode;
 use tests::stack::Stack;
 use tests::strace::Strace;
 use tests::world;
-
-use crate::count;
 
 #[test]
 fn after_a_power_cut_no_accepted_code_comes_back() {

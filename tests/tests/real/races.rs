@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde_json::json;
 use tests::connection::{after, open};
+use tests::count;
 use tests::daemon::Daemon;
 use tests::libpam::PamCode;
 use tests::lines::PATIENCE;
@@ -14,7 +15,6 @@ use tests::wire::request;
 use tests::worker::{Gate, Outcome, Worker};
 use tests::world;
 
-use crate::count;
 use crate::meanwhile::wait_until;
 
 #[test]

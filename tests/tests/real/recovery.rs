@@ -2,6 +2,7 @@
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tests::count;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::libpam::PamCode;
 use tests::race::{Race, overlap, successes};
@@ -12,7 +13,6 @@ use tests::world;
 
 use crate::clock::copy_store;
 use crate::codes::login_at_a_terminal;
-use crate::count;
 use crate::own::shown;
 use crate::roles::{DENIED, and, daemon_with_admins, refusal, uid_of};
 

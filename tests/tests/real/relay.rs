@@ -11,6 +11,7 @@ use common::secret::Key;
 use common::wire::protocol::Method;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tests::count;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::fleet::{
     Authority, Tls, Wish, free_port, listening, reached, relay, relay_to, verifier,
@@ -23,7 +24,6 @@ use tests::strace::Strace;
 use tests::wire::{Caller, parse, request};
 use tests::world;
 
-use crate::count;
 use crate::memory::places;
 
 /// One rule for all hosts of a test.

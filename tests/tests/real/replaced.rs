@@ -6,12 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use tests::count;
 use tests::daemon::Daemon;
 use tests::libpam::{PamCode, Reply};
 use tests::stack::{Stack, module};
 use tests::world;
-
-use crate::count;
 
 /// A place where the real dpkg installs a package that holds the module.
 struct Place {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::{Value, json};
 use tests::connection::{after, answer, open};
+use tests::count;
 use tests::daemon::{Daemon, Setup, authenticator};
 use tests::guide::{lines_of, typed};
 use tests::libpam::PamCode;
@@ -17,8 +18,6 @@ use tests::sshd::System;
 use tests::stack::Stack;
 use tests::wire::{parse, request_more};
 use tests::world;
-
-use crate::count;
 
 const SECOND: &str = "2: another application secret of the tests\n";
 

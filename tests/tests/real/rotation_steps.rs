@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
+use tests::count;
 use tests::daemon::{Daemon, Setup};
 use tests::disk::Disk;
 use tests::libpam::PamCode;
@@ -17,7 +18,6 @@ use tests::strace::Strace;
 use tests::world;
 
 use crate::clock::copy;
-use crate::count;
 use crate::rotation::{UnderWay, add_second, all_are_readable, both, rotate, take_first_away};
 
 /// A daemon with records under the first secret, and a second one, which is the default.

@@ -5,12 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use pam_stack::{Circumstances, Code, Disk, Folders, Handler, check, play, read};
+use tests::count;
 use tests::libpam::{Application, Call, Reply, transact_if_started};
 use tests::random::Random;
 use tests::tracee::library;
 use tests::world;
-
-use crate::count;
 
 #[test]
 fn random_stacks_end_in_pam_stack_as_in_libpam() {

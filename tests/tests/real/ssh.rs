@@ -3,11 +3,10 @@
 
 use std::fmt::Write;
 
+use tests::count;
 use tests::oathtool::Authenticator;
 use tests::sshd::{Client, Sshd, System, as_user, knows_penalties};
 use tests::world;
-
-use crate::count;
 
 #[test]
 fn hundreds_of_rounds_on_one_connection_are_no_more_guesses_than_on_many() {

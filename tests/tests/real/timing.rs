@@ -10,11 +10,10 @@ use std::time::Instant;
 
 use serde_json::json;
 use tests::connection::{after, answer, open, wait_for_answer};
+use tests::count;
 use tests::daemon::{Daemon, Setup};
 use tests::wire::request;
 use tests::world;
-
-use crate::count;
 
 #[test]
 fn a_refusal_takes_as_long_for_who_has_a_device_as_for_who_has_none() {
