@@ -24,6 +24,7 @@ use crate::wire::protocol::{Error, MethodCall, OutgoingRequest, Reply, from_obje
 pub struct Client {
     socket: OwnedFd,
     inbox: Inbox,
+    timeout: Duration,
     deadline: Instant,
 }
 
@@ -70,7 +71,7 @@ pub enum ClientError {
 
 impl Client {
     /// Connects to the daemon at `path` and checks that a process of `server_uid` listens there.
-    /// `timeout` covers this and every call that follows.
+    /// `timeout` covers this and every call that follows, up to its first reply.
     ///
     /// # Errors
     /// [`ClientError`].
@@ -101,6 +102,7 @@ impl Client {
         Ok(Self {
             socket,
             inbox: Inbox::default(),
+            timeout,
             deadline,
         })
     }
@@ -126,12 +128,14 @@ impl Client {
         self.only_reply::<C>()
     }
 
-    /// Makes one call that brings several replies and hands each to `take`.
+    /// Makes one call that brings several replies and hands each to `take`. The deadline starts again
+    /// with each: a list of all users lasts as long as they are many, and a daemon that sends one
+    /// after the other is not late.
     ///
     /// # Errors
     /// [`ClientError`], or what `take` returns.
     pub fn call_more<C: MethodCall, E: From<ClientError>>(
-        &mut self,
+        mut self,
         call: &C,
         mut take: impl FnMut(C::Reply) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -142,6 +146,8 @@ impl Client {
             if !continues {
                 return Ok(());
             }
+            let timeout = self.timeout;
+            self = self.waiting(timeout)?;
         }
     }
 
@@ -151,6 +157,7 @@ impl Client {
     /// [`ClientError::Deadline`]: `timeout` is too long for a time.
     pub fn waiting(self, timeout: Duration) -> Result<Self, ClientError> {
         Ok(Self {
+            timeout,
             deadline: Instant::now()
                 .checked_add(timeout)
                 .ok_or(ClientError::Deadline)?,
@@ -279,7 +286,7 @@ mod tests {
     use std::thread::JoinHandle;
 
     use super::*;
-    use crate::wire::protocol::{Ask, Challenge, List};
+    use crate::wire::protocol::{Ask, Challenge, List, Rotate};
 
     const PATIENT: Duration = Duration::from_secs(5);
 
@@ -368,7 +375,7 @@ mod tests {
         let reply = format!("{user},\"continues\":true}}\0{user}}}\0").leak();
         let (_folder, path, server) = answering(reply.as_bytes());
         let mut seen = 0;
-        let mut client = Client::connect(&path, uid(), PATIENT).unwrap();
+        let client = Client::connect(&path, uid(), PATIENT).unwrap();
         client
             .call_more(&List::default(), |_| {
                 seen += 1;
@@ -376,6 +383,37 @@ mod tests {
             })
             .unwrap();
         assert_eq!(seen, 2);
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn replies_that_come_one_after_the_other_may_take_longer_than_one_may() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let (timeout, replies) = (Duration::from_secs(2), 6);
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read_exact(&mut [0; UNIT]).unwrap();
+            for number in 1..=replies {
+                let continues = number < replies;
+                let reply = format!(
+                    "{{\"parameters\":{{\"tag\":\"1\",\"looked\":0,\"total\":0,\"resealed\":0,\"failed\":0}},\"continues\":{continues}}}\0"
+                );
+                stream.write_all(reply.as_bytes()).unwrap();
+                std::thread::sleep(timeout / 4);
+            }
+        });
+        let (begun, mut seen) = (Instant::now(), 0);
+        let client = Client::connect(&path, uid(), timeout).unwrap();
+        client
+            .call_more(&Rotate::default(), |_| {
+                seen += 1;
+                Ok::<_, ClientError>(())
+            })
+            .unwrap();
+        assert_eq!(seen, replies);
+        assert!(begun.elapsed() > timeout, "{:?}", begun.elapsed());
         server.join().unwrap();
     }
 
