@@ -60,14 +60,13 @@ pub(super) fn demand<'a>(
 }
 
 /// The rule by which no code is demanded now. `None`: the attempt is judged, also one that holds no
-/// code. An unreadable record proves nothing about the user, so a code is demanded.
-pub(super) fn rule<'a>(service: &Service, login: &Trusted<'a>) -> Option<&'a str> {
-    let call = login.call;
-    let record = service
-        .records
-        .look(call.user, &call.settings.secrets)
-        .ok()?;
-    match demand(service, login, record.as_ref()) {
+/// code. Not for an unreadable record, which proves nothing about the user.
+pub(super) fn rule<'a>(
+    service: &Service,
+    login: &Trusted<'a>,
+    record: Option<&Record>,
+) -> Option<&'a str> {
+    match demand(service, login, record) {
         Demand::Nothing(rule) => Some(rule),
         Demand::Code | Demand::Refusal => None,
     }

@@ -9,6 +9,7 @@ use super::decoy;
 use super::first_login::{self, Offer};
 use super::outcome::{AttemptOutcome, is_free};
 use super::reported::Trusted;
+use super::{Looked, LookedDecoy};
 use crate::in_memory::free_attempts::Attempt;
 use crate::in_memory::grace::Ends;
 use crate::policy::attempt::{self, Case};
@@ -30,8 +31,8 @@ use crate::service::uid_binding::{bind_unbound, why_not_its_own};
 pub(super) fn durably<'s>(
     service: &'s Service,
     login: &Trusted<'_>,
-    answer: Option<&Answer>,
-    offer: &Offer,
+    (answer, offer): (Option<&Answer>, &Offer),
+    looked: Looked,
 ) -> Result<Judgement<'s>, Error> {
     let call = login.call;
     let before = Some(service.graces.ends(call.user));
@@ -55,7 +56,7 @@ pub(super) fn durably<'s>(
         settings: &call.settings,
         now: &now,
     };
-    let outcome = by_records(service, login, &case, offer)
+    let outcome = by_records(service, login, (&case, offer), looked)
         .or_else(|failure| unjudged(service, login, failure))?;
     if outcome.told.verdict != Verdict::Accepted {
         service.refunds.put_back(
@@ -178,15 +179,15 @@ pub(super) struct Judgement<'s> {
 fn by_records(
     service: &Service,
     login: &Trusted<'_>,
-    case: &Case<'_>,
-    offer: &Offer,
+    (case, offer): (&Case<'_>, &Offer),
+    Looked { own, decoy }: Looked,
 ) -> Result<AttemptOutcome, Failure> {
-    let outcome = service.records.change(login.call.access(), |record| {
-        by_record(service, record, login, case, offer)
-    })?;
+    let judged = |record: Option<&Record>| by_record(service, record, login, case, offer);
+    let records = &service.records;
+    let outcome = records.change_found(login.call.access(), own.ok(), judged)?;
     match outcome {
         ByRecord::Judged(outcome) => Ok(*outcome),
-        ByRecord::NoDevice(no_device) => by_decoy(service, login.call, *no_device, case),
+        ByRecord::NoDevice(no_device) => by_decoy((service, login.call), *no_device, case, decoy),
     }
 }
 
@@ -298,10 +299,10 @@ fn judged(Decision { next, outcome }: Decision<AttemptOutcome>) -> Decision<ByRe
 /// Judges by the decoy of the name. An issued code has been judged already: the decoy only charges
 /// it.
 fn by_decoy(
-    service: &Service,
-    call: &Call<'_>,
+    (service, call): (&Service, &Call<'_>),
     no_device: NoDevice,
     case: &Case<'_>,
+    looked: Option<LookedDecoy>,
 ) -> Result<AttemptOutcome, Failure> {
     let NoDevice {
         verdict,
@@ -310,7 +311,7 @@ fn by_decoy(
         ask,
     } = no_device;
     let without_record = || AttemptOutcome::without_record(verdict, reason);
-    let Some(name) = decoy::name_for(call.user, &call.settings.secrets) else {
+    let Some((name, found)) = looked else {
         return Ok(without_record());
     };
     // Under `strict` the decoy would be disabled after many wrong codes, and then judge no more.
@@ -329,7 +330,8 @@ fn by_decoy(
         now,
         ..*case
     };
-    let outcome = service.records.change(call.access_to(&name), |record| {
+    let access = call.access_to(&name);
+    let outcome = service.records.change_found(access, found.ok(), |record| {
         let decoy = match record {
             Some(decoy) => Ok(decoy.clone()),
             None => decoy::make(&name, case.settings, &now.moment),

@@ -18,6 +18,7 @@ mod rules;
 mod without_ticket;
 
 use common::answer::{Answer, is_of_sshd};
+use common::names::user::UserName;
 use common::wire::protocol::{Ask, Challenge, ChallengeReply, Error, Verdict, Verify, VerifyReply};
 
 use self::reported::Trusted;
@@ -25,7 +26,7 @@ use self::rules::Demand;
 use crate::identity::caller::Role;
 use crate::policy;
 use crate::record::Record;
-use crate::records::Failure;
+use crate::records::{Failure, Found};
 use crate::service::Service;
 use crate::service::call::Call;
 use crate::service::uid_binding::has_other_uid;
@@ -41,13 +42,15 @@ pub(crate) fn verify(
 ) -> Result<VerifyReply, Error> {
     let login = Trusted::of(call, attempt.into());
     let (answer, is_hidden) = (Answer::parse(&attempt.codes), is_of_sshd(&attempt.codes));
+    let looked = looked_at(service, call);
     if (attempt.codes.is_empty() || answer.is_some())
-        && let Some(rule) = exemption::rule(service, &login)
+        && let Ok(own) = &looked.own
+        && let Some(rule) = exemption::rule(service, &login, own.record())
     {
         return Ok(unneeded(service, &login, rule, answer));
     }
     let offer = first_login::offer(service, &login, &attempt.codes);
-    let mut outcome = judge::durably(service, &login, answer.as_ref(), &offer)?;
+    let mut outcome = judge::durably(service, &login, (answer.as_ref(), &offer), looked)?;
     if is_hidden {
         outcome.outcome.counted.was_hidden();
     }
@@ -101,10 +104,10 @@ pub(crate) fn challenge(
     about: &Challenge,
 ) -> Result<ChallengeReply, Error> {
     let login = Trusted::of(call, about.into());
-    // Both are looked at for every name: the time must not tell which of them counts.
-    let decoy = decoy_of(service, call);
-    let record = match service.records.look(call.user, &call.settings.secrets) {
-        Ok(record) => record,
+    let Looked { own, decoy } = looked_at(service, call);
+    let decoy = decoy_of(service, call, decoy);
+    let record = match own {
+        Ok(own) => own.into_record(),
         Err(Failure::Damaged(_)) => return Ok(asked(call, Ask::OneCode, true, Vec::new())),
         Err(failure) => return Err(service.failure(&failure, call)),
     };
@@ -134,11 +137,38 @@ pub(crate) fn challenge(
     Ok(asked(call, ask, enrolled, digits.unwrap_or_default()))
 }
 
-/// The decoy of the user's name, made or not.
-fn decoy_of(service: &Service, call: &Call<'_>) -> Option<Record> {
-    let secrets = &call.settings.secrets;
-    let name = decoy::name_for(call.user, secrets)?;
-    service.records.look_at_decoy(&name, secrets)
+/// The records that an attempt may be judged by.
+struct Looked {
+    own: Result<Found, Failure>,
+    /// The decoy's name, and its record. `None`: the application secret is not fit for one.
+    decoy: Option<LookedDecoy>,
+}
+
+type LookedDecoy = (UserName, Result<Found, Failure>);
+
+/// Looks at the user's record and at the decoy of the name. Both are looked at for every name: the
+/// time must not tell which of them counts.
+fn looked_at(service: &Service, call: &Call<'_>) -> Looked {
+    let (records, secrets) = (&service.records, &call.settings.secrets);
+    match decoy::name_for(call.user, secrets) {
+        Some(name) => {
+            let [own, decoy] = records.find_both([call.user, &name], secrets);
+            let decoy = Some((name, decoy));
+            Looked { own, decoy }
+        }
+        None => Looked {
+            own: records.find(call.user, secrets),
+            decoy: None,
+        },
+    }
+}
+
+/// The decoy of the user's name, made or not. `None` only if it is damaged, or the store does not
+/// work.
+fn decoy_of(service: &Service, call: &Call<'_>, looked: Option<LookedDecoy>) -> Option<Record> {
+    let (_, found) = looked?;
+    let stand_in = || service.records.decoys_stand_in(&call.settings.secrets);
+    found.ok()?.into_record().or_else(stand_in)
 }
 
 /// The reply. Only processes of root, and users about themselves, are told whether the user is

@@ -59,6 +59,26 @@ pub struct Access<'a> {
     pub deadline: Instant,
 }
 
+/// A user's record, as it was found.
+pub struct Found {
+    stored: Option<Stored>,
+    record: Option<Record>,
+}
+
+impl Found {
+    /// The record, if there is one.
+    #[must_use]
+    pub fn record(&self) -> Option<&Record> {
+        self.record.as_ref()
+    }
+
+    /// The same, and nothing is left to be changed.
+    #[must_use]
+    pub fn into_record(self) -> Option<Record> {
+        self.record
+    }
+}
+
 /// The decision about a record.
 #[derive(Debug)]
 #[must_use]
@@ -168,23 +188,57 @@ impl Records {
     /// # Errors
     /// [`Failure::Unavailable`], [`Failure::Damaged`].
     pub fn look(&self, user: &UserName, secrets: &Secrets) -> Result<Option<Record>, Failure> {
-        match self.store.load(user)? {
-            Some(stored) => Ok(Some(Record::from_bytes(&stored.bytes, user, secrets)?)),
-            None => {
-                let _takes_as_long = self.of_a_user.open(secrets);
-                Ok(None)
-            }
+        self.find(user, secrets).map(Found::into_record)
+    }
+
+    /// The same, for a change that may follow at once ([`Self::change_found`]).
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`], [`Failure::Damaged`].
+    pub fn find(&self, user: &UserName, secrets: &Secrets) -> Result<Found, Failure> {
+        self.opened(self.store.load(user)?, user, secrets)
+    }
+
+    /// The same of two names, of which one may be a decoy's.
+    pub fn find_both(
+        &self,
+        names: [&UserName; 2],
+        secrets: &Secrets,
+    ) -> [Result<Found, Failure>; 2] {
+        let [one, other] = names;
+        match self.store.load_both(names) {
+            Ok([first, second]) => [
+                self.opened(first, one, secrets),
+                self.opened(second, other, secrets),
+            ],
+            Err(Unavailable) => [Err(Failure::Unavailable), Err(Failure::Unavailable)],
         }
     }
 
-    /// The same of a decoy's record. `None` only if it is damaged, or the store does not work: one
-    /// that was not made yet has a full budget and one device, like the stand-in in its place.
+    /// A decoy that was not made yet: it has a full budget and one device, like one that was just
+    /// made.
     #[must_use]
-    pub fn look_at_decoy(&self, name: &UserName, secrets: &Secrets) -> Option<Record> {
-        match self.store.load(name).ok()? {
-            Some(stored) => Record::from_bytes(&stored.bytes, name, secrets).ok(),
-            None => self.of_a_decoy.open(secrets),
-        }
+    pub fn decoys_stand_in(&self, secrets: &Secrets) -> Option<Record> {
+        self.of_a_decoy.open(secrets)
+    }
+
+    fn opened(
+        &self,
+        stored: Option<Stored>,
+        name: &UserName,
+        secrets: &Secrets,
+    ) -> Result<Found, Failure> {
+        let record = match &stored {
+            Some(stored) => Some(Record::from_bytes(&stored.bytes, name, secrets)?),
+            None => {
+                let _takes_as_long = match name.is_reserved() {
+                    true => self.of_a_decoy.open(secrets),
+                    false => self.of_a_user.open(secrets),
+                };
+                None
+            }
+        };
+        Ok(Found { stored, record })
     }
 
     /// Calls `decide` with the user's record and makes its decision durable. `decide` is called
@@ -195,17 +249,40 @@ impl Records {
     pub fn change<T>(
         &self,
         access: Access<'_>,
+        decide: impl FnMut(Option<&Record>) -> Decision<T>,
+    ) -> Result<T, Failure> {
+        self.change_found(access, None, decide)
+    }
+
+    /// The same, and the first decision is about the record as it was found before the user's turn. It
+    /// counts only if it changes the record, and the record is still that one: so a store on the
+    /// network is asked once less.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn change_found<T>(
+        &self,
+        access: Access<'_>,
+        found: Option<Found>,
         mut decide: impl FnMut(Option<&Record>) -> Decision<T>,
     ) -> Result<T, Failure> {
-        let _turn = self
+        let turn = self
             .queues
             .take(access.user, access.root, access.deadline)
             .ok_or(Failure::Busy)?;
+        // Another attempt has changed it since, most likely.
+        let mut found = found.filter(|_| turn.came_at_once);
         while Instant::now() < access.deadline {
-            let stored = self.store.load(access.user)?;
-            let record = read(stored.as_ref(), &access)?;
+            let is_early = found.is_some();
+            let Found { stored, record } = match found.take() {
+                Some(found) => found,
+                None => self.loaded(&access)?,
+            };
             let decision = decide(record.as_ref());
             let Some(next) = decision.next else {
+                if is_early {
+                    continue;
+                }
                 return Ok(decision.outcome);
             };
             let enrols = self.enrols(record.as_ref(), &next, access.user)?;
@@ -227,6 +304,12 @@ impl Records {
             }
         }
         Err(Failure::Busy)
+    }
+
+    fn loaded(&self, access: &Access<'_>) -> Result<Found, Failure> {
+        let stored = self.store.load(access.user)?;
+        let record = read(stored.as_ref(), access)?;
+        Ok(Found { stored, record })
     }
 
     /// Removes the user's record, even a damaged one. Returns whether there was one.
@@ -466,3 +549,6 @@ fn durable(outcome: Outcome) -> Result<(), Failure> {
 
 /// Decoys, under the first reserved names. A power of two.
 pub(crate) const DECOYS: u16 = 1024;
+
+#[cfg(test)]
+mod tests;

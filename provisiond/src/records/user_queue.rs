@@ -42,20 +42,23 @@ struct Wake {
 pub struct Turn<'a> {
     queues: &'a UserQueues,
     user: UserName,
+    /// No other attempt for the user was under way.
+    pub came_at_once: bool,
 }
 
 impl UserQueues {
     /// Waits for the user's turn. `None` when the queue is full, or when the deadline passes.
     pub fn take(&self, user: &UserName, root: bool, deadline: Instant) -> Option<Turn<'_>> {
-        let turn = || Turn {
+        let turn = |came_at_once| Turn {
             queues: self,
             user: user.clone(),
+            came_at_once,
         };
         let (ticket, call) = {
             let mut queues = self.lock();
             let Some(queue) = queues.get_mut(user) else {
                 queues.insert(user.clone(), Queue::default());
-                return Some(turn());
+                return Some(turn(true));
             };
             // Counted separately: otherwise a user's own processes could block the user's logins.
             if queue
@@ -77,7 +80,7 @@ impl UserQueues {
             (ticket, called)
         };
         if call.wait(deadline) || !self.leave(user, ticket) {
-            Some(turn())
+            Some(turn(false))
         } else {
             None
         }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use common::config::{EtcdSettings, Trust};
 use common::names::user::UserName;
-use etcd_client::{Compare, CompareOp, Txn, TxnOp};
+use etcd_client::{Compare, CompareOp, KeyValue, Txn, TxnOp};
 use nix::fcntl::Flock;
 
 use self::keys::{Keys, WriteId};
@@ -369,8 +369,13 @@ fn resume(clock: &Clock, found: &Found, remembered: Option<&Remembered>) {
 impl Store for EtcdStore {
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable> {
         let answer = self.read(&reading([self.keys.record(user)]))?;
-        let row = rows(&answer.response).into_iter().next().flatten();
-        Ok(row.map(|row| keys::stored(row.value(), row.mod_revision())))
+        Ok(stored(rows(&answer.response).into_iter().next()))
+    }
+
+    fn load_both(&self, users: [&UserName; 2]) -> Result<[Option<Stored>; 2], Unavailable> {
+        let answer = self.read(&reading(users.map(|user| self.keys.record(user))))?;
+        let mut rows = rows(&answer.response).into_iter();
+        Ok(users.map(|_| stored(rows.next())))
     }
 
     fn insert_new(
@@ -460,7 +465,7 @@ impl Store for EtcdStore {
         let (_, users) = rows_of_range(&answer.response, 0);
         self.users.store(users, Ordering::SeqCst);
         let (last, _) = rows_of_range(&answer.response, 1);
-        let generation = last.first().map_or(0, etcd_client::KeyValue::mod_revision);
+        let generation = last.first().map_or(0, KeyValue::mod_revision);
         Ok(Health {
             kind: "etcd",
             users,
@@ -523,6 +528,11 @@ impl Drop for EtcdStore {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+fn stored(row: Option<Option<KeyValue>>) -> Option<Stored> {
+    let row = row.flatten()?;
+    Some(keys::stored(row.value(), row.mod_revision()))
 }
 
 fn after(time: Duration) -> Instant {

@@ -170,6 +170,43 @@ fn a_store_that_is_put_back_while_it_is_served_ends_the_daemon() {
     assert!(machine.open().incomplete().is_some());
 }
 
+/// Two of three disks lied about what they had synced. Their members agree on what they have left.
+#[test]
+fn a_majority_of_members_that_lost_what_it_had_stored_is_a_roll_back() {
+    let (mut cluster, kept) = (Cluster::of(3), tempfile::tempdir().unwrap());
+    let machine = Machine::below(&cluster, "/p/");
+    let store = machine.open();
+    _ = done(store.insert_new(&user("alice"), b"one".to_vec(), soon()));
+    drop(store);
+    let data = [0, 1].map(|number| (number, kept.path().join(number.to_string())));
+    (0..3).for_each(|number| cluster.kill(number));
+    for (number, kept) in &data {
+        cluster.copy_data(*number, kept);
+    }
+    cluster.start_together(&[0, 1, 2]);
+    let (store, heard) = machine.open_and_hear();
+    let version = store.load(&user("alice")).unwrap().unwrap().version;
+    _ = done(store.replace(&user("alice"), version, b"spent".to_vec(), soon()));
+    (0..3).for_each(|number| cluster.kill(number));
+    for (number, kept) in &data {
+        cluster.put_data_back(*number, kept);
+    }
+    cluster.start_together(&[0, 1]);
+    let answer = store.load(&user("alice"));
+    assert_eq!(
+        answer.unwrap_err(),
+        Unavailable,
+        "what was before is not shown"
+    );
+    let told = heard.iter().find(|told| told.starts_with("fatal")).unwrap();
+    assert!(told.contains("went back from revision"), "{told}");
+    drop(store);
+    let store = machine.open();
+    assert_eq!(loaded(&store, "alice"), Some(b"one".to_vec()));
+    assert!(store.rolled_back_tick().is_some(), "codes are in doubt");
+    assert!(store.incomplete().is_some(), "users may be missing");
+}
+
 #[test]
 fn a_store_that_was_lost_is_never_taken_for_an_empty_one() {
     let machine = Machine::of(shared());
