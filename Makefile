@@ -25,7 +25,7 @@ CARGO ?= cargo
 # rustup's folder is not in the PATH of every root shell.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
-.PHONY: help root demo build programs provisiond-etcd check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench bench-growth install uninstall clean
+.PHONY: help root demo build programs provisiond-etcd check test private-suites etcd-test deb deb-again deb-test deb-source deb-source-test rpm vm-test soak bench bench-growth bench-fleet bench-fleet-sim fleet-programs install uninstall clean
 .NOTPARALLEL:
 
 help: ## list these commands
@@ -125,6 +125,20 @@ bench-growth: root ## measure a store of a million users, which takes longer: do
 	@packaging/need bench
 	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) programs
 	tests/in-private-world bench/growth.py '$(RELEASE)'
+
+bench-fleet: root ## measure logins of a fleet, on an etcd of three members, beside plain transactions: docs/benchmarks.md (root)
+	@packaging/need bench-fleet
+	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) fleet-programs
+	tests/in-private-world bench/fleet.py '$(RELEASE)'
+
+bench-fleet-sim: root ## measure 100,000 records on etcd, and reckon with a day of a million users: docs/benchmarks.md (root)
+	@packaging/need bench-fleet
+	@packaging/quietly 'Building (some minutes the first time)' $(MAKE) fleet-programs
+	tests/in-private-world bench/fleet_sim.py '$(RELEASE)'
+
+fleet-programs: programs provisiond-etcd
+	$(CARGO) build --locked --release -p provisiond --features etcd --example plain_transactions
+	install -D -m 755 $(RELEASE)/examples/plain_transactions $(RELEASE)/etcd/plain_transactions
 
 soak: root ## run the long forms of the suites, and measure times: hours (root)
 	@packaging/soak

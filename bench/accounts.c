@@ -1,5 +1,5 @@
-/* A name service (NSS module) with as many accounts as are wanted: user0, user1 and so on, with uids from 200000. A directory
- * of a million users answers at once; a million lines of /etc/passwd would be read for each login.
+/* A name service (NSS module) with as many accounts as are wanted: user0, user1 and so on, with uids from 200000, and one
+ * primary group. A directory of a million users answers at once; a million lines of /etc/passwd would be read for each login.
  *
  * Built as libnss_bench.so.2, found in LD_LIBRARY_PATH, and named in /etc/nsswitch.conf.
  */
@@ -24,7 +24,7 @@ static enum nss_status account(unsigned number, struct passwd *found, char *buff
 
 	strcpy(password, "*");
 	strcpy(slash, "/");
-	*found = (struct passwd){buffer, password, FIRST + number, FIRST + number, slash, slash, slash};
+	*found = (struct passwd){buffer, password, FIRST + number, FIRST - 1, slash, slash, slash};
 	return NSS_STATUS_SUCCESS;
 }
 

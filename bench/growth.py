@@ -8,13 +8,10 @@ The environment may set BENCH_ROTATIONS (5), the users of the largest store, BEN
 BENCH_LISTED (100000), and for how many seconds each measurement waits for an idle machine, BENCH_WAIT (30). State lies in
 /var/tmp, on a disk, and is gone afterwards. The users are accounts of a name service that answers at once (accounts.c)."""
 
-import base64
-import hashlib
 import itertools
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,8 +19,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import growth_report
-from machine import idle, make_daemons_account
-from modules import STEP, Ours, call, totp
+from machine import idle, make_daemons_account, serve_accounts
+from modules import Ours, key_of, next_step, totp, totpctl, verify, write_table
 from report import percentile, write
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -50,23 +47,15 @@ class Store(Ours):
     def enroll(self):
         """Imports all users. Notes how many a second."""
         table = f"{self.folder}/users.csv"
-        with open(table, "w") as file:
-            file.write("user,key\n")
-            file.writelines(f"{user},{base64.b32encode(key_of(user)).decode()}\n" for user in self.users)
+        write_table(table, self.users)
         self.imported = self.many("import", "csv", table)
         os.remove(table)
 
     def many(self, *arguments):
         """Runs a command about all users. Returns how many a second."""
         begun = time.monotonic()
-        self.totpctl(*arguments)
+        totpctl(self.programs, self.socket, *arguments)
         return len(self.users) / (time.monotonic() - begun)
-
-    def totpctl(self, *arguments):
-        command = [f"{self.programs}/totpctl", "--socket", self.socket, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(arguments)}: {done.stdout[-500:]}{done.stderr[-500:]}")
 
     def open_again(self):
         """Stops the daemon and starts it. Returns after how many seconds it serves."""
@@ -117,7 +106,7 @@ class Growth:
 
     def run(self):
         make_daemons_account()
-        make_accounts(self.folder)
+        serve_accounts(self.folder)
         subprocess.run(["cc", "-O2", "-Wall", "-pthread", f"{HERE}/logins.c", "-o", f"{self.folder}/logins", "-lpam"], check=True)
         self.list()
         small, large = (self.store(users) for users in (SMALL, GROWN))
@@ -192,7 +181,7 @@ class Growth:
         next_step()
         users, begun = store.some(min(len(store.users), LOADED)), time.monotonic()
         with ThreadPoolExecutor(8) as threads:
-            for done in [threads.submit(verify, store, users[n::8]) for n in range(8)]:
+            for done in [threads.submit(verify, store.socket, users[n::8]) for n in range(8)]:
                 done.result()
         figures = self.found.stores[len(store.users)]
         figures["rate"] = len(users) / (time.monotonic() - begun)
@@ -202,12 +191,12 @@ class Growth:
     def rotate(self, store):
         """Has all records sealed under a new secret, while users log in one after the other."""
         store.write(f"{store.folder}/secrets", SECRETS)
-        store.totpctl("reload")
+        totpctl(self.programs, store.socket, "reload")
         self.quiet.append(idle())
         next_step()
         users, times, begun = iter(store.some(len(store.users))), [], time.monotonic()
         with ThreadPoolExecutor() as threads:
-            rotated = threads.submit(store.totpctl, "rotate", "--to", "2")
+            rotated = threads.submit(store.many, "rotate", "--to", "2")
             while not rotated.done():
                 times += self.logins(store, list(itertools.islice(users, CODES)))
             rotated.result()
@@ -218,34 +207,6 @@ class Growth:
 
     def leave(self):
         shutil.rmtree(self.folder)
-
-
-def verify(store, users):
-    with socket.socket(socket.AF_UNIX) as server:
-        server.connect(store.socket)
-        for user in users:
-            told = call(server, "Verify", {"user": user, "service": "load", "codes": [totp(key_of(user))]})
-            if told["verdict"] != "accepted":
-                raise RuntimeError(f"{user}: {told}")
-
-
-def next_step():
-    step = int(time.time()) // STEP
-    while int(time.time()) // STEP == step:
-        time.sleep(0.1)
-
-
-def key_of(user):
-    return hashlib.sha256(user.encode()).digest()[:20]
-
-
-def make_accounts(folder):
-    """A name service with all users, for every program that is started from now on."""
-    library = f"{folder}/libnss_bench.so.2"
-    subprocess.run(["cc", "-O2", "-Wall", "-shared", "-fPIC", f"{HERE}/accounts.c", "-o", library], check=True)
-    os.environ["LD_LIBRARY_PATH"] = folder
-    with open("/etc/nsswitch.conf", "w") as file:
-        file.write("passwd: files bench\ngroup: files\n")
 
 
 def say(what):

@@ -22,6 +22,25 @@ def totp(key):
     return f"{(int.from_bytes(digest[at:at + 4], 'big') & 0x7FFFFFFF) % 10**6:06}"
 
 
+def next_step():
+    """Waits for a time step that no code was used in."""
+    step = int(time.time()) // STEP
+    while int(time.time()) // STEP == step:
+        time.sleep(0.1)
+
+
+def key_of(user):
+    """The key of an imported user follows from the name."""
+    return hashlib.sha256(user.encode()).digest()[:20]
+
+
+def write_table(path, users):
+    """Users and their keys, for `totpctl import csv`."""
+    with open(path, "w") as file:
+        file.write("user,key\n")
+        file.writelines(f"{user},{base64.b32encode(key_of(user)).decode()}\n" for user in users)
+
+
 def another(code):
     """A wrong code. It is right one time in 300,000, which does not matter here."""
     return f"{(int(code) + 500_000) % 10**6:06}"
@@ -121,19 +140,7 @@ class Ours(Module):
         os.utime(path, (0, 0))
 
     def start(self, folder):
-        """Starts the daemon, and waits until it says that it serves."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
-            path = f"{folder}/ready"
-            ready.bind(path)
-            os.chmod(path, 0o666)
-            ready.settimeout(30)
-            arguments = ["--settings", f"{folder}/settings.yaml", "--runtime-dir", f"{folder}/run"]
-            self.daemon = subprocess.Popen(
-                [f"{self.programs}/provisiond", *arguments],
-                env={**os.environ, "NOTIFY_SOCKET": path},
-            )
-            while b"READY=1" not in ready.recv(4096):
-                pass
+        self.daemon = started(f"{self.programs}/provisiond", folder)
 
     def enroll(self):
         with socket.socket(socket.AF_UNIX) as server:
@@ -151,13 +158,48 @@ class Ours(Module):
         self.daemon.wait()
 
     def cpu(self):
-        """Seconds of CPU that the daemon has used, from the clock of its process."""
-        return time.clock_gettime((~self.daemon.pid << 3) | 2)
+        return cpu_of(self.daemon)
 
     def memory(self):
         """MiB that the daemon has in memory."""
         with open(f"/proc/{self.daemon.pid}/status") as file:
             return next(int(line.split()[1]) / 1024 for line in file if line.startswith("VmRSS"))
+
+
+def started(program, folder):
+    """Starts a daemon with the settings in that folder, and waits until it says that it serves."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ready:
+        path = f"{folder}/ready"
+        ready.bind(path)
+        os.chmod(path, 0o666)
+        ready.settimeout(30)
+        arguments = ["--settings", f"{folder}/settings.yaml", "--runtime-dir", f"{folder}/run"]
+        daemon = subprocess.Popen([program, *arguments], env={**os.environ, "NOTIFY_SOCKET": path})
+        while b"READY=1" not in ready.recv(4096):
+            pass
+    return daemon
+
+
+def cpu_of(*processes):
+    """Seconds of CPU that they have used, from the clocks of the processes."""
+    return sum(time.clock_gettime((~process.pid << 3) | 2) for process in processes)
+
+
+def totpctl(programs, socket_path, *arguments):
+    command = [f"{programs}/totpctl", "--socket", socket_path, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(arguments)}: {done.stdout[-500:]}{done.stderr[-500:]}")
+
+
+def verify(socket_path, users):
+    """Right codes of imported users, over one connection."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.connect(socket_path)
+        for user in users:
+            told = call(server, "Verify", {"user": user, "service": "load", "codes": [totp(key_of(user))]})
+            if told["verdict"] != "accepted":
+                raise RuntimeError(f"{user}: {told}")
 
 
 def call(server, method, parameters):
