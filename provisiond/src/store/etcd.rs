@@ -8,6 +8,7 @@ mod fault;
 mod keys;
 mod nodes;
 mod opening;
+mod reads;
 mod state;
 mod updates;
 mod version;
@@ -29,6 +30,7 @@ use self::keys::{Keys, WriteId};
 use self::nodes::Nodes;
 pub use self::opening::OpenError;
 use self::opening::{Age, Found, age_of, at, claim, found_or_begun};
+use self::reads::{Reads, Rows};
 use self::state::{FleetClock, State};
 use self::updates::{Change, Judged, Update, range, reading, rows, rows_of_range};
 use self::version::{EtcdVersion, LEAST};
@@ -69,6 +71,7 @@ pub struct EtcdStore {
     clock: Arc<Clock>,
     known: Mutex<Known>,
     witness: Mutex<Witness>,
+    reads: Reads,
     users: AtomicU64,
     commits: AtomicU64,
     records: AtomicU64,
@@ -131,6 +134,7 @@ impl EtcdStore {
             clock,
             known: Mutex::new(known),
             witness: Mutex::new(witness),
+            reads: Reads::default(),
             users: AtomicU64::new(found.users),
             commits: AtomicU64::default(),
             records: AtomicU64::default(),
@@ -307,13 +311,28 @@ impl EtcdStore {
 
     /// The answer to a question that changes nothing.
     fn read(&self, txn: &Txn) -> Result<nodes::Answer, Unavailable> {
+        self.read_until(txn, after(self.timeout))
+    }
+
+    fn read_until(&self, txn: &Txn, deadline: Instant) -> Result<nodes::Answer, Unavailable> {
         match self.nodes.is_over() {
             true => Err(Unavailable),
-            false => self
-                .nodes
-                .ask(txn, after(self.timeout))
-                .map_err(|_| Unavailable),
+            false => self.nodes.ask(txn, deadline).map_err(|_| Unavailable),
         }
+    }
+
+    /// The records of these users, in one question with those that other threads want.
+    fn rows<const N: usize>(
+        &self,
+        users: [&UserName; N],
+    ) -> Result<[Option<Stored>; N], Unavailable> {
+        let deadline = after(self.timeout);
+        let ask = |keys| -> Result<Rows, Unavailable> {
+            let answer = self.read_until(&reading(keys), deadline)?;
+            Ok(rows(&answer.response).into_iter().map(stored).collect())
+        };
+        let keys = users.map(|user| self.keys.record(user));
+        self.reads.rows(keys, deadline, ask)
     }
 
     /// Tells the witness how far the store has come. One that cannot be written detects less later;
@@ -368,14 +387,12 @@ fn resume(clock: &Clock, found: &Found, remembered: Option<&Remembered>) {
 
 impl Store for EtcdStore {
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable> {
-        let answer = self.read(&reading([self.keys.record(user)]))?;
-        Ok(stored(rows(&answer.response).into_iter().next()))
+        let [row] = self.rows([user])?;
+        Ok(row)
     }
 
     fn load_both(&self, users: [&UserName; 2]) -> Result<[Option<Stored>; 2], Unavailable> {
-        let answer = self.read(&reading(users.map(|user| self.keys.record(user))))?;
-        let mut rows = rows(&answer.response).into_iter();
-        Ok(users.map(|_| stored(rows.next())))
+        self.rows(users)
     }
 
     fn insert_new(
@@ -530,9 +547,8 @@ impl Drop for EtcdStore {
     }
 }
 
-fn stored(row: Option<Option<KeyValue>>) -> Option<Stored> {
-    let row = row.flatten()?;
-    Some(keys::stored(row.value(), row.mod_revision()))
+fn stored(row: Option<KeyValue>) -> Option<Stored> {
+    row.map(|row| keys::stored(row.value(), row.mod_revision()))
 }
 
 fn after(time: Duration) -> Instant {

@@ -128,8 +128,9 @@ impl Change {
 }
 
 /// The transaction that reads these rows.
-pub(super) fn reading<const N: usize>(keys: [Vec<u8>; N]) -> Txn {
-    Txn::new().and_then(keys.map(|key| TxnOp::get(key, None)))
+pub(super) fn reading(keys: impl IntoIterator<Item = Vec<u8>>) -> Txn {
+    let reads = keys.into_iter().map(|key| TxnOp::get(key, None));
+    Txn::new().and_then(reads.collect::<Vec<_>>())
 }
 
 /// The read of at most `limit` rows of a range; 0 counts them alone.
