@@ -9,6 +9,7 @@ The environment may set the users whose records are measured, BENCH_LOADED (1000
 (1000000), its hosts, BENCH_HOSTS (1000), and its seed, BENCH_SEED (1). State lies in /var/tmp, on a disk, and is gone
 afterwards."""
 
+import base64
 import json
 import os
 import random
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import fleet_sim_report
 from cluster import Authority, Cluster
-from day import Day
+from day import JUDGED, Day
 from machine import idle, make_daemons_account, serve_accounts
 from modules import another, call, key_of, next_step, started, totp
 from report import write
@@ -50,8 +51,9 @@ class Found:
     def __init__(self):
         self.loaded, self.calls = LOADED, CALLS
         self.sizes, self.costs = {}, {}
-        self.imported = self.started = self.plain = self.memory = self.row = 0
-        self.defragmented = 0
+        self.imported = self.started = self.plain = self.defragmented = 0
+        self.row = self.row_after_login = self.row_after_guess = 0
+        self.empty = self.memory = 0
 
 
 class Sim:
@@ -67,6 +69,7 @@ class Sim:
         authority = Authority(f"{self.folder}/authority")
         self.cluster = self.begun(Cluster(f"{self.folder}/etcd", authority.machine))
         self.verifier = self.begun(Verifier(f"{self.folder}/verifier", self.programs, self.cluster, authority))
+        self.found.empty = self.memory()
         self.load()
         self.transactions()
         self.calls()
@@ -87,9 +90,19 @@ class Sim:
         self.compact()
         self.found.defragmented = (time.monotonic() - begun) / 3
         self.size("without history")
-        rows = json.loads(self.etcdctl("get", PREFIX + "users/user1", "--prefix", "--limit=1000", "--write-out=json"))["kvs"]
-        self.found.row = sum(len(row["key"]) + len(row["value"]) for row in rows) * 3 / 4 / len(rows)
-        self.found.memory = sum(map(resident, self.cluster.members)) / 3
+        self.found.row = self.row(self.users)
+        self.found.memory = self.memory()
+
+    def row(self, users):
+        """Bytes of key and value of such users, on average."""
+        keys = {base64.b64encode(f"{PREFIX}users/{user}".encode()).decode() for user in users}
+        rows = json.loads(self.etcdctl("get", f"{PREFIX}users/", "--prefix", "--limit=5000", "--write-out=json"))["kvs"]
+        sizes = [len(base64.b64decode(row["key"])) + len(base64.b64decode(row["value"])) for row in rows if row["key"] in keys]
+        return sum(sizes) / len(sizes)
+
+    def memory(self):
+        """MiB of a member."""
+        return sum(map(resident, self.cluster.members)) / 3
 
     def size(self, when):
         """Bytes a user of the database, and of the part of it that is in use."""
@@ -129,20 +142,16 @@ class Sim:
         # The steps have to be those of the codes that were used: a few thousand logins may take longer than one.
         self.cost("already_used", some[-CALLS // 10:], lambda user: ("Verify", {"codes": right(user)}), "already_used", "accepted")
         self.cost("rejected", others, lambda user: ("Verify", {"codes": wrong(user)}), "rejected")
-        victim = others[0]
-        for number in range(5):
-            self.call(victim, "Verify", {"codes": [f"{number:06}"]})
-        guesses = [victim] * (CALLS // 10)
-        self.cost("two_codes_needed", guesses, lambda user: ("Verify", {"codes": wrong(user)}), "two_codes_needed")
-        self.compact()
-        self.size("after logins and guesses")
+        victims, guess = others[:CALLS // 10], lambda number: lambda user: ("Verify", {"codes": [f"{number:06}"]})
+        for number in range(JUDGED):
+            self.together(victims, guess(number))
+        self.cost("two_codes_needed", victims, guess(JUDGED), "two_codes_needed")
+        self.found.row_after_login, self.found.row_after_guess = self.row(some), self.row(others)
 
     def cost(self, kind, users, made, *wanted):
         say(f"{len(users)} times {kind}")
         before, begun = self.look(), time.monotonic()
-        with ThreadPoolExecutor(CALLERS) as threads:
-            parts = [threads.submit(self.some, users[n::CALLERS], made) for n in range(CALLERS)]
-            told = [word for part in parts for word in part.result()]
+        told = self.together(users, made)
         rate = len(users) / (time.monotonic() - begun)
         strange = {word for word in told if word not in wanted}
         if strange or told.count(wanted[0]) < 0.9 * len(told):
@@ -151,6 +160,11 @@ class Sim:
         self.found.costs[kind] = {name: (after[name] - before[name]) / len(users) for name in before} | {"rate": rate}
         say(self.found.costs[kind])
 
+    def together(self, users, made):
+        with ThreadPoolExecutor(CALLERS) as threads:
+            parts = [threads.submit(self.some, users[n::CALLERS], made) for n in range(CALLERS)]
+            return [word for part in parts for word in part.result()]
+
     def look(self):
         return {name: sum(self.cluster.read(*names)) for name, names in COUNTED.items()}
 
@@ -158,9 +172,6 @@ class Sim:
         with socket.socket(socket.AF_UNIX) as server:
             server.connect(self.verifier.socket)
             return [asked(server, user, *made(user)) for user in users]
-
-    def call(self, user, method, parameters):
-        return self.some([user], lambda _: (method, parameters))[0]
 
     def restart(self):
         """A verifier's start reads all records."""
@@ -177,8 +188,9 @@ class Sim:
 
 
 def asked(server, user, method, parameters):
-    """The verdict, or what is asked for."""
-    about = {"user": user, "service": "measured", "rhost": "192.0.2.1"}
+    """The verdict, or what is asked for. Each user comes from an address of its own."""
+    number = int(user.removeprefix("user"))
+    about = {"user": user, "service": "measured", "rhost": f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"}
     told = call(server, method, {**about, **parameters})
     return told["verdict"] if method == "Verify" else told["ask"]
 

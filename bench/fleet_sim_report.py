@@ -24,13 +24,14 @@ def text(found, quiet, day, seed):
 def measured(found):
     sizes = found.sizes
     rows = [
-        ["bytes of a user's key and value", f"{found.row:,.0f}"],
+        ["bytes of a user's key and value, as imported", f"{found.row:,.0f}"],
+        ["the same after a login", f"{found.row_after_login:,.0f}"],
+        ["the same after a wrong code", f"{found.row_after_guess:,.0f}"],
         ["bytes of the database a user, as imported: with its history", f"{sizes['imported'][1]:,.0f}"],
         ["the same after compaction and defragmentation", f"{sizes['without history'][0]:,.0f}"],
-        ["the same after further logins and guesses", f"{sizes['after logins and guesses'][0]:,.0f}"],
         ["totpctl import csv: users a second", f"{found.imported:,.0f}"],
         ["plain transactions a second, P = 64", f"{found.plain:,.0f}"],
-        ["MiB of memory of a member", f"{found.memory:,.0f}"],
+        ["MiB of memory of a member, without records and with them", f"{found.empty:,.0f} and {found.memory:,.0f}"],
         ["seconds of a member's defragmentation, in which it answers nothing", f"{found.defragmented:.1f}"],
         ["seconds until a verifier that starts has read all records and serves", f"{found.started:.1f}"],
     ]
@@ -76,13 +77,14 @@ def reckoned(found, day):
         ["durable transactions in the day", f"{sum(day.total(kind) * number for kind, number in made.items()):,.0f}"],
         ["a second in the busiest minute", f"{peak:,.0f}: {peak / found.plain:.0%} of the {found.plain:,.0f} measured"],
         ["questions a second then, which are reads", f"{questions:,.0f}"],
+        ["bytes of the database a user who has logged in", f"{grown(found)} = {per_user(found):,.0f}"],
         ["GB of records", f"{day.users:,} × {per_user(found):,.0f} bytes = {records / 1e9:.2f}"],
         ["GB of history in the busiest hour", f"{hour / 1e9:.2f}"],
         ["GB of the database, if compacted every hour", f"{records / 1e9:.2f} + {hour / 1e9:.2f} = {(records + hour) / 1e9:.2f}"],
         ["GB of the database, if never compacted: more each day", f"{whole / 1e9:.2f}"],
         ["MB a second between daemons and etcd, busiest minute", f"{day.busiest(sent, 1) / 60 / 1e6:.2f}"],
         ["MB a second between the members, busiest minute", f"{day.busiest(between, 1) / 60 / 1e6:.2f}"],
-        ["GiB of memory of a member", f"{found.memory / 1024 * day.users / found.loaded:.1f}"],
+        ["GiB of memory of a member", f"{(found.empty + (found.memory - found.empty) * day.users / found.loaded) / 1024:.1f}"],
         ["seconds until a verifier serves", f"{found.started * day.users / found.loaded:.0f}"],
     ]
     return table("Size of a fleet, reckoned: measured costs times the model", ("what", "result"), rows)
@@ -105,4 +107,8 @@ def sizes(found, day):
 
 
 def per_user(found):
-    return found.sizes["after logins and guesses"][0]
+    return found.sizes["without history"][0] + found.row_after_login - found.row
+
+
+def grown(found):
+    return f"{found.sizes['without history'][0]:,.0f} + ({found.row_after_login:,.0f} - {found.row:,.0f})"
