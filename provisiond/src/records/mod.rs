@@ -205,14 +205,11 @@ impl Records {
         names: [&UserName; 2],
         secrets: &Secrets,
     ) -> [Result<Found, Failure>; 2] {
-        let [one, other] = names;
-        match self.store.load_both(names) {
-            Ok([first, second]) => [
-                self.opened(first, one, secrets),
-                self.opened(second, other, secrets),
-            ],
-            Err(Unavailable) => [Err(Failure::Unavailable), Err(Failure::Unavailable)],
-        }
+        let mut rows = self.store.load_many(&names).unwrap_or_default().into_iter();
+        names.map(|name| {
+            let row = rows.next().ok_or(Failure::Unavailable)?;
+            self.opened(row, name, secrets)
+        })
     }
 
     /// A decoy that was not made yet: it has a full budget and one device, like one that was just

@@ -60,13 +60,15 @@ impl Records {
         Ok(Some(batch))
     }
 
-    fn decoys_from(&self, first: u16) -> Result<Vec<(UserName, Stored)>, Unavailable> {
+    /// Those that were made.
+    pub(super) fn decoys_from(&self, first: u16) -> Result<Vec<(UserName, Stored)>, Unavailable> {
         let end = first.saturating_add(BATCH_OF_DECOYS).min(DECOYS);
-        let mut found = Vec::new();
-        for name in (first..end).map(UserName::reserved) {
-            found.extend(self.store.load(&name)?.map(|stored| (name, stored)));
-        }
-        Ok(found)
+        let names: Vec<UserName> = (first..end).map(UserName::reserved).collect();
+        let found = self.store.load_many(&names.iter().collect::<Vec<_>>())?;
+        let named = names.into_iter().zip(found);
+        Ok(named
+            .filter_map(|(name, stored)| Some((name, stored?)))
+            .collect())
     }
 
     /// Seals everything in the user's record under the default tag, durably. Returns whether
@@ -112,4 +114,4 @@ fn is_under(record: &Record, secrets: &Secrets) -> bool {
 
 /// Records that are looked at before others get a turn at the disk.
 const BATCH: usize = 64;
-const BATCH_OF_DECOYS: u16 = 64;
+pub(super) const BATCH_OF_DECOYS: u16 = 64;

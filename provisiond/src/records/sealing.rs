@@ -14,6 +14,7 @@ use common::names::user::UserName;
 use common::secrets::Secrets;
 
 use super::by_tag::UnderWay;
+use super::rotation::BATCH_OF_DECOYS;
 use super::{Access, DECOYS, Failure, Listed, Records};
 use crate::record::Record;
 use crate::record::seals::Seals;
@@ -82,8 +83,8 @@ impl Records {
 
     /// Counts the decoys, which no page lists. After that everything is counted.
     pub(super) fn count_decoys(&self, secrets: &Secrets) -> Result<(), Unavailable> {
-        for name in (0..DECOYS).map(UserName::reserved) {
-            if let Some(stored) = self.store.load(&name)? {
+        for first in (0..DECOYS).step_by(BATCH_OF_DECOYS.into()) {
+            for (name, stored) in self.decoys_from(first)? {
                 let record = Record::from_bytes(&stored.bytes, &name, secrets);
                 let seals = Seals::of(&stored.bytes, &name, record.as_ref());
                 self.by_tag.note(&name, seals, record.is_ok());

@@ -322,16 +322,13 @@ impl EtcdStore {
     }
 
     /// The records of these users, in one question with those that other threads want.
-    fn rows<const N: usize>(
-        &self,
-        users: [&UserName; N],
-    ) -> Result<[Option<Stored>; N], Unavailable> {
+    fn rows(&self, users: &[&UserName]) -> Result<Rows, Unavailable> {
         let deadline = after(self.timeout);
         let ask = |keys| -> Result<Rows, Unavailable> {
             let answer = self.read_until(&reading(keys), deadline)?;
             Ok(rows(&answer.response).into_iter().map(stored).collect())
         };
-        let keys = users.map(|user| self.keys.record(user));
+        let keys = users.iter().map(|user| self.keys.record(user)).collect();
         self.reads.rows(keys, deadline, ask)
     }
 
@@ -387,12 +384,16 @@ fn resume(clock: &Clock, found: &Found, remembered: Option<&Remembered>) {
 
 impl Store for EtcdStore {
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable> {
-        let [row] = self.rows([user])?;
-        Ok(row)
+        Ok(self.rows(&[user])?.pop().flatten())
     }
 
-    fn load_both(&self, users: [&UserName; 2]) -> Result<[Option<Stored>; 2], Unavailable> {
-        self.rows(users)
+    fn load_many(&self, users: &[&UserName]) -> Result<Vec<Option<Stored>>, Unavailable> {
+        let parts = users.chunks(reads::MOST_KEYS).map(|part| self.rows(part));
+        Ok(parts
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     fn insert_new(

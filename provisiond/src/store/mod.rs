@@ -35,12 +35,13 @@ pub trait Store: Send + Sync {
     /// [`Unavailable`].
     fn load(&self, user: &UserName) -> Result<Option<Stored>, Unavailable>;
 
-    /// The records of two users, as `load` finds them. A store on the network is asked once.
+    /// The records of these users, in their order, as `load` finds them. A store on the network is
+    /// asked once.
     ///
     /// # Errors
     /// [`Unavailable`].
-    fn load_both(&self, [one, other]: [&UserName; 2]) -> Result<[Option<Stored>; 2], Unavailable> {
-        Ok([self.load(one)?, self.load(other)?])
+    fn load_many(&self, users: &[&UserName]) -> Result<Vec<Option<Stored>>, Unavailable> {
+        users.iter().map(|user| self.load(user)).collect()
     }
 
     /// Stores the first record of a user: [`Outcome::Conflict`] if there is one already.

@@ -75,7 +75,7 @@ macro_rules! on_every_store {
 
 on_every_store! {
     a_record_is_read_as_it_was_stored_also_after_a_restart
-    two_records_are_read_at_once_each_of_its_own_user
+    many_records_are_read_at_once_each_of_its_own_user
     an_update_from_anything_but_the_present_version_is_a_conflict
     a_version_never_repeats
     a_record_that_is_moved_is_in_one_place
@@ -136,21 +136,26 @@ fn a_record_is_read_as_it_was_stored_also_after_a_restart(backend: &impl Backend
     assert_eq!(store.rolled_back_tick(), None);
 }
 
-fn two_records_are_read_at_once_each_of_its_own_user(backend: &impl Backend) {
+fn many_records_are_read_at_once_each_of_its_own_user(backend: &impl Backend) {
     let store = backend.open();
     let (alice, nobody) = (user("alice"), UserName::reserved(1));
-    let read = |users| {
-        let both = store.load_both(users).unwrap();
-        both.map(|stored| stored.map(|stored| (stored.bytes, stored.version)))
+    let read = |users: &[&UserName]| {
+        let rows = store.load_many(users).unwrap().into_iter();
+        rows.map(|row| row.map(|stored| (stored.bytes, stored.version)))
+            .collect::<Vec<_>>()
     };
-    assert_eq!(read([&alice, &nobody]), [None, None]);
+    assert_eq!(read(&[]), []);
+    assert_eq!(read(&[&alice, &nobody]), [None, None]);
     let decoy = done(store.insert_new(&nobody, b"decoy".to_vec(), soon()));
     let decoy = Some((b"decoy".to_vec(), decoy));
-    assert_eq!(read([&alice, &nobody]), [None, decoy.clone()]);
+    assert_eq!(read(&[&alice, &nobody]), [None, decoy.clone()]);
     _ = done(store.insert_new(&alice, b"alice".to_vec(), soon()));
     let own = loaded(&*store, "alice");
-    assert_eq!(read([&alice, &nobody]), [own.clone(), decoy.clone()]);
-    assert_eq!(read([&nobody, &alice]), [decoy, own]);
+    assert_eq!(read(&[&alice, &nobody]), [own.clone(), decoy.clone()]);
+    let many = [[&nobody; 150].as_slice(), &[&alice]].concat();
+    let rows = read(&many);
+    assert!(rows[..150].iter().all(|row| *row == decoy));
+    assert_eq!(rows[150..], [own]);
 }
 
 fn an_update_from_anything_but_the_present_version_is_a_conflict(backend: &impl Backend) {

@@ -4,6 +4,7 @@
 //! A read is part of no question that was put before the read was wanted, so its answer is never
 //! older than its caller.
 
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -37,21 +38,22 @@ impl Reads {
     ///
     /// # Errors
     /// [`Unavailable`], also if there is no answer until the deadline.
-    pub(super) fn rows<const N: usize>(
+    pub(super) fn rows(
         &self,
-        keys: [Vec<u8>; N],
+        keys: Vec<Vec<u8>>,
         deadline: Instant,
         ask: impl FnOnce(Vec<Vec<u8>>) -> Result<Rows, Unavailable>,
-    ) -> Result<[Option<Stored>; N], Unavailable> {
+    ) -> Result<Rows, Unavailable> {
         let mut gathering = self.lock();
         if Arc::strong_count(&gathering.group) == 1 {
             // All who wanted them have left at their deadlines.
             gathering.keys.clear();
         }
         let first = gathering.keys.len();
-        if first.saturating_add(N) > MOST_KEYS {
+        let own = first..first.saturating_add(keys.len());
+        if own.end > MOST_KEYS {
             drop(gathering);
-            return Ok(own(&mut whole(keys.into(), ask)?, 0));
+            return whole(keys, ask);
         }
         gathering.keys.extend(keys);
         let group = Arc::clone(&gathering.group);
@@ -64,8 +66,8 @@ impl Reads {
             }
             let woken = group.changed.wait_timeout(gathering, left);
             gathering = woken.unwrap_or_else(PoisonError::into_inner).0;
-            if let Some(own) = group.own(first) {
-                return own;
+            if let Some(rows) = group.rows(&own) {
+                return rows;
             }
         }
         gathering.is_asking = true;
@@ -78,7 +80,7 @@ impl Reads {
         };
         _ = group.answer.set(whole(keys, ask).map(Mutex::new));
         drop(asking);
-        group.own(first).unwrap_or(Err(Unavailable))
+        group.rows(&own).unwrap_or(Err(Unavailable))
     }
 
     fn lock(&self) -> MutexGuard<'_, Gathering> {
@@ -87,17 +89,15 @@ impl Reads {
 }
 
 impl Group {
-    /// The rows of one caller, whose keys begin at that place. `None`: there is no answer yet.
-    fn own<const N: usize>(
-        &self,
-        first: usize,
-    ) -> Option<Result<[Option<Stored>; N], Unavailable>> {
+    /// The rows of one caller, by the places of its keys. `None`: there is no answer yet.
+    fn rows(&self, own: &Range<usize>) -> Option<Result<Rows, Unavailable>> {
         let rows = match self.answer.get()? {
             Ok(rows) => rows,
             Err(Unavailable) => return Some(Err(Unavailable)),
         };
         let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
-        Some(Ok(own(&mut rows, first)))
+        let own = rows.get_mut(own.clone()).ok_or(Unavailable);
+        Some(own.map(|rows| rows.iter_mut().map(Option::take).collect()))
     }
 }
 
@@ -111,11 +111,6 @@ fn whole(
         true => Ok(rows),
         false => Err(Unavailable),
     })
-}
-
-fn own<const N: usize>(rows: &mut Rows, first: usize) -> [Option<Stored>; N] {
-    let mut rows = rows.iter_mut().skip(first);
-    std::array::from_fn(|_| rows.next().and_then(Option::take))
 }
 
 /// A question that was put. When it is over, however it ends, those that wait go on, and the next is
@@ -136,7 +131,7 @@ impl Drop for Asking<'_> {
 }
 
 /// etcd takes 128 operations in one transaction, unless it is told otherwise.
-const MOST_KEYS: usize = 128;
+pub(super) const MOST_KEYS: usize = 128;
 
 #[cfg(test)]
 mod tests {
@@ -163,7 +158,7 @@ mod tests {
         Instant::now() + Duration::from_secs(60)
     }
 
-    fn bytes<const N: usize>(found: Result<[Option<Stored>; N], Unavailable>) -> Vec<Vec<u8>> {
+    fn bytes(found: Result<Rows, Unavailable>) -> Vec<Vec<u8>> {
         let rows = found.unwrap().into_iter();
         rows.map(|row| row.unwrap().bytes).collect()
     }
@@ -178,7 +173,7 @@ mod tests {
                     answered.recv().unwrap();
                     echo(keys)
                 };
-                assert_eq!(bytes(reads.rows([b"0".into()], soon(), ask)), [b"0"]);
+                assert_eq!(bytes(reads.rows(vec![b"0".into()], soon(), ask)), [b"0"]);
             });
             is_put.recv().unwrap();
             meanwhile();
@@ -198,7 +193,7 @@ mod tests {
                             asked.fetch_add(1, Ordering::SeqCst);
                             echo(keys)
                         };
-                        let keys = [vec![n], vec![n, n]];
+                        let keys = vec![vec![n], vec![n, n]];
                         assert_eq!(bytes(reads.rows(keys, soon(), ask)), [vec![n], vec![n, n]]);
                     });
                 }
@@ -221,28 +216,28 @@ mod tests {
                 assert_eq!(keys.len(), 1);
                 echo(keys)
             };
-            assert_eq!(bytes(reads.rows([key], soon(), ask)), [b"k"]);
+            assert_eq!(bytes(reads.rows(vec![key], soon(), ask)), [b"k"]);
         });
     }
 
     #[test]
     fn a_question_without_an_answer_fails_for_those_that_wait_for_it_and_for_no_other() {
         let reads = Reads::default();
-        let fails = reads.rows([b"a".into()], soon(), |_| Err(Unavailable));
+        let fails = reads.rows(vec![b"a".into()], soon(), |_| Err(Unavailable));
         assert_eq!(fails.unwrap_err(), Unavailable);
         while_one_is_asked(&reads, || {
-            let late = reads.rows([b"b".into()], Instant::now(), echo);
+            let late = reads.rows(vec![b"b".into()], Instant::now(), echo);
             assert_eq!(late.unwrap_err(), Unavailable);
         });
-        let short = reads.rows([b"c".into()], soon(), |keys| {
+        let short = reads.rows(vec![b"c".into()], soon(), |keys| {
             assert_eq!(keys, [b"c"], "who has left is forgotten");
             Ok(Vec::new())
         });
         assert_eq!(short.unwrap_err(), Unavailable, "not: no such record");
         let died = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            reads.rows([b"c".into()], soon(), |_| panic!("on the way"))
+            reads.rows(vec![b"c".into()], soon(), |_| panic!("on the way"))
         }));
         assert!(died.is_err());
-        assert_eq!(bytes(reads.rows([b"d".into()], soon(), echo)), [b"d"]);
+        assert_eq!(bytes(reads.rows(vec![b"d".into()], soon(), echo)), [b"d"]);
     }
 }
