@@ -156,7 +156,7 @@ install: ## copy the built programs, under DESTDIR; PREFIX=/usr (see the top of 
 	install -m 644 packaging/systemd/* '$(DESTDIR)$(UNITDIR)'
 	sed -i 's|=/usr/sbin/|=$(SBINDIR)/|; s|=+/usr/bin/|=+$(BINDIR)/|' '$(DESTDIR)$(UNITDIR)/provisiond.service'
 	sed -i 's|=/usr/bin/|=$(BINDIR)/|' '$(DESTDIR)$(UNITDIR)/pam-totp-setup-undo.service' \
-	    '$(DESTDIR)$(UNITDIR)/pam-totp-metrics.service'
+	    '$(DESTDIR)$(UNITDIR)/pam-totp-metrics.service' '$(DESTDIR)$(UNITDIR)/pam-totp-importer@.service'
 	install -m 644 packaging/sysusers.d/pam-totp.conf '$(DESTDIR)$(SYSUSERSDIR)'
 	install -m 644 packaging/tmpfiles.d/pam-totp.conf '$(DESTDIR)$(TMPFILESDIR)'
 	install -d '$(DESTDIR)$(DOCDIR)/examples' '$(DESTDIR)$(SYSCONFDIR)/fail2ban/filter.d'

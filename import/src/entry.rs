@@ -33,6 +33,8 @@ pub struct Entry {
     pub spent: Vec<u64>,
     /// The last code that was accepted.
     pub last_code: Option<SecretText>,
+    /// `spent` names every step in the window whose code was accepted.
+    pub lists_spent: bool,
     /// Steps that the authenticator's clock is ahead.
     pub skew: i64,
     /// Codes of eight digits that each open one login. `None`: the format has none.
@@ -52,6 +54,7 @@ impl Entry {
             issuer: None,
             spent: Vec::new(),
             last_code: None,
+            lists_spent: false,
             skew: 0,
             scratch_codes: None,
         }

@@ -41,7 +41,8 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Item>, BadFile> {
 struct State {
     counter: Option<u64>,
     period: Option<u64>,
-    spent: Vec<u64>,
+    /// `None`: the module accepts a code again and again.
+    spent: Option<Vec<u64>>,
     skew: i64,
     scratch_codes: Vec<SecretText>,
 }
@@ -79,7 +80,7 @@ impl State {
             }
             "DISALLOW_REUSE" => {
                 let steps = words.map(|word| number(word, "DISALLOW_REUSE"));
-                self.spent = steps.collect::<Result<_, _>>()?;
+                self.spent = Some(steps.collect::<Result<_, _>>()?);
             }
             // The daemon has a rate limit and a window of its own, and learns a skew by itself.
             _ => {}
@@ -95,7 +96,8 @@ impl State {
             None => Entry::totp(key, parameters),
         };
         Ok(Entry {
-            spent: self.spent,
+            lists_spent: self.spent.is_some(),
+            spent: self.spent.unwrap_or_default(),
             skew: self.skew,
             scratch_codes: Some(self.scratch_codes),
             ..entry
@@ -172,6 +174,7 @@ mod tests {
         .entry
         .unwrap();
         assert_eq!((entry.kind, entry.skew), (Kind::Totp, -2));
+        assert!(entry.lists_spent);
         assert!(entry.user.is_none());
         assert_eq!(entry.key.to_base32().expose(), KEY);
         assert_eq!(entry.scratch_codes.as_ref().map(Vec::len), Some(2));
@@ -184,6 +187,7 @@ mod tests {
         assert_eq!((entry.kind, entry.counter), (Kind::Hotp, Some(17)));
         let entry = item(&format!("{KEY}\n\" HOTP_COUNTER 0\n")).entry.unwrap();
         assert_eq!(entry.kind, Kind::Totp, "as the module reads it");
+        assert!(!entry.lists_spent, "the module accepts a code again");
     }
 
     #[test]

@@ -93,6 +93,8 @@ ELSEWHERE = {
     "make uninstall": BUILDS + "real::uninstall_refuses_while_a_pam_file_names_the_module_and_then_leaves_nothing_running",
     "systemctl enable --now pam-totp-metrics.timer": OTHER
     + "real::the_timer_writes_the_metrics_where_node_exporter_reads_them",
+    "systemctl enable --now pam-totp-importer.socket": OTHER
+    + "real::a_login_imports_the_file_of_a_user_without_a_record_through_the_importers_socket",
     "man pam_totp": MANUAL,
     "man pam-totp-settings": MANUAL,
     "# as root: FreeRADIUS": RADIUS,

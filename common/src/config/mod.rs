@@ -34,6 +34,7 @@ pub mod enroll_at_login;
 pub mod exemptions;
 mod file;
 pub mod fleet;
+mod import_at_login;
 pub mod limits;
 mod policy;
 mod problem;
@@ -139,6 +140,8 @@ pub struct Settings {
     pub exemptions: Exemptions,
     /// The users that can enrol at the prompt, in services whose file has `enroll`.
     pub enroll_at_login: EnrollAtLogin,
+    /// Whether a login imports the google-authenticator's file of a user without a record.
+    pub import_at_login: bool,
     /// The sections of the file that provisiond ignores. They belong to other programs, or are
     /// misspelt.
     pub left_alone: Vec<String>,
@@ -208,6 +211,7 @@ impl Settings {
                 .enroll_at_login
                 .check()
                 .map_err(|why| ("enroll-at-login", why))?,
+            import_at_login: raw.import.homes(),
             left_alone: raw.left_alone,
         })
     }

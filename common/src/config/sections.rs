@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::enroll_at_login::RawEnrollAtLogin;
 use super::fleet::{RawFleet, RawUpstream};
+use super::import_at_login::RawImport;
 use super::policy::RawPolicy;
 use super::problem::Problem;
 use super::store::RawStore;
@@ -40,6 +41,7 @@ pub(super) struct RawSettings {
     pub(super) audit: RawAudit,
     pub(super) exemptions: RawExemptions,
     pub(super) enroll_at_login: RawEnrollAtLogin,
+    pub(super) import: RawImport,
     pub(super) left_alone: Vec<String>,
 }
 
@@ -71,6 +73,7 @@ impl RawSettings {
             audit: file.audit.unwrap_or_default(),
             exemptions,
             enroll_at_login: file.enroll_at_login.unwrap_or_default(),
+            import: file.import.unwrap_or_default(),
             left_alone,
         })
     }
@@ -122,6 +125,7 @@ struct RawFile {
         deserialize_with = "given"
     )]
     enroll_at_login: Option<RawEnrollAtLogin>,
+    import: Option<RawImport>,
 }
 
 impl RawFile {
@@ -148,6 +152,7 @@ impl RawFile {
             ("unknown-users", self.unknown_users.is_some()),
             ("grace", self.grace.is_some()),
             ("enroll-at-login", self.enroll_at_login.is_some()),
+            ("import", self.import.is_some()),
         ];
         let mut given = sections.into_iter().filter(|(_, is_given)| *is_given);
         given.next().map(|(name, _)| name)
@@ -205,7 +210,7 @@ struct RawProvisiond {
 }
 
 /// All spellings of the sections of [`RawFile`].
-pub(super) const SECTIONS: [&str; 16] = [
+pub(super) const SECTIONS: [&str; 17] = [
     "totp",
     "AUTHC_CONFIG",
     "context",
@@ -222,4 +227,5 @@ pub(super) const SECTIONS: [&str; 16] = [
     "grace",
     "enroll-at-login",
     "enroll_at_login",
+    "import",
 ];

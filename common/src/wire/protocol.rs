@@ -31,6 +31,8 @@ pub const NAME: &str = "org.pamtotp.Provision";
 pub const LOGIN_SOCKET: &str = "/run/pam-totp/login.sock";
 /// The socket of all other accounts.
 pub const OPEN_SOCKET: &str = "/run/pam-totp/provisiond.sock";
+/// The socket of root's process that imports one user's file for the daemon.
+pub const IMPORTER_SOCKET: &str = "/run/pam-totp/importer.sock";
 
 /// A method of the interface: its parameters and its reply.
 pub trait MethodCall: Serialize {

@@ -127,12 +127,20 @@ pub(crate) fn rename_user(
     })
 }
 
-/// `Forget`: removes the user's record, also one that is damaged.
+/// `Forget`: removes the user's record, also one that is damaged. While logins import files from
+/// homes, an account keeps its record: without it, nothing tells that the user was enrolled, and
+/// which codes were used here.
 ///
 /// # Errors
 /// [`Error`].
 pub(crate) fn forget(service: &Service, call: &Call<'_>) -> Result<ForgetReply, Error> {
     let user = named_by_root(service, call);
+    let may_have_home = call.named.is_unknown() || call.named.account().is_some();
+    if call.settings.import_at_login && may_have_home {
+        let comes_back = Error::bad("user", COMES_BACK);
+        service.log_refused_change("forget", call, &comes_back);
+        return Err(comes_back);
+    }
     // A damaged record under another spelling may belong to another account. It is removed only by
     // its exact name.
     if ![call.named.user(), call.named.said()].contains(&user) {
@@ -180,3 +188,8 @@ pub(crate) fn revoke_grace(service: &Service, call: &Call<'_>) -> RevokeGraceRep
         revoked,
     }
 }
+
+/// Why an account keeps its record.
+const COMES_BACK: &str = "while logins import files from homes (import.google-authenticator.homes), the user's file would bring \
+                          the old key back: use 'totpctl revoke' or 'totpctl disable', or switch that off first and \
+                          run 'totpctl reload'";

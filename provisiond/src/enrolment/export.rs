@@ -95,6 +95,7 @@ fn opened(
             issuer: text(device.issuer.as_ref()),
             spent: is_totp.then(|| device.spent.since(earliest)),
             skew: is_totp.then(|| device.drift.steps()),
+            spent_is_whole: None,
         },
     })
 }

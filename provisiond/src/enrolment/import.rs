@@ -13,7 +13,7 @@ use common::wire::protocol::{Error, ForeignKey, Import, ImportReply};
 
 use crate::enrolment::new_device::{make_room, strong_enough};
 use crate::enrolment::{passlib, recovery};
-use crate::policy::quarantine::last_used_elsewhere;
+use crate::policy::quarantine::{last_unnamed_elsewhere, last_used_elsewhere};
 use crate::record::counter::MAX_START;
 use crate::record::drift::Drift;
 use crate::record::spent::SpentSteps;
@@ -80,6 +80,8 @@ struct State {
     counter: u64,
     /// Steps whose codes are spent.
     spent: Vec<u64>,
+    /// They are all from the present step on.
+    is_whole: bool,
     drift: Drift,
 }
 
@@ -240,15 +242,19 @@ impl Newcomer {
     }
 
     /// What an earlier device with the key has spent, and of a TOTP key every step up to the
-    /// present one: the other system may have accepted its code.
+    /// present one: the other system may have accepted its code. If it names those that it has, the
+    /// present step is free unless it is named.
     fn spent_before(&self, record: &Record, call: &Call<'_>) -> SpentSteps {
         let like = (self.kind, self.parameters);
         let spent = record.spent_with(like, &self.key, (call.user, &call.settings.secrets));
         match self.kind {
             Kind::Hotp => spent,
             Kind::Totp => {
-                let drift = self.state.drift;
-                spent.with_floor(last_used_elsewhere(self.parameters, drift, &call.moment))
+                let last = match self.state.is_whole {
+                    true => last_unnamed_elsewhere,
+                    false => last_used_elsewhere,
+                };
+                spent.with_floor(last(self.parameters, self.state.drift, &call.moment))
             }
         }
     }
@@ -275,6 +281,7 @@ impl State {
         Ok(Self {
             counter,
             spent: foreign.spent.clone().unwrap_or_default(),
+            is_whole: foreign.spent_is_whole == Some(true),
             drift: Drift::of_steps(foreign.skew.unwrap_or(0)),
         })
     }

@@ -2,6 +2,7 @@
 //! its verdict).
 //!
 //! ```text
+//! both        moving_in (a user without a record may bring a file of another system)
 //! Challenge   reported → exemption (is a code needed?) → policy::ask; the same work for every name
 //! Verify      reported → exemption → judge (durable from here on) → effects (counters, lines, grace, skew; the reply)
 //! ```
@@ -11,6 +12,7 @@ mod effects;
 mod exemption;
 mod first_login;
 mod judge;
+mod moving_in;
 mod outcome;
 mod quarantine;
 mod reported;
@@ -40,6 +42,7 @@ pub(crate) fn verify(
     call: &Call<'_>,
     attempt: &Verify,
 ) -> Result<VerifyReply, Error> {
+    moving_in::bring(service, call);
     let login = Trusted::of(call, attempt.into());
     let (answer, is_hidden) = (Answer::parse(&attempt.codes), is_of_sshd(&attempt.codes));
     let looked = looked_at(service, call);
@@ -103,6 +106,7 @@ pub(crate) fn challenge(
     call: &Call<'_>,
     about: &Challenge,
 ) -> Result<ChallengeReply, Error> {
+    moving_in::bring(service, call);
     let login = Trusted::of(call, about.into());
     let Looked { own, decoy } = looked_at(service, call);
     let decoy = decoy_of(service, call, decoy);

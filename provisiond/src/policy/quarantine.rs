@@ -94,6 +94,16 @@ pub fn last_used_elsewhere(parameters: Parameters, drift: Drift, moment: &Moment
     drift.shown_at(present).max(last_lost(parameters, moment))
 }
 
+/// The same of a system that names every step from the present one on that it has spent. In the time
+/// after the machine's clock was set, its list may be of other steps than ours.
+pub fn last_unnamed_elsewhere(parameters: Parameters, drift: Drift, moment: &Moment) -> u64 {
+    let last = last_used_elsewhere(parameters, drift, moment);
+    let present = parameters.step_at(moment.now);
+    let is_past = |doubted| present > parameters.step_at(doubted).saturating_add(FURTHEST);
+    let is_named = last == drift.shown_at(present) && moment.doubts.latest().is_none_or(is_past);
+    last.saturating_sub(u64::from(is_named))
+}
+
 /// The last step that may have been spent in the part of the past that a rolled-back store has
 /// lost. 0: it has lost nothing.
 fn last_lost(parameters: Parameters, moment: &Moment) -> u64 {
@@ -207,6 +217,30 @@ mod tests {
         );
         assert_eq!(last(NOW, u64::MAX), 14);
     }
+
+    #[test]
+    fn a_list_of_used_codes_frees_the_present_step_once_the_clock_and_the_store_are_beyond_doubt() {
+        let last = |moment: &Moment| {
+            let (parameters, drift) = (Parameters::default(), Drift::default());
+            let named = last_unnamed_elsewhere(parameters, drift, moment);
+            last_used_elsewhere(parameters, drift, moment) - named
+        };
+        assert_eq!(last(&Moment::ordinary(NOW)), 1);
+        assert_eq!(last(&at(NOW + 14 * 30, 0)), 0);
+        assert_eq!(last(&at(NOW + 15 * 30, 0)), 1);
+        assert_eq!(last(&at(NOW + 15 * 30, u64::MAX)), 1);
+        let booted = Doubts {
+            booted: Some(NOW - 3600),
+            behind: Some(NOW + 60),
+            ..Doubts::default()
+        };
+        let behind = Moment {
+            doubts: booted,
+            ..Moment::ordinary(NOW)
+        };
+        assert_eq!(last(&behind), 0, "it may have been used before that boot");
+    }
+
     #[test]
     fn a_store_that_was_put_back_stays_in_doubt_when_the_clock_is_set_afterwards() {
         let phone = device(&user("alice"), "phone", Parameters::default());

@@ -31,6 +31,7 @@ use crate::process::startup::{self, CannotStart};
 use crate::process::{backup, etcd, full_disk, hosts, memory, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Sockets};
+use crate::service::importer::Importer;
 use crate::service::{Service, SettingsSource};
 use crate::store::sled::{OpenError, Place, SledStore, Told};
 use crate::store::{Store, file_system, room};
@@ -213,8 +214,23 @@ fn check(arguments: &Arguments) -> Result<(), End> {
         settings.secrets.default_tag()
     );
     name_groups_without_ticket(&settings.enroll_at_login.without_ticket_until);
+    if settings.import_at_login {
+        name_import(&Importer::in_folder(&arguments.runtime_dir));
+    }
     name_ignored(&settings.left_alone);
     Ok(())
+}
+
+/// Says that logins import files from home folders: it is for a time only, too.
+fn name_import(importer: &Importer) {
+    println!(
+        "a login imports the google-authenticator's file of a user without a record: switch it off when the roll-out ends."
+    );
+    if !importer.is_there() {
+        println!(
+            "no importer listens, so that no file is imported; to start it: systemctl enable --now pam-totp-importer.socket"
+        );
+    }
 }
 
 /// Names the groups whose members can enrol with the first factor alone: it holds for a time only,
@@ -272,7 +288,7 @@ fn serve(arguments: &Arguments) -> Result<(), End> {
         Part::Judge(settings) => {
             let listener = hosts::listen(&settings)?;
             let mirror = startup::generation_mirror(&arguments.runtime_dir, account);
-            serve_as_judge(begun, mirror, listener)
+            serve_as_judge(begun, mirror, listener, &arguments.runtime_dir)
         }
         Part::Relay(_) => hosts::serve_as_relay(begun),
     }
@@ -315,6 +331,7 @@ fn serve_as_judge(
     begun: Begun,
     mirror: std::io::Result<PathBuf>,
     listener: Option<TcpListener>,
+    runtime_dir: &Path,
 ) -> Result<(), End> {
     begun.become_the_daemon()?;
     let settings = begun.source.load()?;
@@ -341,7 +358,7 @@ fn serve_as_judge(
     // A store that cannot be read now is read again when a uid is first asked for.
     let _ = records.take_stock(&settings.secrets, || tell_upkeep(&audit, Told::GoesOn));
     let skews = Skews::start(audit.clone())?;
-    let service = Arc::new(Service::new(
+    let service = Service::new(
         records,
         clock,
         audit,
@@ -349,7 +366,8 @@ fn serve_as_judge(
         Names::start()?,
         settings,
         source,
-    ));
+    );
+    let service = Arc::new(service.with_importer(Importer::in_folder(runtime_dir)));
     service.check_secrets(&service.settings());
     let mut server = hosts::start_server(Arc::clone(&service), sockets, listening)?;
     tell_started(&service);

@@ -4,6 +4,7 @@
 pub(crate) mod aliases;
 pub(crate) mod call;
 pub(crate) mod change;
+pub mod importer;
 pub(crate) mod log;
 pub(crate) mod renamed;
 mod secrets;
@@ -16,9 +17,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use common::config::{ConfigError, Part, Settings, Trust};
-use common::wire::protocol::{Error, Method};
+use common::wire::protocol::{Error, IMPORTER_SOCKET, Method};
 
 use self::call::Call;
+use self::importer::Importer;
 use crate::audit::skew::Skews;
 use crate::audit::{Audit, Line};
 use crate::clock::moment::Moment;
@@ -72,6 +74,8 @@ pub struct Service {
     pub connections: AtomicU64,
     /// The open streams of `List` and `Events`.
     pub(crate) streams: Streams,
+    /// Root's process that imports one user's file at a login.
+    pub(crate) importer: Importer,
     /// Held by the rotation that is under way.
     pub(crate) rotation: Mutex<()>,
     /// When the daemon started, in Unix seconds.
@@ -141,12 +145,19 @@ impl Service {
             hosts: Hosts::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
+            importer: Importer::at(IMPORTER_SOCKET.into()),
             rotation: Mutex::default(),
             started: clock::now(),
             verifier_uids: RwLock::default(),
             settings: RwLock::new(Arc::new(settings)),
             source,
         }
+    }
+
+    /// The same with another importer than that of this machine.
+    #[must_use]
+    pub fn with_importer(self, importer: Importer) -> Self {
+        Self { importer, ..self }
     }
 
     /// The settings in force. One call uses one copy to its end.

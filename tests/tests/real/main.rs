@@ -57,6 +57,7 @@ mod missing_users;
 mod module;
 mod moved;
 mod moving_in;
+mod moving_in_at_login;
 mod names;
 mod namespaces;
 mod observed;

@@ -489,6 +489,46 @@ fn the_example_imports_a_file_that_a_user_has_made_meanwhile_and_its_code_opens_
     ]);
 }
 
+/// The command stands in the guide.
+#[test]
+fn a_login_imports_the_file_of_a_user_without_a_record_through_the_importers_socket() {
+    let _place = world::enter();
+    let machine = serving();
+    let home = "/var/lib/home-of-bob";
+    machine.run(&["usermod", "--home", home, "bob"]);
+    machine.run(&["install", "-d", "-o", "bob", "-m", "700", home]);
+    let file = format!("{home}/.google_authenticator");
+    let make = "google-authenticator -q -f -t -d -w 3 -u -Q none -C -s";
+    let user = ["setpriv", "--reuid=bob", "--regid=bob", "--clear-groups"];
+    let make: Vec<&str> = make.split(' ').chain([file.as_str()]).collect();
+    machine.run(&[&user[..], &make].concat());
+    let settings = machine.run(&["cat", SETTINGS]);
+    let on = "import: {google-authenticator: {homes: true}}\n";
+    machine.write(SETTINGS, &format!("{settings}\n{on}"));
+    machine.run(&["totpctl", "reload"]);
+    let enable = "systemctl enable --now pam-totp-importer.socket";
+    assert!(GUIDE.contains(&format!("\n      {enable}\n")));
+    machine.run(&enable.split(' ').collect::<Vec<_>>());
+    let key = machine.run(&["head", "-n", "1", &file]);
+    let device = Authenticator::new(&key);
+    // Where the importer is late, the login after this one finds the device.
+    let first = log_in(&machine, "bob", &device.code());
+    machine.journal.wait_for(&["event=import user=bob "]);
+    assert!(first || log_in(&machine, "bob", &device.code_at(1)));
+    let ended = || {
+        machine.run(&[
+            "systemctl",
+            "list-units",
+            "--all",
+            "--plain",
+            "pam-totp-importer@*",
+        ])
+    };
+    machine.until(|| !ended().contains("pam-totp-importer@"));
+    assert!(!log_in(&machine, "alice", "123456"));
+    machine.until(|| !ended().contains("pam-totp-importer@"));
+}
+
 #[test]
 fn the_timer_writes_the_metrics_where_node_exporter_reads_them() {
     let _place = world::enter();
@@ -580,16 +620,19 @@ fn the_units_are_valid_and_strict() {
     let units = UNITS.map(|unit| format!("{folder}/{unit}"));
     let undo = ["service", "timer"].map(|kind| format!("{folder}/pam-totp-setup-undo.{kind}"));
     let metrics = ["service", "timer"].map(|kind| format!("{folder}/pam-totp-metrics.{kind}"));
-    for unit in units.iter().chain(&undo).chain(&metrics) {
+    let importer = ["@.service", ".socket"].map(|kind| format!("{folder}/pam-totp-importer{kind}"));
+    let all = units.iter().chain(&undo).chain(&metrics).chain(&importer);
+    for unit in all {
         let told = machine.command(&["systemd-analyze", "--man=no", "verify", unit]);
         assert!(told.status.success() && told.stderr.is_empty(), "{told:?}");
     }
     // Tenths of a point. The rollback has to be root, and may change owners. The metrics are read
-    // by root, too.
+    // by root, too. The importer reads the homes of all users.
     for (unit, most) in [
         (&units[0], "--threshold=10"),
         (&undo[0], "--threshold=14"),
         (&metrics[0], "--threshold=10"),
+        (&importer[0], "--threshold=16"),
     ] {
         let analyze = ["systemd-analyze", "security", "--offline=yes"];
         machine.run(&[&analyze[..], &[most, unit]].concat());

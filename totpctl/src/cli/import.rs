@@ -20,14 +20,17 @@ pub(crate) enum ImportCommand {
     #[command(after_help = GOOGLE_AUTHENTICATOR_EXAMPLES)]
     GoogleAuthenticator {
         /// A user's file; '-' for standard input
-        #[arg(value_name = "FILE", required_unless_present = "homes")]
+        #[arg(value_name = "FILE", required_unless_present_any = ["homes", "at_login"])]
         file: Option<PathBuf>,
         /// The user that the file belongs to
-        #[arg(long, value_name = "NAME", required_unless_present = "homes")]
+        #[arg(long, value_name = "NAME", required_unless_present_any = ["homes", "at_login"])]
         user: Option<String>,
         /// The files in the home folders of all users
         #[arg(long, conflicts_with_all = ["file", "user", "same_person"])]
         homes: bool,
+        /// The file of the user named on standard input, for pam-totp-importer.socket
+        #[arg(long, conflicts_with_all = ["file", "user", "homes", "same_person", "dry_run"])]
+        at_login: bool,
         #[command(flatten)]
         how: ImportOptions,
     },

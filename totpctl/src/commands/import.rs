@@ -39,6 +39,11 @@ pub(super) fn run(context: &Context<'_>, command: &ImportCommand) -> Result<Exit
     match command {
         ImportCommand::Passlib { file } => passlib::import(context, &file.path, file.how),
         ImportCommand::GoogleAuthenticator {
+            at_login: true,
+            how,
+            ..
+        } => homes::import_at_login(context, *how),
+        ImportCommand::GoogleAuthenticator {
             file, user, how, ..
         } => match (file, user) {
             (Some(file), Some(user)) => foreign::google_authenticator(context, file, user, *how),
@@ -66,6 +71,8 @@ struct Candidate {
     user: Option<String>,
     /// How many scratch codes the entry has.
     scratch_codes: usize,
+    /// Whether the other system names every code that it has accepted of late.
+    lists_spent: bool,
     call: Result<Import, Failure>,
 }
 

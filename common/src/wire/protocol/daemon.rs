@@ -60,6 +60,9 @@ pub struct ForeignKey {
     pub spent: Option<Vec<u64>>,
     /// Steps that the authenticator's clock is ahead.
     pub skew: Option<i64>,
+    /// `spent` names every step from the present one on whose code the other system has accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_is_whole: Option<bool>,
 }
 
 /// Reply to [`Import`].

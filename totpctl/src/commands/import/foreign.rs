@@ -97,6 +97,7 @@ pub(super) fn candidate(place: Place, user: User<'_>, entry: Result<Entry, Failu
         .ok()
         .and_then(|entry| entry.scratch_codes.as_ref());
     let scratch_codes = scratch_codes.map_or(0, Vec::len);
+    let lists_spent = entry.as_ref().is_ok_and(|entry| entry.lists_spent);
     let named = entry.as_ref().ok().and_then(|entry| entry.user.as_deref());
     let user = match user {
         User::Label(Some(user)) => Some(user.to_owned()),
@@ -116,6 +117,7 @@ pub(super) fn candidate(place: Place, user: User<'_>, entry: Result<Entry, Failu
         place,
         user,
         scratch_codes,
+        lists_spent,
         call,
     }
 }
@@ -148,6 +150,7 @@ fn foreign(entry: &Entry) -> ForeignKey {
             .map(|issuer| issuer.as_str().to_owned()),
         spent: Some(spent),
         skew: Some(entry.skew),
+        spent_is_whole: None,
     }
 }
 

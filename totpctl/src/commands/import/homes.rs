@@ -1,24 +1,27 @@
-//! `import google-authenticator --homes`: the files in the home folders of all accounts. The files
-//! are the users' own, so each is opened with mistrust.
+//! `import google-authenticator --homes`: the files in the home folders of all accounts; and
+//! `--at-login`, that of the one user that the daemon names. The files are the users' own, so each is
+//! opened with mistrust.
 //!
 //! Only root's import reads them. A user must not make it read a file of somebody else, or give
 //! the account a second key: the daemon takes the key of a user that was never enrolled alone.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::Command;
 
 use ::import::google_authenticator;
-use common::wire::protocol::Import;
+use common::wire::client::ClientError;
+use common::wire::protocol::{Error, Import};
 use nix::fcntl::{OFlag, open, openat};
 use nix::sys::stat::{Mode, SFlag, fstat};
 use zeroize::Zeroizing;
 
 use super::foreign::{User, candidate};
-use super::{Candidate, Moving};
+use super::{Candidate, Moving, imported};
 use crate::cli::ImportOptions;
-use crate::commands::{Context, expect_root};
+use crate::commands::{Context, expect_root, names};
+use crate::daemon::Daemon;
 use crate::exit::{Exit, Failure};
 use crate::render::moving::Place;
 
@@ -32,6 +35,41 @@ pub(super) fn import(context: &Context<'_>, how: ImportOptions) -> Result<Exit, 
         }
     }
     moving.end()
+}
+
+/// Imports the file of the user whose name is on standard input, and answers there with a word: for
+/// the daemon, which has a login wait for it.
+pub(super) fn import_at_login(context: &Context<'_>, how: ImportOptions) -> Result<Exit, Failure> {
+    expect_root("import google-authenticator --at-login")?;
+    let imported = named_on(io::stdin()).and_then(|account| match account {
+        None => Ok(false),
+        Some(account) => account.imported(&context.daemon, how),
+    });
+    let word = match imported {
+        Ok(true) => "imported",
+        Ok(false) => "nothing",
+        Err(_) => "refused",
+    };
+    context.output.text(&format!("{word}\n"))?;
+    imported.map(|_| Exit::Done)
+}
+
+/// The account of that name, if there is one.
+fn named_on(input: impl Read) -> Result<Option<Account>, Failure> {
+    let mut line = String::new();
+    let mut input = BufReader::new(input.take(MAX_NAME));
+    let unreadable = |error: io::Error| {
+        Failure::BadParameter(format!("the user's name cannot be read: {error}"))
+    };
+    input.read_line(&mut line).map_err(unreadable)?;
+    let name = names::user(line.trim_end_matches('\n'))?;
+    let found = nix::unistd::User::from_name(&name)
+        .map_err(|error| unlisted(&io::Error::from(error).to_string()))?;
+    Ok(found.map(|user| Account {
+        name: user.name,
+        uid: user.uid.as_raw(),
+        home: user.dir.display().to_string(),
+    }))
 }
 
 /// An account with a home.
@@ -64,6 +102,30 @@ fn account(line: &str) -> Option<Account> {
 }
 
 impl Account {
+    /// Imports the file at a login. Where it names the used codes, a code that it does not name opens
+    /// that login. A clock skew that the module has learned shifts which codes it names.
+    fn imported(self, daemon: &Daemon, how: ImportOptions) -> Result<bool, Failure> {
+        let path = Path::new(&self.home).join(FILE);
+        let Some(found) = self.candidate() else {
+            return Ok(false);
+        };
+        let answer = found.call.and_then(|mut call| {
+            if let Some(foreign) = &mut call.foreign {
+                let is_whole = found.lists_spent && foreign.skew == Some(0);
+                foreign.spent_is_whole = is_whole.then_some(true);
+            }
+            imported(daemon, how, found.place, call)
+        });
+        match answer {
+            Ok(entry) => Ok(entry.imported),
+            Err(Failure::Daemon(ClientError::Refused(Error::DeviceExists))) => Ok(false),
+            Err(why) => Err(Failure::File {
+                path,
+                problem: why.to_string(),
+            }),
+        }
+    }
+
     /// `None`: the account has no file.
     fn candidate(self) -> Option<Candidate> {
         let path = Path::new(&self.home).join(FILE);
@@ -135,6 +197,8 @@ const GETENT: &str = "/usr/bin/getent";
 const FILE: &str = ".google_authenticator";
 /// Bytes: no file of the module is nearly as long.
 const MAX_BYTES: u64 = 64 * 1024;
+/// Bytes: longer than any user name.
+const MAX_NAME: u64 = 1024;
 const SYMLINK: &str = "is a symbolic link, which is not followed";
 const NOT_ITS_OWN: &str = "is not a regular file of the account: it is left alone";
 const NOT_PRIVATE: &str =

@@ -45,6 +45,7 @@ fn candidate(place: Place, entry: Result<Entry, Failure>) -> Candidate {
         place,
         user,
         scratch_codes: 0,
+        lists_spent: false,
         call,
     }
 }
