@@ -28,7 +28,7 @@ pub(crate) enum ImportCommand {
         /// The files in the home folders of all users
         #[arg(long, conflicts_with_all = ["file", "user", "same_person"])]
         homes: bool,
-        /// The file of the user named on standard input, for pam-totp-importer.socket
+        /// The user that pam-totp-importer.socket names
         #[arg(long, conflicts_with_all = ["file", "user", "homes", "same_person", "dry_run"])]
         at_login: bool,
         #[command(flatten)]
