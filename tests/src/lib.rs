@@ -13,6 +13,7 @@ pub mod connection;
 pub mod daemon;
 pub mod disk;
 pub mod fleet;
+pub mod founding;
 pub mod guide;
 pub mod libpam;
 pub mod linear;

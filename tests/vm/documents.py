@@ -39,7 +39,8 @@ APPLY = ("changes accounts that other scenarios count on: "
          "programs::the_file_of_the_guide_and_the_role_make_the_same_users")
 LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_disabled_first_and_forgotten_by_a_later_run"
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
-ETCD = "needs a cluster of etcd: etcd-test::a_daemon_without_the_role_is_refused_and_one_with_it_is_served"
+ETCD = ("needs a cluster of etcd: "
+        "etcd-test::the_chapters_on_etcd_and_on_hosts_are_followed_from_empty_machines_to_the_first_login")
 FLAVOUR = ("needs a package that `make deb` leaves out: "
            "packaging::the_daemon_with_etcd_and_the_one_without_take_each_others_place_and_stop_nothing_on_the_way")
 SNAPSHOT = "needs a cluster of etcd: etcd-test::a_snapshot_that_is_restored_as_a_new_cluster_is_a_roll_back"
@@ -54,13 +55,11 @@ ELSEWHERE = {
     "cargo build --release -p provisiond --features etcd": BUILDS + "make etcd-test builds it for the tests",
     "make deb ETCD=1": FLAVOUR,
     "apt install ./target/debian/pam-totp-daemon-etcd_*.deb": FLAVOUR,
-    "etcdctl user add root --no-password": ETCD,
-    "etcdctl user grant-role root root": ETCD,
-    "etcdctl user add verifier --no-password": ETCD,
-    "etcdctl role add pam-totp": ETCD,
-    "etcdctl role grant-permission pam-totp --prefix=true readwrite /pam-totp/": ETCD,
-    "etcdctl user grant-role verifier pam-totp": ETCD,
-    "etcdctl auth enable": ETCD,
+    "# in an empty folder: A fleet: the store on etcd": ETCD,
+    "# as root, on etcd-1: A fleet: the store on etcd": ETCD,
+    "# as root, on each verifier: A fleet: the store on etcd": ETCD,
+    "# as root, on one verifier: A fleet: the store on etcd": ETCD,
+    "apt install etcd-server": ETCD,
     "etcdctl snapshot save": SNAPSHOT,
     "totpctl import": PART,
     "totpctl export": PART,
@@ -142,6 +141,10 @@ ELSEWHERE = {
 }
 
 
+# What begins a block of commands, which is played as a whole.
+PLACES = "    # as root", "    # in an empty folder"
+
+
 def untyped(typed):
     """The commands of the documents that are neither ELSEWHERE nor among those that were typed."""
     return [f"{place}: {command}" for command, place in documented().items() if command not in ELSEWHERE and command not in typed]
@@ -164,10 +167,10 @@ def commands(text):
         if not line.startswith("    "):
             of_a_file = False
             yield from ((number, span) for span in re.findall(r"`([^`]+)`", line) if is_command(span))
-        elif line.startswith(("    # /", "    # as root")):
+        elif line.startswith(("    # /", *PLACES)):
             of_a_file = True
-            if line == "    # as root":
-                yield number, f"# as root: {heading}"
+            if line.startswith(PLACES):
+                yield number, f"{line.strip()}: {heading}"
         elif not of_a_file and is_command(line.strip()):
             yield number, re.sub(r"\s+#\s.*", "", line.strip())
 

@@ -1,15 +1,18 @@
 //! Opens a store on etcd, and waits until etcd serves.
 
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::config::{ConfigError, EtcdSettings, Trust};
+use common::config::{ConfigError, EtcdSettings, StoreSettings, Trust};
 use nix::sys::signal::SigSet;
+use zeroize::Zeroizing;
 
 use crate::audit::{Audit, Line};
 use crate::clock::Clock;
 use crate::process::{full_disk, run};
 use crate::store::Store;
+use crate::store::etcd::preparing::{self, NotPrepared, Preparing};
 use crate::store::etcd::{EtcdStore, OpenError, Place, Told};
 
 /// Why the store on etcd is not opened.
@@ -23,7 +26,18 @@ pub(super) enum CannotOpen {
     Files(#[from] ConfigError),
     /// Signals cannot be waited for.
     #[error("cannot start: {0}")]
-    System(#[from] std::io::Error),
+    System(#[from] io::Error),
+}
+
+/// Why etcd is not prepared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CannotPrepare {
+    /// The settings name no etcd.
+    #[error("provisiond.store has no etcd: write the section 'etcd' first")]
+    OnThisMachine,
+    /// Etcd, or the certificates.
+    #[error(transparent)]
+    Etcd(#[from] NotPrepared),
 }
 
 impl CannotOpen {
@@ -41,6 +55,31 @@ impl CannotOpen {
 pub(super) fn check(settings: &EtcdSettings, trust: &Trust) -> Result<(), CannotOpen> {
     let files = settings.tls.as_ref();
     files.map_or(Ok(()), |files| Ok(files.read(trust).map(drop)?))
+}
+
+/// Prepares etcd for this store, with the certificate of etcd's root from standard input.
+pub(super) fn prepare(
+    settings: &StoreSettings,
+    trust: &Trust,
+    enable_auth: bool,
+) -> Result<(), CannotPrepare> {
+    let StoreSettings::Etcd(settings) = settings else {
+        return Err(CannotPrepare::OnThisMachine);
+    };
+    let mut root = Zeroizing::new(String::new());
+    let mut input = io::stdin().lock().take(MOST_OF_ROOT);
+    let is_text = input.read_to_string(&mut root);
+    is_text.map_err(|_| NotPrepared::NoRoot)?;
+    let preparing = Preparing {
+        settings,
+        trust,
+        root,
+        enable_auth,
+    };
+    for line in preparing::prepare(&preparing)? {
+        println!("{line}");
+    }
+    Ok(())
 }
 
 /// Opens the store. `None`: the daemon was asked to stop while etcd did not serve.
@@ -85,4 +124,6 @@ fn tell_trouble(audit: &Audit, told: Told) {
     });
 }
 
+/// Bytes of a certificate with those above it, and its key.
+const MOST_OF_ROOT: u64 = 65_536;
 const STATUS: &str = "waits until etcd serves: no login with a code succeeds";

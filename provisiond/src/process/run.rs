@@ -68,6 +68,13 @@ pub struct Arguments {
     /// With --restore: also if the store has users; it is kept beside the new one
     #[arg(long, requires = "restore")]
     replace: bool,
+    /// Make the user and the role in etcd that the store needs, as etcd's root, whose certificate and key
+    /// are read from standard input, and exit
+    #[arg(long, group = "backups")]
+    prepare_etcd: bool,
+    /// With --prepare-etcd: also make etcd's user root, and turn authentication on
+    #[arg(long, requires = "prepare_etcd")]
+    enable_auth: bool,
 }
 
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
@@ -91,6 +98,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         check_backup(&arguments)
     } else if arguments.restore {
         put_back(&arguments)
+    } else if arguments.prepare_etcd {
+        prepare_etcd(&arguments)
     } else {
         serve(&arguments)
     };
@@ -120,6 +129,8 @@ pub(super) enum End {
     Hosts(#[from] hosts::CannotServe),
     #[error(transparent)]
     Backup(#[from] backup::Failure),
+    #[error("{0}")]
+    NotPrepared(String),
     #[error("the system gave no random bytes: try again later")]
     NoRandomness,
 }
@@ -135,7 +146,7 @@ impl End {
             }
             Self::Store(error) if error.needs_the_administrator() => 78,
             Self::Etcd(error) if error.needs_the_administrator() => 78,
-            Self::Backup(_) => 1,
+            Self::Backup(_) | Self::NotPrepared(_) => 1,
             Self::Store(_)
             | Self::Etcd(_)
             | Self::Start(_)
@@ -163,6 +174,13 @@ fn put_back(arguments: &Arguments) -> Result<(), End> {
     let (settings, _) = as_the_daemon(arguments)?;
     backup::put_back(&settings, mirror, arguments.replace)?.print();
     Ok(())
+}
+
+fn prepare_etcd(arguments: &Arguments) -> Result<(), End> {
+    let source = source_as_the_daemon(arguments)?;
+    let settings = source.load()?;
+    let prepared = etcd::prepare(&settings.store, &source.trust, arguments.enable_auth);
+    prepared.map_err(|why| End::NotPrepared(why.to_string()))
 }
 
 /// Becomes the daemon's account, and reads the settings as it does.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::config::{EtcdSettings, Trust};
+use common::config::{EtcdSettings, StoreSettings, Trust};
 use nix::sys::signal::SigSet;
 
 use crate::audit::Audit;
@@ -23,6 +23,12 @@ impl CannotOpen {
     pub(super) fn needs_the_administrator(&self) -> bool {
         true
     }
+}
+
+pub(super) type CannotPrepare = CannotOpen;
+
+pub(super) fn prepare(_: &StoreSettings, _: &Trust, _: bool) -> Result<(), CannotPrepare> {
+    Err(CannotOpen)
 }
 
 pub(super) fn check(_: &EtcdSettings, _: &Trust) -> Result<(), CannotOpen> {

@@ -8,6 +8,7 @@ mod fault;
 mod keys;
 mod nodes;
 mod opening;
+pub mod preparing;
 mod reads;
 mod state;
 mod updates;

@@ -3,6 +3,7 @@
 //! `etcd`.
 
 mod cluster;
+mod founding;
 mod history;
 mod once;
 mod people;

@@ -2,39 +2,26 @@
 //! the first login, and what is done with a stolen host.
 
 use serde_json::Value;
-use tests::daemon::authenticator;
-use tests::guide::lines_of;
+use tests::founding::{Fleet, hand_over, type_in};
 use tests::machine::Machine;
-use tests::oathtool::Authenticator;
 use tests::world;
-
-/// A verifier and a host, made as the chapter says.
-struct Fleet {
-    verifier: Machine,
-    host: Machine,
-    alice: Authenticator,
-}
-
-/// What the chapter lets an administrator do, in its order.
-enum Step {
-    Type(Vec<String>),
-    Write(String, String),
-}
 
 #[test]
 fn the_chapter_on_a_fleet_is_followed_from_empty_folders_to_the_first_login() {
     let _place = world::enter_alone();
+    let fleet = Fleet::by_the_guide();
     let Fleet {
         verifier,
         host,
         alice,
-    } = Fleet::by_the_guide();
+        ..
+    } = &fleet;
     let status = host.run(&["totpctl", "--json", "status"]);
     let status: Value = serde_json::from_str(&status).expect("JSON");
     assert_eq!(status["upstream"][0]["server"], "v1.example.com:6238");
     let code = alice.code();
-    assert!(log_in(&host, &code));
-    assert!(!log_in(&host, &code), "a replay");
+    assert!(fleet.log_in(&code));
+    assert!(!fleet.log_in(&code), "a replay");
     verifier.journal.wait_for(&[
         "event=verify user=alice ",
         " role=relay host=web1.example.com",
@@ -50,15 +37,15 @@ fn the_chapter_on_a_fleet_is_followed_from_empty_folders_to_the_first_login() {
     // The host is stolen.
     let revoke = "totpctl fleet host revoke web1.example.com";
     assert!(tests::guide::GUIDE.contains(revoke));
-    let told = type_in(&verifier, revoke);
+    let told = type_in(verifier, revoke);
     assert!(told.contains("is revoked"), "{told}");
-    assert!(!log_in(&host, &alice.code()));
+    assert!(!fleet.log_in(&alice.code()));
     let settings = verifier.run(&["cat", "/etc/pam-totp/settings.yaml"]);
     assert!(
         settings.contains("    revoked: [web1.example.com]\n"),
         "{settings}"
     );
-    let again = type_in(&verifier, revoke);
+    let again = type_in(verifier, revoke);
     assert!(again.contains("was revoked"), "{again}");
 }
 
@@ -110,84 +97,4 @@ fn certificate_ends(host: &Machine) -> bool {
     let is_there = |kind: &str| findings.iter().any(|finding| finding["kind"] == kind);
     assert!(!is_there("bad-settings"), "{findings:?}");
     is_there("certificate-ends")
-}
-
-impl Fleet {
-    fn by_the_guide() -> Self {
-        let [verifier, host] = ["v1.example.com", "web1.example.com"].map(|_| Machine::boot());
-        for machine in [&verifier, &host] {
-            let name = "echo 127.0.0.1 v1.example.com >> /etc/hosts; getent hosts v1.example.com";
-            machine.run(&["sh", "-c", name]);
-            machine.run(&["systemctl", "enable", "--now", "provisiond"]);
-        }
-        verifier.run(&["usermod", "-aG", "staff", "alice"]);
-        let mut told = String::new();
-        for step in chapter() {
-            match step {
-                Step::Type(lines) if of_the_host(&lines) => {
-                    hand_over(&verifier, &host, "web1.example.com.tar");
-                    lines.iter().for_each(|line| _ = type_in(&host, line));
-                }
-                Step::Type(lines) => {
-                    let printed = lines.iter().map(|line| type_in(&verifier, line));
-                    told += &printed.collect::<String>();
-                }
-                Step::Write(path, text) => {
-                    for line in text.lines() {
-                        assert!(told.contains(&format!("{line}\n")), "not printed: {line}");
-                    }
-                    verifier.write(&path, &text);
-                }
-            }
-        }
-        host.journal.wait_for(&["event=verifier_reached"]);
-        let enrolled = verifier.run(&["totpctl", "--json", "enroll", "alice", "--yes"]);
-        let enrolled = serde_json::from_str(&enrolled).expect("JSON");
-        let alice = authenticator(&enrolled);
-        Self {
-            verifier,
-            host,
-            alice,
-        }
-    }
-}
-
-/// The files and commands of the chapter.
-fn chapter() -> Vec<Step> {
-    let mut steps = Vec::new();
-    for line in lines_of("A fleet of hosts") {
-        match (line.strip_prefix("# "), steps.last_mut()) {
-            (Some("as root"), _) => steps.push(Step::Type(Vec::new())),
-            (Some(path), _) => steps.push(Step::Write(path.to_owned(), String::new())),
-            (None, Some(Step::Type(lines))) => lines.push(line),
-            (None, Some(Step::Write(_, text))) => *text += &(line + "\n"),
-            (None, None) => panic!("of which machine is this?: {line}"),
-        }
-    }
-    steps
-}
-
-/// The host's block is the one that unpacks the host's file.
-fn of_the_host(lines: &[String]) -> bool {
-    lines.iter().any(|line| line.starts_with("tar -xf web1"))
-}
-
-fn type_in(machine: &Machine, line: &str) -> String {
-    machine.run(&["sh", "-euc", &format!("cd /tmp; {line}")]) + "\n"
-}
-
-/// An administrator copies a file from one machine to the other.
-fn hand_over(from: &Machine, to: &Machine, name: &str) {
-    let path = format!("/tmp/{name}");
-    let bytes = std::fs::read(from.path(&path)).expect("the file of a machine");
-    std::fs::write(to.path(&path), bytes).expect("a copy");
-}
-
-fn log_in(host: &Machine, code: &str) -> bool {
-    let lines = "auth required pam_totp.so retry=1\naccount required pam_permit.so\n";
-    host.write("/etc/pam.d/sshd", lines);
-    let login = ["pamtester", "sshd", "alice", "authenticate"];
-    host.with_input(&login, &format!("{code}\n"))
-        .status
-        .success()
 }

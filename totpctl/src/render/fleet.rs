@@ -95,7 +95,8 @@ pub(crate) fn rule(name: &str, services: &[String], groups: &[String]) -> String
 impl Render for Begun {
     fn people(&self) -> String {
         let (folder, until) = (printable(&self.folder), day(self.until));
-        format!("{folder}: the fleet's authority, until {until}.\n") + &wrapped(KEEP, "")
+        let made = format!("{folder}: the fleet's authority, until {until}.\n");
+        made + &wrapped(KEEP, "") + ETCD
     }
 }
 
@@ -153,6 +154,7 @@ impl Render for Revoked {
 }
 
 const MOST_OF_A_NAME: usize = 32;
+const ETCD: &str = "\nIf the verifiers share their records on etcd, once on one of them, as root:\n  cat root.pem root.key | provisiond --prepare-etcd --enable-auth\n";
 const KEEP: &str = "A copy of its key lets its holder take the codes of users: keep the folder private, and a backup of it. \
                     Next: 'totpctl fleet verifier add NAME'.";
 const HAND_OVER: &str =

@@ -92,7 +92,7 @@ fn of_the_answer(code: i32, message: &str, settings: &EtcdSettings) -> Fault {
         PERMISSION_DENIED => Fault::lasting(format!(
             "denies access to the keys below {prefix}: {ROLE}"
         )),
-        INVALID_ARGUMENT if is("user name is empty") => Fault::lasting(format!(
+        INVALID_ARGUMENT if is(NO_USER) => Fault::lasting(format!(
             "wants to know the user of this daemon's certificate: {ROLE}"
         )),
         UNAUTHENTICATED => Fault::lasting(format!("does not know this daemon's user: {ROLE}")),
@@ -106,6 +106,24 @@ fn of_the_answer(code: i32, message: &str, settings: &EtcdSettings) -> Fault {
         }
         UNAVAILABLE if is("no leader") => Fault::passing(NO_LEADER.into()),
         _ => doubtful(format!("failed: {}", printable(message))),
+    }
+}
+
+/// Whether etcd refuses because of who asks.
+pub(super) fn denied(error: &NoAnswer) -> bool {
+    let NoAnswer::Error(error) = error else {
+        return false;
+    };
+    let Error::GRpcStatus(status) = error.as_ref() else {
+        return false;
+    };
+    match status.code().into() {
+        PERMISSION_DENIED | UNAUTHENTICATED => true,
+        INVALID_ARGUMENT | FAILED_PRECONDITION => {
+            let is = |part: &str| status.message().contains(part);
+            is(NO_USER) || is("user name not found")
+        }
+        _ => false,
     }
 }
 
@@ -241,8 +259,9 @@ fn doubtful(sentence: String) -> Fault {
     }
 }
 
-const ROLE: &str = "give the user that its certificate names (CN) a role with this prefix, as the administrator's guide says \
-                    in 'A fleet'";
+const ROLE: &str = "give the user that its certificate names (CN) a role with this prefix: 'provisiond --prepare-etcd' does it, \
+                    as the administrator's guide says in 'A fleet'";
+const NO_USER: &str = "user name is empty";
 const NO_TLS: &str =
     "etcd speaks TLS if it has --cert-file and --key-file, and an endpoint with https://";
 const NO_WAY: &str = "does etcd run there, and does provisiond's unit let it reach the network?";
@@ -250,6 +269,7 @@ const NO_LEADER: &str =
     "has no leader: more than half of the members must run and reach each other";
 const INVALID_ARGUMENT: i32 = 3;
 const PERMISSION_DENIED: i32 = 7;
+const FAILED_PRECONDITION: i32 = 9;
 const RESOURCE_EXHAUSTED: i32 = 8;
 const UNAVAILABLE: i32 = 14;
 const UNAUTHENTICATED: i32 = 16;

@@ -160,7 +160,13 @@ impl Cluster {
         }
     }
 
-    fn ask<T, F>(&self, number: usize, client: &str, does: impl FnOnce(Client) -> F) -> Option<T>
+    /// The answer of a member to that client, if there is one.
+    pub(super) fn ask<T, F>(
+        &self,
+        number: usize,
+        client: &str,
+        does: impl FnOnce(Client) -> F,
+    ) -> Option<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T, Error>> + Send + 'static,

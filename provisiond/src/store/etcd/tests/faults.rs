@@ -13,15 +13,6 @@ fn with_certificate(cluster: &Cluster, name: &str) -> Machine {
     machine
 }
 
-/// The commands that the guide has for etcd's root, in a block of their own.
-fn of_the_guide() -> impl Iterator<Item = &'static str> {
-    const GUIDE: &str = include_str!("../../../../../docs/administrators-guide.md");
-    GUIDE.lines().filter_map(|line| {
-        line.strip_prefix("    ")
-            .filter(|line| line.starts_with("etcdctl "))
-    })
-}
-
 #[track_caller]
 fn says(sentence: &str, parts: &[&str]) {
     for part in parts {
@@ -93,36 +84,6 @@ fn an_endpoint_that_does_not_speak_tls_is_named() {
     let plain = shared().settings("/p/", machine.folder.path());
     machine.settings.endpoints = vec![plain.endpoints[0].replace("http:", "https:")];
     says(&machine.why_not(), &["speaks TLS if it has --cert-file"]);
-}
-
-#[test]
-fn a_daemon_without_the_role_is_refused_and_one_with_it_is_served() {
-    let cluster = Cluster::with_tls("server");
-    let mut machine = with_certificate(&cluster, "verifier");
-    machine.settings.prefix = "/pam-totp/".to_owned();
-    let (grant, others): (Vec<&str>, _) =
-        of_the_guide().partition(|command| command.contains("grant-role verifier"));
-    others
-        .into_iter()
-        .for_each(|command| cluster.etcdctl(command));
-    let parts = ["denies access to the keys below /pam-totp/", "role"];
-    says(&machine.why_not(), &parts);
-    says(
-        &with_certificate(&cluster, "stranger").why_not(),
-        &parts[1..],
-    );
-    assert_eq!(grant.len(), 1);
-    cluster.etcdctl(grant[0]);
-    let store = machine.open();
-    _ = done(store.insert_new(&user("alice"), b"one".to_vec(), soon()));
-    assert_eq!(store.list(None, 9).unwrap().len(), 1);
-    assert_eq!(store.health().unwrap().users, 1);
-    let mut outside = with_certificate(&cluster, "verifier");
-    outside.settings.prefix = "/elsewhere/".to_owned();
-    says(
-        &outside.why_not(),
-        &["denies access to the keys below /elsewhere/"],
-    );
 }
 
 #[test]
