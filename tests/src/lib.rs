@@ -21,6 +21,7 @@ pub mod lines;
 mod log_page;
 pub mod machine;
 pub mod memory_group;
+pub mod migration;
 pub mod network;
 pub mod oathtool;
 pub mod odd_names;

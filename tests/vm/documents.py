@@ -41,6 +41,8 @@ LEAVERS = "shuts accounts of a directory: real::users_without_an_account_are_dis
 EXPIRING = "shows nothing on a fresh machine: real::devices_that_expire_soon_and_users_that_have_used_none_for_long_are_listed"
 ETCD = ("needs a cluster of etcd: "
         "etcd-test::the_chapters_on_etcd_and_on_hosts_are_followed_from_empty_machines_to_the_first_login")
+MOVE = ("needs a store to move to: "
+        "real::of_records_that_move_no_used_code_opens_anything_and_the_old_store_opens_nothing")
 FLAVOUR = ("needs a package that `make deb` leaves out: "
            "packaging::the_daemon_with_etcd_and_the_one_without_take_each_others_place_and_stop_nothing_on_the_way")
 SNAPSHOT = "needs a cluster of etcd: etcd-test::a_snapshot_that_is_restored_as_a_new_cluster_is_a_roll_back"
@@ -60,6 +62,7 @@ ELSEWHERE = {
     "# as root, on each verifier: A fleet: the store on etcd": ETCD,
     "# as root, on one verifier: A fleet: the store on etcd": ETCD,
     "apt install etcd-server": ETCD,
+    "# as root, to move: Moving to etcd, and back": MOVE,
     "etcdctl snapshot save": SNAPSHOT,
     "totpctl import": PART,
     "totpctl export": PART,

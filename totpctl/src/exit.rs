@@ -77,7 +77,7 @@ pub(crate) enum Failure {
     /// `setup`: what is in its way, and the next step.
     #[error("{0}")]
     SetUp(String),
-    /// `backup` and `restore`: what provisiond said, and its exit code.
+    /// `backup`, `restore` and `migrate`: what provisiond said, and its exit code.
     #[error("{0}")]
     Backup(String, Exit),
     /// A command that only root may run.

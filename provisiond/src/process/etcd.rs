@@ -1,7 +1,7 @@
 //! Opens a store on etcd, and waits until etcd serves.
 
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::config::{ConfigError, EtcdSettings, StoreSettings, Trust};
@@ -10,10 +10,13 @@ use zeroize::Zeroizing;
 
 use crate::audit::{Audit, Line};
 use crate::clock::Clock;
+use crate::process::migrate::failed;
 use crate::process::{full_disk, run};
 use crate::store::Store;
+use crate::store::etcd::moving::{Arriving, Leaving};
 use crate::store::etcd::preparing::{self, NotPrepared, Preparing};
 use crate::store::etcd::{EtcdStore, OpenError, Place, Told};
+use crate::store::moving::{New, Old};
 
 /// Why the store on etcd is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -89,11 +92,7 @@ pub(super) fn open(
     mirror: Option<PathBuf>,
     (clock, audit, signals): (&Arc<Clock>, &Audit, &SigSet),
 ) -> Result<Option<Box<dyn Store>>, CannotOpen> {
-    let place = Place {
-        settings,
-        trust,
-        mirror,
-    };
+    let place = place(settings, trust, mirror.as_deref());
     let mut opened = None;
     let lack = || {
         let lines = audit.clone();
@@ -110,6 +109,49 @@ pub(super) fn open(
     match opened.filter(|_| goes_on) {
         Some(opened) => Ok(Some(Box::new(opened?))),
         None => Ok(None),
+    }
+}
+
+/// The store as one that records leave.
+pub(super) fn leaving(
+    settings: &EtcdSettings,
+    trust: &Trust,
+    mirror: Option<&Path>,
+    clock: &Arc<Clock>,
+) -> Result<Box<dyn Old>, CannotOpen> {
+    let place = place(settings, trust, mirror);
+    let old = Leaving::open(&place, Arc::clone(clock), trouble, failed)?;
+    Ok(Box::new(old))
+}
+
+fn trouble(told: Told) {
+    if let Told::NotReached(why) = told {
+        eprintln!("provisiond: {why}");
+    }
+}
+
+/// The store as one that records come to.
+pub(super) fn arriving(settings: &EtcdSettings, trust: &Trust) -> Result<Box<dyn New>, CannotOpen> {
+    Ok(Box::new(Arriving::open(settings, trust)?))
+}
+
+/// Opens the store as a daemon does, so that this machine remembers how far it had come.
+pub(super) fn remember(
+    settings: &EtcdSettings,
+    trust: &Trust,
+    mirror: Option<&Path>,
+    clock: &Arc<Clock>,
+) -> Result<(), CannotOpen> {
+    let place = place(settings, trust, mirror);
+    EtcdStore::open(&place, Arc::clone(clock), |_| (), failed)?.close();
+    Ok(())
+}
+
+fn place<'a>(settings: &'a EtcdSettings, trust: &'a Trust, mirror: Option<&Path>) -> Place<'a> {
+    Place {
+        settings,
+        trust,
+        mirror: mirror.map(Path::to_owned),
     }
 }
 

@@ -7,6 +7,7 @@ mod full_disk;
 #[cfg_attr(not(feature = "fleet"), path = "without_hosts.rs")]
 mod hosts;
 pub mod memory;
+mod migrate;
 pub mod run;
 pub mod startup;
 

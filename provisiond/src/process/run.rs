@@ -27,12 +27,14 @@ use crate::clock::mark::Reason;
 use crate::clock::sys;
 use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
+use crate::process::migrate::Side;
 use crate::process::startup::{self, CannotStart};
-use crate::process::{backup, etcd, full_disk, hosts, memory, notify};
+use crate::process::{backup, etcd, full_disk, hosts, memory, migrate, notify};
 use crate::records::Records;
 use crate::server::{Pulse, Sockets};
 use crate::service::importer::Importer;
 use crate::service::{Service, SettingsSource};
+use crate::store::moving::NotMoved;
 use crate::store::sled::{OpenError, Place, SledStore, Told};
 use crate::store::{Store, file_system, room};
 
@@ -68,6 +70,10 @@ pub struct Arguments {
     /// With --restore: also if the store has users; it is kept beside the new one
     #[arg(long, requires = "restore")]
     replace: bool,
+    /// Move all records to the store of the settings in FILE, while no daemon of this machine runs, and
+    /// exit: see 'totpctl migrate'
+    #[arg(long, group = "backups", value_name = "FILE")]
+    migrate_to: Option<PathBuf>,
     /// Make the user and the role in etcd that the store needs, as etcd's root, whose certificate and key
     /// are read from standard input, and exit
     #[arg(long, group = "backups")]
@@ -98,6 +104,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         check_backup(&arguments)
     } else if arguments.restore {
         put_back(&arguments)
+    } else if let Some(to) = &arguments.migrate_to {
+        migrate(&arguments, to)
     } else if arguments.prepare_etcd {
         prepare_etcd(&arguments)
     } else {
@@ -131,6 +139,8 @@ pub(super) enum End {
     Backup(#[from] backup::Failure),
     #[error("{0}")]
     NotPrepared(String),
+    #[error(transparent)]
+    NotMoved(#[from] NotMoved),
     #[error("the system gave no random bytes: try again later")]
     NoRandomness,
 }
@@ -146,7 +156,7 @@ impl End {
             }
             Self::Store(error) if error.needs_the_administrator() => 78,
             Self::Etcd(error) if error.needs_the_administrator() => 78,
-            Self::Backup(_) | Self::NotPrepared(_) => 1,
+            Self::Backup(_) | Self::NotPrepared(_) | Self::NotMoved(_) => 1,
             Self::Store(_)
             | Self::Etcd(_)
             | Self::Start(_)
@@ -173,6 +183,25 @@ fn put_back(arguments: &Arguments) -> Result<(), End> {
     let mirror = startup::generation_mirror(&arguments.runtime_dir, account).ok();
     let (settings, _) = as_the_daemon(arguments)?;
     backup::put_back(&settings, mirror, arguments.replace)?.print();
+    Ok(())
+}
+
+fn migrate(arguments: &Arguments, to: &Path) -> Result<(), End> {
+    let account = startup::daemon_account()?;
+    let mirror = startup::generation_mirror(&arguments.runtime_dir, account).ok();
+    let from = source_as_the_daemon(arguments)?;
+    let to = SettingsSource {
+        path: to.to_owned(),
+        trust: from.trust.clone(),
+    };
+    let side = |source: &SettingsSource| -> Result<Side, End> {
+        Ok(Side {
+            file: source.path.clone(),
+            settings: source.load()?,
+        })
+    };
+    let (old, new) = (side(&from)?, side(&to)?);
+    migrate::run(&old, &new, &from.trust, mirror.as_deref())?.print();
     Ok(())
 }
 

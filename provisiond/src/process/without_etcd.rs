@@ -1,6 +1,6 @@
 //! In the place of `etcd.rs` in a daemon that was built without etcd: says so.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::config::{EtcdSettings, StoreSettings, Trust};
@@ -9,6 +9,7 @@ use nix::sys::signal::SigSet;
 use crate::audit::Audit;
 use crate::clock::Clock;
 use crate::store::Store;
+use crate::store::moving::{New, Old};
 
 /// Why the store on etcd is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,28 @@ pub(super) fn prepare(_: &StoreSettings, _: &Trust, _: bool) -> Result<(), Canno
 }
 
 pub(super) fn check(_: &EtcdSettings, _: &Trust) -> Result<(), CannotOpen> {
+    Err(CannotOpen)
+}
+
+pub(super) fn leaving(
+    _: &EtcdSettings,
+    _: &Trust,
+    _: Option<&Path>,
+    _: &Arc<Clock>,
+) -> Result<Box<dyn Old>, CannotOpen> {
+    Err(CannotOpen)
+}
+
+pub(super) fn arriving(_: &EtcdSettings, _: &Trust) -> Result<Box<dyn New>, CannotOpen> {
+    Err(CannotOpen)
+}
+
+pub(super) fn remember(
+    _: &EtcdSettings,
+    _: &Trust,
+    _: Option<&Path>,
+    _: &Arc<Clock>,
+) -> Result<(), CannotOpen> {
     Err(CannotOpen)
 }
 

@@ -6,6 +6,7 @@
 
 mod fault;
 mod keys;
+pub mod moving;
 mod nodes;
 mod opening;
 pub mod preparing;
@@ -37,6 +38,7 @@ use self::updates::{Change, Judged, Update, range, reading, rows, rows_of_range}
 use self::version::{EtcdVersion, LEAST};
 use self::witness::{Remembered, Seen, Witness};
 use super::marker::beside;
+use super::moving::Fence;
 use super::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 
@@ -102,15 +104,20 @@ impl EtcdStore {
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
         let hearers: (Tell, Fatal) = (Arc::new(tell), Box::new(fatal));
-        Self::open_with(LEAST, place, clock, hearers)
+        let (store, fence) = Self::open_with(LEAST, place, clock, hearers)?;
+        match fence {
+            None => Ok(store),
+            Some(fence) => Err(OpenError::Fenced(place.settings.prefix.clone(), fence)),
+        }
     }
 
+    /// Opens the store, and returns the fence that it may have. Behind a fence no daemon serves it.
     fn open_with(
         least: EtcdVersion,
         place: &Place<'_>,
         clock: Arc<Clock>,
         hearers: (Tell, Fatal),
-    ) -> Result<Self, OpenError> {
+    ) -> Result<(Self, Option<Fence>), OpenError> {
         let settings = place.settings;
         let path = settings.path.as_path();
         let lock = claim(path, after(LOCK_WAIT))?;
@@ -141,10 +148,12 @@ impl EtcdStore {
             records: AtomicU64::default(),
             _lock: lock,
         };
-        store.judge_age(remembered.as_ref(), (prefix, &file), deadline)?;
-        store.remember().map_err(at(&file))?;
-        store.nodes.serve();
-        Ok(store)
+        if found.fence.is_none() {
+            store.judge_age(remembered.as_ref(), (prefix, &file), deadline)?;
+            store.remember().map_err(at(&file))?;
+            store.nodes.serve();
+        }
+        Ok((store, found.fence))
     }
 
     /// Finds out whether the store went back, and makes that known to all daemons.
@@ -561,8 +570,8 @@ fn after(time: Duration) -> Instant {
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 /// Rows of one answer. gRPC takes 4 MiB, and a record has 4 KiB.
 const PAGE: i64 = 256;
-const STATE_IS_GONE: &str = "the state of the store was removed from etcd, or belongs to another store: the daemon begins \
-                             anew, and says what it finds";
+const STATE_IS_GONE: &str = "the records have moved to another store, or the state of this one was removed from etcd, or \
+                             belongs to another store: the daemon begins anew, and says what it finds";
 
 #[cfg(test)]
 pub(super) mod tests;

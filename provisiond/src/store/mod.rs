@@ -12,6 +12,7 @@ mod exchange;
 pub mod file_system;
 pub mod journal;
 pub mod marker;
+pub mod moving;
 pub(crate) mod private;
 pub mod room;
 pub mod sled;

@@ -9,10 +9,12 @@ mod base;
 mod comparing;
 mod counted;
 mod erasing;
+mod fence;
 mod healing;
 mod keeping;
 mod log_file;
 mod making;
+pub mod moving;
 mod opening;
 mod overlay;
 mod replay;
@@ -139,11 +141,7 @@ impl SledStore {
         tell: impl Fn(Told) + Send + Sync + 'static,
         fatal: impl Fn(&str) + Send + Sync + 'static,
     ) -> Result<Self, OpenError> {
-        let around = Surroundings {
-            lock_wait: LOCK_WAIT,
-            settle_after: SETTLE_AFTER,
-            sync: Arc::new(File::sync_data),
-        };
+        let around = Surroundings::of_a_daemon();
         Self::open_with(around, place, clock, Arc::new(tell), fatal)
     }
 

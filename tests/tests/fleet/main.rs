@@ -5,6 +5,7 @@
 mod cluster;
 mod founding;
 mod history;
+mod moving;
 mod once;
 mod people;
 mod site;

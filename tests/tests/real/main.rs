@@ -53,6 +53,7 @@ mod many;
 mod meanwhile;
 mod memory;
 mod metrics;
+mod migrating;
 mod missing_users;
 mod module;
 mod moved;

@@ -21,6 +21,7 @@ mod log;
 #[cfg(test)]
 mod manual;
 mod metrics;
+mod migrate;
 mod picture_options;
 mod recovery;
 mod rotate;
@@ -62,6 +63,7 @@ pub(crate) use self::key::{
 pub(crate) use self::key_options::KeyOptions;
 pub(crate) use self::log::{LogArgs, WhyArgs};
 pub(crate) use self::metrics::MetricsArgs;
+pub(crate) use self::migrate::MigrateArgs;
 pub(crate) use self::picture_options::PictureOptions;
 pub(crate) use self::recovery::{BypassArgs, RecoveryArgs, TicketArgs};
 pub(crate) use self::rotate::RotateArgs;
@@ -208,6 +210,9 @@ pub(crate) enum Command {
     /// Put a backup in the place of the store (root only)
     #[command(after_help = backup::RESTORE_EXAMPLES)]
     Restore(RestoreArgs),
+    /// Move all records to another store (root only)
+    #[command(after_help = migrate::EXAMPLES)]
+    Migrate(MigrateArgs),
     /// Make and revoke the certificates of a fleet's machines
     #[cfg(feature = "fleet")]
     #[command(subcommand, after_help = fleet::EXAMPLES)]

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use nix::unistd::geteuid;
+use serde::de::DeserializeOwned;
 
 use super::Context;
 use crate::cli::{BackupArgs, DaemonSettings, RestoreArgs};
@@ -29,7 +30,7 @@ pub(super) fn backup(context: &Context<'_>, wanted: &BackupArgs) -> Result<Exit,
     }
     let mut file = NewFile::create(&wanted.file)?;
     let output = received(provisiond, &mut |bytes| file.append(bytes))?;
-    let report = report(&output.status, &output.stderr, &output.stderr)?;
+    let report: Backup = report(&output.status, &output.stderr, &output.stderr)?;
     file.keep()?;
     context.output.result(&report.of(&wanted.file))?;
     Ok(Exit::Done)
@@ -53,7 +54,7 @@ fn to_standard_output(provisiond: Command) -> Result<Exit, Failure> {
     let output = received(provisiond, &mut |bytes| {
         out.write_all(bytes).map_err(Failure::Writing)
     })?;
-    report(&output.status, &output.stderr, &output.stderr)?;
+    report::<Backup>(&output.status, &output.stderr, &output.stderr)?;
     out.flush().map_err(Failure::Writing)?;
     Ok(Exit::Done)
 }
@@ -104,7 +105,7 @@ fn sent(context: &Context<'_>, mut provisiond: Command, path: &Path) -> Result<E
     };
     let output = running.wait_with_output().map_err(not_run)?;
     // A provisiond that has seen enough closes the pipe, and says why.
-    let report = report(&output.status, &output.stdout, &output.stderr)?;
+    let report: Backup = report(&output.status, &output.stdout, &output.stderr)?;
     copied.map_err(|error| unreadable(path, &error))?;
     context.output.result(&report.of(path))?;
     Ok(Exit::Done)
@@ -129,7 +130,10 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// The daemon's program: beside this one, or in the folder of system programs that belongs to it.
-fn provisiond(command: &'static str, settings: &DaemonSettings) -> Result<Command, Failure> {
+pub(super) fn provisiond(
+    command: &'static str,
+    settings: &DaemonSettings,
+) -> Result<Command, Failure> {
     if !geteuid().is_root() {
         return Err(Failure::RootOnly(command));
     }
@@ -154,7 +158,11 @@ fn provisiond(command: &'static str, settings: &DaemonSettings) -> Result<Comman
 }
 
 /// What provisiond `told`, or why it failed.
-fn report(status: &ExitStatus, told: &[u8], failed: &[u8]) -> Result<Backup, Failure> {
+pub(super) fn report<T: DeserializeOwned>(
+    status: &ExitStatus,
+    told: &[u8],
+    failed: &[u8],
+) -> Result<T, Failure> {
     if !status.success() {
         let why = String::from_utf8_lossy(failed);
         let why = why.trim().trim_start_matches("provisiond: ").to_owned();
@@ -171,7 +179,7 @@ fn exit(status: ExitStatus) -> Exit {
     }
 }
 
-fn not_run(error: io::Error) -> Failure {
+pub(super) fn not_run(error: io::Error) -> Failure {
     let why = format!("provisiond cannot be run: {error}: install it beside totpctl");
     Failure::Backup(why, Exit::Refused)
 }

@@ -23,6 +23,7 @@ mod lists;
 mod log;
 mod many;
 mod metrics;
+mod migrate;
 mod names;
 mod recovery;
 mod rename;
@@ -102,6 +103,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Rotate(wanted) => rotate::run(context, wanted),
         Command::Backup(wanted) => backup::backup(context, wanted),
         Command::Restore(wanted) => backup::restore(context, wanted),
+        Command::Migrate(wanted) => migrate::run(context, wanted),
         #[cfg(feature = "fleet")]
         Command::Fleet(wanted) => fleet::run(context, wanted),
         Command::Reload => daemon::reload(context),

@@ -16,6 +16,7 @@ use super::updates::{range, rows, rows_of_range};
 use super::witness::{Remembered, Seen};
 use crate::clock::Clock;
 use crate::store::marker::{beside, lock};
+use crate::store::moving::Fence;
 use crate::store::private;
 
 /// Why a store on etcd cannot be opened.
@@ -63,6 +64,9 @@ pub enum OpenError {
     /// The state cannot be read.
     #[error("the state of the store below {0} is damaged: put etcd's snapshot back")]
     Damaged(String),
+    /// Its records move, or have moved.
+    #[error("the store below {0} is closed: {1}")]
+    Fenced(String, Fence),
     /// A later version has written it.
     #[error(
         "the store below {0} was written by a newer version of provisiond; install that version again"
@@ -107,6 +111,8 @@ impl From<Failure> for OpenError {
 /// The store as it was found.
 pub(super) struct Found {
     pub(super) state: State,
+    /// What keeps every daemon out of it.
+    pub(super) fence: Option<Fence>,
     /// The revision in which the state was written.
     pub(super) state_revision: i64,
     pub(super) clock: Option<FleetClock>,
@@ -122,31 +128,48 @@ pub(super) fn found_or_begun(
     deadline: Instant,
 ) -> Result<Found, OpenError> {
     loop {
-        let look = [
-            TxnOp::get(keys.state(), None),
-            TxnOp::get(keys.clock(), None),
-            range(keys.users(), 0),
-            range(keys.all(), 0),
-        ];
-        let answer = nodes.ask(&Txn::new().and_then(look), deadline)?;
-        let found = rows(&answer.response);
-        let (_, users) = rows_of_range(&answer.response, 2);
-        let (_, all) = rows_of_range(&answer.response, 3);
-        if let Some(Some(row)) = found.first() {
-            let fleet = found.get(1).and_then(Option::as_ref);
-            return read(row, fleet, users, prefix);
+        let found = look(nodes, keys, prefix, deadline);
+        if let Ok(Some(found)) = found {
+            return Ok(found);
         }
-        if let Some((remembered, witness)) = known {
+        if let (Ok(None) | Err(OpenError::NoState(_)), Some((remembered, witness))) =
+            (&found, known)
+        {
             return Err(OpenError::Lost {
                 prefix: prefix.to_owned(),
                 users: remembered.seen.users,
                 witness: witness.to_owned(),
             });
         }
-        if all > 0 {
-            return Err(OpenError::NoState(prefix.to_owned()));
-        }
+        _ = found?;
         begin(nodes, keys, clock, deadline)?;
+    }
+}
+
+/// The state of the store, and the clock of the fleet. `None`: there is no key.
+pub(super) fn look(
+    nodes: &Nodes,
+    keys: &Keys,
+    prefix: &str,
+    deadline: Instant,
+) -> Result<Option<Found>, OpenError> {
+    let look = [
+        TxnOp::get(keys.state(), None),
+        TxnOp::get(keys.clock(), None),
+        range(keys.users(), 0),
+        range(keys.all(), 0),
+    ];
+    let answer = nodes.ask(&Txn::new().and_then(look), deadline)?;
+    let found = rows(&answer.response);
+    let (_, users) = rows_of_range(&answer.response, 2);
+    let (_, all) = rows_of_range(&answer.response, 3);
+    if let Some(Some(row)) = found.first() {
+        let fleet = found.get(1).and_then(Option::as_ref);
+        return read(row, fleet, users, prefix).map(Some);
+    }
+    match all {
+        0 => Ok(None),
+        _ => Err(OpenError::NoState(prefix.to_owned())),
     }
 }
 
@@ -156,12 +179,15 @@ fn read(
     users: u64,
     prefix: &str,
 ) -> Result<Found, OpenError> {
-    let state = State::parse(row.value()).map_err(|bad| match bad {
-        BadState::Newer => OpenError::Newer(prefix.to_owned()),
-        BadState::Damaged => OpenError::Damaged(prefix.to_owned()),
-    })?;
+    let (state, fence) = match State::parse(row.value()) {
+        Ok(state) => (state, None),
+        Err(BadState::Fenced(state, fence)) => (state, Some(fence)),
+        Err(BadState::Newer) => return Err(OpenError::Newer(prefix.to_owned())),
+        Err(BadState::Damaged) => return Err(OpenError::Damaged(prefix.to_owned())),
+    };
     Ok(Found {
         state,
+        fence,
         state_revision: row.mod_revision(),
         clock: fleet.and_then(|row| FleetClock::parse(row.value())),
         users,

@@ -1,11 +1,14 @@
 //! The state of a store on etcd, which all daemons share: its identity, the last roll-back, and
 //! whether users may be missing. Beside it the clock of the fleet.
 //!
+//! While the store's records move, the row has a fence as well, and no daemon takes it for a state.
+//!
 //! Every update of a record requires the state to be as the daemon knows it. So a daemon that finds a
 //! roll-back fences all others off at once: none of them writes before it has heard of it.
 
 use crate::clock::mark::Mark;
 use crate::store::Incomplete;
+use crate::store::moving::Fence;
 
 /// The state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +24,10 @@ pub(super) struct State {
 }
 
 /// Why a state cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BadState {
+    /// The records move, or have moved. The state holds again if the fence is taken down.
+    Fenced(State, Fence),
     /// A later version has written it.
     Newer,
     /// Other bytes.
@@ -74,12 +79,29 @@ impl State {
         .concat()
     }
 
+    /// The row of a store with that fence, or without one.
+    pub(super) fn to_row(self, fence: Option<&Fence>) -> Vec<u8> {
+        let state = self.to_bytes();
+        match fence {
+            None => state,
+            Some(fence) => [&[FENCED], state.as_slice(), fence.to_text().as_bytes()].concat(),
+        }
+    }
+
     pub(super) fn parse(bytes: &[u8]) -> Result<Self, BadState> {
         match bytes {
             [FORMAT, rest @ ..] => Self::from_bytes(rest).ok_or(BadState::Damaged),
-            [format, ..] if *format > FORMAT => Err(BadState::Newer),
+            [FENCED, rest @ ..] => Err(Self::behind_a_fence(rest).unwrap_or(BadState::Damaged)),
+            [format, ..] if *format > FENCED => Err(BadState::Newer),
             _ => Err(BadState::Damaged),
         }
+    }
+
+    fn behind_a_fence(bytes: &[u8]) -> Option<BadState> {
+        let (state, text) = bytes.split_at_checked(BYTES)?;
+        let state = Self::parse(state).ok()?;
+        let fence = Fence::parse(&String::from_utf8_lossy(text));
+        Some(BadState::Fenced(state, fence))
     }
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
@@ -137,6 +159,10 @@ impl FleetClock {
 }
 
 const FORMAT: u8 = 1;
+/// A fence behind a state.
+const FENCED: u8 = 2;
+/// Of a state: its format, its identity, four numbers.
+const BYTES: usize = 1 + 16 + 4 * 8;
 /// No number on etcd tells how many updates a whole store has.
 const UNKNOWN: u64 = u64::MAX;
 /// Seconds by which the clock of the fleet may be behind: it is written about once a minute.
@@ -159,6 +185,19 @@ mod tests {
     }
 
     #[test]
+    fn a_fenced_state_is_none_until_the_fence_falls() {
+        let state = State::new().unwrap();
+        for fence in [
+            Fence::MovedTo("there".into()),
+            Fence::MovesFrom("elsewhere".into()),
+        ] {
+            let row = state.to_row(Some(&fence));
+            assert_eq!(State::parse(&row), Err(BadState::Fenced(state, fence)));
+        }
+        assert_eq!(State::parse(&state.to_row(None)), Ok(state));
+    }
+
+    #[test]
     fn a_state_of_another_version_or_size_is_none() {
         let bytes = State::new().unwrap().to_bytes();
         for cut in 0..bytes.len() {
@@ -168,7 +207,8 @@ mod tests {
             State::parse(&[bytes, vec![0]].concat()),
             Err(BadState::Damaged)
         );
-        assert_eq!(State::parse(&[2, 0]), Err(BadState::Newer));
+        assert_eq!(State::parse(&[FENCED, 0]), Err(BadState::Damaged));
+        assert_eq!(State::parse(&[3, 0]), Err(BadState::Newer));
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cluster;
 mod faults;
 mod going_back;
 mod members;
+mod moving;
 mod preparing;
 mod settling;
 

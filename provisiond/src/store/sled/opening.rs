@@ -15,6 +15,7 @@ use super::base::Base;
 use super::log_file::LogFile;
 use crate::store::journal::SyncData;
 use crate::store::marker::{Marker, lock, prepare_folder};
+use crate::store::moving::Fence;
 use crate::store::private::{self, Kind};
 use crate::store::unreadable;
 
@@ -24,6 +25,9 @@ pub enum OpenError {
     /// Another process uses it.
     #[error("the store at {0} is in use by another process; stop the other provisiond first")]
     InUse(PathBuf),
+    /// Its records move, or have moved.
+    #[error("the store at {0} is closed: {1}")]
+    Fenced(PathBuf, Fence),
     /// It is empty, but held users.
     #[error(
         "the store at {store} is empty, but {marker} says that it held users; restore a backup, or remove {marker} and \
@@ -90,7 +94,11 @@ impl OpenError {
     pub fn needs_the_administrator(&self) -> bool {
         match self {
             Self::InUse(_) | Self::NoRoom { .. } | Self::NotHealed { .. } => false,
-            Self::Lost { .. } | Self::Damaged { .. } | Self::Newer(_) | Self::Older(_) => true,
+            Self::Lost { .. }
+            | Self::Damaged { .. }
+            | Self::Newer(_)
+            | Self::Older(_)
+            | Self::Fenced(..) => true,
             // What others can change, and what is no file or folder, is refused as this kind, too.
             Self::Io { error, .. } => error.kind() == ErrorKind::PermissionDenied,
         }

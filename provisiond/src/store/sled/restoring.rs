@@ -16,7 +16,7 @@ use nix::fcntl::Flock;
 
 use super::opening::{OpenError, at};
 use super::rows::{stored, user_of};
-use super::starting::claim;
+use super::starting::{claim, keep_out};
 use super::summary::{SUMMARY, Summary, believed};
 use super::{LOCK_WAIT, Place};
 use crate::clock::Clock;
@@ -101,6 +101,7 @@ impl<'a> Restoring<'a> {
         let path = place.path.as_path();
         let deadline = Instant::now().checked_add(LOCK_WAIT);
         let lock = claim(path, deadline.unwrap_or_else(Instant::now))?;
+        keep_out(path)?;
         let marker = Marker::read(path).map_err(at(path))?;
         let copied = copied(backup, &beside(path, COPY));
         Ok(Self {

@@ -13,6 +13,7 @@ use nix::fcntl::Flock;
 
 use super::base::Base;
 use super::erasing;
+use super::fence;
 use super::healing;
 use super::keeping::{Keeper, Orders, rows};
 use super::opening::{OpenError, at, lost};
@@ -23,7 +24,7 @@ use super::summary::{Summary, judge_age, known_to_be_spent};
 use super::upkeep::Upkeep;
 use super::witnesses::Witnesses;
 use super::writer::{Update, Writer, failed};
-use super::{Keeping, LOCK_WAIT, Place, SledStore, Tell};
+use super::{Keeping, LOCK_WAIT, Place, SETTLE_AFTER, SledStore, Tell};
 use crate::clock::Clock;
 use crate::store::Outcome;
 use crate::store::commit::Committer;
@@ -45,6 +46,9 @@ impl SledStore {
             .checked_add(around.lock_wait)
             .unwrap_or_else(Instant::now);
         let lock = claim(path, deadline)?;
+        if !around.is_behind_the_fence {
+            keep_out(path)?;
+        }
         let folder = beside(path, JOURNAL);
         let upkeep = Arc::new(Upkeep::of(folder.clone()));
         let tell = counted(&upkeep, tell);
@@ -143,6 +147,27 @@ pub(super) struct Surroundings {
     pub(super) lock_wait: Duration,
     pub(super) settle_after: Duration,
     pub(super) sync: SyncData,
+    /// Whether it opens a store whose records move.
+    pub(super) is_behind_the_fence: bool,
+}
+
+impl Surroundings {
+    pub(super) fn of_a_daemon() -> Self {
+        Self {
+            lock_wait: LOCK_WAIT,
+            settle_after: SETTLE_AFTER,
+            sync: Arc::new(File::sync_data),
+            is_behind_the_fence: false,
+        }
+    }
+
+    /// Those of the process that moves the records.
+    pub(super) fn behind_the_fence() -> Self {
+        Self {
+            is_behind_the_fence: true,
+            ..Self::of_a_daemon()
+        }
+    }
 }
 
 /// What the keeper may have the committer do.
@@ -184,6 +209,14 @@ pub(super) fn claim(path: &Path, deadline: Instant) -> Result<Flock<File>, OpenE
     lock(&lock_path, deadline)
         .map_err(at(&lock_path))?
         .ok_or_else(|| OpenError::InUse(path.to_owned()))
+}
+
+/// Refuses a store whose records move, or have moved.
+pub(super) fn keep_out(path: &Path) -> Result<(), OpenError> {
+    match fence::read(path).map_err(at(path))? {
+        None => Ok(()),
+        Some(fence) => Err(OpenError::Fenced(path.to_owned(), fence)),
+    }
 }
 
 /// The summary to go on with, by what the witnesses say. The clock resumes, and hears of a roll-back.

@@ -78,8 +78,7 @@ impl Home {
     fn open_at_once(&self) -> Result<SledStore, OpenError> {
         let around = Surroundings {
             lock_wait: Duration::ZERO,
-            settle_after: SETTLE_AFTER,
-            sync: Arc::new(File::sync_data),
+            ..Surroundings::of_a_daemon()
         };
         SledStore::open_with(
             around,
@@ -453,9 +452,9 @@ fn failing(
     let fatal = Mutex::new(fatal);
     // What the committer alone syncs is counted: sled gets its part at the end.
     let around = Surroundings {
-        lock_wait: LOCK_WAIT,
         settle_after: Duration::from_secs(3600),
         sync: Arc::new(sync),
+        ..Surroundings::of_a_daemon()
     };
     let tell = move |why: &str| fatal.lock().unwrap().send(why.to_owned()).unwrap();
     let store =

@@ -276,7 +276,7 @@ fn a_newer_store_is_refused() {
     let store = machine.open();
     let state = store.keys.state();
     drop(store);
-    shared().administer(|mut etcd: Client| async move { etcd.put(state, [2_u8, 0], None).await });
+    shared().administer(|mut etcd: Client| async move { etcd.put(state, [3_u8, 0], None).await });
     assert!(machine.why_not().contains("newer version of provisiond"));
 }
 
