@@ -63,6 +63,7 @@ ELSEWHERE = {
     "# as root, on one verifier: A fleet: the store on etcd": ETCD,
     "apt install etcd-server": ETCD,
     "# as root, to move: Moving to etcd, and back": MOVE,
+    "totpctl status --fleet": ETCD,
     "etcdctl snapshot save": SNAPSHOT,
     "totpctl import": PART,
     "totpctl export": PART,

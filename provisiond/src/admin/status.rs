@@ -45,6 +45,7 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
         acceptable: Some(before != after),
         copy: health.copy.map(copy_as_told),
         upstream: None,
+        fleet: service.fleet(&call.settings),
     })
 }
 

@@ -421,6 +421,9 @@ fn serve_as_judge(
     service.tell_missing_secrets();
     notify(&[NotifyState::Ready]);
     service.look_up_names();
+    if matches!(service.settings().store, StoreSettings::Etcd(_)) {
+        service.keep_in_touch()?;
+    }
     // A bad settings file is logged and changes nothing.
     wait_for_the_end(&signals, || _ = service.reload());
     notify(&[NotifyState::Stopping]);

@@ -29,7 +29,7 @@ use crate::records::sealing::{Sealed, seals_of};
 use crate::records::stand_in::StandIn;
 use crate::records::user_queue::UserQueues;
 pub use crate::records::walk::Listed;
-use crate::store::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable};
+use crate::store::{Health, Incomplete, Measures, Note, Outcome, Store, Stored, Unavailable};
 
 /// The records of all users.
 pub struct Records {
@@ -476,6 +476,14 @@ impl Records {
     /// [`Failure::Unavailable`], [`Failure::Unknown`].
     pub fn keep_mark(&self, deadline: Instant) -> Result<(), Failure> {
         durable(self.store.keep_mark(deadline)?)
+    }
+
+    /// Leaves a note for the other daemons of the store, removes the notes of `gone`, and returns all.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub fn exchange_notes(&self, note: &[u8], gone: &[String]) -> Result<Vec<Note>, Unavailable> {
+        self.store.exchange_notes(note, gone)
     }
 
     /// Makes everything durable and accepts no more changes.

@@ -32,6 +32,7 @@ impl Relay {
             acceptable: None,
             copy: None,
             upstream: Some(upstream.told()),
+            fleet: None,
         }
     }
 }

@@ -22,6 +22,7 @@ use super::dispatch::{Replies, dispatch};
 use super::tls::{BadFiles, Kept, Link, Problem, Shown, for_verifier};
 use super::{CALL_TIME, Counted, MESSAGE_TIME, Pulse, Server, Shared, Sockets, after};
 use crate::audit::Line;
+use crate::clock;
 use crate::identity::caller::{Caller, RemoteHost};
 use crate::identity::permission::Visitor;
 use crate::in_memory::refusals::Refusals;
@@ -190,7 +191,7 @@ impl Remote {
             self.tell_refused(from, host, &Refusal::NoRule);
             return None;
         };
-        let number = self.service.hosts.number(&shown.name)?;
+        let number = self.service.hosts.number(&shown.name, Some(clock::now()))?;
         let host = RemoteHost {
             name: shown.name.as_str().into(),
             rule: rule.clone(),

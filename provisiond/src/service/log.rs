@@ -97,7 +97,7 @@ impl Service {
     /// host, or of all strangers together.
     #[cfg(feature = "fleet")]
     pub(crate) fn log_refused_connection(&self, host: Option<&str>, line: Line) {
-        let number = host.and_then(|host| self.hosts.number(host));
+        let number = host.and_then(|host| self.hosts.number(host, None));
         let number = number.map_or(NO_UID, |number| HOST_UIDS.saturating_add(number));
         let line = line.of(Share::Stranger);
         let _ = self.log_within_quota(Some(Cause::RefusedCall(number)), line);

@@ -4,6 +4,7 @@
 pub(crate) mod aliases;
 pub(crate) mod call;
 pub(crate) mod change;
+mod fleet;
 pub mod importer;
 pub(crate) mod log;
 pub(crate) mod renamed;
@@ -31,6 +32,7 @@ use crate::in_memory::enrolments::Enrolments;
 use crate::in_memory::free_attempts::{Attempt, FreeAttempts};
 use crate::in_memory::grace::Graces;
 use crate::in_memory::hosts::Hosts;
+use crate::in_memory::peers::Peers;
 use crate::in_memory::quota::LogQuota;
 use crate::in_memory::refunds::Refunds;
 use crate::in_memory::repeats::Repeats;
@@ -70,6 +72,8 @@ pub struct Service {
     pub(crate) counters: Counters,
     /// The hosts of the fleet that have called.
     pub(crate) hosts: Hosts,
+    /// The other daemons of the store.
+    pub(crate) peers: Peers,
     /// The number of open connections.
     pub connections: AtomicU64,
     /// The open streams of `List` and `Events`.
@@ -143,6 +147,7 @@ impl Service {
             free_attempts: FreeAttempts::default(),
             counters: Counters::default(),
             hosts: Hosts::default(),
+            peers: Peers::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
             importer: Importer::at(IMPORTER_SOCKET.into()),

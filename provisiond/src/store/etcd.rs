@@ -8,6 +8,7 @@ mod fault;
 mod keys;
 pub mod moving;
 mod nodes;
+mod notes;
 mod opening;
 pub mod preparing;
 mod reads;
@@ -39,7 +40,7 @@ use self::version::{EtcdVersion, LEAST};
 use self::witness::{Remembered, Seen, Witness};
 use super::marker::beside;
 use super::moving::Fence;
-use super::{Health, Incomplete, Measures, Outcome, Store, Stored, Unavailable, Version};
+use super::{Health, Incomplete, Measures, Note, Outcome, Store, Stored, Unavailable, Version};
 use crate::clock::Clock;
 
 /// What the store tells while it is opened and served.
@@ -78,6 +79,7 @@ pub struct EtcdStore {
     users: AtomicU64,
     commits: AtomicU64,
     records: AtomicU64,
+    path: PathBuf,
     _lock: Flock<File>,
 }
 
@@ -146,6 +148,7 @@ impl EtcdStore {
             users: AtomicU64::new(found.users),
             commits: AtomicU64::default(),
             records: AtomicU64::default(),
+            path: path.to_owned(),
             _lock: lock,
         };
         if found.fence.is_none() {
@@ -543,6 +546,10 @@ impl Store for EtcdStore {
 
     /// Etcd keeps a deleted key in its history until it is compacted; the guide has that done hourly.
     fn will_delete(&self) {}
+
+    fn exchange_notes(&self, note: &[u8], gone: &[String]) -> Result<Vec<Note>, Unavailable> {
+        self.exchange(note, gone)
+    }
 
     fn close(&self) {
         if !self.nodes.is_over() {

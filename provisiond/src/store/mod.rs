@@ -141,6 +141,16 @@ pub trait Store: Send + Sync {
     /// store is opened again. An update that removes or renames a record needs no such word.
     fn will_delete(&self);
 
+    /// Leaves a note for the other daemons of the store, removes the notes of `gone`, and returns all. A
+    /// store that no other daemon uses has none.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn exchange_notes(&self, note: &[u8], gone: &[String]) -> Result<Vec<Note>, Unavailable> {
+        let _ = (note, gone);
+        Ok(Vec::new())
+    }
+
     /// Makes all queued updates durable and stops. Every later call returns [`Unavailable`].
     fn close(&self);
 }
@@ -220,6 +230,19 @@ pub struct CopyHealth {
     pub healed: u64,
     /// How often that failed.
     pub not_healed: u64,
+}
+
+/// A note of a daemon for the others that share its store.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The daemon.
+    pub name: String,
+    /// Whether it is this one.
+    pub is_own: bool,
+    /// Another one for each note.
+    pub revision: u64,
+    /// The note.
+    pub text: Vec<u8>,
 }
 
 /// What a store has counted since it was opened, and its files now.

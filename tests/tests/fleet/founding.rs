@@ -19,4 +19,9 @@ fn the_chapters_on_etcd_and_on_hosts_are_followed_from_empty_machines_to_the_fir
     let told = type_in(&fleet.verifier, prepare);
     assert!(told.contains("user 'verifier': was there"), "{told}");
     assert!(told.contains("below /pam-totp/, and no others"), "{told}");
+
+    let status = type_in(&fleet.verifier, "totpctl status --fleet");
+    for part in ["(asked)", "works", "web1.example.com", "No problem found"] {
+        assert!(status.contains(part), "no '{part}' in:\n{status}");
+    }
 }

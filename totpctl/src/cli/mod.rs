@@ -185,7 +185,7 @@ pub(crate) enum Command {
     Setup(SetupArgs),
     /// Show the state of the daemon
     #[command(after_help = STATUS_EXAMPLES)]
-    Status,
+    Status(StatusArgs),
     /// Print the daemon's metrics for Prometheus
     #[command(after_help = metrics::EXAMPLES)]
     Metrics(MetricsArgs),
@@ -335,10 +335,22 @@ arguments (exception: 'key match --code').
 Exit codes: 0 done, 1 refused or rejected, 2 bad usage or input, 3 daemon
 unreachable, 4 not permitted, 5 not found, 70 store failed, 78 bad settings.";
 
+/// The arguments of `status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// Show the fleet, as this verifier knows it
+    #[arg(long)]
+    pub(crate) fleet: bool,
+}
+
 const STATUS_EXAMPLES: &str = "\
 Examples:
   totpctl status
   totpctl --json status
+  totpctl status --fleet
+
+With --fleet, for monitoring: exit code 1 if a verifier is silent, its clock is
+more than five seconds off, or its version or secrets are others than here.
 
 For administrators only. If the daemon does not answer:
   systemctl status provisiond

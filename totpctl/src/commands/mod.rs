@@ -97,7 +97,7 @@ fn act(context: &Context<'_>, command: &Command) -> Result<Exit, Failure> {
         Command::Key(wanted) => key::run(context, wanted),
         Command::Setup(wanted) => setup::run(context, wanted),
         Command::Completions(wanted) => completions::run(context, wanted),
-        Command::Status => daemon::status(context),
+        Command::Status(wanted) => daemon::status(context, wanted),
         Command::Metrics(wanted) => metrics::run(context, wanted),
         Command::Doctor(wanted) => doctor::run(context, wanted),
         Command::Rotate(wanted) => rotate::run(context, wanted),

@@ -177,6 +177,7 @@ mod tests {
     fn status() -> StatusReply {
         StatusReply {
             upstream: None,
+            fleet: None,
             version: "1".into(),
             started: 0,
             store: "sled".into(),

@@ -355,6 +355,7 @@ mod tests {
             read: 1_795_468_690,
             status: StatusReply {
                 upstream: None,
+                fleet: None,
                 version: "0.1.0".into(),
                 started: 1_795_468_680,
                 store: "sled".into(),

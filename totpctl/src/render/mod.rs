@@ -13,6 +13,7 @@ mod event;
 mod examined;
 #[cfg(feature = "fleet")]
 pub(crate) mod fleet;
+mod fleet_status;
 mod gone;
 pub(crate) mod key;
 pub(crate) mod lists;
@@ -41,6 +42,7 @@ pub(crate) use self::changes::{
 };
 pub(crate) use self::enrolment::Enrolled;
 pub(crate) use self::examined::Examined;
+pub(crate) use self::fleet_status::FleetStatus;
 pub(crate) use self::gone::{Gone, Step};
 pub(crate) use self::metrics::{Measured, down};
 pub(crate) use self::migrated::Migrated;

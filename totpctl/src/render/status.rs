@@ -211,6 +211,7 @@ mod tests {
     fn a_status() -> StatusReply {
         StatusReply {
             upstream: None,
+            fleet: None,
             version: "0.1.0".into(),
             started: 1_795_468_680,
             store: "sled".into(),

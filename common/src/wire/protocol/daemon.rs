@@ -172,6 +172,48 @@ pub struct StatusReply {
     /// The verifiers of a relay, which has no store of its own. `None`: the daemon is no relay.
     #[serde(default)]
     pub upstream: Option<Vec<UpstreamServer>>,
+    /// What a verifier knows of its fleet. `None`: the daemon is in none, is a relay, or is an older one.
+    #[serde(default)]
+    pub fleet: Option<FleetState>,
+}
+
+/// A fleet as one of its verifiers knows it, in [`StatusReply`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FleetState {
+    /// The daemons that share the store, this one among them.
+    pub verifiers: Vec<Verifier>,
+    /// The login hosts that have asked this verifier since it started.
+    pub hosts: Vec<LoginHost>,
+}
+
+/// A daemon that shares the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verifier {
+    /// The name of its machine.
+    pub host: String,
+    /// Whether it is the one that answers.
+    pub own: bool,
+    /// Its version.
+    pub version: String,
+    /// The tag that it seals new keys under.
+    pub default_tag: String,
+    /// The tags whose application secret it has.
+    pub tags: Vec<String>,
+    /// Whether it has left a new note within the last 45 seconds.
+    pub works: bool,
+    /// When it left its last note, by its own clock, in Unix seconds.
+    pub seen: u64,
+    /// Seconds by which its clock is ahead of the answering one's. `None`: not known yet.
+    pub ahead: Option<i64>,
+}
+
+/// A login host that has asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoginHost {
+    /// The name in its certificate.
+    pub host: String,
+    /// When it asked last, in Unix seconds.
+    pub asked: u64,
 }
 
 /// A verifier as a relay reaches it, in [`StatusReply`].

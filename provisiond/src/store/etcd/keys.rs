@@ -76,6 +76,22 @@ impl Keys {
         self.key(LAST, b"")
     }
 
+    /// The note of a daemon.
+    pub(super) fn note(&self, name: &str) -> Vec<u8> {
+        self.key(NOTES, name.as_bytes())
+    }
+
+    /// The first key of a note, and the first one after all of them.
+    pub(super) fn notes(&self) -> (Vec<u8>, Vec<u8>) {
+        (self.key(NOTES, b""), self.key(AFTER_NOTES, b""))
+    }
+
+    /// The daemon whose note has that key. `None`: it is no note.
+    pub(super) fn note_of(&self, key: &[u8]) -> Option<String> {
+        let name = key.strip_prefix(self.0.as_slice())?.strip_prefix(NOTES)?;
+        String::from_utf8(name.to_vec()).ok()
+    }
+
     fn key(&self, kind: &[u8], rest: &[u8]) -> Vec<u8> {
         [self.0.as_slice(), kind, rest].concat()
     }
@@ -119,6 +135,8 @@ const FORMAT: u8 = 1;
 const USERS: &[u8] = b"users/";
 /// `0` follows `/`.
 const AFTER_USERS: &[u8] = b"users0";
+const NOTES: &[u8] = b"daemons/";
+const AFTER_NOTES: &[u8] = b"daemons0";
 const RESERVED: &[u8] = b"reserved/";
 const STATE: &[u8] = b"state";
 const CLOCK: &[u8] = b"clock";
