@@ -4,6 +4,7 @@
 
 mod cluster;
 mod founding;
+mod guesses;
 mod history;
 mod moving;
 mod once;
