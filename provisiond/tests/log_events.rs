@@ -205,4 +205,4 @@ fn root() -> PathBuf {
 const OF_EVERY_CALL: &[&str] = &["user", "alias", "role", "uid", "pid", "host"];
 const STRICT_DISABLED: &str = provisiond::record::strict::STRICT_DISABLED;
 /// A parameter of a call, and an option of the command line.
-const NO_WORDS: &[&str] = &["valid_for", "new_secret", "scratch_codes"];
+const NO_WORDS: &[&str] = &["valid_for", "new_secret", "scratch_codes", "prepare_etcd"];
