@@ -391,7 +391,7 @@ fn texts(settings: &EtcdSettings, trust: &Trust) -> Result<Option<TlsTexts>, Str
     texts.map_err(|error| error.to_string())
 }
 
-fn unusable(settings: &EtcdSettings) -> String {
+pub(super) fn unusable(settings: &EtcdSettings) -> String {
     match &settings.tls {
         Some(files) => format!(
             "{}, {} and {} cannot be used: each holds certificates or a key in PEM, and the key fits the certificate",

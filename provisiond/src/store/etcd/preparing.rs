@@ -5,7 +5,6 @@
 //! and so is what would leave etcd without an administrator.
 
 use std::future::Future;
-use std::time::Instant;
 
 use common::config::tls_files::{TlsFiles, TlsTexts};
 use common::config::{ConfigError, EtcdSettings, Trust};
@@ -17,9 +16,9 @@ use zeroize::Zeroizing;
 
 use super::after;
 use super::fault::{Fault, denied};
-use super::nodes::options;
+use super::nodes::{options, unusable};
 use super::version::{LEAST, objection};
-use super::wire::{NoAnswer, Wire};
+use super::wire::Wire;
 
 /// What etcd is prepared for, and by whom.
 pub struct Preparing<'a> {
@@ -117,13 +116,14 @@ pub fn prepare(preparing: &Preparing<'_>) -> Result<Vec<String>, NotPrepared> {
     if preparing.enable_auth && name != ROOT {
         return Err(NotPrepared::NotRoot(name));
     }
-    let mut etcd = Member::reach(settings, administrator, name)?;
+    let known_to_root = shown_by_root(settings, files);
+    let mut etcd = Member::reach(&known_to_root, administrator, name)?;
     let mut lines = etcd.make_user(&user)?;
     lines.extend(etcd.make_role(&user, &settings.prefix)?);
     if preparing.enable_auth {
         lines.extend(etcd.enable_auth()?);
     }
-    lines.push(etcd.prove(daemon, files, preparing.enable_auth)?);
+    lines.push(etcd.prove(settings, (daemon, files), preparing.enable_auth)?);
     Ok(lines)
 }
 
@@ -149,7 +149,7 @@ impl<'a> Member<'a> {
             Wire::start().map_err(|error| etcd(format!("cannot start a thread: {error}")))?;
         let mut sentence = "provisiond.store.etcd has no endpoints".to_owned();
         for endpoint in &settings.endpoints {
-            let client = connected(&wire, settings, endpoint, &texts)?;
+            let client = connected(&wire, settings, endpoint, &texts).ok_or(NotPrepared::NoRoot)?;
             let asked = client.clone();
             match wire.call(after(settings.timeout), status_of(asked)) {
                 Ok(status) => {
@@ -196,8 +196,8 @@ impl<'a> Member<'a> {
         }
         let name = user.to_owned();
         let told = self.ask(|mut etcd| async move { etcd.user_get(name).await })?;
-        let others: Vec<&str> = told.roles().iter().map(String::as_str).collect();
-        let others: Vec<&str> = others.into_iter().filter(|other| *other != role).collect();
+        let others = told.roles().iter().map(String::as_str);
+        let others: Vec<&str> = others.filter(|other| *other != role).collect();
         if !others.is_empty() {
             return Err(NotPrepared::OtherRoles {
                 user: user.to_owned(),
@@ -232,21 +232,22 @@ impl<'a> Member<'a> {
     /// Reads as the daemon: below the prefix, which must succeed, and everywhere, which must not.
     fn prove(
         &self,
-        daemon: TlsTexts,
-        files: &TlsFiles,
+        settings: &EtcdSettings,
+        (daemon, files): (TlsTexts, &TlsFiles),
         must_be_on: bool,
     ) -> Result<String, NotPrepared> {
-        let (cert, prefix) = (files.cert.display(), &self.settings.prefix);
-        let client = connected(&self.wire, self.settings, &self.endpoint, &daemon)?;
+        let (cert, prefix) = (files.cert.display(), &settings.prefix);
+        let client = connected(&self.wire, settings, &self.endpoint, &daemon);
+        let client = client.ok_or_else(|| etcd(unusable(settings)))?;
         let read = |key: &str, options: GetOptions| {
             let (mut etcd, key) = (client.clone(), key.to_owned());
             let options = options.with_count_only();
-            self.wire.call(after(self.settings.timeout), async move {
+            self.wire.call(after(settings.timeout), async move {
                 etcd.get(key, Some(options)).await
             })
         };
         read(prefix, GetOptions::new().with_prefix()).map_err(|error| {
-            let fault = Fault::of(&error, &self.endpoint, self.settings, Some(&daemon));
+            let fault = Fault::of(&error, &self.endpoint, settings, Some(&daemon));
             etcd(fault.sentence)
         })?;
         match read("\0", GetOptions::new().with_from_key()) {
@@ -254,7 +255,7 @@ impl<'a> Member<'a> {
                 "tried with {cert}: the daemon reads the keys below {prefix}, and no others"
             )),
             Err(error) => {
-                let fault = Fault::of(&error, &self.endpoint, self.settings, Some(&daemon));
+                let fault = Fault::of(&error, &self.endpoint, settings, Some(&daemon));
                 Err(etcd(fault.sentence))
             }
             Ok(_) if must_be_on => Err(NotPrepared::TooMuch(prefix.clone())),
@@ -283,25 +284,33 @@ impl<'a> Member<'a> {
     }
 }
 
+/// The connection. `None`: certificate and key cannot be used.
 fn connected(
     wire: &Wire,
     settings: &EtcdSettings,
     endpoint: &str,
     texts: &TlsTexts,
-) -> Result<Client, NotPrepared> {
-    let (endpoints, options) = (
-        [endpoint.to_owned()],
-        options(endpoint, settings, Some(texts)),
-    );
-    let until: Instant = after(settings.timeout);
-    let made: Result<Client, NoAnswer> = wire.call(until, async move {
-        Client::connect(endpoints, Some(options)).await
-    });
-    made.map_err(|_| NotPrepared::NoRoot)
+) -> Option<Client> {
+    let options = options(endpoint, settings, Some(texts));
+    let endpoints = [endpoint.to_owned()];
+    let connects = async move { Client::connect(endpoints, Some(options)).await };
+    wire.call(after(settings.timeout), connects).ok()
 }
 
 async fn status_of(mut client: Client) -> Result<StatusResponse, Error> {
     client.status().await
+}
+
+/// The settings for sentences about root's certificate, which is in no file.
+fn shown_by_root(settings: &EtcdSettings, files: &TlsFiles) -> EtcdSettings {
+    EtcdSettings {
+        tls: Some(TlsFiles {
+            ca: files.ca.clone(),
+            cert: "on standard input".into(),
+            key: "the key there".into(),
+        }),
+        ..settings.clone()
+    }
 }
 
 /// Root's certificate and key, with the CA that the daemon trusts.

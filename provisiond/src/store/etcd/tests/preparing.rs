@@ -137,10 +137,10 @@ fn an_etcd_that_cannot_be_prepared_is_a_sentence() {
     says(&why_not(&without_tls, &root, false), &["without TLS"]);
     says(
         &why_not(&machine, &cluster.client("of-another-ca"), false),
-        &["https://127.0.0.1:"],
+        &["https://127.0.0.1:", "on standard input"],
     );
     cluster.kill(0);
-    says(&why_not(&machine, &root, false), &["cannot be reached"]);
+    says(&why_not(&machine, &root, false), &["https://127.0.0.1:"]);
 }
 
 impl Cluster {
