@@ -139,6 +139,11 @@ fn wait_until_booted(pid: u32) {
         }
         let state = String::from_utf8_lossy(&told.stdout).into_owned();
         assert!(begun.elapsed() < BOOT, "the machine is '{state}'");
+        let is_there = Path::new(&format!("/proc/{pid}")).exists();
+        assert!(
+            is_there,
+            "the machine ended before it had booted: see above"
+        );
     }
 }
 
