@@ -10,8 +10,9 @@ use zeroize::Zeroizing;
 
 use crate::audit::{Audit, Line};
 use crate::clock::Clock;
+use crate::process::full_disk;
 use crate::process::migrate::failed;
-use crate::process::{full_disk, run};
+use crate::process::opening::ending;
 use crate::store::Store;
 use crate::store::etcd::moving::{Arriving, Leaving};
 use crate::store::etcd::preparing::{self, NotPrepared, Preparing};
@@ -97,7 +98,7 @@ pub(super) fn open(
     let lack = || {
         let lines = audit.clone();
         let tell = move |told| tell_trouble(&lines, told);
-        match EtcdStore::open(&place, Arc::clone(clock), tell, run::ending(audit)) {
+        match EtcdStore::open(&place, Arc::clone(clock), tell, ending(audit)) {
             Err(error) if error.may_pass() => Some(waits(&error)),
             done => {
                 opened = Some(done);

@@ -8,6 +8,7 @@ mod full_disk;
 mod hosts;
 pub mod memory;
 mod migrate;
+mod opening;
 pub mod run;
 pub mod startup;
 

@@ -10,8 +10,7 @@ use clap::Parser;
 use common::config::audit::AuditSettings;
 use common::config::values::group_days::GroupDays;
 use common::config::{
-    ConfigError, DEFAULT_SETTINGS, Part, RelaySettings, Settings, SledSettings, StoreSettings,
-    Trust,
+    ConfigError, DEFAULT_SETTINGS, Part, RelaySettings, Settings, StoreSettings, Trust,
 };
 use common::wire::text::printable;
 use data_encoding::BASE64_NOPAD;
@@ -29,14 +28,13 @@ use crate::clock::{self, Clock, noticing};
 use crate::identity::names::Names;
 use crate::process::migrate::Side;
 use crate::process::startup::{self, CannotStart};
-use crate::process::{backup, etcd, full_disk, hosts, memory, migrate, notify};
+use crate::process::{backup, etcd, hosts, memory, migrate, notify, opening};
 use crate::records::Records;
 use crate::server::{Pulse, Sockets};
 use crate::service::importer::Importer;
 use crate::service::{Service, SettingsSource};
 use crate::store::moving::NotMoved;
-use crate::store::sled::{OpenError, Place, SledStore, Told};
-use crate::store::{Store, file_system, room};
+use crate::store::sled::OpenError;
 
 /// Enrols users, seals their TOTP keys and alone judges their codes.
 #[derive(Debug, Parser)]
@@ -161,7 +159,7 @@ impl End {
             | Self::Etcd(_)
             | Self::Start(_)
             | Self::System(_)
-            | Self::NoRandomness => STORE_FAILED,
+            | Self::NoRandomness => opening::STORE_FAILED,
         }
     }
 }
@@ -396,14 +394,14 @@ fn serve_as_judge(
     } = begun;
     let clock = watched_clock(&audit);
     let around = (&clock, &audit, &signals);
-    let Some(store) = open(&settings.store, &source.trust, mirror, around)? else {
+    let Some(store) = opening::open(&settings.store, &source.trust, mirror, around)? else {
         return Ok(());
     };
-    tell_concern(&settings.store, &audit);
+    opening::tell_concern(&settings.store, &audit);
     noticing::start(Arc::clone(&clock))?;
     let records = Records::new(store, Arc::clone(&clock));
     // A store that cannot be read now is read again when a uid is first asked for.
-    let _ = records.take_stock(&settings.secrets, || tell_upkeep(&audit, Told::GoesOn));
+    let _ = records.take_stock(&settings.secrets, opening::goes_on);
     let skews = Skews::start(audit.clone())?;
     let service = Service::new(
         records,
@@ -500,120 +498,6 @@ fn without_mirror(error: &std::io::Error) -> Line {
     .warning()
 }
 
-/// Names a file system that promises less than a store on it needs.
-fn tell_concern(store: &StoreSettings, audit: &Audit) {
-    let StoreSettings::Sled(sled) = store else {
-        return;
-    };
-    if let Some(concern) = file_system::concern(&sled.path) {
-        let line = Line::new("file_system").with("kind", concern.kind);
-        audit.write(line.with("reason", concern.why).warning());
-    }
-}
-
-/// Opens the store of the settings. `None`: the daemon was asked to stop while it waited.
-fn open(
-    settings: &StoreSettings,
-    trust: &Trust,
-    mirror: Option<PathBuf>,
-    around: (&Arc<Clock>, &Audit, &SigSet),
-) -> Result<Option<Box<dyn Store>>, End> {
-    match settings {
-        StoreSettings::Sled(sled) => {
-            let store = open_when_there_is_room(sled, mirror, around)?;
-            Ok(store.map(|store| -> Box<dyn Store> { Box::new(store) }))
-        }
-        StoreSettings::Etcd(shared) => {
-            let opened = etcd::open(shared, trust, mirror, around);
-            // The lines that say why come before the end.
-            Ok(opened.inspect_err(|_| around.1.flush())?)
-        }
-    }
-}
-
-/// Opens the store, and waits for its disk before that, and for room to heal it. `None`: the daemon was
-/// asked to stop meanwhile.
-fn open_when_there_is_room(
-    settings: &SledSettings,
-    mirror: Option<PathBuf>,
-    (clock, audit, signals): (&Arc<Clock>, &Audit, &SigSet),
-) -> Result<Option<SledStore>, End> {
-    let path = settings.path.as_path();
-    let mut goes_on = full_disk::wait(path, room::lack, audit, signals)?;
-    while goes_on {
-        goes_on = match open_store(settings, mirror.clone(), clock, audit) {
-            Err(OpenError::NoRoom { bytes, .. }) => {
-                let lack = |store: &Path| room::lack_for_a_copy(store, bytes);
-                full_disk::wait(path, lack, audit, signals)?
-            }
-            // The lines that say why come before the end.
-            opened => return Ok(Some(opened.inspect_err(|_| audit.flush())?)),
-        };
-    }
-    Ok(None)
-}
-
-fn open_store(
-    settings: &SledSettings,
-    mirror: Option<PathBuf>,
-    clock: &Arc<Clock>,
-    audit: &Audit,
-) -> Result<SledStore, OpenError> {
-    let place = Place {
-        path: settings.path.clone(),
-        cache_mib: settings.cache_mib,
-        mirror,
-    };
-    let lines = audit.clone();
-    let tell = move |told| tell_upkeep(&lines, told);
-    // After a failed write or fsync the state of the disk is unknown. A restart reads what is
-    // there.
-    SledStore::open(&place, Arc::clone(clock), tell, ending(audit))
-}
-
-/// Ends the process with the sentence that a store has failed with.
-pub(super) fn ending(audit: &Audit) -> impl Fn(&str) + Send + Sync + use<> {
-    let log = audit.clone();
-    move |why| {
-        log.write(Line::new("store_failed").with("reason", why).error());
-        log.flush();
-        eprintln!("provisiond: {why}");
-        std::process::exit(STORE_FAILED.into());
-    }
-}
-
-/// What became of deleted keys, and of damage. While the opening goes on, the service manager waits.
-fn tell_upkeep(audit: &Audit, told: Told) {
-    match told {
-        Told::GoesOn => notify(&[
-            NotifyState::ExtendTimeoutUsec(ERASING_STEP_USEC),
-            NotifyState::Watchdog,
-        ]),
-        Told::Erased => audit.write(Line::new("keys_erased")),
-        Told::NotErased(why) => {
-            let reason = format!(
-                "keys that were deleted stay in the store's files until a later start: {why}"
-            );
-            audit.write(
-                Line::new("keys_not_erased")
-                    .with("reason", reason)
-                    .warning(),
-            );
-        }
-        Told::Healed(part) => {
-            let line = Line::new("store_healed").with("what", part.word());
-            audit.write(line.with("reason", HEALED).warning());
-        }
-        Told::Salvaged => {
-            audit.write(Line::new("store_salvaged").with("reason", SALVAGED).error());
-        }
-        Told::NotHealed(part, why) => {
-            let line = Line::new("store_not_healed").with("what", part.word());
-            audit.write(line.with("reason", why).error());
-        }
-    }
-}
-
 fn tell_started(service: &Service) {
     let health = service.records.health().ok();
     let users = health.as_ref().map(|health| health.users);
@@ -671,11 +555,5 @@ pub(super) fn pulse() -> Option<Pulse> {
 const USERS_MAY_BE_MISSING: &str = "the store is damaged, or older than it was: users that it does not hold are refused, \
                                     and no user is enrolled, until a good copy is put back or root runs \
                                     'totpctl store accept-loss'";
-const SALVAGED: &str = "both parts of the store are damaged or old: what is whole of either is served; look for missing users \
-     (totpctl status), and put a good copy back, or accept the loss";
-const HEALED: &str = "it was damaged, lost or old, and was made anew: no record is lost; find out what damaged it, and check the disk";
-const STORE_FAILED: u8 = 70;
-/// Longer than a step of erasing takes before it is given up.
-const ERASING_STEP_USEC: u32 = 60_000_000;
 /// How long calls in progress may take when the daemon stops.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
