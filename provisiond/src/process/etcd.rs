@@ -70,7 +70,8 @@ pub(super) fn prepare(
     let StoreSettings::Etcd(settings) = settings else {
         return Err(CannotPrepare::OnThisMachine);
     };
-    let mut root = Zeroizing::new(String::new());
+    // One that grows would leave an unwiped copy behind.
+    let mut root = Zeroizing::new(String::with_capacity(ROOM_FOR_ROOT));
     let mut input = io::stdin().lock().take(MOST_OF_ROOT);
     let is_text = input.read_to_string(&mut root);
     is_text.map_err(|_| NotPrepared::NoRoot)?;
@@ -169,4 +170,5 @@ fn tell_trouble(audit: &Audit, told: Told) {
 
 /// Bytes of a certificate with those above it, and its key.
 const MOST_OF_ROOT: u64 = 65_536;
+const ROOM_FOR_ROOT: usize = 66_000;
 const STATUS: &str = "waits until etcd serves: no login with a code succeeds";

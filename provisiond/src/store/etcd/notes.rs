@@ -21,7 +21,7 @@ impl EtcdStore {
         let state =
             Compare::mod_revision(self.keys.state(), CompareOp::Equal, self.known().revision);
         let write = TxnOp::put(self.keys.note(&own), note.to_vec(), None);
-        let remove = gone.iter().filter(|name| **name != own);
+        let remove = gone.iter().filter(|name| **name != own).take(AT_ONCE);
         let remove = remove.map(|name| TxnOp::delete(self.keys.note(name), None));
         let look = range(self.keys.notes(), PAGE);
         let ops: Vec<TxnOp> = [write].into_iter().chain(remove).chain([look]).collect();
@@ -58,3 +58,6 @@ impl EtcdStore {
         HEXLOWER.encode(hash.first_chunk::<8>().map_or(&[], |bytes| bytes))
     }
 }
+
+/// etcd takes 128 operations in one transaction, and the others come later.
+const AT_ONCE: usize = 64;
