@@ -182,8 +182,8 @@ fn remember_all(messages: &Receiver<Message>, mut kept: Kept, shared: &Shared) {
 const REST: Duration = Duration::from_millis(20);
 /// Events that may wait.
 const QUEUE: usize = 1024;
-/// Events that may wait for one follower.
-const FOLLOWER_QUEUE: usize = 256;
+/// Events that may wait for one follower: a batch has room.
+const FOLLOWER_QUEUE: usize = QUEUE;
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //!
 //! Lines pass a bounded queue to a thread of their own, so that a stuck log delays no login. It rests
 //! for a moment after each batch, so that many logins a second wake it seldom. Each [`Share`] may
-//! fill a part of the queue. Lines for which there is no room are counted, and the
-//! count is logged as soon as lines flow again.
+//! fill a part of the queue; a part that is half full ends the rest. Lines for which there is no room
+//! are counted, and the count is logged as soon as lines flow again.
 //! The fields of a login's line are set in `login`.
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use std::iter;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use common::config::audit::{AuditSettings, Delivery, Format};
@@ -40,6 +40,8 @@ pub struct Audit(Arc<Shared>);
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// Told when a share's part of the queue becomes half full.
+    filling: Condvar,
     /// Empty until the store's folder is known.
     events: OnceLock<Events>,
     lost: AtomicU64,
@@ -90,6 +92,7 @@ impl Audit {
         });
         let shared = Shared {
             queue,
+            filling: Condvar::new(),
             events: OnceLock::new(),
             lost: AtomicU64::new(0),
             required: AtomicBool::new(false),
@@ -131,7 +134,7 @@ impl Audit {
     /// # Errors
     /// [`Unwritten`], where the settings require the line.
     pub fn require(&self, line: Line) -> Result<(), Unwritten> {
-        if self.0.lock().take(line, self.0.events.get()) {
+        if self.0.take(line) {
             return Ok(());
         }
         self.0.lost.fetch_add(1, Ordering::Relaxed);
@@ -226,6 +229,11 @@ impl Queue {
         event
     }
 
+    fn is_filling(&self) -> bool {
+        let mut shares = self.waiting.iter();
+        shares.any(|(share, waiting)| *waiting >= share.half())
+    }
+
     /// A line waits no more.
     fn begin_to_write(&mut self, share: Share) {
         let waiting = self.waiting.entry(share).or_default();
@@ -234,6 +242,24 @@ impl Queue {
 }
 
 impl Shared {
+    /// Queues a line. Returns whether there was room.
+    fn take(&self, line: Line) -> bool {
+        let share = line.share();
+        let mut queue = self.lock();
+        let has_room = queue.take(line, self.events.get());
+        if has_room && queue.waiting.get(&share) == Some(&share.half()) {
+            self.filling.notify_one();
+        }
+        has_room
+    }
+
+    /// Waits so long, or until a share's part of the queue is half full. Returns whether that was so.
+    fn rest(&self, longest: Duration) -> bool {
+        self.filling
+            .wait_timeout_while(self.lock(), longest, |queue| !queue.is_filling())
+            .is_ok_and(|(_, waited)| !waited.timed_out())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // A panic while the lock is held cannot leave it half changed.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -264,7 +290,7 @@ fn write_all(messages: &Receiver<Message>, mut sink: Sink, shared: &Shared) {
                 sink.write(&event, shared.format());
             }
         }
-        std::thread::sleep(REST);
+        shared.rest(REST);
     }
 }
 
@@ -301,6 +327,8 @@ const REST: Duration = Duration::from_millis(10);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const A_MINUTE: Duration = Duration::from_secs(60);
 
     #[test]
     fn a_stuck_log_holds_nobody_up_and_the_lines_lost_are_counted() {
@@ -361,6 +389,24 @@ mod tests {
         audit.0.lock().begin_to_write(share);
         let stranger = || audit.require(Line::new("verify").of(Share::Stranger));
         assert_eq!([stranger(), stranger()], [Ok(()), Err(Unwritten)]);
+    }
+
+    #[test]
+    fn a_part_of_the_queue_that_fills_up_ends_the_rest_of_the_writing_thread() {
+        for share in [Share::Staff, Share::Stranger, Share::Root] {
+            let (audit, messages) = Audit::queued();
+            let lines = |count: usize| {
+                (0..count).for_each(|_| audit.write(Line::new("verify").of(share)));
+            };
+            lines(share.half() - 1);
+            assert!(!audit.0.rest(Duration::ZERO), "{share:?}: there is room");
+            std::thread::scope(|scope| {
+                let resting = scope.spawn(|| audit.0.rest(A_MINUTE));
+                lines(1);
+                assert!(resting.join().unwrap(), "{share:?}");
+            });
+            drop(messages);
+        }
     }
 
     #[test]
