@@ -1,12 +1,14 @@
-//! Connects to the daemon: --socket, default sockets, timeouts, and one call per connection.
+//! Connects to the daemon: --socket, default sockets, timeouts, and one call per connection, but for
+//! lists of calls.
 //!
 //! No connection stays open while the user types.
 
+use std::cell::Cell;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::wire::client::{Client, ClientError};
-use common::wire::protocol::{LOGIN_SOCKET, MethodCall, OPEN_SOCKET};
+use common::wire::protocol::{Error, LOGIN_SOCKET, MethodCall, OPEN_SOCKET};
 
 use crate::cli::Cli;
 use crate::exit::Failure;
@@ -42,6 +44,14 @@ impl Daemon {
         self.connect(CALL_TIMEOUT)?.call(call)
     }
 
+    /// For many calls, one soon after the other.
+    pub(crate) fn session(&self) -> Session<'_> {
+        Session {
+            daemon: self,
+            kept: Cell::default(),
+        }
+    }
+
     /// As [`Self::call`], for calls that take the daemon long.
     pub(crate) fn call_slowly<C: MethodCall>(&self, call: &C) -> Result<C::Reply, ClientError> {
         self.connect(PATIENT_TIMEOUT)?.call(call)
@@ -73,6 +83,49 @@ impl Daemon {
     }
 }
 
+/// Makes its calls on one connection, which it opens anew when the daemon may have closed it.
+pub(crate) struct Session<'a> {
+    daemon: &'a Daemon,
+    kept: Cell<Option<Kept>>,
+}
+
+/// The connection of the call before.
+struct Kept {
+    client: Client,
+    rests_since: Instant,
+}
+
+impl Session<'_> {
+    /// Makes one call.
+    pub(crate) fn call<C: MethodCall>(&self, call: &C) -> Result<C::Reply, ClientError> {
+        let is_fresh = |kept: &Kept| kept.rests_since.elapsed() < REST;
+        let mut client = match self.kept.take().filter(is_fresh) {
+            Some(kept) => kept.client.waiting(CALL_TIMEOUT)?,
+            None => self.daemon.connect(CALL_TIMEOUT)?,
+        };
+        let reply = client.call(call);
+        if can_go_on(&reply) {
+            let rests_since = Instant::now();
+            self.kept.set(Some(Kept {
+                client,
+                rests_since,
+            }));
+        }
+        reply
+    }
+}
+
+/// Whether the connection takes another call. One that the daemon has no place for ends with `Busy`.
+fn can_go_on<R>(reply: &Result<R, ClientError>) -> bool {
+    match reply {
+        Ok(_) => true,
+        Err(ClientError::Refused(error)) => !matches!(error, Error::Busy { .. }),
+        Err(_) => false,
+    }
+}
+
+/// The daemon closes a connection without a call after two seconds.
+const REST: Duration = Duration::from_secs(1);
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const PATIENT_TIMEOUT: Duration = Duration::from_secs(30);
 /// A hundred years.

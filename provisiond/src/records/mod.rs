@@ -289,13 +289,9 @@ impl Records {
             {
                 self.store.will_delete();
             }
-            match self.write(next, (stored.as_ref(), record.as_ref()), &access)? {
-                Outcome::Done(_) => {
-                    if enrols {
-                        self.keep_mark(access.deadline)?;
-                    }
-                    return Ok(decision.outcome);
-                }
+            let before = (stored.as_ref(), record.as_ref());
+            match self.write(next, before, enrols, &access)? {
+                Outcome::Done(_) => return Ok(decision.outcome),
                 Outcome::Conflict => {}
                 Outcome::Unknown => return Err(Failure::Unknown),
             }
@@ -517,6 +513,7 @@ impl Records {
         &self,
         next: Record,
         (stored, record): (Option<&Stored>, Option<&Record>),
+        enrols: bool,
         access: &Access<'_>,
     ) -> Result<Outcome, Failure> {
         let next = Record {
@@ -528,11 +525,11 @@ impl Records {
         self.by_uid.note(next.uid, access.user);
         // Before the update: it writes the mark into the store, and to the store's witnesses.
         self.clock.will_spend(next.latest_spent());
-        let written = match stored {
-            Some(stored) => self
-                .store
-                .replace(access.user, stored.version, bytes, access.deadline),
-            None => self.store.insert_new(access.user, bytes, access.deadline),
+        let (store, user, deadline) = (&self.store, access.user, access.deadline);
+        let written = match stored.map(|stored| stored.version) {
+            version if enrols => store.enrol(user, version, bytes, deadline),
+            Some(version) => store.replace(user, version, bytes, deadline),
+            None => store.insert_new(user, bytes, deadline),
         };
         self.by_tag.end(update, &written);
         Ok(written?)

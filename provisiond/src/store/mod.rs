@@ -69,6 +69,32 @@ pub trait Store: Send + Sync {
         deadline: Instant,
     ) -> Result<Outcome, Unavailable>;
 
+    /// Stores the first record of a user (`expected` is `None`) or replaces that of version `expected`;
+    /// by it the user is enrolled. The witnesses of the store's age know of the update before the
+    /// caller does.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    fn enrol(
+        &self,
+        user: &UserName,
+        expected: Option<Version>,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
+        let outcome = match expected {
+            Some(expected) => self.replace(user, expected, record, deadline)?,
+            None => self.insert_new(user, record, deadline)?,
+        };
+        match outcome {
+            Outcome::Done(_) => match self.keep_mark(deadline)? {
+                Outcome::Done(_) => Ok(outcome),
+                Outcome::Conflict | Outcome::Unknown => Ok(Outcome::Unknown),
+            },
+            not_done => Ok(not_done),
+        }
+    }
+
     /// Removes the record of version `expected`: [`Outcome::Conflict`] if the present version is
     /// another one.
     ///

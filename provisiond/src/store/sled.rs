@@ -152,11 +152,7 @@ impl SledStore {
         record: Option<Vec<u8>>,
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
-        let change = Change {
-            user: user.clone(),
-            expected,
-            record,
-        };
+        let change = Change::of(user, expected, record);
         self.committer
             .submit(Update::Records(vec![change]), deadline)
     }
@@ -212,6 +208,18 @@ impl Store for SledStore {
         self.submit(user, Some(expected), Some(record), deadline)
     }
 
+    /// In one group: an enrolment waits for the disk once.
+    fn enrol(
+        &self,
+        user: &UserName,
+        expected: Option<Version>,
+        record: Vec<u8>,
+        deadline: Instant,
+    ) -> Result<Outcome, Unavailable> {
+        let change = Change::of(user, expected, Some(record));
+        self.committer.submit(Update::Enrolment(change), deadline)
+    }
+
     fn remove(
         &self,
         user: &UserName,
@@ -231,16 +239,8 @@ impl Store for SledStore {
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
         self.will_delete();
-        let from = Change {
-            user: user.clone(),
-            expected: Some(expected),
-            record: None,
-        };
-        let to = Change {
-            user: to.clone(),
-            expected: None,
-            record: Some(record),
-        };
+        let from = Change::of(user, Some(expected), None);
+        let to = Change::of(to, None, Some(record));
         // The last change determines the version that is returned.
         self.committer
             .submit(Update::Records(vec![from, to]), deadline)

@@ -21,7 +21,7 @@ use super::lists::{has_account, warn_without_account};
 use super::many::{BATCH, at_once};
 use super::{Context, concerns_all};
 use crate::cli::{ApplyArgs, Subject};
-use crate::daemon::Daemon;
+use crate::daemon::Session;
 use crate::exit::{Exit, Failure};
 use crate::progress::Progress;
 use crate::render::applied::{Applied, AppliedUser, Change};
@@ -33,23 +33,21 @@ pub(super) fn run(context: &Context<'_>, wanted: &ApplyArgs) -> Result<Exit, Fai
     let tickets = Tickets::of(wanted, &users)?;
     let progress = Progress::of(context.output, users.len());
     let (daemon, mut accounts) = (&context.daemon, HashMap::new());
+    let begin = || daemon.session();
     let mut applied = Applied::new(wanted.check, wanted.diff);
     for batch in users.chunks(BATCH) {
-        let looked_at = at_once(
-            batch.iter().collect(),
-            |user| looked_at(daemon, user),
-            Entry::ends_all,
-        );
+        let looked_at = at_once(batch.iter().collect(), begin, looked_at, Entry::ends_all);
         let planned = looked_at
             .into_iter()
             .map(|entry| entry.of_its_own(&mut accounts));
         let done = at_once(
             planned.collect(),
-            |entry| {
+            begin,
+            |session, entry| {
                 if wanted.check {
                     entry
                 } else {
-                    entry.made(daemon, &tickets)
+                    entry.made(session, &tickets)
                 }
             },
             Entry::ends_all,
@@ -104,7 +102,7 @@ struct Entry<'a> {
 }
 
 /// Asks for a user's state, and compares it with the wish.
-fn looked_at<'a>(daemon: &Daemon, desired: &'a DesiredUser) -> Entry<'a> {
+fn looked_at<'a>(session: &Session<'_>, desired: &'a DesiredUser) -> Entry<'a> {
     let mut entry = Entry {
         desired,
         user: desired.user.as_str().to_owned(),
@@ -114,16 +112,16 @@ fn looked_at<'a>(daemon: &Daemon, desired: &'a DesiredUser) -> Entry<'a> {
         changes: Vec::new(),
         outcome: Ok(()),
     };
-    let shown = shown(daemon, &entry.user).map_err(|failure| failure.about(entry.subject(None)));
+    let shown = shown(session, &entry.user).map_err(|failure| failure.about(entry.subject(None)));
     let compared = shown.and_then(|shown| entry.compare(shown));
     entry.outcome = compared;
     entry
 }
 
 /// `None`: the user has no record.
-fn shown(daemon: &Daemon, user: &str) -> Result<Option<User>, Failure> {
+fn shown(session: &Session<'_>, user: &str) -> Result<Option<User>, Failure> {
     let user = Some(user.to_owned());
-    match daemon.call(&Show { user }) {
+    match session.call(&Show { user }) {
         Err(ClientError::Refused(Error::NoSuchUser)) => Ok(None),
         Ok(reply) if reply.user.damaged => Err(ClientError::Refused(Error::RecordDamaged).into()),
         answer => Ok(Some(answer?.user)),
@@ -161,10 +159,10 @@ impl Entry<'_> {
     }
 
     /// Makes the changes, up to the first that is refused.
-    fn made(mut self, daemon: &Daemon, tickets: &Tickets) -> Self {
+    fn made(mut self, session: &Session<'_>, tickets: &Tickets) -> Self {
         let changes = std::mem::take(&mut self.changes);
         for change in changes {
-            match make(daemon, tickets, &self.user, &change) {
+            match make(session, tickets, &self.user, &change) {
                 Ok(made) => self.changes.push(made),
                 Err(failure) => {
                     self.outcome = Err(failure.about(self.subject(change.device())));
@@ -214,7 +212,7 @@ impl Entry<'_> {
 
 /// Makes one change.
 fn make(
-    daemon: &Daemon,
+    session: &Session<'_>,
     tickets: &Tickets,
     user: &str,
     change: &Change,
@@ -229,9 +227,9 @@ fn make(
         same_person: None,
     };
     match change {
-        Change::Disabled { device } => drop(daemon.call(&state(device, DeviceState::Disabled))?),
-        Change::Enabled { device } => drop(daemon.call(&state(device, DeviceState::Active))?),
-        Change::Revoked { device } => drop(daemon.call(&Revoke {
+        Change::Disabled { device } => drop(session.call(&state(device, DeviceState::Disabled))?),
+        Change::Enabled { device } => drop(session.call(&state(device, DeviceState::Active))?),
+        Change::Revoked { device } => drop(session.call(&Revoke {
             user: Some(user),
             device: Some(device.clone()),
             proof: None,
@@ -241,7 +239,7 @@ fn make(
             valid_from,
             valid_until,
             services,
-        } => drop(daemon.call(&Restrict {
+        } => drop(session.call(&Restrict {
             user: Some(user),
             device: Some(device.clone()),
             valid_from: *valid_from,
@@ -249,7 +247,7 @@ fn make(
             services: services.clone(),
         })?),
         Change::TicketIssued { .. } => {
-            let until = Some(tickets.issue(daemon, &user)?);
+            let until = Some(tickets.issue(session, &user)?);
             return Ok(Change::TicketIssued { until });
         }
     }

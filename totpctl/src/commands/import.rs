@@ -22,7 +22,7 @@ use zeroize::Zeroizing;
 use super::many::{BATCH, at_once};
 use super::{Context, concerns_all, names};
 use crate::cli::{ImportCommand, ImportFile, ImportOptions, LabelledFile};
-use crate::daemon::Daemon;
+use crate::daemon::Session;
 use crate::exit::{Exit, Failure};
 use crate::render::moving::{ImportedEntry, Imports, LineFailure, Place};
 
@@ -78,13 +78,13 @@ struct Candidate {
 
 impl Candidate {
     /// Makes the call.
-    fn tried(self, daemon: &Daemon, how: ImportOptions) -> Tried {
+    fn tried(self, session: &Session<'_>, how: ImportOptions) -> Tried {
         let is_first_only = matches!(&self.call, Ok(call) if call.first_only == Some(true));
         let place = self.place.clone();
         Tried {
             outcome: self
                 .call
-                .and_then(|call| imported(daemon, how, place, call)),
+                .and_then(|call| imported(session, how, place, call)),
             place: self.place,
             user: self.user,
             scratch_codes: self.scratch_codes,
@@ -94,7 +94,7 @@ impl Candidate {
 }
 
 fn imported(
-    daemon: &Daemon,
+    session: &Session<'_>,
     how: ImportOptions,
     place: Place,
     call: Import,
@@ -106,7 +106,7 @@ fn imported(
         dry_run: how.dry_run.then_some(true),
         ..call
     };
-    let reply = daemon.call(&call)?;
+    let reply = session.call(&call)?;
     Ok(ImportedEntry {
         place,
         user: reply.user,
@@ -168,9 +168,10 @@ impl<'a> Moving<'a> {
         let waiting = std::mem::take(&mut self.waiting);
         let (daemon, how) = (&self.context.daemon, self.how);
         let ends = |tried: &Tried| tried.outcome.as_ref().is_err_and(concerns_all);
-        let call = |candidate: Candidate| candidate.tried(daemon, how);
+        let begin = || daemon.session();
+        let call = |session: &_, candidate: Candidate| candidate.tried(session, how);
         let mut ended = Ok(());
-        for tried in at_once(waiting, call, ends) {
+        for tried in at_once(waiting, begin, call, ends) {
             match self.settle(tried) {
                 Err(failure) if ended.is_ok() => ended = Err(failure),
                 _ => {}

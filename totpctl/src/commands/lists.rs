@@ -21,7 +21,7 @@ use super::import::bytes_of;
 use super::many::{BATCH, at_once};
 use super::{Context, concerns_all, names};
 use crate::cli::{DisableArgs, RevokeArgs, Subject};
-use crate::daemon::Daemon;
+use crate::daemon::Session;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -36,8 +36,8 @@ pub(super) fn disable(
 ) -> Result<Exit, Failure> {
     let part = &wanted.part;
     let words = ["disabled", "disabled before"];
-    each(context, list, words, |daemon, named| {
-        let reply = daemon.call(&SetState {
+    each(context, list, words, |session, named| {
+        let reply = session.call(&SetState {
             user: Some(names::user(&named.user)?),
             device: device_of(named, part.target.device.as_deref())?.filter(|_| !part.all),
             all: part.all.then_some(true),
@@ -56,7 +56,7 @@ pub(super) fn revoke(
     wanted: &RevokeArgs,
 ) -> Result<Exit, Failure> {
     let words = ["revoked", "revoked before"];
-    each(context, list, words, |daemon, named| {
+    each(context, list, words, |session, named| {
         let user = names::user(&named.user)?;
         let device = device_of(named, wanted.target.device.as_deref())?;
         let device = device.ok_or_else(|| Failure::BadParameter(NO_DEVICE.to_owned()))?;
@@ -65,7 +65,7 @@ pub(super) fn revoke(
             device: Some(device.clone()),
             proof: None,
         };
-        match daemon.call(&call) {
+        match session.call(&call) {
             Err(ClientError::Refused(Error::NoSuchUser | Error::NoSuchDevice)) => {
                 Ok(Did::before(user, Some(device)))
             }
@@ -117,14 +117,15 @@ fn each(
     context: &Context<'_>,
     path: &Path,
     words: [&'static str; 2],
-    act: impl Fn(&Daemon, &Named) -> Result<Did, Failure> + Sync,
+    act: impl Fn(&Session<'_>, &Named) -> Result<Did, Failure> + Sync,
 ) -> Result<Exit, Failure> {
     let rows = rows(path)?;
     let mut list = List::new(context, words, rows.len());
     let daemon = &context.daemon;
     for batch in batches(rows, BATCH) {
-        let act = |row| Tried::of(row, |named| act(daemon, named));
-        list.report(at_once(batch, act, Tried::ends_all))?;
+        let act = |session: &_, row| Tried::of(row, |named| act(session, named));
+        let done = at_once(batch, || daemon.session(), act, Tried::ends_all);
+        list.report(done)?;
     }
     list.end()
 }

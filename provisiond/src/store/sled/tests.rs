@@ -231,11 +231,7 @@ fn updates_of_one_group_are_judged_one_after_the_other() {
     let store = home.open();
     let update = |expected: Option<u64>, record: Option<u8>| {
         let (expected, record) = (expected.map(Version), record.map(|byte| vec![byte]));
-        Update::Records(vec![Change {
-            user: user("alice"),
-            expected,
-            record,
-        }])
+        Update::Records(vec![Change::of(&user("alice"), expected, record)])
     };
     let group = vec![
         update(None, Some(1)),

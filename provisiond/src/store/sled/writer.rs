@@ -30,6 +30,8 @@ use crate::store::{Outcome, Unavailable, Version};
 pub(super) enum Update {
     /// All of these changes, or none.
     Records(Vec<Change>),
+    /// This change, and the marker becomes durable with it.
+    Enrolment(Change),
     /// The mark of the clock and the marker become durable.
     KeepMark,
     /// The same, and the store counts as complete.
@@ -43,6 +45,16 @@ pub(super) struct Change {
     pub(super) user: UserName,
     pub(super) expected: Option<Version>,
     pub(super) record: Option<Vec<u8>>,
+}
+
+impl Change {
+    pub(super) fn of(user: &UserName, expected: Option<Version>, record: Option<Vec<u8>>) -> Self {
+        Self {
+            user: user.clone(),
+            expected,
+            record,
+        }
+    }
 }
 
 /// The only writer of the store. Runs on the committer thread.
@@ -92,8 +104,10 @@ impl Apply for Writer {
     type Update = Update;
 
     fn bytes(update: &Update) -> usize {
-        let Update::Records(changes) = update else {
-            return 0;
+        let changes = match update {
+            Update::Records(changes) => changes.as_slice(),
+            Update::Enrolment(change) => std::slice::from_ref(change),
+            Update::KeepMark | Update::AcceptLoss | Update::BeginCopy(_) => &[],
         };
         changes
             .iter()
@@ -158,6 +172,11 @@ impl Writer {
     fn judge(&mut self, plan: &mut Plan, update: Update) -> Answer {
         match update {
             Update::Records(changes) => return self.judge_changes(plan, changes),
+            Update::Enrolment(change) => {
+                let answer = self.judge_changes(plan, vec![change]);
+                plan.tells_marker |= matches!(answer, Ok(Outcome::Done(_)));
+                return answer;
+            }
             Update::BeginCopy(begun) => {
                 // Its group follows in the new segment.
                 self.journal.rotate().map_err(|_| Unavailable)?;

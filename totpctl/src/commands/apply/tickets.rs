@@ -8,7 +8,7 @@ use ::import::desired_state::DesiredUser;
 use common::wire::protocol::Ticket;
 
 use crate::cli::ApplyArgs;
-use crate::daemon::Daemon;
+use crate::daemon::Session;
 use crate::exit::Failure;
 use crate::new_file::PrivateLog;
 use crate::render;
@@ -37,10 +37,10 @@ impl Tickets {
     }
 
     /// Issues a ticket. Returns when it expires.
-    pub(super) fn issue(&self, daemon: &Daemon, user: &str) -> Result<u64, Failure> {
+    pub(super) fn issue(&self, session: &Session<'_>, user: &str) -> Result<u64, Failure> {
         // Before the ticket is issued: without the file it would be lost.
         self.with_file(|_| Ok(()))?;
-        let reply = daemon.call(&Ticket {
+        let reply = session.call(&Ticket {
             user: user.to_owned(),
             valid_for: None,
         })?;

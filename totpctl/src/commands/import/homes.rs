@@ -114,7 +114,7 @@ impl Account {
                 let is_whole = found.lists_spent && foreign.skew == Some(0);
                 foreign.spent_is_whole = is_whole.then_some(true);
             }
-            imported(daemon, how, found.place, call)
+            imported(&daemon.session(), how, found.place, call)
         });
         match answer {
             Ok(entry) => Ok(entry.imported),

@@ -17,7 +17,7 @@ use super::{
 use crate::cli::EnrollArgs;
 use crate::commands::Context;
 use crate::commands::restrict::times_and_services;
-use crate::daemon::Daemon;
+use crate::daemon::Session;
 use crate::exit::{Exit, Failure};
 use crate::new_file::NewFile;
 use crate::output::Output;
@@ -39,8 +39,9 @@ pub(in crate::commands) fn enroll(
     let mut list = List::new(context, words, rows.len());
     let most = if sheets.is_some() { SHEETS } else { BATCH };
     for batch in batches(rows, most) {
-        let make = |row| Tried::of(row, |named| made(daemon, wanted, &bounds, named));
-        let made = at_once(batch, make, Tried::ends_all);
+        let make = |session: &_, row| Tried::of(row, |named| made(session, wanted, &bounds, named));
+        let begin = || daemon.session();
+        let made = at_once(batch, begin, make, Tried::ends_all);
         list.progress.aside(|| {
             warn_without_accounts(context.output, &made);
             keys.write_keys(&made)
@@ -48,8 +49,9 @@ pub(in crate::commands) fn enroll(
         let made = made
             .into_iter()
             .map(|tried| with_sheet(sheets.as_ref(), tried));
-        let activate = |(made, sheet)| activated(daemon, made, sheet);
-        let activated = at_once(made.collect(), activate, |(tried, _)| tried.ends_all());
+        let activate = |session: &_, (made, sheet)| activated(session, made, sheet);
+        let ends = |(tried, _): &(Tried<Did>, _)| tried.ends_all();
+        let activated = at_once(made.collect(), begin, activate, ends);
         let (tried, codes): (Vec<_>, Vec<_>) = activated.into_iter().unzip();
         let codes = codes.into_iter().flatten();
         let written = list.progress.aside(|| keys.write_codes(codes));
@@ -70,7 +72,7 @@ type Bounds = (Option<u64>, Option<u64>, Vec<String>);
 
 /// A pending device with a new key, in the place of one that an earlier run has left pending.
 fn made(
-    daemon: &Daemon,
+    session: &Session<'_>,
     wanted: &EnrollArgs,
     (valid_from, valid_until, services): &Bounds,
     named: &Named,
@@ -93,7 +95,7 @@ fn made(
         ..Enroll::default()
     };
     let has_account = has_account(&user);
-    match daemon.call(&call) {
+    match session.call(&call) {
         Err(ClientError::Refused(Error::DeviceExists)) => {
             Ok(Made::There(Did::before(user, Some(device))))
         }
@@ -121,7 +123,7 @@ fn with_sheet(sheets: Option<&Sheets>, mut tried: Tried<Made>) -> (Tried<Made>, 
 
 /// Makes a pending device active. With the first device come recovery codes.
 fn activated(
-    daemon: &Daemon,
+    session: &Session<'_>,
     made: Tried<Made>,
     sheet: Option<Sheet>,
 ) -> (Tried<Did>, Option<CodesLine>) {
@@ -132,7 +134,7 @@ fn activated(
     } = made;
     let outcome = outcome.and_then(|made| match made {
         Made::There(did) => Ok((did, None)),
-        Made::Pending(enrolled, _) => confirmed(daemon, &enrolled, sheet),
+        Made::Pending(enrolled, _) => confirmed(session, &enrolled, sheet),
     });
     let (outcome, codes) = match outcome {
         Ok((did, codes)) => (Ok(did), codes),
@@ -148,12 +150,12 @@ fn activated(
 
 /// Sends a code of the new key; another one, if the time step has ended meanwhile.
 fn confirmed(
-    daemon: &Daemon,
+    session: &Session<'_>,
     new: &Enrolled,
     sheet: Option<Sheet>,
 ) -> Result<(Did, Option<CodesLine>), Failure> {
     for _ in 0..TRIES {
-        let reply = daemon.call(&Confirm {
+        let reply = session.call(&Confirm {
             user: Some(new.user.clone()),
             device: Some(new.device.clone()),
             code: present_code(new)?,

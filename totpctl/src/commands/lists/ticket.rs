@@ -12,7 +12,7 @@ use crate::cli::TicketArgs;
 use crate::commands::Context;
 use crate::commands::many::AT_ONCE;
 use crate::commands::recovery::seconds;
-use crate::daemon::Daemon;
+use crate::daemon::Session;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::render::lists::{Did, LeftAlone};
@@ -29,8 +29,8 @@ pub(in crate::commands) fn ticket(
     let mut list = List::new(context, words, rows.len());
     // Small batches: a ticket that was issued and not printed is lost.
     for batch in batches(rows, AT_ONCE) {
-        let issue = |row| Tried::of(row, |named| issued(daemon, wanted, named));
-        let issued = at_once(batch, issue, Tried::ends_all);
+        let issue = |session: &_, row| Tried::of(row, |named| issued(session, wanted, named));
+        let issued = at_once(batch, || daemon.session(), issue, Tried::ends_all);
         let warn = |tried| warned(context.output, tried);
         let progress = list.progress.clone();
         list.report(progress.aside(|| issued.into_iter().map(warn).collect()))?;
@@ -39,29 +39,33 @@ pub(in crate::commands) fn ticket(
 }
 
 /// The ticket of a row, and whether this machine has the account.
-fn issued(daemon: &Daemon, wanted: &TicketArgs, named: &Named) -> Result<(Did, bool), Failure> {
+fn issued(
+    session: &Session<'_>,
+    wanted: &TicketArgs,
+    named: &Named,
+) -> Result<(Did, bool), Failure> {
     let user = names::user(&named.user)?;
     if named.device.is_some() {
         return Err(Failure::BadParameter(NO_DEVICE.to_owned()));
     }
-    if let Some(left) = left_alone(daemon, wanted, &user)? {
+    if let Some(left) = left_alone(session, wanted, &user)? {
         return Ok((Did::nothing(user, left), true));
     }
     let has_account = has_account(&user);
     let valid_for = seconds(wanted.valid_for);
-    let reply = daemon.call(&Ticket { user, valid_for })?;
+    let reply = session.call(&Ticket { user, valid_for })?;
     Ok((Did::ticket(reply), has_account))
 }
 
 /// Why the user needs no ticket. Two runs at once may both see none: then the later ticket is
 /// valid, as of two commands about one user.
 fn left_alone(
-    daemon: &Daemon,
+    session: &Session<'_>,
     wanted: &TicketArgs,
     user: &str,
 ) -> Result<Option<LeftAlone>, Failure> {
     let user = Some(user.to_owned());
-    let shown = match daemon.call(&Show { user }) {
+    let shown = match session.call(&Show { user }) {
         Err(ClientError::Refused(Error::NoSuchUser)) => return Ok(None),
         answer => answer?.user,
     };

@@ -117,6 +117,25 @@ fn a_kept_mark_is_in_the_marker_before_it_is_answered() {
     assert_eq!(mark(&home), Some(of_age(5, 6)));
 }
 
+#[test]
+fn an_enrolment_is_in_the_marker_before_it_is_answered() {
+    let home = Home::filled(5);
+    let store = home.open();
+    put(&store, "user-1", 6);
+    assert_eq!(mark(&home), Some(of_age(5, 5)));
+    let (alice, soon) = (user("alice"), soon());
+    let made = store.enrol(&alice, None, vec![1], soon);
+    let Ok(Outcome::Done(version)) = made else {
+        panic!("{made:?}")
+    };
+    assert_eq!(mark(&home), Some(of_age(6, 7)));
+    let changed = store.enrol(&alice, Some(version), vec![2], soon);
+    assert!(matches!(changed, Ok(Outcome::Done(_))));
+    assert_eq!(mark(&home), Some(of_age(6, 8)));
+    let late = store.enrol(&alice, Some(version), vec![3], soon);
+    assert_eq!(late, Ok(Outcome::Conflict));
+}
+
 pub(super) type Touch = Box<dyn Fn(&Home)>;
 
 /// What another program may do to one of the store's files.
