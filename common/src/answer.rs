@@ -184,6 +184,15 @@ impl Code {
         self.0.len()
     }
 
+    /// Its digits as a number.
+    #[cfg(feature = "sealing")]
+    pub(crate) fn number(&self) -> u64 {
+        let digits = self.0.bytes().map(|digit| u64::from(digit & 0x0f));
+        digits.fold(0, |number, digit| {
+            number.saturating_mul(10).saturating_add(digit)
+        })
+    }
+
     fn of_length(bytes: &[u8], digits: usize) -> Option<Self> {
         let text = std::str::from_utf8(bytes).ok()?;
         Self::new(text).filter(|code| code.digits() == digits)

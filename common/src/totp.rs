@@ -119,8 +119,9 @@ impl Parameters {
     /// that the time taken does not tell which code was wrong. An empty `codes` is found nowhere.
     #[must_use]
     pub fn find(&self, key: &Key, codes: &[Code], steps: RangeInclusive<u64>) -> Vec<u64> {
+        let hmac = hmac(self.alg, key);
         let shown: Vec<(u64, Choice)> = steps
-            .map(|step| (step, self.shows(key, codes, step)))
+            .map(|step| (step, self.shows(&hmac, codes, step)))
             .collect();
         shown
             .into_iter()
@@ -129,27 +130,32 @@ impl Parameters {
             .collect()
     }
 
-    fn shows(&self, key: &Key, codes: &[Code], step: u64) -> Choice {
+    fn shows(&self, hmac: &totp_rs::Totp, codes: &[Code], step: u64) -> Choice {
         let some = Choice::from(u8::from(!codes.is_empty()));
         let equal = (0..)
             .zip(codes)
-            .map(|(later, code)| self.equals(key, code, step.saturating_add(later)));
+            .map(|(later, code)| self.equals(hmac, code, step.saturating_add(later)));
         equal.fold(some, |all, one| all & one)
     }
 
-    fn equals(&self, key: &Key, code: &Code, step: u64) -> Choice {
-        self.code_at(key, step)
-            .as_bytes()
-            .ct_eq(code.expose().as_bytes())
+    /// Compares numbers: the skew of a wrong code is sought at hundreds of steps, and a text for each
+    /// takes longer than its HMAC. How many digits a code has is no secret.
+    fn equals(&self, hmac: &totp_rs::Totp, code: &Code, step: u64) -> Choice {
+        let has_length = code.digits() == usize::from(self.digits);
+        self.number_at(hmac, step).ct_eq(&code.number()) & Choice::from(u8::from(has_length))
     }
 
     /// The key's code at `step`, in full length. RFC 4226 section 5.3.
     #[must_use]
     pub fn code_at(&self, key: &Key, step: u64) -> Zeroizing<String> {
-        let value = u64::from(truncate(&hmac(self.alg, key, step)));
-        let modulus = 10u64.saturating_pow(u32::from(self.digits));
-        let code = value.checked_rem(modulus).unwrap_or(value);
+        let code = self.number_at(&hmac(self.alg, key), step);
         Zeroizing::new(format!("{code:0width$}", width = usize::from(self.digits)))
+    }
+
+    fn number_at(&self, hmac: &totp_rs::Totp, step: u64) -> u64 {
+        let value = u64::from(truncate(hmac.sign(step).as_ref()));
+        let modulus = 10u64.saturating_pow(u32::from(self.digits));
+        value.checked_rem(modulus).unwrap_or(value)
     }
 }
 
@@ -167,7 +173,8 @@ pub enum BadParameters {
     Period,
 }
 
-fn hmac(alg: Algorithm, key: &Key, step: u64) -> Zeroizing<Vec<u8>> {
+/// Signs steps with the key. It wipes its copy of the key.
+fn hmac(alg: Algorithm, key: &Key) -> totp_rs::Totp {
     let alg = match alg {
         Algorithm::Sha1 => totp_rs::Algorithm::SHA1,
         Algorithm::Sha256 => totp_rs::Algorithm::SHA256,
@@ -178,10 +185,9 @@ fn hmac(alg: Algorithm, key: &Key, step: u64) -> Zeroizing<Vec<u8>> {
     let builder = totp_rs::Builder::new()
         .with_algorithm(alg)
         .with_step_duration(1);
-    let totp = builder
+    builder
         .with_secret(key.expose().to_vec())
-        .build_noncompliant();
-    Zeroizing::new(totp.sign(step).as_ref().to_vec())
+        .build_noncompliant()
 }
 
 /// Dynamic truncation (RFC 4226 section 5.3): four bytes at the offset in the last nibble, without
@@ -310,6 +316,14 @@ mod tests {
                 prop_assert!(parameters.find(&key, &shown[..count], step - 5..=step + 5).contains(&step));
             }
         }
+    }
+
+    #[test]
+    fn a_code_of_another_length_is_found_nowhere() {
+        let (six, step) = (Parameters::default(), 2);
+        let found = |typed: &str| six.find(&key(20), &codes(typed), 0..=9);
+        assert_eq!(found("359152"), [step]);
+        assert!(found("0359152").is_empty() && found("0000359152").is_empty());
     }
 
     #[test]

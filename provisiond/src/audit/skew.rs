@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use common::answer::Answer;
@@ -171,7 +172,7 @@ impl Skews {
         let waiting = Arc::clone(&others);
         let counted = Arc::<Counted>::default();
         let counts = Arc::clone(&counted);
-        std::thread::Builder::new()
+        thread::Builder::new()
             .name("skew".into())
             .spawn(move || measure_all(&messages, &waiting, (&audit, &counts)))?;
         Ok(Self {
@@ -211,6 +212,8 @@ impl Skews {
     }
 }
 
+/// Rests for a moment after each batch: a wrong code wakes the thread seldom while there are many, and
+/// its measurement takes no time from their verdicts.
 fn measure_all(
     messages: &Receiver<Message>,
     others: &Waiting,
@@ -218,29 +221,34 @@ fn measure_all(
 ) {
     let (mut roots, mut of_others) = (WorkTime::default(), WorkTime::default());
     let mut held = Held::default();
+    let tell = |measured: Measured| measured.tell(audit, counted);
     loop {
-        let message = match next(messages, held.is_empty()) {
+        let first = match next(messages, held.is_empty()) {
             Ok(message) => Some(message),
             Err(RecvTimeoutError::Timeout) => None,
             // The daemon ends: what is still held back is lost.
             Err(RecvTimeoutError::Disconnected) => return,
         };
-        if let Some(Message::Attempt(attempt)) = &message {
-            let time = if attempt.is_others() {
-                others.end();
-                &mut of_others
-            } else {
-                &mut roots
-            };
-            let tell = |measured: Measured| measured.tell(audit, counted);
-            time.spend(Instant::now(), || measure(attempt, tell, &mut held));
+        let mut waits_for_us = Vec::new();
+        for message in first.into_iter().chain(messages.try_iter().take(QUEUE)) {
+            match message {
+                Message::Attempt(attempt) => {
+                    let time = if attempt.is_others() {
+                        others.end();
+                        &mut of_others
+                    } else {
+                        &mut roots
+                    };
+                    time.spend(Instant::now(), || measure(&attempt, tell, &mut held));
+                }
+                Message::Flush(done) => waits_for_us.push(done),
+            }
         }
-        let due = held.due(Hour::now());
-        due.into_iter()
-            .for_each(|measured| measured.tell(audit, counted));
-        if let Some(Message::Flush(done)) = message {
+        held.due(Hour::now()).into_iter().for_each(tell);
+        for done in waits_for_us {
             let _ = done.try_send(());
         }
+        thread::sleep(REST);
     }
 }
 
@@ -364,11 +372,12 @@ impl WorkTime {
 const REACH: u64 = 240;
 /// How often the lines that are held back are looked at.
 const LOOK: Duration = Duration::from_secs(1);
-const QUEUE: usize = 16;
-const QUEUE_OF_OTHERS: usize = 8;
+const QUEUE: usize = 64;
+const QUEUE_OF_OTHERS: usize = 32;
 const SHARE: u32 = 20;
 /// A second of work.
 const AT_ONCE: Duration = Duration::from_secs(20);
+const REST: Duration = Duration::from_millis(10);
 const FLUSH_TIME: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
