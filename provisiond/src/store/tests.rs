@@ -86,6 +86,7 @@ on_every_store! {
     a_closed_store_is_unavailable
     what_was_seen_of_the_clock_is_remembered
     to_keep_the_mark_of_the_clock_changes_nothing_else
+    an_enrolment_is_a_first_record_or_the_next_one
     it_behaves_like_a_map
 }
 
@@ -411,6 +412,19 @@ fn to_keep_the_mark_of_the_clock_changes_nothing_else(backend: &impl Backend) {
     );
     store.close();
     assert_eq!(store.keep_mark(soon()), Err(Unavailable));
+}
+
+fn an_enrolment_is_a_first_record_or_the_next_one(backend: &impl Backend) {
+    let store = backend.open();
+    let alice = user("alice");
+    let enrol = |expected, record| store.enrol(&alice, expected, vec![record], soon());
+    let first = done(enrol(None, 1));
+    assert_eq!(enrol(None, 2), Ok(Outcome::Conflict));
+    let next = done(enrol(Some(first), 3));
+    assert_eq!(enrol(Some(first), 4), Ok(Outcome::Conflict));
+    assert_eq!(loaded(&*store, "alice"), Some((vec![3], next)));
+    store.close();
+    assert_eq!(enrol(Some(next), 5), Err(Unavailable));
 }
 
 fn a_closed_store_is_unavailable(backend: &impl Backend) {
