@@ -28,6 +28,8 @@ pub mod enckey;
 pub mod lineage;
 #[cfg(feature = "sealing")]
 pub mod otpauth;
+#[cfg(feature = "sealing")]
+pub mod pairs;
 #[cfg(feature = "qr")]
 pub mod qr;
 #[cfg(feature = "sealing")]

@@ -192,4 +192,4 @@ pub fn searched_until(step: u64) -> u64 {
 
 /// Steps to either side in which a pair is searched for. This also finds a device whose clock has
 /// drifted. No window is wider.
-const PAIR_REACH: u64 = 10;
+pub(super) const PAIR_REACH: u64 = 10;

@@ -7,6 +7,7 @@
 pub mod attempt;
 pub mod issued;
 mod matching;
+pub mod offline;
 mod price;
 pub mod quarantine;
 pub mod resync;

@@ -31,6 +31,7 @@ pub mod codes;
 pub mod counter;
 mod device;
 pub mod drift;
+pub mod offline;
 pub mod refunded;
 pub mod restriction;
 pub mod seals;
