@@ -107,6 +107,9 @@ pub struct HostRule {
     pub users_groups: Vec<String>,
     /// Whether the verifier trusts the remote host and the terminal that the hosts report.
     pub trusted_rhost: bool,
+    /// Whether the hosts get offline copies: hashes by which they judge two codes while they reach no
+    /// verifier.
+    pub offline_copy: bool,
 }
 
 impl HostRule {
@@ -238,6 +241,13 @@ struct RawHost {
         deserialize_with = "given"
     )]
     trusted_rhost: Option<bool>,
+    #[serde(
+        rename = "offline-copy",
+        alias = "offline_copy",
+        default,
+        deserialize_with = "given"
+    )]
+    offline_copy: Option<bool>,
 }
 
 impl RawHost {
@@ -251,6 +261,7 @@ impl RawHost {
             services: named_services(&self.services)?,
             users_groups: self.users_groups.check("users-groups", named_group)?,
             trusted_rhost: self.trusted_rhost.unwrap_or(true),
+            offline_copy: self.offline_copy.unwrap_or(false),
         })
     }
 }

@@ -6,6 +6,7 @@ mod devices;
 mod error;
 mod login;
 mod metrics;
+mod offline;
 mod recovery;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ pub use self::devices::*;
 pub use self::error::Error;
 pub use self::login::*;
 pub use self::metrics::*;
+pub use self::offline::*;
 pub use self::recovery::*;
 pub use self::users::*;
 
@@ -146,5 +148,5 @@ calls! {
     NewRecoveryCodes => RecoveryCodesReply, Bypass => TimedCodeReply, Ticket => TimedCodeReply, Unlock => UnlockReply,
     Import => ImportReply, Export => ExportReply, Status => StatusReply, Rotate => RotateReply, Reload => Nothing,
     ClockAccept => ClockAcceptReply, StoreAcceptLoss => StoreAcceptLossReply, RevokeGrace => RevokeGraceReply,
-    Metrics => MetricsReply,
+    Metrics => MetricsReply, OfflineCopy => OfflineCopyReply,
 }

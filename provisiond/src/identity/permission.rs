@@ -33,6 +33,8 @@ pub enum Permission {
     Served,
     /// Those of the users that its rule names: see [`target::relayed`].
     Relayed,
+    /// The same, if its rule also lets it keep offline copies: see [`target::kept`].
+    Kept,
     /// Its own account's.
     Own,
     /// Its own account's, with a current code.
@@ -46,6 +48,8 @@ pub enum Permission {
 pub fn permission(method: Method, role: Role) -> Permission {
     use Method::*;
     match (role, method) {
+        (Role::Relay, OfflineCopy) => Permission::Kept,
+        (_, OfflineCopy) => Permission::Never,
         (Role::Root, _) => Permission::Any,
         (Role::Admin, RenameUser | Forget | Import | Export | StoreAcceptLoss) => Permission::Never,
         (Role::Admin, _) | (Role::Helpdesk, Show | List | Events | RevokeGrace) => Permission::Any,
@@ -113,7 +117,7 @@ pub(crate) fn permitted(
         reason: None,
     })?;
     // A host may be called like a user, and has no account of its own.
-    let is_relayed = permission == Permission::Relayed;
+    let is_relayed = matches!(permission, Permission::Relayed | Permission::Kept);
     let other = user.filter(|user| is_relayed || *user != caller.account.name);
     let for_own_sake = match permission {
         Permission::Served => other.is_none(),
@@ -142,6 +146,7 @@ pub(crate) fn permitted(
         Permission::Relayed => {
             target::relayed(&named, caller, subject.service.as_deref(), visitor.names)
         }
+        Permission::Kept => target::kept(&named, caller, subject.service.as_deref(), visitor.names),
         _ => Ok(()),
     };
     allowed.map_err(|reason| Refusal {
@@ -223,6 +228,7 @@ mod tests {
                 services: vec!["door".into()],
                 users_groups: vec!["daemon".into()],
                 trusted_rhost: true,
+                offline_copy: true,
             },
         }
     }
@@ -301,6 +307,7 @@ mod tests {
         (Method::StoreAcceptLoss, "yes", "no", "no", "no", "no"),
         (Method::RevokeGrace, "yes", "yes", "yes", "yes", "no"),
         (Method::Metrics, "yes", "yes", "no", "no", "no"),
+        (Method::OfflineCopy, "no", "no", "no", "no", "no"),
     ];
 
     #[test]
@@ -372,7 +379,10 @@ mod tests {
     /// A host that is called like the account that it asks for, and may ask for members of `daemon`.
     fn check_hosts(&(method, ..): &Row, names: &Names) {
         let relay = visitor(Role::Relay, "daemon", names);
-        let is_login = matches!(method, Method::Challenge | Method::Verify);
+        let is_login = matches!(
+            method,
+            Method::Challenge | Method::Verify | Method::OfflineCopy
+        );
         let on_served = if is_login { "yes" } else { "no" };
         assert_eq!(
             outcome(&relay, method, Some("daemon")),

@@ -91,6 +91,24 @@ pub fn relayed(
     Err("not_in_users_group")
 }
 
+/// Permits a host of the fleet to keep an offline copy of a user that it may ask for.
+///
+/// # Errors
+/// The reason for the log.
+pub fn kept(
+    named: &Named,
+    caller: &Caller,
+    service: Option<&str>,
+    names: Asking<'_>,
+) -> Result<(), &'static str> {
+    relayed(named, caller, service, names)?;
+    let host = caller.host.as_ref();
+    match host.is_some_and(|host| host.rule.offline_copy) {
+        true => Ok(()),
+        false => Err("no_offline_copy"),
+    }
+}
+
 /// Whether the account is root's, an administrator's or a helpdesk member's. Accounts may share a
 /// uid, and a process is known by its uid only: if one of them is privileged, all are.
 fn is_privileged(account: &Account, roles: &Roles, names: Asking<'_>) -> Result<bool, NoAnswer> {

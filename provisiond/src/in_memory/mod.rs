@@ -7,6 +7,7 @@ pub(crate) mod enrolments;
 pub(crate) mod free_attempts;
 pub(crate) mod grace;
 pub(crate) mod hosts;
+pub(crate) mod offline;
 pub(crate) mod peers;
 pub(crate) mod quota;
 pub mod refunds;

@@ -283,7 +283,11 @@ fn by_record(
 
 /// The reason why neither devices nor issued codes are looked at: the record belongs to another
 /// account, or the account's record stands under its former name.
-fn barred(service: &Service, record: Option<&Record>, call: &Call<'_>) -> Option<&'static str> {
+pub(super) fn barred(
+    service: &Service,
+    record: Option<&Record>,
+    call: &Call<'_>,
+) -> Option<&'static str> {
     record
         .and_then(|record| why_not_its_own(record, call))
         .or_else(|| renamed::reason(&service.former_name(record, call)))

@@ -13,6 +13,7 @@ mod exemption;
 mod first_login;
 mod judge;
 mod moving_in;
+pub(crate) mod offline;
 mod outcome;
 mod quarantine;
 mod reported;

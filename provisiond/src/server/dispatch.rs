@@ -20,7 +20,7 @@ pub use self::replies::{Outlet, Replies};
 use crate::admin::{accounts, devices, metrics, show, status};
 use crate::enrolment::{confirm, enroll, export, import, recovery, resync};
 use crate::identity::permission::{Permitted, Visitor, permitted, within_self_service};
-use crate::login;
+use crate::login::{self, offline};
 use crate::service::Service;
 use crate::service::call::Call;
 
@@ -138,6 +138,7 @@ fn run(
             service.counters.took(message.replies.took());
             reply
         }),
+        Method::OfflineCopy => message.answer(|wish| offline::offline_copy(service, call, wish)),
         Method::Enroll => message.answer(|wish| enroll::enroll(service, call, wish)),
         Method::Confirm => message.answer(|wish| confirm::confirm(service, call, wish)),
         Method::Show => message.answer(|protocol::Show { .. }| show::show(service, call)),

@@ -32,6 +32,7 @@ use crate::in_memory::enrolments::Enrolments;
 use crate::in_memory::free_attempts::{Attempt, FreeAttempts};
 use crate::in_memory::grace::Graces;
 use crate::in_memory::hosts::Hosts;
+use crate::in_memory::offline::OfflineCopies;
 use crate::in_memory::peers::Peers;
 use crate::in_memory::quota::LogQuota;
 use crate::in_memory::refunds::Refunds;
@@ -72,6 +73,8 @@ pub struct Service {
     pub(crate) counters: Counters,
     /// The hosts of the fleet that have called.
     pub(crate) hosts: Hosts,
+    /// The offline copies that hosts have got of late.
+    pub(crate) offline_copies: OfflineCopies,
     /// The other daemons of the store.
     pub(crate) peers: Peers,
     /// The number of open connections.
@@ -147,6 +150,7 @@ impl Service {
             free_attempts: FreeAttempts::default(),
             counters: Counters::default(),
             hosts: Hosts::default(),
+            offline_copies: OfflineCopies::default(),
             peers: Peers::default(),
             connections: AtomicU64::new(0),
             streams: Streams::default(),
@@ -232,7 +236,9 @@ impl Service {
     pub fn moment(&self, method: Method) -> Moment {
         let rolled_back_tick = self.records.rolled_back_tick();
         match method {
-            Method::Challenge => self.clock.moment_of_question(rolled_back_tick),
+            Method::Challenge | Method::OfflineCopy => {
+                self.clock.moment_of_question(rolled_back_tick)
+            }
             _ => self.clock.moment(rolled_back_tick),
         }
     }

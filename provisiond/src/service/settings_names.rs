@@ -198,6 +198,7 @@ mod tests {
             services: vec!["sshd".into()],
             users_groups: vec!["daemon".into(), "staf".into()],
             trusted_rhost: true,
+            offline_copy: false,
         };
         let fleet = Fleet {
             listen: "[::]:6238".parse().unwrap(),

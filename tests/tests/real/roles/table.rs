@@ -143,6 +143,7 @@ impl Play<'_> {
             "NewRecoveryCodes" | "Bypass" | "Ticket" | "Unlock" => json!({}),
             "Forget" | "Export" | "Show" | "List" | "Events" | "Status" | "Metrics" => json!({}),
             "Reload" | "ClockAccept" | "StoreAcceptLoss" | "RevokeGrace" | "Rotate" => json!({}),
+            "OfflineCopy" => json!({ "service": "table" }),
             other => panic!("{other} has no call here: add one"),
         };
         if let (true, Some(user)) = (self.subject.named, self.subject.user) {
@@ -199,6 +200,7 @@ fn subjects(caller: &KnownCaller, method: &str) -> Vec<Subject> {
     let always_named = [
         "Challenge",
         "Verify",
+        "OfflineCopy",
         "Bypass",
         "Ticket",
         "Unlock",
