@@ -104,12 +104,14 @@ fn keys(value: &Value, path: &str) -> Vec<String> {
 }
 
 /// Keys that the file does not show: for a migration, and of a relay, whose file is another one.
-const ELSEWHERE: [&str; 5] = [
+const ELSEWHERE: [&str; 7] = [
     "totp.allow-weak-secrets",
     "provisiond.upstream.servers",
     "provisiond.upstream.ca",
     "provisiond.upstream.cert",
     "provisiond.upstream.key",
+    "provisiond.upstream.when-cut-off",
+    "provisiond.upstream.copies",
 ];
 
 /// Mappings whose keys are tags, names or groups.

@@ -21,7 +21,7 @@
 //! | room | what it does | what it refuses to know |
 //! |---|---|---|
 //! | `process` | from the command line to the exit code: privileges, sockets, signals | what a call is |
-//! | `relay` | on a login host of a fleet: passes the calls of logins on to verifiers | records, verdicts |
+//! | `relay` | on a login host of a fleet: passes the calls of logins on to verifiers, and keeps what two codes are judged by while none can be reached | records |
 //! | `server` | connections in, replies out, deadlines, the table from method to handler | records, verdicts |
 //! | `login` | the calls Challenge and Verify | connections |
 //! | `admin` | what administrators and users see and change of records | connections |

@@ -26,6 +26,21 @@ pub struct UpstreamSettings {
     pub servers: Vec<ServerAddress>,
     /// The relay's certificate, and the verifiers' authority.
     pub tls: TlsFiles,
+    /// What logins get while no verifier can be reached.
+    pub when_cut_off: WhenCutOff,
+    /// The folder of the offline copies.
+    pub copies: PathBuf,
+}
+
+/// What logins get at a relay while no verifier can be reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenCutOff {
+    /// They are refused.
+    #[default]
+    Deny,
+    /// Two codes open them, by the offline copies that verifiers have given this host.
+    TwoCodes,
 }
 
 /// The address of a verifier.
@@ -151,6 +166,15 @@ pub(super) struct RawUpstream {
     ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,
+    #[serde(
+        rename = "when-cut-off",
+        alias = "when_cut_off",
+        default,
+        deserialize_with = "given"
+    )]
+    when_cut_off: Option<WhenCutOff>,
+    #[serde(default, deserialize_with = "given")]
+    copies: Option<PathBuf>,
 }
 
 impl RawUpstream {
@@ -163,7 +187,17 @@ impl RawUpstream {
         }
         let tls = files([self.ca, self.cert, self.key]);
         let tls = tls.map_err(|why| bad("provisiond.upstream", why))?;
-        Ok(UpstreamSettings { servers, tls })
+        let copies = self.copies.unwrap_or_else(|| COPIES.into());
+        if !copies.is_absolute() {
+            let why = "'copies': give the folder by its absolute path";
+            return Err(bad("provisiond.upstream", why));
+        }
+        Ok(UpstreamSettings {
+            servers,
+            tls,
+            when_cut_off: self.when_cut_off.unwrap_or_default(),
+            copies,
+        })
     }
 }
 
@@ -352,6 +386,7 @@ pub fn revocation(text: &str) -> Result<Revoked, String> {
 
 /// The port, if the settings name none: the number of the RFC about TOTP.
 const PORT: u16 = 6238;
+const COPIES: &str = "/var/lib/pam-totp/offline";
 const LISTEN: &str = "[::]:6238";
 const MAX_SERVERS: usize = 8;
 const MAX_SERVICES: usize = 16;
@@ -402,6 +437,36 @@ mod tests {
         ] {
             let sentence = servers(text).unwrap_err();
             assert!(sentence.contains(part), "{sentence}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_is_cut_off_refuses_logins_unless_both_sides_say_otherwise() {
+        let upstream = |more: &str| {
+            let raw: Result<RawUpstream, _> =
+                serde_yaml::from_str(&format!("{{servers: v1, {TLS}{more}}}"));
+            let checked = raw.map_err(|e| e.to_string())?.check();
+            let upstream = checked.map_err(|problem| problem.to_string())?;
+            Ok::<_, String>((upstream.when_cut_off, upstream.copies))
+        };
+        let copies = PathBuf::from(COPIES);
+        assert_eq!(upstream(""), Ok((WhenCutOff::Deny, copies.clone())));
+        let two = ", when_cut_off: two-codes, copies: /var/lib/x";
+        assert_eq!(
+            upstream(two),
+            Ok((WhenCutOff::TwoCodes, "/var/lib/x".into()))
+        );
+        for wrong in [
+            ", when-cut-off: one-code",
+            ", when-cut-off: ",
+            ", copies: x",
+        ] {
+            assert!(upstream(wrong).is_err(), "{wrong}");
+        }
+        let rule = "names: web, services: sshd, users-groups: staff";
+        for (more, gets) in [("", false), (", offline-copy: true", true)] {
+            let fleet = with_hosts(&format!("{{web: {{{rule}{more}}}}}").replace("sshd", "[sshd]"));
+            assert_eq!(fleet.unwrap().hosts[0].offline_copy, gets);
         }
     }
 

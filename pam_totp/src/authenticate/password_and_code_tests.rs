@@ -39,7 +39,7 @@ fn last_word(verdict: Verdict) -> Line {
             "That code was already used. Your device shows the next one in 12 seconds."
         }
         Verdict::TwoCodesNeeded => {
-            "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. \
+            "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. \
              Try again with your password, directly followed by the current code and the next one."
         }
         _ => JOINED_LAST,
@@ -205,7 +205,7 @@ fn who_is_told_no_lengths_cuts_six() {
 
 #[test]
 fn two_codes_are_cut_where_they_are_asked_for() {
-    let needed = "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. Type your password, directly followed by the current code; \
+    let needed = "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. Type your password, directly followed by the current code; \
                   wait until your device shows the next one, and type that on the same line.";
     let rounds = [
         begins_as_usual(),
@@ -402,7 +402,7 @@ fn the_first_password_is_cut_for_as_many_codes_as_are_asked_for() {
         judged("111111 222222", Verdict::Accepted),
     ];
     assert_eq!(play(&use_first(), [begin(), end]), PamError::SUCCESS);
-    let needed = "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
+    let needed = "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
     let end = vec![
         Password(Some("horse111111")),
         Told(needed),

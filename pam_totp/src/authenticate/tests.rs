@@ -85,7 +85,7 @@ fn who_types_a_used_code_is_told_when_the_next_one_comes() {
 
 #[test]
 fn two_codes_are_asked_for_as_soon_as_the_daemon_wants_them_and_until_the_end() {
-    let needed = "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
+    let needed = "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
     let again = "The codes were not accepted. Type the current code, wait until your device shows the next one, and type that on the same line.";
     let later = [
         begins_as_usual(),

@@ -211,7 +211,7 @@ pub(super) fn last_word(verdict: Verdict) -> Vec<Line> {
             "That code was already used. Your device shows the next one in 12 seconds."
         }
         Verdict::TwoCodesNeeded => {
-            "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. Try again with the current code, directly followed by the next one."
+            "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. Try again with the current code, directly followed by the next one."
         }
         _ => "The code was not accepted. Try again with the code that your device shows then.",
     })]

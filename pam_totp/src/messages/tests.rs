@@ -111,7 +111,7 @@ fn that_more_codes_are_asked_for_is_said_once_whatever_the_verdict() {
         Verdict::TwoCodesNeeded,
         Verdict::AlreadyUsed,
     ] {
-        let needed = "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
+        let needed = "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. Type the current code, wait until your device shows the next one, and type that on the same line.";
         assert_eq!(
             said_next(verdict, None, Ask::OneCode, Ask::TwoCodes),
             needed
@@ -268,7 +268,7 @@ fn in_a_quarantine_every_user_is_told_the_same_whatever_the_verdict() {
         assert_eq!(
             told(verdict, at, one, two, Language::English),
             format!(
-                "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. This ends with time, or by an administrator's 'totpctl unlock'. {until}"
+                "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. This ends with time, or by an administrator's 'totpctl unlock'. {until}"
             )
         );
         assert!(

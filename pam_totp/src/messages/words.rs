@@ -78,7 +78,7 @@ pub(super) const ENGLISH: Words = Words {
     not_digits: "That is not a code. A device's code has only the digits 0 to 9; a recovery code has 16 letters and \
                  digits.",
     ticket_not_accepted: "The ticket was not accepted.",
-    two_codes_needed: "Two codes in a row are needed now, because many wrong codes were typed or the store was restored. \
+    two_codes_needed: "Two codes in a row are needed now, because many wrong codes were typed, the store was restored, or no verifier can be reached. \
                        This ends with time, or by an administrator's 'totpctl unlock'.",
     used: "That code was already used. Wait until your device shows the next one.",
     used_one_second: "That code was already used. Your device shows the next one in 1 second.",
@@ -133,7 +133,7 @@ pub(super) const GERMAN: Words = Words {
     not_digits: "Das ist kein Code. Der Code eines Geräts hat nur die Ziffern 0 bis 9; ein Wiederherstellungscode hat \
                  16 Buchstaben und Ziffern.",
     ticket_not_accepted: "Der Einrichtungscode wurde nicht angenommen.",
-    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig, weil viele falsche Codes eingegeben wurden oder der Speicher wiederhergestellt wurde. \
+    two_codes_needed: "Jetzt sind zwei Codes hintereinander nötig, weil viele falsche Codes eingegeben wurden, der Speicher wiederhergestellt wurde oder kein Verifier erreichbar ist. \
                        Das endet mit der Zeit oder durch 'totpctl unlock' in der Administration.",
     used: "Dieser Code wurde schon benutzt. Warten Sie, bis Ihr Gerät den nächsten zeigt.",
     used_one_second: "Dieser Code wurde schon benutzt. Ihr Gerät zeigt den nächsten in 1 Sekunde.",

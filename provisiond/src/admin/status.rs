@@ -46,6 +46,7 @@ pub(crate) fn status(service: &Service, call: &Call<'_>) -> Result<StatusReply, 
         copy: health.copy.map(copy_as_told),
         upstream: None,
         fleet: service.fleet(&call.settings),
+        offline: None,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::sync::Arc;
 
+use common::config::fleet::WhenCutOff;
 use common::config::{RelaySettings, Settings};
 use sd_notify::NotifyState;
 
@@ -110,6 +111,9 @@ pub(super) fn check_relay(
         source.path.display(),
         servers.collect::<Vec<_>>().join(", ")
     );
+    if settings.upstream.when_cut_off == WhenCutOff::TwoCodes {
+        println!("{WHEN_CUT_OFF}");
+    }
     Ok(())
 }
 
@@ -120,6 +124,16 @@ pub(super) fn check_verifier(
 ) -> Result<(), CannotServe> {
     if let Some(fleet) = &settings.fleet {
         Kept::read(fleet.tls.clone(), source.trust.clone(), for_verifier)?;
+        let rules = fleet.hosts.iter().filter(|rule| rule.offline_copy);
+        let names: Vec<_> = rules.map(|rule| format!("'{}'", rule.name)).collect();
+        if !names.is_empty() {
+            println!("{COPIES_FOR}: {}", names.join(", "));
+        }
     }
     Ok(())
 }
+
+const WHEN_CUT_OFF: &str = "while no verifier can be reached, two codes open a login here, if the verifiers give this host \
+                            copies ('offline-copy: true' in its rule there; 'totpctl status' says if they refuse)";
+const COPIES_FOR: &str = "hosts of these rules get offline copies, by which two codes open a login while they reach no verifier, if \
+                          their settings have 'when-cut-off: two-codes'";

@@ -9,6 +9,7 @@
 
 use std::time::Instant;
 
+use common::answer::Answer;
 use common::secret::SecretText;
 use common::wire::protocol::{
     Ask, Challenge, ChallengeReply, Error, MethodCall, Verdict, Verify, VerifyReply,
@@ -16,6 +17,7 @@ use common::wire::protocol::{
 use serde::Serialize;
 
 use super::Relay;
+use super::alone::Alone;
 use super::upstream::{Unanswered, Upstream};
 use crate::identity::permission::Permitted;
 
@@ -30,15 +32,13 @@ pub(super) struct Login<'a> {
 impl Login<'_> {
     pub(super) fn challenge(&self, wish: &Challenge) -> Result<ChallengeReply, Error> {
         let question = Question(self.passed_on(&wish.service, (&wish.rhost, &wish.tty), None));
-        match self.upstream.ask(&question, self.deadline) {
+        let asked = self.upstream.ask(&question, self.deadline);
+        let alone = self.alone(&asked);
+        match asked {
             Ok((reply, _)) => Ok(reply),
             // A name that this host may not ask for gets the prompt that every other one gets.
-            Err(Unanswered::Refused(Error::PermissionDenied)) => Ok(ChallengeReply {
-                ask: Ask::OneCode,
-                enrolled: None,
-                digits: None,
-                quarantine: None,
-            }),
+            Err(Unanswered::Refused(Error::PermissionDenied)) => Ok(told_nothing(Ask::OneCode)),
+            Err(_) if alone.is_some() => Ok(told_nothing(Ask::TwoCodes)),
             Err(unanswered) => Err(unanswered.told()),
         }
     }
@@ -46,7 +46,25 @@ impl Login<'_> {
     pub(super) fn verify(&self, wish: &Verify) -> Result<VerifyReply, Error> {
         let source = (&wish.rhost, &wish.tty);
         let attempt = Attempt(self.passed_on(&wish.service, source, Some(&wish.codes)));
-        let asked = self.upstream.attempt(&attempt, self.deadline);
+        let user = self.permitted.named.said();
+        let asked = match &self.relay.alone {
+            Some(alone) => alone.reports_before(user, self.deadline),
+            None => Ok(()),
+        }
+        .and_then(|()| self.upstream.attempt(&attempt, self.deadline));
+        let answer = Answer::parse(&wish.codes);
+        if let Some(alone) = self.alone(&asked) {
+            return self.verify_alone(alone, (&attempt.0, wish), answer.as_ref());
+        }
+        if let Some(alone) = &self.relay.alone {
+            match &asked {
+                Ok((reply, _)) if reply.verdict == Verdict::Accepted => {
+                    alone.has_used(user, answer.as_ref());
+                    alone.wants_copy(user, &wish.service);
+                }
+                _ => alone.doubts(user),
+            }
+        }
         let outcome = match &asked {
             Ok((reply, server)) => (reply.verdict.word(), None, Some(server.as_str())),
             Err(unanswered) => (unanswered.verdict(), Some(unanswered.reason()), None),
@@ -61,6 +79,42 @@ impl Login<'_> {
             Err(Unanswered::NoReply) => Ok(VerifyReply::bare(Verdict::Busy, Ask::OneCode)),
             Err(unanswered) => Err(unanswered.told()),
         }
+    }
+
+    /// What judges while no verifier can be reached, if that is so and the settings want it. The log
+    /// is told when such a time begins and ends.
+    fn alone<R>(&self, asked: &Result<R, Unanswered>) -> Option<&Alone> {
+        let alone = self.relay.alone.as_deref()?;
+        match asked {
+            Err(Unanswered::CutOff) if alone.takes_two_codes() => {
+                alone.begins();
+                Some(alone)
+            }
+            Ok(_) | Err(Unanswered::Refused(_)) => {
+                alone.ends();
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Judges an attempt that no verifier can have seen.
+    fn verify_alone(
+        &self,
+        alone: &Alone,
+        (attempt, wish): (&PassedOn<'_>, &Verify),
+        answer: Option<&Answer>,
+    ) -> Result<VerifyReply, Error> {
+        let judged = alone.verify(self.permitted.named.said(), answer, &wish.service);
+        let (verdict, reason) = match &judged {
+            Ok((verdict, reason)) => (verdict.word(), *reason),
+            Err(_) => ("unavailable", Some("record_not_written")),
+        };
+        let is_written = self
+            .relay
+            .log_alone(self.permitted, attempt, (verdict, reason));
+        let (verdict, _) = judged?;
+        Ok(self.told(VerifyReply::bare(verdict, Ask::TwoCodes), is_written))
     }
 
     /// The reply as the local caller gets it: never with a key, and no login without its line in the
@@ -91,6 +145,16 @@ impl Login<'_> {
             rhost,
             tty,
         }
+    }
+}
+
+/// What to ask for, and nothing of the user.
+fn told_nothing(ask: Ask) -> ChallengeReply {
+    ChallengeReply {
+        ask,
+        enrolled: None,
+        digits: None,
+        quarantine: None,
     }
 }
 

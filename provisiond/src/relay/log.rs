@@ -19,16 +19,25 @@ impl Relay {
         attempt: &PassedOn<'_>,
         (verdict, reason, server): (&str, Option<&str>, Option<&str>),
     ) -> bool {
+        let line = about(attempt, verdict, reason).with_some("server", server);
+        self.log_login(permitted, verdict, line)
+    }
+
+    /// The same of an attempt that was judged here, because no verifier can be reached.
+    pub(super) fn log_alone(
+        &self,
+        permitted: &Permitted,
+        attempt: &PassedOn<'_>,
+        (verdict, reason): (&str, Option<&str>),
+    ) -> bool {
+        let line = about(attempt, verdict, reason).with("alone", true);
+        self.log_login(permitted, verdict, line)
+    }
+
+    fn log_login(&self, permitted: &Permitted, verdict: &str, line: Line) -> bool {
         let caller = &permitted.caller;
         let lets_in = verdict == Verdict::Accepted.word() || verdict == Verdict::Exempt.word();
-        let line = Line::new("relayed")
-            .with("user", attempt.user)
-            .with("service", attempt.service)
-            .with_some("source", attempt.rhost)
-            .with_some("tty", attempt.tty)
-            .with("verdict", verdict)
-            .with_some("reason", reason)
-            .with_some("server", server)
+        let line = line
             .with("role", caller.role.word())
             .with("uid", caller.peer.uid)
             .with("pid", caller.peer.pid);
@@ -69,4 +78,14 @@ impl Relay {
         };
         written.is_ok()
     }
+}
+
+fn about(attempt: &PassedOn<'_>, verdict: &str, reason: Option<&str>) -> Line {
+    Line::new("relayed")
+        .with("user", attempt.user)
+        .with("service", attempt.service)
+        .with_some("source", attempt.rhost)
+        .with_some("tty", attempt.tty)
+        .with("verdict", verdict)
+        .with_some("reason", reason)
 }

@@ -2,8 +2,10 @@
 //! checks local callers like any daemon, and passes `Challenge` and `Verify` on to the verifiers of
 //! the fleet. All other methods about users are called on a verifier.
 //!
-//! It knows no record, judges no code, and holds a typed code for as long as one call takes.
+//! It knows no record, judges no code while a verifier can be reached (see [`alone`]), and holds a
+//! typed code for as long as one call takes.
 
+mod alone;
 mod forward;
 mod log;
 mod status;
@@ -11,14 +13,17 @@ mod upstream;
 mod verifier;
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use common::config::fleet::WhenCutOff;
 use common::config::roles::Roles;
 use common::config::{Part, RelaySettings};
 use common::wire::frame::FrameError;
 use common::wire::protocol::{self, Error, Method};
 
+use self::alone::Alone;
 use self::upstream::Upstream;
 use crate::audit::{Audit, Line};
 use crate::clock;
@@ -42,6 +47,8 @@ pub(crate) struct Relay {
     started: u64,
     verifier_uids: RwLock<HashSet<u32>>,
     in_force: RwLock<InForce>,
+    /// What it does while no verifier can be reached. `None`: it refuses every login then.
+    alone: Option<Arc<Alone>>,
     source: SettingsSource,
 }
 
@@ -63,10 +70,15 @@ impl Relay {
         audit: Audit,
         names: Names,
     ) -> Result<Self, CannotRelay> {
-        let upstream = Upstream::start(&settings.upstream, &source.trust, &audit)?;
+        let upstream = Arc::new(Upstream::start(&settings.upstream, &source.trust, &audit)?);
+        let alone = Alone::start(&settings.upstream, Arc::clone(&upstream), &audit);
+        let alone = alone.map_err(|error| CannotRelay::Copies {
+            folder: settings.upstream.copies.clone(),
+            error,
+        })?;
         let in_force = InForce {
             settings: Arc::new(settings),
-            upstream: Arc::new(upstream),
+            upstream,
         };
         Ok(Self {
             audit,
@@ -77,6 +89,7 @@ impl Relay {
             started: clock::now(),
             verifier_uids: RwLock::default(),
             in_force: RwLock::new(in_force),
+            alone,
             source,
         })
     }
@@ -119,12 +132,20 @@ impl Relay {
             return Err("a relay becomes a verifier when the daemon is restarted".into());
         };
         let before = self.in_force();
-        let upstream = if settings.upstream == before.settings.upstream {
+        let (new, old) = (&settings.upstream, &before.settings.upstream);
+        let goes_on_alone = new.when_cut_off == WhenCutOff::TwoCodes;
+        if (goes_on_alone && self.alone.is_none()) || new.copies != old.copies {
+            return Err(RESTART.into());
+        }
+        let upstream = if (&new.servers, &new.tls) == (&old.servers, &old.tls) {
             before.upstream
         } else {
-            let upstream = Upstream::start(&settings.upstream, &self.source.trust, &self.audit);
+            let upstream = Upstream::start(new, &self.source.trust, &self.audit);
             Arc::new(upstream.map_err(|why| why.to_string())?)
         };
+        if let Some(alone) = &self.alone {
+            alone.obey(new.when_cut_off, Arc::clone(&upstream));
+        }
         self.audit.obey(settings.audit);
         let in_force = InForce {
             settings: Arc::from(settings),
@@ -267,4 +288,13 @@ pub(crate) enum CannotRelay {
     /// The system.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
+    /// The folder of the offline copies.
+    #[error("cannot use '{}' ('provisiond.upstream.copies'): {error}", folder.display())]
+    Copies {
+        folder: PathBuf,
+        error: std::io::Error,
+    },
 }
+
+const RESTART: &str =
+    "'when-cut-off: two-codes' and 'copies' are in force after a restart of the daemon: restart it";

@@ -33,6 +33,7 @@ impl Relay {
             copy: None,
             upstream: Some(upstream.told()),
             fleet: None,
+            offline: self.alone.as_ref().map(|alone| alone.told()),
         }
     }
 }

@@ -17,8 +17,11 @@ pub(super) struct Upstream(Vec<Verifier>);
 /// Why a call has no reply of a verifier's.
 #[derive(Debug)]
 pub(super) enum Unanswered {
-    /// No verifier can be reached, so that none has judged anything.
+    /// No verifier answered, so that none has judged anything.
     Unreached,
+    /// The same, and the network leads to none of them: no connection was made, none was refused by a
+    /// verifier, and none is being waited for.
+    CutOff,
     /// The call was sent, and no reply came: it may have been judged.
     NoReply,
     /// A verifier has answered with an error.
@@ -30,7 +33,7 @@ impl Unanswered {
     pub(super) fn told(self) -> Error {
         match self {
             Self::Refused(error) => error,
-            Self::Unreached | Self::NoReply => Error::StoreUnavailable,
+            Self::Unreached | Self::CutOff | Self::NoReply => Error::StoreUnavailable,
         }
     }
 
@@ -45,7 +48,7 @@ impl Unanswered {
     /// The reason in the log.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Unreached => "no_verifier",
+            Self::Unreached | Self::CutOff => "no_verifier",
             Self::NoReply => "no_reply",
             Self::Refused(_) => "refused_by_verifier",
         }
@@ -81,7 +84,9 @@ impl Upstream {
             };
             match verifier.call(question, patience) {
                 // Nothing has changed by it: the next verifier may be asked the same.
-                Asked::Lost | Asked::Replied(Err(Error::StoreUnavailable)) => Asked::Unreached,
+                Asked::Lost | Asked::Replied(Err(Error::StoreUnavailable)) => {
+                    Asked::Replied(Err(Error::busy("ask the next one")))
+                }
                 asked => asked,
             }
         })
@@ -106,6 +111,7 @@ impl Upstream {
         call: impl Fn(&Verifier, Patience) -> Asked<R>,
     ) -> Result<(R, String), Unanswered> {
         let end = deadline.checked_sub(FOR_THE_REPLY).unwrap_or(deadline);
+        let mut is_any_there = false;
         for tries_anew in [false, true] {
             for (number, verifier) in self.0.iter().enumerate() {
                 let is_last = tries_anew || number.saturating_add(1) == self.0.len();
@@ -115,8 +121,9 @@ impl Upstream {
                     tries_anew,
                 };
                 match call(verifier, patience) {
+                    Asked::Unreached => {}
                     // One that is busy has judged nothing: it stops, or has too many connections.
-                    Asked::Unreached | Asked::Replied(Err(Error::Busy { .. })) => {}
+                    Asked::Replied(Err(Error::Busy { .. })) => is_any_there = true,
                     Asked::Lost => return Err(Unanswered::NoReply),
                     Asked::Replied(reply) => {
                         let reply = reply.map_err(Unanswered::Refused)?;
@@ -125,7 +132,15 @@ impl Upstream {
                 }
             }
         }
-        Err(Unanswered::Unreached)
+        match !is_any_there && self.0.iter().all(Verifier::is_out_of_reach) {
+            true => Err(Unanswered::CutOff),
+            false => Err(Unanswered::Unreached),
+        }
+    }
+
+    /// Whether a verifier has answered when it was last connected to.
+    pub(super) fn is_reached(&self) -> bool {
+        self.0.iter().any(Verifier::is_up)
     }
 
     /// The state of each verifier.

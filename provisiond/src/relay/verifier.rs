@@ -66,7 +66,13 @@ enum Health {
     /// It answered then.
     Up(u64),
     /// It is not reached since then.
-    Down { since: u64, reason: String },
+    Down {
+        since: u64,
+        reason: String,
+        /// The last attempt has not come as far as a connection: the name has no address, or the network
+        /// or the machine refused.
+        out_of_reach: bool,
+    },
 }
 
 /// How long a call waits for a verifier.
@@ -142,12 +148,24 @@ impl Verifier {
         Asked::Unreached
     }
 
+    /// Whether it answered when it was last connected to.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.0.lock().health, Health::Up(_))
+    }
+
+    /// Whether the last attempt to connect has not come as far as a connection. A verifier that refuses
+    /// this host, or does not answer in time, is not out of reach.
+    pub(super) fn is_out_of_reach(&self) -> bool {
+        let health = &self.0.lock().health;
+        matches!(health, Health::Down { out_of_reach, .. } if *out_of_reach)
+    }
+
     /// Its state, for `Status`.
     pub(super) fn told(&self) -> UpstreamServer {
         let (reached, since, reason) = match self.0.lock().health.clone() {
             Health::Unknown => (None, None, None),
             Health::Up(since) => (Some(true), Some(since), None),
-            Health::Down { since, reason } => (Some(false), Some(since), Some(reason)),
+            Health::Down { since, reason, .. } => (Some(false), Some(since), Some(reason)),
         };
         UpstreamServer {
             server: self.address(),
@@ -208,7 +226,7 @@ impl Shared {
                 state.drop_idle();
                 state.pause = Duration::ZERO;
                 state.next_attempt = Instant::now();
-                self.is_down(&mut state, &problem);
+                self.is_down(&mut state, &problem, false);
                 self.wanted.notify_all();
                 Asked::Lost
             }
@@ -230,11 +248,14 @@ impl Shared {
                     state.pause = Duration::ZERO;
                     self.is_up(&mut state);
                 }
-                Err(problem) => {
+                Err(NotConnected {
+                    problem,
+                    out_of_reach,
+                }) => {
                     state.open_one_less();
                     state.pause = longer(state.pause);
                     state.next_attempt = after(state.pause);
-                    self.is_down(&mut state, &problem);
+                    self.is_down(&mut state, &problem, out_of_reach);
                 }
             }
             self.changed.notify_all();
@@ -265,11 +286,14 @@ impl Shared {
 
     /// Connects, proves both certificates, and waits for a first reply: a verifier refuses a relay's
     /// certificate only after the relay has accepted the verifier's (RFC 8446 section 4.4).
-    fn connect(&self) -> Result<Link, Problem> {
+    fn connect(&self) -> Result<Link, NotConnected> {
         let config = self.config()?;
         let ServerAddress { host, port } = &self.address;
         let addresses = (host.as_str(), *port).to_socket_addrs();
-        let addresses = addresses.map_err(|why| Problem::NoAddress(why.to_string()))?;
+        let addresses = addresses.map_err(|why| NotConnected {
+            problem: Problem::NoAddress(why.to_string()),
+            out_of_reach: true,
+        })?;
         let mut last = Problem::NoAddress("no address was found".to_owned());
         for address in addresses.take(MOST_ADDRESSES) {
             match TcpStream::connect_timeout(&address, CONNECT_TIME) {
@@ -282,7 +306,10 @@ impl Shared {
                 Err(error) => last = error.into(),
             }
         }
-        Err(last)
+        Err(NotConnected {
+            problem: last,
+            out_of_reach: true,
+        })
     }
 
     /// The configuration of TLS. Files that cannot be used are logged, once for each reason.
@@ -308,10 +335,10 @@ impl Shared {
         state.health = Health::Up(clock::now());
     }
 
-    fn is_down(&self, state: &mut State, problem: &Problem) {
+    fn is_down(&self, state: &mut State, problem: &Problem, out_of_reach: bool) {
         let reason = problem.to_string();
         let before = match &state.health {
-            Health::Down { since, reason } => Some((*since, reason)),
+            Health::Down { since, reason, .. } => Some((*since, reason)),
             Health::Unknown | Health::Up(_) => None,
         };
         let since = before.as_ref().map_or_else(clock::now, |(since, _)| *since);
@@ -319,7 +346,11 @@ impl Shared {
             let line = Line::new("verifier_unreachable").with("server", &self.address);
             self.audit.write(line.with("reason", &reason).error());
         }
-        state.health = Health::Down { since, reason };
+        state.health = Health::Down {
+            since,
+            reason,
+            out_of_reach,
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -380,6 +411,22 @@ impl State {
             let next = self.next_attempt.checked_sub(earlier);
             self.next_attempt = next.unwrap_or(self.next_attempt);
             self.pause = SHORTEST_PAUSE;
+        }
+    }
+}
+
+/// Why there is no connection.
+struct NotConnected {
+    problem: Problem,
+    out_of_reach: bool,
+}
+
+/// What fails once there is a connection, or before one is tried, is nothing of the network.
+impl<P: Into<Problem>> From<P> for NotConnected {
+    fn from(problem: P) -> Self {
+        Self {
+            problem: problem.into(),
+            out_of_reach: false,
         }
     }
 }

@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod accounts;
+mod alone;
 mod anytime;
 mod applications;
 mod applying;

@@ -178,6 +178,7 @@ mod tests {
         StatusReply {
             upstream: None,
             fleet: None,
+            offline: None,
             version: "1".into(),
             started: 0,
             store: "sled".into(),

@@ -337,13 +337,14 @@ mod tests {
         }
     }
 
+    fn words(pairs: &[(&str, u64)]) -> ByWord {
+        pairs
+            .iter()
+            .map(|(word, count)| ((*word).to_owned(), *count))
+            .collect()
+    }
+
     fn measured() -> Measured {
-        let words = |pairs: &[(&str, u64)]| -> ByWord {
-            pairs
-                .iter()
-                .map(|(word, count)| ((*word).to_owned(), *count))
-                .collect()
-        };
         let skews = [(
             "behind".to_owned(),
             Skews {
@@ -356,6 +357,7 @@ mod tests {
             status: StatusReply {
                 upstream: None,
                 fleet: None,
+                offline: None,
                 version: "0.1.0".into(),
                 started: 1_795_468_680,
                 store: "sled".into(),

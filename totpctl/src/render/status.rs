@@ -1,7 +1,7 @@
 //! Prints the state of the daemon (`status`), and of its clock (`clock-accept`, in the same words).
 
 use common::wire::protocol::{
-    ClockAcceptReply, ClockState, CopyReply, StatusReply, UpstreamServer,
+    ClockAcceptReply, ClockState, CopyReply, OfflineState, StatusReply, UpstreamServer,
 };
 use common::wire::text::printable;
 
@@ -53,11 +53,29 @@ fn relay(status: &StatusReply, upstream: &[UpstreamServer]) -> String {
     let lines = [
         ("running since", minute(status.started)),
         ("relay to", servers.join("\n                  ")),
+        ("when cut off", when_cut_off(status.offline)),
         ("connections", status.connections.to_string()),
         ("audit lines lost", lost(status.audit_lost, LOG_IS_STUCK)),
         ("clock", clock.to_owned()),
     ];
     titled(status, &lines)
+}
+
+/// What happens while no verifier can be reached.
+fn when_cut_off(offline: Option<OfflineState>) -> String {
+    match offline {
+        Some(OfflineState {
+            two_codes: true,
+            refused: true,
+            ..
+        }) => NO_COPIES.to_owned(),
+        Some(OfflineState {
+            two_codes: true,
+            copies,
+            ..
+        }) => format!("two codes open a login; offline copies of {copies} users"),
+        _ => "every login with a code is refused".to_owned(),
+    }
 }
 
 fn server(server: &UpstreamServer) -> String {
@@ -184,6 +202,8 @@ impl Render for ClockAcceptReply {
     }
 }
 
+const NO_COPIES: &str = "every login with a code is refused, because a verifier gives this host no offline copies: add 'offline-copy: true' \
+                         to the rule of this host there, or remove 'when-cut-off' here";
 const LOG_IS_STUCK: &str =
     "check that the journal takes lines ('systemctl status systemd-journald')";
 const DISK_IS_FULL: &str = "check that the disk of the store has room";
@@ -212,6 +232,7 @@ mod tests {
         StatusReply {
             upstream: None,
             fleet: None,
+            offline: None,
             version: "0.1.0".into(),
             started: 1_795_468_680,
             store: "sled".into(),

@@ -175,6 +175,20 @@ pub struct StatusReply {
     /// What a verifier knows of its fleet. `None`: the daemon is in none, is a relay, or is an older one.
     #[serde(default)]
     pub fleet: Option<FleetState>,
+    /// Of a relay that keeps offline copies. `None`: it keeps none, or is an older one.
+    #[serde(default)]
+    pub offline: Option<OfflineState>,
+}
+
+/// What a relay does while no verifier can be reached, in [`StatusReply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OfflineState {
+    /// Whether two codes open a login then.
+    pub two_codes: bool,
+    /// The users of whom it has an offline copy.
+    pub copies: u64,
+    /// Whether a verifier has refused to give this host copies.
+    pub refused: bool,
 }
 
 /// A fleet as one of its verifiers knows it, in [`StatusReply`].
