@@ -110,8 +110,8 @@ const ELSEWHERE: [&str; 7] = [
     "provisiond.upstream.ca",
     "provisiond.upstream.cert",
     "provisiond.upstream.key",
-    "provisiond.upstream.when-cut-off",
     "provisiond.upstream.copies",
+    "policy.when-cut-off",
 ];
 
 /// Mappings whose keys are tags, names or groups.

@@ -166,19 +166,12 @@ pub(super) struct RawUpstream {
     ca: PathBuf,
     cert: PathBuf,
     key: PathBuf,
-    #[serde(
-        rename = "when-cut-off",
-        alias = "when_cut_off",
-        default,
-        deserialize_with = "given"
-    )]
-    when_cut_off: Option<WhenCutOff>,
     #[serde(default, deserialize_with = "given")]
     copies: Option<PathBuf>,
 }
 
 impl RawUpstream {
-    pub(super) fn check(self) -> Result<UpstreamSettings, Problem> {
+    pub(super) fn check(self, when_cut_off: WhenCutOff) -> Result<UpstreamSettings, Problem> {
         let servers = self.servers.check("servers", server);
         let servers = servers.map_err(|why| bad("provisiond.upstream", why))?;
         if servers.len() > MAX_SERVERS {
@@ -195,7 +188,7 @@ impl RawUpstream {
         Ok(UpstreamSettings {
             servers,
             tls,
-            when_cut_off: self.when_cut_off.unwrap_or_default(),
+            when_cut_off,
             copies,
         })
     }
@@ -396,6 +389,8 @@ const MAX_REVOKED: usize = 500;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::RelaySettings;
+    use crate::config::policy::RawPolicy;
 
     const TLS: &str = "ca: /c, cert: /h, key: /k";
 
@@ -407,7 +402,8 @@ mod tests {
     fn servers(text: &str) -> Result<Vec<String>, String> {
         let raw: RawUpstream = serde_yaml::from_str(&format!("{{servers: {text}, {TLS}}}"))
             .map_err(|e| e.to_string())?;
-        let upstream = raw.check().map_err(|problem| problem.to_string())?;
+        let upstream = raw.check(WhenCutOff::Deny);
+        let upstream = upstream.map_err(|problem| problem.to_string())?;
         Ok(upstream.servers.iter().map(ToString::to_string).collect())
     }
 
@@ -442,27 +438,35 @@ mod tests {
 
     #[test]
     fn a_host_that_is_cut_off_refuses_logins_unless_both_sides_say_otherwise() {
-        let upstream = |more: &str| {
-            let raw: Result<RawUpstream, _> =
-                serde_yaml::from_str(&format!("{{servers: v1, {TLS}{more}}}"));
-            let checked = raw.map_err(|e| e.to_string())?.check();
-            let upstream = checked.map_err(|problem| problem.to_string())?;
+        let relay = |more: &str, policy: &str| {
+            let upstream = format!("provisiond: {{upstream: {{servers: v1, {TLS}{more}}}}}\n");
+            let raw = RawSettings::parse(&(upstream + policy));
+            let checked = raw.and_then(RelaySettings::check);
+            let upstream = checked.map_err(|problem| problem.to_string())?.upstream;
             Ok::<_, String>((upstream.when_cut_off, upstream.copies))
         };
         let copies = PathBuf::from(COPIES);
-        assert_eq!(upstream(""), Ok((WhenCutOff::Deny, copies.clone())));
-        let two = ", when_cut_off: two-codes, copies: /var/lib/x";
+        assert_eq!(relay("", ""), Ok((WhenCutOff::Deny, copies.clone())));
         assert_eq!(
-            upstream(two),
+            relay(", copies: /var/lib/x", "policy: {when_cut_off: two-codes}"),
             Ok((WhenCutOff::TwoCodes, "/var/lib/x".into()))
         );
-        for wrong in [
-            ", when-cut-off: one-code",
-            ", when-cut-off: ",
-            ", copies: x",
+        for (more, policy, why) in [
+            ("", "policy: {when-cut-off: one-code}", "one-code"),
+            ("", "policy: {when-cut-off: }", "line 2"),
+            (", copies: x", "", "absolute path"),
+            (
+                "",
+                "policy: {when-cut-off: deny, window: 1}",
+                "'policy.window'",
+            ),
+            ("", "policy: {self-service: off}", "'policy.self-service'"),
         ] {
-            assert!(upstream(wrong).is_err(), "{wrong}");
+            let told = relay(more, policy).unwrap_err();
+            assert!(told.contains(why), "{policy}: {told}");
         }
+        let of_a_verifier: RawPolicy = serde_yaml::from_str("{when-cut-off: deny}").unwrap();
+        assert!(of_a_verifier.check().is_err());
         let rule = "names: web, services: sshd, users-groups: staff";
         for (more, gets) in [("", false), (", offline-copy: true", true)] {
             let fleet = with_hosts(&format!("{{web: {{{rule}{more}}}}}").replace("sshd", "[sshd]"));

@@ -101,7 +101,7 @@ impl RelaySettings {
         }
         let upstream = raw.upstream.ok_or(Problem::OfARelay)?;
         Ok(Self {
-            upstream: upstream.check()?,
+            upstream: upstream.check(raw.policy.when_cut_off())?,
             roles: raw.roles.check()?,
             audit: raw.audit.0,
             left_alone: raw.left_alone,

@@ -144,7 +144,6 @@ impl RawFile {
                 "provisiond.fleet",
                 provisiond.is_some_and(|section| section.fleet.is_some()),
             ),
-            ("policy", self.policy.is_some()),
             ("limits", self.limits.is_some()),
             ("recovery", self.recovery.is_some()),
             ("rules", self.rules.is_some()),
@@ -155,7 +154,9 @@ impl RawFile {
             ("import", self.import.is_some()),
         ];
         let mut given = sections.into_iter().filter(|(_, is_given)| *is_given);
-        given.next().map(|(name, _)| name)
+        let section = given.next().map(|(name, _)| name);
+        let of_policy = || self.policy.as_ref().and_then(RawPolicy::unused_by_a_relay);
+        section.or_else(of_policy)
     }
 
     fn exemptions(&mut self) -> RawExemptions {

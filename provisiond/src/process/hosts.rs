@@ -136,4 +136,4 @@ pub(super) fn check_verifier(
 const WHEN_CUT_OFF: &str = "while no verifier can be reached, two codes open a login here, if the verifiers give this host \
                             copies ('offline-copy: true' in its rule there; 'totpctl status' says if they refuse)";
 const COPIES_FOR: &str = "hosts of these rules get offline copies, by which two codes open a login while they reach no verifier, if \
-                          their settings have 'when-cut-off: two-codes'";
+                          their settings have 'policy.when-cut-off: two-codes'";

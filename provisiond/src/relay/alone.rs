@@ -1,5 +1,5 @@
 //! A login host that is cut off: while no verifier can be reached, two codes open a login, by the
-//! hashes that a verifier has given this host before (`when-cut-off: two-codes`).
+//! hashes that a verifier has given this host before (`policy.when-cut-off: two-codes`).
 //!
 //! It judges nothing by itself, see [`crate::policy::offline`]. What it owes is the order: a pair is
 //! used up on disk before its login is let in, and a verifier hears of it.

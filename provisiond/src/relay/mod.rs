@@ -296,5 +296,4 @@ pub(crate) enum CannotRelay {
     },
 }
 
-const RESTART: &str =
-    "'when-cut-off: two-codes' and 'copies' are in force after a restart of the daemon: restart it";
+const RESTART: &str = "'policy.when-cut-off: two-codes' and 'copies' are in force after a restart of the daemon: restart it";

@@ -457,7 +457,7 @@ fn a_host_that_can_go_on_alone_holds_no_key_and_no_code() {
 fn two_codes(setup: Setup) -> Setup {
     let copies = setup.state.join("offline");
     let lines = format!(
-        "    when-cut-off: two-codes\n    copies: {}\n",
+        "    copies: {}\npolicy: {{when-cut-off: two-codes}}\n",
         copies.display()
     );
     setup.with(&lines)

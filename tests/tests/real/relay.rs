@@ -588,7 +588,7 @@ fn a_relay_refuses_settings_that_mean_nothing_to_it() {
     let tls = authority.host("web1.web.test");
     for (lines, named) in [
         ("  store: {sled: {path: /var/lib/x}}\n", "provisiond.store"),
-        ("policy: {window: 2}\n", "policy"),
+        ("policy: {window: 2}\n", "policy.window"),
         ("rules: []\n", "rules"),
         (
             "totp: {context: {secrets: {1: 'a secret of sixteen'}}}\n",

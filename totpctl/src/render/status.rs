@@ -203,7 +203,7 @@ impl Render for ClockAcceptReply {
 }
 
 const NO_COPIES: &str = "every login with a code is refused, because a verifier gives this host no offline copies: add 'offline-copy: true' \
-                         to the rule of this host there, or remove 'when-cut-off' here";
+                         to the rule of this host there, or remove 'policy.when-cut-off' here";
 const LOG_IS_STUCK: &str =
     "check that the journal takes lines ('systemctl status systemd-journald')";
 const DISK_IS_FULL: &str = "check that the disk of the store has room";
