@@ -20,7 +20,7 @@ mod witness;
 
 use std::fs::File;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -76,6 +76,8 @@ pub struct EtcdStore {
     known: Mutex<Known>,
     witness: Mutex<Witness>,
     reads: Reads,
+    /// The revision in which a record was last removed, as far as this daemon knows.
+    removed: AtomicI64,
     users: AtomicU64,
     commits: AtomicU64,
     records: AtomicU64,
@@ -145,6 +147,7 @@ impl EtcdStore {
             known: Mutex::new(known),
             witness: Mutex::new(witness),
             reads: Reads::default(),
+            removed: AtomicI64::default(),
             users: AtomicU64::new(found.users),
             commits: AtomicU64::default(),
             records: AtomicU64::default(),
@@ -268,42 +271,68 @@ impl EtcdStore {
         (id, trace): (WriteId, Option<Vec<u8>>),
         deadline: Instant,
     ) -> Result<Outcome, Unavailable> {
-        if self.nodes.is_over() || Instant::now() >= deadline {
-            return Err(Unavailable);
+        let mut update = self.planned(changes, (id, trace));
+        loop {
+            match self.attempt(&update, deadline)? {
+                Judged::Outcome(outcome) => return Ok(outcome),
+                Judged::StateChanged => return Err(Unavailable),
+                Judged::RemovedSince(revision) => {
+                    self.removed.store(revision, Ordering::SeqCst);
+                    update.removed = revision;
+                }
+            }
         }
+    }
+
+    fn planned(&self, changes: Vec<Change>, (id, trace): (WriteId, Option<Vec<u8>>)) -> Update<'_> {
         let clock = FleetClock {
             tick: self.clock.moment_of_question(None).tick,
             mark: self.clock.mark(),
         };
-        let records = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-        let update = Update {
+        Update {
             keys: &self.keys,
             id,
             state: self.known().revision,
+            removed: self.removed.load(Ordering::SeqCst),
             changes,
             trace,
             clock,
-        };
+        }
+    }
+
+    fn attempt(&self, update: &Update<'_>, deadline: Instant) -> Result<Judged, Unavailable> {
+        if self.nodes.is_over() || Instant::now() >= deadline {
+            return Err(Unavailable);
+        }
         let answer = match self.nodes.ask(&update.txn(), deadline) {
             Ok(answer) => answer,
-            Err(failure) if failure.is_doubtful => return Ok(Outcome::Unknown),
+            Err(failure) if failure.is_doubtful => return Ok(Judged::Outcome(Outcome::Unknown)),
             Err(_) => return Err(Unavailable),
         };
         let judged = update.judge(&answer.response, answer.revision, answer.was_doubtful);
-        let Judged::Outcome(outcome) = judged else {
-            // The verdict was made without knowing of the roll-back, so it does not count.
-            self.follow_state(deadline);
-            return match answer.was_doubtful {
-                true => Ok(Outcome::Unknown),
-                false => Err(Unavailable),
-            };
-        };
-        if let Outcome::Done(_) = outcome {
-            self.commits.fetch_add(1, Ordering::Relaxed);
-            self.records.fetch_add(records, Ordering::Relaxed);
-            self.note();
+        match judged {
+            Judged::StateChanged => {
+                // The verdict was made without knowing of the roll-back, so it does not count.
+                self.follow_state(deadline);
+                if answer.was_doubtful {
+                    return Ok(Judged::Outcome(Outcome::Unknown));
+                }
+            }
+            Judged::Outcome(Outcome::Done(version)) => self.is_made(update, version),
+            Judged::Outcome(_) | Judged::RemovedSince(_) => {}
         }
-        Ok(outcome)
+        Ok(judged)
+    }
+
+    fn is_made(&self, update: &Update<'_>, version: Version) {
+        let records = u64::try_from(update.changes.len()).unwrap_or(u64::MAX);
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.records.fetch_add(records, Ordering::Relaxed);
+        if update.removes() {
+            self.removed
+                .store(keys::revision(version), Ordering::SeqCst);
+        }
+        self.note();
     }
 
     fn put(

@@ -76,6 +76,11 @@ impl Keys {
         self.key(LAST, b"")
     }
 
+    /// The write id of the last update that removed a record. A first record requires its revision.
+    pub(super) fn removed(&self) -> Vec<u8> {
+        self.key(REMOVED, b"")
+    }
+
     /// The note of a daemon.
     pub(super) fn note(&self, name: &str) -> Vec<u8> {
         self.key(NOTES, name.as_bytes())
@@ -141,6 +146,7 @@ const RESERVED: &[u8] = b"reserved/";
 const STATE: &[u8] = b"state";
 const CLOCK: &[u8] = b"clock";
 const LAST: &[u8] = b"last";
+const REMOVED: &[u8] = b"removed";
 /// After every name of a row, which are ASCII.
 const AFTER_ALL: &[u8] = b"\x7f";
 

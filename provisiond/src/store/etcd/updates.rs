@@ -1,9 +1,11 @@
 //! One update as one transaction: what it requires, what it writes, and how it is known what became
 //! of it, even if the answer was lost.
 //!
-//! A transaction may reach etcd twice: the same one is sent again until there is an answer. It
-//! requires the revision that it builds on, so it is made once at most. If it is not made because
-//! something has changed, the write ids tell whether the change was this update itself.
+//! A transaction may reach etcd twice, and the second time long after its answer: the same one is sent
+//! again until there is an answer, and a member that stood still passes on what it had kept. It
+//! requires the revision that it builds on, so it is made once at most. A first record builds on
+//! none: it requires that no record was removed since. If a transaction is not made because something
+//! has changed, the write ids tell whether the change was this update itself.
 
 use etcd_client::{
     Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse,
@@ -29,6 +31,8 @@ pub(super) struct Update<'a> {
     pub(super) id: WriteId,
     /// The revision of the state that the daemon knows.
     pub(super) state: i64,
+    /// The revision in which a record was last removed, as the daemon knows it.
+    pub(super) removed: i64,
     pub(super) changes: Vec<Change>,
     /// The row by which the update is known to have been made. `None`: it leaves none.
     pub(super) trace: Option<Vec<u8>>,
@@ -42,19 +46,26 @@ pub(super) enum Judged {
     Outcome(Outcome),
     /// It was not made: the state of the store is another one than the daemon knows.
     StateChanged,
+    /// It was not made: a record was removed in that revision, of which the daemon did not know.
+    RemovedSince(i64),
 }
 
 impl Update<'_> {
     /// The transaction.
     pub(super) fn txn(&self) -> Txn {
         let state = Compare::mod_revision(self.keys.state(), CompareOp::Equal, self.state);
+        let removed = Compare::mod_revision(self.keys.removed(), CompareOp::Equal, self.removed);
+        let removed = Some(removed).filter(|_| self.inserts());
         let required = self.changes.iter().map(Change::required);
-        let compares: Vec<Compare> = std::iter::once(state).chain(required).collect();
-        let writes = self.changes.iter().map(Change::written);
-        let last = TxnOp::put(self.keys.last(), self.id.to_bytes(), None);
-        let writes: Vec<TxnOp> = writes.chain([last, self.clock()]).collect();
+        let compares = std::iter::once(state).chain(removed).chain(required);
+        let compares: Vec<Compare> = compares.collect();
+        let id = |key| TxnOp::put(key, self.id.to_bytes(), None);
+        let removes = self.removes().then(|| id(self.keys.removed()));
+        let writes = self.changes.iter().map(Change::written).chain(removes);
+        let writes: Vec<TxnOp> = writes.chain([id(self.keys.last()), self.clock()]).collect();
         let trace = self.trace.clone().unwrap_or_else(|| self.keys.last());
-        let looks = [self.keys.state(), self.keys.last(), trace];
+        let (state, last) = (self.keys.state(), self.keys.last());
+        let looks = [state, last, trace, self.keys.removed()];
         Txn::new()
             .when(compares)
             .and_then(writes)
@@ -81,12 +92,25 @@ impl Update<'_> {
             return Judged::StateChanged;
         }
         // It may have been made, and the row changed once more since.
-        let outcome = if was_doubtful {
-            Outcome::Unknown
-        } else {
-            Outcome::Conflict
-        };
-        Judged::Outcome(outcome)
+        if was_doubtful {
+            return Judged::Outcome(Outcome::Unknown);
+        }
+        let removed = row(3).map_or(0, KeyValue::mod_revision);
+        match self.inserts() && removed != self.removed {
+            true => Judged::RemovedSince(removed),
+            false => Judged::Outcome(Outcome::Conflict),
+        }
+    }
+
+    fn inserts(&self) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| matches!(change, Change::Insert(..)))
+    }
+
+    /// Whether a record goes, so that a first record of that user could be made again.
+    pub(super) fn removes(&self) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| matches!(change, Change::Remove(..)))
     }
 
     /// The revision in which this update was made, by the row that it has left.

@@ -7,17 +7,8 @@ use super::*;
 /// One insertion of alice, as the store makes it.
 fn insertion<'a>(store: &'a EtcdStore, id: WriteId, record: &[u8]) -> Update<'a> {
     let key = store.keys.record(&user("alice"));
-    Update {
-        keys: &store.keys,
-        id,
-        state: store.known().revision,
-        changes: vec![Change::Insert(key.clone(), keys::row(id, record))],
-        trace: Some(key),
-        clock: FleetClock {
-            tick: 0,
-            mark: store.clock.mark(),
-        },
-    }
+    let change = Change::Insert(key.clone(), keys::row(id, record));
+    store.planned(vec![change], (id, Some(key)))
 }
 
 /// Sends the update, and loses its answer; then sends it again, and tells what is known then.
@@ -71,6 +62,34 @@ fn a_removal_that_is_sent_twice_is_known_by_the_last_write_id() {
         "{judged:?}"
     );
     assert_eq!(loaded(&store, "alice"), None);
+}
+
+#[test]
+fn a_first_record_that_reaches_etcd_again_after_it_was_removed_is_not_made_again() {
+    let machine = Machine::of(shared());
+    let other = Machine::below(shared(), &machine.settings.prefix);
+    let (store, other) = (machine.open(), other.open());
+    let alice = user("alice");
+    let update = insertion(&store, WriteId::random().unwrap(), b"one");
+    let judged = sent_twice(&store, &update, || {
+        let stored = store.load(&alice).unwrap().unwrap();
+        _ = done(store.remove(&alice, stored.version, soon()));
+    });
+    assert_eq!(judged, Judged::Outcome(Outcome::Unknown));
+    assert_eq!(loaded(&store, "alice"), None);
+    // This one has not heard of the removal.
+    let version = done(other.insert_new(&alice, b"two".to_vec(), soon()));
+    let moved = other.rename(&alice, version, &user("bob"), b"two".to_vec(), soon());
+    _ = done(moved);
+    let again = insertion(&store, WriteId::random().unwrap(), b"three");
+    let answer = store.nodes.ask(&again.txn(), soon()).unwrap();
+    assert!(!answer.response.succeeded(), "alice was moved since");
+    _ = done(store.insert_new(&alice, b"four".to_vec(), soon()));
+    assert_eq!(loaded(&other, "alice"), Some(b"four".to_vec()));
+    assert_eq!(
+        store.insert_new(&alice, b"five".to_vec(), soon()),
+        Ok(Outcome::Conflict)
+    );
 }
 
 #[test]
