@@ -93,7 +93,8 @@ impl Authenticator {
     }
 
     fn wrong_after(&self, first: u32, count: usize) -> Vec<String> {
-        let near = self.run(self.seconds_at(-25), 50);
+        // The daemon looks for the skew of a wrong code within 240 steps.
+        let near = self.run(self.seconds_at(-250), 500);
         let width = usize::from(self.digits);
         (first..)
             .map(|n| format!("{n:0width$}"))
