@@ -17,7 +17,7 @@ use tests::tracee::traced;
 use tests::wire::{Caller, exchange, request};
 use tests::world;
 
-use crate::meanwhile::{IDLE, MESSAGE, PAUSE, SLACK, wait_until, while_people_log_in};
+use crate::meanwhile::{IDLE, IDLE_ROOT, MESSAGE, PAUSE, SLACK, wait_until, while_people_log_in};
 use crate::roles::{daemon_with_admins, list_call, with_roles};
 
 #[test]
@@ -67,9 +67,13 @@ fn logins_that_wait_at_their_prompts_hold_neither_places_nor_threads() {
             ask(&stream, "Challenge", &about).expect("what to ask for");
             stream
         };
-        // More than there are places, by which root's next login would have to wait.
+        // More than there are places, by which root's next login would have to wait until the first
+        // is let go for its silence.
+        let begun = Instant::now();
         let others: Vec<_> = (0..300).map(challenged).collect();
         wait_until(|| connections(&daemon) == 1, "the daemon to hang up");
+        let waited = begun.elapsed();
+        assert!(waited < IDLE_ROOT, "they held places for {waited:?}");
         let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid()));
         let threads = threads.expect("its threads").count();
         assert!(threads < 100, "{threads} threads are left");

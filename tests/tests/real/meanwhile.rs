@@ -58,10 +58,11 @@ pub(crate) fn wait_until(mut reached: impl FnMut() -> bool, what: &str) {
     }
 }
 
-/// What the daemon promises: how long a message may take, and how long the unprivileged may be
-/// silent.
+/// What the daemon promises: how long a message may take, and how long the unprivileged and root may
+/// be silent.
 pub(crate) const MESSAGE: Duration = Duration::from_secs(2);
 pub(crate) const IDLE: Duration = Duration::from_secs(2);
+pub(crate) const IDLE_ROOT: Duration = Duration::from_secs(30);
 /// Room for a slow machine.
 pub(crate) const SLACK: Duration = Duration::from_secs(2);
 /// The pause of a slow attacker between two calls, and of a user between two logins.
