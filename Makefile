@@ -76,7 +76,7 @@ test: root check ## run check, then every suite that needs root and real servers
 
 private-suites:
 	PAM_TOTP_PYTHON="$$(packaging/python '$(abspath $(TARGET))/python')" tests/in-private-world cargo test --locked -p tests
-	@[ ! -e tests/mutants/run ] || tests/mutants/run --suites-passed
+	@[ ! -e tests/mutants/run ] || tests/mutants/run --suites-passed --one-in 8
 
 # A build of its own: nothing else needs the crates of etcd's client.
 etcd-test: root ## run the store's suite, and the store on etcd, against real etcd: some minutes (root)
