@@ -64,7 +64,7 @@ pub(super) const AT_ONCE: usize = 12;
 /// of eight connections stay for logins.
 const OF_ROOT: usize = 96;
 /// Entries that are sent together. After a kill, these are the ones whose result was not printed.
-pub(super) const BATCH: usize = 1024;
+pub(super) const BATCH: usize = 2048;
 
 #[cfg(test)]
 mod tests {
