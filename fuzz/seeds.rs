@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use common::names::user::UserName;
 use provisiond::clock::Clock;
+use provisiond::record::offline::{Kept, KeptDevice, sealed};
 use provisiond::store::backup::{self, Header};
 use provisiond::store::sled::{Place, SledStore};
 use provisiond::store::{self, Store};
@@ -72,10 +73,33 @@ fn main() -> Outcome {
         seed(&corpus, target, "sample", text)?;
     }
     seed(&corpus, "frame", "calls", CALLS)?;
+    seed(&corpus, "offline", "copy", offline_copy()?)?;
     let folder = std::env::temp_dir().join(format!("fuzz-seeds-{}", std::process::id()));
     let stored = store(&corpus, &folder);
     fs::remove_dir_all(&folder)?;
     stored
+}
+
+/// What a login host keeps of a user, without the checksum, which the target adds.
+fn offline_copy() -> Result<Vec<u8>, Box<dyn Error>> {
+    let phone = KeptDevice {
+        digits: 6,
+        period: 30,
+        unreported: Some(98),
+        first: 100,
+        hashes: (0..32).collect(),
+        ..KeptDevice::default()
+    };
+    let kept = Kept {
+        services: vec!["sshd".to_owned()],
+        wrong: vec![5, 6],
+        devices: vec![phone],
+        ..Kept::nothing(&UserName::new("alice")?)
+    };
+    let file = kept.to_bytes().ok_or("a file within its bounds")?;
+    let title = sealed(&[]).len().saturating_sub(SHA_256);
+    let body = file.get(title..file.len().saturating_sub(SHA_256));
+    Ok(body.ok_or("a title and a checksum")?.to_vec())
 }
 
 /// A store with a few records, of which one was changed: its journal, and a backup as a whole and
@@ -134,6 +158,7 @@ fn seed(corpus: &Path, target: &str, name: &str, text: impl AsRef<[u8]>) -> Outc
     Ok(fs::write(corpus.join(target).join(name), text)?)
 }
 
+const SHA_256: usize = 32;
 const LINEAGE: &str = "AUTHC_CONFIG:
     totp:
         mfa_dispatcher: yosai_totp_sms.SMSDispatcher

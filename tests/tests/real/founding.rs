@@ -76,12 +76,16 @@ fn a_file_of_a_machine_is_private_and_made_once_and_its_certificate_is_told_befo
         "nothing was signed for it: {issued}"
     );
     assert!(!certificate_ends(&host));
-    type_in(
+    let added = type_in(
         &verifier,
-        "totpctl fleet host add web1.example.com --valid 2d --file soon.tar",
+        "totpctl fleet host add web1.example.com --groups staff --offline-copy --valid 2d --file soon.tar",
     );
+    let rule = "users-groups: [staff], offline-copy: true}";
+    assert!(added.contains(rule), "{added}");
     hand_over(&verifier, &host, "soon.tar");
     type_in(&host, "tar -xf soon.tar -C /");
+    let settings = host.run(&["cat", "/etc/pam-totp/settings.yaml"]);
+    assert!(settings.contains("when-cut-off: two-codes"), "{settings}");
     assert!(certificate_ends(&host));
     let listed = verifier.command(&["sh", "-c", ending]);
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();

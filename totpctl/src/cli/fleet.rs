@@ -111,6 +111,10 @@ pub(crate) struct AddHostArgs {
         verbatim_doc_comment
     )]
     pub(crate) groups: Vec<String>,
+    /// While the host reaches no verifier, two codes open a login:
+    /// with a copy that the printed rule lets it have
+    #[arg(long, verbatim_doc_comment)]
+    pub(crate) offline_copy: bool,
     #[command(flatten)]
     pub(crate) certificate: NewCertificate,
 }
@@ -206,6 +210,7 @@ Examples:
   totpctl fleet host add web1.example.com --groups staff
   totpctl fleet host add web1.example.com --servers v2.example.com
   totpctl fleet host add gate --groups staff,admins --services sshd,sudo
+  totpctl fleet host add web2.example.com --groups staff --offline-copy
 
 The file is for 'tar -xf FILE -C /' on the host, by hand or by a tool such as
 Ansible. It holds the certificate, its key, the settings of a relay, and the

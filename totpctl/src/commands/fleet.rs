@@ -72,7 +72,10 @@ fn add_host(context: &Context<'_>, wanted: &AddHostArgs) -> Result<Exit, Failure
     let servers = servers(&authority, &wanted.servers)?;
     let rule = match wanted.groups.is_empty() {
         true => None,
-        false => Some(rule(&name, &wanted.services, &wanted.groups)),
+        false => {
+            let names = [wanted.services.as_slice(), wanted.groups.as_slice()];
+            Some(rule(&name, names, wanted.offline_copy))
+        }
     };
     let made = Made::new(&wanted.certificate, &name, |certificate| {
         authority.sign(
@@ -81,7 +84,7 @@ fn add_host(context: &Context<'_>, wanted: &AddHostArgs) -> Result<Exit, Failure
             certificate.valid,
         )
     })?;
-    let settings = settings_of_a_host(&name, &servers);
+    let settings = settings_of_a_host(&name, &servers, wanted.offline_copy);
     let (file, signed) = made.filled(&authority, Some(&settings))?;
     context
         .output

@@ -65,13 +65,19 @@ fn add(
     tar.append_data(&mut header, path, text.as_bytes())
 }
 
-/// The settings of a host, which asks these verifiers.
-pub(crate) fn settings_of_a_host(name: &str, servers: &[ServerAddress]) -> String {
+/// The settings of a host, which asks these verifiers, and takes two codes itself while it reaches
+/// none, if it `goes_on_alone`.
+pub(crate) fn settings_of_a_host(
+    name: &str,
+    servers: &[ServerAddress],
+    goes_on_alone: bool,
+) -> String {
     let servers: Vec<String> = servers.iter().map(|server| format!("'{server}'")).collect();
     let servers = servers.join(", ");
+    let policy = if goes_on_alone { ALONE } else { "" };
     format!(
         "# The settings of {name}, a login host of a fleet: 'totpctl fleet host add' has made them.\n\
-         provisiond:\n  upstream:\n    servers: [{servers}]\n{FILES}"
+         provisiond:\n  upstream:\n    servers: [{servers}]\n{FILES}{policy}"
     )
 }
 
@@ -81,6 +87,7 @@ pub(crate) fn settings_of_a_verifier() -> String {
 }
 
 const FILES: &str = "    ca: /etc/pam-totp/fleet/ca.pem\n    cert: /etc/pam-totp/fleet/cert.pem\n    key: /etc/pam-totp/fleet/key.pem\n";
+const ALONE: &str = "policy:\n  when-cut-off: two-codes\n";
 const DROP_IN: &str = include_str!("fleet.conf");
 const ROOT: &str = "root";
 const DAEMON: &str = "_pam-totp";

@@ -82,14 +82,24 @@ impl Revoked {
 }
 
 /// The rule of one host, as a line for the settings of the verifiers.
-pub(crate) fn rule(name: &str, services: &[String], groups: &[String]) -> String {
+pub(crate) fn rule(
+    name: &str,
+    [services, groups]: [&[String]; 2],
+    has_offline_copy: bool,
+) -> String {
     let rule: String = name
         .chars()
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
         .take(MOST_OF_A_NAME)
         .collect();
     let [services, groups] = [services, groups].map(|names| printable(&names.join(", ")));
-    format!("      {rule}: {{names: [{name}], services: [{services}], users-groups: [{groups}]}}\n")
+    let copy = match has_offline_copy {
+        true => ", offline-copy: true",
+        false => "",
+    };
+    format!(
+        "      {rule}: {{names: [{name}], services: [{services}], users-groups: [{groups}]{copy}}}\n"
+    )
 }
 
 impl Render for Begun {
