@@ -111,8 +111,8 @@ pub(crate) struct AddHostArgs {
         verbatim_doc_comment
     )]
     pub(crate) groups: Vec<String>,
-    /// While the host reaches no verifier, two codes open a login:
-    /// with a copy that the printed rule lets it have
+    /// Let the host go on alone, with two codes, while
+    /// it reaches no verifier
     #[arg(long, verbatim_doc_comment)]
     pub(crate) offline_copy: bool,
     #[command(flatten)]
