@@ -6,10 +6,12 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tests::fleet::{Authority, Tls};
+use tests::lines::PATIENCE;
 use tests::network::Host;
 use tests::world;
 
@@ -82,14 +84,17 @@ impl Cluster {
         while file.write_all(&[1; 1 << 16]).is_ok() {}
     }
 
-    /// Makes room again. A member that has ended for want of it is started again.
+    /// Makes room again. A member that ends for want of it, perhaps only now, is started again.
     pub(crate) fn make_room(&mut self, number: usize) {
-        let member = &mut self.0[number];
+        let (member, begun) = (&mut self.0[number], Instant::now());
         std::fs::remove_file(member.filler()).expect("the file");
-        let process = member.process.as_mut().expect("a process");
-        if process.try_wait().expect("its status").is_some() {
-            self.start_again(&[number]);
+        while !member.has_ended() {
+            if member.answers() {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "m{number} does not go on");
         }
+        self.start_again(&[number]);
     }
 
     /// Starts members together: one alone would wait for the others.
@@ -120,12 +125,9 @@ impl Cluster {
         self.0.iter().position(is_leader)
     }
 
-    /// Whether each member takes part in an agreement.
-    pub(crate) fn is_whole(&self) -> bool {
-        self.0.iter().all(|member| {
-            let read = member.etcdctl(&["get", "no-such-key", "--write-out=json"]);
-            read.contains("revision")
-        })
+    /// A member that does not answer.
+    pub(crate) fn find_silent(&self) -> Option<usize> {
+        self.0.iter().position(|member| !member.answers())
     }
 }
 
@@ -220,6 +222,17 @@ impl Member {
         });
         assert!(serves, "etcd does not serve:\n{}", heard.join("\n"));
         std::thread::spawn(move || lines.for_each(drop));
+    }
+
+    /// Whether it takes part in an agreement.
+    fn answers(&self) -> bool {
+        let read = self.etcdctl(&["get", "no-such-key", "--write-out=json"]);
+        read.contains("revision")
+    }
+
+    fn has_ended(&mut self) -> bool {
+        let process = self.process.as_mut().expect("a process");
+        process.try_wait().expect("its status").is_some()
     }
 
     fn signal(&self, signal: Signal) {

@@ -70,18 +70,23 @@ impl Site {
         self.verifiers.iter().map(Desk::of).collect()
     }
 
-    /// Whether everything works: each member, each verifier with its store and no doubt of its clock,
-    /// and each relay with every verifier.
-    pub(crate) fn is_whole(&self) -> bool {
-        let works = |desk: &Desk| desk.trusts_its_clock() && desk.show("no-such-user").is_some();
-        let reaches_all = |relay: &Daemon| {
+    /// What does not work: a member, a verifier without its store or in doubt of its clock, or a relay
+    /// that does not reach every verifier.
+    pub(crate) fn find_broken(&self) -> Option<String> {
+        let fails = |desk: &Desk| !desk.trusts_its_clock() || desk.show("no-such-user").is_none();
+        let lacks_one = |relay: &Daemon| {
             let told = relay.call("Status", &json!({})).expect("its status");
             let servers = told["upstream"].as_array().expect("verifiers").clone();
-            servers.iter().all(|server| server["reached"] == true)
+            servers.iter().any(|server| server["reached"] != true)
         };
-        self.cluster.is_whole()
-            && self.desks().iter().all(works)
-            && self.relays.iter().all(reaches_all)
+        if let Some(member) = self.cluster.find_silent() {
+            return Some(format!("the member m{member} does not answer"));
+        }
+        if let Some(verifier) = self.desks().iter().position(fails) {
+            return Some(format!("verifier {verifier} does not serve"));
+        }
+        let relay = self.relays.iter().position(lacks_one)?;
+        Some(format!("login host {relay} does not reach all verifiers"))
     }
 }
 

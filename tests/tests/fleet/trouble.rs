@@ -123,7 +123,7 @@ fn leader(site: &Site) -> usize {
 /// Each look asks every member and daemon, and takes its time.
 pub(crate) fn wait_until_whole(site: &Site) {
     let begun = Instant::now();
-    while !site.is_whole() {
-        assert!(begun.elapsed() < PATIENCE, "the site does not work");
+    while let Some(what) = site.find_broken() {
+        assert!(begun.elapsed() < PATIENCE, "the site is not whole: {what}");
     }
 }
